@@ -1,0 +1,29 @@
+TOOLS_DIR ?= $(HOME)/.cache/invitation-service/tools
+export TOOLS_DIR
+with_tools := PATH="$(TOOLS_DIR)/bin:$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: ## Serve on 127.0.0.1:50051 with a SQLite file under ./data
+	cargo run --locked
+
+test: ## Every test on SQLite and PostgreSQL, installing what is missing
+	.ci/tools test
+	$(with_tools) REQUIRE_POSTGRES=1 REQUIRE_E2E=1 cargo test --locked
+
+lint: ## Format, clippy, proto, docs, dependencies, chart
+	.ci/tools lint
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	$(with_tools) buf lint proto
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --locked --document-private-items
+	$(with_tools) cargo-deny --locked check bans licenses sources
+	helm/lint
+
+bench: ## Load benchmark: every RPC on SQLite and PostgreSQL, with pgbench beside it
+	.ci/tools test
+	$(with_tools) cargo bench --locked --bench load

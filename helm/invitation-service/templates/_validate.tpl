@@ -1,0 +1,37 @@
+{{/* What the schema cannot say, because it concerns several values at once. All complaints are collected and made together. */}}
+{{- define "invitation-service.validate" -}}
+{{- $sqlite := eq .Values.store.backend "sqlite" }}
+{{- $complaints := list }}
+{{- if not .Values.existingSecret.name }}
+{{- $needs := list .Values.existingSecret.keys.apiKeys }}
+{{- if not $sqlite }}
+{{- $needs = list .Values.existingSecret.keys.storeUrl .Values.existingSecret.keys.tokenKeys .Values.existingSecret.keys.apiKeys }}
+{{- else if .Values.sqlite.tokenKeysFromSecret }}
+{{- $needs = list .Values.existingSecret.keys.tokenKeys .Values.existingSecret.keys.apiKeys }}
+{{- end }}
+{{- $complaints = append $complaints (printf "existingSecret.name is required: with store.backend=%s, name a Secret that has the keys %s" .Values.store.backend (join ", " $needs)) }}
+{{- end }}
+{{- if and $sqlite (gt (include "invitation-service.replicas" . | int) 1) }}
+{{- $complaints = append $complaints "store.backend=sqlite allows one replica: the database is a file with one writer. Set replicas to 1, or use PostgreSQL" }}
+{{- end }}
+{{- if and $sqlite (eq (dig "store" "migrate_on_start" "auto" .Values.config) "false") }}
+{{- $complaints = append $complaints "store.backend=sqlite migrates when it starts: config.store.migrate_on_start must not be \"false\", no Job would do it" }}
+{{- end }}
+{{- if and $sqlite (gt (dig "store" "lanes" 1 .Values.config | int) 1) }}
+{{- $complaints = append $complaints "store.backend=sqlite has exactly one lane: leave config.store.lanes out" }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.terminationGracePeriodSeconds) }}
+{{- $drain := include "invitation-service.drainSeconds" . | int }}
+{{- if le (int .Values.terminationGracePeriodSeconds) $drain }}
+{{- $complaints = append $complaints (printf "terminationGracePeriodSeconds (%d) must exceed config.grpc.drain_delay + drain_timeout (%d s), or calls are killed while they drain; leave it null to have it derived" (int .Values.terminationGracePeriodSeconds) $drain) }}
+{{- end }}
+{{- end }}
+{{- range $name, $_ := .Values.extraEnv }}
+{{- if regexMatch "^INVITATION__(GRPC__LISTEN|STORE__URL|TOKEN__KEYS|AUTH__)" $name }}
+{{- $complaints = append $complaints (printf "extraEnv.%s is set by the chart itself, or belongs into the Secret" $name) }}
+{{- end }}
+{{- end }}
+{{- if $complaints }}
+{{- fail (printf "\n\nThese values cannot work:\n  - %s\n" (join "\n  - " $complaints)) }}
+{{- end }}
+{{- end }}

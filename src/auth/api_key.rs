@@ -1,0 +1,131 @@
+//! API keys: their form, how one is made, and the hash that stands for one at rest.
+//!
+//! Who a key is and what it may do is not here. A key has 256 random bits, so a plain SHA-256 is enough: there is
+//! nothing to guess, and a slow hash would only slow down callers.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use crate::entropy::Entropy;
+
+const PREFIX: &str = "ivk_";
+const HASH_PREFIX: &str = "sha256:";
+
+/// A well-formed API key; `Debug` does not show it.
+#[derive(Clone, Debug)]
+pub struct ApiKey(SecretString);
+
+/// What is not an API key; says nothing about the text, which may be a mistyped key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an API key is `ivk_` and 43 characters of base64url")]
+pub struct ApiKeyError;
+
+impl ApiKey {
+    /// Makes a new key of 32 random bytes.
+    pub fn generate(entropy: &Entropy) -> ApiKey {
+        let secret = URL_SAFE_NO_PAD.encode(entropy.bytes::<32>());
+        ApiKey(format!("{PREFIX}{secret}").into())
+    }
+
+    /// Accepts exactly what `generate` can make: `ivk_` and the canonical base64url of 32 bytes.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse(text: &str) -> Result<ApiKey, ApiKeyError> {
+        let secret = text.strip_prefix(PREFIX).ok_or(ApiKeyError)?;
+        match URL_SAFE_NO_PAD.decode(secret) {
+            Ok(bytes) if bytes.len() == 32 => Ok(ApiKey(text.into())),
+            Ok(_) | Err(_) => Err(ApiKeyError),
+        }
+    }
+
+    /// Computes the hash that stands for this key at rest.
+    pub fn hash(&self) -> [u8; 32] {
+        hash_api_key(self.expose())
+    }
+
+    /// Shows the key, for the one time it is handed out.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+/// Computes the SHA-256 of a whole key, prefix included.
+pub fn hash_api_key(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+/// Writes a hash in the form of the API key file, `sha256:` and lower-case hexadecimal digits.
+pub fn format_hash(hash: &[u8; 32]) -> String {
+    hash.iter().fold(HASH_PREFIX.to_owned(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Reads what `format_hash` writes, in either case of the digits.
+pub fn parse_hash(text: &str) -> Option<[u8; 32]> {
+    let digits = text.strip_prefix(HASH_PREFIX)?;
+    if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut hash = [0; 32];
+    for (byte, index) in hash.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(digits.get(index..index + 2)?, 16).ok()?;
+    }
+    Some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_key_parses_and_is_never_shown_by_debug() {
+        let key = ApiKey::generate(&Entropy::system());
+        assert_eq!(key.expose().len(), 47);
+        let parsed = ApiKey::parse(key.expose()).unwrap();
+        assert_eq!(parsed.hash(), key.hash());
+        assert!(!format!("{key:?}").contains(&key.expose()[4..]));
+    }
+
+    #[test]
+    fn what_generate_cannot_make_is_not_a_key() {
+        let good = format!("ivk_{}", "A".repeat(43));
+        assert!(ApiKey::parse(&good).is_ok());
+        let spare_bit = format!("ivk_{}B", "A".repeat(42));
+        let cases = [
+            "",
+            "ivk_",
+            &good[4..],
+            &good[..46],
+            &format!("{good}A"),
+            &format!("{good}="),
+            &format!(" {good}"),
+            &good.to_uppercase(),
+            &spare_bit,
+        ];
+        for case in cases {
+            assert_eq!(ApiKey::parse(case).unwrap_err(), ApiKeyError, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_the_sha_256_of_the_whole_text_and_survives_its_written_form() {
+        // From `printf abc | sha256sum`.
+        let written = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(format_hash(&hash_api_key("abc")), written);
+        assert_eq!(parse_hash(written), Some(hash_api_key("abc")));
+        assert_eq!(parse_hash(&written.to_uppercase().replace("SHA", "sha")), Some(hash_api_key("abc")));
+        for case in
+            ["", "sha256:", &written[7..], &written[..70], &written.replace('a', "g"), &written.replace("ba", "é")]
+        {
+            assert_eq!(parse_hash(case), None, "{case:?}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Finds the caller that a request's metadata speak for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::api_key::hash_api_key;
+use super::caller::Caller;
+use super::permission::Permission;
+use crate::config::AuthConfig;
+use crate::domain::text::AccountId;
+
+/// The account that everybody has who calls without credentials, which only a loopback address allows.
+const OPEN_ACCOUNT: &str = "default";
+
+/// Knows every credential.
+#[derive(Clone)]
+pub struct Authenticator(Arc<Mode>);
+
+enum Mode {
+    /// Nobody has to say who they are.
+    Open(Caller),
+    /// API keys, found by their hash: comparing hashes of 32 random bytes gives nothing away in time.
+    ApiKeys(HashMap<[u8; 32], Caller>),
+}
+
+/// The metadata hold no credential, more than one, or one that is not known. Which it was is not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unauthenticated;
+
+/// Why the configured credentials cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticatorError {
+    /// A permission that does not exist.
+    #[error("API key {key}: there is no permission {permission}")]
+    Permission {
+        /// The key's name.
+        key: String,
+        /// What it asks for.
+        permission: String,
+    },
+    /// An account that cannot be one.
+    #[error("API key {0}: the account must have 1 to 200 characters")]
+    Account(String),
+}
+
+impl Authenticator {
+    /// Takes in the configured credentials.
+    pub fn new(config: &AuthConfig) -> Result<Self, AuthenticatorError> {
+        let mode = match config {
+            AuthConfig::None => Mode::Open(Caller {
+                account: account(OPEN_ACCOUNT, OPEN_ACCOUNT)?,
+                name: "anonymous".to_owned(),
+                permissions: Permission::ALL.into(),
+                organization_id: None,
+            }),
+            AuthConfig::Required { api_keys } => {
+                let mut callers = HashMap::new();
+                for key in api_keys {
+                    let mut permissions = Vec::new();
+                    for name in &key.permissions {
+                        permissions.extend(Permission::from_name(name).ok_or_else(|| {
+                            AuthenticatorError::Permission { key: key.name.clone(), permission: name.clone() }
+                        })?);
+                    }
+                    let account = account(&key.account, &key.name)?;
+                    let name = format!("apiKeys/{}", key.name);
+                    callers
+                        .insert(key.hash, Caller { account, name, permissions, organization_id: key.organization_id });
+                }
+                Mode::ApiKeys(callers)
+            }
+        };
+        Ok(Self(Arc::new(mode)))
+    }
+
+    /// Returns the caller that the metadata speak for. Two credentials are as bad as none: which one counts would depend on
+    /// who reads them.
+    pub fn authenticate(&self, metadata: &HeaderMap) -> Result<Caller, Unauthenticated> {
+        let callers = match self.0.as_ref() {
+            Mode::Open(caller) => return Ok(caller.clone()),
+            Mode::ApiKeys(callers) => callers,
+        };
+        let bearer = metadata.get_all(http::header::AUTHORIZATION).iter().map(|value| {
+            let (scheme, credential) = value.to_str().ok()?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(credential)
+        });
+        let plain = metadata.get_all("x-api-key").iter().map(|value| value.to_str().ok());
+        let mut credentials = bearer.chain(plain);
+        match (credentials.next(), credentials.next()) {
+            (Some(Some(key)), None) => callers.get(&hash_api_key(key)).cloned().ok_or(Unauthenticated),
+            _ => Err(Unauthenticated),
+        }
+    }
+}
+
+fn account(account: &str, key: &str) -> Result<AccountId, AuthenticatorError> {
+    AccountId::parse(account).map_err(|_| AuthenticatorError::Account(key.to_owned()))
+}

@@ -1,0 +1,26 @@
+//! Who calls.
+
+use uuid::Uuid;
+
+use super::permission::Permission;
+use crate::domain::text::AccountId;
+
+/// The bearer of a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The account whose invitations they see; part of every query.
+    pub account: AccountId,
+    /// The credential's name, which is shown as `creator` and `actor`.
+    pub name: String,
+    /// What they may do.
+    pub permissions: Vec<Permission>,
+    /// The organization the credential is bound to; none for one that speaks for the whole account.
+    pub organization_id: Option<Uuid>,
+}
+
+impl Caller {
+    /// Returns whether they have a permission.
+    pub fn may(&self, permission: Permission) -> bool {
+        self.permissions.contains(&permission)
+    }
+}

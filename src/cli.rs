@@ -1,0 +1,233 @@
+//! The command line: what can be said on it. Dispatch is `main`'s.
+//!
+//! Three commands are small enough to live below: `api-key`, `token-key` and `check-config` return the text to print.
+//! No option has a default that the configuration has too: an absent flag leaves the lower layers alone.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+use uuid::Uuid;
+
+use crate::config::{Config, ConfigError, parse_duration};
+
+pub mod api_key;
+pub mod check_config;
+pub mod token_key;
+
+/// Invitations done once and right: a gRPC service with one lifecycle for every kind of invitation.
+///
+/// Without a command it serves.
+#[derive(Debug, Parser)]
+#[command(name = "invitation-service", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `serve` when absent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of `serve`, for when the command is absent.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// Everything the binary can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the API until SIGTERM or SIGINT.
+    Serve(ServeArgs),
+    /// Bring the database schema up to date and exit.
+    Migrate(ConfigArgs),
+    /// Print the effective configuration, secrets redacted, or what is wrong with it.
+    CheckConfig(ServeArgs),
+    /// Ask a running server for its health; exit code 0 means SERVING.
+    Health(HealthArgs),
+    /// Make an API key: prints it, once, and its entry for the API key file.
+    ApiKey(ApiKeyArgs),
+    /// Make a key that signs invitation tokens, for token.keys.
+    TokenKey(TokenKeyArgs),
+}
+
+/// The flags of every command that reads the configuration.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfigArgs {
+    /// TOML file that overrides the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Database, sqlite://FILE or postgres://...; a password given here is visible to other users of the machine.
+    #[arg(long, value_name = "URL")]
+    pub store_url: Option<SecretString>,
+    /// What is logged, such as info or info,invitation_service=debug.
+    #[arg(long, value_name = "FILTER")]
+    pub log_level: Option<String>,
+    /// Form of the log: auto, text or json.
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+/// The flags of `serve` and `check-config`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServeArgs {
+    /// The flags it shares with `migrate`.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// IP address and port to listen on.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// Whether calls need a credential: none or required.
+    #[arg(long, value_name = "MODE")]
+    pub auth_mode: Option<String>,
+    /// TOML file of the accepted API keys.
+    #[arg(long, value_name = "FILE")]
+    pub api_keys_file: Option<String>,
+}
+
+/// The flags of `health`.
+#[derive(Clone, Debug, Args)]
+pub struct HealthArgs {
+    /// Server to ask, an http:// URL.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051", value_parser = parse_endpoint)]
+    pub endpoint: String,
+    /// Service to ask about; empty means the server as a whole.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub service: String,
+    /// Longest time to wait for the answer.
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = parse_duration)]
+    pub timeout: Duration,
+}
+
+/// The flags of `api-key`.
+#[derive(Clone, Debug, Args)]
+pub struct ApiKeyArgs {
+    /// Unique name of the key, for logs.
+    #[arg(long)]
+    pub name: String,
+    /// Account the key acts in.
+    #[arg(long)]
+    pub account: String,
+    /// What the key may do, `*` or area.action; can be given several times.
+    #[arg(long = "permission", value_name = "PERMISSION", required = true)]
+    pub permissions: Vec<String>,
+    /// The only organization the key may act for.
+    #[arg(long, value_name = "UUID")]
+    pub organization_id: Option<Uuid>,
+}
+
+/// The flags of `token-key`.
+#[derive(Clone, Debug, Args)]
+pub struct TokenKeyArgs {
+    /// Id of the key, 1-255, never used before.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    pub id: u8,
+}
+
+/// Parses the arguments of the process; on a mistake, `--help` or `--version` it prints and exits.
+pub fn parse() -> Command {
+    Cli::parse().into_command()
+}
+
+/// Parses arguments, the first of which is the program's name.
+///
+/// # Errors
+/// A mistake, `--help` or `--version`, to be printed by the caller.
+pub fn try_parse_from<T: Into<OsString> + Clone>(
+    arguments: impl IntoIterator<Item = T>,
+) -> Result<Command, clap::Error> {
+    Cli::try_parse_from(arguments).map(Cli::into_command)
+}
+
+impl Cli {
+    /// Settles what to do when no command is given.
+    fn into_command(self) -> Command {
+        let Cli { command, serve } = self;
+        command.unwrap_or(Command::Serve(serve))
+    }
+}
+
+impl ConfigArgs {
+    /// Loads the configuration with the process environment and these flags.
+    ///
+    /// # Errors
+    /// All problems of the configuration.
+    pub fn load(self) -> Result<Config, ConfigError> {
+        load(self, [])
+    }
+}
+
+impl ServeArgs {
+    /// Loads the configuration with the process environment and these flags.
+    ///
+    /// # Errors
+    /// All problems of the configuration.
+    pub fn load(self) -> Result<Config, ConfigError> {
+        let ServeArgs { config, listen, auth_mode, api_keys_file } = self;
+        load(config, [("grpc.listen", listen), ("auth.mode", auth_mode), ("auth.api_keys_file", api_keys_file)])
+    }
+}
+
+fn load<const N: usize>(args: ConfigArgs, more: [(&'static str, Option<String>); N]) -> Result<Config, ConfigError> {
+    let ConfigArgs { config, store_url, log_level, log_format } = args;
+    let store_url = store_url.map(|url| url.expose_secret().to_owned());
+    let flags = [("store.url", store_url), ("log.level", log_level), ("log.format", log_format)];
+    let given = flags.into_iter().chain(more).filter_map(|(key, value)| Some((key, value?)));
+    Config::load(config.as_deref(), std::env::vars_os(), given)
+}
+
+fn parse_endpoint(text: &str) -> Result<String, String> {
+    match Url::parse(text) {
+        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(text.to_owned()),
+        Ok(_) | Err(_) => Err("must be an http:// URL such as http://127.0.0.1:50051".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Command, String> {
+        try_parse_from([&["invitation-service"], arguments].concat()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_means_serve_with_the_same_flags() {
+        for arguments in [&["--listen", "[::1]:1"][..], &["serve", "--listen", "[::1]:1"]] {
+            let Ok(Command::Serve(args)) = parse(arguments) else { panic!("{arguments:?} is not serve") };
+            assert_eq!(args.listen.as_deref(), Some("[::1]:1"));
+        }
+        assert!(parse(&["--listen", "[::1]:1", "migrate"]).is_err(), "a flag of serve before another command");
+    }
+
+    #[test]
+    fn debug_does_not_show_the_password_of_the_database() {
+        let command = parse(&["--store-url", "postgres://u:hunter2@h/d"]).unwrap();
+        assert!(!format!("{command:?}").contains("hunter2"), "{command:?}");
+    }
+
+    #[test]
+    fn health_asks_the_default_port_and_refuses_what_it_cannot_speak() {
+        let Ok(Command::Health(args)) = parse(&["health"]) else { panic!("not health") };
+        assert_eq!((args.endpoint.as_str(), args.service.as_str()), ("http://127.0.0.1:50051", ""));
+        assert_eq!(args.timeout, Duration::from_secs(2));
+        assert!(parse(&["health", "--endpoint", "https://127.0.0.1:1"]).is_err());
+        assert!(parse(&["health", "--timeout", "2"]).unwrap_err().contains("1500ms"));
+    }
+
+    #[test]
+    fn keys_take_what_their_formats_allow() {
+        assert!(parse(&["token-key", "--id", "0"]).is_err());
+        assert!(parse(&["token-key", "--id", "256"]).is_err());
+        assert!(matches!(parse(&["token-key"]), Ok(Command::TokenKey(TokenKeyArgs { id: 1 }))));
+        assert!(parse(&["api-key", "--name", "ci", "--account", "acme"]).is_err(), "no permission");
+        let several = ["api-key", "--name", "ci", "--account", "acme", "--permission", "a.b", "--permission", "*"];
+        let Ok(Command::ApiKey(args)) = parse(&several) else { panic!("not api-key") };
+        assert_eq!(args.permissions, ["a.b", "*"]);
+    }
+}

@@ -1,0 +1,90 @@
+//! `api-key`: makes a key and the entry that lets it in.
+//!
+//! The key is in the returned text only; nothing is written anywhere.
+
+use toml::Value;
+
+use super::ApiKeyArgs;
+use crate::auth::api_key::{ApiKey, format_hash};
+use crate::config::{ApiKeyEntry, ConfigError, Problem};
+use crate::entropy::Entropy;
+
+/// Makes an API key and returns the text to print: the key, and its entry for the API key file.
+///
+/// # Errors
+/// Arguments that the API key file would refuse too.
+pub fn run(args: ApiKeyArgs, entropy: &Entropy) -> Result<String, ConfigError> {
+    let ApiKeyArgs { name, account, permissions, organization_id } = args;
+    let key = ApiKey::generate(entropy);
+    let entry = ApiKeyEntry::new(name, key.hash(), account, permissions, organization_id).map_err(refuse)?;
+    let text = format!(
+        "# The key, shown this once.\n{}\n\n\
+         # Its entry for the file that auth.api_keys_file names; the server reads it at start.\n{}",
+        key.expose(),
+        render(entry)
+    );
+    Ok(text)
+}
+
+fn refuse(texts: Vec<String>) -> ConfigError {
+    let problems = texts.into_iter().map(|text| Problem { field: "api-key".to_owned(), text });
+    ConfigError { problems: problems.collect() }
+}
+
+fn render(entry: ApiKeyEntry) -> String {
+    let ApiKeyEntry { name, hash, account, permissions, organization_id } = entry;
+    let permissions = Value::Array(permissions.into_iter().map(Value::String).collect());
+    let mut text = format!(
+        "[[api_key]]\nname = {}\nhash = {}\naccount = {}\npermissions = {permissions}\n",
+        Value::String(name),
+        Value::String(format_hash(&hash)),
+        Value::String(account),
+    );
+    if let Some(id) = organization_id {
+        text += &format!("organization_id = {}\n", Value::String(id.to_string()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::auth::api_key::hash_api_key;
+    use crate::config::{AuthConfig, Config};
+
+    fn args(account: &str) -> ApiKeyArgs {
+        ApiKeyArgs {
+            name: "ci".to_owned(),
+            account: account.to_owned(),
+            permissions: vec!["connections.read".to_owned(), "*".to_owned()],
+            organization_id: Some(Uuid::from_u128(7)),
+        }
+    }
+
+    #[test]
+    fn the_printed_entry_is_accepted_as_the_key_file_and_belongs_to_the_printed_key() {
+        let printed = run(args("acme \"east\" \\ #1"), &Entropy::system()).unwrap();
+        let key = printed.lines().find(|line| line.starts_with("ivk_")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("keys.toml");
+        std::fs::write(&file, printed.replace(key, "")).unwrap();
+
+        let flags = [("auth.mode", "required".to_owned()), ("auth.api_keys_file", file.display().to_string())];
+        let config = Config::load(None, Vec::<(String, String)>::new(), flags).unwrap();
+        let AuthConfig::Required { api_keys } = config.auth else { panic!("authentication is off") };
+        let expected = ApiKeyArgs { ..args("acme \"east\" \\ #1") };
+        assert_eq!(api_keys.len(), 1);
+        assert_eq!(api_keys[0].hash, hash_api_key(key));
+        assert_eq!(api_keys[0].account, expected.account);
+        assert_eq!(api_keys[0].permissions, expected.permissions);
+        assert_eq!(api_keys[0].organization_id, expected.organization_id);
+    }
+
+    #[test]
+    fn what_the_file_would_refuse_is_refused_before_a_key_is_shown() {
+        let error = run(args("two\nlines"), &Entropy::system()).unwrap_err();
+        assert!(error.to_string().contains("account must be"), "{error}");
+    }
+}

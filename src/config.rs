@@ -1,0 +1,153 @@
+//! The configuration: `config/default.toml` < a TOML file < environment < flags, merged once at start and parsed into
+//! values that cannot be wrong.
+//!
+//! Each section lives in its own file as a private raw struct of texts and a public parsed struct. What needs two
+//! sections is checked here. Not here: the syntax of signing keys (`domain::token`), the list of permissions (`auth`),
+//! and any use of the values.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+mod auth;
+mod error;
+mod grpc;
+mod layers;
+mod links;
+mod log;
+mod redacted;
+mod store;
+#[cfg(test)]
+mod tests;
+mod token;
+mod value;
+
+pub use auth::{ApiKeyEntry, AuthConfig};
+pub use error::{ConfigError, Problem};
+pub use grpc::GrpcConfig;
+pub use links::{LinksConfig, TOKEN_PLACEHOLDER};
+pub use log::{LogConfig, LogFormat};
+pub use store::{StoreConfig, StoreUrl};
+pub use token::TokenConfig;
+pub use value::parse_duration;
+
+use error::{Checked, Problems};
+
+/// The effective configuration; a value of this type has passed every check.
+#[derive(Debug)]
+pub struct Config {
+    /// Everything about the listening socket and its connections.
+    pub grpc: GrpcConfig,
+    /// Where invitations are kept, and how hard the database is driven.
+    pub store: StoreConfig,
+    /// What signs invitation tokens.
+    pub token: TokenConfig,
+    /// Who may call.
+    pub auth: AuthConfig,
+    /// What invitation links look like.
+    pub links: LinksConfig,
+    /// What is logged, and in which form.
+    pub log: LogConfig,
+    files: SecretFiles,
+}
+
+/// Where secrets were read from, kept only so that `redacted` can say it.
+#[derive(Debug)]
+struct SecretFiles {
+    store_url: Option<PathBuf>,
+    token_keys: Option<PathBuf>,
+    api_keys: Option<PathBuf>,
+}
+
+impl Config {
+    /// Merges the four layers and parses the result, reporting every problem at once.
+    ///
+    /// `environment` may be the whole process environment: only names that begin with `INVITATION__` are looked at,
+    /// and each of those must be known. `flags` are (`section.key`, value) pairs.
+    ///
+    /// # Errors
+    /// An unreadable or malformed file, an unknown key, or a value that its field refuses.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
+        flags: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<Config, ConfigError> {
+        let mut problems = Problems::default();
+        let environment = environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let layers::Merged { raw, origins } = layers::merge(file, environment, flags, &mut problems)?;
+        let config = parse(raw, &mut problems);
+        match config {
+            Ok(config) if problems.is_empty() => Ok(config),
+            Ok(_) | Err(error::Reported) => Err(problems.into_error(&origins)),
+        }
+    }
+
+    /// Renders the effective configuration as TOML with every secret replaced by `[redacted]`.
+    pub fn redacted(&self) -> String {
+        redacted::render(self)
+    }
+}
+
+/// Parses all sections before it gives up, so that one start shows all problems.
+fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
+    let layers::RawConfig { grpc, store, token, auth, links, log } = raw;
+    let grpc = grpc.validate(problems);
+    let store = store.validate(problems);
+    let token = token.validate(problems);
+    let auth = auth.validate(problems);
+    let links = links.validate(problems);
+    let log = log.validate(problems);
+
+    if let (Ok(grpc), Ok((auth, _))) = (&grpc, &auth) {
+        check_open_access(grpc, auth, problems);
+    }
+    if let (Ok(grpc), Ok((store, _))) = (&grpc, &store) {
+        check_time_budget(grpc, store, problems);
+    }
+    if let (Ok((store, _)), Ok((token, _))) = (&store, &token) {
+        check_shared_keys(store, token, problems);
+    }
+
+    let ((store, store_url), (token, token_keys), (auth, api_keys)) = (store?, token?, auth?);
+    let files = SecretFiles { store_url, token_keys, api_keys };
+    Ok(Config { grpc: grpc?, store, token, auth, links: links?, log: log?, files })
+}
+
+fn check_open_access(grpc: &GrpcConfig, auth: &AuthConfig, problems: &mut Problems) {
+    // `::ffff:127.0.0.1` is loopback too, but only its canonical form says so.
+    let loopback = grpc.listen.ip().to_canonical().is_loopback();
+    match auth {
+        AuthConfig::None if !loopback => problems.add(
+            "auth.mode",
+            format!(
+                "\"none\" is allowed on a loopback address only, and grpc.listen is {}: set auth.mode = \"required\" \
+                 or listen on 127.0.0.1",
+                grpc.listen
+            ),
+        ),
+        AuthConfig::None | AuthConfig::Required { .. } => {}
+    }
+}
+
+fn check_time_budget(grpc: &GrpcConfig, store: &StoreConfig, problems: &mut Problems) {
+    // Otherwise the call's own deadline always fires first, and the caller never learns that the database is slow.
+    if store.timeout >= grpc.request_timeout {
+        problems.add(
+            "store.timeout",
+            format!(
+                "must be shorter than grpc.request_timeout, which is {}",
+                value::format_duration(grpc.request_timeout)
+            ),
+        );
+    }
+}
+
+fn check_shared_keys(store: &StoreConfig, token: &TokenConfig, problems: &mut Problems) {
+    match (&store.url, &token.keys) {
+        (StoreUrl::Postgres(_), None) => problems.add(
+            "token.keys",
+            "is required on PostgreSQL, because all replicas must sign with the same keys: make one with \
+             `invitation-service token-key` and set token.keys or token.keys_file",
+        ),
+        (StoreUrl::Postgres(_), Some(_)) | (StoreUrl::Sqlite(_), _) => {}
+    }
+}

@@ -1,0 +1,182 @@
+//! Section `[auth]`: whether callers must authenticate, and the file of API keys.
+//!
+//! The file is read once, at start. Which permissions exist is the auth module's knowledge: here only their form.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::error::{Checked, Problems, Reported};
+use super::value;
+use crate::auth::api_key::parse_hash;
+
+/// Who may call.
+#[derive(Clone, Debug)]
+pub enum AuthConfig {
+    /// Everybody may do everything; only on a loopback address.
+    None,
+    /// A call needs a credential.
+    Required {
+        /// The keys that are accepted; names and hashes are unique, and there is at least one.
+        api_keys: Vec<ApiKeyEntry>,
+    },
+}
+
+/// One accepted API key and what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKeyEntry {
+    /// The unique name, for logs; 1-100 visible ASCII characters.
+    pub name: String,
+    /// The SHA-256 of the whole key.
+    pub hash: [u8; 32],
+    /// The account the key acts in; 1-200 characters.
+    pub account: String,
+    /// What the key may do: `*` or `area.action`, at least one.
+    pub permissions: Vec<String>,
+    /// The only organization the key may act for, if it is bound to one.
+    pub organization_id: Option<Uuid>,
+}
+
+impl ApiKeyEntry {
+    /// Makes an entry of parts that pass all checks.
+    ///
+    /// # Errors
+    /// One text per refused part.
+    pub fn new(
+        name: String,
+        hash: [u8; 32],
+        account: String,
+        permissions: Vec<String>,
+        organization_id: Option<Uuid>,
+    ) -> Result<ApiKeyEntry, Vec<String>> {
+        let mut refused = Vec::new();
+        if !(1..=100).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            refused.push("name must be 1-100 visible ASCII characters without spaces".to_owned());
+        }
+        if !(1..=200).contains(&account.chars().count()) || value::has_control(&account) {
+            refused.push("account must be 1-200 characters without control characters".to_owned());
+        }
+        if permissions.is_empty() {
+            refused.push("permissions must name at least one permission".to_owned());
+        }
+        for permission in permissions.iter().filter(|permission| !is_permission(permission)) {
+            refused.push(format!("permission {permission:?} must be \"*\" or of the form \"area.action\""));
+        }
+        if refused.is_empty() {
+            Ok(ApiKeyEntry { name, hash, account, permissions, organization_id })
+        } else {
+            Err(refused)
+        }
+    }
+}
+
+fn is_permission(text: &str) -> bool {
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    text == "*" || text.split_once('.').is_some_and(|(area, action)| is_word(area) && is_word(action))
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAuth {
+    mode: String,
+    api_keys_file: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyFile {
+    #[serde(default)]
+    api_key: Vec<RawApiKey>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawApiKey {
+    name: String,
+    hash: String,
+    account: String,
+    permissions: Vec<String>,
+    organization_id: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+enum Mode {
+    None,
+    Required,
+}
+
+const FILE_FIELD: &str = "auth.api_keys_file";
+
+impl RawAuth {
+    /// Parses the section; the second value is the file the keys came from.
+    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(AuthConfig, Option<PathBuf>)> {
+        let RawAuth { mode, api_keys_file } = self;
+        let mode = value::choice(problems, "auth.mode", &mode, &[("none", Mode::None), ("required", Mode::Required)])?;
+        match (mode, api_keys_file) {
+            (Mode::None, None) => Ok((AuthConfig::None, None)),
+            // Somebody who lists keys believes that they are asked for.
+            (Mode::None, Some(_)) => {
+                problems.check(FILE_FIELD, Err("has no effect while auth.mode is \"none\": set one of the two"))
+            }
+            (Mode::Required, None) => problems.check(
+                FILE_FIELD,
+                Err("is required while auth.mode is \"required\": `invitation-service api-key` prints an entry for it"),
+            ),
+            (Mode::Required, Some(path)) => {
+                let api_keys = read_keys(problems, &path)?;
+                Ok((AuthConfig::Required { api_keys }, Some(PathBuf::from(path))))
+            }
+        }
+    }
+}
+
+fn read_keys(problems: &mut Problems, path: &str) -> Checked<Vec<ApiKeyEntry>> {
+    let text = problems.check(FILE_FIELD, value::read_file(path))?;
+    let parsed = toml::from_str::<KeyFile>(&text)
+        .map_err(|error| format!("{path}, {}", value::describe_toml_error(&text, &error)));
+    let KeyFile { api_key } = problems.check(FILE_FIELD, parsed)?;
+    if api_key.is_empty() {
+        return problems.check(FILE_FIELD, Err(format!("{path} has no [[api_key]] entry")));
+    }
+
+    let count = api_key.len();
+    let (mut entries, mut names, mut hashes) = (Vec::new(), HashSet::new(), HashSet::new());
+    for (index, raw) in api_key.into_iter().enumerate() {
+        let place = format!("{path}, api_key number {} ({:?})", index + 1, raw.name);
+        match parse_entry(raw) {
+            Ok(entry) if !names.insert(entry.name.clone()) => {
+                problems.add(FILE_FIELD, format!("{place}: another entry has the same name"));
+            }
+            Ok(entry) if !hashes.insert(entry.hash) => {
+                problems.add(FILE_FIELD, format!("{place}: another entry has the same hash"));
+            }
+            Ok(entry) => entries.push(entry),
+            Err(refused) => refused.iter().for_each(|text| problems.add(FILE_FIELD, format!("{place}: {text}"))),
+        }
+    }
+    if entries.len() == count { Ok(entries) } else { Err(Reported) }
+}
+
+fn parse_entry(raw: RawApiKey) -> Result<ApiKeyEntry, Vec<String>> {
+    let RawApiKey { name, hash, account, permissions, organization_id } = raw;
+    let mut refused = Vec::new();
+    let hash = parse_hash(&hash).unwrap_or_else(|| {
+        // Not quoted: the likeliest mistake is the key itself in place of its hash.
+        refused.push("hash must be \"sha256:\" and 64 hexadecimal digits".to_owned());
+        [0; 32]
+    });
+    let organization_id = organization_id.and_then(|text| match Uuid::parse_str(&text) {
+        Ok(id) => Some(id),
+        Err(_) => {
+            refused.push("organization_id must be a UUID".to_owned());
+            None
+        }
+    });
+    match ApiKeyEntry::new(name, hash, account, permissions, organization_id) {
+        Ok(entry) if refused.is_empty() => Ok(entry),
+        Ok(_) => Err(refused),
+        Err(more) => Err(refused.into_iter().chain(more).collect()),
+    }
+}

@@ -1,0 +1,82 @@
+//! How configuration problems are collected and shown: all of them, each at its field, with who set it.
+//!
+//! Problem texts never quote a value that may be a secret; that is the duty of whoever writes the text.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One thing that is wrong, at the key it is wrong at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key as `section.key`, or the name of the file or variable that is not understood.
+    pub field: String,
+    /// What is wrong and what to do about it.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.text)
+    }
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The problems in the order they were found, never empty.
+    pub problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    /// Makes an error of a single problem.
+    pub(crate) fn one(field: impl Into<String>, text: impl Into<String>) -> ConfigError {
+        ConfigError { problems: vec![Problem { field: field.into(), text: text.into() }] }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is not valid")?;
+        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Says that the problem has been collected already, so there is nothing more to tell.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported;
+
+/// A parsed value, or the knowledge that its problem is in the collection.
+pub(super) type Checked<T> = Result<T, Reported>;
+
+/// The problems found so far.
+#[derive(Debug, Default)]
+pub(super) struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(super) fn add(&mut self, field: impl Into<String>, text: impl Into<String>) {
+        self.0.push(Problem { field: field.into(), text: text.into() });
+    }
+
+    /// Collects the text of a failed parse at its field.
+    pub(super) fn check<T>(&mut self, field: &str, result: Result<T, impl Into<String>>) -> Checked<T> {
+        result.map_err(|text| {
+            self.add(field, text);
+            Reported
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Ends the collection, adding to each problem who set the key, as far as that is not the default.
+    pub(super) fn into_error(self, origins: &BTreeMap<String, String>) -> ConfigError {
+        let with_origin = |problem: Problem| match origins.get(&problem.field) {
+            Some(origin) => Problem { text: format!("{} (set by {origin})", problem.text), ..problem },
+            None => problem,
+        };
+        ConfigError { problems: self.0.into_iter().map(with_origin).collect() }
+    }
+}

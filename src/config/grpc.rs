@@ -1,0 +1,67 @@
+//! Section `[grpc]`: the listening socket, deadlines, and how a stop is spread over time.
+//!
+//! Sizes of messages and pages are part of the API contract, not configuration.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{Checked, Problems};
+use super::value;
+
+/// How calls are received.
+#[derive(Clone, Debug)]
+pub struct GrpcConfig {
+    /// The address and port to listen on; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// The longest a unary call may take, also when its caller would wait longer.
+    pub request_timeout: Duration,
+    /// How long a stop reports NOT_SERVING, while still accepting calls, before it closes the listener.
+    pub drain_delay: Duration,
+    /// How long calls in flight may take to end after that; then they are cut.
+    pub drain_timeout: Duration,
+    /// How many calls one connection may have in flight.
+    pub max_concurrent_streams: u32,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGrpc {
+    listen: String,
+    request_timeout: String,
+    drain_delay: String,
+    drain_timeout: String,
+    max_concurrent_streams: String,
+}
+
+const REQUEST_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+const DRAIN_MAX: Duration = Duration::from_secs(5 * 60);
+const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
+
+impl RawGrpc {
+    pub(super) fn validate(self, problems: &mut Problems) -> Checked<GrpcConfig> {
+        let RawGrpc { listen, request_timeout, drain_delay, drain_timeout, max_concurrent_streams } = self;
+        let listen = problems.check(
+            "grpc.listen",
+            listen.parse().map_err(|_| "must be an IP address and a port, such as 127.0.0.1:50051 or [::1]:50051"),
+        );
+        let request_timeout = value::duration(
+            problems,
+            "grpc.request_timeout",
+            &request_timeout,
+            REQUEST_TIMEOUT_MIN..=REQUEST_TIMEOUT_MAX,
+        );
+        let drain_delay = value::duration(problems, "grpc.drain_delay", &drain_delay, Duration::ZERO..=DRAIN_MAX);
+        let drain_timeout = value::duration(problems, "grpc.drain_timeout", &drain_timeout, Duration::ZERO..=DRAIN_MAX);
+        let max_concurrent_streams =
+            value::number(problems, "grpc.max_concurrent_streams", &max_concurrent_streams, 1..=65_536);
+        Ok(GrpcConfig {
+            listen: listen?,
+            request_timeout: request_timeout?,
+            drain_delay: drain_delay?,
+            drain_timeout: drain_timeout?,
+            max_concurrent_streams: max_concurrent_streams?,
+        })
+    }
+}

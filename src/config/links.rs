@@ -1,0 +1,58 @@
+//! Section `[links]`: what the link in an invitation looks like, per kind.
+//!
+//! Putting a token into a template is the work of whoever builds `invitation_uri`.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::error::{Checked, Problems};
+
+/// What stands for the token in a link template.
+pub const TOKEN_PLACEHOLDER: &str = "{token}";
+
+/// The link templates.
+#[derive(Clone, Debug)]
+pub struct LinksConfig {
+    /// The link of a connection invitation: an http(s) URL with `{token}` once.
+    pub connection: String,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLinks {
+    connection: String,
+}
+
+impl RawLinks {
+    pub(super) fn validate(self, problems: &mut Problems) -> Checked<LinksConfig> {
+        let RawLinks { connection } = self;
+        let connection = problems.check("links.connection", parse_template(connection))?;
+        Ok(LinksConfig { connection })
+    }
+}
+
+fn parse_template(template: String) -> Result<String, String> {
+    // A token's alphabet needs no escaping anywhere in a URL, so this stand-in shows where a real one ends up.
+    const SAMPLE: &str = "inv_sample";
+
+    // The URL parser would drop tabs and line breaks without a word.
+    if template.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("must not contain white space or control characters".into());
+    }
+    if template.matches(TOKEN_PLACEHOLDER).count() != 1 {
+        return Err("must contain {token} exactly once".into());
+    }
+    let sample = template.replace(TOKEN_PLACEHOLDER, SAMPLE);
+    if sample.contains(['{', '}']) {
+        return Err("must not contain braces other than {token}".into());
+    }
+    let url = Url::parse(&sample).map_err(|error| format!("must be an absolute http or https URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("must be an absolute http or https URL".into());
+    }
+    let after_host = [Some(url.path()), url.query(), url.fragment()];
+    if !after_host.into_iter().flatten().any(|part| part.contains(SAMPLE)) {
+        return Err("must have {token} after the host".into());
+    }
+    Ok(template)
+}

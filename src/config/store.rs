@@ -1,0 +1,173 @@
+//! Section `[store]`: which database, and how hard it is driven.
+//!
+//! Opening it, creating the file and its directory, and migrating belong to `store`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::error::{Checked, Problems};
+use super::value;
+
+/// The store when neither `store.url` nor `store.url_file` is set.
+///
+/// Here and not as a live line of `default.toml`, because a value there would make `url_file` a contradiction.
+pub(super) const DEFAULT_URL: &str = "sqlite://data/invitations.db";
+
+const TIMEOUT_MIN: Duration = Duration::from_millis(50);
+const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+const LANES_ON_POSTGRES: usize = 2;
+
+/// The database, with the kind of backend decided.
+#[derive(Clone, Debug)]
+pub enum StoreUrl {
+    /// A SQLite file; a relative path starts at the working directory.
+    Sqlite(PathBuf),
+    /// A PostgreSQL connection URL, secret because it may hold a password.
+    Postgres(SecretString),
+}
+
+/// How invitations are stored.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The database.
+    pub url: StoreUrl,
+    /// Whether a start brings the schema up to date before it serves.
+    pub migrate_on_start: bool,
+    /// The most connections one process opens.
+    pub max_connections: u32,
+    /// How many executors write side by side; always 1 on SQLite.
+    pub lanes: usize,
+    /// How many commands may wait for one lane before callers are turned away.
+    pub queue: usize,
+    /// The longest one call waits for the database.
+    pub timeout: Duration,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStore {
+    url: Option<String>,
+    url_file: Option<String>,
+    migrate_on_start: String,
+    max_connections: String,
+    lanes: String,
+    queue: String,
+    timeout: String,
+}
+
+impl RawStore {
+    /// Parses the section; the second value is the file the URL came from.
+    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(StoreConfig, Option<PathBuf>)> {
+        let RawStore { url, url_file, migrate_on_start, max_connections, lanes, queue, timeout } = self;
+        let url = parse_source(problems, url, url_file);
+        let migrate_on_start = value::choice(
+            problems,
+            "store.migrate_on_start",
+            &migrate_on_start,
+            &[("auto", None), ("true", Some(true)), ("false", Some(false))],
+        );
+        let max_connections = value::number(problems, "store.max_connections", &max_connections, 2..=1_000);
+        let lanes = match lanes.as_str() {
+            "auto" => Ok(None),
+            lanes => value::number(problems, "store.lanes", lanes, 1..=16).map(Some),
+        };
+        let queue = value::number(problems, "store.queue", &queue, 1..=1_000_000);
+        let timeout = value::duration(problems, "store.timeout", &timeout, TIMEOUT_MIN..=TIMEOUT_MAX);
+
+        let ((url, file), max_connections) = (url?, max_connections?);
+        let lanes = resolve_lanes(problems, &url, lanes?, max_connections)?;
+        let on_sqlite = matches!(url, StoreUrl::Sqlite(_));
+        let config = StoreConfig {
+            url,
+            migrate_on_start: migrate_on_start?.unwrap_or(on_sqlite),
+            max_connections,
+            lanes,
+            queue: queue?,
+            timeout: timeout?,
+        };
+        Ok((config, file))
+    }
+}
+
+fn parse_source(
+    problems: &mut Problems,
+    url: Option<String>,
+    url_file: Option<String>,
+) -> Checked<(StoreUrl, Option<PathBuf>)> {
+    let Some(secret) = value::secret(problems, "store.url", url, url_file)? else {
+        return problems.check("store.url", StoreUrl::parse(DEFAULT_URL)).map(|url| (url, None));
+    };
+    let field = if secret.file.is_some() { "store.url_file" } else { "store.url" };
+    let url = problems.check(field, StoreUrl::parse(secret.value.expose_secret()))?;
+    Ok((url, secret.file))
+}
+
+fn resolve_lanes(
+    problems: &mut Problems,
+    url: &StoreUrl,
+    lanes: Option<usize>,
+    max_connections: u32,
+) -> Checked<usize> {
+    let lanes = match (url, lanes) {
+        (StoreUrl::Sqlite(_), None | Some(1)) => return Ok(1),
+        (StoreUrl::Sqlite(_), Some(_)) => Err("must be 1 or \"auto\" on SQLite, which has one writer"),
+        (StoreUrl::Postgres(_), lanes) => Ok(lanes.unwrap_or(LANES_ON_POSTGRES)),
+    };
+    let lanes = problems.check("store.lanes", lanes)?;
+    // Each lane holds a connection while it writes: reads need at least one that no lane can take.
+    if lanes >= usize::try_from(max_connections).unwrap_or(usize::MAX) {
+        return problems
+            .check("store.max_connections", Err(format!("must be greater than store.lanes, which is {lanes}")));
+    }
+    Ok(lanes)
+}
+
+impl StoreUrl {
+    /// Parses `sqlite://FILE` or `postgres://...`; the error text never quotes the URL, which may hold a password.
+    ///
+    /// # Errors
+    /// A text that says what is expected.
+    pub fn parse(text: &str) -> Result<StoreUrl, String> {
+        match text.split_once("://") {
+            Some(("sqlite", path)) => parse_sqlite(path),
+            Some(("postgres" | "postgresql", _)) => parse_postgres(text),
+            Some(_) | None => {
+                Err("must be sqlite://FILE, sqlite:///ABSOLUTE/FILE or postgres://USER:PASSWORD@HOST/DATABASE".into())
+            }
+        }
+    }
+}
+
+fn parse_sqlite(path: &str) -> Result<StoreUrl, String> {
+    if path.contains('?') {
+        return Err("must not have a query: SQLite is set up by the service itself".into());
+    }
+    // SQLite itself would take these two as instructions and not as names of files.
+    if path.starts_with(":memory:") || path.starts_with("file:") {
+        return Err("must name a file: an in-memory database or a file: URI is not supported".into());
+    }
+    if path.is_empty() || path.ends_with('/') || value::has_control(path) {
+        return Err("must name a file, such as sqlite://data/invitations.db".into());
+    }
+    Ok(StoreUrl::Sqlite(PathBuf::from(path)))
+}
+
+fn parse_postgres(text: &str) -> Result<StoreUrl, String> {
+    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    // A raw `#` in a password silently cuts the URL short there.
+    if url.fragment().is_some() || value::has_control(text) {
+        return Err("must not contain `#` or control characters: percent-encode them".into());
+    }
+    let host_in_query = url.query_pairs().any(|(name, _)| name == "host");
+    if url.host_str().is_none_or(str::is_empty) && !host_in_query {
+        return Err("must name a host, as in postgres://USER:PASSWORD@HOST/DATABASE".into());
+    }
+    if url.path().trim_start_matches('/').is_empty() {
+        return Err("must name a database, as in postgres://USER:PASSWORD@HOST/DATABASE".into());
+    }
+    Ok(StoreUrl::Postgres(text.into()))
+}

@@ -1,0 +1,38 @@
+//! Section `[token]`: the key ring that signs invitation tokens.
+//!
+//! Only the text is kept here. Its syntax, and the keys generated beside a SQLite file when it is absent, belong to
+//! `domain::token` and to the start of the server.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::error::{Checked, Problems};
+use super::value;
+
+/// What signs invitation tokens.
+#[derive(Clone, Debug)]
+pub struct TokenConfig {
+    /// The key ring as `id:base64,...`, first signs; `None` (SQLite only) means a ring kept beside the database file.
+    pub keys: Option<SecretString>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawToken {
+    keys: Option<String>,
+    keys_file: Option<String>,
+}
+
+impl RawToken {
+    /// Parses the section; the second value is the file the keys came from.
+    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(TokenConfig, Option<PathBuf>)> {
+        let RawToken { keys, keys_file } = self;
+        let (keys, file) = match value::secret(problems, "token.keys", keys, keys_file)? {
+            Some(value::Secret { value, file }) => (Some(value), file),
+            None => (None, None),
+        };
+        Ok((TokenConfig { keys }, file))
+    }
+}

@@ -1,0 +1,24 @@
+//! The functional core: what an invitation is and what may happen to it.
+//!
+//! Pure: no async, no I/O, no clock, no randomness, and no knowledge of gRPC or SQL. Values are parsed once, at the edge,
+//! and are valid from then on. What a command does is decided in [`decide`], on what was [loaded](loaded::Loaded).
+
+pub mod acceptance;
+pub mod command;
+pub mod connection;
+pub mod decide;
+pub mod details;
+pub mod email;
+pub mod email_rule;
+pub mod event;
+pub mod group;
+pub mod id;
+pub mod invitation;
+pub mod key_ring;
+pub mod loaded;
+pub mod recipient;
+pub mod refusal;
+pub mod state;
+pub mod text;
+pub mod time;
+pub mod token;

@@ -1,0 +1,78 @@
+//! One person's use of one invitation.
+
+use super::connection::{CreatedConnection, NewConnection};
+use super::email::Email;
+use super::id::{AcceptanceId, InvitationId};
+use super::time::Timestamp;
+
+/// The caller's own id of a person.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject(pub String);
+
+/// The person who accepts, as the caller knows them.
+#[derive(Clone, Debug)]
+pub struct Acceptor {
+    /// Who it is.
+    pub subject: Subject,
+    /// The person's address, where the caller knows it.
+    pub email: Option<Email>,
+    /// Whether the caller vouches that the address is the person's.
+    pub email_verified: bool,
+    /// The person's phone number.
+    pub phone: Option<String>,
+    /// The person's name.
+    pub display_name: Option<String>,
+    /// Whether the person had an account with the caller before.
+    pub existing_user: Option<bool>,
+}
+
+/// A use of an invitation. One subject has at most one of one invitation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Its id.
+    pub id: AcceptanceId,
+    /// What was accepted.
+    pub invitation: InvitationId,
+    /// Who accepted.
+    pub subject: Subject,
+    /// With which of the invitation's recipients they were matched, where it is bound to addresses.
+    pub recipient: Option<u16>,
+    /// The address they accepted with.
+    pub email: Option<Email>,
+    /// Their phone number.
+    pub phone: Option<String>,
+    /// Their name.
+    pub display_name: Option<String>,
+    /// Whether they had an account with the caller before.
+    pub existing_user: Option<bool>,
+    /// When.
+    pub accepted_at: Timestamp,
+    /// The connection they made by it.
+    pub created_connection: Option<CreatedConnection>,
+}
+
+impl Acceptance {
+    /// Makes the acceptance of an acceptor who was matched with a recipient and an address.
+    pub fn new(
+        id: AcceptanceId,
+        invitation: InvitationId,
+        acceptor: &Acceptor,
+        matched: (Option<u16>, Option<Email>),
+        connection: Option<NewConnection>,
+        now: Timestamp,
+    ) -> Self {
+        let (recipient, email) = matched;
+        Self {
+            id,
+            invitation,
+            subject: acceptor.subject.clone(),
+            recipient,
+            email,
+            phone: acceptor.phone.clone(),
+            display_name: acceptor.display_name.clone(),
+            existing_user: acceptor.existing_user,
+            accepted_at: now,
+            created_connection: connection.map(|connection| connection.created_at(now)),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Decides a group of commands one after another on one snapshot and folds what they change to one save.
+//!
+//! Later commands see what earlier ones changed; the save holds one final row per key, whatever the number of commands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::acceptance::Acceptance;
+use super::command::{Command, RequestKey};
+use super::decide::{AcceptanceChange, Change, Changes, Context, Decided, NewDelivery, Outcome, decide};
+use super::event::NewEvent;
+use super::id::{AcceptanceId, InvitationId};
+use super::invitation::{Engagement, Invitation};
+use super::loaded::{Loaded, Remembered};
+use super::refusal::Refusal;
+use super::time::Timestamp;
+
+/// What the caller of a command is told once the group is saved.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// The moment of the decision.
+    pub now: Timestamp,
+    /// The invitation as the command left it.
+    pub invitation: Arc<Invitation>,
+    /// The subject's acceptance, for an accept.
+    pub acceptance: Option<Acceptance>,
+    /// Whether the subject had accepted before.
+    pub already_accepted: bool,
+}
+
+/// A snapshot and what the commands of the group have changed on it so far.
+#[derive(Debug)]
+pub struct Group {
+    loaded: Loaded,
+    save: Save,
+}
+
+/// What a group changes, folded.
+#[derive(Clone, Debug, Default)]
+pub struct Save {
+    /// Invitations that are new.
+    pub created: BTreeMap<InvitationId, Arc<Invitation>>,
+    /// Invitations that are changed, in the order in which they are to be locked.
+    pub updated: BTreeMap<InvitationId, Update>,
+    /// Acceptances that are new.
+    pub accepted: BTreeMap<AcceptanceId, (Arc<Invitation>, Acceptance)>,
+    /// Acceptances that are changed.
+    pub reaccepted: BTreeMap<AcceptanceId, (Arc<Invitation>, Acceptance)>,
+    /// What is to be added to counters.
+    pub engagement: BTreeMap<InvitationId, Engagement>,
+    /// What happened, in order.
+    pub events: Vec<NewEvent>,
+    /// Messages to be sent, with their invitations.
+    pub deliveries: Vec<(Arc<Invitation>, NewDelivery)>,
+    /// Requests to be remembered.
+    pub requests: BTreeMap<RequestKey, Remembered>,
+}
+
+/// A changed invitation and what must still hold for the change to be right.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// The invitation as it will be.
+    pub invitation: Arc<Invitation>,
+    /// The revision it was decided on.
+    pub loaded_revision: i64,
+    /// Whether it must not have expired by the time it is saved.
+    pub unexpired: bool,
+    /// The recipients whose row changes.
+    pub recipients: BTreeSet<u16>,
+}
+
+impl Save {
+    /// Returns whether there is nothing to save.
+    pub fn is_empty(&self) -> bool {
+        // Every change has an event; see `decide`.
+        self.events.is_empty()
+    }
+
+    /// Returns whether all it does is to add new invitations, which cannot collide with anything but a request_id.
+    pub fn only_creates(&self) -> bool {
+        self.updated.is_empty() && self.accepted.is_empty() && self.reaccepted.is_empty() && self.engagement.is_empty()
+    }
+}
+
+impl Group {
+    /// Begins with a snapshot and no changes.
+    pub fn new(loaded: Loaded) -> Self {
+        Self { loaded, save: Save::default() }
+    }
+
+    /// Returns what the group has changed so far.
+    pub fn save(&self) -> &Save {
+        &self.save
+    }
+
+    /// Decides one more command and, if it is not refused, takes in what it changes.
+    pub fn run(&mut self, command: &Command, context: &Context) -> Result<Executed, Refusal> {
+        let Decided { changes, outcome } = decide(&self.loaded, command, context)?;
+        self.take_in(changes);
+        let invitation = Arc::clone(self.loaded.invitation(&command.account, outcome.invitation)?);
+        let Outcome { invitation: id, acceptance, already_accepted } = outcome;
+        let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
+        Ok(Executed { now: self.loaded.now, invitation, acceptance, already_accepted })
+    }
+
+    fn take_in(&mut self, changes: Changes) {
+        let Changes { invitation, acceptance, engagement, events, deliveries, request } = changes;
+        let mut changed = None;
+        match invitation {
+            None => {}
+            Some(Change::Create(invitation)) => changed = Some(self.create(invitation)),
+            Some(Change::Update { invitation, unexpired }) => changed = Some(self.update(invitation, unexpired)),
+        }
+        if let Some(invitation) = changed {
+            let deliveries = deliveries.into_iter().map(|delivery| (Arc::clone(&invitation), delivery));
+            self.save.deliveries.extend(deliveries);
+            self.take_in_acceptance(acceptance, invitation);
+        }
+        if let Some((id, engagement)) = engagement {
+            self.save.engagement.entry(id).or_default().count(engagement);
+        }
+        self.save.events.extend(events);
+        if let Some((key, remembered)) = request {
+            self.loaded.put_request(key.clone(), remembered.clone());
+            self.save.requests.insert(key, remembered);
+        }
+    }
+
+    fn create(&mut self, invitation: Invitation) -> Arc<Invitation> {
+        let invitation = self.loaded.put_invitation(invitation);
+        self.save.created.insert(invitation.id, Arc::clone(&invitation));
+        invitation
+    }
+
+    fn update(&mut self, invitation: Invitation, unexpired: bool) -> Arc<Invitation> {
+        let before = self.loaded.invitation(&invitation.account, invitation.id).ok().cloned();
+        let invitation = self.loaded.put_invitation(invitation);
+        let loaded_revision = before.as_ref().map_or(0, |before| before.revision);
+        let update = self.save.updated.entry(invitation.id).or_insert_with(|| Update {
+            invitation: Arc::clone(&invitation),
+            loaded_revision,
+            unexpired: false,
+            recipients: BTreeSet::new(),
+        });
+        update.invitation = Arc::clone(&invitation);
+        update.unexpired |= unexpired;
+        let before = before.iter().flat_map(|before| &before.recipients);
+        let changed = before.zip(&invitation.recipients).filter(|(before, after)| before != after);
+        update.recipients.extend(changed.map(|(_, after)| after.ordinal));
+        invitation
+    }
+
+    fn take_in_acceptance(&mut self, change: Option<AcceptanceChange>, invitation: Arc<Invitation>) {
+        let (acceptance, rows) = match change {
+            None => return,
+            Some(AcceptanceChange::Create(acceptance)) => (acceptance, &mut self.save.accepted),
+            // What this very group has made is still to be inserted, not updated.
+            Some(AcceptanceChange::Update(acceptance)) if self.save.accepted.contains_key(&acceptance.id) => {
+                (acceptance, &mut self.save.accepted)
+            }
+            Some(AcceptanceChange::Update(acceptance)) => (acceptance, &mut self.save.reaccepted),
+        };
+        rows.insert(acceptance.id, (invitation, acceptance.clone()));
+        self.loaded.put_acceptance(acceptance);
+    }
+}

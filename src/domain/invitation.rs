@@ -1,0 +1,134 @@
+//! The aggregate: one invitation of any kind with everything that is decided upon together.
+
+use std::collections::BTreeMap;
+
+use super::acceptance::Acceptance;
+use super::details::Details;
+use super::id::InvitationId;
+use super::recipient::Recipient;
+use super::refusal::Refusal;
+use super::state::{Facts, State};
+use super::text::AccountId;
+use super::time::Timestamp;
+use super::token::Claims;
+
+/// An invitation of any kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// Its id, the same for every face of it.
+    pub id: InvitationId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// What its kind has of its own.
+    pub details: Details,
+    /// What its state follows from.
+    pub facts: Facts,
+    /// Counts its changes from 1; what the etag shows and what a save is guarded by.
+    pub revision: i64,
+    /// How often its link was rotated.
+    pub generation: u16,
+    /// The key its links are signed with.
+    pub key_id: u8,
+    /// Whether this service mails its links.
+    pub mails: bool,
+    /// Whom it is meant for, by ordinal.
+    pub recipients: Vec<Recipient>,
+    /// The caller's own labels.
+    pub labels: BTreeMap<String, String>,
+    /// The name of the credential that made it.
+    pub creator: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// What people did short of accepting.
+    pub engagement: Engagement,
+    /// How many messages with its link have been enqueued.
+    pub deliveries: u32,
+    /// The newest acceptances, newest first, where they were asked for.
+    pub acceptances: Vec<Acceptance>,
+}
+
+/// What people did with a link short of accepting it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Engagement {
+    /// How often the invitation's page was seen.
+    pub views: i64,
+    /// How often the link was followed.
+    pub clicks: i64,
+    /// How often a program fetched a preview of the link.
+    pub unfurls: i64,
+}
+
+impl Engagement {
+    /// Counts one more of a sort.
+    pub fn count(&mut self, engagement: EngagementType) {
+        match engagement {
+            EngagementType::View => self.views += 1,
+            EngagementType::Click => self.clicks += 1,
+            EngagementType::Unfurl => self.unfurls += 1,
+        }
+    }
+}
+
+/// The sorts of engagement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngagementType {
+    /// The invitation's page was seen.
+    View,
+    /// The link was followed.
+    Click,
+    /// A program fetched a preview of the link.
+    Unfurl,
+}
+
+impl Invitation {
+    /// Returns the state at a moment.
+    pub fn state_at(&self, now: Timestamp) -> State {
+        self.facts.state_at(now)
+    }
+
+    /// Returns the strong entity tag: quoted, another one after each change.
+    pub fn etag(&self) -> String {
+        format!("\"{}\"", self.revision)
+    }
+
+    /// Returns what the token of one of its links says; recipient 0 is the plain link.
+    pub fn claims(&self, recipient: u16) -> Claims {
+        Claims { key_id: self.key_id, invitation: self.id, generation: self.generation, recipient }
+    }
+
+    /// Returns the recipient a mailed link belongs to; none for the plain link.
+    pub fn recipient(&self, ordinal: u16) -> Option<&Recipient> {
+        self.recipients.iter().find(|recipient| recipient.ordinal == ordinal)
+    }
+
+    /// Returns whether only acceptors with an allowed address may accept.
+    pub fn is_bound(&self) -> bool {
+        !self.recipients.is_empty()
+    }
+
+    /// Checks that a well-made token is one of its present links.
+    pub fn check_link(&self, link: &Claims) -> Result<(), Refusal> {
+        let is_mine = *link == self.claims(link.recipient);
+        if is_mine && (link.recipient == 0 || self.recipient(link.recipient).is_some()) {
+            Ok(())
+        } else {
+            Err(Refusal::InvitationNotFound)
+        }
+    }
+
+    /// Checks an etag that the caller may have sent.
+    pub fn check_etag(&self, etag: Option<&str>) -> Result<(), Refusal> {
+        match etag {
+            Some(etag) if etag != self.etag() => Err(Refusal::EtagMismatch),
+            _ => Ok(()),
+        }
+    }
+
+    /// Marks a change.
+    pub fn touch(&mut self, now: Timestamp) {
+        self.revision += 1;
+        self.updated_at = now;
+    }
+}

@@ -1,0 +1,120 @@
+//! The rules for strings that callers bring: bounded, and without characters that could forge a header or a log line.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+/// Why a value is refused, in words that fit behind the field's name and never repeat the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalid(pub &'static str);
+
+/// Whether a character could end a line or steer a terminal.
+pub fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Parses text of `min` to `max` characters.
+fn bounded(value: &str, min: usize, max: usize, length: &'static str) -> Result<(), Invalid> {
+    if value.chars().any(is_control) {
+        return Err(Invalid("must not contain control characters"));
+    }
+    if !(min..=max).contains(&value.chars().count()) {
+        return Err(Invalid(length));
+    }
+    Ok(())
+}
+
+/// Checks free text: 1 to 300 characters.
+pub fn free_text(value: &str) -> Result<String, Invalid> {
+    bounded(value, 1, 300, "must have 1 to 300 characters").map(|()| value.to_owned())
+}
+
+/// Checks an id that means nothing to this service: 1 to 200 characters.
+pub fn opaque_id(value: &str) -> Result<String, Invalid> {
+    bounded(value, 1, 200, "must have 1 to 200 characters").map(|()| value.to_owned())
+}
+
+/// Checks the key of a label: 1 to 63 characters.
+pub fn label_key(value: &str) -> Result<String, Invalid> {
+    bounded(value, 1, 63, "keys must have 1 to 63 characters").map(|()| value.to_owned())
+}
+
+/// Checks the value of a label: at most 255 characters.
+pub fn label_value(value: &str) -> Result<String, Invalid> {
+    bounded(value, 0, 255, "values must have at most 255 characters").map(|()| value.to_owned())
+}
+
+/// Checks a request_id: 1 to 128 visible ASCII characters.
+pub fn request_id(value: &str) -> Result<String, Invalid> {
+    if (1..=128).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(value.to_owned())
+    } else {
+        Err(Invalid("must be 1 to 128 visible ASCII characters"))
+    }
+}
+
+/// Checks a phone number: `+` and 2 to 15 digits, the first not 0 (E.164).
+pub fn phone(value: &str) -> Result<String, Invalid> {
+    let digits = value.strip_prefix('+').unwrap_or_default();
+    let fits = (2..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if fits && !digits.starts_with('0') {
+        Ok(value.to_owned())
+    } else {
+        Err(Invalid("must be + and 2 to 15 digits (E.164)"))
+    }
+}
+
+/// Parses a UUID in its hyphenated form.
+pub fn uuid(value: &str) -> Result<Uuid, Invalid> {
+    let parsed = Uuid::try_parse(value).map_err(|_| Invalid("must be a UUID"))?;
+    // Braces, `urn:uuid:` and missing hyphens are other spellings of one id; one spelling is enough.
+    if value.len() == 36 { Ok(parsed) } else { Err(Invalid("must be a UUID in its hyphenated form")) }
+}
+
+/// The account that owns a row: what a credential speaks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId(Arc<str>);
+
+impl AccountId {
+    /// Parses an account: 1 to 200 characters.
+    pub fn parse(value: &str) -> Result<Self, Invalid> {
+        opaque_id(value).map(|value| Self(value.into()))
+    }
+
+    /// Returns the account as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_refused_everywhere() {
+        for bad in ["a\rb", "a\nb", "a\0b", "a\u{2028}b", "a\u{2029}b", "a\u{85}b", "a\u{1b}[31m"] {
+            assert!(free_text(bad).is_err() && opaque_id(bad).is_err() && label_key(bad).is_err());
+            assert!(label_value(bad).is_err() && request_id(bad).is_err() && AccountId::parse(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn lengths_are_counted_in_characters() {
+        assert!(free_text(&"ä".repeat(300)).is_ok());
+        assert!(free_text(&"ä".repeat(301)).is_err());
+        assert!(free_text("").is_err() && opaque_id("").is_err() && label_key("").is_err());
+        assert!(label_value("").is_ok() && label_value(&"v".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn phones_are_e164_and_uuids_have_hyphens() {
+        for (value, fits) in
+            [("+4930123456", true), ("4930123456", false), ("+0123", false), ("+1", false), ("+", false)]
+        {
+            assert_eq!(phone(value).is_ok(), fits, "{value}");
+        }
+        let id = "01920000-0000-7000-8000-000000000001";
+        assert!(uuid(id).is_ok() && uuid(&id.replace('-', "")).is_err() && uuid("x").is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! Moments and spans as the service keeps them: microseconds, UTC.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat};
+
+use super::text::Invalid;
+
+/// A moment in microseconds since 1970-01-01T00:00:00Z, the finest that both databases and JSON carry without loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The last moment that `google.protobuf.Timestamp` allows: 9999-12-31T23:59:59.999999Z.
+    pub const MAX: Self = Self(253_402_300_799_999_999);
+
+    /// Wraps microseconds since 1970.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Returns the microseconds since 1970.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Returns the moment one span later, at most [`Timestamp::MAX`].
+    pub fn plus(self, ttl: Ttl) -> Self {
+        Self(self.0.saturating_add(ttl.0).min(Self::MAX.0))
+    }
+}
+
+/// RFC 3339 with microseconds.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DateTime::from_timestamp_micros(self.0) {
+            Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true)),
+            None => write!(f, "{} us", self.0),
+        }
+    }
+}
+
+/// How long an invitation can be accepted: 60 seconds to 100 years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl(i64);
+
+impl Ttl {
+    const MIN: Duration = Duration::from_secs(60);
+    const MAX: Duration = Duration::from_secs(100 * 31_557_600);
+
+    /// Parses a span.
+    pub fn parse(span: Duration) -> Result<Self, Invalid> {
+        if span < Self::MIN {
+            return Err(Invalid("must be at least 60 seconds"));
+        }
+        if span > Self::MAX {
+            return Err(Invalid("must be at most 100 years; leave it out for a link that never expires"));
+        }
+        i64::try_from(span.as_micros()).map(Self).map_err(|_| Invalid("must be at most 100 years"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ttl_is_between_a_minute_and_a_century() {
+        for (seconds, fits) in
+            [(0, false), (59, false), (60, true), (61, true), (3_155_760_000, true), (3_155_760_001, false)]
+        {
+            assert_eq!(Ttl::parse(Duration::from_secs(seconds)).is_ok(), fits, "{seconds} s");
+        }
+        assert!(Ttl::parse(Duration::MAX).is_err());
+    }
+
+    #[test]
+    fn no_expiry_leaves_the_calendar_of_protobuf() {
+        let century = Ttl::parse(Ttl::MAX).unwrap();
+        assert_eq!(Timestamp::MAX.plus(century), Timestamp::MAX);
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999999Z");
+    }
+}

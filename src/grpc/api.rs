@@ -1,0 +1,126 @@
+//! What the services share: the store, the keys, and how a command is run and a read is done for a call.
+
+use std::time::Duration;
+
+use tonic::Status;
+use uuid::Uuid;
+
+use super::call::{Call, note_invitation};
+use super::request_id::Retryable;
+use super::status;
+use crate::clock::Clock;
+use crate::config::LinksConfig;
+use crate::domain::command::{Action, Command, Request};
+use crate::domain::details::Kind;
+use crate::domain::group::Executed;
+use crate::domain::id::{IdSeed, InvitationId};
+use crate::domain::invitation::Invitation;
+use crate::domain::key_ring::KeyRing;
+use crate::domain::text;
+use crate::domain::token::{Claims, Token};
+use crate::entropy::Entropy;
+use crate::store::{Read, Store, StoreError};
+
+/// What the services share.
+#[derive(Debug)]
+pub struct Api {
+    /// Reads and writes invitations.
+    pub store: Store,
+    /// Signs and verifies tokens.
+    pub ring: KeyRing,
+    /// The templates of links.
+    pub links: LinksConfig,
+    /// Tells the time that ids are made from.
+    pub clock: Clock,
+    /// Gives what ids and page tokens need.
+    pub entropy: Entropy,
+    /// How long a read may take.
+    pub read_timeout: Duration,
+}
+
+impl Api {
+    /// Runs a command for a call, once per request_id.
+    pub(super) async fn execute<T: Retryable>(
+        &self,
+        call: &Call,
+        message: &T,
+        link: Option<&Claims>,
+        action: Action,
+    ) -> Result<Executed, Status> {
+        let request = Some(message.request_id()).filter(|id| !id.is_empty()).map(|id| {
+            // Which mailed link it was decides for whom, so it counts although the token does not.
+            let recipient = link.map_or(0, |link| link.recipient).to_be_bytes();
+            let body = [message.body().as_slice(), &recipient].concat();
+            Request { method: T::METHOD, id: id.to_owned(), digests: self.ring.body_digests(&body) }
+        });
+        self.run(call, request, action).await
+    }
+
+    /// Runs a command for a call.
+    pub(super) async fn run(&self, call: &Call, request: Option<Request>, action: Action) -> Result<Executed, Status> {
+        if let Some(request) = &request {
+            tracing::Span::current().record("request_id", request.id.as_str());
+        }
+        let command = Command {
+            account: call.caller.account.clone(),
+            actor: call.caller.name.clone(),
+            request,
+            seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
+            action,
+        };
+        let executed = self.store.execute(command, Some(call.deadline.0)).await?;
+        note_invitation(executed.invitation.id);
+        Ok(executed)
+    }
+
+    /// Does a read, which may take no longer than the database may.
+    pub(super) async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, Status> {
+        match tokio::time::timeout(self.read_timeout, read).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(StoreError::Unavailable(_) | StoreError::Conflict)) | Err(_) => Err(status::unavailable()),
+            Ok(Err(error @ (StoreError::Refused(_) | StoreError::Corrupt { .. }))) => Err(self.defect(&error)),
+        }
+    }
+
+    /// Reads an invitation of the caller's account, of one kind or of any.
+    pub(super) async fn get(
+        &self,
+        call: &Call,
+        id: InvitationId,
+        kind: Option<Kind>,
+        newest: bool,
+    ) -> Result<Read<Invitation>, Status> {
+        let found = self.read(self.store.get_invitation(&call.caller.account, id, newest)).await?;
+        let fits = |read: &Read<Invitation>| kind.is_none_or(|kind| kind == read.found.details.kind());
+        let found = found.filter(fits).ok_or_else(status::not_found)?;
+        note_invitation(id);
+        Ok(found)
+    }
+
+    /// Reads what a token says. One that was not made here is refused without touching the database.
+    pub(super) fn verify(&self, token: &str) -> Result<Claims, Status> {
+        Claims::verify(token, &self.ring).ok_or_else(status::not_found)
+    }
+
+    /// Returns the token and the link of an invitation for a caller who may see them, else empty texts.
+    pub(super) fn link(&self, call: &Call, invitation: &Invitation) -> (String, String) {
+        let token = Some(invitation.claims(0)).filter(|_| call.sees_tokens());
+        let Some(token) = token.and_then(|claims| Token::sign(&claims, &self.ring)) else { return Default::default() };
+        let template = match invitation.details.kind() {
+            Kind::Connection => &self.links.connection,
+        };
+        (token.reveal().to_owned(), template.replace("{token}", token.reveal()))
+    }
+
+    /// Logs a defect under an id that the caller is told.
+    pub(super) fn defect(&self, error: &dyn std::fmt::Display) -> Status {
+        let error_id = Uuid::from_bytes(self.entropy.bytes()).simple().to_string();
+        tracing::error!(%error_id, %error, "a call failed");
+        status::internal(error_id)
+    }
+}
+
+/// Checks a request_id; empty is none.
+pub(super) fn check_request_id(violations: &mut super::violations::Violations, request_id: &str) {
+    violations.optional("request_id", request_id, text::request_id);
+}

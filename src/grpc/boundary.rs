@@ -1,0 +1,138 @@
+//! What every RPC has in common: the credential, the permission, the deadline, the status of what tonic itself refuses, and
+//! one line in the log.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response};
+use tokio::time::{Instant, timeout_at};
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tower::{Service, ServiceExt};
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+
+use super::deadline::Deadline;
+use super::draining::{Counted, InFlight};
+use super::status;
+use crate::auth::authenticator::Authenticator;
+use crate::auth::permission::needed_by;
+
+/// The largest request message, in bytes.
+pub const MAX_MESSAGE: usize = 1024 * 1024;
+
+const OURS: &str = "/invitation.v1.";
+
+/// Wraps all services.
+#[derive(Clone)]
+pub struct Boundary {
+    routes: Routes,
+    authenticator: Authenticator,
+    limit: Duration,
+    in_flight: InFlight,
+}
+
+impl Boundary {
+    /// Wraps the services; no call of this one may take longer than `limit`.
+    pub fn new(routes: Routes, authenticator: Authenticator, limit: Duration, in_flight: InFlight) -> Self {
+        Self { routes: routes.prepare(), authenticator, limit, in_flight }
+    }
+
+    async fn answer<B>(self, mut request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let path = request.uri().path().to_owned();
+        let Some(method) = path.strip_prefix(OURS) else { return self.pass_on(request).await };
+        let started = Instant::now();
+        let token = self.in_flight.enter();
+        let (service, method) = method.split_once('/').unwrap_or((method, ""));
+        let span = tracing::info_span!("rpc", service, method, account = Empty, invitation = Empty, request_id = Empty);
+        let deadline = Deadline::of(request.headers(), self.limit);
+        let admitted = self.admit(&path, request.headers(), &span);
+        let answered = match admitted {
+            Ok(caller) => {
+                request.extensions_mut().insert(deadline);
+                request.extensions_mut().extend(caller);
+                // Dropping the handler is safe: what it asked the executor to do is finished there.
+                let call = timeout_at(deadline.0, self.pass_on(request)).instrument(span.clone()).await;
+                call.unwrap_or_else(|_| status::deadline_exceeded().into_http())
+            }
+            Err(refused) => refused.into_http(),
+        };
+        let (answered, code) = with_reason(answered);
+        log(&span, code, started.elapsed());
+        answered.map(|body| Body::new(Counted { body, _token: token }))
+    }
+
+    /// Checks the credential and the permission, before anything else is looked at.
+    fn admit(&self, path: &str, metadata: &HeaderMap, span: &Span) -> Result<http::Extensions, Status> {
+        let mut extensions = http::Extensions::new();
+        let caller = self.authenticator.authenticate(metadata).map_err(|_| status::unauthenticated())?;
+        span.record("account", caller.account.as_str());
+        // A path that is not in the table is no RPC, and the routes will say so.
+        if let Some(permission) = needed_by(path) {
+            if !caller.may(permission) {
+                return Err(status::permission_denied(permission));
+            }
+            extensions.insert(caller);
+        }
+        Ok(extensions)
+    }
+
+    async fn pass_on<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let answered: Result<_, Infallible> = self.routes.clone().oneshot(request.map(Body::new)).await;
+        match answered {
+            Ok(answered) => answered,
+        }
+    }
+}
+
+/// Returns the response, with the contract's code and reason where tonic refused by itself, and its code.
+fn with_reason(answered: Response<Body>) -> (Response<Body>, Code) {
+    let Some(refused) = Status::from_header_map(answered.headers()) else { return (answered, Code::Ok) };
+    match status::of_tonic(&refused, MAX_MESSAGE) {
+        Some(refused) if refused.code() != Code::Ok => {
+            let code = refused.code();
+            (refused.into_http(), code)
+        }
+        _ => (answered, refused.code()),
+    }
+}
+
+fn log(span: &Span, code: Code, duration: Duration) {
+    let duration_ms = duration.as_secs_f64() * 1_000.0;
+    let _entered = span.enter();
+    match code {
+        Code::Internal | Code::Unknown | Code::DataLoss => tracing::error!(?code, duration_ms, "answered"),
+        Code::Unavailable | Code::DeadlineExceeded => tracing::warn!(?code, duration_ms, "answered"),
+        _ => tracing::info!(?code, duration_ms, "answered"),
+    }
+}
+
+impl<B> Service<Request<B>> for Boundary
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let boundary = self.clone();
+        Box::pin(async move { Ok(boundary.answer(request).await) })
+    }
+}

@@ -1,0 +1,44 @@
+//! From the domain to messages.
+
+pub(super) mod acceptance;
+pub(super) mod connection_invitation;
+pub(super) mod event;
+pub(super) mod invitation;
+pub(super) mod prefill;
+pub(super) mod preview;
+
+use crate::domain::details::Kind;
+use crate::domain::state::State;
+use crate::domain::time::Timestamp;
+use crate::pb;
+
+/// Converts a moment.
+pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+    let nanos = i32::try_from(at.micros().rem_euclid(1_000_000) * 1_000).unwrap_or_default();
+    prost_types::Timestamp { seconds: at.micros().div_euclid(1_000_000), nanos }
+}
+
+/// Converts a state.
+pub(super) fn state(state: State) -> i32 {
+    let state = match state {
+        State::Active => pb::InvitationState::Active,
+        State::Expired => pb::InvitationState::Expired,
+        State::Revoked => pb::InvitationState::Revoked,
+        State::Declined => pb::InvitationState::Declined,
+        State::Fulfilled => pb::InvitationState::Fulfilled,
+    };
+    state.into()
+}
+
+/// Converts a kind.
+pub(super) fn kind(kind: Kind) -> i32 {
+    let kind = match kind {
+        Kind::Connection => pb::InvitationKind::Connection,
+    };
+    kind.into()
+}
+
+/// Converts a count, which is never near the end of the type.
+pub(super) fn count(count: impl TryInto<i32>) -> i32 {
+    count.try_into().unwrap_or(i32::MAX)
+}

@@ -1,0 +1,52 @@
+//! The moment by which a call has to be answered: the caller's `grpc-timeout`, or the service's own limit if that is nearer.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::time::Instant;
+
+/// When a call's caller stops waiting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline(pub(super) Instant);
+
+impl Deadline {
+    /// Reads `grpc-timeout`: at most 8 digits and a unit. What cannot be read does not count.
+    pub(super) fn of(metadata: &HeaderMap, limit: Duration) -> Self {
+        let asked = metadata.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
+        Self(Instant::now() + asked.map_or(limit, |asked| asked.min(limit)))
+    }
+}
+
+fn parse(value: &str) -> Option<Duration> {
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3_600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_the_protocol_writes_them() {
+        for (value, millis) in
+            [("1H", 3_600_000), ("2M", 120_000), ("3S", 3_000), ("4m", 4), ("5000u", 5), ("6000000n", 6)]
+        {
+            assert_eq!(parse(value), Some(Duration::from_millis(millis)), "{value}");
+        }
+        for value in ["", "S", "1", "1s", "123456789S", "-1S", "1.5S", "ä"] {
+            assert_eq!(parse(value), None, "{value}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `EventService`: the audit trail.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::api::Api;
+use super::call::{Call, note_invitation};
+use super::convert::event::event;
+use super::name::InvitationName;
+use super::parse::filter;
+use super::violations::Violations;
+use super::{page, status};
+use crate::pb;
+use crate::pb::event_service_server::EventService;
+use crate::store::{Cursor, EventQuery};
+
+/// Serves `EventService`.
+#[derive(Debug)]
+pub struct Events(pub Arc<Api>);
+
+#[tonic::async_trait]
+impl EventService for Events {
+    async fn list_events(
+        &self,
+        request: Request<pb::ListEventsRequest>,
+    ) -> Result<Response<pb::ListEventsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let parent = violations.required("parent", &message.parent, InvitationName::parse);
+        let types = filter::event_types(&mut violations, &message.types);
+        let size = page::size(&mut violations, message.page_size);
+        let ascending = page::ascending(&mut violations, &message.order_by, "sequence");
+        let after = page::cursor(&self.0, &call, &message, &message.page_token, &mut violations);
+        let (invitation, kind) = violations.finish(parent)?.within(None)?;
+        let query = EventQuery { invitation, kind, types, ascending, limit: size as u64 + 1, after };
+        let found = self.0.read(self.0.store.list_events(&call.caller.account, &query)).await?;
+        let mut rows = found.ok_or_else(status::not_found)?;
+        note_invitation(invitation);
+        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_event)?;
+        Ok(Response::new(pb::ListEventsResponse { events: rows.iter().map(event).collect(), next_page_token }))
+    }
+}

@@ -1,0 +1,97 @@
+//! Resource names (AIP-122): `{collection}/{uuid}`.
+
+use tonic::Status;
+use uuid::Uuid;
+
+use super::status::not_found;
+use super::violations::Violations;
+use crate::domain::command::Target;
+use crate::domain::details::Kind;
+use crate::domain::id::{AcceptanceId, InvitationId};
+use crate::domain::text::{self, Invalid};
+
+/// The collection whose names fit an invitation of any kind.
+const ANY: &str = "invitations";
+
+/// The collections that names of invitations may be in; those of kinds that do not exist yet lead to nothing.
+const RESERVED: [&str; 2] = ["userInvitations", "guestInvitations"];
+
+/// The name of an invitation, parsed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InvitationName {
+    collection: Collection,
+    id: InvitationId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Collection {
+    Any,
+    Of(Kind),
+    Nothing,
+}
+
+/// The name that fits any kind of invitation.
+pub(super) fn invitation_name(id: InvitationId) -> String {
+    format!("{ANY}/{}", id.0)
+}
+
+/// The name in the service of the invitation's kind.
+pub(super) fn typed_name(kind: Kind, id: InvitationId) -> String {
+    format!("{}/{}", kind.collection(), id.0)
+}
+
+/// The name of an acceptance.
+pub(super) fn acceptance_name(invitation: InvitationId, id: AcceptanceId) -> String {
+    format!("{}/acceptances/{}", invitation_name(invitation), id.0)
+}
+
+impl InvitationName {
+    /// Parses the name of an invitation.
+    pub(super) fn parse(name: &str) -> Result<Self, Invalid> {
+        const INVALID: Invalid = Invalid("must be the name of an invitation, such as connectionInvitations/{uuid}");
+        let (collection, id) = name.split_once('/').ok_or(INVALID)?;
+        let kind = Kind::ALL.into_iter().find(|kind| kind.collection() == collection);
+        let collection = match kind {
+            Some(kind) => Collection::Of(kind),
+            None if collection == ANY => Collection::Any,
+            None if RESERVED.contains(&collection) => Collection::Nothing,
+            None => return Err(INVALID),
+        };
+        Ok(Self { collection, id: InvitationId(text::uuid(id).map_err(|_| INVALID)?) })
+    }
+
+    /// Returns the invitation that a service for one kind, or for any, may look for.
+    pub(super) fn within(self, service: Option<Kind>) -> Result<(InvitationId, Option<Kind>), Status> {
+        match (self.collection, service) {
+            (Collection::Any, kind) => Ok((self.id, kind)),
+            (Collection::Of(kind), None) => Ok((self.id, Some(kind))),
+            (Collection::Of(kind), Some(wanted)) if kind == wanted => Ok((self.id, Some(kind))),
+            (Collection::Of(_) | Collection::Nothing, _) => Err(not_found()),
+        }
+    }
+
+    /// Returns the target of a command.
+    pub(super) fn target(self, service: Option<Kind>, etag: &str) -> Result<Target, Status> {
+        let (id, kind) = self.within(service)?;
+        Ok(Target { id, kind, etag: Some(etag.to_owned()).filter(|etag| !etag.is_empty()) })
+    }
+}
+
+/// Parses the field `name` of a request.
+pub(super) fn parse_name(violations: &mut Violations, name: &str) -> Option<InvitationName> {
+    violations.required("name", name, InvitationName::parse)
+}
+
+/// Parses `invitations/{uuid}/acceptances/{uuid}`.
+pub(super) fn parse_acceptance(name: &str) -> Result<(InvitationId, AcceptanceId), Invalid> {
+    const INVALID: Invalid = Invalid("must be invitations/{uuid}/acceptances/{uuid}");
+    let parts: Vec<&str> = name.split('/').collect();
+    let uuid = |value| text::uuid(value).map_err(|_| INVALID);
+    match parts.as_slice() {
+        [ANY, invitation, "acceptances", id] => {
+            let id: Uuid = uuid(id)?;
+            Ok((InvitationId(uuid(invitation)?), AcceptanceId(id)))
+        }
+        _ => Err(INVALID),
+    }
+}

@@ -1,0 +1,61 @@
+//! From messages to commands and queries. Every violation of a request is collected.
+
+pub(super) mod acceptor;
+pub(super) mod connection_invitation;
+pub(super) mod filter;
+pub(super) mod prefill;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::violations::Violations;
+use crate::domain::email::Email;
+use crate::domain::text::{self, Invalid};
+use crate::domain::time::Ttl;
+
+const MAX_EMAILS: usize = 1_000;
+const MAX_LABELS: usize = 64;
+
+/// Parses `ttl`; absent is none.
+pub(super) fn ttl(violations: &mut Violations, field: &str, ttl: Option<prost_types::Duration>) -> Option<Ttl> {
+    let parse = |ttl: prost_types::Duration| {
+        // The conversion would make a valid span of fields that the well-known type forbids.
+        let valid = (0..1_000_000_000).contains(&ttl.nanos);
+        let span = Duration::try_from(ttl).ok().filter(|_| valid);
+        span.ok_or(Invalid("must be a positive duration")).and_then(Ttl::parse)
+    };
+    violations.take(field, parse(ttl?))
+}
+
+/// Parses `max_uses`; absent is none.
+pub(super) fn max_uses(violations: &mut Violations, field: &str, max_uses: Option<i32>) -> Option<u32> {
+    let parse = |max_uses| match u32::try_from(max_uses) {
+        Ok(max_uses @ 1..) => Ok(max_uses),
+        Ok(0) | Err(_) => Err(Invalid("must be at least 1")),
+    };
+    violations.take(field, parse(max_uses?))
+}
+
+/// Parses addresses; those that are the same after normalisation count once.
+pub(super) fn emails(violations: &mut Violations, field: &str, values: &[String]) -> Vec<Email> {
+    let mut emails = violations.each(field, values, MAX_EMAILS, Email::parse);
+    let mut keys = std::collections::BTreeSet::new();
+    emails.retain(|email| keys.insert(email.key().to_owned()));
+    emails
+}
+
+/// Parses labels.
+pub(super) fn labels(
+    violations: &mut Violations,
+    field: &str,
+    labels: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    if labels.len() > MAX_LABELS {
+        violations.add(field, "must have at most 64 entries");
+        return BTreeMap::new();
+    }
+    for (key, value) in labels {
+        violations.take(field, text::label_key(key).and_then(|_| text::label_value(value)));
+    }
+    labels.clone()
+}

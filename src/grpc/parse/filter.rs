@@ -1,0 +1,71 @@
+//! The filters of lists.
+
+use crate::domain::details::{Kind, Scope};
+use crate::domain::email::Email;
+use crate::domain::event::EventType;
+use crate::domain::state::State;
+use crate::domain::text::{self, Invalid};
+use crate::grpc::violations::Violations;
+use crate::pb;
+
+const MAX_VALUES: usize = 50;
+
+/// Parses the values of a filter by an enum; none of them may be unknown.
+fn values<T>(violations: &mut Violations, field: &str, values: &[i32], parse: impl Fn(i32) -> Option<T>) -> Vec<T> {
+    if values.len() > MAX_VALUES {
+        violations.add(field, "must have at most 50 entries");
+        return Vec::new();
+    }
+    let parsed = values.iter().enumerate().filter_map(|(index, value)| {
+        violations.take(format!("{field}[{index}]"), parse(*value).ok_or(Invalid("must be a known value")))
+    });
+    parsed.collect()
+}
+
+/// Parses `states`.
+pub(in crate::grpc) fn states(violations: &mut Violations, states: &[i32]) -> Vec<State> {
+    use pb::InvitationState as Given;
+    values(violations, "states", states, |value| match Given::try_from(value).ok()? {
+        Given::Unspecified => None,
+        Given::Active => Some(State::Active),
+        Given::Expired => Some(State::Expired),
+        Given::Revoked => Some(State::Revoked),
+        Given::Declined => Some(State::Declined),
+        Given::Fulfilled => Some(State::Fulfilled),
+    })
+}
+
+/// Parses `kinds`.
+pub(in crate::grpc) fn kinds(violations: &mut Violations, kinds: &[i32]) -> Vec<Kind> {
+    use pb::InvitationKind as Given;
+    values(violations, "kinds", kinds, |value| match Given::try_from(value).ok()? {
+        Given::Unspecified => None,
+        Given::Connection => Some(Kind::Connection),
+    })
+}
+
+/// Parses `types` of events.
+pub(in crate::grpc) fn event_types(violations: &mut Violations, types: &[String]) -> Vec<EventType> {
+    let parse = |name: &str| EventType::from_name(name).ok_or(Invalid("must be a known type of event"));
+    violations.each("types", types, MAX_VALUES, parse)
+}
+
+/// Parses `scope`.
+pub(in crate::grpc) fn scope(violations: &mut Violations, scope: Option<&pb::ScopeFilter>) -> Option<Scope> {
+    let scope = scope?;
+    let scope_type = violations.required("scope.type", &scope.r#type, text::opaque_id);
+    let id = violations.required("scope.id", &scope.id, text::opaque_id);
+    Some(Scope { scope_type: scope_type?, id: id? })
+}
+
+/// Parses `target`.
+pub(in crate::grpc) fn target(violations: &mut Violations, target: Option<&pb::TargetFilter>) -> Option<Email> {
+    let target = target?;
+    match target.r#type() {
+        pb::TargetType::Unspecified => {
+            violations.add("target.type", "must be a known type");
+            None
+        }
+        pb::TargetType::Email => violations.required("target.value", &target.value, Email::parse),
+    }
+}

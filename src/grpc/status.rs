@@ -1,0 +1,173 @@
+//! The one table from what went wrong to the status a client sees. Every status has an ErrorInfo (AIP-193).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use crate::auth::permission::Permission;
+use crate::domain::refusal::Refusal;
+use crate::pb::ErrorReason;
+use crate::store::ExecuteError;
+
+const DOMAIN: &str = "invitation.v1";
+
+/// How long a client is asked to wait before it tries again what was not available.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+
+/// Makes a status with its reason and what varies.
+fn status<const N: usize>(code: Code, reason: ErrorReason, message: &str, metadata: [(&str, String); N]) -> Status {
+    Status::with_error_details(code, message, details(reason, metadata))
+}
+
+fn details<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
+    let reason = reason.as_str_name().trim_start_matches("ERROR_REASON_");
+    let metadata: HashMap<String, String> = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    ErrorDetails::with_error_info(reason, DOMAIN, metadata)
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        use ErrorReason as Reason;
+        match refusal {
+            Refusal::InvitationNotFound => {
+                status(Code::NotFound, Reason::InvitationNotFound, "there is no such invitation", [])
+            }
+            Refusal::AcceptanceNotFound(id) => {
+                let metadata = [("acceptance", id.0.to_string())];
+                status(Code::NotFound, Reason::AcceptanceNotFound, "the invitation has no such acceptance", metadata)
+            }
+            Refusal::CreatedConnectionNotFound(id) => {
+                let message = "the invitation has no such created connection";
+                let metadata = [("created_connection", id.to_string())];
+                status(Code::NotFound, Reason::CreatedConnectionNotFound, message, metadata)
+            }
+            Refusal::CreatedConnectionExists(id) => {
+                let message = "the invitation has this created connection already, or the acceptance has another";
+                let metadata = [("created_connection", id.to_string())];
+                status(Code::AlreadyExists, Reason::CreatedConnectionExists, message, metadata)
+            }
+            Refusal::InvitationExpired => {
+                status(Code::FailedPrecondition, Reason::InvitationExpired, "the invitation has expired", [])
+            }
+            Refusal::InvitationRevoked => {
+                status(Code::FailedPrecondition, Reason::InvitationRevoked, "the invitation has been revoked", [])
+            }
+            Refusal::InvitationDeclined => {
+                status(Code::FailedPrecondition, Reason::InvitationDeclined, "the invitation has been declined", [])
+            }
+            Refusal::InvitationFulfilled => {
+                status(Code::FailedPrecondition, Reason::InvitationFulfilled, "the invitation has been used up", [])
+            }
+            Refusal::RecipientUnknown => {
+                let message =
+                    "the invitation has several recipients and this link does not tell which of them declines";
+                status(Code::FailedPrecondition, Reason::RecipientUnknown, message, [])
+            }
+            Refusal::RequestIdReused => {
+                let message = "the request_id has been used for another request";
+                status(Code::FailedPrecondition, Reason::RequestIdReused, message, [])
+            }
+            Refusal::EtagMismatch => {
+                status(Code::Aborted, Reason::EtagMismatch, "the invitation has changed since this etag was read", [])
+            }
+            Refusal::EmailNotAllowed => {
+                let message = "the acceptor's e-mail address is none of those invited";
+                status(Code::PermissionDenied, Reason::EmailNotAllowed, message, [])
+            }
+            Refusal::EmailNotVerified => {
+                let message = "nothing proves that the e-mail address is the acceptor's";
+                status(Code::PermissionDenied, Reason::EmailNotVerified, message, [])
+            }
+            Refusal::RotationsUsedUp => {
+                let metadata = [("limit", "rotations".to_owned())];
+                status(Code::ResourceExhausted, Reason::QuotaExceeded, "the link cannot be rotated any more", metadata)
+            }
+            Refusal::InvalidField { field, description } => {
+                invalid_fields(vec![FieldViolation::new(field, description)])
+            }
+        }
+    }
+}
+
+impl From<ExecuteError> for Status {
+    fn from(error: ExecuteError) -> Self {
+        match error {
+            ExecuteError::Refused(refusal) => refusal.into(),
+            ExecuteError::Unavailable => unavailable(),
+            ExecuteError::Conflict => {
+                let message = "others kept changing the invitation; try again";
+                status(Code::Aborted, ErrorReason::Conflict, message, [])
+            }
+            ExecuteError::DeadlineExceeded => deadline_exceeded(),
+            ExecuteError::Internal(error_id) => internal(error_id),
+        }
+    }
+}
+
+/// INVALID_ARGUMENT with every violation there is.
+pub(super) fn invalid_fields(violations: Vec<FieldViolation>) -> Status {
+    let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    let message = format!("invalid: {}", fields.join(", "));
+    let mut details = details(ErrorReason::InvalidField, []);
+    details.set_bad_request(violations);
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// NOT_FOUND, the same for everything that cannot be seen.
+pub(super) fn not_found() -> Status {
+    Refusal::InvitationNotFound.into()
+}
+
+/// UNAUTHENTICATED.
+pub(super) fn unauthenticated() -> Status {
+    let message = "send one valid API key as `x-api-key` or as `authorization: Bearer`";
+    status(Code::Unauthenticated, ErrorReason::Unauthenticated, message, [])
+}
+
+/// PERMISSION_DENIED.
+pub(super) fn permission_denied(permission: Permission) -> Status {
+    let metadata = [("permission", permission.name().to_owned())];
+    status(Code::PermissionDenied, ErrorReason::PermissionDenied, "the credential lacks a permission", metadata)
+}
+
+/// UNAVAILABLE, to be tried again shortly.
+pub(super) fn unavailable() -> Status {
+    let mut details = details(ErrorReason::Unavailable, []);
+    details.set_retry_info(Some(RETRY_DELAY));
+    let message = "the service cannot answer now; a retry with the same request_id is safe";
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
+/// DEADLINE_EXCEEDED.
+pub(super) fn deadline_exceeded() -> Status {
+    status(Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, "the deadline passed before there was an answer", [])
+}
+
+/// INTERNAL with the id under which the log knows more.
+pub(super) fn internal(error_id: String) -> Status {
+    status(Code::Internal, ErrorReason::Internal, "a defect of the service", [("error_id", error_id)])
+}
+
+/// Gives a status that tonic made the code and the reason that the contract wants. Our own have details and stay.
+pub(super) fn of_tonic(raw: &Status, max_bytes: usize) -> Option<Status> {
+    if !raw.details().is_empty() {
+        return None;
+    }
+    Some(match raw.code() {
+        // What tonic calls a message beyond the limit.
+        Code::OutOfRange | Code::ResourceExhausted => {
+            let metadata = [("max_bytes", max_bytes.to_string())];
+            status(Code::ResourceExhausted, ErrorReason::MessageTooLarge, "the request message is too large", metadata)
+        }
+        Code::Unimplemented => {
+            status(Code::Unimplemented, ErrorReason::Unimplemented, "there is no such method or encoding", [])
+        }
+        Code::Cancelled => status(Code::Cancelled, ErrorReason::Cancelled, "the caller went away", []),
+        // Without details the only way to these is a request that tonic could not read.
+        _ => {
+            status(Code::InvalidArgument, ErrorReason::MalformedMessage, "the request is no message of this method", [])
+        }
+    })
+}

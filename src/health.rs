@@ -1,0 +1,108 @@
+//! `grpc.health.v1`: the empty service is the process, each service by name is its readiness. And the command that asks.
+//!
+//! Liveness never asks the database, so an outage of the database restarts nothing.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
+use tonic_health::ServingStatus;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus as Answer;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::server::HealthReporter;
+
+use crate::cli::HealthArgs;
+use crate::pb;
+use crate::store::{Maintenance, StoreError};
+
+/// How often readiness is looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How often an outage that goes on is logged.
+const OUTAGE_LOG: u32 = 10;
+/// How often remembered requests are pruned, in looks.
+const PRUNE: u32 = 600;
+
+/// The services whose readiness is told by name.
+const SERVICES: [&str; 4] = [
+    pb::connection_invitation_service_server::SERVICE_NAME,
+    pb::redemption_service_server::SERVICE_NAME,
+    pb::invitation_service_server::SERVICE_NAME,
+    pb::event_service_server::SERVICE_NAME,
+];
+
+/// Looks after the database and tells the health service what it sees, until the service drains.
+pub(crate) async fn watch(
+    reporter: HealthReporter,
+    maintenance: Maintenance,
+    mut migrate: bool,
+    drain: CancellationToken,
+) {
+    set(&reporter, ServingStatus::NotServing).await;
+    let mut was_ready = false;
+    let mut looks: u32 = 0;
+    loop {
+        let seen = look(&maintenance, &mut migrate).await;
+        let ready = matches!(seen, Ok(true));
+        if ready != was_ready {
+            let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+            set(&reporter, status).await;
+            tracing::info!(ready, "readiness changed");
+            was_ready = ready;
+            looks = 0;
+        }
+        if !ready && looks.is_multiple_of(OUTAGE_LOG) {
+            let problem =
+                seen.err().map_or("the schema is not at its head: run `migrate`".to_owned(), |error| error.to_string());
+            tracing::warn!(problem, "not ready");
+        }
+        if ready && looks.is_multiple_of(PRUNE) {
+            prune(&maintenance).await;
+        }
+        looks = looks.wrapping_add(1);
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            () = drain.cancelled() => break,
+        }
+    }
+    set(&reporter, ServingStatus::NotServing).await;
+}
+
+/// Returns whether the database answers with a schema at its head; brings it there first, if that is wanted.
+async fn look(maintenance: &Maintenance, migrate: &mut bool) -> Result<bool, StoreError> {
+    if *migrate {
+        maintenance.migrate().await?;
+        *migrate = false;
+    }
+    maintenance.is_ready().await
+}
+
+async fn prune(maintenance: &Maintenance) {
+    match maintenance.prune_requests().await {
+        Ok(0) => {}
+        Ok(pruned) => tracing::info!(pruned, "old request_ids are forgotten"),
+        Err(error) => tracing::warn!(%error, "old request_ids could not be pruned"),
+    }
+}
+
+async fn set(reporter: &HealthReporter, status: ServingStatus) {
+    for service in SERVICES {
+        reporter.set_service_status(service, status).await;
+    }
+}
+
+/// Asks a server how it is; an error says why it does not serve.
+pub async fn ask(args: HealthArgs) -> Result<(), String> {
+    let HealthArgs { endpoint, service, timeout } = args;
+    let endpoint = Endpoint::from_shared(endpoint).map_err(|error| error.to_string())?;
+    let asked = async {
+        let channel = endpoint.connect().await.map_err(|error| format!("no connection: {error}"))?;
+        let request = HealthCheckRequest { service };
+        HealthClient::new(channel).check(request).await.map_err(|status| status.code().description().to_owned())
+    };
+    let answer = tokio::time::timeout(timeout, asked).await.map_err(|_| "no answer in time".to_owned())??;
+    match answer.into_inner().status() {
+        Answer::Serving => Ok(()),
+        other => Err(other.as_str_name().to_owned()),
+    }
+}

@@ -1,0 +1,25 @@
+//! Invitations done once and right: a gRPC service with one lifecycle for every kind of invitation.
+//!
+//! The code map, from the outside in:
+//!
+//! - [`cli`] and [`config`]: arguments, environment and file to one valid configuration.
+//! - [`serve`]: puts everything together and runs it; [`shutdown`] ends it; [`health`] says how it is.
+//! - [`grpc`]: the tonic services over [`pb`]; [`auth`] says who calls and what they may do.
+//! - [`domain`]: what an invitation is and what each command does to it. Pure.
+//! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
+//! - [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log.
+
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod entropy;
+pub mod grpc;
+pub mod health;
+mod listen;
+pub mod pb;
+pub mod serve;
+pub mod shutdown;
+pub mod store;
+pub mod telemetry;

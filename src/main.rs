@@ -1,0 +1,83 @@
+//! Parses the arguments, does what they say, and ends with an exit code.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line is talked to by print")]
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use invitation_service::cli::{self, Command, ServeArgs};
+use invitation_service::clock::Clock;
+use invitation_service::config::{AuthConfig, Config};
+use invitation_service::entropy::Entropy;
+use invitation_service::shutdown::Shutdown;
+use invitation_service::{health, serve, telemetry};
+use tokio::net::TcpListener;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match execute(cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(command: Command) -> Outcome {
+    match command {
+        Command::Serve(args) => run(args).await,
+        Command::Migrate(args) => {
+            let config = args.load()?;
+            telemetry::init(&config.log)?;
+            let database = serve::open(&config.store, Clock::System).await?;
+            database.maintenance().migrate().await?;
+            database.close().await;
+            println!("the schema is up to date");
+            Ok(())
+        }
+        Command::CheckConfig(args) => {
+            println!("{}", cli::check_config::run(args)?);
+            Ok(())
+        }
+        Command::Health(args) => {
+            health::ask(args).await?;
+            println!("SERVING");
+            Ok(())
+        }
+        Command::ApiKey(args) => {
+            println!("{}", cli::api_key::run(args, &Entropy::system())?);
+            Ok(())
+        }
+        Command::TokenKey(args) => {
+            println!("{}", cli::token_key::run(&args, &Entropy::system()));
+            Ok(())
+        }
+    }
+}
+
+async fn run(args: ServeArgs) -> Outcome {
+    let config = args.load()?;
+    telemetry::init(&config.log)?;
+    let shutdown = Shutdown::on_signals()?;
+    let listen = config.grpc.listen;
+    let listener = TcpListener::bind(listen).await.map_err(|error| format!("grpc.listen: {listen}: {error}"))?;
+    let address = listener.local_addr()?;
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+    print_hint(&config, &address.to_string());
+    serve::run(config, listener, Clock::System, shutdown).await?;
+    Ok(())
+}
+
+/// Prints a call to try, for whoever has just started the service by hand.
+fn print_hint(config: &Config, address: &str) {
+    if let AuthConfig::None = config.auth {
+        let company_id = uuid::Uuid::from_bytes(Entropy::system().bytes());
+        println!(
+            "Try: grpcurl -plaintext -d '{{\"connection_invitation\": {{\"company_id\": \"{company_id}\"}}}}' \
+             {address} invitation.v1.ConnectionInvitationService/CreateConnectionInvitation"
+        );
+    }
+}

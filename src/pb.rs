@@ -1,0 +1,31 @@
+//! What build.rs makes of `proto/`, and the `Debug` of the messages that hold a token.
+
+#![expect(unused_qualifications, reason = "generated code")]
+#![expect(clippy::derive_partial_eq_without_eq, clippy::semicolon_if_nothing_returned, reason = "generated code")]
+
+use std::fmt;
+
+tonic::include_proto!("invitation.v1");
+
+/// The compiled files with their comments, for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// Prints a message by its type alone: what is in it can open an invitation.
+macro_rules! redact {
+    ($($message:ident),+) => {$(
+        impl fmt::Debug for $message {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($message), "([redacted])"))
+            }
+        }
+    )+};
+}
+
+redact!(
+    ConnectionInvitation,
+    Invitation,
+    PreviewInvitationRequest,
+    AcceptInvitationRequest,
+    DeclineInvitationRequest,
+    RecordEngagementRequest
+);

@@ -1,0 +1,162 @@
+//! The composition root: from a configuration and a listener to a running service, and to its end.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio::time::timeout_at;
+use tonic::service::Routes;
+
+use crate::auth::authenticator::{Authenticator, AuthenticatorError};
+use crate::clock::Clock;
+use crate::config::{Config, StoreConfig, StoreUrl, TokenConfig};
+use crate::domain::decide::Context;
+use crate::domain::group::Group;
+use crate::domain::key_ring::{KeyRing, KeyRingError};
+use crate::entropy::Entropy;
+use crate::grpc::api::Api;
+use crate::grpc::boundary::{Boundary, MAX_MESSAGE};
+use crate::grpc::{ConnectionInvitations, Events, InFlight, Invitations, Redemptions};
+use crate::pb;
+use crate::shutdown::Shutdown;
+use crate::store::{Database, ExecutorOptions, OpenError, Store, StoreError};
+use crate::{health, listen};
+
+/// Why the service cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The credentials do not fit.
+    #[error(transparent)]
+    Auth(#[from] AuthenticatorError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The embedded database cannot be brought up to date.
+    #[error("the schema cannot be brought up to date: {0}")]
+    Migrate(#[from] StoreError),
+    /// The keys do not fit.
+    #[error("token.keys: {0}")]
+    Keys(#[from] KeyRingError),
+    /// PostgreSQL is shared between replicas, and so must the keys be.
+    #[error("token.keys: required with PostgreSQL; make a key with `invitation-service token-key`")]
+    NoKeys,
+    /// The file with the generated keys cannot be read or written.
+    #[error("{0}: {1}")]
+    KeyFile(String, io::Error),
+    /// The compiled protobuf files cannot be read.
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Runs the service on a listener until it is told to end.
+pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: Shutdown) -> Result<(), ServeError> {
+    let Config { grpc, store: store_config, token, auth, links, log: _, .. } = config;
+    let authenticator = Authenticator::new(&auth)?;
+    let ring = key_ring(&token, &store_config.url)?;
+    let database = open(&store_config, clock.clone()).await?;
+    let mut migrate = store_config.migrate_on_start;
+    if migrate && database.is_embedded() {
+        // The file is ours alone, so there is nothing to wait for: serve with the schema in place.
+        database.maintenance().migrate().await?;
+        migrate = false;
+    }
+    let options = ExecutorOptions {
+        lanes: store_config.lanes,
+        queue: store_config.queue,
+        timeout: store_config.timeout,
+        context: Context { signing_key: ring.signing_key() },
+        decide: Group::run,
+    };
+    let maintenance = database.maintenance();
+    let store = Store::start(database, &options);
+    let read_timeout = store_config.timeout;
+    let api = Api { store: store.clone(), ring, links, clock, entropy: Entropy::system(), read_timeout };
+
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    let routes = routes(Arc::new(api))?.add_service(health_service);
+    let in_flight = InFlight::default();
+    let boundary = Boundary::new(routes, authenticator, grpc.request_timeout, in_flight.clone());
+    let watch = tokio::spawn(health::watch(reporter, maintenance, migrate, shutdown.drain.clone()));
+    let deadline = listen::serve(listener, boundary, in_flight, &grpc, &shutdown).await;
+
+    let finish = async {
+        // Its result is that of a task that was not cancelled and does not panic.
+        drop(watch.await);
+        store.close().await;
+    };
+    tokio::select! {
+        finished = timeout_at(deadline, finish) => match finished {
+            Ok(()) => tracing::info!("ended"),
+            Err(_) => tracing::warn!("ended before the database was closed: the drain took too long"),
+        },
+        () = shutdown.now.cancelled() => tracing::warn!("ended at once"),
+    }
+    Ok(())
+}
+
+/// Puts the services together, with reflection in both versions: older clients know only the first.
+fn routes(api: Arc<Api>) -> Result<Routes, ServeError> {
+    use pb::connection_invitation_service_server::ConnectionInvitationServiceServer as ConnectionServer;
+    use pb::event_service_server::EventServiceServer as EventServer;
+    use pb::invitation_service_server::InvitationServiceServer as InvitationServer;
+    use pb::redemption_service_server::RedemptionServiceServer as RedemptionServer;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let connections = ConnectionServer::new(ConnectionInvitations(Arc::clone(&api)));
+    let redemptions = RedemptionServer::new(Redemptions(Arc::clone(&api)));
+    let invitations = InvitationServer::new(Invitations(Arc::clone(&api)));
+    let events = EventServer::new(Events(api));
+    Ok(Routes::new(connections.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(redemptions.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(invitations.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(events.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?))
+}
+
+/// Opens the configured database; PostgreSQL need not be there yet.
+pub async fn open(config: &StoreConfig, clock: Clock) -> Result<Database, OpenError> {
+    let StoreConfig { url, migrate_on_start: _, max_connections, lanes: _, queue: _, timeout } = config;
+    match url {
+        StoreUrl::Sqlite(path) => Database::sqlite(path, *max_connections, *timeout, clock).await,
+        StoreUrl::Postgres(url) => Database::postgres(url.expose_secret(), *max_connections, *timeout, clock).await,
+    }
+}
+
+/// Returns the configured keys; on SQLite, those in the file beside the database, made now if there is none.
+fn key_ring(config: &TokenConfig, url: &StoreUrl) -> Result<KeyRing, ServeError> {
+    match (&config.keys, url) {
+        (Some(keys), _) => Ok(KeyRing::parse(keys.expose_secret())?),
+        (None, StoreUrl::Postgres(_)) => Err(ServeError::NoKeys),
+        (None, StoreUrl::Sqlite(database)) => {
+            let path = database.with_extension("keys");
+            let failed = |error| ServeError::KeyFile(path.display().to_string(), error);
+            let keys = match std::fs::read_to_string(&path) {
+                Ok(keys) => keys,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => make_keys(&path).map_err(failed)?,
+                Err(error) => return Err(failed(error)),
+            };
+            Ok(KeyRing::parse(keys.trim())?)
+        }
+    }
+}
+
+/// Writes a new key to a file that only its owner can read.
+fn make_keys(path: &Path) -> io::Result<String> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let keys = KeyRing::format_key(1, Entropy::system().bytes());
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    writeln!(file, "{keys}")?;
+    file.sync_all()?;
+    Ok(keys)
+}

@@ -1,0 +1,103 @@
+//! The connections: one database, with a pool for reads and the way to write that its backend wants.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database as SeaOrm, DatabaseConnection, DbBackend, DbErr};
+
+use super::sqlite_lock::SqliteLock;
+use crate::clock::Clock;
+
+/// The longest a SQLite statement waits for a lock; only another program's transaction can hold one.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// A database that is, or will be, connected to.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// What is read from. On PostgreSQL also what is written to.
+    pub(super) read: DatabaseConnection,
+    /// What is written to: on SQLite the only connection that may.
+    pub(super) write: DatabaseConnection,
+    /// Tells the time where the database has no clock of its own.
+    pub(super) clock: Clock,
+    lock: Option<SqliteLock>,
+}
+
+impl Database {
+    /// Opens a SQLite file, and makes it if there is none. Refuses a file that another process has open.
+    pub async fn sqlite(path: &Path, max_connections: u32, timeout: Duration, clock: Clock) -> Result<Self, OpenError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|error| OpenError::File(folder.display().to_string(), error))?;
+        }
+        let lock = SqliteLock::acquire(path)?;
+        let connect = |connections: u32| {
+            let path = path.to_owned();
+            let mut options = ConnectOptions::new("sqlite::memory:");
+            options.max_connections(connections).min_connections(1).acquire_timeout(timeout).sqlx_logging(false);
+            options.test_before_acquire(false).idle_timeout(None).max_lifetime(None);
+            options.map_sqlx_sqlite_opts(move |sqlite| {
+                sqlite
+                    .filename(&path)
+                    .in_memory(false)
+                    .shared_cache(false)
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .busy_timeout(BUSY)
+                    .statement_cache_capacity(200)
+            });
+            SeaOrm::connect(options)
+        };
+        let write = connect(1).await.map_err(OpenError::Database)?;
+        let read = connect(max_connections).await.map_err(OpenError::Database)?;
+        Ok(Self { read, write, clock, lock: Some(lock) })
+    }
+
+    /// Prepares to connect to PostgreSQL, which need not be there yet.
+    pub async fn postgres(url: &str, max_connections: u32, timeout: Duration, clock: Clock) -> Result<Self, OpenError> {
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(max_connections).acquire_timeout(timeout).connect_lazy(true).sqlx_logging(false);
+        options.test_before_acquire(false).idle_timeout(Duration::from_secs(600));
+        options.map_sqlx_postgres_opts(|postgres| {
+            // One plan per statement, whatever the number of rows: sets come as one parameter, whose size says nothing.
+            postgres.application_name("invitation-service").options([("plan_cache_mode", "force_generic_plan")])
+        });
+        let pool = SeaOrm::connect(options).await.map_err(OpenError::Database)?;
+        Ok(Self { read: pool.clone(), write: pool, clock, lock: None })
+    }
+
+    /// Returns which database it is.
+    pub fn backend(&self) -> DbBackend {
+        self.read.get_database_backend()
+    }
+
+    /// Returns whether it is a file that only this process uses.
+    pub fn is_embedded(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// Closes the connections, the reading ones first, so that SQLite folds its log into the file.
+    pub async fn close(self) {
+        for connection in [self.read, self.write] {
+            if let Err(error) = connection.close().await {
+                tracing::warn!(%error, "the database could not be closed");
+            }
+        }
+        drop(self.lock);
+    }
+}
+
+/// Why a database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has the SQLite file.
+    #[error("{0} is in use by another process of this service: stop it, or choose another file with store.url")]
+    InUse(String),
+    /// A file or folder cannot be made.
+    #[error("{0}: {1}")]
+    File(String, std::io::Error),
+    /// The database refuses.
+    #[error("the database cannot be opened: {0}")]
+    Database(DbErr),
+}

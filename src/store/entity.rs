@@ -1,0 +1,12 @@
+//! The tables as SeaORM entities: the one list of columns, from which statements and JSON rows are made.
+//!
+//! Rows are not the domain: [`super::row`] turns one into the other. Timestamps are microseconds since 1970.
+
+pub(crate) mod acceptance;
+pub(crate) mod engagement;
+pub(crate) mod event;
+pub(crate) mod invitation;
+pub(crate) mod label;
+pub(crate) mod outbox;
+pub(crate) mod recipient;
+pub(crate) mod request;

@@ -1,0 +1,27 @@
+//! Table `request`: the request_ids that succeeded, with a keyed hash of their bodies.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[sea_orm(table_name = "request")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) account_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) method: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) request_id: String,
+    pub(crate) key_id: i32,
+    pub(crate) mac: String,
+    pub(crate) invitation_id: Uuid,
+    pub(crate) acceptance_id: Option<Uuid>,
+    pub(crate) created_at: i64,
+}
+
+/// None: rows of one aggregate are loaded together.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

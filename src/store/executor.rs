@@ -1,0 +1,105 @@
+//! The executor: takes commands from bounded queues and hands them to lanes, which run them in groups.
+//!
+//! What is waiting when a group has been saved is the next group: no timer, no delay when idle, one commit for many.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::database::Database;
+use super::lane::{Job, Lane};
+use crate::domain::command::Command;
+use crate::domain::decide::Context;
+use crate::domain::group::{Executed, Group};
+use crate::domain::refusal::Refusal;
+use crate::entropy::Entropy;
+
+/// Decides one command of a group; [`Group::run`] but for tests that need a decision to fail.
+pub type Decide = fn(&mut Group, &Command, &Context) -> Result<Executed, Refusal>;
+
+/// How the executor works.
+#[derive(Clone, Debug)]
+pub struct ExecutorOptions {
+    /// How many groups may be under way at once; 1 on SQLite, which has one writer.
+    pub lanes: usize,
+    /// How many commands may wait in each lane.
+    pub queue: usize,
+    /// How long one statement may take before the database counts as gone.
+    pub timeout: Duration,
+    /// What a decision rests on.
+    pub context: Context,
+    /// How commands are decided.
+    pub decide: Decide,
+}
+
+/// Why a command got no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExecuteError {
+    /// A rule of the domain says no; nothing has changed.
+    Refused(Refusal),
+    /// The queue is full, the service stops, or the database does not answer: then it may have happened all the same.
+    Unavailable,
+    /// Others kept changing the same invitation.
+    Conflict,
+    /// The deadline passed while the command was waiting; nothing has changed.
+    DeadlineExceeded,
+    /// A defect. The id is in the log.
+    Internal(String),
+}
+
+/// Runs commands. Clones share the queues; the lanes end when the last clone is gone.
+#[derive(Clone, Debug)]
+pub struct Executor {
+    lanes: Arc<[mpsc::Sender<Job>]>,
+    next: Arc<AtomicUsize>,
+    tasks: TaskTracker,
+}
+
+impl Executor {
+    /// Starts the lanes.
+    pub fn start(database: &Database, options: &ExecutorOptions) -> Self {
+        let tasks = TaskTracker::new();
+        let lanes = if database.is_embedded() { 1 } else { options.lanes.max(1) };
+        let lanes = (0..lanes).map(|_| {
+            let (sender, receiver) = mpsc::channel(options.queue);
+            tasks.spawn(Lane::new(database.clone(), options.clone(), Entropy::system()).run(receiver));
+            sender
+        });
+        Self { lanes: lanes.collect(), next: Arc::default(), tasks }
+    }
+
+    /// Runs one command. Whoever stops waiting for the result does not stop the command.
+    pub async fn execute(&self, command: Command, deadline: Option<Instant>) -> Result<Executed, ExecuteError> {
+        let (reply, result) = oneshot::channel();
+        let lane = self.lane_of(&command);
+        // A full queue is answered at once: waiting would only move the queue to where nobody counts it.
+        lane.try_send(Job { command, deadline, reply }).map_err(|_| ExecuteError::Unavailable)?;
+        result.await.unwrap_or(Err(ExecuteError::Unavailable))
+    }
+
+    /// Commands of one invitation go to one lane, which saves conflicts and keeps their order; new ones go round.
+    fn lane_of(&self, command: &Command) -> &mpsc::Sender<Job> {
+        let number = match command.invitation() {
+            Some(id) => {
+                let mut hasher = DefaultHasher::new();
+                id.hash(&mut hasher);
+                usize::try_from(hasher.finish() % self.lanes.len() as u64).unwrap_or_default()
+            }
+            None => self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len(),
+        };
+        &self.lanes[number]
+    }
+
+    /// Takes no more commands, finishes those that wait, and returns when all are answered.
+    pub async fn finish(self) {
+        let Self { lanes, next: _, tasks } = self;
+        drop(lanes);
+        tasks.close();
+        tasks.wait().await;
+    }
+}

@@ -1,0 +1,52 @@
+//! The schema's history: one set of migrations for both databases, never edited once landed.
+
+mod m20261121_000001_invitation;
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+/// Any number that no other advisory lock of the database has.
+const MIGRATION_LOCK: i64 = 0x1417_5e1f;
+
+/// Applies what is missing.
+pub(crate) struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261121_000001_invitation::Migration)]
+    }
+}
+
+/// Brings the schema to its head. Of several processes that start at once one migrates and the others wait for it.
+pub(crate) async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Migrator::up(db, None).await;
+    }
+    // Held by a transaction of its own: it ends with the connection, so a killed process blocks nobody.
+    let lock = db.begin().await?;
+    let sql = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+    lock.execute_unprepared(&sql).await?;
+    let migrated = Migrator::up(db, None).await;
+    lock.rollback().await?;
+    migrated
+}
+
+/// Returns whether every migration this program knows is applied. Newer ones than that do no harm (expand/contract).
+pub(crate) async fn at_head(db: &DatabaseConnection) -> Result<bool, DbErr> {
+    let sql = "SELECT version FROM seaql_migrations";
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    let applied = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<String>, _>>()?;
+    Ok(Migrator::migrations().iter().all(|migration| applied.iter().any(|version| version == migration.name())))
+}
+
+/// Names a migration after its file, without the path that `file!` would bring.
+macro_rules! named {
+    ($migration:ty) => {
+        impl sea_orm_migration::MigrationName for $migration {
+            fn name(&self) -> &str {
+                module_path!().rsplit("::").next().unwrap_or_default()
+            }
+        }
+    };
+}
+use named;

@@ -1,0 +1,75 @@
+//! Reads of the audit trail: pages of one invitation's events.
+
+use sea_orm::{ConnectionTrait, Statement};
+
+use super::{Cursor, Params, direction};
+use crate::domain::details::Kind;
+use crate::domain::event::{Event, EventType};
+use crate::domain::id::InvitationId;
+use crate::domain::text::AccountId;
+use crate::store::Store;
+use crate::store::entity::event;
+use crate::store::error::StoreError;
+use crate::store::load::parse_json;
+use crate::store::set::Columns;
+
+/// Which events of an invitation a list has, and in which order.
+#[derive(Clone, Debug)]
+pub struct EventQuery {
+    /// Of which invitation.
+    pub invitation: InvitationId,
+    /// Of which kind the invitation has to be; none for any.
+    pub kind: Option<Kind>,
+    /// Only these types; empty means all.
+    pub types: Vec<EventType>,
+    /// The oldest first, instead of the newest.
+    pub ascending: bool,
+    /// How many at most.
+    pub limit: u64,
+    /// Where to go on.
+    pub after: Option<Cursor>,
+}
+
+impl Store {
+    /// Reads a page of events; none if the account has no such invitation.
+    pub async fn list_events(&self, account: &AccountId, query: &EventQuery) -> Result<Option<Vec<Event>>, StoreError> {
+        let backend = self.database.backend();
+        let (compare, order) = direction(!query.ascending);
+        let mut params = Params(Vec::new());
+        let (account, invitation) = (params.push(account.as_str()), params.push(query.invitation.0));
+        let kind = query.kind.map(|kind| format!(" AND kind = {}", params.push(kind.code()))).unwrap_or_default();
+        let mut conditions = String::new();
+        if !query.types.is_empty() {
+            let types = params.list(query.types.iter().map(|event_type| event_type.name()));
+            conditions += &format!(" AND e.event_type IN ({types})");
+        }
+        if let Some(cursor) = &query.after {
+            conditions += &format!(" AND e.sequence {compare} {}", params.push(cursor.key));
+        }
+        // Joined to the invitation, so that one round trip tells an empty page from a missing invitation.
+        let sql = format!(
+            "SELECT {body} AS body FROM (SELECT account_id, id FROM invitation WHERE account_id = {account} AND id = {invitation}{kind}) i
+            LEFT JOIN (SELECT * FROM event e WHERE e.account_id = {account} AND e.invitation_id = {invitation}{conditions}
+                ORDER BY e.sequence {order} LIMIT {limit}) e ON e.invitation_id = i.id ORDER BY e.sequence {order}",
+            body = body(backend),
+            limit = params.push(query.limit.cast_signed()),
+        );
+        let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let bodies = rows.iter().map(|row| row.try_get::<Option<String>>("", "body"));
+        let bodies = bodies.collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
+        bodies
+            .map(|body| parse_json::<event::Model>(&body, "event").and_then(Event::try_from))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+}
+
+/// Returns an expression for event `e` as JSON text, NULL where there is none.
+fn body(backend: sea_orm::DbBackend) -> String {
+    let json = Columns::of::<event::Entity>().json_of(backend, "e");
+    let cast = if backend == sea_orm::DbBackend::Postgres { "::text" } else { "" };
+    format!("CASE WHEN e.sequence IS NOT NULL THEN ({json}){cast} END")
+}

@@ -1,0 +1,117 @@
+//! Logging: one subscriber, on standard error, that cannot be made to print secrets or forged lines.
+//!
+//! What is logged is decided at the boundaries that log. Two promises are kept here, whatever the filter says and
+//! whatever a value holds: libraries never get below INFO, and one event is one line.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, Targets};
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::Registry;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::{LogConfig, LogFormat};
+
+const OWN_TARGET: &str = "invitation_service";
+
+/// Why logging cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter is not in the syntax of `EnvFilter`; a loaded configuration never has such a one.
+    #[error("log.level: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// A subscriber is installed already.
+    #[error("logging is already set up: {0}")]
+    Installed(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Installs the subscriber of the process; to be called once, before anything logs.
+///
+/// # Errors
+/// A malformed filter, or a second call.
+pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
+    let LogConfig { level, format } = config;
+    let json = match format {
+        LogFormat::Auto => !io::stderr().is_terminal(),
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    subscriber(level, json, io::stderr)?.try_init()?;
+    Ok(())
+}
+
+fn subscriber<W>(level: &str, json: bool, writer: W) -> Result<impl Subscriber + Send + Sync, TelemetryError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::builder().parse(level)?.and(ceiling());
+    // No colours: without escapes of our own, every escape in the output is somebody else's and can be neutralised.
+    let lines = fmt::layer().with_ansi(false).with_writer(OneLine(writer));
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = if json {
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+    } else {
+        lines.boxed()
+    };
+    Ok(tracing_subscriber::registry().with(lines.with_filter(filter)))
+}
+
+/// The most that can be turned on: all of this service, and INFO of everything else.
+///
+/// At DEBUG and TRACE libraries print what passes through them: h2 decoded headers with their credentials, hyper and
+/// rustls buffers, sea-orm statements with their values. An allow-list also holds for libraries added later.
+fn ceiling() -> Targets {
+    Targets::new().with_default(LevelFilter::INFO).with_target(OWN_TARGET, LevelFilter::TRACE)
+}
+
+/// Makes writers that keep each event on one line.
+///
+/// tracing-subscriber neutralises ESC in values but lets CR and LF through, so that a logged value could forge a line.
+struct OneLine<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
+    type Writer = OneLineWriter<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        OneLineWriter(self.0.make_writer())
+    }
+
+    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Self::Writer {
+        OneLineWriter(self.0.make_writer_for(meta))
+    }
+}
+
+struct OneLineWriter<W>(W);
+
+impl<W: Write> Write for OneLineWriter<W> {
+    /// Writes one event: the formatter hands over a whole one, with its line break, in one call.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        self.0.write_all(format!("{}\n", escape(text)).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Replaces what breaks lines, drives terminals or reorders text by `\u` escapes, which JSON strings have too.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
+        match c {
+            '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                escaped += &format!("\\u{:04x}", u32::from(c));
+            }
+            c if c.is_control() => escaped += &format!("\\u{:04x}", u32::from(c)),
+            c => escaped.push(c),
+        }
+        escaped
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,11 @@ const SERVICES: [&str; 4] = [
     pb::event_service_server::SERVICE_NAME,
 ];
 
+/// Makes the services known, as not ready yet; to be done before the first connection is accepted.
+pub(crate) async fn register(reporter: &HealthReporter) {
+    set(reporter, ServingStatus::NotServing).await;
+}
+
 /// Looks after the database and tells the health service what it sees, until the service drains.
 pub(crate) async fn watch(
     reporter: HealthReporter,
@@ -38,7 +43,6 @@ pub(crate) async fn watch(
     mut migrate: bool,
     drain: CancellationToken,
 ) {
-    set(&reporter, ServingStatus::NotServing).await;
     let mut was_ready = false;
     let mut looks: u32 = 0;
     loop {

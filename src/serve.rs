@@ -77,6 +77,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let api = Api { store: store.clone(), ring, links, clock, entropy: Entropy::system(), read_timeout };
 
     let (reporter, health_service) = tonic_health::server::health_reporter();
+    health::register(&reporter).await;
     let routes = routes(Arc::new(api))?.add_service(health_service);
     let in_flight = InFlight::default();
     let boundary = Boundary::new(routes, authenticator, grpc.request_timeout, in_flight.clone());
@@ -108,6 +109,8 @@ fn routes(api: Arc<Api>) -> Result<Routes, ServeError> {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that grpcurl can show the details of errors.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let connections = ConnectionServer::new(ConnectionInvitations(Arc::clone(&api)));
     let redemptions = RedemptionServer::new(Redemptions(Arc::clone(&api)));

@@ -1,2 +1,6 @@
-#[test]
-fn t() {}
+//! The one integration-test binary: everything that needs a database, a server or the sources.
+
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod rpc;

@@ -27,8 +27,8 @@
 {{- end }}
 {{- end }}
 {{- range $name, $_ := .Values.extraEnv }}
-{{- if regexMatch "^INVITATION__(GRPC__LISTEN|STORE__URL|TOKEN__KEYS|AUTH__)" $name }}
-{{- $complaints = append $complaints (printf "extraEnv.%s is set by the chart itself, or belongs into the Secret" $name) }}
+{{- if regexMatch "^INVITATION__(GRPC__LISTEN|GRPC__DRAIN_|STORE__URL|TOKEN__KEYS|AUTH__)" $name }}
+{{- $complaints = append $complaints (printf "extraEnv.%s goes past the chart: use config or the Secret" $name) }}
 {{- end }}
 {{- end }}
 {{- if $complaints }}

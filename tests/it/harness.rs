@@ -1,0 +1,30 @@
+//! What the suites stand on: a database of one's own on either backend, and a service in this process with a clock that
+//! is moved by hand.
+
+pub(crate) mod database;
+pub(crate) mod expect;
+pub(crate) mod postgres;
+pub(crate) mod service;
+
+/// Makes two tests of one suite function: on SQLite and on PostgreSQL. The function takes a [`database::TestDatabase`].
+macro_rules! on_both {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        mod $name {
+            use $crate::harness::database::TestDatabase;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_sqlite() {
+                super::$name(TestDatabase::sqlite()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgres() {
+                if let Some(database) = TestDatabase::postgres().await {
+                    super::$name(database).await;
+                }
+            }
+        }
+    )+};
+}
+pub(crate) use on_both;

@@ -1,0 +1,100 @@
+//! The service in this process, and clients that speak to it over a real connection.
+
+use std::net::SocketAddr;
+
+use invitation_service::clock::Clock;
+use invitation_service::config::Config;
+use invitation_service::pb::connection_invitation_service_client::ConnectionInvitationServiceClient;
+use invitation_service::pb::event_service_client::EventServiceClient;
+use invitation_service::pb::invitation_service_client::InvitationServiceClient;
+use invitation_service::pb::redemption_service_client::RedemptionServiceClient;
+use invitation_service::serve::{ServeError, run};
+use invitation_service::shutdown::Shutdown;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
+
+use super::database::{NEW_YEAR, TestDatabase};
+
+/// Two keys; the first signs.
+pub(crate) const KEYS: &str =
+    "2:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=,1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+
+/// A running service.
+pub(crate) struct Service {
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: Clock,
+    pub(crate) channel: Channel,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) task: JoinHandle<Result<(), ServeError>>,
+}
+
+/// The configuration of a test's service: that of a user, but for the address, the database and the keys.
+pub(crate) fn configuration(database: &TestDatabase, more: &[(&'static str, &str)]) -> Config {
+    let mut environment = vec![
+        ("INVITATION__GRPC__LISTEN", "127.0.0.1:0"),
+        ("INVITATION__STORE__URL", database.url()),
+        ("INVITATION__STORE__MIGRATE_ON_START", "true"),
+        ("INVITATION__STORE__TIMEOUT", "8s"),
+        ("INVITATION__TOKEN__KEYS", KEYS),
+    ];
+    environment.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+    environment.extend(more);
+    Config::load(None, environment, []).unwrap()
+}
+
+impl Service {
+    /// Starts a service without credentials on a database, at New Year.
+    pub(crate) async fn start(database: &TestDatabase) -> Self {
+        Self::start_with(configuration(database, &[]), Clock::manual(NEW_YEAR)).await
+    }
+
+    /// Starts a service and waits until it is ready.
+    pub(crate) async fn start_with(config: Config, clock: Clock) -> Self {
+        let listener = TcpListener::bind(config.grpc.listen).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = Shutdown::default();
+        let task = tokio::spawn(run(config, listener, clock.clone(), shutdown.clone()));
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        let service = Self { address, clock, channel, shutdown, task };
+        service.until_ready().await;
+        service
+    }
+
+    /// Waits, on the health service's own stream, until the service says that it serves.
+    async fn until_ready(&self) {
+        use tonic_health::pb::HealthCheckRequest;
+        use tonic_health::pb::health_client::HealthClient;
+        let service = invitation_service::pb::invitation_service_server::SERVICE_NAME.to_owned();
+        let mut health = HealthClient::new(self.channel.clone());
+        let mut watch = health.watch(HealthCheckRequest { service }).await.unwrap().into_inner();
+        while let Some(answer) = watch.message().await.unwrap() {
+            if answer.status() == tonic_health::pb::health_check_response::ServingStatus::Serving {
+                return;
+            }
+        }
+        panic!("the service ended before it was ready");
+    }
+
+    /// Ends the service as SIGTERM does and waits for its end.
+    pub(crate) async fn stop(self) {
+        self.shutdown.drain.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+
+    pub(crate) fn connections(&self) -> ConnectionInvitationServiceClient<Channel> {
+        ConnectionInvitationServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn redemptions(&self) -> RedemptionServiceClient<Channel> {
+        RedemptionServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn invitations(&self) -> InvitationServiceClient<Channel> {
+        InvitationServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.channel.clone())
+    }
+}

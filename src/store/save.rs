@@ -174,11 +174,11 @@ pub(super) fn save_sql() -> String {
 }
 
 /// The statements of a save on SQLite, each with the parameters it uses, in an order that keeps events behind their count.
-fn sqlite_sqls() -> [(String, &'static [usize]); 12] {
+fn sqlite_sqls() -> Vec<(String, &'static [usize])> {
     let lite = DbBackend::Sqlite;
     let event_values =
         Columns::of::<event::Entity>().names_of("r").replace("r.sequence", "c.last_sequence - r.before_last");
-    [
+    vec![
         (
             format!(
                 "UPDATE invitation AS i SET {} FROM {} WHERE i.account_id = r.account_id AND i.id = r.id
@@ -366,7 +366,7 @@ pub(super) enum SaveSql {
         save: String,
     },
     /// Several, in one transaction.
-    Sqlite([(String, &'static [usize]); 12]),
+    Sqlite(Vec<(String, &'static [usize])>),
 }
 
 impl SaveSql {

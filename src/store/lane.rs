@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sea_orm::{ConnectionTrait, DbBackend, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::database::Database;
@@ -42,6 +42,10 @@ pub(super) struct Lane {
     entropy: Entropy,
     load_sql: String,
     save_sql: SaveSql,
+    /// When the present group has to have its answer.
+    until: Instant,
+    /// Whether the last group found that the database does not answer.
+    is_down: bool,
     /// How far the database's clock is ahead of the process's, in microseconds, as the last load showed.
     offset: i64,
 }
@@ -49,7 +53,22 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(database: Database, options: ExecutorOptions, entropy: Entropy) -> Self {
         let backend = database.backend();
-        Self { database, options, entropy, load_sql: load_sql(backend), save_sql: SaveSql::new(backend), offset: 0 }
+        Self {
+            database,
+            options,
+            entropy,
+            load_sql: load_sql(backend),
+            save_sql: SaveSql::new(backend),
+            until: Instant::now(),
+            is_down: false,
+            offset: 0,
+        }
+    }
+
+    /// Gives what is run next its time. All attempts share it, so that a caller is answered in time whatever happens.
+    fn begin(&mut self) {
+        self.until = Instant::now() + self.options.timeout;
+        self.is_down = false;
     }
 
     /// Runs until every sender is gone and the queue is empty.
@@ -64,11 +83,18 @@ impl Lane {
                 group.push(job);
             }
             self.run_group(group).await;
+            if self.is_down {
+                // Whoever queued up behind a database that does not answer has waited long enough.
+                while let Ok(job) = queue.try_recv() {
+                    answer(job, Err(ExecuteError::Unavailable));
+                }
+            }
         }
     }
 
     async fn run_group(&mut self, group: Vec<Job>) {
         let now = Instant::now();
+        self.begin();
         let (late, mut group): (Vec<_>, Vec<_>) =
             group.into_iter().partition(|job| job.deadline.is_some_and(|deadline| deadline <= now));
         for job in late {
@@ -143,8 +169,7 @@ impl Lane {
     async fn attempt(&mut self, group: &[Job], locked: bool) -> (Option<Save>, Vec<Answer>, Result<(), StoreError>) {
         let mut decided = None;
         let mut answers = Vec::new();
-        let limit = self.options.timeout;
-        let result = match timeout(limit, self.transact(group, locked, &mut decided, &mut answers)).await {
+        let result = match timeout_at(self.until, self.transact(group, locked, &mut decided, &mut answers)).await {
             Ok(result) => result,
             Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
         };
@@ -229,7 +254,7 @@ impl Lane {
 
     async fn in_time<T>(&self, step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let late = |_| StoreError::Unavailable("no answer in time".to_owned());
-        timeout(self.options.timeout, step).await.map_err(late)?
+        timeout_at(self.until, step).await.map_err(late)?
     }
 
     /// A group that the database refuses is run one by one, so that only the command that causes it fails.
@@ -239,14 +264,18 @@ impl Lane {
         }
         tracing::warn!(%error, commands = group.len(), "a group is run one by one");
         for job in group {
+            self.begin();
             Box::pin(self.run_loaded(vec![job])).await;
         }
     }
 
-    fn fail(&self, group: Vec<Job>, error: &StoreError) {
+    fn fail(&mut self, group: Vec<Job>, error: &StoreError) {
         let failure = match error {
             StoreError::Conflict => ExecuteError::Conflict,
-            StoreError::Unavailable(_) => ExecuteError::Unavailable,
+            StoreError::Unavailable(_) => {
+                self.is_down = true;
+                ExecuteError::Unavailable
+            }
             StoreError::Refused(_) | StoreError::Corrupt { .. } => self.defect(error),
         };
         for job in group {

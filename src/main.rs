@@ -61,6 +61,11 @@ async fn execute(command: Command) -> Outcome {
 async fn run(args: ServeArgs) -> Outcome {
     let config = args.load()?;
     telemetry::init(&config.log)?;
+    // One line like any other; the message of a panic may quote what it was about, so only the place is told.
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string);
+        tracing::error!(location, "panicked");
+    }));
     let shutdown = Shutdown::on_signals()?;
     let listen = config.grpc.listen;
     let listener = TcpListener::bind(listen).await.map_err(|error| format!("grpc.listen: {listen}: {error}"))?;

@@ -68,8 +68,12 @@ impl Api {
             seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
             action,
         };
+        let named = command.invitation();
+        named.into_iter().for_each(note_invitation);
         let executed = self.store.execute(command, Some(call.deadline.0)).await?;
-        note_invitation(executed.invitation.id);
+        if named.is_none() {
+            note_invitation(executed.invitation.id);
+        }
         Ok(executed)
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Later commands see what earlier ones changed; the save holds one final row per key, whatever the number of commands.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::command::{Command, RequestKey};
 use super::decide::{AcceptanceChange, Change, Changes, Context, Decided, NewDelivery, Outcome, decide};
 use super::event::NewEvent;
 use super::id::{AcceptanceId, InvitationId};
-use super::invitation::{Engagement, Invitation};
+use super::invitation::{Engagement, Invitation, NEWEST_ACCEPTANCES};
 use super::loaded::{Loaded, Remembered};
 use super::refusal::Refusal;
 use super::time::Timestamp;
@@ -97,10 +98,30 @@ impl Group {
     pub fn run(&mut self, command: &Command, context: &Context) -> Result<Executed, Refusal> {
         let Decided { changes, outcome } = decide(&self.loaded, command, context)?;
         self.take_in(changes);
-        let invitation = Arc::clone(self.loaded.invitation(&command.account, outcome.invitation)?);
+        let mut invitation = Arc::clone(self.loaded.invitation(&command.account, outcome.invitation)?);
+        if command.needs().newest_acceptances {
+            invitation = self.with_what_the_group_added(invitation);
+        }
         let Outcome { invitation: id, acceptance, already_accepted } = outcome;
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
         Ok(Executed { now: self.loaded.now, invitation, acceptance, already_accepted })
+    }
+
+    /// Returns an invitation with the acceptances and the engagement that earlier commands of the group brought, which are
+    /// no part of its row.
+    fn with_what_the_group_added(&self, invitation: Arc<Invitation>) -> Arc<Invitation> {
+        let accepted = self.save.accepted.values().map(|(_, acceptance)| acceptance);
+        let accepted: Vec<_> = accepted.filter(|acceptance| acceptance.invitation == invitation.id).cloned().collect();
+        let engagement = self.save.engagement.get(&invitation.id);
+        if accepted.is_empty() && engagement.is_none() {
+            return invitation;
+        }
+        let mut shown = Arc::unwrap_or_clone(invitation);
+        shown.engagement.add(engagement.copied().unwrap_or_default());
+        shown.acceptances.extend(accepted);
+        shown.acceptances.sort_unstable_by_key(|acceptance| Reverse((acceptance.accepted_at, acceptance.id)));
+        shown.acceptances.truncate(NEWEST_ACCEPTANCES);
+        Arc::new(shown)
     }
 
     fn take_in(&mut self, changes: Changes) {

@@ -12,6 +12,9 @@ use super::text::AccountId;
 use super::time::Timestamp;
 use super::token::Claims;
 
+/// How many of an invitation's acceptances are read together with it, the newest first.
+pub const NEWEST_ACCEPTANCES: usize = 100;
+
 /// An invitation of any kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
@@ -68,6 +71,13 @@ impl Engagement {
             EngagementType::Click => self.clicks += 1,
             EngagementType::Unfurl => self.unfurls += 1,
         }
+    }
+
+    /// Counts all of another.
+    pub fn add(&mut self, other: Self) {
+        self.views += other.views;
+        self.clicks += other.clicks;
+        self.unfurls += other.unfurls;
     }
 }
 

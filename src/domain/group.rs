@@ -2,6 +2,9 @@
 //!
 //! Later commands see what earlier ones changed; the save holds one final row per key, whatever the number of commands.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What a group of commands folds to.
 
+mod sequences;
+
 use super::{Executed, Group};
 use crate::domain::command::{Action, Command};
 use crate::domain::event::EventType::{self, Accepted, Clicked, Created, Fulfilled, Resent, Updated, Viewed};

@@ -101,30 +101,31 @@ impl Group {
     pub fn run(&mut self, command: &Command, context: &Context) -> Result<Executed, Refusal> {
         let Decided { changes, outcome } = decide(&self.loaded, command, context)?;
         self.take_in(changes);
-        let mut invitation = Arc::clone(self.loaded.invitation(&command.account, outcome.invitation)?);
-        if command.needs().newest_acceptances {
-            invitation = self.with_what_the_group_added(invitation);
-        }
+        let invitation = self.loaded.invitation(&command.account, outcome.invitation)?;
+        let invitation = self.as_left(invitation, command.needs().newest_acceptances);
         let Outcome { invitation: id, acceptance, already_accepted } = outcome;
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
         Ok(Executed { now: self.loaded.now, invitation, acceptance, already_accepted })
     }
 
-    /// Returns an invitation with the acceptances and the engagement that earlier commands of the group brought, which are
-    /// no part of its row.
-    fn with_what_the_group_added(&self, invitation: Arc<Invitation>) -> Arc<Invitation> {
-        let accepted = self.save.accepted.values().map(|(_, acceptance)| acceptance);
-        let accepted: Vec<_> = accepted.filter(|acceptance| acceptance.invitation == invitation.id).cloned().collect();
-        let engagement = self.save.engagement.get(&invitation.id);
-        if accepted.is_empty() && engagement.is_none() {
-            return invitation;
+    /// Returns an invitation with what the group has done beside it: acceptances, where they are shown, and counts.
+    ///
+    /// Put together for an answer only, since most accepts show neither and a hot link has many in one group.
+    fn as_left(&self, invitation: &Arc<Invitation>, newest_acceptances: bool) -> Arc<Invitation> {
+        let engaged = self.save.engagement.get(&invitation.id);
+        let known = |id| invitation.acceptances.iter().any(|known| known.id == id);
+        let accepted = self.save.accepted.values().map(|(_, accepted)| accepted);
+        let accepted = accepted.filter(|new| newest_acceptances && new.invitation == invitation.id && !known(new.id));
+        let accepted: Vec<_> = accepted.cloned().collect();
+        if engaged.is_none() && accepted.is_empty() {
+            return Arc::clone(invitation);
         }
-        let mut shown = Arc::unwrap_or_clone(invitation);
-        shown.engagement.add(engagement.copied().unwrap_or_default());
-        shown.acceptances.extend(accepted);
-        shown.acceptances.sort_unstable_by_key(|acceptance| Reverse((acceptance.accepted_at, acceptance.id)));
-        shown.acceptances.truncate(NEWEST_ACCEPTANCES);
-        Arc::new(shown)
+        let mut left = Invitation::clone(invitation);
+        left.engagement.add(engaged.copied().unwrap_or_default());
+        left.acceptances.extend(accepted);
+        left.acceptances.sort_by_key(|acceptance| Reverse((acceptance.accepted_at, acceptance.id)));
+        left.acceptances.truncate(NEWEST_ACCEPTANCES);
+        Arc::new(left)
     }
 
     fn take_in(&mut self, changes: Changes) {

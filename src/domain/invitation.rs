@@ -12,7 +12,7 @@ use super::text::AccountId;
 use super::time::Timestamp;
 use super::token::Claims;
 
-/// How many of an invitation's acceptances are read together with it, the newest first.
+/// How many acceptances are shown with an invitation, the newest first.
 pub const NEWEST_ACCEPTANCES: usize = 100;
 
 /// An invitation of any kind.
@@ -73,11 +73,12 @@ impl Engagement {
         }
     }
 
-    /// Counts all of another.
-    pub fn add(&mut self, other: Self) {
-        self.views += other.views;
-        self.clicks += other.clicks;
-        self.unfurls += other.unfurls;
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, more: Self) {
+        let Self { views, clicks, unfurls } = more;
+        self.views += views;
+        self.clicks += clicks;
+        self.unfurls += unfurls;
     }
 }
 

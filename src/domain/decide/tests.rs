@@ -141,7 +141,7 @@ fn whoever_has_accepted_is_in_whatever_the_state_and_uses_nothing() {
     for invitation in State::ALL.into_iter().flat_map(ways_to_be) {
         let early = early(&invitation);
         let again = command(1, accept(invitation.claims(0), acceptor("early")));
-        let Decided { changes, outcome } = run_on(&loaded(&invitation, &[early.clone()]), &again).unwrap();
+        let Decided { changes, outcome } = run_on(&loaded(&invitation, std::slice::from_ref(&early)), &again).unwrap();
         assert!(is_nothing(&changes), "{changes:?}");
         assert!(outcome.already_accepted);
         assert_eq!(outcome.acceptance, Some(early.id));

@@ -4,3 +4,5 @@
 mod harness;
 #[cfg(test)]
 mod rpc;
+#[cfg(test)]
+mod tidy;

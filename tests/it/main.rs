@@ -1,8 +1,11 @@
 //! The one integration-test binary: everything that needs a database, a server or the sources.
 
 #[cfg(test)]
+mod docs_in_sync;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod rpc;
 #[cfg(test)]
 mod store;
+mod tidy;

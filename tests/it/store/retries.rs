@@ -6,7 +6,7 @@ use invitation_service::domain::group::Group;
 use invitation_service::domain::refusal::Refusal;
 use invitation_service::domain::state::State;
 use invitation_service::store::{ExecuteError, InvitationQuery};
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 
 use super::gate::{actor, decide, gate, send};
 use super::make::*;
@@ -129,13 +129,16 @@ async fn an_expiry_that_passes_between_decision_and_commit_is_respected() {
             async move { store.execute(accept, None).await }
         });
         let in_time = held.decided().await;
-        let wait = format!(
-            "BEGIN; SELECT 1 FROM invitation WHERE id = '{id}' FOR UPDATE;
-            SELECT pg_sleep((expire_at + 1000) / 1e6 - extract(epoch FROM clock_timestamp())) FROM invitation WHERE id = '{id}'; COMMIT",
-            id = made.id.0
-        );
+        let blocker = other.begin().await.unwrap();
+        let lock = format!("SELECT 1 FROM invitation WHERE id = '{}' FOR UPDATE", made.id.0);
+        blocker.execute_unprepared(&lock).await.unwrap();
         drop(held);
-        other.execute_unprepared(&wait).await.unwrap();
+        let wait = format!(
+            "SELECT pg_sleep((expire_at + 1000) / 1e6 - extract(epoch FROM clock_timestamp())) FROM invitation WHERE id = '{}'",
+            made.id.0
+        );
+        blocker.execute_unprepared(&wait).await.unwrap();
+        blocker.commit().await.unwrap();
         let answer = call.await.unwrap();
         if !in_time {
             continue;

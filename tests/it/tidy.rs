@@ -1,0 +1,263 @@
+//! The rules of ARCHITECTURE.md that a compiler does not check, checked on the sources themselves.
+//!
+//! Each rule is a function over a path and a text; `tidy/broken.rs` shows of every one that it can fail.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+mod broken;
+
+const LONGEST: usize = 400;
+
+/// What is read: everything in Rust that is written by hand.
+const ROOTS: [&str; 4] = ["src", "tests", "benches", "build.rs"];
+
+/// Crates by the beginning of their names, and the only files (or folders, ending in `/`) that may use them.
+const CRATES: [(&str, &[&str]); 6] = [
+    ("sea_orm", &["src/store.rs", "src/store/"]),
+    ("sqlx", &["src/store.rs", "src/store/"]),
+    ("tonic", &["src/grpc.rs", "src/grpc/", "src/pb.rs", "src/serve.rs", "src/health.rs"]),
+    ("prost", &["src/grpc.rs", "src/grpc/", "src/pb.rs", "src/serve.rs", "src/health.rs"]),
+    ("lettre", &["src/delivery.rs", "src/delivery/"]),
+    (
+        "tokio",
+        &[
+            "src/main.rs",
+            "src/serve.rs",
+            "src/listen.rs",
+            "src/health.rs",
+            "src/shutdown.rs",
+            "src/telemetry.rs",
+            "src/telemetry/",
+            "src/grpc.rs",
+            "src/grpc/",
+            "src/store.rs",
+            "src/store/",
+            "src/delivery.rs",
+            "src/delivery/",
+        ],
+    ),
+];
+
+/// The modules of the crate, and which of the others each may use. What is not here has no place yet.
+const LAYERS: [(&str, &[&str]); 14] = [
+    ("domain", &[]),
+    ("clock", &["domain"]),
+    ("entropy", &[]),
+    ("pb", &[]),
+    ("shutdown", &[]),
+    ("config", &["auth"]),
+    ("auth", &["domain", "config", "entropy"]),
+    ("telemetry", &["config"]),
+    ("cli", &["auth", "config", "entropy"]),
+    ("store", &["domain", "clock", "entropy"]),
+    ("delivery", &["domain", "store", "config", "clock", "entropy"]),
+    ("grpc", &["auth", "store", "domain", "pb", "config", "clock", "entropy"]),
+    ("health", &["cli", "pb", "store"]),
+    ("listen", &["config", "grpc", "shutdown"]),
+];
+
+/// The composition root knows everybody; `lib.rs` only names the modules and `main.rs` is another crate.
+const ROOT_MODULES: [&str; 3] = ["serve", "lib", "main"];
+
+/// Where the present moment and randomness come from, and nowhere else.
+const SOURCES_OF_CHANCE: [&str; 2] = ["src/clock.rs", "src/entropy.rs"];
+const CHANCE: [&str; 8] = [
+    "Utc::now",
+    "Local::now",
+    "SystemTime::now",
+    "Uuid::now_v7",
+    "Uuid::new_v7",
+    "Uuid::new_v4",
+    "rand::",
+    "getrandom::",
+];
+
+/// Written in two halves, so that this file keeps its own rule.
+const UNFINISHED: [&str; 5] =
+    [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), "todo!", "unimplemented!"];
+const EVASIONS: [&str; 4] = [concat!("#[ig", "nore"), concat!("#[al", "low("), concat!("#![al", "low("), "unsafe {"];
+
+type Rule = fn(&str, &str) -> Vec<String>;
+
+const RULES: [Rule; 7] = [foreign_crates, layers, time_and_chance, too_long, head, module_file, unfinished];
+
+#[test]
+fn the_sources_keep_the_rules() {
+    let sources = sources();
+    assert!(sources.len() > 100, "only {} files were found", sources.len());
+    let broken: Vec<String> =
+        sources.iter().flat_map(|(path, text)| RULES.iter().flat_map(move |rule| rule(path, text))).collect();
+    println!("{}", lengths(&sources));
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+/// A crate is used only by the files that are there to use it.
+fn foreign_crates(path: &str, text: &str) -> Vec<String> {
+    if !path.starts_with("src/") {
+        return Vec::new();
+    }
+    let used: BTreeSet<String> = code(text).flat_map(|line| roots(&line)).collect();
+    let forbidden = CRATES.iter().filter(|(_, places)| !is_in(path, places));
+    forbidden
+        .flat_map(|(name, places)| {
+            let of_family =
+                move |used: &&String| used == name || used.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'));
+            used.iter().filter(of_family).map(move |used| format!("{path}: {used} may be used only in {places:?}"))
+        })
+        .collect()
+}
+
+/// A module uses only those below it.
+fn layers(path: &str, text: &str) -> Vec<String> {
+    let Some(module) = module(path).filter(|module| !ROOT_MODULES.contains(module)) else { return Vec::new() };
+    let Some((_, below)) = LAYERS.iter().find(|(name, _)| *name == module) else {
+        return vec![format!("{path}: say in tests/it/tidy.rs what {module} may use")];
+    };
+    let used = uses_of_ours(text);
+    let above = used.iter().filter(|used| **used != module && !below.contains(&used.as_str()));
+    above.map(|used| format!("{path}: {module} may not use {used}, only {below:?}")).collect()
+}
+
+/// Time and randomness come through `Clock` and `Entropy`.
+fn time_and_chance(path: &str, text: &str) -> Vec<String> {
+    if !path.starts_with("src/") || SOURCES_OF_CHANCE.contains(&path) {
+        return Vec::new();
+    }
+    let found = CHANCE.iter().filter(|call| code(text).any(|line| has_word(&line, call)));
+    found.map(|call| format!("{path}: {call} belongs to clock.rs or entropy.rs")).collect()
+}
+
+fn too_long(path: &str, text: &str) -> Vec<String> {
+    let lines = text.lines().count();
+    (lines > LONGEST).then(|| format!("{path}: {lines} lines, more than {LONGEST}")).into_iter().collect()
+}
+
+/// Every file says at its head what it is for.
+fn head(path: &str, text: &str) -> Vec<String> {
+    (!text.starts_with("//! ")).then(|| format!("{path}: does not begin with `//!`")).into_iter().collect()
+}
+
+fn module_file(path: &str, _: &str) -> Vec<String> {
+    path.ends_with("/mod.rs").then(|| format!("{path}: name the file after its module")).into_iter().collect()
+}
+
+/// Nothing is left for later, no test is left out, and a lint is met or `expect`ed with a reason.
+fn unfinished(path: &str, text: &str) -> Vec<String> {
+    let marks =
+        UNFINISHED.iter().filter(|mark| **mark == mark.to_uppercase() && text.lines().any(|line| has_word(line, mark)));
+    let calls = UNFINISHED.iter().filter(|mark| mark.ends_with('!') && code(text).any(|line| calls(&line, mark)));
+    let evasions = EVASIONS.iter().filter(|evasion| code(text).any(|line| line.trim_start().starts_with(**evasion)));
+    marks.chain(calls).chain(evasions).map(|found| format!("{path}: {found}")).collect()
+}
+
+/// The lines of a text without comments and without what is quoted in them.
+fn code(text: &str) -> impl Iterator<Item = String> {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let lines = lines.map(|line| line.split_once(" // ").map_or(line, |(code, _)| code));
+    lines.map(|line| line.replace("\\\"", "").split('"').step_by(2).collect::<Vec<_>>().join("\"\""))
+}
+
+/// The first segments of the paths in a line of code: `a` in `use a;`, `a::b` and `x<a::b>`, but not in `b::a::c`.
+fn roots(line: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (end, _) in line.match_indices("::") {
+        let start = line[..end].rfind(|c: char| !is_word(c)).map_or(0, |index| index + 1);
+        if !line[..start].ends_with("::") {
+            found.insert(line[start..end].to_owned());
+        }
+    }
+    let plain = line.trim_start().trim_start_matches("pub ").strip_prefix("use ");
+    let name = plain.and_then(|rest| rest.split([';', ' ']).next()).filter(|name| name.chars().all(is_word));
+    found.extend(name.map(str::to_owned));
+    found
+}
+
+/// The modules of this crate that a text names: `a` in `crate::a::b`, `a` and `b` in `crate::{a::c, b}`.
+fn uses_of_ours(text: &str) -> BTreeSet<String> {
+    let text = code(text).collect::<Vec<_>>().join("\n");
+    let mut found = BTreeSet::new();
+    for (index, _) in text.match_indices("crate::") {
+        let rest = &text[index + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let (mut depth, mut first) = (0_usize, true);
+            for word in group.split_inclusive(|c: char| !is_word(c)) {
+                let (name, separator) = word.split_at(word.trim_end_matches(|c| !is_word(c)).len());
+                if depth == 0 && first && !name.is_empty() {
+                    found.insert(name.to_owned());
+                    first = false;
+                }
+                match separator {
+                    "{" => depth += 1,
+                    "}" if depth == 0 => break,
+                    "}" => depth -= 1,
+                    "," if depth == 0 => first = true,
+                    _ => {}
+                }
+            }
+        } else {
+            let name: String = rest.chars().take_while(|c| is_word(*c)).collect();
+            found.insert(name);
+        }
+    }
+    // What the root itself gives: its macros and the like begin with nothing that is a module.
+    found.retain(|name| name.chars().next().is_some_and(char::is_lowercase));
+    found
+}
+
+/// The module a file of `src` belongs to.
+fn module(path: &str) -> Option<&str> {
+    let inner = path.strip_prefix("src/")?;
+    let first = inner.split('/').next()?;
+    Some(first.strip_suffix(".rs").unwrap_or(first))
+}
+
+fn is_in(path: &str, places: &[&str]) -> bool {
+    places.iter().any(|place| path == *place || (place.ends_with('/') && path.starts_with(place)))
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Whether a text occurs in a line and is not the end of a longer word.
+fn has_word(line: &str, word: &str) -> bool {
+    line.match_indices(word).any(|(index, _)| {
+        let after = line[index + word.len()..].chars().next().filter(|_| word.ends_with(is_word));
+        !line[..index].ends_with(is_word) && !after.is_some_and(is_word)
+    })
+}
+
+/// Whether a macro is called, and not only named in a string.
+fn calls(line: &str, call: &str) -> bool {
+    line.match_indices(call).any(|(index, _)| {
+        line[index + call.len()..].starts_with(['(', '{', '[']) && !line[..index].ends_with(|c| is_word(c) || c == '"')
+    })
+}
+
+/// The sources by their paths from the root of the repository.
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut pending: Vec<PathBuf> = ROOTS.iter().map(|name| root.join(name)).filter(|path| path.exists()).collect();
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            pending.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            found.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// One line about the lengths of the files of `src`.
+fn lengths(sources: &[(String, String)]) -> String {
+    let ours = sources.iter().filter(|(path, _)| path.starts_with("src/"));
+    let mut lengths: Vec<(usize, &str)> = ours.map(|(path, text)| (text.lines().count(), path.as_str())).collect();
+    lengths.sort_unstable();
+    let (median, (longest, path)) = (lengths[lengths.len() / 2].0, lengths[lengths.len() - 1]);
+    format!("{} files in src: median {median} lines, longest {longest} ({path})", lengths.len())
+}

@@ -1,0 +1,91 @@
+//! Broken samples: every rule of the parent is shown to fail, and not to fail on what only looks broken.
+
+use super::*;
+
+/// Asserts how many complaints a rule has about a text.
+#[track_caller]
+fn complains(rule: Rule, path: &str, text: &str, wanted: usize) {
+    let found = rule(path, text);
+    assert_eq!(found.len(), wanted, "{path}: {text:?}: {found:?}");
+}
+
+#[test]
+fn a_crate_outside_of_its_place_is_found() {
+    for text in [
+        "use sea_orm::DbErr;",
+        "use sea_orm;",
+        "    fn of(error: sea_orm_migration::DbErr) {}",
+        "pub use tonic::Status;",
+        "use prost_types::Timestamp;",
+        "fn f() -> Result<(), tonic::Status> {",
+        "use lettre::Message;",
+        "    tokio::spawn(async {});",
+    ] {
+        complains(foreign_crates, "src/domain/decide.rs", text, 1);
+        complains(foreign_crates, "tests/it/rpc.rs", text, 0);
+    }
+    complains(foreign_crates, "src/store/save.rs", "use sea_orm::DbErr;\nuse tonic::Status;", 1);
+    complains(foreign_crates, "src/grpc/page.rs", "use tonic::Status;\nuse tonic_types::StatusExt;\nuse sqlx::Row;", 1);
+    complains(foreign_crates, "src/storefront.rs", "use sea_orm::DbErr;", 1);
+    complains(
+        foreign_crates,
+        "src/domain/a.rs",
+        "// tonic::Status\nlet tonic = 1; // sea_orm::X\nlet x = \"prost\";",
+        0,
+    );
+    complains(foreign_crates, "src/domain/a.rs", "use ours::tonic::Thing;\nuse tonicity::X;", 0);
+}
+
+#[test]
+fn a_module_that_uses_one_above_it_is_found() {
+    complains(layers, "src/domain/state.rs", "use crate::clock::Clock;", 1);
+    complains(layers, "src/domain.rs", "fn f(store: &crate::store::Store) {}", 1);
+    complains(layers, "src/domain/state.rs", "use crate::domain::time::Timestamp;\n// crate::store", 0);
+    complains(layers, "src/store/save.rs", "use crate::{domain::id, grpc::{name, page}};", 1);
+    complains(layers, "src/store/save.rs", "use crate::{\n    domain::{id, grpc},\n    clock::Clock,\n};", 0);
+    complains(layers, "src/grpc/api.rs", "use crate::delivery::Relay;\nuse crate::serve::run;", 2);
+    complains(layers, "src/auth/caller.rs", "use crate::store::Store;", 1);
+    complains(layers, "src/serve.rs", "use crate::store::Store;", 0);
+    complains(layers, "src/novelty.rs", "", 1);
+}
+
+#[test]
+fn time_and_chance_outside_of_their_files_are_found() {
+    for text in ["chrono::Utc::now()", "SystemTime::now()", "Uuid::now_v7()", "Uuid::new_v4()", "rand::random()"] {
+        complains(time_and_chance, "src/grpc/api.rs", text, 1);
+        complains(time_and_chance, "src/clock.rs", text, 0);
+    }
+    complains(time_and_chance, "src/store/row.rs", "getrandom::fill(&mut bytes)", 1);
+    complains(time_and_chance, "src/store/row.rs", "operand::new(); Instant::now(); // rand::random()", 0);
+}
+
+#[test]
+fn a_long_file_a_missing_head_and_a_mod_file_are_found() {
+    complains(too_long, "src/a.rs", &"\n".repeat(400), 0);
+    complains(too_long, "src/a.rs", &"\n".repeat(401), 1);
+    complains(head, "src/a.rs", "use std::fmt;\n//! Late.", 1);
+    complains(head, "src/a.rs", "//! What it is for.", 0);
+    complains(module_file, "src/store/mod.rs", "", 1);
+    complains(module_file, "src/store.rs", "", 0);
+}
+
+#[test]
+fn what_is_unfinished_or_evaded_is_found() {
+    for mark in UNFINISHED.iter().filter(|mark| !mark.ends_with('!')) {
+        complains(unfinished, "src/a.rs", &format!("// {mark}: later"), 1);
+        complains(unfinished, "src/a.rs", &format!("// a{mark}a"), 0);
+    }
+    complains(unfinished, "src/a.rs", "    _ => todo!(),", 1);
+    complains(unfinished, "src/a.rs", "    unimplemented!(\"later\")", 1);
+    for evasion in EVASIONS {
+        complains(unfinished, "src/a.rs", &format!("    {evasion}]"), 1);
+    }
+    complains(unfinished, "src/a.rs", "let unimplemented = status(Code::Unimplemented);", 0);
+}
+
+#[test]
+fn a_broken_file_fails_the_whole() {
+    let text = "use sea_orm::DbErr;\nuse crate::grpc::api::Api;\nlet now = Utc::now();";
+    let found: Vec<String> = RULES.iter().flat_map(|rule| rule("src/domain/mod.rs", text)).collect();
+    assert_eq!(found.len(), 5, "{found:?}");
+}

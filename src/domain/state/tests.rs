@@ -1,3 +1,5 @@
+//! The state over all combinations of facts, against a table written by hand.
+
 use super::{Facts, State};
 use crate::domain::fixtures::{NOW, minutes};
 use crate::domain::time::Timestamp;

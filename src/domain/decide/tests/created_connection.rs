@@ -1,3 +1,5 @@
+//! Who may make, change and add the connections of an invitation.
+
 use uuid::Uuid;
 
 use super::{after, is_nothing, run_on};

@@ -1,3 +1,5 @@
+//! Who may decline, and what it takes for an invitation to be DECLINED.
+
 use super::{after, event_types, is_nothing, run};
 use crate::domain::decide::Decided;
 use crate::domain::event::EventType;

@@ -1,3 +1,5 @@
+//! The e-mail rule, over every sort of invitation, link, address and proof.
+
 use super::{after, run};
 use crate::domain::decide::{AcceptanceChange, Decided};
 use crate::domain::fixtures::{NOW, accept, email, invitation, minutes, person};

@@ -1,3 +1,5 @@
+//! Which links and names lead to an invitation, and which etags fit it.
+
 use uuid::Uuid;
 
 use super::{after, run, run_on};

@@ -1,3 +1,5 @@
+//! What is remembered, what is replayed, and what is refused as another request.
+
 use uuid::Uuid;
 
 use super::{is_nothing, run_on};

@@ -1,3 +1,5 @@
+//! What a resend renews, rotates and mails.
+
 use super::{after, run};
 use crate::domain::decide::{Context, decide};
 use crate::domain::fixtures::{NOW, command, invitation, loaded, minutes, resend, ttl};

@@ -5,9 +5,14 @@ mod make;
 mod raw;
 mod request;
 
+mod accept_invitation;
 mod access;
+mod create_connection_invitation;
 mod deadline;
+mod decline_invitation;
 mod descriptor;
+mod etag;
 mod input;
+mod lifecycle;
 mod limits;
-mod redeem;
+mod update_created_connection;

@@ -8,4 +8,5 @@ mod harness;
 mod rpc;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
 mod tidy;

@@ -118,7 +118,7 @@ fn message_of(name: &str) -> (FileDescriptorProto, usize, DescriptorProto) {
 fn map_entry<'a>(message: &'a DescriptorProto, field: &FieldDescriptorProto) -> Option<&'a DescriptorProto> {
     let name = field.type_name().rsplit('.').next()?;
     let nested = message.nested_type.iter().find(|nested| nested.name() == name)?;
-    nested.options.as_ref().is_some_and(|options| options.map_entry()).then_some(nested)
+    nested.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry).then_some(nested)
 }
 
 impl Input {

@@ -17,6 +17,7 @@ use tracing::{Instrument, Span};
 
 use super::deadline::Deadline;
 use super::draining::{Counted, InFlight};
+use super::panic::caught;
 use super::status;
 use crate::auth::authenticator::Authenticator;
 use crate::auth::permission::needed_by;
@@ -61,7 +62,7 @@ impl Boundary {
                 request.extensions_mut().insert(deadline);
                 request.extensions_mut().extend(caller);
                 // Dropping the handler is safe: what it asked the executor to do is finished there.
-                let call = timeout_at(deadline.0, self.pass_on(request)).instrument(span.clone()).await;
+                let call = timeout_at(deadline.0, caught(self.pass_on(request))).instrument(span.clone()).await;
                 call.unwrap_or_else(|_| status::deadline_exceeded().into_http())
             }
             Err(refused) => refused.into_http(),

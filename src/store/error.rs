@@ -69,8 +69,9 @@ fn from_runtime(error: &RuntimeErr) -> StoreError {
 }
 
 /// Whether a code says that the server, or the disk under it, is in no state to serve: connection exceptions (08),
-/// operator intervention (57P), insufficient resources (53), authorisation (28), and SQLite's BUSY, IOERR, FULL, CANTOPEN.
+/// operator intervention (57P), insufficient resources (53), authorisation (28), no such database (3D) or table (42P01:
+/// nobody has migrated yet), and SQLite's BUSY, IOERR, FULL, CANTOPEN.
 fn is_outage(code: &str) -> bool {
-    ["08", "53", "57P", "28", "3D"].iter().any(|class| code.len() == 5 && code.starts_with(class))
+    ["08", "53", "57P", "28", "3D", "42P01"].iter().any(|class| code.len() == 5 && code.starts_with(class))
         || code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))
 }

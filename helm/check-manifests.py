@@ -36,6 +36,13 @@ def pods(docs):
     return [(name(doc), pod(doc)) for doc in docs if doc["kind"] in WORKLOADS]
 
 
+def config_of(doc, docs):
+    """The configuration file that a workload mounts, as text; empty if it mounts none that is rendered."""
+    mounted = {volume.get("configMap", {}).get("name") for volume in pod(doc)["spec"].get("volumes", [])}
+    maps = [d["data"].get("config.toml", "") for d in docs if d["kind"] == "ConfigMap" and d["metadata"]["name"] in mounted]
+    return "".join(maps)
+
+
 def schema(docs):
     for doc in docs:
         for version in KUBERNETES:
@@ -202,17 +209,20 @@ def probes(docs):
 
 def drain(docs):
     """SIGKILL comes after the drain's own deadline."""
-    config = next(tomllib.loads(d["data"]["config.toml"]) for d in docs if d["kind"] == "ConfigMap")["grpc"]
     units = {"ms": 0.001, "s": 1, "m": 60}
-    total = 0
-    for key in ("drain_delay", "drain_timeout"):
-        number, unit = re.fullmatch(r"(\d+)(ms|s|m)", config[key]).groups()
-        total += int(number) * units[unit]
     for doc in docs:
-        if doc["kind"] == "Deployment":
-            grace = doc["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
-            if grace <= total:
-                yield f"{name(doc)}: {grace} s of grace for a drain of {total} s"
+        if doc["kind"] != "Deployment":
+            continue
+        total = 0
+        for key in ("drain_delay", "drain_timeout"):
+            duration = re.search(rf'^{key} = "(\d+)(ms|s|m)"$', config_of(doc, docs), re.MULTILINE)
+            if not duration:
+                yield f"{name(doc)}: its configuration has no {key}"
+                return
+            total += int(duration[1]) * units[duration[2]]
+        grace = doc["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        if grace <= total:
+            yield f"{name(doc)}: {grace} s of grace for a drain of {total} s"
 
 
 def replicas(docs):
@@ -242,7 +252,7 @@ def complaints(docs):
 # ConfigMap, `j` the Job, `s` the Service.
 SPOILERS = (
     ("d['spec']['replica'] = 3", "Additional properties"),
-    ("d['spec']['replicas'] = 'two'", "is not of type"),
+    ("d['spec']['minReadySeconds'] = 'two'", "is not of type"),
     ("s['apiVersion'] = 'v9'", "Couldn't find schema"),
     ("del c['securityContext']['runAsNonRoot'], p['securityContext']['runAsNonRoot']", "runAsNonRoot"),
     ("p['securityContext']['runAsUser'] = 0", "runs as root"),

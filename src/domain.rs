@@ -11,6 +11,8 @@ pub mod details;
 pub mod email;
 pub mod email_rule;
 pub mod event;
+#[cfg(test)]
+mod fixtures;
 pub mod group;
 pub mod id;
 pub mod invitation;

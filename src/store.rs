@@ -8,6 +8,7 @@ mod lane;
 mod load;
 mod maintenance;
 mod migration;
+mod outcome;
 mod read;
 mod row;
 mod save;

@@ -8,6 +8,8 @@ mod decline_invitation;
 mod record_engagement;
 mod resend_invitation;
 mod revoke_invitation;
+#[cfg(test)]
+mod tests;
 mod update_created_connection;
 
 use serde_json::{Map, Value};

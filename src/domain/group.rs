@@ -2,6 +2,10 @@
 //!
 //! Later commands see what earlier ones changed; the save holds one final row per key, whatever the number of commands.
 
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,7 +14,7 @@ use super::command::{Command, RequestKey};
 use super::decide::{AcceptanceChange, Change, Changes, Context, Decided, NewDelivery, Outcome, decide};
 use super::event::NewEvent;
 use super::id::{AcceptanceId, InvitationId};
-use super::invitation::{Engagement, Invitation};
+use super::invitation::{Engagement, Invitation, NEWEST_ACCEPTANCES};
 use super::loaded::{Loaded, Remembered};
 use super::refusal::Refusal;
 use super::time::Timestamp;
@@ -97,10 +101,31 @@ impl Group {
     pub fn run(&mut self, command: &Command, context: &Context) -> Result<Executed, Refusal> {
         let Decided { changes, outcome } = decide(&self.loaded, command, context)?;
         self.take_in(changes);
-        let invitation = Arc::clone(self.loaded.invitation(&command.account, outcome.invitation)?);
+        let invitation = self.loaded.invitation(&command.account, outcome.invitation)?;
+        let invitation = self.as_left(invitation, command.needs().newest_acceptances);
         let Outcome { invitation: id, acceptance, already_accepted } = outcome;
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
         Ok(Executed { now: self.loaded.now, invitation, acceptance, already_accepted })
+    }
+
+    /// Returns an invitation with what the group has done beside it: acceptances, where they are shown, and counts.
+    ///
+    /// Put together for an answer only, since most accepts show neither and a hot link has many in one group.
+    fn as_left(&self, invitation: &Arc<Invitation>, newest_acceptances: bool) -> Arc<Invitation> {
+        let engaged = self.save.engagement.get(&invitation.id);
+        let known = |id| invitation.acceptances.iter().any(|known| known.id == id);
+        let accepted = self.save.accepted.values().map(|(_, accepted)| accepted);
+        let accepted = accepted.filter(|new| newest_acceptances && new.invitation == invitation.id && !known(new.id));
+        let accepted: Vec<_> = accepted.cloned().collect();
+        if engaged.is_none() && accepted.is_empty() {
+            return Arc::clone(invitation);
+        }
+        let mut left = Invitation::clone(invitation);
+        left.engagement.add(engaged.copied().unwrap_or_default());
+        left.acceptances.extend(accepted);
+        left.acceptances.sort_by_key(|acceptance| Reverse((acceptance.accepted_at, acceptance.id)));
+        left.acceptances.truncate(NEWEST_ACCEPTANCES);
+        Arc::new(left)
     }
 
     fn take_in(&mut self, changes: Changes) {

@@ -12,6 +12,9 @@ use super::text::AccountId;
 use super::time::Timestamp;
 use super::token::Claims;
 
+/// How many acceptances are shown with an invitation, the newest first.
+pub const NEWEST_ACCEPTANCES: usize = 100;
+
 /// An invitation of any kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
@@ -68,6 +71,14 @@ impl Engagement {
             EngagementType::Click => self.clicks += 1,
             EngagementType::Unfurl => self.unfurls += 1,
         }
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, more: Self) {
+        let Self { views, clicks, unfurls } = more;
+        self.views += views;
+        self.clicks += clicks;
+        self.unfurls += unfurls;
     }
 }
 

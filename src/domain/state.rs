@@ -2,6 +2,9 @@
 //!
 //! The store's filters say the same in SQL; a test compares the two over all combinations of facts.
 
+#[cfg(test)]
+mod tests;
+
 use super::refusal::Refusal;
 use super::time::Timestamp;
 

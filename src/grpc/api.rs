@@ -128,3 +128,8 @@ impl Api {
 pub(super) fn check_request_id(violations: &mut super::violations::Violations, request_id: &str) {
     violations.optional("request_id", request_id, text::request_id);
 }
+
+/// Checks an etag; empty is none. Whether it is the present one is decided on the loaded invitation.
+pub(super) fn check_etag(violations: &mut super::violations::Violations, etag: &str) {
+    violations.optional("etag", etag, text::opaque_id);
+}

@@ -55,6 +55,8 @@ impl Boundary {
         let deadline = Deadline::of(request.headers(), self.limit);
         let admitted = self.admit(&path, request.headers(), &span);
         let answered = match admitted {
+            // The timer is coarse: a fast call would still be made for a caller who has gone.
+            Ok(_) if deadline.has_passed() => status::deadline_exceeded().into_http(),
             Ok(caller) => {
                 request.extensions_mut().insert(deadline);
                 request.extensions_mut().extend(caller);

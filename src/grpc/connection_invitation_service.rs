@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::api::{Api, check_request_id};
+use super::api::{Api, check_etag, check_request_id};
 use super::call::Call;
 use super::convert::connection_invitation::connection_invitation;
 use super::name::{parse_acceptance, parse_name};
@@ -114,6 +114,7 @@ impl ConnectionInvitationService for ConnectionInvitations {
         let (call, message) = Call::of(request)?;
         let mut violations = Violations::default();
         check_request_id(&mut violations, &message.request_id);
+        check_etag(&mut violations, &message.etag);
         let name = parse_name(&mut violations, &message.name);
         let target = violations.finish(name)?.target(Some(KIND), &message.etag)?;
         self.run(&call, &message, Action::Revoke(RevokeInvitation { target })).await
@@ -126,6 +127,7 @@ impl ConnectionInvitationService for ConnectionInvitations {
         let (call, message) = Call::of(request)?;
         let mut violations = Violations::default();
         check_request_id(&mut violations, &message.request_id);
+        check_etag(&mut violations, &message.etag);
         let ttl = ttl(&mut violations, "ttl", message.ttl);
         let name = parse_name(&mut violations, &message.name);
         let target = violations.finish(name)?.target(Some(KIND), &message.etag)?;
@@ -140,6 +142,7 @@ impl ConnectionInvitationService for ConnectionInvitations {
         let (call, message) = Call::of(request)?;
         let mut violations = Violations::default();
         check_request_id(&mut violations, &message.request_id);
+        check_etag(&mut violations, &message.etag);
         let empty = pb::CreatedConnection::default();
         let given = message.created_connection.as_ref().unwrap_or(&empty);
         let connection = prefill::created_connection(&mut violations, given);

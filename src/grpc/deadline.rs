@@ -15,6 +15,11 @@ impl Deadline {
         let asked = metadata.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
         Self(Instant::now() + asked.map_or(limit, |asked| asked.min(limit)))
     }
+
+    /// Returns whether nobody waits any more.
+    pub(super) fn has_passed(self) -> bool {
+        self.0 <= Instant::now()
+    }
 }
 
 fn parse(value: &str) -> Option<Duration> {

@@ -18,12 +18,12 @@ const MAX_LABELS: usize = 64;
 
 /// Parses `ttl`; absent is none.
 pub(super) fn ttl(violations: &mut Violations, field: &str, ttl: Option<prost_types::Duration>) -> Option<Ttl> {
-    let parse = |ttl: prost_types::Duration| {
-        // The conversion would make a valid span of fields that the well-known type forbids.
-        let valid = (0..1_000_000_000).contains(&ttl.nanos);
-        let span = Duration::try_from(ttl).ok().filter(|_| valid);
-        span.ok_or(Invalid("must be a positive duration")).and_then(Ttl::parse)
+    // Not by the conversion of prost-types, which takes fields that the well-known type forbids and panics at some others.
+    let span = |ttl: prost_types::Duration| {
+        let nanos = u32::try_from(ttl.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+        Some(Duration::new(u64::try_from(ttl.seconds).ok()?, nanos))
     };
+    let parse = |ttl| span(ttl).ok_or(Invalid("must be a positive duration")).and_then(Ttl::parse);
     violations.take(field, parse(ttl?))
 }
 

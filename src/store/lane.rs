@@ -1,5 +1,6 @@
 //! One lane of the executor: load, decide, save, answer, one group after another.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sea_orm::{ConnectionTrait, DbBackend, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait};
@@ -11,9 +12,11 @@ use super::database::Database;
 use super::error::StoreError;
 use super::executor::{ExecuteError, ExecutorOptions};
 use super::load::{json_param, load, load_sql};
+use super::outcome::saved;
 use super::save::{SaveSql, create, save};
 use crate::domain::command::{Action, Command};
 use crate::domain::group::{Executed, Group, Save};
+use crate::domain::id::InvitationId;
 use crate::domain::loaded::Loaded;
 use crate::domain::time::Timestamp;
 use crate::entropy::Entropy;
@@ -34,6 +37,29 @@ pub(super) struct Job {
 }
 
 type Answer = Result<Executed, ExecuteError>;
+
+/// A save that was sent, and what its commands are to be told if it has taken effect.
+struct Sent {
+    answers: Vec<Answer>,
+    save: Save,
+}
+
+impl Sent {
+    /// Answers the commands that `saved` bears out and returns the others. Only new invitations can be left out of a save;
+    /// if any was, what was refused may have rested on it.
+    fn settle(self, group: Vec<Job>, saved: &BTreeSet<InvitationId>) -> Vec<Job> {
+        let complete = self.save.created.keys().all(|id| saved.contains(id));
+        let mut others = Vec::new();
+        for (job, result) in group.into_iter().zip(self.answers) {
+            if complete || result.as_ref().is_ok_and(|executed| saved.contains(&executed.invitation.id)) {
+                answer(job, result);
+            } else {
+                others.push(job);
+            }
+        }
+        others
+    }
+}
 
 /// Runs groups of commands on one database.
 pub(super) struct Lane {
@@ -101,48 +127,48 @@ impl Lane {
             answer(job, Err(ExecuteError::DeadlineExceeded));
         }
         let only_creates = group.iter().all(|job| matches!(job.command.action, Action::Create(_)));
+        let mut sent = None;
         if only_creates && self.database.backend() == DbBackend::Postgres {
-            group = self.create_unseen(group).await;
+            (group, sent) = self.create_unseen(group).await;
         }
         if !group.is_empty() {
-            self.run_loaded(group).await;
+            self.run_loaded(group, sent).await;
         }
     }
 
-    /// Makes new invitations in one round trip, without a load, and returns the jobs that have to be decided on one.
-    async fn create_unseen(&mut self, group: Vec<Job>) -> Vec<Job> {
-        let SaveSql::Postgres { create: sql, .. } = &self.save_sql else { return group };
+    /// Makes new invitations in one round trip, without a load. Returns the jobs that have to be decided on one, and what
+    /// was sent for them if nobody knows what has become of it.
+    async fn create_unseen(&mut self, group: Vec<Job>) -> (Vec<Job>, Option<Sent>) {
+        let SaveSql::Postgres { create: sql, .. } = &self.save_sql else { return (group, None) };
         let now = self.database.clock.in_place_of_the_database();
         let now = now.unwrap_or_else(|| Timestamp::from_micros(self.database.clock.now().micros() + self.offset));
         let mut decided = Group::new(Loaded::empty(now));
         let answers = self.decide(&mut decided, &group);
-        let made = match self.in_time(create(&self.database.write, sql, decided.save())).await {
-            Ok(made) => made,
-            // The load will show whether it happened, since the ids stay the same.
+        let sent = Sent { answers, save: decided.save().clone() };
+        match self.in_time(create(&self.database.write, sql, &sent.save)).await {
+            Ok(made) => (sent.settle(group, &made), None),
+            Err(StoreError::Unavailable(_)) => (group, Some(sent)),
             Err(error) => {
                 tracing::debug!(%error, "new invitations are decided again on a load");
-                return group;
-            }
-        };
-        let mut again = Vec::new();
-        for (job, result) in group.into_iter().zip(answers) {
-            match &result {
-                Ok(executed) if !made.contains(&executed.invitation.id) => again.push(job),
-                Ok(_) | Err(_) => answer(job, result),
+                (group, None)
             }
         }
-        again
     }
 
-    /// Runs a group on a load, again and again while others get in the way.
-    async fn run_loaded(&mut self, group: Vec<Job>) {
+    /// Runs a group on a load, again and again while others get in the way. What was `sent` before may have been saved.
+    async fn run_loaded(&mut self, mut group: Vec<Job>, mut sent: Option<Sent>) {
         let mut last = StoreError::Conflict;
-        let mut unknown: Option<(Vec<Answer>, Save)> = None;
         for attempt in 0..ATTEMPTS {
-            if let Some((answers, save)) = unknown.take() {
-                match self.in_time(self.was_saved(&save)).await {
-                    Ok(true) => return answer_all(group, answers),
-                    Ok(false) => {}
+            if let Some(unknown) = sent.take() {
+                match self.in_time(saved(&self.database.write, &unknown.save)).await {
+                    // It may still take effect. Then what is sent next conflicts with it, and it is looked for again.
+                    Ok(saved) if saved.is_empty() => sent = Some(unknown),
+                    Ok(saved) => {
+                        group = unknown.settle(group, &saved);
+                        if group.is_empty() {
+                            return;
+                        }
+                    }
                     Err(error) => {
                         last = error;
                         break;
@@ -156,8 +182,8 @@ impl Lane {
                 Err(error @ StoreError::Unavailable(_)) => {
                     last = error;
                     // Nothing was sent yet: there is nothing to find out, and no point in trying on.
-                    let Some(decided) = decided else { break };
-                    unknown = Some((answers, decided));
+                    let Some(save) = decided else { break };
+                    sent = Some(Sent { answers, save });
                 }
                 Err(error) => return self.give_up_or_split(group, &error).await,
             }
@@ -243,15 +269,6 @@ impl Lane {
         group.iter().map(decide).collect()
     }
 
-    /// Returns whether a save whose outcome is unknown has happened: it is all or nothing, so one event tells.
-    async fn was_saved(&self, save: &Save) -> Result<bool, StoreError> {
-        let Some(event) = save.events.first() else { return Ok(true) };
-        let sql = "SELECT 1 FROM event WHERE account_id = $1 AND invitation_id = $2 AND id = $3";
-        let values = [event.account.as_str().into(), event.invitation.0.into(), event.id.into()];
-        let statement = Statement::from_sql_and_values(self.database.backend(), sql, values);
-        Ok(self.database.write.query_one_raw(statement).await?.is_some())
-    }
-
     async fn in_time<T>(&self, step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let late = |_| StoreError::Unavailable("no answer in time".to_owned());
         timeout_at(self.until, step).await.map_err(late)?
@@ -265,7 +282,7 @@ impl Lane {
         tracing::warn!(%error, commands = group.len(), "a group is run one by one");
         for job in group {
             self.begin();
-            Box::pin(self.run_loaded(vec![job])).await;
+            Box::pin(self.run_loaded(vec![job], None)).await;
         }
     }
 

@@ -14,12 +14,9 @@ use super::row::{InvitationRows, request_from};
 use super::set::{Columns, clock, json_array, json_object};
 use crate::domain::acceptance::Acceptance;
 use crate::domain::command::Command;
-use crate::domain::invitation::Invitation;
+use crate::domain::invitation::{Invitation, NEWEST_ACCEPTANCES};
 use crate::domain::loaded::Loaded;
 use crate::domain::time::Timestamp;
-
-/// How many acceptances are read together with an invitation, the newest first.
-const NEWEST: usize = 100;
 
 /// What one command needs, as a row.
 #[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,7 +107,7 @@ pub(super) fn invitation_body(backend: DbBackend, acceptances: &str) -> String {
 pub(super) fn newest_acceptances(backend: DbBackend) -> String {
     let newest = format!(
         "(SELECT * FROM acceptance n WHERE n.account_id = i.account_id AND n.invitation_id = i.id
-        ORDER BY n.accepted_at DESC, n.id DESC LIMIT {NEWEST}) t"
+        ORDER BY n.accepted_at DESC, n.id DESC LIMIT {NEWEST_ACCEPTANCES}) t"
     );
     json_array(backend, &Columns::of::<acceptance::Entity>().json_of(backend, "t"), &newest)
 }

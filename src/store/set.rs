@@ -95,6 +95,12 @@ pub(super) fn clock(backend: DbBackend, param: usize) -> String {
     }
 }
 
+/// Returns an expression for the moment a statement began, the same for all its rows, unless parameter `param` says
+/// which one it is to be.
+pub(super) fn statement_clock(backend: DbBackend, param: usize) -> String {
+    clock(backend, param).replace("clock_timestamp()", "statement_timestamp()")
+}
+
 fn postgres_type(kind: &ColumnType) -> &'static str {
     match kind {
         ColumnType::Uuid => "uuid",

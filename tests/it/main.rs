@@ -9,4 +9,6 @@ mod harness;
 #[cfg(test)]
 mod rpc;
 #[cfg(test)]
+mod store;
+#[cfg(test)]
 mod tidy;

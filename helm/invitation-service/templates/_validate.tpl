@@ -14,8 +14,8 @@
 {{- if and $sqlite (gt (include "invitation-service.replicas" . | int) 1) }}
 {{- $complaints = append $complaints "store.backend=sqlite allows one replica: the database is a file with one writer. Set replicas to 1, or use PostgreSQL" }}
 {{- end }}
-{{- if and $sqlite (eq (dig "store" "migrate_on_start" "auto" .Values.config) "false") }}
-{{- $complaints = append $complaints "store.backend=sqlite migrates when it starts: config.store.migrate_on_start must not be \"false\", no Job would do it" }}
+{{- if and $sqlite (eq (dig "store" "migrate_on_start" "auto" .Values.config | toString) "false") }}
+{{- $complaints = append $complaints "store.backend=sqlite migrates when it starts: config.store.migrate_on_start must not be false, no Job would do it" }}
 {{- end }}
 {{- if and $sqlite (gt (dig "store" "lanes" 1 .Values.config | int) 1) }}
 {{- $complaints = append $complaints "store.backend=sqlite has exactly one lane: leave config.store.lanes out" }}

@@ -64,6 +64,8 @@ pub(in crate::grpc) fn target(violations: &mut Violations, target: Option<&pb::T
     match target.r#type() {
         pb::TargetType::Unspecified => {
             violations.add("target.type", "must be a known type");
+            // How an address is parsed depends on its type; what no type allows is reported at once with it.
+            violations.required("target.value", &target.value, text::free_text);
             None
         }
         pb::TargetType::Email => violations.required("target.value", &target.value, Email::parse),

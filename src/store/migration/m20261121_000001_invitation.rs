@@ -91,6 +91,7 @@ CREATE TABLE event (
     request_id text, data {json} NOT NULL,
     PRIMARY KEY (account_id, invitation_id, sequence)
 );
+CREATE UNIQUE INDEX event_by_id ON event (account_id, id);
 CREATE TABLE outbox (
     account_id {text} NOT NULL, id {uuid} NOT NULL, invitation_id {uuid} NOT NULL, recipient integer NOT NULL,
     created_at bigint NOT NULL,

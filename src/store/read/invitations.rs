@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::load::{invitation_body, newest_acceptances, parse_json};
 use crate::store::row::InvitationRows;
-use crate::store::set::clock;
+use crate::store::set::statement_clock;
 use crate::store::{Database, Store};
 
 /// Which invitations a list has, and in which order. Filters that are set must all hold.
@@ -55,7 +55,7 @@ impl Store {
         let acceptances = if newest { newest_acceptances(backend) } else { "NULL".to_owned() };
         let sql = format!(
             "SELECT {} AS now, {} AS body FROM invitation i WHERE i.account_id = $2 AND i.id = $3",
-            clock(backend, 1),
+            statement_clock(backend, 1),
             invitation_body(backend, &acceptances)
         );
         let values = [read_clock(&self.database, None).into(), account.as_str().into(), id.0.into()];
@@ -77,7 +77,7 @@ impl Store {
         let sql = format!(
             "SELECT {now} AS now, {body} AS body FROM invitation i WHERE {conditions}
             ORDER BY i.created_at {order}, i.id {order} LIMIT {limit}",
-            now = clock(backend, 1),
+            now = statement_clock(backend, 1),
             body = invitation_body(backend, "NULL"),
             limit = params.push(query.limit.cast_signed()),
         );
@@ -105,7 +105,7 @@ fn conditions(backend: DbBackend, account: &AccountId, query: &InvitationQuery, 
         all.push(format!("i.kind IN ({})", params.list(query.kinds.iter().map(|kind| kind.code()))));
     }
     if !query.states.is_empty() {
-        let states = query.states.iter().map(|state| state_sql(*state, &clock(backend, 1)));
+        let states = query.states.iter().map(|state| state_sql(*state, &statement_clock(backend, 1)));
         all.push(format!("({})", states.collect::<Vec<_>>().join(" OR ")));
     }
     if let Some(scope) = &query.scope {

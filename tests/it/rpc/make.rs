@@ -1,8 +1,12 @@
 //! Requests that most tests begin with.
 
+use invitation_service::domain::id::InvitationId;
+use invitation_service::domain::key_ring::KeyRing;
+use invitation_service::domain::token::{Claims, Token};
 use invitation_service::pb;
+use tonic::{Response, Status};
 
-use crate::harness::service::Service;
+use crate::harness::service::{KEYS, Service};
 
 /// Any company.
 pub(super) const COMPANY: &str = "01920000-0000-7000-8000-00000000c0de";
@@ -14,11 +18,27 @@ pub(super) fn invitation() -> pb::ConnectionInvitation {
     pb::ConnectionInvitation { company_id: COMPANY.to_owned(), ..Default::default() }
 }
 
+/// An invitation for these addresses alone.
+pub(super) fn invitation_for(emails: &[&str]) -> pb::ConnectionInvitation {
+    pb::ConnectionInvitation {
+        allowed_emails: emails.iter().map(|email| (*email).to_owned()).collect(),
+        ..invitation()
+    }
+}
+
+/// A span of whole seconds.
+pub(super) fn seconds(seconds: i64) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds, nanos: 0 })
+}
+
 /// Makes a connection invitation.
 pub(super) async fn create(service: &Service, invitation: pb::ConnectionInvitation) -> pb::ConnectionInvitation {
-    let request =
-        pb::CreateConnectionInvitationRequest { connection_invitation: Some(invitation), ..Default::default() };
-    service.connections().create_connection_invitation(request).await.unwrap().into_inner()
+    service.connections().create_connection_invitation(creation(invitation)).await.unwrap().into_inner()
+}
+
+/// The request to make a connection invitation.
+pub(super) fn creation(invitation: pb::ConnectionInvitation) -> pb::CreateConnectionInvitationRequest {
+    pb::CreateConnectionInvitationRequest { connection_invitation: Some(invitation), ..Default::default() }
 }
 
 /// An acceptance by a subject without an e-mail address.
@@ -28,4 +48,73 @@ pub(super) fn accept(token: &str, subject: &str) -> pb::AcceptInvitationRequest 
         acceptor: Some(pb::Acceptor { subject: subject.to_owned(), ..Default::default() }),
         ..Default::default()
     }
+}
+
+/// An acceptance by a subject with an e-mail address.
+pub(super) fn accept_as(token: &str, subject: &str, email: &str, verified: bool) -> pb::AcceptInvitationRequest {
+    let mut request = accept(token, subject);
+    if let Some(acceptor) = &mut request.acceptor {
+        acceptor.email = email.to_owned();
+        acceptor.email_verified = verified;
+    }
+    request
+}
+
+/// A refusal of an invitation by whoever holds its link.
+pub(super) fn decline(token: &str) -> pb::DeclineInvitationRequest {
+    pb::DeclineInvitationRequest { token: token.to_owned(), ..Default::default() }
+}
+
+/// A view of an invitation's page.
+pub(super) fn view(token: &str) -> pb::RecordEngagementRequest {
+    let r#type = pb::EngagementType::View.into();
+    pb::RecordEngagementRequest { token: token.to_owned(), r#type, ..Default::default() }
+}
+
+/// Reads an invitation through its own service.
+pub(super) async fn get(service: &Service, name: &str) -> pb::ConnectionInvitation {
+    let request = pb::GetConnectionInvitationRequest { name: name.to_owned() };
+    service.connections().get_connection_invitation(request).await.unwrap().into_inner()
+}
+
+/// Reads an invitation through the service for every kind.
+pub(super) async fn get_general(service: &Service, name: &str) -> pb::Invitation {
+    let request = pb::GetInvitationRequest { name: name.to_owned() };
+    service.invitations().get_invitation(request).await.unwrap().into_inner()
+}
+
+/// What happened to an invitation, the oldest first.
+pub(super) async fn events(service: &Service, name: &str) -> Vec<pb::Event> {
+    let request = pb::ListEventsRequest {
+        parent: name.to_owned(),
+        order_by: "sequence".to_owned(),
+        page_size: 1_000,
+        ..Default::default()
+    };
+    service.events().list_events(request).await.unwrap().into_inner().events
+}
+
+/// The types of what happened to an invitation, the oldest first.
+pub(super) async fn event_types(service: &Service, name: &str) -> Vec<String> {
+    events(service, name).await.into_iter().map(|event| event.r#type).collect()
+}
+
+/// Ends an invitation.
+pub(super) async fn revoke(service: &Service, name: &str) -> Result<Response<pb::ConnectionInvitation>, Status> {
+    let request = pb::RevokeConnectionInvitationRequest { name: name.to_owned(), ..Default::default() };
+    service.connections().revoke_connection_invitation(request).await
+}
+
+/// Sends an invitation again, with a new link.
+pub(super) async fn rotate(service: &Service, name: &str) -> pb::ConnectionInvitation {
+    let request =
+        pb::ResendConnectionInvitationRequest { name: name.to_owned(), rotate_token: true, ..Default::default() };
+    service.connections().resend_connection_invitation(request).await.unwrap().into_inner()
+}
+
+/// The token of the link that was mailed to a recipient of an invitation that was never rotated.
+pub(super) fn mailed_token(uid: &str, recipient: u16) -> String {
+    let invitation = InvitationId(uid.parse().unwrap());
+    let claims = Claims { key_id: 2, invitation, generation: 0, recipient };
+    Token::sign(&claims, &KeyRing::parse(KEYS).unwrap()).unwrap().reveal().to_owned()
 }

@@ -1,0 +1,135 @@
+//! Which links and names lead to an invitation, and which etags fit it.
+
+use uuid::Uuid;
+
+use super::{after, run, run_on};
+use crate::domain::command::{Action, Command, Target};
+use crate::domain::fixtures::{
+    accept, acceptor, account, command, decline, early, engage, in_state, invitation, loaded, person, resend, target,
+    verbs,
+};
+use crate::domain::id::InvitationId;
+use crate::domain::invitation::{EngagementType, Invitation};
+use crate::domain::refusal::Refusal;
+use crate::domain::state::State;
+use crate::domain::token::Claims;
+
+/// Everything that goes through a link.
+fn by_link(link: Claims) -> [Action; 3] {
+    [accept(link, acceptor("early")), decline(link), engage(link, EngagementType::View)]
+}
+
+/// The claims of links that were never this invitation's, or no longer are.
+fn dead_links(invitation: &Invitation) -> Vec<(&'static str, Claims)> {
+    let link = invitation.claims(0);
+    let beyond = u16::try_from(invitation.recipients.len()).unwrap() + 1;
+    vec![
+        ("an older generation", Claims { generation: link.generation - 1, ..link }),
+        ("a generation to come", Claims { generation: link.generation + 1, ..link }),
+        ("another key", Claims { key_id: 2, ..link }),
+        ("another invitation", Claims { invitation: InvitationId(Uuid::from_u128(9)), ..link }),
+        ("a recipient beyond", Claims { recipient: beyond, ..link }),
+        ("the last ordinal", Claims { recipient: u16::MAX, ..link }),
+    ]
+}
+
+#[test]
+fn a_link_that_is_not_the_present_one_finds_nothing_in_any_state() {
+    for state in State::ALL {
+        for recipients in [0, 2] {
+            let mut invitation = in_state(state);
+            invitation.recipients = super::invitation(recipients, None).recipients;
+            let loaded = loaded(&invitation, &[early(&invitation)]);
+            for (case, link) in dead_links(&invitation) {
+                for action in by_link(link) {
+                    let refusal = run_on(&loaded, &command(1, action)).unwrap_err();
+                    assert_eq!(refusal, Refusal::InvitationNotFound, "{case} when {state:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn another_account_finds_nothing_by_link_or_name() {
+    let invitation = in_state(State::Active);
+    let loaded = loaded(&invitation, &[early(&invitation)]);
+    for (verb, action) in verbs(&invitation) {
+        let theirs = Command { account: account("other"), ..command(1, action) };
+        assert_eq!(run_on(&loaded, &theirs).unwrap_err(), Refusal::InvitationNotFound, "{verb}");
+    }
+}
+
+#[test]
+fn a_rotation_kills_the_plain_link_and_the_mailed_ones_and_makes_new_ones() {
+    let before = invitation(2, None);
+    let rotated = run(&before, resend(&before, true, None)).unwrap().changes;
+    let after = after(&rotated).unwrap();
+    for recipient in [0, 1, 2] {
+        let seen = |link| run(after, engage(link, EngagementType::View)).map(|decided| decided.outcome.invitation);
+        assert_eq!(seen(before.claims(recipient)), Err(Refusal::InvitationNotFound));
+        assert_eq!(seen(after.claims(recipient)), Ok(after.id));
+    }
+    assert!(run(after, accept(after.claims(1), person("a", None, false))).is_ok());
+}
+
+/// The named commands, with this etag.
+fn by_name(invitation: &Invitation, etag: Option<&str>) -> Vec<(&'static str, Action)> {
+    let wanted = Target { etag: etag.map(str::to_owned), ..target(invitation) };
+    let named = verbs(invitation).into_iter().filter_map(|(verb, action)| match action {
+        Action::Revoke(mut revoke) => {
+            revoke.target = wanted.clone();
+            Some((verb, Action::Revoke(revoke)))
+        }
+        Action::Resend(mut resend) => {
+            resend.target = wanted.clone();
+            Some((verb, Action::Resend(resend)))
+        }
+        Action::UpdateCreatedConnection(mut update) => {
+            update.target = wanted.clone();
+            Some((verb, Action::UpdateCreatedConnection(update)))
+        }
+        Action::Create(_) | Action::Accept(_) | Action::Decline(_) | Action::RecordEngagement(_) => None,
+    });
+    named.collect()
+}
+
+#[test]
+fn a_named_command_with_a_stale_etag_is_refused_before_the_state_is_looked_at() {
+    for state in State::ALL {
+        let invitation = in_state(state);
+        let loaded = loaded(&invitation, &[early(&invitation)]);
+        assert_eq!(invitation.etag(), "\"7\"");
+        for stale in ["\"6\"", "\"8\"", "7", "W/\"7\"", "*", ""] {
+            for (verb, action) in by_name(&invitation, Some(stale)) {
+                let refusal = run_on(&loaded, &command(1, action)).unwrap_err();
+                assert_eq!(refusal, Refusal::EtagMismatch, "{verb} with {stale} when {state:?}");
+            }
+        }
+        for (present, absent) in by_name(&invitation, Some("\"7\"")).into_iter().zip(by_name(&invitation, None)) {
+            let result = |action| format!("{:?}", run_on(&loaded, &command(1, action)));
+            assert_eq!(result(present.1), result(absent.1), "{} when {state:?}", present.0);
+        }
+    }
+}
+
+#[test]
+fn engagement_leaves_the_etag_as_it_is_and_every_other_change_makes_a_new_one() {
+    let invitation = in_state(State::Active);
+    let loaded = loaded(&invitation, &[early(&invitation)]);
+    for (verb, action) in verbs(&invitation) {
+        let changes = run_on(&loaded, &command(1, action)).unwrap().changes;
+        let etag = after(&changes).map_or(invitation.etag(), Invitation::etag);
+        assert_eq!(etag == invitation.etag(), verb == "record engagement", "{verb}");
+    }
+}
+
+#[test]
+fn an_engagement_by_a_mailed_link_names_its_recipient() {
+    let invitation = invitation(2, None);
+    for (link, recipient) in [(0, None), (2, Some(2.into()))] {
+        let changes = run(&invitation, engage(invitation.claims(link), EngagementType::Unfurl)).unwrap().changes;
+        assert_eq!(changes.events[0].data.get("recipient"), recipient.as_ref());
+        assert_eq!(changes.engagement, Some((invitation.id, EngagementType::Unfurl)));
+    }
+}

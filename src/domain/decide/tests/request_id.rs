@@ -1,0 +1,138 @@
+//! What is remembered, what is replayed, and what is refused as another request.
+
+use uuid::Uuid;
+
+use super::{is_nothing, run_on};
+use crate::domain::command::Command;
+use crate::domain::decide::Outcome;
+use crate::domain::fixtures::{
+    NOW, accept, acceptor, account, command, connection, create, decline, early, in_state, invitation, loaded,
+    requested, revoke, update, verbs,
+};
+use crate::domain::invitation::Invitation;
+use crate::domain::loaded::Loaded;
+use crate::domain::refusal::Refusal;
+use crate::domain::state::State;
+
+/// Decides a command and adds what it remembers, and nothing else, to the snapshot.
+fn remember(loaded: &mut Loaded, command: &Command) -> Outcome {
+    let decided = run_on(loaded, command).unwrap();
+    let (key, remembered) = decided.changes.request.unwrap();
+    assert_eq!(remembered.at, loaded.now);
+    loaded.put_request(key, remembered);
+    decided.outcome
+}
+
+fn snapshot(invitation: &Invitation) -> Loaded {
+    loaded(invitation, &[early(invitation)])
+}
+
+#[test]
+fn a_replay_of_any_command_changes_nothing_and_answers_as_before() {
+    let invitation = in_state(State::Active);
+    for (verb, action) in verbs(&invitation).into_iter().chain([("create", create(&[], true))]) {
+        let mut loaded = snapshot(&invitation);
+        let first = remember(&mut loaded, &requested(command(1, action.clone()), "r", "body", &[1]));
+        let again = run_on(&loaded, &requested(command(2, action), "r", "body", &[1])).unwrap();
+        assert!(is_nothing(&again.changes), "{verb}");
+        assert_eq!(again.outcome, first, "{verb}");
+    }
+}
+
+#[test]
+fn a_replay_goes_before_token_name_etag_and_state() {
+    let before = invitation(0, Some(1));
+    let mut loaded = snapshot(&before);
+    let accept = requested(command(1, accept(before.claims(0), acceptor("late"))), "a", "body", &[1]);
+    let first = remember(&mut loaded, &accept);
+    let mut now = before.clone();
+    now.generation += 1;
+    now.revision += 1;
+    now.facts.revoked_at = Some(NOW);
+    loaded.put_invitation(now);
+    assert_eq!(run_on(&loaded, &accept).unwrap().outcome, first);
+}
+
+#[test]
+fn a_request_id_that_was_used_for_something_else_is_refused() {
+    let invitation = in_state(State::Active);
+    let mut other = invitation.clone();
+    other.id.0 = Uuid::from_u128(9);
+    let mut loaded = snapshot(&invitation);
+    loaded.put_invitation(other.clone());
+    remember(&mut loaded, &requested(command(1, revoke(&invitation)), "r", "body", &[1]));
+    for (case, again) in [
+        ("another body", requested(command(2, revoke(&invitation)), "r", "Body", &[1])),
+        ("another invitation", requested(command(2, revoke(&other)), "r", "body", &[1])),
+        ("another key", requested(command(2, revoke(&invitation)), "r", "body", &[2])),
+    ] {
+        assert_eq!(run_on(&loaded, &again).unwrap_err(), Refusal::RequestIdReused, "{case}");
+    }
+}
+
+#[test]
+fn request_ids_of_other_accounts_methods_and_spellings_do_not_meet() {
+    let invitation = in_state(State::Active);
+    let mut loaded = snapshot(&invitation);
+    remember(&mut loaded, &requested(command(1, create(&[], true)), "r", "body", &[1]));
+    let fresh = requested(command(2, create(&[], true)), "r", "other body", &[1]);
+    let mut elsewhere = fresh.clone();
+    elsewhere.request.as_mut().unwrap().method = "OtherMethod";
+    let theirs = Command { account: account("other"), ..fresh.clone() };
+    let mut capital = fresh.clone();
+    capital.request.as_mut().unwrap().id = "R".to_owned();
+    for (case, command) in [("method", elsewhere), ("account", theirs), ("spelling", capital)] {
+        assert!(run_on(&loaded, &command).unwrap().changes.invitation.is_some(), "{case}");
+    }
+}
+
+#[test]
+fn a_body_remembered_under_an_older_key_of_the_ring_is_recognised() {
+    let invitation = in_state(State::Active);
+    for (then, now, recognised) in [
+        (&[1][..], &[2, 1][..], true),
+        (&[1, 2], &[2, 1], true),
+        (&[2, 1], &[1], false),
+        (&[2, 1], &[1, 2], true),
+        (&[1], &[2], false),
+    ] {
+        let mut loaded = snapshot(&invitation);
+        remember(&mut loaded, &requested(command(1, revoke(&invitation)), "r", "body", then));
+        let again = run_on(&loaded, &requested(command(2, revoke(&invitation)), "r", "body", now));
+        assert_eq!(again.map(|_| true).unwrap_or(false), recognised, "{then:?} then {now:?}");
+        let other = run_on(&loaded, &requested(command(2, revoke(&invitation)), "r", "other", now));
+        assert_eq!(other.unwrap_err(), Refusal::RequestIdReused, "{then:?} then {now:?}");
+    }
+}
+
+#[test]
+fn only_what_changed_something_is_remembered() {
+    let revoked = in_state(State::Revoked);
+    let declined = in_state(State::Declined);
+    for (case, invitation, action) in [
+        ("revoked already", &revoked, revoke(&revoked)),
+        ("declined already", &declined, decline(declined.claims(0))),
+        ("accepted already", &declined, accept(declined.claims(0), acceptor("early"))),
+        ("so already", &declined, update(&declined, connection(1, "LIVE"), None)),
+    ] {
+        let decided = run_on(&snapshot(invitation), &requested(command(1, action), "r", "body", &[1])).unwrap();
+        assert!(decided.changes.request.is_none(), "{case}");
+    }
+    let unnamed = run_on(&snapshot(&revoked), &command(1, create(&[], true))).unwrap();
+    assert!(unnamed.changes.request.is_none(), "no request_id");
+}
+
+#[test]
+fn events_carry_the_request_id_and_the_actor() {
+    let invitation = in_state(State::Active);
+    for (verb, action) in verbs(&invitation) {
+        for request in [Some("r"), None] {
+            let command = command(1, action.clone());
+            let command = request.map_or(command.clone(), |id| requested(command, id, "body", &[1]));
+            let changes = run_on(&snapshot(&invitation), &command).unwrap().changes;
+            for event in changes.events {
+                assert_eq!((event.request_id.as_deref(), event.actor.as_str()), (request, "caller"), "{verb}");
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a resend renews, rotates and mails.
+
+use super::{after, run};
+use crate::domain::decide::{Context, decide};
+use crate::domain::fixtures::{NOW, command, invitation, loaded, minutes, resend, ttl};
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
+
+#[test]
+fn a_resend_changes_the_expiry_only_with_a_ttl_and_the_link_only_with_rotate() {
+    for expire_at in [None, Some(minutes(60))] {
+        for (rotate, span) in [(false, None), (false, Some(10)), (true, None), (true, Some(10))] {
+            let mut before = invitation(0, None);
+            before.facts.expire_at = expire_at;
+            let action = resend(&before, rotate, span.map(ttl));
+            let context = Context { signing_key: 9 };
+            let decided = decide(&loaded(&before, &[]), &command(1, action), &context).unwrap();
+            let mut wanted = before.clone();
+            if span.is_some() {
+                wanted.facts.expire_at = Some(minutes(10));
+            }
+            if rotate {
+                (wanted.generation, wanted.key_id) = (4, 9);
+            }
+            wanted.touch(NOW);
+            assert_eq!(after(&decided.changes), Some(&wanted), "rotate: {rotate}, ttl: {span:?}");
+            assert_eq!(decided.changes.events[0].data["rotated"], rotate);
+        }
+    }
+}
+
+#[test]
+fn a_resend_mails_who_has_not_answered_unless_mail_is_off() {
+    let mut invitation = invitation(4, None);
+    invitation.recipients[0].accepted_at = Some(minutes(-1));
+    invitation.recipients[2].declined_at = Some(minutes(-1));
+    invitation.deliveries = 4;
+    for (mails, to) in [(true, vec![2, 4]), (false, vec![])] {
+        invitation.mails = mails;
+        let changes = run(&invitation, resend(&invitation, false, None)).unwrap().changes;
+        let mailed: Vec<_> = changes.deliveries.iter().map(|delivery| delivery.recipient).collect();
+        assert_eq!(mailed, to);
+        assert_eq!(after(&changes).unwrap().deliveries as usize, 4 + to.len());
+        assert_eq!(changes.events[0].data["mailed"], to.len());
+    }
+}
+
+#[test]
+fn a_link_rotates_as_often_as_its_token_can_count_and_no_more() {
+    let mut invitation = invitation(0, None);
+    invitation.generation = u16::MAX - 1;
+    let last = run(&invitation, resend(&invitation, true, None)).unwrap();
+    assert_eq!(after(&last.changes).unwrap().generation, u16::MAX);
+    invitation.generation = u16::MAX;
+    assert_eq!(run(&invitation, resend(&invitation, true, None)).unwrap_err(), Refusal::RotationsUsedUp);
+    assert!(run(&invitation, resend(&invitation, false, Some(ttl(1)))).is_ok(), "the link itself still works");
+}
+
+#[test]
+fn no_renewal_goes_beyond_the_calendar() {
+    let invitation = invitation(0, None);
+    let mut loaded = loaded(&invitation, &[]);
+    loaded.now = Timestamp::MAX;
+    let decided = super::run_on(&loaded, &command(1, resend(&invitation, false, Some(ttl(1))))).unwrap();
+    assert_eq!(after(&decided.changes).unwrap().facts.expire_at, Some(Timestamp::MAX));
+}

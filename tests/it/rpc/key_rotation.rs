@@ -1,0 +1,82 @@
+//! New keys and retired ones, with open invitations.
+
+use invitation_service::clock::Clock;
+use invitation_service::pb;
+use tonic::Code;
+
+use super::make;
+use crate::harness::database::{NEW_YEAR, TestDatabase};
+use crate::harness::expect::refused;
+use crate::harness::on_both;
+use crate::harness::service::{Service, configuration};
+
+on_both!(
+    old_links_live_as_long_as_their_key_is_in_the_ring_and_new_ones_are_signed_by_the_first,
+    a_request_id_is_known_after_a_new_key_came_first,
+);
+
+const OLD: &str = "1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+const BOTH: &str = "2:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=,1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+const NEW: &str = "2:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
+
+async fn start(database: &TestDatabase, keys: &str) -> Service {
+    let config = configuration(database, &[("INVITATION__TOKEN__KEYS", keys)]);
+    Service::start_with(config, Clock::manual(NEW_YEAR)).await
+}
+
+/// The id of the key that signed a token: the byte behind the format.
+fn key_of(token: &str) -> u8 {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.strip_prefix("inv_").unwrap()).unwrap()[1]
+}
+
+async fn old_links_live_as_long_as_their_key_is_in_the_ring_and_new_ones_are_signed_by_the_first(
+    database: TestDatabase,
+) {
+    let service = start(&database, OLD).await;
+    let old = make::create(&service, make::invitation()).await;
+    let kept = make::create(&service, make::invitation()).await;
+    assert_eq!(key_of(&old.invitation_token), 1);
+    service.stop().await;
+
+    let service = start(&database, BOTH).await;
+    assert_eq!(make::get(&service, &old.name).await, old, "a read gives the same token as before");
+    service.redemptions().accept_invitation(make::accept(&old.invitation_token, "ann")).await.unwrap();
+    let new = make::create(&service, make::invitation()).await;
+    assert_eq!(key_of(&new.invitation_token), 2);
+    let rotated = make::rotate(&service, &old.name).await;
+    assert_eq!(key_of(&rotated.invitation_token), 2, "a rotated link is signed by the first key");
+    service.stop().await;
+
+    let service = start(&database, NEW).await;
+    let read = make::get(&service, &kept.name).await;
+    assert_eq!((read.invitation_token.as_str(), read.invitation_uri.as_str()), ("", ""), "its key is retired");
+    assert_eq!(read.state(), pb::InvitationState::Active);
+    let lost = service.redemptions().accept_invitation(make::accept(&kept.invitation_token, "ann")).await;
+    refused(lost, Code::NotFound, "INVITATION_NOT_FOUND");
+    for token in [&rotated.invitation_token, &new.invitation_token] {
+        service.redemptions().accept_invitation(make::accept(token, "bob")).await.unwrap();
+    }
+    let revived = make::rotate(&service, &kept.name).await;
+    service.redemptions().accept_invitation(make::accept(&revived.invitation_token, "ann")).await.unwrap();
+    service.stop().await;
+}
+
+async fn a_request_id_is_known_after_a_new_key_came_first(database: TestDatabase) {
+    let request =
+        pb::CreateConnectionInvitationRequest { request_id: "once".to_owned(), ..make::creation(make::invitation()) };
+    let service = start(&database, OLD).await;
+    let first = service.connections().create_connection_invitation(request.clone()).await.unwrap().into_inner();
+    service.stop().await;
+    let service = start(&database, BOTH).await;
+    let again = service.connections().create_connection_invitation(request.clone()).await.unwrap().into_inner();
+    assert_eq!(again, first);
+    let other = pb::CreateConnectionInvitationRequest {
+        send_email: false,
+        request_id: "once".to_owned(),
+        ..make::creation(pb::ConnectionInvitation { max_uses: Some(1), ..make::invitation() })
+    };
+    let reused = service.connections().create_connection_invitation(other).await;
+    refused(reused, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+    service.stop().await;
+}

@@ -1,0 +1,206 @@
+//! Calls by path and bytes, and what the compiled descriptors know of RPCs and their fields.
+
+use bytes::{Buf, BufMut, Bytes};
+use invitation_service::pb;
+use prost::Message as _;
+use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
+use tonic::client::Grpc;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::{Code, Request, Response, Status};
+
+use crate::harness::service::Service;
+
+/// An RPC of this service.
+pub(super) struct Rpc {
+    pub(super) path: String,
+    pub(super) comment: String,
+    pub(super) input: String,
+}
+
+/// A field that a caller may fill, by its path from the request message down.
+#[derive(Clone)]
+pub(super) struct Input {
+    /// As violations name it.
+    pub(super) path: String,
+    pub(super) numbers: Vec<u32>,
+    pub(super) kind: Type,
+    pub(super) repeated: bool,
+    /// Whether it, and every message around it, is required.
+    pub(super) required: bool,
+}
+
+/// Every file of this package.
+pub(super) fn files() -> Vec<FileDescriptorProto> {
+    let set = FileDescriptorSet::decode(pb::DESCRIPTORS).unwrap();
+    set.file.into_iter().filter(|file| file.package() == "invitation.v1").collect()
+}
+
+/// The comment at a path of a file (`SourceCodeInfo`).
+pub(super) fn comment(file: &FileDescriptorProto, path: &[usize]) -> String {
+    let locations = &file.source_code_info.as_ref().unwrap().location;
+    let same = |at: &[i32]| at.iter().map(|part| usize::try_from(*part).unwrap()).eq(path.iter().copied());
+    let found = locations.iter().find(|location| same(&location.path));
+    let text = found.and_then(|location| location.leading_comments.clone()).unwrap_or_default();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Every RPC there is.
+pub(super) fn rpcs() -> Vec<Rpc> {
+    let mut rpcs = Vec::new();
+    for file in files() {
+        for (at, service) in file.service.iter().enumerate() {
+            for (index, method) in service.method.iter().enumerate() {
+                rpcs.push(Rpc {
+                    path: format!("/invitation.v1.{}/{}", service.name(), method.name()),
+                    comment: comment(&file, &[6, at, 2, index]),
+                    input: method.input_type().to_owned(),
+                });
+            }
+        }
+    }
+    assert!(rpcs.len() >= 14, "the descriptors have lost RPCs");
+    rpcs
+}
+
+/// Every field that a caller of an RPC may fill, those of messages in it included.
+pub(super) fn inputs(rpc: &Rpc) -> Vec<Input> {
+    let mut inputs = Vec::new();
+    descend(&rpc.input, "", &[], true, &mut inputs);
+    inputs
+}
+
+fn descend(message: &str, prefix: &str, numbers: &[u32], required: bool, inputs: &mut Vec<Input>) {
+    let (file, at, descriptor) = message_of(message);
+    for (index, field) in descriptor.field.iter().enumerate() {
+        let comment = comment(&file, &[4, at, 2, index]);
+        if comment.starts_with("Output only.") {
+            continue;
+        }
+        assert!(
+            ["Required.", "Optional.", "Input only."].iter().any(|start| comment.starts_with(start)),
+            "{message}.{} does not say whether it is required",
+            field.name()
+        );
+        let path = format!("{prefix}{}", field.name());
+        let numbers = [numbers, &[field.number().unsigned_abs()]].concat();
+        let required = required && comment.starts_with("Required.");
+        if let Some(entry) = map_entry(&descriptor, field) {
+            for part in &entry.field {
+                let numbers = [numbers.as_slice(), &[part.number().unsigned_abs()]].concat();
+                inputs.push(Input {
+                    path: path.clone(),
+                    numbers,
+                    kind: part.r#type(),
+                    repeated: true,
+                    required: false,
+                });
+            }
+        } else if field.type_name().starts_with(".invitation.v1.") && field.r#type() == Type::Message {
+            descend(field.type_name(), &format!("{path}."), &numbers, required, inputs);
+        } else {
+            let repeated = field.label() == Label::Repeated;
+            inputs.push(Input { path, numbers, kind: field.r#type(), repeated, required });
+        }
+    }
+}
+
+fn message_of(name: &str) -> (FileDescriptorProto, usize, DescriptorProto) {
+    let name = name.trim_start_matches(".invitation.v1.");
+    let found = files().into_iter().find_map(|file| {
+        let at = file.message_type.iter().position(|message| message.name() == name)?;
+        let message = file.message_type[at].clone();
+        Some((file, at, message))
+    });
+    found.unwrap_or_else(|| panic!("no message {name}"))
+}
+
+fn map_entry<'a>(message: &'a DescriptorProto, field: &FieldDescriptorProto) -> Option<&'a DescriptorProto> {
+    let name = field.type_name().rsplit('.').next()?;
+    let nested = message.nested_type.iter().find(|nested| nested.name() == name)?;
+    nested.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry).then_some(nested)
+}
+
+impl Input {
+    /// The bytes that, behind a message's own, put a text there.
+    pub(super) fn text(&self, text: &str) -> Vec<u8> {
+        self.wrap(text.as_bytes().to_vec())
+    }
+
+    /// The bytes that, behind a message's own, put the number of an enum value there.
+    pub(super) fn number(&self, value: u64) -> Vec<u8> {
+        let (last, around) = self.numbers.split_last().unwrap();
+        let mut bytes = Vec::new();
+        prost::encoding::encode_varint(u64::from(last << 3), &mut bytes);
+        prost::encoding::encode_varint(value, &mut bytes);
+        around.iter().rev().fold(bytes, |inner, number| delimited(*number, &inner))
+    }
+
+    fn wrap(&self, bytes: Vec<u8>) -> Vec<u8> {
+        self.numbers.iter().rev().fold(bytes, |inner, number| delimited(*number, &inner))
+    }
+
+    /// Whether a violation of this name is about this field.
+    pub(super) fn is_named_by(&self, violation: &str) -> bool {
+        let rest = violation.strip_prefix(self.path.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || self.repeated && rest.starts_with('['))
+    }
+}
+
+fn delimited(number: u32, inner: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    prost::encoding::encode_varint(u64::from(number << 3 | 2), &mut bytes);
+    prost::encoding::encode_varint(inner.len() as u64, &mut bytes);
+    bytes.put_slice(inner);
+    bytes
+}
+
+/// Calls an RPC with the bytes of its request, whatever they are.
+pub(super) async fn call(service: &Service, path: &str, request: Request<Bytes>) -> Result<Bytes, Status> {
+    let mut grpc = Grpc::new(service.channel.clone());
+    grpc.ready().await.unwrap();
+    grpc.unary(request, path.parse().unwrap(), Raw).await.map(Response::into_inner)
+}
+
+/// All that a client is told of a refusal.
+pub(super) fn told(status: &Status) -> (Code, String, Vec<u8>) {
+    (status.code(), status.message().to_owned(), status.details().to_vec())
+}
+
+/// Leaves messages as they are.
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        let length = buffer.remaining();
+        Ok(Some(buffer.copy_to_bytes(length)))
+    }
+}

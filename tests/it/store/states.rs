@@ -1,0 +1,79 @@
+//! The state filter in SQL and the rule in Rust say the same.
+
+use std::collections::BTreeSet;
+
+use invitation_service::domain::id::InvitationId;
+use invitation_service::domain::state::{Facts, State};
+use invitation_service::domain::time::Timestamp;
+use invitation_service::store::InvitationQuery;
+use sea_orm::ConnectionTrait;
+
+use super::make::*;
+use crate::harness::database::{NEW_YEAR, TestDatabase};
+use crate::harness::on_both;
+
+on_both!(the_state_filter_agrees_with_the_domain_over_all_combinations_of_facts);
+
+/// Every combination of what matters: below, at and above each limit.
+fn combinations() -> Vec<Facts> {
+    let near = |offset: i64| Some(Timestamp::from_micros(NEW_YEAR.micros() + offset));
+    let uses = [(None, 0), (None, 1), (Some(1), 0), (Some(1), 1), (Some(2), 0), (Some(2), 1), (Some(2), 2)];
+    let mut all = Vec::new();
+    for (max_uses, use_count) in uses {
+        for expire_at in [None, near(-1), near(0), near(1)] {
+            for accepted_at in [None, near(-5)] {
+                for declined_at in [None, near(-5)] {
+                    for revoked_at in [None, near(-5)] {
+                        all.push(Facts { max_uses, use_count, expire_at, accepted_at, declined_at, revoked_at });
+                    }
+                }
+            }
+        }
+    }
+    all
+}
+
+async fn the_state_filter_agrees_with_the_domain_over_all_combinations_of_facts(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let connection = database.connect().await;
+    let facts = combinations();
+    let made = all_at_once(facts.iter().map(|_| (store.clone(), command(create(link()))))).await;
+    let mut rows: Vec<(InvitationId, Facts)> = Vec::new();
+    let sql = |value: Option<i64>| value.map_or("NULL".to_owned(), |value| value.to_string());
+    for (made, facts) in made.into_iter().zip(facts) {
+        let id = made.unwrap().invitation.id;
+        let at = |moment: Option<Timestamp>| sql(moment.map(Timestamp::micros));
+        let quote =
+            if database.url().starts_with("sqlite") { format!("x'{}'", id.0.simple()) } else { format!("'{}'", id.0) };
+        let update = format!(
+            "UPDATE invitation SET max_uses = {}, use_count = {}, expire_at = {}, accepted_at = {}, declined_at = {},
+            revoked_at = {} WHERE id = {quote}",
+            sql(facts.max_uses.map(i64::from)),
+            facts.use_count,
+            at(facts.expire_at),
+            at(facts.accepted_at),
+            at(facts.declined_at),
+            at(facts.revoked_at),
+        );
+        assert_eq!(connection.execute_unprepared(&update).await.unwrap().rows_affected(), 1);
+        rows.push((id, facts));
+    }
+    for subset in 0..1_u8 << State::ALL.len() {
+        let states: Vec<State> = State::ALL
+            .into_iter()
+            .enumerate()
+            .filter(|(bit, _)| subset & 1 << bit != 0)
+            .map(|(_, state)| state)
+            .collect();
+        let query = InvitationQuery { states: states.clone(), limit: 1_000, ..InvitationQuery::default() };
+        let found = store.list_invitations(&account(), &query).await.unwrap();
+        let wanted =
+            rows.iter().filter(|(_, facts)| states.is_empty() || states.contains(&facts.state_at(clock.now())));
+        let wanted: BTreeSet<InvitationId> = wanted.map(|(id, _)| *id).collect();
+        assert_eq!(found.iter().map(|row| row.found.id).collect::<BTreeSet<_>>(), wanted, "{states:?}");
+        for row in &found {
+            let (_, facts) = rows.iter().find(|(id, _)| *id == row.found.id).unwrap();
+            assert_eq!(row.found.facts, *facts, "the facts are read back");
+        }
+    }
+}

@@ -71,9 +71,9 @@ fn from_runtime(error: &RuntimeErr) -> StoreError {
 /// Whether a code says that the server, or the disk under it, is in no state to serve: connection exceptions (08),
 /// operator intervention, statement_timeout included (57), insufficient resources (53), system errors (58), authorisation
 /// (28), a lock that is not to be had (55P03), a server that became a standby (25006), a completion that is unknown
-/// (40003), and SQLite's BUSY, IOERR, FULL, CANTOPEN.
+/// (40003), no such database (3D) or table (42P01: nobody has migrated yet), and SQLite's BUSY, IOERR, FULL, CANTOPEN.
 fn is_outage(code: &str) -> bool {
-    ["08", "53", "57", "58", "28", "3D", "55P03", "25006", "40003"]
+    ["08", "53", "57", "58", "28", "3D", "55P03", "25006", "40003", "42P01"]
         .iter()
         .any(|class| code.len() == 5 && code.starts_with(class))
         || code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))

@@ -3,7 +3,7 @@
 mod m20261121_000001_invitation;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
-use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
 
 /// Any number that no other advisory lock of the database has.
 const MIGRATION_LOCK: i64 = 0x1417_5e1f;
@@ -34,7 +34,13 @@ pub(crate) async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
 /// Returns whether every migration this program knows is applied. Newer ones than that do no harm (expand/contract).
 pub(crate) async fn at_head(db: &DatabaseConnection) -> Result<bool, DbErr> {
     let sql = "SELECT version FROM seaql_migrations";
-    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    let rows = match db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await {
+        Ok(rows) => rows,
+        // An empty database answers with an error too, but all it lacks is the first migration.
+        Err(error) => {
+            return if SchemaManager::new(db).has_table("seaql_migrations").await? { Err(error) } else { Ok(false) };
+        }
+    };
     let applied = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<String>, _>>()?;
     Ok(Migrator::migrations().iter().all(|migration| applied.iter().any(|version| version == migration.name())))
 }

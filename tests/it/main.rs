@@ -1,6 +1,8 @@
 //! The one integration-test binary: everything that needs a database, a server or the sources.
 
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod docs_in_sync;
 #[cfg(test)]
 mod harness;

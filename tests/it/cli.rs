@@ -1,0 +1,15 @@
+//! The built binary as its users meet it: started by a shell, configured by files and variables, spoken to by other
+//! people's clients, stopped by signals, and killed.
+
+mod commands;
+mod crash;
+mod first_steps;
+mod keys;
+mod load;
+mod outage;
+mod readiness;
+mod restart;
+mod secrets;
+mod server;
+mod shutdown;
+mod tools;

@@ -1,0 +1,126 @@
+//! The first minutes with the service: no configuration, a line to paste, and clients that have never seen our files.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tempfile::TempDir;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
+
+use super::load::COMPANY;
+use super::server::Server;
+use super::tools;
+
+/// A second on a machine that does nothing else. Here others build and test, and a start that hangs takes far longer.
+const SOON: Duration = Duration::from_secs(4);
+
+#[tokio::test]
+async fn an_empty_folder_is_all_it_needs_to_serve() {
+    let folder = TempDir::new().unwrap();
+    let started = Instant::now();
+    let server = Server::ready(folder.path(), &[], &[]).await;
+    let took = started.elapsed();
+    server.create().await.one().await.unwrap();
+    assert!(folder.path().join("data/invitations.db").exists());
+    server.stop().await;
+    assert!(took < SOON, "ready only after {took:?}");
+}
+
+#[tokio::test]
+async fn the_line_it_prints_works_as_printed() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::ready(folder.path(), &[], &[]).await;
+    let line = server.printed("grpcurl").await;
+    let line = line.strip_prefix("Try: ").unwrap();
+    assert!(line.contains(&server.address.to_string()), "{line}");
+    if tools::grpcurl() {
+        let output = tools::shell(line).await;
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("\"invitationUri\": \"http"), "{line}\n{output:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_client_of_a_stranger_takes_an_invitation_through_its_life() {
+    if !tools::python() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let server = Server::ready(folder.path(), &[], &[]).await;
+    let address = server.address;
+    let request = json!({
+        "connection_invitation":
+            {"company_id": COMPANY, "allowed_emails": ["jane@example.org"], "ttl": "3600s", "max_uses": 1},
+        "request_id": "order-1",
+    });
+    let made = tools::answer(address, "ConnectionInvitationService/CreateConnectionInvitation", request).await;
+    let token = made["invitation_token"].as_str().unwrap();
+    assert!(made["invitation_uri"].as_str().unwrap().ends_with(token), "{made}");
+
+    let preview = tools::answer(address, "RedemptionService/PreviewInvitation", json!({"token": token})).await;
+    assert_eq!(preview["state"], "INVITATION_STATE_ACTIVE", "{preview}");
+    assert_eq!(preview["company_id"], COMPANY);
+
+    let accept = |subject: &str, email: &str| {
+        let acceptor = json!({"subject": subject, "email": email, "email_verified": true});
+        tools::call(address, "RedemptionService/AcceptInvitation", &[], json!({"token": token, "acceptor": acceptor}))
+    };
+    let eve = accept("eve", "eve@example.org").await.unwrap_err();
+    assert_eq!((&eve["code"], &eve["reason"]), (&json!("PERMISSION_DENIED"), &json!("EMAIL_NOT_ALLOWED")), "{eve}");
+    let jane = accept("jane", "jane@example.org").await.unwrap().remove(0);
+    assert_eq!(jane["invitation"]["state"], "INVITATION_STATE_FULFILLED", "{jane}");
+
+    let request = json!({"parent": made["name"], "order_by": "sequence"});
+    let events = tools::answer(address, "EventService/ListEvents", request).await;
+    let types: Vec<_> = events["events"].as_array().unwrap().iter().map(|event| &event["type"]).collect();
+    assert_eq!(types, ["invitation.created", "invitation.accepted", "invitation.fulfilled"]);
+
+    let wrong = json!({"connection_invitation": {"company_id": "x", "max_uses": -1}});
+    let wrong = tools::call(address, "ConnectionInvitationService/CreateConnectionInvitation", &[], wrong).await;
+    let wrong = wrong.unwrap_err();
+    assert_eq!((&wrong["code"], &wrong["reason"]), (&json!("INVALID_ARGUMENT"), &json!("INVALID_FIELD")), "{wrong}");
+    let fields = wrong["field_violations"].as_array().unwrap().iter();
+    let fields: BTreeSet<_> = fields.map(|violation| violation["field"].as_str().unwrap()).collect();
+    assert_eq!(fields, ["connection_invitation.company_id", "connection_invitation.max_uses"].into());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn reflection_speaks_both_versions_and_knows_every_service() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::ready(folder.path(), &[], &[]).await;
+    let v1 = services(&server, "v1").await;
+    for name in ["ConnectionInvitationService", "RedemptionService", "InvitationService", "EventService"] {
+        assert!(v1.contains(&format!("invitation.v1.{name}")), "{v1:?}");
+    }
+    let v1alpha = services(&server, "v1alpha").await;
+    assert_eq!(v1alpha, v1);
+    if tools::grpcurl() {
+        let output = tools::shell(&format!("grpcurl -plaintext {} list", server.address)).await;
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(but_reflection(text.lines().map(str::to_owned)), v1alpha);
+    }
+    server.stop().await;
+}
+
+/// The services that reflection lists. Both versions have the same messages, and one message asked is a stream of one.
+async fn services(server: &Server, version: &str) -> BTreeSet<String> {
+    let list = MessageRequest::ListServices(String::new());
+    let request = ServerReflectionRequest { message_request: Some(list), ..Default::default() };
+    let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+    let mut client = tonic::client::Grpc::new(server.channel().await);
+    client.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<ServerReflectionRequest, ServerReflectionResponse>::default();
+    let asked = client.server_streaming(tonic::Request::new(request), path.parse().unwrap(), codec).await;
+    let answer = asked.unwrap().into_inner().message().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
+    but_reflection(list.service.into_iter().map(|service| service.name))
+}
+
+/// Each version names only itself beside the services.
+fn but_reflection(names: impl Iterator<Item = String>) -> BTreeSet<String> {
+    names.filter(|name| !name.starts_with("grpc.reflection.")).collect()
+}

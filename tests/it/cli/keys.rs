@@ -1,0 +1,84 @@
+//! What `api-key` and `token-key` print is what `serve` takes.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use tempfile::TempDir;
+use tonic::Code;
+
+use super::load::COMPANY;
+use super::server::{Server, printed, run};
+use super::tools;
+use crate::harness::expect::refused;
+
+const METHOD: &str = "ConnectionInvitationService/CreateConnectionInvitation";
+
+/// The flags of a server that asks for the keys that [`api_key`] made.
+pub(super) const WITH_KEYS: [&str; 4] = ["--auth-mode", "required", "--api-keys-file", "keys.toml"];
+
+/// Makes a key as an operator does, appends its entry to the file, and returns the key.
+pub(super) async fn api_key(folder: &Path, account: &str, permission: &str) -> String {
+    let arguments = ["api-key", "--name", account, "--account", account, "--permission", permission];
+    let text = printed(&run(folder, &arguments, &[]).await);
+    let key = text.lines().find(|line| line.starts_with("ivk_")).unwrap().to_owned();
+    let file = folder.join("keys.toml");
+    let before = fs::read_to_string(&file).unwrap_or_default();
+    fs::write(&file, before + &text[text.find("[[api_key]]").unwrap()..] + "\n").unwrap();
+    key
+}
+
+#[tokio::test]
+async fn a_printed_api_key_is_let_in_and_nobody_else() {
+    let folder = TempDir::new().unwrap();
+    let key = api_key(folder.path(), "acme", "*").await;
+    let reader = api_key(folder.path(), "reader", "events.read").await;
+    let server = Server::ready(folder.path(), &WITH_KEYS, &[]).await;
+    refused(server.create().await.one().await, Code::Unauthenticated, "UNAUTHENTICATED");
+
+    if tools::python() {
+        let request = json!({"connection_invitation": {"company_id": COMPANY}});
+        let call = async |header: String| tools::call(server.address, METHOD, &[&header], request.clone()).await;
+        call(format!("x-api-key={key}")).await.unwrap();
+        call(format!("authorization=Bearer {key}")).await.unwrap();
+        for wrong in [format!("x-api-key={key}x"), format!("authorization=Basic {key}"), "x-api-key=ivk_".to_owned()] {
+            assert_eq!(call(wrong).await.unwrap_err()["code"], "UNAUTHENTICATED");
+        }
+        let denied = call(format!("x-api-key={reader}")).await.unwrap_err();
+        assert_eq!((&denied["code"], &denied["reason"]), (&json!("PERMISSION_DENIED"), &json!("PERMISSION_DENIED")));
+        assert_eq!(denied["metadata"], json!({"permission": "connection_invitations.write"}));
+    }
+    if tools::grpcurl() {
+        for header in [format!("x-api-key: {key}"), format!("authorization: Bearer {key}")] {
+            let data = format!(r#"{{"connection_invitation": {{"company_id": "{COMPANY}"}}}}"#);
+            let line = format!("-plaintext -H '{header}' -d '{data}' {} invitation.v1.{METHOD}", server.address);
+            let output = tools::shell(&format!("grpcurl {line}")).await;
+            assert!(output.status.success(), "{output:?}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn printed_token_keys_sign_and_old_links_survive_their_rotation() {
+    let folder = TempDir::new().unwrap();
+    let make = async |id: &str| printed(&run(folder.path(), &["token-key", "--id", id], &[]).await).trim().to_owned();
+    let (old, new) = (make("1").await, make("2").await);
+    let with = async |keys: &str| Server::ready(folder.path(), &[], &[("INVITATION__TOKEN__KEYS", keys)]).await;
+
+    let server = with(&old).await;
+    let made = server.create().await.one().await.unwrap();
+    server.stop().await;
+    assert!(!folder.path().join("data/invitations.keys").exists(), "no key is made where one is given");
+
+    let server = with(&format!("{new},{old}")).await;
+    let mut redemptions = super::secrets::redemptions(&server).await;
+    redemptions.preview_invitation(super::secrets::preview(&made.invitation_token)).await.unwrap();
+    server.stop().await;
+
+    let server = with(&new).await;
+    let mut redemptions = super::secrets::redemptions(&server).await;
+    let gone = redemptions.preview_invitation(super::secrets::preview(&made.invitation_token)).await;
+    refused(gone, Code::NotFound, "INVITATION_NOT_FOUND");
+    server.stop().await;
+}

@@ -1,0 +1,83 @@
+//! Health as probes see it, and the schema that readiness waits for.
+
+use std::net::TcpListener;
+
+use tempfile::TempDir;
+use tonic::Code;
+use tonic_health::pb::health_check_response::ServingStatus;
+
+use super::server::{BY_NAME, Server, printed, refusal, run};
+use crate::harness::database::TestDatabase;
+use crate::harness::expect::refused;
+use crate::harness::service::KEYS;
+
+#[tokio::test]
+async fn health_exits_with_0_only_when_what_was_asked_for_serves() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::ready(folder.path(), &[], &[]).await;
+    let endpoint = format!("http://{}", server.address);
+    let ask = |more: &'static [&'static str]| {
+        let arguments = [&["health", "--endpoint", endpoint.as_str()], more].concat();
+        let folder = folder.path().to_owned();
+        async move { run(&folder, &arguments, &[]).await }
+    };
+    assert_eq!(printed(&ask(&[]).await), "SERVING\n");
+    assert_eq!(printed(&ask(&["--service", BY_NAME]).await), "SERVING\n");
+    refusal(&ask(&["--service", "invitation.v1.Nothing"]).await);
+    server.stop().await;
+    let text = refusal(&ask(&[]).await);
+    assert!(text.contains("no connection"), "{text}");
+}
+
+#[tokio::test]
+async fn health_does_not_wait_for_ever_for_who_says_nothing() {
+    let folder = TempDir::new().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let text = refusal(&run(folder.path(), &["health", "--endpoint", &endpoint, "--timeout", "300ms"], &[]).await);
+    assert!(text.contains("no answer in time"), "{text}");
+}
+
+#[tokio::test]
+async fn postgresql_is_served_once_somebody_has_migrated_it() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let folder = TempDir::new().unwrap();
+    let environment = [("INVITATION__STORE__URL", database.url()), ("INVITATION__TOKEN__KEYS", KEYS)];
+    let server = Server::start(folder.path(), &[], &environment).await;
+    let line = server.logged("not ready").await;
+    assert!(line.contains("migrate"), "{line}");
+    refused(server.create().await.one().await, Code::Unavailable, "UNAVAILABLE");
+    assert_eq!(server.health("").await, ServingStatus::Serving, "alive");
+    assert_eq!(server.health(BY_NAME).await, ServingStatus::NotServing, "not ready");
+    let endpoint = format!("http://{}", server.address);
+    printed(&run(folder.path(), &["health", "--endpoint", &endpoint], &[]).await);
+    let text = refusal(&run(folder.path(), &["health", "--endpoint", &endpoint, "--service", BY_NAME], &[]).await);
+    assert!(text.contains("NOT_SERVING"), "{text}");
+
+    for _ in 0..2 {
+        printed(&run(folder.path(), &["migrate"], &environment).await);
+    }
+    server.until(ServingStatus::Serving).await;
+    server.create().await.one().await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn replicas_that_start_together_on_an_empty_database_all_become_ready() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let folder = TempDir::new().unwrap();
+    let environment = [
+        ("INVITATION__STORE__URL", database.url()),
+        ("INVITATION__TOKEN__KEYS", KEYS),
+        ("INVITATION__STORE__MIGRATE_ON_START", "true"),
+    ];
+    let start = || Server::ready(folder.path(), &[], &environment);
+    let (one, two, three) = tokio::join!(start(), start(), start());
+    let made = one.create().await.with_request_id("once").await.unwrap();
+    for other in [&two, &three] {
+        assert_eq!(other.create().await.with_request_id("once").await.unwrap().name, made.name, "on another replica");
+    }
+    for server in [one, two, three] {
+        server.stop().await;
+    }
+}

@@ -1,0 +1,139 @@
+//! Nothing that opens a door, and nobody's address, is in what the service writes, with everything logged that can be.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use invitation_service::pb;
+use invitation_service::pb::connection_invitation_service_client::ConnectionInvitationServiceClient;
+use invitation_service::pb::redemption_service_client::RedemptionServiceClient;
+use tempfile::TempDir;
+use tonic::Request;
+use tonic::transport::Channel;
+
+use super::keys::{WITH_KEYS, api_key};
+use super::load::COMPANY;
+use super::server::Server;
+
+const EMAIL: &str = "jane.doe@private.example";
+
+/// A client of links.
+pub(super) async fn redemptions(server: &Server) -> RedemptionServiceClient<Channel> {
+    RedemptionServiceClient::new(server.channel().await)
+}
+
+pub(super) fn preview(token: &str) -> pb::PreviewInvitationRequest {
+    pb::PreviewInvitationRequest { token: token.to_owned() }
+}
+
+#[tokio::test]
+async fn what_is_written_holds_no_secret_in_any_form_and_the_log_no_address() {
+    let folder = TempDir::new().unwrap();
+    let key = api_key(folder.path(), "acme", "*").await;
+    let arguments = [&WITH_KEYS[..], &["--log-level", "trace"]].concat();
+    let server = Server::ready(folder.path(), &arguments, &[]).await;
+    let tokens = live(&server, &key).await;
+    let log = server.log();
+    assert!(log.lines().filter(|line| line.contains("answered")).count() >= 9, "the calls are not in the log:\n{log}");
+    // Before the end, which folds the write-ahead log into the file.
+    let mut written = files(&folder.path().join("data"));
+    server.stop().await;
+    written.extend(files(&folder.path().join("data")));
+    assert!(written.iter().any(|(name, bytes)| name.ends_with("-wal") && !bytes.is_empty()), "no write-ahead log");
+    assert!(written.iter().any(|(_, bytes)| contains(bytes, EMAIL.as_bytes())), "the search finds what is there");
+    written.push(("the log".to_owned(), log.clone().into_bytes()));
+
+    let ring = fs::read_to_string(folder.path().join("data/invitations.keys")).unwrap();
+    let (_, token_key) = ring.trim().split_once(':').unwrap();
+    let mut secrets = forms("the API key", &key, key.as_bytes());
+    secrets.extend(forms("the API key without its prefix", &key["ivk_".len()..], key.as_bytes()));
+    secrets.extend(forms("the token key", token_key, &STANDARD.decode(token_key).unwrap()));
+    for token in &tokens {
+        let payload = token.strip_prefix("inv_").unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(payload).unwrap();
+        secrets.extend(forms("a token", payload, &bytes));
+        // The rest of it is the id of the invitation, which is everywhere.
+        secrets.extend(forms("the signature of a token", &payload[payload.len() - 22..], &bytes[bytes.len() - 17..]));
+    }
+    for (place, bytes) in &written {
+        for (what, secret) in &secrets {
+            assert!(!contains(bytes, secret), "{what} is in {place}");
+        }
+    }
+    for address in [EMAIL, "jane.doe", "private.example", "Jane Doe"] {
+        assert!(!log.to_lowercase().contains(&address.to_lowercase()), "{address} is in the log:\n{log}");
+    }
+}
+
+/// Calls everything that sees a token or an address, rightly and wrongly, and returns the tokens.
+async fn live(server: &Server, key: &str) -> Vec<String> {
+    let channel = server.channel().await;
+    let mut connections = ConnectionInvitationServiceClient::new(channel.clone());
+    let mut redemptions = RedemptionServiceClient::new(channel);
+    let invitation = pb::ConnectionInvitation {
+        company_id: COMPANY.to_owned(),
+        allowed_emails: vec![EMAIL.to_owned()],
+        ..Default::default()
+    };
+    let create = |email: &str| pb::CreateConnectionInvitationRequest {
+        connection_invitation: Some(pb::ConnectionInvitation {
+            allowed_emails: vec![email.to_owned()],
+            ..invitation.clone()
+        }),
+        request_id: "order-1".to_owned(),
+        ..Default::default()
+    };
+    let made = connections.create_connection_invitation(with(key, create(EMAIL))).await.unwrap().into_inner();
+    connections.create_connection_invitation(with(key, create(EMAIL))).await.unwrap();
+    connections.create_connection_invitation(with(key, create(&format!("{EMAIL}\r\n{EMAIL}")))).await.unwrap_err();
+    connections.create_connection_invitation(with(&format!("{key}x"), create(EMAIL))).await.unwrap_err();
+    let first = made.invitation_token;
+    let resend = pb::ResendConnectionInvitationRequest { name: made.name, rotate_token: true, ..Default::default() };
+    let resent = connections.resend_connection_invitation(with(key, resend)).await.unwrap().into_inner();
+    let second = resent.invitation_token;
+    assert_ne!(first, second);
+
+    redemptions.preview_invitation(with(key, preview(&first))).await.unwrap_err();
+    redemptions.preview_invitation(with(key, preview(&format!("{second}x")))).await.unwrap_err();
+    redemptions.preview_invitation(with(key, preview(&second))).await.unwrap();
+    for email_verified in [false, true] {
+        let acceptor = pb::Acceptor {
+            subject: "jane".to_owned(),
+            email: EMAIL.to_owned(),
+            email_verified,
+            display_name: "Jane Doe".to_owned(),
+            ..Default::default()
+        };
+        let accept =
+            pb::AcceptInvitationRequest { token: second.clone(), acceptor: Some(acceptor), ..Default::default() };
+        assert_eq!(redemptions.accept_invitation(with(key, accept)).await.is_ok(), email_verified);
+    }
+    vec![first, second]
+}
+
+fn with<T>(key: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("x-api-key", key.parse().unwrap());
+    request
+}
+
+/// A secret as it is carried about, as the bytes it stands for, and as the usual texts of those bytes.
+fn forms(what: &str, text: &str, bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let numbers = format!("{bytes:?}");
+    let texts = [text.to_owned(), STANDARD.encode(bytes), hex.to_uppercase(), hex, numbers];
+    let forms = texts.into_iter().map(String::into_bytes).chain([bytes.to_vec()]);
+    forms.map(|form| (what.to_owned(), form)).collect()
+}
+
+/// Everything in the folder but the file that is there to hold the key.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let paths = paths.filter(|path| path.extension().is_none_or(|extension| extension != "keys"));
+    paths.map(|path| (path.display().to_string(), fs::read(&path).unwrap())).collect()
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}

@@ -12,6 +12,7 @@ mod outcome;
 mod read;
 mod row;
 mod save;
+mod save_sql;
 mod set;
 mod sqlite_lock;
 

@@ -45,81 +45,30 @@ struct EventRow {
     before_last: i64,
 }
 
-/// The parameters of a save, in their order. Parameter 13 is the clock.
-struct Params {
-    created: Value,
-    labels: Value,
-    recipients: Value,
-    created_events: Value,
-    outbox: Value,
-    requests: Value,
-    updated: Value,
-    changed_recipients: Value,
-    accepted: Value,
-    reaccepted: Value,
-    engagement: Value,
-    events: Value,
-}
-
-impl Params {
-    fn new(save: &Save) -> Result<Self, StoreError> {
-        let created = || save.created.values().map(AsRef::as_ref);
-        let recipients = created().flat_map(|invitation| {
-            invitation.recipients.iter().map(move |recipient| row::recipient_row(invitation, recipient))
-        });
-        let outbox = save.deliveries.iter().map(|(invitation, delivery)| row::outbox_row(invitation, delivery));
-        let (created_events, events, counts) = number_events(save);
-        let changed_recipients = save.updated.values().flat_map(changed_recipients);
-        let acceptance = |(invitation, acceptance)| row::acceptance_row(invitation, acceptance);
-        let accepted = save.accepted.values().map(|(invitation, accepted)| acceptance((invitation, accepted)));
-        let reaccepted = save.reaccepted.values().map(|(invitation, changed)| acceptance((invitation, changed)));
-        let requests = save.requests.iter().map(|(key, remembered)| row::request_row(key, remembered));
-        Ok(Self {
-            created: rows(created().map(row::invitation_row))?,
-            labels: rows(created().flat_map(row::label_rows))?,
-            recipients: rows(recipients)?,
-            created_events: rows(created_events.into_iter())?,
-            outbox: rows(outbox)?,
-            requests: rows(requests)?,
-            updated: rows(save.updated.values().map(update_row))?,
-            changed_recipients: rows(changed_recipients)?,
-            accepted: rows(accepted)?,
-            reaccepted: rows(reaccepted)?,
-            engagement: rows(counts.into_iter())?,
-            events: rows(events.into_iter())?,
-        })
-    }
-
-    fn into_values(self) -> [Value; 12] {
-        let Self {
-            created,
-            labels,
-            recipients,
-            created_events,
-            outbox,
-            requests,
-            updated,
-            changed_recipients,
-            accepted,
-            reaccepted,
-            engagement,
-            events,
-        } = self;
-        [
-            created,
-            labels,
-            recipients,
-            created_events,
-            outbox,
-            requests,
-            updated,
-            changed_recipients,
-            accepted,
-            reaccepted,
-            engagement,
-            events,
-        ]
-    }
+/// Returns the parameters of a save. Their places in the list are the numbers that the texts know them by.
+fn params(save: &Save) -> Result<[Value; 12], StoreError> {
+    let created = || save.created.values().map(AsRef::as_ref);
+    let recipients = created().flat_map(|invitation| {
+        invitation.recipients.iter().map(move |recipient| row::recipient_row(invitation, recipient))
+    });
+    let outbox = save.deliveries.iter().map(|(invitation, delivery)| row::outbox_row(invitation, delivery));
+    let (created_events, events, counts) = number_events(save);
+    let accepted = save.accepted.values().map(|(invitation, accepted)| row::acceptance_row(invitation, accepted));
+    let reaccepted = save.reaccepted.values().map(|(invitation, changed)| row::acceptance_row(invitation, changed));
+    Ok([
+        /* 1 */ rows(created().map(row::invitation_row))?,
+        /* 2 */ rows(created().flat_map(row::label_rows))?,
+        /* 3 */ rows(recipients)?,
+        /* 4 */ rows(created_events.into_iter())?,
+        /* 5 */ rows(outbox)?,
+        /* 6 */ rows(save.requests.iter().map(|(key, remembered)| row::request_row(key, remembered)))?,
+        /* 7 */ rows(save.updated.values().map(update_row))?,
+        /* 8 */ rows(save.updated.values().flat_map(changed_recipients))?,
+        /* 9 */ rows(accepted)?,
+        /* 10 */ rows(reaccepted)?,
+        /* 11 */ rows(counts.into_iter())?,
+        /* 12 */ rows(events.into_iter())?,
+    ])
 }
 
 fn rows<T: Serialize>(rows: impl Iterator<Item = T>) -> Result<Value, StoreError> {
@@ -175,7 +124,7 @@ pub(super) async fn create(
     sql: &str,
     save: &Save,
 ) -> Result<BTreeSet<InvitationId>, StoreError> {
-    let values = Params::new(save)?.into_values().into_iter().take(6);
+    let values = params(save)?.into_iter().take(6);
     let rows = db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     let ids = rows.iter().map(|row| row.try_get_by_index::<Uuid>(0).map(InvitationId));
     Ok(ids.collect::<Result<_, _>>()?)
@@ -188,7 +137,7 @@ pub(super) async fn save<C: ConnectionTrait>(
     save: &Save,
     clock: Option<Timestamp>,
 ) -> Result<(), StoreError> {
-    let values = Params::new(save)?.into_values();
+    let values = params(save)?;
     match sql {
         SaveSql::Postgres { save, .. } => {
             let values = values.into_iter().chain([clock.map(Timestamp::micros).into()]);

@@ -1,4 +1,4 @@
-//! The texts of the save. Parameters are sets of rows as JSON, numbered as `save::Params` orders them; 13 is the clock.
+//! The texts of the save. Parameters are sets of rows as JSON, numbered as `save::params` lists them; 13 is the clock.
 //!
 //! PostgreSQL has two texts, each one statement: `create_sql` for new invitations, which can lose nothing but their
 //! request_id, and `save_sql` for everything, which fails as a whole (a division by zero) unless every invitation still

@@ -61,7 +61,13 @@ impl Database {
         options.test_before_acquire(false).idle_timeout(Duration::from_secs(600));
         options.map_sqlx_postgres_opts(|postgres| {
             // One plan per statement, whatever the number of rows: sets come as one parameter, whose size says nothing.
-            postgres.application_name("invitation-service").options([("plan_cache_mode", "force_generic_plan")])
+            // Every statement has an index to go by. A plan that was made while the tables were small must not read them
+            // from end to end until somebody gathers statistics, and none is worth compiling.
+            postgres.application_name("invitation-service").options([
+                ("plan_cache_mode", "force_generic_plan"),
+                ("enable_seqscan", "off"),
+                ("jit", "off"),
+            ])
         });
         let pool = SeaOrm::connect(options).await.map_err(OpenError::Database)?;
         Ok(Self { read: pool.clone(), write: pool, clock, lock: None })

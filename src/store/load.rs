@@ -74,8 +74,8 @@ pub(super) fn load_sql(backend: DbBackend) -> String {
         UNION ALL SELECT 0, 'acceptance', {acceptance} FROM remembered q JOIN acceptance a
             ON a.account_id = q.account_id AND a.invitation_id = q.invitation_id AND a.id = q.acceptance_id
         UNION ALL SELECT 0, 'request', {request} FROM remembered q",
-        wanted = wanted.rows_of(backend, 1, "w"),
-        asked = asked.rows_of(backend, 2, "k"),
+        wanted = wanted.keys_of(backend, 1, "w"),
+        asked = asked.keys_of(backend, 2, "k"),
         request_columns = Columns::of::<request::Entity>().names_of("q"),
         clock = clock(backend, 3),
         body = invitation_body(backend, &newest),

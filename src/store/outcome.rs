@@ -35,7 +35,7 @@ pub(super) async fn saved(db: &DatabaseConnection, save: &Save) -> Result<BTreeS
     let backend = db.get_database_backend();
     let sql = format!(
         "SELECT e.invitation_id FROM {} JOIN event e ON e.account_id = r.account_id AND e.id = r.id",
-        Columns::list([("account_id", Text), ("id", UuidType)]).rows_of(backend, 1, "r")
+        Columns::list([("account_id", Text), ("id", UuidType)]).keys_of(backend, 1, "r")
     );
     let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, [json_param(&keys)?])).await?;
     let ids = rows.iter().map(|row| row.try_get_by_index::<Uuid>(0).map(InvitationId));

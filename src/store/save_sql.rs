@@ -111,9 +111,9 @@ fn save_sql() -> String {
         Columns::of::<event::Entity>().names_of("r").replace("r.sequence", "c.last_sequence - r.before_last");
     format!(
         "WITH target AS MATERIALIZED (SELECT * FROM {updated}),
-        locked AS MATERIALIZED (SELECT i.account_id, i.id FROM target t
+        locked AS MATERIALIZED (SELECT t.* FROM target t
             JOIN invitation i ON i.account_id = t.account_id AND i.id = t.id ORDER BY i.id FOR UPDATE OF i),
-        updated AS (UPDATE invitation i SET {set} FROM target r JOIN locked l ON l.account_id = r.account_id AND l.id = r.id
+        updated AS (UPDATE invitation i SET {set} FROM locked r
             WHERE i.account_id = r.account_id AND i.id = r.id AND i.revision = r.loaded_revision
             RETURNING NOT r.unexpired OR i.expire_at IS NULL OR i.expire_at > {clock} AS holds),
         guard AS MATERIALIZED (SELECT 1 / ((SELECT count(*) FROM updated WHERE holds) = (SELECT count(*) FROM target))::int AS ok),
@@ -124,7 +124,7 @@ fn save_sql() -> String {
         outbox_ AS ({outbox}), request_ AS ({request}), acceptance_ AS ({accepted}),
         reaccepted AS ({reaccepted}), declined AS ({declined})
         SELECT ok FROM guard",
-        updated = update_columns().rows_of(pg, 7, "u"),
+        updated = update_columns().keys_of(pg, 7, "u"),
         set = set_mutable(),
         clock = clock(pg, 13),
         engagement = upsert_engagement(pg, "JOIN guard ON guard.ok = 1"),
@@ -204,7 +204,7 @@ fn update_recipients(backend: DbBackend) -> String {
     format!(
         "UPDATE recipient AS i SET accepted_at = r.accepted_at, declined_at = r.declined_at FROM {}
         WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.ordinal = r.ordinal",
-        Columns::of::<recipient::Entity>().rows_of(backend, param(backend, 8), "r")
+        Columns::of::<recipient::Entity>().keys_of(backend, param(backend, 8), "r")
     )
 }
 
@@ -212,6 +212,6 @@ fn update_acceptances(backend: DbBackend) -> String {
     format!(
         "UPDATE acceptance AS i SET created_connection_id = r.created_connection_id, details = r.details FROM {}
         WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.id = r.id",
-        Columns::of::<acceptance::Entity>().rows_of(backend, param(backend, 10), "r")
+        Columns::of::<acceptance::Entity>().keys_of(backend, param(backend, 10), "r")
     )
 }

@@ -9,6 +9,7 @@ mod idempotency;
 mod isolation;
 mod lists;
 mod make;
+mod plans;
 mod proxy;
 mod queue;
 mod races;

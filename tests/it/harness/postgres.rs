@@ -51,7 +51,6 @@ jit = off
 
 /// A running server with an own data directory, port and password.
 pub(crate) struct Cluster {
-    bin: PathBuf,
     dir: PathBuf,
     port: u16,
     password: String,
@@ -74,7 +73,7 @@ pub(crate) fn start_private() -> Option<Cluster> {
         assert!(!required, "REQUIRE_POSTGRES is set, and no PostgreSQL server was found");
         NOTICE.get_or_init(|| eprintln!("PostgreSQL not found: its half of the suites is skipped"));
     }
-    bin.map(Cluster::create)
+    bin.as_deref().map(Cluster::create)
 }
 
 impl Cluster {
@@ -87,11 +86,6 @@ impl Cluster {
         admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("create a database");
         admin.close().await.expect("close the connection that created the database");
         self.url(&name)
-    }
-
-    /// The path of one of the programs that came with the server, `psql` or `pgbench` for example.
-    pub(crate) fn bin(&self, name: &str) -> PathBuf {
-        self.bin.join(name)
     }
 
     /// An orderly stop: clients are disconnected and everything is written. Returns when the server is gone.
@@ -109,7 +103,7 @@ impl Cluster {
         self.must(&format!("start -p {}", self.port));
     }
 
-    fn create(bin: PathBuf) -> Self {
+    fn create(bin: &Path) -> Self {
         let dir =
             tempfile::Builder::new().prefix("invitation-postgres-").tempdir().expect("a temporary directory").keep();
         let password = random_hex();
@@ -120,8 +114,8 @@ impl Cluster {
                 chown(path, Some(uid), Some(gid)).expect("give the directory to the server's user");
             }
         }
-        let supervisor = Mutex::new(Supervisor::spawn(&bin, &dir, user));
-        let mut cluster = Self { bin, dir, port: 0, password, databases: AtomicUsize::new(0), supervisor };
+        let supervisor = Mutex::new(Supervisor::spawn(bin, &dir, user));
+        let mut cluster = Self { dir, port: 0, password, databases: AtomicUsize::new(0), supervisor };
         cluster.must("init");
         let configuration = cluster.dir.join("data/postgresql.conf");
         let mut file = OpenOptions::new().append(true).open(configuration).expect("open postgresql.conf");

@@ -38,7 +38,7 @@ fn token(criterion: &mut Criterion) {
 fn email(criterion: &mut Criterion) {
     for address in ["jane.doe@example.org", "j\u{fc}rgen+news@m\u{fc}nchen.example"] {
         criterion.bench_function(&format!("e-mail: parse {address}"), |bench| {
-            bench.iter(|| Email::parse(black_box(address)))
+            bench.iter(|| Email::parse(black_box(address)));
         });
     }
 }

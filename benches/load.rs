@@ -58,7 +58,7 @@ async fn run(options: &Options) -> Outcome {
         drive_all(options, &server, &mut report, None).await?;
     }
     if options.databases.contains(&Database::Postgres) {
-        let cluster = Cluster::start()?;
+        let cluster = Cluster::start(&options.postgres)?;
         // The same tables, empty, in a database of its own.
         let (served, compared) = (cluster.database("served")?, cluster.database("compared")?);
         server::migrate(&compared)?;

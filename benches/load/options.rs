@@ -14,7 +14,8 @@ cargo bench --bench load -- [OPTIONS]
   --quick              one second each
   --database NAMES     of sqlite,postgres [both]
   --rpc NAMES          of create,get,preview,accept,accept-hot [all]
-  --in-flight NUMBERS  calls in flight [1,32,256]";
+  --in-flight NUMBERS  calls in flight [1,32,256]
+  --set 'NAME = VALUE' one more line for postgresql.conf; may be repeated";
 
 /// What is measured, and for how long.
 pub(crate) struct Options {
@@ -22,6 +23,7 @@ pub(crate) struct Options {
     pub(crate) databases: Vec<Database>,
     pub(crate) rpcs: Vec<Rpc>,
     pub(crate) in_flight: Vec<usize>,
+    pub(crate) postgres: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,7 @@ impl Options {
             databases: vec![Database::Sqlite, Database::Postgres],
             rpcs: Rpc::ALL.to_vec(),
             in_flight: vec![1, 32, 256],
+            postgres: Vec::new(),
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -50,6 +53,7 @@ impl Options {
                 "--database" => options.databases = list(&value()?)?,
                 "--rpc" => options.rpcs = list(&value()?)?,
                 "--in-flight" => options.in_flight = list(&value()?)?,
+                "--set" => options.postgres.push(value()?),
                 "--help" | "-h" => {
                     println!("{HELP}");
                     return Ok(None);

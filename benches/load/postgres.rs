@@ -47,7 +47,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Makes and starts a cluster from the programs that are on the machine.
-    pub(crate) fn start() -> Outcome<Self> {
+    pub(crate) fn start(more_settings: &[String]) -> Outcome<Self> {
         let bin = find_binaries().ok_or("no PostgreSQL with pgbench was found; `--database sqlite` does without")?;
         let dir = tempfile::Builder::new().prefix("invitation-load-").tempdir()?.keep();
         let user = unprivileged_user(&dir)?;
@@ -59,7 +59,15 @@ impl Cluster {
         if supervisor.order("init")? != "done" {
             return Err(format!("PostgreSQL cannot be set up:\n{}", logs().concat()).into());
         }
-        OpenOptions::new().append(true).open(dir.join("data/postgresql.conf"))?.write_all(SETTINGS.as_bytes())?;
+        let mut configuration = OpenOptions::new().append(true).open(dir.join("data/postgresql.conf"))?;
+        writeln!(
+            configuration,
+            "{SETTINGS}{}",
+            more_settings.join(
+                "
+"
+            )
+        )?;
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
             if supervisor.order(&format!("start -p {port}"))? == "done" {

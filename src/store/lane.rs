@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::database::Database;
 use super::error::StoreError;
 use super::executor::{ExecuteError, ExecutorOptions};
+use super::growth::Growth;
 use super::load::{json_param, load, load_sql};
 use super::save::{SaveSql, create, save};
 use crate::domain::command::{Action, Command};
@@ -40,6 +41,7 @@ pub(super) struct Lane {
     database: Database,
     options: ExecutorOptions,
     entropy: Entropy,
+    growth: Growth,
     load_sql: String,
     save_sql: SaveSql,
     /// How far the database's clock is ahead of the process's, in microseconds, as the last load showed.
@@ -47,9 +49,17 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(database: Database, options: ExecutorOptions, entropy: Entropy) -> Self {
+    pub(super) fn new(database: Database, options: ExecutorOptions, entropy: Entropy, growth: Growth) -> Self {
         let backend = database.backend();
-        Self { database, options, entropy, load_sql: load_sql(backend), save_sql: SaveSql::new(backend), offset: 0 }
+        Self {
+            database,
+            options,
+            entropy,
+            growth,
+            load_sql: load_sql(backend),
+            save_sql: SaveSql::new(backend),
+            offset: 0,
+        }
     }
 
     /// Runs until every sender is gone and the queue is empty.
@@ -63,7 +73,9 @@ impl Lane {
                 rows += job.command.weight();
                 group.push(job);
             }
+            let commands = group.len();
             self.run_group(group).await;
+            self.growth.count(commands);
         }
     }
 

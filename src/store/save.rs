@@ -143,9 +143,9 @@ pub(super) fn save_sql() -> String {
         Columns::of::<event::Entity>().names_of("r").replace("r.sequence", "c.last_sequence - r.before_last");
     format!(
         "WITH target AS MATERIALIZED (SELECT * FROM {updated}),
-        locked AS MATERIALIZED (SELECT i.account_id, i.id FROM target t
+        locked AS MATERIALIZED (SELECT t.* FROM target t
             JOIN invitation i ON i.account_id = t.account_id AND i.id = t.id ORDER BY i.id FOR UPDATE OF i),
-        updated AS (UPDATE invitation i SET {set} FROM target r JOIN locked l ON l.account_id = r.account_id AND l.id = r.id
+        updated AS (UPDATE invitation i SET {set} FROM locked r
             WHERE i.account_id = r.account_id AND i.id = r.id AND i.revision = r.loaded_revision
             RETURNING NOT r.unexpired OR i.expire_at IS NULL OR i.expire_at > {clock} AS holds),
         guard AS MATERIALIZED (SELECT 1 / ((SELECT count(*) FROM updated WHERE holds) = (SELECT count(*) FROM target))::int AS ok),

@@ -1,0 +1,148 @@
+//! What PostgreSQL does by itself with the same rows, one statement at a time: the yardstick.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::Outcome;
+use crate::drive::INVITATIONS;
+use crate::postgres::Cluster;
+
+/// A statement that writes, or reads, what an RPC does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// A new invitation with one recipient and its event.
+    Create,
+    /// An invitation by its id.
+    Select,
+    /// A use of one of many invitations: its row, the acceptance, the counters and the event.
+    Accept,
+}
+
+/// An id of version 7, as the service makes them: ordered by time, which is kind to the indexes.
+const ID: &str = "encode(overlay(uuid_send(gen_random_uuid()) placing
+    substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6), 'hex')::uuid";
+const MICROS: &str = "(extract(epoch from clock_timestamp()) * 1000000)::bigint";
+const INVITATION: &str =
+    "account_id, id, kind, scope_type, scope_id, resource_id, creator, max_uses, use_count, expire_at,
+    accepted_at, declined_at, revoked_at, revision, generation, key_id, mails, details, created_at, updated_at";
+const EVENT: &str = "account_id, invitation_id, sequence, id, kind, event_type, occurred_at, actor, request_id, data";
+
+/// pgbench with its scripts and a database that has invitations.
+pub(crate) struct Pgbench<'a> {
+    cluster: &'a Cluster,
+    database: &'static str,
+    dir: TempDir,
+}
+
+impl<'a> Pgbench<'a> {
+    /// Writes the scripts, and the invitations that are read and accepted, to a database that has the tables.
+    pub(crate) fn prepare(cluster: &'a Cluster, database: &'static str) -> Outcome<Self> {
+        let dir = tempfile::tempdir()?;
+        let pgbench = Self { cluster, database, dir };
+        let known = known("n");
+        let invitation = invitation(&known);
+        cluster.sql(
+            database,
+            &format!(
+                "INSERT INTO invitation ({INVITATION}) SELECT {invitation} FROM generate_series(1, {INVITATIONS}) n"
+            ),
+        )?;
+        cluster.sql(database, "VACUUM ANALYZE")?;
+        for script in [Script::Create, Script::Select, Script::Accept] {
+            std::fs::write(pgbench.path(script), script.text())?;
+        }
+        Ok(pgbench)
+    }
+
+    /// Returns how many statements a number of clients ran in a second.
+    pub(crate) fn run(&self, script: Script, clients: usize, seconds: u64) -> Outcome<f64> {
+        let path = self.path(script);
+        let path = path.to_str().ok_or("the temporary directory's name is not UTF-8")?;
+        let (threads, clients) = (clients.min(2).to_string(), clients.to_string());
+        let run = |more: [&str; 2]| {
+            let arguments = ["-n", "-M", "prepared", "-j", &threads, "-c", &clients, "-f", path];
+            self.cluster.run("pgbench", self.database, &[&arguments[..], &more[..]].concat())
+        };
+        run(["-t", "200"])?;
+        let printed = run(["-T", &seconds.to_string()])?;
+        if printed.lines().any(|line| line.starts_with("number of failed") && !line.contains(": 0 ")) {
+            return Err(format!("pgbench had failures:\n{printed}").into());
+        }
+        let tps = printed.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
+        Ok(tps.ok_or("pgbench does not say how fast it was")?)
+    }
+
+    fn path(&self, script: Script) -> PathBuf {
+        self.dir.path().join(script.name())
+    }
+}
+
+impl Script {
+    /// Returns its name in the table.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Select => "select",
+            Self::Accept => "accept",
+        }
+    }
+
+    fn text(self) -> String {
+        let sql = match self {
+            Self::Create => create(),
+            Self::Select => format!("SELECT * FROM invitation WHERE account_id = 'default' AND id = {}", known(":n")),
+            Self::Accept => accept(),
+        };
+        // pgbench ends a statement at its line, unless it is one.
+        format!("\\set n random(1, {INVITATIONS})\n\\set r random(1, 1000000000)\n{};\n", sql.replace('\n', " "))
+    }
+}
+
+fn create() -> String {
+    let invitation = invitation("made.id");
+    format!(
+        "WITH made AS MATERIALIZED (SELECT {ID} AS id),
+        i AS (INSERT INTO invitation ({INVITATION}) SELECT {invitation} FROM made),
+        r AS (INSERT INTO recipient (account_id, invitation_id, ordinal, recipient_type, value, original, normalizer,
+            accepted_at, declined_at)
+            SELECT 'default', made.id, 1, 'email', 'person-' || :r || '@example.org', 'person-' || :r || '@example.org', 1,
+            NULL, NULL FROM made)
+        INSERT INTO event ({EVENT}) SELECT 'default', made.id, 1, {ID}, 'connection', 'invitation.created', {MICROS},
+            'anonymous', NULL, '{{\"mailed\": 0, \"recipients\": 1}}' FROM made"
+    )
+}
+
+fn accept() -> String {
+    let id = known(":n");
+    format!(
+        "WITH used AS (UPDATE invitation SET use_count = use_count + 1, accepted_at = coalesce(accepted_at, {MICROS}),
+            revision = revision + 1, updated_at = {MICROS} WHERE account_id = 'default' AND id = {id}
+            AND revoked_at IS NULL AND declined_at IS NULL AND (expire_at IS NULL OR expire_at > {MICROS})
+            AND (max_uses IS NULL OR use_count < max_uses) RETURNING account_id, id),
+        a AS (INSERT INTO acceptance (account_id, invitation_id, id, subject, recipient, created_connection_id, accepted_at,
+            details) SELECT account_id, id, {ID}, 'subject-' || :r || '-' || {MICROS}, NULL, NULL, {MICROS}, '{{}}' FROM used),
+        counted AS (INSERT INTO engagement (account_id, invitation_id, views, clicks, unfurls, last_sequence)
+            SELECT account_id, id, 0, 0, 0, 2 FROM used ON CONFLICT (account_id, invitation_id)
+            DO UPDATE SET last_sequence = engagement.last_sequence + 1 RETURNING account_id, invitation_id, last_sequence)
+        INSERT INTO event ({EVENT}) SELECT account_id, invitation_id, last_sequence, {ID}, 'connection',
+            'invitation.accepted', {MICROS}, 'anonymous', NULL,
+            '{{\"subject\": \"subject-1000\", \"use_count\": 10, \"acceptance\": \"0190a000-0000-7000-8000-000000000000\"}}'
+            FROM counted"
+    )
+}
+
+/// Returns the columns of a new invitation.
+fn invitation(id: &str) -> String {
+    format!(
+        "'default', {id}, 'connection', 'company', '0190a000-0000-7000-8000-00000000c0de', NULL, 'anonymous', NULL, 0,
+        {MICROS} + 2592000000000, NULL, NULL, NULL, 1, 0, 1, false,
+        '{{\"purpose\": {{\"create_connection\": {{}}}}, \"company_id\": \"0190a000-0000-7000-8000-00000000c0de\"}}',
+        {MICROS}, {MICROS}"
+    )
+}
+
+/// Returns the id of the `n`th of the invitations that are there from the beginning.
+fn known(n: &str) -> String {
+    format!("('0190a000-0000-7000-8000-' || lpad(to_hex(({n})::integer), 12, '0'))::uuid")
+}

@@ -13,7 +13,6 @@ mod event_service;
 mod invitation_service;
 mod name;
 mod page;
-mod panic;
 mod parse;
 mod redemption_service;
 mod request_id;

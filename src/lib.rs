@@ -7,7 +7,7 @@
 //! - [`grpc`]: the tonic services over [`pb`]; [`auth`] says who calls and what they may do.
 //! - [`domain`]: what an invitation is and what each command does to it. Pure.
 //! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
-//! - [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log.
+//! - `panic`: keeps a panic where it happened. [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log.
 
 pub mod auth;
 pub mod cli;
@@ -18,6 +18,7 @@ pub mod entropy;
 pub mod grpc;
 pub mod health;
 mod listen;
+mod panic;
 pub mod pb;
 pub mod serve;
 pub mod shutdown;

@@ -14,13 +14,15 @@ use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
+use uuid::Uuid;
 
 use super::deadline::Deadline;
 use super::draining::{Counted, InFlight};
-use super::panic::caught;
 use super::status;
 use crate::auth::authenticator::Authenticator;
 use crate::auth::permission::needed_by;
+use crate::entropy::Entropy;
+use crate::panic::caught;
 
 /// The largest request message, in bytes.
 pub const MAX_MESSAGE: usize = 1024 * 1024;
@@ -62,7 +64,7 @@ impl Boundary {
                 request.extensions_mut().insert(deadline);
                 request.extensions_mut().extend(caller);
                 // Dropping the handler is safe: what it asked the executor to do is finished there.
-                let call = timeout_at(deadline.0, caught(self.pass_on(request))).instrument(span.clone()).await;
+                let call = timeout_at(deadline.0, or_defect(self.pass_on(request))).instrument(span.clone()).await;
                 call.unwrap_or_else(|_| status::deadline_exceeded().into_http())
             }
             Err(refused) => refused.into_http(),
@@ -97,6 +99,15 @@ impl Boundary {
             Ok(answered) => answered,
         }
     }
+}
+
+/// Answers a call, with INTERNAL and an id that the log has too if its handler panics.
+async fn or_defect(call: impl Future<Output = Response<Body>>) -> Response<Body> {
+    caught(call).await.unwrap_or_else(|| {
+        let error_id = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
+        tracing::error!(%error_id, "a handler panicked");
+        status::internal(error_id).into_http()
+    })
 }
 
 /// Returns the response, with the contract's code and reason where tonic refused by itself, and its code.
@@ -137,5 +148,23 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let boundary = self.clone();
         Box::pin(async move { Ok(boundary.answer(request).await) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::StatusExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_as_a_defect_with_an_id() {
+        let answered = or_defect(async { panic!("this is a test") }).await;
+        let status = Status::from_header_map(answered.headers()).unwrap();
+        assert_eq!(status.code(), Code::Internal);
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!((info.reason.as_str(), info.metadata["error_id"].len()), ("INTERNAL", 32));
+        assert!(!status.message().contains("this is a test"));
     }
 }

@@ -21,6 +21,7 @@ use crate::domain::id::InvitationId;
 use crate::domain::loaded::Loaded;
 use crate::domain::time::Timestamp;
 use crate::entropy::Entropy;
+use crate::panic::caught;
 
 /// The most rows a group may write, so that one group does not hold its locks for long.
 const MAX_ROWS: usize = 5_000;
@@ -109,7 +110,10 @@ impl Lane {
                 rows += job.command.weight();
                 group.push(job);
             }
-            self.run_group(group).await;
+            // Its callers are told UNAVAILABLE, since nobody knows how far it came; the lane goes on with the next group.
+            if caught(self.run_group(group)).await.is_none() {
+                self.defect(&"a group panicked");
+            }
             if self.is_down {
                 // Whoever queued up behind a database that does not answer has waited long enough.
                 while let Ok(job) = queue.try_recv() {

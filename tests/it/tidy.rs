@@ -41,19 +41,20 @@ const CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// The modules of the crate, and which of the others each may use. What is not here has no place yet.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("entropy", &[]),
+    ("panic", &[]),
     ("pb", &[]),
     ("shutdown", &[]),
     ("config", &["auth"]),
     ("auth", &["domain", "config", "entropy"]),
     ("telemetry", &["config"]),
     ("cli", &["auth", "config", "entropy"]),
-    ("store", &["domain", "clock", "entropy"]),
+    ("store", &["domain", "clock", "entropy", "panic"]),
     ("delivery", &["domain", "store", "config", "clock", "entropy"]),
-    ("grpc", &["auth", "store", "domain", "pb", "config", "clock", "entropy"]),
+    ("grpc", &["auth", "store", "domain", "pb", "config", "clock", "entropy", "panic"]),
     ("health", &["cli", "pb", "store"]),
     ("listen", &["config", "grpc", "shutdown"]),
 ];

@@ -1,4 +1,4 @@
-//! From a credential to a [`Caller`]: who calls, for which account, and what they may do.
+//! From a credential to a [`Caller`](caller::Caller): who calls, for which account, and what they may do.
 //!
 //! Each way to prove who one is (now: API keys of a configuration file) ends in a `Caller`; nothing behind this module asks
 //! how it came about.

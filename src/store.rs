@@ -4,6 +4,7 @@ mod database;
 mod entity;
 mod error;
 mod executor;
+mod growth;
 mod lane;
 mod load;
 mod maintenance;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::database::Database;
+use super::growth::Growth;
 use super::lane::{Job, Lane};
 use crate::domain::command::Command;
 use crate::domain::decide::Context;
@@ -65,9 +66,11 @@ impl Executor {
     pub fn start(database: &Database, options: &ExecutorOptions) -> Self {
         let tasks = TaskTracker::new();
         let lanes = if database.is_embedded() { 1 } else { options.lanes.max(1) };
+        let growth = Growth::new(database.clone());
         let lanes = (0..lanes).map(|_| {
             let (sender, receiver) = mpsc::channel(options.queue);
-            tasks.spawn(Lane::new(database.clone(), options.clone(), Entropy::system()).run(receiver));
+            let lane = Lane::new(database.clone(), options.clone(), Entropy::system(), growth.clone());
+            tasks.spawn(lane.run(receiver));
             sender
         });
         Self { lanes: lanes.collect(), next: Arc::default(), tasks }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::database::Database;
 use super::error::StoreError;
 use super::executor::{ExecuteError, ExecutorOptions};
+use super::growth::Growth;
 use super::load::{json_param, load, load_sql};
 use super::outcome::saved;
 use super::save::{create, save};
@@ -68,6 +69,7 @@ pub(super) struct Lane {
     database: Database,
     options: ExecutorOptions,
     entropy: Entropy,
+    growth: Growth,
     load_sql: String,
     save_sql: SaveSql,
     /// When the present group has to have its answer.
@@ -79,12 +81,13 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(database: Database, options: ExecutorOptions, entropy: Entropy) -> Self {
+    pub(super) fn new(database: Database, options: ExecutorOptions, entropy: Entropy, growth: Growth) -> Self {
         let backend = database.backend();
         Self {
             database,
             options,
             entropy,
+            growth,
             load_sql: load_sql(backend),
             save_sql: SaveSql::new(backend),
             until: Instant::now(),
@@ -110,10 +113,12 @@ impl Lane {
                 rows += job.command.weight();
                 group.push(job);
             }
+            let commands = group.len();
             // Its callers are told UNAVAILABLE, since nobody knows how far it came; the lane goes on with the next group.
             if caught(self.run_group(group)).await.is_none() {
                 self.defect(&"a group panicked");
             }
+            self.growth.count(commands);
             if self.is_down {
                 // Whoever queued up behind a database that does not answer has waited long enough.
                 while let Ok(job) = queue.try_recv() {

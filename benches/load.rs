@@ -31,6 +31,10 @@ use postgres::Cluster;
 use report::Report;
 use server::Server;
 
+/// That of the server: what the driver takes of the machine is missing elsewhere.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[tokio::main]

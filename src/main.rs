@@ -13,6 +13,10 @@ use invitation_service::shutdown::Shutdown;
 use invitation_service::{health, serve, telemetry};
 use tokio::net::TcpListener;
 
+/// The service makes and drops many small values on several threads, where the system's allocator is slow.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Outcome = Result<(), Box<dyn Error>>;
 
 #[tokio::main]
@@ -31,7 +35,7 @@ async fn execute(command: Command) -> Outcome {
         Command::Serve(args) => run(args).await,
         Command::Migrate(args) => {
             let config = args.load()?;
-            telemetry::init(&config.log)?;
+            let _logging = telemetry::init(&config.log)?;
             let database = serve::open(&config.store, Clock::System).await?;
             database.maintenance().migrate().await?;
             database.close().await;
@@ -60,7 +64,7 @@ async fn execute(command: Command) -> Outcome {
 
 async fn run(args: ServeArgs) -> Outcome {
     let config = args.load()?;
-    telemetry::init(&config.log)?;
+    let _logging = telemetry::init(&config.log)?;
     // One line like any other; the message of a panic may quote what it was about, so only the place is told.
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);

@@ -3,10 +3,11 @@
 //! What is logged is decided at the boundaries that log. Two promises are kept here, whatever the filter says and
 //! whatever a value holds: libraries never get below INFO, and one event is one line.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, Targets};
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
@@ -16,6 +17,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::{LogConfig, LogFormat};
 
 const OWN_TARGET: &str = "invitation_service";
+/// How many lines may wait to be written.
+const BUFFERED: usize = 65_536;
 
 /// Why logging cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -28,19 +31,29 @@ pub enum TelemetryError {
     Installed(#[from] tracing_subscriber::util::TryInitError),
 }
 
+/// Logging under way. What was logged last is written when this is dropped.
+#[must_use = "logging ends when this is dropped"]
+#[derive(Debug)]
+pub struct Logging(#[expect(dead_code, reason = "works by being dropped")] WorkerGuard);
+
 /// Installs the subscriber of the process; to be called once, before anything logs.
+///
+/// Lines are written by a thread of their own, as many at once as there are, so that a slow reader of the log delays no call:
+/// when it is 65,536 lines behind, lines are lost.
 ///
 /// # Errors
 /// A malformed filter, or a second call.
-pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
+pub fn init(config: &LogConfig) -> Result<Logging, TelemetryError> {
     let LogConfig { level, format } = config;
     let json = match format {
         LogFormat::Auto => !io::stderr().is_terminal(),
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    subscriber(level, json, io::stderr)?.try_init()?;
-    Ok(())
+    let lines = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED);
+    let (writer, guard) = lines.finish(BufWriter::new(io::stderr()));
+    subscriber(level, json, writer)?.try_init()?;
+    Ok(Logging(guard))
 }
 
 fn subscriber<W>(level: &str, json: bool, writer: W) -> Result<impl Subscriber + Send + Sync, TelemetryError>
@@ -88,6 +101,13 @@ struct OneLineWriter<W>(W);
 impl<W: Write> Write for OneLineWriter<W> {
     /// Writes one event: the formatter hands over a whole one, with its line break, in one call.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        // Nearly all events are, but for their line break, printable ASCII, which has nothing to replace.
+        if let Some((b'\n', line)) = event.split_last()
+            && line.iter().all(|byte| matches!(byte, b' '..=b'~'))
+        {
+            self.0.write_all(event)?;
+            return Ok(event.len());
+        }
         let text = String::from_utf8_lossy(event);
         let text = text.strip_suffix('\n').unwrap_or(&text);
         self.0.write_all(format!("{}\n", escape(text)).as_bytes())?;

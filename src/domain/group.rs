@@ -123,7 +123,7 @@ impl Group {
         let mut left = Invitation::clone(invitation);
         left.engagement.add(engaged.copied().unwrap_or_default());
         left.acceptances.extend(accepted);
-        left.acceptances.sort_by_key(|acceptance| Reverse((acceptance.accepted_at, acceptance.id)));
+        left.acceptances.sort_by_key(|acceptance| Reverse(acceptance.id));
         left.acceptances.truncate(NEWEST_ACCEPTANCES);
         Arc::new(left)
     }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -20,6 +20,7 @@ use super::deadline::Deadline;
 use super::draining::{Counted, InFlight};
 use super::status;
 use crate::auth::authenticator::Authenticator;
+use crate::auth::caller::Caller;
 use crate::auth::permission::needed_by;
 use crate::entropy::Entropy;
 use crate::panic::caught;
@@ -54,9 +55,11 @@ impl Boundary {
         let started = Instant::now();
         let token = self.in_flight.enter();
         let (service, method) = method.split_once('/').unwrap_or((method, ""));
-        let span = tracing::info_span!("rpc", service, method, account = Empty, invitation = Empty, request_id = Empty);
+        let caller = self.authenticator.authenticate(request.headers());
+        let account = caller.as_ref().ok().map(|caller| caller.account.as_str());
+        let span = tracing::info_span!("rpc", service, method, account, invitation = Empty, request_id = Empty);
         let deadline = Deadline::of(request.headers(), self.limit);
-        let admitted = self.admit(&path, request.headers(), &span);
+        let admitted = caller.map_err(|_| status::unauthenticated()).and_then(|caller| admit(&path, caller));
         let answered = match admitted {
             // The timer is coarse: a fast call would still be made for a caller who has gone.
             Ok(_) if deadline.has_passed() => status::deadline_exceeded().into_http(),
@@ -74,21 +77,6 @@ impl Boundary {
         answered.map(|body| Body::new(Counted { body, _token: token }))
     }
 
-    /// Checks the credential and the permission, before anything else is looked at.
-    fn admit(&self, path: &str, metadata: &HeaderMap, span: &Span) -> Result<http::Extensions, Status> {
-        let mut extensions = http::Extensions::new();
-        let caller = self.authenticator.authenticate(metadata).map_err(|_| status::unauthenticated())?;
-        span.record("account", caller.account.as_str());
-        // A path that is not in the table is no RPC, and the routes will say so.
-        if let Some(permission) = needed_by(path) {
-            if !caller.may(permission) {
-                return Err(status::permission_denied(permission));
-            }
-            extensions.insert(caller);
-        }
-        Ok(extensions)
-    }
-
     async fn pass_on<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
@@ -99,6 +87,19 @@ impl Boundary {
             Ok(answered) => answered,
         }
     }
+}
+
+/// Checks the permission, before anything else is looked at, and returns what the handler is to know of its caller.
+fn admit(path: &str, caller: Caller) -> Result<http::Extensions, Status> {
+    let mut extensions = http::Extensions::new();
+    // A path that is not in the table is no RPC, and the routes will say so.
+    if let Some(permission) = needed_by(path) {
+        if !caller.may(permission) {
+            return Err(status::permission_denied(permission));
+        }
+        extensions.insert(caller);
+    }
+    Ok(extensions)
 }
 
 /// Answers a call, with INTERNAL and an id that the log has too if its handler panics.

@@ -12,7 +12,7 @@ use super::database::Database;
 use super::error::StoreError;
 use super::executor::{ExecuteError, ExecutorOptions};
 use super::growth::Growth;
-use super::load::{json_param, load, load_sql};
+use super::load::{load, load_sql};
 use super::outcome::saved;
 use super::save::{create, save};
 use super::save_sql::SaveSql;
@@ -321,11 +321,9 @@ impl Lane {
 /// Locks the invitations of a group, in the order of their ids, so that what is loaded next stays as it is.
 async fn lock<C: ConnectionTrait>(db: &C, group: &[Job]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = group.iter().filter_map(|job| job.command.invitation()).map(|id| id.0).collect();
-    let sql = "SELECT 1 FROM invitation WHERE id IN (SELECT value::uuid FROM json_array_elements_text($1::text::json))
-        AND account_id IN (SELECT json_array_elements_text($2::text::json)) ORDER BY id FOR UPDATE";
-    let accounts: Vec<&str> = group.iter().map(|job| job.command.account.as_str()).collect();
-    let values = [json_param(&ids)?, json_param(&accounts)?];
-    db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    let accounts: Vec<String> = group.iter().map(|job| job.command.account.as_str().to_owned()).collect();
+    let sql = "SELECT 1 FROM invitation WHERE account_id = ANY($1) AND id = ANY($2) ORDER BY id FOR UPDATE";
+    db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [accounts.into(), ids.into()])).await?;
     Ok(())
 }
 

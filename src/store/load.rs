@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 
 use sea_orm::sea_query::ColumnType::{Integer, Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::entity::{acceptance, engagement, invitation, label, recipient, request};
 use super::error::StoreError;
 use super::row::{InvitationRows, request_from};
-use super::set::{Columns, clock, json_array, json_object};
+use super::set::{Columns, Set, clock, json_array, json_object, uuid_text};
 use crate::domain::acceptance::Acceptance;
 use crate::domain::command::Command;
 use crate::domain::invitation::{Invitation, NEWEST_ACCEPTANCES};
@@ -19,7 +18,7 @@ use crate::domain::loaded::Loaded;
 use crate::domain::time::Timestamp;
 
 /// What one command needs, as a row.
-#[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted<'a> {
     account_id: &'a str,
     invitation_id: Uuid,
@@ -29,25 +28,22 @@ struct Wanted<'a> {
     newest: i32,
 }
 
-/// The request_id of one command, as a row.
-#[derive(Serialize)]
-struct Asked<'a> {
-    account_id: &'a str,
-    method: &'a str,
-    request_id: &'a str,
+fn wanted_columns() -> Columns {
+    let columns = Columns::list([("account_id", Text), ("invitation_id", UuidType), ("newest", Integer)]);
+    columns.and_nullable([("subject", Text), ("acceptance_id", UuidType), ("connection_id", UuidType)])
+}
+
+fn asked_columns() -> Columns {
+    Columns::list([("account_id", Text), ("method", Text), ("request_id", Text)])
 }
 
 /// The text of the load for one database. Parameters: what is wanted, which requests are asked for, the clock.
 pub(super) fn load_sql(backend: DbBackend) -> String {
-    let wanted = Columns::list([
-        ("account_id", Text),
-        ("invitation_id", UuidType),
-        ("subject", Text),
-        ("acceptance_id", UuidType),
-        ("connection_id", UuidType),
-        ("newest", Integer),
-    ]);
-    let asked = Columns::list([("account_id", Text), ("method", Text), ("request_id", Text)]);
+    let (wanted, asked) = (wanted_columns(), asked_columns());
+    let (asked_at, clock_at) = (1 + wanted.width(backend), 1 + wanted.width(backend) + asked.width(backend));
+    let subject_key = [key(backend, "a", "a.subject"), key(backend, "wanted", "wanted.subject")].join(" = ");
+    let connections = [("a", "a.created_connection_id"), ("wanted", "wanted.connection_id")];
+    let connection_key = connections.map(|(table, id)| key(backend, table, &uuid_text(backend, id))).join(" = ");
     let acceptance = text(backend, &Columns::of::<acceptance::Entity>().json_of(backend, "a"));
     let request = text(backend, &Columns::of::<request::Entity>().json_of(backend, "q"));
     let newest = format!("CASE WHEN ids.newest = 1 THEN {} END", newest_acceptances(backend));
@@ -65,21 +61,26 @@ pub(super) fn load_sql(backend: DbBackend) -> String {
         UNION ALL SELECT 0, 'invitation', {body} FROM ids
             JOIN invitation i ON i.account_id = ids.account_id AND i.id = ids.invitation_id
         UNION ALL SELECT 0, 'acceptance', {acceptance} FROM wanted JOIN acceptance a
-            ON a.account_id = wanted.account_id AND a.invitation_id = wanted.invitation_id AND a.subject = wanted.subject
+            ON a.account_id = wanted.account_id AND {subject_key}
         UNION ALL SELECT 0, 'acceptance', {acceptance} FROM wanted JOIN acceptance a
             ON a.account_id = wanted.account_id AND a.invitation_id = wanted.invitation_id AND a.id = wanted.acceptance_id
         UNION ALL SELECT 0, 'acceptance', {acceptance} FROM wanted JOIN acceptance a
-            ON a.account_id = wanted.account_id AND a.invitation_id = wanted.invitation_id
-            AND a.created_connection_id = wanted.connection_id
+            ON a.account_id = wanted.account_id AND a.created_connection_id IS NOT NULL AND {connection_key}
         UNION ALL SELECT 0, 'acceptance', {acceptance} FROM remembered q JOIN acceptance a
             ON a.account_id = q.account_id AND a.invitation_id = q.invitation_id AND a.id = q.acceptance_id
         UNION ALL SELECT 0, 'request', {request} FROM remembered q",
         wanted = wanted.keys_of(backend, 1, "w"),
-        asked = asked.keys_of(backend, 2, "k"),
+        asked = asked.keys_of(backend, asked_at, "k"),
         request_columns = Columns::of::<request::Entity>().names_of("q"),
-        clock = clock(backend, 3),
+        clock = clock(backend, clock_at),
         body = invitation_body(backend, &newest),
     )
+}
+
+/// Returns the expression that an index of acceptances is over, which ends with `last`.
+fn key(backend: DbBackend, table: &str, last: &str) -> String {
+    let invitation = uuid_text(backend, &format!("{table}.invitation_id"));
+    format!("({invitation} || ' ' || {last})")
 }
 
 /// Returns an expression for invitation `i` with everything that is read with it, as JSON text.
@@ -107,7 +108,7 @@ pub(super) fn invitation_body(backend: DbBackend, acceptances: &str) -> String {
 pub(super) fn newest_acceptances(backend: DbBackend) -> String {
     let newest = format!(
         "(SELECT * FROM acceptance n WHERE n.account_id = i.account_id AND n.invitation_id = i.id
-        ORDER BY n.accepted_at DESC, n.id DESC LIMIT {NEWEST_ACCEPTANCES}) t"
+        ORDER BY n.id DESC LIMIT {NEWEST_ACCEPTANCES}) t"
     );
     json_array(backend, &Columns::of::<acceptance::Entity>().json_of(backend, "t"), &newest)
 }
@@ -139,10 +140,12 @@ pub(super) async fn load<'a, C: ConnectionTrait>(
         .collect();
     let keys: BTreeSet<_> = commands.filter_map(Command::request_key).collect();
     let asked =
-        keys.iter().map(|key| Asked { account_id: key.account.as_str(), method: &key.method, request_id: &key.id });
-    let asked: Vec<_> = asked.collect();
-    let values = [json_param(&wanted)?, json_param(&asked)?, clock.map(Timestamp::micros).into()];
-    let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+        keys.iter().map(|key| [key.account.as_str().into(), key.method.as_str().into(), key.id.as_str().into()]);
+    let backend = db.get_database_backend();
+    let mut values = Set::new(wanted_columns(), wanted.into_iter().map(wanted_row)).params(backend);
+    values.extend(Set::new(asked_columns(), asked).params(backend));
+    values.push(clock.map(Timestamp::micros).into());
+    let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
 
     let mut loaded = Loaded::empty(Timestamp::from_micros(0));
     for row in rows {
@@ -167,6 +170,11 @@ pub(super) async fn load<'a, C: ConnectionTrait>(
     Ok(loaded)
 }
 
+fn wanted_row(wanted: Wanted<'_>) -> [Value; 6] {
+    let Wanted { account_id, invitation_id, subject, acceptance_id, connection_id, newest } = wanted;
+    [account_id.into(), invitation_id.into(), newest.into(), subject.into(), acceptance_id.into(), connection_id.into()]
+}
+
 /// Reads a row that came as JSON text.
 pub(super) fn parse_json<T: DeserializeOwned>(json: &str, table: &'static str) -> Result<T, StoreError> {
     // The parser's words may quote the row, so they stay here.
@@ -176,10 +184,4 @@ pub(super) fn parse_json<T: DeserializeOwned>(json: &str, table: &'static str) -
         row: "?".to_owned(),
         problem: "is not a row of this table",
     })
-}
-
-/// Returns rows as a JSON parameter.
-pub(super) fn json_param<T: Serialize>(rows: &T) -> Result<Value, StoreError> {
-    let json = serde_json::to_string(rows).map_err(|error| StoreError::Refused(error.to_string()))?;
-    Ok(Value::from(json))
 }

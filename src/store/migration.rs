@@ -1,9 +1,12 @@
 //! The schema's history: one set of migrations for both databases, never edited once landed.
 
 mod m20261121_000001_invitation;
+mod m20261121_000002_acceptance_keys;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
+
+use super::set::uuid_text;
 
 /// Any number that no other advisory lock of the database has.
 const MIGRATION_LOCK: i64 = 0x1417_5e1f;
@@ -13,7 +16,7 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_invitation::Migration)]
+        vec![Box::new(m20261121_000001_invitation::Migration), Box::new(m20261121_000002_acceptance_keys::Migration)]
     }
 }
 
@@ -43,6 +46,31 @@ pub(crate) async fn at_head(db: &DatabaseConnection) -> Result<bool, DbErr> {
     };
     let applied = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<String>, _>>()?;
     Ok(Migrator::migrations().iter().all(|migration| applied.iter().any(|version| version == migration.name())))
+}
+
+/// Runs statements that are separated by semicolons.
+async fn run(manager: &SchemaManager<'_>, statements: &str) -> Result<(), DbErr> {
+    let postgres = manager.get_database_backend() == DbBackend::Postgres;
+    for statement in statements.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+        manager.get_connection().execute_unprepared(&dialect(statement, postgres)).await?;
+    }
+    Ok(())
+}
+
+/// Writes the little that the databases name differently. Text sorts by bytes on both.
+fn dialect(statement: &str, postgres: bool) -> String {
+    let (uuid, text, json, end) = if postgres {
+        ("uuid", "text COLLATE \"C\"", "jsonb", "")
+    } else {
+        ("uuid_blob", "text", "json_text", " WITHOUT ROWID")
+    };
+    let end = if statement.starts_with("CREATE TABLE") { end } else { "" };
+    let mut statement = statement.replace("{uuid}", uuid).replace("{text}", text).replace("{json}", json);
+    for column in ["invitation_id", "created_connection_id"] {
+        let text = uuid_text(if postgres { DbBackend::Postgres } else { DbBackend::Sqlite }, column);
+        statement = statement.replace(&format!("{{uuid_text:{column}}}"), &text);
+    }
+    format!("{statement}{end}")
 }
 
 /// Names a migration after its file, without the path that `file!` would bring.

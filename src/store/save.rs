@@ -5,48 +5,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, Value};
-use serde::Serialize;
 use uuid::Uuid;
 
-use super::entity::{event, invitation, recipient};
+use super::entity::{event, recipient};
 use super::error::StoreError;
-use super::load::json_param;
 use super::row;
-use super::save_sql::SaveSql;
+use super::save_sql::{SaveSql, engagement_columns, event_columns, update_columns};
+use super::set::{Set, values_of};
 use crate::domain::group::{Save, Update};
 use crate::domain::id::InvitationId;
+use crate::domain::invitation::Engagement;
 use crate::domain::time::Timestamp;
 
-/// A changed invitation as a row, with what it is guarded by.
-#[derive(Serialize)]
-struct UpdateRow {
-    #[serde(flatten)]
-    row: invitation::Model,
-    loaded_revision: i64,
-    unexpired: bool,
-}
-
-/// What is added to the counters beside an invitation, as a row.
-#[derive(Serialize)]
-struct EngagementRow<'a> {
+/// What is added to the counters beside an invitation.
+struct Counts<'a> {
     account_id: &'a str,
-    invitation_id: Uuid,
-    views: i64,
-    clicks: i64,
-    unfurls: i64,
+    engagement: Engagement,
     events: i64,
 }
 
-/// An event as a row: `sequence` counts within the save, from behind, until the database knows where it begins.
-#[derive(Serialize)]
-struct EventRow {
-    #[serde(flatten)]
-    row: event::Model,
-    before_last: i64,
-}
-
-/// Returns the parameters of a save. Their places in the list are the numbers that the texts know them by.
-fn params(save: &Save) -> Result<[Value; 12], StoreError> {
+/// Returns the sets of a save, in the order of [`super::save_sql::sets`].
+fn sets(save: &Save) -> [Set; 12] {
     let created = || save.created.values().map(AsRef::as_ref);
     let recipients = created().flat_map(|invitation| {
         invitation.recipients.iter().map(move |recipient| row::recipient_row(invitation, recipient))
@@ -55,29 +34,31 @@ fn params(save: &Save) -> Result<[Value; 12], StoreError> {
     let (created_events, events, counts) = number_events(save);
     let accepted = save.accepted.values().map(|(invitation, accepted)| row::acceptance_row(invitation, accepted));
     let reaccepted = save.reaccepted.values().map(|(invitation, changed)| row::acceptance_row(invitation, changed));
-    Ok([
-        /* 1 */ rows(created().map(row::invitation_row))?,
-        /* 2 */ rows(created().flat_map(row::label_rows))?,
-        /* 3 */ rows(recipients)?,
-        /* 4 */ rows(created_events.into_iter())?,
-        /* 5 */ rows(outbox)?,
-        /* 6 */ rows(save.requests.iter().map(|(key, remembered)| row::request_row(key, remembered)))?,
-        /* 7 */ rows(save.updated.values().map(update_row))?,
-        /* 8 */ rows(save.updated.values().flat_map(changed_recipients))?,
-        /* 9 */ rows(accepted)?,
-        /* 10 */ rows(reaccepted)?,
-        /* 11 */ rows(counts.into_iter())?,
-        /* 12 */ rows(events.into_iter())?,
-    ])
+    [
+        /* 1 */ Set::of(created().map(row::invitation_row)),
+        /* 2 */ Set::of(created().flat_map(row::label_rows)),
+        /* 3 */ Set::of(recipients),
+        /* 4 */ Set::of(created_events.into_iter()),
+        /* 5 */ Set::of(outbox),
+        /* 6 */ Set::of(save.requests.iter().map(|(key, remembered)| row::request_row(key, remembered))),
+        /* 7 */ Set::new(update_columns(), save.updated.values().map(update_row)),
+        /* 8 */ Set::of(save.updated.values().flat_map(changed_recipients)),
+        /* 9 */ Set::of(accepted),
+        /* 10 */ Set::of(reaccepted),
+        /* 11 */ Set::new(engagement_columns(), counts.iter().map(counts_row)),
+        /* 12 */ Set::new(event_columns(), events.into_iter()),
+    ]
 }
 
-fn rows<T: Serialize>(rows: impl Iterator<Item = T>) -> Result<Value, StoreError> {
-    json_param(&rows.collect::<Vec<_>>())
+fn update_row(update: &Update) -> Vec<Value> {
+    let mut row = values_of(&row::invitation_row(&update.invitation));
+    row.extend([update.loaded_revision.into(), update.unexpired.into()]);
+    row
 }
 
-fn update_row(update: &Update) -> UpdateRow {
-    let Update { invitation, loaded_revision, unexpired, recipients: _ } = update;
-    UpdateRow { row: row::invitation_row(invitation), loaded_revision: *loaded_revision, unexpired: *unexpired }
+fn counts_row((id, counts): (&InvitationId, &Counts<'_>)) -> [Value; 6] {
+    let Counts { account_id, engagement: Engagement { views, clicks, unfurls }, events } = counts;
+    [(*account_id).into(), id.0.into(), (*views).into(), (*clicks).into(), (*unfurls).into(), (*events).into()]
 }
 
 fn changed_recipients(update: &Update) -> impl Iterator<Item = recipient::Model> {
@@ -87,35 +68,32 @@ fn changed_recipients(update: &Update) -> impl Iterator<Item = recipient::Model>
 }
 
 /// Splits the events into those that make an invitation, which are number 1, and the others, which are numbered from the
-/// invitation's counter; returns also what is added to the counters.
-fn number_events(save: &Save) -> (Vec<event::Model>, Vec<EventRow>, Vec<EngagementRow<'_>>) {
+/// invitation's counter; returns also what is added to the counters. Until the database knows where it begins, the sequence
+/// of an event is how many of the save come behind it.
+fn number_events(save: &Save) -> (Vec<event::Model>, Vec<Vec<Value>>, BTreeMap<InvitationId, Counts<'_>>) {
     let (mut firsts, mut others) = (Vec::new(), Vec::new());
-    let mut counts: BTreeMap<InvitationId, EngagementRow<'_>> = BTreeMap::new();
+    let mut counts: BTreeMap<InvitationId, Counts<'_>> = BTreeMap::new();
     let mut made = BTreeSet::new();
     for event in &save.events {
         if save.created.contains_key(&event.invitation) && made.insert(event.invitation) {
             firsts.push(row::event_row(event, 1));
             continue;
         }
-        let count = counts.entry(event.invitation).or_insert_with(|| {
-            let engagement = save.engagement.get(&event.invitation).copied().unwrap_or_default();
-            EngagementRow {
-                account_id: event.account.as_str(),
-                invitation_id: event.invitation.0,
-                views: engagement.views,
-                clicks: engagement.clicks,
-                unfurls: engagement.unfurls,
-                events: 0,
-            }
+        let count = counts.entry(event.invitation).or_insert_with(|| Counts {
+            account_id: event.account.as_str(),
+            engagement: save.engagement.get(&event.invitation).copied().unwrap_or_default(),
+            events: 0,
         });
         count.events += 1;
-        others.push(EventRow { row: row::event_row(event, 0), before_last: count.events });
+        others.push((event, count.events));
     }
-    for other in &mut others {
-        let total = counts.get(&InvitationId(other.row.invitation_id)).map_or(0, |count| count.events);
-        other.before_last = total - other.before_last;
-    }
-    (firsts, others, counts.into_values().collect())
+    let others = others.into_iter().map(|(event, number)| {
+        let total = counts.get(&event.invitation).map_or(0, |count| count.events);
+        let mut row = values_of(&row::event_row(event, 0));
+        row.push((total - number).into());
+        row
+    });
+    (firsts, others.collect(), counts)
 }
 
 /// Makes new invitations on PostgreSQL without having loaded anything, and returns which of them it made.
@@ -124,7 +102,7 @@ pub(super) async fn create(
     sql: &str,
     save: &Save,
 ) -> Result<BTreeSet<InvitationId>, StoreError> {
-    let values = params(save)?.into_iter().take(6);
+    let values = sets(save).into_iter().take(6).flat_map(|set| set.params(DbBackend::Postgres));
     let rows = db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     let ids = rows.iter().map(|row| row.try_get_by_index::<Uuid>(0).map(InvitationId));
     Ok(ids.collect::<Result<_, _>>()?)
@@ -137,19 +115,19 @@ pub(super) async fn save<C: ConnectionTrait>(
     save: &Save,
     clock: Option<Timestamp>,
 ) -> Result<(), StoreError> {
-    let values = params(save)?;
+    let sets = sets(save);
     match sql {
         SaveSql::Postgres { save, .. } => {
-            let values = values.into_iter().chain([clock.map(Timestamp::micros).into()]);
+            let values = sets.into_iter().flat_map(|set| set.params(DbBackend::Postgres));
+            let values = values.chain([clock.map(Timestamp::micros).into()]);
             db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, save, values)).await?;
         }
         SaveSql::Sqlite(statements) => {
-            for (index, (sql, params)) in statements.iter().enumerate() {
-                let used: Vec<Value> = params.iter().map(|param| values[param - 1].clone()).collect();
-                if used.contains(&Value::from("[]")) {
-                    continue;
-                }
-                let done = db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, used)).await?;
+            let mut sets = sets.map(Some);
+            for (index, (sql, set)) in statements.iter().enumerate() {
+                let Some(set) = sets[set - 1].take().filter(|set| !set.is_empty()) else { continue };
+                let values = set.params(DbBackend::Sqlite);
+                let done = db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
                 // The first statement is the update that is guarded by the revisions.
                 if index == 0 && done.rows_affected() != save.updated.len() as u64 {
                     return Err(StoreError::Conflict);

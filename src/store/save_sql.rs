@@ -1,4 +1,4 @@
-//! The texts of the save. Parameters are sets of rows as JSON, numbered as `save::params` lists them; 13 is the clock.
+//! The texts of the save. Its parameters are the sets of [`sets`], known here by their place in that list, and the clock.
 //!
 //! PostgreSQL has two texts, each one statement: `create_sql` for new invitations, which can lose nothing but their
 //! request_id, and `save_sql` for everything, which fails as a whole (a division by zero) unless every invitation still
@@ -6,11 +6,39 @@
 //! SQLite has one writer, so nothing can have changed; the same sets go through `sqlite_sqls`, and the rows affected are
 //! a second wall.
 
-use sea_orm::sea_query::ColumnType::{BigInteger, Boolean, Integer, Text, Uuid as UuidType};
+use sea_orm::sea_query::ColumnType::{BigInteger, Boolean, Text, Uuid as UuidType};
 use sea_orm::{DbBackend, EntityTrait};
 
 use super::entity::{acceptance, engagement, event, invitation, label, outbox, recipient, request};
 use super::set::{Columns, clock};
+
+/// The columns of the sets that a save consists of. What only makes new invitations uses the first six.
+fn sets() -> [Columns; 12] {
+    [
+        /* 1 */ Columns::of::<invitation::Entity>(),
+        /* 2 */ Columns::of::<label::Entity>(),
+        /* 3 */ Columns::of::<recipient::Entity>(),
+        /* 4 */ Columns::of::<event::Entity>(),
+        /* 5 */ Columns::of::<outbox::Entity>(),
+        /* 6 */ Columns::of::<request::Entity>(),
+        /* 7 */ update_columns(),
+        /* 8 */ Columns::of::<recipient::Entity>(),
+        /* 9 */ Columns::of::<acceptance::Entity>(),
+        /* 10 */ Columns::of::<acceptance::Entity>(),
+        /* 11 */ engagement_columns(),
+        /* 12 */ event_columns(),
+    ]
+}
+
+/// Returns the number of the first parameter of a set, or of the clock for the one behind the last. On SQLite every set has
+/// a statement of its own.
+fn first(backend: DbBackend, set: usize) -> usize {
+    if backend == DbBackend::Postgres {
+        1 + sets()[..set - 1].iter().map(|columns| columns.width(backend)).sum::<usize>()
+    } else {
+        1
+    }
+}
 
 /// The columns of an invitation that change after it was made.
 const MUTABLE: [&str; 9] = [
@@ -34,8 +62,8 @@ pub(super) enum SaveSql {
         /// For everything.
         save: String,
     },
-    /// Several, in one transaction.
-    Sqlite(Vec<(String, &'static [usize])>),
+    /// Several, in one transaction, each with the number of the set it takes.
+    Sqlite(Vec<(String, usize)>),
 }
 
 impl SaveSql {
@@ -48,11 +76,11 @@ impl SaveSql {
     }
 }
 
-fn update_columns() -> Columns {
+pub(super) fn update_columns() -> Columns {
     Columns::of::<invitation::Entity>().and([("loaded_revision", BigInteger), ("unexpired", Boolean)])
 }
 
-fn engagement_columns() -> Columns {
+pub(super) fn engagement_columns() -> Columns {
     Columns::list([
         ("account_id", Text),
         ("invitation_id", UuidType),
@@ -63,14 +91,14 @@ fn engagement_columns() -> Columns {
     ])
 }
 
-fn event_columns() -> Columns {
-    Columns::of::<event::Entity>().and([("before_last", Integer)])
+pub(super) fn event_columns() -> Columns {
+    Columns::of::<event::Entity>().and([("before_last", BigInteger)])
 }
 
-/// Returns `INSERT INTO table (columns) SELECT columns FROM the rows in parameter n` with a condition.
-fn insert<E: EntityTrait>(backend: DbBackend, table: &str, param: usize, condition: &str) -> String {
+/// Returns `INSERT INTO table (columns) SELECT columns FROM a set` with a condition.
+fn insert<E: EntityTrait>(backend: DbBackend, table: &str, set: usize, condition: &str) -> String {
     let columns = Columns::of::<E>();
-    let rows = columns.rows_of(backend, param, "r");
+    let rows = columns.rows_of(backend, first(backend, set), "r");
     format!("INSERT INTO {table} ({}) SELECT {} FROM {rows} {condition}", columns.names(), columns.names_of("r"))
 }
 
@@ -86,7 +114,7 @@ fn create_sql() -> String {
         l AS ({label}), p AS ({recipient}), e AS ({event}), o AS ({outbox})
         SELECT id FROM created",
         request = insert::<request::Entity>(pg, "request", 6, ""),
-        requests = Columns::of::<request::Entity>().rows_of(pg, 6, "r"),
+        requests = Columns::of::<request::Entity>().rows_of(pg, first(pg, 6), "r"),
         invitation = insert::<invitation::Entity>(
             pg,
             "invitation",
@@ -124,11 +152,11 @@ fn save_sql() -> String {
         outbox_ AS ({outbox}), request_ AS ({request}), acceptance_ AS ({accepted}),
         reaccepted AS ({reaccepted}), declined AS ({declined})
         SELECT ok FROM guard",
-        updated = update_columns().keys_of(pg, 7, "u"),
+        updated = update_columns().keys_of(pg, first(pg, 7), "u"),
         set = set_mutable(),
-        clock = clock(pg, 13),
+        clock = clock(pg, first(pg, 13)),
         engagement = upsert_engagement(pg, "JOIN guard ON guard.ok = 1"),
-        event_rows = events.rows_of(pg, 12, "r"),
+        event_rows = events.rows_of(pg, first(pg, 12), "r"),
         invitation = insert::<invitation::Entity>(pg, "invitation", 1, ""),
         label = insert::<label::Entity>(pg, "label", 2, ""),
         recipient = insert::<recipient::Entity>(pg, "recipient", 3, ""),
@@ -142,7 +170,7 @@ fn save_sql() -> String {
 }
 
 /// The statements of a save on SQLite, each with the parameters it uses, in an order that keeps events behind their count.
-fn sqlite_sqls() -> Vec<(String, &'static [usize])> {
+fn sqlite_sqls() -> Vec<(String, usize)> {
     let lite = DbBackend::Sqlite;
     let event_values =
         Columns::of::<event::Entity>().names_of("r").replace("r.sequence", "c.last_sequence - r.before_last");
@@ -154,18 +182,18 @@ fn sqlite_sqls() -> Vec<(String, &'static [usize])> {
                 set_mutable(),
                 update_columns().rows_of(lite, 1, "r")
             ),
-            &[7],
+            7,
         ),
-        (insert::<invitation::Entity>(lite, "invitation", 1, ""), &[1]),
-        (insert::<label::Entity>(lite, "label", 1, ""), &[2]),
-        (insert::<recipient::Entity>(lite, "recipient", 1, ""), &[3]),
-        (insert::<event::Entity>(lite, "event", 1, ""), &[4]),
-        (insert::<outbox::Entity>(lite, "outbox", 1, ""), &[5]),
-        (insert::<request::Entity>(lite, "request", 1, ""), &[6]),
-        (update_recipients(lite), &[8]),
-        (insert::<acceptance::Entity>(lite, "acceptance", 1, ""), &[9]),
-        (update_acceptances(lite), &[10]),
-        (upsert_engagement(lite, "WHERE true"), &[11]),
+        (insert::<invitation::Entity>(lite, "invitation", 1, ""), 1),
+        (insert::<label::Entity>(lite, "label", 2, ""), 2),
+        (insert::<recipient::Entity>(lite, "recipient", 3, ""), 3),
+        (insert::<event::Entity>(lite, "event", 4, ""), 4),
+        (insert::<outbox::Entity>(lite, "outbox", 5, ""), 5),
+        (insert::<request::Entity>(lite, "request", 6, ""), 6),
+        (update_recipients(lite), 8),
+        (insert::<acceptance::Entity>(lite, "acceptance", 9, ""), 9),
+        (update_acceptances(lite), 10),
+        (upsert_engagement(lite, "WHERE true"), 11),
         (
             format!(
                 "INSERT INTO event ({}) SELECT {event_values} FROM {} JOIN engagement c ON c.account_id = r.account_id
@@ -173,17 +201,13 @@ fn sqlite_sqls() -> Vec<(String, &'static [usize])> {
                 Columns::of::<event::Entity>().names(),
                 event_columns().rows_of(lite, 1, "r")
             ),
-            &[12],
+            12,
         ),
     ]
 }
 
 fn set_mutable() -> String {
     MUTABLE.map(|column| format!("{column} = r.{column}")).join(", ")
-}
-
-fn param(backend: DbBackend, number: usize) -> usize {
-    if backend == DbBackend::Postgres { number } else { 1 }
 }
 
 /// Adds to the counters; the first event of an invitation, its creation, is counted without a row.
@@ -195,7 +219,7 @@ fn upsert_engagement(backend: DbBackend, condition: &str) -> String {
             clicks = engagement.clicks + excluded.clicks, unfurls = engagement.unfurls + excluded.unfurls,
             last_sequence = engagement.last_sequence + excluded.last_sequence - 1",
         Columns::of::<engagement::Entity>().names(),
-        engagement_columns().rows_of(backend, param(backend, 11), "r"),
+        engagement_columns().rows_of(backend, first(backend, 11), "r"),
     )
     .replace("ORDER BY r.invitation_id", if backend == DbBackend::Postgres { "ORDER BY r.invitation_id" } else { "" })
 }
@@ -204,7 +228,7 @@ fn update_recipients(backend: DbBackend) -> String {
     format!(
         "UPDATE recipient AS i SET accepted_at = r.accepted_at, declined_at = r.declined_at FROM {}
         WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.ordinal = r.ordinal",
-        Columns::of::<recipient::Entity>().keys_of(backend, param(backend, 8), "r")
+        Columns::of::<recipient::Entity>().keys_of(backend, first(backend, 8), "r")
     )
 }
 
@@ -212,6 +236,6 @@ fn update_acceptances(backend: DbBackend) -> String {
     format!(
         "UPDATE acceptance AS i SET created_connection_id = r.created_connection_id, details = r.details FROM {}
         WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.id = r.id",
-        Columns::of::<acceptance::Entity>().keys_of(backend, param(backend, 10), "r")
+        Columns::of::<acceptance::Entity>().keys_of(backend, first(backend, 10), "r")
     )
 }

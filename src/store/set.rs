@@ -1,66 +1,94 @@
-//! Sets of rows as one JSON parameter, and rows as JSON, on both databases: a statement's text never depends on how many
-//! rows it is for, so it is prepared once.
+//! Sets of rows as parameters, and rows as JSON, on both databases: a statement's text never depends on how many rows it is
+//! for, so it is prepared once.
 //!
-//! Columns come from the entities, so a new column is written down once.
+//! PostgreSQL takes a set as one array per column, which it reads several times faster than JSON; SQLite, which has no
+//! arrays, as one JSON document. Columns come from the entities, so a new column is written down once.
 
-use sea_orm::sea_query::ColumnType;
-use sea_orm::{ColumnTrait, DbBackend, EntityTrait, IdenStatic, Iterable};
+use sea_orm::sea_query::{ArrayType, ColumnType, sea_value_to_json_value};
+use sea_orm::{ColumnTrait, DbBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, Value};
+
+/// One column of a set.
+#[derive(Clone, Debug)]
+struct Column {
+    name: &'static str,
+    kind: ColumnType,
+    nullable: bool,
+}
 
 /// A named list of columns with their types.
-pub(super) struct Columns(Vec<(&'static str, ColumnType)>);
+#[derive(Clone, Debug)]
+pub(super) struct Columns(Vec<Column>);
 
 impl Columns {
     /// Returns an entity's columns.
     pub(super) fn of<E: EntityTrait>() -> Self {
-        Self(E::Column::iter().map(|column| (column.as_str(), column.def().get_column_type().clone())).collect())
+        let columns = E::Column::iter().map(|column| {
+            let def = column.def();
+            Column { name: column.as_str(), kind: def.get_column_type().clone(), nullable: def.is_null() }
+        });
+        Self(columns.collect())
     }
 
     /// Returns a list of columns that is no table's.
     pub(super) fn list<const N: usize>(columns: [(&'static str, ColumnType); N]) -> Self {
-        Self(columns.into())
+        Self(Vec::new()).and(columns)
     }
 
     /// Returns these columns and some more.
     pub(super) fn and<const N: usize>(mut self, more: [(&'static str, ColumnType); N]) -> Self {
-        self.0.extend(more);
+        self.0.extend(more.map(|(name, kind)| Column { name, kind, nullable: false }));
+        self
+    }
+
+    /// Returns these columns and some more whose values may be missing.
+    pub(super) fn and_nullable<const N: usize>(mut self, more: [(&'static str, ColumnType); N]) -> Self {
+        self.0.extend(more.map(|(name, kind)| Column { name, kind, nullable: true }));
         self
     }
 
     /// Returns the names, for an INSERT or a SELECT.
     pub(super) fn names(&self) -> String {
-        self.0.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        self.0.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
     }
 
     /// Returns the names behind a table's alias.
     pub(super) fn names_of(&self, alias: &str) -> String {
-        self.0.iter().map(|(name, _)| format!("{alias}.{name}")).collect::<Vec<_>>().join(", ")
+        self.0.iter().map(|column| format!("{alias}.{}", column.name)).collect::<Vec<_>>().join(", ")
     }
 
-    /// Returns a table expression, called `alias`, over the JSON array in parameter `param`.
-    pub(super) fn rows_of(&self, backend: DbBackend, param: usize, alias: &str) -> String {
-        if backend == DbBackend::Postgres {
-            let columns = self.0.iter().map(|(name, kind)| format!("{name} {}", postgres_type(kind)));
-            let columns = columns.collect::<Vec<_>>().join(", ");
-            format!("json_to_recordset(${param}::text::json) AS {alias}({columns})")
-        } else {
-            let columns = self.0.iter().map(|(name, kind)| match kind {
-                ColumnType::Uuid => format!("unhex(value->>'{name}', '-') AS {name}"),
-                ColumnType::Json | ColumnType::JsonBinary => format!("value->'{name}' AS {name}"),
-                _ => format!("value->>'{name}' AS {name}"),
-            });
-            format!("(SELECT {} FROM json_each(${param})) AS {alias}", columns.collect::<Vec<_>>().join(", "))
-        }
+    /// Returns how many parameters a set with these columns takes.
+    pub(super) fn width(&self, backend: DbBackend) -> usize {
+        if backend == DbBackend::Postgres { self.0.len() } else { 1 }
     }
 
-    /// Returns the same for rows that are to be looked up in a table, one by one. PostgreSQL takes a set for 100 rows: on a
-    /// plan made while the table was small it would walk through the whole account instead. The condition, which always
+    /// Returns a table expression, called `alias`, over a set whose first parameter is number `first`.
+    pub(super) fn rows_of(&self, backend: DbBackend, first: usize, alias: &str) -> String {
+        self.select(backend, first, alias, "")
+    }
+
+    /// Returns the same for rows that are to be looked up in a table, one by one. PostgreSQL takes a set for several rows: on
+    /// a plan made while the table was small it would walk through the whole account instead. The condition, which always
     /// holds, makes it think of one row. All such rows have an `account_id`.
-    pub(super) fn keys_of(&self, backend: DbBackend, param: usize, alias: &str) -> String {
-        let rows = self.rows_of(backend, param, alias);
+    pub(super) fn keys_of(&self, backend: DbBackend, first: usize, alias: &str) -> String {
+        self.select(backend, first, alias, &format!(" WHERE {alias}.account_id || '' = {alias}.account_id"))
+    }
+
+    fn select(&self, backend: DbBackend, first: usize, alias: &str, condition: &str) -> String {
+        let list = |column: &dyn Fn(usize, &Column) -> String| {
+            self.0.iter().enumerate().map(|(index, it)| column(index, it)).collect::<Vec<_>>().join(", ")
+        };
         if backend == DbBackend::Postgres {
-            format!("(SELECT * FROM {rows} WHERE {alias}.account_id || '' = {alias}.account_id) AS {alias}")
+            let values = list(&|_, column| column.unpacked());
+            let arrays = list(&|index, column| format!("${}::{}[]", first + index, column.array_type()));
+            let names = self.names();
+            format!("(SELECT {values} FROM unnest({arrays}) AS {alias}({names}){condition}) AS {alias}")
         } else {
-            rows
+            let values = list(&|index, Column { name, kind, .. }| match kind {
+                ColumnType::Uuid => format!("unhex(value->>{index}, '-') AS {name}"),
+                ColumnType::Json | ColumnType::JsonBinary => format!("value->{index} AS {name}"),
+                _ => format!("value->>{index} AS {name}"),
+            });
+            format!("(SELECT {values} FROM json_each(${first})) AS {alias}")
         }
     }
 
@@ -69,7 +97,7 @@ impl Columns {
         if backend == DbBackend::Postgres {
             return format!("row_to_json({alias})");
         }
-        let pairs = self.0.iter().map(|(name, kind)| match kind {
+        let pairs = self.0.iter().map(|Column { name, kind, .. }| match kind {
             ColumnType::Uuid => format!("'{name}', nullif(lower(hex({alias}.{name})), '')"),
             ColumnType::Boolean => format!("'{name}', json(iif({alias}.{name}, 'true', 'false'))"),
             ColumnType::Json | ColumnType::JsonBinary => format!("'{name}', json({alias}.{name})"),
@@ -77,6 +105,107 @@ impl Columns {
         });
         format!("json_object({})", pairs.collect::<Vec<_>>().join(", "))
     }
+}
+
+impl Column {
+    fn postgres_type(&self) -> &'static str {
+        match self.kind {
+            ColumnType::Uuid => "uuid",
+            ColumnType::Integer => "integer",
+            ColumnType::BigInteger => "bigint",
+            ColumnType::Boolean => "boolean",
+            ColumnType::Json | ColumnType::JsonBinary => "jsonb",
+            _ => "text",
+        }
+    }
+
+    /// An array must not have a NULL in it (the driver's rule), so what may be missing travels as text, and is then empty.
+    /// No value of ours is an empty text: proto3 has no other word for "missing" either.
+    fn array_type(&self) -> &'static str {
+        match self.postgres_type() {
+            "jsonb" => "text",
+            _ if self.nullable => "text",
+            kind => kind,
+        }
+    }
+
+    fn unpacked(&self) -> String {
+        let Self { name, nullable, .. } = self;
+        let value = if *nullable { format!("nullif({name}, '')") } else { (*name).to_owned() };
+        let (kind, travels_as) = (self.postgres_type(), self.array_type());
+        if kind == travels_as && !nullable { value } else { format!("{value}::{kind} AS {name}") }
+    }
+
+    fn array(&self, values: Vec<Value>) -> Value {
+        let (kind, values) = match self.array_type() {
+            "uuid" => (ArrayType::Uuid, values),
+            "integer" => (ArrayType::Int, values),
+            "bigint" => (ArrayType::BigInt, values),
+            "boolean" => (ArrayType::Bool, values),
+            _ => (ArrayType::String, values.into_iter().map(as_text).collect()),
+        };
+        Value::Array(kind, Some(Box::new(values)))
+    }
+}
+
+fn as_text(value: Value) -> Value {
+    let text = match value {
+        Value::String(text) => text.unwrap_or_default(),
+        Value::Json(json) => json.map(|json| json.to_string()).unwrap_or_default(),
+        Value::Uuid(id) => id.map(|id| id.to_string()).unwrap_or_default(),
+        Value::Int(number) => number.map(|number| number.to_string()).unwrap_or_default(),
+        Value::BigInt(number) => number.map(|number| number.to_string()).unwrap_or_default(),
+        other => sea_value_to_json_value(&other).as_str().map(str::to_owned).unwrap_or_default(),
+    };
+    text.into()
+}
+
+/// Rows that are to be the parameters of a statement.
+#[derive(Debug)]
+pub(super) struct Set {
+    columns: Columns,
+    /// By column.
+    values: Vec<Vec<Value>>,
+}
+
+impl Set {
+    /// Makes a set of rows; each has a value for every column, in their order.
+    pub(super) fn new<R: IntoIterator<Item = Value>>(columns: Columns, rows: impl Iterator<Item = R>) -> Self {
+        let mut values = vec![Vec::with_capacity(rows.size_hint().0); columns.0.len()];
+        for row in rows {
+            for (column, value) in values.iter_mut().zip(row) {
+                column.push(value);
+            }
+        }
+        Self { columns, values }
+    }
+
+    /// Makes a set of a table's rows.
+    pub(super) fn of<M: ModelTrait>(models: impl Iterator<Item = M>) -> Self {
+        Self::new(Columns::of::<M::Entity>(), models.map(|model| values_of(&model)))
+    }
+
+    /// Returns whether it has no rows.
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.first().is_none_or(Vec::is_empty)
+    }
+
+    /// Returns its parameters.
+    pub(super) fn params(self, backend: DbBackend) -> Vec<Value> {
+        if backend == DbBackend::Postgres {
+            let columns = self.columns.0.iter().zip(self.values);
+            return columns.map(|(column, values)| column.array(values)).collect();
+        }
+        let rows = self.values.first().map_or(0, Vec::len);
+        let rows =
+            (0..rows).map(|row| self.values.iter().map(|column| sea_value_to_json_value(&column[row])).collect());
+        vec![serde_json::Value::Array(rows.collect()).to_string().into()]
+    }
+}
+
+/// Returns a row's values in the order of its table's columns.
+pub(super) fn values_of<M: ModelTrait>(model: &M) -> Vec<Value> {
+    <M::Entity as EntityTrait>::Column::iter().map(|column| model.get(column)).collect()
 }
 
 /// Returns an expression for a subselect's rows as a JSON array. `from` begins with a table expression.
@@ -98,6 +227,11 @@ pub(super) fn json_object(backend: DbBackend, pairs: &[(&str, String)]) -> Strin
     format!("{function}({})", pairs.collect::<Vec<_>>().join(", "))
 }
 
+/// Returns an expression for a UUID as text, always the same text on one database: keys are made of it.
+pub(super) fn uuid_text(backend: DbBackend, column: &str) -> String {
+    if backend == DbBackend::Postgres { format!("{column}::text") } else { format!("hex({column})") }
+}
+
 /// Returns an expression for the present moment in microseconds, unless parameter `param` says which one it is to be.
 pub(super) fn clock(backend: DbBackend, param: usize) -> String {
     if backend == DbBackend::Postgres {
@@ -111,15 +245,4 @@ pub(super) fn clock(backend: DbBackend, param: usize) -> String {
 /// which one it is to be.
 pub(super) fn statement_clock(backend: DbBackend, param: usize) -> String {
     clock(backend, param).replace("clock_timestamp()", "statement_timestamp()")
-}
-
-fn postgres_type(kind: &ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Uuid => "uuid",
-        ColumnType::Integer => "integer",
-        ColumnType::BigInteger => "bigint",
-        ColumnType::Boolean => "boolean",
-        ColumnType::Json | ColumnType::JsonBinary => "jsonb",
-        _ => "text",
-    }
 }

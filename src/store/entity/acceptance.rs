@@ -1,10 +1,10 @@
 //! Table `acceptance`: who accepted; one row per invitation and subject.
 
 use sea_orm::entity::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// A row.
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "acceptance")]
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

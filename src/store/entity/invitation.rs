@@ -1,10 +1,10 @@
 //! Table `invitation`: facts, counters of use, and the columns that are searched. Details are JSON and never searched.
 
 use sea_orm::entity::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// A row.
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "invitation")]
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

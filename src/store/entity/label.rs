@@ -1,10 +1,10 @@
 //! Table `label`: the caller's own labels, searchable.
 
 use sea_orm::entity::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// A row.
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "label")]
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

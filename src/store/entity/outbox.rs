@@ -1,10 +1,10 @@
 //! Table `outbox`: messages to be sent. No link is in it; that is derived when the message is sent.
 
 use sea_orm::entity::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// A row.
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "outbox")]
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

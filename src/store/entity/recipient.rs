@@ -1,10 +1,10 @@
 //! Table `recipient`: whom an invitation is meant for. `value` is the normalised address, `original` the given one.
 
 use sea_orm::entity::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// A row.
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "recipient")]
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

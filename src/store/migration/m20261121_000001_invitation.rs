@@ -1,9 +1,8 @@
 //! Invitations with all that hangs on them, remembered requests, events and the outbox.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::sea_orm::DbBackend;
 
-use super::named;
+use super::{named, run};
 
 pub(super) struct Migration;
 
@@ -12,12 +11,7 @@ named!(Migration);
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let connection = manager.get_connection();
-        let postgres = manager.get_database_backend() == DbBackend::Postgres;
-        for statement in SCHEMA.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
-            connection.execute_unprepared(&dialect(statement, postgres)).await?;
-        }
-        Ok(())
+        run(manager, SCHEMA).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -27,17 +21,6 @@ impl MigrationTrait for Migration {
         }
         Ok(())
     }
-}
-
-/// Writes the few types that the databases name differently. Text sorts by bytes on both.
-fn dialect(statement: &str, postgres: bool) -> String {
-    let (uuid, text, json, end) = if postgres {
-        ("uuid", "text COLLATE \"C\"", "jsonb", "")
-    } else {
-        ("uuid_blob", "text", "json_text", " WITHOUT ROWID")
-    };
-    let end = if statement.starts_with("CREATE TABLE") { end } else { "" };
-    format!("{}{end}", statement.replace("{uuid}", uuid).replace("{text}", text).replace("{json}", json))
 }
 
 /// Every key begins with the account.

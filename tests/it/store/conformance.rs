@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use invitation_service::domain::acceptance::Acceptor;
-use invitation_service::domain::command::{AcceptInvitation, Action, CreateInvitation, UpdateCreatedConnection};
+use invitation_service::domain::command::{
+    AcceptInvitation, Action, Command, CreateInvitation, UpdateCreatedConnection,
+};
 use invitation_service::domain::connection::{
     ConnectionDetails, ConnectionPurpose, Country, Datasource, HttpUrl, NewConnection, Prefill, StartDate, UtilityType,
 };
 use invitation_service::domain::details::Details;
 use invitation_service::domain::email::Email;
+use invitation_service::domain::id::IdSeed;
 use invitation_service::domain::invitation::{Engagement, EngagementType};
 use invitation_service::domain::refusal::Refusal;
 use invitation_service::domain::state::State;
+use invitation_service::entropy::Entropy;
 use invitation_service::store::ExecuteError;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
@@ -190,8 +194,10 @@ async fn the_newest_hundred_acceptances_come_with_an_invitation(database: TestDa
     let (store, clock) = store(&database).await;
     let made = created(&store, link()).await;
     for n in 0..103 {
-        clock.advance(Duration::from_micros(1));
-        store.execute(command(accept(&made, &format!("subject {n}"))), None).await.unwrap();
+        clock.advance(Duration::from_millis(1));
+        let seed = IdSeed::new(clock.now(), Entropy::system().bytes());
+        let accept = Command { seed, ..command(accept(&made, &format!("subject {n}"))) };
+        store.execute(accept, None).await.unwrap();
     }
     let found = read(&store, made.id).await;
     let subjects: Vec<&str> = found.acceptances.iter().map(|acceptance| acceptance.subject.0.as_str()).collect();

@@ -11,13 +11,17 @@ use crate::harness::database::TestDatabase;
 
 const ROWS: i64 = 20_000;
 
-/// Every table gets rows of the same account that nobody asks for, and nobody gathers statistics.
+/// Every table gets rows of the same account that nobody asks for, as does the most used link, and nobody gathers statistics.
 const GROW: &str = "
     INSERT INTO invitation SELECT account_id, gen_random_uuid(), kind, scope_type, scope_id, resource_id, creator, max_uses,
         use_count, expire_at, accepted_at, declined_at, revoked_at, revision, generation, key_id, mails, details, created_at,
         updated_at FROM (SELECT * FROM invitation LIMIT 1) i, generate_series(1, 20000);
-    INSERT INTO recipient SELECT account_id, id, 9, 'email', 'a@b.org', 'a@b.org', 1, NULL, NULL FROM invitation;
+    INSERT INTO recipient SELECT account_id, id, 9, 'email', 'a@b.org', 'a@b.org', 1, NULL, NULL FROM invitation
+        WHERE id NOT IN (SELECT invitation_id FROM acceptance);
     INSERT INTO acceptance SELECT account_id, id, gen_random_uuid(), 'x', NULL, NULL, 1, '{}' FROM invitation;
+    INSERT INTO acceptance SELECT account_id, invitation_id, gen_random_uuid(), 'x' || n, NULL, NULL, 1, '{}' FROM
+        (SELECT account_id, invitation_id FROM acceptance GROUP BY 1, 2 ORDER BY count(*) DESC LIMIT 1) hot,
+        generate_series(1, 20000) n;
     INSERT INTO event SELECT account_id, id, 100, gen_random_uuid(), 'connection', 'invitation.created', 1, 'x', NULL, '{}'
         FROM invitation;
     INSERT INTO engagement SELECT account_id, id, 0, 0, 0, 1 FROM invitation ON CONFLICT DO NOTHING;
@@ -30,8 +34,10 @@ async fn commands_and_reads_look_up_only_the_rows_they_need() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (store, _) = store(&database).await;
     let admin = database.connect().await;
+    let hot = created(&store, link()).await;
     for round in ["small", "grown"] {
         for n in 0..10 {
+            store.execute(command(accept(&hot, &format!("{round} {n}"))), None).await.unwrap();
             everything(&store, &format!("{round} {n}")).await;
         }
         if round == "small" {

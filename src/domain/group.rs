@@ -97,6 +97,11 @@ impl Group {
         &self.save
     }
 
+    /// Ends the group and returns what it changes.
+    pub fn into_save(self) -> Save {
+        self.save
+    }
+
     /// Decides one more command and, if it is not refused, takes in what it changes.
     pub fn run(&mut self, command: &Command, context: &Context) -> Result<Executed, Refusal> {
         let Decided { changes, outcome } = decide(&self.loaded, command, context)?;

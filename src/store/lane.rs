@@ -154,7 +154,7 @@ impl Lane {
         let now = now.unwrap_or_else(|| Timestamp::from_micros(self.database.clock.now().micros() + self.offset));
         let mut decided = Group::new(Loaded::empty(now));
         let answers = self.decide(&mut decided, &group);
-        let sent = Sent { answers, save: decided.save().clone() };
+        let sent = Sent { answers, save: decided.into_save() };
         match self.in_time(create(&self.database.write, sql, &sent.save)).await {
             Ok(made) => (sent.settle(group, &made), None),
             Err(StoreError::Unavailable(_)) => (group, Some(sent)),
@@ -252,11 +252,11 @@ impl Lane {
         self.offset = loaded.now.micros() - self.database.clock.now().micros();
         let mut state = Group::new(loaded);
         *answers = self.decide(&mut state, group);
-        if state.save().is_empty() {
+        let changes = state.into_save();
+        if changes.is_empty() {
             return Ok(());
         }
-        *decided = Some(state.save().clone());
-        save(db, &self.save_sql, state.save(), clock).await
+        save(db, &self.save_sql, decided.insert(changes), clock).await
     }
 
     /// Returns the moment that takes the place of the database's clock: none on PostgreSQL but for tests.

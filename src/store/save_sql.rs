@@ -13,7 +13,7 @@ use super::entity::{acceptance, engagement, event, invitation, label, outbox, re
 use super::set::{Columns, clock};
 
 /// The columns of the sets that a save consists of. What only makes new invitations uses the first six.
-fn sets() -> [Columns; 12] {
+pub(super) fn sets() -> [Columns; 12] {
     [
         /* 1 */ Columns::of::<invitation::Entity>(),
         /* 2 */ Columns::of::<label::Entity>(),

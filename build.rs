@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 
 /// Messages that hold a token; their `Debug` is written by hand in `pb.rs`.
-const SECRET: [&str; 6] = [
+const SECRET: [&str; 8] = [
     ".invitation.v1.ConnectionInvitation",
     ".invitation.v1.Invitation",
+    ".invitation.v1.UserInvitation",
+    ".invitation.v1.GuestInvitation",
     ".invitation.v1.PreviewInvitationRequest",
     ".invitation.v1.AcceptInvitationRequest",
     ".invitation.v1.DeclineInvitationRequest",

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use invitation_service::domain::acceptance::{Acceptor, Subject};
-use invitation_service::domain::command::{AcceptInvitation, Action, Command, CreateInvitation};
+use invitation_service::domain::command::{AcceptInvitation, Action, Command, CreateInvitation, OnConflict, Way};
 use invitation_service::domain::connection::{ConnectionDetails, ConnectionPurpose};
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::details::Details;
@@ -55,7 +55,14 @@ fn accepts(criterion: &mut Criterion) {
             display_name: None,
             existing_user: None,
         };
-        command(number, Action::Accept(Box::new(AcceptInvitation { link, acceptor, created_connection: None })))
+        let accept = AcceptInvitation {
+            way: Way::Link(link),
+            acceptor,
+            created_connection: None,
+            guest_organization_id: None,
+            by_system: false,
+        };
+        command(number, Action::Accept(Box::new(accept)))
     };
     let commands: Vec<Command> = (0..=ACCEPTS).map(accept).collect();
     criterion.bench_function("decide: 256 accepts of one invitation in a group", |bench| {
@@ -77,10 +84,11 @@ fn snapshot() -> (Loaded, InvitationId) {
             purpose: ConnectionPurpose::CreateConnection { prefill: None },
         }),
         max_uses: None,
-        ttl: None,
+        expiry: None,
         recipients: Vec::new(),
         mails: false,
         labels: BTreeMap::new(),
+        on_conflict: OnConflict::Allow,
     };
     let mut group = Group::new(Loaded::empty(NOW));
     let made = group.run(&command(0, Action::Create(Box::new(create))), &CONTEXT).expect("an invitation");

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 mod auth;
 mod error;
+mod general;
 mod grpc;
 mod layers;
 mod links;
@@ -23,6 +24,7 @@ mod value;
 
 pub use auth::{ApiKeyEntry, AuthConfig};
 pub use error::{ConfigError, Problem};
+pub use general::GeneralConfig;
 pub use grpc::GrpcConfig;
 pub use links::{LinksConfig, TOKEN_PLACEHOLDER};
 pub use log::{LogConfig, LogFormat};
@@ -45,6 +47,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// What invitation links look like.
     pub links: LinksConfig,
+    /// What general invitations are like unless their maker says otherwise.
+    pub general: GeneralConfig,
     /// What is logged, and in which form.
     pub log: LogConfig,
     files: SecretFiles,
@@ -89,12 +93,13 @@ impl Config {
 
 /// Parses all sections before it gives up, so that one start shows all problems.
 fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
-    let layers::RawConfig { grpc, store, token, auth, links, log } = raw;
+    let layers::RawConfig { grpc, store, token, auth, links, general, log } = raw;
     let grpc = grpc.validate(problems);
     let store = store.validate(problems);
     let token = token.validate(problems);
     let auth = auth.validate(problems);
     let links = links.validate(problems);
+    let general = general.validate(problems);
     let log = log.validate(problems);
 
     if let (Ok(grpc), Ok((auth, _))) = (&grpc, &auth) {
@@ -109,7 +114,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
 
     let ((store, store_url), (token, token_keys), (auth, api_keys)) = (store?, token?, auth?);
     let files = SecretFiles { store_url, token_keys, api_keys };
-    Ok(Config { grpc: grpc?, store, token, auth, links: links?, log: log?, files })
+    Ok(Config { grpc: grpc?, store, token, auth, links: links?, general: general?, log: log?, files })
 }
 
 fn check_open_access(grpc: &GrpcConfig, auth: &AuthConfig, problems: &mut Problems) {

@@ -24,8 +24,11 @@ const OUTAGE_LOG: u32 = 10;
 const PRUNE: u32 = 600;
 
 /// The services whose readiness is told by name.
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 7] = [
     pb::connection_invitation_service_server::SERVICE_NAME,
+    pb::access_service_server::SERVICE_NAME,
+    pb::user_invitation_service_server::SERVICE_NAME,
+    pb::guest_invitation_service_server::SERVICE_NAME,
     pb::redemption_service_server::SERVICE_NAME,
     pb::invitation_service_server::SERVICE_NAME,
     pb::event_service_server::SERVICE_NAME,

@@ -1,6 +1,6 @@
 //! What build.rs makes of `proto/`, and the `Debug` of the messages that hold a token.
 
-#![expect(unused_qualifications, clippy::allow_attributes, reason = "generated code")]
+#![expect(unused_qualifications, clippy::allow_attributes, clippy::large_enum_variant, reason = "generated code")]
 
 use std::fmt;
 
@@ -23,6 +23,8 @@ macro_rules! redact {
 redact!(
     ConnectionInvitation,
     Invitation,
+    UserInvitation,
+    GuestInvitation,
     PreviewInvitationRequest,
     AcceptInvitationRequest,
     DeclineInvitationRequest,

@@ -17,10 +17,14 @@ use crate::config::{Config, StoreConfig, StoreUrl, TokenConfig};
 use crate::domain::decide::Context;
 use crate::domain::group::Group;
 use crate::domain::key_ring::{KeyRing, KeyRingError};
+use crate::domain::text::Invalid;
+use crate::domain::time::Ttl;
 use crate::entropy::Entropy;
 use crate::grpc::api::Api;
 use crate::grpc::boundary::{Boundary, MAX_MESSAGE};
-use crate::grpc::{ConnectionInvitations, Events, InFlight, Invitations, Redemptions};
+use crate::grpc::{
+    Access, ConnectionInvitations, Events, GuestInvitations, InFlight, Invitations, Redemptions, UserInvitations,
+};
 use crate::pb;
 use crate::shutdown::Shutdown;
 use crate::store::{Database, ExecutorOptions, OpenError, Store, StoreError};
@@ -47,6 +51,9 @@ pub enum ServeError {
     /// The file with the generated keys cannot be read or written.
     #[error("{0}: {1}")]
     KeyFile(String, io::Error),
+    /// The default time of general invitations is none that an invitation can have.
+    #[error("general.ttl: {}", .0.0)]
+    GeneralTtl(Invalid),
     /// The compiled protobuf files cannot be read.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -54,7 +61,7 @@ pub enum ServeError {
 
 /// Runs the service on a listener until it is told to end.
 pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: Shutdown) -> Result<(), ServeError> {
-    let Config { grpc, store: store_config, token, auth, links, log: _, .. } = config;
+    let Config { grpc, store: store_config, token, auth, links, general, log: _, .. } = config;
     let authenticator = Authenticator::new(&auth)?;
     let ring = key_ring(&token, &store_config.url)?;
     let database = open(&store_config, clock.clone()).await?;
@@ -74,7 +81,15 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let maintenance = database.maintenance();
     let store = Store::start(database, &options);
     let read_timeout = store_config.timeout;
-    let api = Api { store: store.clone(), ring, links, clock, entropy: Entropy::system(), read_timeout };
+    let api = Api {
+        store: store.clone(),
+        ring,
+        links,
+        general_ttl: Ttl::parse(general.ttl).map_err(ServeError::GeneralTtl)?,
+        clock,
+        entropy: Entropy::system(),
+        read_timeout,
+    };
 
     let (reporter, health_service) = tonic_health::server::health_reporter();
     health::register(&reporter).await;
@@ -101,10 +116,13 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
 
 /// Puts the services together, with reflection in both versions: older clients know only the first.
 fn routes(api: Arc<Api>) -> Result<Routes, ServeError> {
+    use pb::access_service_server::AccessServiceServer as AccessServer;
     use pb::connection_invitation_service_server::ConnectionInvitationServiceServer as ConnectionServer;
     use pb::event_service_server::EventServiceServer as EventServer;
+    use pb::guest_invitation_service_server::GuestInvitationServiceServer as GuestServer;
     use pb::invitation_service_server::InvitationServiceServer as InvitationServer;
     use pb::redemption_service_server::RedemptionServiceServer as RedemptionServer;
+    use pb::user_invitation_service_server::UserInvitationServiceServer as UserServer;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
@@ -115,8 +133,14 @@ fn routes(api: Arc<Api>) -> Result<Routes, ServeError> {
     let connections = ConnectionServer::new(ConnectionInvitations(Arc::clone(&api)));
     let redemptions = RedemptionServer::new(Redemptions(Arc::clone(&api)));
     let invitations = InvitationServer::new(Invitations(Arc::clone(&api)));
+    let users = UserServer::new(UserInvitations(Arc::clone(&api)));
+    let guests = GuestServer::new(GuestInvitations(Arc::clone(&api)));
+    let access = AccessServer::new(Access(Arc::clone(&api)));
     let events = EventServer::new(Events(api));
     Ok(Routes::new(connections.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(users.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(access.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(guests.max_decoding_message_size(MAX_MESSAGE))
         .add_service(redemptions.max_decoding_message_size(MAX_MESSAGE))
         .add_service(invitations.max_decoding_message_size(MAX_MESSAGE))
         .add_service(events.max_decoding_message_size(MAX_MESSAGE))

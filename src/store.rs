@@ -5,10 +5,12 @@ mod entity;
 mod error;
 mod executor;
 mod growth;
+mod job;
 mod lane;
 mod load;
 mod maintenance;
 mod migration;
+mod organization_connections;
 mod outcome;
 mod read;
 mod row;
@@ -18,14 +20,18 @@ mod set;
 mod sqlite_lock;
 
 use crate::domain::command::Command;
+pub use crate::domain::group::Bundle;
 use crate::domain::group::Executed;
 pub use database::{Database, OpenError};
 pub use error::StoreError;
-pub use executor::{Decide, ExecuteError, Executor, ExecutorOptions};
+pub use executor::{BundleError, Decide, ExecuteError, Executor, ExecutorOptions};
 pub use maintenance::Maintenance;
+pub use organization_connections::{ConnectionCreated, OrganizationConnectionQuery};
+pub use read::acceptances::AcceptanceQuery;
 pub use read::events::EventQuery;
-pub use read::invitations::InvitationQuery;
-pub use read::{Cursor, Read};
+pub use read::invitations::ListedName;
+pub use read::query::{GuestStatus, InvitationQuery, Order};
+pub use read::{Cursor, Page, Read, SortKey};
 
 /// Reads and writes invitations.
 #[derive(Clone, Debug)]
@@ -48,6 +54,16 @@ impl Store {
         deadline: Option<tokio::time::Instant>,
     ) -> Result<Executed, ExecuteError> {
         self.executor.execute(command, deadline).await
+    }
+
+    /// Runs several commands of one caller in one group; see [`Executor::execute_all`].
+    pub async fn execute_all(
+        &self,
+        commands: Vec<Command>,
+        bundle: Bundle,
+        deadline: Option<tokio::time::Instant>,
+    ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
+        self.executor.execute_all(commands, bundle, deadline).await
     }
 
     /// Finishes the commands that wait and closes the database.

@@ -54,6 +54,7 @@ impl Authenticator {
                 name: "anonymous".to_owned(),
                 permissions: Permission::ALL.into(),
                 organization_id: None,
+                is_key: false,
             }),
             AuthConfig::Required { api_keys } => {
                 let mut callers = HashMap::new();
@@ -66,8 +67,9 @@ impl Authenticator {
                     }
                     let account = account(&key.account, &key.name)?;
                     let name = format!("apiKeys/{}", key.name);
-                    callers
-                        .insert(key.hash, Caller { account, name, permissions, organization_id: key.organization_id });
+                    let organization_id = key.organization_id;
+                    let caller = Caller { account, name, permissions, organization_id, is_key: true };
+                    callers.insert(key.hash, caller);
                 }
                 Mode::ApiKeys(callers)
             }

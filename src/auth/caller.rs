@@ -16,6 +16,8 @@ pub struct Caller {
     pub permissions: Vec<Permission>,
     /// The organization the credential is bound to; none for one that speaks for the whole account.
     pub organization_id: Option<Uuid>,
+    /// Whether the credential is an API key, and so no person.
+    pub is_key: bool,
 }
 
 impl Caller {

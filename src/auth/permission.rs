@@ -7,6 +7,20 @@ pub enum Permission {
     ConnectionInvitationsWrite,
     /// Get and list connection invitations.
     ConnectionInvitationsRead,
+    /// Make, delete and resend user invitations.
+    UserInvitationsWrite,
+    /// Get and list user invitations.
+    UserInvitationsRead,
+    /// Make, update, resend, revoke and accept guest invitations.
+    GuestInvitationsWrite,
+    /// Get and list guest invitations.
+    GuestInvitationsRead,
+    /// Make general invitations; revoke, resend and sync those of every kind.
+    InvitationsWrite,
+    /// Say which organization may act for which other.
+    OrganizationConnectionsWrite,
+    /// List which organization may act for which other.
+    OrganizationConnectionsRead,
     /// Get and list invitations of every kind.
     InvitationsRead,
     /// Preview, accept and decline through a link, and count what people do with it.
@@ -19,9 +33,16 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission there is.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 13] = [
         Self::ConnectionInvitationsWrite,
         Self::ConnectionInvitationsRead,
+        Self::UserInvitationsWrite,
+        Self::UserInvitationsRead,
+        Self::GuestInvitationsWrite,
+        Self::GuestInvitationsRead,
+        Self::InvitationsWrite,
+        Self::OrganizationConnectionsWrite,
+        Self::OrganizationConnectionsRead,
         Self::InvitationsRead,
         Self::InvitationsRedeem,
         Self::EventsRead,
@@ -33,6 +54,13 @@ impl Permission {
         match self {
             Self::ConnectionInvitationsWrite => "connection_invitations.write",
             Self::ConnectionInvitationsRead => "connection_invitations.read",
+            Self::UserInvitationsWrite => "user_invitations.write",
+            Self::UserInvitationsRead => "user_invitations.read",
+            Self::GuestInvitationsWrite => "guest_invitations.write",
+            Self::GuestInvitationsRead => "guest_invitations.read",
+            Self::InvitationsWrite => "invitations.write",
+            Self::OrganizationConnectionsWrite => "organization_connections.write",
+            Self::OrganizationConnectionsRead => "organization_connections.read",
             Self::InvitationsRead => "invitations.read",
             Self::InvitationsRedeem => "invitations.redeem",
             Self::EventsRead => "events.read",
@@ -50,7 +78,7 @@ impl Permission {
 }
 
 /// Every RPC of this service by the path it is called by, and what it needs.
-pub const TABLE: [(&str, Permission); 14] = [
+pub const TABLE: [(&str, Permission); 41] = [
     ("/invitation.v1.ConnectionInvitationService/CreateConnectionInvitation", Permission::ConnectionInvitationsWrite),
     ("/invitation.v1.ConnectionInvitationService/CreateReconnectInvitation", Permission::ConnectionInvitationsWrite),
     ("/invitation.v1.ConnectionInvitationService/GetConnectionInvitation", Permission::ConnectionInvitationsRead),
@@ -64,6 +92,33 @@ pub const TABLE: [(&str, Permission); 14] = [
     ("/invitation.v1.RedemptionService/RecordEngagement", Permission::InvitationsRedeem),
     ("/invitation.v1.InvitationService/GetInvitation", Permission::InvitationsRead),
     ("/invitation.v1.InvitationService/ListInvitations", Permission::InvitationsRead),
+    ("/invitation.v1.UserInvitationService/CreateUserInvitation", Permission::UserInvitationsWrite),
+    ("/invitation.v1.UserInvitationService/GetUserInvitation", Permission::UserInvitationsRead),
+    ("/invitation.v1.UserInvitationService/ListUserInvitations", Permission::UserInvitationsRead),
+    ("/invitation.v1.UserInvitationService/DeleteUserInvitation", Permission::UserInvitationsWrite),
+    ("/invitation.v1.UserInvitationService/ResendUserInvitation", Permission::UserInvitationsWrite),
+    ("/invitation.v1.GuestInvitationService/CreateGuestInvitation", Permission::GuestInvitationsWrite),
+    ("/invitation.v1.GuestInvitationService/GetGuestInvitation", Permission::GuestInvitationsRead),
+    ("/invitation.v1.GuestInvitationService/ListGuestInvitations", Permission::GuestInvitationsRead),
+    ("/invitation.v1.GuestInvitationService/UpdateGuestInvitation", Permission::GuestInvitationsWrite),
+    ("/invitation.v1.GuestInvitationService/ResendGuestInvitation", Permission::GuestInvitationsWrite),
+    ("/invitation.v1.GuestInvitationService/RevokeGuestInvitation", Permission::GuestInvitationsWrite),
+    ("/invitation.v1.GuestInvitationService/AcceptGuestInvitation", Permission::GuestInvitationsWrite),
+    ("/invitation.v1.InvitationService/CreateInvitation", Permission::InvitationsWrite),
+    ("/invitation.v1.InvitationService/BatchCreateInvitations", Permission::InvitationsWrite),
+    ("/invitation.v1.InvitationService/ListAcceptances", Permission::InvitationsRead),
+    ("/invitation.v1.InvitationService/ListOpenInvitations", Permission::InvitationsRead),
+    ("/invitation.v1.InvitationService/AcceptInvitations", Permission::InvitationsRedeem),
+    ("/invitation.v1.InvitationService/DeclineInvitation", Permission::InvitationsRedeem),
+    ("/invitation.v1.InvitationService/RevokeInvitation", Permission::InvitationsWrite),
+    ("/invitation.v1.InvitationService/RevokeScopeInvitations", Permission::InvitationsWrite),
+    ("/invitation.v1.InvitationService/ResendInvitation", Permission::InvitationsWrite),
+    ("/invitation.v1.InvitationService/SyncInternalInvitation", Permission::InvitationsWrite),
+    ("/invitation.v1.InvitationService/GetAutojoin", Permission::InvitationsRead),
+    ("/invitation.v1.InvitationService/SyncAutojoin", Permission::InvitationsWrite),
+    ("/invitation.v1.AccessService/CreateOrganizationConnection", Permission::OrganizationConnectionsWrite),
+    ("/invitation.v1.AccessService/ListOrganizationConnections", Permission::OrganizationConnectionsRead),
+    ("/invitation.v1.AccessService/DeleteOrganizationConnection", Permission::OrganizationConnectionsWrite),
     ("/invitation.v1.EventService/ListEvents", Permission::EventsRead),
 ];
 

@@ -10,7 +10,7 @@ use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, Problems};
-use super::{auth, grpc, links, log, store, token, value};
+use super::{auth, general, grpc, links, log, store, token, value};
 
 /// The lowest layer, and the reference of all keys.
 pub(super) const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
@@ -27,6 +27,7 @@ pub(super) struct RawConfig {
     pub(super) token: token::RawToken,
     pub(super) auth: auth::RawAuth,
     pub(super) links: links::RawLinks,
+    pub(super) general: general::RawGeneral,
     pub(super) log: log::RawLog,
 }
 

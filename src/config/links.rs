@@ -15,19 +15,32 @@ pub const TOKEN_PLACEHOLDER: &str = "{token}";
 pub struct LinksConfig {
     /// The link of a connection invitation: an http(s) URL with `{token}` once.
     pub connection: String,
+    /// The link of a user invitation, likewise.
+    pub user: String,
+    /// The link of a guest invitation, likewise.
+    pub guest: String,
+    /// The link of a general invitation, likewise.
+    pub general: String,
 }
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLinks {
     connection: String,
+    user: String,
+    guest: String,
+    general: String,
 }
 
 impl RawLinks {
     pub(super) fn validate(self, problems: &mut Problems) -> Checked<LinksConfig> {
-        let RawLinks { connection } = self;
-        let connection = problems.check("links.connection", parse_template(connection))?;
-        Ok(LinksConfig { connection })
+        let RawLinks { connection, user, guest, general } = self;
+        // All are checked before any is missed, so that every problem is told at once.
+        let connection = problems.check("links.connection", parse_template(connection));
+        let user = problems.check("links.user", parse_template(user));
+        let guest = problems.check("links.guest", parse_template(guest));
+        let general = problems.check("links.general", parse_template(general));
+        Ok(LinksConfig { connection: connection?, user: user?, guest: guest?, general: general? })
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 const REDACTED: &str = "[redacted]";
 
 pub(super) fn render(config: &Config) -> String {
-    let Config { grpc, store, token, auth, links, log, files } = config;
+    let Config { grpc, store, token, auth, links, general, log, files } = config;
     let SecretFiles { store_url, token_keys, api_keys } = files;
     let path = |file: &Option<std::path::PathBuf>| file.as_ref().map(|path| path.display().to_string());
     let sections = [
@@ -23,6 +23,7 @@ pub(super) fn render(config: &Config) -> String {
         render_token(token, path(token_keys)),
         render_auth(auth, path(api_keys)),
         render_links(links),
+        section("general").text("ttl", format_duration(general.ttl)).0,
         render_log(log),
     ];
     sections.join("\n")
@@ -90,8 +91,9 @@ fn render_auth(auth: &AuthConfig, file: Option<String>) -> String {
 }
 
 fn render_links(links: &LinksConfig) -> String {
-    let LinksConfig { connection } = links;
-    section("links").text("connection", connection.clone()).0
+    let LinksConfig { connection, user, guest, general } = links;
+    let links = [("connection", connection), ("user", user), ("guest", guest), ("general", general)];
+    links.into_iter().fold(section("links"), |section, (kind, link)| section.text(kind, link.clone())).0
 }
 
 fn render_log(log: &LogConfig) -> String {

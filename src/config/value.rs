@@ -12,18 +12,20 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{Checked, Problems};
 
-/// Parses a duration as it is written in the configuration: a whole number and `ms`, `s` or `m`.
+/// Parses a duration as it is written in the configuration: a whole number and `ms`, `s`, `m`, `h` or `d`.
 ///
 /// # Errors
 /// A text that says what is expected.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let expected = || "must be a duration such as \"1500ms\", \"10s\" or \"1m\"".to_owned();
+    let expected = || "must be a duration such as \"1500ms\", \"10s\", \"1m\" or \"30d\"".to_owned();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let millis_per_unit = match unit {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return Err(expected()),
     };
     let number: u64 = number.parse().map_err(|_| expected())?;
@@ -33,6 +35,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 /// Writes a duration in the form that `parse_duration` reads.
 pub(super) fn format_duration(duration: Duration) -> String {
     match duration.as_millis() {
+        millis if millis > 0 && millis % 86_400_000 == 0 => format!("{}d", millis / 86_400_000),
         millis if millis % 1_000 == 0 => format!("{}s", millis / 1_000),
         millis => format!("{millis}ms"),
     }

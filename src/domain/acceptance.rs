@@ -1,5 +1,7 @@
 //! One person's use of one invitation.
 
+use uuid::Uuid;
+
 use super::connection::{CreatedConnection, NewConnection};
 use super::email::Email;
 use super::id::{AcceptanceId, InvitationId};
@@ -26,6 +28,27 @@ pub struct Acceptor {
     pub existing_user: Option<bool>,
 }
 
+impl Acceptor {
+    /// Somebody of whom nothing is known but who they are.
+    pub fn known_as(subject: String) -> Self {
+        let subject = Subject(subject);
+        Self { subject, email: None, email_verified: false, phone: None, display_name: None, existing_user: None }
+    }
+}
+
+/// On whose word an acceptance rests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AcceptedBy {
+    /// A person.
+    #[default]
+    User,
+    /// A person for the guest organization.
+    Guest,
+    /// A system, for the guest organization.
+    System,
+}
+
 /// A use of an invitation. One subject has at most one of one invitation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acceptance {
@@ -49,6 +72,12 @@ pub struct Acceptance {
     pub accepted_at: Timestamp,
     /// The connection they made by it.
     pub created_connection: Option<CreatedConnection>,
+    /// The roles the invitation gave at that moment.
+    pub roles: Vec<String>,
+    /// The organization that became a guest by it.
+    pub guest_organization_id: Option<Uuid>,
+    /// On whose word it rests.
+    pub accepted_by: AcceptedBy,
 }
 
 impl Acceptance {
@@ -73,6 +102,9 @@ impl Acceptance {
             existing_user: acceptor.existing_user,
             accepted_at: now,
             created_connection: connection.map(|connection| connection.created_at(now)),
+            roles: Vec::new(),
+            guest_organization_id: None,
+            accepted_by: AcceptedBy::User,
         }
     }
 }

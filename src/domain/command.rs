@@ -1,19 +1,26 @@
 //! The commands: everything that changes an invitation, and what each needs to know beforehand.
 
+mod needs;
+
 use std::collections::BTreeMap;
+use std::fmt;
 
 use uuid::Uuid;
 
-use super::acceptance::{Acceptor, Subject};
+use super::acceptance::Acceptor;
 use super::connection::NewConnection;
-use super::details::{Details, Kind};
-use super::email::Email;
+use super::details::{Details, Kind, Scope};
 use super::id::{AcceptanceId, IdSeed, InvitationId};
 use super::invitation::EngagementType;
 use super::key_ring::BodyDigest;
+use super::recipient::{Address, NewRecipient};
+use super::refusal::Refusal;
+use super::slot::SlotKey;
 use super::text::AccountId;
-use super::time::Ttl;
+use super::time::{Timestamp, Ttl};
 use super::token::Claims;
+
+pub use needs::{Needs, Sought};
 
 /// Something to be done for one caller.
 #[derive(Clone, Debug)]
@@ -37,8 +44,17 @@ pub struct Request {
     pub method: &'static str,
     /// The id.
     pub id: String,
+    /// Which of several commands of one call it is; empty where there is one.
+    pub part: String,
     /// The digest of the body under every key of the ring, the signing one first.
     pub digests: Vec<BodyDigest>,
+}
+
+impl Request {
+    /// Returns the request of one of several commands of a call.
+    pub fn part(&self, part: impl fmt::Display) -> Self {
+        Self { part: part.to_string(), ..self.clone() }
+    }
 }
 
 /// Names a remembered request.
@@ -69,6 +85,12 @@ pub enum Action {
     RecordEngagement(RecordEngagement),
     /// Change a connection that an acceptor made.
     UpdateCreatedConnection(UpdateCreatedConnection),
+    /// Change the caller-set fields of a guest invitation.
+    UpdateGuest(UpdateGuestInvitation),
+    /// Make a user invitation invisible to its own service.
+    Delete(DeleteInvitation),
+    /// Set the domains whose addresses join a scope by themselves.
+    SyncAutojoin(Box<SyncAutojoin>),
 }
 
 /// The name of an existing invitation and the version of it that the caller knows.
@@ -78,8 +100,53 @@ pub struct Target {
     pub id: InvitationId,
     /// The kind the name is of; none for a name that fits any.
     pub kind: Option<Kind>,
+    /// The organizations one of which has to be its host; none where that does not matter.
+    pub hosts: Option<Vec<Uuid>>,
+    /// Whether it is as good as none once its own service was told to forget it.
+    pub hides_deleted: bool,
     /// The etag it must have.
     pub etag: Option<String>,
+}
+
+/// When an invitation expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Some time after the decision.
+    After(Ttl),
+    /// At a moment, which has to be in the future when it is decided.
+    At {
+        /// The moment.
+        at: Timestamp,
+        /// The field it came in.
+        field: &'static str,
+    },
+}
+
+impl Expiry {
+    /// Returns the moment, given that of the decision.
+    pub fn at(self, now: Timestamp) -> Result<Timestamp, Refusal> {
+        match self {
+            Self::After(ttl) => Ok(now.plus(ttl)),
+            Self::At { at, field: _ } if at > now && at <= now.plus(Ttl::LONGEST) => Ok(at),
+            Self::At { at: _, field } => {
+                Err(Refusal::InvalidField { field, description: "must be in the future, at most 100 years ahead" })
+            }
+        }
+    }
+}
+
+/// What to do when the same is ACTIVE already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Make another.
+    #[default]
+    Allow,
+    /// Refuse.
+    Reject,
+    /// Make nothing and return the newest of those there are.
+    ReturnExisting,
+    /// Revoke those there are.
+    Replace,
 }
 
 /// Makes an invitation of any kind.
@@ -89,32 +156,82 @@ pub struct CreateInvitation {
     pub details: Details,
     /// How often it may be accepted.
     pub max_uses: Option<u32>,
-    /// How long it can be accepted.
-    pub ttl: Option<Ttl>,
+    /// When it expires; none for never.
+    pub expiry: Option<Expiry>,
     /// Whom it is meant for: distinct addresses.
-    pub recipients: Vec<Email>,
-    /// Whether each recipient is mailed their own link.
+    pub recipients: Vec<NewRecipient>,
+    /// Whether each recipient with an e-mail address is mailed their own link.
     pub mails: bool,
     /// The caller's own labels.
     pub labels: BTreeMap<String, String>,
+    /// What to do when the same is ACTIVE already. Kinds that allow only one refuse.
+    pub on_conflict: OnConflict,
 }
 
-/// Accepts through a link.
+impl CreateInvitation {
+    /// Returns the slots it will take.
+    fn slots(&self) -> Vec<SlotKey> {
+        SlotKey::of(&self.details, self.recipients.iter().map(|recipient| &recipient.address))
+    }
+
+    /// Returns what it may be in conflict with beside the holders of its slots.
+    pub fn sought(&self) -> Option<Sought> {
+        let general = self.details.general().filter(|_| self.on_conflict != OnConflict::Allow)?;
+        let addresses = self.recipients.iter().map(|recipient| &recipient.address);
+        let addresses = addresses.filter(|address| address.names_a_person()).cloned().collect();
+        Some(Sought { scope: general.scope.clone(), addresses })
+    }
+}
+
+/// How an invitation is got at by whoever it is meant for.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// Through a link, by what its token says.
+    Link(Claims),
+    /// By its name, on behalf of the person.
+    Name(Target),
+}
+
+impl Way {
+    /// Returns the invitation it leads to.
+    pub fn invitation(&self) -> InvitationId {
+        match self {
+            Self::Link(claims) => claims.invitation,
+            Self::Name(target) => target.id,
+        }
+    }
+
+    /// Returns the recipient whose mailed link it is; 0 for any other way.
+    pub fn recipient(&self) -> u16 {
+        match self {
+            Self::Link(claims) => claims.recipient,
+            Self::Name(_) => 0,
+        }
+    }
+}
+
+/// Accepts for one subject.
 #[derive(Clone, Debug)]
 pub struct AcceptInvitation {
-    /// What the link's token says.
-    pub link: Claims,
+    /// Which.
+    pub way: Way,
     /// Who accepts.
     pub acceptor: Acceptor,
     /// The connection they made.
     pub created_connection: Option<NewConnection>,
+    /// The organization that becomes a guest.
+    pub guest_organization_id: Option<Uuid>,
+    /// Whether a system accepts for the guest organization; then no address has to be shown.
+    pub by_system: bool,
 }
 
-/// Declines through a link.
+/// Declines for one recipient.
 #[derive(Clone, Debug)]
 pub struct DeclineInvitation {
-    /// What the link's token says.
-    pub link: Claims,
+    /// Which.
+    pub way: Way,
+    /// For which recipient, where the way does not tell.
+    pub address: Option<Address>,
     /// Why.
     pub reason: Option<String>,
 }
@@ -133,8 +250,8 @@ pub struct ResendInvitation {
     pub target: Target,
     /// Whether a new link takes the place of all that were.
     pub rotate: bool,
-    /// How long it can be accepted from now on; none leaves the expiry as it is.
-    pub ttl: Option<Ttl>,
+    /// When it expires from now on; none leaves the expiry as it is.
+    pub expiry: Option<Expiry>,
 }
 
 /// Counts an engagement.
@@ -159,19 +276,39 @@ pub struct UpdateCreatedConnection {
     pub acceptance: Option<AcceptanceId>,
 }
 
-/// What a command has to know before it can be decided.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// The invitation.
-    pub invitation: Option<InvitationId>,
-    /// Whether its newest acceptances belong in the answer.
-    pub newest_acceptances: bool,
-    /// A subject's acceptance of it.
-    pub subject: Option<Subject>,
-    /// An acceptance of it.
-    pub acceptance: Option<AcceptanceId>,
-    /// The acceptance of it that made this connection.
-    pub created_connection: Option<Uuid>,
+/// Changes the caller-set fields of a guest invitation; what is none stays.
+#[derive(Clone, Debug)]
+pub struct UpdateGuestInvitation {
+    /// Which.
+    pub target: Target,
+    /// When it expires.
+    pub expiry: Option<Expiry>,
+    /// Whether it is put away.
+    pub archived: Option<bool>,
+    /// The parent organization; the inner none clears it.
+    pub parent_organization_id: Option<Option<Uuid>>,
+    /// Its name; the inner none clears it.
+    pub parent_organization_name: Option<Option<String>>,
+}
+
+/// Makes a user invitation invisible to its own service; it is revoked if it is ACTIVE or EXPIRED.
+#[derive(Clone, Debug)]
+pub struct DeleteInvitation {
+    /// Which.
+    pub target: Target,
+}
+
+/// Sets the domains whose addresses join a scope by themselves.
+#[derive(Clone, Debug)]
+pub struct SyncAutojoin {
+    /// The scope.
+    pub scope: Scope,
+    /// All the domains there are to be, in ASCII and distinct.
+    pub domains: Vec<String>,
+    /// The widget it is made with.
+    pub widget_configuration_id: Option<String>,
+    /// A JSON object that is kept for its maker.
+    pub metadata: Option<String>,
 }
 
 impl Command {
@@ -180,7 +317,8 @@ impl Command {
         self.request.as_ref().map(|request| RequestKey {
             account: self.account.clone(),
             method: request.method.to_owned(),
-            id: request.id.clone(),
+            // The id has no spaces, so that no part of one is the whole of another.
+            id: if request.part.is_empty() { request.id.clone() } else { format!("{} {}", request.id, request.part) },
         })
     }
 
@@ -189,39 +327,18 @@ impl Command {
         self.needs().invitation
     }
 
-    /// Returns what it has to know beforehand, apart from its remembered request.
-    pub fn needs(&self) -> Needs {
-        let named =
-            |target: &Target| Needs { invitation: Some(target.id), newest_acceptances: true, ..Needs::default() };
-        let linked = |link: &Claims| Needs { invitation: Some(link.invitation), ..Needs::default() };
-        match &self.action {
-            Action::Create(_) => Needs::default(),
-            Action::Accept(accept) => Needs {
-                subject: Some(accept.acceptor.subject.clone()),
-                created_connection: accept.created_connection.as_ref().map(|connection| connection.id),
-                ..linked(&accept.link)
-            },
-            Action::Decline(decline) => linked(&decline.link),
-            Action::RecordEngagement(record) => linked(&record.link),
-            Action::Revoke(revoke) => named(&revoke.target),
-            Action::Resend(resend) => named(&resend.target),
-            Action::UpdateCreatedConnection(update) => Needs {
-                acceptance: update.acceptance,
-                created_connection: Some(update.connection.id),
-                ..named(&update.target)
-            },
-        }
-    }
-
     /// Returns how many rows it may write at most, by which groups are kept to a size.
     pub fn weight(&self) -> usize {
         match &self.action {
             Action::Create(create) => {
-                3 + create.labels.len() + create.recipients.len() * (1 + usize::from(create.mails))
+                3 + create.labels.len() + create.recipients.len() * (2 + usize::from(create.mails))
             }
+            Action::SyncAutojoin(sync) => 4 + sync.domains.len(),
             // Who is mailed again is not known before the load; this is what most have.
             Action::Resend(_) => 8,
-            Action::Accept(_) | Action::Decline(_) | Action::Revoke(_) => 6,
+            Action::Accept(_) | Action::Decline(_) | Action::Revoke(_) | Action::Delete(_) | Action::UpdateGuest(_) => {
+                6
+            }
             Action::RecordEngagement(_) | Action::UpdateCreatedConnection(_) => 4,
         }
     }

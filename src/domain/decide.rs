@@ -3,14 +3,18 @@
 //! [`decide`] is what all commands have in common: the replay of a request_id before, the remembering after.
 
 mod accept_invitation;
+mod claim;
 mod create_invitation;
 mod decline_invitation;
+mod delete_invitation;
 mod record_engagement;
 mod resend_invitation;
 mod revoke_invitation;
+mod sync_autojoin;
 #[cfg(test)]
 mod tests;
 mod update_created_connection;
+mod update_guest_invitation;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -21,7 +25,9 @@ use super::event::{EventType, NewEvent};
 use super::id::{AcceptanceId, InvitationId};
 use super::invitation::{EngagementType, Invitation};
 use super::loaded::{Loaded, Remembered};
+use super::recipient::Recipient;
 use super::refusal::Refusal;
+use super::slot::{Slot, SlotKey};
 use super::time::Timestamp;
 
 /// What a decision rests on beside the loaded snapshot and the command.
@@ -54,8 +60,12 @@ pub struct Outcome {
 /// What a command changes. All of it is saved in one commit, or none.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// An invitation that is new, or changed: then with a raised revision.
-    pub invitation: Option<Change>,
+    /// Invitations that are new, or changed: then with a raised revision. The first is what the command is about.
+    pub invitations: Vec<Change>,
+    /// Slots that are taken, or taken again.
+    pub slots: Vec<(SlotKey, Slot)>,
+    /// The domains of an auto-join that are new or gone.
+    pub domains: Vec<DomainChange>,
     /// An acceptance that is new, or changed.
     pub acceptance: Option<AcceptanceChange>,
     /// Something to be counted beside the invitation.
@@ -80,6 +90,17 @@ pub enum Change {
         /// Whether the save has to make sure that it has not expired meanwhile.
         unexpired: bool,
     },
+}
+
+/// A domain that is new, or gone, from an auto-join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DomainChange {
+    /// Of which auto-join.
+    pub invitation: InvitationId,
+    /// The domain, in ASCII.
+    pub domain: String,
+    /// Whether its addresses join from now on, or no longer.
+    pub joins: bool,
 }
 
 /// How an acceptance changes.
@@ -117,6 +138,9 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
         Action::Resend(resend) => resend_invitation::decide(loaded, command, resend, context),
         Action::RecordEngagement(record) => record_engagement::decide(loaded, command, record),
         Action::UpdateCreatedConnection(update) => update_created_connection::decide(loaded, command, update),
+        Action::UpdateGuest(update) => update_guest_invitation::decide(loaded, command, update),
+        Action::Delete(delete) => delete_invitation::decide(loaded, command, delete),
+        Action::SyncAutojoin(sync) => sync_autojoin::decide(loaded, command, sync, context),
     }?;
     // Only what changed something is worth remembering: the rest can be decided again.
     if !decided.changes.events.is_empty() {
@@ -174,13 +198,21 @@ impl<'a> Maker<'a> {
         self.command.seed.nth(self.made)
     }
 
+    /// Returns an invitation as it is about to be changed.
+    fn touched(&self, invitation: &Invitation) -> Invitation {
+        let mut invitation = invitation.clone();
+        invitation.touch(&self.command.actor, self.loaded.now);
+        invitation
+    }
+
     fn event<const N: usize>(
         &mut self,
         invitation: &Invitation,
         event_type: EventType,
         data: [(&str, Value); N],
     ) -> NewEvent {
-        let data = data.into_iter().filter(|(_, value)| !value.is_null());
+        let kept = invitation.details.general().and_then(|details| details.kept.pass_through.clone());
+        let data = data.into_iter().chain([("pass_through", kept.into())]).filter(|(_, value)| !value.is_null());
         NewEvent {
             id: self.id(),
             account: self.command.account.clone(),
@@ -194,9 +226,10 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// Makes a message to every recipient who has not answered, if the invitation's links are mailed at all.
+    /// Makes a message to every recipient with an e-mail address who has not answered, if the invitation's links are mailed at all.
     fn deliveries(&mut self, invitation: &Invitation) -> Vec<NewDelivery> {
-        let open = invitation.recipients.iter().filter(|recipient| invitation.mails && recipient.is_open());
+        let mailed = |recipient: &&Recipient| invitation.mails && recipient.is_open() && recipient.email().is_some();
+        let open = invitation.recipients.iter().filter(mailed);
         open.map(|recipient| NewDelivery {
             id: self.id(),
             invitation: invitation.id,

@@ -41,6 +41,11 @@ impl Email {
         Ok(Self { original: original.to_owned(), key })
     }
 
+    /// Returns a part of an address as it is in the key of an address that has it; a domain is taken for one in ASCII already.
+    pub fn normal_part(part: &str) -> String {
+        part.trim().nfc().flat_map(char::to_lowercase).nfc().collect()
+    }
+
     /// Returns the address as it was given.
     pub fn original(&self) -> &str {
         &self.original
@@ -49,6 +54,11 @@ impl Email {
     /// Returns the normalised address: equal for two spellings of one mailbox.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Returns the domain in its ASCII form.
+    pub fn domain(&self) -> &str {
+        self.key.split_once('@').map_or("", |(_, domain)| domain)
     }
 
     /// Returns the address with its local part hidden but for the first character: `j***@example.org`.

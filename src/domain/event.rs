@@ -30,13 +30,21 @@ pub enum EventType {
     Resent,
     /// Something else about it changed.
     Updated,
+    /// Its person accepted another invitation into the same scope.
+    AcceptedElsewhere,
+    /// It was put away.
+    Archived,
+    /// It was taken out again.
+    Unarchived,
+    /// The domains of an auto-join changed.
+    AutojoinUpdated,
     /// Its last use was consumed.
     Fulfilled,
 }
 
 impl EventType {
     /// Every type there is.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Created,
         Self::Viewed,
         Self::Clicked,
@@ -46,6 +54,10 @@ impl EventType {
         Self::Revoked,
         Self::Resent,
         Self::Updated,
+        Self::AcceptedElsewhere,
+        Self::Archived,
+        Self::Unarchived,
+        Self::AutojoinUpdated,
         Self::Fulfilled,
     ];
 
@@ -61,6 +73,10 @@ impl EventType {
             Self::Revoked => "invitation.revoked",
             Self::Resent => "invitation.resent",
             Self::Updated => "invitation.updated",
+            Self::AcceptedElsewhere => "invitation.accepted_elsewhere",
+            Self::Archived => "invitation.archived",
+            Self::Unarchived => "invitation.unarchived",
+            Self::AutojoinUpdated => "autojoin.updated",
             Self::Fulfilled => "invitation.fulfilled",
         }
     }

@@ -7,22 +7,26 @@ use uuid::Uuid;
 
 use super::acceptance::{Acceptance, Acceptor, Subject};
 use super::command::{
-    AcceptInvitation, Action, Command, CreateInvitation, DeclineInvitation, RecordEngagement, Request,
-    ResendInvitation, RevokeInvitation, Target, UpdateCreatedConnection,
+    AcceptInvitation, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry, OnConflict,
+    RecordEngagement, Request, ResendInvitation, RevokeInvitation, SyncAutojoin, Target, UpdateCreatedConnection,
+    UpdateGuestInvitation, Way,
 };
 use super::connection::{ConnectionDetails, ConnectionPurpose, NewConnection};
 use super::decide::Context;
-use super::details::Details;
+use super::details::{Details, Kind, Scope};
 use super::email::Email;
+use super::general::{GeneralDetails, Kept, RecipientMatch, Usage};
+use super::guest::{GuestDetails, system_subject};
 use super::id::{AcceptanceId, IdSeed, InvitationId};
 use super::invitation::{Engagement, EngagementType, Invitation};
 use super::key_ring::KeyRing;
 use super::loaded::Loaded;
-use super::recipient::Recipient;
+use super::recipient::{Address, NewRecipient, Recipient};
 use super::state::{Facts, State};
 use super::text::AccountId;
 use super::time::{Timestamp, Ttl};
 use super::token::Claims;
+use super::user::UserDetails;
 
 /// The moment of every decision, unless a test says otherwise.
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
@@ -63,9 +67,14 @@ pub(super) fn invitation(recipients: u16, max_uses: Option<u32>) -> Invitation {
         generation: 3,
         key_id: 1,
         mails: true,
-        recipients: (1..=recipients).map(|ordinal| Recipient::new(ordinal, address(ordinal))).collect(),
+        recipients: (1..=recipients).map(|ordinal| Recipient::new(ordinal, address(ordinal).into())).collect(),
         labels: BTreeMap::new(),
         creator: "maker".to_owned(),
+        updater: "maker".to_owned(),
+        archived_at: None,
+        deleted_at: None,
+        first_sent_at: None,
+        last_sent_at: None,
         created_at: minutes(-60),
         updated_at: minutes(-60),
         engagement: Engagement::default(),
@@ -74,10 +83,76 @@ pub(super) fn invitation(recipients: u16, max_uses: Option<u32>) -> Invitation {
     }
 }
 
-/// An invitation for anybody, to be accepted twice, that subject `early` has accepted; with nothing but the facts that make
+/// The scope of everything general.
+pub(super) fn scope() -> Scope {
+    Scope::new("team", "t1")
+}
+
+/// What a general invitation into [`scope`] has of its own.
+pub(super) fn general(usage: Usage) -> GeneralDetails {
+    GeneralDetails {
+        usage,
+        scope: Some(scope()),
+        explicit_scope: true,
+        groups: Vec::new(),
+        inviter: None,
+        roles: vec!["editor".to_owned()],
+        exclusive: false,
+        recipient_match: RecipientMatch::Exact,
+        domains: Vec::new(),
+        kept: Kept { pass_through: Some("opaque".to_owned()), ..Kept::default() },
+    }
+}
+
+/// The details of every kind, as plain as can be.
+pub(super) fn details(kind: Kind) -> Details {
+    match kind {
+        Kind::Connection => invitation(0, None).details,
+        Kind::User => Details::User(UserDetails { inviter: "Ada".to_owned(), roles: vec!["viewer".to_owned()] }),
+        Kind::Guest => Details::Guest(GuestDetails {
+            host_organization_id: organization(1),
+            parent_organization_id: None,
+            parent_organization_name: None,
+            accepted: None,
+        }),
+        Kind::General => Details::General(Box::new(general(Usage::SingleUse))),
+    }
+}
+
+pub(super) fn organization(n: u128) -> Uuid {
+    Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0009_0000 + n)
+}
+
+/// The address of some sort; an e-mail address has an `@`, a phone number a `+`.
+pub(super) fn at(value: &str) -> Address {
+    if value.contains('@') {
+        Address::Email(email(value))
+    } else if value.starts_with('+') {
+        Address::Phone(value.to_owned())
+    } else if value.is_empty() {
+        Address::Share(String::new())
+    } else {
+        Address::Internal(value.to_owned())
+    }
+}
+
+pub(super) fn recipient(address: Address) -> NewRecipient {
+    NewRecipient { address, display_name: None, avatar_uri: None }
+}
+
+/// An invitation of a kind to these addresses, numbered so that several can be told apart; the higher is the newer.
+pub(super) fn invited(number: u128, details: Details, addresses: &[&str]) -> Invitation {
+    let mut invitation = invitation(0, Some(1));
+    invitation.id.0 = Uuid::from_u128(invitation.id.0.as_u128() + number);
+    invitation.recipients =
+        (1..).zip(addresses).map(|(n, address)| Recipient::new(n, recipient(at(address)))).collect();
+    Invitation { details, ..invitation }
+}
+
+/// An invitation to one address, to be accepted twice, that subject `early` has accepted; with nothing but the facts that make
 /// it of this state.
 pub(super) fn in_state(state: State) -> Invitation {
-    let mut invitation = invitation(0, Some(2));
+    let mut invitation = invitation(1, Some(2));
     invitation.facts.use_count = if state == State::Fulfilled { 2 } else { 1 };
     invitation.facts.accepted_at = Some(minutes(-50));
     invitation.facts.expire_at = Some(if state == State::Expired { NOW } else { minutes(60) });
@@ -113,7 +188,7 @@ pub(super) fn command(number: u8, action: Action) -> Command {
 pub(super) fn requested(command: Command, id: &str, body: &str, keys: &[u8]) -> Command {
     let ring: Vec<_> = keys.iter().map(|key| KeyRing::format_key(*key, [*key; 32])).collect();
     let digests = KeyRing::parse(&ring.join(",")).unwrap().body_digests(body.as_bytes());
-    Command { request: Some(Request { method: "Method", id: id.to_owned(), digests }), ..command }
+    Command { request: Some(Request { method: "Method", id: id.to_owned(), part: String::new(), digests }), ..command }
 }
 
 /// Somebody without an address.
@@ -131,14 +206,21 @@ pub(super) fn connection(id: u128, status: &str) -> NewConnection {
 }
 
 pub(super) fn create(recipients: &[Email], mails: bool) -> Action {
-    Action::Create(Box::new(CreateInvitation {
-        details: invitation(0, None).details,
+    let addresses: Vec<_> = recipients.iter().cloned().map(Address::Email).collect();
+    Action::Create(Box::new(CreateInvitation { mails, ..creation(invitation(0, None).details, &addresses) }))
+}
+
+/// Makes an invitation for one use that lives an hour and mails nobody.
+pub(super) fn creation(details: Details, addresses: &[Address]) -> CreateInvitation {
+    CreateInvitation {
+        details,
         max_uses: Some(1),
-        ttl: Some(ttl(60)),
-        recipients: recipients.to_vec(),
-        mails,
+        expiry: Some(Expiry::After(ttl(60))),
+        recipients: addresses.iter().cloned().map(recipient).collect(),
+        mails: false,
         labels: BTreeMap::new(),
-    }))
+        on_conflict: OnConflict::Allow,
+    }
 }
 
 pub(super) fn accept(link: Claims, acceptor: Acceptor) -> Action {
@@ -146,16 +228,35 @@ pub(super) fn accept(link: Claims, acceptor: Acceptor) -> Action {
 }
 
 pub(super) fn accept_with(link: Claims, acceptor: Acceptor, created_connection: Option<NewConnection>) -> Action {
-    Action::Accept(Box::new(AcceptInvitation { link, acceptor, created_connection }))
+    let way = Way::Link(link);
+    let guest_organization_id = None;
+    Action::Accept(Box::new(AcceptInvitation {
+        way,
+        acceptor,
+        created_connection,
+        guest_organization_id,
+        by_system: false,
+    }))
 }
 
 pub(super) fn decline(link: Claims) -> Action {
-    Action::Decline(DeclineInvitation { link, reason: Some("no time".to_owned()) })
+    Action::Decline(DeclineInvitation { way: Way::Link(link), address: None, reason: Some("no time".to_owned()) })
 }
 
-/// The invitation by name, in any version.
+/// Declines by name, for whom an address tells.
+pub(super) fn decline_as(invitation: &Invitation, address: Option<Address>) -> Action {
+    let way = Way::Name(by_any_name(invitation));
+    Action::Decline(DeclineInvitation { way, address, reason: None })
+}
+
+/// The invitation by the name of its own service, in any version.
 pub(super) fn target(invitation: &Invitation) -> Target {
-    Target { id: invitation.id, kind: Some(invitation.details.kind()), etag: None }
+    Target { id: invitation.id, kind: Some(invitation.details.kind()), hosts: None, hides_deleted: true, etag: None }
+}
+
+/// The invitation by the name that fits any kind, whatever its own service was told.
+pub(super) fn by_any_name(invitation: &Invitation) -> Target {
+    Target { kind: None, hides_deleted: false, ..target(invitation) }
 }
 
 pub(super) fn revoke(invitation: &Invitation) -> Action {
@@ -163,7 +264,7 @@ pub(super) fn revoke(invitation: &Invitation) -> Action {
 }
 
 pub(super) fn resend(invitation: &Invitation, rotate: bool, ttl: Option<Ttl>) -> Action {
-    Action::Resend(ResendInvitation { target: target(invitation), rotate, ttl })
+    Action::Resend(ResendInvitation { target: target(invitation), rotate, expiry: ttl.map(Expiry::After) })
 }
 
 pub(super) fn engage(link: Claims, engagement: EngagementType) -> Action {
@@ -174,9 +275,39 @@ pub(super) fn update(invitation: &Invitation, connection: NewConnection, accepta
     Action::UpdateCreatedConnection(UpdateCreatedConnection { target: target(invitation), connection, acceptance })
 }
 
-/// Every verb on an existing invitation, for somebody who has not accepted yet.
+pub(super) fn update_guest(invitation: &Invitation) -> UpdateGuestInvitation {
+    UpdateGuestInvitation {
+        target: target(invitation),
+        expiry: None,
+        archived: None,
+        parent_organization_id: None,
+        parent_organization_name: None,
+    }
+}
+
+pub(super) fn delete(invitation: &Invitation) -> Action {
+    Action::Delete(DeleteInvitation { target: target(invitation) })
+}
+
+/// Has a system accept for an organization.
+pub(super) fn accept_by_system(invitation: &Invitation, organization: Uuid) -> Action {
+    Action::Accept(Box::new(AcceptInvitation {
+        way: Way::Name(target(invitation)),
+        acceptor: acceptor(&system_subject(organization)),
+        created_connection: None,
+        guest_organization_id: Some(organization),
+        by_system: true,
+    }))
+}
+
+pub(super) fn sync(domains: &[&str]) -> SyncAutojoin {
+    let domains = domains.iter().map(|domain| (*domain).to_owned()).collect();
+    SyncAutojoin { scope: scope(), domains, widget_configuration_id: None, metadata: None }
+}
+
+/// Every verb on an invitation that is [`in_state`], for its recipient, who has not accepted yet.
 pub(super) fn verbs(invitation: &Invitation) -> [(&'static str, Action); 9] {
-    let link = invitation.claims(0);
+    let link = invitation.claims(1);
     [
         ("accept", accept(link, acceptor("late"))),
         ("decline", decline(link)),

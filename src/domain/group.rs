@@ -11,12 +11,14 @@ use std::sync::Arc;
 
 use super::acceptance::Acceptance;
 use super::command::{Command, RequestKey};
-use super::decide::{AcceptanceChange, Change, Changes, Context, Decided, NewDelivery, Outcome, decide};
+use super::decide::{AcceptanceChange, Change, Changes, Context, Decided, DomainChange, NewDelivery, Outcome, decide};
 use super::event::NewEvent;
 use super::id::{AcceptanceId, InvitationId};
 use super::invitation::{Engagement, Invitation, NEWEST_ACCEPTANCES};
 use super::loaded::{Loaded, Remembered};
 use super::refusal::Refusal;
+use super::slot::{Slot, SlotKey};
+use super::text::AccountId;
 use super::time::Timestamp;
 
 /// What the caller of a command is told once the group is saved.
@@ -30,10 +32,23 @@ pub struct Executed {
     pub acceptance: Option<Acceptance>,
     /// Whether the subject had accepted before.
     pub already_accepted: bool,
+    /// Whether the command changed something, now or when it was first sent.
+    pub happened: bool,
+}
+
+/// How several commands of one caller hang together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bundle {
+    /// Each has a result of its own.
+    Each,
+    /// All of them, or none: if one is refused, nothing changes.
+    Atomic,
+    /// Nothing changes; it is only seen what would.
+    DryRun,
 }
 
 /// A snapshot and what the commands of the group have changed on it so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Group {
     loaded: Loaded,
     save: Save,
@@ -52,6 +67,10 @@ pub struct Save {
     pub reaccepted: BTreeMap<AcceptanceId, (Arc<Invitation>, Acceptance)>,
     /// What is to be added to counters.
     pub engagement: BTreeMap<InvitationId, Engagement>,
+    /// Who has which slots from now on; the version is that of the first to take it in the group.
+    pub slots: BTreeMap<(AccountId, SlotKey), Slot>,
+    /// Domains that are new or gone, by invitation: the last word of the group counts.
+    pub domains: BTreeMap<(InvitationId, String), (Arc<Invitation>, bool)>,
     /// What happened, in order.
     pub events: Vec<NewEvent>,
     /// Messages to be sent, with their invitations.
@@ -82,7 +101,12 @@ impl Save {
 
     /// Returns whether all it does is to add new invitations, which cannot collide with anything but a request_id.
     pub fn only_creates(&self) -> bool {
-        self.updated.is_empty() && self.accepted.is_empty() && self.reaccepted.is_empty() && self.engagement.is_empty()
+        self.updated.is_empty()
+            && self.accepted.is_empty()
+            && self.reaccepted.is_empty()
+            && self.engagement.is_empty()
+            && self.slots.is_empty()
+            && self.domains.is_empty()
     }
 }
 
@@ -102,15 +126,40 @@ impl Group {
         self.save
     }
 
+    /// Decides several commands, later ones seeing what earlier ones changed, each by `decide`. Returns all their results, also
+    /// where one of them, or the sort of bundle, has the group go back to where it was.
+    pub fn run_bundle<E>(
+        &mut self,
+        commands: &[Command],
+        bundle: Bundle,
+        decide: impl Fn(&mut Self, &Command) -> Result<Executed, E>,
+    ) -> Vec<Result<Executed, E>> {
+        let before = match (bundle, commands) {
+            // What a single command is refused has changed nothing.
+            (Bundle::Each, _) | (Bundle::Atomic, [] | [_]) => None,
+            (Bundle::Atomic | Bundle::DryRun, _) => Some(self.clone()),
+        };
+        let results: Vec<_> = commands.iter().map(|command| decide(self, command)).collect();
+        if let Some(before) = before
+            && (bundle == Bundle::DryRun || results.iter().any(Result::is_err))
+        {
+            *self = before;
+        }
+        results
+    }
+
     /// Decides one more command and, if it is not refused, takes in what it changes.
     pub fn run(&mut self, command: &Command, context: &Context) -> Result<Executed, Refusal> {
+        // A request is remembered only if it changed something.
+        let replayed = command.request_key().is_some_and(|key| self.loaded.request(&key).is_some());
         let Decided { changes, outcome } = decide(&self.loaded, command, context)?;
-        self.take_in(changes);
+        let happened = replayed || !changes.events.is_empty();
+        self.take_in(&command.account, changes);
         let invitation = self.loaded.invitation(&command.account, outcome.invitation)?;
         let invitation = self.as_left(invitation, command.needs().newest_acceptances);
         let Outcome { invitation: id, acceptance, already_accepted } = outcome;
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
-        Ok(Executed { now: self.loaded.now, invitation, acceptance, already_accepted })
+        Ok(Executed { now: self.loaded.now, invitation, acceptance, already_accepted, happened })
     }
 
     /// Returns an invitation with what the group has done beside it: acceptances, where they are shown, and counts.
@@ -133,18 +182,26 @@ impl Group {
         Arc::new(left)
     }
 
-    fn take_in(&mut self, changes: Changes) {
-        let Changes { invitation, acceptance, engagement, events, deliveries, request } = changes;
-        let mut changed = None;
-        match invitation {
-            None => {}
-            Some(Change::Create(invitation)) => changed = Some(self.create(invitation)),
-            Some(Change::Update { invitation, unexpired }) => changed = Some(self.update(invitation, unexpired)),
-        }
-        if let Some(invitation) = changed {
-            let deliveries = deliveries.into_iter().map(|delivery| (Arc::clone(&invitation), delivery));
+    fn take_in(&mut self, account: &AccountId, changes: Changes) {
+        let Changes { invitations, slots, domains, acceptance, engagement, events, deliveries, request } = changes;
+        let changed: Vec<_> = invitations
+            .into_iter()
+            .map(|change| match change {
+                Change::Create(invitation) => self.create(invitation),
+                Change::Update { invitation, unexpired } => self.update(invitation, unexpired),
+            })
+            .collect();
+        if let Some(about) = changed.first() {
+            let deliveries = deliveries.into_iter().map(|delivery| (Arc::clone(about), delivery));
             self.save.deliveries.extend(deliveries);
-            self.take_in_acceptance(acceptance, invitation);
+            self.take_in_acceptance(acceptance, Arc::clone(about));
+            for DomainChange { invitation, domain, joins } in domains {
+                self.save.domains.insert((invitation, domain), (Arc::clone(about), joins));
+            }
+        }
+        for (key, slot) in slots {
+            self.loaded.put_slot(account, key.clone(), slot);
+            self.save.slots.entry((account.clone(), key)).or_insert(slot).invitation = slot.invitation;
         }
         if let Some((id, engagement)) = engagement {
             self.save.engagement.entry(id).or_default().count(engagement);
@@ -165,6 +222,11 @@ impl Group {
     fn update(&mut self, invitation: Invitation, unexpired: bool) -> Arc<Invitation> {
         let before = self.loaded.invitation(&invitation.account, invitation.id).ok().cloned();
         let invitation = self.loaded.put_invitation(invitation);
+        // What this very group has made is still to be inserted, not updated.
+        if let Some(created) = self.save.created.get_mut(&invitation.id) {
+            *created = Arc::clone(&invitation);
+            return invitation;
+        }
         let loaded_revision = before.as_ref().map_or(0, |before| before.revision);
         let update = self.save.updated.entry(invitation.id).or_insert_with(|| Update {
             invitation: Arc::clone(&invitation),

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::acceptance::Acceptance;
 use super::details::Details;
 use super::id::InvitationId;
-use super::recipient::Recipient;
+use super::recipient::{Address, Recipient};
 use super::refusal::Refusal;
+use super::slot::SlotKey;
 use super::state::{Facts, State};
 use super::text::AccountId;
 use super::time::Timestamp;
@@ -40,6 +41,16 @@ pub struct Invitation {
     pub labels: BTreeMap<String, String>,
     /// The name of the credential that made it.
     pub creator: String,
+    /// The name of the credential that last changed it.
+    pub updater: String,
+    /// When it was put away; independent of its state.
+    pub archived_at: Option<Timestamp>,
+    /// When its kind's own service was told to forget it.
+    pub deleted_at: Option<Timestamp>,
+    /// When its link was first handed to delivery.
+    pub first_sent_at: Option<Timestamp>,
+    /// When its link was last handed to delivery.
+    pub last_sent_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -114,9 +125,28 @@ impl Invitation {
         self.recipients.iter().find(|recipient| recipient.ordinal == ordinal)
     }
 
-    /// Returns whether only acceptors with an allowed address may accept.
-    pub fn is_bound(&self) -> bool {
-        !self.recipients.is_empty()
+    /// Returns the addresses it is meant for.
+    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.recipients.iter().map(|recipient| &recipient.address)
+    }
+
+    /// Returns the slots it holds, or would if it were ACTIVE; none once it is put away.
+    pub fn slots(&self) -> Vec<SlotKey> {
+        if self.archived_at.is_some() { Vec::new() } else { SlotKey::of(&self.details, self.addresses()) }
+    }
+
+    /// Returns whether it keeps others out of its slots.
+    pub fn holds_slots_at(&self, now: Timestamp) -> bool {
+        self.state_at(now) == State::Active && self.archived_at.is_none()
+    }
+
+    /// Notes that messages with its link were handed to delivery.
+    pub fn sent(&mut self, deliveries: usize, now: Timestamp) {
+        if deliveries > 0 {
+            self.deliveries = self.deliveries.saturating_add(u32::try_from(deliveries).unwrap_or(u32::MAX));
+            self.first_sent_at.get_or_insert(now);
+            self.last_sent_at = Some(now);
+        }
     }
 
     /// Checks that a well-made token is one of its present links.
@@ -137,9 +167,10 @@ impl Invitation {
         }
     }
 
-    /// Marks a change.
-    pub fn touch(&mut self, now: Timestamp) {
+    /// Marks a change by a credential.
+    pub fn touch(&mut self, actor: &str, now: Timestamp) {
         self.revision += 1;
         self.updated_at = now;
+        actor.clone_into(&mut self.updater);
     }
 }

@@ -1,16 +1,21 @@
 //! What a group of commands is decided on: one snapshot of everything they need, changed as they are decided.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::acceptance::{Acceptance, Subject};
-use super::command::{Command, RequestKey, Target};
+use super::command::{Command, RequestKey, Sought, Target, Way};
+use super::details::Kind;
 use super::id::{AcceptanceId, InvitationId};
 use super::invitation::Invitation;
 use super::key_ring::BodyDigest;
+use super::recipient::Recipient;
 use super::refusal::Refusal;
+use super::slot::{Slot, SlotKey};
+use super::state::State;
 use super::text::AccountId;
 use super::time::Timestamp;
 use super::token::Claims;
@@ -25,6 +30,7 @@ pub struct Loaded {
     by_subject: HashMap<(InvitationId, Subject), AcceptanceId>,
     by_connection: HashMap<(InvitationId, Uuid), AcceptanceId>,
     requests: HashMap<RequestKey, Remembered>,
+    slots: HashMap<(AccountId, SlotKey), Slot>,
 }
 
 /// A request that succeeded and changed something.
@@ -50,6 +56,7 @@ impl Loaded {
             by_subject: HashMap::new(),
             by_connection: HashMap::new(),
             requests: HashMap::new(),
+            slots: HashMap::new(),
         }
     }
 
@@ -70,6 +77,51 @@ impl Loaded {
         self.acceptances.insert(id, acceptance);
     }
 
+    /// Returns whether what was loaded later shows the invitations that both have as they were.
+    pub fn agrees_with(&self, later: &Self) -> bool {
+        let same = |(id, after): (_, &Arc<Invitation>)| {
+            self.invitations.get(id).is_none_or(|before| before.revision == after.revision)
+        };
+        later.invitations.iter().all(same)
+    }
+
+    /// Adds what was loaded later, but for what is known already.
+    pub fn add(&mut self, more: Self) {
+        for (id, invitation) in more.invitations {
+            self.invitations.entry(id).or_insert(invitation);
+        }
+        for (key, slot) in more.slots {
+            self.slots.entry(key).or_insert(slot);
+        }
+    }
+
+    /// Adds or replaces who has a slot.
+    pub fn put_slot(&mut self, account: &AccountId, key: SlotKey, slot: Slot) {
+        self.slots.insert((account.clone(), key), slot);
+    }
+
+    /// Returns who has a slot.
+    pub fn slot(&self, account: &AccountId, key: &SlotKey) -> Option<Slot> {
+        self.slots.get(&(account.clone(), key.clone())).copied()
+    }
+
+    /// Returns the general invitations of an account that are sought and ACTIVE, the newest first.
+    pub fn sought<'a>(&'a self, account: &'a AccountId, sought: &'a Sought) -> Vec<&'a Arc<Invitation>> {
+        let fits = |invitation: &&Arc<Invitation>| {
+            let same_scope = match (invitation.details.scope(), &sought.scope) {
+                (Some(one), Some(other)) => one.is(other),
+                (one, other) => one.is_none() && other.is_none(),
+            };
+            let same = |recipient: &Recipient| sought.addresses.iter().any(|address| recipient.address.is(address));
+            let general = invitation.details.kind() == Kind::General && invitation.account == *account;
+            general && same_scope && invitation.recipients.iter().any(same)
+        };
+        let mut found: Vec<_> = self.invitations.values().filter(fits).collect();
+        found.retain(|invitation| invitation.state_at(self.now) == State::Active);
+        found.sort_by_key(|invitation| Reverse((invitation.created_at, invitation.id)));
+        found
+    }
+
     /// Adds a remembered request.
     pub fn put_request(&mut self, key: RequestKey, remembered: Remembered) {
         self.requests.insert(key, remembered);
@@ -87,8 +139,23 @@ impl Loaded {
         if target.kind.is_some_and(|kind| kind != invitation.details.kind()) {
             return Err(Refusal::InvitationNotFound);
         }
+        if !invitation.details.is_hosted_by(target.hosts.as_deref()) {
+            return Err(Refusal::InvitationNotFound);
+        }
+        // What its own service was told to forget is still there for the general one.
+        if target.hides_deleted && invitation.deleted_at.is_some() {
+            return Err(Refusal::InvitationNotFound);
+        }
         invitation.check_etag(target.etag.as_deref())?;
         Ok(invitation)
+    }
+
+    /// Returns the invitation that a person gets at in some way.
+    pub fn reached(&self, command: &Command, way: &Way) -> Result<&Arc<Invitation>, Refusal> {
+        match way {
+            Way::Link(link) => self.linked(command, link),
+            Way::Name(target) => self.named(command, target),
+        }
     }
 
     /// Returns the invitation that a command's link opens.

@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use super::id::AcceptanceId;
+use super::details::Kind;
+use super::id::{AcceptanceId, InvitationId};
 
 /// A rule of the domain that a command breaks. A refused command changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,10 @@ pub enum Refusal {
     CreatedConnectionNotFound(Uuid),
     /// The id, or the acceptance's place for one, is taken.
     CreatedConnectionExists(Uuid),
+    /// The same is ACTIVE already, as this invitation.
+    InvitationExists(InvitationId, Kind),
+    /// It is meant for many, so nobody can decline it for all.
+    NotDeclinable,
     /// The expiry has passed.
     InvitationExpired,
     /// It was revoked.

@@ -54,21 +54,35 @@ pub struct Facts {
     pub declined_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// When its person accepted another invitation into the same scope.
+    pub accepted_elsewhere_at: Option<Timestamp>,
+    /// When the last domain of an auto-join was taken from it.
+    pub emptied_at: Option<Timestamp>,
 }
 
 impl Facts {
     /// Returns the facts of an invitation that was just made.
     pub fn new(max_uses: Option<u32>, expire_at: Option<Timestamp>) -> Self {
-        Self { max_uses, use_count: 0, expire_at, accepted_at: None, declined_at: None, revoked_at: None }
+        Self {
+            max_uses,
+            use_count: 0,
+            expire_at,
+            accepted_at: None,
+            declined_at: None,
+            revoked_at: None,
+            accepted_elsewhere_at: None,
+            emptied_at: None,
+        }
     }
 
-    /// Returns the state at a moment. Revoked goes before declined, fulfilled and expired.
+    /// Returns the state at a moment. Revoked goes before declined, fulfilled and expired; an emptied auto-join is shown as
+    /// revoked, though a sync brings it back.
     pub fn state_at(&self, now: Timestamp) -> State {
-        if self.revoked_at.is_some() {
+        if self.revoked_at.is_some() || self.emptied_at.is_some() {
             State::Revoked
         } else if self.declined_at.is_some() {
             State::Declined
-        } else if self.remaining_uses() == Some(0) {
+        } else if self.remaining_uses() == Some(0) || self.accepted_elsewhere_at.is_some() {
             State::Fulfilled
         } else if self.expired_at(now) {
             State::Expired

@@ -44,6 +44,16 @@ pub fn label_value(value: &str) -> Result<String, Invalid> {
     bounded(value, 0, 255, "values must have at most 255 characters").map(|()| value.to_owned())
 }
 
+/// Checks the value of a variable of a text: at most 300 characters.
+pub fn variable(value: &str) -> Result<String, Invalid> {
+    bounded(value, 0, 300, "values must have at most 300 characters").map(|()| value.to_owned())
+}
+
+/// Checks what is passed through unchanged: at most 4,096 characters.
+pub fn pass_through(value: &str) -> Result<String, Invalid> {
+    bounded(value, 1, 4_096, "must have at most 4,096 characters").map(|()| value.to_owned())
+}
+
 /// Checks a request_id: 1 to 128 visible ASCII characters.
 pub fn request_id(value: &str) -> Result<String, Invalid> {
     if (1..=128).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -42,12 +42,22 @@ impl fmt::Display for Timestamp {
 }
 
 /// How long an invitation can be accepted: 60 seconds to 100 years.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ttl(i64);
 
 impl Ttl {
     const MIN: Duration = Duration::from_secs(60);
     const MAX: Duration = Duration::from_secs(100 * 31_557_600);
+    /// 365 days.
+    pub const YEAR: Self = Self(365 * 24 * 3_600 * 1_000_000);
+    /// The longest there is: a hundred years.
+    pub const LONGEST: Self = Self(100 * 31_557_600 * 1_000_000);
+
+    /// Parses a span of at most a year (365 days).
+    pub fn within_a_year(span: Duration) -> Result<Self, Invalid> {
+        Self::parse(span)
+            .and_then(|ttl| if ttl <= Self::YEAR { Ok(ttl) } else { Err(Invalid("must be at most 365 days")) })
+    }
 
     /// Parses a span.
     pub fn parse(span: Duration) -> Result<Self, Invalid> {

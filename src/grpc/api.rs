@@ -6,20 +6,24 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::call::{Call, note_invitation};
+use super::named::Named;
+use super::reach::check_new;
 use super::request_id::Retryable;
 use super::status;
+use super::violations::Violations;
 use crate::clock::Clock;
 use crate::config::LinksConfig;
-use crate::domain::command::{Action, Command, Request};
+use crate::domain::command::{Action, Command, Expiry, Request, Target};
 use crate::domain::details::Kind;
-use crate::domain::group::Executed;
+use crate::domain::group::{Bundle, Executed};
 use crate::domain::id::{IdSeed, InvitationId};
 use crate::domain::invitation::Invitation;
 use crate::domain::key_ring::KeyRing;
 use crate::domain::text;
+use crate::domain::time::Ttl;
 use crate::domain::token::{Claims, Token};
 use crate::entropy::Entropy;
-use crate::store::{Read, Store, StoreError};
+use crate::store::{BundleError, ExecuteError, Read, Store, StoreError};
 
 /// What the services share.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub struct Api {
     pub ring: KeyRing,
     /// The templates of links.
     pub links: LinksConfig,
+    /// How long a general invitation can be accepted unless its maker says otherwise.
+    pub general_ttl: Ttl,
     /// Tells the time that ids are made from.
     pub clock: Clock,
     /// Gives what ids and page tokens need.
@@ -47,13 +53,55 @@ impl Api {
         link: Option<&Claims>,
         action: Action,
     ) -> Result<Executed, Status> {
-        let request = Some(message.request_id()).filter(|id| !id.is_empty()).map(|id| {
-            // Which mailed link it was decides for whom, so it counts although the token does not.
-            let recipient = link.map_or(0, |link| link.recipient).to_be_bytes();
-            let body = [message.body().as_slice(), &recipient].concat();
-            Request { method: T::METHOD, id: id.to_owned(), digests: self.ring.body_digests(&body) }
-        });
+        // Which mailed link it was decides for whom, so it counts although the token does not.
+        let recipient = link.map_or(0, |link| link.recipient);
+        let request = self.request(message, message.request_id(), recipient);
         self.run(call, request, action).await
+    }
+
+    /// Returns what a message is remembered by under an id; none for an empty one.
+    pub(super) fn request<T: Retryable>(&self, message: &T, id: &str, recipient: u16) -> Option<Request> {
+        Some(id).filter(|id| !id.is_empty()).map(|id| {
+            let body = [message.body().as_slice(), &recipient.to_be_bytes()].concat();
+            let digests = self.ring.body_digests(&body);
+            Request { method: T::METHOD, id: id.to_owned(), part: String::new(), digests }
+        })
+    }
+
+    /// Returns a command of a call.
+    pub(super) fn command(&self, call: &Call, request: Option<Request>, action: Action) -> Command {
+        Command {
+            account: call.caller.account.clone(),
+            actor: call.caller.name.clone(),
+            request,
+            seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
+            action,
+        }
+    }
+
+    /// Runs several commands of a call and returns a result for each.
+    pub(super) async fn execute_all(
+        &self,
+        call: &Call,
+        commands: Vec<Command>,
+        bundle: Bundle,
+    ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
+        self.store.execute_all(commands, bundle, Some(call.deadline.0)).await
+    }
+
+    /// Runs a command on an existing invitation that the message names.
+    pub(super) async fn change<T: Named>(
+        &self,
+        call: &Call,
+        message: &T,
+        kind: Option<Kind>,
+        mut violations: Violations,
+        action: impl FnOnce(Target) -> Action,
+    ) -> Result<Executed, Status> {
+        let name = message.parse_name(&mut violations);
+        let target = violations.finish(name)?.target(kind, message.etag())?;
+        let target = Target { hosts: self.hosts(call, true).await?, ..target };
+        self.execute(call, message, None, action(target)).await
     }
 
     /// Runs a command for a call.
@@ -61,13 +109,8 @@ impl Api {
         if let Some(request) = &request {
             tracing::Span::current().record("request_id", request.id.as_str());
         }
-        let command = Command {
-            account: call.caller.account.clone(),
-            actor: call.caller.name.clone(),
-            request,
-            seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
-            action,
-        };
+        check_new(call, &action)?;
+        let command = self.command(call, request, action);
         let named = command.invitation();
         named.into_iter().for_each(note_invitation);
         let executed = self.store.execute(command, Some(call.deadline.0)).await?;
@@ -86,7 +129,7 @@ impl Api {
         }
     }
 
-    /// Reads an invitation of the caller's account, of one kind or of any.
+    /// Reads an invitation that the caller may see, of one kind or of any.
     pub(super) async fn get(
         &self,
         call: &Call,
@@ -94,9 +137,23 @@ impl Api {
         kind: Option<Kind>,
         newest: bool,
     ) -> Result<Read<Invitation>, Status> {
+        let hosts = self.hosts(call, false).await?;
+        self.find(call, id, kind, newest, hosts).await
+    }
+
+    /// Reads an invitation of the caller's account, of one kind or of any, that one of some organizations hosts.
+    pub(super) async fn find(
+        &self,
+        call: &Call,
+        id: InvitationId,
+        kind: Option<Kind>,
+        newest: bool,
+        hosts: Option<Vec<Uuid>>,
+    ) -> Result<Read<Invitation>, Status> {
         let found = self.read(self.store.get_invitation(&call.caller.account, id, newest)).await?;
         let fits = |read: &Read<Invitation>| kind.is_none_or(|kind| kind == read.found.details.kind());
-        let found = found.filter(fits).ok_or_else(status::not_found)?;
+        let found = found.filter(fits).filter(|read| read.found.details.is_hosted_by(hosts.as_deref()));
+        let found = found.ok_or_else(status::not_found)?;
         note_invitation(id);
         Ok(found)
     }
@@ -112,6 +169,9 @@ impl Api {
         let Some(token) = token.and_then(|claims| Token::sign(&claims, &self.ring)) else { return Default::default() };
         let template = match invitation.details.kind() {
             Kind::Connection => &self.links.connection,
+            Kind::User => &self.links.user,
+            Kind::Guest => &self.links.guest,
+            Kind::General => &self.links.general,
         };
         (token.reveal().to_owned(), template.replace("{token}", token.reveal()))
     }
@@ -124,12 +184,15 @@ impl Api {
     }
 }
 
-/// Checks a request_id; empty is none.
-pub(super) fn check_request_id(violations: &mut super::violations::Violations, request_id: &str) {
-    violations.optional("request_id", request_id, text::request_id);
+/// How an invitation is sent again.
+pub(super) struct Resend {
+    /// Whether a new link takes the place of all that were.
+    pub(super) rotate: bool,
+    /// When it expires from now on; none leaves the expiry as it is.
+    pub(super) expiry: Option<Expiry>,
 }
 
-/// Checks an etag; empty is none. Whether it is the present one is decided on the loaded invitation.
-pub(super) fn check_etag(violations: &mut super::violations::Violations, etag: &str) {
-    violations.optional("etag", etag, text::opaque_id);
+/// Checks a request_id; empty is none.
+pub(super) fn check_request_id(violations: &mut Violations, request_id: &str) {
+    violations.optional("request_id", request_id, text::request_id);
 }

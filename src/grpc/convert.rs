@@ -1,11 +1,16 @@
 //! From the domain to messages.
 
 pub(super) mod acceptance;
+pub(super) mod batch_error;
 pub(super) mod connection_invitation;
 pub(super) mod event;
+mod general;
+pub(super) mod guest_invitation;
 pub(super) mod invitation;
+pub(super) mod json;
 pub(super) mod prefill;
 pub(super) mod preview;
+pub(super) mod user_invitation;
 
 use crate::domain::details::Kind;
 use crate::domain::state::State;
@@ -34,6 +39,9 @@ pub(super) fn state(state: State) -> i32 {
 pub(super) fn kind(kind: Kind) -> i32 {
     let kind = match kind {
         Kind::Connection => pb::InvitationKind::Connection,
+        Kind::User => pb::InvitationKind::User,
+        Kind::Guest => pb::InvitationKind::Guest,
+        Kind::General => pb::InvitationKind::General,
     };
     kind.into()
 }

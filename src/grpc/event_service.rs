@@ -33,6 +33,9 @@ impl EventService for Events {
         let ascending = page::ascending(&mut violations, &message.order_by, "sequence");
         let after = page::cursor(&self.0, &call, &message, &message.page_token, &mut violations);
         let (invitation, kind) = violations.finish(parent)?.within(None)?;
+        if call.caller.organization_id.is_some() {
+            self.0.get(&call, invitation, kind, false).await?;
+        }
         let query = EventQuery { invitation, kind, types, ascending, limit: size as u64 + 1, after };
         let found = self.0.read(self.0.store.list_events(&call.caller.account, &query)).await?;
         let mut rows = found.ok_or_else(status::not_found)?;

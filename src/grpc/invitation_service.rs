@@ -2,23 +2,39 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
-use super::api::Api;
+use super::accept_invitations::accept_invitations;
+use super::api::{Api, Resend, check_request_id};
+use super::batch_create_invitations::batch_create_invitations;
 use super::call::Call;
-use super::convert::invitation::invitation;
-use super::name::parse_name;
-use super::page;
-use super::parse::{filter, labels};
+use super::convert::acceptance::acceptance;
+use super::name::InvitationName;
+use super::parse::autojoin::{required_scope, to_sync};
+use super::parse::general_invitation::to_create;
+use super::parse::{filter, labels, ttl};
+use super::revoke_scope_invitations::revoke_scope_invitations;
+use super::sync_internal_invitation::sync_internal_invitation;
 use super::violations::Violations;
+use super::{page, status};
+use crate::domain::command::{Action, DeclineInvitation, Expiry, Way};
+use crate::domain::invitation::Invitation;
 use crate::domain::text;
+use crate::domain::time::{Timestamp, Ttl};
 use crate::pb;
 use crate::pb::invitation_service_server::InvitationService;
-use crate::store::{Cursor, InvitationQuery};
+use crate::store::{AcceptanceQuery, Cursor, InvitationQuery, Page};
 
 /// Serves `InvitationService`.
 #[derive(Debug)]
 pub struct Invitations(pub Arc<Api>);
+
+impl Invitations {
+    fn autojoin(&self, call: &Call, found: &Invitation, now: Timestamp) -> Result<pb::Autojoin, Status> {
+        let domains = found.details.general().map(|details| details.domains.clone()).unwrap_or_default();
+        Ok(pb::Autojoin { domains, invitation: Some(self.0.face(call, found, now)?) })
+    }
+}
 
 #[tonic::async_trait]
 impl InvitationService for Invitations {
@@ -27,12 +43,161 @@ impl InvitationService for Invitations {
         request: Request<pb::GetInvitationRequest>,
     ) -> Result<Response<pb::Invitation>, Status> {
         let (call, message) = Call::of(request)?;
+        self.0.get_face(&call, &message.name, true).await
+    }
+
+    async fn create_invitation(
+        &self,
+        request: Request<pb::CreateInvitationRequest>,
+    ) -> Result<Response<pb::Invitation>, Status> {
+        let (call, message) = Call::of(request)?;
         let mut violations = Violations::default();
-        let name = parse_name(&mut violations, &message.name);
-        let (id, kind) = violations.finish(name)?.within(None)?;
-        let read = self.0.get(&call, id, kind, true).await?;
-        let link = self.0.link(&call, &read.found);
-        Ok(Response::new(invitation(&read.found, &read.found.acceptances, read.now, link)))
+        let create = to_create(&mut violations, &message, self.0.general_ttl);
+        self.0.create(&call, &message, violations, create).await
+    }
+
+    async fn batch_create_invitations(
+        &self,
+        request: Request<pb::BatchCreateInvitationsRequest>,
+    ) -> Result<Response<pb::BatchCreateInvitationsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        batch_create_invitations(&self.0, &call, &message).await.map(Response::new)
+    }
+
+    async fn list_acceptances(
+        &self,
+        request: Request<pb::ListAcceptancesRequest>,
+    ) -> Result<Response<pb::ListAcceptancesResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let size = page::size(&mut violations, message.page_size);
+        let ascending = page::ascending(&mut violations, &message.order_by, "accept_time");
+        let after = page::cursor(&self.0, &call, &message, &message.page_token, &mut violations);
+        let parent = violations.required("parent", &message.parent, InvitationName::parse);
+        let (invitation, kind) = violations.finish(parent)?.within(None)?;
+        if call.caller.organization_id.is_some() {
+            self.0.get(&call, invitation, kind, false).await?;
+        }
+        let query = AcceptanceQuery { invitation, kind, ascending, limit: size as u64 + 1, after };
+        let found = self.0.read(self.0.store.list_acceptances(&call.caller.account, &query)).await?;
+        let mut rows = found.ok_or_else(status::not_found)?;
+        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_acceptance)?;
+        let acceptances = rows.iter().map(acceptance).collect();
+        Ok(Response::new(pb::ListAcceptancesResponse { acceptances, next_page_token }))
+    }
+
+    async fn list_open_invitations(
+        &self,
+        request: Request<pb::ListOpenInvitationsRequest>,
+    ) -> Result<Response<pb::ListOpenInvitationsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let size = page::size(&mut violations, message.page_size);
+        let page = Page {
+            hosts: self.0.hosts(&call, false).await?,
+            ascending: page::ascending(&mut violations, &message.order_by, "create_time"),
+            limit: size as u64 + 1,
+            after: page::cursor(&self.0, &call, &message, &message.page_token, &mut violations),
+        };
+        let empty = pb::TargetFilter::default();
+        let address = filter::target(&mut violations, Some(message.target.as_ref().unwrap_or(&empty)));
+        if address.as_ref().is_some_and(|address| !address.names_a_person()) {
+            violations.add("target.type", "must be EMAIL, PHONE or INTERNAL");
+        }
+        let address = violations.finish(address)?;
+        let found = self.0.store.list_open_invitations(&call.caller.account, &address, &page);
+        let mut rows = self.0.read(found).await?;
+        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_invitation)?;
+        let invitations = self.0.faces(&call, &rows)?;
+        Ok(Response::new(pb::ListOpenInvitationsResponse { invitations, next_page_token }))
+    }
+
+    async fn accept_invitations(
+        &self,
+        request: Request<pb::AcceptInvitationsRequest>,
+    ) -> Result<Response<pb::AcceptInvitationsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        accept_invitations(&self.0, &call, &message).await.map(Response::new)
+    }
+
+    async fn decline_invitation(
+        &self,
+        request: Request<pb::InvitationServiceDeclineInvitationRequest>,
+    ) -> Result<Response<pb::Invitation>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let reason = violations.optional("reason", &message.reason, text::free_text);
+        let named = message.target.as_ref();
+        let named = named.map(|target| pb::TargetFilter { r#type: target.r#type, value: target.value.clone() });
+        let address = filter::target(&mut violations, named.as_ref());
+        if let Some(target) = &message.target {
+            violations.optional("target.display_name", &target.display_name, text::free_text);
+            violations.optional("target.avatar_uri", &target.avatar_uri, text::free_text);
+        }
+        let decline = |target| Action::Decline(DeclineInvitation { way: Way::Name(target), address, reason });
+        self.0.answer(&call, &self.0.change(&call, &message, None, violations, decline).await?)
+    }
+
+    async fn revoke_invitation(
+        &self,
+        request: Request<pb::RevokeInvitationRequest>,
+    ) -> Result<Response<pb::Invitation>, Status> {
+        let (call, message) = Call::of(request)?;
+        self.0.revoke(&call, &message).await
+    }
+
+    async fn revoke_scope_invitations(
+        &self,
+        request: Request<pb::RevokeScopeInvitationsRequest>,
+    ) -> Result<Response<pb::RevokeScopeInvitationsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        revoke_scope_invitations(&self.0, &call, &message).await.map(Response::new)
+    }
+
+    async fn resend_invitation(
+        &self,
+        request: Request<pb::ResendInvitationRequest>,
+    ) -> Result<Response<pb::Invitation>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let ttl = ttl(&mut violations, "ttl", message.ttl, Ttl::parse);
+        let resend = Resend { rotate: message.rotate_token, expiry: ttl.map(Expiry::After) };
+        self.0.resend(&call, &message, violations, resend).await
+    }
+
+    async fn sync_internal_invitation(
+        &self,
+        request: Request<pb::SyncInternalInvitationRequest>,
+    ) -> Result<Response<pb::SyncInternalInvitationResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        sync_internal_invitation(&self.0, &call, &message).await.map(Response::new)
+    }
+
+    async fn get_autojoin(&self, request: Request<pb::GetAutojoinRequest>) -> Result<Response<pb::Autojoin>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let scope = required_scope(&mut violations, message.scope.as_ref());
+        let scope = violations.finish(scope)?;
+        let found = self.0.read(self.0.store.find_autojoin(&call.caller.account, &scope)).await?;
+        let autojoin = found.map(|read| self.autojoin(&call, &read.found, read.now)).transpose()?;
+        Ok(Response::new(autojoin.unwrap_or_default()))
+    }
+
+    async fn sync_autojoin(&self, request: Request<pb::SyncAutojoinRequest>) -> Result<Response<pb::Autojoin>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        check_request_id(&mut violations, &message.request_id);
+        let sync = to_sync(&mut violations, &message);
+        let sync = violations.finish(sync)?;
+        let nothing_to_empty = sync.domains.is_empty();
+        match self.0.execute(&call, &message, None, Action::SyncAutojoin(Box::new(sync))).await {
+            Ok(executed) => self.autojoin(&call, &executed.invitation, executed.now).map(Response::new),
+            // A scope that never had a domain has none afterwards either.
+            Err(refused) if nothing_to_empty && refused.code() == Code::NotFound => {
+                Ok(Response::new(pb::Autojoin::default()))
+            }
+            Err(refused) => Err(refused),
+        }
     }
 
     async fn list_invitations(
@@ -48,20 +213,17 @@ impl InvitationService for Invitations {
             scope: filter::scope(&mut violations, message.scope.as_ref()),
             creator: violations.optional("creator", &message.creator, text::opaque_id),
             target: filter::target(&mut violations, message.target.as_ref()),
+            inviter_user_id: violations.optional("inviter_user_id", &message.inviter_user_id, text::opaque_id),
             labels: labels(&mut violations, "labels", &message.labels),
+            include_deleted: true,
             ascending: page::ascending(&mut violations, &message.order_by, "create_time"),
             limit: size as u64 + 1,
             after: page::cursor(&self.0, &call, &message, &message.page_token, &mut violations),
             ..InvitationQuery::default()
         };
         let query = violations.finish(Some(query))?;
-        let mut rows = self.0.read(self.0.store.list_invitations(&call.caller.account, &query)).await?;
-        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_invitation)?;
-        let convert =
-            |read: &crate::store::Read<_>| invitation(&read.found, &[], read.now, self.0.link(&call, &read.found));
-        Ok(Response::new(pb::ListInvitationsResponse {
-            invitations: rows.iter().map(convert).collect(),
-            next_page_token,
-        }))
+        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, &query, size).await?;
+        let invitations = self.0.faces(&call, &rows)?;
+        Ok(Response::new(pb::ListInvitationsResponse { invitations, next_page_token }))
     }
 }

@@ -13,9 +13,6 @@ use crate::domain::text::{self, Invalid};
 /// The collection whose names fit an invitation of any kind.
 const ANY: &str = "invitations";
 
-/// The collections that names of invitations may be in; those of kinds that do not exist yet lead to nothing.
-const RESERVED: [&str; 2] = ["userInvitations", "guestInvitations"];
-
 /// The name of an invitation, parsed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InvitationName {
@@ -27,7 +24,6 @@ pub(super) struct InvitationName {
 enum Collection {
     Any,
     Of(Kind),
-    Nothing,
 }
 
 /// The name that fits any kind of invitation.
@@ -50,14 +46,18 @@ impl InvitationName {
     pub(super) fn parse(name: &str) -> Result<Self, Invalid> {
         const INVALID: Invalid = Invalid("must be the name of an invitation, such as connectionInvitations/{uuid}");
         let (collection, id) = name.split_once('/').ok_or(INVALID)?;
-        let kind = Kind::ALL.into_iter().find(|kind| kind.collection() == collection);
-        let collection = match kind {
-            Some(kind) => Collection::Of(kind),
-            None if collection == ANY => Collection::Any,
-            None if RESERVED.contains(&collection) => Collection::Nothing,
+        let collection = match Kind::ALL.into_iter().find(|kind| kind.collection() == collection) {
+            // The names of general invitations fit any.
+            Some(Kind::General) => Collection::Any,
+            Some(kind @ (Kind::Connection | Kind::User | Kind::Guest)) => Collection::Of(kind),
             None => return Err(INVALID),
         };
         Ok(Self { collection, id: InvitationId(text::uuid(id).map_err(|_| INVALID)?) })
+    }
+
+    /// Returns the invitation that it names, if it is of the kind.
+    pub(super) fn id(self) -> InvitationId {
+        self.id
     }
 
     /// Returns the invitation that a service for one kind, or for any, may look for.
@@ -66,14 +66,15 @@ impl InvitationName {
             (Collection::Any, kind) => Ok((self.id, kind)),
             (Collection::Of(kind), None) => Ok((self.id, Some(kind))),
             (Collection::Of(kind), Some(wanted)) if kind == wanted => Ok((self.id, Some(kind))),
-            (Collection::Of(_) | Collection::Nothing, _) => Err(not_found()),
+            (Collection::Of(_), Some(_)) => Err(not_found()),
         }
     }
 
     /// Returns the target of a command.
     pub(super) fn target(self, service: Option<Kind>, etag: &str) -> Result<Target, Status> {
         let (id, kind) = self.within(service)?;
-        Ok(Target { id, kind, etag: Some(etag.to_owned()).filter(|etag| !etag.is_empty()) })
+        let hides_deleted = service.is_some();
+        Ok(Target { id, kind, hosts: None, hides_deleted, etag: Some(etag.to_owned()).filter(|etag| !etag.is_empty()) })
     }
 }
 

@@ -2,24 +2,26 @@
 
 use prost::Message;
 use tonic::Status;
+use uuid::Uuid;
 
 use super::api::Api;
 use super::call::Call;
 use super::violations::Violations;
+use crate::domain::invitation::Invitation;
 use crate::domain::text::Invalid;
 use crate::pb;
-use crate::store::Cursor;
+use crate::store::{Cursor, InvitationQuery, Read};
 
 const DEFAULT_SIZE: i32 = 50;
 const MAX_SIZE: i32 = 1_000;
 
 /// A request for a page of a list.
-pub(super) trait Paged: Message + Clone {
+pub(super) trait Paged {
     /// The method it is for.
     const METHOD: &'static str;
 
-    /// Empties `page_size` and `page_token`, which may differ from page to page.
-    fn strip(&mut self);
+    /// Returns what must be the same on every page: all but `page_size` and `page_token`.
+    fn query(&self) -> Vec<u8>;
 }
 
 macro_rules! paged {
@@ -27,9 +29,11 @@ macro_rules! paged {
         impl Paged for pb::$message {
             const METHOD: &'static str = $method;
 
-            fn strip(&mut self) {
-                self.page_size = 0;
-                self.page_token.clear();
+            fn query(&self) -> Vec<u8> {
+                let mut query = self.clone();
+                query.page_size = 0;
+                query.page_token.clear();
+                query.encode_to_vec()
             }
         }
     )+};
@@ -39,6 +43,26 @@ paged! {
     ListConnectionInvitationsRequest: "ListConnectionInvitations";
     ListInvitationsRequest: "ListInvitations";
     ListEventsRequest: "ListEvents";
+    ListUserInvitationsRequest: "ListUserInvitations";
+    ListAcceptancesRequest: "ListAcceptances";
+    ListOpenInvitationsRequest: "ListOpenInvitations";
+    ListOrganizationConnectionsRequest: "ListOrganizationConnections";
+}
+
+/// A list of the guests of one host. It also skips, which may differ from page to page (AIP-158).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GuestsOf<'a>(pub(super) Option<Uuid>, pub(super) &'a pb::ListGuestInvitationsRequest);
+
+impl Paged for GuestsOf<'_> {
+    const METHOD: &'static str = "ListGuestInvitations";
+
+    fn query(&self) -> Vec<u8> {
+        let mut query = self.1.clone();
+        query.page_size = 0;
+        query.skip = 0;
+        query.page_token.clear();
+        [self.0.unwrap_or_default().as_bytes().as_slice(), &query.encode_to_vec()].concat()
+    }
 }
 
 /// Parses `page_size`: 0 is the default, too many is the most, negative is refused.
@@ -54,26 +78,34 @@ pub(super) fn size(violations: &mut Violations, page_size: i32) -> usize {
     usize::try_from(size).unwrap_or_default()
 }
 
-/// Parses `order_by`: the one field there is to order by, optionally with ` desc`. Returns whether it ascends.
-pub(super) fn ascending(violations: &mut Violations, order_by: &str, field: &str) -> bool {
+/// Parses `order_by` of a list that has only one order. Returns whether it ascends.
+pub(super) fn ascending(violations: &mut Violations, order_by: &str, field: &'static str) -> bool {
+    order(violations, order_by, &[(field, ())]).1
+}
+
+/// Parses `order_by`: one of some fields, optionally with ` desc`. Returns the order and whether it ascends; empty is the
+/// first order, descending.
+pub(super) fn order<O: Copy>(violations: &mut Violations, order_by: &str, orders: &[(&str, O)]) -> (O, bool) {
+    let default = orders[0].1;
     let mut words = order_by.split(' ').filter(|word| !word.is_empty());
-    match (words.next(), words.next(), words.next()) {
-        (None, ..) => false,
-        (Some(name), None, _) if name == field => true,
-        (Some(name), Some("desc"), None) if name == field => false,
+    let (field, direction, more) = (words.next(), words.next(), words.next());
+    let Some(field) = field else { return (default, false) };
+    let order = orders.iter().find(|(name, _)| *name == field);
+    match (order, direction, more) {
+        (Some((_, order)), None, _) => (*order, true),
+        (Some((_, order)), Some("desc"), None) => (*order, false),
         _ => {
-            violations.add("order_by", &format!("must be `{field}` or `{field} desc`"));
-            false
+            let fields: Vec<_> = orders.iter().map(|(name, _)| format!("`{name}`")).collect();
+            violations.add("order_by", &format!("must be {}, or that with ` desc`", fields.join(", ")));
+            (default, false)
         }
     }
 }
 
 /// What a page token is bound to: the account, the method and the query.
 fn context<T: Paged>(call: &Call, request: &T) -> Vec<u8> {
-    let mut query = request.clone();
-    query.strip();
     let account = call.caller.account.as_str();
-    [account.as_bytes(), b"\0", T::METHOD.as_bytes(), b"\0", &query.encode_to_vec()].concat()
+    [account.as_bytes(), b"\0", T::METHOD.as_bytes(), b"\0", &request.query()].concat()
 }
 
 /// Parses a page token of this very query.
@@ -90,6 +122,20 @@ pub(super) fn cursor<T: Paged>(
         serde_json::from_slice(&cursor).map_err(|_| INVALID)
     };
     violations.optional("page_token", page_token, opened)
+}
+
+/// Reads a page of invitations and the token for going on.
+pub(super) async fn invitations<T: Paged>(
+    api: &Api,
+    call: &Call,
+    request: &T,
+    query: &InvitationQuery,
+    size: usize,
+) -> Result<(Vec<Read<Invitation>>, String), Status> {
+    let query = InvitationQuery { hosts: api.hosts(call, false).await?, ..query.clone() };
+    let mut rows = api.read(api.store.list_invitations(&call.caller.account, &query)).await?;
+    let next_page_token = next(api, call, request, &mut rows, size, Cursor::of_invitation)?;
+    Ok((rows, next_page_token))
 }
 
 /// Cuts off the row that was read beyond the page, and returns the token for going on if there was one.

@@ -13,7 +13,7 @@ use super::parse::acceptor::acceptor;
 use super::parse::prefill;
 use super::violations::Violations;
 use crate::domain::acceptance::Acceptance;
-use crate::domain::command::{AcceptInvitation, Action, DeclineInvitation, RecordEngagement};
+use crate::domain::command::{AcceptInvitation, Action, DeclineInvitation, RecordEngagement, Way};
 use crate::domain::group::Executed;
 use crate::domain::invitation::EngagementType;
 use crate::domain::text::{self, Invalid};
@@ -47,7 +47,7 @@ impl RedemptionService for Redemptions {
         require_token(&mut violations, &message.token);
         violations.finish(Some(()))?;
         let link = self.0.verify(&message.token)?;
-        let read = self.0.get(&call, link.invitation, None, false).await?;
+        let read = self.0.find(&call, link.invitation, None, false, None).await?;
         read.found.check_link(&link)?;
         Ok(Response::new(preview(&read.found, &link, read.now)))
     }
@@ -63,9 +63,12 @@ impl RedemptionService for Redemptions {
         let acceptor = acceptor(&mut violations, message.acceptor.as_ref());
         let given = message.created_connection.as_ref();
         let created_connection = given.and_then(|given| prefill::created_connection(&mut violations, given));
+        let guest = message.guest_organization_id.as_deref().unwrap_or_default();
+        let guest_organization_id = violations.optional("guest_organization_id", guest, text::uuid);
         let acceptor = violations.finish(acceptor)?;
         let link = self.0.verify(&message.token)?;
-        let accept = AcceptInvitation { link, acceptor, created_connection };
+        let way = Way::Link(link);
+        let accept = AcceptInvitation { way, acceptor, created_connection, guest_organization_id, by_system: false };
         let executed = self.0.execute(&call, &message, Some(&link), Action::Accept(Box::new(accept))).await?;
         let made = executed.acceptance.as_slice();
         Ok(Response::new(pb::AcceptInvitationResponse {
@@ -86,7 +89,7 @@ impl RedemptionService for Redemptions {
         let reason = violations.optional("reason", &message.reason, text::free_text);
         let reason = violations.finish(Some(reason))?;
         let link = self.0.verify(&message.token)?;
-        let action = Action::Decline(DeclineInvitation { link, reason });
+        let action = Action::Decline(DeclineInvitation { way: Way::Link(link), address: None, reason });
         let executed = self.0.execute(&call, &message, Some(&link), action).await?;
         Ok(Response::new(self.invitation(&call, &executed, &[])))
     }

@@ -49,4 +49,21 @@ retryable! {
     UpdateCreatedConnectionRequest: "UpdateCreatedConnection";
     AcceptInvitationRequest: "AcceptInvitation", token;
     DeclineInvitationRequest: "DeclineInvitation", token;
+    CreateUserInvitationRequest: "CreateUserInvitation";
+    DeleteUserInvitationRequest: "DeleteUserInvitation";
+    ResendUserInvitationRequest: "ResendUserInvitation";
+    CreateGuestInvitationRequest: "CreateGuestInvitation";
+    UpdateGuestInvitationRequest: "UpdateGuestInvitation";
+    ResendGuestInvitationRequest: "ResendGuestInvitation";
+    RevokeGuestInvitationRequest: "RevokeGuestInvitation";
+    AcceptGuestInvitationRequest: "AcceptGuestInvitation";
+    CreateInvitationRequest: "CreateInvitation";
+    BatchCreateInvitationsRequest: "BatchCreateInvitations";
+    AcceptInvitationsRequest: "AcceptInvitations";
+    InvitationServiceDeclineInvitationRequest: "InvitationService.DeclineInvitation";
+    RevokeInvitationRequest: "RevokeInvitation";
+    RevokeScopeInvitationsRequest: "RevokeScopeInvitations";
+    ResendInvitationRequest: "ResendInvitation";
+    SyncInternalInvitationRequest: "SyncInternalInvitation";
+    SyncAutojoinRequest: "SyncAutojoin";
 }

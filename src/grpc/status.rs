@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use uuid::Uuid;
 
+use super::name::typed_name;
 use crate::auth::permission::Permission;
 use crate::domain::refusal::Refusal;
 use crate::pb::ErrorReason;
-use crate::store::ExecuteError;
+use crate::store::{BundleError, ExecuteError};
 
 const DOMAIN: &str = "invitation.v1";
 
@@ -48,6 +50,11 @@ impl From<Refusal> for Status {
                 let metadata = [("created_connection", id.to_string())];
                 status(Code::AlreadyExists, Reason::CreatedConnectionExists, message, metadata)
             }
+            Refusal::InvitationExists(id, kind) => invitation_exists(&typed_name(kind, id)),
+            Refusal::NotDeclinable => {
+                let message = "the invitation is meant for many, so nobody can decline it for all";
+                status(Code::FailedPrecondition, Reason::NotDeclinable, message, [])
+            }
             Refusal::InvitationExpired => {
                 status(Code::FailedPrecondition, Reason::InvitationExpired, "the invitation has expired", [])
             }
@@ -61,8 +68,7 @@ impl From<Refusal> for Status {
                 status(Code::FailedPrecondition, Reason::InvitationFulfilled, "the invitation has been used up", [])
             }
             Refusal::RecipientUnknown => {
-                let message =
-                    "the invitation has several recipients and this link does not tell which of them declines";
+                let message = "nothing tells which of the invitation's recipients declines";
                 status(Code::FailedPrecondition, Reason::RecipientUnknown, message, [])
             }
             Refusal::RequestIdReused => {
@@ -87,6 +93,40 @@ impl From<Refusal> for Status {
             Refusal::InvalidField { field, description } => {
                 invalid_fields(vec![FieldViolation::new(field, description)])
             }
+        }
+    }
+}
+
+/// ALREADY_EXISTS with the name of the invitation that exists.
+fn invitation_exists(name: &str) -> Status {
+    let message = "there is an ACTIVE invitation like this already";
+    already_exists(ErrorReason::InvitationExists, message, "invitation", "invitation.v1/Invitation", name)
+}
+
+/// ALREADY_EXISTS with the name of the connection that exists.
+pub(super) fn organization_connection_exists(name: &str) -> Status {
+    let message = "the organizations are connected already";
+    let (key, resource_type) = ("organization_connection", "invitation.v1/OrganizationConnection");
+    already_exists(ErrorReason::OrganizationConnectionExists, message, key, resource_type, name)
+}
+
+/// NOT_FOUND, the same for missing and foreign connections.
+pub(super) fn organization_connection_not_found() -> Status {
+    let message = "there is no such organization connection";
+    status(Code::NotFound, ErrorReason::OrganizationConnectionNotFound, message, [])
+}
+
+fn already_exists(reason: ErrorReason, message: &str, key: &str, resource_type: &str, name: &str) -> Status {
+    let mut details = details(reason, [(key, name.to_owned())]);
+    details.set_resource_info(resource_type, name, "", message);
+    Status::with_error_details(Code::AlreadyExists, message, details)
+}
+
+impl From<BundleError> for Status {
+    fn from(error: BundleError) -> Self {
+        match error {
+            BundleError::Failed(error) => error.into(),
+            BundleError::Refused(errors) => errors.into_iter().flatten().next().map_or_else(unavailable, Self::from),
         }
     }
 }
@@ -130,6 +170,20 @@ pub(super) fn unauthenticated() -> Status {
 pub(super) fn permission_denied(permission: Permission) -> Status {
     let metadata = [("permission", permission.name().to_owned())];
     status(Code::PermissionDenied, ErrorReason::PermissionDenied, "the credential lacks a permission", metadata)
+}
+
+/// PERMISSION_DENIED for acting for a whole account, or for no organization, with a credential that is bound to one.
+pub(super) fn organization_access_denied() -> Status {
+    let message = "the credential is bound to an organization";
+    status(Code::PermissionDenied, ErrorReason::OrganizationAccessDenied, message, [])
+}
+
+/// PERMISSION_DENIED for acting between organizations; says nothing about what there is.
+pub(super) fn organizations_access_denied(requester: Uuid, target: Uuid) -> Status {
+    let message = "the credential may not act for these organizations";
+    let metadata =
+        [("requester_organization_id", requester.to_string()), ("target_organization_id", target.to_string())];
+    status(Code::PermissionDenied, ErrorReason::OrganizationAccessDenied, message, metadata)
 }
 
 /// UNAVAILABLE, to be tried again shortly.

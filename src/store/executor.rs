@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::database::Database;
 use super::growth::Growth;
-use super::lane::{Job, Lane};
+use super::job::Job;
+use super::lane::Lane;
 use crate::domain::command::Command;
 use crate::domain::decide::Context;
-use crate::domain::group::{Executed, Group};
+use crate::domain::group::{Bundle, Executed, Group};
 use crate::domain::refusal::Refusal;
 use crate::entropy::Entropy;
 
@@ -28,7 +29,7 @@ pub type Decide = fn(&mut Group, &Command, &Context) -> Result<Executed, Refusal
 pub struct ExecutorOptions {
     /// How many groups may be under way at once; 1 on SQLite, which has one writer.
     pub lanes: usize,
-    /// How many commands may wait in each lane.
+    /// How many calls may wait in each lane.
     pub queue: usize,
     /// How long one statement may take before the database counts as gone.
     pub timeout: Duration,
@@ -53,10 +54,19 @@ pub enum ExecuteError {
     Internal(String),
 }
 
+/// Why the commands of a bundle got no results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BundleError {
+    /// The same reason for all of them.
+    Failed(ExecuteError),
+    /// Some of an atomic bundle were refused, so nothing has changed: for each command why, none for those that were not.
+    Refused(Vec<Option<ExecuteError>>),
+}
+
 /// Runs commands. Clones share the queues; the lanes end when the last clone is gone.
 #[derive(Clone, Debug)]
 pub struct Executor {
-    lanes: Arc<[mpsc::Sender<Job>]>,
+    lanes: Arc<[mpsc::Sender<Vec<Job>>]>,
     next: Arc<AtomicUsize>,
     tasks: TaskTracker,
 }
@@ -78,24 +88,60 @@ impl Executor {
 
     /// Runs one command. Whoever stops waiting for the result does not stop the command.
     pub async fn execute(&self, command: Command, deadline: Option<Instant>) -> Result<Executed, ExecuteError> {
-        let (reply, result) = oneshot::channel();
         let lane = self.lane_of(&command);
+        let (job, answers) = Job::new(vec![command], Bundle::Each, deadline);
         // A full queue is answered at once: waiting would only move the queue to where nobody counts it.
-        lane.try_send(Job { command, deadline, reply }).map_err(|_| ExecuteError::Unavailable)?;
-        result.await.unwrap_or(Err(ExecuteError::Unavailable))
+        lane.try_send(vec![job]).map_err(|_| ExecuteError::Unavailable)?;
+        let answer = answers.await.unwrap_or(Err(ExecuteError::Unavailable))?.pop();
+        answer.unwrap_or(Err(ExecuteError::Unavailable))
     }
 
-    /// Commands of one invitation go to one lane, which saves conflicts and keeps their order; new ones go round.
-    fn lane_of(&self, command: &Command) -> &mpsc::Sender<Job> {
-        let number = match command.invitation() {
-            Some(id) => {
-                let mut hasher = DefaultHasher::new();
-                id.hash(&mut hasher);
-                usize::try_from(hasher.finish() % self.lanes.len() as u64).unwrap_or_default()
+    /// Runs several commands of one caller in one group, in their order, and returns a result for each of them when all are
+    /// there. They count once where a full queue is concerned.
+    pub async fn execute_all(
+        &self,
+        commands: Vec<Command>,
+        bundle: Bundle,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
+        let Some(lane) = commands.first().map(|first| self.lane_of(first)) else { return Ok(Vec::new()) };
+        let job = |commands| Job::new(commands, bundle, deadline);
+        // Commands that do not hang together are jobs of their own, so that none of them can fail another.
+        let (jobs, answers): (Vec<_>, Vec<_>) = match bundle {
+            Bundle::Each => commands.into_iter().map(|command| job(vec![command])).unzip(),
+            Bundle::Atomic | Bundle::DryRun => [job(commands)].into_iter().unzip(),
+        };
+        lane.try_send(jobs).map_err(|_| BundleError::Failed(ExecuteError::Unavailable))?;
+        let mut results = Vec::new();
+        for answers in answers {
+            match answers.await.unwrap_or(Err(ExecuteError::Unavailable)) {
+                Ok(answers) => results.extend(answers),
+                Err(failed) if bundle == Bundle::Each => results.push(Err(failed)),
+                Err(failed) => return Err(BundleError::Failed(failed)),
             }
-            None => self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len(),
+        }
+        if bundle == Bundle::Atomic && results.iter().any(Result::is_err) {
+            return Err(BundleError::Refused(results.into_iter().map(Result::err).collect()));
+        }
+        Ok(results)
+    }
+
+    /// Commands of one invitation, or for one slot, go to one lane, which saves conflicts and keeps their order; others go
+    /// round.
+    fn lane_of(&self, command: &Command) -> &mpsc::Sender<Vec<Job>> {
+        let needs = command.needs();
+        let number = match (needs.invitation, needs.slots.first()) {
+            (Some(id), _) => self.number_of(id),
+            (None, Some(slot)) => self.number_of((&command.account, slot)),
+            (None, None) => self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len(),
         };
         &self.lanes[number]
+    }
+
+    fn number_of(&self, key: impl Hash) -> usize {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        usize::try_from(hasher.finish() % self.lanes.len() as u64).unwrap_or_default()
     }
 
     /// Takes no more commands, finishes those that wait, and returns when all are answered.

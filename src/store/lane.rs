@@ -1,10 +1,9 @@
 //! One lane of the executor: load, decide, save, answer, one group after another.
 
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sea_orm::{ConnectionTrait, DbBackend, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -12,13 +11,13 @@ use super::database::Database;
 use super::error::StoreError;
 use super::executor::{ExecuteError, ExecutorOptions};
 use super::growth::Growth;
+use super::job::{Answer, Job, Sent, answer_all};
 use super::load::{load, load_sql};
 use super::outcome::saved;
 use super::save::{create, save};
 use super::save_sql::SaveSql;
-use crate::domain::command::{Action, Command};
-use crate::domain::group::{Executed, Group, Save};
-use crate::domain::id::InvitationId;
+use crate::domain::command::Command;
+use crate::domain::group::{Group, Save};
 use crate::domain::loaded::Loaded;
 use crate::domain::time::Timestamp;
 use crate::entropy::Entropy;
@@ -30,39 +29,6 @@ const MAX_ROWS: usize = 5_000;
 const OPTIMISTIC: usize = 2;
 /// How often in all.
 const ATTEMPTS: usize = 6;
-
-/// A command that waits, and who waits for it.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) command: Command,
-    pub(super) deadline: Option<Instant>,
-    pub(super) reply: oneshot::Sender<Result<Executed, ExecuteError>>,
-}
-
-type Answer = Result<Executed, ExecuteError>;
-
-/// A save that was sent, and what its commands are to be told if it has taken effect.
-struct Sent {
-    answers: Vec<Answer>,
-    save: Save,
-}
-
-impl Sent {
-    /// Answers the commands that `saved` bears out and returns the others. Only new invitations can be left out of a save;
-    /// if any was, what was refused may have rested on it.
-    fn settle(self, group: Vec<Job>, saved: &BTreeSet<InvitationId>) -> Vec<Job> {
-        let complete = self.save.created.keys().all(|id| saved.contains(id));
-        let mut others = Vec::new();
-        for (job, result) in group.into_iter().zip(self.answers) {
-            if complete || result.as_ref().is_ok_and(|executed| saved.contains(&executed.invitation.id)) {
-                answer(job, result);
-            } else {
-                others.push(job);
-            }
-        }
-        others
-    }
-}
 
 /// Runs groups of commands on one database.
 pub(super) struct Lane {
@@ -102,18 +68,18 @@ impl Lane {
         self.is_down = false;
     }
 
-    /// Runs until every sender is gone and the queue is empty.
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        while let Some(first) = queue.recv().await {
-            let mut rows = first.command.weight();
-            let mut group = vec![first];
+    /// Runs until every sender is gone and the queue is empty. Jobs that were sent together are in one group.
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Vec<Job>>) {
+        let rows_of = |jobs: &[Job]| jobs.iter().map(Job::weight).sum::<usize>();
+        while let Some(mut group) = queue.recv().await {
+            let mut rows = rows_of(&group);
             while rows < MAX_ROWS
-                && let Ok(job) = queue.try_recv()
+                && let Ok(jobs) = queue.try_recv()
             {
-                rows += job.command.weight();
-                group.push(job);
+                rows += rows_of(&jobs);
+                group.extend(jobs);
             }
-            let commands = group.len();
+            let commands = group.iter().map(|job| job.commands.len()).sum();
             // Its callers are told UNAVAILABLE, since nobody knows how far it came; the lane goes on with the next group.
             if caught(self.run_group(group)).await.is_none() {
                 self.defect(&"a group panicked");
@@ -121,8 +87,8 @@ impl Lane {
             self.growth.count(commands);
             if self.is_down {
                 // Whoever queued up behind a database that does not answer has waited long enough.
-                while let Ok(job) = queue.try_recv() {
-                    answer(job, Err(ExecuteError::Unavailable));
+                while let Ok(jobs) = queue.try_recv() {
+                    jobs.into_iter().for_each(|job| job.answer(Err(ExecuteError::Unavailable)));
                 }
             }
         }
@@ -131,14 +97,10 @@ impl Lane {
     async fn run_group(&mut self, group: Vec<Job>) {
         let now = Instant::now();
         self.begin();
-        let (late, mut group): (Vec<_>, Vec<_>) =
-            group.into_iter().partition(|job| job.deadline.is_some_and(|deadline| deadline <= now));
-        for job in late {
-            answer(job, Err(ExecuteError::DeadlineExceeded));
-        }
-        let only_creates = group.iter().all(|job| matches!(job.command.action, Action::Create(_)));
+        let (late, mut group): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| job.is_late(now));
+        late.into_iter().for_each(|job| job.answer(Err(ExecuteError::DeadlineExceeded)));
         let mut sent = None;
-        if only_creates && self.database.backend() == DbBackend::Postgres {
+        if self.is_postgres() && group.iter().all(Job::needs_no_load) {
             (group, sent) = self.create_unseen(group).await;
         }
         if !group.is_empty() {
@@ -202,7 +164,11 @@ impl Lane {
     }
 
     /// Loads, decides and saves once. Returns what was decided, unless it did not come to that.
-    async fn attempt(&mut self, group: &[Job], locked: bool) -> (Option<Save>, Vec<Answer>, Result<(), StoreError>) {
+    async fn attempt(
+        &mut self,
+        group: &[Job],
+        locked: bool,
+    ) -> (Option<Save>, Vec<Vec<Answer>>, Result<(), StoreError>) {
         let mut decided = None;
         let mut answers = Vec::new();
         let result = match timeout_at(self.until, self.transact(group, locked, &mut decided, &mut answers)).await {
@@ -217,7 +183,7 @@ impl Lane {
         group: &[Job],
         locked: bool,
         decided: &mut Option<Save>,
-        answers: &mut Vec<Answer>,
+        answers: &mut Vec<Vec<Answer>>,
     ) -> Result<(), StoreError> {
         let db = self.database.write.clone();
         if !locked && self.database.backend() == DbBackend::Postgres {
@@ -245,10 +211,10 @@ impl Lane {
         db: &C,
         group: &[Job],
         decided: &mut Option<Save>,
-        answers: &mut Vec<Answer>,
+        answers: &mut Vec<Vec<Answer>>,
     ) -> Result<(), StoreError> {
         let clock = self.clock();
-        let loaded = load(db, &self.load_sql, group.iter().map(|job| &job.command), clock).await?;
+        let loaded = load(db, &self.load_sql, group.iter().flat_map(|job| &job.commands), clock).await?;
         self.offset = loaded.now.micros() - self.database.clock.now().micros();
         let mut state = Group::new(loaded);
         *answers = self.decide(&mut state, group);
@@ -265,18 +231,18 @@ impl Lane {
         if self.is_postgres() { clock.in_place_of_the_database() } else { Some(clock.now()) }
     }
 
-    fn decide(&self, state: &mut Group, group: &[Job]) -> Vec<Answer> {
-        let decide = |job: &Job| {
+    fn decide(&self, state: &mut Group, group: &[Job]) -> Vec<Vec<Answer>> {
+        let decide = |state: &mut Group, command: &Command| {
             // A defect in one command must not take its neighbours, or the lane, with it. Deciding changes nothing
             // before it has succeeded, so what a panic leaves behind is whole.
             let result =
-                catch_unwind(AssertUnwindSafe(|| (self.options.decide)(state, &job.command, &self.options.context)));
+                catch_unwind(AssertUnwindSafe(|| (self.options.decide)(state, command, &self.options.context)));
             match result {
                 Ok(result) => result.map_err(ExecuteError::Refused),
                 Err(_) => Err(self.defect(&"a decision panicked")),
             }
         };
-        group.iter().map(decide).collect()
+        group.iter().map(|job| state.run_bundle(&job.commands, job.bundle, decide)).collect()
     }
 
     async fn in_time<T>(&self, step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -284,12 +250,12 @@ impl Lane {
         timeout_at(self.until, step).await.map_err(late)?
     }
 
-    /// A group that the database refuses is run one by one, so that only the command that causes it fails.
+    /// A group that the database refuses is run job by job, so that only the one that causes it fails.
     async fn give_up_or_split(&mut self, group: Vec<Job>, error: &StoreError) {
         if group.len() == 1 {
             return self.fail(group, error);
         }
-        tracing::warn!(%error, commands = group.len(), "a group is run one by one");
+        tracing::warn!(%error, jobs = group.len(), "a group is run one by one");
         for job in group {
             self.begin();
             Box::pin(self.run_loaded(vec![job], None)).await;
@@ -306,7 +272,7 @@ impl Lane {
             StoreError::Refused(_) | StoreError::Corrupt { .. } => self.defect(error),
         };
         for job in group {
-            answer(job, Err(failure.clone()));
+            job.answer(Err(failure.clone()));
         }
     }
 
@@ -320,20 +286,10 @@ impl Lane {
 
 /// Locks the invitations of a group, in the order of their ids, so that what is loaded next stays as it is.
 async fn lock<C: ConnectionTrait>(db: &C, group: &[Job]) -> Result<(), StoreError> {
-    let ids: Vec<Uuid> = group.iter().filter_map(|job| job.command.invitation()).map(|id| id.0).collect();
-    let accounts: Vec<String> = group.iter().map(|job| job.command.account.as_str().to_owned()).collect();
+    let commands = || group.iter().flat_map(|job| &job.commands);
+    let ids: Vec<Uuid> = commands().filter_map(Command::invitation).map(|id| id.0).collect();
+    let accounts: Vec<String> = commands().map(|command| command.account.as_str().to_owned()).collect();
     let sql = "SELECT 1 FROM invitation WHERE account_id = ANY($1) AND id = ANY($2) ORDER BY id FOR UPDATE";
     db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [accounts.into(), ids.into()])).await?;
     Ok(())
-}
-
-fn answer_all(group: Vec<Job>, answers: Vec<Answer>) {
-    for (job, result) in group.into_iter().zip(answers) {
-        answer(job, result);
-    }
-}
-
-/// Whoever no longer waits is not told.
-fn answer(job: Job, result: Answer) {
-    drop(job.reply.send(result));
 }

@@ -1,4 +1,5 @@
-//! The load: one statement that brings everything a group of commands has to know, and the database's clock.
+//! The load: one statement that brings everything a group of commands has to know, and the database's clock; the same once
+//! more for the few commands of which only their invitation tells what else they need.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +8,13 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::entity::{acceptance, engagement, invitation, label, recipient, request};
+use super::entity::{acceptance, engagement, invitation, label, recipient, request, slot};
 use super::error::StoreError;
-use super::row::{InvitationRows, request_from};
-use super::set::{Columns, Set, clock, json_array, json_object, uuid_text};
+use super::row::{InvitationRows, request_from, slot_from};
+use super::set::{Columns, Set, clock, json_array, json_object, statement_clock, uuid_text};
 use crate::domain::acceptance::Acceptance;
-use crate::domain::command::Command;
+use crate::domain::command::{Command, Needs, RequestKey};
+use crate::domain::details::Kind;
 use crate::domain::invitation::{Invitation, NEWEST_ACCEPTANCES};
 use crate::domain::loaded::Loaded;
 use crate::domain::time::Timestamp;
@@ -37,25 +39,42 @@ fn asked_columns() -> Columns {
     Columns::list([("account_id", Text), ("method", Text), ("request_id", Text)])
 }
 
-/// The text of the load for one database. Parameters: what is wanted, which requests are asked for, the clock.
+fn held_columns() -> Columns {
+    Columns::list([("account_id", Text), ("key", Text)])
+}
+
+fn sought_columns() -> Columns {
+    let address = [("recipient_type", Text), ("value", Text)];
+    Columns::list([("account_id", Text), ("scope_type", Text), ("scope_id", Text)]).and(address)
+}
+
+/// The text of the load for one database. Parameters: what is wanted, which requests are asked for, which slots may be held,
+/// for whom invitations are sought, the clock.
 pub(super) fn load_sql(backend: DbBackend) -> String {
-    let (wanted, asked) = (wanted_columns(), asked_columns());
-    let (asked_at, clock_at) = (1 + wanted.width(backend), 1 + wanted.width(backend) + asked.width(backend));
+    let [wanted, asked, held, sought] = [wanted_columns(), asked_columns(), held_columns(), sought_columns()];
+    let widths = [&wanted, &asked, &held, &sought].map(|columns| columns.width(backend));
+    let [asked_at, held_at, sought_at, clock_at] = [1, 2, 3, 4].map(|sets| 1 + widths[..sets].iter().sum::<usize>());
     let subject_key = [key(backend, "a", "a.subject"), key(backend, "wanted", "wanted.subject")].join(" = ");
     let connections = [("a", "a.created_connection_id"), ("wanted", "wanted.connection_id")];
     let connection_key = connections.map(|(table, id)| key(backend, table, &uuid_text(backend, id))).join(" = ");
     let acceptance = text(backend, &Columns::of::<acceptance::Entity>().json_of(backend, "a"));
     let request = text(backend, &Columns::of::<request::Entity>().json_of(backend, "q"));
+    let slot = text(backend, &Columns::of::<slot::Entity>().json_of(backend, "s"));
     let newest = format!("CASE WHEN ids.newest = 1 THEN {} END", newest_acceptances(backend));
     format!(
         "WITH wanted AS MATERIALIZED (SELECT * FROM {wanted}), asked AS (SELECT * FROM {asked}),
         remembered AS MATERIALIZED (
             SELECT {request_columns} FROM asked JOIN request q ON q.account_id = asked.account_id
                 AND q.method = asked.method AND q.request_id = asked.request_id),
+        held AS MATERIALIZED (
+            SELECT {slot_columns} FROM {held} JOIN slot s ON s.account_id = k.account_id AND s.key = k.key),
+        {found},
         ids AS (
             SELECT account_id, invitation_id, max(newest) AS newest FROM (
                 SELECT account_id, invitation_id, newest FROM wanted
-                UNION ALL SELECT account_id, invitation_id, 1 FROM remembered) needed
+                UNION ALL SELECT account_id, invitation_id, 1 FROM remembered
+                UNION ALL SELECT account_id, invitation_id, 0 FROM held
+                UNION ALL SELECT account_id, invitation_id, 0 FROM found) needed
             GROUP BY account_id, invitation_id)
         SELECT {clock} AS now, 'now' AS tag, NULL AS body
         UNION ALL SELECT 0, 'invitation', {body} FROM ids
@@ -68,12 +87,34 @@ pub(super) fn load_sql(backend: DbBackend) -> String {
             ON a.account_id = wanted.account_id AND a.created_connection_id IS NOT NULL AND {connection_key}
         UNION ALL SELECT 0, 'acceptance', {acceptance} FROM remembered q JOIN acceptance a
             ON a.account_id = q.account_id AND a.invitation_id = q.invitation_id AND a.id = q.acceptance_id
-        UNION ALL SELECT 0, 'request', {request} FROM remembered q",
+        UNION ALL SELECT 0, 'request', {request} FROM remembered q
+        UNION ALL SELECT 0, 'slot', {slot} FROM held s",
         wanted = wanted.keys_of(backend, 1, "w"),
         asked = asked.keys_of(backend, asked_at, "k"),
+        held = held.keys_of(backend, held_at, "k"),
+        found = found(&sought.keys_of(backend, sought_at, "k"), &statement_clock(backend, clock_at)),
         request_columns = Columns::of::<request::Entity>().names_of("q"),
+        slot_columns = Columns::of::<slot::Entity>().names_of("s"),
         clock = clock(backend, clock_at),
         body = invitation_body(backend, &newest),
+    )
+}
+
+/// Returns the common table expressions that end with `found`: what is sought and has not ended. An invitee has few
+/// invitations, a scope may have any number, so the index over addresses is used and none over scopes can be.
+fn found(sought: &str, now: &str) -> String {
+    format!(
+        "addressed AS MATERIALIZED (
+            SELECT DISTINCT k.account_id, k.scope_type, k.scope_id, r.invitation_id FROM {sought} JOIN recipient r
+                ON r.account_id = k.account_id AND r.recipient_type = k.recipient_type AND r.value = k.value),
+        found AS (
+            SELECT i.account_id, i.id AS invitation_id FROM addressed a
+            JOIN invitation i ON i.account_id = a.account_id AND i.id = a.invitation_id
+            WHERE i.kind = '{general}' AND i.scope_type || '' = a.scope_type AND i.scope_id || '' = a.scope_id
+                AND i.revoked_at IS NULL AND i.declined_at IS NULL AND i.accepted_elsewhere_at IS NULL
+                AND i.emptied_at IS NULL AND (i.max_uses IS NULL OR i.use_count < i.max_uses)
+                AND (i.expire_at IS NULL OR i.expire_at > {now}))",
+        general = Kind::General.code(),
     )
 }
 
@@ -117,7 +158,7 @@ fn text(backend: DbBackend, json: &str) -> String {
     if backend == DbBackend::Postgres { format!("({json})::text") } else { json.to_owned() }
 }
 
-/// Loads what a group of commands needs.
+/// Loads what a group of commands needs, and what they are found to need when that is there.
 pub(super) async fn load<'a, C: ConnectionTrait>(
     db: &C,
     sql: &str,
@@ -125,25 +166,34 @@ pub(super) async fn load<'a, C: ConnectionTrait>(
     clock: Option<Timestamp>,
 ) -> Result<Loaded, StoreError> {
     let needs: Vec<_> = commands.clone().map(|command| (command, command.needs())).collect();
-    let wanted: BTreeSet<Wanted<'_>> = needs
-        .iter()
-        .filter_map(|(command, needs)| {
-            Some(Wanted {
-                account_id: command.account.as_str(),
-                invitation_id: needs.invitation?.0,
-                subject: needs.subject.as_ref().map(|subject| subject.0.as_str()),
-                acceptance_id: needs.acceptance.map(|id| id.0),
-                connection_id: needs.created_connection,
-                newest: i32::from(needs.newest_acceptances),
-            })
-        })
-        .collect();
-    let keys: BTreeSet<_> = commands.filter_map(Command::request_key).collect();
-    let asked =
-        keys.iter().map(|key| [key.account.as_str().into(), key.method.as_str().into(), key.id.as_str().into()]);
+    let keys = commands.clone().filter_map(Command::request_key).collect();
+    let mut loaded = load_needs(db, sql, &needs, &keys, clock).await?;
+    let further = commands.map(|command| (command, command.needs_further(&loaded)));
+    let further: Vec<_> = further.filter(|(_, needs)| *needs != Needs::default()).collect();
+    if !further.is_empty() {
+        let more = load_needs(db, sql, &further, &BTreeSet::new(), clock).await?;
+        // What changed between the two was seen at two moments: no decision could rest on that.
+        if !loaded.agrees_with(&more) {
+            return Err(StoreError::Conflict);
+        }
+        loaded.add(more);
+    }
+    Ok(loaded)
+}
+
+/// Loads what is needed in one statement.
+async fn load_needs<C: ConnectionTrait>(
+    db: &C,
+    sql: &str,
+    needs: &[(&Command, Needs)],
+    requests: &BTreeSet<RequestKey>,
+    clock: Option<Timestamp>,
+) -> Result<Loaded, StoreError> {
     let backend = db.get_database_backend();
-    let mut values = Set::new(wanted_columns(), wanted.into_iter().map(wanted_row)).params(backend);
-    values.extend(Set::new(asked_columns(), asked).params(backend));
+    let mut values = Vec::new();
+    for set in [wanted_set(needs), asked_set(requests), held_set(needs), sought_set(needs)] {
+        values.extend(set.params(backend));
+    }
     values.push(clock.map(Timestamp::micros).into());
     let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
 
@@ -164,10 +214,56 @@ pub(super) async fn load<'a, C: ConnectionTrait>(
                 let (key, remembered) = request_from(parse_json(&body, "request")?)?;
                 loaded.put_request(key, remembered);
             }
+            "slot" => {
+                let (account, key, slot) = slot_from(parse_json(&body, "slot")?)?;
+                loaded.put_slot(&account, key, slot);
+            }
             _ => return Err(StoreError::Refused("the load answered with an unknown tag".to_owned())),
         }
     }
     Ok(loaded)
+}
+
+fn wanted_set(needs: &[(&Command, Needs)]) -> Set {
+    let wanted = needs.iter().filter_map(|(command, needs)| {
+        Some(Wanted {
+            account_id: command.account.as_str(),
+            invitation_id: needs.invitation?.0,
+            subject: needs.subject.as_ref().map(|subject| subject.0.as_str()),
+            acceptance_id: needs.acceptance.map(|id| id.0),
+            connection_id: needs.created_connection,
+            newest: i32::from(needs.newest_acceptances),
+        })
+    });
+    Set::new(wanted_columns(), wanted.collect::<BTreeSet<_>>().into_iter().map(wanted_row))
+}
+
+fn asked_set(requests: &BTreeSet<RequestKey>) -> Set {
+    let row = |key: &RequestKey| [key.account.as_str(), &key.method, &key.id].map(Value::from);
+    Set::new(asked_columns(), requests.iter().map(row))
+}
+
+fn held_set(needs: &[(&Command, Needs)]) -> Set {
+    let keys = needs
+        .iter()
+        .flat_map(|(command, needs)| needs.slots.iter().map(|key| [command.account.as_str(), key.0.as_str()]));
+    distinct(held_columns(), keys)
+}
+
+fn sought_set(needs: &[(&Command, Needs)]) -> Set {
+    let sought = needs.iter().filter_map(|(command, needs)| Some((command, needs.sought.as_ref()?)));
+    let rows = sought.flat_map(|(command, sought)| {
+        // As the row of an invitation without a scope has it.
+        let scope = sought.scope.as_ref().map(|scope| (scope.scope_type.as_str(), scope.id.as_str()));
+        let (scope_type, scope_id) = scope.unwrap_or_default();
+        let account_id = command.account.as_str();
+        sought.addresses.iter().map(move |to| [account_id, scope_type, scope_id, to.sort().code(), to.key()])
+    });
+    distinct(sought_columns(), rows)
+}
+
+fn distinct<'a, const N: usize>(columns: Columns, rows: impl Iterator<Item = [&'a str; N]>) -> Set {
+    Set::new(columns, rows.collect::<BTreeSet<_>>().into_iter().map(|row| row.map(Value::from)))
 }
 
 fn wanted_row(wanted: Wanted<'_>) -> [Value; 6] {

@@ -2,6 +2,7 @@
 
 mod m20261121_000001_invitation;
 mod m20261121_000002_acceptance_keys;
+mod m20261121_000003_kinds;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -16,7 +17,11 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_invitation::Migration), Box::new(m20261121_000002_acceptance_keys::Migration)]
+        vec![
+            Box::new(m20261121_000001_invitation::Migration),
+            Box::new(m20261121_000002_acceptance_keys::Migration),
+            Box::new(m20261121_000003_kinds::Migration),
+        ]
     }
 }
 

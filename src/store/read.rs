@@ -1,11 +1,21 @@
 //! Reads: one round trip each, straight to the pool, always within one account.
 
+pub(super) mod acceptances;
 pub(super) mod events;
+mod filter;
 pub(super) mod invitations;
+pub(super) mod query;
+mod source;
 
+use sea_orm::Value;
+use uuid::Uuid;
+
+use crate::domain::acceptance::Acceptance;
 use crate::domain::event::Event;
 use crate::domain::invitation::Invitation;
+use crate::domain::text::AccountId;
 use crate::domain::time::Timestamp;
+use query::Order;
 
 /// Something read, and the moment its state is judged at.
 #[derive(Clone, Debug)]
@@ -16,44 +26,105 @@ pub struct Read<T> {
     pub now: Timestamp,
 }
 
+/// What a list is sorted by.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+pub enum SortKey {
+    /// A moment in microseconds, or a sequence.
+    Number(i64),
+    /// A normalised address.
+    Text(String),
+}
+
+impl From<SortKey> for Value {
+    fn from(key: SortKey) -> Self {
+        match key {
+            SortKey::Number(number) => number.into(),
+            SortKey::Text(text) => text.into(),
+        }
+    }
+}
+
 /// Where a list goes on: behind the row with this key, judged at the moment of the first page.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Cursor {
-    /// The last row's sort key: a moment in microseconds, or a sequence.
-    pub key: i64,
+    /// The last row's sort key; the same for all rows where their ids are the order.
+    pub key: SortKey,
     /// The last row's id, where the key alone does not tell rows apart.
-    pub id: uuid::Uuid,
+    pub id: Uuid,
     /// When the first page was read, in microseconds.
     pub frozen: i64,
+    /// How many rows the whole list had then, where it was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
 }
 
 impl Cursor {
-    /// Goes on behind an invitation.
+    /// Goes on behind an invitation in the order of creation.
     pub fn of_invitation(read: &Read<Invitation>) -> Self {
-        Self { key: read.found.created_at.micros(), id: read.found.id.0, frozen: read.now.micros() }
+        Self::of_invitation_by(Order::CreateTime, read)
+    }
+
+    /// Goes on behind an invitation in any order.
+    pub fn of_invitation_by(order: Order, read: &Read<Invitation>) -> Self {
+        Self { key: order.key_of(&read.found), id: read.found.id.0, frozen: read.now.micros(), total: None }
     }
 
     /// Goes on behind an event of an invitation, whose sequence no other has; nothing about events changes with time.
     pub fn of_event(event: &Event) -> Self {
-        Self { key: event.sequence, id: event.event.id, frozen: 0 }
+        Self { key: SortKey::Number(event.sequence), ..Self::of_id(event.event.id) }
+    }
+
+    /// Goes on behind an acceptance of an invitation.
+    pub fn of_acceptance(acceptance: &Acceptance) -> Self {
+        Self::of_id(acceptance.id.0)
+    }
+
+    /// Goes on behind a row whose place is that of its id.
+    pub fn of_id(id: Uuid) -> Self {
+        Self { key: SortKey::Number(0), id, frozen: 0, total: None }
     }
 }
 
+/// Which part of a list is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The oldest first, instead of the newest.
+    pub ascending: bool,
+    /// Only guest invitations of these organizations.
+    pub hosts: Option<Vec<Uuid>>,
+    /// How many at most.
+    pub limit: u64,
+    /// Where to go on.
+    pub after: Option<Cursor>,
+}
+
 /// Appends the values of a statement that is put together and numbers them.
-struct Params(Vec<sea_orm::Value>);
+pub(super) struct Params(pub(super) Vec<Value>);
+
+/// The parameter that takes the place of the database's clock.
+const CLOCK: usize = 1;
+
+/// The parameter that every predicate has.
+pub(super) const ACCOUNT: &str = "$2";
 
 impl Params {
-    fn push(&mut self, value: impl Into<sea_orm::Value>) -> String {
+    /// Begins with the parameters [`CLOCK`] and [`ACCOUNT`].
+    pub(super) fn new(clock: Option<i64>, account: &AccountId) -> Self {
+        Self(vec![clock.into(), account.as_str().into()])
+    }
+
+    pub(super) fn push(&mut self, value: impl Into<Value>) -> String {
         self.0.push(value.into());
         format!("${}", self.0.len())
     }
 
-    fn list<T: Into<sea_orm::Value>>(&mut self, values: impl IntoIterator<Item = T>) -> String {
+    fn list<T: Into<Value>>(&mut self, values: impl IntoIterator<Item = T>) -> String {
         values.into_iter().map(|value| self.push(value)).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// Returns the comparison and the direction of a keyset.
-fn direction(descending: bool) -> (&'static str, &'static str) {
+pub(super) fn direction(descending: bool) -> (&'static str, &'static str) {
     if descending { ("<", "DESC") } else { (">", "ASC") }
 }

@@ -3,18 +3,19 @@
 //! Its texts are in [`super::save_sql`]; this module makes the rows that are their parameters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, Value};
 use uuid::Uuid;
 
-use super::entity::{event, recipient};
+use super::entity::{autojoin_domain, event, recipient};
 use super::error::StoreError;
 use super::row;
-use super::save_sql::{SaveSql, engagement_columns, event_columns, update_columns};
+use super::save_sql::{Part, SaveSql};
 use super::set::{Set, values_of};
 use crate::domain::group::{Save, Update};
 use crate::domain::id::InvitationId;
-use crate::domain::invitation::Engagement;
+use crate::domain::invitation::{Engagement, Invitation};
 use crate::domain::time::Timestamp;
 
 /// What is added to the counters beside an invitation.
@@ -24,30 +25,41 @@ struct Counts<'a> {
     events: i64,
 }
 
-/// Returns the sets of a save, in the order of [`super::save_sql::sets`].
-fn sets(save: &Save) -> [Set; 12] {
+/// Returns the sets of some parts of a save, in their order.
+fn sets(save: &Save, parts: &[Part]) -> Vec<Set> {
+    let (first_events, events, counts) = number_events(save);
+    let (mut first_events, mut events) = (Some(first_events), Some(events));
     let created = || save.created.values().map(AsRef::as_ref);
-    let recipients = created().flat_map(|invitation| {
-        invitation.recipients.iter().map(move |recipient| row::recipient_row(invitation, recipient))
-    });
-    let outbox = save.deliveries.iter().map(|(invitation, delivery)| row::outbox_row(invitation, delivery));
-    let (created_events, events, counts) = number_events(save);
-    let accepted = save.accepted.values().map(|(invitation, accepted)| row::acceptance_row(invitation, accepted));
-    let reaccepted = save.reaccepted.values().map(|(invitation, changed)| row::acceptance_row(invitation, changed));
-    [
-        /* 1 */ Set::of(created().map(row::invitation_row)),
-        /* 2 */ Set::of(created().flat_map(row::label_rows)),
-        /* 3 */ Set::of(recipients),
-        /* 4 */ Set::of(created_events.into_iter()),
-        /* 5 */ Set::of(outbox),
-        /* 6 */ Set::of(save.requests.iter().map(|(key, remembered)| row::request_row(key, remembered))),
-        /* 7 */ Set::new(update_columns(), save.updated.values().map(update_row)),
-        /* 8 */ Set::of(save.updated.values().flat_map(changed_recipients)),
-        /* 9 */ Set::of(accepted),
-        /* 10 */ Set::of(reaccepted),
-        /* 11 */ Set::new(engagement_columns(), counts.iter().map(counts_row)),
-        /* 12 */ Set::new(event_columns(), events.into_iter()),
-    ]
+    let acceptance = |(invitation, acceptance): &(Arc<Invitation>, _)| row::acceptance_row(invitation, acceptance);
+    let set = |part: &Part| match part {
+        Part::Invitations => Set::of(created().map(row::invitation_row)),
+        Part::Labels => Set::of(created().flat_map(row::label_rows)),
+        Part::Recipients => Set::of(created().flat_map(recipient_rows)),
+        Part::Groups => Set::of(created().flat_map(row::group_rows)),
+        Part::FirstEvents => Set::of(first_events.take().into_iter().flatten()),
+        Part::Outbox => Set::of(save.deliveries.iter().map(|(about, delivery)| row::outbox_row(about, delivery))),
+        Part::Requests => Set::of(save.requests.iter().map(|(key, remembered)| row::request_row(key, remembered))),
+        Part::Updates => Set::new(part.columns(), save.updated.values().map(update_row)),
+        Part::Answers => Set::of(save.updated.values().flat_map(changed_recipients)),
+        Part::Acceptances => Set::of(save.accepted.values().map(acceptance)),
+        Part::Reacceptances => Set::of(save.reaccepted.values().map(acceptance)),
+        Part::Slots => Set::of(save.slots.iter().map(|((account, key), slot)| row::slot_row(account, key, *slot))),
+        Part::Joining => Set::of(domain_rows(save, true)),
+        Part::Leaving => Set::of(domain_rows(save, false)),
+        Part::Counts => Set::new(part.columns(), counts.iter().map(counts_row)),
+        Part::Events => Set::new(part.columns(), events.take().into_iter().flatten()),
+    };
+    parts.iter().map(set).collect()
+}
+
+fn recipient_rows(invitation: &Invitation) -> impl Iterator<Item = recipient::Model> {
+    invitation.recipients.iter().map(move |recipient| row::recipient_row(invitation, recipient))
+}
+
+/// Returns the domains that join from now on, or that no longer do.
+fn domain_rows(save: &Save, joining: bool) -> impl Iterator<Item = autojoin_domain::Model> {
+    let changed = save.domains.iter().filter(move |(_, (_, joins))| *joins == joining);
+    changed.map(|((_, domain), (invitation, _))| row::domain_row(invitation, domain))
 }
 
 fn update_row(update: &Update) -> Vec<Value> {
@@ -102,7 +114,7 @@ pub(super) async fn create(
     sql: &str,
     save: &Save,
 ) -> Result<BTreeSet<InvitationId>, StoreError> {
-    let values = sets(save).into_iter().take(6).flat_map(|set| set.params(DbBackend::Postgres));
+    let values = sets(save, Part::OF_CREATES).into_iter().flat_map(|set| set.params(DbBackend::Postgres));
     let rows = db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     let ids = rows.iter().map(|row| row.try_get_by_index::<Uuid>(0).map(InvitationId));
     Ok(ids.collect::<Result<_, _>>()?)
@@ -115,21 +127,21 @@ pub(super) async fn save<C: ConnectionTrait>(
     save: &Save,
     clock: Option<Timestamp>,
 ) -> Result<(), StoreError> {
-    let sets = sets(save);
     match sql {
-        SaveSql::Postgres { save, .. } => {
-            let values = sets.into_iter().flat_map(|set| set.params(DbBackend::Postgres));
+        SaveSql::Postgres { save: sql, .. } => {
+            let values = sets(save, Part::ALL).into_iter().flat_map(|set| set.params(DbBackend::Postgres));
             let values = values.chain([clock.map(Timestamp::micros).into()]);
-            db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, save, values)).await?;
+            db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
         }
         SaveSql::Sqlite(statements) => {
-            let mut sets = sets.map(Some);
-            for (index, (sql, set)) in statements.iter().enumerate() {
-                let Some(set) = sets[set - 1].take().filter(|set| !set.is_empty()) else { continue };
+            for ((part, sql), set) in statements.iter().zip(sets(save, Part::ALL)) {
+                let rows = set.len();
+                if rows == 0 {
+                    continue;
+                }
                 let values = set.params(DbBackend::Sqlite);
                 let done = db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
-                // The first statement is the update that is guarded by the revisions.
-                if index == 0 && done.rows_affected() != save.updated.len() as u64 {
+                if part.is_guarded() && done.rows_affected() != rows as u64 {
                     return Err(StoreError::Conflict);
                 }
             }

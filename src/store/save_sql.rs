@@ -1,47 +1,128 @@
-//! The texts of the save. Its parameters are the sets of [`sets`], known here by their place in that list, and the clock.
+//! The texts of the save. Its parameters are the sets of [`Part`], known here by their place among them, and the clock.
 //!
 //! PostgreSQL has two texts, each one statement: `create_sql` for new invitations, which can lose nothing but their
 //! request_id, and `save_sql` for everything, which fails as a whole (a division by zero) unless every invitation still
-//! has the revision it was loaded with and, where it is accepted, has not expired by the clock after any wait for its lock.
+//! has the revision it was loaded with and, where it is accepted, has not expired by the clock after any wait for its lock,
+//! and unless every slot was last taken by whom the load said.
 //! SQLite has one writer, so nothing can have changed; the same sets go through `sqlite_sqls`, and the rows affected are
 //! a second wall.
 
 use sea_orm::sea_query::ColumnType::{BigInteger, Boolean, Text, Uuid as UuidType};
 use sea_orm::{DbBackend, EntityTrait};
 
-use super::entity::{acceptance, engagement, event, invitation, label, outbox, recipient, request};
+use super::entity::{
+    acceptance, autojoin_domain, engagement, event, invitation, invitation_group, label, outbox, recipient, request,
+    slot,
+};
 use super::set::{Columns, clock};
 
-/// The columns of the sets that a save consists of. What only makes new invitations uses the first six.
-pub(super) fn sets() -> [Columns; 12] {
-    [
-        /* 1 */ Columns::of::<invitation::Entity>(),
-        /* 2 */ Columns::of::<label::Entity>(),
-        /* 3 */ Columns::of::<recipient::Entity>(),
-        /* 4 */ Columns::of::<event::Entity>(),
-        /* 5 */ Columns::of::<outbox::Entity>(),
-        /* 6 */ Columns::of::<request::Entity>(),
-        /* 7 */ update_columns(),
-        /* 8 */ Columns::of::<recipient::Entity>(),
-        /* 9 */ Columns::of::<acceptance::Entity>(),
-        /* 10 */ Columns::of::<acceptance::Entity>(),
-        /* 11 */ engagement_columns(),
-        /* 12 */ event_columns(),
-    ]
+/// The sets that a save consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// New invitations.
+    Invitations,
+    /// Their labels.
+    Labels,
+    /// Their recipients.
+    Recipients,
+    /// Their groups.
+    Groups,
+    /// Their first events.
+    FirstEvents,
+    /// Messages to be sent.
+    Outbox,
+    /// Requests to be remembered.
+    Requests,
+    /// Changed invitations, with what is to hold for them.
+    Updates,
+    /// Changed recipients.
+    Answers,
+    /// New acceptances.
+    Acceptances,
+    /// Changed acceptances.
+    Reacceptances,
+    /// Slots that are taken.
+    Slots,
+    /// Domains that join from now on.
+    Joining,
+    /// Domains that no longer do.
+    Leaving,
+    /// What is added to counters.
+    Counts,
+    /// The events that are numbered by them.
+    Events,
 }
 
-/// Returns the number of the first parameter of a set, or of the clock for the one behind the last. On SQLite every set has
-/// a statement of its own.
-fn first(backend: DbBackend, set: usize) -> usize {
-    if backend == DbBackend::Postgres {
-        1 + sets()[..set - 1].iter().map(|columns| columns.width(backend)).sum::<usize>()
-    } else {
-        1
+impl Part {
+    /// What new invitations need.
+    pub(super) const OF_CREATES: &[Self] = Self::ALL.split_at(7).0;
+
+    /// All of them, in the order in which they are parameters; what new invitations need comes first.
+    pub(super) const ALL: &[Self] = &[
+        Self::Invitations,
+        Self::Labels,
+        Self::Recipients,
+        Self::Groups,
+        Self::FirstEvents,
+        Self::Outbox,
+        Self::Requests,
+        Self::Updates,
+        Self::Answers,
+        Self::Acceptances,
+        Self::Reacceptances,
+        Self::Slots,
+        Self::Joining,
+        Self::Leaving,
+        Self::Counts,
+        Self::Events,
+    ];
+
+    /// Returns the columns of its set.
+    pub(super) fn columns(self) -> Columns {
+        match self {
+            Self::Invitations => Columns::of::<invitation::Entity>(),
+            Self::Labels => Columns::of::<label::Entity>(),
+            Self::Recipients | Self::Answers => Columns::of::<recipient::Entity>(),
+            Self::Groups => Columns::of::<invitation_group::Entity>(),
+            Self::FirstEvents => Columns::of::<event::Entity>(),
+            Self::Outbox => Columns::of::<outbox::Entity>(),
+            Self::Requests => Columns::of::<request::Entity>(),
+            Self::Updates => {
+                Columns::of::<invitation::Entity>().and([("loaded_revision", BigInteger), ("unexpired", Boolean)])
+            }
+            Self::Acceptances | Self::Reacceptances => Columns::of::<acceptance::Entity>(),
+            Self::Slots => Columns::of::<slot::Entity>(),
+            Self::Joining | Self::Leaving => Columns::of::<autojoin_domain::Entity>(),
+            Self::Counts => engagement_columns(),
+            Self::Events => Columns::of::<event::Entity>().and([("before_last", BigInteger)]),
+        }
+    }
+
+    /// Returns whether it is a conflict if not all of its rows find what they are to change.
+    pub(super) fn is_guarded(self) -> bool {
+        matches!(self, Self::Updates | Self::Slots)
+    }
+
+    /// Returns a table expression, called `r`, over its set.
+    fn rows(self, backend: DbBackend) -> String {
+        self.columns().rows_of(backend, first(backend, Some(self)), "r")
+    }
+
+    /// Returns the same for rows that are looked up one by one.
+    fn keys(self, backend: DbBackend) -> String {
+        self.columns().keys_of(backend, first(backend, Some(self)), "r")
     }
 }
 
+/// Returns the number of the first parameter of a set, or of the clock, which is behind the last. On SQLite every set has a
+/// statement of its own.
+fn first(backend: DbBackend, part: Option<Part>) -> usize {
+    let before = Part::ALL.iter().take_while(|other| Some(**other) != part);
+    if backend == DbBackend::Postgres { 1 + before.map(|part| part.columns().width(backend)).sum::<usize>() } else { 1 }
+}
+
 /// The columns of an invitation that change after it was made.
-const MUTABLE: [&str; 9] = [
+const MUTABLE: [&str; 18] = [
     "use_count",
     "expire_at",
     "accepted_at",
@@ -51,6 +132,15 @@ const MUTABLE: [&str; 9] = [
     "generation",
     "key_id",
     "updated_at",
+    "accepted_elsewhere_at",
+    "emptied_at",
+    "archived_at",
+    "deleted_at",
+    "first_sent_at",
+    "last_sent_at",
+    "updater",
+    "widget_configuration_id",
+    "details",
 ];
 
 /// The texts of one database's saves.
@@ -62,8 +152,8 @@ pub(super) enum SaveSql {
         /// For everything.
         save: String,
     },
-    /// Several, in one transaction, each with the number of the set it takes.
-    Sqlite(Vec<(String, usize)>),
+    /// Several, in one transaction, each with the set it takes.
+    Sqlite(Vec<(Part, String)>),
 }
 
 impl SaveSql {
@@ -76,11 +166,7 @@ impl SaveSql {
     }
 }
 
-pub(super) fn update_columns() -> Columns {
-    Columns::of::<invitation::Entity>().and([("loaded_revision", BigInteger), ("unexpired", Boolean)])
-}
-
-pub(super) fn engagement_columns() -> Columns {
+fn engagement_columns() -> Columns {
     Columns::list([
         ("account_id", Text),
         ("invitation_id", UuidType),
@@ -91,15 +177,11 @@ pub(super) fn engagement_columns() -> Columns {
     ])
 }
 
-pub(super) fn event_columns() -> Columns {
-    Columns::of::<event::Entity>().and([("before_last", BigInteger)])
-}
-
-/// Returns `INSERT INTO table (columns) SELECT columns FROM a set` with a condition.
-fn insert<E: EntityTrait>(backend: DbBackend, table: &str, set: usize, condition: &str) -> String {
-    let columns = Columns::of::<E>();
-    let rows = columns.rows_of(backend, first(backend, set), "r");
-    format!("INSERT INTO {table} ({}) SELECT {} FROM {rows} {condition}", columns.names(), columns.names_of("r"))
+/// Returns `INSERT INTO table (columns) SELECT columns FROM a set` with what follows.
+fn insert<E: EntityTrait + Default>(backend: DbBackend, part: Part, rest: &str) -> String {
+    let (table, columns, rows) = (E::default(), Columns::of::<E>(), part.rows(backend));
+    let table = table.table_name();
+    format!("INSERT INTO {table} ({}) SELECT {} FROM {rows} {rest}", columns.names(), columns.names_of("r"))
 }
 
 /// Makes invitations with their children on PostgreSQL and returns the ids of those it made. One whose request_id is taken,
@@ -111,32 +193,28 @@ fn create_sql() -> String {
         "WITH claimed AS ({request} ON CONFLICT DO NOTHING RETURNING account_id, invitation_id),
         asked AS (SELECT account_id, invitation_id FROM {requests}),
         created AS ({invitation} ON CONFLICT DO NOTHING RETURNING account_id, id),
-        l AS ({label}), p AS ({recipient}), e AS ({event}), o AS ({outbox})
+        l AS ({label}), p AS ({recipient}), g AS ({group}), e AS ({event}), o AS ({outbox})
         SELECT id FROM created",
-        request = insert::<request::Entity>(pg, "request", 6, ""),
-        requests = Columns::of::<request::Entity>().rows_of(pg, first(pg, 6), "r"),
+        request = insert::<request::Entity>(pg, Part::Requests, ""),
+        requests = Part::Requests.rows(pg),
         invitation = insert::<invitation::Entity>(
             pg,
-            "invitation",
-            1,
+            Part::Invitations,
             "WHERE (r.account_id, r.id) NOT IN (SELECT account_id, invitation_id FROM asked)
                 OR (r.account_id, r.id) IN (SELECT account_id, invitation_id FROM claimed)"
         ),
-        label = insert::<label::Entity>(pg, "label", 2, made),
-        recipient = insert::<recipient::Entity>(pg, "recipient", 3, made),
-        event = insert::<event::Entity>(pg, "event", 4, made),
-        outbox = insert::<outbox::Entity>(pg, "outbox", 5, made),
+        label = insert::<label::Entity>(pg, Part::Labels, made),
+        recipient = insert::<recipient::Entity>(pg, Part::Recipients, made),
+        group = insert::<invitation_group::Entity>(pg, Part::Groups, made),
+        event = insert::<event::Entity>(pg, Part::FirstEvents, made),
+        outbox = insert::<outbox::Entity>(pg, Part::Outbox, made),
     )
 }
 
 /// Saves a group of any commands on PostgreSQL, or fails as a whole. Locks are taken in the order of the ids, invitations
-/// before counters.
+/// before slots before counters.
 fn save_sql() -> String {
     let pg = DbBackend::Postgres;
-    let events = event_columns();
-    let event_names = Columns::of::<event::Entity>().names();
-    let event_values =
-        Columns::of::<event::Entity>().names_of("r").replace("r.sequence", "c.last_sequence - r.before_last");
     format!(
         "WITH target AS MATERIALIZED (SELECT * FROM {updated}),
         locked AS MATERIALIZED (SELECT t.* FROM target t
@@ -144,91 +222,116 @@ fn save_sql() -> String {
         updated AS (UPDATE invitation i SET {set} FROM locked r
             WHERE i.account_id = r.account_id AND i.id = r.id AND i.revision = r.loaded_revision
             RETURNING NOT r.unexpired OR i.expire_at IS NULL OR i.expire_at > {clock} AS holds),
-        guard AS MATERIALIZED (SELECT 1 / ((SELECT count(*) FROM updated WHERE holds) = (SELECT count(*) FROM target))::int AS ok),
+        taken AS ({slots} RETURNING 1),
+        guard AS MATERIALIZED (SELECT 1 / (
+            (SELECT count(*) FROM updated WHERE holds) = (SELECT count(*) FROM target)
+            AND (SELECT count(*) FROM taken) = (SELECT count(*) FROM {wanted_slots}))::int AS ok),
         counted AS ({engagement} RETURNING account_id, invitation_id, last_sequence),
-        event_ AS (INSERT INTO event ({event_names}) SELECT {event_values} FROM {event_rows}
-            JOIN counted c ON c.account_id = r.account_id AND c.invitation_id = r.invitation_id),
-        created AS ({invitation}), label_ AS ({label}), recipient_ AS ({recipient}), created_event AS ({created_event}),
-        outbox_ AS ({outbox}), request_ AS ({request}), acceptance_ AS ({accepted}),
-        reaccepted AS ({reaccepted}), declined AS ({declined})
+        event_ AS ({events}),
+        created AS ({invitation}), label_ AS ({label}), recipient_ AS ({recipient}), group_ AS ({group}),
+        created_event AS ({created_event}), outbox_ AS ({outbox}), request_ AS ({request}), acceptance_ AS ({accepted}),
+        reaccepted AS ({reaccepted}), answered AS ({answered}), joining AS ({joining}), leaving AS ({leaving})
         SELECT ok FROM guard",
-        updated = update_columns().keys_of(pg, first(pg, 7), "u"),
+        updated = Part::Updates.columns().keys_of(pg, first(pg, Some(Part::Updates)), "u"),
         set = set_mutable(),
-        clock = clock(pg, first(pg, 13)),
-        engagement = upsert_engagement(pg, "JOIN guard ON guard.ok = 1"),
-        event_rows = events.rows_of(pg, first(pg, 12), "r"),
-        invitation = insert::<invitation::Entity>(pg, "invitation", 1, ""),
-        label = insert::<label::Entity>(pg, "label", 2, ""),
-        recipient = insert::<recipient::Entity>(pg, "recipient", 3, ""),
-        created_event = insert::<event::Entity>(pg, "event", 4, ""),
-        outbox = insert::<outbox::Entity>(pg, "outbox", 5, ""),
-        request = insert::<request::Entity>(pg, "request", 6, ""),
-        accepted = insert::<acceptance::Entity>(pg, "acceptance", 9, ""),
+        clock = clock(pg, first(pg, None)),
+        slots = take_slots(pg),
+        wanted_slots = Part::Slots.rows(pg),
+        engagement = upsert_engagement(pg, "JOIN guard ON guard.ok = 1 ORDER BY r.invitation_id"),
+        events = insert_events(pg, "counted"),
+        invitation = insert::<invitation::Entity>(pg, Part::Invitations, ""),
+        label = insert::<label::Entity>(pg, Part::Labels, ""),
+        recipient = insert::<recipient::Entity>(pg, Part::Recipients, ""),
+        group = insert::<invitation_group::Entity>(pg, Part::Groups, ""),
+        created_event = insert::<event::Entity>(pg, Part::FirstEvents, ""),
+        outbox = insert::<outbox::Entity>(pg, Part::Outbox, ""),
+        request = insert::<request::Entity>(pg, Part::Requests, ""),
+        accepted = insert::<acceptance::Entity>(pg, Part::Acceptances, ""),
         reaccepted = update_acceptances(pg),
-        declined = update_recipients(pg),
+        answered = update_recipients(pg),
+        joining = insert::<autojoin_domain::Entity>(pg, Part::Joining, KNOWN_DOMAINS_STAY),
+        leaving = delete_domains(pg),
     )
 }
 
-/// The statements of a save on SQLite, each with the parameters it uses, in an order that keeps events behind their count.
-fn sqlite_sqls() -> Vec<(String, usize)> {
+/// The statements of a save on SQLite, in an order that keeps events behind their count.
+fn sqlite_sqls() -> Vec<(Part, String)> {
     let lite = DbBackend::Sqlite;
-    let event_values =
-        Columns::of::<event::Entity>().names_of("r").replace("r.sequence", "c.last_sequence - r.before_last");
-    vec![
-        (
-            format!(
-                "UPDATE invitation AS i SET {} FROM {} WHERE i.account_id = r.account_id AND i.id = r.id
-                AND i.revision = r.loaded_revision",
-                set_mutable(),
-                update_columns().rows_of(lite, 1, "r")
-            ),
-            7,
+    let sql = |part: &Part| match part {
+        Part::Invitations => insert::<invitation::Entity>(lite, *part, ""),
+        Part::Labels => insert::<label::Entity>(lite, *part, ""),
+        Part::Recipients => insert::<recipient::Entity>(lite, *part, ""),
+        Part::Groups => insert::<invitation_group::Entity>(lite, *part, ""),
+        Part::FirstEvents => insert::<event::Entity>(lite, *part, ""),
+        Part::Outbox => insert::<outbox::Entity>(lite, *part, ""),
+        Part::Requests => insert::<request::Entity>(lite, *part, ""),
+        Part::Updates => format!(
+            "UPDATE invitation AS i SET {} FROM {} WHERE i.account_id = r.account_id AND i.id = r.id
+            AND i.revision = r.loaded_revision",
+            set_mutable(),
+            part.rows(lite)
         ),
-        (insert::<invitation::Entity>(lite, "invitation", 1, ""), 1),
-        (insert::<label::Entity>(lite, "label", 2, ""), 2),
-        (insert::<recipient::Entity>(lite, "recipient", 3, ""), 3),
-        (insert::<event::Entity>(lite, "event", 4, ""), 4),
-        (insert::<outbox::Entity>(lite, "outbox", 5, ""), 5),
-        (insert::<request::Entity>(lite, "request", 6, ""), 6),
-        (update_recipients(lite), 8),
-        (insert::<acceptance::Entity>(lite, "acceptance", 9, ""), 9),
-        (update_acceptances(lite), 10),
-        (upsert_engagement(lite, "WHERE true"), 11),
-        (
-            format!(
-                "INSERT INTO event ({}) SELECT {event_values} FROM {} JOIN engagement c ON c.account_id = r.account_id
-                AND c.invitation_id = r.invitation_id",
-                Columns::of::<event::Entity>().names(),
-                event_columns().rows_of(lite, 1, "r")
-            ),
-            12,
-        ),
-    ]
+        Part::Answers => update_recipients(lite),
+        Part::Acceptances => insert::<acceptance::Entity>(lite, *part, ""),
+        Part::Reacceptances => update_acceptances(lite),
+        Part::Slots => take_slots(lite),
+        Part::Joining => insert::<autojoin_domain::Entity>(lite, *part, KNOWN_DOMAINS_STAY),
+        Part::Leaving => delete_domains(lite),
+        Part::Counts => upsert_engagement(lite, "WHERE true"),
+        Part::Events => insert_events(lite, "engagement"),
+    };
+    Part::ALL.iter().map(|part| (*part, sql(part))).collect()
 }
 
 fn set_mutable() -> String {
     MUTABLE.map(|column| format!("{column} = r.{column}")).join(", ")
 }
 
+/// Takes slots, each only from whom it was loaded with; one that nobody has had is taken for the first time.
+fn take_slots(backend: DbBackend) -> String {
+    let taken = "WHERE true ORDER BY r.key ON CONFLICT (account_id, key) DO UPDATE
+        SET invitation_id = excluded.invitation_id, version = excluded.version WHERE slot.version = excluded.version - 1";
+    insert::<slot::Entity>(backend, Part::Slots, taken)
+}
+
+/// A domain that was taken out and put in again by one group never was out.
+const KNOWN_DOMAINS_STAY: &str = "WHERE true ON CONFLICT DO NOTHING";
+
+fn delete_domains(backend: DbBackend) -> String {
+    let key = "account_id, domain, created_at, invitation_id";
+    format!("DELETE FROM autojoin_domain WHERE ({key}) IN (SELECT {key} FROM {})", Part::Leaving.keys(backend))
+}
+
 /// Adds to the counters; the first event of an invitation, its creation, is counted without a row.
 fn upsert_engagement(backend: DbBackend, condition: &str) -> String {
     format!(
         "INSERT INTO engagement ({}) SELECT r.account_id, r.invitation_id, r.views, r.clicks, r.unfurls, 1 + r.events
-        FROM {} {condition} ORDER BY r.invitation_id
+        FROM {} {condition}
         ON CONFLICT (account_id, invitation_id) DO UPDATE SET views = engagement.views + excluded.views,
             clicks = engagement.clicks + excluded.clicks, unfurls = engagement.unfurls + excluded.unfurls,
             last_sequence = engagement.last_sequence + excluded.last_sequence - 1",
         Columns::of::<engagement::Entity>().names(),
-        engagement_columns().rows_of(backend, first(backend, 11), "r"),
+        Part::Counts.rows(backend),
     )
-    .replace("ORDER BY r.invitation_id", if backend == DbBackend::Postgres { "ORDER BY r.invitation_id" } else { "" })
+}
+
+/// Numbers events by the counters, which are in `counted` as they are after the save.
+fn insert_events(backend: DbBackend, counted: &str) -> String {
+    let columns = Columns::of::<event::Entity>();
+    format!(
+        "INSERT INTO event ({}) SELECT {} FROM {} JOIN {counted} c ON c.account_id = r.account_id
+        AND c.invitation_id = r.invitation_id",
+        columns.names(),
+        columns.names_of("r").replace("r.sequence", "c.last_sequence - r.before_last"),
+        Part::Events.rows(backend)
+    )
 }
 
 fn update_recipients(backend: DbBackend) -> String {
     format!(
         "UPDATE recipient AS i SET accepted_at = r.accepted_at, declined_at = r.declined_at FROM {}
         WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.ordinal = r.ordinal",
-        Columns::of::<recipient::Entity>().keys_of(backend, first(backend, 8), "r")
+        Part::Answers.keys(backend)
     )
 }
 
@@ -236,6 +339,6 @@ fn update_acceptances(backend: DbBackend) -> String {
     format!(
         "UPDATE acceptance AS i SET created_connection_id = r.created_connection_id, details = r.details FROM {}
         WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.id = r.id",
-        Columns::of::<acceptance::Entity>().keys_of(backend, first(backend, 10), "r")
+        Part::Reacceptances.keys(backend)
     )
 }

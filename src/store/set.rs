@@ -185,9 +185,9 @@ impl Set {
         Self::new(Columns::of::<M::Entity>(), models.map(|model| values_of(&model)))
     }
 
-    /// Returns whether it has no rows.
-    pub(super) fn is_empty(&self) -> bool {
-        self.values.first().is_none_or(Vec::is_empty)
+    /// Returns how many rows it has.
+    pub(super) fn len(&self) -> usize {
+        self.values.first().map_or(0, Vec::len)
     }
 
     /// Returns its parameters.
@@ -196,9 +196,8 @@ impl Set {
             let columns = self.columns.0.iter().zip(self.values);
             return columns.map(|(column, values)| column.array(values)).collect();
         }
-        let rows = self.values.first().map_or(0, Vec::len);
         let rows =
-            (0..rows).map(|row| self.values.iter().map(|column| sea_value_to_json_value(&column[row])).collect());
+            (0..self.len()).map(|row| self.values.iter().map(|column| sea_value_to_json_value(&column[row])).collect());
         vec![serde_json::Value::Array(rows.collect()).to_string().into()]
     }
 }

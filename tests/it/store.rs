@@ -1,18 +1,31 @@
 //! The repository and its executor: one list of guarantees, on both databases.
 
+mod autojoin;
+mod bundles;
 mod commit;
+mod conflicts;
 mod conformance;
 mod events;
+mod fields;
 mod gate;
 mod groups;
 mod idempotency;
 mod isolation;
+mod kinds;
 mod lists;
 mod make;
+mod organization_connections;
 mod plans;
 mod proxy;
 mod queue;
 mod races;
+mod read_acceptances;
+mod read_groups;
+mod read_guests;
+mod read_make;
+mod read_open;
+mod read_plans;
 mod retries;
+mod slots;
 mod states;
 mod upkeep;

@@ -1,69 +1,136 @@
 //! Accepts an invitation for one subject: the only way to consume a use.
 
-use std::sync::Arc;
+use serde_json::Value;
 
 use super::{AcceptanceChange, Change, Changes, Decided, Maker, Outcome};
-use crate::domain::acceptance::Acceptance;
+use crate::domain::acceptance::{Acceptance, AcceptedBy};
 use crate::domain::command::{AcceptInvitation, Command};
 use crate::domain::connection::ConnectionPurpose;
-use crate::domain::details::Details;
+use crate::domain::details::{Details, Kind};
+use crate::domain::elsewhere::elsewhere;
+use crate::domain::email::Email;
 use crate::domain::email_rule::match_acceptor;
 use crate::domain::event::EventType;
+use crate::domain::general::Usage;
+use crate::domain::guest::GuestAcceptance;
 use crate::domain::id::AcceptanceId;
 use crate::domain::invitation::Invitation;
 use crate::domain::loaded::Loaded;
 use crate::domain::refusal::Refusal;
 
 pub(super) fn decide(loaded: &Loaded, command: &Command, accept: &AcceptInvitation) -> Result<Decided, Refusal> {
-    let invitation = loaded.linked(command, &accept.link)?;
+    let invitation = loaded.reached(command, &accept.way)?;
     // Before the state: whoever is in is in, whatever has become of the invitation since.
     if let Some(acceptance) = loaded.acceptance_of(invitation.id, &accept.acceptor.subject) {
         let outcome = Outcome { invitation: invitation.id, acceptance: Some(acceptance.id), already_accepted: true };
         return Ok(Decided { changes: Changes::default(), outcome });
     }
+    if accept.by_system && is_guest_already(invitation, accept) {
+        let outcome = Outcome { invitation: invitation.id, acceptance: None, already_accepted: true };
+        return Ok(Decided { changes: Changes::default(), outcome });
+    }
     invitation.state_at(loaded.now).require_active()?;
-    let matched = match_acceptor(invitation, &accept.link, &accept.acceptor)?;
+    // No address is asked of a system, which speaks for an organization.
+    let matched = if accept.by_system && invitation.details.kind() == Kind::Guest {
+        (None, None)
+    } else {
+        match_acceptor(invitation, accept.way.recipient(), &accept.acceptor)?
+    };
     check_created_connection(loaded, invitation, accept)?;
+    check_guest_organization(invitation, accept)?;
 
     let mut maker = Maker::new(loaded, command);
-    let id = AcceptanceId(maker.id());
-    let connection = accept.created_connection.clone();
-    let acceptance = Acceptance::new(id, invitation.id, &accept.acceptor, matched, connection, loaded.now);
-    let invitation = used(invitation, acceptance.recipient, loaded);
+    let acceptance = new_acceptance(&mut maker, invitation, accept, matched);
+    let sought = elsewhere(invitation, accept);
+    let left_over = sought.iter().flat_map(|sought| loaded.sought(&command.account, sought));
+    let left_over = left_over.filter(|other| other.id != invitation.id);
+    let invitation = used(&maker, invitation, &acceptance);
 
-    let mut events = vec![maker.event(
-        &invitation,
-        EventType::Accepted,
-        [
-            ("acceptance", id.0.to_string().into()),
-            ("subject", acceptance.subject.0.clone().into()),
-            ("recipient", acceptance.recipient.into()),
-            ("use_count", invitation.facts.use_count.into()),
-        ],
-    )];
+    let mut events = vec![maker.event(&invitation, EventType::Accepted, accepted(&invitation, &acceptance))];
     if invitation.facts.remaining_uses() == Some(0) {
         events.push(maker.event(&invitation, EventType::Fulfilled, []));
     }
-    let outcome = Outcome { invitation: invitation.id, acceptance: Some(id), already_accepted: false };
-    let changes = Changes {
-        invitation: Some(Change::Update { invitation, unexpired: true }),
-        acceptance: Some(AcceptanceChange::Create(acceptance)),
-        events,
-        ..Changes::default()
-    };
-    Ok(Decided { changes, outcome })
+    let outcome = Outcome { invitation: invitation.id, acceptance: Some(acceptance.id), already_accepted: false };
+    let mut invitations = vec![Change::Update { invitation, unexpired: true }];
+    for other in left_over.filter(|other| other.details.usage() == Some(Usage::SingleUse)) {
+        let mut closed = maker.touched(other);
+        closed.facts.accepted_elsewhere_at = Some(loaded.now);
+        let data = [("invitation", outcome.invitation.0.to_string().into())];
+        events.push(maker.event(&closed, EventType::AcceptedElsewhere, data));
+        invitations.push(Change::Update { invitation: closed, unexpired: false });
+    }
+    let acceptance = Some(AcceptanceChange::Create(acceptance));
+    Ok(Decided { changes: Changes { invitations, acceptance, events, ..Changes::default() }, outcome })
+}
+
+/// Returns whether a person has accepted for the very organization that a system accepts for.
+fn is_guest_already(invitation: &Invitation, accept: &AcceptInvitation) -> bool {
+    let Details::Guest(details) = &invitation.details else { return false };
+    let guest = details.accepted.and_then(|accepted| accepted.guest_organization_id);
+    guest.is_some() && guest == accept.guest_organization_id
+}
+
+fn new_acceptance(
+    maker: &mut Maker<'_>,
+    invitation: &Invitation,
+    accept: &AcceptInvitation,
+    matched: (Option<u16>, Option<Email>),
+) -> Acceptance {
+    let id = AcceptanceId(maker.id());
+    let connection = accept.created_connection.clone();
+    Acceptance {
+        roles: invitation.details.roles().to_vec(),
+        guest_organization_id: accept.guest_organization_id,
+        accepted_by: match invitation.details.kind() {
+            Kind::Guest if accept.by_system => AcceptedBy::System,
+            Kind::Guest => AcceptedBy::Guest,
+            Kind::Connection | Kind::User | Kind::General => AcceptedBy::User,
+        },
+        ..Acceptance::new(id, invitation.id, &accept.acceptor, matched, connection, maker.loaded.now)
+    }
+}
+
+/// Returns what the event of an acceptance says.
+fn accepted(invitation: &Invitation, acceptance: &Acceptance) -> [(&'static str, Value); 5] {
+    [
+        ("acceptance", acceptance.id.0.to_string().into()),
+        ("subject", acceptance.subject.0.clone().into()),
+        ("recipient", acceptance.recipient.into()),
+        ("use_count", invitation.facts.use_count.into()),
+        ("guest_organization_id", acceptance.guest_organization_id.map(|id| id.to_string()).into()),
+    ]
 }
 
 /// Returns the invitation with one use more.
-fn used(invitation: &Arc<Invitation>, recipient: Option<u16>, loaded: &Loaded) -> Invitation {
-    let mut invitation = Invitation::clone(invitation);
+fn used(maker: &Maker<'_>, invitation: &Invitation, acceptance: &Acceptance) -> Invitation {
+    let now = maker.loaded.now;
+    let mut invitation = maker.touched(invitation);
     invitation.facts.use_count += 1;
-    invitation.facts.accepted_at.get_or_insert(loaded.now);
-    for accepted in invitation.recipients.iter_mut().filter(|other| Some(other.ordinal) == recipient) {
-        accepted.accepted_at.get_or_insert(loaded.now);
+    invitation.facts.accepted_at.get_or_insert(now);
+    for accepted in invitation.recipients.iter_mut().filter(|other| Some(other.ordinal) == acceptance.recipient) {
+        accepted.accepted_at.get_or_insert(now);
     }
-    invitation.touch(loaded.now);
+    if let Details::Guest(details) = &mut invitation.details {
+        details.accepted = Some(GuestAcceptance {
+            guest_organization_id: acceptance.guest_organization_id,
+            by_system: acceptance.accepted_by == AcceptedBy::System,
+        });
+    }
     invitation
+}
+
+/// Checks that only an organization that is invited as a guest becomes one.
+fn check_guest_organization(invitation: &Invitation, accept: &AcceptInvitation) -> Result<(), Refusal> {
+    match invitation.details {
+        Details::Guest(_) => Ok(()),
+        Details::Connection(_) | Details::User(_) | Details::General(_) if accept.guest_organization_id.is_none() => {
+            Ok(())
+        }
+        Details::Connection(_) | Details::User(_) | Details::General(_) => Err(Refusal::InvalidField {
+            field: "guest_organization_id",
+            description: "must not be set: this is no guest invitation",
+        }),
+    }
 }
 
 /// Checks that the connection which the acceptor made fits the invitation and is nobody else's.
@@ -73,15 +140,19 @@ fn check_created_connection(
     accept: &AcceptInvitation,
 ) -> Result<(), Refusal> {
     let Some(connection) = &accept.created_connection else { return Ok(()) };
-    let Details::Connection(details) = &invitation.details;
-    match details.purpose {
-        ConnectionPurpose::EditConnection { .. } => Err(Refusal::InvalidField {
-            field: "created_connection",
-            description: "must not be set: this invitation is to repair an existing connection",
-        }),
-        ConnectionPurpose::CreateConnection { .. } => match loaded.acceptance_with(invitation.id, connection.id) {
-            Some(_) => Err(Refusal::CreatedConnectionExists(connection.id)),
-            None => Ok(()),
+    let unfit = |description| Err(Refusal::InvalidField { field: "created_connection", description });
+    match &invitation.details {
+        Details::Connection(details) => match details.purpose {
+            ConnectionPurpose::EditConnection { .. } => {
+                unfit("must not be set: this invitation is to repair an existing connection")
+            }
+            ConnectionPurpose::CreateConnection { .. } => match loaded.acceptance_with(invitation.id, connection.id) {
+                Some(_) => Err(Refusal::CreatedConnectionExists(connection.id)),
+                None => Ok(()),
+            },
         },
+        Details::User(_) | Details::Guest(_) | Details::General(_) => {
+            unfit("must not be set: this is no connection invitation")
+        }
     }
 }

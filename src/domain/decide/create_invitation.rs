@@ -1,7 +1,10 @@
 //! Makes an invitation of any kind.
 
+use super::claim::Claim;
+use super::revoke_invitation::revoked;
 use super::{Change, Changes, Context, Decided, Maker};
-use crate::domain::command::{Command, CreateInvitation};
+use crate::domain::command::{Command, CreateInvitation, OnConflict};
+use crate::domain::details::Kind;
 use crate::domain::event::EventType;
 use crate::domain::id::InvitationId;
 use crate::domain::invitation::{Engagement, Invitation};
@@ -17,32 +20,68 @@ pub(super) fn decide(
     context: &Context,
 ) -> Result<Decided, Refusal> {
     let mut maker = Maker::new(loaded, command);
-    let recipients = (1..).zip(&create.recipients).map(|(ordinal, email)| Recipient::new(ordinal, email.clone()));
-    let mut invitation = Invitation {
+    let mut invitation = new_invitation(&mut maker, create, context)?;
+    let Claim { slots, mut rivals } = Claim::of(loaded, &invitation);
+    let sought = create.sought();
+    let open = sought.iter().flat_map(|sought| loaded.sought(&command.account, sought));
+    rivals.extend(open.map(|open| open.id));
+    rivals.sort();
+    rivals.dedup();
+    if let Some(newest) = rivals.last() {
+        match create.on_conflict {
+            OnConflict::ReturnExisting => return Ok(Decided::unchanged(*newest)),
+            OnConflict::Replace => {}
+            OnConflict::Allow | OnConflict::Reject => {
+                return Err(Refusal::InvitationExists(*newest, create.details.kind()));
+            }
+        }
+    }
+
+    let deliveries = maker.deliveries(&invitation);
+    invitation.sent(deliveries.len(), loaded.now);
+    let data = [("recipients", invitation.recipients.len().into()), ("mailed", deliveries.len().into())];
+    let mut events = vec![maker.event(&invitation, EventType::Created, data)];
+    let id = invitation.id;
+    let mut invitations = vec![Change::Create(invitation)];
+    for rival in rivals {
+        let rival = revoked(&mut maker, loaded.invitation(&command.account, rival)?);
+        events.push(rival.1);
+        invitations.push(rival.0);
+    }
+    Ok(Decided::changed(id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
+}
+
+/// Returns a new invitation that nothing has happened to.
+pub(super) fn new_invitation(
+    maker: &mut Maker<'_>,
+    create: &CreateInvitation,
+    context: &Context,
+) -> Result<Invitation, Refusal> {
+    let (now, actor) = (maker.loaded.now, &maker.command.actor);
+    let expire_at = create.expiry.map(|expiry| expiry.at(now)).transpose()?;
+    let recipients = (1..).zip(&create.recipients).map(|(ordinal, new)| Recipient::new(ordinal, new.clone()));
+    Ok(Invitation {
         id: InvitationId(maker.id()),
-        account: command.account.clone(),
+        account: maker.command.account.clone(),
         details: create.details.clone(),
-        facts: Facts::new(create.max_uses, create.ttl.map(|ttl| loaded.now.plus(ttl))),
+        facts: Facts::new(create.max_uses, expire_at),
         revision: 1,
         generation: 0,
         key_id: context.signing_key,
         mails: create.mails,
         recipients: recipients.collect(),
         labels: create.labels.clone(),
-        creator: command.actor.clone(),
-        created_at: loaded.now,
-        updated_at: loaded.now,
+        creator: actor.clone(),
+        updater: actor.clone(),
+        archived_at: None,
+        deleted_at: None,
+        // Nobody but the host sees a guest invitation before it is sent, mailed or not.
+        first_sent_at: (create.details.kind() == Kind::Guest).then_some(now),
+        last_sent_at: (create.details.kind() == Kind::Guest).then_some(now),
+        created_at: now,
+        updated_at: now,
         engagement: Engagement::default(),
         deliveries: 0,
         acceptances: Vec::new(),
-    };
-    let deliveries = maker.deliveries(&invitation);
-    invitation.deliveries = u32::try_from(deliveries.len()).unwrap_or(u32::MAX);
-    let data = [("recipients", invitation.recipients.len().into()), ("mailed", deliveries.len().into())];
-    let events = vec![maker.event(&invitation, EventType::Created, data)];
-    let id = invitation.id;
-    Ok(Decided::changed(
-        id,
-        Changes { invitation: Some(Change::Create(invitation)), events, deliveries, ..Changes::default() },
-    ))
+    })
 }

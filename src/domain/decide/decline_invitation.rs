@@ -3,26 +3,29 @@
 use super::{Change, Changes, Decided, Maker};
 use crate::domain::command::{Command, DeclineInvitation};
 use crate::domain::event::EventType;
+use crate::domain::general::Usage;
 use crate::domain::invitation::Invitation;
 use crate::domain::loaded::Loaded;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 
 pub(super) fn decide(loaded: &Loaded, command: &Command, decline: &DeclineInvitation) -> Result<Decided, Refusal> {
-    let invitation = loaded.linked(command, &decline.link)?;
+    let invitation = loaded.reached(command, &decline.way)?;
     let state = invitation.state_at(loaded.now);
     if state == State::Declined {
         return Ok(Decided::unchanged(invitation.id));
     }
     state.require_active()?;
-    let recipient = who_declines(invitation, decline.link.recipient)?;
+    let recipient = who_declines(invitation, decline)?;
 
-    let mut invitation = Invitation::clone(invitation);
+    let mut maker = Maker::new(loaded, command);
+    let id = invitation.id;
+    let mut invitation = maker.touched(invitation);
     if let Some(ordinal) = recipient {
         let declining = invitation.recipients.iter_mut().find(|recipient| recipient.ordinal == ordinal);
         let declining = declining.ok_or(Refusal::InvitationNotFound)?;
         if declining.declined_at.is_some() {
-            return Ok(Decided::unchanged(invitation.id));
+            return Ok(Decided::unchanged(id));
         }
         if declining.accepted_at.is_some() {
             return Err(Refusal::InvitationFulfilled);
@@ -32,18 +35,27 @@ pub(super) fn decide(loaded: &Loaded, command: &Command, decline: &DeclineInvita
     if invitation.recipients.iter().all(|recipient| recipient.declined_at.is_some()) {
         invitation.facts.declined_at = Some(loaded.now);
     }
-    invitation.touch(loaded.now);
-    let mut maker = Maker::new(loaded, command);
     let data = [("recipient", recipient.into()), ("reason", decline.reason.clone().into())];
     let events = vec![maker.event(&invitation, EventType::Declined, data)];
-    let id = invitation.id;
-    let invitation = Some(Change::Update { invitation, unexpired: false });
-    Ok(Decided::changed(id, Changes { invitation, events, ..Changes::default() }))
+    let invitations = vec![Change::Update { invitation, unexpired: false }];
+    Ok(Decided::changed(id, Changes { invitations, events, ..Changes::default() }))
 }
 
-/// Returns the recipient who declines: the one the link was mailed to, or the only one; none where there is none.
-fn who_declines(invitation: &Invitation, link_recipient: u16) -> Result<Option<u16>, Refusal> {
-    match (link_recipient, invitation.recipients.as_slice()) {
+/// Returns the recipient who declines: the one the link was mailed to, the one who is named, or the only one; none where
+/// there is none. What is meant for many cannot be declined by one of them for all.
+fn who_declines(invitation: &Invitation, decline: &DeclineInvitation) -> Result<Option<u16>, Refusal> {
+    let for_many = match invitation.details.usage() {
+        Some(usage) => usage != Usage::SingleUse,
+        None => invitation.recipients.is_empty() && invitation.facts.max_uses != Some(1),
+    };
+    if for_many {
+        return Err(Refusal::NotDeclinable);
+    }
+    if let Some(address) = &decline.address {
+        let named = invitation.recipients.iter().find(|recipient| recipient.address.is(address));
+        return named.map(|recipient| Some(recipient.ordinal)).ok_or(Refusal::RecipientUnknown);
+    }
+    match (decline.way.recipient(), invitation.recipients.as_slice()) {
         (0, []) => Ok(None),
         (0, [only]) => Ok(Some(only.ordinal)),
         (0, _) => Err(Refusal::RecipientUnknown),

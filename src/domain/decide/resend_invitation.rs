@@ -1,12 +1,15 @@
 //! Sends an invitation again, renews it, and replaces its link where that is asked for.
 
+use super::claim::Claim;
 use super::{Change, Changes, Context, Decided, Maker};
-use crate::domain::command::{Command, ResendInvitation};
+use crate::domain::command::{Command, Expiry, ResendInvitation};
+use crate::domain::details::Kind;
 use crate::domain::event::EventType;
-use crate::domain::invitation::Invitation;
+use crate::domain::general::Usage;
 use crate::domain::loaded::Loaded;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
+use crate::domain::time::Ttl;
 
 pub(super) fn decide(
     loaded: &Loaded,
@@ -15,23 +18,37 @@ pub(super) fn decide(
     context: &Context,
 ) -> Result<Decided, Refusal> {
     let invitation = loaded.named(command, &resend.target)?;
+    // A field, so it is judged before the state.
+    let too_long = matches!(resend.expiry, Some(Expiry::After(ttl)) if ttl > Ttl::YEAR);
+    if too_long && invitation.details.kind() == Kind::User {
+        let description = "must be at most 365 days for a user invitation";
+        return Err(Refusal::InvalidField { field: "ttl", description });
+    }
+    let expire_at = resend.expiry.map(|expiry| expiry.at(loaded.now)).transpose()?;
     match invitation.state_at(loaded.now) {
         State::Active => {}
-        State::Expired if resend.ttl.is_some() => {}
+        State::Expired if expire_at.is_some() => {}
         closed @ (State::Expired | State::Revoked | State::Declined | State::Fulfilled) => closed.require_active()?,
     }
-    let mut invitation = Invitation::clone(invitation);
-    if let Some(ttl) = resend.ttl {
-        invitation.facts.expire_at = Some(loaded.now.plus(ttl));
+    let mut maker = Maker::new(loaded, command);
+    let mut invitation = maker.touched(invitation);
+    let mut slots = Vec::new();
+    if expire_at.is_some() {
+        if invitation.details.usage() == Some(Usage::Autojoin) {
+            return Err(Refusal::InvalidField {
+                field: "ttl",
+                description: "must not be set: an auto-join never expires",
+            });
+        }
+        invitation.facts.expire_at = expire_at;
+        slots = Claim::of(loaded, &invitation).unrivalled(&invitation)?;
     }
     if resend.rotate {
         invitation.generation = invitation.generation.checked_add(1).ok_or(Refusal::RotationsUsedUp)?;
         invitation.key_id = context.signing_key;
     }
-    invitation.touch(loaded.now);
-    let mut maker = Maker::new(loaded, command);
     let deliveries = maker.deliveries(&invitation);
-    invitation.deliveries += u32::try_from(deliveries.len()).unwrap_or(u32::MAX);
+    invitation.sent(deliveries.len(), loaded.now);
     let data = [
         ("rotated", resend.rotate.into()),
         ("expire_time", invitation.facts.expire_at.map(|expire_at| expire_at.to_string()).into()),
@@ -39,6 +56,6 @@ pub(super) fn decide(
     ];
     let events = vec![maker.event(&invitation, EventType::Resent, data)];
     let id = invitation.id;
-    let invitation = Some(Change::Update { invitation, unexpired: false });
-    Ok(Decided::changed(id, Changes { invitation, events, deliveries, ..Changes::default() }))
+    let invitations = vec![Change::Update { invitation, unexpired: false }];
+    Ok(Decided::changed(id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
 }

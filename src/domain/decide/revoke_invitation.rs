@@ -2,7 +2,7 @@
 
 use super::{Change, Changes, Decided, Maker};
 use crate::domain::command::{Command, RevokeInvitation};
-use crate::domain::event::EventType;
+use crate::domain::event::{EventType, NewEvent};
 use crate::domain::invitation::Invitation;
 use crate::domain::loaded::Loaded;
 use crate::domain::refusal::Refusal;
@@ -11,16 +11,25 @@ use crate::domain::state::State;
 pub(super) fn decide(loaded: &Loaded, command: &Command, revoke: &RevokeInvitation) -> Result<Decided, Refusal> {
     let invitation = loaded.named(command, &revoke.target)?;
     match invitation.state_at(loaded.now) {
-        State::Revoked => return Ok(Decided::unchanged(invitation.id)),
+        // An emptied auto-join is shown as revoked, but a sync would bring it back.
+        State::Revoked if invitation.facts.revoked_at.is_some() => return Ok(Decided::unchanged(invitation.id)),
         // What has expired can still be renewed, so it can still be revoked.
-        State::Active | State::Expired => {}
+        State::Revoked | State::Active | State::Expired => {}
         ended @ (State::Declined | State::Fulfilled) => ended.require_active()?,
     }
-    let mut invitation = Invitation::clone(invitation);
-    invitation.facts.revoked_at = Some(loaded.now);
-    invitation.touch(loaded.now);
-    let events = vec![Maker::new(loaded, command).event(&invitation, EventType::Revoked, [])];
-    let id = invitation.id;
-    let invitation = Some(Change::Update { invitation, unexpired: false });
-    Ok(Decided::changed(id, Changes { invitation, events, ..Changes::default() }))
+    let (change, event) = revoked(&mut Maker::new(loaded, command), invitation);
+    Ok(Decided::changed(
+        invitation.id,
+        Changes { invitations: vec![change], events: vec![event], ..Changes::default() },
+    ))
+}
+
+/// Ends an invitation.
+pub(super) fn revoked(maker: &mut Maker<'_>, invitation: &Invitation) -> (Change, NewEvent) {
+    let mut invitation = maker.touched(invitation);
+    // At most one terminal fact is stored, and this one is for good.
+    invitation.facts.emptied_at = None;
+    invitation.facts.revoked_at = Some(maker.loaded.now);
+    let event = maker.event(&invitation, EventType::Revoked, []);
+    (Change::Update { invitation, unexpired: false }, event)
 }

@@ -1,11 +1,18 @@
 //! What each command does to one invitation, as tables.
 
+mod autojoin;
+mod conformance;
+mod create;
 mod created_connection;
 mod decline;
+mod delete;
+mod elsewhere;
 mod email_rule;
+mod guest;
 mod link;
 mod request_id;
 mod resend;
+mod slots;
 
 use super::{Change, Changes, Decided, decide};
 use crate::domain::command::{Action, Command};
@@ -17,6 +24,7 @@ use crate::domain::fixtures::{
 use crate::domain::invitation::Invitation;
 use crate::domain::loaded::Loaded;
 use crate::domain::refusal::Refusal;
+use crate::domain::slot::Slot;
 use crate::domain::state::State;
 
 /// Decides on an invitation that nobody has accepted.
@@ -30,9 +38,30 @@ fn run_on(loaded: &Loaded, command: &Command) -> Result<Decided, Refusal> {
 
 /// The invitation as it will be, where it changes.
 fn after(changes: &Changes) -> Option<&Invitation> {
-    changes.invitation.as_ref().map(|change| match change {
-        Change::Create(invitation) | Change::Update { invitation, .. } => invitation,
-    })
+    changes.invitations.first().map(changed)
+}
+
+fn changed(change: &Change) -> &Invitation {
+    let (Change::Create(invitation) | Change::Update { invitation, .. }) = change;
+    invitation
+}
+
+/// The other invitations as they will be.
+fn beside(changes: &Changes) -> Vec<&Invitation> {
+    let others = changes.invitations.iter().skip(1);
+    others.map(changed).collect()
+}
+
+/// A snapshot of several invitations, each of which took its slots when it was made.
+fn together(invitations: &[&Invitation]) -> Loaded {
+    let mut loaded = Loaded::empty(NOW);
+    for invitation in invitations {
+        for key in invitation.slots() {
+            loaded.put_slot(&invitation.account, key, Slot { invitation: invitation.id, version: 1 });
+        }
+        loaded.put_invitation(Invitation::clone(invitation));
+    }
+    loaded
 }
 
 fn event_types(changes: &Changes) -> Vec<EventType> {
@@ -122,7 +151,7 @@ fn check(case: &str, before: &Invitation, result: Result<Decided, Refusal>, expe
         (Ok(Decided { changes, .. }), Unchanged) => assert!(is_nothing(&changes), "{case}: {changes:?}"),
         (Ok(Decided { changes, .. }), Beside(events)) => {
             assert_eq!(event_types(&changes), events, "{case}");
-            assert!(changes.invitation.is_none() && changes.engagement.is_some(), "{case}: {changes:?}");
+            assert!(changes.invitations.is_empty() && changes.engagement.is_some(), "{case}: {changes:?}");
         }
         (Ok(Decided { changes, outcome }), To(state, events)) => {
             let after = after(&changes).unwrap();
@@ -165,7 +194,7 @@ fn an_accept_uses_one_and_fulfils_with_the_last() {
         assert_eq!((after.facts.use_count, after.state_at(NOW)), (use_count + 1, state), "{max_uses:?}");
         assert_eq!(event_types(&changes).contains(&Fulfilled), state == State::Fulfilled, "{max_uses:?}");
         assert!(
-            matches!(changes.invitation, Some(Change::Update { unexpired: true, .. })),
+            matches!(changes.invitations[..], [Change::Update { unexpired: true, .. }]),
             "the save looks at the clock"
         );
         assert!(outcome.acceptance.is_some() && !outcome.already_accepted);
@@ -188,7 +217,7 @@ fn what_is_created_is_active_and_mails_each_recipient_their_own_link() {
         let emails: Vec<_> = (1..=recipients).map(address).collect();
         let made = run_on(&Loaded::empty(NOW), &command(1, create(&emails, mails))).unwrap();
         let invitation = after(&made.changes).unwrap();
-        assert!(matches!(made.changes.invitation, Some(Change::Create(_))));
+        assert!(matches!(made.changes.invitations[..], [Change::Create(_)]));
         assert_eq!((invitation.state_at(NOW), invitation.revision, invitation.generation), (State::Active, 1, 0));
         assert_eq!(invitation.facts.expire_at, Some(minutes(60)));
         assert_eq!(made.outcome.invitation, invitation.id);
@@ -213,7 +242,7 @@ fn a_command_that_is_decided_again_makes_the_same_ids_and_another_makes_others()
             let events = changes.events.iter().map(|event| event.id);
             let deliveries = changes.deliveries.iter().map(|delivery| delivery.id);
             let acceptance = outcome.acceptance.map(|id| id.0);
-            let created = matches!(changes.invitation, Some(Change::Create(_))).then_some(outcome.invitation.0);
+            let created = matches!(changes.invitations[..], [Change::Create(_)]).then_some(outcome.invitation.0);
             events.chain(deliveries).chain(acceptance).chain(created).collect::<Vec<_>>()
         };
         let mut all = [ids(1), ids(2)].concat();

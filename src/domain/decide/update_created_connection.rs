@@ -12,8 +12,11 @@ use crate::domain::refusal::Refusal;
 
 pub(super) fn decide(loaded: &Loaded, command: &Command, update: &UpdateCreatedConnection) -> Result<Decided, Refusal> {
     let invitation = loaded.named(command, &update.target)?;
-    let Details::Connection(details) = &invitation.details;
-    if let ConnectionPurpose::EditConnection { .. } = details.purpose {
+    let makes_connections = match &invitation.details {
+        Details::Connection(details) => matches!(details.purpose, ConnectionPurpose::CreateConnection { .. }),
+        Details::User(_) | Details::Guest(_) | Details::General(_) => false,
+    };
+    if !makes_connections {
         let description = "must be an invitation to make a connection, not to repair one";
         return Err(Refusal::InvalidField { field: "name", description });
     }
@@ -25,19 +28,19 @@ pub(super) fn decide(loaded: &Loaded, command: &Command, update: &UpdateCreatedC
     }
     acceptance.created_connection = Some(created);
 
-    let mut invitation = Invitation::clone(invitation);
+    let mut maker = Maker::new(loaded, command);
+    let mut invitation = maker.touched(invitation);
     for shown in invitation.acceptances.iter_mut().filter(|shown| shown.id == acceptance.id) {
         shown.clone_from(&acceptance);
     }
-    invitation.touch(loaded.now);
     let data = [
         ("created_connection", update.connection.id.to_string().into()),
         ("acceptance", acceptance.id.0.to_string().into()),
     ];
-    let events = vec![Maker::new(loaded, command).event(&invitation, EventType::Updated, data)];
+    let events = vec![maker.event(&invitation, EventType::Updated, data)];
     let id = invitation.id;
     let changes = Changes {
-        invitation: Some(Change::Update { invitation, unexpired: false }),
+        invitations: vec![Change::Update { invitation, unexpired: false }],
         acceptance: Some(AcceptanceChange::Update(acceptance)),
         events,
         ..Changes::default()

@@ -1,8 +1,12 @@
 //! What a group of commands folds to.
 
+mod bundles;
+mod conflicts;
+mod happened;
+mod kinds;
 mod sequences;
 
-use super::{Executed, Group};
+use super::{Bundle, Executed, Group};
 use crate::domain::command::{Action, Command};
 use crate::domain::event::EventType::{self, Accepted, Clicked, Created, Fulfilled, Resent, Updated, Viewed};
 use crate::domain::fixtures::{
@@ -122,7 +126,7 @@ fn later_commands_see_what_earlier_ones_changed() {
 fn a_renewal_in_the_group_lets_the_accept_behind_it_in() {
     let expired = in_state(State::Expired);
     let mut group = group(&expired);
-    let late = command(1, accept(expired.claims(0), acceptor("late")));
+    let late = command(1, accept(expired.claims(1), acceptor("late")));
     assert_eq!(run(&mut group, &late).unwrap_err(), Refusal::InvitationExpired);
     run(&mut group, &command(2, resend(&expired, false, Some(ttl(5))))).unwrap();
     assert!(run(&mut group, &late).is_ok());

@@ -2,7 +2,7 @@
 
 use super::prefill::created_connection;
 use super::timestamp;
-use crate::domain::acceptance::Acceptance;
+use crate::domain::acceptance::{Acceptance, AcceptedBy};
 use crate::grpc::name::acceptance_name;
 use crate::pb;
 
@@ -18,7 +18,14 @@ pub(in crate::grpc) fn acceptance(acceptance: &Acceptance) -> pb::Acceptance {
         existing_user: acceptance.existing_user,
         accept_time: Some(timestamp(acceptance.accepted_at)),
         created_connection: acceptance.created_connection.as_ref().map(created_connection),
-        accepted_by: pb::AcceptedBy::User.into(),
+        accepted_by: match acceptance.accepted_by {
+            AcceptedBy::User => pb::AcceptedBy::User,
+            AcceptedBy::Guest => pb::AcceptedBy::Guest,
+            AcceptedBy::System => pb::AcceptedBy::System,
+        }
+        .into(),
+        roles: acceptance.roles.clone(),
+        guest_organization_id: acceptance.guest_organization_id.map(|id| id.to_string()).unwrap_or_default(),
         status: pb::AcceptanceStatus::Accepted.into(),
     }
 }

@@ -1,7 +1,7 @@
 //! Connection invitations, as their own service shows them.
 
 use super::{count, prefill, state, timestamp};
-use crate::domain::details::Details;
+use crate::domain::connection::ConnectionDetails;
 use crate::domain::invitation::Invitation;
 use crate::domain::time::Timestamp;
 use crate::grpc::name::typed_name;
@@ -9,11 +9,11 @@ use crate::pb;
 
 /// Converts a connection invitation; `link` is its token and link, empty for callers who may not see them.
 pub(in crate::grpc) fn connection_invitation(
+    details: &ConnectionDetails,
     invitation: &Invitation,
     now: Timestamp,
     link: (String, String),
 ) -> pb::ConnectionInvitation {
-    let Details::Connection(details) = &invitation.details;
     let (invitation_type, connection_id) = prefill::purpose(details);
     let (invitation_token, invitation_uri) = link;
     let created = invitation.acceptances.iter().filter_map(|acceptance| acceptance.created_connection.as_ref());
@@ -44,8 +44,10 @@ pub(in crate::grpc) fn connection_invitation(
 }
 
 /// Converts what the general face has of a connection invitation.
-pub(in crate::grpc) fn connection_details(invitation: &Invitation) -> pb::ConnectionDetails {
-    let Details::Connection(details) = &invitation.details;
+pub(in crate::grpc) fn connection_details(
+    details: &ConnectionDetails,
+    invitation: &Invitation,
+) -> pb::ConnectionDetails {
     let (invitation_type, connection_id) = prefill::purpose(details);
     pb::ConnectionDetails {
         invitation_type: invitation_type.into(),
@@ -57,5 +59,5 @@ pub(in crate::grpc) fn connection_details(invitation: &Invitation) -> pb::Connec
 }
 
 fn allowed_emails(invitation: &Invitation) -> Vec<String> {
-    invitation.recipients.iter().map(|recipient| recipient.email.original().to_owned()).collect()
+    invitation.addresses().map(|address| address.original().to_owned()).collect()
 }

@@ -2,6 +2,9 @@
 
 use super::acceptance::acceptance;
 use super::connection_invitation::connection_details;
+use super::general::{add_general, scope, target};
+use super::guest_invitation::guest_details;
+use super::user_invitation::user_details;
 use super::{count, kind, state, timestamp};
 use crate::domain::acceptance::Acceptance;
 use crate::domain::details::Details;
@@ -22,11 +25,7 @@ pub(in crate::grpc) fn invitation(
 ) -> pb::Invitation {
     let (invitation_token, invitation_uri) = link;
     let facts = &invitation.facts;
-    let scope = invitation.details.scope();
-    let details = match &invitation.details {
-        Details::Connection(_) => pb::invitation::Details::ConnectionDetails(connection_details(invitation)),
-    };
-    pb::Invitation {
+    let mut face = pb::Invitation {
         name: invitation_name(invitation.id),
         uid: invitation.id.0.to_string(),
         kind: kind(invitation.details.kind()),
@@ -35,8 +34,9 @@ pub(in crate::grpc) fn invitation(
         state: state(invitation.state_at(now)),
         status: status(invitation).into(),
         invitation_type: invitation_type(invitation).into(),
-        targets: targets(invitation),
-        scope: Some(pb::Scope { r#type: scope.scope_type, id: scope.id }),
+        targets: invitation.recipients.iter().map(target).collect(),
+        scope: invitation.details.scope().map(scope),
+        roles: invitation.details.roles().to_vec(),
         delivery_types: invitation.mails.then_some(pb::DeliveryType::Email.into()).into_iter().collect(),
         delivery_count: count(invitation.deliveries),
         views: invitation.engagement.views,
@@ -44,14 +44,15 @@ pub(in crate::grpc) fn invitation(
         unfurls: invitation.engagement.unfurls,
         acceptances: acceptances.iter().map(acceptance).collect(),
         expired: facts.expired_at(now),
-        deactivated: facts.revoked_at.is_some() || facts.declined_at.is_some(),
+        deactivated: facts.revoked_at.is_some() || facts.declined_at.is_some() || facts.emptied_at.is_some(),
+        archived: invitation.archived_at.is_some(),
+        archive_time: invitation.archived_at.map(timestamp),
         source: SOURCE.to_owned(),
         labels: invitation.labels.clone(),
         creator: invitation.creator.clone(),
         accept_time: facts.accepted_at.map(timestamp),
         revoke_time: facts.revoked_at.map(timestamp),
         decline_time: facts.declined_at.map(timestamp),
-        details: Some(details),
         max_uses: facts.max_uses.map(count),
         use_count: count(facts.use_count),
         expire_time: facts.expire_at.map(timestamp),
@@ -60,6 +61,26 @@ pub(in crate::grpc) fn invitation(
         create_time: Some(timestamp(invitation.created_at)),
         update_time: Some(timestamp(invitation.updated_at)),
         etag: invitation.etag(),
+        ..pb::Invitation::default()
+    };
+    add_details(invitation, &mut face);
+    face
+}
+
+/// Writes what the kind adds.
+fn add_details(invitation: &Invitation, face: &mut pb::Invitation) {
+    use pb::invitation::Details as Face;
+    let named = |name: &str| pb::Inviter { display_name: name.to_owned(), ..pb::Inviter::default() };
+    match &invitation.details {
+        Details::Connection(details) => {
+            face.details = Some(Face::ConnectionDetails(connection_details(details, invitation)));
+        }
+        Details::User(details) => {
+            face.inviter = Some(named(&details.inviter));
+            face.details = Some(Face::UserDetails(user_details(invitation)));
+        }
+        Details::Guest(details) => face.details = Some(Face::GuestDetails(guest_details(details, invitation))),
+        Details::General(details) => add_general(details, face),
     }
 }
 
@@ -72,7 +93,9 @@ fn invitation_type(invitation: &Invitation) -> pb::InvitationType {
 
 /// How far it has come; the first that holds.
 fn status(invitation: &Invitation) -> pb::InvitationStatus {
-    if invitation.facts.max_uses == Some(1) && invitation.facts.use_count == 1 {
+    if invitation.facts.accepted_elsewhere_at.is_some() {
+        pb::InvitationStatus::AcceptedElsewhere
+    } else if invitation.facts.max_uses == Some(1) && invitation.facts.use_count == 1 {
         pb::InvitationStatus::Accepted
     } else if invitation.engagement.unfurls > 0 {
         pb::InvitationStatus::Unfurled
@@ -81,9 +104,4 @@ fn status(invitation: &Invitation) -> pb::InvitationStatus {
     } else {
         pb::InvitationStatus::Shared
     }
-}
-
-fn targets(invitation: &Invitation) -> Vec<pb::Target> {
-    let target = |value: &str| pb::Target { r#type: pb::TargetType::Email.into(), value: value.to_owned() };
-    invitation.recipients.iter().map(|recipient| target(recipient.email.original())).collect()
 }

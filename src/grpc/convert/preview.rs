@@ -1,8 +1,13 @@
 //! What may be shown to whoever holds a link.
 
+use super::general::scope;
+use super::json::json_text;
 use super::{count, kind, prefill, state, timestamp};
 use crate::domain::details::Details;
+use crate::domain::email::Email;
+use crate::domain::email_rule::{Binding, binding};
 use crate::domain::invitation::Invitation;
+use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Claims;
 use crate::pb;
@@ -12,20 +17,44 @@ const MAX_MASKED: usize = 10;
 
 /// Converts an invitation as one of its links shows it.
 pub(in crate::grpc) fn preview(invitation: &Invitation, link: &Claims, now: Timestamp) -> pb::InvitationPreview {
-    let Details::Connection(details) = &invitation.details;
-    let recipient = invitation.recipient(link.recipient);
-    let masked = invitation.recipients.iter().take(MAX_MASKED).map(|recipient| recipient.email.masked());
-    let (_, connection_id) = prefill::purpose(details);
-    pb::InvitationPreview {
+    let mailed_to = invitation.recipient(link.recipient).and_then(Recipient::email);
+    let bound = binding(invitation) != Binding::Open;
+    let addresses = invitation.recipients.iter().filter_map(Recipient::email).filter(|_| bound);
+    let mut preview = pb::InvitationPreview {
         kind: kind(invitation.details.kind()),
         state: state(invitation.state_at(now)),
-        host: Some(pb::invitation_preview::Host::CompanyId(details.company_id.to_string())),
-        connection_id,
         expire_time: invitation.facts.expire_at.map(timestamp),
         remaining_uses: invitation.facts.remaining_uses().map(count),
-        email_required: invitation.is_bound() && recipient.is_none(),
-        masked_emails: masked.collect(),
-        recipient_email: recipient.map(|recipient| recipient.email.original().to_owned()).unwrap_or_default(),
-        prefill: prefill::prefill_of(details),
+        email_required: bound && mailed_to.is_none(),
+        masked_emails: addresses.take(MAX_MASKED).map(Email::masked).collect(),
+        recipient_email: mailed_to.map(|email| email.original().to_owned()).unwrap_or_default(),
+        roles: invitation.details.roles().to_vec(),
+        ..pb::InvitationPreview::default()
+    };
+    add_host(invitation, &mut preview);
+    preview
+}
+
+/// Writes who invites, and into what.
+fn add_host(invitation: &Invitation, preview: &mut pb::InvitationPreview) {
+    use pb::invitation_preview::Host;
+    match &invitation.details {
+        Details::Connection(details) => {
+            preview.host = Some(Host::CompanyId(details.company_id.to_string()));
+            preview.connection_id = prefill::purpose(details).1;
+            preview.prefill = prefill::prefill_of(details);
+        }
+        Details::User(details) => preview.inviter_display_name.clone_from(&details.inviter),
+        Details::Guest(details) => {
+            preview.host = Some(Host::HostOrganizationId(details.host_organization_id.to_string()));
+        }
+        Details::General(details) => {
+            let inviter = details.inviter.as_ref().and_then(|inviter| inviter.display_name.clone());
+            preview.inviter_display_name = inviter.unwrap_or_default();
+            let into = details.scope.as_ref();
+            preview.scope_display_name = into.and_then(|scope| scope.display_name.clone()).unwrap_or_default();
+            preview.host = details.scope.clone().map(|into| Host::Scope(scope(into)));
+            preview.metadata = details.kept.metadata.as_deref().and_then(json_text);
+        }
     }
 }

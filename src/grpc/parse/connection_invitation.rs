@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use super::prefill::prefill;
 use super::{emails, labels, max_uses, ttl};
-use crate::domain::command::CreateInvitation;
+use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
 use crate::domain::connection::{ConnectionDetails, ConnectionPurpose};
 use crate::domain::details::Details;
+use crate::domain::recipient::NewRecipient;
 use crate::domain::text;
+use crate::domain::time::Ttl;
 use crate::grpc::violations::Violations;
 use crate::pb;
 
@@ -72,10 +74,18 @@ impl Common<'_> {
         if self.send_email && self.allowed_emails.is_empty() {
             violations.add("send_email", "needs at least one allowed e-mail address");
         }
-        let ttl = ttl(violations, &at("ttl"), self.ttl);
+        let ttl = ttl(violations, &at("ttl"), self.ttl, Ttl::parse);
         let max_uses = max_uses(violations, &at("max_uses"), self.max_uses);
         let labels = labels(violations, &at("labels"), self.labels);
         let details = Details::Connection(ConnectionDetails { company_id: company_id?, purpose: purpose? });
-        Some(CreateInvitation { details, max_uses, ttl, recipients, mails: self.send_email, labels })
+        Some(CreateInvitation {
+            details,
+            max_uses,
+            expiry: ttl.map(Expiry::After),
+            recipients: recipients.into_iter().map(NewRecipient::from).collect(),
+            mails: self.send_email,
+            labels,
+            on_conflict: OnConflict::Allow,
+        })
     }
 }

@@ -3,10 +3,12 @@
 use crate::domain::details::{Kind, Scope};
 use crate::domain::email::Email;
 use crate::domain::event::EventType;
+use crate::domain::recipient::{Address, AddressType};
 use crate::domain::state::State;
 use crate::domain::text::{self, Invalid};
 use crate::grpc::violations::Violations;
 use crate::pb;
+use crate::store::GuestStatus;
 
 const MAX_VALUES: usize = 50;
 
@@ -41,6 +43,9 @@ pub(in crate::grpc) fn kinds(violations: &mut Violations, kinds: &[i32]) -> Vec<
     values(violations, "kinds", kinds, |value| match Given::try_from(value).ok()? {
         Given::Unspecified => None,
         Given::Connection => Some(Kind::Connection),
+        Given::User => Some(Kind::User),
+        Given::Guest => Some(Kind::Guest),
+        Given::General => Some(Kind::General),
     })
 }
 
@@ -55,19 +60,50 @@ pub(in crate::grpc) fn scope(violations: &mut Violations, scope: Option<&pb::Sco
     let scope = scope?;
     let scope_type = violations.required("scope.type", &scope.r#type, text::opaque_id);
     let id = violations.required("scope.id", &scope.id, text::opaque_id);
-    Some(Scope { scope_type: scope_type?, id: id? })
+    Some(Scope { scope_type: scope_type?, id: id?, display_name: None })
+}
+
+/// Converts a type of address; none for one that is not known.
+pub(in crate::grpc) fn address_type(given: i32) -> Option<AddressType> {
+    match pb::TargetType::try_from(given).ok()? {
+        pb::TargetType::Unspecified => None,
+        pb::TargetType::Email => Some(AddressType::Email),
+        pb::TargetType::Phone => Some(AddressType::Phone),
+        pb::TargetType::Internal => Some(AddressType::Internal),
+        pb::TargetType::Share => Some(AddressType::Share),
+    }
+}
+
+/// Parses a part of an e-mail address, at most 100 bytes, to what the normalised form of an address that has it would have
+/// there.
+pub(in crate::grpc) fn email_part(value: &str) -> Result<String, Invalid> {
+    if value.len() > 100 {
+        return Err(Invalid("must have at most 100 bytes"));
+    }
+    text::free_text(value).map(|part| Email::normal_part(&part))
+}
+
+/// Parses `statuses` of guest invitations.
+pub(in crate::grpc) fn guest_statuses(violations: &mut Violations, statuses: &[i32]) -> Vec<GuestStatus> {
+    use pb::GuestInvitationStatus as Given;
+    values(violations, "statuses", statuses, |value| match Given::try_from(value).ok()? {
+        Given::Unspecified => None,
+        Given::Sent => Some(GuestStatus::Sent),
+        Given::AcceptedByGuest => Some(GuestStatus::AcceptedByGuest),
+        Given::AcceptedBySystem => Some(GuestStatus::AcceptedBySystem),
+    })
 }
 
 /// Parses `target`.
-pub(in crate::grpc) fn target(violations: &mut Violations, target: Option<&pb::TargetFilter>) -> Option<Email> {
+pub(in crate::grpc) fn target(violations: &mut Violations, target: Option<&pb::TargetFilter>) -> Option<Address> {
     let target = target?;
-    match target.r#type() {
-        pb::TargetType::Unspecified => {
+    match address_type(target.r#type) {
+        None => {
             violations.add("target.type", "must be a known type");
             // How an address is parsed depends on its type; what no type allows is reported at once with it.
             violations.required("target.value", &target.value, text::free_text);
             None
         }
-        pb::TargetType::Email => violations.required("target.value", &target.value, Email::parse),
+        Some(sort) => violations.required("target.value", &target.value, |value| Address::parse(sort, value)),
     }
 }

@@ -29,6 +29,16 @@ pub(crate) struct Model {
     pub(crate) details: Json,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
+    pub(crate) accepted_elsewhere_at: Option<i64>,
+    pub(crate) emptied_at: Option<i64>,
+    pub(crate) archived_at: Option<i64>,
+    pub(crate) deleted_at: Option<i64>,
+    pub(crate) first_sent_at: Option<i64>,
+    pub(crate) last_sent_at: Option<i64>,
+    pub(crate) updater: String,
+    pub(crate) inviter_user_id: Option<String>,
+    pub(crate) widget_configuration_id: Option<String>,
+    pub(crate) sort_email: String,
 }
 
 /// None: rows of one aggregate are loaded together.

@@ -19,6 +19,9 @@ pub(crate) struct Model {
     pub(crate) normalizer: i32,
     pub(crate) accepted_at: Option<i64>,
     pub(crate) declined_at: Option<i64>,
+    pub(crate) display_name: Option<String>,
+    pub(crate) avatar_uri: Option<String>,
+    pub(crate) created_at: i64,
 }
 
 /// None: rows of one aggregate are loaded together.

@@ -44,7 +44,7 @@ impl Store {
             conditions += &format!(" AND e.event_type IN ({types})");
         }
         if let Some(cursor) = &query.after {
-            conditions += &format!(" AND e.sequence {compare} {}", params.push(cursor.key));
+            conditions += &format!(" AND e.sequence {compare} {}", params.push(cursor.key.clone()));
         }
         // Joined to the invitation, so that one round trip tells an empty page from a missing invitation.
         let sql = format!(

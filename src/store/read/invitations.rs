@@ -1,14 +1,16 @@
-//! Reads of invitations: one by its id, and pages of a filtered list.
-
-use std::collections::BTreeMap;
+//! Reads of invitations: one by its id, and pages of filtered lists.
 
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
 
-use super::{Cursor, Params, Read, direction};
+use super::filter::conditions;
+use super::query::{InvitationQuery, Order};
+use super::source::{Source, order_by, page_sql};
+use super::{ACCOUNT, CLOCK, Cursor, Page, Params, Read, SortKey};
 use crate::domain::details::{Kind, Scope};
-use crate::domain::email::Email;
 use crate::domain::id::InvitationId;
 use crate::domain::invitation::Invitation;
+use crate::domain::recipient::Address;
+use crate::domain::slot::SlotKey;
 use crate::domain::state::State;
 use crate::domain::text::AccountId;
 use crate::domain::time::Timestamp;
@@ -18,29 +20,15 @@ use crate::store::row::InvitationRows;
 use crate::store::set::statement_clock;
 use crate::store::{Database, Store};
 
-/// Which invitations a list has, and in which order. Filters that are set must all hold.
-#[derive(Clone, Debug, Default)]
-pub struct InvitationQuery {
-    /// Only these kinds; empty means all.
-    pub kinds: Vec<Kind>,
-    /// Only these states; empty means all.
-    pub states: Vec<State>,
-    /// Only into this scope.
-    pub scope: Option<Scope>,
-    /// Only about this resource.
-    pub resource_id: Option<uuid::Uuid>,
-    /// Only by this creator.
-    pub creator: Option<String>,
-    /// Only meant for this address.
-    pub target: Option<Email>,
-    /// Only with all these labels.
-    pub labels: BTreeMap<String, String>,
-    /// The oldest first, instead of the newest.
-    pub ascending: bool,
-    /// How many at most.
-    pub limit: u64,
-    /// Where to go on.
-    pub after: Option<Cursor>,
+/// An invitation of a list of which nothing but the names is wanted.
+#[derive(Clone, Debug)]
+pub struct ListedName {
+    /// Its id.
+    pub id: InvitationId,
+    /// Its kind.
+    pub kind: Kind,
+    /// Where the list goes on behind it.
+    pub cursor: Cursor,
 }
 
 impl Store {
@@ -51,16 +39,23 @@ impl Store {
         id: InvitationId,
         newest: bool,
     ) -> Result<Option<Read<Invitation>>, StoreError> {
-        let backend = self.database.backend();
-        let acceptances = if newest { newest_acceptances(backend) } else { "NULL".to_owned() };
-        let sql = format!(
-            "SELECT {} AS now, {} AS body FROM invitation i WHERE i.account_id = $2 AND i.id = $3",
-            statement_clock(backend, 1),
-            invitation_body(backend, &acceptances)
+        let mut params = self.params(account, None);
+        let condition = format!("i.id = {}", params.push(id.0));
+        self.one(params, "invitation i", &condition, newest).await
+    }
+
+    /// Reads the auto-join of a scope: one that was not revoked, though it may be without domains.
+    pub async fn find_autojoin(
+        &self,
+        account: &AccountId,
+        scope: &Scope,
+    ) -> Result<Option<Read<Invitation>>, StoreError> {
+        let mut params = self.params(account, None);
+        let condition = format!(
+            "s.account_id = {ACCOUNT} AND s.key = {} AND i.id = s.invitation_id AND i.revoked_at IS NULL",
+            params.push(SlotKey::autojoin(scope).0)
         );
-        let values = [read_clock(&self.database, None).into(), account.as_str().into(), id.0.into()];
-        let row = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-        row.as_ref().map(invitation_from).transpose()
+        self.one(params, "slot s CROSS JOIN invitation i", &condition, false).await
     }
 
     /// Reads a page of an account's invitations, judged at one moment.
@@ -69,21 +64,120 @@ impl Store {
         account: &AccountId,
         query: &InvitationQuery,
     ) -> Result<Vec<Read<Invitation>>, StoreError> {
+        self.page(account, query, &Source::of_page(query)).await
+    }
+
+    /// Reads a page, by age, of what one invitee can accept: ACTIVE invitations of every kind that are meant for the address
+    /// and that nobody has answered with it, and the auto-joins of an e-mail address's domain.
+    pub async fn list_open_invitations(
+        &self,
+        account: &AccountId,
+        address: &Address,
+        page: &Page,
+    ) -> Result<Vec<Read<Invitation>>, StoreError> {
+        let query = InvitationQuery {
+            states: vec![State::Active],
+            include_deleted: true,
+            ascending: page.ascending,
+            hosts: page.hosts.clone(),
+            limit: page.limit,
+            after: page.after.clone(),
+            ..InvitationQuery::default()
+        };
+        let mut sources = vec![Source::Recipient { address, open: true }];
+        sources.extend(address.email().map(|email| Source::Domain(email.domain())));
+        self.page(account, &query, &sources).await
+    }
+
+    /// Reads a page of nothing but names.
+    pub async fn list_names(
+        &self,
+        account: &AccountId,
+        query: &InvitationQuery,
+    ) -> Result<Vec<ListedName>, StoreError> {
         let backend = self.database.backend();
-        let frozen = query.after.as_ref().map(|cursor| cursor.frozen);
-        let mut params = Params(vec![read_clock(&self.database, frozen).into()]);
-        let conditions = conditions(backend, account, query, &mut params);
-        let (_, order) = direction(!query.ascending);
+        let mut params = self.params(account, moment_of(query));
+        let key = query.order.sql();
         let sql = format!(
-            "SELECT {now} AS now, {body} AS body FROM invitation i WHERE {conditions}
-            ORDER BY i.created_at {order}, i.id {order} LIMIT {limit}",
-            now = statement_clock(backend, 1),
-            body = invitation_body(backend, "NULL"),
-            limit = params.push(query.limit.cast_signed()),
+            "SELECT {now} AS now, i.id AS id, i.kind AS kind, {key} AS sort_key FROM ({page}) i ORDER BY {order_by}",
+            now = statement_clock(backend, CLOCK),
+            page = page_sql(backend, query, &Source::of_page(query), &mut params),
+            order_by = order_by(query),
         );
+        let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        rows.iter().map(|row| name_from(row, query.order)).collect()
+    }
+
+    /// Counts a whole list, wherever a page of it begins. The moment it was judged at can be given to the list
+    /// ([`InvitationQuery::at`]).
+    pub async fn count_invitations(
+        &self,
+        account: &AccountId,
+        query: &InvitationQuery,
+    ) -> Result<Read<u64>, StoreError> {
+        let backend = self.database.backend();
+        let mut params = self.params(account, moment_of(query));
+        let sql = format!(
+            "SELECT {now} AS now, counted.rows AS rows FROM (SELECT count(*) AS rows FROM invitation i WHERE {conditions}) counted",
+            now = statement_clock(backend, CLOCK),
+            conditions = conditions(backend, query, Source::of_whole(query), &mut params).join(" AND "),
+        );
+        let row = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let row = row.ok_or_else(|| StoreError::Refused("a count without a row".to_owned()))?;
+        let found = row.try_get::<i64>("", "rows")?.cast_unsigned();
+        Ok(Read { found, now: Timestamp::from_micros(row.try_get("", "now")?) })
+    }
+
+    async fn one(
+        &self,
+        params: Params,
+        from: &str,
+        condition: &str,
+        newest: bool,
+    ) -> Result<Option<Read<Invitation>>, StoreError> {
+        let backend = self.database.backend();
+        let acceptances = if newest { newest_acceptances(backend) } else { "NULL".to_owned() };
+        let sql = format!(
+            "SELECT {now} AS now, {body} AS body FROM {from} WHERE i.account_id = {ACCOUNT} AND {condition}",
+            now = statement_clock(backend, CLOCK),
+            body = invitation_body(backend, &acceptances)
+        );
+        let row = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        row.as_ref().map(invitation_from).transpose()
+    }
+
+    async fn page(
+        &self,
+        account: &AccountId,
+        query: &InvitationQuery,
+        sources: &[Source<'_>],
+    ) -> Result<Vec<Read<Invitation>>, StoreError> {
+        let backend = self.database.backend();
+        let mut params = self.params(account, moment_of(query));
+        let sql = list_sql(backend, query, sources, &mut params);
         let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         rows.iter().map(invitation_from).collect()
     }
+
+    fn params(&self, account: &AccountId, moment: Option<i64>) -> Params {
+        Params::new(read_clock(&self.database, moment), account)
+    }
+}
+
+/// The page is cut out first, so that what belongs to an invitation is read for its rows and for none that is skipped.
+fn list_sql(backend: DbBackend, query: &InvitationQuery, sources: &[Source<'_>], params: &mut Params) -> String {
+    format!(
+        "SELECT {now} AS now, {body} AS body FROM ({page}) i ORDER BY {order_by}",
+        now = statement_clock(backend, CLOCK),
+        body = invitation_body(backend, "NULL"),
+        page = page_sql(backend, query, sources, params),
+        order_by = order_by(query),
+    )
+}
+
+/// Returns the moment a list is judged at, in microseconds, if it is not the present one.
+fn moment_of(query: &InvitationQuery) -> Option<i64> {
+    query.after.as_ref().map(|cursor| cursor.frozen).or(query.at.map(Timestamp::micros))
 }
 
 /// Returns the moment that takes the place of the database's clock: that of the first page, or of a test, or SQLite's.
@@ -98,58 +192,18 @@ fn invitation_from(row: &QueryResult) -> Result<Read<Invitation>, StoreError> {
     Ok(Read { found: Invitation::try_from(rows)?, now: Timestamp::from_micros(row.try_get("", "now")?) })
 }
 
-fn conditions(backend: DbBackend, account: &AccountId, query: &InvitationQuery, params: &mut Params) -> String {
-    let account = params.push(account.as_str());
-    let mut all = vec![format!("i.account_id = {account}")];
-    if !query.kinds.is_empty() {
-        all.push(format!("i.kind IN ({})", params.list(query.kinds.iter().map(|kind| kind.code()))));
-    }
-    if !query.states.is_empty() {
-        let states = query.states.iter().map(|state| state_sql(*state, &statement_clock(backend, 1)));
-        all.push(format!("({})", states.collect::<Vec<_>>().join(" OR ")));
-    }
-    if let Some(scope) = &query.scope {
-        let (kind, id) = (params.push(scope.scope_type.as_str()), params.push(scope.id.as_str()));
-        all.push(format!("i.scope_type = {kind} AND i.scope_id = {id}"));
-    }
-    if let Some(resource_id) = query.resource_id {
-        all.push(format!("i.resource_id = {}", params.push(resource_id)));
-    }
-    if let Some(creator) = &query.creator {
-        all.push(format!("i.creator = {}", params.push(creator.as_str())));
-    }
-    if let Some(target) = &query.target {
-        all.push(format!(
-            "i.id IN (SELECT r.invitation_id FROM recipient r WHERE r.account_id = {account}
-                AND r.recipient_type = 'email' AND r.value = {})",
-            params.push(target.key())
-        ));
-    }
-    for (key, value) in &query.labels {
-        let (key, value) = (params.push(key.as_str()), params.push(value.as_str()));
-        all.push(format!(
-            "i.id IN (SELECT l.invitation_id FROM label l WHERE l.account_id = {account} AND l.key = {key} AND l.value = {value})"
-        ));
-    }
-    if let Some(cursor) = &query.after {
-        let (compare, _) = direction(!query.ascending);
-        let (key, id) = (params.push(cursor.key), params.push(cursor.id));
-        all.push(format!("(i.created_at, i.id) {compare} ({key}, {id})"));
-    }
-    all.join(" AND ")
-}
-
-/// [`crate::domain::state::Facts::state_at`] in SQL; a test compares the two over all combinations of facts.
-fn state_sql(state: State, now: &str) -> String {
-    let unrevoked = "i.revoked_at IS NULL";
-    let undeclined = "i.declined_at IS NULL";
-    let used_up = "(i.max_uses IS NOT NULL AND i.use_count >= i.max_uses)";
-    let expired = format!("(i.expire_at IS NOT NULL AND i.expire_at <= {now})");
-    match state {
-        State::Revoked => "(i.revoked_at IS NOT NULL)".to_owned(),
-        State::Declined => format!("({unrevoked} AND i.declined_at IS NOT NULL)"),
-        State::Fulfilled => format!("({unrevoked} AND {undeclined} AND {used_up})"),
-        State::Expired => format!("({unrevoked} AND {undeclined} AND NOT {used_up} AND {expired})"),
-        State::Active => format!("({unrevoked} AND {undeclined} AND NOT {used_up} AND NOT {expired})"),
-    }
+fn name_from(row: &QueryResult, order: Order) -> Result<ListedName, StoreError> {
+    let id: uuid::Uuid = row.try_get("", "id")?;
+    let kind = Kind::from_code(&row.try_get::<String>("", "kind")?).ok_or_else(|| StoreError::Corrupt {
+        table: "invitation",
+        column: "kind",
+        row: id.to_string(),
+        problem: "is no kind",
+    })?;
+    let key = match order {
+        Order::Email => SortKey::Text(row.try_get("", "sort_key")?),
+        _ => SortKey::Number(row.try_get("", "sort_key")?),
+    };
+    let cursor = Cursor { key, frozen: row.try_get("", "now")?, ..Cursor::of_id(id) };
+    Ok(ListedName { id: InvitationId(id), kind, cursor })
 }

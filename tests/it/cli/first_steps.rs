@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
@@ -15,6 +16,16 @@ use super::tools;
 
 /// A second on a machine that does nothing else. Here others build and test, and a start that hangs takes far longer.
 const SOON: Duration = Duration::from_secs(4);
+
+const OUR_SERVICES: [&str; 7] = [
+    "ConnectionInvitationService",
+    "UserInvitationService",
+    "GuestInvitationService",
+    "RedemptionService",
+    "InvitationService",
+    "AccessService",
+    "EventService",
+];
 
 #[tokio::test]
 async fn an_empty_folder_is_all_it_needs_to_serve() {
@@ -89,12 +100,13 @@ async fn the_client_of_a_stranger_takes_an_invitation_through_its_life() {
 }
 
 #[tokio::test]
-async fn reflection_speaks_both_versions_and_knows_every_service() {
+async fn reflection_speaks_both_versions_and_knows_every_service_as_health_does() {
     let folder = TempDir::new().unwrap();
     let server = Server::ready(folder.path(), &[], &[]).await;
     let v1 = services(&server, "v1").await;
-    for name in ["ConnectionInvitationService", "RedemptionService", "InvitationService", "EventService"] {
+    for name in OUR_SERVICES {
         assert!(v1.contains(&format!("invitation.v1.{name}")), "{v1:?}");
+        assert_eq!(server.health(&format!("invitation.v1.{name}")).await, ServingStatus::Serving, "{name}");
     }
     let v1alpha = services(&server, "v1alpha").await;
     assert_eq!(v1alpha, v1);

@@ -7,7 +7,10 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use invitation_service::pb;
 use invitation_service::pb::connection_invitation_service_client::ConnectionInvitationServiceClient;
+use invitation_service::pb::guest_invitation_service_client::GuestInvitationServiceClient;
+use invitation_service::pb::invitation_service_client::InvitationServiceClient;
 use invitation_service::pb::redemption_service_client::RedemptionServiceClient;
+use invitation_service::pb::user_invitation_service_client::UserInvitationServiceClient;
 use tempfile::TempDir;
 use tonic::Request;
 use tonic::transport::Channel;
@@ -109,7 +112,48 @@ async fn live(server: &Server, key: &str) -> Vec<String> {
             pb::AcceptInvitationRequest { token: second.clone(), acceptor: Some(acceptor), ..Default::default() };
         assert_eq!(redemptions.accept_invitation(with(key, accept)).await.is_ok(), email_verified);
     }
-    vec![first, second]
+    let mut tokens = vec![first, second];
+    tokens.extend(live_of_the_other_kinds(server, key).await);
+    tokens
+}
+
+/// The same for a user, a guest and a general invitation.
+async fn live_of_the_other_kinds(server: &Server, key: &str) -> Vec<String> {
+    let channel = server.channel().await;
+    let user =
+        pb::UserInvitation { invited_email: EMAIL.to_owned(), inviter: "Jane Doe".to_owned(), ..Default::default() };
+    let user = pb::CreateUserInvitationRequest { user_invitation: Some(user), ..Default::default() };
+    let mut users = UserInvitationServiceClient::new(channel.clone());
+    let made = users.create_user_invitation(with(key, user.clone())).await.unwrap().into_inner();
+    users.create_user_invitation(with(key, user)).await.unwrap_err();
+    let mut tokens = vec![made.invitation_token];
+
+    let expire_time = Some(prost_types::Timestamp { seconds: 4_000_000_000, nanos: 0 });
+    let guest = pb::GuestInvitation { email: EMAIL.to_owned(), expire_time, ..Default::default() };
+    let guest = pb::CreateGuestInvitationRequest { guest_invitation: Some(guest), ..Default::default() };
+    let mut guest = with(key, guest);
+    for name in ["requester-organization-id", "target-organization-id"] {
+        guest.metadata_mut().insert(name, COMPANY.parse().unwrap());
+    }
+    let mut guests = GuestInvitationServiceClient::new(channel.clone());
+    tokens.push(guests.create_guest_invitation(guest).await.unwrap().into_inner().invitation_token);
+
+    let target = pb::Target {
+        r#type: pb::TargetType::Email.into(),
+        value: EMAIL.to_owned(),
+        display_name: "Jane Doe".to_owned(),
+        ..Default::default()
+    };
+    let general = pb::Invitation { targets: vec![target.clone()], ..Default::default() };
+    let general = pb::CreateInvitationRequest { invitation: Some(general), ..Default::default() };
+    let mut invitations = InvitationServiceClient::new(channel);
+    let made = invitations.create_invitation(with(key, general)).await.unwrap().into_inner();
+    let open = pb::TargetFilter { r#type: target.r#type, value: target.value };
+    let open = pb::ListOpenInvitationsRequest { target: Some(open), ..Default::default() };
+    let open = invitations.list_open_invitations(with(key, open)).await.unwrap().into_inner();
+    assert_eq!(open.invitations.len(), 3, "the connection invitation was answered by this address");
+    tokens.push(made.invitation_token);
+    tokens
 }
 
 fn with<T>(key: &str, message: T) -> Request<T> {

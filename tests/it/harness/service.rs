@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 
 use invitation_service::clock::Clock;
 use invitation_service::config::Config;
+use invitation_service::pb::access_service_client::AccessServiceClient;
 use invitation_service::pb::connection_invitation_service_client::ConnectionInvitationServiceClient;
 use invitation_service::pb::event_service_client::EventServiceClient;
+use invitation_service::pb::guest_invitation_service_client::GuestInvitationServiceClient;
 use invitation_service::pb::invitation_service_client::InvitationServiceClient;
 use invitation_service::pb::redemption_service_client::RedemptionServiceClient;
+use invitation_service::pb::user_invitation_service_client::UserInvitationServiceClient;
 use invitation_service::serve::{ServeError, run};
 use invitation_service::shutdown::Shutdown;
 use tokio::net::TcpListener;
@@ -84,6 +87,18 @@ impl Service {
 
     pub(crate) fn connections(&self) -> ConnectionInvitationServiceClient<Channel> {
         ConnectionInvitationServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn users(&self) -> UserInvitationServiceClient<Channel> {
+        UserInvitationServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn guests(&self) -> GuestInvitationServiceClient<Channel> {
+        GuestInvitationServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn access(&self) -> AccessServiceClient<Channel> {
+        AccessServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn redemptions(&self) -> RedemptionServiceClient<Channel> {

@@ -8,7 +8,7 @@ use invitation_service::pb;
 use prost::Message as _;
 use tokio::task::JoinSet;
 use tonic::metadata::MetadataMap;
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
 use super::keys;
@@ -117,7 +117,7 @@ async fn a_missing_permission_says_nothing_about_what_exists() {
     let known = request::known(&service, Some(&key[0]), OURS).await;
     for rpc in raw::rpcs() {
         let (_, there) = request::valid(&rpc.path, &known);
-        let (_, missing) = request::valid(&rpc.path, &missing(&known));
+        let (_, missing) = request::valid(&rpc.path, &known.missing());
         let there = keys::call(&service, &key[1], &rpc.path, there).await.unwrap_err();
         let missing = keys::call(&service, &key[1], &rpc.path, missing).await.unwrap_err();
         assert_eq!(there.code(), Code::PermissionDenied, "{}", rpc.path);
@@ -141,7 +141,7 @@ async fn what_is_foreign_and_what_is_missing_are_told_apart_by_nothing(database:
             continue;
         }
         let (about, foreign) = ask(&theirs).await;
-        let (_, missing) = ask(&missing(&theirs)).await;
+        let (_, missing) = ask(&theirs.missing()).await;
         match about {
             About::New => unreachable!(),
             About::Many => {
@@ -149,9 +149,20 @@ async fn what_is_foreign_and_what_is_missing_are_told_apart_by_nothing(database:
                 assert_eq!((foreign.len(), missing.len()), (0, 0), "{}: an empty list", rpc.path);
                 assert!(!ask(&ours).await.1.unwrap().is_empty(), "{}: a list of one's own", rpc.path);
             }
+            About::Each => {
+                let errors = |answer: Result<Bytes, Status>| {
+                    let answer = pb::AcceptInvitationsResponse::decode(answer.unwrap()).unwrap();
+                    let results = answer.results.into_iter();
+                    results.map(|one| (one.result, one.invitation, one.already_accepted)).collect::<Vec<_>>()
+                };
+                assert_eq!(errors(foreign), errors(missing), "{}", rpc.path);
+                assert!(errors(ask(&ours).await.1)[0].1.is_some(), "{}: one's own", rpc.path);
+            }
             About::One => {
                 let (foreign, missing) = (foreign.unwrap_err(), missing.unwrap_err());
-                assert_eq!(reason(&foreign), (Code::NotFound, "INVITATION_NOT_FOUND".to_owned()), "{}", rpc.path);
+                let organizations = rpc.path.contains("OrganizationConnection");
+                let wanted = if organizations { "ORGANIZATION_CONNECTION_NOT_FOUND" } else { "INVITATION_NOT_FOUND" };
+                assert_eq!(reason(&foreign), (Code::NotFound, wanted.to_owned()), "{}", rpc.path);
                 assert_eq!(told(&foreign), told(&missing), "{}", rpc.path);
                 ask(&ours).await.1.unwrap_or_else(|status| panic!("{}: one's own: {status:?}", rpc.path));
             }
@@ -188,8 +199,8 @@ async fn two_accounts_on_one_connection_never_see_each_other(database: TestDatab
                 2 => {
                     let request = keys::with(&key, pb::ListInvitationsRequest::default());
                     let listed = invitations.list_invitations(request).await.unwrap().into_inner().invitations;
-                    let accounts: Vec<&str> = listed.iter().map(|read| read.account.as_str()).collect();
-                    assert_eq!(accounts, [account]);
+                    assert_eq!(listed.len(), 5, "one of each kind, and an auto-join");
+                    assert!(listed.iter().all(|read| read.account == account));
                 }
                 _ => {
                     let view = super::make::view(&known.token);
@@ -212,28 +223,18 @@ async fn two_accounts_on_one_connection_never_see_each_other(database: TestDatab
     service.stop().await;
 }
 
-/// What a list or a get shows of an invitation, events included.
+/// What a get shows of invitations, and their events.
 async fn snapshot(service: &Service, key: &str, known: &Known) -> Vec<Vec<u8>> {
-    let name = format!("invitations/{}", known.id);
-    let read = pb::GetInvitationRequest { name: name.clone() }.encode_to_vec();
-    let events = pb::ListEventsRequest { parent: name, ..Default::default() }.encode_to_vec();
     let mut seen = Vec::new();
-    for (path, message) in [("InvitationService/GetInvitation", read), ("EventService/ListEvents", events)] {
-        let path = format!("/invitation.v1.{path}");
-        seen.push(keys::call(service, key, &path, message).await.unwrap().to_vec());
+    for name in [&format!("invitations/{}", known.id), &known.user, &known.guest, &known.general] {
+        let read = pb::GetInvitationRequest { name: name.clone() }.encode_to_vec();
+        let events = pb::ListEventsRequest { parent: name.clone(), ..Default::default() }.encode_to_vec();
+        for (path, message) in [("InvitationService/GetInvitation", read), ("EventService/ListEvents", events)] {
+            let path = format!("/invitation.v1.{path}");
+            seen.push(keys::call(service, key, &path, message).await.unwrap().to_vec());
+        }
     }
     seen
-}
-
-/// The same as known, but for an id and a token that nobody has.
-fn missing(known: &Known) -> Known {
-    let id = "01920000-0000-7000-8000-000000000000";
-    Known {
-        id: id.to_owned(),
-        token: super::make::mailed_token(id, 0),
-        acceptance: known.acceptance.replace(&known.id, id),
-        company_id: "01920000-0000-7000-8000-00000000ffff".to_owned(),
-    }
 }
 
 fn plain(key: &str) -> (&'static str, String) {

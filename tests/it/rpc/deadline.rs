@@ -10,6 +10,7 @@ use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
 
+use super::guests::HOST;
 use super::{make, raw, request};
 use crate::harness::database::TestDatabase;
 use crate::harness::expect::refused;
@@ -30,6 +31,8 @@ async fn call(service: &Service, path: &str, timeout: &str, message: &[u8]) -> R
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers")
         .header("grpc-timeout", timeout)
+        .header("requester-organization-id", HOST)
+        .header("target-organization-id", HOST)
         .body(Full::new(Bytes::from(frame)))
         .unwrap();
     let answer = client.send_request(request).await.unwrap();
@@ -71,7 +74,7 @@ async fn a_deadline_that_passes_while_the_database_is_silent_ends_every_rpc() {
     let known = request::known(&service, None, make::COMPANY).await;
     let other = database.connect().await;
     let lock = other.begin().await.unwrap();
-    lock.execute_unprepared("LOCK TABLE invitation IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    lock.execute_unprepared("LOCK TABLE invitation, organization_connection IN ACCESS EXCLUSIVE MODE").await.unwrap();
     for rpc in raw::rpcs() {
         let (_, message) = request::valid(&rpc.path, &known);
         refused(call(&service, &rpc.path, "50m", &message).await, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");

@@ -54,33 +54,58 @@ const SECRET: &str = "inv_AQIBkgAAAAAAcACAAAAAAAAAAAAAAAAAc2VjcmV0c2VjcmV0c2U";
 #[test]
 fn debug_of_no_message_shows_a_token_or_a_link() {
     let token = || SECRET.to_owned();
-    let connection = || pb::ConnectionInvitation {
-        invitation_token: token(),
-        invitation_uri: format!("https://example.org/{SECRET}"),
-        ..Default::default()
-    };
-    let general = || pb::Invitation {
-        invitation_token: token(),
-        invitation_uri: format!("https://example.org/{SECRET}"),
-        ..Default::default()
-    };
-    let accepted = pb::AcceptInvitationResponse { invitation: Some(general()), ..Default::default() };
-    let listed =
+    let uri = || format!("https://example.org/{SECRET}");
+    let connection =
+        || pb::ConnectionInvitation { invitation_token: token(), invitation_uri: uri(), ..Default::default() };
+    let user = || pb::UserInvitation { invitation_token: token(), invitation_uri: uri(), ..Default::default() };
+    let guest = || pb::GuestInvitation { invitation_token: token(), invitation_uri: uri(), ..Default::default() };
+    let general = || pb::Invitation { invitation_token: token(), invitation_uri: uri(), ..Default::default() };
+    let create = || super::make::general(general());
+    let create_connection = super::make::creation(connection());
+    let create_user = pb::CreateUserInvitationRequest { user_invitation: Some(user()), ..Default::default() };
+    let create_guest = pb::CreateGuestInvitationRequest { guest_invitation: Some(guest()), ..Default::default() };
+    let update_guest = pb::UpdateGuestInvitationRequest { guest_invitation: Some(guest()), ..Default::default() };
+    let connections =
         pb::ListConnectionInvitationsResponse { connection_invitations: vec![connection()], ..Default::default() };
+    let users = pb::ListUserInvitationsResponse { user_invitations: vec![user()], ..Default::default() };
+    let guests = pb::ListGuestInvitationsResponse { guest_invitations: vec![guest()], ..Default::default() };
     let all = pb::ListInvitationsResponse { invitations: vec![general()], ..Default::default() };
-    let create =
-        pb::CreateConnectionInvitationRequest { connection_invitation: Some(connection()), ..Default::default() };
+    let open = pb::ListOpenInvitationsResponse { invitations: vec![general()], ..Default::default() };
+    let accepted = pb::AcceptInvitationResponse { invitation: Some(general()), ..Default::default() };
+    let accepted_one = || pb::AcceptInvitationsResult { invitation: Some(general()), ..Default::default() };
+    let accepted_all = pb::AcceptInvitationsResponse { results: vec![accepted_one()] };
+    let batch = pb::BatchCreateInvitationsRequest { requests: vec![create()], ..Default::default() };
+    let batch_one = || pb::BatchCreateInvitationsResult {
+        result: Some(pb::batch_create_invitations_result::Result::Invitation(general())),
+    };
+    let batch_all = pb::BatchCreateInvitationsResponse { results: vec![batch_one()] };
+    let autojoin = pb::Autojoin { invitation: Some(general()), ..Default::default() };
     let printed = BTreeMap::from([
         ("ConnectionInvitation", format!("{:?}", connection())),
+        ("UserInvitation", format!("{:#?}", user())),
+        ("GuestInvitation", format!("{:?}", guest())),
         ("Invitation", format!("{:#?}", general())),
-        ("PreviewInvitationRequest", format!("{:?}", pb::PreviewInvitationRequest { token: token() })),
+        ("PreviewInvitationRequest", format!("{:?}", super::make::preview(SECRET))),
         ("AcceptInvitationRequest", format!("{:?}", super::make::accept(SECRET, "ann"))),
         ("DeclineInvitationRequest", format!("{:?}", super::make::decline(SECRET))),
         ("RecordEngagementRequest", format!("{:?}", super::make::view(SECRET))),
-        ("AcceptInvitationResponse", format!("{accepted:?}")),
-        ("ListConnectionInvitationsResponse", format!("{listed:?}")),
+        ("CreateConnectionInvitationRequest", format!("{create_connection:?}")),
+        ("CreateUserInvitationRequest", format!("{create_user:?}")),
+        ("CreateGuestInvitationRequest", format!("{create_guest:?}")),
+        ("UpdateGuestInvitationRequest", format!("{update_guest:?}")),
+        ("CreateInvitationRequest", format!("{:?}", create())),
+        ("BatchCreateInvitationsRequest", format!("{batch:?}")),
+        ("BatchCreateInvitationsResult", format!("{:?}", batch_one())),
+        ("BatchCreateInvitationsResponse", format!("{batch_all:?}")),
+        ("ListConnectionInvitationsResponse", format!("{connections:?}")),
+        ("ListUserInvitationsResponse", format!("{users:?}")),
+        ("ListGuestInvitationsResponse", format!("{guests:?}")),
         ("ListInvitationsResponse", format!("{all:?}")),
-        ("CreateConnectionInvitationRequest", format!("{create:?}")),
+        ("ListOpenInvitationsResponse", format!("{open:?}")),
+        ("AcceptInvitationResponse", format!("{accepted:?}")),
+        ("AcceptInvitationsResult", format!("{:?}", accepted_one())),
+        ("AcceptInvitationsResponse", format!("{accepted_all:?}")),
+        ("Autojoin", format!("{autojoin:?}")),
     ]);
     // The list is complete: every message that has such a field, or a message that has one.
     let secret = ["token", "invitation_token", "invitation_uri"];

@@ -10,16 +10,26 @@ use super::raw;
 use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::service::{Service, configuration};
 
+/// The account, the permissions and the organization of a key.
+type Key<'a> = (&'a str, &'a str, Option<&'a str>);
+
 /// A service in mode `required` that knows one key per (account, permission), and the keys in that order.
 pub(super) async fn start(database: &TestDatabase, keys: &[(&str, &str)]) -> (Service, Vec<String>) {
+    let keys: Vec<_> = keys.iter().map(|(account, permissions)| (*account, *permissions, None)).collect();
+    start_bound(database, &keys).await
+}
+
+/// The same with keys that may be bound to an organization.
+pub(super) async fn start_bound(database: &TestDatabase, keys: &[Key<'_>]) -> (Service, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.toml");
     let made: Vec<ApiKey> = keys.iter().map(|_| ApiKey::generate(&Entropy::system())).collect();
-    let entry = |(index, ((account, permissions), key)): (usize, (&(&str, &str), &ApiKey))| {
+    let entry = |(index, ((account, permissions, bound), key)): (usize, (&Key<'_>, &ApiKey))| {
         let permissions: Vec<&str> = permissions.split(' ').collect();
         let hash = format_hash(&key.hash());
+        let bound = bound.map(|id| format!("organization_id = \"{id}\"\n")).unwrap_or_default();
         format!(
-            "[[api_key]]\nname = \"key-{index}\"\nhash = \"{hash}\"\naccount = \"{account}\"\npermissions = {permissions:?}\n"
+            "[[api_key]]\nname = \"key-{index}\"\nhash = \"{hash}\"\naccount = \"{account}\"\npermissions = {permissions:?}\n{bound}"
         )
     };
     let entries: String = keys.iter().zip(&made).enumerate().map(entry).collect();

@@ -64,7 +64,7 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
     let other = make::create(&service, other).await.name;
     let revoked = make::create(&service, make::invitation()).await.name;
     make::revoke(&service, &revoked).await.unwrap();
-    let declined = make::create(&service, make::invitation()).await;
+    let declined = make::create(&service, make::invitation_for(&["ann@example.org"])).await;
     service.redemptions().decline_invitation(make::decline(&declined.invitation_token)).await.unwrap();
     let once = pb::ConnectionInvitation { max_uses: Some(1), ..make::invitation() };
     let fulfilled = make::create(&service, once).await;

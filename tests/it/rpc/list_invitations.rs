@@ -167,9 +167,14 @@ async fn both_faces_show_one_invitation_under_each_of_its_names(database: TestDa
     assert_eq!((&general.etag, &general.invitation_token), (&made.etag, &made.invitation_token));
     assert_eq!(
         general.targets,
-        [pb::Target { r#type: pb::TargetType::Email.into(), value: "ann@example.org".to_owned() }]
+        [pb::Target {
+            r#type: pb::TargetType::Email.into(),
+            value: "ann@example.org".to_owned(),
+            ..Default::default()
+        }]
     );
-    assert_eq!(general.scope, Some(pb::Scope { r#type: "company".to_owned(), id: make::COMPANY.to_owned() }));
+    let company = pb::Scope { r#type: "company".to_owned(), id: make::COMPANY.to_owned(), ..Default::default() };
+    assert_eq!(general.scope, Some(company));
     assert_eq!((general.source.as_str(), general.account.as_str()), ("api", "default"));
     for (name, code, reason) in [
         (format!("userInvitations/{}", made.uid), Code::NotFound, "INVITATION_NOT_FOUND"),

@@ -6,6 +6,7 @@ use invitation_service::domain::token::{Claims, Token};
 use invitation_service::pb;
 use tonic::{Response, Status};
 
+use crate::harness::database::NEW_YEAR;
 use crate::harness::service::{KEYS, Service};
 
 /// Any company.
@@ -29,6 +30,11 @@ pub(super) fn invitation_for(emails: &[&str]) -> pb::ConnectionInvitation {
 /// A span of whole seconds.
 pub(super) fn seconds(seconds: i64) -> Option<prost_types::Duration> {
     Some(prost_types::Duration { seconds, nanos: 0 })
+}
+
+/// A moment so many seconds after New Year, where the clocks of tests begin.
+pub(super) fn at(seconds: i64) -> Option<prost_types::Timestamp> {
+    Some(prost_types::Timestamp { seconds: NEW_YEAR.micros() / 1_000_000 + seconds, nanos: 0 })
 }
 
 /// Makes a connection invitation.
@@ -65,6 +71,11 @@ pub(super) fn decline(token: &str) -> pb::DeclineInvitationRequest {
     pb::DeclineInvitationRequest { token: token.to_owned(), ..Default::default() }
 }
 
+/// A look at what a link leads to.
+pub(super) fn preview(token: &str) -> pb::PreviewInvitationRequest {
+    pb::PreviewInvitationRequest { token: token.to_owned() }
+}
+
 /// A view of an invitation's page.
 pub(super) fn view(token: &str) -> pb::RecordEngagementRequest {
     let r#type = pb::EngagementType::View.into();
@@ -81,6 +92,21 @@ pub(super) async fn get(service: &Service, name: &str) -> pb::ConnectionInvitati
 pub(super) async fn get_general(service: &Service, name: &str) -> pb::Invitation {
     let request = pb::GetInvitationRequest { name: name.to_owned() };
     service.invitations().get_invitation(request).await.unwrap().into_inner()
+}
+
+/// The request to make an invitation of the general kind.
+pub(super) fn general(invitation: pb::Invitation) -> pb::CreateInvitationRequest {
+    pb::CreateInvitationRequest { invitation: Some(invitation), ..Default::default() }
+}
+
+/// An address that an invitation is meant for.
+pub(super) fn target(r#type: pb::TargetType, value: &str) -> pb::Target {
+    pb::Target { r#type: r#type.into(), value: value.to_owned(), ..Default::default() }
+}
+
+/// What an invitation lets people into.
+pub(super) fn scope(r#type: &str, id: &str) -> pb::Scope {
+    pb::Scope { r#type: r#type.to_owned(), id: id.to_owned(), ..Default::default() }
 }
 
 /// What happened to an invitation, the oldest first.

@@ -9,6 +9,7 @@ use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Code, Request, Response, Status};
 
+use super::guests;
 use crate::harness::service::Service;
 
 /// An RPC of this service.
@@ -25,9 +26,10 @@ pub(super) struct Input {
     pub(super) path: String,
     pub(super) numbers: Vec<u32>,
     pub(super) kind: Type,
-    pub(super) repeated: bool,
     /// Whether it, and every message around it, is required.
     pub(super) required: bool,
+    /// Whether an enum's value 0 stands for a default.
+    pub(super) has_default: bool,
 }
 
 /// Every file of this package.
@@ -59,7 +61,7 @@ pub(super) fn rpcs() -> Vec<Rpc> {
             }
         }
     }
-    assert!(rpcs.len() >= 14, "the descriptors have lost RPCs");
+    assert!(rpcs.len() >= 41, "the descriptors have lost RPCs");
     rpcs
 }
 
@@ -67,6 +69,13 @@ pub(super) fn rpcs() -> Vec<Rpc> {
 pub(super) fn inputs(rpc: &Rpc) -> Vec<Input> {
     let mut inputs = Vec::new();
     descend(&rpc.input, "", &[], true, &mut inputs);
+    if rpc.path.ends_with("/UpdateGuestInvitation") {
+        // What is required of a new one is not of one that is there, but for its name, and its address is not looked at.
+        inputs.retain(|input| input.path != "guest_invitation.email");
+        inputs.iter_mut().for_each(|input| input.required = false);
+        let (path, kind) = ("guest_invitation.name".to_owned(), Type::String);
+        inputs.push(Input { path, numbers: vec![1, 1], kind, required: true, has_default: false });
+    }
     inputs
 }
 
@@ -82,25 +91,28 @@ fn descend(message: &str, prefix: &str, numbers: &[u32], required: bool, inputs:
             "{message}.{} does not say whether it is required",
             field.name()
         );
-        let path = format!("{prefix}{}", field.name());
-        let numbers = [numbers, &[field.number().unsigned_abs()]].concat();
-        let required = required && comment.starts_with("Required.");
+        let input = Input {
+            path: format!("{prefix}{}", field.name()),
+            numbers: [numbers, &[field.number().unsigned_abs()]].concat(),
+            kind: field.r#type(),
+            required: required && comment.starts_with("Required."),
+            has_default: comment.to_lowercase().contains("unset means"),
+        };
         if let Some(entry) = map_entry(&descriptor, field) {
             for part in &entry.field {
-                let numbers = [numbers.as_slice(), &[part.number().unsigned_abs()]].concat();
-                inputs.push(Input {
-                    path: path.clone(),
-                    numbers,
-                    kind: part.r#type(),
-                    repeated: true,
-                    required: false,
-                });
+                let numbers = [input.numbers.as_slice(), &[part.number().unsigned_abs()]].concat();
+                inputs.push(Input { numbers, kind: part.r#type(), required: false, ..input.clone() });
             }
         } else if field.type_name().starts_with(".invitation.v1.") && field.r#type() == Type::Message {
-            descend(field.type_name(), &format!("{path}."), &numbers, required, inputs);
+            let (before, repeated) = (inputs.len(), field.label() == Label::Repeated);
+            let path = format!("{}.", input.path);
+            descend(field.type_name(), &path, &input.numbers, input.required && !repeated, inputs);
+            // An absent message is reported by the fields that it needs, if there are any.
+            if input.required && !inputs[before..].iter().any(|inner| inner.required) {
+                inputs.push(input);
+            }
         } else {
-            let repeated = field.label() == Label::Repeated;
-            inputs.push(Input { path, numbers, kind: field.r#type(), repeated, required });
+            inputs.push(input);
         }
     }
 }
@@ -140,10 +152,10 @@ impl Input {
         self.numbers.iter().rev().fold(bytes, |inner, number| delimited(*number, &inner))
     }
 
-    /// Whether a violation of this name is about this field.
+    /// Whether a violation of this name is about this field, whichever entry of a list it is in.
     pub(super) fn is_named_by(&self, violation: &str) -> bool {
-        let rest = violation.strip_prefix(self.path.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || self.repeated && rest.starts_with('['))
+        let parts = violation.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest));
+        parts.collect::<String>() == self.path
     }
 }
 
@@ -155,8 +167,16 @@ fn delimited(number: u32, inner: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Calls an RPC with the bytes of its request, whatever they are.
-pub(super) async fn call(service: &Service, path: &str, request: Request<Bytes>) -> Result<Bytes, Status> {
+/// Calls an RPC with the bytes of its request, whatever they are; about the guests of one host if it is about guests.
+pub(super) async fn call(service: &Service, path: &str, mut request: Request<Bytes>) -> Result<Bytes, Status> {
+    if path.contains(".GuestInvitationService/") {
+        guests::add(&mut request, guests::HOST, guests::HOST);
+    }
+    call_as_it_is(service, path, request).await
+}
+
+/// Calls an RPC with the bytes and the metadata of a request, and no others.
+pub(super) async fn call_as_it_is(service: &Service, path: &str, request: Request<Bytes>) -> Result<Bytes, Status> {
     let mut grpc = Grpc::new(service.channel.clone());
     grpc.ready().await.unwrap();
     grpc.unary(request, path.parse().unwrap(), Raw).await.map(Response::into_inner)

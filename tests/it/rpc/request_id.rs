@@ -96,7 +96,7 @@ async fn a_retry_of_any_mutation_does_nothing_and_returns_the_resource_as_it_now
     assert_eq!(create, make::get(&service, &made.name).await, "as it now is: revoked");
     assert_eq!(create.state(), pb::InvitationState::Revoked);
 
-    let other = make::create(&service, make::invitation()).await;
+    let other = make::create(&service, make::invitation_for(&["ann@example.org"])).await;
     let decline = pb::DeclineInvitationRequest { request_id: id(), ..make::decline(&other.invitation_token) };
     let first = service.redemptions().decline_invitation(decline.clone()).await.unwrap().into_inner();
     assert_eq!(service.redemptions().decline_invitation(decline).await.unwrap().into_inner(), first);

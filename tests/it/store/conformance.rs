@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use invitation_service::domain::acceptance::Acceptor;
 use invitation_service::domain::command::{
-    AcceptInvitation, Action, Command, CreateInvitation, UpdateCreatedConnection,
+    AcceptInvitation, Action, Command, CreateInvitation, OnConflict, UpdateCreatedConnection,
 };
 use invitation_service::domain::connection::{
     ConnectionDetails, ConnectionPurpose, Country, Datasource, HttpUrl, NewConnection, Prefill, StartDate, UtilityType,
@@ -53,10 +53,11 @@ fn prefilled() -> CreateInvitation {
     CreateInvitation {
         details: Details::Connection(ConnectionDetails { company_id: COMPANY, purpose }),
         max_uses: Some(i32::MAX.cast_unsigned()),
-        ttl: Some(seconds(3_155_760_000)),
-        recipients: vec![Email::parse("Jürgen+tag@EXÄMPLE.org").unwrap(), Email::parse("o'neil@x.org").unwrap()],
+        expiry: after(3_155_760_000),
+        recipients: vec![email("Jürgen+tag@EXÄMPLE.org").into(), email("o'neil@x.org").into()],
         mails: true,
         labels: BTreeMap::from([(ODD.to_owned(), ODD.to_owned()), ("empty".to_owned(), String::new())]),
+        on_conflict: OnConflict::Allow,
     }
 }
 
@@ -92,7 +93,7 @@ async fn an_acceptance_is_read_back_with_all_that_is_known_of_the_person(databas
     let made = created(&store, CreateInvitation { recipients: emails(2), ..link() }).await;
     clock.advance(Duration::from_micros(1_234_567));
     let person = Acceptor {
-        email: Some(emails(2)[1].clone()),
+        email: Some(email("person.1@example.org")),
         email_verified: true,
         phone: Some("+4930123456".to_owned()),
         display_name: Some(ODD.to_owned()),
@@ -160,7 +161,7 @@ async fn declining_persists_recipient_by_recipient(database: TestDatabase) {
 
 async fn revoking_and_resending_persist(database: TestDatabase) {
     let (store, clock) = store(&database).await;
-    let made = created(&store, CreateInvitation { ttl: Some(seconds(60)), ..link() }).await;
+    let made = created(&store, CreateInvitation { expiry: after(60), ..link() }).await;
     clock.advance(Duration::from_secs(60));
     assert_eq!(read(&store, made.id).await.state_at(clock.now()), State::Expired);
     let renewed = store.execute(command(resend(&made, true, Some(seconds(90)))), None).await.unwrap().invitation;

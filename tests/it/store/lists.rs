@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use invitation_service::domain::command::{Command, CreateInvitation};
+use invitation_service::domain::command::{Command, CreateInvitation, Expiry};
 use invitation_service::domain::connection::{ConnectionDetails, ConnectionPurpose};
 use invitation_service::domain::details::{Details, Kind, company_scope};
 use invitation_service::domain::email::Email;
 use invitation_service::domain::event::EventType;
 use invitation_service::domain::id::InvitationId;
 use invitation_service::domain::invitation::EngagementType;
+use invitation_service::domain::recipient::Address;
 use invitation_service::domain::state::State;
 use invitation_service::store::{Cursor, EventQuery, InvitationQuery, Store};
 use uuid::Uuid;
@@ -48,7 +49,7 @@ async fn filters_find_what_has_all_that_they_ask_for(database: TestDatabase) {
     let repair = CreateInvitation {
         details,
         labels: labels(&[("a", "x")]),
-        recipients: vec![email("ann@exämple.org")],
+        recipients: vec![email("ann@exämple.org").into()],
         ..link()
     };
     let by_other = Command { actor: "other's \"key\"".to_owned(), ..command(create(repair)) };
@@ -60,7 +61,7 @@ async fn filters_find_what_has_all_that_they_ask_for(database: TestDatabase) {
     let repair = repair.id;
 
     let label = |pairs| InvitationQuery { labels: labels(pairs), ..all() };
-    let target = |value| InvitationQuery { target: Some(email(value)), ..all() };
+    let target = |value| InvitationQuery { target: Some(Address::Email(email(value))), ..all() };
     let state = |states| InvitationQuery { states, ..all() };
     for (number, (query, wanted)) in [
         (all(), vec![mailed, repair, plain]),
@@ -127,7 +128,7 @@ async fn a_list_walked_while_rows_change_and_appear_has_each_row_once(database: 
 async fn the_moment_of_the_first_page_judges_all_pages(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     for _ in 0..4 {
-        created(&store, CreateInvitation { ttl: Some(seconds(60)), ..link() }).await;
+        created(&store, CreateInvitation { expiry: Some(Expiry::After(seconds(60))), ..link() }).await;
     }
     let active = InvitationQuery { states: vec![State::Active], limit: 2, ..InvitationQuery::default() };
     let first = store.list_invitations(&account(), &active).await.unwrap();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use invitation_service::clock::Clock;
 use invitation_service::domain::acceptance::{Acceptor, Subject};
 use invitation_service::domain::command::{
-    AcceptInvitation, Action, Command, CreateInvitation, DeclineInvitation, RecordEngagement, Request,
-    ResendInvitation, RevokeInvitation, Target,
+    AcceptInvitation, Action, Command, CreateInvitation, DeclineInvitation, Expiry, OnConflict, RecordEngagement,
+    Request, ResendInvitation, RevokeInvitation, Target, Way,
 };
 use invitation_service::domain::connection::{ConnectionDetails, ConnectionPurpose};
 use invitation_service::domain::decide::Context;
@@ -19,6 +19,7 @@ use invitation_service::domain::group::{Executed, Group};
 use invitation_service::domain::id::{IdSeed, InvitationId};
 use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::domain::key_ring::BodyDigest;
+use invitation_service::domain::recipient::NewRecipient;
 use invitation_service::domain::text::AccountId;
 use invitation_service::domain::time::Ttl;
 use invitation_service::entropy::Entropy;
@@ -64,7 +65,7 @@ pub(super) fn command(action: Action) -> Command {
 /// A command by which its caller may try again; `body` stands for what is in it.
 pub(super) fn retryable(method: &'static str, id: &str, body: u8, action: Action) -> Command {
     let digests = vec![BodyDigest { key_id: 7, mac: [body; 32] }];
-    Command { request: Some(Request { method, id: id.to_owned(), digests }), ..command(action) }
+    Command { request: Some(Request { method, id: id.to_owned(), part: String::new(), digests }), ..command(action) }
 }
 
 /// The smallest invitation there is: a link for anyone, for ever.
@@ -73,10 +74,11 @@ pub(super) fn link() -> CreateInvitation {
     CreateInvitation {
         details: Details::Connection(ConnectionDetails { company_id: COMPANY, purpose }),
         max_uses: None,
-        ttl: None,
+        expiry: None,
         recipients: Vec::new(),
         mails: false,
         labels: BTreeMap::new(),
+        on_conflict: OnConflict::Allow,
     }
 }
 
@@ -101,7 +103,13 @@ pub(super) fn acceptor(subject: &str) -> Acceptor {
 }
 
 pub(super) fn accept_by(invitation: &Invitation, acceptor: Acceptor) -> AcceptInvitation {
-    AcceptInvitation { link: invitation.claims(0), acceptor, created_connection: None }
+    AcceptInvitation {
+        way: Way::Link(invitation.claims(0)),
+        acceptor,
+        created_connection: None,
+        guest_organization_id: None,
+        by_system: false,
+    }
 }
 
 pub(super) fn accept(invitation: &Invitation, subject: &str) -> Action {
@@ -109,11 +117,12 @@ pub(super) fn accept(invitation: &Invitation, subject: &str) -> Action {
 }
 
 pub(super) fn decline(invitation: &Invitation, recipient: u16) -> Action {
-    Action::Decline(DeclineInvitation { link: invitation.claims(recipient), reason: Some("no time".to_owned()) })
+    let way = Way::Link(invitation.claims(recipient));
+    Action::Decline(DeclineInvitation { way, address: None, reason: Some("no time".to_owned()) })
 }
 
 pub(super) fn target(invitation: &Invitation) -> Target {
-    Target { id: invitation.id, kind: None, etag: None }
+    Target { id: invitation.id, kind: None, hosts: None, hides_deleted: false, etag: None }
 }
 
 pub(super) fn revoke(invitation: &Invitation) -> Action {
@@ -121,7 +130,7 @@ pub(super) fn revoke(invitation: &Invitation) -> Action {
 }
 
 pub(super) fn resend(invitation: &Invitation, rotate: bool, ttl: Option<Ttl>) -> Action {
-    Action::Resend(ResendInvitation { target: target(invitation), rotate, ttl })
+    Action::Resend(ResendInvitation { target: target(invitation), rotate, expiry: ttl.map(Expiry::After) })
 }
 
 pub(super) fn record(invitation: &Invitation, engagement: EngagementType) -> Action {
@@ -132,8 +141,8 @@ pub(super) fn seconds(seconds: u64) -> Ttl {
     Ttl::parse(Duration::from_secs(seconds)).unwrap()
 }
 
-pub(super) fn emails(count: usize) -> Vec<Email> {
-    (0..count).map(|n| Email::parse(&format!("Person.{n}@Example.org")).unwrap()).collect()
+pub(super) fn emails(count: usize) -> Vec<NewRecipient> {
+    (0..count).map(|n| Email::parse(&format!("Person.{n}@Example.org")).unwrap().into()).collect()
 }
 
 /// Reads an invitation with its newest acceptances.
@@ -155,6 +164,15 @@ pub(super) async fn events(store: &Store, id: InvitationId) -> Vec<Event> {
 pub(super) async fn story(store: &Store, id: InvitationId) -> Vec<&'static str> {
     let names = events(store, id).await.into_iter().map(|event| event.event.event_type.name());
     names.map(|name| name.trim_start_matches("invitation.")).collect()
+}
+
+/// Some seconds after the decision.
+pub(super) fn after(span: u64) -> Option<Expiry> {
+    Some(Expiry::After(seconds(span)))
+}
+
+pub(super) fn email(value: &str) -> Email {
+    Email::parse(value).unwrap()
 }
 
 /// Runs commands side by side; the answers are in the order of the commands.

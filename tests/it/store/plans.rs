@@ -1,11 +1,12 @@
 //! Statements whose plans were made on small tables stay quick when the tables have grown.
 
-use invitation_service::domain::command::{Action, CreateInvitation};
+use invitation_service::domain::command::{Action, CreateInvitation, OnConflict, Way};
 use invitation_service::domain::id::InvitationId;
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::store::Store;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, QueryResult, Statement};
 
+use super::kinds::*;
 use super::make::*;
 use crate::harness::database::TestDatabase;
 
@@ -15,8 +16,8 @@ const ROWS: i64 = 20_000;
 const GROW: &str = "
     INSERT INTO invitation SELECT account_id, gen_random_uuid(), kind, scope_type, scope_id, resource_id, creator, max_uses,
         use_count, expire_at, accepted_at, declined_at, revoked_at, revision, generation, key_id, mails, details, created_at,
-        updated_at FROM (SELECT * FROM invitation LIMIT 1) i, generate_series(1, 20000);
-    INSERT INTO recipient SELECT account_id, id, 9, 'email', 'a@b.org', 'a@b.org', 1, NULL, NULL FROM invitation
+        updated_at, NULL, NULL, NULL, NULL, NULL, NULL, updater, NULL, NULL, '' FROM (SELECT * FROM invitation LIMIT 1) i, generate_series(1, 20000);
+    INSERT INTO recipient SELECT account_id, id, 9, 'email', 'a@b.org', 'a@b.org', 1, NULL, NULL, NULL, NULL, 1 FROM invitation
         WHERE id NOT IN (SELECT invitation_id FROM acceptance);
     INSERT INTO acceptance SELECT account_id, id, gen_random_uuid(), 'x', NULL, NULL, 1, '{}' FROM invitation;
     INSERT INTO acceptance SELECT account_id, invitation_id, gen_random_uuid(), 'x' || n, NULL, NULL, 1, '{}' FROM
@@ -27,7 +28,12 @@ const GROW: &str = "
     INSERT INTO engagement SELECT account_id, id, 0, 0, 0, 1 FROM invitation ON CONFLICT DO NOTHING;
     INSERT INTO outbox SELECT account_id, gen_random_uuid(), id, 1, 1 FROM invitation;
     INSERT INTO label SELECT account_id, id, 'z', 'z' FROM invitation;
-    INSERT INTO request SELECT account_id, 'm', id::text, 1, '', id, NULL, 1 FROM invitation";
+    INSERT INTO request SELECT account_id, 'm', id::text, 1, '', id, NULL, 1 FROM invitation;
+    INSERT INTO invitation_group SELECT account_id, id, 'team', 'big', created_at FROM invitation;
+    INSERT INTO slot SELECT account_id, 'general ' || id, id, 1 FROM invitation;
+    INSERT INTO autojoin_domain SELECT account_id, 'a.org', id, 1 FROM invitation;
+    UPDATE invitation SET kind = 'general', scope_type = 'team', scope_id = 'red', details = (SELECT details FROM invitation
+        WHERE kind = 'general' LIMIT 1) WHERE substr(id::text, 15, 1) = '4'";
 
 #[tokio::test]
 async fn commands_and_reads_look_up_only_the_rows_they_need() {
@@ -66,14 +72,32 @@ async fn everything(store: &Store, request: &str) {
     let made = CreateInvitation { recipients: emails(3), mails: true, labels, ..link() };
     let made = store.execute(retryable("Create", request, 1, create(made)), None).await.unwrap().invitation;
     let mut first = accept_by(&made, acceptor("ann"));
-    first.link = made.claims(1);
+    first.way = Way::Link(made.claims(1));
     store.execute(retryable("Accept", request, 1, Action::Accept(Box::new(first))), None).await.unwrap();
     for action in [resend(&made, false, None), record(&made, EngagementType::View), decline(&made, 2), revoke(&made)] {
         store.execute(command(action), None).await.unwrap();
     }
+    taking_slots(store, request).await;
     read(store, made.id).await;
     events(store, made.id).await;
     assert!(store.get_invitation(&account(), InvitationId(COMPANY), true).await.unwrap().is_none());
+}
+
+/// What looks for others: the holders of slots, other invitations of the same person, an auto-join.
+async fn taking_slots(store: &Store, request: &str) {
+    let address = format!("{}@example.org", request.replace(' ', "."));
+    for on_conflict in [OnConflict::Allow, OnConflict::ReturnExisting, OnConflict::Replace] {
+        created(store, general(team("red"), on_conflict, &[mail(&address), internal(&address)])).await;
+    }
+    let open = created(store, general(team("red"), OnConflict::Allow, &[mail(&address)])).await;
+    for action in [
+        create(user(&address)),
+        resend(&open, false, Some(seconds(600))),
+        accept_as(&open, &address, &address),
+        sync("red", &[&format!("{}.org", request.replace(' ', "-")), "b.org"]),
+    ] {
+        store.execute(command(action), None).await.unwrap();
+    }
 }
 
 async fn rows(admin: &DatabaseConnection, sql: &str) -> Vec<QueryResult> {

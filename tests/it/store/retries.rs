@@ -114,7 +114,7 @@ async fn an_expiry_that_passes_between_decision_and_commit_is_respected() {
     let other = database.connect().await;
     // A decision that comes too late to show anything is tried again with more time.
     for millis in [500, 2_000, 8_000, 16_000] {
-        let made = created(&store, CreateInvitation { ttl: Some(seconds(60)), ..link() }).await;
+        let made = created(&store, CreateInvitation { expiry: after(60), ..link() }).await;
         let set = format!(
             "UPDATE invitation SET expire_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + {millis}000
             WHERE id = '{}'",

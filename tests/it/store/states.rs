@@ -14,19 +14,24 @@ use crate::harness::on_both;
 
 on_both!(the_state_filter_agrees_with_the_domain_over_all_combinations_of_facts);
 
-/// Every combination of what matters: below, at and above each limit.
+/// Every combination of what matters: below, at and above each limit, and each of the facts that end an invitation.
 fn combinations() -> Vec<Facts> {
     let near = |offset: i64| Some(Timestamp::from_micros(NEW_YEAR.micros() + offset));
     let uses = [(None, 0), (None, 1), (Some(1), 0), (Some(1), 1), (Some(2), 0), (Some(2), 1), (Some(2), 2)];
     let mut all = Vec::new();
     for (max_uses, use_count) in uses {
         for expire_at in [None, near(-1), near(0), near(1)] {
-            for accepted_at in [None, near(-5)] {
-                for declined_at in [None, near(-5)] {
-                    for revoked_at in [None, near(-5)] {
-                        all.push(Facts { max_uses, use_count, expire_at, accepted_at, declined_at, revoked_at });
-                    }
-                }
+            for bits in 0..1_u8 << 5 {
+                let fact = |bit: u8| near(-5).filter(|_| bits & 1 << bit != 0);
+                all.push(Facts {
+                    use_count,
+                    accepted_at: fact(0),
+                    declined_at: fact(1),
+                    revoked_at: fact(2),
+                    accepted_elsewhere_at: fact(3),
+                    emptied_at: fact(4),
+                    ..Facts::new(max_uses, expire_at)
+                });
             }
         }
     }
@@ -47,13 +52,15 @@ async fn the_state_filter_agrees_with_the_domain_over_all_combinations_of_facts(
             if database.url().starts_with("sqlite") { format!("x'{}'", id.0.simple()) } else { format!("'{}'", id.0) };
         let update = format!(
             "UPDATE invitation SET max_uses = {}, use_count = {}, expire_at = {}, accepted_at = {}, declined_at = {},
-            revoked_at = {} WHERE id = {quote}",
+            revoked_at = {}, accepted_elsewhere_at = {}, emptied_at = {} WHERE id = {quote}",
             sql(facts.max_uses.map(i64::from)),
             facts.use_count,
             at(facts.expire_at),
             at(facts.accepted_at),
             at(facts.declined_at),
             at(facts.revoked_at),
+            at(facts.accepted_elsewhere_at),
+            at(facts.emptied_at),
         );
         assert_eq!(connection.execute_unprepared(&update).await.unwrap().rows_affected(), 1);
         rows.push((id, facts));
@@ -65,7 +72,7 @@ async fn the_state_filter_agrees_with_the_domain_over_all_combinations_of_facts(
             .filter(|(bit, _)| subset & 1 << bit != 0)
             .map(|(_, state)| state)
             .collect();
-        let query = InvitationQuery { states: states.clone(), limit: 1_000, ..InvitationQuery::default() };
+        let query = InvitationQuery { states: states.clone(), limit: 2_000, ..InvitationQuery::default() };
         let found = store.list_invitations(&account(), &query).await.unwrap();
         let wanted =
             rows.iter().filter(|(_, facts)| states.is_empty() || states.contains(&facts.state_at(clock.now())));

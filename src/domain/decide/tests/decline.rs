@@ -1,9 +1,14 @@
 //! Who may decline, and what it takes for an invitation to be DECLINED.
 
 use super::{after, event_types, is_nothing, run};
+use crate::domain::command::{Action, DeclineInvitation, Way};
 use crate::domain::decide::Decided;
+use crate::domain::details::{Details, Kind};
 use crate::domain::event::EventType;
-use crate::domain::fixtures::{NOW, accept, acceptor, decline, invitation, minutes};
+use crate::domain::fixtures::{
+    NOW, accept, acceptor, at, decline, decline_as, details, general, invitation, invited, minutes,
+};
+use crate::domain::general::Usage;
 use crate::domain::invitation::Invitation;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
@@ -30,7 +35,7 @@ use Expected::{By, Refused, Unchanged};
 
 #[rustfmt::skip]
 const TABLE: [(&[Answer], u16, Expected); 18] = [
-    (&[],               0, By(None, State::Declined)),
+    (&[],               0, Refused(Refusal::NotDeclinable)),
     (&[Open],           0, By(Some(1), State::Declined)),
     (&[Open],           1, By(Some(1), State::Declined)),
     (&[Yes],            0, Refused(Refusal::InvitationFulfilled)),
@@ -76,7 +81,7 @@ fn each_recipient_declines_for_themselves_and_all_of_them_for_the_invitation() {
                     declining.declined_at = Some(NOW);
                 }
                 wanted.facts.declined_at = (state == State::Declined).then_some(NOW);
-                wanted.touch(NOW);
+                wanted.touch("caller", NOW);
                 assert_eq!(after(&changes), Some(&wanted), "{case}");
                 assert_eq!(wanted.state_at(NOW), state, "{case}");
                 assert_eq!(event_types(&changes), [EventType::Declined], "{case}");
@@ -95,4 +100,84 @@ fn who_declined_cannot_accept_while_the_others_can() {
     let refusal = run(&invitation, accept(invitation.claims(1), acceptor("a"))).unwrap_err();
     assert_eq!(refusal, Refusal::InvitationDeclined);
     assert!(run(&invitation, accept(invitation.claims(2), acceptor("b"))).is_ok());
+}
+
+fn of(usage: Usage) -> Details {
+    Details::General(Box::new(general(usage)))
+}
+
+/// Targets, by which link, for which address by name, and what comes of it; of a general invitation for one.
+type Row = (&'static [&'static str], Option<u16>, Option<&'static str>, Expected);
+
+#[rustfmt::skip]
+const BY_TARGET: [Row; 14] = [
+    (&[],                                Some(0), None,                   By(None, State::Declined)),
+    (&[""],                              Some(0), None,                   By(Some(1), State::Declined)),
+    (&["jane@a.org"],                    Some(0), None,                   By(Some(1), State::Declined)),
+    (&["jane@a.org", "u1", "+4930123"],  Some(0), None,                   Refused(Refusal::RecipientUnknown)),
+    (&["jane@a.org", "u1", "+4930123"],  Some(1), None,                   By(Some(1), State::Active)),
+    (&["jane@a.org", "u1", "+4930123"],  None,    None,                   Refused(Refusal::RecipientUnknown)),
+    (&["jane@a.org", "u1", "+4930123"],  None,    Some(" Jane@A.ORG "),   By(Some(1), State::Active)),
+    (&["jane@a.org", "u1", "+4930123"],  None,    Some("u1"),             By(Some(2), State::Active)),
+    (&["jane@a.org", "u1", "+4930123"],  None,    Some("+4930123"),       By(Some(3), State::Active)),
+    (&["jane@a.org", "u1", "+4930123"],  None,    Some("U1"),             Refused(Refusal::RecipientUnknown)),
+    (&["jane@a.org"],                    None,    Some("joe@a.org"),      Refused(Refusal::RecipientUnknown)),
+    (&["jane@a.org"],                    None,    Some("jane@a.org"),     By(Some(1), State::Declined)),
+    (&["jane@a.org"],                    None,    None,                   By(Some(1), State::Declined)),
+    (&[],                                None,    Some("jane@a.org"),     Refused(Refusal::RecipientUnknown)),
+];
+
+#[test]
+fn a_target_declines_by_its_link_or_by_being_named() {
+    for (targets, link, address, expected) in BY_TARGET {
+        let case = format!("{targets:?} by {link:?} as {address:?}");
+        let before = invited(1, of(Usage::SingleUse), targets);
+        let action = link.map_or_else(|| decline_as(&before, address.map(at)), |link| decline(before.claims(link)));
+        match (run(&before, action), expected) {
+            (Err(refusal), Refused(expected)) => assert_eq!(refusal, expected, "{case}"),
+            (Ok(Decided { changes, .. }), By(recipient, state)) => {
+                let after = after(&changes).unwrap();
+                let out = after.recipients.iter().find(|recipient| recipient.declined_at.is_some());
+                assert_eq!(out.map(|out| out.ordinal), recipient, "{case}");
+                assert_eq!(after.state_at(NOW), state, "{case}");
+                let data = &changes.events[0].data;
+                assert_eq!(data.get("recipient"), recipient.map(Into::into).as_ref(), "{case}");
+                assert!(!format!("{data:?}").contains("jane"), "{case}: an address in {data:?}");
+            }
+            (result, expected) => panic!("{case}: {result:?}, not {expected:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_meant_for_many_cannot_be_declined_by_anybody() {
+    let unbound =
+        |max_uses| Invitation { facts: invitation(0, max_uses).facts, ..invited(1, details(Kind::Connection), &[]) };
+    for (case, invitation) in [
+        ("for many", invited(1, of(Usage::MultiUse), &["jane@a.org"])),
+        ("auto-join", invited(1, of(Usage::Autojoin), &[])),
+        ("a link without limit", unbound(None)),
+        ("a link for two", unbound(Some(2))),
+    ] {
+        let link = invitation.recipients.len().try_into().unwrap();
+        let named = Some(at("jane@a.org"));
+        for action in [decline(invitation.claims(link)), decline_as(&invitation, named), decline_as(&invitation, None)]
+        {
+            assert_eq!(run(&invitation, action).unwrap_err(), Refusal::NotDeclinable, "{case}");
+        }
+    }
+    let for_one = unbound(Some(1));
+    let changes = run(&for_one, decline(for_one.claims(0))).unwrap().changes;
+    assert_eq!(after(&changes).unwrap().state_at(NOW), State::Declined, "a link for one is theirs to decline");
+}
+
+#[test]
+fn a_reason_is_told_and_no_reason_is_not() {
+    let invitation = invitation(1, Some(1));
+    for reason in [Some("no time".to_owned()), None] {
+        let way = Way::Link(invitation.claims(1));
+        let decline = DeclineInvitation { way, address: None, reason: reason.clone() };
+        let changes = run(&invitation, Action::Decline(decline)).unwrap().changes;
+        assert_eq!(changes.events[0].data.get("reason").and_then(|told| told.as_str()), reason.as_deref());
+    }
 }

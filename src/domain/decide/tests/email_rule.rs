@@ -2,7 +2,9 @@
 
 use super::{after, run};
 use crate::domain::decide::{AcceptanceChange, Decided};
-use crate::domain::fixtures::{NOW, accept, email, invitation, minutes, person};
+use crate::domain::details::{Details, Kind};
+use crate::domain::fixtures::{NOW, accept, details, email, general, invitation, invited, minutes, person};
+use crate::domain::general::{GeneralDetails, RecipientMatch, Usage};
 use crate::domain::invitation::Invitation;
 use crate::domain::refusal::Refusal::{self, EmailNotAllowed, EmailNotVerified, InvitationDeclined};
 
@@ -120,4 +122,153 @@ fn events_of_an_accept_name_the_recipient_by_ordinal_and_hold_no_address() {
     let decided = run(&bound, accept(bound.claims(2), person("a", None, false))).unwrap();
     assert_eq!(decided.changes.events[0].data["recipient"], 2);
     assert!(decided.changes.events.iter().all(|event| !format!("{:?}", event.data).contains('@')));
+}
+
+/// A case of the general kind: what the targets are (one that begins with `!` has declined), and who comes.
+struct Case {
+    usage: Usage,
+    rule: RecipientMatch,
+    targets: &'static [&'static str],
+    /// The link, the subject, the address, and whether the caller vouches for it.
+    acceptor: (u16, &'static str, &'static str, bool),
+    /// The ordinal of the target they are, 0 for none.
+    expected: Matched,
+}
+
+const fn case(
+    rule: RecipientMatch,
+    targets: &'static [&'static str],
+    acceptor: (u16, &'static str, &'static str, bool),
+    expected: Matched,
+) -> Case {
+    Case { usage: Usage::SingleUse, rule, targets, acceptor, expected }
+}
+
+const fn for_many(targets: &'static [&'static str], acceptor: (u16, &'static str, &'static str, bool), n: u16) -> Case {
+    Case { usage: Usage::MultiUse, rule: Exact, targets, acceptor, expected: Ok(n) }
+}
+
+use RecipientMatch::{Any, Domain, Exact};
+
+#[rustfmt::skip]
+const GENERAL: [Case; 49] = [
+    // The address itself, by the caller's word or by the mailed link.
+    case(Exact, &["r1@a.org"],                  (0, "u", "r1@a.org", true),      Ok(1)),
+    case(Exact, &["r1@a.org"],                  (0, "u", "r1@a.org", false),     Err(EmailNotVerified)),
+    case(Exact, &["r1@a.org"],                  (0, "u", "", true),              Err(EmailNotAllowed)),
+    case(Exact, &["r1@a.org"],                  (0, "u", "r2@a.org", true),      Err(EmailNotAllowed)),
+    case(Exact, &["r1@a.org"],                  (1, "u", "", false),             Ok(1)),
+    case(Exact, &["r1@a.org"],                  (1, "u", "r1@A.ORG", false),     Ok(1)),
+    case(Exact, &["r1@a.org"],                  (1, "u", "r2@a.org", true),      Err(EmailNotAllowed)),
+    case(Exact, &["r1@a.org", "r2@a.org"],      (1, "u", "r2@a.org", false),     Err(EmailNotVerified)),
+    case(Exact, &["r1@a.org", "r2@a.org"],      (1, "u", "r2@a.org", true),      Ok(2)),
+    // A domain is compared as a whole.
+    case(Domain, &["r1@a.org"],                 (0, "u", "r2@a.org", true),      Ok(1)),
+    case(Domain, &["r1@a.org"],                 (0, "u", "r2@a.org", false),     Err(EmailNotVerified)),
+    case(Domain, &["r1@a.org"],                 (1, "u", "r2@a.org", false),     Err(EmailNotVerified)),
+    case(Domain, &["r1@a.org"],                 (0, "u", "r1@sub.a.org", true),  Err(EmailNotAllowed)),
+    case(Domain, &["r1@a.org"],                 (0, "u", "r1@evil-a.org", true), Err(EmailNotAllowed)),
+    case(Domain, &["r1@a.org"],                 (0, "u", "r1@a.org.evil.org", true), Err(EmailNotAllowed)),
+    case(Domain, &["r1@b.org", "r2@a.org"],     (0, "u", "r3@a.org", true),      Ok(2)),
+    case(Domain, &["r1@a.org", "r2@a.org"],     (0, "u", "r2@a.org", true),      Ok(2)),
+    case(Domain, &["r1@exämple.org"],           (0, "u", "x@xn--exmple-cua.org", true), Ok(1)),
+    // Any address, but one that is proven.
+    case(Any, &["r1@a.org"],                    (0, "u", "eve@evil.org", true),  Ok(1)),
+    case(Any, &["r1@a.org"],                    (0, "u", "eve@evil.org", false), Err(EmailNotVerified)),
+    case(Any, &["r1@a.org"],                    (1, "u", "eve@evil.org", false), Err(EmailNotVerified)),
+    case(Any, &["r1@a.org"],                    (1, "u", "", false),             Ok(1)),
+    case(Any, &["r1@a.org"],                    (0, "u", "", true),              Err(EmailNotAllowed)),
+    // The caller's own id needs no address.
+    case(Exact, &["u1"],                        (0, "u1", "", false),            Ok(1)),
+    case(Exact, &["u1"],                        (0, "u1", "x@a.org", false),     Ok(1)),
+    case(Exact, &["u1"],                        (0, "u2", "x@a.org", true),      Err(EmailNotAllowed)),
+    case(Any, &["u1"],                          (0, "u2", "x@a.org", true),      Err(EmailNotAllowed)),
+    case(Exact, &["r1@a.org", "u1"],            (0, "u1", "x@a.org", false),     Ok(2)),
+    case(Exact, &["r1@a.org", "u1"],            (0, "u2", "r1@a.org", true),     Ok(1)),
+    case(Exact, &["u1"],                        (0, "U1", "", false),            Err(EmailNotAllowed)),
+    // Phones and shared links bind nobody, but beside an address the address does.
+    case(Exact, &["+4930123"],                  (0, "u", "", false),             Ok(0)),
+    case(Exact, &[""],                          (0, "u", "x@a.org", false),      Ok(0)),
+    case(Exact, &[],                            (0, "u", "", false),             Ok(0)),
+    case(Exact, &["+4930123", "r1@a.org"],      (0, "u", "", false),             Err(EmailNotAllowed)),
+    case(Exact, &["+4930123", "r1@a.org"],      (0, "u", "r1@a.org", true),      Ok(2)),
+    // Who has declined is told so; another target of theirs may still match.
+    case(Exact, &["!r1@a.org", "r2@a.org"],     (0, "u", "r1@a.org", true),      Err(InvitationDeclined)),
+    case(Exact, &["!r1@a.org", "r2@a.org"],     (0, "u", "r1@a.org", false),     Err(EmailNotVerified)),
+    case(Exact, &["!r1@a.org", "r2@a.org"],     (1, "u", "", false),             Err(InvitationDeclined)),
+    case(Exact, &["!r1@a.org", "r2@a.org"],     (2, "u", "", false),             Ok(2)),
+    case(Domain, &["!r1@a.org", "r2@a.org"],    (0, "u", "r1@a.org", true),      Err(InvitationDeclined)),
+    case(Domain, &["!r1@a.org", "r2@a.org"],    (0, "u", "r3@a.org", true),      Ok(2)),
+    case(Exact, &["!u1", "r1@a.org"],           (0, "u1", "", false),            Err(InvitationDeclined)),
+    case(Exact, &["!u1", "r1@a.org"],           (0, "u1", "r1@a.org", true),     Ok(2)),
+    case(Any, &["!u1", "r1@a.org"],             (0, "u1", "r2@a.org", true),     Err(InvitationDeclined)),
+    case(Exact, &["u1", "!r1@a.org"],           (2, "u1", "", false),            Ok(1)),
+    // What is for many binds nobody; who can be told is noted.
+    for_many(&["r1@a.org", "u1"],               (0, "u", "", false),             0),
+    for_many(&["r1@a.org", "u1"],               (0, "u", "r1@a.org", false),     0),
+    for_many(&["r1@a.org", "u1"],               (1, "u", "", false),             1),
+    for_many(&["r1@a.org", "u1"],               (0, "u1", "", false),            2),
+];
+
+#[test]
+fn a_general_invitation_takes_who_its_rule_lets_in_and_no_others() {
+    for Case { usage, rule, targets, acceptor: (link, subject, address, verified), expected } in GENERAL {
+        let case = format!("{usage:?} {rule:?} {targets:?}: {subject} by link {link}, {address}, {verified}");
+        let details = GeneralDetails { recipient_match: rule, ..general(usage) };
+        let plain: Vec<_> = targets.iter().map(|target| target.trim_start_matches('!')).collect();
+        let mut before = invited(0, Details::General(Box::new(details)), &plain);
+        for (recipient, _) in before.recipients.iter_mut().zip(targets).filter(|(_, target)| target.starts_with('!')) {
+            recipient.declined_at = Some(minutes(-1));
+        }
+        let email = Some(address).filter(|address| !address.is_empty()).map(email);
+        let result = run(&before, accept(before.claims(link), person(subject, email, verified))).map(accepted);
+        assert_eq!(result.map(|(recipient, ..)| recipient.unwrap_or(0)), expected, "{case}");
+    }
+}
+
+/// The address, whether it is vouched for, and whether it lets in where `example.com` and `exämple.org` join by themselves.
+#[rustfmt::skip]
+const AUTOJOIN: [(&str, bool, Result<(), Refusal>); 11] = [
+    ("jane@example.com",          true,  Ok(())),
+    ("Jane@EXAMPLE.COM",          true,  Ok(())),
+    ("jane@xn--exmple-cua.org",   true,  Ok(())),
+    ("jane@exa\u{308}mple.org",   true,  Ok(())),
+    ("jane@example.com",          false, Err(EmailNotVerified)),
+    ("jane@sub.example.com",      true,  Err(EmailNotAllowed)),
+    ("jane@evil-example.com",     true,  Err(EmailNotAllowed)),
+    ("jane@example.com.evil.org", true,  Err(EmailNotAllowed)),
+    ("jane@example.comm",         true,  Err(EmailNotAllowed)),
+    ("example.com@evil.org",      true,  Err(EmailNotAllowed)),
+    ("jane@evil.org",             false, Err(EmailNotAllowed)),
+];
+
+#[test]
+fn an_auto_join_takes_verified_addresses_of_its_very_domains() {
+    let mut details = general(Usage::Autojoin);
+    details.domains = vec!["example.com".to_owned(), "xn--exmple-cua.org".to_owned()];
+    let mut invitation = invited(0, Details::General(Box::new(details)), &[]);
+    invitation.facts.max_uses = None;
+    let come = |acceptor| run(&invitation, accept(invitation.claims(0), acceptor)).map(|_| ());
+    for (address, verified, expected) in AUTOJOIN {
+        assert_eq!(come(person("u", Some(email(address)), verified)), expected, "{address} {verified}");
+    }
+    assert_eq!(come(person("u", None, true)), Err(EmailNotAllowed), "no address");
+}
+
+#[test]
+fn user_and_guest_invitations_are_bound_to_their_address() {
+    for kind in [Kind::User, Kind::Guest] {
+        let invitation = invited(0, details(kind), &[R1]);
+        for (link, address, verified, expected) in [
+            (0, None, true, Err(EmailNotAllowed)),
+            (0, Some(R1), false, Err(EmailNotVerified)),
+            (0, Some(R1), true, Ok(Some(1))),
+            (1, None, false, Ok(Some(1))),
+            (1, Some(R2), true, Err(EmailNotAllowed)),
+        ] {
+            let acceptor = person("u", address.map(email), verified);
+            let result = run(&invitation, accept(invitation.claims(link), acceptor)).map(accepted);
+            assert_eq!(result.map(|(recipient, ..)| recipient), expected, "{kind:?} by {link} {address:?} {verified}");
+        }
+    }
 }

@@ -3,10 +3,11 @@
 use uuid::Uuid;
 
 use super::{after, run, run_on};
-use crate::domain::command::{Action, Command, Target};
+use crate::domain::command::{Action, Command, RevokeInvitation, Target};
+use crate::domain::details::Kind;
 use crate::domain::fixtures::{
-    accept, acceptor, account, command, decline, early, engage, in_state, invitation, loaded, person, resend, target,
-    verbs,
+    accept, acceptor, account, by_any_name, command, decline, details, early, engage, in_state, invitation, invited,
+    loaded, organization, person, resend, target, verbs,
 };
 use crate::domain::id::InvitationId;
 use crate::domain::invitation::{EngagementType, Invitation};
@@ -89,7 +90,13 @@ fn by_name(invitation: &Invitation, etag: Option<&str>) -> Vec<(&'static str, Ac
             update.target = wanted.clone();
             Some((verb, Action::UpdateCreatedConnection(update)))
         }
-        Action::Create(_) | Action::Accept(_) | Action::Decline(_) | Action::RecordEngagement(_) => None,
+        Action::UpdateGuest(_)
+        | Action::Delete(_)
+        | Action::SyncAutojoin(_)
+        | Action::Create(_)
+        | Action::Accept(_)
+        | Action::Decline(_)
+        | Action::RecordEngagement(_) => None,
     });
     named.collect()
 }
@@ -131,5 +138,28 @@ fn an_engagement_by_a_mailed_link_names_its_recipient() {
         let changes = run(&invitation, engage(invitation.claims(link), EngagementType::Unfurl)).unwrap().changes;
         assert_eq!(changes.events[0].data.get("recipient"), recipient.as_ref());
         assert_eq!(changes.engagement, Some((invitation.id, EngagementType::Unfurl)));
+    }
+}
+
+#[test]
+fn a_name_finds_only_what_one_of_the_hosts_invites_before_its_etag_is_looked_at() {
+    let guest = invited(1, details(Kind::Guest), &["guest@example.org"]);
+    let user = invited(2, details(Kind::User), &["jane@example.org"]);
+    let (host, other) = (organization(1), organization(2));
+    for (invitation, hosts, found) in [
+        (&guest, None, true),
+        (&guest, Some(vec![host]), true),
+        (&guest, Some(vec![other, host]), true),
+        (&guest, Some(vec![other]), false),
+        (&guest, Some(vec![]), false),
+        (&user, None, true),
+        (&user, Some(vec![host]), false),
+    ] {
+        for (etag, refusal) in [(None, None), (Some("stale".to_owned()), Some(Refusal::EtagMismatch))] {
+            let target = Target { hosts: hosts.clone(), etag, ..by_any_name(invitation) };
+            let result = run(invitation, Action::Revoke(RevokeInvitation { target }));
+            let expected = if found { refusal } else { Some(Refusal::InvitationNotFound) };
+            assert_eq!(result.err(), expected, "{hosts:?}");
+        }
     }
 }

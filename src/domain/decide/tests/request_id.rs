@@ -2,16 +2,21 @@
 
 use uuid::Uuid;
 
-use super::{is_nothing, run_on};
-use crate::domain::command::Command;
+use super::{is_nothing, run_on, together};
+use crate::domain::command::{Action, Command, CreateInvitation, Expiry, OnConflict, UpdateGuestInvitation};
 use crate::domain::decide::Outcome;
+use crate::domain::details::{Details, Kind};
 use crate::domain::fixtures::{
-    NOW, accept, acceptor, account, command, connection, create, decline, early, in_state, invitation, loaded,
-    requested, revoke, update, verbs,
+    CONTEXT, NOW, accept, accept_by_system, acceptor, account, at, command, connection, create, creation, decline,
+    decline_as, delete, details, early, general, in_state, invitation, invited, loaded, minutes, organization,
+    requested, revoke, sync, update, update_guest, verbs,
 };
+use crate::domain::general::{GeneralDetails, Usage};
+use crate::domain::group::Group;
 use crate::domain::invitation::Invitation;
 use crate::domain::loaded::Loaded;
 use crate::domain::refusal::Refusal;
+use crate::domain::slot::Slot;
 use crate::domain::state::State;
 
 /// Decides a command and adds what it remembers, and nothing else, to the snapshot.
@@ -37,6 +42,57 @@ fn a_replay_of_any_command_changes_nothing_and_answers_as_before() {
         assert!(is_nothing(&again.changes), "{verb}");
         assert_eq!(again.outcome, first, "{verb}");
     }
+}
+
+/// What only some kinds know, each with the snapshot it is decided on.
+fn of_some_kinds() -> Vec<(&'static str, Loaded, Action)> {
+    let guest = invited(2, details(Kind::Guest), &["guest@example.org"]);
+    let user = invited(3, details(Kind::User), &["jane@example.org"]);
+    let there = GeneralDetails { exclusive: true, ..general(Usage::SingleUse) };
+    let there = invited(4, Details::General(Box::new(there)), &["u1", "u2"]);
+    let replace = creation(there.details.clone(), &[at("u1")]);
+    let replace = CreateInvitation { on_conflict: OnConflict::Replace, ..replace };
+    let away = UpdateGuestInvitation { archived: Some(true), ..update_guest(&guest) };
+    vec![
+        ("accept by system", together(&[&guest]), accept_by_system(&guest, organization(7))),
+        ("update guest", together(&[&guest]), Action::UpdateGuest(away)),
+        ("delete", together(&[&user]), delete(&user)),
+        ("decline by name", together(&[&there]), decline_as(&there, Some(at("u2")))),
+        ("replace", together(&[&there]), Action::Create(Box::new(replace))),
+        ("sync", Loaded::empty(NOW), Action::SyncAutojoin(Box::new(sync(&["a.org"])))),
+    ]
+}
+
+#[test]
+fn a_replay_of_what_only_some_kinds_know_has_one_effect() {
+    for (verb, loaded, action) in of_some_kinds() {
+        let mut group = Group::new(loaded);
+        let first = group.run(&requested(command(1, action.clone()), "r", "body", &[1]), &CONTEXT).unwrap();
+        let saved = format!("{:?}", group.save());
+        let again = group.run(&requested(command(2, action.clone()), "r", "body", &[1]), &CONTEXT).unwrap();
+        assert_eq!((again.invitation, again.acceptance), (first.invitation, first.acceptance), "{verb}");
+        assert!(!again.already_accepted, "{verb}");
+        let other = group.run(&requested(command(3, action), "r", "other", &[1]), &CONTEXT);
+        assert_eq!(other.unwrap_err(), Refusal::RequestIdReused, "{verb}");
+        assert_eq!(format!("{:?}", group.save()), saved, "{verb}");
+        assert_eq!(group.save().requests.len(), 1, "{verb}");
+    }
+}
+
+#[test]
+fn a_create_is_replayed_although_its_expiry_has_passed_and_its_slot_is_taken() {
+    let create = CreateInvitation {
+        expiry: Some(Expiry::At { at: minutes(5), field: "expire_time" }),
+        ..creation(details(Kind::User), &[at("jane@example.org")])
+    };
+    let create = requested(command(1, Action::Create(Box::new(create))), "r", "body", &[1]);
+    let mut loaded = Loaded::empty(NOW);
+    let first = remember(&mut loaded, &create);
+    let rival = invited(2, details(Kind::User), &["jane@example.org"]);
+    loaded.put_slot(&rival.account, rival.slots()[0].clone(), Slot { invitation: rival.id, version: 2 });
+    loaded.put_invitation(rival);
+    loaded.now = minutes(10);
+    assert_eq!(run_on(&loaded, &create).unwrap().outcome, first);
 }
 
 #[test]
@@ -82,7 +138,7 @@ fn request_ids_of_other_accounts_methods_and_spellings_do_not_meet() {
     let mut capital = fresh.clone();
     capital.request.as_mut().unwrap().id = "R".to_owned();
     for (case, command) in [("method", elsewhere), ("account", theirs), ("spelling", capital)] {
-        assert!(run_on(&loaded, &command).unwrap().changes.invitation.is_some(), "{case}");
+        assert_eq!(run_on(&loaded, &command).unwrap().changes.invitations.len(), 1, "{case}");
     }
 }
 

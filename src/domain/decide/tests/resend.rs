@@ -22,7 +22,7 @@ fn a_resend_changes_the_expiry_only_with_a_ttl_and_the_link_only_with_rotate() {
             if rotate {
                 (wanted.generation, wanted.key_id) = (4, 9);
             }
-            wanted.touch(NOW);
+            wanted.touch("caller", NOW);
             assert_eq!(after(&decided.changes), Some(&wanted), "rotate: {rotate}, ttl: {span:?}");
             assert_eq!(decided.changes.events[0].data["rotated"], rotate);
         }

@@ -1,0 +1,44 @@
+//! Taking the slots of an invitation that is made, renewed or taken out again.
+
+use crate::domain::id::InvitationId;
+use crate::domain::invitation::Invitation;
+use crate::domain::loaded::Loaded;
+use crate::domain::refusal::Refusal;
+use crate::domain::slot::{Slot, SlotKey};
+
+/// What taking the slots of an invitation comes to.
+pub(super) struct Claim {
+    /// The slots as they will be.
+    pub(super) slots: Vec<(SlotKey, Slot)>,
+    /// Other invitations that are ACTIVE and hold one of them.
+    pub(super) rivals: Vec<InvitationId>,
+}
+
+impl Claim {
+    /// Takes the slots of an invitation.
+    pub(super) fn of(loaded: &Loaded, invitation: &Invitation) -> Self {
+        let mut claim = Self { slots: Vec::new(), rivals: Vec::new() };
+        for key in invitation.slots() {
+            let held = loaded.slot(&invitation.account, &key);
+            let holder = held.filter(|slot| slot.invitation != invitation.id).map(|slot| slot.invitation);
+            let holder = holder.and_then(|holder| loaded.invitation(&invitation.account, holder).ok());
+            if let Some(rival) = holder.filter(|holder| holder.holds_slots_at(loaded.now))
+                && !claim.rivals.contains(&rival.id)
+            {
+                claim.rivals.push(rival.id);
+            }
+            // Taken again even by its holder: whoever takes it over at the same moment has to notice.
+            let version = held.map_or(1, |slot| slot.version + 1);
+            claim.slots.push((key, Slot { invitation: invitation.id, version }));
+        }
+        claim
+    }
+
+    /// Returns the slots, or refuses if somebody else is in one.
+    pub(super) fn unrivalled(self, invitation: &Invitation) -> Result<Vec<(SlotKey, Slot)>, Refusal> {
+        match self.rivals.first() {
+            Some(rival) => Err(Refusal::InvitationExists(*rival, invitation.details.kind())),
+            None => Ok(self.slots),
+        }
+    }
+}

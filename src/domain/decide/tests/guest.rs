@@ -1,0 +1,232 @@
+//! What is a guest invitation's own: acceptance for an organization, being put away, and changes by its host.
+
+use uuid::Uuid;
+
+use super::{after, event_types, is_nothing, run, run_on, together};
+use crate::domain::acceptance::{Acceptance, AcceptedBy, Acceptor};
+use crate::domain::command::{AcceptInvitation, Action, Expiry, UpdateGuestInvitation, Way};
+use crate::domain::decide::{AcceptanceChange, Changes};
+use crate::domain::details::{Details, Kind};
+use crate::domain::event::EventType::{self, Accepted, Archived, Fulfilled, Unarchived, Updated};
+use crate::domain::fixtures::{
+    NOW, accept_by_system, acceptor, at, command, creation, details, invited, minutes, organization, resend, ttl,
+    update_guest,
+};
+use crate::domain::guest::GuestAcceptance;
+use crate::domain::invitation::Invitation;
+use crate::domain::refusal::Refusal;
+use crate::domain::state::State;
+use crate::domain::time::Timestamp;
+
+fn guest() -> Invitation {
+    let mut guest = invited(1, details(Kind::Guest), &["guest@example.org"]);
+    guest.facts.expire_at = Some(minutes(60));
+    guest
+}
+
+/// Accepts by the mailed link for an organization, or for none that is known.
+fn accept_for(invitation: &Invitation, organization: Option<Uuid>) -> Action {
+    let acceptor: Acceptor = acceptor("person");
+    let way = Way::Link(invitation.claims(1));
+    let (created_connection, guest_organization_id) = (None, organization);
+    Action::Accept(Box::new(AcceptInvitation {
+        way,
+        acceptor,
+        created_connection,
+        guest_organization_id,
+        by_system: false,
+    }))
+}
+
+fn acceptance(changes: &Changes) -> &Acceptance {
+    let Some(AcceptanceChange::Create(acceptance)) = &changes.acceptance else { panic!("no acceptance") };
+    acceptance
+}
+
+fn accepted(invitation: &Invitation) -> Option<GuestAcceptance> {
+    let Details::Guest(details) = &invitation.details else { panic!("no guest") };
+    details.accepted
+}
+
+#[test]
+fn an_acceptance_says_for_which_organization_and_on_whose_word() {
+    let guest = guest();
+    let known = Some(organization(7));
+    for (action, subject, by, wanted) in [
+        (accept_by_system(&guest, organization(7)), format!("system:{}", organization(7)), AcceptedBy::System, known),
+        (accept_for(&guest, known), "person".to_owned(), AcceptedBy::Guest, known),
+        (accept_for(&guest, None), "person".to_owned(), AcceptedBy::Guest, None),
+    ] {
+        let changes = run(&guest, action).unwrap().changes;
+        let made = acceptance(&changes);
+        assert_eq!((made.subject.0.as_str(), made.accepted_by), (subject.as_str(), by));
+        assert_eq!(made.guest_organization_id, wanted, "{by:?}");
+        let recorded = GuestAcceptance { guest_organization_id: wanted, by_system: by == AcceptedBy::System };
+        let after = after(&changes).unwrap();
+        assert_eq!((accepted(after), after.state_at(NOW)), (Some(recorded), State::Fulfilled), "{by:?}");
+        assert_eq!(event_types(&changes), [Accepted, Fulfilled], "{by:?}");
+        let told = changes.events[0].data.get("guest_organization_id").and_then(|id| id.as_str());
+        assert_eq!(told.map(str::to_owned), wanted.map(|id| id.to_string()), "the caller connects from the event");
+    }
+}
+
+#[test]
+fn a_system_accepts_again_for_the_same_organization_and_for_no_other() {
+    let guest = guest();
+    for first in [accept_by_system(&guest, organization(7)), accept_for(&guest, Some(organization(7)))] {
+        let changes = run(&guest, first).unwrap().changes;
+        let mut loaded = together(&[after(&changes).unwrap()]);
+        loaded.put_acceptance(acceptance(&changes).clone());
+        let again = run_on(&loaded, &command(2, accept_by_system(&guest, organization(7)))).unwrap();
+        assert!(is_nothing(&again.changes) && again.outcome.already_accepted);
+        let other = run_on(&loaded, &command(3, accept_by_system(&guest, organization(8))));
+        assert_eq!(other.unwrap_err(), Refusal::InvitationFulfilled);
+    }
+    let mut unknown = guest.clone();
+    unknown.details = after(&run(&guest, accept_for(&guest, None)).unwrap().changes).unwrap().details.clone();
+    unknown.facts.use_count = 1;
+    let refusal = run(&unknown, accept_by_system(&guest, organization(7))).unwrap_err();
+    assert_eq!(refusal, Refusal::InvitationFulfilled, "nobody knows that it was for this organization");
+}
+
+#[test]
+fn a_system_accepts_only_what_is_active_and_a_guest_invitation() {
+    let mut guest = guest();
+    guest.facts.expire_at = Some(NOW);
+    assert_eq!(run(&guest, accept_by_system(&guest, organization(7))).unwrap_err(), Refusal::InvitationExpired);
+    let mut user = invited(1, details(Kind::User), &["guest@example.org"]);
+    let refusal = run(&user, accept_by_system(&user, organization(7))).unwrap_err();
+    assert_eq!(refusal, Refusal::EmailNotAllowed, "no other kind is accepted without an address");
+    let refusal = run(&user, accept_for(&user, Some(organization(7)))).unwrap_err();
+    assert!(matches!(refusal, Refusal::InvalidField { field: "guest_organization_id", .. }), "{refusal:?}");
+    user.details = guest.details.clone();
+    assert!(run(&user, accept_for(&user, Some(organization(7)))).is_ok());
+}
+
+/// The parts of an update that say something.
+type Change = fn(&mut UpdateGuestInvitation);
+
+const ARCHIVE: Change = |update| update.archived = Some(true);
+const TAKE_OUT: Change = |update| update.archived = Some(false);
+const LATER: Change = |update| update.expiry = Some(Expiry::After(ttl(90)));
+const AS_IS: Change = |update| update.expiry = Some(Expiry::At { at: minutes(60), field: "expire_time" });
+const PARENT: Change = |update| update.parent_organization_id = Some(Some(organization(9)));
+const NO_PARENT: Change = |update| update.parent_organization_id = Some(None);
+const PARENT_NAME: Change = |update| update.parent_organization_name = Some(Some("Parent".to_owned()));
+
+/// Whether it is put away before, what is changed, and what happens.
+const UPDATES: [(bool, &[Change], &[EventType]); 11] = [
+    (false, &[], &[]),
+    (false, &[AS_IS, NO_PARENT, TAKE_OUT], &[]),
+    (true, &[ARCHIVE], &[]),
+    (false, &[ARCHIVE], &[Archived]),
+    (true, &[TAKE_OUT], &[Unarchived]),
+    (false, &[LATER], &[Updated]),
+    (true, &[LATER], &[Updated]),
+    (false, &[PARENT, PARENT_NAME], &[Updated]),
+    (false, &[PARENT, LATER, ARCHIVE], &[Updated, Archived]),
+    (true, &[PARENT_NAME, TAKE_OUT], &[Updated, Unarchived]),
+    (true, &[PARENT, ARCHIVE], &[Updated]),
+];
+
+fn updated(guest: &Invitation, changes: &[Change]) -> Action {
+    let mut update = update_guest(guest);
+    changes.iter().for_each(|change| change(&mut update));
+    Action::UpdateGuest(update)
+}
+
+#[test]
+fn an_update_tells_what_has_changed_and_nothing_else() {
+    for (number, (archived, parts, events)) in UPDATES.into_iter().enumerate() {
+        let mut before = guest();
+        before.archived_at = archived.then(|| minutes(-5));
+        let changes = run_on(&together(&[&before]), &command(1, updated(&before, parts))).unwrap().changes;
+        assert_eq!(event_types(&changes), events, "{number}");
+        let Some(after) = after(&changes) else {
+            assert!(events.is_empty() && is_nothing(&changes), "{number}");
+            continue;
+        };
+        let put_away = match events.last() {
+            Some(Archived) => Some(NOW),
+            Some(Unarchived) => None,
+            Some(_) | None => before.archived_at,
+        };
+        assert_eq!((after.archived_at, after.revision), (put_away, before.revision + 1), "{number}");
+        assert_eq!(after.state_at(NOW), State::Active, "{number}: being put away is no state");
+    }
+}
+
+#[test]
+fn an_update_names_the_fields_that_have_changed() {
+    let before = guest();
+    let changes = run(&before, updated(&before, &[AS_IS, PARENT, PARENT_NAME])).unwrap().changes;
+    let fields = serde_json::json!(["parent_organization_id", "parent_organization_name"]);
+    assert_eq!(changes.events[0].data["fields"], fields);
+}
+
+#[test]
+fn what_is_taken_out_again_has_to_win_its_slot_again() {
+    let mut away = guest();
+    away.archived_at = Some(minutes(-5));
+    let rival = Invitation { id: invited(2, away.details.clone(), &[]).id, archived_at: None, ..away.clone() };
+    let loaded = together(&[&away, &rival]);
+    for parts in [&[TAKE_OUT][..], &[TAKE_OUT, LATER]] {
+        let refusal = run_on(&loaded, &command(1, updated(&away, parts))).unwrap_err();
+        assert_eq!(refusal, Refusal::InvitationExists(rival.id, Kind::Guest));
+    }
+    assert!(run_on(&loaded, &command(1, updated(&away, &[LATER]))).is_ok(), "renewed while it is put away");
+    let changes = run_on(&together(&[&away]), &command(1, updated(&away, &[TAKE_OUT]))).unwrap().changes;
+    assert_eq!(changes.slots[0].1.invitation, away.id);
+    let mut late = away.clone();
+    late.facts.expire_at = Some(NOW);
+    assert!(
+        run_on(&together(&[&late, &rival]), &command(1, updated(&late, &[TAKE_OUT]))).is_ok(),
+        "EXPIRED needs none"
+    );
+}
+
+#[test]
+fn what_takes_it_out_or_renews_it_asks_who_has_its_slot() {
+    let mut away = guest();
+    let slots = away.slots();
+    away.archived_at = Some(minutes(-5));
+    for action in [updated(&away, &[TAKE_OUT]), updated(&away, &[LATER]), resend(&away, false, Some(ttl(5)))] {
+        assert_eq!(command(1, action).needs_further(&together(&[&away])).slots, slots);
+    }
+}
+
+#[test]
+fn the_expiry_moves_only_while_that_means_something_and_into_the_future() {
+    for (case, change, refusal) in [
+        ("revoked", (|this| this.facts.revoked_at = Some(NOW)) as fn(&mut Invitation), Refusal::InvitationRevoked),
+        ("declined", |this| this.facts.declined_at = Some(NOW), Refusal::InvitationDeclined),
+        ("fulfilled", |this| this.facts.use_count = 1, Refusal::InvitationFulfilled),
+    ] {
+        let mut ended = guest();
+        change(&mut ended);
+        assert_eq!(run(&ended, updated(&ended, &[LATER])).unwrap_err(), refusal, "{case}");
+        assert!(run(&ended, updated(&ended, &[ARCHIVE, PARENT])).is_ok(), "{case}");
+    }
+    let guest = guest();
+    for micros in [0, -1] {
+        let at = Timestamp::from_micros(NOW.micros() + micros);
+        let update = UpdateGuestInvitation {
+            expiry: Some(Expiry::At { at, field: "guest_invitation.expire_time" }),
+            ..update_guest(&guest)
+        };
+        let refusal = run(&guest, Action::UpdateGuest(update)).unwrap_err();
+        assert!(matches!(refusal, Refusal::InvalidField { field: "guest_invitation.expire_time", .. }), "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_guest_invitation_is_sent_from_the_beginning() {
+    for mails in [true, false] {
+        let mut create = creation(details(Kind::Guest), &[at("guest@example.org")]);
+        create.mails = mails;
+        let changes = run(&guest(), Action::Create(Box::new(create))).unwrap().changes;
+        let made = after(&changes).unwrap();
+        assert_eq!((made.first_sent_at, made.last_sent_at), (Some(NOW), Some(NOW)));
+        assert_eq!(changes.deliveries.len(), usize::from(mails));
+    }
+}

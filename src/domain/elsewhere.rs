@@ -1,0 +1,20 @@
+//! Whoever accepts into a scope has no use for other invitations into it that are meant for the same person.
+
+use super::command::{AcceptInvitation, Sought};
+use super::general::Usage;
+use super::invitation::Invitation;
+use super::recipient::{Address, Recipient};
+
+/// Returns which invitations are of no use any more when this one is accepted: none unless it is a general one for one person
+/// with a scope of its own. The person is known by a verified address or by the caller's own id.
+pub(super) fn elsewhere(invitation: &Invitation, accept: &AcceptInvitation) -> Option<Sought> {
+    let general = invitation.details.general()?;
+    if general.usage != Usage::SingleUse || !general.explicit_scope {
+        return None;
+    }
+    let mailed_to = invitation.recipient(accept.way.recipient()).and_then(Recipient::email);
+    let vouched = accept.acceptor.email.as_ref().filter(|_| accept.acceptor.email_verified);
+    let email = vouched.or(mailed_to).cloned().map(Address::Email);
+    let addresses = [Address::Internal(accept.acceptor.subject.0.clone())].into_iter().chain(email).collect();
+    Some(Sought { scope: general.scope.clone(), addresses })
+}

@@ -1,0 +1,247 @@
+//! Whatever is done to invitations of every kind at once, in whatever order: what must hold after each command.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::{Just, Strategy, any, proptest};
+use proptest::{collection, option, prop_oneof, sample};
+
+use super::{Group, run};
+use crate::domain::command::{
+    Action, Command, CreateInvitation, Expiry, OnConflict, SyncAutojoin, UpdateGuestInvitation,
+};
+use crate::domain::decide::decide;
+use crate::domain::details::{Details, Kind};
+use crate::domain::event::EventType;
+use crate::domain::fixtures::{
+    CONTEXT, accept, accept_by_system, at, command, creation, decline, decline_as, delete, details, email, general,
+    minutes, organization, person, resend, revoke, sync, ttl, update_guest,
+};
+use crate::domain::general::{GeneralDetails, RecipientMatch, Usage};
+use crate::domain::id::InvitationId;
+use crate::domain::invitation::Invitation;
+use crate::domain::loaded::Loaded;
+use crate::domain::state::State;
+
+/// Few of everything, so that they meet.
+const PEOPLE: [&str; 4] = ["u1", "a@x.org", "b@x.org", "+4930123"];
+const DOMAINS: [&str; 2] = ["x.org", "y.org"];
+
+/// Something somebody does; `of` is one of the invitations there are, the oldest is 0.
+#[derive(Clone, Debug)]
+enum Verb {
+    Create { kind: Kind, usage: Usage, rule: RecipientMatch, people: Vec<&'static str>, on_conflict: OnConflict },
+    Accept { of: usize, link: u16, subject: &'static str, email: Option<&'static str>, verified: bool },
+    AcceptBySystem { of: usize, organization: u128 },
+    Decline { of: usize, link: u16 },
+    DeclineAs { of: usize, person: &'static str },
+    Revoke { of: usize },
+    Resend { of: usize, rotate: bool, ttl: Option<u64> },
+    UpdateGuest { of: usize, archived: Option<bool>, ttl: Option<u64> },
+    Delete { of: usize },
+    Sync { domains: Vec<&'static str> },
+}
+
+fn create() -> impl Strategy<Value = Verb> {
+    let kind = sample::select(&[Kind::User, Kind::Guest, Kind::General, Kind::General][..]);
+    let usage = sample::select(&[Usage::SingleUse, Usage::SingleUse, Usage::MultiUse][..]);
+    let rule = sample::select(&[RecipientMatch::Exact, RecipientMatch::Domain, RecipientMatch::Any][..]);
+    let people = sample::subsequence(&PEOPLE[..], 0..=3);
+    let on_conflict = vec![OnConflict::Allow, OnConflict::Reject, OnConflict::ReturnExisting, OnConflict::Replace];
+    (kind, usage, rule, people, sample::select(on_conflict)).prop_map(|(kind, usage, rule, people, on_conflict)| {
+        match kind {
+            Kind::General => Verb::Create { kind, usage, rule, people, on_conflict },
+            Kind::Connection | Kind::User | Kind::Guest => {
+                let people = vec![if people.len() > 1 { "a@x.org" } else { "b@x.org" }];
+                Verb::Create { kind, usage, rule, people, on_conflict: OnConflict::Allow }
+            }
+        }
+    })
+}
+
+fn verb() -> impl Strategy<Value = Verb> {
+    let of = || 0..6_usize;
+    let subject = || sample::select(&["u1", "u2", "u3"][..]);
+    let email = option::of(sample::select(&["a@x.org", "b@x.org", "c@y.org"][..]));
+    let accept = (of(), 0..=3_u16, subject(), email, any::<bool>());
+    prop_oneof![
+        5 => create(),
+        6 => accept.prop_map(|(of, link, subject, email, verified)| Verb::Accept { of, link, subject, email, verified }),
+        1 => (of(), 1..3_u128).prop_map(|(of, organization)| Verb::AcceptBySystem { of, organization }),
+        2 => (of(), 0..=3_u16).prop_map(|(of, link)| Verb::Decline { of, link }),
+        1 => (of(), sample::select(&PEOPLE[..])).prop_map(|(of, person)| Verb::DeclineAs { of, person }),
+        1 => of().prop_map(|of| Verb::Revoke { of }),
+        3 => (of(), any::<bool>(), option::of(1..9_u64)).prop_map(|(of, rotate, ttl)| Verb::Resend { of, rotate, ttl }),
+        3 => (of(), option::of(any::<bool>()), option::of(1..9_u64))
+            .prop_map(|(of, archived, ttl)| Verb::UpdateGuest { of, archived, ttl }),
+        1 => of().prop_map(|of| Verb::Delete { of }),
+        2 => sample::subsequence(&DOMAINS[..], 0..=2).prop_map(|domains| Verb::Sync { domains }),
+        1 => Just(Verb::Sync { domains: vec!["y.org", "x.org"] }),
+    ]
+}
+
+fn creating(verb: &Verb) -> Option<CreateInvitation> {
+    let Verb::Create { kind, usage, rule, people, on_conflict } = verb else { return None };
+    let addresses: Vec<_> = people.iter().map(|person| at(person)).collect();
+    let details = match kind {
+        Kind::General => Details::General(Box::new(GeneralDetails {
+            recipient_match: *rule,
+            exclusive: *on_conflict != OnConflict::Allow,
+            ..general(*usage)
+        })),
+        Kind::Connection | Kind::User | Kind::Guest => details(*kind),
+    };
+    let max_uses = Some(if *usage == Usage::MultiUse && *kind == Kind::General { 2 } else { 1 });
+    let expiry = Some(Expiry::After(ttl(6)));
+    Some(CreateInvitation { max_uses, expiry, mails: true, on_conflict: *on_conflict, ..creation(details, &addresses) })
+}
+
+/// The action on one of the invitations there are; none if there is not this many.
+fn action(verb: &Verb, all: &[&Invitation]) -> Option<Action> {
+    if let Some(create) = creating(verb) {
+        return Some(Action::Create(Box::new(create)));
+    }
+    let here = |of: &usize| all.get(*of).copied();
+    Some(match verb {
+        Verb::Create { .. } => return None,
+        Verb::Accept { of, link, subject, email: address, verified } => {
+            accept(here(of)?.claims(*link), person(subject, address.map(email), *verified))
+        }
+        Verb::AcceptBySystem { of, organization: n } => accept_by_system(here(of)?, organization(*n)),
+        Verb::Decline { of, link } => decline(here(of)?.claims(*link)),
+        Verb::DeclineAs { of, person } => decline_as(here(of)?, Some(at(person))),
+        Verb::Revoke { of } => revoke(here(of)?),
+        Verb::Resend { of, rotate, ttl: span } => resend(here(of)?, *rotate, span.map(ttl)),
+        Verb::UpdateGuest { of, archived, ttl: span } => {
+            let expiry = span.map(|span| Expiry::After(ttl(span)));
+            Action::UpdateGuest(UpdateGuestInvitation { archived: *archived, expiry, ..update_guest(here(of)?) })
+        }
+        Verb::Delete { of } => delete(here(of)?),
+        Verb::Sync { domains } => Action::SyncAutojoin(Box::new(SyncAutojoin { ..sync(domains) })),
+    })
+}
+
+/// Only what a command asks for, as the store would load it.
+fn asked_for(all: &Loaded, command: &Command) -> Loaded {
+    let mut loaded = Loaded::empty(all.now);
+    let account = &command.account;
+    let mut needs = command.needs();
+    for _ in 0..2 {
+        let found = needs.invitation.and_then(|id| all.invitation(account, id).ok());
+        if let Some(invitation) = found {
+            loaded.put_invitation(Invitation::clone(invitation));
+            let accepted = needs.subject.as_ref().and_then(|subject| all.acceptance_of(invitation.id, subject));
+            accepted.into_iter().for_each(|acceptance| loaded.put_acceptance(acceptance.clone()));
+        }
+        for key in &needs.slots {
+            let Some(slot) = all.slot(account, key) else { continue };
+            loaded.put_slot(account, key.clone(), slot);
+            loaded.put_invitation(Invitation::clone(all.invitation(account, slot.invitation).unwrap()));
+        }
+        for sought in needs.sought.iter().flat_map(|sought| all.sought(account, sought)) {
+            loaded.put_invitation(Invitation::clone(sought));
+        }
+        needs = command.needs_further(&loaded);
+    }
+    loaded
+}
+
+type Seen = BTreeMap<InvitationId, Invitation>;
+
+/// Every invitation as the group would leave it: what it has made and what it has changed.
+fn see(group: &Group) -> Seen {
+    group.save().created.iter().map(|(id, invitation)| (*id, Invitation::clone(invitation))).collect()
+}
+
+/// What holds at every moment.
+fn check_moment(group: &Group) {
+    let now = group.loaded.now;
+    let mut holders = BTreeMap::new();
+    for invitation in group.save().created.values() {
+        let facts = &invitation.facts;
+        assert!(facts.max_uses.is_none_or(|max_uses| facts.use_count <= max_uses), "use_count <= max_uses");
+        let terminal = [facts.revoked_at, facts.emptied_at, facts.declined_at, facts.accepted_elsewhere_at];
+        let terminal = terminal.into_iter().flatten().count() + usize::from(facts.remaining_uses() == Some(0));
+        assert!(terminal <= 1, "at most one terminal fact: {facts:?}");
+        let made = group.save().accepted.values().filter(|(_, acceptance)| acceptance.invitation == invitation.id);
+        assert_eq!(made.count(), facts.use_count as usize, "a use for each acceptance");
+        for key in invitation.slots().into_iter().filter(|_| invitation.holds_slots_at(now)) {
+            let slot = group.loaded.slot(&invitation.account, &key).map(|slot| slot.invitation);
+            assert_eq!(slot, Some(invitation.id), "whatever is ACTIVE has its slots: {key:?}");
+            assert_eq!(holders.insert(key, invitation.id), None, "and no other has");
+        }
+        if let Details::General(details) = &invitation.details {
+            let empty = details.usage == Usage::Autojoin && details.domains.is_empty();
+            let emptied = facts.emptied_at.is_some() || (empty && facts.revoked_at.is_some());
+            assert_eq!(empty, emptied, "emptied is what has no domain");
+        }
+    }
+}
+
+/// What one command may do.
+fn check_change(verb: &Verb, before: &Seen, after: &Seen, events: &[(InvitationId, EventType)], group: &Group) {
+    let now = group.loaded.now;
+    for (id, after) in after {
+        let told: Vec<_> = events.iter().filter(|(of, _)| of == id).map(|(_, event)| *event).collect();
+        let Some(before) = before.get(id) else {
+            assert_eq!(told[0], EventType::Created, "{verb:?}");
+            continue;
+        };
+        assert_eq!(after.revision - before.revision, i64::from(before != after), "{verb:?}");
+        assert_eq!(told.is_empty(), before == after, "an event if and only if something changed: {verb:?}, {told:?}");
+        let states = [before, after].map(|seen| seen.state_at(now));
+        let back = matches!(verb, Verb::Sync { .. }) && before.facts.emptied_at.is_some();
+        if !back && matches!(states[0], State::Revoked | State::Declined | State::Fulfilled) {
+            assert_eq!(states[0], states[1], "a terminal state is never left: {verb:?}");
+        }
+        if after.facts.use_count > before.facts.use_count {
+            assert_eq!(states[0], State::Active, "only what is ACTIVE is accepted: {verb:?}");
+        }
+        for (event, happened) in [
+            (EventType::Accepted, after.facts.use_count > before.facts.use_count),
+            (EventType::Revoked, after.facts.revoked_at != before.facts.revoked_at),
+            (EventType::AcceptedElsewhere, after.facts.accepted_elsewhere_at != before.facts.accepted_elsewhere_at),
+            (EventType::Archived, after.archived_at > before.archived_at),
+            (EventType::Unarchived, after.archived_at < before.archived_at),
+        ] {
+            assert_eq!(told.contains(&event), happened, "{event:?} by {verb:?}");
+        }
+    }
+}
+
+fn one_step(group: &mut Group, number: u8, verb: &Verb) {
+    let before = see(group);
+    let all: Vec<_> = before.values().collect();
+    let Some(action) = action(verb, &all) else { return };
+    let command = command(number, action);
+    let events = group.save().events.len();
+    let [on_all, on_asked] = [group.loaded.clone(), asked_for(&group.loaded, &command)]
+        .map(|loaded| format!("{:?}", decide(&loaded, &command, &CONTEXT)));
+    assert_eq!(on_all, on_asked, "{verb:?} is decided on what it asks for as on everything");
+    let result = run(group, &command);
+    let events: Vec<_> =
+        group.save().events[events..].iter().map(|event| (event.invitation, event.event_type)).collect();
+    let after = see(group);
+    if result.is_err() {
+        assert!(before == after && events.is_empty(), "a refused command changes nothing: {verb:?}");
+    }
+    check_change(verb, &before, &after, &events, group);
+    check_moment(group);
+}
+
+proptest! {
+    #[test]
+    fn no_sequence_of_commands_on_any_kinds_breaks_an_invariant(
+        steps in collection::vec((0..3_i64, verb()), 1..40),
+    ) {
+        let mut group = Group::new(Loaded::empty(minutes(0)));
+        let mut now = 0;
+        for (number, (advance, verb)) in (0..).zip(&steps) {
+            now += advance;
+            group.loaded.now = minutes(now);
+            one_step(&mut group, number, verb);
+        }
+        for event in &group.save().events {
+            assert!(!format!("{:?}", event.data).contains("@"), "an address in {:?}", event.data);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What one organization may do for another.
+
+use uuid::Uuid;
+
+use super::time::Timestamp;
+
+/// Lets one organization act for another, within an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrganizationConnection {
+    /// Its id.
+    pub id: Uuid,
+    /// The organization that may act.
+    pub requester: Uuid,
+    /// The organization it may act for.
+    pub target: Uuid,
+    /// What it may do.
+    pub permissions: Vec<String>,
+    /// The name of the credential that made it.
+    pub creator: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,48 @@
+//! How far a credential reaches that is bound to an organization: to the invitations of the organizations it may act for.
+
+use tonic::Status;
+use uuid::Uuid;
+
+use super::api::Api;
+use super::call::Call;
+use super::status;
+use crate::auth::permission::Permission;
+use crate::domain::command::Action;
+use crate::store::OrganizationConnectionQuery;
+
+/// The most organizations that one may act for.
+const MOST: u64 = 10_000;
+
+impl Api {
+    /// Returns the organizations whose invitations a caller may see, or change if it `writes`; none for one that speaks for the
+    /// whole account, which is found out without a look.
+    pub(super) async fn hosts(&self, call: &Call, writes: bool) -> Result<Option<Vec<Uuid>>, Status> {
+        let Some(own) = call.caller.organization_id else { return Ok(None) };
+        let needed = if writes { Permission::GuestInvitationsWrite } else { Permission::GuestInvitationsRead };
+        let query =
+            OrganizationConnectionQuery { requester: Some(own), limit: MOST, ..OrganizationConnectionQuery::default() };
+        let found = self.read(self.store.list_organization_connections(&call.caller.account, &query)).await?;
+        let granting = found.iter().filter(|found| found.permissions.iter().any(|name| name == needed.name()));
+        Ok(Some(granting.map(|found| found.target).chain([own]).collect()))
+    }
+}
+
+/// Refuses a caller who is bound to an organization what belongs to none.
+pub(super) fn check_new(call: &Call, action: &Action) -> Result<(), Status> {
+    let belongs_to_none = match action {
+        Action::Create(create) => create.details.host().is_none(),
+        Action::SyncAutojoin(_) => true,
+        Action::Accept(_)
+        | Action::Decline(_)
+        | Action::Revoke(_)
+        | Action::Resend(_)
+        | Action::RecordEngagement(_)
+        | Action::UpdateCreatedConnection(_)
+        | Action::UpdateGuest(_)
+        | Action::Delete(_) => false,
+    };
+    if belongs_to_none && call.caller.organization_id.is_some() {
+        return Err(status::organization_access_denied());
+    }
+    Ok(())
+}

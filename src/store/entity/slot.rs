@@ -1,0 +1,22 @@
+//! Table `slot`: what may exist only once among ACTIVE invitations, and who took it last.
+
+use sea_orm::entity::prelude::*;
+use serde::Deserialize;
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
+#[sea_orm(table_name = "slot")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) account_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) key: String,
+    pub(crate) invitation_id: Uuid,
+    pub(crate) version: i64,
+}
+
+/// None: rows of one aggregate are loaded together.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,71 @@
+//! Reads of acceptances: pages of one invitation's, by age.
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+use super::{ACCOUNT, Cursor, Params, direction};
+use crate::domain::acceptance::Acceptance;
+use crate::domain::details::Kind;
+use crate::domain::id::InvitationId;
+use crate::domain::text::AccountId;
+use crate::store::Store;
+use crate::store::entity::acceptance;
+use crate::store::error::StoreError;
+use crate::store::load::parse_json;
+use crate::store::set::Columns;
+
+/// Which acceptances a list has.
+#[derive(Clone, Debug)]
+pub struct AcceptanceQuery {
+    /// Of which invitation.
+    pub invitation: InvitationId,
+    /// Of which kind the invitation has to be; none for any.
+    pub kind: Option<Kind>,
+    /// The oldest first, instead of the newest.
+    pub ascending: bool,
+    /// How many at most.
+    pub limit: u64,
+    /// Where to go on.
+    pub after: Option<Cursor>,
+}
+
+impl Store {
+    /// Reads a page of acceptances by age; none if the account has no such invitation.
+    pub async fn list_acceptances(
+        &self,
+        account: &AccountId,
+        query: &AcceptanceQuery,
+    ) -> Result<Option<Vec<Acceptance>>, StoreError> {
+        let backend = self.database.backend();
+        let mut params = Params::new(None, account);
+        let sql = sql(backend, query, &mut params);
+        // Nothing about an acceptance is judged by a clock.
+        let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let bodies = rows.iter().map(|row| row.try_get::<Option<String>>("", "body"));
+        let bodies = bodies.collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
+        bodies
+            .map(|body| parse_json::<acceptance::Model>(&body, "acceptance").and_then(Acceptance::try_from))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+}
+
+/// Joined to the invitation, so that one round trip tells an empty page from a missing invitation. Ids sort by age.
+fn sql(backend: DbBackend, query: &AcceptanceQuery, params: &mut Params) -> String {
+    let invitation = params.push(query.invitation.0);
+    let kind = query.kind.map(|kind| format!(" AND kind = '{}'", kind.code())).unwrap_or_default();
+    let (compare, order) = direction(!query.ascending);
+    let after = query.after.as_ref().map(|cursor| format!(" AND t.id {compare} {}", params.push(cursor.id)));
+    let json = Columns::of::<acceptance::Entity>().json_of(backend, "a");
+    let cast = if backend == DbBackend::Postgres { "::text" } else { "" };
+    format!(
+        "SELECT CASE WHEN a.id IS NOT NULL THEN ({json}){cast} END AS body
+        FROM (SELECT id FROM invitation WHERE account_id = {ACCOUNT} AND id = {invitation}{kind}) i
+        LEFT JOIN (SELECT * FROM acceptance t WHERE t.account_id = {ACCOUNT} AND t.invitation_id = {invitation}{after}
+            ORDER BY t.id {order} LIMIT {limit}) a ON a.invitation_id = i.id ORDER BY a.id {order}",
+        after = after.unwrap_or_default(),
+        limit = params.push(query.limit.cast_signed()),
+    )
+}

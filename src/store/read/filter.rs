@@ -1,0 +1,208 @@
+//! The filters of lists in SQL.
+
+use sea_orm::DbBackend;
+
+use super::query::{GuestStatus, InvitationQuery};
+use super::source::Source;
+use super::{ACCOUNT, CLOCK, Params};
+use crate::domain::details::{Kind, Scope};
+use crate::domain::state::State;
+use crate::store::set::statement_clock;
+
+/// Returns what has to hold of invitation `i` beyond being in a source.
+pub(super) fn conditions(
+    backend: DbBackend,
+    query: &InvitationQuery,
+    source: Source<'_>,
+    params: &mut Params,
+) -> Vec<String> {
+    let mut all = vec![format!("i.account_id = {ACCOUNT}")];
+    all.extend(kinds(&query.kinds));
+    all.extend(standing(backend, query));
+    all.extend(query.scope.as_ref().and_then(|scope| in_scope(scope, source, params)));
+    let columns = [
+        ("creator", &query.creator),
+        ("inviter_user_id", &query.inviter_user_id),
+        ("widget_configuration_id", &query.widget_configuration_id),
+    ];
+    for (column, value) in columns {
+        all.extend(value.as_ref().map(|value| format!("i.{column} = {}", params.push(value.as_str()))));
+    }
+    all.extend(query.resource_id.map(|resource_id| format!("i.resource_id = {}", params.push(resource_id))));
+    all.extend(query.hosts.as_ref().map(|hosts| {
+        let hosts = params.list(hosts.iter().map(ToString::to_string));
+        format!("(i.kind = 'guest' AND i.scope_id IN ({hosts}))")
+    }));
+    all.extend(addresses(backend, query, source, params));
+    for (key, value) in &query.labels {
+        let (key, value) = (params.push(key.as_str()), params.push(value.as_str()));
+        all.push(format!(
+            "i.id IN (SELECT l.invitation_id FROM label l WHERE l.account_id = {ACCOUNT} AND l.key = {key} AND l.value = {value})"
+        ));
+    }
+    all
+}
+
+/// Kinds are written out, so that indexes of one kind fit.
+fn kinds(kinds: &[Kind]) -> Option<String> {
+    match kinds {
+        [] => None,
+        // They have no scope of their own, and the index by scope is sorted as the one by age is.
+        [Kind::User] => Some("i.kind = 'user' AND i.scope_type = '' AND i.scope_id = ''".to_owned()),
+        [kind] => Some(format!("i.kind = '{}'", kind.code())),
+        kinds => {
+            let codes = kinds.iter().map(|kind| format!("'{}'", kind.code()));
+            Some(format!("i.kind IN ({})", codes.collect::<Vec<_>>().join(", ")))
+        }
+    }
+}
+
+/// What follows from facts.
+fn standing(backend: DbBackend, query: &InvitationQuery) -> Vec<String> {
+    let now = statement_clock(backend, CLOCK);
+    let mut all = Vec::new();
+    if !query.states.is_empty() {
+        all.push(any(query.states.iter().map(|state| state_sql(*state, &now))));
+    }
+    if !query.guest_statuses.is_empty() {
+        all.push(any(query.guest_statuses.iter().map(|status| guest_status_sql(backend, *status))));
+    }
+    let not = |holds: bool| if holds { "" } else { "NOT " };
+    all.extend(query.archived.map(|archived| format!("{}(i.archived_at IS NOT NULL)", not(archived))));
+    all.extend(query.expired.map(|expired| format!("{}{}", not(expired), expired_sql(&now))));
+    if !query.include_deleted {
+        all.push("i.deleted_at IS NULL".to_owned());
+    }
+    all
+}
+
+fn any(conditions: impl Iterator<Item = String>) -> String {
+    format!("({})", conditions.collect::<Vec<_>>().join(" OR "))
+}
+
+fn in_scope(scope: &Scope, source: Source<'_>, params: &mut Params) -> Option<String> {
+    if matches!(source, Source::Group(_)) {
+        return None;
+    }
+    let (kind, id) = (params.push(scope.scope_type.as_str()), params.push(scope.id.as_str()));
+    let own = format!("i.scope_type = {kind} AND i.scope_id = {id}");
+    if matches!(source, Source::Scope) {
+        return Some(own);
+    }
+    Some(format!(
+        "({own} OR i.id IN (SELECT g.invitation_id FROM invitation_group g
+            WHERE g.account_id = {ACCOUNT} AND g.scope_type = {kind} AND g.scope_id = {id}))"
+    ))
+}
+
+fn addresses(backend: DbBackend, query: &InvitationQuery, source: Source<'_>, params: &mut Params) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some(target) = query.target.as_ref().filter(|_| !matches!(source, Source::Recipient { .. })) {
+        all.push(format!(
+            "i.id IN (SELECT r.invitation_id FROM recipient r
+                WHERE r.account_id = {ACCOUNT} AND r.recipient_type = '{}' AND r.value = {})",
+            target.sort().code(),
+            params.push(target.key()),
+        ));
+    }
+    if let Some(prefix) = query.email_prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
+        all.push(email_prefix(backend, prefix, params));
+    }
+    if let Some(part) = &query.email_query {
+        let position = if backend == DbBackend::Postgres { "strpos" } else { "instr" };
+        // The LIMIT keeps PostgreSQL from reading all addresses of the account first, and what is no plain column from
+        // looking for an invitation's addresses by their type.
+        all.push(format!(
+            "EXISTS (SELECT 1 FROM recipient r WHERE r.account_id = {ACCOUNT} AND r.invitation_id = i.id
+                AND r.recipient_type || '' = 'email' AND {position}(r.value, {}) > 0 LIMIT 1)",
+            params.push(part.as_str()),
+        ));
+    }
+    all
+}
+
+/// A range, since a statement that is planned once for all prefixes cannot use an index for LIKE. The addresses that begin
+/// like this are read and not the whole list, which PostgreSQL would prefer if it knew that they may be more than ten.
+fn email_prefix(backend: DbBackend, prefix: &str, params: &mut Params) -> String {
+    let mut range = format!("r.value >= {}", params.push(prefix));
+    if let Some(end) = end_of_prefix(prefix) {
+        range += &format!(" AND r.value < {}", params.push(end));
+    }
+    let ids = format!(
+        "(SELECT r.invitation_id FROM recipient r
+            WHERE r.account_id = {ACCOUNT} AND r.recipient_type = 'email' AND {range})"
+    );
+    if backend == DbBackend::Postgres { format!("i.id = ANY (ARRAY {ids})") } else { format!("i.id IN {ids}") }
+}
+
+/// Returns the first text, by bytes, behind all that begin with `prefix`; none if there is none.
+fn end_of_prefix(prefix: &str) -> Option<String> {
+    let mut end: Vec<char> = prefix.chars().collect();
+    while let Some(last) = end.pop() {
+        // A range of characters leaves out the surrogates, which are no characters.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            end.push(next);
+            return Some(end.into_iter().collect());
+        }
+    }
+    None
+}
+
+/// [`crate::domain::state::Facts::state_at`] in SQL; a test compares the two over all combinations of facts.
+fn state_sql(state: State, now: &str) -> String {
+    let revoked = "(i.revoked_at IS NOT NULL OR i.emptied_at IS NOT NULL)";
+    let open = "i.revoked_at IS NULL AND i.emptied_at IS NULL AND i.declined_at IS NULL";
+    let fulfilled = "((i.max_uses IS NOT NULL AND i.use_count >= i.max_uses) OR i.accepted_elsewhere_at IS NOT NULL)";
+    let expired = expired_sql(now);
+    match state {
+        State::Revoked => revoked.to_owned(),
+        State::Declined => format!("(NOT {revoked} AND i.declined_at IS NOT NULL)"),
+        State::Fulfilled => format!("({open} AND {fulfilled})"),
+        State::Expired => format!("({open} AND NOT {fulfilled} AND {expired})"),
+        State::Active => format!("({open} AND NOT {fulfilled} AND NOT {expired})"),
+    }
+}
+
+/// [`crate::domain::state::Facts::expired_at`] in SQL.
+fn expired_sql(now: &str) -> String {
+    format!("(i.expire_at IS NOT NULL AND i.expire_at <= {now})")
+}
+
+fn guest_status_sql(backend: DbBackend, status: GuestStatus) -> String {
+    let by_system = if backend == DbBackend::Postgres {
+        "coalesce(i.details->'accepted'->>'by_system', 'false') = 'true'"
+    } else {
+        "coalesce(i.details->'accepted'->>'by_system', 0) = 1"
+    };
+    match status {
+        GuestStatus::Sent => "i.use_count = 0".to_owned(),
+        GuestStatus::AcceptedByGuest => format!("(i.use_count > 0 AND NOT ({by_system}))"),
+        GuestStatus::AcceptedBySystem => format!("(i.use_count > 0 AND {by_system})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_begins_with_a_prefix_is_before_its_end_and_nothing_else() {
+        for (prefix, end) in [
+            ("a", Some("b")),
+            ("jane@", Some("janeA")),
+            ("a%", Some("a&")),
+            ("ä", Some("å")),
+            ("\u{7f}", Some("\u{80}")),
+            ("\u{d7ff}", Some("\u{e000}")),
+            ("a\u{10ffff}", Some("b")),
+            ("\u{10ffff}", None),
+            ("", None),
+        ] {
+            assert_eq!(end_of_prefix(prefix).as_deref(), end, "{prefix:?}");
+            if let Some(end) = end {
+                let longest = format!("{prefix}\u{10ffff}\u{10ffff}");
+                assert!(longest.as_str() < end && !end.starts_with(prefix), "{prefix:?}");
+            }
+        }
+    }
+}

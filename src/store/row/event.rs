@@ -1,0 +1,62 @@
+//! Events, and the messages that are sent because of them.
+
+use serde_json::{Map, Value};
+
+use super::{account, corrupt};
+use crate::domain::decide::NewDelivery;
+use crate::domain::details::Kind;
+use crate::domain::event::{Event, EventType, NewEvent};
+use crate::domain::id::InvitationId;
+use crate::domain::invitation::Invitation;
+use crate::domain::text::AccountId;
+use crate::domain::time::Timestamp;
+use crate::store::entity::{event, outbox};
+use crate::store::error::StoreError;
+
+impl TryFrom<event::Model> for Event {
+    type Error = StoreError;
+
+    fn try_from(row: event::Model) -> Result<Self, StoreError> {
+        let corrupt = corrupt("event", &row.id);
+        let Value::Object(data) = row.data else { return Err(corrupt("data", "is no object")) };
+        let event = NewEvent {
+            id: row.id,
+            account: AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is no account"))?,
+            invitation: InvitationId(row.invitation_id),
+            kind: Kind::from_code(&row.kind).ok_or_else(|| corrupt("kind", "is no kind"))?,
+            event_type: EventType::from_name(&row.event_type).ok_or_else(|| corrupt("event_type", "is no type"))?,
+            time: Timestamp::from_micros(row.occurred_at),
+            actor: row.actor,
+            request_id: row.request_id,
+            data,
+        };
+        Ok(Self { event, sequence: row.sequence })
+    }
+}
+
+/// The row of an event, counted `sequence` by the caller.
+pub(in crate::store) fn event_row(event: &NewEvent, sequence: i64) -> event::Model {
+    event::Model {
+        account_id: event.account.as_str().to_owned(),
+        invitation_id: event.invitation.0,
+        sequence,
+        id: event.id,
+        kind: event.kind.code().to_owned(),
+        event_type: event.event_type.name().to_owned(),
+        occurred_at: event.time.micros(),
+        actor: event.actor.clone(),
+        request_id: event.request_id.clone(),
+        data: Value::Object(Map::clone(&event.data)),
+    }
+}
+
+/// The row of a message to be sent.
+pub(in crate::store) fn outbox_row(invitation: &Invitation, delivery: &NewDelivery) -> outbox::Model {
+    outbox::Model {
+        account_id: account(invitation),
+        id: delivery.id,
+        invitation_id: delivery.invitation.0,
+        recipient: i32::from(delivery.recipient),
+        created_at: delivery.created_at.micros(),
+    }
+}

@@ -42,13 +42,9 @@ pub(super) fn decide(loaded: &Loaded, command: &Command, decline: &DeclineInvita
 }
 
 /// Returns the recipient who declines: the one the link was mailed to, the one who is named, or the only one; none where
-/// there is none. What is meant for many cannot be declined by one of them for all.
+/// there is none. A general invitation for many cannot be declined by one of them for all.
 fn who_declines(invitation: &Invitation, decline: &DeclineInvitation) -> Result<Option<u16>, Refusal> {
-    let for_many = match invitation.details.usage() {
-        Some(usage) => usage != Usage::SingleUse,
-        None => invitation.recipients.is_empty() && invitation.facts.max_uses != Some(1),
-    };
-    if for_many {
+    if invitation.details.usage().is_some_and(|usage| usage != Usage::SingleUse) {
         return Err(Refusal::NotDeclinable);
     }
     if let Some(address) = &decline.address {

@@ -71,7 +71,8 @@ pub enum GuestStatus {
 
 /// What a list of invitations is sorted by; ids tell equal ones apart. A moment that has not come is the far future.
 ///
-/// All but the first are indexed for the guest invitations of one scope only.
+/// All but the first are for the guest invitations of one scope. What never changes ([`Order::CreateTime`], [`Order::Email`] and
+/// [`Order::FirstSent`]) is indexed for them; a page in another order sorts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     /// When it was made.

@@ -75,7 +75,8 @@ fn lists() -> Vec<(String, List)> {
         ("user", InvitationQuery { target: target(AddressType::Email, "person10@example.org"), ..users }),
         ("guests by part", InvitationQuery { email_query: Some("1@".to_owned()), ..guests.clone() }),
     ];
-    for order in Order::ALL {
+    // The other orders are of what changes: they sort the guests of one host.
+    for order in [Order::CreateTime, Order::Email, Order::FirstSent] {
         lists.push(("guests", InvitationQuery { order, ..guests.clone() }));
     }
     let both = lists.into_iter().flat_map(|(name, query)| {
@@ -124,13 +125,8 @@ fn middle(list: &List) -> Cursor {
         List::Open(_) => (Order::CreateTime, false),
     };
     let key = match order {
-        Order::CreateTime | Order::FirstSent | Order::LastSent | Order::Update => {
-            SortKey::Number(NEW_YEAR.micros() + if users { 5_000 } else { 50_000 })
-        }
         Order::Email => SortKey::Text("person5@example.org".to_owned()),
-        Order::Expire => SortKey::Number(NEW_YEAR.micros() + 1_050_000),
-        // Most of them have not come to it.
-        Order::Accept | Order::Archive => SortKey::Number(i64::MAX),
+        _ => SortKey::Number(NEW_YEAR.micros() + if users { 5_000 } else { 50_000 }),
     };
     Cursor { key, frozen: NEW_YEAR.micros(), ..Cursor::of_id(Uuid::from_u128(u128::MAX / 2)) }
 }

@@ -331,7 +331,8 @@ impl Command {
     pub fn weight(&self) -> usize {
         match &self.action {
             Action::Create(create) => {
-                3 + create.labels.len() + create.recipients.len() * (2 + usize::from(create.mails))
+                let recipients = create.recipients.len() * (2 + usize::from(create.mails));
+                3 + create.labels.len() + create.details.groups().len() + recipients
             }
             Action::SyncAutojoin(sync) => 4 + sync.domains.len(),
             // Who is mailed again is not known before the load; this is what most have.

@@ -33,7 +33,7 @@ impl Email {
             return Err(Invalid("must be an e-mail address of 3 to 254 bytes"));
         }
         let (local, domain) = original.split_once('@').ok_or(Invalid("must be an e-mail address"))?;
-        let local: String = local.nfc().flat_map(char::to_lowercase).nfc().collect();
+        let local = fold(local);
         let key = format!("{}@{}", check_local(&local)?, ascii_domain(domain)?);
         if key.len() > 254 {
             return Err(Invalid("must have at most 254 bytes once its domain is in ASCII"));
@@ -43,7 +43,7 @@ impl Email {
 
     /// Returns a part of an address as it is in the key of an address that has it; a domain is taken for one in ASCII already.
     pub fn normal_part(part: &str) -> String {
-        part.trim().nfc().flat_map(char::to_lowercase).nfc().collect()
+        fold(part.trim())
     }
 
     /// Returns the address as it was given.
@@ -87,6 +87,11 @@ impl From<Email> for String {
     fn from(email: Email) -> Self {
         email.original
     }
+}
+
+/// Returns a text in the one form that two spellings of it share: NFC, lower case.
+fn fold(text: &str) -> String {
+    text.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
 /// Checks a local part: a dot-atom (RFC 5322) that may have letters beyond ASCII (RFC 6531). Quoted ones are refused,

@@ -20,3 +20,10 @@ pub struct OrganizationConnection {
     /// When it was made.
     pub created_at: Timestamp,
 }
+
+impl OrganizationConnection {
+    /// Returns whether it allows what goes by this name.
+    pub fn grants(&self, permission: &str) -> bool {
+        self.permissions.iter().any(|granted| granted == permission)
+    }
+}

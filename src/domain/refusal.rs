@@ -48,3 +48,13 @@ pub enum Refusal {
         description: &'static str,
     },
 }
+
+impl Refusal {
+    /// Returns whether nothing but the state of the invitation stands in the way: see `State::require_active`.
+    pub fn is_about_state(&self) -> bool {
+        matches!(
+            self,
+            Self::InvitationExpired | Self::InvitationRevoked | Self::InvitationDeclined | Self::InvitationFulfilled
+        )
+    }
+}

@@ -62,13 +62,13 @@ impl AccessService for Access {
         let (call, message) = Call::of(request)?;
         whole_account(&call)?;
         let mut violations = Violations::default();
-        let size = page::size(&mut violations, message.page_size);
-        let ascending = page::ascending(&mut violations, &message.order_by, "create_time");
+        let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let mut id = |field: &str, value: &str| violations.optional(field, value, text::uuid);
         let requester = id("requester_organization_id", &message.requester_organization_id);
         let target = id("target_organization_id", &message.target_organization_id);
-        let after = page::cursor(&self.0, &call, &message, &message.page_token, &mut violations);
-        let query = OrganizationConnectionQuery { requester, target, ascending, limit: size as u64 + 1, after };
+        let (size, limit) = (asked.size, asked.limit());
+        let query =
+            OrganizationConnectionQuery { requester, target, ascending: asked.ascending, limit, after: asked.after };
         let query = violations.finish(Some(query))?;
         let found = self.0.store.list_organization_connections(&call.caller.account, &query);
         let mut rows = self.0.read(found).await?;

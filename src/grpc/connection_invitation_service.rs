@@ -62,20 +62,17 @@ impl ConnectionInvitationService for ConnectionInvitations {
     ) -> Result<Response<pb::ListConnectionInvitationsResponse>, Status> {
         let (call, message) = Call::of(request)?;
         let mut violations = Violations::default();
-        let size = page::size(&mut violations, message.page_size);
+        let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let company_id = violations.optional("company_id", &message.company_id, text::uuid);
         let query = InvitationQuery {
             kinds: vec![KIND],
             states: filter::states(&mut violations, &message.states),
             scope: company_id.map(company_scope),
             resource_id: violations.optional("connection_id", &message.connection_id, text::uuid),
-            ascending: page::ascending(&mut violations, &message.order_by, "create_time"),
-            limit: size as u64 + 1,
-            after: page::cursor(&self.0, &call, &message, &message.page_token, &mut violations),
-            ..InvitationQuery::default()
+            ..asked.query()
         };
         let query = violations.finish(Some(query))?;
-        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, &query, size).await?;
+        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, query).await?;
         let connection_invitations = self.0.faces(&call, &rows)?;
         Ok(Response::new(pb::ListConnectionInvitationsResponse { connection_invitations, next_page_token }))
     }

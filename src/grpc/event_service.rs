@@ -29,14 +29,13 @@ impl EventService for Events {
         let mut violations = Violations::default();
         let parent = violations.required("parent", &message.parent, InvitationName::parse);
         let types = filter::event_types(&mut violations, &message.types);
-        let size = page::size(&mut violations, message.page_size);
-        let ascending = page::ascending(&mut violations, &message.order_by, "sequence");
-        let after = page::cursor(&self.0, &call, &message, &message.page_token, &mut violations);
+        let asked = page::asked(&self.0, &call, &message, "sequence", &mut violations);
         let (invitation, kind) = violations.finish(parent)?.within(None)?;
         if call.caller.organization_id.is_some() {
             self.0.get(&call, invitation, kind, false).await?;
         }
-        let query = EventQuery { invitation, kind, types, ascending, limit: size as u64 + 1, after };
+        let (size, limit) = (asked.size, asked.limit());
+        let query = EventQuery { invitation, kind, types, ascending: asked.ascending, limit, after: asked.after };
         let found = self.0.read(self.0.store.list_events(&call.caller.account, &query)).await?;
         let mut rows = found.ok_or_else(status::not_found)?;
         note_invitation(invitation);

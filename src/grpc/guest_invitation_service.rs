@@ -128,10 +128,10 @@ impl GuestInvitationService for GuestInvitations {
         let mut violations = Violations::default();
         let organizations = Organizations::parse(&mut violations, request.metadata());
         let (call, message) = Call::of(request)?;
-        let size = page::size(&mut violations, message.page_size);
-        let (order, ascending) = page::order(&mut violations, &message.order_by, &ORDERS);
         let skip = violations.take("skip", u64::try_from(message.skip).map_err(|_| Invalid("must not be negative")));
         let paged = GuestsOf(organizations.map(|organizations| organizations.target), &message);
+        let (order, asked) = page::asked_in(&self.0, &call, &paged, &ORDERS, &mut violations);
+        let size = asked.size;
         let query = InvitationQuery {
             kinds: vec![KIND],
             states: filter::states(&mut violations, &message.states),
@@ -141,11 +141,8 @@ impl GuestInvitationService for GuestInvitations {
             expired: message.expired,
             archived: message.archived,
             order,
-            ascending,
-            limit: size as u64 + 1,
             skip: skip.unwrap_or_default(),
-            after: page::cursor(&self.0, &call, &paged, &message.page_token, &mut violations),
-            ..InvitationQuery::default()
+            ..asked.query()
         };
         let (_, mut query) = self.authorized(&call, organizations, violations, Some(query), READ).await?;
         let total = self.total(&call, &mut query).await?;

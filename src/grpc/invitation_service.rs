@@ -70,15 +70,14 @@ impl InvitationService for Invitations {
     ) -> Result<Response<pb::ListAcceptancesResponse>, Status> {
         let (call, message) = Call::of(request)?;
         let mut violations = Violations::default();
-        let size = page::size(&mut violations, message.page_size);
-        let ascending = page::ascending(&mut violations, &message.order_by, "accept_time");
-        let after = page::cursor(&self.0, &call, &message, &message.page_token, &mut violations);
+        let asked = page::asked(&self.0, &call, &message, "accept_time", &mut violations);
         let parent = violations.required("parent", &message.parent, InvitationName::parse);
         let (invitation, kind) = violations.finish(parent)?.within(None)?;
         if call.caller.organization_id.is_some() {
             self.0.get(&call, invitation, kind, false).await?;
         }
-        let query = AcceptanceQuery { invitation, kind, ascending, limit: size as u64 + 1, after };
+        let (size, limit) = (asked.size, asked.limit());
+        let query = AcceptanceQuery { invitation, kind, ascending: asked.ascending, limit, after: asked.after };
         let found = self.0.read(self.0.store.list_acceptances(&call.caller.account, &query)).await?;
         let mut rows = found.ok_or_else(status::not_found)?;
         let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_acceptance)?;
@@ -92,13 +91,9 @@ impl InvitationService for Invitations {
     ) -> Result<Response<pb::ListOpenInvitationsResponse>, Status> {
         let (call, message) = Call::of(request)?;
         let mut violations = Violations::default();
-        let size = page::size(&mut violations, message.page_size);
-        let page = Page {
-            hosts: self.0.hosts(&call, false).await?,
-            ascending: page::ascending(&mut violations, &message.order_by, "create_time"),
-            limit: size as u64 + 1,
-            after: page::cursor(&self.0, &call, &message, &message.page_token, &mut violations),
-        };
+        let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
+        let (size, limit, hosts) = (asked.size, asked.limit(), self.0.hosts(&call, false).await?);
+        let page = Page { hosts, ascending: asked.ascending, limit, after: asked.after };
         let empty = pb::TargetFilter::default();
         let address = filter::target(&mut violations, Some(message.target.as_ref().unwrap_or(&empty)));
         if address.as_ref().is_some_and(|address| !address.names_a_person()) {
@@ -206,7 +201,7 @@ impl InvitationService for Invitations {
     ) -> Result<Response<pb::ListInvitationsResponse>, Status> {
         let (call, message) = Call::of(request)?;
         let mut violations = Violations::default();
-        let size = page::size(&mut violations, message.page_size);
+        let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let query = InvitationQuery {
             kinds: filter::kinds(&mut violations, &message.kinds),
             states: filter::states(&mut violations, &message.states),
@@ -216,13 +211,10 @@ impl InvitationService for Invitations {
             inviter_user_id: violations.optional("inviter_user_id", &message.inviter_user_id, text::opaque_id),
             labels: labels(&mut violations, "labels", &message.labels),
             include_deleted: true,
-            ascending: page::ascending(&mut violations, &message.order_by, "create_time"),
-            limit: size as u64 + 1,
-            after: page::cursor(&self.0, &call, &message, &message.page_token, &mut violations),
-            ..InvitationQuery::default()
+            ..asked.query()
         };
         let query = violations.finish(Some(query))?;
-        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, &query, size).await?;
+        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, query).await?;
         let invitations = self.0.faces(&call, &rows)?;
         Ok(Response::new(pb::ListInvitationsResponse { invitations, next_page_token }))
     }

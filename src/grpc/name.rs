@@ -55,7 +55,7 @@ impl InvitationName {
         Ok(Self { collection, id: InvitationId(text::uuid(id).map_err(|_| INVALID)?) })
     }
 
-    /// Returns the invitation that it names, if it is of the kind.
+    /// Returns the id in the name, whatever the collection.
     pub(super) fn id(self) -> InvitationId {
         self.id
     }

@@ -52,6 +52,6 @@ impl Organizations {
         let Self { requester, target } = self;
         let found = api.store.find_organization_connection(&call.caller.account, requester, target);
         let found = api.read(found).await?;
-        Ok(found.is_some_and(|connection| connection.permissions.iter().any(|name| name == permission.name())))
+        Ok(found.is_some_and(|connection| connection.grants(permission.name())))
     }
 }

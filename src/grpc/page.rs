@@ -22,6 +22,9 @@ pub(super) trait Paged {
 
     /// Returns what must be the same on every page: all but `page_size` and `page_token`.
     fn query(&self) -> Vec<u8>;
+
+    /// Returns the fields `page_size`, `order_by` and `page_token`.
+    fn fields(&self) -> (i32, &str, &str);
 }
 
 macro_rules! paged {
@@ -34,6 +37,10 @@ macro_rules! paged {
                 query.page_size = 0;
                 query.page_token.clear();
                 query.encode_to_vec()
+            }
+
+            fn fields(&self) -> (i32, &str, &str) {
+                (self.page_size, &self.order_by, &self.page_token)
             }
         }
     )+};
@@ -63,10 +70,63 @@ impl Paged for GuestsOf<'_> {
         query.page_token.clear();
         [self.0.unwrap_or_default().as_bytes().as_slice(), &query.encode_to_vec()].concat()
     }
+
+    fn fields(&self) -> (i32, &str, &str) {
+        (self.1.page_size, &self.1.order_by, &self.1.page_token)
+    }
+}
+
+/// The page that a request asks for.
+pub(super) struct Asked {
+    /// How many rows it has at most.
+    pub(super) size: usize,
+    /// Whether the least comes first.
+    pub(super) ascending: bool,
+    /// Where to go on.
+    pub(super) after: Option<Cursor>,
+}
+
+impl Asked {
+    /// Returns how many rows are read: one beyond the page tells whether there is another.
+    pub(super) fn limit(&self) -> u64 {
+        self.size as u64 + 1
+    }
+
+    /// Returns the query for this page of all invitations.
+    pub(super) fn query(self) -> InvitationQuery {
+        let limit = self.limit();
+        InvitationQuery { ascending: self.ascending, limit, after: self.after, ..InvitationQuery::default() }
+    }
+}
+
+/// Parses which page of a list with one order is asked for.
+pub(super) fn asked<T: Paged>(
+    api: &Api,
+    call: &Call,
+    request: &T,
+    field: &'static str,
+    violations: &mut Violations,
+) -> Asked {
+    asked_in(api, call, request, &[(field, ())], violations).1
+}
+
+/// Parses in which of some orders, and which page of it, is asked for; the first order is the default.
+pub(super) fn asked_in<T: Paged, O: Copy>(
+    api: &Api,
+    call: &Call,
+    request: &T,
+    orders: &[(&str, O)],
+    violations: &mut Violations,
+) -> (O, Asked) {
+    let (page_size, order_by, page_token) = request.fields();
+    let size = size(violations, page_size);
+    let (order, ascending) = order(violations, order_by, orders);
+    let after = cursor(api, call, request, page_token, violations);
+    (order, Asked { size, ascending, after })
 }
 
 /// Parses `page_size`: 0 is the default, too many is the most, negative is refused.
-pub(super) fn size(violations: &mut Violations, page_size: i32) -> usize {
+fn size(violations: &mut Violations, page_size: i32) -> usize {
     let size = match page_size {
         ..0 => {
             violations.add("page_size", "must not be negative");
@@ -78,14 +138,9 @@ pub(super) fn size(violations: &mut Violations, page_size: i32) -> usize {
     usize::try_from(size).unwrap_or_default()
 }
 
-/// Parses `order_by` of a list that has only one order. Returns whether it ascends.
-pub(super) fn ascending(violations: &mut Violations, order_by: &str, field: &'static str) -> bool {
-    order(violations, order_by, &[(field, ())]).1
-}
-
 /// Parses `order_by`: one of some fields, optionally with ` desc`. Returns the order and whether it ascends; empty is the
 /// first order, descending.
-pub(super) fn order<O: Copy>(violations: &mut Violations, order_by: &str, orders: &[(&str, O)]) -> (O, bool) {
+fn order<O: Copy>(violations: &mut Violations, order_by: &str, orders: &[(&str, O)]) -> (O, bool) {
     let default = orders[0].1;
     let mut words = order_by.split(' ').filter(|word| !word.is_empty());
     let (field, direction, more) = (words.next(), words.next(), words.next());
@@ -109,7 +164,7 @@ fn context<T: Paged>(call: &Call, request: &T) -> Vec<u8> {
 }
 
 /// Parses a page token of this very query.
-pub(super) fn cursor<T: Paged>(
+fn cursor<T: Paged>(
     api: &Api,
     call: &Call,
     request: &T,
@@ -129,10 +184,10 @@ pub(super) async fn invitations<T: Paged>(
     api: &Api,
     call: &Call,
     request: &T,
-    query: &InvitationQuery,
-    size: usize,
+    query: InvitationQuery,
 ) -> Result<(Vec<Read<Invitation>>, String), Status> {
-    let query = InvitationQuery { hosts: api.hosts(call, false).await?, ..query.clone() };
+    let size = usize::try_from(query.limit.saturating_sub(1)).unwrap_or(usize::MAX);
+    let query = InvitationQuery { hosts: api.hosts(call, false).await?, ..query };
     let mut rows = api.read(api.store.list_invitations(&call.caller.account, &query)).await?;
     let next_page_token = next(api, call, request, &mut rows, size, Cursor::of_invitation)?;
     Ok((rows, next_page_token))

@@ -22,7 +22,7 @@ impl Api {
         let query =
             OrganizationConnectionQuery { requester: Some(own), limit: MOST, ..OrganizationConnectionQuery::default() };
         let found = self.read(self.store.list_organization_connections(&call.caller.account, &query)).await?;
-        let granting = found.iter().filter(|found| found.permissions.iter().any(|name| name == needed.name()));
+        let granting = found.iter().filter(|found| found.grants(needed.name()));
         Ok(Some(granting.map(|found| found.target).chain([own]).collect()))
     }
 }

@@ -5,15 +5,13 @@ use tonic::Status;
 use super::api::{Api, check_request_id};
 use super::call::Call;
 use super::parse::autojoin::required_scope;
-use super::request_id::Retryable;
 use super::violations::Violations;
 use crate::domain::command::{Action, Command, Request, RevokeInvitation, Target};
 use crate::domain::group::Bundle;
 use crate::domain::id::InvitationId;
-use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::pb;
-use crate::store::{BundleError, Cursor, ExecuteError, InvitationQuery};
+use crate::store::{BundleError, Cursor, InvitationQuery};
 
 /// How many invitations are revoked in one commit.
 const CHUNK: u64 = 1_000;
@@ -45,14 +43,14 @@ pub(super) async fn revoke_scope_invitations(
     Ok(pb::RevokeScopeInvitationsResponse { revoked_count: i32::try_from(revoked).unwrap_or(i32::MAX) })
 }
 
-async fn revoke<T: Retryable>(
+async fn revoke(
     api: &Api,
     call: &Call,
-    message: &T,
+    message: &pb::RevokeScopeInvitationsRequest,
     query: &mut InvitationQuery,
 ) -> Result<usize, Status> {
     let mut revoked = 0;
-    let request = api.request(message, message.request_id(), 0);
+    let request = api.request(message, &message.request_id, 0);
     loop {
         let found = api.read(api.store.list_names(&call.caller.account, query)).await?;
         let commands: Vec<Command> = found.iter().map(|found| command(api, call, request.as_ref(), found.id)).collect();
@@ -79,23 +77,10 @@ async fn revoke_chunk(api: &Api, call: &Call, mut commands: Vec<Command>) -> Res
             Err(BundleError::Refused(errors)) => errors,
             Err(failed @ BundleError::Failed(_)) => return Err(failed.into()),
         };
-        if let Some(error) = errors.iter().flatten().find(|error| !has_ended(error)) {
+        if let Some(error) = errors.iter().flatten().find(|error| !error.is_about_state()) {
             return Err(error.clone().into());
         }
         commands =
             commands.into_iter().zip(errors).filter(|(_, error)| error.is_none()).map(|(left, _)| left).collect();
     }
-}
-
-/// Returns whether an invitation could not be changed only because it has ended.
-pub(super) fn has_ended(error: &ExecuteError) -> bool {
-    matches!(
-        error,
-        ExecuteError::Refused(
-            Refusal::InvitationExpired
-                | Refusal::InvitationRevoked
-                | Refusal::InvitationDeclined
-                | Refusal::InvitationFulfilled
-        )
-    )
 }

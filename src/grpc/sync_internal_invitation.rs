@@ -6,7 +6,6 @@ use super::accept_invitations::accept;
 use super::api::{Api, check_request_id};
 use super::call::Call;
 use super::name::invitation_name;
-use super::revoke_scope_invitations::has_ended;
 use super::status;
 use super::violations::Violations;
 use crate::domain::acceptance::Acceptor;
@@ -89,7 +88,7 @@ async fn sync(
             Ok(executed) if executed.happened => names.push(invitation_name(found.id)),
             // What has ended since it was listed, or before, has nothing more to take in.
             Ok(_) => {}
-            Err(error) if has_ended(&error) => {}
+            Err(error) if error.is_about_state() => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -52,20 +52,17 @@ impl UserInvitationService for UserInvitations {
     ) -> Result<Response<pb::ListUserInvitationsResponse>, Status> {
         let (call, message) = Call::of(request)?;
         let mut violations = Violations::default();
-        let size = page::size(&mut violations, message.page_size);
+        let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let query = InvitationQuery {
             kinds: vec![KIND],
             states: filter::states(&mut violations, &message.states),
             target: violations.optional("email", &message.email, Email::parse).map(Address::Email),
             email_prefix: violations.optional("email_prefix", &message.email_prefix, email_part),
             labels: labels(&mut violations, "labels", &message.labels),
-            ascending: page::ascending(&mut violations, &message.order_by, "create_time"),
-            limit: size as u64 + 1,
-            after: page::cursor(&self.0, &call, &message, &message.page_token, &mut violations),
-            ..InvitationQuery::default()
+            ..asked.query()
         };
         let query = violations.finish(Some(query))?;
-        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, &query, size).await?;
+        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, query).await?;
         let user_invitations = self.0.faces(&call, &rows)?;
         Ok(Response::new(pb::ListUserInvitationsResponse { user_invitations, next_page_token }))
     }

@@ -54,6 +54,13 @@ pub enum ExecuteError {
     Internal(String),
 }
 
+impl ExecuteError {
+    /// Returns whether nothing but the state of the invitation stands in the way.
+    pub fn is_about_state(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.is_about_state())
+    }
+}
+
 /// Why the commands of a bundle got no results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BundleError {

@@ -6,6 +6,7 @@
 
 use sea_orm::sea_query::{ArrayType, ColumnType, sea_value_to_json_value};
 use sea_orm::{ColumnTrait, DbBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, Value};
+use serde_json::Value as Json;
 
 /// One column of a set.
 #[derive(Clone, Debug)]
@@ -152,10 +153,11 @@ fn as_text(value: Value) -> Value {
     let text = match value {
         Value::String(text) => text.unwrap_or_default(),
         Value::Json(json) => json.map(|json| json.to_string()).unwrap_or_default(),
-        Value::Uuid(id) => id.map(|id| id.to_string()).unwrap_or_default(),
-        Value::Int(number) => number.map(|number| number.to_string()).unwrap_or_default(),
-        Value::BigInt(number) => number.map(|number| number.to_string()).unwrap_or_default(),
-        other => sea_value_to_json_value(&other).as_str().map(str::to_owned).unwrap_or_default(),
+        other => match sea_value_to_json_value(&other) {
+            Json::Null => String::new(),
+            Json::String(text) => text,
+            json => json.to_string(),
+        },
     };
     text.into()
 }
@@ -198,7 +200,7 @@ impl Set {
         }
         let rows =
             (0..self.len()).map(|row| self.values.iter().map(|column| sea_value_to_json_value(&column[row])).collect());
-        vec![serde_json::Value::Array(rows.collect()).to_string().into()]
+        vec![Json::Array(rows.collect()).to_string().into()]
     }
 }
 

@@ -107,7 +107,7 @@ impl Order {
         Self::Update,
     ];
 
-    /// Returns the sort key of invitation `i`: the very expression that is indexed.
+    /// Returns the sort key of invitation `i`: where there is an index for it, the very expression that is indexed.
     pub(super) fn sql(self) -> &'static str {
         match self {
             Self::CreateTime => "i.created_at",

@@ -24,6 +24,6 @@ lint: ## Format, clippy, proto, docs, dependencies, chart
 	$(with_tools) cargo-deny --locked check bans licenses sources
 	helm/lint
 
-bench: ## Load benchmark: every RPC on SQLite and PostgreSQL, with pgbench beside it
+bench: ## Load benchmark on SQLite and PostgreSQL, with pgbench beside it
 	.ci/tools test
 	$(with_tools) cargo bench --locked --bench load

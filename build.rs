@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 
 /// Messages that hold a token; their `Debug` is written by hand in `pb.rs`.
-const SECRET: [&str; 8] = [
+const SECRET: [&str; 12] = [
     ".invitation.v1.ConnectionInvitation",
     ".invitation.v1.Invitation",
     ".invitation.v1.UserInvitation",
@@ -15,6 +15,10 @@ const SECRET: [&str; 8] = [
     ".invitation.v1.AcceptInvitationRequest",
     ".invitation.v1.DeclineInvitationRequest",
     ".invitation.v1.RecordEngagementRequest",
+    ".invitation.v1.SendVerificationCodeRequest",
+    ".invitation.v1.VerifyEmailRequest",
+    ".invitation.v1.VerifyEmailResponse",
+    ".invitation.v1.WebhookEndpoint",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -16,13 +16,14 @@ use invitation_service::domain::group::Group;
 use invitation_service::domain::id::{IdSeed, InvitationId};
 use invitation_service::domain::key_ring::KeyRing;
 use invitation_service::domain::loaded::Loaded;
+use invitation_service::domain::reminder::Schedules;
 use invitation_service::domain::text::AccountId;
 use invitation_service::domain::time::Timestamp;
 use invitation_service::domain::token::{Claims, Token};
 use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
-const CONTEXT: Context = Context { signing_key: 1 };
+const CONTEXT: Context = Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false };
 /// As many as are decided together when that many calls are in flight.
 const ACCEPTS: u8 = u8::MAX;
 
@@ -61,6 +62,7 @@ fn accepts(criterion: &mut Criterion) {
             created_connection: None,
             guest_organization_id: None,
             by_system: false,
+            proof: None,
         };
         command(number, Action::Accept(Box::new(accept)))
     };

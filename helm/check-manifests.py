@@ -165,10 +165,12 @@ def configuration(docs):
             yield f"{name(doc)}: auth.mode is {config['auth']['mode']}"
         if not config["grpc"]["listen"].endswith(":50051"):
             yield f"{name(doc)}: grpc.listen is {config['grpc']['listen']}"
-        for section, key in (("token", "keys"), ("store", "url")):
+        for section, key in (("token", "keys"), ("store", "url"), ("mail", "url")):
             if not str(config.get(section, {}).get(key, "sqlite:")).startswith("sqlite:"):
                 yield f"{name(doc)}: {section}.{key} is a secret"
-        wanted = {v for section in config.values() for k, v in section.items() if k.endswith("_file")}
+        # An authority's certificate is no secret: it comes from a volume of the user's own.
+        files = ((k, v) for section in config.values() for k, v in section.items() if k.endswith("_file"))
+        wanted = {v for k, v in files if k != "ca_file"}
         for where, template in pods(docs):
             volumes = {volume["name"]: volume for volume in template["spec"].get("volumes", [])}
             if volumes.get("config", {}).get("configMap", {}).get("name") != doc["metadata"]["name"]:

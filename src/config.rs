@@ -7,30 +7,43 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 mod auth;
+mod delivery;
 mod error;
+mod events;
 mod general;
 mod grpc;
 mod layers;
 mod links;
 mod log;
+mod mail;
+mod mailbox;
 mod redacted;
+mod reminders;
 mod store;
 #[cfg(test)]
 mod tests;
 mod token;
 mod value;
+mod webhooks;
 
 pub use auth::{ApiKeyEntry, AuthConfig};
+pub use delivery::DeliveryConfig;
 pub use error::{ConfigError, Problem};
+pub use events::{EventsConfig, NatsBegin, NatsConfig};
 pub use general::GeneralConfig;
 pub use grpc::GrpcConfig;
 pub use links::{LinksConfig, TOKEN_PLACEHOLDER};
 pub use log::{LogConfig, LogFormat};
+pub use mail::{Encryption, MailConfig, MailTransport, SmtpConfig, SmtpServer, Unsubscribe};
+pub use mailbox::Mailbox;
+pub use reminders::{ReminderTimes, RemindersConfig};
 pub use store::{StoreConfig, StoreUrl};
 pub use token::TokenConfig;
 pub use value::parse_duration;
+pub use webhooks::WebhooksConfig;
 
 use error::{Checked, Problems};
 
@@ -49,6 +62,16 @@ pub struct Config {
     pub links: LinksConfig,
     /// What general invitations are like unless their maker says otherwise.
     pub general: GeneralConfig,
+    /// How mail is sent, and what it looks like.
+    pub mail: MailConfig,
+    /// How messages to people are worked off.
+    pub delivery: DeliveryConfig,
+    /// When recipients who have not answered are reminded.
+    pub reminders: RemindersConfig,
+    /// Who is told what happened, and where.
+    pub events: EventsConfig,
+    /// Whether and how events are posted to endpoints.
+    pub webhooks: WebhooksConfig,
     /// What is logged, and in which form.
     pub log: LogConfig,
     files: SecretFiles,
@@ -60,6 +83,8 @@ struct SecretFiles {
     store_url: Option<PathBuf>,
     token_keys: Option<PathBuf>,
     api_keys: Option<PathBuf>,
+    mail_url: Option<PathBuf>,
+    nats_url: Option<PathBuf>,
 }
 
 impl Config {
@@ -93,13 +118,31 @@ impl Config {
 
 /// Parses all sections before it gives up, so that one start shows all problems.
 fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
-    let layers::RawConfig { grpc, store, token, auth, links, general, log } = raw;
+    let layers::RawConfig {
+        grpc,
+        store,
+        token,
+        auth,
+        links,
+        general,
+        mail,
+        delivery,
+        reminders,
+        events,
+        webhooks,
+        log,
+    } = raw;
     let grpc = grpc.validate(problems);
     let store = store.validate(problems);
     let token = token.validate(problems);
     let auth = auth.validate(problems);
     let links = links.validate(problems);
     let general = general.validate(problems);
+    let mail = mail.validate(problems);
+    let delivery = delivery.validate(problems);
+    let reminders = reminders.validate(problems);
+    let events = events.validate(problems);
+    let webhooks = webhooks.validate(problems);
     let log = log.validate(problems);
 
     if let (Ok(grpc), Ok((auth, _))) = (&grpc, &auth) {
@@ -108,13 +151,31 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     if let (Ok(grpc), Ok((store, _))) = (&grpc, &store) {
         check_time_budget(grpc, store, problems);
     }
+    if let (Ok(delivery), Ok((mail, _))) = (&delivery, &mail) {
+        check_lease(delivery, mail, problems);
+    }
     if let (Ok((store, _)), Ok((token, _))) = (&store, &token) {
         check_shared_keys(store, token, problems);
     }
 
-    let ((store, store_url), (token, token_keys), (auth, api_keys)) = (store?, token?, auth?);
-    let files = SecretFiles { store_url, token_keys, api_keys };
-    Ok(Config { grpc: grpc?, store, token, auth, links: links?, general: general?, log: log?, files })
+    let ((store, store_url), (token, token_keys), (auth, api_keys), (mail, mail_url)) = (store?, token?, auth?, mail?);
+    let (events, nats_url) = events?;
+    let files = SecretFiles { store_url, token_keys, api_keys, mail_url, nats_url };
+    Ok(Config {
+        grpc: grpc?,
+        store,
+        token,
+        auth,
+        links: links?,
+        general: general?,
+        mail,
+        delivery: delivery?,
+        reminders: reminders?,
+        events,
+        webhooks: webhooks?,
+        log: log?,
+        files,
+    })
 }
 
 fn check_open_access(grpc: &GrpcConfig, auth: &AuthConfig, problems: &mut Problems) {
@@ -142,6 +203,17 @@ fn check_time_budget(grpc: &GrpcConfig, store: &StoreConfig, problems: &mut Prob
                 "must be shorter than grpc.request_timeout, which is {}",
                 value::format_duration(grpc.request_timeout)
             ),
+        );
+    }
+}
+
+fn check_lease(delivery: &DeliveryConfig, mail: &MailConfig, problems: &mut Problems) {
+    // Otherwise a message is broken off, or taken over, while the mail server is still allowed to answer: it comes twice.
+    let least = mail.smtp.timeout * 4 + Duration::from_secs(10);
+    if matches!(mail.transport, MailTransport::Smtp(_)) && delivery.lease < least {
+        problems.add(
+            "delivery.lease",
+            format!("must be at least {}: four times mail.timeout and 10s", value::format_duration(least)),
         );
     }
 }

@@ -4,9 +4,11 @@
 //! and are valid from then on. What a command does is decided in [`decide`], on what was [loaded](loaded::Loaded).
 
 pub mod acceptance;
+pub mod backoff;
 pub mod command;
 pub mod connection;
 pub mod decide;
+pub mod delivery;
 pub mod details;
 mod elsewhere;
 pub mod email;
@@ -21,12 +23,17 @@ pub mod id;
 pub mod invitation;
 pub mod key_ring;
 pub mod loaded;
+pub mod message_id;
 pub mod organization_connection;
 pub mod recipient;
 pub mod refusal;
+pub mod reminder;
+pub mod scrubbed;
 pub mod slot;
 pub mod state;
 pub mod text;
 pub mod time;
 pub mod token;
 pub mod user;
+pub mod verification;
+pub mod webhook;

@@ -20,11 +20,11 @@ use crate::store::{Maintenance, StoreError};
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How often an outage that goes on is logged.
 const OUTAGE_LOG: u32 = 10;
-/// How often remembered requests are pruned, in looks.
+/// How often remembered requests and verification codes are pruned, in looks.
 const PRUNE: u32 = 600;
 
 /// The services whose readiness is told by name.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 9] = [
     pb::connection_invitation_service_server::SERVICE_NAME,
     pb::access_service_server::SERVICE_NAME,
     pb::user_invitation_service_server::SERVICE_NAME,
@@ -32,6 +32,8 @@ const SERVICES: [&str; 7] = [
     pb::redemption_service_server::SERVICE_NAME,
     pb::invitation_service_server::SERVICE_NAME,
     pb::event_service_server::SERVICE_NAME,
+    pb::delivery_service_server::SERVICE_NAME,
+    pb::webhook_service_server::SERVICE_NAME,
 ];
 
 /// Makes the services known, as not ready yet; to be done before the first connection is accepted.
@@ -89,6 +91,14 @@ async fn prune(maintenance: &Maintenance) {
         Ok(0) => {}
         Ok(pruned) => tracing::info!(pruned, "old request_ids are forgotten"),
         Err(error) => tracing::warn!(%error, "old request_ids could not be pruned"),
+    }
+    if let Err(error) = maintenance.prune_verifications().await {
+        tracing::warn!(%error, "old verification codes could not be pruned");
+    }
+    match maintenance.prune_webhooks().await {
+        Ok(0) => {}
+        Ok(pruned) => tracing::info!(pruned, "what was posted long ago is forgotten"),
+        Err(error) => tracing::warn!(%error, "what was posted long ago could not be pruned"),
     }
 }
 

@@ -6,13 +6,16 @@
 //! - [`serve`]: puts everything together and runs it; [`shutdown`] ends it; [`health`] says how it is.
 //! - [`grpc`]: the tonic services over [`pb`]; [`auth`] says who calls and what they may do.
 //! - [`domain`]: what an invitation is and what each command does to it. Pure.
+//! - [`delivery`]: what is sent to people and told to programs, and how it leaves the house.
 //! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
 //! - `panic`: keeps a panic where it happened. [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log.
 
 pub mod auth;
+mod background;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod delivery;
 pub mod domain;
 pub mod entropy;
 pub mod grpc;

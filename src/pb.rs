@@ -1,4 +1,4 @@
-//! What build.rs makes of `proto/`, and the `Debug` of the messages that hold a token.
+//! What build.rs makes of `proto/`, and the `Debug` of the messages that hold a token, a code or a secret.
 
 #![expect(unused_qualifications, clippy::allow_attributes, clippy::large_enum_variant, reason = "generated code")]
 
@@ -28,5 +28,9 @@ redact!(
     PreviewInvitationRequest,
     AcceptInvitationRequest,
     DeclineInvitationRequest,
-    RecordEngagementRequest
+    RecordEngagementRequest,
+    SendVerificationCodeRequest,
+    VerifyEmailRequest,
+    VerifyEmailResponse,
+    WebhookEndpoint
 );

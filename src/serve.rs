@@ -9,24 +9,39 @@ use std::sync::Arc;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::auth::authenticator::{Authenticator, AuthenticatorError};
+use crate::background::Background;
 use crate::clock::Clock;
-use crate::config::{Config, StoreConfig, StoreUrl, TokenConfig};
+use crate::config::{
+    Config, DeliveryConfig, ReminderTimes, RemindersConfig, StoreConfig, StoreUrl, TokenConfig, WebhooksConfig,
+};
+use crate::delivery::compose::{Composer, TemplatesError};
+use crate::delivery::post::Post;
+use crate::delivery::relay::{Relay, RelayOptions};
+use crate::delivery::transport::{Transport, TransportError};
+use crate::delivery::webhook;
+use crate::delivery::webhook::poster::Poster;
+use crate::delivery::webhook::sender::{Sender, SenderOptions};
 use crate::domain::decide::Context;
 use crate::domain::group::Group;
 use crate::domain::key_ring::{KeyRing, KeyRingError};
+use crate::domain::reminder::{Schedule, Schedules};
 use crate::domain::text::Invalid;
 use crate::domain::time::Ttl;
+use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
-use crate::grpc::api::Api;
+use crate::grpc::api::{Api, WebhookRules};
 use crate::grpc::boundary::{Boundary, MAX_MESSAGE};
 use crate::grpc::{
-    Access, ConnectionInvitations, Events, GuestInvitations, InFlight, Invitations, Redemptions, UserInvitations,
+    Access, ConnectionInvitations, Deliveries, Events, GuestInvitations, InFlight, Invitations, Redemptions,
+    UserInvitations, Watches, Webhooks,
 };
 use crate::pb;
 use crate::shutdown::Shutdown;
+use crate::store::tail::Tail;
 use crate::store::{Database, ExecutorOptions, OpenError, Store, StoreError};
 use crate::{health, listen};
 
@@ -54,6 +69,12 @@ pub enum ServeError {
     /// The default time of general invitations is none that an invitation can have.
     #[error("general.ttl: {}", .0.0)]
     GeneralTtl(Invalid),
+    /// The templates of mail cannot be used.
+    #[error(transparent)]
+    Templates(#[from] TemplatesError),
+    /// Mail cannot be sent the configured way.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     /// The compiled protobuf files cannot be read.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -61,7 +82,22 @@ pub enum ServeError {
 
 /// Runs the service on a listener until it is told to end.
 pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: Shutdown) -> Result<(), ServeError> {
-    let Config { grpc, store: store_config, token, auth, links, general, log: _, .. } = config;
+    let Config {
+        grpc,
+        store: store_config,
+        token,
+        auth,
+        links,
+        general,
+        mail,
+        delivery,
+        reminders,
+        events,
+        webhooks,
+        log: _,
+        ..
+    } = config;
+    use_ring();
     let authenticator = Authenticator::new(&auth)?;
     let ring = key_ring(&token, &store_config.url)?;
     let database = open(&store_config, clock.clone()).await?;
@@ -75,25 +111,48 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
         lanes: store_config.lanes,
         queue: store_config.queue,
         timeout: store_config.timeout,
-        context: Context { signing_key: ring.signing_key() },
+        context: Context {
+            signing_key: ring.signing_key(),
+            reminders: schedules(reminders),
+            acceptance_notice: mail.acceptance_notice,
+        },
         decide: Group::run,
     };
     let maintenance = database.maintenance();
+    let composer = Composer::new(&mail, &links, ring.clone())?;
+    let transport = Transport::new(&mail)?;
     let store = Store::start(database, &options);
     let read_timeout = store_config.timeout;
+    let background = Background::default();
+    if delivery.enabled {
+        let DeliveryConfig { enabled: _, lease, per_second, attempts } = delivery;
+        let options = RelayOptions { lease, concurrency: mail.smtp.connections, per_second, attempts };
+        let post = Post { store: store.clone(), ring: ring.clone(), composer, transport };
+        let relay = Relay::new(store.clone(), Arc::new(post), clock.clone(), options);
+        background.relay(relay, shutdown.drain.clone());
+    }
+    let networks = Networks::new(webhooks.allowed_networks.iter().copied());
+    if webhooks.enabled {
+        let posting = post_webhooks(&webhooks, &networks, store.clone(), &ring, &clock, &shutdown.drain);
+        background.spawn(posting);
+    }
     let api = Api {
         store: store.clone(),
         ring,
         links,
+        mail_domain: mail.from.domain.clone(),
         general_ttl: Ttl::parse(general.ttl).map_err(ServeError::GeneralTtl)?,
         clock,
         entropy: Entropy::system(),
         read_timeout,
+        webhooks: WebhookRules { networks, rotation_overlap: webhooks.rotation_overlap },
     };
 
     let (reporter, health_service) = tonic_health::server::health_reporter();
     health::register(&reporter).await;
-    let routes = routes(Arc::new(api))?.add_service(health_service);
+    let watches = Watches { tail: Tail::new(), patience: events.watch_patience, drain: shutdown.drain.clone() };
+    background.follow(&store, &events, &watches.tail);
+    let routes = routes(Arc::new(api), watches)?.add_service(health_service);
     let in_flight = InFlight::default();
     let boundary = Boundary::new(routes, authenticator, grpc.request_timeout, in_flight.clone());
     let watch = tokio::spawn(health::watch(reporter, maintenance, migrate, shutdown.drain.clone()));
@@ -102,6 +161,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let finish = async {
         // Its result is that of a task that was not cancelled and does not panic.
         drop(watch.await);
+        background.end().await;
         store.close().await;
     };
     tokio::select! {
@@ -114,15 +174,48 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     Ok(())
 }
 
+/// Makes ring the process's one provider of cryptography, before anything speaks TLS: libraries that are given the choice
+/// between several refuse to choose.
+fn use_ring() {
+    // An error says that a provider is installed already, as in tests that serve several times.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+/// Returns what posts events to endpoints until the service drains.
+fn post_webhooks(
+    config: &WebhooksConfig,
+    networks: &Networks,
+    store: Store,
+    ring: &KeyRing,
+    clock: &Clock,
+    drain: &CancellationToken,
+) -> impl Future<Output = ()> + Send + use<> {
+    let options = SenderOptions::new(config.concurrency, config.timeout);
+    let poster = Poster::new(networks.clone(), config.timeout);
+    let (ring, clock, drain) = (ring.clone(), clock.clone(), drain.clone());
+    async move {
+        match poster {
+            Ok(poster) => {
+                let sender = Sender::new(store.clone(), ring, poster, clock.clone(), options);
+                webhook::run(sender, store, clock, drain).await;
+            }
+            // Everything else works without; what is to be posted waits for a process that can.
+            Err(error) => tracing::error!(%error, "webhooks are not posted: the machine has no usable certificates"),
+        }
+    }
+}
+
 /// Puts the services together, with reflection in both versions: older clients know only the first.
-fn routes(api: Arc<Api>) -> Result<Routes, ServeError> {
+fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, ServeError> {
     use pb::access_service_server::AccessServiceServer as AccessServer;
     use pb::connection_invitation_service_server::ConnectionInvitationServiceServer as ConnectionServer;
+    use pb::delivery_service_server::DeliveryServiceServer as DeliveryServer;
     use pb::event_service_server::EventServiceServer as EventServer;
     use pb::guest_invitation_service_server::GuestInvitationServiceServer as GuestServer;
     use pb::invitation_service_server::InvitationServiceServer as InvitationServer;
     use pb::redemption_service_server::RedemptionServiceServer as RedemptionServer;
     use pb::user_invitation_service_server::UserInvitationServiceServer as UserServer;
+    use pb::webhook_service_server::WebhookServiceServer as WebhookServer;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
@@ -136,16 +229,26 @@ fn routes(api: Arc<Api>) -> Result<Routes, ServeError> {
     let users = UserServer::new(UserInvitations(Arc::clone(&api)));
     let guests = GuestServer::new(GuestInvitations(Arc::clone(&api)));
     let access = AccessServer::new(Access(Arc::clone(&api)));
-    let events = EventServer::new(Events(api));
+    let deliveries = DeliveryServer::new(Deliveries(Arc::clone(&api)));
+    let webhooks = WebhookServer::new(Webhooks(Arc::clone(&api)));
+    let events = EventServer::new(Events(api, watches));
     Ok(Routes::new(connections.max_decoding_message_size(MAX_MESSAGE))
         .add_service(users.max_decoding_message_size(MAX_MESSAGE))
         .add_service(access.max_decoding_message_size(MAX_MESSAGE))
         .add_service(guests.max_decoding_message_size(MAX_MESSAGE))
         .add_service(redemptions.max_decoding_message_size(MAX_MESSAGE))
         .add_service(invitations.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(deliveries.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(webhooks.max_decoding_message_size(MAX_MESSAGE))
         .add_service(events.max_decoding_message_size(MAX_MESSAGE))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))
+}
+
+fn schedules(reminders: RemindersConfig) -> Schedules {
+    let RemindersConfig { connection, user, guest, general } = reminders;
+    let of = |ReminderTimes { after, before_expiry }| Schedule { after, before_expiry };
+    Schedules { connection: of(connection), user: of(user), guest: of(guest), general: of(general) }
 }
 
 /// Opens the configured database; PostgreSQL need not be there yet.

@@ -4,20 +4,31 @@ mod database;
 mod entity;
 mod error;
 mod executor;
+pub mod expiry;
+mod follower;
 mod growth;
 mod job;
 mod lane;
 mod load;
 mod maintenance;
 mod migration;
+pub mod notify;
 mod organization_connections;
+mod outbox;
 mod outcome;
+mod queue;
 mod read;
+mod rounds;
 mod row;
 mod save;
 mod save_sql;
+pub mod sequencer;
 mod set;
+mod signals;
 mod sqlite_lock;
+pub mod tail;
+mod verifications;
+mod webhooks;
 
 use crate::domain::command::Command;
 pub use crate::domain::group::Bundle;
@@ -25,26 +36,48 @@ use crate::domain::group::Executed;
 pub use database::{Database, OpenError};
 pub use error::StoreError;
 pub use executor::{BundleError, Decide, ExecuteError, Executor, ExecutorOptions};
+pub use follower::{Begin, Follower, Leased};
 pub use maintenance::Maintenance;
 pub use organization_connections::{ConnectionCreated, OrganizationConnectionQuery};
+pub use outbox::{Claimed, DeliveryQuery, ReplayQuery, Topicality};
 pub use read::acceptances::AcceptanceQuery;
 pub use read::events::EventQuery;
 pub use read::invitations::ListedName;
+pub use read::positions::{Ordered, Stretch};
 pub use read::query::{GuestStatus, InvitationQuery, Order};
 pub use read::{Cursor, Page, Read, SortKey};
+pub use rounds::{Complaints, Round, Rounds};
+pub use signals::{Signals, Topic};
+pub use verifications::NewVerification;
+pub use webhooks::{
+    Attempt, AttemptQuery, ClaimedMessage, Disabled, EndpointChanged, EndpointCreated, EndpointQuery, MessageContent,
+    Outcome, Settled, WebhookAttempt,
+};
 
 /// Reads and writes invitations.
 #[derive(Clone, Debug)]
 pub struct Store {
     database: Database,
     executor: Executor,
+    signals: Signals,
 }
 
 impl Store {
     /// Starts the executor on a database.
     pub fn start(database: Database, options: &ExecutorOptions) -> Self {
-        let executor = Executor::start(&database, options);
-        Self { database, executor }
+        let signals = Signals::new();
+        let executor = Executor::start(&database, options, &signals);
+        Self { database, executor, signals }
+    }
+
+    /// Returns what tells, and hears, that there are new rows.
+    pub fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// Returns what looks after the database.
+    pub fn maintenance(&self) -> Maintenance {
+        self.database.maintenance()
     }
 
     /// Runs one command; see [`Executor::execute`].
@@ -68,7 +101,7 @@ impl Store {
 
     /// Finishes the commands that wait and closes the database.
     pub async fn close(self) {
-        let Self { database, executor } = self;
+        let Self { database, executor, signals: _ } = self;
         executor.finish().await;
         database.close().await;
     }

@@ -87,6 +87,9 @@ impl Load {
             let (connections, redemptions) = (Connections::new(channel.clone()), Redemptions::new(channel));
             clients.push(Client { connections, redemptions, known: Arc::clone(&known) });
         }
+        for _ in 0..options.pending / 1_000 {
+            clients[0].enqueue().await?;
+        }
         let mut making = JoinSet::new();
         for task in 0..PREPARING {
             let mut client = clients[task % CONNECTIONS].clone();
@@ -186,14 +189,24 @@ impl Client {
     }
 
     /// Makes an invitation without a limit of uses and returns its name and token.
+    /// Makes an invitation of a thousand addresses, each of which is to be mailed.
+    async fn enqueue(&mut self) -> Result<(), Status> {
+        let addresses = (0..1_000).map(|number| format!("waiting-{number}@example.org"));
+        self.make(addresses.collect(), true).await.map(drop)
+    }
+
     async fn create(&mut self, allowed_emails: Vec<String>) -> Result<(String, String), Status> {
+        self.make(allowed_emails, false).await
+    }
+
+    async fn make(&mut self, allowed_emails: Vec<String>, send_email: bool) -> Result<(String, String), Status> {
         let connection_invitation = Some(ConnectionInvitation {
             company_id: "0190a000-0000-7000-8000-00000000c0de".to_owned(),
             allowed_emails,
             ttl: Some(prost_types::Duration { seconds: 30 * 24 * 3600, nanos: 0 }),
             ..ConnectionInvitation::default()
         });
-        let request = CreateConnectionInvitationRequest { connection_invitation, ..Default::default() };
+        let request = CreateConnectionInvitationRequest { connection_invitation, send_email, ..Default::default() };
         let made = self.connections.create_connection_invitation(request).await?.into_inner();
         Ok((made.name, made.invitation_token))
     }

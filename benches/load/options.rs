@@ -15,6 +15,7 @@ cargo bench --bench load -- [OPTIONS]
   --database NAMES     of sqlite,postgres [both]
   --rpc NAMES          of create,get,preview,accept,accept-hot [all]
   --in-flight NUMBERS  calls in flight [1,32,256]
+  --pending N          messages that wait to be sent meanwhile, in whole thousands [0]
   --set 'NAME = VALUE' one more line for postgresql.conf; may be repeated";
 
 /// What is measured, and for how long.
@@ -24,6 +25,7 @@ pub(crate) struct Options {
     pub(crate) rpcs: Vec<Rpc>,
     pub(crate) in_flight: Vec<usize>,
     pub(crate) postgres: Vec<String>,
+    pub(crate) pending: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,7 @@ impl Options {
             rpcs: Rpc::ALL.to_vec(),
             in_flight: vec![1, 32, 256],
             postgres: Vec::new(),
+            pending: 0,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -53,6 +56,7 @@ impl Options {
                 "--database" => options.databases = list(&value()?)?,
                 "--rpc" => options.rpcs = list(&value()?)?,
                 "--in-flight" => options.in_flight = list(&value()?)?,
+                "--pending" => options.pending = value()?.parse()?,
                 "--set" => options.postgres.push(value()?),
                 "--help" | "-h" => {
                     println!("{HELP}");

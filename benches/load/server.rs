@@ -19,10 +19,13 @@ const KEYS: &str = "1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 /// How long the server may take to serve.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A message a second leaves, so that those that wait go on waiting.
+///
 /// Runs `$1 serve` with its log in `$2` until its own input ends, then stops it and removes the directory.
 const SCRIPT: &str = r#"
 cd "$2" || exit
 INVITATION__GRPC__LISTEN=127.0.0.1:0 INVITATION__STORE__URL="$3" INVITATION__TOKEN__KEYS="$4" INVITATION__LOG__FORMAT=json \
+    INVITATION__DELIVERY__PER_SECOND=1 \
     "$1" serve </dev/null >/dev/null 2>>"$2/log" &
 server=$!
 read -r _

@@ -27,13 +27,21 @@ pub enum Permission {
     InvitationsRedeem,
     /// Read the audit trail.
     EventsRead,
+    /// List messages and what became of them.
+    DeliveriesRead,
+    /// Report what became of messages, and queue those again that were given up.
+    DeliveriesWrite,
+    /// Get and list webhook endpoints and what was posted to them.
+    WebhooksRead,
+    /// Make, change and delete webhook endpoints, see their new secrets, and have events posted again.
+    WebhooksWrite,
     /// See tokens and links in what is read.
     TokensRead,
 }
 
 impl Permission {
     /// Every permission there is.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::ConnectionInvitationsWrite,
         Self::ConnectionInvitationsRead,
         Self::UserInvitationsWrite,
@@ -46,6 +54,10 @@ impl Permission {
         Self::InvitationsRead,
         Self::InvitationsRedeem,
         Self::EventsRead,
+        Self::DeliveriesRead,
+        Self::DeliveriesWrite,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
         Self::TokensRead,
     ];
 
@@ -64,6 +76,10 @@ impl Permission {
             Self::InvitationsRead => "invitations.read",
             Self::InvitationsRedeem => "invitations.redeem",
             Self::EventsRead => "events.read",
+            Self::DeliveriesRead => "deliveries.read",
+            Self::DeliveriesWrite => "deliveries.write",
+            Self::WebhooksRead => "webhooks.read",
+            Self::WebhooksWrite => "webhooks.write",
             Self::TokensRead => "tokens.read",
         }
     }
@@ -78,7 +94,7 @@ impl Permission {
 }
 
 /// Every RPC of this service by the path it is called by, and what it needs.
-pub const TABLE: [(&str, Permission); 41] = [
+pub const TABLE: [(&str, Permission); 55] = [
     ("/invitation.v1.ConnectionInvitationService/CreateConnectionInvitation", Permission::ConnectionInvitationsWrite),
     ("/invitation.v1.ConnectionInvitationService/CreateReconnectInvitation", Permission::ConnectionInvitationsWrite),
     ("/invitation.v1.ConnectionInvitationService/GetConnectionInvitation", Permission::ConnectionInvitationsRead),
@@ -120,6 +136,20 @@ pub const TABLE: [(&str, Permission); 41] = [
     ("/invitation.v1.AccessService/ListOrganizationConnections", Permission::OrganizationConnectionsRead),
     ("/invitation.v1.AccessService/DeleteOrganizationConnection", Permission::OrganizationConnectionsWrite),
     ("/invitation.v1.EventService/ListEvents", Permission::EventsRead),
+    ("/invitation.v1.EventService/WatchEvents", Permission::EventsRead),
+    ("/invitation.v1.RedemptionService/SendVerificationCode", Permission::InvitationsRedeem),
+    ("/invitation.v1.RedemptionService/VerifyEmail", Permission::InvitationsRedeem),
+    ("/invitation.v1.DeliveryService/ListDeliveries", Permission::DeliveriesRead),
+    ("/invitation.v1.DeliveryService/ReportDeliveryStatus", Permission::DeliveriesWrite),
+    ("/invitation.v1.DeliveryService/ReplayDeliveries", Permission::DeliveriesWrite),
+    ("/invitation.v1.WebhookService/CreateWebhookEndpoint", Permission::WebhooksWrite),
+    ("/invitation.v1.WebhookService/GetWebhookEndpoint", Permission::WebhooksRead),
+    ("/invitation.v1.WebhookService/ListWebhookEndpoints", Permission::WebhooksRead),
+    ("/invitation.v1.WebhookService/UpdateWebhookEndpoint", Permission::WebhooksWrite),
+    ("/invitation.v1.WebhookService/DeleteWebhookEndpoint", Permission::WebhooksWrite),
+    ("/invitation.v1.WebhookService/RotateWebhookSecret", Permission::WebhooksWrite),
+    ("/invitation.v1.WebhookService/ListWebhookAttempts", Permission::WebhooksRead),
+    ("/invitation.v1.WebhookService/RedeliverEvents", Permission::WebhooksWrite),
 ];
 
 /// Returns what an RPC needs; none for a path that is not in the table, which is then no RPC of this service.

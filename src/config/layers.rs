@@ -10,7 +10,7 @@ use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, Problems};
-use super::{auth, general, grpc, links, log, store, token, value};
+use super::{auth, delivery, events, general, grpc, links, log, mail, reminders, store, token, value, webhooks};
 
 /// The lowest layer, and the reference of all keys.
 pub(super) const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
@@ -28,6 +28,11 @@ pub(super) struct RawConfig {
     pub(super) auth: auth::RawAuth,
     pub(super) links: links::RawLinks,
     pub(super) general: general::RawGeneral,
+    pub(super) mail: mail::RawMail,
+    pub(super) delivery: delivery::RawDelivery,
+    pub(super) reminders: reminders::RawReminders,
+    pub(super) events: events::RawEvents,
+    pub(super) webhooks: webhooks::RawWebhooks,
     pub(super) log: log::RawLog,
 }
 

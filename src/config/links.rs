@@ -1,11 +1,11 @@
 //! Section `[links]`: what the link in an invitation looks like, per kind.
-//!
-//! Putting a token into a template is the work of whoever builds `invitation_uri`.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::error::{Checked, Problems};
+use crate::domain::details::Kind;
+use crate::domain::token::Token;
 
 /// What stands for the token in a link template.
 pub const TOKEN_PLACEHOLDER: &str = "{token}";
@@ -21,6 +21,19 @@ pub struct LinksConfig {
     pub guest: String,
     /// The link of a general invitation, likewise.
     pub general: String,
+}
+
+impl LinksConfig {
+    /// Returns the link of an invitation of a kind that carries a token.
+    pub fn link(&self, kind: Kind, token: &Token) -> String {
+        let template = match kind {
+            Kind::Connection => &self.connection,
+            Kind::User => &self.user,
+            Kind::Guest => &self.guest,
+            Kind::General => &self.general,
+        };
+        template.replace(TOKEN_PLACEHOLDER, token.reveal())
+    }
 }
 
 #[derive(Default, Deserialize, Serialize)]

@@ -2,20 +2,25 @@
 //!
 //! Every struct is taken apart without `..`: a new option does not compile until it is shown here.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 use url::Url;
 
 use super::value::format_duration;
 use super::{
-    AuthConfig, Config, GrpcConfig, LinksConfig, LogConfig, LogFormat, SecretFiles, StoreConfig, StoreUrl, TokenConfig,
+    AuthConfig, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LinksConfig, LogConfig, LogFormat,
+    MailConfig, MailTransport, NatsBegin, NatsConfig, ReminderTimes, RemindersConfig, SecretFiles, SmtpConfig,
+    StoreConfig, StoreUrl, TokenConfig, WebhooksConfig,
 };
 
 const REDACTED: &str = "[redacted]";
 
 pub(super) fn render(config: &Config) -> String {
-    let Config { grpc, store, token, auth, links, general, log, files } = config;
-    let SecretFiles { store_url, token_keys, api_keys } = files;
+    let Config { grpc, store, token, auth, links, general, mail, delivery, reminders, events, webhooks, log, files } =
+        config;
+    let SecretFiles { store_url, token_keys, api_keys, mail_url, nats_url } = files;
     let path = |file: &Option<std::path::PathBuf>| file.as_ref().map(|path| path.display().to_string());
     let sections = [
         render_grpc(grpc),
@@ -24,6 +29,11 @@ pub(super) fn render(config: &Config) -> String {
         render_auth(auth, path(api_keys)),
         render_links(links),
         section("general").text("ttl", format_duration(general.ttl)).0,
+        render_mail(mail, path(mail_url)),
+        render_delivery(delivery),
+        render_reminders(reminders),
+        render_events(events, path(nats_url)),
+        render_webhooks(webhooks),
         render_log(log),
     ];
     sections.join("\n")
@@ -94,6 +104,93 @@ fn render_links(links: &LinksConfig) -> String {
     let LinksConfig { connection, user, guest, general } = links;
     let links = [("connection", connection), ("user", user), ("guest", guest), ("general", general)];
     links.into_iter().fold(section("links"), |section, (kind, link)| section.text(kind, link.clone())).0
+}
+
+fn render_delivery(delivery: &DeliveryConfig) -> String {
+    let DeliveryConfig { enabled, lease, per_second, attempts } = delivery;
+    section("delivery")
+        .value("enabled", Value::Boolean(*enabled))
+        .text("lease", format_duration(*lease))
+        .number("per_second", i64::from(per_second.unwrap_or_default()))
+        .number("attempts", i64::from(*attempts))
+        .0
+}
+
+fn render_mail(mail: &MailConfig, file: Option<String>) -> String {
+    let MailConfig { transport, smtp, from, reply_to, unsubscribe, templates, locale, acceptance_notice } = mail;
+    let SmtpConfig { starttls, ca_file, timeout, connections, helo } = smtp;
+    let url = match transport {
+        MailTransport::Log => "log:".to_owned(),
+        MailTransport::Directory(path) => format!("dir:{}", path.display()),
+        MailTransport::Smtp(server) => {
+            let scheme = if server.encryption == Encryption::Implicit { "smtps" } else { "smtp" };
+            let credentials = if server.credentials.is_some() { format!("{REDACTED}@") } else { String::new() };
+            format!("{scheme}://{credentials}{}", server.address())
+        }
+    };
+    let path =
+        |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let head = match file {
+        Some(file) => section("mail").text("url_file", file).comment(&format!("which says {url}")),
+        None => section("mail").text("url", url),
+    };
+    head.text("from", from.to_string())
+        .text("reply_to", reply_to.as_ref().map(ToString::to_string).unwrap_or_default())
+        .text("unsubscribe", unsubscribe.to_string())
+        .text("templates", path(templates))
+        .text("locale", locale.clone())
+        .value("acceptance_notice", Value::Boolean(*acceptance_notice))
+        .text("starttls", if *starttls { "required" } else { "none" }.to_owned())
+        .text("ca_file", path(ca_file))
+        .text("timeout", format_duration(*timeout))
+        .number("connections", i64::from(*connections))
+        .text("helo", helo.clone())
+        .0
+}
+
+fn render_reminders(reminders: &RemindersConfig) -> String {
+    let RemindersConfig { connection, user, guest, general } = reminders;
+    let kinds = [("connection", connection), ("user", user), ("guest", guest), ("general", general)];
+    let list = |spans: &[Duration]| spans.iter().map(|span| format_duration(*span)).collect::<Vec<_>>().join(", ");
+    let add = |section: Section, (kind, times): (&str, &ReminderTimes)| {
+        let ReminderTimes { after, before_expiry } = times;
+        section.text(&format!("{kind}_after"), list(after)).text(&format!("{kind}_before_expiry"), list(before_expiry))
+    };
+    kinds.into_iter().fold(section("reminders"), add).0
+}
+
+fn render_events(events: &EventsConfig, file: Option<String>) -> String {
+    let EventsConfig { watch_patience, expiry_interval, nats } = events;
+    let out = section("events")
+        .text("watch_patience", format_duration(*watch_patience))
+        .text("expiry_interval", format_duration(*expiry_interval));
+    let Some(NatsConfig { url, stream, subject, begin }) = nats else {
+        return out.comment("nats_url is not set: nothing is published").0;
+    };
+    let urls: Vec<_> =
+        url.expose_secret().split(',').map(|url| without_credentials(&url.trim().to_owned().into())).collect();
+    let out = match file {
+        Some(file) => out.text("nats_url_file", file).comment(&format!("which says {}", urls.join(","))),
+        None => out.text("nats_url", urls.join(",")),
+    };
+    let begin = match begin {
+        NatsBegin::Now => "now",
+        NatsBegin::First => "first",
+    };
+    let out = out.text("nats_stream", stream.clone()).text("nats_subject", subject.clone());
+    out.text("nats_begin", begin.to_owned()).0
+}
+
+fn render_webhooks(webhooks: &WebhooksConfig) -> String {
+    let WebhooksConfig { enabled, timeout, concurrency, allowed_networks, rotation_overlap } = webhooks;
+    let networks: Vec<_> = allowed_networks.iter().map(|(address, bits)| format!("{address}/{bits}")).collect();
+    section("webhooks")
+        .value("enabled", Value::Boolean(*enabled))
+        .text("timeout", format_duration(*timeout))
+        .number("concurrency", i64::from(*concurrency))
+        .text("allowed_networks", networks.join(", "))
+        .text("rotation_overlap", format_duration(*rotation_overlap))
+        .0
 }
 
 fn render_log(log: &LogConfig) -> String {

@@ -15,6 +15,7 @@ type Settings<'a> = &'a [(&'a str, &'a str)];
 
 const POSTGRES: (&str, &str) = ("INVITATION__STORE__URL", "postgres://iv:hunter2@db:5433/invitations?sslmode=require");
 const KEYS: (&str, &str) = ("INVITATION__TOKEN__KEYS", "1:c2VjcmV0LXJpbmc=");
+const NATS: (&str, &str) = ("INVITATION__EVENTS__NATS_URL", "tls://iv:hunter2@one:4222, nats://hunter2@localhost");
 
 fn load(environment: Settings<'_>) -> Result<Config, ConfigError> {
     Config::load(None, environment.iter().copied(), [])
@@ -119,6 +120,31 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("links.connection", "https://{token}.example.com/", "after the host"),
         ("links.connection", "https://example.com/{tenant}/{token}", "braces"),
         ("links.connection", "https://example.com/\t{token}", "white space"),
+        ("events.watch_patience", "0s", "from 1s to 3600s"),
+        ("events.expiry_interval", "99ms", "from 100ms to 3600s"),
+        ("events.nats_url", "nats://u:hunter2@", "must be nats://HOST:PORT"),
+        ("events.nats_url", "tls://u:hunter2@one,http://two", "several with commas"),
+        ("events.nats_url", "tls://u:hunter2@one, nats://two", "in the clear: use tls://"),
+        ("events.nats_url", "nats://hunter2@10.0.0.1:4222", "in the clear: use tls://"),
+        ("events.nats_url", "one:4222", "must be nats://HOST:PORT"),
+        ("events.nats_stream", "a.b", "letters, digits"),
+        ("events.nats_stream", "", "letters, digits"),
+        ("events.nats_subject", "a..b", "with dots between"),
+        ("events.nats_subject", "a.>", "with dots between"),
+        ("events.nats_begin", "later", "\"now\", \"first\""),
+        ("mail.url", "http://u:hunter2@h", "smtp://USER:PASSWORD@HOST:PORT"),
+        ("mail.url", "smtp://u:hunter2#1@h", ""),
+        ("mail.url", "smtps://u:hunter2@h/path", "percent-encode"),
+        ("mail.url", " ", "is empty"),
+        ("mail.from", "Example", "no-reply@example.com"),
+        ("mail.reply_to", "a@b@c", "no-reply@example.com"),
+        ("mail.unsubscribe", "http://example.com/", "a mailto: or an https: URL"),
+        ("mail.locale", "en US", "a language"),
+        ("mail.acceptance_notice", "yes", "\"true\", \"false\""),
+        ("mail.starttls", "opportunistic", "\"required\", \"none\""),
+        ("mail.timeout", "99ms", "from 100ms to 300s"),
+        ("mail.connections", "0", "from 1 to 100"),
+        ("mail.helo", "two words", "a host name"),
         ("log.level", "inof", "must be error, warn"),
         ("log.level", "info,h2=loud", "directives"),
         ("log.format", "xml", "\"auto\", \"text\", \"json\""),
@@ -141,9 +167,9 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
 fn all_problems_are_reported_at_once() {
     let environment =
         [("INVITATION__LOG__FORMAT", "xml"), ("INVITATION__GRPC__LISTN", "x"), ("INVITATION__STORE__QUEUE", "0")];
-    let error = load_file("[grpc]\nlisten = \"here\"\nport = 1\n[mail]\nurl = \"log:\"\n", &environment).unwrap_err();
+    let error = load_file("[grpc]\nlisten = \"here\"\nport = 1\n[post]\nurl = \"log:\"\n", &environment).unwrap_err();
     let fields: BTreeSet<&str> = error.problems.iter().map(|problem| problem.field.as_str()).collect();
-    let expected = ["grpc.listen", "grpc.port", "mail", "log.format", "INVITATION__GRPC__LISTN", "store.queue"];
+    let expected = ["grpc.listen", "grpc.port", "post", "log.format", "INVITATION__GRPC__LISTN", "store.queue"];
     assert_eq!(fields, BTreeSet::from(expected), "{error}");
     assert!(error.to_string().contains("service.toml"), "the file is named: {error}");
 }
@@ -223,12 +249,15 @@ fn a_sqlite_url_is_relative_with_two_slashes_and_absolute_with_three() {
 
 #[test]
 fn the_redacted_configuration_is_toml_with_every_key_and_no_secret() {
-    let config = load(&[POSTGRES, KEYS]).unwrap();
+    let mail = ("INVITATION__MAIL__URL", "smtps://iv:hunter2@mail.example.com");
+    let config = load(&[POSTGRES, KEYS, NATS, mail]).unwrap();
     let shown = config.redacted();
+    assert!(shown.contains("\"smtps://[redacted]@mail.example.com:465\""), "{shown}");
     for secret in ["hunter2", "c2VjcmV0", "iv:"] {
         assert!(!shown.contains(secret) && !format!("{config:?}").contains(secret), "{secret} in {shown}{config:?}");
     }
     assert!(shown.contains("postgres://[redacted]@db:5433/invitations?[redacted]"), "{shown}");
+    assert!(shown.contains("tls://[redacted]@one:4222,nats://[redacted]@localhost"), "{shown}");
     let table: toml::Table = toml::from_str(&shown).unwrap();
     for (section, keys) in layers::known_keys().unwrap() {
         for key in keys.keys().filter(|key| !key.ends_with("_file")) {

@@ -1,5 +1,6 @@
 //! The commands: everything that changes an invitation, and what each needs to know beforehand.
 
+mod delivery;
 mod needs;
 
 use std::collections::BTreeMap;
@@ -10,16 +11,20 @@ use uuid::Uuid;
 use super::acceptance::Acceptor;
 use super::connection::NewConnection;
 use super::details::{Details, Kind, Scope};
+use super::email::Email;
 use super::id::{AcceptanceId, IdSeed, InvitationId};
 use super::invitation::EngagementType;
 use super::key_ring::BodyDigest;
 use super::recipient::{Address, NewRecipient};
 use super::refusal::Refusal;
+use super::reminder::Schedules;
 use super::slot::SlotKey;
 use super::text::AccountId;
 use super::time::{Timestamp, Ttl};
 use super::token::Claims;
+use super::verification::EmailProof;
 
+pub use delivery::{ReportDelivery, SettleDelivery};
 pub use needs::{Needs, Sought};
 
 /// Something to be done for one caller.
@@ -83,6 +88,8 @@ pub enum Action {
     Resend(ResendInvitation),
     /// Count what people do with a link.
     RecordEngagement(RecordEngagement),
+    /// Note that a code has proved an address.
+    VerifyEmail(VerifyEmail),
     /// Change a connection that an acceptor made.
     UpdateCreatedConnection(UpdateCreatedConnection),
     /// Change the caller-set fields of a guest invitation.
@@ -91,6 +98,12 @@ pub enum Action {
     Delete(DeleteInvitation),
     /// Set the domains whose addresses join a scope by themselves.
     SyncAutojoin(Box<SyncAutojoin>),
+    /// Say how an attempt to send a message ended it.
+    SettleDelivery(SettleDelivery),
+    /// Take the provider's word on a message.
+    ReportDelivery(ReportDelivery),
+    /// Tell that one has expired.
+    Expire(ExpireInvitation),
 }
 
 /// The name of an existing invitation and the version of it that the caller knows.
@@ -215,8 +228,10 @@ impl Way {
 pub struct AcceptInvitation {
     /// Which.
     pub way: Way,
-    /// Who accepts.
+    /// Who accepts, in the caller's words; see [`AcceptInvitation::proven_acceptor`].
     pub acceptor: Acceptor,
+    /// What proves their address, if a code has.
+    pub proof: Option<EmailProof>,
     /// The connection they made.
     pub created_connection: Option<NewConnection>,
     /// The organization that becomes a guest.
@@ -265,6 +280,15 @@ pub struct RecordEngagement {
     pub source: Option<String>,
 }
 
+/// Notes that a code has proved an address.
+#[derive(Clone, Debug)]
+pub struct VerifyEmail {
+    /// What the link's token says.
+    pub link: Claims,
+    /// The address.
+    pub email: Email,
+}
+
 /// Changes, or adds, a connection that an acceptor made.
 #[derive(Clone, Debug)]
 pub struct UpdateCreatedConnection {
@@ -311,6 +335,13 @@ pub struct SyncAutojoin {
     pub metadata: Option<String>,
 }
 
+/// Tells that an invitation has expired, if it has and nobody has told so.
+#[derive(Clone, Copy, Debug)]
+pub struct ExpireInvitation {
+    /// Which.
+    pub id: InvitationId,
+}
+
 impl Command {
     /// Returns the key its request is remembered by.
     pub fn request_key(&self) -> Option<RequestKey> {
@@ -328,19 +359,25 @@ impl Command {
     }
 
     /// Returns how many rows it may write at most, by which groups are kept to a size.
-    pub fn weight(&self) -> usize {
+    pub fn weight(&self, reminders: &Schedules) -> usize {
         match &self.action {
             Action::Create(create) => {
-                let recipients = create.recipients.len() * (2 + usize::from(create.mails));
+                let messages = if create.mails { 1 + reminders.of(create.details.kind()).len() } else { 0 };
+                let recipients = create.recipients.len() * (2 + messages);
                 3 + create.labels.len() + create.details.groups().len() + recipients
             }
             Action::SyncAutojoin(sync) => 4 + sync.domains.len(),
             // Who is mailed again is not known before the load; this is what most have.
-            Action::Resend(_) => 8,
-            Action::Accept(_) | Action::Decline(_) | Action::Revoke(_) | Action::Delete(_) | Action::UpdateGuest(_) => {
-                6
-            }
-            Action::RecordEngagement(_) | Action::UpdateCreatedConnection(_) => 4,
+            Action::Resend(_) => 8 + reminders.most(),
+            Action::UpdateGuest(_) => 6 + reminders.guest.len(),
+            Action::Accept(_) => 7,
+            Action::Decline(_) | Action::Revoke(_) | Action::Delete(_) => 6,
+            Action::RecordEngagement(_)
+            | Action::VerifyEmail(_)
+            | Action::Expire(_)
+            | Action::UpdateCreatedConnection(_)
+            | Action::SettleDelivery(_)
+            | Action::ReportDelivery(_) => 4,
         }
     }
 }

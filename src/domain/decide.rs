@@ -7,34 +7,43 @@ mod claim;
 mod create_invitation;
 mod decline_invitation;
 mod delete_invitation;
+mod expire_invitation;
 mod record_engagement;
+mod report_delivery_status;
 mod resend_invitation;
 mod revoke_invitation;
+mod settle_delivery;
 mod sync_autojoin;
 #[cfg(test)]
 mod tests;
 mod update_created_connection;
 mod update_guest_invitation;
+mod verify_email;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::acceptance::Acceptance;
 use super::command::{Action, Command, RequestKey};
+use super::delivery::{Delivery, NewDelivery, Purpose};
 use super::event::{EventType, NewEvent};
 use super::id::{AcceptanceId, InvitationId};
 use super::invitation::{EngagementType, Invitation};
 use super::loaded::{Loaded, Remembered};
 use super::recipient::Recipient;
 use super::refusal::Refusal;
+use super::reminder::{Planned, Schedules};
 use super::slot::{Slot, SlotKey};
-use super::time::Timestamp;
 
 /// What a decision rests on beside the loaded snapshot and the command.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Context {
     /// The id of the key that new links are signed with.
     pub signing_key: u8,
+    /// When recipients who have not answered are reminded.
+    pub reminders: Schedules,
+    /// Whether inviters are told when somebody accepts.
+    pub acceptance_notice: bool,
 }
 
 /// What a command does and what its caller is told.
@@ -53,6 +62,8 @@ pub struct Outcome {
     pub invitation: InvitationId,
     /// The acceptance, for an accept.
     pub acceptance: Option<AcceptanceId>,
+    /// The message, for what happened to one.
+    pub delivery: Option<Uuid>,
     /// Whether the subject had accepted before.
     pub already_accepted: bool,
 }
@@ -60,7 +71,7 @@ pub struct Outcome {
 /// What a command changes. All of it is saved in one commit, or none.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// Invitations that are new, or changed: then with a raised revision. The first is what the command is about.
+    /// Invitations that are new, or changed: then with a raised revision, unless its etag stands for nothing that changed. The first is what the command is about.
     pub invitations: Vec<Change>,
     /// Slots that are taken, or taken again.
     pub slots: Vec<(SlotKey, Slot)>,
@@ -74,6 +85,8 @@ pub struct Changes {
     pub events: Vec<NewEvent>,
     /// Messages to be sent.
     pub deliveries: Vec<NewDelivery>,
+    /// A message that has changed.
+    pub delivery: Option<Delivery>,
     /// The request as it is to be remembered.
     pub request: Option<(RequestKey, Remembered)>,
 }
@@ -112,19 +125,6 @@ pub enum AcceptanceChange {
     Update(Acceptance),
 }
 
-/// A message to be sent to a recipient of an invitation. Holds no link: that is derived when it is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewDelivery {
-    /// Names the message for good, over retries.
-    pub id: Uuid,
-    /// About which invitation.
-    pub invitation: InvitationId,
-    /// To which recipient.
-    pub recipient: u16,
-    /// When it was decided.
-    pub created_at: Timestamp,
-}
-
 /// Decides one command: replays a remembered request, or does what the command says and remembers it.
 pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
     if let Some(outcome) = replay(loaded, command)? {
@@ -132,15 +132,19 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
     }
     let mut decided = match &command.action {
         Action::Create(create) => create_invitation::decide(loaded, command, create, context),
-        Action::Accept(accept) => accept_invitation::decide(loaded, command, accept),
+        Action::Accept(accept) => accept_invitation::decide(loaded, command, accept, context),
         Action::Decline(decline) => decline_invitation::decide(loaded, command, decline),
         Action::Revoke(revoke) => revoke_invitation::decide(loaded, command, revoke),
         Action::Resend(resend) => resend_invitation::decide(loaded, command, resend, context),
         Action::RecordEngagement(record) => record_engagement::decide(loaded, command, record),
+        Action::VerifyEmail(verify) => verify_email::decide(loaded, command, verify),
         Action::UpdateCreatedConnection(update) => update_created_connection::decide(loaded, command, update),
-        Action::UpdateGuest(update) => update_guest_invitation::decide(loaded, command, update),
+        Action::UpdateGuest(update) => update_guest_invitation::decide(loaded, command, update, context),
         Action::Delete(delete) => delete_invitation::decide(loaded, command, delete),
         Action::SyncAutojoin(sync) => sync_autojoin::decide(loaded, command, sync, context),
+        Action::SettleDelivery(settle) => settle_delivery::decide(loaded, command, settle),
+        Action::ReportDelivery(report) => report_delivery_status::decide(loaded, command, report),
+        Action::Expire(expire) => expire_invitation::decide(loaded, command, expire),
     }?;
     // Only what changed something is worth remembering: the rest can be decided again.
     if !decided.changes.events.is_empty() {
@@ -159,20 +163,28 @@ fn replay(loaded: &Loaded, command: &Command) -> Result<Option<Outcome>, Refusal
     if !same_body || !same_invitation {
         return Err(Refusal::RequestIdReused);
     }
-    Ok(Some(Outcome { invitation: remembered.invitation, acceptance: remembered.acceptance, already_accepted: false }))
+    let Remembered { invitation, acceptance, .. } = *remembered;
+    Ok(Some(Outcome { invitation, acceptance, delivery: None, already_accepted: false }))
 }
 
 fn remember(loaded: &Loaded, command: &Command, outcome: &Outcome) -> Option<(RequestKey, Remembered)> {
     let digest = *command.request.as_ref()?.digests.first()?;
-    let Outcome { invitation, acceptance, already_accepted: _ } = *outcome;
+    let Outcome { invitation, acceptance, .. } = *outcome;
     Some((command.request_key()?, Remembered { digest, invitation, acceptance, at: loaded.now }))
 }
 
 impl Decided {
     /// Says that nothing is to be done about an invitation.
     fn unchanged(invitation: InvitationId) -> Self {
-        let outcome = Outcome { invitation, acceptance: None, already_accepted: false };
+        let outcome = Outcome { invitation, acceptance: None, delivery: None, already_accepted: false };
         Self { changes: Changes::default(), outcome }
+    }
+
+    /// Says what has become of a message.
+    fn delivered(delivery: Delivery, changes: Changes) -> Self {
+        let unchanged = Self::unchanged(delivery.message.invitation);
+        let outcome = Outcome { delivery: Some(delivery.message.id), ..unchanged.outcome };
+        Self { changes: Changes { delivery: Some(delivery), ..changes }, outcome }
     }
 
     /// Says what changes about an invitation.
@@ -226,16 +238,71 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// Makes an event of a message.
+    fn delivery_event(
+        &mut self,
+        invitation: &Invitation,
+        delivery: &Delivery,
+        event_type: EventType,
+        detail: Option<&str>,
+    ) -> NewEvent {
+        let NewDelivery { id, purpose, recipient, .. } = delivery.message;
+        let data = [
+            ("delivery", id.to_string().into()),
+            ("purpose", purpose.code().into()),
+            ("recipient", Some(recipient).filter(|ordinal| *ordinal > 0).into()),
+            ("detail", detail.into()),
+        ];
+        self.event(invitation, event_type, data)
+    }
+
     /// Makes a message to every recipient with an e-mail address who has not answered, if the invitation's links are mailed at all.
     fn deliveries(&mut self, invitation: &Invitation) -> Vec<NewDelivery> {
-        let mailed = |recipient: &&Recipient| invitation.mails && recipient.is_open() && recipient.email().is_some();
-        let open = invitation.recipients.iter().filter(mailed);
-        open.map(|recipient| NewDelivery {
+        let message = |recipient| NewDelivery { recipient, ..self.message(invitation, Purpose::Invitation) };
+        mailed(invitation).map(message).collect()
+    }
+
+    /// Makes the reminders that are planned for the same recipients.
+    fn reminders(&self, invitation: &Invitation, planned: &[Planned]) -> Vec<NewDelivery> {
+        let to = |recipient| planned.iter().map(move |planned| (recipient, *planned));
+        let message = |(recipient, planned): (u16, Planned)| {
+            let id = planned.id(invitation.id, recipient);
+            let Planned { due_at, for_expire_at } = planned;
+            let (created_at, purpose) = (self.loaded.now, Purpose::Reminder);
+            let (invitation, address, about) = (invitation.id, None, None);
+            NewDelivery { id, invitation, purpose, recipient, address, about, for_expire_at, created_at, due_at }
+        };
+        mailed(invitation).flat_map(to).map(message).collect()
+    }
+
+    /// Makes the reminders that speak of the expiry, if it is another now than before; those that spoke of the old one are
+    /// cancelled when their time comes.
+    fn reminders_if_moved(&self, before: &Invitation, after: &Invitation, context: &Context) -> Vec<NewDelivery> {
+        if before.facts.expire_at == after.facts.expire_at {
+            return Vec::new();
+        }
+        let schedule = context.reminders.of(after.details.kind());
+        self.reminders(after, &schedule.for_moved(after.facts.expire_at, self.loaded.now))
+    }
+
+    /// Makes a message to nobody in particular, due now.
+    fn message(&mut self, invitation: &Invitation, purpose: Purpose) -> NewDelivery {
+        NewDelivery {
             id: self.id(),
             invitation: invitation.id,
-            recipient: recipient.ordinal,
+            purpose,
+            recipient: 0,
+            address: None,
+            about: None,
+            for_expire_at: None,
             created_at: self.loaded.now,
-        })
-        .collect()
+            due_at: self.loaded.now,
+        }
     }
+}
+
+/// Returns the recipients that links are mailed to and who have not answered.
+fn mailed(invitation: &Invitation) -> impl Iterator<Item = u16> {
+    let mailed = |recipient: &&Recipient| invitation.mails && recipient.is_open() && recipient.email().is_some();
+    invitation.recipients.iter().filter(mailed).map(|recipient| recipient.ordinal)
 }

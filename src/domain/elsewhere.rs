@@ -4,17 +4,19 @@ use super::command::{AcceptInvitation, Sought};
 use super::general::Usage;
 use super::invitation::Invitation;
 use super::recipient::{Address, Recipient};
+use super::time::Timestamp;
 
 /// Returns which invitations are of no use any more when this one is accepted: none unless it is a general one for one person
 /// with a scope of its own. The person is known by a verified address or by the caller's own id.
-pub(super) fn elsewhere(invitation: &Invitation, accept: &AcceptInvitation) -> Option<Sought> {
+pub(super) fn elsewhere(invitation: &Invitation, accept: &AcceptInvitation, now: Timestamp) -> Option<Sought> {
     let general = invitation.details.general()?;
     if general.usage != Usage::SingleUse || !general.explicit_scope {
         return None;
     }
     let mailed_to = invitation.recipient(accept.way.recipient()).and_then(Recipient::email);
-    let vouched = accept.acceptor.email.as_ref().filter(|_| accept.acceptor.email_verified);
+    let acceptor = accept.proven_acceptor(invitation, now);
+    let vouched = acceptor.email.as_ref().filter(|_| acceptor.email_verified);
     let email = vouched.or(mailed_to).cloned().map(Address::Email);
-    let addresses = [Address::Internal(accept.acceptor.subject.0.clone())].into_iter().chain(email).collect();
+    let addresses = [Address::Internal(acceptor.subject.0.clone())].into_iter().chain(email).collect();
     Some(Sought { scope: general.scope.clone(), addresses })
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::delivery::DeliveryReport;
 use super::details::Kind;
 use super::id::InvitationId;
 use super::invitation::EngagementType;
@@ -40,11 +41,27 @@ pub enum EventType {
     AutojoinUpdated,
     /// Its last use was consumed.
     Fulfilled,
+    /// Its time passed while it was ACTIVE.
+    Expired,
+    /// A code proved an address of it.
+    EmailVerified,
+    /// The mail server accepted a message.
+    DeliverySent,
+    /// A message reached its mailbox, as the provider reports.
+    DeliveryDelivered,
+    /// A message came back, as the provider reports.
+    DeliveryBounced,
+    /// A message was given up.
+    DeliveryFailed,
+    /// A message was opened, as the provider reports.
+    DeliveryOpened,
+    /// A message was called spam, as the provider reports.
+    DeliveryComplained,
 }
 
 impl EventType {
     /// Every type there is.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 22] = [
         Self::Created,
         Self::Viewed,
         Self::Clicked,
@@ -59,6 +76,14 @@ impl EventType {
         Self::Unarchived,
         Self::AutojoinUpdated,
         Self::Fulfilled,
+        Self::Expired,
+        Self::EmailVerified,
+        Self::DeliverySent,
+        Self::DeliveryDelivered,
+        Self::DeliveryBounced,
+        Self::DeliveryFailed,
+        Self::DeliveryOpened,
+        Self::DeliveryComplained,
     ];
 
     /// Returns the name that followers of events see.
@@ -78,6 +103,14 @@ impl EventType {
             Self::Unarchived => "invitation.unarchived",
             Self::AutojoinUpdated => "autojoin.updated",
             Self::Fulfilled => "invitation.fulfilled",
+            Self::Expired => "invitation.expired",
+            Self::EmailVerified => "invitation.email_verified",
+            Self::DeliverySent => "delivery.sent",
+            Self::DeliveryDelivered => "delivery.delivered",
+            Self::DeliveryBounced => "delivery.bounced",
+            Self::DeliveryFailed => "delivery.failed",
+            Self::DeliveryOpened => "delivery.opened",
+            Self::DeliveryComplained => "delivery.complained",
         }
     }
 
@@ -93,6 +126,17 @@ impl From<EngagementType> for EventType {
             EngagementType::View => Self::Viewed,
             EngagementType::Click => Self::Clicked,
             EngagementType::Unfurl => Self::Unfurled,
+        }
+    }
+}
+
+impl From<DeliveryReport> for EventType {
+    fn from(report: DeliveryReport) -> Self {
+        match report {
+            DeliveryReport::Delivered => Self::DeliveryDelivered,
+            DeliveryReport::Bounced => Self::DeliveryBounced,
+            DeliveryReport::Opened => Self::DeliveryOpened,
+            DeliveryReport::Complained => Self::DeliveryComplained,
         }
     }
 }
@@ -127,4 +171,6 @@ pub struct Event {
     pub event: NewEvent,
     /// Counts the invitation's events from 1.
     pub sequence: i64,
+    /// Its place among the events of all invitations, from 1; none until the sequencer has come to it.
+    pub position: Option<i64>,
 }

@@ -22,6 +22,7 @@ use super::invitation::{Engagement, EngagementType, Invitation};
 use super::key_ring::KeyRing;
 use super::loaded::Loaded;
 use super::recipient::{Address, NewRecipient, Recipient};
+use super::reminder::Schedules;
 use super::state::{Facts, State};
 use super::text::AccountId;
 use super::time::{Timestamp, Ttl};
@@ -30,8 +31,8 @@ use super::user::UserDetails;
 
 /// The moment of every decision, unless a test says otherwise.
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
-/// Key 1 signs.
-pub(super) const CONTEXT: Context = Context { signing_key: 1 };
+/// Key 1 signs, and nobody is reminded or told.
+pub(super) const CONTEXT: Context = Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false };
 
 /// The moment some minutes after [`NOW`], or before it.
 pub(super) fn minutes(minutes: i64) -> Timestamp {
@@ -73,12 +74,14 @@ pub(super) fn invitation(recipients: u16, max_uses: Option<u32>) -> Invitation {
         updater: "maker".to_owned(),
         archived_at: None,
         deleted_at: None,
+        expiry_told_at: None,
         first_sent_at: None,
         last_sent_at: None,
         created_at: minutes(-60),
         updated_at: minutes(-60),
         engagement: Engagement::default(),
         deliveries: 0,
+        latest_delivery: None,
         acceptances: Vec::new(),
     }
 }
@@ -236,6 +239,7 @@ pub(super) fn accept_with(link: Claims, acceptor: Acceptor, created_connection: 
         created_connection,
         guest_organization_id,
         by_system: false,
+        proof: None,
     }))
 }
 
@@ -297,6 +301,7 @@ pub(super) fn accept_by_system(invitation: &Invitation, organization: Uuid) -> A
         created_connection: None,
         guest_organization_id: Some(organization),
         by_system: true,
+        proof: None,
     }))
 }
 

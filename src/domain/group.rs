@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use super::acceptance::Acceptance;
 use super::command::{Command, RequestKey};
-use super::decide::{AcceptanceChange, Change, Changes, Context, Decided, DomainChange, NewDelivery, Outcome, decide};
+use super::decide::{AcceptanceChange, Change, Changes, Context, Decided, DomainChange, Outcome, decide};
+use super::delivery::{Delivery, DeliveryState, NewDelivery};
 use super::event::NewEvent;
 use super::id::{AcceptanceId, InvitationId};
 use super::invitation::{Engagement, Invitation, NEWEST_ACCEPTANCES};
@@ -20,6 +21,7 @@ use super::refusal::Refusal;
 use super::slot::{Slot, SlotKey};
 use super::text::AccountId;
 use super::time::Timestamp;
+use uuid::Uuid;
 
 /// What the caller of a command is told once the group is saved.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct Executed {
     pub invitation: Arc<Invitation>,
     /// The subject's acceptance, for an accept.
     pub acceptance: Option<Acceptance>,
+    /// The message, for what happened to one.
+    pub delivery: Option<Delivery>,
     /// Whether the subject had accepted before.
     pub already_accepted: bool,
     /// Whether the command changed something, now or when it was first sent.
@@ -75,6 +79,8 @@ pub struct Save {
     pub events: Vec<NewEvent>,
     /// Messages to be sent, with their invitations.
     pub deliveries: Vec<(Arc<Invitation>, NewDelivery)>,
+    /// Messages that are changed, with the state and the lease they must still have.
+    pub settled: BTreeMap<(AccountId, Uuid), Settled>,
     /// Requests to be remembered.
     pub requests: BTreeMap<RequestKey, Remembered>,
 }
@@ -92,6 +98,17 @@ pub struct Update {
     pub recipients: BTreeSet<u16>,
 }
 
+/// A changed message and what must still hold for the change to be right.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// The message as it will be.
+    pub delivery: Delivery,
+    /// The state it was decided on.
+    pub loaded_state: DeliveryState,
+    /// Who was sending it then.
+    pub loaded_lease: Option<Uuid>,
+}
+
 impl Save {
     /// Returns whether there is nothing to save.
     pub fn is_empty(&self) -> bool {
@@ -107,6 +124,7 @@ impl Save {
             && self.engagement.is_empty()
             && self.slots.is_empty()
             && self.domains.is_empty()
+            && self.settled.is_empty()
     }
 }
 
@@ -157,9 +175,10 @@ impl Group {
         self.take_in(&command.account, changes);
         let invitation = self.loaded.invitation(&command.account, outcome.invitation)?;
         let invitation = self.as_left(invitation, command.needs().newest_acceptances);
-        let Outcome { invitation: id, acceptance, already_accepted } = outcome;
+        let Outcome { invitation: id, acceptance, delivery, already_accepted } = outcome;
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
-        Ok(Executed { now: self.loaded.now, invitation, acceptance, already_accepted, happened })
+        let delivery = delivery.map(|id| self.loaded.delivery(&command.account, id).cloned()).transpose()?;
+        Ok(Executed { now: self.loaded.now, invitation, acceptance, delivery, already_accepted, happened })
     }
 
     /// Returns an invitation with what the group has done beside it: acceptances, where they are shown, and counts.
@@ -183,7 +202,8 @@ impl Group {
     }
 
     fn take_in(&mut self, account: &AccountId, changes: Changes) {
-        let Changes { invitations, slots, domains, acceptance, engagement, events, deliveries, request } = changes;
+        let Changes { invitations, slots, domains, acceptance, engagement, events, deliveries, delivery, request } =
+            changes;
         let changed: Vec<_> = invitations
             .into_iter()
             .map(|change| match change {
@@ -203,6 +223,9 @@ impl Group {
             self.loaded.put_slot(account, key.clone(), slot);
             self.save.slots.entry((account.clone(), key)).or_insert(slot).invitation = slot.invitation;
         }
+        if let Some(delivery) = delivery {
+            self.take_in_delivery(account, delivery);
+        }
         if let Some((id, engagement)) = engagement {
             self.save.engagement.entry(id).or_default().count(engagement);
         }
@@ -211,6 +234,15 @@ impl Group {
             self.loaded.put_request(key.clone(), remembered.clone());
             self.save.requests.insert(key, remembered);
         }
+    }
+
+    fn take_in_delivery(&mut self, account: &AccountId, delivery: Delivery) {
+        let key = (account.clone(), delivery.message.id);
+        let before = self.loaded.delivery(account, delivery.message.id);
+        let (loaded_state, loaded_lease) = before.map_or((delivery.state, None), |before| (before.state, before.lease));
+        let settled = Settled { delivery: delivery.clone(), loaded_state, loaded_lease };
+        self.save.settled.entry(key).or_insert(settled).delivery = delivery.clone();
+        self.loaded.put_delivery(account, delivery);
     }
 
     fn create(&mut self, invitation: Invitation) -> Arc<Invitation> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::acceptance::Acceptance;
+use super::delivery::DeliveryState;
 use super::details::Details;
 use super::id::InvitationId;
 use super::recipient::{Address, Recipient};
@@ -47,6 +48,8 @@ pub struct Invitation {
     pub archived_at: Option<Timestamp>,
     /// When its kind's own service was told to forget it.
     pub deleted_at: Option<Timestamp>,
+    /// The expiry of which an event has told; another one once it is renewed.
+    pub expiry_told_at: Option<Timestamp>,
     /// When its link was first handed to delivery.
     pub first_sent_at: Option<Timestamp>,
     /// When its link was last handed to delivery.
@@ -59,6 +62,8 @@ pub struct Invitation {
     pub engagement: Engagement,
     /// How many messages with its link have been enqueued.
     pub deliveries: u32,
+    /// Where the latest message with its link stands that has not failed.
+    pub latest_delivery: Option<DeliveryState>,
     /// The newest acceptances, newest first, where they were asked for.
     pub acceptances: Vec<Acceptance>,
 }
@@ -144,6 +149,7 @@ impl Invitation {
     pub fn sent(&mut self, deliveries: usize, now: Timestamp) {
         if deliveries > 0 {
             self.deliveries = self.deliveries.saturating_add(u32::try_from(deliveries).unwrap_or(u32::MAX));
+            self.latest_delivery = Some(DeliveryState::Queued);
             self.first_sent_at.get_or_insert(now);
             self.last_sent_at = Some(now);
         }

@@ -25,7 +25,22 @@ struct Key {
     id: u8,
     token: Hmac<Sha256>,
     request: Hmac<Sha256>,
+    address: Hmac<Sha256>,
+    code: Hmac<Sha256>,
     page: XChaCha20Poly1305,
+    proof: XChaCha20Poly1305,
+    webhook: XChaCha20Poly1305,
+}
+
+/// What is sealed: each sort by a subkey of its own, so that none passes for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// Where a list, or a stream, goes on.
+    Cursor,
+    /// An address that a code has proved.
+    EmailProof,
+    /// The secret of a webhook endpoint.
+    WebhookSecret,
 }
 
 /// Why a text is no key ring; never repeats the text.
@@ -93,21 +108,42 @@ impl KeyRing {
         self.keys.iter().map(digest).collect()
     }
 
+    /// Returns the hash of an address under every key, the signing one first.
+    pub(super) fn address_macs(&self, address: &[u8]) -> Vec<[u8; 32]> {
+        let mac = |key: &Key| key.address.clone().chain_update(address).finalize().into_bytes().into();
+        self.keys.iter().map(mac).collect()
+    }
+
+    /// Returns the MAC that a verification code is cut from, if the ring still has its key.
+    pub(super) fn code_mac(&self, key_id: u8, verification: &[u8]) -> Option<[u8; 32]> {
+        self.key(key_id).map(|key| key.code.clone().chain_update(verification).finalize().into_bytes().into())
+    }
+
     /// Encrypts and authenticates a cursor, bound to `context` (account, method, query). The nonce has to be random.
     pub fn seal(&self, context: &[u8], cursor: &[u8], nonce: [u8; NONCE]) -> Option<String> {
-        let key = self.keys.first()?;
-        let payload = Payload { msg: cursor, aad: context };
-        let sealed = key.page.encrypt(&XNonce::from(nonce), payload).ok()?;
-        Some(URL_SAFE_NO_PAD.encode([&[key.id], nonce.as_slice(), &sealed].concat()))
+        self.seal_as(Sealed::Cursor, context, cursor, nonce)
     }
 
     /// Reverses [`KeyRing::seal`]; nothing comes back unless every bit, and the context, is as it was.
     pub fn open(&self, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
+        self.open_as(Sealed::Cursor, context, sealed)
+    }
+
+    /// Encrypts and authenticates something of a sort, bound to `context`. The nonce has to be random.
+    pub fn seal_as(&self, sort: Sealed, context: &[u8], content: &[u8], nonce: [u8; NONCE]) -> Option<String> {
+        let key = self.keys.first()?;
+        let payload = Payload { msg: content, aad: context };
+        let sealed = key.cipher(sort).encrypt(&XNonce::from(nonce), payload).ok()?;
+        Some(URL_SAFE_NO_PAD.encode([&[key.id], nonce.as_slice(), &sealed].concat()))
+    }
+
+    /// Reverses [`KeyRing::seal_as`]; nothing comes back unless every bit, the sort and the context are as they were.
+    pub fn open_as(&self, sort: Sealed, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (key_id, rest) = bytes.split_first()?;
         let (nonce, msg) = rest.split_at_checked(NONCE)?;
         let nonce: [u8; NONCE] = nonce.try_into().ok()?;
-        self.key(*key_id)?.page.decrypt(&XNonce::from(nonce), Payload { msg, aad: context }).ok()
+        self.key(*key_id)?.cipher(sort).decrypt(&XNonce::from(nonce), Payload { msg, aad: context }).ok()
     }
 }
 
@@ -132,8 +168,20 @@ impl Key {
             id,
             token: Hmac::new_from_slice(&subkey("token")?).ok()?,
             request: Hmac::new_from_slice(&subkey("request body")?).ok()?,
+            address: Hmac::new_from_slice(&subkey("verified address")?).ok()?,
+            code: Hmac::new_from_slice(&subkey("verification code")?).ok()?,
             page: XChaCha20Poly1305::new(&subkey("page token")?.into()),
+            proof: XChaCha20Poly1305::new(&subkey("email proof")?.into()),
+            webhook: XChaCha20Poly1305::new(&subkey("webhook secret")?.into()),
         })
+    }
+
+    fn cipher(&self, sort: Sealed) -> &XChaCha20Poly1305 {
+        match sort {
+            Sealed::Cursor => &self.page,
+            Sealed::EmailProof => &self.proof,
+            Sealed::WebhookSecret => &self.webhook,
+        }
     }
 }
 
@@ -176,5 +224,16 @@ mod tests {
         }
         assert_eq!(ring(&[1]).open(b"acme ListX", &sealed[..10]), None);
         assert_eq!(ring(&[1]).open(b"acme ListX", ""), None);
+        assert_eq!(ring(&[1]).open_as(Sealed::EmailProof, b"acme ListX", &sealed), None, "of another sort");
+        let proof = ring(&[1]).seal_as(Sealed::EmailProof, b"acme", b"proof", [9; NONCE]).unwrap();
+        assert_eq!(ring(&[1]).open(b"acme", &proof), None, "of another sort");
+    }
+
+    #[test]
+    fn what_is_sealed_as_one_sort_opens_as_no_other() {
+        let ring = ring(&[1]);
+        let sealed = ring.seal_as(Sealed::WebhookSecret, b"acme", b"secret", [9; NONCE]).unwrap();
+        assert_eq!(ring.open_as(Sealed::WebhookSecret, b"acme", &sealed).unwrap(), b"secret");
+        assert_eq!(ring.open_as(Sealed::Cursor, b"acme", &sealed), None);
     }
 }

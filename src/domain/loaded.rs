@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::acceptance::{Acceptance, Subject};
 use super::command::{Command, RequestKey, Sought, Target, Way};
+use super::delivery::Delivery;
 use super::details::Kind;
 use super::id::{AcceptanceId, InvitationId};
 use super::invitation::Invitation;
@@ -31,6 +32,7 @@ pub struct Loaded {
     by_connection: HashMap<(InvitationId, Uuid), AcceptanceId>,
     requests: HashMap<RequestKey, Remembered>,
     slots: HashMap<(AccountId, SlotKey), Slot>,
+    deliveries: HashMap<(AccountId, Uuid), Delivery>,
 }
 
 /// A request that succeeded and changed something.
@@ -57,6 +59,7 @@ impl Loaded {
             by_connection: HashMap::new(),
             requests: HashMap::new(),
             slots: HashMap::new(),
+            deliveries: HashMap::new(),
         }
     }
 
@@ -88,11 +91,25 @@ impl Loaded {
     /// Adds what was loaded later, but for what is known already.
     pub fn add(&mut self, more: Self) {
         for (id, invitation) in more.invitations {
-            self.invitations.entry(id).or_insert(invitation);
+            let known = self.invitations.entry(id).or_insert_with(|| Arc::clone(&invitation));
+            // A message is settled without the recipients of its invitation; whoever looked later needs them.
+            if known.recipients.is_empty() {
+                *known = invitation;
+            }
         }
         for (key, slot) in more.slots {
             self.slots.entry(key).or_insert(slot);
         }
+    }
+
+    /// Adds or replaces a message.
+    pub fn put_delivery(&mut self, account: &AccountId, delivery: Delivery) {
+        self.deliveries.insert((account.clone(), delivery.message.id), delivery);
+    }
+
+    /// Returns a message of an account; another account's is as good as none.
+    pub fn delivery(&self, account: &AccountId, id: Uuid) -> Result<&Delivery, Refusal> {
+        self.deliveries.get(&(account.clone(), id)).ok_or(Refusal::DeliveryNotFound)
     }
 
     /// Adds or replaces who has a slot.

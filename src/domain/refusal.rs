@@ -40,6 +40,10 @@ pub enum Refusal {
     EmailNotVerified,
     /// The link was rotated as often as its token can count.
     RotationsUsedUp,
+    /// The account has no such message.
+    DeliveryNotFound,
+    /// Somebody else has taken the message over.
+    LeaseLost,
     /// A field does not fit the invitation it is meant for.
     InvalidField {
         /// The field's path in the request.

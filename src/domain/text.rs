@@ -54,6 +54,15 @@ pub fn pass_through(value: &str) -> Result<String, Invalid> {
     bounded(value, 1, 4_096, "must have at most 4,096 characters").map(|()| value.to_owned())
 }
 
+/// Checks something sealed that a caller brings back: 1 to 1,024 visible ASCII characters.
+pub fn sealed(value: &str) -> Result<String, Invalid> {
+    if (1..=1_024).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(value.to_owned())
+    } else {
+        Err(Invalid("must be what this service has returned"))
+    }
+}
+
 /// Checks a request_id: 1 to 128 visible ASCII characters.
 pub fn request_id(value: &str) -> Result<String, Invalid> {
     if (1..=128).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -29,6 +29,25 @@ impl Timestamp {
     pub fn plus(self, ttl: Ttl) -> Self {
         Self(self.0.saturating_add(ttl.0).min(Self::MAX.0))
     }
+
+    /// Returns the moment some time later, at most [`Timestamp::MAX`].
+    pub fn later(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(micros(by)).min(Self::MAX.0))
+    }
+
+    /// Returns the moment some time earlier.
+    pub fn earlier(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(by)))
+    }
+
+    /// Returns how long after another moment it is; nothing if it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or_default())
+    }
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// RFC 3339 with microseconds.

@@ -61,6 +61,7 @@ pub(super) fn accept(way: Way, acceptor: Acceptor) -> Action {
         created_connection: None,
         guest_organization_id: None,
         by_system: false,
+        proof: None,
     }))
 }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::api::Api;
 use super::call::Call;
 use super::convert::timestamp;
+use super::reach::whole_account;
 use super::violations::Violations;
 use super::{page, status};
 use crate::auth::permission::Permission;
@@ -93,11 +94,6 @@ impl AccessService for Access {
             Err(status::organization_connection_not_found())
         }
     }
-}
-
-/// Refuses a credential that is bound to an organization: who may act for whom is not for one side to say.
-fn whole_account(call: &Call) -> Result<(), Status> {
-    if call.caller.organization_id.is_none() { Ok(()) } else { Err(status::organization_access_denied()) }
 }
 
 fn parse(violations: &mut Violations, given: Option<&pb::OrganizationConnection>) -> Option<(Uuid, Uuid, Vec<String>)> {

@@ -22,6 +22,7 @@ use crate::domain::key_ring::KeyRing;
 use crate::domain::text;
 use crate::domain::time::Ttl;
 use crate::domain::token::{Claims, Token};
+use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
 use crate::store::{BundleError, ExecuteError, Read, Store, StoreError};
 
@@ -34,6 +35,8 @@ pub struct Api {
     pub ring: KeyRing,
     /// The templates of links.
     pub links: LinksConfig,
+    /// The domain in the Message-IDs of mail.
+    pub mail_domain: String,
     /// How long a general invitation can be accepted unless its maker says otherwise.
     pub general_ttl: Ttl,
     /// Tells the time that ids are made from.
@@ -42,6 +45,17 @@ pub struct Api {
     pub entropy: Entropy,
     /// How long a read may take.
     pub read_timeout: Duration,
+    /// What endpoints of webhooks may be like.
+    pub webhooks: WebhookRules,
+}
+
+/// What the configuration says of the endpoints of webhooks.
+#[derive(Clone, Debug)]
+pub struct WebhookRules {
+    /// Which networks may be posted to beside the open Internet.
+    pub networks: Networks,
+    /// How long the secret before a rotation signs too.
+    pub rotation_overlap: Duration,
 }
 
 impl Api {
@@ -123,10 +137,17 @@ impl Api {
     /// Does a read, which may take no longer than the database may.
     pub(super) async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, Status> {
         match tokio::time::timeout(self.read_timeout, read).await {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(StoreError::Unavailable(_) | StoreError::Conflict)) | Err(_) => Err(status::unavailable()),
-            Ok(Err(error @ (StoreError::Refused(_) | StoreError::Corrupt { .. }))) => Err(self.defect(&error)),
+            Ok(done) => self.done(done),
+            Err(_) => Err(status::unavailable()),
         }
+    }
+
+    /// Returns what the database did, or the status for why it did not.
+    pub(super) fn done<T>(&self, done: Result<T, StoreError>) -> Result<T, Status> {
+        done.map_err(|error| match error {
+            StoreError::Unavailable(_) | StoreError::Conflict => status::unavailable(),
+            StoreError::Refused(_) | StoreError::Corrupt { .. } => self.defect(&error),
+        })
     }
 
     /// Reads an invitation that the caller may see, of one kind or of any.
@@ -167,13 +188,7 @@ impl Api {
     pub(super) fn link(&self, call: &Call, invitation: &Invitation) -> (String, String) {
         let token = Some(invitation.claims(0)).filter(|_| call.sees_tokens());
         let Some(token) = token.and_then(|claims| Token::sign(&claims, &self.ring)) else { return Default::default() };
-        let template = match invitation.details.kind() {
-            Kind::Connection => &self.links.connection,
-            Kind::User => &self.links.user,
-            Kind::Guest => &self.links.guest,
-            Kind::General => &self.links.general,
-        };
-        (token.reveal().to_owned(), template.replace("{token}", token.reveal()))
+        (token.reveal().to_owned(), self.links.link(invitation.details.kind(), &token))
     }
 
     /// Logs a defect under an id that the caller is told.

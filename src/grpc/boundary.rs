@@ -16,12 +16,11 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
+use super::admission::{Admission, admit};
 use super::deadline::Deadline;
 use super::draining::{Counted, InFlight};
 use super::status;
 use crate::auth::authenticator::Authenticator;
-use crate::auth::caller::Caller;
-use crate::auth::permission::needed_by;
 use crate::entropy::Entropy;
 use crate::panic::caught;
 
@@ -29,6 +28,9 @@ use crate::panic::caught;
 pub const MAX_MESSAGE: usize = 1024 * 1024;
 
 const OURS: &str = "/invitation.v1.";
+
+/// The RPCs that go on answering until somebody ends them. They end themselves when the service drains.
+const STREAMS: [&str; 1] = ["/invitation.v1.EventService/WatchEvents"];
 
 /// Wraps all services.
 #[derive(Clone)]
@@ -59,6 +61,11 @@ impl Boundary {
         let account = caller.as_ref().ok().map(|caller| caller.account.as_str());
         let span = tracing::info_span!("rpc", service, method, account, invitation = Empty, request_id = Empty);
         let deadline = Deadline::of(request.headers(), self.limit);
+        let streams = STREAMS.contains(&path.as_str());
+        if streams {
+            let admission = Admission::of(self.authenticator.clone(), &path, request.headers());
+            request.extensions_mut().insert(admission);
+        }
         let admitted = caller.map_err(|_| status::unauthenticated()).and_then(|caller| admit(&path, caller));
         let answered = match admitted {
             // The timer is coarse: a fast call would still be made for a caller who has gone.
@@ -74,6 +81,10 @@ impl Boundary {
         };
         let (answered, code) = with_reason(answered);
         log(&span, code, started.elapsed());
+        if streams {
+            // Its client may never read to the end, so nothing waits for it.
+            return answered;
+        }
         answered.map(|body| Body::new(Counted { body, _token: token }))
     }
 
@@ -87,19 +98,6 @@ impl Boundary {
             Ok(answered) => answered,
         }
     }
-}
-
-/// Checks the permission, before anything else is looked at, and returns what the handler is to know of its caller.
-fn admit(path: &str, caller: Caller) -> Result<http::Extensions, Status> {
-    let mut extensions = http::Extensions::new();
-    // A path that is not in the table is no RPC, and the routes will say so.
-    if let Some(permission) = needed_by(path) {
-        if !caller.may(permission) {
-            return Err(status::permission_denied(permission));
-        }
-        extensions.insert(caller);
-    }
-    Ok(extensions)
 }
 
 /// Answers a call, with INTERNAL and an id that the log has too if its handler panics.

@@ -3,6 +3,7 @@
 pub(super) mod acceptance;
 pub(super) mod batch_error;
 pub(super) mod connection_invitation;
+pub(super) mod delivery;
 pub(super) mod event;
 mod general;
 pub(super) mod guest_invitation;
@@ -11,6 +12,7 @@ pub(super) mod json;
 pub(super) mod prefill;
 pub(super) mod preview;
 pub(super) mod user_invitation;
+pub(super) mod webhook;
 
 use crate::domain::details::Kind;
 use crate::domain::state::State;

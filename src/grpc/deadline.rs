@@ -5,15 +5,21 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-/// When a call's caller stops waiting.
+/// When a call's caller stops waiting for an answer, or for a stream to begin; and when for more of a stream, if ever.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline(pub(super) Instant);
+pub(super) struct Deadline(pub(super) Instant, Option<Instant>);
 
 impl Deadline {
     /// Reads `grpc-timeout`: at most 8 digits and a unit. What cannot be read does not count.
     pub(super) fn of(metadata: &HeaderMap, limit: Duration) -> Self {
         let asked = metadata.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
-        Self(Instant::now() + asked.map_or(limit, |asked| asked.min(limit)))
+        let now = Instant::now();
+        Self(now + asked.map_or(limit, |asked| asked.min(limit)), asked.and_then(|asked| now.checked_add(asked)))
+    }
+
+    /// Returns when a stream has to end: when its caller wants it to, since the service's limit is for single answers.
+    pub(super) fn of_stream(self) -> Option<Instant> {
+        self.1
     }
 
     /// Returns whether nobody waits any more.
@@ -42,6 +48,16 @@ fn parse(value: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_lasts_as_long_as_its_caller_wants() {
+        let limit = Duration::from_secs(10);
+        let mut metadata = HeaderMap::new();
+        assert_eq!(Deadline::of(&metadata, limit).of_stream(), None);
+        metadata.insert("grpc-timeout", http::HeaderValue::from_static("1H"));
+        let deadline = Deadline::of(&metadata, limit);
+        assert_eq!(deadline.of_stream().unwrap() - deadline.0, Duration::from_secs(3_590));
+    }
 
     #[test]
     fn timeouts_are_read_as_the_protocol_writes_them() {

@@ -6,21 +6,30 @@ use tonic::{Request, Response, Status};
 
 use super::api::Api;
 use super::call::{Call, note_invitation};
-use super::convert::event::event;
 use super::name::InvitationName;
 use super::parse::filter;
 use super::violations::Violations;
-use super::{page, status};
+use super::watch_events::{self, Watches};
+use super::{page, resume_token, status};
 use crate::pb;
 use crate::pb::event_service_server::EventService;
 use crate::store::{Cursor, EventQuery};
 
 /// Serves `EventService`.
 #[derive(Debug)]
-pub struct Events(pub Arc<Api>);
+pub struct Events(pub Arc<Api>, pub Watches);
 
 #[tonic::async_trait]
 impl EventService for Events {
+    type WatchEventsStream = watch_events::Events;
+
+    async fn watch_events(
+        &self,
+        request: Request<pb::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        Ok(Response::new(self.1.begin(&self.0, request).await?))
+    }
+
     async fn list_events(
         &self,
         request: Request<pb::ListEventsRequest>,
@@ -40,6 +49,7 @@ impl EventService for Events {
         let mut rows = found.ok_or_else(status::not_found)?;
         note_invitation(invitation);
         let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_event)?;
-        Ok(Response::new(pb::ListEventsResponse { events: rows.iter().map(event).collect(), next_page_token }))
+        let events = rows.iter().map(|event| resume_token::event(&self.0, &call, event)).collect::<Result<_, _>>()?;
+        Ok(Response::new(pb::ListEventsResponse { events, next_page_token }))
     }
 }

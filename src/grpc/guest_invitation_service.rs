@@ -214,5 +214,6 @@ fn by_system(target: Target, guest_organization_id: Uuid) -> AcceptInvitation {
         created_connection: None,
         guest_organization_id: Some(guest_organization_id),
         by_system: true,
+        proof: None,
     }
 }

@@ -41,6 +41,11 @@ pub(super) fn acceptance_name(invitation: InvitationId, id: AcceptanceId) -> Str
     format!("{}/acceptances/{}", invitation_name(invitation), id.0)
 }
 
+/// The name of a message about an invitation.
+pub(super) fn delivery_name(invitation: InvitationId, id: Uuid) -> String {
+    format!("{}/deliveries/{id}", invitation_name(invitation))
+}
+
 impl InvitationName {
     /// Parses the name of an invitation.
     pub(super) fn parse(name: &str) -> Result<Self, Invalid> {

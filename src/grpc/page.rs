@@ -54,6 +54,9 @@ paged! {
     ListAcceptancesRequest: "ListAcceptances";
     ListOpenInvitationsRequest: "ListOpenInvitations";
     ListOrganizationConnectionsRequest: "ListOrganizationConnections";
+    ListDeliveriesRequest: "ListDeliveries";
+    ListWebhookEndpointsRequest: "ListWebhookEndpoints";
+    ListWebhookAttemptsRequest: "ListWebhookAttempts";
 }
 
 /// A list of the guests of one host. It also skips, which may differ from page to page (AIP-158).

@@ -9,6 +9,7 @@ pub(super) mod guest_invitation;
 pub(super) mod json;
 pub(super) mod prefill;
 pub(super) mod user_invitation;
+pub(super) mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

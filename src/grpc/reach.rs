@@ -27,6 +27,12 @@ impl Api {
     }
 }
 
+/// Refuses a credential that is bound to an organization: who may act for whom, and where all events go, is not for one side
+/// to say.
+pub(super) fn whole_account(call: &Call) -> Result<(), Status> {
+    if call.caller.organization_id.is_none() { Ok(()) } else { Err(status::organization_access_denied()) }
+}
+
 /// Refuses a caller who is bound to an organization what belongs to none.
 pub(super) fn check_new(call: &Call, action: &Action) -> Result<(), Status> {
     let belongs_to_none = match action {
@@ -37,9 +43,13 @@ pub(super) fn check_new(call: &Call, action: &Action) -> Result<(), Status> {
         | Action::Revoke(_)
         | Action::Resend(_)
         | Action::RecordEngagement(_)
+        | Action::VerifyEmail(_)
         | Action::UpdateCreatedConnection(_)
         | Action::UpdateGuest(_)
-        | Action::Delete(_) => false,
+        | Action::Delete(_)
+        | Action::SettleDelivery(_)
+        | Action::ReportDelivery(_)
+        | Action::Expire(_) => false,
     };
     if belongs_to_none && call.caller.organization_id.is_some() {
         return Err(status::organization_access_denied());

@@ -9,14 +9,19 @@ use super::call::Call;
 use super::convert::acceptance::acceptance;
 use super::convert::invitation::invitation;
 use super::convert::preview::preview;
+use super::convert::timestamp;
 use super::parse::acceptor::acceptor;
 use super::parse::prefill;
+use super::send_verification_code::send_verification_code;
+use super::verify_email::verify_email;
 use super::violations::Violations;
 use crate::domain::acceptance::Acceptance;
 use crate::domain::command::{AcceptInvitation, Action, DeclineInvitation, RecordEngagement, Way};
+use crate::domain::email::Email;
 use crate::domain::group::Executed;
 use crate::domain::invitation::EngagementType;
 use crate::domain::text::{self, Invalid};
+use crate::domain::verification::{Code, EmailProof};
 use crate::pb;
 use crate::pb::redemption_service_server::RedemptionService;
 
@@ -38,6 +43,35 @@ fn require_token(violations: &mut Violations, token: &str) {
 
 #[tonic::async_trait]
 impl RedemptionService for Redemptions {
+    async fn send_verification_code(
+        &self,
+        request: Request<pb::SendVerificationCodeRequest>,
+    ) -> Result<Response<pb::SendVerificationCodeResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        require_token(&mut violations, &message.token);
+        let email = violations.required("email", &message.email, Email::parse);
+        let email = violations.finish(email)?;
+        let link = self.0.verify(&message.token)?;
+        send_verification_code(&self.0, &call, &link, &email).await?;
+        Ok(Response::new(pb::SendVerificationCodeResponse {}))
+    }
+
+    async fn verify_email(
+        &self,
+        request: Request<pb::VerifyEmailRequest>,
+    ) -> Result<Response<pb::VerifyEmailResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        require_token(&mut violations, &message.token);
+        let email = violations.required("email", &message.email, Email::parse);
+        let code = violations.required("code", &message.code, Code::parse);
+        let (email, code) = violations.finish(email.zip(code))?;
+        let link = self.0.verify(&message.token)?;
+        let (email_proof, proof) = verify_email(&self.0, &call, link, email, code).await?;
+        Ok(Response::new(pb::VerifyEmailResponse { email_proof, expire_time: Some(timestamp(proof.expire_at)) }))
+    }
+
     async fn preview_invitation(
         &self,
         request: Request<pb::PreviewInvitationRequest>,
@@ -65,10 +99,17 @@ impl RedemptionService for Redemptions {
         let created_connection = given.and_then(|given| prefill::created_connection(&mut violations, given));
         let guest = message.guest_organization_id.as_deref().unwrap_or_default();
         let guest_organization_id = violations.optional("guest_organization_id", guest, text::uuid);
+        let proof = violations.optional("email_proof", &message.email_proof, text::sealed).unwrap_or_default();
         let acceptor = violations.finish(acceptor)?;
         let link = self.0.verify(&message.token)?;
-        let way = Way::Link(link);
-        let accept = AcceptInvitation { way, acceptor, created_connection, guest_organization_id, by_system: false };
+        let accept = AcceptInvitation {
+            way: Way::Link(link),
+            acceptor,
+            proof: EmailProof::open(&self.0.ring, &call.caller.account, link.invitation, &proof),
+            created_connection,
+            guest_organization_id,
+            by_system: false,
+        };
         let executed = self.0.execute(&call, &message, Some(&link), Action::Accept(Box::new(accept))).await?;
         let made = executed.acceptance.as_slice();
         Ok(Response::new(pb::AcceptInvitationResponse {

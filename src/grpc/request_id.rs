@@ -66,4 +66,5 @@ retryable! {
     ResendInvitationRequest: "ResendInvitation";
     SyncInternalInvitationRequest: "SyncInternalInvitation";
     SyncAutojoinRequest: "SyncAutojoin";
+    CreateWebhookEndpointRequest: "CreateWebhookEndpoint";
 }

@@ -86,9 +86,13 @@ impl From<Refusal> for Status {
                 let message = "nothing proves that the e-mail address is the acceptor's";
                 status(Code::PermissionDenied, Reason::EmailNotVerified, message, [])
             }
-            Refusal::RotationsUsedUp => {
-                let metadata = [("limit", "rotations".to_owned())];
-                status(Code::ResourceExhausted, Reason::QuotaExceeded, "the link cannot be rotated any more", metadata)
+            Refusal::RotationsUsedUp => quota_exceeded("rotations", "the link cannot be rotated any more"),
+            Refusal::DeliveryNotFound => {
+                status(Code::NotFound, Reason::DeliveryNotFound, "there is no such delivery", [])
+            }
+            Refusal::LeaseLost => {
+                let message = "another process has taken the message over";
+                status(Code::Aborted, Reason::Conflict, message, [])
             }
             Refusal::InvalidField { field, description } => {
                 invalid_fields(vec![FieldViolation::new(field, description)])
@@ -114,6 +118,35 @@ pub(super) fn organization_connection_exists(name: &str) -> Status {
 pub(super) fn organization_connection_not_found() -> Status {
     let message = "there is no such organization connection";
     status(Code::NotFound, ErrorReason::OrganizationConnectionNotFound, message, [])
+}
+
+/// FAILED_PRECONDITION for a request_id that another request has had.
+pub(super) fn request_id_reused() -> Status {
+    Refusal::RequestIdReused.into()
+}
+
+/// NOT_FOUND, the same for missing and foreign endpoints.
+pub(super) fn webhook_endpoint_not_found() -> Status {
+    status(Code::NotFound, ErrorReason::WebhookEndpointNotFound, "there is no such webhook endpoint", [])
+}
+
+/// FAILED_PRECONDITION for what takes an endpoint that is in service.
+pub(super) fn webhook_endpoint_disabled() -> Status {
+    let message = "the webhook endpoint is disabled; enable it first";
+    status(Code::FailedPrecondition, ErrorReason::WebhookEndpointDisabled, message, [])
+}
+
+/// ABORTED for an endpoint with another etag.
+pub(super) fn webhook_endpoint_changed() -> Status {
+    let message = "the webhook endpoint has changed since this etag was read";
+    status(Code::Aborted, ErrorReason::EtagMismatch, message, [])
+}
+
+/// RESOURCE_EXHAUSTED for what there may be only so many of.
+pub(super) fn quota_exceeded(limit: &str, message: &str) -> Status {
+    let mut details = details(ErrorReason::QuotaExceeded, [("limit", limit.to_owned())]);
+    details.add_quota_failure_violation(limit, message);
+    Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
 fn already_exists(reason: ErrorReason, message: &str, key: &str, resource_type: &str, name: &str) -> Status {
@@ -155,6 +188,11 @@ pub(super) fn invalid_fields(violations: Vec<FieldViolation>) -> Status {
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
+/// NOT_FOUND, the same for missing and foreign messages.
+pub(super) fn delivery_not_found() -> Status {
+    Refusal::DeliveryNotFound.into()
+}
+
 /// NOT_FOUND, the same for everything that cannot be seen.
 pub(super) fn not_found() -> Status {
     Refusal::InvitationNotFound.into()
@@ -184,6 +222,20 @@ pub(super) fn organizations_access_denied(requester: Uuid, target: Uuid) -> Stat
     let metadata =
         [("requester_organization_id", requester.to_string()), ("target_organization_id", target.to_string())];
     status(Code::PermissionDenied, ErrorReason::OrganizationAccessDenied, message, metadata)
+}
+
+/// PERMISSION_DENIED for a verification code, the same whatever is wrong with it.
+pub(super) fn verification_code_invalid() -> Status {
+    let message = "the code is wrong, used, tried too often or too old; ask for another";
+    status(Code::PermissionDenied, ErrorReason::VerificationCodeInvalid, message, [])
+}
+
+/// RESOURCE_EXHAUSTED, to be tried again after a while.
+pub(super) fn rate_limited(limit: &str, retry_after: Duration) -> Status {
+    let mut details = details(ErrorReason::RateLimited, [("limit", limit.to_owned())]);
+    details.set_retry_info(Some(retry_after));
+    let message = "there were too many of these; try again later";
+    Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
 /// UNAVAILABLE, to be tried again shortly.

@@ -8,6 +8,7 @@ use sea_orm::{ConnectOptions, Database as SeaOrm, DatabaseConnection, DbBackend,
 
 use super::sqlite_lock::SqliteLock;
 use crate::clock::Clock;
+use crate::domain::time::Timestamp;
 
 /// The longest a SQLite statement waits for a lock; only another program's transaction can hold one.
 const BUSY: Duration = Duration::from_secs(1);
@@ -78,6 +79,11 @@ impl Database {
     /// Returns which database it is.
     pub fn backend(&self) -> DbBackend {
         self.read.get_database_backend()
+    }
+
+    /// Returns the moment that takes the place of the database's own clock: none on PostgreSQL but for tests.
+    pub(super) fn clock(&self) -> Option<Timestamp> {
+        if self.is_embedded() { Some(self.clock.now()) } else { self.clock.in_place_of_the_database() }
     }
 
     /// Returns whether it is a file that only this process uses.

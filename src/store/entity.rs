@@ -14,3 +14,7 @@ pub(crate) mod outbox;
 pub(crate) mod recipient;
 pub(crate) mod request;
 pub(crate) mod slot;
+pub(crate) mod verification;
+pub(crate) mod webhook_attempt;
+pub(crate) mod webhook_endpoint;
+pub(crate) mod webhook_message;

@@ -15,6 +15,7 @@ use super::database::Database;
 use super::growth::Growth;
 use super::job::Job;
 use super::lane::Lane;
+use super::signals::Signals;
 use crate::domain::command::Command;
 use crate::domain::decide::Context;
 use crate::domain::group::{Bundle, Executed, Group};
@@ -80,13 +81,13 @@ pub struct Executor {
 
 impl Executor {
     /// Starts the lanes.
-    pub fn start(database: &Database, options: &ExecutorOptions) -> Self {
+    pub fn start(database: &Database, options: &ExecutorOptions, signals: &Signals) -> Self {
         let tasks = TaskTracker::new();
         let lanes = if database.is_embedded() { 1 } else { options.lanes.max(1) };
         let growth = Growth::new(database.clone());
         let lanes = (0..lanes).map(|_| {
             let (sender, receiver) = mpsc::channel(options.queue);
-            let lane = Lane::new(database.clone(), options.clone(), Entropy::system(), growth.clone());
+            let lane = Lane::new(database.clone(), options.clone(), Entropy::system(), growth.clone(), signals.clone());
             tasks.spawn(lane.run(receiver));
             sender
         });

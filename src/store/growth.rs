@@ -19,7 +19,8 @@ const FIRST: u64 = 256;
 const GROWN: &str = "SELECT c.relname::text FROM pg_class c
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
         AND c.relname IN ('invitation', 'recipient', 'label', 'acceptance', 'engagement', 'event', 'request', 'outbox',
-            'slot', 'invitation_group', 'autojoin_domain', 'organization_connection')
+            'slot', 'invitation_group', 'autojoin_domain', 'organization_connection', 'webhook_message',
+            'webhook_attempt')
         AND pg_relation_size(c.oid) / current_setting('block_size')::bigint >= 2 * greatest(c.relpages, 2)";
 
 /// Counts what is written and has grown tables analysed. Clones count together.

@@ -9,6 +9,7 @@ use super::executor::ExecuteError;
 use crate::domain::command::{Action, Command, Needs};
 use crate::domain::group::{Bundle, Executed, Save};
 use crate::domain::id::InvitationId;
+use crate::domain::reminder::Schedules;
 
 /// What one command ends with.
 pub(super) type Answer = Result<Executed, ExecuteError>;
@@ -37,8 +38,8 @@ impl Job {
     }
 
     /// Returns how many rows it may write at most.
-    pub(super) fn weight(&self) -> usize {
-        self.commands.iter().map(Command::weight).sum()
+    pub(super) fn weight(&self, reminders: &Schedules) -> usize {
+        self.commands.iter().map(|command| command.weight(reminders)).sum()
     }
 
     /// Returns whether its time was over before anything was decided.

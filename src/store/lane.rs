@@ -16,6 +16,7 @@ use super::load::{load, load_sql};
 use super::outcome::saved;
 use super::save::{create, save};
 use super::save_sql::SaveSql;
+use super::signals::{Signals, Topic};
 use crate::domain::command::Command;
 use crate::domain::group::{Group, Save};
 use crate::domain::loaded::Loaded;
@@ -36,6 +37,7 @@ pub(super) struct Lane {
     options: ExecutorOptions,
     entropy: Entropy,
     growth: Growth,
+    signals: Signals,
     load_sql: String,
     save_sql: SaveSql,
     /// When the present group has to have its answer.
@@ -47,13 +49,20 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(database: Database, options: ExecutorOptions, entropy: Entropy, growth: Growth) -> Self {
+    pub(super) fn new(
+        database: Database,
+        options: ExecutorOptions,
+        entropy: Entropy,
+        growth: Growth,
+        signals: Signals,
+    ) -> Self {
         let backend = database.backend();
         Self {
             database,
             options,
             entropy,
             growth,
+            signals,
             load_sql: load_sql(backend),
             save_sql: SaveSql::new(backend),
             until: Instant::now(),
@@ -70,7 +79,8 @@ impl Lane {
 
     /// Runs until every sender is gone and the queue is empty. Jobs that were sent together are in one group.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Vec<Job>>) {
-        let rows_of = |jobs: &[Job]| jobs.iter().map(Job::weight).sum::<usize>();
+        let reminders = self.options.context.reminders.clone();
+        let rows_of = |jobs: &[Job]| jobs.iter().map(|job| job.weight(&reminders)).sum::<usize>();
         while let Some(mut group) = queue.recv().await {
             let mut rows = rows_of(&group);
             while rows < MAX_ROWS
@@ -118,7 +128,10 @@ impl Lane {
         let answers = self.decide(&mut decided, &group);
         let sent = Sent { answers, save: decided.into_save() };
         match self.in_time(create(&self.database.write, sql, &sent.save)).await {
-            Ok(made) => (sent.settle(group, &made), None),
+            Ok(made) => {
+                self.tell(&sent.save);
+                (sent.settle(group, &made), None)
+            }
             Err(StoreError::Unavailable(_)) => (group, Some(sent)),
             Err(error) => {
                 tracing::debug!(%error, "new invitations are decided again on a load");
@@ -136,6 +149,7 @@ impl Lane {
                     // It may still take effect. Then what is sent next conflicts with it, and it is looked for again.
                     Ok(saved) if saved.is_empty() => sent = Some(unknown),
                     Ok(saved) => {
+                        self.tell(&unknown.save);
                         group = unknown.settle(group, &saved);
                         if group.is_empty() {
                             return;
@@ -149,7 +163,10 @@ impl Lane {
             }
             let (decided, answers, result) = self.attempt(&group, attempt >= OPTIMISTIC).await;
             match result {
-                Ok(()) => return answer_all(group, answers),
+                Ok(()) => {
+                    decided.iter().for_each(|save| self.tell(save));
+                    return answer_all(group, answers);
+                }
                 Err(error @ StoreError::Conflict) => last = error,
                 Err(error @ StoreError::Unavailable(_)) => {
                     last = error;
@@ -202,6 +219,16 @@ impl Lane {
         Ok(())
     }
 
+    /// Says what a commit has made more of.
+    fn tell(&self, save: &Save) {
+        if !save.deliveries.is_empty() {
+            self.signals.tell(Topic::Outbox);
+        }
+        if !save.events.is_empty() {
+            self.signals.tell(Topic::Event);
+        }
+    }
+
     fn is_postgres(&self) -> bool {
         self.database.backend() == DbBackend::Postgres
     }
@@ -213,7 +240,7 @@ impl Lane {
         decided: &mut Option<Save>,
         answers: &mut Vec<Vec<Answer>>,
     ) -> Result<(), StoreError> {
-        let clock = self.clock();
+        let clock = self.database.clock();
         let loaded = load(db, &self.load_sql, group.iter().flat_map(|job| &job.commands), clock).await?;
         self.offset = loaded.now.micros() - self.database.clock.now().micros();
         let mut state = Group::new(loaded);
@@ -223,12 +250,6 @@ impl Lane {
             return Ok(());
         }
         save(db, &self.save_sql, decided.insert(changes), clock).await
-    }
-
-    /// Returns the moment that takes the place of the database's clock: none on PostgreSQL but for tests.
-    fn clock(&self) -> Option<Timestamp> {
-        let clock = &self.database.clock;
-        if self.is_postgres() { clock.in_place_of_the_database() } else { Some(clock.now()) }
     }
 
     fn decide(&self, state: &mut Group, group: &[Job]) -> Vec<Vec<Answer>> {

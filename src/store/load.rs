@@ -8,12 +8,13 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::entity::{acceptance, engagement, invitation, label, recipient, request, slot};
+use super::entity::{acceptance, engagement, invitation, label, outbox, recipient, request, slot};
 use super::error::StoreError;
-use super::row::{InvitationRows, request_from, slot_from};
+use super::row::{InvitationRows, delivery_from, request_from, slot_from};
 use super::set::{Columns, Set, clock, json_array, json_object, statement_clock, uuid_text};
 use crate::domain::acceptance::Acceptance;
 use crate::domain::command::{Command, Needs, RequestKey};
+use crate::domain::delivery::Purpose;
 use crate::domain::details::Kind;
 use crate::domain::invitation::{Invitation, NEWEST_ACCEPTANCES};
 use crate::domain::loaded::Loaded;
@@ -43,17 +44,24 @@ fn held_columns() -> Columns {
     Columns::list([("account_id", Text), ("key", Text)])
 }
 
+fn message_columns() -> Columns {
+    Columns::list([("account_id", Text), ("id", UuidType), ("recipients", Integer)])
+}
+
 fn sought_columns() -> Columns {
     let address = [("recipient_type", Text), ("value", Text)];
     Columns::list([("account_id", Text), ("scope_type", Text), ("scope_id", Text)]).and(address)
 }
 
 /// The text of the load for one database. Parameters: what is wanted, which requests are asked for, which slots may be held,
-/// for whom invitations are sought, the clock.
+/// for whom invitations are sought, which messages, the clock.
 pub(super) fn load_sql(backend: DbBackend) -> String {
-    let [wanted, asked, held, sought] = [wanted_columns(), asked_columns(), held_columns(), sought_columns()];
-    let widths = [&wanted, &asked, &held, &sought].map(|columns| columns.width(backend));
-    let [asked_at, held_at, sought_at, clock_at] = [1, 2, 3, 4].map(|sets| 1 + widths[..sets].iter().sum::<usize>());
+    let (wanted, asked, held, sought) = (wanted_columns(), asked_columns(), held_columns(), sought_columns());
+    let message = message_columns();
+    let widths = [&wanted, &asked, &held, &sought, &message].map(|columns| columns.width(backend));
+    let [asked_at, held_at, sought_at, message_at, clock_at] =
+        [1, 2, 3, 4, 5].map(|sets| 1 + widths[..sets].iter().sum::<usize>());
+    let delivery = text(backend, &Columns::of::<outbox::Entity>().json_of(backend, "o"));
     let subject_key = [key(backend, "a", "a.subject"), key(backend, "wanted", "wanted.subject")].join(" = ");
     let connections = [("a", "a.created_connection_id"), ("wanted", "wanted.connection_id")];
     let connection_key = connections.map(|(table, id)| key(backend, table, &uuid_text(backend, id))).join(" = ");
@@ -61,6 +69,8 @@ pub(super) fn load_sql(backend: DbBackend) -> String {
     let request = text(backend, &Columns::of::<request::Entity>().json_of(backend, "q"));
     let slot = text(backend, &Columns::of::<slot::Entity>().json_of(backend, "s"));
     let newest = format!("CASE WHEN ids.newest = 1 THEN {} END", newest_acceptances(backend));
+    let wide = "ids.recipients = 1";
+    let extent = Extent { recipients: wide, messages: wide, acceptances: &newest };
     format!(
         "WITH wanted AS MATERIALIZED (SELECT * FROM {wanted}), asked AS (SELECT * FROM {asked}),
         remembered AS MATERIALIZED (
@@ -68,13 +78,16 @@ pub(super) fn load_sql(backend: DbBackend) -> String {
                 AND q.method = asked.method AND q.request_id = asked.request_id),
         held AS MATERIALIZED (
             SELECT {slot_columns} FROM {held} JOIN slot s ON s.account_id = k.account_id AND s.key = k.key),
+        message AS MATERIALIZED (
+            SELECT {outbox_columns}, k.recipients FROM {messages} JOIN outbox o ON o.account_id = k.account_id AND o.id = k.id),
         {found},
         ids AS (
-            SELECT account_id, invitation_id, max(newest) AS newest FROM (
-                SELECT account_id, invitation_id, newest FROM wanted
-                UNION ALL SELECT account_id, invitation_id, 1 FROM remembered
-                UNION ALL SELECT account_id, invitation_id, 0 FROM held
-                UNION ALL SELECT account_id, invitation_id, 0 FROM found) needed
+            SELECT account_id, invitation_id, max(newest) AS newest, max(recipients) AS recipients FROM (
+                SELECT account_id, invitation_id, newest, 1 AS recipients FROM wanted
+                UNION ALL SELECT account_id, invitation_id, 1, 1 FROM remembered
+                UNION ALL SELECT account_id, invitation_id, 0, 1 FROM held
+                UNION ALL SELECT account_id, invitation_id, 0, recipients FROM message
+                UNION ALL SELECT account_id, invitation_id, 0, 1 FROM found) needed
             GROUP BY account_id, invitation_id)
         SELECT {clock} AS now, 'now' AS tag, NULL AS body
         UNION ALL SELECT 0, 'invitation', {body} FROM ids
@@ -88,7 +101,10 @@ pub(super) fn load_sql(backend: DbBackend) -> String {
         UNION ALL SELECT 0, 'acceptance', {acceptance} FROM remembered q JOIN acceptance a
             ON a.account_id = q.account_id AND a.invitation_id = q.invitation_id AND a.id = q.acceptance_id
         UNION ALL SELECT 0, 'request', {request} FROM remembered q
+        UNION ALL SELECT 0, 'delivery', {delivery} FROM message o
         UNION ALL SELECT 0, 'slot', {slot} FROM held s",
+        outbox_columns = Columns::of::<outbox::Entity>().names_of("o"),
+        messages = message.keys_of(backend, message_at, "k"),
         wanted = wanted.keys_of(backend, 1, "w"),
         asked = asked.keys_of(backend, asked_at, "k"),
         held = held.keys_of(backend, held_at, "k"),
@@ -96,7 +112,7 @@ pub(super) fn load_sql(backend: DbBackend) -> String {
         request_columns = Columns::of::<request::Entity>().names_of("q"),
         slot_columns = Columns::of::<slot::Entity>().names_of("s"),
         clock = clock(backend, clock_at),
-        body = invitation_body(backend, &newest),
+        body = invitation_body(backend, &extent),
     )
 }
 
@@ -124,25 +140,60 @@ fn key(backend: DbBackend, table: &str, last: &str) -> String {
     format!("({invitation} || ' ' || {last})")
 }
 
-/// Returns an expression for invitation `i` with everything that is read with it, as JSON text.
-pub(super) fn invitation_body(backend: DbBackend, acceptances: &str) -> String {
+/// How much is read with an invitation.
+pub(super) struct Extent<'a> {
+    /// The condition for its recipients, which are called `t`.
+    pub(super) recipients: &'a str,
+    /// The condition under which its messages are counted.
+    pub(super) messages: &'a str,
+    /// The expression for its acceptances, as a JSON array.
+    pub(super) acceptances: &'a str,
+}
+
+impl Extent<'_> {
+    /// Everything but acceptances.
+    pub(super) const PLAIN: Self = Self { recipients: "true", messages: "true", acceptances: "NULL" };
+}
+
+/// Returns an expression for invitation `i` with what is read with it, as JSON text.
+pub(super) fn invitation_body(backend: DbBackend, extent: &Extent<'_>) -> String {
+    let Extent { recipients, messages, acceptances } = extent;
     let of = |table: &str, alias: &str| {
         format!("{table} {alias} WHERE {alias}.account_id = i.account_id AND {alias}.invitation_id = i.id")
     };
-    let rows = |columns: Columns, table: &str| json_array(backend, &columns.json_of(backend, "t"), &of(table, "t"));
+    let rows = |columns: Columns, table: &str, condition: &str| {
+        json_array(backend, &columns.json_of(backend, "t"), &format!("{} AND {condition}", of(table, "t")))
+    };
+    let outbox = format!("{} AND {} AND {messages}", of("outbox", "o"), brings_link("o"));
     let engagement = Columns::of::<engagement::Entity>().json_of(backend, "e");
     let body = json_object(
         backend,
         &[
             ("invitation", Columns::of::<invitation::Entity>().json_of(backend, "i")),
-            ("recipients", rows(Columns::of::<recipient::Entity>(), "recipient")),
-            ("labels", rows(Columns::of::<label::Entity>(), "label")),
+            ("recipients", rows(Columns::of::<recipient::Entity>(), "recipient", recipients)),
+            ("labels", rows(Columns::of::<label::Entity>(), "label", "true")),
             ("engagement", format!("(SELECT {engagement} FROM {})", of("engagement", "e"))),
-            ("deliveries", format!("(SELECT count(*) FROM {})", of("outbox", "o"))),
-            ("acceptances", acceptances.to_owned()),
+            ("deliveries", format!("(SELECT count(*) FROM {outbox})")),
+            ("latest_delivery", latest_delivery(backend, &outbox)),
+            ("acceptances", (*acceptances).to_owned()),
         ],
     );
     text(backend, &body)
+}
+
+/// Returns an expression for the state of the latest of some messages that did not fail, as JSON.
+fn latest_delivery(backend: DbBackend, outbox: &str) -> String {
+    let quote = if backend == DbBackend::Postgres { "to_json" } else { "json_quote" };
+    format!(
+        "(SELECT {quote}(o.state) FROM {outbox} AND o.state IN ('queued', 'sending', 'sent', 'delivered')
+        ORDER BY o.created_at DESC, o.id DESC LIMIT 1)"
+    )
+}
+
+/// Returns the condition for a message that brings a link, or has: a reminder does so only once it is sent.
+fn brings_link(alias: &str) -> String {
+    let [invitation, reminder] = [Purpose::Invitation, Purpose::Reminder].map(Purpose::code);
+    format!("({alias}.purpose = '{invitation}' OR {alias}.purpose = '{reminder}' AND {alias}.attempts > 0)")
 }
 
 /// Returns an expression for the newest acceptances of invitation `i`, as a JSON array.
@@ -191,7 +242,7 @@ async fn load_needs<C: ConnectionTrait>(
 ) -> Result<Loaded, StoreError> {
     let backend = db.get_database_backend();
     let mut values = Vec::new();
-    for set in [wanted_set(needs), asked_set(requests), held_set(needs), sought_set(needs)] {
+    for set in [wanted_set(needs), asked_set(requests), held_set(needs), sought_set(needs), message_set(needs)] {
         values.extend(set.params(backend));
     }
     values.push(clock.map(Timestamp::micros).into());
@@ -213,6 +264,10 @@ async fn load_needs<C: ConnectionTrait>(
             "request" => {
                 let (key, remembered) = request_from(parse_json(&body, "request")?)?;
                 loaded.put_request(key, remembered);
+            }
+            "delivery" => {
+                let (account, delivery) = delivery_from(parse_json(&body, "outbox")?)?;
+                loaded.put_delivery(&account, delivery);
             }
             "slot" => {
                 let (account, key, slot) = slot_from(parse_json(&body, "slot")?)?;
@@ -260,6 +315,14 @@ fn sought_set(needs: &[(&Command, Needs)]) -> Set {
         sought.addresses.iter().map(move |to| [account_id, scope_type, scope_id, to.sort().code(), to.key()])
     });
     distinct(sought_columns(), rows)
+}
+
+fn message_set(needs: &[(&Command, Needs)]) -> Set {
+    let messages = needs.iter().filter_map(|(command, needs)| {
+        Some((command.account.as_str(), needs.delivery?, i32::from(!needs.without_recipients)))
+    });
+    let messages: BTreeSet<_> = messages.collect();
+    Set::new(message_columns(), messages.into_iter().map(|(account, id, all)| [account.into(), id.into(), all.into()]))
 }
 
 fn distinct<'a, const N: usize>(columns: Columns, rows: impl Iterator<Item = [&'a str; N]>) -> Set {

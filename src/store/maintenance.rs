@@ -1,12 +1,13 @@
-//! What is done to the database beside commands and reads: migrations, readiness, and forgetting old request_ids.
+//! What is done to the database beside commands and reads: migrations, readiness, and forgetting old request_ids and codes.
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, Statement, Value};
 
 use super::database::Database;
 use super::error::StoreError;
 use super::migration;
+use crate::domain::verification::WINDOW;
 
 /// How long request_ids are remembered: twice what is promised, so that clocks and restarts cannot matter.
 const REMEMBERED: Duration = Duration::from_secs(48 * 3_600);
@@ -15,7 +16,7 @@ const CHUNK: i64 = 5_000;
 
 /// Looks after a database.
 #[derive(Clone, Debug)]
-pub struct Maintenance(Database);
+pub struct Maintenance(pub(super) Database);
 
 impl Database {
     /// Returns what looks after this database.
@@ -40,13 +41,29 @@ impl Maintenance {
 
     /// Forgets request_ids whose time is over, and returns how many.
     pub async fn prune_requests(&self) -> Result<u64, StoreError> {
-        let remembered = i64::try_from(REMEMBERED.as_micros()).unwrap_or(i64::MAX);
-        let before = self.0.clock.now().micros().saturating_sub(remembered);
         let sql = "DELETE FROM request WHERE (account_id, method, request_id) IN
             (SELECT account_id, method, request_id FROM request WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
+        self.prune(sql, self.before(REMEMBERED).into()).await
+    }
+
+    /// Forgets verification codes that no limit counts any more, and returns how many.
+    pub async fn prune_verifications(&self) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM verification WHERE (account_id, invitation_id, address_mac) IN
+            (SELECT account_id, invitation_id, address_mac FROM verification WHERE created_at < $1
+            ORDER BY created_at LIMIT $2)";
+        self.prune(sql, self.before(WINDOW).into()).await
+    }
+
+    /// Returns the moment a span ago, in microseconds.
+    pub(super) fn before(&self, span: Duration) -> i64 {
+        self.0.clock.now().earlier(span).micros().max(0)
+    }
+
+    /// Deletes what is before something, of every account, chunk by chunk.
+    pub(super) async fn prune(&self, sql: &str, before: Value) -> Result<u64, StoreError> {
         let mut pruned = 0;
         loop {
-            let statement = Statement::from_sql_and_values(self.0.backend(), sql, [before.into(), CHUNK.into()]);
+            let statement = Statement::from_sql_and_values(self.0.backend(), sql, [before.clone(), CHUNK.into()]);
             let done = self.0.write.execute_raw(statement).await?.rows_affected();
             pruned += done;
             if done < CHUNK.unsigned_abs() {

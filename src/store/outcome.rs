@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::error::StoreError;
 use super::set::{Columns, Set};
+use crate::domain::event::EventType;
 use crate::domain::group::Save;
 use crate::domain::id::InvitationId;
 
@@ -15,10 +16,12 @@ use crate::domain::id::InvitationId;
 /// names its events the same however often it is decided.
 ///
 /// None means not yet: the server may still be at it. That it cannot take effect a second time is the business of the
-/// unique index over the ids of events.
+/// unique index over the ids of events. That something expired may have been told by another process under the same id, so
+/// it proves nothing, and is simply decided again.
 pub(super) async fn saved(db: &DatabaseConnection, save: &Save) -> Result<BTreeSet<InvitationId>, StoreError> {
+    let own = save.events.iter().filter(|event| event.event_type != EventType::Expired);
     let one_each: BTreeMap<InvitationId, [Value; 2]> =
-        save.events.iter().map(|event| (event.invitation, [event.account.as_str().into(), event.id.into()])).collect();
+        own.map(|event| (event.invitation, [event.account.as_str().into(), event.id.into()])).collect();
     let backend = db.get_database_backend();
     let columns = Columns::list([("account_id", Text), ("id", UuidType)]);
     let sql = format!(

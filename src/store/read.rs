@@ -4,6 +4,7 @@ pub(super) mod acceptances;
 pub(super) mod events;
 mod filter;
 pub(super) mod invitations;
+pub(super) mod positions;
 pub(super) mod query;
 mod source;
 

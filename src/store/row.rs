@@ -1,12 +1,14 @@
 //! Rows to domain and back. Every value is parsed again on its way in; an error names table, column and row.
 
 mod acceptance;
+mod delivery;
 mod event;
 mod invitation;
 mod request;
 
 pub(super) use acceptance::acceptance_row;
-pub(super) use event::{event_row, outbox_row};
+pub(super) use delivery::{delivery_from, outbox_row};
+pub(super) use event::event_row;
 pub(super) use invitation::{
     InvitationRows, domain_row, group_rows, invitation_row, label_rows, recipient_row, slot_from, slot_row,
 };

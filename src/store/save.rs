@@ -13,9 +13,10 @@ use super::error::StoreError;
 use super::row;
 use super::save_sql::{Part, SaveSql};
 use super::set::{Set, values_of};
-use crate::domain::group::{Save, Update};
+use crate::domain::group::{Save, Settled, Update};
 use crate::domain::id::InvitationId;
 use crate::domain::invitation::{Engagement, Invitation};
+use crate::domain::text::AccountId;
 use crate::domain::time::Timestamp;
 
 /// What is added to the counters beside an invitation.
@@ -46,6 +47,7 @@ fn sets(save: &Save, parts: &[Part]) -> Vec<Set> {
         Part::Slots => Set::of(save.slots.iter().map(|((account, key), slot)| row::slot_row(account, key, *slot))),
         Part::Joining => Set::of(domain_rows(save, true)),
         Part::Leaving => Set::of(domain_rows(save, false)),
+        Part::Settled => Set::new(part.columns(), save.settled.iter().map(settled_row)),
         Part::Counts => Set::new(part.columns(), counts.iter().map(counts_row)),
         Part::Events => Set::new(part.columns(), events.take().into_iter().flatten()),
     };
@@ -66,6 +68,19 @@ fn update_row(update: &Update) -> Vec<Value> {
     let mut row = values_of(&row::invitation_row(&update.invitation));
     row.extend([update.loaded_revision.into(), update.unexpired.into()]);
     row
+}
+
+fn settled_row(((account, id), settled): (&(AccountId, Uuid), &Settled)) -> [Value; 7] {
+    let Settled { delivery, loaded_state, loaded_lease } = settled;
+    [
+        account.as_str().into(),
+        (*id).into(),
+        delivery.state.code().into(),
+        loaded_state.code().into(),
+        (*loaded_lease).into(),
+        delivery.last_error.clone().into(),
+        delivery.sent_at.map(Timestamp::micros).into(),
+    ]
 }
 
 fn counts_row((id, counts): (&InvitationId, &Counts<'_>)) -> [Value; 6] {

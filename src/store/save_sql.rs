@@ -47,6 +47,8 @@ pub(super) enum Part {
     Joining,
     /// Domains that no longer do.
     Leaving,
+    /// Messages that have changed, with what is to hold for them.
+    Settled,
     /// What is added to counters.
     Counts,
     /// The events that are numbered by them.
@@ -73,6 +75,7 @@ impl Part {
         Self::Slots,
         Self::Joining,
         Self::Leaving,
+        Self::Settled,
         Self::Counts,
         Self::Events,
     ];
@@ -93,6 +96,7 @@ impl Part {
             Self::Acceptances | Self::Reacceptances => Columns::of::<acceptance::Entity>(),
             Self::Slots => Columns::of::<slot::Entity>(),
             Self::Joining | Self::Leaving => Columns::of::<autojoin_domain::Entity>(),
+            Self::Settled => settled_columns(),
             Self::Counts => engagement_columns(),
             Self::Events => Columns::of::<event::Entity>().and([("before_last", BigInteger)]),
         }
@@ -100,7 +104,7 @@ impl Part {
 
     /// Returns whether it is a conflict if not all of its rows find what they are to change.
     pub(super) fn is_guarded(self) -> bool {
-        matches!(self, Self::Updates | Self::Slots)
+        matches!(self, Self::Updates | Self::Slots | Self::Settled)
     }
 
     /// Returns a table expression, called `r`, over its set.
@@ -122,7 +126,7 @@ fn first(backend: DbBackend, part: Option<Part>) -> usize {
 }
 
 /// The columns of an invitation that change after it was made.
-const MUTABLE: [&str; 18] = [
+const MUTABLE: [&str; 19] = [
     "use_count",
     "expire_at",
     "accepted_at",
@@ -141,6 +145,7 @@ const MUTABLE: [&str; 18] = [
     "updater",
     "widget_configuration_id",
     "details",
+    "expiry_told_at",
 ];
 
 /// The texts of one database's saves.
@@ -164,6 +169,14 @@ impl SaveSql {
             Self::Sqlite(sqlite_sqls())
         }
     }
+}
+
+fn settled_columns() -> Columns {
+    Columns::list([("account_id", Text), ("id", UuidType), ("state", Text), ("loaded_state", Text)]).and_nullable([
+        ("loaded_lease", UuidType),
+        ("last_error", Text),
+        ("sent_at", BigInteger),
+    ])
 }
 
 fn engagement_columns() -> Columns {
@@ -222,10 +235,11 @@ fn save_sql() -> String {
         updated AS (UPDATE invitation i SET {set} FROM locked r
             WHERE i.account_id = r.account_id AND i.id = r.id AND i.revision = r.loaded_revision
             RETURNING NOT r.unexpired OR i.expire_at IS NULL OR i.expire_at > {clock} AS holds),
-        taken AS ({slots} RETURNING 1),
+        taken AS ({slots} RETURNING 1), settled AS ({settled} RETURNING 1),
         guard AS MATERIALIZED (SELECT 1 / (
             (SELECT count(*) FROM updated WHERE holds) = (SELECT count(*) FROM target)
-            AND (SELECT count(*) FROM taken) = (SELECT count(*) FROM {wanted_slots}))::int AS ok),
+            AND (SELECT count(*) FROM taken) = (SELECT count(*) FROM {wanted_slots})
+            AND (SELECT count(*) FROM settled) = (SELECT count(*) FROM {to_settle}))::int AS ok),
         counted AS ({engagement} RETURNING account_id, invitation_id, last_sequence),
         event_ AS ({events}),
         created AS ({invitation}), label_ AS ({label}), recipient_ AS ({recipient}), group_ AS ({group}),
@@ -237,6 +251,8 @@ fn save_sql() -> String {
         clock = clock(pg, first(pg, None)),
         slots = take_slots(pg),
         wanted_slots = Part::Slots.rows(pg),
+        settled = settle_deliveries(pg),
+        to_settle = Part::Settled.rows(pg),
         engagement = upsert_engagement(pg, "JOIN guard ON guard.ok = 1 ORDER BY r.invitation_id"),
         events = insert_events(pg, "counted"),
         invitation = insert::<invitation::Entity>(pg, Part::Invitations, ""),
@@ -244,7 +260,7 @@ fn save_sql() -> String {
         recipient = insert::<recipient::Entity>(pg, Part::Recipients, ""),
         group = insert::<invitation_group::Entity>(pg, Part::Groups, ""),
         created_event = insert::<event::Entity>(pg, Part::FirstEvents, ""),
-        outbox = insert::<outbox::Entity>(pg, Part::Outbox, ""),
+        outbox = insert::<outbox::Entity>(pg, Part::Outbox, KNOWN_MESSAGES_STAY),
         request = insert::<request::Entity>(pg, Part::Requests, ""),
         accepted = insert::<acceptance::Entity>(pg, Part::Acceptances, ""),
         reaccepted = update_acceptances(pg),
@@ -263,7 +279,7 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
         Part::Recipients => insert::<recipient::Entity>(lite, *part, ""),
         Part::Groups => insert::<invitation_group::Entity>(lite, *part, ""),
         Part::FirstEvents => insert::<event::Entity>(lite, *part, ""),
-        Part::Outbox => insert::<outbox::Entity>(lite, *part, ""),
+        Part::Outbox => insert::<outbox::Entity>(lite, *part, KNOWN_MESSAGES_STAY),
         Part::Requests => insert::<request::Entity>(lite, *part, ""),
         Part::Updates => format!(
             "UPDATE invitation AS i SET {} FROM {} WHERE i.account_id = r.account_id AND i.id = r.id
@@ -277,6 +293,7 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
         Part::Slots => take_slots(lite),
         Part::Joining => insert::<autojoin_domain::Entity>(lite, *part, KNOWN_DOMAINS_STAY),
         Part::Leaving => delete_domains(lite),
+        Part::Settled => settle_deliveries(lite),
         Part::Counts => upsert_engagement(lite, "WHERE true"),
         Part::Events => insert_events(lite, "engagement"),
     };
@@ -284,7 +301,14 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
 }
 
 fn set_mutable() -> String {
-    MUTABLE.map(|column| format!("{column} = r.{column}")).join(", ")
+    let set = |column| match column {
+        // Telling of an expiry leaves the revision alone, so a save may know nothing of it yet. What was told only goes on.
+        "expiry_told_at" => "expiry_told_at = CASE WHEN i.expiry_told_at > coalesce(r.expiry_told_at, 0)
+            THEN i.expiry_told_at ELSE r.expiry_told_at END"
+            .to_owned(),
+        column => format!("{column} = r.{column}"),
+    };
+    MUTABLE.map(set).join(", ")
 }
 
 /// Takes slots, each only from whom it was loaded with; one that nobody has had is taken for the first time.
@@ -294,8 +318,25 @@ fn take_slots(backend: DbBackend) -> String {
     insert::<slot::Entity>(backend, Part::Slots, taken)
 }
 
+/// Changes messages, each only if it still is as it was loaded.
+/// Whoever asked for a code need not have been invited: their address is kept no longer than it takes to mail it.
+fn settle_deliveries(backend: DbBackend) -> String {
+    format!(
+        "UPDATE outbox AS o SET state = r.state, last_error = r.last_error, sent_at = r.sent_at, lease = NULL,
+        due_at = CASE WHEN r.state IN ('queued', 'sending') THEN o.due_at END, planned_at = NULL,
+        address = CASE WHEN o.purpose = 'verification_code' AND r.state NOT IN ('queued', 'sending') THEN NULL
+            ELSE o.address END
+        FROM {} WHERE o.account_id = r.account_id AND o.id = r.id AND o.state = r.loaded_state
+            AND o.lease IS NOT DISTINCT FROM r.loaded_lease",
+        Part::Settled.keys(backend)
+    )
+}
+
 /// A domain that was taken out and put in again by one group never was out.
 const KNOWN_DOMAINS_STAY: &str = "WHERE true ON CONFLICT DO NOTHING";
+
+/// A reminder is planned once, though the expiry it speaks of comes back after another; see `Planned::id`.
+const KNOWN_MESSAGES_STAY: &str = "WHERE true ON CONFLICT DO NOTHING";
 
 fn delete_domains(backend: DbBackend) -> String {
     let key = "account_id, domain, created_at, invitation_id";

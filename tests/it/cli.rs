@@ -13,3 +13,4 @@ mod secrets;
 mod server;
 mod shutdown;
 mod tools;
+mod watch;

@@ -1,8 +1,10 @@
 //! What the suites stand on: a database of one's own on either backend, and a service in this process with a clock that
 //! is moved by hand.
 
+pub(crate) mod codes;
 pub(crate) mod database;
 pub(crate) mod expect;
+pub(crate) mod nats;
 pub(crate) mod postgres;
 pub(crate) mod service;
 

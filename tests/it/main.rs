@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod delivery;
+#[cfg(test)]
 mod docs_in_sync;
 #[cfg(test)]
 mod harness;

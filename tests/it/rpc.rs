@@ -1,9 +1,10 @@
 //! The RPCs as clients see them: a real client and server over a real connection, on both databases.
 
+mod codes;
 mod generals;
 mod guests;
 mod keys;
-mod make;
+pub(crate) mod make;
 mod raw;
 mod request;
 mod users;
@@ -41,12 +42,17 @@ mod organization_connections;
 mod organizations;
 mod page_token;
 mod preview_invitation;
+mod reminders;
 mod request_id;
 mod resend_invitation;
 mod resend_user_invitation;
 mod revoke_scope_invitations;
+mod send_verification_code;
 mod sync_autojoin;
 mod sync_internal_invitation;
 mod token;
 mod update_created_connection;
 mod update_guest_invitation;
+mod verify_email;
+mod watch_events;
+mod webhook_endpoints;

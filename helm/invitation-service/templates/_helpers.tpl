@@ -108,6 +108,9 @@ A JSON string is a TOML basic string.
 {{- if or (eq .Values.store.backend "postgres") .Values.sqlite.tokenKeysFromSecret }}
 {{- $_ := set $own "token" (dict "keys_file" "/run/secrets/invitation-service/token-keys") }}
 {{- end }}
+{{- if .Values.existingSecret.keys.mailUrl }}
+{{- $_ := set $own "mail" (dict "url_file" "/run/secrets/invitation-service/mail-url") }}
+{{- end }}
 {{- range $section, $keys := mergeOverwrite $config $own }}
 {{- if $keys }}
 [{{ $section }}]
@@ -223,6 +226,10 @@ Call with (dict "root" $ "configMap" NAME "storeUrlKey" KEY).
       {{- if $postgres }}
       - key: {{ .storeUrlKey }}
         path: store-url
+      {{- end }}
+      {{- with $values.existingSecret.keys.mailUrl }}
+      - key: {{ . }}
+        path: mail-url
       {{- end }}
 {{- with $values.extraVolumes }}
 {{ toYaml . }}

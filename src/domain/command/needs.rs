@@ -37,6 +37,10 @@ pub struct Needs {
     pub slots: Vec<SlotKey>,
     /// Invitations that are found by whom they are for.
     pub sought: Option<Sought>,
+    /// A message, and its invitation.
+    pub delivery: Option<Uuid>,
+    /// Whether that invitation's recipients do not matter: there may be a thousand, and a message for each.
+    pub without_recipients: bool,
 }
 
 impl Command {
@@ -54,10 +58,16 @@ impl Command {
             },
             Action::Decline(decline) => reached(&decline.way),
             Action::RecordEngagement(record) => Needs { invitation: Some(record.link.invitation), ..Needs::default() },
+            Action::VerifyEmail(verify) => Needs { invitation: Some(verify.link.invitation), ..Needs::default() },
+            Action::Expire(expire) => Needs { invitation: Some(expire.id), ..Needs::default() },
             Action::Revoke(revoke) => named(&revoke.target),
             Action::Resend(resend) => named(&resend.target),
             Action::UpdateGuest(update) => named(&update.target),
             Action::Delete(delete) => named(&delete.target),
+            Action::SettleDelivery(settle) => {
+                Needs { delivery: Some(settle.delivery), without_recipients: true, ..Needs::default() }
+            }
+            Action::ReportDelivery(report) => Needs { delivery: Some(report.delivery), ..Needs::default() },
             Action::SyncAutojoin(sync) => Needs { slots: vec![SlotKey::autojoin(&sync.scope)], ..Needs::default() },
             Action::UpdateCreatedConnection(update) => Needs {
                 acceptance: update.acceptance,
@@ -75,14 +85,18 @@ impl Command {
             Action::Resend(_) | Action::UpdateGuest(_) => {
                 Needs { slots: SlotKey::of(&invitation.details, invitation.addresses()), ..Needs::default() }
             }
-            Action::Accept(accept) => Needs { sought: elsewhere(invitation, accept), ..Needs::default() },
+            Action::Accept(accept) => Needs { sought: elsewhere(invitation, accept, loaded.now), ..Needs::default() },
             Action::Create(_)
             | Action::Decline(_)
             | Action::RecordEngagement(_)
+            | Action::VerifyEmail(_)
             | Action::Revoke(_)
             | Action::Delete(_)
             | Action::SyncAutojoin(_)
-            | Action::UpdateCreatedConnection(_) => Needs::default(),
+            | Action::SettleDelivery(_)
+            | Action::ReportDelivery(_)
+            | Action::UpdateCreatedConnection(_)
+            | Action::Expire(_) => Needs::default(),
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::{AcceptanceChange, Change, Changes, Decided, Maker, Outcome};
+use super::{AcceptanceChange, Change, Changes, Context, Decided, Maker, Outcome};
 use crate::domain::acceptance::{Acceptance, AcceptedBy};
 use crate::domain::command::{AcceptInvitation, Command};
 use crate::domain::connection::ConnectionPurpose;
+use crate::domain::delivery::{NewDelivery, Purpose};
 use crate::domain::details::{Details, Kind};
 use crate::domain::elsewhere::elsewhere;
 use crate::domain::email::Email;
@@ -18,30 +19,41 @@ use crate::domain::invitation::Invitation;
 use crate::domain::loaded::Loaded;
 use crate::domain::refusal::Refusal;
 
-pub(super) fn decide(loaded: &Loaded, command: &Command, accept: &AcceptInvitation) -> Result<Decided, Refusal> {
+pub(super) fn decide(
+    loaded: &Loaded,
+    command: &Command,
+    accept: &AcceptInvitation,
+    context: &Context,
+) -> Result<Decided, Refusal> {
     let invitation = loaded.reached(command, &accept.way)?;
     // Before the state: whoever is in is in, whatever has become of the invitation since.
     if let Some(acceptance) = loaded.acceptance_of(invitation.id, &accept.acceptor.subject) {
-        let outcome = Outcome { invitation: invitation.id, acceptance: Some(acceptance.id), already_accepted: true };
+        let outcome = Outcome {
+            invitation: invitation.id,
+            acceptance: Some(acceptance.id),
+            delivery: None,
+            already_accepted: true,
+        };
         return Ok(Decided { changes: Changes::default(), outcome });
     }
     if accept.by_system && is_guest_already(invitation, accept) {
-        let outcome = Outcome { invitation: invitation.id, acceptance: None, already_accepted: true };
+        let outcome = Outcome { invitation: invitation.id, acceptance: None, delivery: None, already_accepted: true };
         return Ok(Decided { changes: Changes::default(), outcome });
     }
     invitation.state_at(loaded.now).require_active()?;
+    let acceptor = &*accept.proven_acceptor(invitation, loaded.now);
     // No address is asked of a system, which speaks for an organization.
     let matched = if accept.by_system && invitation.details.kind() == Kind::Guest {
         (None, None)
     } else {
-        match_acceptor(invitation, accept.way.recipient(), &accept.acceptor)?
+        match_acceptor(invitation, accept.way.recipient(), acceptor)?
     };
     check_created_connection(loaded, invitation, accept)?;
     check_guest_organization(invitation, accept)?;
 
     let mut maker = Maker::new(loaded, command);
     let acceptance = new_acceptance(&mut maker, invitation, accept, matched);
-    let sought = elsewhere(invitation, accept);
+    let sought = elsewhere(invitation, accept, loaded.now);
     let left_over = sought.iter().flat_map(|sought| loaded.sought(&command.account, sought));
     let left_over = left_over.filter(|other| other.id != invitation.id);
     let invitation = used(&maker, invitation, &acceptance);
@@ -50,7 +62,9 @@ pub(super) fn decide(loaded: &Loaded, command: &Command, accept: &AcceptInvitati
     if invitation.facts.remaining_uses() == Some(0) {
         events.push(maker.event(&invitation, EventType::Fulfilled, []));
     }
-    let outcome = Outcome { invitation: invitation.id, acceptance: Some(acceptance.id), already_accepted: false };
+    let deliveries = notice(&mut maker, &invitation, &acceptance, context).into_iter().collect();
+    let outcome =
+        Outcome { invitation: invitation.id, acceptance: Some(acceptance.id), delivery: None, already_accepted: false };
     let mut invitations = vec![Change::Update { invitation, unexpired: true }];
     for other in left_over.filter(|other| other.details.usage() == Some(Usage::SingleUse)) {
         let mut closed = maker.touched(other);
@@ -60,7 +74,20 @@ pub(super) fn decide(loaded: &Loaded, command: &Command, accept: &AcceptInvitati
         invitations.push(Change::Update { invitation: closed, unexpired: false });
     }
     let acceptance = Some(AcceptanceChange::Create(acceptance));
-    Ok(Decided { changes: Changes { invitations, acceptance, events, ..Changes::default() }, outcome })
+    Ok(Decided { changes: Changes { invitations, acceptance, events, deliveries, ..Changes::default() }, outcome })
+}
+
+/// Makes the message that tells the inviter, if that is wanted and their address is known.
+fn notice(
+    maker: &mut Maker<'_>,
+    invitation: &Invitation,
+    acceptance: &Acceptance,
+    context: &Context,
+) -> Option<NewDelivery> {
+    let inviter = invitation.details.inviter().filter(|_| context.acceptance_notice)?;
+    let address = Some(inviter.email.clone()?);
+    let message = maker.message(invitation, Purpose::AcceptanceNotice);
+    Some(NewDelivery { address, about: Some(acceptance.id.0), ..message })
 }
 
 /// Returns whether a person has accepted for the very organization that a system accepts for.

@@ -37,10 +37,12 @@ pub(super) fn decide(
         }
     }
 
-    let deliveries = maker.deliveries(&invitation);
+    let mut deliveries = maker.deliveries(&invitation);
     invitation.sent(deliveries.len(), loaded.now);
     let data = [("recipients", invitation.recipients.len().into()), ("mailed", deliveries.len().into())];
     let mut events = vec![maker.event(&invitation, EventType::Created, data)];
+    let schedule = context.reminders.of(invitation.details.kind());
+    deliveries.extend(maker.reminders(&invitation, &schedule.for_new(invitation.facts.expire_at, loaded.now)));
     let id = invitation.id;
     let mut invitations = vec![Change::Create(invitation)];
     for rival in rivals {
@@ -75,6 +77,7 @@ pub(super) fn new_invitation(
         updater: actor.clone(),
         archived_at: None,
         deleted_at: None,
+        expiry_told_at: None,
         // Nobody but the host sees a guest invitation before it is sent, mailed or not.
         first_sent_at: (create.details.kind() == Kind::Guest).then_some(now),
         last_sent_at: (create.details.kind() == Kind::Guest).then_some(now),
@@ -82,6 +85,7 @@ pub(super) fn new_invitation(
         updated_at: now,
         engagement: Engagement::default(),
         deliveries: 0,
+        latest_delivery: None,
         acceptances: Vec::new(),
     })
 }

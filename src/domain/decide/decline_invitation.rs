@@ -7,6 +7,7 @@ use crate::domain::general::Usage;
 use crate::domain::invitation::Invitation;
 use crate::domain::loaded::Loaded;
 use crate::domain::refusal::Refusal;
+use crate::domain::scrubbed::scrubbed;
 use crate::domain::state::State;
 
 pub(super) fn decide(loaded: &Loaded, command: &Command, decline: &DeclineInvitation) -> Result<Decided, Refusal> {
@@ -35,7 +36,7 @@ pub(super) fn decide(loaded: &Loaded, command: &Command, decline: &DeclineInvita
     if invitation.recipients.iter().all(|recipient| recipient.declined_at.is_some()) {
         invitation.facts.declined_at = Some(loaded.now);
     }
-    let data = [("recipient", recipient.into()), ("reason", decline.reason.clone().into())];
+    let data = [("recipient", recipient.into()), ("reason", decline.reason.as_deref().map(scrubbed).into())];
     let events = vec![maker.event(&invitation, EventType::Declined, data)];
     let invitations = vec![Change::Update { invitation, unexpired: false }];
     Ok(Decided::changed(id, Changes { invitations, events, ..Changes::default() }))

@@ -4,11 +4,12 @@ use super::{Changes, Decided, Maker};
 use crate::domain::command::{Command, RecordEngagement};
 use crate::domain::loaded::Loaded;
 use crate::domain::refusal::Refusal;
+use crate::domain::scrubbed::scrubbed;
 
 pub(super) fn decide(loaded: &Loaded, command: &Command, record: &RecordEngagement) -> Result<Decided, Refusal> {
     let invitation = loaded.linked(command, &record.link)?;
     let recipient = Some(record.link.recipient).filter(|ordinal| *ordinal > 0);
-    let data = [("recipient", recipient.into()), ("source", record.source.clone().into())];
+    let data = [("recipient", recipient.into()), ("source", record.source.as_deref().map(scrubbed).into())];
     let events = vec![Maker::new(loaded, command).event(invitation, record.engagement.into(), data)];
     let engagement = Some((invitation.id, record.engagement));
     Ok(Decided::changed(invitation.id, Changes { engagement, events, ..Changes::default() }))

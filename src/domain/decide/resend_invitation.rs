@@ -31,7 +31,7 @@ pub(super) fn decide(
         closed @ (State::Expired | State::Revoked | State::Declined | State::Fulfilled) => closed.require_active()?,
     }
     let mut maker = Maker::new(loaded, command);
-    let mut invitation = maker.touched(invitation);
+    let (before, mut invitation) = (invitation, maker.touched(invitation));
     let mut slots = Vec::new();
     if expire_at.is_some() {
         if invitation.details.usage() == Some(Usage::Autojoin) {
@@ -47,7 +47,7 @@ pub(super) fn decide(
         invitation.generation = invitation.generation.checked_add(1).ok_or(Refusal::RotationsUsedUp)?;
         invitation.key_id = context.signing_key;
     }
-    let deliveries = maker.deliveries(&invitation);
+    let mut deliveries = maker.deliveries(&invitation);
     invitation.sent(deliveries.len(), loaded.now);
     let data = [
         ("rotated", resend.rotate.into()),
@@ -55,6 +55,7 @@ pub(super) fn decide(
         ("mailed", deliveries.len().into()),
     ];
     let events = vec![maker.event(&invitation, EventType::Resent, data)];
+    deliveries.extend(maker.reminders_if_moved(before, &invitation, context));
     let id = invitation.id;
     let invitations = vec![Change::Update { invitation, unexpired: false }];
     Ok(Decided::changed(id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))

@@ -8,11 +8,16 @@ mod decline;
 mod delete;
 mod elsewhere;
 mod email_rule;
+mod expire;
+mod free_text;
 mod guest;
 mod link;
+mod notice;
+mod reminders;
 mod request_id;
 mod resend;
 mod slots;
+mod verify_email;
 
 use super::{Change, Changes, Decided, decide};
 use crate::domain::command::{Action, Command};

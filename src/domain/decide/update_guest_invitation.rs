@@ -1,7 +1,7 @@
 //! Changes what the caller set about a guest invitation: its expiry, its parent organization, and whether it is put away.
 
 use super::claim::Claim;
-use super::{Change, Changes, Decided, Maker};
+use super::{Change, Changes, Context, Decided, Maker};
 use crate::domain::command::{Command, UpdateGuestInvitation};
 use crate::domain::details::Details;
 use crate::domain::event::EventType;
@@ -10,7 +10,12 @@ use crate::domain::loaded::Loaded;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 
-pub(super) fn decide(loaded: &Loaded, command: &Command, update: &UpdateGuestInvitation) -> Result<Decided, Refusal> {
+pub(super) fn decide(
+    loaded: &Loaded,
+    command: &Command,
+    update: &UpdateGuestInvitation,
+    context: &Context,
+) -> Result<Decided, Refusal> {
     let before = loaded.named(command, &update.target)?;
     let mut maker = Maker::new(loaded, command);
     let mut invitation = maker.touched(before);
@@ -50,8 +55,9 @@ pub(super) fn decide(loaded: &Loaded, command: &Command, update: &UpdateGuestInv
     } else {
         Vec::new()
     };
+    let deliveries = maker.reminders_if_moved(before, &invitation, context);
     let invitations = vec![Change::Update { invitation, unexpired: false }];
-    Ok(Decided::changed(before.id, Changes { invitations, slots, events, ..Changes::default() }))
+    Ok(Decided::changed(before.id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
 }
 
 /// Changes the parent organization and returns which fields have changed.

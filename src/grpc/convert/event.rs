@@ -7,7 +7,7 @@ use crate::grpc::name::invitation_name;
 use crate::pb;
 
 /// Converts an event.
-pub(in crate::grpc) fn event(Event { event, sequence }: &Event) -> pb::Event {
+pub(in crate::grpc) fn event(Event { event, sequence, position: _ }: &Event) -> pb::Event {
     let invitation = invitation_name(event.invitation);
     pb::Event {
         name: format!("{invitation}/events/{sequence}"),
@@ -19,5 +19,6 @@ pub(in crate::grpc) fn event(Event { event, sequence }: &Event) -> pb::Event {
         actor: event.actor.clone(),
         request_id: event.request_id.clone().unwrap_or_default(),
         data: Some(json_object(&event.data)),
+        resume_token: String::new(),
     }
 }

@@ -7,6 +7,7 @@ use super::guest_invitation::guest_details;
 use super::user_invitation::user_details;
 use super::{count, kind, state, timestamp};
 use crate::domain::acceptance::Acceptance;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::details::Details;
 use crate::domain::invitation::Invitation;
 use crate::domain::time::Timestamp;
@@ -99,9 +100,15 @@ fn status(invitation: &Invitation) -> pb::InvitationStatus {
         pb::InvitationStatus::Accepted
     } else if invitation.engagement.unfurls > 0 {
         pb::InvitationStatus::Unfurled
-    } else if invitation.deliveries > 0 {
-        pb::InvitationStatus::Queued
     } else {
-        pb::InvitationStatus::Shared
+        match invitation.latest_delivery {
+            Some(DeliveryState::Queued) => pb::InvitationStatus::Queued,
+            Some(DeliveryState::Sending) => pb::InvitationStatus::Sending,
+            Some(DeliveryState::Sent) => pb::InvitationStatus::Sent,
+            Some(DeliveryState::Delivered) => pb::InvitationStatus::Delivered,
+            Some(DeliveryState::Bounced | DeliveryState::Failed | DeliveryState::Cancelled) | None => {
+                pb::InvitationStatus::Shared
+            }
+        }
     }
 }

@@ -51,8 +51,12 @@ pub(in crate::grpc) fn kinds(violations: &mut Violations, kinds: &[i32]) -> Vec<
 
 /// Parses `types` of events.
 pub(in crate::grpc) fn event_types(violations: &mut Violations, types: &[String]) -> Vec<EventType> {
-    let parse = |name: &str| EventType::from_name(name).ok_or(Invalid("must be a known type of event"));
-    violations.each("types", types, MAX_VALUES, parse)
+    violations.each("types", types, MAX_VALUES, event_type)
+}
+
+/// Parses the name of a type of event.
+pub(in crate::grpc) fn event_type(name: &str) -> Result<EventType, Invalid> {
+    EventType::from_name(name).ok_or(Invalid("must be a known type of event"))
 }
 
 /// Parses `scope`.

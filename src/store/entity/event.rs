@@ -20,6 +20,7 @@ pub(crate) struct Model {
     pub(crate) actor: String,
     pub(crate) request_id: Option<String>,
     pub(crate) data: Json,
+    pub(crate) position: Option<i64>,
 }
 
 /// None: rows of one aggregate are loaded together.

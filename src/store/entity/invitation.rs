@@ -39,6 +39,7 @@ pub(crate) struct Model {
     pub(crate) inviter_user_id: Option<String>,
     pub(crate) widget_configuration_id: Option<String>,
     pub(crate) sort_email: String,
+    pub(crate) expiry_told_at: Option<i64>,
 }
 
 /// None: rows of one aggregate are loaded together.

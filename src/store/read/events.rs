@@ -68,7 +68,7 @@ impl Store {
 }
 
 /// Returns an expression for event `e` as JSON text, NULL where there is none.
-fn body(backend: sea_orm::DbBackend) -> String {
+pub(super) fn body(backend: sea_orm::DbBackend) -> String {
     let json = Columns::of::<event::Entity>().json_of(backend, "e");
     let cast = if backend == sea_orm::DbBackend::Postgres { "::text" } else { "" };
     format!("CASE WHEN e.sequence IS NOT NULL THEN ({json}){cast} END")

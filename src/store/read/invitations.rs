@@ -15,7 +15,7 @@ use crate::domain::state::State;
 use crate::domain::text::AccountId;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::load::{invitation_body, newest_acceptances, parse_json};
+use crate::store::load::{Extent, invitation_body, newest_acceptances, parse_json};
 use crate::store::row::InvitationRows;
 use crate::store::set::statement_clock;
 use crate::store::{Database, Store};
@@ -140,7 +140,7 @@ impl Store {
         let sql = format!(
             "SELECT {now} AS now, {body} AS body FROM {from} WHERE i.account_id = {ACCOUNT} AND {condition}",
             now = statement_clock(backend, CLOCK),
-            body = invitation_body(backend, &acceptances)
+            body = invitation_body(backend, &Extent { acceptances: &acceptances, ..Extent::PLAIN })
         );
         let row = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         row.as_ref().map(invitation_from).transpose()
@@ -169,7 +169,7 @@ fn list_sql(backend: DbBackend, query: &InvitationQuery, sources: &[Source<'_>],
     format!(
         "SELECT {now} AS now, {body} AS body FROM ({page}) i ORDER BY {order_by}",
         now = statement_clock(backend, CLOCK),
-        body = invitation_body(backend, "NULL"),
+        body = invitation_body(backend, &Extent::PLAIN),
         page = page_sql(backend, query, sources, params),
         order_by = order_by(query),
     )
@@ -181,13 +181,12 @@ fn moment_of(query: &InvitationQuery) -> Option<i64> {
 }
 
 /// Returns the moment that takes the place of the database's clock: that of the first page, or of a test, or SQLite's.
-fn read_clock(database: &Database, frozen: Option<i64>) -> Option<i64> {
-    let own =
-        if database.is_embedded() { Some(database.clock.now()) } else { database.clock.in_place_of_the_database() };
+pub(in crate::store) fn read_clock(database: &Database, frozen: Option<i64>) -> Option<i64> {
+    let own = database.clock();
     frozen.or(own.map(Timestamp::micros))
 }
 
-fn invitation_from(row: &QueryResult) -> Result<Read<Invitation>, StoreError> {
+pub(in crate::store) fn invitation_from(row: &QueryResult) -> Result<Read<Invitation>, StoreError> {
     let rows: InvitationRows = parse_json(&row.try_get::<String>("", "body")?, "invitation")?;
     Ok(Read { found: Invitation::try_from(rows)?, now: Timestamp::from_micros(row.try_get("", "now")?) })
 }

@@ -1,16 +1,14 @@
-//! Events, and the messages that are sent because of them.
+//! Events.
 
 use serde_json::{Map, Value};
 
-use super::{account, corrupt};
-use crate::domain::decide::NewDelivery;
+use super::corrupt;
 use crate::domain::details::Kind;
 use crate::domain::event::{Event, EventType, NewEvent};
 use crate::domain::id::InvitationId;
-use crate::domain::invitation::Invitation;
 use crate::domain::text::AccountId;
 use crate::domain::time::Timestamp;
-use crate::store::entity::{event, outbox};
+use crate::store::entity::event;
 use crate::store::error::StoreError;
 
 impl TryFrom<event::Model> for Event {
@@ -30,7 +28,7 @@ impl TryFrom<event::Model> for Event {
             request_id: row.request_id,
             data,
         };
-        Ok(Self { event, sequence: row.sequence })
+        Ok(Self { event, sequence: row.sequence, position: row.position })
     }
 }
 
@@ -47,16 +45,6 @@ pub(in crate::store) fn event_row(event: &NewEvent, sequence: i64) -> event::Mod
         actor: event.actor.clone(),
         request_id: event.request_id.clone(),
         data: Value::Object(Map::clone(&event.data)),
-    }
-}
-
-/// The row of a message to be sent.
-pub(in crate::store) fn outbox_row(invitation: &Invitation, delivery: &NewDelivery) -> outbox::Model {
-    outbox::Model {
-        account_id: account(invitation),
-        id: delivery.id,
-        invitation_id: delivery.invitation.0,
-        recipient: i32::from(delivery.recipient),
-        created_at: delivery.created_at.micros(),
+        position: None,
     }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{account, at, corrupt, unless_empty};
 use crate::domain::acceptance::Acceptance;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::details::{Details, Kind, Scope};
 use crate::domain::email::NORMALIZER_VERSION;
 use crate::domain::id::InvitationId;
@@ -27,6 +28,7 @@ pub(in crate::store) struct InvitationRows {
     labels: Option<Vec<label::Model>>,
     engagement: Option<engagement::Model>,
     deliveries: u32,
+    latest_delivery: Option<String>,
     acceptances: Option<Vec<acceptance::Model>>,
 }
 
@@ -34,7 +36,15 @@ impl TryFrom<InvitationRows> for Invitation {
     type Error = StoreError;
 
     fn try_from(rows: InvitationRows) -> Result<Self, StoreError> {
-        let InvitationRows { invitation: row, recipients, labels, engagement, deliveries, acceptances } = rows;
+        let InvitationRows {
+            invitation: row,
+            recipients,
+            labels,
+            engagement,
+            deliveries,
+            latest_delivery,
+            acceptances,
+        } = rows;
         let corrupt = corrupt("invitation", &row.id);
         let kind = Kind::from_code(&row.kind).ok_or_else(|| corrupt("kind", "is no kind"))?;
         let engagement = engagement.map_or(Engagement::default(), |row| Engagement {
@@ -70,12 +80,14 @@ impl TryFrom<InvitationRows> for Invitation {
             updater: row.updater,
             archived_at: at(row.archived_at),
             deleted_at: at(row.deleted_at),
+            expiry_told_at: at(row.expiry_told_at),
             first_sent_at: at(row.first_sent_at),
             last_sent_at: at(row.last_sent_at),
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(row.updated_at),
             engagement,
             deliveries,
+            latest_delivery: latest_delivery.as_deref().and_then(DeliveryState::from_code),
             acceptances: acceptances.into_iter().flatten().map(Acceptance::try_from).collect::<Result<_, _>>()?,
         })
     }
@@ -159,6 +171,7 @@ pub(in crate::store) fn invitation_row(invitation: &Invitation) -> invitation::M
         inviter_user_id: unless_empty(inviter.map(|inviter| inviter.user_id.clone())),
         widget_configuration_id: unless_empty(kept.and_then(|kept| kept.widget_configuration_id.clone())),
         sort_email: first_email.map(|email| email.key().to_owned()).unwrap_or_default(),
+        expiry_told_at: invitation.expiry_told_at.map(Timestamp::micros),
     }
 }
 

@@ -3,16 +3,19 @@
 use std::net::SocketAddr;
 
 use invitation_service::clock::Clock;
-use invitation_service::config::Config;
+use invitation_service::config::{Config, StoreUrl};
 use invitation_service::pb::access_service_client::AccessServiceClient;
 use invitation_service::pb::connection_invitation_service_client::ConnectionInvitationServiceClient;
+use invitation_service::pb::delivery_service_client::DeliveryServiceClient;
 use invitation_service::pb::event_service_client::EventServiceClient;
 use invitation_service::pb::guest_invitation_service_client::GuestInvitationServiceClient;
 use invitation_service::pb::invitation_service_client::InvitationServiceClient;
 use invitation_service::pb::redemption_service_client::RedemptionServiceClient;
 use invitation_service::pb::user_invitation_service_client::UserInvitationServiceClient;
+use invitation_service::pb::webhook_service_client::WebhookServiceClient;
 use invitation_service::serve::{ServeError, run};
 use invitation_service::shutdown::Shutdown;
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
@@ -30,6 +33,7 @@ pub(crate) struct Service {
     pub(crate) channel: Channel,
     pub(crate) shutdown: Shutdown,
     pub(crate) task: JoinHandle<Result<(), ServeError>>,
+    store: StoreUrl,
 }
 
 /// The configuration of a test's service: that of a user, but for the address, the database and the keys.
@@ -40,6 +44,11 @@ pub(crate) fn configuration(database: &TestDatabase, more: &[(&'static str, &str
         ("INVITATION__STORE__MIGRATE_ON_START", "true"),
         ("INVITATION__STORE__TIMEOUT", "8s"),
         ("INVITATION__TOKEN__KEYS", KEYS),
+        // Whoever tests what is sent says so.
+        ("INVITATION__DELIVERY__ENABLED", "false"),
+        ("INVITATION__WEBHOOKS__ENABLED", "false"),
+        // Time passes by hand, so what it brings about does too, but where a test asks for it.
+        ("INVITATION__EVENTS__EXPIRY_INTERVAL", "1h"),
     ];
     environment.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
     environment.extend(more);
@@ -56,10 +65,10 @@ impl Service {
     pub(crate) async fn start_with(config: Config, clock: Clock) -> Self {
         let listener = TcpListener::bind(config.grpc.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shutdown = Shutdown::default();
+        let (shutdown, store) = (Shutdown::default(), config.store.url.clone());
         let task = tokio::spawn(run(config, listener, clock.clone(), shutdown.clone()));
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        let service = Self { address, clock, channel, shutdown, task };
+        let service = Self { address, clock, channel, shutdown, task, store };
         service.until_ready().await;
         service
     }
@@ -83,6 +92,15 @@ impl Service {
     pub(crate) async fn stop(self) {
         self.shutdown.drain.cancel();
         self.task.await.unwrap().unwrap();
+    }
+
+    /// Connects to its database past it, to look at rows.
+    pub(crate) async fn connect(&self) -> sea_orm::DatabaseConnection {
+        let url = match &self.store {
+            StoreUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
+            StoreUrl::Postgres(url) => url.expose_secret().to_owned(),
+        };
+        sea_orm::Database::connect(url).await.unwrap()
     }
 
     pub(crate) fn connections(&self) -> ConnectionInvitationServiceClient<Channel> {
@@ -109,7 +127,15 @@ impl Service {
         InvitationServiceClient::new(self.channel.clone())
     }
 
+    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Channel> {
+        DeliveryServiceClient::new(self.channel.clone())
+    }
+
     pub(crate) fn events(&self) -> EventServiceClient<Channel> {
         EventServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn webhooks(&self) -> WebhookServiceClient<Channel> {
+        WebhookServiceClient::new(self.channel.clone())
     }
 }

@@ -149,6 +149,13 @@ async fn what_is_foreign_and_what_is_missing_are_told_apart_by_nothing(database:
                 assert_eq!((foreign.len(), missing.len()), (0, 0), "{}: an empty list", rpc.path);
                 assert!(!ask(&ours).await.1.unwrap().is_empty(), "{}: a list of one's own", rpc.path);
             }
+            About::All => {
+                // Whomever the credential belongs to, and nobody else.
+                let id = |known: &Known| known.endpoint.rsplit('/').next().unwrap().to_owned();
+                let (foreign, missing, own) = (foreign.unwrap(), missing.unwrap(), ask(&ours).await.1.unwrap());
+                assert_eq!((&foreign, &missing), (&own, &own), "{}", rpc.path);
+                assert!(holds(&own, &id(&ours)) && !holds(&own, &id(&theirs)), "{}", rpc.path);
+            }
             About::Each => {
                 let errors = |answer: Result<Bytes, Status>| {
                     let answer = pb::AcceptInvitationsResponse::decode(answer.unwrap()).unwrap();
@@ -160,8 +167,12 @@ async fn what_is_foreign_and_what_is_missing_are_told_apart_by_nothing(database:
             }
             About::One => {
                 let (foreign, missing) = (foreign.unwrap_err(), missing.unwrap_err());
-                let organizations = rpc.path.contains("OrganizationConnection");
-                let wanted = if organizations { "ORGANIZATION_CONNECTION_NOT_FOUND" } else { "INVITATION_NOT_FOUND" };
+                let wanted = match rpc.path.trim_start_matches("/invitation.v1.") {
+                    "AccessService/DeleteOrganizationConnection" => "ORGANIZATION_CONNECTION_NOT_FOUND",
+                    "DeliveryService/ReportDeliveryStatus" => "DELIVERY_NOT_FOUND",
+                    path if path.starts_with("WebhookService/") => "WEBHOOK_ENDPOINT_NOT_FOUND",
+                    _ => "INVITATION_NOT_FOUND",
+                };
                 assert_eq!(reason(&foreign), (Code::NotFound, wanted.to_owned()), "{}", rpc.path);
                 assert_eq!(told(&foreign), told(&missing), "{}", rpc.path);
                 ask(&ours).await.1.unwrap_or_else(|status| panic!("{}: one's own: {status:?}", rpc.path));
@@ -223,16 +234,30 @@ async fn two_accounts_on_one_connection_never_see_each_other(database: TestDatab
     service.stop().await;
 }
 
-/// What a get shows of invitations, and their events.
+/// Whether a message has a text in it.
+fn holds(message: &[u8], text: &str) -> bool {
+    message.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// What gets and lists show of an account's things.
 async fn snapshot(service: &Service, key: &str, known: &Known) -> Vec<Vec<u8>> {
+    let mut asked = Vec::new();
     let mut seen = Vec::new();
     for name in [&format!("invitations/{}", known.id), &known.user, &known.guest, &known.general] {
-        let read = pb::GetInvitationRequest { name: name.clone() }.encode_to_vec();
-        let events = pb::ListEventsRequest { parent: name.clone(), ..Default::default() }.encode_to_vec();
-        for (path, message) in [("InvitationService/GetInvitation", read), ("EventService/ListEvents", events)] {
-            let path = format!("/invitation.v1.{path}");
-            seen.push(keys::call(service, key, &path, message).await.unwrap().to_vec());
+        let (name, parent) = (name.clone(), name.clone());
+        asked.push(("InvitationService/GetInvitation", pb::GetInvitationRequest { name }.encode_to_vec()));
+        let deliveries = pb::ListDeliveriesRequest { parent: parent.clone(), ..Default::default() };
+        asked.push(("DeliveryService/ListDeliveries", deliveries.encode_to_vec()));
+        let events = keys::with(key, pb::ListEventsRequest { parent, ..Default::default() });
+        for event in service.events().list_events(events).await.unwrap().into_inner().events {
+            // Every answer has another token for the same place.
+            seen.push(pb::Event { resume_token: String::new(), ..event }.encode_to_vec());
         }
+    }
+    let endpoints = pb::ListWebhookEndpointsRequest::default();
+    asked.push(("WebhookService/ListWebhookEndpoints", endpoints.encode_to_vec()));
+    for (path, message) in asked {
+        seen.push(keys::call(service, key, &format!("/invitation.v1.{path}"), message).await.unwrap().to_vec());
     }
     seen
 }

@@ -74,7 +74,8 @@ async fn a_deadline_that_passes_while_the_database_is_silent_ends_every_rpc() {
     let known = request::known(&service, None, make::COMPANY).await;
     let other = database.connect().await;
     let lock = other.begin().await.unwrap();
-    lock.execute_unprepared("LOCK TABLE invitation, organization_connection IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let tables = "invitation, organization_connection, outbox, webhook_endpoint, event";
+    lock.execute_unprepared(&format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")).await.unwrap();
     for rpc in raw::rpcs() {
         let (_, message) = request::valid(&rpc.path, &known);
         refused(call(&service, &rpc.path, "50m", &message).await, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");

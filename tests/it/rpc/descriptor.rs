@@ -80,7 +80,16 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
     };
     let batch_all = pb::BatchCreateInvitationsResponse { results: vec![batch_one()] };
     let autojoin = pb::Autojoin { invitation: Some(general()), ..Default::default() };
+    let verified = pb::VerifyEmailResponse { email_proof: token(), ..Default::default() };
+    let endpoint = || pb::WebhookEndpoint { secret: token(), ..Default::default() };
+    let create_endpoint = pb::CreateWebhookEndpointRequest { webhook_endpoint: Some(endpoint()), ..Default::default() };
+    let update_endpoint = pb::UpdateWebhookEndpointRequest { webhook_endpoint: Some(endpoint()), ..Default::default() };
+    let endpoints = pb::ListWebhookEndpointsResponse { webhook_endpoints: vec![endpoint()], ..Default::default() };
     let printed = BTreeMap::from([
+        ("WebhookEndpoint", format!("{:?}", endpoint())),
+        ("CreateWebhookEndpointRequest", format!("{create_endpoint:?}")),
+        ("UpdateWebhookEndpointRequest", format!("{update_endpoint:?}")),
+        ("ListWebhookEndpointsResponse", format!("{endpoints:?}")),
         ("ConnectionInvitation", format!("{:?}", connection())),
         ("UserInvitation", format!("{:#?}", user())),
         ("GuestInvitation", format!("{:?}", guest())),
@@ -89,6 +98,9 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
         ("AcceptInvitationRequest", format!("{:?}", super::make::accept(SECRET, "ann"))),
         ("DeclineInvitationRequest", format!("{:?}", super::make::decline(SECRET))),
         ("RecordEngagementRequest", format!("{:?}", super::make::view(SECRET))),
+        ("SendVerificationCodeRequest", format!("{:?}", super::codes::asking(SECRET, "ann@example.org"))),
+        ("VerifyEmailRequest", format!("{:?}", super::codes::trying(SECRET, "ann@example.org", "123456"))),
+        ("VerifyEmailResponse", format!("{verified:?}")),
         ("CreateConnectionInvitationRequest", format!("{create_connection:?}")),
         ("CreateUserInvitationRequest", format!("{create_user:?}")),
         ("CreateGuestInvitationRequest", format!("{create_guest:?}")),
@@ -108,7 +120,7 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
         ("Autojoin", format!("{autojoin:?}")),
     ]);
     // The list is complete: every message that has such a field, or a message that has one.
-    let secret = ["token", "invitation_token", "invitation_uri"];
+    let secret = ["token", "invitation_token", "invitation_uri", "email_proof", "secret"];
     let messages: Vec<_> = raw::files().into_iter().flat_map(|file| file.message_type).collect();
     let mut holders: BTreeSet<String> = BTreeSet::new();
     loop {
@@ -130,6 +142,7 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
     for (message, text) in printed {
         assert!(!text.contains("inv_"), "{message}: {text}");
         assert!(!text.contains("c2VjcmV0"), "{message}: {text}");
+        assert!(!text.contains("123456"), "{message}: {text}");
     }
 }
 

@@ -129,7 +129,7 @@ async fn bytes_that_are_no_message_are_malformed_and_nothing_worse() {
     for rpc in raw::rpcs() {
         let (_, valid) = request::valid(&rpc.path, &known);
         let truncated = valid.get(..valid.len().saturating_sub(1)).unwrap_or_default().to_vec();
-        // Field 1 of these is a text or a message: neither is a number, and a text is UTF-8.
+        // No field 1 is a group, and those that are texts are UTF-8.
         for bytes in [vec![0xff; 8], vec![0x0a, 0x05, 0x61], truncated, vec![0x0b], vec![0x0a, 0x02, 0xc3, 0x28]] {
             let place = format!("{} {bytes:?}", rpc.path);
             if bytes.is_empty() {

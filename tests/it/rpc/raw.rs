@@ -1,5 +1,8 @@
 //! Calls by path and bytes, and what the compiled descriptors know of RPCs and their fields.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use bytes::{Buf, BufMut, Bytes};
 use invitation_service::pb;
 use prost::Message as _;
@@ -17,7 +20,18 @@ pub(super) struct Rpc {
     pub(super) path: String,
     pub(super) comment: String,
     pub(super) input: String,
+    /// Whether it answers with a stream.
+    pub(super) streams: bool,
 }
+
+/// The paths of the RPCs that answer with a stream.
+static STREAMS: LazyLock<BTreeSet<String>> =
+    LazyLock::new(|| rpcs().into_iter().filter(|rpc| rpc.streams).map(|rpc| rpc.path).collect());
+
+/// What changes one that is there: what is required of a new one is not of that, but for its name, nor is what of it
+/// cannot be changed looked at.
+const UPDATES: [(&str, &str, &[&str]); 2] =
+    [("/UpdateGuestInvitation", "guest_invitation", &["email"]), ("/UpdateWebhookEndpoint", "webhook_endpoint", &[])];
 
 /// A field that a caller may fill, by its path from the request message down.
 #[derive(Clone)]
@@ -57,11 +71,12 @@ pub(super) fn rpcs() -> Vec<Rpc> {
                     path: format!("/invitation.v1.{}/{}", service.name(), method.name()),
                     comment: comment(&file, &[6, at, 2, index]),
                     input: method.input_type().to_owned(),
+                    streams: method.server_streaming(),
                 });
             }
         }
     }
-    assert!(rpcs.len() >= 41, "the descriptors have lost RPCs");
+    assert!(rpcs.len() >= 55, "the descriptors have lost RPCs");
     rpcs
 }
 
@@ -69,11 +84,10 @@ pub(super) fn rpcs() -> Vec<Rpc> {
 pub(super) fn inputs(rpc: &Rpc) -> Vec<Input> {
     let mut inputs = Vec::new();
     descend(&rpc.input, "", &[], true, &mut inputs);
-    if rpc.path.ends_with("/UpdateGuestInvitation") {
-        // What is required of a new one is not of one that is there, but for its name, and its address is not looked at.
-        inputs.retain(|input| input.path != "guest_invitation.email");
+    for (_, resource, fixed) in UPDATES.iter().filter(|(method, ..)| rpc.path.ends_with(method)) {
+        inputs.retain(|input| !fixed.iter().any(|field| input.path == format!("{resource}.{field}")));
         inputs.iter_mut().for_each(|input| input.required = false);
-        let (path, kind) = ("guest_invitation.name".to_owned(), Type::String);
+        let (path, kind) = (format!("{resource}.name"), Type::String);
         inputs.push(Input { path, numbers: vec![1, 1], kind, required: true, has_default: false });
     }
     inputs
@@ -175,10 +189,14 @@ pub(super) async fn call(service: &Service, path: &str, mut request: Request<Byt
     call_as_it_is(service, path, request).await
 }
 
-/// Calls an RPC with the bytes and the metadata of a request, and no others.
+/// Calls an RPC with the bytes and the metadata of a request, and no others. A stream that has begun is ended by the
+/// client: it has been answered, with nothing so far.
 pub(super) async fn call_as_it_is(service: &Service, path: &str, request: Request<Bytes>) -> Result<Bytes, Status> {
     let mut grpc = Grpc::new(service.channel.clone());
     grpc.ready().await.unwrap();
+    if STREAMS.contains(path) {
+        return grpc.server_streaming(request, path.parse().unwrap(), Raw).await.map(|_| Bytes::new());
+    }
     grpc.unary(request, path.parse().unwrap(), Raw).await.map(Response::into_inner)
 }
 

@@ -1,37 +1,18 @@
-//! One valid request for each RPC, about invitations of every kind. A new RPC has to be added here before the tests that go
+//! One valid request for each RPC, about one of everything there is. A new RPC has to be added here before the tests that go
 //! over all of them pass.
 
 use invitation_service::pb;
 use prost::Message;
 use tonic::Request;
 
-use super::guests::{GUEST, HOST};
+use super::guests::GUEST;
 use super::raw::{self, Rpc};
-use super::{guests, keys, make};
+use super::{codes, guests, make};
 use crate::harness::service::Service;
 
-/// Invitations as requests name them. Addresses, scopes and organizations are made of the first one's id.
-#[derive(Clone, Debug)]
-pub(super) struct Known {
-    /// The UUID of a connection invitation that was accepted once.
-    pub(super) id: String,
-    /// Its token.
-    pub(super) token: String,
-    /// The name of its acceptance.
-    pub(super) acceptance: String,
-    /// Its company.
-    pub(super) company_id: String,
-    /// The name of a user invitation.
-    pub(super) user: String,
-    /// The name of a guest invitation.
-    pub(super) guest: String,
-    /// The name of a general invitation for one person, into a scope that has an auto-join too.
-    pub(super) general: String,
-    /// Its token.
-    pub(super) general_token: String,
-    /// The name of a connection between organizations.
-    pub(super) organizations: String,
-}
+mod known;
+
+pub(super) use known::{Known, known};
 
 /// What an RPC is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,81 +21,16 @@ pub(super) enum About {
     One,
     /// Those that match.
     Many,
+    /// All that the account has.
+    All,
     /// Several things, of which each is answered for itself.
     Each,
-    /// None that is there yet.
+    /// None that is there yet: it will be made, or will happen.
     New,
 }
 
 /// The connection that the acceptor of a known invitation made.
 const CREATED: &str = "01920000-0000-7000-8000-00000000cafe";
-
-impl Known {
-    /// The same, but for ids and a token that nobody has.
-    pub(super) fn missing(&self) -> Self {
-        let id = "01920000-0000-7000-8000-000000000000";
-        let name = |collection: &str| format!("{collection}/{id}");
-        Self {
-            id: id.to_owned(),
-            token: make::mailed_token(id, 0),
-            acceptance: self.acceptance.replace(&self.id, id),
-            company_id: "01920000-0000-7000-8000-00000000ffff".to_owned(),
-            user: name("userInvitations"),
-            guest: name("guestInvitations"),
-            general: name("invitations"),
-            general_token: make::mailed_token(id, 0),
-            organizations: name("organizationConnections"),
-        }
-    }
-
-    fn email(&self, who: &str) -> String {
-        format!("{who}-{}@example.org", self.id)
-    }
-
-    fn scope(&self) -> pb::Scope {
-        make::scope("team", &self.id)
-    }
-
-    fn target(&self) -> pb::TargetFilter {
-        pb::TargetFilter { r#type: pb::TargetType::Internal.into(), value: self.id.clone() }
-    }
-}
-
-/// Makes an invitation of each kind and accepts the first, of a company, once.
-pub(super) async fn known(service: &Service, key: Option<&str>, company_id: &str) -> Known {
-    let key = key.unwrap_or("none");
-    let create = pb::ConnectionInvitation { company_id: company_id.to_owned(), ..Default::default() };
-    let create = keys::with(key, make::creation(create));
-    let made = service.connections().create_connection_invitation(create).await.unwrap().into_inner();
-    let accept = pb::AcceptInvitationRequest {
-        created_connection: Some(pb::CreatedConnection { id: CREATED.to_owned(), ..Default::default() }),
-        ..make::accept(&made.invitation_token, "ann")
-    };
-    let accepted = service.redemptions().accept_invitation(keys::with(key, accept)).await.unwrap().into_inner();
-    let mut known = Known {
-        id: made.uid,
-        token: made.invitation_token,
-        acceptance: accepted.acceptance.unwrap().name,
-        company_id: made.company_id,
-        user: String::new(),
-        guest: String::new(),
-        general: String::new(),
-        general_token: String::new(),
-        organizations: String::new(),
-    };
-    let user = keys::with(key, new_user(&known, "user"));
-    known.user = service.users().create_user_invitation(user).await.unwrap().into_inner().name;
-    let mut guest = keys::with(key, guests::creation(guests::guest(&known.email("guest"))));
-    guests::add(&mut guest, HOST, HOST);
-    known.guest = service.guests().create_guest_invitation(guest).await.unwrap().into_inner().name;
-    let general = keys::with(key, new_general(&known, &known.id));
-    let general = service.invitations().create_invitation(general).await.unwrap().into_inner();
-    (known.general, known.general_token) = (general.name, general.invitation_token);
-    service.invitations().sync_autojoin(keys::with(key, sync_autojoin(&known))).await.unwrap();
-    let organizations = keys::with(key, new_organizations(&known.id, HOST));
-    let organizations = service.access().create_organization_connection(organizations).await.unwrap();
-    Known { organizations: organizations.into_inner().name, ..known }
-}
 
 fn new_user(known: &Known, who: &str) -> pb::CreateUserInvitationRequest {
     let user_invitation =
@@ -146,6 +62,14 @@ fn new_organizations(requester: &str, target: &str) -> pb::CreateOrganizationCon
     pb::CreateOrganizationConnectionRequest { organization_connection }
 }
 
+/// An endpoint that nothing is posted to, since nothing of this type happens here.
+fn new_endpoint(request_id: &str) -> pb::CreateWebhookEndpointRequest {
+    let uri = "https://example.org/hook".to_owned();
+    let webhook_endpoint =
+        Some(pb::WebhookEndpoint { uri, event_types: vec!["delivery.bounced".to_owned()], ..Default::default() });
+    pb::CreateWebhookEndpointRequest { webhook_endpoint, request_id: request_id.to_owned() }
+}
+
 /// A valid request for the RPC of a path.
 pub(super) fn valid(path: &str, known: &Known) -> (About, Vec<u8>) {
     let method = path.strip_prefix("/invitation.v1.").unwrap_or(path);
@@ -157,10 +81,9 @@ pub(super) fn valid(path: &str, known: &Known) -> (About, Vec<u8>) {
         "RedemptionService" => of_redemptions(method, known),
         "InvitationService" => of_any(method, known),
         "AccessService" => of_access(method, known),
-        "EventService" => {
-            let parent = format!("connectionInvitations/{}", known.id);
-            one(&pb::ListEventsRequest { parent, ..Default::default() })
-        }
+        "DeliveryService" => of_deliveries(method, known),
+        "WebhookService" => of_webhooks(method, known),
+        "EventService" => of_events(method, known),
         _ => panic!("{path} has no request here"),
     }
 }
@@ -239,6 +162,9 @@ fn of_redemptions(method: &str, known: &Known) -> (About, Vec<u8>) {
         "AcceptInvitation" => one(&make::accept(token, "ann")),
         "DeclineInvitation" => one(&make::decline(&known.general_token)),
         "RecordEngagement" => one(&make::view(token)),
+        // Another has just been sent to the address that is invited; the answer is the same for one that is not.
+        "SendVerificationCode" => one(&codes::asking(&known.user_token(), &known.email("somebody"))),
+        "VerifyEmail" => one(&codes::trying(&known.user_token(), &known.email("user"), &known.code)),
         _ => panic!("{method} has no request here"),
     }
 }
@@ -298,6 +224,51 @@ fn of_access(method: &str, known: &Known) -> (About, Vec<u8>) {
         "DeleteOrganizationConnection" => {
             one(&pb::DeleteOrganizationConnectionRequest { name: known.organizations.clone() })
         }
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+fn of_deliveries(method: &str, known: &Known) -> (About, Vec<u8>) {
+    let parent = known.user.clone();
+    match method {
+        "ListDeliveries" => one(&pb::ListDeliveriesRequest { parent, ..Default::default() }),
+        "ReportDeliveryStatus" => one(&pb::ReportDeliveryStatusRequest {
+            message_id: known.message_id.clone(),
+            status: pb::DeliveryReport::Delivered.into(),
+            ..Default::default()
+        }),
+        "ReplayDeliveries" => one(&pb::ReplayDeliveriesRequest { parent, ..Default::default() }),
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+fn of_webhooks(method: &str, known: &Known) -> (About, Vec<u8>) {
+    let name = known.endpoint.clone();
+    match method {
+        "CreateWebhookEndpoint" => new(&new_endpoint("")),
+        "GetWebhookEndpoint" => one(&pb::GetWebhookEndpointRequest { name }),
+        "ListWebhookEndpoints" => (About::All, pb::ListWebhookEndpointsRequest::default().encode_to_vec()),
+        "UpdateWebhookEndpoint" => {
+            let event_types = vec!["delivery.complained".to_owned()];
+            let webhook_endpoint = Some(pb::WebhookEndpoint { name, event_types, ..Default::default() });
+            one(&pb::UpdateWebhookEndpointRequest { webhook_endpoint, ..Default::default() })
+        }
+        "DeleteWebhookEndpoint" => one(&pb::DeleteWebhookEndpointRequest { name, ..Default::default() }),
+        "RotateWebhookSecret" => one(&pb::RotateWebhookSecretRequest { name, ..Default::default() }),
+        "ListWebhookAttempts" => one(&pb::ListWebhookAttemptsRequest { parent: name, ..Default::default() }),
+        "RedeliverEvents" => one(&pb::RedeliverEventsRequest { name, since: make::at(-3_600), ..Default::default() }),
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+fn of_events(method: &str, known: &Known) -> (About, Vec<u8>) {
+    match method {
+        "ListEvents" => {
+            let parent = format!("connectionInvitations/{}", known.id);
+            one(&pb::ListEventsRequest { parent, ..Default::default() })
+        }
+        // With what happens from now on.
+        "WatchEvents" => new(&pb::WatchEventsRequest::default()),
         _ => panic!("{method} has no request here"),
     }
 }

@@ -11,9 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use url::Url;
 
-use super::keys;
-use super::make;
 use super::raw::told;
+use super::{codes, keys, make};
 use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::expect::refused;
 use crate::harness::on_both;
@@ -25,22 +24,28 @@ on_both!(
     a_rotated_link_is_dead_and_the_new_one_works,
 );
 
+const ANN: &str = "ann@example.org";
+
 /// Asserts that a token counts, for each RPC that takes one.
 async fn counts(service: &Service, key: &str, token: &str) {
-    let [preview, engagement, acceptance, decline] = redeem(service, key, token).await;
+    let [preview, engagement, sending, verification, acceptance, decline] = redeem(service, key, token).await;
     preview.unwrap();
     engagement.unwrap();
+    sending.unwrap();
+    refused(verification, Code::PermissionDenied, "VERIFICATION_CODE_INVALID");
     acceptance.unwrap();
     decline.unwrap();
 }
 
 /// What each RPC that takes a token says to this one.
-async fn redeem(service: &Service, key: &str, token: &str) -> [Result<(), Status>; 4] {
+async fn redeem(service: &Service, key: &str, token: &str) -> [Result<(), Status>; 6] {
     let mut redemptions = service.redemptions();
     let preview = pb::PreviewInvitationRequest { token: token.to_owned() };
     [
         redemptions.preview_invitation(keys::with(key, preview)).await.map(drop),
         redemptions.record_engagement(keys::with(key, make::view(token))).await.map(drop),
+        redemptions.send_verification_code(keys::with(key, codes::asking(token, ANN))).await.map(drop),
+        redemptions.verify_email(keys::with(key, codes::trying(token, ANN, "123456"))).await.map(drop),
         redemptions.accept_invitation(keys::with(key, make::accept(token, "ann"))).await.map(drop),
         redemptions.decline_invitation(keys::with(key, make::decline(token))).await.map(drop),
     ]

@@ -16,10 +16,10 @@ use super::make::*;
 use crate::harness::database::TestDatabase;
 
 /// Any organization.
-pub(super) const HOST: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0057);
+pub(crate) const HOST: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0057);
 
 /// An invitation of one address by mail into the account itself.
-pub(super) fn user(address: &str) -> CreateInvitation {
+pub(crate) fn user(address: &str) -> CreateInvitation {
     let details = Details::User(UserDetails { inviter: "Ann".to_owned(), roles: vec!["admin".to_owned()] });
     CreateInvitation {
         max_uses: Some(1),
@@ -32,7 +32,7 @@ pub(super) fn user(address: &str) -> CreateInvitation {
 }
 
 /// An invitation to be a guest of [`HOST`].
-pub(super) fn guest(address: &str) -> CreateInvitation {
+pub(crate) fn guest(address: &str) -> CreateInvitation {
     let details = GuestDetails {
         host_organization_id: HOST,
         parent_organization_id: None,
@@ -43,7 +43,7 @@ pub(super) fn guest(address: &str) -> CreateInvitation {
 }
 
 /// What a general invitation into a scope has of its own; `exclusive` is whether it takes slots.
-pub(super) fn details(scope: Option<Scope>, exclusive: bool) -> GeneralDetails {
+pub(crate) fn details(scope: Option<Scope>, exclusive: bool) -> GeneralDetails {
     GeneralDetails {
         usage: Usage::SingleUse,
         explicit_scope: scope.is_some(),
@@ -58,12 +58,12 @@ pub(super) fn details(scope: Option<Scope>, exclusive: bool) -> GeneralDetails {
     }
 }
 
-pub(super) fn team(id: &str) -> Option<Scope> {
+pub(crate) fn team(id: &str) -> Option<Scope> {
     Some(Scope::new("team", id))
 }
 
 /// A general invitation of some addresses of one person into a scope.
-pub(super) fn general(scope: Option<Scope>, on_conflict: OnConflict, addresses: &[Address]) -> CreateInvitation {
+pub(crate) fn general(scope: Option<Scope>, on_conflict: OnConflict, addresses: &[Address]) -> CreateInvitation {
     let details = details(scope, on_conflict != OnConflict::Allow);
     CreateInvitation {
         details: Details::General(Box::new(details)),
@@ -75,20 +75,20 @@ pub(super) fn general(scope: Option<Scope>, on_conflict: OnConflict, addresses: 
     }
 }
 
-pub(super) fn recipient(address: Address) -> NewRecipient {
+pub(crate) fn recipient(address: Address) -> NewRecipient {
     NewRecipient { address, display_name: None, avatar_uri: None }
 }
 
-pub(super) fn mail(address: &str) -> Address {
+pub(crate) fn mail(address: &str) -> Address {
     Address::Email(email(address))
 }
 
-pub(super) fn internal(id: &str) -> Address {
+pub(crate) fn internal(id: &str) -> Address {
     Address::Internal(id.to_owned())
 }
 
 /// Accepts with a verified address.
-pub(super) fn accept_as(made: &Invitation, subject: &str, address: &str) -> Action {
+pub(crate) fn accept_as(made: &Invitation, subject: &str, address: &str) -> Action {
     let mut acceptor = acceptor(subject);
     acceptor.email = Some(email(address));
     acceptor.email_verified = true;
@@ -96,7 +96,7 @@ pub(super) fn accept_as(made: &Invitation, subject: &str, address: &str) -> Acti
     Action::Accept(Box::new(accept))
 }
 
-pub(super) fn sync(scope: &str, domains: &[&str]) -> Action {
+pub(crate) fn sync(scope: &str, domains: &[&str]) -> Action {
     Action::SyncAutojoin(Box::new(SyncAutojoin {
         scope: Scope::new("team", scope),
         domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
@@ -105,7 +105,7 @@ pub(super) fn sync(scope: &str, domains: &[&str]) -> Action {
     }))
 }
 
-pub(super) fn archive(made: &Invitation, archived: bool) -> Action {
+pub(crate) fn archive(made: &Invitation, archived: bool) -> Action {
     Action::UpdateGuest(UpdateGuestInvitation {
         target: target(made),
         expiry: None,
@@ -116,7 +116,7 @@ pub(super) fn archive(made: &Invitation, archived: bool) -> Action {
 }
 
 /// Returns the only column of some rows, a text, in order.
-pub(super) async fn texts(database: &TestDatabase, sql: &str) -> Vec<String> {
+pub(crate) async fn texts(database: &TestDatabase, sql: &str) -> Vec<String> {
     let connection = database.connect().await;
     let statement = Statement::from_string(connection.get_database_backend(), sql);
     let rows = connection.query_all_raw(statement).await.unwrap();

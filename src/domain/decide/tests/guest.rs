@@ -35,6 +35,7 @@ fn accept_for(invitation: &Invitation, organization: Option<Uuid>) -> Action {
         created_connection,
         guest_organization_id,
         by_system: false,
+        proof: None,
     }))
 }
 

@@ -96,7 +96,11 @@ fn by_name(invitation: &Invitation, etag: Option<&str>) -> Vec<(&'static str, Ac
         | Action::Create(_)
         | Action::Accept(_)
         | Action::Decline(_)
-        | Action::RecordEngagement(_) => None,
+        | Action::RecordEngagement(_)
+        | Action::SettleDelivery(_)
+        | Action::ReportDelivery(_)
+        | Action::VerifyEmail(_)
+        | Action::Expire(_) => None,
     });
     named.collect()
 }

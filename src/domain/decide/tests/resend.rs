@@ -2,7 +2,7 @@
 
 use super::{after, run};
 use crate::domain::decide::{Context, decide};
-use crate::domain::fixtures::{NOW, command, invitation, loaded, minutes, resend, ttl};
+use crate::domain::fixtures::{CONTEXT, NOW, command, invitation, loaded, minutes, resend, ttl};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 
@@ -13,7 +13,7 @@ fn a_resend_changes_the_expiry_only_with_a_ttl_and_the_link_only_with_rotate() {
             let mut before = invitation(0, None);
             before.facts.expire_at = expire_at;
             let action = resend(&before, rotate, span.map(ttl));
-            let context = Context { signing_key: 9 };
+            let context = Context { signing_key: 9, ..CONTEXT };
             let decided = decide(&loaded(&before, &[]), &command(1, action), &context).unwrap();
             let mut wanted = before.clone();
             if span.is_some() {

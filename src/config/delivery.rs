@@ -1,0 +1,45 @@
+//! Section `[delivery]`: how messages to people are worked off, whatever carries them.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{Checked, Problems};
+use super::value;
+
+const LEASE: RangeInclusive<Duration> = Duration::from_secs(15)..=Duration::from_secs(600);
+
+/// How the relay works.
+#[derive(Clone, Copy, Debug)]
+pub struct DeliveryConfig {
+    /// Whether this process sends messages.
+    pub enabled: bool,
+    /// How long a message belongs to the process that is sending it.
+    pub lease: Duration,
+    /// How many messages may leave within a second; none for any number.
+    pub per_second: Option<u32>,
+    /// After how many attempts a message is given up.
+    pub attempts: u32,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDelivery {
+    enabled: String,
+    lease: String,
+    per_second: String,
+    attempts: String,
+}
+
+impl RawDelivery {
+    pub(super) fn validate(self, problems: &mut Problems) -> Checked<DeliveryConfig> {
+        let RawDelivery { enabled, lease, per_second, attempts } = self;
+        let enabled = value::choice(problems, "delivery.enabled", &enabled, &[("true", true), ("false", false)]);
+        let lease = value::duration(problems, "delivery.lease", &lease, LEASE);
+        let per_second = value::number(problems, "delivery.per_second", &per_second, 0..=100_000);
+        let attempts = value::number(problems, "delivery.attempts", &attempts, 1..=50);
+        let per_second = per_second.map(|number| Some(number).filter(|number| *number > 0));
+        Ok(DeliveryConfig { enabled: enabled?, lease: lease?, per_second: per_second?, attempts: attempts? })
+    }
+}

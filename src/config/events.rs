@@ -1,0 +1,139 @@
+//! Section `[events]`: who is told what happened, and where.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+use super::error::{Checked, Problems};
+use super::value;
+
+const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
+const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
+
+/// How events get to those who follow them.
+#[derive(Clone, Debug)]
+pub struct EventsConfig {
+    /// How long the client of a watch may take nothing before it is given up.
+    pub watch_patience: Duration,
+    /// How often invitations that have expired are told of.
+    pub expiry_interval: Duration,
+    /// Where they are published, if anywhere.
+    pub nats: Option<NatsConfig>,
+}
+
+/// A NATS JetStream that events are published to.
+#[derive(Clone, Debug)]
+pub struct NatsConfig {
+    /// The servers' URLs, comma-separated; secret because they may hold a password.
+    pub url: SecretString,
+    /// The stream that keeps them, made if there is none.
+    pub stream: String,
+    /// What the subjects begin with.
+    pub subject: String,
+    /// Where publishing begins the first time.
+    pub begin: NatsBegin,
+}
+
+/// Where publishing begins the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NatsBegin {
+    /// With what happens from then on.
+    Now,
+    /// With the first event there is.
+    First,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEvents {
+    watch_patience: String,
+    expiry_interval: String,
+    nats_url: Option<String>,
+    nats_url_file: Option<String>,
+    nats_stream: String,
+    nats_subject: String,
+    nats_begin: String,
+}
+
+impl RawEvents {
+    /// Parses the section; the second value is the file the URL came from.
+    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(EventsConfig, Option<PathBuf>)> {
+        let Self { watch_patience, expiry_interval, nats_url, nats_url_file, nats_stream, nats_subject, nats_begin } =
+            self;
+        let watch_patience = value::duration(problems, "events.watch_patience", &watch_patience, PATIENCE);
+        let expiry_interval = value::duration(problems, "events.expiry_interval", &expiry_interval, INTERVAL);
+        let url = parse_url(problems, nats_url, nats_url_file);
+        let stream = problems.check("events.nats_stream", parse_stream(nats_stream));
+        let subject = problems.check("events.nats_subject", parse_subject(nats_subject));
+        let begins = [("now", NatsBegin::Now), ("first", NatsBegin::First)];
+        let begin = value::choice(problems, "events.nats_begin", &nats_begin, &begins);
+        let ((url, file), stream, subject, begin) = (url?, stream?, subject?, begin?);
+        let nats = url.map(|url| NatsConfig { url, stream, subject, begin });
+        let config = EventsConfig { watch_patience: watch_patience?, expiry_interval: expiry_interval?, nats };
+        Ok((config, file))
+    }
+}
+
+/// A secret, if it is set, and the file it came from.
+type Source = (Option<SecretString>, Option<PathBuf>);
+
+fn parse_url(problems: &mut Problems, url: Option<String>, file: Option<String>) -> Checked<Source> {
+    let Some(secret) = value::secret(problems, "events.nats_url", url, file)? else { return Ok((None, None)) };
+    let field = if secret.file.is_some() { "events.nats_url_file" } else { "events.nats_url" };
+    problems.check(field, check_urls(secret.value.expose_secret()))?;
+    Ok((Some(secret.value), secret.file))
+}
+
+/// Checks a list of servers; the text never quotes it, since it may hold a password.
+fn check_urls(urls: &str) -> Result<(), &'static str> {
+    let servers = urls.split(',').map(|url| check_url(url.trim())).collect::<Result<Vec<_>, _>>()?;
+    // The credentials of one are brought to all.
+    if servers.iter().any(|server| server.credentials) && servers.iter().any(|server| server.in_the_clear) {
+        return Err("must not send a password in the clear: use tls:// for every server");
+    }
+    Ok(())
+}
+
+struct Server {
+    credentials: bool,
+    in_the_clear: bool,
+}
+
+fn check_url(url: &str) -> Result<Server, &'static str> {
+    const EXPECTED: &str =
+        "must be nats://HOST:PORT or tls://HOST:PORT, with USER:PASSWORD@ or TOKEN@ where needed; several with commas";
+    let url = Url::parse(url).map_err(|_| EXPECTED)?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or(EXPECTED)?;
+    if !matches!(url.scheme(), "nats" | "tls") || url.fragment().is_some() {
+        return Err(EXPECTED);
+    }
+    // The URL parser leaves hosts of schemes that it does not know as they are.
+    let loopback = match Host::parse(host).map_err(|_| EXPECTED)? {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    };
+    let credentials = !url.username().is_empty() || url.password().is_some_and(|password| !password.is_empty());
+    Ok(Server { credentials, in_the_clear: url.scheme() == "nats" && !loopback })
+}
+
+fn parse_stream(name: String) -> Result<String, &'static str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let is_name = (1..=255).contains(&name.len()) && name.chars().all(fits);
+    if is_name { Ok(name) } else { Err("must have 1 to 255 ASCII letters, digits, hyphens and underscores") }
+}
+
+fn parse_subject(prefix: String) -> Result<String, &'static str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let is_token = |token: &str| !token.is_empty() && token.chars().all(fits);
+    let is_prefix = prefix.len() <= 200 && prefix.split('.').all(is_token);
+    if is_prefix {
+        Ok(prefix)
+    } else {
+        Err("must be words of ASCII letters, digits, hyphens and underscores, with dots between")
+    }
+}

@@ -1,0 +1,220 @@
+//! Section `[mail]`: which way mail leaves, from whom, and where its templates are.
+//!
+//! Where a URL leads is parsed in `mail/transport.rs`; reading templates belongs to `delivery`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use url::Url;
+use uuid::Uuid;
+
+use super::error::{Checked, Problems};
+use super::mailbox::Mailbox;
+use super::value;
+use crate::domain::message_id::MessageId;
+
+mod transport;
+
+pub use transport::{Encryption, MailTransport, SmtpServer};
+
+/// What stands for the delivery's id in `mail.unsubscribe`.
+const DELIVERY_PLACEHOLDER: &str = "{delivery}";
+const TIMEOUT_MIN: Duration = Duration::from_millis(100);
+const TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// How mail is sent, and what it looks like.
+#[derive(Clone, Debug)]
+pub struct MailConfig {
+    /// Which way mail leaves.
+    pub transport: MailTransport,
+    /// How a mail server is talked to, where there is one.
+    pub smtp: SmtpConfig,
+    /// Whom mail is from.
+    pub from: Mailbox,
+    /// Who gets the answers, where it is not the sender.
+    pub reply_to: Option<Mailbox>,
+    /// What mail programs offer to those who want no more of it.
+    pub unsubscribe: Unsubscribe,
+    /// The folder of templates that take the place of those that are compiled in.
+    pub templates: Option<PathBuf>,
+    /// The language of mail about an invitation that names none, or one without templates.
+    pub locale: String,
+    /// Whether inviters are told that somebody accepted.
+    pub acceptance_notice: bool,
+}
+
+impl MailConfig {
+    /// Returns the Message-ID of a delivery's mail.
+    pub fn message_id(&self, delivery: Uuid) -> MessageId {
+        MessageId::new(delivery, &self.from.domain)
+    }
+}
+
+/// How a mail server is talked to.
+#[derive(Clone, Debug)]
+pub struct SmtpConfig {
+    /// Whether `smtp://` begins with STARTTLS, without which nothing is sent.
+    pub starttls: bool,
+    /// A PEM file of authorities to trust besides those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// The longest one step of the dialogue may take.
+    pub timeout: Duration,
+    /// The most connections that are open at once.
+    pub connections: u32,
+    /// The name that EHLO tells.
+    pub helo: String,
+}
+
+/// What the List-Unsubscribe header offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unsubscribe {
+    /// To write to this `mailto:` URL.
+    Mailto(String),
+    /// To post to this https URL (RFC 8058), which has the delivery's id in place of `{delivery}`.
+    Https(String),
+}
+
+impl Unsubscribe {
+    fn parse(text: &str, from: &Mailbox) -> Result<Unsubscribe, String> {
+        const EXPECTED: &str = "must be a mailto: or an https: URL";
+        if text.is_empty() {
+            return Ok(Unsubscribe::Mailto(format!("mailto:{}?subject=unsubscribe", from.address())));
+        }
+        if !text.is_ascii() || text.contains(|c: char| c.is_ascii_whitespace() || c.is_ascii_control()) {
+            return Err("must be in ASCII, without white space: percent-encode the rest".to_owned());
+        }
+        let sample = text.replace(DELIVERY_PLACEHOLDER, "x");
+        if sample.contains(['<', '>', '{', '}', ',']) {
+            return Err("must not contain commas, angle brackets, or braces other than {delivery}".to_owned());
+        }
+        match Url::parse(&sample).map_err(|_| EXPECTED)?.scheme() {
+            "mailto" if sample.contains('@') => Ok(Unsubscribe::Mailto(text.to_owned())),
+            "https" => Ok(Unsubscribe::Https(text.to_owned())),
+            _ => Err(EXPECTED.to_owned()),
+        }
+    }
+
+    /// Returns the URL in the mail of a delivery.
+    pub fn url(&self, delivery: Uuid) -> String {
+        let (Unsubscribe::Mailto(url) | Unsubscribe::Https(url)) = self;
+        url.replace(DELIVERY_PLACEHOLDER, &delivery.to_string())
+    }
+}
+
+impl fmt::Display for Unsubscribe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Unsubscribe::Mailto(url) | Unsubscribe::Https(url)) = self;
+        f.write_str(url)
+    }
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMail {
+    url: Option<String>,
+    url_file: Option<String>,
+    from: String,
+    reply_to: String,
+    unsubscribe: String,
+    templates: String,
+    locale: String,
+    acceptance_notice: String,
+    starttls: String,
+    ca_file: String,
+    timeout: String,
+    connections: String,
+    helo: String,
+}
+
+impl RawMail {
+    /// Parses the section; the second value is the file the URL came from.
+    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(MailConfig, Option<PathBuf>)> {
+        let RawMail { url, url_file, from, reply_to, unsubscribe, templates, locale, acceptance_notice, .. } = &self;
+        let from = problems.check("mail.from", Mailbox::parse(from));
+        let reply_to = optional(reply_to).map(|text| problems.check("mail.reply_to", Mailbox::parse(text)));
+        let unsubscribe = match &from {
+            Ok(from) => problems.check("mail.unsubscribe", Unsubscribe::parse(unsubscribe, from)),
+            Err(reported) => Err(*reported),
+        };
+        let locale = problems.check("mail.locale", parse_locale(locale));
+        let choices = [("true", true), ("false", false)];
+        let acceptance_notice = value::choice(problems, "mail.acceptance_notice", acceptance_notice, &choices);
+        let smtp = self.smtp(problems, from.as_ref().ok());
+        let url = value::secret(problems, "mail.url", url.clone(), url_file.clone());
+
+        let (smtp, url) = (smtp?, url?);
+        let (transport, file) = match url {
+            None => (MailTransport::Log, None),
+            Some(secret) => {
+                let field = if secret.file.is_some() { "mail.url_file" } else { "mail.url" };
+                let parsed = MailTransport::parse(secret.value.expose_secret(), smtp.starttls);
+                (problems.check(field, parsed)?, secret.file)
+            }
+        };
+        let config = MailConfig {
+            transport,
+            smtp,
+            from: from?,
+            reply_to: reply_to.transpose()?,
+            unsubscribe: unsubscribe?,
+            templates: optional(templates).map(PathBuf::from),
+            locale: locale?,
+            acceptance_notice: acceptance_notice?,
+        };
+        Ok((config, file))
+    }
+
+    fn smtp(&self, problems: &mut Problems, from: Option<&Mailbox>) -> Checked<SmtpConfig> {
+        let starttls = value::choice(problems, "mail.starttls", &self.starttls, &[("required", true), ("none", false)]);
+        let timeout = value::duration(problems, "mail.timeout", &self.timeout, TIMEOUT_MIN..=TIMEOUT_MAX);
+        let connections = value::number(problems, "mail.connections", &self.connections, 1..=100);
+        let from_domain = from.map(|from| from.domain.clone()).unwrap_or_default();
+        let helo = optional(&self.helo).map_or(Ok(from_domain), parse_helo);
+        let helo = problems.check("mail.helo", helo);
+        Ok(SmtpConfig {
+            starttls: starttls?,
+            ca_file: optional(&self.ca_file).map(PathBuf::from),
+            timeout: timeout?,
+            connections: connections?,
+            helo: helo?,
+        })
+    }
+}
+
+/// Empty stands for a value that is not set.
+fn optional(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty())
+}
+
+fn parse_locale(text: &str) -> Result<String, String> {
+    let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let fits = text.split('-').all(is_part);
+    if fits { Ok(text.to_ascii_lowercase()) } else { Err("must be a language such as \"en\" or \"de-AT\"".to_owned()) }
+}
+
+fn parse_helo(text: &str) -> Result<String, String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '[' | ']' | ':');
+    if text.chars().all(is_part) { Ok(text.to_owned()) } else { Err("must be a host name".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_wants_no_more_mail_writes_to_the_sender_unless_it_is_said_otherwise() {
+        let from = Mailbox::parse("Example <no-reply@example.com>").unwrap();
+        let parse = |text: &str| Unsubscribe::parse(text, &from);
+        let own = "mailto:no-reply@example.com?subject=unsubscribe";
+        assert_eq!(parse(""), Ok(Unsubscribe::Mailto(own.to_owned())));
+        let link = parse("https://example.com/stop?mail={delivery}").unwrap();
+        assert_eq!(link.url(Uuid::nil()), format!("https://example.com/stop?mail={}", Uuid::nil()));
+        for text in ["http://example.com/", "https://a/{token}", "https://a/>,<b", "mailto:nobody", "https://ä/", "x"]
+        {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! One message, ready to be sent.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::config::Mailbox;
+use crate::domain::email::Email;
+use crate::domain::message_id::MessageId;
+use crate::domain::time::Timestamp;
+
+/// A message with everything that is on it. Its texts hold a link or a code, so they are never printed.
+#[derive(Clone)]
+pub struct Mail {
+    /// The delivery's id.
+    pub id: Uuid,
+    /// Whom it is from.
+    pub from: Mailbox,
+    /// Who gets the answers, where it is not the sender.
+    pub reply_to: Option<Mailbox>,
+    /// Whom it is to.
+    pub to: Email,
+    /// The recipient's name.
+    pub to_name: Option<String>,
+    /// The subject: one line.
+    pub subject: String,
+    /// The text, with bare line feeds.
+    pub text: String,
+    /// The same as HTML.
+    pub html: String,
+    /// The Message-ID, the same at every attempt.
+    pub message_id: MessageId,
+    /// When it was composed.
+    pub date: Timestamp,
+    /// Further headers, names and values in ASCII.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// Says which message it is and to whom, with the address masked.
+impl fmt::Debug for Mail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mail").field("id", &self.id).field("to", &self.to.masked()).finish_non_exhaustive()
+    }
+}

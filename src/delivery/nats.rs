@@ -1,0 +1,138 @@
+//! Publishes every event to NATS JetStream, in the order of each invitation, at least once.
+//!
+//! One replica at a time publishes, by a lease; its cursor moves behind what the server has acknowledged. What is published
+//! again, because that was not known, has the id of the event as its Nats-Msg-Id, by which the server drops it. Nobody but
+//! this waits for NATS.
+
+mod session;
+
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::config::{NatsBegin, NatsConfig};
+use crate::entropy::Entropy;
+use crate::store::{Begin, Follower, Round, Rounds, Store, StoreError, Topic};
+use session::{Session, SessionError, prefixes};
+
+/// How many events are read, and then published, at once.
+const BATCH: u64 = 256;
+/// How often it looks without having been told.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long a lease is taken to be held without asking; it lasts longer.
+const HELD: Duration = Duration::from_secs(10);
+/// How much longer it waits before each further attempt to connect, and up to how often that is added.
+const BACKOFF: Duration = Duration::from_secs(1);
+const BACKOFFS: u32 = 5;
+
+/// Why a round of publishing did not come to its end.
+#[derive(Debug, thiserror::Error)]
+enum NatsError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// NATS.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+struct Publisher {
+    store: Store,
+    config: NatsConfig,
+    holder: Uuid,
+    /// Up to where it has published, and when the lease was last seen to be held.
+    held: Option<(i64, Instant)>,
+    session: Option<Session>,
+    failures: u32,
+}
+
+/// Publishes until stopped. Every replica does, and one of them at a time gets to it.
+pub async fn run(store: Store, config: NatsConfig, stop: CancellationToken) {
+    let holder = Uuid::from_bytes(Entropy::system().bytes());
+    let heard = Some(store.signals().hear(Topic::Position));
+    let publisher = Publisher { store: store.clone(), config, holder, held: None, session: None, failures: 0 };
+    let publisher = Mutex::new(publisher);
+    let rounds = Rounds { name: "nats", heard, gather: Duration::ZERO, interval: INTERVAL, stop };
+    rounds.run(|| async { publisher.lock().await.round().await }).await;
+    drop(publisher);
+    // Others wait for the end of the lease otherwise, which is soon enough.
+    drop(store.release(Follower::Nats, holder).await);
+}
+
+impl Publisher {
+    async fn round(&mut self) -> Result<Round, NatsError> {
+        let result = self.publish().await;
+        match &result {
+            Ok(_) | Err(NatsError::Store(StoreError::Unavailable(_))) => return result,
+            Err(NatsError::Session(_)) => self.failures = (self.failures + 1).min(BACKOFFS),
+            Err(NatsError::Store(_)) => {}
+        }
+        // Another replica may get through.
+        self.held = None;
+        if let Err(error) = self.store.release(Follower::Nats, self.holder).await {
+            tracing::debug!(%error, "a lease is left to its end");
+        }
+        result
+    }
+
+    async fn publish(&mut self) -> Result<Round, NatsError> {
+        // Before NATS is looked for, so that where it begins does not depend on when it is there.
+        let Some(after) = self.position().await? else { return Ok(Round::Done) };
+        if self.session.is_none() {
+            tokio::time::sleep(BACKOFF * self.failures).await;
+            self.session = Some(Session::open(&self.config).await?);
+            tracing::info!("connected to NATS");
+        }
+        let stretch = self.store.all_events_behind(after, BATCH).await?;
+        if stretch.until == after {
+            return Ok(Round::Done);
+        }
+        // What the client still holds must not be sent later, behind what is then sent again: a session that did not come
+        // to the end of its work, be it because the round was broken off, is not kept.
+        let Some(session) = self.session.take() else { return Ok(Round::More) };
+        let mut left = prefixes(&stretch.events).peekable();
+        // Without events there is still a position to move on to.
+        if left.peek().is_none() && !self.advance(stretch.until).await? {
+            return Ok(Round::Done);
+        }
+        while let Some(prefix) = left.next() {
+            session.publish(prefix).await?;
+            self.failures = 0;
+            let until = match (left.peek(), prefix.last()) {
+                (Some(_), Some(last)) => last.position,
+                _ => stretch.until,
+            };
+            // This also tells whether the lease is still held.
+            if !self.advance(until).await? {
+                return Ok(Round::Done);
+            }
+        }
+        self.session = Some(session);
+        Ok(if stretch.is_last { Round::Done } else { Round::More })
+    }
+
+    /// Moves behind what was acknowledged; false if another replica publishes by now.
+    async fn advance(&mut self, until: i64) -> Result<bool, StoreError> {
+        self.held = None;
+        let advanced = self.store.advance(Follower::Nats, self.holder, until).await?;
+        self.held = advanced.then(|| (until, Instant::now()));
+        Ok(advanced)
+    }
+
+    /// Returns up to where it has published; none while another replica does.
+    async fn position(&mut self) -> Result<Option<i64>, StoreError> {
+        if let Some((position, _)) = self.held.filter(|(_, seen)| seen.elapsed() < HELD) {
+            return Ok(Some(position));
+        }
+        let begin = match self.config.begin {
+            NatsBegin::Now => Begin::Now,
+            NatsBegin::First => Begin::First,
+        };
+        let leased = self.store.lease(Follower::Nats, self.holder, begin).await?;
+        self.held = leased.map(|leased| (leased.position, Instant::now()));
+        Ok(leased.map(|leased| leased.position))
+    }
+}

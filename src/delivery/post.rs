@@ -1,0 +1,59 @@
+//! The courier by e-mail: composes a message when its turn has come, with the link or the code derived then, and hands it to
+//! the transport.
+
+use async_trait::async_trait;
+
+use super::compose::{About, ComposeError, Composer};
+use super::courier::Courier;
+use super::transport::{SendError, SendFailure, Transport};
+use crate::domain::delivery::Purpose;
+use crate::domain::key_ring::KeyRing;
+use crate::domain::verification::Code;
+use crate::store::{Claimed, Store, Topicality};
+
+/// Sends messages by e-mail.
+#[derive(Debug)]
+pub struct Post {
+    /// Knows what codes are derived from.
+    pub store: Store,
+    /// Derives codes.
+    pub ring: KeyRing,
+    /// Writes messages.
+    pub composer: Composer,
+    /// Sends them.
+    pub transport: Transport,
+}
+
+impl Post {
+    /// Derives the code that a message brings; none once it is used, or another took its place.
+    async fn code(&self, message: &Claimed, topic: &Topicality) -> Result<Option<String>, SendError> {
+        let (invitation, delivery) = (&topic.invitation.found, &message.delivery);
+        let Some((id, email)) = delivery.message.about.zip(delivery.address(invitation)) else { return Ok(None) };
+        let found = self.store.find_verification(&message.account, invitation.id, id).await;
+        let found = found.map_err(|_| SendError::new(SendFailure::Retry, "the database does not answer"))?;
+        Ok(found.and_then(|verification| verification.code(&self.ring, email)).map(Code::reveal))
+    }
+}
+
+#[async_trait]
+impl Courier for Post {
+    async fn deliver(&self, message: &Claimed, topic: &Topicality) -> Result<(), SendError> {
+        let code;
+        let about = match message.delivery.message.purpose {
+            Purpose::Invitation | Purpose::Reminder => About::Nothing,
+            Purpose::AcceptanceNotice => {
+                let gone = || SendError::new(SendFailure::Needless, "the acceptance is gone");
+                About::Acceptance(topic.acceptance.as_ref().ok_or_else(gone)?)
+            }
+            Purpose::VerificationCode => {
+                let used = || SendError::new(SendFailure::Needless, "the code is no longer asked for");
+                code = self.code(message, topic).await?.ok_or_else(used)?;
+                About::Code(&code)
+            }
+        };
+        let invitation = &topic.invitation;
+        let mail = self.composer.compose(&message.delivery, &invitation.found, about, invitation.now);
+        let refused = |error: ComposeError| SendError::new(SendFailure::Refused, error.to_string());
+        self.transport.send(&mail.map_err(refused)?).await
+    }
+}

@@ -1,0 +1,317 @@
+//! The relay: claims due messages, sends them with no transaction open, and settles them under their lease.
+//!
+//! At least once: a process that ends between the mail server's answer and the commit of what became of it leaves a
+//! message whose lease runs out, and which is sent again under the same Message-ID.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::courier::Courier;
+use super::pace::Pace;
+use super::transport::{SendError, SendFailure};
+use crate::clock::Clock;
+use crate::domain::backoff::Backoff;
+use crate::domain::command::{Action, Command, SettleDelivery};
+use crate::domain::delivery::DeliveryEnd;
+use crate::domain::id::IdSeed;
+use crate::entropy::Entropy;
+use crate::store::{Claimed, ExecuteError, Store, StoreError, Topic};
+
+/// Whose doing the events of deliveries are.
+const ACTOR: &str = "relay";
+/// The delays between attempts.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(6 * 3_600) };
+/// How long nothing is sent after the transport showed that it cannot send anything.
+const PAUSE: Duration = Duration::from_secs(30);
+/// How long to wait for being woken: what fell due by time, or was enqueued by another process, is found this soon.
+const POLL: Duration = Duration::from_secs(1);
+/// What of a lease is kept for the settle: sending is broken off before.
+pub const SETTLING: Duration = Duration::from_secs(10);
+/// How long the database may take for one step.
+const DATABASE: Duration = Duration::from_secs(5);
+/// How long to wait for several free slots where one would do.
+const GATHER: Duration = Duration::from_millis(10);
+/// How long to wait before a settle is tried again that the database did not answer.
+const SETTLE_AGAIN: Duration = Duration::from_millis(500);
+
+/// How the relay works.
+#[derive(Clone, Copy, Debug)]
+pub struct RelayOptions {
+    /// How long a message belongs to whoever claimed it; sending it has to be over before.
+    pub lease: Duration,
+    /// How many messages are sent at once.
+    pub concurrency: u32,
+    /// How many messages leave within a second at most; none for any number.
+    pub per_second: Option<u32>,
+    /// After how many attempts a message is given up.
+    pub attempts: u32,
+}
+
+/// Sends what is in the outbox. Clones share the pace and the transport's health.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    store: Store,
+    courier: Arc<dyn Courier>,
+    clock: Clock,
+    entropy: Entropy,
+    options: RelayOptions,
+    slots: Arc<Semaphore>,
+    course: Arc<Mutex<Course>>,
+}
+
+/// What one claim has to know of those before it.
+#[derive(Debug)]
+struct Course {
+    pace: Pace,
+    /// The account that was served last.
+    after: String,
+    /// Until when nothing is sent, since the transport cannot; behind it a single message shows whether it can again.
+    paused: Option<Instant>,
+    /// When it was last looked for messages that were planned for later.
+    planned: Option<Instant>,
+}
+
+/// How a claim went.
+enum Step {
+    /// As many as could be sent were due: there may be more.
+    Full,
+    /// All that were due are being sent.
+    Idle,
+    /// Nothing can be sent before this moment.
+    Until(Instant),
+}
+
+impl Relay {
+    /// Makes a relay that has sent nothing yet.
+    pub fn new(store: Store, courier: Arc<dyn Courier>, clock: Clock, options: RelayOptions) -> Self {
+        let pace = Pace::new(options.per_second, Instant::now());
+        let course = Course { pace, after: String::new(), paused: None, planned: None };
+        let slots = Arc::new(Semaphore::new(options.concurrency as usize));
+        Self { store, courier, clock, entropy: Entropy::system(), options, slots, course: Arc::new(Mutex::new(course)) }
+    }
+
+    /// Sends until told to stop, then finishes what it is sending.
+    pub async fn run(self, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        let mut heard = self.store.signals().hear(Topic::Outbox);
+        let mut complained: Option<Instant> = None;
+        // A step is short and is not broken off: what it has claimed would lie there until its lease ends.
+        while !stop.is_cancelled() {
+            // Before it looks, so that what is told meanwhile is heard behind the look.
+            heard.mark_unchanged();
+            let step = self.step(&tasks, &stop).await.unwrap_or_else(|error| {
+                if complained.is_none_or(|last| last.elapsed() >= 10 * POLL) {
+                    tracing::warn!(%error, "messages cannot be claimed");
+                    complained = Some(Instant::now());
+                }
+                Step::Until(Instant::now() + POLL)
+            });
+            tokio::select! {
+                () = wait(step, &mut heard) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    /// Sends everything that is due, and waits until all of it is settled. Returns how many messages it claimed.
+    pub async fn drain(&self) -> Result<usize, StoreError> {
+        let mut claimed = 0;
+        loop {
+            self.store.plan_deliveries().await?;
+            let (_, messages) = self.claim().await?;
+            let messages = messages.unwrap_or_default();
+            if messages.is_empty() {
+                return Ok(claimed);
+            }
+            claimed += messages.len();
+            let tasks = TaskTracker::new();
+            self.send_all(messages, &tasks);
+            tasks.close();
+            tasks.wait().await;
+        }
+    }
+
+    /// Begins to send as many due messages as there is room for.
+    async fn step(&self, tasks: &TaskTracker, stop: &CancellationToken) -> Result<Step, StoreError> {
+        // Claimed when it can be sent, so that no lease runs while a message waits its turn; several at a time, unless those
+        // under way take long.
+        let room = async {
+            let several = self.options.concurrency.div_ceil(4);
+            if timeout(GATHER, self.slots.acquire_many(several)).await.is_err() {
+                drop(self.slots.acquire().await);
+            }
+        };
+        tokio::select! {
+            () = room => {}
+            () = stop.cancelled() => return Ok(Step::Idle),
+        }
+        self.plan().await?;
+        let (step, messages) = self.claim().await?;
+        self.send_all(messages.unwrap_or_default(), tasks);
+        Ok(step)
+    }
+
+    /// Looks now and then for messages that were planned for later and have fallen due.
+    async fn plan(&self) -> Result<(), StoreError> {
+        let mut course = self.course.lock().await;
+        if course.planned.is_none_or(|last| last.elapsed() >= POLL) {
+            in_time(self.store.plan_deliveries()).await?;
+            course.planned = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn send_all(&self, messages: Vec<(Claimed, OwnedSemaphorePermit)>, tasks: &TaskTracker) {
+        for (message, slot) in messages {
+            let relay = self.clone();
+            tasks.spawn(async move {
+                relay.send(&message).await;
+                drop(slot);
+            });
+        }
+    }
+
+    /// Claims what there is room for, with a slot for each.
+    async fn claim(&self) -> Result<(Step, Option<Vec<(Claimed, OwnedSemaphorePermit)>>), StoreError> {
+        let mut course = self.course.lock().await;
+        let now = Instant::now();
+        if let Some(until) = course.paused.filter(|until| *until > now) {
+            return Ok((Step::Until(until), None));
+        }
+        let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
+        if course.paused.is_some() && free < self.options.concurrency {
+            // One message shows whether the transport can send again, and no other goes with it.
+            return Ok((Step::Until(now + GATHER), None));
+        }
+        let room = if course.paused.is_some() { free.min(1) } else { free };
+        let wanted = course.pace.take(room, now);
+        if wanted == 0 {
+            return Ok((Step::Until(now + course.pace.next()), None));
+        }
+        let Ok(mut slots) = Arc::clone(&self.slots).try_acquire_many_owned(wanted) else {
+            return Ok((Step::Full, None));
+        };
+        let lease = Uuid::from_bytes(self.entropy.bytes());
+        let mut claimed =
+            in_time(self.store.claim_deliveries(lease, self.options.lease, wanted, &course.after)).await?;
+        let count = |claimed: &Vec<Claimed>| u32::try_from(claimed.len()).unwrap_or(wanted);
+        if count(&claimed) < wanted && !course.after.is_empty() {
+            // No account behind the last one has more: begin again with the first.
+            course.after.clear();
+            let rest = wanted - count(&claimed);
+            claimed.extend(in_time(self.store.claim_deliveries(lease, self.options.lease, rest, "")).await?);
+        }
+        let last = claimed.iter().map(|claimed| claimed.account.as_str()).max().unwrap_or_default();
+        last.clone_into(&mut course.after);
+        course.pace.give_back(wanted - count(&claimed));
+        // Fewer than wanted may mean that the lines had equal shares: only none means that nothing is due.
+        let step = if claimed.is_empty() { Step::Idle } else { Step::Full };
+        let messages = claimed.into_iter().map_while(|message| Some((message, slots.split(1)?))).collect();
+        Ok((step, Some(messages)))
+    }
+
+    /// Sends one message and settles it, whatever happens.
+    async fn send(&self, message: &Claimed) {
+        let ended = match self.attempt(message).await {
+            Ok(None) => Ok(()),
+            Ok(Some(Ok(()))) => self.settle(message, DeliveryEnd::Sent).await,
+            Ok(Some(Err(error))) => self.failed(message, error).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            // Its lease runs out, and somebody takes it over.
+            tracing::warn!(delivery = %message.delivery.message.id, %error, "a message could not be settled");
+        }
+    }
+
+    /// Sends a message unless there is no reason to any more; none if it was cancelled.
+    async fn attempt(&self, message: &Claimed) -> Result<Option<Result<(), SendError>>, StoreError> {
+        if message.delivery.attempts > self.options.attempts {
+            // Whoever tried it before did not live to tell.
+            let unfinished = SendError { sort: SendFailure::Refused, text: "no attempt came to an end".to_owned() };
+            return Ok(Some(Err(unfinished)));
+        }
+        let Some(topic) = in_time(self.store.topicality(message)).await? else {
+            in_time(self.store.cancel_delivery(message, "the invitation is gone")).await?;
+            return Ok(None);
+        };
+        if let Some(reason) = message.delivery.needless(&topic.invitation.found, topic.invitation.now) {
+            in_time(self.store.cancel_delivery(message, reason)).await?;
+            return Ok(None);
+        }
+        let sent = timeout(self.options.lease.saturating_sub(SETTLING), self.courier.deliver(message, &topic)).await;
+        let late = SendError { sort: SendFailure::Retry, text: "no answer in time".to_owned() };
+        let sent = sent.unwrap_or(Err(late));
+        if sent.is_ok() {
+            self.course.lock().await.paused = None;
+        }
+        Ok(Some(sent))
+    }
+
+    async fn failed(&self, message: &Claimed, error: SendError) -> Result<(), StoreError> {
+        let SendError { sort: failure, text } = error;
+        let attempts = message.delivery.attempts;
+        let id = message.delivery.message.id;
+        tracing::warn!(delivery = %id, attempts, error = %text, ?failure, "a message was not sent");
+        match failure {
+            SendFailure::Retry if attempts < self.options.attempts => {
+                let delay = BACKOFF.delay(attempts, u64::from_be_bytes(self.entropy.bytes()));
+                in_time(self.store.release_delivery(message, delay, true, &text)).await?;
+                Ok(())
+            }
+            SendFailure::Retry | SendFailure::Refused => self.settle(message, DeliveryEnd::Failed(text)).await,
+            SendFailure::Needless => in_time(self.store.cancel_delivery(message, &text)).await.map(drop),
+            SendFailure::Misconfigured => {
+                self.course.lock().await.paused = Some(Instant::now() + PAUSE);
+                in_time(self.store.release_delivery(message, PAUSE, false, &text)).await?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Commits how a message ended with its event. Tried while the lease lasts: what is not known to be sent is sent again.
+    async fn settle(&self, message: &Claimed, end: DeliveryEnd) -> Result<(), StoreError> {
+        let Some(lease) = message.delivery.lease else { return Err(StoreError::Conflict) };
+        let settle = SettleDelivery { delivery: message.delivery.message.id, lease, end };
+        let command = Command {
+            account: message.account.clone(),
+            actor: ACTOR.to_owned(),
+            request: None,
+            seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
+            action: Action::SettleDelivery(settle),
+        };
+        let until = Instant::now() + SETTLING;
+        loop {
+            match self.store.execute(command.clone(), None).await {
+                Ok(_) => return Ok(()),
+                Err(ExecuteError::Unavailable | ExecuteError::Conflict) if Instant::now() < until => {
+                    sleep(SETTLE_AGAIN).await;
+                }
+                Err(error) => return Err(StoreError::Refused(format!("{error:?}"))),
+            }
+        }
+    }
+}
+
+/// Does something with the database, which may vanish without a word.
+async fn in_time<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let late = |_| StoreError::Unavailable("no answer in time".to_owned());
+    timeout(DATABASE, step).await.map_err(late)?
+}
+
+/// Returns when the next step is due.
+async fn wait(step: Step, heard: &mut watch::Receiver<()>) {
+    match step {
+        Step::Full => {}
+        Step::Idle => drop(timeout(POLL, heard.changed()).await),
+        Step::Until(moment) => sleep_until(moment).await,
+    }
+}

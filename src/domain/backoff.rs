@@ -1,0 +1,51 @@
+//! How long to wait before another attempt.
+
+use std::time::Duration;
+
+/// The least that any delay has, so that what fails at once is not tried without pause.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// Delays whose bound doubles with each attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The bound behind the first attempt; at least a second.
+    pub first: Duration,
+    /// The bound that is never exceeded.
+    pub longest: Duration,
+}
+
+impl Backoff {
+    /// Returns the bound of the delay behind a number of attempts.
+    pub fn bound(self, attempts: u32) -> Duration {
+        let doublings = attempts.saturating_sub(1).min(20);
+        self.first.saturating_mul(1 << doublings).min(self.longest)
+    }
+
+    /// Returns how long to wait behind the `attempts`th attempt: anything up to the bound, so that what failed together does
+    /// not come back together ("full jitter").
+    pub fn delay(self, attempts: u32, random: u64) -> Duration {
+        let span = u64::try_from(self.bound(attempts).saturating_sub(LEAST).as_micros()).unwrap_or(u64::MAX - 1);
+        LEAST + Duration::from_micros(random % (span + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_from_the_first_to_the_longest_with_full_jitter() {
+        let seconds = Duration::from_secs;
+        let backoff = Backoff { first: seconds(10), longest: seconds(6 * 3_600) };
+        for (attempts, wanted) in [(0, 10), (1, 10), (2, 20), (3, 40), (10, 5_120), (12, 20_480), (13, 21_600)] {
+            let bound = backoff.bound(attempts);
+            assert_eq!(bound, seconds(wanted), "{attempts}");
+            let span = u64::try_from((bound - LEAST).as_micros()).unwrap();
+            assert_eq!(backoff.delay(attempts, 0), LEAST);
+            assert_eq!(backoff.delay(attempts, span), bound);
+            assert_eq!(backoff.delay(attempts, span + 1), LEAST);
+            assert_eq!(backoff.delay(attempts, span / 2), LEAST + Duration::from_micros(span / 2));
+        }
+        assert_eq!(backoff.bound(u32::MAX), seconds(21_600));
+    }
+}

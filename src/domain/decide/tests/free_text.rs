@@ -1,0 +1,48 @@
+//! What callers write freely, as events tell it.
+
+use uuid::Uuid;
+
+use super::run_on;
+use crate::domain::command::{Action, DeclineInvitation, RecordEngagement, ReportDelivery, Way};
+use crate::domain::delivery::{Delivery, DeliveryReport, DeliveryState, NewDelivery, Purpose};
+use crate::domain::fixtures::{NOW, account, command, invitation, loaded};
+use crate::domain::invitation::EngagementType;
+
+#[test]
+fn no_event_tells_an_address_a_link_or_a_token_that_a_caller_wrote() {
+    let invitation = invitation(1, None);
+    let delivery = Uuid::from_u128(9);
+    let message = NewDelivery {
+        id: delivery,
+        invitation: invitation.id,
+        purpose: Purpose::Invitation,
+        recipient: 1,
+        address: None,
+        about: None,
+        for_expire_at: None,
+        created_at: NOW,
+        due_at: NOW,
+    };
+    let (state, sent_at) = (DeliveryState::Sent, Some(NOW));
+    let sent = Delivery { message, state, lease: None, attempts: 1, last_error: None, sent_at, due_at: None };
+    let mut loaded = loaded(&invitation, &[]);
+    loaded.put_delivery(&account("acme"), sent);
+    let written = Some("ask <ann@example.org>, not https://example.org/i/inv_AbC nor inv_AbC".to_owned());
+    let link = invitation.claims(1);
+    let report = DeliveryReport::Bounced;
+    for (key, action) in [
+        ("reason", {
+            let way = Way::Link(link);
+            Action::Decline(DeclineInvitation { way, address: None, reason: written.clone() })
+        }),
+        ("source", {
+            let engagement = EngagementType::Click;
+            Action::RecordEngagement(RecordEngagement { link, engagement, source: written.clone() })
+        }),
+        ("detail", Action::ReportDelivery(ReportDelivery { delivery, hosts: None, report, detail: written.clone() })),
+    ] {
+        let changes = run_on(&loaded, &command(1, action)).unwrap().changes;
+        let told = changes.events[0].data.get(key).and_then(|told| told.as_str());
+        assert_eq!(told, Some("ask <[removed]>, not [removed] nor [removed]"), "{key}");
+    }
+}

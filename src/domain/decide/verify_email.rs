@@ -1,0 +1,19 @@
+//! Notes that a code has proved an address. Leaves the invitation itself alone.
+
+use super::{Changes, Decided, Maker};
+use crate::domain::command::{Command, VerifyEmail};
+use crate::domain::email::Email;
+use crate::domain::event::EventType;
+use crate::domain::loaded::Loaded;
+use crate::domain::refusal::Refusal;
+
+pub(super) fn decide(loaded: &Loaded, command: &Command, verify: &VerifyEmail) -> Result<Decided, Refusal> {
+    let invitation = loaded.linked(command, &verify.link)?;
+    invitation.state_at(loaded.now).require_active()?;
+    // An address that counts by its domain alone is nobody's, and an event does not name it.
+    let is_it = |email: &Email| email.key() == verify.email.key();
+    let proven = invitation.recipients.iter().find(|recipient| recipient.email().is_some_and(is_it));
+    let data = [("recipient", proven.map(|recipient| recipient.ordinal).into())];
+    let events = vec![Maker::new(loaded, command).event(invitation, EventType::EmailVerified, data)];
+    Ok(Decided::changed(invitation.id, Changes { events, ..Changes::default() }))
+}

@@ -1,0 +1,195 @@
+//! Messages to people: what each is for, where it stands, and what may become of it.
+
+use uuid::Uuid;
+
+use super::email::Email;
+use super::id::InvitationId;
+use super::invitation::Invitation;
+use super::state::State;
+use super::time::Timestamp;
+use super::verification;
+
+/// Why a message is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// To bring a recipient their link.
+    Invitation,
+    /// To remind a recipient who has not answered.
+    Reminder,
+    /// To tell the inviter that somebody accepted.
+    AcceptanceNotice,
+    /// To bring a person the code that proves their address.
+    VerificationCode,
+}
+
+impl Purpose {
+    /// Every purpose there is.
+    pub const ALL: [Self; 4] = [Self::Invitation, Self::Reminder, Self::AcceptanceNotice, Self::VerificationCode];
+
+    /// Returns the word for it in the database, in events and in the names of templates.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Invitation => "invitation",
+            Self::Reminder => "reminder",
+            Self::AcceptanceNotice => "acceptance_notice",
+            Self::VerificationCode => "verification_code",
+        }
+    }
+
+    /// Reverses [`Purpose::code`].
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.code() == code)
+    }
+}
+
+/// Where a message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeliveryState {
+    /// It waits: for its turn, for its time, or for the next attempt.
+    Queued,
+    /// Somebody has leased it and is sending it.
+    Sending,
+    /// The mail server has accepted it.
+    Sent,
+    /// It reached the mailbox, as the provider reports.
+    Delivered,
+    /// It came back, as the provider reports.
+    Bounced,
+    /// It was given up; it can be replayed.
+    Failed,
+    /// When its turn came there was no reason any more to send it.
+    Cancelled,
+}
+
+impl DeliveryState {
+    /// Every state there is.
+    pub const ALL: [Self; 7] =
+        [Self::Queued, Self::Sending, Self::Sent, Self::Delivered, Self::Bounced, Self::Failed, Self::Cancelled];
+
+    /// Returns the word for it in the database.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Bounced => "bounced",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reverses [`DeliveryState::code`].
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.code() == code)
+    }
+}
+
+/// How sending a message ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeliveryEnd {
+    /// The mail server has accepted it.
+    Sent,
+    /// It was given up, for this reason.
+    Failed(String),
+}
+
+/// What a provider reports of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryReport {
+    /// It reached the mailbox.
+    Delivered,
+    /// It came back.
+    Bounced,
+    /// It was opened.
+    Opened,
+    /// Its recipient calls it spam.
+    Complained,
+}
+
+impl DeliveryReport {
+    /// Returns the state it brings a message to, if it does.
+    pub fn state(self) -> Option<DeliveryState> {
+        match self {
+            Self::Delivered => Some(DeliveryState::Delivered),
+            Self::Bounced => Some(DeliveryState::Bounced),
+            Self::Opened | Self::Complained => None,
+        }
+    }
+}
+
+/// A message that is still to be enqueued. Holds no link and no code: those are derived when it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// Names the message for good, over retries.
+    pub id: Uuid,
+    /// About which invitation.
+    pub invitation: InvitationId,
+    /// Why.
+    pub purpose: Purpose,
+    /// To which recipient; 0 where it is to nobody the invitation is for.
+    pub recipient: u16,
+    /// To which address, where it is not the recipient's.
+    pub address: Option<Email>,
+    /// What else it is about: the acceptance of a notice, the verification of a code.
+    pub about: Option<Uuid>,
+    /// The expiry that a reminder speaks of: with another one it has no point any more. None for one that speaks of none.
+    pub for_expire_at: Option<Timestamp>,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// When it is to be sent.
+    pub due_at: Timestamp,
+}
+
+/// A message as it was enqueued, and what has become of it so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// What was decided.
+    pub message: NewDelivery,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// Who is sending it.
+    pub lease: Option<Uuid>,
+    /// How often it has been tried.
+    pub attempts: u32,
+    /// What went wrong last, or why it was cancelled. Never holds an address or a link.
+    pub last_error: Option<String>,
+    /// When the mail server accepted it.
+    pub sent_at: Option<Timestamp>,
+    /// When it is tried next; none once it is settled.
+    pub due_at: Option<Timestamp>,
+}
+
+impl Delivery {
+    /// Returns the address it goes to, if there still is one.
+    pub fn address<'a>(&'a self, invitation: &'a Invitation) -> Option<&'a Email> {
+        let recipient = || invitation.recipient(self.message.recipient).and_then(|recipient| recipient.email());
+        self.message.address.as_ref().or_else(recipient)
+    }
+
+    /// Returns why there is no reason any more to send it, if so.
+    pub fn needless(&self, invitation: &Invitation, now: Timestamp) -> Option<&'static str> {
+        if self.message.purpose == Purpose::AcceptanceNotice {
+            return None;
+        }
+        if invitation.state_at(now) != State::Active {
+            return Some("the invitation is no longer ACTIVE");
+        }
+        let answered = |recipient: &super::recipient::Recipient| !recipient.is_open();
+        match self.message.purpose {
+            Purpose::Reminder
+                if self.message.for_expire_at.is_some() && self.message.for_expire_at != invitation.facts.expire_at =>
+            {
+                Some("the expiry has moved")
+            }
+            Purpose::VerificationCode if verification::is_too_old(self.message.created_at, now) => {
+                Some("the code is too old")
+            }
+            Purpose::VerificationCode if self.address(invitation).is_none() => Some("its address is no longer kept"),
+            _ if invitation.recipient(self.message.recipient).is_some_and(answered) => {
+                Some("the recipient has answered")
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Free text of callers, without what an event must not hold.
+
+/// What stands where something was taken out.
+const REMOVED: &str = "[removed]";
+/// What shows that a word is, or holds, an address, a link or a token.
+const SIGNS: [&str; 4] = ["@", "%40", "://", "inv_"];
+
+/// Returns a text without the e-mail addresses, links and tokens in it. Everything else stays as it is.
+pub fn scrubbed(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for piece in text.split_inclusive(ends_word) {
+        let end = piece.chars().next_back().filter(|last| ends_word(*last));
+        let word = &piece[..piece.len() - end.map_or(0, char::len_utf8)];
+        kept.push_str(if SIGNS.iter().any(|sign| word.contains(sign)) { REMOVED } else { word });
+        kept.extend(end);
+    }
+    kept
+}
+
+/// Not at an apostrophe, which an address may have in it.
+fn ends_word(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '"' | '<' | '>' | '(' | ')' | ',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_links_and_tokens_are_taken_out_and_nothing_else() {
+        for (text, kept) in [
+            ("", ""),
+            ("no time,  sorry (really)", "no time,  sorry (really)"),
+            ("550 5.1.1 <ann@example.org>: unknown", "550 5.1.1 <[removed]>: unknown"),
+            ("\"ann@example.org\",'o'bob@example.org'", "\"[removed]\",[removed]"),
+            ("for ann@example.org\tand bob%40example.org\u{a0}too", "for [removed]\tand [removed]\u{a0}too"),
+            ("see https://app.example.com/i/inv_AbC-_1?a=b now", "see [removed] now"),
+            ("token=inv_AbC-_1.", "[removed]"),
+            ("(inv_AbC)", "([removed])"),
+            ("größer als 40 % – invited", "größer als 40 % – invited"),
+            ("@", "[removed]"),
+        ] {
+            assert_eq!(scrubbed(text), kept, "{text:?}");
+        }
+    }
+}

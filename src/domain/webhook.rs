@@ -1,0 +1,175 @@
+//! Endpoints that an account's events are posted to: what one is, and how it changes.
+//!
+//! Which addresses may be posted to is in [`networks`], when a message is tried again in [`retry`], what proves that a
+//! message is ours in [`signature`].
+
+pub mod networks;
+pub mod retry;
+pub mod signature;
+#[cfg(test)]
+mod tests;
+pub mod uri;
+
+use uuid::Uuid;
+
+use super::event::EventType;
+use super::key_ring::BodyDigest;
+use super::time::Timestamp;
+
+/// The most endpoints that one account may have.
+pub const MAX_ENDPOINTS: usize = 50;
+
+/// Why the service disabled an endpoint that answered 410.
+pub const GONE: &str = "the endpoint answered 410 Gone";
+/// Why the service disabled an endpoint that failed for [`retry::DISABLED_AFTER`].
+pub const FAILED_TOO_LONG: &str = "every attempt failed for five days";
+
+/// Where events are posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Names it for good.
+    pub id: Uuid,
+    /// An https URL; http only where the configuration allows the network.
+    pub uri: String,
+    /// Only these types; empty means all.
+    pub event_types: Vec<EventType>,
+    /// Since when nothing is posted to it.
+    pub disabled_at: Option<Timestamp>,
+    /// Why the service disabled it; none if it did not.
+    pub disabled_reason: Option<String>,
+    /// What its messages are signed with.
+    pub secrets: SealedSecrets,
+    /// Since when every attempt has failed.
+    pub failing_since: Option<Timestamp>,
+    /// Counts its changes from 1.
+    pub revision: i64,
+    /// The name of the credential that made it.
+    pub creator: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The secrets of an endpoint as they are stored: encrypted, bound to the account and the endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedSecrets {
+    /// The present one.
+    pub present: String,
+    /// The one before, and until when it signs too.
+    pub previous: Option<(String, Timestamp)>,
+    /// The request_id of the rotation that made the present one.
+    pub rotation_request: Option<String>,
+}
+
+impl SealedSecrets {
+    /// Returns what a message is signed with now, the present secret first.
+    pub fn signing(&self, now: Timestamp) -> Vec<&str> {
+        let previous = self.previous.iter().filter(|(_, until)| now < *until).map(|(sealed, _)| sealed.as_str());
+        [self.present.as_str()].into_iter().chain(previous).collect()
+    }
+}
+
+/// An endpoint that is to be made, and the request it is remembered by.
+#[derive(Clone, Debug)]
+pub struct NewEndpoint {
+    /// What is made.
+    pub endpoint: Endpoint,
+    /// The id that its maker gave, and the digests of the body, the signing key's first.
+    pub request: Option<(String, Vec<BodyDigest>)>,
+}
+
+/// What is to be another of an endpoint; none stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointChange {
+    /// Another address.
+    pub uri: Option<String>,
+    /// Other types.
+    pub event_types: Option<Vec<EventType>>,
+    /// Whether nothing is posted to it.
+    pub disabled: Option<bool>,
+}
+
+/// The etag that was sent is not the present one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaleEtag;
+
+/// A rotation that is asked for.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// The new secret, encrypted.
+    pub sealed: String,
+    /// Until when the present one signs too.
+    pub until: Timestamp,
+    /// The id that its maker gave.
+    pub request: Option<String>,
+}
+
+impl Endpoint {
+    /// Returns its etag, which changes with every change but that of its health.
+    pub fn etag(&self) -> String {
+        format!("\"{}\"", self.revision)
+    }
+
+    /// Returns what becomes of it by a change; none if it is so already.
+    fn changed(&self, change: &EndpointChange, now: Timestamp) -> Option<Self> {
+        let mut next = self.clone();
+        next.uri = change.uri.clone().unwrap_or(next.uri);
+        next.event_types = change.event_types.clone().unwrap_or(next.event_types);
+        match (change.disabled, self.disabled_at) {
+            (Some(true), None) => next.disabled_at = Some(now),
+            (Some(false), Some(_)) => {
+                (next.disabled_at, next.disabled_reason, next.failing_since) = (None, None, None);
+            }
+            _ => {}
+        }
+        (next != *self).then(|| Self { revision: self.revision + 1, updated_at: now, ..next })
+    }
+
+    /// Returns it with another secret; the present one signs too until a moment, if that is yet to come.
+    fn rotated(&self, sealed: String, request: Option<String>, until: Timestamp, now: Timestamp) -> Self {
+        let previous = Some((self.secrets.present.clone(), until)).filter(|(_, until)| now < *until);
+        let secrets = SealedSecrets { present: sealed, previous, rotation_request: request };
+        Self { secrets, revision: self.revision + 1, updated_at: now, ..self.clone() }
+    }
+
+    /// Checks an etag that the caller may have sent.
+    pub fn check_etag(&self, etag: Option<&str>) -> Result<(), StaleEtag> {
+        if etag.is_none_or(|etag| etag == self.etag()) { Ok(()) } else { Err(StaleEtag) }
+    }
+
+    /// Decides on a change. A retry of one that has happened finds nothing to do, whatever the etag it was made with.
+    pub fn update(
+        &self,
+        change: &EndpointChange,
+        etag: Option<&str>,
+        retryable: bool,
+        now: Timestamp,
+    ) -> Result<Option<Self>, StaleEtag> {
+        let next = self.changed(change, now);
+        if !(retryable && next.is_none()) {
+            self.check_etag(etag)?;
+        }
+        Ok(next)
+    }
+
+    /// Decides on a rotation. A retry of the last one finds nothing to do.
+    pub fn rotate(&self, rotation: &Rotation, etag: Option<&str>, now: Timestamp) -> Result<Option<Self>, StaleEtag> {
+        let Rotation { sealed, until, request } = rotation;
+        if request.is_some() && *request == self.secrets.rotation_request {
+            return Ok(None);
+        }
+        self.check_etag(etag)?;
+        Ok(Some(self.rotated(sealed.clone(), request.clone(), *until, now)))
+    }
+
+    /// Returns whether a change puts it in service again.
+    pub fn is_enabled_by(&self, next: &Self) -> bool {
+        self.disabled_at.is_some() && next.disabled_at.is_none()
+    }
+
+    /// Returns whether a change takes it out of service.
+    pub fn is_disabled_by(&self, next: &Self) -> bool {
+        self.disabled_at.is_none() && next.disabled_at.is_some()
+    }
+}

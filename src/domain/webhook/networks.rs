@@ -1,0 +1,221 @@
+//! Which addresses may be posted to: those of the open Internet, and what the configuration adds.
+//!
+//! Whoever makes an endpoint chooses where this service connects to. Without a guard that could be the service's own
+//! network: a database, a neighbour, or the metadata of the machine, which gives credentials away.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Networks that may be posted to although they are not part of the open Internet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(Vec<(IpAddr, u8)>);
+
+impl Networks {
+    /// Makes a list of networks: an address, and how many of its leading bits count.
+    pub fn new(networks: impl IntoIterator<Item = (IpAddr, u8)>) -> Self {
+        Self(networks.into_iter().collect())
+    }
+
+    /// Returns whether nothing is added to the open Internet.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns whether an address is in one of the networks.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|(network, bits)| is_in(address, *network, *bits))
+    }
+
+    /// Returns whether an address may be posted to: with TLS any of the open Internet, without only what is added.
+    pub fn allow(&self, address: IpAddr, tls: bool) -> bool {
+        self.contain(address) || tls && is_global(address)
+    }
+}
+
+/// IPv4 that leads nowhere on the open Internet, or to what a cloud keeps for its own machines.
+const CLOSED_V4: [(Ipv4Addr, u8); 17] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(100, 64, 0, 0), 10),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    // Metadata of AWS, Google and Azure among it.
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 0, 0, 0), 24),
+    (Ipv4Addr::new(192, 0, 2, 0), 24),
+    (Ipv4Addr::new(192, 88, 99, 0), 24),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(198, 18, 0, 0), 15),
+    (Ipv4Addr::new(198, 51, 100, 0), 24),
+    (Ipv4Addr::new(203, 0, 113, 0), 24),
+    // A public address by its number, by which Azure's machines reach their host.
+    (Ipv4Addr::new(168, 63, 129, 16), 32),
+    (Ipv4Addr::new(224, 0, 0, 0), 4),
+    (Ipv4Addr::new(240, 0, 0, 0), 4),
+    (Ipv4Addr::new(255, 255, 255, 255), 32),
+];
+
+/// The only part of IPv6 that is given out for the open Internet.
+const OPEN_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+
+/// What in that part leads nowhere: protocols (Teredo and benchmarking among them) and two for documents.
+const CLOSED_V6: [(Ipv6Addr, u8); 3] = [
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+];
+
+/// Translation to IPv4: the last four bytes say whom.
+const NAT64: (Ipv6Addr, u8) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
+/// 6to4: the four bytes behind the prefix say whom.
+const SIX_TO_FOUR: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16);
+
+/// Returns whether an address is one of the open Internet. An IPv6 address that stands for an IPv4 one counts as that.
+pub fn is_global(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => !CLOSED_V4.iter().any(|(network, bits)| is_in(address.into(), (*network).into(), *bits)),
+        IpAddr::V6(address) => {
+            let within = |(network, bits): (Ipv6Addr, u8)| is_in(address.into(), network.into(), bits);
+            let bytes = address.octets();
+            let v4 = |at: usize| IpAddr::from([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+            if within(NAT64) {
+                is_global(v4(12))
+            } else if within(SIX_TO_FOUR) {
+                is_global(v4(2))
+            } else {
+                within(OPEN_V6) && !CLOSED_V6.into_iter().any(within)
+            }
+        }
+    }
+}
+
+fn is_in(address: IpAddr, network: IpAddr, bits: u8) -> bool {
+    match (address, network) {
+        (IpAddr::V4(address), IpAddr::V4(network)) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(bits.min(32))).unwrap_or(0);
+            address.to_bits() & mask == network.to_bits() & mask
+        }
+        (IpAddr::V6(address), IpAddr::V6(network)) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(bits.min(128))).unwrap_or(0);
+            address.to_bits() & mask == network.to_bits() & mask
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn networks(list: &[(&str, u8)]) -> Networks {
+        Networks::new(list.iter().map(|(address, bits)| (address.parse().unwrap(), *bits)))
+    }
+
+    #[test]
+    fn what_is_not_of_the_open_internet_is_refused_in_every_spelling() {
+        for closed in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "100.100.100.200",
+            "100.127.255.255",
+            "127.0.0.1",
+            "127.255.255.254",
+            "168.63.129.16",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.192",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.19.255.255",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "239.255.255.255",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::7f00:1",
+            "::808:808",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::7f00:1",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:2::1",
+            "2001:10::1",
+            "2001:db8::1",
+            "2002:7f00:1::1",
+            "2002:a9fe:a9fe::1",
+            "2002:c0a8:101::1",
+            "3fff::1",
+            "5f00::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            let address: IpAddr = closed.parse().unwrap();
+            assert!(!is_global(address), "{closed}");
+            assert!(!Networks::default().allow(address, true), "{closed}");
+        }
+    }
+
+    #[test]
+    fn the_open_internet_is_allowed_with_tls_alone() {
+        for open in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "100.63.255.255",
+            "100.128.0.0",
+            "126.255.255.255",
+            "128.0.0.1",
+            "172.15.255.255",
+            "172.32.0.1",
+            "198.17.255.255",
+            "198.20.0.1",
+            "223.255.255.255",
+            "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
+            "2001:200::1",
+            "2002:808:808::1",
+            "2606:4700:4700::1111",
+            "2a00:1450:4001::1",
+        ] {
+            let address: IpAddr = open.parse().unwrap();
+            assert!(is_global(address), "{open}");
+            assert!(Networks::default().allow(address, true) && !Networks::default().allow(address, false), "{open}");
+        }
+    }
+
+    #[test]
+    fn what_the_configuration_adds_is_allowed_and_nothing_beside_it() {
+        let added = networks(&[("10.1.0.0", 16), ("127.0.0.1", 32), ("fd12::", 16), ("::1", 128)]);
+        for (address, allowed) in [
+            ("10.1.2.3", true),
+            ("10.2.0.0", false),
+            ("10.0.255.255", false),
+            ("127.0.0.1", true),
+            ("127.0.0.2", false),
+            ("::ffff:10.1.2.3", true),
+            ("::ffff:10.2.2.3", false),
+            ("fd12::7", true),
+            ("fd13::7", false),
+            ("::1", true),
+            ("::2", false),
+        ] {
+            assert_eq!(added.allow(address.parse().unwrap(), false), allowed, "{address}");
+        }
+        let all = networks(&[("0.0.0.0", 0), ("::", 0)]);
+        assert!(all.contain("169.254.169.254".parse().unwrap()) && all.contain("fe80::1".parse().unwrap()));
+    }
+}

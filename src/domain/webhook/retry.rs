@@ -1,0 +1,87 @@
+//! When a message that did not arrive is tried again, and when that ends.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+
+use crate::domain::backoff::Backoff;
+use crate::domain::time::Timestamp;
+
+/// How long a message is tried for at least, from the first attempt on.
+pub const TRIED_FOR: Duration = Duration::from_secs(72 * 3_600);
+/// An endpoint at which every attempt has failed for so long is disabled.
+pub const DISABLED_AFTER: Duration = Duration::from_secs(120 * 3_600);
+/// The longest that an endpoint may ask for.
+const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3_600);
+
+/// The delays between attempts: from seconds to hours.
+pub const BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(6 * 3_600) };
+
+/// Returns how long to wait behind the `attempts`th attempt: no less than the endpoint asked for.
+pub fn delay(attempts: u32, random: u64, asked: Option<Duration>) -> Duration {
+    BACKOFF.delay(attempts, random).max(asked.unwrap_or_default())
+}
+
+/// Returns whether a message that was first tried then and has failed again now is given up.
+pub fn is_over(first_tried_at: Timestamp, now: Timestamp) -> bool {
+    has_passed(first_tried_at, TRIED_FOR, now)
+}
+
+/// Returns whether a span has passed since a moment.
+pub fn has_passed(since: Timestamp, span: Duration, now: Timestamp) -> bool {
+    now.micros().saturating_sub(since.micros()) >= i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Parses the header `retry-after`: seconds, or an HTTP date. At most a day; none for anything else.
+pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number too long to read is a very long time.
+        return Some(value.parse().map_or(LONGEST_ASKED, Duration::from_secs).min(LONGEST_ASKED));
+    }
+    let date = DateTime::parse_from_rfc2822(value).ok()?.timestamp_micros();
+    let micros = u64::try_from(date.saturating_sub(now.micros())).unwrap_or(0);
+    Some(Duration::from_micros(micros).min(LONGEST_ASKED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
+
+    #[test]
+    fn nothing_is_tried_sooner_than_asked_for_or_drawn() {
+        let asked = Duration::from_secs(3_600);
+        assert_eq!(delay(1, u64::MAX, Some(asked)), asked);
+        assert!(delay(20, 21_000_000_000, Some(asked)) > asked);
+        assert!(delay(1, u64::MAX, None) <= Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_message_is_tried_for_three_days() {
+        let at = |hours: i64| Timestamp::from_micros(NOW.micros() + hours * 3_600_000_000);
+        assert!(!is_over(NOW, at(71)) && is_over(NOW, at(72)) && is_over(NOW, at(500)));
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_of_at_most_a_day() {
+        for (value, wanted) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("86400", Some(86_400)),
+            ("86401", Some(86_400)),
+            ("99999999999999999999999", Some(86_400)),
+            ("Thu, 01 Jan 2026 00:02:00 GMT", Some(120)),
+            ("Thu, 01 Jan 2026 00:00:00 GMT", Some(0)),
+            ("Wed, 31 Dec 2025 00:00:00 GMT", Some(0)),
+            ("Fri, 01 Jan 2027 00:00:00 GMT", Some(86_400)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+        ] {
+            assert_eq!(retry_after(value, NOW), wanted.map(Duration::from_secs), "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `RedemptionService.VerifyEmail`: exchanges a code for a proof of the address.
+
+use tonic::Status;
+
+use super::api::Api;
+use super::call::Call;
+use super::status;
+use crate::domain::command::{Action, VerifyEmail};
+use crate::domain::email::Email;
+use crate::domain::token::Claims;
+use crate::domain::verification::{Code, EmailProof, address_keys, addressee};
+use crate::store::Read;
+
+/// Verifies an address and returns its proof, sealed and as it is. Every code that does not fit is refused alike.
+pub(super) async fn verify_email(
+    api: &Api,
+    call: &Call,
+    link: Claims,
+    email: Email,
+    code: Code,
+) -> Result<(String, EmailProof), Status> {
+    let Read { found: invitation, now } = api.find(call, link.invitation, None, false, None).await?;
+    invitation.check_link(&link)?;
+    let allowed = addressee(&invitation, &email, now)?.is_some();
+    let (ring, account) = (&api.ring, &invitation.account);
+    let keys = address_keys(ring, account, invitation.id, &email);
+    // Counted before it is looked at, so that no number of tries at once gets past the limit.
+    let tried = api.read(api.store.try_verification(account, invitation.id, &keys)).await?;
+    let fits = tried.iter().find(|tried| tried.code(ring, &email) == Some(code));
+    let fits = fits.filter(|_| allowed).ok_or_else(status::verification_code_invalid)?;
+    if !api.read(api.store.consume_verification(fits)).await? {
+        return Err(status::verification_code_invalid());
+    }
+    let action = Action::VerifyEmail(VerifyEmail { link, email: email.clone() });
+    let executed = api.run(call, None, action).await?;
+    let proof = EmailProof::new(email, executed.now);
+    let sealed = proof.seal(ring, account, invitation.id, api.entropy.bytes());
+    let sealed = sealed.ok_or_else(|| api.defect(&"a proof could not be sealed"))?;
+    Ok((sealed, proof))
+}

@@ -1,0 +1,103 @@
+//! Reads of events in the order of their positions, which is what followers of events go by.
+
+use std::sync::Arc;
+
+use sea_orm::{ConnectionTrait, Statement};
+use uuid::Uuid;
+
+use super::Params;
+use super::events::body;
+use crate::domain::event::Event;
+use crate::domain::text::AccountId;
+use crate::store::Store;
+use crate::store::entity::event;
+use crate::store::error::StoreError;
+use crate::store::load::parse_json;
+
+/// All events of a stretch of positions.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    /// The position it begins behind.
+    pub after: i64,
+    /// The last position it covers; no event up to it is missing.
+    pub until: i64,
+    /// Whether there was nothing behind it when it was read.
+    pub is_last: bool,
+    /// The events, in order.
+    pub events: Vec<Arc<Ordered>>,
+}
+
+/// An event in the order of all events.
+#[derive(Clone, Debug)]
+pub struct Ordered {
+    /// The event.
+    pub event: Event,
+    /// Its place.
+    pub position: i64,
+    /// The organization that hosts its invitation, if one does.
+    pub host: Option<Uuid>,
+}
+
+impl Store {
+    /// Returns the last position there is.
+    pub async fn last_position(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT position FROM follower WHERE name = 'sequencer'";
+        let row = self.database.read.query_one_raw(Statement::from_string(self.database.backend(), sql)).await?;
+        Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
+    }
+
+    /// Reads the events of all accounts behind a position: for what serves all of them at once, and tells each account its
+    /// own.
+    pub async fn all_events_behind(&self, after: i64, limit: u64) -> Result<Stretch, StoreError> {
+        let mut params = Params(Vec::new());
+        let condition = format!("e.position > {}", params.push(after));
+        self.stretch(after, limit, params, &condition, "e.position").await
+    }
+
+    /// Reads the events of an account behind a position.
+    pub async fn events_behind(&self, account: &AccountId, after: i64, limit: u64) -> Result<Stretch, StoreError> {
+        let mut params = Params(Vec::new());
+        let (account, after_) = (params.push(account.as_str()), params.push(after));
+        // Compared as a pair, which only the index that begins with the account can look up.
+        let condition = format!(
+            "e.account_id = {account} AND (e.account_id, e.position) > ({account}, {after_}) AND e.position IS NOT NULL"
+        );
+        self.stretch(after, limit, params, &condition, "e.account_id, e.position").await
+    }
+
+    async fn stretch(
+        &self,
+        after: i64,
+        limit: u64,
+        mut params: Params,
+        condition: &str,
+        order: &str,
+    ) -> Result<Stretch, StoreError> {
+        let backend = self.database.backend();
+        // The last position is read in the same statement: what is not in the answer up to it does not exist.
+        let sql = format!(
+            "SELECT f.position AS last, {body} AS body, e.host FROM follower f
+            LEFT JOIN (SELECT e.*, i.scope_id AS host FROM (
+                    SELECT * FROM event e WHERE {condition} ORDER BY {order} LIMIT {limit}) e
+                LEFT JOIN invitation i ON e.kind = 'guest' AND i.account_id = e.account_id AND i.id = e.invitation_id
+            ) e ON e.sequence IS NOT NULL
+            WHERE f.name = 'sequencer' ORDER BY e.position",
+            body = body(backend),
+            limit = params.push(limit.cast_signed()),
+        );
+        let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let mut last = after;
+        let mut events = Vec::new();
+        for row in rows {
+            last = row.try_get("", "last")?;
+            let Some(body) = row.try_get::<Option<String>>("", "body")? else { continue };
+            let event = Event::try_from(parse_json::<event::Model>(&body, "event")?)?;
+            let host = row.try_get::<Option<String>>("", "host")?.and_then(|host| host.parse().ok());
+            let position = event.position.unwrap_or_default();
+            events.push(Arc::new(Ordered { event, position, host }));
+        }
+        let is_last = (events.len() as u64) < limit;
+        let until = events.last().filter(|_| !is_last).map_or(last.max(after), |event| event.position);
+        Ok(Stretch { after, until, is_last, events })
+    }
+}

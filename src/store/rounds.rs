@@ -1,0 +1,169 @@
+//! Loops beside the calls: rounds of work until they are told to stop, through outages, without flooding the log.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::panic::caught;
+
+/// How often something that goes on being wrong is logged.
+const COMPLAINT: Duration = Duration::from_secs(10);
+/// How long a round may take before it counts as failed.
+const LONGEST: Duration = Duration::from_secs(30);
+/// How soon to look again where somebody else was at work.
+const BUSY: Duration = Duration::from_millis(50);
+/// How long to wait after a failure.
+const FAILED: Duration = Duration::from_secs(1);
+
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// There is nothing left to do for now.
+    Done,
+    /// There may be more to do at once.
+    More,
+    /// Somebody else is at it, and may have missed the latest.
+    Busy,
+}
+
+/// Says what is wrong, but not over and over.
+#[derive(Debug)]
+pub struct Complaints {
+    last: Option<Instant>,
+}
+
+impl Complaints {
+    /// Has said nothing yet.
+    pub fn new() -> Self {
+        Self { last: None }
+    }
+
+    /// Logs a problem, unless something was logged a moment ago.
+    pub fn say(&mut self, name: &'static str, error: &dyn Display) {
+        if self.last.is_none_or(|last| last.elapsed() >= COMPLAINT) {
+            self.last = Some(Instant::now());
+            tracing::warn!(task = name, %error, "a task in the background is held up");
+        }
+    }
+}
+
+impl Default for Complaints {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// When rounds are made.
+#[derive(Debug)]
+pub struct Rounds {
+    /// What the work is called in the log.
+    pub name: &'static str,
+    /// Tells that there is something to do; none where only time does.
+    pub heard: Option<watch::Receiver<()>>,
+    /// How long what is told may gather before it is looked at.
+    pub gather: Duration,
+    /// How long to wait at most for being told.
+    pub interval: Duration,
+    /// Ends it, also in the middle of a round.
+    pub stop: CancellationToken,
+}
+
+impl Rounds {
+    /// Makes rounds until stopped. Whatever goes wrong in one, the next is made.
+    pub async fn run<E: Display, F: Future<Output = Result<Round, E>>>(self, mut round: impl FnMut() -> F) {
+        let Self { name, mut heard, gather, interval, stop } = self;
+        let work = async {
+            let mut complaints = Complaints::new();
+            loop {
+                let wait = match timeout(LONGEST, caught(round())).await {
+                    Ok(Some(Ok(Round::More))) => continue,
+                    Ok(Some(Ok(Round::Busy))) => Some(BUSY),
+                    Ok(Some(Ok(Round::Done))) => None,
+                    Ok(Some(Err(error))) => {
+                        complaints.say(name, &error);
+                        Some(FAILED)
+                    }
+                    Ok(None) => {
+                        tracing::error!(task = name, "a task in the background panicked");
+                        Some(FAILED)
+                    }
+                    Err(_) => {
+                        complaints.say(name, &"no answer in time");
+                        Some(FAILED)
+                    }
+                };
+                match wait {
+                    Some(wait) => sleep(wait).await,
+                    None => told(&mut heard, gather, interval).await,
+                }
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Returns when there is something to do, or it is time to look whether there is.
+async fn told(heard: &mut Option<watch::Receiver<()>>, gather: Duration, interval: Duration) {
+    let Some(heard) = heard else { return sleep(interval).await };
+    if let Ok(Ok(())) = timeout(interval, heard.changed()).await {
+        sleep(gather).await;
+        heard.mark_unchanged();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn rounds_go_on_after_failures_and_panics_until_stopped() {
+        let (count, stop) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
+        let interval = Duration::from_secs(5);
+        let rounds = Rounds { name: "test", heard: None, gather: Duration::ZERO, interval, stop: stop.clone() };
+        let began = Instant::now();
+        rounds
+            .run(|| {
+                let (number, stop) = (count.fetch_add(1, Ordering::SeqCst), stop.clone());
+                async move {
+                    match number {
+                        0 => Err("refused"),
+                        1 => panic!("this is a test"),
+                        2 => std::future::pending().await,
+                        3 => Ok(Round::More),
+                        4 => Ok(Round::Busy),
+                        5 => Ok(Round::Done),
+                        _ => {
+                            stop.cancel();
+                            Ok(Round::Done)
+                        }
+                    }
+                }
+            })
+            .await;
+        assert_eq!(count.load(Ordering::SeqCst), 7);
+        assert_eq!(began.elapsed(), FAILED * 3 + LONGEST + BUSY + interval);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_told_is_looked_at_once_after_it_has_gathered() {
+        let told = watch::Sender::new(());
+        let (gather, interval) = (Duration::from_millis(10), Duration::from_secs(60));
+        let mut heard = Some(told.subscribe());
+        told.send_replace(());
+        told.send_replace(());
+        let began = Instant::now();
+        super::told(&mut heard, gather, interval).await;
+        assert_eq!(began.elapsed(), gather);
+        super::told(&mut heard, gather, interval).await;
+        assert_eq!(began.elapsed(), gather + interval);
+    }
+}

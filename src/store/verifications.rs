@@ -1,0 +1,236 @@
+//! What is kept of verification codes: that one was asked for an address, and how often it was tried. They change no
+//! invitation, so they are written as they are, without a command.
+//!
+//! Everything here is the same for an address that is allowed and for one that is not, but for the message.
+
+use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait, Value,
+};
+use uuid::Uuid;
+
+use super::entity::{outbox, verification};
+use super::error::StoreError;
+use super::read::invitations::read_clock;
+use super::row::outbox_row;
+use super::set::{Columns, Set, clock, statement_clock};
+use super::{Store, Topic};
+use crate::domain::delivery::NewDelivery;
+use crate::domain::id::InvitationId;
+use crate::domain::invitation::Invitation;
+use crate::domain::text::AccountId;
+use crate::domain::time::Timestamp;
+use crate::domain::verification::{Asked, LIFE, RateLimited, TRIES, Verification, WINDOW};
+
+/// The first half of the keys of PostgreSQL's advisory locks on the codes of one invitation; any number that no other lock has.
+const LOCKS: i32 = 0x0c0d_e000;
+
+/// How often a code counts as tried that was used. The row stays, for the limits.
+const USED: u32 = TRIES + 1;
+
+/// A code that is asked for.
+#[derive(Clone, Debug)]
+pub struct NewVerification {
+    /// What it will be derived from.
+    pub verification: Verification,
+    /// What its address is kept by.
+    pub address_key: String,
+    /// The message that brings it; none for an address that is not allowed.
+    pub message: Option<NewDelivery>,
+}
+
+impl Store {
+    /// Notes that a code was asked for and enqueues the message that brings it, unless there were too many. It takes the place
+    /// of the address's last one.
+    pub async fn request_verification(
+        &self,
+        invitation: &Invitation,
+        new: &NewVerification,
+    ) -> Result<Result<(), RateLimited>, StoreError> {
+        let backend = self.database.backend();
+        let options = TransactionOptions {
+            sqlite_transaction_mode: (backend == DbBackend::Sqlite).then_some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let transaction = self.database.write.begin_with_options(options).await?;
+        let moment = read_clock(&self.database, None);
+        // One after another per invitation, so that no number of calls at once gets past a limit.
+        if backend == DbBackend::Postgres {
+            let key = format!("{} {}", invitation.account.as_str(), invitation.id.0);
+            let sql = "SELECT pg_advisory_xact_lock($1, hashtext($2))";
+            let values: [Value; 2] = [LOCKS.into(), key.into()];
+            transaction.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        }
+        let (asked, now) = asked(&transaction, moment, new).await?;
+        if let Err(limited) = asked.check(now) {
+            transaction.rollback().await?;
+            return Ok(Err(limited));
+        }
+        insert(&transaction, invitation, new, now).await?;
+        transaction.commit().await?;
+        if new.message.is_some() {
+            self.signals.tell(Topic::Outbox);
+        }
+        Ok(Ok(()))
+    }
+
+    /// Counts one try on the code of an address, by the keys it may be kept by, and returns what the code is derived from:
+    /// nothing if there is none, or none that may still be tried.
+    pub async fn try_verification(
+        &self,
+        account: &AccountId,
+        invitation: InvitationId,
+        address_keys: &[String],
+    ) -> Result<Vec<Verification>, StoreError> {
+        let backend = self.database.backend();
+        let columns = key_columns();
+        let sql = format!(
+            "UPDATE verification SET tries = tries + 1 WHERE (account_id, invitation_id, address_mac) IN
+                (SELECT {names} FROM {keys}) AND tries < {TRIES} AND created_at > {clock} - {LIFE}
+            RETURNING id, key_id",
+            names = columns.names(),
+            keys = columns.keys_of(backend, 1, "k"),
+            clock = clock(backend, 1 + columns.width(backend)),
+            LIFE = LIFE.as_micros(),
+        );
+        let row = |key: &String| [account.as_str().into(), Value::from(invitation.0), key.as_str().into()];
+        let mut values = Set::new(columns, address_keys.iter().map(row)).params(backend);
+        values.push(read_clock(&self.database, None).into());
+        let rows = self.database.write.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        rows.iter()
+            .map(|row| verification_of(account, invitation, row.try_get("", "id")?, row.try_get("", "key_id")?))
+            .collect()
+    }
+
+    /// Uses a code up; returns whether it was there, which it is for exactly one of several who do so at once.
+    pub async fn consume_verification(&self, used: &Verification) -> Result<bool, StoreError> {
+        let sql = format!(
+            "UPDATE verification SET tries = {USED} WHERE account_id = $1 AND invitation_id = $2 AND id = $3
+                AND tries < {USED}"
+        );
+        let values: [Value; 3] = [used.account.as_str().into(), used.invitation.0.into(), used.id.into()];
+        let update = Statement::from_sql_and_values(self.database.backend(), sql, values);
+        Ok(self.database.write.execute_raw(update).await?.rows_affected() > 0)
+    }
+
+    /// Reads what a code is derived from, for the message that brings it: none once it is used, or another took its place.
+    pub async fn find_verification(
+        &self,
+        account: &AccountId,
+        invitation: InvitationId,
+        id: Uuid,
+    ) -> Result<Option<Verification>, StoreError> {
+        let sql = format!(
+            "SELECT key_id FROM verification WHERE account_id = $1 AND invitation_id = $2 AND id = $3 AND tries < {USED}"
+        );
+        let values: [Value; 3] = [account.as_str().into(), invitation.0.into(), id.into()];
+        let select = Statement::from_sql_and_values(self.database.backend(), sql, values);
+        let row = self.database.read.query_one_raw(select).await?;
+        row.map(|row| verification_of(account, invitation, id, row.try_get("", "key_id")?)).transpose()
+    }
+}
+
+/// Reads what the limits are judged by, and the present moment.
+async fn asked(
+    transaction: &DatabaseTransaction,
+    moment: Option<i64>,
+    new: &NewVerification,
+) -> Result<(Asked, Timestamp), StoreError> {
+    let backend = transaction.get_database_backend();
+    let others = format!(
+        "FROM verification v WHERE v.account_id = $2 AND v.invitation_id = $3 AND v.address_mac <> $4
+            AND v.created_at > c.now - {}",
+        WINDOW.as_micros()
+    );
+    let sql = format!(
+        "SELECT c.now AS now, (SELECT count(*) {others}) AS others, (SELECT min(v.created_at) {others}) AS oldest,
+            o.created_at AS last, o.asked AS codes, o.asked_since AS since
+        FROM (SELECT {now} AS now) c LEFT JOIN verification o ON o.account_id = $2 AND o.invitation_id = $3
+            AND o.address_mac = $4",
+        now = statement_clock(backend, 1)
+    );
+    let Verification { account, invitation, .. } = &new.verification;
+    let values: [Value; 4] =
+        [moment.into(), account.as_str().into(), invitation.0.into(), new.address_key.as_str().into()];
+    let row = transaction.query_one_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    let row = row.ok_or_else(|| StoreError::Refused("a count without a row".to_owned()))?;
+    let at = |column| row.try_get::<Option<i64>>("", column).map(|at| at.map(Timestamp::from_micros));
+    let others = u32::try_from(row.try_get::<i64>("", "others")?).unwrap_or(u32::MAX);
+    let codes = row.try_get::<Option<i32>>("", "codes")?.unwrap_or_default();
+    let codes = u32::try_from(codes).unwrap_or(u32::MAX);
+    let asked = Asked { last: at("last")?, codes, since: at("since")?, others, oldest: at("oldest")? };
+    Ok((asked, Timestamp::from_micros(row.try_get("", "now")?)))
+}
+
+/// Writes what was asked for. The message of an address that is not allowed is a set without rows.
+async fn insert(
+    transaction: &DatabaseTransaction,
+    invitation: &Invitation,
+    new: &NewVerification,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let backend = transaction.get_database_backend();
+    let row = verification::Model {
+        account_id: new.verification.account.as_str().to_owned(),
+        invitation_id: new.verification.invitation.0,
+        address_mac: new.address_key.clone(),
+        id: new.verification.id,
+        key_id: i32::from(new.verification.key_id),
+        tries: 0,
+        created_at: now.micros(),
+        asked: 1,
+        asked_since: now.micros(),
+    };
+    let (rows, messages) =
+        (Set::of([row].into_iter()), new.message.iter().map(|message| outbox_row(invitation, message)));
+    let (rows, messages) = (rows.params(backend), Set::of(messages).params(backend));
+    let verification = |first| insert_into::<verification::Entity>(backend, first) + &replace();
+    let message = insert_into::<outbox::Entity>(backend, 1);
+    let statements = if backend == DbBackend::Postgres {
+        let first = 1 + messages.len();
+        vec![(format!("WITH message AS ({message}) {}", verification(first)), [messages, rows].concat())]
+    } else {
+        vec![(message, messages), (verification(1), rows)]
+    };
+    for (sql, values) in statements {
+        transaction.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    }
+    Ok(())
+}
+
+/// The place of the address's last code is taken; how many were asked for goes on until the window is over.
+fn replace() -> String {
+    let counted = format!("verification.asked_since > excluded.created_at - {}", WINDOW.as_micros());
+    format!(
+        " WHERE true ON CONFLICT (account_id, invitation_id, address_mac) DO UPDATE
+        SET id = excluded.id, key_id = excluded.key_id, tries = excluded.tries, created_at = excluded.created_at,
+            asked = CASE WHEN {counted} THEN verification.asked + 1 ELSE excluded.asked END,
+            asked_since = CASE WHEN {counted} THEN verification.asked_since ELSE excluded.asked_since END"
+    )
+}
+
+fn insert_into<E: EntityTrait + Default>(backend: DbBackend, first: usize) -> String {
+    let (table, columns) = (E::default(), Columns::of::<E>());
+    let (table, rows) = (table.table_name(), columns.rows_of(backend, first, "r"));
+    format!("INSERT INTO {table} ({}) SELECT {} FROM {rows}", columns.names(), columns.names_of("r"))
+}
+
+fn key_columns() -> Columns {
+    Columns::list([("account_id", Text), ("invitation_id", UuidType), ("address_mac", Text)])
+}
+
+fn verification_of(
+    account: &AccountId,
+    invitation: InvitationId,
+    id: Uuid,
+    key_id: i32,
+) -> Result<Verification, StoreError> {
+    let key_id = u8::try_from(key_id).map_err(|_| StoreError::Corrupt {
+        table: "verification",
+        column: "key_id",
+        row: id.to_string(),
+        problem: "is out of range",
+    })?;
+    Ok(Verification { account: account.clone(), invitation, id, key_id })
+}

@@ -1,0 +1,63 @@
+//! Webhooks: the endpoints, the messages to them, and what came of every attempt. They change no invitation, so they are
+//! written as they are, without a command.
+//!
+//! [`dispatch`] follows the order of events and writes messages, which [`claim`] hands out and [`settle`] takes back.
+
+mod attempts;
+mod change;
+mod claim;
+mod dispatch;
+mod endpoints;
+mod prune;
+mod redeliver;
+mod row;
+mod settle;
+
+use std::time::Duration;
+
+use sea_orm::{DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use tokio::time::timeout;
+
+use super::database::Database;
+use super::error::StoreError;
+pub use attempts::{AttemptQuery, WebhookAttempt};
+pub use change::EndpointChanged;
+pub use claim::{ClaimedMessage, MessageContent};
+pub use endpoints::{EndpointCreated, EndpointQuery};
+pub use settle::{Attempt, Disabled, Outcome, Settled};
+
+/// How many rows one statement changes, so that none holds its locks for long.
+const CHUNK: i64 = 5_000;
+
+/// How long the database may take for what the loops ask of it. One that is gone without a word would hold them for ever.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The position of the last event that has one.
+const HEAD: &str =
+    "coalesce((SELECT position FROM event WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1), 0)";
+
+/// Waits for the database, but not for ever. What is given up is rolled back, or was committed and nobody knows.
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    timeout(limit, work).await.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned())))
+}
+
+/// Begins a transaction that is going to write.
+async fn begin(database: &Database) -> Result<DatabaseTransaction, StoreError> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: database.is_embedded().then_some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    Ok(database.write.begin_with_options(options).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_never_answers_is_unavailable() {
+        let silent = within(ANSWER, std::future::pending::<Result<(), StoreError>>()).await;
+        assert!(matches!(silent, Err(StoreError::Unavailable(_))), "{silent:?}");
+        assert!(within(ANSWER, async { Ok(()) }).await.is_ok());
+    }
+}

@@ -1,0 +1,155 @@
+//! From events to messages: one for each endpoint that wants the event.
+//!
+//! Follows the positions of events of all accounts, each event once; a message has the account of its event, and only
+//! endpoints of that account are joined to it.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use uuid::Uuid;
+
+use super::{CHUNK, HEAD, begin, within};
+use crate::domain::delivery::DeliveryState;
+use crate::domain::id::IdSeed;
+use crate::store::entity::webhook_message::{Entity, Model};
+use crate::store::error::StoreError;
+use crate::store::set::{Columns, Set};
+use crate::store::{Store, Topic};
+
+/// How many events are dealt with in one transaction.
+const BATCH: i64 = 1_000;
+/// How long that may take: with many endpoints it is many messages.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How far it has come, how far there is to go, and whether anybody wants events at all.
+struct Ahead {
+    followed: i64,
+    head: i64,
+    wanted: bool,
+}
+
+impl Store {
+    /// Writes the messages for the next events, and returns whether there are more events to look at.
+    ///
+    /// Of several replicas one does it at a time; the others return at once, since nothing is left for them.
+    pub async fn dispatch_webhooks(&self, seed: &IdSeed) -> Result<bool, StoreError> {
+        within(LONGEST, self.dispatch_next(seed)).await
+    }
+
+    async fn dispatch_next(&self, seed: &IdSeed) -> Result<bool, StoreError> {
+        let Ahead { followed, head, wanted } = self.ahead().await?;
+        if head <= followed {
+            return Ok(false);
+        }
+        if !wanted {
+            // Whoever makes the first endpoint gets nothing of what was before, so there is nothing to do but not to fall
+            // behind without bound.
+            if head - followed >= BATCH {
+                self.follow(&self.database.write, head).await?;
+            }
+            return Ok(false);
+        }
+        let backend = self.database.backend();
+        let transaction = begin(&self.database).await?;
+        let lock = if backend == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
+        let sql = format!("SELECT position FROM follower WHERE name = 'webhooks'{lock}");
+        let Some(row) = transaction.query_one_raw(Statement::from_string(backend, sql)).await? else {
+            return Ok(false);
+        };
+        let position: i64 = row.try_get_by_index(0)?;
+        let now = self.database.clock.now().micros();
+        let values: [Value; 2] = [position.into(), BATCH.into()];
+        let select = Statement::from_sql_and_values(backend, matching_sql(backend), values);
+        let (mut last, mut events, mut messages) = (position, 0, Vec::new());
+        for row in transaction.query_all_raw(select).await? {
+            let at: i64 = row.try_get("", "position")?;
+            events += i64::from(at > last);
+            last = last.max(at);
+            let Some(endpoint_id) = row.try_get::<Option<Uuid>>("", "endpoint_id")? else { continue };
+            messages.push(Model {
+                account_id: row.try_get("", "account_id")?,
+                id: seed.nth(u32::try_from(messages.len()).unwrap_or(u32::MAX)),
+                endpoint_id,
+                invitation_id: row.try_get("", "invitation_id")?,
+                sequence: row.try_get("", "sequence")?,
+                occurred_at: row.try_get("", "occurred_at")?,
+                state: DeliveryState::Queued.code().to_owned(),
+                due_at: Some(now),
+                lease: None,
+                attempts: 0,
+                first_tried_at: None,
+                created_at: now,
+            });
+        }
+        let any = !messages.is_empty();
+        insert(&transaction, messages, "NOTHING").await?;
+        self.follow(&transaction, last).await?;
+        transaction.commit().await?;
+        if any {
+            self.signals.tell(Topic::Webhook);
+        }
+        Ok(events >= BATCH)
+    }
+
+    async fn ahead(&self) -> Result<Ahead, StoreError> {
+        let sql = format!(
+            "SELECT position AS followed, {HEAD} AS head,
+                (SELECT count(*) FROM (SELECT 1 FROM webhook_endpoint WHERE disabled_at IS NULL LIMIT 1) w) AS wanted
+            FROM follower WHERE name = 'webhooks'"
+        );
+        let row = self.database.read.query_one_raw(Statement::from_string(self.database.backend(), sql)).await?;
+        let Some(row) = row else { return Err(StoreError::Refused("there is no follower `webhooks`".to_owned())) };
+        let wanted: i64 = row.try_get("", "wanted")?;
+        Ok(Ahead { followed: row.try_get("", "followed")?, head: row.try_get("", "head")?, wanted: wanted > 0 })
+    }
+
+    async fn follow<C: ConnectionTrait>(&self, db: &C, position: i64) -> Result<(), StoreError> {
+        let sql = "UPDATE follower SET position = $1 WHERE name = 'webhooks' AND position < $1";
+        db.execute_raw(Statement::from_sql_and_values(self.database.backend(), sql, [position.into()])).await?;
+        Ok(())
+    }
+}
+
+/// The next events, each with the endpoints that want it, or with none.
+fn matching_sql(backend: DbBackend) -> String {
+    let wants = wants(backend);
+    format!(
+        "SELECT e.account_id, e.invitation_id, e.sequence, e.occurred_at, e.position, w.id AS endpoint_id
+        FROM (SELECT account_id, invitation_id, sequence, occurred_at, position, event_type FROM event
+            WHERE position > $1 ORDER BY position LIMIT $2) e
+        LEFT JOIN webhook_endpoint w ON w.account_id = e.account_id AND w.disabled_at IS NULL
+            AND w.since_position < e.position AND {wants}
+        ORDER BY e.position, w.id"
+    )
+}
+
+/// Returns the condition that endpoint `w` wants events of the type of event `e`.
+pub(super) fn wants(backend: DbBackend) -> &'static str {
+    if backend == DbBackend::Postgres {
+        "(w.event_types = '[]'::jsonb OR jsonb_exists(w.event_types, e.event_type))"
+    } else {
+        "(json_array_length(w.event_types) = 0 OR e.event_type IN (SELECT value FROM json_each(w.event_types)))"
+    }
+}
+
+/// Inserts messages; a message of the same event to the same endpoint is met as `otherwise` says.
+pub(super) async fn insert<C: ConnectionTrait>(
+    db: &C,
+    messages: Vec<Model>,
+    otherwise: &str,
+) -> Result<(), StoreError> {
+    let backend = db.get_database_backend();
+    let columns = Columns::of::<Entity>();
+    let sql = format!(
+        "INSERT INTO webhook_message ({names}) SELECT {names} FROM {rows} WHERE true
+        ON CONFLICT (account_id, endpoint_id, invitation_id, sequence) DO {otherwise}",
+        names = columns.names(),
+        rows = columns.rows_of(backend, 1, "s"),
+    );
+    let chunk = usize::try_from(CHUNK).unwrap_or(usize::MAX);
+    for chunk in messages.chunks(chunk) {
+        let values = Set::of(chunk.iter().cloned()).params(backend);
+        db.execute_raw(Statement::from_sql_and_values(backend, sql.clone(), values)).await?;
+    }
+    Ok(())
+}

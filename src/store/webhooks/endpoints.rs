@@ -1,0 +1,142 @@
+//! Endpoints: made, found, listed.
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use uuid::Uuid;
+
+use super::row::{digest_text, endpoint_row};
+use super::{HEAD, begin};
+use crate::domain::text::AccountId;
+use crate::domain::webhook::{Endpoint, MAX_ENDPOINTS, NewEndpoint};
+use crate::store::Store;
+use crate::store::entity::webhook_endpoint::{Entity, Model};
+use crate::store::error::StoreError;
+use crate::store::load::parse_json;
+use crate::store::read::{Cursor, Params, direction};
+use crate::store::set::{Columns, values_of};
+
+/// How often somebody else's request with the same id may come in between.
+const ATTEMPTS: usize = 3;
+
+/// Which endpoints a list has, by age.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointQuery {
+    /// The oldest first, instead of the newest.
+    pub ascending: bool,
+    /// How many at most.
+    pub limit: u64,
+    /// Where to go on.
+    pub after: Option<Cursor>,
+}
+
+/// What making an endpoint ends with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointCreated {
+    /// It is there.
+    Created,
+    /// The same request has made it before; as it now is.
+    Replayed(Box<Endpoint>),
+    /// Another request had this id.
+    RequestIdReused,
+    /// The account has as many as it may have.
+    TooMany,
+}
+
+impl Store {
+    /// Makes an endpoint, once per request_id. It gets the events behind those that have a position by now.
+    pub async fn create_webhook_endpoint(
+        &self,
+        account: &AccountId,
+        new: &NewEndpoint,
+    ) -> Result<EndpointCreated, StoreError> {
+        let backend = self.database.backend();
+        let row = endpoint_row(account, new);
+        let mut params = Params(Vec::new());
+        let mut values: Vec<String> = values_of(&row).into_iter().map(|value| params.push(value)).collect();
+        // The last column is `since_position`; nothing refers to its parameter any more.
+        values.pop();
+        params.0.pop();
+        let columns = Columns::of::<Entity>().names();
+        let sql = format!(
+            "INSERT INTO webhook_endpoint ({columns}) VALUES ({}, {HEAD}) ON CONFLICT DO NOTHING",
+            values.join(", ")
+        );
+        for _ in 0..ATTEMPTS {
+            let transaction = begin(&self.database).await?;
+            if backend == DbBackend::Postgres {
+                // Whoever makes one more waits here for whoever is making one; the next statement sees what came of it.
+                let lock = "SELECT id FROM webhook_endpoint WHERE account_id = $1 ORDER BY id FOR UPDATE";
+                let lock = Statement::from_sql_and_values(backend, lock, [account.as_str().into()]);
+                transaction.query_all_raw(lock).await?;
+            }
+            let mut of_account = Params(Vec::new());
+            let condition = format!("w.account_id = {}", of_account.push(account.as_str()));
+            let known = rows(&transaction, &condition, of_account).await?;
+            if let Some(seen) = replay(&known, new)? {
+                return Ok(seen);
+            }
+            if known.len() >= MAX_ENDPOINTS {
+                return Ok(EndpointCreated::TooMany);
+            }
+            let insert = Statement::from_sql_and_values(backend, sql.clone(), params.0.clone());
+            let inserted = transaction.execute_raw(insert).await?.rows_affected() > 0;
+            transaction.commit().await?;
+            if inserted {
+                return Ok(EndpointCreated::Created);
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// Reads an endpoint, if the account has it.
+    pub async fn get_webhook_endpoint(&self, account: &AccountId, id: Uuid) -> Result<Option<Endpoint>, StoreError> {
+        find(&self.database.read, account, id).await
+    }
+
+    /// Reads a page of endpoints.
+    pub async fn list_webhook_endpoints(
+        &self,
+        account: &AccountId,
+        query: &EndpointQuery,
+    ) -> Result<Vec<Endpoint>, StoreError> {
+        let (compare, order) = direction(!query.ascending);
+        let mut params = Params(Vec::new());
+        let mut rest = format!("w.account_id = {}", params.push(account.as_str()));
+        if let Some(cursor) = &query.after {
+            rest += &format!(" AND w.id {compare} {}", params.push(cursor.id));
+        }
+        rest += &format!(" ORDER BY w.id {order} LIMIT {}", params.push(query.limit.cast_signed()));
+        rows(&self.database.read, &rest, params).await?.into_iter().map(Endpoint::try_from).collect()
+    }
+}
+
+/// Returns what a request with the same id has come to.
+fn replay(known: &[Model], new: &NewEndpoint) -> Result<Option<EndpointCreated>, StoreError> {
+    let Some((id, digests)) = &new.request else { return Ok(None) };
+    let Some(row) = known.iter().find(|row| row.request_id.as_ref() == Some(id)) else { return Ok(None) };
+    let same = digests.iter().any(|digest| row.request_digest == Some(digest_text(digest)));
+    Ok(Some(if same {
+        EndpointCreated::Replayed(Box::new(row.clone().try_into()?))
+    } else {
+        EndpointCreated::RequestIdReused
+    }))
+}
+
+/// Reads an endpoint on any connection.
+pub(super) async fn find<C: ConnectionTrait>(
+    db: &C,
+    account: &AccountId,
+    id: Uuid,
+) -> Result<Option<Endpoint>, StoreError> {
+    let mut params = Params(Vec::new());
+    let rest = format!("w.account_id = {} AND w.id = {}", params.push(account.as_str()), params.push(id));
+    rows(db, &rest, params).await?.pop().map(Endpoint::try_from).transpose()
+}
+
+async fn rows<C: ConnectionTrait>(db: &C, rest: &str, params: Params) -> Result<Vec<Model>, StoreError> {
+    let backend = db.get_database_backend();
+    let json = Columns::of::<Entity>().json_of(backend, "w");
+    let cast = if backend == DbBackend::Postgres { "::text" } else { "" };
+    let sql = format!("SELECT ({json}){cast} AS body FROM webhook_endpoint w WHERE {rest}");
+    let found = db.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+    found.iter().map(|row| parse_json(&row.try_get::<String>("", "body")?, "webhook_endpoint")).collect()
+}

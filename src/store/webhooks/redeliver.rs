@@ -1,0 +1,93 @@
+//! Events that are posted again, or for the first time, because somebody asks for them.
+
+use sea_orm::{ConnectionTrait, Statement, Value};
+use uuid::Uuid;
+
+use super::dispatch::{insert, wants};
+use crate::domain::delivery::DeliveryState;
+use crate::domain::id::IdSeed;
+use crate::domain::text::AccountId;
+use crate::domain::time::Timestamp;
+use crate::store::entity::webhook_message::Model;
+use crate::store::error::StoreError;
+use crate::store::{Store, Topic};
+
+/// How far the time in an event's id, which its maker's clock gave, may be from the time at which the database saw it.
+const SKEW: i64 = 3_600_000_000;
+
+/// How a message that is there is queued again: as if it had never been tried. Whoever is posting it at this moment has
+/// lost the lease.
+const AGAIN: &str = "UPDATE SET state = excluded.state, due_at = excluded.due_at, lease = NULL, attempts = 0,
+    first_tried_at = NULL";
+
+impl Store {
+    /// Queues the events of a span of time to an endpoint, those that its types let through, and returns how many; none if
+    /// they are more than `most`, and then nothing is queued.
+    pub async fn redeliver_events(
+        &self,
+        account: &AccountId,
+        endpoint: Uuid,
+        span: (Timestamp, Timestamp),
+        most: usize,
+        seed: &IdSeed,
+    ) -> Result<Option<usize>, StoreError> {
+        let now = self.database.clock.now().micros();
+        let mut messages = Vec::new();
+        for (invitation_id, sequence, occurred_at) in self.events_within(account, endpoint, span, most + 1).await? {
+            messages.push(Model {
+                account_id: account.as_str().to_owned(),
+                id: seed.nth(u32::try_from(messages.len()).unwrap_or(u32::MAX)),
+                endpoint_id: endpoint,
+                invitation_id,
+                sequence,
+                occurred_at,
+                state: DeliveryState::Queued.code().to_owned(),
+                due_at: Some(now),
+                lease: None,
+                attempts: 0,
+                first_tried_at: None,
+                created_at: now,
+            });
+        }
+        let count = messages.len();
+        if count > most {
+            return Ok(None);
+        }
+        insert(&self.database.write, messages, AGAIN).await?;
+        self.signals.tell(Topic::Webhook);
+        Ok(Some(count))
+    }
+
+    /// Finds events by the time in their ids, which is what there is an index of.
+    async fn events_within(
+        &self,
+        account: &AccountId,
+        endpoint: Uuid,
+        (since, until): (Timestamp, Timestamp),
+        limit: usize,
+    ) -> Result<Vec<(Uuid, i64, i64)>, StoreError> {
+        let backend = self.database.backend();
+        let wants = wants(backend);
+        let sql = format!(
+            "SELECT e.invitation_id, e.sequence, e.occurred_at FROM event e
+            JOIN webhook_endpoint w ON w.account_id = e.account_id AND w.id = $2
+            WHERE e.account_id = $1 AND e.id >= $3 AND e.id < $4 AND e.occurred_at >= $5 AND e.occurred_at < $6 AND {wants}
+            ORDER BY e.id LIMIT $7"
+        );
+        let least = |micros: i64| Uuid::from_u128(u128::try_from(micros.max(0) / 1_000).unwrap_or_default() << 80);
+        let values: [Value; 7] = [
+            account.as_str().into(),
+            endpoint.into(),
+            least(since.micros().saturating_sub(SKEW)).into(),
+            least(until.micros().saturating_add(SKEW)).into(),
+            since.micros().into(),
+            until.micros().into(),
+            i64::try_from(limit).unwrap_or(i64::MAX).into(),
+        ];
+        let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        let event = |row: &sea_orm::QueryResult| {
+            Ok((row.try_get("", "invitation_id")?, row.try_get("", "sequence")?, row.try_get("", "occurred_at")?))
+        };
+        rows.iter().map(event).collect()
+    }
+}

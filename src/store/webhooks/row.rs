@@ -1,0 +1,81 @@
+//! Endpoints to rows and back.
+
+use serde_json::Value;
+
+use crate::domain::event::EventType;
+use crate::domain::key_ring::BodyDigest;
+use crate::domain::text::AccountId;
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
+use crate::store::entity::webhook_endpoint::Model;
+use crate::store::error::StoreError;
+
+/// The row of a new endpoint. From which position on it gets events is for the statement to say.
+pub(super) fn endpoint_row(account: &AccountId, new: &NewEndpoint) -> Model {
+    let NewEndpoint { endpoint, request } = new;
+    let (previous_secret, previous_until) = endpoint.secrets.previous.clone().unzip();
+    let (request_id, digests) = request.clone().unzip();
+    Model {
+        account_id: account.as_str().to_owned(),
+        id: endpoint.id,
+        uri: endpoint.uri.clone(),
+        event_types: event_types_json(endpoint),
+        disabled_at: endpoint.disabled_at.map(Timestamp::micros),
+        disabled_reason: endpoint.disabled_reason.clone(),
+        secret: endpoint.secrets.present.clone(),
+        previous_secret,
+        previous_until: previous_until.map(Timestamp::micros),
+        rotation_request: endpoint.secrets.rotation_request.clone(),
+        failing_since: endpoint.failing_since.map(Timestamp::micros),
+        revision: endpoint.revision,
+        creator: endpoint.creator.clone(),
+        created_at: endpoint.created_at.micros(),
+        updated_at: endpoint.updated_at.micros(),
+        request_id,
+        request_digest: digests.as_deref().and_then(|digests| digests.first()).map(digest_text),
+        since_position: 0,
+    }
+}
+
+/// The names of the types that an endpoint gets.
+pub(super) fn event_types_json(endpoint: &Endpoint) -> Value {
+    endpoint.event_types.iter().map(|event_type| event_type.name()).collect()
+}
+
+/// A digest as it is remembered.
+pub(super) fn digest_text(digest: &BodyDigest) -> String {
+    let mac: String = digest.mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}:{mac}", digest.key_id)
+}
+
+impl TryFrom<Model> for Endpoint {
+    type Error = StoreError;
+
+    fn try_from(row: Model) -> Result<Self, StoreError> {
+        let corrupt = || StoreError::Corrupt {
+            table: "webhook_endpoint",
+            column: "event_types",
+            row: row.id.to_string(),
+            problem: "is no list of known types",
+        };
+        let names = row.event_types.as_array().ok_or_else(corrupt)?.iter();
+        let event_types = names.map(|name| name.as_str().and_then(EventType::from_name).ok_or_else(corrupt));
+        Ok(Self {
+            id: row.id,
+            event_types: event_types.collect::<Result<_, _>>()?,
+            uri: row.uri,
+            disabled_at: row.disabled_at.map(Timestamp::from_micros),
+            disabled_reason: row.disabled_reason,
+            secrets: SealedSecrets {
+                present: row.secret,
+                previous: row.previous_secret.zip(row.previous_until.map(Timestamp::from_micros)),
+                rotation_request: row.rotation_request,
+            },
+            failing_since: row.failing_since.map(Timestamp::from_micros),
+            revision: row.revision,
+            creator: row.creator,
+            created_at: Timestamp::from_micros(row.created_at),
+            updated_at: Timestamp::from_micros(row.updated_at),
+        })
+    }
+}

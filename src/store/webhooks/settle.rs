@@ -1,0 +1,256 @@
+//! What came of attempts: several at a time in one transaction, each only if its lease still holds.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use sea_orm::sea_query::ColumnType::{BigInteger, Text, Uuid as UuidType};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, Value};
+use uuid::Uuid;
+
+use super::change::cancel_pending;
+use super::{ANSWER, ClaimedMessage, begin, within};
+use crate::domain::delivery::DeliveryState;
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::{FAILED_TOO_LONG, GONE, retry};
+use crate::store::Store;
+use crate::store::entity::webhook_attempt::{Entity, Model};
+use crate::store::error::StoreError;
+use crate::store::set::{Columns, Set, statement_clock};
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It arrived.
+    Arrived,
+    /// It is tried again after a while.
+    Retry(Duration),
+    /// It is given up.
+    GivenUp,
+    /// It is given up, and with it the endpoint, which wants no more.
+    Gone,
+    /// There is nowhere to post it any more.
+    Needless,
+}
+
+/// A request to an endpoint, and what was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Names it; sorts by age.
+    pub id: Uuid,
+    /// The status of the answer, if there was one.
+    pub http_status: Option<u16>,
+    /// Why there was no good answer. Never holds the address.
+    pub error: Option<String>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// A message that was dealt with.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// The message.
+    pub message: ClaimedMessage,
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// When that was known, or tried.
+    pub at: Timestamp,
+    /// What was tried, if anything was.
+    pub attempt: Option<Attempt>,
+}
+
+/// An endpoint that has just been disabled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disabled {
+    /// Whose it is.
+    pub account: String,
+    /// Which.
+    pub endpoint: Uuid,
+}
+
+/// How an endpoint does, after the last of its attempts; the greatest of several counts where one ends it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Well,
+    Failing,
+    Gone,
+}
+
+impl Health {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Failing => "failing",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl Store {
+    /// Takes claimed messages back, and returns which endpoints it disabled for what they answered. A message whose lease
+    /// is somebody else's by now is left alone.
+    pub async fn settle_webhook_messages(&self, settled: &[Settled]) -> Result<Vec<Disabled>, StoreError> {
+        within(ANSWER, self.settle(settled)).await
+    }
+
+    async fn settle(&self, settled: &[Settled]) -> Result<Vec<Disabled>, StoreError> {
+        let transaction = begin(&self.database).await?;
+        let held = self.settle_messages(&transaction, settled).await?;
+        let held: Vec<&Settled> = settled.iter().filter(|settled| held.contains(&settled.message.id)).collect();
+        self.insert_attempts(&transaction, &held).await?;
+        let disabled = self.save_health(&transaction, &held).await?;
+        transaction.commit().await?;
+        for Disabled { account, endpoint } in &disabled {
+            cancel_pending(&self.database, account, *endpoint).await?;
+        }
+        Ok(disabled)
+    }
+
+    /// Returns the messages whose lease held.
+    async fn settle_messages(
+        &self,
+        transaction: &DatabaseTransaction,
+        settled: &[Settled],
+    ) -> Result<HashSet<Uuid>, StoreError> {
+        let backend = self.database.backend();
+        let columns = Columns::list([
+            ("account_id", Text),
+            ("message_id", UuidType),
+            ("held", UuidType),
+            ("becomes", Text),
+            ("delay", BigInteger),
+            ("tried_at", BigInteger),
+        ]);
+        let now = statement_clock(backend, 1 + columns.width(backend));
+        let sql = format!(
+            "UPDATE webhook_message AS m SET state = s.becomes, lease = NULL,
+                due_at = CASE WHEN s.delay >= 0 THEN {now} + s.delay END,
+                first_tried_at = coalesce(m.first_tried_at, s.tried_at)
+            FROM {rows} WHERE m.account_id = s.account_id AND m.id = s.message_id AND m.lease = s.held RETURNING id",
+            rows = columns.rows_of(backend, 1, "s"),
+        );
+        let row = |settled: &Settled| -> [Value; 6] {
+            let ClaimedMessage { account, id, lease, .. } = &settled.message;
+            let (state, delay) = becomes(settled.outcome);
+            let delay = delay.map_or(-1, micros);
+            let at = settled.at.micros();
+            [account.as_str().into(), (*id).into(), (*lease).into(), state.code().into(), delay.into(), at.into()]
+        };
+        let mut values = Set::new(columns, settled.iter().map(row)).params(backend);
+        values.push(self.database.clock().map(Timestamp::micros).into());
+        let rows = transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        Ok(rows.iter().map(|row| row.try_get::<Uuid>("", "id")).collect::<Result<_, _>>()?)
+    }
+
+    async fn insert_attempts(&self, transaction: &DatabaseTransaction, held: &[&Settled]) -> Result<(), StoreError> {
+        let backend = self.database.backend();
+        let set = Set::of(held.iter().filter_map(|settled| attempt_row(settled)));
+        if set.len() == 0 {
+            return Ok(());
+        }
+        let columns = Columns::of::<Entity>();
+        let sql = format!(
+            "INSERT INTO webhook_attempt ({names}) SELECT {names} FROM {rows}",
+            names = columns.names(),
+            rows = columns.rows_of(backend, 1, "s"),
+        );
+        transaction.execute_raw(Statement::from_sql_and_values(backend, sql, set.params(backend))).await?;
+        Ok(())
+    }
+
+    /// Notes how endpoints do, where that is news.
+    async fn save_health(
+        &self,
+        transaction: &DatabaseTransaction,
+        held: &[&Settled],
+    ) -> Result<Vec<Disabled>, StoreError> {
+        let endpoints = healths(held);
+        if endpoints.is_empty() {
+            return Ok(Vec::new());
+        }
+        let backend = self.database.backend();
+        let columns =
+            Columns::list([("account_id", Text), ("endpoint_id", UuidType), ("health", Text), ("at", BigInteger)]);
+        let first = 1 + columns.width(backend);
+        let long = if backend == DbBackend::Postgres { format!("${first}::bigint") } else { format!("${first}") };
+        let ends = format!(
+            "(h.health = 'gone' OR h.health = 'failing' AND w.failing_since IS NOT NULL AND w.failing_since <= h.at - {long})"
+        );
+        let sql = format!(
+            "UPDATE webhook_endpoint AS w SET
+                failing_since = CASE WHEN h.health = 'well' THEN NULL ELSE coalesce(w.failing_since, h.at) END,
+                disabled_at = CASE WHEN {ends} THEN h.at ELSE w.disabled_at END,
+                disabled_reason = CASE WHEN NOT {ends} THEN w.disabled_reason WHEN h.health = 'gone' THEN '{GONE}'
+                    ELSE '{FAILED_TOO_LONG}' END,
+                revision = w.revision + CASE WHEN {ends} THEN 1 ELSE 0 END,
+                updated_at = CASE WHEN {ends} THEN h.at ELSE w.updated_at END
+            FROM {rows} WHERE w.account_id = h.account_id AND w.id = h.endpoint_id AND w.disabled_at IS NULL
+                AND (h.health = 'well' AND w.failing_since IS NOT NULL
+                    OR h.health <> 'well' AND (w.failing_since IS NULL OR {ends}))
+            RETURNING id, CASE WHEN disabled_at IS NULL THEN 0 ELSE 1 END AS ended",
+            rows = columns.rows_of(backend, 1, "h"),
+        );
+        let row = |((account, endpoint), (health, at)): (&(&str, Uuid), &(Health, Timestamp))| -> [Value; 4] {
+            [(*account).into(), (*endpoint).into(), health.code().into(), at.micros().into()]
+        };
+        let mut values = Set::new(columns, endpoints.iter().map(row)).params(backend);
+        values.push(micros(retry::DISABLED_AFTER).into());
+        let rows = transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        let mut ended = HashSet::new();
+        for row in rows {
+            if row.try_get::<i32>("", "ended")? == 1 {
+                ended.insert(row.try_get::<Uuid>("", "id")?);
+            }
+        }
+        let ended = endpoints.keys().filter(|(_, endpoint)| ended.contains(endpoint));
+        Ok(ended.map(|(account, endpoint)| Disabled { account: (*account).to_owned(), endpoint: *endpoint }).collect())
+    }
+}
+
+/// Returns how the endpoints of some attempts do, in the order of their keys, which is that of the locks.
+fn healths<'a>(held: &[&'a Settled]) -> BTreeMap<(&'a str, Uuid), (Health, Timestamp)> {
+    let mut endpoints = BTreeMap::new();
+    for settled in held.iter().filter(|settled| settled.attempt.is_some()) {
+        let health = match settled.outcome {
+            Outcome::Arrived => Health::Well,
+            Outcome::Retry(_) | Outcome::GivenUp => Health::Failing,
+            Outcome::Gone => Health::Gone,
+            Outcome::Needless => continue,
+        };
+        let key = (settled.message.account.as_str(), settled.message.endpoint);
+        let known = endpoints.entry(key).or_insert((health, settled.at));
+        if known.0 != Health::Gone {
+            *known = (health, settled.at);
+        }
+    }
+    endpoints
+}
+
+fn becomes(outcome: Outcome) -> (DeliveryState, Option<Duration>) {
+    match outcome {
+        Outcome::Arrived => (DeliveryState::Sent, None),
+        Outcome::Retry(delay) => (DeliveryState::Queued, Some(delay)),
+        Outcome::GivenUp => (DeliveryState::Failed, None),
+        Outcome::Gone | Outcome::Needless => (DeliveryState::Cancelled, None),
+    }
+}
+
+fn attempt_row(settled: &Settled) -> Option<Model> {
+    let Settled { message, attempt, at, outcome: _ } = settled;
+    let attempt = attempt.as_ref()?;
+    Some(Model {
+        account_id: message.account.as_str().to_owned(),
+        endpoint_id: message.endpoint,
+        id: attempt.id,
+        message_id: message.id,
+        invitation_id: message.invitation.0,
+        sequence: message.sequence,
+        attempted_at: at.micros(),
+        http_status: attempt.http_status.map(i32::from),
+        error: attempt.error.clone().filter(|error| !error.is_empty()),
+        duration_millis: i32::try_from(attempt.duration.as_millis()).unwrap_or(i32::MAX),
+    })
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}

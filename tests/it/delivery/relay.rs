@@ -1,0 +1,224 @@
+//! The relay sends what there is a reason to send, once where nothing goes wrong, and says what became of it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use invitation_service::clock::Clock;
+use invitation_service::delivery::courier::Courier;
+use invitation_service::delivery::relay::{Relay, RelayOptions};
+use invitation_service::delivery::transport::{SendError, SendFailure};
+use invitation_service::domain::command::CreateInvitation;
+use invitation_service::domain::delivery::{Delivery, DeliveryState};
+use invitation_service::domain::id::InvitationId;
+use invitation_service::store::{Claimed, DeliveryQuery, Store, Topicality};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::harness::database::TestDatabase;
+use crate::harness::on_both;
+use crate::store::kinds::*;
+use crate::store::make::*;
+
+on_both!(
+    every_recipient_is_sent_one_message_and_its_event_follows,
+    what_was_revoked_or_answered_before_it_was_sent_is_cancelled,
+    what_fails_is_tried_again_later_and_given_up_in_the_end,
+    what_is_refused_for_good_is_given_up_at_once,
+    a_transport_that_cannot_send_costs_no_attempts_and_is_left_alone,
+    a_relay_frozen_beyond_its_lease_cannot_settle_and_the_message_keeps_its_id,
+    the_relay_sends_what_is_committed_while_it_waits_and_ends_when_told,
+    two_relays_send_every_message_once,
+);
+
+const OPTIONS: RelayOptions =
+    RelayOptions { lease: Duration::from_secs(45), concurrency: 8, per_second: None, attempts: 3 };
+
+/// Answers as scripted, then always well; what it was given is noted.
+#[derive(Debug, Default)]
+struct Script {
+    answers: Mutex<VecDeque<Result<(), SendError>>>,
+    sent: Mutex<Vec<Uuid>>,
+}
+
+impl Script {
+    fn new(answers: impl IntoIterator<Item = Result<(), SendError>>) -> Arc<Self> {
+        Arc::new(Self { answers: Mutex::new(answers.into_iter().collect()), ..Self::default() })
+    }
+
+    fn sent(&self) -> Vec<Uuid> {
+        self.sent.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Courier for Script {
+    async fn deliver(&self, message: &Claimed, _: &Topicality) -> Result<(), SendError> {
+        self.sent.lock().unwrap().push(message.delivery.message.id);
+        self.answers.lock().unwrap().pop_front().unwrap_or(Ok(()))
+    }
+}
+
+/// A link for so many addresses, each of which is mailed.
+fn mailed_link(addresses: usize) -> CreateInvitation {
+    CreateInvitation { recipients: emails(addresses), mails: true, ..link() }
+}
+
+fn fails(sort: SendFailure, text: &str) -> Result<(), SendError> {
+    Err(SendError { sort, text: text.to_owned() })
+}
+
+fn relay(store: &Store, script: &Arc<Script>, clock: &Clock) -> Relay {
+    Relay::new(store.clone(), script.clone(), clock.clone(), OPTIONS)
+}
+
+async fn deliveries(store: &Store, invitation: InvitationId) -> Vec<Delivery> {
+    let query = DeliveryQuery { invitation, ascending: true, limit: 100, after: None };
+    store.list_deliveries(&account(), &query).await.unwrap().unwrap().1
+}
+
+async fn states(store: &Store, invitation: InvitationId) -> Vec<DeliveryState> {
+    let mut found = deliveries(store, invitation).await;
+    found.sort_by_key(|delivery| delivery.message.recipient);
+    found.into_iter().map(|delivery| delivery.state).collect()
+}
+
+async fn every_recipient_is_sent_one_message_and_its_event_follows(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let invitation = created(&store, mailed_link(3)).await;
+    let script = Script::new([]);
+    assert_eq!(relay(&store, &script, &clock).drain().await.unwrap(), 3);
+    assert_eq!(relay(&store, &script, &clock).drain().await.unwrap(), 0);
+    let found = deliveries(&store, invitation.id).await;
+    let mut sent = script.sent();
+    sent.sort();
+    assert_eq!(sent, found.iter().map(|delivery| delivery.message.id).collect::<Vec<_>>());
+    assert!(
+        found.iter().all(|delivery| delivery.state == DeliveryState::Sent && delivery.sent_at == Some(clock.now()))
+    );
+    let story = story(&store, invitation.id).await;
+    assert_eq!(story, ["created", "delivery.sent", "delivery.sent", "delivery.sent"]);
+}
+
+async fn what_was_revoked_or_answered_before_it_was_sent_is_cancelled(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let revoked = created(&store, mailed_link(1)).await;
+    store.execute(command(revoke(&revoked)), None).await.unwrap();
+    let answered = created(&store, mailed_link(2)).await;
+    store.execute(command(decline(&answered, 1)), None).await.unwrap();
+    let expired = created(&store, user("late@example.org")).await;
+    clock.advance(Duration::from_secs(8 * 86_400));
+    let open = created(&store, mailed_link(1)).await;
+    let script = Script::new([]);
+    relay(&store, &script, &clock).drain().await.unwrap();
+    use DeliveryState::{Cancelled, Sent};
+    assert_eq!(states(&store, revoked.id).await, [Cancelled]);
+    assert_eq!(states(&store, answered.id).await, [Cancelled, Sent]);
+    assert_eq!(states(&store, expired.id).await, [Cancelled]);
+    assert_eq!(states(&store, open.id).await, [Sent]);
+    assert_eq!(script.sent().len(), 2);
+    assert_eq!(story(&store, revoked.id).await, ["created", "revoked"], "nothing was sent, nothing happened");
+}
+
+async fn what_fails_is_tried_again_later_and_given_up_in_the_end(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let invitation = created(&store, mailed_link(1)).await;
+    let again = || fails(SendFailure::Retry, "451");
+    let script = Script::new([again(), again(), again()]);
+    let relay = relay(&store, &script, &clock);
+    for attempt in 1..=3 {
+        assert_eq!(relay.drain().await.unwrap(), 1, "attempt {attempt}");
+        let found = deliveries(&store, invitation.id).await.remove(0);
+        assert_eq!((found.attempts, found.last_error.as_deref()), (attempt, Some("451")));
+        assert_eq!(found.state, if attempt < 3 { DeliveryState::Queued } else { DeliveryState::Failed });
+        assert_eq!(relay.drain().await.unwrap(), 0, "not before its time");
+        clock.advance(Duration::from_secs(60));
+    }
+    assert_eq!(story(&store, invitation.id).await, ["created", "delivery.failed"]);
+    let ids = script.sent();
+    assert!(ids.len() == 3 && ids.iter().all(|id| *id == ids[0]), "one message, however often it is tried");
+}
+
+async fn what_is_refused_for_good_is_given_up_at_once(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let invitation = created(&store, mailed_link(1)).await;
+    let script = Script::new([fails(SendFailure::Refused, "550 5.1.1")]);
+    relay(&store, &script, &clock).drain().await.unwrap();
+    assert_eq!(states(&store, invitation.id).await, [DeliveryState::Failed]);
+}
+
+async fn a_transport_that_cannot_send_costs_no_attempts_and_is_left_alone(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let first = created(&store, mailed_link(1)).await;
+    let script = Script::new([fails(SendFailure::Misconfigured, "535 5.7.8")]);
+    let paused = relay(&store, &script, &clock);
+    paused.drain().await.unwrap();
+    let found = deliveries(&store, first.id).await.remove(0);
+    assert_eq!((found.state, found.attempts), (DeliveryState::Queued, 0));
+    let second = created(&store, mailed_link(1)).await;
+    assert_eq!(paused.drain().await.unwrap(), 0, "nothing is tried while the transport is paused");
+    clock.advance(Duration::from_secs(60));
+    relay(&store, &script, &clock).drain().await.unwrap();
+    assert_eq!(states(&store, first.id).await, [DeliveryState::Sent]);
+    assert_eq!(states(&store, second.id).await, [DeliveryState::Sent]);
+}
+
+async fn a_relay_frozen_beyond_its_lease_cannot_settle_and_the_message_keeps_its_id(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let invitation = created(&store, mailed_link(1)).await;
+    let frozen = Script::new([fails(SendFailure::Refused, "550 too late to say so")]);
+    let healthy = Script::new([]);
+    // Its message is claimed by another as soon as the lease is over, before the frozen one comes back.
+    let thaw = Thaw { healthy: relay(&store, &healthy, &clock), clock: clock.clone(), inner: frozen.clone() };
+    Relay::new(store.clone(), Arc::new(thaw), clock, OPTIONS).drain().await.unwrap();
+    assert_eq!(frozen.sent(), healthy.sent(), "sent twice, under one id");
+    assert_eq!(states(&store, invitation.id).await, [DeliveryState::Sent], "the one who lost the lease has no say");
+    assert_eq!(story(&store, invitation.id).await, ["created", "delivery.sent"]);
+}
+
+/// Stands still in the middle of a message until its lease is over and somebody else has sent it.
+#[derive(Debug)]
+struct Thaw {
+    healthy: Relay,
+    clock: Clock,
+    inner: Arc<Script>,
+}
+
+#[async_trait]
+impl Courier for Thaw {
+    async fn deliver(&self, message: &Claimed, topic: &Topicality) -> Result<(), SendError> {
+        self.clock.advance(OPTIONS.lease);
+        self.healthy.drain().await.unwrap();
+        self.inner.deliver(message, topic).await
+    }
+}
+
+async fn the_relay_sends_what_is_committed_while_it_waits_and_ends_when_told(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let (script, stop) = (Script::new([]), CancellationToken::new());
+    let running = tokio::spawn(relay(&store, &script, &clock).run(stop.clone()));
+    let invitation = created(&store, mailed_link(2)).await;
+    while states(&store, invitation.id).await != [DeliveryState::Sent; 2] {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    running.await.unwrap();
+    created(&store, mailed_link(1)).await;
+    assert_eq!(script.sent().len(), 2);
+}
+
+async fn two_relays_send_every_message_once(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    for _ in 0..10 {
+        created(&store, mailed_link(5)).await;
+    }
+    let script = Script::new([]);
+    let (one, two) = (relay(&store, &script, &clock), relay(&store, &script, &clock));
+    let (one, two) = tokio::join!(one.drain(), two.drain());
+    assert_eq!(one.unwrap() + two.unwrap(), 50);
+    let mut sent = script.sent();
+    sent.sort();
+    sent.dedup();
+    assert_eq!(sent.len(), 50);
+}

@@ -1,0 +1,143 @@
+//! TLS and credentials: nothing is said to a server that cannot show who it is.
+
+use std::fs;
+use std::sync::Arc;
+
+use invitation_service::delivery::transport::{SendError, SendFailure, Transport};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use super::make::{mail_config, mail_to};
+use super::sink::{Act, Sink, Tls};
+
+/// An authority of our own, in a file, and a server that it vouches for.
+struct Authority {
+    folder: TempDir,
+    acceptor: TlsAcceptor,
+}
+
+impl Authority {
+    /// An authority that vouches for a server of this name.
+    fn vouching_for(name: &str) -> Self {
+        let mut parameters = CertificateParams::new(Vec::<String>::new()).unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], private)
+            .unwrap();
+        Self { folder, acceptor: TlsAcceptor::from(Arc::new(config)) }
+    }
+
+    fn ca_file(&self) -> String {
+        self.folder.path().join("ca.pem").display().to_string()
+    }
+}
+
+/// Sends by a URL in which `PORT` is the server's.
+async fn send(url: &str, sink: &Sink, ca_file: &str) -> Result<(), SendError> {
+    let url = url.replace("PORT", &sink.port().to_string());
+    let settings = [("url", url.as_str()), ("ca_file", ca_file), ("timeout", "5s")];
+    let transport = Transport::new(&mail_config(&settings)).unwrap();
+    assert!(!format!("{transport:?}").contains("hunter2"));
+    transport.send(&mail_to("jane@example.org")).await
+}
+
+#[tokio::test]
+async fn starttls_and_smtps_with_either_mechanism_bring_the_mail() {
+    let authority = Authority::vouching_for("localhost");
+    for (scheme, tls) in
+        [("smtp", Tls::AfterStarttls(authority.acceptor.clone())), ("smtps", Tls::Implicit(authority.acceptor.clone()))]
+    {
+        for mechanism in ["AUTH PLAIN LOGIN", "AUTH LOGIN"] {
+            let sink = Sink::start(&[], &[mechanism], tls.clone()).await;
+            send(&format!("{scheme}://user:hunter2@localhost:PORT"), &sink, &authority.ca_file()).await.unwrap();
+            assert_eq!(sink.taken().0, [1], "{scheme} {mechanism}");
+            let said = sink.said();
+            let auth = said.iter().position(|line| line.starts_with("AUTH")).unwrap();
+            let starttls = said.iter().position(|line| line == "STARTTLS");
+            assert_eq!(starttls.is_some(), scheme == "smtp");
+            assert!(starttls.is_none_or(|starttls| starttls < auth), "{said:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_pause_everything() {
+    let authority = Authority::vouching_for("localhost");
+    let sink = Sink::start(&[], &["AUTH PLAIN"], Tls::Implicit(authority.acceptor.clone())).await;
+    let error = send("smtps://user:wrong@localhost:PORT", &sink, &authority.ca_file()).await.unwrap_err();
+    assert_eq!(error.sort, SendFailure::Misconfigured);
+    assert_eq!(error.text, "the mail server answered 535 5.7.8 to AUTH");
+    assert!(!sink.said().iter().any(|line| line.starts_with("MAIL")));
+
+    let none = Sink::start(&[], &["AUTH GSSAPI"], Tls::Implicit(authority.acceptor.clone())).await;
+    let error = send("smtps://user:hunter2@localhost:PORT", &none, &authority.ca_file()).await.unwrap_err();
+    assert_eq!(error.sort, SendFailure::Misconfigured);
+
+    let busy = [("AUTH", Act::Say("454 4.7.0 later"))];
+    let busy = Sink::start(&busy, &["AUTH PLAIN"], Tls::Implicit(authority.acceptor.clone())).await;
+    let error = send("smtps://user:hunter2@localhost:PORT", &busy, &authority.ca_file()).await.unwrap_err();
+    assert_eq!(error.sort, SendFailure::Retry);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_show_who_it_is_hears_nothing() {
+    let authority = Authority::vouching_for("localhost");
+    let other = Authority::vouching_for("other.example");
+    for (acceptor, ca_file) in [
+        (&authority.acceptor, String::new()),
+        (&other.acceptor, other.ca_file()),
+        (&other.acceptor, authority.ca_file()),
+    ] {
+        for (scheme, tls) in
+            [("smtp", Tls::AfterStarttls(acceptor.clone())), ("smtps", Tls::Implicit(acceptor.clone()))]
+        {
+            let sink = Sink::start(&[], &["AUTH PLAIN"], tls).await;
+            let error = send(&format!("{scheme}://user:hunter2@localhost:PORT"), &sink, &ca_file).await.unwrap_err();
+            assert_eq!(error.sort, SendFailure::Misconfigured, "{error}");
+            assert_eq!(error.text, "the mail server's certificate is not valid for us");
+            let before = if scheme == "smtp" { vec!["EHLO example.com", "STARTTLS"] } else { vec![] };
+            assert_eq!(sink.said(), before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_tls_where_it_is_expected_hears_nothing() {
+    let authority = Authority::vouching_for("localhost");
+    let sink = Sink::start(&[], &["AUTH PLAIN"], Tls::Never).await;
+    let error = send("smtps://user:hunter2@localhost:PORT", &sink, &authority.ca_file()).await.unwrap_err();
+    assert_eq!(error.sort, SendFailure::Misconfigured, "{error}");
+    assert!(!sink.said().concat().contains("AUTH"), "{:?}", sink.said());
+
+    let refusing = [("STARTTLS", Act::Say("454 4.7.0 TLS not available"))];
+    let refusing = Sink::start(&refusing, &["AUTH PLAIN"], Tls::AfterStarttls(authority.acceptor.clone())).await;
+    let error = send("smtp://user:hunter2@localhost:PORT", &refusing, &authority.ca_file()).await.unwrap_err();
+    assert_eq!(error.sort, SendFailure::Retry, "{error}");
+    assert!(!refusing.said().concat().contains("AUTH"), "{:?}", refusing.said());
+}
+
+#[test]
+fn authorities_that_cannot_be_read_stop_the_start() {
+    let folder = TempDir::new().unwrap();
+    let empty = folder.path().join("empty.pem");
+    fs::write(&empty, "no certificate").unwrap();
+    for path in [folder.path().join("none.pem"), empty] {
+        let path = path.display().to_string();
+        let config = mail_config(&[("url", "smtps://mail.example.com"), ("ca_file", &path)]);
+        let error = Transport::new(&config).unwrap_err().to_string();
+        assert!(error.starts_with("mail.ca_file: ") && error.contains(&path), "{error}");
+    }
+}

@@ -1,0 +1,153 @@
+//! A store, endpoints and a sender that is stepped by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use invitation_service::clock::Clock;
+use invitation_service::delivery::webhook::poster::Poster;
+use invitation_service::delivery::webhook::sender::{Sender, SenderOptions};
+use invitation_service::domain::command::{Action, Command};
+use invitation_service::domain::event::EventType;
+use invitation_service::domain::group::Group;
+use invitation_service::domain::id::IdSeed;
+use invitation_service::domain::invitation::Invitation;
+use invitation_service::domain::key_ring::KeyRing;
+use invitation_service::domain::webhook::networks::Networks;
+use invitation_service::domain::webhook::signature::Secret;
+use invitation_service::domain::webhook::{Endpoint, EndpointChange, NewEndpoint, SealedSecrets, StaleEtag};
+use invitation_service::entropy::Entropy;
+use invitation_service::store::{AttemptQuery, EndpointChanged, EndpointCreated, Store, WebhookAttempt};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value};
+use uuid::Uuid;
+
+use crate::harness::database::TestDatabase;
+use crate::harness::service::KEYS;
+use crate::store::make::{account, command, options, store_with};
+
+/// How long a request may take in these tests. Only those that wait for it in vain take as long.
+pub(super) const LIMIT: Duration = Duration::from_millis(300);
+
+/// What the tests work with.
+pub(super) struct Desk {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) ring: KeyRing,
+    raw: DatabaseConnection,
+}
+
+impl Desk {
+    /// Begins at the machine's present moment, which the published verifier looks at.
+    pub(super) async fn new(database: &TestDatabase) -> Self {
+        let clock = Clock::manual(Clock::System.now());
+        let store = store_with(database, &clock, &options(Group::run)).await;
+        Self { store, clock, ring: KeyRing::parse(KEYS).unwrap(), raw: database.connect().await }
+    }
+
+    /// A sender that may post to this machine.
+    pub(super) fn sender(&self) -> Sender {
+        self.sender_to(Networks::new([("127.0.0.0".parse().unwrap(), 8)]), 8)
+    }
+
+    pub(super) fn sender_to(&self, networks: Networks, concurrency: u32) -> Sender {
+        let poster = Poster::new(networks, LIMIT).unwrap();
+        let options = SenderOptions::new(concurrency, LIMIT);
+        Sender::new(self.store.clone(), self.ring.clone(), poster, self.clock.clone(), options)
+    }
+
+    /// Makes an endpoint, and returns it with its secret.
+    pub(super) async fn endpoint(&self, uri: &str, event_types: &[EventType]) -> (Endpoint, Secret) {
+        let (secret, now) = (Secret::new(Entropy::system().bytes()), self.clock.now());
+        let id = IdSeed::new(now, Entropy::system().bytes()).nth(0);
+        let endpoint = Endpoint {
+            id,
+            uri: uri.to_owned(),
+            event_types: event_types.to_vec(),
+            disabled_at: None,
+            disabled_reason: None,
+            secrets: SealedSecrets { present: self.seal(id, &secret), previous: None, rotation_request: None },
+            failing_since: None,
+            revision: 1,
+            creator: "tester".to_owned(),
+            created_at: now,
+            updated_at: now,
+        };
+        let new = NewEndpoint { endpoint: endpoint.clone(), request: None };
+        assert_eq!(
+            self.store.create_webhook_endpoint(&account(), &new).await.unwrap(),
+            EndpointCreated::Created,
+            "{uri}"
+        );
+        (endpoint, secret)
+    }
+
+    /// Changes an endpoint as callers do.
+    pub(super) async fn change(
+        &self,
+        endpoint: &Endpoint,
+        decide: impl Fn(&Endpoint) -> Result<Option<Endpoint>, StaleEtag>,
+    ) {
+        let changed = self.store.change_webhook_endpoint(&account(), endpoint.id, decide).await.unwrap();
+        assert!(matches!(changed, EndpointChanged::Changed(_)), "{changed:?}");
+    }
+
+    pub(super) async fn set_disabled(&self, endpoint: &Endpoint, disabled: bool) {
+        let change = EndpointChange { disabled: Some(disabled), ..EndpointChange::default() };
+        let now = self.clock.now();
+        self.change(endpoint, |found| found.update(&change, None, false, now)).await;
+    }
+
+    pub(super) fn seal(&self, endpoint: Uuid, secret: &Secret) -> String {
+        secret.seal(&self.ring, &account(), endpoint, Entropy::system().bytes()).unwrap()
+    }
+
+    /// Runs a command at the present moment, as callers do: the ids of its events tell when.
+    pub(super) async fn execute(&self, action: Action) -> Arc<Invitation> {
+        let seed = IdSeed::new(self.clock.now(), Entropy::system().bytes());
+        self.store.execute(Command { seed, ..command(action) }, None).await.unwrap().invitation
+    }
+
+    /// Gives every event its position and writes the messages.
+    pub(super) async fn dispatch(&self) {
+        self.sequence().await;
+        let seed = IdSeed::new(self.clock.now(), Entropy::system().bytes());
+        while self.store.dispatch_webhooks(&seed).await.unwrap() {}
+    }
+
+    /// Gives every event its position.
+    pub(super) async fn sequence(&self) {
+        self.store.sequence().await.unwrap();
+    }
+
+    /// The endpoint as it now is.
+    pub(super) async fn get(&self, endpoint: &Endpoint) -> Endpoint {
+        self.store.get_webhook_endpoint(&account(), endpoint.id).await.unwrap().unwrap()
+    }
+
+    /// What was posted to an endpoint, the oldest first.
+    pub(super) async fn attempts(&self, endpoint: &Endpoint) -> Vec<WebhookAttempt> {
+        let query = AttemptQuery { endpoint: endpoint.id, ascending: true, limit: 1_000, after: None };
+        self.store.list_webhook_attempts(&account(), &query).await.unwrap().unwrap()
+    }
+
+    /// The states of an endpoint's messages, and when they are due.
+    pub(super) async fn messages(&self, endpoint: &Endpoint) -> Vec<(String, Option<i64>)> {
+        let sql = "SELECT state, due_at FROM webhook_message WHERE endpoint_id = $1 ORDER BY id";
+        let rows = self.rows(sql, [endpoint.id.into()]).await;
+        rows.iter().map(|row| (row.try_get("", "state").unwrap(), row.try_get("", "due_at").unwrap())).collect()
+    }
+
+    pub(super) async fn states(&self, endpoint: &Endpoint) -> Vec<String> {
+        self.messages(endpoint).await.into_iter().map(|(state, _)| state).collect()
+    }
+
+    pub(super) async fn rows<const N: usize>(&self, sql: &str, values: [Value; N]) -> Vec<sea_orm::QueryResult> {
+        let statement = Statement::from_sql_and_values(self.raw.get_database_backend(), sql, values);
+        self.raw.query_all_raw(statement).await.unwrap()
+    }
+
+    /// How long from now until the endpoint's only message is due.
+    pub(super) async fn delay(&self, endpoint: &Endpoint) -> Duration {
+        let due = self.messages(endpoint).await[0].1.expect("it is due at some time");
+        Duration::from_micros(u64::try_from(due - self.clock.now().micros()).unwrap())
+    }
+}

@@ -1,0 +1,82 @@
+//! What is planned beside the messages that bring links.
+
+use invitation_service::clock::Clock;
+use invitation_service::pb;
+
+use super::{codes, guests, make, users};
+use crate::harness::database::{NEW_YEAR, TestDatabase};
+use crate::harness::on_both;
+use crate::harness::service::{Service, configuration};
+
+on_both!(
+    reminders_wait_in_the_outbox_and_count_as_no_delivery,
+    an_expiry_that_moves_there_and_back_reminds_nobody_twice,
+);
+
+const DAY: i64 = 86_400;
+
+/// A service that reminds guests three days and a day before the expiry, and users after three and seven days.
+async fn start(database: &TestDatabase) -> Service {
+    let more = [
+        ("INVITATION__REMINDERS__USER_AFTER", "3d, 7d, 30d"),
+        ("INVITATION__REMINDERS__USER_BEFORE_EXPIRY", "1d"),
+        ("INVITATION__REMINDERS__GUEST_BEFORE_EXPIRY", "72h, 1d"),
+    ];
+    Service::start_with(configuration(database, &more), Clock::manual(NEW_YEAR)).await
+}
+
+/// The reminders that wait: to whom, after how many days, and after how many the expiry is that they speak of.
+async fn waiting(service: &Service) -> Vec<(i32, i64, Option<i64>)> {
+    let sql = "SELECT recipient, planned_at, for_expire_at FROM outbox WHERE purpose = 'reminder' AND state = 'queued'
+        AND due_at IS NULL ORDER BY planned_at, recipient";
+    let days = |micros: i64| (micros - NEW_YEAR.micros()) / 1_000_000 / DAY;
+    let rows = codes::rows(service, sql).await;
+    let row = |row: &sea_orm::QueryResult| {
+        let (planned, expiry): (i64, Option<i64>) =
+            (row.try_get("", "planned_at").unwrap(), row.try_get("", "for_expire_at").unwrap());
+        (row.try_get("", "recipient").unwrap(), days(planned), expiry.map(days))
+    };
+    rows.iter().map(row).collect()
+}
+
+async fn reminders_wait_in_the_outbox_and_count_as_no_delivery(database: TestDatabase) {
+    let service = start(&database).await;
+    let user = pb::UserInvitation { ttl: make::seconds(10 * DAY), ..users::user("ann@example.org") };
+    let made = users::create(&service, user.clone()).await;
+    let planned = [(1, 3, None), (1, 7, None), (1, 9, Some(10))];
+    assert_eq!(waiting(&service).await, planned);
+    let name = format!("invitations/{}", made.uid);
+    let shown = make::get_general(&service, &name).await;
+    assert_eq!(shown.delivery_count, 1, "the link alone was sent");
+    let silent =
+        pb::UserInvitation { disable_invitation_email: true, invited_email: "bob@example.org".to_owned(), ..user };
+    users::create(&service, silent).await;
+    assert_eq!(waiting(&service).await, planned, "whom nothing was mailed is reminded of nothing");
+    let resend = pb::ResendUserInvitationRequest { ttl: make::seconds(20 * DAY), ..users::resending(&made.name) };
+    service.users().resend_user_invitation(resend).await.unwrap();
+    let renewed = [(1, 3, None), (1, 7, None), (1, 9, Some(10)), (1, 19, Some(20))];
+    assert_eq!(waiting(&service).await, renewed, "what speaks of the old expiry is cancelled when its time comes");
+    assert_eq!(make::get_general(&service, &name).await.delivery_count, 2);
+    service.users().resend_user_invitation(users::resending(&made.name)).await.unwrap();
+    assert_eq!(waiting(&service).await, renewed, "the expiry has not moved");
+    let tried = "UPDATE outbox SET attempts = 1 WHERE purpose = 'reminder' AND for_expire_at IS NULL";
+    codes::rows(&service, tried).await;
+    assert_eq!(make::get_general(&service, &name).await.delivery_count, 5, "a reminder that was sent brought the link");
+    service.stop().await;
+}
+
+async fn an_expiry_that_moves_there_and_back_reminds_nobody_twice(database: TestDatabase) {
+    let service = start(&database).await;
+    let guest = pb::GuestInvitation { expire_time: make::at(10 * DAY), ..guests::guest("ann@example.org") };
+    let made = guests::create(&service, guest).await;
+    let first = [(1, 7, Some(10)), (1, 9, Some(10))];
+    assert_eq!(waiting(&service).await, first);
+    for days in [20, 10, 20] {
+        let moved =
+            pb::GuestInvitation { name: made.name.clone(), expire_time: make::at(days * DAY), ..Default::default() };
+        service.guests().update_guest_invitation(guests::update(moved, &["expire_time"])).await.unwrap();
+    }
+    let both = [first.as_slice(), &[(1, 17, Some(20)), (1, 19, Some(20))]].concat();
+    assert_eq!(waiting(&service).await, both);
+    service.stop().await;
+}

@@ -1,0 +1,128 @@
+//! What the requests are about: one of everything, made through the service itself.
+
+use invitation_service::pb;
+
+use super::{CREATED, new_endpoint, new_general, new_organizations, new_user, sync_autojoin};
+use crate::harness::service::Service;
+use crate::rpc::guests::HOST;
+use crate::rpc::{codes, guests, keys, make};
+
+/// Invitations as requests name them. Addresses, scopes and organizations are made of the first one's id.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Known {
+    /// The UUID of a connection invitation that was accepted once.
+    pub(in super::super) id: String,
+    /// Its token.
+    pub(in super::super) token: String,
+    /// The name of its acceptance.
+    pub(in super::super) acceptance: String,
+    /// Its company.
+    pub(in super::super) company_id: String,
+    /// The name of a user invitation.
+    pub(in super::super) user: String,
+    /// The code that was sent to prove its address.
+    pub(in super::super) code: String,
+    /// The name of a guest invitation.
+    pub(in super::super) guest: String,
+    /// The name of a general invitation for one person, into a scope that has an auto-join too.
+    pub(in super::super) general: String,
+    /// Its token.
+    pub(in super::super) general_token: String,
+    /// The name of a connection between organizations.
+    pub(in super::super) organizations: String,
+    /// The Message-ID of the message that brings the user invitation.
+    pub(in super::super) message_id: String,
+    /// The name of a webhook endpoint. One account has one, however often it is asked for.
+    pub(in super::super) endpoint: String,
+}
+
+impl Known {
+    /// The same, but for ids and a token that nobody has.
+    pub(in super::super) fn missing(&self) -> Self {
+        let id = "01920000-0000-7000-8000-000000000000";
+        let name = |collection: &str| format!("{collection}/{id}");
+        Self {
+            id: id.to_owned(),
+            token: make::mailed_token(id, 0),
+            acceptance: self.acceptance.replace(&self.id, id),
+            company_id: "01920000-0000-7000-8000-00000000ffff".to_owned(),
+            user: name("userInvitations"),
+            code: self.code.clone(),
+            guest: name("guestInvitations"),
+            general: name("invitations"),
+            general_token: make::mailed_token(id, 0),
+            organizations: name("organizationConnections"),
+            message_id: format!("<{id}@example.org>"),
+            endpoint: name("webhookEndpoints"),
+        }
+    }
+
+    pub(super) fn email(&self, who: &str) -> String {
+        format!("{who}-{}@example.org", self.id)
+    }
+
+    /// The token of the user invitation's plain link.
+    pub(super) fn user_token(&self) -> String {
+        make::mailed_token(self.user.trim_start_matches("userInvitations/"), 0)
+    }
+
+    pub(super) fn scope(&self) -> pb::Scope {
+        make::scope("team", &self.id)
+    }
+
+    pub(super) fn target(&self) -> pb::TargetFilter {
+        pb::TargetFilter { r#type: pb::TargetType::Internal.into(), value: self.id.clone() }
+    }
+}
+
+/// Makes an invitation of each kind and accepts the first, of a company, once.
+pub(in super::super) async fn known(service: &Service, key: Option<&str>, company_id: &str) -> Known {
+    let key = key.unwrap_or("none");
+    let create = pb::ConnectionInvitation { company_id: company_id.to_owned(), ..Default::default() };
+    let create = keys::with(key, make::creation(create));
+    let made = service.connections().create_connection_invitation(create).await.unwrap().into_inner();
+    let accept = pb::AcceptInvitationRequest {
+        created_connection: Some(pb::CreatedConnection { id: CREATED.to_owned(), ..Default::default() }),
+        ..make::accept(&made.invitation_token, "ann")
+    };
+    let accepted = service.redemptions().accept_invitation(keys::with(key, accept)).await.unwrap().into_inner();
+    let mut known = Known {
+        id: made.uid,
+        token: made.invitation_token,
+        acceptance: accepted.acceptance.unwrap().name,
+        company_id: made.company_id,
+        user: String::new(),
+        code: String::new(),
+        guest: String::new(),
+        general: String::new(),
+        general_token: String::new(),
+        organizations: String::new(),
+        message_id: String::new(),
+        endpoint: String::new(),
+    };
+    let user = keys::with(key, new_user(&known, "user"));
+    known.user = service.users().create_user_invitation(user).await.unwrap().into_inner().name;
+    let send = keys::with(key, codes::asking(&known.user_token(), &known.email("user")));
+    service.redemptions().send_verification_code(send).await.unwrap();
+    known.code = codes::sent(service, &known.email("user")).await.unwrap();
+    let mut guest = keys::with(key, guests::creation(guests::guest(&known.email("guest"))));
+    guests::add(&mut guest, HOST, HOST);
+    known.guest = service.guests().create_guest_invitation(guest).await.unwrap().into_inner().name;
+    let general = keys::with(key, new_general(&known, &known.id));
+    let general = service.invitations().create_invitation(general).await.unwrap().into_inner();
+    (known.general, known.general_token) = (general.name, general.invitation_token);
+    service.invitations().sync_autojoin(keys::with(key, sync_autojoin(&known))).await.unwrap();
+    let organizations = keys::with(key, new_organizations(&known.id, HOST));
+    let organizations = service.access().create_organization_connection(organizations).await.unwrap();
+    known.organizations = organizations.into_inner().name;
+    let list = pb::ListDeliveriesRequest {
+        parent: known.user.clone(),
+        order_by: "create_time".to_owned(),
+        ..Default::default()
+    };
+    let listed = service.deliveries().list_deliveries(keys::with(key, list)).await.unwrap().into_inner();
+    known.message_id = listed.deliveries[0].message_id.clone();
+    let endpoint = keys::with(key, new_endpoint("known"));
+    let endpoint = service.webhooks().create_webhook_endpoint(endpoint).await.unwrap().into_inner();
+    Known { endpoint: endpoint.name, ..known }
+}

@@ -1,0 +1,240 @@
+//! Messages are claimed by one at a time, fairly, and settled by nobody but who has claimed them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use invitation_service::clock::Clock;
+use invitation_service::domain::command::{Action, Command, ReportDelivery, SettleDelivery};
+use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport, DeliveryState};
+use invitation_service::domain::refusal::Refusal;
+use invitation_service::domain::text::AccountId;
+use invitation_service::store::{Claimed, DeliveryQuery, ExecuteError, ReplayQuery, Store};
+use uuid::Uuid;
+
+use super::kinds::*;
+use super::make::*;
+use crate::harness::database::TestDatabase;
+use crate::harness::on_both;
+
+on_both!(
+    a_message_is_claimed_once_until_its_lease_ends,
+    many_who_claim_at_once_never_claim_the_same_message,
+    an_account_with_a_backlog_keeps_no_other_waiting,
+    every_account_has_its_turn_however_few_are_claimed_at_a_time,
+    whoever_lost_the_lease_can_neither_settle_nor_release_nor_cancel,
+    a_message_that_is_sent_is_an_event_and_never_claimed_again,
+    a_released_message_comes_back_after_its_delay,
+    what_was_given_up_can_be_replayed,
+    a_provider_s_word_says_where_a_message_stands_and_opened_says_no_less_than_sent,
+    a_claim_of_shares_that_do_not_fit_leaves_nothing_behind_unseen,
+);
+
+const LEASE: Duration = Duration::from_secs(45);
+
+fn lease(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+/// Invites so many addresses of an account, each on its own.
+async fn invite(store: &Store, account: &str, addresses: usize) {
+    for number in 0..addresses {
+        let create = create(user(&format!("ann{number}@example.org")));
+        let account = AccountId::parse(account).unwrap();
+        store.execute(Command { account, ..command(create) }, None).await.unwrap();
+    }
+}
+
+async fn claim(store: &Store, number: u128, limit: u32, after: &str) -> Vec<Claimed> {
+    store.claim_deliveries(lease(number), LEASE, limit, after).await.unwrap()
+}
+
+async fn settle(store: &Store, claimed: &Claimed, end: DeliveryEnd) -> Answer {
+    let Claimed { account, delivery } = claimed;
+    let settle = SettleDelivery { delivery: delivery.message.id, lease: delivery.lease.unwrap(), end };
+    let account = account.clone();
+    store.execute(Command { account, ..command(Action::SettleDelivery(settle)) }, None).await
+}
+
+fn ids(claimed: &[Claimed]) -> BTreeSet<Uuid> {
+    claimed.iter().map(|claimed| claimed.delivery.message.id).collect()
+}
+
+async fn states(store: &Store, claimed: &Claimed) -> Vec<DeliveryState> {
+    let invitation = claimed.delivery.message.invitation;
+    let query = DeliveryQuery { invitation, ascending: true, limit: 10, after: None };
+    let (_, found) = store.list_deliveries(&claimed.account, &query).await.unwrap().unwrap();
+    found.into_iter().map(|delivery| delivery.state).collect()
+}
+
+async fn a_message_is_claimed_once_until_its_lease_ends(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    invite(&store, "acme", 3).await;
+    let first = claim(&store, 1, 2, "").await;
+    assert_eq!((first.len(), first[0].delivery.attempts, first[0].delivery.lease), (2, 1, Some(lease(1))));
+    let rest = claim(&store, 2, 10, "").await;
+    assert_eq!(rest.len(), 1);
+    assert!(ids(&first).is_disjoint(&ids(&rest)));
+    clock.advance(LEASE - Duration::from_micros(1));
+    assert!(claim(&store, 3, 10, "").await.is_empty());
+    clock.advance(Duration::from_micros(1));
+    let again = claim(&store, 3, 10, "").await;
+    assert_eq!(again.len(), 3);
+    assert!(again.iter().all(|claimed| claimed.delivery.attempts == 2));
+}
+
+async fn many_who_claim_at_once_never_claim_the_same_message(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    for account in ["acme", "bert", "cora"] {
+        invite(&store, account, 20).await;
+    }
+    let mut claimed = BTreeSet::new();
+    let mut rounds = 0;
+    while claimed.len() < 60 {
+        let (one, two, three, four) = tokio::join!(
+            claim(&store, 1, 7, ""),
+            claim(&store, 2, 7, "acme"),
+            claim(&store, 3, 7, ""),
+            claim(&store, 4, 7, "bert"),
+        );
+        for id in [one, two, three, four].iter().flat_map(|claimed| ids(claimed)) {
+            assert!(claimed.insert(id), "{id} was claimed twice");
+        }
+        rounds += 1;
+        assert!(rounds < 60, "{} of 60 after {rounds} rounds", claimed.len());
+    }
+}
+
+async fn an_account_with_a_backlog_keeps_no_other_waiting(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    invite(&store, "acme", 40).await;
+    invite(&store, "bert", 2).await;
+    let claimed = claim(&store, 1, 8, "").await;
+    let of = |account: &str| claimed.iter().filter(|claimed| claimed.account.as_str() == account).count();
+    assert_eq!((of("acme"), of("bert")), (4, 2));
+}
+
+async fn every_account_has_its_turn_however_few_are_claimed_at_a_time(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let accounts = ["acme", "bert", "cora", "dora", "emil"];
+    for account in accounts {
+        invite(&store, account, 3).await;
+    }
+    let mut after = String::new();
+    let mut served = Vec::new();
+    for number in 1..=3 {
+        let claimed = claim(&store, number, 2, &after).await;
+        served.extend(claimed.iter().map(|claimed| claimed.account.as_str().to_owned()));
+        after = served.iter().max().cloned().unwrap_or_default();
+    }
+    served.sort();
+    served.dedup();
+    assert_eq!(served, accounts);
+}
+
+async fn whoever_lost_the_lease_can_neither_settle_nor_release_nor_cancel(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    invite(&store, "acme", 1).await;
+    let frozen = claim(&store, 1, 1, "").await.remove(0);
+    clock.advance(LEASE);
+    let taken_over = claim(&store, 2, 1, "").await.remove(0);
+    for end in [DeliveryEnd::Sent, DeliveryEnd::Failed("gone".to_owned())] {
+        let refused = settle(&store, &frozen, end).await.unwrap_err();
+        assert_eq!(refused, ExecuteError::Refused(Refusal::LeaseLost));
+    }
+    assert!(!store.release_delivery(&frozen, LEASE, true, "later").await.unwrap());
+    assert!(!store.cancel_delivery(&frozen, "no reason").await.unwrap());
+    assert_eq!(states(&store, &frozen).await, [DeliveryState::Sending]);
+    assert!(settle(&store, &taken_over, DeliveryEnd::Sent).await.is_ok());
+    let late = settle(&store, &taken_over, DeliveryEnd::Sent).await.unwrap_err();
+    assert_eq!(late, ExecuteError::Refused(Refusal::LeaseLost), "settled once only");
+}
+
+async fn a_message_that_is_sent_is_an_event_and_never_claimed_again(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    invite(&store, "acme", 1).await;
+    let claimed = claim(&store, 1, 1, "").await.remove(0);
+    let sent = settle(&store, &claimed, DeliveryEnd::Sent).await.unwrap();
+    assert_eq!(sent.delivery.unwrap().state, DeliveryState::Sent);
+    assert_eq!(story(&store, claimed.delivery.message.invitation).await, ["created", "delivery.sent"]);
+    clock.advance(100 * LEASE);
+    assert!(claim(&store, 2, 1, "").await.is_empty());
+}
+
+async fn a_released_message_comes_back_after_its_delay(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    invite(&store, "acme", 1).await;
+    let first = claim(&store, 1, 1, "").await.remove(0);
+    let delay = Duration::from_secs(600);
+    assert!(store.release_delivery(&first, delay, true, "451").await.unwrap());
+    assert!(claim(&store, 2, 1, "").await.is_empty());
+    clock.advance(delay);
+    let second = claim(&store, 2, 1, "").await.remove(0);
+    assert_eq!((second.delivery.attempts, second.delivery.last_error.as_deref()), (2, Some("451")));
+    assert!(store.release_delivery(&second, delay, false, "535").await.unwrap());
+    clock.advance(delay);
+    assert_eq!(claim(&store, 3, 1, "").await[0].delivery.attempts, 2, "not counted");
+}
+
+async fn what_was_given_up_can_be_replayed(database: TestDatabase) {
+    let (store, clock): (Store, Clock) = store(&database).await;
+    invite(&store, "acme", 2).await;
+    let dead = claim(&store, 1, 1, "").await.remove(0);
+    settle(&store, &dead, DeliveryEnd::Failed("550".to_owned())).await.unwrap();
+    clock.advance(LEASE);
+    let other = AccountId::parse("bert").unwrap();
+    assert_eq!(store.replay_deliveries(&other, &ReplayQuery::default()).await.unwrap(), 0);
+    let later = ReplayQuery { since: Some(clock.now()), ..ReplayQuery::default() };
+    assert_eq!(store.replay_deliveries(&account(), &later).await.unwrap(), 0);
+    assert_eq!(store.replay_deliveries(&account(), &ReplayQuery::default()).await.unwrap(), 1);
+    let again = claim(&store, 2, 10, "").await;
+    let replayed = again.iter().find(|claimed| claimed.delivery.message.id == dead.delivery.message.id).unwrap();
+    assert_eq!(replayed.delivery.attempts, 1, "it begins anew, under the same id");
+}
+
+async fn report(store: &Store, claimed: &Claimed, report: DeliveryReport) -> DeliveryState {
+    let delivery = claimed.delivery.message.id;
+    let report = ReportDelivery { delivery, hosts: None, report, detail: None };
+    let account = claimed.account.clone();
+    let command = Command { account, ..command(Action::ReportDelivery(report)) };
+    store.execute(command, None).await.unwrap().delivery.unwrap().state
+}
+
+async fn a_provider_s_word_says_where_a_message_stands_and_opened_says_no_less_than_sent(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    invite(&store, "acme", 1).await;
+    let claimed = claim(&store, 1, 1, "").await.remove(0);
+    let invitation = claimed.delivery.message.invitation;
+    assert_eq!(report(&store, &claimed, DeliveryReport::Opened).await, DeliveryState::Sent, "somebody has seen it");
+    let late = settle(&store, &claimed, DeliveryEnd::Failed("no answer".to_owned())).await.unwrap_err();
+    assert_eq!(late, ExecuteError::Refused(Refusal::LeaseLost));
+    for (word, state) in [
+        (DeliveryReport::Delivered, DeliveryState::Delivered),
+        (DeliveryReport::Delivered, DeliveryState::Delivered),
+        (DeliveryReport::Complained, DeliveryState::Delivered),
+        (DeliveryReport::Bounced, DeliveryState::Bounced),
+        (DeliveryReport::Bounced, DeliveryState::Bounced),
+    ] {
+        assert_eq!(report(&store, &claimed, word).await, state);
+    }
+    clock.advance(100 * LEASE);
+    assert!(claim(&store, 2, 1, "").await.is_empty(), "nothing of it is sent again");
+    let told = ["delivery.opened", "delivery.delivered", "delivery.complained", "delivery.bounced"];
+    assert_eq!(story(&store, invitation).await, [&["created"][..], &told].concat());
+}
+
+async fn a_claim_of_shares_that_do_not_fit_leaves_nothing_behind_unseen(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let accounts = ["acme", "bert", "cora"];
+    for account in accounts {
+        invite(&store, account, 5).await;
+    }
+    let (mut after, mut claims, mut seen) = (String::new(), 0, BTreeSet::new());
+    while seen.len() < 15 {
+        let claimed = claim(&store, claims, 8, &after).await;
+        // None, though more are due, comes but behind the last account.
+        assert!(!claimed.is_empty() || !after.is_empty(), "{} of 15 were seen", seen.len());
+        after = claimed.iter().map(|claimed| claimed.account.as_str().to_owned()).max().unwrap_or_default();
+        seen.extend(ids(&claimed));
+        claims += 1;
+    }
+}

@@ -141,7 +141,7 @@ pub fn is_too_old(asked_at: Timestamp, now: Timestamp) -> bool {
 /// How often codes were asked for with one invitation's links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// When this address's last code was asked for.
+    /// When this address's last code was asked for; none once that is used, so that nobody waits for the next.
     pub last: Option<Timestamp>,
     /// How many were asked for this address since `since`.
     pub codes: u32,
@@ -171,7 +171,7 @@ impl Asked {
         if let Some(retry_after) = pause.max(counted.map(|since| until(since, WINDOW))) {
             return Err(RateLimited { limit: "verification codes per address", retry_after });
         }
-        let known = self.last.is_some_and(|last| last > now.earlier(WINDOW));
+        let known = self.last.max(self.since).is_some_and(|last| last > now.earlier(WINDOW));
         if !known && self.others >= ADDRESSES {
             let oldest = self.oldest.unwrap_or(now);
             return Err(RateLimited { limit: "verified addresses per link", retry_after: until(oldest, WINDOW) });

@@ -145,7 +145,7 @@ async fn asked(
     );
     let sql = format!(
         "SELECT c.now AS now, (SELECT count(*) {others}) AS others, (SELECT min(v.created_at) {others}) AS oldest,
-            o.created_at AS last, o.asked AS codes, o.asked_since AS since
+            CASE WHEN o.tries < {USED} THEN o.created_at END AS last, o.asked AS codes, o.asked_since AS since
         FROM (SELECT {now} AS now) c LEFT JOIN verification o ON o.account_id = $2 AND o.invitation_id = $3
             AND o.address_mac = $4",
         now = statement_clock(backend, 1)

@@ -16,6 +16,7 @@ use crate::delivery::transport::{SendError, SendFailure, TransportError};
 
 mod dialogue;
 mod failure;
+mod in_the_clear;
 pub(in crate::delivery) mod message;
 
 use dialogue::{Dialogue, Entrance};

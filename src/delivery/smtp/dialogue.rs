@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::{Response, Severity};
@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::failure::{self, Step};
+use super::in_the_clear::InTheClear;
 use super::message::Formatted;
 use crate::config::{Encryption, SmtpServer};
 use crate::delivery::transport::{SendError, SendFailure};
@@ -46,7 +47,11 @@ impl Entrance {
             let stream = stream.map_err(|_| failure::late(Step::Connect))?.map_err(|error| failure::cut(&error))?;
             // A message ends with a line that is sent by itself, which would wait for the server to acknowledge the rest.
             drop(stream.set_nodelay(true));
-            let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello);
+            let stream: Box<dyn AsyncTokioStream> = match server.encryption {
+                Encryption::Starttls => Box::new(InTheClear::new(stream)),
+                Encryption::None | Encryption::Implicit => Box::new(stream),
+            };
+            let greeting = AsyncSmtpConnection::connect_with_transport(stream, hello);
             in_time(*limit, Step::Connect, greeting).await?
         };
         if let (Encryption::Starttls, Some(tls)) = (server.encryption, tls) {

@@ -199,8 +199,8 @@ impl Manner {
         match self.acts.get(step) {
             None => stream.write_all(usual.as_bytes()).await?,
             Some(Act::Say(answer)) => {
-                stream.write_all(answer.as_bytes()).await?;
-                stream.write_all(b"\r\n").await?;
+                // At once, so that a client who reads ahead has all of it.
+                stream.write_all(format!("{answer}\r\n").as_bytes()).await?;
             }
             Some(Act::Close) => return Err(std::io::ErrorKind::ConnectionAborted.into()),
             Some(Act::Silence) => {

@@ -129,6 +129,23 @@ async fn a_server_without_tls_where_it_is_expected_hears_nothing() {
     assert!(!refusing.said().concat().contains("AUTH"), "{:?}", refusing.said());
 }
 
+#[tokio::test]
+async fn what_is_said_in_the_clear_behind_starttls_is_no_answer() {
+    let authority = Authority::vouching_for("localhost");
+    let forged = [
+        "220 go ahead\r\n250 forged",
+        "220 go ahead\r\n250-forged\r\n250 AUTH PLAIN\r\n235 in\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken",
+        "220 go ahead\r\n250",
+    ];
+    for answer in forged {
+        let tls = Tls::AfterStarttls(authority.acceptor.clone());
+        let sink = Sink::start(&[("STARTTLS", Act::Say(answer))], &["AUTH PLAIN"], tls).await;
+        let error = send("smtp://user:hunter2@localhost:PORT", &sink, &authority.ca_file()).await.unwrap_err();
+        assert_eq!((error.sort, error.text.as_str()), (SendFailure::Misconfigured, "TLS with the mail server failed"));
+        assert_eq!(sink.said(), ["EHLO example.com", "STARTTLS"]);
+    }
+}
+
 #[test]
 fn authorities_that_cannot_be_read_stop_the_start() {
     let folder = TempDir::new().unwrap();

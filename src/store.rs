@@ -18,6 +18,7 @@ mod outbox;
 mod outcome;
 mod queue;
 mod read;
+mod requests;
 mod rounds;
 mod row;
 mod save;
@@ -50,7 +51,7 @@ pub use rounds::{Complaints, Round, Rounds};
 pub use signals::{Signals, Topic};
 pub use verifications::NewVerification;
 pub use webhooks::{
-    Attempt, AttemptQuery, ClaimedMessage, Disabled, EndpointChanged, EndpointCreated, EndpointQuery, MessageContent,
+    Attempt, AttemptQuery, ClaimedMessage, Disabled, EndpointCreated, EndpointQuery, EndpointRefusal, MessageContent,
     Outcome, Settled, WebhookAttempt,
 };
 

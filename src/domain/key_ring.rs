@@ -145,6 +145,12 @@ impl KeyRing {
         let nonce: [u8; NONCE] = nonce.try_into().ok()?;
         self.key(*key_id)?.cipher(sort).decrypt(&XNonce::from(nonce), Payload { msg, aad: context }).ok()
     }
+
+    /// Returns whether the signing key has sealed something.
+    pub fn is_sealed_by_signing_key(&self, sealed: &str) -> bool {
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).unwrap_or_default();
+        bytes.first() == Some(&self.signing_key())
+    }
 }
 
 /// Says how many keys there are and nothing about them.

@@ -12,8 +12,8 @@ pub mod uri;
 
 use uuid::Uuid;
 
+use super::command::Request;
 use super::event::EventType;
-use super::key_ring::BodyDigest;
 use super::time::Timestamp;
 
 /// The most endpoints that one account may have.
@@ -58,8 +58,6 @@ pub struct SealedSecrets {
     pub present: String,
     /// The one before, and until when it signs too.
     pub previous: Option<(String, Timestamp)>,
-    /// The request_id of the rotation that made the present one.
-    pub rotation_request: Option<String>,
 }
 
 impl SealedSecrets {
@@ -75,8 +73,8 @@ impl SealedSecrets {
 pub struct NewEndpoint {
     /// What is made.
     pub endpoint: Endpoint,
-    /// The id that its maker gave, and the digests of the body, the signing key's first.
-    pub request: Option<(String, Vec<BodyDigest>)>,
+    /// The request that makes it, if that has an id.
+    pub request: Option<Request>,
 }
 
 /// What is to be another of an endpoint; none stays as it is.
@@ -101,8 +99,6 @@ pub struct Rotation {
     pub sealed: String,
     /// Until when the present one signs too.
     pub until: Timestamp,
-    /// The id that its maker gave.
-    pub request: Option<String>,
 }
 
 impl Endpoint {
@@ -127,9 +123,9 @@ impl Endpoint {
     }
 
     /// Returns it with another secret; the present one signs too until a moment, if that is yet to come.
-    fn rotated(&self, sealed: String, request: Option<String>, until: Timestamp, now: Timestamp) -> Self {
+    fn rotated(&self, sealed: String, until: Timestamp, now: Timestamp) -> Self {
         let previous = Some((self.secrets.present.clone(), until)).filter(|(_, until)| now < *until);
-        let secrets = SealedSecrets { present: sealed, previous, rotation_request: request };
+        let secrets = SealedSecrets { present: sealed, previous };
         Self { secrets, revision: self.revision + 1, updated_at: now, ..self.clone() }
     }
 
@@ -138,29 +134,21 @@ impl Endpoint {
         if etag.is_none_or(|etag| etag == self.etag()) { Ok(()) } else { Err(StaleEtag) }
     }
 
-    /// Decides on a change. A retry of one that has happened finds nothing to do, whatever the etag it was made with.
+    /// Decides on a change; none if it is so already.
     pub fn update(
         &self,
         change: &EndpointChange,
         etag: Option<&str>,
-        retryable: bool,
         now: Timestamp,
     ) -> Result<Option<Self>, StaleEtag> {
-        let next = self.changed(change, now);
-        if !(retryable && next.is_none()) {
-            self.check_etag(etag)?;
-        }
-        Ok(next)
+        self.check_etag(etag)?;
+        Ok(self.changed(change, now))
     }
 
-    /// Decides on a rotation. A retry of the last one finds nothing to do.
+    /// Decides on a rotation.
     pub fn rotate(&self, rotation: &Rotation, etag: Option<&str>, now: Timestamp) -> Result<Option<Self>, StaleEtag> {
-        let Rotation { sealed, until, request } = rotation;
-        if request.is_some() && *request == self.secrets.rotation_request {
-            return Ok(None);
-        }
         self.check_etag(etag)?;
-        Ok(Some(self.rotated(sealed.clone(), request.clone(), *until, now)))
+        Ok(Some(self.rotated(rotation.sealed.clone(), rotation.until, now)))
     }
 
     /// Returns whether a change puts it in service again.

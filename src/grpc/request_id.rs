@@ -67,4 +67,8 @@ retryable! {
     SyncInternalInvitationRequest: "SyncInternalInvitation";
     SyncAutojoinRequest: "SyncAutojoin";
     CreateWebhookEndpointRequest: "CreateWebhookEndpoint";
+    UpdateWebhookEndpointRequest: "UpdateWebhookEndpoint";
+    DeleteWebhookEndpointRequest: "DeleteWebhookEndpoint";
+    RotateWebhookSecretRequest: "RotateWebhookSecret";
+    RedeliverEventsRequest: "RedeliverEvents";
 }

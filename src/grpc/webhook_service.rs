@@ -20,7 +20,7 @@ use crate::domain::webhook::signature::Secret;
 use crate::domain::webhook::{Endpoint, NewEndpoint, Rotation, SealedSecrets};
 use crate::pb;
 use crate::pb::webhook_service_server::WebhookService;
-use crate::store::{AttemptQuery, Cursor, EndpointChanged, EndpointCreated, EndpointQuery};
+use crate::store::{AttemptQuery, Cursor, EndpointCreated, EndpointQuery, EndpointRefusal};
 
 /// The most events that one call has posted again.
 const MAX_REDELIVERED: usize = 10_000;
@@ -50,21 +50,20 @@ impl WebhookService for Webhooks {
             event_types,
             disabled_at: disabled.then_some(now),
             disabled_reason: None,
-            secrets: SealedSecrets { present: sealed, previous: None, rotation_request: None },
+            secrets: SealedSecrets { present: sealed, previous: None },
             failing_since: None,
             revision: 1,
             creator: call.caller.name.clone(),
             created_at: now,
             updated_at: now,
         };
-        let request = self.0.request(&message, &message.request_id, 0).map(|request| (request.id, request.digests));
+        let request = self.0.request(&message, &message.request_id, 0);
         let new = NewEndpoint { endpoint, request };
-        match self.0.read(self.0.store.create_webhook_endpoint(account, &new)).await? {
-            EndpointCreated::Created => Ok(Response::new(webhook::endpoint(&new.endpoint, Some(&secret), now))),
-            EndpointCreated::Replayed(endpoint) => Ok(Response::new(self.with_secret(account, &endpoint, now))),
-            EndpointCreated::RequestIdReused => Err(status::request_id_reused()),
-            EndpointCreated::TooMany => Err(status::quota_exceeded("webhook_endpoints", "an account has 50 endpoints")),
-        }
+        let created = self.0.read(self.0.store.create_webhook_endpoint(account, &new)).await?;
+        Ok(Response::new(match created.map_err(refused)? {
+            EndpointCreated::Created => webhook::endpoint(&new.endpoint, Some(&secret), now),
+            EndpointCreated::Replayed(endpoint) => self.with_secret(account, &endpoint, now),
+        }))
     }
 
     async fn get_webhook_endpoint(
@@ -108,10 +107,11 @@ impl WebhookService for Webhooks {
         check_request_id(&mut violations, &message.request_id);
         let parsed = parse::to_update(&mut violations, &self.0.webhooks.networks, &message);
         let (EndpointName(id), etag, change) = violations.finish(parsed)?;
-        let (now, retryable) = (self.0.clock.now(), !message.request_id.is_empty());
-        let decide = |endpoint: &Endpoint| endpoint.update(&change, etag.as_deref(), retryable, now);
-        let changed = self.0.store.change_webhook_endpoint(&call.caller.account, id, decide);
-        let endpoint = changed_endpoint(self.0.read(changed).await?)?;
+        let (account, now) = (&call.caller.account, self.0.clock.now());
+        let request = self.0.request(&message, &message.request_id, 0);
+        let decide = |endpoint: &Endpoint| endpoint.update(&change, etag.as_deref(), now);
+        let changed = self.0.store.change_webhook_endpoint(account, id, request.as_ref(), decide);
+        let endpoint = self.0.read(changed).await?.map_err(refused)?;
         Ok(Response::new(webhook::endpoint(&endpoint, None, now)))
     }
 
@@ -122,13 +122,15 @@ impl WebhookService for Webhooks {
         let (call, message) = Call::of(request)?;
         whole_account(&call)?;
         let mut violations = Violations::default();
+        check_request_id(&mut violations, &message.request_id);
         let name = violations.required("name", &message.name, EndpointName::parse);
         let etag = violations.optional("etag", &message.etag, text::opaque_id);
         let EndpointName(id) = violations.finish(name)?;
+        let request = self.0.request(&message, &message.request_id, 0);
         let check = |endpoint: &Endpoint| endpoint.check_etag(etag.as_deref());
         // In chunks, of which there may be many: the call's own deadline is the limit.
-        let deleted = self.0.store.delete_webhook_endpoint(&call.caller.account, id, check).await;
-        changed_endpoint(self.0.done(deleted)?)?;
+        let deleted = self.0.store.delete_webhook_endpoint(&call.caller.account, id, request.as_ref(), check).await;
+        self.0.done(deleted)?.map_err(refused)?;
         Ok(Response::new(()))
     }
 
@@ -147,11 +149,12 @@ impl WebhookService for Webhooks {
         let (_, sealed) = self.new_secret(account, id)?;
         let overlap = i64::try_from(self.0.webhooks.rotation_overlap.as_micros()).unwrap_or(i64::MAX);
         let until = Timestamp::from_micros(now.micros().saturating_add(overlap)).min(Timestamp::MAX);
-        let request = Some(message.request_id).filter(|id| !id.is_empty());
-        let rotation = Rotation { sealed, until, request };
+        let request = self.0.request(&message, &message.request_id, 0);
+        let rotation = Rotation { sealed, until };
         let decide = |endpoint: &Endpoint| endpoint.rotate(&rotation, etag.as_deref(), now);
-        let rotated = self.0.read(self.0.store.change_webhook_endpoint(account, id, decide)).await?;
-        Ok(Response::new(self.with_secret(account, &changed_endpoint(rotated)?, now)))
+        let rotated = self.0.store.change_webhook_endpoint(account, id, request.as_ref(), decide);
+        let rotated = self.0.read(rotated).await?.map_err(refused)?;
+        Ok(Response::new(self.with_secret(account, &rotated, now)))
     }
 
     async fn list_webhook_attempts(
@@ -181,18 +184,15 @@ impl WebhookService for Webhooks {
         whole_account(&call)?;
         let mut violations = Violations::default();
         let (account, now) = (&call.caller.account, self.0.clock.now());
+        check_request_id(&mut violations, &message.request_id);
         let parsed = parse::to_redeliver(&mut violations, &message, now);
         let (EndpointName(id), span) = violations.finish(parsed)?;
-        if self.find(account, id).await?.disabled_at.is_some() {
-            return Err(status::webhook_endpoint_disabled());
-        }
+        let request = self.0.request(&message, &message.request_id, 0);
         let seed = IdSeed::new(now, self.0.entropy.bytes());
         // Thousands of rows: the call's own deadline is the limit.
-        let queued = self.0.store.redeliver_events(account, id, span, MAX_REDELIVERED, &seed).await;
-        let Some(count) = self.0.done(queued)? else {
-            let message = "there are more than 10,000 events in that time; ask for less of it";
-            return Err(status::quota_exceeded("redelivered_events", message));
-        };
+        let wanted = (span, MAX_REDELIVERED);
+        let queued = self.0.store.redeliver_events(account, id, request.as_ref(), wanted, &seed).await;
+        let count = self.0.done(queued)?.map_err(refused)?;
         Ok(Response::new(pb::RedeliverEventsResponse { redelivered_count: super::convert::count(count) }))
     }
 }
@@ -218,10 +218,16 @@ impl Webhooks {
     }
 }
 
-fn changed_endpoint(changed: EndpointChanged) -> Result<Endpoint, Status> {
-    match changed {
-        EndpointChanged::Changed(endpoint) => Ok(*endpoint),
-        EndpointChanged::NotFound => Err(status::webhook_endpoint_not_found()),
-        EndpointChanged::Stale => Err(status::webhook_endpoint_changed()),
+fn refused(refusal: EndpointRefusal) -> Status {
+    match refusal {
+        EndpointRefusal::NotFound => status::webhook_endpoint_not_found(),
+        EndpointRefusal::Stale => status::webhook_endpoint_changed(),
+        EndpointRefusal::Disabled => status::webhook_endpoint_disabled(),
+        EndpointRefusal::TooManyEndpoints => status::quota_exceeded("webhook_endpoints", "an account has 50 endpoints"),
+        EndpointRefusal::TooManyEvents => {
+            let message = "there are more than 10,000 events in that time; ask for less of it";
+            status::quota_exceeded("redelivered_events", message)
+        }
+        EndpointRefusal::RequestIdReused => status::request_id_reused(),
     }
 }

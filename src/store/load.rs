@@ -205,7 +205,7 @@ pub(super) fn newest_acceptances(backend: DbBackend) -> String {
     json_array(backend, &Columns::of::<acceptance::Entity>().json_of(backend, "t"), &newest)
 }
 
-fn text(backend: DbBackend, json: &str) -> String {
+pub(super) fn text(backend: DbBackend, json: &str) -> String {
     if backend == DbBackend::Postgres { format!("({json})::text") } else { json.to_owned() }
 }
 

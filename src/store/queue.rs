@@ -27,17 +27,33 @@ pub(super) struct Queue {
     table: &'static str,
     line: &'static [&'static str],
     /// How many rows of one line may be claimed at the same time, over all processes; none for any number.
-    at_once: Option<u32>,
+    at_once: Option<AtOnce>,
     /// Whether a row keeps when it was claimed first, for an attempt may never come to an end.
     notes_first: bool,
+}
+
+/// A limit, and an expression for that of `line`, which may be lower.
+#[derive(Clone, Copy, Debug)]
+struct AtOnce {
+    most: u32,
+    of_line: &'static str,
 }
 
 /// The messages to people, a line for each account.
 pub(super) const OUTBOX: Queue = Queue { table: "outbox", line: &["account_id"], at_once: None, notes_first: false };
 
-/// The events to be posted, a line for each endpoint. One that is slow keeps few of those who post waiting.
-pub(super) const WEBHOOK_MESSAGES: Queue =
-    Queue { table: "webhook_message", line: &["account_id", "endpoint_id"], at_once: Some(4), notes_first: true };
+/// The events to be posted, a line for each endpoint. One that is slow keeps few of those who post waiting, and one that
+/// fails is asked one thing at a time until it answers.
+pub(super) const WEBHOOK_MESSAGES: Queue = Queue {
+    table: "webhook_message",
+    line: &["account_id", "endpoint_id"],
+    at_once: Some(AtOnce {
+        most: 4,
+        of_line: "CASE WHEN EXISTS (SELECT 1 FROM webhook_endpoint w WHERE w.account_id = line.account_id
+            AND w.id = line.endpoint_id AND w.failing_since IS NOT NULL) THEN 1 ELSE 4 END",
+    }),
+    notes_first: true,
+};
 
 /// How many more lines than rows a claim looks at where lines may have as many claimed as they may.
 const FULL_LINES: u32 = 40;
@@ -121,9 +137,9 @@ impl Queue {
         };
         let share = "max(1, $4 / (SELECT max(1, count(*)) FROM line WHERE account_id IS NOT NULL))";
         // What is claimed is due again when its lease ends, so it is found among what is due until then.
-        let free = at_once.map(|at_once| {
+        let free = at_once.map(|AtOnce { of_line, .. }| {
             format!(
-                "max(0, {at_once} - (SELECT count(*) FROM {table} c WHERE {} AND c.due_at > {now} AND c.due_at <= {now} + $3
+                "max(0, {of_line} - (SELECT count(*) FROM {table} c WHERE {} AND c.due_at > {now} AND c.due_at <= {now} + $3
                 AND c.lease IS NOT NULL))",
                 same("c")
             )
@@ -140,7 +156,7 @@ impl Queue {
         } else {
             // A limit cannot name a line, so what is too many is cut off behind it.
             let within = free.map(|free| format!("WHERE j.key < {free}")).unwrap_or_default();
-            let share = at_once.map_or(share.to_owned(), |at_once| format!("min({at_once}, {share})"));
+            let share = at_once.map_or(share.to_owned(), |AtOnce { most, .. }| format!("min({most}, {share})"));
             format!(
                 "SELECT line.account_id, unhex(j.value) AS id FROM line, json_each(
                 (SELECT json_group_array(hex(id)) FROM (SELECT t.id {waiting} LIMIT {share}))) j {within} LIMIT $4"

@@ -10,6 +10,7 @@ mod dispatch;
 mod endpoints;
 mod prune;
 mod redeliver;
+mod reseal;
 mod row;
 mod settle;
 
@@ -21,10 +22,26 @@ use tokio::time::timeout;
 use super::database::Database;
 use super::error::StoreError;
 pub use attempts::{AttemptQuery, WebhookAttempt};
-pub use change::EndpointChanged;
 pub use claim::{ClaimedMessage, MessageContent};
 pub use endpoints::{EndpointCreated, EndpointQuery};
 pub use settle::{Attempt, Disabled, Outcome, Settled};
+
+/// Why something is not done to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointRefusal {
+    /// The account has none of this id.
+    NotFound,
+    /// It is not what its changer thinks it is.
+    Stale,
+    /// Nothing is posted to it.
+    Disabled,
+    /// The account has as many as it may have.
+    TooManyEndpoints,
+    /// There are more events than one call may have posted again.
+    TooManyEvents,
+    /// Another request had this id.
+    RequestIdReused,
+}
 
 /// How many rows one statement changes, so that none holds its locks for long.
 const CHUNK: i64 = 5_000;

@@ -35,6 +35,20 @@ impl Secret {
         bytes.try_into().ok().map(Self)
     }
 
+    /// Seals with the signing key what another key has sealed; none if it did so itself, or the other has left the ring.
+    pub fn reseal(
+        ring: &KeyRing,
+        account: &AccountId,
+        endpoint: Uuid,
+        sealed: &str,
+        nonce: [u8; 24],
+    ) -> Option<String> {
+        if ring.is_sealed_by_signing_key(sealed) {
+            return None;
+        }
+        Self::open(ring, account, endpoint, sealed)?.seal(ring, account, endpoint, nonce)
+    }
+
     /// Returns the text that its endpoint is configured with.
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}", STANDARD.encode(self.0))

@@ -19,7 +19,7 @@ fn endpoint() -> Endpoint {
         event_types: vec![EventType::Accepted],
         disabled_at: None,
         disabled_reason: None,
-        secrets: SealedSecrets { present: "first".to_owned(), previous: None, rotation_request: None },
+        secrets: SealedSecrets { present: "first".to_owned(), previous: None },
         failing_since: None,
         revision: 1,
         creator: "tester".to_owned(),
@@ -58,12 +58,12 @@ fn enabling_forgets_why_it_was_disabled_and_that_it_failed() {
 #[test]
 fn after_a_rotation_both_secrets_sign_until_the_overlap_is_over() {
     let until = later(Duration::from_secs(3_600));
-    let rotated = endpoint().rotated("second".to_owned(), Some("r1".to_owned()), until, NOW);
+    let rotated = endpoint().rotated("second".to_owned(), until, NOW);
     assert_eq!(rotated.secrets.signing(NOW), ["second", "first"]);
     assert_eq!(rotated.secrets.signing(later(Duration::from_secs(3_599))), ["second", "first"]);
     assert_eq!(rotated.secrets.signing(until), ["second"]);
-    let again = rotated.rotated("third".to_owned(), None, until, NOW);
+    let again = rotated.rotated("third".to_owned(), until, NOW);
     assert_eq!(again.secrets.signing(NOW), ["third", "second"], "never more than two");
-    let at_once = endpoint().rotated("second".to_owned(), None, NOW, NOW);
+    let at_once = endpoint().rotated("second".to_owned(), NOW, NOW);
     assert_eq!(at_once.secrets.previous, None, "without an overlap the old one ends at once");
 }

@@ -18,15 +18,11 @@ pub(crate) struct Model {
     pub(crate) secret: String,
     pub(crate) previous_secret: Option<String>,
     pub(crate) previous_until: Option<i64>,
-    pub(crate) rotation_request: Option<String>,
     pub(crate) failing_since: Option<i64>,
     pub(crate) revision: i64,
     pub(crate) creator: String,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
-    pub(crate) request_id: Option<String>,
-    /// The id of the key, a colon, and the MAC of the body in hexadecimal digits.
-    pub(crate) request_digest: Option<String>,
     /// Events up to this position are not posted to it.
     pub(crate) since_position: i64,
 }

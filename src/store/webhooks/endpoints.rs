@@ -3,8 +3,8 @@
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
-use super::row::{digest_text, endpoint_row};
-use super::{HEAD, begin};
+use super::row::endpoint_row;
+use super::{EndpointRefusal, HEAD, begin};
 use crate::domain::text::AccountId;
 use crate::domain::webhook::{Endpoint, MAX_ENDPOINTS, NewEndpoint};
 use crate::store::Store;
@@ -12,6 +12,7 @@ use crate::store::entity::webhook_endpoint::{Entity, Model};
 use crate::store::error::StoreError;
 use crate::store::load::parse_json;
 use crate::store::read::{Cursor, Params, direction};
+use crate::store::requests::{Known, recall, remember};
 use crate::store::set::{Columns, values_of};
 
 /// How often somebody else's request with the same id may come in between.
@@ -35,10 +36,6 @@ pub enum EndpointCreated {
     Created,
     /// The same request has made it before; as it now is.
     Replayed(Box<Endpoint>),
-    /// Another request had this id.
-    RequestIdReused,
-    /// The account has as many as it may have.
-    TooMany,
 }
 
 impl Store {
@@ -47,7 +44,7 @@ impl Store {
         &self,
         account: &AccountId,
         new: &NewEndpoint,
-    ) -> Result<EndpointCreated, StoreError> {
+    ) -> Result<Result<EndpointCreated, EndpointRefusal>, StoreError> {
         let backend = self.database.backend();
         let row = endpoint_row(account, new);
         let mut params = Params(Vec::new());
@@ -56,10 +53,7 @@ impl Store {
         values.pop();
         params.0.pop();
         let columns = Columns::of::<Entity>().names();
-        let sql = format!(
-            "INSERT INTO webhook_endpoint ({columns}) VALUES ({}, {HEAD}) ON CONFLICT DO NOTHING",
-            values.join(", ")
-        );
+        let sql = format!("INSERT INTO webhook_endpoint ({columns}) VALUES ({}, {HEAD})", values.join(", "));
         for _ in 0..ATTEMPTS {
             let transaction = begin(&self.database).await?;
             if backend == DbBackend::Postgres {
@@ -68,20 +62,24 @@ impl Store {
                 let lock = Statement::from_sql_and_values(backend, lock, [account.as_str().into()]);
                 transaction.query_all_raw(lock).await?;
             }
-            let mut of_account = Params(Vec::new());
-            let condition = format!("w.account_id = {}", of_account.push(account.as_str()));
-            let known = rows(&transaction, &condition, of_account).await?;
-            if let Some(seen) = replay(&known, new)? {
-                return Ok(seen);
+            match recall(&transaction, account, new.request.as_ref()).await? {
+                Known::New => {}
+                Known::Done(id) => {
+                    let made = find(&transaction, account, id).await?;
+                    let made = made.map(|made| EndpointCreated::Replayed(Box::new(made)));
+                    return Ok(made.ok_or(EndpointRefusal::NotFound));
+                }
+                Known::Another => return Ok(Err(EndpointRefusal::RequestIdReused)),
             }
-            if known.len() >= MAX_ENDPOINTS {
-                return Ok(EndpointCreated::TooMany);
+            if count(&transaction, account).await? >= MAX_ENDPOINTS {
+                return Ok(Err(EndpointRefusal::TooManyEndpoints));
             }
             let insert = Statement::from_sql_and_values(backend, sql.clone(), params.0.clone());
-            let inserted = transaction.execute_raw(insert).await?.rows_affected() > 0;
-            transaction.commit().await?;
-            if inserted {
-                return Ok(EndpointCreated::Created);
+            transaction.execute_raw(insert).await?;
+            let endpoint = &new.endpoint;
+            if remember(&transaction, account, new.request.as_ref(), endpoint.id, endpoint.created_at).await? {
+                transaction.commit().await?;
+                return Ok(Ok(EndpointCreated::Created));
             }
         }
         Err(StoreError::Conflict)
@@ -109,16 +107,12 @@ impl Store {
     }
 }
 
-/// Returns what a request with the same id has come to.
-fn replay(known: &[Model], new: &NewEndpoint) -> Result<Option<EndpointCreated>, StoreError> {
-    let Some((id, digests)) = &new.request else { return Ok(None) };
-    let Some(row) = known.iter().find(|row| row.request_id.as_ref() == Some(id)) else { return Ok(None) };
-    let same = digests.iter().any(|digest| row.request_digest == Some(digest_text(digest)));
-    Ok(Some(if same {
-        EndpointCreated::Replayed(Box::new(row.clone().try_into()?))
-    } else {
-        EndpointCreated::RequestIdReused
-    }))
+async fn count<C: ConnectionTrait>(db: &C, account: &AccountId) -> Result<usize, StoreError> {
+    let sql = "SELECT count(*) AS endpoints FROM webhook_endpoint WHERE account_id = $1";
+    let count = Statement::from_sql_and_values(db.get_database_backend(), sql, [account.as_str().into()]);
+    let row = db.query_one_raw(count).await?;
+    let endpoints = row.map(|row| row.try_get::<i64>("", "endpoints")).transpose()?;
+    Ok(endpoints.and_then(|endpoints| usize::try_from(endpoints).ok()).unwrap_or_default())
 }
 
 /// Reads an endpoint on any connection.

@@ -4,13 +4,20 @@ use sea_orm::{ConnectionTrait, Statement, Value};
 use uuid::Uuid;
 
 use super::dispatch::{insert, wants};
+use super::endpoints::find;
+use super::{EndpointRefusal, begin};
+use crate::domain::command::Request;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::id::IdSeed;
 use crate::domain::text::AccountId;
 use crate::domain::time::Timestamp;
 use crate::store::entity::webhook_message::Model;
 use crate::store::error::StoreError;
+use crate::store::requests::{Known, recall, remember};
 use crate::store::{Store, Topic};
+
+/// How often somebody else's request with the same id may come in between.
+const ATTEMPTS: usize = 3;
 
 /// How far the time in an event's id, which its maker's clock gave, may be from the time at which the database saw it.
 const SKEW: i64 = 3_600_000_000;
@@ -21,17 +28,17 @@ const AGAIN: &str = "UPDATE SET state = excluded.state, due_at = excluded.due_at
     first_tried_at = NULL";
 
 impl Store {
-    /// Queues the events of a span of time to an endpoint, those that its types let through, and returns how many; none if
-    /// they are more than `most`, and then nothing is queued.
+    /// Queues the events of a span of time to an endpoint, those that its types let through, and returns how many they are:
+    /// all of them, or, if they are more than `most`, none. Once per request_id.
     pub async fn redeliver_events(
         &self,
         account: &AccountId,
         endpoint: Uuid,
-        span: (Timestamp, Timestamp),
-        most: usize,
+        request: Option<&Request>,
+        (span, most): ((Timestamp, Timestamp), usize),
         seed: &IdSeed,
-    ) -> Result<Option<usize>, StoreError> {
-        let now = self.database.clock.now().micros();
+    ) -> Result<Result<usize, EndpointRefusal>, StoreError> {
+        let now = self.database.clock.now();
         let mut messages = Vec::new();
         for (invitation_id, sequence, occurred_at) in self.events_within(account, endpoint, span, most + 1).await? {
             messages.push(Model {
@@ -42,20 +49,36 @@ impl Store {
                 sequence,
                 occurred_at,
                 state: DeliveryState::Queued.code().to_owned(),
-                due_at: Some(now),
+                due_at: Some(now.micros()),
                 lease: None,
                 attempts: 0,
                 first_tried_at: None,
-                created_at: now,
+                created_at: now.micros(),
             });
         }
         let count = messages.len();
-        if count > most {
-            return Ok(None);
+        for _ in 0..ATTEMPTS {
+            let transaction = begin(&self.database).await?;
+            let known = recall(&transaction, account, request).await?;
+            if known == Known::Another {
+                return Ok(Err(EndpointRefusal::RequestIdReused));
+            }
+            let found = find(&transaction, account, endpoint).await?;
+            match found {
+                None => return Ok(Err(EndpointRefusal::NotFound)),
+                Some(_) if count > most => return Ok(Err(EndpointRefusal::TooManyEvents)),
+                Some(_) if known == Known::Done(endpoint) => return Ok(Ok(count)),
+                Some(found) if found.disabled_at.is_some() => return Ok(Err(EndpointRefusal::Disabled)),
+                Some(_) => {}
+            }
+            if remember(&transaction, account, request, endpoint, now).await? {
+                insert(&transaction, messages, AGAIN).await?;
+                transaction.commit().await?;
+                self.signals.tell(Topic::Webhook);
+                return Ok(Ok(count));
+            }
         }
-        insert(&self.database.write, messages, AGAIN).await?;
-        self.signals.tell(Topic::Webhook);
-        Ok(Some(count))
+        Err(StoreError::Conflict)
     }
 
     /// Finds events by the time in their ids, which is what there is an index of.

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::domain::event::EventType;
-use crate::domain::key_ring::BodyDigest;
 use crate::domain::text::AccountId;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
@@ -12,9 +11,8 @@ use crate::store::error::StoreError;
 
 /// The row of a new endpoint. From which position on it gets events is for the statement to say.
 pub(super) fn endpoint_row(account: &AccountId, new: &NewEndpoint) -> Model {
-    let NewEndpoint { endpoint, request } = new;
+    let NewEndpoint { endpoint, request: _ } = new;
     let (previous_secret, previous_until) = endpoint.secrets.previous.clone().unzip();
-    let (request_id, digests) = request.clone().unzip();
     Model {
         account_id: account.as_str().to_owned(),
         id: endpoint.id,
@@ -25,14 +23,11 @@ pub(super) fn endpoint_row(account: &AccountId, new: &NewEndpoint) -> Model {
         secret: endpoint.secrets.present.clone(),
         previous_secret,
         previous_until: previous_until.map(Timestamp::micros),
-        rotation_request: endpoint.secrets.rotation_request.clone(),
         failing_since: endpoint.failing_since.map(Timestamp::micros),
         revision: endpoint.revision,
         creator: endpoint.creator.clone(),
         created_at: endpoint.created_at.micros(),
         updated_at: endpoint.updated_at.micros(),
-        request_id,
-        request_digest: digests.as_deref().and_then(|digests| digests.first()).map(digest_text),
         since_position: 0,
     }
 }
@@ -40,12 +35,6 @@ pub(super) fn endpoint_row(account: &AccountId, new: &NewEndpoint) -> Model {
 /// The names of the types that an endpoint gets.
 pub(super) fn event_types_json(endpoint: &Endpoint) -> Value {
     endpoint.event_types.iter().map(|event_type| event_type.name()).collect()
-}
-
-/// A digest as it is remembered.
-pub(super) fn digest_text(digest: &BodyDigest) -> String {
-    let mac: String = digest.mac.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}:{mac}", digest.key_id)
 }
 
 impl TryFrom<Model> for Endpoint {
@@ -69,7 +58,6 @@ impl TryFrom<Model> for Endpoint {
             secrets: SealedSecrets {
                 present: row.secret,
                 previous: row.previous_secret.zip(row.previous_until.map(Timestamp::from_micros)),
-                rotation_request: row.rotation_request,
             },
             failing_since: row.failing_since.map(Timestamp::from_micros),
             revision: row.revision,

@@ -9,7 +9,7 @@ use invitation_service::domain::time::Timestamp;
 use invitation_service::domain::webhook::Rotation;
 use invitation_service::domain::webhook::signature::Secret;
 use invitation_service::entropy::Entropy;
-use invitation_service::store::{Outcome, Settled};
+use invitation_service::store::{EndpointRefusal, Outcome, Settled};
 use sea_orm::ConnectionTrait as _;
 use standardwebhooks::Webhook;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ on_both!(
     events_are_posted_again_under_the_ids_they_had,
     a_sender_frozen_beyond_its_lease_cannot_settle,
     a_slow_endpoint_holds_up_no_other,
+    an_endpoint_that_fails_is_asked_one_thing_at_a_time,
     the_loops_post_what_is_told_and_end_when_told,
     a_message_whose_attempts_never_end_is_given_up,
     what_is_thirty_days_old_is_forgotten,
@@ -91,7 +92,7 @@ async fn during_a_rotation_both_secrets_verify(database: TestDatabase) {
     let (endpoint, old) = desk.endpoint(&sink.uri(), &[]).await;
     let new = Secret::new(Entropy::system().bytes());
     let until = Timestamp::from_micros(desk.clock.now().micros() + 60_000_000);
-    let rotation = Rotation { sealed: desk.seal(endpoint.id, &new), until, request: None };
+    let rotation = Rotation { sealed: desk.seal(endpoint.id, &new), until };
     let now = desk.clock.now();
     desk.change(&endpoint, |found| found.rotate(&rotation, None, now)).await;
     created(&desk.store, link()).await;
@@ -166,12 +167,12 @@ async fn events_are_posted_again_under_the_ids_they_had(database: TestDatabase) 
     let again = async |since: i64, until: i64, most: usize| {
         let span = (Timestamp::from_micros(since), Timestamp::from_micros(until));
         let seed = IdSeed::new(now, Entropy::system().bytes());
-        desk.store.redeliver_events(&account(), endpoint.id, span, most, &seed).await.unwrap()
+        desk.store.redeliver_events(&account(), endpoint.id, None, (span, most), &seed).await.unwrap()
     };
-    assert_eq!(again(begin.micros() + 1, now.micros(), 10).await, Some(0), "from this moment on");
-    assert_eq!(again(0, begin.micros(), 10).await, Some(1), "and up to that one: what was before the endpoint");
-    assert_eq!(again(begin.micros(), now.micros(), 10).await, Some(1), "of its types alone");
-    assert_eq!(again(0, now.micros(), 1).await, None, "more than may be");
+    assert_eq!(again(begin.micros() + 1, now.micros(), 10).await, Ok(0), "from this moment on");
+    assert_eq!(again(0, begin.micros(), 10).await, Ok(1), "and up to that one: what was before the endpoint");
+    assert_eq!(again(begin.micros(), now.micros(), 10).await, Ok(1), "of its types alone");
+    assert_eq!(again(0, now.micros(), 1).await, Err(EndpointRefusal::TooManyEvents), "more than may be");
     desk.sender().drain().await.unwrap();
     let received = sink.received();
     let ids: Vec<&str> = received.iter().map(|received| received.header("webhook-id")).collect();
@@ -217,12 +218,33 @@ async fn a_slow_endpoint_holds_up_no_other(database: TestDatabase) {
     assert_eq!(second.claim_only().await.unwrap().len(), 0, "over all processes");
 }
 
+async fn an_endpoint_that_fails_is_asked_one_thing_at_a_time(database: TestDatabase) {
+    let (desk, sink) = (Desk::new(&database).await, Sink::start([Reply::Status(500, "")]).await);
+    desk.endpoint(&sink.uri(), &[]).await;
+    created(&desk.store, link()).await;
+    desk.dispatch().await;
+    desk.sender().drain().await.unwrap();
+    for _ in 0..6 {
+        created(&desk.store, link()).await;
+    }
+    desk.dispatch().await;
+    assert_eq!(desk.sender().claim_only().await.unwrap().len(), 1);
+    desk.clock.advance(Duration::from_secs(86_400));
+    desk.sender().drain().await.unwrap();
+    for _ in 0..6 {
+        created(&desk.store, link()).await;
+    }
+    desk.dispatch().await;
+    assert_eq!(desk.sender().claim_only().await.unwrap().len(), 4, "until it answers");
+}
+
 async fn the_loops_post_what_is_told_and_end_when_told(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([Reply::Held]).await);
     let (endpoint, _) = desk.endpoint(&sink.uri(), &[]).await;
     let stop = CancellationToken::new();
     let (sender, store, clock) = (desk.sender(), desk.store.clone(), desk.clock.clone());
-    let running = tokio::spawn(invitation_service::delivery::webhook::run(sender, store, clock, stop.clone()));
+    let running =
+        tokio::spawn(invitation_service::delivery::webhook::run(sender, store, desk.ring.clone(), clock, stop.clone()));
     created(&desk.store, link()).await;
     desk.sequence().await;
     desk.store.signals().tell(invitation_service::store::Topic::Position);

@@ -1,10 +1,16 @@
 //! New keys and retired ones, with open invitations.
 
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use invitation_service::clock::Clock;
 use invitation_service::pb;
+use sea_orm::{ConnectionTrait, Statement};
 use tonic::Code;
 
 use super::make;
+use crate::delivery::http_sink::Sink;
 use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::expect::refused;
 use crate::harness::on_both;
@@ -13,6 +19,7 @@ use crate::harness::service::{Service, configuration};
 on_both!(
     old_links_live_as_long_as_their_key_is_in_the_ring_and_new_ones_are_signed_by_the_first,
     a_request_id_is_known_after_a_new_key_came_first,
+    a_webhook_is_signed_with_its_secrets_after_the_key_that_sealed_them_has_left,
 );
 
 const OLD: &str = "1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
@@ -24,10 +31,19 @@ async fn start(database: &TestDatabase, keys: &str) -> Service {
     Service::start_with(config, Clock::manual(NEW_YEAR)).await
 }
 
+async fn start_posting(database: &TestDatabase, keys: &str) -> Service {
+    let more = [
+        ("INVITATION__TOKEN__KEYS", keys),
+        ("INVITATION__WEBHOOKS__ENABLED", "true"),
+        ("INVITATION__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8"),
+    ];
+    // The published verifier looks at the machine's clock.
+    Service::start_with(configuration(database, &more), Clock::manual(Clock::System.now())).await
+}
+
 /// The id of the key that signed a token: the byte behind the format.
 fn key_of(token: &str) -> u8 {
-    use base64::Engine as _;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.strip_prefix("inv_").unwrap()).unwrap()[1]
+    URL_SAFE_NO_PAD.decode(token.strip_prefix("inv_").unwrap()).unwrap()[1]
 }
 
 async fn old_links_live_as_long_as_their_key_is_in_the_ring_and_new_ones_are_signed_by_the_first(
@@ -78,5 +94,42 @@ async fn a_request_id_is_known_after_a_new_key_came_first(database: TestDatabase
     };
     let reused = service.connections().create_connection_invitation(other).await;
     refused(reused, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+    service.stop().await;
+}
+
+async fn a_webhook_is_signed_with_its_secrets_after_the_key_that_sealed_them_has_left(database: TestDatabase) {
+    let sink = Sink::start([]).await;
+    let service = start_posting(&database, OLD).await;
+    let uri = sink.uri();
+    let webhook_endpoint = Some(pb::WebhookEndpoint { uri, ..Default::default() });
+    let create = pb::CreateWebhookEndpointRequest { webhook_endpoint, ..Default::default() };
+    let made = service.webhooks().create_webhook_endpoint(create).await.unwrap().into_inner();
+    let rotate = pb::RotateWebhookSecretRequest { name: made.name.clone(), ..Default::default() };
+    let rotated = service.webhooks().rotate_webhook_secret(rotate).await.unwrap().into_inner();
+    service.stop().await;
+
+    let raw = database.connect().await;
+    let sealed_by = async || {
+        let sql = "SELECT secret, previous_secret FROM webhook_endpoint";
+        let row = raw.query_one_raw(Statement::from_string(raw.get_database_backend(), sql)).await.unwrap().unwrap();
+        ["secret", "previous_secret"].map(|column| {
+            let sealed: String = row.try_get("", column).unwrap();
+            URL_SAFE_NO_PAD.decode(sealed).unwrap()[0]
+        })
+    };
+    assert_eq!(sealed_by().await, [1, 1]);
+    let service = start_posting(&database, BOTH).await;
+    while sealed_by().await != [2, 2] {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    service.stop().await;
+
+    let service = start_posting(&database, NEW).await;
+    make::create(&service, make::invitation()).await;
+    let posted = sink.wait_for(1).await.remove(0);
+    for secret in [&made.secret, &rotated.secret] {
+        let verifier = standardwebhooks::Webhook::new(secret).unwrap();
+        verifier.verify(posted.body.as_bytes(), &posted.headers).unwrap();
+    }
     service.stop().await;
 }

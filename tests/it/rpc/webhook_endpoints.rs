@@ -20,6 +20,8 @@ on_both!(
     a_retry_makes_no_second_endpoint_and_gets_the_secret,
     a_rotation_gives_a_new_secret_once_per_request_id,
     an_update_sets_what_its_mask_says,
+    what_was_done_under_a_request_id_is_not_done_again,
+    of_many_at_once_with_one_request_id_one_rotates,
     a_deleted_endpoint_is_gone_with_its_attempts,
     lists_page_both_ways,
     all_that_is_wrong_is_told_at_once,
@@ -59,7 +61,7 @@ fn rotation(name: &str, etag: &str, request_id: &str) -> pb::RotateWebhookSecret
 }
 
 fn deletion(name: &str, etag: &str) -> pb::DeleteWebhookEndpointRequest {
-    pb::DeleteWebhookEndpointRequest { name: name.to_owned(), etag: etag.to_owned() }
+    pb::DeleteWebhookEndpointRequest { name: name.to_owned(), etag: etag.to_owned(), ..Default::default() }
 }
 
 fn attempts(name: &str) -> pb::ListWebhookAttemptsRequest {
@@ -67,7 +69,8 @@ fn attempts(name: &str) -> pb::ListWebhookAttemptsRequest {
 }
 
 fn redelivery(name: &str, since: i64, until: Option<i64>) -> pb::RedeliverEventsRequest {
-    pb::RedeliverEventsRequest { name: name.to_owned(), since: make::at(since), until: until.and_then(make::at) }
+    let (since, until) = (make::at(since), until.and_then(make::at));
+    pb::RedeliverEventsRequest { name: name.to_owned(), since, until, ..Default::default() }
 }
 
 async fn an_endpoint_shows_its_secret_when_it_is_made_and_never_again(database: TestDatabase) {
@@ -159,12 +162,63 @@ async fn an_update_sets_what_its_mask_says(database: TestDatabase) {
     let enabled = enabled.into_inner();
     assert!(!enabled.disabled && enabled.event_types.is_empty(), "what the mask names is emptied");
     let stale = WebhookEndpoint { etag: made.etag.clone(), disabled: true, ..named.clone() };
-    let refusal = webhooks.update_webhook_endpoint(update(stale.clone(), &["disabled"])).await;
+    let refusal = webhooks.update_webhook_endpoint(update(stale, &["disabled"])).await;
     refused(refusal, Code::Aborted, "ETAG_MISMATCH");
-    let done = WebhookEndpoint { disabled: false, ..stale };
-    let retry = pb::UpdateWebhookEndpointRequest { request_id: "r".to_owned(), ..update(done, &["disabled"]) };
-    let retried = webhooks.update_webhook_endpoint(retry).await.unwrap().into_inner();
-    assert_eq!(retried.etag, enabled.etag, "a retry of what is done is no conflict");
+    service.stop().await;
+}
+
+async fn what_was_done_under_a_request_id_is_not_done_again(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let mut webhooks = service.webhooks();
+    let made = create(&service, endpoint(URI)).await;
+    let set = |disabled| {
+        let changed =
+            WebhookEndpoint { name: made.name.clone(), etag: made.etag.clone(), disabled, ..Default::default() };
+        pb::UpdateWebhookEndpointRequest { request_id: "r".to_owned(), ..update(changed, &["disabled"]) }
+    };
+    let disabled = webhooks.update_webhook_endpoint(set(true)).await.unwrap().into_inner();
+    let back = WebhookEndpoint { name: made.name.clone(), ..Default::default() };
+    let enabled = webhooks.update_webhook_endpoint(update(back, &["disabled"])).await.unwrap().into_inner();
+    assert!(disabled.disabled && !enabled.disabled);
+    let again = webhooks.update_webhook_endpoint(set(true)).await.unwrap().into_inner();
+    assert_eq!(again, enabled, "as it now is, whatever the etag was");
+    refused(webhooks.update_webhook_endpoint(set(false)).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+
+    let rotated = webhooks.rotate_webhook_secret(rotation(&made.name, "", "r")).await.unwrap().into_inner();
+    webhooks.rotate_webhook_secret(rotation(&made.name, "", "")).await.unwrap();
+    let again = webhooks.rotate_webhook_secret(rotation(&made.name, "", "r")).await.unwrap().into_inner();
+    assert_ne!(again.secret, rotated.secret, "as it now is, with the present secret");
+    let other = webhooks.rotate_webhook_secret(rotation(&made.name, &again.etag, "r")).await;
+    refused(other, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+
+    let delete = |name: &str| pb::DeleteWebhookEndpointRequest { request_id: "r".to_owned(), ..deletion(name, "") };
+    let kept = webhooks.create_webhook_endpoint(creation(endpoint(URI), "r")).await.unwrap().into_inner();
+    webhooks.delete_webhook_endpoint(delete(&made.name)).await.unwrap();
+    webhooks.delete_webhook_endpoint(delete(&made.name)).await.unwrap();
+    let other = webhooks.delete_webhook_endpoint(delete(&kept.name)).await;
+    refused(other, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+    let lost = webhooks.update_webhook_endpoint(set(true)).await;
+    refused(lost, Code::NotFound, "WEBHOOK_ENDPOINT_NOT_FOUND");
+    webhooks.delete_webhook_endpoint(deletion(&kept.name, "")).await.unwrap();
+    let lost = webhooks.create_webhook_endpoint(creation(endpoint(URI), "r")).await;
+    refused(lost, Code::NotFound, "WEBHOOK_ENDPOINT_NOT_FOUND");
+    service.stop().await;
+}
+
+async fn of_many_at_once_with_one_request_id_one_rotates(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = create(&service, endpoint(URI)).await;
+    let attempts = (0..16).map(|_| {
+        let (mut webhooks, name) = (service.webhooks(), made.name.clone());
+        tokio::spawn(async move { webhooks.rotate_webhook_secret(rotation(&name, "", "at-once")).await })
+    });
+    let mut answers = Vec::new();
+    for attempt in attempts.collect::<Vec<_>>() {
+        answers.push(attempt.await.unwrap().unwrap().into_inner());
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(get(&service, &made.name).await.unwrap().etag, "\"2\"");
     service.stop().await;
 }
 
@@ -349,14 +403,23 @@ async fn what_happens_is_posted_listed_and_posted_again(database: TestDatabase) 
     assert_eq!((listed.event, listed.attempt_time), (format!("invitations/{}/events/1", invitation.uid), make::at(0)));
     assert!(listed.name.starts_with(&format!("{}/attempts/", made.name)));
     assert_eq!(get(&service, &made.name).await.unwrap().failing_since_time, make::at(0));
-    let answer = webhooks.redeliver_events(redelivery(&made.name, -60, None)).await.unwrap().into_inner();
+    let once = pb::RedeliverEventsRequest { request_id: "r".to_owned(), ..redelivery(&made.name, -60, None) };
+    let answer = webhooks.redeliver_events(once.clone()).await.unwrap().into_inner();
     assert_eq!(answer.redelivered_count, 1);
     let received = sink.wait_for(2).await;
     assert_eq!(received[0].header("webhook-id"), received[1].header("webhook-id"));
     assert!(!received[1].body.contains("inv_"), "no token in what is posted");
+    let answer = webhooks.redeliver_events(once.clone()).await.unwrap().into_inner();
+    assert_eq!(answer.redelivered_count, 1, "a retry counts again");
+    make::create(&service, make::invitation()).await;
+    let next = sink.wait_for(3).await.remove(2);
+    assert_ne!(next.header("webhook-id"), received[1].header("webhook-id"), "and has nothing posted again");
     let disabled = WebhookEndpoint { disabled: true, ..made.clone() };
     let disabled = WebhookEndpoint { etag: String::new(), ..disabled };
     webhooks.update_webhook_endpoint(update(disabled, &["disabled"])).await.unwrap();
+    webhooks.redeliver_events(once.clone()).await.unwrap();
+    let other = pb::RedeliverEventsRequest { since: make::at(-61), ..once };
+    refused(webhooks.redeliver_events(other).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
     let refusal = webhooks.redeliver_events(redelivery(&made.name, -60, None)).await.map(drop);
     refused(refusal, Code::FailedPrecondition, "WEBHOOK_ENDPOINT_DISABLED");
     webhooks.delete_webhook_endpoint(deletion(&made.name, "")).await.unwrap();

@@ -79,9 +79,8 @@ impl Store {
         after: &str,
     ) -> Result<Vec<Claimed>, StoreError> {
         let claim = Claim { lease, lasts, limit, after: vec![after.into()] };
-        let rows: Vec<outbox::Model> = OUTBOX.claim::<outbox::Entity, _>(&self.database, claim).await?;
-        let claimed = |row| delivery_from(row).map(|(account, delivery)| Claimed { account, delivery });
-        rows.into_iter().map(claimed).collect()
+        let read = |row| delivery_from(row).map(|(account, delivery)| Claimed { account, delivery });
+        OUTBOX.claim::<outbox::Entity, _>(&self.database, claim, read).await
     }
 
     /// Reads what a claimed message is about; none if its invitation is gone. After the claim, so that it is as it is when the

@@ -71,14 +71,25 @@ pub(super) struct Claim {
     pub(super) after: Vec<Value>,
 }
 
+/// Tells of what is left lying.
+fn unreadable(error: StoreError) {
+    tracing::error!(%error, "a row that waits cannot be read");
+}
+
 impl Queue {
-    /// Claims due rows, the oldest of each line first. Only none means that no line behind `after` has any:
+    /// Claims due rows, the oldest of each line first, and reads them. Only none means that no line behind `after` has any:
     /// shares are rounded down.
-    pub(super) async fn claim<E: EntityTrait, M: DeserializeOwned>(
+    ///
+    /// A row that cannot be read, as a newer program may have written it, is left to its lease, so that it stops no other.
+    pub(super) async fn claim<E: EntityTrait, T>(
         self,
         database: &Database,
         claim: Claim,
-    ) -> Result<Vec<M>, StoreError> {
+        read: impl Fn(E::Model) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError>
+    where
+        E::Model: DeserializeOwned,
+    {
         let backend = database.backend();
         let Claim { lease, lasts, limit, after } = claim;
         let lasts = i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX);
@@ -87,7 +98,9 @@ impl Queue {
         values.extend(after);
         let sql = self.claim_sql::<E>(backend);
         let rows = database.write.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-        rows.iter().map(|row| parse_json(&row.try_get::<String>("", "body")?, self.table)).collect()
+        let bodies = rows.iter().map(|row| row.try_get::<String>("", "body")).collect::<Result<Vec<_>, _>>()?;
+        let claimed = bodies.iter().map(|body| parse_json(body, self.table).and_then(&read));
+        Ok(claimed.filter_map(|claimed| claimed.map_err(unreadable).ok()).collect())
     }
 
     /// Changes a row that is claimed, by an assignment to its columns, if the lease is still its. Returns whether it was.

@@ -36,6 +36,9 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// because they end the process. Longer than any wait between two attempts.
 const NEVER_ENDS: Duration = Duration::from_secs(2 * 86_400);
 
+/// How soon a message is looked at again that cannot be read: a newer program, of which there may be one beside this, can.
+const UNREADABLE: Duration = Duration::from_secs(60);
+
 /// How messages are posted.
 #[derive(Clone, Copy, Debug)]
 pub struct SenderOptions {
@@ -141,16 +144,20 @@ impl Sender {
         }
         let full = claimed.len() >= room as usize;
         let mut contents = self.store.webhook_contents(&claimed).await?;
-        let (mut needless, now) = (Vec::new(), self.clock.now());
+        let (mut unposted, now) = (Vec::new(), self.clock.now());
         for message in claimed {
             match contents.remove(&message.id) {
-                _ if never_ends(&message, now) => needless.push(self.unposted(message, Outcome::GivenUp)),
-                Some(content) if content.endpoint.disabled_at.is_none() => self.post(message, content),
-                _ => needless.push(self.unposted(message, Outcome::Needless)),
+                _ if never_ends(&message, now) => unposted.push(self.unposted(message, Outcome::GivenUp)),
+                Some(Ok(content)) if content.endpoint.disabled_at.is_none() => self.post(message, content),
+                Some(Err(error)) => {
+                    tracing::error!(webhook = %message.id, %error, "what is to be posted cannot be read");
+                    unposted.push(self.unposted(message, Outcome::Retry(UNREADABLE)));
+                }
+                _ => unposted.push(self.unposted(message, Outcome::Needless)),
             }
         }
-        if !needless.is_empty() {
-            self.store.settle_webhook_messages(&needless).await?;
+        if !unposted.is_empty() {
+            self.store.settle_webhook_messages(&unposted).await?;
         }
         Ok(full)
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use sea_orm::sea_query::ColumnType::{BigInteger, Text, Uuid as UuidType};
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::{ANSWER, within};
@@ -61,16 +61,16 @@ impl Store {
         after: &(String, Uuid),
     ) -> Result<Vec<ClaimedMessage>, StoreError> {
         let claim = Claim { lease, lasts, limit, after: vec![after.0.as_str().into(), after.1.into()] };
-        let claiming = WEBHOOK_MESSAGES.claim::<webhook_message::Entity, _>(&self.database, claim);
-        let rows: Vec<webhook_message::Model> = within(ANSWER, claiming).await?;
-        rows.into_iter().map(|row| claimed_from(row, lease)).collect()
+        let read = |row| claimed_from(row, lease);
+        within(ANSWER, WEBHOOK_MESSAGES.claim::<webhook_message::Entity, _>(&self.database, claim, read)).await
     }
 
-    /// Reads what is to be posted of claimed messages, by their ids. One whose endpoint is gone is not among them.
+    /// Reads what is to be posted of claimed messages, by their ids, or why that cannot be read. One whose endpoint is gone is
+    /// not among them.
     pub async fn webhook_contents(
         &self,
         messages: &[ClaimedMessage],
-    ) -> Result<HashMap<Uuid, MessageContent>, StoreError> {
+    ) -> Result<HashMap<Uuid, Result<MessageContent, StoreError>>, StoreError> {
         let backend = self.database.backend();
         let keys = Columns::list([
             ("account_id", Text),
@@ -95,15 +95,14 @@ impl Store {
         let values = Set::new(keys, messages.iter().map(row)).params(backend);
         let reading = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, values));
         let found = within(ANSWER, async { Ok(reading.await?) }).await?;
-        let content = |row: &sea_orm::QueryResult| {
-            let endpoint: webhook_endpoint::Model =
-                parse_json(&row.try_get::<String>("", "endpoint")?, "webhook_endpoint")?;
-            let event: event::Model = parse_json(&row.try_get::<String>("", "event")?, "event")?;
-            let content = MessageContent { endpoint: endpoint.try_into()?, event: event.try_into()? };
-            Ok((row.try_get("", "message_id")?, content))
-        };
-        found.iter().map(content).collect()
+        found.iter().map(|row| Ok((row.try_get("", "message_id")?, content_from(row)))).collect()
     }
+}
+
+fn content_from(row: &QueryResult) -> Result<MessageContent, StoreError> {
+    let endpoint: webhook_endpoint::Model = parse_json(&row.try_get::<String>("", "endpoint")?, "webhook_endpoint")?;
+    let event: event::Model = parse_json(&row.try_get::<String>("", "event")?, "event")?;
+    Ok(MessageContent { endpoint: endpoint.try_into()?, event: event.try_into()? })
 }
 
 fn claimed_from(row: webhook_message::Model, lease: Uuid) -> Result<ClaimedMessage, StoreError> {

@@ -30,6 +30,7 @@ on_both!(
     a_sender_frozen_beyond_its_lease_cannot_settle,
     a_slow_endpoint_holds_up_no_other,
     an_endpoint_that_fails_is_asked_one_thing_at_a_time,
+    an_event_that_cannot_be_read_keeps_no_other_waiting,
     the_loops_post_what_is_told_and_end_when_told,
     a_message_whose_attempts_never_end_is_given_up,
     what_is_thirty_days_old_is_forgotten,
@@ -236,6 +237,22 @@ async fn an_endpoint_that_fails_is_asked_one_thing_at_a_time(database: TestDatab
     }
     desk.dispatch().await;
     assert_eq!(desk.sender().claim_only().await.unwrap().len(), 4, "until it answers");
+}
+
+async fn an_event_that_cannot_be_read_keeps_no_other_waiting(database: TestDatabase) {
+    let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
+    let (endpoint, _) = desk.endpoint(&sink.uri(), &[]).await;
+    let (first, second) = (created(&desk.store, link()).await, created(&desk.store, link()).await);
+    desk.dispatch().await;
+    let set = "UPDATE event SET event_type = $1 WHERE invitation_id = $2";
+    desk.rows(set, ["invitation.from_a_newer_program".into(), first.id.0.into()]).await;
+    assert_eq!(desk.sender().drain().await.unwrap(), 1);
+    assert!(sink.received()[0].body.contains(&second.id.0.to_string()));
+    assert_eq!((desk.attempts(&endpoint).await.len(), desk.get(&endpoint).await.failing_since), (1, None));
+    desk.rows(set, ["invitation.created".into(), first.id.0.into()]).await;
+    desk.clock.advance(Duration::from_secs(60));
+    assert_eq!(desk.sender().drain().await.unwrap(), 1);
+    assert!(sink.received()[1].body.contains(&first.id.0.to_string()));
 }
 
 async fn the_loops_post_what_is_told_and_end_when_told(database: TestDatabase) {

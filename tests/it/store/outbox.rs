@@ -9,6 +9,7 @@ use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport, Delivery
 use invitation_service::domain::refusal::Refusal;
 use invitation_service::domain::text::AccountId;
 use invitation_service::store::{Claimed, DeliveryQuery, ExecuteError, ReplayQuery, Store};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::kinds::*;
@@ -27,6 +28,7 @@ on_both!(
     what_was_given_up_can_be_replayed,
     a_provider_s_word_says_where_a_message_stands_and_opened_says_no_less_than_sent,
     a_claim_of_shares_that_do_not_fit_leaves_nothing_behind_unseen,
+    a_message_that_cannot_be_read_keeps_no_other_waiting,
 );
 
 const LEASE: Duration = Duration::from_secs(45);
@@ -64,6 +66,20 @@ async fn states(store: &Store, claimed: &Claimed) -> Vec<DeliveryState> {
     let query = DeliveryQuery { invitation, ascending: true, limit: 10, after: None };
     let (_, found) = store.list_deliveries(&claimed.account, &query).await.unwrap().unwrap();
     found.into_iter().map(|delivery| delivery.state).collect()
+}
+
+async fn a_message_that_cannot_be_read_keeps_no_other_waiting(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    invite(&store, "acme", 3).await;
+    let raw = database.connect().await;
+    let spoil =
+        "UPDATE outbox SET purpose = 'from a newer program' WHERE id = (SELECT id FROM outbox ORDER BY id LIMIT 1)";
+    raw.execute_unprepared(spoil).await.unwrap();
+    assert_eq!(claim(&store, 1, 10, "").await.len(), 2);
+    raw.execute_unprepared("UPDATE outbox SET purpose = 'invitation'").await.unwrap();
+    assert!(claim(&store, 2, 10, "").await.is_empty());
+    clock.advance(LEASE);
+    assert_eq!(claim(&store, 3, 10, "").await.len(), 3, "it was left to its lease");
 }
 
 async fn a_message_is_claimed_once_until_its_lease_ends(database: TestDatabase) {

@@ -4,6 +4,7 @@
 //! [`relay`] claims and settles; [`post`] is its courier by e-mail: [`compose`] turns a delivery and its invitation into a
 //! [`mail::Mail`], [`transport`] sends one, once. Only [`smtp`] knows how mail looks on the wire.
 
+mod cause;
 pub mod compose;
 pub mod courier;
 pub mod event_json;

@@ -76,7 +76,11 @@ where
 /// At DEBUG and TRACE libraries print what passes through them: h2 decoded headers with their credentials, hyper and
 /// rustls buffers, sea-orm statements with their values. An allow-list also holds for libraries added later.
 fn ceiling() -> Targets {
-    Targets::new().with_default(LevelFilter::INFO).with_target(OWN_TARGET, LevelFilter::TRACE)
+    Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target(OWN_TARGET, LevelFilter::TRACE)
+        // An error for each certificate that is not valid, which anybody's endpoint may show; we tell it in our own words.
+        .with_target("rustls_platform_verifier", LevelFilter::OFF)
 }
 
 /// Makes writers that keep each event on one line.

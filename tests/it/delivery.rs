@@ -1,6 +1,7 @@
 //! What leaves the service. Messages to people: what they look like, and how mail servers of all tempers are dealt with.
 //! Events for programs: that they get there whatever happens on the way.
 
+mod authority;
 pub(crate) mod http_sink;
 mod make;
 mod sink;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::{CreateStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::{self, Context, stream};
-use async_nats::{ConnectErrorKind, ConnectOptions, HeaderMap, ServerAddr};
+use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, HeaderMap, ServerAddr};
 use futures_util::future::try_join_all;
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
@@ -15,6 +15,7 @@ use url::Url;
 use url::form_urlencoded;
 
 use crate::config::NatsConfig;
+use crate::delivery::cause;
 use crate::delivery::event_json::event_json;
 use crate::domain::event::Event;
 use crate::domain::id::InvitationId;
@@ -33,6 +34,9 @@ pub(super) enum SessionError {
     /// There is no connection to be had.
     #[error("no connection to NATS: {0}")]
     Connect(ConnectErrorKind),
+    /// Whoever is there cannot show that it is the server.
+    #[error("no connection to NATS: the server's certificate is not valid for us")]
+    Certificate,
     /// The stream is not there and cannot be made.
     #[error("the NATS stream cannot be had: {0}")]
     Stream(CreateStreamErrorKind),
@@ -45,6 +49,13 @@ pub(super) enum SessionError {
     /// No answer came.
     #[error("NATS does not answer")]
     Silent,
+}
+
+fn unconnected(error: &ConnectError) -> SessionError {
+    match cause::find::<rustls::Error>(error) {
+        Some(rustls::Error::InvalidCertificate(_)) => SessionError::Certificate,
+        _ => SessionError::Connect(error.kind()),
+    }
 }
 
 /// A connection with its stream.
@@ -73,7 +84,7 @@ impl Session {
                 std::future::ready(())
             });
         let connected = timeout(ANSWER * 2, options.connect(servers)).await.map_err(|_| SessionError::Silent)?;
-        let mut context = jetstream::new(connected.map_err(|error| SessionError::Connect(error.kind()))?);
+        let mut context = jetstream::new(connected.map_err(|error| unconnected(&error))?);
         context.set_timeout(ANSWER);
         let wanted = stream::Config {
             name: config.stream.clone(),

@@ -5,6 +5,7 @@ use std::io;
 
 use lettre::transport::smtp::Error;
 
+use crate::delivery::cause;
 use crate::delivery::transport::{SendError, SendFailure};
 
 /// A step of the dialogue, in the words of RFC 5321.
@@ -61,7 +62,7 @@ pub(super) fn of(step: Step, error: &Error) -> SendError {
     if let Some(code) = error.status() {
         return of_answer(step, code.into(), enhanced(error));
     }
-    if let Some(rustls) = source::<rustls::Error>(error) {
+    if let Some(rustls) = cause::find::<rustls::Error>(error) {
         let why = match rustls {
             rustls::Error::InvalidCertificate(_) => "the mail server's certificate is not valid for us",
             _ => "TLS with the mail server failed",
@@ -70,7 +71,7 @@ pub(super) fn of(step: Step, error: &Error) -> SendError {
     }
     let place = step.name();
     // An answer that ends in the middle is one that never came: the connection was closed.
-    let kind = source::<io::Error>(error).map(io::Error::kind).filter(|kind| *kind != io::ErrorKind::Other);
+    let kind = cause::find::<io::Error>(error).map(io::Error::kind).filter(|kind| *kind != io::ErrorKind::Other);
     let why = match kind {
         Some(kind) => format!("no answer to {place}: {kind}"),
         None if error.is_response() => {
@@ -112,22 +113,6 @@ fn enhanced(error: &Error) -> Option<String> {
     let parts: Vec<&str> = code.split('.').collect();
     let is_number = |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
     (parts.len() == 3 && parts.iter().all(is_number)).then(|| code.to_owned())
-}
-
-/// Looks for an error of a type among the causes; an I/O error hides its own cause in itself.
-fn source<T: std::error::Error + 'static>(error: &Error) -> Option<&T> {
-    let mut next = error.source();
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<T>() {
-            return Some(found);
-        }
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if let Some(found) = inner.and_then(|inner| inner.downcast_ref::<T>()) {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use reqwest::{Client, Response};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use crate::delivery::cause;
 use crate::domain::webhook::networks::Networks;
 use crate::domain::webhook::uri::literal;
 
@@ -157,33 +158,21 @@ fn allowed(
 
 /// Says what went wrong in words of our own: the library's hold the address.
 fn words(error: &reqwest::Error) -> &'static str {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(cause) = source {
-        if cause.is::<Refused>() {
-            return NOT_ALLOWED.0;
-        }
-        if let Some(error) = cause.downcast_ref::<io::Error>() {
-            match error.kind() {
-                io::ErrorKind::ConnectionRefused => return "connection refused",
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => return "the connection broke",
-                io::ErrorKind::TimedOut => return TOO_LATE.0,
-                _ if error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some() => {
-                    return "TLS failed";
-                }
-                _ => {}
-            }
-        }
-        if cause.is::<rustls::Error>() {
-            return "TLS failed";
-        }
-        source = cause.source();
+    if cause::find::<Refused>(error).is_some() {
+        return NOT_ALLOWED.0;
     }
-    if error.is_timeout() {
-        TOO_LATE.0
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "no HTTP answer"
+    match cause::find::<rustls::Error>(error) {
+        Some(rustls::Error::InvalidCertificate(_)) => return "the certificate is not valid for us",
+        Some(_) => return "TLS failed",
+        None => {}
+    }
+    match cause::find::<io::Error>(error).map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => "connection refused",
+        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => "the connection broke",
+        Some(io::ErrorKind::TimedOut) => TOO_LATE.0,
+        _ if error.is_timeout() => TOO_LATE.0,
+        _ if error.is_connect() => "no connection",
+        _ => "no HTTP answer",
     }
 }
 

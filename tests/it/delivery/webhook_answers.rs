@@ -7,6 +7,7 @@ use invitation_service::domain::webhook::retry::BACKOFF;
 use invitation_service::domain::webhook::{Endpoint, FAILED_TOO_LONG, GONE};
 use tokio::net::TcpListener;
 
+use super::authority::Authority;
 use super::http_sink::{Reply, Sink};
 use super::webhook_make::Desk;
 use crate::harness::database::TestDatabase;
@@ -23,6 +24,7 @@ on_both!(
     an_endless_answer_is_cut_off_and_counts_by_its_status,
     silence_is_cut_off_and_an_end_without_an_answer_fails,
     nobody_listening_is_a_failure,
+    an_endpoint_that_cannot_show_who_it_is_hears_nothing,
     addresses_that_are_not_of_the_open_internet_are_not_connected_to,
 );
 
@@ -184,6 +186,16 @@ async fn nobody_listening_is_a_failure(database: TestDatabase) {
     drop(listener);
     let endpoint = one_event(&desk, &uri).await;
     assert_eq!(post(&desk, &endpoint).await, (None, "connection refused".to_owned()));
+}
+
+async fn an_endpoint_that_cannot_show_who_it_is_hears_nothing(database: TestDatabase) {
+    let (desk, acceptor) = (Desk::new(&database).await, Authority::vouching_for("localhost").acceptor);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let uri = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+    let shaken = tokio::spawn(async move { acceptor.accept(listener.accept().await.unwrap().0).await.map(drop) });
+    let endpoint = one_event(&desk, &uri).await;
+    assert_eq!(post(&desk, &endpoint).await, (None, "the certificate is not valid for us".to_owned()));
+    shaken.await.unwrap().unwrap_err();
 }
 
 async fn addresses_that_are_not_of_the_open_internet_are_not_connected_to(database: TestDatabase) {

@@ -56,7 +56,7 @@ pub(super) const WEBHOOK_MESSAGES: Queue = Queue {
 };
 
 /// How many more lines than rows a claim looks at where lines may have as many claimed as they may.
-const FULL_LINES: u32 = 40;
+const FULL_LINES: u32 = 500;
 
 /// What a claim asks for.
 #[derive(Clone, Debug)]

@@ -136,6 +136,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
         let posting = post_webhooks(&webhooks, &networks, store.clone(), &ring, &clock, &shutdown.drain);
         background.spawn(posting);
     }
+    background.spawn(webhook::reseal::run(store.clone(), ring.clone(), shutdown.drain.clone()));
     let api = Api {
         store: store.clone(),
         ring,
@@ -196,8 +197,8 @@ fn post_webhooks(
     async move {
         match poster {
             Ok(poster) => {
-                let sender = Sender::new(store.clone(), ring.clone(), poster, clock.clone(), options);
-                webhook::run(sender, store, ring, clock, drain).await;
+                let sender = Sender::new(store.clone(), ring, poster, clock.clone(), options);
+                webhook::run(sender, store, clock, drain).await;
             }
             // Everything else works without; what is to be posted waits for a process that can.
             Err(error) => tracing::error!(%error, "webhooks are not posted: the machine has no usable certificates"),

@@ -4,7 +4,7 @@
 //! connected to is checked in [`poster`], on the very address.
 
 pub mod poster;
-mod reseal;
+pub mod reseal;
 pub mod sender;
 
 use std::time::Duration;
@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::domain::id::IdSeed;
-use crate::domain::key_ring::KeyRing;
 use crate::entropy::Entropy;
 use crate::store::{Store, StoreError, Topic};
 use sender::Sender;
@@ -25,9 +24,8 @@ const POLL: Duration = Duration::from_secs(1);
 const OUTAGE_LOG: Duration = Duration::from_secs(10);
 
 /// Writes messages and posts them until told to stop.
-pub async fn run(sender: Sender, store: Store, ring: KeyRing, clock: Clock, stop: CancellationToken) {
-    let resealing = reseal::run(store.clone(), ring, stop.clone());
-    tokio::join!(dispatch(store, clock, stop.clone()), resealing, sender.run(stop));
+pub async fn run(sender: Sender, store: Store, clock: Clock, stop: CancellationToken) {
+    tokio::join!(dispatch(store, clock, stop.clone()), sender.run(stop));
 }
 
 /// Writes the messages for events as they get their place in the order.

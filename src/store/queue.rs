@@ -58,6 +58,9 @@ pub(super) const WEBHOOK_MESSAGES: Queue = Queue {
 /// How many more lines than rows a claim looks at where lines may have as many claimed as they may.
 const FULL_LINES: u32 = 500;
 
+/// How soon a row is claimed again that cannot be read: a newer program, of which there may be one beside this, can.
+const UNREADABLE: Duration = Duration::from_secs(60);
+
 /// What a claim asks for.
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
@@ -71,16 +74,11 @@ pub(super) struct Claim {
     pub(super) after: Vec<Value>,
 }
 
-/// Tells of what is left lying.
-fn unreadable(error: StoreError) {
-    tracing::error!(%error, "a row that waits cannot be read");
-}
-
 impl Queue {
     /// Claims due rows, the oldest of each line first, and reads them. Only none means that no line behind `after` has any:
     /// shares are rounded down.
     ///
-    /// A row that cannot be read, as a newer program may have written it, is left to its lease, so that it stops no other.
+    /// A row that cannot be read, as a newer program may have written it, is put back for a while, so that it stops no other.
     pub(super) async fn claim<E: EntityTrait, T>(
         self,
         database: &Database,
@@ -96,11 +94,39 @@ impl Queue {
         let clock = database.clock().map(Timestamp::micros);
         let mut values: Vec<Value> = vec![clock.into(), lease.into(), lasts.into(), i64::from(limit).into()];
         values.extend(after);
-        let sql = self.claim_sql::<E>(backend);
-        let rows = database.write.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-        let bodies = rows.iter().map(|row| row.try_get::<String>("", "body")).collect::<Result<Vec<_>, _>>()?;
-        let claimed = bodies.iter().map(|body| parse_json(body, self.table).and_then(&read));
-        Ok(claimed.filter_map(|claimed| claimed.map_err(unreadable).ok()).collect())
+        let claim = Statement::from_sql_and_values(backend, self.claim_sql::<E>(backend), values);
+        loop {
+            let rows = database.write.query_all_raw(claim.clone()).await?;
+            let (mut claimed, mut unreadable) = (Vec::new(), Vec::<(String, Uuid, StoreError)>::new());
+            for row in &rows {
+                let body: String = row.try_get("", "body")?;
+                match parse_json(&body, self.table).and_then(&read) {
+                    Ok(row) => claimed.push(row),
+                    Err(error) => unreadable.push((row.try_get("", "account_id")?, row.try_get("", "id")?, error)),
+                }
+            }
+            if let Some((_, _, error)) = unreadable.first() {
+                tracing::error!(%error, rows = unreadable.len(), "rows that wait cannot be read");
+            }
+            let none = claimed.is_empty() && !unreadable.is_empty();
+            for (account, id, _) in unreadable {
+                self.put_back(database, (&account, id, lease)).await?;
+            }
+            // Others may wait behind those.
+            if !none {
+                return Ok(claimed);
+            }
+        }
+    }
+
+    /// Puts a claimed row back for a while as if it had not been claimed, if the lease is still its.
+    pub(super) async fn put_back(self, database: &Database, row: (&str, Uuid, Uuid)) -> Result<bool, StoreError> {
+        let now = statement_clock(database.backend(), 4);
+        let first =
+            if self.notes_first { ", first_tried_at = CASE WHEN attempts > 1 THEN first_tried_at END" } else { "" };
+        let assignment =
+            format!("state = 'queued', due_at = {now} + {}, attempts = attempts - 1{first}", UNREADABLE.as_micros());
+        self.settle(database, row, &assignment, vec![database.clock().map(Timestamp::micros).into()]).await
     }
 
     /// Changes a row that is claimed, by an assignment to its columns, if the lease is still its. Returns whether it was.
@@ -189,9 +215,12 @@ impl Queue {
         let body = |alias: &str| Columns::of::<E>().json_of(backend, alias);
         if postgres {
             // Everything is in the index of pending rows but the rows themselves, so that is the way the planner takes.
-            format!("{with}, claimed AS ({update} RETURNING t.*) SELECT ({})::text AS body FROM claimed c", body("c"))
+            format!(
+                "{with}, claimed AS ({update} RETURNING t.*) SELECT account_id, id, ({})::text AS body FROM claimed c",
+                body("c")
+            )
         } else {
-            format!("{with} {update} RETURNING {} AS body", body(table))
+            format!("{with} {update} RETURNING account_id, id, {} AS body", body(table))
         }
     }
 }

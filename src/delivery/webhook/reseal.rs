@@ -16,8 +16,8 @@ const EVERY: Duration = Duration::from_secs(3_600);
 /// How soon it looks again while the database does not answer.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// Seals anew what an older key has sealed, until told to stop.
-pub(super) async fn run(store: Store, ring: KeyRing, stop: CancellationToken) {
+/// Seals anew what an older key has sealed, until told to stop. Also where nothing is posted, since endpoints are made there too.
+pub async fn run(store: Store, ring: KeyRing, stop: CancellationToken) {
     let entropy = Entropy::system();
     let mut outage = Outage::default();
     loop {

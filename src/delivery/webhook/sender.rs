@@ -36,9 +36,6 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// because they end the process. Longer than any wait between two attempts.
 const NEVER_ENDS: Duration = Duration::from_secs(2 * 86_400);
 
-/// How soon a message is looked at again that cannot be read: a newer program, of which there may be one beside this, can.
-const UNREADABLE: Duration = Duration::from_secs(60);
-
 /// How messages are posted.
 #[derive(Clone, Copy, Debug)]
 pub struct SenderOptions {
@@ -151,7 +148,7 @@ impl Sender {
                 Some(Ok(content)) if content.endpoint.disabled_at.is_none() => self.post(message, content),
                 Some(Err(error)) => {
                     tracing::error!(webhook = %message.id, %error, "what is to be posted cannot be read");
-                    unposted.push(self.unposted(message, Outcome::Retry(UNREADABLE)));
+                    self.store.put_back_webhook_message(&message).await?;
                 }
                 _ => unposted.push(self.unposted(message, Outcome::Needless)),
             }

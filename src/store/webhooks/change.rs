@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, Statement, Value};
 use uuid::Uuid;
 
-use super::endpoints::find;
+use super::endpoints::find_for_update;
 use super::row::event_types_json;
 use super::{CHUNK, EndpointRefusal, HEAD, begin};
 use crate::domain::command::Request;
@@ -15,20 +15,20 @@ use crate::store::database::Database;
 use crate::store::error::StoreError;
 use crate::store::requests::{Known, recall, remember};
 
-/// How often somebody else's changes may come in between.
+/// How often somebody else's request with the same id, about another endpoint, may come in between.
 const ATTEMPTS: usize = 5;
 
 /// What stops events from being posted to an endpoint for good. The children go with it, in chunks.
-const DELETE: [&str; 2] = [
+const DELETE: [&str; 3] = [
     "DELETE FROM webhook_message WHERE account_id = $1 AND endpoint_id = $2 AND id IN
         (SELECT id FROM webhook_message WHERE account_id = $1 AND endpoint_id = $2 LIMIT $3)",
     "DELETE FROM webhook_attempt WHERE account_id = $1 AND endpoint_id = $2 AND id IN
         (SELECT id FROM webhook_attempt WHERE account_id = $1 AND endpoint_id = $2 LIMIT $3)",
+    "DELETE FROM webhook_endpoint WHERE account_id = $1 AND id = $2 AND $3 > 0",
 ];
 
 impl Store {
-    /// Changes an endpoint as `decide` says, which is asked again if somebody else was faster; none means it is so already.
-    /// Once per request_id.
+    /// Changes an endpoint as `decide` says; none means it is so already. Once per request_id.
     pub async fn change_webhook_endpoint(
         &self,
         account: &AccountId,
@@ -38,13 +38,13 @@ impl Store {
     ) -> Result<Result<Endpoint, EndpointRefusal>, StoreError> {
         for _ in 0..ATTEMPTS {
             let transaction = begin(&self.database).await?;
+            // Before the request is looked up: whoever has made the same one by now has been waited for.
+            let found = find_for_update(&transaction, account, id).await?;
             let known = recall(&transaction, account, request).await?;
             if known == Known::Another {
                 return Ok(Err(EndpointRefusal::RequestIdReused));
             }
-            let Some(before) = find(&transaction, account, id).await? else {
-                return Ok(Err(EndpointRefusal::NotFound));
-            };
+            let Some(before) = found else { return Ok(Err(EndpointRefusal::NotFound)) };
             if known == Known::Done(id) {
                 return Ok(Ok(before));
             }
@@ -53,9 +53,8 @@ impl Store {
                 Ok(None) => return Ok(Ok(before)),
                 Ok(Some(after)) => after,
             };
-            if save_endpoint(&transaction, account, &before, &after).await?
-                && remember(&transaction, account, request, id, after.updated_at).await?
-            {
+            save_endpoint(&transaction, account, &before, &after).await?;
+            if remember(&transaction, account, request, id, after.updated_at).await? {
                 transaction.commit().await?;
                 if before.is_disabled_by(&after) {
                     cancel_pending(&self.database, account.as_str(), id).await?;
@@ -68,8 +67,8 @@ impl Store {
 
     /// Deletes an endpoint with all that was and is to be posted to it, once per request_id.
     ///
-    /// It is disabled first, so that nothing more comes in, and is gone only when all of its rows are: an interrupted
-    /// deletion can be asked for again with the same etag.
+    /// It is disabled first, so that nothing more comes in, and is gone only when all of its rows are: what an interrupted
+    /// deletion has left is deleted when it is asked for again, with the same etag or the same request_id.
     pub async fn delete_webhook_endpoint(
         &self,
         account: &AccountId,
@@ -77,67 +76,74 @@ impl Store {
         request: Option<&Request>,
         check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
     ) -> Result<Result<(), EndpointRefusal>, StoreError> {
-        match recall(&self.database.write, account, request).await? {
-            Known::New => {}
-            Known::Done(_) => return Ok(Ok(())),
-            Known::Another => return Ok(Err(EndpointRefusal::RequestIdReused)),
+        if let Err(refusal) = self.begin_deletion(account, id, request, check).await? {
+            return Ok(Err(refusal));
         }
-        let Some(found) = find(&self.database.write, account, id).await? else {
-            return Ok(Err(EndpointRefusal::NotFound));
-        };
-        if check(&found).is_err() {
-            return Ok(Err(EndpointRefusal::Stale));
-        }
-        let disable =
-            "UPDATE webhook_endpoint SET disabled_at = coalesce(disabled_at, $3) WHERE account_id = $1 AND id = $2";
-        let now = self.database.clock.now();
-        self.execute_on_endpoint(disable, account, id, now.micros()).await?;
         for sql in DELETE {
-            while self.execute_on_endpoint(sql, account, id, CHUNK).await? >= CHUNK.unsigned_abs() {}
+            while self.execute_on_endpoint(sql, account, id).await? >= CHUNK.unsigned_abs() {}
         }
-        let transaction = begin(&self.database).await?;
-        let sql = "DELETE FROM webhook_endpoint WHERE account_id = $1 AND id = $2";
-        let values: [Value; 2] = [account.as_str().into(), id.into()];
-        transaction.execute_raw(Statement::from_sql_and_values(self.database.backend(), sql, values)).await?;
-        // If it is remembered already, then by somebody who has deleted this very endpoint at the same time.
-        remember(&transaction, account, request, id, now).await?;
-        transaction.commit().await?;
         Ok(Ok(()))
     }
 
-    async fn execute_on_endpoint(
+    /// Takes an endpoint out of service and remembers the request, of which all that is left can be done again.
+    async fn begin_deletion(
         &self,
-        sql: &str,
         account: &AccountId,
         id: Uuid,
-        number: i64,
-    ) -> Result<u64, StoreError> {
-        let values: [Value; 3] = [account.as_str().into(), id.into(), number.into()];
+        request: Option<&Request>,
+        check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
+    ) -> Result<Result<(), EndpointRefusal>, StoreError> {
+        for _ in 0..ATTEMPTS {
+            let transaction = begin(&self.database).await?;
+            let found = find_for_update(&transaction, account, id).await?;
+            match recall(&transaction, account, request).await? {
+                Known::New => {}
+                Known::Done(_) => return Ok(Ok(())),
+                Known::Another => return Ok(Err(EndpointRefusal::RequestIdReused)),
+            }
+            let Some(found) = found else { return Ok(Err(EndpointRefusal::NotFound)) };
+            if check(&found).is_err() {
+                return Ok(Err(EndpointRefusal::Stale));
+            }
+            let now = self.database.clock.now();
+            let sql =
+                "UPDATE webhook_endpoint SET disabled_at = coalesce(disabled_at, $3) WHERE account_id = $1 AND id = $2";
+            let values: [Value; 3] = [account.as_str().into(), id.into(), now.micros().into()];
+            transaction.execute_raw(Statement::from_sql_and_values(self.database.backend(), sql, values)).await?;
+            if remember(&transaction, account, request, id, now).await? {
+                transaction.commit().await?;
+                return Ok(Ok(()));
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    async fn execute_on_endpoint(&self, sql: &str, account: &AccountId, id: Uuid) -> Result<u64, StoreError> {
+        let values: [Value; 3] = [account.as_str().into(), id.into(), CHUNK.into()];
         let statement = Statement::from_sql_and_values(self.database.backend(), sql, values);
         Ok(self.database.write.execute_raw(statement).await?.rows_affected())
     }
 }
 
-/// Writes what a change has made of an endpoint, if it is what the change was decided on.
+/// Writes what a change has made of an endpoint, which is locked.
 async fn save_endpoint<C: ConnectionTrait>(
     db: &C,
     account: &AccountId,
     before: &Endpoint,
     after: &Endpoint,
-) -> Result<bool, StoreError> {
+) -> Result<(), StoreError> {
     // How it does is the sender's to say, but for an endpoint that begins anew.
     let sql = format!(
-        "UPDATE webhook_endpoint SET uri = $4, event_types = $5, disabled_at = $6, disabled_reason = $7, secret = $8,
-            previous_secret = $9, previous_until = $10, revision = $11, updated_at = $12,
-            failing_since = CASE WHEN $13 THEN NULL ELSE failing_since END,
-            since_position = CASE WHEN $13 THEN {HEAD} ELSE since_position END
-        WHERE account_id = $1 AND id = $2 AND revision = $3"
+        "UPDATE webhook_endpoint SET uri = $3, event_types = $4, disabled_at = $5, disabled_reason = $6, secret = $7,
+            previous_secret = $8, previous_until = $9, revision = $10, updated_at = $11,
+            failing_since = CASE WHEN $12 THEN NULL ELSE failing_since END,
+            since_position = CASE WHEN $12 THEN {HEAD} ELSE since_position END
+        WHERE account_id = $1 AND id = $2"
     );
     let (previous, until) = after.secrets.previous.clone().unzip();
-    let values: [Value; 13] = [
+    let values: [Value; 12] = [
         account.as_str().into(),
         before.id.into(),
-        before.revision.into(),
         after.uri.clone().into(),
         event_types_json(after).into(),
         after.disabled_at.map(Timestamp::micros).into(),
@@ -150,7 +156,8 @@ async fn save_endpoint<C: ConnectionTrait>(
         before.is_enabled_by(after).into(),
     ];
     let update = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-    Ok(db.execute_raw(update).await?.rows_affected() > 0)
+    db.execute_raw(update).await?;
+    Ok(())
 }
 
 /// Ends what waits to be posted to an endpoint. What is being posted is left to whoever does, who finds it disabled before

@@ -65,6 +65,12 @@ impl Store {
         within(ANSWER, WEBHOOK_MESSAGES.claim::<webhook_message::Entity, _>(&self.database, claim, read)).await
     }
 
+    /// Puts back a claimed message whose content cannot be read, as if it had not been claimed.
+    pub async fn put_back_webhook_message(&self, message: &ClaimedMessage) -> Result<(), StoreError> {
+        let row = (message.account.as_str(), message.id, message.lease);
+        within(ANSWER, WEBHOOK_MESSAGES.put_back(&self.database, row)).await.map(drop)
+    }
+
     /// Reads what is to be posted of claimed messages, by their ids, or why that cannot be read. One whose endpoint is gone is
     /// not among them.
     pub async fn webhook_contents(

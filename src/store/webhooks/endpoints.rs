@@ -126,6 +126,19 @@ pub(super) async fn find<C: ConnectionTrait>(
     rows(db, &rest, params).await?.pop().map(Endpoint::try_from).transpose()
 }
 
+/// Reads an endpoint and keeps everybody else from changing it until the transaction ends.
+pub(super) async fn find_for_update<C: ConnectionTrait>(
+    db: &C,
+    account: &AccountId,
+    id: Uuid,
+) -> Result<Option<Endpoint>, StoreError> {
+    // On SQLite the transaction keeps everybody from everything.
+    let lock = if db.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" };
+    let mut params = Params(Vec::new());
+    let rest = format!("w.account_id = {} AND w.id = {}{lock}", params.push(account.as_str()), params.push(id));
+    rows(db, &rest, params).await?.pop().map(Endpoint::try_from).transpose()
+}
+
 async fn rows<C: ConnectionTrait>(db: &C, rest: &str, params: Params) -> Result<Vec<Model>, StoreError> {
     let backend = db.get_database_backend();
     let json = Columns::of::<Entity>().json_of(backend, "w");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use invitation_service::domain::command::Request;
 use invitation_service::domain::event::EventType;
 use invitation_service::domain::id::IdSeed;
 use invitation_service::domain::invitation::EngagementType;
@@ -170,6 +171,13 @@ async fn events_are_posted_again_under_the_ids_they_had(database: TestDatabase) 
         let seed = IdSeed::new(now, Entropy::system().bytes());
         desk.store.redeliver_events(&account(), endpoint.id, None, (span, most), &seed).await.unwrap()
     };
+    let digests = desk.ring.body_digests(b"until now");
+    let request = Request { method: "RedeliverEvents", id: "r".to_owned(), part: String::new(), digests };
+    for most in [10, 1] {
+        let (span, seed) = ((Timestamp::from_micros(0), now), IdSeed::new(now, Entropy::system().bytes()));
+        let queued = desk.store.redeliver_events(&account(), endpoint.id, Some(&request), (span, most), &seed).await;
+        assert_eq!(queued.unwrap(), Ok(2.min(most)), "what is done is done, even if it would be too many by now");
+    }
     assert_eq!(again(begin.micros() + 1, now.micros(), 10).await, Ok(0), "from this moment on");
     assert_eq!(again(0, begin.micros(), 10).await, Ok(1), "and up to that one: what was before the endpoint");
     assert_eq!(again(begin.micros(), now.micros(), 10).await, Ok(1), "of its types alone");
@@ -249,6 +257,8 @@ async fn an_event_that_cannot_be_read_keeps_no_other_waiting(database: TestDatab
     assert_eq!(desk.sender().drain().await.unwrap(), 1);
     assert!(sink.received()[0].body.contains(&second.id.0.to_string()));
     assert_eq!((desk.attempts(&endpoint).await.len(), desk.get(&endpoint).await.failing_since), (1, None));
+    let sql = "SELECT 1 FROM webhook_message WHERE attempts = 0 AND first_tried_at IS NULL AND lease IS NULL";
+    assert_eq!(desk.rows(sql, []).await.len(), 1, "as if it had not been claimed");
     desk.rows(set, ["invitation.created".into(), first.id.0.into()]).await;
     desk.clock.advance(Duration::from_secs(60));
     assert_eq!(desk.sender().drain().await.unwrap(), 1);
@@ -260,8 +270,7 @@ async fn the_loops_post_what_is_told_and_end_when_told(database: TestDatabase) {
     let (endpoint, _) = desk.endpoint(&sink.uri(), &[]).await;
     let stop = CancellationToken::new();
     let (sender, store, clock) = (desk.sender(), desk.store.clone(), desk.clock.clone());
-    let running =
-        tokio::spawn(invitation_service::delivery::webhook::run(sender, store, desk.ring.clone(), clock, stop.clone()));
+    let running = tokio::spawn(invitation_service::delivery::webhook::run(sender, store, clock, stop.clone()));
     created(&desk.store, link()).await;
     desk.sequence().await;
     desk.store.signals().tell(invitation_service::store::Topic::Position);

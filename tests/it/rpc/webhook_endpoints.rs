@@ -22,6 +22,7 @@ on_both!(
     an_update_sets_what_its_mask_says,
     what_was_done_under_a_request_id_is_not_done_again,
     of_many_at_once_with_one_request_id_one_rotates,
+    of_many_deletions_at_once_with_one_request_id_all_are_of_one_endpoint,
     a_deleted_endpoint_is_gone_with_its_attempts,
     lists_page_both_ways,
     all_that_is_wrong_is_told_at_once,
@@ -209,8 +210,8 @@ async fn of_many_at_once_with_one_request_id_one_rotates(database: TestDatabase)
     let service = Service::start(&database).await;
     let made = create(&service, endpoint(URI)).await;
     let attempts = (0..16).map(|_| {
-        let (mut webhooks, name) = (service.webhooks(), made.name.clone());
-        tokio::spawn(async move { webhooks.rotate_webhook_secret(rotation(&name, "", "at-once")).await })
+        let (mut webhooks, made) = (service.webhooks(), made.clone());
+        tokio::spawn(async move { webhooks.rotate_webhook_secret(rotation(&made.name, &made.etag, "at-once")).await })
     });
     let mut answers = Vec::new();
     for attempt in attempts.collect::<Vec<_>>() {
@@ -219,6 +220,31 @@ async fn of_many_at_once_with_one_request_id_one_rotates(database: TestDatabase)
     answers.dedup();
     assert_eq!(answers.len(), 1);
     assert_eq!(get(&service, &made.name).await.unwrap().etag, "\"2\"");
+    service.stop().await;
+}
+
+async fn of_many_deletions_at_once_with_one_request_id_all_are_of_one_endpoint(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = [create(&service, endpoint(URI)).await, create(&service, endpoint(URI)).await];
+    let attempts = made.iter().cycle().take(16).map(|made| {
+        let (mut webhooks, name, etag) = (service.webhooks(), made.name.clone(), made.etag.clone());
+        let delete = pb::DeleteWebhookEndpointRequest { name, etag, request_id: "at-once".to_owned() };
+        tokio::spawn(async move { webhooks.delete_webhook_endpoint(delete).await })
+    });
+    let mut answers = Vec::new();
+    for attempt in attempts.collect::<Vec<_>>() {
+        answers.push(attempt.await.unwrap().map(drop));
+    }
+    let (deleted, kept) = if answers[0].is_ok() { (0, 1) } else { (1, 0) };
+    for (index, answer) in answers.into_iter().enumerate() {
+        if index % 2 == deleted {
+            answer.unwrap();
+        } else {
+            refused(answer, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+        }
+    }
+    refused(get(&service, &made[deleted].name).await, Code::NotFound, "WEBHOOK_ENDPOINT_NOT_FOUND");
+    assert!(!get(&service, &made[kept].name).await.unwrap().disabled);
     service.stop().await;
 }
 

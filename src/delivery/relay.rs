@@ -3,7 +3,8 @@
 //! At least once: a process that ends between the mail server's answer and the commit of what became of it leaves a
 //! message whose lease runs out, and which is sent again under the same Message-ID.
 
-use std::sync::Arc;
+use std::fmt::Display;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
@@ -21,7 +22,7 @@ use crate::domain::command::{Action, Command, SettleDelivery};
 use crate::domain::delivery::DeliveryEnd;
 use crate::domain::id::IdSeed;
 use crate::entropy::Entropy;
-use crate::store::{Claimed, ExecuteError, Store, StoreError, Topic};
+use crate::store::{Claimed, Complaints, ExecuteError, Store, StoreError, Topic};
 
 /// Whose doing the events of deliveries are.
 const ACTOR: &str = "relay";
@@ -63,6 +64,7 @@ pub struct Relay {
     options: RelayOptions,
     slots: Arc<Semaphore>,
     course: Arc<Mutex<Course>>,
+    complaints: Arc<std::sync::Mutex<Complaints>>,
 }
 
 /// What one claim has to know of those before it.
@@ -93,23 +95,20 @@ impl Relay {
         let pace = Pace::new(options.per_second, Instant::now());
         let course = Course { pace, after: String::new(), paused: None, planned: None };
         let slots = Arc::new(Semaphore::new(options.concurrency as usize));
-        Self { store, courier, clock, entropy: Entropy::system(), options, slots, course: Arc::new(Mutex::new(course)) }
+        let (course, complaints) = (Arc::new(Mutex::new(course)), Arc::default());
+        Self { store, courier, clock, entropy: Entropy::system(), options, slots, course, complaints }
     }
 
     /// Sends until told to stop, then finishes what it is sending.
     pub async fn run(self, stop: CancellationToken) {
         let tasks = TaskTracker::new();
         let mut heard = self.store.signals().hear(Topic::Outbox);
-        let mut complained: Option<Instant> = None;
         // A step is short and is not broken off: what it has claimed would lie there until its lease ends.
         while !stop.is_cancelled() {
             // Before it looks, so that what is told meanwhile is heard behind the look.
             heard.mark_unchanged();
             let step = self.step(&tasks, &stop).await.unwrap_or_else(|error| {
-                if complained.is_none_or(|last| last.elapsed() >= 10 * POLL) {
-                    tracing::warn!(%error, "messages cannot be claimed");
-                    complained = Some(Instant::now());
-                }
+                self.complain(&error);
                 Step::Until(Instant::now() + POLL)
             });
             tokio::select! {
@@ -228,8 +227,14 @@ impl Relay {
         };
         if let Err(error) = ended {
             // Its lease runs out, and somebody takes it over.
-            tracing::warn!(delivery = %message.delivery.message.id, %error, "a message could not be settled");
+            tracing::debug!(delivery = %message.delivery.message.id, %error, "a message could not be settled");
+            self.complain(&error);
         }
+    }
+
+    /// Logs what holds up more than one message, but not for each.
+    fn complain(&self, error: &dyn Display) {
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).say("relay", error);
     }
 
     /// Sends a message unless there is no reason to any more; none if it was cancelled.
@@ -260,16 +265,21 @@ impl Relay {
         let SendError { sort: failure, text } = error;
         let attempts = message.delivery.attempts;
         let id = message.delivery.message.id;
-        tracing::warn!(delivery = %id, attempts, error = %text, ?failure, "a message was not sent");
+        tracing::debug!(delivery = %id, attempts, error = %text, ?failure, "a message was not sent");
         match failure {
             SendFailure::Retry if attempts < self.options.attempts => {
+                self.complain(&text);
                 let delay = BACKOFF.delay(attempts, u64::from_be_bytes(self.entropy.bytes()));
                 in_time(self.store.release_delivery(message, delay, true, &text)).await?;
                 Ok(())
             }
-            SendFailure::Retry | SendFailure::Refused => self.settle(message, DeliveryEnd::Failed(text)).await,
+            SendFailure::Retry | SendFailure::Refused => {
+                tracing::warn!(delivery = %id, attempts, error = %text, "a message is given up");
+                self.settle(message, DeliveryEnd::Failed(text)).await
+            }
             SendFailure::Needless => in_time(self.store.cancel_delivery(message, &text)).await.map(drop),
             SendFailure::Misconfigured => {
+                self.complain(&text);
                 self.course.lock().await.paused = Some(Instant::now() + PAUSE);
                 in_time(self.store.release_delivery(message, PAUSE, false, &text)).await?;
                 Ok(())

@@ -137,7 +137,7 @@ pub struct NewDelivery {
     pub for_expire_at: Option<Timestamp>,
     /// When it was decided.
     pub created_at: Timestamp,
-    /// When it is to be sent.
+    /// When it is to be sent; before it was decided for one that goes before others.
     pub due_at: Timestamp,
 }
 

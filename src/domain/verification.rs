@@ -25,6 +25,8 @@ use super::time::Timestamp;
 pub const TRIES: u32 = 5;
 /// How long a code can be used.
 pub const LIFE: Duration = Duration::from_secs(10 * 60);
+/// How far a code stands ahead of whatever else its account has waiting: somebody sits there until it comes.
+pub const AHEAD: Duration = Duration::from_secs(86_400);
 /// How long addresses that codes were asked for are counted.
 pub const WINDOW: Duration = Duration::from_secs(3_600);
 /// How long it takes until another code may be asked for.

@@ -9,7 +9,7 @@ use crate::domain::delivery::{NewDelivery, Purpose};
 use crate::domain::email::Email;
 use crate::domain::id::IdSeed;
 use crate::domain::token::Claims;
-use crate::domain::verification::{Addressee, Verification, address_keys, addressee};
+use crate::domain::verification::{AHEAD, Addressee, Verification, address_keys, addressee};
 use crate::store::{NewVerification, Read};
 
 /// Sends a code.
@@ -37,7 +37,7 @@ pub(super) async fn send_verification_code(api: &Api, call: &Call, link: &Claims
             about: Some(verification.id),
             for_expire_at: None,
             created_at: now,
-            due_at: now,
+            due_at: now.earlier(AHEAD),
         }
     });
     let address_key = address_keys(&api.ring, &invitation.account, invitation.id, email).swap_remove(0);

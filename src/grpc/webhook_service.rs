@@ -186,12 +186,14 @@ impl WebhookService for Webhooks {
         let (account, now) = (&call.caller.account, self.0.clock.now());
         check_request_id(&mut violations, &message.request_id);
         let parsed = parse::to_redeliver(&mut violations, &message, now);
+        let etag = violations.optional("etag", &message.etag, text::opaque_id);
         let (EndpointName(id), span) = violations.finish(parsed)?;
         let request = self.0.request(&message, &message.request_id, 0);
         let seed = IdSeed::new(now, self.0.entropy.bytes());
         // Thousands of rows: the call's own deadline is the limit.
         let wanted = (span, MAX_REDELIVERED);
-        let queued = self.0.store.redeliver_events(account, id, request.as_ref(), wanted, &seed).await;
+        let check = |endpoint: &Endpoint| endpoint.check_etag(etag.as_deref());
+        let queued = self.0.store.redeliver_events(account, id, request.as_ref(), wanted, &seed, check).await;
         let count = self.0.done(queued)?.map_err(refused)?;
         Ok(Response::new(pb::RedeliverEventsResponse { redelivered_count: super::convert::count(count) }))
     }

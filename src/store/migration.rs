@@ -4,6 +4,7 @@ mod m20261121_000001_invitation;
 mod m20261121_000002_acceptance_keys;
 mod m20261121_000003_kinds;
 mod m20261121_000004_delivery;
+mod m20261121_000005_dead_letters;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000002_acceptance_keys::Migration),
             Box::new(m20261121_000003_kinds::Migration),
             Box::new(m20261121_000004_delivery::Migration),
+            Box::new(m20261121_000005_dead_letters::Migration),
         ]
     }
 }

@@ -132,9 +132,9 @@ impl Store {
         self.settle_claimed(claimed, &assignment, values).await
     }
 
-    /// Ends a claimed message that there is no reason to send any more, if the lease still is its.
+    /// Ends a claimed message that there is no reason to send any more, if the lease still is its. That was no attempt.
     pub async fn cancel_delivery(&self, claimed: &Claimed, reason: &str) -> Result<bool, StoreError> {
-        let assignment = "state = 'cancelled', due_at = NULL, last_error = $4,
+        let assignment = "state = 'cancelled', due_at = NULL, attempts = attempts - 1, last_error = $4,
             address = CASE WHEN purpose = 'verification_code' THEN NULL ELSE address END";
         self.settle_claimed(claimed, assignment, vec![reason.into()]).await
     }
@@ -173,7 +173,7 @@ impl Store {
         all.extend(query.until.map(|until| format!("created_at < {}", params.push(until.micros()))));
         let sql = format!(
             "UPDATE outbox SET state = 'queued', due_at = {now}, attempts = 0 WHERE (account_id, id) IN
-            (SELECT account_id, id FROM outbox WHERE {} ORDER BY id LIMIT {CHUNK}) AND state = 'failed'",
+            (SELECT account_id, id FROM outbox WHERE {} ORDER BY created_at, id LIMIT {CHUNK}) AND state = 'failed'",
             all.join(" AND "),
             now = statement_clock(backend, 1),
         );
@@ -193,10 +193,14 @@ impl Store {
         let (compare, order) = direction(!query.ascending);
         let mut params = Params::new(self.database.clock().map(Timestamp::micros), account);
         let invitation = params.push(query.invitation.0);
-        let after = query.after.as_ref().map(|cursor| format!(" AND t.id {compare} {}", params.push(cursor.id)));
+        // A reminder's id tells when it is due, so ids are no order of creation.
+        let after = query.after.as_ref().map(|Cursor { key, id, .. }| {
+            let (at, id) = (params.push(key.clone()), params.push(*id));
+            format!(" AND (t.created_at, t.id) {compare} ({at}, {id})")
+        });
         let page = format!(
             "(SELECT * FROM outbox t WHERE t.account_id = {ACCOUNT} AND t.invitation_id = {invitation}{}
-            ORDER BY t.id {order} LIMIT {}) o",
+            ORDER BY t.created_at {order}, t.id {order} LIMIT {}) o",
             after.unwrap_or_default(),
             params.push(query.limit.cast_signed()),
         );
@@ -215,7 +219,7 @@ impl Store {
         let deliveries = page.into_iter().map(|row| delivery_from(row).map(|(_, delivery)| delivery));
         let mut deliveries = deliveries.collect::<Result<Vec<_>, _>>()?;
         // An array has no order of its own.
-        deliveries.sort_by_key(|delivery| delivery.message.id);
+        deliveries.sort_by_key(|delivery| (delivery.message.created_at, delivery.message.id));
         if !query.ascending {
             deliveries.reverse();
         }

@@ -12,6 +12,7 @@ use sea_orm::Value;
 use uuid::Uuid;
 
 use crate::domain::acceptance::Acceptance;
+use crate::domain::delivery::{Delivery, NewDelivery};
 use crate::domain::event::Event;
 use crate::domain::invitation::Invitation;
 use crate::domain::text::AccountId;
@@ -79,6 +80,12 @@ impl Cursor {
     /// Goes on behind an acceptance of an invitation.
     pub fn of_acceptance(acceptance: &Acceptance) -> Self {
         Self::of_id(acceptance.id.0)
+    }
+
+    /// Goes on behind a message in the order of creation.
+    pub fn of_delivery(delivery: &Delivery) -> Self {
+        let NewDelivery { id, created_at, .. } = delivery.message;
+        Self { key: SortKey::Number(created_at.micros()), ..Self::of_id(id) }
     }
 
     /// Goes on behind a row whose place is that of its id.

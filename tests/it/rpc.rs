@@ -56,3 +56,4 @@ mod update_guest_invitation;
 mod verify_email;
 mod watch_events;
 mod webhook_endpoints;
+mod webhook_request_ids;

@@ -10,6 +10,8 @@ use crate::pb;
 /// Converts a message about an invitation, sent from a domain.
 pub(in crate::grpc) fn delivery(invitation: &Invitation, delivery: &Delivery, domain: &str) -> pb::Delivery {
     let NewDelivery { id, invitation: about, purpose, created_at, .. } = delivery.message;
+    // What stands ahead of others is due since before it was made.
+    let next_attempt = delivery.due_at.filter(|_| delivery.state == DeliveryState::Queued);
     pb::Delivery {
         name: delivery_name(about, id),
         channel: pb::DeliveryChannel::Email.into(),
@@ -21,7 +23,7 @@ pub(in crate::grpc) fn delivery(invitation: &Invitation, delivery: &Delivery, do
         create_time: Some(timestamp(created_at)),
         send_time: delivery.sent_at.map(timestamp),
         purpose: self::purpose(purpose).into(),
-        next_attempt_time: delivery.due_at.filter(|_| delivery.state == DeliveryState::Queued).map(timestamp),
+        next_attempt_time: next_attempt.map(|due_at| timestamp(due_at.max(created_at))),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::id::IdSeed;
 use crate::domain::text::AccountId;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::{Endpoint, StaleEtag};
 use crate::store::entity::webhook_message::Model;
 use crate::store::error::StoreError;
 use crate::store::requests::{Known, recall, remember};
@@ -37,6 +38,7 @@ impl Store {
         request: Option<&Request>,
         (span, most): ((Timestamp, Timestamp), usize),
         seed: &IdSeed,
+        check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
     ) -> Result<Result<usize, EndpointRefusal>, StoreError> {
         let now = self.database.clock.now();
         let mut messages = Vec::new();
@@ -68,6 +70,7 @@ impl Store {
                 None => return Ok(Err(EndpointRefusal::NotFound)),
                 // The span may end now, which is later than it was.
                 Some(_) if known == Known::Done(endpoint) => return Ok(Ok(count.min(most))),
+                Some(found) if check(&found).is_err() => return Ok(Err(EndpointRefusal::Stale)),
                 Some(_) if count > most => return Ok(Err(EndpointRefusal::TooManyEvents)),
                 Some(found) if found.disabled_at.is_some() => return Ok(Err(EndpointRefusal::Disabled)),
                 Some(_) => {}

@@ -114,6 +114,7 @@ async fn what_was_revoked_or_answered_before_it_was_sent_is_cancelled(database: 
     relay(&store, &script, &clock).drain().await.unwrap();
     use DeliveryState::{Cancelled, Sent};
     assert_eq!(states(&store, revoked.id).await, [Cancelled]);
+    assert_eq!(deliveries(&store, revoked.id).await[0].attempts, 0, "it was not tried");
     assert_eq!(states(&store, answered.id).await, [Cancelled, Sent]);
     assert_eq!(states(&store, expired.id).await, [Cancelled]);
     assert_eq!(states(&store, open.id).await, [Sent]);

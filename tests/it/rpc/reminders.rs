@@ -1,5 +1,7 @@
 //! What is planned beside the messages that bring links.
 
+use std::time::Duration;
+
 use invitation_service::clock::Clock;
 use invitation_service::pb;
 
@@ -11,6 +13,7 @@ use crate::harness::service::{Service, configuration};
 on_both!(
     reminders_wait_in_the_outbox_and_count_as_no_delivery,
     an_expiry_that_moves_there_and_back_reminds_nobody_twice,
+    what_is_planned_is_listed_where_it_was_planned,
 );
 
 const DAY: i64 = 86_400;
@@ -78,5 +81,27 @@ async fn an_expiry_that_moves_there_and_back_reminds_nobody_twice(database: Test
     }
     let both = [first.as_slice(), &[(1, 17, Some(20)), (1, 19, Some(20))]].concat();
     assert_eq!(waiting(&service).await, both);
+    service.stop().await;
+}
+
+async fn what_is_planned_is_listed_where_it_was_planned(database: TestDatabase) {
+    let service = start(&database).await;
+    let user = pb::UserInvitation { ttl: make::seconds(10 * DAY), ..users::user("ann@example.org") };
+    let made = users::create(&service, user).await;
+    service.clock.advance(Duration::from_secs(3_600));
+    service.users().resend_user_invitation(users::resending(&made.name)).await.unwrap();
+    let mut listed = Vec::new();
+    let mut list = pb::ListDeliveriesRequest { parent: made.name.clone(), page_size: 1, ..Default::default() };
+    while listed.is_empty() || !list.page_token.is_empty() {
+        let page = service.deliveries().list_deliveries(list.clone()).await.unwrap().into_inner();
+        listed.extend(page.deliveries.into_iter().map(|delivery| (delivery.create_time, delivery.purpose())));
+        list.page_token = page.next_page_token;
+    }
+    use pb::DeliveryPurpose::{Invitation, Reminder};
+    assert_eq!(listed[0], (make::at(3_600), Invitation), "the newest first, although reminders are for later");
+    let mut purposes: Vec<_> = listed[1..].iter().map(|(at, purpose)| (*at, *purpose == Reminder)).collect();
+    purposes.sort_by_key(|(_, reminder)| *reminder);
+    let first = make::at(0);
+    assert_eq!(purposes, [(first, false), (first, true), (first, true), (first, true)]);
     service.stop().await;
 }

@@ -22,6 +22,7 @@ on_both!(
     an_address_gets_five_codes_an_hour_used_or_not_and_allowed_or_not,
     what_cannot_be_accepted_sends_no_code,
     neither_an_address_nor_a_code_is_stored,
+    a_code_goes_before_whatever_else_waits,
 );
 
 const ANN: &str = "ann@example.org";
@@ -206,5 +207,21 @@ async fn neither_an_address_nor_a_code_is_stored(database: TestDatabase) {
         assert!(!told.contains("ann@") && !told.contains(&proof), "{told}");
         assert!(event.data.is_none_or(|data| !format!("{data:?}").contains(&code)));
     }
+    service.stop().await;
+}
+
+async fn a_code_goes_before_whatever_else_waits(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = users::create(&service, users::user(ANN)).await;
+    service.clock.advance(Duration::from_secs(3_600));
+    let token = made.invitation_token.clone();
+    codes::ask(&service, &token, ANN).await.unwrap();
+    let sql = "SELECT purpose FROM outbox WHERE due_at IS NOT NULL ORDER BY due_at, id";
+    let waiting = codes::rows(&service, sql).await;
+    let purposes: Vec<String> = waiting.iter().map(|row| row.try_get("", "purpose").unwrap()).collect();
+    assert_eq!(purposes, ["verification_code", "invitation"]);
+    let list = pb::ListDeliveriesRequest { parent: made.name, ..Default::default() };
+    let code = service.deliveries().list_deliveries(list).await.unwrap().into_inner().deliveries.remove(0);
+    assert_eq!((code.purpose(), code.next_attempt_time), (pb::DeliveryPurpose::VerificationCode, make::at(3_600)));
     service.stop().await;
 }

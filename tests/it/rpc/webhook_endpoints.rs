@@ -17,12 +17,8 @@ use crate::harness::service::{Service, configuration};
 
 on_both!(
     an_endpoint_shows_its_secret_when_it_is_made_and_never_again,
-    a_retry_makes_no_second_endpoint_and_gets_the_secret,
     a_rotation_gives_a_new_secret_once_per_request_id,
     an_update_sets_what_its_mask_says,
-    what_was_done_under_a_request_id_is_not_done_again,
-    of_many_at_once_with_one_request_id_one_rotates,
-    of_many_deletions_at_once_with_one_request_id_all_are_of_one_endpoint,
     a_deleted_endpoint_is_gone_with_its_attempts,
     lists_page_both_ways,
     all_that_is_wrong_is_told_at_once,
@@ -31,37 +27,37 @@ on_both!(
     what_happens_is_posted_listed_and_posted_again,
 );
 
-const URI: &str = "https://example.com/hook";
+pub(super) const URI: &str = "https://example.com/hook";
 
-fn endpoint(uri: &str) -> WebhookEndpoint {
+pub(super) fn endpoint(uri: &str) -> WebhookEndpoint {
     WebhookEndpoint { uri: uri.to_owned(), ..Default::default() }
 }
 
-fn creation(endpoint: WebhookEndpoint, request_id: &str) -> pb::CreateWebhookEndpointRequest {
+pub(super) fn creation(endpoint: WebhookEndpoint, request_id: &str) -> pb::CreateWebhookEndpointRequest {
     pb::CreateWebhookEndpointRequest { webhook_endpoint: Some(endpoint), request_id: request_id.to_owned() }
 }
 
-async fn create(service: &Service, endpoint: WebhookEndpoint) -> WebhookEndpoint {
+pub(super) async fn create(service: &Service, endpoint: WebhookEndpoint) -> WebhookEndpoint {
     service.webhooks().create_webhook_endpoint(creation(endpoint, "")).await.unwrap().into_inner()
 }
 
-async fn get(service: &Service, name: &str) -> Result<WebhookEndpoint, Status> {
+pub(super) async fn get(service: &Service, name: &str) -> Result<WebhookEndpoint, Status> {
     let request = pb::GetWebhookEndpointRequest { name: name.to_owned() };
     service.webhooks().get_webhook_endpoint(request).await.map(Response::into_inner)
 }
 
-fn update(endpoint: WebhookEndpoint, paths: &[&str]) -> pb::UpdateWebhookEndpointRequest {
+pub(super) fn update(endpoint: WebhookEndpoint, paths: &[&str]) -> pb::UpdateWebhookEndpointRequest {
     let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
     let update_mask = (!paths.is_empty()).then_some(FieldMask { paths });
     pb::UpdateWebhookEndpointRequest { webhook_endpoint: Some(endpoint), update_mask, ..Default::default() }
 }
 
-fn rotation(name: &str, etag: &str, request_id: &str) -> pb::RotateWebhookSecretRequest {
+pub(super) fn rotation(name: &str, etag: &str, request_id: &str) -> pb::RotateWebhookSecretRequest {
     let (name, etag, request_id) = (name.to_owned(), etag.to_owned(), request_id.to_owned());
     pb::RotateWebhookSecretRequest { name, etag, request_id }
 }
 
-fn deletion(name: &str, etag: &str) -> pb::DeleteWebhookEndpointRequest {
+pub(super) fn deletion(name: &str, etag: &str) -> pb::DeleteWebhookEndpointRequest {
     pb::DeleteWebhookEndpointRequest { name: name.to_owned(), etag: etag.to_owned(), ..Default::default() }
 }
 
@@ -95,27 +91,6 @@ async fn an_endpoint_shows_its_secret_when_it_is_made_and_never_again(database: 
         let sealed: String = row.try_get("", "secret").unwrap();
         assert!(!sealed.contains(&made.secret[6..]) && sealed.len() > 80);
     }
-    service.stop().await;
-}
-
-async fn a_retry_makes_no_second_endpoint_and_gets_the_secret(database: TestDatabase) {
-    let service = Service::start(&database).await;
-    let mut webhooks = service.webhooks();
-    let made = webhooks.create_webhook_endpoint(creation(endpoint(URI), "once")).await.unwrap().into_inner();
-    let again = webhooks.create_webhook_endpoint(creation(endpoint(URI), "once")).await.unwrap().into_inner();
-    assert_eq!(again, made);
-    let other = webhooks.create_webhook_endpoint(creation(endpoint("https://example.org/"), "once")).await;
-    refused(other, Code::FailedPrecondition, "REQUEST_ID_REUSED");
-    let attempts = (0..8).map(|_| {
-        let mut webhooks = service.webhooks();
-        tokio::spawn(async move { webhooks.create_webhook_endpoint(creation(endpoint(URI), "at-once")).await })
-    });
-    let mut names = std::collections::BTreeSet::new();
-    for attempt in attempts.collect::<Vec<_>>() {
-        let made = attempt.await.unwrap().unwrap().into_inner();
-        names.insert((made.name, made.secret));
-    }
-    assert_eq!(names.len(), 1);
     service.stop().await;
 }
 
@@ -165,86 +140,6 @@ async fn an_update_sets_what_its_mask_says(database: TestDatabase) {
     let stale = WebhookEndpoint { etag: made.etag.clone(), disabled: true, ..named.clone() };
     let refusal = webhooks.update_webhook_endpoint(update(stale, &["disabled"])).await;
     refused(refusal, Code::Aborted, "ETAG_MISMATCH");
-    service.stop().await;
-}
-
-async fn what_was_done_under_a_request_id_is_not_done_again(database: TestDatabase) {
-    let service = Service::start(&database).await;
-    let mut webhooks = service.webhooks();
-    let made = create(&service, endpoint(URI)).await;
-    let set = |disabled| {
-        let changed =
-            WebhookEndpoint { name: made.name.clone(), etag: made.etag.clone(), disabled, ..Default::default() };
-        pb::UpdateWebhookEndpointRequest { request_id: "r".to_owned(), ..update(changed, &["disabled"]) }
-    };
-    let disabled = webhooks.update_webhook_endpoint(set(true)).await.unwrap().into_inner();
-    let back = WebhookEndpoint { name: made.name.clone(), ..Default::default() };
-    let enabled = webhooks.update_webhook_endpoint(update(back, &["disabled"])).await.unwrap().into_inner();
-    assert!(disabled.disabled && !enabled.disabled);
-    let again = webhooks.update_webhook_endpoint(set(true)).await.unwrap().into_inner();
-    assert_eq!(again, enabled, "as it now is, whatever the etag was");
-    refused(webhooks.update_webhook_endpoint(set(false)).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
-
-    let rotated = webhooks.rotate_webhook_secret(rotation(&made.name, "", "r")).await.unwrap().into_inner();
-    webhooks.rotate_webhook_secret(rotation(&made.name, "", "")).await.unwrap();
-    let again = webhooks.rotate_webhook_secret(rotation(&made.name, "", "r")).await.unwrap().into_inner();
-    assert_ne!(again.secret, rotated.secret, "as it now is, with the present secret");
-    let other = webhooks.rotate_webhook_secret(rotation(&made.name, &again.etag, "r")).await;
-    refused(other, Code::FailedPrecondition, "REQUEST_ID_REUSED");
-
-    let delete = |name: &str| pb::DeleteWebhookEndpointRequest { request_id: "r".to_owned(), ..deletion(name, "") };
-    let kept = webhooks.create_webhook_endpoint(creation(endpoint(URI), "r")).await.unwrap().into_inner();
-    webhooks.delete_webhook_endpoint(delete(&made.name)).await.unwrap();
-    webhooks.delete_webhook_endpoint(delete(&made.name)).await.unwrap();
-    let other = webhooks.delete_webhook_endpoint(delete(&kept.name)).await;
-    refused(other, Code::FailedPrecondition, "REQUEST_ID_REUSED");
-    let lost = webhooks.update_webhook_endpoint(set(true)).await;
-    refused(lost, Code::NotFound, "WEBHOOK_ENDPOINT_NOT_FOUND");
-    webhooks.delete_webhook_endpoint(deletion(&kept.name, "")).await.unwrap();
-    let lost = webhooks.create_webhook_endpoint(creation(endpoint(URI), "r")).await;
-    refused(lost, Code::NotFound, "WEBHOOK_ENDPOINT_NOT_FOUND");
-    service.stop().await;
-}
-
-async fn of_many_at_once_with_one_request_id_one_rotates(database: TestDatabase) {
-    let service = Service::start(&database).await;
-    let made = create(&service, endpoint(URI)).await;
-    let attempts = (0..16).map(|_| {
-        let (mut webhooks, made) = (service.webhooks(), made.clone());
-        tokio::spawn(async move { webhooks.rotate_webhook_secret(rotation(&made.name, &made.etag, "at-once")).await })
-    });
-    let mut answers = Vec::new();
-    for attempt in attempts.collect::<Vec<_>>() {
-        answers.push(attempt.await.unwrap().unwrap().into_inner());
-    }
-    answers.dedup();
-    assert_eq!(answers.len(), 1);
-    assert_eq!(get(&service, &made.name).await.unwrap().etag, "\"2\"");
-    service.stop().await;
-}
-
-async fn of_many_deletions_at_once_with_one_request_id_all_are_of_one_endpoint(database: TestDatabase) {
-    let service = Service::start(&database).await;
-    let made = [create(&service, endpoint(URI)).await, create(&service, endpoint(URI)).await];
-    let attempts = made.iter().cycle().take(16).map(|made| {
-        let (mut webhooks, name, etag) = (service.webhooks(), made.name.clone(), made.etag.clone());
-        let delete = pb::DeleteWebhookEndpointRequest { name, etag, request_id: "at-once".to_owned() };
-        tokio::spawn(async move { webhooks.delete_webhook_endpoint(delete).await })
-    });
-    let mut answers = Vec::new();
-    for attempt in attempts.collect::<Vec<_>>() {
-        answers.push(attempt.await.unwrap().map(drop));
-    }
-    let (deleted, kept) = if answers[0].is_ok() { (0, 1) } else { (1, 0) };
-    for (index, answer) in answers.into_iter().enumerate() {
-        if index % 2 == deleted {
-            answer.unwrap();
-        } else {
-            refused(answer, Code::FailedPrecondition, "REQUEST_ID_REUSED");
-        }
-    }
-    refused(get(&service, &made[deleted].name).await, Code::NotFound, "WEBHOOK_ENDPOINT_NOT_FOUND");
-    assert!(!get(&service, &made[kept].name).await.unwrap().disabled);
     service.stop().await;
 }
 
@@ -429,6 +324,8 @@ async fn what_happens_is_posted_listed_and_posted_again(database: TestDatabase) 
     assert_eq!((listed.event, listed.attempt_time), (format!("invitations/{}/events/1", invitation.uid), make::at(0)));
     assert!(listed.name.starts_with(&format!("{}/attempts/", made.name)));
     assert_eq!(get(&service, &made.name).await.unwrap().failing_since_time, make::at(0));
+    let stale = pb::RedeliverEventsRequest { etag: "\"7\"".to_owned(), ..redelivery(&made.name, -60, None) };
+    refused(webhooks.redeliver_events(stale).await, Code::Aborted, "ETAG_MISMATCH");
     let once = pb::RedeliverEventsRequest { request_id: "r".to_owned(), ..redelivery(&made.name, -60, None) };
     let answer = webhooks.redeliver_events(once.clone()).await.unwrap().into_inner();
     assert_eq!(answer.redelivered_count, 1);

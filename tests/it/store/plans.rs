@@ -3,7 +3,7 @@
 use invitation_service::domain::command::{Action, CreateInvitation, OnConflict, Way};
 use invitation_service::domain::id::InvitationId;
 use invitation_service::domain::invitation::EngagementType;
-use invitation_service::store::Store;
+use invitation_service::store::{ReplayQuery, Store};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, QueryResult, Statement};
 
 use super::kinds::*;
@@ -80,6 +80,7 @@ async fn everything(store: &Store, request: &str) {
     taking_slots(store, request).await;
     read(store, made.id).await;
     events(store, made.id).await;
+    store.replay_deliveries(&account(), &ReplayQuery::default()).await.unwrap();
     assert!(store.get_invitation(&account(), InvitationId(COMPANY), true).await.unwrap().is_none());
 }
 

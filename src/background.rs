@@ -13,30 +13,42 @@ use crate::store::{Store, expiry, notify, sequencer, tail};
 #[derive(Debug, Default)]
 pub(crate) struct Background {
     tasks: TaskTracker,
+    begin: CancellationToken,
     stop: CancellationToken,
 }
 
 impl Background {
     /// Starts what puts events in order and tells them to those who follow.
     pub(crate) fn follow(&self, store: &Store, events: &EventsConfig, tail: &Tail) {
-        let Self { tasks, stop } = self;
-        tasks.spawn(notify::run(store.clone(), stop.clone()));
-        tasks.spawn(sequencer::run(store.clone(), stop.clone()));
-        tasks.spawn(tail::run(store.clone(), tail.clone(), stop.clone()));
-        tasks.spawn(expiry::run(store.clone(), events.expiry_interval, stop.clone()));
+        let stop = &self.stop;
+        self.spawn(notify::run(store.clone(), stop.clone()));
+        self.spawn(sequencer::run(store.clone(), stop.clone()));
+        self.spawn(tail::run(store.clone(), tail.clone(), stop.clone()));
+        self.spawn(expiry::run(store.clone(), events.expiry_interval, stop.clone()));
         if let Some(config) = &events.nats {
-            tasks.spawn(nats::run(store.clone(), config.clone(), stop.clone()));
+            self.spawn(nats::run(store.clone(), config.clone(), stop.clone()));
         }
     }
 
     /// Starts the relay. It begins nothing more once the service drains, and finishes what it is sending meanwhile.
     pub(crate) fn relay(&self, relay: Relay, drain: CancellationToken) {
-        self.tasks.spawn(relay.run(drain));
+        self.spawn(relay.run(drain));
     }
 
     /// Starts something else that ends by itself once the service drains.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+        let (begin, stop) = (self.begin.clone(), self.stop.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = begin.cancelled() => task.await,
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// Returns what has to be cancelled for the tasks to begin: not before there is a schema for them to work on.
+    pub(crate) fn begin(&self) -> CancellationToken {
+        self.begin.clone()
     }
 
     /// Tells all tasks to end, and waits until they have.

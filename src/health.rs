@@ -41,11 +41,13 @@ pub(crate) async fn register(reporter: &HealthReporter) {
     set(reporter, ServingStatus::NotServing).await;
 }
 
-/// Looks after the database and tells the health service what it sees, until the service drains.
+/// Looks after the database and tells the health service what it sees, until the service drains. Cancels `begin` when the
+/// database is ready for the first time.
 pub(crate) async fn watch(
     reporter: HealthReporter,
     maintenance: Maintenance,
     mut migrate: bool,
+    begin: CancellationToken,
     drain: CancellationToken,
 ) {
     let mut was_ready = false;
@@ -53,6 +55,9 @@ pub(crate) async fn watch(
     loop {
         let seen = look(&maintenance, &mut migrate).await;
         let ready = matches!(seen, Ok(true));
+        if ready {
+            begin.cancel();
+        }
         if ready != was_ready {
             let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
             set(&reporter, status).await;

@@ -156,7 +156,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let routes = routes(Arc::new(api), watches)?.add_service(health_service);
     let in_flight = InFlight::default();
     let boundary = Boundary::new(routes, authenticator, grpc.request_timeout, in_flight.clone());
-    let watch = tokio::spawn(health::watch(reporter, maintenance, migrate, shutdown.drain.clone()));
+    let watch = tokio::spawn(health::watch(reporter, maintenance, migrate, background.begin(), shutdown.drain.clone()));
     let deadline = listen::serve(listener, boundary, in_flight, &grpc, &shutdown).await;
 
     let finish = async {

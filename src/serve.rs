@@ -257,7 +257,7 @@ pub async fn open(config: &StoreConfig, clock: Clock) -> Result<Database, OpenEr
     let StoreConfig { url, migrate_on_start: _, max_connections, lanes: _, queue: _, timeout } = config;
     match url {
         StoreUrl::Sqlite(path) => Database::sqlite(path, *max_connections, *timeout, clock).await,
-        StoreUrl::Postgres(url) => Database::postgres(url.expose_secret(), *max_connections, *timeout, clock).await,
+        StoreUrl::Postgres(url) => Database::postgres(url.expose_secret(), *max_connections, *timeout, clock),
     }
 }
 

@@ -26,6 +26,7 @@ mod save_sql;
 pub mod sequencer;
 mod set;
 mod signals;
+mod sql;
 mod sqlite_lock;
 pub mod tail;
 mod verifications;

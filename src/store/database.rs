@@ -3,9 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, Database as SeaOrm, DatabaseConnection, DbBackend, DbErr};
+use sea_orm::sqlx::ConnectOptions;
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqlxError};
 
+use super::error::StoreError;
+use super::sql::{Pool, PoolOptions, Transaction};
 use super::sqlite_lock::SqliteLock;
 use crate::clock::Clock;
 use crate::domain::time::Timestamp;
@@ -28,9 +32,9 @@ const PLANNING: [(&str, &str); 5] = [
 #[derive(Clone, Debug)]
 pub struct Database {
     /// What is read from. On PostgreSQL also what is written to.
-    pub(super) read: DatabaseConnection,
+    pub(super) read: Pool,
     /// What is written to: on SQLite the only connection that may.
-    pub(super) write: DatabaseConnection,
+    pub(super) write: Pool,
     /// Tells the time where the database has no clock of its own.
     pub(super) clock: Clock,
     lock: Option<SqliteLock>,
@@ -43,42 +47,38 @@ impl Database {
             std::fs::create_dir_all(folder).map_err(|error| OpenError::File(folder.display().to_string(), error))?;
         }
         let lock = SqliteLock::acquire(path)?;
-        let connect = |connections: u32| {
-            let path = path.to_owned();
-            let mut options = ConnectOptions::new("sqlite::memory:");
-            options.max_connections(connections).min_connections(1).acquire_timeout(timeout).sqlx_logging(false);
-            options.test_before_acquire(false).idle_timeout(None).max_lifetime(None);
-            options.map_sqlx_sqlite_opts(move |sqlite| {
-                sqlite
-                    .filename(&path)
-                    .in_memory(false)
-                    .shared_cache(false)
-                    .create_if_missing(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Full)
-                    .busy_timeout(BUSY)
-                    .statement_cache_capacity(200)
-            });
-            SeaOrm::connect(options)
-        };
-        let write = connect(1).await.map_err(OpenError::Database)?;
-        let read = connect(max_connections).await.map_err(OpenError::Database)?;
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY)
+            .statement_cache_capacity(200)
+            .disable_statement_logging();
+        let options = |max_connections| PoolOptions { max_connections, acquire_timeout: timeout };
+        let write = Pool::sqlite(options(1), connect.clone()).await.map_err(OpenError::Database)?;
+        let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;
         Ok(Self { read, write, clock, lock: Some(lock) })
     }
 
     /// Prepares to connect to PostgreSQL, which need not be there yet.
-    pub async fn postgres(url: &str, max_connections: u32, timeout: Duration, clock: Clock) -> Result<Self, OpenError> {
-        let mut options = ConnectOptions::new(url);
-        options.max_connections(max_connections).acquire_timeout(timeout).connect_lazy(true).sqlx_logging(false);
-        options.test_before_acquire(false).idle_timeout(Duration::from_secs(600));
-        options.map_sqlx_postgres_opts(|postgres| postgres.application_name("invitation-service").options(PLANNING));
-        let pool = SeaOrm::connect(options).await.map_err(OpenError::Database)?;
+    pub fn postgres(url: &str, max_connections: u32, timeout: Duration, clock: Clock) -> Result<Self, OpenError> {
+        let connect: PgConnectOptions = url
+            .parse()
+            .map_err(|error: SqlxError| OpenError::Database(DbErr::Conn(RuntimeErr::SqlxError(error.into()))))?;
+        let connect = connect.application_name("invitation-service").options(PLANNING).disable_statement_logging();
+        let pool = Pool::postgres(PoolOptions { max_connections, acquire_timeout: timeout }, connect);
         Ok(Self { read: pool.clone(), write: pool, clock, lock: None })
     }
 
     /// Returns which database it is.
     pub fn backend(&self) -> DbBackend {
         self.read.get_database_backend()
+    }
+
+    /// Begins a transaction that is going to write; every transaction of the service begins here.
+    pub(super) async fn begin_write(&self) -> Result<Transaction, StoreError> {
+        Ok(self.write.begin().await?)
     }
 
     /// Returns the moment that takes the place of the database's own clock: none on PostgreSQL but for tests.
@@ -93,11 +93,8 @@ impl Database {
 
     /// Closes the connections, the reading ones first, so that SQLite folds its log into the file.
     pub async fn close(self) {
-        for connection in [self.read, self.write] {
-            if let Err(error) = connection.close().await {
-                tracing::warn!(%error, "the database could not be closed");
-            }
-        }
+        self.read.close().await;
+        self.write.close().await;
         drop(self.lock);
     }
 }

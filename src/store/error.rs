@@ -71,10 +71,28 @@ fn from_runtime(error: &RuntimeErr) -> StoreError {
 /// Whether a code says that the server, or the disk under it, is in no state to serve: connection exceptions (08),
 /// operator intervention, statement_timeout included (57), insufficient resources (53), system errors (58), authorisation
 /// (28), a lock that is not to be had (55P03), a server that became a standby (25006), a completion that is unknown
-/// (40003), no such database (3D) or table (42P01: nobody has migrated yet), and SQLite's BUSY, IOERR, FULL, CANTOPEN.
+/// (40003), no such database (3D) or table (42P01: nobody has migrated yet), and SQLite's BUSY, LOCKED, NOMEM, READONLY,
+/// IOERR, FULL, CANTOPEN.
 fn is_outage(code: &str) -> bool {
     ["08", "53", "57", "58", "28", "3D", "55P03", "25006", "40003", "42P01"]
         .iter()
         .any(|class| code.len() == 5 && code.starts_with(class))
-        || code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))
+        || code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
+}
+
+/// Returns whether no statement may be sent any more over the connection that met an error: it is broken, its server is
+/// going away or takes no writes, or the state of its transaction is unknown.
+pub(super) fn condemns_session(error: &SqlxError) -> bool {
+    let SqlxError::Database(database) = error else { return true };
+    let code = database.code().unwrap_or_default();
+    match code.parse::<u32>() {
+        // Result codes of SQLite, which rolls back by itself after some: https://www.sqlite.org/lang_transaction.html. A plain
+        // error, a lock, a constraint and a value of the wrong size or type leave the connection as it was.
+        Ok(code) if code < 10_000 => !matches!(code & 0xff, 1 | 5 | 6 | 18 | 19 | 20 | 25),
+        // SQLSTATEs: a broken connection, a standby, a transaction that was idle for too long, a server that shuts down, errors of
+        // the system.
+        Ok(_) | Err(_) => {
+            ["08", "25006", "25P0", "57P", "58", "XX"].iter().any(|class| code.starts_with(class)) || code.is_empty()
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use sea_orm::{ConnectionTrait, DbBackend, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -145,7 +145,7 @@ impl Lane {
         let mut last = StoreError::Conflict;
         for attempt in 0..ATTEMPTS {
             if let Some(unknown) = sent.take() {
-                match self.in_time(saved(&self.database.write, &unknown.save)).await {
+                match self.in_time(saved(&self.database.read, &unknown.save)).await {
                     // It may still take effect. Then what is sent next conflicts with it, and it is looked for again.
                     Ok(saved) if saved.is_empty() => sent = Some(unknown),
                     Ok(saved) => {
@@ -202,15 +202,11 @@ impl Lane {
         decided: &mut Option<Save>,
         answers: &mut Vec<Vec<Answer>>,
     ) -> Result<(), StoreError> {
-        let db = self.database.write.clone();
-        if !locked && self.database.backend() == DbBackend::Postgres {
+        if !locked && self.is_postgres() {
+            let db = self.database.write.clone();
             return self.load_decide_save(&db, group, decided, answers).await;
         }
-        let options = TransactionOptions {
-            sqlite_transaction_mode: (!self.is_postgres()).then_some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let transaction = db.begin_with_options(options).await?;
+        let transaction = self.database.begin_write().await?;
         if self.is_postgres() {
             lock(&transaction, group).await?;
         }

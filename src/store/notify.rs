@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
-use sea_orm::sqlx::{self, PgPool};
+use sea_orm::sqlx;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -28,15 +28,12 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// Carries signals until stopped. On SQLite there is nobody to carry them to.
 pub async fn run(store: Store, stop: CancellationToken) {
-    if store.database.backend() != DbBackend::Postgres {
-        return;
-    }
+    let Some(options) = store.database.read.postgres_options() else { return };
     // By which a process knows its own notifications.
     let process = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
-    let pool = store.database.read.get_postgres_connection_pool().clone();
     tokio::select! {
         () = pass_on(&store, &process) => {}
-        () = listen_always(&pool, &store.signals, &process) => {}
+        () = listen_always(&options, &store.signals, &process) => {}
         () = stop.cancelled() => {}
     }
 }
@@ -65,10 +62,10 @@ async fn notify(store: &Store, process: &str, topics: &[Topic]) -> Result<(), Db
 }
 
 /// Listens, and begins again whenever that ends.
-async fn listen_always(pool: &PgPool, signals: &Signals, process: &str) {
+async fn listen_always(options: &PgConnectOptions, signals: &Signals, process: &str) {
     let mut complaints = Complaints::new();
     loop {
-        let Err(error) = listen(pool, signals, process).await;
+        let Err(error) = listen(options, signals, process).await;
         // The text of an error may name the database's address, but never its password.
         complaints.say("listen", &error);
         sleep(FAILED).await;
@@ -76,10 +73,14 @@ async fn listen_always(pool: &PgPool, signals: &Signals, process: &str) {
 }
 
 /// Tells in this process what others tell, until the connection is lost for good.
-async fn listen(pool: &PgPool, signals: &Signals, process: &str) -> Result<std::convert::Infallible, sqlx::Error> {
+async fn listen(
+    options: &PgConnectOptions,
+    signals: &Signals,
+    process: &str,
+) -> Result<std::convert::Infallible, sqlx::Error> {
     // Not one of the pool's connections, which calls need.
     let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).acquire_timeout(ANSWER);
-    let mut listener = PgListener::connect_with(&own.connect_lazy_with((*pool.connect_options()).clone())).await?;
+    let mut listener = PgListener::connect_with(&own.connect_lazy_with(options.clone())).await?;
     listener.listen(CHANNEL).await?;
     loop {
         // Whatever was told while nobody listened.

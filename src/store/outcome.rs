@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value};
+use sea_orm::{ConnectionTrait, Statement, Value};
 use uuid::Uuid;
 
 use super::error::StoreError;
 use super::set::{Columns, Set};
+use super::sql::Pool;
 use crate::domain::event::EventType;
 use crate::domain::group::Save;
 use crate::domain::id::InvitationId;
@@ -15,10 +16,11 @@ use crate::domain::id::InvitationId;
 /// Returns which invitations have the events of a save: what happens to one invitation is saved as a whole, and a command
 /// names its events the same however often it is decided.
 ///
+/// `db` has to be a connection that saved nothing: on SQLite the one that did may see what is not committed.
 /// None means not yet: the server may still be at it. That it cannot take effect a second time is the business of the
 /// unique index over the ids of events. That something expired may have been told by another process under the same id, so
 /// it proves nothing, and is simply decided again.
-pub(super) async fn saved(db: &DatabaseConnection, save: &Save) -> Result<BTreeSet<InvitationId>, StoreError> {
+pub(super) async fn saved(db: &Pool, save: &Save) -> Result<BTreeSet<InvitationId>, StoreError> {
     let own = save.events.iter().filter(|event| event.event_type != EventType::Expired);
     let one_each: BTreeMap<InvitationId, [Value; 2]> =
         own.map(|event| (event.invitation, [event.account.as_str().into(), event.id.into()])).collect();

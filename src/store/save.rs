@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
 use super::entity::{autojoin_domain, event, recipient};
@@ -13,6 +13,7 @@ use super::error::StoreError;
 use super::row;
 use super::save_sql::{Part, SaveSql};
 use super::set::{Set, values_of};
+use super::sql::Pool;
 use crate::domain::group::{Save, Settled, Update};
 use crate::domain::id::InvitationId;
 use crate::domain::invitation::{Engagement, Invitation};
@@ -124,11 +125,7 @@ fn number_events(save: &Save) -> (Vec<event::Model>, Vec<Vec<Value>>, BTreeMap<I
 }
 
 /// Makes new invitations on PostgreSQL without having loaded anything, and returns which of them it made.
-pub(super) async fn create(
-    db: &DatabaseConnection,
-    sql: &str,
-    save: &Save,
-) -> Result<BTreeSet<InvitationId>, StoreError> {
+pub(super) async fn create(db: &Pool, sql: &str, save: &Save) -> Result<BTreeSet<InvitationId>, StoreError> {
     let values = sets(save, Part::OF_CREATES).into_iter().flat_map(|set| set.params(DbBackend::Postgres));
     let rows = db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     let ids = rows.iter().map(|row| row.try_get_by_index::<Uuid>(0).map(InvitationId));

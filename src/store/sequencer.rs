@@ -6,9 +6,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, Statement};
 use tokio_util::sync::CancellationToken;
 
 use super::Store;
@@ -16,6 +14,7 @@ use super::database::Database;
 use super::error::StoreError;
 use super::rounds::{Round, Rounds};
 use super::signals::Topic;
+use super::sql::Transaction;
 
 /// How many events are numbered in one transaction, so that none holds its locks for long.
 const BATCH: i64 = 5_000;
@@ -77,11 +76,7 @@ async fn is_waiting(database: &Database) -> Result<bool, StoreError> {
 
 /// Numbers up to [`BATCH`] events and returns how many; none if another process has the lock.
 async fn number_batch(database: &Database) -> Result<Option<u64>, StoreError> {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: database.is_embedded().then_some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    let transaction = database.write.begin_with_options(options).await?;
+    let transaction = database.begin_write().await?;
     let Some(position) = locked_position(database, &transaction).await? else {
         transaction.rollback().await?;
         return Ok(None);
@@ -97,7 +92,7 @@ async fn number_batch(database: &Database) -> Result<Option<u64>, StoreError> {
 }
 
 /// Takes the lock that makes it one at a time, and returns the last position there is; none if another process has it.
-async fn locked_position(database: &Database, transaction: &DatabaseTransaction) -> Result<Option<i64>, StoreError> {
+async fn locked_position(database: &Database, transaction: &Transaction) -> Result<Option<i64>, StoreError> {
     let sql = if database.is_embedded() {
         "SELECT position FROM follower WHERE name = 'sequencer'"
     } else {

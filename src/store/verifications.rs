@@ -4,10 +4,7 @@
 //! Everything here is the same for an address that is allowed and for one that is not, but for the message.
 
 use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait, Value,
-};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement, Value};
 use uuid::Uuid;
 
 use super::entity::{outbox, verification};
@@ -15,6 +12,7 @@ use super::error::StoreError;
 use super::read::invitations::read_clock;
 use super::row::outbox_row;
 use super::set::{Columns, Set, clock, statement_clock};
+use super::sql::Transaction;
 use super::{Store, Topic};
 use crate::domain::delivery::NewDelivery;
 use crate::domain::id::InvitationId;
@@ -49,11 +47,7 @@ impl Store {
         new: &NewVerification,
     ) -> Result<Result<(), RateLimited>, StoreError> {
         let backend = self.database.backend();
-        let options = TransactionOptions {
-            sqlite_transaction_mode: (backend == DbBackend::Sqlite).then_some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let transaction = self.database.write.begin_with_options(options).await?;
+        let transaction = self.database.begin_write().await?;
         let moment = read_clock(&self.database, None);
         // One after another per invitation, so that no number of calls at once gets past a limit.
         if backend == DbBackend::Postgres {
@@ -133,7 +127,7 @@ impl Store {
 
 /// Reads what the limits are judged by, and the present moment.
 async fn asked(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     moment: Option<i64>,
     new: &NewVerification,
 ) -> Result<(Asked, Timestamp), StoreError> {
@@ -165,7 +159,7 @@ async fn asked(
 
 /// Writes what was asked for. The message of an address that is not allowed is a set without rows.
 async fn insert(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     invitation: &Invitation,
     new: &NewVerification,
     now: Timestamp,

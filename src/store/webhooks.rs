@@ -16,10 +16,8 @@ mod settle;
 
 use std::time::Duration;
 
-use sea_orm::{DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::time::timeout;
 
-use super::database::Database;
 use super::error::StoreError;
 pub use attempts::{AttemptQuery, WebhookAttempt};
 pub use claim::{ClaimedMessage, MessageContent};
@@ -56,15 +54,6 @@ const HEAD: &str =
 /// Waits for the database, but not for ever. What is given up is rolled back, or was committed and nobody knows.
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     timeout(limit, work).await.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned())))
-}
-
-/// Begins a transaction that is going to write.
-async fn begin(database: &Database) -> Result<DatabaseTransaction, StoreError> {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: database.is_embedded().then_some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    Ok(database.write.begin_with_options(options).await?)
 }
 
 #[cfg(test)]

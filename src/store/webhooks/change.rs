@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::endpoints::find_for_update;
 use super::row::event_types_json;
-use super::{CHUNK, EndpointRefusal, HEAD, begin};
+use super::{CHUNK, EndpointRefusal, HEAD};
 use crate::domain::command::Request;
 use crate::domain::text::AccountId;
 use crate::domain::time::Timestamp;
@@ -37,7 +37,7 @@ impl Store {
         decide: impl Fn(&Endpoint) -> Result<Option<Endpoint>, StaleEtag>,
     ) -> Result<Result<Endpoint, EndpointRefusal>, StoreError> {
         for _ in 0..ATTEMPTS {
-            let transaction = begin(&self.database).await?;
+            let transaction = self.database.begin_write().await?;
             // Before the request is looked up: whoever has made the same one by now has been waited for.
             let found = find_for_update(&transaction, account, id).await?;
             let known = recall(&transaction, account, request).await?;
@@ -94,7 +94,7 @@ impl Store {
         check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
     ) -> Result<Result<(), EndpointRefusal>, StoreError> {
         for _ in 0..ATTEMPTS {
-            let transaction = begin(&self.database).await?;
+            let transaction = self.database.begin_write().await?;
             let found = find_for_update(&transaction, account, id).await?;
             match recall(&transaction, account, request).await? {
                 Known::New => {}

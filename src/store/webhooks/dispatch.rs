@@ -8,7 +8,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
-use super::{CHUNK, HEAD, begin, within};
+use super::{CHUNK, HEAD, within};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::id::IdSeed;
 use crate::store::entity::webhook_message::{Entity, Model};
@@ -50,7 +50,7 @@ impl Store {
             return Ok(false);
         }
         let backend = self.database.backend();
-        let transaction = begin(&self.database).await?;
+        let transaction = self.database.begin_write().await?;
         let lock = if backend == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
         let sql = format!("SELECT position FROM follower WHERE name = 'webhooks'{lock}");
         let Some(row) = transaction.query_one_raw(Statement::from_string(backend, sql)).await? else {

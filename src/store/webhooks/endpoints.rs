@@ -4,7 +4,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
 use super::row::endpoint_row;
-use super::{EndpointRefusal, HEAD, begin};
+use super::{EndpointRefusal, HEAD};
 use crate::domain::text::AccountId;
 use crate::domain::webhook::{Endpoint, MAX_ENDPOINTS, NewEndpoint};
 use crate::store::Store;
@@ -55,7 +55,7 @@ impl Store {
         let columns = Columns::of::<Entity>().names();
         let sql = format!("INSERT INTO webhook_endpoint ({columns}) VALUES ({}, {HEAD})", values.join(", "));
         for _ in 0..ATTEMPTS {
-            let transaction = begin(&self.database).await?;
+            let transaction = self.database.begin_write().await?;
             if backend == DbBackend::Postgres {
                 // Whoever makes one more waits here for whoever is making one; the next statement sees what came of it.
                 let lock = "SELECT id FROM webhook_endpoint WHERE account_id = $1 ORDER BY id FOR UPDATE";

@@ -3,9 +3,9 @@
 use sea_orm::{ConnectionTrait, Statement, Value};
 use uuid::Uuid;
 
+use super::EndpointRefusal;
 use super::dispatch::{insert, wants};
 use super::endpoints::find;
-use super::{EndpointRefusal, begin};
 use crate::domain::command::Request;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::id::IdSeed;
@@ -60,7 +60,7 @@ impl Store {
         }
         let count = messages.len();
         for _ in 0..ATTEMPTS {
-            let transaction = begin(&self.database).await?;
+            let transaction = self.database.begin_write().await?;
             let known = recall(&transaction, account, request).await?;
             if known == Known::Another {
                 return Ok(Err(EndpointRefusal::RequestIdReused));

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use sea_orm::sea_query::ColumnType::{BigInteger, Text, Uuid as UuidType};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
 use super::change::cancel_pending;
-use super::{ANSWER, ClaimedMessage, begin, within};
+use super::{ANSWER, ClaimedMessage, within};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{FAILED_TOO_LONG, GONE, retry};
@@ -16,6 +16,7 @@ use crate::store::Store;
 use crate::store::entity::webhook_attempt::{Entity, Model};
 use crate::store::error::StoreError;
 use crate::store::set::{Columns, Set, statement_clock};
+use crate::store::sql::Transaction;
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl Store {
     }
 
     async fn settle(&self, settled: &[Settled]) -> Result<Vec<Disabled>, StoreError> {
-        let transaction = begin(&self.database).await?;
+        let transaction = self.database.begin_write().await?;
         let held = self.settle_messages(&transaction, settled).await?;
         let held: Vec<&Settled> = settled.iter().filter(|settled| held.contains(&settled.message.id)).collect();
         self.insert_attempts(&transaction, &held).await?;
@@ -108,7 +109,7 @@ impl Store {
     /// Returns the messages whose lease held.
     async fn settle_messages(
         &self,
-        transaction: &DatabaseTransaction,
+        transaction: &Transaction,
         settled: &[Settled],
     ) -> Result<HashSet<Uuid>, StoreError> {
         let backend = self.database.backend();
@@ -141,7 +142,7 @@ impl Store {
         Ok(rows.iter().map(|row| row.try_get::<Uuid>("", "id")).collect::<Result<_, _>>()?)
     }
 
-    async fn insert_attempts(&self, transaction: &DatabaseTransaction, held: &[&Settled]) -> Result<(), StoreError> {
+    async fn insert_attempts(&self, transaction: &Transaction, held: &[&Settled]) -> Result<(), StoreError> {
         let backend = self.database.backend();
         let set = Set::of(held.iter().filter_map(|settled| attempt_row(settled)));
         if set.len() == 0 {
@@ -158,11 +159,7 @@ impl Store {
     }
 
     /// Notes how endpoints do, where that is news.
-    async fn save_health(
-        &self,
-        transaction: &DatabaseTransaction,
-        held: &[&Settled],
-    ) -> Result<Vec<Disabled>, StoreError> {
+    async fn save_health(&self, transaction: &Transaction, held: &[&Settled]) -> Result<Vec<Disabled>, StoreError> {
         let endpoints = healths(held);
         if endpoints.is_empty() {
             return Ok(Vec::new());

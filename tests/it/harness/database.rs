@@ -44,9 +44,7 @@ impl TestDatabase {
         let timeout = Duration::from_secs(10);
         let database = match StoreUrl::parse(&self.url).unwrap() {
             StoreUrl::Sqlite(path) => Database::sqlite(&path, 8, timeout, clock.clone()).await.unwrap(),
-            StoreUrl::Postgres(url) => {
-                Database::postgres(url.expose_secret(), 8, timeout, clock.clone()).await.unwrap()
-            }
+            StoreUrl::Postgres(url) => Database::postgres(url.expose_secret(), 8, timeout, clock.clone()).unwrap(),
         };
         database.maintenance().migrate().await.unwrap();
         database

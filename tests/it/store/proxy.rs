@@ -44,7 +44,7 @@ impl Proxy {
         let proxy = Self(Arc::default());
         tokio::spawn(proxy.clone().serve(listener, server));
         let options = make::options(Group::run);
-        let database = Database::postgres(url.as_str(), 8, options.timeout, clock.clone()).await.unwrap();
+        let database = Database::postgres(url.as_str(), 8, options.timeout, clock.clone()).unwrap();
         (proxy, Store::start(database, &options))
     }
 

@@ -49,7 +49,7 @@ async fn unmigrated(database: &TestDatabase) -> Database {
     let (timeout, clock) = (Duration::from_secs(20), Clock::manual(NEW_YEAR));
     match StoreUrl::parse(database.url()).unwrap() {
         StoreUrl::Sqlite(path) => Database::sqlite(&path, 4, timeout, clock).await.unwrap(),
-        StoreUrl::Postgres(url) => Database::postgres(url.expose_secret(), 4, timeout, clock).await.unwrap(),
+        StoreUrl::Postgres(url) => Database::postgres(url.expose_secret(), 4, timeout, clock).unwrap(),
     }
 }
 

@@ -1,0 +1,12 @@
+//! Access to the database: pooled connections, and the only way to open a transaction.
+//!
+//! SeaORM's own pool is not used, because it gives a connection back whatever state it is in: one with a statement that was
+//! given up, or with a transaction that neither COMMIT nor ROLLBACK could end. Here a connection goes back into the pool
+//! only if its last statement was answered and no transaction is open on it; any other is thrown away.
+
+mod connection;
+mod pool;
+mod transaction;
+
+pub(super) use pool::{Pool, PoolOptions};
+pub(super) use transaction::Transaction;

@@ -1,0 +1,119 @@
+//! One connection out of the pool, and the decision whether it may go back.
+
+use std::time::Duration;
+
+use sea_orm::sqlx::pool::PoolConnection;
+use sea_orm::sqlx::{self, AssertSqlSafe, Executor as _, Postgres, SqlStr, Sqlite};
+use sea_orm::{DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqlxError, Statement, Values};
+use sea_query_sqlx::SqlxValues;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::super::error::condemns_session;
+
+/// The longest a connection may take to go back into its pool, which asks the database once more.
+const RETURN_LIMIT: Duration = Duration::from_secs(2);
+
+/// A connection of one database.
+pub(super) enum Raw {
+    Postgres(PoolConnection<Postgres>),
+    Sqlite(PoolConnection<Sqlite>),
+}
+
+impl Raw {
+    async fn return_to_pool(self) {
+        match self {
+            Self::Postgres(mut raw) => raw.return_to_pool().await,
+            Self::Sqlite(mut raw) => raw.return_to_pool().await,
+        }
+    }
+
+    /// Closes the connection without a word to the database, and frees its place in the pool at once. A server may not
+    /// answer a farewell; SQLite rolls back what is open.
+    fn discard(self) {
+        match self {
+            Self::Postgres(raw) => drop(raw.detach()),
+            Self::Sqlite(raw) => drop(raw.detach()),
+        }
+    }
+}
+
+/// A connection that is discarded when it is dropped, unless its last statement was answered.
+pub(super) struct Connection {
+    /// `None` only while the connection is dropped.
+    raw: Option<Raw>,
+    /// Whether the connection may be used again: false while a statement is under way, and after one that condemns it.
+    is_fit: bool,
+}
+
+/// Runs a statement on either database.
+macro_rules! run {
+    ($self:ident, $statement:expr, $method:ident, $convert:expr, $error:path) => {{
+        let Statement { sql, values, .. } = $statement;
+        let (sql, values) = (AssertSqlSafe(sql), SqlxValues(values.unwrap_or_else(|| Values(Vec::new()))));
+        $self.is_fit = false;
+        let result = match &mut $self.raw {
+            Some(Raw::Postgres(raw)) => sqlx::query_with(sql, values).$method(&mut **raw).await.map($convert),
+            Some(Raw::Sqlite(raw)) => sqlx::query_with(sql, values).$method(&mut **raw).await.map($convert),
+            None => Err(SqlxError::PoolClosed),
+        };
+        $self.is_fit = result.as_ref().err().is_none_or(|error| !condemns_session(error));
+        result.map_err(|error| $error(RuntimeErr::SqlxError(error.into())))
+    }};
+}
+
+impl Connection {
+    pub(super) fn new(raw: Raw) -> Self {
+        Self { raw: Some(raw), is_fit: true }
+    }
+
+    pub(super) fn backend(&self) -> DbBackend {
+        if matches!(self.raw, Some(Raw::Sqlite(_))) { DbBackend::Sqlite } else { DbBackend::Postgres }
+    }
+
+    pub(super) fn is_fit(&self) -> bool {
+        self.is_fit
+    }
+
+    pub(super) async fn execute(&mut self, statement: Statement) -> Result<ExecResult, DbErr> {
+        run!(self, statement, execute, Into::into, DbErr::Exec)
+    }
+
+    pub(super) async fn query_one(&mut self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        run!(self, statement, fetch_optional, |row| row.map(Into::into), DbErr::Query)
+    }
+
+    pub(super) async fn query_all(&mut self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        run!(self, statement, fetch_all, |rows| rows.into_iter().map(Into::into).collect(), DbErr::Query)
+    }
+
+    /// Runs a text of several statements without preparing it.
+    pub(super) async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
+        let sql: SqlStr = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql));
+        self.is_fit = false;
+        let result = match &mut self.raw {
+            Some(Raw::Postgres(raw)) => raw.execute(sql).await.map(ExecResult::from),
+            Some(Raw::Sqlite(raw)) => raw.execute(sql).await.map(ExecResult::from),
+            None => Err(SqlxError::PoolClosed),
+        };
+        self.is_fit = result.as_ref().err().is_none_or(|error| !condemns_session(error));
+        result.map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
+    }
+
+    /// Has the connection discarded when it is dropped, whatever its last statement was.
+    pub(super) fn condemn(&mut self) {
+        self.is_fit = false;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let Some(raw) = self.raw.take() else { return };
+        match Handle::try_current() {
+            // A pool asks a returned connection whether it still answers, without a time limit of its own. A connection that
+            // does not answer is discarded with the future.
+            Ok(runtime) if self.is_fit => drop(runtime.spawn(timeout(RETURN_LIMIT, raw.return_to_pool()))),
+            Ok(_) | Err(_) => raw.discard(),
+        }
+    }
+}

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 mod broken;
+mod planted;
 
 const LONGEST: usize = 400;
 

@@ -20,6 +20,10 @@ pub mod domain;
 pub mod entropy;
 pub mod grpc;
 pub mod health;
+/// The time limit of asynchronous tests is the same as in the integration tests.
+#[cfg(test)]
+#[path = "../tests/it/harness/limit.rs"]
+mod limit;
 mod listen;
 mod panic;
 pub mod pb;

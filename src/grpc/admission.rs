@@ -91,7 +91,7 @@ mod tests {
         Authenticator::new(&AuthConfig::Required { api_keys: vec![entry] }).unwrap()
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
     async fn a_stream_ends_soon_after_its_credential_has_lost_what_let_it_in() {
         let mut metadata = HeaderMap::new();
         metadata.insert("x-api-key", http::HeaderValue::from_static("key"));

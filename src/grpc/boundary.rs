@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(crate = "crate::limit")]
     async fn a_panic_is_answered_as_a_defect_with_an_id() {
         let answered = or_defect(async { panic!("this is a test") }).await;
         let status = Status::from_header_map(answered.headers()).unwrap();

@@ -210,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
     async fn what_the_database_does_not_answer_is_asked_again_for_a_while_and_nothing_else_is() {
         for (away, refusal, asked, answered) in [
             (0, status::unavailable(), 1, true),

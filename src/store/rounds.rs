@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
     async fn rounds_go_on_after_failures_and_panics_until_stopped() {
         let (count, stop) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
         let interval = Duration::from_secs(5);
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(began.elapsed(), FAILED * 3 + LONGEST + BUSY + interval);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
     async fn what_is_told_is_looked_at_once_after_it_has_gathered() {
         let told = watch::Sender::new(());
         let (gather, interval) = (Duration::from_millis(10), Duration::from_secs(60));

@@ -60,7 +60,7 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, StoreEr
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
     async fn a_database_that_never_answers_is_unavailable() {
         let silent = within(ANSWER, std::future::pending::<Result<(), StoreError>>()).await;
         assert!(matches!(silent, Err(StoreError::Unavailable(_))), "{silent:?}");

@@ -4,6 +4,7 @@
 pub(crate) mod codes;
 pub(crate) mod database;
 pub(crate) mod expect;
+pub(crate) mod limit;
 pub(crate) mod nats;
 pub(crate) mod postgres;
 pub(crate) mod service;
@@ -15,12 +16,12 @@ macro_rules! on_both {
         mod $name {
             use $crate::harness::database::TestDatabase;
 
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
             async fn on_sqlite() {
                 super::$name(TestDatabase::sqlite()).await;
             }
 
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
             async fn on_postgres() {
                 if let Some(database) = TestDatabase::postgres().await {
                     super::$name(database).await;

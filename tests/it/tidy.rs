@@ -83,9 +83,13 @@ const UNFINISHED: [&str; 5] =
     [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), "todo!", "unimplemented!"];
 const EVASIONS: [&str; 4] = [concat!("#[ig", "nore"), concat!("#[al", "low("), concat!("#![al", "low("), "unsafe {"];
 
+/// The time limit of asynchronous tests.
+const LIMIT_FILE: &str = "tests/it/harness/limit.rs";
+
 type Rule = fn(&str, &str) -> Vec<String>;
 
-const RULES: [Rule; 7] = [foreign_crates, layers, time_and_chance, too_long, head, module_file, unfinished];
+const RULES: [Rule; 8] =
+    [foreign_crates, layers, time_and_chance, too_long, head, module_file, unfinished, without_limit];
 
 #[test]
 fn the_sources_keep_the_rules() {
@@ -154,6 +158,17 @@ fn unfinished(path: &str, text: &str) -> Vec<String> {
     let calls = UNFINISHED.iter().filter(|mark| mark.ends_with('!') && code(text).any(|line| calls(&line, mark)));
     let evasions = EVASIONS.iter().filter(|evasion| code(text).any(|line| line.trim_start().starts_with(**evasion)));
     marks.chain(calls).chain(evasions).map(|found| format!("{path}: {found}")).collect()
+}
+
+/// Every asynchronous test ends within the time limit of `harness/limit.rs`, which a runtime of its own would evade.
+fn without_limit(path: &str, text: &str) -> Vec<String> {
+    let place = if path.starts_with("src/") { "crate::limit" } else { "crate::harness::limit" };
+    let limited = format!("crate = \"{place}\")]");
+    let mut lines = text.lines().map(str::trim_start);
+    let unlimited = lines.any(|line| line.starts_with("#[tokio::test") && !line.ends_with(&limited));
+    let evaded = path != LIMIT_FILE && code(text).any(|line| line.contains(".block_on("));
+    let found = [(unlimited, "`#[tokio::test]`"), (evaded, "`block_on`")].into_iter().filter(|(found, _)| *found);
+    found.map(|(_, what)| format!("{path}: {what} has no time limit: write #[tokio::test({limited}")).collect()
 }
 
 /// The lines of a text without comments and without what is quoted in them.

@@ -192,7 +192,7 @@ mod tests {
         assert!(allowed(&none, true, std::iter::empty()).is_err());
     }
 
-    #[tokio::test]
+    #[tokio::test(crate = "crate::limit")]
     async fn a_host_that_is_not_known_is_not_told_from_one_whose_addresses_are_not_allowed() {
         let guard = Guard { networks: Arc::default(), tls: true };
         let mut told = Vec::new();

@@ -28,7 +28,7 @@ pub(super) async fn api_key(folder: &Path, account: &str, permission: &str) -> S
     key
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_printed_api_key_is_let_in_and_nobody_else() {
     let folder = TempDir::new().unwrap();
     let key = api_key(folder.path(), "acme", "*").await;
@@ -59,7 +59,7 @@ async fn a_printed_api_key_is_let_in_and_nobody_else() {
     server.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn printed_token_keys_sign_and_old_links_survive_their_rotation() {
     let folder = TempDir::new().unwrap();
     let make = async |id: &str| printed(&run(folder.path(), &["token-key", "--id", id], &[]).await).trim().to_owned();

@@ -25,7 +25,7 @@ async fn database(folder: &TempDir, cluster: &Cluster) -> String {
     url
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn a_start_without_the_database_waits_for_it_and_answers_meanwhile() {
     let Some(cluster) = start_private() else { return };
     let folder = TempDir::new().unwrap();
@@ -50,7 +50,7 @@ async fn a_start_without_the_database_waits_for_it_and_answers_meanwhile() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn an_outage_under_load_is_answered_in_time_and_loses_nothing() {
     let Some(cluster) = start_private() else { return };
     let folder = TempDir::new().unwrap();

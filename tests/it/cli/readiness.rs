@@ -11,7 +11,7 @@ use crate::harness::database::TestDatabase;
 use crate::harness::expect::refused;
 use crate::harness::service::KEYS;
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn health_exits_with_0_only_when_what_was_asked_for_serves() {
     let folder = TempDir::new().unwrap();
     let server = Server::ready(folder.path(), &[], &[]).await;
@@ -29,7 +29,7 @@ async fn health_exits_with_0_only_when_what_was_asked_for_serves() {
     assert!(text.contains("no connection"), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn health_does_not_wait_for_ever_for_who_says_nothing() {
     let folder = TempDir::new().unwrap();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -38,7 +38,7 @@ async fn health_does_not_wait_for_ever_for_who_says_nothing() {
     assert!(text.contains("no answer in time"), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn postgresql_is_served_once_somebody_has_migrated_it() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let folder = TempDir::new().unwrap();
@@ -62,7 +62,7 @@ async fn postgresql_is_served_once_somebody_has_migrated_it() {
     server.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn replicas_that_start_together_on_an_empty_database_all_become_ready() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let folder = TempDir::new().unwrap();

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::secrets::{preview, redemptions};
 use super::server::Server;
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn links_and_request_ids_outlive_the_process() {
     let folder = TempDir::new().unwrap();
     let server = Server::ready(folder.path(), &[], &[]).await;
@@ -22,7 +22,7 @@ async fn links_and_request_ids_outlive_the_process() {
     server.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn the_generated_key_is_for_its_owner_only_and_never_replaced() {
     let folder = TempDir::new().unwrap();
     let key = folder.path().join("data/invitations.keys");
@@ -33,7 +33,7 @@ async fn the_generated_key_is_for_its_owner_only_and_never_replaced() {
     assert_eq!(fs::read_to_string(&key).unwrap(), first);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn an_orderly_stop_leaves_everything_in_one_file() {
     let folder = TempDir::new().unwrap();
     let server = Server::ready(folder.path(), &[], &[]).await;

@@ -31,7 +31,7 @@ pub(super) fn preview(token: &str) -> pb::PreviewInvitationRequest {
     pb::PreviewInvitationRequest { token: token.to_owned() }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn what_is_written_holds_no_secret_in_any_form_and_the_log_no_address() {
     let folder = TempDir::new().unwrap();
     let key = api_key(folder.path(), "acme", "*").await;

@@ -28,7 +28,7 @@ async fn end(mut server: Server, signal: &str) -> Duration {
     took
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn an_idle_service_ends_at_once_on_either_signal() {
     let folder = TempDir::new().unwrap();
     for signal in ["TERM", "INT"] {
@@ -40,7 +40,7 @@ async fn an_idle_service_ends_at_once_on_either_signal() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn an_open_watch_and_a_silent_client_do_not_hold_it_up() {
     let folder = TempDir::new().unwrap();
     let server = Server::ready(folder.path(), &[], &[]).await;
@@ -55,7 +55,7 @@ async fn an_open_watch_and_a_silent_client_do_not_hold_it_up() {
     drop(silent);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn while_it_drains_it_serves_but_says_that_it_is_going() {
     let folder = TempDir::new().unwrap();
     let mut server = Server::ready(folder.path(), &[], &LONG_DRAIN).await;
@@ -71,7 +71,7 @@ async fn while_it_drains_it_serves_but_says_that_it_is_going() {
     refusal(&run(folder.path(), &["health", "--endpoint", &endpoint], &[]).await);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn under_load_every_call_is_answered_or_told_to_try_again_and_nothing_is_lost() {
     let folder = TempDir::new().unwrap();
     let mut server = Server::ready(folder.path(), &[], &[]).await;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::make::{DELIVERY, mail_config, mail_to};
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_message_is_one_whole_file_that_only_its_owner_can_read() {
     let folder = TempDir::new().unwrap();
     let mail = folder.path().join("deep/mail");
@@ -24,7 +24,7 @@ async fn a_message_is_one_whole_file_that_only_its_owner_can_read() {
     assert_eq!(fs::metadata(&files[0]).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_folder_that_is_gone_pauses_everything() {
     let folder = TempDir::new().unwrap();
     let transport = Transport::new(&mail_config(&[("url", &format!("dir:{}", folder.path().display()))])).unwrap();
@@ -34,7 +34,7 @@ async fn a_folder_that_is_gone_pauses_everything() {
     assert!(!error.text.contains('/'), "{error}");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_folder_that_cannot_be_made_stops_the_start() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");
@@ -43,7 +43,7 @@ async fn a_folder_that_cannot_be_made_stops_the_start() {
     assert!(Transport::new(&config).unwrap_err().to_string().starts_with("mail.url: "));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn by_default_nothing_is_sent_and_nothing_fails() {
     let transport = Transport::new(&mail_config(&[])).unwrap();
     transport.send(&mail_to("jane@example.org")).await.unwrap();

@@ -26,7 +26,7 @@ fn headers(message: &str) -> Vec<String> {
     head.replace("\r\n ", " ").split("\r\n").map(str::to_owned).collect()
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn every_header_is_as_it_should_be() {
     let reply = [("reply_to", "Help <help@example.com>"), ("unsubscribe", "https://example.com/stop/{delivery}")];
     assert_eq!(
@@ -51,7 +51,7 @@ async fn every_header_is_as_it_should_be() {
     assert!(!plain.iter().any(|line| line.starts_with("List-Unsubscribe-Post") || line.starts_with("Reply-To")));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn what_is_not_ascii_is_encoded() {
     let message = written(&[], "Zürich 🙂").await;
     assert!(message.is_ascii(), "{message}");
@@ -60,7 +60,7 @@ async fn what_is_not_ascii_is_encoded() {
     assert!(message.contains("Z=C3=BCrich"), "{message}");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn no_line_is_too_long_and_none_ends_in_half_a_line_end() {
     let message = written(&[], &"long ".repeat(60)).await;
     let lines: Vec<&str> = message.split("\r\n").collect();

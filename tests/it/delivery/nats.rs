@@ -242,7 +242,7 @@ async fn the_first_start_begins_with_now_or_the_first_and_an_existing_stream_sta
     assert_eq!((config.subjects, config.max_messages), (own.subjects, own.max_messages));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn of_two_replicas_one_publishes_and_the_other_goes_on_when_it_ends() {
     let (Some(database), Some(server)) = (TestDatabase::postgres().await, Nats::started()) else { return };
     let (one, clock) = store(&database).await;

@@ -32,7 +32,7 @@ fn assert_fails(result: &Result<(), SendError>, sort: SendFailure, words: &str) 
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_message_is_handed_over_with_its_envelope() {
     let (sent, sink) = send(&[]).await;
     sent.unwrap();
@@ -42,7 +42,7 @@ async fn a_message_is_handed_over_with_its_envelope() {
     assert!(sink.taken().1.contains("\r\nTo: \"Jane Doe\" <jane@example.org>\r\n"), "{}", sink.taken().1);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn nobody_there_means_later() {
     let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port();
     let sent = transport(&format!("smtp://127.0.0.1:{port}"), &[]).send(&mail_to("jane@example.org")).await;
@@ -51,7 +51,7 @@ async fn nobody_there_means_later() {
     assert_eq!(sent.unwrap_err().sort, SendFailure::Retry);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_server_that_falls_silent_or_dribbles_is_given_up_in_time() {
     for step in ["GREETING", "EHLO", "MAIL", "RCPT", "DATA", "MESSAGE"] {
         for act in [Act::Silence, Act::Dribble] {
@@ -64,7 +64,7 @@ async fn a_server_that_falls_silent_or_dribbles_is_given_up_in_time() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_temporary_no_means_later_at_every_step() {
     for (step, answer) in [
         ("GREETING", "421 4.3.2 too busy"),
@@ -80,7 +80,7 @@ async fn a_temporary_no_means_later_at_every_step() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_permanent_no_to_recipient_or_message_is_final() {
     for (step, answer) in [
         ("RCPT", "550 5.1.1 no such user jane@example.org"),
@@ -96,7 +96,7 @@ async fn a_permanent_no_to_recipient_or_message_is_final() {
     assert_fails(&sent, SendFailure::Refused, "550 to RCPT");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_permanent_no_to_us_pauses_everything() {
     for (step, answer) in [
         ("GREETING", "554 5.7.1 your address is blocked"),
@@ -108,7 +108,7 @@ async fn a_permanent_no_to_us_pauses_everything() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_no_to_credentials_at_one_recipient_or_message_costs_only_that_an_attempt() {
     for step in ["RCPT", "DATA", "MESSAGE"] {
         let (sent, _) = send(&[(step, Act::Say("530 5.7.0 the next server wants more"))]).await;
@@ -116,7 +116,7 @@ async fn a_no_to_credentials_at_one_recipient_or_message_costs_only_that_an_atte
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_connection_closed_halfway_means_later() {
     for step in ["GREETING", "EHLO", "MAIL", "RCPT", "DATA", "MESSAGE"] {
         let (sent, _) = send(&[(step, Act::Close)]).await;
@@ -124,7 +124,7 @@ async fn a_connection_closed_halfway_means_later() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn what_is_no_answer_is_not_taken_for_one() {
     for (step, answer) in [("MAIL", "hello"), ("DATA", "250 ok"), ("MESSAGE", "354 more"), ("RCPT", "251x")] {
         let (sent, sink) = send(&[(step, Act::Say(answer))]).await;
@@ -133,7 +133,7 @@ async fn what_is_no_answer_is_not_taken_for_one() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn without_starttls_nothing_is_said_where_it_is_required() {
     let sink = Sink::start(&[], &["AUTH PLAIN"], Tls::Never).await;
     let url = format!("smtp://user:hunter2@127.0.0.1:{}", sink.port());
@@ -143,7 +143,7 @@ async fn without_starttls_nothing_is_said_where_it_is_required() {
     assert_eq!(sink.said(), ["EHLO example.com"]);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_connection_is_used_again_and_a_broken_one_is_not() {
     let sink = Sink::kind().await;
     let transport = transport(&sink.url(), &[("connections", "1"), ("helo", "client.example.net")]);
@@ -161,7 +161,7 @@ async fn a_connection_is_used_again_and_a_broken_one_is_not() {
     assert_eq!(closing.taken().0, [1, 2], "the server had hung up in between");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_refusal_leaves_the_connection_usable_and_an_overdue_answer_does_not() {
     let refusing = Sink::that(&[("RCPT", Act::Say("550 5.1.1 no"))]).await;
     let silent = Sink::that(&[("RCPT", Act::Silence)]).await;
@@ -174,7 +174,7 @@ async fn a_refusal_leaves_the_connection_usable_and_an_overdue_answer_does_not()
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_send_that_is_dropped_halfway_leaves_nothing_behind_for_the_next() {
     let sink = Sink::that(&[("MAIL", Act::Silence)]).await;
     let transport = transport(&sink.url(), &[("timeout", "60s"), ("connections", "1")]);
@@ -186,7 +186,7 @@ async fn a_send_that_is_dropped_halfway_leaves_nothing_behind_for_the_next() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn no_more_connections_are_open_than_allowed() {
     let sink = Sink::kind().await;
     let transport = transport(&sink.url(), &[("connections", "2"), ("timeout", "30s")]);
@@ -197,7 +197,7 @@ async fn no_more_connections_are_open_than_allowed() {
     assert!(sink.connections() <= 2, "{}", sink.connections());
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn an_address_beyond_ascii_needs_a_server_that_takes_it() {
     let plain = Sink::kind().await;
     let sent = transport(&plain.url(), &[]).send(&mail_to("jürgen@example.org")).await;

@@ -18,7 +18,7 @@ async fn send(url: &str, sink: &Sink, ca_file: &str) -> Result<(), SendError> {
     transport.send(&mail_to("jane@example.org")).await
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn starttls_and_smtps_with_either_mechanism_bring_the_mail() {
     let authority = Authority::vouching_for("localhost");
     for (scheme, tls) in
@@ -37,7 +37,7 @@ async fn starttls_and_smtps_with_either_mechanism_bring_the_mail() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn wrong_credentials_pause_everything() {
     let authority = Authority::vouching_for("localhost");
     let sink = Sink::start(&[], &["AUTH PLAIN"], Tls::Implicit(authority.acceptor.clone())).await;
@@ -56,7 +56,7 @@ async fn wrong_credentials_pause_everything() {
     assert_eq!(error.sort, SendFailure::Retry);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_server_that_cannot_show_who_it_is_hears_nothing() {
     let authority = Authority::vouching_for("localhost");
     let other = Authority::vouching_for("other.example");
@@ -78,7 +78,7 @@ async fn a_server_that_cannot_show_who_it_is_hears_nothing() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_server_without_tls_where_it_is_expected_hears_nothing() {
     let authority = Authority::vouching_for("localhost");
     let sink = Sink::start(&[], &["AUTH PLAIN"], Tls::Never).await;
@@ -93,7 +93,7 @@ async fn a_server_without_tls_where_it_is_expected_hears_nothing() {
     assert!(!refusing.said().concat().contains("AUTH"), "{:?}", refusing.said());
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn what_is_said_in_the_clear_behind_starttls_is_no_answer() {
     let authority = Authority::vouching_for("localhost");
     let forged = [

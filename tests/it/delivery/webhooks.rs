@@ -299,7 +299,7 @@ async fn a_message_whose_attempts_never_end_is_given_up(database: TestDatabase) 
     assert_eq!((desk.states(&endpoint).await, sink.received().len()), (vec!["failed".to_owned()], 0));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn what_came_of_a_request_outlives_an_outage_of_the_database() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);

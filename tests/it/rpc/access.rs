@@ -35,7 +35,7 @@ fn the_table_of_permissions_has_exactly_the_rpcs_that_exist() {
     assert_eq!(listed.len(), TABLE.len(), "an RPC is in the table twice");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn without_one_good_credential_every_rpc_is_unauthenticated_before_anything_else() {
     let database = TestDatabase::sqlite();
     let (service, key) = keys::start(&database, &[("ours", "*"), ("ours", "*")]).await;
@@ -76,7 +76,7 @@ async fn without_one_good_credential_every_rpc_is_unauthenticated_before_anythin
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_key_is_taken_in_either_header_and_the_scheme_in_any_case() {
     let database = TestDatabase::sqlite();
     let (service, key) = keys::start(&database, &[("ours", "*")]).await;
@@ -88,7 +88,7 @@ async fn a_key_is_taken_in_either_header_and_the_scheme_in_any_case() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn each_permission_opens_exactly_the_rpcs_of_the_table_and_is_asked_for_before_validation() {
     let database = TestDatabase::sqlite();
     let accounts: Vec<(&str, &str)> =
@@ -110,7 +110,7 @@ async fn each_permission_opens_exactly_the_rpcs_of_the_table_and_is_asked_for_be
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_missing_permission_says_nothing_about_what_exists() {
     let database = TestDatabase::sqlite();
     let (service, key) = keys::start(&database, &[("ours", "*"), ("ours", "tokens.read")]).await;

@@ -46,7 +46,7 @@ async fn a_guest_is_mailed_at_once_and_shown_as_sent(database: TestDatabase) {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn what_is_beyond_a_limit_is_refused_by_its_field_and_nothing_is_made() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;

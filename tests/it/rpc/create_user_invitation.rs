@@ -55,7 +55,7 @@ async fn what_is_not_said_has_its_default_and_what_is_said_comes_back(database: 
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn what_is_beyond_a_limit_is_refused_by_its_field_and_nothing_is_made() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;
@@ -90,7 +90,7 @@ async fn what_is_beyond_a_limit_is_refused_by_its_field_and_nothing_is_made() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn whoever_calls_with_a_key_has_to_say_who_invites() {
     let database = TestDatabase::sqlite();
     let (service, key) = keys::start(&database, &[("ours", "*")]).await;

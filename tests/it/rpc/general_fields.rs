@@ -136,7 +136,7 @@ async fn every_field_comes_back_as_it_was_sent_byte_for_byte(database: TestDatab
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn an_object_that_json_cannot_carry_or_that_is_too_large_is_refused_by_its_field() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;

@@ -23,7 +23,7 @@ async fn start() -> (Service, Known, TestDatabase) {
     (service, known, database)
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn an_empty_message_names_every_required_field_at_once() {
     let (service, _, _database) = start().await;
     for rpc in raw::rpcs() {
@@ -40,7 +40,7 @@ async fn an_empty_message_names_every_required_field_at_once() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_valid_request_is_what_the_refused_ones_are_made_of() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;
@@ -52,7 +52,7 @@ async fn a_valid_request_is_what_the_refused_ones_are_made_of() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_control_character_in_any_text_is_refused_by_the_name_of_its_field() {
     let (service, known, _database) = start().await;
     let mut tried = 0;
@@ -80,7 +80,7 @@ async fn a_control_character_in_any_text_is_refused_by_the_name_of_its_field() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn every_text_has_an_upper_limit() {
     let (service, known, _database) = start().await;
     let long = "a".repeat(70_000);
@@ -99,7 +99,7 @@ async fn every_text_has_an_upper_limit() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn an_enum_value_that_is_unknown_or_unspecified_is_refused() {
     let (service, known, _database) = start().await;
     let mut tried = 0;
@@ -123,7 +123,7 @@ async fn an_enum_value_that_is_unknown_or_unspecified_is_refused() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn bytes_that_are_no_message_are_malformed_and_nothing_worse() {
     let (service, known, _database) = start().await;
     for rpc in raw::rpcs() {
@@ -148,7 +148,7 @@ async fn bytes_that_are_no_message_are_malformed_and_nothing_worse() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn fields_of_a_newer_client_are_ignored() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;
@@ -162,7 +162,7 @@ async fn fields_of_a_newer_client_are_ignored() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_message_of_more_than_a_mebibyte_is_too_large_for_every_rpc() {
     let (service, known, _database) = start().await;
     for rpc in raw::rpcs() {
@@ -188,7 +188,7 @@ async fn a_message_of_more_than_a_mebibyte_is_too_large_for_every_rpc() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_method_that_does_not_exist_is_unimplemented() {
     let (service, _, _database) = start().await;
     for path in [

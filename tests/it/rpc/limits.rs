@@ -38,7 +38,7 @@ fn many_labels(count: usize) -> ConnectionInvitation {
     with_labels((0..count).map(|number| (format!("key-{number}"), String::new())))
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn what_is_beyond_a_limit_is_refused_by_its_field_and_nothing_is_made() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;
@@ -114,7 +114,7 @@ async fn what_is_beyond_a_limit_is_refused_by_its_field_and_nothing_is_made() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn what_is_just_within_a_limit_is_taken() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;
@@ -137,7 +137,7 @@ async fn what_is_just_within_a_limit_is_taken() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn what_is_no_plain_address_is_refused_wherever_it_stands() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;

@@ -23,7 +23,7 @@ fn connections(page_token: &str) -> pb::ListConnectionInvitationsRequest {
     pb::ListConnectionInvitationsRequest { page_size: 1, page_token: page_token.to_owned(), ..Default::default() }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_page_token_serves_its_own_query_account_and_method_alone() {
     let database = TestDatabase::sqlite();
     let (service, key) = keys::start(&database, &[("ours", "*"), ("theirs", "*"), ("ours", "*")]).await;
@@ -69,7 +69,7 @@ async fn a_page_token_serves_its_own_query_account_and_method_alone() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn no_changed_bit_of_a_page_token_passes() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;

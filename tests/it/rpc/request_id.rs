@@ -155,7 +155,7 @@ async fn a_restart_forgets_no_request(database: TestDatabase) {
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn replicas_share_what_they_remember() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::manual(NEW_YEAR);

@@ -165,7 +165,7 @@ impl Wire {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn a_forged_token_is_refused_without_the_database() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let wire = Wire::to(&database).await;
@@ -188,7 +188,7 @@ async fn a_forged_token_is_refused_without_the_database() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn tokens_and_links_are_shown_to_no_caller_without_the_permission() {
     let database = TestDatabase::sqlite();
     let all: Vec<&str> =

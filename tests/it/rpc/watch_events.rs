@@ -223,7 +223,7 @@ async fn an_expiry_is_watched_like_anything_else(database: TestDatabase) {
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn what_one_replica_does_is_watched_on_another() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let one = Service::start(&database).await;

@@ -270,7 +270,7 @@ async fn a_bundle_whose_deadline_passed_while_it_waited_is_not_decided(database:
 }
 
 /// Another replica keeps changing what the bundle rests on: it is decided again as a whole.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn atomic_bundles_at_once_are_whole_or_not_at_all() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::manual(NEW_YEAR);

@@ -22,7 +22,7 @@ fn mailed() -> CreateInvitation {
     CreateInvitation { recipients: emails(2), mails: true, ..link() }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_new_invitation_is_made_once_when_the_connection_breaks() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::manual(NEW_YEAR);
@@ -46,7 +46,7 @@ async fn a_new_invitation_is_made_once_when_the_connection_breaks() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn every_change_happens_once_when_the_connection_breaks() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::manual(NEW_YEAR);
@@ -79,7 +79,7 @@ async fn every_change_happens_once_when_the_connection_breaks() {
 }
 
 /// The connection breaks while the server waits for a lock, so that the save lands after the executor has looked for it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn a_save_that_lands_late_happens_once() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::manual(NEW_YEAR);

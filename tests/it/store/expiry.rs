@@ -103,7 +103,7 @@ fn expire(id: InvitationId) -> Command {
 }
 
 /// On SQLite nothing comes between a load and its save.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn a_save_that_knew_nothing_of_the_telling_does_not_undo_it() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (telling, clock) = store(&database).await;

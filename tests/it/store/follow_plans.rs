@@ -26,7 +26,7 @@ const GROW: &str = "
         updated_at, NULL, NULL, NULL, NULL, NULL, NULL, updater, NULL, NULL, '', 1000 + n FROM (SELECT * FROM invitation LIMIT 1) i, generate_series(1, 20000) n;
     UPDATE follower SET position = 60000 WHERE name = 'sequencer'";
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn what_follows_reads_only_what_is_new() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (store, clock) = store(&database).await;

@@ -31,7 +31,7 @@ async fn cut(admin: &DatabaseConnection) {
     assert_eq!(admin.execute_unprepared(sql).await.unwrap().rows_affected(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn what_one_store_commits_the_other_hears_and_what_it_hears_it_does_not_tell_again() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (one, clock) = store(&database).await;

@@ -35,7 +35,7 @@ const GROW: &str = "
     UPDATE invitation SET kind = 'general', scope_type = 'team', scope_id = 'red', details = (SELECT details FROM invitation
         WHERE kind = 'general' LIMIT 1) WHERE substr(id::text, 15, 1) = '4'";
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn commands_and_reads_look_up_only_the_rows_they_need() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (store, _) = store(&database).await;

@@ -89,7 +89,7 @@ fn lists() -> Vec<(String, List)> {
     lists
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn pages_of_grown_lists_read_little_more_than_their_rows() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (store, _) = store(&database).await;

@@ -33,7 +33,7 @@ async fn attempts(connection: &DatabaseConnection) -> i64 {
 /// Another's serialisation failure, a deadlock, a failed guard, a key that was taken.
 const CONFLICTS: [&str; 4] = ["40001", "40P01", "22012", "23505"];
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_conflict_is_decided_again_until_it_is_gone() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (store, _) = store(&database).await;
@@ -58,7 +58,7 @@ async fn read_bare(
     store.get_invitation(&account(), made.id, false).await.unwrap().unwrap().found
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn a_conflict_that_stays_is_answered_conflict_and_changes_nothing() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (store, _) = store(&database).await;
@@ -75,7 +75,7 @@ async fn a_conflict_that_stays_is_answered_conflict_and_changes_nothing() {
     created(&store, link()).await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn creates_are_decided_again_after_a_conflict() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (store, _) = store(&database).await;
@@ -88,7 +88,7 @@ async fn creates_are_decided_again_after_a_conflict() {
     assert_eq!(store.list_invitations(&account(), &all).await.unwrap().len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn what_is_decided_again_is_decided_on_what_others_did_meanwhile() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::manual(NEW_YEAR);
@@ -107,7 +107,7 @@ async fn what_is_decided_again_is_decided_on_what_others_did_meanwhile() {
 }
 
 /// The lock is held by somebody else from before the decision until after the expiry, all on the database's own clock.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn an_expiry_that_passes_between_decision_and_commit_is_respected() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let store = store_with(&database, &Clock::System, &options(decide)).await;
@@ -153,7 +153,7 @@ async fn an_expiry_that_passes_between_decision_and_commit_is_respected() {
 }
 
 /// Otherwise a row could pass the state filter at one moment and be shown in its state of another.
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn all_rows_of_a_page_are_judged_at_one_moment_of_the_database() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let store = store_with(&database, &Clock::System, &options(Group::run)).await;

@@ -138,7 +138,7 @@ async fn a_stretch_holds_all_of_its_positions_and_only_the_account_s_own(databas
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn while_another_replica_numbers_this_one_waits_without_a_lock() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (store, _) = store(&database).await;

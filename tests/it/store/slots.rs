@@ -180,7 +180,7 @@ async fn slots_of_two_accounts_kinds_hosts_and_scopes_do_not_meet(database: Test
 }
 
 /// The guard of the save, without luck: another replica takes the slot while this one has decided that it is free.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn a_slot_that_is_taken_between_decision_and_commit_is_respected() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::manual(NEW_YEAR);

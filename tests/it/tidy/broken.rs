@@ -86,6 +86,22 @@ fn what_is_unfinished_or_evaded_is_found() {
 }
 
 #[test]
+fn asynchronous_test_without_a_limit_is_found() {
+    let limited = |place: &str| format!("#[tokio::test(flavor = \"multi_thread\", crate = \"crate::{place}\")]");
+    for (path, place, other) in
+        [("tests/it/a.rs", "harness::limit", "limit"), ("src/domain/a.rs", "limit", "harness::limit")]
+    {
+        complains(without_limit, path, "    #[tokio::test]", 1);
+        complains(without_limit, path, "#[tokio::test(start_paused = true)]", 1);
+        complains(without_limit, path, &limited(other), 1);
+        complains(without_limit, path, &limited(place), 0);
+        complains(without_limit, path, "    runtime.block_on(test)", 1);
+        complains(without_limit, path, "// `#[tokio::test]` is named here", 0);
+    }
+    complains(without_limit, LIMIT_FILE, "    runtime.block_on(test)", 0);
+}
+
+#[test]
 fn a_broken_file_fails_the_whole() {
     let text = "use sea_orm::DbErr;\nuse crate::grpc::api::Api;\nlet now = Utc::now();";
     let found: Vec<String> = RULES.iter().flat_map(|rule| rule("src/domain/mod.rs", text)).collect();

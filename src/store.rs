@@ -7,6 +7,8 @@ mod executor;
 pub mod expiry;
 mod follower;
 mod growth;
+#[cfg(test)]
+mod guards;
 mod job;
 mod lane;
 mod load;

@@ -4,7 +4,7 @@
 mod authority;
 pub(crate) mod http_sink;
 mod make;
-mod sink;
+pub(crate) mod sink;
 mod webhook_make;
 
 mod compose;

@@ -137,10 +137,15 @@ impl Server {
 
     /// Waits for the end of the process.
     pub(super) async fn ended(&mut self) -> ExitStatus {
-        match timeout(PATIENCE, self.child.wait()).await {
-            Ok(status) => status.unwrap(),
+        match timeout(PATIENCE, self.exit()).await {
+            Ok(status) => status,
             Err(_) => panic!("the process does not end:\n{}", self.log()),
         }
+    }
+
+    /// Waits for the end of the process as long as its caller does.
+    pub(super) async fn exit(&mut self) -> ExitStatus {
+        self.child.wait().await.unwrap()
     }
 
     /// Ends the process as a supervisor does.

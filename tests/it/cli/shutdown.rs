@@ -1,18 +1,32 @@
 //! SIGTERM, whatever clients are doing at that moment.
 
+use std::future::poll_fn;
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use invitation_service::pb;
+use invitation_service::pb::user_invitation_service_client::UserInvitationServiceClient;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tempfile::TempDir;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
+use tonic::Request;
+use tonic::client::Grpc;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::load::{Load, kept};
-use super::server::{BY_NAME, Server, refusal, run};
+use super::load::{COMPANY, Load, kept};
+use super::server::{BY_NAME, PATIENCE, Server, refusal, run};
+use crate::delivery::sink::{Act, Sink};
 
 /// What an end without anything to wait for may take.
 const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// How long a call or a message is held beyond the signal: longer than an end takes that waits for nothing.
+const HELD: Duration = Duration::from_millis(1_500);
 
 /// Far longer than any test waits: only a second signal ends this.
 const LONG_DRAIN: [(&str, &str); 2] =
@@ -90,4 +104,80 @@ async fn under_load_every_call_is_answered_or_told_to_try_again_and_nothing_is_l
     let server = Server::ready(folder.path(), &[], &[]).await;
     book.none_lost(&kept(&server).await);
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+async fn call_in_flight_is_answered_before_the_exit() {
+    const CREATE: &str = "/invitation.v1.ConnectionInvitationService/CreateConnectionInvitation";
+    let folder = TempDir::new().unwrap();
+    let mut server = Server::ready(folder.path(), &[], &[]).await;
+    let channel = server.channel().await;
+    let invitation = pb::ConnectionInvitation { company_id: COMPANY.to_owned(), ..Default::default() };
+    let message =
+        pb::CreateConnectionInvitationRequest { connection_invitation: Some(invitation), ..Default::default() };
+    // The call has begun with its headers; its message comes when it is released.
+    let (release, released) = oneshot::channel::<()>();
+    let body = futures_util::stream::once(async move {
+        released.await.unwrap();
+        message
+    });
+    let mut grpc = Grpc::new(channel.clone());
+    grpc.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<_, pb::ConnectionInvitation>::default();
+    let mut call =
+        Box::pin(async move { grpc.client_streaming(Request::new(body), CREATE.parse().unwrap(), codec).await });
+    poll_fn(|context| {
+        assert!(call.as_mut().poll(context).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    let mut call = tokio::spawn(call);
+    // What is answered on the same connection was read behind the headers of the call.
+    HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
+    server.signal("TERM").await;
+    server.logged("\"message\":\"draining\"").await;
+    assert!(timeout(HELD, &mut call).await.is_err(), "the call is cut off:\n{}", server.log());
+    release.send(()).unwrap();
+    let made = call.await.unwrap().unwrap().into_inner();
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
+    let server = Server::ready(folder.path(), &[], &[]).await;
+    assert!(kept(&server).await.contains(&made.name));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+async fn message_being_sent_is_settled_before_the_exit() {
+    let folder = TempDir::new().unwrap();
+    let released = Arc::new(Semaphore::new(0));
+    let sink = Sink::that(&[("MESSAGE", Act::Hold(Arc::clone(&released)))]).await;
+    let url = sink.url();
+    let environment = [("INVITATION__MAIL__URL", url.as_str()), ("INVITATION__MAIL__STARTTLS", "none")];
+    let mut server = Server::ready(folder.path(), &[], &environment).await;
+    let invitation = pb::UserInvitation {
+        invited_email: "jane@example.org".to_owned(),
+        inviter: "Ada".to_owned(),
+        ..Default::default()
+    };
+    let request = pb::CreateUserInvitationRequest { user_invitation: Some(invitation), ..Default::default() };
+    let mut users = UserInvitationServiceClient::new(server.channel().await);
+    users.create_user_invitation(request).await.unwrap();
+    let sent = timeout(PATIENCE, async {
+        while !sink.said().iter().any(|said| said == "DATA") {
+            tokio::task::yield_now().await;
+        }
+    });
+    sent.await.expect("the message is on its way");
+    server.signal("TERM").await;
+    assert!(timeout(HELD, server.exit()).await.is_err(), "it ended without its message:\n{}", server.log());
+    released.close();
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
+    assert_eq!(sink.taken().0.len(), 1, "one copy");
+    let file = format!("sqlite://{}", folder.path().join("data/invitations.db").display());
+    let database = sea_orm::Database::connect(file).await.unwrap();
+    let query = Statement::from_string(DbBackend::Sqlite, "SELECT state, due_at FROM outbox");
+    let rows = database.query_all_raw(query).await.unwrap();
+    let state = |row: &sea_orm::QueryResult| {
+        (row.try_get::<String>("", "state").unwrap(), row.try_get::<Option<i64>>("", "due_at").unwrap())
+    };
+    assert_eq!(rows.iter().map(state).collect::<Vec<_>>(), [("sent".to_owned(), None)]);
 }

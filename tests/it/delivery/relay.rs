@@ -7,12 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use invitation_service::clock::Clock;
 use invitation_service::delivery::courier::Courier;
-use invitation_service::delivery::relay::{Relay, RelayOptions};
+use invitation_service::delivery::relay::{Relay, RelayOptions, SETTLING};
 use invitation_service::delivery::transport::{SendError, SendFailure};
 use invitation_service::domain::command::CreateInvitation;
 use invitation_service::domain::delivery::{Delivery, DeliveryState};
 use invitation_service::domain::id::InvitationId;
 use invitation_service::store::{Claimed, DeliveryQuery, Store, Topicality};
+use sea_orm::ConnectionTrait;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -30,6 +31,8 @@ on_both!(
     a_relay_frozen_beyond_its_lease_cannot_settle_and_the_message_keeps_its_id,
     the_relay_sends_what_is_committed_while_it_waits_and_ends_when_told,
     two_relays_send_every_message_once,
+    message_is_given_up_when_its_senders_keep_dying,
+    silent_courier_is_broken_off_before_the_lease_ends,
 );
 
 const OPTIONS: RelayOptions =
@@ -222,4 +225,73 @@ async fn two_relays_send_every_message_once(database: TestDatabase) {
     sent.sort();
     sent.dedup();
     assert_eq!(sent.len(), 50);
+}
+
+async fn message_is_given_up_when_its_senders_keep_dying(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let hopeless = created(&store, mailed_link(1)).await;
+    let mut hopeful = None;
+    for attempt in 1..=OPTIONS.attempts {
+        // The sender dies after its claim, so that the lease passes.
+        let lease = Uuid::from_u128(attempt.into());
+        let claimed = store.claim_deliveries(lease, OPTIONS.lease, 8, "").await.unwrap();
+        assert!(claimed.iter().any(|claimed| claimed.delivery.attempts == attempt));
+        clock.advance(OPTIONS.lease);
+        if hopeful.is_none() {
+            hopeful = Some(created(&store, mailed_link(1)).await);
+        }
+    }
+    let (script, hopeful) = (Script::new([]), hopeful.unwrap());
+    assert_eq!(relay(&store, &script, &clock).drain().await.unwrap(), 2);
+    assert_eq!(states(&store, hopeless.id).await, [DeliveryState::Failed]);
+    assert_eq!(story(&store, hopeless.id).await, ["created", "delivery.failed"]);
+    assert_eq!(states(&store, hopeful.id).await, [DeliveryState::Sent], "it had one attempt left");
+    assert_eq!(script.sent(), [deliveries(&store, hopeful.id).await[0].message.id]);
+}
+
+/// Never answers.
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait]
+impl Courier for Silent {
+    async fn deliver(&self, _: &Claimed, _: &Topicality) -> Result<(), SendError> {
+        std::future::pending().await
+    }
+}
+
+async fn silent_courier_is_broken_off_before_the_lease_ends(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let invitation = created(&store, mailed_link(1)).await;
+    let options = RelayOptions { lease: SETTLING + Duration::from_millis(100), ..OPTIONS };
+    let silent = Relay::new(store.clone(), Arc::new(Silent), clock, options);
+    let claimed = tokio::time::timeout(SETTLING, silent.drain()).await.expect("the courier is broken off");
+    assert_eq!(claimed.unwrap(), 1);
+    let found = deliveries(&store, invitation.id).await.remove(0);
+    assert_eq!((found.state, found.attempts), (DeliveryState::Queued, 1));
+    assert_eq!(found.last_error.as_deref(), Some("no answer in time"));
+}
+
+/// The answer of the mail server is there, and its event cannot be committed for longer than one command is tried.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+async fn sent_message_is_settled_after_an_outage() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let (store, clock) = store(&database).await;
+    let invitation = created(&store, mailed_link(1)).await;
+    // A server that shuts down; what a sequence has counted is not rolled back.
+    let outage = "CREATE SEQUENCE tries;
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF nextval('tries') <= 14 THEN RAISE EXCEPTION 'away' USING ERRCODE = '57P03'; END IF;
+            RETURN NEW; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION refuse()";
+    let connection = database.connect().await;
+    connection.execute_unprepared(outage).await.unwrap();
+    let script = Script::new([]);
+    assert_eq!(relay(&store, &script, &clock).drain().await.unwrap(), 1);
+    assert_eq!(states(&store, invitation.id).await, [DeliveryState::Sent]);
+    assert_eq!(story(&store, invitation.id).await, ["created", "delivery.sent"]);
+    assert_eq!(script.sent().len(), 1);
+    let query = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, "SELECT last_value FROM tries");
+    let tries: i64 = connection.query_one_raw(query).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+    assert_eq!(tries, 15, "the outage was met and came to its end");
 }

@@ -9,11 +9,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 /// What the server does at a step.
 #[derive(Clone)]
-pub(super) enum Act {
+pub(crate) enum Act {
     /// It answers in one or more lines.
     Say(&'static str),
     /// It says nothing, but stays.
@@ -22,20 +23,22 @@ pub(super) enum Act {
     Dribble,
     /// It hangs up.
     Close,
+    /// It gives its usual answer as soon as the semaphore is closed.
+    Hold(Arc<Semaphore>),
 }
 
 /// When TLS begins.
 #[derive(Clone)]
-pub(super) enum Tls {
+pub(crate) enum Tls {
     Never,
     Implicit(TlsAcceptor),
     AfterStarttls(TlsAcceptor),
 }
 
 /// A message that was taken, with the number of the connection it came by.
-pub(super) struct Taken {
-    pub(super) connection: usize,
-    pub(super) text: String,
+pub(crate) struct Taken {
+    pub(crate) connection: usize,
+    pub(crate) text: String,
 }
 
 #[derive(Default)]
@@ -45,7 +48,7 @@ struct Memory {
     connections: usize,
 }
 
-pub(super) struct Sink {
+pub(crate) struct Sink {
     address: SocketAddr,
     memory: Arc<Mutex<Memory>>,
 }
@@ -63,17 +66,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 impl Sink {
     /// A server that takes everything.
-    pub(super) async fn kind() -> Self {
+    pub(crate) async fn kind() -> Self {
         Self::start(&[], &[], Tls::Never).await
     }
 
     /// A server that does something else at some steps: `GREETING`, a command, or `MESSAGE`.
-    pub(super) async fn that(acts: &[(&'static str, Act)]) -> Self {
+    pub(crate) async fn that(acts: &[(&'static str, Act)]) -> Self {
         Self::start(acts, &[], Tls::Never).await
     }
 
     /// A server with extensions and TLS.
-    pub(super) async fn start(acts: &[(&'static str, Act)], extensions: &[&'static str], tls: Tls) -> Self {
+    pub(crate) async fn start(acts: &[(&'static str, Act)], extensions: &[&'static str], tls: Tls) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let memory = Arc::<Mutex<Memory>>::default();
@@ -92,28 +95,28 @@ impl Sink {
         Self { address, memory }
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// `smtp://` to it.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("smtp://{}", self.address)
     }
 
     /// Every command it got, in order, over all connections.
-    pub(super) fn said(&self) -> Vec<String> {
+    pub(crate) fn said(&self) -> Vec<String> {
         self.memory.lock().unwrap().said.clone()
     }
 
     /// How many messages it took, by which connections, and what was in the last one.
-    pub(super) fn taken(&self) -> (Vec<usize>, String) {
+    pub(crate) fn taken(&self) -> (Vec<usize>, String) {
         let memory = self.memory.lock().unwrap();
         let connections = memory.taken.iter().map(|taken| taken.connection).collect();
         (connections, memory.taken.last().map(|taken| taken.text.clone()).unwrap_or_default())
     }
 
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.memory.lock().unwrap().connections
     }
 }
@@ -201,6 +204,11 @@ impl Manner {
             Some(Act::Say(answer)) => {
                 // At once, so that a client who reads ahead has all of it.
                 stream.write_all(format!("{answer}\r\n").as_bytes()).await?;
+            }
+            Some(Act::Hold(released)) => {
+                // A closed semaphore answers with an error.
+                drop(released.acquire().await);
+                stream.write_all(usual.as_bytes()).await?;
             }
             Some(Act::Close) => return Err(std::io::ErrorKind::ConnectionAborted.into()),
             Some(Act::Silence) => {

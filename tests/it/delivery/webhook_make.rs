@@ -12,6 +12,7 @@ use invitation_service::domain::group::Group;
 use invitation_service::domain::id::IdSeed;
 use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::key_ring::KeyRing;
+use invitation_service::domain::text::AccountId;
 use invitation_service::domain::webhook::networks::Networks;
 use invitation_service::domain::webhook::signature::Secret;
 use invitation_service::domain::webhook::{Endpoint, EndpointChange, NewEndpoint, SealedSecrets, StaleEtag};
@@ -56,6 +57,16 @@ impl Desk {
 
     /// Makes an endpoint, and returns it with its secret.
     pub(super) async fn endpoint(&self, uri: &str, event_types: &[EventType]) -> (Endpoint, Secret) {
+        self.endpoint_of(&account(), uri, event_types).await
+    }
+
+    /// Makes an endpoint of an account.
+    pub(super) async fn endpoint_of(
+        &self,
+        account: &AccountId,
+        uri: &str,
+        event_types: &[EventType],
+    ) -> (Endpoint, Secret) {
         let (secret, now) = (Secret::new(Entropy::system().bytes()), self.clock.now());
         let id = IdSeed::new(now, Entropy::system().bytes()).nth(0);
         let endpoint = Endpoint {
@@ -72,7 +83,7 @@ impl Desk {
             updated_at: now,
         };
         let new = NewEndpoint { endpoint: endpoint.clone(), request: None };
-        let created = self.store.create_webhook_endpoint(&account(), &new).await.unwrap();
+        let created = self.store.create_webhook_endpoint(account, &new).await.unwrap();
         assert_eq!(created, Ok(EndpointCreated::Created), "{uri}");
         (endpoint, secret)
     }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use invitation_service::domain::command::Request;
+use invitation_service::domain::command::{Command, Request};
 use invitation_service::domain::event::EventType;
 use invitation_service::domain::id::IdSeed;
 use invitation_service::domain::invitation::EngagementType;
+use invitation_service::domain::text::AccountId;
 use invitation_service::domain::time::Timestamp;
 use invitation_service::domain::webhook::Rotation;
 use invitation_service::domain::webhook::signature::Secret;
@@ -14,6 +15,7 @@ use invitation_service::store::{EndpointRefusal, Outcome, Settled};
 use sea_orm::ConnectionTrait as _;
 use standardwebhooks::Webhook;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::http_sink::{Received, Reply, Sink};
 use super::webhook_make::Desk;
@@ -35,6 +37,7 @@ on_both!(
     the_loops_post_what_is_told_and_end_when_told,
     a_message_whose_attempts_never_end_is_given_up,
     what_is_thirty_days_old_is_forgotten,
+    event_is_queued_for_the_endpoints_of_its_account_alone,
 );
 
 fn verifies(secret: &Secret, received: &Received) -> bool {
@@ -337,4 +340,24 @@ async fn what_is_thirty_days_old_is_forgotten(database: TestDatabase) {
     assert_eq!(desk.states(&endpoint).await, ["queued"]);
     desk.clock.advance(60 * day);
     assert_eq!(maintenance.prune_webhooks().await.unwrap(), 0, "what is still to be posted is kept");
+}
+
+async fn event_is_queued_for_the_endpoints_of_its_account_alone(database: TestDatabase) {
+    let desk = Desk::new(&database).await;
+    let accounts = ["acme", "bert"].map(|name| AccountId::parse(name).unwrap());
+    let mut wanted = Vec::new();
+    for account in &accounts {
+        let endpoint = desk.endpoint_of(account, "http://127.0.0.1:1/hook", &[]).await.0;
+        let made = Command { account: account.clone(), ..command(create(link())) };
+        let made = desk.store.execute(made, None).await.unwrap().invitation;
+        wanted.push((account.as_str().to_owned(), endpoint.id, made.id.0));
+    }
+    desk.dispatch().await;
+    let sql = "SELECT account_id, endpoint_id, invitation_id FROM webhook_message ORDER BY account_id";
+    let queued = desk.rows(sql, []).await;
+    let queued = queued.iter().map(|row| {
+        let of = |column| row.try_get::<Uuid>("", column).unwrap();
+        (row.try_get::<String>("", "account_id").unwrap(), of("endpoint_id"), of("invitation_id"))
+    });
+    assert_eq!(queued.collect::<Vec<_>>(), wanted, "one for each event");
 }

@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn paused_clock_reaches_no_limit() {
         let runtime = Builder::new_current_thread().start_paused(true).enable_all().build().unwrap();
-        runtime.block_on(tokio::time::sleep(100 * LIMIT));
+        runtime.block_on(async { tokio::time::sleep(100 * LIMIT).await });
     }
 
     /// Runs itself as a process of its own, which has to end.

@@ -1,12 +1,16 @@
 //! What the executor does when PostgreSQL tells it to try again.
 
+use std::time::Duration;
+
 use invitation_service::clock::Clock;
-use invitation_service::domain::command::CreateInvitation;
+use invitation_service::domain::command::{Action, Command, CreateInvitation, SettleDelivery};
+use invitation_service::domain::delivery::DeliveryEnd;
 use invitation_service::domain::group::Group;
 use invitation_service::domain::refusal::Refusal;
 use invitation_service::domain::state::State;
 use invitation_service::store::{ExecuteError, InvitationQuery};
 use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
+use uuid::Uuid;
 
 use super::gate::{actor, decide, gate, send};
 use super::make::*;
@@ -104,6 +108,33 @@ async fn what_is_decided_again_is_decided_on_what_others_did_meanwhile() {
     drop(held);
     assert_eq!(late.await.unwrap_err(), ExecuteError::Refused(Refusal::InvitationRevoked));
     assert_eq!(story(&ours, made.id).await, ["created", "revoked"]);
+}
+
+/// Between the decision on a message and its save, another sender takes the message over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+async fn settle_changes_nothing_when_its_lease_was_lost_meanwhile() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let clock = Clock::manual(NEW_YEAR);
+    let ours = store_with(&database, &clock, &options(decide)).await;
+    let theirs = store_with(&database, &clock, &options(Group::run)).await;
+    let made = created(&ours, CreateInvitation { recipients: emails(1), mails: true, ..link() }).await;
+    let (frozen, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let lasts = Duration::from_secs(45);
+    let claimed = ours.claim_deliveries(frozen, lasts, 1, "").await.unwrap().remove(0);
+    let delivery = claimed.delivery.message.id;
+    let settle = SettleDelivery { delivery, lease: frozen, end: DeliveryEnd::Sent };
+    let late = Command { actor: actor(), ..command(Action::SettleDelivery(settle)) };
+    let mut held = gate(&late.actor);
+    let late = send(&ours, late).await;
+    assert!(held.decided().await, "at first the lease is its");
+    clock.advance(lasts);
+    assert_eq!(theirs.claim_deliveries(other, lasts, 1, "").await.unwrap().len(), 1);
+    drop(held);
+    assert_eq!(late.await.unwrap_err(), ExecuteError::Refused(Refusal::LeaseLost));
+    assert_eq!(story(&ours, made.id).await, ["created"]);
+    let settle = SettleDelivery { delivery, lease: other, end: DeliveryEnd::Failed("550".to_owned()) };
+    theirs.execute(command(Action::SettleDelivery(settle)), None).await.unwrap();
+    assert_eq!(story(&ours, made.id).await, ["created", "delivery.failed"], "the other one's word counts");
 }
 
 /// The lock is held by somebody else from before the decision until after the expiry, all on the database's own clock.

@@ -106,10 +106,11 @@ async fn positions_go_by_the_clock_and_within_an_invitation_by_sequence(database
     assert_eq!(store.sequence().await.unwrap(), Some(10));
     let stretch = store.all_events_behind(0, 100).await.unwrap();
     assert!(stretch.is_last);
-    let order: Vec<_> = stretch.events.iter().map(|event| event.event.event.invitation).collect();
-    let mut expected = vec![made[0].id, made[0].id];
-    expected.extend(made[1..].iter().map(|made| made.id));
-    expected.extend(made[1..].iter().rev().map(|made| made.id));
+    let order: Vec<_> =
+        stretch.events.iter().map(|event| (event.event.event.invitation, event.event.sequence)).collect();
+    let mut expected = vec![(made[0].id, 1), (made[0].id, 2)];
+    expected.extend(made[1..].iter().map(|made| (made.id, 1)));
+    expected.extend(made[1..].iter().rev().map(|made| (made.id, 2)));
     assert_eq!(order, expected);
     let positions: Vec<i64> = stretch.events.iter().map(|event| event.position).collect();
     assert_eq!(positions, (1..=10).collect::<Vec<_>>());

@@ -1,8 +1,10 @@
 //! One lane of the executor: load, decide, save, answer, one group after another.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -16,6 +18,7 @@ use super::load::{load, load_sql};
 use super::outcome::saved;
 use super::save::{create, save};
 use super::save_sql::SaveSql;
+use super::set::{Columns, Set};
 use super::signals::{Signals, Topic};
 use crate::domain::command::Command;
 use crate::domain::group::{Group, Save};
@@ -177,6 +180,10 @@ impl Lane {
                 Err(error) => return self.give_up_or_split(group, &error).await,
             }
         }
+        // What was sent and not found may still take effect: deciding its commands again could do them twice.
+        if sent.is_none() && matches!(last, StoreError::Conflict) {
+            return self.give_up_or_split(group, &last).await;
+        }
         self.fail(group, &last);
     }
 
@@ -267,12 +274,12 @@ impl Lane {
         timeout_at(self.until, step).await.map_err(late)?
     }
 
-    /// A group that the database refuses is run job by job, so that only the one that causes it fails.
+    /// Runs a group that the database refuses, or that stays in conflict, job by job, so that only the job that causes it fails.
     async fn give_up_or_split(&mut self, group: Vec<Job>, error: &StoreError) {
         if group.len() == 1 {
             return self.fail(group, error);
         }
-        tracing::warn!(%error, jobs = group.len(), "a group is run one by one");
+        tracing::warn!(%error, jobs = group.len(), "retrying commands one by one");
         for job in group {
             self.begin();
             Box::pin(self.run_loaded(vec![job], None)).await;
@@ -303,10 +310,16 @@ impl Lane {
 
 /// Locks the invitations of a group, in the order of their ids, so that what is loaded next stays as it is.
 async fn lock<C: ConnectionTrait>(db: &C, group: &[Job]) -> Result<(), StoreError> {
-    let commands = || group.iter().flat_map(|job| &job.commands);
-    let ids: Vec<Uuid> = commands().filter_map(Command::invitation).map(|id| id.0).collect();
-    let accounts: Vec<String> = commands().map(|command| command.account.as_str().to_owned()).collect();
-    let sql = "SELECT 1 FROM invitation WHERE account_id = ANY($1) AND id = ANY($2) ORDER BY id FOR UPDATE";
-    db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [accounts.into(), ids.into()])).await?;
+    let commands = group.iter().flat_map(|job| &job.commands);
+    let keys = commands.filter_map(|command| Some((command.account.as_str(), command.invitation()?.0)));
+    let keys: BTreeSet<(&str, Uuid)> = keys.collect();
+    let columns = Columns::list([("account_id", Text), ("id", UuidType)]);
+    let sql = format!(
+        "SELECT 1 FROM {} JOIN invitation i ON i.account_id = k.account_id AND i.id = k.id ORDER BY i.id FOR UPDATE OF i",
+        columns.keys_of(DbBackend::Postgres, 1, "k")
+    );
+    let rows = keys.into_iter().map(|(account, id)| [Value::from(account), id.into()]);
+    let values = Set::new(columns, rows).params(DbBackend::Postgres);
+    db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     Ok(())
 }

@@ -302,9 +302,11 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
 
 fn set_mutable() -> String {
     let set = |column| match column {
-        // Telling of an expiry leaves the revision alone, so a save may know nothing of it yet. What was told only goes on.
-        "expiry_told_at" => "expiry_told_at = CASE WHEN i.expiry_told_at > coalesce(r.expiry_told_at, 0)
-            THEN i.expiry_told_at ELSE r.expiry_told_at END"
+        // Telling of an expiry leaves the revision alone, so a save may not know of it yet: then the later one stays. A save
+        // that tells of the present expiry is right, also if an expiry that was told of before was a later one.
+        "expiry_told_at" => "expiry_told_at = CASE
+            WHEN r.expiry_told_at = r.expire_at OR i.expiry_told_at IS NULL OR i.expiry_told_at < r.expiry_told_at
+            THEN r.expiry_told_at ELSE i.expiry_told_at END"
             .to_owned(),
         column => format!("{column} = r.{column}"),
     };

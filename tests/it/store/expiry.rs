@@ -8,7 +8,8 @@ use invitation_service::domain::event::EventType;
 use invitation_service::domain::group::Group;
 use invitation_service::domain::id::InvitationId;
 use invitation_service::domain::state::State;
-use invitation_service::store::Store;
+use invitation_service::store::expiry::ExpiryWalk;
+use invitation_service::store::{Bundle, ExecuteError, Store};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
@@ -21,6 +22,9 @@ on_both!(
     what_has_ended_otherwise_does_not_expire,
     a_first_start_tells_of_everything_that_has_ever_expired,
     of_several_holders_one_tells_and_the_next_takes_over_when_it_falls_silent,
+    expiry_earlier_than_the_last_one_told_is_told_once,
+    expiry_that_cannot_be_recorded_holds_up_no_other,
+    group_in_lasting_conflict_is_saved_but_for_its_cause,
 );
 
 const ME: Uuid = Uuid::from_u128(1);
@@ -34,8 +38,12 @@ fn pass(clock: &Clock, seconds: u64) {
     clock.advance(Duration::from_secs(seconds));
 }
 
+fn walk(store: &Store, holder: Uuid) -> ExpiryWalk {
+    ExpiryWalk::new(store.clone(), holder)
+}
+
 async fn told(store: &Store) -> usize {
-    store.tell_expired(ME).await.unwrap().expect("nobody else is at it")
+    walk(store, ME).tell_expired().await.unwrap().expect("nobody else is at it")
 }
 
 async fn an_expiry_is_told_once_and_again_after_a_renewal(database: TestDatabase) {
@@ -142,14 +150,73 @@ async fn of_several_holders_one_tells_and_the_next_takes_over_when_it_falls_sile
     let clock = Clock::manual(crate::harness::database::NEW_YEAR);
     let store = store_with(&database, &clock, &options(Group::run)).await;
     let made = created(&store, for_a_minute()).await;
-    assert_eq!(store.tell_expired(OTHER).await.unwrap(), Some(0));
+    assert_eq!(walk(&store, OTHER).tell_expired().await.unwrap(), Some(0));
     pass(&clock, 29);
-    assert_eq!(store.tell_expired(ME).await.unwrap(), None);
+    assert_eq!(walk(&store, ME).tell_expired().await.unwrap(), None);
     pass(&clock, 31);
     assert_eq!(told(&store).await, 1);
-    assert_eq!(store.tell_expired(OTHER).await.unwrap(), None, "the lease is another's now");
+    assert_eq!(walk(&store, OTHER).tell_expired().await.unwrap(), None, "the lease is another's now");
     let rows = database.connect().await.execute_unprepared("UPDATE follower SET lease = NULL").await.unwrap();
     assert!(rows.rows_affected() > 0);
-    assert_eq!(store.tell_expired(OTHER).await.unwrap(), Some(0));
+    assert_eq!(walk(&store, OTHER).tell_expired().await.unwrap(), Some(0));
     assert_eq!(story(&store, made.id).await, ["created", "expired"]);
+}
+
+/// Sets the columns of an invitation past the service.
+async fn tamper(database: &TestDatabase, id: InvitationId, columns: &str) {
+    super::read_make::set(database, &database.connect().await, id, columns).await;
+}
+
+/// As a database whose clock was set back leaves it.
+async fn expiry_earlier_than_the_last_one_told_is_told_once(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let made = created(&store, for_a_minute()).await;
+    tamper(&database, made.id, "expiry_told_at = expire_at + 1000000").await;
+    pass(&clock, 61);
+    for expected in [1, 0] {
+        assert_eq!(told(&store).await, expected);
+    }
+    assert_eq!(story(&store, made.id).await, ["created", "expired"]);
+}
+
+async fn expiry_that_cannot_be_recorded_holds_up_no_other(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(created(&store, for_a_minute()).await.id);
+    }
+    pass(&clock, 60);
+    let mut walk = walk(&store, ME);
+    assert_eq!(walk.tell_expired().await.unwrap(), Some(5));
+    // The event of the first is there, and nothing says so: its command can never be saved. The second is from the future.
+    tamper(&database, made[0], "expiry_told_at = NULL").await;
+    tamper(&database, made[1], "expiry_told_at = NULL, kind = 'from the future'").await;
+    for id in &made[2..] {
+        tamper(&database, *id, "expiry_told_at = NULL, expire_at = expire_at + 1").await;
+    }
+    pass(&clock, 1);
+    assert_eq!(walk.tell_expired().await.unwrap(), Some(3), "the others are told of");
+    let late = created(&store, for_a_minute()).await;
+    pass(&clock, 3_600);
+    assert_eq!(walk.tell_expired().await.unwrap(), Some(1), "the walk goes on");
+    assert_eq!(story(&store, late.id).await, ["created", "expired"]);
+    tamper(&database, made[1], "kind = 'connection', expire_at = expire_at + 1").await;
+    tamper(&database, made[1], "expire_at = expire_at - 1").await;
+    let connection = database.connect().await;
+    connection.execute_unprepared("DELETE FROM event WHERE event_type = 'invitation.expired'").await.unwrap();
+    assert_eq!(told(&store).await, 2, "whoever takes over finds what was stepped over");
+}
+
+/// Commands that were sent together: one of them stays in conflict whatever it is decided on.
+async fn group_in_lasting_conflict_is_saved_but_for_its_cause(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let (one, other) = (created(&store, for_a_minute()).await, created(&store, for_a_minute()).await);
+    pass(&clock, 60);
+    assert_eq!(told(&store).await, 2);
+    tamper(&database, one.id, "expiry_told_at = NULL").await;
+    let commands = vec![expire(one.id), command(create(link())), command(revoke(&other))];
+    let results = store.execute_all(commands, Bundle::Each, None).await.unwrap();
+    assert_eq!(results[0].as_ref().unwrap_err(), &ExecuteError::Conflict);
+    assert!(results[1..].iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(story(&store, other.id).await, ["created", "expired", "revoked"]);
 }

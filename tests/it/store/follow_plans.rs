@@ -6,6 +6,7 @@ use invitation_service::domain::command::CreateInvitation;
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::text::AccountId;
 use invitation_service::store::Store;
+use invitation_service::store::expiry::ExpiryWalk;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
@@ -69,5 +70,5 @@ async fn once(store: &Store) {
     assert!(store.events_behind(&account(), before, 256).await.unwrap().events.len() >= 2);
     let other = AccountId::parse("quiet").unwrap();
     assert!(store.events_behind(&other, 0, 256).await.unwrap().events.is_empty());
-    store.tell_expired(Uuid::from_u128(1)).await.unwrap().unwrap();
+    ExpiryWalk::new(store.clone(), Uuid::from_u128(1)).tell_expired().await.unwrap().unwrap();
 }

@@ -3,6 +3,8 @@
 
 mod commands;
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
 mod first_steps;
 mod keys;
 mod load;

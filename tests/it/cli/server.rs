@@ -24,6 +24,9 @@ pub(super) const BY_NAME: &str = pb::connection_invitation_service_server::SERVI
 /// How long a test waits for what has to happen before it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The arguments of `serve` on a free port.
+const SERVE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--log-format", "json"];
+
 /// A running `serve`. Killed when dropped.
 pub(super) struct Server {
     child: Child,
@@ -42,7 +45,12 @@ struct Text {
 /// The binary with these arguments, in this folder, with nothing of our own environment.
 pub(super) fn command(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_invitation-service"));
-    command.args(arguments).env_clear().envs(environment.iter().copied()).current_dir(folder);
+    command.args(arguments);
+    dressed(command, folder, environment)
+}
+
+fn dressed(mut command: Command, folder: &Path, environment: &[(&str, &str)]) -> Command {
+    command.env_clear().envs(environment.iter().copied()).current_dir(folder);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -75,8 +83,23 @@ fn said(bytes: &[u8]) -> String {
 impl Server {
     /// Starts `serve` on a free port and waits until it listens.
     pub(super) async fn start(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let arguments = [&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"], arguments].concat();
-        let mut child = command(folder, &arguments, environment).spawn().unwrap();
+        let arguments = [&SERVE, arguments].concat();
+        Self::spawn(command(folder, &arguments, environment)).await
+    }
+
+    /// Starts it through a shell in which a write beyond the limit of a file's size fails instead of ending the process, and
+    /// waits until it says that it is ready.
+    pub(super) async fn ready_for_disk_faults(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_invitation-service")]).args(SERVE);
+        let server = Self::spawn(dressed(shell, folder, environment)).await;
+        server.until(ServingStatus::Serving).await;
+        server
+    }
+
+    /// Starts a command that runs `serve` and waits until it listens.
+    async fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let stdout = Text::of(child.stdout.take().unwrap());
         let log = Text::of(child.stderr.take().unwrap());
         let line = log.line_with("\"message\":\"listening\"").await;
@@ -127,6 +150,14 @@ impl Server {
         let mut health = HealthClient::new(self.channel().await);
         let request = HealthCheckRequest { service: service.to_owned() };
         health.check(request).await.unwrap().into_inner().status()
+    }
+
+    /// Limits the size of every file that the process writes; `None` takes the limit away.
+    pub(super) async fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let pid = self.child.id().expect("the process has not ended").to_string();
+        let arguments = ["--pid", &pid, &format!("--fsize={limit}:unlimited")];
+        assert!(Command::new("prlimit").args(arguments).status().await.unwrap().success());
     }
 
     /// Sends a signal by its name, as `kill` does.

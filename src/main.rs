@@ -36,7 +36,7 @@ async fn execute(command: Command) -> Outcome {
         Command::Migrate(args) => {
             let config = args.load()?;
             let _logging = telemetry::init(&config.log)?;
-            let database = serve::open(&config.store, Clock::System).await?;
+            let database = serve::open(&config.store, Clock::system()).await?;
             database.maintenance().migrate().await?;
             database.close().await;
             println!("the schema is up to date");
@@ -76,7 +76,7 @@ async fn run(args: ServeArgs) -> Outcome {
     let address = listener.local_addr()?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     print_hint(&config, &address.to_string());
-    serve::run(config, listener, Clock::System, shutdown).await?;
+    serve::run(config, listener, Clock::system(), shutdown).await?;
     Ok(())
 }
 

@@ -1,12 +1,12 @@
 //! The connections: one database, with a pool for reads and the way to write that its backend wants.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::ConnectOptions;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqlxError};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqlxError, Statement};
 
 use super::error::StoreError;
 use super::sql::{Pool, PoolOptions, Transaction};
@@ -35,7 +35,7 @@ pub struct Database {
     pub(super) read: Pool,
     /// What is written to: on SQLite the only connection that may.
     pub(super) write: Pool,
-    /// Tells the time where the database has no clock of its own.
+    /// Follows the database's clock, and takes its place where the database has none.
     pub(super) clock: Clock,
     lock: Option<SqliteLock>,
 }
@@ -79,6 +79,23 @@ impl Database {
     /// Begins a transaction that is going to write; every transaction of the service begins here.
     pub(super) async fn begin_write(&self) -> Result<Transaction, StoreError> {
         Ok(self.write.begin().await?)
+    }
+
+    /// Asks PostgreSQL for the time, so that the clock of this process follows it.
+    pub(super) async fn learn_time(&self) -> Result<(), DbErr> {
+        if self.backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+        // Asked twice, since the first question may have to wait for a connection.
+        for _ in 0..2 {
+            let asked = Instant::now();
+            let row = self.read.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+            if let Some(row) = row {
+                self.clock.learn(Timestamp::from_micros(row.try_get_by_index(0)?), asked);
+            }
+        }
+        Ok(())
     }
 
     /// Returns the moment that takes the place of the database's own clock: none on PostgreSQL but for tests.

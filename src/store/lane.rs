@@ -23,7 +23,6 @@ use super::signals::{Signals, Topic};
 use crate::domain::command::Command;
 use crate::domain::group::{Group, Save};
 use crate::domain::loaded::Loaded;
-use crate::domain::time::Timestamp;
 use crate::entropy::Entropy;
 use crate::panic::caught;
 
@@ -47,8 +46,6 @@ pub(super) struct Lane {
     until: Instant,
     /// Whether the last group found that the database does not answer.
     is_down: bool,
-    /// How far the database's clock is ahead of the process's, in microseconds, as the last load showed.
-    offset: i64,
 }
 
 impl Lane {
@@ -70,7 +67,6 @@ impl Lane {
             save_sql: SaveSql::new(backend),
             until: Instant::now(),
             is_down: false,
-            offset: 0,
         }
     }
 
@@ -125,8 +121,8 @@ impl Lane {
     /// was sent for them if nobody knows what has become of it.
     async fn create_unseen(&mut self, group: Vec<Job>) -> (Vec<Job>, Option<Sent>) {
         let SaveSql::Postgres { create: sql, .. } = &self.save_sql else { return (group, None) };
-        let now = self.database.clock.in_place_of_the_database();
-        let now = now.unwrap_or_else(|| Timestamp::from_micros(self.database.clock.now().micros() + self.offset));
+        // Where the database's time is not known well enough, a load tells it.
+        let Some(now) = self.database.clock.database_now() else { return (group, None) };
         let mut decided = Group::new(Loaded::empty(now));
         let answers = self.decide(&mut decided, &group);
         let sent = Sent { answers, save: decided.into_save() };
@@ -244,8 +240,9 @@ impl Lane {
         answers: &mut Vec<Vec<Answer>>,
     ) -> Result<(), StoreError> {
         let clock = self.database.clock();
+        let asked = std::time::Instant::now();
         let loaded = load(db, &self.load_sql, group.iter().flat_map(|job| &job.commands), clock).await?;
-        self.offset = loaded.now.micros() - self.database.clock.now().micros();
+        self.database.clock.learn(loaded.now, asked);
         let mut state = Group::new(loaded);
         *answers = self.decide(&mut state, group);
         let changes = state.into_save();

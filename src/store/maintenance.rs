@@ -33,7 +33,11 @@ impl Maintenance {
 
     /// Returns whether the database answers and has every migration this program knows.
     pub async fn is_ready(&self) -> Result<bool, StoreError> {
-        match tokio::time::timeout(Duration::from_secs(2), migration::at_head(&self.0.read.unguarded())).await {
+        let look = async {
+            self.0.learn_time().await?;
+            migration::at_head(&self.0.read.unguarded()).await
+        };
+        match tokio::time::timeout(Duration::from_secs(2), look).await {
             Ok(at_head) => Ok(at_head?),
             Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
         }
@@ -43,7 +47,7 @@ impl Maintenance {
     pub async fn prune_requests(&self) -> Result<u64, StoreError> {
         let sql = "DELETE FROM request WHERE (account_id, method, request_id) IN
             (SELECT account_id, method, request_id FROM request WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
-        self.prune(sql, self.before(REMEMBERED).into()).await
+        self.prune(sql, self.before(REMEMBERED).await?.into()).await
     }
 
     /// Forgets verification codes that no limit counts any more, and returns how many.
@@ -51,12 +55,13 @@ impl Maintenance {
         let sql = "DELETE FROM verification WHERE (account_id, invitation_id, address_mac) IN
             (SELECT account_id, invitation_id, address_mac FROM verification WHERE created_at < $1
             ORDER BY created_at LIMIT $2)";
-        self.prune(sql, self.before(WINDOW).into()).await
+        self.prune(sql, self.before(WINDOW).await?.into()).await
     }
 
-    /// Returns the moment a span ago, in microseconds.
-    pub(super) fn before(&self, span: Duration) -> i64 {
-        self.0.clock.now().earlier(span).micros().max(0)
+    /// Returns the moment a span ago by the database's clock, in microseconds.
+    pub(super) async fn before(&self, span: Duration) -> Result<i64, StoreError> {
+        self.0.learn_time().await?;
+        Ok(self.0.clock.now().earlier(span).micros().max(0))
     }
 
     /// Deletes what is before something, of every account, chunk by chunk.

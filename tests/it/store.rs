@@ -2,6 +2,7 @@
 
 mod autojoin;
 mod bundles;
+mod clock;
 mod commit;
 mod conflicts;
 mod conformance;

@@ -24,7 +24,7 @@ const MESSAGES: &str = "DELETE FROM webhook_message WHERE due_at IS NULL AND (ac
 impl Maintenance {
     /// Forgets what was posted more than 30 days ago, and returns how many rows that were.
     pub async fn prune_webhooks(&self) -> Result<u64, StoreError> {
-        let before = self.before(KEPT);
+        let before = self.before(KEPT).await?;
         // Ids begin with the milliseconds of their making.
         let least = Uuid::from_u128(u128::try_from(before / 1_000).unwrap_or_default() << 80);
         Ok(self.prune(ATTEMPTS, least.into()).await? + self.prune(MESSAGES, before.into()).await?)

@@ -39,7 +39,7 @@ pub(super) struct Desk {
 impl Desk {
     /// Begins at the machine's present moment, which the published verifier looks at.
     pub(super) async fn new(database: &TestDatabase) -> Self {
-        let clock = Clock::manual(Clock::System.now());
+        let clock = Clock::manual(Clock::system().now());
         let store = store_with(database, &clock, &options(Group::run)).await;
         Self { store, clock, ring: KeyRing::parse(KEYS).unwrap(), raw: database.connect().await }
     }

@@ -38,7 +38,7 @@ async fn start_posting(database: &TestDatabase, keys: &str) -> Service {
         ("INVITATION__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8"),
     ];
     // The published verifier looks at the machine's clock.
-    Service::start_with(configuration(database, &more), Clock::manual(Clock::System.now())).await
+    Service::start_with(configuration(database, &more), Clock::manual(Clock::system().now())).await
 }
 
 /// The id of the key that signed a token: the byte behind the format.

@@ -141,7 +141,7 @@ async fn settle_changes_nothing_when_its_lease_was_lost_meanwhile() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn an_expiry_that_passes_between_decision_and_commit_is_respected() {
     let Some(database) = TestDatabase::postgres().await else { return };
-    let store = store_with(&database, &Clock::System, &options(decide)).await;
+    let store = store_with(&database, &Clock::system(), &options(decide)).await;
     let other = database.connect().await;
     // A decision that comes too late to show anything is tried again with more time.
     for millis in [500, 2_000, 8_000, 16_000] {
@@ -187,7 +187,7 @@ async fn an_expiry_that_passes_between_decision_and_commit_is_respected() {
 #[tokio::test(crate = "crate::harness::limit")]
 async fn all_rows_of_a_page_are_judged_at_one_moment_of_the_database() {
     let Some(database) = TestDatabase::postgres().await else { return };
-    let store = store_with(&database, &Clock::System, &options(Group::run)).await;
+    let store = store_with(&database, &Clock::system(), &options(Group::run)).await;
     for answer in all_at_once((0..300).map(|_| (store.clone(), command(create(link()))))).await {
         answer.unwrap();
     }

@@ -50,6 +50,7 @@ pub use read::invitations::ListedName;
 pub use read::positions::{Ordered, Stretch};
 pub use read::query::{GuestStatus, InvitationQuery, Order};
 pub use read::{Cursor, Page, Read, SortKey};
+pub use requests::KnownCall;
 pub use rounds::{Complaints, Round, Rounds};
 pub use signals::{Signals, Topic};
 pub use verifications::NewVerification;

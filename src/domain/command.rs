@@ -2,9 +2,10 @@
 
 mod delivery;
 mod needs;
+mod reach;
+mod request;
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use uuid::Uuid;
 
@@ -14,7 +15,6 @@ use super::details::{Details, Kind, Scope};
 use super::email::Email;
 use super::id::{AcceptanceId, IdSeed, InvitationId};
 use super::invitation::EngagementType;
-use super::key_ring::BodyDigest;
 use super::recipient::{Address, NewRecipient};
 use super::refusal::Refusal;
 use super::reminder::Schedules;
@@ -26,6 +26,7 @@ use super::verification::EmailProof;
 
 pub use delivery::{ReportDelivery, SettleDelivery};
 pub use needs::{Needs, Sought};
+pub use request::{Request, RequestKey};
 
 /// Something to be done for one caller.
 #[derive(Clone, Debug)]
@@ -34,43 +35,12 @@ pub struct Command {
     pub account: AccountId,
     /// The name of the caller's credential.
     pub actor: String,
-    /// By which the caller may try again.
+    /// The idempotency key, if the caller sent one.
     pub request: Option<Request>,
     /// Makes the ids of what the command creates.
     pub seed: IdSeed,
     /// What is to be done.
     pub action: Action,
-}
-
-/// A request_id and what it stands for.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The method it was sent to; ids of different methods do not meet.
-    pub method: &'static str,
-    /// The id.
-    pub id: String,
-    /// Which of several commands of one call it is; empty where there is one.
-    pub part: String,
-    /// The digest of the body under every key of the ring, the signing one first.
-    pub digests: Vec<BodyDigest>,
-}
-
-impl Request {
-    /// Returns the request of one of several commands of a call.
-    pub fn part(&self, part: impl fmt::Display) -> Self {
-        Self { part: part.to_string(), ..self.clone() }
-    }
-}
-
-/// Names a remembered request.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestKey {
-    /// Whose it is.
-    pub account: AccountId,
-    /// The method it was sent to.
-    pub method: String,
-    /// The id.
-    pub id: String,
 }
 
 /// What is to be done. One variant, one file in `decide`.
@@ -343,14 +313,9 @@ pub struct ExpireInvitation {
 }
 
 impl Command {
-    /// Returns the key its request is remembered by.
-    pub fn request_key(&self) -> Option<RequestKey> {
-        self.request.as_ref().map(|request| RequestKey {
-            account: self.account.clone(),
-            method: request.method.to_owned(),
-            // The id has no spaces, so that no part of one is the whole of another.
-            id: if request.part.is_empty() { request.id.clone() } else { format!("{} {}", request.id, request.part) },
-        })
+    /// Returns every key that its request may be remembered by.
+    pub fn request_keys(&self) -> impl Iterator<Item = RequestKey> {
+        self.request.iter().flat_map(|request| request.keys(&self.account))
     }
 
     /// Returns the invitation it is about, which a create has not got yet.

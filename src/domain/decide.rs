@@ -9,6 +9,7 @@ mod decline_invitation;
 mod delete_invitation;
 mod expire_invitation;
 mod record_engagement;
+mod replay;
 mod report_delivery_status;
 mod resend_invitation;
 mod revoke_invitation;
@@ -34,6 +35,8 @@ use super::recipient::Recipient;
 use super::refusal::Refusal;
 use super::reminder::{Planned, Schedules};
 use super::slot::{Slot, SlotKey};
+pub(super) use replay::remembered;
+use replay::{remember, replay};
 
 /// What a decision rests on beside the loaded snapshot and the command.
 #[derive(Clone, Debug)]
@@ -87,8 +90,8 @@ pub struct Changes {
     pub deliveries: Vec<NewDelivery>,
     /// A message that has changed.
     pub delivery: Option<Delivery>,
-    /// The request as it is to be remembered.
-    pub request: Option<(RequestKey, Remembered)>,
+    /// The request as it is to be remembered, and the call that it is a part of.
+    pub requests: Vec<(RequestKey, Remembered)>,
 }
 
 /// How an invitation changes.
@@ -146,31 +149,9 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
         Action::ReportDelivery(report) => report_delivery_status::decide(loaded, command, report),
         Action::Expire(expire) => expire_invitation::decide(loaded, command, expire),
     }?;
-    // Only what changed something is worth remembering: the rest can be decided again.
-    if !decided.changes.events.is_empty() {
-        decided.changes.request = remember(loaded, command, &decided.outcome);
-    }
+    let changed = !decided.changes.events.is_empty();
+    decided.changes.requests = remember(loaded, command, &decided.outcome, changed);
     Ok(decided)
-}
-
-/// Returns what a remembered request was about; refuses the request_id if it was used for something else.
-fn replay(loaded: &Loaded, command: &Command) -> Result<Option<Outcome>, Refusal> {
-    let Some((request, key)) = command.request.as_ref().zip(command.request_key()) else { return Ok(None) };
-    let Some(remembered) = loaded.request(&key) else { return Ok(None) };
-    // The token stays out of the digest, so which invitation was meant is compared here.
-    let same_body = request.digests.contains(&remembered.digest);
-    let same_invitation = command.invitation().is_none_or(|id| id == remembered.invitation);
-    if !same_body || !same_invitation {
-        return Err(Refusal::RequestIdReused);
-    }
-    let Remembered { invitation, acceptance, .. } = *remembered;
-    Ok(Some(Outcome { invitation, acceptance, delivery: None, already_accepted: false }))
-}
-
-fn remember(loaded: &Loaded, command: &Command, outcome: &Outcome) -> Option<(RequestKey, Remembered)> {
-    let digest = *command.request.as_ref()?.digests.first()?;
-    let Outcome { invitation, acceptance, .. } = *outcome;
-    Some((command.request_key()?, Remembered { digest, invitation, acceptance, at: loaded.now }))
 }
 
 impl Decided {

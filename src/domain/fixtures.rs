@@ -191,7 +191,7 @@ pub(super) fn command(number: u8, action: Action) -> Command {
 pub(super) fn requested(command: Command, id: &str, body: &str, keys: &[u8]) -> Command {
     let ring: Vec<_> = keys.iter().map(|key| KeyRing::format_key(*key, [*key; 32])).collect();
     let digests = KeyRing::parse(&ring.join(",")).unwrap().body_digests(body.as_bytes());
-    Command { request: Some(Request { method: "Method", id: id.to_owned(), part: String::new(), digests }), ..command }
+    Command { request: Some(Request::new("Method", id, digests)), ..command }
 }
 
 /// Somebody without an address.

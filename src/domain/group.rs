@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::acceptance::Acceptance;
 use super::command::{Command, RequestKey};
-use super::decide::{AcceptanceChange, Change, Changes, Context, Decided, DomainChange, Outcome, decide};
+use super::decide::{AcceptanceChange, Change, Changes, Context, Decided, DomainChange, Outcome, decide, remembered};
 use super::delivery::{Delivery, DeliveryState, NewDelivery};
 use super::event::NewEvent;
 use super::id::{AcceptanceId, InvitationId};
@@ -28,6 +28,8 @@ use uuid::Uuid;
 pub struct Executed {
     /// The moment of the decision.
     pub now: Timestamp,
+    /// When it was decided first, which is earlier for a replay.
+    pub decided_at: Timestamp,
     /// The invitation as the command left it.
     pub invitation: Arc<Invitation>,
     /// The subject's acceptance, for an accept.
@@ -112,8 +114,8 @@ pub struct Settled {
 impl Save {
     /// Returns whether there is nothing to save.
     pub fn is_empty(&self) -> bool {
-        // Every change has an event; see `decide`.
-        self.events.is_empty()
+        // Every change of an invitation has an event; see `decide`.
+        self.events.is_empty() && self.requests.is_empty()
     }
 
     /// Returns whether all it does is to add new invitations, which cannot collide with anything but a request_id.
@@ -168,17 +170,18 @@ impl Group {
 
     /// Decides one more command and, if it is not refused, takes in what it changes.
     pub fn run(&mut self, command: &Command, context: &Context) -> Result<Executed, Refusal> {
-        // A request is remembered only if it changed something.
-        let replayed = command.request_key().is_some_and(|key| self.loaded.request(&key).is_some());
+        let replayed = remembered(&self.loaded, command).cloned();
         let Decided { changes, outcome } = decide(&self.loaded, command, context)?;
-        let happened = replayed || !changes.events.is_empty();
+        let happened = replayed.as_ref().map_or(!changes.events.is_empty(), Remembered::has_changed_something);
+        let decided_at = replayed.map_or(self.loaded.now, |replayed| replayed.at);
         self.take_in(&command.account, changes);
         let invitation = self.loaded.invitation(&command.account, outcome.invitation)?;
         let invitation = self.as_left(invitation, command.needs().newest_acceptances);
         let Outcome { invitation: id, acceptance, delivery, already_accepted } = outcome;
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
         let delivery = delivery.map(|id| self.loaded.delivery(&command.account, id).cloned()).transpose()?;
-        Ok(Executed { now: self.loaded.now, invitation, acceptance, delivery, already_accepted, happened })
+        let now = self.loaded.now;
+        Ok(Executed { now, decided_at, invitation, acceptance, delivery, already_accepted, happened })
     }
 
     /// Returns an invitation with what the group has done beside it: acceptances, where they are shown, and counts.
@@ -202,7 +205,7 @@ impl Group {
     }
 
     fn take_in(&mut self, account: &AccountId, changes: Changes) {
-        let Changes { invitations, slots, domains, acceptance, engagement, events, deliveries, delivery, request } =
+        let Changes { invitations, slots, domains, acceptance, engagement, events, deliveries, delivery, requests } =
             changes;
         let changed: Vec<_> = invitations
             .into_iter()
@@ -230,7 +233,7 @@ impl Group {
             self.save.engagement.entry(id).or_default().count(engagement);
         }
         self.save.events.extend(events);
-        if let Some((key, remembered)) = request {
+        for (key, remembered) in requests {
             self.loaded.put_request(key.clone(), remembered.clone());
             self.save.requests.insert(key, remembered);
         }

@@ -66,6 +66,13 @@ pub struct BodyDigest {
     pub mac: [u8; 32],
 }
 
+impl BodyDigest {
+    /// Returns the MAC in hexadecimal.
+    pub fn hex(&self) -> String {
+        self.mac.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 impl KeyRing {
     /// Parses `id:base64`, comma-separated; the first signs.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {

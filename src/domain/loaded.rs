@@ -35,17 +35,27 @@ pub struct Loaded {
     deliveries: HashMap<(AccountId, Uuid), Delivery>,
 }
 
-/// A request that succeeded and changed something.
+/// A request that succeeded and changed something, or a call over several invitations that has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remembered {
     /// The digest of its body.
     pub digest: BodyDigest,
-    /// The invitation it was about.
+    /// The invitation it was about; no one's id for a call over several.
     pub invitation: InvitationId,
     /// The acceptance it made.
     pub acceptance: Option<AcceptanceId>,
-    /// When it was decided.
+    /// When it was decided, or begun.
     pub at: Timestamp,
+    /// How many things it changed, where that is not simply one: 0 for a part of a call that found everything done already,
+    /// and the count of a call over several invitations, once it is finished.
+    pub changed: Option<i64>,
+}
+
+impl Remembered {
+    /// Returns whether it changed something.
+    pub fn has_changed_something(&self) -> bool {
+        self.changed != Some(0)
+    }
 }
 
 impl Loaded {

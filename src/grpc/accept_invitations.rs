@@ -41,7 +41,7 @@ pub(super) async fn accept_invitations(
     let hosts = api.hosts(call, true).await?;
     let target = |name: &InvitationName| name.target(None, "").map(|target| Target { hosts: hosts.clone(), ..target });
     let targets = names.iter().map(target).collect::<Result<Vec<_>, _>>()?;
-    let whole = api.request(message, &message.request_id, 0);
+    let whole = api.request(call, message, 0);
     let command = |target: &Target| {
         let request = whole.as_ref().map(|whole| whole.part(target.id.0));
         api.command(call, request, accept(Way::Name(target.clone()), acceptor.clone()))

@@ -19,6 +19,7 @@ use crate::domain::group::{Bundle, Executed};
 use crate::domain::id::{IdSeed, InvitationId};
 use crate::domain::invitation::Invitation;
 use crate::domain::key_ring::KeyRing;
+use crate::domain::refusal::Refusal;
 use crate::domain::text;
 use crate::domain::time::Ttl;
 use crate::domain::token::{Claims, Token};
@@ -69,16 +70,16 @@ impl Api {
     ) -> Result<Executed, Status> {
         // Which mailed link it was decides for whom, so it counts although the token does not.
         let recipient = link.map_or(0, |link| link.recipient);
-        let request = self.request(message, message.request_id(), recipient);
+        let request = self.request(call, message, recipient);
         self.run(call, request, action).await
     }
 
-    /// Returns what a message is remembered by under an id; none for an empty one.
-    pub(super) fn request<T: Retryable>(&self, message: &T, id: &str, recipient: u16) -> Option<Request> {
-        Some(id).filter(|id| !id.is_empty()).map(|id| {
+    /// Returns what a message is remembered by; `None` without a request_id.
+    pub(super) fn request<T: Retryable>(&self, call: &Call, message: &T, recipient: u16) -> Option<Request> {
+        Some(message.request_id()).filter(|id| !id.is_empty()).map(|id| {
             let body = [message.body().as_slice(), &recipient.to_be_bytes()].concat();
-            let digests = self.ring.body_digests(&body);
-            Request { method: T::METHOD, id: id.to_owned(), part: String::new(), digests }
+            let request = Request::new(T::METHOD, id, self.ring.body_digests(&body));
+            Request { organizations: call.organizations::<T>(), ..request }
         })
     }
 
@@ -93,14 +94,21 @@ impl Api {
         }
     }
 
-    /// Runs several commands of a call and returns a result for each.
+    /// Runs several commands of a call and returns a result for each. If the request_id of the call was used for another one,
+    /// all of it is refused.
     pub(super) async fn execute_all(
         &self,
         call: &Call,
         commands: Vec<Command>,
         bundle: Bundle,
     ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
-        self.store.execute_all(commands, bundle, Some(call.deadline.0)).await
+        let are_parts = commands.iter().any(|command| command.request.as_ref().is_some_and(Request::is_part));
+        let results = self.store.execute_all(commands, bundle, Some(call.deadline.0)).await?;
+        let reused = ExecuteError::Refused(Refusal::RequestIdReused);
+        if are_parts && results.iter().any(|result| result.as_ref().is_err_and(|error| *error == reused)) {
+            return Err(BundleError::Failed(reused));
+        }
+        Ok(results)
     }
 
     /// Runs a command on an existing invitation that the message names.

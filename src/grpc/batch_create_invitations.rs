@@ -32,7 +32,7 @@ pub(super) async fn batch_create_invitations(
     violations.finish(Some(()))?;
 
     // Digested once: a batch may be as large as a message.
-    let whole = api.request(message, &message.request_id, 0);
+    let whole = api.request(call, message, 0);
     let parsed: Vec<Result<Command, Status>> =
         (0..message.requests.len()).map(|index| to_command(api, call, message, whole.as_ref(), index)).collect();
     let bundle = match (message.validate_only, message.atomic) {
@@ -100,7 +100,7 @@ fn to_command(
     // A retry of the batch finds what it made entry by entry.
     let remembered = match whole {
         _ if message.validate_only => None,
-        None => api.request(request, &request.request_id, 0),
+        None => api.request(call, request, 0),
         Some(whole) => Some(whole.part(index)),
     };
     Ok(api.command(call, remembered, create))

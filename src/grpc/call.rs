@@ -1,9 +1,13 @@
 //! One call: who makes it and by when it has to be answered, as the boundary found out.
 
 use tonic::{Request, Status};
+use uuid::Uuid;
 
 use super::deadline::Deadline;
+use super::organizations::Organizations;
+use super::request_id::Retryable;
 use super::status;
+use super::violations::Violations;
 use crate::auth::caller::Caller;
 use crate::auth::permission::Permission;
 use crate::domain::id::InvitationId;
@@ -12,16 +16,27 @@ use crate::domain::id::InvitationId;
 pub(super) struct Call {
     pub(super) caller: Caller,
     pub(super) deadline: Deadline,
+    /// The organizations in its metadata, if both are there.
+    organizations: Option<Organizations>,
 }
 
 impl Call {
     /// Splits a request. A request that did not come through the boundary has no caller, and is refused.
     pub(super) fn of<T>(request: Request<T>) -> Result<(Self, T), Status> {
-        let (_, mut extensions, message) = request.into_parts();
+        let (metadata, mut extensions, message) = request.into_parts();
+        let organizations = Organizations::parse(&mut Violations::default(), &metadata);
         match (extensions.remove::<Caller>(), extensions.remove::<Deadline>()) {
-            (Some(caller), Some(deadline)) => Ok((Self { caller, deadline }, message)),
+            (Some(caller), Some(deadline)) => Ok((Self { caller, deadline, organizations }, message)),
             _ => Err(status::unauthenticated()),
         }
+    }
+
+    /// Returns the organizations that decide beside a message what the call may do: the one that asks and the one it asks for.
+    /// `None` if the caller speaks for the whole account.
+    pub(super) fn organizations<T: Retryable>(&self) -> Option<(Uuid, Uuid)> {
+        let given = self.organizations.filter(|_| T::BETWEEN_ORGANIZATIONS);
+        let given = given.map(|organizations| (organizations.requester, organizations.target));
+        given.or(self.caller.organization_id.map(|own| (own, own)))
     }
 
     /// Returns whether tokens and links may be shown.

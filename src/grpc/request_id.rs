@@ -1,5 +1,5 @@
 //! What makes a request the same as another: its body without the request_id and, since the same invitation may go by
-//! several tokens, without the token.
+//! several tokens, without the token. Its id is remembered within the organizations that decide beside it.
 
 use prost::Message;
 
@@ -9,6 +9,9 @@ use crate::pb;
 pub(super) trait Retryable: Message + Clone {
     /// The method it is for.
     const METHOD: &'static str;
+
+    /// Whether the organizations in the call's metadata decide beside it.
+    const BETWEEN_ORGANIZATIONS: bool;
 
     /// Returns its request_id; empty for none.
     fn request_id(&self) -> &str;
@@ -25,9 +28,10 @@ pub(super) trait Retryable: Message + Clone {
 }
 
 macro_rules! retryable {
-    ($($message:ident: $method:literal $(, $token:ident)?;)+) => {$(
+    (between organizations: $between:literal; $($message:ident: $method:literal $(, $token:ident)?;)+) => {$(
         impl Retryable for pb::$message {
             const METHOD: &'static str = $method;
+            const BETWEEN_ORGANIZATIONS: bool = $between;
 
             fn request_id(&self) -> &str {
                 &self.request_id
@@ -42,6 +46,7 @@ macro_rules! retryable {
 }
 
 retryable! {
+    between organizations: false;
     CreateConnectionInvitationRequest: "CreateConnectionInvitation";
     CreateReconnectInvitationRequest: "CreateReconnectInvitation";
     RevokeConnectionInvitationRequest: "RevokeConnectionInvitation";
@@ -52,11 +57,6 @@ retryable! {
     CreateUserInvitationRequest: "CreateUserInvitation";
     DeleteUserInvitationRequest: "DeleteUserInvitation";
     ResendUserInvitationRequest: "ResendUserInvitation";
-    CreateGuestInvitationRequest: "CreateGuestInvitation";
-    UpdateGuestInvitationRequest: "UpdateGuestInvitation";
-    ResendGuestInvitationRequest: "ResendGuestInvitation";
-    RevokeGuestInvitationRequest: "RevokeGuestInvitation";
-    AcceptGuestInvitationRequest: "AcceptGuestInvitation";
     CreateInvitationRequest: "CreateInvitation";
     BatchCreateInvitationsRequest: "BatchCreateInvitations";
     AcceptInvitationsRequest: "AcceptInvitations";
@@ -71,4 +71,13 @@ retryable! {
     DeleteWebhookEndpointRequest: "DeleteWebhookEndpoint";
     RotateWebhookSecretRequest: "RotateWebhookSecret";
     RedeliverEventsRequest: "RedeliverEvents";
+}
+
+retryable! {
+    between organizations: true;
+    CreateGuestInvitationRequest: "CreateGuestInvitation";
+    UpdateGuestInvitationRequest: "UpdateGuestInvitation";
+    ResendGuestInvitationRequest: "ResendGuestInvitation";
+    RevokeGuestInvitationRequest: "RevokeGuestInvitation";
+    AcceptGuestInvitationRequest: "AcceptGuestInvitation";
 }

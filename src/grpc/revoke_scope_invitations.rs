@@ -1,17 +1,20 @@
 //! `InvitationService.RevokeScopeInvitations`: ends everything that lets people into a scope, in chunks.
 
 use tonic::Status;
+use uuid::Uuid;
 
 use super::api::{Api, check_request_id};
 use super::call::Call;
+use super::convert::count;
 use super::parse::autojoin::required_scope;
+use super::status;
 use super::violations::Violations;
 use crate::domain::command::{Action, Command, Request, RevokeInvitation, Target};
 use crate::domain::group::Bundle;
 use crate::domain::id::InvitationId;
 use crate::domain::state::State;
 use crate::pb;
-use crate::store::{BundleError, Cursor, InvitationQuery};
+use crate::store::{BundleError, Cursor, InvitationQuery, KnownCall, ListedName};
 
 /// How many invitations are revoked in one commit.
 const CHUNK: u64 = 1_000;
@@ -26,54 +29,66 @@ pub(super) async fn revoke_scope_invitations(
     check_request_id(&mut violations, &message.request_id);
     let scope = required_scope(&mut violations, message.scope.as_ref());
     let scope = violations.finish(scope)?;
-    let mut query = InvitationQuery {
+    let request = api.request(call, message, 0);
+    let begun = match &request {
+        None => None,
+        Some(request) => match api.read(api.store.begin_call(&call.caller.account, request)).await? {
+            KnownCall::Finished { changed } => return Ok(answer(changed)),
+            KnownCall::Begun { at } => Some(at),
+            KnownCall::Another => return Err(status::request_id_reused()),
+            KnownCall::New => return Err(api.defect(&"a call that has begun is unknown")),
+        },
+    };
+    let query = InvitationQuery {
         scope: Some(scope),
         states: vec![State::Active, State::Expired],
         include_deleted: true,
         hosts: api.hosts(call, true).await?,
         limit: CHUNK,
+        // A retry revokes nothing that came after the first call.
+        after: begun.map(Cursor::until),
         ..InvitationQuery::default()
     };
-    let mut revoked = revoke(api, call, message, &mut query).await?;
-    if revoked == 0 && !message.request_id.is_empty() {
-        // Perhaps it is a retry, and the answer to the first try was lost: then its commands are remembered.
-        query = InvitationQuery { states: vec![State::Revoked], after: None, ..query };
-        revoked = revoke(api, call, message, &mut query).await?;
+    let revoked = revoke(api, call, request.as_ref(), query).await?;
+    match &request {
+        None => Ok(answer(revoked)),
+        Some(request) => Ok(answer(api.read(api.store.finish_call(&call.caller.account, request)).await?)),
     }
-    Ok(pb::RevokeScopeInvitationsResponse { revoked_count: i32::try_from(revoked).unwrap_or(i32::MAX) })
 }
 
-async fn revoke(
-    api: &Api,
-    call: &Call,
-    message: &pb::RevokeScopeInvitationsRequest,
-    query: &mut InvitationQuery,
-) -> Result<usize, Status> {
+fn answer(revoked: u64) -> pb::RevokeScopeInvitationsResponse {
+    pb::RevokeScopeInvitationsResponse { revoked_count: count(revoked) }
+}
+
+async fn revoke(api: &Api, call: &Call, request: Option<&Request>, mut query: InvitationQuery) -> Result<u64, Status> {
     let mut revoked = 0;
-    let request = api.request(message, &message.request_id, 0);
     loop {
-        let found = api.read(api.store.list_names(&call.caller.account, query)).await?;
-        let commands: Vec<Command> = found.iter().map(|found| command(api, call, request.as_ref(), found.id)).collect();
-        revoked += revoke_chunk(api, call, commands).await?;
-        let last: Option<Cursor> = found.last().map(|last| last.cursor.clone());
+        let found = api.read(api.store.list_names(&call.caller.account, &query)).await?;
+        let command = |found: &ListedName| command(api, call, request, (found.id, query.hosts.clone()));
+        revoked += revoke_chunk(api, call, found.iter().map(command).collect()).await?;
         if (found.len() as u64) < CHUNK {
             return Ok(revoked);
         }
-        query.after = last;
+        query.after = found.last().map(|last| last.cursor.clone());
     }
 }
 
-fn command(api: &Api, call: &Call, request: Option<&Request>, id: InvitationId) -> Command {
-    let target = Target { id, kind: None, hosts: None, hides_deleted: false, etag: None };
+fn command(
+    api: &Api,
+    call: &Call,
+    request: Option<&Request>,
+    (id, hosts): (InvitationId, Option<Vec<Uuid>>),
+) -> Command {
+    let target = Target { id, kind: None, hosts, hides_deleted: false, etag: None };
     let request = request.map(|request| request.part(id.0));
     api.command(call, request, Action::Revoke(RevokeInvitation { target }))
 }
 
 /// Revokes a chunk in one commit. What somebody has accepted or declined since it was listed is left out.
-async fn revoke_chunk(api: &Api, call: &Call, mut commands: Vec<Command>) -> Result<usize, Status> {
+async fn revoke_chunk(api: &Api, call: &Call, mut commands: Vec<Command>) -> Result<u64, Status> {
     loop {
         let errors = match api.execute_all(call, commands.clone(), Bundle::Atomic).await {
-            Ok(results) => return Ok(results.iter().flatten().filter(|executed| executed.happened).count()),
+            Ok(results) => return Ok(results.iter().flatten().filter(|executed| executed.happened).count() as u64),
             Err(BundleError::Refused(errors)) => errors,
             Err(failed @ BundleError::Failed(_)) => return Err(failed.into()),
         };

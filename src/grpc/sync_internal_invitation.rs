@@ -1,23 +1,27 @@
 //! `InvitationService.SyncInternalInvitation`: takes in what a person did in the caller's own system.
 
+use std::cmp::Reverse;
+
 use tonic::Status;
 
 use super::accept_invitations::accept;
 use super::api::{Api, check_request_id};
 use super::call::Call;
+use super::convert::count;
 use super::name::invitation_name;
 use super::status;
 use super::violations::Violations;
 use crate::domain::acceptance::Acceptor;
-use crate::domain::command::{Action, Command, DeclineInvitation, Target, Way};
+use crate::domain::command::{Action, DeclineInvitation, Request, Target, Way};
 use crate::domain::details::Kind;
 use crate::domain::group::Bundle;
+use crate::domain::id::InvitationId;
 use crate::domain::recipient::Address;
 use crate::domain::state::State;
 use crate::domain::text::{self, Invalid};
 use crate::pb;
 use crate::pb::InternalInvitationAction as Given;
-use crate::store::InvitationQuery;
+use crate::store::{Cursor, InvitationQuery, KnownCall, ListedName};
 
 /// The most invitations of one inviter to one person that are looked at.
 const MOST: u64 = 1_000;
@@ -51,48 +55,76 @@ pub(super) async fn sync_internal_invitation(
         limit: MOST,
         ..InvitationQuery::default()
     };
-    let mut names = sync(api, call, message, &query, &value, accepts).await?;
-    if names.is_empty() && !message.request_id.is_empty() {
-        // Perhaps it is a retry, and the answer to the first try was lost: then its commands are remembered.
-        let query = InvitationQuery { states: Vec::new(), ..query };
-        names = sync(api, call, message, &query, &value, accepts).await?;
-    }
-    if names.is_empty() {
+    let action = |way| action(way, &value, accepts);
+    let processed = match api.request(call, message, 0) {
+        None => sync(api, call, None, &query, action).await?,
+        Some(request) => sync_once(api, call, &request, query, action).await?,
+    };
+    if processed.is_empty() {
         return Err(status::not_found());
     }
-    let processed_count = i32::try_from(names.len()).unwrap_or(i32::MAX);
-    Ok(pb::SyncInternalInvitationResponse { processed_count, names })
+    let names = processed.into_iter().map(invitation_name).collect::<Vec<_>>();
+    Ok(pb::SyncInternalInvitationResponse { processed_count: count(names.len()), names })
 }
 
-/// Returns the names of those that were accepted, or declined.
+/// Does the same once per request_id, and returns what the first call and its retries have accepted, or declined.
+async fn sync_once(
+    api: &Api,
+    call: &Call,
+    request: &Request,
+    query: InvitationQuery,
+    action: impl Fn(Way) -> Action,
+) -> Result<Vec<InvitationId>, Status> {
+    let (account, store) = (&call.caller.account, &api.store);
+    let any = InvitationQuery { limit: 1, ..query.clone() };
+    // A call that finds no invitation is refused, and a refusal is not remembered. The same call, at the same time, may have
+    // left none to be found.
+    if api.read(store.list_names(account, &any)).await?.is_empty()
+        && api.read(store.find_call(account, request)).await? == KnownCall::New
+    {
+        return Ok(Vec::new());
+    }
+    match api.read(store.begin_call(account, request)).await? {
+        KnownCall::Another => return Err(status::request_id_reused()),
+        KnownCall::New => return Err(api.defect(&"a call that has begun is unknown")),
+        KnownCall::Finished { .. } => {}
+        KnownCall::Begun { at } => {
+            let query = InvitationQuery { after: Some(Cursor::until(at)), ..query };
+            sync(api, call, Some(request), &query, action).await?;
+            api.read(store.finish_call(account, request)).await?;
+        }
+    }
+    api.read(store.changed_by_call(account, request)).await
+}
+
+/// Accepts or declines what a query finds, and returns what that changed, the newest first.
 async fn sync(
     api: &Api,
     call: &Call,
-    message: &pb::SyncInternalInvitationRequest,
+    request: Option<&Request>,
     query: &InvitationQuery,
-    value: &str,
-    accepts: bool,
-) -> Result<Vec<String>, Status> {
+    action: impl Fn(Way) -> Action,
+) -> Result<Vec<InvitationId>, Status> {
     let found = api.read(api.store.list_names(&call.caller.account, query)).await?;
-    let whole = api.request(message, &message.request_id, 0);
-    let commands = found.iter().map(|found| {
-        let way = Way::Name(Target { id: found.id, kind: None, hosts: None, hides_deleted: false, etag: None });
-        let request = whole.as_ref().map(|whole| whole.part(found.id.0));
-        api.command(call, request, action(way, value, accepts))
-    });
-    let commands: Vec<Command> = commands.collect();
-    let results = api.execute_all(call, commands, Bundle::Each).await?;
-    let mut names = Vec::new();
+    let command = |found: &ListedName| {
+        let hosts = query.hosts.clone();
+        let way = Way::Name(Target { id: found.id, kind: None, hosts, hides_deleted: false, etag: None });
+        let request = request.map(|request| request.part(found.id.0));
+        api.command(call, request, action(way))
+    };
+    let results = api.execute_all(call, found.iter().map(command).collect(), Bundle::Each).await?;
+    let mut changed = Vec::new();
     for (found, result) in found.iter().zip(results) {
         match result {
-            Ok(executed) if executed.happened => names.push(invitation_name(found.id)),
-            // What has ended since it was listed, or before, has nothing more to take in.
+            Ok(executed) if executed.happened => changed.push(found.id),
+            // An invitation that has ended since it was listed, or before, has nothing more to take in.
             Ok(_) => {}
             Err(error) if error.is_about_state() => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(names)
+    changed.sort_unstable_by_key(|id| Reverse(*id));
+    Ok(changed)
 }
 
 fn action(way: Way, value: &str, accepts: bool) -> Action {

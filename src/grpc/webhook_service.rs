@@ -57,7 +57,7 @@ impl WebhookService for Webhooks {
             created_at: now,
             updated_at: now,
         };
-        let request = self.0.request(&message, &message.request_id, 0);
+        let request = self.0.request(&call, &message, 0);
         let new = NewEndpoint { endpoint, request };
         let created = self.0.read(self.0.store.create_webhook_endpoint(account, &new)).await?;
         Ok(Response::new(match created.map_err(refused)? {
@@ -108,7 +108,7 @@ impl WebhookService for Webhooks {
         let parsed = parse::to_update(&mut violations, &self.0.webhooks.networks, &message);
         let (EndpointName(id), etag, change) = violations.finish(parsed)?;
         let (account, now) = (&call.caller.account, self.0.clock.now());
-        let request = self.0.request(&message, &message.request_id, 0);
+        let request = self.0.request(&call, &message, 0);
         let decide = |endpoint: &Endpoint| endpoint.update(&change, etag.as_deref(), now);
         let changed = self.0.store.change_webhook_endpoint(account, id, request.as_ref(), decide);
         let endpoint = self.0.read(changed).await?.map_err(refused)?;
@@ -126,7 +126,7 @@ impl WebhookService for Webhooks {
         let name = violations.required("name", &message.name, EndpointName::parse);
         let etag = violations.optional("etag", &message.etag, text::opaque_id);
         let EndpointName(id) = violations.finish(name)?;
-        let request = self.0.request(&message, &message.request_id, 0);
+        let request = self.0.request(&call, &message, 0);
         let check = |endpoint: &Endpoint| endpoint.check_etag(etag.as_deref());
         // In chunks, of which there may be many: the call's own deadline is the limit.
         let deleted = self.0.store.delete_webhook_endpoint(&call.caller.account, id, request.as_ref(), check).await;
@@ -149,7 +149,7 @@ impl WebhookService for Webhooks {
         let (_, sealed) = self.new_secret(account, id)?;
         let overlap = i64::try_from(self.0.webhooks.rotation_overlap.as_micros()).unwrap_or(i64::MAX);
         let until = Timestamp::from_micros(now.micros().saturating_add(overlap)).min(Timestamp::MAX);
-        let request = self.0.request(&message, &message.request_id, 0);
+        let request = self.0.request(&call, &message, 0);
         let rotation = Rotation { sealed, until };
         let decide = |endpoint: &Endpoint| endpoint.rotate(&rotation, etag.as_deref(), now);
         let rotated = self.0.store.change_webhook_endpoint(account, id, request.as_ref(), decide);
@@ -188,7 +188,7 @@ impl WebhookService for Webhooks {
         let parsed = parse::to_redeliver(&mut violations, &message, now);
         let etag = violations.optional("etag", &message.etag, text::opaque_id);
         let (EndpointName(id), span) = violations.finish(parsed)?;
-        let request = self.0.request(&message, &message.request_id, 0);
+        let request = self.0.request(&call, &message, 0);
         let seed = IdSeed::new(now, self.0.entropy.bytes());
         // Thousands of rows: the call's own deadline is the limit.
         let wanted = (span, MAX_REDELIVERED);

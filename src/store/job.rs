@@ -48,10 +48,12 @@ impl Job {
     }
 
     /// Returns whether it can be saved without a load: it makes invitations that look at no others, and of which none can be
-    /// left out because of its request_id if that would tear the job.
+    /// left out because of its request_id if that would tear the job. The call that a command is a part of has to be known.
     pub(super) fn needs_no_load(&self) -> bool {
-        let plain =
-            |command: &Command| matches!(command.action, Action::Create(_)) && command.needs() == Needs::default();
+        let plain = |command: &Command| {
+            let stands_alone = command.request.as_ref().is_none_or(|request| !request.is_part());
+            stands_alone && matches!(command.action, Action::Create(_)) && command.needs() == Needs::default()
+        };
         let whole = match self.commands.as_slice() {
             [_] => true,
             commands => commands.iter().all(|command| command.request.is_none()),

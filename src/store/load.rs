@@ -217,7 +217,7 @@ pub(super) async fn load<'a, C: ConnectionTrait>(
     clock: Option<Timestamp>,
 ) -> Result<Loaded, StoreError> {
     let needs: Vec<_> = commands.clone().map(|command| (command, command.needs())).collect();
-    let keys = commands.clone().filter_map(Command::request_key).collect();
+    let keys = commands.clone().flat_map(Command::request_keys).collect();
     let mut loaded = load_needs(db, sql, &needs, &keys, clock).await?;
     let further = commands.map(|command| (command, command.needs_further(&loaded)));
     let further: Vec<_> = further.filter(|(_, needs)| *needs != Needs::default()).collect();

@@ -5,6 +5,7 @@ mod m20261121_000002_acceptance_keys;
 mod m20261121_000003_kinds;
 mod m20261121_000004_delivery;
 mod m20261121_000005_dead_letters;
+mod m20261128_000001_calls;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000003_kinds::Migration),
             Box::new(m20261121_000004_delivery::Migration),
             Box::new(m20261121_000005_dead_letters::Migration),
+            Box::new(m20261128_000001_calls::Migration),
         ]
     }
 }

@@ -72,6 +72,11 @@ impl Cursor {
         Self { key: order.key_of(&read.found), id: read.found.id.0, frozen: read.now.micros(), total: None }
     }
 
+    /// Begins, in the order of creation with the newest first, with what was created by a moment, and judges it at that moment.
+    pub fn until(at: Timestamp) -> Self {
+        Self { key: SortKey::Number(at.micros()), id: Uuid::max(), frozen: at.micros(), total: None }
+    }
+
     /// Goes on behind an event of an invitation, whose sequence no other has; nothing about events changes with time.
     pub fn of_event(event: &Event) -> Self {
         Self { key: SortKey::Number(event.sequence), ..Self::of_id(event.event.id) }

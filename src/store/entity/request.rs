@@ -1,4 +1,4 @@
-//! Table `request`: the request_ids that succeeded, with a keyed hash of their bodies.
+//! Table `request`: the request_ids that succeeded, or whose calls have begun, with a keyed hash of their bodies.
 
 use sea_orm::entity::prelude::*;
 use serde::Deserialize;
@@ -15,10 +15,12 @@ pub(crate) struct Model {
     pub(crate) request_id: String,
     pub(crate) key_id: i32,
     pub(crate) mac: String,
-    /// What it was about: an invitation, or a webhook endpoint.
+    /// What it was about: an invitation, or a webhook endpoint; nil for a call over several invitations.
     pub(crate) invitation_id: Uuid,
     pub(crate) acceptance_id: Option<Uuid>,
     pub(crate) created_at: i64,
+    /// How many things it changed, where that is not simply one; NULL also for a call that is not finished.
+    pub(crate) changed: Option<i64>,
 }
 
 /// None: rows of one aggregate are loaded together.

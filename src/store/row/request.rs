@@ -26,6 +26,7 @@ pub(in crate::store) fn request_from(row: request::Model) -> Result<(RequestKey,
         invitation: InvitationId(row.invitation_id),
         acceptance: row.acceptance_id.map(AcceptanceId),
         at: Timestamp::from_micros(row.created_at),
+        changed: row.changed,
     };
     Ok((key, remembered))
 }
@@ -37,9 +38,10 @@ pub(in crate::store) fn request_row(key: &RequestKey, remembered: &Remembered) -
         method: key.method.clone(),
         request_id: key.id.clone(),
         key_id: i32::from(remembered.digest.key_id),
-        mac: remembered.digest.mac.iter().map(|byte| format!("{byte:02x}")).collect(),
+        mac: remembered.digest.hex(),
         invitation_id: remembered.invitation.0,
         acceptance_id: remembered.acceptance.map(|id| id.0),
         created_at: remembered.at.micros(),
+        changed: remembered.changed,
     }
 }

@@ -45,7 +45,7 @@ impl Store {
                 return Ok(Err(EndpointRefusal::RequestIdReused));
             }
             let Some(before) = found else { return Ok(Err(EndpointRefusal::NotFound)) };
-            if known == Known::Done(id) {
+            if matches!(known, Known::Done { about, .. } if about == id) {
                 return Ok(Ok(before));
             }
             let after = match decide(&before) {
@@ -54,7 +54,7 @@ impl Store {
                 Ok(Some(after)) => after,
             };
             save_endpoint(&transaction, account, &before, &after).await?;
-            if remember(&transaction, account, request, id, after.updated_at).await? {
+            if remember(&transaction, account, request, (id, None), after.updated_at).await? {
                 transaction.commit().await?;
                 if before.is_disabled_by(&after) {
                     cancel_pending(&self.database, account.as_str(), id).await?;
@@ -98,7 +98,7 @@ impl Store {
             let found = find_for_update(&transaction, account, id).await?;
             match recall(&transaction, account, request).await? {
                 Known::New => {}
-                Known::Done(_) => return Ok(Ok(())),
+                Known::Done { .. } => return Ok(Ok(())),
                 Known::Another => return Ok(Err(EndpointRefusal::RequestIdReused)),
             }
             let Some(found) = found else { return Ok(Err(EndpointRefusal::NotFound)) };
@@ -110,7 +110,7 @@ impl Store {
                 "UPDATE webhook_endpoint SET disabled_at = coalesce(disabled_at, $3) WHERE account_id = $1 AND id = $2";
             let values: [Value; 3] = [account.as_str().into(), id.into(), now.micros().into()];
             transaction.execute_raw(Statement::from_sql_and_values(self.database.backend(), sql, values)).await?;
-            if remember(&transaction, account, request, id, now).await? {
+            if remember(&transaction, account, request, (id, None), now).await? {
                 transaction.commit().await?;
                 return Ok(Ok(()));
             }

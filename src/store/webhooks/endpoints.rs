@@ -64,7 +64,7 @@ impl Store {
             }
             match recall(&transaction, account, new.request.as_ref()).await? {
                 Known::New => {}
-                Known::Done(id) => {
+                Known::Done { about: id, .. } => {
                     let made = find(&transaction, account, id).await?;
                     let made = made.map(|made| EndpointCreated::Replayed(Box::new(made)));
                     return Ok(made.ok_or(EndpointRefusal::NotFound));
@@ -77,7 +77,7 @@ impl Store {
             let insert = Statement::from_sql_and_values(backend, sql.clone(), params.0.clone());
             transaction.execute_raw(insert).await?;
             let endpoint = &new.endpoint;
-            if remember(&transaction, account, new.request.as_ref(), endpoint.id, endpoint.created_at).await? {
+            if remember(&transaction, account, new.request.as_ref(), (endpoint.id, None), endpoint.created_at).await? {
                 transaction.commit().await?;
                 return Ok(Ok(EndpointCreated::Created));
             }

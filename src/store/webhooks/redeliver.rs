@@ -66,16 +66,23 @@ impl Store {
                 return Ok(Err(EndpointRefusal::RequestIdReused));
             }
             let found = find(&transaction, account, endpoint).await?;
-            match found {
-                None => return Ok(Err(EndpointRefusal::NotFound)),
-                // The span may end now, which is later than it was.
-                Some(_) if known == Known::Done(endpoint) => return Ok(Ok(count.min(most))),
-                Some(found) if check(&found).is_err() => return Ok(Err(EndpointRefusal::Stale)),
-                Some(_) if count > most => return Ok(Err(EndpointRefusal::TooManyEvents)),
-                Some(found) if found.disabled_at.is_some() => return Ok(Err(EndpointRefusal::Disabled)),
-                Some(_) => {}
+            let Some(found) = found else { return Ok(Err(EndpointRefusal::NotFound)) };
+            if let Known::Done { changed, .. } = known {
+                // The span may end now, which is later than it was: the answer is what was queued then.
+                let queued = changed.and_then(|changed| usize::try_from(changed).ok());
+                return Ok(Ok(queued.unwrap_or_else(|| count.min(most))));
             }
-            if remember(&transaction, account, request, endpoint, now).await? {
+            if check(&found).is_err() {
+                return Ok(Err(EndpointRefusal::Stale));
+            }
+            if count > most {
+                return Ok(Err(EndpointRefusal::TooManyEvents));
+            }
+            if found.disabled_at.is_some() {
+                return Ok(Err(EndpointRefusal::Disabled));
+            }
+            let about = (endpoint, i64::try_from(count).ok());
+            if remember(&transaction, account, request, about, now).await? {
                 insert(&transaction, messages, AGAIN).await?;
                 transaction.commit().await?;
                 self.signals.tell(Topic::Webhook);

@@ -22,7 +22,7 @@ on_both!(
     what_is_only_validated_is_as_it_would_be_and_is_not_there,
     a_retried_batch_makes_nothing_twice,
     a_retried_row_with_an_id_of_its_own_makes_nothing_twice,
-    a_batch_that_is_used_for_another_is_refused_row_by_row,
+    a_request_id_of_another_batch_is_refused,
 );
 
 fn batch(requests: Vec<pb::CreateInvitationRequest>) -> Batch {
@@ -253,15 +253,16 @@ async fn a_retried_row_with_an_id_of_its_own_makes_nothing_twice(database: TestD
     service.stop().await;
 }
 
-async fn a_batch_that_is_used_for_another_is_refused_row_by_row(database: TestDatabase) {
+async fn a_request_id_of_another_batch_is_refused(database: TestDatabase) {
     let service = Service::start(&database).await;
     let sent = |rows| Batch { request_id: "r".to_owned(), ..batch(rows) };
     run(&service, sent(people(["ann", "bob"]))).await;
-    let other = run(&service, sent(people(["ann", "eve"]))).await;
-    let reused = (Code::FailedPrecondition, "REQUEST_ID_REUSED", vec![]);
-    assert_eq!((error(&other[0]), error(&other[1])), (reused.clone(), reused));
-    let whole = try_run(&service, Batch { atomic: true, ..sent(people(["eve"])) }).await;
-    refused(whole, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+    for rows in [people(["ann", "eve"]), people(["eve"]), people(["eve", "cid", "dan"])] {
+        for atomic in [false, true] {
+            let other = try_run(&service, Batch { atomic, ..sent(rows.clone()) }).await;
+            refused(other, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+        }
+    }
     assert_eq!(generals::all(&service).await.len(), 2);
     service.stop().await;
 }

@@ -38,7 +38,7 @@ fn new_user(known: &Known, who: &str) -> pb::CreateUserInvitationRequest {
     pb::CreateUserInvitationRequest { user_invitation, ..Default::default() }
 }
 
-fn new_general(known: &Known, whom: &str) -> pb::CreateInvitationRequest {
+pub(super) fn new_general(known: &Known, whom: &str) -> pb::CreateInvitationRequest {
     make::general(pb::Invitation {
         targets: vec![make::target(pb::TargetType::Internal, whom)],
         scope: Some(known.scope()),

@@ -67,7 +67,7 @@ pub(crate) fn command(action: Action) -> Command {
 /// A command by which its caller may try again; `body` stands for what is in it.
 pub(crate) fn retryable(method: &'static str, id: &str, body: u8, action: Action) -> Command {
     let digests = vec![BodyDigest { key_id: 7, mac: [body; 32] }];
-    Command { request: Some(Request { method, id: id.to_owned(), part: String::new(), digests }), ..command(action) }
+    Command { request: Some(Request::new(method, id, digests)), ..command(action) }
 }
 
 /// The smallest invitation there is: a link for anyone, for ever.

@@ -22,7 +22,7 @@ use crate::domain::state::State;
 /// Decides a command and adds what it remembers, and nothing else, to the snapshot.
 fn remember(loaded: &mut Loaded, command: &Command) -> Outcome {
     let decided = run_on(loaded, command).unwrap();
-    let (key, remembered) = decided.changes.request.unwrap();
+    let [(key, remembered)] = decided.changes.requests.try_into().unwrap();
     assert_eq!(remembered.at, loaded.now);
     loaded.put_request(key, remembered);
     decided.outcome
@@ -172,10 +172,10 @@ fn only_what_changed_something_is_remembered() {
         ("so already", &declined, update(&declined, connection(1, "LIVE"), None)),
     ] {
         let decided = run_on(&snapshot(invitation), &requested(command(1, action), "r", "body", &[1])).unwrap();
-        assert!(decided.changes.request.is_none(), "{case}");
+        assert!(decided.changes.requests.is_empty(), "{case}");
     }
     let unnamed = run_on(&snapshot(&revoked), &command(1, create(&[], true))).unwrap();
-    assert!(unnamed.changes.request.is_none(), "no request_id");
+    assert!(unnamed.changes.requests.is_empty(), "no request_id");
 }
 
 #[test]
@@ -191,4 +191,81 @@ fn events_carry_the_request_id_and_the_actor() {
             }
         }
     }
+}
+
+/// A command of one organization about the guests of another, as a part of a call if it is one.
+fn between(number: u8, action: Action, organizations: (u128, u128), part: &str) -> Command {
+    let mut command = requested(command(number, action), "r", "body", &[1]);
+    let request = command.request.as_mut().unwrap();
+    request.organizations = Some((organization(organizations.0), organization(organizations.1)));
+    request.part = part.to_owned();
+    command
+}
+
+fn revoke_within(invitation: &Invitation, hosts: &[u128]) -> Action {
+    let Action::Revoke(mut revoke) = revoke(invitation) else { unreachable!() };
+    revoke.target.hosts = Some(hosts.iter().copied().map(organization).collect());
+    Action::Revoke(revoke)
+}
+
+#[test]
+fn request_ids_of_other_organizations_do_not_meet() {
+    let guest = invited(2, details(Kind::Guest), &["guest@example.org"]);
+    let host = guest.details.host().unwrap();
+    let mut loaded = together(&[&guest]);
+    let first = between(1, revoke_within(&guest, &[1]), (1, 1), "");
+    assert_eq!(host, organization(1), "the host of the fixtures");
+    remember(&mut loaded, &first);
+    for organizations in [(8, 8), (8, 1), (1, 8)] {
+        let other = between(2, revoke_within(&guest, &[1]), organizations, "");
+        assert!(super::super::remembered(&loaded, &other).is_none(), "{organizations:?}");
+    }
+}
+
+#[test]
+fn a_replay_reaches_no_further_than_a_first_call() {
+    let guest = invited(2, details(Kind::Guest), &["guest@example.org"]);
+    let mut loaded = together(&[&guest]);
+    remember(&mut loaded, &between(1, revoke_within(&guest, &[1]), (8, 8), ""));
+    let withdrawn = between(2, revoke_within(&guest, &[8]), (8, 8), "");
+    assert_eq!(run_on(&loaded, &withdrawn).unwrap_err(), Refusal::InvitationNotFound);
+}
+
+#[test]
+fn an_older_request_is_replayed_within_reach_only() {
+    let guest = invited(2, details(Kind::Guest), &["guest@example.org"]);
+    let mut loaded = together(&[&guest]);
+    let older = requested(command(1, revoke_within(&guest, &[1])), "r", "body", &[1]);
+    let first = remember(&mut loaded, &older);
+    let again = run_on(&loaded, &between(2, revoke_within(&guest, &[1]), (1, 1), "")).unwrap();
+    assert!(is_nothing(&again.changes) && again.outcome == first);
+    let elsewhere = between(2, revoke_within(&guest, &[8]), (8, 8), "");
+    assert!(super::super::remembered(&loaded, &elsewhere).is_none());
+    assert_eq!(run_on(&loaded, &elsewhere).unwrap_err(), Refusal::InvitationNotFound);
+}
+
+#[test]
+fn parts_of_a_call_remember_the_call_and_refuse_another() {
+    let (one, two, three) = (in_state(State::Active), invited(2, details(Kind::User), &[]), in_state(State::Revoked));
+    let mut group = Group::new(together(&[&one, &two]));
+    let part = |number: u8, invitation: &Invitation, body: &str| {
+        let command = requested(command(number, revoke(invitation)), "r", body, &[1]);
+        let request = command.request.as_ref().map(|request| request.part(invitation.id.0));
+        Command { request, ..command }
+    };
+    group.run(&part(1, &one, "body"), &CONTEXT).unwrap();
+    assert_eq!(group.save().requests.len(), 2, "the part and the call");
+    let other = group.run(&part(2, &two, "other"), &CONTEXT);
+    assert_eq!(other.unwrap_err(), Refusal::RequestIdReused, "though they have no invitation in common");
+    assert!(group.run(&part(3, &two, "body"), &CONTEXT).unwrap().happened);
+    let again = group.run(&part(4, &one, "body"), &CONTEXT).unwrap();
+    assert!(again.happened && again.decided_at == NOW);
+    assert_eq!(group.save().requests.len(), 3);
+
+    let mut group = Group::new(together(&[&three]));
+    for number in [5, 6] {
+        assert!(!group.run(&part(number, &three, "body"), &CONTEXT).unwrap().happened, "it was revoked already");
+        assert_eq!(group.save().requests.len(), 2, "a part that changed nothing is remembered with its call");
+    }
+    assert!(group.save().events.is_empty() && !group.save().is_empty());
 }

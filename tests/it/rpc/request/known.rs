@@ -58,7 +58,7 @@ impl Known {
         }
     }
 
-    pub(super) fn email(&self, who: &str) -> String {
+    pub(in super::super) fn email(&self, who: &str) -> String {
         format!("{who}-{}@example.org", self.id)
     }
 

@@ -1,0 +1,91 @@
+//! The idempotency key of a call: its request_id, and everything that decides beside its message.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::domain::key_ring::BodyDigest;
+use crate::domain::text::AccountId;
+
+/// A request_id and the call that it stands for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method it was sent to; ids of different methods do not meet.
+    pub method: &'static str,
+    /// The id.
+    pub id: String,
+    /// The organization that asks and the one it asks for, where they decide what the call may do; ids of different
+    /// organizations do not meet.
+    pub organizations: Option<(Uuid, Uuid)>,
+    /// Which of several commands of one call it is; empty where there is one.
+    pub part: String,
+    /// The digest of the body under every key of the ring, the signing one first.
+    pub digests: Vec<BodyDigest>,
+}
+
+/// Names a remembered request.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestKey {
+    /// The account of the caller.
+    pub account: AccountId,
+    /// The method it was sent to.
+    pub method: String,
+    /// The id, with the organizations before it and the part behind it.
+    pub id: String,
+}
+
+impl Request {
+    /// Returns the request of a call that speaks for the whole account.
+    pub fn new(method: &'static str, id: &str, digests: Vec<BodyDigest>) -> Self {
+        Self { method, id: id.to_owned(), organizations: None, part: String::new(), digests }
+    }
+
+    /// Returns the request of one of several commands of a call.
+    pub fn part(&self, part: impl fmt::Display) -> Self {
+        Self { part: part.to_string(), ..self.clone() }
+    }
+
+    /// Returns whether it belongs to one of several commands of a call.
+    pub fn is_part(&self) -> bool {
+        !self.part.is_empty()
+    }
+
+    /// Returns whether a digest is that of its body.
+    pub fn has_digest(&self, digest: &BodyDigest) -> bool {
+        self.digests.contains(digest)
+    }
+
+    /// Returns the key it is remembered by.
+    pub fn key(&self, account: &AccountId) -> RequestKey {
+        self.key_of(account, self.with_organizations(), &self.part)
+    }
+
+    /// Returns the key of the call that it belongs to.
+    pub fn call_key(&self, account: &AccountId) -> RequestKey {
+        self.key_of(account, self.with_organizations(), "")
+    }
+
+    /// Returns the key by which releases that did not tell organizations apart remembered it.
+    pub fn key_without_organizations(&self, account: &AccountId) -> Option<RequestKey> {
+        self.organizations.map(|_| self.key_of(account, self.id.clone(), &self.part))
+    }
+
+    /// Returns every key that it may be remembered by.
+    pub fn keys(&self, account: &AccountId) -> impl Iterator<Item = RequestKey> {
+        let call = self.is_part().then(|| self.call_key(account));
+        [self.key(account)].into_iter().chain(call).chain(self.key_without_organizations(account))
+    }
+
+    /// An id has no spaces, so that no key is another's.
+    fn with_organizations(&self) -> String {
+        match self.organizations {
+            None => self.id.clone(),
+            Some((requester, target)) => format!(" {requester} {target} {}", self.id),
+        }
+    }
+
+    fn key_of(&self, account: &AccountId, id: String, part: &str) -> RequestKey {
+        let id = if part.is_empty() { id } else { format!("{id} {part}") };
+        RequestKey { account: account.clone(), method: self.method.to_owned(), id }
+    }
+}

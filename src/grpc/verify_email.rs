@@ -3,15 +3,16 @@
 use tonic::Status;
 
 use super::api::Api;
-use super::call::Call;
+use super::call::{Call, note_invitation};
 use super::status;
-use crate::domain::command::{Action, VerifyEmail};
+use crate::domain::command::{Action, Request, VerifyEmail};
 use crate::domain::email::Email;
 use crate::domain::token::Claims;
 use crate::domain::verification::{Code, EmailProof, address_keys, addressee};
 use crate::store::Read;
 
-/// Verifies an address and returns its proof, sealed and as it is. Every code that does not fit is refused alike.
+/// Verifies an address and returns its proof, sealed and as it is. A code that was used has the same proof again while it can be
+/// used. Every code that does not fit is refused alike.
 pub(super) async fn verify_email(
     api: &Api,
     call: &Call,
@@ -28,12 +29,18 @@ pub(super) async fn verify_email(
     let tried = api.read(api.store.try_verification(account, invitation.id, &keys)).await?;
     let fits = tried.iter().find(|tried| tried.code(ring, &email) == Some(code));
     let fits = fits.filter(|_| allowed).ok_or_else(status::verification_code_invalid)?;
-    if !api.read(api.store.consume_verification(fits)).await? {
+    if !api.read(api.store.use_verification(fits)).await? {
         return Err(status::verification_code_invalid());
     }
+    // What is remembered of the code is saved with its event, so that a retry after an outage, or beside another call, has the
+    // same proof and no second event.
+    let digests = ring.body_digests(email.key().as_bytes());
+    let request = Request::new("VerifyEmail", &fits.id.to_string(), digests);
     let action = Action::VerifyEmail(VerifyEmail { link, email: email.clone() });
-    let executed = api.run(call, None, action).await?;
-    let proof = EmailProof::new(email, executed.now);
+    note_invitation(invitation.id);
+    let command = api.command(call, Some(request), action);
+    let executed = api.store.execute(command, Some(call.deadline.0)).await?;
+    let proof = EmailProof::new(email, executed.decided_at);
     let sealed = proof.seal(ring, account, invitation.id, api.entropy.bytes());
     let sealed = sealed.ok_or_else(|| api.defect(&"a proof could not be sealed"))?;
     Ok((sealed, proof))

@@ -24,7 +24,8 @@ use crate::domain::verification::{Asked, LIFE, RateLimited, TRIES, Verification,
 /// The first half of the keys of PostgreSQL's advisory locks on the codes of one invitation; any number that no other lock has.
 const LOCKS: i32 = 0x0c0d_e000;
 
-/// How often a code counts as tried that was used. The row stays, for the limits.
+/// From here on are counted the tries of a code that was used. The row stays, for the limits and for a retry of the call that
+/// used it, and may be tried as often again.
 const USED: u32 = TRIES + 1;
 
 /// A code that is asked for.
@@ -70,7 +71,7 @@ impl Store {
     }
 
     /// Counts one try on the code of an address, by the keys it may be kept by, and returns what the code is derived from:
-    /// nothing if there is none, or none that may still be tried.
+    /// nothing if there is none, or none that may still be tried. A code that was used is returned as well.
     pub async fn try_verification(
         &self,
         account: &AccountId,
@@ -81,7 +82,8 @@ impl Store {
         let columns = key_columns();
         let sql = format!(
             "UPDATE verification SET tries = tries + 1 WHERE (account_id, invitation_id, address_mac) IN
-                (SELECT {names} FROM {keys}) AND tries < {TRIES} AND created_at > {clock} - {LIFE}
+                (SELECT {names} FROM {keys}) AND created_at > {clock} - {LIFE}
+                AND (tries < {TRIES} OR tries >= {USED} AND tries < {USED} + {TRIES})
             RETURNING id, key_id",
             names = columns.names(),
             keys = columns.keys_of(backend, 1, "k"),
@@ -97,11 +99,11 @@ impl Store {
             .collect()
     }
 
-    /// Uses a code up; returns whether it was there, which it is for exactly one of several who do so at once.
-    pub async fn consume_verification(&self, used: &Verification) -> Result<bool, StoreError> {
+    /// Marks a code as used, and does not count the try that was right; returns `false` if another took its place.
+    pub async fn use_verification(&self, used: &Verification) -> Result<bool, StoreError> {
         let sql = format!(
-            "UPDATE verification SET tries = {USED} WHERE account_id = $1 AND invitation_id = $2 AND id = $3
-                AND tries < {USED}"
+            "UPDATE verification SET tries = tries - 1 + CASE WHEN tries < {USED} THEN {USED} ELSE 0 END
+            WHERE account_id = $1 AND invitation_id = $2 AND id = $3"
         );
         let values: [Value; 3] = [used.account.as_str().into(), used.invitation.0.into(), used.id.into()];
         let update = Statement::from_sql_and_values(self.database.backend(), sql, values);

@@ -3,7 +3,7 @@
 use super::{Changes, Decided, Maker};
 use crate::domain::command::{Command, VerifyEmail};
 use crate::domain::email::Email;
-use crate::domain::event::EventType;
+use crate::domain::event::{EventType, NewEvent};
 use crate::domain::loaded::Loaded;
 use crate::domain::refusal::Refusal;
 
@@ -14,6 +14,8 @@ pub(super) fn decide(loaded: &Loaded, command: &Command, verify: &VerifyEmail) -
     let is_it = |email: &Email| email.key() == verify.email.key();
     let proven = invitation.recipients.iter().find(|recipient| recipient.email().is_some_and(is_it));
     let data = [("recipient", proven.map(|recipient| recipient.ordinal).into())];
-    let events = vec![Maker::new(loaded, command).event(invitation, EventType::EmailVerified, data)];
+    // The command is remembered by its code, which is no request_id of the caller.
+    let event = Maker::new(loaded, command).event(invitation, EventType::EmailVerified, data);
+    let events = vec![NewEvent { request_id: None, ..event }];
     Ok(Decided::changed(invitation.id, Changes { events, ..Changes::default() }))
 }

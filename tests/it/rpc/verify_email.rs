@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::pb;
+use sea_orm::ConnectionTrait;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
@@ -19,6 +20,8 @@ on_both!(
     a_code_can_be_tried_five_times_and_the_sixth_right_one_is_refused,
     a_code_lasts_ten_minutes_and_a_newer_one_ends_it,
     a_code_is_used_once_however_many_use_it_at_once,
+    a_used_code_has_the_same_proof_while_it_lives_and_no_other,
+    an_outage_between_code_and_event_costs_nothing,
     a_proof_is_worth_nothing_elsewhere_or_too_late,
     an_auto_join_opens_with_a_proof,
     a_retry_with_the_same_proof_is_the_same_acceptance,
@@ -126,12 +129,62 @@ async fn a_code_is_used_once_however_many_use_it_at_once(database: TestDatabase)
         let (mut redemptions, request) = (service.redemptions(), codes::trying(token, ANN, &code));
         calls.spawn(async move { redemptions.verify_email(request).await });
     }
-    let (proofs, others): (Vec<_>, Vec<_>) = calls.join_all().await.into_iter().partition(Result::is_ok);
-    assert_eq!(proofs.len(), 1);
-    others.into_iter().for_each(|other| drop(invalid(other)));
+    let proofs = calls.join_all().await.into_iter().map(|answer| answer.unwrap().into_inner().expire_time);
+    assert!(proofs.into_iter().all(|expire_time| expire_time == make::at(1_800)));
     let happened = make::event_types(&service, &made.name).await;
     assert_eq!(happened, ["invitation.created", "invitation.email_verified"]);
     codes::ask(&service, token, ANN).await.expect("after a code is used there is no minute to wait for");
+    service.stop().await;
+}
+
+async fn a_used_code_has_the_same_proof_while_it_lives_and_no_other(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let bound = || make::invitation_for(&[ANN, "bob@example.org"]);
+    let made = [make::create(&service, bound()).await, make::create(&service, bound()).await];
+    let token = made[0].invitation_token.as_str();
+    codes::ask(&service, token, ANN).await.unwrap();
+    let code = codes::sent(&service, ANN).await.unwrap();
+    codes::verify(&service, token, ANN, &code).await.unwrap();
+    service.clock.advance(Duration::from_secs(599));
+    let again = service.redemptions().verify_email(codes::trying(token, "ANN@example.org", &code)).await;
+    let again = again.unwrap().into_inner();
+    assert_eq!(again.expire_time, make::at(1_800), "the proof is no younger than the first");
+    service.redemptions().accept_invitation(accept(token, "ann", "", &again.email_proof)).await.unwrap();
+    for (token, email, code) in [
+        (token, "bob@example.org", code.clone()),
+        (made[1].invitation_token.as_str(), ANN, code.clone()),
+        (token, ANN, codes::other(&code)),
+    ] {
+        invalid(codes::verify(&service, token, email, &code).await);
+    }
+    service.clock.advance(Duration::from_secs(1));
+    invalid(codes::verify(&service, token, ANN, &code).await);
+    let verified = make::events(&service, &made[0].name).await;
+    let verified = verified.iter().filter(|event| event.r#type == "invitation.email_verified").collect::<Vec<_>>();
+    assert_eq!(verified.len(), 1);
+    assert_eq!(verified[0].request_id, "", "the caller sent none");
+    service.stop().await;
+}
+
+async fn an_outage_between_code_and_event_costs_nothing(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = make::create(&service, make::invitation_for(&[ANN])).await;
+    let token = made.invitation_token.as_str();
+    codes::ask(&service, token, ANN).await.unwrap();
+    let code = codes::sent(&service, ANN).await.unwrap();
+    let past_the_service = database.connect().await;
+    past_the_service.execute_unprepared("ALTER TABLE event RENAME TO away").await.unwrap();
+    // More often than a code can be tried.
+    for _ in 0..7 {
+        let failed = codes::verify(&service, token, ANN, &code).await.unwrap_err();
+        assert!(matches!(failed.code(), Code::Unavailable | Code::Internal), "{failed:?}");
+    }
+    past_the_service.execute_unprepared("ALTER TABLE away RENAME TO event").await.unwrap();
+    past_the_service.close().await.unwrap();
+    let proof = codes::verify(&service, token, ANN, &code).await.unwrap();
+    service.redemptions().accept_invitation(accept(token, "ann", ANN, &proof)).await.unwrap();
+    let happened = make::event_types(&service, &made.name).await;
+    assert_eq!(happened, ["created", "email_verified", "accepted"].map(|name| format!("invitation.{name}")));
     service.stop().await;
 }
 

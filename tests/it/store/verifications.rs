@@ -21,6 +21,7 @@ use crate::harness::on_both;
 on_both!(
     codes_are_forgotten_after_an_hour_and_not_before,
     a_message_finds_what_its_code_is_derived_from_until_another_takes_its_place_or_it_is_used,
+    a_used_code_counts_only_its_wrong_tries,
     whoever_sends_messages_is_told_of_a_code_and_of_no_other,
     the_address_of_a_message_with_a_code_is_forgotten_when_it_is_settled,
 );
@@ -82,10 +83,29 @@ async fn a_message_finds_what_its_code_is_derived_from_until_another_takes_its_p
     let keys = ["other".to_owned(), "ann".to_owned()];
     assert_eq!(store.try_verification(&account(), made.id, &keys).await.unwrap(), vec![second.verification.clone()]);
     assert!(store.try_verification(&account(), elsewhere, &keys).await.unwrap().is_empty());
-    assert!(store.consume_verification(&second.verification).await.unwrap());
-    assert!(!store.consume_verification(&second.verification).await.unwrap());
+    assert!(!store.use_verification(&first.verification).await.unwrap(), "another took its place");
+    assert!(store.use_verification(&second.verification).await.unwrap());
     assert_eq!(find(&second).await, None);
     assert_eq!(read(&store, made.id).await.deliveries, 0, "what brings a code brings no link");
+}
+
+async fn a_used_code_counts_only_its_wrong_tries(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let made = created(&store, link()).await;
+    let new = asked(&made, "ann", true);
+    ask(&store, &made, &new).await;
+    let keys = ["ann".to_owned()];
+    let tried = async || !store.try_verification(&account(), made.id, &keys).await.unwrap().is_empty();
+    for _ in 0..4 {
+        assert!(tried().await);
+    }
+    for _ in 0..20 {
+        assert!(tried().await);
+        assert!(store.use_verification(&new.verification).await.unwrap());
+    }
+    // The four that were wrong count still.
+    assert!(tried().await);
+    assert!(!tried().await);
 }
 
 async fn whoever_sends_messages_is_told_of_a_code_and_of_no_other(database: TestDatabase) {

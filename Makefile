@@ -3,7 +3,7 @@ export TOOLS_DIR
 with_tools := PATH="$(TOOLS_DIR)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test planted lint bench
+.PHONY: help run test planted mutants lint bench
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -18,6 +18,10 @@ test: ## Every test on SQLite and PostgreSQL, installing what is missing
 planted: ## Plant the bugs of tests/planted.toml; each must be found by a test
 	.ci/tools test
 	$(with_tools) .ci/planted
+
+mutants: ## Change each expression of src/domain that differs from BASE (main); a unit test must fail
+	.ci/tools mutants
+	$(with_tools) .ci/mutants $(BASE)
 
 lint: ## Format, clippy, proto, docs, dependencies, chart
 	.ci/tools lint

@@ -2,18 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
 use super::load::{Load, kept};
 use super::server::Server;
 use crate::harness::database::TestDatabase;
+use crate::harness::folder::folder;
 use crate::harness::on_both;
 use crate::harness::service::KEYS;
 
 on_both!(what_was_acknowledged_outlives_a_kill);
 
 async fn what_was_acknowledged_outlives_a_kill(database: TestDatabase) {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let environment = [
         ("INVITATION__STORE__URL", database.url()),
         ("INVITATION__TOKEN__KEYS", KEYS),

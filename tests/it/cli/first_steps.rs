@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tempfile::TempDir;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
@@ -13,6 +12,7 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse
 use super::load::COMPANY;
 use super::server::Server;
 use super::tools;
+use crate::harness::folder::folder;
 
 /// A second on a machine that does nothing else. Here others build and test, and a start that hangs takes far longer.
 const SOON: Duration = Duration::from_secs(4);
@@ -29,7 +29,7 @@ const OUR_SERVICES: [&str; 7] = [
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn an_empty_folder_is_all_it_needs_to_serve() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let started = Instant::now();
     let server = Server::ready(folder.path(), &[], &[]).await;
     let took = started.elapsed();
@@ -41,7 +41,7 @@ async fn an_empty_folder_is_all_it_needs_to_serve() {
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn the_line_it_prints_works_as_printed() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
     let line = server.printed("grpcurl").await;
     let line = line.strip_prefix("Try: ").unwrap();
@@ -59,7 +59,7 @@ async fn the_client_of_a_stranger_takes_an_invitation_through_its_life() {
     if !tools::python() {
         return;
     }
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
     let address = server.address;
     let request = json!({
@@ -101,7 +101,7 @@ async fn the_client_of_a_stranger_takes_an_invitation_through_its_life() {
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn reflection_speaks_both_versions_and_knows_every_service_as_health_does() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
     let v1 = services(&server, "v1").await;
     for name in OUR_SERVICES {

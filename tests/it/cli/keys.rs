@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::json;
-use tempfile::TempDir;
 use tonic::Code;
 
 use super::load::COMPANY;
 use super::server::{Server, printed, run};
 use super::tools;
 use crate::harness::expect::refused;
+use crate::harness::folder::folder;
 
 const METHOD: &str = "ConnectionInvitationService/CreateConnectionInvitation";
 
@@ -30,7 +30,7 @@ pub(super) async fn api_key(folder: &Path, account: &str, permission: &str) -> S
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn a_printed_api_key_is_let_in_and_nobody_else() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let key = api_key(folder.path(), "acme", "*").await;
     let reader = api_key(folder.path(), "reader", "events.read").await;
     let server = Server::ready(folder.path(), &WITH_KEYS, &[]).await;
@@ -61,7 +61,7 @@ async fn a_printed_api_key_is_let_in_and_nobody_else() {
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn printed_token_keys_sign_and_old_links_survive_their_rotation() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let make = async |id: &str| printed(&run(folder.path(), &["token-key", "--id", id], &[]).await).trim().to_owned();
     let (old, new) = (make("1").await, make("2").await);
     let with = async |keys: &str| Server::ready(folder.path(), &[], &[("INVITATION__TOKEN__KEYS", keys)]).await;

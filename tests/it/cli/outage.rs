@@ -9,6 +9,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use super::load::{Load, kept};
 use super::server::{BY_NAME, Server, printed, run};
 use crate::harness::expect::refused;
+use crate::harness::folder::folder;
 use crate::harness::postgres::{Cluster, start_private};
 use crate::harness::service::KEYS;
 
@@ -28,7 +29,7 @@ async fn database(folder: &TempDir, cluster: &Cluster) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn a_start_without_the_database_waits_for_it_and_answers_meanwhile() {
     let Some(cluster) = start_private() else { return };
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let url = database(&folder, &cluster).await;
     cluster.stop();
     let environment = [("INVITATION__STORE__URL", url.as_str()), ("INVITATION__TOKEN__KEYS", KEYS)];
@@ -53,7 +54,7 @@ async fn a_start_without_the_database_waits_for_it_and_answers_meanwhile() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn an_outage_under_load_is_answered_in_time_and_loses_nothing() {
     let Some(cluster) = start_private() else { return };
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let url = database(&folder, &cluster).await;
     let environment = [("INVITATION__STORE__URL", url.as_str()), ("INVITATION__TOKEN__KEYS", KEYS)];
     let server = Server::ready(folder.path(), &[], &environment).await;

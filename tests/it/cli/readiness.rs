@@ -2,18 +2,18 @@
 
 use std::net::TcpListener;
 
-use tempfile::TempDir;
 use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::server::{BY_NAME, Server, printed, refusal, run};
 use crate::harness::database::TestDatabase;
 use crate::harness::expect::refused;
+use crate::harness::folder::folder;
 use crate::harness::service::KEYS;
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn health_exits_with_0_only_when_what_was_asked_for_serves() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
     let endpoint = format!("http://{}", server.address);
     let ask = |more: &'static [&'static str]| {
@@ -31,7 +31,7 @@ async fn health_exits_with_0_only_when_what_was_asked_for_serves() {
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn health_does_not_wait_for_ever_for_who_says_nothing() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let text = refusal(&run(folder.path(), &["health", "--endpoint", &endpoint, "--timeout", "300ms"], &[]).await);
@@ -41,7 +41,7 @@ async fn health_does_not_wait_for_ever_for_who_says_nothing() {
 #[tokio::test(crate = "crate::harness::limit")]
 async fn postgresql_is_served_once_somebody_has_migrated_it() {
     let Some(database) = TestDatabase::postgres().await else { return };
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let environment = [("INVITATION__STORE__URL", database.url()), ("INVITATION__TOKEN__KEYS", KEYS)];
     let server = Server::start(folder.path(), &[], &environment).await;
     let line = server.logged("not ready").await;
@@ -65,7 +65,7 @@ async fn postgresql_is_served_once_somebody_has_migrated_it() {
 #[tokio::test(crate = "crate::harness::limit")]
 async fn replicas_that_start_together_on_an_empty_database_all_become_ready() {
     let Some(database) = TestDatabase::postgres().await else { return };
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let environment = [
         ("INVITATION__STORE__URL", database.url()),
         ("INVITATION__TOKEN__KEYS", KEYS),

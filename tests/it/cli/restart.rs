@@ -3,14 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use tempfile::TempDir;
-
 use super::secrets::{preview, redemptions};
 use super::server::Server;
+use crate::harness::folder::folder;
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn links_and_request_ids_outlive_the_process() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
     let made = server.create().await.with_request_id("order-1").await.unwrap();
     server.stop().await;
@@ -24,7 +23,7 @@ async fn links_and_request_ids_outlive_the_process() {
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn the_generated_key_is_for_its_owner_only_and_never_replaced() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let key = folder.path().join("data/invitations.keys");
     Server::ready(folder.path(), &[], &[]).await.stop().await;
     let first = fs::read_to_string(&key).unwrap();
@@ -35,7 +34,7 @@ async fn the_generated_key_is_for_its_owner_only_and_never_replaced() {
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn an_orderly_stop_leaves_everything_in_one_file() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
     server.create().await.one().await.unwrap();
     server.stop().await;

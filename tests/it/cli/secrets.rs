@@ -11,7 +11,6 @@ use invitation_service::pb::guest_invitation_service_client::GuestInvitationServ
 use invitation_service::pb::invitation_service_client::InvitationServiceClient;
 use invitation_service::pb::redemption_service_client::RedemptionServiceClient;
 use invitation_service::pb::user_invitation_service_client::UserInvitationServiceClient;
-use tempfile::TempDir;
 use tonic::Request;
 use tonic::transport::Channel;
 
@@ -19,6 +18,7 @@ use super::keys::{WITH_KEYS, api_key};
 use super::load::COMPANY;
 use super::server::Server;
 use crate::harness::codes::code_of;
+use crate::harness::folder::folder;
 
 const EMAIL: &str = "jane.doe@private.example";
 
@@ -33,7 +33,7 @@ pub(super) fn preview(token: &str) -> pb::PreviewInvitationRequest {
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn what_is_written_holds_no_secret_in_any_form_and_the_log_no_address() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let key = api_key(folder.path(), "acme", "*").await;
     let arguments = [&WITH_KEYS[..], &["--log-level", "trace"]].concat();
     let server = Server::ready(folder.path(), &arguments, &[]).await;

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use invitation_service::pb;
 use invitation_service::pb::user_invitation_service_client::UserInvitationServiceClient;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
-use tempfile::TempDir;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tonic::Request;
@@ -21,6 +20,7 @@ use tonic_health::pb::health_client::HealthClient;
 use super::load::{COMPANY, Load, kept};
 use super::server::{BY_NAME, PATIENCE, Server, refusal, run};
 use crate::delivery::sink::{Act, Sink};
+use crate::harness::folder::folder;
 
 /// What an end without anything to wait for may take.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ async fn end(mut server: Server, signal: &str) -> Duration {
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn an_idle_service_ends_at_once_on_either_signal() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     for signal in ["TERM", "INT"] {
         let server = Server::ready(folder.path(), &[], &[]).await;
         let idle = server.channel().await;
@@ -56,7 +56,7 @@ async fn an_idle_service_ends_at_once_on_either_signal() {
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn an_open_watch_and_a_silent_client_do_not_hold_it_up() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
     let silent = TcpStream::connect(server.address).unwrap();
     let request = HealthCheckRequest { service: BY_NAME.to_owned() };
@@ -71,7 +71,7 @@ async fn an_open_watch_and_a_silent_client_do_not_hold_it_up() {
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn while_it_drains_it_serves_but_says_that_it_is_going() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let mut server = Server::ready(folder.path(), &[], &LONG_DRAIN).await;
     server.signal("TERM").await;
     server.until(ServingStatus::NotServing).await;
@@ -87,7 +87,7 @@ async fn while_it_drains_it_serves_but_says_that_it_is_going() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn under_load_every_call_is_answered_or_told_to_try_again_and_nothing_is_lost() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let mut server = Server::ready(folder.path(), &[], &[]).await;
     let mut load = Load::start(&server, 64).await;
     load.go_on_for(500).await;
@@ -109,7 +109,7 @@ async fn under_load_every_call_is_answered_or_told_to_try_again_and_nothing_is_l
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn call_in_flight_is_answered_before_the_exit() {
     const CREATE: &str = "/invitation.v1.ConnectionInvitationService/CreateConnectionInvitation";
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let mut server = Server::ready(folder.path(), &[], &[]).await;
     let channel = server.channel().await;
     let invitation = pb::ConnectionInvitation { company_id: COMPANY.to_owned(), ..Default::default() };
@@ -147,7 +147,7 @@ async fn call_in_flight_is_answered_before_the_exit() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn message_being_sent_is_settled_before_the_exit() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let released = Arc::new(Semaphore::new(0));
     let sink = Sink::that(&[("MESSAGE", Act::Hold(Arc::clone(&released)))]).await;
     let url = sink.url();

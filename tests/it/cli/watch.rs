@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use invitation_service::pb;
 use invitation_service::pb::event_service_client::EventServiceClient;
-use tempfile::TempDir;
 use tokio::time::timeout;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status, Streaming};
 
 use super::server::{PATIENCE, Server};
 use crate::harness::expect::reason;
+use crate::harness::folder::folder;
 
 async fn next(stream: &mut Streaming<pb::Event>) -> Result<Option<pb::Event>, Status> {
     timeout(PATIENCE, stream.message()).await.expect("something happens")
@@ -18,7 +18,7 @@ async fn next(stream: &mut Streaming<pb::Event>) -> Result<Option<pb::Event>, St
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn an_open_watch_is_told_to_come_back_and_does_not_hold_up_the_end() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let mut server = Server::ready(folder.path(), &[], &[]).await;
     // A connection without a limit on its calls, which would be the client's own deadline.
     let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
@@ -46,7 +46,7 @@ async fn an_open_watch_is_told_to_come_back_and_does_not_hold_up_the_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn a_watcher_that_does_not_read_is_dropped_and_others_are_not() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let impatient = [("INVITATION__EVENTS__WATCH_PATIENCE", "1s")];
     let mut server = Server::ready(folder.path(), &[], &impatient).await;
     let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();

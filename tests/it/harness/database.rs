@@ -9,6 +9,7 @@ use invitation_service::store::Database;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
+use super::folder::folder;
 use super::postgres;
 
 /// An empty database that no other test has.
@@ -23,7 +24,7 @@ pub(crate) const NEW_YEAR: Timestamp = Timestamp::from_micros(1_767_225_600_000_
 impl TestDatabase {
     /// A file in a folder that goes with the test.
     pub(crate) fn sqlite() -> Self {
-        let folder = TempDir::new().unwrap();
+        let folder = folder();
         let url = format!("sqlite://{}", folder.path().join("invitations.db").display());
         Self { url, _folder: Some(folder) }
     }

@@ -131,15 +131,15 @@ async fn what_is_foreign_and_what_is_missing_are_told_apart_by_nothing(database:
     let theirs = request::known(&service, Some(&key[1]), THEIRS).await;
     let before = snapshot(&service, &key[1], &theirs).await;
     for rpc in &raw::rpcs() {
+        if request::valid(&rpc.path, &theirs).0 == About::New {
+            continue;
+        }
         let ours = request::known(&service, Some(&key[0]), OURS).await;
         let ask = |known: &Known| {
             let (about, message) = request::valid(&rpc.path, known);
             let (service, key) = (&service, &key[0]);
             async move { (about, keys::call(service, key, &rpc.path, message).await) }
         };
-        if request::valid(&rpc.path, &theirs).0 == About::New {
-            continue;
-        }
         let (about, foreign) = ask(&theirs).await;
         let (_, missing) = ask(&theirs.missing()).await;
         match about {

@@ -101,29 +101,52 @@ pub(in super::super) async fn known(service: &Service, key: Option<&str>, compan
         message_id: String::new(),
         endpoint: String::new(),
     };
-    let user = keys::with(key, new_user(&known, "user"));
-    known.user = service.users().create_user_invitation(user).await.unwrap().into_inner().name;
-    let send = keys::with(key, codes::asking(&known.user_token(), &known.email("user")));
+    // Whatever does not rest on one another is made at the same time.
+    let ((user, code, message_id), guest, (general, general_token), organizations, endpoint) = tokio::join!(
+        invited_user(service, key, &known),
+        invited_guest(service, key, &known),
+        invited_person(service, key, &known),
+        async {
+            let organizations = keys::with(key, new_organizations(&known.id, HOST));
+            service.access().create_organization_connection(organizations).await.unwrap().into_inner().name
+        },
+        endpoint(service, key, &known),
+    );
+    (known.user, known.code, known.message_id, known.guest) = (user, code, message_id, guest);
+    (known.general, known.general_token, known.organizations) = (general, general_token, organizations);
+    Known { endpoint, ..known }
+}
+
+/// Makes a user invitation and has a code sent to its address. Returns its name, the code, and the Message-ID of its mail.
+async fn invited_user(service: &Service, key: &str, known: &Known) -> (String, String, String) {
+    let user = keys::with(key, new_user(known, "user"));
+    let name = service.users().create_user_invitation(user).await.unwrap().into_inner().name;
+    let list =
+        pb::ListDeliveriesRequest { parent: name.clone(), order_by: "create_time".to_owned(), ..Default::default() };
+    let listed = service.deliveries().list_deliveries(keys::with(key, list)).await.unwrap().into_inner();
+    let token = Known { user: name.clone(), ..known.clone() }.user_token();
+    let send = keys::with(key, codes::asking(&token, &known.email("user")));
     service.redemptions().send_verification_code(send).await.unwrap();
-    known.code = codes::sent(service, &known.email("user")).await.unwrap();
+    let code = codes::sent(service, &known.email("user")).await.unwrap();
+    (name, code, listed.deliveries[0].message_id.clone())
+}
+
+async fn invited_guest(service: &Service, key: &str, known: &Known) -> String {
     let mut guest = keys::with(key, guests::creation(guests::guest(&known.email("guest"))));
     guests::add(&mut guest, HOST, HOST);
-    known.guest = service.guests().create_guest_invitation(guest).await.unwrap().into_inner().name;
-    let general = keys::with(key, new_general(&known, &known.id));
+    service.guests().create_guest_invitation(guest).await.unwrap().into_inner().name
+}
+
+/// Makes a general invitation and an auto-join. Returns the name and the token of the first.
+async fn invited_person(service: &Service, key: &str, known: &Known) -> (String, String) {
+    let general = keys::with(key, new_general(known, &known.id));
     let general = service.invitations().create_invitation(general).await.unwrap().into_inner();
-    (known.general, known.general_token) = (general.name, general.invitation_token);
-    service.invitations().sync_autojoin(keys::with(key, sync_autojoin(&known))).await.unwrap();
-    let organizations = keys::with(key, new_organizations(&known.id, HOST));
-    let organizations = service.access().create_organization_connection(organizations).await.unwrap();
-    known.organizations = organizations.into_inner().name;
-    let list = pb::ListDeliveriesRequest {
-        parent: known.user.clone(),
-        order_by: "create_time".to_owned(),
-        ..Default::default()
-    };
-    let listed = service.deliveries().list_deliveries(keys::with(key, list)).await.unwrap().into_inner();
-    known.message_id = listed.deliveries[0].message_id.clone();
-    // One for all of a test, since an account has few of them, or another one where that was deleted.
+    service.invitations().sync_autojoin(keys::with(key, sync_autojoin(known))).await.unwrap();
+    (general.name, general.invitation_token)
+}
+
+/// One for all of a test, since an account has few of them, or another one where that was deleted.
+async fn endpoint(service: &Service, key: &str, known: &Known) -> String {
     let mut endpoint = Err(Status::not_found(""));
     for request_id in ["known", &known.id] {
         if endpoint.is_err() {
@@ -131,5 +154,5 @@ pub(in super::super) async fn known(service: &Service, key: Option<&str>, compan
             endpoint = service.webhooks().create_webhook_endpoint(create).await;
         }
     }
-    Known { endpoint: endpoint.unwrap().into_inner().name, ..known }
+    endpoint.unwrap().into_inner().name
 }

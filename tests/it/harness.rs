@@ -10,9 +10,11 @@ pub(crate) mod nats;
 pub(crate) mod postgres;
 pub(crate) mod service;
 
-/// Makes two tests of one suite function: on SQLite and on PostgreSQL. The function takes a [`database::TestDatabase`].
+/// Makes two tests of one suite function: on SQLite and on PostgreSQL. The function takes an empty [`database::TestDatabase`];
+/// after `migrated:` the one on PostgreSQL has the schema at its head, which is quicker for whoever needs it there anyway.
 macro_rules! on_both {
-    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+    (migrated: $($tests:tt)+) => { $crate::harness::on_both! { @migrated_postgres $($tests)+ } };
+    (@$postgres:ident $($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
         mod $name {
             use $crate::harness::database::TestDatabase;
@@ -24,11 +26,12 @@ macro_rules! on_both {
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
             async fn on_postgres() {
-                if let Some(database) = TestDatabase::postgres().await {
+                if let Some(database) = TestDatabase::$postgres().await {
                     super::$name(database).await;
                 }
             }
         }
     )+};
+    ($($tests:tt)+) => { $crate::harness::on_both! { @postgres $($tests)+ } };
 }
 pub(crate) use on_both;

@@ -6,6 +6,7 @@ mod create;
 mod created_connection;
 mod decline;
 mod delete;
+mod delivery;
 mod elsewhere;
 mod email_rule;
 mod expire;

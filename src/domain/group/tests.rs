@@ -6,14 +6,18 @@ mod happened;
 mod kinds;
 mod sequences;
 
+use uuid::Uuid;
+
 use super::{Bundle, Executed, Group};
+use crate::domain::acceptance::Acceptance;
 use crate::domain::command::{Action, Command};
 use crate::domain::event::EventType::{self, Accepted, Clicked, Created, Fulfilled, Resent, Updated, Viewed};
 use crate::domain::fixtures::{
     CONTEXT, accept, accept_with, acceptor, address, command, connection, create, decline, early, engage, in_state,
     invitation, loaded, minutes, requested, resend, revoke, ttl, update, verbs,
 };
-use crate::domain::invitation::{Engagement, EngagementType, Invitation};
+use crate::domain::id::AcceptanceId;
+use crate::domain::invitation::{Engagement, EngagementType, Invitation, NEWEST_ACCEPTANCES};
 use crate::domain::loaded::Loaded;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
@@ -210,7 +214,7 @@ fn creates_alone_are_plain_and_anything_else_is_not() {
 fn invitations_of_a_group_are_told_apart() {
     let one = invitation(0, Some(1));
     let mut other = one.clone();
-    other.id.0 = uuid::Uuid::from_u128(9);
+    other.id.0 = Uuid::from_u128(9);
     let mut loaded = loaded(&one, &[]);
     loaded.put_invitation(other.clone());
     let mut group = Group::new(loaded);
@@ -311,4 +315,22 @@ fn the_executed_moment_is_the_one_of_the_load() {
     later.now = minutes(3);
     let executed = run(&mut Group::new(later), &command(1, revoke(&invitation))).unwrap();
     assert_eq!((executed.now, executed.invitation.updated_at), (minutes(3), minutes(3)));
+}
+
+#[test]
+fn answer_shows_no_more_than_the_newest_acceptances() {
+    let mut invitation = invitation(0, None);
+    let accepted = |id: u128, subject: &str| {
+        let id = AcceptanceId(Uuid::from_u128(id));
+        Acceptance::new(id, invitation.id, &acceptor(subject), (None, None), None, minutes(-50))
+    };
+    // Ids of the group are higher, since they begin with the moment of their command.
+    invitation.acceptances = (0..NEWEST_ACCEPTANCES).rev().map(|n| accepted(n as u128, &n.to_string())).collect();
+    let mut group = group(&invitation);
+    let link = invitation.claims(0);
+    let [new, shown] = run_all(&mut group, [accept(link, acceptor("new")), revoke(&invitation)]).try_into().unwrap();
+    let shown: Vec<AcceptanceId> = shown.invitation.acceptances.iter().map(|acceptance| acceptance.id).collect();
+    let mut wanted = vec![new.acceptance.unwrap().id];
+    wanted.extend((1..NEWEST_ACCEPTANCES).rev().map(|n| AcceptanceId(Uuid::from_u128(n as u128))));
+    assert_eq!(shown, wanted);
 }

@@ -9,7 +9,7 @@ use crate::harness::folder::folder;
 use crate::harness::on_both;
 use crate::harness::service::KEYS;
 
-on_both!(what_was_acknowledged_outlives_a_kill);
+on_both!(migrated: what_was_acknowledged_outlives_a_kill);
 
 async fn what_was_acknowledged_outlives_a_kill(database: TestDatabase) {
     let folder = folder();

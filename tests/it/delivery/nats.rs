@@ -28,6 +28,7 @@ use crate::rpc::make as calls;
 use crate::store::make::*;
 
 on_both!(
+    migrated:
     a_service_publishes_what_happens_under_the_ids_and_in_the_form_of_its_events,
     what_was_published_before_a_crash_and_is_published_again_is_there_once,
     while_the_server_is_away_events_wait_and_then_come_in_order,

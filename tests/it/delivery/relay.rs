@@ -23,6 +23,7 @@ use crate::store::kinds::*;
 use crate::store::make::*;
 
 on_both!(
+    migrated:
     every_recipient_is_sent_one_message_and_its_event_follows,
     what_was_revoked_or_answered_before_it_was_sent_is_cancelled,
     what_fails_is_tried_again_later_and_given_up_in_the_end,

@@ -15,6 +15,7 @@ use crate::harness::on_both;
 use crate::store::make::*;
 
 on_both!(
+    migrated:
     a_redirect_is_no_success_and_is_not_followed,
     gone_disables_the_endpoint_and_cancels_what_waits,
     an_endpoint_that_asks_for_time_is_given_it,

@@ -24,6 +24,7 @@ use crate::harness::on_both;
 use crate::store::make::*;
 
 on_both!(
+    migrated:
     an_event_is_posted_once_to_each_endpoint_that_wants_it,
     the_published_library_verifies_what_is_posted,
     during_a_rotation_both_secrets_verify,

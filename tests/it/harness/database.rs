@@ -35,6 +35,12 @@ impl TestDatabase {
         Some(Self { url, _folder: None })
     }
 
+    /// The same with the schema at its head.
+    pub(crate) async fn migrated_postgres() -> Option<Self> {
+        let url = postgres::cluster()?.migrated().await;
+        Some(Self { url, _folder: None })
+    }
+
     /// The URL as `store.url` takes it.
     pub(crate) fn url(&self) -> &str {
         &self.url

@@ -20,9 +20,13 @@ use std::{
         Mutex, OnceLock, PoisonError,
         atomic::{AtomicU16, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
+use invitation_service::clock::Clock;
+use invitation_service::store;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database};
+use tokio::sync::OnceCell;
 
 const SUPERVISOR: &str = r#"
 trap : PIPE # nobody may be left to hear an answer
@@ -55,6 +59,8 @@ pub(crate) struct Cluster {
     port: u16,
     password: String,
     databases: AtomicUsize,
+    /// The name of a database that is copied, once there is one.
+    template: OnceCell<String>,
     supervisor: Mutex<Supervisor>,
 }
 
@@ -79,11 +85,32 @@ pub(crate) fn start_private() -> Option<Cluster> {
 impl Cluster {
     /// Makes an empty database and returns its URL.
     pub(crate) async fn database(&self) -> String {
+        self.database_like("template1").await
+    }
+
+    /// Makes a database with the schema at its head and returns its URL. The schema is migrated once and then copied, which
+    /// takes a tenth of the time.
+    pub(crate) async fn migrated(&self) -> String {
+        let template = self.template.get_or_init(|| async {
+            let url = self.database().await;
+            let (timeout, clock) = (Duration::from_secs(60), Clock::System);
+            let database = store::Database::postgres(&url, 1, timeout, clock).expect("prepare the template");
+            database.maintenance().migrate().await.expect("migrate the template");
+            // A database that somebody is connected to cannot be copied.
+            database.close().await;
+            url.rsplit('/').next().unwrap_or_default().to_owned()
+        });
+        let template = template.await;
+        self.database_like(template).await
+    }
+
+    async fn database_like(&self, template: &str) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let mut options = ConnectOptions::new(self.url("postgres"));
         options.max_connections(1).sqlx_logging(false);
         let admin = Database::connect(options).await.expect("connect to the throw-away cluster");
-        admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("create a database");
+        let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        admin.execute_unprepared(&create).await.expect("create a database");
         admin.close().await.expect("close the connection that created the database");
         self.url(&name)
     }
@@ -115,7 +142,8 @@ impl Cluster {
             }
         }
         let supervisor = Mutex::new(Supervisor::spawn(bin, &dir, user));
-        let mut cluster = Self { dir, port: 0, password, databases: AtomicUsize::new(0), supervisor };
+        let mut cluster =
+            Self { dir, port: 0, password, databases: AtomicUsize::new(0), template: OnceCell::new(), supervisor };
         cluster.must("init");
         let configuration = cluster.dir.join("data/postgresql.conf");
         let mut file = OpenOptions::new().append(true).open(configuration).expect("open postgresql.conf");

@@ -13,6 +13,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     a_system_accepts_once_for_one_organization,
     a_guest_with_the_link_accepts_with_an_organization_or_without,
     a_guest_and_a_system_that_accept_for_one_organization_accept_once,

@@ -13,6 +13,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     the_last_use_fulfils_and_the_same_subject_stays_in,
     an_expired_link_is_refused_until_it_is_renewed,
     only_a_proven_allowed_address_accepts_a_bound_invitation,

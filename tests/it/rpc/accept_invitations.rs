@@ -12,6 +12,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     invitations_of_every_kind_are_accepted_each_with_a_result,
     one_refusal_keeps_nobody_from_the_others,
     the_same_subject_again_has_the_same_acceptance,

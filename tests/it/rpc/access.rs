@@ -20,6 +20,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     what_is_foreign_and_what_is_missing_are_told_apart_by_nothing,
     two_accounts_on_one_connection_never_see_each_other,
 );

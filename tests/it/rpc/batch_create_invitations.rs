@@ -15,6 +15,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     five_hundred_have_a_result_each_in_their_order,
     what_is_wrong_with_one_row_is_told_there_and_leaves_the_others,
     a_duplicate_inside_a_batch_meets_the_row_before_it,

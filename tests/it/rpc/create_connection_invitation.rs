@@ -12,6 +12,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     a_reconnect_link_for_one_address_serves_two_people_at_most_and_61_seconds,
     a_full_prefill_comes_back_as_it_was_sent_and_each_contributor_makes_a_connection,
     a_link_without_limits_never_expires_and_never_runs_out,

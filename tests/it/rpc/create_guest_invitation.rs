@@ -14,6 +14,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     a_guest_is_mailed_at_once_and_shown_as_sent,
     a_host_has_one_active_unarchived_invitation_of_an_address,
     a_renewed_invitation_needs_its_address_to_be_free,

@@ -16,6 +16,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     the_first_group_is_the_scope_unless_one_is_named,
     expiry_is_a_month_a_ttl_or_a_moment,
     all_that_is_wrong_is_told_at_once_and_makes_nothing,

@@ -14,6 +14,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     what_is_not_said_has_its_default_and_what_is_said_comes_back,
     an_address_has_one_active_invitation_however_it_is_spelled,
     an_address_is_free_again_once_its_invitation_has_ended_or_expired,

@@ -17,7 +17,7 @@ use crate::harness::expect::refused;
 use crate::harness::on_both;
 use crate::harness::service::Service;
 
-on_both!(a_deadline_that_has_passed_is_told_by_every_rpc_and_nothing_is_done);
+on_both!(migrated: a_deadline_that_has_passed_is_told_by_every_rpc_and_nothing_is_done);
 
 /// Calls over a bare HTTP/2 connection, where nobody but the service looks at the deadline.
 async fn call(service: &Service, path: &str, timeout: &str, message: &[u8]) -> Result<Bytes, Status> {

@@ -10,6 +10,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     the_invitation_is_declined_when_its_last_recipient_has_declined,
     a_plain_link_declines_for_the_only_recipient,
     whoever_has_accepted_cannot_decline_and_leaves_the_others_free_to,

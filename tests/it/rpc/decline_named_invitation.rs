@@ -12,6 +12,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     the_only_recipient_of_any_kind_declines_without_being_named,
     each_of_several_declines_by_name_and_the_last_ends_it,
     nobody_unknown_declines,

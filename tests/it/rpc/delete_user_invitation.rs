@@ -14,6 +14,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     a_deleted_invitation_is_gone_here_and_revoked_in_the_general_service,
     an_accepted_one_stays_fulfilled_and_a_declined_one_declined,
     a_deletion_is_done_once_and_its_retry_is_told_so,

@@ -10,6 +10,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     a_stale_etag_is_refused_by_every_rpc_that_takes_one_and_nothing_changes,
     the_etag_changes_with_the_lifecycle_and_not_with_engagement,
 );

@@ -13,6 +13,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     every_field_comes_back_as_it_was_sent_byte_for_byte,
     what_is_no_email_target_is_mailed_nothing_and_gives_the_link,
 );

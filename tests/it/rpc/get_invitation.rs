@@ -13,7 +13,7 @@ use crate::harness::expect::refused;
 use crate::harness::on_both;
 use crate::harness::service::Service;
 
-on_both!(each_kind_shows_what_its_own_service_was_given, a_name_of_another_kind_is_not_found_by_any_service,);
+on_both!(migrated: each_kind_shows_what_its_own_service_was_given, a_name_of_another_kind_is_not_found_by_any_service,);
 
 fn email(value: &str) -> pb::Target {
     make::target(pb::TargetType::Email, value)

@@ -17,6 +17,7 @@ use crate::harness::on_both;
 use crate::harness::service::{Service, configuration};
 
 on_both!(
+    migrated:
     old_links_live_as_long_as_their_key_is_in_the_ring_and_new_ones_are_signed_by_the_first,
     a_request_id_is_known_after_a_new_key_came_first,
     a_webhook_is_signed_with_its_secrets_after_the_key_that_sealed_them_has_left,

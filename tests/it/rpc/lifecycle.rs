@@ -11,7 +11,7 @@ use crate::harness::expect::reason;
 use crate::harness::on_both;
 use crate::harness::service::Service;
 
-on_both!(every_verb_does_in_every_state_what_the_table_says);
+on_both!(migrated: every_verb_does_in_every_state_what_the_table_says);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Verb {

@@ -11,6 +11,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     pages_follow_each_other_both_ways_and_ties_lose_nobody,
     only_acceptances_of_an_invitation_that_is_there_are_listed
 );

@@ -14,6 +14,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     filters_must_all_hold_and_none_means_all,
     every_page_size_walks_the_whole_list_in_order_both_ways,
     invitations_of_one_instant_are_each_seen_once,

@@ -13,6 +13,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     every_change_has_one_event_that_says_what_happened_and_holds_no_token_and_no_address,
     types_orders_and_pages_of_events,
     nothing_happens_when_nothing_changes,

@@ -14,6 +14,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     each_filter_finds_what_it_says,
     a_search_takes_every_character_for_itself,
     every_order_pages_both_ways_over_ties_and_missing_values,

@@ -13,6 +13,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     filters_must_all_hold_and_none_means_all,
     only_invitations_of_a_creator_are_listed,
     pages_follow_each_other_and_have_no_acceptances,

@@ -14,6 +14,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     each_filter_finds_what_it_says_over_all_kinds,
     filters_of_states_are_judged_at_the_first_page,
     a_page_token_of_other_filters_is_refused,

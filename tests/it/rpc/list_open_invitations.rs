@@ -14,6 +14,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     every_kind_and_the_domains_auto_joins_are_listed_for_one_address,
     a_domain_stands_for_itself_alone,
     what_is_accepted_declined_or_over_is_not_open,

@@ -13,7 +13,7 @@ use crate::harness::expect::{refused, violated};
 use crate::harness::on_both;
 use crate::harness::service::Service;
 
-on_both!(filters_must_all_hold_and_none_means_all, pages_follow_each_other_both_ways_and_have_no_other_kind,);
+on_both!(migrated: filters_must_all_hold_and_none_means_all, pages_follow_each_other_both_ways_and_have_no_other_kind,);
 
 async fn emails(service: &Service, request: Request) -> BTreeSet<String> {
     let listed = service.users().list_user_invitations(request).await.unwrap().into_inner();

@@ -14,6 +14,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     a_connection_is_made_once_listed_and_deleted,
     lists_filter_and_page_both_ways,
     all_that_is_wrong_is_told_at_once,

@@ -13,6 +13,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     every_guest_call_needs_each_organization_once,
     an_organization_acts_for_another_only_as_far_as_a_connection_says,
     the_guests_of_another_host_are_not_found_like_missing_ones,

@@ -12,7 +12,7 @@ use crate::harness::database::TestDatabase;
 use crate::harness::on_both;
 use crate::harness::service::Service;
 
-on_both!(each_kind_shows_who_invites_and_into_what, a_preview_consumes_nothing_and_is_given_in_every_state,);
+on_both!(migrated: each_kind_shows_who_invites_and_into_what, a_preview_consumes_nothing_and_is_given_in_every_state,);
 
 async fn preview(service: &Service, token: &str) -> pb::InvitationPreview {
     service.redemptions().preview_invitation(make::preview(token)).await.unwrap().into_inner()

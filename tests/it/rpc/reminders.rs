@@ -11,6 +11,7 @@ use crate::harness::on_both;
 use crate::harness::service::{Service, configuration};
 
 on_both!(
+    migrated:
     reminders_wait_in_the_outbox_and_count_as_no_delivery,
     an_expiry_that_moves_there_and_back_reminds_nobody_twice,
     what_is_planned_is_listed_where_it_was_planned,

@@ -14,6 +14,7 @@ use crate::harness::on_both;
 use crate::harness::service::{Service, configuration};
 
 on_both!(
+    migrated:
     a_retry_of_any_mutation_does_nothing_and_returns_the_resource_as_it_now_is,
     fifty_retries_at_once_have_one_effect,
     a_restart_forgets_no_request,

@@ -13,6 +13,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     every_kind_is_sent_again_and_its_new_link_kills_the_old_ones,
     every_kind_is_renewed_after_it_has_expired,
     only_recipients_who_are_still_open_are_mailed,

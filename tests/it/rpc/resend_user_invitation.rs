@@ -14,6 +14,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     a_resend_mails_the_same_link_again_unless_it_is_rotated,
     an_expired_invitation_comes_back_with_a_new_ttl,
     an_expired_invitation_stays_expired_while_another_has_its_address,

@@ -14,6 +14,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     an_invitation_of_any_kind_is_revoked_by_either_name,
     all_that_is_active_or_expired_in_the_scope_or_its_groups_is_revoked,
     more_than_a_chunk_is_revoked_and_a_retry_tells_the_same_count,

@@ -15,6 +15,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     a_code_is_mailed_to_whoever_could_accept_with_it_and_to_nobody_else,
     nothing_tells_an_allowed_address_from_another,
     an_address_gets_one_code_a_minute_however_many_are_asked_for_at_once,

@@ -12,6 +12,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     a_sync_sets_all_domains_in_one_form_and_tells_what_changed,
     an_emptied_auto_join_is_deactivated_and_comes_back_with_its_next_domain,
     a_revoked_auto_join_stays_so_and_the_next_domain_makes_another,

@@ -15,6 +15,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     what_was_accepted_or_declined_is_so_here_and_named,
     only_active_ones_of_the_inviter_the_person_and_the_widget_are_meant,
     a_retry_names_the_same_and_another_body_is_refused,

@@ -19,6 +19,7 @@ use crate::harness::on_both;
 use crate::harness::service::{Service, configuration};
 
 on_both!(
+    migrated:
     no_changed_byte_of_a_token_passes,
     every_token_that_does_not_count_gets_the_same_answer,
     a_rotated_link_is_dead_and_the_new_one_works,

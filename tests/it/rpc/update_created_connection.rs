@@ -10,6 +10,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     an_acceptance_without_a_connection_gets_one_later_and_only_one,
     a_connection_of_another_acceptance_is_refused_and_a_missing_one_is_not_found,
     what_changes_nothing_leaves_no_trace,

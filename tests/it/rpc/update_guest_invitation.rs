@@ -13,6 +13,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     each_field_of_the_mask_is_set_and_no_other,
     without_a_mask_what_is_not_empty_is_set_and_a_star_sets_all,
     archiving_is_a_flag_of_its_own_in_every_state,

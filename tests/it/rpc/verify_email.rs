@@ -16,6 +16,7 @@ use crate::harness::on_both;
 use crate::harness::service::{Service, configuration};
 
 on_both!(
+    migrated:
     a_code_becomes_a_proof_with_which_its_address_accepts,
     a_code_can_be_tried_five_times_and_the_sixth_right_one_is_refused,
     a_code_lasts_ten_minutes_and_a_newer_one_ends_it,

@@ -16,6 +16,7 @@ use crate::harness::on_both;
 use crate::harness::service::{Service, configuration};
 
 on_both!(
+    migrated:
     a_watch_shows_what_happens_from_now_on_in_its_order,
     a_watch_that_was_dropped_goes_on_behind_the_last_event_it_had,
     only_a_token_of_the_account_is_a_place_to_go_on,

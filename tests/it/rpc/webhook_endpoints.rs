@@ -16,6 +16,7 @@ use crate::harness::on_both;
 use crate::harness::service::{Service, configuration};
 
 on_both!(
+    migrated:
     an_endpoint_shows_its_secret_when_it_is_made_and_never_again,
     a_rotation_gives_a_new_secret_once_per_request_id,
     an_update_sets_what_its_mask_says,

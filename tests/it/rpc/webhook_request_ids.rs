@@ -12,6 +12,7 @@ use crate::harness::on_both;
 use crate::harness::service::Service;
 
 on_both!(
+    migrated:
     a_retry_makes_no_second_endpoint_and_gets_the_secret,
     what_was_done_under_a_request_id_is_not_done_again,
     of_many_at_once_with_one_request_id_one_rotates,

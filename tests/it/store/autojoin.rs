@@ -16,6 +16,7 @@ use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     a_sync_makes_changes_empties_and_brings_back,
     a_revoked_auto_join_makes_room_for_a_new_one,
     syncs_of_one_group_leave_what_the_last_one_says,

@@ -18,6 +18,7 @@ use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     a_bundle_of_nothing_is_answered_at_once,
     each_of_a_bundle_has_its_own_result,
     an_atomic_bundle_is_done_as_a_whole,

@@ -20,6 +20,7 @@ use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     allowed_ones_stand_side_by_side_and_take_no_slot,
     the_same_is_refused_returned_or_replaced,
     what_has_ended_or_is_for_others_is_in_nobodys_way,

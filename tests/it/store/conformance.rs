@@ -26,6 +26,7 @@ use crate::harness::database::TestDatabase;
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     every_field_is_read_back_as_it_was_created,
     a_thousand_recipients_are_read_back_in_order,
     an_acceptance_is_read_back_with_all_that_is_known_of_the_person,

@@ -9,7 +9,7 @@ use super::make::*;
 use crate::harness::database::TestDatabase;
 use crate::harness::on_both;
 
-on_both!(sequences_have_no_gap_whatever_happens_at_once, an_event_tells_who_what_and_when);
+on_both!(migrated: sequences_have_no_gap_whatever_happens_at_once, an_event_tells_who_what_and_when);
 
 async fn sequences_have_no_gap_whatever_happens_at_once(database: TestDatabase) {
     let (store, _) = store(&database).await;

@@ -18,6 +18,7 @@ use crate::harness::database::TestDatabase;
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     an_expiry_is_told_once_and_again_after_a_renewal,
     what_has_ended_otherwise_does_not_expire,
     a_first_start_tells_of_everything_that_has_ever_expired,

@@ -19,6 +19,7 @@ use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     every_field_of_every_kind_is_read_back_as_it_was_created,
     groups_have_a_row_each_but_for_the_scope,
     a_guest_invitation_is_read_back_as_it_was_changed,

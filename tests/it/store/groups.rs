@@ -13,6 +13,7 @@ use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     a_refusal_leaves_its_neighbours_alone,
     a_panic_while_deciding_is_answered_internal_and_the_lane_lives_on,
     a_command_that_the_database_refuses_does_not_fail_its_group,

@@ -13,6 +13,7 @@ use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     a_request_id_survives_a_restart,
     the_same_request_fifty_times_at_once_has_one_effect,
     a_request_id_with_another_body_or_invitation_is_refused,

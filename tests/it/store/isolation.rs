@@ -1,17 +1,31 @@
 //! What one account has is nothing to another.
 
-use invitation_service::domain::command::{Action, Command, UpdateCreatedConnection};
+use std::time::Duration;
+
+use invitation_service::domain::command::{
+    Action, Command, CreateInvitation, ReportDelivery, SettleDelivery, UpdateCreatedConnection,
+};
 use invitation_service::domain::connection::NewConnection;
+use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::refusal::Refusal;
 use invitation_service::domain::text::AccountId;
-use invitation_service::store::{EventQuery, ExecuteError, InvitationQuery};
+use invitation_service::domain::verification::Verification;
+use invitation_service::store::{
+    Claimed, DeliveryQuery, EventQuery, ExecuteError, InvitationQuery, NewVerification, ReplayQuery,
+};
+use uuid::Uuid;
 
 use super::make::*;
 use crate::harness::database::TestDatabase;
 use crate::harness::on_both;
 
-on_both!(another_account_sees_and_changes_nothing, request_ids_of_two_accounts_do_not_meet);
+on_both!(
+    migrated:
+    another_account_sees_and_changes_nothing,
+    request_ids_of_two_accounts_do_not_meet,
+    messages_and_codes_of_another_account_are_not_found,
+);
 
 async fn another_account_sees_and_changes_nothing(database: TestDatabase) {
     let (store, _) = store(&database).await;
@@ -56,4 +70,40 @@ async fn request_ids_of_two_accounts_do_not_meet(database: TestDatabase) {
     let theirs = store.execute(theirs, None).await.unwrap().invitation;
     assert_ne!(ours.id, theirs.id);
     assert!(store.get_invitation(&theirs.account, theirs.id, false).await.unwrap().is_some());
+}
+
+async fn messages_and_codes_of_another_account_are_not_found(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let made = created(&store, CreateInvitation { recipients: emails(1), mails: true, ..link() }).await;
+    let other = AccountId::parse("Acme").unwrap();
+    let lease = Uuid::from_u128(1);
+    let claimed = store.claim_deliveries(lease, Duration::from_secs(45), 1, "").await.unwrap().remove(0);
+    let foreign = Claimed { account: other.clone(), ..claimed.clone() };
+    assert!(!store.release_delivery(&foreign, Duration::ZERO, true, "").await.unwrap());
+    assert!(!store.cancel_delivery(&foreign, "").await.unwrap());
+    assert!(store.topicality(&foreign).await.unwrap().is_none());
+    let query = DeliveryQuery { invitation: made.id, ascending: true, limit: 10, after: None };
+    assert!(store.list_deliveries(&other, &query).await.unwrap().is_none());
+    let delivery = claimed.delivery.message.id;
+    for action in [
+        Action::SettleDelivery(SettleDelivery { delivery, lease, end: DeliveryEnd::Failed("550".to_owned()) }),
+        Action::ReportDelivery(ReportDelivery { delivery, hosts: None, report: DeliveryReport::Bounced, detail: None }),
+    ] {
+        let foreign = Command { account: other.clone(), ..command(action) };
+        let refused = store.execute(foreign, None).await.unwrap_err();
+        assert_eq!(refused, ExecuteError::Refused(Refusal::DeliveryNotFound));
+    }
+    let settle = SettleDelivery { delivery, lease, end: DeliveryEnd::Failed("550".to_owned()) };
+    store.execute(command(Action::SettleDelivery(settle)), None).await.unwrap();
+    assert_eq!(store.replay_deliveries(&other, &ReplayQuery::default()).await.unwrap(), 0);
+
+    let code = Verification { account: account(), invitation: made.id, id: Uuid::from_u128(2), key_id: 7 };
+    let new = NewVerification { verification: code.clone(), address_key: "ann".to_owned(), message: None };
+    store.request_verification(&made, &new).await.unwrap().unwrap();
+    let key = ["ann".to_owned()];
+    assert_eq!(store.find_verification(&other, made.id, code.id).await.unwrap(), None);
+    assert!(store.try_verification(&other, made.id, &key).await.unwrap().is_empty());
+    let foreign = Verification { account: other, ..code.clone() };
+    assert!(!store.consume_verification(&foreign).await.unwrap());
+    assert_eq!(store.find_verification(&account(), made.id, code.id).await.unwrap(), Some(code), "the owner finds it");
 }

@@ -20,6 +20,7 @@ use crate::harness::database::TestDatabase;
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     filters_find_what_has_all_that_they_ask_for,
     a_list_walked_while_rows_change_and_appear_has_each_row_once,
     the_moment_of_the_first_page_judges_all_pages,

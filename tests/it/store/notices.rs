@@ -15,7 +15,7 @@ use super::make::*;
 use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
-on_both!(each_acceptance_has_one_message_to_the_inviter_that_counts_as_no_delivery);
+on_both!(migrated: each_acceptance_has_one_message_to_the_inviter_that_counts_as_no_delivery);
 
 async fn each_acceptance_has_one_message_to_the_inviter_that_counts_as_no_delivery(database: TestDatabase) {
     let own = options(Group::run);

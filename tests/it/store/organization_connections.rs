@@ -9,7 +9,7 @@ use super::make::*;
 use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
-on_both!(two_organizations_are_connected_once_each_way, connections_are_paged_and_filtered_within_their_account,);
+on_both!(migrated: two_organizations_are_connected_once_each_way, connections_are_paged_and_filtered_within_their_account,);
 
 fn connection(id: u128, requester: u128, target: u128) -> OrganizationConnection {
     OrganizationConnection {

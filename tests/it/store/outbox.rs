@@ -18,6 +18,7 @@ use crate::harness::database::TestDatabase;
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     a_message_is_claimed_once_until_its_lease_ends,
     many_who_claim_at_once_never_claim_the_same_message,
     an_account_with_a_backlog_keeps_no_other_waiting,

@@ -12,6 +12,7 @@ use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     a_full_queue_is_answered_unavailable_at_once,
     a_command_whose_deadline_passed_while_it_waited_is_not_decided,
     a_caller_that_goes_away_does_not_stop_its_command,

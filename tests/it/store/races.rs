@@ -16,6 +16,7 @@ use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     exactly_as_many_accept_as_may,
     one_subject_many_times_at_once_has_one_acceptance,
     accepting_and_revoking_at_once_has_a_serial_order,

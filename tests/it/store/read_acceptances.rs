@@ -14,7 +14,7 @@ use super::make::*;
 use crate::harness::database::TestDatabase;
 use crate::harness::on_both;
 
-on_both!(acceptances_are_paged_newest_first_for_their_account_alone);
+on_both!(migrated: acceptances_are_paged_newest_first_for_their_account_alone);
 
 async fn acceptances_are_paged_newest_first_for_their_account_alone(database: TestDatabase) {
     let (store, clock) = store(&database).await;

@@ -15,6 +15,7 @@ use crate::harness::database::TestDatabase;
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     a_group_is_as_good_as_a_scope_and_no_row_is_there_twice,
     addresses_are_found_whole_by_their_beginning_and_by_a_part,
     what_a_general_invitation_was_made_with_finds_it,

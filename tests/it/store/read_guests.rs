@@ -17,6 +17,7 @@ use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     every_order_is_that_of_its_key_and_of_ids_in_both_directions,
     statuses_expiry_and_archive_are_filters_of_their_own,
     a_row_is_seen_where_its_key_is_while_the_list_is_walked,

@@ -15,6 +15,7 @@ use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     open_invitations_are_active_ones_of_every_kind_and_auto_joins_of_the_domain,
     the_auto_join_of_a_scope_is_the_one_that_was_not_revoked,
 );

@@ -14,6 +14,7 @@ use crate::harness::database::TestDatabase;
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     followers_see_every_event_once_and_in_order_while_many_write,
     positions_go_by_the_clock_and_within_an_invitation_by_sequence,
     a_stretch_holds_all_of_its_positions_and_only_the_account_s_own,

@@ -18,6 +18,7 @@ use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     of_two_creates_for_one_slot_at_once_exactly_one_wins,
     of_many_creates_for_one_slot_in_one_group_the_first_wins,
     a_slot_is_free_again_when_its_holder_has_ended_or_is_put_away,

@@ -12,7 +12,7 @@ use super::make::*;
 use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
-on_both!(the_state_filter_agrees_with_the_domain_over_all_combinations_of_facts);
+on_both!(migrated: the_state_filter_agrees_with_the_domain_over_all_combinations_of_facts);
 
 /// Every combination of what matters: below, at and above each limit, and each of the facts that end an invitation.
 fn combinations() -> Vec<Facts> {

@@ -19,6 +19,7 @@ use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
 
 on_both!(
+    migrated:
     codes_are_forgotten_after_an_hour_and_not_before,
     a_message_finds_what_its_code_is_derived_from_until_another_takes_its_place_or_it_is_used,
     a_used_code_counts_only_its_wrong_tries,

@@ -1,0 +1,160 @@
+//! How a message ended, by its sender and by the provider.
+
+use uuid::Uuid;
+
+use super::{event_types, run_on};
+use crate::domain::command::{Action, ReportDelivery, SettleDelivery};
+use crate::domain::decide::Decided;
+use crate::domain::delivery::{Delivery, DeliveryEnd, DeliveryReport, DeliveryState, NewDelivery, Purpose};
+use crate::domain::event::EventType;
+use crate::domain::fixtures::{CONTEXT, NOW, command, invitation, loaded, minutes};
+use crate::domain::group::Group;
+use crate::domain::invitation::Invitation;
+use crate::domain::loaded::Loaded;
+use crate::domain::refusal::Refusal;
+
+const LEASE: Uuid = Uuid::from_u128(0x1ea5e);
+
+/// A message to the first recipient, in a state; whoever sends it has the lease.
+fn message(invitation: &Invitation, state: DeliveryState, attempts: u32) -> Delivery {
+    let message = NewDelivery {
+        id: Uuid::from_u128(0xde1),
+        invitation: invitation.id,
+        purpose: Purpose::Invitation,
+        recipient: 1,
+        address: None,
+        about: None,
+        for_expire_at: None,
+        created_at: minutes(-60),
+        due_at: minutes(-60),
+    };
+    let waits = matches!(state, DeliveryState::Queued | DeliveryState::Sending);
+    Delivery {
+        message,
+        state,
+        lease: (state == DeliveryState::Sending).then_some(LEASE),
+        attempts,
+        last_error: Some("451".to_owned()),
+        sent_at: (state == DeliveryState::Sent).then(|| minutes(-50)),
+        due_at: waits.then(|| minutes(1)),
+    }
+}
+
+fn with(delivery: &Delivery, invitation: &Invitation) -> Loaded {
+    let mut loaded = loaded(invitation, &[]);
+    loaded.put_delivery(&invitation.account, delivery.clone());
+    loaded
+}
+
+fn report(delivery: &Delivery, report: DeliveryReport) -> Action {
+    Action::ReportDelivery(ReportDelivery { delivery: delivery.message.id, hosts: None, report, detail: None })
+}
+
+#[test]
+fn only_the_holder_of_the_lease_settles_and_only_while_sending() {
+    let invitation = invitation(1, None);
+    let sending = message(&invitation, DeliveryState::Sending, 1);
+    // No other state has a lease; a row that was repaired by hand might.
+    let sent = Delivery { state: DeliveryState::Sent, ..sending.clone() };
+    for (delivery, lease, settles) in
+        [(&sending, LEASE, true), (&sending, Uuid::from_u128(2), false), (&sent, LEASE, false)]
+    {
+        for end in [DeliveryEnd::Sent, DeliveryEnd::Failed("550".to_owned())] {
+            let settle = SettleDelivery { delivery: delivery.message.id, lease, end: end.clone() };
+            let decided = run_on(&with(delivery, &invitation), &command(1, Action::SettleDelivery(settle)));
+            if !settles {
+                assert_eq!(decided.unwrap_err(), Refusal::LeaseLost);
+                continue;
+            }
+            let Decided { changes, .. } = decided.unwrap();
+            let (wanted, event_type) = match end {
+                DeliveryEnd::Sent => (
+                    Delivery { state: DeliveryState::Sent, sent_at: Some(NOW), last_error: None, ..sending.clone() },
+                    EventType::DeliverySent,
+                ),
+                DeliveryEnd::Failed(error) => (
+                    Delivery { state: DeliveryState::Failed, last_error: Some(error), ..sending.clone() },
+                    EventType::DeliveryFailed,
+                ),
+            };
+            assert_eq!(changes.delivery, Some(Delivery { lease: None, due_at: None, ..wanted }));
+            assert_eq!(event_types(&changes), [event_type]);
+        }
+    }
+}
+
+#[test]
+fn report_keeps_the_moment_at_which_the_message_was_sent() {
+    let invitation = invitation(1, None);
+    for (state, sent_at) in
+        [(DeliveryState::Sent, minutes(-50)), (DeliveryState::Sending, NOW), (DeliveryState::Failed, NOW)]
+    {
+        let before = message(&invitation, state, 1);
+        let report = command(1, report(&before, DeliveryReport::Delivered));
+        let after = run_on(&with(&before, &invitation), &report).unwrap().changes.delivery.unwrap();
+        assert_eq!((after.state, after.sent_at), (DeliveryState::Delivered, Some(sent_at)), "{state:?}");
+        assert_eq!((after.lease, after.due_at), (None, None), "{state:?}");
+    }
+}
+
+#[test]
+fn message_that_was_seen_was_sent_unless_it_was_never_tried() {
+    use DeliveryState::{Bounced, Cancelled, Delivered, Failed, Queued, Sending, Sent};
+    let invitation = invitation(1, None);
+    for (state, attempts, becomes) in [
+        (Queued, 0, None),
+        (Queued, 1, Some(Sent)),
+        (Sending, 1, Some(Sent)),
+        (Failed, 3, Some(Sent)),
+        (Sent, 1, None),
+        (Delivered, 1, None),
+        (Bounced, 1, None),
+        (Cancelled, 1, None),
+    ] {
+        for seen in [DeliveryReport::Opened, DeliveryReport::Complained] {
+            let before = message(&invitation, state, attempts);
+            let Decided { changes, outcome } =
+                run_on(&with(&before, &invitation), &command(1, report(&before, seen))).unwrap();
+            let after = changes.delivery.map(|delivery| delivery.state);
+            assert_eq!(after, becomes, "{state:?} after {attempts} attempts");
+            assert_eq!((changes.events.len(), outcome.delivery), (1, Some(before.message.id)));
+        }
+    }
+}
+
+#[test]
+fn reminder_is_needless_only_when_the_expiry_it_speaks_of_has_moved() {
+    let (early, late) = (Some(minutes(60)), Some(minutes(120)));
+    for (speaks_of, expire_at, reason) in [
+        (None, None, None),
+        (None, early, None),
+        (early, early, None),
+        (early, late, Some("the expiry has moved")),
+        (early, None, Some("the expiry has moved")),
+    ] {
+        let mut invitation = invitation(1, None);
+        invitation.facts.expire_at = expire_at;
+        let mut reminder = message(&invitation, DeliveryState::Sending, 1);
+        (reminder.message.purpose, reminder.message.for_expire_at) = (Purpose::Reminder, speaks_of);
+        assert_eq!(reminder.needless(&invitation, NOW), reason, "{speaks_of:?}, {expire_at:?}");
+        // What brings a link speaks of no expiry.
+        reminder.message.purpose = Purpose::Invitation;
+        assert_eq!(reminder.needless(&invitation, NOW), None);
+    }
+}
+
+#[test]
+fn reports_of_one_group_rest_on_the_message_as_it_was_loaded() {
+    let invitation = invitation(1, None);
+    let before = message(&invitation, DeliveryState::Sending, 1);
+    let mut group = Group::new(with(&before, &invitation));
+    for (number, seen) in [(1, DeliveryReport::Opened), (2, DeliveryReport::Delivered), (3, DeliveryReport::Bounced)] {
+        group.run(&command(number, report(&before, seen)), &CONTEXT).unwrap();
+    }
+    let save = group.into_save();
+    let settled: Vec<_> = save.settled.values().collect();
+    assert_eq!(settled.len(), 1);
+    assert_eq!(settled[0].delivery.state, DeliveryState::Bounced);
+    assert_eq!((settled[0].loaded_state, settled[0].loaded_lease), (DeliveryState::Sending, Some(LEASE)));
+    assert_eq!(save.events.len(), 3);
+}

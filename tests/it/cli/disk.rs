@@ -149,7 +149,7 @@ fn trouble(seed: &mut u64) -> (u64, Duration) {
     (limit, Duration::from_millis(number % 150))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn sqlite_keeps_what_it_acknowledges_through_disk_faults() {
     let folder = TempDir::new().unwrap();
     let environment = [("INVITATION__TOKEN__KEYS", KEYS), ("INVITATION__STORE__MAX_CONNECTIONS", "4")];

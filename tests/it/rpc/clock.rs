@@ -21,7 +21,7 @@ fn near(what: &str, moment: Option<Timestamp>, from_now: i64) {
     assert!(apart.abs() <= CLOSE, "{what} is {apart} s from what it should be");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
 async fn skewed_replicas_give_the_same_answers() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let more = [("INVITATION__WEBHOOKS__ENABLED", "true"), ("INVITATION__WEBHOOKS__ROTATION_OVERLAP", "1h")];

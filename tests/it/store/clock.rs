@@ -15,7 +15,7 @@ use crate::harness::database::TestDatabase;
 const SKEWS: [i64; 2] = [-300_000_000, 300_000_000];
 
 /// Nothing has told this process the time before it is asked to decide by it.
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn first_create_of_a_skewed_process_lives_its_whole_ttl() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let connection = database.connect().await;
@@ -34,7 +34,7 @@ async fn first_create_of_a_skewed_process_lives_its_whole_ttl() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn skewed_process_forgets_request_ids_by_the_database_clock() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let connection = database.connect().await;
@@ -57,7 +57,7 @@ async fn skewed_process_forgets_request_ids_by_the_database_clock() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::harness::limit")]
 async fn process_follows_a_database_clock_that_its_machine_contradicts() {
     let Some(database) = TestDatabase::postgres().await else { return };
     for skew in SKEWS {

@@ -104,6 +104,6 @@ async fn messages_and_codes_of_another_account_are_not_found(database: TestDatab
     assert_eq!(store.find_verification(&other, made.id, code.id).await.unwrap(), None);
     assert!(store.try_verification(&other, made.id, &key).await.unwrap().is_empty());
     let foreign = Verification { account: other, ..code.clone() };
-    assert!(!store.consume_verification(&foreign).await.unwrap());
+    assert!(!store.use_verification(&foreign).await.unwrap());
     assert_eq!(store.find_verification(&account(), made.id, code.id).await.unwrap(), Some(code), "the owner finds it");
 }

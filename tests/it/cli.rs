@@ -4,7 +4,7 @@
 mod commands;
 mod crash;
 #[cfg(target_os = "linux")]
-mod disk;
+mod faults;
 mod first_steps;
 mod keys;
 mod load;

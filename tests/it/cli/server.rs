@@ -89,7 +89,7 @@ impl Server {
 
     /// Starts it through a shell in which a write beyond the limit of a file's size fails instead of ending the process, and
     /// waits until it says that it is ready.
-    pub(super) async fn ready_for_disk_faults(folder: &Path, environment: &[(&str, &str)]) -> Self {
+    pub(super) async fn ready_for_faults(folder: &Path, environment: &[(&str, &str)]) -> Self {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_invitation-service")]).args(SERVE);
         let server = Self::spawn(dressed(shell, folder, environment)).await;

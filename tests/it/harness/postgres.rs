@@ -94,7 +94,7 @@ impl Cluster {
         let template = self.template.get_or_init(|| async {
             let url = self.database().await;
             let (timeout, clock) = (Duration::from_secs(60), Clock::system());
-            let database = store::Database::postgres(&url, 1, timeout, clock).expect("prepare the template");
+            let database = store::Database::postgres(&url, 2, timeout, clock).expect("prepare the template");
             database.maintenance().migrate().await.expect("migrate the template");
             // A database that somebody is connected to cannot be copied.
             database.close().await;

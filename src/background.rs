@@ -7,7 +7,7 @@ use crate::config::EventsConfig;
 use crate::delivery::nats;
 use crate::delivery::relay::Relay;
 use crate::store::tail::Tail;
-use crate::store::{Store, expiry, notify, sequencer, tail};
+use crate::store::{Store, expiry, notify, prune, sequencer, tail};
 
 /// The tasks. They outlive the calls, so that what the last of them did is followed up too.
 #[derive(Debug, Default)]
@@ -25,6 +25,7 @@ impl Background {
         self.spawn(sequencer::run(store.clone(), stop.clone()));
         self.spawn(tail::run(store.clone(), tail.clone(), stop.clone()));
         self.spawn(expiry::run(store.clone(), events.expiry_interval, stop.clone()));
+        self.spawn(prune::run(store.clone(), stop.clone()));
         if let Some(config) = &events.nats {
             self.spawn(nats::run(store.clone(), config.clone(), stop.clone()));
         }

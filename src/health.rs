@@ -20,8 +20,6 @@ use crate::store::{Maintenance, StoreError};
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How often an outage that goes on is logged.
 const OUTAGE_LOG: u32 = 10;
-/// How often remembered requests and verification codes are pruned, in looks.
-const PRUNE: u32 = 600;
 
 /// The services whose readiness is told by name.
 const SERVICES: [&str; 9] = [
@@ -70,9 +68,6 @@ pub(crate) async fn watch(
                 seen.err().map_or("the schema is not at its head: run `migrate`".to_owned(), |error| error.to_string());
             tracing::warn!(problem, "not ready");
         }
-        if ready && looks.is_multiple_of(PRUNE) {
-            prune(&maintenance).await;
-        }
         looks = looks.wrapping_add(1);
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
@@ -89,22 +84,6 @@ async fn look(maintenance: &Maintenance, migrate: &mut bool) -> Result<bool, Sto
         *migrate = false;
     }
     maintenance.is_ready().await
-}
-
-async fn prune(maintenance: &Maintenance) {
-    match maintenance.prune_requests().await {
-        Ok(0) => {}
-        Ok(pruned) => tracing::info!(pruned, "old request_ids are forgotten"),
-        Err(error) => tracing::warn!(%error, "old request_ids could not be pruned"),
-    }
-    if let Err(error) = maintenance.prune_verifications().await {
-        tracing::warn!(%error, "old verification codes could not be pruned");
-    }
-    match maintenance.prune_webhooks().await {
-        Ok(0) => {}
-        Ok(pruned) => tracing::info!(pruned, "what was posted long ago is forgotten"),
-        Err(error) => tracing::warn!(%error, "what was posted long ago could not be pruned"),
-    }
 }
 
 async fn set(reporter: &HealthReporter, status: ServingStatus) {

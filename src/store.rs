@@ -1,5 +1,6 @@
 //! The SeaORM repository: the only place that knows SQL. Commands go through the [`Executor`], reads straight to the pool.
 
+mod aside;
 mod database;
 mod entity;
 mod error;
@@ -18,6 +19,7 @@ pub mod notify;
 mod organization_connections;
 mod outbox;
 mod outcome;
+pub mod prune;
 mod queue;
 mod read;
 mod requests;

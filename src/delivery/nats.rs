@@ -66,7 +66,7 @@ impl Publisher {
     async fn round(&mut self) -> Result<Round, NatsError> {
         let result = self.publish().await;
         match &result {
-            Ok(_) | Err(NatsError::Store(StoreError::Unavailable(_))) => return result,
+            Ok(_) | Err(NatsError::Store(StoreError::Unavailable(_) | StoreError::Slow)) => return result,
             Err(NatsError::Session(_)) => self.failures = (self.failures + 1).min(BACKOFFS),
             Err(NatsError::Store(_)) => {}
         }

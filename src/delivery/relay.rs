@@ -313,8 +313,7 @@ impl Relay {
 
 /// Does something with the database, which may vanish without a word.
 async fn in_time<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let late = |_| StoreError::Unavailable("no answer in time".to_owned());
-    timeout(DATABASE, step).await.map_err(late)?
+    timeout(DATABASE, step).await.map_err(|_| StoreError::Slow)?
 }
 
 /// Returns when the next step is due.

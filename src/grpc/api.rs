@@ -153,8 +153,8 @@ impl Api {
     /// Returns what the database did, or the status for why it did not.
     pub(super) fn done<T>(&self, done: Result<T, StoreError>) -> Result<T, Status> {
         done.map_err(|error| match error {
-            StoreError::Unavailable(_) | StoreError::Conflict => status::unavailable(),
-            StoreError::Refused(_) | StoreError::Corrupt { .. } => self.defect(&error),
+            error if error.is_transient() => status::unavailable(),
+            error => self.defect(&error),
         })
     }
 

@@ -1,15 +1,20 @@
 //! The connections: one database, with a pool for reads and the way to write that its backend wants.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::ConnectOptions;
-use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqlxError, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr, SqlxError, SqlxPostgresConnector,
+    Statement,
+};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::StoreError;
-use super::sql::{Pool, PoolOptions, Transaction};
+use super::sql::{Pool, PoolHealth, PoolOptions, Transaction};
 use super::sqlite_lock::SqliteLock;
 use crate::clock::Clock;
 use crate::domain::time::Timestamp;
@@ -28,6 +33,32 @@ const PLANNING: [(&str, &str); 5] = [
     ("jit", "off"),
 ];
 
+/// How much longer than its caller the server works on a statement: what is given up is over soon after.
+const STATEMENT_GRACE: Duration = Duration::from_millis(500);
+/// The longest wait for a lock. Between lanes and replicas a wait takes milliseconds; whoever holds a lock for longer is asleep,
+/// or no program of ours.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long a transaction may wait for its next statement, as where its process is frozen, before its locks are taken away.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(4);
+
+/// When the server gives up a client that is silent on TCP, in seconds and milliseconds. Over a Unix socket it ignores them.
+const TCP: [(&str, &str); 4] = [
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "2"),
+    ("tcp_user_timeout", "9000"),
+];
+
+/// Returns the time limits of a session whose callers wait for `timeout`.
+fn time_limits(timeout: Duration) -> [(&'static str, String); 3] {
+    let milliseconds = |limit: Duration| limit.as_millis().to_string();
+    [
+        ("statement_timeout", milliseconds(timeout + STATEMENT_GRACE)),
+        ("lock_timeout", milliseconds(LOCK_TIMEOUT)),
+        ("idle_in_transaction_session_timeout", milliseconds(IDLE_IN_TRANSACTION)),
+    ]
+}
+
 /// A database that is, or will be, connected to.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -35,6 +66,14 @@ pub struct Database {
     pub(super) read: Pool,
     /// What is written to: on SQLite the only connection that may.
     pub(super) write: Pool,
+    /// What readiness is looked at with: on PostgreSQL a connection of its own, so that no call has to end first.
+    pub(super) upkeep: Pool,
+    /// How a connection to PostgreSQL is made whose statements may take any time.
+    unlimited: Option<PgConnectOptions>,
+    /// The share of the connections that lists may have.
+    lists: Arc<Semaphore>,
+    /// The share of the connections that may wait for locks of other transactions.
+    pub(super) waits: Arc<Semaphore>,
     /// Follows the database's clock, and takes its place where the database has none.
     pub(super) clock: Clock,
     lock: Option<SqliteLock>,
@@ -58,7 +97,8 @@ impl Database {
         let options = |max_connections| PoolOptions { max_connections, acquire_timeout: timeout };
         let write = Pool::sqlite(options(1), connect.clone()).await.map_err(OpenError::Database)?;
         let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;
-        Ok(Self { read, write, clock, lock: Some(lock) })
+        let (upkeep, lists, waits) = (read.clone(), share(max_connections, 2), share(max_connections, 4));
+        Ok(Self { read, write, upkeep, unlimited: None, lists, waits, clock, lock: Some(lock) })
     }
 
     /// Prepares to connect to PostgreSQL, which need not be there yet.
@@ -66,9 +106,18 @@ impl Database {
         let connect: PgConnectOptions = url
             .parse()
             .map_err(|error: SqlxError| OpenError::Database(DbErr::Conn(RuntimeErr::SqlxError(error.into()))))?;
-        let connect = connect.application_name("invitation-service").options(PLANNING).disable_statement_logging();
-        let pool = Pool::postgres(PoolOptions { max_connections, acquire_timeout: timeout }, connect);
-        Ok(Self { read: pool.clone(), write: pool, clock, lock: None })
+        let connect = connect.application_name("invitation-service").options(PLANNING).options(TCP);
+        let unlimited = connect.disable_statement_logging();
+        let limited = unlimited.clone().options(time_limits(timeout));
+        let health = PoolHealth::default();
+        let pool = |max_connections| {
+            let options = PoolOptions { max_connections, acquire_timeout: timeout };
+            Pool::postgres(options, limited.clone(), timeout + STATEMENT_GRACE, health.clone())
+        };
+        let (calls, upkeep) = (pool(max_connections), pool(1));
+        let (lists, waits) = (share(max_connections, 2), share(max_connections, 4));
+        let unlimited = Some(unlimited);
+        Ok(Self { read: calls.clone(), write: calls, upkeep, unlimited, lists, waits, clock, lock: None })
     }
 
     /// Returns which database it is.
@@ -90,12 +139,40 @@ impl Database {
         // Asked twice, since the first question may have to wait for a connection.
         for _ in 0..2 {
             let asked = Instant::now();
-            let row = self.read.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+            let row = self.upkeep.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
             if let Some(row) = row {
                 self.clock.learn(Timestamp::from_micros(row.try_get_by_index(0)?), asked);
             }
         }
         Ok(())
+    }
+
+    /// Waits for one of the places that lists have: half of the connections between them. A list may take long, and whatever
+    /// is short has to find a connection all the same.
+    pub(super) async fn list_place(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        self.lists.acquire().await.map_err(|_| StoreError::Unavailable("the database is closed".to_owned()))
+    }
+
+    /// Reads a list in one of the places that lists have.
+    pub(super) async fn list(&self, statement: Statement) -> Result<Vec<QueryResult>, StoreError> {
+        let _place = self.list_place().await?;
+        Ok(self.read.query_all_raw(statement).await?)
+    }
+
+    /// Has all connections closed before they are used again.
+    pub(super) fn replace_connections(&self) {
+        self.upkeep.replace_all();
+    }
+
+    /// Returns connections for migrations, whose statements take as long as there are rows.
+    pub(super) fn for_migrations(&self) -> DatabaseConnection {
+        match &self.unlimited {
+            Some(connect) => {
+                let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(connect.clone());
+                SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
+            }
+            None => self.write.unguarded(),
+        }
     }
 
     /// Returns the moment that takes the place of the database's own clock: none on PostgreSQL but for tests.
@@ -110,10 +187,16 @@ impl Database {
 
     /// Closes the connections, the reading ones first, so that SQLite folds its log into the file.
     pub async fn close(self) {
+        self.upkeep.close().await;
         self.read.close().await;
         self.write.close().await;
         drop(self.lock);
     }
+}
+
+/// Returns as many places as a part of the connections, at least one.
+fn share(max_connections: u32, parts: u32) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(usize::try_from(max_connections / parts).unwrap_or(1).max(1)))
 }
 
 /// Why a database cannot be opened.

@@ -1,5 +1,7 @@
 //! What can go wrong with the database, sorted by what is to be done about it. Driver errors end here.
 
+use std::io;
+
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 
 /// A failure of the database, or of what lies in it.
@@ -8,9 +10,15 @@ pub enum StoreError {
     /// Somebody else was faster: load, decide and save again.
     #[error("a concurrent change got in the way")]
     Conflict,
-    /// The database cannot be reached, or does not answer in time. A write may or may not have happened.
+    /// The database cannot be reached, or takes no writes. A write may or may not have happened.
     #[error("the database does not answer: {0}")]
     Unavailable(String),
+    /// A statement took too long and was given up. A write may or may not have happened.
+    #[error("the database does not answer in time")]
+    Slow,
+    /// Another transaction holds a lock for too long; nothing has changed.
+    #[error("another transaction of the database holds a lock")]
+    Locked,
     /// The database refuses a statement: a defect, or a wall that held.
     #[error("the database refuses: {0}")]
     Refused(String),
@@ -28,9 +36,22 @@ pub enum StoreError {
     },
 }
 
+/// The SQLSTATEs of `lock_timeout` and of `statement_timeout`.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+const QUERY_CANCELED: &str = "57014";
+/// The SQLSTATE of a write on a server that takes none.
+const READ_ONLY: &str = "25006";
+
 /// SQLSTATEs after which the same commands may well succeed: a failed guard (division by zero, see `save`), a key that was
 /// taken meanwhile, a serialisation failure, a deadlock.
 const CONFLICTS: [&str; 4] = ["22012", "23505", "40001", "40P01"];
+
+impl StoreError {
+    /// Returns whether the same may well succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Conflict | Self::Unavailable(_) | Self::Slow | Self::Locked)
+    }
+}
 
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
@@ -51,6 +72,10 @@ fn from_runtime(error: &RuntimeErr) -> StoreError {
             let sqlite_conflict = database.is_unique_violation();
             if sqlite_conflict || CONFLICTS.contains(&code.as_ref()) {
                 StoreError::Conflict
+            } else if code == LOCK_NOT_AVAILABLE {
+                StoreError::Locked
+            } else if code == QUERY_CANCELED {
+                StoreError::Slow
             } else if is_outage(&code) {
                 StoreError::Unavailable(format!("code {code}"))
             } else {
@@ -58,6 +83,7 @@ fn from_runtime(error: &RuntimeErr) -> StoreError {
                 StoreError::Refused(format!("code {code}, constraint {}", database.constraint().unwrap_or("-")))
             }
         }
+        SqlxError::Io(error) if error.kind() == io::ErrorKind::TimedOut => StoreError::Slow,
         SqlxError::Io(_)
         | SqlxError::Tls(_)
         | SqlxError::Protocol(_)
@@ -69,15 +95,19 @@ fn from_runtime(error: &RuntimeErr) -> StoreError {
 }
 
 /// Whether a code says that the server, or the disk under it, is in no state to serve: connection exceptions (08),
-/// operator intervention, statement_timeout included (57), insufficient resources (53), system errors (58), authorisation
-/// (28), a lock that is not to be had (55P03), a server that became a standby (25006), a completion that is unknown
-/// (40003), no such database (3D) or table (42P01: nobody has migrated yet), and SQLite's BUSY, LOCKED, NOMEM, READONLY,
+/// operator intervention (57), insufficient resources (53), system errors (58), authorisation (28), a server that became a
+/// standby (25006), a transaction that was idle for too long (25P0), a completion that is unknown (40003), no such database (3D) or table (42P01: nobody has migrated yet), and SQLite's BUSY, LOCKED, NOMEM, READONLY,
 /// IOERR, FULL, CANTOPEN.
 fn is_outage(code: &str) -> bool {
-    ["08", "53", "57", "58", "28", "3D", "55P03", "25006", "40003", "42P01"]
+    ["08", "53", "57", "58", "28", "3D", "25006", "25P0", "40003", "42P01"]
         .iter()
         .any(|class| code.len() == 5 && code.starts_with(class))
         || code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
+}
+
+/// Returns whether a connection takes no writes, nor will those that were opened beside it.
+pub(super) fn is_read_only(error: &SqlxError) -> bool {
+    matches!(error, SqlxError::Database(database) if database.code().is_some_and(|code| code == READ_ONLY))
 }
 
 /// Returns whether no statement may be sent any more over the connection that met an error: it is broken, its server is

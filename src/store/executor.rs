@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::aside::Aside;
 use super::database::Database;
 use super::growth::Growth;
 use super::job::Job;
@@ -20,7 +21,6 @@ use crate::domain::command::Command;
 use crate::domain::decide::Context;
 use crate::domain::group::{Bundle, Executed, Group};
 use crate::domain::refusal::Refusal;
-use crate::entropy::Entropy;
 
 /// Decides one command of a group; [`Group::run`] but for tests that need a decision to fail.
 pub type Decide = fn(&mut Group, &Command, &Context) -> Result<Executed, Refusal>;
@@ -87,7 +87,8 @@ impl Executor {
         let growth = Growth::new(database.clone());
         let lanes = (0..lanes).map(|_| {
             let (sender, receiver) = mpsc::channel(options.queue);
-            let lane = Lane::new(database.clone(), options.clone(), Entropy::system(), growth.clone(), signals.clone());
+            let aside = Aside::new(tasks.clone(), options.queue);
+            let lane = Lane::new(database.clone(), options.clone(), growth.clone(), signals.clone(), aside);
             tasks.spawn(lane.run(receiver));
             sender
         });

@@ -20,6 +20,8 @@ const LEASE: Duration = Duration::from_secs(30);
 pub enum Follower {
     /// Who tells that invitations have expired; its position is a moment in microseconds.
     Expiry,
+    /// Who deletes old rows; its position is the moment of the last time in microseconds.
+    Prune,
     /// Who publishes events to NATS; its position is that of an event.
     Nats,
 }
@@ -29,6 +31,7 @@ impl Follower {
         match self {
             Self::Expiry => "expiry",
             Self::Nats => "nats",
+            Self::Prune => "prune",
         }
     }
 }

@@ -6,14 +6,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tokio::sync::Mutex;
 
 use super::database::Database;
+use super::error::StoreError;
 
 /// The least number of commands after which it looks; fewer rows are found fast by any plan.
 const FIRST: u64 = 256;
+
+/// How long the analysis of one table may take. It reads a sample, however large the table is.
+const ANALYZE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The tables that have at least twice as many pages as at the last look. Few are none: an empty page costs nothing to read.
 const GROWN: &str = "SELECT c.relname::text FROM pg_class c
@@ -57,12 +62,15 @@ impl Growth {
 }
 
 /// Has the grown tables analysed, which also has everything that reads them planned again.
-async fn analyze(database: &Database) -> Result<(), DbErr> {
+async fn analyze(database: &Database) -> Result<(), StoreError> {
     let grown = database.write.query_all_raw(Statement::from_string(DbBackend::Postgres, GROWN)).await?;
     for row in grown {
         let table: String = row.try_get_by_index(0)?;
         // A role that does not own the table gets a warning, and waits for PostgreSQL to look by itself.
-        database.write.execute_unprepared(&format!("ANALYZE {table}")).await?;
+        let transaction = database.begin_write().await?;
+        transaction.set_limits(ANALYZE_LIMIT, ANALYZE_LIMIT).await?;
+        transaction.execute_unprepared(&format!("ANALYZE {table}")).await?;
+        transaction.commit().await?;
     }
     Ok(())
 }

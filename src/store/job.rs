@@ -23,6 +23,8 @@ pub(super) struct Job {
     pub(super) commands: Vec<Command>,
     pub(super) bundle: Bundle,
     deadline: Option<Instant>,
+    /// When it was sent.
+    pub(super) since: Instant,
     reply: oneshot::Sender<Answers>,
 }
 
@@ -34,7 +36,7 @@ impl Job {
         deadline: Option<Instant>,
     ) -> (Self, oneshot::Receiver<Answers>) {
         let (reply, answers) = oneshot::channel();
-        (Self { commands, bundle, deadline, reply }, answers)
+        (Self { commands, bundle, deadline, since: Instant::now(), reply }, answers)
     }
 
     /// Returns how many rows it may write at most.

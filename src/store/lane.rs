@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
@@ -9,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use super::aside::{Aside, invitations, locked_invitations};
 use super::database::Database;
 use super::error::StoreError;
 use super::executor::{ExecuteError, ExecutorOptions};
@@ -34,16 +36,21 @@ const OPTIMISTIC: usize = 2;
 const ATTEMPTS: usize = 6;
 
 /// Runs groups of commands on one database.
+#[derive(Clone)]
 pub(super) struct Lane {
     database: Database,
     options: ExecutorOptions,
     entropy: Entropy,
     growth: Growth,
     signals: Signals,
-    load_sql: String,
-    save_sql: SaveSql,
+    load_sql: Arc<str>,
+    save_sql: Arc<SaveSql>,
+    /// Where jobs go that meet a lock; `None` for a lane that runs such a job and waits for the lock.
+    aside: Option<Aside>,
     /// When the present group has to have its answer.
     until: Instant,
+    /// When the present attempt, or the look at what became of it, began.
+    step: Instant,
     /// Whether the last group found that the database does not answer.
     is_down: bool,
 }
@@ -52,20 +59,22 @@ impl Lane {
     pub(super) fn new(
         database: Database,
         options: ExecutorOptions,
-        entropy: Entropy,
         growth: Growth,
         signals: Signals,
+        aside: Aside,
     ) -> Self {
         let backend = database.backend();
         Self {
             database,
             options,
-            entropy,
+            entropy: Entropy::system(),
             growth,
             signals,
-            load_sql: load_sql(backend),
-            save_sql: SaveSql::new(backend),
+            load_sql: load_sql(backend).into(),
+            save_sql: Arc::new(SaveSql::new(backend)),
+            aside: Some(aside),
             until: Instant::now(),
+            step: Instant::now(),
             is_down: false,
         }
     }
@@ -108,6 +117,9 @@ impl Lane {
         self.begin();
         let (late, mut group): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| job.is_late(now));
         late.into_iter().for_each(|job| job.answer(Err(ExecuteError::DeadlineExceeded)));
+        if let Some(aside) = &self.aside {
+            group = aside.join(group);
+        }
         let mut sent = None;
         if self.is_postgres() && group.iter().all(Job::needs_no_load) {
             (group, sent) = self.create_unseen(group).await;
@@ -120,7 +132,8 @@ impl Lane {
     /// Makes new invitations in one round trip, without a load. Returns the jobs that have to be decided on one, and what
     /// was sent for them if nobody knows what has become of it.
     async fn create_unseen(&mut self, group: Vec<Job>) -> (Vec<Job>, Option<Sent>) {
-        let SaveSql::Postgres { create: sql, .. } = &self.save_sql else { return (group, None) };
+        let save_sql = Arc::clone(&self.save_sql);
+        let SaveSql::Postgres { create: sql, .. } = &*save_sql else { return (group, None) };
         // Where the database's time is not known well enough, a load tells it.
         let Some(now) = self.database.clock.database_now() else { return (group, None) };
         let mut decided = Group::new(Loaded::empty(now));
@@ -131,7 +144,7 @@ impl Lane {
                 self.tell(&sent.save);
                 (sent.settle(group, &made), None)
             }
-            Err(StoreError::Unavailable(_)) => (group, Some(sent)),
+            Err(StoreError::Unavailable(_) | StoreError::Slow) => (group, Some(sent)),
             Err(error) => {
                 tracing::debug!(%error, "new invitations are decided again on a load");
                 (group, None)
@@ -144,6 +157,7 @@ impl Lane {
         let mut last = StoreError::Conflict;
         for attempt in 0..ATTEMPTS {
             if let Some(unknown) = sent.take() {
+                self.step = Instant::now();
                 match self.in_time(saved(&self.database.read, &unknown.save)).await {
                     // It may still take effect. Then what is sent next conflicts with it, and it is looked for again.
                     Ok(saved) if saved.is_empty() => sent = Some(unknown),
@@ -167,11 +181,17 @@ impl Lane {
                     return answer_all(group, answers);
                 }
                 Err(error @ StoreError::Conflict) => last = error,
-                Err(error @ StoreError::Unavailable(_)) => {
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Slow)) => {
                     last = error;
                     // Nothing was sent yet: there is nothing to find out, and no point in trying on.
                     let Some(save) = decided else { break };
                     sent = Some(Sent { answers, save });
+                }
+                Err(StoreError::Locked) if sent.is_none() => return self.step_aside(group).await,
+                // What was sent before may still take effect: deciding its commands again could do them twice.
+                Err(error @ StoreError::Locked) => {
+                    last = error;
+                    break;
                 }
                 Err(error) => return self.give_up_or_split(group, &error).await,
             }
@@ -191,9 +211,10 @@ impl Lane {
     ) -> (Option<Save>, Vec<Vec<Answer>>, Result<(), StoreError>) {
         let mut decided = None;
         let mut answers = Vec::new();
+        self.step = Instant::now();
         let result = match timeout_at(self.until, self.transact(group, locked, &mut decided, &mut answers)).await {
             Ok(result) => result,
-            Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
+            Err(_) => Err(StoreError::Slow),
         };
         (decided, answers, result)
     }
@@ -205,11 +226,16 @@ impl Lane {
         decided: &mut Option<Save>,
         answers: &mut Vec<Vec<Answer>>,
     ) -> Result<(), StoreError> {
-        if !locked && self.is_postgres() {
+        let waits = self.aside.is_none();
+        if !locked && !waits && self.is_postgres() {
             let db = self.database.write.clone();
             return self.load_decide_save(&db, group, decided, answers).await;
         }
         let transaction = self.database.begin_write().await?;
+        if waits {
+            let left = self.until.saturating_duration_since(Instant::now());
+            transaction.set_limits(left, left).await?;
+        }
         if self.is_postgres() {
             lock(&transaction, group).await?;
         }
@@ -267,8 +293,42 @@ impl Lane {
     }
 
     async fn in_time<T>(&self, step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let late = |_| StoreError::Unavailable("no answer in time".to_owned());
-        timeout_at(self.until, step).await.map_err(late)?
+        timeout_at(self.until, step).await.map_err(|_| StoreError::Slow)?
+    }
+
+    /// Has the jobs that meet a lock of another transaction wait for it beside the lane, and runs the others without them.
+    async fn step_aside(&mut self, group: Vec<Job>) {
+        let Some(aside) = self.aside.clone() else { return self.fail(group, &StoreError::Locked) };
+        let locked = match self.in_time(locked_invitations(&self.database.write, &group)).await {
+            Ok(locked) => locked,
+            Err(error) => return self.fail(group, &error),
+        };
+        // If no invitation is locked, something else is that nobody can name: each job finds out for itself.
+        let meets = |job: &Job| locked.is_empty() || invitations(job).any(|id| locked.contains(&id));
+        let (waiting, group): (Vec<_>, Vec<_>) = group.into_iter().partition(meets);
+        tracing::debug!(jobs = waiting.len(), "commands wait for a lock of another transaction");
+        for job in waiting {
+            let key = invitations(&job).find(|id| locked.contains(id)).or_else(|| invitations(&job).next());
+            aside.put(job, key, Self { aside: None, ..self.clone() });
+        }
+        if !group.is_empty() {
+            self.begin();
+            Box::pin(self.run_loaded(group, None)).await;
+        }
+    }
+
+    /// Runs a job that waits for locks until its time is over, if there is a place among those that wait.
+    pub(super) async fn run_patiently(&mut self, job: Job) {
+        let waits = Arc::clone(&self.database.waits);
+        self.until = job.since + self.options.timeout;
+        match timeout_at(self.until, waits.acquire()).await {
+            Ok(Ok(_place)) => {
+                if caught(self.run_loaded(vec![job], None)).await.is_none() {
+                    self.defect(&"a command that waited for a lock panicked");
+                }
+            }
+            Ok(Err(_)) | Err(_) => job.answer(Err(ExecuteError::Unavailable)),
+        }
     }
 
     /// Runs a group that the database refuses, or that stays in conflict, job by job, so that only the job that causes it fails.
@@ -290,6 +350,13 @@ impl Lane {
                 self.is_down = true;
                 ExecuteError::Unavailable
             }
+            StoreError::Slow => {
+                // If this statement alone took too long, others were answered meanwhile, also soon before it was given up.
+                let since = Instant::now() - self.step.elapsed() * 3 / 4;
+                self.is_down = !self.database.write.has_answered_since(since.into_std());
+                ExecuteError::Unavailable
+            }
+            StoreError::Locked => ExecuteError::Unavailable,
             StoreError::Refused(_) | StoreError::Corrupt { .. } => self.defect(error),
         };
         for job in group {

@@ -1,8 +1,8 @@
-//! What is done to the database beside commands and reads: migrations, readiness, and forgetting old request_ids and codes.
+//! What is done to the database beside commands and reads: migrations, readiness, and deleting old request_ids and codes.
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
 use super::database::Database;
 use super::error::StoreError;
@@ -12,7 +12,35 @@ use crate::domain::verification::WINDOW;
 /// How long request_ids are remembered: twice what is promised, so that clocks and restarts cannot matter.
 const REMEMBERED: Duration = Duration::from_secs(48 * 3_600);
 /// How many rows one statement deletes, so that none holds its locks for long.
-const CHUNK: i64 = 5_000;
+const CHUNK: i64 = 1_000;
+/// How long one statement may delete. The next chunk goes on where it stopped.
+const CHUNK_LIMIT: Duration = Duration::from_secs(8);
+/// How long it may wait for a lock; locked rows are stepped over.
+const LOCK_LIMIT: Duration = Duration::from_millis(100);
+/// The longest look at the database; longer, and it is not ready.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Rows of one table that are to be deleted.
+pub(super) struct Old {
+    pub(super) table: &'static str,
+    /// The columns of the primary key.
+    pub(super) key: &'static str,
+    /// Selects keys of rows `t` before $1.
+    pub(super) rows: &'static str,
+    /// What has to hold when a row is deleted: it may have changed since it was selected.
+    pub(super) still: &'static str,
+}
+
+impl Old {
+    fn delete_sql(&self, backend: DbBackend) -> String {
+        let Self { table, key, rows, still } = self;
+        let skip = if backend == DbBackend::Postgres { " FOR UPDATE OF t SKIP LOCKED" } else { "" };
+        format!(
+            "WITH old AS MATERIALIZED ({rows} LIMIT $2{skip})
+            DELETE FROM {table} WHERE {still} AND ({key}) IN (SELECT {key} FROM old)"
+        )
+    }
+}
 
 /// Looks after a database.
 #[derive(Clone, Debug)]
@@ -28,34 +56,63 @@ impl Database {
 impl Maintenance {
     /// Brings the schema to its head; waits for another process that is doing so.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        Ok(migration::migrate(&self.0.write.unguarded()).await?)
+        let connections = self.0.for_migrations();
+        migration::migrate(&connections).await?;
+        if !self.0.is_embedded() {
+            connections.close().await?;
+        }
+        Ok(())
     }
 
-    /// Returns whether the database answers and has every migration this program knows.
+    /// Returns whether the database takes writes and has every migration this program knows.
     pub async fn is_ready(&self) -> Result<bool, StoreError> {
         let look = async {
             self.0.learn_time().await?;
-            migration::at_head(&self.0.read.unguarded()).await
+            Ok(self.is_writable().await? && migration::at_head(&self.0.upkeep).await?)
         };
-        match tokio::time::timeout(Duration::from_secs(2), look).await {
-            Ok(at_head) => Ok(at_head?),
-            Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
+        tokio::time::timeout(LOOK_LIMIT, look).await.unwrap_or(Err(StoreError::Slow))
+    }
+
+    /// Returns whether there is a schema. A database that takes no writes is an error, and its connections are closed: when
+    /// it takes writes again, sessions from before still take none.
+    async fn is_writable(&self) -> Result<bool, StoreError> {
+        let backend = self.0.backend();
+        let sql = if backend == DbBackend::Postgres {
+            "SELECT to_regclass('seaql_migrations') IS NOT NULL AS has_schema,
+                current_setting('transaction_read_only') = 'on' AS read_only"
+        } else {
+            "SELECT count(*) > 0 AS has_schema, false AS read_only FROM sqlite_master WHERE name = 'seaql_migrations'"
+        };
+        let row = self.0.upkeep.query_one_raw(Statement::from_string(backend, sql)).await?;
+        let row = row.ok_or_else(|| StoreError::Refused("a look at the schema without a row".to_owned()))?;
+        if row.try_get("", "read_only")? {
+            self.0.replace_connections();
+            return Err(StoreError::Unavailable("it takes no writes".to_owned()));
         }
+        Ok(row.try_get("", "has_schema")?)
     }
 
-    /// Forgets request_ids whose time is over, and returns how many.
+    /// Deletes request_ids whose time is over, and returns how many.
     pub async fn prune_requests(&self) -> Result<u64, StoreError> {
-        let sql = "DELETE FROM request WHERE (account_id, method, request_id) IN
-            (SELECT account_id, method, request_id FROM request WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
-        self.prune(sql, self.before(REMEMBERED).await?.into()).await
+        let old = Old {
+            table: "request",
+            key: "account_id, method, request_id",
+            rows: "SELECT t.account_id, t.method, t.request_id FROM request t WHERE t.created_at < $1 ORDER BY t.created_at",
+            still: "true",
+        };
+        self.prune(&old, self.before(REMEMBERED).await?.into()).await
     }
 
-    /// Forgets verification codes that no limit counts any more, and returns how many.
+    /// Deletes verification codes that no limit counts any more, and returns how many.
     pub async fn prune_verifications(&self) -> Result<u64, StoreError> {
-        let sql = "DELETE FROM verification WHERE (account_id, invitation_id, address_mac) IN
-            (SELECT account_id, invitation_id, address_mac FROM verification WHERE created_at < $1
-            ORDER BY created_at LIMIT $2)";
-        self.prune(sql, self.before(WINDOW).await?.into()).await
+        let old = Old {
+            table: "verification",
+            key: "account_id, invitation_id, address_mac",
+            rows: "SELECT t.account_id, t.invitation_id, t.address_mac FROM verification t WHERE t.created_at < $1
+                ORDER BY t.created_at",
+            still: "true",
+        };
+        self.prune(&old, self.before(WINDOW).await?.into()).await
     }
 
     /// Returns the moment a span ago by the database's clock, in microseconds.
@@ -64,12 +121,16 @@ impl Maintenance {
         Ok(self.0.clock.now().earlier(span).micros().max(0))
     }
 
-    /// Deletes what is before something, of every account, chunk by chunk.
-    pub(super) async fn prune(&self, sql: &str, before: Value) -> Result<u64, StoreError> {
+    /// Deletes old rows of every account, chunk by chunk, except those that somebody else has locked.
+    pub(super) async fn prune(&self, old: &Old, before: Value) -> Result<u64, StoreError> {
+        let sql = old.delete_sql(self.0.backend());
         let mut pruned = 0;
         loop {
-            let statement = Statement::from_sql_and_values(self.0.backend(), sql, [before.clone(), CHUNK.into()]);
-            let done = self.0.write.execute_raw(statement).await?.rows_affected();
+            let statement = Statement::from_sql_and_values(self.0.backend(), &sql, [before.clone(), CHUNK.into()]);
+            let transaction = self.0.begin_write().await?;
+            transaction.set_limits(CHUNK_LIMIT, LOCK_LIMIT).await?;
+            let done = transaction.execute_raw(statement).await?.rows_affected();
+            transaction.commit().await?;
             pruned += done;
             if done < CHUNK.unsigned_abs() {
                 return Ok(pruned);

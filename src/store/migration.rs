@@ -6,6 +6,7 @@ mod m20261121_000003_kinds;
 mod m20261121_000004_delivery;
 mod m20261121_000005_dead_letters;
 mod m20261128_000001_calls;
+mod m20261128_000004_prune;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_delivery::Migration),
             Box::new(m20261121_000005_dead_letters::Migration),
             Box::new(m20261128_000001_calls::Migration),
+            Box::new(m20261128_000004_prune::Migration),
         ]
     }
 }
@@ -46,15 +48,9 @@ pub(crate) async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
 }
 
 /// Returns whether every migration this program knows is applied. Newer ones than that do no harm (expand/contract).
-pub(crate) async fn at_head(db: &DatabaseConnection) -> Result<bool, DbErr> {
+pub(crate) async fn at_head<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
     let sql = "SELECT version FROM seaql_migrations";
-    let rows = match db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await {
-        Ok(rows) => rows,
-        // An empty database answers with an error too, but all it lacks is the first migration.
-        Err(error) => {
-            return if SchemaManager::new(db).has_table("seaql_migrations").await? { Err(error) } else { Ok(false) };
-        }
-    };
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     let applied = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<String>, _>>()?;
     Ok(Migrator::migrations().iter().all(|migration| applied.iter().any(|version| version == migration.name())))
 }

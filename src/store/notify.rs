@@ -23,8 +23,8 @@ const GATHER: Duration = Duration::from_millis(10);
 /// How long to wait after a failure.
 const FAILED: Duration = Duration::from_secs(1);
 /// How long the connection may stay silent before it is asked whether it is still there, and how long it may then take.
-const SILENCE: Duration = Duration::from_secs(30);
-const ANSWER: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// Carries signals until stopped. On SQLite there is nobody to carry them to.
 pub async fn run(store: Store, stop: CancellationToken) {

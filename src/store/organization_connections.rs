@@ -82,6 +82,7 @@ impl Store {
         all.extend(query.after.as_ref().map(|cursor| format!("c.id {compare} {}", params.push(cursor.id))));
         let limit = params.push(query.limit.cast_signed());
         let rest = format!("WHERE {} ORDER BY c.id {order} LIMIT {limit}", all.join(" AND "));
+        let _place = self.database.list_place().await?;
         self.connections(&rest, params).await
     }
 

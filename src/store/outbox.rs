@@ -212,8 +212,8 @@ impl Store {
             now = statement_clock(backend, 1),
             body = invitation_body(backend, &Extent::PLAIN),
         );
-        let found = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
-        let Some(row) = found else { return Ok(None) };
+        let found = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let Some(row) = found.into_iter().next() else { return Ok(None) };
         let page = row.try_get::<Option<String>>("", "page")?.unwrap_or_else(|| "[]".to_owned());
         let page: Vec<outbox::Model> = parse_json(&page, "outbox")?;
         let deliveries = page.into_iter().map(|row| delivery_from(row).map(|(_, delivery)| delivery));

@@ -15,6 +15,8 @@ const COMPLAINT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(30);
 /// How soon to look again where somebody else was at work.
 const BUSY: Duration = Duration::from_millis(50);
+/// How long another process may be at it without getting on before that is logged.
+const STUCK: Duration = Duration::from_secs(5);
 /// How long to wait after a failure.
 const FAILED: Duration = Duration::from_secs(1);
 
@@ -25,8 +27,11 @@ pub enum Round {
     Done,
     /// There may be more to do at once.
     More,
-    /// Somebody else is at it, and may have missed the latest.
-    Busy,
+    /// Another process is at it, and may have missed the latest.
+    Busy {
+        /// How far that process has come: if the number stays, the process may be stuck.
+        at: i64,
+    },
 }
 
 /// Says what is wrong, but not over and over.
@@ -77,10 +82,15 @@ impl Rounds {
         let Self { name, mut heard, gather, interval, stop } = self;
         let work = async {
             let mut complaints = Complaints::new();
+            let mut others = Others(None);
             loop {
-                let wait = match timeout(LONGEST, caught(round())).await {
+                let result = timeout(LONGEST, caught(round())).await;
+                if others.are_stuck(&result) {
+                    complaints.say(name, &"another process has held the lock for seconds");
+                }
+                let wait = match result {
                     Ok(Some(Ok(Round::More))) => continue,
-                    Ok(Some(Ok(Round::Busy))) => Some(BUSY),
+                    Ok(Some(Ok(Round::Busy { .. }))) => Some(BUSY),
                     Ok(Some(Ok(Round::Done))) => None,
                     Ok(Some(Err(error))) => {
                         complaints.say(name, &error);
@@ -105,6 +115,25 @@ impl Rounds {
             () = work => {}
             () = stop.cancelled() => {}
         }
+    }
+}
+
+/// Since when another process has been at the work, and how far it had come then.
+struct Others(Option<(i64, Instant)>);
+
+impl Others {
+    /// Notes how a round ended, and returns whether another process does not get on.
+    fn are_stuck<E, T>(&mut self, result: &Result<Option<Result<Round, E>>, T>) -> bool {
+        let Ok(Some(Ok(Round::Busy { at }))) = result else {
+            self.0 = None;
+            return false;
+        };
+        let (_, since) = *self.0.get_or_insert_with(|| (*at, Instant::now()));
+        if self.0.is_some_and(|(before, _)| before != *at) {
+            self.0 = Some((*at, Instant::now()));
+            return false;
+        }
+        since.elapsed() >= STUCK
     }
 }
 
@@ -139,7 +168,7 @@ mod tests {
                         1 => panic!("this is a test"),
                         2 => std::future::pending().await,
                         3 => Ok(Round::More),
-                        4 => Ok(Round::Busy),
+                        4 => Ok(Round::Busy { at: 0 }),
                         5 => Ok(Round::Done),
                         _ => {
                             stop.cancel();
@@ -151,6 +180,21 @@ mod tests {
             .await;
         assert_eq!(count.load(Ordering::SeqCst), 7);
         assert_eq!(began.elapsed(), FAILED * 3 + LONGEST + BUSY + interval);
+    }
+
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
+    async fn another_process_is_stuck_once_it_stays_where_it_is() {
+        let busy = |at| Ok::<_, ()>(Some(Ok::<_, ()>(Round::Busy { at })));
+        let mut others = Others(None);
+        for at in 0..5 {
+            assert!(!others.are_stuck(&busy(at)), "it gets on");
+            sleep(STUCK - Duration::from_millis(1)).await;
+        }
+        assert!(!others.are_stuck(&busy(4)));
+        sleep(Duration::from_millis(1)).await;
+        assert!(others.are_stuck(&busy(4)));
+        assert!(!others.are_stuck(&Ok::<_, ()>(Some(Ok::<_, ()>(Round::Done)))));
+        assert!(!others.are_stuck(&busy(4)), "it is another stay");
     }
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]

@@ -6,7 +6,9 @@
 
 mod connection;
 mod pool;
+mod pool_health;
 mod transaction;
 
 pub(super) use pool::{Pool, PoolOptions};
+pub(super) use pool_health::PoolHealth;
 pub(super) use transaction::Transaction;

@@ -15,4 +15,5 @@ mod secrets;
 mod server;
 mod shutdown;
 mod tools;
+mod trouble;
 mod watch;

@@ -7,6 +7,7 @@ pub(crate) mod expect;
 pub(crate) mod folder;
 pub(crate) mod limit;
 pub(crate) mod nats;
+pub(crate) mod network;
 pub(crate) mod postgres;
 pub(crate) mod service;
 

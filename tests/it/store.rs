@@ -20,6 +20,7 @@ pub(crate) mod make;
 mod notices;
 mod notify;
 mod organization_connections;
+mod outages;
 mod outbox;
 mod plans;
 mod proxy;

@@ -264,7 +264,7 @@ impl Sender {
                 }
                 Err(error) => error,
             };
-            let passes = matches!(error, StoreError::Conflict | StoreError::Unavailable(_));
+            let passes = error.is_transient();
             self.ended.retain(|(_, since)| passes && since.elapsed() < KEPT);
             if self.ended.is_empty() {
                 return Err(error);

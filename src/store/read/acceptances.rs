@@ -1,6 +1,6 @@
 //! Reads of acceptances: pages of one invitation's, by age.
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{DbBackend, Statement};
 
 use super::{ACCOUNT, Cursor, Params, direction};
 use crate::domain::acceptance::Acceptance;
@@ -39,7 +39,7 @@ impl Store {
         let mut params = Params::new(None, account);
         let sql = sql(backend, query, &mut params);
         // Nothing about an acceptance is judged by a clock.
-        let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         if rows.is_empty() {
             return Ok(None);
         }

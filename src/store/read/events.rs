@@ -1,6 +1,6 @@
 //! Reads of the audit trail: pages of one invitation's events.
 
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::Statement;
 
 use super::{Cursor, Params, direction};
 use crate::domain::details::Kind;
@@ -54,7 +54,7 @@ impl Store {
             body = body(backend),
             limit = params.push(query.limit.cast_signed()),
         );
-        let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         if rows.is_empty() {
             return Ok(None);
         }

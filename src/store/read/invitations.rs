@@ -104,7 +104,7 @@ impl Store {
             page = page_sql(backend, query, &Source::of_page(query), &mut params),
             order_by = order_by(query),
         );
-        let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         rows.iter().map(|row| name_from(row, query.order)).collect()
     }
 
@@ -122,8 +122,8 @@ impl Store {
             now = statement_clock(backend, CLOCK),
             conditions = conditions(backend, query, Source::of_whole(query), &mut params).join(" AND "),
         );
-        let row = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
-        let row = row.ok_or_else(|| StoreError::Refused("a count without a row".to_owned()))?;
+        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let row = rows.into_iter().next().ok_or_else(|| StoreError::Refused("a count without a row".to_owned()))?;
         let found = row.try_get::<i64>("", "rows")?.cast_unsigned();
         Ok(Read { found, now: Timestamp::from_micros(row.try_get("", "now")?) })
     }
@@ -155,7 +155,7 @@ impl Store {
         let backend = self.database.backend();
         let mut params = self.params(account, moment_of(query));
         let sql = list_sql(backend, query, sources, &mut params);
-        let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         rows.iter().map(invitation_from).collect()
     }
 

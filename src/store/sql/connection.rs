@@ -1,5 +1,6 @@
 //! One connection out of the pool, and the decision whether it may go back.
 
+use std::io;
 use std::time::Duration;
 
 use sea_orm::sqlx::pool::PoolConnection;
@@ -9,7 +10,8 @@ use sea_query_sqlx::SqlxValues;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::super::error::condemns_session;
+use super::super::error::{condemns_session, is_read_only};
+use super::pool_health::PoolHealth;
 
 /// The longest a connection may take to go back into its pool, which asks the database once more.
 const RETURN_LIMIT: Duration = Duration::from_secs(2);
@@ -44,6 +46,9 @@ pub(super) struct Connection {
     raw: Option<Raw>,
     /// Whether the connection may be used again: false while a statement is under way, and after one that condemns it.
     is_fit: bool,
+    /// How long a statement may take, `None` for any time.
+    limit: Option<Duration>,
+    health: PoolHealth,
 }
 
 /// Runs a statement on either database.
@@ -53,18 +58,42 @@ macro_rules! run {
         let (sql, values) = (AssertSqlSafe(sql), SqlxValues(values.unwrap_or_else(|| Values(Vec::new()))));
         $self.is_fit = false;
         let result = match &mut $self.raw {
-            Some(Raw::Postgres(raw)) => sqlx::query_with(sql, values).$method(&mut **raw).await.map($convert),
+            Some(Raw::Postgres(raw)) => {
+                in_time($self.limit, sqlx::query_with(sql, values).$method(&mut **raw)).await.map($convert)
+            }
             Some(Raw::Sqlite(raw)) => sqlx::query_with(sql, values).$method(&mut **raw).await.map($convert),
             None => Err(SqlxError::PoolClosed),
         };
-        $self.is_fit = result.as_ref().err().is_none_or(|error| !condemns_session(error));
+        $self.judge(result.as_ref().err());
         result.map_err(|error| $error(RuntimeErr::SqlxError(error.into())))
     }};
 }
 
 impl Connection {
     pub(super) fn new(raw: Raw) -> Self {
-        Self { raw: Some(raw), is_fit: true }
+        Self { raw: Some(raw), is_fit: true, limit: None, health: PoolHealth::default() }
+    }
+
+    /// Creates a connection whose statements are given up after a time, and that reports to its pool.
+    pub(super) fn limited(raw: Raw, limit: Duration, health: PoolHealth) -> Self {
+        Self { raw: Some(raw), is_fit: true, limit: Some(limit), health }
+    }
+
+    /// Gives the statements from here on another time, as long as the connection is not back in its pool.
+    pub(super) fn set_limit(&mut self, limit: Duration) {
+        self.limit = self.limit.map(|_| limit);
+    }
+
+    /// Decides whether the connection may be used again, after a statement was answered.
+    fn judge(&mut self, error: Option<&SqlxError>) {
+        self.is_fit = error.is_none_or(|error| !condemns_session(error));
+        if self.is_fit {
+            self.health.note_answer();
+        }
+        if error.is_some_and(is_read_only) {
+            // The others were opened on the same server before it changed.
+            self.health.replace_all();
+        }
     }
 
     pub(super) fn backend(&self) -> DbBackend {
@@ -92,11 +121,11 @@ impl Connection {
         let sql: SqlStr = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql));
         self.is_fit = false;
         let result = match &mut self.raw {
-            Some(Raw::Postgres(raw)) => raw.execute(sql).await.map(ExecResult::from),
+            Some(Raw::Postgres(raw)) => in_time(self.limit, raw.execute(sql)).await.map(ExecResult::from),
             Some(Raw::Sqlite(raw)) => raw.execute(sql).await.map(ExecResult::from),
             None => Err(SqlxError::PoolClosed),
         };
-        self.is_fit = result.as_ref().err().is_none_or(|error| !condemns_session(error));
+        self.judge(result.as_ref().err());
         result.map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
     }
 
@@ -113,7 +142,19 @@ impl Drop for Connection {
             // A pool asks a returned connection whether it still answers, without a time limit of its own. A connection that
             // does not answer is discarded with the future.
             Ok(runtime) if self.is_fit => drop(runtime.spawn(timeout(RETURN_LIMIT, raw.return_to_pool()))),
-            Ok(_) | Err(_) => raw.discard(),
+            Ok(_) | Err(_) => {
+                self.health.doubt();
+                raw.discard();
+            }
         }
     }
+}
+
+/// Gives a statement up after a time. The server ends it by itself at about the same time.
+async fn in_time<T>(
+    limit: Option<Duration>,
+    statement: impl Future<Output = Result<T, SqlxError>>,
+) -> Result<T, SqlxError> {
+    let Some(limit) = limit else { return statement.await };
+    timeout(limit, statement).await.unwrap_or_else(|_| Err(SqlxError::Io(io::ErrorKind::TimedOut.into())))
 }

@@ -1,7 +1,7 @@
 //! A pool of connections to one database.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
@@ -12,10 +12,13 @@ use sea_orm::{
 };
 
 use super::connection::{Connection, Raw};
+use super::pool_health::PoolHealth;
 use super::transaction::Transaction;
 
 /// The longest a ROLLBACK may take that nobody waits for.
 pub(super) const ROLLBACK_LIMIT: Duration = Duration::from_secs(2);
+/// How much longer than the server's own limit an answer is waited for.
+pub(super) const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
 /// How many connections a pool has, and how long a caller waits for one.
 #[derive(Clone, Copy, Debug)]
@@ -30,18 +33,35 @@ pub(in crate::store) struct PoolOptions {
 #[derive(Clone)]
 pub(in crate::store) enum Pool {
     /// Connections to a server.
-    Postgres(PgPool),
+    Postgres {
+        /// The connections.
+        pool: PgPool,
+        /// What they have shown.
+        health: PoolHealth,
+        /// How long a statement is waited for.
+        limit: Duration,
+    },
     /// Connections to a file.
     Sqlite(SqlitePool),
 }
 
 impl Pool {
-    /// Makes a pool that connects when it is asked to.
-    pub(in crate::store) fn postgres(options: PoolOptions, connect: PgConnectOptions) -> Self {
+    /// Makes a pool that connects when it is asked to. The server ends statements after `statement_timeout`.
+    pub(in crate::store) fn postgres(
+        options: PoolOptions,
+        connect: PgConnectOptions,
+        statement_timeout: Duration,
+        health: PoolHealth,
+    ) -> Self {
         let PoolOptions { max_connections, acquire_timeout } = options;
         let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(acquire_timeout);
         let pool = pool.test_before_acquire(false).idle_timeout(Duration::from_secs(600));
-        Self::Postgres(pool.connect_lazy_with(connect))
+        let known = health.clone();
+        let pool = pool.before_acquire(move |connection, metadata| {
+            let health = known.clone();
+            Box::pin(async move { Ok(health.admits(connection, &metadata).await) })
+        });
+        Self::Postgres { pool: pool.connect_lazy_with(connect), health, limit: statement_timeout + ANSWER_GRACE }
     }
 
     /// Makes a pool and opens its first connection, which tells whether the file can be used.
@@ -55,11 +75,13 @@ impl Pool {
     }
 
     async fn acquire(&self) -> Result<Connection, DbErr> {
-        let raw = match self {
-            Self::Postgres(pool) => pool.acquire().await.map(Raw::Postgres),
-            Self::Sqlite(pool) => pool.acquire().await.map(Raw::Sqlite),
+        let connection = match self {
+            Self::Postgres { pool, health, limit } => {
+                pool.acquire().await.map(|raw| Connection::limited(Raw::Postgres(raw), *limit, health.clone()))
+            }
+            Self::Sqlite(pool) => pool.acquire().await.map(|raw| Connection::new(Raw::Sqlite(raw))),
         };
-        raw.map(Connection::new).map_err(|error| match error {
+        connection.map_err(|error| match error {
             SqlxError::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
             SqlxError::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
             error => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
@@ -74,7 +96,7 @@ impl Pool {
     /// Returns the same connections for SeaORM's own tools, which look after the state of none of them.
     pub(in crate::store) fn unguarded(&self) -> DatabaseConnection {
         match self {
-            Self::Postgres(pool) => SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
+            Self::Postgres { pool, .. } => SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
             Self::Sqlite(pool) => SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()),
         }
     }
@@ -82,15 +104,27 @@ impl Pool {
     /// Returns how the pool connects, if it does so to PostgreSQL.
     pub(in crate::store) fn postgres_options(&self) -> Option<PgConnectOptions> {
         match self {
-            Self::Postgres(pool) => Some((*pool.connect_options()).clone()),
+            Self::Postgres { pool, .. } => Some((*pool.connect_options()).clone()),
             Self::Sqlite(_) => None,
+        }
+    }
+
+    /// Returns whether the database has answered any statement since a moment, on SQLite always false.
+    pub(in crate::store) fn has_answered_since(&self, moment: Instant) -> bool {
+        matches!(self, Self::Postgres { health, .. } if health.has_answered_since(moment))
+    }
+
+    /// Has all connections closed before they are used again, those of the pools it shares its health with included.
+    pub(in crate::store) fn replace_all(&self) {
+        if let Self::Postgres { health, .. } = self {
+            health.replace_all();
         }
     }
 
     /// Closes all connections, when those in use have come back.
     pub(in crate::store) async fn close(self) {
         match self {
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, .. } => pool.close().await,
             Self::Sqlite(pool) => pool.close().await,
         }
     }
@@ -100,7 +134,7 @@ impl Pool {
 impl ConnectionTrait for Pool {
     fn get_database_backend(&self) -> DbBackend {
         match self {
-            Self::Postgres(_) => DbBackend::Postgres,
+            Self::Postgres { .. } => DbBackend::Postgres,
             Self::Sqlite(_) => DbBackend::Sqlite,
         }
     }

@@ -1,12 +1,14 @@
 //! The one kind of transaction, on both databases.
 
+use std::time::Duration;
+
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::connection::Connection;
-use super::pool::ROLLBACK_LIMIT;
+use super::pool::{ANSWER_GRACE, ROLLBACK_LIMIT};
 
 /// A transaction that is going to write.
 ///
@@ -30,6 +32,20 @@ impl Transaction {
             return Err(error);
         }
         Ok(Self { backend, open: Mutex::new(Some(connection)) })
+    }
+
+    /// Gives the statements of this transaction times of their own on PostgreSQL: all that each takes, and what of it may be
+    /// spent waiting for one lock.
+    pub(in crate::store) async fn set_limits(&self, statement: Duration, lock: Duration) -> Result<(), DbErr> {
+        if self.backend != DbBackend::Postgres {
+            return Ok(());
+        }
+        if let Some(connection) = self.open.lock().await.as_mut() {
+            connection.set_limit(statement + ANSWER_GRACE);
+        }
+        let (statement, lock) = (statement.as_millis().max(1), lock.as_millis().max(1));
+        let sql = format!("SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}");
+        self.execute_unprepared(&sql).await.map(drop)
     }
 
     /// Commits; after an error it is unknown whether that has taken effect.

@@ -1,6 +1,6 @@
 //! Reads of attempts: pages of what was posted to one endpoint.
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{DbBackend, Statement};
 use uuid::Uuid;
 
 use crate::domain::id::InvitationId;
@@ -70,7 +70,7 @@ impl Store {
             after.unwrap_or_default(),
             params.push(query.limit.cast_signed()),
         );
-        let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         if rows.is_empty() {
             return Ok(None);
         }

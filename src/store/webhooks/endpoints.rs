@@ -103,6 +103,7 @@ impl Store {
             rest += &format!(" AND w.id {compare} {}", params.push(cursor.id));
         }
         rest += &format!(" ORDER BY w.id {order} LIMIT {}", params.push(query.limit.cast_signed()));
+        let _place = self.database.list_place().await?;
         rows(&self.database.read, &rest, params).await?.into_iter().map(Endpoint::try_from).collect()
     }
 }

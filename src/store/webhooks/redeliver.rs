@@ -1,6 +1,6 @@
 //! Events that are posted again, or for the first time, because somebody asks for them.
 
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::{Statement, Value};
 use uuid::Uuid;
 
 use super::EndpointRefusal;
@@ -118,7 +118,7 @@ impl Store {
             until.micros().into(),
             i64::try_from(limit).unwrap_or(i64::MAX).into(),
         ];
-        let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, values)).await?;
         let event = |row: &sea_orm::QueryResult| {
             Ok((row.try_get("", "invitation_id")?, row.try_get("", "sequence")?, row.try_get("", "occurred_at")?))
         };

@@ -1,0 +1,132 @@
+//! What one connection of a pool has shown about the others: they may be silent, or must not be used any more.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sea_orm::sqlx::pool::PoolConnectionMetadata;
+use sea_orm::sqlx::{Connection as _, PgConnection};
+use tokio::time::timeout;
+
+/// The longest a doubtful connection may take to show that it leads somewhere.
+const PING_LIMIT: Duration = Duration::from_millis(300);
+
+/// What is known of the connections of a pool. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store) struct PoolHealth {
+    known: Arc<Mutex<Known>>,
+    answers: Arc<Answers>,
+}
+
+/// When the database last answered.
+#[derive(Debug)]
+struct Answers {
+    opened: Instant,
+    /// In microseconds after the pool was opened.
+    last: AtomicU64,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { opened: Instant::now(), last: AtomicU64::new(0) }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// When a connection was last discarded: others that have been idle since before are asked before they are used.
+    doubted: Option<Instant>,
+    /// When connections last turned out to be useless: all that are older are closed.
+    useless: Option<Instant>,
+}
+
+/// What is to be done with an idle connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Use,
+    Ask,
+    Close,
+}
+
+impl PoolHealth {
+    /// Notes that a connection was discarded. Those beside it may have met the same fate.
+    pub(super) fn doubt(&self) {
+        self.set(|known, now| known.doubted = Some(now));
+    }
+
+    /// Notes that the database has answered a statement, be it with an error.
+    pub(super) fn note_answer(&self) {
+        let Answers { opened, last } = &*self.answers;
+        last.store(u64::try_from(opened.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Returns whether the database has answered any statement since a moment.
+    pub(super) fn has_answered_since(&self, moment: Instant) -> bool {
+        let Answers { opened, last } = &*self.answers;
+        *opened + Duration::from_micros(last.load(Ordering::Relaxed)) >= moment
+    }
+
+    /// Has all present connections closed before they are used again: they do not answer, or take no writes.
+    pub(in crate::store) fn replace_all(&self) {
+        self.set(|known, now| known.useless = Some(now));
+    }
+
+    /// Returns whether an idle connection may be used.
+    pub(super) async fn admits(&self, connection: &mut PgConnection, metadata: &PoolConnectionMetadata) -> bool {
+        match self.verdict(metadata.age, metadata.idle_for) {
+            Verdict::Use => true,
+            Verdict::Close => false,
+            Verdict::Ask => {
+                let answered = timeout(PING_LIMIT, connection.ping()).await.is_ok_and(|answer| answer.is_ok());
+                if !answered {
+                    // Asking one after another would cost every caller the limit several times.
+                    self.replace_all();
+                }
+                answered
+            }
+        }
+    }
+
+    fn verdict(&self, age: Duration, idle: Duration) -> Verdict {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_before = |span: Duration, moment: Option<Instant>| moment.is_some_and(|moment| moment.elapsed() <= span);
+        if is_before(age, known.useless) {
+            Verdict::Close
+        } else if is_before(idle, known.doubted) {
+            Verdict::Ask
+        } else {
+            Verdict::Use
+        }
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Known, Instant)) {
+        change(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_older_than_a_failure_are_asked_or_closed() {
+        let (old, new) = (Duration::from_secs(60), Duration::ZERO);
+        let health = PoolHealth::default();
+        assert_eq!(health.verdict(old, old), Verdict::Use);
+        health.doubt();
+        assert_eq!(health.verdict(old, old), Verdict::Ask);
+        assert_eq!(health.verdict(old, new), Verdict::Use, "it was used since");
+        health.replace_all();
+        assert_eq!([health.verdict(old, old), health.verdict(old, new)], [Verdict::Close; 2]);
+        assert_eq!(health.verdict(new, new), Verdict::Use, "it was opened since");
+    }
+
+    #[test]
+    fn answers_count_from_the_moment_they_came() {
+        let health = PoolHealth::default();
+        let before = Instant::now();
+        health.note_answer();
+        assert!(health.has_answered_since(before - Duration::from_micros(1)));
+        assert!(!health.has_answered_since(Instant::now() + Duration::from_secs(1)));
+    }
+}

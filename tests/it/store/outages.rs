@@ -105,8 +105,7 @@ impl Callers {
     async fn stop(self) -> Vec<Instant> {
         self.stop.store(true, Ordering::Relaxed);
         self.tasks.join_all().await;
-        let failed = self.failed.lock().unwrap().clone();
-        failed
+        self.failed.lock().unwrap().clone()
     }
 }
 

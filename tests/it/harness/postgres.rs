@@ -93,6 +93,7 @@ impl Cluster {
     pub(crate) async fn migrated(&self) -> String {
         let template = self.template.get_or_init(|| async {
             let url = self.database().await;
+            // One connection holds the lock of the migration, another migrates.
             let (timeout, clock) = (Duration::from_secs(60), Clock::system());
             let database = store::Database::postgres(&url, 2, timeout, clock).expect("prepare the template");
             database.maintenance().migrate().await.expect("migrate the template");

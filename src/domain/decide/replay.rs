@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::Outcome;
-use crate::domain::command::{Command, Request, RequestKey};
+use crate::domain::command::{Command, RequestKey};
 use crate::domain::id::InvitationId;
 use crate::domain::loaded::{Loaded, Remembered};
 use crate::domain::refusal::Refusal;
@@ -16,11 +16,12 @@ pub(super) fn replay(loaded: &Loaded, command: &Command) -> Result<Option<Outcom
     if call.is_some_and(|call| !request.has_digest(&call.digest)) {
         return Err(Refusal::RequestIdReused);
     }
-    let own = loaded.request(&request.key(&command.account));
-    if own.is_some_and(|own| !is_same(command, request, own)) {
+    let Some(remembered) = remembered(loaded, command) else { return Ok(None) };
+    // The token stays out of the digest, so the invitation that it opens is compared here.
+    let same_invitation = command.invitation().is_none_or(|id| id == remembered.invitation);
+    if !request.has_digest(&remembered.digest) || !same_invitation {
         return Err(Refusal::RequestIdReused);
     }
-    let Some(remembered) = remembered(loaded, command) else { return Ok(None) };
     let found = loaded.invitation(&command.account, remembered.invitation);
     if found.is_ok_and(|found| !command.reaches(found)) {
         return Err(Refusal::InvitationNotFound);
@@ -30,22 +31,16 @@ pub(super) fn replay(loaded: &Loaded, command: &Command) -> Result<Option<Outcom
     Ok(Some(Outcome { invitation, acceptance, delivery: None, already_accepted }))
 }
 
-/// Returns what is remembered of a command's request.
+/// Returns what is remembered of a command's request_id.
 pub(in crate::domain) fn remembered<'a>(loaded: &'a Loaded, command: &Command) -> Option<&'a Remembered> {
     let request = command.request.as_ref()?;
     // A release that did not tell organizations apart may have remembered another organization's: that is none of this one's.
     let older = || {
         let older = loaded.request(&request.key_without_organizations(&command.account)?)?;
         let found = loaded.invitation(&command.account, older.invitation).ok()?;
-        Some(older).filter(|older| is_same(command, request, older) && command.reaches(found))
+        Some(older).filter(|_| command.reaches(found))
     };
     loaded.request(&request.key(&command.account)).or_else(older)
-}
-
-/// The token stays out of the digest, so the invitation that it opens is compared here.
-fn is_same(command: &Command, request: &Request, remembered: &Remembered) -> bool {
-    let same_invitation = command.invitation().is_none_or(|id| id == remembered.invitation);
-    request.has_digest(&remembered.digest) && same_invitation
 }
 
 /// Returns what is to be remembered of a command. One that changed nothing can be decided again, but for a part of a call:

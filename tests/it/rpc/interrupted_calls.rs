@@ -217,6 +217,10 @@ async fn a_guest_call_of_an_older_release_is_answered_as_before(database: TestDa
     past_the_service.close().await.unwrap();
     let again = service.guests().create_guest_invitation(create(HOST)).await.unwrap().into_inner();
     assert_eq!(again, first);
+    let mut changed = create(HOST);
+    changed.get_mut().guest_invitation.as_mut().unwrap().email = "bob@example.org".to_owned();
+    let changed = service.guests().create_guest_invitation(changed).await;
+    refused(changed, Code::FailedPrecondition, "REQUEST_ID_REUSED");
     let other = service.guests().create_guest_invitation(create(OTHER_HOST)).await.unwrap().into_inner();
     assert_ne!(other.name, first.name);
     let again = service.guests().create_guest_invitation(create(OTHER_HOST)).await.unwrap().into_inner();

@@ -239,6 +239,9 @@ fn an_older_request_is_replayed_within_reach_only() {
     let first = remember(&mut loaded, &older);
     let again = run_on(&loaded, &between(2, revoke_within(&guest, &[1]), (1, 1), "")).unwrap();
     assert!(is_nothing(&again.changes) && again.outcome == first);
+    let mut other = between(2, revoke_within(&guest, &[1]), (1, 1), "");
+    other.request.as_mut().unwrap().digests = requested(other.clone(), "r", "other", &[1]).request.unwrap().digests;
+    assert_eq!(run_on(&loaded, &other).unwrap_err(), Refusal::RequestIdReused);
     let elsewhere = between(2, revoke_within(&guest, &[8]), (8, 8), "");
     assert!(super::super::remembered(&loaded, &elsewhere).is_none());
     assert_eq!(run_on(&loaded, &elsewhere).unwrap_err(), Refusal::InvitationNotFound);

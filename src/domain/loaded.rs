@@ -102,8 +102,9 @@ impl Loaded {
     pub fn add(&mut self, more: Self) {
         for (id, invitation) in more.invitations {
             let known = self.invitations.entry(id).or_insert_with(|| Arc::clone(&invitation));
-            // A message is settled without the recipients of its invitation; whoever looked later needs them.
-            if known.recipients.is_empty() {
+            // A message is settled without the recipients of its invitation, which a later look may need. An invitation that
+            // has none stays as it is: a later look does not bring its acceptances.
+            if known.recipients.is_empty() && !invitation.recipients.is_empty() {
                 *known = invitation;
             }
         }

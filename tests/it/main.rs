@@ -9,6 +9,8 @@ mod docs_in_sync;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod lab;
+#[cfg(test)]
 mod rpc;
 #[cfg(test)]
 mod store;

@@ -22,6 +22,7 @@ on_both!(
     syncs_of_one_group_leave_what_the_last_one_says,
     syncs_at_once_leave_one_auto_join_and_the_domains_of_one_of_them,
     what_comes_with_a_sync_is_read_back,
+    resent_auto_join_shows_its_acceptances,
 );
 
 const DOMAINS: &str = "SELECT domain FROM autojoin_domain ORDER BY domain";
@@ -131,4 +132,13 @@ async fn what_comes_with_a_sync_is_read_back(database: TestDatabase) {
         let column = "SELECT coalesce(widget_configuration_id, 'none') FROM invitation";
         assert_eq!(texts(&database, column).await, [widget.unwrap_or("none")]);
     }
+}
+
+async fn resent_auto_join_shows_its_acceptances(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let made = store.execute(command(sync("red", &["example.org"])), None).await.unwrap().invitation;
+    store.execute(command(accept_as(&made, "ann", "ann@example.org")), None).await.unwrap();
+    let resent = store.execute(command(resend(&made, false, None)), None).await.unwrap().invitation;
+    assert_eq!(resent.acceptances.len(), 1);
+    assert_eq!(*resent, read(&store, made.id).await);
 }

@@ -24,7 +24,7 @@ struct Gate {
 static GATES: Mutex<Option<HashMap<String, Gate>>> = Mutex::new(None);
 
 /// Decides as always, but panics for the actor `panic`, and waits behind the gates.
-pub(super) fn decide(group: &mut Group, command: &Command, context: &Context) -> Result<Executed, Refusal> {
+pub(crate) fn decide(group: &mut Group, command: &Command, context: &Context) -> Result<Executed, Refusal> {
     assert_ne!(command.actor, "panic", "this is what the test asks for");
     let result = Group::run(group, command, context);
     let gate = GATES.lock().unwrap().as_mut().and_then(|gates| gates.remove(&command.actor));
@@ -37,20 +37,20 @@ pub(super) fn decide(group: &mut Group, command: &Command, context: &Context) ->
 }
 
 /// A lane that is held. It goes on when this is dropped.
-pub(super) struct Held {
+pub(crate) struct Held {
     entered: oneshot::Receiver<bool>,
     _open: mpsc::Sender<()>,
 }
 
 impl Held {
     /// Waits until the decision is there and returns whether it was in favour.
-    pub(super) async fn decided(&mut self) -> bool {
+    pub(crate) async fn decided(&mut self) -> bool {
         (&mut self.entered).await.unwrap()
     }
 }
 
 /// Makes the next decision of a command by `actor` wait.
-pub(super) fn gate(actor: &str) -> Held {
+pub(crate) fn gate(actor: &str) -> Held {
     let (entered, was_entered) = oneshot::channel();
     let (open, opened) = mpsc::channel();
     let gates = &mut *GATES.lock().unwrap();
@@ -59,7 +59,7 @@ pub(super) fn gate(actor: &str) -> Held {
 }
 
 /// A name that no other test has.
-pub(super) fn actor() -> String {
+pub(crate) fn actor() -> String {
     uuid::Uuid::from_bytes(invitation_service::entropy::Entropy::system().bytes()).to_string()
 }
 

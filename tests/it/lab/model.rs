@@ -1,0 +1,257 @@
+//! The service in memory: what `Save` says, applied to maps, and plain models of the mechanisms that only the store has.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use invitation_service::domain::acceptance::Acceptance;
+use invitation_service::domain::command::{Action, Command, ExpireInvitation, RequestKey};
+use invitation_service::domain::decide::Context;
+use invitation_service::domain::delivery::{Delivery, DeliveryState, Purpose};
+use invitation_service::domain::event::NewEvent;
+use invitation_service::domain::group::{Bundle, Executed, Group, Save};
+use invitation_service::domain::id::{AcceptanceId, IdSeed, InvitationId};
+use invitation_service::domain::invitation::{Engagement, Invitation, NEWEST_ACCEPTANCES};
+use invitation_service::domain::loaded::{Loaded, Remembered};
+use invitation_service::domain::refusal::Refusal;
+use invitation_service::domain::slot::{Slot, SlotKey};
+use invitation_service::domain::state::State;
+use invitation_service::domain::text::AccountId;
+use invitation_service::domain::time::Timestamp;
+use uuid::Uuid;
+
+/// How far back the service looks again for what has expired, in microseconds.
+const LATE: i64 = 60_000_000;
+
+/// A message, and whether it still waits to be put among those that are due.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) delivery: Delivery,
+    pub(super) planned: bool,
+}
+
+/// An event with its place, once it has one.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    pub(super) event: Arc<NewEvent>,
+    pub(super) position: Option<i64>,
+}
+
+/// The content that a database should have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Model {
+    pub(super) invitations: BTreeMap<InvitationId, Arc<Invitation>>,
+    pub(super) acceptances: BTreeMap<AcceptanceId, (AccountId, Acceptance)>,
+    pub(super) engagement: BTreeMap<InvitationId, Engagement>,
+    pub(super) requests: BTreeMap<RequestKey, Remembered>,
+    pub(super) slots: BTreeMap<(AccountId, SlotKey), Slot>,
+    pub(super) domains: BTreeSet<(InvitationId, String)>,
+    pub(super) events: BTreeMap<InvitationId, Vec<Placed>>,
+    pub(super) outbox: BTreeMap<(AccountId, Uuid), Message>,
+    pub(super) position: i64,
+}
+
+impl Model {
+    /// Decides commands as the service should, and returns what it should answer and what it should save.
+    pub(super) fn run(
+        &self,
+        commands: &[Command],
+        bundle: Bundle,
+        context: &Context,
+        now: Timestamp,
+    ) -> (Vec<Result<Executed, Refusal>>, Save) {
+        let mut group = Group::new(self.loaded(now));
+        let mut results = group.run_bundle(commands, bundle, |group, command| group.run(command, context));
+        let save = group.into_save();
+        if let ([command], Bundle::Each) = (commands, bundle)
+            && let Some(refusal) = self.must_refuse(command)
+        {
+            results = vec![Err(refusal)];
+        }
+        (results, save)
+    }
+
+    /// Says what has to be refused whatever the domain decides: two guarantees that would be lost if model and service shared
+    /// a mistake.
+    fn must_refuse(&self, command: &Command) -> Option<Refusal> {
+        let remembered = command.request_key().and_then(|key| self.requests.get(&key));
+        if let (Some(remembered), Some(request)) = (remembered, &command.request) {
+            return (!request.digests.contains(&remembered.digest)).then_some(Refusal::RequestIdReused);
+        }
+        let Action::SettleDelivery(settle) = &command.action else { return None };
+        let message = self.outbox.get(&(command.account.clone(), settle.delivery))?;
+        (message.delivery.lease != Some(settle.lease)).then_some(Refusal::LeaseLost)
+    }
+
+    fn loaded(&self, now: Timestamp) -> Loaded {
+        let mut loaded = Loaded::empty(now);
+        let (messages, acceptances) = (self.messages(), self.acceptances_of());
+        for id in self.invitations.keys() {
+            let messages = messages.get(id).map(Vec::as_slice).unwrap_or_default();
+            loaded.put_invitation(self.view_with(*id, messages, acceptances.get(id).cloned()));
+        }
+        for (_, acceptance) in self.acceptances.values() {
+            loaded.put_acceptance(acceptance.clone());
+        }
+        for (key, remembered) in &self.requests {
+            loaded.put_request(key.clone(), remembered.clone());
+        }
+        for ((account, key), slot) in &self.slots {
+            loaded.put_slot(account, key.clone(), *slot);
+        }
+        for ((account, _), message) in &self.outbox {
+            loaded.put_delivery(account, message.delivery.clone());
+        }
+        loaded
+    }
+
+    fn messages(&self) -> BTreeMap<InvitationId, Vec<&Delivery>> {
+        let mut messages = BTreeMap::<_, Vec<_>>::new();
+        for message in self.outbox.values() {
+            messages.entry(message.delivery.message.invitation).or_default().push(&message.delivery);
+        }
+        messages
+    }
+
+    fn acceptances_of(&self) -> BTreeMap<InvitationId, Vec<Acceptance>> {
+        let mut acceptances = BTreeMap::<_, Vec<_>>::new();
+        for (_, acceptance) in self.acceptances.values() {
+            acceptances.entry(acceptance.invitation).or_default().push(acceptance.clone());
+        }
+        acceptances
+    }
+
+    /// The invitation as a reader should see it.
+    pub(super) fn view(&self, id: InvitationId) -> Invitation {
+        let messages = self.messages().remove(&id).unwrap_or_default();
+        self.view_with(id, &messages, self.acceptances_of().remove(&id))
+    }
+
+    fn view_with(&self, id: InvitationId, messages: &[&Delivery], acceptances: Option<Vec<Acceptance>>) -> Invitation {
+        let mut view = Invitation::clone(&self.invitations[&id]);
+        view.engagement = self.engagement.get(&id).copied().unwrap_or_default();
+        let brings_link = |delivery: &&&Delivery| match delivery.message.purpose {
+            Purpose::Invitation => true,
+            Purpose::Reminder => delivery.attempts > 0,
+            Purpose::AcceptanceNotice | Purpose::VerificationCode => false,
+        };
+        let messages: Vec<_> = messages.iter().filter(brings_link).collect();
+        view.deliveries = u32::try_from(messages.len()).unwrap();
+        let stands = messages.into_iter().filter(|delivery| {
+            use DeliveryState::{Delivered, Queued, Sending, Sent};
+            matches!(delivery.state, Queued | Sending | Sent | Delivered)
+        });
+        let latest = stands.max_by_key(|delivery| (delivery.message.created_at, delivery.message.id));
+        view.latest_delivery = latest.map(|delivery| delivery.state);
+        view.acceptances = acceptances.unwrap_or_default();
+        view.acceptances.sort_by_key(|acceptance| Reverse(acceptance.id));
+        view.acceptances.truncate(NEWEST_ACCEPTANCES);
+        view
+    }
+
+    /// Does what a save says.
+    pub(super) fn apply(&mut self, save: Save) {
+        let Save { created, updated, accepted, reaccepted, engagement, .. } = &save;
+        for (id, invitation) in created {
+            assert!(self.invitations.insert(*id, Arc::clone(invitation)).is_none(), "an invitation is made once");
+        }
+        for (id, update) in updated {
+            self.invitations.insert(*id, Arc::clone(&update.invitation));
+        }
+        for (id, (invitation, acceptance)) in accepted.iter().chain(reaccepted) {
+            self.acceptances.insert(*id, (invitation.account.clone(), acceptance.clone()));
+        }
+        for (id, more) in engagement {
+            self.engagement.entry(*id).or_default().add(*more);
+        }
+        self.slots.extend(save.slots);
+        for ((id, domain), (_, joins)) in save.domains {
+            if joins {
+                self.domains.insert((id, domain))
+            } else {
+                self.domains.remove(&(id, domain))
+            };
+        }
+        for event in save.events {
+            let placed = Placed { event: Arc::new(event), position: None };
+            self.events.entry(placed.event.invitation).or_default().push(placed);
+        }
+        for (invitation, message) in save.deliveries {
+            let planned = message.due_at > message.created_at;
+            let due_at = Some(message.due_at);
+            let key = (invitation.account.clone(), message.id);
+            let (state, lease, attempts) = (DeliveryState::Queued, None, 0);
+            let delivery = Delivery { message, state, lease, attempts, last_error: None, sent_at: None, due_at };
+            self.outbox.entry(key).or_insert(Message { delivery, planned });
+        }
+        for (key, settled) in save.settled {
+            self.outbox.insert(key, Message { delivery: settled.delivery, planned: false });
+        }
+        self.requests.extend(save.requests);
+    }
+
+    /// Gives every event without a position its place: behind all others, by the clock, an invitation's own in their order.
+    pub(super) fn place(&mut self) -> u64 {
+        let mut waiting = Vec::new();
+        for (id, events) in &self.events {
+            let mut at = Timestamp::from_micros(i64::MIN);
+            for (index, placed) in events.iter().enumerate().filter(|(_, placed)| placed.position.is_none()) {
+                at = at.max(placed.event.time);
+                waiting.push((at, placed.event.account.clone(), *id, index));
+            }
+        }
+        waiting.sort();
+        for (_, _, id, index) in &waiting {
+            self.position += 1;
+            self.events.get_mut(id).unwrap()[*index].position = Some(self.position);
+        }
+        waiting.len() as u64
+    }
+
+    /// The ids of all events behind a position, in their order.
+    pub(super) fn behind(&self, position: i64) -> Vec<(i64, Uuid)> {
+        let events = self.events.values().flatten();
+        let mut behind: Vec<_> = events.filter_map(|placed| Some((placed.position?, placed.event.id))).collect();
+        behind.retain(|(at, _)| *at > position);
+        behind.sort_unstable();
+        behind
+    }
+
+    /// The commands that tell of what has expired, in the order in which the service walks from where it was.
+    pub(super) fn untold(&self, walked: i64, now: Timestamp) -> Vec<Command> {
+        let again = walked.min(now.micros()).saturating_sub(LATE);
+        let expired = self.invitations.values().filter(|invitation| invitation.state_at(now) == State::Expired);
+        let untold = expired.filter(|invitation| invitation.expiry_told_at != invitation.facts.expire_at);
+        let behind = |at: Timestamp| at.micros() >= again;
+        let mut untold: Vec<_> = untold.filter(|invitation| invitation.facts.expire_at.is_some_and(behind)).collect();
+        untold.sort_by_key(|invitation| (invitation.facts.expire_at, invitation.account.clone(), invitation.id));
+        let command = |invitation: &Arc<Invitation>| Command {
+            account: invitation.account.clone(),
+            actor: "expiry".to_owned(),
+            request: None,
+            seed: IdSeed::new(invitation.facts.expire_at.unwrap(), *invitation.id.0.as_bytes()),
+            action: Action::Expire(ExpireInvitation { id: invitation.id }),
+        };
+        untold.into_iter().map(command).collect()
+    }
+
+    /// Checks what must hold in any model, so that a mistake which the domain shares with the service is noticed.
+    pub(super) fn check(&self, now: Timestamp) {
+        let mut uses = BTreeMap::<InvitationId, u32>::new();
+        for (_, acceptance) in self.acceptances.values() {
+            *uses.entry(acceptance.invitation).or_default() += 1;
+        }
+        let mut holders = BTreeMap::new();
+        for (id, invitation) in &self.invitations {
+            let used = uses.get(id).copied().unwrap_or_default();
+            assert_eq!(invitation.facts.use_count, used, "uses of {} are its acceptances", id.0);
+            assert!(invitation.facts.max_uses.is_none_or(|most| used <= most), "{} is used too often", id.0);
+            for slot in invitation.slots() {
+                if invitation.holds_slots_at(now) {
+                    let other = holders.insert((invitation.account.clone(), slot.clone()), *id);
+                    assert_eq!(other, None, "two ACTIVE invitations hold {slot:?}; the other is {}", id.0);
+                }
+            }
+        }
+    }
+}

@@ -13,6 +13,7 @@ mod model;
 mod random;
 mod rows;
 mod turns;
+mod webhooks;
 mod world;
 
 use std::env;

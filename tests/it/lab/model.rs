@@ -20,6 +20,8 @@ use invitation_service::domain::text::AccountId;
 use invitation_service::domain::time::Timestamp;
 use uuid::Uuid;
 
+use super::webhooks::{Post, PostKey, Posted};
+
 /// How far back the service looks again for what has expired, in microseconds.
 const LATE: i64 = 60_000_000;
 
@@ -49,6 +51,10 @@ pub(super) struct Model {
     pub(super) events: BTreeMap<InvitationId, Vec<Placed>>,
     pub(super) outbox: BTreeMap<(AccountId, Uuid), Message>,
     pub(super) position: i64,
+    pub(super) endpoints: Vec<Posted>,
+    pub(super) posts: BTreeMap<PostKey, Post>,
+    pub(super) attempts: BTreeSet<(Uuid, Uuid, AccountId)>,
+    pub(super) dispatched: i64,
 }
 
 impl Model {

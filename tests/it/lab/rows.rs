@@ -10,12 +10,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::model::{Message, Model};
+use super::webhooks::Posted;
 
 /// The lines of each table.
 pub(super) type Rows = BTreeMap<&'static str, BTreeSet<String>>;
 
 /// Tables with their columns; a column's first character is its type: text, number, id, JSON.
-const TABLES: [(&str, &str); 11] = [
+const TABLES: [(&str, &str); 14] = [
     (
         "invitation",
         "t:account_id i:id t:kind t:creator t:updater n:max_uses n:use_count n:revision n:generation n:key_id n:expire_at
@@ -39,6 +40,12 @@ const TABLES: [(&str, &str); 11] = [
         "t:account_id i:id i:invitation_id n:recipient t:purpose t:state n:due_at n:planned_at i:lease n:attempts
         t:last_error n:sent_at n:created_at n:for_expire_at",
     ),
+    ("webhook_endpoint", "t:account_id i:id n:since_position n:failing_since n:disabled_at n:revision"),
+    (
+        "webhook_message",
+        "t:account_id i:endpoint_id i:invitation_id n:sequence t:state n:due_at i:lease n:attempts n:first_tried_at",
+    ),
+    ("webhook_attempt", "t:account_id i:endpoint_id i:id"),
     ("follower", "t:name n:position"),
 ];
 
@@ -73,7 +80,7 @@ fn select(backend: DbBackend, table: &str, columns: &str) -> String {
             _ => cells.push(format!("coalesce(CAST({name} AS text), '-')")),
         }
     }
-    let condition = if table == "follower" { " WHERE name = 'sequencer'" } else { "" };
+    let condition = if table == "follower" { " WHERE name IN ('sequencer', 'webhooks')" } else { "" };
     format!("SELECT '{table}' AS name, {} AS line, {json} AS json FROM {table}{condition}", cells.join(" || ' | ' || "))
 }
 
@@ -161,6 +168,8 @@ impl Model {
             add("outbox", &[&names[..], &state, &tried, &moments].concat());
         }
         add("follower", &[text("sequencer"), text(self.position)]);
+        add("follower", &[text("webhooks"), text(self.dispatched)]);
+        self.webhook_rows(&mut add);
         rows
     }
 
@@ -187,6 +196,22 @@ impl Model {
             for (key, value) in &invitation.labels {
                 add("label", &[account.clone(), own.clone(), text(key), text(value)]);
             }
+        }
+    }
+
+    fn webhook_rows(&self, add: &mut impl FnMut(&'static str, &[Option<String>])) {
+        for Posted { account, id: own, since, failing_since, .. } in &self.endpoints {
+            let (account, own, failing_since) = (text(account.as_str()), id(*own), at(*failing_since));
+            add("webhook_endpoint", &[account, own, text(since), failing_since, None, text(1)]);
+        }
+        for ((endpoint, invitation, sequence), post) in &self.posts {
+            let names = [text(post.account.as_str()), id(*endpoint), id(invitation.0), text(sequence)];
+            let (due_at, lease, tried_at) = (at(post.due_at), post.lease.and_then(id), at(post.first_tried_at));
+            let state = [text(post.state), due_at, lease, text(post.attempts), tried_at];
+            add("webhook_message", &[&names[..], &state].concat());
+        }
+        for (attempt, endpoint, account) in &self.attempts {
+            add("webhook_attempt", &[text(account.as_str()), id(*endpoint), id(*attempt)]);
         }
     }
 

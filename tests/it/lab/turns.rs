@@ -21,7 +21,7 @@ use crate::store::gate;
 const LEASE: Duration = Duration::from_secs(30);
 
 /// Makes of the end of a step that failed without a fault a failure of the test.
-fn without_fault<T>(result: Option<Result<T, StoreError>>, fault: Option<&Fault>) -> Option<T> {
+pub(super) fn without_fault<T>(result: Option<Result<T, StoreError>>, fault: Option<&Fault>) -> Option<T> {
     match result {
         Some(Ok(value)) => Some(value),
         Some(Err(error)) => {

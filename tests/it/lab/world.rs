@@ -12,7 +12,7 @@ use invitation_service::domain::decide::Context;
 use invitation_service::domain::group::{Executed, Save};
 use invitation_service::domain::refusal::Refusal;
 use invitation_service::domain::reminder::{Schedule, Schedules};
-use invitation_service::store::{Bundle, Database, ExecuteError, ExecutorOptions, Follower, Store};
+use invitation_service::store::{Bundle, ClaimedMessage, Database, ExecuteError, ExecutorOptions, Follower, Store};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use uuid::Uuid;
 
@@ -41,6 +41,7 @@ pub(super) struct World {
     pub(super) told: Told,
     pub(super) cursors: [i64; 2],
     pub(super) walked: i64,
+    pub(super) claimed_posts: Vec<ClaimedMessage>,
     database: TestDatabase,
     proxy: Option<(Proxy, String)>,
     pub(super) context: Context,
@@ -101,6 +102,7 @@ impl World {
             told,
             cursors: [0; 2],
             walked: 0,
+            claimed_posts: Vec::new(),
             database,
             proxy,
             context: context(),
@@ -152,7 +154,8 @@ impl World {
             self.told.note(format!("fault {fault:?}"));
         }
         match self.random.below(100) {
-            0..46 => self.call(fault.as_ref()).await,
+            0..38 => self.call(fault.as_ref()).await,
+            38..46 => self.webhooks(fault.as_ref()).await,
             46..54 => self.several(fault.as_ref()).await,
             54..59 if self.is_postgres() => self.race().await,
             59..60 if self.is_postgres() => self.late_settle().await,

@@ -83,7 +83,7 @@ impl Chooser<'_> {
     fn request(&mut self, method: &'static str) -> Request {
         let body = u8::from(self.random.chance(30));
         let digests = vec![BodyDigest { key_id: 7, mac: [body; 32] }];
-        Request { method, id: self.random.pick(&REQUESTS).to_owned(), part: String::new(), digests }
+        Request::new(method, self.random.pick(&REQUESTS), digests)
     }
 
     fn address(&mut self) -> String {

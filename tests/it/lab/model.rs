@@ -22,9 +22,6 @@ use uuid::Uuid;
 
 use super::webhooks::{Post, PostKey, Posted};
 
-/// How far back the service looks again for what has expired, in microseconds.
-const LATE: i64 = 60_000_000;
-
 /// A message, and whether it still waits to be put among those that are due.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
@@ -80,7 +77,8 @@ impl Model {
     /// Says what has to be refused whatever the domain decides: two guarantees that would be lost if model and service shared
     /// a mistake.
     fn must_refuse(&self, command: &Command) -> Option<Refusal> {
-        let remembered = command.request_key().and_then(|key| self.requests.get(&key));
+        let key = command.request.as_ref().map(|request| request.key(&command.account));
+        let remembered = key.and_then(|key| self.requests.get(&key));
         if let (Some(remembered), Some(request)) = (remembered, &command.request) {
             return (!request.digests.contains(&remembered.digest)).then_some(Refusal::RequestIdReused);
         }
@@ -223,13 +221,11 @@ impl Model {
         behind
     }
 
-    /// The commands that tell of what has expired, in the order in which the service walks from where it was.
-    pub(super) fn untold(&self, walked: i64, now: Timestamp) -> Vec<Command> {
-        let again = walked.min(now.micros()).saturating_sub(LATE);
+    /// The commands that tell of what has expired, in the order in which the service walks.
+    pub(super) fn untold(&self, now: Timestamp) -> Vec<Command> {
         let expired = self.invitations.values().filter(|invitation| invitation.state_at(now) == State::Expired);
         let untold = expired.filter(|invitation| invitation.expiry_told_at != invitation.facts.expire_at);
-        let behind = |at: Timestamp| at.micros() >= again;
-        let mut untold: Vec<_> = untold.filter(|invitation| invitation.facts.expire_at.is_some_and(behind)).collect();
+        let mut untold: Vec<_> = untold.collect();
         untold.sort_by_key(|invitation| (invitation.facts.expire_at, invitation.account.clone(), invitation.id));
         let command = |invitation: &Arc<Invitation>| Command {
             account: invitation.account.clone(),

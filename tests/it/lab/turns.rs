@@ -6,6 +6,7 @@ use invitation_service::domain::command::{Action, Command, SettleDelivery};
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryState};
 use invitation_service::domain::id::IdSeed;
 use invitation_service::domain::text::AccountId;
+use invitation_service::store::expiry::ExpiryWalk;
 use invitation_service::store::{Bundle, Claimed, ReplayQuery, StoreError};
 use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
@@ -195,14 +196,15 @@ impl World {
         assert_eq!(replayed, failed, "how many had been given up");
     }
 
-    /// Of every expiry an event tells once. One that could not be told because of a fault is told with the next, if that is
-    /// not a minute later.
+    /// Of every expiry an event tells once. One that could not be told because of a fault is told by the next walk, here that of
+    /// a process that knows nothing of the last.
     pub(super) async fn expire(&mut self, fault: Option<&Fault>) {
         self.told.note("expire");
         let index = self.random.below(self.stores.len());
         let (store, holder) = (self.stores[index].clone(), Uuid::from_u128(index as u128 + 1));
-        let untold = self.model.untold(self.walked, self.clock.now());
-        let result = self.under(fault, store.tell_expired(holder)).await;
+        let untold = self.model.untold(self.clock.now());
+        let mut walk = ExpiryWalk::new(store, holder);
+        let result = self.under(fault, walk.tell_expired()).await;
         match without_fault(result, fault) {
             // The other replica has the lease.
             Some(None) if fault.is_none() => assert!(self.is_postgres(), "nobody else could have the lease"),
@@ -225,9 +227,6 @@ impl World {
                 }
             }
         }
-        let walked = "SELECT position FROM follower WHERE name = 'expiry'";
-        let walked = Statement::from_string(self.control.get_database_backend(), walked);
-        self.walked = self.control.query_one_raw(walked).await.unwrap().unwrap().try_get("", "position").unwrap();
         self.compare().await;
     }
 

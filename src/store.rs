@@ -12,6 +12,7 @@ mod growth;
 mod guards;
 mod job;
 mod lane;
+mod lane_queue;
 mod load;
 mod maintenance;
 mod migration;

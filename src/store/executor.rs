@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -16,6 +15,7 @@ use super::database::Database;
 use super::growth::Growth;
 use super::job::Job;
 use super::lane::Lane;
+use super::lane_queue::LaneQueue;
 use super::signals::Signals;
 use crate::domain::command::Command;
 use crate::domain::decide::Context;
@@ -71,10 +71,20 @@ pub enum BundleError {
     Refused(Vec<Option<ExecuteError>>),
 }
 
+/// The queues of the lanes, which are closed when nobody can fill them any more.
+#[derive(Debug)]
+struct Lanes(Vec<Arc<LaneQueue>>);
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|queue| queue.close());
+    }
+}
+
 /// Runs commands. Clones share the queues; the lanes end when the last clone is gone.
 #[derive(Clone, Debug)]
 pub struct Executor {
-    lanes: Arc<[mpsc::Sender<Vec<Job>>]>,
+    lanes: Arc<Lanes>,
     next: Arc<AtomicUsize>,
     tasks: TaskTracker,
 }
@@ -86,41 +96,42 @@ impl Executor {
         let lanes = if database.is_embedded() { 1 } else { options.lanes.max(1) };
         let growth = Growth::new(database.clone());
         let lanes = (0..lanes).map(|_| {
-            let (sender, receiver) = mpsc::channel(options.queue);
+            let queue = Arc::new(LaneQueue::new(options.queue, options.context.reminders.clone()));
             let aside = Aside::new(tasks.clone(), options.queue);
             let lane = Lane::new(database.clone(), options.clone(), growth.clone(), signals.clone(), aside);
-            tasks.spawn(lane.run(receiver));
-            sender
+            tasks.spawn(lane.run(Arc::clone(&queue)));
+            queue
         });
-        Self { lanes: lanes.collect(), next: Arc::default(), tasks }
+        Self { lanes: Arc::new(Lanes(lanes.collect())), next: Arc::default(), tasks }
     }
 
     /// Runs one command. Whoever stops waiting for the result does not stop the command.
     pub async fn execute(&self, command: Command, deadline: Option<Instant>) -> Result<Executed, ExecuteError> {
-        let lane = self.lane_of(&command);
+        let (lane, account) = (self.lane_of(&command), command.account.clone());
         let (job, answers) = Job::new(vec![command], Bundle::Each, deadline);
         // A full queue is answered at once: waiting would only move the queue to where nobody counts it.
-        lane.try_send(vec![job]).map_err(|_| ExecuteError::Unavailable)?;
+        lane.push(&account, vec![job]).map_err(|_| ExecuteError::Unavailable)?;
         let answer = answers.await.unwrap_or(Err(ExecuteError::Unavailable))?.pop();
         answer.unwrap_or(Err(ExecuteError::Unavailable))
     }
 
-    /// Runs several commands of one caller in one group, in their order, and returns a result for each of them when all are
-    /// there. They count once where a full queue is concerned.
+    /// Runs several commands of one caller in their order and returns a result for each of them when all are there: in one group,
+    /// unless they are too many for one and do not hang together. They count as one call where a full queue is concerned.
     pub async fn execute_all(
         &self,
         commands: Vec<Command>,
         bundle: Bundle,
         deadline: Option<Instant>,
     ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
-        let Some(lane) = commands.first().map(|first| self.lane_of(first)) else { return Ok(Vec::new()) };
+        let Some(first) = commands.first() else { return Ok(Vec::new()) };
+        let (lane, account) = (self.lane_of(first), first.account.clone());
         let job = |commands| Job::new(commands, bundle, deadline);
         // Commands that do not hang together are jobs of their own, so that none of them can fail another.
         let (jobs, answers): (Vec<_>, Vec<_>) = match bundle {
             Bundle::Each => commands.into_iter().map(|command| job(vec![command])).unzip(),
             Bundle::Atomic | Bundle::DryRun => [job(commands)].into_iter().unzip(),
         };
-        lane.try_send(jobs).map_err(|_| BundleError::Failed(ExecuteError::Unavailable))?;
+        lane.push(&account, jobs).map_err(|_| BundleError::Failed(ExecuteError::Unavailable))?;
         let mut results = Vec::new();
         for answers in answers {
             match answers.await.unwrap_or(Err(ExecuteError::Unavailable)) {
@@ -137,20 +148,20 @@ impl Executor {
 
     /// Commands of one invitation, or for one slot, go to one lane, which saves conflicts and keeps their order; others go
     /// round.
-    fn lane_of(&self, command: &Command) -> &mpsc::Sender<Vec<Job>> {
+    fn lane_of(&self, command: &Command) -> &LaneQueue {
         let needs = command.needs();
         let number = match (needs.invitation, needs.slots.first()) {
             (Some(id), _) => self.number_of(id),
             (None, Some(slot)) => self.number_of((&command.account, slot)),
-            (None, None) => self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len(),
+            (None, None) => self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.0.len(),
         };
-        &self.lanes[number]
+        &self.lanes.0[number]
     }
 
     fn number_of(&self, key: impl Hash) -> usize {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
-        usize::try_from(hasher.finish() % self.lanes.len() as u64).unwrap_or_default()
+        usize::try_from(hasher.finish() % self.lanes.0.len() as u64).unwrap_or_default()
     }
 
     /// Takes no more commands, finishes those that wait, and returns when all are answered.

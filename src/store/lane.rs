@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -16,6 +15,7 @@ use super::error::StoreError;
 use super::executor::{ExecuteError, ExecutorOptions};
 use super::growth::Growth;
 use super::job::{Answer, Job, Sent, answer_all};
+use super::lane_queue::LaneQueue;
 use super::load::{load, load_sql};
 use super::outcome::saved;
 use super::save::{create, save};
@@ -28,8 +28,6 @@ use crate::domain::loaded::Loaded;
 use crate::entropy::Entropy;
 use crate::panic::caught;
 
-/// The most rows a group may write, so that one group does not hold its locks for long.
-const MAX_ROWS: usize = 5_000;
 /// How often a group is decided again on what it then finds, before it locks first and loads then.
 const OPTIMISTIC: usize = 2;
 /// How often in all.
@@ -85,18 +83,9 @@ impl Lane {
         self.is_down = false;
     }
 
-    /// Runs until every sender is gone and the queue is empty. Jobs that were sent together are in one group.
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Vec<Job>>) {
-        let reminders = self.options.context.reminders.clone();
-        let rows_of = |jobs: &[Job]| jobs.iter().map(|job| job.weight(&reminders)).sum::<usize>();
-        while let Some(mut group) = queue.recv().await {
-            let mut rows = rows_of(&group);
-            while rows < MAX_ROWS
-                && let Ok(jobs) = queue.try_recv()
-            {
-                rows += rows_of(&jobs);
-                group.extend(jobs);
-            }
+    /// Runs until the queue is closed and empty.
+    pub(super) async fn run(mut self, queue: Arc<LaneQueue>) {
+        while let Some(group) = queue.next().await {
             let commands = group.iter().map(|job| job.commands.len()).sum();
             // Its callers are told UNAVAILABLE, since nobody knows how far it came; the lane goes on with the next group.
             if caught(self.run_group(group)).await.is_none() {
@@ -105,9 +94,7 @@ impl Lane {
             self.growth.count(commands);
             if self.is_down {
                 // Whoever queued up behind a database that does not answer has waited long enough.
-                while let Ok(jobs) = queue.try_recv() {
-                    jobs.into_iter().for_each(|job| job.answer(Err(ExecuteError::Unavailable)));
-                }
+                queue.drain().into_iter().for_each(|job| job.answer(Err(ExecuteError::Unavailable)));
             }
         }
     }

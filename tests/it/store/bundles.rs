@@ -27,7 +27,7 @@ on_both!(
     bundles_leave_their_neighbours_alone,
     what_the_database_refuses_fails_its_command_or_its_atomic_bundle,
     a_panic_fails_its_command_or_its_atomic_bundle,
-    a_bundle_is_one_group_however_large,
+    an_atomic_bundle_is_one_group_however_large,
     a_bundle_whose_deadline_passed_while_it_waited_is_not_decided,
 );
 
@@ -237,7 +237,7 @@ async fn a_panic_fails_its_command_or_its_atomic_bundle(database: TestDatabase) 
 }
 
 /// On PostgreSQL every statement is a transaction, so rows of one transaction are rows of one commit.
-async fn a_bundle_is_one_group_however_large(database: TestDatabase) {
+async fn an_atomic_bundle_is_one_group_however_large(database: TestDatabase) {
     let store = gated(&database).await;
     for bundle in [Bundle::Each, Bundle::Atomic] {
         let large = |_| create(CreateInvitation { recipients: emails(10), mails: true, ..link() });
@@ -246,7 +246,9 @@ async fn a_bundle_is_one_group_however_large(database: TestDatabase) {
         }
         if database.url().starts_with("postgres") {
             let sql = "SELECT DISTINCT xmin::text FROM invitation";
-            assert_eq!(texts(&database, sql).await.len(), 1, "{bundle:?}");
+            let commits = texts(&database, sql).await.len();
+            // Commands that do not hang together leave room for others between them.
+            assert!(if bundle == Bundle::Atomic { commits == 1 } else { commits > 1 }, "{bundle:?}: {commits}");
             let clear = "TRUNCATE invitation, recipient, event, outbox";
             database.connect().await.execute_unprepared(clear).await.unwrap();
         }

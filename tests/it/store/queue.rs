@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use invitation_service::clock::Clock;
-use invitation_service::store::{ExecuteError, ExecutorOptions};
+use invitation_service::domain::command::{Command, CreateInvitation};
+use invitation_service::domain::text::AccountId;
+use invitation_service::store::{Bundle, ExecuteError, ExecutorOptions, InvitationQuery};
 use tokio::time::Instant;
 
 use super::gate::{actor, decide, gate, hold, send, send_until};
@@ -17,6 +19,8 @@ on_both!(
     a_command_whose_deadline_passed_while_it_waited_is_not_decided,
     a_caller_that_goes_away_does_not_stop_its_command,
     closing_finishes_what_waits,
+    a_full_queue_has_room_for_another_account,
+    big_batches_keep_another_account_waiting_for_one_group,
 );
 
 async fn a_full_queue_is_answered_unavailable_at_once(database: TestDatabase) {
@@ -76,4 +80,49 @@ async fn closing_finishes_what_waits(database: TestDatabase) {
     closing.await.unwrap();
     let store = store_with(&database, &clock, &options(decide)).await;
     assert_eq!(story(&store, made.id).await, ["created", "accepted"]);
+}
+
+async fn a_full_queue_has_room_for_another_account(database: TestDatabase) {
+    let options = ExecutorOptions { queue: 4, ..options(decide) };
+    let store = store_with(&database, &Clock::manual(NEW_YEAR), &options).await;
+    let held = hold(&store).await;
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        waiting.push(send(&store, command(create(link()))).await);
+    }
+    assert_eq!(store.execute(command(create(link())), None).await.unwrap_err(), ExecuteError::Unavailable);
+    let other = || Command { account: AccountId::parse("other").unwrap(), ..command(create(link())) };
+    for _ in 0..2 {
+        waiting.push(send(&store, other()).await);
+    }
+    assert_eq!(store.execute(other(), None).await.unwrap_err(), ExecuteError::Unavailable, "its share is taken");
+    drop(held);
+    for call in waiting {
+        call.await.unwrap();
+    }
+}
+
+async fn big_batches_keep_another_account_waiting_for_one_group(database: TestDatabase) {
+    let store = store_with(&database, &Clock::manual(NEW_YEAR), &options(decide)).await;
+    let held = hold(&store).await;
+    let batch = || async {
+        let big = || command(create(CreateInvitation { recipients: emails(10), ..link() }));
+        store.execute_all((0..500).map(|_| big()).collect(), Bundle::Each, None).await
+    };
+    let mut batches: Vec<_> = (0..3).map(|_| Box::pin(batch())).collect();
+    std::future::poll_fn(|context| {
+        assert!(batches.iter_mut().all(|batch| batch.as_mut().poll(context).is_pending()), "the lane is held");
+        std::task::Poll::Ready(())
+    })
+    .await;
+    let small = Command { account: AccountId::parse("other").unwrap(), ..command(create(link())) };
+    let small = send(&store, small).await;
+    drop(held);
+    small.await.unwrap();
+    let query = InvitationQuery { limit: 2_000, ..InvitationQuery::default() };
+    let made = store.list_invitations(&account(), &query).await.unwrap().len();
+    assert!(made < 1_000, "{made} invitations of the big batches were created before the small call");
+    for batch in batches {
+        assert!(batch.await.unwrap().iter().all(Result::is_ok));
+    }
 }

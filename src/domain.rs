@@ -34,6 +34,8 @@ pub mod state;
 pub mod text;
 pub mod time;
 pub mod token;
+pub mod unknown_fields;
 pub mod user;
 pub mod verification;
 pub mod webhook;
+pub mod word;

@@ -53,8 +53,11 @@ pub(crate) async fn watch(
     loop {
         let seen = look(&maintenance, &mut migrate).await;
         let ready = matches!(seen, Ok(true));
-        if ready {
+        if ready && !begin.is_cancelled() {
             begin.cancel();
+            if let Err(error) = maintenance.warn_of_newer_schema().await {
+                tracing::debug!(%error, "the age of the schema is not known");
+            }
         }
         if ready != was_ready {
             let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };

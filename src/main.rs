@@ -38,6 +38,7 @@ async fn execute(command: Command) -> Outcome {
             let _logging = telemetry::init(&config.log)?;
             let database = serve::open(&config.store, Clock::system()).await?;
             database.maintenance().migrate().await?;
+            database.maintenance().warn_of_newer_schema().await?;
             database.close().await;
             println!("the schema is up to date");
             Ok(())

@@ -7,17 +7,18 @@ use serde_json::{Map, Value};
 
 use crate::domain::details::Kind;
 use crate::domain::event::Event;
+use crate::domain::word::Word;
 
 /// Returns an event as JSON.
 pub fn event_json(Event { event, sequence, position: _ }: &Event) -> Value {
     let invitation = format!("invitations/{}", event.invitation.0);
     let fields = [
         ("name", format!("{invitation}/events/{sequence}").into()),
-        ("type", event.event_type.name().into()),
+        ("type", event.type_name().into()),
         ("time", event.time.to_string().into()),
         ("account", event.account.as_str().into()),
         ("invitation", invitation.into()),
-        ("kind", kind(event.kind).into()),
+        ("kind", kind(&event.kind).into()),
         // A number, which JSON readers of 64-bit fields take as well as the text that the mapping writes.
         ("sequence", (*sequence).into()),
         ("actor", event.actor.as_str().into()),
@@ -29,13 +30,9 @@ pub fn event_json(Event { event, sequence, position: _ }: &Event) -> Value {
     Value::Object(fields.map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>())
 }
 
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Connection => "INVITATION_KIND_CONNECTION",
-        Kind::User => "INVITATION_KIND_USER",
-        Kind::Guest => "INVITATION_KIND_GUEST",
-        Kind::General => "INVITATION_KIND_GENERAL",
-    }
+/// Returns the value of the enum `InvitationKind` by its name, which a newer release forms of its kinds in the same way.
+fn kind(kind: &Word<Kind>) -> String {
+    format!("INVITATION_KIND_{}", kind.text(Kind::code).to_uppercase())
 }
 
 #[cfg(test)]
@@ -44,18 +41,18 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::event::{EventType, NewEvent};
+    use crate::domain::event::{EventType, StoredEvent};
     use crate::domain::id::InvitationId;
     use crate::domain::text::AccountId;
     use crate::domain::time::Timestamp;
 
     fn event(kind: Kind, request_id: Option<&str>) -> Event {
-        let event = NewEvent {
+        let event = StoredEvent {
             id: Uuid::from_u128(1),
             account: AccountId::parse("acme").unwrap(),
             invitation: InvitationId(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001)),
-            kind,
-            event_type: EventType::Accepted,
+            kind: kind.into(),
+            event_type: EventType::Accepted.into(),
             time: Timestamp::from_micros(1_800_000_000_000_001),
             actor: "apiKeys/ci".to_owned(),
             request_id: request_id.map(str::to_owned),
@@ -80,5 +77,20 @@ mod tests {
         });
         assert_eq!(event_json(&event(Kind::Connection, Some("try-1"))), expected);
         assert_eq!(event_json(&event(Kind::Connection, None)).get("requestId"), None);
+    }
+
+    #[test]
+    fn kinds_are_named_as_the_proto_names_them() {
+        let named = Kind::ALL.map(|kind| event_json(&event(kind, None))["kind"].clone());
+        let words = ["CONNECTION", "USER", "GUEST", "GENERAL"];
+        assert_eq!(named, words.map(|word| format!("INVITATION_KIND_{word}")));
+        let mut newer = event(Kind::User, None);
+        newer.event.kind = Word::Unknown("partner".to_owned());
+        newer.event.event_type = Word::Unknown("invitation.transferred".to_owned());
+        let json = event_json(&newer);
+        assert_eq!(
+            (&json["kind"], &json["type"]),
+            (&"INVITATION_KIND_PARTNER".into(), &"invitation.transferred".into())
+        );
     }
 }

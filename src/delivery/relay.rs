@@ -223,6 +223,10 @@ impl Relay {
             Ok(None) => Ok(()),
             Ok(Some(Ok(()))) => self.settle(message, DeliveryEnd::Sent).await,
             Ok(Some(Err(error))) => self.failed(message, error).await,
+            Err(error @ StoreError::Corrupt { .. }) => {
+                self.complain(&error);
+                in_time(self.store.put_back_delivery(message)).await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = ended {

@@ -6,6 +6,7 @@ use super::connection::{CreatedConnection, NewConnection};
 use super::email::Email;
 use super::id::{AcceptanceId, InvitationId};
 use super::time::Timestamp;
+use super::unknown_fields::UnknownFields;
 
 /// The caller's own id of a person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,6 +79,8 @@ pub struct Acceptance {
     pub guest_organization_id: Option<Uuid>,
     /// On whose word it rests.
     pub accepted_by: AcceptedBy,
+    /// Fields of the stored details that only a newer release knows.
+    pub unknown: UnknownFields,
 }
 
 impl Acceptance {
@@ -105,6 +108,7 @@ impl Acceptance {
             roles: Vec::new(),
             guest_organization_id: None,
             accepted_by: AcceptedBy::User,
+            unknown: UnknownFields::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::id::InvitationId;
 use super::invitation::EngagementType;
 use super::text::AccountId;
 use super::time::Timestamp;
+use super::word::Word;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,7 +144,7 @@ impl From<DeliveryReport> for EventType {
 
 /// An event as it is decided; the store counts it when it commits.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NewEvent {
+pub struct NewEvent<K = Kind, T = EventType> {
     /// Names the event for good, over retries and deliveries.
     pub id: Uuid,
     /// Whose it is.
@@ -151,9 +152,9 @@ pub struct NewEvent {
     /// To which invitation it happened.
     pub invitation: InvitationId,
     /// The invitation's kind.
-    pub kind: Kind,
+    pub kind: K,
     /// What happened.
-    pub event_type: EventType,
+    pub event_type: T,
     /// When it was decided.
     pub time: Timestamp,
     /// The name of the credential that caused it.
@@ -164,11 +165,21 @@ pub struct NewEvent {
     pub data: Map<String, Value>,
 }
 
+/// What an event says, as it is stored: a newer release may have written it.
+pub type StoredEvent = NewEvent<Word<Kind>, Word<EventType>>;
+
+impl StoredEvent {
+    /// Returns the name of the type that followers of events see.
+    pub fn type_name(&self) -> &str {
+        self.event_type.text(EventType::name)
+    }
+}
+
 /// An event as it was committed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// What was decided.
-    pub event: NewEvent,
+    pub event: StoredEvent,
     /// Counts the invitation's events from 1.
     pub sequence: i64,
     /// Its place among the events of all invitations, from 1; none until the sequencer has come to it.

@@ -27,6 +27,7 @@ use super::state::{Facts, State};
 use super::text::AccountId;
 use super::time::{Timestamp, Ttl};
 use super::token::Claims;
+use super::unknown_fields::UnknownFields;
 use super::user::UserDetails;
 
 /// The moment of every decision, unless a test says otherwise.
@@ -63,6 +64,7 @@ pub(super) fn invitation(recipients: u16, max_uses: Option<u32>) -> Invitation {
         id: InvitationId(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001)),
         account: account("acme"),
         details: Details::Connection(ConnectionDetails { company_id: Uuid::from_u128(0xc0), purpose }),
+        unknown: UnknownFields::default(),
         facts: Facts::new(max_uses, None),
         revision: 7,
         generation: 3,

@@ -13,6 +13,7 @@ use super::state::{Facts, State};
 use super::text::AccountId;
 use super::time::Timestamp;
 use super::token::Claims;
+use super::unknown_fields::UnknownFields;
 
 /// How many acceptances are shown with an invitation, the newest first.
 pub const NEWEST_ACCEPTANCES: usize = 100;
@@ -26,6 +27,8 @@ pub struct Invitation {
     pub account: AccountId,
     /// What its kind has of its own.
     pub details: Details,
+    /// Fields of the stored details that only a newer release knows.
+    pub unknown: UnknownFields,
     /// What its state follows from.
     pub facts: Facts,
     /// Counts its changes from 1; what the etag shows and what a save is guarded by.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::command::Request;
 use super::event::EventType;
 use super::time::Timestamp;
+use super::word::Word;
 
 /// The most endpoints that one account may have.
 pub const MAX_ENDPOINTS: usize = 50;
@@ -32,7 +33,7 @@ pub struct Endpoint {
     /// An https URL; http only where the configuration allows the network.
     pub uri: String,
     /// Only these types; empty means all.
-    pub event_types: Vec<EventType>,
+    pub event_types: Vec<Word<EventType>>,
     /// Since when nothing is posted to it.
     pub disabled_at: Option<Timestamp>,
     /// Why the service disabled it; none if it did not.
@@ -83,7 +84,7 @@ pub struct EndpointChange {
     /// Another address.
     pub uri: Option<String>,
     /// Other types.
-    pub event_types: Option<Vec<EventType>>,
+    pub event_types: Option<Vec<Word<EventType>>>,
     /// Whether nothing is posted to it.
     pub disabled: Option<bool>,
 }

@@ -175,7 +175,8 @@ impl Watch {
 
     fn is_for_it(&self, Ordered { event, .. }: &Ordered) -> bool {
         let event = &event.event;
-        event.account == self.call.caller.account && (self.types.is_empty() || self.types.contains(&event.event_type))
+        let is_wanted = |wanted: &EventType| event.event_type == *wanted;
+        event.account == self.call.caller.account && (self.types.is_empty() || self.types.iter().any(is_wanted))
     }
 
     /// Returns whether the caller may see an event, by what has been known for a moment at most.

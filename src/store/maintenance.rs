@@ -64,6 +64,16 @@ impl Maintenance {
         Ok(())
     }
 
+    /// Logs one line if a newer release has migrated the schema.
+    pub async fn warn_of_newer_schema(&self) -> Result<(), StoreError> {
+        let newer = migration::newer(&self.0.upkeep).await?;
+        if !newer.is_empty() {
+            let migrations = newer.join(",");
+            tracing::warn!(migrations, "a newer release has migrated the schema; this release works with it as it is");
+        }
+        Ok(())
+    }
+
     /// Returns whether the database takes writes and has every migration this program knows.
     pub async fn is_ready(&self) -> Result<bool, StoreError> {
         let look = async {

@@ -8,16 +8,21 @@ mod m20261121_000005_dead_letters;
 mod m20261128_000001_calls;
 mod m20261128_000004_prune;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
-use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
+use std::collections::BTreeSet;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Schema, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
+};
+use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, seaql_migrations};
 
 use super::set::uuid_text;
 
 /// Any number that no other advisory lock of the database has.
 const MIGRATION_LOCK: i64 = 0x1417_5e1f;
 
-/// Applies what is missing.
-pub(crate) struct Migrator;
+/// The list of migrations, in the order in which they are applied.
+struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
@@ -33,26 +38,82 @@ impl MigratorTrait for Migrator {
     }
 }
 
+/// The table that names the applied migrations.
+const APPLIED: &str = "seaql_migrations";
+
 /// Brings the schema to its head. Of several processes that start at once one migrates and the others wait for it.
+///
+/// SeaORM's own runner is not used: on SQLite it applies a migration and notes it in separate commits, so that a process that
+/// is killed in between leaves a file that no later start can migrate, and it refuses a schema that a newer release has
+/// migrated, so that no release could be rolled back.
 pub(crate) async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
-    if db.get_database_backend() != DbBackend::Postgres {
-        return Migrator::up(db, None).await;
+    while apply_next(db).await? {}
+    Ok(())
+}
+
+/// Applies the first migration that is missing and notes it, both in one transaction. Returns false if none is missing.
+async fn apply_next(db: &DatabaseConnection) -> Result<bool, DbErr> {
+    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
+    let options = TransactionOptions {
+        sqlite_transaction_mode: (!is_postgres).then_some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let transaction = db.begin_with_options(options).await?;
+    if is_postgres {
+        // The lock ends with the transaction, so a killed process blocks no other.
+        let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+        transaction.execute_unprepared(&lock).await?;
     }
-    // Held by a transaction of its own: it ends with the connection, so a killed process blocks nobody.
-    let lock = db.begin().await?;
-    let sql = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-    lock.execute_unprepared(&sql).await?;
-    let migrated = Migrator::up(db, None).await;
-    lock.rollback().await?;
-    migrated
+    let applied = applied(&transaction).await?;
+    let migrations = Migrator::migrations();
+    let Some(next) = migrations.iter().find(|migration| !applied.contains(migration.name())) else {
+        transaction.rollback().await?;
+        return Ok(false);
+    };
+    next.up(&SchemaManager::new(&transaction)).await?;
+    note(&transaction, next.name()).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// Returns the versions that are applied, and creates their table if there is none.
+async fn applied(transaction: &DatabaseTransaction) -> Result<BTreeSet<String>, DbErr> {
+    // The table is looked for first, because a role that owns nothing may not even create a table that exists.
+    if !SchemaManager::new(transaction).has_table(APPLIED).await? {
+        let schema = Schema::new(transaction.get_database_backend());
+        transaction.execute(&schema.create_table_from_entity(seaql_migrations::Entity)).await?;
+    }
+    versions(transaction).await
+}
+
+async fn versions<C: ConnectionTrait>(db: &C) -> Result<BTreeSet<String>, DbErr> {
+    let sql = format!("SELECT version FROM {APPLIED}");
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
+/// Notes that a migration is applied.
+async fn note(transaction: &DatabaseTransaction, version: &str) -> Result<(), DbErr> {
+    let backend = transaction.get_database_backend();
+    let now = if backend == DbBackend::Postgres { "extract(epoch FROM now())::bigint" } else { "unixepoch()" };
+    let sql = format!("INSERT INTO {APPLIED} (version, applied_at) VALUES ($1, {now})");
+    transaction.execute_raw(Statement::from_sql_and_values(backend, sql, [version.into()])).await?;
+    Ok(())
+}
+
+/// Returns the versions that a newer release has applied. Releases only add to the schema that the release before them uses
+/// (expand/contract), so an older release goes on working.
+pub(crate) async fn newer<C: ConnectionTrait>(db: &C) -> Result<Vec<String>, DbErr> {
+    let known = Migrator::migrations();
+    let mut applied = versions(db).await?;
+    applied.retain(|version| known.iter().all(|migration| migration.name() != version));
+    Ok(applied.into_iter().collect())
 }
 
 /// Returns whether every migration this program knows is applied. Newer ones than that do no harm (expand/contract).
 pub(crate) async fn at_head<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
-    let sql = "SELECT version FROM seaql_migrations";
-    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
-    let applied = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<String>, _>>()?;
-    Ok(Migrator::migrations().iter().all(|migration| applied.iter().any(|version| version == migration.name())))
+    let applied = versions(db).await?;
+    Ok(Migrator::migrations().iter().all(|migration| applied.contains(migration.name())))
 }
 
 /// Runs statements that are separated by semicolons.

@@ -1,12 +1,13 @@
 //! The connections between organizations. They change no invitation, so they are written as they are, without a command.
 
-use sea_orm::{ConnectionTrait, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, Statement, Value};
 use uuid::Uuid;
 
 use super::Store;
 use super::entity::organization_connection::{Entity, Model};
 use super::error::StoreError;
 use super::load::parse_json;
+use super::read::unreadable::FullPage;
 use super::read::{ACCOUNT, Cursor, Params, direction};
 use super::set::{Columns, values_of};
 use crate::domain::organization_connection::OrganizationConnection;
@@ -74,6 +75,20 @@ impl Store {
         account: &AccountId,
         query: &OrganizationConnectionQuery,
     ) -> Result<Vec<OrganizationConnection>, StoreError> {
+        let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
+        loop {
+            let found = self.connections_of(account, &query).await?;
+            let found = found.into_iter().map(|row| (Cursor::of_id(row.id), OrganizationConnection::try_from(row)));
+            let Some(read_on) = page.add(query.limit, found.collect())? else { return Ok(page.into_rows()) };
+            query = OrganizationConnectionQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
+        }
+    }
+
+    async fn connections_of(
+        &self,
+        account: &AccountId,
+        query: &OrganizationConnectionQuery,
+    ) -> Result<Vec<Model>, StoreError> {
         let (compare, order) = direction(!query.ascending);
         let mut params = Params::new(None, account);
         let mut all = vec![format!("c.account_id = {ACCOUNT}")];
@@ -97,7 +112,7 @@ impl Store {
         let (requester, target) = (params.push(requester), params.push(target));
         let rest =
             format!("WHERE c.account_id = {ACCOUNT} AND c.requester_id = {requester} AND c.target_id = {target}");
-        Ok(self.connections(&rest, params).await?.pop())
+        self.connections(&rest, params).await?.pop().map(OrganizationConnection::try_from).transpose()
     }
 
     /// Ends a connection; returns whether there was one.
@@ -107,13 +122,13 @@ impl Store {
         Ok(self.database.write.execute_raw(delete).await?.rows_affected() > 0)
     }
 
-    async fn connections(&self, rest: &str, params: Params) -> Result<Vec<OrganizationConnection>, StoreError> {
+    async fn connections(&self, rest: &str, params: Params) -> Result<Vec<Model>, StoreError> {
         let backend = self.database.backend();
         let json = Columns::of::<Entity>().json_of(backend, "c");
         let cast = if backend == sea_orm::DbBackend::Postgres { "::text" } else { "" };
         let sql = format!("SELECT ({json}){cast} AS body FROM organization_connection c {rest}");
         let rows = self.database.read.query_all_raw(self.statement(sql, params.0)).await?;
-        rows.iter().map(connection_from).collect()
+        rows.iter().map(|row| parse_json(&row.try_get::<String>("", "body")?, "organization_connection")).collect()
     }
 
     fn statement(&self, sql: String, values: Vec<Value>) -> Statement {
@@ -133,20 +148,23 @@ fn row_of(account: &AccountId, connection: &OrganizationConnection) -> Model {
     }
 }
 
-fn connection_from(row: &QueryResult) -> Result<OrganizationConnection, StoreError> {
-    let row: Model = parse_json(&row.try_get::<String>("", "body")?, "organization_connection")?;
-    let permissions = serde_json::from_value(row.permissions).map_err(|_| StoreError::Corrupt {
-        table: "organization_connection",
-        column: "permissions",
-        row: row.id.to_string(),
-        problem: "is no list of texts",
-    })?;
-    Ok(OrganizationConnection {
-        id: row.id,
-        requester: row.requester_id,
-        target: row.target_id,
-        permissions,
-        creator: row.creator,
-        created_at: Timestamp::from_micros(row.created_at),
-    })
+impl TryFrom<Model> for OrganizationConnection {
+    type Error = StoreError;
+
+    fn try_from(row: Model) -> Result<Self, StoreError> {
+        let permissions = serde_json::from_value(row.permissions).map_err(|_| StoreError::Corrupt {
+            table: "organization_connection",
+            column: "permissions",
+            row: row.id.to_string(),
+            problem: "is no list of texts",
+        })?;
+        Ok(Self {
+            id: row.id,
+            requester: row.requester_id,
+            target: row.target_id,
+            permissions,
+            creator: row.creator,
+            created_at: Timestamp::from_micros(row.created_at),
+        })
+    }
 }

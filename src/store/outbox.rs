@@ -13,7 +13,8 @@ use super::error::StoreError;
 use super::load::{Extent, invitation_body, parse_json};
 use super::queue::{Claim, OUTBOX};
 use super::read::invitations::invitation_from;
-use super::read::{ACCOUNT, Cursor, Params, Read, direction};
+use super::read::unreadable::FullPage;
+use super::read::{ACCOUNT, Cursor, Params, Read, SortKey, direction};
 use super::row::delivery_from;
 use super::set::{Columns, Set, json_array, statement_clock};
 use super::signals::Topic;
@@ -132,6 +133,13 @@ impl Store {
         self.settle_claimed(claimed, &assignment, values).await
     }
 
+    /// Puts back a claimed message whose invitation cannot be read, as if it had not been claimed.
+    pub async fn put_back_delivery(&self, claimed: &Claimed) -> Result<(), StoreError> {
+        let Claimed { account, delivery } = claimed;
+        let row = (account.as_str(), delivery.message.id, delivery.lease.unwrap_or_default());
+        OUTBOX.put_back(&self.database, row).await.map(drop)
+    }
+
     /// Ends a claimed message that there is no reason to send any more, if the lease still is its. That was no attempt.
     pub async fn cancel_delivery(&self, claimed: &Claimed, reason: &str) -> Result<bool, StoreError> {
         let assignment = "state = 'cancelled', due_at = NULL, attempts = attempts - 1, last_error = $4,
@@ -189,6 +197,17 @@ impl Store {
         account: &AccountId,
         query: &DeliveryQuery,
     ) -> Result<Option<(Read<Invitation>, Vec<Delivery>)>, StoreError> {
+        let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
+        loop {
+            let Some((invitation, found)) = self.deliveries_of(account, &query).await? else { return Ok(None) };
+            let read_on = page.add(query.limit, found)?;
+            let Some(read_on) = read_on else { return Ok(Some((invitation, page.into_rows()))) };
+            query = DeliveryQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
+        }
+    }
+
+    /// Reads messages, each with where the list goes on behind it.
+    async fn deliveries_of(&self, account: &AccountId, query: &DeliveryQuery) -> Result<Option<Listed>, StoreError> {
         let backend = self.database.backend();
         let (compare, order) = direction(!query.ascending);
         let mut params = Params::new(self.database.clock().map(Timestamp::micros), account);
@@ -215,17 +234,22 @@ impl Store {
         let found = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         let Some(row) = found.into_iter().next() else { return Ok(None) };
         let page = row.try_get::<Option<String>>("", "page")?.unwrap_or_else(|| "[]".to_owned());
-        let page: Vec<outbox::Model> = parse_json(&page, "outbox")?;
-        let deliveries = page.into_iter().map(|row| delivery_from(row).map(|(_, delivery)| delivery));
-        let mut deliveries = deliveries.collect::<Result<Vec<_>, _>>()?;
+        let mut page: Vec<outbox::Model> = parse_json(&page, "outbox")?;
         // An array has no order of its own.
-        deliveries.sort_by_key(|delivery| (delivery.message.created_at, delivery.message.id));
+        page.sort_by_key(|row| (row.created_at, row.id));
         if !query.ascending {
-            deliveries.reverse();
+            page.reverse();
         }
-        Ok(Some((invitation_from(&row)?, deliveries)))
+        let listed = |row: outbox::Model| {
+            let cursor = Cursor { key: SortKey::Number(row.created_at), ..Cursor::of_id(row.id) };
+            (cursor, delivery_from(row).map(|(_, delivery)| delivery))
+        };
+        Ok(Some((invitation_from(&row)?, page.into_iter().map(listed).collect())))
     }
 }
+
+/// An invitation and some of its messages.
+type Listed = (Read<Invitation>, Vec<(Cursor, Result<Delivery, StoreError>)>);
 
 fn topicality_from(row: &QueryResult) -> Result<Topicality, StoreError> {
     let acceptance = row.try_get::<Option<String>>("", "acceptance")?;

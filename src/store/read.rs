@@ -7,6 +7,7 @@ pub(super) mod invitations;
 pub(super) mod positions;
 pub(super) mod query;
 mod source;
+pub(super) mod unreadable;
 
 use sea_orm::Value;
 use uuid::Uuid;

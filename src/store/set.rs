@@ -101,7 +101,10 @@ impl Columns {
         let pairs = self.0.iter().map(|Column { name, kind, .. }| match kind {
             ColumnType::Uuid => format!("'{name}', nullif(lower(hex({alias}.{name})), '')"),
             ColumnType::Boolean => format!("'{name}', json(iif({alias}.{name}, 'true', 'false'))"),
-            ColumnType::Json | ColumnType::JsonBinary => format!("'{name}', json({alias}.{name})"),
+            // A text that is no JSON would fail the whole statement, and so every row of it.
+            ColumnType::Json | ColumnType::JsonBinary => {
+                format!("'{name}', json(iif(json_valid({alias}.{name}), {alias}.{name}, 'null'))")
+            }
             _ => format!("'{name}', {alias}.{name}"),
         });
         format!("json_object({})", pairs.collect::<Vec<_>>().join(", "))

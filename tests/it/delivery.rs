@@ -16,4 +16,5 @@ mod relay;
 mod smtp;
 mod smtp_tls;
 mod webhook_answers;
+mod webhook_future;
 mod webhooks;

@@ -25,6 +25,7 @@ mod decline_named_invitation;
 mod delete_user_invitation;
 mod descriptor;
 mod etag;
+mod future_rows;
 mod general_fields;
 mod get_invitation;
 mod idempotency;

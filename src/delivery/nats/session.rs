@@ -111,7 +111,7 @@ impl Session {
     }
 
     async fn publish_one(&self, event: &Event) -> Result<(), SessionError> {
-        let subject = format!("{}.{}", self.subject, event.event.event_type.name());
+        let subject = format!("{}.{}", self.subject, event.event.type_name());
         let mut headers = HeaderMap::new();
         headers.insert(async_nats::header::NATS_MESSAGE_ID, event.event.id.to_string());
         let payload = event_json(event).to_string().into();
@@ -183,17 +183,17 @@ mod tests {
 
     use super::*;
     use crate::domain::details::Kind;
-    use crate::domain::event::{EventType, NewEvent};
+    use crate::domain::event::{EventType, StoredEvent};
     use crate::domain::text::AccountId;
     use crate::domain::time::Timestamp;
 
     fn event(invitation: u128, sequence: i64) -> Arc<Ordered> {
-        let event = NewEvent {
+        let event = StoredEvent {
             id: Uuid::nil(),
             account: AccountId::parse("acme").unwrap(),
             invitation: InvitationId(Uuid::from_u128(invitation)),
-            kind: Kind::Connection,
-            event_type: EventType::Viewed,
+            kind: Kind::Connection.into(),
+            event_type: EventType::Viewed.into(),
             time: Timestamp::from_micros(0),
             actor: String::new(),
             request_id: None,

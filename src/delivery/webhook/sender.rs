@@ -303,7 +303,7 @@ impl Sender {
 
 /// The body of a request, as Standard Webhooks recommends it.
 fn body(event: &Event) -> String {
-    let (kind, time) = (event.event.event_type.name(), event.event.time.to_string());
+    let (kind, time) = (event.event.type_name(), event.event.time.to_string());
     serde_json::json!({ "type": kind, "timestamp": time, "data": event_json(event) }).to_string()
 }
 

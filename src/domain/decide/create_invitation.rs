@@ -12,6 +12,7 @@ use crate::domain::loaded::Loaded;
 use crate::domain::recipient::Recipient;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::Facts;
+use crate::domain::unknown_fields::UnknownFields;
 
 pub(super) fn decide(
     loaded: &Loaded,
@@ -66,6 +67,7 @@ pub(super) fn new_invitation(
         id: InvitationId(maker.id()),
         account: maker.command.account.clone(),
         details: create.details.clone(),
+        unknown: UnknownFields::default(),
         facts: Facts::new(create.max_uses, expire_at),
         revision: 1,
         generation: 0,

@@ -16,7 +16,7 @@ fn endpoint() -> Endpoint {
     Endpoint {
         id: Uuid::from_u128(1),
         uri: "https://example.com/".to_owned(),
-        event_types: vec![EventType::Accepted],
+        event_types: vec![EventType::Accepted.into()],
         disabled_at: None,
         disabled_reason: None,
         secrets: SealedSecrets { present: "first".to_owned(), previous: None },

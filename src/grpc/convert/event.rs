@@ -11,10 +11,10 @@ pub(in crate::grpc) fn event(Event { event, sequence, position: _ }: &Event) -> 
     let invitation = invitation_name(event.invitation);
     pb::Event {
         name: format!("{invitation}/events/{sequence}"),
-        r#type: event.event_type.name().to_owned(),
+        r#type: event.type_name().to_owned(),
         time: Some(timestamp(event.time)),
         invitation,
-        kind: kind(event.kind),
+        kind: event.kind.known().map(kind).unwrap_or_default(),
         sequence: *sequence,
         actor: event.actor.clone(),
         request_id: event.request_id.clone().unwrap_or_default(),

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::timestamp;
+use crate::domain::event::EventType;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::Endpoint;
 use crate::domain::webhook::signature::Secret;
@@ -18,7 +19,11 @@ pub(in crate::grpc) fn endpoint(endpoint: &Endpoint, secret: Option<&Secret>, no
         name: EndpointName(endpoint.id).format(),
         uid: endpoint.id.to_string(),
         uri: endpoint.uri.clone(),
-        event_types: endpoint.event_types.iter().map(|event_type| event_type.name().to_owned()).collect(),
+        event_types: endpoint
+            .event_types
+            .iter()
+            .map(|event_type| event_type.text(EventType::name).to_owned())
+            .collect(),
         disabled: endpoint.disabled_at.is_some(),
         disabled_reason: endpoint.disabled_reason.clone().unwrap_or_default(),
         secret: secret.map(Secret::reveal).unwrap_or_default(),

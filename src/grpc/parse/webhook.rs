@@ -9,6 +9,7 @@ use crate::domain::text::{self, Invalid};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::networks::Networks;
 use crate::domain::webhook::{EndpointChange, uri};
+use crate::domain::word::Word;
 use crate::grpc::violations::Violations;
 use crate::pb;
 
@@ -43,7 +44,7 @@ pub(in crate::grpc) fn to_create(
     violations: &mut Violations,
     networks: &Networks,
     given: Option<&pb::WebhookEndpoint>,
-) -> Option<(String, Vec<EventType>, bool)> {
+) -> Option<(String, Vec<Word<EventType>>, bool)> {
     let empty = pb::WebhookEndpoint::default();
     let given = given.unwrap_or(&empty);
     let uri = violations.required(URI, &given.uri, |value| uri::parse(value, networks));
@@ -110,9 +111,10 @@ pub(in crate::grpc) fn to_redeliver(
 }
 
 /// Parses types of events; the same twice counts once.
-fn event_types(violations: &mut Violations, names: &[String]) -> Vec<EventType> {
+fn event_types(violations: &mut Violations, names: &[String]) -> Vec<Word<EventType>> {
     let mut known = Vec::new();
     for found in violations.each(EVENT_TYPES, names, MAX_EVENT_TYPES, event_type) {
+        let found = Word::from(found);
         if !known.contains(&found) {
             known.push(found);
         }

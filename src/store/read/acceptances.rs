@@ -2,6 +2,7 @@
 
 use sea_orm::{DbBackend, Statement};
 
+use super::unreadable::FullPage;
 use super::{ACCOUNT, Cursor, Params, direction};
 use crate::domain::acceptance::Acceptance;
 use crate::domain::details::Kind;
@@ -35,6 +36,20 @@ impl Store {
         account: &AccountId,
         query: &AcceptanceQuery,
     ) -> Result<Option<Vec<Acceptance>>, StoreError> {
+        let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
+        loop {
+            let Some(found) = self.acceptances_of(account, &query).await? else { return Ok(None) };
+            let Some(read_on) = page.add(query.limit, found)? else { return Ok(Some(page.into_rows())) };
+            query = AcceptanceQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
+        }
+    }
+
+    /// Reads acceptances, each with where the list goes on behind it. Returns `None` if the account has no such invitation.
+    async fn acceptances_of(
+        &self,
+        account: &AccountId,
+        query: &AcceptanceQuery,
+    ) -> Result<Option<Vec<(Cursor, Result<Acceptance, StoreError>)>>, StoreError> {
         let backend = self.database.backend();
         let mut params = Params::new(None, account);
         let sql = sql(backend, query, &mut params);
@@ -43,12 +58,13 @@ impl Store {
         if rows.is_empty() {
             return Ok(None);
         }
-        let bodies = rows.iter().map(|row| row.try_get::<Option<String>>("", "body"));
-        let bodies = bodies.collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
-        bodies
-            .map(|body| parse_json::<acceptance::Model>(&body, "acceptance").and_then(Acceptance::try_from))
-            .collect::<Result<_, _>>()
-            .map(Some)
+        let mut found = Vec::new();
+        for row in rows {
+            let Some(body) = row.try_get::<Option<String>>("", "body")? else { continue };
+            let acceptance = parse_json::<acceptance::Model>(&body, "acceptance").and_then(Acceptance::try_from);
+            found.push((Cursor::of_id(row.try_get("", "id")?), acceptance));
+        }
+        Ok(Some(found))
     }
 }
 
@@ -61,7 +77,7 @@ fn sql(backend: DbBackend, query: &AcceptanceQuery, params: &mut Params) -> Stri
     let json = Columns::of::<acceptance::Entity>().json_of(backend, "a");
     let cast = if backend == DbBackend::Postgres { "::text" } else { "" };
     format!(
-        "SELECT CASE WHEN a.id IS NOT NULL THEN ({json}){cast} END AS body
+        "SELECT a.id AS id, CASE WHEN a.id IS NOT NULL THEN ({json}){cast} END AS body
         FROM (SELECT id FROM invitation WHERE account_id = {ACCOUNT} AND id = {invitation}{kind}) i
         LEFT JOIN (SELECT * FROM acceptance t WHERE t.account_id = {ACCOUNT} AND t.invitation_id = {invitation}{after}
             ORDER BY t.id {order} LIMIT {limit}) a ON a.invitation_id = i.id ORDER BY a.id {order}",

@@ -1,8 +1,10 @@
 //! Reads of the audit trail: pages of one invitation's events.
 
 use sea_orm::Statement;
+use uuid::Uuid;
 
-use super::{Cursor, Params, direction};
+use super::unreadable::FullPage;
+use super::{Cursor, Params, SortKey, direction};
 use crate::domain::details::Kind;
 use crate::domain::event::{Event, EventType};
 use crate::domain::id::InvitationId;
@@ -33,6 +35,20 @@ pub struct EventQuery {
 impl Store {
     /// Reads a page of events; none if the account has no such invitation.
     pub async fn list_events(&self, account: &AccountId, query: &EventQuery) -> Result<Option<Vec<Event>>, StoreError> {
+        let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
+        loop {
+            let Some(found) = self.events_of(account, &query).await? else { return Ok(None) };
+            let Some(read_on) = page.add(query.limit, found)? else { return Ok(Some(page.into_rows())) };
+            query = EventQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
+        }
+    }
+
+    /// Reads events, each with where the list goes on behind it. Returns `None` if the account has no such invitation.
+    async fn events_of(
+        &self,
+        account: &AccountId,
+        query: &EventQuery,
+    ) -> Result<Option<Vec<(Cursor, Result<Event, StoreError>)>>, StoreError> {
         let backend = self.database.backend();
         let (compare, order) = direction(!query.ascending);
         let mut params = Params(Vec::new());
@@ -48,7 +64,7 @@ impl Store {
         }
         // Joined to the invitation, so that one round trip tells an empty page from a missing invitation.
         let sql = format!(
-            "SELECT {body} AS body FROM (SELECT account_id, id FROM invitation WHERE account_id = {account} AND id = {invitation}{kind}) i
+            "SELECT {body} AS body, e.sequence AS sequence FROM (SELECT account_id, id FROM invitation WHERE account_id = {account} AND id = {invitation}{kind}) i
             LEFT JOIN (SELECT * FROM event e WHERE e.account_id = {account} AND e.invitation_id = {invitation}{conditions}
                 ORDER BY e.sequence {order} LIMIT {limit}) e ON e.invitation_id = i.id ORDER BY e.sequence {order}",
             body = body(backend),
@@ -58,13 +74,19 @@ impl Store {
         if rows.is_empty() {
             return Ok(None);
         }
-        let bodies = rows.iter().map(|row| row.try_get::<Option<String>>("", "body"));
-        let bodies = bodies.collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
-        bodies
-            .map(|body| parse_json::<event::Model>(&body, "event").and_then(Event::try_from))
-            .collect::<Result<_, _>>()
-            .map(Some)
+        let mut found = Vec::new();
+        for row in rows {
+            let Some(body) = row.try_get::<Option<String>>("", "body")? else { continue };
+            let key = SortKey::Number(row.try_get("", "sequence")?);
+            found.push((Cursor { key, ..Cursor::of_id(Uuid::nil()) }, event_from(&body)));
+        }
+        Ok(Some(found))
     }
+}
+
+/// Reads an event.
+pub(super) fn event_from(body: &str) -> Result<Event, StoreError> {
+    parse_json::<event::Model>(body, "event").and_then(Event::try_from)
 }
 
 /// Returns an expression for event `e` as JSON text, NULL where there is none.

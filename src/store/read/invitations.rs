@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
 use super::filter::conditions;
 use super::query::{InvitationQuery, Order};
 use super::source::{Source, order_by, page_sql};
+use super::unreadable::{FullPage, ReadOn};
 use super::{ACCOUNT, CLOCK, Cursor, Page, Params, Read, SortKey};
 use crate::domain::details::{Kind, Scope};
 use crate::domain::id::InvitationId;
@@ -96,16 +97,22 @@ impl Store {
         query: &InvitationQuery,
     ) -> Result<Vec<ListedName>, StoreError> {
         let backend = self.database.backend();
-        let mut params = self.params(account, moment_of(query));
-        let key = query.order.sql();
-        let sql = format!(
-            "SELECT {now} AS now, i.id AS id, i.kind AS kind, {key} AS sort_key FROM ({page}) i ORDER BY {order_by}",
-            now = statement_clock(backend, CLOCK),
-            page = page_sql(backend, query, &Source::of_page(query), &mut params),
-            order_by = order_by(query),
-        );
-        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
-        rows.iter().map(|row| name_from(row, query.order)).collect()
+        let (mut query, mut names) = (query.clone(), FullPage::new(query.limit));
+        loop {
+            let mut params = self.params(account, moment_of(&query));
+            let key = query.order.sql();
+            let sql = format!(
+                "SELECT {now} AS now, i.id AS id, i.kind AS kind, {key} AS sort_key FROM ({page}) i ORDER BY {order_by}",
+                now = statement_clock(backend, CLOCK),
+                page = page_sql(backend, &query, &Source::of_page(&query), &mut params),
+                order_by = order_by(&query),
+            );
+            let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+            let found = rows.iter().map(|row| Ok((cursor_from(row, query.order)?, name_from(row, query.order))));
+            let found = found.collect::<Result<_, StoreError>>()?;
+            let Some(read_on) = names.add(query.limit, found)? else { return Ok(names.into_rows()) };
+            query = read_on_behind(query, read_on);
+        }
     }
 
     /// Counts a whole list, wherever a page of it begins. The moment it was judged at can be given to the list
@@ -153,10 +160,16 @@ impl Store {
         sources: &[Source<'_>],
     ) -> Result<Vec<Read<Invitation>>, StoreError> {
         let backend = self.database.backend();
-        let mut params = self.params(account, moment_of(query));
-        let sql = list_sql(backend, query, sources, &mut params);
-        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
-        rows.iter().map(invitation_from).collect()
+        let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
+        loop {
+            let mut params = self.params(account, moment_of(&query));
+            let sql = list_sql(backend, &query, sources, &mut params);
+            let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+            let found = rows.iter().map(|row| Ok((cursor_from(row, query.order)?, invitation_from(row))));
+            let found = found.collect::<Result<_, StoreError>>()?;
+            let Some(read_on) = page.add(query.limit, found)? else { return Ok(page.into_rows()) };
+            query = read_on_behind(query, read_on);
+        }
     }
 
     fn params(&self, account: &AccountId, moment: Option<i64>) -> Params {
@@ -167,7 +180,8 @@ impl Store {
 /// The page is cut out first, so that what belongs to an invitation is read for its rows and for none that is skipped.
 fn list_sql(backend: DbBackend, query: &InvitationQuery, sources: &[Source<'_>], params: &mut Params) -> String {
     format!(
-        "SELECT {now} AS now, {body} AS body FROM ({page}) i ORDER BY {order_by}",
+        "SELECT {now} AS now, i.id AS id, {key} AS sort_key, {body} AS body FROM ({page}) i ORDER BY {order_by}",
+        key = query.order.sql(),
         now = statement_clock(backend, CLOCK),
         body = invitation_body(backend, &Extent::PLAIN),
         page = page_sql(backend, query, sources, params),
@@ -191,6 +205,19 @@ pub(in crate::store) fn invitation_from(row: &QueryResult) -> Result<Read<Invita
     Ok(Read { found: Invitation::try_from(rows)?, now: Timestamp::from_micros(row.try_get("", "now")?) })
 }
 
+/// Returns the query for what is behind a part of its page.
+fn read_on_behind(query: InvitationQuery, ReadOn { after, limit }: ReadOn) -> InvitationQuery {
+    InvitationQuery { after: Some(after), limit, skip: 0, ..query }
+}
+
+fn cursor_from(row: &QueryResult, order: Order) -> Result<Cursor, StoreError> {
+    let key = match order {
+        Order::Email => SortKey::Text(row.try_get("", "sort_key")?),
+        _ => SortKey::Number(row.try_get("", "sort_key")?),
+    };
+    Ok(Cursor { key, frozen: row.try_get("", "now")?, ..Cursor::of_id(row.try_get("", "id")?) })
+}
+
 fn name_from(row: &QueryResult, order: Order) -> Result<ListedName, StoreError> {
     let id: uuid::Uuid = row.try_get("", "id")?;
     let kind = Kind::from_code(&row.try_get::<String>("", "kind")?).ok_or_else(|| StoreError::Corrupt {
@@ -199,10 +226,5 @@ fn name_from(row: &QueryResult, order: Order) -> Result<ListedName, StoreError> 
         row: id.to_string(),
         problem: "is no kind",
     })?;
-    let key = match order {
-        Order::Email => SortKey::Text(row.try_get("", "sort_key")?),
-        _ => SortKey::Number(row.try_get("", "sort_key")?),
-    };
-    let cursor = Cursor { key, frozen: row.try_get("", "now")?, ..Cursor::of_id(id) };
-    Ok(ListedName { id: InvitationId(id), kind, cursor })
+    Ok(ListedName { id: InvitationId(id), kind, cursor: cursor_from(row, order)? })
 }

@@ -6,13 +6,12 @@ use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 
 use super::Params;
-use super::events::body;
+use super::events::{body, event_from};
+use super::unreadable::skip_unreadable;
 use crate::domain::event::Event;
 use crate::domain::text::AccountId;
 use crate::store::Store;
-use crate::store::entity::event;
 use crate::store::error::StoreError;
-use crate::store::load::parse_json;
 
 /// All events of a stretch of positions.
 #[derive(Clone, Debug)]
@@ -76,7 +75,7 @@ impl Store {
         let backend = self.database.backend();
         // The last position is read in the same statement: what is not in the answer up to it does not exist.
         let sql = format!(
-            "SELECT f.position AS last, {body} AS body, e.host FROM follower f
+            "SELECT f.position AS last, e.position AS position, {body} AS body, e.host FROM follower f
             LEFT JOIN (SELECT e.*, i.scope_id AS host FROM (
                     SELECT * FROM event e WHERE {condition} ORDER BY {order} LIMIT {limit}) e
                 LEFT JOIN invitation i ON e.kind = 'guest' AND i.account_id = e.account_id AND i.id = e.invitation_id
@@ -86,18 +85,20 @@ impl Store {
             limit = params.push(limit.cast_signed()),
         );
         let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
-        let mut last = after;
+        let (mut last, mut place, mut found) = (after, after, 0);
         let mut events = Vec::new();
         for row in rows {
             last = row.try_get("", "last")?;
             let Some(body) = row.try_get::<Option<String>>("", "body")? else { continue };
-            let event = Event::try_from(parse_json::<event::Model>(&body, "event")?)?;
+            let position = row.try_get("", "position")?;
+            (place, found) = (position, found + 1);
+            // Followers go on behind an event that cannot be read.
+            let Some(event) = skip_unreadable(event_from(&body))? else { continue };
             let host = row.try_get::<Option<String>>("", "host")?.and_then(|host| host.parse().ok());
-            let position = event.position.unwrap_or_default();
             events.push(Arc::new(Ordered { event, position, host }));
         }
-        let is_last = (events.len() as u64) < limit;
-        let until = events.last().filter(|_| !is_last).map_or(last.max(after), |event| event.position);
+        let is_last = found < limit;
+        let until = if is_last { last.max(after) } else { place };
         Ok(Stretch { after, until, is_last, events })
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::email::Email;
 use crate::domain::id::{AcceptanceId, InvitationId};
 use crate::domain::invitation::Invitation;
 use crate::domain::time::Timestamp;
+use crate::domain::unknown_fields::UnknownFields;
 use crate::store::entity::acceptance;
 use crate::store::error::StoreError;
 
@@ -46,8 +47,9 @@ impl TryFrom<acceptance::Model> for Acceptance {
 
     fn try_from(row: acceptance::Model) -> Result<Self, StoreError> {
         let corrupt = corrupt("acceptance", &row.id);
-        let details: AcceptanceDetails =
-            serde_json::from_value(row.details).map_err(|_| corrupt("details", "is not what acceptances have"))?;
+        let details: AcceptanceDetails = AcceptanceDetails::deserialize(&row.details)
+            .map_err(|_| corrupt("details", "is not what acceptances have"))?;
+        let unknown = UnknownFields::between(&row.details, &serde_json::to_value(&details).unwrap_or_default());
         Ok(Self {
             id: AcceptanceId(row.id),
             invitation: InvitationId(row.invitation_id),
@@ -65,6 +67,7 @@ impl TryFrom<acceptance::Model> for Acceptance {
             roles: details.roles,
             guest_organization_id: details.guest_organization_id,
             accepted_by: details.accepted_by,
+            unknown,
             created_connection: details
                 .created_connection
                 .map(|stored| stored.connection.created_at(Timestamp::from_micros(stored.created_at))),
@@ -88,6 +91,8 @@ pub(in crate::store) fn acceptance_row(invitation: &Invitation, acceptance: &Acc
             created_at: created.created_at.micros(),
         }),
     };
+    let mut details = serde_json::to_value(details).unwrap_or_default();
+    acceptance.unknown.add_to(&mut details);
     acceptance::Model {
         account_id: account(invitation),
         invitation_id: invitation.id.0,
@@ -96,6 +101,6 @@ pub(in crate::store) fn acceptance_row(invitation: &Invitation, acceptance: &Acc
         recipient: acceptance.recipient.map(i32::from),
         created_connection_id: created_connection.map(|created| created.connection.id),
         accepted_at: acceptance.accepted_at.micros(),
-        details: serde_json::to_value(details).unwrap_or_default(),
+        details,
     }
 }

@@ -4,10 +4,11 @@ use serde_json::{Map, Value};
 
 use super::corrupt;
 use crate::domain::details::Kind;
-use crate::domain::event::{Event, EventType, NewEvent};
+use crate::domain::event::{Event, EventType, NewEvent, StoredEvent};
 use crate::domain::id::InvitationId;
 use crate::domain::text::AccountId;
 use crate::domain::time::Timestamp;
+use crate::domain::word::Word;
 use crate::store::entity::event;
 use crate::store::error::StoreError;
 
@@ -17,12 +18,13 @@ impl TryFrom<event::Model> for Event {
     fn try_from(row: event::Model) -> Result<Self, StoreError> {
         let corrupt = corrupt("event", &row.id);
         let Value::Object(data) = row.data else { return Err(corrupt("data", "is no object")) };
-        let event = NewEvent {
+        let event = StoredEvent {
             id: row.id,
             account: AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is no account"))?,
             invitation: InvitationId(row.invitation_id),
-            kind: Kind::from_code(&row.kind).ok_or_else(|| corrupt("kind", "is no kind"))?,
-            event_type: EventType::from_name(&row.event_type).ok_or_else(|| corrupt("event_type", "is no type"))?,
+            kind: Word::parse(&row.kind, Kind::from_code).ok_or_else(|| corrupt("kind", "is no kind"))?,
+            event_type: Word::parse(&row.event_type, EventType::from_name)
+                .ok_or_else(|| corrupt("event_type", "is no type"))?,
             time: Timestamp::from_micros(row.occurred_at),
             actor: row.actor,
             request_id: row.request_id,

@@ -5,9 +5,12 @@ use serde_json::Value;
 
 use super::{account, at, corrupt, unless_empty};
 use crate::domain::acceptance::Acceptance;
+use crate::domain::connection::ConnectionDetails;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::details::{Details, Kind, Scope};
 use crate::domain::email::NORMALIZER_VERSION;
+use crate::domain::general::GeneralDetails;
+use crate::domain::guest::GuestDetails;
 use crate::domain::id::InvitationId;
 use crate::domain::invitation::{Engagement, Invitation};
 use crate::domain::recipient::{Address, AddressType, Recipient};
@@ -15,10 +18,13 @@ use crate::domain::slot::{Slot, SlotKey};
 use crate::domain::state::Facts;
 use crate::domain::text::AccountId;
 use crate::domain::time::Timestamp;
+use crate::domain::unknown_fields::UnknownFields;
+use crate::domain::user::UserDetails;
 use crate::store::entity::{
     acceptance, autojoin_domain, engagement, invitation, invitation_group, label, recipient, slot,
 };
 use crate::store::error::StoreError;
+use crate::store::read::unreadable::skip_unreadable;
 
 /// An invitation with everything that is read together with it, as one JSON document.
 #[derive(Deserialize)]
@@ -47,6 +53,7 @@ impl TryFrom<InvitationRows> for Invitation {
         } = rows;
         let corrupt = corrupt("invitation", &row.id);
         let kind = Kind::from_code(&row.kind).ok_or_else(|| corrupt("kind", "is no kind"))?;
+        let details = details_from(kind, &row.details).ok_or_else(|| corrupt("details", "does not fit its kind"))?;
         let engagement = engagement.map_or(Engagement::default(), |row| Engagement {
             views: row.views,
             clicks: row.clicks,
@@ -55,7 +62,8 @@ impl TryFrom<InvitationRows> for Invitation {
         Ok(Self {
             id: InvitationId(row.id),
             account: AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is no account"))?,
-            details: details_from(kind, row.details).ok_or_else(|| corrupt("details", "does not fit its kind"))?,
+            unknown: UnknownFields::between(&row.details, &details_to(&details)),
+            details,
             facts: Facts {
                 max_uses: row
                     .max_uses
@@ -88,17 +96,23 @@ impl TryFrom<InvitationRows> for Invitation {
             engagement,
             deliveries,
             latest_delivery: latest_delivery.as_deref().and_then(DeliveryState::from_code),
-            acceptances: acceptances.into_iter().flatten().map(Acceptance::try_from).collect::<Result<_, _>>()?,
+            acceptances: acceptances_from(acceptances.unwrap_or_default())?,
         })
     }
 }
 
-fn details_from(kind: Kind, details: Value) -> Option<Details> {
+/// Reads the newest acceptances. Nothing is decided by them, so one that cannot be read is left out.
+fn acceptances_from(rows: Vec<acceptance::Model>) -> Result<Vec<Acceptance>, StoreError> {
+    let readable = rows.into_iter().map(|row| skip_unreadable(Acceptance::try_from(row)));
+    Ok(readable.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+fn details_from(kind: Kind, details: &Value) -> Option<Details> {
     match kind {
-        Kind::Connection => serde_json::from_value(details).ok().map(Details::Connection),
-        Kind::User => serde_json::from_value(details).ok().map(Details::User),
-        Kind::Guest => serde_json::from_value(details).ok().map(Details::Guest),
-        Kind::General => serde_json::from_value(details).ok().map(Details::General),
+        Kind::Connection => ConnectionDetails::deserialize(details).ok().map(Details::Connection),
+        Kind::User => UserDetails::deserialize(details).ok().map(Details::User),
+        Kind::Guest => GuestDetails::deserialize(details).ok().map(Details::Guest),
+        Kind::General => Box::<GeneralDetails>::deserialize(details).ok().map(Details::General),
     }
 }
 
@@ -132,6 +146,12 @@ fn recipient_from(row: recipient::Model) -> Result<Recipient, StoreError> {
     })
 }
 
+fn details_of(invitation: &Invitation) -> Value {
+    let mut details = details_to(&invitation.details);
+    invitation.unknown.add_to(&mut details);
+    details
+}
+
 /// The row of an invitation.
 pub(in crate::store) fn invitation_row(invitation: &Invitation) -> invitation::Model {
     // What has no scope is in none of the lists by scope: no scope has an empty type.
@@ -158,7 +178,7 @@ pub(in crate::store) fn invitation_row(invitation: &Invitation) -> invitation::M
         generation: i32::from(invitation.generation),
         key_id: i32::from(invitation.key_id),
         mails: invitation.mails,
-        details: details_to(&invitation.details),
+        details: details_of(invitation),
         created_at: invitation.created_at.micros(),
         updated_at: invitation.updated_at.micros(),
         accepted_elsewhere_at: facts.accepted_elsewhere_at.map(Timestamp::micros),

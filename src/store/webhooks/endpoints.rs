@@ -11,6 +11,7 @@ use crate::store::Store;
 use crate::store::entity::webhook_endpoint::{Entity, Model};
 use crate::store::error::StoreError;
 use crate::store::load::parse_json;
+use crate::store::read::unreadable::FullPage;
 use crate::store::read::{Cursor, Params, direction};
 use crate::store::requests::{Known, recall, remember};
 use crate::store::set::{Columns, values_of};
@@ -96,15 +97,23 @@ impl Store {
         account: &AccountId,
         query: &EndpointQuery,
     ) -> Result<Vec<Endpoint>, StoreError> {
-        let (compare, order) = direction(!query.ascending);
-        let mut params = Params(Vec::new());
-        let mut rest = format!("w.account_id = {}", params.push(account.as_str()));
-        if let Some(cursor) = &query.after {
-            rest += &format!(" AND w.id {compare} {}", params.push(cursor.id));
+        let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
+        loop {
+            let (compare, order) = direction(!query.ascending);
+            let mut params = Params(Vec::new());
+            let mut rest = format!("w.account_id = {}", params.push(account.as_str()));
+            if let Some(cursor) = &query.after {
+                rest += &format!(" AND w.id {compare} {}", params.push(cursor.id));
+            }
+            rest += &format!(" ORDER BY w.id {order} LIMIT {}", params.push(query.limit.cast_signed()));
+            let found = {
+                let _place = self.database.list_place().await?;
+                rows(&self.database.read, &rest, params).await?
+            };
+            let found = found.into_iter().map(|row| (Cursor::of_id(row.id), Endpoint::try_from(row)));
+            let Some(read_on) = page.add(query.limit, found.collect())? else { return Ok(page.into_rows()) };
+            query = EndpointQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
         }
-        rest += &format!(" ORDER BY w.id {order} LIMIT {}", params.push(query.limit.cast_signed()));
-        let _place = self.database.list_place().await?;
-        rows(&self.database.read, &rest, params).await?.into_iter().map(Endpoint::try_from).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::domain::event::EventType;
 use crate::domain::text::AccountId;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
+use crate::domain::word::Word;
 use crate::store::entity::webhook_endpoint::Model;
 use crate::store::error::StoreError;
 
@@ -34,7 +35,7 @@ pub(super) fn endpoint_row(account: &AccountId, new: &NewEndpoint) -> Model {
 
 /// The names of the types that an endpoint gets.
 pub(super) fn event_types_json(endpoint: &Endpoint) -> Value {
-    endpoint.event_types.iter().map(|event_type| event_type.name()).collect()
+    endpoint.event_types.iter().map(|event_type| event_type.text(EventType::name)).collect()
 }
 
 impl TryFrom<Model> for Endpoint {
@@ -45,10 +46,11 @@ impl TryFrom<Model> for Endpoint {
             table: "webhook_endpoint",
             column: "event_types",
             row: row.id.to_string(),
-            problem: "is no list of known types",
+            problem: "is no list of types",
         };
         let names = row.event_types.as_array().ok_or_else(corrupt)?.iter();
-        let event_types = names.map(|name| name.as_str().and_then(EventType::from_name).ok_or_else(corrupt));
+        let word = |name: &Value| name.as_str().and_then(|name| Word::parse(name, EventType::from_name));
+        let event_types = names.map(|name| word(name).ok_or_else(corrupt));
         Ok(Self {
             id: row.id,
             event_types: event_types.collect::<Result<_, _>>()?,

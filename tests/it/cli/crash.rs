@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::load::{Load, kept};
-use super::server::Server;
+use super::server::{Server, command};
 use crate::harness::database::TestDatabase;
 use crate::harness::folder::folder;
 use crate::harness::on_both;
@@ -35,5 +35,19 @@ async fn what_was_acknowledged_outlives_a_kill(database: TestDatabase) {
         acknowledged.extend(book.acknowledged);
         assert!(acknowledged.iter().all(|name| kept.contains(name)), "what outlived one kill outlives the next");
     }
+    server.stop().await;
+}
+
+/// The schema is migrated within the first moments, and the moments of these kills spread over them.
+#[tokio::test(crate = "crate::harness::limit")]
+async fn first_start_on_sqlite_outlives_kills_at_any_moment() {
+    let folder = folder();
+    for attempt in 0..12_u64 {
+        let mut child = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"], &[]).spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(10 + attempt * 7)).await;
+        child.kill().await.unwrap();
+    }
+    let server = Server::ready(folder.path(), &[], &[]).await;
+    server.create().await.one().await.unwrap();
     server.stop().await;
 }

@@ -9,7 +9,11 @@ use super::server::{BY_NAME, Server, printed, refusal, run};
 use crate::harness::database::TestDatabase;
 use crate::harness::expect::refused;
 use crate::harness::folder::folder;
+use crate::harness::on_both;
 use crate::harness::service::KEYS;
+use crate::store::migrations::migrate_further;
+
+on_both!(older_release_migrates_and_serves_a_newer_schema);
 
 #[tokio::test(crate = "crate::harness::limit")]
 async fn health_exits_with_0_only_when_what_was_asked_for_serves() {
@@ -80,4 +84,23 @@ async fn replicas_that_start_together_on_an_empty_database_all_become_ready() {
     for server in [one, two, three] {
         server.stop().await;
     }
+}
+
+async fn older_release_migrates_and_serves_a_newer_schema(database: TestDatabase) {
+    let folder = folder();
+    let environment = [("INVITATION__STORE__URL", database.url()), ("INVITATION__TOKEN__KEYS", KEYS)];
+    printed(&run(folder.path(), &["migrate"], &environment).await);
+    let raw = database.connect().await;
+    migrate_further(&raw).await;
+    raw.close().await.unwrap();
+
+    let output = run(folder.path(), &["migrate"], &environment).await;
+    let log = String::from_utf8(output.stderr.clone()).unwrap();
+    printed(&output);
+    assert_eq!(log.matches("a newer release has migrated the schema").count(), 1, "{log}");
+    let server = Server::ready(folder.path(), &[], &environment).await;
+    let line = server.logged("a newer release has migrated the schema").await;
+    assert!(line.contains("m99991231_000001_from_the_future"), "{line}");
+    server.create().await.one().await.unwrap();
+    server.stop().await;
 }

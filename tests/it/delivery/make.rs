@@ -18,6 +18,7 @@ use invitation_service::domain::recipient::{Address, NewRecipient, Recipient};
 use invitation_service::domain::state::Facts;
 use invitation_service::domain::text::AccountId;
 use invitation_service::domain::time::{Timestamp, Ttl};
+use invitation_service::domain::unknown_fields::UnknownFields;
 use invitation_service::domain::user::UserDetails;
 use uuid::Uuid;
 
@@ -60,6 +61,7 @@ pub(super) fn invitation(details: Details) -> Invitation {
         id: InvitationId(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001)),
         account: AccountId::parse("acme").unwrap(),
         details,
+        unknown: UnknownFields::default(),
         facts: Facts::new(Some(1), Some(NEW_YEAR.plus(week))),
         revision: 1,
         generation: 0,

@@ -33,6 +33,7 @@ on_both!(
     what_was_published_before_a_crash_and_is_published_again_is_there_once,
     while_the_server_is_away_events_wait_and_then_come_in_order,
     the_first_start_begins_with_now_or_the_first_and_an_existing_stream_stays_as_it_is,
+    unknown_events_are_published_and_unreadable_ones_skipped,
 );
 
 /// How long a test waits for what has to happen before it fails.
@@ -146,7 +147,7 @@ async fn a_service_publishes_what_happens_under_the_ids_and_in_the_form_of_its_e
         .iter()
         .map(|one| {
             let event = &one.event.event;
-            (format!("invitations.{}", event.event_type.name()), event.id.to_string(), event_json(&one.event))
+            (format!("invitations.{}", event.type_name()), event.id.to_string(), event_json(&one.event))
         })
         .collect();
     assert_eq!(published, wanted);
@@ -258,4 +259,25 @@ async fn of_two_replicas_one_publishes_and_the_other_goes_on_when_it_ends() {
     let published = messages(&server, 60).await;
     assert_eq!(sequences(&published).into_values().collect::<Vec<_>>(), [(1..=60).collect::<Vec<_>>()]);
     second.end().await;
+}
+
+async fn unknown_events_are_published_and_unreadable_ones_skipped(database: TestDatabase) {
+    let Some(server) = Nats::started() else { return };
+    let (store, _) = store(&database).await;
+    let (unknown, unreadable) = (created(&store, link()).await, created(&store, link()).await);
+    let connection = database.connect().await;
+    for (set, id) in
+        [("event_type = 'invitation.transferred', kind = 'partner'", unknown.id.0), ("data = '[]'", unreadable.id.0)]
+    {
+        let sql = format!("UPDATE event SET {set} WHERE invitation_id = $1");
+        let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, [id.into()]);
+        connection.execute_raw(statement).await.unwrap();
+    }
+    let tasks = Tasks::start(&store, &server, NatsBegin::First);
+    created(&store, link()).await;
+    let mut subjects: Vec<_> = messages(&server, 2).await.into_iter().map(|(subject, _, _)| subject).collect();
+    subjects.sort_unstable();
+    assert_eq!(subjects, ["invitations.invitation.created", "invitations.invitation.transferred"]);
+    settled(&database, &store).await;
+    tasks.end().await;
 }

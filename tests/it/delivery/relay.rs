@@ -13,7 +13,7 @@ use invitation_service::domain::command::CreateInvitation;
 use invitation_service::domain::delivery::{Delivery, DeliveryState};
 use invitation_service::domain::id::InvitationId;
 use invitation_service::store::{Claimed, DeliveryQuery, Store, Topicality};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, Statement};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -34,6 +34,7 @@ on_both!(
     two_relays_send_every_message_once,
     message_is_given_up_when_its_senders_keep_dying,
     silent_courier_is_broken_off_before_the_lease_ends,
+    message_waits_whose_invitation_cannot_be_read,
 );
 
 const OPTIONS: RelayOptions =
@@ -292,7 +293,31 @@ async fn sent_message_is_settled_after_an_outage() {
     assert_eq!(states(&store, invitation.id).await, [DeliveryState::Sent]);
     assert_eq!(story(&store, invitation.id).await, ["created", "delivery.sent"]);
     assert_eq!(script.sent().len(), 1);
-    let query = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, "SELECT last_value FROM tries");
+    let query = Statement::from_string(sea_orm::DbBackend::Postgres, "SELECT last_value FROM tries");
     let tries: i64 = connection.query_one_raw(query).await.unwrap().unwrap().try_get_by_index(0).unwrap();
     assert_eq!(tries, 15, "the outage was met and came to its end");
+}
+
+async fn message_waits_whose_invitation_cannot_be_read(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let raw = database.connect().await;
+    let script = Script::new([]);
+    let (broken, whole) = (created(&store, mailed_link(1)).await, created(&store, mailed_link(1)).await);
+    let set = async |kind: &str| {
+        let sql = format!("UPDATE invitation SET kind = '{kind}' WHERE id = $1");
+        let values = [broken.id.0.into()];
+        raw.execute_raw(Statement::from_sql_and_values(raw.get_database_backend(), sql, values)).await.unwrap();
+    };
+    set("from_the_future").await;
+    // More often than a message is tried.
+    for _ in 0..OPTIONS.attempts + 2 {
+        relay(&store, &script, &clock).drain().await.unwrap();
+        clock.advance(Duration::from_secs(60));
+    }
+    let of = |deliveries: Vec<Delivery>| (deliveries[0].state, deliveries[0].attempts);
+    assert_eq!(of(deliveries(&store, whole.id).await), (DeliveryState::Sent, 1));
+    set("connection").await;
+    assert_eq!(of(deliveries(&store, broken.id).await), (DeliveryState::Queued, 0));
+    relay(&store, &script, &clock).drain().await.unwrap();
+    assert_eq!(of(deliveries(&store, broken.id).await), (DeliveryState::Sent, 1));
 }

@@ -72,7 +72,7 @@ impl Desk {
         let endpoint = Endpoint {
             id,
             uri: uri.to_owned(),
-            event_types: event_types.to_vec(),
+            event_types: event_types.iter().copied().map(Into::into).collect(),
             disabled_at: None,
             disabled_reason: None,
             secrets: SealedSecrets { present: self.seal(id, &secret), previous: None },
@@ -146,6 +146,10 @@ impl Desk {
 
     pub(super) async fn states(&self, endpoint: &Endpoint) -> Vec<String> {
         self.messages(endpoint).await.into_iter().map(|(state, _)| state).collect()
+    }
+
+    pub(super) fn is_postgres(&self) -> bool {
+        self.raw.get_database_backend() == sea_orm::DbBackend::Postgres
     }
 
     pub(super) async fn rows<const N: usize>(&self, sql: &str, values: [Value; N]) -> Vec<sea_orm::QueryResult> {

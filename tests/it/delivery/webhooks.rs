@@ -257,14 +257,14 @@ async fn an_event_that_cannot_be_read_keeps_no_other_waiting(database: TestDatab
     let (endpoint, _) = desk.endpoint(&sink.uri(), &[]).await;
     let (first, second) = (created(&desk.store, link()).await, created(&desk.store, link()).await);
     desk.dispatch().await;
-    let set = "UPDATE event SET event_type = $1 WHERE invitation_id = $2";
-    desk.rows(set, ["invitation.from_a_newer_program".into(), first.id.0.into()]).await;
+    let set = "UPDATE event SET kind = $1 WHERE invitation_id = $2";
+    desk.rows(set, ["No Kind".into(), first.id.0.into()]).await;
     assert_eq!(desk.sender().drain().await.unwrap(), 1);
     assert!(sink.received()[0].body.contains(&second.id.0.to_string()));
     assert_eq!((desk.attempts(&endpoint).await.len(), desk.get(&endpoint).await.failing_since), (1, None));
     let sql = "SELECT 1 FROM webhook_message WHERE attempts = 0 AND first_tried_at IS NULL AND lease IS NULL";
     assert_eq!(desk.rows(sql, []).await.len(), 1, "as if it had not been claimed");
-    desk.rows(set, ["invitation.created".into(), first.id.0.into()]).await;
+    desk.rows(set, ["connection".into(), first.id.0.into()]).await;
     desk.clock.advance(Duration::from_secs(60));
     assert_eq!(desk.sender().drain().await.unwrap(), 1);
     assert!(sink.received()[1].body.contains(&first.id.0.to_string()));

@@ -48,13 +48,18 @@ impl TestDatabase {
 
     /// Opens it and brings the schema to its head.
     pub(crate) async fn open(&self, clock: &Clock) -> Database {
-        let timeout = Duration::from_secs(10);
-        let database = match StoreUrl::parse(&self.url).unwrap() {
-            StoreUrl::Sqlite(path) => Database::sqlite(&path, 8, timeout, clock.clone()).await.unwrap(),
-            StoreUrl::Postgres(url) => Database::postgres(url.expose_secret(), 8, timeout, clock.clone()).unwrap(),
-        };
+        let database = self.open_unmigrated(clock).await;
         database.maintenance().migrate().await.unwrap();
         database
+    }
+
+    /// Opens it as it is.
+    pub(crate) async fn open_unmigrated(&self, clock: &Clock) -> Database {
+        let timeout = Duration::from_secs(10);
+        match StoreUrl::parse(&self.url).unwrap() {
+            StoreUrl::Sqlite(path) => Database::sqlite(&path, 8, timeout, clock.clone()).await.unwrap(),
+            StoreUrl::Postgres(url) => Database::postgres(url.expose_secret(), 8, timeout, clock.clone()).unwrap(),
+        }
     }
 
     /// Connects past the service, to look at or tamper with rows.

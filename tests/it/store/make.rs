@@ -165,7 +165,7 @@ pub(crate) async fn events(store: &Store, id: InvitationId) -> Vec<Event> {
 
 /// The short names of an invitation's events, in order.
 pub(crate) async fn story(store: &Store, id: InvitationId) -> Vec<&'static str> {
-    let names = events(store, id).await.into_iter().map(|event| event.event.event_type.name());
+    let names = events(store, id).await.into_iter().map(|event| event.event.event_type.known().unwrap().name());
     names.map(|name| name.trim_start_matches("invitation.")).collect()
 }
 

@@ -47,6 +47,8 @@ pub enum Command {
     ApiKey(ApiKeyArgs),
     /// Make a key that signs invitation tokens, for token.keys.
     TokenKey(TokenKeyArgs),
+    /// Give up a key, so that token.keys may lack it: every link and webhook secret that depends on it is lost.
+    RetireKey(RetireKeyArgs),
 }
 
 /// The flags of every command that reads the configuration.
@@ -119,6 +121,17 @@ pub struct ApiKeyArgs {
 pub struct TokenKeyArgs {
     /// Id of the key, 1-255, never used before.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    pub id: u8,
+}
+
+/// The flags of `retire-key`.
+#[derive(Clone, Debug, Args)]
+pub struct RetireKeyArgs {
+    /// The flags of every command that reads the configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Id of the key.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
     pub id: u8,
 }
 

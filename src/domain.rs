@@ -21,6 +21,7 @@ pub mod group;
 pub mod guest;
 pub mod id;
 pub mod invitation;
+pub mod key_check;
 pub mod key_ring;
 pub mod loaded;
 pub mod message_id;

@@ -13,6 +13,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_health::server::HealthReporter;
 
 use crate::cli::HealthArgs;
+use crate::domain::key_check::KeyFingerprint;
 use crate::pb;
 use crate::store::{Maintenance, StoreError};
 
@@ -20,6 +21,8 @@ use crate::store::{Maintenance, StoreError};
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How often an outage that goes on is logged.
 const OUTAGE_LOG: u32 = 10;
+/// How often it is noted that the first key signs, in looks.
+const NOTE_SIGNING: u32 = 600;
 
 /// The services whose readiness is told by name.
 const SERVICES: [&str; 9] = [
@@ -43,16 +46,16 @@ pub(crate) async fn register(reporter: &HealthReporter) {
 /// database is ready for the first time.
 pub(crate) async fn watch(
     reporter: HealthReporter,
-    maintenance: Maintenance,
-    mut migrate: bool,
+    mut look: Look,
     begin: CancellationToken,
     drain: CancellationToken,
 ) {
     let mut was_ready = false;
     let mut looks: u32 = 0;
     loop {
-        let seen = look(&maintenance, &mut migrate).await;
-        let ready = matches!(seen, Ok(true));
+        let seen = look.look().await;
+        let ready = seen.is_ok();
+        let maintenance = &look.maintenance;
         if ready && !begin.is_cancelled() {
             begin.cancel();
             if let Err(error) = maintenance.warn_of_newer_schema().await {
@@ -67,9 +70,10 @@ pub(crate) async fn watch(
             looks = 0;
         }
         if !ready && looks.is_multiple_of(OUTAGE_LOG) {
-            let problem =
-                seen.err().map_or("the schema is not at its head: run `migrate`".to_owned(), |error| error.to_string());
-            tracing::warn!(problem, "not ready");
+            tracing::warn!(problem = seen.err(), "not ready");
+        }
+        if ready && looks.is_multiple_of(NOTE_SIGNING) {
+            look.note_signing().await;
         }
         looks = looks.wrapping_add(1);
         tokio::select! {
@@ -80,13 +84,52 @@ pub(crate) async fn watch(
     set(&reporter, ServingStatus::NotServing).await;
 }
 
-/// Returns whether the database answers with a schema at its head; brings it there first, if that is wanted.
-async fn look(maintenance: &Maintenance, migrate: &mut bool) -> Result<bool, StoreError> {
-    if *migrate {
-        maintenance.migrate().await?;
-        *migrate = false;
+/// Looks at the database.
+pub(crate) struct Look {
+    pub(crate) maintenance: Maintenance,
+    /// Whether the schema is still to be brought to its head.
+    pub(crate) migrate: bool,
+    /// The keys of this process, the signing one first.
+    pub(crate) keys: Vec<KeyFingerprint>,
+    /// Whether the keys were compared with all that depends on keys, and fitted.
+    pub(crate) keys_fit: bool,
+}
+
+impl Look {
+    /// Returns why the service is not ready, if so.
+    async fn look(&mut self) -> Result<(), String> {
+        match self.try_look().await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(problem)) => Err(problem),
+            Err(error) => Err(error.to_string()),
+        }
     }
-    maintenance.is_ready().await
+
+    async fn try_look(&mut self) -> Result<Result<(), String>, StoreError> {
+        if self.migrate {
+            self.maintenance.migrate().await?;
+            self.migrate = false;
+        }
+        if !self.maintenance.is_ready().await? {
+            return Ok(Err("the schema is not at its head: run `migrate`".to_owned()));
+        }
+        let fits = if self.keys_fit {
+            self.maintenance.still_fits(&self.keys).await?
+        } else {
+            let fits = self.maintenance.check_keys(&self.keys).await?;
+            self.keys_fit = fits.is_ok();
+            fits
+        };
+        Ok(fits.map_err(|refused| refused.to_string()))
+    }
+
+    /// Notes that the first key still signs: as long as that is noted, a ring without the key is refused.
+    async fn note_signing(&self) {
+        let Some(signing) = self.keys.first() else { return };
+        if let Err(error) = self.maintenance.note_signing(signing.key_id).await {
+            tracing::warn!(%error, "the use of the first key is not noted");
+        }
+    }
 }
 
 async fn set(reporter: &HealthReporter, status: ServingStatus) {

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use invitation_service::cli::{self, Command, ServeArgs};
+use invitation_service::cli::{self, Command, RetireKeyArgs, ServeArgs};
 use invitation_service::clock::Clock;
 use invitation_service::config::{AuthConfig, Config};
 use invitation_service::entropy::Entropy;
@@ -43,6 +43,7 @@ async fn execute(command: Command) -> Outcome {
             println!("the schema is up to date");
             Ok(())
         }
+        Command::RetireKey(args) => retire_key(args).await,
         Command::CheckConfig(args) => {
             println!("{}", cli::check_config::run(args)?);
             Ok(())
@@ -61,6 +62,21 @@ async fn execute(command: Command) -> Outcome {
             Ok(())
         }
     }
+}
+
+/// Gives up a key. On SQLite the service has to be stopped, since the file has one process at a time.
+async fn retire_key(args: RetireKeyArgs) -> Outcome {
+    let RetireKeyArgs { config, id } = args;
+    let config = config.load()?;
+    let _logging = telemetry::init(&config.log)?;
+    let database = serve::open(&config.store, Clock::system()).await?;
+    let is_known = database.maintenance().retire_key(id).await?;
+    database.close().await;
+    if !is_known {
+        return Err(format!("the database knows no key {id}").into());
+    }
+    println!("key {id} is retired: take it out of token.keys");
+    Ok(())
 }
 
 async fn run(args: ServeArgs) -> Outcome {

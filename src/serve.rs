@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -27,6 +28,7 @@ use crate::delivery::webhook::poster::Poster;
 use crate::delivery::webhook::sender::{Sender, SenderOptions};
 use crate::domain::decide::Context;
 use crate::domain::group::Group;
+use crate::domain::key_check::RingRefused;
 use crate::domain::key_ring::{KeyRing, KeyRingError};
 use crate::domain::reminder::{Schedule, Schedules};
 use crate::domain::text::Invalid;
@@ -39,11 +41,15 @@ use crate::grpc::{
     Access, ConnectionInvitations, Deliveries, Events, GuestInvitations, InFlight, Invitations, Redemptions,
     UserInvitations, Watches, Webhooks,
 };
+use crate::health::{self, Look};
+use crate::listen;
 use crate::pb;
 use crate::shutdown::Shutdown;
 use crate::store::tail::Tail;
-use crate::store::{Database, ExecutorOptions, OpenError, Store, StoreError};
-use crate::{health, listen};
+use crate::store::{Database, ExecutorOptions, Maintenance, OpenError, Store, StoreError};
+
+/// How long the start waits for the comparison of the keys with the database.
+const KEY_CHECK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why the service cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +69,15 @@ pub enum ServeError {
     /// PostgreSQL is shared between replicas, and so must the keys be.
     #[error("token.keys: required with PostgreSQL; make a key with `invitation-service token-key`")]
     NoKeys,
+    /// The keys do not fit what the database has seen.
+    #[error(transparent)]
+    KeyRing(#[from] RingRefused),
+    /// The file with the generated keys is gone, and a new key would make every link worthless.
+    #[error(
+        "{0} is missing, but the database beside it has been used: restore that file from a backup. To give up every link and \
+         webhook secret instead, set token.keys to a new key with an id that was never used"
+    )]
+    KeyFileMissing(String),
     /// The file with the generated keys cannot be read or written.
     #[error("{0}: {1}")]
     KeyFile(String, io::Error),
@@ -99,7 +114,6 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     } = config;
     use_ring();
     let authenticator = Authenticator::new(&auth)?;
-    let ring = key_ring(&token, &store_config.url)?;
     let database = open(&store_config, clock.clone()).await?;
     let mut migrate = store_config.migrate_on_start;
     if migrate && database.is_embedded() {
@@ -107,6 +121,8 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
         database.maintenance().migrate().await?;
         migrate = false;
     }
+    let ring = key_ring(&token, &store_config.url, &database.maintenance()).await?;
+    let keys_fit = check_keys(&database.maintenance(), &ring).await?;
     let options = ExecutorOptions {
         lanes: store_config.lanes,
         queue: store_config.queue,
@@ -119,6 +135,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
         decide: Group::run,
     };
     let maintenance = database.maintenance();
+    let keys = ring.fingerprints();
     let composer = Composer::new(&mail, &links, ring.clone())?;
     let transport = Transport::new(&mail)?;
     let store = Store::start(database, &options);
@@ -156,7 +173,8 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let routes = routes(Arc::new(api), watches)?.add_service(health_service);
     let in_flight = InFlight::default();
     let boundary = Boundary::new(routes, authenticator, grpc.request_timeout, in_flight.clone());
-    let watch = tokio::spawn(health::watch(reporter, maintenance, migrate, background.begin(), shutdown.drain.clone()));
+    let look = Look { maintenance, migrate, keys, keys_fit };
+    let watch = tokio::spawn(health::watch(reporter, look, background.begin(), shutdown.drain.clone()));
     let deadline = listen::serve(listener, boundary, in_flight, &grpc, &shutdown).await;
 
     let finish = async {
@@ -261,8 +279,28 @@ pub async fn open(config: &StoreConfig, clock: Clock) -> Result<Database, OpenEr
     }
 }
 
-/// Returns the configured keys; on SQLite, those in the file beside the database, made now if there is none.
-fn key_ring(config: &TokenConfig, url: &StoreUrl) -> Result<KeyRing, ServeError> {
+/// Compares the keys with those that the database knows. Returns false if the database is not there yet, or has no schema:
+/// then readiness waits for the comparison.
+async fn check_keys(maintenance: &Maintenance, ring: &KeyRing) -> Result<bool, ServeError> {
+    let checking = async {
+        if maintenance.is_ready().await? {
+            maintenance.check_keys(&ring.fingerprints()).await.map(Some)
+        } else {
+            Ok(None)
+        }
+    };
+    match timeout(KEY_CHECK_LIMIT, checking).await {
+        Ok(Ok(Some(fits))) => Ok(fits.map(|()| true)?),
+        Ok(Ok(None)) | Err(_) => Ok(false),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "token.keys is compared with the database when that answers");
+            Ok(false)
+        }
+    }
+}
+
+/// Returns the configured keys; on SQLite, those in the file beside the database, made now if neither has been used.
+async fn key_ring(config: &TokenConfig, url: &StoreUrl, maintenance: &Maintenance) -> Result<KeyRing, ServeError> {
     match (&config.keys, url) {
         (Some(keys), _) => Ok(KeyRing::parse(keys.expose_secret())?),
         (None, StoreUrl::Postgres(_)) => Err(ServeError::NoKeys),
@@ -271,7 +309,12 @@ fn key_ring(config: &TokenConfig, url: &StoreUrl) -> Result<KeyRing, ServeError>
             let failed = |error| ServeError::KeyFile(path.display().to_string(), error);
             let keys = match std::fs::read_to_string(&path) {
                 Ok(keys) => keys,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => make_keys(&path).map_err(failed)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if maintenance.is_used().await? {
+                        return Err(ServeError::KeyFileMissing(path.display().to_string()));
+                    }
+                    make_keys(&path).map_err(failed)?
+                }
                 Err(error) => return Err(failed(error)),
             };
             Ok(KeyRing::parse(keys.trim())?)

@@ -11,6 +11,7 @@ mod growth;
 #[cfg(test)]
 mod guards;
 mod job;
+mod key_checks;
 mod lane;
 mod lane_queue;
 mod load;

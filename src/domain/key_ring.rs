@@ -12,6 +12,8 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
+use super::key_check::KeyFingerprint;
+
 const NONCE: usize = 24;
 
 /// One or more keys with ids 1 to 255. Never printed.
@@ -23,6 +25,7 @@ pub struct KeyRing {
 #[derive(Clone)]
 struct Key {
     id: u8,
+    fingerprint: String,
     token: Hmac<Sha256>,
     request: Hmac<Sha256>,
     address: Hmac<Sha256>,
@@ -92,6 +95,12 @@ impl KeyRing {
         format!("{id}:{}", STANDARD.encode(key))
     }
 
+    /// Returns what may be told of the keys, the signing one first.
+    pub fn fingerprints(&self) -> Vec<KeyFingerprint> {
+        let of = |key: &Key| KeyFingerprint { key_id: key.id, text: key.fingerprint.clone() };
+        self.keys.iter().map(of).collect()
+    }
+
     /// Returns the id of the key that signs.
     pub fn signing_key(&self) -> u8 {
         self.keys[0].id
@@ -153,6 +162,12 @@ impl KeyRing {
         self.key(*key_id)?.cipher(sort).decrypt(&XNonce::from(nonce), Payload { msg, aad: context }).ok()
     }
 
+    /// Returns the id of the key that sealed something, of which the first two characters are enough.
+    pub fn sealing_key(sealed: &str) -> Option<u8> {
+        let start = format!("{}AA", sealed.get(..2)?);
+        URL_SAFE_NO_PAD.decode(start).ok()?.first().copied()
+    }
+
     /// Returns whether the signing key has sealed something.
     pub fn is_sealed_by_signing_key(&self, sealed: &str) -> bool {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).unwrap_or_default();
@@ -177,8 +192,11 @@ impl Key {
             let mut subkey = [0; 32];
             derive.expand(format!("invitation-service v1 {purpose}").as_bytes(), &mut subkey).ok().map(|()| subkey)
         };
+        // 64 bits tell two keys apart and are of no use to whoever looks for the key.
+        let fingerprint = subkey("fingerprint")?[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         Some(Self {
             id,
+            fingerprint,
             token: Hmac::new_from_slice(&subkey("token")?).ok()?,
             request: Hmac::new_from_slice(&subkey("request body")?).ok()?,
             address: Hmac::new_from_slice(&subkey("verified address")?).ok()?,
@@ -240,6 +258,26 @@ mod tests {
         assert_eq!(ring(&[1]).open_as(Sealed::EmailProof, b"acme ListX", &sealed), None, "of another sort");
         let proof = ring(&[1]).seal_as(Sealed::EmailProof, b"acme", b"proof", [9; NONCE]).unwrap();
         assert_eq!(ring(&[1]).open(b"acme", &proof), None, "of another sort");
+    }
+
+    #[test]
+    fn fingerprint_tells_keys_apart_and_ids_do_not_matter() {
+        let of =
+            |id: u8, byte: u8| KeyRing::parse(&KeyRing::format_key(id, [byte; 32])).unwrap().fingerprints().remove(0);
+        assert_eq!(of(1, 1).text, of(2, 1).text);
+        assert_ne!(of(1, 1).text, of(1, 2).text);
+        assert_eq!((of(1, 1).key_id, of(1, 1).text.len()), (1, 16));
+    }
+
+    #[test]
+    fn sealing_key_is_known_from_two_characters() {
+        for id in [1, 2, 63, 64, 200, 255] {
+            for nonce in [0, 9, 255] {
+                let sealed = ring(&[id]).seal(b"acme", b"secret", [nonce; NONCE]).unwrap();
+                assert_eq!(KeyRing::sealing_key(&sealed[..2]), Some(id));
+            }
+        }
+        assert_eq!((KeyRing::sealing_key(""), KeyRing::sealing_key("**")), (None, None));
     }
 
     #[test]

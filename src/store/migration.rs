@@ -6,6 +6,7 @@ mod m20261121_000003_kinds;
 mod m20261121_000004_delivery;
 mod m20261121_000005_dead_letters;
 mod m20261128_000001_calls;
+mod m20261128_000002_key_check;
 mod m20261128_000004_prune;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_delivery::Migration),
             Box::new(m20261121_000005_dead_letters::Migration),
             Box::new(m20261128_000001_calls::Migration),
+            Box::new(m20261128_000002_key_check::Migration),
             Box::new(m20261128_000004_prune::Migration),
         ]
     }

@@ -58,7 +58,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("delivery", &["domain", "store", "config", "clock", "entropy"]),
     ("grpc", &["auth", "store", "domain", "pb", "config", "clock", "entropy", "panic"]),
     ("background", &["config", "store", "delivery"]),
-    ("health", &["cli", "pb", "store"]),
+    ("health", &["cli", "domain", "pb", "store"]),
     ("listen", &["config", "grpc", "shutdown"]),
 ];
 

@@ -76,6 +76,8 @@ async fn printed_token_keys_sign_and_old_links_survive_their_rotation() {
     redemptions.preview_invitation(super::secrets::preview(&made.invitation_token)).await.unwrap();
     server.stop().await;
 
+    let retired = run(folder.path(), &["retire-key", "--id", "1"], &[]).await;
+    assert!(printed(&retired).contains("key 1 is retired"));
     let server = with(&new).await;
     let mut redemptions = super::secrets::redemptions(&server).await;
     let gone = redemptions.preview_invitation(super::secrets::preview(&made.invitation_token)).await;

@@ -50,7 +50,7 @@ pub use organization_connections::{ConnectionCreated, OrganizationConnectionQuer
 pub use outbox::{Claimed, DeliveryQuery, ReplayQuery, Topicality};
 pub use read::acceptances::AcceptanceQuery;
 pub use read::events::EventQuery;
-pub use read::invitations::ListedName;
+pub use read::invitations::{Listed, ListedName};
 pub use read::positions::{Ordered, Stretch};
 pub use read::query::{GuestStatus, InvitationQuery, Order};
 pub use read::{Cursor, Page, Read, SortKey};

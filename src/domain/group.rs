@@ -271,8 +271,9 @@ impl Group {
         });
         update.invitation = Arc::clone(&invitation);
         update.unexpired |= unexpired;
+        let opens = before.as_ref().is_some_and(|before| before.open_until() != invitation.open_until());
         let before = before.iter().flat_map(|before| &before.recipients);
-        let changed = before.zip(&invitation.recipients).filter(|(before, after)| before != after);
+        let changed = before.zip(&invitation.recipients).filter(|(before, after)| opens || before != after);
         update.recipients.extend(changed.map(|(_, after)| after.ordinal));
         invitation
     }

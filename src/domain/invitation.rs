@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::acceptance::Acceptance;
 use super::delivery::DeliveryState;
-use super::details::Details;
+use super::details::{Details, Kind};
 use super::id::InvitationId;
 use super::recipient::{Address, Recipient};
 use super::refusal::Refusal;
@@ -116,6 +116,14 @@ impl Invitation {
     /// Returns the state at a moment.
     pub fn state_at(&self, now: Timestamp) -> State {
         self.facts.state_at(now)
+    }
+
+    /// Returns until when it is among those that a search for open invitations finds, unless something else ends it first.
+    /// `None` if it has ended, or is of a kind that is not searched for.
+    pub fn open_until(&self) -> Option<Timestamp> {
+        let begins = Timestamp::from_micros(i64::MIN);
+        let open = self.details.kind() == Kind::General && self.state_at(begins) == State::Active;
+        open.then(|| self.facts.expire_at.unwrap_or(Timestamp::from_micros(i64::MAX)))
     }
 
     /// Returns the strong entity tag: quoted, another one after each change.

@@ -147,7 +147,8 @@ impl GuestInvitationService for GuestInvitations {
         let (_, mut query) = self.authorized(&call, organizations, violations, Some(query), READ).await?;
         let total = self.total(&call, &mut query).await?;
         // The target organization is all that is listed, and was authorized.
-        let mut rows = self.0.read(self.0.store.list_invitations(&call.caller.account, &query)).await?;
+        let listed = self.0.read(self.0.store.list_invitations(&call.caller.account, &query)).await?;
+        let mut rows = listed.rows;
         let cursor_of = |read: &Read<_>| Cursor { total: Some(total), ..Cursor::of_invitation_by(order, read) };
         let next_page_token = page::next(&self.0, &call, &paged, &mut rows, size, cursor_of)?;
         Ok(Response::new(pb::ListGuestInvitationsResponse {

@@ -93,7 +93,7 @@ impl InvitationService for Invitations {
         let mut violations = Violations::default();
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let (size, limit, hosts) = (asked.size, asked.limit(), self.0.hosts(&call, false).await?);
-        let page = Page { hosts, ascending: asked.ascending, limit, after: asked.after };
+        let page = Page { hosts, ascending: asked.ascending, limit, scan: Some(page::SCAN), after: asked.after };
         let empty = pb::TargetFilter::default();
         let address = filter::target(&mut violations, Some(message.target.as_ref().unwrap_or(&empty)));
         if address.as_ref().is_some_and(|address| !address.names_a_person()) {
@@ -101,8 +101,7 @@ impl InvitationService for Invitations {
         }
         let address = violations.finish(address)?;
         let found = self.0.store.list_open_invitations(&call.caller.account, &address, &page);
-        let mut rows = self.0.read(found).await?;
-        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_invitation)?;
+        let (rows, next_page_token) = page::cut(&self.0, &call, &message, self.0.read(found).await?, size)?;
         let invitations = self.0.faces(&call, &rows)?;
         Ok(Response::new(pb::ListOpenInvitationsResponse { invitations, next_page_token }))
     }

@@ -10,10 +10,12 @@ use super::violations::Violations;
 use crate::domain::invitation::Invitation;
 use crate::domain::text::Invalid;
 use crate::pb;
-use crate::store::{Cursor, InvitationQuery, Read};
+use crate::store::{Cursor, InvitationQuery, Listed, Read};
 
 const DEFAULT_SIZE: i32 = 50;
 const MAX_SIZE: i32 = 1_000;
+/// How many rows a page of invitations looks at, at most, in search of those that its filters let through.
+pub(super) const SCAN: u64 = 5_000;
 
 /// A request for a page of a list.
 pub(super) trait Paged {
@@ -190,9 +192,24 @@ pub(super) async fn invitations<T: Paged>(
     query: InvitationQuery,
 ) -> Result<(Vec<Read<Invitation>>, String), Status> {
     let size = usize::try_from(query.limit.saturating_sub(1)).unwrap_or(usize::MAX);
-    let query = InvitationQuery { hosts: api.hosts(call, false).await?, ..query };
-    let mut rows = api.read(api.store.list_invitations(&call.caller.account, &query)).await?;
-    let next_page_token = next(api, call, request, &mut rows, size, Cursor::of_invitation)?;
+    let query = InvitationQuery { hosts: api.hosts(call, false).await?, scan: Some(SCAN), ..query };
+    let listed = api.read(api.store.list_invitations(&call.caller.account, &query)).await?;
+    cut(api, call, request, listed, size)
+}
+
+/// Cuts off the row that was read beyond the page, and returns the token for going on, also if the page is short.
+pub(super) fn cut<T: Paged>(
+    api: &Api,
+    call: &Call,
+    request: &T,
+    listed: Listed,
+    size: usize,
+) -> Result<(Vec<Read<Invitation>>, String), Status> {
+    let Listed { mut rows, goes_on } = listed;
+    let next_page_token = match goes_on {
+        Some(cursor) if rows.len() <= size => seal(api, call, request, &cursor)?,
+        _ => next(api, call, request, &mut rows, size, Cursor::of_invitation)?,
+    };
     Ok((rows, next_page_token))
 }
 
@@ -208,7 +225,11 @@ pub(super) fn next<T: Paged, R>(
     let more = rows.len() > size;
     rows.truncate(size);
     let Some(last) = rows.last().filter(|_| more) else { return Ok(String::new()) };
-    let cursor = serde_json::to_vec(&cursor_of(last)).map_err(|error| api.defect(&error))?;
+    seal(api, call, request, &cursor_of(last))
+}
+
+fn seal<T: Paged>(api: &Api, call: &Call, request: &T, cursor: &Cursor) -> Result<String, Status> {
+    let cursor = serde_json::to_vec(cursor).map_err(|error| api.defect(&error))?;
     let sealed = api.ring.seal(&context(call, request), &cursor, api.entropy.bytes());
     sealed.ok_or_else(|| api.defect(&"a page token cannot be sealed"))
 }

@@ -183,7 +183,7 @@ impl Lane {
                 Err(error) => return self.give_up_or_split(group, &error).await,
             }
         }
-        // What was sent and not found may still take effect: deciding its commands again could do them twice.
+        // A save that was sent and not found may still take effect: deciding its commands again could do them twice.
         if sent.is_none() && matches!(last, StoreError::Conflict) {
             return self.give_up_or_split(group, &last).await;
         }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::entity::{acceptance, engagement, invitation, label, outbox, recipient, request, slot};
 use super::error::StoreError;
 use super::row::{InvitationRows, delivery_from, request_from, slot_from};
-use super::set::{Columns, Set, clock, json_array, json_object, statement_clock, uuid_text};
+use super::set::{Columns, Set, by_index, clock, json_array, json_object, statement_clock};
 use crate::domain::acceptance::Acceptance;
 use crate::domain::command::{Command, Needs, RequestKey};
 use crate::domain::delivery::Purpose;
@@ -62,9 +62,8 @@ pub(super) fn load_sql(backend: DbBackend) -> String {
     let [asked_at, held_at, sought_at, message_at, clock_at] =
         [1, 2, 3, 4, 5].map(|sets| 1 + widths[..sets].iter().sum::<usize>());
     let delivery = text(backend, &Columns::of::<outbox::Entity>().json_of(backend, "o"));
-    let subject_key = [key(backend, "a", "a.subject"), key(backend, "wanted", "wanted.subject")].join(" = ");
-    let connections = [("a", "a.created_connection_id"), ("wanted", "wanted.connection_id")];
-    let connection_key = connections.map(|(table, id)| key(backend, table, &uuid_text(backend, id))).join(" = ");
+    let subject = by_index(backend, "subject", "a", "wanted.account_id");
+    let connection = by_index(backend, "connection", "a", "wanted.account_id");
     let acceptance = text(backend, &Columns::of::<acceptance::Entity>().json_of(backend, "a"));
     let request = text(backend, &Columns::of::<request::Entity>().json_of(backend, "q"));
     let slot = text(backend, &Columns::of::<slot::Entity>().json_of(backend, "s"));
@@ -93,11 +92,11 @@ pub(super) fn load_sql(backend: DbBackend) -> String {
         UNION ALL SELECT 0, 'invitation', {body} FROM ids
             JOIN invitation i ON i.account_id = ids.account_id AND i.id = ids.invitation_id
         UNION ALL SELECT 0, 'acceptance', {acceptance} FROM wanted JOIN acceptance a
-            ON a.account_id = wanted.account_id AND {subject_key}
+            ON {subject} AND a.invitation_id = wanted.invitation_id AND a.subject = wanted.subject
         UNION ALL SELECT 0, 'acceptance', {acceptance} FROM wanted JOIN acceptance a
             ON a.account_id = wanted.account_id AND a.invitation_id = wanted.invitation_id AND a.id = wanted.acceptance_id
         UNION ALL SELECT 0, 'acceptance', {acceptance} FROM wanted JOIN acceptance a
-            ON a.account_id = wanted.account_id AND a.created_connection_id IS NOT NULL AND {connection_key}
+            ON {connection} AND a.invitation_id = wanted.invitation_id AND a.created_connection_id = wanted.connection_id
         UNION ALL SELECT 0, 'acceptance', {acceptance} FROM remembered q JOIN acceptance a
             ON a.account_id = q.account_id AND a.invitation_id = q.invitation_id AND a.id = q.acceptance_id
         UNION ALL SELECT 0, 'request', {request} FROM remembered q
@@ -108,7 +107,7 @@ pub(super) fn load_sql(backend: DbBackend) -> String {
         wanted = wanted.keys_of(backend, 1, "w"),
         asked = asked.keys_of(backend, asked_at, "k"),
         held = held.keys_of(backend, held_at, "k"),
-        found = found(&sought.keys_of(backend, sought_at, "k"), &statement_clock(backend, clock_at)),
+        found = found(backend, &sought.keys_of(backend, sought_at, "k"), &statement_clock(backend, clock_at)),
         request_columns = Columns::of::<request::Entity>().names_of("q"),
         slot_columns = Columns::of::<slot::Entity>().names_of("s"),
         clock = clock(backend, clock_at),
@@ -116,28 +115,23 @@ pub(super) fn load_sql(backend: DbBackend) -> String {
     )
 }
 
-/// Returns the common table expressions that end with `found`: what is sought and has not ended. An invitee has few
-/// invitations, a scope may have any number, so the index over addresses is used and none over scopes can be.
-fn found(sought: &str, now: &str) -> String {
+/// Returns the common table expressions that end with `found`: open invitations of what is sought. They are looked up by
+/// address among those that are open, so that it does not matter how many have ended.
+fn found(backend: DbBackend, sought: &str, now: &str) -> String {
     format!(
         "addressed AS MATERIALIZED (
             SELECT DISTINCT k.account_id, k.scope_type, k.scope_id, r.invitation_id FROM {sought} JOIN recipient r
-                ON r.account_id = k.account_id AND r.recipient_type = k.recipient_type AND r.value = k.value),
+                ON {open} AND r.recipient_type = k.recipient_type AND r.value = k.value AND r.open_until > {now}),
         found AS (
             SELECT i.account_id, i.id AS invitation_id FROM addressed a
             JOIN invitation i ON i.account_id = a.account_id AND i.id = a.invitation_id
-            WHERE i.kind = '{general}' AND i.scope_type || '' = a.scope_type AND i.scope_id || '' = a.scope_id
+            WHERE i.kind = '{general}' AND i.scope_type = a.scope_type AND i.scope_id = a.scope_id
                 AND i.revoked_at IS NULL AND i.declined_at IS NULL AND i.accepted_elsewhere_at IS NULL
                 AND i.emptied_at IS NULL AND (i.max_uses IS NULL OR i.use_count < i.max_uses)
                 AND (i.expire_at IS NULL OR i.expire_at > {now}))",
+        open = by_index(backend, "open", "r", "k.account_id"),
         general = Kind::General.code(),
     )
-}
-
-/// Returns the expression that an index of acceptances is over, which ends with `last`.
-fn key(backend: DbBackend, table: &str, last: &str) -> String {
-    let invitation = uuid_text(backend, &format!("{table}.invitation_id"));
-    format!("({invitation} || ' ' || {last})")
 }
 
 /// How much is read with an invitation.
@@ -164,7 +158,8 @@ pub(super) fn invitation_body(backend: DbBackend, extent: &Extent<'_>) -> String
     let rows = |columns: Columns, table: &str, condition: &str| {
         json_array(backend, &columns.json_of(backend, "t"), &format!("{} AND {condition}", of(table, "t")))
     };
-    let outbox = format!("{} AND {} AND {messages}", of("outbox", "o"), brings_link("o"));
+    let sent = by_index(backend, "invitation", "o", "i.account_id");
+    let outbox = format!("outbox o WHERE {sent} AND o.invitation_id = i.id AND {} AND {messages}", brings_link("o"));
     let engagement = Columns::of::<engagement::Entity>().json_of(backend, "e");
     let body = json_object(
         backend,

@@ -25,20 +25,25 @@ pub(super) struct Old {
     pub(super) table: &'static str,
     /// The columns of the primary key.
     pub(super) key: &'static str,
-    /// Selects keys of rows `t` before $1.
-    pub(super) rows: &'static str,
+    /// The text between FROM and LIMIT in a select of rows `t` before $1.
+    pub(super) rows: String,
     /// What has to hold when a row is deleted: it may have changed since it was selected.
     pub(super) still: &'static str,
 }
 
 impl Old {
+    /// On PostgreSQL rows are named by their place in the table: there is no plan but to go there, whatever the table was
+    /// like when the statement was planned.
     fn delete_sql(&self, backend: DbBackend) -> String {
         let Self { table, key, rows, still } = self;
-        let skip = if backend == DbBackend::Postgres { " FOR UPDATE OF t SKIP LOCKED" } else { "" };
-        format!(
-            "WITH old AS MATERIALIZED ({rows} LIMIT $2{skip})
-            DELETE FROM {table} WHERE {still} AND ({key}) IN (SELECT {key} FROM old)"
-        )
+        if backend == DbBackend::Postgres {
+            return format!(
+                "WITH old AS MATERIALIZED (SELECT t.ctid FROM {rows} LIMIT $2 FOR UPDATE OF t SKIP LOCKED)
+                DELETE FROM {table} WHERE {still} AND ctid = ANY (ARRAY(SELECT ctid FROM old))"
+            );
+        }
+        let keys = key.split(", ").map(|column| format!("t.{column}")).collect::<Vec<_>>().join(", ");
+        format!("DELETE FROM {table} WHERE {still} AND ({key}) IN (SELECT {keys} FROM {rows} LIMIT $2)")
     }
 }
 
@@ -107,7 +112,7 @@ impl Maintenance {
         let old = Old {
             table: "request",
             key: "account_id, method, request_id",
-            rows: "SELECT t.account_id, t.method, t.request_id FROM request t WHERE t.created_at < $1 ORDER BY t.created_at",
+            rows: "request t WHERE t.created_at < $1 ORDER BY t.created_at".to_owned(),
             still: "true",
         };
         self.prune(&old, self.before(REMEMBERED).await?.into()).await
@@ -118,8 +123,7 @@ impl Maintenance {
         let old = Old {
             table: "verification",
             key: "account_id, invitation_id, address_mac",
-            rows: "SELECT t.account_id, t.invitation_id, t.address_mac FROM verification t WHERE t.created_at < $1
-                ORDER BY t.created_at",
+            rows: "verification t WHERE t.created_at < $1 ORDER BY t.created_at".to_owned(),
             still: "true",
         };
         self.prune(&old, self.before(WINDOW).await?.into()).await

@@ -7,6 +7,7 @@ mod m20261121_000004_delivery;
 mod m20261121_000005_dead_letters;
 mod m20261128_000001_calls;
 mod m20261128_000002_key_check;
+mod m20261128_000003_lookup_indexes;
 mod m20261128_000004_prune;
 
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ use sea_orm::{
 };
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, seaql_migrations};
 
-use super::set::uuid_text;
+use super::set::{index_key, uuid_text};
 
 /// Any number that no other advisory lock of the database has.
 const MIGRATION_LOCK: i64 = 0x1417_5e1f;
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000005_dead_letters::Migration),
             Box::new(m20261128_000001_calls::Migration),
             Box::new(m20261128_000002_key_check::Migration),
+            Box::new(m20261128_000003_lookup_indexes::Migration),
             Box::new(m20261128_000004_prune::Migration),
         ]
     }
@@ -129,6 +131,7 @@ async fn run(manager: &SchemaManager<'_>, statements: &str) -> Result<(), DbErr>
 
 /// Writes the little that the databases name differently. Text sorts by bytes on both.
 fn dialect(statement: &str, postgres: bool) -> String {
+    let backend = if postgres { DbBackend::Postgres } else { DbBackend::Sqlite };
     let (uuid, text, json, end) = if postgres {
         ("uuid", "text COLLATE \"C\"", "jsonb", "")
     } else {
@@ -137,8 +140,13 @@ fn dialect(statement: &str, postgres: bool) -> String {
     let end = if statement.starts_with("CREATE TABLE") { end } else { "" };
     let mut statement = statement.replace("{uuid}", uuid).replace("{text}", text).replace("{json}", json);
     for column in ["invitation_id", "created_connection_id"] {
-        let text = uuid_text(if postgres { DbBackend::Postgres } else { DbBackend::Sqlite }, column);
+        let text = uuid_text(backend, column);
         statement = statement.replace(&format!("{{uuid_text:{column}}}"), &text);
+    }
+    while let Some((before, rest)) = statement.split_once("{account:")
+        && let Some((tag, after)) = rest.split_once('}')
+    {
+        statement = format!("{before}{}{after}", index_key(backend, tag));
     }
     format!("{statement}{end}")
 }

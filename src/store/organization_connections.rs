@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::load::parse_json;
 use super::read::unreadable::FullPage;
 use super::read::{ACCOUNT, Cursor, Params, direction};
-use super::set::{Columns, values_of};
+use super::set::{Columns, by_index, values_of};
 use crate::domain::organization_connection::OrganizationConnection;
 use crate::domain::text::AccountId;
 use crate::domain::time::Timestamp;
@@ -94,6 +94,11 @@ impl Store {
         let mut all = vec![format!("c.account_id = {ACCOUNT}")];
         all.extend(query.requester.map(|id| format!("c.requester_id = {}", params.push(id))));
         all.extend(query.target.map(|id| format!("c.target_id = {}", params.push(id))));
+        // Named after the end that is asked for; without one, ids are the order.
+        let tag = query.requester.map(|_| "ends").or(query.target.map(|_| "target"));
+        if let Some(tag) = tag {
+            all[0] = by_index(self.database.backend(), tag, "c", ACCOUNT);
+        }
         all.extend(query.after.as_ref().map(|cursor| format!("c.id {compare} {}", params.push(cursor.id))));
         let limit = params.push(query.limit.cast_signed());
         let rest = format!("WHERE {} ORDER BY c.id {order} LIMIT {limit}", all.join(" AND "));
@@ -110,8 +115,8 @@ impl Store {
     ) -> Result<Option<OrganizationConnection>, StoreError> {
         let mut params = Params::new(None, account);
         let (requester, target) = (params.push(requester), params.push(target));
-        let rest =
-            format!("WHERE c.account_id = {ACCOUNT} AND c.requester_id = {requester} AND c.target_id = {target}");
+        let own = by_index(self.database.backend(), "ends", "c", ACCOUNT);
+        let rest = format!("WHERE {own} AND c.requester_id = {requester} AND c.target_id = {target}");
         self.connections(&rest, params).await?.pop().map(OrganizationConnection::try_from).transpose()
     }
 

@@ -16,7 +16,7 @@ use super::read::invitations::invitation_from;
 use super::read::unreadable::FullPage;
 use super::read::{ACCOUNT, Cursor, Params, Read, SortKey, direction};
 use super::row::delivery_from;
-use super::set::{Columns, Set, json_array, statement_clock};
+use super::set::{Columns, Set, by_index, json_array, statement_clock};
 use super::signals::Topic;
 use crate::domain::acceptance::Acceptance;
 use crate::domain::delivery::Delivery;
@@ -162,9 +162,13 @@ impl Store {
     pub async fn plan_deliveries(&self) -> Result<u64, StoreError> {
         let backend = self.database.backend();
         let sql = format!(
-            "UPDATE outbox SET due_at = planned_at, planned_at = NULL WHERE planned_at IS NOT NULL AND (account_id, id) IN
-            (SELECT account_id, id FROM outbox WHERE planned_at <= {} ORDER BY planned_at LIMIT $2)",
-            statement_clock(backend, 1)
+            "{picked} UPDATE outbox AS o SET due_at = o.planned_at, planned_at = NULL FROM {keys}
+            WHERE o.account_id = p.account_id AND o.id = p.id AND o.planned_at IS NOT NULL",
+            picked = picked(&format!(
+                "WHERE o.planned_at <= {} ORDER BY o.planned_at LIMIT $2",
+                statement_clock(backend, 1)
+            )),
+            keys = picked_keys(backend),
         );
         let values = [self.database.clock().map(Timestamp::micros).into(), CHUNK.into()];
         let planned = self.database.write.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
@@ -175,14 +179,16 @@ impl Store {
     pub async fn replay_deliveries(&self, account: &AccountId, query: &ReplayQuery) -> Result<u64, StoreError> {
         let backend = self.database.backend();
         let mut params = Params::new(self.database.clock().map(Timestamp::micros), account);
-        let mut all = vec![format!("account_id = {ACCOUNT}"), "state = 'failed'".to_owned()];
-        all.extend(query.invitation.map(|id| format!("invitation_id = {}", params.push(id.0))));
-        all.extend(query.since.map(|since| format!("created_at >= {}", params.push(since.micros()))));
-        all.extend(query.until.map(|until| format!("created_at < {}", params.push(until.micros()))));
+        let tag = if query.invitation.is_some() { "invitation" } else { "failed" };
+        let mut all = vec![by_index(backend, tag, "o", ACCOUNT), "o.state = 'failed'".to_owned()];
+        all.extend(query.invitation.map(|id| format!("o.invitation_id = {}", params.push(id.0))));
+        all.extend(query.since.map(|since| format!("o.created_at >= {}", params.push(since.micros()))));
+        all.extend(query.until.map(|until| format!("o.created_at < {}", params.push(until.micros()))));
         let sql = format!(
-            "UPDATE outbox SET state = 'queued', due_at = {now}, attempts = 0 WHERE (account_id, id) IN
-            (SELECT account_id, id FROM outbox WHERE {} ORDER BY created_at, id LIMIT {CHUNK}) AND state = 'failed'",
-            all.join(" AND "),
+            "{picked} UPDATE outbox AS o SET state = 'queued', due_at = {now}, attempts = 0 FROM {keys}
+            WHERE o.account_id = p.account_id AND o.id = p.id AND o.state || '' = 'failed'",
+            picked = picked(&format!("WHERE {} ORDER BY o.created_at, o.id LIMIT {CHUNK}", all.join(" AND "))),
+            keys = picked_keys(backend),
             now = statement_clock(backend, 1),
         );
         let replayed = self.database.write.execute_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
@@ -218,10 +224,11 @@ impl Store {
             format!(" AND (t.created_at, t.id) {compare} ({at}, {id})")
         });
         let page = format!(
-            "(SELECT * FROM outbox t WHERE t.account_id = {ACCOUNT} AND t.invitation_id = {invitation}{}
+            "(SELECT * FROM outbox t WHERE {own} AND t.invitation_id = {invitation}{}
             ORDER BY t.created_at {order}, t.id {order} LIMIT {}) o",
             after.unwrap_or_default(),
             params.push(query.limit.cast_signed()),
+            own = by_index(backend, "invitation", "t", ACCOUNT),
         );
         let page = json_array(backend, &Columns::of::<outbox::Entity>().json_of(backend, "o"), &page);
         let cast = if backend == DbBackend::Postgres { "::text" } else { "" };
@@ -250,6 +257,20 @@ impl Store {
 
 /// An invitation and some of its messages.
 type Listed = (Read<Invitation>, Vec<(Cursor, Result<Delivery, StoreError>)>);
+
+/// Returns the common table expression `picked`: the keys of some messages, each of which is then looked up.
+fn picked(rows: &str) -> String {
+    format!("WITH picked AS MATERIALIZED (SELECT o.account_id, o.id FROM outbox o {rows})")
+}
+
+/// Returns the table expression `p` over what was picked. PostgreSQL is made to think of one row: see `Columns::keys_of`.
+fn picked_keys(backend: DbBackend) -> &'static str {
+    if backend == DbBackend::Postgres {
+        "(SELECT * FROM picked WHERE account_id || '' = account_id) AS p"
+    } else {
+        "picked AS p"
+    }
+}
 
 fn topicality_from(row: &QueryResult) -> Result<Topicality, StoreError> {
     let acceptance = row.try_get::<Option<String>>("", "acceptance")?;

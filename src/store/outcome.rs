@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, Statement, Value};
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::set::{Columns, Set};
+use super::set::{Columns, Set, by_index};
 use super::sql::Pool;
 use crate::domain::event::EventType;
 use crate::domain::group::Save;
@@ -27,8 +27,9 @@ pub(super) async fn saved(db: &Pool, save: &Save) -> Result<BTreeSet<InvitationI
     let backend = db.get_database_backend();
     let columns = Columns::list([("account_id", Text), ("id", UuidType)]);
     let sql = format!(
-        "SELECT e.invitation_id FROM {} JOIN event e ON e.account_id = r.account_id AND e.id = r.id",
-        columns.keys_of(backend, 1, "r")
+        "SELECT e.invitation_id FROM {} JOIN event e ON {} AND e.id = r.id",
+        columns.keys_of(backend, 1, "r"),
+        by_index(backend, "id", "e", "r.account_id"),
     );
     let values = Set::new(columns, one_each.into_values()).params(backend);
     let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::database::Database;
 use super::error::StoreError;
 use super::load::parse_json;
-use super::set::{Columns, statement_clock};
+use super::set::{Columns, by_index, statement_clock};
 use crate::domain::time::Timestamp;
 
 /// The parameters of a claim: the clock, the lease, how long it lasts, how many rows at most, and the line to begin behind.
@@ -55,8 +55,8 @@ pub(super) const WEBHOOK_MESSAGES: Queue = Queue {
     notes_first: true,
 };
 
-/// How many more lines than rows a claim looks at where lines may have as many claimed as they may.
-const FULL_LINES: u32 = 500;
+/// How many more partitions than rows one statement looks at: some have nothing that is due, or as much claimed as they may.
+const MORE_PARTITIONS: u32 = 500;
 
 /// How soon a row is claimed again that cannot be read: a newer program, of which there may be one beside this, can.
 const UNREADABLE: Duration = Duration::from_secs(60);
@@ -75,8 +75,8 @@ pub(super) struct Claim {
 }
 
 impl Queue {
-    /// Claims due rows, the oldest of each line first, and reads them. Only none means that no line behind `after` has any:
-    /// shares are rounded down.
+    /// Claims due rows, the oldest of each partition first, and reads them. An empty result means that no partition after
+    /// `after` has due rows. A short result does not, because shares are rounded down.
     ///
     /// A row that cannot be read, as a newer program may have written it, is put back for a while, so that it stops no other.
     pub(super) async fn claim<E: EntityTrait, T>(
@@ -94,9 +94,16 @@ impl Queue {
         let clock = database.clock().map(Timestamp::micros);
         let mut values: Vec<Value> = vec![clock.into(), lease.into(), lasts.into(), i64::from(limit).into()];
         values.extend(after);
-        let claim = Statement::from_sql_and_values(backend, self.claim_sql::<E>(backend), values);
+        let mut claim = Statement::from_sql_and_values(backend, self.claim_sql::<E>(backend), values.clone());
         loop {
             let rows = database.write.query_all_raw(claim.clone()).await?;
+            if rows.is_empty()
+                && let Some(stopped) = self.stopped(database, &values).await?
+            {
+                values.splice(FIRST_OF_LINE - 1.., stopped);
+                claim = Statement::from_sql_and_values(backend, claim.sql, values.clone());
+                continue;
+            }
             let (mut claimed, mut unreadable) = (Vec::new(), Vec::<(String, Uuid, StoreError)>::new());
             for row in &rows {
                 let body: String = row.try_get("", "body")?;
@@ -117,6 +124,18 @@ impl Queue {
                 return Ok(claimed);
             }
         }
+    }
+
+    /// Returns the partition at which a claim with these values stopped before it came to the end.
+    async fn stopped(self, database: &Database, values: &[Value]) -> Result<Option<Vec<Value>>, StoreError> {
+        let backend = database.backend();
+        let stop = Statement::from_sql_and_values(backend, self.stop_sql(backend), values.to_vec());
+        let Some(row) = database.read.query_one_raw(stop).await? else { return Ok(None) };
+        let mut stopped: Vec<Value> = vec![row.try_get::<String>("", "account_id")?.into()];
+        for column in &self.line[1..] {
+            stopped.push(row.try_get::<Uuid>("", column)?.into());
+        }
+        Ok(Some(stopped))
     }
 
     /// Puts a claimed row back for a while as if it had not been claimed, if the lease is still its.
@@ -147,74 +166,107 @@ impl Queue {
         Ok(database.write.execute_raw(settle).await?.rows_affected() > 0)
     }
 
-    /// The text of a claim.
+    /// The common table expressions of a claim that end with `ready`: the partitions to claim from.
     ///
-    /// It steps from line to line over those that have a due row, as many as rows are wanted, and takes as many of each as
-    /// makes the shares equal. A line with nothing due is stepped over inside the index. On PostgreSQL rows that somebody
-    /// else is claiming at this moment are skipped.
+    /// It steps from partition to partition, and looks at the row of each that is due first, whether it is due or not: so
+    /// one step is one look into the index, however many rows wait.
+    fn partitions(self, backend: DbBackend) -> String {
+        let Self { table, line, at_once, .. } = self;
+        let now = statement_clock(backend, CLOCK);
+        let columns = line.join(", ");
+        let types = if backend == DbBackend::Postgres { ["text) COLLATE \"C\"", "uuid)"] } else { ["text)", "blob)"] };
+        let types = types.iter().zip(line).enumerate();
+        let start =
+            types.map(|(index, (kind, column))| format!("CAST(${} AS {kind} AS {column}", FIRST_OF_LINE + index));
+        let start = start.collect::<Vec<_>>().join(", ");
+        let free = at_once.map_or("$4".to_owned(), |AtOnce { of_line, .. }| {
+            // A row that is claimed is due again when its lease ends.
+            let leased = by_index(backend, "leased", "c", "line.account_id");
+            format!(
+                "{of_line} - (SELECT count(*) FROM {table} c WHERE {leased} AND c.endpoint_id = line.endpoint_id
+                    AND c.lease IS NOT NULL AND c.due_at > {now})"
+            )
+        });
+        format!(
+            "RECURSIVE line({columns}, due_at, number) AS (
+                SELECT {columns}, CAST(NULL AS bigint), 0 FROM (SELECT {start}) AS first
+                UNION ALL SELECT {next}),
+            ready AS MATERIALIZED (SELECT * FROM (SELECT {columns}, {free} AS free FROM line
+                WHERE number > 0 AND account_id IS NOT NULL AND due_at <= {now}) AS due WHERE free > 0)",
+            next = self.next(backend),
+        )
+    }
+
+    /// The step from one partition to the next.
+    fn next(self, backend: DbBackend) -> String {
+        let Self { table, line, .. } = self;
+        let rows = format!("FROM {table} q WHERE q.due_at IS NOT NULL");
+        let rest = |alias: &str| line[1..].iter().map(|column| format!(", {alias}.{column}")).collect::<String>();
+        let bound = format!("line.number < $4 + {MORE_PARTITIONS}");
+        if backend == DbBackend::Postgres {
+            let key = |alias: &str| format!("{alias}.account_id || ' pending'{}", rest(alias));
+            return format!(
+                "n.*, line.number + 1 FROM line CROSS JOIN LATERAL (SELECT q.account_id{rest}, q.due_at {rows}
+                    AND ({}) > ({}) ORDER BY {}, q.due_at LIMIT 1) n WHERE {bound}",
+                key("q"),
+                key("line"),
+                key("q"),
+                rest = rest("q"),
+            );
+        }
+        let key = |alias: &str| format!("{alias}.account_id{}", rest(alias));
+        let first = |column: &str| {
+            format!(
+                "(SELECT q.{column} {rows} AND ({}) > ({}) ORDER BY {}, q.due_at LIMIT 1)",
+                key("q"),
+                key("line"),
+                key("q")
+            )
+        };
+        let columns = line.iter().map(|column| first(column)).collect::<Vec<_>>().join(", ");
+        format!(
+            "{columns}, {}, line.number + 1 FROM line WHERE line.account_id IS NOT NULL AND {bound}",
+            first("due_at")
+        )
+    }
+
+    /// The text of a claim: it takes as many rows of each partition that is ready as makes the shares equal. On PostgreSQL
+    /// rows that somebody else is claiming at this moment are skipped.
     fn claim_sql<E: EntityTrait>(self, backend: DbBackend) -> String {
         let Self { table, line, at_once, notes_first } = self;
         let postgres = backend == DbBackend::Postgres;
         let now = statement_clock(backend, CLOCK);
-        let of = |alias: &str| line.iter().map(|column| format!("{alias}.{column}")).collect::<Vec<_>>().join(", ");
-        let first = |column: &str, after: &str| {
-            format!(
-                "(SELECT q.{column} FROM {table} q WHERE q.due_at <= {now} AND ({}) > ({after}) ORDER BY {} LIMIT 1)",
-                of("q"),
-                of("q")
-            )
-        };
-        let step = |after: &str| line.iter().map(|column| first(column, after)).collect::<Vec<_>>().join(", ");
-        let types = ["text", "uuid"].iter().zip(line).enumerate().map(|(index, (kind, _))| {
-            if postgres { format!("${}::{kind}", FIRST_OF_LINE + index) } else { format!("${}", FIRST_OF_LINE + index) }
-        });
-        let start = step(&types.collect::<Vec<_>>().join(", "));
-        let next = step(&of("line"));
-        let columns = line.join(", ");
-        let same = |alias: &str| {
-            line.iter().map(|column| format!("{alias}.{column} = line.{column}")).collect::<Vec<_>>().join(" AND ")
-        };
-        let share = "max(1, $4 / (SELECT max(1, count(*)) FROM line WHERE account_id IS NOT NULL))";
-        // What is claimed is due again when its lease ends, so it is found among what is due until then.
-        let free = at_once.map(|AtOnce { of_line, .. }| {
-            format!(
-                "max(0, {of_line} - (SELECT count(*) FROM {table} c WHERE {} AND c.due_at > {now} AND c.due_at <= {now} + $3
-                AND c.lease IS NOT NULL))",
-                same("c")
-            )
-        });
-        let steps = at_once.map_or("$4".to_owned(), |_| format!("$4 + {FULL_LINES}"));
-        let waiting = format!("FROM {table} t WHERE {} AND t.due_at <= {now} ORDER BY t.due_at, t.id", same("t"));
+        let rest = line[1..].iter().map(|column| format!(" AND t.{column} = ready.{column}")).collect::<String>();
+        let own = by_index(backend, "pending", "t", "ready.account_id");
+        let waiting = format!("FROM {table} t WHERE {own}{rest} AND t.due_at <= {now} ORDER BY t.due_at, t.id");
+        let share = "max(1, $4 / (SELECT max(1, count(*)) FROM ready))";
         let picked = if postgres {
-            let share = free.map_or(share.to_owned(), |free| format!("min({free}, {share})"));
-            let share = share.replace("max(", "greatest(").replace("min(", "least(");
+            let share = format!("least(ready.free, {})", share.replace("max(", "greatest("));
             format!(
-                "SELECT t.account_id, t.id FROM line CROSS JOIN LATERAL
+                "SELECT t.account_id, t.id FROM ready CROSS JOIN LATERAL
                 (SELECT t.account_id, t.id {waiting} LIMIT {share} FOR UPDATE SKIP LOCKED) t LIMIT $4"
             )
         } else {
-            // A limit cannot name a line, so what is too many is cut off behind it.
-            let within = free.map(|free| format!("WHERE j.key < {free}")).unwrap_or_default();
+            // A limit cannot name a partition, so what is too many is cut off behind it.
             let share = at_once.map_or(share.to_owned(), |AtOnce { most, .. }| format!("min({most}, {share})"));
             format!(
-                "SELECT line.account_id, unhex(j.value) AS id FROM line, json_each(
-                (SELECT json_group_array(hex(id)) FROM (SELECT t.id {waiting} LIMIT {share}))) j {within} LIMIT $4"
+                "SELECT ready.account_id, unhex(j.value) AS id FROM ready, json_each(
+                (SELECT json_group_array(hex(id)) FROM (SELECT t.id {waiting} LIMIT {share}))) j
+                WHERE j.key < ready.free LIMIT $4"
             )
         };
-        let with = format!(
-            "WITH RECURSIVE line({columns}, number) AS (SELECT {start}, 1
-                UNION ALL SELECT {next}, line.number + 1 FROM line WHERE line.account_id IS NOT NULL AND line.number < {steps}),
-            picked AS MATERIALIZED ({picked})"
-        );
+        let with = format!("WITH {}, picked AS MATERIALIZED ({picked})", self.partitions(backend));
         let first =
             if notes_first { format!(", first_tried_at = coalesce(t.first_tried_at, {now})") } else { String::new() };
+        // PostgreSQL is made to think of one row: see `Columns::keys_of`.
+        let keys =
+            if postgres { "(SELECT * FROM picked WHERE account_id || '' = account_id) AS p" } else { "picked AS p" };
         let update = format!(
             "UPDATE {table} AS t SET state = 'sending', lease = $2, due_at = {now} + $3, attempts = t.attempts + 1{first}
-            FROM picked p WHERE t.account_id = p.account_id AND t.id = p.id"
+            FROM {keys} WHERE t.account_id = p.account_id AND t.id = p.id"
         );
         let body = |alias: &str| Columns::of::<E>().json_of(backend, alias);
         if postgres {
-            // Everything is in the index of pending rows but the rows themselves, so that is the way the planner takes.
             format!(
                 "{with}, claimed AS ({update} RETURNING t.*) SELECT account_id, id, ({})::text AS body FROM claimed c",
                 body("c")
@@ -222,5 +274,19 @@ impl Queue {
         } else {
             format!("{with} {update} RETURNING account_id, id, {} AS body", body(table))
         }
+    }
+
+    /// The text that tells where a claim stopped that looked at as many partitions as one may; no row if it came to the end.
+    fn stop_sql(self, backend: DbBackend) -> String {
+        // A statement has to use all of its parameters.
+        let types = if backend == DbBackend::Postgres { ("uuid", "bigint") } else { ("blob", "integer") };
+        format!(
+            "WITH {} SELECT {} FROM line WHERE number = $4 + {MORE_PARTITIONS} AND account_id IS NOT NULL
+                AND (CAST($2 AS {}) IS NOT NULL OR CAST($3 AS {}) IS NOT NULL)",
+            self.partitions(backend),
+            self.line.join(", "),
+            types.0,
+            types.1,
+        )
     }
 }

@@ -30,7 +30,7 @@ pub struct Read<T> {
 }
 
 /// What a list is sorted by.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 pub enum SortKey {
     /// A moment in microseconds, or a sequence.
@@ -109,6 +109,8 @@ pub struct Page {
     pub hosts: Option<Vec<Uuid>>,
     /// How many at most.
     pub limit: u64,
+    /// How many rows are looked at, at most; see [`query::InvitationQuery::scan`].
+    pub scan: Option<u64>,
     /// Where to go on.
     pub after: Option<Cursor>,
 }

@@ -372,7 +372,8 @@ fn insert_events(backend: DbBackend, counted: &str) -> String {
 
 fn update_recipients(backend: DbBackend) -> String {
     format!(
-        "UPDATE recipient AS i SET accepted_at = r.accepted_at, declined_at = r.declined_at FROM {}
+        "UPDATE recipient AS i SET accepted_at = r.accepted_at, declined_at = r.declined_at,
+            open_until = r.open_until FROM {}
         WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.ordinal = r.ordinal",
         Part::Answers.keys(backend)
     )

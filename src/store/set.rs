@@ -250,3 +250,18 @@ pub(super) fn clock(backend: DbBackend, param: usize) -> String {
 pub(super) fn statement_clock(backend: DbBackend, param: usize) -> String {
     clock(backend, param).replace("clock_timestamp()", "statement_timestamp()")
 }
+
+/// Returns what an index begins with that is looked up under `tag`: see the migration `lookup_indexes`.
+pub(super) fn index_key(backend: DbBackend, tag: &str) -> String {
+    if backend == DbBackend::Postgres { format!("(account_id || ' {tag}')") } else { "account_id".to_owned() }
+}
+
+/// Returns the condition that row `alias` belongs to an account, in words that on PostgreSQL fit one index of the table and
+/// no other. The account is a parameter or a column.
+pub(super) fn by_index(backend: DbBackend, tag: &str, alias: &str, account: &str) -> String {
+    if backend == DbBackend::Postgres {
+        format!("{alias}.account_id || ' {tag}' = CAST({account} AS text) || ' {tag}'")
+    } else {
+        format!("{alias}.account_id = {account}")
+    }
+}

@@ -4,6 +4,7 @@
 pub(crate) mod codes;
 pub(crate) mod database;
 pub(crate) mod expect;
+pub(crate) mod explain;
 pub(crate) mod folder;
 pub(crate) mod limit;
 pub(crate) mod nats;

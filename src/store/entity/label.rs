@@ -14,6 +14,8 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) key: String,
     pub(crate) value: String,
+    /// When the invitation was created.
+    pub(crate) created_at: i64,
 }
 
 /// None: rows of one aggregate are loaded together.

@@ -22,6 +22,8 @@ pub(crate) struct Model {
     pub(crate) display_name: Option<String>,
     pub(crate) avatar_uri: Option<String>,
     pub(crate) created_at: i64,
+    /// Until when the invitation is open, if it is a general one and nothing has ended it; the largest number for no end.
+    pub(crate) open_until: Option<i64>,
 }
 
 /// None: rows of one aggregate are loaded together.

@@ -7,17 +7,17 @@ use super::source::Source;
 use super::{ACCOUNT, CLOCK, Params};
 use crate::domain::details::{Kind, Scope};
 use crate::domain::state::State;
-use crate::store::set::statement_clock;
+use crate::store::set::{by_index, statement_clock};
 
-/// Returns what has to hold of invitation `i` beyond being in a source.
+/// Returns what has to hold of invitation `i` beyond being in a source. PostgreSQL carries a subselect that is compared out for
+/// each row, and never as a join, for which it might read all rows of the account.
 pub(super) fn conditions(
     backend: DbBackend,
     query: &InvitationQuery,
     source: Source<'_>,
     params: &mut Params,
 ) -> Vec<String> {
-    let mut all = vec![format!("i.account_id = {ACCOUNT}")];
-    all.extend(kinds(&query.kinds));
+    let mut all: Vec<String> = kinds(&query.kinds).into_iter().collect();
     all.extend(standing(backend, query));
     all.extend(query.scope.as_ref().and_then(|scope| in_scope(scope, source, params)));
     let columns = [
@@ -34,10 +34,12 @@ pub(super) fn conditions(
         format!("(i.kind = 'guest' AND i.scope_id IN ({hosts}))")
     }));
     all.extend(addresses(backend, query, source, params));
-    for (key, value) in &query.labels {
+    let others = query.labels.iter().filter(|(key, _)| !matches!(source, Source::Label(own, _) if own == key.as_str()));
+    for (key, value) in others {
         let (key, value) = (params.push(key.as_str()), params.push(value.as_str()));
         all.push(format!(
-            "i.id IN (SELECT l.invitation_id FROM label l WHERE l.account_id = {ACCOUNT} AND l.key = {key} AND l.value = {value})"
+            "(SELECT true FROM label l WHERE l.account_id = {ACCOUNT} AND l.invitation_id = i.id AND l.key = {key}
+                AND l.value = {value} LIMIT 1)"
         ));
     }
     all
@@ -47,8 +49,6 @@ pub(super) fn conditions(
 fn kinds(kinds: &[Kind]) -> Option<String> {
     match kinds {
         [] => None,
-        // They have no scope of their own, and the index by scope is sorted as the one by age is.
-        [Kind::User] => Some("i.kind = 'user' AND i.scope_type = '' AND i.scope_id = ''".to_owned()),
         [kind] => Some(format!("i.kind = '{}'", kind.code())),
         kinds => {
             let codes = kinds.iter().map(|kind| format!("'{}'", kind.code()));
@@ -81,17 +81,14 @@ fn any(conditions: impl Iterator<Item = String>) -> String {
 }
 
 fn in_scope(scope: &Scope, source: Source<'_>, params: &mut Params) -> Option<String> {
-    if matches!(source, Source::Group(_)) {
+    if source.is_in_scope() {
         return None;
     }
     let (kind, id) = (params.push(scope.scope_type.as_str()), params.push(scope.id.as_str()));
     let own = format!("i.scope_type = {kind} AND i.scope_id = {id}");
-    if matches!(source, Source::Scope) {
-        return Some(own);
-    }
     Some(format!(
-        "({own} OR i.id IN (SELECT g.invitation_id FROM invitation_group g
-            WHERE g.account_id = {ACCOUNT} AND g.scope_type = {kind} AND g.scope_id = {id}))"
+        "({own} OR (SELECT true FROM invitation_group g WHERE g.account_id = {ACCOUNT} AND g.scope_type = {kind}
+            AND g.scope_id = {id} AND g.created_at = i.created_at AND g.invitation_id = i.id LIMIT 1))"
     ))
 }
 
@@ -99,8 +96,8 @@ fn addresses(backend: DbBackend, query: &InvitationQuery, source: Source<'_>, pa
     let mut all = Vec::new();
     if let Some(target) = query.target.as_ref().filter(|_| !matches!(source, Source::Recipient { .. })) {
         all.push(format!(
-            "i.id IN (SELECT r.invitation_id FROM recipient r
-                WHERE r.account_id = {ACCOUNT} AND r.recipient_type = '{}' AND r.value = {})",
+            "(SELECT true FROM recipient r WHERE r.account_id = {ACCOUNT} AND r.invitation_id = i.id
+                AND r.recipient_type = '{}' AND r.value = {} LIMIT 1)",
             target.sort().code(),
             params.push(target.key()),
         ));
@@ -110,10 +107,9 @@ fn addresses(backend: DbBackend, query: &InvitationQuery, source: Source<'_>, pa
     }
     if let Some(part) = &query.email_query {
         let position = if backend == DbBackend::Postgres { "strpos" } else { "instr" };
-        // The LIMIT keeps PostgreSQL from reading all addresses of the account first, and what is no plain column from
-        // looking for an invitation's addresses by their type.
+        // An expression instead of the plain column keeps PostgreSQL from looking for an invitation's addresses by their type.
         all.push(format!(
-            "EXISTS (SELECT 1 FROM recipient r WHERE r.account_id = {ACCOUNT} AND r.invitation_id = i.id
+            "(SELECT true FROM recipient r WHERE r.account_id = {ACCOUNT} AND r.invitation_id = i.id
                 AND r.recipient_type || '' = 'email' AND {position}(r.value, {}) > 0 LIMIT 1)",
             params.push(part.as_str()),
         ));
@@ -130,7 +126,8 @@ fn email_prefix(backend: DbBackend, prefix: &str, params: &mut Params) -> String
     }
     let ids = format!(
         "(SELECT r.invitation_id FROM recipient r
-            WHERE r.account_id = {ACCOUNT} AND r.recipient_type = 'email' AND {range})"
+            WHERE {own} AND r.recipient_type = 'email' AND {range})",
+        own = by_index(backend, "address", "r", ACCOUNT)
     );
     if backend == DbBackend::Postgres { format!("i.id = ANY (ARRAY {ids})") } else { format!("i.id IN {ids}") }
 }

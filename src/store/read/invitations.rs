@@ -2,9 +2,8 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
 
-use super::filter::conditions;
 use super::query::{InvitationQuery, Order};
-use super::source::{Source, order_by, page_sql};
+use super::source::{PageSql, Source, order_by, page_sql};
 use super::unreadable::{FullPage, ReadOn};
 use super::{ACCOUNT, CLOCK, Cursor, Page, Params, Read, SortKey};
 use crate::domain::details::{Kind, Scope};
@@ -30,6 +29,41 @@ pub struct ListedName {
     pub kind: Kind,
     /// Where the list goes on behind it.
     pub cursor: Cursor,
+}
+
+/// A page of a list, in its order.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// The rows.
+    pub rows: Vec<Read<Invitation>>,
+    /// Where the list goes on behind a page that ended before it was full.
+    pub goes_on: Option<Cursor>,
+}
+
+impl std::ops::Deref for Listed {
+    type Target = Vec<Read<Invitation>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.rows
+    }
+}
+
+impl<'a> IntoIterator for &'a Listed {
+    type Item = &'a Read<Invitation>;
+    type IntoIter = std::slice::Iter<'a, Read<Invitation>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.rows.iter()
+    }
+}
+
+impl IntoIterator for Listed {
+    type Item = Read<Invitation>;
+    type IntoIter = std::vec::IntoIter<Read<Invitation>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.rows.into_iter()
+    }
 }
 
 impl Store {
@@ -60,11 +94,7 @@ impl Store {
     }
 
     /// Reads a page of an account's invitations, judged at one moment.
-    pub async fn list_invitations(
-        &self,
-        account: &AccountId,
-        query: &InvitationQuery,
-    ) -> Result<Vec<Read<Invitation>>, StoreError> {
+    pub async fn list_invitations(&self, account: &AccountId, query: &InvitationQuery) -> Result<Listed, StoreError> {
         self.page(account, query, &Source::of_page(query)).await
     }
 
@@ -75,13 +105,14 @@ impl Store {
         account: &AccountId,
         address: &Address,
         page: &Page,
-    ) -> Result<Vec<Read<Invitation>>, StoreError> {
+    ) -> Result<Listed, StoreError> {
         let query = InvitationQuery {
             states: vec![State::Active],
             include_deleted: true,
             ascending: page.ascending,
             hosts: page.hosts.clone(),
             limit: page.limit,
+            scan: page.scan,
             after: page.after.clone(),
             ..InvitationQuery::default()
         };
@@ -101,10 +132,11 @@ impl Store {
         loop {
             let mut params = self.params(account, moment_of(&query));
             let key = query.order.sql();
+            let PageSql { with, rows, end: _ } = page_sql(backend, &query, &Source::of_page(&query), &mut params);
             let sql = format!(
-                "SELECT {now} AS now, i.id AS id, i.kind AS kind, {key} AS sort_key FROM ({page}) i ORDER BY {order_by}",
+                "WITH {with} SELECT {now} AS now, i.id AS id, i.kind AS kind, {key} AS sort_key FROM ({rows}) i
+                ORDER BY {order_by}",
                 now = statement_clock(backend, CLOCK),
-                page = page_sql(backend, &query, &Source::of_page(&query), &mut params),
                 order_by = order_by(&query),
             );
             let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
@@ -125,9 +157,9 @@ impl Store {
         let backend = self.database.backend();
         let mut params = self.params(account, moment_of(query));
         let sql = format!(
-            "SELECT {now} AS now, counted.rows AS rows FROM (SELECT count(*) AS rows FROM invitation i WHERE {conditions}) counted",
+            "SELECT {now} AS now, counted.rows AS rows FROM (SELECT count(*) AS rows FROM {whole}) counted",
             now = statement_clock(backend, CLOCK),
-            conditions = conditions(backend, query, Source::of_whole(query), &mut params).join(" AND "),
+            whole = Source::whole_sql(backend, query, &mut params),
         );
         let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         let row = rows.into_iter().next().ok_or_else(|| StoreError::Refused("a count without a row".to_owned()))?;
@@ -158,16 +190,19 @@ impl Store {
         account: &AccountId,
         query: &InvitationQuery,
         sources: &[Source<'_>],
-    ) -> Result<Vec<Read<Invitation>>, StoreError> {
+    ) -> Result<Listed, StoreError> {
         let backend = self.database.backend();
         let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
         loop {
             let mut params = self.params(account, moment_of(&query));
             let sql = list_sql(backend, &query, sources, &mut params);
             let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
-            let found = rows.iter().map(|row| Ok((cursor_from(row, query.order)?, invitation_from(row))));
-            let found = found.collect::<Result<_, StoreError>>()?;
-            let Some(read_on) = page.add(query.limit, found)? else { return Ok(page.into_rows()) };
+            let Look { found, end } = look_from(&query, &rows)?;
+            let is_short = (found.len() as u64) < query.limit;
+            let Some(read_on) = page.add(query.limit, found)? else {
+                let goes_on = end.filter(|_| is_short && !page.is_full());
+                return Ok(Listed { rows: page.into_rows(), goes_on });
+            };
             query = read_on_behind(query, read_on);
         }
     }
@@ -177,16 +212,45 @@ impl Store {
     }
 }
 
-/// The page is cut out first, so that what belongs to an invitation is read for its rows and for none that is skipped.
+/// The page is cut out first, so that what belongs to an invitation is read for its rows and for none that is skipped. A row
+/// without a body says where the look ended.
 fn list_sql(backend: DbBackend, query: &InvitationQuery, sources: &[Source<'_>], params: &mut Params) -> String {
+    let PageSql { with, rows, end } = page_sql(backend, query, sources, params);
+    let now = statement_clock(backend, CLOCK);
+    let end = end.map(|end| format!(" UNION ALL SELECT {now}, e.id, e.key, NULL FROM ({end}) e")).unwrap_or_default();
     format!(
-        "SELECT {now} AS now, i.id AS id, {key} AS sort_key, {body} AS body FROM ({page}) i ORDER BY {order_by}",
+        "WITH {with} SELECT {now} AS now, i.id AS id, {key} AS sort_key, {body} AS body FROM ({rows}) i{end}",
         key = query.order.sql(),
-        now = statement_clock(backend, CLOCK),
         body = invitation_body(backend, &Extent::PLAIN),
-        page = page_sql(backend, query, sources, params),
-        order_by = order_by(query),
     )
+}
+
+/// The rows that one look at a list found, in order, and where the look ended before it had found enough.
+struct Look {
+    found: Vec<(Cursor, Result<Read<Invitation>, StoreError>)>,
+    end: Option<Cursor>,
+}
+
+/// Rows behind the end are dropped: up to there alone they are complete.
+fn look_from(query: &InvitationQuery, rows: &[QueryResult]) -> Result<Look, StoreError> {
+    let (mut found, mut end) = (Vec::new(), None);
+    for row in rows {
+        let cursor = cursor_from(row, query.order)?;
+        match row.try_get::<Option<String>>("", "body")? {
+            Some(_) => found.push((cursor, invitation_from(row))),
+            None => end = Some(cursor),
+        }
+    }
+    // The union has no order of its own.
+    let place = |cursor: &Cursor| (cursor.key.clone(), cursor.id);
+    found.sort_by(|(one, _), (other, _)| place(one).cmp(&place(other)));
+    if !query.ascending {
+        found.reverse();
+    }
+    if let Some(last) = end.as_ref().map(place) {
+        found.retain(|(cursor, _)| if query.ascending { place(cursor) <= last } else { place(cursor) >= last });
+    }
+    Ok(Look { found, end })
 }
 
 /// Returns the moment a list is judged at, in microseconds, if it is not the present one.

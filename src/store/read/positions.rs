@@ -12,6 +12,7 @@ use crate::domain::event::Event;
 use crate::domain::text::AccountId;
 use crate::store::Store;
 use crate::store::error::StoreError;
+use crate::store::set::by_index;
 
 /// All events of a stretch of positions.
 #[derive(Clone, Debug)]
@@ -57,11 +58,9 @@ impl Store {
     pub async fn events_behind(&self, account: &AccountId, after: i64, limit: u64) -> Result<Stretch, StoreError> {
         let mut params = Params(Vec::new());
         let (account, after_) = (params.push(account.as_str()), params.push(after));
-        // Compared as a pair, which only the index that begins with the account can look up.
-        let condition = format!(
-            "e.account_id = {account} AND (e.account_id, e.position) > ({account}, {after_}) AND e.position IS NOT NULL"
-        );
-        self.stretch(after, limit, params, &condition, "e.account_id, e.position").await
+        let own = by_index(self.database.backend(), "position", "e", &account);
+        let condition = format!("{own} AND e.position > {after_} AND e.position IS NOT NULL");
+        self.stretch(after, limit, params, &condition, "e.position").await
     }
 
     async fn stretch(

@@ -50,6 +50,9 @@ pub struct InvitationQuery {
     pub ascending: bool,
     /// How many at most.
     pub limit: u64,
+    /// How many rows are looked at, at most, for a page; `None` for any number. A page that is not full by then is short, and
+    /// the list says where it goes on.
+    pub scan: Option<u64>,
     /// How many are passed over before the first; behind the cursor, if there is one.
     pub skip: u64,
     /// Where to go on.

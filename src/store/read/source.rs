@@ -1,4 +1,7 @@
 //! Where the rows of a page are read from, each source in its order from its own index, so that nothing sorts a whole list.
+//!
+//! A list may have filters that no index answers. So that its cost does not depend on how many rows fit, a page looks at a
+//! limited number of rows of each source. If it is not full by then, it ends where the look ended: see [`PageSql::end`].
 
 use sea_orm::DbBackend;
 
@@ -7,20 +10,50 @@ use super::query::{InvitationQuery, Order};
 use super::{ACCOUNT, Params, direction};
 use crate::domain::details::{Kind, Scope};
 use crate::domain::recipient::Address;
+use crate::store::set::by_index;
 
 /// What is read in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Source<'a> {
     /// The account's invitations.
-    All,
-    /// Those whose own scope is the one asked for.
-    Scope,
+    Age,
+    /// The account's user invitations.
+    Users,
+    /// The guest invitations of a host, in any order.
+    Guests(&'a Scope),
+    /// Those whose own scope is this one.
+    Scope(&'a Scope),
     /// Those that have a scope among their groups.
     Group(&'a Scope),
+    /// Those by an inviting person.
+    Inviter(&'a str),
+    /// Those about a resource.
+    Resource(uuid::Uuid),
+    /// Those with a label.
+    Label(&'a str, &'a str),
     /// Those meant for an address; `open` means that nobody has answered with it.
     Recipient { address: &'a Address, open: bool },
     /// The auto-joins of a domain.
     Domain(&'a str),
+}
+
+/// The statements that a page is put together from.
+pub(super) struct PageSql {
+    /// The common table expressions.
+    pub(super) with: String,
+    /// A statement for the rows, `invitation.*`.
+    pub(super) rows: String,
+    /// A statement for the place, `key` and `id`, up to which the rows are complete. It has no row if they all are. `None` if
+    /// any number of rows is looked at.
+    pub(super) end: Option<String>,
+}
+
+/// The table that a source is read from, as `s`, what has to hold of its rows, and what they are sorted by.
+struct Index {
+    table: &'static str,
+    conditions: String,
+    key: &'static str,
+    id: &'static str,
 }
 
 impl<'a> Source<'a> {
@@ -28,81 +61,166 @@ impl<'a> Source<'a> {
     pub(super) fn of_page(query: &'a InvitationQuery) -> Vec<Self> {
         // What is beside the invitations is sorted by their creation only.
         let by_age = query.order == Order::CreateTime;
-        match (&query.target, &query.scope) {
-            (Some(address), _) if by_age => vec![Self::Recipient { address, open: false }],
-            (_, Some(scope)) if by_age && may_have_groups(query) => vec![Self::Scope, Self::Group(scope)],
+        if let Some(address) = query.target.as_ref().filter(|_| by_age) {
+            return vec![Self::Recipient { address, open: false }];
+        }
+        if let Some(id) = query.resource_id.filter(|_| by_age) {
+            return vec![Self::Resource(id)];
+        }
+        if let Some(inviter) = query.inviter_user_id.as_ref().filter(|_| by_age) {
+            return vec![Self::Inviter(inviter)];
+        }
+        if let Some((key, value)) = query.labels.first_key_value().filter(|_| by_age) {
+            return vec![Self::Label(key, value)];
+        }
+        match &query.scope {
+            Some(scope) if by_age && may_have_groups(query) => vec![Self::Scope(scope), Self::Group(scope)],
             _ => vec![Self::of_whole(query)],
         }
     }
 
     /// Returns the one source that has everything, whatever the order.
     pub(super) fn of_whole(query: &'a InvitationQuery) -> Self {
+        let by_age = query.order == Order::CreateTime;
         match &query.scope {
-            Some(_) if !may_have_groups(query) => Self::Scope,
-            _ => Self::All,
+            Some(scope) if query.kinds == [Kind::Guest] => Self::Guests(scope),
+            Some(scope) if by_age && !may_have_groups(query) => Self::Scope(scope),
+            None if by_age && query.kinds == [Kind::User] => Self::Users,
+            _ => Self::Age,
         }
     }
 
-    /// Returns the table, called `s`, that leads to the invitations, and what has to hold of its rows.
-    fn index(self, params: &mut Params) -> Option<(&'static str, String)> {
-        let (table, condition) = match self {
-            Self::All | Self::Scope => return None,
+    /// Returns whether each of its rows is in a scope that is asked for.
+    pub(super) fn is_in_scope(self) -> bool {
+        matches!(self, Self::Scope(_) | Self::Group(_) | Self::Guests(_))
+    }
+
+    fn index(self, backend: DbBackend, order: Order, params: &mut Params) -> Index {
+        let own = |tag, rest: String| {
+            let conditions = by_index(backend, tag, "i", ACCOUNT) + &rest;
+            Index { table: "invitation i", conditions, key: order.sql(), id: "i.id" }
+        };
+        let other = |table, conditions| Index { table, conditions, key: "s.created_at", id: "s.invitation_id" };
+        match self {
+            Self::Age => own("age", String::new()),
+            // They have no scope of their own, and the index by scope is sorted as the one by age is.
+            Self::Users => own("scope", " AND i.scope_type = '' AND i.scope_id = ''".to_owned()),
+            Self::Scope(scope) => own("scope", in_scope("i", scope, params)),
+            Self::Guests(scope) => {
+                let tag = match order {
+                    Order::Email => "guest-email",
+                    Order::FirstSent => "guest-sent",
+                    _ => "guest-age",
+                };
+                own(tag, format!(" AND i.kind = 'guest'{}", in_scope("i", scope, params)))
+            }
+            Self::Inviter(inviter) => own("inviter", format!(" AND i.inviter_user_id = {}", params.push(inviter))),
+            Self::Resource(id) => own("resource", format!(" AND i.resource_id = {}", params.push(id))),
             Self::Group(scope) => {
-                let (kind, id) = (params.push(scope.scope_type.as_str()), params.push(scope.id.as_str()));
-                ("invitation_group", format!("s.scope_type = {kind} AND s.scope_id = {id}"))
+                other("invitation_group s", format!("s.account_id = {ACCOUNT}{}", in_scope("s", scope, params)))
+            }
+            Self::Label(key, value) => {
+                let (key, value) = (params.push(key), params.push(value));
+                let label = by_index(backend, "label", "s", ACCOUNT);
+                other("label s", format!("{label} AND s.key = {key} AND s.value = {value}"))
             }
             Self::Recipient { address, open } => {
                 let open = if open { " AND s.accepted_at IS NULL AND s.declined_at IS NULL" } else { "" };
-                let value = params.push(address.key());
-                ("recipient", format!("s.recipient_type = '{}' AND s.value = {value}{open}", address.sort().code()))
+                let (kind, value) = (address.sort().code(), params.push(address.key()));
+                let own = by_index(backend, "address", "s", ACCOUNT);
+                other("recipient s", format!("{own} AND s.recipient_type = '{kind}' AND s.value = {value}{open}"))
             }
-            Self::Domain(domain) => ("autojoin_domain", format!("s.domain = {}", params.push(domain))),
-        };
-        Some((table, condition))
+            Self::Domain(domain) => {
+                other("autojoin_domain s", format!("s.account_id = {ACCOUNT} AND s.domain = {}", params.push(domain)))
+            }
+        }
     }
 
-    /// Returns a statement for the first rows of this source, `invitation.*`.
-    fn sql(self, backend: DbBackend, query: &InvitationQuery, params: &mut Params, limit: &str) -> String {
-        let mut all = Vec::new();
-        let (from, key, id) = match self.index(params) {
-            None => ("invitation i".to_owned(), query.order.sql(), "i.id"),
-            Some((table, condition)) => {
-                all.push(format!("s.account_id = {ACCOUNT} AND {condition} AND i.id = s.invitation_id"));
-                // CROSS JOIN has SQLite read the tables in this order; to PostgreSQL it is any join.
-                (format!("{table} s CROSS JOIN invitation i"), "s.created_at", "s.invitation_id")
-            }
-        };
-        all.extend(conditions(backend, query, self, params));
+    /// Returns what follows FROM in a statement over the whole list, whose invitations are called `i`.
+    pub(super) fn whole_sql(backend: DbBackend, query: &InvitationQuery, params: &mut Params) -> String {
+        let source = Source::of_whole(query);
+        let mut all = vec![source.index(backend, query.order, params).conditions];
+        all.extend(conditions(backend, query, source, params));
+        format!("invitation i WHERE {}", all.join(" AND "))
+    }
+
+    /// Returns a statement for the first rows of this source, `invitation.*`, and one for where the look at it ended, of which
+    /// `LIMIT` is left to say.
+    fn sql(
+        self,
+        backend: DbBackend,
+        query: &InvitationQuery,
+        params: &mut Params,
+        (limit, scan): (&str, Option<&str>),
+    ) -> (String, String) {
+        let Index { table, conditions: mut looked_at, key, id } = self.index(backend, query.order, params);
         let (compare, order) = direction(!query.ascending);
         if let Some(cursor) = &query.after {
             let (last_key, last_id) = (params.push(cursor.key.clone()), params.push(cursor.id));
-            all.push(format!("({key}, {id}) {compare} ({last_key}, {last_id})"));
+            looked_at += &format!(" AND ({key}, {id}) {compare} ({last_key}, {last_id})");
         }
+        let order = format!("ORDER BY {key} {order}, {id} {order}");
+        let looked_at = format!("FROM {table} WHERE {looked_at} {order}");
+        let mut all = conditions(backend, query, self, params);
+        all.push("true".to_owned());
         let all = all.join(" AND ");
-        format!("SELECT i.* FROM {from} WHERE {all} ORDER BY {key} {order}, {id} {order} {limit}")
+        let end = format!("SELECT {key} AS key, {id} AS id {looked_at}");
+        let scan = scan.map(|scan| format!(" LIMIT {scan}")).unwrap_or_default();
+        // SQLite does not know that rows which it takes one by one are in order, and would take all of them to sort them.
+        let order = if backend == DbBackend::Postgres || scan.is_empty() { order } else { String::new() };
+        let found = format!("i.account_id = {ACCOUNT} AND i.id = s.invitation_id AND {all}");
+        let rows = if table == "invitation i" {
+            format!("SELECT i.* FROM (SELECT i.* {looked_at}{scan}) i WHERE {all} {order} {limit}")
+        } else if backend == DbBackend::Postgres {
+            // The LIMIT keeps PostgreSQL from reading the invitations of the account for a hash join.
+            format!(
+                "SELECT i.* FROM (SELECT s.* {looked_at}{scan}) s
+                CROSS JOIN LATERAL (SELECT i.* FROM invitation i WHERE {found} LIMIT 1) i {order} {limit}"
+            )
+        } else {
+            // CROSS JOIN has SQLite read the tables in this order.
+            format!(
+                "SELECT i.* FROM (SELECT s.* {looked_at}{scan}) s CROSS JOIN invitation i WHERE {found} {order} {limit}"
+            )
+        };
+        (rows, end)
     }
 }
 
-/// Returns a statement for the rows of a page, `invitation.*`.
+fn in_scope(alias: &str, scope: &Scope, params: &mut Params) -> String {
+    let (kind, id) = (params.push(scope.scope_type.as_str()), params.push(scope.id.as_str()));
+    format!(" AND {alias}.scope_type = {kind} AND {alias}.scope_id = {id}")
+}
+
+/// Returns the statements for a page.
 pub(super) fn page_sql(
     backend: DbBackend,
     query: &InvitationQuery,
     sources: &[Source<'_>],
     params: &mut Params,
-) -> String {
+) -> PageSql {
     let (limit, skip) = (query.limit.cast_signed(), query.skip.cast_signed());
     let page = format!("LIMIT {} OFFSET {}", params.push(limit), params.push(skip));
-    if let [source] = sources {
-        return source.sql(backend, query, params, &page);
-    }
     // Any row of the page may come from any source, and so may any that is skipped.
-    let most = format!("LIMIT {}", params.push(limit.saturating_add(skip)));
-    let parts = sources.iter().enumerate().map(|(number, source)| {
-        let part = source.sql(backend, query, params, &most);
-        format!("SELECT * FROM ({part}) AS part_{number}")
-    });
-    let union = parts.collect::<Vec<_>>().join(" UNION ");
-    format!("SELECT * FROM ({union}) i ORDER BY {} {page}", order_by(query))
+    let most = params.push(limit.saturating_add(skip));
+    let scan = query.scan.map(|scan| (params.push(scan.cast_signed()), params.push(scan.cast_signed() - 1)));
+    let (mut with, mut rows, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, source) in sources.iter().enumerate() {
+        let limits = (format!("LIMIT {most}"), scan.as_ref().map(|(scan, _)| scan.as_str()));
+        let (part, end) = source.sql(backend, query, params, (&limits.0, limits.1));
+        with.push(format!("part_{number} AS MATERIALIZED ({part})"));
+        rows.push(format!("SELECT * FROM part_{number}"));
+        if let Some((_, last)) = &scan {
+            let short = format!("CASE WHEN (SELECT count(*) FROM part_{number}) < {most} THEN 1 ELSE 0 END");
+            ends.push(format!("SELECT * FROM ({end} LIMIT {short} OFFSET {last}) AS end_{number}"));
+        }
+    }
+    let rows = format!("SELECT i.* FROM ({}) i ORDER BY {} {page}", rows.join(" UNION "), order_by(query));
+    let (_, order) = direction(!query.ascending);
+    let first = |ends: Vec<String>| {
+        format!("SELECT key, id FROM ({}) e ORDER BY key {order}, id {order} LIMIT 1", ends.join(" UNION ALL "))
+    };
+    PageSql { with: with.join(", "), rows, end: (!ends.is_empty()).then(|| first(ends)) }
 }
 
 /// Returns the order of the invitations called `i`.

@@ -71,6 +71,10 @@ impl<T> FullPage<T> {
         Ok(last.filter(|_| missing > 0 && !has_ended).map(read_on))
     }
 
+    pub(in crate::store) fn is_full(&self) -> bool {
+        self.rows.len() >= self.limit
+    }
+
     pub(in crate::store) fn into_rows(self) -> Vec<T> {
         self.rows
     }

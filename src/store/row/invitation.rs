@@ -202,6 +202,7 @@ pub(in crate::store) fn label_rows(invitation: &Invitation) -> impl Iterator<Ite
         invitation_id: invitation.id.0,
         key: key.clone(),
         value: value.clone(),
+        created_at: invitation.created_at.micros(),
     })
 }
 
@@ -220,6 +221,7 @@ pub(in crate::store) fn recipient_row(invitation: &Invitation, recipient: &Recip
         display_name: unless_empty(recipient.display_name.clone()),
         avatar_uri: unless_empty(recipient.avatar_uri.clone()),
         created_at: invitation.created_at.micros(),
+        open_until: invitation.open_until().map(Timestamp::micros),
     }
 }
 

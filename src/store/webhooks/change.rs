@@ -1,6 +1,6 @@
 //! Endpoints: changed and deleted.
 
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
 use super::endpoints::find_for_update;
@@ -14,18 +14,25 @@ use crate::store::Store;
 use crate::store::database::Database;
 use crate::store::error::StoreError;
 use crate::store::requests::{Known, recall, remember};
+use crate::store::set::by_index;
 
 /// How often somebody else's request with the same id, about another endpoint, may come in between.
 const ATTEMPTS: usize = 5;
 
-/// What stops events from being posted to an endpoint for good. The children go with it, in chunks.
-const DELETE: [&str; 3] = [
-    "DELETE FROM webhook_message WHERE account_id = $1 AND endpoint_id = $2 AND id IN
-        (SELECT id FROM webhook_message WHERE account_id = $1 AND endpoint_id = $2 LIMIT $3)",
-    "DELETE FROM webhook_attempt WHERE account_id = $1 AND endpoint_id = $2 AND id IN
-        (SELECT id FROM webhook_attempt WHERE account_id = $1 AND endpoint_id = $2 LIMIT $3)",
-    "DELETE FROM webhook_endpoint WHERE account_id = $1 AND id = $2 AND $3 > 0",
-];
+/// Deletes an endpoint; its children go first, in chunks. Parameters: the account, the endpoint, how many.
+fn delete_sqls(backend: DbBackend) -> [String; 3] {
+    let messages = by_index(backend, "event", "m", "$1");
+    [
+        format!(
+            "DELETE FROM webhook_message WHERE account_id = $1 AND endpoint_id = $2 AND id IN
+            (SELECT m.id FROM webhook_message m WHERE {messages} AND m.endpoint_id = $2 LIMIT $3)"
+        ),
+        "DELETE FROM webhook_attempt WHERE account_id = $1 AND endpoint_id = $2 AND id IN
+            (SELECT id FROM webhook_attempt WHERE account_id = $1 AND endpoint_id = $2 LIMIT $3)"
+            .to_owned(),
+        "DELETE FROM webhook_endpoint WHERE account_id = $1 AND id = $2 AND $3 > 0".to_owned(),
+    ]
+}
 
 impl Store {
     /// Changes an endpoint as `decide` says; none means it is so already. Once per request_id.
@@ -79,8 +86,8 @@ impl Store {
         if let Err(refusal) = self.begin_deletion(account, id, request, check).await? {
             return Ok(Err(refusal));
         }
-        for sql in DELETE {
-            while self.execute_on_endpoint(sql, account, id).await? >= CHUNK.unsigned_abs() {}
+        for sql in delete_sqls(self.database.backend()) {
+            while self.execute_on_endpoint(&sql, account, id).await? >= CHUNK.unsigned_abs() {}
         }
         Ok(Ok(()))
     }
@@ -163,12 +170,16 @@ async fn save_endpoint<C: ConnectionTrait>(
 /// Ends what waits to be posted to an endpoint. What is being posted is left to whoever does, who finds it disabled before
 /// another attempt.
 pub(super) async fn cancel_pending(database: &Database, account: &str, endpoint: Uuid) -> Result<(), StoreError> {
-    let sql = "UPDATE webhook_message SET state = 'cancelled', due_at = NULL WHERE account_id = $1 AND id IN
-        (SELECT id FROM webhook_message
-        WHERE account_id = $1 AND endpoint_id = $2 AND due_at IS NOT NULL AND lease IS NULL LIMIT $3)";
+    let backend = database.backend();
+    let sql = format!(
+        "UPDATE webhook_message SET state = 'cancelled', due_at = NULL WHERE account_id = $1 AND id IN
+        (SELECT m.id FROM webhook_message m
+        WHERE {} AND m.endpoint_id = $2 AND m.due_at IS NOT NULL AND m.lease IS NULL LIMIT $3)",
+        by_index(backend, "pending", "m", "$1")
+    );
     loop {
         let values: [Value; 3] = [account.into(), endpoint.into(), CHUNK.into()];
-        let cancel = Statement::from_sql_and_values(database.backend(), sql, values);
+        let cancel = Statement::from_sql_and_values(backend, &sql, values);
         if database.write.execute_raw(cancel).await?.rows_affected() < CHUNK.unsigned_abs() {
             return Ok(());
         }

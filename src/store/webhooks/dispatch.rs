@@ -13,7 +13,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::id::IdSeed;
 use crate::store::entity::webhook_message::{Entity, Model};
 use crate::store::error::StoreError;
-use crate::store::set::{Columns, Set};
+use crate::store::set::{Columns, Set, index_key};
 use crate::store::{Store, Topic};
 
 /// How many events are dealt with in one transaction.
@@ -144,7 +144,8 @@ pub(super) async fn insert<C: ConnectionTrait>(
     let columns = Columns::of::<Entity>();
     let sql = format!(
         "INSERT INTO webhook_message ({names}) SELECT {names} FROM {rows} WHERE true
-        ON CONFLICT (account_id, endpoint_id, invitation_id, sequence) DO {otherwise}",
+        ON CONFLICT ({key}, endpoint_id, invitation_id, sequence) DO {otherwise}",
+        key = index_key(backend, "event"),
         names = columns.names(),
         rows = columns.rows_of(backend, 1, "s"),
     );

@@ -3,31 +3,16 @@
 
 use std::time::Duration;
 
+use sea_orm::DbBackend;
 use uuid::Uuid;
 
 use crate::store::Maintenance;
 use crate::store::error::StoreError;
 use crate::store::maintenance::Old;
+use crate::store::set::by_index;
 
 /// How long attempts and settled messages are kept.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
-
-const ATTEMPTS: Old = Old {
-    table: "webhook_attempt",
-    key: "account_id, endpoint_id, id",
-    rows: "SELECT t.account_id, t.endpoint_id, t.id FROM webhook_endpoint w
-        JOIN webhook_attempt t ON t.account_id = w.account_id AND t.endpoint_id = w.id AND t.id < $1",
-    still: "true",
-};
-const MESSAGES: Old = Old {
-    table: "webhook_message",
-    key: "account_id, id",
-    rows: "SELECT t.account_id, t.id FROM webhook_endpoint w
-        JOIN webhook_message t ON t.account_id = w.account_id AND t.endpoint_id = w.id AND t.occurred_at < $1
-        WHERE t.due_at IS NULL",
-    // A settled message may have been queued again meanwhile.
-    still: "due_at IS NULL",
-};
 
 impl Maintenance {
     /// Forgets what was posted more than 30 days ago, and returns how many rows that were.
@@ -35,6 +20,32 @@ impl Maintenance {
         let before = self.before(KEPT).await?;
         // Ids begin with the milliseconds of their making.
         let least = Uuid::from_u128(u128::try_from(before / 1_000).unwrap_or_default() << 80);
-        Ok(self.prune(&ATTEMPTS, least.into()).await? + self.prune(&MESSAGES, before.into()).await?)
+        let backend = self.0.backend();
+        Ok(self.prune(&attempts(backend), least.into()).await? + self.prune(&messages(backend), before.into()).await?)
+    }
+}
+
+fn attempts(backend: DbBackend) -> Old {
+    let rows =
+        of_endpoints(backend, "webhook_attempt", "t.account_id = w.account_id AND t.endpoint_id = w.id AND t.id < $1");
+    Old { table: "webhook_attempt", key: "account_id, endpoint_id, id", rows, still: "true" }
+}
+
+fn messages(backend: DbBackend) -> Old {
+    let own = by_index(backend, "time", "t", "w.account_id");
+    let condition = format!("{own} AND t.endpoint_id = w.id AND t.occurred_at < $1 AND t.due_at IS NULL");
+    let rows = of_endpoints(backend, "webhook_message", &condition);
+    // PostgreSQL looks again only at the outer condition of a row that it had to wait for, so what makes a message one to be
+    // forgotten stands there too: it may have been queued again meanwhile.
+    Old { table: "webhook_message", key: "account_id, id", rows, still: "due_at IS NULL" }
+}
+
+/// Returns a source of the rows `t` of a table, endpoint by endpoint.
+fn of_endpoints(backend: DbBackend, table: &str, condition: &str) -> String {
+    if backend == DbBackend::Postgres {
+        // The LIMIT keeps PostgreSQL from reading the whole table for a hash join.
+        format!("webhook_endpoint w CROSS JOIN LATERAL (SELECT t.ctid FROM {table} t WHERE {condition} LIMIT $2) t")
+    } else {
+        format!("webhook_endpoint w JOIN {table} t ON {condition}")
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::webhook::{Endpoint, StaleEtag};
 use crate::store::entity::webhook_message::Model;
 use crate::store::error::StoreError;
 use crate::store::requests::{Known, recall, remember};
+use crate::store::set::by_index;
 use crate::store::{Store, Topic};
 
 /// How often somebody else's request with the same id may come in between.
@@ -104,9 +105,10 @@ impl Store {
         let wants = wants(backend);
         let sql = format!(
             "SELECT e.invitation_id, e.sequence, e.occurred_at FROM event e
-            JOIN webhook_endpoint w ON w.account_id = e.account_id AND w.id = $2
-            WHERE e.account_id = $1 AND e.id >= $3 AND e.id < $4 AND e.occurred_at >= $5 AND e.occurred_at < $6 AND {wants}
-            ORDER BY e.id LIMIT $7"
+            JOIN webhook_endpoint w ON w.account_id = $1 AND w.id = $2
+            WHERE {own} AND e.id >= $3 AND e.id < $4 AND e.occurred_at >= $5 AND e.occurred_at < $6 AND {wants}
+            ORDER BY e.id LIMIT $7",
+            own = by_index(backend, "id", "e", "$1"),
         );
         let least = |micros: i64| Uuid::from_u128(u128::try_from(micros.max(0) / 1_000).unwrap_or_default() << 80);
         let values: [Value; 7] = [

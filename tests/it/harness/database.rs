@@ -6,6 +6,7 @@ use invitation_service::clock::Clock;
 use invitation_service::config::StoreUrl;
 use invitation_service::domain::time::Timestamp;
 use invitation_service::store::Database;
+use sea_orm::ConnectionTrait;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
@@ -53,12 +54,49 @@ impl TestDatabase {
         database
     }
 
+    /// Brings the schema to its head and returns the same database for a role that owns nothing: it may read and write rows.
+    /// No statistics are gathered, so every plan is made as if the tables were new. Every plan of that role is logged.
+    pub(crate) async fn without_statistics(&self) -> Self {
+        self.open(&Clock::manual(NEW_YEAR)).await.close().await;
+        let (server, name) = self.url.rsplit_once('/').unwrap();
+        let role = format!("guest_of_{name}");
+        let admin = self.connect().await;
+        for sql in [
+            format!("CREATE ROLE {role} LOGIN PASSWORD '{role}'"),
+            format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"),
+            "DO $$ DECLARE r record; BEGIN
+                FOR r IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace LOOP
+                    EXECUTE format('ALTER TABLE %I SET (autovacuum_enabled = off)', r.relname);
+                END LOOP; END $$"
+                .to_owned(),
+            format!("ALTER ROLE {role} SET session_preload_libraries = 'auto_explain'"),
+            "LOAD 'auto_explain'".to_owned(),
+            format!("ALTER ROLE {role} SET auto_explain.log_min_duration = 0"),
+            format!("ALTER ROLE {role} SET auto_explain.log_analyze = on"),
+            format!("ALTER ROLE {role} SET auto_explain.log_timing = off"),
+            format!("ALTER ROLE {role} SET auto_explain.log_buffers = on"),
+            format!("ALTER ROLE {role} SET auto_explain.log_format = 'json'"),
+        ] {
+            admin.execute_unprepared(&sql).await.unwrap();
+        }
+        admin.close().await.unwrap();
+        let (scheme, host) = (server.split("//").next().unwrap(), server.rsplit('@').next().unwrap());
+        Self { url: format!("{scheme}//{role}:{role}@{host}/{name}"), _folder: None }
+    }
+
     /// Opens it as it is.
     pub(crate) async fn open_unmigrated(&self, clock: &Clock) -> Database {
+        self.open_with(clock, 8).await
+    }
+
+    /// Opens it as it is, with so many connections.
+    pub(crate) async fn open_with(&self, clock: &Clock, connections: u32) -> Database {
         let timeout = Duration::from_secs(10);
         match StoreUrl::parse(&self.url).unwrap() {
-            StoreUrl::Sqlite(path) => Database::sqlite(&path, 8, timeout, clock.clone()).await.unwrap(),
-            StoreUrl::Postgres(url) => Database::postgres(url.expose_secret(), 8, timeout, clock.clone()).unwrap(),
+            StoreUrl::Sqlite(path) => Database::sqlite(&path, connections, timeout, clock.clone()).await.unwrap(),
+            StoreUrl::Postgres(url) => {
+                Database::postgres(url.expose_secret(), connections, timeout, clock.clone()).unwrap()
+            }
         }
     }
 

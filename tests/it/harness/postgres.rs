@@ -51,6 +51,7 @@ shared_buffers = 128MB
 fsync = off
 full_page_writes = off
 jit = off
+log_line_prefix = '%d '
 ";
 
 /// A running server with an own data directory, port and password.
@@ -169,6 +170,11 @@ impl Cluster {
 
     fn order(&self, order: &str) -> bool {
         self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).carry_out(order)
+    }
+
+    /// The file that the server logs to.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.dir.join("server.log")
     }
 
     fn logs(&self) -> String {

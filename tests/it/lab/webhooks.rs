@@ -7,6 +7,7 @@ use invitation_service::domain::id::{IdSeed, InvitationId};
 use invitation_service::domain::text::AccountId;
 use invitation_service::domain::time::Timestamp;
 use invitation_service::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
+use invitation_service::domain::word::Word;
 use invitation_service::store::{Attempt, ClaimedMessage, Outcome, Settled};
 use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
@@ -65,7 +66,7 @@ impl World {
         let endpoint = Endpoint {
             id: IdSeed::new(now, self.random.bytes()).nth(0),
             uri: "https://example.org/hook".to_owned(),
-            event_types: types.clone(),
+            event_types: types.iter().copied().map(Word::Known).collect(),
             disabled_at: None,
             disabled_reason: None,
             secrets: SealedSecrets { present: "sealed".to_owned(), previous: None },

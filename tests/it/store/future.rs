@@ -86,8 +86,8 @@ impl Reader<'_> {
                 names.into_iter().map(|name| (name.id, name.cursor)).collect()
             }
             Self::Open(email) => {
-                let page =
-                    Page { ascending: query.ascending, limit: query.limit, after: query.after.clone(), hosts: None };
+                let (limit, after) = (query.limit, query.after.clone());
+                let page = Page { ascending: query.ascending, limit, after, ..Page::default() };
                 let to = address(AddressType::Email, email);
                 store.list_open_invitations(&account(), &to, &page).await?.into_iter().map(row).collect()
             }

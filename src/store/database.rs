@@ -125,9 +125,17 @@ impl Database {
         self.read.get_database_backend()
     }
 
-    /// Begins a transaction that is going to write; every transaction of the service begins here.
+    /// Begins a transaction that is going to write.
     pub(super) async fn begin_write(&self) -> Result<Transaction, StoreError> {
         Ok(self.write.begin().await?)
+    }
+
+    /// Begins a transaction of a call that takes its turn behind others of its kind, which hold the lock it waits for, in one of
+    /// the places that such waits have.
+    pub(super) async fn begin_write_in_turn(&self) -> Result<Transaction, StoreError> {
+        let place = Arc::clone(&self.waits).acquire_owned().await;
+        let place = place.map_err(|_| StoreError::Unavailable("the database is closed".to_owned()))?;
+        Ok(self.write.begin_in_turn().await?.in_place(place))
     }
 
     /// Asks PostgreSQL for the time, so that the clock of this process follows it.

@@ -48,7 +48,7 @@ impl Store {
         new: &NewVerification,
     ) -> Result<Result<(), RateLimited>, StoreError> {
         let backend = self.database.backend();
-        let transaction = self.database.begin_write().await?;
+        let transaction = self.database.begin_write_in_turn().await?;
         let moment = read_clock(&self.database, None);
         // One after another per invitation, so that no number of calls at once gets past a limit.
         if backend == DbBackend::Postgres {

@@ -90,7 +90,12 @@ impl Pool {
 
     /// Begins a transaction that is going to write.
     pub(in crate::store) async fn begin(&self) -> Result<Transaction, DbErr> {
-        Transaction::begin(self.acquire().await?).await
+        Transaction::begin(self.acquire().await?, false).await
+    }
+
+    /// Begins one that waits for the locks of others.
+    pub(in crate::store) async fn begin_in_turn(&self) -> Result<Transaction, DbErr> {
+        Transaction::begin(self.acquire().await?, true).await
     }
 
     /// Returns the same connections for SeaORM's own tools, which look after the state of none of them.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use tokio::time::timeout;
 
 use super::connection::Connection;
@@ -19,19 +19,31 @@ pub(in crate::store) struct Transaction {
     backend: DbBackend,
     /// `None` once the transaction has ended.
     open: Mutex<Option<Connection>>,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Transaction {
-    /// Begins a transaction on a connection that has none.
-    pub(super) async fn begin(mut connection: Connection) -> Result<Self, DbErr> {
+    /// Begins a transaction on a connection that has none. One that waits in turn waits for the locks of others as long as its
+    /// statements may take.
+    pub(super) async fn begin(mut connection: Connection, in_turn: bool) -> Result<Self, DbErr> {
         let backend = connection.backend();
-        // A deferred transaction on SQLite that reads before it writes may find that it can no longer write.
-        let begin = if backend == DbBackend::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        let begin = match (backend, in_turn) {
+            // A deferred transaction on SQLite that reads before it writes may find that it can no longer write.
+            (DbBackend::Sqlite, _) => "BEGIN IMMEDIATE",
+            (_, false) => "BEGIN",
+            (_, true) => "BEGIN; SET LOCAL lock_timeout = 0",
+        };
         if let Err(error) = connection.execute_unprepared(begin).await {
             connection.condemn();
             return Err(error);
         }
-        Ok(Self { backend, open: Mutex::new(Some(connection)) })
+        Ok(Self { backend, open: Mutex::new(Some(connection)), _place: None })
+    }
+
+    /// Keeps a place for as long as the transaction lasts.
+    pub(in crate::store) fn in_place(mut self, place: OwnedSemaphorePermit) -> Self {
+        self._place = Some(place);
+        self
     }
 
     /// Gives the statements of this transaction times of their own on PostgreSQL: all that each takes, and what of it may be

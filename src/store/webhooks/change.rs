@@ -44,7 +44,7 @@ impl Store {
         decide: impl Fn(&Endpoint) -> Result<Option<Endpoint>, StaleEtag>,
     ) -> Result<Result<Endpoint, EndpointRefusal>, StoreError> {
         for _ in 0..ATTEMPTS {
-            let transaction = self.database.begin_write().await?;
+            let transaction = self.database.begin_write_in_turn().await?;
             // Before the request is looked up: whoever has made the same one by now has been waited for.
             let found = find_for_update(&transaction, account, id).await?;
             let known = recall(&transaction, account, request).await?;
@@ -101,7 +101,7 @@ impl Store {
         check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
     ) -> Result<Result<(), EndpointRefusal>, StoreError> {
         for _ in 0..ATTEMPTS {
-            let transaction = self.database.begin_write().await?;
+            let transaction = self.database.begin_write_in_turn().await?;
             let found = find_for_update(&transaction, account, id).await?;
             match recall(&transaction, account, request).await? {
                 Known::New => {}

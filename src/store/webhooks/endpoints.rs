@@ -56,7 +56,7 @@ impl Store {
         let columns = Columns::of::<Entity>().names();
         let sql = format!("INSERT INTO webhook_endpoint ({columns}) VALUES ({}, {HEAD})", values.join(", "));
         for _ in 0..ATTEMPTS {
-            let transaction = self.database.begin_write().await?;
+            let transaction = self.database.begin_write_in_turn().await?;
             if backend == DbBackend::Postgres {
                 // Whoever makes one more waits here for whoever is making one; the next statement sees what came of it.
                 let lock = "SELECT id FROM webhook_endpoint WHERE account_id = $1 ORDER BY id FOR UPDATE";

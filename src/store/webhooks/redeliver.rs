@@ -61,7 +61,7 @@ impl Store {
         }
         let count = messages.len();
         for _ in 0..ATTEMPTS {
-            let transaction = self.database.begin_write().await?;
+            let transaction = self.database.begin_write_in_turn().await?;
             let known = recall(&transaction, account, request).await?;
             if known == Known::Another {
                 return Ok(Err(EndpointRefusal::RequestIdReused));

@@ -338,11 +338,13 @@ async fn settle(database: &TestDatabase, book: &Book, is_exact: bool) {
         assert!(Instant::now() < until, "{unnumbered} events, {unsent} mails left");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let events = number("SELECT count(*) FROM event").await;
-    assert_eq!(number("SELECT count(DISTINCT position) FROM event").await, events);
-    assert_eq!(number("SELECT max(position) FROM event").await, events, "positions have no gap");
-    let sent = number("SELECT count(*) FROM outbox WHERE state = 'sent'").await;
-    assert_eq!(number("SELECT count(*) FROM event WHERE event_type = 'delivery.sent'").await, sent);
+    // One statement each, since mails that are being sent end meanwhile.
+    let numbered =
+        "SELECT count(position) - count(DISTINCT position) + abs(count(position) - max(position)) FROM event";
+    assert_eq!(number(numbered).await, 0, "positions have no gap, and none occurs twice");
+    let untold = "SELECT (SELECT count(*) FROM outbox WHERE state = 'sent')
+        - (SELECT count(*) FROM event WHERE event_type = 'delivery.sent')";
+    assert_eq!(number(untold).await, 0, "each mail that was sent has one event");
     let mut accepted = texts(&rows, "SELECT subject FROM acceptance").await;
     let uses = number("SELECT CAST(sum(use_count) AS bigint) FROM invitation").await;
     assert_eq!(uses, i64::try_from(accepted.len()).unwrap(), "uses are counted once");

@@ -65,6 +65,13 @@ mod tests {
     }
 
     #[test]
+    fn endpoint_is_disabled_after_five_days_of_failures() {
+        let day = 86_400_000_000;
+        let at = |micros: i64| Timestamp::from_micros(NOW.micros() + micros);
+        assert!(!has_passed(NOW, DISABLED_AFTER, at(5 * day - 1)) && has_passed(NOW, DISABLED_AFTER, at(5 * day)));
+    }
+
+    #[test]
     fn retry_after_is_seconds_or_a_date_of_at_most_a_day() {
         for (value, wanted) in [
             ("0", Some(0)),

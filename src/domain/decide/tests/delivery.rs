@@ -158,3 +158,15 @@ fn reports_of_one_group_rest_on_the_message_as_it_was_loaded() {
     assert_eq!((settled[0].loaded_state, settled[0].loaded_lease), (DeliveryState::Sending, Some(LEASE)));
     assert_eq!(save.events.len(), 3);
 }
+
+/// The words are in the database and in events, so they stay.
+#[test]
+fn purposes_and_states_keep_their_words() {
+    let words = ["invitation", "reminder", "acceptance_notice", "verification_code"];
+    assert_eq!(Purpose::ALL.map(Purpose::code), words);
+    assert_eq!(words.map(Purpose::from_code), Purpose::ALL.map(Some));
+    let words = ["queued", "sending", "sent", "delivered", "bounced", "failed", "cancelled"];
+    assert_eq!(DeliveryState::ALL.map(DeliveryState::code), words);
+    assert_eq!(words.map(DeliveryState::from_code), DeliveryState::ALL.map(Some));
+    assert_eq!((Purpose::from_code("later"), DeliveryState::from_code("")), (None, None));
+}

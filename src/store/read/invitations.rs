@@ -243,7 +243,7 @@ fn look_from(query: &InvitationQuery, rows: &[QueryResult]) -> Result<Look, Stor
     }
     // The union has no order of its own.
     let place = |cursor: &Cursor| (cursor.key.clone(), cursor.id);
-    found.sort_by(|(one, _), (other, _)| place(one).cmp(&place(other)));
+    found.sort_by_key(|(cursor, _)| place(cursor));
     if !query.ascending {
         found.reverse();
     }

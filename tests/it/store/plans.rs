@@ -32,7 +32,7 @@ const ROWS: u64 = 30_000;
 
 /// How many rows may come out of one node of a plan, and how many pages a statement may look at, for the few rows that each
 /// step is about. Reading a table or an index of all rows takes more.
-const MOST_ROWS: u64 = 2_500;
+const MOST_ROWS: u64 = 500;
 const MOST_PAGES: u64 = 600;
 
 /// Steps that look at some hundred endpoints, each of them in several places.
@@ -58,7 +58,7 @@ impl Desk {
         self.store.last_position().await.unwrap();
         for execution in watched.take() {
             let places = if PLACES.contains(&step) { 20 } else { 1 };
-            if execution.rows > MOST_ROWS || execution.pages > places * MOST_PAGES {
+            if execution.rows > places * MOST_ROWS || execution.pages > places * MOST_PAGES {
                 self.late.push(format!(
                     "{step}: {} rows, {} pages\n{}\n{}",
                     execution.rows, execution.pages, execution.sql, execution.plan

@@ -135,6 +135,8 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
         decide: Group::run,
     };
     let maintenance = database.maintenance();
+    // The keys of an embedded database were compared above, and its time is the process's.
+    let is_known = database.is_embedded();
     let keys = ring.fingerprints();
     let composer = Composer::new(&mail, &links, ring.clone())?;
     let transport = Transport::new(&mail)?;
@@ -172,7 +174,11 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     background.follow(&store, &events, &watches.tail);
     let routes = routes(Arc::new(api), watches)?.add_service(health_service);
     let in_flight = InFlight::default();
-    let boundary = Boundary::new(routes, authenticator, grpc.request_timeout, in_flight.clone());
+    let open = if is_known { CancellationToken::new() } else { background.begin() };
+    if is_known {
+        open.cancel();
+    }
+    let boundary = Boundary::new(routes, authenticator, grpc.request_timeout, in_flight.clone(), open);
     let look = Look { maintenance, migrate, keys, keys_fit };
     let watch = tokio::spawn(health::watch(reporter, look, background.begin(), shutdown.drain.clone()));
     let deadline = listen::serve(listener, boundary, in_flight, &grpc, &shutdown).await;

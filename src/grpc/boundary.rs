@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
@@ -39,12 +40,20 @@ pub struct Boundary {
     authenticator: Authenticator,
     limit: Duration,
     in_flight: InFlight,
+    open: CancellationToken,
 }
 
 impl Boundary {
-    /// Wraps the services; no call of this one may take longer than `limit`.
-    pub fn new(routes: Routes, authenticator: Authenticator, limit: Duration, in_flight: InFlight) -> Self {
-        Self { routes: routes.prepare(), authenticator, limit, in_flight }
+    /// Wraps the services; no call of this one may take longer than `limit`. Until `open` is cancelled every call is answered
+    /// UNAVAILABLE: the time and the keys of the database are not known before.
+    pub fn new(
+        routes: Routes,
+        authenticator: Authenticator,
+        limit: Duration,
+        in_flight: InFlight,
+        open: CancellationToken,
+    ) -> Self {
+        Self { routes: routes.prepare(), authenticator, limit, in_flight, open }
     }
 
     async fn answer<B>(self, mut request: Request<B>) -> Response<Body>
@@ -68,6 +77,7 @@ impl Boundary {
         }
         let admitted = caller.map_err(|_| status::unauthenticated()).and_then(|caller| admit(&path, caller));
         let answered = match admitted {
+            Ok(_) if !self.open.is_cancelled() => status::unavailable().into_http(),
             // The timer is coarse: a fast call would still be made for a caller who has gone.
             Ok(_) if deadline.has_passed() => status::deadline_exceeded().into_http(),
             Ok(caller) => {

@@ -144,6 +144,10 @@ async fn ring_is_compared_when_the_database_comes_later() {
     assert_eq!(seen, [ServingStatus::NotServing, ServingStatus::Serving]);
     let line = late.logged("has the fingerprint").await;
     assert!(line.contains(&fingerprint(1, 1)), "{line}");
+    // Nothing is signed by a ring that does not fit, whoever calls past the readiness.
+    let refused = late.create().await.one().await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unavailable);
+    first.create().await.one().await.unwrap();
     for server in [late, first] {
         server.stop().await;
     }

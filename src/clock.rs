@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::time::Timestamp;
 
-/// How far monotonic clocks may drift apart, in millionths: the most that NTP corrects for.
+/// The drift of monotonic clocks, in millionths: the most that NTP corrects for.
 const DRIFT: u32 = 500;
 /// The age at which a moment that the database told no longer decides anything.
 const MAX_AGE: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ pub enum Clock {
 /// The machine's clock, and the last moment that the database told.
 #[derive(Debug)]
 pub struct SystemClock {
-    /// How far the machine's clock is wrong, in microseconds; 0 outside of tests.
+    /// The error of the machine's clock, in microseconds; 0 outside of tests.
     skew: i64,
     seen: Mutex<Option<Seen>>,
 }

@@ -21,7 +21,7 @@ use crate::store::{Maintenance, StoreError};
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How often an outage that goes on is logged.
 const OUTAGE_LOG: u32 = 10;
-/// How often it is noted that the first key signs, in looks.
+/// The interval at which it is noted that the first key signs, in looks.
 const NOTE_SIGNING: u32 = 600;
 
 /// The services whose readiness is told by name.

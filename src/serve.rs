@@ -48,7 +48,7 @@ use crate::shutdown::Shutdown;
 use crate::store::tail::Tail;
 use crate::store::{Database, ExecutorOptions, Maintenance, OpenError, Store, StoreError};
 
-/// How long the start waits for the comparison of the keys with the database.
+/// The time that the start waits for the comparison of the keys with the database.
 const KEY_CHECK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why the service cannot run.

@@ -41,7 +41,7 @@ pub struct StoreConfig {
     pub max_connections: u32,
     /// How many executors write side by side; always 1 on SQLite.
     pub lanes: usize,
-    /// How many calls may wait for one lane before callers are turned away.
+    /// The number of calls that may wait for one lane before callers are turned away.
     pub queue: usize,
     /// The longest one call waits for the database.
     pub timeout: Duration,

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::time::Timestamp;
 
-/// How long a key stays in use after it was the first of a running process: as long as requests are remembered that it
+/// The time that a key stays in use after it was the first of a running process: as long as requests are remembered that it
 /// digested.
 pub const IN_USE_FOR: Duration = Duration::from_secs(48 * 3_600);
 
-/// What may be told of a key.
+/// The part of a key that may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFingerprint {
     /// The key's id.
@@ -30,7 +30,7 @@ pub struct KnownKey {
     pub retired_at: Option<Timestamp>,
 }
 
-/// Why a ring does not fit.
+/// The reasons for which a ring does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Misfit {
     /// A key has other bytes than the key of its id had.
@@ -66,10 +66,10 @@ impl fmt::Display for Misfit {
 #[error("token.keys does not fit this database: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 pub struct RingRefused(pub Vec<Misfit>);
 
-/// How a ring compares with the keys that a database knows.
+/// The comparison of a ring with the keys that a database knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Why the ring does not fit.
+    /// The reasons for which the ring does not fit.
     pub misfits: Vec<Misfit>,
     /// Keys that are missing and have not signed for so long that only what they signed tells whether they are in use.
     pub idle: Vec<KeyFingerprint>,

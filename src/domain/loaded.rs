@@ -46,7 +46,7 @@ pub struct Remembered {
     pub acceptance: Option<AcceptanceId>,
     /// When it was decided, or begun.
     pub at: Timestamp,
-    /// How many things it changed, where that is not simply one: 0 for a part of a call that found everything done already,
+    /// The number of things it changed, where that is not simply one: 0 for a part of a call that found everything done already,
     /// and the count of a call over several invitations, once it is finished.
     pub changed: Option<i64>,
 }

@@ -14,7 +14,7 @@ use crate::store::{Cursor, InvitationQuery, Listed, Read};
 
 const DEFAULT_SIZE: i32 = 50;
 const MAX_SIZE: i32 = 1_000;
-/// How many rows a page of invitations looks at, at most, in search of those that its filters let through.
+/// The number of rows a page of invitations looks at, at most, in search of those that its filters let through.
 pub(super) const SCAN: u64 = 5_000;
 
 /// A request for a page of a list.

@@ -23,7 +23,7 @@ use crate::domain::id::InvitationId;
 pub(super) struct Aside {
     waiting: Arc<Mutex<HashMap<InvitationId, VecDeque<Job>>>>,
     tasks: TaskTracker,
-    /// How many may wait for one invitation.
+    /// The number of jobs that may wait for one invitation.
     queue: usize,
 }
 

@@ -38,7 +38,7 @@ const STATEMENT_GRACE: Duration = Duration::from_millis(500);
 /// The longest wait for a lock. Between lanes and replicas a wait takes milliseconds; whoever holds a lock for longer is asleep,
 /// or no program of ours.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(250);
-/// How long a transaction may wait for its next statement, as where its process is frozen, before its locks are taken away.
+/// The time that a transaction may wait for its next statement, as where its process is frozen, before its locks are taken away.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(4);
 
 /// When the server gives up a client that is silent on TCP, in seconds and milliseconds. Over a Unix socket it ignores them.
@@ -66,9 +66,9 @@ pub struct Database {
     pub(super) read: Pool,
     /// What is written to: on SQLite the only connection that may.
     pub(super) write: Pool,
-    /// What readiness is looked at with: on PostgreSQL a connection of its own, so that no call has to end first.
+    /// The pool for readiness: on PostgreSQL a connection of its own, so that no call has to end first.
     pub(super) upkeep: Pool,
-    /// How a connection to PostgreSQL is made whose statements may take any time.
+    /// The options of a connection to PostgreSQL whose statements may take any time.
     unlimited: Option<PgConnectOptions>,
     /// The share of the connections that lists may have.
     lists: Arc<Semaphore>,

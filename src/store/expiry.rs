@@ -32,7 +32,7 @@ const LATE: i64 = 60_000_000;
 
 /// How long after its expiry an invitation is tried again that could not be told of, in microseconds.
 const TRIED_FOR: i64 = 86_400_000_000;
-/// How long the first and the longest wait before it is tried again are, in microseconds.
+/// The first and the longest wait before it is tried again, in microseconds.
 const TRY_AGAIN: (i64, i64) = (10_000_000, 3_600_000_000);
 
 /// What expired behind the row ($1, $2, $3) and up to $4, is not told of and has not ended otherwise: `Facts::state_at` in SQL.

@@ -17,7 +17,7 @@ use super::error::StoreError;
 /// The least number of commands after which it looks; fewer rows are found fast by any plan.
 const FIRST: u64 = 256;
 
-/// How long the analysis of one table may take. It reads a sample, however large the table is.
+/// The time that the analysis of one table may take. It reads a sample, however large the table is.
 const ANALYZE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The tables that have at least twice as many pages as at the last look. Few are none: an empty page costs nothing to read.

@@ -13,9 +13,9 @@ use crate::domain::verification::WINDOW;
 const REMEMBERED: Duration = Duration::from_secs(48 * 3_600);
 /// How many rows one statement deletes, so that none holds its locks for long.
 const CHUNK: i64 = 1_000;
-/// How long one statement may delete. The next chunk goes on where it stopped.
+/// The time that one statement may delete. The next chunk goes on where it stopped.
 const CHUNK_LIMIT: Duration = Duration::from_secs(8);
-/// How long it may wait for a lock; locked rows are stepped over.
+/// The time that it may wait for a lock; locked rows are stepped over.
 const LOCK_LIMIT: Duration = Duration::from_millis(100);
 /// The longest look at the database; longer, and it is not ready.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);

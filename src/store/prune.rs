@@ -13,9 +13,9 @@ use super::follower::{Begin, Follower};
 use super::rounds::{Round, Rounds};
 use crate::entropy::Entropy;
 
-/// How often a replica looks whether it is time.
+/// The interval at which a replica looks whether it is time.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// How often old rows are deleted, over all replicas, in microseconds.
+/// The interval at which old rows are deleted, over all replicas, in microseconds.
 const EVERY: i64 = 600_000_000;
 
 /// Deletes old rows from time to time, until stopped.

@@ -109,7 +109,7 @@ pub struct Page {
     pub hosts: Option<Vec<Uuid>>,
     /// How many at most.
     pub limit: u64,
-    /// How many rows are looked at, at most; see [`query::InvitationQuery::scan`].
+    /// The number of rows that are looked at, at most; see [`query::InvitationQuery::scan`].
     pub scan: Option<u64>,
     /// Where to go on.
     pub after: Option<Cursor>,

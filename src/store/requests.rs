@@ -24,16 +24,16 @@ pub(super) enum Known {
     New,
     /// It succeeded before.
     Done {
-        /// What it was about.
+        /// The id of the invitation or endpoint.
         about: Uuid,
-        /// How many things it changed, where that was remembered.
+        /// The number of things it changed, where that was remembered.
         changed: Option<i64>,
     },
     /// Another one had its id.
     Another,
 }
 
-/// What is known of a call over many invitations.
+/// The state of a call over many invitations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KnownCall {
     /// Nothing.
@@ -45,7 +45,7 @@ pub enum KnownCall {
     },
     /// It is finished.
     Finished {
-        /// How many invitations it changed.
+        /// The number of invitations it changed.
         changed: u64,
     },
     /// Another call had its request_id.

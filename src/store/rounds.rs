@@ -15,7 +15,7 @@ const COMPLAINT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(30);
 /// How soon to look again where somebody else was at work.
 const BUSY: Duration = Duration::from_millis(50);
-/// How long another process may be at it without getting on before that is logged.
+/// The time that another process may be at it without getting on before that is logged.
 const STUCK: Duration = Duration::from_secs(5);
 /// How long to wait after a failure.
 const FAILED: Duration = Duration::from_secs(1);

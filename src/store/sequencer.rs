@@ -31,7 +31,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const MARGIN: i64 = 5_000_000;
 /// The shortest time after which it looks at everything again.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// How many times as long as such a look takes it is before the next one.
+/// The pause before the next such look, as a multiple of the time that the last one took.
 const LOOK_SHARE: u32 = 20;
 
 /// Finds the oldest event without a position that is not older than $2, without a lock, and the present moment.
@@ -131,7 +131,7 @@ pub struct Sequencer {
     since: i64,
     /// When it looked at everything, and how long after that it does so again.
     looked: Option<(Instant, Duration)>,
-    /// How many events it numbers at once: fewer after a batch that took longer than a statement may.
+    /// The number of events it numbers at once: fewer after a batch that took longer than a statement may.
     batch: i64,
 }
 

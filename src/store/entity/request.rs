@@ -19,7 +19,7 @@ pub(crate) struct Model {
     pub(crate) invitation_id: Uuid,
     pub(crate) acceptance_id: Option<Uuid>,
     pub(crate) created_at: i64,
-    /// How many things it changed, where that is not simply one; NULL also for a call that is not finished.
+    /// The number of things it changed, where that is not simply one; NULL also for a call that is not finished.
     pub(crate) changed: Option<i64>,
 }
 

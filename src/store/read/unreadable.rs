@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::Cursor;
 use crate::store::error::StoreError;
 
-/// How often a skipped row is logged.
+/// The interval at which a skipped row is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// How many rows are read at least behind a page with rows that cannot be read.
+/// The number of rows that are read at least behind a page with rows that cannot be read.
 const MIN_LIMIT: u64 = 100;
 
 /// Returns a row, or `None` for one that cannot be read, which is logged now and then.

@@ -46,7 +46,7 @@ pub(super) struct Connection {
     raw: Option<Raw>,
     /// Whether the connection may be used again: false while a statement is under way, and after one that condemns it.
     is_fit: bool,
-    /// How long a statement may take, `None` for any time.
+    /// The time that a statement may take, `None` for any time.
     limit: Option<Duration>,
     health: PoolHealth,
 }

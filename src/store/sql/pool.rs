@@ -20,7 +20,7 @@ pub(super) const ROLLBACK_LIMIT: Duration = Duration::from_secs(2);
 /// How much longer than the server's own limit an answer is waited for.
 pub(super) const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
-/// How many connections a pool has, and how long a caller waits for one.
+/// The number of connections a pool has, and how long a caller waits for one.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct PoolOptions {
     /// The most connections.
@@ -36,9 +36,9 @@ pub(in crate::store) enum Pool {
     Postgres {
         /// The connections.
         pool: PgPool,
-        /// What they have shown.
+        /// The state that they have shown.
         health: PoolHealth,
-        /// How long a statement is waited for.
+        /// The time that a statement is waited for.
         limit: Duration,
     },
     /// Connections to a file.

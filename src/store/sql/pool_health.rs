@@ -11,7 +11,7 @@ use tokio::time::timeout;
 /// The longest a doubtful connection may take to show that it leads somewhere.
 const PING_LIMIT: Duration = Duration::from_millis(300);
 
-/// What is known of the connections of a pool. Clones share it.
+/// The state of the connections of a pool. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct PoolHealth {
     known: Arc<Mutex<Known>>,

@@ -25,14 +25,14 @@ use crate::harness::folder::folder;
 use crate::harness::on_both;
 use crate::harness::service::KEYS;
 
-/// How many rounds of trouble there are, unless the variable FAULT_ROUNDS asks for more.
+/// The number of rounds of trouble there are, unless the variable FAULT_ROUNDS asks for more.
 const ROUNDS: u64 = 40;
 /// After how many rounds the process is killed and started again.
 const KILL_EVERY: u64 = 10;
-/// How many callers are at work beside each other.
+/// The number of callers that are at work beside each other.
 const CALLERS: usize = 4;
 
-/// What callers were told.
+/// The answers that callers got.
 #[derive(Default)]
 struct Book {
     created: BTreeSet<String>,
@@ -150,10 +150,10 @@ fn create(label: &str) -> pb::CreateConnectionInvitationRequest {
     }
 }
 
-/// What goes wrong in a database.
+/// The faults that a database is given.
 struct Trouble {
     seed: u64,
-    /// Where PostgreSQL takes orders past the service.
+    /// A connection to PostgreSQL past the service; `None` on SQLite.
     postgres: Option<DatabaseConnection>,
 }
 
@@ -284,7 +284,7 @@ async fn check(server: &Server, book: &Book, is_exact: bool) {
     loop {
         let request = pb::ListConnectionInvitationsRequest {
             company_id: COMPANY.to_owned(),
-            page_size: 1_000,
+            page_size: 100,
             page_token,
             ..Default::default()
         };

@@ -25,7 +25,7 @@ use crate::harness::folder::folder;
 /// What an end without anything to wait for may take.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// How long a call or a message is held beyond the signal: longer than an end takes that waits for nothing.
+/// The time that a call or a message is held beyond the signal: longer than an end takes that waits for nothing.
 const HELD: Duration = Duration::from_millis(1_500);
 
 /// Far longer than any test waits: only a second signal ends this.

@@ -128,7 +128,7 @@ async fn background_work_goes_on_after_every_trouble() {
     server.stop().await;
 }
 
-/// How many warnings of which task a log has.
+/// The number of warnings in a log, by task.
 fn complaints(log: &str) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for line in log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {

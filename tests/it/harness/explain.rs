@@ -14,9 +14,9 @@ use super::postgres;
 pub(crate) struct Execution {
     /// The statement.
     pub(crate) sql: String,
-    /// How many pages of tables and indexes it looked at.
+    /// The number of pages of tables and indexes it looked at.
     pub(crate) pages: u64,
-    /// How many rows came out of, or were dropped in, the busiest node of its plan.
+    /// The number of rows that came out of, or were dropped in, the busiest node of its plan.
     pub(crate) rows: u64,
     /// The plan.
     pub(crate) plan: String,

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// How long a test may take. Far more than the slowest needs, since a machine may be busy with several suites.
+/// The time that a test may take. Far more than the slowest needs, since a machine may be busy with several suites.
 const LIMIT: Duration = Duration::from_secs(180);
 /// Overrides [`LIMIT`], in seconds: for the settings that make a test do more.
 const VARIABLE: &str = "TEST_LIMIT_SECONDS";
-/// How long a test that was given up may take to unwind. A thread that is blocked never does.
+/// The time that a test that was given up may take to unwind. A thread that is blocked never does.
 const UNWINDING: Duration = Duration::from_secs(20);
 
 pub(crate) use tokio::pin;

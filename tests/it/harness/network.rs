@@ -48,7 +48,7 @@ impl Network {
         Store::start(database, options)
     }
 
-    /// How many connections were ever opened.
+    /// The number of connections that were ever opened.
     pub(crate) fn opened(&self) -> u64 {
         self.state.borrow().opened
     }

@@ -12,7 +12,7 @@ use super::commands::brief;
 use super::model::Model;
 use super::rows::{Rows, difference};
 
-/// How a call ended.
+/// The end of a call.
 #[derive(Clone, Debug)]
 pub(super) enum End {
     /// Each command has its answer.

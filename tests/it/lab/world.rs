@@ -26,7 +26,7 @@ use crate::store::gate;
 use crate::store::make::options;
 use crate::store::proxy::Proxy;
 
-/// How many steps pass before all rows are compared, if nothing goes wrong before.
+/// The number of steps that pass before all rows are compared, if nothing goes wrong before.
 const WHOLE: usize = 12;
 
 /// Everything a history works on.

@@ -10,7 +10,7 @@ use crate::harness::database::TestDatabase;
 use crate::harness::service::{Service, configuration};
 
 const FIVE_MINUTES: i64 = 300_000_000;
-/// How far a moment may be from the truth: what a call takes on a busy machine.
+/// The distance of a moment from the truth in seconds: the time of a call on a busy machine.
 const CLOSE: i64 = 20;
 
 /// Fails unless a moment is as many seconds from now as it should be.

@@ -58,7 +58,7 @@ async fn skewed_process_forgets_request_ids_by_the_database_clock() {
 }
 
 #[tokio::test(crate = "crate::harness::limit")]
-async fn process_follows_a_database_clock_that_its_machine_contradicts() {
+async fn process_follows_the_database_clock_against_its_machine() {
     let Some(database) = TestDatabase::postgres().await else { return };
     for skew in SKEWS {
         let clock = Clock::skewed(skew);

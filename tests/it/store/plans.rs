@@ -27,7 +27,7 @@ use super::plans_make::{GROW, endpoint, verification};
 use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::explain::Executions;
 
-/// How many rows the tables grow by.
+/// The number of rows the tables grow by.
 const ROWS: u64 = 30_000;
 
 /// How many rows may come out of one node of a plan, and how many pages a statement may look at, for the few rows that each

@@ -18,10 +18,10 @@ use crate::harness::explain::{Execution, Executions};
 const PAGE: u64 = 51;
 const SCAN: u64 = 1_000;
 
-/// How many rows may come out of one node of a plan: as many as are looked at from two sources.
+/// The number of rows that may come out of one node of a plan: as many as are looked at from two sources.
 const MOST_ROWS: u64 = 2 * SCAN + PAGE;
 
-/// How many pages of tables and indexes a statement may look at: a few for each row it looks at or returns. To walk a whole
+/// The number of pages of tables and indexes a statement may look at: a few for each row it looks at or returns. To walk a whole
 /// list it takes more.
 const MOST_PAGES: u64 = 8 * SCAN;
 

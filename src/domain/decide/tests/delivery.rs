@@ -123,7 +123,7 @@ fn message_that_was_seen_was_sent_unless_it_was_never_tried() {
 }
 
 #[test]
-fn reminder_is_needless_only_when_the_expiry_it_speaks_of_has_moved() {
+fn reminder_is_needless_once_its_expiry_has_moved() {
     let (early, late) = (Some(minutes(60)), Some(minutes(120)));
     for (speaks_of, expire_at, reason) in [
         (None, None, None),

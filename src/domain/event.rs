@@ -165,7 +165,7 @@ pub struct NewEvent<K = Kind, T = EventType> {
     pub data: Map<String, Value>,
 }
 
-/// What an event says, as it is stored: a newer release may have written it.
+/// The word of an event, as it is stored: a newer release may have written it.
 pub type StoredEvent = NewEvent<Word<Kind>, Word<EventType>>;
 
 impl StoredEvent {

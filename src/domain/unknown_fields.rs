@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What is stored and not known. Opaque: nothing is decided by it.
+/// Stored fields that this release does not know. Opaque: nothing is decided by them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnknownFields(Option<Box<Difference>>);
 

@@ -33,7 +33,7 @@ const PLANNING: [(&str, &str); 5] = [
     ("jit", "off"),
 ];
 
-/// How much longer than its caller the server works on a statement: what is given up is over soon after.
+/// The time for which the server works on a statement after its caller has given up.
 const STATEMENT_GRACE: Duration = Duration::from_millis(500);
 /// The longest wait for a lock. Between lanes and replicas a wait takes milliseconds; whoever holds a lock for longer is asleep,
 /// or no program of ours.

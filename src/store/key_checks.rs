@@ -23,7 +23,7 @@ const OPEN: &str = "SELECT 1 FROM invitation WHERE key_id = $1 AND revoked_at IS
     AND accepted_elsewhere_at IS NULL AND emptied_at IS NULL AND (max_uses IS NULL OR use_count < max_uses)
     AND (expire_at IS NULL OR expire_at > $2) LIMIT 1";
 
-/// What tells which key sealed a secret.
+/// The expression for the key that sealed a secret.
 const SEALED: &str = "SELECT DISTINCT substr(secret, 1, 2) AS sealed FROM webhook_endpoint
     UNION SELECT DISTINCT substr(previous_secret, 1, 2) FROM webhook_endpoint WHERE previous_secret IS NOT NULL";
 

@@ -43,7 +43,7 @@ pub(super) struct Lane {
     signals: Signals,
     load_sql: Arc<str>,
     save_sql: Arc<SaveSql>,
-    /// Where jobs go that meet a lock; `None` for a lane that runs such a job and waits for the lock.
+    /// The place of jobs that meet a lock; `None` for a lane that runs such a job and waits for the lock.
     aside: Option<Aside>,
     /// When the present group has to have its answer.
     until: Instant,
@@ -121,7 +121,7 @@ impl Lane {
     async fn create_unseen(&mut self, group: Vec<Job>) -> (Vec<Job>, Option<Sent>) {
         let save_sql = Arc::clone(&self.save_sql);
         let SaveSql::Postgres { create: sql, .. } = &*save_sql else { return (group, None) };
-        // Where the database's time is not known well enough, a load tells it.
+        // If the database's time is not known well enough, a load tells it.
         let Some(now) = self.database.clock.database_now() else { return (group, None) };
         let mut decided = Group::new(Loaded::empty(now));
         let answers = self.decide(&mut decided, &group);
@@ -175,7 +175,7 @@ impl Lane {
                     sent = Some(Sent { answers, save });
                 }
                 Err(StoreError::Locked) if sent.is_none() => return self.step_aside(group).await,
-                // What was sent before may still take effect: deciding its commands again could do them twice.
+                // A save that was sent before may still take effect: deciding its commands again could do them twice.
                 Err(error @ StoreError::Locked) => {
                     last = error;
                     break;

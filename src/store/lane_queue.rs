@@ -11,7 +11,8 @@ use crate::domain::text::AccountId;
 
 /// The most rows that one group may write, so that it does not hold its locks for long.
 const MAX_ROWS: usize = 5_000;
-/// How many rows may wait in one lane for each call that may: some seconds of work, and some hundred bytes of memory each.
+/// The number of rows that may wait in one lane for each call that may: some seconds of work in all, and some hundred
+/// bytes of memory for each row.
 const ROWS_PER_CALL: usize = 32;
 
 /// The queue of one lane.
@@ -32,14 +33,14 @@ struct State {
     is_closed: bool,
 }
 
-/// How much waits.
+/// The calls and rows that wait.
 #[derive(Clone, Copy, Debug, Default)]
 struct Load {
     calls: usize,
     rows: usize,
 }
 
-/// What one account has waiting: jobs, each with its rows and whether it is the last one of its call.
+/// The waiting jobs of one account, each with its rows and whether it is the last one of its call.
 #[derive(Debug, Default)]
 struct Waiting {
     jobs: VecDeque<(Job, usize, bool)>,

@@ -27,7 +27,7 @@ pub(super) struct Old {
     pub(super) key: &'static str,
     /// The text between FROM and LIMIT in a select of rows `t` before $1.
     pub(super) rows: String,
-    /// What has to hold when a row is deleted: it may have changed since it was selected.
+    /// The condition under which a row is deleted: the row may have changed since it was selected.
     pub(super) still: &'static str,
 }
 

@@ -110,7 +110,7 @@ fn number_on_sqlite_sql() -> String {
     )
 }
 
-/// What became of an attempt to number events.
+/// The result of an attempt to number events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Numbering {
     /// So many events have their positions now.

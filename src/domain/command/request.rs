@@ -17,7 +17,7 @@ pub struct Request {
     /// The organization that asks and the one it asks for, where they decide what the call may do; ids of different
     /// organizations do not meet.
     pub organizations: Option<(Uuid, Uuid)>,
-    /// Which of several commands of one call it is; empty where there is one.
+    /// The part of a call that has several commands; empty for a call that has one.
     pub part: String,
     /// The digest of the body under every key of the ring, the signing one first.
     pub digests: Vec<BodyDigest>,

@@ -15,7 +15,7 @@ pub(crate) struct Model {
     pub(crate) request_id: String,
     pub(crate) key_id: i32,
     pub(crate) mac: String,
-    /// What it was about: an invitation, or a webhook endpoint; nil for a call over several invitations.
+    /// The invitation or webhook endpoint that it was about; nil for a call over several invitations.
     pub(crate) invitation_id: Uuid,
     pub(crate) acceptance_id: Option<Uuid>,
     pub(crate) created_at: i64,

@@ -36,7 +36,7 @@ pub struct ListedName {
 pub struct Listed {
     /// The rows.
     pub rows: Vec<Read<Invitation>>,
-    /// Where the list goes on behind a page that ended before it was full.
+    /// The cursor of the next page, if this one ended before it was full.
     pub goes_on: Option<Cursor>,
 }
 

@@ -41,7 +41,7 @@ pub(in crate::store) struct FullPage<T> {
     rows: Vec<T>,
 }
 
-/// Where a page is read on, and how many rows of it.
+/// The cursor at which a page is read on, and the number of its rows.
 pub(in crate::store) struct ReadOn {
     pub(in crate::store) after: Cursor,
     pub(in crate::store) limit: u64,

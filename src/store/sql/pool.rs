@@ -17,7 +17,7 @@ use super::transaction::Transaction;
 
 /// The longest a ROLLBACK may take that nobody waits for.
 pub(super) const ROLLBACK_LIMIT: Duration = Duration::from_secs(2);
-/// How much longer than the server's own limit an answer is waited for.
+/// The time for which an answer is waited for after the server's own limit.
 pub(super) const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
 /// The number of connections a pool has, and how long a caller waits for one.

@@ -40,7 +40,7 @@ struct Known {
     useless: Option<Instant>,
 }
 
-/// What is to be done with an idle connection.
+/// The decision about an idle connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Use,

@@ -25,7 +25,7 @@ const RECOVERY: Duration = Duration::from_secs(10);
 /// How often one kind of trouble of one task is logged.
 const LOG_INTERVAL: u64 = 10;
 
-/// What becomes of the network for a while.
+/// The state of the network for a while.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     /// Connections are closed; new ones work.

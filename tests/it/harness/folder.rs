@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-/// Where Linux has a file system in memory.
+/// The file system in memory on Linux.
 const MEMORY: &str = "/dev/shm";
 /// The least size of that file system: containers often have much less, and all tests together need some 100 MiB.
 const LEAST_KIB: u64 = 1 << 20;

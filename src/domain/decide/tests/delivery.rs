@@ -137,7 +137,7 @@ fn reminder_is_needless_once_its_expiry_has_moved() {
         let mut reminder = message(&invitation, DeliveryState::Sending, 1);
         (reminder.message.purpose, reminder.message.for_expire_at) = (Purpose::Reminder, speaks_of);
         assert_eq!(reminder.needless(&invitation, NOW), reason, "{speaks_of:?}, {expire_at:?}");
-        // What brings a link speaks of no expiry.
+        // A message that brings a link speaks of no expiry.
         reminder.message.purpose = Purpose::Invitation;
         assert_eq!(reminder.needless(&invitation, NOW), None);
     }

@@ -20,8 +20,9 @@ use crate::shutdown::Shutdown;
 
 /// How long an idle connection may stay silent before it is asked whether it is still there, and how long it may then take.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// How long the last answers have to get from the process to the wire once nothing is under way.
-const FLUSH: Duration = Duration::from_millis(200);
+/// The time without calls after which a connection that stays open is cut: the last answers get to the wire within it, and
+/// busy clients learn that the connection takes no more calls.
+const QUIET: Duration = Duration::from_millis(500);
 /// How long accepting pauses when the process has no file descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -68,7 +69,7 @@ pub(crate) async fn serve(
         tokio::select! {
             () = graceful.shutdown() => {}
             // A health Watch or a silent client keeps its connection open for ever; nothing is owed to them.
-            () = async { in_flight.finished().await; tokio::time::sleep(FLUSH).await } => {}
+            () = quiet(&in_flight) => {}
         }
     };
     tokio::select! {
@@ -86,6 +87,17 @@ async fn end_of_accepting(shutdown: &Shutdown, delay: Duration) {
     tokio::select! {
         () = tokio::time::sleep(delay) => {}
         () = shutdown.now.cancelled() => {}
+    }
+}
+
+/// Returns once no call was under way for a while. A client may still send calls before it learns of the end.
+async fn quiet(in_flight: &InFlight) {
+    loop {
+        in_flight.finished().await;
+        tokio::time::sleep(QUIET).await;
+        if in_flight.is_empty() {
+            return;
+        }
     }
 }
 

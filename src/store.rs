@@ -13,6 +13,7 @@ mod guards;
 mod job;
 mod key_checks;
 mod lane;
+mod lane_pace;
 mod lane_queue;
 mod load;
 mod maintenance;

@@ -4,6 +4,7 @@ mod delivery;
 mod needs;
 mod reach;
 mod request;
+mod size;
 
 use std::collections::BTreeMap;
 

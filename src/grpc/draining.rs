@@ -23,6 +23,11 @@ impl InFlight {
         self.0.close();
         self.0.wait().await;
     }
+
+    /// Returns whether no call is under way.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// A response's body that counts as under way until it is dropped.

@@ -44,7 +44,12 @@ impl Job {
         self.commands.iter().map(|command| command.weight(reminders)).sum()
     }
 
-    /// Returns whether its time was over before anything was decided.
+    /// Returns about how many bytes it occupies.
+    pub(super) fn bytes(&self) -> usize {
+        self.commands.iter().map(Command::bytes).sum()
+    }
+
+    /// Returns whether its time is over at a moment.
     pub(super) fn is_late(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }

@@ -1,26 +1,31 @@
-//! What waits for a lane: bounded by calls and by rows, and handed out in turns by account.
+//! What waits for a lane: bounded by calls, rows and bytes, and handed out in turns by account.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::job::Job;
+use super::lane_pace::LanePace;
 use crate::domain::reminder::Schedules;
 use crate::domain::text::AccountId;
 
 /// The most rows that one group may write, so that it does not hold its locks for long.
 const MAX_ROWS: usize = 5_000;
-/// The number of rows that may wait in one lane for each call that may: some seconds of work in all, and some hundred
-/// bytes of memory for each row.
+/// The number of rows that may wait in one lane for each call that may: some seconds of work in all.
 const ROWS_PER_CALL: usize = 32;
+/// The number of bytes that may wait in one lane for each call that may.
+const BYTES_PER_CALL: usize = 8 * 1024;
+/// The bytes that may always wait in one lane, as much as two of the largest requests.
+const MIN_BYTES: usize = 8 * 1024 * 1024;
 
 /// The queue of one lane.
 #[derive(Debug)]
 pub(super) struct LaneQueue {
     state: Mutex<State>,
     changed: Notify,
-    calls: usize,
+    limits: Load,
     reminders: Schedules,
 }
 
@@ -30,60 +35,66 @@ struct State {
     /// The accounts that have jobs, in the order of their turns.
     turns: VecDeque<AccountId>,
     waiting: Load,
+    /// The time that a row takes at present.
+    pace: LanePace,
     is_closed: bool,
 }
 
-/// The calls and rows that wait.
+/// The calls that wait, the rows that they write, and their bytes in memory.
 #[derive(Clone, Copy, Debug, Default)]
 struct Load {
     calls: usize,
     rows: usize,
+    bytes: usize,
 }
 
-/// The waiting jobs of one account, each with its rows and whether it is the last one of its call.
+/// The waiting jobs of one account, each with its load. The last job of a call carries the call.
 #[derive(Debug, Default)]
 struct Waiting {
-    jobs: VecDeque<(Job, usize, bool)>,
+    jobs: VecDeque<(Job, Load)>,
     load: Load,
 }
 
 impl LaneQueue {
     /// Creates a queue for so many calls.
     pub(super) fn new(calls: usize, reminders: Schedules) -> Self {
-        Self { state: Mutex::default(), changed: Notify::new(), calls, reminders }
+        let rows = calls.saturating_mul(ROWS_PER_CALL).max(MAX_ROWS);
+        let bytes = calls.saturating_mul(BYTES_PER_CALL).max(MIN_BYTES);
+        Self { state: Mutex::default(), changed: Notify::new(), limits: Load { calls, rows, bytes }, reminders }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the jobs of one call, or hands them back if there is no room. A full queue has room for an account that has less
-    /// than its share in it, so that no account can shut out the others.
+    /// Takes the jobs of one call, or hands them back if there is no room, or no time before their deadline. A full queue has
+    /// room for an account that has less than its share in it, so that no account can shut out the others.
     pub(super) fn push(&self, account: &AccountId, jobs: Vec<Job>) -> Result<(), Vec<Job>> {
-        let weights: Vec<usize> = jobs.iter().map(|job| job.weight(&self.reminders)).collect();
-        let rows: usize = weights.iter().sum();
+        let mut loads: Vec<Load> = jobs.iter().map(|job| Load::of(job, &self.reminders)).collect();
+        let Some(last) = loads.last_mut() else { return Ok(()) };
+        last.calls = 1;
+        let call = loads.iter().copied().fold(Load::default(), Load::plus);
         let mut state = self.state();
         let own = state.accounts.get(account).map(|waiting| waiting.load);
         let shares = state.accounts.len() + usize::from(own.is_none());
         let own = own.unwrap_or_default();
-        let (calls_limit, rows_limit) = (self.calls, self.calls.saturating_mul(ROWS_PER_CALL).max(MAX_ROWS));
-        let fits = |waiting: Load, shares: usize| {
-            waiting.calls < calls_limit.div_ceil(shares)
-                && (waiting.rows == 0 || waiting.rows + rows <= rows_limit / shares)
-        };
-        if state.is_closed || !(fits(state.waiting, 1) || shares > 1 && fits(own, shares)) {
+        let fits = state.waiting.has_room_for(call, self.limits, 1)
+            || shares > 1 && own.has_room_for(call, self.limits, shares);
+        // By turns, the others get as much done as the account itself.
+        let before = state.waiting.rows.min(own.rows.saturating_mul(shares));
+        let time = state.pace.time_for(before);
+        let is_hopeless = !time.is_zero() && jobs.iter().any(|job| job.is_late(Instant::now() + time));
+        if state.is_closed || !fits || is_hopeless {
             return Err(jobs);
         }
         let waiting = state.accounts.entry(account.clone()).or_default();
         let is_new = waiting.jobs.is_empty();
-        waiting.load.add(1, rows);
-        let last = jobs.len().saturating_sub(1);
-        let jobs = jobs.into_iter().zip(weights).enumerate();
-        waiting.jobs.extend(jobs.map(|(number, (job, rows))| (job, rows, number == last)));
+        waiting.load = waiting.load.plus(call);
+        waiting.jobs.extend(jobs.into_iter().zip(loads));
         if is_new {
             state.turns.push_back(account.clone());
         }
-        state.waiting.add(1, rows);
+        state.waiting = state.waiting.plus(call);
         drop(state);
         self.changed.notify_one();
         Ok(())
@@ -94,6 +105,7 @@ impl LaneQueue {
         loop {
             {
                 let mut state = self.state();
+                state.pace.group_ended();
                 let group = state.take_group();
                 if !group.is_empty() {
                     return Some(group);
@@ -111,7 +123,7 @@ impl LaneQueue {
         let mut state = self.state();
         let accounts = std::mem::take(&mut state.accounts);
         (state.turns, state.waiting) = (VecDeque::new(), Load::default());
-        accounts.into_values().flat_map(|waiting| waiting.jobs).map(|(job, _, _)| job).collect()
+        accounts.into_values().flat_map(|waiting| waiting.jobs).map(|(job, _)| job).collect()
     }
 
     /// Takes no more jobs.
@@ -122,14 +134,26 @@ impl LaneQueue {
 }
 
 impl Load {
-    fn add(&mut self, calls: usize, rows: usize) {
-        self.calls += calls;
-        self.rows += rows;
+    /// Returns the load of a job without its call.
+    fn of(job: &Job, reminders: &Schedules) -> Self {
+        Self { calls: 0, rows: job.weight(reminders), bytes: job.bytes() }
     }
 
-    fn remove(&mut self, calls: usize, rows: usize) {
-        self.calls -= calls;
-        self.rows -= rows;
+    fn plus(self, other: Self) -> Self {
+        Self { calls: self.calls + other.calls, rows: self.rows + other.rows, bytes: self.bytes + other.bytes }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self { calls: self.calls - other.calls, rows: self.rows - other.rows, bytes: self.bytes - other.bytes }
+    }
+
+    /// Returns whether a call fits into one of some equal shares of the limits beside this load. One call always fits beside
+    /// none, however large it is.
+    fn has_room_for(self, call: Self, limits: Self, shares: usize) -> bool {
+        let fits = |present: usize, more: usize, limit: usize| present == 0 || present + more <= limit / shares;
+        self.calls < limits.calls.div_ceil(shares)
+            && fits(self.rows, call.rows, limits.rows)
+            && fits(self.bytes, call.bytes, limits.bytes)
     }
 }
 
@@ -142,13 +166,13 @@ impl State {
             let Some(waiting) = self.accounts.get_mut(&account) else { continue };
             let mut taken = 0;
             while taken < share.max(1)
-                && let Some((_, next, _)) = waiting.jobs.front()
-                && (group.is_empty() || rows + taken + next <= MAX_ROWS)
-                && let Some((job, weight, is_last)) = waiting.jobs.pop_front()
+                && let Some((_, next)) = waiting.jobs.front()
+                && (group.is_empty() || rows + taken + next.rows <= MAX_ROWS)
+                && let Some((job, load)) = waiting.jobs.pop_front()
             {
-                taken += weight;
-                waiting.load.remove(usize::from(is_last), weight);
-                self.waiting.remove(usize::from(is_last), weight);
+                taken += load.rows;
+                waiting.load = waiting.load.minus(load);
+                self.waiting = self.waiting.minus(load);
                 group.push(job);
             }
             rows += taken;
@@ -165,6 +189,7 @@ impl State {
                 break;
             }
         }
+        self.pace.group_begins(rows);
         group
     }
 }

@@ -1,4 +1,4 @@
-//! The one source of the present moment. Nothing else in the crate asks the operating system for the time.
+//! The one source of the present moment. Nothing else in the crate asks the operating system for the time of day.
 //!
 //! Moments that decide something belong to the database, whose clock all replicas share: the clock of a process may be wrong
 //! by minutes. So the clock of a process follows the database's: it carries the last moment that the database told on by
@@ -43,9 +43,10 @@ struct Seen {
 }
 
 impl Seen {
+    /// Returns the moment carried on to `at`, or back if `at` is the earlier one.
     fn carried_to(&self, at: Instant) -> Timestamp {
-        let passed = at.saturating_duration_since(self.at);
-        Timestamp::from_micros(self.now.micros().saturating_add(micros(passed)))
+        let (later, earlier) = (at.saturating_duration_since(self.at), self.at.saturating_duration_since(at));
+        Timestamp::from_micros(self.now.micros().saturating_add(micros(later)).saturating_sub(micros(earlier)))
     }
 
     /// Returns how far the carried moment may be from the database's.
@@ -161,8 +162,11 @@ mod tests {
         let (clock, truth) = (Clock::system(), Timestamp::from_micros(1_000_000_000));
         clock.learn(truth, Instant::now());
         let asked = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
-        clock.learn(Timestamp::from_micros(truth.micros() - 100_000), asked);
-        assert!(apart(&clock, truth) < 50_000, "an answer that may be off by a second was taken");
+        for told_after in [100_000, 1_900_000] {
+            clock.learn(Timestamp::from_micros(truth.micros() - 2_000_000 + told_after), asked);
+            assert!(apart(&clock, truth) < 50_000, "an answer that may be off by a second was taken");
+            assert!(clock.database_now().is_some());
+        }
         clock.learn(Timestamp::from_micros(truth.micros() + FIVE_MINUTES), asked);
         assert!(apart(&clock, truth) > FIVE_MINUTES - 1_500_000, "the database's clock was set anew");
         assert!(clock.database_now().is_none(), "it is not known to half a second");

@@ -138,6 +138,14 @@ impl Database {
         Ok(self.write.begin_in_turn().await?.in_place(place))
     }
 
+    /// Learns the moment that came with an answer of PostgreSQL. SQLite has no clock of its own: it would only give back the
+    /// moment it was given, late by the time of the answer.
+    pub(super) fn learn(&self, told: Timestamp, asked: Instant) {
+        if self.clock().is_none() {
+            self.clock.learn(told, asked);
+        }
+    }
+
     /// Asks PostgreSQL for the time, so that the clock of this process follows it.
     pub(super) async fn learn_time(&self) -> Result<(), DbErr> {
         if self.backend() != DbBackend::Postgres {
@@ -149,7 +157,7 @@ impl Database {
             let asked = Instant::now();
             let row = self.upkeep.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
             if let Some(row) = row {
-                self.clock.learn(Timestamp::from_micros(row.try_get_by_index(0)?), asked);
+                self.learn(Timestamp::from_micros(row.try_get_by_index(0)?), asked);
             }
         }
         Ok(())

@@ -64,7 +64,9 @@ impl Maintenance {
         let now = clock(self.0.backend(), 2);
         let sql = format!("UPDATE key_check SET signed_at = {now} WHERE id = $1 AND signed_at < {now} - {NOTED_EVERY}");
         let values: [Value; 2] = [i32::from(key_id).into(), self.clock()];
-        self.0.write.execute_raw(Statement::from_sql_and_values(self.0.backend(), sql, values)).await?;
+        // The calls may hold all of their connections, and readiness must not wait for them.
+        let db = if self.0.is_embedded() { &self.0.write } else { &self.0.upkeep };
+        db.execute_raw(Statement::from_sql_and_values(self.0.backend(), sql, values)).await?;
         Ok(())
     }
 
@@ -118,7 +120,8 @@ impl Maintenance {
         Ok(sealed.iter().any(|sealed| KeyRing::sealing_key(sealed) == Some(key_id)))
     }
 
-    /// Notes the keys of a ring that fits, which gives up none of the missing ones: they are looked at again at each start.
+    /// Notes the keys of a ring that fits, which gives up none of the missing ones: they are looked at again at each start. A
+    /// key that was given up stays so, unless it signs again.
     async fn note_keys(
         &self,
         transaction: &Transaction,
@@ -126,7 +129,8 @@ impl Maintenance {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO key_check (id, fingerprint, first_seen_at, signed_at) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (id) DO UPDATE SET retired_at = NULL, signed_at = coalesce(excluded.signed_at, key_check.signed_at)";
+            ON CONFLICT (id) DO UPDATE SET signed_at = coalesce(excluded.signed_at, key_check.signed_at),
+                retired_at = CASE WHEN excluded.signed_at IS NULL THEN key_check.retired_at END";
         for (number, key) in ring.iter().enumerate() {
             let signed_at = (number == 0).then_some(now.micros());
             let (id, text) = (i32::from(key.key_id), key.text.as_str());

@@ -139,14 +139,14 @@ impl Lane {
         }
     }
 
-    /// Runs a group on a load, again and again while others get in the way. What was `sent` before may have been saved.
+    /// Runs a group on a load, again and again while others get in the way. A save that was `sent` before may have taken effect,
+    /// or may still do so: until it is found, its jobs are decided again only where their new save would conflict with it.
     async fn run_loaded(&mut self, mut group: Vec<Job>, mut sent: Option<Sent>) {
         let mut last = StoreError::Conflict;
         for attempt in 0..ATTEMPTS {
             if let Some(unknown) = sent.take() {
                 self.step = Instant::now();
                 match self.in_time(saved(&self.database.read, &unknown.save)).await {
-                    // It may still take effect. Then what is sent next conflicts with it, and it is looked for again.
                     Ok(saved) if saved.is_empty() => sent = Some(unknown),
                     Ok(saved) => {
                         self.tell(&unknown.save);
@@ -155,39 +155,42 @@ impl Lane {
                             return;
                         }
                     }
-                    Err(error) => {
-                        last = error;
-                        break;
+                    Err(error @ StoreError::Unavailable(_)) => {
+                        (sent, last) = (Some(unknown), error);
+                        continue;
                     }
+                    Err(error) => return self.fail_unknown(group, &error),
                 }
             }
             let (decided, answers, result) = self.attempt(&group, attempt >= OPTIMISTIC).await;
             match result {
+                // Nothing was saved that would conflict with what was sent before: the answers hold only if that is found.
+                Ok(()) if decided.is_none() && sent.is_some() => last = StoreError::Slow,
                 Ok(()) => {
                     decided.iter().for_each(|save| self.tell(save));
                     return answer_all(group, answers);
                 }
                 Err(error @ StoreError::Conflict) => last = error,
                 Err(error @ (StoreError::Unavailable(_) | StoreError::Slow)) => {
+                    let is_slow = matches!(error, StoreError::Slow);
                     last = error;
-                    // Nothing was sent yet: there is nothing to find out, and no point in trying on.
-                    let Some(save) = decided else { break };
-                    sent = Some(Sent { answers, save });
+                    match decided {
+                        Some(save) => sent = Some(Sent { answers, save }),
+                        // Nothing was sent, and the time is over. A lost connection is worth another one.
+                        None if is_slow => break,
+                        None => {}
+                    }
                 }
-                Err(StoreError::Locked) if sent.is_none() => return self.step_aside(group).await,
-                // A save that was sent before may still take effect: deciding its commands again could do them twice.
-                Err(error @ StoreError::Locked) => {
-                    last = error;
-                    break;
-                }
+                Err(error) if sent.is_some() => return self.fail_unknown(group, &error),
+                Err(StoreError::Locked) => return self.step_aside(group).await,
                 Err(error) => return self.give_up_or_split(group, &error).await,
             }
         }
-        // A save that was sent and not found may still take effect: deciding its commands again could do them twice.
-        if sent.is_none() && matches!(last, StoreError::Conflict) {
-            return self.give_up_or_split(group, &last).await;
+        match last {
+            StoreError::Conflict if sent.is_none() => self.give_up_or_split(group, &last).await,
+            last if sent.is_some() => self.fail_unknown(group, &last),
+            last => self.fail(group, &last),
         }
-        self.fail(group, &last);
     }
 
     /// Loads, decides and saves once. Returns what was decided, unless it did not come to that.
@@ -255,7 +258,7 @@ impl Lane {
         let clock = self.database.clock();
         let asked = std::time::Instant::now();
         let loaded = load(db, &self.load_sql, group.iter().flat_map(|job| &job.commands), clock).await?;
-        self.database.clock.learn(loaded.now, asked);
+        self.database.learn(loaded.now, asked);
         let mut state = Group::new(loaded);
         *answers = self.decide(&mut state, group);
         let changes = state.into_save();
@@ -307,6 +310,9 @@ impl Lane {
     /// Runs a job that waits for locks until its time is over, if there is a place among those that wait.
     pub(super) async fn run_patiently(&mut self, job: Job) {
         let waits = Arc::clone(&self.database.waits);
+        if job.is_late(Instant::now()) {
+            return job.answer(Err(ExecuteError::DeadlineExceeded));
+        }
         self.until = job.since + self.options.timeout;
         match timeout_at(self.until, waits.acquire()).await {
             Ok(Ok(_place)) => {
@@ -335,12 +341,8 @@ impl Lane {
     fn fail(&mut self, group: Vec<Job>, error: &StoreError) {
         let failure = match error {
             StoreError::Conflict => ExecuteError::Conflict,
-            StoreError::Unavailable(_) => {
-                self.is_down = true;
-                ExecuteError::Unavailable
-            }
-            StoreError::Slow => {
-                // If this statement alone took too long, others were answered meanwhile, also soon before it was given up.
+            StoreError::Unavailable(_) | StoreError::Slow => {
+                // If this statement alone met trouble, others were answered meanwhile, also soon before it was given up.
                 let since = Instant::now() - self.step.elapsed() * 3 / 4;
                 self.is_down = !self.database.write.has_answered_since(since.into_std());
                 ExecuteError::Unavailable
@@ -351,6 +353,12 @@ impl Lane {
         for job in group {
             job.answer(Err(failure.clone()));
         }
+    }
+
+    /// Answers jobs whose save may still take effect: that is the one thing that is known, whatever came after it.
+    fn fail_unknown(&mut self, group: Vec<Job>, error: &StoreError) {
+        tracing::debug!(%error, jobs = group.len(), "it is not known whether a group was saved; its callers may retry");
+        self.fail(group, &StoreError::Slow);
     }
 
     /// Logs a defect under an id that its caller is told.

@@ -68,3 +68,16 @@ async fn process_follows_the_database_clock_against_its_machine() {
         assert!(apart.abs() < Duration::from_secs(2).as_micros() as i64, "{apart} us apart");
     }
 }
+
+/// Every load of SQLite is given the moment by which it decides. That moment, given back, is late by the load's own time.
+#[tokio::test(crate = "crate::harness::limit")]
+async fn process_on_sqlite_keeps_to_the_clock_of_its_machine() {
+    let database = TestDatabase::sqlite();
+    let clock = Clock::system();
+    let store = store_with(&database, &clock, &options(Group::run)).await;
+    let made = created(&store, link()).await;
+    for subject in ["ann", "bob"] {
+        store.execute(command(accept(&made, subject)), None).await.unwrap();
+    }
+    assert_eq!(clock.database_now(), None, "SQLite has told the time");
+}

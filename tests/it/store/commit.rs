@@ -123,3 +123,19 @@ async fn until_waiting(admin: &sea_orm::DatabaseConnection, count: i64) {
         tokio::task::yield_now().await;
     }
 }
+
+/// The marker is the subject, which a load has. Nothing is saved yet, so another connection does as well.
+#[tokio::test(crate = "crate::harness::limit")]
+async fn command_whose_load_loses_its_connection_is_answered() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let clock = Clock::manual(NEW_YEAR);
+    drop(database.open(&clock).await);
+    let (proxy, store) = Proxy::store(&database, &clock).await;
+    let made = created(&store, link()).await;
+    for cut in [Cut::Before, Cut::After] {
+        let sprung = proxy.cut(cut, MARKER);
+        store.execute(command(accept(&made, MARKER)), None).await.unwrap();
+        sprung.await.unwrap();
+    }
+    assert_eq!(story(&store, made.id).await, ["created", "accepted"]);
+}

@@ -24,8 +24,8 @@ impl Backoff {
     /// Returns how long to wait behind the `attempts`th attempt: anything up to the bound, so that what failed together does
     /// not come back together ("full jitter").
     pub fn delay(self, attempts: u32, random: u64) -> Duration {
-        let span = u64::try_from(self.bound(attempts).saturating_sub(LEAST).as_micros()).unwrap_or(u64::MAX - 1);
-        LEAST + Duration::from_micros(random % (span + 1))
+        let span = u64::try_from(self.bound(attempts).saturating_sub(LEAST).as_micros()).unwrap_or(u64::MAX);
+        LEAST + Duration::from_micros(random % span.saturating_add(1))
     }
 }
 

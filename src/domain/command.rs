@@ -27,7 +27,7 @@ use super::verification::EmailProof;
 
 pub use delivery::{ReportDelivery, SettleDelivery};
 pub use needs::{Needs, Sought};
-pub use request::{Request, RequestKey};
+pub use request::{REMEMBERED_FOR, Request, RequestKey};
 
 /// Something to be done for one caller.
 #[derive(Clone, Debug)]

@@ -4,11 +4,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::command::REMEMBERED_FOR;
 use super::time::Timestamp;
 
 /// The time that a key stays in use after it was the first of a running process: as long as requests are remembered that it
 /// digested.
-pub const IN_USE_FOR: Duration = Duration::from_secs(48 * 3_600);
+pub const IN_USE_FOR: Duration = REMEMBERED_FOR;
 
 /// The part of a key that may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

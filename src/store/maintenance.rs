@@ -7,10 +7,9 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use super::database::Database;
 use super::error::StoreError;
 use super::migration;
+use crate::domain::command::REMEMBERED_FOR;
 use crate::domain::verification::WINDOW;
 
-/// How long request_ids are remembered: twice what is promised, so that clocks and restarts cannot matter.
-const REMEMBERED: Duration = Duration::from_secs(48 * 3_600);
 /// How many rows one statement deletes, so that none holds its locks for long.
 const CHUNK: i64 = 1_000;
 /// The time that one statement may delete. The next chunk goes on where it stopped.
@@ -115,7 +114,7 @@ impl Maintenance {
             rows: "request t WHERE t.created_at < $1 ORDER BY t.created_at".to_owned(),
             still: "true",
         };
-        self.prune(&old, self.before(REMEMBERED).await?.into()).await
+        self.prune(&old, self.before(REMEMBERED_FOR).await?.into()).await
     }
 
     /// Deletes verification codes that no limit counts any more, and returns how many.

@@ -1,11 +1,15 @@
 //! The idempotency key of a call: its request_id, and everything that decides beside its message.
 
 use std::fmt;
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::domain::key_ring::BodyDigest;
 use crate::domain::text::AccountId;
+
+/// The time for which request_ids are remembered: twice what is promised, so that clocks and restarts cannot matter.
+pub const REMEMBERED_FOR: Duration = Duration::from_secs(48 * 3_600);
 
 /// A request_id and the call that it stands for.
 #[derive(Clone, Debug)]

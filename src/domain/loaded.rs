@@ -1,7 +1,7 @@
 //! What a group of commands is decided on: one snapshot of everything they need, changed as they are decided.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -33,9 +33,11 @@ pub struct Loaded {
     requests: HashMap<RequestKey, Remembered>,
     slots: HashMap<(AccountId, SlotKey), Slot>,
     deliveries: HashMap<(AccountId, Uuid), Delivery>,
+    /// Invitations that this release cannot read.
+    unreadable: HashSet<InvitationId>,
 }
 
-/// A request that succeeded and changed something, or a call over several invitations that has begun.
+/// A request that succeeded, or a call over several invitations that has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remembered {
     /// The digest of its body.
@@ -46,8 +48,8 @@ pub struct Remembered {
     pub acceptance: Option<AcceptanceId>,
     /// When it was decided, or begun.
     pub at: Timestamp,
-    /// The number of things it changed, where that is not simply one: 0 for a part of a call that found everything done already,
-    /// and the count of a call over several invitations, once it is finished.
+    /// The number of things it changed, where that is not simply one: 0 for a request that found everything done already, and
+    /// the count of a call over several invitations, once it is finished.
     pub changed: Option<i64>,
 }
 
@@ -70,6 +72,7 @@ impl Loaded {
             requests: HashMap::new(),
             slots: HashMap::new(),
             deliveries: HashMap::new(),
+            unreadable: HashSet::new(),
         }
     }
 
@@ -111,6 +114,23 @@ impl Loaded {
         for (key, slot) in more.slots {
             self.slots.entry(key).or_insert(slot);
         }
+        self.unreadable.extend(more.unreadable);
+    }
+
+    /// Notes an invitation that was found and cannot be read.
+    pub fn put_unreadable(&mut self, id: InvitationId) {
+        self.unreadable.insert(id);
+    }
+
+    /// Returns whether an invitation was found that cannot be read.
+    pub fn is_unreadable(&self, id: InvitationId) -> bool {
+        self.unreadable.contains(&id)
+    }
+
+    /// Returns whether a remembered request or a message is about an invitation.
+    pub fn mentions(&self, id: InvitationId) -> bool {
+        self.requests.values().any(|request| request.invitation == id)
+            || self.deliveries.values().any(|delivery| delivery.message.invitation == id)
     }
 
     /// Adds or replaces a message.

@@ -14,7 +14,7 @@ use crate::domain::group::Bundle;
 use crate::domain::id::InvitationId;
 use crate::domain::state::State;
 use crate::pb;
-use crate::store::{BundleError, Cursor, InvitationQuery, KnownCall, ListedName};
+use crate::store::{BundleError, Cursor, ExecuteError, InvitationQuery, KnownCall, ListedName};
 
 /// How many invitations are revoked in one commit.
 const CHUNK: u64 = 1_000;
@@ -49,7 +49,11 @@ pub(super) async fn revoke_scope_invitations(
         after: begun.map(Cursor::until),
         ..InvitationQuery::default()
     };
-    let revoked = revoke(api, call, request.as_ref(), query).await?;
+    let Revoked { count: revoked, failed } = revoke(api, call, request.as_ref(), query).await?;
+    // The call is not finished: not all of the scope is revoked, and a retry goes on.
+    if let Some(failed) = failed {
+        return Err(failed.into());
+    }
     match &request {
         None => Ok(answer(revoked)),
         Some(request) => Ok(answer(api.read(api.store.finish_call(&call.caller.account, request)).await?)),
@@ -60,12 +64,24 @@ fn answer(revoked: u64) -> pb::RevokeScopeInvitationsResponse {
     pb::RevokeScopeInvitationsResponse { revoked_count: count(revoked) }
 }
 
-async fn revoke(api: &Api, call: &Call, request: Option<&Request>, mut query: InvitationQuery) -> Result<u64, Status> {
-    let mut revoked = 0;
+/// The number of invitations that were revoked, and the failure of the first one that cannot be.
+#[derive(Default)]
+struct Revoked {
+    count: u64,
+    failed: Option<ExecuteError>,
+}
+
+async fn revoke(
+    api: &Api,
+    call: &Call,
+    request: Option<&Request>,
+    mut query: InvitationQuery,
+) -> Result<Revoked, Status> {
+    let mut revoked = Revoked::default();
     loop {
         let found = api.read(api.store.list_names(&call.caller.account, &query)).await?;
         let command = |found: &ListedName| command(api, call, request, (found.id, query.hosts.clone()));
-        revoked += revoke_chunk(api, call, found.iter().map(command).collect()).await?;
+        revoke_chunk(api, call, found.iter().map(command).collect(), &mut revoked).await?;
         if (found.len() as u64) < CHUNK {
             return Ok(revoked);
         }
@@ -84,18 +100,31 @@ fn command(
     api.command(call, request, Action::Revoke(RevokeInvitation { target }))
 }
 
-/// Revokes a chunk in one commit. What somebody has accepted or declined since it was listed is left out.
-async fn revoke_chunk(api: &Api, call: &Call, mut commands: Vec<Command>) -> Result<u64, Status> {
-    loop {
-        let errors = match api.execute_all(call, commands.clone(), Bundle::Atomic).await {
-            Ok(results) => return Ok(results.iter().flatten().filter(|executed| executed.happened).count() as u64),
-            Err(BundleError::Refused(errors)) => errors,
+/// Revokes a chunk in one commit. An invitation that somebody has accepted or declined since it was listed is left out. Where one
+/// cannot be revoked at all, as one that a newer release has written, the halves of the chunk are revoked by themselves.
+async fn revoke_chunk(api: &Api, call: &Call, chunk: Vec<Command>, revoked: &mut Revoked) -> Result<(), Status> {
+    let mut waiting = vec![chunk];
+    while let Some(mut commands) = waiting.pop() {
+        match api.execute_all(call, commands.clone(), Bundle::Atomic).await {
+            Ok(results) => {
+                revoked.count += results.iter().flatten().filter(|executed| executed.happened).count() as u64
+            }
+            Err(BundleError::Refused(errors)) => {
+                if let Some(error) = errors.iter().flatten().find(|error| !error.is_about_state()) {
+                    return Err(error.clone().into());
+                }
+                let left = commands.into_iter().zip(errors).filter(|(_, error)| error.is_none());
+                waiting.push(left.map(|(command, _)| command).collect());
+            }
+            Err(BundleError::Failed(error @ ExecuteError::Internal(_))) if commands.len() <= 1 => {
+                revoked.failed.get_or_insert(error);
+            }
+            Err(BundleError::Failed(ExecuteError::Internal(_))) => {
+                let second = commands.split_off(commands.len() / 2);
+                waiting.extend([second, commands]);
+            }
             Err(failed @ BundleError::Failed(_)) => return Err(failed.into()),
-        };
-        if let Some(error) = errors.iter().flatten().find(|error| !error.is_about_state()) {
-            return Err(error.clone().into());
         }
-        commands =
-            commands.into_iter().zip(errors).filter(|(_, error)| error.is_none()).map(|(left, _)| left).collect();
     }
+    Ok(())
 }

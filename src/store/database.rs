@@ -96,6 +96,7 @@ impl Database {
             .disable_statement_logging();
         let options = |max_connections| PoolOptions { max_connections, acquire_timeout: timeout };
         let write = Pool::sqlite(options(1), connect.clone()).await.map_err(OpenError::Database)?;
+        let connect = connect.create_if_missing(false);
         let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;
         let (upkeep, lists, waits) = (read.clone(), share(max_connections, 2), share(max_connections, 4));
         Ok(Self { read, write, upkeep, unlimited: None, lists, waits, clock, lock: Some(lock) })

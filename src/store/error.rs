@@ -76,6 +76,9 @@ fn from_runtime(error: &RuntimeErr) -> StoreError {
                 StoreError::Locked
             } else if code == QUERY_CANCELED {
                 StoreError::Slow
+            } else if is_outage_code_of_file(&code) {
+                // These messages of SQLite are fixed texts, such as "database or disk is full".
+                StoreError::Unavailable(format!("{} (code {code})", database.message()))
             } else if is_outage(&code) {
                 StoreError::Unavailable(format!("code {code}"))
             } else {
@@ -102,7 +105,16 @@ fn is_outage(code: &str) -> bool {
     ["08", "53", "57", "58", "28", "3D", "25006", "25P0", "40003", "42P01"]
         .iter()
         .any(|class| code.len() == 5 && code.starts_with(class))
-        || code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
+        || is_outage_code_of_file(code)
+}
+
+fn is_outage_code_of_file(code: &str) -> bool {
+    code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
+}
+
+/// Returns whether SQLite met a file, or a disk, that is in no state to serve.
+pub(super) fn is_outage_of_file(error: &SqlxError) -> bool {
+    matches!(error, SqlxError::Database(database) if database.code().is_some_and(|code| is_outage_code_of_file(&code)))
 }
 
 /// Returns whether a connection takes no writes, nor will those that were opened beside it.

@@ -90,6 +90,11 @@ pub(super) struct Sent {
 }
 
 impl Sent {
+    /// Returns whether the save does more than remember requests.
+    pub(super) fn changes_something(&self) -> bool {
+        !self.save.events.is_empty()
+    }
+
     /// Answers the jobs that `saved` bears out and returns the others. Only new invitations can be left out of a save; if any
     /// was, what was refused may have rested on it.
     pub(super) fn settle(self, group: Vec<Job>, saved: &BTreeSet<InvitationId>) -> Vec<Job> {

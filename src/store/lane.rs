@@ -165,7 +165,9 @@ impl Lane {
             let (decided, answers, result) = self.attempt(&group, attempt >= OPTIMISTIC).await;
             match result {
                 // Nothing was saved that would conflict with what was sent before: the answers hold only if that is found.
-                Ok(()) if decided.is_none() && sent.is_some() => last = StoreError::Slow,
+                Ok(()) if decided.is_none() && sent.as_ref().is_some_and(Sent::changes_something) => {
+                    last = StoreError::Slow;
+                }
                 Ok(()) => {
                     decided.iter().for_each(|save| self.tell(save));
                     return answer_all(group, answers);

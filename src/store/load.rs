@@ -10,12 +10,14 @@ use uuid::Uuid;
 
 use super::entity::{acceptance, engagement, invitation, label, outbox, recipient, request, slot};
 use super::error::StoreError;
+use super::read::unreadable::skip_unreadable;
 use super::row::{InvitationRows, delivery_from, request_from, slot_from};
 use super::set::{Columns, Set, by_index, clock, json_array, json_object, statement_clock};
 use crate::domain::acceptance::Acceptance;
 use crate::domain::command::{Command, Needs, RequestKey};
 use crate::domain::delivery::Purpose;
 use crate::domain::details::Kind;
+use crate::domain::id::InvitationId;
 use crate::domain::invitation::{Invitation, NEWEST_ACCEPTANCES};
 use crate::domain::loaded::Loaded;
 use crate::domain::time::Timestamp;
@@ -244,14 +246,16 @@ async fn load_needs<C: ConnectionTrait>(
     let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
 
     let mut loaded = Loaded::empty(Timestamp::from_micros(0));
+    let mut unreadable = Vec::new();
     for row in rows {
         let body = row.try_get::<Option<String>>("", "body")?.unwrap_or_default();
         match row.try_get::<String>("", "tag")?.as_str() {
             "now" => loaded.now = Timestamp::from_micros(row.try_get("", "now")?),
-            "invitation" => {
-                let rows: InvitationRows = parse_json(&body, "invitation")?;
-                loaded.put_invitation(Invitation::try_from(rows)?);
-            }
+            "invitation" => match parse_json::<InvitationRows>(&body, "invitation").and_then(Invitation::try_from) {
+                Ok(invitation) => drop(loaded.put_invitation(invitation)),
+                Err(error @ StoreError::Corrupt { .. }) => unreadable.extend(id_of(&body).map(|id| (id, error))),
+                Err(error) => return Err(error),
+            },
             "acceptance" => {
                 let row: acceptance::Model = parse_json(&body, "acceptance")?;
                 loaded.put_acceptance(Acceptance::try_from(row)?);
@@ -271,7 +275,21 @@ async fn load_needs<C: ConnectionTrait>(
             _ => return Err(StoreError::Refused("the load answered with an unknown tag".to_owned())),
         }
     }
+    for (id, error) in unreadable {
+        // A command fails only on the invitation that it is about, and not on others that stand beside it.
+        if needs.iter().any(|(_, needs)| needs.invitation == Some(id)) || loaded.mentions(id) {
+            return Err(error);
+        }
+        skip_unreadable::<()>(Err(error))?;
+        loaded.put_unreadable(id);
+    }
     Ok(loaded)
+}
+
+/// Returns the id of an invitation that cannot be read as a whole.
+fn id_of(body: &str) -> Option<InvitationId> {
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    body["invitation"]["id"].as_str().and_then(|id| Uuid::parse_str(id).ok()).map(InvitationId)
 }
 
 fn wanted_set(needs: &[(&Command, Needs)]) -> Set {

@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use super::database::Database;
 use super::error::StoreError;
 use super::migration;
+use super::sql::SqliteFile;
 use crate::domain::command::REMEMBERED_FOR;
 use crate::domain::verification::WINDOW;
 
@@ -103,7 +104,23 @@ impl Maintenance {
             self.0.replace_connections();
             return Err(StoreError::Unavailable("it takes no writes".to_owned()));
         }
+        self.try_file().await?;
         Ok(row.try_get("", "has_schema")?)
+    }
+
+    /// Writes to a file whose latest write failed, so that readiness shows a full disk, or a lock of another program, until
+    /// there is room again.
+    async fn try_file(&self) -> Result<(), StoreError> {
+        if self.0.write.file().is_some_and(SqliteFile::refuses_writes) {
+            let transaction = self.0.begin_write().await?;
+            let row =
+                transaction.query_one_raw(Statement::from_string(DbBackend::Sqlite, "PRAGMA user_version")).await?;
+            let version: i32 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+            // A number that means nothing: SQLite writes nothing if nothing changes.
+            transaction.execute_unprepared(&format!("PRAGMA user_version = {}", version.wrapping_add(1))).await?;
+            transaction.commit().await?;
+        }
+        Ok(())
     }
 
     /// Deletes request_ids whose time is over, and returns how many.

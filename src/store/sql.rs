@@ -7,8 +7,10 @@
 mod connection;
 mod pool;
 mod pool_health;
+mod sqlite_file;
 mod transaction;
 
 pub(super) use pool::{Pool, PoolOptions};
 pub(super) use pool_health::PoolHealth;
+pub(super) use sqlite_file::SqliteFile;
 pub(super) use transaction::Transaction;

@@ -11,6 +11,7 @@ mod events;
 mod expiry;
 mod fields;
 mod future;
+mod future_neighbours;
 pub(crate) mod gate;
 mod groups;
 mod idempotency;

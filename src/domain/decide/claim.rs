@@ -12,15 +12,18 @@ pub(super) struct Claim {
     pub(super) slots: Vec<(SlotKey, Slot)>,
     /// Other invitations that are ACTIVE and hold one of them.
     pub(super) rivals: Vec<InvitationId>,
+    /// An invitation that holds one of them and cannot be read: it may be ACTIVE.
+    unreadable: Option<InvitationId>,
 }
 
 impl Claim {
     /// Takes the slots of an invitation.
     pub(super) fn of(loaded: &Loaded, invitation: &Invitation) -> Self {
-        let mut claim = Self { slots: Vec::new(), rivals: Vec::new() };
+        let mut claim = Self { slots: Vec::new(), rivals: Vec::new(), unreadable: None };
         for key in invitation.slots() {
             let held = loaded.slot(&invitation.account, &key);
             let holder = held.filter(|slot| slot.invitation != invitation.id).map(|slot| slot.invitation);
+            claim.unreadable = claim.unreadable.or(holder.filter(|holder| loaded.is_unreadable(*holder)));
             let holder = holder.and_then(|holder| loaded.invitation(&invitation.account, holder).ok());
             if let Some(rival) = holder.filter(|holder| holder.holds_slots_at(loaded.now))
                 && !claim.rivals.contains(&rival.id)
@@ -36,9 +39,18 @@ impl Claim {
 
     /// Returns the slots, or refuses if somebody else is in one.
     pub(super) fn unrivalled(self, invitation: &Invitation) -> Result<Vec<(SlotKey, Slot)>, Refusal> {
-        match self.rivals.first() {
+        let claim = self.readable(invitation)?;
+        match claim.rivals.first() {
             Some(rival) => Err(Refusal::InvitationExists(*rival, invitation.details.kind())),
-            None => Ok(self.slots),
+            None => Ok(claim.slots),
+        }
+    }
+
+    /// Refuses if somebody is in a slot who cannot be read, and so can be neither compared nor revoked.
+    pub(super) fn readable(self, invitation: &Invitation) -> Result<Self, Refusal> {
+        match self.unreadable {
+            Some(holder) => Err(Refusal::InvitationExists(holder, invitation.details.kind())),
+            None => Ok(self),
         }
     }
 }

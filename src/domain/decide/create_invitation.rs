@@ -22,7 +22,7 @@ pub(super) fn decide(
 ) -> Result<Decided, Refusal> {
     let mut maker = Maker::new(loaded, command);
     let mut invitation = new_invitation(&mut maker, create, context)?;
-    let Claim { slots, mut rivals } = Claim::of(loaded, &invitation);
+    let Claim { slots, mut rivals, .. } = Claim::of(loaded, &invitation).readable(&invitation)?;
     let sought = create.sought();
     let open = sought.iter().flat_map(|sought| loaded.sought(&command.account, sought));
     rivals.extend(open.map(|open| open.id));

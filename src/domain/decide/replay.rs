@@ -43,17 +43,15 @@ pub(in crate::domain) fn remembered<'a>(loaded: &'a Loaded, command: &Command) -
     loaded.request(&request.key(&command.account)).or_else(older)
 }
 
-/// Returns what is to be remembered of a command. One that changed nothing can be decided again, but for a part of a call:
-/// the whole call is answered as it was at first.
+/// Returns what is to be remembered of a command, also of one that found everything done: its retry must not do what others
+/// have undone meanwhile.
 pub(super) fn remember(
     loaded: &Loaded,
     command: &Command,
     outcome: &Outcome,
     changed: bool,
 ) -> Vec<(RequestKey, Remembered)> {
-    let Some(request) = command.request.as_ref().filter(|request| changed || request.is_part()) else {
-        return Vec::new();
-    };
+    let Some(request) = &command.request else { return Vec::new() };
     let Some(digest) = request.digests.first().copied() else { return Vec::new() };
     let Outcome { invitation, acceptance, .. } = *outcome;
     let own = Remembered { digest, invitation, acceptance, at: loaded.now, changed: (!changed).then_some(0) };

@@ -6,7 +6,7 @@ use super::query::{InvitationQuery, Order};
 use super::source::{PageSql, Source, order_by, page_sql};
 use super::unreadable::{FullPage, ReadOn};
 use super::{ACCOUNT, CLOCK, Cursor, Page, Params, Read, SortKey};
-use crate::domain::details::{Kind, Scope};
+use crate::domain::details::Scope;
 use crate::domain::id::InvitationId;
 use crate::domain::invitation::Invitation;
 use crate::domain::recipient::Address;
@@ -25,8 +25,6 @@ use crate::store::{Database, Store};
 pub struct ListedName {
     /// Its id.
     pub id: InvitationId,
-    /// Its kind.
-    pub kind: Kind,
     /// Where the list goes on behind it.
     pub cursor: Cursor,
 }
@@ -134,7 +132,7 @@ impl Store {
             let key = query.order.sql();
             let PageSql { with, rows, end: _ } = page_sql(backend, &query, &Source::of_page(&query), &mut params);
             let sql = format!(
-                "WITH {with} SELECT {now} AS now, i.id AS id, i.kind AS kind, {key} AS sort_key FROM ({rows}) i
+                "WITH {with} SELECT {now} AS now, i.id AS id, {key} AS sort_key FROM ({rows}) i
                 ORDER BY {order_by}",
                 now = statement_clock(backend, CLOCK),
                 order_by = order_by(&query),
@@ -284,11 +282,5 @@ fn cursor_from(row: &QueryResult, order: Order) -> Result<Cursor, StoreError> {
 
 fn name_from(row: &QueryResult, order: Order) -> Result<ListedName, StoreError> {
     let id: uuid::Uuid = row.try_get("", "id")?;
-    let kind = Kind::from_code(&row.try_get::<String>("", "kind")?).ok_or_else(|| StoreError::Corrupt {
-        table: "invitation",
-        column: "kind",
-        row: id.to_string(),
-        problem: "is no kind",
-    })?;
-    Ok(ListedName { id: InvitationId(id), kind, cursor: cursor_from(row, order)? })
+    Ok(ListedName { id: InvitationId(id), cursor: cursor_from(row, order)? })
 }

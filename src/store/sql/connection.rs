@@ -10,8 +10,9 @@ use sea_query_sqlx::SqlxValues;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::super::error::{condemns_session, is_read_only};
+use super::super::error::{condemns_session, is_outage_of_file, is_read_only};
 use super::pool_health::PoolHealth;
+use super::sqlite_file::SqliteFile;
 
 /// The longest a connection may take to go back into its pool, which asks the database once more.
 const RETURN_LIMIT: Duration = Duration::from_secs(2);
@@ -49,6 +50,8 @@ pub(super) struct Connection {
     /// The time that a statement may take, `None` for any time.
     limit: Option<Duration>,
     health: PoolHealth,
+    /// The file that a connection to SQLite writes to.
+    file: Option<SqliteFile>,
 }
 
 /// Runs a statement on either database.
@@ -70,13 +73,14 @@ macro_rules! run {
 }
 
 impl Connection {
-    pub(super) fn new(raw: Raw) -> Self {
-        Self { raw: Some(raw), is_fit: true, limit: None, health: PoolHealth::default() }
+    /// Creates a connection that reports the fate of its writes to its file.
+    pub(super) fn of_file(raw: Raw, file: SqliteFile) -> Self {
+        Self { raw: Some(raw), is_fit: true, limit: None, health: PoolHealth::default(), file: Some(file) }
     }
 
     /// Creates a connection whose statements are given up after a time, and that reports to its pool.
     pub(super) fn limited(raw: Raw, limit: Duration, health: PoolHealth) -> Self {
-        Self { raw: Some(raw), is_fit: true, limit: Some(limit), health }
+        Self { raw: Some(raw), is_fit: true, limit: Some(limit), health, file: None }
     }
 
     /// Gives the statements from here on another time, as long as the connection is not back in its pool.
@@ -89,6 +93,9 @@ impl Connection {
         self.is_fit = error.is_none_or(|error| !condemns_session(error));
         if self.is_fit {
             self.health.note_answer();
+        }
+        if let (Some(file), Some(true)) = (&self.file, error.map(is_outage_of_file)) {
+            file.note_write(false);
         }
         if error.is_some_and(is_read_only) {
             // The others were opened on the same server before it changed.
@@ -127,6 +134,13 @@ impl Connection {
         };
         self.judge(result.as_ref().err());
         result.map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
+    }
+
+    /// Notes that a commit has reached its file.
+    pub(super) fn note_commit(&self) {
+        if let Some(file) = &self.file {
+            file.note_write(true);
+        }
     }
 
     /// Has the connection discarded when it is dropped, whatever its last statement was.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sea_orm::sqlx::{PgPool, SqlitePool};
+use sea_orm::sqlx::{Executor as _, PgPool, SqlitePool};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
     SqlxError, SqlxPostgresConnector, SqlxSqliteConnector, Statement,
@@ -13,12 +13,17 @@ use sea_orm::{
 
 use super::connection::{Connection, Raw};
 use super::pool_health::PoolHealth;
+use super::sqlite_file::SqliteFile;
 use super::transaction::Transaction;
 
 /// The longest a ROLLBACK may take that nobody waits for.
 pub(super) const ROLLBACK_LIMIT: Duration = Duration::from_secs(2);
 /// The time for which an answer is waited for after the server's own limit.
 pub(super) const ANSWER_GRACE: Duration = Duration::from_secs(1);
+
+/// Has a session wait until its commits are on disk, unless it waits for more, such as a standby.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') = 'off'";
 
 /// The number of connections a pool has, and how long a caller waits for one.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +47,12 @@ pub(in crate::store) enum Pool {
         limit: Duration,
     },
     /// Connections to a file.
-    Sqlite(SqlitePool),
+    Sqlite {
+        /// The connections.
+        pool: SqlitePool,
+        /// The file.
+        file: SqliteFile,
+    },
 }
 
 impl Pool {
@@ -56,6 +66,9 @@ impl Pool {
         let PoolOptions { max_connections, acquire_timeout } = options;
         let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(acquire_timeout);
         let pool = pool.test_before_acquire(false).idle_timeout(Duration::from_secs(600));
+        // A server that answers a COMMIT before it is on disk would lose what callers were told is done.
+        let pool =
+            pool.after_connect(|connection, _| Box::pin(async move { connection.execute(DURABLE).await.map(drop) }));
         let known = health.clone();
         let pool = pool.before_acquire(move |connection, metadata| {
             let health = known.clone();
@@ -69,9 +82,10 @@ impl Pool {
         let PoolOptions { max_connections, acquire_timeout } = options;
         let pool = SqlitePoolOptions::new().max_connections(max_connections).acquire_timeout(acquire_timeout);
         let pool = pool.test_before_acquire(false).idle_timeout(None).max_lifetime(None);
-        let pool = Self::Sqlite(pool.connect_lazy_with(connect));
-        pool.acquire().await?;
-        Ok(pool)
+        let (path, pool) = (connect.get_filename().to_owned(), pool.connect_lazy_with(connect));
+        drop(pool.acquire().await.map_err(connection_error)?);
+        let file = SqliteFile::at(&path).map_err(|error| connection_error(SqlxError::Io(error)))?;
+        Ok(Self::Sqlite { pool, file })
     }
 
     async fn acquire(&self) -> Result<Connection, DbErr> {
@@ -79,13 +93,20 @@ impl Pool {
             Self::Postgres { pool, health, limit } => {
                 pool.acquire().await.map(|raw| Connection::limited(Raw::Postgres(raw), *limit, health.clone()))
             }
-            Self::Sqlite(pool) => pool.acquire().await.map(|raw| Connection::new(Raw::Sqlite(raw))),
+            Self::Sqlite { pool, file } => match file.check() {
+                Ok(()) => pool.acquire().await.map(|raw| Connection::of_file(Raw::Sqlite(raw), file.clone())),
+                Err(error) => Err(SqlxError::Io(error)),
+            },
         };
-        connection.map_err(|error| match error {
-            SqlxError::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
-            SqlxError::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
-            error => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
-        })
+        connection.map_err(connection_error)
+    }
+
+    /// Returns the file, if it is one.
+    pub(in crate::store) fn file(&self) -> Option<&SqliteFile> {
+        match self {
+            Self::Postgres { .. } => None,
+            Self::Sqlite { file, .. } => Some(file),
+        }
     }
 
     /// Begins a transaction that is going to write.
@@ -102,7 +123,7 @@ impl Pool {
     pub(in crate::store) fn unguarded(&self) -> DatabaseConnection {
         match self {
             Self::Postgres { pool, .. } => SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
-            Self::Sqlite(pool) => SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()),
+            Self::Sqlite { pool, .. } => SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()),
         }
     }
 
@@ -110,7 +131,7 @@ impl Pool {
     pub(in crate::store) fn postgres_options(&self) -> Option<PgConnectOptions> {
         match self {
             Self::Postgres { pool, .. } => Some((*pool.connect_options()).clone()),
-            Self::Sqlite(_) => None,
+            Self::Sqlite { .. } => None,
         }
     }
 
@@ -130,8 +151,16 @@ impl Pool {
     pub(in crate::store) async fn close(self) {
         match self {
             Self::Postgres { pool, .. } => pool.close().await,
-            Self::Sqlite(pool) => pool.close().await,
+            Self::Sqlite { pool, .. } => pool.close().await,
         }
+    }
+}
+
+fn connection_error(error: SqlxError) -> DbErr {
+    match error {
+        SqlxError::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+        SqlxError::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
+        error => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
     }
 }
 
@@ -140,7 +169,7 @@ impl ConnectionTrait for Pool {
     fn get_database_backend(&self) -> DbBackend {
         match self {
             Self::Postgres { .. } => DbBackend::Postgres,
-            Self::Sqlite(_) => DbBackend::Sqlite,
+            Self::Sqlite { .. } => DbBackend::Sqlite,
         }
     }
 

@@ -63,7 +63,9 @@ impl Transaction {
     /// Commits; after an error it is unknown whether that has taken effect.
     pub(in crate::store) async fn commit(self) -> Result<(), DbErr> {
         let mut connection = self.open.lock().await.take().ok_or_else(has_ended)?;
-        end(&mut connection, "COMMIT").await
+        end(&mut connection, "COMMIT").await?;
+        connection.note_commit();
+        Ok(())
     }
 
     /// Takes everything back.

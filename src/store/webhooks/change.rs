@@ -55,13 +55,16 @@ impl Store {
             if matches!(known, Known::Done { about, .. } if about == id) {
                 return Ok(Ok(before));
             }
-            let after = match decide(&before) {
+            let decided = match decide(&before) {
                 Err(StaleEtag) => return Ok(Err(EndpointRefusal::Stale)),
-                Ok(None) => return Ok(Ok(before)),
-                Ok(Some(after)) => after,
+                Ok(None) if request.is_none() => return Ok(Ok(before)),
+                Ok(decided) => decided,
             };
-            save_endpoint(&transaction, account, &before, &after).await?;
-            if remember(&transaction, account, request, (id, None), after.updated_at).await? {
+            if let Some(after) = &decided {
+                save_endpoint(&transaction, account, &before, after).await?;
+            }
+            let after = decided.unwrap_or_else(|| before.clone());
+            if remember(&transaction, account, request, (id, None), self.database.clock.now()).await? {
                 transaction.commit().await?;
                 if before.is_disabled_by(&after) {
                     cancel_pending(&self.database, account.as_str(), id).await?;

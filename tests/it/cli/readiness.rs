@@ -104,3 +104,43 @@ async fn older_release_migrates_and_serves_a_newer_schema(database: TestDatabase
     server.create().await.one().await.unwrap();
     server.stop().await;
 }
+
+/// The process writes on into the file it has open, which is gone with the process, and a new connection would make another.
+#[tokio::test(crate = "crate::harness::limit")]
+async fn file_that_was_deleted_or_replaced_takes_no_writes() {
+    for replaced in [false, true] {
+        let folder = folder();
+        let server = Server::ready(folder.path(), &[], &[]).await;
+        server.create().await.one().await.unwrap();
+        let file = folder.path().join("data/invitations.db");
+        if replaced {
+            let copy = folder.path().join("copy.db");
+            std::fs::copy(&file, &copy).unwrap();
+            std::fs::rename(&copy, &file).unwrap();
+        } else {
+            std::fs::remove_file(&file).unwrap();
+        }
+        refused(server.create().await.one().await, Code::Unavailable, "UNAVAILABLE");
+        server.until(ServingStatus::NotServing).await;
+        let line = server.logged("not ready").await;
+        assert!(line.contains("the database file was"), "{line}");
+        refused(server.create().await.one().await, Code::Unavailable, "UNAVAILABLE");
+        assert_eq!(file.exists(), replaced, "no other file takes its place");
+        server.stop().await;
+    }
+}
+
+#[tokio::test(crate = "crate::harness::limit")]
+async fn file_that_takes_no_writes_is_not_ready() {
+    let folder = folder();
+    let server = Server::ready_for_faults(folder.path(), &[]).await;
+    server.limit_files(Some(1)).await;
+    refused(server.create().await.one().await, Code::Unavailable, "UNAVAILABLE");
+    server.until(ServingStatus::NotServing).await;
+    let line = server.logged("not ready").await;
+    assert!(line.contains("disk I/O error"), "{line}");
+    server.limit_files(None).await;
+    server.until(ServingStatus::Serving).await;
+    server.create().await.one().await.unwrap();
+    server.stop().await;
+}

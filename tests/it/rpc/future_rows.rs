@@ -3,18 +3,22 @@
 use std::time::Duration;
 
 use invitation_service::pb;
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use tokio::time::timeout;
 use tonic::{Code, Streaming};
 use uuid::Uuid;
 
-use super::make;
+use super::{generals, make};
 use crate::harness::database::TestDatabase;
 use crate::harness::expect::refused;
 use crate::harness::on_both;
 use crate::harness::service::Service;
 
-on_both!(unreadable_invitation_costs_no_other_its_list, watch_goes_on_over_events_of_a_newer_release);
+on_both!(
+    unreadable_invitation_costs_no_other_its_list,
+    watch_goes_on_over_events_of_a_newer_release,
+    scope_is_revoked_but_for_an_unreadable_invitation,
+);
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -89,5 +93,51 @@ async fn watch_goes_on_over_events_of_a_newer_release(database: TestDatabase) {
     let event = next(&mut watch).await;
     assert_eq!(event.r#type, "invitation.created");
     assert!(event.name.rsplit_once("/events/").unwrap().0.ends_with(last.rsplit('/').next().unwrap()));
+    service.stop().await;
+}
+
+/// The call says that not all of the scope is revoked, again and again, until the invitation can be read.
+async fn scope_is_revoked_but_for_an_unreadable_invitation(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let raw = service.connect().await;
+    for (number, [damage, cure]) in [
+        ["details = '[1]'", "details = (SELECT i.details FROM invitation i WHERE i.details <> '[1]' LIMIT 1)"],
+        ["kind = 'partner'", "kind = 'general'"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let team = format!("team-{number}");
+        let mut names = Vec::new();
+        for _ in 0..6 {
+            names.push(generals::create(&service, generals::into(&team, &[])).await.name);
+        }
+        let sql = |change: &str| {
+            let change = if raw.get_database_backend() == DbBackend::Postgres {
+                change.replace("details <>", "details::text <>")
+            } else {
+                change.to_owned()
+            };
+            format!("UPDATE invitation SET {change} WHERE id = $1")
+        };
+        set(&raw, &sql(damage), &names[3]).await;
+        for request_id in ["", "once", "once"] {
+            let request = pb::RevokeScopeInvitationsRequest {
+                scope: Some(make::scope("team", &team)),
+                request_id: if request_id.is_empty() { String::new() } else { format!("{request_id}-{number}") },
+            };
+            refused(service.invitations().revoke_scope_invitations(request).await, Code::Internal, "INTERNAL");
+        }
+        for name in names.iter().enumerate().filter(|(row, _)| *row != 3).map(|(_, name)| name) {
+            assert_eq!(make::get_general(&service, name).await.state(), pb::InvitationState::Revoked, "{damage}");
+        }
+        set(&raw, &sql(cure), &names[3]).await;
+        let request = pb::RevokeScopeInvitationsRequest {
+            scope: Some(make::scope("team", &team)),
+            request_id: format!("once-{number}"),
+        };
+        let answer = service.invitations().revoke_scope_invitations(request).await.unwrap().into_inner();
+        assert_eq!(answer.revoked_count, 1, "{damage}");
+    }
     service.stop().await;
 }

@@ -242,10 +242,11 @@ async fn what_failed_is_not_remembered(database: TestDatabase) {
     let accepted = service.redemptions().accept_invitation(accept).await.unwrap().into_inner();
     assert!(!accepted.already_accepted);
 
-    // Nothing changed, so nothing is remembered: the id is free for another body.
-    let again = service.redemptions().accept_invitation(acceptance(&made.invitation_token, "ann", "free")).await;
+    // A success that changed nothing is one too: its id is taken.
+    let again = service.redemptions().accept_invitation(acceptance(&made.invitation_token, "ann", "taken")).await;
     assert!(again.unwrap().into_inner().already_accepted);
-    service.redemptions().accept_invitation(acceptance(&made.invitation_token, "bob", "free")).await.unwrap();
+    let other = service.redemptions().accept_invitation(acceptance(&made.invitation_token, "bob", "taken")).await;
+    refused(other, Code::FailedPrecondition, "REQUEST_ID_REUSED");
     service.stop().await;
 }
 

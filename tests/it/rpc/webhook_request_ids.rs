@@ -57,6 +57,17 @@ async fn what_was_done_under_a_request_id_is_not_done_again(database: TestDataba
     assert_eq!(again, enabled, "as it now is, whatever the etag was");
     refused(webhooks.update_webhook_endpoint(set(false)).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
 
+    // The endpoint is enabled already: the call changes nothing, and so does its retry.
+    let enable = |request_id: &str| {
+        let changed = WebhookEndpoint { name: made.name.clone(), ..Default::default() };
+        pb::UpdateWebhookEndpointRequest { request_id: request_id.to_owned(), ..update(changed, &["disabled"]) }
+    };
+    webhooks.update_webhook_endpoint(enable("same")).await.unwrap();
+    let off = WebhookEndpoint { name: made.name.clone(), disabled: true, ..Default::default() };
+    webhooks.update_webhook_endpoint(update(off, &["disabled"])).await.unwrap();
+    assert!(webhooks.update_webhook_endpoint(enable("same")).await.unwrap().into_inner().disabled);
+    webhooks.update_webhook_endpoint(enable("")).await.unwrap();
+
     let rotated = webhooks.rotate_webhook_secret(rotation(&made.name, "", "r")).await.unwrap().into_inner();
     webhooks.rotate_webhook_secret(rotation(&made.name, "", "")).await.unwrap();
     let again = webhooks.rotate_webhook_secret(rotation(&made.name, "", "r")).await.unwrap().into_inner();

@@ -139,3 +139,21 @@ async fn command_whose_load_loses_its_connection_is_answered() {
     }
     assert_eq!(story(&store, made.id).await, ["created", "accepted"]);
 }
+
+/// A server that answers before a commit is on disk loses with its machine what callers were told is done.
+#[tokio::test(crate = "crate::harness::limit")]
+async fn commits_wait_for_the_disk_whatever_the_server_does_by_default() {
+    let Some(database) = TestDatabase::migrated_postgres().await else { return };
+    let raw = database.connect().await;
+    for sql in [
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$",
+        "CREATE FUNCTION note_setting() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF current_setting('synchronous_commit') <> 'on' THEN RAISE 'not on disk'; END IF; RETURN NEW; END $$",
+        "CREATE TRIGGER note_setting BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION note_setting()",
+    ] {
+        raw.execute_unprepared(sql).await.unwrap();
+    }
+    let (store, _) = store(&database).await;
+    let made = created(&store, link()).await;
+    store.execute(command(accept(&made, "ann")), None).await.unwrap();
+}

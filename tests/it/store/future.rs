@@ -36,13 +36,13 @@ on_both!(
     page_is_full_behind_a_hundred_unreadable_rows,
 );
 
-async fn set(raw: &DatabaseConnection, sql: &str, id: InvitationId) {
+pub(super) async fn set(raw: &DatabaseConnection, sql: &str, id: InvitationId) {
     let statement = Statement::from_sql_and_values(raw.get_database_backend(), sql, [id.0.into()]);
     assert!(raw.execute_raw(statement).await.unwrap().rows_affected() > 0, "{sql}");
 }
 
 /// What makes an invitation unreadable. No text of a `jsonb` column is broken JSON.
-fn damages(raw: &DatabaseConnection) -> Vec<&'static str> {
+pub(super) fn damages(raw: &DatabaseConnection) -> Vec<&'static str> {
     let mut all = vec![
         "UPDATE invitation SET kind = 'from_the_future' WHERE id = $1",
         "UPDATE invitation SET details = '[1]' WHERE id = $1",
@@ -174,9 +174,9 @@ async fn page_is_full_behind_a_hundred_unreadable_rows(database: TestDatabase) {
     }
     assert_eq!(victims.len(), 230);
     let query = InvitationQuery { ascending: true, ..InvitationQuery::default() };
-    for reader in [Reader::List, Reader::Names] {
-        assert_eq!(listed(&store, &query, reader).await, [first, last], "{reader:?}");
-    }
+    assert_eq!(listed(&store, &query, Reader::List).await, [first, last]);
+    // A name can be read whatever the rest of its invitation is.
+    assert_eq!(listed(&store, &query, Reader::Names).await.len(), 232);
     store.close().await;
 }
 

@@ -1,13 +1,14 @@
 //! A request_id has one effect: tried again, in parallel, after a restart, on another replica.
 
 use invitation_service::clock::Clock;
-use invitation_service::domain::command::{Action, CreateInvitation, Way};
+use invitation_service::domain::command::{Action, CreateInvitation, OnConflict, Way};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::refusal::Refusal;
 use invitation_service::domain::state::State;
 use invitation_service::store::{ExecuteError, InvitationQuery, Store};
 
 use super::gate::{as_one_group, decide};
+use super::kinds::{archive, general, guest, internal, sync, team};
 use super::make::*;
 use crate::harness::database::{NEW_YEAR, TestDatabase};
 use crate::harness::on_both;
@@ -19,6 +20,7 @@ on_both!(
     a_request_id_with_another_body_or_invitation_is_refused,
     a_refused_request_is_not_remembered,
     what_was_refused_because_of_a_request_that_lost_is_decided_again,
+    retry_of_a_request_that_changed_nothing_changes_nothing,
 );
 
 async fn how_many(store: &Store) -> usize {
@@ -112,4 +114,38 @@ async fn what_was_refused_because_of_a_request_that_lost_is_decided_again(databa
     let answers = as_one_group(&store, bodies).await;
     assert_eq!(answers[0].clone().unwrap_err(), ExecuteError::Refused(Refusal::RequestIdReused));
     assert_eq!(answers[1].clone().unwrap().invitation.id, made.id, "this one is the true retry");
+}
+
+/// Each action finds everything done, others undo it, and its retry comes.
+async fn retry_of_a_request_that_changed_nothing_changes_nothing(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let guest = created(&store, guest("guest@example.org")).await;
+    let link = created(&store, CreateInvitation { max_uses: None, ..link() }).await;
+    let again = |method, body, action| store.execute(retryable(method, "again", body, action), None);
+    for (method, first, undo) in [
+        ("SyncAutojoin", sync("blue", &["one.example"]), sync("blue", &["two.example"])),
+        ("UpdateGuest", archive(&guest, true), archive(&guest, false)),
+    ] {
+        let done = store.execute(command(first.clone()), None).await.unwrap().invitation;
+        assert!(!again(method, 1, first.clone()).await.unwrap().happened, "{method}");
+        store.execute(command(undo), None).await.unwrap();
+        let before = read(&store, done.id).await;
+        again(method, 1, first.clone()).await.unwrap();
+        assert_eq!(read(&store, done.id).await, before, "{method}");
+        let reused = ExecuteError::Refused(Refusal::RequestIdReused);
+        assert_eq!(again(method, 2, first).await.unwrap_err(), reused, "{method}");
+    }
+
+    let into_team = || general(team("red"), OnConflict::ReturnExisting, &[internal("ann")]);
+    let existing = created(&store, into_team()).await;
+    assert_eq!(again("Create", 1, create(into_team())).await.unwrap().invitation.id, existing.id);
+    store.execute(command(revoke(&existing)), None).await.unwrap();
+    assert_eq!(again("Create", 1, create(into_team())).await.unwrap().invitation.id, existing.id);
+
+    store.execute(command(accept(&link, "ann")), None).await.unwrap();
+    for _ in 0..2 {
+        assert!(again("Accept", 1, accept(&link, "ann")).await.unwrap().already_accepted);
+    }
+    let reused = again("Accept", 2, accept(&link, "bob")).await.unwrap_err();
+    assert_eq!(reused, ExecuteError::Refused(Refusal::RequestIdReused));
 }

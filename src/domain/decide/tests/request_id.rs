@@ -162,7 +162,7 @@ fn a_body_remembered_under_an_older_key_of_the_ring_is_recognised() {
 }
 
 #[test]
-fn only_what_changed_something_is_remembered() {
+fn request_that_found_everything_done_is_remembered() {
     let revoked = in_state(State::Revoked);
     let declined = in_state(State::Declined);
     for (case, invitation, action) in [
@@ -172,7 +172,9 @@ fn only_what_changed_something_is_remembered() {
         ("so already", &declined, update(&declined, connection(1, "LIVE"), None)),
     ] {
         let decided = run_on(&snapshot(invitation), &requested(command(1, action), "r", "body", &[1])).unwrap();
-        assert!(decided.changes.requests.is_empty(), "{case}");
+        assert!(decided.changes.events.is_empty(), "{case}");
+        let [(_, remembered)] = decided.changes.requests.as_slice() else { panic!("{case}") };
+        assert_eq!((remembered.changed, remembered.invitation), (Some(0), invitation.id), "{case}");
     }
     let unnamed = run_on(&snapshot(&revoked), &command(1, create(&[], true))).unwrap();
     assert!(unnamed.changes.requests.is_empty(), "no request_id");

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::time::Timestamp;
+use crate::domain::value::time::Timestamp;
 
 /// The drift of monotonic clocks, in millionths: the most that NTP corrects for.
 const DRIFT: u32 = 500;

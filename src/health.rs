@@ -12,9 +12,9 @@ use tonic_health::pb::health_check_response::ServingStatus as Answer;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::server::HealthReporter;
 
+use super::pb;
 use crate::cli::HealthArgs;
-use crate::domain::key_check::KeyFingerprint;
-use crate::pb;
+use crate::domain::secret::key_check::KeyFingerprint;
 use crate::store::{Maintenance, StoreError};
 
 /// How often readiness is looked at.

@@ -13,6 +13,7 @@ use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use super::{health, listen, pb};
 use crate::auth::authenticator::{Authenticator, AuthenticatorError};
 use crate::background::Background;
 use crate::clock::Clock;
@@ -27,12 +28,12 @@ use crate::delivery::webhook;
 use crate::delivery::webhook::poster::Poster;
 use crate::delivery::webhook::sender::{Sender, SenderOptions};
 use crate::domain::decide::Context;
+use crate::domain::delivery::reminder::{Schedule, Schedules};
 use crate::domain::group::Group;
-use crate::domain::key_check::RingRefused;
-use crate::domain::key_ring::{KeyRing, KeyRingError};
-use crate::domain::reminder::{Schedule, Schedules};
-use crate::domain::text::Invalid;
-use crate::domain::time::Ttl;
+use crate::domain::secret::key_check::RingRefused;
+use crate::domain::secret::key_ring::{KeyRing, KeyRingError};
+use crate::domain::value::text::Invalid;
+use crate::domain::value::time::Ttl;
 use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
 use crate::grpc::api::{Api, WebhookRules};
@@ -41,9 +42,7 @@ use crate::grpc::{
     Access, ConnectionInvitations, Deliveries, Events, GuestInvitations, InFlight, Invitations, Redemptions,
     UserInvitations, Watches, Webhooks,
 };
-use crate::health::{self, Look};
-use crate::listen;
-use crate::pb;
+use crate::health::Look;
 use crate::shutdown::Shutdown;
 use crate::store::tail::Tail;
 use crate::store::{Database, ExecutorOptions, Maintenance, OpenError, Store, StoreError};

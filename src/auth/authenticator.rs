@@ -9,7 +9,7 @@ use super::api_key::hash_api_key;
 use super::caller::Caller;
 use super::permission::Permission;
 use crate::config::AuthConfig;
-use crate::domain::text::AccountId;
+use crate::domain::value::text::AccountId;
 
 /// The account that everybody has who calls without credentials, which only a loopback address allows.
 const OPEN_ACCOUNT: &str = "default";

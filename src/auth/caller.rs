@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::permission::Permission;
-use crate::domain::text::AccountId;
+use crate::domain::value::text::AccountId;
 
 /// The bearer of a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::error::{Checked, Problems};
-use crate::domain::details::Kind;
-use crate::domain::token::Token;
+use crate::domain::kind::Kind;
+use crate::domain::secret::token::Token;
 
 /// What stands for the token in a link template.
 pub const TOKEN_PLACEHOLDER: &str = "{token}";

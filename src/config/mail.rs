@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::error::{Checked, Problems};
 use super::mailbox::Mailbox;
 use super::value;
-use crate::domain::message_id::MessageId;
+use crate::domain::delivery::message_id::MessageId;
 
 mod transport;
 

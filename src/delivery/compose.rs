@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
+use super::mail::Mail;
 use crate::config::{LinksConfig, MailConfig, Mailbox, Unsubscribe};
-use crate::delivery::mail::Mail;
+use crate::domain::delivery::message_id::MessageId;
 use crate::domain::delivery::{Delivery, Purpose};
 use crate::domain::invitation::Invitation;
-use crate::domain::key_ring::KeyRing;
-use crate::domain::message_id::MessageId;
-use crate::domain::time::Timestamp;
-use crate::domain::token::Token;
+use crate::domain::secret::key_ring::KeyRing;
+use crate::domain::secret::token::Token;
+use crate::domain::value::time::Timestamp;
 
 mod about;
 mod builtin;

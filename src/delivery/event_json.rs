@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::details::Kind;
-use crate::domain::event::Event;
-use crate::domain::word::Word;
+use crate::domain::invitation::event::Event;
+use crate::domain::kind::Kind;
+use crate::domain::value::word::Word;
 
 /// Returns an event as JSON.
 pub fn event_json(Event { event, sequence, position: _ }: &Event) -> Value {
@@ -41,10 +41,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::event::{EventType, StoredEvent};
-    use crate::domain::id::InvitationId;
-    use crate::domain::text::AccountId;
-    use crate::domain::time::Timestamp;
+    use crate::domain::invitation::event::{EventType, StoredEvent};
+    use crate::domain::value::id::InvitationId;
+    use crate::domain::value::text::AccountId;
+    use crate::domain::value::time::Timestamp;
 
     fn event(kind: Kind, request_id: Option<&str>) -> Event {
         let event = StoredEvent {

@@ -5,9 +5,9 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::config::Mailbox;
-use crate::domain::email::Email;
-use crate::domain::message_id::MessageId;
-use crate::domain::time::Timestamp;
+use crate::domain::delivery::message_id::MessageId;
+use crate::domain::value::email::Email;
+use crate::domain::value::time::Timestamp;
 
 /// A message with everything that is on it. Its texts hold a link or a code, so they are never printed.
 #[derive(Clone)]

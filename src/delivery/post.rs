@@ -7,8 +7,8 @@ use super::compose::{About, ComposeError, Composer};
 use super::courier::Courier;
 use super::transport::{SendError, SendFailure, Transport};
 use crate::domain::delivery::Purpose;
-use crate::domain::key_ring::KeyRing;
-use crate::domain::verification::Code;
+use crate::domain::secret::key_ring::KeyRing;
+use crate::domain::secret::verification::Code;
 use crate::store::{Claimed, Store, Topicality};
 
 /// Sends messages by e-mail.

@@ -17,10 +17,10 @@ use super::courier::Courier;
 use super::pace::Pace;
 use super::transport::{SendError, SendFailure};
 use crate::clock::Clock;
-use crate::domain::backoff::Backoff;
 use crate::domain::command::{Action, Command, SettleDelivery};
 use crate::domain::delivery::DeliveryEnd;
-use crate::domain::id::IdSeed;
+use crate::domain::delivery::backoff::Backoff;
+use crate::domain::value::id::IdSeed;
 use crate::entropy::Entropy;
 use crate::store::{Claimed, Complaints, ExecuteError, Store, StoreError, Topic};
 

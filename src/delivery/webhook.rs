@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::domain::id::IdSeed;
+use crate::domain::value::id::IdSeed;
 use crate::entropy::Entropy;
 use crate::store::{Store, StoreError, Topic};
 use sender::Sender;

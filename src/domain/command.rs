@@ -1,32 +1,46 @@
 //! The commands: everything that changes an invitation, and what each needs to know beforehand.
 
+pub(super) mod accept;
+pub(super) mod create;
+pub(super) mod decline;
+pub(super) mod delete;
 mod delivery;
-mod needs;
+pub(super) mod expire;
 mod reach;
+pub(super) mod read_set;
+pub(super) mod record_engagement;
+pub(super) mod replay;
+pub(super) mod report_delivery;
 mod request;
-mod size;
+pub(super) mod resend;
+pub(super) mod revoke;
+pub(super) mod settle_delivery;
+pub(super) mod sync_autojoin;
+pub(super) mod update_created_connection;
+pub(super) mod update_guest;
+pub(super) mod verify_email;
 
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::acceptance::Acceptor;
-use super::connection::NewConnection;
-use super::details::{Details, Kind, Scope};
-use super::email::Email;
-use super::id::{AcceptanceId, IdSeed, InvitationId};
+use super::delivery::reminder::Schedules;
 use super::invitation::EngagementType;
-use super::recipient::{Address, NewRecipient};
-use super::refusal::Refusal;
-use super::reminder::Schedules;
-use super::slot::SlotKey;
-use super::text::AccountId;
-use super::time::{Timestamp, Ttl};
-use super::token::Claims;
-use super::verification::EmailProof;
+use super::invitation::acceptance::Acceptor;
+use super::invitation::recipient::{Address, NewRecipient};
+use super::invitation::refusal::Refusal;
+use super::invitation::slot::SlotKey;
+use super::kind::connection::NewConnection;
+use super::kind::{Details, Kind, Scope};
+use super::secret::token::Claims;
+use super::secret::verification::EmailProof;
+use super::value::email::Email;
+use super::value::id::{AcceptanceId, IdSeed, InvitationId};
+use super::value::text::AccountId;
+use super::value::time::{Timestamp, Ttl};
 
 pub use delivery::{ReportDelivery, SettleDelivery};
-pub use needs::{Needs, Sought};
+pub use read_set::{Needs, Sought};
 pub use request::{REMEMBERED_FOR, Request, RequestKey};
 
 /// Something to be done for one caller.

@@ -1,42 +1,30 @@
-//! What each command does, one file per command: pure functions of what was loaded, the command and its context.
+//! The decision of a command: a pure function of what was loaded, the command and its context.
 //!
-//! [`decide`] is what all commands have in common: the replay of a request_id before, the remembering after.
+//! [`decide`] is what all commands have in common: the replay of a request_id before, the remembering after. What a command of its
+//! own does is in its file under [`command`](super::command).
 
-mod accept_invitation;
-mod claim;
-mod create_invitation;
-mod decline_invitation;
-mod delete_invitation;
-mod expire_invitation;
-mod record_engagement;
-mod replay;
-mod report_delivery_status;
-mod resend_invitation;
-mod revoke_invitation;
-mod settle_delivery;
-mod sync_autojoin;
 #[cfg(test)]
 mod tests;
-mod update_created_connection;
-mod update_guest_invitation;
-mod verify_email;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::acceptance::Acceptance;
-use super::command::{Action, Command, RequestKey};
+pub(super) use super::command::replay::remembered;
+use super::command::replay::{remember, replay};
+use super::command::{
+    Action, Command, RequestKey, accept, create, decline, delete, expire, record_engagement, report_delivery, resend,
+    revoke, settle_delivery, sync_autojoin, update_created_connection, update_guest, verify_email,
+};
+use super::delivery::reminder::{Planned, Schedules};
 use super::delivery::{Delivery, NewDelivery, Purpose};
-use super::event::{EventType, NewEvent};
-use super::id::{AcceptanceId, InvitationId};
+use super::group::loaded::{Loaded, Remembered};
+use super::invitation::acceptance::Acceptance;
+use super::invitation::event::{EventType, NewEvent};
+use super::invitation::recipient::Recipient;
+use super::invitation::refusal::Refusal;
+use super::invitation::slot::{Slot, SlotKey};
 use super::invitation::{EngagementType, Invitation};
-use super::loaded::{Loaded, Remembered};
-use super::recipient::Recipient;
-use super::refusal::Refusal;
-use super::reminder::{Planned, Schedules};
-use super::slot::{Slot, SlotKey};
-pub(super) use replay::remembered;
-use replay::{remember, replay};
+use super::value::id::{AcceptanceId, InvitationId};
 
 /// What a decision rests on beside the loaded snapshot and the command.
 #[derive(Clone, Debug)]
@@ -134,20 +122,20 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
         return Ok(Decided { changes: Changes::default(), outcome });
     }
     let mut decided = match &command.action {
-        Action::Create(create) => create_invitation::decide(loaded, command, create, context),
-        Action::Accept(accept) => accept_invitation::decide(loaded, command, accept, context),
-        Action::Decline(decline) => decline_invitation::decide(loaded, command, decline),
-        Action::Revoke(revoke) => revoke_invitation::decide(loaded, command, revoke),
-        Action::Resend(resend) => resend_invitation::decide(loaded, command, resend, context),
+        Action::Create(create) => create::decide(loaded, command, create, context),
+        Action::Accept(accept) => accept::decide(loaded, command, accept, context),
+        Action::Decline(decline) => decline::decide(loaded, command, decline),
+        Action::Revoke(revoke) => revoke::decide(loaded, command, revoke),
+        Action::Resend(resend) => resend::decide(loaded, command, resend, context),
         Action::RecordEngagement(record) => record_engagement::decide(loaded, command, record),
         Action::VerifyEmail(verify) => verify_email::decide(loaded, command, verify),
         Action::UpdateCreatedConnection(update) => update_created_connection::decide(loaded, command, update),
-        Action::UpdateGuest(update) => update_guest_invitation::decide(loaded, command, update, context),
-        Action::Delete(delete) => delete_invitation::decide(loaded, command, delete),
+        Action::UpdateGuest(update) => update_guest::decide(loaded, command, update, context),
+        Action::Delete(delete) => delete::decide(loaded, command, delete),
         Action::SyncAutojoin(sync) => sync_autojoin::decide(loaded, command, sync, context),
         Action::SettleDelivery(settle) => settle_delivery::decide(loaded, command, settle),
-        Action::ReportDelivery(report) => report_delivery_status::decide(loaded, command, report),
-        Action::Expire(expire) => expire_invitation::decide(loaded, command, expire),
+        Action::ReportDelivery(report) => report_delivery::decide(loaded, command, report),
+        Action::Expire(expire) => expire::decide(loaded, command, expire),
     }?;
     let changed = !decided.changes.events.is_empty();
     decided.changes.requests = remember(loaded, command, &decided.outcome, changed);
@@ -156,49 +144,49 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
 
 impl Decided {
     /// Says that nothing is to be done about an invitation.
-    fn unchanged(invitation: InvitationId) -> Self {
+    pub(super) fn unchanged(invitation: InvitationId) -> Self {
         let outcome = Outcome { invitation, acceptance: None, delivery: None, already_accepted: false };
         Self { changes: Changes::default(), outcome }
     }
 
     /// Says what has become of a message.
-    fn delivered(delivery: Delivery, changes: Changes) -> Self {
+    pub(super) fn delivered(delivery: Delivery, changes: Changes) -> Self {
         let unchanged = Self::unchanged(delivery.message.invitation);
         let outcome = Outcome { delivery: Some(delivery.message.id), ..unchanged.outcome };
         Self { changes: Changes { delivery: Some(delivery), ..changes }, outcome }
     }
 
     /// Says what changes about an invitation.
-    fn changed(invitation: InvitationId, changes: Changes) -> Self {
+    pub(super) fn changed(invitation: InvitationId, changes: Changes) -> Self {
         Self { changes, ..Self::unchanged(invitation) }
     }
 }
 
 /// Makes what one command creates: each thing with the next of the command's ids.
-struct Maker<'a> {
-    loaded: &'a Loaded,
-    command: &'a Command,
+pub(super) struct Maker<'a> {
+    pub(super) loaded: &'a Loaded,
+    pub(super) command: &'a Command,
     made: u32,
 }
 
 impl<'a> Maker<'a> {
-    fn new(loaded: &'a Loaded, command: &'a Command) -> Self {
+    pub(super) fn new(loaded: &'a Loaded, command: &'a Command) -> Self {
         Self { loaded, command, made: 0 }
     }
 
-    fn id(&mut self) -> Uuid {
+    pub(super) fn id(&mut self) -> Uuid {
         self.made += 1;
         self.command.seed.nth(self.made)
     }
 
     /// Returns an invitation as it is about to be changed.
-    fn touched(&self, invitation: &Invitation) -> Invitation {
+    pub(super) fn touched(&self, invitation: &Invitation) -> Invitation {
         let mut invitation = invitation.clone();
         invitation.touch(&self.command.actor, self.loaded.now);
         invitation
     }
 
-    fn event<const N: usize>(
+    pub(super) fn event<const N: usize>(
         &mut self,
         invitation: &Invitation,
         event_type: EventType,
@@ -220,7 +208,7 @@ impl<'a> Maker<'a> {
     }
 
     /// Makes an event of a message.
-    fn delivery_event(
+    pub(super) fn delivery_event(
         &mut self,
         invitation: &Invitation,
         delivery: &Delivery,
@@ -238,13 +226,13 @@ impl<'a> Maker<'a> {
     }
 
     /// Makes a message to every recipient with an e-mail address who has not answered, if the invitation's links are mailed at all.
-    fn deliveries(&mut self, invitation: &Invitation) -> Vec<NewDelivery> {
+    pub(super) fn deliveries(&mut self, invitation: &Invitation) -> Vec<NewDelivery> {
         let message = |recipient| NewDelivery { recipient, ..self.message(invitation, Purpose::Invitation) };
         mailed(invitation).map(message).collect()
     }
 
     /// Makes the reminders that are planned for the same recipients.
-    fn reminders(&self, invitation: &Invitation, planned: &[Planned]) -> Vec<NewDelivery> {
+    pub(super) fn reminders(&self, invitation: &Invitation, planned: &[Planned]) -> Vec<NewDelivery> {
         let to = |recipient| planned.iter().map(move |planned| (recipient, *planned));
         let message = |(recipient, planned): (u16, Planned)| {
             let id = planned.id(invitation.id, recipient);
@@ -258,7 +246,12 @@ impl<'a> Maker<'a> {
 
     /// Makes the reminders that speak of the expiry, if it is another now than before; those that spoke of the old one are
     /// cancelled when their time comes.
-    fn reminders_if_moved(&self, before: &Invitation, after: &Invitation, context: &Context) -> Vec<NewDelivery> {
+    pub(super) fn reminders_if_moved(
+        &self,
+        before: &Invitation,
+        after: &Invitation,
+        context: &Context,
+    ) -> Vec<NewDelivery> {
         if before.facts.expire_at == after.facts.expire_at {
             return Vec::new();
         }
@@ -267,7 +260,7 @@ impl<'a> Maker<'a> {
     }
 
     /// Makes a message to nobody in particular, due now.
-    fn message(&mut self, invitation: &Invitation, purpose: Purpose) -> NewDelivery {
+    pub(super) fn message(&mut self, invitation: &Invitation, purpose: Purpose) -> NewDelivery {
         NewDelivery {
             id: self.id(),
             invitation: invitation.id,
@@ -283,7 +276,7 @@ impl<'a> Maker<'a> {
 }
 
 /// Returns the recipients that links are mailed to and who have not answered.
-fn mailed(invitation: &Invitation) -> impl Iterator<Item = u16> {
+pub(super) fn mailed(invitation: &Invitation) -> impl Iterator<Item = u16> {
     let mailed = |recipient: &&Recipient| invitation.mails && recipient.is_open() && recipient.email().is_some();
     invitation.recipients.iter().filter(mailed).map(|recipient| recipient.ordinal)
 }

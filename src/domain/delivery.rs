@@ -1,13 +1,16 @@
 //! Messages to people: what each is for, where it stands, and what may become of it.
 
+pub mod backoff;
+pub mod message_id;
+pub mod reminder;
 use uuid::Uuid;
 
-use super::email::Email;
-use super::id::InvitationId;
 use super::invitation::Invitation;
-use super::state::State;
-use super::time::Timestamp;
-use super::verification;
+use super::invitation::state::State;
+use super::secret::verification;
+use super::value::email::Email;
+use super::value::id::InvitationId;
+use super::value::time::Timestamp;
 
 /// Why a message is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,7 +178,7 @@ impl Delivery {
         if invitation.state_at(now) != State::Active {
             return Some("the invitation is no longer ACTIVE");
         }
-        let answered = |recipient: &super::recipient::Recipient| !recipient.is_open();
+        let answered = |recipient: &super::invitation::recipient::Recipient| !recipient.is_open();
         match self.message.purpose {
             Purpose::Reminder
                 if self.message.for_expire_at.is_some() && self.message.for_expire_at != invitation.facts.expire_at =>

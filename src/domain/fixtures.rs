@@ -5,30 +5,30 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::acceptance::{Acceptance, Acceptor, Subject};
 use super::command::{
     AcceptInvitation, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry, OnConflict,
     RecordEngagement, Request, ResendInvitation, RevokeInvitation, SyncAutojoin, Target, UpdateCreatedConnection,
     UpdateGuestInvitation, Way,
 };
-use super::connection::{ConnectionDetails, ConnectionPurpose, NewConnection};
 use super::decide::Context;
-use super::details::{Details, Kind, Scope};
-use super::email::Email;
-use super::general::{GeneralDetails, Kept, RecipientMatch, Usage};
-use super::guest::{GuestDetails, system_subject};
-use super::id::{AcceptanceId, IdSeed, InvitationId};
+use super::delivery::reminder::Schedules;
+use super::group::loaded::Loaded;
+use super::invitation::acceptance::{Acceptance, Acceptor, Subject};
+use super::invitation::recipient::{Address, NewRecipient, Recipient};
+use super::invitation::state::{Facts, State};
+use super::invitation::unknown_fields::UnknownFields;
 use super::invitation::{Engagement, EngagementType, Invitation};
-use super::key_ring::KeyRing;
-use super::loaded::Loaded;
-use super::recipient::{Address, NewRecipient, Recipient};
-use super::reminder::Schedules;
-use super::state::{Facts, State};
-use super::text::AccountId;
-use super::time::{Timestamp, Ttl};
-use super::token::Claims;
-use super::unknown_fields::UnknownFields;
-use super::user::UserDetails;
+use super::kind::connection::{ConnectionDetails, ConnectionPurpose, NewConnection};
+use super::kind::general::{GeneralDetails, Kept, RecipientMatch, Usage};
+use super::kind::guest::{GuestDetails, system_subject};
+use super::kind::user::UserDetails;
+use super::kind::{Details, Kind, Scope};
+use super::secret::key_ring::KeyRing;
+use super::secret::token::Claims;
+use super::value::email::Email;
+use super::value::id::{AcceptanceId, IdSeed, InvitationId};
+use super::value::text::AccountId;
+use super::value::time::{Timestamp, Ttl};
 
 /// The moment of every decision, unless a test says otherwise.
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);

@@ -2,6 +2,8 @@
 //!
 //! Later commands see what earlier ones changed; the save holds one final row per key, whatever the number of commands.
 
+pub mod loaded;
+pub(super) mod size;
 #[cfg(test)]
 mod tests;
 
@@ -9,18 +11,18 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::acceptance::Acceptance;
 use super::command::{Command, RequestKey};
 use super::decide::{AcceptanceChange, Change, Changes, Context, Decided, DomainChange, Outcome, decide, remembered};
 use super::delivery::{Delivery, DeliveryState, NewDelivery};
-use super::event::NewEvent;
-use super::id::{AcceptanceId, InvitationId};
+use super::invitation::acceptance::Acceptance;
+use super::invitation::event::NewEvent;
+use super::invitation::refusal::Refusal;
+use super::invitation::slot::{Slot, SlotKey};
 use super::invitation::{Engagement, Invitation, NEWEST_ACCEPTANCES};
-use super::loaded::{Loaded, Remembered};
-use super::refusal::Refusal;
-use super::slot::{Slot, SlotKey};
-use super::text::AccountId;
-use super::time::Timestamp;
+use super::value::id::{AcceptanceId, InvitationId};
+use super::value::text::AccountId;
+use super::value::time::Timestamp;
+use loaded::{Loaded, Remembered};
 use uuid::Uuid;
 
 /// What the caller of a command is told once the group is saved.

@@ -1,19 +1,29 @@
 //! The aggregate: one invitation of any kind with everything that is decided upon together.
 
+pub mod acceptance;
+pub(super) mod elsewhere;
+pub mod email_rule;
+pub mod event;
+pub mod recipient;
+pub mod refusal;
+pub mod slot;
+pub(super) mod slot_plan;
+pub mod state;
+pub mod unknown_fields;
 use std::collections::BTreeMap;
 
-use super::acceptance::Acceptance;
 use super::delivery::DeliveryState;
-use super::details::{Details, Kind};
-use super::id::InvitationId;
-use super::recipient::{Address, Recipient};
-use super::refusal::Refusal;
-use super::slot::SlotKey;
-use super::state::{Facts, State};
-use super::text::AccountId;
-use super::time::Timestamp;
-use super::token::Claims;
-use super::unknown_fields::UnknownFields;
+use super::kind::{Details, Kind};
+use super::secret::token::Claims;
+use super::value::id::InvitationId;
+use super::value::text::AccountId;
+use super::value::time::Timestamp;
+use acceptance::Acceptance;
+use recipient::{Address, Recipient};
+use refusal::Refusal;
+use slot::SlotKey;
+use state::{Facts, State};
+use unknown_fields::UnknownFields;
 
 /// How many acceptances are shown with an invitation, the newest first.
 pub const NEWEST_ACCEPTANCES: usize = 100;

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::time::Timestamp;
+use super::value::time::Timestamp;
 
 /// Lets one organization act for another, within an account.
 #[derive(Clone, Debug, PartialEq, Eq)]

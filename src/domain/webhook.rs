@@ -13,9 +13,9 @@ pub mod uri;
 use uuid::Uuid;
 
 use super::command::Request;
-use super::event::EventType;
-use super::time::Timestamp;
-use super::word::Word;
+use super::invitation::event::EventType;
+use super::value::time::Timestamp;
+use super::value::word::Word;
 
 /// The most endpoints that one account may have.
 pub const MAX_ENDPOINTS: usize = 50;

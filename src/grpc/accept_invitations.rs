@@ -12,9 +12,9 @@ use super::convert::invitation::invitation;
 use super::name::InvitationName;
 use super::parse::acceptor::acceptor as parse_acceptor;
 use super::violations::Violations;
-use crate::domain::acceptance::Acceptor;
 use crate::domain::command::{AcceptInvitation, Action, Command, Target, Way};
 use crate::domain::group::{Bundle, Executed};
+use crate::domain::invitation::acceptance::Acceptor;
 use crate::pb;
 use crate::pb::accept_invitations_result::Result as Outcome;
 

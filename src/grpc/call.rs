@@ -10,7 +10,7 @@ use super::status;
 use super::violations::Violations;
 use crate::auth::caller::Caller;
 use crate::auth::permission::Permission;
-use crate::domain::id::InvitationId;
+use crate::domain::value::id::InvitationId;
 
 /// What a handler knows of its call beside the message.
 pub(super) struct Call {

@@ -14,9 +14,9 @@ pub(super) mod preview;
 pub(super) mod user_invitation;
 pub(super) mod webhook;
 
-use crate::domain::details::Kind;
-use crate::domain::state::State;
-use crate::domain::time::Timestamp;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::Kind;
+use crate::domain::value::time::Timestamp;
 use crate::pb;
 
 /// Converts a moment.

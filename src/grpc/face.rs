@@ -14,10 +14,10 @@ use super::request_id::Retryable;
 use super::status;
 use super::violations::Violations;
 use crate::domain::command::{Action, CreateInvitation, ResendInvitation, RevokeInvitation};
-use crate::domain::details::{Details, Kind};
 use crate::domain::group::Executed;
 use crate::domain::invitation::Invitation;
-use crate::domain::time::Timestamp;
+use crate::domain::kind::{Details, Kind};
+use crate::domain::value::time::Timestamp;
 use crate::pb;
 use crate::store::Read;
 

@@ -6,9 +6,10 @@ use uuid::Uuid;
 use super::status::not_found;
 use super::violations::Violations;
 use crate::domain::command::Target;
-use crate::domain::details::Kind;
-use crate::domain::id::{AcceptanceId, InvitationId};
-use crate::domain::text::{self, Invalid};
+use crate::domain::kind::Kind;
+use crate::domain::value::id::{AcceptanceId, InvitationId};
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
 
 /// The collection whose names fit an invitation of any kind.
 const ANY: &str = "invitations";

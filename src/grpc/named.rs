@@ -3,7 +3,7 @@
 use super::name::{InvitationName, parse_name};
 use super::request_id::Retryable;
 use super::violations::Violations;
-use crate::domain::text;
+use crate::domain::value::text;
 use crate::pb;
 
 /// A request that names the invitation it changes.

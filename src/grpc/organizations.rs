@@ -9,7 +9,8 @@ use super::call::Call;
 use super::status;
 use super::violations::Violations;
 use crate::auth::permission::Permission;
-use crate::domain::text::{self, Invalid};
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
 
 const REQUESTER: &str = "requester-organization-id";
 const TARGET: &str = "target-organization-id";

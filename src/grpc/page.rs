@@ -8,7 +8,7 @@ use super::api::Api;
 use super::call::Call;
 use super::violations::Violations;
 use crate::domain::invitation::Invitation;
-use crate::domain::text::Invalid;
+use crate::domain::value::text::Invalid;
 use crate::pb;
 use crate::store::{Cursor, InvitationQuery, Listed, Read};
 

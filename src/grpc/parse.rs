@@ -15,9 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::violations::Violations;
-use crate::domain::email::Email;
-use crate::domain::text::{self, Invalid};
-use crate::domain::time::{Timestamp, Ttl};
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
+use crate::domain::value::time::{Timestamp, Ttl};
 
 const MAX_EMAILS: usize = 1_000;
 const MAX_LABELS: usize = 64;

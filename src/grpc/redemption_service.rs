@@ -15,13 +15,14 @@ use super::parse::prefill;
 use super::send_verification_code::send_verification_code;
 use super::verify_email::verify_email;
 use super::violations::Violations;
-use crate::domain::acceptance::Acceptance;
 use crate::domain::command::{AcceptInvitation, Action, DeclineInvitation, RecordEngagement, Way};
-use crate::domain::email::Email;
 use crate::domain::group::Executed;
 use crate::domain::invitation::EngagementType;
-use crate::domain::text::{self, Invalid};
-use crate::domain::verification::{Code, EmailProof};
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::secret::verification::{Code, EmailProof};
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
 use crate::pb;
 use crate::pb::redemption_service_server::RedemptionService;
 

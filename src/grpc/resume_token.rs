@@ -4,8 +4,8 @@ use tonic::Status;
 
 use super::api::Api;
 use super::call::Call;
-use crate::domain::event::Event;
-use crate::domain::text::Invalid;
+use crate::domain::invitation::event::Event;
+use crate::domain::value::text::Invalid;
 use crate::pb;
 
 fn context(call: &Call) -> Vec<u8> {

@@ -11,8 +11,8 @@ use super::status;
 use super::violations::Violations;
 use crate::domain::command::{Action, Command, Request, RevokeInvitation, Target};
 use crate::domain::group::Bundle;
-use crate::domain::id::InvitationId;
-use crate::domain::state::State;
+use crate::domain::invitation::state::State;
+use crate::domain::value::id::InvitationId;
 use crate::pb;
 use crate::store::{BundleError, Cursor, ExecuteError, InvitationQuery, KnownCall, ListedName};
 

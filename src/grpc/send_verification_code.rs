@@ -6,10 +6,10 @@ use super::api::Api;
 use super::call::Call;
 use super::status;
 use crate::domain::delivery::{NewDelivery, Purpose};
-use crate::domain::email::Email;
-use crate::domain::id::IdSeed;
-use crate::domain::token::Claims;
-use crate::domain::verification::{AHEAD, Addressee, Verification, address_keys, addressee};
+use crate::domain::secret::token::Claims;
+use crate::domain::secret::verification::{AHEAD, Addressee, Verification, address_keys, addressee};
+use crate::domain::value::email::Email;
+use crate::domain::value::id::IdSeed;
 use crate::store::{NewVerification, Read};
 
 /// Sends a code.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::name::typed_name;
 use crate::auth::permission::Permission;
-use crate::domain::refusal::Refusal;
+use crate::domain::invitation::refusal::Refusal;
 use crate::pb::ErrorReason;
 use crate::store::{BundleError, ExecuteError};
 

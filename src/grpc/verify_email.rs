@@ -6,9 +6,9 @@ use super::api::Api;
 use super::call::{Call, note_invitation};
 use super::status;
 use crate::domain::command::{Action, Request, VerifyEmail};
-use crate::domain::email::Email;
-use crate::domain::token::Claims;
-use crate::domain::verification::{Code, EmailProof, address_keys, addressee};
+use crate::domain::secret::token::Claims;
+use crate::domain::secret::verification::{Code, EmailProof, address_keys, addressee};
+use crate::domain::value::email::Email;
 use crate::store::Read;
 
 /// Verifies an address and returns its proof, sealed and as it is. A code that was used has the same proof again while it can be

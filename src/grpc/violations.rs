@@ -4,7 +4,7 @@ use tonic::Status;
 use tonic_types::FieldViolation;
 
 use super::status::invalid_fields;
-use crate::domain::text::Invalid;
+use crate::domain::value::text::Invalid;
 
 /// The violations of one request.
 #[derive(Default)]

@@ -16,7 +16,7 @@ use super::job::Job;
 use super::lane::Lane;
 use super::sql::Pool;
 use crate::domain::command::Command;
-use crate::domain::id::InvitationId;
+use crate::domain::value::id::InvitationId;
 
 /// The jobs that wait. Clones share them.
 #[derive(Clone)]

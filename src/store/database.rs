@@ -17,7 +17,7 @@ use super::error::StoreError;
 use super::sql::{Pool, PoolHealth, PoolOptions, Transaction};
 use super::sqlite_lock::SqliteLock;
 use crate::clock::Clock;
-use crate::domain::time::Timestamp;
+use crate::domain::value::time::Timestamp;
 
 /// The longest a SQLite statement waits for a lock; only another program's transaction can hold one.
 const BUSY: Duration = Duration::from_secs(1);

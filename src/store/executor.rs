@@ -20,7 +20,7 @@ use super::signals::Signals;
 use crate::domain::command::Command;
 use crate::domain::decide::Context;
 use crate::domain::group::{Bundle, Executed, Group};
-use crate::domain::refusal::Refusal;
+use crate::domain::invitation::refusal::Refusal;
 
 /// Decides one command of a group; [`Group::run`] but for tests that need a decision to fail.
 pub type Decide = fn(&mut Group, &Command, &Context) -> Result<Executed, Refusal>;

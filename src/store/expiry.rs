@@ -18,9 +18,9 @@ use super::follower::{Begin, Follower};
 use super::rounds::{Round, Rounds};
 use crate::domain::command::{Action, Command, ExpireInvitation};
 use crate::domain::group::Bundle;
-use crate::domain::id::{IdSeed, InvitationId};
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
+use crate::domain::value::id::{IdSeed, InvitationId};
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 use crate::entropy::Entropy;
 
 /// Who is named as the one that caused it.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Store;
 use super::error::StoreError;
 use super::set::clock;
-use crate::domain::time::Timestamp;
+use crate::domain::value::time::Timestamp;
 
 /// How long a replica that has fallen silent keeps its lease.
 const LEASE: Duration = Duration::from_secs(30);

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use super::executor::ExecuteError;
 use crate::domain::command::{Action, Command, Needs};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::{Bundle, Executed, Save};
-use crate::domain::id::InvitationId;
-use crate::domain::reminder::Schedules;
+use crate::domain::value::id::InvitationId;
 
 /// What one command ends with.
 pub(super) type Answer = Result<Executed, ExecuteError>;

@@ -8,9 +8,9 @@ use super::Maintenance;
 use super::error::StoreError;
 use super::set::clock;
 use super::sql::Transaction;
-use crate::domain::key_check::{Comparison, KeyFingerprint, KnownKey, Misfit, RingRefused, compare};
-use crate::domain::key_ring::KeyRing;
-use crate::domain::time::Timestamp;
+use crate::domain::secret::key_check::{Comparison, KeyFingerprint, KnownKey, Misfit, RingRefused, compare};
+use crate::domain::secret::key_ring::KeyRing;
+use crate::domain::value::time::Timestamp;
 
 /// Any number that no other advisory lock of the database has.
 const KEY_LOCK: i64 = 0x1417_5e20;

@@ -23,8 +23,8 @@ use super::save_sql::SaveSql;
 use super::set::{Columns, Set};
 use super::signals::{Signals, Topic};
 use crate::domain::command::Command;
+use crate::domain::group::loaded::Loaded;
 use crate::domain::group::{Group, Save};
-use crate::domain::loaded::Loaded;
 use crate::entropy::Entropy;
 use crate::panic::caught;
 

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::job::Job;
 use super::lane_pace::LanePace;
-use crate::domain::reminder::Schedules;
-use crate::domain::text::AccountId;
+use crate::domain::delivery::reminder::Schedules;
+use crate::domain::value::text::AccountId;
 
 /// The most rows that one group may write, so that it does not hold its locks for long.
 const MAX_ROWS: usize = 5_000;

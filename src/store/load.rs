@@ -13,14 +13,14 @@ use super::error::StoreError;
 use super::read::unreadable::skip_unreadable;
 use super::row::{InvitationRows, delivery_from, request_from, slot_from};
 use super::set::{Columns, Set, by_index, clock, json_array, json_object, statement_clock};
-use crate::domain::acceptance::Acceptance;
 use crate::domain::command::{Command, Needs, RequestKey};
 use crate::domain::delivery::Purpose;
-use crate::domain::details::Kind;
-use crate::domain::id::InvitationId;
+use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::{Invitation, NEWEST_ACCEPTANCES};
-use crate::domain::loaded::Loaded;
-use crate::domain::time::Timestamp;
+use crate::domain::kind::Kind;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::time::Timestamp;
 
 /// What one command needs, as a row.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]

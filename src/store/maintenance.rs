@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::migration;
 use super::sql::SqliteFile;
 use crate::domain::command::REMEMBERED_FOR;
-use crate::domain::verification::WINDOW;
+use crate::domain::secret::verification::WINDOW;
 
 /// How many rows one statement deletes, so that none holds its locks for long.
 const CHUNK: i64 = 1_000;

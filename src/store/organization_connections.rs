@@ -11,8 +11,8 @@ use super::read::unreadable::FullPage;
 use super::read::{ACCOUNT, Cursor, Params, direction};
 use super::set::{Columns, by_index, values_of};
 use crate::domain::organization_connection::OrganizationConnection;
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 
 /// How often a connection that is in the way is looked for before somebody else's deletions win.
 const ATTEMPTS: usize = 3;

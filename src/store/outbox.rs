@@ -18,12 +18,12 @@ use super::read::{ACCOUNT, Cursor, Params, Read, SortKey, direction};
 use super::row::delivery_from;
 use super::set::{Columns, Set, by_index, json_array, statement_clock};
 use super::signals::Topic;
-use crate::domain::acceptance::Acceptance;
 use crate::domain::delivery::Delivery;
-use crate::domain::id::InvitationId;
 use crate::domain::invitation::Invitation;
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 
 /// How many planned messages fall due in one statement, and how many dead ones are queued again.
 const CHUNK: i64 = 1_000;

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::error::StoreError;
 use super::set::{Columns, Set, by_index};
 use super::sql::Pool;
-use crate::domain::event::EventType;
 use crate::domain::group::Save;
-use crate::domain::id::InvitationId;
+use crate::domain::invitation::event::EventType;
+use crate::domain::value::id::InvitationId;
 
 /// Returns which invitations have the events of a save: what happens to one invitation is saved as a whole, and a command
 /// names its events the same however often it is decided.

@@ -15,7 +15,7 @@ use super::database::Database;
 use super::error::StoreError;
 use super::load::parse_json;
 use super::set::{Columns, by_index, statement_clock};
-use crate::domain::time::Timestamp;
+use crate::domain::value::time::Timestamp;
 
 /// The parameters of a claim: the clock, the lease, how long it lasts, how many rows at most, and the line to begin behind.
 const CLOCK: usize = 1;

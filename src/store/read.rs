@@ -12,12 +12,12 @@ pub(super) mod unreadable;
 use sea_orm::Value;
 use uuid::Uuid;
 
-use crate::domain::acceptance::Acceptance;
 use crate::domain::delivery::{Delivery, NewDelivery};
-use crate::domain::event::Event;
 use crate::domain::invitation::Invitation;
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::invitation::event::Event;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 use query::Order;
 
 /// Something read, and the moment its state is judged at.

@@ -12,10 +12,10 @@ use super::read::invitations::read_clock;
 use super::row::{request_from, request_row};
 use super::set::{Columns, clock, values_of};
 use crate::domain::command::Request;
-use crate::domain::id::InvitationId;
-use crate::domain::loaded::Remembered;
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
+use crate::domain::group::loaded::Remembered;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 
 /// What is known of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ pub(super) use request::{request_from, request_row};
 
 use super::error::StoreError;
 use crate::domain::invitation::Invitation;
-use crate::domain::time::Timestamp;
+use crate::domain::value::time::Timestamp;
 
 /// Returns an error that names where in the database something is wrong.
 fn corrupt<'a>(table: &'static str, row: &'a impl ToString) -> impl Fn(&'static str, &'static str) -> StoreError + 'a {

@@ -15,10 +15,10 @@ use super::save_sql::{Part, SaveSql};
 use super::set::{Set, values_of};
 use super::sql::Pool;
 use crate::domain::group::{Save, Settled, Update};
-use crate::domain::id::InvitationId;
 use crate::domain::invitation::{Engagement, Invitation};
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 
 /// What is added to the counters beside an invitation.
 struct Counts<'a> {

@@ -17,7 +17,7 @@ use super::error::StoreError;
 use super::rounds::{Round, Rounds};
 use super::set::statement_clock;
 use super::signals::Topic;
-use crate::domain::time::Timestamp;
+use crate::domain::value::time::Timestamp;
 
 /// The most and the fewest events that are numbered at once, so that no statement holds its locks for long.
 const BATCH: i64 = 5_000;

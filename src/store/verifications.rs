@@ -15,11 +15,11 @@ use super::set::{Columns, Set, clock, statement_clock};
 use super::sql::Transaction;
 use super::{Store, Topic};
 use crate::domain::delivery::NewDelivery;
-use crate::domain::id::InvitationId;
 use crate::domain::invitation::Invitation;
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
-use crate::domain::verification::{Asked, LIFE, RateLimited, TRIES, Verification, WINDOW};
+use crate::domain::secret::verification::{Asked, LIFE, RateLimited, TRIES, Verification, WINDOW};
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 
 /// The first half of the keys of PostgreSQL's advisory locks on the codes of one invitation; any number that no other lock has.
 const LOCKS: i32 = 0x0c0d_e000;

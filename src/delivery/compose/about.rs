@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::domain::acceptance::Acceptance;
+use crate::domain::invitation::acceptance::Acceptance;
 
 /// What a purpose needs beyond the invitation.
 #[derive(Clone, Copy)]

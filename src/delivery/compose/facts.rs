@@ -7,9 +7,9 @@ use chrono::{DateTime, Datelike, Timelike, Utc};
 
 use super::{About, ComposeError, name};
 use crate::domain::delivery::{Delivery, Purpose};
-use crate::domain::details::{Details, Scope};
 use crate::domain::invitation::Invitation;
-use crate::domain::time::Timestamp;
+use crate::domain::kind::{Details, Scope};
+use crate::domain::value::time::Timestamp;
 
 /// The variable of a general invitation, and the label of any, that names the language of its mail.
 const LOCALE: &str = "locale";

@@ -1,8 +1,8 @@
 //! The names of messages: what templates are looked up by.
 
-use crate::domain::connection::ConnectionPurpose;
 use crate::domain::delivery::Purpose;
-use crate::domain::details::Details;
+use crate::domain::kind::Details;
+use crate::domain::kind::connection::ConnectionPurpose;
 
 /// A message as templates know it: its purpose, and the kind where that matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,8 +17,8 @@ use url::form_urlencoded;
 use crate::config::NatsConfig;
 use crate::delivery::cause;
 use crate::delivery::event_json::event_json;
-use crate::domain::event::Event;
-use crate::domain::id::InvitationId;
+use crate::domain::invitation::event::Event;
+use crate::domain::value::id::InvitationId;
 use crate::store::Ordered;
 
 /// How long the server may take for an answer.
@@ -182,10 +182,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::details::Kind;
-    use crate::domain::event::{EventType, StoredEvent};
-    use crate::domain::text::AccountId;
-    use crate::domain::time::Timestamp;
+    use crate::domain::invitation::event::{EventType, StoredEvent};
+    use crate::domain::kind::Kind;
+    use crate::domain::value::text::AccountId;
+    use crate::domain::value::time::Timestamp;
 
     fn event(invitation: u128, sequence: i64) -> Arc<Ordered> {
         let event = StoredEvent {

@@ -9,7 +9,7 @@ use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
 use crate::config;
 use crate::delivery::mail::Mail;
 use crate::delivery::transport::{SendError, SendFailure};
-use crate::domain::email::Email;
+use crate::domain::value::email::Email;
 
 /// A message as it is sent, with its envelope.
 pub(in crate::delivery) struct Formatted {

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Outage;
-use crate::domain::key_ring::KeyRing;
+use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::webhook::signature::Secret;
 use crate::entropy::Entropy;
 use crate::store::Store;

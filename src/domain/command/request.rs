@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::domain::key_ring::BodyDigest;
-use crate::domain::text::AccountId;
+use crate::domain::secret::key_ring::BodyDigest;
+use crate::domain::value::text::AccountId;
 
 /// The time for which request_ids are remembered: twice what is promised, so that clocks and restarts cannot matter.
 pub const REMEMBERED_FOR: Duration = Duration::from_secs(48 * 3_600);

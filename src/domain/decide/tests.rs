@@ -22,16 +22,17 @@ mod verify_email;
 
 use super::{Change, Changes, Decided, decide};
 use crate::domain::command::{Action, Command};
-use crate::domain::event::EventType::{self, Accepted, Clicked, Declined, Fulfilled, Resent, Revoked, Updated};
 use crate::domain::fixtures::{
     CONTEXT, NOW, accept, acceptor, address, command, create, early, in_state, invitation, loaded, minutes, resend,
     ttl, verbs,
 };
+use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::loaded::Loaded;
-use crate::domain::refusal::Refusal;
-use crate::domain::slot::Slot;
-use crate::domain::state::State;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::EventType::{Accepted, Clicked, Declined, Fulfilled, Resent, Revoked, Updated};
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot::Slot;
+use crate::domain::invitation::state::State;
 
 /// Decides on an invitation that nobody has accepted.
 fn run(invitation: &Invitation, action: Action) -> Result<Decided, Refusal> {

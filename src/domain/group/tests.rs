@@ -8,19 +8,20 @@ mod sequences;
 
 use uuid::Uuid;
 
+use super::loaded::Loaded;
 use super::{Bundle, Executed, Group};
-use crate::domain::acceptance::Acceptance;
 use crate::domain::command::{Action, Command};
-use crate::domain::event::EventType::{self, Accepted, Clicked, Created, Fulfilled, Resent, Updated, Viewed};
 use crate::domain::fixtures::{
     CONTEXT, accept, accept_with, acceptor, address, command, connection, create, decline, early, engage, in_state,
     invitation, loaded, minutes, requested, resend, revoke, ttl, update, verbs,
 };
-use crate::domain::id::AcceptanceId;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::EventType::{Accepted, Clicked, Created, Fulfilled, Resent, Updated, Viewed};
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::state::State;
 use crate::domain::invitation::{Engagement, EngagementType, Invitation, NEWEST_ACCEPTANCES};
-use crate::domain::loaded::Loaded;
-use crate::domain::refusal::Refusal;
-use crate::domain::state::State;
+use crate::domain::value::id::AcceptanceId;
 
 fn group(invitation: &Invitation) -> Group {
     Group::new(loaded(invitation, &[]))

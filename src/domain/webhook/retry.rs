@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::DateTime;
 
-use crate::domain::backoff::Backoff;
-use crate::domain::time::Timestamp;
+use crate::domain::delivery::backoff::Backoff;
+use crate::domain::value::time::Timestamp;
 
 /// How long a message is tried for at least, from the first attempt on.
 pub const TRIED_FOR: Duration = Duration::from_secs(72 * 3_600);

@@ -8,9 +8,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::domain::key_ring::{KeyRing, Sealed};
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
+use crate::domain::secret::key_ring::{KeyRing, Sealed};
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 
 const PREFIX: &str = "whsec_";
 

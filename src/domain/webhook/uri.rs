@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use super::networks::Networks;
-use crate::domain::text::{Invalid, is_control};
+use crate::domain::value::text::{Invalid, is_control};
 
 const LONGEST: usize = 2_000;
 

@@ -2,7 +2,7 @@
 
 use super::prefill::created_connection;
 use super::timestamp;
-use crate::domain::acceptance::{Acceptance, AcceptedBy};
+use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::grpc::name::acceptance_name;
 use crate::pb;
 

@@ -1,9 +1,9 @@
 //! Connection invitations, as their own service shows them.
 
 use super::{count, prefill, state, timestamp};
-use crate::domain::connection::ConnectionDetails;
 use crate::domain::invitation::Invitation;
-use crate::domain::time::Timestamp;
+use crate::domain::kind::connection::ConnectionDetails;
+use crate::domain::value::time::Timestamp;
 use crate::grpc::name::typed_name;
 use crate::pb;
 

@@ -1,9 +1,9 @@
 //! Messages.
 
 use super::timestamp;
+use crate::domain::delivery::message_id::MessageId;
 use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
 use crate::domain::invitation::Invitation;
-use crate::domain::message_id::MessageId;
 use crate::grpc::name::delivery_name;
 use crate::pb;
 

@@ -2,7 +2,7 @@
 
 use super::json::json_object;
 use super::{kind, timestamp};
-use crate::domain::event::Event;
+use crate::domain::invitation::event::Event;
 use crate::grpc::name::invitation_name;
 use crate::pb;
 

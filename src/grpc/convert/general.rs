@@ -1,9 +1,9 @@
 //! What a general invitation adds to the face that all kinds have.
 
 use super::json::json_text;
-use crate::domain::details::Scope;
-use crate::domain::general::{GeneralDetails, Inviter, RecipientMatch, UnfurlConfig, Usage};
-use crate::domain::recipient::{AddressType, Recipient};
+use crate::domain::invitation::recipient::{AddressType, Recipient};
+use crate::domain::kind::Scope;
+use crate::domain::kind::general::{GeneralDetails, Inviter, RecipientMatch, UnfurlConfig, Usage};
 use crate::pb;
 
 /// Writes what only a general invitation has into its general face.

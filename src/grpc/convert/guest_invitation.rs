@@ -4,9 +4,9 @@ use uuid::Uuid;
 
 use super::user_invitation::only_address;
 use super::{state, timestamp};
-use crate::domain::guest::GuestDetails;
 use crate::domain::invitation::Invitation;
-use crate::domain::time::Timestamp;
+use crate::domain::kind::guest::GuestDetails;
+use crate::domain::value::time::Timestamp;
 use crate::grpc::name::typed_name;
 use crate::pb;
 

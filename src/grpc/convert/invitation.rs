@@ -6,11 +6,11 @@ use super::general::{add_general, scope, target};
 use super::guest_invitation::guest_details;
 use super::user_invitation::user_details;
 use super::{count, kind, state, timestamp};
-use crate::domain::acceptance::Acceptance;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::details::Details;
 use crate::domain::invitation::Invitation;
-use crate::domain::time::Timestamp;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::kind::Details;
+use crate::domain::value::time::Timestamp;
 use crate::grpc::name::{invitation_name, typed_name};
 use crate::pb;
 

@@ -1,9 +1,9 @@
 //! The prefill of a connection's form, and the connections that were made of it.
 
-use crate::domain::connection::{
+use super::timestamp;
+use crate::domain::kind::connection::{
     ConnectionDetails, ConnectionPurpose, CreatedConnection, Datasource, Prefill, UtilityType,
 };
-use crate::grpc::convert::timestamp;
 use crate::pb;
 
 /// Converts the prefill of connection details, which only the invitations to make a connection can have.

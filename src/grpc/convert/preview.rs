@@ -3,13 +3,13 @@
 use super::general::scope;
 use super::json::json_text;
 use super::{count, kind, prefill, state, timestamp};
-use crate::domain::details::Details;
-use crate::domain::email::Email;
-use crate::domain::email_rule::{Binding, binding};
 use crate::domain::invitation::Invitation;
-use crate::domain::recipient::Recipient;
-use crate::domain::time::Timestamp;
-use crate::domain::token::Claims;
+use crate::domain::invitation::email_rule::{Binding, binding};
+use crate::domain::invitation::recipient::Recipient;
+use crate::domain::kind::Details;
+use crate::domain::secret::token::Claims;
+use crate::domain::value::email::Email;
+use crate::domain::value::time::Timestamp;
 use crate::pb;
 
 /// A page needs a few addresses to jog a memory, not the list of all who were invited.

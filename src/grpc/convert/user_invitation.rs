@@ -2,9 +2,9 @@
 
 use super::{state, timestamp};
 use crate::domain::invitation::Invitation;
-use crate::domain::recipient::Address;
-use crate::domain::time::Timestamp;
-use crate::domain::user::UserDetails;
+use crate::domain::invitation::recipient::Address;
+use crate::domain::kind::user::UserDetails;
+use crate::domain::value::time::Timestamp;
 use crate::grpc::name::typed_name;
 use crate::pb;
 

@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use super::timestamp;
-use crate::domain::event::EventType;
-use crate::domain::time::Timestamp;
+use crate::domain::invitation::event::EventType;
+use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::Endpoint;
 use crate::domain::webhook::signature::Secret;
 use crate::grpc::name::invitation_name;

@@ -1,8 +1,8 @@
 //! Who accepts.
 
-use crate::domain::acceptance::{Acceptor, Subject};
-use crate::domain::email::Email;
-use crate::domain::text;
+use crate::domain::invitation::acceptance::{Acceptor, Subject};
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
 use crate::grpc::violations::Violations;
 use crate::pb;
 

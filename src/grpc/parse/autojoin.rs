@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::general_invitation::scope;
 use super::json::json;
 use crate::domain::command::SyncAutojoin;
-use crate::domain::details::Scope;
-use crate::domain::email::ascii_domain;
-use crate::domain::text::{self, Invalid};
+use crate::domain::kind::Scope;
+use crate::domain::value::email::ascii_domain;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
 use crate::grpc::violations::Violations;
 use crate::pb;
 

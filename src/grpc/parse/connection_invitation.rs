@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::prefill::prefill;
 use super::{emails, labels, max_uses, ttl};
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
-use crate::domain::connection::{ConnectionDetails, ConnectionPurpose};
-use crate::domain::details::Details;
-use crate::domain::recipient::NewRecipient;
-use crate::domain::text;
-use crate::domain::time::Ttl;
+use crate::domain::invitation::recipient::NewRecipient;
+use crate::domain::kind::Details;
+use crate::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
+use crate::domain::value::text;
+use crate::domain::value::time::Ttl;
 use crate::grpc::violations::Violations;
 use crate::pb;
 

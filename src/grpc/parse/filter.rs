@@ -1,11 +1,12 @@
 //! The filters of lists.
 
-use crate::domain::details::{Kind, Scope};
-use crate::domain::email::Email;
-use crate::domain::event::EventType;
-use crate::domain::recipient::{Address, AddressType};
-use crate::domain::state::State;
-use crate::domain::text::{self, Invalid};
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::recipient::{Address, AddressType};
+use crate::domain::invitation::state::State;
+use crate::domain::kind::{Kind, Scope};
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
 use crate::grpc::violations::Violations;
 use crate::pb;
 use crate::store::GuestStatus;

@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::filter::address_type;
 use super::json::json;
 use super::{labels, max_uses, moment, roles, ttl};
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
-use crate::domain::connection::HttpUrl;
-use crate::domain::details::{Details, Scope};
-use crate::domain::email::Email;
-use crate::domain::general::{GeneralDetails, Inviter, Kept, RecipientMatch, UnfurlConfig, Usage};
-use crate::domain::recipient::{Address, AddressType, NewRecipient};
-use crate::domain::text::{self, Invalid};
-use crate::domain::time::Ttl;
-use crate::grpc::parse::filter::address_type;
+use crate::domain::invitation::recipient::{Address, AddressType, NewRecipient};
+use crate::domain::kind::connection::HttpUrl;
+use crate::domain::kind::general::{GeneralDetails, Inviter, Kept, RecipientMatch, UnfurlConfig, Usage};
+use crate::domain::kind::{Details, Scope};
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
+use crate::domain::value::time::Ttl;
 use crate::grpc::violations::Violations;
 use crate::pb;
 

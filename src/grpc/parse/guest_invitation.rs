@@ -6,11 +6,12 @@ use uuid::Uuid;
 
 use super::moment;
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict, Target, UpdateGuestInvitation};
-use crate::domain::details::Details;
-use crate::domain::email::Email;
-use crate::domain::guest::GuestDetails;
-use crate::domain::recipient::NewRecipient;
-use crate::domain::text::{self, Invalid};
+use crate::domain::invitation::recipient::NewRecipient;
+use crate::domain::kind::Details;
+use crate::domain::kind::guest::GuestDetails;
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
 use crate::grpc::violations::Violations;
 use crate::pb;
 

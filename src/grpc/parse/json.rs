@@ -4,7 +4,8 @@ use prost_types::value::Kind as Json;
 use prost_types::{Struct, Value as Given};
 use serde_json::{Map, Number, Value};
 
-use crate::domain::text::{self, Invalid};
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
 use crate::grpc::violations::Violations;
 
 /// The most bytes an object may have as JSON.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::connection::{Country, Datasource, HttpUrl, NewConnection, Prefill, StartDate, UtilityType};
-use crate::domain::email::Email;
-use crate::domain::text;
+use crate::domain::kind::connection::{Country, Datasource, HttpUrl, NewConnection, Prefill, StartDate, UtilityType};
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
 use crate::grpc::violations::Violations;
 use crate::pb;
 

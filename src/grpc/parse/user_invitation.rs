@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::{labels, roles, ttl};
 use crate::auth::caller::Caller;
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
-use crate::domain::details::Details;
-use crate::domain::email::Email;
-use crate::domain::recipient::NewRecipient;
-use crate::domain::text;
-use crate::domain::time::Ttl;
-use crate::domain::user::UserDetails;
+use crate::domain::invitation::recipient::NewRecipient;
+use crate::domain::kind::Details;
+use crate::domain::kind::user::UserDetails;
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::domain::value::time::Ttl;
 use crate::grpc::violations::Violations;
 use crate::pb;
 

@@ -4,12 +4,13 @@ use uuid::Uuid;
 
 use super::filter::event_type;
 use super::moment;
-use crate::domain::event::EventType;
-use crate::domain::text::{self, Invalid};
-use crate::domain::time::Timestamp;
+use crate::domain::invitation::event::EventType;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
+use crate::domain::value::time::Timestamp;
+use crate::domain::value::word::Word;
 use crate::domain::webhook::networks::Networks;
 use crate::domain::webhook::{EndpointChange, uri};
-use crate::domain::word::Word;
 use crate::grpc::violations::Violations;
 use crate::pb;
 

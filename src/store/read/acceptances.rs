@@ -4,10 +4,10 @@ use sea_orm::{DbBackend, Statement};
 
 use super::unreadable::FullPage;
 use super::{ACCOUNT, Cursor, Params, direction};
-use crate::domain::acceptance::Acceptance;
-use crate::domain::details::Kind;
-use crate::domain::id::InvitationId;
-use crate::domain::text::AccountId;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::kind::Kind;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
 use crate::store::Store;
 use crate::store::entity::acceptance;
 use crate::store::error::StoreError;

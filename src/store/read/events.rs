@@ -5,10 +5,10 @@ use uuid::Uuid;
 
 use super::unreadable::FullPage;
 use super::{Cursor, Params, SortKey, direction};
-use crate::domain::details::Kind;
-use crate::domain::event::{Event, EventType};
-use crate::domain::id::InvitationId;
-use crate::domain::text::AccountId;
+use crate::domain::invitation::event::{Event, EventType};
+use crate::domain::kind::Kind;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
 use crate::store::Store;
 use crate::store::entity::event;
 use crate::store::error::StoreError;

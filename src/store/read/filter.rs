@@ -5,8 +5,8 @@ use sea_orm::DbBackend;
 use super::query::{GuestStatus, InvitationQuery};
 use super::source::Source;
 use super::{ACCOUNT, CLOCK, Params};
-use crate::domain::details::{Kind, Scope};
-use crate::domain::state::State;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::{Kind, Scope};
 use crate::store::set::{by_index, statement_clock};
 
 /// Returns what has to hold of invitation `i` beyond being in a source. PostgreSQL carries a subselect that is compared out for
@@ -145,7 +145,7 @@ fn end_of_prefix(prefix: &str) -> Option<String> {
     None
 }
 
-/// [`crate::domain::state::Facts::state_at`] in SQL; a test compares the two over all combinations of facts.
+/// [`crate::domain::invitation::state::Facts::state_at`] in SQL; a test compares the two over all combinations of facts.
 fn state_sql(state: State, now: &str) -> String {
     let revoked = "(i.revoked_at IS NOT NULL OR i.emptied_at IS NOT NULL)";
     let open = "i.revoked_at IS NULL AND i.emptied_at IS NULL AND i.declined_at IS NULL";
@@ -160,7 +160,7 @@ fn state_sql(state: State, now: &str) -> String {
     }
 }
 
-/// [`crate::domain::state::Facts::expired_at`] in SQL.
+/// [`crate::domain::invitation::state::Facts::expired_at`] in SQL.
 fn expired_sql(now: &str) -> String {
     format!("(i.expire_at IS NOT NULL AND i.expire_at <= {now})")
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{Cursor, SortKey};
-use crate::domain::details::{Kind, Scope};
 use crate::domain::invitation::Invitation;
-use crate::domain::recipient::{Address, Recipient};
-use crate::domain::state::State;
-use crate::domain::time::Timestamp;
+use crate::domain::invitation::recipient::{Address, Recipient};
+use crate::domain::invitation::state::State;
+use crate::domain::kind::{Kind, Scope};
+use crate::domain::value::time::Timestamp;
 
 /// Which invitations a list has, and in which order. Filters that are set must all hold.
 #[derive(Clone, Debug, Default)]

@@ -8,8 +8,8 @@ use sea_orm::DbBackend;
 use super::filter::conditions;
 use super::query::{InvitationQuery, Order};
 use super::{ACCOUNT, Params, direction};
-use crate::domain::details::{Kind, Scope};
-use crate::domain::recipient::Address;
+use crate::domain::invitation::recipient::Address;
+use crate::domain::kind::{Kind, Scope};
 use crate::store::set::by_index;
 
 /// What is read in order.

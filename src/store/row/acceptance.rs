@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{account, corrupt};
-use crate::domain::acceptance::{Acceptance, AcceptedBy, Subject};
-use crate::domain::connection::NewConnection;
-use crate::domain::email::Email;
-use crate::domain::id::{AcceptanceId, InvitationId};
 use crate::domain::invitation::Invitation;
-use crate::domain::time::Timestamp;
-use crate::domain::unknown_fields::UnknownFields;
+use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy, Subject};
+use crate::domain::invitation::unknown_fields::UnknownFields;
+use crate::domain::kind::connection::NewConnection;
+use crate::domain::value::email::Email;
+use crate::domain::value::id::{AcceptanceId, InvitationId};
+use crate::domain::value::time::Timestamp;
 use crate::store::entity::acceptance;
 use crate::store::error::StoreError;
 

@@ -2,11 +2,11 @@
 
 use super::{account, at, corrupt};
 use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
-use crate::domain::email::Email;
-use crate::domain::id::InvitationId;
 use crate::domain::invitation::Invitation;
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
+use crate::domain::value::email::Email;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 use crate::store::entity::outbox;
 use crate::store::error::StoreError;
 

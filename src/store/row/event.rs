@@ -3,12 +3,12 @@
 use serde_json::{Map, Value};
 
 use super::corrupt;
-use crate::domain::details::Kind;
-use crate::domain::event::{Event, EventType, NewEvent, StoredEvent};
-use crate::domain::id::InvitationId;
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
-use crate::domain::word::Word;
+use crate::domain::invitation::event::{Event, EventType, NewEvent, StoredEvent};
+use crate::domain::kind::Kind;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
+use crate::domain::value::word::Word;
 use crate::store::entity::event;
 use crate::store::error::StoreError;
 

@@ -4,22 +4,22 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{account, at, corrupt, unless_empty};
-use crate::domain::acceptance::Acceptance;
-use crate::domain::connection::ConnectionDetails;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::details::{Details, Kind, Scope};
-use crate::domain::email::NORMALIZER_VERSION;
-use crate::domain::general::GeneralDetails;
-use crate::domain::guest::GuestDetails;
-use crate::domain::id::InvitationId;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::invitation::recipient::{Address, AddressType, Recipient};
+use crate::domain::invitation::slot::{Slot, SlotKey};
+use crate::domain::invitation::state::Facts;
+use crate::domain::invitation::unknown_fields::UnknownFields;
 use crate::domain::invitation::{Engagement, Invitation};
-use crate::domain::recipient::{Address, AddressType, Recipient};
-use crate::domain::slot::{Slot, SlotKey};
-use crate::domain::state::Facts;
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
-use crate::domain::unknown_fields::UnknownFields;
-use crate::domain::user::UserDetails;
+use crate::domain::kind::connection::ConnectionDetails;
+use crate::domain::kind::general::GeneralDetails;
+use crate::domain::kind::guest::GuestDetails;
+use crate::domain::kind::user::UserDetails;
+use crate::domain::kind::{Details, Kind, Scope};
+use crate::domain::value::email::NORMALIZER_VERSION;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 use crate::store::entity::{
     acceptance, autojoin_domain, engagement, invitation, invitation_group, label, recipient, slot,
 };

@@ -2,11 +2,11 @@
 
 use super::corrupt;
 use crate::domain::command::RequestKey;
-use crate::domain::id::{AcceptanceId, InvitationId};
-use crate::domain::key_ring::BodyDigest;
-use crate::domain::loaded::Remembered;
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
+use crate::domain::group::loaded::Remembered;
+use crate::domain::secret::key_ring::BodyDigest;
+use crate::domain::value::id::{AcceptanceId, InvitationId};
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 use crate::store::entity::request;
 use crate::store::error::StoreError;
 

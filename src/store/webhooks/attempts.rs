@@ -3,9 +3,9 @@
 use sea_orm::{DbBackend, Statement};
 use uuid::Uuid;
 
-use crate::domain::id::InvitationId;
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 use crate::store::Store;
 use crate::store::entity::webhook_attempt::{Entity, Model};
 use crate::store::error::StoreError;

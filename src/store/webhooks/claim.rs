@@ -8,10 +8,10 @@ use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::{ANSWER, within};
-use crate::domain::event::Event;
-use crate::domain::id::InvitationId;
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
+use crate::domain::invitation::event::Event;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::Endpoint;
 use crate::store::Store;
 use crate::store::entity::{event, webhook_endpoint, webhook_message};

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{CHUNK, HEAD, within};
 use crate::domain::delivery::DeliveryState;
-use crate::domain::id::IdSeed;
+use crate::domain::value::id::IdSeed;
 use crate::store::entity::webhook_message::{Entity, Model};
 use crate::store::error::StoreError;
 use crate::store::set::{Columns, Set, index_key};

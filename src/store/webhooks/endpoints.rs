@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::row::endpoint_row;
 use super::{EndpointRefusal, HEAD};
-use crate::domain::text::AccountId;
+use crate::domain::value::text::AccountId;
 use crate::domain::webhook::{Endpoint, MAX_ENDPOINTS, NewEndpoint};
 use crate::store::Store;
 use crate::store::entity::webhook_endpoint::{Entity, Model};

@@ -4,7 +4,7 @@ use sea_orm::{ConnectionTrait, Statement, Value};
 use uuid::Uuid;
 
 use super::within;
-use crate::domain::text::AccountId;
+use crate::domain::value::text::AccountId;
 use crate::store::Store;
 use crate::store::error::StoreError;
 

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::domain::event::EventType;
-use crate::domain::text::AccountId;
-use crate::domain::time::Timestamp;
+use crate::domain::invitation::event::EventType;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
+use crate::domain::value::word::Word;
 use crate::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
-use crate::domain::word::Word;
 use crate::store::entity::webhook_endpoint::Model;
 use crate::store::error::StoreError;
 

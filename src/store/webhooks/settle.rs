@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::change::cancel_pending;
 use super::{ANSWER, ClaimedMessage, within};
 use crate::domain::delivery::DeliveryState;
-use crate::domain::time::Timestamp;
+use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::{FAILED_TOO_LONG, GONE, retry};
 use crate::store::Store;
 use crate::store::entity::webhook_attempt::{Entity, Model};

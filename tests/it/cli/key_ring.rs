@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::group::Group;
-use invitation_service::domain::key_ring::KeyRing;
-use invitation_service::domain::time::Timestamp;
+use invitation_service::domain::secret::key_ring::KeyRing;
+use invitation_service::domain::value::time::Timestamp;
 use sea_orm::{ConnectionTrait, Statement};
 use tempfile::TempDir;
 use tonic_health::pb::health_check_response::ServingStatus;

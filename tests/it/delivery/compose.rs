@@ -6,14 +6,14 @@ use std::path::PathBuf;
 
 use invitation_service::delivery::compose::{About, ComposeError, Composer};
 use invitation_service::delivery::mail::Mail;
-use invitation_service::domain::acceptance::{Acceptance, Acceptor};
-use invitation_service::domain::connection::NewConnection;
+use invitation_service::domain::delivery::message_id::MessageId;
 use invitation_service::domain::delivery::{Delivery, Purpose};
-use invitation_service::domain::details::Details;
-use invitation_service::domain::id::AcceptanceId;
 use invitation_service::domain::invitation::Invitation;
-use invitation_service::domain::message_id::MessageId;
-use invitation_service::domain::token::Claims;
+use invitation_service::domain::invitation::acceptance::{Acceptance, Acceptor};
+use invitation_service::domain::kind::Details;
+use invitation_service::domain::kind::connection::NewConnection;
+use invitation_service::domain::secret::token::Claims;
+use invitation_service::domain::value::id::AcceptanceId;
 use uuid::Uuid;
 
 use super::make::{

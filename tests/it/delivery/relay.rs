@@ -11,7 +11,7 @@ use invitation_service::delivery::relay::{Relay, RelayOptions, SETTLING};
 use invitation_service::delivery::transport::{SendError, SendFailure};
 use invitation_service::domain::command::CreateInvitation;
 use invitation_service::domain::delivery::{Delivery, DeliveryState};
-use invitation_service::domain::id::InvitationId;
+use invitation_service::domain::value::id::InvitationId;
 use invitation_service::store::{Claimed, DeliveryQuery, Store, Topicality};
 use sea_orm::{ConnectionTrait, Statement};
 use tokio_util::sync::CancellationToken;

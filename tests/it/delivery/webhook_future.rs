@@ -1,6 +1,6 @@
 //! Events and endpoints that a newer release has written.
 
-use invitation_service::domain::event::EventType;
+use invitation_service::domain::invitation::event::EventType;
 use invitation_service::store::EndpointQuery;
 
 use super::http_sink::Sink;

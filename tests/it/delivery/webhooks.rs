@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use invitation_service::domain::command::{Command, Request};
-use invitation_service::domain::event::EventType;
-use invitation_service::domain::id::IdSeed;
 use invitation_service::domain::invitation::EngagementType;
-use invitation_service::domain::text::AccountId;
-use invitation_service::domain::time::Timestamp;
+use invitation_service::domain::invitation::event::EventType;
+use invitation_service::domain::value::id::IdSeed;
+use invitation_service::domain::value::text::AccountId;
+use invitation_service::domain::value::time::Timestamp;
 use invitation_service::domain::webhook::Rotation;
 use invitation_service::domain::webhook::signature::Secret;
 use invitation_service::entropy::Entropy;

@@ -1,10 +1,10 @@
 //! Verification codes, derived as the mail that brings one is.
 
-use invitation_service::domain::email::Email;
-use invitation_service::domain::id::InvitationId;
-use invitation_service::domain::key_ring::KeyRing;
-use invitation_service::domain::text::AccountId;
-use invitation_service::domain::verification::{Verification, address_keys};
+use invitation_service::domain::secret::key_ring::KeyRing;
+use invitation_service::domain::secret::verification::{Verification, address_keys};
+use invitation_service::domain::value::email::Email;
+use invitation_service::domain::value::id::InvitationId;
+use invitation_service::domain::value::text::AccountId;
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Statement};
 
 /// The code that an address can prove itself with, by the keys of the service; none if none was asked for. It is derived for

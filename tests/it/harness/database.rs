@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::config::StoreUrl;
-use invitation_service::domain::time::Timestamp;
+use invitation_service::domain::value::time::Timestamp;
 use invitation_service::store::Database;
 use sea_orm::ConnectionTrait;
 use secrecy::ExposeSecret;

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use invitation_service::domain::acceptance::Acceptor;
 use invitation_service::domain::command::{
     AcceptInvitation, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, OnConflict,
     ReportDelivery, Request, SettleDelivery, Target, UpdateCreatedConnection, VerifyEmail, Way,
 };
-use invitation_service::domain::connection::NewConnection;
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
-use invitation_service::domain::details::Kind;
-use invitation_service::domain::guest::system_subject;
-use invitation_service::domain::id::{IdSeed, InvitationId};
+use invitation_service::domain::invitation::acceptance::Acceptor;
 use invitation_service::domain::invitation::{EngagementType, Invitation};
-use invitation_service::domain::key_ring::BodyDigest;
-use invitation_service::domain::text::AccountId;
-use invitation_service::domain::time::Timestamp;
+use invitation_service::domain::kind::Kind;
+use invitation_service::domain::kind::connection::NewConnection;
+use invitation_service::domain::kind::guest::system_subject;
+use invitation_service::domain::secret::key_ring::BodyDigest;
+use invitation_service::domain::value::id::{IdSeed, InvitationId};
+use invitation_service::domain::value::text::AccountId;
+use invitation_service::domain::value::time::Timestamp;
 use uuid::Uuid;
 
 use super::model::Model;

@@ -3,9 +3,9 @@
 use invitation_service::domain::command::{Action, Command};
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::group::{Executed, Save};
+use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::invitation::{Engagement, Invitation};
-use invitation_service::domain::refusal::Refusal;
-use invitation_service::domain::time::Timestamp;
+use invitation_service::domain::value::time::Timestamp;
 use invitation_service::store::{Bundle, BundleError, ExecuteError};
 
 use super::commands::brief;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use invitation_service::domain::details::Details;
-use invitation_service::domain::recipient::Recipient;
-use invitation_service::domain::time::Timestamp;
+use invitation_service::domain::invitation::recipient::Recipient;
+use invitation_service::domain::kind::Details;
+use invitation_service::domain::value::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::Value;
 use uuid::Uuid;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use invitation_service::domain::command::{Action, Command, SettleDelivery};
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryState};
-use invitation_service::domain::id::IdSeed;
-use invitation_service::domain::text::AccountId;
+use invitation_service::domain::value::id::IdSeed;
+use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::expiry::ExpiryWalk;
 use invitation_service::store::{Bundle, Claimed, ReplayQuery, StoreError};
 use sea_orm::{ConnectionTrait, Statement};
@@ -276,7 +276,7 @@ impl Model {
         (account, id, lease): &Lease,
         cancels: bool,
         counts: bool,
-        later: invitation_service::domain::time::Timestamp,
+        later: invitation_service::domain::value::time::Timestamp,
     ) -> bool {
         let delivery = &mut self.outbox.get_mut(&(account.clone(), *id)).unwrap().delivery;
         if delivery.lease != Some(*lease) {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use invitation_service::domain::event::EventType;
-use invitation_service::domain::id::{IdSeed, InvitationId};
-use invitation_service::domain::text::AccountId;
-use invitation_service::domain::time::Timestamp;
+use invitation_service::domain::invitation::event::EventType;
+use invitation_service::domain::value::id::{IdSeed, InvitationId};
+use invitation_service::domain::value::text::AccountId;
+use invitation_service::domain::value::time::Timestamp;
+use invitation_service::domain::value::word::Word;
 use invitation_service::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
-use invitation_service::domain::word::Word;
 use invitation_service::store::{Attempt, ClaimedMessage, Outcome, Settled};
 use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;

@@ -1,8 +1,8 @@
 //! Requests that most tests begin with.
 
-use invitation_service::domain::id::InvitationId;
-use invitation_service::domain::key_ring::KeyRing;
-use invitation_service::domain::token::{Claims, Token};
+use invitation_service::domain::secret::key_ring::KeyRing;
+use invitation_service::domain::secret::token::{Claims, Token};
+use invitation_service::domain::value::id::InvitationId;
 use invitation_service::pb;
 use tonic::{Response, Status};
 

@@ -2,11 +2,11 @@
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Action, SyncAutojoin};
-use invitation_service::domain::details::Scope;
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::Invitation;
-use invitation_service::domain::refusal::Refusal;
-use invitation_service::domain::state::State;
+use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::invitation::state::State;
+use invitation_service::domain::kind::Scope;
 use invitation_service::store::ExecuteError;
 
 use super::gate::{as_one_group, decide};

@@ -6,7 +6,7 @@ use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Action, Command, CreateInvitation, OnConflict};
 use invitation_service::domain::group::{Bundle, Group};
 use invitation_service::domain::invitation::EngagementType;
-use invitation_service::domain::refusal::Refusal;
+use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::store::{BundleError, ExecuteError, InvitationQuery, Store};
 use sea_orm::ConnectionTrait;
 use tokio::time::Instant;

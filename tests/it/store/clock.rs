@@ -5,8 +5,8 @@ use std::time::Duration;
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{CreateInvitation, Expiry};
 use invitation_service::domain::group::Group;
-use invitation_service::domain::state::State;
-use invitation_service::domain::time::Ttl;
+use invitation_service::domain::invitation::state::State;
+use invitation_service::domain::value::time::Ttl;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::make::*;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Command, CreateInvitation, OnConflict};
-use invitation_service::domain::details::{Details, Kind};
-use invitation_service::domain::general::Usage;
 use invitation_service::domain::group::Group;
-use invitation_service::domain::id::IdSeed;
-use invitation_service::domain::refusal::Refusal;
-use invitation_service::domain::state::State;
+use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::invitation::state::State;
+use invitation_service::domain::kind::general::Usage;
+use invitation_service::domain::kind::{Details, Kind};
+use invitation_service::domain::value::id::IdSeed;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{ExecuteError, Store};
 

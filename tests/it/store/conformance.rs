@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use invitation_service::domain::acceptance::Acceptor;
 use invitation_service::domain::command::{
     AcceptInvitation, Action, Command, CreateInvitation, OnConflict, UpdateCreatedConnection,
 };
-use invitation_service::domain::connection::{
+use invitation_service::domain::invitation::acceptance::Acceptor;
+use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::invitation::state::State;
+use invitation_service::domain::invitation::{Engagement, EngagementType};
+use invitation_service::domain::kind::Details;
+use invitation_service::domain::kind::connection::{
     ConnectionDetails, ConnectionPurpose, Country, Datasource, HttpUrl, NewConnection, Prefill, StartDate, UtilityType,
 };
-use invitation_service::domain::details::Details;
-use invitation_service::domain::email::Email;
-use invitation_service::domain::id::IdSeed;
-use invitation_service::domain::invitation::{Engagement, EngagementType};
-use invitation_service::domain::refusal::Refusal;
-use invitation_service::domain::state::State;
+use invitation_service::domain::value::email::Email;
+use invitation_service::domain::value::id::IdSeed;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::ExecuteError;
 use sea_orm::ConnectionTrait;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Action, Command, CreateInvitation, ExpireInvitation};
-use invitation_service::domain::event::EventType;
 use invitation_service::domain::group::Group;
-use invitation_service::domain::id::InvitationId;
-use invitation_service::domain::state::State;
+use invitation_service::domain::invitation::event::EventType;
+use invitation_service::domain::invitation::state::State;
+use invitation_service::domain::value::id::InvitationId;
 use invitation_service::store::expiry::ExpiryWalk;
 use invitation_service::store::{Bundle, ExecuteError, Store};
 use sea_orm::ConnectionTrait;

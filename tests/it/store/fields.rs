@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use invitation_service::domain::command::{
     AcceptInvitation, Action, CreateInvitation, DeleteInvitation, Expiry, OnConflict, UpdateGuestInvitation,
 };
-use invitation_service::domain::details::{Details, Scope};
-use invitation_service::domain::general::{GeneralDetails, Inviter, Kept, RecipientMatch, UnfurlConfig, Usage};
-use invitation_service::domain::guest::GuestDetails;
-use invitation_service::domain::recipient::{Address, NewRecipient};
-use invitation_service::domain::user::UserDetails;
+use invitation_service::domain::invitation::recipient::{Address, NewRecipient};
+use invitation_service::domain::kind::general::{GeneralDetails, Inviter, Kept, RecipientMatch, UnfurlConfig, Usage};
+use invitation_service::domain::kind::guest::GuestDetails;
+use invitation_service::domain::kind::user::UserDetails;
+use invitation_service::domain::kind::{Details, Scope};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 

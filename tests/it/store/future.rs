@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Action, CreateInvitation, UpdateCreatedConnection};
-use invitation_service::domain::connection::{ConnectionDetails, ConnectionPurpose, NewConnection};
-use invitation_service::domain::details::{Details, Kind, Scope};
-use invitation_service::domain::event::{Event, EventType};
 use invitation_service::domain::group::Group;
-use invitation_service::domain::id::InvitationId;
 use invitation_service::domain::invitation::Invitation;
-use invitation_service::domain::recipient::AddressType;
+use invitation_service::domain::invitation::event::{Event, EventType};
+use invitation_service::domain::invitation::recipient::AddressType;
+use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose, NewConnection};
+use invitation_service::domain::kind::{Details, Kind, Scope};
+use invitation_service::domain::value::id::InvitationId;
 use invitation_service::store::expiry::ExpiryWalk;
 use invitation_service::store::{
     AcceptanceQuery, Cursor, DeliveryQuery, EventQuery, ExecuteError, InvitationQuery, Order, Page, Read, Store,

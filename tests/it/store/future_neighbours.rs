@@ -1,7 +1,7 @@
 //! Commands beside invitations that a newer release has written: they are decided without them.
 
 use invitation_service::domain::command::OnConflict;
-use invitation_service::domain::refusal::Refusal;
+use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::store::ExecuteError;
 
 use super::future::{damages, set};

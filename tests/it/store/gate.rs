@@ -9,7 +9,7 @@ use std::task::Poll;
 use invitation_service::domain::command::Command;
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::group::{Executed, Group};
-use invitation_service::domain::refusal::Refusal;
+use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::store::Store;
 use tokio::sync::oneshot;
 

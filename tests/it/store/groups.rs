@@ -3,8 +3,8 @@
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Command, CreateInvitation};
 use invitation_service::domain::invitation::EngagementType;
-use invitation_service::domain::refusal::Refusal;
-use invitation_service::domain::state::State;
+use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::invitation::state::State;
 use invitation_service::store::{ExecuteError, Store};
 
 use super::gate::{as_one_group, decide};

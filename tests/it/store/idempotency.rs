@@ -3,8 +3,8 @@
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Action, CreateInvitation, OnConflict, Way};
 use invitation_service::domain::group::Group;
-use invitation_service::domain::refusal::Refusal;
-use invitation_service::domain::state::State;
+use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::invitation::state::State;
 use invitation_service::store::{ExecuteError, InvitationQuery, Store};
 
 use super::gate::{as_one_group, decide};

@@ -5,12 +5,12 @@ use std::time::Duration;
 use invitation_service::domain::command::{
     Action, Command, CreateInvitation, ReportDelivery, SettleDelivery, UpdateCreatedConnection,
 };
-use invitation_service::domain::connection::NewConnection;
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
 use invitation_service::domain::invitation::EngagementType;
-use invitation_service::domain::refusal::Refusal;
-use invitation_service::domain::text::AccountId;
-use invitation_service::domain::verification::Verification;
+use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::kind::connection::NewConnection;
+use invitation_service::domain::secret::verification::Verification;
+use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{
     Claimed, DeliveryQuery, EventQuery, ExecuteError, InvitationQuery, NewVerification, ReplayQuery,
 };

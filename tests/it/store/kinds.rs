@@ -3,12 +3,12 @@
 use invitation_service::domain::command::{
     AcceptInvitation, Action, CreateInvitation, OnConflict, SyncAutojoin, UpdateGuestInvitation, Way,
 };
-use invitation_service::domain::details::{Details, Scope};
-use invitation_service::domain::general::{GeneralDetails, Kept, RecipientMatch, Usage};
-use invitation_service::domain::guest::GuestDetails;
 use invitation_service::domain::invitation::Invitation;
-use invitation_service::domain::recipient::{Address, NewRecipient};
-use invitation_service::domain::user::UserDetails;
+use invitation_service::domain::invitation::recipient::{Address, NewRecipient};
+use invitation_service::domain::kind::general::{GeneralDetails, Kept, RecipientMatch, Usage};
+use invitation_service::domain::kind::guest::GuestDetails;
+use invitation_service::domain::kind::user::UserDetails;
+use invitation_service::domain::kind::{Details, Scope};
 use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use invitation_service::domain::command::{Command, CreateInvitation, Expiry};
-use invitation_service::domain::connection::{ConnectionDetails, ConnectionPurpose};
-use invitation_service::domain::details::{Details, Kind, company_scope};
-use invitation_service::domain::email::Email;
-use invitation_service::domain::event::EventType;
-use invitation_service::domain::id::InvitationId;
 use invitation_service::domain::invitation::EngagementType;
-use invitation_service::domain::recipient::Address;
-use invitation_service::domain::state::State;
+use invitation_service::domain::invitation::event::EventType;
+use invitation_service::domain::invitation::recipient::Address;
+use invitation_service::domain::invitation::state::State;
+use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
+use invitation_service::domain::kind::{Details, Kind, company_scope};
+use invitation_service::domain::value::email::Email;
+use invitation_service::domain::value::id::InvitationId;
 use invitation_service::store::{Cursor, EventQuery, InvitationQuery, Store};
 use uuid::Uuid;
 

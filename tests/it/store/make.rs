@@ -5,24 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use invitation_service::clock::Clock;
-use invitation_service::domain::acceptance::{Acceptor, Subject};
 use invitation_service::domain::command::{
     AcceptInvitation, Action, Command, CreateInvitation, DeclineInvitation, Expiry, OnConflict, RecordEngagement,
     Request, ResendInvitation, RevokeInvitation, Target, Way,
 };
-use invitation_service::domain::connection::{ConnectionDetails, ConnectionPurpose};
 use invitation_service::domain::decide::Context;
-use invitation_service::domain::details::Details;
-use invitation_service::domain::email::Email;
-use invitation_service::domain::event::Event;
+use invitation_service::domain::delivery::reminder::Schedules;
 use invitation_service::domain::group::{Executed, Group};
-use invitation_service::domain::id::{IdSeed, InvitationId};
+use invitation_service::domain::invitation::acceptance::{Acceptor, Subject};
+use invitation_service::domain::invitation::event::Event;
+use invitation_service::domain::invitation::recipient::NewRecipient;
 use invitation_service::domain::invitation::{EngagementType, Invitation};
-use invitation_service::domain::key_ring::BodyDigest;
-use invitation_service::domain::recipient::NewRecipient;
-use invitation_service::domain::reminder::Schedules;
-use invitation_service::domain::text::AccountId;
-use invitation_service::domain::time::Ttl;
+use invitation_service::domain::kind::Details;
+use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
+use invitation_service::domain::secret::key_ring::BodyDigest;
+use invitation_service::domain::value::email::Email;
+use invitation_service::domain::value::id::{IdSeed, InvitationId};
+use invitation_service::domain::value::text::AccountId;
+use invitation_service::domain::value::time::Ttl;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{Decide, EventQuery, ExecuteError, ExecutorOptions, Store};
 use uuid::Uuid;

@@ -3,9 +3,9 @@
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{CreateInvitation, OnConflict};
 use invitation_service::domain::decide::Context;
-use invitation_service::domain::details::Details;
-use invitation_service::domain::general::Inviter;
 use invitation_service::domain::group::Group;
+use invitation_service::domain::kind::Details;
+use invitation_service::domain::kind::general::Inviter;
 use invitation_service::store::ExecutorOptions;
 use sea_orm::{ConnectionTrait, QueryResult, Statement};
 use uuid::Uuid;

@@ -1,7 +1,7 @@
 //! Connections between organizations.
 
 use invitation_service::domain::organization_connection::OrganizationConnection;
-use invitation_service::domain::text::AccountId;
+use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{ConnectionCreated, Cursor, OrganizationConnectionQuery};
 use uuid::Uuid;
 

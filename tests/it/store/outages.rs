@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::group::Group;
-use invitation_service::domain::id::IdSeed;
-use invitation_service::domain::verification::Verification;
+use invitation_service::domain::secret::verification::Verification;
+use invitation_service::domain::value::id::IdSeed;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{AcceptanceQuery, ExecuteError, ExecutorOptions, NewVerification, Store, StoreError};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
@@ -148,8 +148,8 @@ async fn idle_silent_connections_cost_one_call_and_no_more() {
     assert!(failed <= 2, "{failed} of 40 calls met a silent connection, one after another");
 }
 
-fn made_by_nobody() -> invitation_service::domain::id::InvitationId {
-    invitation_service::domain::id::InvitationId(Uuid::from_u128(1))
+fn made_by_nobody() -> invitation_service::domain::value::id::InvitationId {
+    invitation_service::domain::value::id::InvitationId(Uuid::from_u128(1))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]

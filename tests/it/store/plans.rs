@@ -8,9 +8,9 @@ use invitation_service::domain::command::{
 };
 use invitation_service::domain::delivery::DeliveryEnd;
 use invitation_service::domain::group::Group;
-use invitation_service::domain::id::{IdSeed, InvitationId};
 use invitation_service::domain::invitation::EngagementType;
-use invitation_service::domain::text::AccountId;
+use invitation_service::domain::value::id::{IdSeed, InvitationId};
+use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::expiry::ExpiryWalk;
 use invitation_service::store::sequencer::Sequencer;

@@ -1,10 +1,10 @@
 //! The beginnings of the tests of plans: tables that have grown, and rows that take many fields.
 
 use invitation_service::domain::delivery::{NewDelivery, Purpose};
-use invitation_service::domain::id::IdSeed;
 use invitation_service::domain::invitation::Invitation;
-use invitation_service::domain::time::Timestamp;
-use invitation_service::domain::verification::Verification;
+use invitation_service::domain::secret::verification::Verification;
+use invitation_service::domain::value::id::IdSeed;
+use invitation_service::domain::value::time::Timestamp;
 use invitation_service::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
 use invitation_service::store::NewVerification;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Command, CreateInvitation};
-use invitation_service::domain::recipient::NewRecipient;
-use invitation_service::domain::text::AccountId;
+use invitation_service::domain::invitation::recipient::NewRecipient;
+use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{Bundle, ExecuteError, ExecutorOptions, InvitationQuery, Store};
 use tokio::time::Instant;
 

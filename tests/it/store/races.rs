@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{AcceptInvitation, Action, Command, CreateInvitation};
-use invitation_service::domain::connection::NewConnection;
 use invitation_service::domain::group::Group;
+use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::invitation::{EngagementType, Invitation};
-use invitation_service::domain::refusal::Refusal;
+use invitation_service::domain::kind::connection::NewConnection;
 use invitation_service::store::{ExecuteError, ExecutorOptions, Store};
 
 use super::make::*;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use invitation_service::domain::command::Command;
-use invitation_service::domain::details::Kind;
-use invitation_service::domain::id::IdSeed;
 use invitation_service::domain::invitation::Invitation;
-use invitation_service::domain::text::AccountId;
+use invitation_service::domain::kind::Kind;
+use invitation_service::domain::value::id::IdSeed;
+use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{AcceptanceQuery, Cursor};
 

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use invitation_service::domain::command::Action;
-use invitation_service::domain::command::DeleteInvitation;
-use invitation_service::domain::details::{Kind, Scope};
-use invitation_service::domain::recipient::AddressType;
-use invitation_service::domain::state::State;
+use invitation_service::domain::command::{Action, DeleteInvitation};
+use invitation_service::domain::invitation::recipient::AddressType;
+use invitation_service::domain::invitation::state::State;
+use invitation_service::domain::kind::{Kind, Scope};
 use invitation_service::store::InvitationQuery;
 
 use super::make::*;

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use invitation_service::domain::details::{Kind, organization_scope};
-use invitation_service::domain::id::InvitationId;
 use invitation_service::domain::invitation::Invitation;
-use invitation_service::domain::recipient::Recipient;
-use invitation_service::domain::time::Timestamp;
+use invitation_service::domain::invitation::recipient::Recipient;
+use invitation_service::domain::kind::{Kind, organization_scope};
+use invitation_service::domain::value::id::InvitationId;
+use invitation_service::domain::value::time::Timestamp;
 use invitation_service::store::{Cursor, GuestStatus, InvitationQuery, Order, Store};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 

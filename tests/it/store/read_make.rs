@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use invitation_service::domain::command::{Action, Command, CreateInvitation, Expiry, OnConflict, SyncAutojoin};
-use invitation_service::domain::details::{Details, Scope};
-use invitation_service::domain::general::{GeneralDetails, Inviter, Kept, RecipientMatch, Usage};
-use invitation_service::domain::guest::GuestDetails;
-use invitation_service::domain::id::InvitationId;
 use invitation_service::domain::invitation::Invitation;
-use invitation_service::domain::recipient::{Address, AddressType, NewRecipient};
-use invitation_service::domain::time::Timestamp;
-use invitation_service::domain::user::UserDetails;
+use invitation_service::domain::invitation::recipient::{Address, AddressType, NewRecipient};
+use invitation_service::domain::kind::general::{GeneralDetails, Inviter, Kept, RecipientMatch, Usage};
+use invitation_service::domain::kind::guest::GuestDetails;
+use invitation_service::domain::kind::user::UserDetails;
+use invitation_service::domain::kind::{Details, Scope};
+use invitation_service::domain::value::id::InvitationId;
+use invitation_service::domain::value::time::Timestamp;
 use invitation_service::store::{Cursor, InvitationQuery, Store};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use uuid::Uuid;
@@ -107,7 +107,7 @@ pub(super) async fn walk(store: &Store, query: &InvitationQuery, limit: u64) -> 
 
 /// Makes an invitation of another account.
 pub(super) async fn foreign(store: &Store, invitation: CreateInvitation) -> Arc<Invitation> {
-    let account = invitation_service::domain::text::AccountId::parse("Acme").unwrap();
+    let account = invitation_service::domain::value::text::AccountId::parse("Acme").unwrap();
     store.execute(Command { account, ..command(create(invitation)) }, None).await.unwrap().invitation
 }
 

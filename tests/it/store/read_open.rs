@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use invitation_service::domain::command::CreateInvitation;
-use invitation_service::domain::details::Scope;
-use invitation_service::domain::id::InvitationId;
-use invitation_service::domain::recipient::{Address, AddressType};
-use invitation_service::domain::time::Timestamp;
+use invitation_service::domain::invitation::recipient::{Address, AddressType};
+use invitation_service::domain::kind::Scope;
+use invitation_service::domain::value::id::InvitationId;
+use invitation_service::domain::value::time::Timestamp;
 use invitation_service::store::{Cursor, Page, Store};
 
 use super::make::*;
@@ -103,6 +103,6 @@ async fn the_auto_join_of_a_scope_is_the_one_that_was_not_revoked(database: Test
     assert_eq!(find().await, Some(made), "a sync brings it back");
     set(&database, &connection, made, "revoked_at = 6, emptied_at = NULL").await;
     assert_eq!(find().await, None);
-    let other = invitation_service::domain::text::AccountId::parse("Acme").unwrap();
+    let other = invitation_service::domain::value::text::AccountId::parse("Acme").unwrap();
     assert!(store.find_autojoin(&other, &scope).await.unwrap().is_none());
 }

@@ -2,10 +2,10 @@
 //! on new tables, for a role that owns nothing.
 
 use invitation_service::clock::Clock;
-use invitation_service::domain::details::{Kind, Scope, organization_scope};
 use invitation_service::domain::group::Group;
-use invitation_service::domain::recipient::{Address, AddressType};
-use invitation_service::domain::state::State;
+use invitation_service::domain::invitation::recipient::{Address, AddressType};
+use invitation_service::domain::invitation::state::State;
+use invitation_service::domain::kind::{Kind, Scope, organization_scope};
 use invitation_service::store::{Cursor, InvitationQuery, Order, Page, SortKey, Store};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;

@@ -1,9 +1,9 @@
 //! A list that looks at a limited number of rows for a page has the same rows as one that does not.
 
-use invitation_service::domain::details::Scope;
-use invitation_service::domain::id::InvitationId;
-use invitation_service::domain::recipient::AddressType;
-use invitation_service::domain::state::State;
+use invitation_service::domain::invitation::recipient::AddressType;
+use invitation_service::domain::invitation::state::State;
+use invitation_service::domain::kind::Scope;
+use invitation_service::domain::value::id::InvitationId;
 use invitation_service::store::{Cursor, InvitationQuery, Listed, Page, Store};
 
 use super::make::*;

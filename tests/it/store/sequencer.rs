@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use invitation_service::domain::invitation::EngagementType;
-use invitation_service::domain::text::AccountId;
+use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{Store, sequencer};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use tokio_util::sync::CancellationToken;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Command, CreateInvitation, OnConflict};
-use invitation_service::domain::details::Kind;
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::Invitation;
-use invitation_service::domain::refusal::Refusal;
-use invitation_service::domain::state::State;
+use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::invitation::state::State;
+use invitation_service::domain::kind::Kind;
 use invitation_service::store::{ExecuteError, ExecutorOptions, Store};
 
 use super::gate::{actor, as_one_group, decide, gate, send};
@@ -174,7 +174,7 @@ async fn slots_of_two_accounts_kinds_hosts_and_scopes_do_not_meet(database: Test
         created(&store, invitation).await;
     }
     let mut foreign = command(create(user("ann@example.org")));
-    foreign.account = invitation_service::domain::text::AccountId::parse("other").unwrap();
+    foreign.account = invitation_service::domain::value::text::AccountId::parse("other").unwrap();
     store.execute(foreign, None).await.unwrap();
     let same = store.execute(command(create(user("Ann@EXAMPLE.org"))), None).await.unwrap_err();
     assert!(matches!(same, ExecuteError::Refused(Refusal::InvitationExists(_, Kind::User))), "{same:?}");

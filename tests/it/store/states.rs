@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use invitation_service::domain::id::InvitationId;
-use invitation_service::domain::state::{Facts, State};
-use invitation_service::domain::time::Timestamp;
+use invitation_service::domain::invitation::state::{Facts, State};
+use invitation_service::domain::value::id::InvitationId;
+use invitation_service::domain::value::time::Timestamp;
 use invitation_service::store::InvitationQuery;
 use sea_orm::ConnectionTrait;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use invitation_service::clock::Clock;
 use invitation_service::config::StoreUrl;
 use invitation_service::domain::group::Group;
-use invitation_service::domain::refusal::Refusal;
+use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::store::{Database, ExecuteError, OpenError, Store};
 use sea_orm::{ConnectionTrait, Statement};
 use secrecy::ExposeSecret;

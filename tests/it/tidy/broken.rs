@@ -38,9 +38,9 @@ fn a_crate_outside_of_its_place_is_found() {
 
 #[test]
 fn a_module_that_uses_one_above_it_is_found() {
-    complains(layers, "src/domain/state.rs", "use crate::clock::Clock;", 1);
+    complains(layers, "src/domain/invitation/state.rs", "use crate::clock::Clock;", 1);
     complains(layers, "src/domain.rs", "fn f(store: &crate::store::Store) {}", 1);
-    complains(layers, "src/domain/state.rs", "use crate::domain::time::Timestamp;\n// crate::store", 0);
+    complains(layers, "src/domain/invitation/state.rs", "use crate::domain::time::Timestamp;\n// crate::store", 0);
     complains(layers, "src/store/save.rs", "use crate::{domain::id, grpc::{name, page}};", 1);
     complains(layers, "src/store/save.rs", "use crate::{\n    domain::{id, grpc},\n    clock::Clock,\n};", 0);
     complains(layers, "src/grpc/api.rs", "use crate::delivery::Relay;\nuse crate::serve::run;", 2);

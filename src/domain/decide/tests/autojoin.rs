@@ -3,16 +3,16 @@
 use super::{after, event_types, is_nothing, run_on, together};
 use crate::domain::command::{Action, RevokeInvitation, SyncAutojoin};
 use crate::domain::decide::{Changes, Decided};
-use crate::domain::details::{Details, Scope};
-use crate::domain::event::EventType::{AutojoinUpdated, Created, Revoked};
 use crate::domain::fixtures::{
     CONTEXT, NOW, accept, account, by_any_name, command, email, general, invited, minutes, person, resend, sync,
 };
-use crate::domain::general::{GeneralDetails, Usage};
+use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::loaded::Loaded;
-use crate::domain::refusal::Refusal;
-use crate::domain::state::State;
+use crate::domain::invitation::event::EventType::{AutojoinUpdated, Created, Revoked};
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::general::{GeneralDetails, Usage};
+use crate::domain::kind::{Details, Scope};
 
 /// The auto-join of the scope with these domains; emptied if there are none.
 fn joining(domains: &[&str]) -> Invitation {

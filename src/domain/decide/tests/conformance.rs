@@ -1,22 +1,24 @@
 //! Every kind in every state under every verb, compared with the lifecycle table of the API.
 
 use super::{after, event_types, is_nothing, run_on};
-use crate::domain::acceptance::{Acceptance, Acceptor};
 use crate::domain::command::Action;
 use crate::domain::decide::{Changes, Decided};
-use crate::domain::details::{Details, Kind};
-use crate::domain::event::EventType;
 use crate::domain::fixtures::{
     NOW, accept, acceptor, command, decline, details, email, general, invited, loaded, minutes, person, resend, revoke,
     ttl,
 };
-use crate::domain::general::Usage;
-use crate::domain::id::AcceptanceId;
 use crate::domain::invitation::Invitation;
-use crate::domain::refusal::Refusal::{
-    self, InvalidField, InvitationDeclined, InvitationExpired, InvitationFulfilled, InvitationRevoked, NotDeclinable,
+use crate::domain::invitation::acceptance::{Acceptance, Acceptor};
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::refusal::Refusal::{
+    InvalidField, InvitationDeclined, InvitationExpired, InvitationFulfilled, InvitationRevoked, NotDeclinable,
 };
-use crate::domain::state::State::{self, Active, Declined, Expired, Fulfilled, Revoked};
+use crate::domain::invitation::state::State;
+use crate::domain::invitation::state::State::{Active, Declined, Expired, Fulfilled, Revoked};
+use crate::domain::kind::general::Usage;
+use crate::domain::kind::{Details, Kind};
+use crate::domain::value::id::AcceptanceId;
 
 /// What a verb does in a state.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,16 +3,16 @@
 use super::{after, event_types, run, run_on};
 use crate::domain::command::{Action, CreateInvitation, Expiry};
 use crate::domain::decide::{AcceptanceChange, Changes};
-use crate::domain::details::Kind;
-use crate::domain::event::EventType::Created;
 use crate::domain::fixtures::{
     CONTEXT, NOW, accept, acceptor, at, command, creation, details, invited, minutes, resend, ttl,
 };
+use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::loaded::Loaded;
-use crate::domain::refusal::Refusal;
-use crate::domain::state::State;
-use crate::domain::time::Timestamp;
+use crate::domain::invitation::event::EventType::Created;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::Kind;
+use crate::domain::value::time::Timestamp;
 
 fn made(create: CreateInvitation) -> Result<Changes, Refusal> {
     let command = command(1, Action::Create(Box::new(create)));

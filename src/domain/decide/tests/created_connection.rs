@@ -3,18 +3,18 @@
 use uuid::Uuid;
 
 use super::{after, is_nothing, run_on};
-use crate::domain::acceptance::Acceptance;
-use crate::domain::connection::{ConnectionDetails, ConnectionPurpose, CreatedConnection, NewConnection};
 use crate::domain::decide::{AcceptanceChange, Changes};
-use crate::domain::details::Details;
 use crate::domain::fixtures::{
     NOW, accept, accept_with, acceptor, command, connection, early, in_state, invitation, loaded, minutes, update,
 };
-use crate::domain::id::AcceptanceId;
+use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::loaded::Loaded;
-use crate::domain::refusal::Refusal;
-use crate::domain::state::State;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::Details;
+use crate::domain::kind::connection::{ConnectionDetails, ConnectionPurpose, CreatedConnection, NewConnection};
+use crate::domain::value::id::AcceptanceId;
 
 const BARE: AcceptanceId = AcceptanceId(Uuid::from_u128(0xacc2));
 const UNKNOWN: AcceptanceId = AcceptanceId(Uuid::from_u128(0xacc9));

@@ -3,13 +3,13 @@
 use super::{after, event_types, is_nothing, run};
 use crate::domain::command::{Action, DeclineInvitation, Way};
 use crate::domain::decide::Decided;
-use crate::domain::details::Details;
-use crate::domain::event::EventType;
 use crate::domain::fixtures::{NOW, accept, acceptor, at, decline, decline_as, general, invitation, invited, minutes};
-use crate::domain::general::Usage;
 use crate::domain::invitation::Invitation;
-use crate::domain::refusal::Refusal;
-use crate::domain::state::State;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::Details;
+use crate::domain::kind::general::Usage;
 
 /// What a recipient has answered so far.
 #[derive(Clone, Copy, Debug)]

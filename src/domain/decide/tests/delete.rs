@@ -2,12 +2,13 @@
 
 use super::{after, event_types, run};
 use crate::domain::command::{Action, DeleteInvitation, RevokeInvitation, Target};
-use crate::domain::details::Kind;
-use crate::domain::event::EventType::{self, Revoked, Updated};
 use crate::domain::fixtures::{NOW, by_any_name, delete, details, invited, minutes, resend, revoke, target};
 use crate::domain::invitation::Invitation;
-use crate::domain::refusal::Refusal;
-use crate::domain::state::State;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::EventType::{Revoked, Updated};
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::Kind;
 
 fn user(state: State) -> Invitation {
     let mut user = invited(1, details(Kind::User), &["jane@example.org"]);

@@ -6,12 +6,12 @@ use super::{event_types, run_on};
 use crate::domain::command::{Action, ReportDelivery, SettleDelivery};
 use crate::domain::decide::Decided;
 use crate::domain::delivery::{Delivery, DeliveryEnd, DeliveryReport, DeliveryState, NewDelivery, Purpose};
-use crate::domain::event::EventType;
 use crate::domain::fixtures::{CONTEXT, NOW, command, invitation, loaded, minutes};
 use crate::domain::group::Group;
+use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::loaded::Loaded;
-use crate::domain::refusal::Refusal;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::refusal::Refusal;
 
 const LEASE: Uuid = Uuid::from_u128(0x1ea5e);
 

@@ -1,14 +1,14 @@
 //! Accepting into a scope closes the same person's other invitations into it, and no others.
 
 use super::{after, beside, event_types, run_on, together};
-use crate::domain::acceptance::Acceptor;
 use crate::domain::decide::Decided;
-use crate::domain::details::{Details, Kind, Scope};
-use crate::domain::event::EventType::{Accepted, AcceptedElsewhere, Fulfilled};
 use crate::domain::fixtures::{NOW, accept, account, command, details, email, general, invited, minutes, person};
-use crate::domain::general::{GeneralDetails, Usage};
 use crate::domain::invitation::Invitation;
-use crate::domain::state::State;
+use crate::domain::invitation::acceptance::Acceptor;
+use crate::domain::invitation::event::EventType::{Accepted, AcceptedElsewhere, Fulfilled};
+use crate::domain::invitation::state::State;
+use crate::domain::kind::general::{GeneralDetails, Usage};
+use crate::domain::kind::{Details, Kind, Scope};
 
 const JANE: &str = "jane@example.org";
 

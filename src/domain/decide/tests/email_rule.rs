@@ -2,11 +2,12 @@
 
 use super::{after, run};
 use crate::domain::decide::{AcceptanceChange, Decided};
-use crate::domain::details::{Details, Kind};
 use crate::domain::fixtures::{NOW, accept, details, email, general, invitation, invited, minutes, person};
-use crate::domain::general::{GeneralDetails, RecipientMatch, Usage};
 use crate::domain::invitation::Invitation;
-use crate::domain::refusal::Refusal::{self, EmailNotAllowed, EmailNotVerified, InvitationDeclined};
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::refusal::Refusal::{EmailNotAllowed, EmailNotVerified, InvitationDeclined};
+use crate::domain::kind::general::{GeneralDetails, RecipientMatch, Usage};
+use crate::domain::kind::{Details, Kind};
 
 const R1: &str = "r1@example.org";
 const R2: &str = "r2@example.org";

@@ -3,12 +3,12 @@
 use super::{after, run};
 use crate::domain::command::{Action, ExpireInvitation};
 use crate::domain::decide::decide;
-use crate::domain::event::EventType;
 use crate::domain::fixtures::{CONTEXT, NOW, command, in_state, invitation, loaded, minutes};
 use crate::domain::invitation::Invitation;
-use crate::domain::refusal::Refusal;
-use crate::domain::state::State;
-use crate::domain::time::Timestamp;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::state::State;
+use crate::domain::value::time::Timestamp;
 
 fn expire(invitation: &Invitation) -> Action {
     Action::Expire(ExpireInvitation { id: invitation.id })

@@ -3,20 +3,21 @@
 use uuid::Uuid;
 
 use super::{after, event_types, is_nothing, run, run_on, together};
-use crate::domain::acceptance::{Acceptance, AcceptedBy, Acceptor};
 use crate::domain::command::{AcceptInvitation, Action, Expiry, UpdateGuestInvitation, Way};
 use crate::domain::decide::{AcceptanceChange, Changes};
-use crate::domain::details::{Details, Kind};
-use crate::domain::event::EventType::{self, Accepted, Archived, Fulfilled, Unarchived, Updated};
 use crate::domain::fixtures::{
     NOW, accept_by_system, acceptor, at, command, creation, details, invited, minutes, organization, resend, ttl,
     update_guest,
 };
-use crate::domain::guest::GuestAcceptance;
 use crate::domain::invitation::Invitation;
-use crate::domain::refusal::Refusal;
-use crate::domain::state::State;
-use crate::domain::time::Timestamp;
+use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy, Acceptor};
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::EventType::{Accepted, Archived, Fulfilled, Unarchived, Updated};
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::guest::GuestAcceptance;
+use crate::domain::kind::{Details, Kind};
+use crate::domain::value::time::Timestamp;
 
 fn guest() -> Invitation {
     let mut guest = invited(1, details(Kind::Guest), &["guest@example.org"]);

@@ -4,16 +4,16 @@ use uuid::Uuid;
 
 use super::{after, run, run_on};
 use crate::domain::command::{Action, Command, RevokeInvitation, Target};
-use crate::domain::details::Kind;
 use crate::domain::fixtures::{
     accept, acceptor, account, by_any_name, command, decline, details, early, engage, in_state, invitation, invited,
     loaded, organization, person, resend, target, verbs,
 };
-use crate::domain::id::InvitationId;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::state::State;
 use crate::domain::invitation::{EngagementType, Invitation};
-use crate::domain::refusal::Refusal;
-use crate::domain::state::State;
-use crate::domain::token::Claims;
+use crate::domain::kind::Kind;
+use crate::domain::secret::token::Claims;
+use crate::domain::value::id::InvitationId;
 
 /// Everything that goes through a link.
 fn by_link(link: Claims) -> [Action; 3] {

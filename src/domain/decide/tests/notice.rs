@@ -1,16 +1,16 @@
 //! Whom an acceptance is told to.
 
-use crate::domain::acceptance::Acceptance;
 use crate::domain::decide::{AcceptanceChange, Context, Decided, decide};
 use crate::domain::delivery::Purpose;
-use crate::domain::details::{Details, Kind};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::fixtures::{
     CONTEXT, NOW, accept, acceptor, command, details, email, general, invited, loaded, requested,
 };
-use crate::domain::general::{GeneralDetails, Inviter, Usage};
 use crate::domain::group::Group;
 use crate::domain::invitation::Invitation;
-use crate::domain::reminder::Schedules;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::kind::general::{GeneralDetails, Inviter, Usage};
+use crate::domain::kind::{Details, Kind};
 
 const TOLD: Context = Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: true };
 

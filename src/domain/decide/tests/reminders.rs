@@ -5,15 +5,15 @@ use std::time::Duration;
 use super::{after, run_on};
 use crate::domain::command::{Action, CreateInvitation, Expiry, UpdateGuestInvitation};
 use crate::domain::decide::{Changes, Context, decide};
+use crate::domain::delivery::reminder::{Schedule, Schedules};
 use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
-use crate::domain::details::Kind;
 use crate::domain::fixtures::{
     CONTEXT, NOW, at, command, creation, details, invitation, invited, loaded, minutes, resend, ttl, update_guest,
 };
+use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::loaded::Loaded;
-use crate::domain::reminder::{Schedule, Schedules};
-use crate::domain::time::Timestamp;
+use crate::domain::kind::Kind;
+use crate::domain::value::time::Timestamp;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 

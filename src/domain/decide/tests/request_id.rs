@@ -5,19 +5,19 @@ use uuid::Uuid;
 use super::{is_nothing, run_on, together};
 use crate::domain::command::{Action, Command, CreateInvitation, Expiry, OnConflict, UpdateGuestInvitation};
 use crate::domain::decide::Outcome;
-use crate::domain::details::{Details, Kind};
 use crate::domain::fixtures::{
     CONTEXT, NOW, accept, accept_by_system, acceptor, account, at, command, connection, create, creation, decline,
     decline_as, delete, details, early, general, in_state, invitation, invited, loaded, minutes, organization,
     requested, revoke, sync, update, update_guest, verbs,
 };
-use crate::domain::general::{GeneralDetails, Usage};
 use crate::domain::group::Group;
+use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::loaded::Loaded;
-use crate::domain::refusal::Refusal;
-use crate::domain::slot::Slot;
-use crate::domain::state::State;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot::Slot;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::general::{GeneralDetails, Usage};
+use crate::domain::kind::{Details, Kind};
 
 /// Decides a command and adds what it remembers, and nothing else, to the snapshot.
 fn remember(loaded: &mut Loaded, command: &Command) -> Outcome {

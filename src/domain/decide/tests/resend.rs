@@ -3,8 +3,8 @@
 use super::{after, run};
 use crate::domain::decide::{Context, decide};
 use crate::domain::fixtures::{CONTEXT, NOW, command, invitation, loaded, minutes, resend, ttl};
-use crate::domain::refusal::Refusal;
-use crate::domain::time::Timestamp;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::value::time::Timestamp;
 
 #[test]
 fn a_resend_changes_the_expiry_only_with_a_ttl_and_the_link_only_with_rotate() {

@@ -3,18 +3,18 @@
 use super::{after, beside, event_types, run_on, together};
 use crate::domain::command::{Action, CreateInvitation, Expiry, OnConflict, UpdateGuestInvitation};
 use crate::domain::decide::Decided;
-use crate::domain::details::{Details, Kind, Scope};
-use crate::domain::event::EventType::{Created, Revoked};
 use crate::domain::fixtures::{
     NOW, at, command, creation, details, general, invited, minutes, organization, resend, scope, ttl, update_guest,
 };
-use crate::domain::general::{GeneralDetails, Usage};
-use crate::domain::guest::GuestDetails;
-use crate::domain::id::InvitationId;
 use crate::domain::invitation::Invitation;
-use crate::domain::refusal::Refusal;
-use crate::domain::slot::SlotKey;
-use crate::domain::state::Facts;
+use crate::domain::invitation::event::EventType::{Created, Revoked};
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot::SlotKey;
+use crate::domain::invitation::state::Facts;
+use crate::domain::kind::general::{GeneralDetails, Usage};
+use crate::domain::kind::guest::GuestDetails;
+use crate::domain::kind::{Details, Kind, Scope};
+use crate::domain::value::id::InvitationId;
 
 const JANE: &str = "jane@example.org";
 

@@ -2,17 +2,17 @@
 
 use super::{event_types, run};
 use crate::domain::command::{AcceptInvitation, Action, VerifyEmail};
-use crate::domain::details::{Details, Kind};
-use crate::domain::email::Email;
-use crate::domain::event::EventType;
 use crate::domain::fixtures::{
     NOW, accept, acceptor, address, details, email, general, in_state, invitation, invited, minutes, person,
 };
-use crate::domain::general::{GeneralDetails, Usage};
 use crate::domain::invitation::Invitation;
-use crate::domain::refusal::Refusal;
-use crate::domain::state::State;
-use crate::domain::verification::EmailProof;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::general::{GeneralDetails, Usage};
+use crate::domain::kind::{Details, Kind};
+use crate::domain::secret::verification::EmailProof;
+use crate::domain::value::email::Email;
 
 fn verify(invitation: &Invitation, email: Email) -> Action {
     Action::VerifyEmail(VerifyEmail { link: invitation.claims(0), email })

@@ -2,14 +2,14 @@
 
 use super::{Bundle, Executed, Group, group, run};
 use crate::domain::command::{Action, Command};
-use crate::domain::details::Kind;
 use crate::domain::fixtures::{
     accept, acceptor, command, create, creation, details, email, engage, invitation, loaded, minutes, resend, revoke,
 };
+use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::recipient::Address;
+use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::{EngagementType, Invitation};
-use crate::domain::loaded::Loaded;
-use crate::domain::recipient::Address;
-use crate::domain::refusal::Refusal;
+use crate::domain::kind::Kind;
 
 fn bundle(
     group: &mut Group,

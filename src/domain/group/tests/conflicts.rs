@@ -2,17 +2,19 @@
 
 use super::{event_types, run};
 use crate::domain::command::{Action, CreateInvitation, OnConflict};
-use crate::domain::details::{Details, Kind};
-use crate::domain::event::EventType::{Accepted, AcceptedElsewhere, AutojoinUpdated, Created, Fulfilled, Revoked};
 use crate::domain::fixtures::{
     NOW, accept, acceptor, account, at, command, creation, details, email, general, invited, person, sync,
 };
-use crate::domain::general::{GeneralDetails, Usage};
+use crate::domain::group::loaded::Loaded;
 use crate::domain::group::{Executed, Group};
-use crate::domain::loaded::Loaded;
-use crate::domain::refusal::Refusal;
-use crate::domain::slot::SlotKey;
-use crate::domain::state::State;
+use crate::domain::invitation::event::EventType::{
+    Accepted, AcceptedElsewhere, AutojoinUpdated, Created, Fulfilled, Revoked,
+};
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot::SlotKey;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::general::{GeneralDetails, Usage};
+use crate::domain::kind::{Details, Kind};
 
 const JANE: &str = "jane@example.org";
 

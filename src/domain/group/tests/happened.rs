@@ -2,7 +2,7 @@
 
 use super::{group, run};
 use crate::domain::fixtures::{command, in_state, requested, revoke};
-use crate::domain::state::State;
+use crate::domain::invitation::state::State;
 
 #[test]
 fn something_happened_if_it_did_now_or_when_it_was_first_sent() {

@@ -10,17 +10,17 @@ use crate::domain::command::{
     Action, Command, CreateInvitation, Expiry, OnConflict, SyncAutojoin, UpdateGuestInvitation,
 };
 use crate::domain::decide::decide;
-use crate::domain::details::{Details, Kind};
-use crate::domain::event::EventType;
 use crate::domain::fixtures::{
     CONTEXT, accept, accept_by_system, at, command, creation, decline, decline_as, delete, details, email, general,
     minutes, organization, person, resend, revoke, sync, ttl, update_guest,
 };
-use crate::domain::general::{GeneralDetails, RecipientMatch, Usage};
-use crate::domain::id::InvitationId;
+use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::loaded::Loaded;
-use crate::domain::state::State;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::general::{GeneralDetails, RecipientMatch, Usage};
+use crate::domain::kind::{Details, Kind};
+use crate::domain::value::id::InvitationId;
 
 /// Few of everything, so that they meet.
 const PEOPLE: [&str; 4] = ["u1", "a@x.org", "b@x.org", "+4930123"];

@@ -6,19 +6,19 @@ use proptest::prelude::{Just, Strategy, any, proptest};
 use proptest::{collection, option, prop_oneof};
 
 use super::{Executed, Group, run};
-use crate::domain::acceptance::Acceptance;
 use crate::domain::command::{Action, Command, RequestKey};
-use crate::domain::event::{EventType, NewEvent};
 use crate::domain::fixtures::{
     accept_with, address, command, connection, decline, engage, invitation, minutes, person, requested, resend, revoke,
     ttl, update,
 };
-use crate::domain::id::AcceptanceId;
+use crate::domain::group::loaded::{Loaded, Remembered};
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::invitation::event::{EventType, NewEvent};
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::state::State;
 use crate::domain::invitation::{EngagementType, Invitation};
-use crate::domain::loaded::{Loaded, Remembered};
-use crate::domain::refusal::Refusal;
-use crate::domain::state::State;
-use crate::domain::token::Claims;
+use crate::domain::secret::token::Claims;
+use crate::domain::value::id::AcceptanceId;
 
 /// Something somebody does; numbers are taken from few, so that they meet.
 #[derive(Clone, Debug)]

@@ -1,0 +1,185 @@
+//! Accepts an invitation for one subject: the only way to consume a use.
+
+use serde_json::Value;
+
+use super::{AcceptInvitation, Command};
+use crate::domain::decide::{AcceptanceChange, Change, Changes, Context, Decided, Maker, Outcome};
+use crate::domain::delivery::{NewDelivery, Purpose};
+use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
+use crate::domain::invitation::elsewhere::elsewhere;
+use crate::domain::invitation::email_rule::match_acceptor;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::kind::connection::ConnectionPurpose;
+use crate::domain::kind::general::Usage;
+use crate::domain::kind::guest::GuestAcceptance;
+use crate::domain::kind::{Details, Kind};
+use crate::domain::value::email::Email;
+use crate::domain::value::id::AcceptanceId;
+
+pub(in crate::domain) fn decide(
+    loaded: &Loaded,
+    command: &Command,
+    accept: &AcceptInvitation,
+    context: &Context,
+) -> Result<Decided, Refusal> {
+    let invitation = loaded.reached(command, &accept.way)?;
+    // Before the state: whoever is in is in, whatever has become of the invitation since.
+    if let Some(acceptance) = loaded.acceptance_of(invitation.id, &accept.acceptor.subject) {
+        let outcome = Outcome {
+            invitation: invitation.id,
+            acceptance: Some(acceptance.id),
+            delivery: None,
+            already_accepted: true,
+        };
+        return Ok(Decided { changes: Changes::default(), outcome });
+    }
+    if accept.by_system && is_guest_already(invitation, accept) {
+        let outcome = Outcome { invitation: invitation.id, acceptance: None, delivery: None, already_accepted: true };
+        return Ok(Decided { changes: Changes::default(), outcome });
+    }
+    invitation.state_at(loaded.now).require_active()?;
+    let acceptor = &*accept.proven_acceptor(invitation, loaded.now);
+    // No address is asked of a system, which speaks for an organization.
+    let matched = if accept.by_system && invitation.details.kind() == Kind::Guest {
+        (None, None)
+    } else {
+        match_acceptor(invitation, accept.way.recipient(), acceptor)?
+    };
+    check_created_connection(loaded, invitation, accept)?;
+    check_guest_organization(invitation, accept)?;
+
+    let mut maker = Maker::new(loaded, command);
+    let acceptance = new_acceptance(&mut maker, invitation, accept, matched);
+    let sought = elsewhere(invitation, accept, loaded.now);
+    let left_over = sought.iter().flat_map(|sought| loaded.sought(&command.account, sought));
+    let left_over = left_over.filter(|other| other.id != invitation.id);
+    let invitation = used(&maker, invitation, &acceptance);
+
+    let mut events = vec![maker.event(&invitation, EventType::Accepted, accepted(&invitation, &acceptance))];
+    if invitation.facts.remaining_uses() == Some(0) {
+        events.push(maker.event(&invitation, EventType::Fulfilled, []));
+    }
+    let deliveries = notice(&mut maker, &invitation, &acceptance, context).into_iter().collect();
+    let outcome =
+        Outcome { invitation: invitation.id, acceptance: Some(acceptance.id), delivery: None, already_accepted: false };
+    let mut invitations = vec![Change::Update { invitation, unexpired: true }];
+    for other in left_over.filter(|other| other.details.usage() == Some(Usage::SingleUse)) {
+        let mut closed = maker.touched(other);
+        closed.facts.accepted_elsewhere_at = Some(loaded.now);
+        let data = [("invitation", outcome.invitation.0.to_string().into())];
+        events.push(maker.event(&closed, EventType::AcceptedElsewhere, data));
+        invitations.push(Change::Update { invitation: closed, unexpired: false });
+    }
+    let acceptance = Some(AcceptanceChange::Create(acceptance));
+    Ok(Decided { changes: Changes { invitations, acceptance, events, deliveries, ..Changes::default() }, outcome })
+}
+
+/// Makes the message that tells the inviter, if that is wanted and their address is known.
+fn notice(
+    maker: &mut Maker<'_>,
+    invitation: &Invitation,
+    acceptance: &Acceptance,
+    context: &Context,
+) -> Option<NewDelivery> {
+    let inviter = invitation.details.inviter().filter(|_| context.acceptance_notice)?;
+    let address = Some(inviter.email.clone()?);
+    let message = maker.message(invitation, Purpose::AcceptanceNotice);
+    Some(NewDelivery { address, about: Some(acceptance.id.0), ..message })
+}
+
+/// Returns whether a person has accepted for the very organization that a system accepts for.
+fn is_guest_already(invitation: &Invitation, accept: &AcceptInvitation) -> bool {
+    let Details::Guest(details) = &invitation.details else { return false };
+    let guest = details.accepted.and_then(|accepted| accepted.guest_organization_id);
+    guest.is_some() && guest == accept.guest_organization_id
+}
+
+fn new_acceptance(
+    maker: &mut Maker<'_>,
+    invitation: &Invitation,
+    accept: &AcceptInvitation,
+    matched: (Option<u16>, Option<Email>),
+) -> Acceptance {
+    let id = AcceptanceId(maker.id());
+    let connection = accept.created_connection.clone();
+    Acceptance {
+        roles: invitation.details.roles().to_vec(),
+        guest_organization_id: accept.guest_organization_id,
+        accepted_by: match invitation.details.kind() {
+            Kind::Guest if accept.by_system => AcceptedBy::System,
+            Kind::Guest => AcceptedBy::Guest,
+            Kind::Connection | Kind::User | Kind::General => AcceptedBy::User,
+        },
+        ..Acceptance::new(id, invitation.id, &accept.acceptor, matched, connection, maker.loaded.now)
+    }
+}
+
+/// Returns what the event of an acceptance says.
+fn accepted(invitation: &Invitation, acceptance: &Acceptance) -> [(&'static str, Value); 5] {
+    [
+        ("acceptance", acceptance.id.0.to_string().into()),
+        ("subject", acceptance.subject.0.clone().into()),
+        ("recipient", acceptance.recipient.into()),
+        ("use_count", invitation.facts.use_count.into()),
+        ("guest_organization_id", acceptance.guest_organization_id.map(|id| id.to_string()).into()),
+    ]
+}
+
+/// Returns the invitation with one use more.
+fn used(maker: &Maker<'_>, invitation: &Invitation, acceptance: &Acceptance) -> Invitation {
+    let now = maker.loaded.now;
+    let mut invitation = maker.touched(invitation);
+    invitation.facts.use_count += 1;
+    invitation.facts.accepted_at.get_or_insert(now);
+    for accepted in invitation.recipients.iter_mut().filter(|other| Some(other.ordinal) == acceptance.recipient) {
+        accepted.accepted_at.get_or_insert(now);
+    }
+    if let Details::Guest(details) = &mut invitation.details {
+        details.accepted = Some(GuestAcceptance {
+            guest_organization_id: acceptance.guest_organization_id,
+            by_system: acceptance.accepted_by == AcceptedBy::System,
+        });
+    }
+    invitation
+}
+
+/// Checks that only an organization that is invited as a guest becomes one.
+fn check_guest_organization(invitation: &Invitation, accept: &AcceptInvitation) -> Result<(), Refusal> {
+    match invitation.details {
+        Details::Guest(_) => Ok(()),
+        Details::Connection(_) | Details::User(_) | Details::General(_) if accept.guest_organization_id.is_none() => {
+            Ok(())
+        }
+        Details::Connection(_) | Details::User(_) | Details::General(_) => Err(Refusal::InvalidField {
+            field: "guest_organization_id",
+            description: "must not be set: this is no guest invitation",
+        }),
+    }
+}
+
+/// Checks that the connection which the acceptor made fits the invitation and is nobody else's.
+fn check_created_connection(
+    loaded: &Loaded,
+    invitation: &Invitation,
+    accept: &AcceptInvitation,
+) -> Result<(), Refusal> {
+    let Some(connection) = &accept.created_connection else { return Ok(()) };
+    let unfit = |description| Err(Refusal::InvalidField { field: "created_connection", description });
+    match &invitation.details {
+        Details::Connection(details) => match details.purpose {
+            ConnectionPurpose::EditConnection { .. } => {
+                unfit("must not be set: this invitation is to repair an existing connection")
+            }
+            ConnectionPurpose::CreateConnection { .. } => match loaded.acceptance_with(invitation.id, connection.id) {
+                Some(_) => Err(Refusal::CreatedConnectionExists(connection.id)),
+                None => Ok(()),
+            },
+        },
+        Details::User(_) | Details::Guest(_) | Details::General(_) => {
+            unfit("must not be set: this is no connection invitation")
+        }
+    }
+}

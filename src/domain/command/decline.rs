@@ -1,0 +1,65 @@
+//! Declines an invitation for one recipient; when all have declined, the invitation is DECLINED.
+
+use super::{Command, DeclineInvitation};
+use crate::domain::decide::{Change, Changes, Decided, Maker};
+use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::general::Usage;
+use crate::domain::value::scrubbed::scrubbed;
+
+pub(in crate::domain) fn decide(
+    loaded: &Loaded,
+    command: &Command,
+    decline: &DeclineInvitation,
+) -> Result<Decided, Refusal> {
+    let invitation = loaded.reached(command, &decline.way)?;
+    let state = invitation.state_at(loaded.now);
+    if state == State::Declined {
+        return Ok(Decided::unchanged(invitation.id));
+    }
+    state.require_active()?;
+    let recipient = who_declines(invitation, decline)?;
+
+    let mut maker = Maker::new(loaded, command);
+    let id = invitation.id;
+    let mut invitation = maker.touched(invitation);
+    if let Some(ordinal) = recipient {
+        let declining = invitation.recipients.iter_mut().find(|recipient| recipient.ordinal == ordinal);
+        let declining = declining.ok_or(Refusal::InvitationNotFound)?;
+        if declining.declined_at.is_some() {
+            return Ok(Decided::unchanged(id));
+        }
+        if declining.accepted_at.is_some() {
+            return Err(Refusal::InvitationFulfilled);
+        }
+        declining.declined_at = Some(loaded.now);
+    }
+    if invitation.recipients.iter().all(|recipient| recipient.declined_at.is_some()) {
+        invitation.facts.declined_at = Some(loaded.now);
+    }
+    let data = [("recipient", recipient.into()), ("reason", decline.reason.as_deref().map(scrubbed).into())];
+    let events = vec![maker.event(&invitation, EventType::Declined, data)];
+    let invitations = vec![Change::Update { invitation, unexpired: false }];
+    Ok(Decided::changed(id, Changes { invitations, events, ..Changes::default() }))
+}
+
+/// Returns the recipient who declines: the one the link was mailed to, the one who is named, or the only one; none where
+/// there is none. A general invitation for many cannot be declined by one of them for all.
+fn who_declines(invitation: &Invitation, decline: &DeclineInvitation) -> Result<Option<u16>, Refusal> {
+    if invitation.details.usage().is_some_and(|usage| usage != Usage::SingleUse) {
+        return Err(Refusal::NotDeclinable);
+    }
+    if let Some(address) = &decline.address {
+        let named = invitation.recipients.iter().find(|recipient| recipient.address.is(address));
+        return named.map(|recipient| Some(recipient.ordinal)).ok_or(Refusal::RecipientUnknown);
+    }
+    match (decline.way.recipient(), invitation.recipients.as_slice()) {
+        (0, []) => Ok(None),
+        (0, [only]) => Ok(Some(only.ordinal)),
+        (0, _) => Err(Refusal::RecipientUnknown),
+        (ordinal, _) => Ok(Some(ordinal)),
+    }
+}

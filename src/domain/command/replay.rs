@@ -1,0 +1,64 @@
+//! What was done under a request_id: replayed before a command is decided, and remembered with what the command changes.
+
+use uuid::Uuid;
+
+use super::{Command, RequestKey};
+use crate::domain::decide::Outcome;
+use crate::domain::group::loaded::{Loaded, Remembered};
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::value::id::InvitationId;
+
+/// Returns what a remembered request was about; refuses the request_id if it was used for something else.
+pub(in crate::domain) fn replay(loaded: &Loaded, command: &Command) -> Result<Option<Outcome>, Refusal> {
+    let Some(request) = &command.request else { return Ok(None) };
+    // Another call is refused as a whole, even if it has no part in common with this one.
+    let call = loaded.request(&request.call_key(&command.account));
+    if call.is_some_and(|call| !request.has_digest(&call.digest)) {
+        return Err(Refusal::RequestIdReused);
+    }
+    let Some(remembered) = remembered(loaded, command) else { return Ok(None) };
+    // The token stays out of the digest, so the invitation that it opens is compared here.
+    let same_invitation = command.invitation().is_none_or(|id| id == remembered.invitation);
+    if !request.has_digest(&remembered.digest) || !same_invitation {
+        return Err(Refusal::RequestIdReused);
+    }
+    let found = loaded.invitation(&command.account, remembered.invitation);
+    if found.is_ok_and(|found| !command.reaches(found)) {
+        return Err(Refusal::InvitationNotFound);
+    }
+    let Remembered { invitation, acceptance, .. } = *remembered;
+    let already_accepted = acceptance.is_some() && !remembered.has_changed_something();
+    Ok(Some(Outcome { invitation, acceptance, delivery: None, already_accepted }))
+}
+
+/// Returns what is remembered of a command's request_id.
+pub(in crate::domain) fn remembered<'a>(loaded: &'a Loaded, command: &Command) -> Option<&'a Remembered> {
+    let request = command.request.as_ref()?;
+    // A release that did not tell organizations apart may have remembered another organization's: that is none of this one's.
+    let older = || {
+        let older = loaded.request(&request.key_without_organizations(&command.account)?)?;
+        let found = loaded.invitation(&command.account, older.invitation).ok()?;
+        Some(older).filter(|_| command.reaches(found))
+    };
+    loaded.request(&request.key(&command.account)).or_else(older)
+}
+
+/// Returns what is to be remembered of a command, also of one that found everything done: its retry must not do what others
+/// have undone meanwhile.
+pub(in crate::domain) fn remember(
+    loaded: &Loaded,
+    command: &Command,
+    outcome: &Outcome,
+    changed: bool,
+) -> Vec<(RequestKey, Remembered)> {
+    let Some(request) = &command.request else { return Vec::new() };
+    let Some(digest) = request.digests.first().copied() else { return Vec::new() };
+    let Outcome { invitation, acceptance, .. } = *outcome;
+    let own = Remembered { digest, invitation, acceptance, at: loaded.now, changed: (!changed).then_some(0) };
+    let (own_key, call_key) = (request.key(&command.account), request.call_key(&command.account));
+    let begins_call = own_key != call_key && loaded.request(&call_key).is_none();
+    // A call over several invitations is about none of them.
+    let call = || Remembered { invitation: InvitationId(Uuid::nil()), acceptance: None, changed: None, ..own.clone() };
+    let call = begins_call.then(|| (call_key, call()));
+    [(own_key, own)].into_iter().chain(call).collect()
+}

@@ -1,0 +1,116 @@
+//! Sets the domains whose addresses join a scope: makes the scope's auto-join, changes it, empties it or brings it back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::create::new_invitation;
+use super::{Command, CreateInvitation, OnConflict, SyncAutojoin};
+use crate::domain::decide::{Change, Changes, Context, Decided, DomainChange, Maker};
+use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot::SlotKey;
+use crate::domain::invitation::slot_plan::Claim;
+use crate::domain::kind::Details;
+use crate::domain::kind::general::{GeneralDetails, Kept, RecipientMatch, Usage};
+
+pub(in crate::domain) fn decide(
+    loaded: &Loaded,
+    command: &Command,
+    sync: &SyncAutojoin,
+    context: &Context,
+) -> Result<Decided, Refusal> {
+    let mut maker = Maker::new(loaded, command);
+    let held = loaded.slot(&command.account, &SlotKey::autojoin(&sync.scope));
+    let present = held.and_then(|slot| loaded.invitation(&command.account, slot.invitation).ok());
+    // A revoked one stays revoked: the scope gets a new one.
+    let Some(present) = present.filter(|present| present.facts.revoked_at.is_none()) else {
+        // Nobody asks for an auto-join without a domain, and there is none to be emptied.
+        return if sync.domains.is_empty() {
+            Err(Refusal::InvitationNotFound)
+        } else {
+            make(&mut maker, sync, context)
+        };
+    };
+    change(&mut maker, present, sync)
+}
+
+fn make(maker: &mut Maker<'_>, sync: &SyncAutojoin, context: &Context) -> Result<Decided, Refusal> {
+    let details = GeneralDetails {
+        usage: Usage::Autojoin,
+        scope: Some(sync.scope.clone()),
+        explicit_scope: true,
+        groups: Vec::new(),
+        inviter: None,
+        roles: Vec::new(),
+        exclusive: true,
+        recipient_match: RecipientMatch::Domain,
+        domains: sync.domains.clone(),
+        kept: Kept {
+            widget_configuration_id: sync.widget_configuration_id.clone(),
+            metadata: sync.metadata.clone(),
+            ..Kept::default()
+        },
+    };
+    let create = CreateInvitation {
+        details: Details::General(Box::new(details)),
+        max_uses: None,
+        expiry: None,
+        recipients: Vec::new(),
+        mails: false,
+        labels: BTreeMap::new(),
+        on_conflict: OnConflict::Reject,
+    };
+    let invitation = new_invitation(maker, &create, context)?;
+    let slots = Claim::of(maker.loaded, &invitation).unrivalled(&invitation)?;
+    let domains = sync.domains.iter().map(|domain| (domain, true));
+    let domains =
+        domains.map(|(domain, joins)| DomainChange { invitation: invitation.id, domain: domain.clone(), joins });
+    let domains: Vec<_> = domains.collect();
+    let data = [("added", sync.domains.clone().into())];
+    let events = vec![
+        maker.event(&invitation, EventType::Created, []),
+        maker.event(&invitation, EventType::AutojoinUpdated, data),
+    ];
+    let id = invitation.id;
+    let invitations = vec![Change::Create(invitation)];
+    Ok(Decided::changed(id, Changes { invitations, slots, domains, events, ..Changes::default() }))
+}
+
+fn change(maker: &mut Maker<'_>, present: &Arc<Invitation>, sync: &SyncAutojoin) -> Result<Decided, Refusal> {
+    let id = present.id;
+    let mut invitation = maker.touched(present);
+    let Details::General(details) = &mut invitation.details else { return Err(Refusal::InvitationNotFound) };
+    let missing_from = |of: &[String], there: &[String]| -> Vec<String> {
+        there.iter().filter(|domain| !of.contains(domain)).cloned().collect()
+    };
+    let (added, removed) =
+        (missing_from(&details.domains, &sync.domains), missing_from(&sync.domains, &details.domains));
+    let before = details.clone();
+    // A set: another order of the same domains is no change.
+    if !added.is_empty() || !removed.is_empty() {
+        details.domains.clone_from(&sync.domains);
+    }
+    details.scope = Some(sync.scope.clone());
+    details.kept.widget_configuration_id.clone_from(&sync.widget_configuration_id);
+    details.kept.metadata.clone_from(&sync.metadata);
+    if *details == before {
+        return Ok(Decided::unchanged(id));
+    }
+    let emptied_at = invitation.facts.emptied_at.unwrap_or(maker.loaded.now);
+    invitation.facts.emptied_at = sync.domains.is_empty().then_some(emptied_at);
+    let slots = Claim::of(maker.loaded, &invitation).unrivalled(&invitation)?;
+    let changes = [(&added, true), (&removed, false)].into_iter();
+    let domains = changes.flat_map(|(domains, joins)| {
+        domains.iter().map(move |domain| DomainChange { invitation: id, domain: domain.clone(), joins })
+    });
+    let domains = domains.collect();
+    let events = vec![maker.event(
+        &invitation,
+        EventType::AutojoinUpdated,
+        [("added", added.clone().into()), ("removed", removed.clone().into())],
+    )];
+    let invitations = vec![Change::Update { invitation, unexpired: false }];
+    Ok(Decided::changed(id, Changes { invitations, slots, domains, events, ..Changes::default() }))
+}

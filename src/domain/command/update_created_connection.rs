@@ -1,0 +1,70 @@
+//! Changes a connection that an acceptor made, or adds one to an acceptance that had none, in every state.
+
+use super::{Command, UpdateCreatedConnection};
+use crate::domain::decide::{AcceptanceChange, Change, Changes, Decided, Maker};
+use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::kind::Details;
+use crate::domain::kind::connection::{ConnectionPurpose, CreatedConnection};
+
+pub(in crate::domain) fn decide(
+    loaded: &Loaded,
+    command: &Command,
+    update: &UpdateCreatedConnection,
+) -> Result<Decided, Refusal> {
+    let invitation = loaded.named(command, &update.target)?;
+    let makes_connections = match &invitation.details {
+        Details::Connection(details) => matches!(details.purpose, ConnectionPurpose::CreateConnection { .. }),
+        Details::User(_) | Details::Guest(_) | Details::General(_) => false,
+    };
+    if !makes_connections {
+        let description = "must be an invitation to make a connection, not to repair one";
+        return Err(Refusal::InvalidField { field: "name", description });
+    }
+    let mut acceptance = acceptance_to_change(loaded, invitation, update)?.clone();
+    let created_at = acceptance.created_connection.as_ref().map_or(loaded.now, |created| created.created_at);
+    let created = CreatedConnection { connection: update.connection.clone(), created_at };
+    if acceptance.created_connection.as_ref() == Some(&created) {
+        return Ok(Decided::unchanged(invitation.id));
+    }
+    acceptance.created_connection = Some(created);
+
+    let mut maker = Maker::new(loaded, command);
+    let mut invitation = maker.touched(invitation);
+    for shown in invitation.acceptances.iter_mut().filter(|shown| shown.id == acceptance.id) {
+        shown.clone_from(&acceptance);
+    }
+    let data = [
+        ("created_connection", update.connection.id.to_string().into()),
+        ("acceptance", acceptance.id.0.to_string().into()),
+    ];
+    let events = vec![maker.event(&invitation, EventType::Updated, data)];
+    let id = invitation.id;
+    let changes = Changes {
+        invitations: vec![Change::Update { invitation, unexpired: false }],
+        acceptance: Some(AcceptanceChange::Update(acceptance)),
+        events,
+        ..Changes::default()
+    };
+    Ok(Decided::changed(id, changes))
+}
+
+/// Finds the acceptance that has the connection, or that is to get it.
+fn acceptance_to_change<'a>(
+    loaded: &'a Loaded,
+    invitation: &Invitation,
+    update: &UpdateCreatedConnection,
+) -> Result<&'a Acceptance, Refusal> {
+    let connection = update.connection.id;
+    let holder = loaded.acceptance_with(invitation.id, connection);
+    let Some(wanted) = update.acceptance else {
+        return holder.ok_or(Refusal::CreatedConnectionNotFound(connection));
+    };
+    let acceptance = loaded.acceptance(invitation.id, wanted).ok_or(Refusal::AcceptanceNotFound(wanted))?;
+    let elsewhere = holder.is_some_and(|holder| holder.id != wanted);
+    let taken = acceptance.created_connection.as_ref().is_some_and(|created| created.connection.id != connection);
+    if elsewhere || taken { Err(Refusal::CreatedConnectionExists(connection)) } else { Ok(acceptance) }
+}

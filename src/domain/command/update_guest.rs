@@ -1,0 +1,78 @@
+//! Changes what the caller set about a guest invitation: its expiry, its parent organization, and whether it is put away.
+
+use super::{Command, UpdateGuestInvitation};
+use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
+use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot_plan::Claim;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::Details;
+
+pub(in crate::domain) fn decide(
+    loaded: &Loaded,
+    command: &Command,
+    update: &UpdateGuestInvitation,
+    context: &Context,
+) -> Result<Decided, Refusal> {
+    let before = loaded.named(command, &update.target)?;
+    let mut maker = Maker::new(loaded, command);
+    let mut invitation = maker.touched(before);
+    let mut fields = change_details(&mut invitation, update)?;
+    if let Some(expiry) = update.expiry {
+        let expire_at = Some(expiry.at(loaded.now)?);
+        if invitation.facts.expire_at != expire_at {
+            match before.state_at(loaded.now) {
+                State::Active | State::Expired => {}
+                ended @ (State::Revoked | State::Declined | State::Fulfilled) => ended.require_active()?,
+            }
+            invitation.facts.expire_at = expire_at;
+            fields.push("expire_time");
+        }
+    }
+    let mut events = Vec::new();
+    if !fields.is_empty() {
+        events.push(maker.event(&invitation, EventType::Updated, [("fields", fields.clone().into())]));
+    }
+    match update.archived {
+        Some(true) if before.archived_at.is_none() => {
+            invitation.archived_at = Some(loaded.now);
+            events.push(maker.event(&invitation, EventType::Archived, []));
+        }
+        Some(false) if before.archived_at.is_some() => {
+            invitation.archived_at = None;
+            events.push(maker.event(&invitation, EventType::Unarchived, []));
+        }
+        Some(_) | None => {}
+    }
+    if events.is_empty() {
+        return Ok(Decided::unchanged(before.id));
+    }
+    // Whatever makes it ACTIVE again, or keeps it so for longer, has to win its slot again.
+    let slots = if invitation.holds_slots_at(loaded.now) {
+        Claim::of(loaded, &invitation).unrivalled(&invitation)?
+    } else {
+        Vec::new()
+    };
+    let deliveries = maker.reminders_if_moved(before, &invitation, context);
+    let invitations = vec![Change::Update { invitation, unexpired: false }];
+    Ok(Decided::changed(before.id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
+}
+
+/// Changes the parent organization and returns which fields have changed.
+fn change_details(invitation: &mut Invitation, update: &UpdateGuestInvitation) -> Result<Vec<&'static str>, Refusal> {
+    let Details::Guest(details) = &mut invitation.details else { return Err(Refusal::InvitationNotFound) };
+    let mut fields = Vec::new();
+    if let Some(id) = update.parent_organization_id.filter(|id| *id != details.parent_organization_id) {
+        details.parent_organization_id = id;
+        fields.push("parent_organization_id");
+    }
+    if let Some(name) =
+        update.parent_organization_name.as_ref().filter(|name| **name != details.parent_organization_name)
+    {
+        details.parent_organization_name.clone_from(name);
+        fields.push("parent_organization_name");
+    }
+    Ok(fields)
+}

@@ -1,0 +1,184 @@
+//! Reminders: when recipients who have not answered are written to again.
+//!
+//! They are planned when an invitation is made or its expiry moves. Whether one still has a point is looked at when it is sent
+//! ([`super::Delivery::needless`]), so nothing has to be taken back.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::domain::kind::Kind;
+use crate::domain::value::id::{IdSeed, InvitationId};
+use crate::domain::value::time::Timestamp;
+
+/// When the recipients of one kind of invitation are reminded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// How long after the invitation was made.
+    pub after: Vec<Duration>,
+    /// How long before it expires.
+    pub before_expiry: Vec<Duration>,
+}
+
+/// The schedule of each kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schedules {
+    /// Of connection invitations.
+    pub connection: Schedule,
+    /// Of user invitations.
+    pub user: Schedule,
+    /// Of guest invitations.
+    pub guest: Schedule,
+    /// Of general invitations.
+    pub general: Schedule,
+}
+
+/// A reminder that is planned, whoever it goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// When it is to be sent.
+    pub due_at: Timestamp,
+    /// The expiry it speaks of; none for one that was planned for a time after the making.
+    pub for_expire_at: Option<Timestamp>,
+}
+
+impl Schedule {
+    /// Nobody is reminded.
+    pub const NONE: Self = Self { after: Vec::new(), before_expiry: Vec::new() };
+
+    /// Returns the reminders of an invitation that is made now, in order.
+    pub fn for_new(&self, expire_at: Option<Timestamp>, now: Timestamp) -> Vec<Planned> {
+        let after = self.after.iter().map(|span| Planned { due_at: now.later(*span), for_expire_at: None });
+        let mut planned: Vec<_> = after.chain(self.before(expire_at)).collect();
+        planned.retain(|planned| planned.is_between(now, expire_at));
+        planned.sort_by_key(|planned| (planned.due_at, planned.for_expire_at));
+        // Two that fall on one moment would be the same mail twice.
+        planned.dedup_by_key(|planned| planned.due_at);
+        planned
+    }
+
+    /// Returns the reminders of an invitation whose expiry is another from now on: those that speak of it.
+    pub fn for_moved(&self, expire_at: Option<Timestamp>, now: Timestamp) -> Vec<Planned> {
+        self.before(expire_at).filter(|planned| planned.is_between(now, expire_at)).collect()
+    }
+
+    /// Returns how many reminders one recipient gets at most.
+    pub fn len(&self) -> usize {
+        self.after.len() + self.before_expiry.len()
+    }
+
+    /// Returns whether nobody is reminded.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn before(&self, expire_at: Option<Timestamp>) -> impl Iterator<Item = Planned> {
+        let planned = move |span: &Duration| {
+            expire_at.map(|expire_at| Planned { due_at: expire_at.earlier(*span), for_expire_at: Some(expire_at) })
+        };
+        self.before_expiry.iter().filter_map(planned)
+    }
+}
+
+impl Schedules {
+    /// Nobody is reminded.
+    pub const NONE: Self =
+        Self { connection: Schedule::NONE, user: Schedule::NONE, guest: Schedule::NONE, general: Schedule::NONE };
+
+    /// Returns the schedule of a kind.
+    pub fn of(&self, kind: Kind) -> &Schedule {
+        match kind {
+            Kind::Connection => &self.connection,
+            Kind::User => &self.user,
+            Kind::Guest => &self.guest,
+            Kind::General => &self.general,
+        }
+    }
+
+    /// Returns how many reminders one recipient of any kind gets at most.
+    pub fn most(&self) -> usize {
+        Kind::ALL.into_iter().map(|kind| self.of(kind).len()).max().unwrap_or_default()
+    }
+}
+
+impl Planned {
+    /// Returns the id of the message to a recipient. The same reminder has the same id, so an expiry that is moved there and
+    /// back reminds nobody twice.
+    pub fn id(&self, invitation: InvitationId, recipient: u16) -> Uuid {
+        let hash = Sha256::new()
+            .chain_update(invitation.0.as_bytes())
+            .chain_update(recipient.to_be_bytes())
+            .chain_update(self.due_at.micros().to_be_bytes())
+            .chain_update(self.for_expire_at.map_or(0, Timestamp::micros).to_be_bytes())
+            .finalize();
+        let mut seed = [0; 16];
+        seed.copy_from_slice(&hash[..16]);
+        IdSeed::new(self.due_at, seed).nth(0)
+    }
+
+    /// Returns whether it is still to come, and comes before there is nothing left to accept.
+    fn is_between(&self, now: Timestamp, expire_at: Option<Timestamp>) -> bool {
+        self.due_at > now && expire_at.is_none_or(|expire_at| self.due_at < expire_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fixtures::{NOW, minutes};
+
+    const HOUR: i64 = 60;
+
+    fn hours(hours: &[u64]) -> Vec<Duration> {
+        hours.iter().map(|hours| Duration::from_secs(hours * 3_600)).collect()
+    }
+
+    /// The hours from now at which reminders are due, with an `e` for those that speak of the expiry.
+    fn shown(planned: &[Planned], expire_at: Option<Timestamp>) -> String {
+        let hour = |planned: &Planned| {
+            assert!(planned.for_expire_at.is_none() || planned.for_expire_at == expire_at);
+            let speaks = if planned.for_expire_at.is_some() { "e" } else { "" };
+            format!("{}{speaks}", (planned.due_at.micros() - NOW.micros()) / 3_600_000_000)
+        };
+        planned.iter().map(hour).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn reminders_are_planned_for_after_the_making_and_before_the_expiry() {
+        for (after, before, expiry, new, moved) in [
+            (&[][..], &[][..], Some(100), "", ""),
+            (&[24, 72], &[], None, "24 72", ""),
+            (&[24, 72], &[48], None, "24 72", ""),
+            (&[72, 24], &[], Some(100), "24 72", ""),
+            (&[24, 72], &[48, 12], Some(100), "24 52e 72 88e", "52e 88e"),
+            (&[24, 100, 101], &[], Some(100), "24", ""),
+            (&[], &[99, 100, 101], Some(100), "1e", "1e"),
+            (&[28], &[72], Some(100), "28", "28e"),
+            (&[1], &[1], Some(-5), "", ""),
+        ] {
+            let schedule = Schedule { after: hours(after), before_expiry: hours(before) };
+            let expire_at = expiry.map(|hours| minutes(hours * HOUR));
+            assert_eq!(shown(&schedule.for_new(expire_at, NOW), expire_at), new, "{schedule:?}, {expiry:?}");
+            let mut planned = schedule.for_moved(expire_at, NOW);
+            planned.sort_by_key(|planned| planned.due_at);
+            assert_eq!(shown(&planned, expire_at), moved, "{schedule:?}, {expiry:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_same_reminder_to_the_same_recipient_has_the_same_id() {
+        let invitation = |n| InvitationId(Uuid::from_u128(n));
+        let planned = Planned { due_at: minutes(5), for_expire_at: Some(minutes(9)) };
+        let ids = [
+            planned.id(invitation(1), 1),
+            planned.id(invitation(2), 1),
+            planned.id(invitation(1), 2),
+            Planned { due_at: minutes(6), ..planned }.id(invitation(1), 1),
+            Planned { for_expire_at: Some(minutes(10)), ..planned }.id(invitation(1), 1),
+            Planned { for_expire_at: None, ..planned }.id(invitation(1), 1),
+        ];
+        assert_eq!(ids[0], planned.id(invitation(1), 1));
+        assert!(ids.iter().enumerate().all(|(index, id)| !ids[..index].contains(id)), "{ids:?}");
+    }
+}

@@ -1,0 +1,235 @@
+//! What a group of commands is decided on: one snapshot of everything they need, changed as they are decided.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::domain::command::{Command, RequestKey, Sought, Target, Way};
+use crate::domain::delivery::Delivery;
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::{Acceptance, Subject};
+use crate::domain::invitation::recipient::Recipient;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot::{Slot, SlotKey};
+use crate::domain::invitation::state::State;
+use crate::domain::kind::Kind;
+use crate::domain::secret::key_ring::BodyDigest;
+use crate::domain::secret::token::Claims;
+use crate::domain::value::id::{AcceptanceId, InvitationId};
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
+
+/// The snapshot.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The moment everything in the group is decided at.
+    pub now: Timestamp,
+    invitations: HashMap<InvitationId, Arc<Invitation>>,
+    acceptances: HashMap<AcceptanceId, Acceptance>,
+    by_subject: HashMap<(InvitationId, Subject), AcceptanceId>,
+    by_connection: HashMap<(InvitationId, Uuid), AcceptanceId>,
+    requests: HashMap<RequestKey, Remembered>,
+    slots: HashMap<(AccountId, SlotKey), Slot>,
+    deliveries: HashMap<(AccountId, Uuid), Delivery>,
+    /// Invitations that this release cannot read.
+    unreadable: HashSet<InvitationId>,
+}
+
+/// A request that succeeded, or a call over several invitations that has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// The digest of its body.
+    pub digest: BodyDigest,
+    /// The invitation it was about; no one's id for a call over several.
+    pub invitation: InvitationId,
+    /// The acceptance it made.
+    pub acceptance: Option<AcceptanceId>,
+    /// When it was decided, or begun.
+    pub at: Timestamp,
+    /// The number of things it changed, where that is not simply one: 0 for a request that found everything done already, and
+    /// the count of a call over several invitations, once it is finished.
+    pub changed: Option<i64>,
+}
+
+impl Remembered {
+    /// Returns whether it changed something.
+    pub fn has_changed_something(&self) -> bool {
+        self.changed != Some(0)
+    }
+}
+
+impl Loaded {
+    /// Makes a snapshot with nothing in it.
+    pub fn empty(now: Timestamp) -> Self {
+        Self {
+            now,
+            invitations: HashMap::new(),
+            acceptances: HashMap::new(),
+            by_subject: HashMap::new(),
+            by_connection: HashMap::new(),
+            requests: HashMap::new(),
+            slots: HashMap::new(),
+            deliveries: HashMap::new(),
+            unreadable: HashSet::new(),
+        }
+    }
+
+    /// Adds or replaces an invitation.
+    pub fn put_invitation(&mut self, invitation: Invitation) -> Arc<Invitation> {
+        let invitation = Arc::new(invitation);
+        self.invitations.insert(invitation.id, Arc::clone(&invitation));
+        invitation
+    }
+
+    /// Adds or replaces an acceptance.
+    pub fn put_acceptance(&mut self, acceptance: Acceptance) {
+        let Acceptance { id, invitation, ref subject, ref created_connection, .. } = acceptance;
+        self.by_subject.insert((invitation, subject.clone()), id);
+        if let Some(created) = created_connection {
+            self.by_connection.insert((invitation, created.connection.id), id);
+        }
+        self.acceptances.insert(id, acceptance);
+    }
+
+    /// Returns whether what was loaded later shows the invitations that both have as they were.
+    pub fn agrees_with(&self, later: &Self) -> bool {
+        let same = |(id, after): (_, &Arc<Invitation>)| {
+            self.invitations.get(id).is_none_or(|before| before.revision == after.revision)
+        };
+        later.invitations.iter().all(same)
+    }
+
+    /// Adds what was loaded later, but for what is known already.
+    pub fn add(&mut self, more: Self) {
+        for (id, invitation) in more.invitations {
+            let known = self.invitations.entry(id).or_insert_with(|| Arc::clone(&invitation));
+            // A message is settled without the recipients of its invitation, which a later look may need. An invitation that
+            // has none stays as it is: a later look does not bring its acceptances.
+            if known.recipients.is_empty() && !invitation.recipients.is_empty() {
+                *known = invitation;
+            }
+        }
+        for (key, slot) in more.slots {
+            self.slots.entry(key).or_insert(slot);
+        }
+        self.unreadable.extend(more.unreadable);
+    }
+
+    /// Notes an invitation that was found and cannot be read.
+    pub fn put_unreadable(&mut self, id: InvitationId) {
+        self.unreadable.insert(id);
+    }
+
+    /// Returns whether an invitation was found that cannot be read.
+    pub fn is_unreadable(&self, id: InvitationId) -> bool {
+        self.unreadable.contains(&id)
+    }
+
+    /// Returns whether a remembered request or a message is about an invitation.
+    pub fn mentions(&self, id: InvitationId) -> bool {
+        self.requests.values().any(|request| request.invitation == id)
+            || self.deliveries.values().any(|delivery| delivery.message.invitation == id)
+    }
+
+    /// Adds or replaces a message.
+    pub fn put_delivery(&mut self, account: &AccountId, delivery: Delivery) {
+        self.deliveries.insert((account.clone(), delivery.message.id), delivery);
+    }
+
+    /// Returns a message of an account; another account's is as good as none.
+    pub fn delivery(&self, account: &AccountId, id: Uuid) -> Result<&Delivery, Refusal> {
+        self.deliveries.get(&(account.clone(), id)).ok_or(Refusal::DeliveryNotFound)
+    }
+
+    /// Adds or replaces who has a slot.
+    pub fn put_slot(&mut self, account: &AccountId, key: SlotKey, slot: Slot) {
+        self.slots.insert((account.clone(), key), slot);
+    }
+
+    /// Returns who has a slot.
+    pub fn slot(&self, account: &AccountId, key: &SlotKey) -> Option<Slot> {
+        self.slots.get(&(account.clone(), key.clone())).copied()
+    }
+
+    /// Returns the general invitations of an account that are sought and ACTIVE, the newest first.
+    pub fn sought<'a>(&'a self, account: &'a AccountId, sought: &'a Sought) -> Vec<&'a Arc<Invitation>> {
+        let fits = |invitation: &&Arc<Invitation>| {
+            let same_scope = match (invitation.details.scope(), &sought.scope) {
+                (Some(one), Some(other)) => one.is(other),
+                (one, other) => one.is_none() && other.is_none(),
+            };
+            let same = |recipient: &Recipient| sought.addresses.iter().any(|address| recipient.address.is(address));
+            let general = invitation.details.kind() == Kind::General && invitation.account == *account;
+            general && same_scope && invitation.recipients.iter().any(same)
+        };
+        let mut found: Vec<_> = self.invitations.values().filter(fits).collect();
+        found.retain(|invitation| invitation.state_at(self.now) == State::Active);
+        found.sort_by_key(|invitation| Reverse((invitation.created_at, invitation.id)));
+        found
+    }
+
+    /// Adds a remembered request.
+    pub fn put_request(&mut self, key: RequestKey, remembered: Remembered) {
+        self.requests.insert(key, remembered);
+    }
+
+    /// Returns an invitation of an account; another account's is as good as none.
+    pub fn invitation(&self, account: &AccountId, id: InvitationId) -> Result<&Arc<Invitation>, Refusal> {
+        let found = self.invitations.get(&id).filter(|invitation| invitation.account == *account);
+        found.ok_or(Refusal::InvitationNotFound)
+    }
+
+    /// Returns the invitation that a command's target names, in the version the caller knows.
+    pub fn named(&self, command: &Command, target: &Target) -> Result<&Arc<Invitation>, Refusal> {
+        let invitation = self.invitation(&command.account, target.id)?;
+        if target.kind.is_some_and(|kind| kind != invitation.details.kind()) {
+            return Err(Refusal::InvitationNotFound);
+        }
+        if !invitation.details.is_hosted_by(target.hosts.as_deref()) {
+            return Err(Refusal::InvitationNotFound);
+        }
+        // What its own service was told to forget is still there for the general one.
+        if target.hides_deleted && invitation.deleted_at.is_some() {
+            return Err(Refusal::InvitationNotFound);
+        }
+        invitation.check_etag(target.etag.as_deref())?;
+        Ok(invitation)
+    }
+
+    /// Returns the invitation that a person gets at in some way.
+    pub fn reached(&self, command: &Command, way: &Way) -> Result<&Arc<Invitation>, Refusal> {
+        match way {
+            Way::Link(link) => self.linked(command, link),
+            Way::Name(target) => self.named(command, target),
+        }
+    }
+
+    /// Returns the invitation that a command's link opens.
+    pub fn linked(&self, command: &Command, link: &Claims) -> Result<&Arc<Invitation>, Refusal> {
+        let invitation = self.invitation(&command.account, link.invitation)?;
+        invitation.check_link(link)?;
+        Ok(invitation)
+    }
+
+    /// Returns an acceptance of an invitation.
+    pub fn acceptance(&self, invitation: InvitationId, id: AcceptanceId) -> Option<&Acceptance> {
+        self.acceptances.get(&id).filter(|acceptance| acceptance.invitation == invitation)
+    }
+
+    /// Returns a subject's acceptance of an invitation.
+    pub fn acceptance_of(&self, invitation: InvitationId, subject: &Subject) -> Option<&Acceptance> {
+        self.by_subject.get(&(invitation, subject.clone())).and_then(|id| self.acceptances.get(id))
+    }
+
+    /// Returns the acceptance of an invitation by which a connection was made.
+    pub fn acceptance_with(&self, invitation: InvitationId, connection: Uuid) -> Option<&Acceptance> {
+        self.by_connection.get(&(invitation, connection)).and_then(|id| self.acceptances.get(id))
+    }
+
+    /// Returns what a request_id was used for.
+    pub fn request(&self, key: &RequestKey) -> Option<&Remembered> {
+        self.requests.get(key)
+    }
+}

@@ -1,0 +1,114 @@
+//! One person's use of one invitation.
+
+use uuid::Uuid;
+
+use super::unknown_fields::UnknownFields;
+use crate::domain::kind::connection::{CreatedConnection, NewConnection};
+use crate::domain::value::email::Email;
+use crate::domain::value::id::{AcceptanceId, InvitationId};
+use crate::domain::value::time::Timestamp;
+
+/// The caller's own id of a person.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject(pub String);
+
+/// The person who accepts, as the caller knows them.
+#[derive(Clone, Debug)]
+pub struct Acceptor {
+    /// Who it is.
+    pub subject: Subject,
+    /// The person's address, where the caller knows it.
+    pub email: Option<Email>,
+    /// Whether the caller vouches that the address is the person's.
+    pub email_verified: bool,
+    /// The person's phone number.
+    pub phone: Option<String>,
+    /// The person's name.
+    pub display_name: Option<String>,
+    /// Whether the person had an account with the caller before.
+    pub existing_user: Option<bool>,
+}
+
+impl Acceptor {
+    /// Somebody of whom nothing is known but who they are.
+    pub fn known_as(subject: String) -> Self {
+        let subject = Subject(subject);
+        Self { subject, email: None, email_verified: false, phone: None, display_name: None, existing_user: None }
+    }
+}
+
+/// On whose word an acceptance rests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AcceptedBy {
+    /// A person.
+    #[default]
+    User,
+    /// A person for the guest organization.
+    Guest,
+    /// A system, for the guest organization.
+    System,
+}
+
+/// A use of an invitation. One subject has at most one of one invitation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Its id.
+    pub id: AcceptanceId,
+    /// What was accepted.
+    pub invitation: InvitationId,
+    /// Who accepted.
+    pub subject: Subject,
+    /// With which of the invitation's recipients they were matched, where it is bound to addresses.
+    pub recipient: Option<u16>,
+    /// The address they accepted with.
+    pub email: Option<Email>,
+    /// Their phone number.
+    pub phone: Option<String>,
+    /// Their name.
+    pub display_name: Option<String>,
+    /// Whether they had an account with the caller before.
+    pub existing_user: Option<bool>,
+    /// When.
+    pub accepted_at: Timestamp,
+    /// The connection they made by it.
+    pub created_connection: Option<CreatedConnection>,
+    /// The roles the invitation gave at that moment.
+    pub roles: Vec<String>,
+    /// The organization that became a guest by it.
+    pub guest_organization_id: Option<Uuid>,
+    /// On whose word it rests.
+    pub accepted_by: AcceptedBy,
+    /// Fields of the stored details that only a newer release knows.
+    pub unknown: UnknownFields,
+}
+
+impl Acceptance {
+    /// Makes the acceptance of an acceptor who was matched with a recipient and an address.
+    pub fn new(
+        id: AcceptanceId,
+        invitation: InvitationId,
+        acceptor: &Acceptor,
+        matched: (Option<u16>, Option<Email>),
+        connection: Option<NewConnection>,
+        now: Timestamp,
+    ) -> Self {
+        let (recipient, email) = matched;
+        Self {
+            id,
+            invitation,
+            subject: acceptor.subject.clone(),
+            recipient,
+            email,
+            phone: acceptor.phone.clone(),
+            display_name: acceptor.display_name.clone(),
+            existing_user: acceptor.existing_user,
+            accepted_at: now,
+            created_connection: connection.map(|connection| connection.created_at(now)),
+            roles: Vec::new(),
+            guest_organization_id: None,
+            accepted_by: AcceptedBy::User,
+            unknown: UnknownFields::default(),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Whoever accepts into a scope has no use for other invitations into it that are meant for the same person.
+
+use super::Invitation;
+use super::recipient::{Address, Recipient};
+use crate::domain::command::{AcceptInvitation, Sought};
+use crate::domain::kind::general::Usage;
+use crate::domain::value::time::Timestamp;
+
+/// Returns which invitations are of no use any more when this one is accepted: none unless it is a general one for one person
+/// with a scope of its own. The person is known by a verified address or by the caller's own id.
+pub(in crate::domain) fn elsewhere(invitation: &Invitation, accept: &AcceptInvitation, now: Timestamp) -> Option<Sought> {
+    let general = invitation.details.general()?;
+    if general.usage != Usage::SingleUse || !general.explicit_scope {
+        return None;
+    }
+    let mailed_to = invitation.recipient(accept.way.recipient()).and_then(Recipient::email);
+    let acceptor = accept.proven_acceptor(invitation, now);
+    let vouched = acceptor.email.as_ref().filter(|_| acceptor.email_verified);
+    let email = vouched.or(mailed_to).cloned().map(Address::Email);
+    let addresses = [Address::Internal(acceptor.subject.0.clone())].into_iter().chain(email).collect();
+    Some(Sought { scope: general.scope.clone(), addresses })
+}

@@ -1,0 +1,161 @@
+//! Whom an invitation is meant for.
+
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
+use crate::domain::value::time::Timestamp;
+
+/// The sorts of address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AddressType {
+    /// An e-mail address.
+    Email,
+    /// A phone number.
+    Phone,
+    /// The caller's own id of a person.
+    Internal,
+    /// Nobody in particular: the link is shared.
+    Share,
+}
+
+impl AddressType {
+    /// Every sort there is.
+    pub const ALL: [Self; 4] = [Self::Email, Self::Phone, Self::Internal, Self::Share];
+
+    /// Returns the word for the sort in the database.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Phone => "phone",
+            Self::Internal => "internal",
+            Self::Share => "share",
+        }
+    }
+
+    /// Reverses [`AddressType::code`].
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sort| sort.code() == code)
+    }
+}
+
+/// Where a recipient can be found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// By e-mail: this service may mail the link.
+    Email(Email),
+    /// By phone, in E.164.
+    Phone(String),
+    /// By the caller's own id: the subject who may accept.
+    Internal(String),
+    /// Wherever the inviter shares the link; the text, which may be empty, says where.
+    Share(String),
+}
+
+impl Address {
+    /// Parses an address of a sort.
+    pub fn parse(sort: AddressType, value: &str) -> Result<Self, Invalid> {
+        match sort {
+            AddressType::Email => Email::parse(value).map(Self::Email),
+            AddressType::Phone => text::phone(value).map(Self::Phone),
+            AddressType::Internal => text::opaque_id(value).map(Self::Internal),
+            AddressType::Share if value.is_empty() => Ok(Self::Share(String::new())),
+            AddressType::Share => text::free_text(value).map(Self::Share),
+        }
+    }
+
+    /// Returns the sort.
+    pub fn sort(&self) -> AddressType {
+        match self {
+            Self::Email(_) => AddressType::Email,
+            Self::Phone(_) => AddressType::Phone,
+            Self::Internal(_) => AddressType::Internal,
+            Self::Share(_) => AddressType::Share,
+        }
+    }
+
+    /// Returns the normalised value: equal for two spellings of one address.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Email(email) => email.key(),
+            Self::Phone(value) | Self::Internal(value) | Self::Share(value) => value,
+        }
+    }
+
+    /// Returns the value as it was given.
+    pub fn original(&self) -> &str {
+        match self {
+            Self::Email(email) => email.original(),
+            Self::Phone(value) | Self::Internal(value) | Self::Share(value) => value,
+        }
+    }
+
+    /// Returns the e-mail address, if it is one.
+    pub fn email(&self) -> Option<&Email> {
+        match self {
+            Self::Email(email) => Some(email),
+            Self::Phone(_) | Self::Internal(_) | Self::Share(_) => None,
+        }
+    }
+
+    /// Returns whether it is the same address, however it is spelled.
+    pub fn is(&self, other: &Self) -> bool {
+        (self.sort(), self.key()) == (other.sort(), other.key())
+    }
+
+    /// Returns whether it tells one person from another.
+    pub fn names_a_person(&self) -> bool {
+        self.sort() != AddressType::Share
+    }
+}
+
+/// A recipient of an invitation that is still to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRecipient {
+    /// Where to find them.
+    pub address: Address,
+    /// Their name for people.
+    pub display_name: Option<String>,
+    /// Their picture.
+    pub avatar_uri: Option<String>,
+}
+
+impl From<Email> for NewRecipient {
+    fn from(email: Email) -> Self {
+        Self { address: Address::Email(email), display_name: None, avatar_uri: None }
+    }
+}
+
+/// One address of an invitation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// Counts the invitation's recipients from 1; what a mailed token carries.
+    pub ordinal: u16,
+    /// The address.
+    pub address: Address,
+    /// Their name for people.
+    pub display_name: Option<String>,
+    /// Their picture.
+    pub avatar_uri: Option<String>,
+    /// When somebody first accepted with this address.
+    pub accepted_at: Option<Timestamp>,
+    /// When the recipient declined.
+    pub declined_at: Option<Timestamp>,
+}
+
+impl Recipient {
+    /// Makes a recipient nothing has happened to.
+    pub fn new(ordinal: u16, new: NewRecipient) -> Self {
+        let NewRecipient { address, display_name, avatar_uri } = new;
+        Self { ordinal, address, display_name, avatar_uri, accepted_at: None, declined_at: None }
+    }
+
+    /// Returns the e-mail address, if the recipient has one.
+    pub fn email(&self) -> Option<&Email> {
+        self.address.email()
+    }
+
+    /// Returns whether the recipient has not answered yet, so that mail to them makes sense.
+    pub fn is_open(&self) -> bool {
+        self.accepted_at.is_none() && self.declined_at.is_none()
+    }
+}

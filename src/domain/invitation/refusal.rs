@@ -1,0 +1,64 @@
+//! Why a command is refused. `grpc::status` gives each reason its code, its words and its `ErrorReason`.
+
+use uuid::Uuid;
+
+use crate::domain::kind::Kind;
+use crate::domain::value::id::{AcceptanceId, InvitationId};
+
+/// A rule of the domain that a command breaks. A refused command changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing the caller may see goes by this token or name.
+    InvitationNotFound,
+    /// The invitation has no such acceptance.
+    AcceptanceNotFound(AcceptanceId),
+    /// The invitation has no created connection of this id.
+    CreatedConnectionNotFound(Uuid),
+    /// The id, or the acceptance's place for one, is taken.
+    CreatedConnectionExists(Uuid),
+    /// The same is ACTIVE already, as this invitation.
+    InvitationExists(InvitationId, Kind),
+    /// It is meant for many, so nobody can decline it for all.
+    NotDeclinable,
+    /// The expiry has passed.
+    InvitationExpired,
+    /// It was revoked.
+    InvitationRevoked,
+    /// It, or the recipient in question, has declined.
+    InvitationDeclined,
+    /// It, or the recipient in question, has been used up.
+    InvitationFulfilled,
+    /// A plain link does not tell which recipient declines.
+    RecipientUnknown,
+    /// The request_id was used for something else.
+    RequestIdReused,
+    /// The etag is stale.
+    EtagMismatch,
+    /// The acceptor's e-mail address is none of the allowed ones.
+    EmailNotAllowed,
+    /// Nothing proves that the allowed address is the acceptor's.
+    EmailNotVerified,
+    /// The link was rotated as often as its token can count.
+    RotationsUsedUp,
+    /// The account has no such message.
+    DeliveryNotFound,
+    /// Somebody else has taken the message over.
+    LeaseLost,
+    /// A field does not fit the invitation it is meant for.
+    InvalidField {
+        /// The field's path in the request.
+        field: &'static str,
+        /// What is wrong with it.
+        description: &'static str,
+    },
+}
+
+impl Refusal {
+    /// Returns whether nothing but the state of the invitation stands in the way: see `State::require_active`.
+    pub fn is_about_state(&self) -> bool {
+        matches!(
+            self,
+            Self::InvitationExpired | Self::InvitationRevoked | Self::InvitationDeclined | Self::InvitationFulfilled
+        )
+    }
+}

@@ -1,0 +1,69 @@
+//! Slots: what may exist only once among ACTIVE invitations.
+//!
+//! A slot belongs to an invitation until another takes it over, which it may as soon as the holder is not ACTIVE any more.
+//! Whether it is follows from the holder's facts, so an expired holder needs no sweeper to let go.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use super::recipient::Address;
+use crate::domain::kind::general::Usage;
+use crate::domain::kind::{Details, Scope};
+use crate::domain::value::id::InvitationId;
+
+/// PostgreSQL indexes rows of up to 2,704 bytes, and the account is part of them with up to 800.
+const LONGEST: usize = 1_000;
+
+/// Names a slot within an account.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotKey(pub String);
+
+/// Who has a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The invitation that took it last.
+    pub invitation: InvitationId,
+    /// Counts how often it was taken, from 1; what a save is guarded by.
+    pub version: i64,
+}
+
+impl SlotKey {
+    /// The slot of the one auto-join of a scope.
+    pub fn autojoin(scope: &Scope) -> Self {
+        Self::bounded(format!("autojoin {} {}", measured(&scope.scope_type), measured(&scope.id)))
+    }
+
+    /// The slots that an invitation with these details, to these addresses, takes.
+    pub fn of<'a>(details: &Details, addresses: impl Iterator<Item = &'a Address>) -> Vec<Self> {
+        let keys = addresses.filter(|address| address.names_a_person());
+        let keys = keys.map(|address| format!("{} {}", address.sort().code(), address.key()));
+        match details {
+            Details::Connection(_) => Vec::new(),
+            Details::User(_) => keys.map(|key| Self::bounded(format!("user {key}"))).collect(),
+            Details::Guest(details) => {
+                keys.map(|key| Self::bounded(format!("guest {} {key}", details.host_organization_id))).collect()
+            }
+            Details::General(details) => match (&details.scope, details.usage) {
+                (Some(scope), Usage::Autojoin) => vec![Self::autojoin(scope)],
+                (scope, Usage::SingleUse | Usage::MultiUse) if details.exclusive => {
+                    let scope = scope.as_ref().map(|scope| (measured(&scope.scope_type), measured(&scope.id)));
+                    let (scope_type, id) = scope.unwrap_or_default();
+                    keys.map(|key| Self::bounded(format!("general {scope_type} {id} {key}"))).collect()
+                }
+                (_, Usage::SingleUse | Usage::MultiUse | Usage::Autojoin) => Vec::new(),
+            },
+        }
+    }
+
+    /// Makes a key of a text, or of its digest where a database could not index the text.
+    fn bounded(text: String) -> Self {
+        let digest = || format!("sha256 {}", URL_SAFE_NO_PAD.encode(Sha256::digest(&text)));
+        if text.len() <= LONGEST { Self(text) } else { Self(digest()) }
+    }
+}
+
+/// Gives a part of a key its length, so that two different pairs never make one key, in any version of this program.
+fn measured(part: &str) -> String {
+    format!("{}:{part}", part.len())
+}

@@ -1,0 +1,103 @@
+//! The facts of an invitation and the one rule that makes a state of them.
+//!
+//! The store's filters say the same in SQL; a test compares the two over all combinations of facts.
+
+#[cfg(test)]
+mod tests;
+
+use super::refusal::Refusal;
+use crate::domain::value::time::Timestamp;
+
+/// Where an invitation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It can be accepted.
+    Active,
+    /// Its expiry has passed.
+    Expired,
+    /// It was revoked.
+    Revoked,
+    /// It was declined.
+    Declined,
+    /// It was accepted as often as it may be.
+    Fulfilled,
+}
+
+impl State {
+    /// Every state there is.
+    pub const ALL: [Self; 5] = [Self::Active, Self::Expired, Self::Revoked, Self::Declined, Self::Fulfilled];
+
+    /// Returns why what needs an ACTIVE invitation is refused in this state.
+    pub fn require_active(self) -> Result<(), Refusal> {
+        match self {
+            Self::Active => Ok(()),
+            Self::Expired => Err(Refusal::InvitationExpired),
+            Self::Revoked => Err(Refusal::InvitationRevoked),
+            Self::Declined => Err(Refusal::InvitationDeclined),
+            Self::Fulfilled => Err(Refusal::InvitationFulfilled),
+        }
+    }
+}
+
+/// What has happened to an invitation, from which its state follows at any moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// How often it may be accepted; none means without limit.
+    pub max_uses: Option<u32>,
+    /// How often it was accepted.
+    pub use_count: u32,
+    /// When it expires; none means never.
+    pub expire_at: Option<Timestamp>,
+    /// When it was first accepted.
+    pub accepted_at: Option<Timestamp>,
+    /// When it was declined by the last recipient there was.
+    pub declined_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// When its person accepted another invitation into the same scope.
+    pub accepted_elsewhere_at: Option<Timestamp>,
+    /// When the last domain of an auto-join was taken from it.
+    pub emptied_at: Option<Timestamp>,
+}
+
+impl Facts {
+    /// Returns the facts of an invitation that was just made.
+    pub fn new(max_uses: Option<u32>, expire_at: Option<Timestamp>) -> Self {
+        Self {
+            max_uses,
+            use_count: 0,
+            expire_at,
+            accepted_at: None,
+            declined_at: None,
+            revoked_at: None,
+            accepted_elsewhere_at: None,
+            emptied_at: None,
+        }
+    }
+
+    /// Returns the state at a moment. Revoked goes before declined, fulfilled and expired; an emptied auto-join is shown as
+    /// revoked, though a sync brings it back.
+    pub fn state_at(&self, now: Timestamp) -> State {
+        if self.revoked_at.is_some() || self.emptied_at.is_some() {
+            State::Revoked
+        } else if self.declined_at.is_some() {
+            State::Declined
+        } else if self.remaining_uses() == Some(0) || self.accepted_elsewhere_at.is_some() {
+            State::Fulfilled
+        } else if self.expired_at(now) {
+            State::Expired
+        } else {
+            State::Active
+        }
+    }
+
+    /// Returns whether the expiry has passed, whatever the state.
+    pub fn expired_at(&self, now: Timestamp) -> bool {
+        self.expire_at.is_some_and(|expire_at| expire_at <= now)
+    }
+
+    /// Returns how many uses are left; none means any number.
+    pub fn remaining_uses(&self) -> Option<u32> {
+        self.max_uses.map(|max_uses| max_uses.saturating_sub(self.use_count))
+    }
+}

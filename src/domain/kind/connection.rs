@@ -1,0 +1,205 @@
+//! What is a connection invitation's own: the form's prefill and the connections that acceptors make.
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::value::email::Email;
+use crate::domain::value::text::Invalid;
+use crate::domain::value::time::Timestamp;
+
+/// A connection invitation's part of an invitation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionDetails {
+    /// The company the connection is, or will be, of.
+    pub company_id: Uuid,
+    /// What is asked of the contributor.
+    pub purpose: ConnectionPurpose,
+}
+
+/// What a contributor is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionPurpose {
+    /// To make a new connection.
+    CreateConnection {
+        /// What the form is filled with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prefill: Option<Prefill>,
+    },
+    /// To repair this connection.
+    EditConnection {
+        /// The connection.
+        connection_id: Uuid,
+    },
+}
+
+/// What the form of a new connection is filled with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Prefill {
+    /// Where the data comes from.
+    pub datasource: Option<Datasource>,
+    /// The sites the connection is for.
+    pub initial_sites: Vec<Uuid>,
+    /// What is metered.
+    pub utility_types: Vec<UtilityType>,
+    /// The country.
+    pub country: Option<Country>,
+    /// The address of the account's owner.
+    pub connection_owner_email: Option<Email>,
+    /// The day data is wanted from.
+    pub data_collection_start_date: Option<StartDate>,
+}
+
+/// Where data comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Datasource {
+    /// A data source the caller knows.
+    Id(Uuid),
+    /// A provider's address.
+    Url(HttpUrl),
+}
+
+/// What is metered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are the words of the field")]
+pub enum UtilityType {
+    Electricity,
+    NaturalGas,
+    Water,
+    Heating,
+    Cooling,
+    Steam,
+    Waste,
+    Solar,
+    Other,
+}
+
+/// An ISO 3166-1 alpha-2 code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Country(String);
+
+/// The officially assigned codes of ISO 3166-1.
+const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS \
+    BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ \
+    FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT \
+    JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP \
+    MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE \
+    RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV \
+    TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
+
+impl Country {
+    /// Parses a code in capitals.
+    pub fn parse(value: &str) -> Result<Self, Invalid> {
+        let known = value.len() == 2 && COUNTRIES.split_whitespace().any(|code| code == value);
+        if known { Ok(Self(value.to_owned())) } else { Err(Invalid("must be an ISO 3166-1 alpha-2 code in capitals")) }
+    }
+
+    /// Returns the code.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An absolute http or https URL of at most 300 characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HttpUrl(String);
+
+impl HttpUrl {
+    /// Parses a URL, which is kept as it was written.
+    pub fn parse(value: &str) -> Result<Self, Invalid> {
+        const INVALID: Invalid = Invalid("must be an absolute http or https URL of at most 300 characters");
+        let text = crate::domain::value::text::free_text(value).map_err(|_| INVALID)?;
+        let url = url::Url::parse(&text).map_err(|_| INVALID)?;
+        if matches!(url.scheme(), "http" | "https") && url.has_host() { Ok(Self(text)) } else { Err(INVALID) }
+    }
+
+    /// Returns the URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A calendar day, written `YYYY-MM-DD`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StartDate(String);
+
+impl StartDate {
+    /// Parses a day that exists.
+    pub fn parse(value: &str) -> Result<Self, Invalid> {
+        // The parser by itself also takes signs and one-digit months.
+        let digits = value.len() == 10 && value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        let exists = digits && NaiveDate::parse_from_str(value, "%Y-%m-%d").is_ok_and(|date| date.to_string() == value);
+        if exists { Ok(Self(value.to_owned())) } else { Err(Invalid("must be a date written YYYY-MM-DD")) }
+    }
+
+    /// Returns the day.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A connection that an acceptor says they made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewConnection {
+    /// Its id, unique within the invitation.
+    pub id: Uuid,
+    /// The data source's name for people; may be empty.
+    pub datasource_name: String,
+    /// The connection's status in the words of whoever runs connections; may be empty.
+    pub status: String,
+}
+
+impl NewConnection {
+    /// Gives the connection the moment this service learnt of it.
+    pub fn created_at(self, now: Timestamp) -> CreatedConnection {
+        CreatedConnection { connection: self, created_at: now }
+    }
+}
+
+/// A connection that was made by accepting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedConnection {
+    /// What is known of it.
+    pub connection: NewConnection,
+    /// When this service learnt of it.
+    pub created_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefill_values_are_parsed() {
+        for (value, fits) in [("DE", true), ("de", false), ("XX", false), ("D", false), ("DE FR", false), ("", false)] {
+            assert_eq!(Country::parse(value).is_ok(), fits, "{value}");
+        }
+        for (value, fits) in [
+            ("2024-02-29", true),
+            ("2023-02-29", false),
+            ("2024-2-29", false),
+            ("24-02-2900", false),
+            ("+2024-02-2", false),
+        ] {
+            assert_eq!(StartDate::parse(value).is_ok(), fits, "{value}");
+        }
+        for (value, fits) in [
+            ("https://provider.example/login", true),
+            ("http://x", true),
+            ("javascript:alert(1)", false),
+            ("/login", false),
+            ("https://", false),
+            ("https://x/\n", false),
+            ("file:///etc/passwd", false),
+        ] {
+            assert_eq!(HttpUrl::parse(value).is_ok(), fits, "{value}");
+        }
+    }
+}

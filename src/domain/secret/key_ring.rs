@@ -1,0 +1,290 @@
+//! The ring of keys: the first signs, all verify. Each purpose has a subkey of its own (HKDF-SHA256, RFC 5869).
+//!
+//! What a token says is [`super::token`]'s business; this module knows only bytes.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use super::key_check::KeyFingerprint;
+
+const NONCE: usize = 24;
+
+/// One or more keys with ids 1 to 255. Never printed.
+#[derive(Clone)]
+pub struct KeyRing {
+    keys: Vec<Key>,
+}
+
+#[derive(Clone)]
+struct Key {
+    id: u8,
+    fingerprint: String,
+    token: Hmac<Sha256>,
+    request: Hmac<Sha256>,
+    address: Hmac<Sha256>,
+    code: Hmac<Sha256>,
+    page: XChaCha20Poly1305,
+    proof: XChaCha20Poly1305,
+    webhook: XChaCha20Poly1305,
+}
+
+/// What is sealed: each sort by a subkey of its own, so that none passes for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// Where a list, or a stream, goes on.
+    Cursor,
+    /// An address that a code has proved.
+    EmailProof,
+    /// The secret of a webhook endpoint.
+    WebhookSecret,
+}
+
+/// Why a text is no key ring; never repeats the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRingError {
+    /// There is no key in it.
+    #[error("there must be at least one key")]
+    Empty,
+    /// An entry is not `id:base64 of 32 bytes`.
+    #[error("key number {0} is not `id:base64 of 32 bytes` with an id from 1 to 255")]
+    Malformed(usize),
+    /// Two entries have one id.
+    #[error("the key id {0} occurs twice")]
+    Repeated(u8),
+}
+
+/// A keyed hash of a request's body and the key that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyDigest {
+    /// The key's id.
+    pub key_id: u8,
+    /// HMAC-SHA256.
+    pub mac: [u8; 32],
+}
+
+impl BodyDigest {
+    /// Returns the MAC in hexadecimal.
+    pub fn hex(&self) -> String {
+        self.mac.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl KeyRing {
+    /// Parses `id:base64`, comma-separated; the first signs.
+    pub fn parse(text: &str) -> Result<Self, KeyRingError> {
+        let mut keys: Vec<Key> = Vec::new();
+        for (index, entry) in text.split(',').map(str::trim).enumerate().filter(|(_, entry)| !entry.is_empty()) {
+            let key = Key::parse(entry).ok_or(KeyRingError::Malformed(index + 1))?;
+            if keys.iter().any(|known| known.id == key.id) {
+                return Err(KeyRingError::Repeated(key.id));
+            }
+            keys.push(key);
+        }
+        if keys.is_empty() { Err(KeyRingError::Empty) } else { Ok(Self { keys }) }
+    }
+
+    /// Formats a key for [`KeyRing::parse`].
+    pub fn format_key(id: u8, key: [u8; 32]) -> String {
+        format!("{id}:{}", STANDARD.encode(key))
+    }
+
+    /// Returns what may be told of the keys, the signing one first.
+    pub fn fingerprints(&self) -> Vec<KeyFingerprint> {
+        let of = |key: &Key| KeyFingerprint { key_id: key.id, text: key.fingerprint.clone() };
+        self.keys.iter().map(of).collect()
+    }
+
+    /// Returns the id of the key that signs.
+    pub fn signing_key(&self) -> u8 {
+        self.keys[0].id
+    }
+
+    fn key(&self, id: u8) -> Option<&Key> {
+        self.keys.iter().find(|key| key.id == id)
+    }
+
+    /// Returns the MAC of a token's claims under a key, if the ring still has that key.
+    pub(crate) fn token_mac(&self, key_id: u8, claims: &[u8]) -> Option<Hmac<Sha256>> {
+        self.key(key_id).map(|key| key.token.clone().chain_update(claims))
+    }
+
+    /// Returns the digest of a request's body under every key, the signing one first.
+    pub fn body_digests(&self, body: &[u8]) -> Vec<BodyDigest> {
+        let digest = |key: &Key| BodyDigest {
+            key_id: key.id,
+            mac: key.request.clone().chain_update(body).finalize().into_bytes().into(),
+        };
+        self.keys.iter().map(digest).collect()
+    }
+
+    /// Returns the hash of an address under every key, the signing one first.
+    pub(crate) fn address_macs(&self, address: &[u8]) -> Vec<[u8; 32]> {
+        let mac = |key: &Key| key.address.clone().chain_update(address).finalize().into_bytes().into();
+        self.keys.iter().map(mac).collect()
+    }
+
+    /// Returns the MAC that a verification code is cut from, if the ring still has its key.
+    pub(crate) fn code_mac(&self, key_id: u8, verification: &[u8]) -> Option<[u8; 32]> {
+        self.key(key_id).map(|key| key.code.clone().chain_update(verification).finalize().into_bytes().into())
+    }
+
+    /// Encrypts and authenticates a cursor, bound to `context` (account, method, query). The nonce has to be random.
+    pub fn seal(&self, context: &[u8], cursor: &[u8], nonce: [u8; NONCE]) -> Option<String> {
+        self.seal_as(Sealed::Cursor, context, cursor, nonce)
+    }
+
+    /// Reverses [`KeyRing::seal`]; nothing comes back unless every bit, and the context, is as it was.
+    pub fn open(&self, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
+        self.open_as(Sealed::Cursor, context, sealed)
+    }
+
+    /// Encrypts and authenticates something of a sort, bound to `context`. The nonce has to be random.
+    pub fn seal_as(&self, sort: Sealed, context: &[u8], content: &[u8], nonce: [u8; NONCE]) -> Option<String> {
+        let key = self.keys.first()?;
+        let payload = Payload { msg: content, aad: context };
+        let sealed = key.cipher(sort).encrypt(&XNonce::from(nonce), payload).ok()?;
+        Some(URL_SAFE_NO_PAD.encode([&[key.id], nonce.as_slice(), &sealed].concat()))
+    }
+
+    /// Reverses [`KeyRing::seal_as`]; nothing comes back unless every bit, the sort and the context are as they were.
+    pub fn open_as(&self, sort: Sealed, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let (key_id, rest) = bytes.split_first()?;
+        let (nonce, msg) = rest.split_at_checked(NONCE)?;
+        let nonce: [u8; NONCE] = nonce.try_into().ok()?;
+        self.key(*key_id)?.cipher(sort).decrypt(&XNonce::from(nonce), Payload { msg, aad: context }).ok()
+    }
+
+    /// Returns the id of the key that sealed something, of which the first two characters are enough.
+    pub fn sealing_key(sealed: &str) -> Option<u8> {
+        let start = format!("{}AA", sealed.get(..2)?);
+        URL_SAFE_NO_PAD.decode(start).ok()?.first().copied()
+    }
+
+    /// Returns whether the signing key has sealed something.
+    pub fn is_sealed_by_signing_key(&self, sealed: &str) -> bool {
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).unwrap_or_default();
+        bytes.first() == Some(&self.signing_key())
+    }
+}
+
+/// Says how many keys there are and nothing about them.
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyRing({} keys)", self.keys.len())
+    }
+}
+
+impl Key {
+    fn parse(entry: &str) -> Option<Self> {
+        let (id, key) = entry.split_once(':')?;
+        let id = id.parse().ok().filter(|id| *id > 0)?;
+        let key: [u8; 32] = STANDARD.decode(key).ok()?.try_into().ok()?;
+        let derive = Hkdf::<Sha256>::new(None, &key);
+        let subkey = |purpose: &str| {
+            let mut subkey = [0; 32];
+            derive.expand(format!("invitation-service v1 {purpose}").as_bytes(), &mut subkey).ok().map(|()| subkey)
+        };
+        // 64 bits tell two keys apart and are of no use to whoever looks for the key.
+        let fingerprint = subkey("fingerprint")?[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(Self {
+            id,
+            fingerprint,
+            token: Hmac::new_from_slice(&subkey("token")?).ok()?,
+            request: Hmac::new_from_slice(&subkey("request body")?).ok()?,
+            address: Hmac::new_from_slice(&subkey("verified address")?).ok()?,
+            code: Hmac::new_from_slice(&subkey("verification code")?).ok()?,
+            page: XChaCha20Poly1305::new(&subkey("page token")?.into()),
+            proof: XChaCha20Poly1305::new(&subkey("email proof")?.into()),
+            webhook: XChaCha20Poly1305::new(&subkey("webhook secret")?.into()),
+        })
+    }
+
+    fn cipher(&self, sort: Sealed) -> &XChaCha20Poly1305 {
+        match sort {
+            Sealed::Cursor => &self.page,
+            Sealed::EmailProof => &self.proof,
+            Sealed::WebhookSecret => &self.webhook,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(ids: &[u8]) -> KeyRing {
+        let text: Vec<String> = ids.iter().map(|id| KeyRing::format_key(*id, [*id; 32])).collect();
+        KeyRing::parse(&text.join(",")).unwrap()
+    }
+
+    #[test]
+    fn malformed_rings_are_refused_without_repeating_them() {
+        let good = KeyRing::format_key(1, [1; 32]);
+        for (text, error) in [
+            (String::new(), KeyRingError::Empty),
+            (" , ".to_owned(), KeyRingError::Empty),
+            ("1:short".to_owned(), KeyRingError::Malformed(1)),
+            (format!("{good},secret"), KeyRingError::Malformed(2)),
+            (good.replacen('1', "0", 1), KeyRingError::Malformed(1)),
+            (good.replacen('1', "256", 1), KeyRingError::Malformed(1)),
+            (format!("{good},{good}"), KeyRingError::Repeated(1)),
+        ] {
+            assert_eq!(KeyRing::parse(&text).unwrap_err(), error);
+        }
+        assert_eq!(format!("{:?}", ring(&[1, 2])), "KeyRing(2 keys)");
+    }
+
+    #[test]
+    fn a_sealed_cursor_opens_only_in_its_context_and_unchanged() {
+        let sealed = ring(&[1]).seal(b"acme ListX", b"cursor", [9; NONCE]).unwrap();
+        assert_eq!(ring(&[2, 1]).open(b"acme ListX", &sealed).unwrap(), b"cursor");
+        assert_eq!(ring(&[1]).open(b"other ListX", &sealed), None);
+        assert_eq!(ring(&[2]).open(b"acme ListX", &sealed), None);
+        for index in 0..sealed.len() {
+            let mut broken = sealed.clone().into_bytes();
+            broken[index] = if broken[index] == b'A' { b'B' } else { b'A' };
+            assert_eq!(ring(&[1]).open(b"acme ListX", std::str::from_utf8(&broken).unwrap()), None, "byte {index}");
+        }
+        assert_eq!(ring(&[1]).open(b"acme ListX", &sealed[..10]), None);
+        assert_eq!(ring(&[1]).open(b"acme ListX", ""), None);
+        assert_eq!(ring(&[1]).open_as(Sealed::EmailProof, b"acme ListX", &sealed), None, "of another sort");
+        let proof = ring(&[1]).seal_as(Sealed::EmailProof, b"acme", b"proof", [9; NONCE]).unwrap();
+        assert_eq!(ring(&[1]).open(b"acme", &proof), None, "of another sort");
+    }
+
+    #[test]
+    fn fingerprint_tells_keys_apart_and_ids_do_not_matter() {
+        let of =
+            |id: u8, byte: u8| KeyRing::parse(&KeyRing::format_key(id, [byte; 32])).unwrap().fingerprints().remove(0);
+        assert_eq!(of(1, 1).text, of(2, 1).text);
+        assert_ne!(of(1, 1).text, of(1, 2).text);
+        assert_eq!((of(1, 1).key_id, of(1, 1).text.len()), (1, 16));
+    }
+
+    #[test]
+    fn sealing_key_is_known_from_two_characters() {
+        for id in [1, 2, 63, 64, 200, 255] {
+            for nonce in [0, 9, 255] {
+                let sealed = ring(&[id]).seal(b"acme", b"secret", [nonce; NONCE]).unwrap();
+                assert_eq!(KeyRing::sealing_key(&sealed[..2]), Some(id));
+            }
+        }
+        assert_eq!((KeyRing::sealing_key(""), KeyRing::sealing_key("**")), (None, None));
+    }
+
+    #[test]
+    fn what_is_sealed_as_one_sort_opens_as_no_other() {
+        let ring = ring(&[1]);
+        let sealed = ring.seal_as(Sealed::WebhookSecret, b"acme", b"secret", [9; NONCE]).unwrap();
+        assert_eq!(ring.open_as(Sealed::WebhookSecret, b"acme", &sealed).unwrap(), b"secret");
+        assert_eq!(ring.open_as(Sealed::Cursor, b"acme", &sealed), None);
+    }
+}

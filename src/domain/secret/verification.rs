@@ -1,0 +1,244 @@
+//! Verification codes: six digits, mailed to an address, that prove it, and the proof that they are exchanged for.
+//!
+//! A code is derived whenever it is needed, as a token is, and a proof is sealed: neither is stored. What is stored is that a
+//! code was asked for and how often it was tried, under a keyed hash of the address.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::key_ring::{KeyRing, Sealed};
+use crate::domain::command::AcceptInvitation;
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::Acceptor;
+use crate::domain::invitation::email_rule::{Binding, binding, by_email};
+use crate::domain::invitation::recipient::Recipient;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::value::email::Email;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::{AccountId, Invalid};
+use crate::domain::value::time::Timestamp;
+
+/// How often a code may be tried.
+pub const TRIES: u32 = 5;
+/// How long a code can be used.
+pub const LIFE: Duration = Duration::from_secs(10 * 60);
+/// How far a code stands ahead of whatever else its account has waiting: somebody sits there until it comes.
+pub const AHEAD: Duration = Duration::from_secs(86_400);
+/// How long addresses that codes were asked for are counted.
+pub const WINDOW: Duration = Duration::from_secs(3_600);
+/// How long it takes until another code may be asked for.
+const PAUSE: Duration = Duration::from_secs(60);
+/// How many codes may be asked for one address of one invitation in a [`WINDOW`].
+const CODES: u32 = 5;
+/// For how many addresses of one invitation codes may be asked for in a [`WINDOW`].
+const ADDRESSES: u32 = 20;
+/// How long a proof counts.
+const PROOF_LIFE: Duration = Duration::from_secs(30 * 60);
+
+#[cfg(test)]
+mod tests;
+
+/// Whom a code is mailed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Addressee {
+    /// A recipient, whose very address it is.
+    Recipient(u16),
+    /// An address that counts although it was not invited by itself.
+    Address(Email),
+}
+
+/// Returns whom a code for an address is mailed to: nobody, unless a verified address makes a difference and this one could
+/// then accept. Refuses as an accept would in any state but ACTIVE.
+pub fn addressee(invitation: &Invitation, email: &Email, now: Timestamp) -> Result<Option<Addressee>, Refusal> {
+    invitation.state_at(now).require_active()?;
+    Ok(match binding(invitation) {
+        Binding::Open => None,
+        Binding::Domains(domains) => {
+            let joins = domains.iter().any(|domain| domain == email.domain());
+            joins.then(|| Addressee::Address(email.clone()))
+        }
+        Binding::Recipients(rule) => {
+            let recipient = by_email(invitation, rule, email).filter(|recipient| recipient.is_open());
+            recipient.map(|recipient| match recipient.email() {
+                Some(invited) if invited.key() == email.key() => Addressee::Recipient(recipient.ordinal),
+                Some(_) | None => Addressee::Address(email.clone()),
+            })
+        }
+    })
+}
+
+/// What there is of a code: whose it is, for which invitation, and by which key it is derived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verification {
+    /// Whose it is.
+    pub account: AccountId,
+    /// The invitation whose link was brought.
+    pub invitation: InvitationId,
+    /// Names it; another code has another.
+    pub id: Uuid,
+    /// The key its code is derived with.
+    pub key_id: u8,
+}
+
+impl Verification {
+    /// Derives the code for an address; none when the ring no longer has the key.
+    pub fn code(&self, ring: &KeyRing, email: &Email) -> Option<Code> {
+        let address = bytes(&self.account, self.invitation, email);
+        let mac = ring.code_mac(self.key_id, &[self.id.as_bytes().as_slice(), &address].concat())?;
+        let (head, _) = mac.split_first_chunk()?;
+        // 2^64 is so much more than a million that no code is likelier than another by anything that counts.
+        u32::try_from(u64::from_be_bytes(*head) % u64::from(Code::ALL)).ok().map(Code)
+    }
+}
+
+/// Returns the keyed hashes that an address is kept by, of one invitation alone, under every key of the ring; the signing key's,
+/// under which what is new is kept, comes first.
+pub fn address_keys(ring: &KeyRing, account: &AccountId, invitation: InvitationId, email: &Email) -> Vec<String> {
+    let macs = ring.address_macs(&bytes(account, invitation, email));
+    macs.iter().map(|mac| mac.iter().map(|byte| format!("{byte:02x}")).collect()).collect()
+}
+
+/// No account has a control character in it, so different parts never make the same bytes.
+fn bytes(account: &AccountId, invitation: InvitationId, email: &Email) -> Vec<u8> {
+    let parts: [&[u8]; 4] = [invitation.0.as_bytes(), account.as_str().as_bytes(), b"\0", email.key().as_bytes()];
+    parts.concat()
+}
+
+/// A code of six digits. Never printed by `{:?}`.
+///
+/// Comparing two compares two numbers, which takes the same time whichever digit differs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Code(u32);
+
+impl Code {
+    /// How many codes there are.
+    const ALL: u32 = 1_000_000;
+
+    /// Parses six digits.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let digits = Some(text).filter(|text| text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit()));
+        digits.and_then(|digits| digits.parse().ok()).map(Self).ok_or(Invalid("must be six digits"))
+    }
+
+    /// Returns the six digits, for a mail.
+    pub fn reveal(self) -> String {
+        format!("{:06}", self.0)
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Code([redacted])")
+    }
+}
+
+/// Returns whether a code that was asked for at a moment can no longer be used.
+pub fn is_too_old(asked_at: Timestamp, now: Timestamp) -> bool {
+    asked_at <= now.earlier(LIFE)
+}
+
+/// How often codes were asked for with one invitation's links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// When this address's last code was asked for; none once that is used, so that nobody waits for the next.
+    pub last: Option<Timestamp>,
+    /// How many were asked for this address since `since`.
+    pub codes: u32,
+    /// When the first of those was; from a [`WINDOW`] later on they are counted anew.
+    pub since: Option<Timestamp>,
+    /// For how many other addresses one was in the last [`WINDOW`].
+    pub others: u32,
+    /// When the oldest of those was asked for.
+    pub oldest: Option<Timestamp>,
+}
+
+/// Too many codes were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimited {
+    /// The limit's name.
+    pub limit: &'static str,
+    /// How long to wait.
+    pub retry_after: Duration,
+}
+
+impl Asked {
+    /// Checks that one more may be asked for. The address's being allowed has no part in it.
+    pub fn check(&self, now: Timestamp) -> Result<(), RateLimited> {
+        let until = |from: Timestamp, span: Duration| from.later(span).since(now);
+        let pause = self.last.filter(|last| *last > now.earlier(PAUSE)).map(|last| until(last, PAUSE));
+        let counted = self.since.filter(|since| self.codes >= CODES && *since > now.earlier(WINDOW));
+        if let Some(retry_after) = pause.max(counted.map(|since| until(since, WINDOW))) {
+            return Err(RateLimited { limit: "verification codes per address", retry_after });
+        }
+        let known = self.last.max(self.since).is_some_and(|last| last > now.earlier(WINDOW));
+        if !known && self.others >= ADDRESSES {
+            let oldest = self.oldest.unwrap_or(now);
+            return Err(RateLimited { limit: "verified addresses per link", retry_after: until(oldest, WINDOW) });
+        }
+        Ok(())
+    }
+}
+
+/// An address that a code has proved, for one invitation and a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailProof {
+    /// The address.
+    pub email: Email,
+    /// When it counts no longer.
+    pub expire_at: Timestamp,
+}
+
+impl EmailProof {
+    /// Makes the proof of an address that was proved just now.
+    pub fn new(email: Email, now: Timestamp) -> Self {
+        Self { email, expire_at: now.later(PROOF_LIFE) }
+    }
+
+    /// Seals it for one invitation. The nonce has to be random.
+    pub fn seal(
+        &self,
+        ring: &KeyRing,
+        account: &AccountId,
+        invitation: InvitationId,
+        nonce: [u8; 24],
+    ) -> Option<String> {
+        let content = [self.expire_at.micros().to_be_bytes().as_slice(), self.email.key().as_bytes()].concat();
+        ring.seal_as(Sealed::EmailProof, &context(account, invitation), &content, nonce)
+    }
+
+    /// Reverses [`EmailProof::seal`]; what was sealed for another invitation or account is none.
+    pub fn open(ring: &KeyRing, account: &AccountId, invitation: InvitationId, sealed: &str) -> Option<Self> {
+        let content = ring.open_as(Sealed::EmailProof, &context(account, invitation), sealed)?;
+        let (expire_at, address) = content.split_first_chunk()?;
+        let email = Email::parse(std::str::from_utf8(address).ok()?).ok()?;
+        Some(Self { email, expire_at: Timestamp::from_micros(i64::from_be_bytes(*expire_at)) })
+    }
+
+    /// Returns whether it proves the address that an acceptor means, or stands for it where there is none.
+    fn proves(&self, meant: Option<&Email>, now: Timestamp) -> bool {
+        self.expire_at > now && meant.is_none_or(|email| email.key() == self.email.key())
+    }
+}
+
+fn context(account: &AccountId, invitation: InvitationId) -> Vec<u8> {
+    [invitation.0.as_bytes().as_slice(), account.as_str().as_bytes()].concat()
+}
+
+impl AcceptInvitation {
+    /// Returns the acceptor with what a proof, if there is one that counts, shows of their address. Whoever brings none means
+    /// the address that their link was mailed to, and another one's proof takes its place only where there is no such.
+    pub fn proven_acceptor(&self, invitation: &Invitation, now: Timestamp) -> Cow<'_, Acceptor> {
+        let mailed_to = invitation.recipient(self.way.recipient()).and_then(Recipient::email);
+        let meant = self.acceptor.email.as_ref().or(mailed_to);
+        match self.proof.as_ref().filter(|proof| proof.proves(meant, now)) {
+            None => Cow::Borrowed(&self.acceptor),
+            Some(proof) => {
+                let email = self.acceptor.email.clone().unwrap_or_else(|| proof.email.clone());
+                Cow::Owned(Acceptor { email: Some(email), email_verified: true, ..self.acceptor.clone() })
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Codes, limits and proofs as tables.
+
+use super::*;
+use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
+use crate::domain::fixtures;
+use crate::domain::fixtures::{NOW, account, details, email, general, in_state, invitation, invited, minutes, person};
+use crate::domain::invitation::state::State;
+use crate::domain::kind::general::{GeneralDetails, RecipientMatch, Usage};
+use crate::domain::kind::{Details, Kind};
+
+fn ring(ids: &[u8]) -> KeyRing {
+    let keys: Vec<_> = ids.iter().map(|id| KeyRing::format_key(*id, [*id; 32])).collect();
+    KeyRing::parse(&keys.join(",")).unwrap()
+}
+
+fn verification(id: u128) -> Verification {
+    let (account, invitation) = (account("acme"), invitation(0, None).id);
+    Verification { account, invitation, id: Uuid::from_u128(id), key_id: 1 }
+}
+
+fn matching(recipient_match: RecipientMatch) -> Details {
+    Details::General(Box::new(GeneralDetails { recipient_match, ..general(Usage::SingleUse) }))
+}
+
+#[test]
+fn a_code_goes_to_whoever_could_accept_once_their_address_is_verified() {
+    let autojoin = GeneralDetails { domains: vec!["example.org".to_owned()], ..general(Usage::Autojoin) };
+    let autojoin = Details::General(Box::new(autojoin));
+    let [exact, domain, any] = [RecipientMatch::Exact, RecipientMatch::Domain, RecipientMatch::Any].map(matching);
+    let multi = Details::General(Box::new(general(Usage::MultiUse)));
+    let (ann, bob, eve) = ("ann@example.org", "BOB@Example.org", "eve@elsewhere.org");
+    let two: &[&str] = &[ann, "bob@example.org"];
+    let to = |value: &str| Some(Addressee::Address(email(value)));
+    let n = |ordinal| Some(Addressee::Recipient(ordinal));
+    for (case, details, addresses, asked, expected) in [
+        ("the first of two", details(Kind::Connection), two, ann, n(1)),
+        ("in another spelling", details(Kind::Connection), two, bob, n(2)),
+        ("none of them", details(Kind::Connection), two, eve, None),
+        ("an open link", details(Kind::Connection), &[], ann, None),
+        ("a user", details(Kind::User), &[ann], ann, n(1)),
+        ("another user", details(Kind::User), &[ann], bob, None),
+        ("a guest", details(Kind::Guest), &[ann], ann, n(1)),
+        ("another guest", details(Kind::Guest), &[ann], eve, None),
+        ("the very target", exact.clone(), two, ann, n(1)),
+        ("the same domain, when the address counts", exact.clone(), &[ann], bob, None),
+        ("the same domain, when that counts", domain.clone(), &[ann], bob, to(bob)),
+        ("the target, when its domain counts", domain.clone(), two, bob, n(2)),
+        ("another domain, when one counts", domain, &[ann], eve, None),
+        ("any, when any counts", any.clone(), &[ann], eve, to(eve)),
+        ("any, when none is an address", any, &["42"], eve, None),
+        ("a phone number binds nobody", exact, &["+4912345678"], eve, None),
+        ("a link for many", multi, two, ann, None),
+        ("a domain that joins", autojoin.clone(), &[], bob, to(bob)),
+        ("a domain that does not", autojoin, &[], eve, None),
+    ] {
+        let invitation = invited(1, details, addresses);
+        assert_eq!(addressee(&invitation, &email(asked), NOW), Ok(expected), "{case}");
+    }
+}
+
+#[test]
+fn no_code_goes_to_a_recipient_who_has_answered_nor_for_what_is_not_active() {
+    let mut invitation = invitation(3, None);
+    invitation.recipients[0].accepted_at = Some(minutes(-1));
+    invitation.recipients[1].declined_at = Some(minutes(-1));
+    for (recipient, expected) in [(1, None), (2, None), (3, Some(Addressee::Recipient(3)))] {
+        assert_eq!(addressee(&invitation, &fixtures::address(recipient), NOW), Ok(expected));
+    }
+    for (state, refusal) in [
+        (State::Expired, Refusal::InvitationExpired),
+        (State::Revoked, Refusal::InvitationRevoked),
+        (State::Declined, Refusal::InvitationDeclined),
+        (State::Fulfilled, Refusal::InvitationFulfilled),
+    ] {
+        for asked in ["r1@example.org", "nobody@example.org"] {
+            assert_eq!(addressee(&in_state(state), &email(asked), NOW), Err(refusal), "{state:?}");
+        }
+    }
+}
+
+#[test]
+fn a_code_has_six_digits_and_is_another_for_whatever_else_is_another() {
+    let (ring, ann) = (ring(&[1, 2]), email("ann@example.org"));
+    let code = |verification: &Verification, email: &Email| verification.code(&ring, email).unwrap();
+    let first = verification(1);
+    let others = [
+        (Verification { account: account("other"), ..first.clone() }, ann.clone()),
+        (Verification { invitation: InvitationId(Uuid::from_u128(9)), ..first.clone() }, ann.clone()),
+        (Verification { id: Uuid::from_u128(2), ..first.clone() }, ann.clone()),
+        (Verification { key_id: 2, ..first.clone() }, ann.clone()),
+        (first.clone(), email("bob@example.org")),
+    ];
+    assert_eq!(code(&first, &ann), code(&first, &email("Ann@EXAMPLE.org")), "the same mailbox");
+    for (verification, email) in others {
+        assert_ne!(code(&first, &ann), code(&verification, &email), "{verification:?}");
+    }
+    assert_eq!(Verification { key_id: 3, ..first.clone() }.code(&ring, &ann), None, "a retired key");
+    let mut short = 0;
+    for id in 0..1_000 {
+        let code = code(&verification(id), &ann);
+        let digits = code.reveal();
+        assert!(digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()), "{digits}");
+        assert_eq!(Code::parse(&digits), Ok(code));
+        short += u32::from(digits.starts_with('0'));
+    }
+    assert!((50..200).contains(&short), "a tenth of the codes, not {short} of 1000, begin with 0");
+    assert_eq!(format!("{:?}", code(&first, &ann)), "Code([redacted])");
+}
+
+#[test]
+fn what_is_not_six_digits_is_no_code() {
+    for text in ["", "12345", "1234567", "12345a", "-12345", "+12345", "１２３４５６", " 12345", "12345\n"] {
+        assert!(Code::parse(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn an_address_is_kept_by_another_key_in_every_invitation_and_found_under_every_key_of_the_ring() {
+    let (acme, id, ann) = (account("acme"), invitation(0, None).id, email("ann@example.org"));
+    let keys = |ids: &[u8]| address_keys(&ring(ids), &acme, id, &ann);
+    assert_eq!(keys(&[2, 1]), [keys(&[2]), keys(&[1])].concat());
+    assert_eq!(keys(&[1]), address_keys(&ring(&[1]), &acme, id, &email("ANN@example.org")));
+    let others = [
+        address_keys(&ring(&[1]), &acme, id, &email("bob@example.org")),
+        address_keys(&ring(&[1]), &account("other"), id, &ann),
+        address_keys(&ring(&[1]), &acme, InvitationId(Uuid::from_u128(9)), &ann),
+    ];
+    assert!(others.iter().all(|other| *other != keys(&[1])));
+    assert!(keys(&[1])[0].bytes().all(|byte| byte.is_ascii_hexdigit()) && keys(&[1])[0].len() == 64);
+}
+
+#[test]
+fn one_code_a_minute_for_each_address_and_twenty_addresses_an_hour() {
+    let seconds = |seconds: u64| Duration::from_secs(seconds);
+    let ago = |span: u64| Some(NOW.earlier(seconds(span)));
+    for (last, others, oldest, wait) in [
+        (None, 0, None, None),
+        (ago(0), 0, None, Some(60)),
+        (ago(59), 0, None, Some(1)),
+        (ago(60), 0, None, None),
+        (None, 19, ago(10), None),
+        (None, 20, ago(10), Some(3_590)),
+        (None, 50, ago(3_599), Some(1)),
+        (ago(60), 20, ago(10), None),
+        (ago(3_599), 20, ago(10), None),
+        (ago(3_600), 20, ago(10), Some(3_590)),
+        (ago(1), 20, ago(10), Some(59)),
+    ] {
+        let asked = Asked { last, codes: 1, since: last, others, oldest };
+        let waited = asked.check(NOW).err().map(|limited| limited.retry_after);
+        assert_eq!(waited, wait.map(seconds), "{asked:?}");
+    }
+}
+
+#[test]
+fn five_codes_an_hour_for_each_address() {
+    let seconds = |seconds: u64| Duration::from_secs(seconds);
+    for (codes, last, since, wait) in [
+        (4, 60, 300, None),
+        (5, 60, 300, Some(3_300)),
+        (5, 1_000, 3_599, Some(1)),
+        (5, 1, 3_599, Some(59)),
+        (5, 60, 3_600, None),
+        (9, 60, 60, Some(3_540)),
+    ] {
+        let ago = |span: u64| Some(NOW.earlier(seconds(span)));
+        let asked = Asked { last: ago(last), codes, since: ago(since), others: 0, oldest: None };
+        let waited = asked.check(NOW).err().map(|limited| limited.retry_after);
+        assert_eq!(waited, wait.map(seconds), "{asked:?}");
+    }
+}
+
+#[test]
+fn a_code_is_too_old_after_ten_minutes_and_is_not_mailed_any_more() {
+    let invitation = invitation(1, None);
+    let message = NewDelivery {
+        id: Uuid::from_u128(1),
+        invitation: invitation.id,
+        purpose: Purpose::VerificationCode,
+        recipient: 1,
+        address: None,
+        about: Some(Uuid::from_u128(2)),
+        for_expire_at: None,
+        created_at: NOW,
+        due_at: NOW,
+    };
+    let (state, due_at) = (DeliveryState::Queued, Some(NOW));
+    let delivery = Delivery { message, state, lease: None, attempts: 0, last_error: None, sent_at: None, due_at };
+    for (at, too_old) in [(minutes(10).earlier(Duration::from_micros(1)), false), (minutes(10), true)] {
+        assert_eq!(is_too_old(NOW, at), too_old);
+        assert_eq!(delivery.needless(&invitation, at).is_some(), too_old);
+    }
+    let message = NewDelivery { recipient: 0, ..delivery.message.clone() };
+    let nobodys = Delivery { message, ..delivery };
+    assert!(nobodys.needless(&invitation, NOW).is_some(), "an address that is no longer kept");
+}
+
+#[test]
+fn a_proof_opens_for_its_own_invitation_and_account_alone() {
+    let (acme, id) = (account("acme"), invitation(0, None).id);
+    let proof = EmailProof::new(email("Ann@example.org"), NOW);
+    let sealed = proof.seal(&ring(&[1]), &acme, id, [7; 24]).unwrap();
+    let open = |ids: &[u8], account: &AccountId, id, sealed: &str| EmailProof::open(&ring(ids), account, id, sealed);
+    let opened = open(&[2, 1], &acme, id, &sealed).unwrap();
+    assert_eq!((opened.email.key(), opened.expire_at), ("ann@example.org", minutes(30)));
+    assert_eq!(open(&[1], &account("other"), id, &sealed), None);
+    assert_eq!(open(&[1], &acme, InvitationId(Uuid::from_u128(9)), &sealed), None);
+    assert_eq!(open(&[2], &acme, id, &sealed), None);
+    for text in ["", "x", &sealed[1..], &format!("{sealed}A")] {
+        assert_eq!(open(&[1], &acme, id, text), None);
+    }
+    assert!(!format!("{proof:?}").contains("Ann"));
+}
+
+#[test]
+fn a_proof_shows_the_address_it_is_of_until_its_half_hour_is_over() {
+    let (ann, bob) = (email("ann@example.org"), email("bob@example.org"));
+    let before = Some(minutes(30).earlier(Duration::from_micros(1)));
+    for (acceptors, verified, at, shown) in [
+        (None, false, before, Some((&ann, true))),
+        (None, false, Some(minutes(30)), None),
+        (Some(&ann), false, before, Some((&ann, true))),
+        (Some(&ann), true, before, Some((&ann, true))),
+        (Some(&ann), false, Some(minutes(30)), Some((&ann, false))),
+        (Some(&bob), false, before, Some((&bob, false))),
+        (Some(&bob), true, before, Some((&bob, true))),
+    ] {
+        let accept = AcceptInvitation {
+            way: crate::domain::command::Way::Link(invitation(0, None).claims(0)),
+            acceptor: person("p", acceptors.cloned(), verified),
+            proof: Some(EmailProof::new(ann.clone(), NOW)),
+            created_connection: None,
+            guest_organization_id: None,
+            by_system: false,
+        };
+        let acceptor = accept.proven_acceptor(&invitation(0, None), at.unwrap());
+        assert_eq!(acceptor.email.as_ref(), shown.map(|(email, _)| email), "{acceptors:?} at {at:?}");
+        assert_eq!(acceptor.email_verified, shown.is_some_and(|(_, verified)| verified), "{acceptors:?} at {at:?}");
+    }
+}
+
+#[test]
+fn a_proof_does_not_take_the_place_of_the_address_that_a_link_was_mailed_to() {
+    let ann = email("ann@example.org");
+    let invited = invited(1, details(Kind::Connection), &["ann@example.org", "bob@example.org"]);
+    for (link, shown) in [(0, Some((&ann, true))), (1, Some((&ann, true))), (2, None)] {
+        let accept = AcceptInvitation {
+            way: crate::domain::command::Way::Link(invited.claims(link)),
+            acceptor: person("p", None, false),
+            proof: Some(EmailProof::new(ann.clone(), NOW)),
+            created_connection: None,
+            guest_organization_id: None,
+            by_system: false,
+        };
+        let acceptor = accept.proven_acceptor(&invited, NOW);
+        let found = acceptor.email.as_ref().map(|email| (email, acceptor.email_verified));
+        assert_eq!(found, shown, "recipient {link}");
+    }
+}

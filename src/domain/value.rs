@@ -1,0 +1,8 @@
+//! Values that are parsed once, at the edge, and are valid from then on.
+
+pub mod email;
+pub mod id;
+pub mod scrubbed;
+pub mod text;
+pub mod time;
+pub mod word;

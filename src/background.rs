@@ -6,8 +6,10 @@ use tokio_util::task::TaskTracker;
 use crate::config::EventsConfig;
 use crate::delivery::nats;
 use crate::delivery::relay::Relay;
-use crate::store::tail::Tail;
-use crate::store::{Store, expiry, notify, prune, sequencer, tail};
+use crate::store::events::feed::Tail;
+use crate::store::events::{feed, listener, sequencer};
+use crate::store::maintenance::prune;
+use crate::store::{Store, expiry};
 
 /// The tasks. They outlive the calls, so that what the last of them did is followed up too.
 #[derive(Debug, Default)]
@@ -21,9 +23,9 @@ impl Background {
     /// Starts what puts events in order and tells them to those who follow.
     pub(crate) fn follow(&self, store: &Store, events: &EventsConfig, tail: &Tail) {
         let stop = &self.stop;
-        self.spawn(notify::run(store.clone(), stop.clone()));
+        self.spawn(listener::run(store.clone(), stop.clone()));
         self.spawn(sequencer::run(store.clone(), stop.clone()));
-        self.spawn(tail::run(store.clone(), tail.clone(), stop.clone()));
+        self.spawn(feed::run(store.clone(), tail.clone(), stop.clone()));
         self.spawn(expiry::run(store.clone(), events.expiry_interval, stop.clone()));
         self.spawn(prune::run(store.clone(), stop.clone()));
         if let Some(config) = &events.nats {

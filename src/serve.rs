@@ -44,7 +44,7 @@ use crate::grpc::{
 };
 use crate::health::Look;
 use crate::shutdown::Shutdown;
-use crate::store::tail::Tail;
+use crate::store::events::feed::Tail;
 use crate::store::{Database, ExecutorOptions, Maintenance, OpenError, Store, StoreError};
 
 /// The time that the start waits for the comparison of the keys with the database.

@@ -1,54 +1,28 @@
 //! The SeaORM repository: the only place that knows SQL. Commands go through the [`Executor`], reads straight to the pool.
 
-mod aside;
-mod database;
-mod entity;
-mod error;
+pub mod events;
 mod executor;
 pub mod expiry;
-mod follower;
-mod growth;
-#[cfg(test)]
-mod guards;
-mod job;
-mod key_checks;
-mod lane;
-mod lane_pace;
-mod lane_queue;
-mod load;
-mod maintenance;
-mod migration;
-pub mod notify;
+pub mod maintenance;
 mod organization_connections;
-mod outbox;
-mod outcome;
-pub mod prune;
+mod periodic_task;
 mod queue;
 mod read;
 mod requests;
-mod rounds;
-mod row;
-mod save;
-mod save_sql;
-pub mod sequencer;
-mod set;
-mod signals;
 mod sql;
-mod sqlite_lock;
-pub mod tail;
 mod verifications;
 mod webhooks;
 
 use crate::domain::command::Command;
 pub use crate::domain::group::Bundle;
 use crate::domain::group::Executed;
-pub use database::{Database, OpenError};
-pub use error::StoreError;
+pub use events::cursor::{Begin, Follower, Leased};
+pub use events::notifications::{Signals, Topic};
 pub use executor::{BundleError, Decide, ExecuteError, Executor, ExecutorOptions};
-pub use follower::{Begin, Follower, Leased};
 pub use maintenance::Maintenance;
 pub use organization_connections::{ConnectionCreated, OrganizationConnectionQuery};
-pub use outbox::{Claimed, DeliveryQuery, ReplayQuery, Topicality};
+pub use periodic_task::{Complaints, Round, Rounds};
+pub use queue::outbox::{Claimed, DeliveryQuery, ReplayQuery, Topicality};
 pub use read::acceptances::AcceptanceQuery;
 pub use read::events::EventQuery;
 pub use read::invitations::{Listed, ListedName};
@@ -56,8 +30,8 @@ pub use read::positions::{Ordered, Stretch};
 pub use read::query::{GuestStatus, InvitationQuery, Order};
 pub use read::{Cursor, Page, Read, SortKey};
 pub use requests::KnownCall;
-pub use rounds::{Complaints, Round, Rounds};
-pub use signals::{Signals, Topic};
+pub use sql::database::{Database, OpenError};
+pub use sql::error::StoreError;
 pub use verifications::NewVerification;
 pub use webhooks::{
     Attempt, AttemptQuery, ClaimedMessage, Disabled, EndpointCreated, EndpointQuery, EndpointRefusal, MessageContent,

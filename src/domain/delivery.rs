@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod message_id;
 pub mod reminder;
+
 use uuid::Uuid;
 
 use super::invitation::Invitation;

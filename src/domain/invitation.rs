@@ -10,6 +10,7 @@ pub mod slot;
 pub(super) mod slot_plan;
 pub mod state;
 pub mod unknown_fields;
+
 use std::collections::BTreeMap;
 
 use super::delivery::DeliveryState;

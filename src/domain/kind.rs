@@ -4,6 +4,7 @@ pub mod connection;
 pub mod general;
 pub mod guest;
 pub mod user;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

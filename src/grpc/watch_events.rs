@@ -25,7 +25,7 @@ use super::{resume_token, status};
 use crate::domain::invitation::event::EventType;
 use crate::domain::value::time::Timestamp;
 use crate::pb;
-use crate::store::tail::Tail;
+use crate::store::events::feed::Tail;
 use crate::store::{Ordered, Stretch};
 
 /// How many events wait for a client beside those on the wire.

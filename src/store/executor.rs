@@ -2,6 +2,19 @@
 //!
 //! What is waiting when a group has been saved is the next group: no timer, no delay when idle, one commit for many.
 
+pub(super) mod analyze;
+pub(super) mod aside;
+pub(super) mod commit_check;
+#[cfg(test)]
+pub(super) mod guards;
+pub(super) mod lane;
+pub(super) mod lane_pace;
+pub(super) mod lane_queue;
+pub(super) mod load;
+pub(super) mod save;
+pub(super) mod save_sql;
+pub(super) mod submission;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,17 +23,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::aside::Aside;
-use super::database::Database;
-use super::growth::Growth;
-use super::job::Job;
-use super::lane::Lane;
-use super::lane_queue::LaneQueue;
-use super::signals::Signals;
+use super::events::notifications::Signals;
+use super::sql::database::Database;
 use crate::domain::command::Command;
 use crate::domain::decide::Context;
 use crate::domain::group::{Bundle, Executed, Group};
 use crate::domain::invitation::refusal::Refusal;
+use analyze::Growth;
+use aside::Aside;
+use lane::Lane;
+use lane_queue::LaneQueue;
+use submission::Job;
 
 /// Decides one command of a group; [`Group::run`] but for tests that need a decision to fail.
 pub type Decide = fn(&mut Group, &Command, &Context) -> Result<Executed, Refusal>;

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Store;
-use super::error::StoreError;
+use super::events::cursor::{Begin, Follower};
 use super::executor::ExecuteError;
-use super::follower::{Begin, Follower};
-use super::rounds::{Round, Rounds};
+use super::periodic_task::{Round, Rounds};
+use super::sql::error::StoreError;
 use crate::domain::command::{Action, Command, ExpireInvitation};
 use crate::domain::group::Bundle;
 use crate::domain::value::id::{IdSeed, InvitationId};

@@ -1,13 +1,15 @@
 //! What is done to the database beside commands and reads: migrations, readiness, and deleting old request_ids and codes.
 
+pub(super) mod key_checks;
+pub mod prune;
+
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
-use super::database::Database;
-use super::error::StoreError;
-use super::migration;
-use super::sql::SqliteFile;
+use super::sql::database::Database;
+use super::sql::error::StoreError;
+use super::sql::{SqliteFile, migration};
 use crate::domain::command::REMEMBERED_FOR;
 use crate::domain::secret::verification::WINDOW;
 

@@ -4,12 +4,12 @@ use sea_orm::{ConnectionTrait, Statement, Value};
 use uuid::Uuid;
 
 use super::Store;
-use super::entity::organization_connection::{Entity, Model};
-use super::error::StoreError;
-use super::load::parse_json;
+use super::executor::load::parse_json;
 use super::read::unreadable::FullPage;
 use super::read::{ACCOUNT, Cursor, Params, direction};
-use super::set::{Columns, by_index, values_of};
+use super::sql::entity::organization_connection::{Entity, Model};
+use super::sql::error::StoreError;
+use super::sql::rows_param::{Columns, by_index, values_of};
 use crate::domain::organization_connection::OrganizationConnection;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;

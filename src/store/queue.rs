@@ -5,16 +5,18 @@
 //! it may be claimed again. Nothing else has to notice that its holder is gone. The index of pending rows begins with the
 //! columns of the line a row stands in, followed by `due_at` and `id`.
 
+pub(super) mod outbox;
+
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement, Value};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::database::Database;
-use super::error::StoreError;
-use super::load::parse_json;
-use super::set::{Columns, by_index, statement_clock};
+use super::executor::load::parse_json;
+use super::sql::database::Database;
+use super::sql::error::StoreError;
+use super::sql::rows_param::{Columns, by_index, statement_clock};
 use crate::domain::value::time::Timestamp;
 
 /// The parameters of a claim: the clock, the lease, how long it lasts, how many rows at most, and the line to begin behind.

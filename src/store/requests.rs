@@ -5,12 +5,12 @@ use sea_orm::{ConnectionTrait, Statement, Value};
 use uuid::Uuid;
 
 use super::Store;
-use super::entity::request;
-use super::error::StoreError;
-use super::load::{parse_json, text};
+use super::executor::load::{parse_json, text};
 use super::read::invitations::read_clock;
-use super::row::{request_from, request_row};
-use super::set::{Columns, clock, values_of};
+use super::sql::entity::request;
+use super::sql::error::StoreError;
+use super::sql::row::{request_from, request_row};
+use super::sql::rows_param::{Columns, clock, values_of};
 use crate::domain::command::Request;
 use crate::domain::group::loaded::Remembered;
 use crate::domain::value::id::InvitationId;

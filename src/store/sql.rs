@@ -5,9 +5,16 @@
 //! only if its last statement was answered and no transaction is open on it; any other is thrown away.
 
 mod connection;
+pub(super) mod database;
+pub(super) mod entity;
+pub(super) mod error;
+pub(super) mod migration;
 mod pool;
 mod pool_health;
+pub(super) mod row;
+pub(super) mod rows_param;
 mod sqlite_file;
+pub(super) mod sqlite_lock;
 mod transaction;
 
 pub(super) use pool::{Pool, PoolOptions};

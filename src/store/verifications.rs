@@ -7,12 +7,12 @@ use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement, Value};
 use uuid::Uuid;
 
-use super::entity::{outbox, verification};
-use super::error::StoreError;
 use super::read::invitations::read_clock;
-use super::row::outbox_row;
-use super::set::{Columns, Set, clock, statement_clock};
 use super::sql::Transaction;
+use super::sql::entity::{outbox, verification};
+use super::sql::error::StoreError;
+use super::sql::row::outbox_row;
+use super::sql::rows_param::{Columns, Set, clock, statement_clock};
 use super::{Store, Topic};
 use crate::domain::delivery::NewDelivery;
 use crate::domain::invitation::Invitation;

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::error::StoreError;
+use super::sql::error::StoreError;
 pub use attempts::{AttemptQuery, WebhookAttempt};
 pub use claim::{ClaimedMessage, MessageContent};
 pub use endpoints::{EndpointCreated, EndpointQuery};

@@ -8,7 +8,11 @@ use crate::domain::value::time::Timestamp;
 
 /// Returns which invitations are of no use any more when this one is accepted: none unless it is a general one for one person
 /// with a scope of its own. The person is known by a verified address or by the caller's own id.
-pub(in crate::domain) fn elsewhere(invitation: &Invitation, accept: &AcceptInvitation, now: Timestamp) -> Option<Sought> {
+pub(in crate::domain) fn elsewhere(
+    invitation: &Invitation,
+    accept: &AcceptInvitation,
+    now: Timestamp,
+) -> Option<Sought> {
     let general = invitation.details.general()?;
     if general.usage != Usage::SingleUse || !general.explicit_scope {
         return None;

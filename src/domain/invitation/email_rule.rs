@@ -90,7 +90,11 @@ fn invited<'a>(
 }
 
 /// Finds the recipient with an address, else one whose address makes it count.
-pub(in crate::domain) fn by_email<'a>(invitation: &'a Invitation, rule: RecipientMatch, email: &Email) -> Option<&'a Recipient> {
+pub(in crate::domain) fn by_email<'a>(
+    invitation: &'a Invitation,
+    rule: RecipientMatch,
+    email: &Email,
+) -> Option<&'a Recipient> {
     let loosely = |recipient: &Recipient| match (rule, recipient.email()) {
         (_, None) | (RecipientMatch::Exact, _) => false,
         (RecipientMatch::Domain, Some(invited)) => invited.domain() == email.domain(),

@@ -9,10 +9,10 @@ use crate::domain::kind::Kind;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::store::Store;
-use crate::store::entity::acceptance;
-use crate::store::error::StoreError;
-use crate::store::load::parse_json;
-use crate::store::set::Columns;
+use crate::store::executor::load::parse_json;
+use crate::store::sql::entity::acceptance;
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::Columns;
 
 /// Which acceptances a list has.
 #[derive(Clone, Debug)]

@@ -10,10 +10,10 @@ use crate::domain::kind::Kind;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::store::Store;
-use crate::store::entity::event;
-use crate::store::error::StoreError;
-use crate::store::load::parse_json;
-use crate::store::set::Columns;
+use crate::store::executor::load::parse_json;
+use crate::store::sql::entity::event;
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::Columns;
 
 /// Which events of an invitation a list has, and in which order.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use super::source::Source;
 use super::{ACCOUNT, CLOCK, Params};
 use crate::domain::invitation::state::State;
 use crate::domain::kind::{Kind, Scope};
-use crate::store::set::{by_index, statement_clock};
+use crate::store::sql::rows_param::{by_index, statement_clock};
 
 /// Returns what has to hold of invitation `i` beyond being in a source. PostgreSQL carries a subselect that is compared out for
 /// each row, and never as a join, for which it might read all rows of the account.

@@ -14,10 +14,10 @@ use crate::domain::kind::Scope;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
-use crate::store::error::StoreError;
-use crate::store::load::{Extent, invitation_body, newest_acceptances, parse_json};
-use crate::store::row::InvitationRows;
-use crate::store::set::statement_clock;
+use crate::store::executor::load::{Extent, invitation_body, newest_acceptances, parse_json};
+use crate::store::sql::error::StoreError;
+use crate::store::sql::row::InvitationRows;
+use crate::store::sql::rows_param::statement_clock;
 use crate::store::{Database, Store};
 
 /// An invitation of a list of which nothing but the names is wanted.

@@ -11,8 +11,8 @@ use super::unreadable::skip_unreadable;
 use crate::domain::invitation::event::Event;
 use crate::domain::value::text::AccountId;
 use crate::store::Store;
-use crate::store::error::StoreError;
-use crate::store::set::by_index;
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::by_index;
 
 /// All events of a stretch of positions.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use super::query::{InvitationQuery, Order};
 use super::{ACCOUNT, Params, direction};
 use crate::domain::invitation::recipient::Address;
 use crate::domain::kind::{Kind, Scope};
-use crate::store::set::by_index;
+use crate::store::sql::rows_param::by_index;
 
 /// What is read in order.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Cursor;
-use crate::store::error::StoreError;
+use crate::store::sql::error::StoreError;
 
 /// The interval at which a skipped row is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ use sea_query_sqlx::SqlxValues;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::super::error::{condemns_session, is_outage_of_file, is_read_only};
+use super::error::{condemns_session, is_outage_of_file, is_read_only};
 use super::pool_health::PoolHealth;
 use super::sqlite_file::SqliteFile;
 

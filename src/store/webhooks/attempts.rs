@@ -7,11 +7,11 @@ use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::store::Store;
-use crate::store::entity::webhook_attempt::{Entity, Model};
-use crate::store::error::StoreError;
-use crate::store::load::parse_json;
+use crate::store::executor::load::parse_json;
 use crate::store::read::{Cursor, Params, direction};
-use crate::store::set::Columns;
+use crate::store::sql::entity::webhook_attempt::{Entity, Model};
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::Columns;
 
 /// Which attempts of an endpoint a list has, by age.
 #[derive(Clone, Debug)]

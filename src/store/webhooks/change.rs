@@ -11,10 +11,10 @@ use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::{Endpoint, StaleEtag};
 use crate::store::Store;
-use crate::store::database::Database;
-use crate::store::error::StoreError;
 use crate::store::requests::{Known, recall, remember};
-use crate::store::set::by_index;
+use crate::store::sql::database::Database;
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::by_index;
 
 /// How often somebody else's request with the same id, about another endpoint, may come in between.
 const ATTEMPTS: usize = 5;

@@ -14,11 +14,11 @@ use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::Endpoint;
 use crate::store::Store;
-use crate::store::entity::{event, webhook_endpoint, webhook_message};
-use crate::store::error::StoreError;
-use crate::store::load::parse_json;
+use crate::store::executor::load::parse_json;
 use crate::store::queue::{Claim, WEBHOOK_MESSAGES};
-use crate::store::set::{Columns, Set};
+use crate::store::sql::entity::{event, webhook_endpoint, webhook_message};
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::{Columns, Set};
 
 /// A message that is claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]

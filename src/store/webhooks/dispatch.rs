@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::{CHUNK, HEAD, within};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::value::id::IdSeed;
-use crate::store::entity::webhook_message::{Entity, Model};
-use crate::store::error::StoreError;
-use crate::store::set::{Columns, Set, index_key};
+use crate::store::sql::entity::webhook_message::{Entity, Model};
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::{Columns, Set, index_key};
 use crate::store::{Store, Topic};
 
 /// How many events are dealt with in one transaction.

@@ -8,13 +8,13 @@ use super::{EndpointRefusal, HEAD};
 use crate::domain::value::text::AccountId;
 use crate::domain::webhook::{Endpoint, MAX_ENDPOINTS, NewEndpoint};
 use crate::store::Store;
-use crate::store::entity::webhook_endpoint::{Entity, Model};
-use crate::store::error::StoreError;
-use crate::store::load::parse_json;
+use crate::store::executor::load::parse_json;
 use crate::store::read::unreadable::FullPage;
 use crate::store::read::{Cursor, Params, direction};
 use crate::store::requests::{Known, recall, remember};
-use crate::store::set::{Columns, values_of};
+use crate::store::sql::entity::webhook_endpoint::{Entity, Model};
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::{Columns, values_of};
 
 /// How often somebody else's request with the same id may come in between.
 const ATTEMPTS: usize = 3;

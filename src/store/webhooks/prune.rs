@@ -7,9 +7,9 @@ use sea_orm::DbBackend;
 use uuid::Uuid;
 
 use crate::store::Maintenance;
-use crate::store::error::StoreError;
 use crate::store::maintenance::Old;
-use crate::store::set::by_index;
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::by_index;
 
 /// How long attempts and settled messages are kept.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);

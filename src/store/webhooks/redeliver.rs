@@ -12,10 +12,10 @@ use crate::domain::value::id::IdSeed;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::{Endpoint, StaleEtag};
-use crate::store::entity::webhook_message::Model;
-use crate::store::error::StoreError;
 use crate::store::requests::{Known, recall, remember};
-use crate::store::set::by_index;
+use crate::store::sql::entity::webhook_message::Model;
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::by_index;
 use crate::store::{Store, Topic};
 
 /// How often somebody else's request with the same id may come in between.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::within;
 use crate::domain::value::text::AccountId;
 use crate::store::Store;
-use crate::store::error::StoreError;
+use crate::store::sql::error::StoreError;
 
 /// How many endpoints are read at a time.
 const PAGE: usize = 500;

@@ -7,8 +7,8 @@ use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::Word;
 use crate::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
-use crate::store::entity::webhook_endpoint::Model;
-use crate::store::error::StoreError;
+use crate::store::sql::entity::webhook_endpoint::Model;
+use crate::store::sql::error::StoreError;
 
 /// The row of a new endpoint. From which position on it gets events is for the statement to say.
 pub(super) fn endpoint_row(account: &AccountId, new: &NewEndpoint) -> Model {

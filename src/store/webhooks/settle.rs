@@ -13,10 +13,10 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::{FAILED_TOO_LONG, GONE, retry};
 use crate::store::Store;
-use crate::store::entity::webhook_attempt::{Entity, Model};
-use crate::store::error::StoreError;
-use crate::store::set::{Columns, Set, statement_clock};
 use crate::store::sql::Transaction;
+use crate::store::sql::entity::webhook_attempt::{Entity, Model};
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::{Columns, Set, statement_clock};
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

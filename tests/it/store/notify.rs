@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use invitation_service::domain::group::Group;
-use invitation_service::store::{Store, Topic, notify};
+use invitation_service::store::events::listener;
+use invitation_service::store::{Store, Topic};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -21,7 +22,7 @@ async fn heard(receiver: &mut watch::Receiver<()>) {
 /// Waits until a store listens: then it tells all topics, since it may have missed some.
 async fn listening(store: &Store, stop: &CancellationToken) {
     let mut told = store.signals().hear(Topic::Webhook);
-    tokio::spawn(notify::run(store.clone(), stop.clone()));
+    tokio::spawn(listener::run(store.clone(), stop.clone()));
     heard(&mut told).await;
 }
 

@@ -12,8 +12,8 @@ use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::value::id::{IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
+use invitation_service::store::events::sequencer::Sequencer;
 use invitation_service::store::expiry::ExpiryWalk;
-use invitation_service::store::sequencer::Sequencer;
 use invitation_service::store::{
     AcceptanceQuery, Attempt, AttemptQuery, Bundle, DeliveryQuery, EndpointQuery, OrganizationConnectionQuery, Outcome,
     ReplayQuery, Settled, Store,

@@ -1,0 +1,143 @@
+//! Carries signals between the replicas that share a PostgreSQL: NOTIFY after commits, LISTEN on a connection of its own.
+//!
+//! Nothing rests on it but speed: whoever waits for a signal also looks from time to time. NOTIFY never is part of a save,
+//! since PostgreSQL lets only one transaction that notifies commit at a time.
+
+use std::time::Duration;
+
+use sea_orm::sqlx;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::notifications::{Signals, Topic};
+use crate::entropy::Entropy;
+use crate::store::Store;
+use crate::store::periodic_task::Complaints;
+
+const CHANNEL: &str = "invitation_service";
+/// The least time between two notifications; what is told meanwhile goes into the next.
+const GATHER: Duration = Duration::from_millis(10);
+/// How long to wait after a failure.
+const FAILED: Duration = Duration::from_secs(1);
+/// How long the connection may stay silent before it is asked whether it is still there, and how long it may then take.
+const SILENCE: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Carries signals until stopped. On SQLite there is nobody to carry them to.
+pub async fn run(store: Store, stop: CancellationToken) {
+    let Some(options) = store.database.read.postgres_options() else { return };
+    // By which a process knows its own notifications.
+    let process = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
+    tokio::select! {
+        () = pass_on(&store, &process) => {}
+        () = listen_always(&options, &store.signals, &process) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Tells other processes what is told in this one.
+async fn pass_on(store: &Store, process: &str) {
+    let mut told = store.signals.hear_told();
+    let mut complaints = Complaints::new();
+    while told.changed().await.is_ok() {
+        let topics = store.signals.take_told();
+        if !topics.is_empty()
+            && let Err(error) = notify(store, process, &topics).await
+        {
+            complaints.say("notify", &error);
+            sleep(FAILED).await;
+        }
+        sleep(GATHER).await;
+    }
+}
+
+async fn notify(store: &Store, process: &str, topics: &[Topic]) -> Result<(), DbErr> {
+    let payload = topics.iter().fold(process.to_owned(), |payload, topic| payload + " " + name(*topic));
+    let values = [CHANNEL.into(), payload.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_notify($1, $2)", values);
+    store.database.read.query_one_raw(statement).await.map(drop)
+}
+
+/// Listens, and begins again whenever that ends.
+async fn listen_always(options: &PgConnectOptions, signals: &Signals, process: &str) {
+    let mut complaints = Complaints::new();
+    loop {
+        let Err(error) = listen(options, signals, process).await;
+        // The text of an error may name the database's address, but never its password.
+        complaints.say("listen", &error);
+        sleep(FAILED).await;
+    }
+}
+
+/// Tells in this process what others tell, until the connection is lost for good.
+async fn listen(
+    options: &PgConnectOptions,
+    signals: &Signals,
+    process: &str,
+) -> Result<std::convert::Infallible, sqlx::Error> {
+    // Not one of the pool's connections, which calls need.
+    let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).acquire_timeout(ANSWER);
+    let mut listener = PgListener::connect_with(&own.connect_lazy_with(options.clone())).await?;
+    listener.listen(CHANNEL).await?;
+    loop {
+        // Whatever was told while nobody listened.
+        Topic::ALL.into_iter().for_each(|topic| signals.tell_here(topic));
+        loop {
+            match timeout(SILENCE, listener.try_recv()).await {
+                Ok(Ok(Some(notification))) => hear(notification.payload(), signals, process),
+                // Lost and connected again.
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => return Err(error),
+                Err(_) => probe(&mut listener).await?,
+            }
+        }
+    }
+}
+
+/// Finds out whether a silent connection still leads anywhere.
+async fn probe(listener: &mut PgListener) -> Result<(), sqlx::Error> {
+    let asked = timeout(ANSWER, sqlx::query("SELECT 1").execute(listener)).await;
+    asked.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(drop)
+}
+
+fn hear(payload: &str, signals: &Signals, process: &str) {
+    let mut words = payload.split(' ');
+    if words.next() == Some(process) {
+        return;
+    }
+    for word in words {
+        // A newer version may know more topics.
+        let topic = Topic::ALL.into_iter().find(|topic| name(*topic) == word);
+        topic.into_iter().for_each(|topic| signals.tell_here(topic));
+    }
+}
+
+fn name(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Outbox => "outbox",
+        Topic::Event => "event",
+        Topic::Position => "position",
+        Topic::Webhook => "webhook",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_tell_is_heard_and_one_s_own_and_the_unknown_is_not() {
+        let signals = Signals::new();
+        let (told, [outbox, event, position, webhook]) =
+            (signals.hear_told(), Topic::ALL.map(|topic| signals.hear(topic)));
+        hear("me outbox", &signals, "me");
+        hear("", &signals, "me");
+        hear("other event future webhook", &signals, "me");
+        let heard = [outbox, event, position, webhook].map(|topic| topic.has_changed().unwrap());
+        assert_eq!(heard, [false, true, false, true]);
+        assert!(!told.has_changed().unwrap(), "what comes from others does not go back to them");
+    }
+}

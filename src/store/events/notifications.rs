@@ -1,0 +1,98 @@
+//! Who waits for rows is told when there are some: in this process at once, after the commit, and in the others through
+//! [`super::listener`].
+
+use tokio::sync::watch;
+
+/// What there may be more of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// Messages that are due.
+    Outbox,
+    /// Events without a position.
+    Event,
+    /// Events with a position.
+    Position,
+    /// Events to be posted to endpoints.
+    Webhook,
+}
+
+impl Topic {
+    /// Every topic there is.
+    pub const ALL: [Self; 4] = [Self::Outbox, Self::Event, Self::Position, Self::Webhook];
+
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// Tells and hears. Clones share the topics.
+#[derive(Clone, Debug)]
+pub struct Signals {
+    topics: [watch::Sender<()>; Topic::ALL.len()],
+    /// What was told here and not yet passed on to other processes.
+    told: watch::Sender<u8>,
+}
+
+impl Signals {
+    /// Makes topics that nobody has said anything about.
+    pub fn new() -> Self {
+        Self { topics: Topic::ALL.map(|_| watch::Sender::new(())), told: watch::Sender::new(0) }
+    }
+
+    /// Says that there may be more. Costs next to nothing, and waits for nobody.
+    pub fn tell(&self, topic: Topic) {
+        self.tell_here(topic);
+        self.told.send_modify(|told| *told |= topic.bit());
+    }
+
+    /// Says so in this process alone, as where another one has said it first.
+    pub(in crate::store) fn tell_here(&self, topic: Topic) {
+        self.topics[topic as usize].send_replace(());
+    }
+
+    /// Returns what hears from now on: what is told before it is asked again is not lost, however often, but heard once.
+    pub fn hear(&self, topic: Topic) -> watch::Receiver<()> {
+        self.topics[topic as usize].subscribe()
+    }
+
+    /// Returns what hears that there is something to be passed on.
+    pub(in crate::store) fn hear_told(&self) -> watch::Receiver<u8> {
+        self.told.subscribe()
+    }
+
+    /// Returns what is to be passed on, once.
+    pub(in crate::store) fn take_told(&self) -> Vec<Topic> {
+        let mut taken = 0;
+        self.told.send_if_modified(|told| {
+            taken = std::mem::take(told);
+            false
+        });
+        Topic::ALL.into_iter().filter(|topic| taken & topic.bit() != 0).collect()
+    }
+}
+
+impl Default for Signals {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_passed_on_once_and_what_others_told_is_not() {
+        let signals = Signals::new();
+        let (outbox, told) = (signals.hear(Topic::Outbox), signals.hear_told());
+        signals.tell_here(Topic::Outbox);
+        assert!(outbox.has_changed().unwrap() && !told.has_changed().unwrap());
+        assert_eq!(signals.take_told(), []);
+        for topic in [Topic::Webhook, Topic::Event, Topic::Webhook] {
+            signals.tell(topic);
+        }
+        assert!(told.has_changed().unwrap());
+        assert_eq!(signals.take_told(), [Topic::Event, Topic::Webhook]);
+        assert_eq!(signals.take_told(), []);
+    }
+}

@@ -1,0 +1,266 @@
+//! The order of all events: gives those that were committed their positions, after the commit.
+//!
+//! Whoever follows events keeps a position as a cursor, so a position that can be seen must mean that all lower ones can be
+//! seen. Numbers taken while commits are under way cannot promise that. So events are numbered afterwards, by one at a time
+//! over all replicas: the lock on one row is held until what was numbered is committed.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::notifications::Topic;
+use crate::domain::value::time::Timestamp;
+use crate::store::Store;
+use crate::store::periodic_task::{Round, Rounds};
+use crate::store::sql::database::Database;
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::statement_clock;
+
+/// The most and the fewest events that are numbered at once, so that no statement holds its locks for long.
+const BATCH: i64 = 5_000;
+const LEAST: i64 = 100;
+/// How long commits may gather before they are numbered together; every numbering is a commit of its own.
+const GATHER: Duration = Duration::from_millis(10);
+/// How often it looks without having been told.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How far behind its last complete look a sequencer looks for events that were committed late, in microseconds.
+const MARGIN: i64 = 5_000_000;
+/// The shortest time after which it looks at everything again.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// The pause before the next such look, as a multiple of the time that the last one took.
+const LOOK_SHARE: u32 = 20;
+
+/// Finds the oldest event without a position that is not older than $2, without a lock, and the present moment.
+fn waiting_sql(backend: DbBackend) -> String {
+    format!(
+        "SELECT {} AS now, (SELECT occurred_at FROM event WHERE position IS NULL AND occurred_at >= $2
+            ORDER BY occurred_at LIMIT 1) AS oldest",
+        statement_clock(backend, 1)
+    )
+}
+
+/// Returns the common table expressions that end with `numbered`: up to $1 events that are not older than $2, and those that
+/// come before them in their invitation, with their places behind `position`. The events of one invitation are numbered in
+/// their sequence; among each other invitations go by the clock.
+fn numbered_sql(backend: DbBackend, position: &str, condition: &str) -> String {
+    let own = "e.account_id = w.account_id AND e.invitation_id = w.invitation_id AND e.sequence = w.sequence - 1";
+    // The LIMIT keeps PostgreSQL from reading all events for a hash join.
+    let before = if backend == DbBackend::Postgres {
+        format!("CROSS JOIN LATERAL (SELECT * FROM event e WHERE {own} LIMIT 1) e WHERE e.position IS NULL")
+    } else {
+        format!("JOIN event e ON {own} WHERE e.position IS NULL")
+    };
+    format!(
+        "taken AS MATERIALIZED (
+            SELECT account_id, invitation_id, sequence, occurred_at FROM event
+            WHERE position IS NULL AND occurred_at >= $2 {condition}
+            ORDER BY occurred_at, account_id, invitation_id, sequence LIMIT $1),
+        whole AS (
+            SELECT * FROM taken
+            UNION SELECT e.account_id, e.invitation_id, e.sequence, e.occurred_at FROM whole w {before}),
+        placed AS MATERIALIZED (
+            SELECT account_id, invitation_id, sequence,
+                max(occurred_at) OVER (PARTITION BY account_id, invitation_id ORDER BY sequence) AS at FROM whole),
+        numbered AS MATERIALIZED (
+            SELECT account_id, invitation_id, sequence,
+                {position} + row_number() OVER (ORDER BY at, account_id, invitation_id, sequence) AS place FROM placed)"
+    )
+}
+
+/// Numbers events on PostgreSQL, in one statement: no lock waits for a word of this process, which may be frozen.
+///
+/// A statement sees what was committed before it began, but it may get the lock later, when another process has numbered the
+/// same events meanwhile. Whoever numbers events moves the position: if the locked row has another position than the
+/// statement sees, nothing is numbered. The condition that always holds makes PostgreSQL look events up one by one, whatever the
+/// table was like when this was planned.
+fn number_on_postgres_sql() -> String {
+    format!(
+        "WITH RECURSIVE locked AS MATERIALIZED (
+            SELECT position FROM follower WHERE name = 'sequencer' FOR UPDATE SKIP LOCKED),
+        held AS MATERIALIZED (
+            SELECT l.position FROM locked l JOIN follower f ON f.name = 'sequencer' AND f.position = l.position),
+        {numbered},
+        done AS (
+            UPDATE event AS e SET position = n.place
+            FROM (SELECT * FROM numbered WHERE account_id || '' = account_id) AS n
+            WHERE e.account_id = n.account_id AND e.invitation_id = n.invitation_id AND e.sequence = n.sequence
+            RETURNING e.position),
+        counted AS MATERIALIZED (SELECT count(*) AS events FROM done),
+        moved AS (
+            UPDATE follower SET position = position + (SELECT events FROM counted)
+            WHERE name = 'sequencer' AND (SELECT events FROM counted) > 0)
+        SELECT (SELECT events FROM counted) AS events, (SELECT count(*) FROM held) AS held,
+            (SELECT position FROM follower WHERE name = 'sequencer') AS position",
+        numbered =
+            numbered_sql(DbBackend::Postgres, "(SELECT position FROM held)", "AND (SELECT count(*) FROM held) = 1"),
+    )
+}
+
+/// The same on SQLite, in a transaction that nobody else can have at the same time: $3 is the position.
+fn number_on_sqlite_sql() -> String {
+    format!(
+        "WITH RECURSIVE {}
+        UPDATE event AS e SET position = n.place FROM numbered AS n
+        WHERE e.account_id = n.account_id AND e.invitation_id = n.invitation_id AND e.sequence = n.sequence",
+        numbered_sql(DbBackend::Sqlite, "$3", "")
+    )
+}
+
+/// The result of an attempt to number events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbering {
+    /// So many events have their positions now.
+    Done(u64),
+    /// Another process is at it, and the last position seen is this.
+    Busy { position: i64 },
+}
+
+/// Gives events their positions, and remembers how far it has looked.
+///
+/// A snapshot that is held for long, as by a dump, keeps the entries of numbered events in the index of those without a
+/// position. So a look begins a little behind the last complete one. Events that were committed later than that are found by
+/// a look at everything, every few seconds.
+#[derive(Debug)]
+pub struct Sequencer {
+    store: Store,
+    /// The moment from which on there may be events without a position, in microseconds.
+    since: i64,
+    /// When it looked at everything, and how long after that it does so again.
+    looked: Option<(Instant, Duration)>,
+    /// The number of events it numbers at once: fewer after a batch that took longer than a statement may.
+    batch: i64,
+}
+
+impl Sequencer {
+    /// Creates a sequencer that looks at everything first.
+    pub fn new(store: Store) -> Self {
+        Self { store, since: 0, looked: None, batch: BATCH }
+    }
+
+    /// Gives every committed event its position and returns how many had none; `None` if another process is at it.
+    pub async fn sequence(&mut self) -> Result<Option<u64>, StoreError> {
+        Ok(match self.number_events().await? {
+            Numbering::Done(events) => Some(events),
+            Numbering::Busy { .. } => None,
+        })
+    }
+
+    async fn number_events(&mut self) -> Result<Numbering, StoreError> {
+        let result = self.look().await;
+        match &result {
+            Err(StoreError::Slow) => self.batch = (self.batch / 2).max(LEAST),
+            Ok(Numbering::Done(_)) => self.batch = (self.batch * 2).min(BATCH),
+            Ok(Numbering::Busy { .. }) | Err(_) => {}
+        }
+        result
+    }
+
+    async fn look(&mut self) -> Result<Numbering, StoreError> {
+        let database = &self.store.database;
+        let everything = self.looked.is_none_or(|(at, pause)| at.elapsed() >= pause);
+        let since = if everything { 0 } else { self.since };
+        let began = Instant::now();
+        let Waiting { now, mut oldest } = waiting(database, since).await?;
+        if everything {
+            self.looked = Some((Instant::now(), LOOK_AGAIN.max(began.elapsed() * LOOK_SHARE)));
+        }
+        let mut numbered = 0;
+        while oldest.is_some() {
+            let events = match number_batch(database, self.batch, since).await? {
+                Numbering::Done(events) => events,
+                Numbering::Busy { .. } => {
+                    return Ok(Numbering::Busy { position: self.store.last_position().await? });
+                }
+            };
+            if events > 0 {
+                self.store.signals.tell(Topic::Position);
+            }
+            numbered += events;
+            if events < self.batch.unsigned_abs() {
+                break;
+            }
+            oldest = waiting(database, since).await?.oldest;
+        }
+        self.since = self.since.max(now.saturating_sub(MARGIN));
+        Ok(Numbering::Done(numbered))
+    }
+}
+
+impl Store {
+    /// Gives every committed event its position; see [`Sequencer::sequence`].
+    pub async fn sequence(&self) -> Result<Option<u64>, StoreError> {
+        Sequencer::new(self.clone()).sequence().await
+    }
+}
+
+/// Numbers events whenever there are new ones, until stopped. Every replica does, and one of them at a time gets to it.
+pub async fn run(store: Store, stop: CancellationToken) {
+    let heard = Some(store.signals().hear(Topic::Event));
+    let rounds = Rounds { name: "sequencer", heard, gather: GATHER, interval: INTERVAL, stop };
+    // Rounds are made one after another.
+    let sequencer = Mutex::new(Sequencer::new(store));
+    let round = || async {
+        Ok::<_, StoreError>(match sequencer.lock().await.number_events().await? {
+            Numbering::Done(_) => Round::Done,
+            Numbering::Busy { position } => Round::Busy { at: position },
+        })
+    };
+    rounds.run(round).await;
+}
+
+/// The result of a look.
+struct Waiting {
+    /// The database's clock.
+    now: i64,
+    /// The time of the oldest event without a position.
+    oldest: Option<i64>,
+}
+
+/// Looks for events without a position, without a lock.
+async fn waiting(database: &Database, since: i64) -> Result<Waiting, StoreError> {
+    let backend = database.backend();
+    let values = [database.clock().map(Timestamp::micros).into(), since.into()];
+    let statement = Statement::from_sql_and_values(backend, waiting_sql(backend), values);
+    let row = database.read.query_one_raw(statement).await?;
+    let row = row.ok_or_else(|| StoreError::Refused("a look without a row".to_owned()))?;
+    Ok(Waiting { now: row.try_get("", "now")?, oldest: row.try_get("", "oldest")? })
+}
+
+/// Numbers up to so many events.
+async fn number_batch(database: &Database, batch: i64, since: i64) -> Result<Numbering, StoreError> {
+    if database.is_embedded() {
+        return number_on_sqlite(database, batch, since).await.map(Numbering::Done);
+    }
+    let statement =
+        Statement::from_sql_and_values(DbBackend::Postgres, number_on_postgres_sql(), [batch.into(), since.into()]);
+    let row = match database.write.query_one_raw(statement).await.map_err(StoreError::from) {
+        // At a stricter isolation level than the usual, a lock that came too late is an error.
+        Err(StoreError::Conflict) => None,
+        result => result?,
+    };
+    let Some(row) = row else { return Ok(Numbering::Busy { position: 0 }) };
+    if row.try_get::<i64>("", "held")? == 0 {
+        return Ok(Numbering::Busy { position: row.try_get("", "position")? });
+    }
+    Ok(Numbering::Done(row.try_get::<i64>("", "events")?.unsigned_abs()))
+}
+
+async fn number_on_sqlite(database: &Database, batch: i64, since: i64) -> Result<u64, StoreError> {
+    let transaction = database.begin_write().await?;
+    let sql = "SELECT position FROM follower WHERE name = 'sequencer'";
+    let row = transaction.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
+    let Some(row) = row else { return Err(StoreError::Refused("there is no follower `sequencer`".to_owned())) };
+    let position: i64 = row.try_get_by_index(0)?;
+    let values = [batch.into(), since.into(), position.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Sqlite, number_on_sqlite_sql(), values);
+    let numbered = transaction.execute_raw(statement).await?.rows_affected();
+    let sql = "UPDATE follower SET position = $1 WHERE name = 'sequencer'";
+    let position = position.saturating_add_unsigned(numbered);
+    transaction.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [position.into()])).await?;
+    transaction.commit().await?;
+    Ok(numbered)
+}

@@ -1,0 +1,110 @@
+//! Jobs that meet a lock of another transaction wait for it beside their lane, so that the lane goes on without them.
+//!
+//! Jobs about one invitation wait in their order, and later jobs about it join them. Each has its own time limit, counted from
+//! when it was sent.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::ExecuteError;
+use super::lane::Lane;
+use super::submission::Job;
+use crate::domain::command::Command;
+use crate::domain::value::id::InvitationId;
+use crate::store::sql::Pool;
+use crate::store::sql::error::StoreError;
+
+/// The jobs that wait. Clones share them.
+#[derive(Clone)]
+pub(in crate::store) struct Aside {
+    waiting: Arc<Mutex<HashMap<InvitationId, VecDeque<Job>>>>,
+    tasks: TaskTracker,
+    /// The number of jobs that may wait for one invitation.
+    queue: usize,
+}
+
+impl Aside {
+    pub(in crate::store) fn new(tasks: TaskTracker, queue: usize) -> Self {
+        Self { waiting: Arc::default(), tasks, queue }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<InvitationId, VecDeque<Job>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the jobs that are about an invitation for which others wait already, and returns the rest.
+    pub(in crate::store) fn join(&self, group: Vec<Job>) -> Vec<Job> {
+        let mut waiting = self.waiting();
+        if waiting.is_empty() {
+            return group;
+        }
+        let mut rest = Vec::new();
+        for job in group {
+            let key = invitations(&job).find(|id| waiting.contains_key(id));
+            match key.and_then(|key| waiting.get_mut(&key)) {
+                Some(jobs) if jobs.len() < self.queue => jobs.push_back(job),
+                Some(_) => job.answer(Err(ExecuteError::Unavailable)),
+                None => rest.push(job),
+            }
+        }
+        rest
+    }
+
+    /// Has a job run beside the lane, behind others about the same invitation.
+    pub(in crate::store) fn put(&self, job: Job, key: Option<InvitationId>, lane: Lane) {
+        if let Some(key) = key {
+            let mut waiting = self.waiting();
+            if let Some(jobs) = waiting.get_mut(&key) {
+                jobs.push_back(job);
+                return;
+            }
+            waiting.insert(key, VecDeque::new());
+        }
+        let aside = self.clone();
+        self.tasks.spawn(async move {
+            let (mut lane, mut next) = (lane, Some(job));
+            while let Some(job) = next {
+                lane.run_patiently(job).await;
+                next = key.and_then(|key| aside.next(key));
+            }
+        });
+    }
+
+    /// Returns the next job about an invitation. If there is none, further ones go to the lane again.
+    fn next(&self, key: InvitationId) -> Option<Job> {
+        let mut waiting = self.waiting();
+        let job = waiting.get_mut(&key).and_then(VecDeque::pop_front);
+        if job.is_none() {
+            waiting.remove(&key);
+        }
+        job
+    }
+}
+
+/// Returns the invitations that a job is about.
+pub(in crate::store) fn invitations(job: &Job) -> impl Iterator<Item = InvitationId> {
+    job.commands.iter().filter_map(Command::invitation)
+}
+
+/// Returns which invitations of a group another transaction has locked.
+pub(in crate::store) async fn locked_invitations(
+    db: &Pool,
+    group: &[Job],
+) -> Result<BTreeSet<InvitationId>, StoreError> {
+    let commands = group.iter().flat_map(|job| &job.commands);
+    let (accounts, ids): (Vec<String>, Vec<Uuid>) =
+        commands.filter_map(|command| Some((command.account.as_str().to_owned(), command.invitation()?.0))).unzip();
+    let sql = "WITH free AS MATERIALIZED (SELECT i.id FROM invitation i JOIN unnest($1::text[], $2::uuid[]) AS k (account_id, id)
+            ON i.account_id = k.account_id AND i.id = k.id FOR UPDATE OF i SKIP LOCKED)
+        SELECT i.id FROM invitation i JOIN unnest($1::text[], $2::uuid[]) AS k (account_id, id)
+            ON i.account_id = k.account_id AND i.id = k.id
+        WHERE i.id NOT IN (SELECT id FROM free)";
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [accounts.into(), ids.into()]);
+    let rows = db.query_all_raw(statement).await?;
+    let locked = rows.iter().map(|row| row.try_get_by_index::<Uuid>(0).map(InvitationId));
+    Ok(locked.collect::<Result<_, _>>()?)
+}

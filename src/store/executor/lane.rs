@@ -1,0 +1,388 @@
+//! One lane of the executor: load, decide, save, answer, one group after another.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use super::analyze::Growth;
+use super::aside::{Aside, invitations, locked_invitations};
+use super::commit_check::saved;
+use super::lane_queue::LaneQueue;
+use super::load::{load, load_sql};
+use super::save::{create, save};
+use super::save_sql::SaveSql;
+use super::submission::{Answer, Job, Sent, answer_all};
+use super::{ExecuteError, ExecutorOptions};
+use crate::domain::command::Command;
+use crate::domain::group::loaded::Loaded;
+use crate::domain::group::{Group, Save};
+use crate::entropy::Entropy;
+use crate::panic::caught;
+use crate::store::events::notifications::{Signals, Topic};
+use crate::store::sql::database::Database;
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::{Columns, Set};
+
+/// How often a group is decided again on what it then finds, before it locks first and loads then.
+const OPTIMISTIC: usize = 2;
+/// How often in all.
+const ATTEMPTS: usize = 6;
+
+/// Runs groups of commands on one database.
+#[derive(Clone)]
+pub(in crate::store) struct Lane {
+    database: Database,
+    options: ExecutorOptions,
+    entropy: Entropy,
+    growth: Growth,
+    signals: Signals,
+    load_sql: Arc<str>,
+    save_sql: Arc<SaveSql>,
+    /// The place of jobs that meet a lock; `None` for a lane that runs such a job and waits for the lock.
+    aside: Option<Aside>,
+    /// When the present group has to have its answer.
+    until: Instant,
+    /// When the present attempt, or the look at what became of it, began.
+    step: Instant,
+    /// Whether the last group found that the database does not answer.
+    is_down: bool,
+}
+
+impl Lane {
+    pub(in crate::store) fn new(
+        database: Database,
+        options: ExecutorOptions,
+        growth: Growth,
+        signals: Signals,
+        aside: Aside,
+    ) -> Self {
+        let backend = database.backend();
+        Self {
+            database,
+            options,
+            entropy: Entropy::system(),
+            growth,
+            signals,
+            load_sql: load_sql(backend).into(),
+            save_sql: Arc::new(SaveSql::new(backend)),
+            aside: Some(aside),
+            until: Instant::now(),
+            step: Instant::now(),
+            is_down: false,
+        }
+    }
+
+    /// Gives what is run next its time. All attempts share it, so that a caller is answered in time whatever happens.
+    fn begin(&mut self) {
+        self.until = Instant::now() + self.options.timeout;
+        self.is_down = false;
+    }
+
+    /// Runs until the queue is closed and empty.
+    pub(in crate::store) async fn run(mut self, queue: Arc<LaneQueue>) {
+        while let Some(group) = queue.next().await {
+            let commands = group.iter().map(|job| job.commands.len()).sum();
+            // Its callers are told UNAVAILABLE, since nobody knows how far it came; the lane goes on with the next group.
+            if caught(self.run_group(group)).await.is_none() {
+                self.defect(&"a group panicked");
+            }
+            self.growth.count(commands);
+            if self.is_down {
+                // Whoever queued up behind a database that does not answer has waited long enough.
+                queue.drain().into_iter().for_each(|job| job.answer(Err(ExecuteError::Unavailable)));
+            }
+        }
+    }
+
+    async fn run_group(&mut self, group: Vec<Job>) {
+        let now = Instant::now();
+        self.begin();
+        let (late, mut group): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| job.is_late(now));
+        late.into_iter().for_each(|job| job.answer(Err(ExecuteError::DeadlineExceeded)));
+        if let Some(aside) = &self.aside {
+            group = aside.join(group);
+        }
+        let mut sent = None;
+        if self.is_postgres() && group.iter().all(Job::needs_no_load) {
+            (group, sent) = self.create_unseen(group).await;
+        }
+        if !group.is_empty() {
+            self.run_loaded(group, sent).await;
+        }
+    }
+
+    /// Makes new invitations in one round trip, without a load. Returns the jobs that have to be decided on one, and what
+    /// was sent for them if nobody knows what has become of it.
+    async fn create_unseen(&mut self, group: Vec<Job>) -> (Vec<Job>, Option<Sent>) {
+        let save_sql = Arc::clone(&self.save_sql);
+        let SaveSql::Postgres { create: sql, .. } = &*save_sql else { return (group, None) };
+        // If the database's time is not known well enough, a load tells it.
+        let Some(now) = self.database.clock.database_now() else { return (group, None) };
+        let mut decided = Group::new(Loaded::empty(now));
+        let answers = self.decide(&mut decided, &group);
+        let sent = Sent { answers, save: decided.into_save() };
+        match self.in_time(create(&self.database.write, sql, &sent.save)).await {
+            Ok(made) => {
+                self.tell(&sent.save);
+                (sent.settle(group, &made), None)
+            }
+            Err(StoreError::Unavailable(_) | StoreError::Slow) => (group, Some(sent)),
+            Err(error) => {
+                tracing::debug!(%error, "new invitations are decided again on a load");
+                (group, None)
+            }
+        }
+    }
+
+    /// Runs a group on a load, again and again while others get in the way. A save that was `sent` before may have taken effect,
+    /// or may still do so: until it is found, its jobs are decided again only where their new save would conflict with it.
+    async fn run_loaded(&mut self, mut group: Vec<Job>, mut sent: Option<Sent>) {
+        let mut last = StoreError::Conflict;
+        for attempt in 0..ATTEMPTS {
+            if let Some(unknown) = sent.take() {
+                self.step = Instant::now();
+                match self.in_time(saved(&self.database.read, &unknown.save)).await {
+                    Ok(saved) if saved.is_empty() => sent = Some(unknown),
+                    Ok(saved) => {
+                        self.tell(&unknown.save);
+                        group = unknown.settle(group, &saved);
+                        if group.is_empty() {
+                            return;
+                        }
+                    }
+                    Err(error @ StoreError::Unavailable(_)) => {
+                        (sent, last) = (Some(unknown), error);
+                        continue;
+                    }
+                    Err(error) => return self.fail_unknown(group, &error),
+                }
+            }
+            let (decided, answers, result) = self.attempt(&group, attempt >= OPTIMISTIC).await;
+            match result {
+                // Nothing was saved that would conflict with what was sent before: the answers hold only if that is found.
+                Ok(()) if decided.is_none() && sent.as_ref().is_some_and(Sent::changes_something) => {
+                    last = StoreError::Slow;
+                }
+                Ok(()) => {
+                    decided.iter().for_each(|save| self.tell(save));
+                    return answer_all(group, answers);
+                }
+                Err(error @ StoreError::Conflict) => last = error,
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Slow)) => {
+                    let is_slow = matches!(error, StoreError::Slow);
+                    last = error;
+                    match decided {
+                        Some(save) => sent = Some(Sent { answers, save }),
+                        // Nothing was sent, and the time is over. A lost connection is worth another one.
+                        None if is_slow => break,
+                        None => {}
+                    }
+                }
+                Err(error) if sent.is_some() => return self.fail_unknown(group, &error),
+                Err(StoreError::Locked) => return self.step_aside(group).await,
+                Err(error) => return self.give_up_or_split(group, &error).await,
+            }
+        }
+        match last {
+            StoreError::Conflict if sent.is_none() => self.give_up_or_split(group, &last).await,
+            last if sent.is_some() => self.fail_unknown(group, &last),
+            last => self.fail(group, &last),
+        }
+    }
+
+    /// Loads, decides and saves once. Returns what was decided, unless it did not come to that.
+    async fn attempt(
+        &mut self,
+        group: &[Job],
+        locked: bool,
+    ) -> (Option<Save>, Vec<Vec<Answer>>, Result<(), StoreError>) {
+        let mut decided = None;
+        let mut answers = Vec::new();
+        self.step = Instant::now();
+        let result = match timeout_at(self.until, self.transact(group, locked, &mut decided, &mut answers)).await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::Slow),
+        };
+        (decided, answers, result)
+    }
+
+    async fn transact(
+        &mut self,
+        group: &[Job],
+        locked: bool,
+        decided: &mut Option<Save>,
+        answers: &mut Vec<Vec<Answer>>,
+    ) -> Result<(), StoreError> {
+        let waits = self.aside.is_none();
+        if !locked && !waits && self.is_postgres() {
+            let db = self.database.write.clone();
+            return self.load_decide_save(&db, group, decided, answers).await;
+        }
+        let transaction = self.database.begin_write().await?;
+        if waits {
+            let left = self.until.saturating_duration_since(Instant::now());
+            transaction.set_limits(left, left).await?;
+        }
+        if self.is_postgres() {
+            lock(&transaction, group).await?;
+        }
+        self.load_decide_save(&transaction, group, decided, answers).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Says what a commit has made more of.
+    fn tell(&self, save: &Save) {
+        if !save.deliveries.is_empty() {
+            self.signals.tell(Topic::Outbox);
+        }
+        if !save.events.is_empty() {
+            self.signals.tell(Topic::Event);
+        }
+    }
+
+    fn is_postgres(&self) -> bool {
+        self.database.backend() == DbBackend::Postgres
+    }
+
+    async fn load_decide_save<C: ConnectionTrait>(
+        &mut self,
+        db: &C,
+        group: &[Job],
+        decided: &mut Option<Save>,
+        answers: &mut Vec<Vec<Answer>>,
+    ) -> Result<(), StoreError> {
+        let clock = self.database.clock();
+        let asked = std::time::Instant::now();
+        let loaded = load(db, &self.load_sql, group.iter().flat_map(|job| &job.commands), clock).await?;
+        self.database.learn(loaded.now, asked);
+        let mut state = Group::new(loaded);
+        *answers = self.decide(&mut state, group);
+        let changes = state.into_save();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        save(db, &self.save_sql, decided.insert(changes), clock).await
+    }
+
+    fn decide(&self, state: &mut Group, group: &[Job]) -> Vec<Vec<Answer>> {
+        let decide = |state: &mut Group, command: &Command| {
+            // A defect in one command must not take its neighbours, or the lane, with it. Deciding changes nothing
+            // before it has succeeded, so what a panic leaves behind is whole.
+            let result =
+                catch_unwind(AssertUnwindSafe(|| (self.options.decide)(state, command, &self.options.context)));
+            match result {
+                Ok(result) => result.map_err(ExecuteError::Refused),
+                Err(_) => Err(self.defect(&"a decision panicked")),
+            }
+        };
+        group.iter().map(|job| state.run_bundle(&job.commands, job.bundle, decide)).collect()
+    }
+
+    async fn in_time<T>(&self, step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        timeout_at(self.until, step).await.map_err(|_| StoreError::Slow)?
+    }
+
+    /// Has the jobs that meet a lock of another transaction wait for it beside the lane, and runs the others without them.
+    async fn step_aside(&mut self, group: Vec<Job>) {
+        let Some(aside) = self.aside.clone() else { return self.fail(group, &StoreError::Locked) };
+        let locked = match self.in_time(locked_invitations(&self.database.write, &group)).await {
+            Ok(locked) => locked,
+            Err(error) => return self.fail(group, &error),
+        };
+        // If no invitation is locked, something else is that nobody can name: each job finds out for itself.
+        let meets = |job: &Job| locked.is_empty() || invitations(job).any(|id| locked.contains(&id));
+        let (waiting, group): (Vec<_>, Vec<_>) = group.into_iter().partition(meets);
+        tracing::debug!(jobs = waiting.len(), "commands wait for a lock of another transaction");
+        for job in waiting {
+            let key = invitations(&job).find(|id| locked.contains(id)).or_else(|| invitations(&job).next());
+            aside.put(job, key, Self { aside: None, ..self.clone() });
+        }
+        if !group.is_empty() {
+            self.begin();
+            Box::pin(self.run_loaded(group, None)).await;
+        }
+    }
+
+    /// Runs a job that waits for locks until its time is over, if there is a place among those that wait.
+    pub(in crate::store) async fn run_patiently(&mut self, job: Job) {
+        let waits = Arc::clone(&self.database.waits);
+        if job.is_late(Instant::now()) {
+            return job.answer(Err(ExecuteError::DeadlineExceeded));
+        }
+        self.until = job.since + self.options.timeout;
+        match timeout_at(self.until, waits.acquire()).await {
+            Ok(Ok(_place)) => {
+                if caught(self.run_loaded(vec![job], None)).await.is_none() {
+                    self.defect(&"a command that waited for a lock panicked");
+                }
+            }
+            Ok(Err(_)) | Err(_) => job.answer(Err(ExecuteError::Unavailable)),
+        }
+    }
+
+    /// Halves a group that the database refuses, that needs a row which cannot be read, or that stays in conflict, until only the
+    /// job that causes it fails: one job of 256 costs the group 16 more runs.
+    async fn give_up_or_split(&mut self, mut group: Vec<Job>, error: &StoreError) {
+        if group.len() == 1 {
+            return self.fail(group, error);
+        }
+        tracing::warn!(%error, jobs = group.len(), "retrying the halves of a group");
+        let second = group.split_off(group.len() / 2);
+        for half in [group, second] {
+            self.begin();
+            Box::pin(self.run_loaded(half, None)).await;
+        }
+    }
+
+    fn fail(&mut self, group: Vec<Job>, error: &StoreError) {
+        let failure = match error {
+            StoreError::Conflict => ExecuteError::Conflict,
+            StoreError::Unavailable(_) | StoreError::Slow => {
+                // If this statement alone met trouble, others were answered meanwhile, also soon before it was given up.
+                let since = Instant::now() - self.step.elapsed() * 3 / 4;
+                self.is_down = !self.database.write.has_answered_since(since.into_std());
+                ExecuteError::Unavailable
+            }
+            StoreError::Locked => ExecuteError::Unavailable,
+            StoreError::Refused(_) | StoreError::Corrupt { .. } => self.defect(error),
+        };
+        for job in group {
+            job.answer(Err(failure.clone()));
+        }
+    }
+
+    /// Answers jobs whose save may still take effect: that is the one thing that is known, whatever came after it.
+    fn fail_unknown(&mut self, group: Vec<Job>, error: &StoreError) {
+        tracing::debug!(%error, jobs = group.len(), "it is not known whether a group was saved; its callers may retry");
+        self.fail(group, &StoreError::Slow);
+    }
+
+    /// Logs a defect under an id that its caller is told.
+    fn defect(&self, error: &dyn std::fmt::Display) -> ExecuteError {
+        let id = Uuid::from_bytes(self.entropy.bytes()).simple().to_string();
+        tracing::error!(error_id = %id, %error, "a command failed");
+        ExecuteError::Internal(id)
+    }
+}
+
+/// Locks the invitations of a group, in the order of their ids, so that what is loaded next stays as it is.
+async fn lock<C: ConnectionTrait>(db: &C, group: &[Job]) -> Result<(), StoreError> {
+    let commands = group.iter().flat_map(|job| &job.commands);
+    let keys = commands.filter_map(|command| Some((command.account.as_str(), command.invitation()?.0)));
+    let keys: BTreeSet<(&str, Uuid)> = keys.collect();
+    let columns = Columns::list([("account_id", Text), ("id", UuidType)]);
+    let sql = format!(
+        "SELECT 1 FROM {} JOIN invitation i ON i.account_id = k.account_id AND i.id = k.id ORDER BY i.id FOR UPDATE OF i",
+        columns.keys_of(DbBackend::Postgres, 1, "k")
+    );
+    let rows = keys.into_iter().map(|(account, id)| [Value::from(account), id.into()]);
+    let values = Set::new(columns, rows).params(DbBackend::Postgres);
+    db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! The time that a lane takes for a row, by which a queue foresees that a call would only wait for its deadline.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The fewest rows of a group that is measured: in smaller ones the round trip counts, and not the rows.
+const MIN_ROWS: usize = 500;
+/// The time for which a measurement holds: after it the database may be as fast as ever.
+const TTL: Duration = Duration::from_secs(5);
+
+/// The pace of a lane, measured at its latest large group.
+#[derive(Debug, Default)]
+pub(in crate::store) struct LanePace {
+    /// The group under way: its begin and its rows.
+    running: Option<(Instant, usize)>,
+    /// The latest measurement: its moment, and the time for each row.
+    measured: Option<(Instant, Duration)>,
+}
+
+impl LanePace {
+    pub(in crate::store) fn group_begins(&mut self, rows: usize) {
+        self.running = Some((Instant::now(), rows));
+    }
+
+    pub(in crate::store) fn group_ended(&mut self) {
+        let Some((begin, rows)) = self.running.take() else { return };
+        if let Ok(divisor) = u32::try_from(rows)
+            && rows >= MIN_ROWS
+        {
+            self.measured = Some((Instant::now(), begin.elapsed() / divisor));
+        }
+    }
+
+    /// Returns the least time that so many rows will take, zero if nothing is known.
+    pub(in crate::store) fn time_for(&self, rows: usize) -> Duration {
+        let measured = self.measured.filter(|(at, _)| at.elapsed() < TTL);
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        measured.map_or(Duration::ZERO, |(_, each)| each.saturating_mul(rows))
+    }
+}

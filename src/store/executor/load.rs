@@ -1,0 +1,359 @@
+//! The load: one statement that brings everything a group of commands has to know, and the database's clock; the same once
+//! more for the few commands of which only their invitation tells what else they need.
+
+use std::collections::BTreeSet;
+
+use sea_orm::sea_query::ColumnType::{Integer, Text, Uuid as UuidType};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::domain::command::{Command, Needs, RequestKey};
+use crate::domain::delivery::Purpose;
+use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::invitation::{Invitation, NEWEST_ACCEPTANCES};
+use crate::domain::kind::Kind;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::time::Timestamp;
+use crate::store::read::unreadable::skip_unreadable;
+use crate::store::sql::entity::{acceptance, engagement, invitation, label, outbox, recipient, request, slot};
+use crate::store::sql::error::StoreError;
+use crate::store::sql::row::{InvitationRows, delivery_from, request_from, slot_from};
+use crate::store::sql::rows_param::{Columns, Set, by_index, clock, json_array, json_object, statement_clock};
+
+/// What one command needs, as a row.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Wanted<'a> {
+    account_id: &'a str,
+    invitation_id: Uuid,
+    subject: Option<&'a str>,
+    acceptance_id: Option<Uuid>,
+    connection_id: Option<Uuid>,
+    newest: i32,
+}
+
+fn wanted_columns() -> Columns {
+    let columns = Columns::list([("account_id", Text), ("invitation_id", UuidType), ("newest", Integer)]);
+    columns.and_nullable([("subject", Text), ("acceptance_id", UuidType), ("connection_id", UuidType)])
+}
+
+fn asked_columns() -> Columns {
+    Columns::list([("account_id", Text), ("method", Text), ("request_id", Text)])
+}
+
+fn held_columns() -> Columns {
+    Columns::list([("account_id", Text), ("key", Text)])
+}
+
+fn message_columns() -> Columns {
+    Columns::list([("account_id", Text), ("id", UuidType), ("recipients", Integer)])
+}
+
+fn sought_columns() -> Columns {
+    let address = [("recipient_type", Text), ("value", Text)];
+    Columns::list([("account_id", Text), ("scope_type", Text), ("scope_id", Text)]).and(address)
+}
+
+/// The text of the load for one database. Parameters: what is wanted, which requests are asked for, which slots may be held,
+/// for whom invitations are sought, which messages, the clock.
+pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
+    let (wanted, asked, held, sought) = (wanted_columns(), asked_columns(), held_columns(), sought_columns());
+    let message = message_columns();
+    let widths = [&wanted, &asked, &held, &sought, &message].map(|columns| columns.width(backend));
+    let [asked_at, held_at, sought_at, message_at, clock_at] =
+        [1, 2, 3, 4, 5].map(|sets| 1 + widths[..sets].iter().sum::<usize>());
+    let delivery = text(backend, &Columns::of::<outbox::Entity>().json_of(backend, "o"));
+    let subject = by_index(backend, "subject", "a", "wanted.account_id");
+    let connection = by_index(backend, "connection", "a", "wanted.account_id");
+    let acceptance = text(backend, &Columns::of::<acceptance::Entity>().json_of(backend, "a"));
+    let request = text(backend, &Columns::of::<request::Entity>().json_of(backend, "q"));
+    let slot = text(backend, &Columns::of::<slot::Entity>().json_of(backend, "s"));
+    let newest = format!("CASE WHEN ids.newest = 1 THEN {} END", newest_acceptances(backend));
+    let wide = "ids.recipients = 1";
+    let extent = Extent { recipients: wide, messages: wide, acceptances: &newest };
+    format!(
+        "WITH wanted AS MATERIALIZED (SELECT * FROM {wanted}), asked AS (SELECT * FROM {asked}),
+        remembered AS MATERIALIZED (
+            SELECT {request_columns} FROM asked JOIN request q ON q.account_id = asked.account_id
+                AND q.method = asked.method AND q.request_id = asked.request_id),
+        held AS MATERIALIZED (
+            SELECT {slot_columns} FROM {held} JOIN slot s ON s.account_id = k.account_id AND s.key = k.key),
+        message AS MATERIALIZED (
+            SELECT {outbox_columns}, k.recipients FROM {messages} JOIN outbox o ON o.account_id = k.account_id AND o.id = k.id),
+        {found},
+        ids AS (
+            SELECT account_id, invitation_id, max(newest) AS newest, max(recipients) AS recipients FROM (
+                SELECT account_id, invitation_id, newest, 1 AS recipients FROM wanted
+                UNION ALL SELECT account_id, invitation_id, 1, 1 FROM remembered
+                UNION ALL SELECT account_id, invitation_id, 0, 1 FROM held
+                UNION ALL SELECT account_id, invitation_id, 0, recipients FROM message
+                UNION ALL SELECT account_id, invitation_id, 0, 1 FROM found) needed
+            GROUP BY account_id, invitation_id)
+        SELECT {clock} AS now, 'now' AS tag, NULL AS body
+        UNION ALL SELECT 0, 'invitation', {body} FROM ids
+            JOIN invitation i ON i.account_id = ids.account_id AND i.id = ids.invitation_id
+        UNION ALL SELECT 0, 'acceptance', {acceptance} FROM wanted JOIN acceptance a
+            ON {subject} AND a.invitation_id = wanted.invitation_id AND a.subject = wanted.subject
+        UNION ALL SELECT 0, 'acceptance', {acceptance} FROM wanted JOIN acceptance a
+            ON a.account_id = wanted.account_id AND a.invitation_id = wanted.invitation_id AND a.id = wanted.acceptance_id
+        UNION ALL SELECT 0, 'acceptance', {acceptance} FROM wanted JOIN acceptance a
+            ON {connection} AND a.invitation_id = wanted.invitation_id AND a.created_connection_id = wanted.connection_id
+        UNION ALL SELECT 0, 'acceptance', {acceptance} FROM remembered q JOIN acceptance a
+            ON a.account_id = q.account_id AND a.invitation_id = q.invitation_id AND a.id = q.acceptance_id
+        UNION ALL SELECT 0, 'request', {request} FROM remembered q
+        UNION ALL SELECT 0, 'delivery', {delivery} FROM message o
+        UNION ALL SELECT 0, 'slot', {slot} FROM held s",
+        outbox_columns = Columns::of::<outbox::Entity>().names_of("o"),
+        messages = message.keys_of(backend, message_at, "k"),
+        wanted = wanted.keys_of(backend, 1, "w"),
+        asked = asked.keys_of(backend, asked_at, "k"),
+        held = held.keys_of(backend, held_at, "k"),
+        found = found(backend, &sought.keys_of(backend, sought_at, "k"), &statement_clock(backend, clock_at)),
+        request_columns = Columns::of::<request::Entity>().names_of("q"),
+        slot_columns = Columns::of::<slot::Entity>().names_of("s"),
+        clock = clock(backend, clock_at),
+        body = invitation_body(backend, &extent),
+    )
+}
+
+/// Returns the common table expressions that end with `found`: open invitations of what is sought. They are looked up by
+/// address among those that are open, so that it does not matter how many have ended.
+fn found(backend: DbBackend, sought: &str, now: &str) -> String {
+    format!(
+        "addressed AS MATERIALIZED (
+            SELECT DISTINCT k.account_id, k.scope_type, k.scope_id, r.invitation_id FROM {sought} JOIN recipient r
+                ON {open} AND r.recipient_type = k.recipient_type AND r.value = k.value AND r.open_until > {now}),
+        found AS (
+            SELECT i.account_id, i.id AS invitation_id FROM addressed a
+            JOIN invitation i ON i.account_id = a.account_id AND i.id = a.invitation_id
+            WHERE i.kind = '{general}' AND i.scope_type = a.scope_type AND i.scope_id = a.scope_id
+                AND i.revoked_at IS NULL AND i.declined_at IS NULL AND i.accepted_elsewhere_at IS NULL
+                AND i.emptied_at IS NULL AND (i.max_uses IS NULL OR i.use_count < i.max_uses)
+                AND (i.expire_at IS NULL OR i.expire_at > {now}))",
+        open = by_index(backend, "open", "r", "k.account_id"),
+        general = Kind::General.code(),
+    )
+}
+
+/// How much is read with an invitation.
+pub(in crate::store) struct Extent<'a> {
+    /// The condition for its recipients, which are called `t`.
+    pub(in crate::store) recipients: &'a str,
+    /// The condition under which its messages are counted.
+    pub(in crate::store) messages: &'a str,
+    /// The expression for its acceptances, as a JSON array.
+    pub(in crate::store) acceptances: &'a str,
+}
+
+impl Extent<'_> {
+    /// Everything but acceptances.
+    pub(in crate::store) const PLAIN: Self = Self { recipients: "true", messages: "true", acceptances: "NULL" };
+}
+
+/// Returns an expression for invitation `i` with what is read with it, as JSON text.
+pub(in crate::store) fn invitation_body(backend: DbBackend, extent: &Extent<'_>) -> String {
+    let Extent { recipients, messages, acceptances } = extent;
+    let of = |table: &str, alias: &str| {
+        format!("{table} {alias} WHERE {alias}.account_id = i.account_id AND {alias}.invitation_id = i.id")
+    };
+    let rows = |columns: Columns, table: &str, condition: &str| {
+        json_array(backend, &columns.json_of(backend, "t"), &format!("{} AND {condition}", of(table, "t")))
+    };
+    let sent = by_index(backend, "invitation", "o", "i.account_id");
+    let outbox = format!("outbox o WHERE {sent} AND o.invitation_id = i.id AND {} AND {messages}", brings_link("o"));
+    let engagement = Columns::of::<engagement::Entity>().json_of(backend, "e");
+    let body = json_object(
+        backend,
+        &[
+            ("invitation", Columns::of::<invitation::Entity>().json_of(backend, "i")),
+            ("recipients", rows(Columns::of::<recipient::Entity>(), "recipient", recipients)),
+            ("labels", rows(Columns::of::<label::Entity>(), "label", "true")),
+            ("engagement", format!("(SELECT {engagement} FROM {})", of("engagement", "e"))),
+            ("deliveries", format!("(SELECT count(*) FROM {outbox})")),
+            ("latest_delivery", latest_delivery(backend, &outbox)),
+            ("acceptances", (*acceptances).to_owned()),
+        ],
+    );
+    text(backend, &body)
+}
+
+/// Returns an expression for the state of the latest of some messages that did not fail, as JSON.
+fn latest_delivery(backend: DbBackend, outbox: &str) -> String {
+    let quote = if backend == DbBackend::Postgres { "to_json" } else { "json_quote" };
+    format!(
+        "(SELECT {quote}(o.state) FROM {outbox} AND o.state IN ('queued', 'sending', 'sent', 'delivered')
+        ORDER BY o.created_at DESC, o.id DESC LIMIT 1)"
+    )
+}
+
+/// Returns the condition for a message that brings a link, or has: a reminder does so only once it is sent.
+fn brings_link(alias: &str) -> String {
+    let [invitation, reminder] = [Purpose::Invitation, Purpose::Reminder].map(Purpose::code);
+    format!("({alias}.purpose = '{invitation}' OR {alias}.purpose = '{reminder}' AND {alias}.attempts > 0)")
+}
+
+/// Returns an expression for the newest acceptances of invitation `i`, as a JSON array.
+pub(in crate::store) fn newest_acceptances(backend: DbBackend) -> String {
+    let newest = format!(
+        "(SELECT * FROM acceptance n WHERE n.account_id = i.account_id AND n.invitation_id = i.id
+        ORDER BY n.id DESC LIMIT {NEWEST_ACCEPTANCES}) t"
+    );
+    json_array(backend, &Columns::of::<acceptance::Entity>().json_of(backend, "t"), &newest)
+}
+
+pub(in crate::store) fn text(backend: DbBackend, json: &str) -> String {
+    if backend == DbBackend::Postgres { format!("({json})::text") } else { json.to_owned() }
+}
+
+/// Loads what a group of commands needs, and what they are found to need when that is there.
+pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
+    db: &C,
+    sql: &str,
+    commands: impl Iterator<Item = &'a Command> + Clone,
+    clock: Option<Timestamp>,
+) -> Result<Loaded, StoreError> {
+    let needs: Vec<_> = commands.clone().map(|command| (command, command.needs())).collect();
+    let keys = commands.clone().flat_map(Command::request_keys).collect();
+    let mut loaded = load_needs(db, sql, &needs, &keys, clock).await?;
+    let further = commands.map(|command| (command, command.needs_further(&loaded)));
+    let further: Vec<_> = further.filter(|(_, needs)| *needs != Needs::default()).collect();
+    if !further.is_empty() {
+        let more = load_needs(db, sql, &further, &BTreeSet::new(), clock).await?;
+        // What changed between the two was seen at two moments: no decision could rest on that.
+        if !loaded.agrees_with(&more) {
+            return Err(StoreError::Conflict);
+        }
+        loaded.add(more);
+    }
+    Ok(loaded)
+}
+
+/// Loads what is needed in one statement.
+async fn load_needs<C: ConnectionTrait>(
+    db: &C,
+    sql: &str,
+    needs: &[(&Command, Needs)],
+    requests: &BTreeSet<RequestKey>,
+    clock: Option<Timestamp>,
+) -> Result<Loaded, StoreError> {
+    let backend = db.get_database_backend();
+    let mut values = Vec::new();
+    for set in [wanted_set(needs), asked_set(requests), held_set(needs), sought_set(needs), message_set(needs)] {
+        values.extend(set.params(backend));
+    }
+    values.push(clock.map(Timestamp::micros).into());
+    let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+
+    let mut loaded = Loaded::empty(Timestamp::from_micros(0));
+    let mut unreadable = Vec::new();
+    for row in rows {
+        let body = row.try_get::<Option<String>>("", "body")?.unwrap_or_default();
+        match row.try_get::<String>("", "tag")?.as_str() {
+            "now" => loaded.now = Timestamp::from_micros(row.try_get("", "now")?),
+            "invitation" => match parse_json::<InvitationRows>(&body, "invitation").and_then(Invitation::try_from) {
+                Ok(invitation) => drop(loaded.put_invitation(invitation)),
+                Err(error @ StoreError::Corrupt { .. }) => unreadable.extend(id_of(&body).map(|id| (id, error))),
+                Err(error) => return Err(error),
+            },
+            "acceptance" => {
+                let row: acceptance::Model = parse_json(&body, "acceptance")?;
+                loaded.put_acceptance(Acceptance::try_from(row)?);
+            }
+            "request" => {
+                let (key, remembered) = request_from(parse_json(&body, "request")?)?;
+                loaded.put_request(key, remembered);
+            }
+            "delivery" => {
+                let (account, delivery) = delivery_from(parse_json(&body, "outbox")?)?;
+                loaded.put_delivery(&account, delivery);
+            }
+            "slot" => {
+                let (account, key, slot) = slot_from(parse_json(&body, "slot")?)?;
+                loaded.put_slot(&account, key, slot);
+            }
+            _ => return Err(StoreError::Refused("the load answered with an unknown tag".to_owned())),
+        }
+    }
+    for (id, error) in unreadable {
+        // A command fails only on the invitation that it is about, and not on others that stand beside it.
+        if needs.iter().any(|(_, needs)| needs.invitation == Some(id)) || loaded.mentions(id) {
+            return Err(error);
+        }
+        skip_unreadable::<()>(Err(error))?;
+        loaded.put_unreadable(id);
+    }
+    Ok(loaded)
+}
+
+/// Returns the id of an invitation that cannot be read as a whole.
+fn id_of(body: &str) -> Option<InvitationId> {
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    body["invitation"]["id"].as_str().and_then(|id| Uuid::parse_str(id).ok()).map(InvitationId)
+}
+
+fn wanted_set(needs: &[(&Command, Needs)]) -> Set {
+    let wanted = needs.iter().filter_map(|(command, needs)| {
+        Some(Wanted {
+            account_id: command.account.as_str(),
+            invitation_id: needs.invitation?.0,
+            subject: needs.subject.as_ref().map(|subject| subject.0.as_str()),
+            acceptance_id: needs.acceptance.map(|id| id.0),
+            connection_id: needs.created_connection,
+            newest: i32::from(needs.newest_acceptances),
+        })
+    });
+    Set::new(wanted_columns(), wanted.collect::<BTreeSet<_>>().into_iter().map(wanted_row))
+}
+
+fn asked_set(requests: &BTreeSet<RequestKey>) -> Set {
+    let row = |key: &RequestKey| [key.account.as_str(), &key.method, &key.id].map(Value::from);
+    Set::new(asked_columns(), requests.iter().map(row))
+}
+
+fn held_set(needs: &[(&Command, Needs)]) -> Set {
+    let keys = needs
+        .iter()
+        .flat_map(|(command, needs)| needs.slots.iter().map(|key| [command.account.as_str(), key.0.as_str()]));
+    distinct(held_columns(), keys)
+}
+
+fn sought_set(needs: &[(&Command, Needs)]) -> Set {
+    let sought = needs.iter().filter_map(|(command, needs)| Some((command, needs.sought.as_ref()?)));
+    let rows = sought.flat_map(|(command, sought)| {
+        // As the row of an invitation without a scope has it.
+        let scope = sought.scope.as_ref().map(|scope| (scope.scope_type.as_str(), scope.id.as_str()));
+        let (scope_type, scope_id) = scope.unwrap_or_default();
+        let account_id = command.account.as_str();
+        sought.addresses.iter().map(move |to| [account_id, scope_type, scope_id, to.sort().code(), to.key()])
+    });
+    distinct(sought_columns(), rows)
+}
+
+fn message_set(needs: &[(&Command, Needs)]) -> Set {
+    let messages = needs.iter().filter_map(|(command, needs)| {
+        Some((command.account.as_str(), needs.delivery?, i32::from(!needs.without_recipients)))
+    });
+    let messages: BTreeSet<_> = messages.collect();
+    Set::new(message_columns(), messages.into_iter().map(|(account, id, all)| [account.into(), id.into(), all.into()]))
+}
+
+fn distinct<'a, const N: usize>(columns: Columns, rows: impl Iterator<Item = [&'a str; N]>) -> Set {
+    Set::new(columns, rows.collect::<BTreeSet<_>>().into_iter().map(|row| row.map(Value::from)))
+}
+
+fn wanted_row(wanted: Wanted<'_>) -> [Value; 6] {
+    let Wanted { account_id, invitation_id, subject, acceptance_id, connection_id, newest } = wanted;
+    [account_id.into(), invitation_id.into(), newest.into(), subject.into(), acceptance_id.into(), connection_id.into()]
+}
+
+/// Reads a row that came as JSON text.
+pub(in crate::store) fn parse_json<T: DeserializeOwned>(json: &str, table: &'static str) -> Result<T, StoreError> {
+    // The parser's words may quote the row, so they stay here.
+    serde_json::from_str(json).map_err(|_| StoreError::Corrupt {
+        table,
+        column: "*",
+        row: "?".to_owned(),
+        problem: "is not a row of this table",
+    })
+}

@@ -1,0 +1,162 @@
+//! The save: everything a group changes, in one commit, and only if what it was decided on still holds.
+//!
+//! Its texts are in [`super::save_sql`]; this module makes the rows that are their parameters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use uuid::Uuid;
+
+use super::save_sql::{Part, SaveSql};
+use crate::domain::group::{Save, Settled, Update};
+use crate::domain::invitation::{Engagement, Invitation};
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
+use crate::store::sql::entity::{autojoin_domain, event, recipient};
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::{Set, values_of};
+use crate::store::sql::{Pool, row};
+
+/// What is added to the counters beside an invitation.
+struct Counts<'a> {
+    account_id: &'a str,
+    engagement: Engagement,
+    events: i64,
+}
+
+/// Returns the sets of some parts of a save, in their order.
+fn sets(save: &Save, parts: &[Part]) -> Vec<Set> {
+    let (first_events, events, counts) = number_events(save);
+    let (mut first_events, mut events) = (Some(first_events), Some(events));
+    let created = || save.created.values().map(AsRef::as_ref);
+    let acceptance = |(invitation, acceptance): &(Arc<Invitation>, _)| row::acceptance_row(invitation, acceptance);
+    let set = |part: &Part| match part {
+        Part::Invitations => Set::of(created().map(row::invitation_row)),
+        Part::Labels => Set::of(created().flat_map(row::label_rows)),
+        Part::Recipients => Set::of(created().flat_map(recipient_rows)),
+        Part::Groups => Set::of(created().flat_map(row::group_rows)),
+        Part::FirstEvents => Set::of(first_events.take().into_iter().flatten()),
+        Part::Outbox => Set::of(save.deliveries.iter().map(|(about, delivery)| row::outbox_row(about, delivery))),
+        Part::Requests => Set::of(save.requests.iter().map(|(key, remembered)| row::request_row(key, remembered))),
+        Part::Updates => Set::new(part.columns(), save.updated.values().map(update_row)),
+        Part::Answers => Set::of(save.updated.values().flat_map(changed_recipients)),
+        Part::Acceptances => Set::of(save.accepted.values().map(acceptance)),
+        Part::Reacceptances => Set::of(save.reaccepted.values().map(acceptance)),
+        Part::Slots => Set::of(save.slots.iter().map(|((account, key), slot)| row::slot_row(account, key, *slot))),
+        Part::Joining => Set::of(domain_rows(save, true)),
+        Part::Leaving => Set::of(domain_rows(save, false)),
+        Part::Settled => Set::new(part.columns(), save.settled.iter().map(settled_row)),
+        Part::Counts => Set::new(part.columns(), counts.iter().map(counts_row)),
+        Part::Events => Set::new(part.columns(), events.take().into_iter().flatten()),
+    };
+    parts.iter().map(set).collect()
+}
+
+fn recipient_rows(invitation: &Invitation) -> impl Iterator<Item = recipient::Model> {
+    invitation.recipients.iter().map(move |recipient| row::recipient_row(invitation, recipient))
+}
+
+/// Returns the domains that join from now on, or that no longer do.
+fn domain_rows(save: &Save, joining: bool) -> impl Iterator<Item = autojoin_domain::Model> {
+    let changed = save.domains.iter().filter(move |(_, (_, joins))| *joins == joining);
+    changed.map(|((_, domain), (invitation, _))| row::domain_row(invitation, domain))
+}
+
+fn update_row(update: &Update) -> Vec<Value> {
+    let mut row = values_of(&row::invitation_row(&update.invitation));
+    row.extend([update.loaded_revision.into(), update.unexpired.into()]);
+    row
+}
+
+fn settled_row(((account, id), settled): (&(AccountId, Uuid), &Settled)) -> [Value; 7] {
+    let Settled { delivery, loaded_state, loaded_lease } = settled;
+    [
+        account.as_str().into(),
+        (*id).into(),
+        delivery.state.code().into(),
+        loaded_state.code().into(),
+        (*loaded_lease).into(),
+        delivery.last_error.clone().into(),
+        delivery.sent_at.map(Timestamp::micros).into(),
+    ]
+}
+
+fn counts_row((id, counts): (&InvitationId, &Counts<'_>)) -> [Value; 6] {
+    let Counts { account_id, engagement: Engagement { views, clicks, unfurls }, events } = counts;
+    [(*account_id).into(), id.0.into(), (*views).into(), (*clicks).into(), (*unfurls).into(), (*events).into()]
+}
+
+fn changed_recipients(update: &Update) -> impl Iterator<Item = recipient::Model> {
+    let changed =
+        update.invitation.recipients.iter().filter(|recipient| update.recipients.contains(&recipient.ordinal));
+    changed.map(|recipient| row::recipient_row(&update.invitation, recipient))
+}
+
+/// Splits the events into those that make an invitation, which are number 1, and the others, which are numbered from the
+/// invitation's counter; returns also what is added to the counters. Until the database knows where it begins, the sequence
+/// of an event is how many of the save come behind it.
+fn number_events(save: &Save) -> (Vec<event::Model>, Vec<Vec<Value>>, BTreeMap<InvitationId, Counts<'_>>) {
+    let (mut firsts, mut others) = (Vec::new(), Vec::new());
+    let mut counts: BTreeMap<InvitationId, Counts<'_>> = BTreeMap::new();
+    let mut made = BTreeSet::new();
+    for event in &save.events {
+        if save.created.contains_key(&event.invitation) && made.insert(event.invitation) {
+            firsts.push(row::event_row(event, 1));
+            continue;
+        }
+        let count = counts.entry(event.invitation).or_insert_with(|| Counts {
+            account_id: event.account.as_str(),
+            engagement: save.engagement.get(&event.invitation).copied().unwrap_or_default(),
+            events: 0,
+        });
+        count.events += 1;
+        others.push((event, count.events));
+    }
+    let others = others.into_iter().map(|(event, number)| {
+        let total = counts.get(&event.invitation).map_or(0, |count| count.events);
+        let mut row = values_of(&row::event_row(event, 0));
+        row.push((total - number).into());
+        row
+    });
+    (firsts, others.collect(), counts)
+}
+
+/// Makes new invitations on PostgreSQL without having loaded anything, and returns which of them it made.
+pub(in crate::store) async fn create(db: &Pool, sql: &str, save: &Save) -> Result<BTreeSet<InvitationId>, StoreError> {
+    let values = sets(save, Part::OF_CREATES).into_iter().flat_map(|set| set.params(DbBackend::Postgres));
+    let rows = db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    let ids = rows.iter().map(|row| row.try_get_by_index::<Uuid>(0).map(InvitationId));
+    Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// Saves what a group changes; [`StoreError::Conflict`] if what it was decided on no longer holds.
+pub(in crate::store) async fn save<C: ConnectionTrait>(
+    db: &C,
+    sql: &SaveSql,
+    save: &Save,
+    clock: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    match sql {
+        SaveSql::Postgres { save: sql, .. } => {
+            let values = sets(save, Part::ALL).into_iter().flat_map(|set| set.params(DbBackend::Postgres));
+            let values = values.chain([clock.map(Timestamp::micros).into()]);
+            db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+        }
+        SaveSql::Sqlite(statements) => {
+            for ((part, sql), set) in statements.iter().zip(sets(save, Part::ALL)) {
+                let rows = set.len();
+                if rows == 0 {
+                    continue;
+                }
+                let values = set.params(DbBackend::Sqlite);
+                let done = db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
+                if part.is_guarded() && done.rows_affected() != rows as u64 {
+                    return Err(StoreError::Conflict);
+                }
+            }
+        }
+    }
+    Ok(())
+}

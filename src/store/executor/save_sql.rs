@@ -1,0 +1,388 @@
+//! The texts of the save. Its parameters are the sets of [`Part`], known here by their place among them, and the clock.
+//!
+//! PostgreSQL has two texts, each one statement: `create_sql` for new invitations, which can lose nothing but their
+//! request_id, and `save_sql` for everything, which fails as a whole (a division by zero) unless every invitation still
+//! has the revision it was loaded with and, where it is accepted, has not expired by the clock after any wait for its lock,
+//! and unless every slot was last taken by whom the load said.
+//! SQLite has one writer, so nothing can have changed; the same sets go through `sqlite_sqls`, and the rows affected are
+//! a second wall.
+
+use sea_orm::sea_query::ColumnType::{BigInteger, Boolean, Text, Uuid as UuidType};
+use sea_orm::{DbBackend, EntityTrait};
+
+use crate::store::sql::entity::{
+    acceptance, autojoin_domain, engagement, event, invitation, invitation_group, label, outbox, recipient, request,
+    slot,
+};
+use crate::store::sql::rows_param::{Columns, clock};
+
+/// The sets that a save consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Part {
+    /// New invitations.
+    Invitations,
+    /// Their labels.
+    Labels,
+    /// Their recipients.
+    Recipients,
+    /// Their groups.
+    Groups,
+    /// Their first events.
+    FirstEvents,
+    /// Messages to be sent.
+    Outbox,
+    /// Requests to be remembered.
+    Requests,
+    /// Changed invitations, with what is to hold for them.
+    Updates,
+    /// Changed recipients.
+    Answers,
+    /// New acceptances.
+    Acceptances,
+    /// Changed acceptances.
+    Reacceptances,
+    /// Slots that are taken.
+    Slots,
+    /// Domains that join from now on.
+    Joining,
+    /// Domains that no longer do.
+    Leaving,
+    /// Messages that have changed, with what is to hold for them.
+    Settled,
+    /// What is added to counters.
+    Counts,
+    /// The events that are numbered by them.
+    Events,
+}
+
+impl Part {
+    /// What new invitations need.
+    pub(in crate::store) const OF_CREATES: &[Self] = Self::ALL.split_at(7).0;
+
+    /// All of them, in the order in which they are parameters; what new invitations need comes first.
+    pub(in crate::store) const ALL: &[Self] = &[
+        Self::Invitations,
+        Self::Labels,
+        Self::Recipients,
+        Self::Groups,
+        Self::FirstEvents,
+        Self::Outbox,
+        Self::Requests,
+        Self::Updates,
+        Self::Answers,
+        Self::Acceptances,
+        Self::Reacceptances,
+        Self::Slots,
+        Self::Joining,
+        Self::Leaving,
+        Self::Settled,
+        Self::Counts,
+        Self::Events,
+    ];
+
+    /// Returns the columns of its set.
+    pub(in crate::store) fn columns(self) -> Columns {
+        match self {
+            Self::Invitations => Columns::of::<invitation::Entity>(),
+            Self::Labels => Columns::of::<label::Entity>(),
+            Self::Recipients | Self::Answers => Columns::of::<recipient::Entity>(),
+            Self::Groups => Columns::of::<invitation_group::Entity>(),
+            Self::FirstEvents => Columns::of::<event::Entity>(),
+            Self::Outbox => Columns::of::<outbox::Entity>(),
+            Self::Requests => Columns::of::<request::Entity>(),
+            Self::Updates => {
+                Columns::of::<invitation::Entity>().and([("loaded_revision", BigInteger), ("unexpired", Boolean)])
+            }
+            Self::Acceptances | Self::Reacceptances => Columns::of::<acceptance::Entity>(),
+            Self::Slots => Columns::of::<slot::Entity>(),
+            Self::Joining | Self::Leaving => Columns::of::<autojoin_domain::Entity>(),
+            Self::Settled => settled_columns(),
+            Self::Counts => engagement_columns(),
+            Self::Events => Columns::of::<event::Entity>().and([("before_last", BigInteger)]),
+        }
+    }
+
+    /// Returns whether it is a conflict if not all of its rows find what they are to change.
+    pub(in crate::store) fn is_guarded(self) -> bool {
+        matches!(self, Self::Updates | Self::Slots | Self::Settled)
+    }
+
+    /// Returns a table expression, called `r`, over its set.
+    fn rows(self, backend: DbBackend) -> String {
+        self.columns().rows_of(backend, first(backend, Some(self)), "r")
+    }
+
+    /// Returns the same for rows that are looked up one by one.
+    fn keys(self, backend: DbBackend) -> String {
+        self.columns().keys_of(backend, first(backend, Some(self)), "r")
+    }
+}
+
+/// Returns the number of the first parameter of a set, or of the clock, which is behind the last. On SQLite every set has a
+/// statement of its own.
+fn first(backend: DbBackend, part: Option<Part>) -> usize {
+    let before = Part::ALL.iter().take_while(|other| Some(**other) != part);
+    if backend == DbBackend::Postgres { 1 + before.map(|part| part.columns().width(backend)).sum::<usize>() } else { 1 }
+}
+
+/// The columns of an invitation that change after it was made.
+const MUTABLE: [&str; 19] = [
+    "use_count",
+    "expire_at",
+    "accepted_at",
+    "declined_at",
+    "revoked_at",
+    "revision",
+    "generation",
+    "key_id",
+    "updated_at",
+    "accepted_elsewhere_at",
+    "emptied_at",
+    "archived_at",
+    "deleted_at",
+    "first_sent_at",
+    "last_sent_at",
+    "updater",
+    "widget_configuration_id",
+    "details",
+    "expiry_told_at",
+];
+
+/// The texts of one database's saves.
+pub(in crate::store) enum SaveSql {
+    /// One statement each.
+    Postgres {
+        /// For new invitations alone.
+        create: String,
+        /// For everything.
+        save: String,
+    },
+    /// Several, in one transaction, each with the set it takes.
+    Sqlite(Vec<(Part, String)>),
+}
+
+impl SaveSql {
+    pub(in crate::store) fn new(backend: DbBackend) -> Self {
+        if backend == DbBackend::Postgres {
+            Self::Postgres { create: create_sql(), save: save_sql() }
+        } else {
+            Self::Sqlite(sqlite_sqls())
+        }
+    }
+}
+
+fn settled_columns() -> Columns {
+    Columns::list([("account_id", Text), ("id", UuidType), ("state", Text), ("loaded_state", Text)]).and_nullable([
+        ("loaded_lease", UuidType),
+        ("last_error", Text),
+        ("sent_at", BigInteger),
+    ])
+}
+
+fn engagement_columns() -> Columns {
+    Columns::list([
+        ("account_id", Text),
+        ("invitation_id", UuidType),
+        ("views", BigInteger),
+        ("clicks", BigInteger),
+        ("unfurls", BigInteger),
+        ("events", BigInteger),
+    ])
+}
+
+/// Returns `INSERT INTO table (columns) SELECT columns FROM a set` with what follows.
+fn insert<E: EntityTrait + Default>(backend: DbBackend, part: Part, rest: &str) -> String {
+    let (table, columns, rows) = (E::default(), Columns::of::<E>(), part.rows(backend));
+    let table = table.table_name();
+    format!("INSERT INTO {table} ({}) SELECT {} FROM {rows} {rest}", columns.names(), columns.names_of("r"))
+}
+
+/// Makes invitations with their children on PostgreSQL and returns the ids of those it made. One whose request_id is taken,
+/// now or earlier, is left out with everything that belongs to it.
+fn create_sql() -> String {
+    let pg = DbBackend::Postgres;
+    let made = "JOIN created c ON c.account_id = r.account_id AND c.id = r.invitation_id";
+    format!(
+        "WITH claimed AS ({request} ON CONFLICT DO NOTHING RETURNING account_id, invitation_id),
+        asked AS (SELECT account_id, invitation_id FROM {requests}),
+        created AS ({invitation} ON CONFLICT DO NOTHING RETURNING account_id, id),
+        l AS ({label}), p AS ({recipient}), g AS ({group}), e AS ({event}), o AS ({outbox})
+        SELECT id FROM created",
+        request = insert::<request::Entity>(pg, Part::Requests, ""),
+        requests = Part::Requests.rows(pg),
+        invitation = insert::<invitation::Entity>(
+            pg,
+            Part::Invitations,
+            "WHERE (r.account_id, r.id) NOT IN (SELECT account_id, invitation_id FROM asked)
+                OR (r.account_id, r.id) IN (SELECT account_id, invitation_id FROM claimed)"
+        ),
+        label = insert::<label::Entity>(pg, Part::Labels, made),
+        recipient = insert::<recipient::Entity>(pg, Part::Recipients, made),
+        group = insert::<invitation_group::Entity>(pg, Part::Groups, made),
+        event = insert::<event::Entity>(pg, Part::FirstEvents, made),
+        outbox = insert::<outbox::Entity>(pg, Part::Outbox, made),
+    )
+}
+
+/// Saves a group of any commands on PostgreSQL, or fails as a whole. Locks are taken in the order of the ids, invitations
+/// before slots before counters.
+fn save_sql() -> String {
+    let pg = DbBackend::Postgres;
+    format!(
+        "WITH target AS MATERIALIZED (SELECT * FROM {updated}),
+        locked AS MATERIALIZED (SELECT t.* FROM target t
+            JOIN invitation i ON i.account_id = t.account_id AND i.id = t.id ORDER BY i.id FOR UPDATE OF i),
+        updated AS (UPDATE invitation i SET {set} FROM locked r
+            WHERE i.account_id = r.account_id AND i.id = r.id AND i.revision = r.loaded_revision
+            RETURNING NOT r.unexpired OR i.expire_at IS NULL OR i.expire_at > {clock} AS holds),
+        taken AS ({slots} RETURNING 1), settled AS ({settled} RETURNING 1),
+        guard AS MATERIALIZED (SELECT 1 / (
+            (SELECT count(*) FROM updated WHERE holds) = (SELECT count(*) FROM target)
+            AND (SELECT count(*) FROM taken) = (SELECT count(*) FROM {wanted_slots})
+            AND (SELECT count(*) FROM settled) = (SELECT count(*) FROM {to_settle}))::int AS ok),
+        counted AS ({engagement} RETURNING account_id, invitation_id, last_sequence),
+        event_ AS ({events}),
+        created AS ({invitation}), label_ AS ({label}), recipient_ AS ({recipient}), group_ AS ({group}),
+        created_event AS ({created_event}), outbox_ AS ({outbox}), request_ AS ({request}), acceptance_ AS ({accepted}),
+        reaccepted AS ({reaccepted}), answered AS ({answered}), joining AS ({joining}), leaving AS ({leaving})
+        SELECT ok FROM guard",
+        updated = Part::Updates.columns().keys_of(pg, first(pg, Some(Part::Updates)), "u"),
+        set = set_mutable(),
+        clock = clock(pg, first(pg, None)),
+        slots = take_slots(pg),
+        wanted_slots = Part::Slots.rows(pg),
+        settled = settle_deliveries(pg),
+        to_settle = Part::Settled.rows(pg),
+        engagement = upsert_engagement(pg, "JOIN guard ON guard.ok = 1 ORDER BY r.invitation_id"),
+        events = insert_events(pg, "counted"),
+        invitation = insert::<invitation::Entity>(pg, Part::Invitations, ""),
+        label = insert::<label::Entity>(pg, Part::Labels, ""),
+        recipient = insert::<recipient::Entity>(pg, Part::Recipients, ""),
+        group = insert::<invitation_group::Entity>(pg, Part::Groups, ""),
+        created_event = insert::<event::Entity>(pg, Part::FirstEvents, ""),
+        outbox = insert::<outbox::Entity>(pg, Part::Outbox, KNOWN_MESSAGES_STAY),
+        request = insert::<request::Entity>(pg, Part::Requests, ""),
+        accepted = insert::<acceptance::Entity>(pg, Part::Acceptances, ""),
+        reaccepted = update_acceptances(pg),
+        answered = update_recipients(pg),
+        joining = insert::<autojoin_domain::Entity>(pg, Part::Joining, KNOWN_DOMAINS_STAY),
+        leaving = delete_domains(pg),
+    )
+}
+
+/// The statements of a save on SQLite, in an order that keeps events behind their count.
+fn sqlite_sqls() -> Vec<(Part, String)> {
+    let lite = DbBackend::Sqlite;
+    let sql = |part: &Part| match part {
+        Part::Invitations => insert::<invitation::Entity>(lite, *part, ""),
+        Part::Labels => insert::<label::Entity>(lite, *part, ""),
+        Part::Recipients => insert::<recipient::Entity>(lite, *part, ""),
+        Part::Groups => insert::<invitation_group::Entity>(lite, *part, ""),
+        Part::FirstEvents => insert::<event::Entity>(lite, *part, ""),
+        Part::Outbox => insert::<outbox::Entity>(lite, *part, KNOWN_MESSAGES_STAY),
+        Part::Requests => insert::<request::Entity>(lite, *part, ""),
+        Part::Updates => format!(
+            "UPDATE invitation AS i SET {} FROM {} WHERE i.account_id = r.account_id AND i.id = r.id
+            AND i.revision = r.loaded_revision",
+            set_mutable(),
+            part.rows(lite)
+        ),
+        Part::Answers => update_recipients(lite),
+        Part::Acceptances => insert::<acceptance::Entity>(lite, *part, ""),
+        Part::Reacceptances => update_acceptances(lite),
+        Part::Slots => take_slots(lite),
+        Part::Joining => insert::<autojoin_domain::Entity>(lite, *part, KNOWN_DOMAINS_STAY),
+        Part::Leaving => delete_domains(lite),
+        Part::Settled => settle_deliveries(lite),
+        Part::Counts => upsert_engagement(lite, "WHERE true"),
+        Part::Events => insert_events(lite, "engagement"),
+    };
+    Part::ALL.iter().map(|part| (*part, sql(part))).collect()
+}
+
+fn set_mutable() -> String {
+    let set = |column| match column {
+        // Telling of an expiry leaves the revision alone, so a save may not know of it yet: then the later one stays. A save
+        // that tells of the present expiry is right, also if an expiry that was told of before was a later one.
+        "expiry_told_at" => "expiry_told_at = CASE
+            WHEN r.expiry_told_at = r.expire_at OR i.expiry_told_at IS NULL OR i.expiry_told_at < r.expiry_told_at
+            THEN r.expiry_told_at ELSE i.expiry_told_at END"
+            .to_owned(),
+        column => format!("{column} = r.{column}"),
+    };
+    MUTABLE.map(set).join(", ")
+}
+
+/// Takes slots, each only from whom it was loaded with; one that nobody has had is taken for the first time.
+fn take_slots(backend: DbBackend) -> String {
+    let taken = "WHERE true ORDER BY r.key ON CONFLICT (account_id, key) DO UPDATE
+        SET invitation_id = excluded.invitation_id, version = excluded.version WHERE slot.version = excluded.version - 1";
+    insert::<slot::Entity>(backend, Part::Slots, taken)
+}
+
+/// Changes messages, each only if it still is as it was loaded.
+/// Whoever asked for a code need not have been invited: their address is kept no longer than it takes to mail it.
+fn settle_deliveries(backend: DbBackend) -> String {
+    format!(
+        "UPDATE outbox AS o SET state = r.state, last_error = r.last_error, sent_at = r.sent_at, lease = NULL,
+        due_at = CASE WHEN r.state IN ('queued', 'sending') THEN o.due_at END, planned_at = NULL,
+        address = CASE WHEN o.purpose = 'verification_code' AND r.state NOT IN ('queued', 'sending') THEN NULL
+            ELSE o.address END
+        FROM {} WHERE o.account_id = r.account_id AND o.id = r.id AND o.state = r.loaded_state
+            AND o.lease IS NOT DISTINCT FROM r.loaded_lease",
+        Part::Settled.keys(backend)
+    )
+}
+
+/// A domain that was taken out and put in again by one group never was out.
+const KNOWN_DOMAINS_STAY: &str = "WHERE true ON CONFLICT DO NOTHING";
+
+/// A reminder is planned once, though the expiry it speaks of comes back after another; see `Planned::id`.
+const KNOWN_MESSAGES_STAY: &str = "WHERE true ON CONFLICT DO NOTHING";
+
+fn delete_domains(backend: DbBackend) -> String {
+    let key = "account_id, domain, created_at, invitation_id";
+    format!("DELETE FROM autojoin_domain WHERE ({key}) IN (SELECT {key} FROM {})", Part::Leaving.keys(backend))
+}
+
+/// Adds to the counters; the first event of an invitation, its creation, is counted without a row.
+fn upsert_engagement(backend: DbBackend, condition: &str) -> String {
+    format!(
+        "INSERT INTO engagement ({}) SELECT r.account_id, r.invitation_id, r.views, r.clicks, r.unfurls, 1 + r.events
+        FROM {} {condition}
+        ON CONFLICT (account_id, invitation_id) DO UPDATE SET views = engagement.views + excluded.views,
+            clicks = engagement.clicks + excluded.clicks, unfurls = engagement.unfurls + excluded.unfurls,
+            last_sequence = engagement.last_sequence + excluded.last_sequence - 1",
+        Columns::of::<engagement::Entity>().names(),
+        Part::Counts.rows(backend),
+    )
+}
+
+/// Numbers events by the counters, which are in `counted` as they are after the save.
+fn insert_events(backend: DbBackend, counted: &str) -> String {
+    let columns = Columns::of::<event::Entity>();
+    format!(
+        "INSERT INTO event ({}) SELECT {} FROM {} JOIN {counted} c ON c.account_id = r.account_id
+        AND c.invitation_id = r.invitation_id",
+        columns.names(),
+        columns.names_of("r").replace("r.sequence", "c.last_sequence - r.before_last"),
+        Part::Events.rows(backend)
+    )
+}
+
+fn update_recipients(backend: DbBackend) -> String {
+    format!(
+        "UPDATE recipient AS i SET accepted_at = r.accepted_at, declined_at = r.declined_at,
+            open_until = r.open_until FROM {}
+        WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.ordinal = r.ordinal",
+        Part::Answers.keys(backend)
+    )
+}
+
+fn update_acceptances(backend: DbBackend) -> String {
+    format!(
+        "UPDATE acceptance AS i SET created_connection_id = r.created_connection_id, details = r.details FROM {}
+        WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.id = r.id",
+        Part::Reacceptances.keys(backend)
+    )
+}

@@ -1,0 +1,157 @@
+//! The keys that processes had in their rings, of all accounts: compared with the ring of this process at its start, and
+//! looked at as long as it runs.
+
+use sea_orm::{ConnectionTrait, QueryResult, Statement, Value};
+use sea_orm_migration::SchemaManager;
+
+use crate::domain::secret::key_check::{Comparison, KeyFingerprint, KnownKey, Misfit, RingRefused, compare};
+use crate::domain::secret::key_ring::KeyRing;
+use crate::domain::value::time::Timestamp;
+use crate::store::Maintenance;
+use crate::store::sql::Transaction;
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::clock;
+
+/// Any number that no other advisory lock of the database has.
+const KEY_LOCK: i64 = 0x1417_5e20;
+
+/// How much older than now the time at which a key signs may be noted, in microseconds.
+const NOTED_EVERY: i64 = 600_000_000;
+
+/// Whether a link that is signed by key $1, or a secret that it sealed, may still be used: `Facts::state_at` in SQL.
+const OPEN: &str = "SELECT 1 FROM invitation WHERE key_id = $1 AND revoked_at IS NULL AND declined_at IS NULL
+    AND accepted_elsewhere_at IS NULL AND emptied_at IS NULL AND (max_uses IS NULL OR use_count < max_uses)
+    AND (expire_at IS NULL OR expire_at > $2) LIMIT 1";
+
+/// The expression for the key that sealed a secret.
+const SEALED: &str = "SELECT DISTINCT substr(secret, 1, 2) AS sealed FROM webhook_endpoint
+    UNION SELECT DISTINCT substr(previous_secret, 1, 2) FROM webhook_endpoint WHERE previous_secret IS NOT NULL";
+
+impl Maintenance {
+    /// Compares a ring, the signing key first, with the keys that are in use, and notes its keys if it fits. Of several
+    /// processes that start at once one does so after the other.
+    pub async fn check_keys(&self, ring: &[KeyFingerprint]) -> Result<Result<(), RingRefused>, StoreError> {
+        let transaction = self.0.begin_write().await?;
+        if !self.0.is_embedded() {
+            // The lock ends with the transaction.
+            transaction.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({KEY_LOCK})")).await?;
+        }
+        let (now, known) = self.known_keys(&transaction).await?;
+        let Comparison { mut misfits, idle } = compare(ring, &known, now);
+        for key in idle {
+            if self.is_in_use(&transaction, key.key_id, now).await? {
+                misfits.push(Misfit::Missing(key));
+            }
+        }
+        if !misfits.is_empty() {
+            transaction.rollback().await?;
+            return Ok(Err(RingRefused(misfits)));
+        }
+        self.note_keys(&transaction, ring, now).await?;
+        transaction.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Returns whether a ring that fitted still does: another process may sign with a key that it lacks.
+    pub async fn still_fits(&self, ring: &[KeyFingerprint]) -> Result<Result<(), RingRefused>, StoreError> {
+        let (now, known) = self.known_keys(&self.0.upkeep).await?;
+        let misfits = compare(ring, &known, now).misfits;
+        Ok(if misfits.is_empty() { Ok(()) } else { Err(RingRefused(misfits)) })
+    }
+
+    /// Notes that a key still signs.
+    pub async fn note_signing(&self, key_id: u8) -> Result<(), StoreError> {
+        let now = clock(self.0.backend(), 2);
+        let sql = format!("UPDATE key_check SET signed_at = {now} WHERE id = $1 AND signed_at < {now} - {NOTED_EVERY}");
+        let values: [Value; 2] = [i32::from(key_id).into(), self.clock()];
+        // The calls may hold all of their connections, and readiness must not wait for them.
+        let db = if self.0.is_embedded() { &self.0.write } else { &self.0.upkeep };
+        db.execute_raw(Statement::from_sql_and_values(self.0.backend(), sql, values)).await?;
+        Ok(())
+    }
+
+    /// Gives a key up, so that rings may lack it. Returns false if no process has had it in its ring.
+    pub async fn retire_key(&self, key_id: u8) -> Result<bool, StoreError> {
+        let now = clock(self.0.backend(), 2);
+        let sql = format!("UPDATE key_check SET retired_at = coalesce(retired_at, {now}) WHERE id = $1");
+        let values: [Value; 2] = [i32::from(key_id).into(), self.clock()];
+        let retired = self.0.write.execute_raw(Statement::from_sql_and_values(self.0.backend(), sql, values)).await?;
+        Ok(retired.rows_affected() > 0)
+    }
+
+    /// Returns whether links may be out that a new key could not verify.
+    pub async fn is_used(&self) -> Result<bool, StoreError> {
+        let connection = self.0.read.unguarded();
+        for table in ["key_check", "invitation"] {
+            if !SchemaManager::new(&connection).has_table(table).await? {
+                continue;
+            }
+            let sql = format!("SELECT 1 FROM {table} LIMIT 1");
+            if self.0.read.query_one_raw(Statement::from_string(self.0.backend(), sql)).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn clock(&self) -> Value {
+        self.0.clock().map(Timestamp::micros).into()
+    }
+
+    async fn known_keys<C: ConnectionTrait>(&self, db: &C) -> Result<(Timestamp, Vec<KnownKey>), StoreError> {
+        let backend = self.0.backend();
+        let sql = format!("SELECT {} AS now", clock(backend, 1));
+        let now = db.query_one_raw(Statement::from_sql_and_values(backend, sql, [self.clock()])).await?;
+        let now = now.map(|row| row.try_get("", "now")).transpose()?.unwrap_or_default();
+        let sql = "SELECT id, fingerprint, signed_at, retired_at FROM key_check ORDER BY id";
+        let rows = db.query_all_raw(Statement::from_string(backend, sql)).await?;
+        Ok((Timestamp::from_micros(now), rows.iter().map(known_from).collect::<Result<_, _>>()?))
+    }
+
+    async fn is_in_use(&self, transaction: &Transaction, key_id: u8, now: Timestamp) -> Result<bool, StoreError> {
+        let backend = self.0.backend();
+        let values: [Value; 2] = [i32::from(key_id).into(), now.micros().into()];
+        let open = Statement::from_sql_and_values(backend, OPEN, values);
+        if transaction.query_one_raw(open).await?.is_some() {
+            return Ok(true);
+        }
+        let rows = transaction.query_all_raw(Statement::from_string(backend, SEALED)).await?;
+        let sealed = rows.iter().map(|row| row.try_get::<String>("", "sealed")).collect::<Result<Vec<_>, _>>()?;
+        Ok(sealed.iter().any(|sealed| KeyRing::sealing_key(sealed) == Some(key_id)))
+    }
+
+    /// Notes the keys of a ring that fits, which gives up none of the missing ones: they are looked at again at each start. A
+    /// key that was given up stays so, unless it signs again.
+    async fn note_keys(
+        &self,
+        transaction: &Transaction,
+        ring: &[KeyFingerprint],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO key_check (id, fingerprint, first_seen_at, signed_at) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (id) DO UPDATE SET signed_at = coalesce(excluded.signed_at, key_check.signed_at),
+                retired_at = CASE WHEN excluded.signed_at IS NULL THEN key_check.retired_at END";
+        for (number, key) in ring.iter().enumerate() {
+            let signed_at = (number == 0).then_some(now.micros());
+            let (id, text) = (i32::from(key.key_id), key.text.as_str());
+            let values: [Value; 4] = [id.into(), text.into(), now.micros().into(), signed_at.into()];
+            transaction.execute_raw(Statement::from_sql_and_values(self.0.backend(), sql, values)).await?;
+        }
+        Ok(())
+    }
+}
+
+fn known_from(row: &QueryResult) -> Result<KnownKey, StoreError> {
+    let id: i32 = row.try_get("", "id")?;
+    let corrupt =
+        |_| StoreError::Corrupt { table: "key_check", column: "id", row: id.to_string(), problem: "is no id of a key" };
+    let moment = |column: &str| row.try_get::<Option<i64>>("", column).map(|at| at.map(Timestamp::from_micros));
+    Ok(KnownKey {
+        fingerprint: KeyFingerprint {
+            key_id: u8::try_from(id).map_err(corrupt)?,
+            text: row.try_get("", "fingerprint")?,
+        },
+        signed_at: moment("signed_at")?,
+        retired_at: moment("retired_at")?,
+    })
+}

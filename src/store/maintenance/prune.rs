@@ -1,0 +1,48 @@
+//! Deletes old rows: remembered request_ids, verification codes, and what was posted to webhook endpoints.
+//!
+//! One replica at a time does it, in short statements, and nothing waits for it: not readiness, and no call.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::entropy::Entropy;
+use crate::store::Store;
+use crate::store::events::cursor::{Begin, Follower};
+use crate::store::periodic_task::{Round, Rounds};
+use crate::store::sql::error::StoreError;
+
+/// The interval at which a replica looks whether it is time.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// The interval at which old rows are deleted, over all replicas, in microseconds.
+const EVERY: i64 = 600_000_000;
+
+/// Deletes old rows from time to time, until stopped.
+pub async fn run(store: Store, stop: CancellationToken) {
+    let holder = Uuid::from_bytes(Entropy::system().bytes());
+    let rounds = Rounds { name: "prune", heard: None, gather: Duration::ZERO, interval: INTERVAL, stop };
+    rounds.run(|| async { store.prune_in_turn(holder).await.map(|_| Round::Done) }).await;
+    // The lease ends by itself otherwise, which is soon enough.
+    drop(store.release(Follower::Prune, holder).await);
+}
+
+impl Store {
+    /// Deletes old rows if it is time and no other replica does. Returns how many, `None` if it did not look.
+    pub async fn prune_in_turn(&self, holder: Uuid) -> Result<Option<u64>, StoreError> {
+        let Some(leased) = self.lease(Follower::Prune, holder, Begin::First).await? else { return Ok(None) };
+        let now = leased.now.micros();
+        if now - leased.position < EVERY {
+            return Ok(None);
+        }
+        let maintenance = self.maintenance();
+        let requests = maintenance.prune_requests().await?;
+        let codes = maintenance.prune_verifications().await?;
+        let webhooks = maintenance.prune_webhooks().await?;
+        self.advance(Follower::Prune, holder, now).await?;
+        if requests + codes + webhooks > 0 {
+            tracing::info!(requests, codes, webhooks, "old rows were deleted");
+        }
+        Ok(Some(requests + codes + webhooks))
+    }
+}

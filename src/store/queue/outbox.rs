@@ -1,0 +1,280 @@
+//! Messages to people: claimed and settled by the relay, listed and replayed by callers. That one was sent or given up is
+//! an event of its invitation, and so a command; leases, attempts and cancellations are not.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::ColumnType::{Integer, Text, Uuid as UuidType};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
+use uuid::Uuid;
+
+use super::{Claim, OUTBOX};
+use crate::domain::delivery::Delivery;
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
+use crate::store::Store;
+use crate::store::events::notifications::Topic;
+use crate::store::executor::load::{Extent, invitation_body, parse_json};
+use crate::store::read::invitations::invitation_from;
+use crate::store::read::unreadable::FullPage;
+use crate::store::read::{ACCOUNT, Cursor, Params, Read, SortKey, direction};
+use crate::store::sql::entity::{acceptance, outbox};
+use crate::store::sql::error::StoreError;
+use crate::store::sql::row::delivery_from;
+use crate::store::sql::rows_param::{Columns, Set, by_index, json_array, statement_clock};
+
+/// How many planned messages fall due in one statement, and how many dead ones are queued again.
+const CHUNK: i64 = 1_000;
+
+/// A message that is claimed, and whose it is.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Whose it is.
+    pub account: AccountId,
+    /// The message; its lease is the holder's.
+    pub delivery: Delivery,
+}
+
+/// What a message is about, as it is when the message is to be sent.
+#[derive(Clone, Debug)]
+pub struct Topicality {
+    /// The invitation with no recipient but the message's, and the moment at which it was read.
+    pub invitation: Read<Invitation>,
+    /// The acceptance that it tells of.
+    pub acceptance: Option<Acceptance>,
+}
+
+/// Which messages are queued again.
+#[derive(Clone, Debug, Default)]
+pub struct ReplayQuery {
+    /// Only those of this invitation.
+    pub invitation: Option<InvitationId>,
+    /// Only those decided on at this moment or later.
+    pub since: Option<Timestamp>,
+    /// Only those decided on before this moment.
+    pub until: Option<Timestamp>,
+}
+
+/// Which messages of an invitation a list has, by age.
+#[derive(Clone, Debug)]
+pub struct DeliveryQuery {
+    /// Of which invitation.
+    pub invitation: InvitationId,
+    /// The oldest first, instead of the newest.
+    pub ascending: bool,
+    /// How many at most.
+    pub limit: u64,
+    /// Where to go on.
+    pub after: Option<Cursor>,
+}
+
+impl Store {
+    /// Claims due messages for a lease, the oldest of each account first, beginning behind the account that was served last.
+    pub async fn claim_deliveries(
+        &self,
+        lease: Uuid,
+        lasts: Duration,
+        limit: u32,
+        after: &str,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let claim = Claim { lease, lasts, limit, after: vec![after.into()] };
+        let read = |row| delivery_from(row).map(|(account, delivery)| Claimed { account, delivery });
+        OUTBOX.claim::<outbox::Entity, _>(&self.database, claim, read).await
+    }
+
+    /// Reads what a claimed message is about; none if its invitation is gone. After the claim, so that it is as it is when the
+    /// message is sent.
+    pub async fn topicality(&self, claimed: &Claimed) -> Result<Option<Topicality>, StoreError> {
+        let backend = self.database.backend();
+        let keys = Columns::list([("account_id", Text), ("invitation_id", UuidType), ("recipient", Integer)]);
+        let keys = keys.and_nullable([("about", UuidType)]);
+        let message = &claimed.delivery.message;
+        let (account, recipient) = (claimed.account.as_str(), i32::from(message.recipient));
+        let row: [Value; 4] = [account.into(), message.invitation.0.into(), recipient.into(), message.about.into()];
+        // There may be a thousand recipients, each with a message of their own.
+        let extent = Extent { recipients: "t.ordinal = k.recipient", messages: "false", ..Extent::PLAIN };
+        let clock_at = 1 + keys.width(backend);
+        let cast = if backend == DbBackend::Postgres { "::text" } else { "" };
+        let sql = format!(
+            "SELECT {now} AS now, {body} AS body, CASE WHEN a.id IS NOT NULL THEN ({acceptance}){cast} END AS acceptance
+            FROM {keys} JOIN invitation i ON i.account_id = k.account_id AND i.id = k.invitation_id
+            LEFT JOIN acceptance a ON a.account_id = k.account_id AND a.invitation_id = k.invitation_id AND a.id = k.about",
+            now = statement_clock(backend, clock_at),
+            body = invitation_body(backend, &extent),
+            acceptance = Columns::of::<acceptance::Entity>().json_of(backend, "a"),
+            keys = keys.keys_of(backend, 1, "k"),
+        );
+        let mut values = Set::new(keys, [row].into_iter()).params(backend);
+        values.push(self.database.clock().map(Timestamp::micros).into());
+        let found = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        found.map(|row| topicality_from(&row)).transpose()
+    }
+
+    /// Puts a claimed message back for another attempt after a delay, if the lease still is its. An attempt that is not the
+    /// message's fault does not count.
+    pub async fn release_delivery(
+        &self,
+        claimed: &Claimed,
+        delay: Duration,
+        counts: bool,
+        error: &str,
+    ) -> Result<bool, StoreError> {
+        let now = statement_clock(self.database.backend(), 4);
+        let assignment = format!("state = 'queued', due_at = {now} + $5, attempts = attempts - $6, last_error = $7");
+        let delay = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        let values = vec![
+            self.database.clock().map(Timestamp::micros).into(),
+            delay.into(),
+            i32::from(!counts).into(),
+            error.into(),
+        ];
+        self.settle_claimed(claimed, &assignment, values).await
+    }
+
+    /// Puts back a claimed message whose invitation cannot be read, as if it had not been claimed.
+    pub async fn put_back_delivery(&self, claimed: &Claimed) -> Result<(), StoreError> {
+        let Claimed { account, delivery } = claimed;
+        let row = (account.as_str(), delivery.message.id, delivery.lease.unwrap_or_default());
+        OUTBOX.put_back(&self.database, row).await.map(drop)
+    }
+
+    /// Ends a claimed message that there is no reason to send any more, if the lease still is its. That was no attempt.
+    pub async fn cancel_delivery(&self, claimed: &Claimed, reason: &str) -> Result<bool, StoreError> {
+        let assignment = "state = 'cancelled', due_at = NULL, attempts = attempts - 1, last_error = $4,
+            address = CASE WHEN purpose = 'verification_code' THEN NULL ELSE address END";
+        self.settle_claimed(claimed, assignment, vec![reason.into()]).await
+    }
+
+    async fn settle_claimed(
+        &self,
+        claimed: &Claimed,
+        assignment: &str,
+        values: Vec<Value>,
+    ) -> Result<bool, StoreError> {
+        let Claimed { account, delivery } = claimed;
+        let row = (account.as_str(), delivery.message.id, delivery.lease.unwrap_or_default());
+        OUTBOX.settle(&self.database, row, assignment, values).await
+    }
+
+    /// Puts planned messages whose time has come among those that are due, and returns how many.
+    pub async fn plan_deliveries(&self) -> Result<u64, StoreError> {
+        let backend = self.database.backend();
+        let sql = format!(
+            "{picked} UPDATE outbox AS o SET due_at = o.planned_at, planned_at = NULL FROM {keys}
+            WHERE o.account_id = p.account_id AND o.id = p.id AND o.planned_at IS NOT NULL",
+            picked = picked(&format!(
+                "WHERE o.planned_at <= {} ORDER BY o.planned_at LIMIT $2",
+                statement_clock(backend, 1)
+            )),
+            keys = picked_keys(backend),
+        );
+        let values = [self.database.clock().map(Timestamp::micros).into(), CHUNK.into()];
+        let planned = self.database.write.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        Ok(planned.rows_affected())
+    }
+
+    /// Queues messages again that were given up, and returns how many: at most a thousand at a time.
+    pub async fn replay_deliveries(&self, account: &AccountId, query: &ReplayQuery) -> Result<u64, StoreError> {
+        let backend = self.database.backend();
+        let mut params = Params::new(self.database.clock().map(Timestamp::micros), account);
+        let tag = if query.invitation.is_some() { "invitation" } else { "failed" };
+        let mut all = vec![by_index(backend, tag, "o", ACCOUNT), "o.state = 'failed'".to_owned()];
+        all.extend(query.invitation.map(|id| format!("o.invitation_id = {}", params.push(id.0))));
+        all.extend(query.since.map(|since| format!("o.created_at >= {}", params.push(since.micros()))));
+        all.extend(query.until.map(|until| format!("o.created_at < {}", params.push(until.micros()))));
+        let sql = format!(
+            "{picked} UPDATE outbox AS o SET state = 'queued', due_at = {now}, attempts = 0 FROM {keys}
+            WHERE o.account_id = p.account_id AND o.id = p.id AND o.state || '' = 'failed'",
+            picked = picked(&format!("WHERE {} ORDER BY o.created_at, o.id LIMIT {CHUNK}", all.join(" AND "))),
+            keys = picked_keys(backend),
+            now = statement_clock(backend, 1),
+        );
+        let replayed = self.database.write.execute_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        self.signals.tell(Topic::Outbox);
+        Ok(replayed.rows_affected())
+    }
+
+    /// Reads a page of the messages of an invitation, with the invitation, whose recipients they name; none if the account
+    /// has no such invitation.
+    pub async fn list_deliveries(
+        &self,
+        account: &AccountId,
+        query: &DeliveryQuery,
+    ) -> Result<Option<(Read<Invitation>, Vec<Delivery>)>, StoreError> {
+        let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
+        loop {
+            let Some((invitation, found)) = self.deliveries_of(account, &query).await? else { return Ok(None) };
+            let read_on = page.add(query.limit, found)?;
+            let Some(read_on) = read_on else { return Ok(Some((invitation, page.into_rows()))) };
+            query = DeliveryQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
+        }
+    }
+
+    /// Reads messages, each with where the list goes on behind it.
+    async fn deliveries_of(&self, account: &AccountId, query: &DeliveryQuery) -> Result<Option<Listed>, StoreError> {
+        let backend = self.database.backend();
+        let (compare, order) = direction(!query.ascending);
+        let mut params = Params::new(self.database.clock().map(Timestamp::micros), account);
+        let invitation = params.push(query.invitation.0);
+        // A reminder's id tells when it is due, so ids are no order of creation.
+        let after = query.after.as_ref().map(|Cursor { key, id, .. }| {
+            let (at, id) = (params.push(key.clone()), params.push(*id));
+            format!(" AND (t.created_at, t.id) {compare} ({at}, {id})")
+        });
+        let page = format!(
+            "(SELECT * FROM outbox t WHERE {own} AND t.invitation_id = {invitation}{}
+            ORDER BY t.created_at {order}, t.id {order} LIMIT {}) o",
+            after.unwrap_or_default(),
+            params.push(query.limit.cast_signed()),
+            own = by_index(backend, "invitation", "t", ACCOUNT),
+        );
+        let page = json_array(backend, &Columns::of::<outbox::Entity>().json_of(backend, "o"), &page);
+        let cast = if backend == DbBackend::Postgres { "::text" } else { "" };
+        let sql = format!(
+            "SELECT {now} AS now, {body} AS body, {page}{cast} AS page FROM invitation i
+            WHERE i.account_id = {ACCOUNT} AND i.id = {invitation}",
+            now = statement_clock(backend, 1),
+            body = invitation_body(backend, &Extent::PLAIN),
+        );
+        let found = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let Some(row) = found.into_iter().next() else { return Ok(None) };
+        let page = row.try_get::<Option<String>>("", "page")?.unwrap_or_else(|| "[]".to_owned());
+        let mut page: Vec<outbox::Model> = parse_json(&page, "outbox")?;
+        // An array has no order of its own.
+        page.sort_by_key(|row| (row.created_at, row.id));
+        if !query.ascending {
+            page.reverse();
+        }
+        let listed = |row: outbox::Model| {
+            let cursor = Cursor { key: SortKey::Number(row.created_at), ..Cursor::of_id(row.id) };
+            (cursor, delivery_from(row).map(|(_, delivery)| delivery))
+        };
+        Ok(Some((invitation_from(&row)?, page.into_iter().map(listed).collect())))
+    }
+}
+
+/// An invitation and some of its messages.
+type Listed = (Read<Invitation>, Vec<(Cursor, Result<Delivery, StoreError>)>);
+
+/// Returns the common table expression `picked`: the keys of some messages, each of which is then looked up.
+fn picked(rows: &str) -> String {
+    format!("WITH picked AS MATERIALIZED (SELECT o.account_id, o.id FROM outbox o {rows})")
+}
+
+/// Returns the table expression `p` over what was picked. PostgreSQL is made to think of one row: see `Columns::keys_of`.
+fn picked_keys(backend: DbBackend) -> &'static str {
+    if backend == DbBackend::Postgres {
+        "(SELECT * FROM picked WHERE account_id || '' = account_id) AS p"
+    } else {
+        "picked AS p"
+    }
+}
+
+fn topicality_from(row: &QueryResult) -> Result<Topicality, StoreError> {
+    let acceptance = row.try_get::<Option<String>>("", "acceptance")?;
+    let acceptance =
+        acceptance.map(|json| parse_json::<acceptance::Model>(&json, "acceptance").and_then(Acceptance::try_from));
+    Ok(Topicality { invitation: invitation_from(row)?, acceptance: acceptance.transpose()? })
+}

@@ -1,0 +1,231 @@
+//! The connections: one database, with a pool for reads and the way to write that its backend wants.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sea_orm::sqlx::ConnectOptions;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr, SqlxError, SqlxPostgresConnector,
+    Statement,
+};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::error::StoreError;
+use super::sqlite_lock::SqliteLock;
+use super::{Pool, PoolHealth, PoolOptions, Transaction};
+use crate::clock::Clock;
+use crate::domain::value::time::Timestamp;
+
+/// The longest a SQLite statement waits for a lock; only another program's transaction can hold one.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// How PostgreSQL plans: once per statement, whatever the number of rows, since sets come as one parameter, whose size says
+/// nothing; and for tables that grow, so that rows are looked up by an index however few there are at that moment.
+const PLANNING: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_mergejoin", "off"),
+    ("random_page_cost", "1.1"),
+    // The scan of a set, which no index can replace, costs 10^10 with the above and would seem worth compiling.
+    ("jit", "off"),
+];
+
+/// The time for which the server works on a statement after its caller has given up.
+const STATEMENT_GRACE: Duration = Duration::from_millis(500);
+/// The longest wait for a lock. Between lanes and replicas a wait takes milliseconds; whoever holds a lock for longer is asleep,
+/// or no program of ours.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(250);
+/// The time that a transaction may wait for its next statement, as where its process is frozen, before its locks are taken away.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(4);
+
+/// When the server gives up a client that is silent on TCP, in seconds and milliseconds. Over a Unix socket it ignores them.
+const TCP: [(&str, &str); 4] = [
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "2"),
+    ("tcp_user_timeout", "9000"),
+];
+
+/// Returns the time limits of a session whose callers wait for `timeout`.
+fn time_limits(timeout: Duration) -> [(&'static str, String); 3] {
+    let milliseconds = |limit: Duration| limit.as_millis().to_string();
+    [
+        ("statement_timeout", milliseconds(timeout + STATEMENT_GRACE)),
+        ("lock_timeout", milliseconds(LOCK_TIMEOUT)),
+        ("idle_in_transaction_session_timeout", milliseconds(IDLE_IN_TRANSACTION)),
+    ]
+}
+
+/// A database that is, or will be, connected to.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// What is read from. On PostgreSQL also what is written to.
+    pub(in crate::store) read: Pool,
+    /// What is written to: on SQLite the only connection that may.
+    pub(in crate::store) write: Pool,
+    /// The pool for readiness: on PostgreSQL a connection of its own, so that no call has to end first.
+    pub(in crate::store) upkeep: Pool,
+    /// The options of a connection to PostgreSQL whose statements may take any time.
+    unlimited: Option<PgConnectOptions>,
+    /// The share of the connections that lists may have.
+    lists: Arc<Semaphore>,
+    /// The share of the connections that may wait for locks of other transactions.
+    pub(in crate::store) waits: Arc<Semaphore>,
+    /// Follows the database's clock, and takes its place where the database has none.
+    pub(in crate::store) clock: Clock,
+    lock: Option<SqliteLock>,
+}
+
+impl Database {
+    /// Opens a SQLite file, and makes it if there is none. Refuses a file that another process has open.
+    pub async fn sqlite(path: &Path, max_connections: u32, timeout: Duration, clock: Clock) -> Result<Self, OpenError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|error| OpenError::File(folder.display().to_string(), error))?;
+        }
+        let lock = SqliteLock::acquire(path)?;
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY)
+            .statement_cache_capacity(200)
+            .disable_statement_logging();
+        let options = |max_connections| PoolOptions { max_connections, acquire_timeout: timeout };
+        let write = Pool::sqlite(options(1), connect.clone()).await.map_err(OpenError::Database)?;
+        let connect = connect.create_if_missing(false);
+        let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;
+        let (upkeep, lists, waits) = (read.clone(), share(max_connections, 2), share(max_connections, 4));
+        Ok(Self { read, write, upkeep, unlimited: None, lists, waits, clock, lock: Some(lock) })
+    }
+
+    /// Prepares to connect to PostgreSQL, which need not be there yet.
+    pub fn postgres(url: &str, max_connections: u32, timeout: Duration, clock: Clock) -> Result<Self, OpenError> {
+        let connect: PgConnectOptions = url
+            .parse()
+            .map_err(|error: SqlxError| OpenError::Database(DbErr::Conn(RuntimeErr::SqlxError(error.into()))))?;
+        let connect = connect.application_name("invitation-service").options(PLANNING).options(TCP);
+        let unlimited = connect.disable_statement_logging();
+        let limited = unlimited.clone().options(time_limits(timeout));
+        let health = PoolHealth::default();
+        let pool = |max_connections| {
+            let options = PoolOptions { max_connections, acquire_timeout: timeout };
+            Pool::postgres(options, limited.clone(), timeout + STATEMENT_GRACE, health.clone())
+        };
+        let (calls, upkeep) = (pool(max_connections), pool(1));
+        let (lists, waits) = (share(max_connections, 2), share(max_connections, 4));
+        let unlimited = Some(unlimited);
+        Ok(Self { read: calls.clone(), write: calls, upkeep, unlimited, lists, waits, clock, lock: None })
+    }
+
+    /// Returns which database it is.
+    pub fn backend(&self) -> DbBackend {
+        self.read.get_database_backend()
+    }
+
+    /// Begins a transaction that is going to write.
+    pub(in crate::store) async fn begin_write(&self) -> Result<Transaction, StoreError> {
+        Ok(self.write.begin().await?)
+    }
+
+    /// Begins a transaction of a call that takes its turn behind others of its kind, which hold the lock it waits for, in one of
+    /// the places that such waits have.
+    pub(in crate::store) async fn begin_write_in_turn(&self) -> Result<Transaction, StoreError> {
+        let place = Arc::clone(&self.waits).acquire_owned().await;
+        let place = place.map_err(|_| StoreError::Unavailable("the database is closed".to_owned()))?;
+        Ok(self.write.begin_in_turn().await?.in_place(place))
+    }
+
+    /// Learns the moment that came with an answer of PostgreSQL. SQLite has no clock of its own: it would only give back the
+    /// moment it was given, late by the time of the answer.
+    pub(in crate::store) fn learn(&self, told: Timestamp, asked: Instant) {
+        if self.clock().is_none() {
+            self.clock.learn(told, asked);
+        }
+    }
+
+    /// Asks PostgreSQL for the time, so that the clock of this process follows it.
+    pub(in crate::store) async fn learn_time(&self) -> Result<(), DbErr> {
+        if self.backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+        // Asked twice, since the first question may have to wait for a connection.
+        for _ in 0..2 {
+            let asked = Instant::now();
+            let row = self.upkeep.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+            if let Some(row) = row {
+                self.learn(Timestamp::from_micros(row.try_get_by_index(0)?), asked);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for one of the places that lists have: half of the connections between them. A list may take long, and whatever
+    /// is short has to find a connection all the same.
+    pub(in crate::store) async fn list_place(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        self.lists.acquire().await.map_err(|_| StoreError::Unavailable("the database is closed".to_owned()))
+    }
+
+    /// Reads a list in one of the places that lists have.
+    pub(in crate::store) async fn list(&self, statement: Statement) -> Result<Vec<QueryResult>, StoreError> {
+        let _place = self.list_place().await?;
+        Ok(self.read.query_all_raw(statement).await?)
+    }
+
+    /// Has all connections closed before they are used again.
+    pub(in crate::store) fn replace_connections(&self) {
+        self.upkeep.replace_all();
+    }
+
+    /// Returns connections for migrations, whose statements take as long as there are rows.
+    pub(in crate::store) fn for_migrations(&self) -> DatabaseConnection {
+        match &self.unlimited {
+            Some(connect) => {
+                let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(connect.clone());
+                SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
+            }
+            None => self.write.unguarded(),
+        }
+    }
+
+    /// Returns the moment that takes the place of the database's own clock: none on PostgreSQL but for tests.
+    pub(in crate::store) fn clock(&self) -> Option<Timestamp> {
+        if self.is_embedded() { Some(self.clock.now()) } else { self.clock.in_place_of_the_database() }
+    }
+
+    /// Returns whether it is a file that only this process uses.
+    pub fn is_embedded(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// Closes the connections, the reading ones first, so that SQLite folds its log into the file.
+    pub async fn close(self) {
+        self.upkeep.close().await;
+        self.read.close().await;
+        self.write.close().await;
+        drop(self.lock);
+    }
+}
+
+/// Returns as many places as a part of the connections, at least one.
+fn share(max_connections: u32, parts: u32) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(usize::try_from(max_connections / parts).unwrap_or(1).max(1)))
+}
+
+/// Why a database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has the SQLite file.
+    #[error("{0} is in use by another process of this service: stop it, or choose another file with store.url")]
+    InUse(String),
+    /// A file or folder cannot be made.
+    #[error("{0}: {1}")]
+    File(String, std::io::Error),
+    /// The database refuses.
+    #[error("the database cannot be opened: {0}")]
+    Database(DbErr),
+}

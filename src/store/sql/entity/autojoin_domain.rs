@@ -1,0 +1,24 @@
+//! Table `autojoin_domain`: the domains whose addresses join a scope.
+
+use sea_orm::entity::prelude::*;
+use serde::Deserialize;
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
+#[sea_orm(table_name = "autojoin_domain")]
+pub(in crate::store) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(in crate::store) account_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(in crate::store) domain: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(in crate::store) created_at: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(in crate::store) invitation_id: Uuid,
+}
+
+/// None: rows of one aggregate are loaded together.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(in crate::store) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,22 @@
+//! Table `slot`: what may exist only once among ACTIVE invitations, and who took it last.
+
+use sea_orm::entity::prelude::*;
+use serde::Deserialize;
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
+#[sea_orm(table_name = "slot")]
+pub(in crate::store) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(in crate::store) account_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(in crate::store) key: String,
+    pub(in crate::store) invitation_id: Uuid,
+    pub(in crate::store) version: i64,
+}
+
+/// None: rows of one aggregate are loaded together.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(in crate::store) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

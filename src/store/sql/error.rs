@@ -1,0 +1,140 @@
+//! What can go wrong with the database, sorted by what is to be done about it. Driver errors end here.
+
+use std::io;
+
+use sea_orm::{DbErr, RuntimeErr, SqlxError};
+
+/// A failure of the database, or of what lies in it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else was faster: load, decide and save again.
+    #[error("a concurrent change got in the way")]
+    Conflict,
+    /// The database cannot be reached, or takes no writes. A write may or may not have happened.
+    #[error("the database does not answer: {0}")]
+    Unavailable(String),
+    /// A statement took too long and was given up. A write may or may not have happened.
+    #[error("the database does not answer in time")]
+    Slow,
+    /// Another transaction holds a lock for too long; nothing has changed.
+    #[error("another transaction of the database holds a lock")]
+    Locked,
+    /// The database refuses a statement: a defect, or a wall that held.
+    #[error("the database refuses: {0}")]
+    Refused(String),
+    /// A row is not what this program writes.
+    #[error("table {table}, column {column}, row {row}: {problem}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The row's id.
+        row: String,
+        /// What is wrong; never the value.
+        problem: &'static str,
+    },
+}
+
+/// The SQLSTATEs of `lock_timeout` and of `statement_timeout`.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+const QUERY_CANCELED: &str = "57014";
+/// The SQLSTATE of a write on a server that takes none.
+const READ_ONLY: &str = "25006";
+
+/// SQLSTATEs after which the same commands may well succeed: a failed guard (division by zero, see `save`), a key that was
+/// taken meanwhile, a serialisation failure, a deadlock.
+const CONFLICTS: [&str; 4] = ["22012", "23505", "40001", "40P01"];
+
+impl StoreError {
+    /// Returns whether the same may well succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Conflict | Self::Unavailable(_) | Self::Slow | Self::Locked)
+    }
+}
+
+impl From<DbErr> for StoreError {
+    fn from(error: DbErr) -> Self {
+        match &error {
+            DbErr::ConnectionAcquire(_) => Self::Unavailable("no connection in time".to_owned()),
+            DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime) => from_runtime(runtime),
+            // Everything else is between this program and SeaORM, whatever the database.
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+fn from_runtime(error: &RuntimeErr) -> StoreError {
+    let RuntimeErr::SqlxError(error) = error else { return StoreError::Refused(error.to_string()) };
+    match error.as_ref() {
+        SqlxError::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            let sqlite_conflict = database.is_unique_violation();
+            if sqlite_conflict || CONFLICTS.contains(&code.as_ref()) {
+                StoreError::Conflict
+            } else if code == LOCK_NOT_AVAILABLE {
+                StoreError::Locked
+            } else if code == QUERY_CANCELED {
+                StoreError::Slow
+            } else if is_outage_code_of_file(&code) {
+                // These messages of SQLite are fixed texts, such as "database or disk is full".
+                StoreError::Unavailable(format!("{} (code {code})", database.message()))
+            } else if is_outage(&code) {
+                StoreError::Unavailable(format!("code {code}"))
+            } else {
+                // The message may quote a row's values, so only the code and the constraint leave this module.
+                StoreError::Refused(format!("code {code}, constraint {}", database.constraint().unwrap_or("-")))
+            }
+        }
+        SqlxError::Io(error) if error.kind() == io::ErrorKind::TimedOut => StoreError::Slow,
+        SqlxError::Io(_)
+        | SqlxError::Tls(_)
+        | SqlxError::Protocol(_)
+        | SqlxError::PoolTimedOut
+        | SqlxError::PoolClosed
+        | SqlxError::WorkerCrashed => StoreError::Unavailable(error.to_string()),
+        other => StoreError::Refused(other.to_string()),
+    }
+}
+
+/// Whether a code says that the server, or the disk under it, is in no state to serve: connection exceptions (08),
+/// operator intervention (57), insufficient resources (53), system errors (58), authorisation (28), a server that became a
+/// standby (25006), a transaction that was idle for too long (25P0), a completion that is unknown (40003), no such database (3D) or table (42P01: nobody has migrated yet), and SQLite's BUSY, LOCKED, NOMEM, READONLY,
+/// IOERR, FULL, CANTOPEN.
+fn is_outage(code: &str) -> bool {
+    ["08", "53", "57", "58", "28", "3D", "25006", "25P0", "40003", "42P01"]
+        .iter()
+        .any(|class| code.len() == 5 && code.starts_with(class))
+        || is_outage_code_of_file(code)
+}
+
+fn is_outage_code_of_file(code: &str) -> bool {
+    code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
+}
+
+/// Returns whether SQLite met a file, or a disk, that is in no state to serve.
+pub(in crate::store) fn is_outage_of_file(error: &SqlxError) -> bool {
+    matches!(error, SqlxError::Database(database) if database.code().is_some_and(|code| is_outage_code_of_file(&code)))
+}
+
+/// Returns whether a connection takes no writes, nor will those that were opened beside it.
+pub(in crate::store) fn is_read_only(error: &SqlxError) -> bool {
+    matches!(error, SqlxError::Database(database) if database.code().is_some_and(|code| code == READ_ONLY))
+}
+
+/// Returns whether no statement may be sent any more over the connection that met an error: it is broken, its server is
+/// going away or takes no writes, or the state of its transaction is unknown.
+pub(in crate::store) fn condemns_session(error: &SqlxError) -> bool {
+    let SqlxError::Database(database) = error else { return true };
+    let code = database.code().unwrap_or_default();
+    match code.parse::<u32>() {
+        // Result codes of SQLite, which rolls back by itself after some: https://www.sqlite.org/lang_transaction.html. A plain
+        // error, a lock, a constraint and a value of the wrong size or type leave the connection as it was.
+        Ok(code) if code < 10_000 => !matches!(code & 0xff, 1 | 5 | 6 | 18 | 19 | 20 | 25),
+        // SQLSTATEs: a broken connection, a standby, a transaction that was idle for too long, a server that shuts down, errors of
+        // the system.
+        Ok(_) | Err(_) => {
+            ["08", "25006", "25P0", "57P", "58", "XX"].iter().any(|class| code.starts_with(class)) || code.is_empty()
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Acceptances.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{account, corrupt};
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy, Subject};
+use crate::domain::invitation::unknown_fields::UnknownFields;
+use crate::domain::kind::connection::NewConnection;
+use crate::domain::value::email::Email;
+use crate::domain::value::id::{AcceptanceId, InvitationId};
+use crate::domain::value::time::Timestamp;
+use crate::store::sql::entity::acceptance;
+use crate::store::sql::error::StoreError;
+
+/// What an acceptance has that is never searched.
+#[derive(Serialize, Deserialize)]
+struct AcceptanceDetails {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email: Option<Email>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    phone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    existing_user: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created_connection: Option<StoredConnection>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    guest_organization_id: Option<Uuid>,
+    #[serde(default)]
+    accepted_by: AcceptedBy,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredConnection {
+    #[serde(flatten)]
+    connection: NewConnection,
+    created_at: i64,
+}
+
+impl TryFrom<acceptance::Model> for Acceptance {
+    type Error = StoreError;
+
+    fn try_from(row: acceptance::Model) -> Result<Self, StoreError> {
+        let corrupt = corrupt("acceptance", &row.id);
+        let details: AcceptanceDetails = AcceptanceDetails::deserialize(&row.details)
+            .map_err(|_| corrupt("details", "is not what acceptances have"))?;
+        let unknown = UnknownFields::between(&row.details, &serde_json::to_value(&details).unwrap_or_default());
+        Ok(Self {
+            id: AcceptanceId(row.id),
+            invitation: InvitationId(row.invitation_id),
+            subject: Subject(row.subject),
+            recipient: row
+                .recipient
+                .map(u16::try_from)
+                .transpose()
+                .map_err(|_| corrupt("recipient", "is out of range"))?,
+            email: details.email,
+            phone: details.phone,
+            display_name: details.display_name,
+            existing_user: details.existing_user,
+            accepted_at: Timestamp::from_micros(row.accepted_at),
+            roles: details.roles,
+            guest_organization_id: details.guest_organization_id,
+            accepted_by: details.accepted_by,
+            unknown,
+            created_connection: details
+                .created_connection
+                .map(|stored| stored.connection.created_at(Timestamp::from_micros(stored.created_at))),
+        })
+    }
+}
+
+/// The row of an acceptance of an invitation.
+pub(in crate::store) fn acceptance_row(invitation: &Invitation, acceptance: &Acceptance) -> acceptance::Model {
+    let created_connection = acceptance.created_connection.as_ref();
+    let details = AcceptanceDetails {
+        email: acceptance.email.clone(),
+        phone: acceptance.phone.clone(),
+        display_name: acceptance.display_name.clone(),
+        existing_user: acceptance.existing_user,
+        roles: acceptance.roles.clone(),
+        guest_organization_id: acceptance.guest_organization_id,
+        accepted_by: acceptance.accepted_by,
+        created_connection: created_connection.map(|created| StoredConnection {
+            connection: created.connection.clone(),
+            created_at: created.created_at.micros(),
+        }),
+    };
+    let mut details = serde_json::to_value(details).unwrap_or_default();
+    acceptance.unknown.add_to(&mut details);
+    acceptance::Model {
+        account_id: account(invitation),
+        invitation_id: invitation.id.0,
+        id: acceptance.id.0,
+        subject: acceptance.subject.0.clone(),
+        recipient: acceptance.recipient.map(i32::from),
+        created_connection_id: created_connection.map(|created| created.connection.id),
+        accepted_at: acceptance.accepted_at.micros(),
+        details,
+    }
+}

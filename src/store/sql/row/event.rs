@@ -1,0 +1,52 @@
+//! Events.
+
+use serde_json::{Map, Value};
+
+use super::corrupt;
+use crate::domain::invitation::event::{Event, EventType, NewEvent, StoredEvent};
+use crate::domain::kind::Kind;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
+use crate::domain::value::word::Word;
+use crate::store::sql::entity::event;
+use crate::store::sql::error::StoreError;
+
+impl TryFrom<event::Model> for Event {
+    type Error = StoreError;
+
+    fn try_from(row: event::Model) -> Result<Self, StoreError> {
+        let corrupt = corrupt("event", &row.id);
+        let Value::Object(data) = row.data else { return Err(corrupt("data", "is no object")) };
+        let event = StoredEvent {
+            id: row.id,
+            account: AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is no account"))?,
+            invitation: InvitationId(row.invitation_id),
+            kind: Word::parse(&row.kind, Kind::from_code).ok_or_else(|| corrupt("kind", "is no kind"))?,
+            event_type: Word::parse(&row.event_type, EventType::from_name)
+                .ok_or_else(|| corrupt("event_type", "is no type"))?,
+            time: Timestamp::from_micros(row.occurred_at),
+            actor: row.actor,
+            request_id: row.request_id,
+            data,
+        };
+        Ok(Self { event, sequence: row.sequence, position: row.position })
+    }
+}
+
+/// The row of an event, counted `sequence` by the caller.
+pub(in crate::store) fn event_row(event: &NewEvent, sequence: i64) -> event::Model {
+    event::Model {
+        account_id: event.account.as_str().to_owned(),
+        invitation_id: event.invitation.0,
+        sequence,
+        id: event.id,
+        kind: event.kind.code().to_owned(),
+        event_type: event.event_type.name().to_owned(),
+        occurred_at: event.time.micros(),
+        actor: event.actor.clone(),
+        request_id: event.request_id.clone(),
+        data: Value::Object(Map::clone(&event.data)),
+        position: None,
+    }
+}

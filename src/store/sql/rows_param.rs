@@ -1,0 +1,270 @@
+//! Sets of rows as parameters, and rows as JSON, on both databases: a statement's text never depends on how many rows it is
+//! for, so it is prepared once.
+//!
+//! PostgreSQL takes a set as one array per column, which it reads several times faster than JSON; SQLite, which has no
+//! arrays, as one JSON document. Columns come from the entities, so a new column is written down once.
+
+use sea_orm::sea_query::{ArrayType, ColumnType, sea_value_to_json_value};
+use sea_orm::{ColumnTrait, DbBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, Value};
+use serde_json::Value as Json;
+
+/// One column of a set.
+#[derive(Clone, Debug)]
+struct Column {
+    name: &'static str,
+    kind: ColumnType,
+    nullable: bool,
+}
+
+/// A named list of columns with their types.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Columns(Vec<Column>);
+
+impl Columns {
+    /// Returns an entity's columns.
+    pub(in crate::store) fn of<E: EntityTrait>() -> Self {
+        let columns = E::Column::iter().map(|column| {
+            let def = column.def();
+            Column { name: column.as_str(), kind: def.get_column_type().clone(), nullable: def.is_null() }
+        });
+        Self(columns.collect())
+    }
+
+    /// Returns a list of columns that is no table's.
+    pub(in crate::store) fn list<const N: usize>(columns: [(&'static str, ColumnType); N]) -> Self {
+        Self(Vec::new()).and(columns)
+    }
+
+    /// Returns these columns and some more.
+    pub(in crate::store) fn and<const N: usize>(mut self, more: [(&'static str, ColumnType); N]) -> Self {
+        self.0.extend(more.map(|(name, kind)| Column { name, kind, nullable: false }));
+        self
+    }
+
+    /// Returns these columns and some more whose values may be missing.
+    pub(in crate::store) fn and_nullable<const N: usize>(mut self, more: [(&'static str, ColumnType); N]) -> Self {
+        self.0.extend(more.map(|(name, kind)| Column { name, kind, nullable: true }));
+        self
+    }
+
+    /// Returns the names, for an INSERT or a SELECT.
+    pub(in crate::store) fn names(&self) -> String {
+        self.0.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns the names behind a table's alias.
+    pub(in crate::store) fn names_of(&self, alias: &str) -> String {
+        self.0.iter().map(|column| format!("{alias}.{}", column.name)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns how many parameters a set with these columns takes.
+    pub(in crate::store) fn width(&self, backend: DbBackend) -> usize {
+        if backend == DbBackend::Postgres { self.0.len() } else { 1 }
+    }
+
+    /// Returns a table expression, called `alias`, over a set whose first parameter is number `first`.
+    pub(in crate::store) fn rows_of(&self, backend: DbBackend, first: usize, alias: &str) -> String {
+        self.select(backend, first, alias, "")
+    }
+
+    /// Returns the same for rows that are to be looked up in a table, one by one. PostgreSQL takes a set for several rows: on
+    /// a plan made while the table was small it would walk through the whole account instead. The condition, which always
+    /// holds, makes it think of one row. All such rows have an `account_id`.
+    pub(in crate::store) fn keys_of(&self, backend: DbBackend, first: usize, alias: &str) -> String {
+        self.select(backend, first, alias, &format!(" WHERE {alias}.account_id || '' = {alias}.account_id"))
+    }
+
+    fn select(&self, backend: DbBackend, first: usize, alias: &str, condition: &str) -> String {
+        let list = |column: &dyn Fn(usize, &Column) -> String| {
+            self.0.iter().enumerate().map(|(index, it)| column(index, it)).collect::<Vec<_>>().join(", ")
+        };
+        if backend == DbBackend::Postgres {
+            let values = list(&|_, column| column.unpacked());
+            let arrays = list(&|index, column| format!("${}::{}[]", first + index, column.array_type()));
+            let names = self.names();
+            format!("(SELECT {values} FROM unnest({arrays}) AS {alias}({names}){condition}) AS {alias}")
+        } else {
+            let values = list(&|index, Column { name, kind, .. }| match kind {
+                ColumnType::Uuid => format!("unhex(value->>{index}, '-') AS {name}"),
+                ColumnType::Json | ColumnType::JsonBinary => format!("value->{index} AS {name}"),
+                _ => format!("value->>{index} AS {name}"),
+            });
+            format!("(SELECT {values} FROM json_each(${first})) AS {alias}")
+        }
+    }
+
+    /// Returns an expression for the row called `alias` as a JSON object.
+    pub(in crate::store) fn json_of(&self, backend: DbBackend, alias: &str) -> String {
+        if backend == DbBackend::Postgres {
+            return format!("row_to_json({alias})");
+        }
+        let pairs = self.0.iter().map(|Column { name, kind, .. }| match kind {
+            ColumnType::Uuid => format!("'{name}', nullif(lower(hex({alias}.{name})), '')"),
+            ColumnType::Boolean => format!("'{name}', json(iif({alias}.{name}, 'true', 'false'))"),
+            // A text that is no JSON would fail the whole statement, and so every row of it.
+            ColumnType::Json | ColumnType::JsonBinary => {
+                format!("'{name}', json(iif(json_valid({alias}.{name}), {alias}.{name}, 'null'))")
+            }
+            _ => format!("'{name}', {alias}.{name}"),
+        });
+        format!("json_object({})", pairs.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl Column {
+    fn postgres_type(&self) -> &'static str {
+        match self.kind {
+            ColumnType::Uuid => "uuid",
+            ColumnType::Integer => "integer",
+            ColumnType::BigInteger => "bigint",
+            ColumnType::Boolean => "boolean",
+            ColumnType::Json | ColumnType::JsonBinary => "jsonb",
+            _ => "text",
+        }
+    }
+
+    /// An array must not have a NULL in it (the driver's rule), so what may be missing travels as text, and is then empty.
+    /// No value of ours is an empty text: proto3 has no other word for "missing" either.
+    fn array_type(&self) -> &'static str {
+        match self.postgres_type() {
+            "jsonb" => "text",
+            _ if self.nullable => "text",
+            kind => kind,
+        }
+    }
+
+    fn unpacked(&self) -> String {
+        let Self { name, nullable, .. } = self;
+        let value = if *nullable { format!("nullif({name}, '')") } else { (*name).to_owned() };
+        let (kind, travels_as) = (self.postgres_type(), self.array_type());
+        if kind == travels_as && !nullable { value } else { format!("{value}::{kind} AS {name}") }
+    }
+
+    fn array(&self, values: Vec<Value>) -> Value {
+        let (kind, values) = match self.array_type() {
+            "uuid" => (ArrayType::Uuid, values),
+            "integer" => (ArrayType::Int, values),
+            "bigint" => (ArrayType::BigInt, values),
+            "boolean" => (ArrayType::Bool, values),
+            _ => (ArrayType::String, values.into_iter().map(as_text).collect()),
+        };
+        Value::Array(kind, Some(Box::new(values)))
+    }
+}
+
+fn as_text(value: Value) -> Value {
+    let text = match value {
+        Value::String(text) => text.unwrap_or_default(),
+        Value::Json(json) => json.map(|json| json.to_string()).unwrap_or_default(),
+        other => match sea_value_to_json_value(&other) {
+            Json::Null => String::new(),
+            Json::String(text) => text,
+            json => json.to_string(),
+        },
+    };
+    text.into()
+}
+
+/// Rows that are to be the parameters of a statement.
+#[derive(Debug)]
+pub(in crate::store) struct Set {
+    columns: Columns,
+    /// By column.
+    values: Vec<Vec<Value>>,
+}
+
+impl Set {
+    /// Makes a set of rows; each has a value for every column, in their order.
+    pub(in crate::store) fn new<R: IntoIterator<Item = Value>>(
+        columns: Columns,
+        rows: impl Iterator<Item = R>,
+    ) -> Self {
+        let mut values = vec![Vec::with_capacity(rows.size_hint().0); columns.0.len()];
+        for row in rows {
+            for (column, value) in values.iter_mut().zip(row) {
+                column.push(value);
+            }
+        }
+        Self { columns, values }
+    }
+
+    /// Makes a set of a table's rows.
+    pub(in crate::store) fn of<M: ModelTrait>(models: impl Iterator<Item = M>) -> Self {
+        Self::new(Columns::of::<M::Entity>(), models.map(|model| values_of(&model)))
+    }
+
+    /// Returns how many rows it has.
+    pub(in crate::store) fn len(&self) -> usize {
+        self.values.first().map_or(0, Vec::len)
+    }
+
+    /// Returns its parameters.
+    pub(in crate::store) fn params(self, backend: DbBackend) -> Vec<Value> {
+        if backend == DbBackend::Postgres {
+            let columns = self.columns.0.iter().zip(self.values);
+            return columns.map(|(column, values)| column.array(values)).collect();
+        }
+        let rows =
+            (0..self.len()).map(|row| self.values.iter().map(|column| sea_value_to_json_value(&column[row])).collect());
+        vec![Json::Array(rows.collect()).to_string().into()]
+    }
+}
+
+/// Returns a row's values in the order of its table's columns.
+pub(in crate::store) fn values_of<M: ModelTrait>(model: &M) -> Vec<Value> {
+    <M::Entity as EntityTrait>::Column::iter().map(|column| model.get(column)).collect()
+}
+
+/// Returns an expression for a subselect's rows as a JSON array. `from` begins with a table expression.
+pub(in crate::store) fn json_array(backend: DbBackend, row: &str, from: &str) -> String {
+    if backend == DbBackend::Postgres {
+        format!("(SELECT json_agg({row}) FROM {from})")
+    } else {
+        format!("(SELECT json_group_array({row}) FROM {from})")
+    }
+}
+
+/// Returns an expression for a JSON object of the given keys and JSON values.
+pub(in crate::store) fn json_object(backend: DbBackend, pairs: &[(&str, String)]) -> String {
+    let postgres = backend == DbBackend::Postgres;
+    let function = if postgres { "json_build_object" } else { "json_object" };
+    // SQLite forgets that a subselect's text is JSON; PostgreSQL knows it by its type.
+    let value = |value: &String| if postgres { value.clone() } else { format!("json({value})") };
+    let pairs = pairs.iter().map(|(key, json)| format!("'{key}', {}", value(json)));
+    format!("{function}({})", pairs.collect::<Vec<_>>().join(", "))
+}
+
+/// Returns an expression for a UUID as text, always the same text on one database: keys are made of it.
+pub(in crate::store) fn uuid_text(backend: DbBackend, column: &str) -> String {
+    if backend == DbBackend::Postgres { format!("{column}::text") } else { format!("hex({column})") }
+}
+
+/// Returns an expression for the present moment in microseconds, unless parameter `param` says which one it is to be.
+pub(in crate::store) fn clock(backend: DbBackend, param: usize) -> String {
+    if backend == DbBackend::Postgres {
+        format!("coalesce(${param}::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)")
+    } else {
+        format!("${param}")
+    }
+}
+
+/// Returns an expression for the moment a statement began, the same for all its rows, unless parameter `param` says
+/// which one it is to be.
+pub(in crate::store) fn statement_clock(backend: DbBackend, param: usize) -> String {
+    clock(backend, param).replace("clock_timestamp()", "statement_timestamp()")
+}
+
+/// Returns what an index begins with that is looked up under `tag`: see the migration `lookup_indexes`.
+pub(in crate::store) fn index_key(backend: DbBackend, tag: &str) -> String {
+    if backend == DbBackend::Postgres { format!("(account_id || ' {tag}')") } else { "account_id".to_owned() }
+}
+
+/// Returns the condition that row `alias` belongs to an account, in words that on PostgreSQL fit one index of the table and
+/// no other. The account is a parameter or a column.
+pub(in crate::store) fn by_index(backend: DbBackend, tag: &str, alias: &str, account: &str) -> String {
+    if backend == DbBackend::Postgres {
+        format!("{alias}.account_id || ' {tag}' = CAST({account} AS text) || ' {tag}'")
+    } else {
+        format!("{alias}.account_id = {account}")
+    }
+}

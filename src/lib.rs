@@ -3,13 +3,14 @@
 //! The code map, from the outside in:
 //!
 //! - [`cli`] and [`config`]: arguments, environment and file to one valid configuration.
-//! - [`serve`]: puts everything together and runs it; [`shutdown`] ends it; [`health`] says how it is.
-//! - [`grpc`]: the tonic services over [`pb`]; [`auth`] says who calls and what they may do.
+//! - [`serve`]: puts everything together and runs it; [`shutdown`] ends it.
+//! - [`server`]: what every call passes; [`auth`] says who calls and what they may do; [`api`]: the tonic services over [`pb`].
 //! - [`domain`]: what an invitation is and what each command does to it. Pure.
 //! - [`delivery`]: what is sent to people and told to programs, and how it leaves the house.
 //! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
 //! - `panic`: keeps a panic where it happened. [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log.
 
+pub mod api;
 pub mod auth;
 mod background;
 pub mod cli;
@@ -18,16 +19,14 @@ pub mod config;
 pub mod delivery;
 pub mod domain;
 pub mod entropy;
-pub mod grpc;
-pub mod health;
 /// The time limit of asynchronous tests is the same as in the integration tests.
 #[cfg(test)]
 #[path = "../tests/it/harness/limit.rs"]
 mod limit;
-mod listen;
 mod panic;
 pub mod pb;
 pub mod serve;
+pub mod server;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;

@@ -9,8 +9,9 @@ use invitation_service::cli::{self, Command, RetireKeyArgs, ServeArgs};
 use invitation_service::clock::Clock;
 use invitation_service::config::{AuthConfig, Config};
 use invitation_service::entropy::Entropy;
+use invitation_service::server::health;
 use invitation_service::shutdown::Shutdown;
-use invitation_service::{health, serve, telemetry};
+use invitation_service::{serve, telemetry};
 use tokio::net::TcpListener;
 
 /// The service makes and drops many small values on several threads, where the system's allocator is slow.

@@ -13,7 +13,12 @@ use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use super::{health, listen, pb};
+use super::pb;
+use crate::api::execute::{Api, WebhookRules};
+use crate::api::{
+    Access, ConnectionInvitations, Deliveries, Events, GuestInvitations, Invitations, Redemptions, UserInvitations,
+    Watches, Webhooks,
+};
 use crate::auth::authenticator::{Authenticator, AuthenticatorError};
 use crate::background::Background;
 use crate::clock::Clock;
@@ -36,13 +41,10 @@ use crate::domain::value::text::Invalid;
 use crate::domain::value::time::Ttl;
 use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
-use crate::grpc::api::{Api, WebhookRules};
-use crate::grpc::boundary::{Boundary, MAX_MESSAGE};
-use crate::grpc::{
-    Access, ConnectionInvitations, Deliveries, Events, GuestInvitations, InFlight, Invitations, Redemptions,
-    UserInvitations, Watches, Webhooks,
-};
-use crate::health::Look;
+use crate::server::boundary::{Boundary, MAX_MESSAGE};
+use crate::server::health::Look;
+use crate::server::in_flight::InFlight;
+use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
 use crate::store::events::feed::Tail;
 use crate::store::{Database, ExecutorOptions, Maintenance, OpenError, Store, StoreError};
@@ -180,7 +182,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let boundary = Boundary::new(routes, authenticator, grpc.request_timeout, in_flight.clone(), open);
     let look = Look { maintenance, migrate, keys, keys_fit };
     let watch = tokio::spawn(health::watch(reporter, look, background.begin(), shutdown.drain.clone()));
-    let deadline = listen::serve(listener, boundary, in_flight, &grpc, &shutdown).await;
+    let deadline = listener::serve(listener, boundary, in_flight, &grpc, &shutdown).await;
 
     let finish = async {
         // Its result is that of a task that was not cancelled and does not panic.

@@ -8,6 +8,7 @@ pub mod user;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::value::id::InvitationId;
 use connection::{ConnectionDetails, ConnectionPurpose};
 use general::{GeneralDetails, Inviter, Usage};
 use guest::GuestDetails;
@@ -38,6 +39,11 @@ impl Kind {
             Self::Guest => "guestInvitations",
             Self::General => "invitations",
         }
+    }
+
+    /// Returns the name of an invitation in the service of its kind.
+    pub fn typed_name(self, id: InvitationId) -> String {
+        format!("{}/{}", self.collection(), id.0)
     }
 
     /// Returns the word for the kind in the database.

@@ -25,7 +25,7 @@ fn a_crate_outside_of_its_place_is_found() {
         complains(foreign_crates, "tests/it/rpc.rs", text, 0);
     }
     complains(foreign_crates, "src/store/executor/save.rs", "use sea_orm::DbErr;\nuse tonic::Status;", 1);
-    complains(foreign_crates, "src/grpc/page.rs", "use tonic::Status;\nuse tonic_types::StatusExt;\nuse sqlx::Row;", 1);
+    complains(foreign_crates, "src/api/page.rs", "use tonic::Status;\nuse tonic_types::StatusExt;\nuse sqlx::Row;", 1);
     complains(foreign_crates, "src/storefront.rs", "use sea_orm::DbErr;", 1);
     complains(
         foreign_crates,
@@ -43,7 +43,7 @@ fn a_module_that_uses_one_above_it_is_found() {
     complains(layers, "src/domain/invitation/state.rs", "use crate::domain::time::Timestamp;\n// crate::store", 0);
     complains(layers, "src/store/executor/save.rs", "use crate::{domain::id, grpc::{name, page}};", 1);
     complains(layers, "src/store/executor/save.rs", "use crate::{\n    domain::{id, grpc},\n    clock::Clock,\n};", 0);
-    complains(layers, "src/grpc/api.rs", "use crate::delivery::Relay;\nuse crate::serve::run;", 2);
+    complains(layers, "src/api/execute.rs", "use crate::delivery::Relay;\nuse crate::serve::run;", 2);
     complains(layers, "src/auth/caller.rs", "use crate::store::Store;", 1);
     complains(layers, "src/serve.rs", "use crate::store::Store;", 0);
     complains(layers, "src/novelty.rs", "", 1);
@@ -52,7 +52,7 @@ fn a_module_that_uses_one_above_it_is_found() {
 #[test]
 fn time_and_chance_outside_of_their_files_are_found() {
     for text in ["chrono::Utc::now()", "SystemTime::now()", "Uuid::now_v7()", "Uuid::new_v4()", "rand::random()"] {
-        complains(time_and_chance, "src/grpc/api.rs", text, 1);
+        complains(time_and_chance, "src/api/execute.rs", text, 1);
         complains(time_and_chance, "src/clock.rs", text, 0);
     }
     complains(time_and_chance, "src/store/sql/row.rs", "getrandom::fill(&mut bytes)", 1);

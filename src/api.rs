@@ -1,0 +1,36 @@
+//! The tonic services: parse, run, convert. Nothing is decided here.
+//!
+//! [`boundary`] is what all RPCs have in common before and after; [`status`] is the one table from refusals to statuses.
+
+mod call;
+pub(crate) mod connection;
+mod convert;
+pub(crate) mod deliveries;
+pub(crate) mod events;
+pub mod execute;
+pub(crate) mod general;
+pub(crate) mod guest;
+mod named;
+pub(crate) mod organization_access;
+pub(crate) mod organization_headers;
+pub(crate) mod organizations;
+mod page;
+mod parse;
+pub(crate) mod redemption;
+mod request_id;
+pub(crate) mod resource;
+pub(crate) mod resource_name;
+pub(crate) mod user;
+mod violations;
+pub(crate) mod webhooks;
+
+pub use connection::ConnectionInvitations;
+pub use deliveries::Deliveries;
+pub use events::Events;
+pub use events::watch::Watches;
+pub use general::Invitations;
+pub use guest::GuestInvitations;
+pub use organizations::Access;
+pub use redemption::Redemptions;
+pub use user::UserInvitations;
+pub use webhooks::Webhooks;

@@ -1,0 +1,91 @@
+//! What a connection invitation is made of.
+
+use std::collections::BTreeMap;
+
+use super::prefill::prefill;
+use crate::api::parse::{emails, labels, max_uses, ttl};
+use crate::api::violations::Violations;
+use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
+use crate::domain::invitation::recipient::NewRecipient;
+use crate::domain::kind::Details;
+use crate::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
+use crate::domain::value::text;
+use crate::domain::value::time::Ttl;
+use crate::pb;
+
+/// The fields that both ways to make a connection invitation have, and where they stand.
+struct Common<'a> {
+    path: &'static str,
+    company_id: &'a str,
+    allowed_emails: &'a [String],
+    ttl: Option<prost_types::Duration>,
+    max_uses: Option<i32>,
+    labels: &'a BTreeMap<String, String>,
+    send_email: bool,
+}
+
+/// Parses a CreateConnectionInvitationRequest.
+pub(in crate::api) fn to_create(
+    violations: &mut Violations,
+    request: &pb::CreateConnectionInvitationRequest,
+) -> Option<CreateInvitation> {
+    let empty = pb::ConnectionInvitation::default();
+    let given = request.connection_invitation.as_ref().unwrap_or(&empty);
+    if !given.connection_id.is_empty() {
+        let description = "must not be set: CreateReconnectInvitation repairs a connection";
+        violations.add("connection_invitation.connection_id", description);
+    }
+    let prefill = given.prefill.as_ref().map(|given| prefill(violations, "connection_invitation.prefill", given));
+    let common = Common {
+        path: "connection_invitation.",
+        company_id: &given.company_id,
+        allowed_emails: &given.allowed_emails,
+        ttl: given.ttl,
+        max_uses: given.max_uses,
+        labels: &given.labels,
+        send_email: request.send_email,
+    };
+    common.parse(violations, Some(ConnectionPurpose::CreateConnection { prefill }))
+}
+
+/// Parses a CreateReconnectInvitationRequest.
+pub(in crate::api) fn to_reconnect(
+    violations: &mut Violations,
+    request: &pb::CreateReconnectInvitationRequest,
+) -> Option<CreateInvitation> {
+    let connection_id = violations.required("connection_id", &request.connection_id, text::uuid);
+    let common = Common {
+        path: "",
+        company_id: &request.company_id,
+        allowed_emails: &request.allowed_emails,
+        ttl: request.ttl,
+        max_uses: request.max_uses,
+        labels: &request.labels,
+        send_email: request.send_email,
+    };
+    common.parse(violations, connection_id.map(|connection_id| ConnectionPurpose::EditConnection { connection_id }))
+}
+
+impl Common<'_> {
+    fn parse(self, violations: &mut Violations, purpose: Option<ConnectionPurpose>) -> Option<CreateInvitation> {
+        let at = |field: &str| format!("{}{field}", self.path);
+        let company_id = violations.required(&at("company_id"), self.company_id, text::uuid);
+        let recipients = emails(violations, &at("allowed_emails"), self.allowed_emails);
+        if self.send_email && self.allowed_emails.is_empty() {
+            violations.add("send_email", "needs at least one allowed e-mail address");
+        }
+        let ttl = ttl(violations, &at("ttl"), self.ttl, Ttl::parse);
+        let max_uses = max_uses(violations, &at("max_uses"), self.max_uses);
+        let labels = labels(violations, &at("labels"), self.labels);
+        let details = Details::Connection(ConnectionDetails { company_id: company_id?, purpose: purpose? });
+        Some(CreateInvitation {
+            details,
+            max_uses,
+            expiry: ttl.map(Expiry::After),
+            recipients: recipients.into_iter().map(NewRecipient::from).collect(),
+            mails: self.send_email,
+            labels,
+            on_conflict: OnConflict::Allow,
+        })
+    }
+}

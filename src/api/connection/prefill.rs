@@ -1,0 +1,88 @@
+//! The prefill of a connection's form.
+
+use std::collections::BTreeSet;
+
+use crate::api::violations::Violations;
+use crate::domain::kind::connection::{Country, Datasource, HttpUrl, NewConnection, Prefill, StartDate, UtilityType};
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::pb;
+
+const MAX_SITES: usize = 100;
+const MAX_UTILITY_TYPES: usize = 10;
+
+/// Parses a prefill; `path` is the field it is in.
+pub(in crate::api) fn prefill(violations: &mut Violations, path: &str, prefill: &pb::Prefill) -> Prefill {
+    use pb::prefill::Datasource as Given;
+    let at = |field: &str| format!("{path}.{field}");
+    let datasource = prefill.datasource.as_ref().and_then(|given| match given {
+        Given::DatasourceId(id) => violations.take(at("datasource_id"), text::uuid(id).map(Datasource::Id)),
+        Given::Url(url) => violations.take(at("url"), HttpUrl::parse(url).map(Datasource::Url)),
+    });
+    let initial_sites = violations.each(&at("initial_sites"), &prefill.initial_sites, MAX_SITES, text::uuid);
+    if initial_sites.iter().collect::<BTreeSet<_>>().len() != initial_sites.len() {
+        violations.add(at("initial_sites"), "must not name a site twice");
+    }
+    let country = violations.optional(&at("country"), &prefill.country, Country::parse);
+    let owner = violations.optional(&at("connection_owner_email"), &prefill.connection_owner_email, Email::parse);
+    let date = &prefill.data_collection_start_date;
+    let start_date = violations.optional(&at("data_collection_start_date"), date, StartDate::parse);
+    Prefill {
+        datasource,
+        initial_sites,
+        utility_types: utility_types(violations, &at("utility_types"), prefill),
+        country,
+        connection_owner_email: owner,
+        data_collection_start_date: start_date,
+    }
+}
+
+fn utility_types(violations: &mut Violations, field: &str, prefill: &pb::Prefill) -> Vec<UtilityType> {
+    if prefill.utility_types.len() > MAX_UTILITY_TYPES {
+        violations.add(field, "must have at most 10 entries");
+        return Vec::new();
+    }
+    let mut parsed = Vec::new();
+    for (index, value) in prefill.utility_types.iter().enumerate() {
+        match pb::UtilityType::try_from(*value).ok().and_then(utility_type) {
+            None => violations.add(format!("{field}[{index}]"), "must be a known utility type"),
+            Some(known) if parsed.contains(&known) => {
+                violations.add(format!("{field}[{index}]"), "must not name a utility type twice");
+            }
+            Some(known) => parsed.push(known),
+        }
+    }
+    parsed
+}
+
+fn utility_type(value: pb::UtilityType) -> Option<UtilityType> {
+    use pb::UtilityType as Given;
+    match value {
+        Given::Unspecified => None,
+        Given::Electricity => Some(UtilityType::Electricity),
+        Given::NaturalGas => Some(UtilityType::NaturalGas),
+        Given::Water => Some(UtilityType::Water),
+        Given::Heating => Some(UtilityType::Heating),
+        Given::Cooling => Some(UtilityType::Cooling),
+        Given::Steam => Some(UtilityType::Steam),
+        Given::Waste => Some(UtilityType::Waste),
+        Given::Solar => Some(UtilityType::Solar),
+        Given::Other => Some(UtilityType::Other),
+    }
+}
+
+/// Parses a created connection; `create_time` is the service's own and ignored.
+pub(in crate::api) fn created_connection(
+    violations: &mut Violations,
+    connection: &pb::CreatedConnection,
+) -> Option<NewConnection> {
+    let id = violations.required("created_connection.id", &connection.id, text::uuid);
+    let name = &connection.datasource_name;
+    let datasource_name = violations.optional("created_connection.datasource_name", name, text::free_text);
+    let status = violations.optional("created_connection.status", &connection.status, text::free_text);
+    Some(NewConnection {
+        id: id?,
+        datasource_name: datasource_name.unwrap_or_default(),
+        status: status.unwrap_or_default(),
+    })
+}

@@ -1,0 +1,31 @@
+//! Acceptances.
+
+use super::timestamp;
+use crate::api::connection::prefill_message::created_connection;
+use crate::api::resource_name::acceptance_name;
+use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
+use crate::pb;
+
+/// Converts an acceptance.
+pub(in crate::api) fn acceptance(acceptance: &Acceptance) -> pb::Acceptance {
+    let email = acceptance.email.as_ref().map(|email| email.original().to_owned());
+    pb::Acceptance {
+        name: acceptance_name(acceptance.invitation, acceptance.id),
+        subject: acceptance.subject.0.clone(),
+        email: email.unwrap_or_default(),
+        phone: acceptance.phone.clone().unwrap_or_default(),
+        display_name: acceptance.display_name.clone().unwrap_or_default(),
+        existing_user: acceptance.existing_user,
+        accept_time: Some(timestamp(acceptance.accepted_at)),
+        created_connection: acceptance.created_connection.as_ref().map(created_connection),
+        accepted_by: match acceptance.accepted_by {
+            AcceptedBy::User => pb::AcceptedBy::User,
+            AcceptedBy::Guest => pb::AcceptedBy::Guest,
+            AcceptedBy::System => pb::AcceptedBy::System,
+        }
+        .into(),
+        roles: acceptance.roles.clone(),
+        guest_organization_id: acceptance.guest_organization_id.map(|id| id.to_string()).unwrap_or_default(),
+        status: pb::AcceptanceStatus::Accepted.into(),
+    }
+}

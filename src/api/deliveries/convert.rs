@@ -1,0 +1,49 @@
+//! Messages.
+
+use crate::api::convert::timestamp;
+use crate::api::resource_name::delivery_name;
+use crate::domain::delivery::message_id::MessageId;
+use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
+use crate::domain::invitation::Invitation;
+use crate::pb;
+
+/// Converts a message about an invitation, sent from a domain.
+pub(in crate::api) fn delivery(invitation: &Invitation, delivery: &Delivery, domain: &str) -> pb::Delivery {
+    let NewDelivery { id, invitation: about, purpose, created_at, .. } = delivery.message;
+    // What stands ahead of others is due since before it was made.
+    let next_attempt = delivery.due_at.filter(|_| delivery.state == DeliveryState::Queued);
+    pb::Delivery {
+        name: delivery_name(about, id),
+        channel: pb::DeliveryChannel::Email.into(),
+        recipient: delivery.address(invitation).map(|email| email.original().to_owned()).unwrap_or_default(),
+        state: state(delivery.state).into(),
+        attempts: i32::try_from(delivery.attempts).unwrap_or(i32::MAX),
+        last_error: delivery.last_error.clone().unwrap_or_default(),
+        message_id: MessageId::new(id, domain).to_string(),
+        create_time: Some(timestamp(created_at)),
+        send_time: delivery.sent_at.map(timestamp),
+        purpose: self::purpose(purpose).into(),
+        next_attempt_time: next_attempt.map(|due_at| timestamp(due_at.max(created_at))),
+    }
+}
+
+fn state(state: DeliveryState) -> pb::DeliveryState {
+    match state {
+        DeliveryState::Queued => pb::DeliveryState::Queued,
+        DeliveryState::Sending => pb::DeliveryState::Sending,
+        DeliveryState::Sent => pb::DeliveryState::Sent,
+        DeliveryState::Delivered => pb::DeliveryState::Delivered,
+        DeliveryState::Bounced => pb::DeliveryState::Bounced,
+        DeliveryState::Failed => pb::DeliveryState::Failed,
+        DeliveryState::Cancelled => pb::DeliveryState::Cancelled,
+    }
+}
+
+fn purpose(purpose: Purpose) -> pb::DeliveryPurpose {
+    match purpose {
+        Purpose::Invitation => pb::DeliveryPurpose::Invitation,
+        Purpose::Reminder => pb::DeliveryPurpose::Reminder,
+        Purpose::AcceptanceNotice => pb::DeliveryPurpose::AcceptanceNotice,
+        Purpose::VerificationCode => pb::DeliveryPurpose::VerificationCode,
+    }
+}

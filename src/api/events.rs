@@ -1,0 +1,60 @@
+//! `EventService`: the audit trail.
+
+pub(super) mod convert;
+pub(super) mod resume_token;
+pub(super) mod watch;
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::call::{Call, note_invitation};
+use super::execute::Api;
+use super::page;
+use super::parse::filter;
+use super::resource_name::InvitationName;
+use super::violations::Violations;
+use crate::pb;
+use crate::pb::event_service_server::EventService;
+use crate::server::status;
+use crate::store::{Cursor, EventQuery};
+use watch::Watches;
+
+/// Serves `EventService`.
+#[derive(Debug)]
+pub struct Events(pub Arc<Api>, pub Watches);
+
+#[tonic::async_trait]
+impl EventService for Events {
+    type WatchEventsStream = watch::Events;
+
+    async fn watch_events(
+        &self,
+        request: Request<pb::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        Ok(Response::new(self.1.begin(&self.0, request).await?))
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<pb::ListEventsRequest>,
+    ) -> Result<Response<pb::ListEventsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let parent = violations.required("parent", &message.parent, InvitationName::parse);
+        let types = filter::event_types(&mut violations, &message.types);
+        let asked = page::asked(&self.0, &call, &message, "sequence", &mut violations);
+        let (invitation, kind) = violations.finish(parent)?.within(None)?;
+        if call.caller.organization_id.is_some() {
+            self.0.get(&call, invitation, kind, false).await?;
+        }
+        let (size, limit) = (asked.size, asked.limit());
+        let query = EventQuery { invitation, kind, types, ascending: asked.ascending, limit, after: asked.after };
+        let found = self.0.read(self.0.store.list_events(&call.caller.account, &query)).await?;
+        let mut rows = found.ok_or_else(status::not_found)?;
+        note_invitation(invitation);
+        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_event)?;
+        let events = rows.iter().map(|event| resume_token::event(&self.0, &call, event)).collect::<Result<_, _>>()?;
+        Ok(Response::new(pb::ListEventsResponse { events, next_page_token }))
+    }
+}

@@ -1,0 +1,232 @@
+//! WatchEvents: an account's events as they get their place in the order, from any place on.
+//!
+//! A watch holds a position and nothing else. Behind the tail it reads from the database, page by page; with the tail it
+//! takes what is handed out to all. Where the two do not meet, it reads again. What its client does not take is not read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc::{self, Sender};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Status};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::resume_token;
+use crate::api::call::Call;
+use crate::api::execute::Api;
+use crate::api::parse::filter;
+use crate::api::violations::Violations;
+use crate::domain::invitation::event::EventType;
+use crate::domain::value::time::Timestamp;
+use crate::pb;
+use crate::server::admission::Admission;
+use crate::server::status;
+use crate::store::events::feed::Tail;
+use crate::store::{Ordered, Stretch};
+
+/// How many events wait for a client beside those on the wire.
+const BUFFER: usize = 64;
+/// How many events are read at once.
+const PAGE: u64 = 256;
+/// How long what a credential reaches counts as known, in microseconds.
+const KNOWN: i64 = 15_000_000;
+/// How often a read is tried again while the database does not answer, and how long to wait before.
+const READS: u32 = 20;
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// What all watches share.
+#[derive(Clone, Debug)]
+pub struct Watches {
+    /// Where the newest events come out.
+    pub tail: Tail,
+    /// How long a client may take nothing.
+    pub patience: Duration,
+    /// Tells that the service ends.
+    pub drain: CancellationToken,
+}
+
+/// What is streamed.
+pub(crate) type Events = ReceiverStream<Result<pb::Event, Status>>;
+
+/// One client's watch.
+struct Watch {
+    api: Arc<Api>,
+    call: Call,
+    types: Vec<EventType>,
+    patience: Duration,
+    stretches: Receiver<Arc<Stretch>>,
+    /// Up to where the client has been sent everything.
+    position: i64,
+    /// The organizations whose events it may see, and when that was found out.
+    hosts: (Option<Vec<Uuid>>, Timestamp),
+}
+
+impl Watches {
+    /// Begins a watch.
+    pub(crate) async fn begin(
+        &self,
+        api: &Arc<Api>,
+        request: Request<pb::WatchEventsRequest>,
+    ) -> Result<Events, Status> {
+        let admission = request.extensions().get::<Admission>().cloned().ok_or_else(status::unauthenticated)?;
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let types = filter::event_types(&mut violations, &message.types);
+        let parse = |token: &str| resume_token::parse(api, &call, token);
+        let after = violations.optional("resume_token", &message.resume_token, parse);
+        violations.finish(Some(()))?;
+        // Before the last position is read: what comes behind it is then handed out.
+        let stretches = self.tail.follow();
+        let last = api.read(api.store.last_position()).await?;
+        // A database that was restored may not have come as far as the client has.
+        let position = after.map_or(last, |after| after.min(last));
+        let hosts = (api.hosts(&call, false).await?, api.clock.now());
+        let (deadline, caller) = (call.deadline.of_stream(), call.caller.clone());
+        let (sender, events) = mpsc::channel(BUFFER + 1);
+        // A place for the end, which a client that reads nothing would have no room for.
+        let end = sender.clone().reserve_owned().await.map_err(|_| status::unavailable())?;
+        let patience = self.patience;
+        let watch = Watch { api: Arc::clone(api), call, types, patience, stretches, position, hosts };
+        let drain = self.drain.clone();
+        let task = async move {
+            let ended = tokio::select! {
+                biased;
+                () = sender.closed() => return tracing::debug!("a watch was left"),
+                () = drain.cancelled() => status::unavailable(),
+                () = passed(deadline) => status::deadline_exceeded(),
+                refused = admission.ended(&caller) => refused,
+                ended = watch.follow(&sender) => ended,
+            };
+            tracing::info!(code = ?ended.code(), "a watch was ended");
+            end.send(Err(ended));
+        };
+        tokio::spawn(task.in_current_span());
+        Ok(ReceiverStream::new(events))
+    }
+}
+
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Watch {
+    /// Sends events until there is a reason not to, and returns it.
+    async fn follow(mut self, sender: &Sender<Result<pb::Event, Status>>) -> Status {
+        match self.try_follow(sender).await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        }
+    }
+
+    async fn try_follow(
+        &mut self,
+        sender: &Sender<Result<pb::Event, Status>>,
+    ) -> Result<std::convert::Infallible, Status> {
+        self.catch_up(sender).await?;
+        loop {
+            match self.stretches.recv().await {
+                // All up to its beginning has been sent.
+                Ok(stretch) if stretch.after <= self.position => self.send(sender, &stretch).await?,
+                Ok(_) | Err(RecvError::Lagged(_)) => self.catch_up(sender).await?,
+                Err(RecvError::Closed) => return Err(status::unavailable()),
+            }
+        }
+    }
+
+    /// Reads and sends what is there.
+    async fn catch_up(&mut self, sender: &Sender<Result<pb::Event, Status>>) -> Result<(), Status> {
+        loop {
+            let stretch = self.read().await?;
+            self.send(sender, &stretch).await?;
+            if stretch.is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads what comes next. A database that is away for a moment ends no watch.
+    async fn read(&self) -> Result<Stretch, Status> {
+        let account = &self.call.caller.account;
+        again(|| self.api.read(self.api.store.events_behind(account, self.position, PAGE))).await
+    }
+
+    async fn send(&mut self, sender: &Sender<Result<pb::Event, Status>>, stretch: &Stretch) -> Result<(), Status> {
+        let behind = self.position;
+        for event in stretch.events.iter().filter(|event| event.position > behind) {
+            if self.is_for_it(event) && self.reaches(event).await? {
+                let converted = resume_token::event(&self.api, &self.call, &event.event)?;
+                let Ok(place) = timeout(self.patience, sender.reserve()).await else {
+                    tracing::warn!("a watch was given up: its client reads nothing");
+                    return Err(status::unavailable());
+                };
+                place.map_err(|_| status::unavailable())?.send(Ok(converted));
+            }
+        }
+        self.position = self.position.max(stretch.until);
+        Ok(())
+    }
+
+    fn is_for_it(&self, Ordered { event, .. }: &Ordered) -> bool {
+        let event = &event.event;
+        let is_wanted = |wanted: &EventType| event.event_type == *wanted;
+        event.account == self.call.caller.account && (self.types.is_empty() || self.types.iter().any(is_wanted))
+    }
+
+    /// Returns whether the caller may see an event, by what has been known for a moment at most.
+    async fn reaches(&mut self, event: &Ordered) -> Result<bool, Status> {
+        if self.call.caller.organization_id.is_none() {
+            return Ok(true);
+        }
+        let now = self.api.clock.now();
+        if now.micros() - self.hosts.1.micros() >= KNOWN {
+            // Until it is known again, nothing is sent.
+            self.hosts = (again(|| self.api.hosts(&self.call, false)).await?, now);
+        }
+        let hosts = self.hosts.0.as_deref();
+        Ok(hosts.is_none_or(|hosts| event.host.is_some_and(|host| hosts.contains(&host))))
+    }
+}
+
+/// Asks again, for a while, what the database does not answer.
+async fn again<T, F: Future<Output = Result<T, Status>>>(ask: impl Fn() -> F) -> Result<T, Status> {
+    for _ in 0..READS {
+        match ask().await {
+            Err(away) if away.code() == tonic::Code::Unavailable => tokio::time::sleep(AGAIN).await,
+            answer => return answer,
+        }
+    }
+    ask().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
+    async fn what_the_database_does_not_answer_is_asked_again_for_a_while_and_nothing_else_is() {
+        for (away, refusal, asked, answered) in [
+            (0, status::unavailable(), 1, true),
+            (READS, status::unavailable(), READS + 1, true),
+            (READS + 1, status::unavailable(), READS + 1, false),
+            (1, status::unauthenticated(), 1, false),
+        ] {
+            let count = Cell::new(0);
+            let ask = || {
+                count.set(count.get() + 1);
+                std::future::ready(if count.get() > away { Ok(()) } else { Err(refusal.clone()) })
+            };
+            assert_eq!(again(ask).await.is_ok(), answered, "{away} times away");
+            assert_eq!(count.get(), asked);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! `InvitationService`: invitations of every kind through one face.
+
+pub(super) mod accept_invitations;
+pub(super) mod batch_create_invitations;
+pub(super) mod batch_error;
+pub(super) mod convert;
+pub(super) mod convert_invitation;
+pub(super) mod parse;
+pub(super) mod parse_autojoin;
+pub(super) mod revoke_scope_invitations;
+pub(super) mod sync_internal_invitation;
+
+use std::sync::Arc;
+
+use tonic::{Code, Request, Response, Status};
+
+use super::call::Call;
+use super::convert::acceptance::acceptance;
+use super::execute::{Api, Resend, check_request_id};
+use super::page;
+use super::parse::{filter, labels, ttl};
+use super::resource_name::InvitationName;
+use super::violations::Violations;
+use crate::domain::command::{Action, DeclineInvitation, Expiry, Way};
+use crate::domain::invitation::Invitation;
+use crate::domain::value::text;
+use crate::domain::value::time::{Timestamp, Ttl};
+use crate::pb;
+use crate::pb::invitation_service_server::InvitationService;
+use crate::server::status;
+use crate::store::{AcceptanceQuery, Cursor, InvitationQuery, Page};
+use accept_invitations::accept_invitations;
+use batch_create_invitations::batch_create_invitations;
+use parse::to_create;
+use parse_autojoin::{required_scope, to_sync};
+use revoke_scope_invitations::revoke_scope_invitations;
+use sync_internal_invitation::sync_internal_invitation;
+
+/// Serves `InvitationService`.
+#[derive(Debug)]
+pub struct Invitations(pub Arc<Api>);
+
+impl Invitations {
+    fn autojoin(&self, call: &Call, found: &Invitation, now: Timestamp) -> Result<pb::Autojoin, Status> {
+        let domains = found.details.general().map(|details| details.domains.clone()).unwrap_or_default();
+        Ok(pb::Autojoin { domains, invitation: Some(self.0.face(call, found, now)?) })
+    }
+}
+
+#[tonic::async_trait]
+impl InvitationService for Invitations {
+    async fn get_invitation(
+        &self,
+        request: Request<pb::GetInvitationRequest>,
+    ) -> Result<Response<pb::Invitation>, Status> {
+        let (call, message) = Call::of(request)?;
+        self.0.get_face(&call, &message.name, true).await
+    }
+
+    async fn create_invitation(
+        &self,
+        request: Request<pb::CreateInvitationRequest>,
+    ) -> Result<Response<pb::Invitation>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let create = to_create(&mut violations, &message, self.0.general_ttl);
+        self.0.create(&call, &message, violations, create).await
+    }
+
+    async fn batch_create_invitations(
+        &self,
+        request: Request<pb::BatchCreateInvitationsRequest>,
+    ) -> Result<Response<pb::BatchCreateInvitationsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        batch_create_invitations(&self.0, &call, &message).await.map(Response::new)
+    }
+
+    async fn list_acceptances(
+        &self,
+        request: Request<pb::ListAcceptancesRequest>,
+    ) -> Result<Response<pb::ListAcceptancesResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let asked = page::asked(&self.0, &call, &message, "accept_time", &mut violations);
+        let parent = violations.required("parent", &message.parent, InvitationName::parse);
+        let (invitation, kind) = violations.finish(parent)?.within(None)?;
+        if call.caller.organization_id.is_some() {
+            self.0.get(&call, invitation, kind, false).await?;
+        }
+        let (size, limit) = (asked.size, asked.limit());
+        let query = AcceptanceQuery { invitation, kind, ascending: asked.ascending, limit, after: asked.after };
+        let found = self.0.read(self.0.store.list_acceptances(&call.caller.account, &query)).await?;
+        let mut rows = found.ok_or_else(status::not_found)?;
+        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_acceptance)?;
+        let acceptances = rows.iter().map(acceptance).collect();
+        Ok(Response::new(pb::ListAcceptancesResponse { acceptances, next_page_token }))
+    }
+
+    async fn list_open_invitations(
+        &self,
+        request: Request<pb::ListOpenInvitationsRequest>,
+    ) -> Result<Response<pb::ListOpenInvitationsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
+        let (size, limit, hosts) = (asked.size, asked.limit(), self.0.hosts(&call, false).await?);
+        let page = Page { hosts, ascending: asked.ascending, limit, scan: Some(page::SCAN), after: asked.after };
+        let empty = pb::TargetFilter::default();
+        let address = filter::target(&mut violations, Some(message.target.as_ref().unwrap_or(&empty)));
+        if address.as_ref().is_some_and(|address| !address.names_a_person()) {
+            violations.add("target.type", "must be EMAIL, PHONE or INTERNAL");
+        }
+        let address = violations.finish(address)?;
+        let found = self.0.store.list_open_invitations(&call.caller.account, &address, &page);
+        let (rows, next_page_token) = page::cut(&self.0, &call, &message, self.0.read(found).await?, size)?;
+        let invitations = self.0.faces(&call, &rows)?;
+        Ok(Response::new(pb::ListOpenInvitationsResponse { invitations, next_page_token }))
+    }
+
+    async fn accept_invitations(
+        &self,
+        request: Request<pb::AcceptInvitationsRequest>,
+    ) -> Result<Response<pb::AcceptInvitationsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        accept_invitations(&self.0, &call, &message).await.map(Response::new)
+    }
+
+    async fn decline_invitation(
+        &self,
+        request: Request<pb::InvitationServiceDeclineInvitationRequest>,
+    ) -> Result<Response<pb::Invitation>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let reason = violations.optional("reason", &message.reason, text::free_text);
+        let named = message.target.as_ref();
+        let named = named.map(|target| pb::TargetFilter { r#type: target.r#type, value: target.value.clone() });
+        let address = filter::target(&mut violations, named.as_ref());
+        if let Some(target) = &message.target {
+            violations.optional("target.display_name", &target.display_name, text::free_text);
+            violations.optional("target.avatar_uri", &target.avatar_uri, text::free_text);
+        }
+        let decline = |target| Action::Decline(DeclineInvitation { way: Way::Name(target), address, reason });
+        self.0.answer(&call, &self.0.change(&call, &message, None, violations, decline).await?)
+    }
+
+    async fn revoke_invitation(
+        &self,
+        request: Request<pb::RevokeInvitationRequest>,
+    ) -> Result<Response<pb::Invitation>, Status> {
+        let (call, message) = Call::of(request)?;
+        self.0.revoke(&call, &message).await
+    }
+
+    async fn revoke_scope_invitations(
+        &self,
+        request: Request<pb::RevokeScopeInvitationsRequest>,
+    ) -> Result<Response<pb::RevokeScopeInvitationsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        revoke_scope_invitations(&self.0, &call, &message).await.map(Response::new)
+    }
+
+    async fn resend_invitation(
+        &self,
+        request: Request<pb::ResendInvitationRequest>,
+    ) -> Result<Response<pb::Invitation>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let ttl = ttl(&mut violations, "ttl", message.ttl, Ttl::parse);
+        let resend = Resend { rotate: message.rotate_token, expiry: ttl.map(Expiry::After) };
+        self.0.resend(&call, &message, violations, resend).await
+    }
+
+    async fn sync_internal_invitation(
+        &self,
+        request: Request<pb::SyncInternalInvitationRequest>,
+    ) -> Result<Response<pb::SyncInternalInvitationResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        sync_internal_invitation(&self.0, &call, &message).await.map(Response::new)
+    }
+
+    async fn get_autojoin(&self, request: Request<pb::GetAutojoinRequest>) -> Result<Response<pb::Autojoin>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let scope = required_scope(&mut violations, message.scope.as_ref());
+        let scope = violations.finish(scope)?;
+        let found = self.0.read(self.0.store.find_autojoin(&call.caller.account, &scope)).await?;
+        let autojoin = found.map(|read| self.autojoin(&call, &read.found, read.now)).transpose()?;
+        Ok(Response::new(autojoin.unwrap_or_default()))
+    }
+
+    async fn sync_autojoin(&self, request: Request<pb::SyncAutojoinRequest>) -> Result<Response<pb::Autojoin>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        check_request_id(&mut violations, &message.request_id);
+        let sync = to_sync(&mut violations, &message);
+        let sync = violations.finish(sync)?;
+        let nothing_to_empty = sync.domains.is_empty();
+        match self.0.execute(&call, &message, None, Action::SyncAutojoin(Box::new(sync))).await {
+            Ok(executed) => self.autojoin(&call, &executed.invitation, executed.now).map(Response::new),
+            // A scope that never had a domain has none afterwards either.
+            Err(refused) if nothing_to_empty && refused.code() == Code::NotFound => {
+                Ok(Response::new(pb::Autojoin::default()))
+            }
+            Err(refused) => Err(refused),
+        }
+    }
+
+    async fn list_invitations(
+        &self,
+        request: Request<pb::ListInvitationsRequest>,
+    ) -> Result<Response<pb::ListInvitationsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
+        let query = InvitationQuery {
+            kinds: filter::kinds(&mut violations, &message.kinds),
+            states: filter::states(&mut violations, &message.states),
+            scope: filter::scope(&mut violations, message.scope.as_ref()),
+            creator: violations.optional("creator", &message.creator, text::opaque_id),
+            target: filter::target(&mut violations, message.target.as_ref()),
+            inviter_user_id: violations.optional("inviter_user_id", &message.inviter_user_id, text::opaque_id),
+            labels: labels(&mut violations, "labels", &message.labels),
+            include_deleted: true,
+            ..asked.query()
+        };
+        let query = violations.finish(Some(query))?;
+        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, query).await?;
+        let invitations = self.0.faces(&call, &rows)?;
+        Ok(Response::new(pb::ListInvitationsResponse { invitations, next_page_token }))
+    }
+}

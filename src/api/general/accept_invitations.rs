@@ -1,0 +1,87 @@
+//! `InvitationService.AcceptInvitations`: several invitations, each for itself, for one subject.
+
+use std::collections::BTreeSet;
+
+use tonic::Status;
+
+use super::batch_error::batch_error;
+use super::convert_invitation::invitation;
+use crate::api::call::Call;
+use crate::api::convert::acceptance::acceptance;
+use crate::api::execute::{Api, check_request_id};
+use crate::api::parse::acceptor::acceptor as parse_acceptor;
+use crate::api::resource_name::InvitationName;
+use crate::api::violations::Violations;
+use crate::domain::command::{AcceptInvitation, Action, Command, Target, Way};
+use crate::domain::group::{Bundle, Executed};
+use crate::domain::invitation::acceptance::Acceptor;
+use crate::pb;
+use crate::pb::accept_invitations_result::Result as Outcome;
+
+const MAX_NAMES: usize = 100;
+
+/// Accepts the named invitations.
+pub(crate) async fn accept_invitations(
+    api: &Api,
+    call: &Call,
+    message: &pb::AcceptInvitationsRequest,
+) -> Result<pb::AcceptInvitationsResponse, Status> {
+    let mut violations = Violations::default();
+    check_request_id(&mut violations, &message.request_id);
+    if message.names.is_empty() {
+        violations.add("names", "must have 1 to 100 entries");
+    }
+    let names = violations.each("names", &message.names, MAX_NAMES, InvitationName::parse);
+    let acceptor = parse_acceptor(&mut violations, message.acceptor.as_ref());
+    let named: BTreeSet<_> = names.iter().map(|name| name.id().0).collect();
+    if named.len() < names.len() {
+        violations.add("names", "must not name an invitation twice");
+    }
+    let acceptor = violations.finish(acceptor)?;
+    let hosts = api.hosts(call, true).await?;
+    let target = |name: &InvitationName| name.target(None, "").map(|target| Target { hosts: hosts.clone(), ..target });
+    let targets = names.iter().map(target).collect::<Result<Vec<_>, _>>()?;
+    let whole = api.request(call, message, 0);
+    let command = |target: &Target| {
+        let request = whole.as_ref().map(|whole| whole.part(target.id.0));
+        api.command(call, request, accept(Way::Name(target.clone()), acceptor.clone()))
+    };
+    let commands: Vec<Command> = targets.iter().map(command).collect();
+    let results = api.execute_all(call, commands, Bundle::Each).await?;
+    let results =
+        message.names.iter().zip(results).map(|(name, result)| outcome(api, call, name, result.map_err(Status::from)));
+    Ok(pb::AcceptInvitationsResponse { results: results.collect() })
+}
+
+/// An acceptance by somebody who has an account with the caller.
+pub(crate) fn accept(way: Way, acceptor: Acceptor) -> Action {
+    Action::Accept(Box::new(AcceptInvitation {
+        way,
+        acceptor,
+        created_connection: None,
+        guest_organization_id: None,
+        by_system: false,
+        proof: None,
+    }))
+}
+
+fn outcome(api: &Api, call: &Call, name: &str, result: Result<Executed, Status>) -> pb::AcceptInvitationsResult {
+    let name = name.to_owned();
+    match result {
+        Err(status) => pb::AcceptInvitationsResult {
+            name,
+            result: Some(Outcome::Error(batch_error(&status))),
+            ..pb::AcceptInvitationsResult::default()
+        },
+        Ok(executed) => {
+            let made = executed.acceptance.as_slice();
+            let link = api.link(call, &executed.invitation);
+            pb::AcceptInvitationsResult {
+                name,
+                result: made.first().map(acceptance).map(Outcome::Acceptance),
+                invitation: Some(invitation(&executed.invitation, made, executed.now, link)),
+                already_accepted: executed.already_accepted,
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `InvitationService.BatchCreateInvitations`: many creates in one group, each for itself or all together.
+
+use tonic::Status;
+use tonic_types::{FieldViolation, StatusExt};
+
+use super::batch_error::batch_error;
+use super::convert_invitation::invitation;
+use super::parse::to_create;
+use crate::api::call::Call;
+use crate::api::execute::{Api, check_request_id};
+use crate::api::organization_access::check_new;
+use crate::api::violations::Violations;
+use crate::domain::command::{Action, Command, Request as Remembered};
+use crate::domain::group::{Bundle, Executed};
+use crate::pb;
+use crate::pb::batch_create_invitations_result::Result as Outcome;
+use crate::server::status::invalid_fields;
+use crate::store::BundleError;
+
+const MAX_REQUESTS: usize = 500;
+const MAX_TARGETS: usize = 5_000;
+
+/// Runs a batch.
+pub(crate) async fn batch_create_invitations(
+    api: &Api,
+    call: &Call,
+    message: &pb::BatchCreateInvitationsRequest,
+) -> Result<pb::BatchCreateInvitationsResponse, Status> {
+    let mut violations = Violations::default();
+    check_size(&mut violations, message);
+    check_request_ids(&mut violations, message);
+    violations.finish(Some(()))?;
+
+    // Digested once: a batch may be as large as a message.
+    let whole = api.request(call, message, 0);
+    let parsed: Vec<Result<Command, Status>> =
+        (0..message.requests.len()).map(|index| to_command(api, call, message, whole.as_ref(), index)).collect();
+    let bundle = match (message.validate_only, message.atomic) {
+        (true, _) => Bundle::DryRun,
+        (false, true) => Bundle::Atomic,
+        (false, false) => Bundle::Each,
+    };
+    if message.atomic {
+        refuse_all(parsed.iter().map(|parsed| parsed.as_ref().err().cloned()))?;
+    }
+    let commands = parsed.iter().filter_map(|parsed| parsed.as_ref().ok()).cloned().collect();
+    let executed = api.execute_all(call, commands, bundle).await;
+    if let Err(BundleError::Refused(errors)) = &executed {
+        refuse_all(errors.iter().map(|error| error.clone().map(Status::from)))?;
+    }
+    let mut executed = executed?.into_iter();
+    let results = parsed.into_iter().map(|parsed| {
+        let mut executed = || executed.next().map(|result| result.map_err(Status::from));
+        parsed.and_then(|_| executed().unwrap_or_else(|| Err(api.defect(&"a command of a batch has no result"))))
+    });
+    let results: Vec<_> = results.collect();
+    // What would fail as a whole fails as a whole when it is only asked about, too.
+    if message.atomic {
+        refuse_all(results.iter().map(|result| result.as_ref().err().cloned()))?;
+    }
+    let results = results.into_iter().map(|result| pb::BatchCreateInvitationsResult {
+        result: Some(outcome(api, call, message.validate_only, result)),
+    });
+    Ok(pb::BatchCreateInvitationsResponse { results: results.collect() })
+}
+
+fn check_size(violations: &mut Violations, message: &pb::BatchCreateInvitationsRequest) {
+    let targets = message.requests.iter().filter_map(|request| request.invitation.as_ref());
+    let targets: usize = targets.map(|invitation| invitation.targets.len()).sum();
+    if !(1..=MAX_REQUESTS).contains(&message.requests.len()) {
+        violations.add("requests", "must have 1 to 500 entries");
+    } else if targets > MAX_TARGETS {
+        violations.add("requests", "must have at most 5,000 targets in all");
+    }
+}
+
+fn check_request_ids(violations: &mut Violations, message: &pb::BatchCreateInvitationsRequest) {
+    check_request_id(violations, &message.request_id);
+    for (index, request) in message.requests.iter().enumerate() {
+        if !message.request_id.is_empty() && !request.request_id.is_empty() {
+            violations.add(format!("requests[{index}].request_id"), "must not be set: the batch has one");
+        }
+    }
+}
+
+/// Returns the command of an entry; `whole` is what the batch is remembered by as a whole.
+fn to_command(
+    api: &Api,
+    call: &Call,
+    message: &pb::BatchCreateInvitationsRequest,
+    whole: Option<&Remembered>,
+    index: usize,
+) -> Result<Command, Status> {
+    let request = &message.requests[index];
+    let mut violations = Violations::default();
+    check_request_id(&mut violations, &request.request_id);
+    let create = to_create(&mut violations, request, api.general_ttl);
+    let create = Action::Create(Box::new(violations.finish(create)?));
+    check_new(call, &create)?;
+    // A retry of the batch finds what it made entry by entry.
+    let remembered = match whole {
+        _ if message.validate_only => None,
+        None => api.request(call, request, 0),
+        Some(whole) => Some(whole.part(index)),
+    };
+    Ok(api.command(call, remembered, create))
+}
+
+/// Fails if any entry was refused: with the violations of all of them or, where there are none, as the first one did.
+fn refuse_all(refused: impl Iterator<Item = Option<Status>>) -> Result<(), Status> {
+    let (mut first, mut violations) = (None, Vec::new());
+    for (index, status) in refused.enumerate() {
+        let Some(status) = status else { continue };
+        if let Some(bad) = status.get_error_details().bad_request() {
+            let placed = bad.field_violations.iter().map(|violation| {
+                FieldViolation::new(format!("requests[{index}].{}", violation.field), &violation.description)
+            });
+            violations.extend(placed);
+        }
+        first.get_or_insert(status);
+    }
+    match first {
+        None => Ok(()),
+        Some(_) if !violations.is_empty() => Err(invalid_fields(violations)),
+        Some(first) => Err(first),
+    }
+}
+
+fn outcome(api: &Api, call: &Call, validate_only: bool, result: Result<Executed, Status>) -> Outcome {
+    match result {
+        Err(status) => Outcome::Error(batch_error(&status)),
+        Ok(executed) if validate_only => {
+            let shown = invitation(&executed.invitation, &[], executed.now, Default::default());
+            // It has none of these, nor will it have these.
+            Outcome::Invitation(pb::Invitation {
+                name: String::new(),
+                uid: String::new(),
+                typed_name: String::new(),
+                etag: String::new(),
+                ..shown
+            })
+        }
+        Ok(executed) => {
+            let link = api.link(call, &executed.invitation);
+            Outcome::Invitation(invitation(&executed.invitation, &[], executed.now, link))
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Why one part of a call failed.
+
+use tonic::Status;
+use tonic_types::StatusExt;
+
+use crate::pb;
+
+/// Converts a status to what a result of a batch says.
+pub(in crate::api) fn batch_error(status: &Status) -> pb::BatchError {
+    let details = status.get_error_details();
+    let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
+    let violation = |violation: &tonic_types::FieldViolation| pb::FieldViolation {
+        field: violation.field.clone(),
+        description: violation.description.clone(),
+    };
+    pb::BatchError {
+        code: status.code().into(),
+        reason: details.error_info().map(|info| info.reason.clone()).unwrap_or_default(),
+        message: status.message().to_owned(),
+        field_violations: violations.iter().map(violation).collect(),
+    }
+}

@@ -1,0 +1,86 @@
+//! What a general invitation adds to the face that all kinds have.
+
+use crate::api::convert::json::json_text;
+use crate::domain::invitation::recipient::{AddressType, Recipient};
+use crate::domain::kind::Scope;
+use crate::domain::kind::general::{GeneralDetails, Inviter, RecipientMatch, UnfurlConfig, Usage};
+use crate::pb;
+
+/// Writes what only a general invitation has into its general face.
+pub(crate) fn add_general(details: &GeneralDetails, face: &mut pb::Invitation) {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let json = |text: &Option<String>| text.as_deref().and_then(json_text);
+    let kept = &details.kept;
+    face.invitation_type = match details.usage {
+        Usage::SingleUse => pb::InvitationType::SingleUse,
+        Usage::MultiUse => pb::InvitationType::MultiUse,
+        Usage::Autojoin => pb::InvitationType::Autojoin,
+    }
+    .into();
+    face.recipient_match = recipient_match(details.recipient_match).into();
+    face.inviter = details.inviter.as_ref().map(inviter);
+    face.groups = details.groups.iter().map(group).collect();
+    if let Some(source) = &kept.source {
+        face.source.clone_from(source);
+    }
+    face.subtype = text(&kept.subtype);
+    face.widget_configuration_id = text(&kept.widget_configuration_id);
+    face.deployment_id = text(&kept.deployment_id);
+    face.project_id = text(&kept.project_id);
+    face.attributes = json(&kept.attributes);
+    face.configuration_attributes = json(&kept.configuration_attributes);
+    face.metadata = json(&kept.metadata);
+    face.template_variables.clone_from(&kept.template_variables);
+    face.unfurl_config = kept.unfurl_config.as_ref().map(unfurl_config);
+    face.pass_through = text(&kept.pass_through);
+}
+
+fn recipient_match(rule: RecipientMatch) -> pb::RecipientMatch {
+    match rule {
+        RecipientMatch::Exact => pb::RecipientMatch::Exact,
+        RecipientMatch::Domain => pb::RecipientMatch::Domain,
+        RecipientMatch::Any => pb::RecipientMatch::Any,
+    }
+}
+
+fn inviter(inviter: &Inviter) -> pb::Inviter {
+    let email = inviter.email.as_ref().map(|email| email.original().to_owned());
+    pb::Inviter {
+        user_id: inviter.user_id.clone(),
+        email: email.unwrap_or_default(),
+        display_name: inviter.display_name.clone().unwrap_or_default(),
+        avatar_uri: inviter.avatar_uri.clone().unwrap_or_default(),
+    }
+}
+
+fn group(group: &Scope) -> pb::Group {
+    let Scope { scope_type, id, display_name } = group.clone();
+    pb::Group { r#type: scope_type, id, display_name: display_name.unwrap_or_default() }
+}
+
+/// Converts a scope.
+pub(crate) fn scope(scope: Scope) -> pb::Scope {
+    let Scope { scope_type, id, display_name } = scope;
+    pb::Scope { r#type: scope_type, id, display_name: display_name.unwrap_or_default() }
+}
+
+/// Converts a recipient.
+pub(crate) fn target(recipient: &Recipient) -> pb::Target {
+    let sort = match recipient.address.sort() {
+        AddressType::Email => pb::TargetType::Email,
+        AddressType::Phone => pb::TargetType::Phone,
+        AddressType::Internal => pb::TargetType::Internal,
+        AddressType::Share => pb::TargetType::Share,
+    };
+    pb::Target {
+        r#type: sort.into(),
+        value: recipient.address.original().to_owned(),
+        display_name: recipient.display_name.clone().unwrap_or_default(),
+        avatar_uri: recipient.avatar_uri.clone().unwrap_or_default(),
+    }
+}
+
+fn unfurl_config(config: &UnfurlConfig) -> pb::UnfurlConfig {
+    let UnfurlConfig { title, description, image_uri, sort, site_name } = config.clone();
+    pb::UnfurlConfig { title, description, image_uri, r#type: sort, site_name }
+}

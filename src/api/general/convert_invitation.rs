@@ -1,0 +1,114 @@
+//! The general face of an invitation of any kind.
+
+use super::convert::{add_general, scope, target};
+use crate::api::connection::convert::connection_details;
+use crate::api::convert::acceptance::acceptance;
+use crate::api::convert::{count, kind, state, timestamp};
+use crate::api::guest::convert::guest_details;
+use crate::api::resource_name::invitation_name;
+use crate::api::user::convert::user_details;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::kind::Details;
+use crate::domain::value::time::Timestamp;
+use crate::pb;
+
+/// The one door there is.
+const SOURCE: &str = "api";
+
+/// Converts an invitation; `link` is its token and link, empty for callers who may not see them.
+pub(in crate::api) fn invitation(
+    invitation: &Invitation,
+    acceptances: &[Acceptance],
+    now: Timestamp,
+    link: (String, String),
+) -> pb::Invitation {
+    let (invitation_token, invitation_uri) = link;
+    let facts = &invitation.facts;
+    let mut face = pb::Invitation {
+        name: invitation_name(invitation.id),
+        uid: invitation.id.0.to_string(),
+        kind: kind(invitation.details.kind()),
+        typed_name: invitation.details.kind().typed_name(invitation.id),
+        account: invitation.account.as_str().to_owned(),
+        state: state(invitation.state_at(now)),
+        status: status(invitation).into(),
+        invitation_type: invitation_type(invitation).into(),
+        targets: invitation.recipients.iter().map(target).collect(),
+        scope: invitation.details.scope().map(scope),
+        roles: invitation.details.roles().to_vec(),
+        delivery_types: invitation.mails.then_some(pb::DeliveryType::Email.into()).into_iter().collect(),
+        delivery_count: count(invitation.deliveries),
+        views: invitation.engagement.views,
+        click_throughs: invitation.engagement.clicks,
+        unfurls: invitation.engagement.unfurls,
+        acceptances: acceptances.iter().map(acceptance).collect(),
+        expired: facts.expired_at(now),
+        deactivated: facts.revoked_at.is_some() || facts.declined_at.is_some() || facts.emptied_at.is_some(),
+        archived: invitation.archived_at.is_some(),
+        archive_time: invitation.archived_at.map(timestamp),
+        source: SOURCE.to_owned(),
+        labels: invitation.labels.clone(),
+        creator: invitation.creator.clone(),
+        accept_time: facts.accepted_at.map(timestamp),
+        revoke_time: facts.revoked_at.map(timestamp),
+        decline_time: facts.declined_at.map(timestamp),
+        max_uses: facts.max_uses.map(count),
+        use_count: count(facts.use_count),
+        expire_time: facts.expire_at.map(timestamp),
+        invitation_token,
+        invitation_uri,
+        create_time: Some(timestamp(invitation.created_at)),
+        update_time: Some(timestamp(invitation.updated_at)),
+        etag: invitation.etag(),
+        ..pb::Invitation::default()
+    };
+    add_details(invitation, &mut face);
+    face
+}
+
+/// Writes what the kind adds.
+fn add_details(invitation: &Invitation, face: &mut pb::Invitation) {
+    use pb::invitation::Details as Face;
+    let named = |name: &str| pb::Inviter { display_name: name.to_owned(), ..pb::Inviter::default() };
+    match &invitation.details {
+        Details::Connection(details) => {
+            face.details = Some(Face::ConnectionDetails(connection_details(details, invitation)));
+        }
+        Details::User(details) => {
+            face.inviter = Some(named(&details.inviter));
+            face.details = Some(Face::UserDetails(user_details(invitation)));
+        }
+        Details::Guest(details) => face.details = Some(Face::GuestDetails(guest_details(details, invitation))),
+        Details::General(details) => add_general(details, face),
+    }
+}
+
+fn invitation_type(invitation: &Invitation) -> pb::InvitationType {
+    match invitation.facts.max_uses {
+        Some(1) => pb::InvitationType::SingleUse,
+        Some(_) | None => pb::InvitationType::MultiUse,
+    }
+}
+
+/// How far it has come; the first that holds.
+fn status(invitation: &Invitation) -> pb::InvitationStatus {
+    if invitation.facts.accepted_elsewhere_at.is_some() {
+        pb::InvitationStatus::AcceptedElsewhere
+    } else if invitation.facts.max_uses == Some(1) && invitation.facts.use_count == 1 {
+        pb::InvitationStatus::Accepted
+    } else if invitation.engagement.unfurls > 0 {
+        pb::InvitationStatus::Unfurled
+    } else {
+        match invitation.latest_delivery {
+            Some(DeliveryState::Queued) => pb::InvitationStatus::Queued,
+            Some(DeliveryState::Sending) => pb::InvitationStatus::Sending,
+            Some(DeliveryState::Sent) => pb::InvitationStatus::Sent,
+            Some(DeliveryState::Delivered) => pb::InvitationStatus::Delivered,
+            Some(DeliveryState::Bounced | DeliveryState::Failed | DeliveryState::Cancelled) | None => {
+                pb::InvitationStatus::Shared
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What a general invitation is made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::api::parse::filter::address_type;
+use crate::api::parse::json::json;
+use crate::api::parse::{labels, max_uses, moment, roles, ttl};
+use crate::api::violations::Violations;
+use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
+use crate::domain::invitation::recipient::{Address, AddressType, NewRecipient};
+use crate::domain::kind::connection::HttpUrl;
+use crate::domain::kind::general::{GeneralDetails, Inviter, Kept, RecipientMatch, UnfurlConfig, Usage};
+use crate::domain::kind::{Details, Scope};
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
+use crate::domain::value::time::Ttl;
+use crate::pb;
+
+const MAX_TARGETS: usize = 100;
+const MAX_GROUPS: usize = 50;
+const MAX_VARIABLES: usize = 64;
+
+/// Parses a CreateInvitationRequest; `default_ttl` is how long it can be accepted unless it says otherwise.
+pub(in crate::api) fn to_create(
+    violations: &mut Violations,
+    request: &pb::CreateInvitationRequest,
+    default_ttl: Ttl,
+) -> Option<CreateInvitation> {
+    let empty = pb::Invitation::default();
+    if request.invitation.is_none() {
+        violations.add("invitation", "is required");
+    }
+    let given = request.invitation.as_ref().unwrap_or(&empty);
+    let at = |field: &str| format!("invitation.{field}");
+    let usage = usage(violations, &at("invitation_type"), given.invitation_type);
+    let recipients = targets(violations, &at("targets"), &given.targets);
+    let on_conflict = on_conflict(violations, "on_conflict", request.on_conflict);
+    let details = details(violations, &at, given, usage, on_conflict);
+    if on_conflict != OnConflict::Allow {
+        let named = recipients.iter().any(|recipient| recipient.address.names_a_person());
+        if !named || details.scope.is_none() {
+            violations.add("on_conflict", "needs a scope and a target that names a person");
+        }
+    }
+    let max_uses = uses(violations, &at("max_uses"), given.max_uses, usage);
+    let mailable = recipients.iter().any(|recipient| recipient.address.email().is_some());
+    if request.send_email == Some(true) && !mailable {
+        violations.add("send_email", "needs a target of type EMAIL");
+    }
+    let expiry = expiry(violations, &at, given, default_ttl);
+    Some(CreateInvitation {
+        details: Details::General(Box::new(details)),
+        max_uses,
+        expiry: Some(expiry),
+        recipients,
+        mails: mailable && request.send_email.unwrap_or(true),
+        labels: labels(violations, &at("labels"), &given.labels),
+        on_conflict,
+    })
+}
+
+fn usage(violations: &mut Violations, field: &str, given: i32) -> Usage {
+    match pb::InvitationType::try_from(given) {
+        Ok(pb::InvitationType::Unspecified | pb::InvitationType::SingleUse) => Usage::SingleUse,
+        Ok(pb::InvitationType::MultiUse) => Usage::MultiUse,
+        Ok(pb::InvitationType::Autojoin) => {
+            violations.add(field, "must not be AUTOJOIN: SyncAutojoin makes auto-joins");
+            Usage::Autojoin
+        }
+        Err(_) => {
+            violations.add(field, "must be a known value");
+            Usage::SingleUse
+        }
+    }
+}
+
+fn uses(violations: &mut Violations, field: &str, given: Option<i32>, usage: Usage) -> Option<u32> {
+    let given = max_uses(violations, field, given);
+    match (usage, given) {
+        (Usage::SingleUse, Some(2..)) => {
+            violations.add(field, "must be 1, or unset, for SINGLE_USE");
+            None
+        }
+        (Usage::SingleUse, _) => Some(1),
+        (Usage::MultiUse | Usage::Autojoin, given) => given,
+    }
+}
+
+fn expiry(
+    violations: &mut Violations,
+    at: &impl Fn(&str) -> String,
+    given: &pb::Invitation,
+    default_ttl: Ttl,
+) -> Expiry {
+    let ttl = ttl(violations, &at("ttl"), given.ttl, Ttl::parse);
+    let moment = moment(violations, &at("expire_time"), given.expire_time);
+    if given.ttl.is_some() && given.expire_time.is_some() {
+        violations.add(at("expire_time"), "must not be set together with ttl");
+    }
+    // Whether it is in the future is decided later.
+    let field = "invitation.expire_time";
+    moment.map_or(Expiry::After(ttl.unwrap_or(default_ttl)), |at| Expiry::At { at, field })
+}
+
+fn on_conflict(violations: &mut Violations, field: &str, given: i32) -> OnConflict {
+    match pb::OnConflict::try_from(given) {
+        Ok(pb::OnConflict::Unspecified | pb::OnConflict::Allow) => OnConflict::Allow,
+        Ok(pb::OnConflict::Reject) => OnConflict::Reject,
+        Ok(pb::OnConflict::ReturnExisting) => OnConflict::ReturnExisting,
+        Ok(pb::OnConflict::Replace) => OnConflict::Replace,
+        Err(_) => {
+            violations.add(field, "must be a known value");
+            OnConflict::Allow
+        }
+    }
+}
+
+fn targets(violations: &mut Violations, field: &str, given: &[pb::Target]) -> Vec<NewRecipient> {
+    if given.len() > MAX_TARGETS {
+        violations.add(field, "must have at most 100 entries");
+        return Vec::new();
+    }
+    let mut recipients: Vec<NewRecipient> = Vec::new();
+    for (index, target) in given.iter().enumerate() {
+        let at = |part: &str| format!("{field}[{index}].{part}");
+        let address = address(violations, &at, target);
+        let display_name = violations.optional(&at("display_name"), &target.display_name, text::free_text);
+        let avatar_uri = violations.optional(&at("avatar_uri"), &target.avatar_uri, picture);
+        let Some(address) = address else { continue };
+        // Two spellings of one address are one target.
+        if !recipients.iter().any(|known| known.address.is(&address)) {
+            recipients.push(NewRecipient { address, display_name, avatar_uri });
+        }
+    }
+    recipients
+}
+
+/// Parses a target's address.
+fn address(violations: &mut Violations, at: &impl Fn(&str) -> String, target: &pb::Target) -> Option<Address> {
+    let sort = address_type(target.r#type).ok_or(Invalid("must be a known type"));
+    let Some(sort) = violations.take(at("type"), sort) else {
+        violations.optional(&at("value"), &target.value, text::free_text);
+        return None;
+    };
+    if sort == AddressType::Share {
+        return violations.take(at("value"), Address::parse(sort, &target.value));
+    }
+    violations.required(&at("value"), &target.value, |value| Address::parse(sort, value))
+}
+
+fn details(
+    violations: &mut Violations,
+    at: &impl Fn(&str) -> String,
+    given: &pb::Invitation,
+    usage: Usage,
+    on_conflict: OnConflict,
+) -> GeneralDetails {
+    let groups = groups(violations, &at("groups"), &given.groups);
+    let explicit = given.scope.as_ref().and_then(|given| scope(violations, &at("scope"), given));
+    let recipient_match = match pb::RecipientMatch::try_from(given.recipient_match) {
+        Ok(pb::RecipientMatch::Unspecified | pb::RecipientMatch::Exact) => RecipientMatch::Exact,
+        Ok(pb::RecipientMatch::Domain) => RecipientMatch::Domain,
+        Ok(pb::RecipientMatch::Any) => RecipientMatch::Any,
+        Err(_) => {
+            violations.add(at("recipient_match"), "must be a known value");
+            RecipientMatch::Exact
+        }
+    };
+    GeneralDetails {
+        usage,
+        explicit_scope: given.scope.is_some(),
+        scope: explicit.or_else(|| groups.first().cloned()),
+        groups,
+        inviter: given.inviter.as_ref().map(|given| inviter(violations, &at("inviter"), given)),
+        roles: roles(violations, &at("roles"), &given.roles),
+        exclusive: on_conflict != OnConflict::Allow,
+        recipient_match,
+        domains: Vec::new(),
+        kept: kept(violations, at, given),
+    }
+}
+
+/// Checks the address of a picture, which somebody's browser will load.
+fn picture(value: &str) -> Result<String, Invalid> {
+    HttpUrl::parse(value).map(|_| value.to_owned())
+}
+
+/// Parses a scope.
+pub(in crate::api) fn scope(violations: &mut Violations, field: &str, given: &pb::Scope) -> Option<Scope> {
+    let scope_type = violations.required(&format!("{field}.type"), &given.r#type, text::opaque_id);
+    let id = violations.required(&format!("{field}.id"), &given.id, text::opaque_id);
+    let name = &given.display_name;
+    let display_name = violations.optional(&format!("{field}.display_name"), name, text::free_text);
+    Some(Scope { scope_type: scope_type?, id: id?, display_name })
+}
+
+fn groups(violations: &mut Violations, field: &str, given: &[pb::Group]) -> Vec<Scope> {
+    if given.len() > MAX_GROUPS {
+        violations.add(field, "must have at most 50 entries");
+        return Vec::new();
+    }
+    let mut groups: Vec<Scope> = Vec::new();
+    for (index, given) in given.iter().enumerate() {
+        let pb::Group { r#type, id, display_name } = given.clone();
+        let Some(group) = scope(violations, &format!("{field}[{index}]"), &pb::Scope { r#type, id, display_name })
+        else {
+            continue;
+        };
+        if groups.iter().any(|known| known.is(&group)) {
+            violations.add(format!("{field}[{index}]"), "must not name a group twice");
+        }
+        groups.push(group);
+    }
+    groups
+}
+
+fn inviter(violations: &mut Violations, field: &str, given: &pb::Inviter) -> Inviter {
+    let at = |part: &str| format!("{field}.{part}");
+    Inviter {
+        user_id: violations.optional(&at("user_id"), &given.user_id, text::opaque_id).unwrap_or_default(),
+        email: violations.optional(&at("email"), &given.email, Email::parse),
+        display_name: violations.optional(&at("display_name"), &given.display_name, text::free_text),
+        avatar_uri: violations.optional(&at("avatar_uri"), &given.avatar_uri, picture),
+    }
+}
+
+fn kept(violations: &mut Violations, at: &impl Fn(&str) -> String, given: &pb::Invitation) -> Kept {
+    let mut id = |field: &str, value: &str| violations.optional(&at(field), value, text::opaque_id);
+    let widget_configuration_id = id("widget_configuration_id", &given.widget_configuration_id);
+    let (deployment_id, project_id) = (id("deployment_id", &given.deployment_id), id("project_id", &given.project_id));
+    Kept {
+        source: violations.optional(&at("source"), &given.source, text::free_text),
+        subtype: violations.optional(&at("subtype"), &given.subtype, text::free_text),
+        widget_configuration_id,
+        deployment_id,
+        project_id,
+        attributes: json(violations, &at("attributes"), given.attributes.as_ref()),
+        configuration_attributes: json(
+            violations,
+            &at("configuration_attributes"),
+            given.configuration_attributes.as_ref(),
+        ),
+        metadata: json(violations, &at("metadata"), given.metadata.as_ref()),
+        template_variables: template_variables(violations, &at("template_variables"), &given.template_variables),
+        unfurl_config: given.unfurl_config.as_ref().map(|given| unfurl_config(violations, &at("unfurl_config"), given)),
+        pass_through: violations.optional(&at("pass_through"), &given.pass_through, text::pass_through),
+    }
+}
+
+fn template_variables(
+    violations: &mut Violations,
+    field: &str,
+    given: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    if given.len() > MAX_VARIABLES {
+        violations.add(field, "must have at most 64 entries");
+        return BTreeMap::new();
+    }
+    let problems: BTreeSet<_> = given
+        .iter()
+        .filter_map(|(key, value)| text::label_key(key).and_then(|_| text::variable(value)).err())
+        .map(|Invalid(description)| description)
+        .collect();
+    for description in problems {
+        violations.add(field, description);
+    }
+    given.clone()
+}
+
+fn unfurl_config(violations: &mut Violations, field: &str, given: &pb::UnfurlConfig) -> UnfurlConfig {
+    let image_uri = violations.optional(&format!("{field}.image_uri"), &given.image_uri, picture).unwrap_or_default();
+    let mut text = |part: &str, value: &str| {
+        violations.optional(&format!("{field}.{part}"), value, text::free_text).unwrap_or_default()
+    };
+    UnfurlConfig {
+        title: text("title", &given.title),
+        description: text("description", &given.description),
+        image_uri,
+        sort: text("type", &given.r#type),
+        site_name: text("site_name", &given.site_name),
+    }
+}

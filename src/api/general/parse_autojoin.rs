@@ -1,0 +1,40 @@
+//! The domains whose addresses join a scope.
+
+use std::collections::BTreeSet;
+
+use super::parse::scope;
+use crate::api::parse::json::json;
+use crate::api::violations::Violations;
+use crate::domain::command::SyncAutojoin;
+use crate::domain::kind::Scope;
+use crate::domain::value::email::ascii_domain;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
+use crate::pb;
+
+const MAX_DOMAINS: usize = 1_000;
+
+/// Parses a scope that has to be there.
+pub(in crate::api) fn required_scope(violations: &mut Violations, given: Option<&pb::Scope>) -> Option<Scope> {
+    let empty = pb::Scope::default();
+    scope(violations, "scope", given.unwrap_or(&empty))
+}
+
+/// Parses a SyncAutojoinRequest. Spellings of one domain are one domain.
+pub(in crate::api) fn to_sync(violations: &mut Violations, request: &pb::SyncAutojoinRequest) -> Option<SyncAutojoin> {
+    let scope = required_scope(violations, request.scope.as_ref());
+    let domains = violations.each("domains", &request.domains, MAX_DOMAINS, domain);
+    let widget = &request.widget_configuration_id;
+    let widget_configuration_id = violations.optional("widget_configuration_id", widget, text::opaque_id);
+    let metadata = json(violations, "metadata", request.metadata.as_ref());
+    let domains: BTreeSet<_> = domains.into_iter().collect();
+    Some(SyncAutojoin { scope: scope?, domains: domains.into_iter().collect(), widget_configuration_id, metadata })
+}
+
+fn domain(value: &str) -> Result<String, Invalid> {
+    const INVALID: Invalid = Invalid("must be a domain name such as example.org");
+    if value.chars().any(text::is_control) {
+        return Err(INVALID);
+    }
+    ascii_domain(value.trim()).map_err(|_| INVALID)
+}

@@ -1,0 +1,130 @@
+//! `InvitationService.RevokeScopeInvitations`: ends everything that lets people into a scope, in chunks.
+
+use tonic::Status;
+use uuid::Uuid;
+
+use super::parse_autojoin::required_scope;
+use crate::api::call::Call;
+use crate::api::convert::count;
+use crate::api::execute::{Api, check_request_id};
+use crate::api::violations::Violations;
+use crate::domain::command::{Action, Command, Request, RevokeInvitation, Target};
+use crate::domain::group::Bundle;
+use crate::domain::invitation::state::State;
+use crate::domain::value::id::InvitationId;
+use crate::pb;
+use crate::server::status;
+use crate::store::{BundleError, Cursor, ExecuteError, InvitationQuery, KnownCall, ListedName};
+
+/// How many invitations are revoked in one commit.
+const CHUNK: u64 = 1_000;
+
+/// Revokes what is ACTIVE or EXPIRED and returns how many there were.
+pub(crate) async fn revoke_scope_invitations(
+    api: &Api,
+    call: &Call,
+    message: &pb::RevokeScopeInvitationsRequest,
+) -> Result<pb::RevokeScopeInvitationsResponse, Status> {
+    let mut violations = Violations::default();
+    check_request_id(&mut violations, &message.request_id);
+    let scope = required_scope(&mut violations, message.scope.as_ref());
+    let scope = violations.finish(scope)?;
+    let request = api.request(call, message, 0);
+    let begun = match &request {
+        None => None,
+        Some(request) => match api.read(api.store.begin_call(&call.caller.account, request)).await? {
+            KnownCall::Finished { changed } => return Ok(answer(changed)),
+            KnownCall::Begun { at } => Some(at),
+            KnownCall::Another => return Err(status::request_id_reused()),
+            KnownCall::New => return Err(api.defect(&"a call that has begun is unknown")),
+        },
+    };
+    let query = InvitationQuery {
+        scope: Some(scope),
+        states: vec![State::Active, State::Expired],
+        include_deleted: true,
+        hosts: api.hosts(call, true).await?,
+        limit: CHUNK,
+        // A retry revokes nothing that came after the first call.
+        after: begun.map(Cursor::until),
+        ..InvitationQuery::default()
+    };
+    let Revoked { count: revoked, failed } = revoke(api, call, request.as_ref(), query).await?;
+    // The call is not finished: not all of the scope is revoked, and a retry goes on.
+    if let Some(failed) = failed {
+        return Err(failed.into());
+    }
+    match &request {
+        None => Ok(answer(revoked)),
+        Some(request) => Ok(answer(api.read(api.store.finish_call(&call.caller.account, request)).await?)),
+    }
+}
+
+fn answer(revoked: u64) -> pb::RevokeScopeInvitationsResponse {
+    pb::RevokeScopeInvitationsResponse { revoked_count: count(revoked) }
+}
+
+/// The number of invitations that were revoked, and the failure of the first one that cannot be.
+#[derive(Default)]
+struct Revoked {
+    count: u64,
+    failed: Option<ExecuteError>,
+}
+
+async fn revoke(
+    api: &Api,
+    call: &Call,
+    request: Option<&Request>,
+    mut query: InvitationQuery,
+) -> Result<Revoked, Status> {
+    let mut revoked = Revoked::default();
+    loop {
+        let found = api.read(api.store.list_names(&call.caller.account, &query)).await?;
+        let command = |found: &ListedName| command(api, call, request, (found.id, query.hosts.clone()));
+        revoke_chunk(api, call, found.iter().map(command).collect(), &mut revoked).await?;
+        if (found.len() as u64) < CHUNK {
+            return Ok(revoked);
+        }
+        query.after = found.last().map(|last| last.cursor.clone());
+    }
+}
+
+fn command(
+    api: &Api,
+    call: &Call,
+    request: Option<&Request>,
+    (id, hosts): (InvitationId, Option<Vec<Uuid>>),
+) -> Command {
+    let target = Target { id, kind: None, hosts, hides_deleted: false, etag: None };
+    let request = request.map(|request| request.part(id.0));
+    api.command(call, request, Action::Revoke(RevokeInvitation { target }))
+}
+
+/// Revokes a chunk in one commit. An invitation that somebody has accepted or declined since it was listed is left out. Where one
+/// cannot be revoked at all, as one that a newer release has written, the halves of the chunk are revoked by themselves.
+async fn revoke_chunk(api: &Api, call: &Call, chunk: Vec<Command>, revoked: &mut Revoked) -> Result<(), Status> {
+    let mut waiting = vec![chunk];
+    while let Some(mut commands) = waiting.pop() {
+        match api.execute_all(call, commands.clone(), Bundle::Atomic).await {
+            Ok(results) => {
+                revoked.count += results.iter().flatten().filter(|executed| executed.happened).count() as u64
+            }
+            Err(BundleError::Refused(errors)) => {
+                if let Some(error) = errors.iter().flatten().find(|error| !error.is_about_state()) {
+                    return Err(error.clone().into());
+                }
+                let left = commands.into_iter().zip(errors).filter(|(_, error)| error.is_none());
+                waiting.push(left.map(|(command, _)| command).collect());
+            }
+            Err(BundleError::Failed(error @ ExecuteError::Internal(_))) if commands.len() <= 1 => {
+                revoked.failed.get_or_insert(error);
+            }
+            Err(BundleError::Failed(ExecuteError::Internal(_))) => {
+                let second = commands.split_off(commands.len() / 2);
+                waiting.extend([second, commands]);
+            }
+            Err(failed @ BundleError::Failed(_)) => return Err(failed.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! `InvitationService.SyncInternalInvitation`: takes in what a person did in the caller's own system.
+
+use std::cmp::Reverse;
+
+use tonic::Status;
+
+use super::accept_invitations::accept;
+use crate::api::call::Call;
+use crate::api::convert::count;
+use crate::api::execute::{Api, check_request_id};
+use crate::api::resource_name::invitation_name;
+use crate::api::violations::Violations;
+use crate::domain::command::{Action, DeclineInvitation, Request, Target, Way};
+use crate::domain::group::Bundle;
+use crate::domain::invitation::acceptance::Acceptor;
+use crate::domain::invitation::recipient::Address;
+use crate::domain::invitation::state::State;
+use crate::domain::kind::Kind;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
+use crate::pb;
+use crate::pb::InternalInvitationAction as Given;
+use crate::server::status;
+use crate::store::{Cursor, InvitationQuery, KnownCall, ListedName};
+
+/// The most invitations of one inviter to one person that are looked at.
+const MOST: u64 = 1_000;
+
+/// Accepts or declines the invitations of one inviter to one person.
+pub(crate) async fn sync_internal_invitation(
+    api: &Api,
+    call: &Call,
+    message: &pb::SyncInternalInvitationRequest,
+) -> Result<pb::SyncInternalInvitationResponse, Status> {
+    let mut violations = Violations::default();
+    check_request_id(&mut violations, &message.request_id);
+    let inviter_user_id = violations.required("creator_user_id", &message.creator_user_id, text::opaque_id);
+    let value = violations.required("target_value", &message.target_value, text::opaque_id);
+    let widget = &message.widget_configuration_id;
+    let widget_configuration_id = violations.optional("widget_configuration_id", widget, text::opaque_id);
+    let accepts = match Given::try_from(message.action) {
+        Ok(Given::Accepted) => Ok(true),
+        Ok(Given::Declined) => Ok(false),
+        Ok(Given::Unspecified) | Err(_) => Err(Invalid("must be ACCEPTED or DECLINED")),
+    };
+    let accepts = violations.take("action", accepts);
+    let (value, accepts) = violations.finish(value.zip(accepts))?;
+    let query = InvitationQuery {
+        kinds: vec![Kind::General],
+        hosts: api.hosts(call, true).await?,
+        states: vec![State::Active],
+        target: Some(Address::Internal(value.clone())),
+        inviter_user_id,
+        widget_configuration_id,
+        limit: MOST,
+        ..InvitationQuery::default()
+    };
+    let action = |way| action(way, &value, accepts);
+    let processed = match api.request(call, message, 0) {
+        None => sync(api, call, None, &query, action).await?,
+        Some(request) => sync_once(api, call, &request, query, action).await?,
+    };
+    if processed.is_empty() {
+        return Err(status::not_found());
+    }
+    let names = processed.into_iter().map(invitation_name).collect::<Vec<_>>();
+    Ok(pb::SyncInternalInvitationResponse { processed_count: count(names.len()), names })
+}
+
+/// Does the same once per request_id, and returns what the first call and its retries have accepted, or declined.
+async fn sync_once(
+    api: &Api,
+    call: &Call,
+    request: &Request,
+    query: InvitationQuery,
+    action: impl Fn(Way) -> Action,
+) -> Result<Vec<InvitationId>, Status> {
+    let (account, store) = (&call.caller.account, &api.store);
+    let any = InvitationQuery { limit: 1, ..query.clone() };
+    // A call that finds no invitation is refused, and a refusal is not remembered. The same call, at the same time, may have
+    // left none to be found.
+    if api.read(store.list_names(account, &any)).await?.is_empty()
+        && api.read(store.find_call(account, request)).await? == KnownCall::New
+    {
+        return Ok(Vec::new());
+    }
+    match api.read(store.begin_call(account, request)).await? {
+        KnownCall::Another => return Err(status::request_id_reused()),
+        KnownCall::New => return Err(api.defect(&"a call that has begun is unknown")),
+        KnownCall::Finished { .. } => {}
+        KnownCall::Begun { at } => {
+            let query = InvitationQuery { after: Some(Cursor::until(at)), ..query };
+            sync(api, call, Some(request), &query, action).await?;
+            api.read(store.finish_call(account, request)).await?;
+        }
+    }
+    api.read(store.changed_by_call(account, request)).await
+}
+
+/// Accepts or declines what a query finds, and returns what that changed, the newest first.
+async fn sync(
+    api: &Api,
+    call: &Call,
+    request: Option<&Request>,
+    query: &InvitationQuery,
+    action: impl Fn(Way) -> Action,
+) -> Result<Vec<InvitationId>, Status> {
+    let found = api.read(api.store.list_names(&call.caller.account, query)).await?;
+    let command = |found: &ListedName| {
+        let hosts = query.hosts.clone();
+        let way = Way::Name(Target { id: found.id, kind: None, hosts, hides_deleted: false, etag: None });
+        let request = request.map(|request| request.part(found.id.0));
+        api.command(call, request, action(way))
+    };
+    let results = api.execute_all(call, found.iter().map(command).collect(), Bundle::Each).await?;
+    let mut changed = Vec::new();
+    for (found, result) in found.iter().zip(results) {
+        match result {
+            Ok(executed) if executed.happened => changed.push(found.id),
+            // An invitation that has ended since it was listed, or before, has nothing more to take in.
+            Ok(_) => {}
+            Err(error) if error.is_about_state() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    changed.sort_unstable_by_key(|id| Reverse(*id));
+    Ok(changed)
+}
+
+fn action(way: Way, value: &str, accepts: bool) -> Action {
+    if !accepts {
+        let address = Some(Address::Internal(value.to_owned()));
+        return Action::Decline(DeclineInvitation { way, address, reason: None });
+    }
+    accept(way, Acceptor::known_as(value.to_owned()))
+}

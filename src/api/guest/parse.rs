@@ -1,0 +1,136 @@
+//! What a guest invitation is made of.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::api::parse::moment;
+use crate::api::violations::Violations;
+use crate::domain::command::{CreateInvitation, Expiry, OnConflict, Target, UpdateGuestInvitation};
+use crate::domain::invitation::recipient::NewRecipient;
+use crate::domain::kind::Details;
+use crate::domain::kind::guest::GuestDetails;
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
+use crate::pb;
+
+/// The longest address of a guest, in bytes.
+const MAX_EMAIL: usize = 100;
+
+const EXPIRE_TIME: &str = "guest_invitation.expire_time";
+
+/// The caller-set fields of a guest invitation that can be changed, parsed.
+pub(in crate::api) struct Given {
+    pub(in crate::api) expiry: Option<Expiry>,
+    pub(in crate::api) parent_organization_id: Option<Uuid>,
+    pub(in crate::api) parent_organization_name: Option<String>,
+}
+
+/// Parses the fields that a create and an update have in common.
+pub(in crate::api) fn given(violations: &mut Violations, given: &pb::GuestInvitation) -> Given {
+    let expire_at = moment(violations, EXPIRE_TIME, given.expire_time);
+    let parent = &given.parent_organization_id;
+    let parent_name = &given.parent_organization_name;
+    Given {
+        expiry: expire_at.map(|at| Expiry::At { at, field: EXPIRE_TIME }),
+        parent_organization_id: violations.optional("guest_invitation.parent_organization_id", parent, text::uuid),
+        parent_organization_name: violations.optional(
+            "guest_invitation.parent_organization_name",
+            parent_name,
+            text::free_text,
+        ),
+    }
+}
+
+/// Parses a CreateGuestInvitationRequest of a host.
+pub(in crate::api) fn to_create(
+    violations: &mut Violations,
+    host_organization_id: Option<Uuid>,
+    request: &pb::CreateGuestInvitationRequest,
+) -> Option<CreateInvitation> {
+    let empty = pb::GuestInvitation::default();
+    let invitation = request.guest_invitation.as_ref().unwrap_or(&empty);
+    let email = violations.required("guest_invitation.email", &invitation.email, |value| {
+        Email::parse(value).and_then(|email| {
+            let short = email.original().len() <= MAX_EMAIL;
+            if short { Ok(email) } else { Err(Invalid("must be an e-mail address of 3 to 100 bytes")) }
+        })
+    });
+    if invitation.expire_time.is_none() {
+        violations.add(EXPIRE_TIME, "is required");
+    }
+    violations.optional("guest_invitation.etag", &invitation.etag, text::opaque_id);
+    if invitation.archived {
+        violations.add("guest_invitation.archived", "must not be set: what is new is not put away");
+    }
+    let Given { expiry, parent_organization_id, parent_organization_name } = given(violations, invitation);
+    let details = GuestDetails {
+        host_organization_id: host_organization_id?,
+        parent_organization_id,
+        parent_organization_name,
+        accepted: None,
+    };
+    Some(CreateInvitation {
+        details: Details::Guest(details),
+        max_uses: Some(1),
+        expiry,
+        recipients: vec![NewRecipient::from(email?)],
+        mails: true,
+        labels: BTreeMap::new(),
+        on_conflict: OnConflict::Reject,
+    })
+}
+
+/// The changes of an UpdateGuestInvitationRequest, parsed.
+pub(in crate::api) struct Update {
+    given: Given,
+    archived: bool,
+    mask: Vec<&'static str>,
+}
+
+/// The fields that can be changed.
+const UPDATABLE: [&str; 4] = ["expire_time", "archived", "parent_organization_id", "parent_organization_name"];
+
+/// Parses an UpdateGuestInvitationRequest (AIP-134): without a mask, what is not empty is changed; `*` means all.
+pub(in crate::api) fn update(violations: &mut Violations, request: &pb::UpdateGuestInvitationRequest) -> Update {
+    let empty = pb::GuestInvitation::default();
+    let invitation = request.guest_invitation.as_ref().unwrap_or(&empty);
+    let paths = request.update_mask.as_ref().map(|mask| mask.paths.as_slice()).unwrap_or_default();
+    let filled = [
+        invitation.expire_time.is_some(),
+        invitation.archived,
+        !invitation.parent_organization_id.is_empty(),
+        !invitation.parent_organization_name.is_empty(),
+    ];
+    let mut mask = Vec::new();
+    for (field, filled) in UPDATABLE.into_iter().zip(filled) {
+        if paths.iter().any(|path| path == field || path == "*") || (paths.is_empty() && filled) {
+            mask.push(field);
+        }
+    }
+    for (index, path) in paths.iter().enumerate() {
+        if path != "*" && !UPDATABLE.contains(&path.as_str()) {
+            violations.add(format!("update_mask.paths[{index}]"), "must be a field that can be changed, or *");
+        }
+    }
+    if mask.contains(&"expire_time") && invitation.expire_time.is_none() {
+        violations.add(EXPIRE_TIME, "is required");
+    }
+    Update { given: given(violations, invitation), archived: invitation.archived, mask }
+}
+
+impl Update {
+    /// Returns the command on an invitation.
+    pub(in crate::api) fn of(self, target: Target) -> UpdateGuestInvitation {
+        let Self { given, archived, mask } = self;
+        let masked = |field| mask.contains(&field);
+        UpdateGuestInvitation {
+            target,
+            expiry: given.expiry.filter(|_| masked("expire_time")),
+            archived: masked("archived").then_some(archived),
+            parent_organization_id: masked("parent_organization_id").then_some(given.parent_organization_id),
+            parent_organization_name: masked("parent_organization_name").then_some(given.parent_organization_name),
+        }
+    }
+}

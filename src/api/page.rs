@@ -1,0 +1,235 @@
+//! Pages of lists (AIP-158): sizes, orders, and page tokens that are encrypted, authenticated, and bound to their query.
+
+use prost::Message;
+use tonic::Status;
+use uuid::Uuid;
+
+use super::call::Call;
+use super::execute::Api;
+use super::violations::Violations;
+use crate::domain::invitation::Invitation;
+use crate::domain::value::text::Invalid;
+use crate::pb;
+use crate::store::{Cursor, InvitationQuery, Listed, Read};
+
+const DEFAULT_SIZE: i32 = 50;
+const MAX_SIZE: i32 = 1_000;
+/// The number of rows a page of invitations looks at, at most, in search of those that its filters let through.
+pub(crate) const SCAN: u64 = 5_000;
+
+/// A request for a page of a list.
+pub(crate) trait Paged {
+    /// The method it is for.
+    const METHOD: &'static str;
+
+    /// Returns what must be the same on every page: all but `page_size` and `page_token`.
+    fn query(&self) -> Vec<u8>;
+
+    /// Returns the fields `page_size`, `order_by` and `page_token`.
+    fn fields(&self) -> (i32, &str, &str);
+}
+
+macro_rules! paged {
+    ($($message:ident: $method:literal;)+) => {$(
+        impl Paged for pb::$message {
+            const METHOD: &'static str = $method;
+
+            fn query(&self) -> Vec<u8> {
+                let mut query = self.clone();
+                query.page_size = 0;
+                query.page_token.clear();
+                query.encode_to_vec()
+            }
+
+            fn fields(&self) -> (i32, &str, &str) {
+                (self.page_size, &self.order_by, &self.page_token)
+            }
+        }
+    )+};
+}
+
+paged! {
+    ListConnectionInvitationsRequest: "ListConnectionInvitations";
+    ListInvitationsRequest: "ListInvitations";
+    ListEventsRequest: "ListEvents";
+    ListUserInvitationsRequest: "ListUserInvitations";
+    ListAcceptancesRequest: "ListAcceptances";
+    ListOpenInvitationsRequest: "ListOpenInvitations";
+    ListOrganizationConnectionsRequest: "ListOrganizationConnections";
+    ListDeliveriesRequest: "ListDeliveries";
+    ListWebhookEndpointsRequest: "ListWebhookEndpoints";
+    ListWebhookAttemptsRequest: "ListWebhookAttempts";
+}
+
+/// A list of the guests of one host. It also skips, which may differ from page to page (AIP-158).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GuestsOf<'a>(pub(crate) Option<Uuid>, pub(crate) &'a pb::ListGuestInvitationsRequest);
+
+impl Paged for GuestsOf<'_> {
+    const METHOD: &'static str = "ListGuestInvitations";
+
+    fn query(&self) -> Vec<u8> {
+        let mut query = self.1.clone();
+        query.page_size = 0;
+        query.skip = 0;
+        query.page_token.clear();
+        [self.0.unwrap_or_default().as_bytes().as_slice(), &query.encode_to_vec()].concat()
+    }
+
+    fn fields(&self) -> (i32, &str, &str) {
+        (self.1.page_size, &self.1.order_by, &self.1.page_token)
+    }
+}
+
+/// The page that a request asks for.
+pub(crate) struct Asked {
+    /// How many rows it has at most.
+    pub(crate) size: usize,
+    /// Whether the least comes first.
+    pub(crate) ascending: bool,
+    /// Where to go on.
+    pub(crate) after: Option<Cursor>,
+}
+
+impl Asked {
+    /// Returns how many rows are read: one beyond the page tells whether there is another.
+    pub(crate) fn limit(&self) -> u64 {
+        self.size as u64 + 1
+    }
+
+    /// Returns the query for this page of all invitations.
+    pub(crate) fn query(self) -> InvitationQuery {
+        let limit = self.limit();
+        InvitationQuery { ascending: self.ascending, limit, after: self.after, ..InvitationQuery::default() }
+    }
+}
+
+/// Parses which page of a list with one order is asked for.
+pub(crate) fn asked<T: Paged>(
+    api: &Api,
+    call: &Call,
+    request: &T,
+    field: &'static str,
+    violations: &mut Violations,
+) -> Asked {
+    asked_in(api, call, request, &[(field, ())], violations).1
+}
+
+/// Parses in which of some orders, and which page of it, is asked for; the first order is the default.
+pub(crate) fn asked_in<T: Paged, O: Copy>(
+    api: &Api,
+    call: &Call,
+    request: &T,
+    orders: &[(&str, O)],
+    violations: &mut Violations,
+) -> (O, Asked) {
+    let (page_size, order_by, page_token) = request.fields();
+    let size = size(violations, page_size);
+    let (order, ascending) = order(violations, order_by, orders);
+    let after = cursor(api, call, request, page_token, violations);
+    (order, Asked { size, ascending, after })
+}
+
+/// Parses `page_size`: 0 is the default, too many is the most, negative is refused.
+fn size(violations: &mut Violations, page_size: i32) -> usize {
+    let size = match page_size {
+        ..0 => {
+            violations.add("page_size", "must not be negative");
+            DEFAULT_SIZE
+        }
+        0 => DEFAULT_SIZE,
+        size => size.min(MAX_SIZE),
+    };
+    usize::try_from(size).unwrap_or_default()
+}
+
+/// Parses `order_by`: one of some fields, optionally with ` desc`. Returns the order and whether it ascends; empty is the
+/// first order, descending.
+fn order<O: Copy>(violations: &mut Violations, order_by: &str, orders: &[(&str, O)]) -> (O, bool) {
+    let default = orders[0].1;
+    let mut words = order_by.split(' ').filter(|word| !word.is_empty());
+    let (field, direction, more) = (words.next(), words.next(), words.next());
+    let Some(field) = field else { return (default, false) };
+    let order = orders.iter().find(|(name, _)| *name == field);
+    match (order, direction, more) {
+        (Some((_, order)), None, _) => (*order, true),
+        (Some((_, order)), Some("desc"), None) => (*order, false),
+        _ => {
+            let fields: Vec<_> = orders.iter().map(|(name, _)| format!("`{name}`")).collect();
+            violations.add("order_by", &format!("must be {}, or that with ` desc`", fields.join(", ")));
+            (default, false)
+        }
+    }
+}
+
+/// What a page token is bound to: the account, the method and the query.
+fn context<T: Paged>(call: &Call, request: &T) -> Vec<u8> {
+    let account = call.caller.account.as_str();
+    [account.as_bytes(), b"\0", T::METHOD.as_bytes(), b"\0", &request.query()].concat()
+}
+
+/// Parses a page token of this very query.
+fn cursor<T: Paged>(
+    api: &Api,
+    call: &Call,
+    request: &T,
+    page_token: &str,
+    violations: &mut Violations,
+) -> Option<Cursor> {
+    const INVALID: Invalid = Invalid("must be the next_page_token of the same query");
+    let opened = |token: &str| {
+        let cursor = api.ring.open(&context(call, request), token).ok_or(INVALID)?;
+        serde_json::from_slice(&cursor).map_err(|_| INVALID)
+    };
+    violations.optional("page_token", page_token, opened)
+}
+
+/// Reads a page of invitations and the token for going on.
+pub(crate) async fn invitations<T: Paged>(
+    api: &Api,
+    call: &Call,
+    request: &T,
+    query: InvitationQuery,
+) -> Result<(Vec<Read<Invitation>>, String), Status> {
+    let size = usize::try_from(query.limit.saturating_sub(1)).unwrap_or(usize::MAX);
+    let query = InvitationQuery { hosts: api.hosts(call, false).await?, scan: Some(SCAN), ..query };
+    let listed = api.read(api.store.list_invitations(&call.caller.account, &query)).await?;
+    cut(api, call, request, listed, size)
+}
+
+/// Cuts off the row that was read beyond the page, and returns the token for going on, also if the page is short.
+pub(crate) fn cut<T: Paged>(
+    api: &Api,
+    call: &Call,
+    request: &T,
+    listed: Listed,
+    size: usize,
+) -> Result<(Vec<Read<Invitation>>, String), Status> {
+    let Listed { mut rows, goes_on } = listed;
+    let next_page_token = match goes_on {
+        Some(cursor) if rows.len() <= size => seal(api, call, request, &cursor)?,
+        _ => next(api, call, request, &mut rows, size, Cursor::of_invitation)?,
+    };
+    Ok((rows, next_page_token))
+}
+
+/// Cuts off the row that was read beyond the page, and returns the token for going on if there was one.
+pub(crate) fn next<T: Paged, R>(
+    api: &Api,
+    call: &Call,
+    request: &T,
+    rows: &mut Vec<R>,
+    size: usize,
+    cursor_of: impl Fn(&R) -> Cursor,
+) -> Result<String, Status> {
+    let more = rows.len() > size;
+    rows.truncate(size);
+    let Some(last) = rows.last().filter(|_| more) else { return Ok(String::new()) };
+    seal(api, call, request, &cursor_of(last))
+}
+
+fn seal<T: Paged>(api: &Api, call: &Call, request: &T, cursor: &Cursor) -> Result<String, Status> {
+    let cursor = serde_json::to_vec(cursor).map_err(|error| api.defect(&error))?;
+    let sealed = api.ring.seal(&context(call, request), &cursor, api.entropy.bytes());
+    sealed.ok_or_else(|| api.defect(&"a page token cannot be sealed"))
+}

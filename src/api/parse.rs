@@ -1,0 +1,89 @@
+//! From messages to commands and queries. Every violation of a request is collected.
+
+pub(super) mod acceptor;
+pub(super) mod filter;
+pub(super) mod json;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::violations::Violations;
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
+use crate::domain::value::time::{Timestamp, Ttl};
+
+const MAX_EMAILS: usize = 1_000;
+const MAX_LABELS: usize = 64;
+const MAX_ROLES: usize = 50;
+
+/// Parses `ttl`, for which there are different limits; absent is none.
+pub(crate) fn ttl(
+    violations: &mut Violations,
+    field: &str,
+    ttl: Option<prost_types::Duration>,
+    limit: fn(Duration) -> Result<Ttl, Invalid>,
+) -> Option<Ttl> {
+    // Not by the conversion of prost-types, which takes fields that the well-known type forbids and panics at some others.
+    let span = |ttl: prost_types::Duration| {
+        let nanos = u32::try_from(ttl.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+        Some(Duration::new(u64::try_from(ttl.seconds).ok()?, nanos))
+    };
+    let parse = |ttl| span(ttl).ok_or(Invalid("must be a positive duration")).and_then(limit);
+    violations.take(field, parse(ttl?))
+}
+
+/// Parses a moment; absent is none. What is finer than a microsecond is cut off.
+pub(crate) fn moment(
+    violations: &mut Violations,
+    field: &str,
+    moment: Option<prost_types::Timestamp>,
+) -> Option<Timestamp> {
+    let moment = moment?;
+    let nanos = u32::try_from(moment.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+    let micros = nanos.and_then(|nanos| moment.seconds.checked_mul(1_000_000)?.checked_add(i64::from(nanos / 1_000)));
+    let known = micros.map(Timestamp::from_micros).filter(|moment| *moment <= Timestamp::MAX && moment.micros() >= 0);
+    violations.take(field, known.ok_or(Invalid("must be a moment between the years 1970 and 9999")))
+}
+
+/// Parses roles, which must be distinct.
+pub(crate) fn roles(violations: &mut Violations, field: &str, values: &[String]) -> Vec<String> {
+    let roles = violations.each(field, values, MAX_ROLES, text::opaque_id);
+    if roles.iter().collect::<BTreeSet<_>>().len() != roles.len() {
+        violations.add(field, "must not name a role twice");
+    }
+    roles
+}
+
+/// Parses `max_uses`; absent is none.
+pub(crate) fn max_uses(violations: &mut Violations, field: &str, max_uses: Option<i32>) -> Option<u32> {
+    let parse = |max_uses| match u32::try_from(max_uses) {
+        Ok(max_uses @ 1..) => Ok(max_uses),
+        Ok(0) | Err(_) => Err(Invalid("must be at least 1")),
+    };
+    violations.take(field, parse(max_uses?))
+}
+
+/// Parses addresses; those that are the same after normalisation count once.
+pub(crate) fn emails(violations: &mut Violations, field: &str, values: &[String]) -> Vec<Email> {
+    let mut emails = violations.each(field, values, MAX_EMAILS, Email::parse);
+    let mut keys = BTreeSet::new();
+    emails.retain(|email| keys.insert(email.key().to_owned()));
+    emails
+}
+
+/// Parses labels.
+pub(crate) fn labels(
+    violations: &mut Violations,
+    field: &str,
+    labels: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    if labels.len() > MAX_LABELS {
+        violations.add(field, "must have at most 64 entries");
+        return BTreeMap::new();
+    }
+    for (key, value) in labels {
+        violations.take(field, text::label_key(key).and_then(|_| text::label_value(value)));
+    }
+    labels.clone()
+}

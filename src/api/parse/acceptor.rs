@@ -1,0 +1,29 @@
+//! Who accepts.
+
+use crate::api::violations::Violations;
+use crate::domain::invitation::acceptance::{Acceptor, Subject};
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::pb;
+
+/// Parses the acceptor, which is required.
+pub(in crate::api) fn acceptor(violations: &mut Violations, acceptor: Option<&pb::Acceptor>) -> Option<Acceptor> {
+    // An absent acceptor is reported like an empty one: what is missing is the subject.
+    let empty = pb::Acceptor::default();
+    let acceptor = acceptor.unwrap_or(&empty);
+    let subject = violations.required("acceptor.subject", &acceptor.subject, text::opaque_id);
+    let email = violations.optional("acceptor.email", &acceptor.email, Email::parse);
+    let phone = violations.optional("acceptor.phone", &acceptor.phone, text::phone);
+    let display_name = violations.optional("acceptor.display_name", &acceptor.display_name, text::free_text);
+    if acceptor.email_verified && acceptor.email.is_empty() {
+        violations.add("acceptor.email_verified", "needs an e-mail address");
+    }
+    Some(Acceptor {
+        subject: Subject(subject?),
+        email,
+        email_verified: acceptor.email_verified,
+        phone,
+        display_name,
+        existing_user: acceptor.existing_user,
+    })
+}

@@ -1,0 +1,114 @@
+//! The filters of lists.
+
+use crate::api::violations::Violations;
+use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::recipient::{Address, AddressType};
+use crate::domain::invitation::state::State;
+use crate::domain::kind::{Kind, Scope};
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
+use crate::pb;
+use crate::store::GuestStatus;
+
+const MAX_VALUES: usize = 50;
+
+/// Parses the values of a filter by an enum; none of them may be unknown.
+fn values<T>(violations: &mut Violations, field: &str, values: &[i32], parse: impl Fn(i32) -> Option<T>) -> Vec<T> {
+    if values.len() > MAX_VALUES {
+        violations.add(field, "must have at most 50 entries");
+        return Vec::new();
+    }
+    let parsed = values.iter().enumerate().filter_map(|(index, value)| {
+        violations.take(format!("{field}[{index}]"), parse(*value).ok_or(Invalid("must be a known value")))
+    });
+    parsed.collect()
+}
+
+/// Parses `states`.
+pub(in crate::api) fn states(violations: &mut Violations, states: &[i32]) -> Vec<State> {
+    use pb::InvitationState as Given;
+    values(violations, "states", states, |value| match Given::try_from(value).ok()? {
+        Given::Unspecified => None,
+        Given::Active => Some(State::Active),
+        Given::Expired => Some(State::Expired),
+        Given::Revoked => Some(State::Revoked),
+        Given::Declined => Some(State::Declined),
+        Given::Fulfilled => Some(State::Fulfilled),
+    })
+}
+
+/// Parses `kinds`.
+pub(in crate::api) fn kinds(violations: &mut Violations, kinds: &[i32]) -> Vec<Kind> {
+    use pb::InvitationKind as Given;
+    values(violations, "kinds", kinds, |value| match Given::try_from(value).ok()? {
+        Given::Unspecified => None,
+        Given::Connection => Some(Kind::Connection),
+        Given::User => Some(Kind::User),
+        Given::Guest => Some(Kind::Guest),
+        Given::General => Some(Kind::General),
+    })
+}
+
+/// Parses `types` of events.
+pub(in crate::api) fn event_types(violations: &mut Violations, types: &[String]) -> Vec<EventType> {
+    violations.each("types", types, MAX_VALUES, event_type)
+}
+
+/// Parses the name of a type of event.
+pub(in crate::api) fn event_type(name: &str) -> Result<EventType, Invalid> {
+    EventType::from_name(name).ok_or(Invalid("must be a known type of event"))
+}
+
+/// Parses `scope`.
+pub(in crate::api) fn scope(violations: &mut Violations, scope: Option<&pb::ScopeFilter>) -> Option<Scope> {
+    let scope = scope?;
+    let scope_type = violations.required("scope.type", &scope.r#type, text::opaque_id);
+    let id = violations.required("scope.id", &scope.id, text::opaque_id);
+    Some(Scope { scope_type: scope_type?, id: id?, display_name: None })
+}
+
+/// Converts a type of address; none for one that is not known.
+pub(in crate::api) fn address_type(given: i32) -> Option<AddressType> {
+    match pb::TargetType::try_from(given).ok()? {
+        pb::TargetType::Unspecified => None,
+        pb::TargetType::Email => Some(AddressType::Email),
+        pb::TargetType::Phone => Some(AddressType::Phone),
+        pb::TargetType::Internal => Some(AddressType::Internal),
+        pb::TargetType::Share => Some(AddressType::Share),
+    }
+}
+
+/// Parses a part of an e-mail address, at most 100 bytes, to what the normalised form of an address that has it would have
+/// there.
+pub(in crate::api) fn email_part(value: &str) -> Result<String, Invalid> {
+    if value.len() > 100 {
+        return Err(Invalid("must have at most 100 bytes"));
+    }
+    text::free_text(value).map(|part| Email::normal_part(&part))
+}
+
+/// Parses `statuses` of guest invitations.
+pub(in crate::api) fn guest_statuses(violations: &mut Violations, statuses: &[i32]) -> Vec<GuestStatus> {
+    use pb::GuestInvitationStatus as Given;
+    values(violations, "statuses", statuses, |value| match Given::try_from(value).ok()? {
+        Given::Unspecified => None,
+        Given::Sent => Some(GuestStatus::Sent),
+        Given::AcceptedByGuest => Some(GuestStatus::AcceptedByGuest),
+        Given::AcceptedBySystem => Some(GuestStatus::AcceptedBySystem),
+    })
+}
+
+/// Parses `target`.
+pub(in crate::api) fn target(violations: &mut Violations, target: Option<&pb::TargetFilter>) -> Option<Address> {
+    let target = target?;
+    match address_type(target.r#type) {
+        None => {
+            violations.add("target.type", "must be a known type");
+            // How an address is parsed depends on its type; what no type allows is reported at once with it.
+            violations.required("target.value", &target.value, text::free_text);
+            None
+        }
+        Some(sort) => violations.required("target.value", &target.value, |value| Address::parse(sort, value)),
+    }
+}

@@ -1,0 +1,164 @@
+//! `RedemptionService`: redeeming the token that a link carries.
+
+pub(super) mod preview;
+pub(super) mod send_verification_code;
+pub(super) mod verify_email;
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::call::Call;
+use super::connection::prefill;
+use super::convert::acceptance::acceptance;
+use super::convert::timestamp;
+use super::execute::{Api, check_request_id};
+use super::general::convert_invitation::invitation;
+use super::parse::acceptor::acceptor;
+use super::violations::Violations;
+use crate::domain::command::{AcceptInvitation, Action, DeclineInvitation, RecordEngagement, Way};
+use crate::domain::group::Executed;
+use crate::domain::invitation::EngagementType;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::secret::verification::{Code, EmailProof};
+use crate::domain::value::email::Email;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
+use crate::pb;
+use crate::pb::redemption_service_server::RedemptionService;
+use preview::preview;
+use send_verification_code::send_verification_code;
+use verify_email::verify_email;
+
+/// Serves `RedemptionService`.
+#[derive(Debug)]
+pub struct Redemptions(pub Arc<Api>);
+
+impl Redemptions {
+    fn invitation(&self, call: &Call, executed: &Executed, acceptances: &[Acceptance]) -> pb::Invitation {
+        let link = self.0.link(call, &executed.invitation);
+        invitation(&executed.invitation, acceptances, executed.now, link)
+    }
+}
+
+/// A token is only looked at, so all that can be wrong with it here is that there is none.
+fn require_token(violations: &mut Violations, token: &str) {
+    violations.required("token", token, |_| Ok(()));
+}
+
+#[tonic::async_trait]
+impl RedemptionService for Redemptions {
+    async fn send_verification_code(
+        &self,
+        request: Request<pb::SendVerificationCodeRequest>,
+    ) -> Result<Response<pb::SendVerificationCodeResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        require_token(&mut violations, &message.token);
+        let email = violations.required("email", &message.email, Email::parse);
+        let email = violations.finish(email)?;
+        let link = self.0.verify(&message.token)?;
+        send_verification_code(&self.0, &call, &link, &email).await?;
+        Ok(Response::new(pb::SendVerificationCodeResponse {}))
+    }
+
+    async fn verify_email(
+        &self,
+        request: Request<pb::VerifyEmailRequest>,
+    ) -> Result<Response<pb::VerifyEmailResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        require_token(&mut violations, &message.token);
+        let email = violations.required("email", &message.email, Email::parse);
+        let code = violations.required("code", &message.code, Code::parse);
+        let (email, code) = violations.finish(email.zip(code))?;
+        let link = self.0.verify(&message.token)?;
+        let (email_proof, proof) = verify_email(&self.0, &call, link, email, code).await?;
+        Ok(Response::new(pb::VerifyEmailResponse { email_proof, expire_time: Some(timestamp(proof.expire_at)) }))
+    }
+
+    async fn preview_invitation(
+        &self,
+        request: Request<pb::PreviewInvitationRequest>,
+    ) -> Result<Response<pb::InvitationPreview>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        require_token(&mut violations, &message.token);
+        violations.finish(Some(()))?;
+        let link = self.0.verify(&message.token)?;
+        let read = self.0.find(&call, link.invitation, None, false, None).await?;
+        read.found.check_link(&link)?;
+        Ok(Response::new(preview(&read.found, &link, read.now)))
+    }
+
+    async fn accept_invitation(
+        &self,
+        request: Request<pb::AcceptInvitationRequest>,
+    ) -> Result<Response<pb::AcceptInvitationResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        require_token(&mut violations, &message.token);
+        check_request_id(&mut violations, &message.request_id);
+        let acceptor = acceptor(&mut violations, message.acceptor.as_ref());
+        let given = message.created_connection.as_ref();
+        let created_connection = given.and_then(|given| prefill::created_connection(&mut violations, given));
+        let guest = message.guest_organization_id.as_deref().unwrap_or_default();
+        let guest_organization_id = violations.optional("guest_organization_id", guest, text::uuid);
+        let proof = violations.optional("email_proof", &message.email_proof, text::sealed).unwrap_or_default();
+        let acceptor = violations.finish(acceptor)?;
+        let link = self.0.verify(&message.token)?;
+        let accept = AcceptInvitation {
+            way: Way::Link(link),
+            acceptor,
+            proof: EmailProof::open(&self.0.ring, &call.caller.account, link.invitation, &proof),
+            created_connection,
+            guest_organization_id,
+            by_system: false,
+        };
+        let executed = self.0.execute(&call, &message, Some(&link), Action::Accept(Box::new(accept))).await?;
+        let made = executed.acceptance.as_slice();
+        Ok(Response::new(pb::AcceptInvitationResponse {
+            acceptance: made.first().map(acceptance),
+            invitation: Some(self.invitation(&call, &executed, made)),
+            already_accepted: executed.already_accepted,
+        }))
+    }
+
+    async fn decline_invitation(
+        &self,
+        request: Request<pb::DeclineInvitationRequest>,
+    ) -> Result<Response<pb::Invitation>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        require_token(&mut violations, &message.token);
+        check_request_id(&mut violations, &message.request_id);
+        let reason = violations.optional("reason", &message.reason, text::free_text);
+        let reason = violations.finish(Some(reason))?;
+        let link = self.0.verify(&message.token)?;
+        let action = Action::Decline(DeclineInvitation { way: Way::Link(link), address: None, reason });
+        let executed = self.0.execute(&call, &message, Some(&link), action).await?;
+        Ok(Response::new(self.invitation(&call, &executed, &[])))
+    }
+
+    async fn record_engagement(
+        &self,
+        request: Request<pb::RecordEngagementRequest>,
+    ) -> Result<Response<pb::RecordEngagementResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let mut violations = Violations::default();
+        require_token(&mut violations, &message.token);
+        let engagement = match pb::EngagementType::try_from(message.r#type) {
+            Ok(pb::EngagementType::View) => Some(EngagementType::View),
+            Ok(pb::EngagementType::Click) => Some(EngagementType::Click),
+            Ok(pb::EngagementType::Unfurl) => Some(EngagementType::Unfurl),
+            Ok(pb::EngagementType::Unspecified) | Err(_) => None,
+        };
+        let engagement = violations.take("type", engagement.ok_or(Invalid("must be a known type")));
+        let source = violations.optional("source", &message.source, text::free_text);
+        let engagement = violations.finish(engagement)?;
+        let link = self.0.verify(&message.token)?;
+        let action = Action::RecordEngagement(RecordEngagement { link, engagement, source });
+        self.0.run(&call, None, action).await?;
+        Ok(Response::new(pb::RecordEngagementResponse {}))
+    }
+}

@@ -1,0 +1,49 @@
+//! `RedemptionService.SendVerificationCode`: mails a code to an address, if the invitation allows it, and tells nobody which.
+
+use tonic::Status;
+
+use crate::api::call::Call;
+use crate::api::execute::Api;
+use crate::domain::delivery::{NewDelivery, Purpose};
+use crate::domain::secret::token::Claims;
+use crate::domain::secret::verification::{AHEAD, Addressee, Verification, address_keys, addressee};
+use crate::domain::value::email::Email;
+use crate::domain::value::id::IdSeed;
+use crate::server::status;
+use crate::store::{NewVerification, Read};
+
+/// Sends a code.
+pub(crate) async fn send_verification_code(api: &Api, call: &Call, link: &Claims, email: &Email) -> Result<(), Status> {
+    let Read { found: invitation, now } = api.find(call, link.invitation, None, false, None).await?;
+    invitation.check_link(link)?;
+    let seed = IdSeed::new(now, api.entropy.bytes());
+    let verification = Verification {
+        account: invitation.account.clone(),
+        invitation: invitation.id,
+        id: seed.nth(1),
+        key_id: api.ring.signing_key(),
+    };
+    let message = addressee(&invitation, email, now)?.map(|to| {
+        let (recipient, address) = match to {
+            Addressee::Recipient(ordinal) => (ordinal, None),
+            Addressee::Address(address) => (0, Some(address)),
+        };
+        NewDelivery {
+            id: seed.nth(2),
+            invitation: invitation.id,
+            purpose: Purpose::VerificationCode,
+            recipient,
+            address,
+            about: Some(verification.id),
+            for_expire_at: None,
+            created_at: now,
+            due_at: now.earlier(AHEAD),
+        }
+    });
+    let address_key = address_keys(&api.ring, &invitation.account, invitation.id, email).swap_remove(0);
+    let new = NewVerification { verification, address_key, message };
+    match api.read(api.store.request_verification(&invitation, &new)).await? {
+        Ok(()) => Ok(()),
+        Err(limited) => Err(status::rate_limited(limited.limit, limited.retry_after)),
+    }
+}

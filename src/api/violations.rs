@@ -1,0 +1,71 @@
+//! Collects what is wrong with a request, so that all of it is reported at once.
+
+use tonic::Status;
+use tonic_types::FieldViolation;
+
+use crate::domain::value::text::Invalid;
+use crate::server::status::invalid_fields;
+
+/// The violations of one request.
+#[derive(Default)]
+pub(crate) struct Violations(Vec<FieldViolation>);
+
+impl Violations {
+    /// Adds one.
+    pub(crate) fn add(&mut self, field: impl Into<String>, description: &str) {
+        self.0.push(FieldViolation::new(field, description));
+    }
+
+    /// Returns what was parsed, or notes why it could not be.
+    pub(crate) fn take<T>(&mut self, field: impl Into<String>, parsed: Result<T, Invalid>) -> Option<T> {
+        parsed.map_err(|Invalid(description)| self.add(field, description)).ok()
+    }
+
+    /// Parses a string that may be empty, which then means none.
+    pub(crate) fn optional<T>(
+        &mut self,
+        field: &str,
+        value: &str,
+        parse: impl FnOnce(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        if value.is_empty() { None } else { self.take(field, parse(value)) }
+    }
+
+    /// Parses a string that must not be empty.
+    pub(crate) fn required<T>(
+        &mut self,
+        field: &str,
+        value: &str,
+        parse: impl FnOnce(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        if value.is_empty() {
+            self.add(field, "is required");
+            return None;
+        }
+        self.take(field, parse(value))
+    }
+
+    /// Parses each of several strings and refuses more than `max` of them.
+    pub(crate) fn each<T>(
+        &mut self,
+        field: &str,
+        values: &[String],
+        max: usize,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Vec<T> {
+        if values.len() > max {
+            self.add(field, &format!("must have at most {max} entries"));
+            return Vec::new();
+        }
+        let parsed = values.iter().enumerate();
+        parsed.filter_map(|(index, value)| self.take(format!("{field}[{index}]"), parse(value))).collect()
+    }
+
+    /// Returns what was put together, unless there are violations.
+    pub(crate) fn finish<T>(self, parsed: Option<T>) -> Result<T, Status> {
+        match parsed {
+            Some(parsed) if self.0.is_empty() => Ok(parsed),
+            _ => Err(invalid_fields(self.0)),
+        }
+    }
+}

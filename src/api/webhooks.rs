@@ -1,0 +1,239 @@
+//! `WebhookService`: events by HTTP. Whatever is in a request, a credential that is bound to an organization may do none of
+//! this: events of all organizations go to an endpoint.
+
+pub(super) mod convert;
+pub(super) mod parse;
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::call::Call;
+use super::execute::{Api, check_request_id};
+use super::organization_access::whole_account;
+use super::page;
+use super::violations::Violations;
+use crate::domain::value::id::IdSeed;
+use crate::domain::value::text;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
+use crate::domain::webhook::signature::Secret;
+use crate::domain::webhook::{Endpoint, NewEndpoint, Rotation, SealedSecrets};
+use crate::pb;
+use crate::pb::webhook_service_server::WebhookService;
+use crate::server::status;
+use crate::store::{AttemptQuery, Cursor, EndpointCreated, EndpointQuery, EndpointRefusal};
+use parse::EndpointName;
+
+/// The most events that one call has posted again.
+const MAX_REDELIVERED: usize = 10_000;
+
+/// Serves `WebhookService`.
+#[derive(Debug)]
+pub struct Webhooks(pub Arc<Api>);
+
+#[tonic::async_trait]
+impl WebhookService for Webhooks {
+    async fn create_webhook_endpoint(
+        &self,
+        request: Request<pb::CreateWebhookEndpointRequest>,
+    ) -> Result<Response<pb::WebhookEndpoint>, Status> {
+        let (call, message) = Call::of(request)?;
+        whole_account(&call)?;
+        let mut violations = Violations::default();
+        check_request_id(&mut violations, &message.request_id);
+        let given = parse::to_create(&mut violations, &self.0.webhooks.networks, message.webhook_endpoint.as_ref());
+        let (uri, event_types, disabled) = violations.finish(given)?;
+        let (account, now) = (&call.caller.account, self.0.clock.now());
+        let id = IdSeed::new(now, self.0.entropy.bytes()).nth(0);
+        let (secret, sealed) = self.new_secret(account, id)?;
+        let endpoint = Endpoint {
+            id,
+            uri,
+            event_types,
+            disabled_at: disabled.then_some(now),
+            disabled_reason: None,
+            secrets: SealedSecrets { present: sealed, previous: None },
+            failing_since: None,
+            revision: 1,
+            creator: call.caller.name.clone(),
+            created_at: now,
+            updated_at: now,
+        };
+        let request = self.0.request(&call, &message, 0);
+        let new = NewEndpoint { endpoint, request };
+        let created = self.0.read(self.0.store.create_webhook_endpoint(account, &new)).await?;
+        Ok(Response::new(match created.map_err(refused)? {
+            EndpointCreated::Created => convert::endpoint(&new.endpoint, Some(&secret), now),
+            EndpointCreated::Replayed(endpoint) => self.with_secret(account, &endpoint, now),
+        }))
+    }
+
+    async fn get_webhook_endpoint(
+        &self,
+        request: Request<pb::GetWebhookEndpointRequest>,
+    ) -> Result<Response<pb::WebhookEndpoint>, Status> {
+        let (call, message) = Call::of(request)?;
+        whole_account(&call)?;
+        let mut violations = Violations::default();
+        let name = violations.required("name", &message.name, EndpointName::parse);
+        let EndpointName(id) = violations.finish(name)?;
+        let endpoint = self.find(&call.caller.account, id).await?;
+        Ok(Response::new(convert::endpoint(&endpoint, None, self.0.clock.now())))
+    }
+
+    async fn list_webhook_endpoints(
+        &self,
+        request: Request<pb::ListWebhookEndpointsRequest>,
+    ) -> Result<Response<pb::ListWebhookEndpointsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        whole_account(&call)?;
+        let mut violations = Violations::default();
+        let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
+        let (size, limit) = (asked.size, asked.limit());
+        let query = EndpointQuery { ascending: asked.ascending, limit, after: asked.after };
+        let query = violations.finish(Some(query))?;
+        let mut rows = self.0.read(self.0.store.list_webhook_endpoints(&call.caller.account, &query)).await?;
+        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, |last| Cursor::of_id(last.id))?;
+        let now = self.0.clock.now();
+        let webhook_endpoints = rows.iter().map(|endpoint| convert::endpoint(endpoint, None, now)).collect();
+        Ok(Response::new(pb::ListWebhookEndpointsResponse { webhook_endpoints, next_page_token }))
+    }
+
+    async fn update_webhook_endpoint(
+        &self,
+        request: Request<pb::UpdateWebhookEndpointRequest>,
+    ) -> Result<Response<pb::WebhookEndpoint>, Status> {
+        let (call, message) = Call::of(request)?;
+        whole_account(&call)?;
+        let mut violations = Violations::default();
+        check_request_id(&mut violations, &message.request_id);
+        let parsed = parse::to_update(&mut violations, &self.0.webhooks.networks, &message);
+        let (EndpointName(id), etag, change) = violations.finish(parsed)?;
+        let (account, now) = (&call.caller.account, self.0.clock.now());
+        let request = self.0.request(&call, &message, 0);
+        let decide = |endpoint: &Endpoint| endpoint.update(&change, etag.as_deref(), now);
+        let changed = self.0.store.change_webhook_endpoint(account, id, request.as_ref(), decide);
+        let endpoint = self.0.read(changed).await?.map_err(refused)?;
+        Ok(Response::new(convert::endpoint(&endpoint, None, now)))
+    }
+
+    async fn delete_webhook_endpoint(
+        &self,
+        request: Request<pb::DeleteWebhookEndpointRequest>,
+    ) -> Result<Response<()>, Status> {
+        let (call, message) = Call::of(request)?;
+        whole_account(&call)?;
+        let mut violations = Violations::default();
+        check_request_id(&mut violations, &message.request_id);
+        let name = violations.required("name", &message.name, EndpointName::parse);
+        let etag = violations.optional("etag", &message.etag, text::opaque_id);
+        let EndpointName(id) = violations.finish(name)?;
+        let request = self.0.request(&call, &message, 0);
+        let check = |endpoint: &Endpoint| endpoint.check_etag(etag.as_deref());
+        // In chunks, of which there may be many: the call's own deadline is the limit.
+        let deleted = self.0.store.delete_webhook_endpoint(&call.caller.account, id, request.as_ref(), check).await;
+        self.0.done(deleted)?.map_err(refused)?;
+        Ok(Response::new(()))
+    }
+
+    async fn rotate_webhook_secret(
+        &self,
+        request: Request<pb::RotateWebhookSecretRequest>,
+    ) -> Result<Response<pb::WebhookEndpoint>, Status> {
+        let (call, message) = Call::of(request)?;
+        whole_account(&call)?;
+        let mut violations = Violations::default();
+        check_request_id(&mut violations, &message.request_id);
+        let name = violations.required("name", &message.name, EndpointName::parse);
+        let etag = violations.optional("etag", &message.etag, text::opaque_id);
+        let EndpointName(id) = violations.finish(name)?;
+        let (account, now) = (&call.caller.account, self.0.clock.now());
+        let (_, sealed) = self.new_secret(account, id)?;
+        let overlap = i64::try_from(self.0.webhooks.rotation_overlap.as_micros()).unwrap_or(i64::MAX);
+        let until = Timestamp::from_micros(now.micros().saturating_add(overlap)).min(Timestamp::MAX);
+        let request = self.0.request(&call, &message, 0);
+        let rotation = Rotation { sealed, until };
+        let decide = |endpoint: &Endpoint| endpoint.rotate(&rotation, etag.as_deref(), now);
+        let rotated = self.0.store.change_webhook_endpoint(account, id, request.as_ref(), decide);
+        let rotated = self.0.read(rotated).await?.map_err(refused)?;
+        Ok(Response::new(self.with_secret(account, &rotated, now)))
+    }
+
+    async fn list_webhook_attempts(
+        &self,
+        request: Request<pb::ListWebhookAttemptsRequest>,
+    ) -> Result<Response<pb::ListWebhookAttemptsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        whole_account(&call)?;
+        let mut violations = Violations::default();
+        let parent = violations.required("parent", &message.parent, EndpointName::parse);
+        let asked = page::asked(&self.0, &call, &message, "attempt_time", &mut violations);
+        let EndpointName(endpoint) = violations.finish(parent)?;
+        let (size, limit) = (asked.size, asked.limit());
+        let query = AttemptQuery { endpoint, ascending: asked.ascending, limit, after: asked.after };
+        let found = self.0.read(self.0.store.list_webhook_attempts(&call.caller.account, &query)).await?;
+        let mut rows = found.ok_or_else(status::webhook_endpoint_not_found)?;
+        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, |last| Cursor::of_id(last.id))?;
+        let webhook_attempts = rows.iter().map(|attempt| convert::attempt(endpoint, attempt)).collect();
+        Ok(Response::new(pb::ListWebhookAttemptsResponse { webhook_attempts, next_page_token }))
+    }
+
+    async fn redeliver_events(
+        &self,
+        request: Request<pb::RedeliverEventsRequest>,
+    ) -> Result<Response<pb::RedeliverEventsResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        whole_account(&call)?;
+        let mut violations = Violations::default();
+        let (account, now) = (&call.caller.account, self.0.clock.now());
+        check_request_id(&mut violations, &message.request_id);
+        let parsed = parse::to_redeliver(&mut violations, &message, now);
+        let etag = violations.optional("etag", &message.etag, text::opaque_id);
+        let (EndpointName(id), span) = violations.finish(parsed)?;
+        let request = self.0.request(&call, &message, 0);
+        let seed = IdSeed::new(now, self.0.entropy.bytes());
+        // Thousands of rows: the call's own deadline is the limit.
+        let wanted = (span, MAX_REDELIVERED);
+        let check = |endpoint: &Endpoint| endpoint.check_etag(etag.as_deref());
+        let queued = self.0.store.redeliver_events(account, id, request.as_ref(), wanted, &seed, check).await;
+        let count = self.0.done(queued)?.map_err(refused)?;
+        Ok(Response::new(pb::RedeliverEventsResponse { redelivered_count: super::convert::count(count) }))
+    }
+}
+
+impl Webhooks {
+    async fn find(&self, account: &AccountId, id: Uuid) -> Result<Endpoint, Status> {
+        let found = self.0.read(self.0.store.get_webhook_endpoint(account, id)).await?;
+        found.ok_or_else(status::webhook_endpoint_not_found)
+    }
+
+    /// Makes a secret, and what is stored of it.
+    fn new_secret(&self, account: &AccountId, endpoint: Uuid) -> Result<(Secret, String), Status> {
+        let secret = Secret::new(self.0.entropy.bytes());
+        let sealed = secret.seal(&self.0.ring, account, endpoint, self.0.entropy.bytes());
+        let sealed = sealed.ok_or_else(|| self.0.defect(&"a webhook secret cannot be sealed"))?;
+        Ok((secret, sealed))
+    }
+
+    /// Converts an endpoint with its secret, which is empty if its key has left the ring.
+    fn with_secret(&self, account: &AccountId, endpoint: &Endpoint, now: Timestamp) -> pb::WebhookEndpoint {
+        let secret = Secret::open(&self.0.ring, account, endpoint.id, &endpoint.secrets.present);
+        convert::endpoint(endpoint, secret.as_ref(), now)
+    }
+}
+
+fn refused(refusal: EndpointRefusal) -> Status {
+    match refusal {
+        EndpointRefusal::NotFound => status::webhook_endpoint_not_found(),
+        EndpointRefusal::Stale => status::webhook_endpoint_changed(),
+        EndpointRefusal::Disabled => status::webhook_endpoint_disabled(),
+        EndpointRefusal::TooManyEndpoints => status::quota_exceeded("webhook_endpoints", "an account has 50 endpoints"),
+        EndpointRefusal::TooManyEvents => {
+            let message = "there are more than 10,000 events in that time; ask for less of it";
+            status::quota_exceeded("redelivered_events", message)
+        }
+        EndpointRefusal::RequestIdReused => status::request_id_reused(),
+    }
+}

@@ -1,0 +1,124 @@
+//! What a webhook endpoint is made of, and what is asked of one.
+
+use uuid::Uuid;
+
+use crate::api::parse::filter::event_type;
+use crate::api::parse::moment;
+use crate::api::violations::Violations;
+use crate::domain::invitation::event::EventType;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
+use crate::domain::value::time::Timestamp;
+use crate::domain::value::word::Word;
+use crate::domain::webhook::networks::Networks;
+use crate::domain::webhook::{EndpointChange, uri};
+use crate::pb;
+
+const COLLECTION: &str = "webhookEndpoints";
+const URI: &str = "webhook_endpoint.uri";
+const EVENT_TYPES: &str = "webhook_endpoint.event_types";
+const MAX_EVENT_TYPES: usize = 50;
+
+/// The fields that can be changed.
+const FIELDS: [&str; 3] = ["uri", "event_types", "disabled"];
+
+/// The name of an endpoint, parsed.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::api) struct EndpointName(pub(in crate::api) Uuid);
+
+impl EndpointName {
+    /// Parses `webhookEndpoints/{uuid}`.
+    pub(in crate::api) fn parse(name: &str) -> Result<Self, Invalid> {
+        const INVALID: Invalid = Invalid("must be webhookEndpoints/{uuid}");
+        let id = name.strip_prefix(COLLECTION).and_then(|rest| rest.strip_prefix('/')).ok_or(INVALID)?;
+        text::uuid(id).map(Self).map_err(|_| INVALID)
+    }
+
+    /// Returns the name.
+    pub(in crate::api) fn format(self) -> String {
+        format!("{COLLECTION}/{}", self.0)
+    }
+}
+
+/// Parses the caller-set fields of a new endpoint: its address, its types, and whether it is disabled.
+pub(in crate::api) fn to_create(
+    violations: &mut Violations,
+    networks: &Networks,
+    given: Option<&pb::WebhookEndpoint>,
+) -> Option<(String, Vec<Word<EventType>>, bool)> {
+    let empty = pb::WebhookEndpoint::default();
+    let given = given.unwrap_or(&empty);
+    let uri = violations.required(URI, &given.uri, |value| uri::parse(value, networks));
+    let event_types = event_types(violations, &given.event_types);
+    violations.optional("webhook_endpoint.etag", &given.etag, text::opaque_id);
+    Some((uri?, event_types, given.disabled))
+}
+
+/// Parses which endpoint is to become another, the etag it must have, and in what it is to change.
+pub(in crate::api) fn to_update(
+    violations: &mut Violations,
+    networks: &Networks,
+    request: &pb::UpdateWebhookEndpointRequest,
+) -> Option<(EndpointName, Option<String>, EndpointChange)> {
+    let empty = pb::WebhookEndpoint::default();
+    let given = request.webhook_endpoint.as_ref().unwrap_or(&empty);
+    let name = violations.required("webhook_endpoint.name", &given.name, EndpointName::parse);
+    let etag = violations.optional("webhook_endpoint.etag", &given.etag, text::opaque_id);
+    let paths = request.update_mask.as_ref().map(|mask| mask.paths.as_slice()).unwrap_or_default();
+    for (index, path) in paths.iter().enumerate() {
+        if path != "*" && !FIELDS.contains(&path.as_str()) {
+            violations.add(format!("update_mask.paths[{index}]"), "must be a field that can be changed, or *");
+        }
+    }
+    // Without a mask, what is filled in counts (AIP-134).
+    let is_set = |field: &str, filled: bool| {
+        paths.iter().any(|path| path == field || path == "*") || (paths.is_empty() && filled)
+    };
+    let mut change = EndpointChange::default();
+    if is_set("uri", !given.uri.is_empty()) {
+        change.uri = violations.required(URI, &given.uri, |value| uri::parse(value, networks));
+    }
+    if is_set("event_types", !given.event_types.is_empty()) {
+        change.event_types = Some(event_types(violations, &given.event_types));
+    }
+    if is_set("disabled", given.disabled) {
+        change.disabled = Some(given.disabled);
+    }
+    Some((name?, etag, change))
+}
+
+/// Parses which events are to be posted again to which endpoint.
+pub(in crate::api) fn to_redeliver(
+    violations: &mut Violations,
+    request: &pb::RedeliverEventsRequest,
+    now: Timestamp,
+) -> Option<(EndpointName, (Timestamp, Timestamp))> {
+    let name = violations.required("name", &request.name, EndpointName::parse);
+    if request.since.is_none() {
+        violations.add("since", "is required");
+    }
+    let since = moment(violations, "since", request.since);
+    let until = match request.until {
+        // What happens at this very moment has happened.
+        None => Some(Timestamp::from_micros(now.micros().saturating_add(1))),
+        Some(_) => moment(violations, "until", request.until),
+    };
+    if let (Some(since), Some(until)) = (since, until)
+        && until <= since
+    {
+        violations.add(if request.until.is_some() { "until" } else { "since" }, "must be since < until");
+    }
+    Some((name?, (since?, until?)))
+}
+
+/// Parses types of events; the same twice counts once.
+fn event_types(violations: &mut Violations, names: &[String]) -> Vec<Word<EventType>> {
+    let mut known = Vec::new();
+    for found in violations.each(EVENT_TYPES, names, MAX_EVENT_TYPES, event_type) {
+        let found = Word::from(found);
+        if !known.contains(&found) {
+            known.push(found);
+        }
+    }
+    known
+}

@@ -1,0 +1,9 @@
+//! What every call passes before and after its service: the listener, the boundary with its credential, permission and deadline, the calls in flight, statuses and health.
+
+pub(crate) mod admission;
+pub mod boundary;
+pub(crate) mod deadline;
+pub mod health;
+pub(crate) mod in_flight;
+pub(crate) mod listener;
+pub(crate) mod status;

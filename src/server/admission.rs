@@ -1,0 +1,114 @@
+//! Who is let in: the permission of a call, and, of a stream, whether it still holds.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use tonic::Status;
+
+use super::status;
+use crate::auth::authenticator::Authenticator;
+use crate::auth::caller::Caller;
+use crate::auth::permission::needed_by;
+
+/// How often a stream's credential is looked at again.
+const AGAIN: Duration = Duration::from_secs(15);
+
+/// The metadata that hold a credential.
+const CREDENTIALS: [&str; 2] = ["authorization", "x-api-key"];
+
+/// Checks the permission, before anything else is looked at, and returns what the handler is to know of its caller.
+pub(crate) fn admit(path: &str, caller: Caller) -> Result<http::Extensions, Status> {
+    let mut extensions = http::Extensions::new();
+    // A path that is not in the table is no RPC, and the routes will say so.
+    if let Some(permission) = needed_by(path) {
+        if !caller.may(permission) {
+            return Err(status::permission_denied(permission));
+        }
+        extensions.insert(caller);
+    }
+    Ok(extensions)
+}
+
+/// What a stream was let in by. Never printed: it has the credential.
+#[derive(Clone)]
+pub(crate) struct Admission {
+    authenticator: Authenticator,
+    path: String,
+    credentials: HeaderMap,
+}
+
+impl Admission {
+    /// Keeps what is needed to check a call again.
+    pub(crate) fn of(authenticator: Authenticator, path: &str, metadata: &HeaderMap) -> Self {
+        let mut credentials = HeaderMap::new();
+        for name in CREDENTIALS {
+            for value in metadata.get_all(name) {
+                credentials.append(name, value.clone());
+            }
+        }
+        Self { authenticator, path: path.to_owned(), credentials }
+    }
+
+    /// Returns, as soon as it is found out, why a caller would not be let in any more.
+    pub(crate) async fn ended(&self, caller: &Caller) -> Status {
+        loop {
+            tokio::time::sleep(AGAIN).await;
+            if let Err(refused) = self.check(caller) {
+                return refused;
+            }
+        }
+    }
+
+    fn check(&self, caller: &Caller) -> Result<(), Status> {
+        let now = self.authenticator.authenticate(&self.credentials).map_err(|_| status::unauthenticated())?;
+        // A credential that has come to speak for somebody else is another one.
+        if (&now.account, now.organization_id) != (&caller.account, caller.organization_id) {
+            return Err(status::unauthenticated());
+        }
+        admit(&self.path, now).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::auth::api_key::hash_api_key;
+    use crate::config::{ApiKeyEntry, AuthConfig};
+
+    const PATH: &str = "/invitation.v1.EventService/WatchEvents";
+
+    fn keys(permission: &str, account: &str, organization_id: Option<Uuid>) -> Authenticator {
+        let entry = ApiKeyEntry {
+            name: "ci".to_owned(),
+            hash: hash_api_key("key"),
+            account: account.to_owned(),
+            permissions: vec![permission.to_owned()],
+            organization_id,
+        };
+        Authenticator::new(&AuthConfig::Required { api_keys: vec![entry] }).unwrap()
+    }
+
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
+    async fn a_stream_ends_soon_after_its_credential_has_lost_what_let_it_in() {
+        let mut metadata = HeaderMap::new();
+        metadata.insert("x-api-key", http::HeaderValue::from_static("key"));
+        let caller = keys("events.read", "acme", None).authenticate(&metadata).unwrap();
+        let none = Authenticator::new(&AuthConfig::Required { api_keys: Vec::new() }).unwrap();
+        let other = Some(Uuid::from_u128(1));
+        for (later, code) in [
+            (none, Code::Unauthenticated),
+            (keys("events.read", "other", None), Code::Unauthenticated),
+            (keys("events.read", "acme", other), Code::Unauthenticated),
+            (keys("invitations.read", "acme", None), Code::PermissionDenied),
+        ] {
+            let began = tokio::time::Instant::now();
+            assert_eq!(Admission::of(later, PATH, &metadata).ended(&caller).await.code(), code);
+            assert!(began.elapsed() < Duration::from_secs(60));
+        }
+        let unchanged = Admission::of(keys("events.read", "acme", None), PATH, &metadata);
+        tokio::time::timeout(Duration::from_secs(3_600), unchanged.ended(&caller)).await.unwrap_err();
+    }
+}

@@ -1,0 +1,155 @@
+//! `grpc.health.v1`: the empty service is the process, each service by name is its readiness. And the command that asks.
+//!
+//! Liveness never asks the database, so an outage of the database restarts nothing.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
+use tonic_health::ServingStatus;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus as Answer;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::server::HealthReporter;
+
+use crate::cli::HealthArgs;
+use crate::domain::secret::key_check::KeyFingerprint;
+use crate::pb;
+use crate::store::{Maintenance, StoreError};
+
+/// How often readiness is looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How often an outage that goes on is logged.
+const OUTAGE_LOG: u32 = 10;
+/// The interval at which it is noted that the first key signs, in looks.
+const NOTE_SIGNING: u32 = 600;
+
+/// The services whose readiness is told by name.
+const SERVICES: [&str; 9] = [
+    pb::connection_invitation_service_server::SERVICE_NAME,
+    pb::access_service_server::SERVICE_NAME,
+    pb::user_invitation_service_server::SERVICE_NAME,
+    pb::guest_invitation_service_server::SERVICE_NAME,
+    pb::redemption_service_server::SERVICE_NAME,
+    pb::invitation_service_server::SERVICE_NAME,
+    pb::event_service_server::SERVICE_NAME,
+    pb::delivery_service_server::SERVICE_NAME,
+    pb::webhook_service_server::SERVICE_NAME,
+];
+
+/// Makes the services known, as not ready yet; to be done before the first connection is accepted.
+pub(crate) async fn register(reporter: &HealthReporter) {
+    set(reporter, ServingStatus::NotServing).await;
+}
+
+/// Looks after the database and tells the health service what it sees, until the service drains. Cancels `begin` when the
+/// database is ready for the first time.
+pub(crate) async fn watch(
+    reporter: HealthReporter,
+    mut look: Look,
+    begin: CancellationToken,
+    drain: CancellationToken,
+) {
+    let mut was_ready = false;
+    let mut looks: u32 = 0;
+    loop {
+        let seen = look.look().await;
+        let ready = seen.is_ok();
+        let maintenance = &look.maintenance;
+        if ready && !begin.is_cancelled() {
+            begin.cancel();
+            if let Err(error) = maintenance.warn_of_newer_schema().await {
+                tracing::debug!(%error, "the age of the schema is not known");
+            }
+        }
+        if ready != was_ready {
+            let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+            set(&reporter, status).await;
+            tracing::info!(ready, "readiness changed");
+            was_ready = ready;
+            looks = 0;
+        }
+        if !ready && looks.is_multiple_of(OUTAGE_LOG) {
+            tracing::warn!(problem = seen.err(), "not ready");
+        }
+        if ready && looks.is_multiple_of(NOTE_SIGNING) {
+            look.note_signing().await;
+        }
+        looks = looks.wrapping_add(1);
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            () = drain.cancelled() => break,
+        }
+    }
+    set(&reporter, ServingStatus::NotServing).await;
+}
+
+/// Looks at the database.
+pub(crate) struct Look {
+    pub(crate) maintenance: Maintenance,
+    /// Whether the schema is still to be brought to its head.
+    pub(crate) migrate: bool,
+    /// The keys of this process, the signing one first.
+    pub(crate) keys: Vec<KeyFingerprint>,
+    /// Whether the keys were compared with all that depends on keys, and fitted.
+    pub(crate) keys_fit: bool,
+}
+
+impl Look {
+    /// Returns why the service is not ready, if so.
+    async fn look(&mut self) -> Result<(), String> {
+        match self.try_look().await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(problem)) => Err(problem),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn try_look(&mut self) -> Result<Result<(), String>, StoreError> {
+        if self.migrate {
+            self.maintenance.migrate().await?;
+            self.migrate = false;
+        }
+        if !self.maintenance.is_ready().await? {
+            return Ok(Err("the schema is not at its head: run `migrate`".to_owned()));
+        }
+        let fits = if self.keys_fit {
+            self.maintenance.still_fits(&self.keys).await?
+        } else {
+            let fits = self.maintenance.check_keys(&self.keys).await?;
+            self.keys_fit = fits.is_ok();
+            fits
+        };
+        Ok(fits.map_err(|refused| refused.to_string()))
+    }
+
+    /// Notes that the first key still signs: as long as that is noted, a ring without the key is refused.
+    async fn note_signing(&self) {
+        let Some(signing) = self.keys.first() else { return };
+        if let Err(error) = self.maintenance.note_signing(signing.key_id).await {
+            tracing::warn!(%error, "the use of the first key is not noted");
+        }
+    }
+}
+
+async fn set(reporter: &HealthReporter, status: ServingStatus) {
+    for service in SERVICES {
+        reporter.set_service_status(service, status).await;
+    }
+}
+
+/// Asks a server how it is; an error says why it does not serve.
+pub async fn ask(args: HealthArgs) -> Result<(), String> {
+    let HealthArgs { endpoint, service, timeout } = args;
+    let endpoint = Endpoint::from_shared(endpoint).map_err(|error| error.to_string())?;
+    let asked = async {
+        let channel = endpoint.connect().await.map_err(|error| format!("no connection: {error}"))?;
+        let request = HealthCheckRequest { service };
+        HealthClient::new(channel).check(request).await.map_err(|status| status.code().description().to_owned())
+    };
+    let answer = tokio::time::timeout(timeout, asked).await.map_err(|_| "no answer in time".to_owned())??;
+    match answer.into_inner().status() {
+        Answer::Serving => Ok(()),
+        other => Err(other.as_str_name().to_owned()),
+    }
+}

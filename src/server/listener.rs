@@ -1,0 +1,115 @@
+//! The connections: accepts them, serves HTTP/2 on each, and ends them all within a deadline.
+//!
+//! tonic's own server has no deadline for its end and keeps its timeout out of reach, hence hyper directly.
+
+use std::io;
+use std::time::Duration;
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::boundary::Boundary;
+use super::in_flight::InFlight;
+use crate::config::GrpcConfig;
+use crate::shutdown::Shutdown;
+
+/// How long an idle connection may stay silent before it is asked whether it is still there, and how long it may then take.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// The time without calls after which a connection that stays open is cut: the last answers get to the wire within it, and
+/// busy clients learn that the connection takes no more calls.
+const QUIET: Duration = Duration::from_millis(500);
+/// How long accepting pauses when the process has no file descriptors left.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until the shutdown begins, and returns the moment by which the rest has to end.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    boundary: Boundary,
+    in_flight: InFlight,
+    config: &GrpcConfig,
+    shutdown: &Shutdown,
+) -> Instant {
+    let graceful = GracefulShutdown::new();
+    let cut = CancellationToken::new();
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).max_concurrent_streams(config.max_concurrent_streams);
+    builder.keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE);
+    let mut end = std::pin::pin!(end_of_accepting(shutdown, config.drain_delay));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut end => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let service = TowerToHyperService::new(boundary.clone());
+                let connection = builder.serve_connection(TokioIo::new(no_delay(stream)), service);
+                let connection = graceful.watch(connection);
+                let cut = cut.clone();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        // Clients that vanish or talk nonsense are their own affair.
+                        ended = connection => drop(ended),
+                        () = cut.cancelled() => {}
+                    }
+                });
+            }
+            Err(error) => pause(&error).await,
+        }
+    }
+    drop(listener);
+    let deadline = Instant::now() + config.drain_timeout;
+    tracing::info!(drain_timeout_ms = config.drain_timeout.as_millis(), "draining");
+    let drained = async {
+        tokio::select! {
+            () = graceful.shutdown() => {}
+            // A health Watch or a silent client keeps its connection open for ever; nothing is owed to them.
+            () = quiet(&in_flight) => {}
+        }
+    };
+    tokio::select! {
+        () = drained => {}
+        () = tokio::time::sleep_until(deadline) => tracing::warn!("calls are cut off: the drain took too long"),
+        () = shutdown.now.cancelled() => tracing::warn!("calls are cut off: told to end at once"),
+    }
+    cut.cancel();
+    deadline
+}
+
+/// Goes on accepting for a while after the shutdown began, so that load balancers can learn of it first.
+async fn end_of_accepting(shutdown: &Shutdown, delay: Duration) {
+    shutdown.drain.cancelled().await;
+    tokio::select! {
+        () = tokio::time::sleep(delay) => {}
+        () = shutdown.now.cancelled() => {}
+    }
+}
+
+/// Returns once no call was under way for a while. A client may still send calls before it learns of the end.
+async fn quiet(in_flight: &InFlight) {
+    loop {
+        in_flight.finished().await;
+        tokio::time::sleep(QUIET).await;
+        if in_flight.is_empty() {
+            return;
+        }
+    }
+}
+
+/// Answers are small and complete: waiting to fill a packet only delays them.
+fn no_delay(stream: TcpStream) -> TcpStream {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps its delay");
+    }
+    stream
+}
+
+async fn pause(error: &io::Error) {
+    tracing::warn!(%error, "a connection could not be accepted");
+    tokio::time::sleep(PAUSE).await;
+}

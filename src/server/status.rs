@@ -1,0 +1,278 @@
+//! The one table from what went wrong to the status a client sees. Every status has an ErrorInfo (AIP-193).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use uuid::Uuid;
+
+use crate::auth::permission::Permission;
+use crate::domain::invitation::refusal::Refusal;
+use crate::pb::ErrorReason;
+use crate::store::{BundleError, ExecuteError};
+
+const DOMAIN: &str = "invitation.v1";
+
+/// How long a client is asked to wait before it tries again what was not available.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+
+/// Makes a status with its reason and what varies.
+fn status<const N: usize>(code: Code, reason: ErrorReason, message: &str, metadata: [(&str, String); N]) -> Status {
+    Status::with_error_details(code, message, details(reason, metadata))
+}
+
+fn details<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
+    let reason = reason.as_str_name().trim_start_matches("ERROR_REASON_");
+    let metadata: HashMap<String, String> = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    ErrorDetails::with_error_info(reason, DOMAIN, metadata)
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        use ErrorReason as Reason;
+        match refusal {
+            Refusal::InvitationNotFound => {
+                status(Code::NotFound, Reason::InvitationNotFound, "there is no such invitation", [])
+            }
+            Refusal::AcceptanceNotFound(id) => {
+                let metadata = [("acceptance", id.0.to_string())];
+                status(Code::NotFound, Reason::AcceptanceNotFound, "the invitation has no such acceptance", metadata)
+            }
+            Refusal::CreatedConnectionNotFound(id) => {
+                let message = "the invitation has no such created connection";
+                let metadata = [("created_connection", id.to_string())];
+                status(Code::NotFound, Reason::CreatedConnectionNotFound, message, metadata)
+            }
+            Refusal::CreatedConnectionExists(id) => {
+                let message = "the invitation has this created connection already, or the acceptance has another";
+                let metadata = [("created_connection", id.to_string())];
+                status(Code::AlreadyExists, Reason::CreatedConnectionExists, message, metadata)
+            }
+            Refusal::InvitationExists(id, kind) => invitation_exists(&kind.typed_name(id)),
+            Refusal::NotDeclinable => {
+                let message = "the invitation is meant for many, so nobody can decline it for all";
+                status(Code::FailedPrecondition, Reason::NotDeclinable, message, [])
+            }
+            Refusal::InvitationExpired => {
+                status(Code::FailedPrecondition, Reason::InvitationExpired, "the invitation has expired", [])
+            }
+            Refusal::InvitationRevoked => {
+                status(Code::FailedPrecondition, Reason::InvitationRevoked, "the invitation has been revoked", [])
+            }
+            Refusal::InvitationDeclined => {
+                status(Code::FailedPrecondition, Reason::InvitationDeclined, "the invitation has been declined", [])
+            }
+            Refusal::InvitationFulfilled => {
+                status(Code::FailedPrecondition, Reason::InvitationFulfilled, "the invitation has been used up", [])
+            }
+            Refusal::RecipientUnknown => {
+                let message = "nothing tells which of the invitation's recipients declines";
+                status(Code::FailedPrecondition, Reason::RecipientUnknown, message, [])
+            }
+            Refusal::RequestIdReused => {
+                let message = "the request_id has been used for another request";
+                status(Code::FailedPrecondition, Reason::RequestIdReused, message, [])
+            }
+            Refusal::EtagMismatch => {
+                status(Code::Aborted, Reason::EtagMismatch, "the invitation has changed since this etag was read", [])
+            }
+            Refusal::EmailNotAllowed => {
+                let message = "the acceptor's e-mail address is none of those invited";
+                status(Code::PermissionDenied, Reason::EmailNotAllowed, message, [])
+            }
+            Refusal::EmailNotVerified => {
+                let message = "nothing proves that the e-mail address is the acceptor's";
+                status(Code::PermissionDenied, Reason::EmailNotVerified, message, [])
+            }
+            Refusal::RotationsUsedUp => quota_exceeded("rotations", "the link cannot be rotated any more"),
+            Refusal::DeliveryNotFound => {
+                status(Code::NotFound, Reason::DeliveryNotFound, "there is no such delivery", [])
+            }
+            Refusal::LeaseLost => {
+                let message = "another process has taken the message over";
+                status(Code::Aborted, Reason::Conflict, message, [])
+            }
+            Refusal::InvalidField { field, description } => {
+                invalid_fields(vec![FieldViolation::new(field, description)])
+            }
+        }
+    }
+}
+
+/// ALREADY_EXISTS with the name of the invitation that exists.
+fn invitation_exists(name: &str) -> Status {
+    let message = "there is an ACTIVE invitation like this already";
+    already_exists(ErrorReason::InvitationExists, message, "invitation", "invitation.v1/Invitation", name)
+}
+
+/// ALREADY_EXISTS with the name of the connection that exists.
+pub(crate) fn organization_connection_exists(name: &str) -> Status {
+    let message = "the organizations are connected already";
+    let (key, resource_type) = ("organization_connection", "invitation.v1/OrganizationConnection");
+    already_exists(ErrorReason::OrganizationConnectionExists, message, key, resource_type, name)
+}
+
+/// NOT_FOUND, the same for missing and foreign connections.
+pub(crate) fn organization_connection_not_found() -> Status {
+    let message = "there is no such organization connection";
+    status(Code::NotFound, ErrorReason::OrganizationConnectionNotFound, message, [])
+}
+
+/// FAILED_PRECONDITION for a request_id that another request has had.
+pub(crate) fn request_id_reused() -> Status {
+    Refusal::RequestIdReused.into()
+}
+
+/// NOT_FOUND, the same for missing and foreign endpoints.
+pub(crate) fn webhook_endpoint_not_found() -> Status {
+    status(Code::NotFound, ErrorReason::WebhookEndpointNotFound, "there is no such webhook endpoint", [])
+}
+
+/// FAILED_PRECONDITION for what takes an endpoint that is in service.
+pub(crate) fn webhook_endpoint_disabled() -> Status {
+    let message = "the webhook endpoint is disabled; enable it first";
+    status(Code::FailedPrecondition, ErrorReason::WebhookEndpointDisabled, message, [])
+}
+
+/// ABORTED for an endpoint with another etag.
+pub(crate) fn webhook_endpoint_changed() -> Status {
+    let message = "the webhook endpoint has changed since this etag was read";
+    status(Code::Aborted, ErrorReason::EtagMismatch, message, [])
+}
+
+/// RESOURCE_EXHAUSTED for what there may be only so many of.
+pub(crate) fn quota_exceeded(limit: &str, message: &str) -> Status {
+    let mut details = details(ErrorReason::QuotaExceeded, [("limit", limit.to_owned())]);
+    details.add_quota_failure_violation(limit, message);
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+fn already_exists(reason: ErrorReason, message: &str, key: &str, resource_type: &str, name: &str) -> Status {
+    let mut details = details(reason, [(key, name.to_owned())]);
+    details.set_resource_info(resource_type, name, "", message);
+    Status::with_error_details(Code::AlreadyExists, message, details)
+}
+
+impl From<BundleError> for Status {
+    fn from(error: BundleError) -> Self {
+        match error {
+            BundleError::Failed(error) => error.into(),
+            BundleError::Refused(errors) => errors.into_iter().flatten().next().map_or_else(unavailable, Self::from),
+        }
+    }
+}
+
+impl From<ExecuteError> for Status {
+    fn from(error: ExecuteError) -> Self {
+        match error {
+            ExecuteError::Refused(refusal) => refusal.into(),
+            ExecuteError::Unavailable => unavailable(),
+            ExecuteError::Conflict => {
+                let message = "others kept changing the invitation; try again";
+                status(Code::Aborted, ErrorReason::Conflict, message, [])
+            }
+            ExecuteError::DeadlineExceeded => deadline_exceeded(),
+            ExecuteError::Internal(error_id) => internal(error_id),
+        }
+    }
+}
+
+/// INVALID_ARGUMENT with every violation there is.
+pub(crate) fn invalid_fields(violations: Vec<FieldViolation>) -> Status {
+    let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    let message = format!("invalid: {}", fields.join(", "));
+    let mut details = details(ErrorReason::InvalidField, []);
+    details.set_bad_request(violations);
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// NOT_FOUND, the same for missing and foreign messages.
+pub(crate) fn delivery_not_found() -> Status {
+    Refusal::DeliveryNotFound.into()
+}
+
+/// NOT_FOUND, the same for everything that cannot be seen.
+pub(crate) fn not_found() -> Status {
+    Refusal::InvitationNotFound.into()
+}
+
+/// UNAUTHENTICATED.
+pub(crate) fn unauthenticated() -> Status {
+    let message = "send one valid API key as `x-api-key` or as `authorization: Bearer`";
+    status(Code::Unauthenticated, ErrorReason::Unauthenticated, message, [])
+}
+
+/// PERMISSION_DENIED.
+pub(crate) fn permission_denied(permission: Permission) -> Status {
+    let metadata = [("permission", permission.name().to_owned())];
+    status(Code::PermissionDenied, ErrorReason::PermissionDenied, "the credential lacks a permission", metadata)
+}
+
+/// PERMISSION_DENIED for acting for a whole account, or for no organization, with a credential that is bound to one.
+pub(crate) fn organization_access_denied() -> Status {
+    let message = "the credential is bound to an organization";
+    status(Code::PermissionDenied, ErrorReason::OrganizationAccessDenied, message, [])
+}
+
+/// PERMISSION_DENIED for acting between organizations; says nothing about what there is.
+pub(crate) fn organizations_access_denied(requester: Uuid, target: Uuid) -> Status {
+    let message = "the credential may not act for these organizations";
+    let metadata =
+        [("requester_organization_id", requester.to_string()), ("target_organization_id", target.to_string())];
+    status(Code::PermissionDenied, ErrorReason::OrganizationAccessDenied, message, metadata)
+}
+
+/// PERMISSION_DENIED for a verification code, the same whatever is wrong with it.
+pub(crate) fn verification_code_invalid() -> Status {
+    let message = "the code is wrong, used, tried too often or too old; ask for another";
+    status(Code::PermissionDenied, ErrorReason::VerificationCodeInvalid, message, [])
+}
+
+/// RESOURCE_EXHAUSTED, to be tried again after a while.
+pub(crate) fn rate_limited(limit: &str, retry_after: Duration) -> Status {
+    let mut details = details(ErrorReason::RateLimited, [("limit", limit.to_owned())]);
+    details.set_retry_info(Some(retry_after));
+    let message = "there were too many of these; try again later";
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// UNAVAILABLE, to be tried again shortly.
+pub(crate) fn unavailable() -> Status {
+    let mut details = details(ErrorReason::Unavailable, []);
+    details.set_retry_info(Some(RETRY_DELAY));
+    let message = "the service cannot answer now; a retry with the same request_id is safe";
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
+/// DEADLINE_EXCEEDED.
+pub(crate) fn deadline_exceeded() -> Status {
+    status(Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, "the deadline passed before there was an answer", [])
+}
+
+/// INTERNAL with the id under which the log knows more.
+pub(crate) fn internal(error_id: String) -> Status {
+    status(Code::Internal, ErrorReason::Internal, "a defect of the service", [("error_id", error_id)])
+}
+
+/// Gives a status that tonic made the code and the reason that the contract wants. Our own have details and stay.
+pub(crate) fn of_tonic(raw: &Status, max_bytes: usize) -> Option<Status> {
+    if !raw.details().is_empty() {
+        return None;
+    }
+    Some(match raw.code() {
+        // What tonic calls a message beyond the limit.
+        Code::OutOfRange | Code::ResourceExhausted => {
+            let metadata = [("max_bytes", max_bytes.to_string())];
+            status(Code::ResourceExhausted, ErrorReason::MessageTooLarge, "the request message is too large", metadata)
+        }
+        Code::Unimplemented => {
+            status(Code::Unimplemented, ErrorReason::Unimplemented, "there is no such method or encoding", [])
+        }
+        Code::Cancelled => status(Code::Cancelled, ErrorReason::Cancelled, "the caller went away", []),
+        // Without details the only way to these is a request that tonic could not read.
+        _ => {
+            status(Code::InvalidArgument, ErrorReason::MalformedMessage, "the request is no message of this method", [])
+        }
+    })
+}

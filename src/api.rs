@@ -1,6 +1,6 @@
 //! The tonic services: parse, run, convert. Nothing is decided here.
 //!
-//! [`boundary`] is what all RPCs have in common before and after; [`status`] is the one table from refusals to statuses.
+//! [`boundary`](crate::server::boundary) is what all RPCs have in common before and after.
 
 mod call;
 pub(crate) mod connection;

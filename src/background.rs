@@ -3,9 +3,9 @@
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::nats;
 use crate::config::EventsConfig;
-use crate::delivery::nats;
-use crate::delivery::relay::Relay;
+use crate::mail::worker::Relay;
 use crate::store::events::feed::Tail;
 use crate::store::events::{feed, listener, sequencer};
 use crate::store::maintenance::prune;

@@ -1,7 +1,7 @@
 //! The functional core: what an invitation is and what may happen to it.
 //!
 //! Pure: no async, no I/O, no clock, no randomness, and no knowledge of gRPC or SQL. Values are parsed once, at the edge,
-//! and are valid from then on. What a command does is decided in [`decide`], on what was [loaded](loaded::Loaded).
+//! and are valid from then on. What a command does is decided in [`decide`], on what was [loaded](group::loaded::Loaded).
 
 pub mod command;
 pub mod decide;

@@ -6,7 +6,7 @@
 //! - [`serve`]: puts everything together and runs it; [`shutdown`] ends it.
 //! - [`server`]: what every call passes; [`auth`] says who calls and what they may do; [`api`]: the tonic services over [`pb`].
 //! - [`domain`]: what an invitation is and what each command does to it. Pure.
-//! - [`delivery`]: what is sent to people and told to programs, and how it leaves the house.
+//! - [`mail`], [`webhook`] and [`nats`]: messages to people, and events to programs.
 //! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
 //! - `panic`: keeps a panic where it happened. [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log.
 
@@ -16,13 +16,15 @@ mod background;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod delivery;
 pub mod domain;
 pub mod entropy;
+pub mod event_json;
 /// The time limit of asynchronous tests is the same as in the integration tests.
 #[cfg(test)]
 #[path = "../tests/it/harness/limit.rs"]
 mod limit;
+pub mod mail;
+pub mod nats;
 mod panic;
 pub mod pb;
 pub mod serve;
@@ -30,3 +32,4 @@ pub mod server;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod webhook;

@@ -13,7 +13,7 @@ use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use super::pb;
+use super::{pb, webhook};
 use crate::api::execute::{Api, WebhookRules};
 use crate::api::{
     Access, ConnectionInvitations, Deliveries, Events, GuestInvitations, Invitations, Redemptions, UserInvitations,
@@ -25,13 +25,6 @@ use crate::clock::Clock;
 use crate::config::{
     Config, DeliveryConfig, ReminderTimes, RemindersConfig, StoreConfig, StoreUrl, TokenConfig, WebhooksConfig,
 };
-use crate::delivery::compose::{Composer, TemplatesError};
-use crate::delivery::post::Post;
-use crate::delivery::relay::{Relay, RelayOptions};
-use crate::delivery::transport::{Transport, TransportError};
-use crate::delivery::webhook;
-use crate::delivery::webhook::poster::Poster;
-use crate::delivery::webhook::sender::{Sender, SenderOptions};
 use crate::domain::decide::Context;
 use crate::domain::delivery::reminder::{Schedule, Schedules};
 use crate::domain::group::Group;
@@ -41,6 +34,10 @@ use crate::domain::value::text::Invalid;
 use crate::domain::value::time::Ttl;
 use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
+use crate::mail::compose::{Composer, TemplatesError};
+use crate::mail::mailer::Post;
+use crate::mail::transport::{Transport, TransportError};
+use crate::mail::worker::{Relay, RelayOptions};
 use crate::server::boundary::{Boundary, MAX_MESSAGE};
 use crate::server::health::Look;
 use crate::server::in_flight::InFlight;
@@ -48,6 +45,8 @@ use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
 use crate::store::events::feed::Tail;
 use crate::store::{Database, ExecutorOptions, Maintenance, OpenError, Store, StoreError};
+use crate::webhook::client::Poster;
+use crate::webhook::worker::{Sender, SenderOptions};
 
 /// The time that the start waits for the comparison of the keys with the database.
 const KEY_CHECK_LIMIT: Duration = Duration::from_secs(10);

@@ -3,6 +3,8 @@
 //! What is logged is decided at the boundaries that log. Two promises are kept here, whatever the filter says and
 //! whatever a value holds: libraries never get below INFO, and one event is one line.
 
+pub(crate) mod cause;
+
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 use tracing::Subscriber;

@@ -18,32 +18,36 @@ const ROOTS: [&str; 4] = ["src", "tests", "benches", "build.rs"];
 const CRATES: [(&str, &[&str]); 6] = [
     ("sea_orm", &["src/store.rs", "src/store/"]),
     ("sqlx", &["src/store.rs", "src/store/"]),
-    ("tonic", &["src/api.rs", "src/api/", "src/pb.rs", "src/serve.rs", "src/server/health.rs"]),
-    ("prost", &["src/api.rs", "src/api/", "src/pb.rs", "src/serve.rs", "src/server/health.rs"]),
-    ("lettre", &["src/delivery/smtp.rs", "src/delivery/smtp/"]),
+    ("tonic", &["src/api.rs", "src/api/", "src/pb.rs", "src/serve.rs", "src/server.rs", "src/server/"]),
+    ("prost", &["src/api.rs", "src/api/", "src/pb.rs", "src/serve.rs", "src/server.rs", "src/server/"]),
+    ("lettre", &["src/mail/smtp.rs", "src/mail/smtp/"]),
     (
         "tokio",
         &[
             "src/main.rs",
             "src/background.rs",
             "src/serve.rs",
-            "src/server/listener.rs",
-            "src/server/health.rs",
             "src/shutdown.rs",
             "src/telemetry.rs",
             "src/telemetry/",
             "src/api.rs",
             "src/api/",
+            "src/server.rs",
+            "src/server/",
             "src/store.rs",
             "src/store/",
-            "src/delivery.rs",
-            "src/delivery/",
+            "src/mail.rs",
+            "src/mail/",
+            "src/webhook.rs",
+            "src/webhook/",
+            "src/nats.rs",
+            "src/nats/",
         ],
     ),
 ];
 
 /// The modules of the crate, and which of the others each may use. What is not here has no place yet.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("entropy", &[]),
@@ -55,11 +59,13 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("telemetry", &["config"]),
     ("cli", &["auth", "config", "entropy"]),
     ("store", &["domain", "clock", "entropy", "panic"]),
-    ("delivery", &["domain", "store", "config", "clock", "entropy"]),
-    ("grpc", &["auth", "store", "domain", "pb", "config", "clock", "entropy", "panic"]),
-    ("background", &["config", "store", "delivery"]),
-    ("health", &["cli", "domain", "pb", "store"]),
-    ("listen", &["config", "grpc", "shutdown"]),
+    ("event_json", &["domain", "store"]),
+    ("mail", &["domain", "store", "config", "clock", "entropy", "telemetry"]),
+    ("webhook", &["domain", "store", "config", "clock", "entropy", "telemetry", "event_json"]),
+    ("nats", &["domain", "store", "config", "entropy", "telemetry", "event_json"]),
+    ("background", &["config", "store", "mail", "nats"]),
+    ("server", &["auth", "cli", "config", "domain", "entropy", "panic", "pb", "shutdown", "store"]),
+    ("api", &["auth", "server", "store", "domain", "pb", "config", "clock", "entropy", "panic"]),
 ];
 
 /// The composition root knows everybody; `lib.rs` only names the modules and `main.rs` is another crate.

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use invitation_service::delivery::compose::{About, ComposeError, Composer};
-use invitation_service::delivery::mail::Mail;
 use invitation_service::domain::delivery::message_id::MessageId;
 use invitation_service::domain::delivery::{Delivery, Purpose};
 use invitation_service::domain::invitation::Invitation;
@@ -14,6 +12,8 @@ use invitation_service::domain::kind::Details;
 use invitation_service::domain::kind::connection::NewConnection;
 use invitation_service::domain::secret::token::Claims;
 use invitation_service::domain::value::id::AcceptanceId;
+use invitation_service::mail::compose::{About, ComposeError, Composer};
+use invitation_service::mail::message::Mail;
 use uuid::Uuid;
 
 use super::make::{

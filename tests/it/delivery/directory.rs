@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use invitation_service::delivery::transport::{SendFailure, Transport};
+use invitation_service::mail::transport::{SendFailure, Transport};
 use tempfile::TempDir;
 
 use super::make::{DELIVERY, mail_config, mail_to};

@@ -1,11 +1,11 @@
 //! Names that try to be more than names.
 
-use invitation_service::delivery::compose::About;
-use invitation_service::delivery::mail::Mail;
 use invitation_service::domain::delivery::Purpose;
 use invitation_service::domain::invitation::acceptance::{Acceptance, Acceptor};
 use invitation_service::domain::kind::Details;
 use invitation_service::domain::value::id::AcceptanceId;
+use invitation_service::mail::compose::About;
+use invitation_service::mail::message::Mail;
 use uuid::Uuid;
 
 use super::make::{composer, connection, delivery, delivery_to, email, general, guest, invitation, user};

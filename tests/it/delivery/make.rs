@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use invitation_service::config::{Config, MailConfig};
-use invitation_service::delivery::compose::{About, Composer};
-use invitation_service::delivery::mail::Mail;
 use invitation_service::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
 use invitation_service::domain::invitation::recipient::{Address, NewRecipient, Recipient};
 use invitation_service::domain::invitation::state::Facts;
@@ -20,6 +18,8 @@ use invitation_service::domain::value::email::Email;
 use invitation_service::domain::value::id::InvitationId;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::{Timestamp, Ttl};
+use invitation_service::mail::compose::{About, Composer};
+use invitation_service::mail::message::Mail;
 use uuid::Uuid;
 
 use crate::harness::database::NEW_YEAR;

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use invitation_service::delivery::compose::About;
-use invitation_service::delivery::transport::Transport;
 use invitation_service::domain::delivery::Purpose;
+use invitation_service::mail::compose::About;
+use invitation_service::mail::transport::Transport;
 use tempfile::TempDir;
 
 use super::make::{DELIVERY, composer, delivery, general, invitation, mail_config, seconds};

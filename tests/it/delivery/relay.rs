@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use invitation_service::clock::Clock;
-use invitation_service::delivery::courier::Courier;
-use invitation_service::delivery::relay::{Relay, RelayOptions, SETTLING};
-use invitation_service::delivery::transport::{SendError, SendFailure};
 use invitation_service::domain::command::CreateInvitation;
 use invitation_service::domain::delivery::{Delivery, DeliveryState};
 use invitation_service::domain::value::id::InvitationId;
+use invitation_service::mail::courier::Courier;
+use invitation_service::mail::transport::{SendError, SendFailure};
+use invitation_service::mail::worker::{Relay, RelayOptions, SETTLING};
 use invitation_service::store::{Claimed, DeliveryQuery, Store, Topicality};
 use sea_orm::{ConnectionTrait, Statement};
 use tokio_util::sync::CancellationToken;

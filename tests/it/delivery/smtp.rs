@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use invitation_service::delivery::transport::{SendError, SendFailure, Transport};
+use invitation_service::mail::transport::{SendError, SendFailure, Transport};
 use tokio::net::TcpListener;
 
 use super::make::{mail_config, mail_to};

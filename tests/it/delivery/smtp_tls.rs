@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use invitation_service::delivery::transport::{SendError, SendFailure, Transport};
+use invitation_service::mail::transport::{SendError, SendFailure, Transport};
 use tempfile::TempDir;
 
 use super::authority::Authority;

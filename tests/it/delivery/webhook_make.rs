@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use invitation_service::clock::Clock;
-use invitation_service::delivery::webhook::poster::Poster;
-use invitation_service::delivery::webhook::sender::{Sender, SenderOptions};
 use invitation_service::domain::command::{Action, Command};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::Invitation;
@@ -18,6 +16,8 @@ use invitation_service::domain::webhook::signature::Secret;
 use invitation_service::domain::webhook::{Endpoint, EndpointChange, NewEndpoint, SealedSecrets, StaleEtag};
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{AttemptQuery, EndpointCreated, Store, WebhookAttempt};
+use invitation_service::webhook::client::Poster;
+use invitation_service::webhook::worker::{Sender, SenderOptions};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value};
 use uuid::Uuid;
 

@@ -275,7 +275,7 @@ async fn the_loops_post_what_is_told_and_end_when_told(database: TestDatabase) {
     let (endpoint, _) = desk.endpoint(&sink.uri(), &[]).await;
     let stop = CancellationToken::new();
     let (sender, store, clock) = (desk.sender(), desk.store.clone(), desk.clock.clone());
-    let running = tokio::spawn(invitation_service::delivery::webhook::run(sender, store, clock, stop.clone()));
+    let running = tokio::spawn(invitation_service::webhook::run(sender, store, clock, stop.clone()));
     created(&desk.store, link()).await;
     desk.sequence().await;
     desk.store.signals().tell(invitation_service::store::Topic::Position);

@@ -40,10 +40,20 @@ fn a_crate_outside_of_its_place_is_found() {
 fn a_module_that_uses_one_above_it_is_found() {
     complains(layers, "src/domain/invitation/state.rs", "use crate::clock::Clock;", 1);
     complains(layers, "src/domain.rs", "fn f(store: &crate::store::Store) {}", 1);
-    complains(layers, "src/domain/invitation/state.rs", "use crate::domain::time::Timestamp;\n// crate::store", 0);
-    complains(layers, "src/store/executor/save.rs", "use crate::{domain::id, grpc::{name, page}};", 1);
-    complains(layers, "src/store/executor/save.rs", "use crate::{\n    domain::{id, grpc},\n    clock::Clock,\n};", 0);
-    complains(layers, "src/api/execute.rs", "use crate::delivery::Relay;\nuse crate::serve::run;", 2);
+    complains(
+        layers,
+        "src/domain/invitation/state.rs",
+        "use crate::domain::value::time::Timestamp;\n// crate::store",
+        0,
+    );
+    complains(layers, "src/store/executor/save.rs", "use crate::{domain::value, api::{page, call}};", 1);
+    complains(
+        layers,
+        "src/store/executor/save.rs",
+        "use crate::{\n    domain::{value, api},\n    clock::Clock,\n};",
+        0,
+    );
+    complains(layers, "src/api/execute.rs", "use crate::mail::Relay;\nuse crate::serve::run;", 2);
     complains(layers, "src/auth/caller.rs", "use crate::store::Store;", 1);
     complains(layers, "src/serve.rs", "use crate::store::Store;", 0);
     complains(layers, "src/novelty.rs", "", 1);
@@ -103,7 +113,7 @@ fn asynchronous_test_without_a_limit_is_found() {
 
 #[test]
 fn a_broken_file_fails_the_whole() {
-    let text = "use sea_orm::DbErr;\nuse crate::grpc::api::Api;\nlet now = Utc::now();";
+    let text = "use sea_orm::DbErr;\nuse crate::api::execute::Api;\nlet now = Utc::now();";
     let found: Vec<String> = RULES.iter().flat_map(|rule| rule("src/domain/mod.rs", text)).collect();
     assert_eq!(found.len(), 5, "{found:?}");
 }

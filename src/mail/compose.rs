@@ -1,0 +1,158 @@
+//! Composing: a delivery and its invitation become one message with one link.
+
+use std::path::PathBuf;
+
+use super::message::Mail;
+use crate::config::{LinksConfig, MailConfig, Mailbox, Unsubscribe};
+use crate::domain::delivery::message_id::MessageId;
+use crate::domain::delivery::{Delivery, Purpose};
+use crate::domain::invitation::Invitation;
+use crate::domain::secret::key_ring::KeyRing;
+use crate::domain::secret::token::Token;
+use crate::domain::value::time::Timestamp;
+
+mod about;
+mod builtin;
+mod facts;
+mod links;
+mod locale;
+mod name;
+mod templates;
+mod title;
+
+pub use about::About;
+use facts::Facts;
+use templates::Templates;
+use title::Title;
+
+/// Why a message cannot be composed. Holds neither an address nor a link.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ComposeError {
+    /// There is nobody to send it to.
+    #[error("there is no address to send it to")]
+    NoAddress,
+    /// The key that signs the invitation's links is no longer in the ring.
+    #[error("the key that signs the link is retired")]
+    KeyRetired,
+    /// What the purpose needs was not brought along.
+    #[error("what the message is about is missing")]
+    NotAbout,
+    /// A template fails with what this invitation holds.
+    #[error("template {name}: {reason}")]
+    Template {
+        /// The template.
+        name: String,
+        /// What fails, without values.
+        reason: String,
+    },
+    /// The message would hold another number of links than it should.
+    #[error("{0}: {1}")]
+    Links(String, &'static str),
+}
+
+/// Why the templates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplatesError {
+    /// The folder or a file in it cannot be read.
+    #[error("mail.templates: {0}: {1}")]
+    Read(PathBuf, std::io::Error),
+    /// A file has no name that anything asks for.
+    #[error("mail.templates: {0} is not the name of a template: see src/mail/templates/README.md")]
+    Name(String),
+    /// A template is no template, or cannot be rendered.
+    #[error("mail.templates: {0}: {1}")]
+    Broken(String, minijinja::Error),
+    /// A message made of sample values cannot be composed.
+    #[error("mail.templates: {0}")]
+    Sample(ComposeError),
+    /// A language is not complete.
+    #[error("mail.templates: there is no {0}")]
+    Missing(String),
+    /// The default language has no templates.
+    #[error("mail.locale: there are no templates for {0:?}")]
+    Locale(String),
+}
+
+/// Composes messages; made once, at the start, when every template is tried.
+#[derive(Debug)]
+pub struct Composer {
+    templates: Templates,
+    links: LinksConfig,
+    ring: KeyRing,
+    from: Mailbox,
+    reply_to: Option<Mailbox>,
+    unsubscribe: Unsubscribe,
+}
+
+impl Composer {
+    /// Reads the templates and tries each of them with sample values.
+    ///
+    /// # Errors
+    /// The first template that cannot be used.
+    pub fn new(mail: &MailConfig, links: &LinksConfig, ring: KeyRing) -> Result<Self, TemplatesError> {
+        Ok(Self {
+            templates: Templates::load(mail.templates.as_deref(), &mail.locale)?,
+            links: links.clone(),
+            ring,
+            from: mail.from.clone(),
+            reply_to: mail.reply_to.clone(),
+            unsubscribe: mail.unsubscribe.clone(),
+        })
+    }
+
+    /// Composes the message of a delivery; the link is derived now and stored nowhere.
+    ///
+    /// # Errors
+    /// What is missing, or what a template makes of this invitation. None of it is better at another attempt.
+    pub fn compose(
+        &self,
+        delivery: &Delivery,
+        invitation: &Invitation,
+        about: About<'_>,
+        now: Timestamp,
+    ) -> Result<Mail, ComposeError> {
+        let message = &delivery.message;
+        let to = delivery.address(invitation).ok_or(ComposeError::NoAddress)?.clone();
+        let link = match message.purpose {
+            Purpose::Invitation | Purpose::Reminder => Some(self.link(invitation, message.recipient)?),
+            // An inviter needs no link, and who proves an address has come by one.
+            Purpose::AcceptanceNotice | Purpose::VerificationCode => None,
+        };
+        let title = Title::of(message.purpose, &invitation.details);
+        let sender = self.from.name.clone().unwrap_or_else(|| self.from.domain.clone());
+        let facts = Facts::of(delivery, invitation, about, &sender)?;
+        let locale = self.templates.choose(title, facts::locale(invitation));
+        let written = self.templates.write(title, &locale, &facts, link.as_deref())?;
+        Ok(Mail {
+            id: message.id,
+            from: self.from.clone(),
+            reply_to: self.reply_to.clone(),
+            to,
+            to_name: Some(facts.recipient).filter(|name| !name.is_empty()),
+            subject: written.subject,
+            text: written.text,
+            html: written.html,
+            message_id: MessageId::new(message.id, &self.from.domain),
+            date: now,
+            headers: self.headers(delivery),
+        })
+    }
+
+    fn link(&self, invitation: &Invitation, recipient: u16) -> Result<String, ComposeError> {
+        let token = Token::sign(&invitation.claims(recipient), &self.ring).ok_or(ComposeError::KeyRetired)?;
+        Ok(self.links.link(invitation.details.kind(), &token))
+    }
+
+    fn headers(&self, delivery: &Delivery) -> Vec<(&'static str, String)> {
+        // So that no out-of-office note answers, and no list treats it as a letter of a person's.
+        let mut headers = vec![
+            ("Auto-Submitted", "auto-generated".to_owned()),
+            ("X-Auto-Response-Suppress", "All".to_owned()),
+            ("List-Unsubscribe", format!("<{}>", self.unsubscribe.url(delivery.message.id))),
+        ];
+        if let Unsubscribe::Https(_) = self.unsubscribe {
+            headers.push(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
+        }
+        headers
+    }
+}

@@ -1,0 +1,33 @@
+//! The templates that are compiled in.
+
+/// File names without `.jinja`, and what is in them.
+pub(crate) const BUILTIN: &[(&str, &str)] = &[
+    ("layout.text", include_str!("../templates/layout.text.jinja")),
+    ("layout.html", include_str!("../templates/layout.html.jinja")),
+    ("common.en", include_str!("../templates/common.en.jinja")),
+    ("invitation.connection.en", include_str!("../templates/invitation.connection.en.jinja")),
+    ("invitation.reconnection.en", include_str!("../templates/invitation.reconnection.en.jinja")),
+    ("invitation.user.en", include_str!("../templates/invitation.user.en.jinja")),
+    ("invitation.guest.en", include_str!("../templates/invitation.guest.en.jinja")),
+    ("invitation.general.en", include_str!("../templates/invitation.general.en.jinja")),
+    ("reminder.connection.en", include_str!("../templates/reminder.connection.en.jinja")),
+    ("reminder.reconnection.en", include_str!("../templates/reminder.reconnection.en.jinja")),
+    ("reminder.user.en", include_str!("../templates/reminder.user.en.jinja")),
+    ("reminder.guest.en", include_str!("../templates/reminder.guest.en.jinja")),
+    ("reminder.general.en", include_str!("../templates/reminder.general.en.jinja")),
+    ("acceptance_notice.en", include_str!("../templates/acceptance_notice.en.jinja")),
+    ("verification_code.en", include_str!("../templates/verification_code.en.jinja")),
+    ("common.de", include_str!("../templates/common.de.jinja")),
+    ("invitation.connection.de", include_str!("../templates/invitation.connection.de.jinja")),
+    ("invitation.reconnection.de", include_str!("../templates/invitation.reconnection.de.jinja")),
+    ("invitation.user.de", include_str!("../templates/invitation.user.de.jinja")),
+    ("invitation.guest.de", include_str!("../templates/invitation.guest.de.jinja")),
+    ("invitation.general.de", include_str!("../templates/invitation.general.de.jinja")),
+    ("reminder.connection.de", include_str!("../templates/reminder.connection.de.jinja")),
+    ("reminder.reconnection.de", include_str!("../templates/reminder.reconnection.de.jinja")),
+    ("reminder.user.de", include_str!("../templates/reminder.user.de.jinja")),
+    ("reminder.guest.de", include_str!("../templates/reminder.guest.de.jinja")),
+    ("reminder.general.de", include_str!("../templates/reminder.general.de.jinja")),
+    ("acceptance_notice.de", include_str!("../templates/acceptance_notice.de.jinja")),
+    ("verification_code.de", include_str!("../templates/verification_code.de.jinja")),
+];

@@ -1,0 +1,199 @@
+//! The templates: those compiled in, those of a folder in their place, and what is made of them.
+//!
+//! A message is written once per language, in blocks; two layouts make its text and its HTML of them, in two environments
+//! of which one escapes. Every template there is gets tried at the start, with everything known and with nothing known.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+
+use super::builtin::BUILTIN;
+use super::facts::Facts;
+use super::title::Title;
+use super::{ComposeError, TemplatesError, links, locale};
+
+mod context;
+mod folder;
+mod sample;
+
+/// The longest subject: what most mail programs show.
+const LONGEST_SUBJECT: usize = 150;
+
+/// Every template, ready to be filled.
+#[derive(Debug)]
+pub(crate) struct Templates {
+    text: Environment<'static>,
+    html: Environment<'static>,
+    /// The language of last resort.
+    locale: String,
+}
+
+/// What a template makes of the facts.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) subject: String,
+    pub(crate) text: String,
+    pub(crate) html: String,
+}
+
+impl Templates {
+    /// Compiles and tries the templates, those of a folder in place of those compiled in.
+    pub(crate) fn load(folder: Option<&Path>, locale: &str) -> Result<Self, TemplatesError> {
+        let mut sources: BTreeMap<String, String> =
+            BUILTIN.iter().map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect();
+        if let Some(folder) = folder {
+            sources.extend(folder::read(folder)?);
+        }
+        let layouts = [sources.remove("layout.text"), sources.remove("layout.html")];
+        let [Some(text), Some(html)] = layouts else { return Err(TemplatesError::Missing("layout".to_owned())) };
+        let templates = Self {
+            text: environment(AutoEscape::None, text, &sources).map_err(|error| broken("layout.text", error))?,
+            html: environment(AutoEscape::Html, html, &sources).map_err(|error| broken("layout.html", error))?,
+            locale: locale.to_owned(),
+        };
+        let complete = Title::ALL.iter().all(|title| templates.nearest(title.as_str(), locale).is_some());
+        if !complete {
+            return Err(TemplatesError::Locale(locale.to_owned()));
+        }
+        templates.try_all(sources.keys())?;
+        Ok(templates)
+    }
+
+    /// Tries every message in every language it is written in.
+    fn try_all<'a>(&self, names: impl Iterator<Item = &'a String>) -> Result<(), TemplatesError> {
+        for name in names {
+            let Some((title, locale)) = folder::parts(name) else { continue };
+            // A language of some messages has to be one of all that they share.
+            if self.nearest("common", locale).is_none() {
+                return Err(TemplatesError::Missing(format!("common.{locale}")));
+            }
+            for facts in [sample::everything(), sample::nothing()] {
+                let link = title.has_link().then_some(sample::LINK);
+                // Samples are nobody's, so the library may say all it knows.
+                let written = self.render(name, locale, &facts, link).map_err(|error| broken(name, error))?;
+                check(name, &written, link).map_err(TemplatesError::Sample)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the language that a message is written in for whoever wants one.
+    pub(crate) fn choose(&self, title: Title, wanted: Option<&str>) -> String {
+        let nearest = |wanted: &str| self.nearest(title.as_str(), wanted);
+        wanted.and_then(nearest).or_else(|| nearest(&self.locale)).unwrap_or_else(|| self.locale.clone())
+    }
+
+    fn nearest(&self, name: &str, wanted: &str) -> Option<String> {
+        locale::candidates(wanted).find(|locale| self.text.get_template(&format!("{name}.{locale}")).is_ok())
+    }
+
+    /// Writes a message in a language.
+    pub(crate) fn write(
+        &self,
+        title: Title,
+        locale: &str,
+        facts: &Facts,
+        link: Option<&str>,
+    ) -> Result<Written, ComposeError> {
+        let name = format!("{}.{locale}", title.as_str());
+        let written = self.render(&name, locale, facts, link).map_err(|error| failure(&name, &error))?;
+        check(&name, &written, link).map(|()| written)
+    }
+
+    fn render(&self, name: &str, locale: &str, facts: &Facts, link: Option<&str>) -> Result<Written, minijinja::Error> {
+        let common = self.nearest("common", locale).unwrap_or_else(|| self.locale.clone());
+        let context = context::of(facts, locale, &format!("common.{common}"));
+        let mut text = self.text.get_template(name)?.render_captured(context::with_link(&context, link, false))?;
+        let subject = text.with_state_mut(|state| state.render_block("subject"))?;
+        let html = self.html.get_template(name)?.render(context::with_link(&context, link, true))?;
+        Ok(Written { subject: one_line(&subject), text: tidy(text.output()), html: tidy(&html) })
+    }
+}
+
+/// Takes the last look at what was written.
+fn check(name: &str, written: &Written, link: Option<&str>) -> Result<(), ComposeError> {
+    let Written { subject, text, html } = written;
+    if subject.is_empty() {
+        return Err(ComposeError::Template { name: name.to_owned(), reason: "the subject is empty".to_owned() });
+    }
+    let checked = links::check(&format!("{subject}\n{text}"), html, link);
+    checked.map_err(|why| ComposeError::Links(name.to_owned(), why))
+}
+
+/// What is wrong and where: in the template itself, or in one that it builds on.
+fn broken(name: &str, error: minijinja::Error) -> TemplatesError {
+    let place = error.name().filter(|place| *place != "layout").unwrap_or(name).to_owned();
+    TemplatesError::Broken(place, error)
+}
+
+/// What is wrong and where, without what the library adds to it, which may be a value.
+fn failure(name: &str, error: &minijinja::Error) -> ComposeError {
+    let name = error.name().unwrap_or(name).to_owned();
+    let line = error.line().map(|line| format!(" in line {line}")).unwrap_or_default();
+    ComposeError::Template { name, reason: format!("{}{line}", error.kind()) }
+}
+
+fn environment(
+    escape: AutoEscape,
+    layout: String,
+    sources: &BTreeMap<String, String>,
+) -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_debug(false);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    let escaped = !matches!(escape, AutoEscape::None);
+    environment.set_auto_escape_callback(move |_| if escaped { AutoEscape::Html } else { AutoEscape::None });
+    environment.add_filter("paragraphs", move |text: String, style: Option<String>| {
+        paragraphs(&text, style.as_deref().filter(|_| escaped))
+    });
+    environment.add_template_owned("layout", layout)?;
+    for (name, source) in sources {
+        environment.add_template_owned(name.clone(), source.clone())?;
+    }
+    Ok(environment)
+}
+
+/// Sets paragraphs, which an empty line parts: as they are, or as HTML in a style. What comes in is escaped already.
+fn paragraphs(text: &str, style: Option<&str>) -> minijinja::Value {
+    let joined = |block: &str| block.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines = text.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+    let blocks = lines.split("\n\n").map(joined).filter(|block| !block.is_empty());
+    match style {
+        Some(style) => {
+            let set = blocks.map(|block| format!("<p style=\"{style}\">{block}</p>"));
+            minijinja::Value::from_safe_string(set.collect::<Vec<_>>().join("\n"))
+        }
+        None => minijinja::Value::from_safe_string(blocks.collect::<Vec<_>>().join("\n\n")),
+    }
+}
+
+/// Makes one line of a subject, and cuts it where mail programs would.
+fn one_line(subject: &str) -> String {
+    let line = subject.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= LONGEST_SUBJECT {
+        return line;
+    }
+    let kept: String = line.chars().take(LONGEST_SUBJECT - 1).collect();
+    format!("{}…", kept.trim_end())
+}
+
+/// Takes away what templates leave behind: blanks at the ends of lines, and more than one empty line.
+fn tidy(text: &str) -> String {
+    let mut tidied = String::with_capacity(text.len());
+    let mut empty = true;
+    for line in text.lines().map(str::trim_end) {
+        if line.is_empty() && empty {
+            continue;
+        }
+        empty = line.is_empty();
+        tidied.push_str(line);
+        tidied.push('\n');
+    }
+    format!("{}\n", tidied.trim_end())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! The names of messages: what templates are looked up by.
+
+use crate::domain::delivery::Purpose;
+use crate::domain::kind::Details;
+use crate::domain::kind::connection::ConnectionPurpose;
+
+/// A message as templates know it: its purpose, and the kind where that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Title(&'static str);
+
+impl Title {
+    /// Every message there is.
+    pub(crate) const ALL: [Self; 12] = [
+        Self("invitation.connection"),
+        Self("invitation.reconnection"),
+        Self("invitation.user"),
+        Self("invitation.guest"),
+        Self("invitation.general"),
+        Self("reminder.connection"),
+        Self("reminder.reconnection"),
+        Self("reminder.user"),
+        Self("reminder.guest"),
+        Self("reminder.general"),
+        Self("acceptance_notice"),
+        Self("verification_code"),
+    ];
+
+    /// Returns the message that serves a purpose for an invitation.
+    pub(crate) fn of(purpose: Purpose, details: &Details) -> Self {
+        let first = match details {
+            Details::Connection(details) => match details.purpose {
+                ConnectionPurpose::CreateConnection { .. } => 0,
+                ConnectionPurpose::EditConnection { .. } => 1,
+            },
+            Details::User(_) => 2,
+            Details::Guest(_) => 3,
+            Details::General(_) => 4,
+        };
+        match purpose {
+            Purpose::Invitation => Self::ALL[first],
+            Purpose::Reminder => Self::ALL[first + 5],
+            Purpose::AcceptanceNotice => Self::ALL[10],
+            Purpose::VerificationCode => Self::ALL[11],
+        }
+    }
+
+    /// Returns the first part of the names of its templates.
+    pub(crate) fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    /// Returns whether it brings a link.
+    pub(crate) fn has_link(self) -> bool {
+        self.0.starts_with("invitation.") || self.0.starts_with("reminder.")
+    }
+}

@@ -1,0 +1,147 @@
+//! What it means when a mail server says no, or nothing.
+
+use std::error::Error as _;
+use std::io;
+
+use lettre::transport::smtp::Error;
+
+use crate::mail::transport::{SendError, SendFailure};
+use crate::telemetry::cause;
+
+/// A step of the dialogue, in the words of RFC 5321.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Up to the answer to EHLO, implicit TLS included.
+    Connect,
+    /// The change to TLS.
+    Starttls,
+    /// The credentials.
+    Auth,
+    /// Whether an idle connection is still good.
+    Rset,
+    /// The sender.
+    Mail,
+    /// The recipient.
+    Rcpt,
+    /// Whether the message may come.
+    Data,
+    /// The message.
+    Message,
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "the connection",
+            Self::Starttls => "STARTTLS",
+            Self::Auth => "AUTH",
+            Self::Rset => "RSET",
+            Self::Mail => "MAIL",
+            Self::Rcpt => "RCPT",
+            Self::Data => "DATA",
+            Self::Message => "the message",
+        }
+    }
+
+    /// Whether a permanent no at this step is about the one message, and not about everything that we send.
+    fn is_about_the_message(self) -> bool {
+        match self {
+            // Whom mail is from is the same for all of it.
+            Self::Connect | Self::Starttls | Self::Auth | Self::Rset | Self::Mail => false,
+            Self::Rcpt | Self::Data | Self::Message => true,
+        }
+    }
+}
+
+/// Answers that ask for credentials, or for others, wherever they come: RFC 4954, RFC 3207 and a bad order of commands,
+/// which is what servers say that want AUTH first.
+const CREDENTIALS: [u16; 5] = [503, 530, 534, 535, 538];
+
+/// Says what a failed step means.
+pub(crate) fn of(step: Step, error: &Error) -> SendError {
+    if let Some(code) = error.status() {
+        return of_answer(step, code.into(), enhanced(error));
+    }
+    if let Some(rustls) = cause::find::<rustls::Error>(error) {
+        let why = match rustls {
+            rustls::Error::InvalidCertificate(_) => "the mail server's certificate is not valid for us",
+            _ => "TLS with the mail server failed",
+        };
+        return SendError::new(SendFailure::Misconfigured, why);
+    }
+    let place = step.name();
+    // An answer that ends in the middle is one that never came: the connection was closed.
+    let kind = cause::find::<io::Error>(error).map(io::Error::kind).filter(|kind| *kind != io::ErrorKind::Other);
+    let why = match kind {
+        Some(kind) => format!("no answer to {place}: {kind}"),
+        None if error.is_response() => {
+            format!("the mail server closed the connection or broke the protocol at {place}")
+        }
+        None => format!("no answer to {place}"),
+    };
+    SendError::new(SendFailure::Retry, why)
+}
+
+/// Says what an answer means that is not the one that was hoped for.
+pub(crate) fn of_answer(step: Step, code: u16, enhanced: Option<String>) -> SendError {
+    let sort = match code {
+        // Some servers pass on what the next one said, so at these steps it may be about this one message: it costs an attempt.
+        code if CREDENTIALS.contains(&code) && step.is_about_the_message() => SendFailure::Retry,
+        code if CREDENTIALS.contains(&code) => SendFailure::Misconfigured,
+        500..=599 if step.is_about_the_message() => SendFailure::Refused,
+        500..=599 => SendFailure::Misconfigured,
+        _ => SendFailure::Retry,
+    };
+    let enhanced = enhanced.map(|code| format!(" {code}")).unwrap_or_default();
+    SendError::new(sort, format!("the mail server answered {code}{enhanced} to {}", step.name()))
+}
+
+/// Says that there is no connection.
+pub(crate) fn cut(error: &io::Error) -> SendError {
+    SendError::new(SendFailure::Retry, format!("no answer to {}: {}", Step::Connect.name(), error.kind()))
+}
+
+/// Says that a step took too long.
+pub(crate) fn late(step: Step) -> SendError {
+    SendError::new(SendFailure::Retry, format!("no answer to {} in time", step.name()))
+}
+
+/// Returns the enhanced status code (RFC 3463) that an answer begins with.
+fn enhanced(error: &Error) -> Option<String> {
+    let words = error.source()?.to_string();
+    let code = words.split_whitespace().next()?;
+    let parts: Vec<&str> = code.split('.').collect();
+    let is_number = |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    (parts.len() == 3 && parts.iter().all(is_number)).then(|| code.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_means_what_its_code_and_its_step_say() {
+        use SendFailure::{Misconfigured, Refused, Retry};
+        for (step, code, sort) in [
+            (Step::Connect, 421, Retry),
+            (Step::Connect, 554, Misconfigured),
+            (Step::Starttls, 454, Retry),
+            (Step::Auth, 454, Retry),
+            (Step::Auth, 535, Misconfigured),
+            (Step::Mail, 451, Retry),
+            (Step::Mail, 530, Misconfigured),
+            (Step::Mail, 550, Misconfigured),
+            (Step::Rcpt, 450, Retry),
+            (Step::Rcpt, 452, Retry),
+            (Step::Rcpt, 550, Refused),
+            (Step::Rcpt, 530, Retry),
+            (Step::Data, 554, Refused),
+            (Step::Message, 421, Retry),
+            (Step::Message, 552, Refused),
+        ] {
+            let error = of_answer(step, code, Some("5.1.1".to_owned()));
+            assert_eq!(error.sort, sort, "{step:?} {code}");
+            assert!(error.text.contains(&format!("{code} 5.1.1")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The ways out of the house: one message, once. Trying again is the relay's business.
+
+use super::message::Mail;
+use super::smtp::{Smtp, message};
+use crate::config::{MailConfig, MailTransport};
+
+mod directory;
+
+use directory::Directory;
+
+/// What a failure means for the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendFailure {
+    /// Another attempt may succeed.
+    Retry,
+    /// This message will never be taken.
+    Refused,
+    /// There is no reason any more to send it.
+    Needless,
+    /// No message will be, until somebody changes something: all wait, and the attempt does not count.
+    Misconfigured,
+}
+
+/// Why a message was not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct SendError {
+    /// What it means for the message.
+    pub sort: SendFailure,
+    /// What happened, with the codes of the mail server's answer, but without its words, which may hold an address.
+    pub text: String,
+}
+
+impl SendError {
+    /// Says what happened and what it means.
+    pub(in crate::mail) fn new(sort: SendFailure, text: impl Into<String>) -> Self {
+        Self { sort, text: text.into() }
+    }
+}
+
+/// Why mail cannot be sent at all.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The folder cannot be made.
+    #[error("mail.url: {0}: {1}")]
+    Directory(String, std::io::Error),
+    /// The file of authorities cannot be used.
+    #[error("mail.ca_file: {0}: {1}")]
+    Authorities(String, String),
+    /// TLS cannot be set up.
+    #[error("mail.url: TLS: {0}")]
+    Tls(String),
+}
+
+/// Where messages go.
+#[derive(Debug)]
+pub struct Transport(Way);
+
+#[derive(Debug)]
+enum Way {
+    Log,
+    Directory(Directory),
+    Smtp(Box<Smtp>),
+}
+
+impl Transport {
+    /// Prepares the configured way. No connection is made yet: the mail server may come later.
+    ///
+    /// # Errors
+    /// A folder that cannot be made, or authorities that cannot be read.
+    pub fn new(config: &MailConfig) -> Result<Self, TransportError> {
+        let way = match &config.transport {
+            MailTransport::Log => Way::Log,
+            MailTransport::Directory(path) => Way::Directory(Directory::new(path)?),
+            MailTransport::Smtp(server) => Way::Smtp(Box::new(Smtp::new(server, &config.smtp)?)),
+        };
+        Ok(Self(way))
+    }
+
+    /// Sends a message. Once this returns `Ok`, whoever took it is answerable for it.
+    ///
+    /// # Errors
+    /// Why it was not sent, and whether another attempt makes sense. After [`SendFailure::Retry`] it may have been sent
+    /// nevertheless: the mail server's answer may be what got lost.
+    pub async fn send(&self, mail: &Mail) -> Result<(), SendError> {
+        match &self.0 {
+            Way::Log => {
+                // Not the subject either: it is made of people's names.
+                tracing::info!(delivery = %mail.id, to = mail.to.masked(), "mail is not sent: mail.url is log:");
+                Ok(())
+            }
+            Way::Directory(directory) => directory.write(mail.id, message::format(mail)?.bytes).await,
+            Way::Smtp(smtp) => smtp.send(mail).await,
+        }
+    }
+}

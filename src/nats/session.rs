@@ -1,0 +1,234 @@
+//! One connection to NATS, from its beginning to the first failure. Its errors name neither servers nor credentials.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::context::{CreateStreamErrorKind, PublishErrorKind};
+use async_nats::jetstream::{self, Context, stream};
+use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, HeaderMap, ServerAddr};
+use futures_util::future::try_join_all;
+use secrecy::ExposeSecret;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use url::form_urlencoded;
+
+use crate::config::NatsConfig;
+use crate::domain::invitation::event::Event;
+use crate::domain::value::id::InvitationId;
+use crate::event_json::event_json;
+use crate::store::Ordered;
+use crate::telemetry::cause;
+
+/// How long the server may take for an answer.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long a stream that is made here drops what it has had already; longer than a lease lasts.
+const DUPLICATES: Duration = Duration::from_secs(120);
+/// How many events of one invitation, which are sent one after another, are published before the cursor moves on.
+const IN_A_ROW: usize = 16;
+
+/// Why a session is over.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SessionError {
+    /// There is no connection to be had.
+    #[error("no connection to NATS: {0}")]
+    Connect(ConnectErrorKind),
+    /// Whoever is there cannot show that it is the server.
+    #[error("no connection to NATS: the server's certificate is not valid for us")]
+    Certificate,
+    /// The stream is not there and cannot be made.
+    #[error("the NATS stream cannot be had: {0}")]
+    Stream(CreateStreamErrorKind),
+    /// An event was not taken.
+    #[error("NATS did not take an event: {0}")]
+    Publish(PublishErrorKind),
+    /// The connection broke.
+    #[error("the connection to NATS is lost")]
+    Lost,
+    /// No answer came.
+    #[error("NATS does not answer")]
+    Silent,
+}
+
+fn unconnected(error: &ConnectError) -> SessionError {
+    match cause::find::<rustls::Error>(error) {
+        Some(rustls::Error::InvalidCertificate(_)) => SessionError::Certificate,
+        _ => SessionError::Connect(error.kind()),
+    }
+}
+
+/// A connection with its stream.
+pub(crate) struct Session {
+    context: Context,
+    subject: String,
+    lost: CancellationToken,
+}
+
+impl Session {
+    /// Connects, and makes the stream if there is none.
+    pub(crate) async fn open(config: &NatsConfig) -> Result<Self, SessionError> {
+        let lost = CancellationToken::new();
+        let (servers, options) = servers(config.url.expose_secret())?;
+        let told = lost.clone();
+        let options = options
+            .name("invitation-service")
+            .connection_timeout(ANSWER)
+            .ping_interval(Duration::from_secs(10))
+            // A connection that is lost is given up; this only lets the library's own attempts end.
+            .max_reconnects(1)
+            .event_callback(move |event| {
+                if matches!(event, async_nats::Event::Disconnected | async_nats::Event::Closed) {
+                    told.cancel();
+                }
+                std::future::ready(())
+            });
+        let connected = timeout(ANSWER * 2, options.connect(servers)).await.map_err(|_| SessionError::Silent)?;
+        let mut context = jetstream::new(connected.map_err(|error| unconnected(&error))?);
+        context.set_timeout(ANSWER);
+        let wanted = stream::Config {
+            name: config.stream.clone(),
+            subjects: vec![format!("{}.>", config.subject)],
+            duplicate_window: DUPLICATES,
+            ..stream::Config::default()
+        };
+        let made = context.get_or_create_stream(wanted).await;
+        made.map_err(|error| SessionError::Stream(error.kind()))?;
+        Ok(Self { context, subject: config.subject.clone(), lost })
+    }
+
+    /// Publishes events and returns when all are acknowledged. An event is sent after the one before it of the same invitation
+    /// was acknowledged, so that no failure puts them in another order; those of different invitations are sent together.
+    pub(crate) async fn publish(&self, events: &[Arc<Ordered>]) -> Result<(), SessionError> {
+        for wave in waves(events) {
+            let sent = try_join_all(wave.into_iter().map(|event| self.publish_one(event)));
+            tokio::select! {
+                () = self.lost.cancelled() => return Err(SessionError::Lost),
+                sent = timeout(ANSWER, sent) => sent.map_err(|_| SessionError::Silent)??,
+            };
+        }
+        Ok(())
+    }
+
+    async fn publish_one(&self, event: &Event) -> Result<(), SessionError> {
+        let subject = format!("{}.{}", self.subject, event.event.type_name());
+        let mut headers = HeaderMap::new();
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, event.event.id.to_string());
+        let payload = event_json(event).to_string().into();
+        let failed = |error: jetstream::context::PublishError| SessionError::Publish(error.kind());
+        let sent = self.context.publish_with_headers(subject, headers, payload).await.map_err(failed)?;
+        sent.await.map_err(failed).map(drop)
+    }
+}
+
+/// Cuts events, in their order, so that no part takes long: none has more than a few of one invitation.
+pub(crate) fn prefixes(events: &[Arc<Ordered>]) -> impl Iterator<Item = &[Arc<Ordered>]> {
+    let mut left = events;
+    std::iter::from_fn(move || {
+        let mut seen: HashMap<InvitationId, usize> = HashMap::new();
+        let too_many = |ordered: &Arc<Ordered>| {
+            let count = seen.entry(ordered.event.event.invitation).or_default();
+            *count += 1;
+            *count > IN_A_ROW
+        };
+        let end = left.iter().position(too_many).unwrap_or(left.len());
+        let (prefix, rest) = left.split_at(end);
+        left = rest;
+        (!prefix.is_empty()).then_some(prefix)
+    })
+}
+
+/// Parts events so that no part has two of one invitation, the earlier in the earlier part.
+fn waves(events: &[Arc<Ordered>]) -> Vec<Vec<&Event>> {
+    let mut seen: HashMap<InvitationId, usize> = HashMap::new();
+    let mut waves: BTreeMap<usize, Vec<&Event>> = BTreeMap::new();
+    for ordered in events {
+        let before = seen.entry(ordered.event.event.invitation).or_default();
+        waves.entry(*before).or_default().push(&ordered.event);
+        *before += 1;
+    }
+    waves.into_values().collect()
+}
+
+/// Splits a checked list of servers from the credentials in it: those of the first that has some are for all.
+fn servers(urls: &str) -> Result<(Vec<ServerAddr>, ConnectOptions), SessionError> {
+    let malformed = SessionError::Connect(ConnectErrorKind::ServerParse);
+    let urls: Result<Vec<Url>, _> = urls.split(',').map(|url| Url::parse(url.trim())).collect();
+    let Ok(urls) = urls else { return Err(malformed) };
+    let options = match urls.iter().find(|url| !url.username().is_empty()) {
+        None => ConnectOptions::new(),
+        Some(url) => {
+            let user = decoded(url.username());
+            match url.password() {
+                Some(password) => ConnectOptions::with_user_and_password(user, decoded(password)),
+                None => ConnectOptions::with_token(user),
+            }
+        }
+    };
+    let servers: Result<Vec<_>, _> = urls.into_iter().map(ServerAddr::from_url).collect();
+    servers.map(|servers| (servers, options)).map_err(|_| malformed)
+}
+
+/// Undoes percent-encoding.
+fn decoded(text: &str) -> String {
+    // The parser of forms does that, once what it takes for separators is out of its way.
+    let text = text.replace('+', "%2B").replace('&', "%26");
+    form_urlencoded::parse(format!("={text}").as_bytes()).map(|(_, value)| value.into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::invitation::event::{EventType, StoredEvent};
+    use crate::domain::kind::Kind;
+    use crate::domain::value::text::AccountId;
+    use crate::domain::value::time::Timestamp;
+
+    fn event(invitation: u128, sequence: i64) -> Arc<Ordered> {
+        let event = StoredEvent {
+            id: Uuid::nil(),
+            account: AccountId::parse("acme").unwrap(),
+            invitation: InvitationId(Uuid::from_u128(invitation)),
+            kind: Kind::Connection.into(),
+            event_type: EventType::Viewed.into(),
+            time: Timestamp::from_micros(0),
+            actor: String::new(),
+            request_id: None,
+            data: Map::new(),
+        };
+        Arc::new(Ordered { event: Event { event, sequence, position: Some(1) }, position: 1, host: None })
+    }
+
+    #[test]
+    fn no_wave_has_two_events_of_one_invitation_and_their_order_is_that_of_the_waves() {
+        let events = [(1, 1), (2, 5), (1, 2), (3, 1), (1, 3), (2, 6)].map(|(id, sequence)| event(id, sequence));
+        let waves: Vec<Vec<_>> = waves(&events)
+            .iter()
+            .map(|wave| wave.iter().map(|one| (one.event.invitation.0.as_u128(), one.sequence)).collect())
+            .collect();
+        assert_eq!(waves, [vec![(1, 1), (2, 5), (3, 1)], vec![(1, 2), (2, 6)], vec![(1, 3)]]);
+    }
+
+    #[test]
+    fn no_prefix_has_many_events_of_one_invitation_and_together_they_are_all_in_order() {
+        let one_by_one: Vec<_> = (1..=40).flat_map(|n| [event(1, n), event(n.unsigned_abs().into(), 100)]).collect();
+        let prefixes: Vec<_> = prefixes(&one_by_one).collect();
+        assert_eq!(prefixes.concat().len(), one_by_one.len());
+        assert!(prefixes.concat().iter().zip(&one_by_one).all(|(cut, whole)| Arc::ptr_eq(cut, whole)));
+        assert!(prefixes.iter().all(|prefix| waves(prefix).len() <= IN_A_ROW));
+        assert_eq!(prefixes.len(), 3);
+        assert_eq!(super::prefixes(&[]).count(), 0);
+    }
+
+    #[test]
+    fn credentials_are_taken_from_the_url_as_they_were_before_it() {
+        for (encoded, plain) in [("abc", "abc"), ("a%40b", "a@b"), ("a+b%2Fc%25", "a+b/c%"), ("x&y=z", "x&y=z")] {
+            assert_eq!(decoded(encoded), plain);
+        }
+        let (servers, _) = servers("nats://u:p@one:4222, tls://two").unwrap();
+        assert_eq!(servers.iter().map(|server| server.host().to_owned()).collect::<Vec<_>>(), ["one", "two"]);
+    }
+}

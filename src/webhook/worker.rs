@@ -1,0 +1,347 @@
+//! Posts messages that are due: claims as many as can be posted at once, posts them with no transaction open, and settles
+//! under their leases whatever has come back meanwhile.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::client::{Answer, NoAnswer, Poster};
+use super::{Outage, POLL};
+use crate::clock::Clock;
+use crate::domain::invitation::event::Event;
+use crate::domain::secret::key_ring::KeyRing;
+use crate::domain::value::id::IdSeed;
+use crate::domain::value::time::Timestamp;
+use crate::domain::webhook::signature::{Secret, seconds, sign};
+use crate::domain::webhook::{Endpoint, retry};
+use crate::entropy::Entropy;
+use crate::event_json::event_json;
+use crate::store::{Attempt, ClaimedMessage, MessageContent, Outcome, Settled, Store, StoreError, Topic};
+
+/// What a lease lasts beyond the time limit of a request: for reading what to post, and settling.
+const SLACK: Duration = Duration::from_secs(30);
+/// How long a stop waits for requests under way. Their messages are then put back, to be posted again under the same id.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long what came of a request is kept while the database does not take it, within the slack, and how often that is
+/// tried again.
+const KEPT: Duration = Duration::from_secs(15);
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// How long after the last attempt should have been a message is given up whose attempts do not come to an end, be it
+/// because they end the process. Longer than any wait between two attempts.
+const NEVER_ENDS: Duration = Duration::from_secs(2 * 86_400);
+
+/// How messages are posted.
+#[derive(Clone, Copy, Debug)]
+pub struct SenderOptions {
+    /// How many at once.
+    pub concurrency: u32,
+    /// How long a message belongs to whoever claimed it; posting it has to be over before.
+    pub lease: Duration,
+}
+
+impl SenderOptions {
+    /// Returns options for requests that may take so long.
+    pub fn new(concurrency: u32, timeout: Duration) -> Self {
+        Self { concurrency, lease: timeout + SLACK }
+    }
+}
+
+/// Posts messages to endpoints.
+#[derive(Debug)]
+pub struct Sender {
+    store: Store,
+    ring: KeyRing,
+    poster: Poster,
+    clock: Clock,
+    entropy: Entropy,
+    options: SenderOptions,
+    /// The endpoint that was served last.
+    after: (String, Uuid),
+    /// What is being posted, by task: whoever posts it may be stopped, or panic.
+    under_way: HashMap<Id, ClaimedMessage>,
+    requests: JoinSet<Settled>,
+    /// What has ended and is not settled yet, and since when.
+    ended: Vec<(Settled, Instant)>,
+}
+
+impl Sender {
+    /// Makes a sender that has posted nothing yet.
+    pub fn new(store: Store, ring: KeyRing, poster: Poster, clock: Clock, options: SenderOptions) -> Self {
+        let (entropy, after) = (Entropy::system(), (String::new(), Uuid::nil()));
+        let (under_way, requests, ended) = (HashMap::new(), JoinSet::new(), Vec::new());
+        Self { store, ring, poster, clock, entropy, options, after, under_way, requests, ended }
+    }
+
+    /// Posts what is due until told to stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut heard = self.store.signals().hear(Topic::Webhook);
+        let mut outage = Outage::default();
+        while !stop.is_cancelled() {
+            // Before it looks, so that what is told meanwhile is heard behind the look.
+            heard.mark_unchanged();
+            let claimed = self.claim_and_post().await;
+            let full = outage.seen(claimed).unwrap_or(false);
+            if full && self.requests.is_empty() {
+                // Nothing of a whole claim was there to be posted.
+                continue;
+            }
+            let poll = sleep_until(Instant::now() + POLL);
+            tokio::select! {
+                Some(done) = self.requests.join_next_with_id() => {
+                    self.end(done);
+                    tokio::select! {
+                        settled = self.settle() => drop(outage.seen(settled)),
+                        () = stop.cancelled() => {}
+                    }
+                }
+                _ = heard.changed(), if !full => {}
+                () = poll, if !full => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        self.stop().await;
+    }
+
+    /// Posts everything that is due, and waits until all of it is settled. Returns how many messages were posted.
+    pub async fn drain(&mut self) -> Result<usize, StoreError> {
+        let mut posted = 0;
+        loop {
+            self.claim_and_post().await?;
+            match self.requests.join_next_with_id().await {
+                Some(done) => {
+                    self.end(done);
+                    posted += self.settle().await?;
+                }
+                None => return Ok(posted),
+            }
+        }
+    }
+
+    /// Claims due messages without posting them, and returns how many: what a process does that is frozen right then.
+    pub async fn claim_only(&mut self) -> Result<Vec<ClaimedMessage>, StoreError> {
+        self.claim(self.options.concurrency).await
+    }
+
+    /// Claims what there is room for and begins to post it. Returns whether there is no room left.
+    async fn claim_and_post(&mut self) -> Result<bool, StoreError> {
+        let busy = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
+        let room = self.options.concurrency.saturating_sub(busy);
+        if room == 0 {
+            return Ok(true);
+        }
+        let claimed = self.claim(room).await?;
+        if claimed.is_empty() {
+            return Ok(false);
+        }
+        let full = claimed.len() >= room as usize;
+        let mut contents = self.store.webhook_contents(&claimed).await?;
+        let (mut unposted, now) = (Vec::new(), self.clock.now());
+        for message in claimed {
+            match contents.remove(&message.id) {
+                _ if never_ends(&message, now) => unposted.push(self.unposted(message, Outcome::GivenUp)),
+                Some(Ok(content)) if content.endpoint.disabled_at.is_none() => self.post(message, content),
+                Some(Err(error)) => {
+                    tracing::error!(webhook = %message.id, %error, "what is to be posted cannot be read");
+                    self.store.put_back_webhook_message(&message).await?;
+                }
+                _ => unposted.push(self.unposted(message, Outcome::Needless)),
+            }
+        }
+        if !unposted.is_empty() {
+            self.store.settle_webhook_messages(&unposted).await?;
+        }
+        Ok(full)
+    }
+
+    async fn claim(&mut self, room: u32) -> Result<Vec<ClaimedMessage>, StoreError> {
+        let lease = Uuid::from_bytes(self.entropy.bytes());
+        let lasts = self.options.lease;
+        let mut claimed = self.store.claim_webhook_messages(lease, lasts, room, &self.after).await?;
+        let rest = room.saturating_sub(u32::try_from(claimed.len()).unwrap_or(room));
+        let first = (String::new(), Uuid::nil());
+        if rest > 0 && self.after != first {
+            // No endpoint behind the last one has more: begin again with the first.
+            claimed.extend(self.store.claim_webhook_messages(lease, lasts, rest, &first).await?);
+            self.after = first;
+        } else {
+            let served = claimed.iter().map(|message| (message.account.as_str().to_owned(), message.endpoint));
+            self.after = served.max().unwrap_or(first);
+        }
+        Ok(claimed)
+    }
+
+    fn post(&mut self, message: ClaimedMessage, content: MessageContent) {
+        let at = self.clock.now();
+        let attempt = IdSeed::new(at, self.entropy.bytes()).nth(0);
+        let request = self.request(&message, &content, at);
+        let (poster, clock) = (self.poster.clone(), self.clock.clone());
+        let random = u64::from_be_bytes(self.entropy.bytes());
+        let posted = message.clone();
+        let task = self.requests.spawn(async move {
+            let begun = Instant::now();
+            let answer = match request {
+                Some((headers, body)) => poster.post(&content.endpoint.uri, headers, body).await,
+                None => Err(NoAnswer("the secret cannot be read: rotate it")),
+            };
+            let outcome = outcome(&message, &answer, random, (at, clock.now()));
+            let attempt = Attempt {
+                id: attempt,
+                http_status: answer.as_ref().ok().map(|answer| answer.status),
+                error: error(&answer),
+                duration: begun.elapsed(),
+            };
+            Settled { message, outcome, at, attempt: Some(attempt) }
+        });
+        self.under_way.insert(task.id(), posted);
+    }
+
+    /// Returns the headers and the body of a request; none if no secret can be read.
+    fn request(
+        &self,
+        message: &ClaimedMessage,
+        MessageContent { endpoint, event }: &MessageContent,
+        at: Timestamp,
+    ) -> Option<(HeaderMap, String)> {
+        let (id, body, at_seconds) = (message.id.to_string(), body(event), seconds(at));
+        let secrets = self.secrets(message, endpoint, at);
+        if secrets.is_empty() {
+            return None;
+        }
+        let signature = sign(&secrets, &id, at_seconds, body.as_bytes());
+        let headers = [
+            (CONTENT_TYPE, "application/json".to_owned()),
+            (HeaderName::from_static("webhook-id"), id),
+            (HeaderName::from_static("webhook-timestamp"), at_seconds.to_string()),
+            (HeaderName::from_static("webhook-signature"), signature),
+        ];
+        let headers = headers.into_iter().map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)));
+        Some((headers.collect::<Option<_>>()?, body))
+    }
+
+    fn secrets(&self, message: &ClaimedMessage, endpoint: &Endpoint, at: Timestamp) -> Vec<Secret> {
+        let sealed = endpoint.secrets.signing(at).into_iter();
+        sealed.filter_map(|sealed| Secret::open(&self.ring, &message.account, endpoint.id, sealed)).collect()
+    }
+
+    /// Notes what came of a request.
+    fn end(&mut self, done: Result<(Id, Settled), JoinError>) {
+        let task = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(message) = self.under_way.remove(&task) else { return };
+        let settled = match done {
+            Ok((_, settled)) => settled,
+            Err(_) => {
+                tracing::error!(webhook = %message.id, "posting a webhook panicked");
+                let (at, random) = (self.clock.now(), u64::from_be_bytes(self.entropy.bytes()));
+                let outcome = outcome(&message, &Err(NoAnswer("")), random, (at, at));
+                self.unposted(message, outcome)
+            }
+        };
+        note(&settled);
+        self.ended.push((settled, Instant::now()));
+    }
+
+    /// Settles what has ended by now, and tries again while the database does not take it. Returns how many that were. What
+    /// is not settled when this is broken off is kept.
+    async fn settle(&mut self) -> Result<usize, StoreError> {
+        loop {
+            while let Some(done) = self.requests.try_join_next_with_id() {
+                self.end(done);
+            }
+            let settled: Vec<Settled> = self.ended.iter().map(|(settled, _)| settled.clone()).collect();
+            let error = match self.store.settle_webhook_messages(&settled).await {
+                Ok(disabled) => {
+                    for disabled in disabled {
+                        tracing::warn!(endpoint = %disabled.endpoint, "a webhook endpoint is disabled");
+                    }
+                    self.ended.clear();
+                    return Ok(settled.len());
+                }
+                Err(error) => error,
+            };
+            let passes = error.is_transient();
+            self.ended.retain(|(_, since)| passes && since.elapsed() < KEPT);
+            if self.ended.is_empty() {
+                return Err(error);
+            }
+            tracing::debug!(%error, "what came of webhooks is settled later");
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// Gives requests under way a moment, then puts back what is left.
+    async fn stop(mut self) {
+        let until = Instant::now() + GRACE;
+        while let Ok(Some(done)) = timeout_at(until, self.requests.join_next_with_id()).await {
+            self.end(done);
+            if !matches!(timeout_at(until, self.settle()).await, Ok(Ok(_))) {
+                break;
+            }
+        }
+        self.requests.abort_all();
+        let left: Vec<ClaimedMessage> = self.under_way.drain().map(|(_, message)| message).collect();
+        let left = left.into_iter().map(|message| self.unposted(message, Outcome::Retry(Duration::ZERO)));
+        let ended = self.ended.iter().map(|(settled, _)| settled.clone());
+        let left: Vec<Settled> = ended.chain(left).collect();
+        if !left.is_empty()
+            && let Err(error) = self.store.settle_webhook_messages(&left).await
+        {
+            tracing::warn!(%error, "webhooks that are not settled are left to their leases");
+        }
+    }
+
+    /// A message that is taken back without an attempt.
+    fn unposted(&self, message: ClaimedMessage, outcome: Outcome) -> Settled {
+        Settled { message, outcome, at: self.clock.now(), attempt: None }
+    }
+}
+
+/// The body of a request, as Standard Webhooks recommends it.
+fn body(event: &Event) -> String {
+    let (kind, time) = (event.event.type_name(), event.event.time.to_string());
+    serde_json::json!({ "type": kind, "timestamp": time, "data": event_json(event) }).to_string()
+}
+
+/// Decides what becomes of a message.
+fn outcome(
+    message: &ClaimedMessage,
+    answer: &Result<Answer, NoAnswer>,
+    random: u64,
+    (at, now): (Timestamp, Timestamp),
+) -> Outcome {
+    let asked = match answer {
+        Ok(Answer { status: 200..=299, .. }) => return Outcome::Arrived,
+        Ok(Answer { status: 410, .. }) => return Outcome::Gone,
+        Ok(Answer { status: 429 | 503, retry_after: Some(value) }) => retry::retry_after(value, now),
+        _ => None,
+    };
+    if retry::is_over(message.first_tried_at.unwrap_or(at), at) {
+        return Outcome::GivenUp;
+    }
+    Outcome::Retry(retry::delay(message.attempts, random, asked))
+}
+
+fn never_ends(message: &ClaimedMessage, now: Timestamp) -> bool {
+    message.first_tried_at.is_some_and(|first| retry::is_over(first, now.earlier(NEVER_ENDS)))
+}
+
+/// Says why an answer is no success.
+fn error(answer: &Result<Answer, NoAnswer>) -> Option<String> {
+    match answer {
+        Ok(Answer { status: 200..=299, .. }) => None,
+        Ok(Answer { status: status @ 300..=399, .. }) => Some(format!("answered {status}; redirects are not followed")),
+        Ok(Answer { status, .. }) => Some(format!("answered {status}")),
+        Err(NoAnswer(words)) => Some((*words).to_owned()),
+    }
+}
+
+fn note(Settled { message, outcome, attempt, .. }: &Settled) {
+    let Some(error) = attempt.as_ref().and_then(|attempt| attempt.error.as_ref()) else { return };
+    let ClaimedMessage { id, endpoint, attempts, .. } = message;
+    tracing::info!(webhook = %id, %endpoint, attempts, error, ?outcome, "a webhook did not arrive");
+}

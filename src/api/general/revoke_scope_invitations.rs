@@ -107,7 +107,7 @@ async fn revoke_chunk(api: &Api, call: &Call, chunk: Vec<Command>, revoked: &mut
     while let Some(mut commands) = waiting.pop() {
         match api.execute_all(call, commands.clone(), Bundle::Atomic).await {
             Ok(results) => {
-                revoked.count += results.iter().flatten().filter(|executed| executed.happened).count() as u64
+                revoked.count += results.iter().flatten().filter(|executed| executed.happened).count() as u64;
             }
             Err(BundleError::Refused(errors)) => {
                 if let Some(error) = errors.iter().flatten().find(|error| !error.is_about_state()) {

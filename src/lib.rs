@@ -21,7 +21,7 @@ pub mod entropy;
 pub mod event_json;
 /// The time limit of asynchronous tests is the same as in the integration tests.
 #[cfg(test)]
-#[path = "../tests/it/harness/limit.rs"]
+#[path = "../tests/it/support/limit.rs"]
 mod limit;
 pub mod mail;
 pub mod nats;

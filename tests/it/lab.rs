@@ -19,7 +19,7 @@ mod world;
 use std::env;
 use std::time::Instant;
 
-use crate::harness::database::TestDatabase;
+use crate::support::database::TestDatabase;
 use world::World;
 
 const SEEDS: u64 = 3;
@@ -38,7 +38,7 @@ fn settings() -> (std::ops::RangeInclusive<u64>, u64) {
     (seeds, setting("LAB_STEPS").unwrap_or(STEPS))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
 async fn histories_agree_with_the_model_on_sqlite() {
     let ((seeds, steps), begun) = (settings(), Instant::now());
     for seed in seeds.clone() {
@@ -47,7 +47,7 @@ async fn histories_agree_with_the_model_on_sqlite() {
     speed("SQLite", seeds.count() as u64 * steps, begun);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
 async fn histories_agree_with_the_model_on_postgres() {
     let ((seeds, steps), begun) = (settings(), Instant::now());
     for seed in seeds.clone() {

@@ -3,16 +3,22 @@
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
-mod delivery;
+mod contract;
 #[cfg(test)]
 mod docs_in_sync;
 #[cfg(test)]
-mod harness;
-#[cfg(test)]
 mod lab;
+#[cfg(test)]
+mod mail;
+#[cfg(test)]
+mod nats;
 #[cfg(test)]
 mod rpc;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod support;
+#[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod webhook;

@@ -90,7 +90,7 @@ const UNFINISHED: [&str; 5] =
 const EVASIONS: [&str; 4] = [concat!("#[ig", "nore"), concat!("#[al", "low("), concat!("#![al", "low("), "unsafe {"];
 
 /// The time limit of asynchronous tests.
-const LIMIT_FILE: &str = "tests/it/harness/limit.rs";
+const LIMIT_FILE: &str = "tests/it/support/limit.rs";
 
 type Rule = fn(&str, &str) -> Vec<String>;
 
@@ -166,9 +166,9 @@ fn unfinished(path: &str, text: &str) -> Vec<String> {
     marks.chain(calls).chain(evasions).map(|found| format!("{path}: {found}")).collect()
 }
 
-/// Every asynchronous test ends within the time limit of `harness/limit.rs`, which a runtime of its own would evade.
+/// Every asynchronous test ends within the time limit of `support/limit.rs`, which a runtime of its own would evade.
 fn without_limit(path: &str, text: &str) -> Vec<String> {
-    let place = if path.starts_with("src/") { "crate::limit" } else { "crate::harness::limit" };
+    let place = if path.starts_with("src/") { "crate::limit" } else { "crate::support::limit" };
     let limited = format!("crate = \"{place}\")]");
     let mut lines = text.lines().map(str::trim_start);
     let unlimited = lines.any(|line| line.starts_with("#[tokio::test") && !line.ends_with(&limited));

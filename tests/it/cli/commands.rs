@@ -3,12 +3,12 @@
 use std::fs;
 
 use super::server::{Server, printed, refusal, run};
-use crate::harness::folder::folder;
+use crate::support::folder::folder;
 
 const PASSWORD: &str = "hunter2-of-the-database";
 const KEY: &str = "7:c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IDEyMzQ=";
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn check_config_shows_what_counts_and_no_secret() {
     let folder = folder();
     let url = format!("postgres://app:{PASSWORD}@db.example:5433/invitations?sslrootcert={PASSWORD}");
@@ -30,7 +30,7 @@ async fn check_config_shows_what_counts_and_no_secret() {
     }
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn a_configuration_that_is_wrong_is_refused_whole_and_without_its_secrets() {
     let folder = folder();
     fs::write(folder.path().join("service.toml"), "[grpc]\nlistne = \"127.0.0.1:1\"\n").unwrap();
@@ -50,7 +50,7 @@ async fn a_configuration_that_is_wrong_is_refused_whole_and_without_its_secrets(
     assert!(!folder.path().join("data").exists(), "nothing is made before the configuration is right");
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn open_access_from_other_machines_is_refused() {
     let folder = folder();
     for address in ["0.0.0.0:0", "[::]:0"] {
@@ -59,21 +59,21 @@ async fn open_access_from_other_machines_is_refused() {
     }
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn postgresql_without_keys_of_its_own_is_refused() {
     let folder = folder();
     let text = refusal(&run(folder.path(), &["serve", "--store-url", "postgres://a:b@127.0.0.1:1/c"], &[]).await);
     assert!(text.contains("token.keys") && text.contains("invitation-service token-key"), "{text}");
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn authentication_without_keys_is_refused() {
     let folder = folder();
     let text = refusal(&run(folder.path(), &["serve", "--auth-mode", "required"], &[]).await);
     assert!(text.contains("auth.api_keys_file") && text.contains("invitation-service api-key"), "{text}");
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn a_second_process_on_a_sqlite_file_is_refused_and_the_first_goes_on() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
@@ -85,7 +85,7 @@ async fn a_second_process_on_a_sqlite_file_is_refused_and_the_first_goes_on() {
     server.stop().await;
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn a_port_that_is_taken_is_named() {
     let folder = folder();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::load::{Load, kept};
 use super::server::{Server, command};
-use crate::harness::database::TestDatabase;
-use crate::harness::folder::folder;
-use crate::harness::on_both;
-use crate::harness::service::KEYS;
+use crate::support::database::TestDatabase;
+use crate::support::folder::folder;
+use crate::support::on_both;
+use crate::support::service::KEYS;
 
 on_both!(migrated: what_was_acknowledged_outlives_a_kill);
 
@@ -39,7 +39,7 @@ async fn what_was_acknowledged_outlives_a_kill(database: TestDatabase) {
 }
 
 /// The schema is migrated within the first moments, and the moments of these kills spread over them.
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn first_start_on_sqlite_outlives_kills_at_any_moment() {
     let folder = folder();
     for attempt in 0..12_u64 {

@@ -20,10 +20,10 @@ use tonic::{Code, Status};
 
 use super::load::COMPANY;
 use super::server::{PATIENCE, Server};
-use crate::harness::database::TestDatabase;
-use crate::harness::folder::folder;
-use crate::harness::on_both;
-use crate::harness::service::KEYS;
+use crate::support::database::TestDatabase;
+use crate::support::folder::folder;
+use crate::support::on_both;
+use crate::support::service::KEYS;
 
 /// The number of rounds of trouble there are, unless the variable FAULT_ROUNDS asks for more.
 const ROUNDS: u64 = 40;

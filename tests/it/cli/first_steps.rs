@@ -12,7 +12,7 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse
 use super::load::COMPANY;
 use super::server::Server;
 use super::tools;
-use crate::harness::folder::folder;
+use crate::support::folder::folder;
 
 /// A second on a machine that does nothing else. Here others build and test, and a start that hangs takes far longer.
 const SOON: Duration = Duration::from_secs(4);
@@ -27,7 +27,7 @@ const OUR_SERVICES: [&str; 7] = [
     "EventService",
 ];
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn an_empty_folder_is_all_it_needs_to_serve() {
     let folder = folder();
     let started = Instant::now();
@@ -39,7 +39,7 @@ async fn an_empty_folder_is_all_it_needs_to_serve() {
     assert!(took < SOON, "ready only after {took:?}");
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn the_line_it_prints_works_as_printed() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
@@ -54,7 +54,7 @@ async fn the_line_it_prints_works_as_printed() {
     server.stop().await;
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn the_client_of_a_stranger_takes_an_invitation_through_its_life() {
     if !tools::python() {
         return;
@@ -99,7 +99,7 @@ async fn the_client_of_a_stranger_takes_an_invitation_through_its_life() {
     server.stop().await;
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn reflection_speaks_both_versions_and_knows_every_service_as_health_does() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;

@@ -12,10 +12,10 @@ use tempfile::TempDir;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::server::{Server, printed, refusal, run};
-use crate::harness::database::{NEW_YEAR, TestDatabase};
-use crate::harness::folder::folder;
-use crate::harness::on_both;
-use crate::store::make::{command, create, created, link, options, revoke, store_with};
+use crate::support::build::commands::{command, create, created, link, options, revoke, store_with};
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::folder::folder;
+use crate::support::on_both;
 
 on_both!(
     other_bytes_under_a_known_id_are_refused,
@@ -112,7 +112,7 @@ async fn rotation_in_its_order_is_served_all_along(database: TestDatabase) {
     assert!(place.refused(&rings[0]).await.contains("key 2"), "the new key has signed");
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn replicas_with_overlapping_rings_serve_side_by_side() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let place = Place::migrated(&database).await;
@@ -131,7 +131,7 @@ async fn replicas_with_overlapping_rings_serve_side_by_side() {
     }
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn ring_is_compared_when_the_database_comes_later() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let place = Place(folder(), &database);
@@ -155,7 +155,7 @@ async fn ring_is_compared_when_the_database_comes_later() {
     }
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn key_file_is_not_made_anew_beside_a_used_database() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;

@@ -9,8 +9,8 @@ use tonic::Code;
 use super::load::COMPANY;
 use super::server::{Server, printed, run};
 use super::tools;
-use crate::harness::expect::refused;
-use crate::harness::folder::folder;
+use crate::support::expect::refused;
+use crate::support::folder::folder;
 
 const METHOD: &str = "ConnectionInvitationService/CreateConnectionInvitation";
 
@@ -28,7 +28,7 @@ pub(super) async fn api_key(folder: &Path, account: &str, permission: &str) -> S
     key
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn a_printed_api_key_is_let_in_and_nobody_else() {
     let folder = folder();
     let key = api_key(folder.path(), "acme", "*").await;
@@ -59,7 +59,7 @@ async fn a_printed_api_key_is_let_in_and_nobody_else() {
     server.stop().await;
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn printed_token_keys_sign_and_old_links_survive_their_rotation() {
     let folder = folder();
     let make = async |id: &str| printed(&run(folder.path(), &["token-key", "--id", id], &[]).await).trim().to_owned();

@@ -8,10 +8,10 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::load::{Load, kept};
 use super::server::{BY_NAME, Server, printed, run};
-use crate::harness::expect::refused;
-use crate::harness::folder::folder;
-use crate::harness::postgres::{Cluster, start_private};
-use crate::harness::service::KEYS;
+use crate::support::expect::refused;
+use crate::support::folder::folder;
+use crate::support::postgres::{Cluster, start_private};
+use crate::support::service::KEYS;
 
 /// What a caller waits at most while the database is away.
 const ANSWERED: Duration = Duration::from_secs(2);
@@ -26,7 +26,7 @@ async fn database(folder: &TempDir, cluster: &Cluster) -> String {
     url
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
 async fn a_start_without_the_database_waits_for_it_and_answers_meanwhile() {
     let Some(cluster) = start_private() else { return };
     let folder = folder();
@@ -51,7 +51,7 @@ async fn a_start_without_the_database_waits_for_it_and_answers_meanwhile() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
 async fn an_outage_under_load_is_answered_in_time_and_loses_nothing() {
     let Some(cluster) = start_private() else { return };
     let folder = folder();

@@ -6,16 +6,16 @@ use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::server::{BY_NAME, Server, printed, refusal, run};
-use crate::harness::database::TestDatabase;
-use crate::harness::expect::refused;
-use crate::harness::folder::folder;
-use crate::harness::on_both;
-use crate::harness::service::KEYS;
 use crate::store::migrations::migrate_further;
+use crate::support::database::TestDatabase;
+use crate::support::expect::refused;
+use crate::support::folder::folder;
+use crate::support::on_both;
+use crate::support::service::KEYS;
 
 on_both!(older_release_migrates_and_serves_a_newer_schema);
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn health_exits_with_0_only_when_what_was_asked_for_serves() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
@@ -33,7 +33,7 @@ async fn health_exits_with_0_only_when_what_was_asked_for_serves() {
     assert!(text.contains("no connection"), "{text}");
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn health_does_not_wait_for_ever_for_who_says_nothing() {
     let folder = folder();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -42,7 +42,7 @@ async fn health_does_not_wait_for_ever_for_who_says_nothing() {
     assert!(text.contains("no answer in time"), "{text}");
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn postgresql_is_served_once_somebody_has_migrated_it() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let folder = folder();
@@ -66,7 +66,7 @@ async fn postgresql_is_served_once_somebody_has_migrated_it() {
     server.stop().await;
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn replicas_that_start_together_on_an_empty_database_all_become_ready() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let folder = folder();
@@ -106,7 +106,7 @@ async fn older_release_migrates_and_serves_a_newer_schema(database: TestDatabase
 }
 
 /// The process writes on into the file it has open, which is gone with the process, and a new connection would make another.
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn file_that_was_deleted_or_replaced_takes_no_writes() {
     for replaced in [false, true] {
         let folder = folder();
@@ -130,7 +130,7 @@ async fn file_that_was_deleted_or_replaced_takes_no_writes() {
     }
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn file_that_takes_no_writes_is_not_ready() {
     let folder = folder();
     let server = Server::ready_for_faults(folder.path(), &[]).await;

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::secrets::{preview, redemptions};
 use super::server::Server;
-use crate::harness::folder::folder;
+use crate::support::folder::folder;
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn links_and_request_ids_outlive_the_process() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
@@ -21,7 +21,7 @@ async fn links_and_request_ids_outlive_the_process() {
     server.stop().await;
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn the_generated_key_is_for_its_owner_only_and_never_replaced() {
     let folder = folder();
     let key = folder.path().join("data/invitations.keys");
@@ -32,7 +32,7 @@ async fn the_generated_key_is_for_its_owner_only_and_never_replaced() {
     assert_eq!(fs::read_to_string(&key).unwrap(), first);
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn an_orderly_stop_leaves_everything_in_one_file() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;

@@ -17,8 +17,8 @@ use tonic::transport::Channel;
 use super::keys::{WITH_KEYS, api_key};
 use super::load::COMPANY;
 use super::server::Server;
-use crate::harness::codes::code_of;
-use crate::harness::folder::folder;
+use crate::support::codes::code_of;
+use crate::support::folder::folder;
 
 const EMAIL: &str = "jane.doe@private.example";
 
@@ -31,7 +31,7 @@ pub(super) fn preview(token: &str) -> pb::PreviewInvitationRequest {
     pb::PreviewInvitationRequest { token: token.to_owned() }
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn what_is_written_holds_no_secret_in_any_form_and_the_log_no_address() {
     let folder = folder();
     let key = api_key(folder.path(), "acme", "*").await;

@@ -19,8 +19,8 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::load::{COMPANY, Load, kept};
 use super::server::{BY_NAME, PATIENCE, Server, refusal, run};
-use crate::delivery::sink::{Act, Sink};
-use crate::harness::folder::folder;
+use crate::mail::sink::{Act, Sink};
+use crate::support::folder::folder;
 
 /// What an end without anything to wait for may take.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ async fn end(mut server: Server, signal: &str) -> Duration {
     took
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn an_idle_service_ends_at_once_on_either_signal() {
     let folder = folder();
     for signal in ["TERM", "INT"] {
@@ -54,7 +54,7 @@ async fn an_idle_service_ends_at_once_on_either_signal() {
     }
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn an_open_watch_and_a_silent_client_do_not_hold_it_up() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
@@ -69,7 +69,7 @@ async fn an_open_watch_and_a_silent_client_do_not_hold_it_up() {
     drop(silent);
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn while_it_drains_it_serves_but_says_that_it_is_going() {
     let folder = folder();
     let mut server = Server::ready(folder.path(), &[], &LONG_DRAIN).await;
@@ -85,7 +85,7 @@ async fn while_it_drains_it_serves_but_says_that_it_is_going() {
     refusal(&run(folder.path(), &["health", "--endpoint", &endpoint], &[]).await);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
 async fn under_load_every_call_is_answered_or_told_to_try_again_and_nothing_is_lost() {
     let folder = folder();
     let mut server = Server::ready(folder.path(), &[], &[]).await;
@@ -106,7 +106,7 @@ async fn under_load_every_call_is_answered_or_told_to_try_again_and_nothing_is_l
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
 async fn call_in_flight_is_answered_before_the_exit() {
     const CREATE: &str = "/invitation.v1.ConnectionInvitationService/CreateConnectionInvitation";
     let folder = folder();
@@ -145,7 +145,7 @@ async fn call_in_flight_is_answered_before_the_exit() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
 async fn message_being_sent_is_settled_before_the_exit() {
     let folder = folder();
     let released = Arc::new(Semaphore::new(0));

@@ -15,10 +15,10 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::load::{COMPANY, Load};
 use super::server::{PATIENCE, Server, printed, run};
-use crate::delivery::http_sink::Sink;
-use crate::harness::database::TestDatabase;
-use crate::harness::network::Network;
-use crate::harness::service::KEYS;
+use crate::support::database::TestDatabase;
+use crate::support::network::Network;
+use crate::support::service::KEYS;
+use crate::webhook::http_sink::Sink;
 
 /// What everything takes at most to go on behind the end of its cause.
 const RECOVERY: Duration = Duration::from_secs(10);
@@ -81,7 +81,7 @@ fn count(folder: &Path) -> usize {
     std::fs::read_dir(folder).map_or(0, Iterator::count)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
 async fn background_work_goes_on_after_every_trouble() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let folder = TempDir::new().unwrap();
@@ -139,7 +139,7 @@ fn complaints(log: &str) -> BTreeMap<String, u64> {
     counts
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
 async fn events_go_on_while_another_replica_is_frozen() {
     let Some(database) = TestDatabase::migrated_postgres().await else { return };
     let folder = TempDir::new().unwrap();

@@ -9,14 +9,14 @@ use tonic::transport::Endpoint;
 use tonic::{Code, Status, Streaming};
 
 use super::server::{PATIENCE, Server};
-use crate::harness::expect::reason;
-use crate::harness::folder::folder;
+use crate::support::expect::reason;
+use crate::support::folder::folder;
 
 async fn next(stream: &mut Streaming<pb::Event>) -> Result<Option<pb::Event>, Status> {
     timeout(PATIENCE, stream.message()).await.expect("something happens")
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn an_open_watch_is_told_to_come_back_and_does_not_hold_up_the_end() {
     let folder = folder();
     let mut server = Server::ready(folder.path(), &[], &[]).await;
@@ -44,7 +44,7 @@ async fn an_open_watch_is_told_to_come_back_and_does_not_hold_up_the_end() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
 async fn a_watcher_that_does_not_read_is_dropped_and_others_are_not() {
     let folder = folder();
     let impatient = [("INVITATION__EVENTS__WATCH_PATIENCE", "1s")];

@@ -8,7 +8,7 @@ use super::explain::{Call, End, Evidence, complaint};
 use super::faults::Fault;
 use super::rows;
 use super::world::World;
-use crate::store::gate;
+use crate::support::gate;
 
 impl World {
     fn command(&mut self) -> Command {

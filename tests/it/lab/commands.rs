@@ -20,8 +20,10 @@ use uuid::Uuid;
 
 use super::model::Model;
 use super::random::Random;
-use crate::store::kinds::{archive, general, guest, internal, mail, sync, team, user};
-use crate::store::make::{accept_by, acceptor, after, email, link, record, resend, revoke, seconds, target};
+use crate::support::build::commands::{
+    accept_by, acceptor, after, email, link, record, resend, revoke, seconds, target,
+};
+use crate::support::build::kinds::{archive, general, guest, internal, mail, sync, team, user};
 
 const ACCOUNTS: [&str; 2] = ["acme", "bert"];
 const PEOPLE: [&str; 4] = ["ann", "bob", "cid", "dan"];

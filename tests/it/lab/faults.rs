@@ -4,7 +4,7 @@
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
 use super::random::Random;
-use crate::store::proxy::Cut;
+use crate::support::proxy::Cut;
 
 /// Something that goes wrong during one step.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use super::faults::Fault;
 use super::model::Model;
 use super::rows;
 use super::world::World;
-use crate::store::gate;
+use crate::support::gate;
 
 const LEASE: Duration = Duration::from_secs(30);
 

@@ -17,14 +17,15 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use uuid::Uuid;
 
 use super::commands::{Chooser, Lease, probe};
-use super::faults::{self, Fault};
+use super::faults::Fault;
 use super::model::Model;
 use super::random::Random;
-use super::rows::{self, Rows};
-use crate::harness::database::{NEW_YEAR, TestDatabase};
-use crate::store::gate;
-use crate::store::make::options;
-use crate::store::proxy::Proxy;
+use super::rows::Rows;
+use super::{faults, rows};
+use crate::support::build::commands::options;
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::gate;
+use crate::support::proxy::Proxy;
 
 /// The number of steps that pass before all rows are compared, if nothing goes wrong before.
 const WHOLE: usize = 12;

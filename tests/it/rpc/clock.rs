@@ -4,10 +4,10 @@ use invitation_service::clock::Clock;
 use invitation_service::pb;
 use prost_types::Timestamp;
 
-use super::make::{accept, preview, seconds};
-use super::{generals, make};
-use crate::harness::database::TestDatabase;
-use crate::harness::service::{Service, configuration};
+use crate::support::build::messages::{accept, preview, seconds};
+use crate::support::build::{generals, messages};
+use crate::support::database::TestDatabase;
+use crate::support::service::{Service, configuration};
 
 const FIVE_MINUTES: i64 = 300_000_000;
 /// The distance of a moment from the truth in seconds: the time of a call on a busy machine.
@@ -21,7 +21,7 @@ fn near(what: &str, moment: Option<Timestamp>, from_now: i64) {
     assert!(apart.abs() <= CLOSE, "{what} is {apart} s from what it should be");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
 async fn skewed_replicas_give_the_same_answers() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let more = [("INVITATION__WEBHOOKS__ENABLED", "true"), ("INVITATION__WEBHOOKS__ROTATION_OVERLAP", "1h")];
@@ -41,8 +41,8 @@ async fn skewed_replicas_give_the_same_answers() {
 
 /// An invitation that lives for less than the replicas are apart is created, read, accepted and told of.
 async fn lifecycle(ours: &Service, theirs: &Service) {
-    let invitation = pb::ConnectionInvitation { ttl: seconds(120), ..make::invitation() };
-    let made = make::create(ours, invitation).await;
+    let invitation = pb::ConnectionInvitation { ttl: seconds(120), ..messages::invitation() };
+    let made = messages::create(ours, invitation).await;
     near("create_time", made.create_time, 0);
     near("expire_time", made.expire_time, 120);
     for replica in [ours, theirs] {

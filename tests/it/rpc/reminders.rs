@@ -5,10 +5,11 @@ use std::time::Duration;
 use invitation_service::clock::Clock;
 use invitation_service::pb;
 
-use super::{codes, guests, make, users};
-use crate::harness::database::{NEW_YEAR, TestDatabase};
-use crate::harness::on_both;
-use crate::harness::service::{Service, configuration};
+use crate::contract::codes;
+use crate::support::build::{guests, messages, users};
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::on_both;
+use crate::support::service::{Service, configuration};
 
 on_both!(
     migrated:
@@ -45,39 +46,46 @@ async fn waiting(service: &Service) -> Vec<(i32, i64, Option<i64>)> {
 
 async fn reminders_wait_in_the_outbox_and_count_as_no_delivery(database: TestDatabase) {
     let service = start(&database).await;
-    let user = pb::UserInvitation { ttl: make::seconds(10 * DAY), ..users::user("ann@example.org") };
+    let user = pb::UserInvitation { ttl: messages::seconds(10 * DAY), ..users::user("ann@example.org") };
     let made = users::create(&service, user.clone()).await;
     let planned = [(1, 3, None), (1, 7, None), (1, 9, Some(10))];
     assert_eq!(waiting(&service).await, planned);
     let name = format!("invitations/{}", made.uid);
-    let shown = make::get_general(&service, &name).await;
+    let shown = messages::get_general(&service, &name).await;
     assert_eq!(shown.delivery_count, 1, "the link alone was sent");
     let silent =
         pb::UserInvitation { disable_invitation_email: true, invited_email: "bob@example.org".to_owned(), ..user };
     users::create(&service, silent).await;
     assert_eq!(waiting(&service).await, planned, "whom nothing was mailed is reminded of nothing");
-    let resend = pb::ResendUserInvitationRequest { ttl: make::seconds(20 * DAY), ..users::resending(&made.name) };
+    let resend = pb::ResendUserInvitationRequest { ttl: messages::seconds(20 * DAY), ..users::resending(&made.name) };
     service.users().resend_user_invitation(resend).await.unwrap();
     let renewed = [(1, 3, None), (1, 7, None), (1, 9, Some(10)), (1, 19, Some(20))];
     assert_eq!(waiting(&service).await, renewed, "what speaks of the old expiry is cancelled when its time comes");
-    assert_eq!(make::get_general(&service, &name).await.delivery_count, 2);
+    assert_eq!(messages::get_general(&service, &name).await.delivery_count, 2);
     service.users().resend_user_invitation(users::resending(&made.name)).await.unwrap();
     assert_eq!(waiting(&service).await, renewed, "the expiry has not moved");
     let tried = "UPDATE outbox SET attempts = 1 WHERE purpose = 'reminder' AND for_expire_at IS NULL";
     codes::rows(&service, tried).await;
-    assert_eq!(make::get_general(&service, &name).await.delivery_count, 5, "a reminder that was sent brought the link");
+    assert_eq!(
+        messages::get_general(&service, &name).await.delivery_count,
+        5,
+        "a reminder that was sent brought the link"
+    );
     service.stop().await;
 }
 
 async fn an_expiry_that_moves_there_and_back_reminds_nobody_twice(database: TestDatabase) {
     let service = start(&database).await;
-    let guest = pb::GuestInvitation { expire_time: make::at(10 * DAY), ..guests::guest("ann@example.org") };
+    let guest = pb::GuestInvitation { expire_time: messages::at(10 * DAY), ..guests::guest("ann@example.org") };
     let made = guests::create(&service, guest).await;
     let first = [(1, 7, Some(10)), (1, 9, Some(10))];
     assert_eq!(waiting(&service).await, first);
     for days in [20, 10, 20] {
-        let moved =
-            pb::GuestInvitation { name: made.name.clone(), expire_time: make::at(days * DAY), ..Default::default() };
+        let moved = pb::GuestInvitation {
+            name: made.name.clone(),
+            expire_time: messages::at(days * DAY),
+            ..Default::default()
+        };
         service.guests().update_guest_invitation(guests::update(moved, &["expire_time"])).await.unwrap();
     }
     let both = [first.as_slice(), &[(1, 17, Some(20)), (1, 19, Some(20))]].concat();
@@ -87,7 +95,7 @@ async fn an_expiry_that_moves_there_and_back_reminds_nobody_twice(database: Test
 
 async fn what_is_planned_is_listed_where_it_was_planned(database: TestDatabase) {
     let service = start(&database).await;
-    let user = pb::UserInvitation { ttl: make::seconds(10 * DAY), ..users::user("ann@example.org") };
+    let user = pb::UserInvitation { ttl: messages::seconds(10 * DAY), ..users::user("ann@example.org") };
     let made = users::create(&service, user).await;
     service.clock.advance(Duration::from_secs(3_600));
     service.users().resend_user_invitation(users::resending(&made.name)).await.unwrap();
@@ -99,10 +107,10 @@ async fn what_is_planned_is_listed_where_it_was_planned(database: TestDatabase) 
         list.page_token = page.next_page_token;
     }
     use pb::DeliveryPurpose::{Invitation, Reminder};
-    assert_eq!(listed[0], (make::at(3_600), Invitation), "the newest first, although reminders are for later");
+    assert_eq!(listed[0], (messages::at(3_600), Invitation), "the newest first, although reminders are for later");
     let mut purposes: Vec<_> = listed[1..].iter().map(|(at, purpose)| (*at, *purpose == Reminder)).collect();
     purposes.sort_by_key(|(_, reminder)| *reminder);
-    let first = make::at(0);
+    let first = messages::at(0);
     assert_eq!(purposes, [(first, false), (first, true), (first, true), (first, true)]);
     service.stop().await;
 }

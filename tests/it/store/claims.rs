@@ -6,10 +6,10 @@ use invitation_service::store::Store;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::make::*;
-use super::read_make::literal;
-use crate::harness::database::{NEW_YEAR, TestDatabase};
-use crate::harness::on_both;
+use super::read::build::literal;
+use crate::support::build::commands::*;
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::on_both;
 
 on_both!(busy_endpoints_in_front_keep_no_other_waiting);
 

@@ -1,13 +1,17 @@
 //! The audit trail under many calls at once.
 
+pub(crate) mod expiry;
+pub(crate) mod listener;
+pub(crate) mod sequencer;
+
 use std::collections::BTreeSet;
 
 use invitation_service::domain::command::{Command, CreateInvitation};
 use invitation_service::domain::invitation::{Engagement, EngagementType};
 
-use super::make::*;
-use crate::harness::database::TestDatabase;
-use crate::harness::on_both;
+use crate::support::build::commands::*;
+use crate::support::database::TestDatabase;
+use crate::support::on_both;
 
 on_both!(migrated: sequences_have_no_gap_whatever_happens_at_once, an_event_tells_who_what_and_when);
 

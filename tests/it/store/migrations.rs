@@ -9,9 +9,9 @@ use invitation_service::domain::group::Group;
 use invitation_service::store::Store;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
-use super::make::*;
-use crate::harness::database::{NEW_YEAR, TestDatabase};
-use crate::harness::on_both;
+use crate::support::build::commands::*;
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::on_both;
 
 on_both!(migration_survives_an_abort_at_each_statement, older_release_works_with_every_table_extended);
 

@@ -5,9 +5,9 @@ use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{ConnectionCreated, Cursor, OrganizationConnectionQuery};
 use uuid::Uuid;
 
-use super::make::*;
-use crate::harness::database::{NEW_YEAR, TestDatabase};
-use crate::harness::on_both;
+use crate::support::build::commands::*;
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::on_both;
 
 on_both!(migrated: two_organizations_are_connected_once_each_way, connections_are_paged_and_filtered_within_their_account,);
 

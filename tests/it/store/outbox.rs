@@ -12,10 +12,10 @@ use invitation_service::store::{Claimed, DeliveryQuery, ExecuteError, ReplayQuer
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::kinds::*;
-use super::make::*;
-use crate::harness::database::TestDatabase;
-use crate::harness::on_both;
+use crate::support::build::commands::*;
+use crate::support::build::kinds::*;
+use crate::support::database::TestDatabase;
+use crate::support::on_both;
 
 on_both!(
     migrated:

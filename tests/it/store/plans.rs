@@ -21,11 +21,11 @@ use invitation_service::store::{
 use sea_orm::{ConnectionTrait, DatabaseConnection, IsolationLevel, TransactionTrait};
 use uuid::Uuid;
 
-use super::kinds::*;
-use super::make::*;
 use super::plans_make::{GROW, endpoint, verification};
-use crate::harness::database::{NEW_YEAR, TestDatabase};
-use crate::harness::explain::Executions;
+use crate::support::build::commands::*;
+use crate::support::build::kinds::*;
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::explain::Executions;
 
 /// The number of rows the tables grow by.
 const ROWS: u64 = 30_000;
@@ -76,7 +76,7 @@ impl Desk {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
 async fn statements_planned_on_new_tables_look_up_only_their_rows() {
     let Some(owner) = TestDatabase::postgres().await else { return };
     let database = owner.without_statistics().await;
@@ -130,7 +130,8 @@ async fn create_and_change(desk: &mut Desk) -> InvitationId {
 async fn taking_slots(desk: &mut Desk) {
     let address = format!("{}@example.org", desk.round);
     for on_conflict in [OnConflict::Allow, OnConflict::ReturnExisting, OnConflict::Replace] {
-        let general = general(team("red"), on_conflict, &[super::kinds::mail(&address), internal(&address)]);
+        let general =
+            general(team("red"), on_conflict, &[crate::support::build::kinds::mail(&address), internal(&address)]);
         created(&desk.store, general).await;
         desk.check("create general").await;
     }
@@ -139,9 +140,15 @@ async fn taking_slots(desk: &mut Desk) {
     let last = created(&desk.store, general).await;
     desk.check("create general for an address with a past").await;
     desk.run(revoke(&last)).await;
-    let open =
-        created(&desk.store, super::kinds::general(team("red"), OnConflict::Allow, &[super::kinds::mail(&address)]))
-            .await;
+    let open = created(
+        &desk.store,
+        crate::support::build::kinds::general(
+            team("red"),
+            OnConflict::Allow,
+            &[crate::support::build::kinds::mail(&address)],
+        ),
+    )
+    .await;
     for action in [
         create(user(&address)),
         resend(&open, false, Some(seconds(600))),

@@ -8,7 +8,7 @@ use invitation_service::domain::value::time::Timestamp;
 use invitation_service::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
 use invitation_service::store::NewVerification;
 
-use super::make::*;
+use crate::support::build::commands::*;
 
 /// Each table gets so many rows, most of the account that asks. Half of the invitations are general ones into a scope that is
 /// asked for, and have ended; the others never expire. One link has as many acceptances. Of the messages few are due. In front

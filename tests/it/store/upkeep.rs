@@ -10,9 +10,9 @@ use invitation_service::store::{Database, ExecuteError, OpenError, Store};
 use sea_orm::{ConnectionTrait, Statement};
 use secrecy::ExposeSecret;
 
-use super::make::*;
-use crate::harness::database::{NEW_YEAR, TestDatabase};
-use crate::harness::on_both;
+use crate::support::build::commands::*;
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::on_both;
 
 on_both!(request_ids_are_forgotten_after_forty_eight_hours, a_database_is_ready_once_it_is_migrated);
 
@@ -53,7 +53,7 @@ async fn unmigrated(database: &TestDatabase) -> Database {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::harness::limit")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
 async fn of_replicas_that_start_at_once_on_an_empty_database_one_migrates() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let mut replicas = Vec::new();
@@ -75,7 +75,7 @@ async fn of_replicas_that_start_at_once_on_an_empty_database_one_migrates() {
     assert!(counts.0 >= 1 && counts.0 == counts.1, "{counts:?}");
 }
 
-#[tokio::test(crate = "crate::harness::limit")]
+#[tokio::test(crate = "crate::support::limit")]
 async fn a_sqlite_file_that_is_open_is_not_opened_again() {
     let database = TestDatabase::sqlite();
     let StoreUrl::Sqlite(path) = StoreUrl::parse(database.url()).unwrap() else { unreachable!() };

@@ -14,9 +14,9 @@ use invitation_service::entropy::Entropy;
 use invitation_service::store::{DeliveryQuery, NewVerification, Store, Topic};
 use uuid::Uuid;
 
-use super::make::*;
-use crate::harness::database::{NEW_YEAR, TestDatabase};
-use crate::harness::on_both;
+use crate::support::build::commands::*;
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::on_both;
 
 on_both!(
     migrated:

@@ -99,7 +99,7 @@ fn what_is_unfinished_or_evaded_is_found() {
 fn asynchronous_test_without_a_limit_is_found() {
     let limited = |place: &str| format!("#[tokio::test(flavor = \"multi_thread\", crate = \"crate::{place}\")]");
     for (path, place, other) in
-        [("tests/it/a.rs", "harness::limit", "limit"), ("src/domain/a.rs", "limit", "harness::limit")]
+        [("tests/it/a.rs", "support::limit", "limit"), ("src/domain/a.rs", "limit", "support::limit")]
     {
         complains(without_limit, path, "    #[tokio::test]", 1);
         complains(without_limit, path, "#[tokio::test(start_paused = true)]", 1);

@@ -1,0 +1,17 @@
+//! What holds for every RPC alike.
+
+pub(crate) mod access;
+pub(crate) mod codes;
+pub(crate) mod deadline;
+pub(crate) mod descriptor;
+pub(crate) mod etag;
+pub(crate) mod future_rows;
+pub(crate) mod idempotency;
+pub(crate) mod input;
+pub(crate) mod interrupted_calls;
+pub(crate) mod lifecycle;
+pub(crate) mod limits;
+pub(crate) mod page_token;
+pub(crate) mod raw;
+pub(crate) mod request;
+pub(crate) mod request_id;

@@ -1,0 +1,284 @@
+//! Who may call what, for every RPC of the descriptors.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use invitation_service::auth::permission::{Permission, TABLE};
+use invitation_service::pb;
+use prost::Message as _;
+use tokio::task::JoinSet;
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt as _;
+
+use super::raw::told;
+use super::request::{About, Known};
+use super::{raw, request};
+use crate::rpc::redemption::keys;
+use crate::support::database::TestDatabase;
+use crate::support::expect::{reason, refused};
+use crate::support::on_both;
+use crate::support::service::Service;
+
+on_both!(
+    migrated:
+    what_is_foreign_and_what_is_missing_are_told_apart_by_nothing,
+    two_accounts_on_one_connection_never_see_each_other,
+);
+
+const OURS: &str = "01920000-0000-7000-8000-00000000aaaa";
+const THEIRS: &str = "01920000-0000-7000-8000-00000000bbbb";
+
+#[test]
+fn the_table_of_permissions_has_exactly_the_rpcs_that_exist() {
+    let existing: BTreeSet<String> = raw::rpcs().into_iter().map(|rpc| rpc.path).collect();
+    let listed: BTreeSet<String> = TABLE.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(listed, existing);
+    assert_eq!(listed.len(), TABLE.len(), "an RPC is in the table twice");
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn without_one_good_credential_every_rpc_is_unauthenticated_before_anything_else() {
+    let database = TestDatabase::sqlite();
+    let (service, key) = keys::start(&database, &[("ours", "*"), ("ours", "*")]).await;
+    let cases: Vec<(&str, Vec<(&'static str, String)>)> = vec![
+        ("none", vec![]),
+        ("two authorization values", vec![bearer(&key[0]), bearer(&key[0])]),
+        ("two keys", vec![plain(&key[0]), plain(&key[1])]),
+        ("one key twice", vec![plain(&key[0]), plain(&key[0])]),
+        ("both kinds", vec![plain(&key[0]), bearer(&key[0])]),
+        ("a good and a bad one", vec![plain(&key[0]), bearer("nonsense")]),
+        ("Basic", vec![("authorization", format!("Basic {}", key[0]))]),
+        ("no scheme", vec![("authorization", key[0].clone())]),
+        ("Bearer alone", vec![("authorization", "Bearer".to_owned())]),
+        ("Bearer and nothing", vec![bearer("")]),
+        ("an empty key", vec![plain("")]),
+        ("an unknown key", vec![plain(&format!("ivk_{}", "A".repeat(43)))]),
+        ("a key cut short", vec![plain(&key[0][..46])]),
+        ("a key with a tail", vec![plain(&format!("{}A", key[0]))]),
+        ("two in one value", vec![bearer(&format!("{0}, Bearer {0}", key[0]))]),
+        ("the hash of a key", vec![plain(&hash_of(&key[0]))]),
+        ("a token without signature", vec![bearer("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.")]),
+    ];
+    let mut seen = BTreeSet::new();
+    for (case, credentials) in &cases {
+        for rpc in raw::rpcs() {
+            // Too large, malformed and empty messages are not even looked at.
+            for message in [Vec::new(), vec![0xff; 8]] {
+                let mut request = Request::new(Bytes::from(message));
+                append(request.metadata_mut(), credentials);
+                let status = raw::call(&service, &rpc.path, request).await.expect_err(case);
+                assert_eq!(reason(&status), (Code::Unauthenticated, "UNAUTHENTICATED".to_owned()), "{case}");
+                let (_, message, details) = told(&status);
+                seen.insert((message, details));
+            }
+        }
+    }
+    assert_eq!(seen.len(), 1, "what is wrong with a credential is not told");
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn a_key_is_taken_in_either_header_and_the_scheme_in_any_case() {
+    let database = TestDatabase::sqlite();
+    let (service, key) = keys::start(&database, &[("ours", "*")]).await;
+    for credential in [plain(&key[0]), bearer(&key[0]), ("authorization", format!("bEARER {}", key[0]))] {
+        let mut request = Request::new(Bytes::new());
+        append(request.metadata_mut(), &[credential]);
+        raw::call(&service, "/invitation.v1.InvitationService/ListInvitations", request).await.unwrap();
+    }
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn each_permission_opens_exactly_the_rpcs_of_the_table_and_is_asked_for_before_validation() {
+    let database = TestDatabase::sqlite();
+    let accounts: Vec<(&str, &str)> =
+        Permission::ALL.into_iter().map(|permission| ("ours", permission.name())).collect();
+    let (service, key) = keys::start(&database, &accounts).await;
+    for (permission, key) in Permission::ALL.into_iter().zip(&key) {
+        for (path, needed) in TABLE {
+            // No message of any method: whoever gets as far as validation is told so.
+            let status = keys::call(&service, key, path, vec![0xff; 8]).await.expect_err("no message");
+            if permission == needed {
+                refused::<()>(Err(status), Code::InvalidArgument, "MALFORMED_MESSAGE");
+            } else {
+                let status = refused::<()>(Err(status), Code::PermissionDenied, "PERMISSION_DENIED");
+                let details = status.get_error_details();
+                assert_eq!(details.error_info().unwrap().metadata["permission"], needed.name(), "{path}");
+            }
+        }
+    }
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn a_missing_permission_says_nothing_about_what_exists() {
+    let database = TestDatabase::sqlite();
+    let (service, key) = keys::start(&database, &[("ours", "*"), ("ours", "tokens.read")]).await;
+    let known = request::known(&service, Some(&key[0]), OURS).await;
+    for rpc in raw::rpcs() {
+        let (_, there) = request::valid(&rpc.path, &known);
+        let (_, missing) = request::valid(&rpc.path, &known.missing());
+        let there = keys::call(&service, &key[1], &rpc.path, there).await.unwrap_err();
+        let missing = keys::call(&service, &key[1], &rpc.path, missing).await.unwrap_err();
+        assert_eq!(there.code(), Code::PermissionDenied, "{}", rpc.path);
+        assert_eq!(told(&there), told(&missing), "{}", rpc.path);
+    }
+    service.stop().await;
+}
+
+async fn what_is_foreign_and_what_is_missing_are_told_apart_by_nothing(database: TestDatabase) {
+    let (service, key) = keys::start(&database, &[("ours", "*"), ("theirs", "*")]).await;
+    let theirs = request::known(&service, Some(&key[1]), THEIRS).await;
+    let before = snapshot(&service, &key[1], &theirs).await;
+    for rpc in &raw::rpcs() {
+        if request::valid(&rpc.path, &theirs).0 == About::New {
+            continue;
+        }
+        let ours = request::known(&service, Some(&key[0]), OURS).await;
+        let ask = |known: &Known| {
+            let (about, message) = request::valid(&rpc.path, known);
+            let (service, key) = (&service, &key[0]);
+            async move { (about, keys::call(service, key, &rpc.path, message).await) }
+        };
+        let (about, foreign) = ask(&theirs).await;
+        let (_, missing) = ask(&theirs.missing()).await;
+        match about {
+            About::New => unreachable!(),
+            About::Many => {
+                let (foreign, missing) = (foreign.unwrap(), missing.unwrap());
+                assert_eq!((foreign.len(), missing.len()), (0, 0), "{}: an empty list", rpc.path);
+                assert!(!ask(&ours).await.1.unwrap().is_empty(), "{}: a list of one's own", rpc.path);
+            }
+            About::All => {
+                // Whomever the credential belongs to, and nobody else.
+                let id = |known: &Known| known.endpoint.rsplit('/').next().unwrap().to_owned();
+                let (foreign, missing, own) = (foreign.unwrap(), missing.unwrap(), ask(&ours).await.1.unwrap());
+                assert_eq!((&foreign, &missing), (&own, &own), "{}", rpc.path);
+                assert!(holds(&own, &id(&ours)) && !holds(&own, &id(&theirs)), "{}", rpc.path);
+            }
+            About::Each => {
+                let errors = |answer: Result<Bytes, Status>| {
+                    let answer = pb::AcceptInvitationsResponse::decode(answer.unwrap()).unwrap();
+                    let results = answer.results.into_iter();
+                    results.map(|one| (one.result, one.invitation, one.already_accepted)).collect::<Vec<_>>()
+                };
+                assert_eq!(errors(foreign), errors(missing), "{}", rpc.path);
+                assert!(errors(ask(&ours).await.1)[0].1.is_some(), "{}: one's own", rpc.path);
+            }
+            About::One => {
+                let (foreign, missing) = (foreign.unwrap_err(), missing.unwrap_err());
+                let wanted = match rpc.path.trim_start_matches("/invitation.v1.") {
+                    "AccessService/DeleteOrganizationConnection" => "ORGANIZATION_CONNECTION_NOT_FOUND",
+                    "DeliveryService/ReportDeliveryStatus" => "DELIVERY_NOT_FOUND",
+                    path if path.starts_with("WebhookService/") => "WEBHOOK_ENDPOINT_NOT_FOUND",
+                    _ => "INVITATION_NOT_FOUND",
+                };
+                assert_eq!(reason(&foreign), (Code::NotFound, wanted.to_owned()), "{}", rpc.path);
+                assert_eq!(told(&foreign), told(&missing), "{}", rpc.path);
+                ask(&ours).await.1.unwrap_or_else(|status| panic!("{}: one's own: {status:?}", rpc.path));
+            }
+        }
+    }
+    assert_eq!(snapshot(&service, &key[1], &theirs).await, before, "nothing of it has changed");
+    service.stop().await;
+}
+
+async fn two_accounts_on_one_connection_never_see_each_other(database: TestDatabase) {
+    let (service, key) = keys::start(&database, &[("ours", "*"), ("theirs", "*")]).await;
+    let mut sides = Vec::new();
+    for (account, key) in ["ours", "theirs"].into_iter().zip(&key) {
+        // Both have invitations of one and the same company.
+        sides.push((account, key.clone(), request::known(&service, Some(key), OURS).await));
+    }
+    let mut calls = JoinSet::new();
+    for number in 0..2_000_usize {
+        let (account, key, known) = sides[number % 2].clone();
+        let other = sides[(number + 1) % 2].2.clone();
+        let (mut invitations, mut redemptions) = (service.invitations(), service.redemptions());
+        calls.spawn(async move {
+            match number / 2 % 4 {
+                0 => {
+                    let request = pb::GetInvitationRequest { name: format!("invitations/{}", known.id) };
+                    let read = invitations.get_invitation(keys::with(&key, request)).await.unwrap().into_inner();
+                    assert_eq!((read.account.as_str(), read.uid), (account, known.id));
+                }
+                1 => {
+                    let request = pb::GetInvitationRequest { name: format!("invitations/{}", other.id) };
+                    let foreign = invitations.get_invitation(keys::with(&key, request)).await;
+                    refused(foreign, Code::NotFound, "INVITATION_NOT_FOUND");
+                }
+                2 => {
+                    let request = keys::with(&key, pb::ListInvitationsRequest::default());
+                    let listed = invitations.list_invitations(request).await.unwrap().into_inner().invitations;
+                    assert_eq!(listed.len(), 5, "one of each kind, and an auto-join");
+                    assert!(listed.iter().all(|read| read.account == account));
+                }
+                _ => {
+                    let view = crate::support::build::messages::view(&known.token);
+                    redemptions.record_engagement(keys::with(&key, view)).await.unwrap();
+                    let view = crate::support::build::messages::view(&other.token);
+                    let foreign = redemptions.record_engagement(keys::with(&key, view)).await;
+                    refused(foreign, Code::NotFound, "INVITATION_NOT_FOUND");
+                }
+            }
+        });
+    }
+    while let Some(done) = calls.join_next().await {
+        done.unwrap();
+    }
+    for (account, key, known) in &sides {
+        let request = pb::GetInvitationRequest { name: format!("invitations/{}", known.id) };
+        let read = service.invitations().get_invitation(keys::with(key, request)).await.unwrap().into_inner();
+        assert_eq!((read.account.as_str(), read.views), (*account, 250));
+    }
+    service.stop().await;
+}
+
+/// Whether a message has a text in it.
+fn holds(message: &[u8], text: &str) -> bool {
+    message.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// What gets and lists show of an account's things.
+async fn snapshot(service: &Service, key: &str, known: &Known) -> Vec<Vec<u8>> {
+    let mut asked = Vec::new();
+    let mut seen = Vec::new();
+    for name in [&format!("invitations/{}", known.id), &known.user, &known.guest, &known.general] {
+        let (name, parent) = (name.clone(), name.clone());
+        asked.push(("InvitationService/GetInvitation", pb::GetInvitationRequest { name }.encode_to_vec()));
+        let deliveries = pb::ListDeliveriesRequest { parent: parent.clone(), ..Default::default() };
+        asked.push(("DeliveryService/ListDeliveries", deliveries.encode_to_vec()));
+        let events = keys::with(key, pb::ListEventsRequest { parent, ..Default::default() });
+        for event in service.events().list_events(events).await.unwrap().into_inner().events {
+            // Every answer has another token for the same place.
+            seen.push(pb::Event { resume_token: String::new(), ..event }.encode_to_vec());
+        }
+    }
+    let endpoints = pb::ListWebhookEndpointsRequest::default();
+    asked.push(("WebhookService/ListWebhookEndpoints", endpoints.encode_to_vec()));
+    for (path, message) in asked {
+        seen.push(keys::call(service, key, &format!("/invitation.v1.{path}"), message).await.unwrap().to_vec());
+    }
+    seen
+}
+
+fn plain(key: &str) -> (&'static str, String) {
+    ("x-api-key", key.to_owned())
+}
+
+fn bearer(key: &str) -> (&'static str, String) {
+    ("authorization", format!("Bearer {key}"))
+}
+
+fn append(metadata: &mut MetadataMap, credentials: &[(&'static str, String)]) {
+    for (name, value) in credentials {
+        metadata.append(*name, value.parse().unwrap());
+    }
+}
+
+fn hash_of(key: &str) -> String {
+    use invitation_service::auth::api_key::{format_hash, hash_api_key};
+    format_hash(&hash_api_key(key))
+}

@@ -1,0 +1,68 @@
+//! Verification codes, as whoever reads the mail knows them.
+
+use invitation_service::pb;
+use sea_orm::{ConnectionTrait, QueryResult, Statement};
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::support::codes::code_of;
+use crate::support::service::{KEYS, Service};
+
+/// The request for a code.
+pub(crate) fn asking(token: &str, email: &str) -> pb::SendVerificationCodeRequest {
+    pb::SendVerificationCodeRequest { token: token.to_owned(), email: email.to_owned() }
+}
+
+/// Asks for a code.
+pub(crate) async fn ask(service: &Service, token: &str, email: &str) -> Result<(), Status> {
+    let answer = service.redemptions().send_verification_code(asking(token, email)).await;
+    answer.map(|answer| assert_eq!(answer.into_inner(), pb::SendVerificationCodeResponse {}))
+}
+
+/// A try of a code.
+pub(crate) fn trying(token: &str, email: &str, code: &str) -> pb::VerifyEmailRequest {
+    pb::VerifyEmailRequest { token: token.to_owned(), email: email.to_owned(), code: code.to_owned() }
+}
+
+/// Tries a code.
+pub(crate) async fn verify(service: &Service, token: &str, email: &str, code: &str) -> Result<String, Status> {
+    let answer = service.redemptions().verify_email(trying(token, email, code)).await?.into_inner();
+    assert!(answer.expire_time.is_some());
+    Ok(answer.email_proof)
+}
+
+/// Asks for a code and exchanges it for a proof.
+pub(crate) async fn prove(service: &Service, token: &str, email: &str) -> String {
+    ask(service, token, email).await.unwrap();
+    let code = sent(service, email).await.unwrap();
+    verify(service, token, email, &code).await.unwrap()
+}
+
+/// The code that an address can prove itself with; none if none was asked for.
+pub(crate) async fn sent(service: &Service, email: &str) -> Option<String> {
+    code_of(&service.connect().await, KEYS, email).await
+}
+
+/// A code that is not this one.
+pub(crate) fn other(code: &str) -> String {
+    format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
+}
+
+/// The messages that bring codes: to which recipient, or else to which address.
+pub(crate) async fn mailed(service: &Service) -> Vec<(i32, Option<String>)> {
+    let sql = "SELECT recipient, address, about FROM outbox WHERE purpose = 'verification_code' AND state = 'queued'
+        AND due_at IS NOT NULL AND planned_at IS NULL ORDER BY created_at, recipient, address";
+    let message = |row: &QueryResult| {
+        row.try_get::<Uuid>("", "about").expect("it is about a verification");
+        (row.try_get("", "recipient").unwrap(), row.try_get("", "address").unwrap())
+    };
+    rows(service, sql).await.iter().map(message).collect()
+}
+
+/// Rows of the service's database.
+pub(crate) async fn rows(service: &Service, sql: &str) -> Vec<QueryResult> {
+    let database = service.connect().await;
+    let rows = database.query_all_raw(Statement::from_string(database.get_database_backend(), sql)).await.unwrap();
+    database.close().await.unwrap();
+    rows
+}

@@ -1,0 +1,205 @@
+//! What every RPC does with bytes and texts it cannot take. The RPCs and their fields come from the descriptors.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use prost_types::field_descriptor_proto::Type;
+use tonic::{Code, Request};
+
+use super::request::{Known, call};
+use super::{raw, request};
+use crate::support::build::messages;
+use crate::support::database::TestDatabase;
+use crate::support::expect::{reason, refused, violated};
+use crate::support::service::Service;
+
+/// The largest message there may be.
+const MAX: usize = 1024 * 1024;
+
+async fn start() -> (Service, Known, TestDatabase) {
+    let database = TestDatabase::sqlite();
+    let service = Service::start(&database).await;
+    let known = request::known(&service, None, messages::COMPANY).await;
+    (service, known, database)
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn an_empty_message_names_every_required_field_at_once() {
+    let (service, _, _database) = start().await;
+    for rpc in raw::rpcs() {
+        let required: BTreeSet<String> =
+            raw::inputs(&rpc).into_iter().filter(|input| input.required).map(|input| input.path).collect();
+        let answer = call(&service, &rpc, Vec::new()).await;
+        if required.is_empty() {
+            answer.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
+            continue;
+        }
+        let status = refused(answer, Code::InvalidArgument, "INVALID_FIELD");
+        assert_eq!(violated(&status).into_iter().collect::<BTreeSet<_>>(), required, "{}", rpc.path);
+    }
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn a_valid_request_is_what_the_refused_ones_are_made_of() {
+    let database = TestDatabase::sqlite();
+    let service = Service::start(&database).await;
+    for rpc in raw::rpcs() {
+        let known = request::known(&service, None, messages::COMPANY).await;
+        let (_, message) = request::valid(&rpc.path, &known);
+        call(&service, &rpc, message).await.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
+    }
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn a_control_character_in_any_text_is_refused_by_the_name_of_its_field() {
+    let (service, known, _database) = start().await;
+    let mut tried = 0;
+    for rpc in raw::rpcs() {
+        let (_, valid) = request::valid(&rpc.path, &known);
+        for input in raw::inputs(&rpc).into_iter().filter(|input| input.kind == Type::String) {
+            for text in ["a\r\nb", "a\nb", "\0", "a\u{2028}b", "a\u{2029}b", "\u{1b}[2J", "\u{85}"] {
+                let place = format!("{} {} {text:?}", rpc.path, input.path);
+                let answer = call(&service, &rpc, [valid.clone(), input.text(text)].concat()).await;
+                let status = answer.expect_err(&place);
+                tried += 1;
+                if input.path == "token" {
+                    // Nothing tells a malformed token from any other that does not count.
+                    assert_eq!(reason(&status), (Code::NotFound, "INVITATION_NOT_FOUND".to_owned()), "{place}");
+                    continue;
+                }
+                assert_eq!(reason(&status), (Code::InvalidArgument, "INVALID_FIELD".to_owned()), "{place}");
+                let violated = violated(&status);
+                assert!(violated.iter().any(|field| input.is_named_by(field)), "{place}: {violated:?}");
+                assert!(!status.message().contains(text), "{place}: the value is not repeated");
+            }
+        }
+    }
+    assert!(tried > 200, "{tried} texts were tried");
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn every_text_has_an_upper_limit() {
+    let (service, known, _database) = start().await;
+    let long = "a".repeat(70_000);
+    for rpc in raw::rpcs() {
+        let (_, valid) = request::valid(&rpc.path, &known);
+        let texts = raw::inputs(&rpc).into_iter().filter(|input| input.kind == Type::String && input.path != "token");
+        for input in texts {
+            let answer = call(&service, &rpc, [valid.clone(), input.text(&long)].concat()).await;
+            let place = format!("{} {}", rpc.path, input.path);
+            let status = answer.expect_err(&place);
+            assert_eq!(reason(&status), (Code::InvalidArgument, "INVALID_FIELD".to_owned()), "{place}");
+            let violated = violated(&status);
+            assert!(violated.iter().any(|field| input.is_named_by(field)), "{place}: {violated:?}");
+        }
+    }
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn an_enum_value_that_is_unknown_or_unspecified_is_refused() {
+    let (service, known, _database) = start().await;
+    let mut tried = 0;
+    for rpc in raw::rpcs() {
+        let (_, valid) = request::valid(&rpc.path, &known);
+        for input in raw::inputs(&rpc).into_iter().filter(|input| input.kind == Type::Enum) {
+            // The last is -1 as protobuf writes it.
+            let wrong = [0, 99, u64::MAX].into_iter().skip(input.has_default.into());
+            for value in wrong {
+                let answer = call(&service, &rpc, [valid.clone(), input.number(value)].concat()).await;
+                let place = format!("{} {} {value}", rpc.path, input.path);
+                let status = answer.expect_err(&place);
+                assert_eq!(reason(&status), (Code::InvalidArgument, "INVALID_FIELD".to_owned()), "{place}");
+                let violated = violated(&status);
+                assert!(violated.iter().any(|field| input.is_named_by(field)), "{place}: {violated:?}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 15, "{tried} values were tried");
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn bytes_that_are_no_message_are_malformed_and_nothing_worse() {
+    let (service, known, _database) = start().await;
+    for rpc in raw::rpcs() {
+        let (_, valid) = request::valid(&rpc.path, &known);
+        let truncated = valid.get(..valid.len().saturating_sub(1)).unwrap_or_default().to_vec();
+        // No field 1 is a group, and those that are texts are UTF-8.
+        for bytes in [vec![0xff; 8], vec![0x0a, 0x05, 0x61], truncated, vec![0x0b], vec![0x0a, 0x02, 0xc3, 0x28]] {
+            let place = format!("{} {bytes:?}", rpc.path);
+            if bytes.is_empty() {
+                continue;
+            }
+            let status = call(&service, &rpc, bytes.clone()).await.expect_err(&place);
+            let (code, reason) = reason(&status);
+            // Some of these bytes are a message of some methods, with other fields than were meant.
+            let told = code == Code::InvalidArgument && (reason == "MALFORMED_MESSAGE" || reason == "INVALID_FIELD");
+            assert!(told, "{place}: {code:?} {reason}");
+            if bytes[0] == 0xff {
+                assert_eq!(reason, "MALFORMED_MESSAGE", "{place}");
+            }
+        }
+    }
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn fields_of_a_newer_client_are_ignored() {
+    let database = TestDatabase::sqlite();
+    let service = Service::start(&database).await;
+    for rpc in raw::rpcs() {
+        let known = request::known(&service, None, messages::COMPANY).await;
+        let (_, mut message) = request::valid(&rpc.path, &known);
+        // Field 2000, a text.
+        message.extend([0x82, 0x7d, 0x03, b'n', b'e', b'w']);
+        call(&service, &rpc, message).await.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
+    }
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn a_message_of_more_than_a_mebibyte_is_too_large_for_every_rpc() {
+    let (service, known, _database) = start().await;
+    for rpc in raw::rpcs() {
+        let status =
+            refused(call(&service, &rpc, vec![0; MAX + 1]).await, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+        let details = tonic_types::StatusExt::get_error_details(&status);
+        assert_eq!(details.error_info().unwrap().metadata["max_bytes"], MAX.to_string());
+    }
+    let rpc = raw::rpcs().into_iter().find(|rpc| rpc.path.ends_with("/GetInvitation")).unwrap();
+    let (_, valid) = request::valid(&rpc.path, &known);
+    let fill = |size: usize| {
+        // Field 15, a text of the length that makes the whole message this long; the length takes three bytes.
+        let length = size - valid.len() - 4;
+        let mut message = valid.clone();
+        message.push(0x7a);
+        prost::encoding::encode_varint(length as u64, &mut message);
+        message.resize(size, b'a');
+        message
+    };
+    assert_eq!(fill(MAX).len(), MAX);
+    call(&service, &rpc, fill(MAX)).await.unwrap();
+    refused(call(&service, &rpc, fill(MAX + 1)).await, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn a_method_that_does_not_exist_is_unimplemented() {
+    let (service, _, _database) = start().await;
+    for path in [
+        "/invitation.v1.InvitationService/Nothing",
+        "/invitation.v1.InvitationService/",
+        "/invitation.v1.NoService/GetInvitation",
+        "/invitation.v1.RedemptionService/GetInvitation",
+        "/invitation.v1.InvitationService/getInvitation",
+    ] {
+        let answer = raw::call(&service, path, Request::new(Bytes::new())).await;
+        refused(answer, Code::Unimplemented, "UNIMPLEMENTED");
+    }
+    service.stop().await;
+}

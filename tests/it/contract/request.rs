@@ -1,0 +1,282 @@
+//! One valid request for each RPC, about one of everything there is. A new RPC has to be added here before the tests that go
+//! over all of them pass.
+
+use invitation_service::pb;
+use prost::Message;
+use tonic::Request;
+
+use super::raw::Rpc;
+use super::{codes, raw};
+use crate::support::build::guests::GUEST;
+use crate::support::build::{guests, messages};
+use crate::support::service::Service;
+
+mod known;
+
+pub(crate) use known::{Known, known};
+
+/// What an RPC is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// One thing, which has to be there.
+    One,
+    /// Those that match.
+    Many,
+    /// All that the account has.
+    All,
+    /// Several things, of which each is answered for itself.
+    Each,
+    /// None that is there yet: it will be made, or will happen.
+    New,
+}
+
+/// The connection that the acceptor of a known invitation made.
+const CREATED: &str = "01920000-0000-7000-8000-00000000cafe";
+
+fn new_user(known: &Known, who: &str) -> pb::CreateUserInvitationRequest {
+    let user_invitation =
+        Some(pb::UserInvitation { invited_email: known.email(who), inviter: "Ann".to_owned(), ..Default::default() });
+    pb::CreateUserInvitationRequest { user_invitation, ..Default::default() }
+}
+
+pub(crate) fn new_general(known: &Known, whom: &str) -> pb::CreateInvitationRequest {
+    messages::general(pb::Invitation {
+        targets: vec![messages::target(pb::TargetType::Internal, whom)],
+        scope: Some(known.scope()),
+        inviter: Some(pb::Inviter { user_id: known.id.clone(), ..Default::default() }),
+        ..Default::default()
+    })
+}
+
+fn sync_autojoin(known: &Known) -> pb::SyncAutojoinRequest {
+    let domains = vec!["example.org".to_owned()];
+    pb::SyncAutojoinRequest { scope: Some(known.scope()), domains, ..Default::default() }
+}
+
+fn new_organizations(requester: &str, target: &str) -> pb::CreateOrganizationConnectionRequest {
+    let organization_connection = Some(pb::OrganizationConnection {
+        requester_organization_id: requester.to_owned(),
+        target_organization_id: target.to_owned(),
+        permissions: vec!["guest_invitations.read".to_owned()],
+        ..Default::default()
+    });
+    pb::CreateOrganizationConnectionRequest { organization_connection }
+}
+
+/// An endpoint that nothing is posted to, since nothing of this type happens here.
+fn new_endpoint(request_id: &str) -> pb::CreateWebhookEndpointRequest {
+    let uri = "https://example.org/hook".to_owned();
+    let webhook_endpoint =
+        Some(pb::WebhookEndpoint { uri, event_types: vec!["delivery.bounced".to_owned()], ..Default::default() });
+    pb::CreateWebhookEndpointRequest { webhook_endpoint, request_id: request_id.to_owned() }
+}
+
+/// A valid request for the RPC of a path.
+pub(crate) fn valid(path: &str, known: &Known) -> (About, Vec<u8>) {
+    let method = path.strip_prefix("/invitation.v1.").unwrap_or(path);
+    let (service, method) = method.split_once('/').unwrap();
+    match service {
+        "ConnectionInvitationService" => of_connections(method, known),
+        "UserInvitationService" => of_users(method, known),
+        "GuestInvitationService" => of_guests(method, known),
+        "RedemptionService" => of_redemptions(method, known),
+        "InvitationService" => of_any(method, known),
+        "AccessService" => of_access(method, known),
+        "DeliveryService" => of_deliveries(method, known),
+        "WebhookService" => of_webhooks(method, known),
+        "EventService" => of_events(method, known),
+        _ => panic!("{path} has no request here"),
+    }
+}
+
+fn one(message: &impl Message) -> (About, Vec<u8>) {
+    (About::One, message.encode_to_vec())
+}
+
+fn many(message: &impl Message) -> (About, Vec<u8>) {
+    (About::Many, message.encode_to_vec())
+}
+
+fn new(message: &impl Message) -> (About, Vec<u8>) {
+    (About::New, message.encode_to_vec())
+}
+
+fn of_connections(method: &str, known: &Known) -> (About, Vec<u8>) {
+    let Known { id, company_id, acceptance, .. } = known.clone();
+    let name = format!("connectionInvitations/{id}");
+    match method {
+        "CreateConnectionInvitation" => {
+            new(&messages::creation(pb::ConnectionInvitation { company_id, ..Default::default() }))
+        }
+        "CreateReconnectInvitation" => {
+            let connection_id = messages::CONNECTION.to_owned();
+            new(&pb::CreateReconnectInvitationRequest { connection_id, company_id, ..Default::default() })
+        }
+        "GetConnectionInvitation" => one(&pb::GetConnectionInvitationRequest { name }),
+        "ListConnectionInvitations" => many(&pb::ListConnectionInvitationsRequest { company_id, ..Default::default() }),
+        "RevokeConnectionInvitation" => one(&pb::RevokeConnectionInvitationRequest { name, ..Default::default() }),
+        "ResendConnectionInvitation" => one(&pb::ResendConnectionInvitationRequest { name, ..Default::default() }),
+        "UpdateCreatedConnection" => {
+            let created_connection = Some(pb::CreatedConnection { id: CREATED.to_owned(), ..Default::default() });
+            one(&pb::UpdateCreatedConnectionRequest { name, created_connection, acceptance, ..Default::default() })
+        }
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+fn of_users(method: &str, known: &Known) -> (About, Vec<u8>) {
+    let name = known.user.clone();
+    match method {
+        "CreateUserInvitation" => new(&new_user(known, "somebody")),
+        "GetUserInvitation" => one(&pb::GetUserInvitationRequest { name }),
+        "ListUserInvitations" => {
+            many(&pb::ListUserInvitationsRequest { email: known.email("user"), ..Default::default() })
+        }
+        "DeleteUserInvitation" => one(&pb::DeleteUserInvitationRequest { name, ..Default::default() }),
+        "ResendUserInvitation" => one(&pb::ResendUserInvitationRequest { name, ..Default::default() }),
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+fn of_guests(method: &str, known: &Known) -> (About, Vec<u8>) {
+    let name = known.guest.clone();
+    match method {
+        "CreateGuestInvitation" => new(&guests::creation(guests::guest(&known.email("somebody")))),
+        "GetGuestInvitation" => one(&pb::GetGuestInvitationRequest { name }),
+        "ListGuestInvitations" => {
+            many(&pb::ListGuestInvitationsRequest { email_query: known.email("guest"), ..Default::default() })
+        }
+        "UpdateGuestInvitation" => {
+            one(guests::update(pb::GuestInvitation { name, archived: true, ..Default::default() }, &[]).get_ref())
+        }
+        "ResendGuestInvitation" => one(&pb::ResendGuestInvitationRequest { name, ..Default::default() }),
+        "RevokeGuestInvitation" => one(guests::revocation(&name).get_ref()),
+        "AcceptGuestInvitation" => one(guests::by_system(&name, GUEST).get_ref()),
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+fn of_redemptions(method: &str, known: &Known) -> (About, Vec<u8>) {
+    let token = known.token.as_str();
+    match method {
+        "PreviewInvitation" => one(&messages::preview(token)),
+        "AcceptInvitation" => one(&messages::accept(token, "ann")),
+        "DeclineInvitation" => one(&messages::decline(&known.general_token)),
+        "RecordEngagement" => one(&messages::view(token)),
+        // Another has just been sent to the address that is invited; the answer is the same for one that is not.
+        "SendVerificationCode" => one(&codes::asking(&known.user_token(), &known.email("somebody"))),
+        "VerifyEmail" => one(&codes::trying(&known.user_token(), &known.email("user"), &known.code)),
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
+    let (name, scope) = (known.general.clone(), Some(known.scope()));
+    match method {
+        "CreateInvitation" => new(&new_general(known, "somebody")),
+        "BatchCreateInvitations" => {
+            let requests = vec![new_general(known, "somebody")];
+            new(&pb::BatchCreateInvitationsRequest { requests, atomic: true, ..Default::default() })
+        }
+        "GetInvitation" => one(&pb::GetInvitationRequest { name }),
+        "ListInvitations" => {
+            let scope = pb::ScopeFilter { r#type: "company".to_owned(), id: known.company_id.clone() };
+            many(&pb::ListInvitationsRequest { scope: Some(scope), ..Default::default() })
+        }
+        "ListAcceptances" => {
+            let parent = format!("invitations/{}", known.id);
+            one(&pb::ListAcceptancesRequest { parent, ..Default::default() })
+        }
+        "ListOpenInvitations" => {
+            many(&pb::ListOpenInvitationsRequest { target: Some(known.target()), ..Default::default() })
+        }
+        "AcceptInvitations" => {
+            let acceptor = Some(pb::Acceptor { subject: known.id.clone(), ..Default::default() });
+            let request = pb::AcceptInvitationsRequest { names: vec![name], acceptor, ..Default::default() };
+            (About::Each, request.encode_to_vec())
+        }
+        "DeclineInvitation" => {
+            let request = pb::InvitationServiceDeclineInvitationRequest { name, ..Default::default() };
+            let target = Some(messages::target(pb::TargetType::Internal, &known.id));
+            one(&pb::InvitationServiceDeclineInvitationRequest { target, ..request })
+        }
+        "RevokeInvitation" => one(&pb::RevokeInvitationRequest { name, ..Default::default() }),
+        "RevokeScopeInvitations" => many(&pb::RevokeScopeInvitationsRequest { scope, ..Default::default() }),
+        "ResendInvitation" => one(&pb::ResendInvitationRequest { name, ..Default::default() }),
+        "SyncInternalInvitation" => one(&pb::SyncInternalInvitationRequest {
+            creator_user_id: known.id.clone(),
+            target_value: known.id.clone(),
+            action: pb::InternalInvitationAction::Accepted.into(),
+            ..Default::default()
+        }),
+        "GetAutojoin" => many(&pb::GetAutojoinRequest { scope }),
+        "SyncAutojoin" => new(&sync_autojoin(known)),
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+fn of_access(method: &str, known: &Known) -> (About, Vec<u8>) {
+    match method {
+        "CreateOrganizationConnection" => new(&new_organizations(&known.id, GUEST)),
+        "ListOrganizationConnections" => many(&pb::ListOrganizationConnectionsRequest {
+            requester_organization_id: known.id.clone(),
+            ..Default::default()
+        }),
+        "DeleteOrganizationConnection" => {
+            one(&pb::DeleteOrganizationConnectionRequest { name: known.organizations.clone() })
+        }
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+fn of_deliveries(method: &str, known: &Known) -> (About, Vec<u8>) {
+    let parent = known.user.clone();
+    match method {
+        "ListDeliveries" => one(&pb::ListDeliveriesRequest { parent, ..Default::default() }),
+        "ReportDeliveryStatus" => one(&pb::ReportDeliveryStatusRequest {
+            message_id: known.message_id.clone(),
+            status: pb::DeliveryReport::Delivered.into(),
+            ..Default::default()
+        }),
+        "ReplayDeliveries" => one(&pb::ReplayDeliveriesRequest { parent, ..Default::default() }),
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+fn of_webhooks(method: &str, known: &Known) -> (About, Vec<u8>) {
+    let name = known.endpoint.clone();
+    match method {
+        "CreateWebhookEndpoint" => new(&new_endpoint("")),
+        "GetWebhookEndpoint" => one(&pb::GetWebhookEndpointRequest { name }),
+        "ListWebhookEndpoints" => (About::All, pb::ListWebhookEndpointsRequest::default().encode_to_vec()),
+        "UpdateWebhookEndpoint" => {
+            let event_types = vec!["delivery.complained".to_owned()];
+            let webhook_endpoint = Some(pb::WebhookEndpoint { name, event_types, ..Default::default() });
+            one(&pb::UpdateWebhookEndpointRequest { webhook_endpoint, ..Default::default() })
+        }
+        "DeleteWebhookEndpoint" => one(&pb::DeleteWebhookEndpointRequest { name, ..Default::default() }),
+        "RotateWebhookSecret" => one(&pb::RotateWebhookSecretRequest { name, ..Default::default() }),
+        "ListWebhookAttempts" => one(&pb::ListWebhookAttemptsRequest { parent: name, ..Default::default() }),
+        "RedeliverEvents" => {
+            one(&pb::RedeliverEventsRequest { name, since: messages::at(-3_600), ..Default::default() })
+        }
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+fn of_events(method: &str, known: &Known) -> (About, Vec<u8>) {
+    match method {
+        "ListEvents" => {
+            let parent = format!("connectionInvitations/{}", known.id);
+            one(&pb::ListEventsRequest { parent, ..Default::default() })
+        }
+        // With what happens from now on.
+        "WatchEvents" => new(&pb::WatchEventsRequest::default()),
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+/// Calls an RPC without credentials.
+pub(crate) async fn call(service: &Service, rpc: &Rpc, message: Vec<u8>) -> Result<bytes::Bytes, tonic::Status> {
+    raw::call(service, &rpc.path, Request::new(message.into())).await
+}

@@ -1,0 +1,160 @@
+//! What the requests are about: one of everything, made through the service itself.
+
+use invitation_service::pb;
+use tonic::Status;
+
+use super::{CREATED, new_endpoint, new_general, new_organizations, new_user, sync_autojoin};
+use crate::contract::codes;
+use crate::rpc::redemption::keys;
+use crate::support::build::guests::HOST;
+use crate::support::build::{guests, messages};
+use crate::support::service::Service;
+
+/// Invitations as requests name them. Addresses, scopes and organizations are made of the first one's id.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// The UUID of a connection invitation that was accepted once.
+    pub(crate) id: String,
+    /// Its token.
+    pub(crate) token: String,
+    /// The name of its acceptance.
+    pub(crate) acceptance: String,
+    /// Its company.
+    pub(crate) company_id: String,
+    /// The name of a user invitation.
+    pub(crate) user: String,
+    /// The code that was sent to prove its address.
+    pub(crate) code: String,
+    /// The name of a guest invitation.
+    pub(crate) guest: String,
+    /// The name of a general invitation for one person, into a scope that has an auto-join too.
+    pub(crate) general: String,
+    /// Its token.
+    pub(crate) general_token: String,
+    /// The name of a connection between organizations.
+    pub(crate) organizations: String,
+    /// The Message-ID of the message that brings the user invitation.
+    pub(crate) message_id: String,
+    /// The name of a webhook endpoint. One account has one, however often it is asked for.
+    pub(crate) endpoint: String,
+}
+
+impl Known {
+    /// The same, but for ids and a token that nobody has.
+    pub(crate) fn missing(&self) -> Self {
+        let id = "01920000-0000-7000-8000-000000000000";
+        let name = |collection: &str| format!("{collection}/{id}");
+        Self {
+            id: id.to_owned(),
+            token: messages::mailed_token(id, 0),
+            acceptance: self.acceptance.replace(&self.id, id),
+            company_id: "01920000-0000-7000-8000-00000000ffff".to_owned(),
+            user: name("userInvitations"),
+            code: self.code.clone(),
+            guest: name("guestInvitations"),
+            general: name("invitations"),
+            general_token: messages::mailed_token(id, 0),
+            organizations: name("organizationConnections"),
+            message_id: format!("<{id}@example.org>"),
+            endpoint: name("webhookEndpoints"),
+        }
+    }
+
+    pub(crate) fn email(&self, who: &str) -> String {
+        format!("{who}-{}@example.org", self.id)
+    }
+
+    /// The token of the user invitation's plain link.
+    pub(crate) fn user_token(&self) -> String {
+        messages::mailed_token(self.user.trim_start_matches("userInvitations/"), 0)
+    }
+
+    pub(crate) fn scope(&self) -> pb::Scope {
+        messages::scope("team", &self.id)
+    }
+
+    pub(crate) fn target(&self) -> pb::TargetFilter {
+        pb::TargetFilter { r#type: pb::TargetType::Internal.into(), value: self.id.clone() }
+    }
+}
+
+/// Makes an invitation of each kind and accepts the first, of a company, once.
+pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str) -> Known {
+    let key = key.unwrap_or("none");
+    let create = pb::ConnectionInvitation { company_id: company_id.to_owned(), ..Default::default() };
+    let create = keys::with(key, messages::creation(create));
+    let made = service.connections().create_connection_invitation(create).await.unwrap().into_inner();
+    let accept = pb::AcceptInvitationRequest {
+        created_connection: Some(pb::CreatedConnection { id: CREATED.to_owned(), ..Default::default() }),
+        ..messages::accept(&made.invitation_token, "ann")
+    };
+    let accepted = service.redemptions().accept_invitation(keys::with(key, accept)).await.unwrap().into_inner();
+    let mut known = Known {
+        id: made.uid,
+        token: made.invitation_token,
+        acceptance: accepted.acceptance.unwrap().name,
+        company_id: made.company_id,
+        user: String::new(),
+        code: String::new(),
+        guest: String::new(),
+        general: String::new(),
+        general_token: String::new(),
+        organizations: String::new(),
+        message_id: String::new(),
+        endpoint: String::new(),
+    };
+    // Whatever does not rest on one another is made at the same time.
+    let ((user, code, message_id), guest, (general, general_token), organizations, endpoint) = tokio::join!(
+        invited_user(service, key, &known),
+        invited_guest(service, key, &known),
+        invited_person(service, key, &known),
+        async {
+            let organizations = keys::with(key, new_organizations(&known.id, HOST));
+            service.access().create_organization_connection(organizations).await.unwrap().into_inner().name
+        },
+        endpoint(service, key, &known),
+    );
+    (known.user, known.code, known.message_id, known.guest) = (user, code, message_id, guest);
+    (known.general, known.general_token, known.organizations) = (general, general_token, organizations);
+    Known { endpoint, ..known }
+}
+
+/// Makes a user invitation and has a code sent to its address. Returns its name, the code, and the Message-ID of its mail.
+async fn invited_user(service: &Service, key: &str, known: &Known) -> (String, String, String) {
+    let user = keys::with(key, new_user(known, "user"));
+    let name = service.users().create_user_invitation(user).await.unwrap().into_inner().name;
+    let list =
+        pb::ListDeliveriesRequest { parent: name.clone(), order_by: "create_time".to_owned(), ..Default::default() };
+    let listed = service.deliveries().list_deliveries(keys::with(key, list)).await.unwrap().into_inner();
+    let token = Known { user: name.clone(), ..known.clone() }.user_token();
+    let send = keys::with(key, codes::asking(&token, &known.email("user")));
+    service.redemptions().send_verification_code(send).await.unwrap();
+    let code = codes::sent(service, &known.email("user")).await.unwrap();
+    (name, code, listed.deliveries[0].message_id.clone())
+}
+
+async fn invited_guest(service: &Service, key: &str, known: &Known) -> String {
+    let mut guest = keys::with(key, guests::creation(guests::guest(&known.email("guest"))));
+    guests::add(&mut guest, HOST, HOST);
+    service.guests().create_guest_invitation(guest).await.unwrap().into_inner().name
+}
+
+/// Makes a general invitation and an auto-join. Returns the name and the token of the first.
+async fn invited_person(service: &Service, key: &str, known: &Known) -> (String, String) {
+    let general = keys::with(key, new_general(known, &known.id));
+    let general = service.invitations().create_invitation(general).await.unwrap().into_inner();
+    service.invitations().sync_autojoin(keys::with(key, sync_autojoin(known))).await.unwrap();
+    (general.name, general.invitation_token)
+}
+
+/// One for all of a test, since an account has few of them, or another one where that was deleted.
+async fn endpoint(service: &Service, key: &str, known: &Known) -> String {
+    let mut endpoint = Err(Status::not_found(""));
+    for request_id in ["known", &known.id] {
+        if endpoint.is_err() {
+            let create = keys::with(key, new_endpoint(request_id));
+            endpoint = service.webhooks().create_webhook_endpoint(create).await;
+        }
+    }
+    endpoint.unwrap().into_inner().name
+}

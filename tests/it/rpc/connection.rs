@@ -1,0 +1,6 @@
+//! ConnectionInvitationService.
+
+pub(crate) mod create_connection_invitation;
+pub(crate) mod list_connection_invitations;
+pub(crate) mod resend_invitation;
+pub(crate) mod update_created_connection;

@@ -1,0 +1,4 @@
+//! EventService.
+
+pub(crate) mod list_events;
+pub(crate) mod watch_events;

@@ -1,0 +1,15 @@
+//! InvitationService.
+
+pub(crate) mod accept_invitations;
+pub(crate) mod batch_create_invitations;
+pub(crate) mod create_invitation;
+pub(crate) mod decline_named_invitation;
+pub(crate) mod fields;
+pub(crate) mod get_invitation;
+pub(crate) mod list_acceptances;
+pub(crate) mod list_invitations;
+pub(crate) mod list_invitations_of_all_kinds;
+pub(crate) mod list_open_invitations;
+pub(crate) mod revoke_scope_invitations;
+pub(crate) mod sync_autojoin;
+pub(crate) mod sync_internal_invitation;

@@ -1,0 +1,143 @@
+//! DeclineInvitation of InvitationService: by name, for one target or for the only one.
+
+use invitation_service::pb;
+use invitation_service::pb::{InvitationServiceDeclineInvitationRequest as Request, InvitationState, TargetType};
+use tonic::{Code, Status};
+
+use crate::support::build::generals::{email, internal, into_team};
+use crate::support::build::{generals, guests, messages, users};
+use crate::support::database::TestDatabase;
+use crate::support::expect::{refused, violated};
+use crate::support::on_both;
+use crate::support::service::Service;
+
+on_both!(
+    migrated:
+    the_only_recipient_of_any_kind_declines_without_being_named,
+    each_of_several_declines_by_name_and_the_last_ends_it,
+    nobody_unknown_declines,
+    what_is_for_many_or_has_ended_cannot_be_declined,
+    a_retry_declines_once_and_a_stale_etag_not_at_all,
+);
+
+async fn decline(service: &Service, name: &str, target: Option<pb::Target>) -> Result<pb::Invitation, Status> {
+    let request = Request { name: name.to_owned(), target, reason: "busy".to_owned(), ..Default::default() };
+    service.invitations().decline_invitation(request).await.map(tonic::Response::into_inner)
+}
+
+async fn the_only_recipient_of_any_kind_declines_without_being_named(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let ann = "ann@example.org";
+    let passing = pb::Invitation { pass_through: "mine".to_owned(), ..into_team(&[internal("ann")]) };
+    for name in [
+        messages::create(&service, messages::invitation_for(&[ann])).await.name,
+        users::create(&service, users::user(ann)).await.name,
+        guests::create(&service, guests::guest(ann)).await.name,
+        generals::create(&service, passing).await.name,
+        generals::create(&service, into_team(&[])).await.name,
+    ] {
+        let declined = decline(&service, &name, None).await.unwrap();
+        assert_eq!((declined.state(), declined.deactivated), (InvitationState::Declined, true));
+        assert!(declined.decline_time.is_some());
+        assert_eq!(declined, messages::get_general(&service, &name).await);
+        let last = messages::events(&service, &name).await.pop().unwrap();
+        assert_eq!(last.r#type, "invitation.declined");
+        let data = last.data.unwrap().fields;
+        let text = |key: &str| data.get(key).and_then(|value| value.kind.clone());
+        assert_eq!(text("reason"), Some(prost_types::value::Kind::StringValue("busy".to_owned())));
+        assert_eq!(text("pass_through").is_some(), declined.pass_through == "mine");
+        assert_eq!(decline(&service, &name, None).await.unwrap(), declined, "again is OK and changes nothing");
+    }
+    service.stop().await;
+}
+
+async fn each_of_several_declines_by_name_and_the_last_ends_it(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let phone = messages::target(TargetType::Phone, "+4930123456");
+    let targets = [email("Ann@Example.org"), internal("ann"), phone.clone()];
+    let made = generals::create(&service, into_team(&targets)).await;
+    let nobody = decline(&service, &made.name, None).await;
+    refused(nobody, Code::FailedPrecondition, "RECIPIENT_UNKNOWN");
+    let first = decline(&service, &made.name, Some(email(" ann@EXAMPLE.org"))).await.unwrap();
+    assert_eq!(first.state(), InvitationState::Active);
+    assert_eq!(decline(&service, &made.name, Some(email("ann@example.org"))).await.unwrap(), first, "again");
+    let out = generals::accept(&service, &[&made.name], generals::verified("x", "ann@example.org")).await;
+    assert_eq!(generals::refusal(&out[0]), "INVITATION_DECLINED");
+    decline(&service, &made.name, Some(phone)).await.unwrap();
+    let last = decline(&service, &made.name, Some(internal("ann"))).await.unwrap();
+    assert_eq!(last.state(), InvitationState::Declined);
+    assert_eq!(generals::happened(&service, &made.name).await, ["created", "declined", "declined", "declined"]);
+    service.stop().await;
+}
+
+async fn nobody_unknown_declines(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = generals::create(&service, into_team(&[email("ann@example.org")])).await;
+    for other in [email("bob@example.org"), internal("ann@example.org"), messages::target(TargetType::Share, "x")] {
+        let other = decline(&service, &made.name, Some(other)).await;
+        refused(other, Code::FailedPrecondition, "RECIPIENT_UNKNOWN");
+    }
+    let bad = Request {
+        name: "x".to_owned(),
+        target: Some(email("x")),
+        reason: "x".repeat(301),
+        request_id: "\u{e4}".to_owned(),
+        ..Default::default()
+    };
+    let status = refused(service.invitations().decline_invitation(bad).await, Code::InvalidArgument, "INVALID_FIELD");
+    let mut fields = violated(&status);
+    fields.sort();
+    assert_eq!(fields, ["name", "reason", "request_id", "target.value"]);
+    let missing = decline(&service, &format!("invitations/{}", messages::COMPANY), None).await;
+    refused(missing, Code::NotFound, "INVITATION_NOT_FOUND");
+    let mistyped = decline(&service, &made.name.replace("invitations", "userInvitations"), None).await;
+    refused(mistyped, Code::NotFound, "INVITATION_NOT_FOUND");
+    assert_eq!(messages::get_general(&service, &made.name).await, made);
+    service.stop().await;
+}
+
+async fn what_is_for_many_or_has_ended_cannot_be_declined(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let multi_use = pb::InvitationType::MultiUse.into();
+    let many = pb::Invitation { invitation_type: multi_use, ..into_team(&[email("ann@example.org")]) };
+    let many = generals::create(&service, many).await.name;
+    let sync = pb::SyncAutojoinRequest {
+        scope: Some(messages::scope("team", "red")),
+        domains: vec!["example.org".to_owned()],
+        ..Default::default()
+    };
+    let autojoin = service.invitations().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap().name;
+    for name in [&many, &autojoin] {
+        for target in [None, Some(email("ann@example.org"))] {
+            refused(decline(&service, name, target).await, Code::FailedPrecondition, "NOT_DECLINABLE");
+        }
+    }
+    let revoked = generals::create(&service, into_team(&[])).await.name;
+    generals::revoke(&service, &revoked).await;
+    refused(decline(&service, &revoked, None).await, Code::FailedPrecondition, "INVITATION_REVOKED");
+    let used = generals::create(&service, into_team(&[])).await.name;
+    generals::accept(&service, &[&used], generals::subject("ann")).await;
+    refused(decline(&service, &used, None).await, Code::FailedPrecondition, "INVITATION_FULFILLED");
+    service.stop().await;
+}
+
+async fn a_retry_declines_once_and_a_stale_etag_not_at_all(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = generals::create(&service, into_team(&[email("a@x.org"), email("b@x.org")])).await;
+    let request = Request {
+        name: made.name.clone(),
+        target: Some(email("a@x.org")),
+        etag: made.etag.clone(),
+        request_id: "r".to_owned(),
+        ..Default::default()
+    };
+    let mut client = service.invitations();
+    let first = client.decline_invitation(request.clone()).await.unwrap().into_inner();
+    assert_eq!(client.decline_invitation(request.clone()).await.unwrap().into_inner(), first);
+    let other = Request { target: Some(email("b@x.org")), ..request.clone() };
+    refused(client.decline_invitation(other).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+    let stale = Request { target: Some(email("b@x.org")), request_id: String::new(), ..request };
+    refused(client.decline_invitation(stale).await, Code::Aborted, "ETAG_MISMATCH");
+    assert_eq!(messages::get_general(&service, &made.name).await, first);
+    service.stop().await;
+}

@@ -1,0 +1,155 @@
+//! SyncInternalInvitation: what a person did in the caller's own system.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use invitation_service::pb;
+use invitation_service::pb::{
+    InternalInvitationAction as Action, InvitationState, SyncInternalInvitationRequest as Request,
+};
+use tonic::{Code, Status};
+
+use crate::support::build::generals::{email, internal, into, into_team};
+use crate::support::build::{generals, messages};
+use crate::support::database::TestDatabase;
+use crate::support::expect::{refused, violated};
+use crate::support::on_both;
+use crate::support::service::Service;
+
+on_both!(
+    migrated:
+    what_was_accepted_or_declined_is_so_here_and_named,
+    only_active_ones_of_the_inviter_the_person_and_the_widget_are_meant,
+    a_retry_names_the_same_and_another_body_is_refused,
+    one_of_several_targets_declines_for_themselves_only,
+    all_that_is_wrong_is_told_at_once,
+);
+
+fn request(action: Action) -> Request {
+    Request {
+        creator_user_id: "boss".to_owned(),
+        target_value: "ann".to_owned(),
+        action: action.into(),
+        ..Default::default()
+    }
+}
+
+async fn try_sync(service: &Service, request: Request) -> Result<BTreeSet<String>, Status> {
+    let answer = service.invitations().sync_internal_invitation(request).await?.into_inner();
+    assert_eq!(usize::try_from(answer.processed_count).unwrap(), answer.names.len());
+    Ok(answer.names.into_iter().collect())
+}
+
+/// An invitation by the boss.
+fn by_boss(team: &str, targets: &[pb::Target]) -> pb::Invitation {
+    let inviter = Some(pb::Inviter { user_id: "boss".to_owned(), ..Default::default() });
+    pb::Invitation { inviter, pass_through: "mine".to_owned(), ..into(team, targets) }
+}
+
+async fn what_was_accepted_or_declined_is_so_here_and_named(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    for (action, state, event) in [
+        (Action::Accepted, InvitationState::Fulfilled, "accepted"),
+        (Action::Declined, InvitationState::Declined, "declined"),
+    ] {
+        let mut made = BTreeSet::new();
+        for team in ["red", "blue"] {
+            service.clock.advance(Duration::from_secs(1));
+            made.insert(generals::create(&service, by_boss(team, &[internal("ann")])).await.name);
+        }
+        assert_eq!(try_sync(&service, request(action)).await.unwrap(), made);
+        for name in &made {
+            assert_eq!(messages::get_general(&service, name).await.state(), state);
+            let events = messages::events(&service, name).await;
+            assert_eq!(events[1].r#type, format!("invitation.{event}"));
+            let passed = events[1].data.as_ref().unwrap().fields["pass_through"].kind.clone();
+            assert_eq!(passed, Some(prost_types::value::Kind::StringValue("mine".to_owned())));
+        }
+        let nothing = try_sync(&service, request(action)).await;
+        refused(nothing, Code::NotFound, "INVITATION_NOT_FOUND");
+    }
+    let read = generals::all(&service).await;
+    let accepted = messages::get_general(&service, &read[0].name).await.acceptances;
+    assert_eq!(accepted.iter().map(|accepted| accepted.subject.as_str()).collect::<Vec<_>>(), ["ann"]);
+    service.stop().await;
+}
+
+async fn only_active_ones_of_the_inviter_the_person_and_the_widget_are_meant(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let other = pb::Inviter { user_id: "other".to_owned(), ..Default::default() };
+    let widget =
+        |id: &str, invitation: pb::Invitation| pb::Invitation { widget_configuration_id: id.to_owned(), ..invitation };
+    let mut untouched = Vec::new();
+    for invitation in [
+        by_boss("red", &[internal("bob")]),
+        by_boss("red", &[email("ann@example.org")]),
+        pb::Invitation { inviter: Some(other), ..into_team(&[internal("ann")]) },
+        into_team(&[internal("ann")]),
+        widget("other", by_boss("red", &[internal("ann")])),
+    ] {
+        untouched.push(generals::create(&service, invitation).await);
+    }
+    let brief = pb::Invitation { ttl: messages::seconds(60), ..widget("w", by_boss("red", &[internal("ann")])) };
+    untouched.push(generals::create(&service, brief).await);
+    service.clock.advance(Duration::from_secs(60));
+    let revoked = generals::create(&service, widget("w", by_boss("red", &[internal("ann")]))).await;
+    untouched.push(generals::revoke(&service, &revoked.name).await);
+    let with_widget = || Request { widget_configuration_id: "w".to_owned(), ..request(Action::Declined) };
+    refused(try_sync(&service, with_widget()).await, Code::NotFound, "INVITATION_NOT_FOUND");
+
+    let meant = generals::create(&service, widget("w", by_boss("red", &[internal("ann")]))).await.name;
+    assert_eq!(try_sync(&service, with_widget()).await.unwrap(), [meant].into());
+    for before in untouched {
+        let now = messages::get_general(&service, &before.name).await;
+        assert_eq!((now.etag, now.use_count), (before.etag, 0));
+    }
+    let any = try_sync(&service, request(Action::Declined)).await.unwrap();
+    assert_eq!(any.len(), 1, "without a widget, that of the other one");
+    service.stop().await;
+}
+
+async fn a_retry_names_the_same_and_another_body_is_refused(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    for (action, other) in [(Action::Accepted, Action::Declined), (Action::Declined, Action::Accepted)] {
+        for team in ["red", "blue"] {
+            generals::create(&service, by_boss(team, &[internal("ann")])).await;
+        }
+        let sent = Request { request_id: action.as_str_name().to_owned(), ..request(action) };
+        let first = try_sync(&service, sent.clone()).await.unwrap();
+        assert_eq!(first.len(), 2);
+        assert_eq!(try_sync(&service, sent.clone()).await.unwrap(), first);
+        for name in &first {
+            let events = messages::events(&service, name).await;
+            assert!(events.iter().skip(1).all(|event| event.request_id == sent.request_id), "the id of the call");
+        }
+        let other = Request { action: other.into(), ..sent };
+        refused(try_sync(&service, other).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+    }
+    service.stop().await;
+}
+
+async fn one_of_several_targets_declines_for_themselves_only(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = generals::create(&service, by_boss("red", &[internal("ann"), internal("bob")])).await.name;
+    assert_eq!(try_sync(&service, request(Action::Declined)).await.unwrap(), [made.clone()].into());
+    assert_eq!(messages::get_general(&service, &made).await.state(), InvitationState::Active);
+    let bob = || Request { target_value: "bob".to_owned(), ..request(Action::Accepted) };
+    assert_eq!(try_sync(&service, bob()).await.unwrap(), [made.clone()].into());
+    assert_eq!(messages::get_general(&service, &made).await.state(), InvitationState::Fulfilled);
+    service.stop().await;
+}
+
+async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let bad = Request {
+        widget_configuration_id: "x".repeat(201),
+        request_id: " ".to_owned(),
+        action: 7,
+        ..Default::default()
+    };
+    let status = refused(try_sync(&service, bad).await, Code::InvalidArgument, "INVALID_FIELD");
+    let mut fields = violated(&status);
+    fields.sort();
+    assert_eq!(fields, ["action", "creator_user_id", "request_id", "target_value", "widget_configuration_id"]);
+    service.stop().await;
+}

@@ -1,0 +1,260 @@
+//! Organization connections: made, listed, deleted, and what they allow in guest calls.
+
+use std::time::Duration;
+
+use invitation_service::pb;
+use invitation_service::pb::ListOrganizationConnectionsRequest as List;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
+
+use crate::rpc::redemption::keys;
+use crate::support::build::guests::{GUEST, HOST, OTHER_HOST};
+use crate::support::build::{guests, messages};
+use crate::support::database::TestDatabase;
+use crate::support::expect::{refused, violated};
+use crate::support::on_both;
+use crate::support::service::Service;
+
+on_both!(
+    migrated:
+    a_connection_is_made_once_listed_and_deleted,
+    lists_filter_and_page_both_ways,
+    all_that_is_wrong_is_told_at_once,
+    what_a_connection_grants_can_be_done_and_nothing_else,
+    another_account_neither_sees_nor_uses_nor_deletes_a_connection,
+    a_bound_credential_speaks_for_its_organization_and_manages_no_connections,
+);
+
+const READ: &str = "guest_invitations.read";
+const WRITE: &str = "guest_invitations.write";
+
+fn creation(requester: &str, target: &str, permissions: &[&str]) -> pb::CreateOrganizationConnectionRequest {
+    let organization_connection = Some(pb::OrganizationConnection {
+        requester_organization_id: requester.to_owned(),
+        target_organization_id: target.to_owned(),
+        permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
+        ..Default::default()
+    });
+    pb::CreateOrganizationConnectionRequest { organization_connection }
+}
+
+async fn connect(service: &Service, requester: &str, target: &str, permissions: &[&str]) -> pb::OrganizationConnection {
+    let request = creation(requester, target, permissions);
+    service.access().create_organization_connection(request).await.unwrap().into_inner()
+}
+
+fn deletion(name: &str) -> pb::DeleteOrganizationConnectionRequest {
+    pb::DeleteOrganizationConnectionRequest { name: name.to_owned() }
+}
+
+async fn list(service: &Service, request: List) -> pb::ListOrganizationConnectionsResponse {
+    service.access().list_organization_connections(request).await.unwrap().into_inner()
+}
+
+async fn a_connection_is_made_once_listed_and_deleted(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = connect(&service, HOST, OTHER_HOST, &[WRITE, READ]).await;
+    assert_eq!(made.name, format!("organizationConnections/{}", made.uid));
+    assert_eq!(
+        (made.permissions.clone(), made.create_time),
+        (vec![READ.to_owned(), WRITE.to_owned()], messages::at(0))
+    );
+    assert_eq!((made.requester_organization_id.as_str(), made.target_organization_id.as_str()), (HOST, OTHER_HOST));
+    assert_eq!(made.creator, "anonymous");
+    let again = service.access().create_organization_connection(creation(HOST, OTHER_HOST, &[READ])).await;
+    let status = refused(again, Code::AlreadyExists, "ORGANIZATION_CONNECTION_EXISTS");
+    let details = status.get_error_details();
+    assert_eq!(details.resource_info().unwrap().resource_name, made.name);
+    assert_eq!(details.error_info().unwrap().metadata["organization_connection"], made.name);
+    assert_eq!(list(&service, List::default()).await.organization_connections, std::slice::from_ref(&made));
+    connect(&service, OTHER_HOST, HOST, &[READ]).await;
+    service.access().delete_organization_connection(deletion(&made.name)).await.unwrap();
+    let gone = service.access().delete_organization_connection(deletion(&made.name)).await;
+    refused(gone, Code::NotFound, "ORGANIZATION_CONNECTION_NOT_FOUND");
+    assert_eq!(list(&service, List::default()).await.organization_connections.len(), 1, "the other direction");
+    let anew = connect(&service, HOST, OTHER_HOST, &[READ]).await;
+    assert_ne!(anew.name, made.name);
+    service.stop().await;
+}
+
+async fn lists_filter_and_page_both_ways(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let mut oldest_first = Vec::new();
+    for index in 0..7 {
+        service.clock.advance(Duration::from_secs(1));
+        let target = format!("01920000-0000-7000-8000-00000000010{index}");
+        oldest_first.push(connect(&service, HOST, &target, &[READ]).await);
+    }
+    service.clock.advance(Duration::from_secs(1));
+    let other = connect(&service, OTHER_HOST, HOST, &[READ]).await;
+    for (order_by, reverse) in [("create_time", false), ("", true), ("create_time desc", true)] {
+        let mut request = List {
+            requester_organization_id: HOST.to_owned(),
+            page_size: 3,
+            order_by: order_by.to_owned(),
+            ..Default::default()
+        };
+        let mut seen = Vec::new();
+        loop {
+            let page = list(&service, request.clone()).await;
+            seen.extend(page.organization_connections);
+            request.page_token = page.next_page_token;
+            if request.page_token.is_empty() {
+                break;
+            }
+        }
+        if reverse {
+            seen.reverse();
+        }
+        assert_eq!(seen, oldest_first, "{order_by}");
+    }
+    let by_target = |target: &str| List { target_organization_id: target.to_owned(), ..Default::default() };
+    assert_eq!(list(&service, by_target(HOST)).await.organization_connections, [other]);
+    assert_eq!(list(&service, by_target(OTHER_HOST)).await.organization_connections, []);
+    let first = list(&service, List { page_size: 1, ..Default::default() }).await;
+    let elsewhere = List { page_token: first.next_page_token, ..by_target(HOST) };
+    let status = service.access().list_organization_connections(elsewhere).await;
+    assert_eq!(violated(&refused(status, Code::InvalidArgument, "INVALID_FIELD")), ["page_token"]);
+    service.stop().await;
+}
+
+async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let at = |field: &str| format!("organization_connection.{field}");
+    let requester = at("requester_organization_id");
+    let (target, permissions) = (at("target_organization_id"), at("permissions"));
+    for (request, wanted) in [
+        (Default::default(), vec![requester.clone(), target.clone(), permissions.clone()]),
+        (creation("x", "", &["*", READ]), vec![requester, target.clone(), format!("{permissions}[0]")]),
+        (creation(HOST, HOST, &["events.read"]), vec![target, format!("{permissions}[0]")]),
+    ] {
+        let status = service.access().create_organization_connection(request).await;
+        assert_eq!(violated(&refused(status, Code::InvalidArgument, "INVALID_FIELD")), wanted);
+    }
+    for name in ["", "x", HOST, "organizationConnections/", "organizationConnections/x", "invitations/x"] {
+        let status = service.access().delete_organization_connection(deletion(name)).await;
+        assert_eq!(violated(&refused(status, Code::InvalidArgument, "INVALID_FIELD")), ["name"], "{name}");
+    }
+    service.stop().await;
+}
+
+/// What guest calls from one organization about another's guests come to: whether it may read, and write.
+async fn may(service: &Service, requester: &str, target: &str, name: &str) -> (bool, bool) {
+    let between = |message| guests::between(requester, target, message);
+    let get = between(pb::GetGuestInvitationRequest { name: name.to_owned() });
+    let get = service.guests().get_guest_invitation(get).await.map(drop);
+    let list = guests::between(requester, target, pb::ListGuestInvitationsRequest::default());
+    let list = service.guests().list_guest_invitations(list).await.map(drop);
+    let resend = pb::ResendGuestInvitationRequest { name: name.to_owned(), ..Default::default() };
+    let resend = service.guests().resend_guest_invitation(guests::between(requester, target, resend)).await.map(drop);
+    let update = pb::UpdateGuestInvitationRequest {
+        guest_invitation: Some(pb::GuestInvitation {
+            name: name.to_owned(),
+            parent_organization_name: "P".to_owned(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let update = service.guests().update_guest_invitation(guests::between(requester, target, update)).await.map(drop);
+    let outcome = |results: [Result<(), Status>; 2]| {
+        let may = results.each_ref().map(Result::is_ok);
+        assert_eq!(may[0], may[1], "the same of every call");
+        for denied in results.into_iter().filter_map(Result::err) {
+            let status = refused(Err::<(), _>(denied), Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
+            let metadata = status.get_error_details().error_info().unwrap().metadata.clone();
+            assert_eq!(metadata["requester_organization_id"], requester);
+            assert_eq!(metadata["target_organization_id"], target);
+        }
+        may[0]
+    };
+    (outcome([get, list]), outcome([resend, update]))
+}
+
+async fn what_a_connection_grants_can_be_done_and_nothing_else(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let guest = guests::create(&service, guests::guest("ann@example.org")).await.name;
+    assert_eq!(may(&service, HOST, HOST, &guest).await, (true, true), "of its own");
+    assert_eq!(may(&service, OTHER_HOST, HOST, &guest).await, (false, false));
+    for (permissions, wanted) in
+        [(vec![READ], (true, false)), (vec![WRITE], (false, true)), (vec![READ, WRITE], (true, true))]
+    {
+        let connection = connect(&service, OTHER_HOST, HOST, &permissions).await;
+        assert_eq!(may(&service, OTHER_HOST, HOST, &guest).await, wanted, "{permissions:?}");
+        assert_eq!(may(&service, GUEST, HOST, &guest).await, (false, false), "somebody else");
+        let back = guests::between(HOST, OTHER_HOST, pb::ListGuestInvitationsRequest::default());
+        let back = service.guests().list_guest_invitations(back).await;
+        refused(back, Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
+        service.access().delete_organization_connection(deletion(&connection.name)).await.unwrap();
+        assert_eq!(may(&service, OTHER_HOST, HOST, &guest).await, (false, false), "from the next call on");
+    }
+    // What is made for the target is the target's, and another host's guests are not to be found.
+    connect(&service, OTHER_HOST, HOST, &[READ, WRITE]).await;
+    let request = guests::between(OTHER_HOST, HOST, guests::creation(guests::guest("bob@example.org")));
+    let made = service.guests().create_guest_invitation(request).await.unwrap().into_inner();
+    assert_eq!(made.host_organization_id, HOST);
+    let own = guests::of(OTHER_HOST, pb::GetGuestInvitationRequest { name: made.name });
+    refused(service.guests().get_guest_invitation(own).await, Code::NotFound, "INVITATION_NOT_FOUND");
+    service.stop().await;
+}
+
+async fn another_account_neither_sees_nor_uses_nor_deletes_a_connection(database: TestDatabase) {
+    let (service, key) = keys::start(&database, &[("ours", "*"), ("theirs", "*")]).await;
+    let mut access = service.access();
+    let request = keys::with(&key[0], creation(OTHER_HOST, HOST, &[READ]));
+    let made = access.create_organization_connection(request).await.unwrap().into_inner();
+    assert_eq!(made.creator, "apiKeys/key-0");
+    let listed = access.list_organization_connections(keys::with(&key[1], List::default())).await.unwrap().into_inner();
+    assert_eq!(listed.organization_connections, []);
+    let foreign = access.delete_organization_connection(keys::with(&key[1], deletion(&made.name))).await;
+    refused(foreign, Code::NotFound, "ORGANIZATION_CONNECTION_NOT_FOUND");
+    let guests_of_host = |key: &str| {
+        let mut request = keys::with(key, pb::ListGuestInvitationsRequest::default());
+        guests::add(&mut request, OTHER_HOST, HOST);
+        request
+    };
+    let mut client = service.guests();
+    client.list_guest_invitations(guests_of_host(&key[0])).await.unwrap();
+    let theirs = client.list_guest_invitations(guests_of_host(&key[1])).await;
+    refused(theirs, Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
+    let same = keys::with(&key[1], creation(OTHER_HOST, HOST, &[WRITE]));
+    access.create_organization_connection(same).await.unwrap();
+    service.stop().await;
+}
+
+async fn a_bound_credential_speaks_for_its_organization_and_manages_no_connections(database: TestDatabase) {
+    let keys = [("ours", "*", None), ("ours", "*", Some(HOST))];
+    let (service, key) = keys::start_bound(&database, &keys).await;
+    let mut access = service.access();
+    let denied = |status: Status| refused(Err::<(), _>(status), Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
+    let made = access.create_organization_connection(keys::with(&key[0], creation(HOST, OTHER_HOST, &[READ]))).await;
+    let made = made.unwrap().into_inner();
+    for request in [creation(HOST, GUEST, &[READ]), creation("x", "y", &[])] {
+        // Whatever is in it: what may not be done is not looked at.
+        denied(access.create_organization_connection(keys::with(&key[1], request)).await.unwrap_err());
+    }
+    denied(access.list_organization_connections(keys::with(&key[1], List::default())).await.unwrap_err());
+    denied(access.delete_organization_connection(keys::with(&key[1], deletion(&made.name))).await.unwrap_err());
+
+    let list = |key: &str, requester: &str, target: &str| -> Request<pb::ListGuestInvitationsRequest> {
+        let mut request = keys::with(key, pb::ListGuestInvitationsRequest::default());
+        guests::add(&mut request, requester, target);
+        request
+    };
+    let mut client = service.guests();
+    for (bound, requester, target, allowed) in [
+        (false, OTHER_HOST, OTHER_HOST, true),
+        (true, HOST, HOST, true),
+        (true, HOST, OTHER_HOST, true),
+        (true, OTHER_HOST, OTHER_HOST, false),
+        (true, OTHER_HOST, HOST, false),
+        (true, HOST, GUEST, false),
+    ] {
+        let answer = client.list_guest_invitations(list(&key[usize::from(bound)], requester, target)).await;
+        assert_eq!(answer.is_ok(), allowed, "{requester} {target}");
+        answer.err().map(denied);
+    }
+    let mut bad = list(&key[1], HOST, GUEST);
+    bad.get_mut().page_size = -1;
+    denied(client.list_guest_invitations(bad).await.unwrap_err());
+    service.stop().await;
+}

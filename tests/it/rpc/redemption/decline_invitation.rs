@@ -1,0 +1,66 @@
+//! DeclineInvitation: who can decline through which link.
+
+use invitation_service::pb;
+use invitation_service::pb::InvitationState;
+use tonic::Code;
+
+use crate::support::build::messages;
+use crate::support::database::TestDatabase;
+use crate::support::expect::refused;
+use crate::support::on_both;
+use crate::support::service::Service;
+
+on_both!(
+    migrated:
+    the_invitation_is_declined_when_its_last_recipient_has_declined,
+    a_plain_link_declines_for_the_only_recipient,
+    whoever_has_accepted_cannot_decline_and_leaves_the_others_free_to,
+);
+
+async fn the_invitation_is_declined_when_its_last_recipient_has_declined(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = messages::create(&service, messages::invitation_for(&["ann@example.org", "bob@example.org"])).await;
+    let mut redemptions = service.redemptions();
+    let plain = redemptions.decline_invitation(messages::decline(&made.invitation_token)).await;
+    refused(plain, Code::FailedPrecondition, "RECIPIENT_UNKNOWN");
+    let reason = "wrong person".to_owned();
+    let ann = pb::DeclineInvitationRequest { reason, ..messages::decline(&messages::mailed_token(&made.uid, 1)) };
+    let first = redemptions.decline_invitation(ann.clone()).await.unwrap().into_inner();
+    assert_eq!((first.state(), first.deactivated), (InvitationState::Active, false));
+    let again = redemptions.decline_invitation(ann).await.unwrap().into_inner();
+    assert_eq!(again, first, "declining again changes nothing");
+    let too_late = messages::accept_as(&made.invitation_token, "ann", "ann@example.org", true);
+    refused(redemptions.accept_invitation(too_late).await, Code::FailedPrecondition, "INVITATION_DECLINED");
+    let bob = messages::decline(&messages::mailed_token(&made.uid, 2));
+    let second = redemptions.decline_invitation(bob).await.unwrap().into_inner();
+    assert_eq!((second.state(), second.deactivated), (InvitationState::Declined, true));
+    assert!(second.decline_time.is_some());
+    let events = messages::events(&service, &made.name).await;
+    let told: Vec<_> = events.iter().skip(1).map(|event| event.data.clone().unwrap().fields).collect();
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[0]["reason"], prost_types::Value::from("wrong person".to_owned()));
+    assert_eq!(told[0]["recipient"], prost_types::Value::from(1.0));
+    assert_eq!(told[1]["recipient"], prost_types::Value::from(2.0));
+    service.stop().await;
+}
+
+async fn a_plain_link_declines_for_the_only_recipient(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = messages::create(&service, messages::invitation_for(&["ann@example.org"])).await;
+    let declined = service.redemptions().decline_invitation(messages::decline(&made.invitation_token)).await;
+    assert_eq!(declined.unwrap().into_inner().state(), InvitationState::Declined);
+    service.stop().await;
+}
+
+async fn whoever_has_accepted_cannot_decline_and_leaves_the_others_free_to(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = messages::create(&service, messages::invitation_for(&["ann@example.org", "bob@example.org"])).await;
+    let (ann, bob) = (messages::mailed_token(&made.uid, 1), messages::mailed_token(&made.uid, 2));
+    let mut redemptions = service.redemptions();
+    redemptions.accept_invitation(messages::accept(&ann, "ann")).await.unwrap();
+    let after = redemptions.decline_invitation(messages::decline(&ann)).await;
+    refused(after, Code::FailedPrecondition, "INVITATION_FULFILLED");
+    let bob = redemptions.decline_invitation(messages::decline(&bob)).await.unwrap().into_inner();
+    assert_eq!(bob.state(), InvitationState::Active, "ann has not declined");
+    service.stop().await;
+}

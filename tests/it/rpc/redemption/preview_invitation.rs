@@ -1,0 +1,117 @@
+//! PreviewInvitation: what the holder of a link may see, for each kind.
+
+use std::time::Duration;
+
+use invitation_service::pb;
+use invitation_service::pb::invitation_preview::Host;
+use invitation_service::pb::{InvitationKind, InvitationState};
+
+use crate::support::build::guests::{HOST, guest};
+use crate::support::build::users::user;
+use crate::support::build::{guests, messages, users};
+use crate::support::database::TestDatabase;
+use crate::support::on_both;
+use crate::support::service::Service;
+
+on_both!(migrated: each_kind_shows_who_invites_and_into_what, a_preview_consumes_nothing_and_is_given_in_every_state,);
+
+async fn preview(service: &Service, token: &str) -> pb::InvitationPreview {
+    service.redemptions().preview_invitation(messages::preview(token)).await.unwrap().into_inner()
+}
+
+async fn each_kind_shows_who_invites_and_into_what(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let roles = vec!["owner".to_owned(), "reader".to_owned()];
+    let wanted = pb::UserInvitation { inviter: "Bob".to_owned(), roles: roles.clone(), ..user("jane@example.org") };
+    let made = users::create(&service, wanted).await;
+    let plain = preview(&service, &made.invitation_token).await;
+    let shown = pb::InvitationPreview {
+        kind: InvitationKind::User.into(),
+        state: InvitationState::Active.into(),
+        expire_time: made.expire_time,
+        remaining_uses: Some(1),
+        email_required: true,
+        masked_emails: vec!["j***@example.org".to_owned()],
+        inviter_display_name: "Bob".to_owned(),
+        roles,
+        ..Default::default()
+    };
+    assert_eq!(plain, shown);
+    let mailed = preview(&service, &messages::mailed_token(&made.uid, 1)).await;
+    let recipient_email = "jane@example.org".to_owned();
+    assert_eq!(mailed, pb::InvitationPreview { email_required: false, recipient_email, ..shown });
+
+    let made = guests::create(&service, guest("Kim@example.org")).await;
+    let plain = preview(&service, &made.invitation_token).await;
+    let shown = pb::InvitationPreview {
+        kind: InvitationKind::Guest.into(),
+        state: InvitationState::Active.into(),
+        host: Some(Host::HostOrganizationId(HOST.to_owned())),
+        expire_time: made.expire_time,
+        remaining_uses: Some(1),
+        email_required: true,
+        masked_emails: vec!["K***@example.org".to_owned()],
+        ..Default::default()
+    };
+    assert_eq!(plain, shown);
+
+    let scope = pb::Scope { display_name: "The team".to_owned(), ..messages::scope("team", "t-1") };
+    let text = |text: &str| prost_types::Value::from(text.to_owned());
+    let metadata = Some(prost_types::Struct { fields: [("color".to_owned(), text("red"))].into() });
+    let wanted = pb::Invitation {
+        targets: vec![messages::target(pb::TargetType::Phone, "+4930123456")],
+        scope: Some(scope.clone()),
+        inviter: Some(pb::Inviter {
+            user_id: "u-1".to_owned(),
+            email: "bob@example.org".to_owned(),
+            display_name: "Bob".to_owned(),
+            ..Default::default()
+        }),
+        roles: vec!["owner".to_owned()],
+        attributes: metadata.clone(),
+        metadata: metadata.clone(),
+        pass_through: "secret of the caller".to_owned(),
+        ..Default::default()
+    };
+    let made = service.invitations().create_invitation(messages::general(wanted)).await.unwrap().into_inner();
+    let shown = pb::InvitationPreview {
+        kind: InvitationKind::General.into(),
+        state: InvitationState::Active.into(),
+        host: Some(Host::Scope(scope)),
+        expire_time: made.expire_time,
+        remaining_uses: Some(1),
+        inviter_display_name: "Bob".to_owned(),
+        scope_display_name: "The team".to_owned(),
+        roles: vec!["owner".to_owned()],
+        metadata,
+        ..Default::default()
+    };
+    assert_eq!(preview(&service, &made.invitation_token).await, shown);
+
+    let made = messages::create(&service, messages::invitation()).await;
+    let shown = preview(&service, &made.invitation_token).await;
+    assert_eq!(shown.host, Some(Host::CompanyId(messages::COMPANY.to_owned())));
+    assert_eq!((shown.kind(), shown.remaining_uses, shown.email_required), (InvitationKind::Connection, None, false));
+    service.stop().await;
+}
+
+async fn a_preview_consumes_nothing_and_is_given_in_every_state(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = users::create(&service, user("ann@example.org")).await;
+    for _ in 0..3 {
+        preview(&service, &made.invitation_token).await;
+    }
+    assert_eq!(users::get(&service, &made.name).await, made);
+    assert_eq!(messages::get_general(&service, &made.name).await.views, 0);
+    service.clock.advance(Duration::from_secs(7 * 24 * 3_600));
+    assert_eq!(preview(&service, &made.invitation_token).await.state(), InvitationState::Expired);
+    service.users().delete_user_invitation(users::deletion(&made.name)).await.unwrap();
+    let forgotten = preview(&service, &made.invitation_token).await;
+    assert_eq!((forgotten.state(), forgotten.remaining_uses), (InvitationState::Revoked, Some(1)));
+    let made = users::create(&service, user("ann@example.org")).await;
+    let accept = messages::accept(&messages::mailed_token(&made.uid, 1), "ann");
+    service.redemptions().accept_invitation(accept).await.unwrap();
+    let used = preview(&service, &made.invitation_token).await;
+    assert_eq!((used.state(), used.remaining_uses), (InvitationState::Fulfilled, Some(0)));
+    service.stop().await;
+}

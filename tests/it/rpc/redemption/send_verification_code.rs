@@ -1,0 +1,229 @@
+//! SendVerificationCode: a code for whom it may concern, and the same answer for everybody.
+
+use std::time::Duration;
+
+use invitation_service::pb;
+use tokio::task::JoinSet;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::contract::codes;
+use crate::contract::raw::told;
+use crate::support::build::{generals, messages, users};
+use crate::support::database::TestDatabase;
+use crate::support::expect::refused;
+use crate::support::on_both;
+use crate::support::service::Service;
+
+on_both!(
+    migrated:
+    a_code_is_mailed_to_whoever_could_accept_with_it_and_to_nobody_else,
+    nothing_tells_an_allowed_address_from_another,
+    an_address_gets_one_code_a_minute_however_many_are_asked_for_at_once,
+    codes_are_asked_for_twenty_addresses_an_hour_however_many_ask_at_once,
+    an_address_gets_five_codes_an_hour_used_or_not_and_allowed_or_not,
+    what_cannot_be_accepted_sends_no_code,
+    neither_an_address_nor_a_code_is_stored,
+    a_code_goes_before_whatever_else_waits,
+);
+
+const ANN: &str = "ann@example.org";
+
+async fn a_code_is_mailed_to_whoever_could_accept_with_it_and_to_nobody_else(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let bound = messages::create(&service, messages::invitation_for(&["ann@example.org", "Bob@Example.org"])).await;
+    let open = messages::create(&service, messages::invitation()).await;
+    let domain = pb::Invitation {
+        recipient_match: pb::RecipientMatch::Domain.into(),
+        ..generals::into_team(&[generals::email("carl@example.net")])
+    };
+    let domain = generals::create(&service, domain).await;
+    let sync = pb::SyncAutojoinRequest {
+        scope: Some(messages::scope("team", "blue")),
+        domains: vec!["example.com".to_owned()],
+        ..Default::default()
+    };
+    let autojoin = service.invitations().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap();
+    let to = |address: &str| Some((0, Some(address.to_owned())));
+    for (token, email, mailed) in [
+        (&bound.invitation_token, "BOB@example.org", Some((2, None))),
+        (&bound.invitation_token, "eve@example.org", None),
+        (&open.invitation_token, ANN, None),
+        (&domain.invitation_token, "Dora@example.net", to("Dora@example.net")),
+        (&domain.invitation_token, "dora@sub.example.net", None),
+        (&domain.invitation_token, "carl@example.net", Some((1, None))),
+        (&autojoin.invitation_token, "new@example.com", to("new@example.com")),
+        (&autojoin.invitation_token, "new@evil-example.com", None),
+    ] {
+        let before = codes::mailed(&service).await;
+        codes::ask(&service, token, email).await.unwrap();
+        let mut after = codes::mailed(&service).await;
+        after.retain(|message| !before.contains(message));
+        assert_eq!(after, mailed.into_iter().collect::<Vec<_>>(), "{email}");
+    }
+    let accept = messages::accept_as(&bound.invitation_token, "bob", "bob@example.org", true);
+    service.redemptions().accept_invitation(accept).await.unwrap();
+    service.clock.advance(Duration::from_secs(60));
+    let before = codes::mailed(&service).await;
+    codes::ask(&service, &bound.invitation_token, "bob@example.org").await.unwrap();
+    assert_eq!(codes::mailed(&service).await, before, "whoever has answered needs no code");
+    service.stop().await;
+}
+
+async fn nothing_tells_an_allowed_address_from_another(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let bound = messages::create(&service, messages::invitation_for(&[ANN])).await;
+    let token = &bound.invitation_token;
+    let mut seen: Vec<Vec<_>> = Vec::new();
+    for email in [ANN, "eve@example.org"] {
+        let mut answers = Vec::new();
+        codes::ask(&service, token, email).await.unwrap();
+        answers.push(told(&codes::ask(&service, token, email).await.unwrap_err()));
+        let wrong = codes::other(&codes::sent(&service, email).await.unwrap());
+        for _ in 0..6 {
+            answers.push(told(&codes::verify(&service, token, email, &wrong).await.unwrap_err()));
+        }
+        seen.push(answers);
+    }
+    assert_eq!(seen[0], seen[1]);
+    let never = codes::verify(&service, token, "never@example.org", "000000").await;
+    let never = refused(never, Code::PermissionDenied, "VERIFICATION_CODE_INVALID");
+    assert_eq!(told(&never), seen[0][1]);
+    service.stop().await;
+}
+
+/// Asserts that there were too many, and returns for how long.
+fn limited(result: Result<(), Status>) -> Duration {
+    let status = refused(result, Code::ResourceExhausted, "RATE_LIMITED");
+    let details = status.get_error_details();
+    assert!(details.error_info().unwrap().metadata.contains_key("limit"));
+    details.retry_info().unwrap().retry_delay.unwrap()
+}
+
+async fn an_address_gets_one_code_a_minute_however_many_are_asked_for_at_once(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let bound = messages::create(&service, messages::invitation_for(&[ANN])).await;
+    let other = messages::create(&service, messages::invitation_for(&[ANN])).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..20 {
+        let (mut redemptions, request) = (service.redemptions(), codes::asking(&bound.invitation_token, ANN));
+        calls.spawn(async move { redemptions.send_verification_code(request).await.map(drop) });
+    }
+    let (sent, refused): (Vec<_>, Vec<_>) = calls.join_all().await.into_iter().partition(Result::is_ok);
+    assert_eq!(sent.len(), 1);
+    assert!(refused.into_iter().map(limited).all(|wait| wait == Duration::from_secs(60)));
+    assert_eq!(codes::mailed(&service).await.len(), 1);
+    codes::ask(&service, &other.invitation_token, ANN).await.expect("another invitation counts for itself");
+    service.clock.advance(Duration::from_millis(59_000));
+    assert_eq!(limited(codes::ask(&service, &bound.invitation_token, " Ann@EXAMPLE.org ").await).as_secs(), 1);
+    let first = codes::sent(&service, ANN).await;
+    service.clock.advance(Duration::from_secs(1));
+    codes::ask(&service, &bound.invitation_token, ANN).await.unwrap();
+    let sent = codes::rows(&service, "SELECT id FROM verification").await;
+    assert_eq!(sent.len(), 2, "the new code took the place of the old one");
+    assert!(first.is_some());
+    service.stop().await;
+}
+
+async fn codes_are_asked_for_twenty_addresses_an_hour_however_many_ask_at_once(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let bound = messages::create(&service, messages::invitation_for(&[ANN])).await;
+    codes::ask(&service, &bound.invitation_token, ANN).await.unwrap();
+    service.clock.advance(Duration::from_secs(60));
+    let mut calls = JoinSet::new();
+    for number in 0..40 {
+        let address = format!("person.{number}@example.org");
+        let (mut redemptions, request) = (service.redemptions(), codes::asking(&bound.invitation_token, &address));
+        calls.spawn(async move { redemptions.send_verification_code(request).await.map(drop) });
+    }
+    let (sent, refused): (Vec<_>, Vec<_>) = calls.join_all().await.into_iter().partition(Result::is_ok);
+    assert_eq!(sent.len(), 19, "Ann's is one of the twenty");
+    assert!(refused.into_iter().map(limited).all(|wait| wait == Duration::from_secs(3_540)));
+    codes::ask(&service, &bound.invitation_token, ANN).await.expect("a known address is no further one");
+    service.clock.advance(Duration::from_secs(3_600));
+    codes::ask(&service, &bound.invitation_token, "person.99@example.org").await.unwrap();
+    service.stop().await;
+}
+
+async fn an_address_gets_five_codes_an_hour_used_or_not_and_allowed_or_not(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let bound = messages::create(&service, messages::invitation_for(&[ANN])).await;
+    let token = &bound.invitation_token;
+    for count in 0..5 {
+        for email in [ANN, "eve@example.org"] {
+            codes::ask(&service, token, email).await.unwrap();
+        }
+        if count == 4 {
+            let code = codes::sent(&service, ANN).await.unwrap();
+            codes::verify(&service, token, ANN, &code).await.unwrap();
+        }
+        service.clock.advance(Duration::from_secs(60));
+    }
+    for email in [ANN, "eve@example.org"] {
+        assert_eq!(limited(codes::ask(&service, token, email).await), Duration::from_secs(3_300));
+    }
+    service.clock.advance(Duration::from_secs(3_300));
+    for email in [ANN, "eve@example.org"] {
+        codes::ask(&service, token, email).await.unwrap();
+    }
+    service.stop().await;
+}
+
+async fn what_cannot_be_accepted_sends_no_code(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let revoked = messages::create(&service, messages::invitation_for(&[ANN])).await;
+    messages::revoke(&service, &revoked.name).await.unwrap();
+    let user = users::create(&service, users::user(ANN)).await;
+    service.redemptions().decline_invitation(messages::decline(&user.invitation_token)).await.unwrap();
+    let rotated = messages::create(&service, messages::invitation_for(&[ANN])).await;
+    messages::rotate(&service, &rotated.name).await;
+    for email in [ANN, "eve@example.org"] {
+        let ask = async |token: &str| codes::ask(&service, token, email).await;
+        refused(ask(&revoked.invitation_token).await, Code::FailedPrecondition, "INVITATION_REVOKED");
+        refused(ask(&user.invitation_token).await, Code::FailedPrecondition, "INVITATION_DECLINED");
+        refused(ask(&rotated.invitation_token).await, Code::NotFound, "INVITATION_NOT_FOUND");
+    }
+    assert!(codes::mailed(&service).await.is_empty());
+    assert!(codes::sent(&service, ANN).await.is_none());
+    service.stop().await;
+}
+
+async fn neither_an_address_nor_a_code_is_stored(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let bound = messages::create(&service, messages::invitation_for(&[ANN])).await;
+    codes::ask(&service, &bound.invitation_token, ANN).await.unwrap();
+    let code = codes::sent(&service, ANN).await.unwrap();
+    assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()), "{code}");
+    let text = "account_id || ' ' || address_mac || ' ' || key_id || ' ' || tries";
+    for row in codes::rows(&service, &format!("SELECT {text} AS text FROM verification")).await {
+        let text: String = row.try_get("", "text").unwrap();
+        assert!(!text.contains("ann") && !text.contains('@') && !text.contains(&code), "{text}");
+    }
+    let sql = "SELECT coalesce(address, '') || ' ' || coalesce(last_error, '') || purpose AS text FROM outbox";
+    for row in codes::rows(&service, sql).await {
+        assert!(!row.try_get::<String>("", "text").unwrap().contains(&code));
+    }
+    let proof = codes::verify(&service, &bound.invitation_token, ANN, &code).await.unwrap();
+    for event in messages::events(&service, &bound.name).await {
+        let told = format!("{event:?}");
+        assert!(!told.contains("ann@") && !told.contains(&proof), "{told}");
+        assert!(event.data.is_none_or(|data| !format!("{data:?}").contains(&code)));
+    }
+    service.stop().await;
+}
+
+async fn a_code_goes_before_whatever_else_waits(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = users::create(&service, users::user(ANN)).await;
+    service.clock.advance(Duration::from_secs(3_600));
+    let token = made.invitation_token.clone();
+    codes::ask(&service, &token, ANN).await.unwrap();
+    let sql = "SELECT purpose FROM outbox WHERE due_at IS NOT NULL ORDER BY due_at, id";
+    let waiting = codes::rows(&service, sql).await;
+    let purposes: Vec<String> = waiting.iter().map(|row| row.try_get("", "purpose").unwrap()).collect();
+    assert_eq!(purposes, ["verification_code", "invitation"]);
+    let list = pb::ListDeliveriesRequest { parent: made.name, ..Default::default() };
+    let code = service.deliveries().list_deliveries(list).await.unwrap().into_inner().deliveries.remove(0);
+    assert_eq!((code.purpose(), code.next_attempt_time), (pb::DeliveryPurpose::VerificationCode, messages::at(3_600)));
+    service.stop().await;
+}

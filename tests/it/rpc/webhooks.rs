@@ -1,0 +1,4 @@
+//! WebhookService.
+
+pub(crate) mod endpoints;
+pub(crate) mod request_ids;

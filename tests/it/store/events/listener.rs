@@ -1,0 +1,77 @@
+//! Signals between replicas that share a database.
+
+use std::time::Duration;
+
+use invitation_service::domain::group::Group;
+use invitation_service::store::events::listener;
+use invitation_service::store::{Store, Topic};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::build::commands::*;
+use crate::support::database::TestDatabase;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn heard(receiver: &mut watch::Receiver<()>) {
+    timeout(PATIENCE, receiver.changed()).await.expect("it is told").unwrap();
+}
+
+/// Waits until a store listens: then it tells all topics, since it may have missed some.
+async fn listening(store: &Store, stop: &CancellationToken) {
+    let mut told = store.signals().hear(Topic::Webhook);
+    tokio::spawn(listener::run(store.clone(), stop.clone()));
+    heard(&mut told).await;
+}
+
+async fn cut(admin: &DatabaseConnection) {
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    assert_eq!(admin.execute_unprepared(sql).await.unwrap().rows_affected(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
+async fn what_one_store_commits_the_other_hears_and_what_it_hears_it_does_not_tell_again() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let (one, clock) = store(&database).await;
+    let other = store_with(&database, &clock, &options(Group::run)).await;
+    let stop = CancellationToken::new();
+    listening(&one, &stop).await;
+    listening(&other, &stop).await;
+
+    let mut there = other.signals().hear(Topic::Event);
+    created(&one, link()).await;
+    heard(&mut there).await;
+
+    // Were it passed on, each would hear of it for ever. A signal of another topic comes behind all that was sent.
+    let (mut here, outbox) = (one.signals().hear(Topic::Position), one.signals().hear(Topic::Outbox));
+    let mut position = other.signals().hear(Topic::Position);
+    one.signals().tell(Topic::Outbox);
+    for _ in 0..3 {
+        here.mark_unchanged();
+        other.signals().tell(Topic::Position);
+        heard(&mut here).await;
+        position.mark_unchanged();
+        one.signals().tell(Topic::Position);
+        heard(&mut position).await;
+    }
+    let mut outbox_again = outbox.clone();
+    assert!(outbox.has_changed().unwrap());
+    outbox_again.mark_unchanged();
+    here.mark_unchanged();
+    other.signals().tell(Topic::Position);
+    heard(&mut here).await;
+    assert!(!outbox_again.has_changed().unwrap(), "nobody has told it back");
+
+    // Whoever was not connected may have missed anything.
+    let mut anything = other.signals().hear(Topic::Webhook);
+    let admin = database.connect().await;
+    cut(&admin).await;
+    heard(&mut anything).await;
+    there.mark_unchanged();
+    created(&one, link()).await;
+    heard(&mut there).await;
+    stop.cancel();
+}

@@ -1,0 +1,11 @@
+//! The executor: groups, their conflicts and their answers.
+
+pub(crate) mod bundles;
+pub(crate) mod commit;
+pub(crate) mod conflicts;
+pub(crate) mod groups;
+pub(crate) mod idempotency;
+pub(crate) mod isolation;
+pub(crate) mod queue;
+pub(crate) mod races;
+pub(crate) mod retries;

@@ -1,0 +1,151 @@
+//! A request_id has one effect: tried again, in parallel, after a restart, on another replica.
+
+use invitation_service::clock::Clock;
+use invitation_service::domain::command::{Action, CreateInvitation, OnConflict, Way};
+use invitation_service::domain::group::Group;
+use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::invitation::state::State;
+use invitation_service::store::{ExecuteError, InvitationQuery, Store};
+
+use crate::support::build::commands::*;
+use crate::support::build::kinds::{archive, general, guest, internal, sync, team};
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::gate::{as_one_group, decide};
+use crate::support::on_both;
+
+on_both!(
+    migrated:
+    a_request_id_survives_a_restart,
+    the_same_request_fifty_times_at_once_has_one_effect,
+    a_request_id_with_another_body_or_invitation_is_refused,
+    a_refused_request_is_not_remembered,
+    what_was_refused_because_of_a_request_that_lost_is_decided_again,
+    retry_of_a_request_that_changed_nothing_changes_nothing,
+);
+
+async fn how_many(store: &Store) -> usize {
+    let query = InvitationQuery { limit: 1_000, ..InvitationQuery::default() };
+    store.list_invitations(&account(), &query).await.unwrap().len()
+}
+
+async fn a_request_id_survives_a_restart(database: TestDatabase) {
+    let (first, _) = store(&database).await;
+    let again =
+        || retryable("Create", "r1", 1, create(CreateInvitation { recipients: emails(2), mails: true, ..link() }));
+    let made = first.execute(again(), None).await.unwrap().invitation;
+    let accepted = first.execute(retryable("Accept", "r1", 1, accept_bound(&made)), None).await.unwrap();
+    first.close().await;
+    let (second, _) = store(&database).await;
+    let replayed = second.execute(again(), None).await.unwrap().invitation;
+    assert_eq!(*replayed, read(&second, made.id).await, "the answer is the resource as it now is");
+    assert_eq!((replayed.id, replayed.facts.use_count), (made.id, 1));
+    let replayed = second.execute(retryable("Accept", "r1", 1, accept_bound(&made)), None).await.unwrap();
+    assert!(!replayed.already_accepted, "a retry is told what the first try was told");
+    assert_eq!(replayed.acceptance, accepted.acceptance);
+    assert_eq!(story(&second, made.id).await, ["created", "accepted"]);
+    assert_eq!((how_many(&second).await, read(&second, made.id).await.deliveries), (1, 2));
+}
+
+fn accept_bound(made: &invitation_service::domain::invitation::Invitation) -> Action {
+    let mut accept = accept_by(made, acceptor("ann"));
+    accept.way = Way::Link(made.claims(1));
+    Action::Accept(Box::new(accept))
+}
+
+async fn the_same_request_fifty_times_at_once_has_one_effect(database: TestDatabase) {
+    let clock = Clock::manual(NEW_YEAR);
+    let options = invitation_service::store::ExecutorOptions { lanes: 4, ..options(Group::run) };
+    let mut stores = vec![store_with(&database, &clock, &options).await];
+    if database.url().starts_with("postgres") {
+        stores.push(store_with(&database, &clock, &options).await);
+    }
+    let fifty = |action: &dyn Fn() -> Action, method| {
+        let commands: Vec<_> =
+            (0..50).map(|n| (stores[n % stores.len()].clone(), retryable(method, "r", 1, action()))).collect();
+        all_at_once(commands)
+    };
+    let mailed = || create(CreateInvitation { recipients: emails(2), mails: true, ..link() });
+    let answers = fifty(&mailed, "Create").await;
+    let made = answers[0].clone().unwrap().invitation;
+    for answer in answers {
+        assert_eq!(answer.unwrap().invitation.id, made.id);
+    }
+    assert_eq!(how_many(&stores[0]).await, 1);
+    for answer in fifty(&|| accept_bound(&made), "Accept").await {
+        assert!(!answer.unwrap().already_accepted);
+    }
+    for answer in fifty(&|| resend(&made, true, None), "Resend").await {
+        assert_eq!(answer.unwrap().invitation.generation, 1);
+    }
+    for answer in fifty(&|| revoke(&made), "Revoke").await {
+        assert_eq!(answer.unwrap().invitation.state_at(clock.now()), State::Revoked);
+    }
+    assert_eq!(story(&stores[0], made.id).await, ["created", "accepted", "resent", "revoked"]);
+    assert_eq!(read(&stores[0], made.id).await.deliveries, 3, "two when made, one open when sent again");
+}
+
+async fn a_request_id_with_another_body_or_invitation_is_refused(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let reused = ExecuteError::Refused(Refusal::RequestIdReused);
+    let made = store.execute(retryable("Create", "r", 1, create(link())), None).await.unwrap().invitation;
+    let other = created(&store, link()).await;
+    let body = store.execute(retryable("Create", "r", 2, create(link())), None).await;
+    assert_eq!(body.unwrap_err(), reused);
+    store.execute(retryable("Revoke", "r", 1, revoke(&made)), None).await.expect("methods do not meet");
+    let invitation = store.execute(retryable("Revoke", "r", 1, revoke(&other)), None).await;
+    assert_eq!(invitation.unwrap_err(), reused);
+    assert_eq!(story(&store, other.id).await, ["created"]);
+}
+
+async fn a_refused_request_is_not_remembered(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let made = created(&store, CreateInvitation { recipients: emails(1), ..link() }).await;
+    let refused = store.execute(retryable("Accept", "r", 1, accept(&made, "ann")), None).await.unwrap_err();
+    assert_eq!(refused, ExecuteError::Refused(Refusal::EmailNotAllowed));
+    let accepted = store.execute(retryable("Accept", "r", 2, accept_bound(&made)), None).await.unwrap();
+    assert!(!accepted.already_accepted);
+}
+
+/// In a group of creates, which are decided before anything is loaded.
+async fn what_was_refused_because_of_a_request_that_lost_is_decided_again(database: TestDatabase) {
+    let store = store_with(&database, &Clock::manual(NEW_YEAR), &options(decide)).await;
+    let made = store.execute(retryable("Create", "r", 1, create(link())), None).await.unwrap().invitation;
+    let bodies = [2, 1].map(|body| retryable("Create", "r", body, create(link())));
+    let answers = as_one_group(&store, bodies).await;
+    assert_eq!(answers[0].clone().unwrap_err(), ExecuteError::Refused(Refusal::RequestIdReused));
+    assert_eq!(answers[1].clone().unwrap().invitation.id, made.id, "this one is the true retry");
+}
+
+/// Each action finds everything done, others undo it, and its retry comes.
+async fn retry_of_a_request_that_changed_nothing_changes_nothing(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let guest = created(&store, guest("guest@example.org")).await;
+    let link = created(&store, CreateInvitation { max_uses: None, ..link() }).await;
+    let again = |method, body, action| store.execute(retryable(method, "again", body, action), None);
+    for (method, first, undo) in [
+        ("SyncAutojoin", sync("blue", &["one.example"]), sync("blue", &["two.example"])),
+        ("UpdateGuest", archive(&guest, true), archive(&guest, false)),
+    ] {
+        let done = store.execute(command(first.clone()), None).await.unwrap().invitation;
+        assert!(!again(method, 1, first.clone()).await.unwrap().happened, "{method}");
+        store.execute(command(undo), None).await.unwrap();
+        let before = read(&store, done.id).await;
+        again(method, 1, first.clone()).await.unwrap();
+        assert_eq!(read(&store, done.id).await, before, "{method}");
+        let reused = ExecuteError::Refused(Refusal::RequestIdReused);
+        assert_eq!(again(method, 2, first).await.unwrap_err(), reused, "{method}");
+    }
+
+    let into_team = || general(team("red"), OnConflict::ReturnExisting, &[internal("ann")]);
+    let existing = created(&store, into_team()).await;
+    assert_eq!(again("Create", 1, create(into_team())).await.unwrap().invitation.id, existing.id);
+    store.execute(command(revoke(&existing)), None).await.unwrap();
+    assert_eq!(again("Create", 1, create(into_team())).await.unwrap().invitation.id, existing.id);
+
+    store.execute(command(accept(&link, "ann")), None).await.unwrap();
+    for _ in 0..2 {
+        assert!(again("Accept", 1, accept(&link, "ann")).await.unwrap().already_accepted);
+    }
+    let reused = again("Accept", 2, accept(&link, "bob")).await.unwrap_err();
+    assert_eq!(reused, ExecuteError::Refused(Refusal::RequestIdReused));
+}

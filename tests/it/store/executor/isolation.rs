@@ -1,0 +1,109 @@
+//! What one account has is nothing to another.
+
+use std::time::Duration;
+
+use invitation_service::domain::command::{
+    Action, Command, CreateInvitation, ReportDelivery, SettleDelivery, UpdateCreatedConnection,
+};
+use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
+use invitation_service::domain::invitation::EngagementType;
+use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::kind::connection::NewConnection;
+use invitation_service::domain::secret::verification::Verification;
+use invitation_service::domain::value::text::AccountId;
+use invitation_service::store::{
+    Claimed, DeliveryQuery, EventQuery, ExecuteError, InvitationQuery, NewVerification, ReplayQuery,
+};
+use uuid::Uuid;
+
+use crate::support::build::commands::*;
+use crate::support::database::TestDatabase;
+use crate::support::on_both;
+
+on_both!(
+    migrated:
+    another_account_sees_and_changes_nothing,
+    request_ids_of_two_accounts_do_not_meet,
+    messages_and_codes_of_another_account_are_not_found,
+);
+
+async fn another_account_sees_and_changes_nothing(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let made = created(&store, link()).await;
+    let acceptance = store.execute(command(accept(&made, "ann")), None).await.unwrap().acceptance.unwrap();
+    let before = read(&store, made.id).await;
+    let other = AccountId::parse("Acme").unwrap();
+
+    assert!(store.get_invitation(&other, made.id, true).await.unwrap().is_none());
+    let query = InvitationQuery { limit: 10, ..InvitationQuery::default() };
+    assert!(store.list_invitations(&other, &query).await.unwrap().is_empty());
+    assert_eq!(store.list_invitations(&account(), &query).await.unwrap().len(), 1, "the owner sees it");
+    let events =
+        EventQuery { invitation: made.id, kind: None, types: Vec::new(), ascending: true, limit: 10, after: None };
+    assert!(store.list_events(&other, &events).await.unwrap().is_none());
+
+    let connection = NewConnection { id: COMPANY, datasource_name: String::new(), status: String::new() };
+    let update = UpdateCreatedConnection { target: target(&made), connection, acceptance: Some(acceptance.id) };
+    for action in [
+        accept(&made, "ann"),
+        accept(&made, "bob"),
+        decline(&made, 0),
+        revoke(&made),
+        resend(&made, true, None),
+        record(&made, EngagementType::View),
+        Action::UpdateCreatedConnection(update),
+    ] {
+        let foreign = Command { account: other.clone(), ..command(action) };
+        let refused = store.execute(foreign, None).await.unwrap_err();
+        assert_eq!(refused, ExecuteError::Refused(Refusal::InvitationNotFound));
+    }
+    assert_eq!(read(&store, made.id).await, before);
+    assert_eq!(story(&store, made.id).await, ["created", "accepted"]);
+}
+
+async fn request_ids_of_two_accounts_do_not_meet(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let ours = retryable("Create", "same", 1, create(link()));
+    let theirs =
+        Command { account: AccountId::parse("other").unwrap(), ..retryable("Create", "same", 2, create(link())) };
+    let ours = store.execute(ours, None).await.unwrap().invitation;
+    let theirs = store.execute(theirs, None).await.unwrap().invitation;
+    assert_ne!(ours.id, theirs.id);
+    assert!(store.get_invitation(&theirs.account, theirs.id, false).await.unwrap().is_some());
+}
+
+async fn messages_and_codes_of_another_account_are_not_found(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let made = created(&store, CreateInvitation { recipients: emails(1), mails: true, ..link() }).await;
+    let other = AccountId::parse("Acme").unwrap();
+    let lease = Uuid::from_u128(1);
+    let claimed = store.claim_deliveries(lease, Duration::from_secs(45), 1, "").await.unwrap().remove(0);
+    let foreign = Claimed { account: other.clone(), ..claimed.clone() };
+    assert!(!store.release_delivery(&foreign, Duration::ZERO, true, "").await.unwrap());
+    assert!(!store.cancel_delivery(&foreign, "").await.unwrap());
+    assert!(store.topicality(&foreign).await.unwrap().is_none());
+    let query = DeliveryQuery { invitation: made.id, ascending: true, limit: 10, after: None };
+    assert!(store.list_deliveries(&other, &query).await.unwrap().is_none());
+    let delivery = claimed.delivery.message.id;
+    for action in [
+        Action::SettleDelivery(SettleDelivery { delivery, lease, end: DeliveryEnd::Failed("550".to_owned()) }),
+        Action::ReportDelivery(ReportDelivery { delivery, hosts: None, report: DeliveryReport::Bounced, detail: None }),
+    ] {
+        let foreign = Command { account: other.clone(), ..command(action) };
+        let refused = store.execute(foreign, None).await.unwrap_err();
+        assert_eq!(refused, ExecuteError::Refused(Refusal::DeliveryNotFound));
+    }
+    let settle = SettleDelivery { delivery, lease, end: DeliveryEnd::Failed("550".to_owned()) };
+    store.execute(command(Action::SettleDelivery(settle)), None).await.unwrap();
+    assert_eq!(store.replay_deliveries(&other, &ReplayQuery::default()).await.unwrap(), 0);
+
+    let code = Verification { account: account(), invitation: made.id, id: Uuid::from_u128(2), key_id: 7 };
+    let new = NewVerification { verification: code.clone(), address_key: "ann".to_owned(), message: None };
+    store.request_verification(&made, &new).await.unwrap().unwrap();
+    let key = ["ann".to_owned()];
+    assert_eq!(store.find_verification(&other, made.id, code.id).await.unwrap(), None);
+    assert!(store.try_verification(&other, made.id, &key).await.unwrap().is_empty());
+    let foreign = Verification { account: other, ..code.clone() };
+    assert!(!store.use_verification(&foreign).await.unwrap());
+    assert_eq!(store.find_verification(&account(), made.id, code.id).await.unwrap(), Some(code), "the owner finds it");
+}

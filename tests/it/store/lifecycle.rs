@@ -1,0 +1,8 @@
+//! What commands leave in the database, kind by kind.
+
+pub(crate) mod autojoin;
+pub(crate) mod conformance;
+pub(crate) mod fields;
+pub(crate) mod notices;
+pub(crate) mod slots;
+pub(crate) mod states;

@@ -1,0 +1,243 @@
+//! Every field of user, guest and general invitations is read back as it was created, and groups are found by their rows.
+
+use std::collections::BTreeMap;
+
+use invitation_service::domain::command::{
+    AcceptInvitation, Action, CreateInvitation, DeleteInvitation, Expiry, OnConflict, UpdateGuestInvitation,
+};
+use invitation_service::domain::invitation::recipient::{Address, NewRecipient};
+use invitation_service::domain::kind::general::{GeneralDetails, Inviter, Kept, RecipientMatch, UnfurlConfig, Usage};
+use invitation_service::domain::kind::guest::GuestDetails;
+use invitation_service::domain::kind::user::UserDetails;
+use invitation_service::domain::kind::{Details, Scope};
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
+
+use crate::support::build::commands::*;
+use crate::support::build::kinds::*;
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::on_both;
+
+on_both!(
+    migrated:
+    every_field_of_every_kind_is_read_back_as_it_was_created,
+    groups_have_a_row_each_but_for_the_scope,
+    a_guest_invitation_is_read_back_as_it_was_changed,
+    a_guest_acceptance_is_read_back_by_person_and_by_system,
+    a_deleted_user_invitation_is_read_back_deleted_and_revoked,
+);
+
+/// Text that breaks what is put together from strings.
+const ODD: &str = "a\"b'c\\d\\\"e`$1 %_ {}[]?:😀\u{202e}\u{fffd} ä $$ \\u0000 --;";
+/// JSON that no database would give back as it is: order, spaces, numbers, a key twice, escapes.
+const JSON: &str =
+    "{ \"b\":1.0,\"a\" : [1e3, -0, 12345678901234567890.10], \"b\":\"\\u00e4\\ud83d\\ude00\", \"\":null }";
+
+fn odd() -> Option<String> {
+    Some(ODD.to_owned())
+}
+
+fn named(scope_type: &str, id: &str, name: Option<&str>) -> Scope {
+    Scope { display_name: name.map(str::to_owned), ..Scope::new(scope_type, id) }
+}
+
+fn addressed(address: Address, display_name: Option<String>, avatar_uri: Option<String>) -> NewRecipient {
+    NewRecipient { address, display_name, avatar_uri }
+}
+
+fn full_general() -> CreateInvitation {
+    let kept = Kept {
+        source: Some("api".to_owned()),
+        subtype: odd(),
+        widget_configuration_id: odd(),
+        deployment_id: odd(),
+        project_id: odd(),
+        attributes: Some(JSON.to_owned()),
+        configuration_attributes: Some("{}".to_owned()),
+        metadata: Some(JSON.to_owned()),
+        template_variables: BTreeMap::from([(ODD.to_owned(), ODD.to_owned()), ("z".to_owned(), String::new())]),
+        unfurl_config: Some(UnfurlConfig {
+            title: ODD.to_owned(),
+            sort: "website".to_owned(),
+            ..UnfurlConfig::default()
+        }),
+        pass_through: odd(),
+    };
+    let details = GeneralDetails {
+        usage: Usage::MultiUse,
+        scope: Some(named(ODD, ODD, Some(ODD))),
+        explicit_scope: true,
+        groups: vec![named("team", "red", Some("Red")), named("team", "blue", None)],
+        inviter: Some(Inviter {
+            user_id: ODD.to_owned(),
+            email: Some(email("Ö'wner@Exämple.org")),
+            display_name: odd(),
+            avatar_uri: Some("https://x.example/?q=%27".to_owned()),
+        }),
+        roles: vec![ODD.to_owned(), "second".to_owned()],
+        exclusive: true,
+        recipient_match: RecipientMatch::Domain,
+        domains: Vec::new(),
+        kept,
+    };
+    CreateInvitation {
+        details: Details::General(Box::new(details)),
+        max_uses: Some(3),
+        expiry: Some(Expiry::At { at: NEW_YEAR.plus(seconds(61)), field: "expire_time" }),
+        recipients: vec![
+            addressed(mail("Jürgen+tag@EXÄMPLE.org"), odd(), Some("https://x.example/a.png".to_owned())),
+            addressed(Address::Phone("+4930123456".to_owned()), odd(), None),
+            addressed(Address::Internal(ODD.to_owned()), None, None),
+            addressed(Address::Share(String::new()), None, None),
+            addressed(Address::Share(ODD.to_owned()), None, odd()),
+        ],
+        mails: true,
+        labels: BTreeMap::from([(ODD.to_owned(), ODD.to_owned()), ("empty".to_owned(), String::new())]),
+        on_conflict: OnConflict::Reject,
+    }
+}
+
+/// Nothing but what has to be there; what may be empty is.
+fn bare_general() -> CreateInvitation {
+    let mut details = details(None, false);
+    details.inviter = Some(Inviter::default());
+    details.kept.unfurl_config = Some(UnfurlConfig::default());
+    let recipients = vec![recipient(Address::Share(String::new()))];
+    CreateInvitation { details: Details::General(Box::new(details)), recipients, ..link() }
+}
+
+fn full_guest() -> CreateInvitation {
+    let details = GuestDetails {
+        host_organization_id: HOST,
+        parent_organization_id: Some(Uuid::from_u128(u128::MAX)),
+        parent_organization_name: odd(),
+        accepted: None,
+    };
+    CreateInvitation { details: Details::Guest(details), ..guest("Bob@EXÄMPLE.org") }
+}
+
+fn full_user() -> CreateInvitation {
+    let details = UserDetails { inviter: ODD.to_owned(), roles: vec![ODD.to_owned(), "b".to_owned()] };
+    CreateInvitation { details: Details::User(details), ..user("Ann.O'Neil+x@EXÄMPLE.org") }
+}
+
+async fn every_field_of_every_kind_is_read_back_as_it_was_created(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let all = [full_general(), bare_general(), full_guest(), guest("b@b.org"), full_user(), user("a@b.org")];
+    for invitation in all {
+        let mut by_odd_people = command(create(invitation.clone()));
+        by_odd_people.actor = ODD.to_owned();
+        let made = store.execute(by_odd_people, None).await.unwrap().invitation;
+        assert_eq!(read(&store, made.id).await, *made);
+        assert_eq!(made.details, invitation.details);
+        let recipients = made.recipients.iter().map(|made| (&made.address, &made.display_name, &made.avatar_uri));
+        let wanted = invitation.recipients.iter().map(|new| (&new.address, &new.display_name, &new.avatar_uri));
+        assert_eq!(recipients.collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
+        let events = events(&store, made.id).await;
+        let kept = made.details.general().and_then(|details| details.kept.pass_through.as_deref());
+        assert_eq!(events[0].event.data.get("pass_through").and_then(|kept| kept.as_str()), kept);
+    }
+    for (table, column) in [
+        ("invitation", "inviter_user_id"),
+        ("invitation", "widget_configuration_id"),
+        ("recipient", "display_name"),
+        ("recipient", "avatar_uri"),
+        ("event", "request_id"),
+    ] {
+        let empty = texts(&database, &format!("SELECT {column} FROM {table} WHERE {column} = ''")).await;
+        assert!(empty.is_empty(), "{table}.{column} is missing rather than empty");
+    }
+}
+
+async fn groups_have_a_row_each_but_for_the_scope(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let groups = |names: &[(&str, &str)]| -> Vec<Scope> {
+        names.iter().map(|(kind, id)| named(kind, id, Some("a name"))).collect()
+    };
+    // With and without a load before the save.
+    for on_conflict in [OnConflict::Allow, OnConflict::Reject] {
+        for (number, (scope, names, rows)) in [
+            (
+                team("red"),
+                &[("team", "red"), ("team", "blue"), ("squad", "red")] as &[_],
+                &["squad red", "team blue"] as &[_],
+            ),
+            (team("red"), &[("team", "blue"), ("team", "blue")], &["team blue"]),
+            (None, &[("team", "blue")], &["team blue"]),
+            (team("red"), &[("team", "red")], &[]),
+            (team("red"), &[], &[]),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut invitation = general(scope, on_conflict, &[internal(&format!("{on_conflict:?} {number}"))]);
+            if let Details::General(details) = &mut invitation.details {
+                details.groups = groups(names);
+            }
+            let made = created(&store, invitation).await;
+            assert_eq!(read(&store, made.id).await, *made);
+            let sql = "SELECT g.scope_type || ' ' || g.scope_id FROM invitation_group g JOIN invitation i
+                ON i.account_id = g.account_id AND i.id = g.invitation_id AND i.created_at = g.created_at ORDER BY 1";
+            assert_eq!(texts(&database, sql).await, rows, "{on_conflict:?} {number}");
+            database.connect().await.execute_unprepared("DELETE FROM invitation_group").await.unwrap();
+        }
+    }
+}
+
+async fn a_guest_invitation_is_read_back_as_it_was_changed(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let made = created(&store, full_guest()).await;
+    let update = |expiry, archived, parent_id, parent_name: Option<Option<String>>| {
+        command(Action::UpdateGuest(UpdateGuestInvitation {
+            target: target(&made),
+            expiry,
+            archived,
+            parent_organization_id: parent_id,
+            parent_organization_name: parent_name,
+        }))
+    };
+    let later = Some(Expiry::At { at: NEW_YEAR.plus(seconds(9_000)), field: "expire_time" });
+    for change in [
+        update(later, Some(true), Some(None), Some(None)),
+        update(None, Some(false), Some(Some(COMPANY)), Some(odd())),
+        update(None, None, None, Some(Some("b".to_owned()))),
+    ] {
+        clock.advance(std::time::Duration::from_secs(1));
+        let by_other = invitation_service::domain::command::Command { actor: "other".to_owned(), ..change };
+        let changed = store.execute(by_other, None).await.unwrap().invitation;
+        assert_eq!(read(&store, made.id).await, *changed);
+        assert_eq!((changed.creator.as_str(), changed.updater.as_str()), ("tester", "other"));
+    }
+    let found = read(&store, made.id).await;
+    assert_eq!((found.archived_at, found.facts.expire_at), (None, Some(NEW_YEAR.plus(seconds(9_000)))));
+    clock.advance(std::time::Duration::from_secs(1));
+    let sent = store.execute(command(resend(&made, false, None)), None).await.unwrap().invitation;
+    assert_eq!(read(&store, made.id).await, *sent);
+    assert_eq!((sent.first_sent_at, sent.last_sent_at), (Some(NEW_YEAR), Some(clock.now())));
+}
+
+async fn a_guest_acceptance_is_read_back_by_person_and_by_system(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    for by_system in [false, true] {
+        let made = created(&store, guest("ann@example.org")).await;
+        let mut person = acceptor("ann");
+        person.email = Some(email("ann@example.org")).filter(|_| !by_system);
+        person.email_verified = true;
+        let accept = AcceptInvitation { guest_organization_id: Some(COMPANY), by_system, ..accept_by(&made, person) };
+        let executed = store.execute(command(Action::Accept(Box::new(accept))), None).await.unwrap();
+        let found = read(&store, made.id).await;
+        assert_eq!(found.details, executed.invitation.details);
+        assert_eq!(found.acceptances, [executed.acceptance.unwrap()]);
+        assert_eq!(found.acceptances[0].guest_organization_id, Some(COMPANY));
+    }
+}
+
+async fn a_deleted_user_invitation_is_read_back_deleted_and_revoked(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let made = created(&store, full_user()).await;
+    let delete = Action::Delete(DeleteInvitation { target: target(&made) });
+    let deleted = store.execute(command(delete), None).await.unwrap().invitation;
+    assert_eq!(read(&store, made.id).await, *deleted);
+    assert_eq!((deleted.deleted_at, deleted.facts.revoked_at), (Some(clock.now()), Some(clock.now())));
+    created(&store, full_user()).await;
+}

@@ -1,0 +1,146 @@
+//! Requests that most tests begin with.
+
+use invitation_service::domain::secret::key_ring::KeyRing;
+use invitation_service::domain::secret::token::{Claims, Token};
+use invitation_service::domain::value::id::InvitationId;
+use invitation_service::pb;
+use tonic::{Response, Status};
+
+use crate::support::database::NEW_YEAR;
+use crate::support::service::{KEYS, Service};
+
+/// Any company.
+pub(crate) const COMPANY: &str = "01920000-0000-7000-8000-00000000c0de";
+/// Any connection.
+pub(crate) const CONNECTION: &str = "01920000-0000-7000-8000-00000000c0c0";
+
+/// The smallest connection invitation there is: a link for anyone, for ever.
+pub(crate) fn invitation() -> pb::ConnectionInvitation {
+    pb::ConnectionInvitation { company_id: COMPANY.to_owned(), ..Default::default() }
+}
+
+/// An invitation for these addresses alone.
+pub(crate) fn invitation_for(emails: &[&str]) -> pb::ConnectionInvitation {
+    pb::ConnectionInvitation {
+        allowed_emails: emails.iter().map(|email| (*email).to_owned()).collect(),
+        ..invitation()
+    }
+}
+
+/// A span of whole seconds.
+pub(crate) fn seconds(seconds: i64) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds, nanos: 0 })
+}
+
+/// A moment so many seconds after New Year, where the clocks of tests begin.
+pub(crate) fn at(seconds: i64) -> Option<prost_types::Timestamp> {
+    Some(prost_types::Timestamp { seconds: NEW_YEAR.micros() / 1_000_000 + seconds, nanos: 0 })
+}
+
+/// Makes a connection invitation.
+pub(crate) async fn create(service: &Service, invitation: pb::ConnectionInvitation) -> pb::ConnectionInvitation {
+    service.connections().create_connection_invitation(creation(invitation)).await.unwrap().into_inner()
+}
+
+/// The request to make a connection invitation.
+pub(crate) fn creation(invitation: pb::ConnectionInvitation) -> pb::CreateConnectionInvitationRequest {
+    pb::CreateConnectionInvitationRequest { connection_invitation: Some(invitation), ..Default::default() }
+}
+
+/// An acceptance by a subject without an e-mail address.
+pub(crate) fn accept(token: &str, subject: &str) -> pb::AcceptInvitationRequest {
+    pb::AcceptInvitationRequest {
+        token: token.to_owned(),
+        acceptor: Some(pb::Acceptor { subject: subject.to_owned(), ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+/// An acceptance by a subject with an e-mail address.
+pub(crate) fn accept_as(token: &str, subject: &str, email: &str, verified: bool) -> pb::AcceptInvitationRequest {
+    let mut request = accept(token, subject);
+    if let Some(acceptor) = &mut request.acceptor {
+        acceptor.email = email.to_owned();
+        acceptor.email_verified = verified;
+    }
+    request
+}
+
+/// A refusal of an invitation by whoever holds its link.
+pub(crate) fn decline(token: &str) -> pb::DeclineInvitationRequest {
+    pb::DeclineInvitationRequest { token: token.to_owned(), ..Default::default() }
+}
+
+/// A look at what a link leads to.
+pub(crate) fn preview(token: &str) -> pb::PreviewInvitationRequest {
+    pb::PreviewInvitationRequest { token: token.to_owned() }
+}
+
+/// A view of an invitation's page.
+pub(crate) fn view(token: &str) -> pb::RecordEngagementRequest {
+    let r#type = pb::EngagementType::View.into();
+    pb::RecordEngagementRequest { token: token.to_owned(), r#type, ..Default::default() }
+}
+
+/// Reads an invitation through its own service.
+pub(crate) async fn get(service: &Service, name: &str) -> pb::ConnectionInvitation {
+    let request = pb::GetConnectionInvitationRequest { name: name.to_owned() };
+    service.connections().get_connection_invitation(request).await.unwrap().into_inner()
+}
+
+/// Reads an invitation through the service for every kind.
+pub(crate) async fn get_general(service: &Service, name: &str) -> pb::Invitation {
+    let request = pb::GetInvitationRequest { name: name.to_owned() };
+    service.invitations().get_invitation(request).await.unwrap().into_inner()
+}
+
+/// The request to make an invitation of the general kind.
+pub(crate) fn general(invitation: pb::Invitation) -> pb::CreateInvitationRequest {
+    pb::CreateInvitationRequest { invitation: Some(invitation), ..Default::default() }
+}
+
+/// An address that an invitation is meant for.
+pub(crate) fn target(r#type: pb::TargetType, value: &str) -> pb::Target {
+    pb::Target { r#type: r#type.into(), value: value.to_owned(), ..Default::default() }
+}
+
+/// What an invitation lets people into.
+pub(crate) fn scope(r#type: &str, id: &str) -> pb::Scope {
+    pb::Scope { r#type: r#type.to_owned(), id: id.to_owned(), ..Default::default() }
+}
+
+/// What happened to an invitation, the oldest first.
+pub(crate) async fn events(service: &Service, name: &str) -> Vec<pb::Event> {
+    let request = pb::ListEventsRequest {
+        parent: name.to_owned(),
+        order_by: "sequence".to_owned(),
+        page_size: 1_000,
+        ..Default::default()
+    };
+    service.events().list_events(request).await.unwrap().into_inner().events
+}
+
+/// The types of what happened to an invitation, the oldest first.
+pub(crate) async fn event_types(service: &Service, name: &str) -> Vec<String> {
+    events(service, name).await.into_iter().map(|event| event.r#type).collect()
+}
+
+/// Ends an invitation.
+pub(crate) async fn revoke(service: &Service, name: &str) -> Result<Response<pb::ConnectionInvitation>, Status> {
+    let request = pb::RevokeConnectionInvitationRequest { name: name.to_owned(), ..Default::default() };
+    service.connections().revoke_connection_invitation(request).await
+}
+
+/// Sends an invitation again, with a new link.
+pub(crate) async fn rotate(service: &Service, name: &str) -> pb::ConnectionInvitation {
+    let request =
+        pb::ResendConnectionInvitationRequest { name: name.to_owned(), rotate_token: true, ..Default::default() };
+    service.connections().resend_connection_invitation(request).await.unwrap().into_inner()
+}
+
+/// The token of the link that was mailed to a recipient of an invitation that was never rotated.
+pub(crate) fn mailed_token(uid: &str, recipient: u16) -> String {
+    let invitation = InvitationId(uid.parse().unwrap());
+    let claims = Claims { key_id: 2, invitation, generation: 0, recipient };
+    Token::sign(&claims, &KeyRing::parse(KEYS).unwrap()).unwrap().reveal().to_owned()
+}

@@ -1,0 +1,52 @@
+//! Events and endpoints that a newer release has written.
+
+use invitation_service::domain::invitation::event::EventType;
+use invitation_service::store::EndpointQuery;
+
+use super::build::Desk;
+use super::http_sink::Sink;
+use crate::support::build::commands::*;
+use crate::support::database::TestDatabase;
+use crate::support::on_both;
+
+on_both!(posts_an_event_of_an_unknown_type_as_text, endpoint_that_cannot_be_read_keeps_no_other_waiting);
+
+async fn posts_an_event_of_an_unknown_type_as_text(database: TestDatabase) {
+    let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
+    desk.endpoint(&sink.uri(), &[]).await;
+    let (chosen, _) = desk.endpoint(&sink.uri(), &[EventType::Created]).await;
+    let types =
+        if desk.is_postgres() { "'[\"invitation.transferred\"]'::jsonb" } else { "'[\"invitation.transferred\"]'" };
+    desk.rows(&format!("UPDATE webhook_endpoint SET event_types = {types} WHERE id = $1"), [chosen.id.into()]).await;
+    let made = created(&desk.store, link()).await;
+    let set = "UPDATE event SET event_type = 'invitation.transferred', kind = 'partner' WHERE invitation_id = $1";
+    desk.rows(set, [made.id.0.into()]).await;
+    desk.dispatch().await;
+    assert_eq!(desk.sender().drain().await.unwrap(), 2);
+    for posted in sink.received() {
+        let body: serde_json::Value = serde_json::from_str(&posted.body).unwrap();
+        assert_eq!(
+            (&body["type"], &body["data"]["kind"]),
+            (&"invitation.transferred".into(), &"INVITATION_KIND_PARTNER".into())
+        );
+    }
+    desk.set_disabled(&chosen, true).await;
+    assert_eq!(desk.get(&chosen).await.event_types.len(), 1, "a change of something else keeps the types");
+}
+
+async fn endpoint_that_cannot_be_read_keeps_no_other_waiting(database: TestDatabase) {
+    let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
+    let (first, _) = desk.endpoint(&sink.uri(), &[]).await;
+    let (broken, _) = desk.endpoint(&sink.uri(), &[]).await;
+    let (last, _) = desk.endpoint(&sink.uri(), &[]).await;
+    let text = if desk.is_postgres() { "'{\"a\": 1}'::jsonb" } else { "'{broken'" };
+    desk.rows(&format!("UPDATE webhook_endpoint SET event_types = {text} WHERE id = $1"), [broken.id.into()]).await;
+    created(&desk.store, link()).await;
+    desk.dispatch().await;
+    assert_eq!(desk.sender().drain().await.unwrap(), 2);
+    let query = EndpointQuery { ascending: true, limit: 2, after: None };
+    let listed = desk.store.list_webhook_endpoints(&account(), &query).await.unwrap();
+    let mut wanted = [first.id, last.id];
+    wanted.sort();
+    assert_eq!(listed.iter().map(|endpoint| endpoint.id).collect::<Vec<_>>(), wanted);
+}

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use invitation_service::domain::command::{AcceptInvitation, Action, Command, CreateInvitation, OnConflict, Way};
+use invitation_service::domain::command::{AcceptInvitation, Access, Action, Command, CreateInvitation, OnConflict};
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::delivery::reminder::Schedules;
 use invitation_service::domain::group::Group;
@@ -57,7 +57,7 @@ fn accepts(criterion: &mut Criterion) {
             existing_user: None,
         };
         let accept = AcceptInvitation {
-            way: Way::Link(link),
+            access: Access::Link(link),
             acceptor,
             created_connection: None,
             guest_organization_id: None,

@@ -47,7 +47,7 @@ impl Options {
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+            let mut value = || arguments.next().ok_or(format!("{argument} read_set a value"));
             match argument.as_str() {
                 // What cargo adds.
                 "--bench" => {}

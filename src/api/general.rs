@@ -21,7 +21,7 @@ use super::page;
 use super::parse::{filter, labels, ttl};
 use super::resource_name::InvitationName;
 use super::violations::Violations;
-use crate::domain::command::{Action, DeclineInvitation, Expiry, Way};
+use crate::domain::command::{Access, Action, DeclineInvitation, Expiry};
 use crate::domain::invitation::Invitation;
 use crate::domain::value::text;
 use crate::domain::value::time::{Timestamp, Ttl};
@@ -139,7 +139,7 @@ impl InvitationService for Invitations {
             violations.optional("target.display_name", &target.display_name, text::free_text);
             violations.optional("target.avatar_uri", &target.avatar_uri, text::free_text);
         }
-        let decline = |target| Action::Decline(DeclineInvitation { way: Way::Name(target), address, reason });
+        let decline = |target| Action::Decline(DeclineInvitation { access: Access::Name(target), address, reason });
         self.0.answer(&call, &self.0.change(&call, &message, None, violations, decline).await?)
     }
 

@@ -20,7 +20,7 @@ use super::parse::{filter, moment};
 use super::resource_name::parse_name;
 use super::violations::Violations;
 use crate::auth::permission::Permission;
-use crate::domain::command::{AcceptInvitation, Action, Expiry, ResendInvitation, RevokeInvitation, Target, Way};
+use crate::domain::command::{AcceptInvitation, Access, Action, Expiry, ResendInvitation, RevokeInvitation, Target};
 use crate::domain::invitation::acceptance::Acceptor;
 use crate::domain::kind::guest::system_subject;
 use crate::domain::kind::{Kind, organization_scope};
@@ -215,7 +215,7 @@ impl GuestInvitationService for GuestInvitations {
 /// An acceptance by the system, which shows no address: the host's side vouches for the guest organization.
 fn by_system(target: Target, guest_organization_id: Uuid) -> AcceptInvitation {
     AcceptInvitation {
-        way: Way::Name(target),
+        access: Access::Name(target),
         acceptor: Acceptor::known_as(system_subject(guest_organization_id)),
         created_connection: None,
         guest_organization_id: Some(guest_organization_id),

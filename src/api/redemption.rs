@@ -16,7 +16,7 @@ use super::execute::{Api, check_request_id};
 use super::general::convert_invitation::invitation;
 use super::parse::acceptor::acceptor;
 use super::violations::Violations;
-use crate::domain::command::{AcceptInvitation, Action, DeclineInvitation, RecordEngagement, Way};
+use crate::domain::command::{AcceptInvitation, Access, Action, DeclineInvitation, RecordEngagement};
 use crate::domain::group::Executed;
 use crate::domain::invitation::EngagementType;
 use crate::domain::invitation::acceptance::Acceptance;
@@ -108,7 +108,7 @@ impl RedemptionService for Redemptions {
         let acceptor = violations.finish(acceptor)?;
         let link = self.0.verify(&message.token)?;
         let accept = AcceptInvitation {
-            way: Way::Link(link),
+            access: Access::Link(link),
             acceptor,
             proof: EmailProof::open(&self.0.ring, &call.caller.account, link.invitation, &proof),
             created_connection,
@@ -135,7 +135,7 @@ impl RedemptionService for Redemptions {
         let reason = violations.optional("reason", &message.reason, text::free_text);
         let reason = violations.finish(Some(reason))?;
         let link = self.0.verify(&message.token)?;
-        let action = Action::Decline(DeclineInvitation { way: Way::Link(link), address: None, reason });
+        let action = Action::Decline(DeclineInvitation { access: Access::Link(link), address: None, reason });
         let executed = self.0.execute(&call, &message, Some(&link), action).await?;
         Ok(Response::new(self.invitation(&call, &executed, &[])))
     }

@@ -40,7 +40,7 @@ use super::value::text::AccountId;
 use super::value::time::{Timestamp, Ttl};
 
 pub use delivery::{ReportDelivery, SettleDelivery};
-pub use read_set::{Needs, Sought};
+pub use read_set::{OpenSearch, ReadSet};
 pub use request::{REMEMBERED_FOR, Request, RequestKey};
 
 /// Something to be done for one caller.
@@ -173,24 +173,24 @@ impl CreateInvitation {
     }
 
     /// Returns what it may be in conflict with beside the holders of its slots.
-    pub fn sought(&self) -> Option<Sought> {
+    pub fn open_search(&self) -> Option<OpenSearch> {
         let general = self.details.general().filter(|_| self.on_conflict != OnConflict::Allow)?;
         let addresses = self.recipients.iter().map(|recipient| &recipient.address);
         let addresses = addresses.filter(|address| address.names_a_person()).cloned().collect();
-        Some(Sought { scope: general.scope.clone(), addresses })
+        Some(OpenSearch { scope: general.scope.clone(), addresses })
     }
 }
 
 /// How an invitation is got at by whoever it is meant for.
 #[derive(Clone, Debug)]
-pub enum Way {
+pub enum Access {
     /// Through a link, by what its token says.
     Link(Claims),
     /// By its name, on behalf of the person.
     Name(Target),
 }
 
-impl Way {
+impl Access {
     /// Returns the invitation it leads to.
     pub fn invitation(&self) -> InvitationId {
         match self {
@@ -212,7 +212,7 @@ impl Way {
 #[derive(Clone, Debug)]
 pub struct AcceptInvitation {
     /// Which.
-    pub way: Way,
+    pub access: Access,
     /// Who accepts, in the caller's words; see [`AcceptInvitation::proven_acceptor`].
     pub acceptor: Acceptor,
     /// What proves their address, if a code has.
@@ -229,7 +229,7 @@ pub struct AcceptInvitation {
 #[derive(Clone, Debug)]
 pub struct DeclineInvitation {
     /// Which.
-    pub way: Way,
+    pub access: Access,
     /// For which recipient, where the way does not tell.
     pub address: Option<Address>,
     /// Why.
@@ -335,7 +335,7 @@ impl Command {
 
     /// Returns the invitation it is about, which a create has not got yet.
     pub fn invitation(&self) -> Option<InvitationId> {
-        self.needs().invitation
+        self.read_set().invitation
     }
 
     /// Returns how many rows it may write at most, by which groups are kept to a size.

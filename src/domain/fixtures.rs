@@ -6,9 +6,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::command::{
-    AcceptInvitation, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry, OnConflict,
-    RecordEngagement, Request, ResendInvitation, RevokeInvitation, SyncAutojoin, Target, UpdateCreatedConnection,
-    UpdateGuestInvitation, Way,
+    AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry,
+    OnConflict, RecordEngagement, Request, ResendInvitation, RevokeInvitation, SyncAutojoin, Target,
+    UpdateCreatedConnection, UpdateGuestInvitation,
 };
 use super::decide::Context;
 use super::delivery::reminder::Schedules;
@@ -233,10 +233,10 @@ pub(super) fn accept(link: Claims, acceptor: Acceptor) -> Action {
 }
 
 pub(super) fn accept_with(link: Claims, acceptor: Acceptor, created_connection: Option<NewConnection>) -> Action {
-    let way = Way::Link(link);
+    let access = Access::Link(link);
     let guest_organization_id = None;
     Action::Accept(Box::new(AcceptInvitation {
-        way,
+        access,
         acceptor,
         created_connection,
         guest_organization_id,
@@ -246,13 +246,13 @@ pub(super) fn accept_with(link: Claims, acceptor: Acceptor, created_connection: 
 }
 
 pub(super) fn decline(link: Claims) -> Action {
-    Action::Decline(DeclineInvitation { way: Way::Link(link), address: None, reason: Some("no time".to_owned()) })
+    Action::Decline(DeclineInvitation { access: Access::Link(link), address: None, reason: Some("no time".to_owned()) })
 }
 
 /// Declines by name, for whom an address tells.
 pub(super) fn decline_as(invitation: &Invitation, address: Option<Address>) -> Action {
-    let way = Way::Name(by_any_name(invitation));
-    Action::Decline(DeclineInvitation { way, address, reason: None })
+    let access = Access::Name(by_any_name(invitation));
+    Action::Decline(DeclineInvitation { access, address, reason: None })
 }
 
 /// The invitation by the name of its own service, in any version.
@@ -298,7 +298,7 @@ pub(super) fn delete(invitation: &Invitation) -> Action {
 /// Has a system accept for an organization.
 pub(super) fn accept_by_system(invitation: &Invitation, organization: Uuid) -> Action {
     Action::Accept(Box::new(AcceptInvitation {
-        way: Way::Name(target(invitation)),
+        access: Access::Name(target(invitation)),
         acceptor: acceptor(&system_subject(organization)),
         created_connection: None,
         guest_organization_id: Some(organization),

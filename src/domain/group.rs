@@ -178,7 +178,7 @@ impl Group {
         let decided_at = replayed.map_or(self.loaded.now, |replayed| replayed.at);
         self.take_in(&command.account, changes);
         let invitation = self.loaded.invitation(&command.account, outcome.invitation)?;
-        let invitation = self.as_left(invitation, command.needs().newest_acceptances);
+        let invitation = self.as_left(invitation, command.read_set().newest_acceptances);
         let Outcome { invitation: id, acceptance, delivery, already_accepted } = outcome;
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
         let delivery = delivery.map(|id| self.loaded.delivery(&command.account, id).cloned()).transpose()?;

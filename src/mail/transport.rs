@@ -54,10 +54,10 @@ pub enum TransportError {
 
 /// Where messages go.
 #[derive(Debug)]
-pub struct Transport(Way);
+pub struct Transport(Access);
 
 #[derive(Debug)]
-enum Way {
+enum Access {
     Log,
     Directory(Directory),
     Smtp(Box<Smtp>),
@@ -69,12 +69,12 @@ impl Transport {
     /// # Errors
     /// A folder that cannot be made, or authorities that cannot be read.
     pub fn new(config: &MailConfig) -> Result<Self, TransportError> {
-        let way = match &config.transport {
-            MailTransport::Log => Way::Log,
-            MailTransport::Directory(path) => Way::Directory(Directory::new(path)?),
-            MailTransport::Smtp(server) => Way::Smtp(Box::new(Smtp::new(server, &config.smtp)?)),
+        let access = match &config.transport {
+            MailTransport::Log => Access::Log,
+            MailTransport::Directory(path) => Access::Directory(Directory::new(path)?),
+            MailTransport::Smtp(server) => Access::Smtp(Box::new(Smtp::new(server, &config.smtp)?)),
         };
-        Ok(Self(way))
+        Ok(Self(access))
     }
 
     /// Sends a message. Once this returns `Ok`, whoever took it is answerable for it.
@@ -84,13 +84,13 @@ impl Transport {
     /// nevertheless: the mail server's answer may be what got lost.
     pub async fn send(&self, mail: &Mail) -> Result<(), SendError> {
         match &self.0 {
-            Way::Log => {
+            Access::Log => {
                 // Not the subject either: it is made of people's names.
                 tracing::info!(delivery = %mail.id, to = mail.to.masked(), "mail is not sent: mail.url is log:");
                 Ok(())
             }
-            Way::Directory(directory) => directory.write(mail.id, message::format(mail)?.bytes).await,
-            Way::Smtp(smtp) => smtp.send(mail).await,
+            Access::Directory(directory) => directory.write(mail.id, message::format(mail)?.bytes).await,
+            Access::Smtp(smtp) => smtp.send(mail).await,
         }
     }
 }

@@ -162,8 +162,8 @@ impl Executor {
     /// Commands of one invitation, or for one slot, go to one lane, which saves conflicts and keeps their order; others go
     /// round.
     fn lane_of(&self, command: &Command) -> &LaneQueue {
-        let needs = command.needs();
-        let number = match (needs.invitation, needs.slots.first()) {
+        let read_set = command.read_set();
+        let number = match (read_set.invitation, read_set.slots.first()) {
             (Some(id), _) => self.number_of(id),
             (None, Some(slot)) => self.number_of((&command.account, slot)),
             (None, None) => self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.0.len(),

@@ -12,7 +12,7 @@ use crate::api::execute::{Api, check_request_id};
 use crate::api::parse::acceptor::acceptor as parse_acceptor;
 use crate::api::resource_name::InvitationName;
 use crate::api::violations::Violations;
-use crate::domain::command::{AcceptInvitation, Action, Command, Target, Way};
+use crate::domain::command::{AcceptInvitation, Access, Action, Command, Target};
 use crate::domain::group::{Bundle, Executed};
 use crate::domain::invitation::acceptance::Acceptor;
 use crate::pb;
@@ -44,7 +44,7 @@ pub(crate) async fn accept_invitations(
     let whole = api.request(call, message, 0);
     let command = |target: &Target| {
         let request = whole.as_ref().map(|whole| whole.part(target.id.0));
-        api.command(call, request, accept(Way::Name(target.clone()), acceptor.clone()))
+        api.command(call, request, accept(Access::Name(target.clone()), acceptor.clone()))
     };
     let commands: Vec<Command> = targets.iter().map(command).collect();
     let results = api.execute_all(call, commands, Bundle::Each).await?;
@@ -54,9 +54,9 @@ pub(crate) async fn accept_invitations(
 }
 
 /// An acceptance by somebody who has an account with the caller.
-pub(crate) fn accept(way: Way, acceptor: Acceptor) -> Action {
+pub(crate) fn accept(access: Access, acceptor: Acceptor) -> Action {
     Action::Accept(Box::new(AcceptInvitation {
-        way,
+        access,
         acceptor,
         created_connection: None,
         guest_organization_id: None,

@@ -10,7 +10,7 @@ use crate::api::convert::count;
 use crate::api::execute::{Api, check_request_id};
 use crate::api::resource_name::invitation_name;
 use crate::api::violations::Violations;
-use crate::domain::command::{Action, DeclineInvitation, Request, Target, Way};
+use crate::domain::command::{Access, Action, DeclineInvitation, Request, Target};
 use crate::domain::group::Bundle;
 use crate::domain::invitation::acceptance::Acceptor;
 use crate::domain::invitation::recipient::Address;
@@ -56,7 +56,7 @@ pub(crate) async fn sync_internal_invitation(
         limit: MOST,
         ..InvitationQuery::default()
     };
-    let action = |way| action(way, &value, accepts);
+    let action = |access| action(access, &value, accepts);
     let processed = match api.request(call, message, 0) {
         None => sync(api, call, None, &query, action).await?,
         Some(request) => sync_once(api, call, &request, query, action).await?,
@@ -74,7 +74,7 @@ async fn sync_once(
     call: &Call,
     request: &Request,
     query: InvitationQuery,
-    action: impl Fn(Way) -> Action,
+    action: impl Fn(Access) -> Action,
 ) -> Result<Vec<InvitationId>, Status> {
     let (account, store) = (&call.caller.account, &api.store);
     let any = InvitationQuery { limit: 1, ..query.clone() };
@@ -104,14 +104,14 @@ async fn sync(
     call: &Call,
     request: Option<&Request>,
     query: &InvitationQuery,
-    action: impl Fn(Way) -> Action,
+    action: impl Fn(Access) -> Action,
 ) -> Result<Vec<InvitationId>, Status> {
     let found = api.read(api.store.list_names(&call.caller.account, query)).await?;
     let command = |found: &ListedName| {
         let hosts = query.hosts.clone();
-        let way = Way::Name(Target { id: found.id, kind: None, hosts, hides_deleted: false, etag: None });
+        let access = Access::Name(Target { id: found.id, kind: None, hosts, hides_deleted: false, etag: None });
         let request = request.map(|request| request.part(found.id.0));
-        api.command(call, request, action(way))
+        api.command(call, request, action(access))
     };
     let results = api.execute_all(call, found.iter().map(command).collect(), Bundle::Each).await?;
     let mut changed = Vec::new();
@@ -128,10 +128,10 @@ async fn sync(
     Ok(changed)
 }
 
-fn action(way: Way, value: &str, accepts: bool) -> Action {
+fn action(access: Access, value: &str, accepts: bool) -> Action {
     if !accepts {
         let address = Some(Address::Internal(value.to_owned()));
-        return Action::Decline(DeclineInvitation { way, address, reason: None });
+        return Action::Decline(DeclineInvitation { access, address, reason: None });
     }
-    accept(way, Acceptor::known_as(value.to_owned()))
+    accept(access, Acceptor::known_as(value.to_owned()))
 }

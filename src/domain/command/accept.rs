@@ -25,7 +25,7 @@ pub(in crate::domain) fn decide(
     accept: &AcceptInvitation,
     context: &Context,
 ) -> Result<Decided, Refusal> {
-    let invitation = loaded.reached(command, &accept.way)?;
+    let invitation = loaded.reached(command, &accept.access)?;
     // Before the state: whoever is in is in, whatever has become of the invitation since.
     if let Some(acceptance) = loaded.acceptance_of(invitation.id, &accept.acceptor.subject) {
         let outcome = Outcome {
@@ -46,15 +46,15 @@ pub(in crate::domain) fn decide(
     let matched = if accept.by_system && invitation.details.kind() == Kind::Guest {
         (None, None)
     } else {
-        match_acceptor(invitation, accept.way.recipient(), acceptor)?
+        match_acceptor(invitation, accept.access.recipient(), acceptor)?
     };
     check_created_connection(loaded, invitation, accept)?;
     check_guest_organization(invitation, accept)?;
 
     let mut maker = Maker::new(loaded, command);
     let acceptance = new_acceptance(&mut maker, invitation, accept, matched);
-    let sought = elsewhere(invitation, accept, loaded.now);
-    let left_over = sought.iter().flat_map(|sought| loaded.sought(&command.account, sought));
+    let open_search = elsewhere(invitation, accept, loaded.now);
+    let left_over = open_search.iter().flat_map(|open_search| loaded.open_search(&command.account, open_search));
     let left_over = left_over.filter(|other| other.id != invitation.id);
     let invitation = used(&maker, invitation, &acceptance);
 

@@ -23,8 +23,8 @@ pub(in crate::domain) fn decide(
     let mut maker = Maker::new(loaded, command);
     let mut invitation = new_invitation(&mut maker, create, context)?;
     let Claim { slots, mut rivals, .. } = Claim::of(loaded, &invitation).readable(&invitation)?;
-    let sought = create.sought();
-    let open = sought.iter().flat_map(|sought| loaded.sought(&command.account, sought));
+    let open_search = create.open_search();
+    let open = open_search.iter().flat_map(|open_search| loaded.open_search(&command.account, open_search));
     rivals.extend(open.map(|open| open.id));
     rivals.sort();
     rivals.dedup();

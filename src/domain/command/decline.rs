@@ -15,7 +15,7 @@ pub(in crate::domain) fn decide(
     command: &Command,
     decline: &DeclineInvitation,
 ) -> Result<Decided, Refusal> {
-    let invitation = loaded.reached(command, &decline.way)?;
+    let invitation = loaded.reached(command, &decline.access)?;
     let state = invitation.state_at(loaded.now);
     if state == State::Declined {
         return Ok(Decided::unchanged(invitation.id));
@@ -56,7 +56,7 @@ fn who_declines(invitation: &Invitation, decline: &DeclineInvitation) -> Result<
         let named = invitation.recipients.iter().find(|recipient| recipient.address.is(address));
         return named.map(|recipient| Some(recipient.ordinal)).ok_or(Refusal::RecipientUnknown);
     }
-    match (decline.way.recipient(), invitation.recipients.as_slice()) {
+    match (decline.access.recipient(), invitation.recipients.as_slice()) {
         (0, []) => Ok(None),
         (0, [only]) => Ok(Some(only.ordinal)),
         (0, _) => Err(Refusal::RecipientUnknown),

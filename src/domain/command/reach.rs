@@ -1,6 +1,6 @@
 //! The invitations that a command may be about, as far as organizations go.
 
-use super::{Action, Command, Target, Way};
+use super::{Access, Action, Command, Target};
 use crate::domain::invitation::Invitation;
 
 impl Command {
@@ -8,14 +8,14 @@ impl Command {
     /// to it as well, so that it shows no more than a first call would.
     pub fn reaches(&self, invitation: &Invitation) -> bool {
         let hosts = |target: &Target| invitation.details.is_hosted_by(target.hosts.as_deref());
-        let way = |way: &Way| match way {
-            Way::Link(_) => true,
-            Way::Name(target) => hosts(target),
+        let access = |access: &Access| match access {
+            Access::Link(_) => true,
+            Access::Name(target) => hosts(target),
         };
         match &self.action {
             Action::Create(create) => create.details.host() == invitation.details.host(),
-            Action::Accept(accept) => way(&accept.way),
-            Action::Decline(decline) => way(&decline.way),
+            Action::Accept(accept) => access(&accept.access),
+            Action::Decline(decline) => access(&decline.access),
             Action::Revoke(revoke) => hosts(&revoke.target),
             Action::Resend(resend) => hosts(&resend.target),
             Action::UpdateCreatedConnection(update) => hosts(&update.target),

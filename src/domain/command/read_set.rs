@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Action, Command, Target, Way};
+use super::{Access, Action, Command, Target};
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::acceptance::Subject;
 use crate::domain::invitation::elsewhere::elsewhere;
@@ -13,7 +13,7 @@ use crate::domain::value::id::{AcceptanceId, InvitationId};
 
 /// The general invitations into a scope that are meant for one of some addresses and not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sought {
+pub struct OpenSearch {
     /// Into this scope; none for those without one.
     pub scope: Option<Scope>,
     /// For one of these.
@@ -22,7 +22,7 @@ pub struct Sought {
 
 /// What a command has to know before it can be decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
+pub struct ReadSet {
     /// The invitation.
     pub invitation: Option<InvitationId>,
     /// Whether its newest acceptances belong in the answer.
@@ -36,7 +36,7 @@ pub struct Needs {
     /// Who has these slots, and the invitations that do.
     pub slots: Vec<SlotKey>,
     /// Invitations that are found by whom they are for.
-    pub sought: Option<Sought>,
+    pub open_search: Option<OpenSearch>,
     /// A message, and its invitation.
     pub delivery: Option<Uuid>,
     /// Whether that invitation's recipients do not matter: there may be a thousand, and a message for each.
@@ -45,31 +45,35 @@ pub struct Needs {
 
 impl Command {
     /// Returns what it has to know beforehand, apart from its remembered request.
-    pub fn needs(&self) -> Needs {
+    pub fn read_set(&self) -> ReadSet {
         let named =
-            |target: &Target| Needs { invitation: Some(target.id), newest_acceptances: true, ..Needs::default() };
-        let reached = |way: &Way| Needs { invitation: Some(way.invitation()), ..Needs::default() };
+            |target: &Target| ReadSet { invitation: Some(target.id), newest_acceptances: true, ..ReadSet::default() };
+        let reached = |access: &Access| ReadSet { invitation: Some(access.invitation()), ..ReadSet::default() };
         match &self.action {
-            Action::Create(create) => Needs { slots: create.slots(), sought: create.sought(), ..Needs::default() },
-            Action::Accept(accept) => Needs {
+            Action::Create(create) => {
+                ReadSet { slots: create.slots(), open_search: create.open_search(), ..ReadSet::default() }
+            }
+            Action::Accept(accept) => ReadSet {
                 subject: Some(accept.acceptor.subject.clone()),
                 created_connection: accept.created_connection.as_ref().map(|connection| connection.id),
-                ..reached(&accept.way)
+                ..reached(&accept.access)
             },
-            Action::Decline(decline) => reached(&decline.way),
-            Action::RecordEngagement(record) => Needs { invitation: Some(record.link.invitation), ..Needs::default() },
-            Action::VerifyEmail(verify) => Needs { invitation: Some(verify.link.invitation), ..Needs::default() },
-            Action::Expire(expire) => Needs { invitation: Some(expire.id), ..Needs::default() },
+            Action::Decline(decline) => reached(&decline.access),
+            Action::RecordEngagement(record) => {
+                ReadSet { invitation: Some(record.link.invitation), ..ReadSet::default() }
+            }
+            Action::VerifyEmail(verify) => ReadSet { invitation: Some(verify.link.invitation), ..ReadSet::default() },
+            Action::Expire(expire) => ReadSet { invitation: Some(expire.id), ..ReadSet::default() },
             Action::Revoke(revoke) => named(&revoke.target),
             Action::Resend(resend) => named(&resend.target),
             Action::UpdateGuest(update) => named(&update.target),
             Action::Delete(delete) => named(&delete.target),
             Action::SettleDelivery(settle) => {
-                Needs { delivery: Some(settle.delivery), without_recipients: true, ..Needs::default() }
+                ReadSet { delivery: Some(settle.delivery), without_recipients: true, ..ReadSet::default() }
             }
-            Action::ReportDelivery(report) => Needs { delivery: Some(report.delivery), ..Needs::default() },
-            Action::SyncAutojoin(sync) => Needs { slots: vec![SlotKey::autojoin(&sync.scope)], ..Needs::default() },
-            Action::UpdateCreatedConnection(update) => Needs {
+            Action::ReportDelivery(report) => ReadSet { delivery: Some(report.delivery), ..ReadSet::default() },
+            Action::SyncAutojoin(sync) => ReadSet { slots: vec![SlotKey::autojoin(&sync.scope)], ..ReadSet::default() },
+            Action::UpdateCreatedConnection(update) => ReadSet {
                 acceptance: update.acceptance,
                 created_connection: Some(update.connection.id),
                 ..named(&update.target)
@@ -78,14 +82,16 @@ impl Command {
     }
 
     /// Returns what else it has to know, as only the invitation tells; most commands need no second look.
-    pub fn needs_further(&self, loaded: &Loaded) -> Needs {
+    pub fn second_read_set(&self, loaded: &Loaded) -> ReadSet {
         let invitation = self.invitation().and_then(|id| loaded.invitation(&self.account, id).ok());
-        let Some(invitation) = invitation else { return Needs::default() };
+        let Some(invitation) = invitation else { return ReadSet::default() };
         match &self.action {
             Action::Resend(_) | Action::UpdateGuest(_) => {
-                Needs { slots: SlotKey::of(&invitation.details, invitation.addresses()), ..Needs::default() }
+                ReadSet { slots: SlotKey::of(&invitation.details, invitation.addresses()), ..ReadSet::default() }
             }
-            Action::Accept(accept) => Needs { sought: elsewhere(invitation, accept, loaded.now), ..Needs::default() },
+            Action::Accept(accept) => {
+                ReadSet { open_search: elsewhere(invitation, accept, loaded.now), ..ReadSet::default() }
+            }
             Action::Create(_)
             | Action::Decline(_)
             | Action::RecordEngagement(_)
@@ -96,7 +102,7 @@ impl Command {
             | Action::SettleDelivery(_)
             | Action::ReportDelivery(_)
             | Action::UpdateCreatedConnection(_)
-            | Action::Expire(_) => Needs::default(),
+            | Action::Expire(_) => ReadSet::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::domain::command::{Command, RequestKey, Sought, Target, Way};
+use crate::domain::command::{Access, Command, OpenSearch, RequestKey, Target};
 use crate::domain::delivery::Delivery;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptance, Subject};
@@ -154,13 +154,14 @@ impl Loaded {
     }
 
     /// Returns the general invitations of an account that are sought and ACTIVE, the newest first.
-    pub fn sought<'a>(&'a self, account: &'a AccountId, sought: &'a Sought) -> Vec<&'a Arc<Invitation>> {
+    pub fn open_search<'a>(&'a self, account: &'a AccountId, open_search: &'a OpenSearch) -> Vec<&'a Arc<Invitation>> {
         let fits = |invitation: &&Arc<Invitation>| {
-            let same_scope = match (invitation.details.scope(), &sought.scope) {
+            let same_scope = match (invitation.details.scope(), &open_search.scope) {
                 (Some(one), Some(other)) => one.is(other),
                 (one, other) => one.is_none() && other.is_none(),
             };
-            let same = |recipient: &Recipient| sought.addresses.iter().any(|address| recipient.address.is(address));
+            let same =
+                |recipient: &Recipient| open_search.addresses.iter().any(|address| recipient.address.is(address));
             let general = invitation.details.kind() == Kind::General && invitation.account == *account;
             general && same_scope && invitation.recipients.iter().any(same)
         };
@@ -199,10 +200,10 @@ impl Loaded {
     }
 
     /// Returns the invitation that a person gets at in some way.
-    pub fn reached(&self, command: &Command, way: &Way) -> Result<&Arc<Invitation>, Refusal> {
-        match way {
-            Way::Link(link) => self.linked(command, link),
-            Way::Name(target) => self.named(command, target),
+    pub fn reached(&self, command: &Command, access: &Access) -> Result<&Arc<Invitation>, Refusal> {
+        match access {
+            Access::Link(link) => self.linked(command, link),
+            Access::Name(target) => self.named(command, target),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Invitation;
 use super::recipient::{Address, Recipient};
-use crate::domain::command::{AcceptInvitation, Sought};
+use crate::domain::command::{AcceptInvitation, OpenSearch};
 use crate::domain::kind::general::Usage;
 use crate::domain::value::time::Timestamp;
 
@@ -12,15 +12,15 @@ pub(in crate::domain) fn elsewhere(
     invitation: &Invitation,
     accept: &AcceptInvitation,
     now: Timestamp,
-) -> Option<Sought> {
+) -> Option<OpenSearch> {
     let general = invitation.details.general()?;
     if general.usage != Usage::SingleUse || !general.explicit_scope {
         return None;
     }
-    let mailed_to = invitation.recipient(accept.way.recipient()).and_then(Recipient::email);
+    let mailed_to = invitation.recipient(accept.access.recipient()).and_then(Recipient::email);
     let acceptor = accept.proven_acceptor(invitation, now);
     let vouched = acceptor.email.as_ref().filter(|_| acceptor.email_verified);
     let email = vouched.or(mailed_to).cloned().map(Address::Email);
     let addresses = [Address::Internal(acceptor.subject.0.clone())].into_iter().chain(email).collect();
-    Some(Sought { scope: general.scope.clone(), addresses })
+    Some(OpenSearch { scope: general.scope.clone(), addresses })
 }

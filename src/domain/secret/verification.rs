@@ -231,7 +231,7 @@ impl AcceptInvitation {
     /// Returns the acceptor with what a proof, if there is one that counts, shows of their address. Whoever brings none means
     /// the address that their link was mailed to, and another one's proof takes its place only where there is no such.
     pub fn proven_acceptor(&self, invitation: &Invitation, now: Timestamp) -> Cow<'_, Acceptor> {
-        let mailed_to = invitation.recipient(self.way.recipient()).and_then(Recipient::email);
+        let mailed_to = invitation.recipient(self.access.recipient()).and_then(Recipient::email);
         let meant = self.acceptor.email.as_ref().or(mailed_to);
         match self.proof.as_ref().filter(|proof| proof.proves(meant, now)) {
             None => Cow::Borrowed(&self.acceptor),

@@ -13,7 +13,7 @@ use super::load::{load, load_sql};
 use super::save::save;
 use super::save_sql::SaveSql;
 use crate::clock::Clock;
-use crate::domain::command::{AcceptInvitation, Action, Command, CreateInvitation, OnConflict, SettleDelivery, Way};
+use crate::domain::command::{AcceptInvitation, Access, Action, Command, CreateInvitation, OnConflict, SettleDelivery};
 use crate::domain::decide::Context;
 use crate::domain::delivery::DeliveryEnd;
 use crate::domain::delivery::reminder::Schedules;
@@ -123,7 +123,7 @@ fn accept(invitation: &Invitation) -> Action {
         existing_user: None,
     };
     Action::Accept(Box::new(AcceptInvitation {
-        way: Way::Link(invitation.claims(1)),
+        access: Access::Link(invitation.claims(1)),
         acceptor,
         created_connection: None,
         guest_organization_id: None,

@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::domain::command::{Command, Needs, RequestKey};
+use crate::domain::command::{Command, ReadSet, RequestKey};
 use crate::domain::delivery::Purpose;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::acceptance::Acceptance;
@@ -58,9 +58,9 @@ fn sought_columns() -> Columns {
 /// The text of the load for one database. Parameters: what is wanted, which requests are asked for, which slots may be held,
 /// for whom invitations are sought, which messages, the clock.
 pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
-    let (wanted, asked, held, sought) = (wanted_columns(), asked_columns(), held_columns(), sought_columns());
+    let (wanted, asked, held, open_search) = (wanted_columns(), asked_columns(), held_columns(), sought_columns());
     let message = message_columns();
-    let widths = [&wanted, &asked, &held, &sought, &message].map(|columns| columns.width(backend));
+    let widths = [&wanted, &asked, &held, &open_search, &message].map(|columns| columns.width(backend));
     let [asked_at, held_at, sought_at, message_at, clock_at] =
         [1, 2, 3, 4, 5].map(|sets| 1 + widths[..sets].iter().sum::<usize>());
     let delivery = text(backend, &Columns::of::<outbox::Entity>().json_of(backend, "o"));
@@ -109,7 +109,7 @@ pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
         wanted = wanted.keys_of(backend, 1, "w"),
         asked = asked.keys_of(backend, asked_at, "k"),
         held = held.keys_of(backend, held_at, "k"),
-        found = found(backend, &sought.keys_of(backend, sought_at, "k"), &statement_clock(backend, clock_at)),
+        found = found(backend, &open_search.keys_of(backend, sought_at, "k"), &statement_clock(backend, clock_at)),
         request_columns = Columns::of::<request::Entity>().names_of("q"),
         slot_columns = Columns::of::<slot::Entity>().names_of("s"),
         clock = clock(backend, clock_at),
@@ -119,10 +119,10 @@ pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
 
 /// Returns the common table expressions that end with `found`: open invitations of what is sought. They are looked up by
 /// address among those that are open, so that it does not matter how many have ended.
-fn found(backend: DbBackend, sought: &str, now: &str) -> String {
+fn found(backend: DbBackend, open_search: &str, now: &str) -> String {
     format!(
         "addressed AS MATERIALIZED (
-            SELECT DISTINCT k.account_id, k.scope_type, k.scope_id, r.invitation_id FROM {sought} JOIN recipient r
+            SELECT DISTINCT k.account_id, k.scope_type, k.scope_id, r.invitation_id FROM {open_search} JOIN recipient r
                 ON {open} AND r.recipient_type = k.recipient_type AND r.value = k.value AND r.open_until > {now}),
         found AS (
             SELECT i.account_id, i.id AS invitation_id FROM addressed a
@@ -213,11 +213,11 @@ pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
     commands: impl Iterator<Item = &'a Command> + Clone,
     clock: Option<Timestamp>,
 ) -> Result<Loaded, StoreError> {
-    let needs: Vec<_> = commands.clone().map(|command| (command, command.needs())).collect();
+    let read_set: Vec<_> = commands.clone().map(|command| (command, command.read_set())).collect();
     let keys = commands.clone().flat_map(Command::request_keys).collect();
-    let mut loaded = load_needs(db, sql, &needs, &keys, clock).await?;
-    let further = commands.map(|command| (command, command.needs_further(&loaded)));
-    let further: Vec<_> = further.filter(|(_, needs)| *needs != Needs::default()).collect();
+    let mut loaded = load_needs(db, sql, &read_set, &keys, clock).await?;
+    let further = commands.map(|command| (command, command.second_read_set(&loaded)));
+    let further: Vec<_> = further.filter(|(_, read_set)| *read_set != ReadSet::default()).collect();
     if !further.is_empty() {
         let more = load_needs(db, sql, &further, &BTreeSet::new(), clock).await?;
         // What changed between the two was seen at two moments: no decision could rest on that.
@@ -233,13 +233,15 @@ pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
 async fn load_needs<C: ConnectionTrait>(
     db: &C,
     sql: &str,
-    needs: &[(&Command, Needs)],
+    read_set: &[(&Command, ReadSet)],
     requests: &BTreeSet<RequestKey>,
     clock: Option<Timestamp>,
 ) -> Result<Loaded, StoreError> {
     let backend = db.get_database_backend();
     let mut values = Vec::new();
-    for set in [wanted_set(needs), asked_set(requests), held_set(needs), sought_set(needs), message_set(needs)] {
+    for set in
+        [wanted_set(read_set), asked_set(requests), held_set(read_set), sought_set(read_set), message_set(read_set)]
+    {
         values.extend(set.params(backend));
     }
     values.push(clock.map(Timestamp::micros).into());
@@ -277,7 +279,7 @@ async fn load_needs<C: ConnectionTrait>(
     }
     for (id, error) in unreadable {
         // A command fails only on the invitation that it is about, and not on others that stand beside it.
-        if needs.iter().any(|(_, needs)| needs.invitation == Some(id)) || loaded.mentions(id) {
+        if read_set.iter().any(|(_, read_set)| read_set.invitation == Some(id)) || loaded.mentions(id) {
             return Err(error);
         }
         skip_unreadable::<()>(Err(error))?;
@@ -292,15 +294,15 @@ fn id_of(body: &str) -> Option<InvitationId> {
     body["invitation"]["id"].as_str().and_then(|id| Uuid::parse_str(id).ok()).map(InvitationId)
 }
 
-fn wanted_set(needs: &[(&Command, Needs)]) -> Set {
-    let wanted = needs.iter().filter_map(|(command, needs)| {
+fn wanted_set(read_set: &[(&Command, ReadSet)]) -> Set {
+    let wanted = read_set.iter().filter_map(|(command, read_set)| {
         Some(Wanted {
             account_id: command.account.as_str(),
-            invitation_id: needs.invitation?.0,
-            subject: needs.subject.as_ref().map(|subject| subject.0.as_str()),
-            acceptance_id: needs.acceptance.map(|id| id.0),
-            connection_id: needs.created_connection,
-            newest: i32::from(needs.newest_acceptances),
+            invitation_id: read_set.invitation?.0,
+            subject: read_set.subject.as_ref().map(|subject| subject.0.as_str()),
+            acceptance_id: read_set.acceptance.map(|id| id.0),
+            connection_id: read_set.created_connection,
+            newest: i32::from(read_set.newest_acceptances),
         })
     });
     Set::new(wanted_columns(), wanted.collect::<BTreeSet<_>>().into_iter().map(wanted_row))
@@ -311,28 +313,28 @@ fn asked_set(requests: &BTreeSet<RequestKey>) -> Set {
     Set::new(asked_columns(), requests.iter().map(row))
 }
 
-fn held_set(needs: &[(&Command, Needs)]) -> Set {
-    let keys = needs
+fn held_set(read_set: &[(&Command, ReadSet)]) -> Set {
+    let keys = read_set
         .iter()
-        .flat_map(|(command, needs)| needs.slots.iter().map(|key| [command.account.as_str(), key.0.as_str()]));
+        .flat_map(|(command, read_set)| read_set.slots.iter().map(|key| [command.account.as_str(), key.0.as_str()]));
     distinct(held_columns(), keys)
 }
 
-fn sought_set(needs: &[(&Command, Needs)]) -> Set {
-    let sought = needs.iter().filter_map(|(command, needs)| Some((command, needs.sought.as_ref()?)));
-    let rows = sought.flat_map(|(command, sought)| {
+fn sought_set(read_set: &[(&Command, ReadSet)]) -> Set {
+    let open_search = read_set.iter().filter_map(|(command, read_set)| Some((command, read_set.open_search.as_ref()?)));
+    let rows = open_search.flat_map(|(command, open_search)| {
         // As the row of an invitation without a scope has it.
-        let scope = sought.scope.as_ref().map(|scope| (scope.scope_type.as_str(), scope.id.as_str()));
+        let scope = open_search.scope.as_ref().map(|scope| (scope.scope_type.as_str(), scope.id.as_str()));
         let (scope_type, scope_id) = scope.unwrap_or_default();
         let account_id = command.account.as_str();
-        sought.addresses.iter().map(move |to| [account_id, scope_type, scope_id, to.sort().code(), to.key()])
+        open_search.addresses.iter().map(move |to| [account_id, scope_type, scope_id, to.sort().code(), to.key()])
     });
     distinct(sought_columns(), rows)
 }
 
-fn message_set(needs: &[(&Command, Needs)]) -> Set {
-    let messages = needs.iter().filter_map(|(command, needs)| {
-        Some((command.account.as_str(), needs.delivery?, i32::from(!needs.without_recipients)))
+fn message_set(read_set: &[(&Command, ReadSet)]) -> Set {
+    let messages = read_set.iter().filter_map(|(command, read_set)| {
+        Some((command.account.as_str(), read_set.delivery?, i32::from(!read_set.without_recipients)))
     });
     let messages: BTreeSet<_> = messages.collect();
     Set::new(message_columns(), messages.into_iter().map(|(account, id, all)| [account.into(), id.into(), all.into()]))

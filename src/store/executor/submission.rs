@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::ExecuteError;
-use crate::domain::command::{Action, Command, Needs};
+use crate::domain::command::{Action, Command, ReadSet};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::{Bundle, Executed, Save};
 use crate::domain::value::id::InvitationId;
@@ -59,7 +59,7 @@ impl Job {
     pub(in crate::store) fn needs_no_load(&self) -> bool {
         let plain = |command: &Command| {
             let stands_alone = command.request.as_ref().is_none_or(|request| !request.is_part());
-            stands_alone && matches!(command.action, Action::Create(_)) && command.needs() == Needs::default()
+            stands_alone && matches!(command.action, Action::Create(_)) && command.read_set() == ReadSet::default()
         };
         let whole = match self.commands.as_slice() {
             [_] => true,

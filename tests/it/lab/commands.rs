@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use invitation_service::domain::command::{
-    AcceptInvitation, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, OnConflict,
-    ReportDelivery, Request, SettleDelivery, Target, UpdateCreatedConnection, VerifyEmail, Way,
+    AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, OnConflict,
+    ReportDelivery, Request, SettleDelivery, Target, UpdateCreatedConnection, VerifyEmail,
 };
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
 use invitation_service::domain::invitation::acceptance::Acceptor;
@@ -177,7 +177,7 @@ impl Chooser<'_> {
         if self.random.chance(5) {
             claims.generation = claims.generation.wrapping_sub(1);
         }
-        accept.way = if self.random.chance(25) { Way::Name(self.target(about)) } else { Way::Link(claims) };
+        accept.access = if self.random.chance(25) { Access::Name(self.target(about)) } else { Access::Link(claims) };
         match about.details.kind() {
             Kind::Connection if self.random.chance(40) => accept.created_connection = Some(self.connection()),
             Kind::Guest if self.random.chance(40) => return self.accept_by_system(about, accept),
@@ -189,7 +189,7 @@ impl Chooser<'_> {
     fn accept_by_system(&mut self, about: &Invitation, accept: AcceptInvitation) -> Action {
         let organization = Uuid::from_u128(self.random.below(2) as u128 + 1);
         Action::Accept(Box::new(AcceptInvitation {
-            way: Way::Name(target(about)),
+            access: Access::Name(target(about)),
             acceptor: acceptor(&system_subject(organization)),
             guest_organization_id: Some(organization),
             by_system: true,
@@ -199,8 +199,8 @@ impl Chooser<'_> {
 
     fn decline(&mut self, about: &Invitation) -> Action {
         let recipient = u16::try_from(self.random.below(about.recipients.len() + 1)).unwrap();
-        let way = Way::Link(about.claims(recipient));
-        Action::Decline(DeclineInvitation { way, address: None, reason: Some("no time".to_owned()) })
+        let access = Access::Link(about.claims(recipient));
+        Action::Decline(DeclineInvitation { access, address: None, reason: Some("no time".to_owned()) })
     }
 
     fn connect(&mut self, about: &Invitation) -> Action {

@@ -132,7 +132,7 @@ impl Evidence<'_> {
         let seen = |executed: &Executed| {
             let mut invitation = executed.invitation.as_ref().clone();
             // Acceptances are loaded where they are shown, or where a neighbour shows them.
-            if !command.needs().newest_acceptances {
+            if !command.read_set().newest_acceptances {
                 invitation.acceptances.clear();
             }
             if self.at_once {

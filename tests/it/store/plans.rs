@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{
-    Action, Command, CreateInvitation, ExpireInvitation, OnConflict, SettleDelivery, Way,
+    Access, Action, Command, CreateInvitation, ExpireInvitation, OnConflict, SettleDelivery,
 };
 use invitation_service::domain::delivery::DeliveryEnd;
 use invitation_service::domain::group::Group;
@@ -115,7 +115,7 @@ async fn create_and_change(desk: &mut Desk) -> InvitationId {
     let made = desk.store.execute(retryable("Create", request, 1, create(made)), None).await.unwrap().invitation;
     desk.check("create").await;
     let mut first = accept_by(&made, acceptor("ann"));
-    first.way = Way::Link(made.claims(1));
+    first.access = Access::Link(made.claims(1));
     let accept = retryable("Accept", request, 1, Action::Accept(Box::new(first)));
     desk.store.execute(accept, None).await.unwrap();
     desk.check("accept").await;

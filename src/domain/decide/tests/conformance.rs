@@ -131,10 +131,10 @@ fn ways_to_be(shape: Shape, state: State) -> Vec<Invitation> {
         }
         (Fulfilled, _) => vec![with(|this| this.facts.use_count += 1)],
     };
-    for way in &mut ways {
+    for access in &mut ways {
         match state {
-            Revoked if way.facts.emptied_at.is_none() => way.facts.revoked_at = at,
-            Declined => way.facts.declined_at = at,
+            Revoked if access.facts.emptied_at.is_none() => access.facts.revoked_at = at,
+            Declined => access.facts.declined_at = at,
             Active | Expired | Revoked | Fulfilled => {}
         }
     }

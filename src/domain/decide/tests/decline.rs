@@ -1,7 +1,7 @@
 //! Who may decline, and what it takes for an invitation to be DECLINED.
 
 use super::{after, event_types, is_nothing, run};
-use crate::domain::command::{Action, DeclineInvitation, Way};
+use crate::domain::command::{Access, Action, DeclineInvitation};
 use crate::domain::decide::Decided;
 use crate::domain::fixtures::{NOW, accept, acceptor, at, decline, decline_as, general, invitation, invited, minutes};
 use crate::domain::invitation::Invitation;
@@ -166,8 +166,8 @@ fn what_is_meant_for_many_cannot_be_declined_by_anybody() {
 fn a_reason_is_told_and_no_reason_is_not() {
     let invitation = invitation(1, Some(1));
     for reason in [Some("no time".to_owned()), None] {
-        let way = Way::Link(invitation.claims(1));
-        let decline = DeclineInvitation { way, address: None, reason: reason.clone() };
+        let access = Access::Link(invitation.claims(1));
+        let decline = DeclineInvitation { access, address: None, reason: reason.clone() };
         let changes = run(&invitation, Action::Decline(decline)).unwrap().changes;
         assert_eq!(changes.events[0].data.get("reason").and_then(|told| told.as_str()), reason.as_deref());
     }

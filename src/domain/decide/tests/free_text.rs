@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::run_on;
-use crate::domain::command::{Action, DeclineInvitation, RecordEngagement, ReportDelivery, Way};
+use crate::domain::command::{Access, Action, DeclineInvitation, RecordEngagement, ReportDelivery};
 use crate::domain::delivery::{Delivery, DeliveryReport, DeliveryState, NewDelivery, Purpose};
 use crate::domain::fixtures::{NOW, account, command, invitation, loaded};
 use crate::domain::invitation::EngagementType;
@@ -32,8 +32,8 @@ fn no_event_tells_an_address_a_link_or_a_token_that_a_caller_wrote() {
     let report = DeliveryReport::Bounced;
     for (key, action) in [
         ("reason", {
-            let way = Way::Link(link);
-            Action::Decline(DeclineInvitation { way, address: None, reason: written.clone() })
+            let access = Access::Link(link);
+            Action::Decline(DeclineInvitation { access, address: None, reason: written.clone() })
         }),
         ("source", {
             let engagement = EngagementType::Click;

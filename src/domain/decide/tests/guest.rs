@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{after, event_types, is_nothing, run, run_on, together};
-use crate::domain::command::{AcceptInvitation, Action, Expiry, UpdateGuestInvitation, Way};
+use crate::domain::command::{AcceptInvitation, Access, Action, Expiry, UpdateGuestInvitation};
 use crate::domain::decide::{AcceptanceChange, Changes};
 use crate::domain::fixtures::{
     NOW, accept_by_system, acceptor, at, command, creation, details, invited, minutes, organization, resend, ttl,
@@ -28,10 +28,10 @@ fn guest() -> Invitation {
 /// Accepts by the mailed link for an organization, or for none that is known.
 fn accept_for(invitation: &Invitation, organization: Option<Uuid>) -> Action {
     let acceptor: Acceptor = acceptor("person");
-    let way = Way::Link(invitation.claims(1));
+    let access = Access::Link(invitation.claims(1));
     let (created_connection, guest_organization_id) = (None, organization);
     Action::Accept(Box::new(AcceptInvitation {
-        way,
+        access,
         acceptor,
         created_connection,
         guest_organization_id,
@@ -193,7 +193,7 @@ fn what_takes_it_out_or_renews_it_asks_who_has_its_slot() {
     let slots = away.slots();
     away.archived_at = Some(minutes(-5));
     for action in [updated(&away, &[TAKE_OUT]), updated(&away, &[LATER]), resend(&away, false, Some(ttl(5)))] {
-        assert_eq!(command(1, action).needs_further(&together(&[&away])).slots, slots);
+        assert_eq!(command(1, action).second_read_set(&together(&[&away])).slots, slots);
     }
 }
 

@@ -178,11 +178,11 @@ fn whatever_becomes_active_again_has_to_win_its_slot_again() {
             let expiry = Some(Expiry::After(ttl(5)));
             ways.push(Action::UpdateGuest(UpdateGuestInvitation { expiry, ..update_guest(&expired) }));
         }
-        for way in ways {
-            let taken = run_on(&together(&[&expired, &rival]), &command(1, way.clone()));
-            assert_eq!(taken.unwrap_err(), exists, "{details:?} {way:?}");
-            let alone = run_on(&together(&[&expired]), &command(1, way.clone())).unwrap().changes;
-            let [(_, slot)] = &alone.slots[..] else { panic!("{way:?}: {:?}", alone.slots) };
+        for access in ways {
+            let taken = run_on(&together(&[&expired, &rival]), &command(1, access.clone()));
+            assert_eq!(taken.unwrap_err(), exists, "{details:?} {access:?}");
+            let alone = run_on(&together(&[&expired]), &command(1, access.clone())).unwrap().changes;
+            let [(_, slot)] = &alone.slots[..] else { panic!("{access:?}: {:?}", alone.slots) };
             assert_eq!((slot.invitation, slot.version), (expired.id, 2), "taken again, lest another takes it over");
         }
     }

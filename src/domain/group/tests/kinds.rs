@@ -124,23 +124,23 @@ fn action(verb: &Verb, all: &[&Invitation]) -> Option<Action> {
 fn asked_for(all: &Loaded, command: &Command) -> Loaded {
     let mut loaded = Loaded::empty(all.now);
     let account = &command.account;
-    let mut needs = command.needs();
+    let mut read_set = command.read_set();
     for _ in 0..2 {
-        let found = needs.invitation.and_then(|id| all.invitation(account, id).ok());
+        let found = read_set.invitation.and_then(|id| all.invitation(account, id).ok());
         if let Some(invitation) = found {
             loaded.put_invitation(Invitation::clone(invitation));
-            let accepted = needs.subject.as_ref().and_then(|subject| all.acceptance_of(invitation.id, subject));
+            let accepted = read_set.subject.as_ref().and_then(|subject| all.acceptance_of(invitation.id, subject));
             accepted.into_iter().for_each(|acceptance| loaded.put_acceptance(acceptance.clone()));
         }
-        for key in &needs.slots {
+        for key in &read_set.slots {
             let Some(slot) = all.slot(account, key) else { continue };
             loaded.put_slot(account, key.clone(), slot);
             loaded.put_invitation(Invitation::clone(all.invitation(account, slot.invitation).unwrap()));
         }
-        for sought in needs.sought.iter().flat_map(|sought| all.sought(account, sought)) {
-            loaded.put_invitation(Invitation::clone(sought));
+        for open_search in read_set.open_search.iter().flat_map(|open_search| all.open_search(account, open_search)) {
+            loaded.put_invitation(Invitation::clone(open_search));
         }
-        needs = command.needs_further(&loaded);
+        read_set = command.second_read_set(&loaded);
     }
     loaded
 }

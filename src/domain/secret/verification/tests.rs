@@ -226,7 +226,7 @@ fn a_proof_shows_the_address_it_is_of_until_its_half_hour_is_over() {
         (Some(&bob), true, before, Some((&bob, true))),
     ] {
         let accept = AcceptInvitation {
-            way: crate::domain::command::Way::Link(invitation(0, None).claims(0)),
+            access: crate::domain::command::Access::Link(invitation(0, None).claims(0)),
             acceptor: person("p", acceptors.cloned(), verified),
             proof: Some(EmailProof::new(ann.clone(), NOW)),
             created_connection: None,
@@ -245,7 +245,7 @@ fn a_proof_does_not_take_the_place_of_the_address_that_a_link_was_mailed_to() {
     let invited = invited(1, details(Kind::Connection), &["ann@example.org", "bob@example.org"]);
     for (link, shown) in [(0, Some((&ann, true))), (1, Some((&ann, true))), (2, None)] {
         let accept = AcceptInvitation {
-            way: crate::domain::command::Way::Link(invited.claims(link)),
+            access: crate::domain::command::Access::Link(invited.claims(link)),
             acceptor: person("p", None, false),
             proof: Some(EmailProof::new(ann.clone(), NOW)),
             created_connection: None,

@@ -1,7 +1,7 @@
 //! A save whose outcome is unknown, because the connection broke, takes effect exactly once and is answered so.
 
 use invitation_service::clock::Clock;
-use invitation_service::domain::command::{Action, Command, CreateInvitation, Way};
+use invitation_service::domain::command::{Access, Action, Command, CreateInvitation};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::store::InvitationQuery;
@@ -56,7 +56,7 @@ async fn every_change_happens_once_when_the_connection_breaks() {
         let made = created(&store, mailed()).await;
         let bound = |made: &Invitation| {
             let mut accept = accept_by(made, acceptor("ann"));
-            accept.way = Way::Link(made.claims(1));
+            accept.access = Access::Link(made.claims(1));
             Action::Accept(Box::new(accept))
         };
         for action in [

@@ -1,7 +1,7 @@
 //! A request_id has one effect: tried again, in parallel, after a restart, on another replica.
 
 use invitation_service::clock::Clock;
-use invitation_service::domain::command::{Action, CreateInvitation, OnConflict, Way};
+use invitation_service::domain::command::{Access, Action, CreateInvitation, OnConflict};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::invitation::state::State;
@@ -48,7 +48,7 @@ async fn a_request_id_survives_a_restart(database: TestDatabase) {
 
 fn accept_bound(made: &invitation_service::domain::invitation::Invitation) -> Action {
     let mut accept = accept_by(made, acceptor("ann"));
-    accept.way = Way::Link(made.claims(1));
+    accept.access = Access::Link(made.claims(1));
     Action::Accept(Box::new(accept))
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{
-    AcceptInvitation, Action, Command, CreateInvitation, DeclineInvitation, Expiry, OnConflict, RecordEngagement,
-    Request, ResendInvitation, RevokeInvitation, Target, Way,
+    AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, Expiry, OnConflict,
+    RecordEngagement, Request, ResendInvitation, RevokeInvitation, Target,
 };
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::delivery::reminder::Schedules;
@@ -106,7 +106,7 @@ pub(crate) fn acceptor(subject: &str) -> Acceptor {
 
 pub(crate) fn accept_by(invitation: &Invitation, acceptor: Acceptor) -> AcceptInvitation {
     AcceptInvitation {
-        way: Way::Link(invitation.claims(0)),
+        access: Access::Link(invitation.claims(0)),
         acceptor,
         created_connection: None,
         guest_organization_id: None,
@@ -120,8 +120,8 @@ pub(crate) fn accept(invitation: &Invitation, subject: &str) -> Action {
 }
 
 pub(crate) fn decline(invitation: &Invitation, recipient: u16) -> Action {
-    let way = Way::Link(invitation.claims(recipient));
-    Action::Decline(DeclineInvitation { way, address: None, reason: Some("no time".to_owned()) })
+    let access = Access::Link(invitation.claims(recipient));
+    Action::Decline(DeclineInvitation { access, address: None, reason: Some("no time".to_owned()) })
 }
 
 pub(crate) fn target(invitation: &Invitation) -> Target {

@@ -1,7 +1,7 @@
 //! Invitations of the kinds that take slots, and looks at the tables beside theirs.
 
 use invitation_service::domain::command::{
-    AcceptInvitation, Action, CreateInvitation, OnConflict, SyncAutojoin, UpdateGuestInvitation, Way,
+    AcceptInvitation, Access, Action, CreateInvitation, OnConflict, SyncAutojoin, UpdateGuestInvitation,
 };
 use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::invitation::recipient::{Address, NewRecipient};
@@ -92,7 +92,7 @@ pub(crate) fn accept_as(made: &Invitation, subject: &str, address: &str) -> Acti
     let mut acceptor = acceptor(subject);
     acceptor.email = Some(email(address));
     acceptor.email_verified = true;
-    let accept = AcceptInvitation { way: Way::Name(target(made)), ..accept_by(made, acceptor) };
+    let accept = AcceptInvitation { access: Access::Name(target(made)), ..accept_by(made, acceptor) };
     Action::Accept(Box::new(accept))
 }
 

@@ -1,47 +1,54 @@
 //! The commands: everything that changes an invitation, and what each needs to know beforehand.
 
-pub(super) mod accept;
-pub(super) mod create;
-pub(super) mod decline;
-pub(super) mod delete;
-mod delivery;
-pub(super) mod expire;
-mod reach;
+mod accept;
+mod create;
+mod decline;
+mod delete;
+mod expire;
 pub(super) mod read_set;
-pub(super) mod record_engagement;
+mod record_engagement;
 pub(super) mod replay;
-pub(super) mod report_delivery;
+mod report_delivery;
 mod request;
-pub(super) mod resend;
-pub(super) mod revoke;
-pub(super) mod settle_delivery;
-pub(super) mod sync_autojoin;
-pub(super) mod update_created_connection;
-pub(super) mod update_guest;
-pub(super) mod verify_email;
-
-use std::collections::BTreeMap;
+mod resend;
+mod revoke;
+mod settle_delivery;
+mod sync_autojoin;
+#[cfg(test)]
+mod tests;
+mod update_created_connection;
+mod update_guest;
+mod verify_email;
 
 use uuid::Uuid;
 
 use super::delivery::reminder::Schedules;
-use super::invitation::EngagementType;
-use super::invitation::acceptance::Acceptor;
-use super::invitation::recipient::{Address, NewRecipient};
 use super::invitation::refusal::Refusal;
-use super::invitation::slot::SlotKey;
-use super::kind::connection::NewConnection;
-use super::kind::{Details, Kind, Scope};
+use super::kind::Kind;
 use super::secret::token::Claims;
-use super::secret::verification::EmailProof;
-use super::value::email::Email;
-use super::value::id::{AcceptanceId, IdSeed, InvitationId};
+use super::value::id::{IdSeed, InvitationId};
 use super::value::text::AccountId;
 use super::value::time::{Timestamp, Ttl};
+use crate::domain::decide::{Context, Decided};
+use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::Invitation;
 
-pub use delivery::{ReportDelivery, SettleDelivery};
+pub use accept::AcceptInvitation;
+pub use create::{CreateInvitation, OnConflict};
+pub use decline::DeclineInvitation;
+pub use delete::DeleteInvitation;
+pub use expire::ExpireInvitation;
 pub use read_set::{OpenSearch, ReadSet};
+pub use record_engagement::RecordEngagement;
+pub use report_delivery::ReportDelivery;
 pub use request::{REMEMBERED_FOR, Request, RequestKey};
+pub use resend::ResendInvitation;
+pub use revoke::RevokeInvitation;
+pub use settle_delivery::SettleDelivery;
+pub use sync_autojoin::SyncAutojoin;
+pub use update_created_connection::UpdateCreatedConnection;
+pub use update_guest::UpdateGuestInvitation;
+pub use verify_email::VerifyEmail;
 
 /// Something to be done for one caller.
 #[derive(Clone, Debug)]
@@ -106,6 +113,13 @@ pub struct Target {
     pub etag: Option<String>,
 }
 
+impl Target {
+    /// Returns whether the organizations that the caller may act for let the name lead to an invitation.
+    fn reaches(&self, invitation: &Invitation) -> bool {
+        invitation.details.is_hosted_by(self.hosts.as_deref())
+    }
+}
+
 /// When an invitation expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
@@ -130,54 +144,6 @@ impl Expiry {
                 Err(Refusal::InvalidField { field, description: "must be in the future, at most 100 years ahead" })
             }
         }
-    }
-}
-
-/// What to do when the same is ACTIVE already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnConflict {
-    /// Make another.
-    #[default]
-    Allow,
-    /// Refuse.
-    Reject,
-    /// Make nothing and return the newest of those there are.
-    ReturnExisting,
-    /// Revoke those there are.
-    Replace,
-}
-
-/// Makes an invitation of any kind.
-#[derive(Clone, Debug)]
-pub struct CreateInvitation {
-    /// What its kind has of its own.
-    pub details: Details,
-    /// How often it may be accepted.
-    pub max_uses: Option<u32>,
-    /// When it expires; none for never.
-    pub expiry: Option<Expiry>,
-    /// Whom it is meant for: distinct addresses.
-    pub recipients: Vec<NewRecipient>,
-    /// Whether each recipient with an e-mail address is mailed their own link.
-    pub mails: bool,
-    /// The caller's own labels.
-    pub labels: BTreeMap<String, String>,
-    /// What to do when the same is ACTIVE already. Kinds that allow only one refuse.
-    pub on_conflict: OnConflict,
-}
-
-impl CreateInvitation {
-    /// Returns the slots it will take.
-    fn slots(&self) -> Vec<SlotKey> {
-        SlotKey::of(&self.details, self.recipients.iter().map(|recipient| &recipient.address))
-    }
-
-    /// Returns what it may be in conflict with beside the holders of its slots.
-    pub fn open_search(&self) -> Option<OpenSearch> {
-        let general = self.details.general().filter(|_| self.on_conflict != OnConflict::Allow)?;
-        let addresses = self.recipients.iter().map(|recipient| &recipient.address);
-        let addresses = addresses.filter(|address| address.names_a_person()).cloned().collect();
-        Some(OpenSearch { scope: general.scope.clone(), addresses })
     }
 }
 
@@ -206,125 +172,14 @@ impl Access {
             Self::Name(_) => 0,
         }
     }
-}
 
-/// Accepts for one subject.
-#[derive(Clone, Debug)]
-pub struct AcceptInvitation {
-    /// Which.
-    pub access: Access,
-    /// Who accepts, in the caller's words; see [`AcceptInvitation::proven_acceptor`].
-    pub acceptor: Acceptor,
-    /// What proves their address, if a code has.
-    pub proof: Option<EmailProof>,
-    /// The connection they made.
-    pub created_connection: Option<NewConnection>,
-    /// The organization that becomes a guest.
-    pub guest_organization_id: Option<Uuid>,
-    /// Whether a system accepts for the guest organization; then no address has to be shown.
-    pub by_system: bool,
-}
-
-/// Declines for one recipient.
-#[derive(Clone, Debug)]
-pub struct DeclineInvitation {
-    /// Which.
-    pub access: Access,
-    /// For which recipient, where the way does not tell.
-    pub address: Option<Address>,
-    /// Why.
-    pub reason: Option<String>,
-}
-
-/// Ends an invitation.
-#[derive(Clone, Debug)]
-pub struct RevokeInvitation {
-    /// Which.
-    pub target: Target,
-}
-
-/// Sends an invitation again.
-#[derive(Clone, Debug)]
-pub struct ResendInvitation {
-    /// Which.
-    pub target: Target,
-    /// Whether a new link takes the place of all that were.
-    pub rotate: bool,
-    /// When it expires from now on; none leaves the expiry as it is.
-    pub expiry: Option<Expiry>,
-}
-
-/// Counts an engagement.
-#[derive(Clone, Debug)]
-pub struct RecordEngagement {
-    /// What the link's token says.
-    pub link: Claims,
-    /// What happened.
-    pub engagement: EngagementType,
-    /// Where, in the caller's words.
-    pub source: Option<String>,
-}
-
-/// Notes that a code has proved an address.
-#[derive(Clone, Debug)]
-pub struct VerifyEmail {
-    /// What the link's token says.
-    pub link: Claims,
-    /// The address.
-    pub email: Email,
-}
-
-/// Changes, or adds, a connection that an acceptor made.
-#[derive(Clone, Debug)]
-pub struct UpdateCreatedConnection {
-    /// Of which invitation.
-    pub target: Target,
-    /// The connection as it is to be.
-    pub connection: NewConnection,
-    /// The acceptance it is added to; none when it exists.
-    pub acceptance: Option<AcceptanceId>,
-}
-
-/// Changes the caller-set fields of a guest invitation; what is none stays.
-#[derive(Clone, Debug)]
-pub struct UpdateGuestInvitation {
-    /// Which.
-    pub target: Target,
-    /// When it expires.
-    pub expiry: Option<Expiry>,
-    /// Whether it is put away.
-    pub archived: Option<bool>,
-    /// The parent organization; the inner none clears it.
-    pub parent_organization_id: Option<Option<Uuid>>,
-    /// Its name; the inner none clears it.
-    pub parent_organization_name: Option<Option<String>>,
-}
-
-/// Makes a user invitation invisible to its own service; it is revoked if it is ACTIVE or EXPIRED.
-#[derive(Clone, Debug)]
-pub struct DeleteInvitation {
-    /// Which.
-    pub target: Target,
-}
-
-/// Sets the domains whose addresses join a scope by themselves.
-#[derive(Clone, Debug)]
-pub struct SyncAutojoin {
-    /// The scope.
-    pub scope: Scope,
-    /// All the domains there are to be, in ASCII and distinct.
-    pub domains: Vec<String>,
-    /// The widget it is made with.
-    pub widget_configuration_id: Option<String>,
-    /// A JSON object that is kept for its maker.
-    pub metadata: Option<String>,
-}
-
-/// Tells that an invitation has expired, if it has and nobody has told so.
-#[derive(Clone, Copy, Debug)]
-pub struct ExpireInvitation {
-    /// Which.
-    pub id: InvitationId,
+    /// Returns whether the organizations that the caller may act for let it lead to an invitation.
+    fn reaches(&self, invitation: &Invitation) -> bool {
+        match self {
+            Self::Link(_) => true,
+            Self::Name(target) => target.reaches(invitation),
+        }
+    }
 }
 
 impl Command {
@@ -338,26 +193,76 @@ impl Command {
         self.read_set().invitation
     }
 
-    /// Returns how many rows it may write at most, by which groups are kept to a size.
-    pub fn weight(&self, reminders: &Schedules) -> usize {
+    /// Returns the rules of what is to be done.
+    pub(in crate::domain) fn rules(&self) -> &dyn CommandRules {
         match &self.action {
-            Action::Create(create) => {
-                let messages = if create.mails { 1 + reminders.of(create.details.kind()).len() } else { 0 };
-                let recipients = create.recipients.len() * (2 + messages);
-                3 + create.labels.len() + create.details.groups().len() + recipients
-            }
-            Action::SyncAutojoin(sync) => 4 + sync.domains.len(),
-            // Who is mailed again is not known before the load; this is what most have.
-            Action::Resend(_) => 8 + reminders.most(),
-            Action::UpdateGuest(_) => 6 + reminders.guest.len(),
-            Action::Accept(_) => 7,
-            Action::Decline(_) | Action::Revoke(_) | Action::Delete(_) => 6,
-            Action::RecordEngagement(_)
-            | Action::VerifyEmail(_)
-            | Action::Expire(_)
-            | Action::UpdateCreatedConnection(_)
-            | Action::SettleDelivery(_)
-            | Action::ReportDelivery(_) => 4,
+            Action::Create(create) => create.as_ref(),
+            Action::Accept(accept) => accept.as_ref(),
+            Action::Decline(decline) => decline,
+            Action::Revoke(revoke) => revoke,
+            Action::Resend(resend) => resend,
+            Action::RecordEngagement(record) => record,
+            Action::VerifyEmail(verify) => verify,
+            Action::UpdateCreatedConnection(update) => update,
+            Action::UpdateGuest(update) => update,
+            Action::Delete(delete) => delete,
+            Action::SyncAutojoin(sync) => sync.as_ref(),
+            Action::SettleDelivery(settle) => settle,
+            Action::ReportDelivery(report) => report,
+            Action::Expire(expire) => expire,
         }
     }
+
+    /// Returns what it has to know beforehand, apart from its remembered request.
+    pub fn read_set(&self) -> ReadSet {
+        self.rules().read_set()
+    }
+
+    /// Returns what else it has to know, as only the invitation tells; most commands need no second look.
+    pub fn second_read_set(&self, loaded: &Loaded) -> ReadSet {
+        let invitation = self.invitation().and_then(|id| loaded.invitation(&self.account, id).ok());
+        invitation.map_or_else(ReadSet::default, |invitation| self.rules().second_read_set(invitation, loaded.now))
+    }
+
+    /// Returns whether the organizations that the caller may act for let the command be about an invitation. A replay is held
+    /// to it as well, so that it shows no more than a first call would.
+    pub fn reaches(&self, invitation: &Invitation) -> bool {
+        self.rules().reaches(invitation)
+    }
+
+    /// Returns how many rows it may write at most, by which groups are kept to a size.
+    pub fn weight(&self, reminders: &Schedules) -> usize {
+        self.rules().weight(reminders)
+    }
+
+    /// Returns about how many bytes of memory the command occupies, by which queues are kept to a size.
+    pub fn bytes(&self) -> usize {
+        BYTES + self.rules().bytes()
+    }
+}
+
+/// The rules of one command. A new command has a file of its own, which answers every question here.
+pub(in crate::domain) trait CommandRules {
+    /// Returns what the command has to know before it can be decided.
+    fn read_set(&self) -> ReadSet;
+    /// Returns what else it has to know, as only its invitation tells.
+    fn second_read_set(&self, invitation: &Invitation, now: Timestamp) -> ReadSet;
+    /// Returns whether the organizations that the caller may act for let the command be about an invitation.
+    fn reaches(&self, invitation: &Invitation) -> bool;
+    /// Returns how many rows the command may write at most.
+    fn weight(&self, reminders: &Schedules) -> usize;
+    /// Returns the bytes of its lists and of its JSON; its other fields are bounded to some hundred characters each.
+    fn bytes(&self) -> usize;
+    /// Decides the command on what was loaded.
+    fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal>;
+}
+
+/// The bytes of a command without lists and JSON.
+const BYTES: usize = 1_024;
+/// The bytes of an entry of a list beside its text.
+const ENTRY_BYTES: usize = 128;
+
+/// Returns the bytes of a list of texts.
+pub(in crate::domain) fn text_bytes<'a>(texts: impl IntoIterator<Item = &'a String>) -> usize {
+    texts.into_iter().map(|text| ENTRY_BYTES + text.len()).sum()
 }

@@ -11,10 +11,7 @@ use uuid::Uuid;
 
 pub(super) use super::command::replay::remembered;
 use super::command::replay::{remember, replay};
-use super::command::{
-    Action, Command, RequestKey, accept, create, decline, delete, expire, record_engagement, report_delivery, resend,
-    revoke, settle_delivery, sync_autojoin, update_created_connection, update_guest, verify_email,
-};
+use super::command::{Command, RequestKey};
 use super::delivery::reminder::{Planned, Schedules};
 use super::delivery::{Delivery, NewDelivery, Purpose};
 use super::group::loaded::{Loaded, Remembered};
@@ -121,22 +118,7 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
     if let Some(outcome) = replay(loaded, command)? {
         return Ok(Decided { changes: Changes::default(), outcome });
     }
-    let mut decided = match &command.action {
-        Action::Create(create) => create::decide(loaded, command, create, context),
-        Action::Accept(accept) => accept::decide(loaded, command, accept, context),
-        Action::Decline(decline) => decline::decide(loaded, command, decline),
-        Action::Revoke(revoke) => revoke::decide(loaded, command, revoke),
-        Action::Resend(resend) => resend::decide(loaded, command, resend, context),
-        Action::RecordEngagement(record) => record_engagement::decide(loaded, command, record),
-        Action::VerifyEmail(verify) => verify_email::decide(loaded, command, verify),
-        Action::UpdateCreatedConnection(update) => update_created_connection::decide(loaded, command, update),
-        Action::UpdateGuest(update) => update_guest::decide(loaded, command, update, context),
-        Action::Delete(delete) => delete::decide(loaded, command, delete),
-        Action::SyncAutojoin(sync) => sync_autojoin::decide(loaded, command, sync, context),
-        Action::SettleDelivery(settle) => settle_delivery::decide(loaded, command, settle),
-        Action::ReportDelivery(report) => report_delivery::decide(loaded, command, report),
-        Action::Expire(expire) => expire::decide(loaded, command, expire),
-    }?;
+    let mut decided = command.rules().decide(loaded, command, context)?;
     let changed = !decided.changes.events.is_empty();
     decided.changes.requests = remember(loaded, command, &decided.outcome, changed);
     Ok(decided)

@@ -3,7 +3,6 @@
 //! Later commands see what earlier ones changed; the save holds one final row per key, whatever the number of commands.
 
 pub mod loaded;
-pub(super) mod size;
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,8 @@ pub mod general;
 pub mod guest;
 pub mod user;
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -101,6 +103,19 @@ pub enum Details {
 }
 
 impl Details {
+    /// Returns the length of the details as JSON.
+    pub fn bytes(&self) -> usize {
+        let mut counted = Count(0);
+        // What was counted until an error is the length: details that cannot be written are refused by the save.
+        drop(match self {
+            Self::Connection(details) => serde_json::to_writer(&mut counted, details),
+            Self::User(details) => serde_json::to_writer(&mut counted, details),
+            Self::Guest(details) => serde_json::to_writer(&mut counted, details),
+            Self::General(details) => serde_json::to_writer(&mut counted, details),
+        });
+        counted.0
+    }
+
     /// Returns the kind.
     pub fn kind(&self) -> Kind {
         match self {
@@ -192,4 +207,18 @@ pub fn company_scope(company_id: Uuid) -> Scope {
 /// Returns the scope of an organization's guest invitations.
 pub fn organization_scope(organization_id: Uuid) -> Scope {
     Scope::new("organization", organization_id)
+}
+
+/// Counts the bytes that are written to it.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -1,80 +1,127 @@
 //! Accepts an invitation for one subject: the only way to consume a use.
 
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::{AcceptInvitation, Command};
+use super::{Access, Command, CommandRules, ReadSet};
 use crate::domain::decide::{AcceptanceChange, Change, Changes, Context, Decided, Maker, Outcome};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::delivery::{NewDelivery, Purpose};
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
+use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy, Acceptor};
 use crate::domain::invitation::elsewhere::elsewhere;
 use crate::domain::invitation::email_rule::match_acceptor;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
-use crate::domain::kind::connection::ConnectionPurpose;
+use crate::domain::kind::connection::{ConnectionPurpose, NewConnection};
 use crate::domain::kind::general::Usage;
 use crate::domain::kind::guest::GuestAcceptance;
 use crate::domain::kind::{Details, Kind};
+use crate::domain::secret::verification::EmailProof;
 use crate::domain::value::email::Email;
 use crate::domain::value::id::AcceptanceId;
+use crate::domain::value::time::Timestamp;
 
-pub(in crate::domain) fn decide(
-    loaded: &Loaded,
-    command: &Command,
-    accept: &AcceptInvitation,
-    context: &Context,
-) -> Result<Decided, Refusal> {
-    let invitation = loaded.reached(command, &accept.access)?;
-    // Before the state: whoever is in is in, whatever has become of the invitation since.
-    if let Some(acceptance) = loaded.acceptance_of(invitation.id, &accept.acceptor.subject) {
+/// Accepts for one subject.
+#[derive(Clone, Debug)]
+pub struct AcceptInvitation {
+    /// Which.
+    pub access: Access,
+    /// Who accepts, in the caller's words; see [`AcceptInvitation::proven_acceptor`].
+    pub acceptor: Acceptor,
+    /// What proves their address, if a code has.
+    pub proof: Option<EmailProof>,
+    /// The connection they made.
+    pub created_connection: Option<NewConnection>,
+    /// The organization that becomes a guest.
+    pub guest_organization_id: Option<Uuid>,
+    /// Whether a system accepts for the guest organization; then no address has to be shown.
+    pub by_system: bool,
+}
+
+impl CommandRules for AcceptInvitation {
+    fn read_set(&self) -> ReadSet {
+        ReadSet {
+            subject: Some(self.acceptor.subject.clone()),
+            created_connection: self.created_connection.as_ref().map(|connection| connection.id),
+            ..ReadSet::of(self.access.invitation())
+        }
+    }
+
+    fn second_read_set(&self, invitation: &Invitation, now: Timestamp) -> ReadSet {
+        ReadSet { open_search: elsewhere(invitation, self, now), ..ReadSet::default() }
+    }
+
+    fn reaches(&self, invitation: &Invitation) -> bool {
+        self.access.reaches(invitation)
+    }
+
+    fn weight(&self, _reminders: &Schedules) -> usize {
+        7
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
+        let invitation = loaded.reached(command, &self.access)?;
+        // Before the state: whoever is in is in, whatever has become of the invitation since.
+        if let Some(acceptance) = loaded.acceptance_of(invitation.id, &self.acceptor.subject) {
+            let outcome = Outcome {
+                invitation: invitation.id,
+                acceptance: Some(acceptance.id),
+                delivery: None,
+                already_accepted: true,
+            };
+            return Ok(Decided { changes: Changes::default(), outcome });
+        }
+        if self.by_system && is_guest_already(invitation, self) {
+            let outcome =
+                Outcome { invitation: invitation.id, acceptance: None, delivery: None, already_accepted: true };
+            return Ok(Decided { changes: Changes::default(), outcome });
+        }
+        invitation.state_at(loaded.now).require_active()?;
+        let acceptor = &*self.proven_acceptor(invitation, loaded.now);
+        // No address is asked of a system, which speaks for an organization.
+        let matched = if self.by_system && invitation.details.kind() == Kind::Guest {
+            (None, None)
+        } else {
+            match_acceptor(invitation, self.access.recipient(), acceptor)?
+        };
+        check_created_connection(loaded, invitation, self)?;
+        check_guest_organization(invitation, self)?;
+
+        let mut maker = Maker::new(loaded, command);
+        let acceptance = new_acceptance(&mut maker, invitation, self, matched);
+        let open_search = elsewhere(invitation, self, loaded.now);
+        let left_over = open_search.iter().flat_map(|open_search| loaded.open_search(&command.account, open_search));
+        let left_over = left_over.filter(|other| other.id != invitation.id);
+        let invitation = used(&maker, invitation, &acceptance);
+
+        let mut events = vec![maker.event(&invitation, EventType::Accepted, accepted(&invitation, &acceptance))];
+        if invitation.facts.remaining_uses() == Some(0) {
+            events.push(maker.event(&invitation, EventType::Fulfilled, []));
+        }
+        let deliveries = notice(&mut maker, &invitation, &acceptance, context).into_iter().collect();
         let outcome = Outcome {
             invitation: invitation.id,
             acceptance: Some(acceptance.id),
             delivery: None,
-            already_accepted: true,
+            already_accepted: false,
         };
-        return Ok(Decided { changes: Changes::default(), outcome });
+        let mut invitations = vec![Change::Update { invitation, unexpired: true }];
+        for other in left_over.filter(|other| other.details.usage() == Some(Usage::SingleUse)) {
+            let mut closed = maker.touched(other);
+            closed.facts.accepted_elsewhere_at = Some(loaded.now);
+            let data = [("invitation", outcome.invitation.0.to_string().into())];
+            events.push(maker.event(&closed, EventType::AcceptedElsewhere, data));
+            invitations.push(Change::Update { invitation: closed, unexpired: false });
+        }
+        let acceptance = Some(AcceptanceChange::Create(acceptance));
+        Ok(Decided { changes: Changes { invitations, acceptance, events, deliveries, ..Changes::default() }, outcome })
     }
-    if accept.by_system && is_guest_already(invitation, accept) {
-        let outcome = Outcome { invitation: invitation.id, acceptance: None, delivery: None, already_accepted: true };
-        return Ok(Decided { changes: Changes::default(), outcome });
-    }
-    invitation.state_at(loaded.now).require_active()?;
-    let acceptor = &*accept.proven_acceptor(invitation, loaded.now);
-    // No address is asked of a system, which speaks for an organization.
-    let matched = if accept.by_system && invitation.details.kind() == Kind::Guest {
-        (None, None)
-    } else {
-        match_acceptor(invitation, accept.access.recipient(), acceptor)?
-    };
-    check_created_connection(loaded, invitation, accept)?;
-    check_guest_organization(invitation, accept)?;
-
-    let mut maker = Maker::new(loaded, command);
-    let acceptance = new_acceptance(&mut maker, invitation, accept, matched);
-    let open_search = elsewhere(invitation, accept, loaded.now);
-    let left_over = open_search.iter().flat_map(|open_search| loaded.open_search(&command.account, open_search));
-    let left_over = left_over.filter(|other| other.id != invitation.id);
-    let invitation = used(&maker, invitation, &acceptance);
-
-    let mut events = vec![maker.event(&invitation, EventType::Accepted, accepted(&invitation, &acceptance))];
-    if invitation.facts.remaining_uses() == Some(0) {
-        events.push(maker.event(&invitation, EventType::Fulfilled, []));
-    }
-    let deliveries = notice(&mut maker, &invitation, &acceptance, context).into_iter().collect();
-    let outcome =
-        Outcome { invitation: invitation.id, acceptance: Some(acceptance.id), delivery: None, already_accepted: false };
-    let mut invitations = vec![Change::Update { invitation, unexpired: true }];
-    for other in left_over.filter(|other| other.details.usage() == Some(Usage::SingleUse)) {
-        let mut closed = maker.touched(other);
-        closed.facts.accepted_elsewhere_at = Some(loaded.now);
-        let data = [("invitation", outcome.invitation.0.to_string().into())];
-        events.push(maker.event(&closed, EventType::AcceptedElsewhere, data));
-        invitations.push(Change::Update { invitation: closed, unexpired: false });
-    }
-    let acceptance = Some(AcceptanceChange::Create(acceptance));
-    Ok(Decided { changes: Changes { invitations, acceptance, events, deliveries, ..Changes::default() }, outcome })
 }
 
 /// Makes the message that tells the inviter, if that is wanted and their address is known.

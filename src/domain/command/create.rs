@@ -1,57 +1,130 @@
 //! Makes an invitation of any kind.
 
+use std::collections::BTreeMap;
+
 use super::revoke::revoked;
-use super::{Command, CreateInvitation, OnConflict};
+use super::{Command, CommandRules, Expiry, OpenSearch, ReadSet, text_bytes};
 use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::event::EventType;
-use crate::domain::invitation::recipient::Recipient;
+use crate::domain::invitation::recipient::{NewRecipient, Recipient};
 use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot::SlotKey;
 use crate::domain::invitation::slot_plan::Claim;
 use crate::domain::invitation::state::Facts;
 use crate::domain::invitation::unknown_fields::UnknownFields;
 use crate::domain::invitation::{Engagement, Invitation};
-use crate::domain::kind::Kind;
+use crate::domain::kind::{Details, Kind};
 use crate::domain::value::id::InvitationId;
+use crate::domain::value::time::Timestamp;
 
-pub(in crate::domain) fn decide(
-    loaded: &Loaded,
-    command: &Command,
-    create: &CreateInvitation,
-    context: &Context,
-) -> Result<Decided, Refusal> {
-    let mut maker = Maker::new(loaded, command);
-    let mut invitation = new_invitation(&mut maker, create, context)?;
-    let Claim { slots, mut rivals, .. } = Claim::of(loaded, &invitation).readable(&invitation)?;
-    let open_search = create.open_search();
-    let open = open_search.iter().flat_map(|open_search| loaded.open_search(&command.account, open_search));
-    rivals.extend(open.map(|open| open.id));
-    rivals.sort();
-    rivals.dedup();
-    if let Some(newest) = rivals.last() {
-        match create.on_conflict {
-            OnConflict::ReturnExisting => return Ok(Decided::unchanged(*newest)),
-            OnConflict::Replace => {}
-            OnConflict::Allow | OnConflict::Reject => {
-                return Err(Refusal::InvitationExists(*newest, create.details.kind()));
+/// What to do when the same is ACTIVE already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Make another.
+    #[default]
+    Allow,
+    /// Refuse.
+    Reject,
+    /// Make nothing and return the newest of those there are.
+    ReturnExisting,
+    /// Revoke those there are.
+    Replace,
+}
+
+/// Makes an invitation of any kind.
+#[derive(Clone, Debug)]
+pub struct CreateInvitation {
+    /// What its kind has of its own.
+    pub details: Details,
+    /// How often it may be accepted.
+    pub max_uses: Option<u32>,
+    /// When it expires; none for never.
+    pub expiry: Option<Expiry>,
+    /// Whom it is meant for: distinct addresses.
+    pub recipients: Vec<NewRecipient>,
+    /// Whether each recipient with an e-mail address is mailed their own link.
+    pub mails: bool,
+    /// The caller's own labels.
+    pub labels: BTreeMap<String, String>,
+    /// What to do when the same is ACTIVE already. Kinds that allow only one refuse.
+    pub on_conflict: OnConflict,
+}
+
+impl CreateInvitation {
+    /// Returns the slots it will take.
+    fn slots(&self) -> Vec<SlotKey> {
+        SlotKey::of(&self.details, self.recipients.iter().map(|recipient| &recipient.address))
+    }
+
+    /// Returns what it may be in conflict with beside the holders of its slots.
+    pub fn open_search(&self) -> Option<OpenSearch> {
+        let general = self.details.general().filter(|_| self.on_conflict != OnConflict::Allow)?;
+        let addresses = self.recipients.iter().map(|recipient| &recipient.address);
+        let addresses = addresses.filter(|address| address.names_a_person()).cloned().collect();
+        Some(OpenSearch { scope: general.scope.clone(), addresses })
+    }
+}
+
+impl CommandRules for CreateInvitation {
+    fn read_set(&self) -> ReadSet {
+        ReadSet { slots: self.slots(), open_search: self.open_search(), ..ReadSet::default() }
+    }
+
+    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
+        ReadSet::default()
+    }
+
+    fn reaches(&self, invitation: &Invitation) -> bool {
+        self.details.host() == invitation.details.host()
+    }
+
+    fn weight(&self, reminders: &Schedules) -> usize {
+        let messages = if self.mails { 1 + reminders.of(self.details.kind()).len() } else { 0 };
+        3 + self.labels.len() + self.details.groups().len() + self.recipients.len() * (2 + messages)
+    }
+
+    fn bytes(&self) -> usize {
+        let labels = self.labels.iter().map(|(key, value)| text_bytes([key, value])).sum::<usize>();
+        let recipients = self.recipients.iter().map(NewRecipient::bytes).sum::<usize>();
+        self.details.bytes() + labels + recipients
+    }
+
+    fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
+        let mut maker = Maker::new(loaded, command);
+        let mut invitation = new_invitation(&mut maker, self, context)?;
+        let Claim { slots, mut rivals, .. } = Claim::of(loaded, &invitation).readable(&invitation)?;
+        let open_search = self.open_search();
+        let open = open_search.iter().flat_map(|open_search| loaded.open_search(&command.account, open_search));
+        rivals.extend(open.map(|open| open.id));
+        rivals.sort();
+        rivals.dedup();
+        if let Some(newest) = rivals.last() {
+            match self.on_conflict {
+                OnConflict::ReturnExisting => return Ok(Decided::unchanged(*newest)),
+                OnConflict::Replace => {}
+                OnConflict::Allow | OnConflict::Reject => {
+                    return Err(Refusal::InvitationExists(*newest, self.details.kind()));
+                }
             }
         }
-    }
 
-    let mut deliveries = maker.deliveries(&invitation);
-    invitation.sent(deliveries.len(), loaded.now);
-    let data = [("recipients", invitation.recipients.len().into()), ("mailed", deliveries.len().into())];
-    let mut events = vec![maker.event(&invitation, EventType::Created, data)];
-    let schedule = context.reminders.of(invitation.details.kind());
-    deliveries.extend(maker.reminders(&invitation, &schedule.for_new(invitation.facts.expire_at, loaded.now)));
-    let id = invitation.id;
-    let mut invitations = vec![Change::Create(invitation)];
-    for rival in rivals {
-        let rival = revoked(&mut maker, loaded.invitation(&command.account, rival)?);
-        events.push(rival.1);
-        invitations.push(rival.0);
+        let mut deliveries = maker.deliveries(&invitation);
+        invitation.sent(deliveries.len(), loaded.now);
+        let data = [("recipients", invitation.recipients.len().into()), ("mailed", deliveries.len().into())];
+        let mut events = vec![maker.event(&invitation, EventType::Created, data)];
+        let schedule = context.reminders.of(invitation.details.kind());
+        deliveries.extend(maker.reminders(&invitation, &schedule.for_new(invitation.facts.expire_at, loaded.now)));
+        let id = invitation.id;
+        let mut invitations = vec![Change::Create(invitation)];
+        for rival in rivals {
+            let rival = revoked(&mut maker, loaded.invitation(&command.account, rival)?);
+            events.push(rival.1);
+            invitations.push(rival.0);
+        }
+        Ok(Decided::changed(id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
     }
-    Ok(Decided::changed(id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
 }
 
 /// Returns a new invitation that nothing has happened to.
@@ -90,4 +163,39 @@ pub(in crate::domain) fn new_invitation(
         latest_delivery: None,
         acceptances: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fixtures::{creation, details, email, general};
+    use crate::domain::kind::Kind;
+    use crate::domain::kind::general::Usage;
+
+    fn growth(change: impl FnOnce(&mut CreateInvitation)) -> usize {
+        let plain = creation(details(Kind::Connection), &[]);
+        let mut changed = plain.clone();
+        change(&mut changed);
+        changed.bytes() - plain.bytes()
+    }
+
+    #[test]
+    fn size_grows_with_recipients_and_labels() {
+        let address = "ann@example.org";
+        let recipient = NewRecipient { display_name: Some("Ann".to_owned()), ..email(address).into() };
+        assert_eq!(growth(|create| create.recipients.push(recipient)), 128 + 2 * address.len() + 3);
+        assert_eq!(growth(|create| drop(create.labels.insert("key".to_owned(), "value".to_owned()))), 2 * 128 + 8);
+    }
+
+    #[test]
+    fn size_grows_with_the_json_of_every_kind() {
+        for kind in Kind::ALL {
+            let size = details(kind).bytes();
+            assert!((10..1_000).contains(&size), "{kind:?}: {size}");
+        }
+        let mut large = general(Usage::MultiUse);
+        let plain = Details::General(Box::new(large.clone())).bytes();
+        large.kept.metadata = Some("x".repeat(10_000));
+        assert!(Details::General(Box::new(large)).bytes() > plain + 9_000);
+    }
 }

@@ -1,49 +1,81 @@
 //! Declines an invitation for one recipient; when all have declined, the invitation is DECLINED.
 
-use super::{Command, DeclineInvitation};
-use crate::domain::decide::{Change, Changes, Decided, Maker};
+use super::{Access, Command, CommandRules, ReadSet};
+use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::general::Usage;
 use crate::domain::value::scrubbed::scrubbed;
+use crate::domain::value::time::Timestamp;
 
-pub(in crate::domain) fn decide(
-    loaded: &Loaded,
-    command: &Command,
-    decline: &DeclineInvitation,
-) -> Result<Decided, Refusal> {
-    let invitation = loaded.reached(command, &decline.access)?;
-    let state = invitation.state_at(loaded.now);
-    if state == State::Declined {
-        return Ok(Decided::unchanged(invitation.id));
-    }
-    state.require_active()?;
-    let recipient = who_declines(invitation, decline)?;
+/// Declines for one recipient.
+#[derive(Clone, Debug)]
+pub struct DeclineInvitation {
+    /// Which.
+    pub access: Access,
+    /// For which recipient, where the way does not tell.
+    pub address: Option<Address>,
+    /// Why.
+    pub reason: Option<String>,
+}
 
-    let mut maker = Maker::new(loaded, command);
-    let id = invitation.id;
-    let mut invitation = maker.touched(invitation);
-    if let Some(ordinal) = recipient {
-        let declining = invitation.recipients.iter_mut().find(|recipient| recipient.ordinal == ordinal);
-        let declining = declining.ok_or(Refusal::InvitationNotFound)?;
-        if declining.declined_at.is_some() {
-            return Ok(Decided::unchanged(id));
-        }
-        if declining.accepted_at.is_some() {
-            return Err(Refusal::InvitationFulfilled);
-        }
-        declining.declined_at = Some(loaded.now);
+impl CommandRules for DeclineInvitation {
+    fn read_set(&self) -> ReadSet {
+        ReadSet::of(self.access.invitation())
     }
-    if invitation.recipients.iter().all(|recipient| recipient.declined_at.is_some()) {
-        invitation.facts.declined_at = Some(loaded.now);
+
+    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
+        ReadSet::default()
     }
-    let data = [("recipient", recipient.into()), ("reason", decline.reason.as_deref().map(scrubbed).into())];
-    let events = vec![maker.event(&invitation, EventType::Declined, data)];
-    let invitations = vec![Change::Update { invitation, unexpired: false }];
-    Ok(Decided::changed(id, Changes { invitations, events, ..Changes::default() }))
+
+    fn reaches(&self, invitation: &Invitation) -> bool {
+        self.access.reaches(invitation)
+    }
+
+    fn weight(&self, _reminders: &Schedules) -> usize {
+        6
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
+        let invitation = loaded.reached(command, &self.access)?;
+        let state = invitation.state_at(loaded.now);
+        if state == State::Declined {
+            return Ok(Decided::unchanged(invitation.id));
+        }
+        state.require_active()?;
+        let recipient = who_declines(invitation, self)?;
+
+        let mut maker = Maker::new(loaded, command);
+        let id = invitation.id;
+        let mut invitation = maker.touched(invitation);
+        if let Some(ordinal) = recipient {
+            let declining = invitation.recipients.iter_mut().find(|recipient| recipient.ordinal == ordinal);
+            let declining = declining.ok_or(Refusal::InvitationNotFound)?;
+            if declining.declined_at.is_some() {
+                return Ok(Decided::unchanged(id));
+            }
+            if declining.accepted_at.is_some() {
+                return Err(Refusal::InvitationFulfilled);
+            }
+            declining.declined_at = Some(loaded.now);
+        }
+        if invitation.recipients.iter().all(|recipient| recipient.declined_at.is_some()) {
+            invitation.facts.declined_at = Some(loaded.now);
+        }
+        let data = [("recipient", recipient.into()), ("reason", self.reason.as_deref().map(scrubbed).into())];
+        let events = vec![maker.event(&invitation, EventType::Declined, data)];
+        let invitations = vec![Change::Update { invitation, unexpired: false }];
+        Ok(Decided::changed(id, Changes { invitations, events, ..Changes::default() }))
+    }
 }
 
 /// Returns the recipient who declines: the one the link was mailed to, the one who is named, or the only one; none where

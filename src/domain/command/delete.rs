@@ -1,32 +1,60 @@
 //! Makes a user invitation invisible to its own service. The general one still shows it, and the audit trail stays.
 
 use super::revoke::revoked;
-use super::{Command, DeleteInvitation};
-use crate::domain::decide::{Change, Changes, Decided, Maker};
+use super::{Command, CommandRules, ReadSet, Target};
+use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
+use crate::domain::value::time::Timestamp;
 
-pub(in crate::domain) fn decide(
-    loaded: &Loaded,
-    command: &Command,
-    delete: &DeleteInvitation,
-) -> Result<Decided, Refusal> {
-    let invitation = loaded.named(command, &delete.target)?;
-    let mut maker = Maker::new(loaded, command);
-    let (mut change, event) = match invitation.state_at(loaded.now) {
-        State::Active | State::Expired => revoked(&mut maker, invitation),
-        State::Revoked | State::Declined | State::Fulfilled => {
-            let invitation = maker.touched(invitation);
-            let event = maker.event(&invitation, EventType::Updated, [("deleted", true.into())]);
-            (Change::Update { invitation, unexpired: false }, event)
-        }
-    };
-    let (Change::Create(deleted) | Change::Update { invitation: deleted, .. }) = &mut change;
-    deleted.deleted_at = Some(loaded.now);
-    Ok(Decided::changed(
-        invitation.id,
-        Changes { invitations: vec![change], events: vec![event], ..Changes::default() },
-    ))
+/// Makes a user invitation invisible to its own service; it is revoked if it is ACTIVE or EXPIRED.
+#[derive(Clone, Debug)]
+pub struct DeleteInvitation {
+    /// Which.
+    pub target: Target,
+}
+
+impl CommandRules for DeleteInvitation {
+    fn read_set(&self) -> ReadSet {
+        ReadSet::of_named(&self.target)
+    }
+
+    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
+        ReadSet::default()
+    }
+
+    fn reaches(&self, invitation: &Invitation) -> bool {
+        self.target.reaches(invitation)
+    }
+
+    fn weight(&self, _reminders: &Schedules) -> usize {
+        6
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
+        let invitation = loaded.named(command, &self.target)?;
+        let mut maker = Maker::new(loaded, command);
+        let (mut change, event) = match invitation.state_at(loaded.now) {
+            State::Active | State::Expired => revoked(&mut maker, invitation),
+            State::Revoked | State::Declined | State::Fulfilled => {
+                let invitation = maker.touched(invitation);
+                let event = maker.event(&invitation, EventType::Updated, [("deleted", true.into())]);
+                (Change::Update { invitation, unexpired: false }, event)
+            }
+        };
+        let (Change::Create(deleted) | Change::Update { invitation: deleted, .. }) = &mut change;
+        deleted.deleted_at = Some(loaded.now);
+        Ok(Decided::changed(
+            invitation.id,
+            Changes { invitations: vec![change], events: vec![event], ..Changes::default() },
+        ))
+    }
 }

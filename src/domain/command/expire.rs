@@ -2,8 +2,9 @@
 
 use uuid::Uuid;
 
-use super::{Command, ExpireInvitation};
-use crate::domain::decide::{Change, Changes, Decided, Maker};
+use super::{Command, CommandRules, ReadSet};
+use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;
@@ -12,24 +13,49 @@ use crate::domain::invitation::state::State;
 use crate::domain::value::id::{IdSeed, InvitationId};
 use crate::domain::value::time::Timestamp;
 
-pub(in crate::domain) fn decide(
-    loaded: &Loaded,
-    command: &Command,
-    expire: &ExpireInvitation,
-) -> Result<Decided, Refusal> {
-    let invitation = loaded.invitation(&command.account, expire.id)?;
-    let expired = invitation.state_at(loaded.now) == State::Expired;
-    let untold = invitation.facts.expire_at.filter(|at| expired && invitation.expiry_told_at != Some(*at));
-    let Some(expire_at) = untold else { return Ok(Decided::unchanged(invitation.id)) };
-    let mut event = Maker::new(loaded, command).event(
-        invitation,
-        EventType::Expired,
-        [("expire_time", expire_at.to_string().into())],
-    );
-    event.id = event_id(invitation.id, expire_at);
-    let told = Invitation { expiry_told_at: Some(expire_at), ..Invitation::clone(invitation) };
-    let invitations = vec![Change::Update { invitation: told, unexpired: false }];
-    Ok(Decided::changed(invitation.id, Changes { invitations, events: vec![event], ..Changes::default() }))
+/// Tells that an invitation has expired, if it has and nobody has told so.
+#[derive(Clone, Copy, Debug)]
+pub struct ExpireInvitation {
+    /// Which.
+    pub id: InvitationId,
+}
+
+impl CommandRules for ExpireInvitation {
+    fn read_set(&self) -> ReadSet {
+        ReadSet::of(self.id)
+    }
+
+    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
+        ReadSet::default()
+    }
+
+    fn reaches(&self, _invitation: &Invitation) -> bool {
+        true
+    }
+
+    fn weight(&self, _reminders: &Schedules) -> usize {
+        4
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
+        let invitation = loaded.invitation(&command.account, self.id)?;
+        let expired = invitation.state_at(loaded.now) == State::Expired;
+        let untold = invitation.facts.expire_at.filter(|at| expired && invitation.expiry_told_at != Some(*at));
+        let Some(expire_at) = untold else { return Ok(Decided::unchanged(invitation.id)) };
+        let mut event = Maker::new(loaded, command).event(
+            invitation,
+            EventType::Expired,
+            [("expire_time", expire_at.to_string().into())],
+        );
+        event.id = event_id(invitation.id, expire_at);
+        let told = Invitation { expiry_told_at: Some(expire_at), ..Invitation::clone(invitation) };
+        let invitations = vec![Change::Update { invitation: told, unexpired: false }];
+        Ok(Decided::changed(invitation.id, Changes { invitations, events: vec![event], ..Changes::default() }))
+    }
 }
 
 /// The revision stays, so it does not keep two from telling the same at the same moment; the id of the event does, which is

@@ -1,20 +1,53 @@
 //! Counts what people and programs do with a link. Leaves the invitation itself alone, in every state.
 
-use super::{Command, RecordEngagement};
-use crate::domain::decide::{Changes, Decided, Maker};
+use super::{Command, CommandRules, ReadSet};
+use crate::domain::decide::{Changes, Context, Decided, Maker};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::{EngagementType, Invitation};
+use crate::domain::secret::token::Claims;
 use crate::domain::value::scrubbed::scrubbed;
+use crate::domain::value::time::Timestamp;
 
-pub(in crate::domain) fn decide(
-    loaded: &Loaded,
-    command: &Command,
-    record: &RecordEngagement,
-) -> Result<Decided, Refusal> {
-    let invitation = loaded.linked(command, &record.link)?;
-    let recipient = Some(record.link.recipient).filter(|ordinal| *ordinal > 0);
-    let data = [("recipient", recipient.into()), ("source", record.source.as_deref().map(scrubbed).into())];
-    let events = vec![Maker::new(loaded, command).event(invitation, record.engagement.into(), data)];
-    let engagement = Some((invitation.id, record.engagement));
-    Ok(Decided::changed(invitation.id, Changes { engagement, events, ..Changes::default() }))
+/// Counts an engagement.
+#[derive(Clone, Debug)]
+pub struct RecordEngagement {
+    /// What the link's token says.
+    pub link: Claims,
+    /// What happened.
+    pub engagement: EngagementType,
+    /// Where, in the caller's words.
+    pub source: Option<String>,
+}
+
+impl CommandRules for RecordEngagement {
+    fn read_set(&self) -> ReadSet {
+        ReadSet::of(self.link.invitation)
+    }
+
+    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
+        ReadSet::default()
+    }
+
+    fn reaches(&self, _invitation: &Invitation) -> bool {
+        true
+    }
+
+    fn weight(&self, _reminders: &Schedules) -> usize {
+        4
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
+        let invitation = loaded.linked(command, &self.link)?;
+        let recipient = Some(self.link.recipient).filter(|ordinal| *ordinal > 0);
+        let data = [("recipient", recipient.into()), ("source", self.source.as_deref().map(scrubbed).into())];
+        let events = vec![Maker::new(loaded, command).event(invitation, self.engagement.into(), data)];
+        let engagement = Some((invitation.id, self.engagement));
+        Ok(Decided::changed(invitation.id, Changes { engagement, events, ..Changes::default() }))
+    }
 }

@@ -1,46 +1,83 @@
 //! Takes the mail provider's word on a message. It knows best: a message that it reports was sent, whatever this service
 //! knows of that, and is not sent again.
 
-use super::{Command, ReportDelivery};
-use crate::domain::decide::{Changes, Decided, Maker, Outcome};
-use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery};
+use uuid::Uuid;
+
+use super::{Command, CommandRules, ReadSet};
+use crate::domain::decide::{Changes, Context, Decided, Maker, Outcome};
+use crate::domain::delivery::reminder::Schedules;
+use crate::domain::delivery::{Delivery, DeliveryReport, DeliveryState, NewDelivery};
 use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::Invitation;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::scrubbed::scrubbed;
+use crate::domain::value::time::Timestamp;
 
-pub(in crate::domain) fn decide(
-    loaded: &Loaded,
-    command: &Command,
-    report: &ReportDelivery,
-) -> Result<Decided, Refusal> {
-    let before = loaded.delivery(&command.account, report.delivery)?;
-    let invitation = loaded.invitation(&command.account, before.message.invitation)?;
-    if !invitation.details.is_hosted_by(report.hosts.as_deref()) {
-        return Err(Refusal::DeliveryNotFound);
+/// Takes the provider's word on a message.
+#[derive(Clone, Debug)]
+pub struct ReportDelivery {
+    /// Which message.
+    pub delivery: Uuid,
+    /// The organizations one of which has to be the invitation's host; none where that does not matter.
+    pub hosts: Option<Vec<Uuid>>,
+    /// What is reported.
+    pub report: DeliveryReport,
+    /// The provider's words.
+    pub detail: Option<String>,
+}
+
+impl CommandRules for ReportDelivery {
+    fn read_set(&self) -> ReadSet {
+        ReadSet { delivery: Some(self.delivery), ..ReadSet::default() }
     }
-    let NewDelivery { id, invitation: about, .. } = before.message;
-    let reported = report.report.state();
-    if reported == Some(before.state) {
-        let Decided { changes, outcome } = Decided::unchanged(about);
-        return Ok(Decided { changes, outcome: Outcome { delivery: Some(id), ..outcome } });
+
+    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
+        ReadSet::default()
     }
-    let state = reported.unwrap_or_else(|| seen(before));
-    let delivery = match state == before.state {
-        true => before.clone(),
-        false => Delivery {
-            state,
-            lease: None,
-            due_at: None,
-            sent_at: before.sent_at.or(Some(loaded.now)),
-            ..before.clone()
-        },
-    };
-    let (event_type, detail) = (report.report.into(), report.detail.as_deref().map(scrubbed));
-    let events = vec![Maker::new(loaded, command).delivery_event(invitation, &delivery, event_type, detail.as_deref())];
-    let decided = Decided::delivered(delivery, Changes { events, ..Changes::default() });
-    // What stays as it is stays in the hands of whoever is sending it.
-    let delivery = decided.changes.delivery.filter(|_| state != before.state);
-    Ok(Decided { changes: Changes { delivery, ..decided.changes }, outcome: decided.outcome })
+
+    fn reaches(&self, _invitation: &Invitation) -> bool {
+        true
+    }
+
+    fn weight(&self, _reminders: &Schedules) -> usize {
+        4
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
+        let before = loaded.delivery(&command.account, self.delivery)?;
+        let invitation = loaded.invitation(&command.account, before.message.invitation)?;
+        if !invitation.details.is_hosted_by(self.hosts.as_deref()) {
+            return Err(Refusal::DeliveryNotFound);
+        }
+        let NewDelivery { id, invitation: about, .. } = before.message;
+        let reported = self.report.state();
+        if reported == Some(before.state) {
+            let Decided { changes, outcome } = Decided::unchanged(about);
+            return Ok(Decided { changes, outcome: Outcome { delivery: Some(id), ..outcome } });
+        }
+        let state = reported.unwrap_or_else(|| seen(before));
+        let delivery = match state == before.state {
+            true => before.clone(),
+            false => Delivery {
+                state,
+                lease: None,
+                due_at: None,
+                sent_at: before.sent_at.or(Some(loaded.now)),
+                ..before.clone()
+            },
+        };
+        let (event_type, detail) = (self.report.into(), self.detail.as_deref().map(scrubbed));
+        let events =
+            vec![Maker::new(loaded, command).delivery_event(invitation, &delivery, event_type, detail.as_deref())];
+        let decided = Decided::delivered(delivery, Changes { events, ..Changes::default() });
+        // What stays as it is stays in the hands of whoever is sending it.
+        let delivery = decided.changes.delivery.filter(|_| state != before.state);
+        Ok(Decided { changes: Changes { delivery, ..decided.changes }, outcome: decided.outcome })
+    }
 }
 
 /// Returns where a message stands that somebody has seen: it was sent, even if nobody knows.

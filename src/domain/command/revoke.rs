@@ -1,31 +1,58 @@
 //! Ends an invitation for good.
 
-use super::{Command, RevokeInvitation};
-use crate::domain::decide::{Change, Changes, Decided, Maker};
+use super::{Command, CommandRules, ReadSet, Target};
+use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::{EventType, NewEvent};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
+use crate::domain::value::time::Timestamp;
 
-pub(in crate::domain) fn decide(
-    loaded: &Loaded,
-    command: &Command,
-    revoke: &RevokeInvitation,
-) -> Result<Decided, Refusal> {
-    let invitation = loaded.named(command, &revoke.target)?;
-    match invitation.state_at(loaded.now) {
-        // An emptied auto-join is shown as revoked, but a sync would bring it back.
-        State::Revoked if invitation.facts.revoked_at.is_some() => return Ok(Decided::unchanged(invitation.id)),
-        // What has expired can still be renewed, so it can still be revoked.
-        State::Revoked | State::Active | State::Expired => {}
-        ended @ (State::Declined | State::Fulfilled) => ended.require_active()?,
+/// Ends an invitation.
+#[derive(Clone, Debug)]
+pub struct RevokeInvitation {
+    /// Which.
+    pub target: Target,
+}
+
+impl CommandRules for RevokeInvitation {
+    fn read_set(&self) -> ReadSet {
+        ReadSet::of_named(&self.target)
     }
-    let (change, event) = revoked(&mut Maker::new(loaded, command), invitation);
-    Ok(Decided::changed(
-        invitation.id,
-        Changes { invitations: vec![change], events: vec![event], ..Changes::default() },
-    ))
+
+    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
+        ReadSet::default()
+    }
+
+    fn reaches(&self, invitation: &Invitation) -> bool {
+        self.target.reaches(invitation)
+    }
+
+    fn weight(&self, _reminders: &Schedules) -> usize {
+        6
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
+        let invitation = loaded.named(command, &self.target)?;
+        match invitation.state_at(loaded.now) {
+            // An emptied auto-join is shown as revoked, but a sync would bring it back.
+            State::Revoked if invitation.facts.revoked_at.is_some() => return Ok(Decided::unchanged(invitation.id)),
+            // What has expired can still be renewed, so it can still be revoked.
+            State::Revoked | State::Active | State::Expired => {}
+            ended @ (State::Declined | State::Fulfilled) => ended.require_active()?,
+        }
+        let (change, event) = revoked(&mut Maker::new(loaded, command), invitation);
+        Ok(Decided::changed(
+            invitation.id,
+            Changes { invitations: vec![change], events: vec![event], ..Changes::default() },
+        ))
+    }
 }
 
 /// Ends an invitation.

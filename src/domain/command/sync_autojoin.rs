@@ -4,36 +4,68 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::create::new_invitation;
-use super::{Command, CreateInvitation, OnConflict, SyncAutojoin};
+use super::{Command, CommandRules, CreateInvitation, OnConflict, ReadSet, text_bytes};
 use crate::domain::decide::{Change, Changes, Context, Decided, DomainChange, Maker};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::invitation::slot_plan::Claim;
-use crate::domain::kind::Details;
 use crate::domain::kind::general::{GeneralDetails, Kept, RecipientMatch, Usage};
+use crate::domain::kind::{Details, Scope};
+use crate::domain::value::time::Timestamp;
 
-pub(in crate::domain) fn decide(
-    loaded: &Loaded,
-    command: &Command,
-    sync: &SyncAutojoin,
-    context: &Context,
-) -> Result<Decided, Refusal> {
-    let mut maker = Maker::new(loaded, command);
-    let held = loaded.slot(&command.account, &SlotKey::autojoin(&sync.scope));
-    let present = held.and_then(|slot| loaded.invitation(&command.account, slot.invitation).ok());
-    // A revoked one stays revoked: the scope gets a new one.
-    let Some(present) = present.filter(|present| present.facts.revoked_at.is_none()) else {
-        // Nobody asks for an auto-join without a domain, and there is none to be emptied.
-        return if sync.domains.is_empty() {
-            Err(Refusal::InvitationNotFound)
-        } else {
-            make(&mut maker, sync, context)
+/// Sets the domains whose addresses join a scope by themselves.
+#[derive(Clone, Debug)]
+pub struct SyncAutojoin {
+    /// The scope.
+    pub scope: Scope,
+    /// All the domains there are to be, in ASCII and distinct.
+    pub domains: Vec<String>,
+    /// The widget it is made with.
+    pub widget_configuration_id: Option<String>,
+    /// A JSON object that is kept for its maker.
+    pub metadata: Option<String>,
+}
+
+impl CommandRules for SyncAutojoin {
+    fn read_set(&self) -> ReadSet {
+        ReadSet { slots: vec![SlotKey::autojoin(&self.scope)], ..ReadSet::default() }
+    }
+
+    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
+        ReadSet::default()
+    }
+
+    fn reaches(&self, _invitation: &Invitation) -> bool {
+        true
+    }
+
+    fn weight(&self, _reminders: &Schedules) -> usize {
+        4 + self.domains.len()
+    }
+
+    fn bytes(&self) -> usize {
+        text_bytes(self.domains.iter().chain(&self.metadata))
+    }
+
+    fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
+        let mut maker = Maker::new(loaded, command);
+        let held = loaded.slot(&command.account, &SlotKey::autojoin(&self.scope));
+        let present = held.and_then(|slot| loaded.invitation(&command.account, slot.invitation).ok());
+        // A revoked one stays revoked: the scope gets a new one.
+        let Some(present) = present.filter(|present| present.facts.revoked_at.is_none()) else {
+            // Nobody asks for an auto-join without a domain, and there is none to be emptied.
+            return if self.domains.is_empty() {
+                Err(Refusal::InvitationNotFound)
+            } else {
+                make(&mut maker, self, context)
+            };
         };
-    };
-    change(&mut maker, present, sync)
+        change(&mut maker, present, self)
+    }
 }
 
 fn make(maker: &mut Maker<'_>, sync: &SyncAutojoin, context: &Context) -> Result<Decided, Refusal> {

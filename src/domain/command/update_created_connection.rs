@@ -1,55 +1,91 @@
 //! Changes a connection that an acceptor made, or adds one to an acceptance that had none, in every state.
 
-use super::{Command, UpdateCreatedConnection};
-use crate::domain::decide::{AcceptanceChange, Change, Changes, Decided, Maker};
+use super::{Command, CommandRules, ReadSet, Target};
+use crate::domain::decide::{AcceptanceChange, Change, Changes, Context, Decided, Maker};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::Details;
-use crate::domain::kind::connection::{ConnectionPurpose, CreatedConnection};
+use crate::domain::kind::connection::{ConnectionPurpose, CreatedConnection, NewConnection};
+use crate::domain::value::id::AcceptanceId;
+use crate::domain::value::time::Timestamp;
 
-pub(in crate::domain) fn decide(
-    loaded: &Loaded,
-    command: &Command,
-    update: &UpdateCreatedConnection,
-) -> Result<Decided, Refusal> {
-    let invitation = loaded.named(command, &update.target)?;
-    let makes_connections = match &invitation.details {
-        Details::Connection(details) => matches!(details.purpose, ConnectionPurpose::CreateConnection { .. }),
-        Details::User(_) | Details::Guest(_) | Details::General(_) => false,
-    };
-    if !makes_connections {
-        let description = "must be an invitation to make a connection, not to repair one";
-        return Err(Refusal::InvalidField { field: "name", description });
-    }
-    let mut acceptance = acceptance_to_change(loaded, invitation, update)?.clone();
-    let created_at = acceptance.created_connection.as_ref().map_or(loaded.now, |created| created.created_at);
-    let created = CreatedConnection { connection: update.connection.clone(), created_at };
-    if acceptance.created_connection.as_ref() == Some(&created) {
-        return Ok(Decided::unchanged(invitation.id));
-    }
-    acceptance.created_connection = Some(created);
+/// Changes, or adds, a connection that an acceptor made.
+#[derive(Clone, Debug)]
+pub struct UpdateCreatedConnection {
+    /// Of which invitation.
+    pub target: Target,
+    /// The connection as it is to be.
+    pub connection: NewConnection,
+    /// The acceptance it is added to; none when it exists.
+    pub acceptance: Option<AcceptanceId>,
+}
 
-    let mut maker = Maker::new(loaded, command);
-    let mut invitation = maker.touched(invitation);
-    for shown in invitation.acceptances.iter_mut().filter(|shown| shown.id == acceptance.id) {
-        shown.clone_from(&acceptance);
+impl CommandRules for UpdateCreatedConnection {
+    fn read_set(&self) -> ReadSet {
+        ReadSet {
+            acceptance: self.acceptance,
+            created_connection: Some(self.connection.id),
+            ..ReadSet::of_named(&self.target)
+        }
     }
-    let data = [
-        ("created_connection", update.connection.id.to_string().into()),
-        ("acceptance", acceptance.id.0.to_string().into()),
-    ];
-    let events = vec![maker.event(&invitation, EventType::Updated, data)];
-    let id = invitation.id;
-    let changes = Changes {
-        invitations: vec![Change::Update { invitation, unexpired: false }],
-        acceptance: Some(AcceptanceChange::Update(acceptance)),
-        events,
-        ..Changes::default()
-    };
-    Ok(Decided::changed(id, changes))
+
+    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
+        ReadSet::default()
+    }
+
+    fn reaches(&self, invitation: &Invitation) -> bool {
+        self.target.reaches(invitation)
+    }
+
+    fn weight(&self, _reminders: &Schedules) -> usize {
+        4
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
+        let invitation = loaded.named(command, &self.target)?;
+        let makes_connections = match &invitation.details {
+            Details::Connection(details) => matches!(details.purpose, ConnectionPurpose::CreateConnection { .. }),
+            Details::User(_) | Details::Guest(_) | Details::General(_) => false,
+        };
+        if !makes_connections {
+            let description = "must be an invitation to make a connection, not to repair one";
+            return Err(Refusal::InvalidField { field: "name", description });
+        }
+        let mut acceptance = acceptance_to_change(loaded, invitation, self)?.clone();
+        let created_at = acceptance.created_connection.as_ref().map_or(loaded.now, |created| created.created_at);
+        let created = CreatedConnection { connection: self.connection.clone(), created_at };
+        if acceptance.created_connection.as_ref() == Some(&created) {
+            return Ok(Decided::unchanged(invitation.id));
+        }
+        acceptance.created_connection = Some(created);
+
+        let mut maker = Maker::new(loaded, command);
+        let mut invitation = maker.touched(invitation);
+        for shown in invitation.acceptances.iter_mut().filter(|shown| shown.id == acceptance.id) {
+            shown.clone_from(&acceptance);
+        }
+        let data = [
+            ("created_connection", self.connection.id.to_string().into()),
+            ("acceptance", acceptance.id.0.to_string().into()),
+        ];
+        let events = vec![maker.event(&invitation, EventType::Updated, data)];
+        let id = invitation.id;
+        let changes = Changes {
+            invitations: vec![Change::Update { invitation, unexpired: false }],
+            acceptance: Some(AcceptanceChange::Update(acceptance)),
+            events,
+            ..Changes::default()
+        };
+        Ok(Decided::changed(id, changes))
+    }
 }
 
 /// Finds the acceptance that has the connection, or that is to get it.

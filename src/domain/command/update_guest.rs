@@ -1,7 +1,10 @@
 //! Changes what the caller set about a guest invitation: its expiry, its parent organization, and whether it is put away.
 
-use super::{Command, UpdateGuestInvitation};
+use uuid::Uuid;
+
+use super::{Command, CommandRules, Expiry, ReadSet, Target};
 use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;
@@ -9,55 +12,88 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot_plan::Claim;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::Details;
+use crate::domain::value::time::Timestamp;
 
-pub(in crate::domain) fn decide(
-    loaded: &Loaded,
-    command: &Command,
-    update: &UpdateGuestInvitation,
-    context: &Context,
-) -> Result<Decided, Refusal> {
-    let before = loaded.named(command, &update.target)?;
-    let mut maker = Maker::new(loaded, command);
-    let mut invitation = maker.touched(before);
-    let mut fields = change_details(&mut invitation, update)?;
-    if let Some(expiry) = update.expiry {
-        let expire_at = Some(expiry.at(loaded.now)?);
-        if invitation.facts.expire_at != expire_at {
-            match before.state_at(loaded.now) {
-                State::Active | State::Expired => {}
-                ended @ (State::Revoked | State::Declined | State::Fulfilled) => ended.require_active()?,
+/// Changes the caller-set fields of a guest invitation; what is none stays.
+#[derive(Clone, Debug)]
+pub struct UpdateGuestInvitation {
+    /// Which.
+    pub target: Target,
+    /// When it expires.
+    pub expiry: Option<Expiry>,
+    /// Whether it is put away.
+    pub archived: Option<bool>,
+    /// The parent organization; the inner none clears it.
+    pub parent_organization_id: Option<Option<Uuid>>,
+    /// Its name; the inner none clears it.
+    pub parent_organization_name: Option<Option<String>>,
+}
+
+impl CommandRules for UpdateGuestInvitation {
+    fn read_set(&self) -> ReadSet {
+        ReadSet::of_named(&self.target)
+    }
+
+    fn second_read_set(&self, invitation: &Invitation, _now: Timestamp) -> ReadSet {
+        ReadSet::of_slots(invitation)
+    }
+
+    fn reaches(&self, invitation: &Invitation) -> bool {
+        self.target.reaches(invitation)
+    }
+
+    fn weight(&self, reminders: &Schedules) -> usize {
+        6 + reminders.guest.len()
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
+        let before = loaded.named(command, &self.target)?;
+        let mut maker = Maker::new(loaded, command);
+        let mut invitation = maker.touched(before);
+        let mut fields = change_details(&mut invitation, self)?;
+        if let Some(expiry) = self.expiry {
+            let expire_at = Some(expiry.at(loaded.now)?);
+            if invitation.facts.expire_at != expire_at {
+                match before.state_at(loaded.now) {
+                    State::Active | State::Expired => {}
+                    ended @ (State::Revoked | State::Declined | State::Fulfilled) => ended.require_active()?,
+                }
+                invitation.facts.expire_at = expire_at;
+                fields.push("expire_time");
             }
-            invitation.facts.expire_at = expire_at;
-            fields.push("expire_time");
         }
-    }
-    let mut events = Vec::new();
-    if !fields.is_empty() {
-        events.push(maker.event(&invitation, EventType::Updated, [("fields", fields.clone().into())]));
-    }
-    match update.archived {
-        Some(true) if before.archived_at.is_none() => {
-            invitation.archived_at = Some(loaded.now);
-            events.push(maker.event(&invitation, EventType::Archived, []));
+        let mut events = Vec::new();
+        if !fields.is_empty() {
+            events.push(maker.event(&invitation, EventType::Updated, [("fields", fields.clone().into())]));
         }
-        Some(false) if before.archived_at.is_some() => {
-            invitation.archived_at = None;
-            events.push(maker.event(&invitation, EventType::Unarchived, []));
+        match self.archived {
+            Some(true) if before.archived_at.is_none() => {
+                invitation.archived_at = Some(loaded.now);
+                events.push(maker.event(&invitation, EventType::Archived, []));
+            }
+            Some(false) if before.archived_at.is_some() => {
+                invitation.archived_at = None;
+                events.push(maker.event(&invitation, EventType::Unarchived, []));
+            }
+            Some(_) | None => {}
         }
-        Some(_) | None => {}
+        if events.is_empty() {
+            return Ok(Decided::unchanged(before.id));
+        }
+        // Whatever makes it ACTIVE again, or keeps it so for longer, has to win its slot again.
+        let slots = if invitation.holds_slots_at(loaded.now) {
+            Claim::of(loaded, &invitation).unrivalled(&invitation)?
+        } else {
+            Vec::new()
+        };
+        let deliveries = maker.reminders_if_moved(before, &invitation, context);
+        let invitations = vec![Change::Update { invitation, unexpired: false }];
+        Ok(Decided::changed(before.id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
     }
-    if events.is_empty() {
-        return Ok(Decided::unchanged(before.id));
-    }
-    // Whatever makes it ACTIVE again, or keeps it so for longer, has to win its slot again.
-    let slots = if invitation.holds_slots_at(loaded.now) {
-        Claim::of(loaded, &invitation).unrivalled(&invitation)?
-    } else {
-        Vec::new()
-    };
-    let deliveries = maker.reminders_if_moved(before, &invitation, context);
-    let invitations = vec![Change::Update { invitation, unexpired: false }];
-    Ok(Decided::changed(before.id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
 }
 
 /// Changes the parent organization and returns which fields have changed.

@@ -1,21 +1,56 @@
 //! Notes that a code has proved an address. Leaves the invitation itself alone.
 
-use super::{Command, VerifyEmail};
-use crate::domain::decide::{Changes, Decided, Maker};
+use super::{Command, CommandRules, ReadSet};
+use crate::domain::decide::{Changes, Context, Decided, Maker};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::{EventType, NewEvent};
 use crate::domain::invitation::refusal::Refusal;
+use crate::domain::secret::token::Claims;
 use crate::domain::value::email::Email;
+use crate::domain::value::time::Timestamp;
 
-pub(in crate::domain) fn decide(loaded: &Loaded, command: &Command, verify: &VerifyEmail) -> Result<Decided, Refusal> {
-    let invitation = loaded.linked(command, &verify.link)?;
-    invitation.state_at(loaded.now).require_active()?;
-    // An address that counts by its domain alone is nobody's, and an event does not name it.
-    let is_it = |email: &Email| email.key() == verify.email.key();
-    let proven = invitation.recipients.iter().find(|recipient| recipient.email().is_some_and(is_it));
-    let data = [("recipient", proven.map(|recipient| recipient.ordinal).into())];
-    // The command is remembered by its code, which is no request_id of the caller.
-    let event = Maker::new(loaded, command).event(invitation, EventType::EmailVerified, data);
-    let events = vec![NewEvent { request_id: None, ..event }];
-    Ok(Decided::changed(invitation.id, Changes { events, ..Changes::default() }))
+/// Notes that a code has proved an address.
+#[derive(Clone, Debug)]
+pub struct VerifyEmail {
+    /// What the link's token says.
+    pub link: Claims,
+    /// The address.
+    pub email: Email,
+}
+
+impl CommandRules for VerifyEmail {
+    fn read_set(&self) -> ReadSet {
+        ReadSet::of(self.link.invitation)
+    }
+
+    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
+        ReadSet::default()
+    }
+
+    fn reaches(&self, _invitation: &Invitation) -> bool {
+        true
+    }
+
+    fn weight(&self, _reminders: &Schedules) -> usize {
+        4
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
+        let invitation = loaded.linked(command, &self.link)?;
+        invitation.state_at(loaded.now).require_active()?;
+        // An address that counts by its domain alone is nobody's, and an event does not name it.
+        let is_it = |email: &Email| email.key() == self.email.key();
+        let proven = invitation.recipients.iter().find(|recipient| recipient.email().is_some_and(is_it));
+        let data = [("recipient", proven.map(|recipient| recipient.ordinal).into())];
+        // The command is remembered by its code, which is no request_id of the caller.
+        let event = Maker::new(loaded, command).event(invitation, EventType::EmailVerified, data);
+        let events = vec![NewEvent { request_id: None, ..event }];
+        Ok(Decided::changed(invitation.id, Changes { events, ..Changes::default() }))
+    }
 }

@@ -119,6 +119,14 @@ pub struct NewRecipient {
     pub avatar_uri: Option<String>,
 }
 
+impl NewRecipient {
+    /// Returns about how many bytes of memory it occupies. An e-mail address is kept as it was written and as it is compared.
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.display_name, &self.avatar_uri];
+        128 + 2 * self.address.original().len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+}
+
 impl From<Email> for NewRecipient {
     fn from(email: Email) -> Self {
         Self { address: Address::Email(email), display_name: None, avatar_uri: None }

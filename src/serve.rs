@@ -271,9 +271,7 @@ fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, ServeError> {
 }
 
 fn schedules(reminders: RemindersConfig) -> Schedules {
-    let RemindersConfig { connection, user, guest, general } = reminders;
-    let of = |ReminderTimes { after, before_expiry }| Schedule { after, before_expiry };
-    Schedules { connection: of(connection), user: of(user), guest: of(guest), general: of(general) }
+    reminders.map(|ReminderTimes { after, before_expiry }| Schedule { after, before_expiry })
 }
 
 /// Opens the configured database; PostgreSQL need not be there yet.

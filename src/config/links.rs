@@ -1,59 +1,50 @@
 //! Section `[links]`: what the link in an invitation looks like, per kind.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::error::{Checked, Problems};
-use crate::domain::kind::Kind;
+use super::error::{Checked, Problems, Reported};
+use crate::domain::kind::{Kind, PerKind};
 use crate::domain::secret::token::Token;
 
 /// What stands for the token in a link template.
 pub const TOKEN_PLACEHOLDER: &str = "{token}";
 
-/// The link templates.
+/// The link template of each kind: an http(s) URL with `{token}` once.
 #[derive(Clone, Debug)]
-pub struct LinksConfig {
-    /// The link of a connection invitation: an http(s) URL with `{token}` once.
-    pub connection: String,
-    /// The link of a user invitation, likewise.
-    pub user: String,
-    /// The link of a guest invitation, likewise.
-    pub guest: String,
-    /// The link of a general invitation, likewise.
-    pub general: String,
-}
+pub struct LinksConfig(pub PerKind<String>);
 
 impl LinksConfig {
     /// Returns the link of an invitation of a kind that carries a token.
     pub fn link(&self, kind: Kind, token: &Token) -> String {
-        let template = match kind {
-            Kind::Connection => &self.connection,
-            Kind::User => &self.user,
-            Kind::Guest => &self.guest,
-            Kind::General => &self.general,
-        };
-        template.replace(TOKEN_PLACEHOLDER, token.reveal())
+        self.0.get(kind).replace(TOKEN_PLACEHOLDER, token.reveal())
     }
 }
 
-#[derive(Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawLinks {
-    connection: String,
-    user: String,
-    guest: String,
-    general: String,
+/// The templates by the code of their kind.
+#[derive(Deserialize, Serialize)]
+#[serde(transparent)]
+pub(super) struct RawLinks(BTreeMap<String, String>);
+
+impl Default for RawLinks {
+    fn default() -> Self {
+        Self(Kind::ALL.into_iter().map(|kind| (kind.code().to_owned(), String::new())).collect())
+    }
 }
 
 impl RawLinks {
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<LinksConfig> {
-        let RawLinks { connection, user, guest, general } = self;
+    pub(super) fn validate(mut self, problems: &mut Problems) -> Checked<LinksConfig> {
+        let links = PerKind::from_fn(|kind| {
+            let template = self.0.remove(kind.code()).unwrap_or_default();
+            problems.check(&format!("links.{}", kind.code()), parse_template(template))
+        });
         // All are checked before any is missed, so that every problem is told at once.
-        let connection = problems.check("links.connection", parse_template(connection));
-        let user = problems.check("links.user", parse_template(user));
-        let guest = problems.check("links.guest", parse_template(guest));
-        let general = problems.check("links.general", parse_template(general));
-        Ok(LinksConfig { connection: connection?, user: user?, guest: guest?, general: general? })
+        if links.iter().any(|(_, link)| link.is_err()) {
+            return Err(Reported);
+        }
+        Ok(LinksConfig(links.map(Result::unwrap_or_default)))
     }
 }
 

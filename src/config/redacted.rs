@@ -8,12 +8,14 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 use url::Url;
 
+use super::reminders::{AFTER, BEFORE_EXPIRY, key};
 use super::value::format_duration;
 use super::{
     AuthConfig, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LinksConfig, LogConfig, LogFormat,
     MailConfig, MailTransport, NatsBegin, NatsConfig, ReminderTimes, RemindersConfig, SecretFiles, SmtpConfig,
     StoreConfig, StoreUrl, TokenConfig, WebhooksConfig,
 };
+use crate::domain::kind::Kind;
 
 const REDACTED: &str = "[redacted]";
 
@@ -101,9 +103,7 @@ fn render_auth(auth: &AuthConfig, file: Option<String>) -> String {
 }
 
 fn render_links(links: &LinksConfig) -> String {
-    let LinksConfig { connection, user, guest, general } = links;
-    let links = [("connection", connection), ("user", user), ("guest", guest), ("general", general)];
-    links.into_iter().fold(section("links"), |section, (kind, link)| section.text(kind, link.clone())).0
+    links.0.iter().fold(section("links"), |section, (kind, link)| section.text(kind.code(), link.clone())).0
 }
 
 fn render_delivery(delivery: &DeliveryConfig) -> String {
@@ -149,14 +149,12 @@ fn render_mail(mail: &MailConfig, file: Option<String>) -> String {
 }
 
 fn render_reminders(reminders: &RemindersConfig) -> String {
-    let RemindersConfig { connection, user, guest, general } = reminders;
-    let kinds = [("connection", connection), ("user", user), ("guest", guest), ("general", general)];
     let list = |spans: &[Duration]| spans.iter().map(|span| format_duration(*span)).collect::<Vec<_>>().join(", ");
-    let add = |section: Section, (kind, times): (&str, &ReminderTimes)| {
+    let add = |section: Section, (kind, times): (Kind, &ReminderTimes)| {
         let ReminderTimes { after, before_expiry } = times;
-        section.text(&format!("{kind}_after"), list(after)).text(&format!("{kind}_before_expiry"), list(before_expiry))
+        section.text(&key(kind, AFTER), list(after)).text(&key(kind, BEFORE_EXPIRY), list(before_expiry))
     };
-    kinds.into_iter().fold(section("reminders"), add).0
+    reminders.iter().fold(section("reminders"), add).0
 }
 
 fn render_events(events: &EventsConfig, file: Option<String>) -> String {

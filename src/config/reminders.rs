@@ -1,32 +1,27 @@
 //! Section `[reminders]`: when recipients who have not answered are written to again, per kind.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Checked, Problems};
+use super::error::{Checked, Problems, Reported};
 use super::value;
+use crate::domain::kind::{Kind, PerKind};
 
 /// The most reminders of one sort.
 const MOST: usize = 5;
+/// What the durations of a key count from.
+pub(super) const AFTER: &str = "after";
+pub(super) const BEFORE_EXPIRY: &str = "before_expiry";
 const SPAN: RangeInclusive<Duration> = Duration::from_secs(3_600)..=Duration::from_secs(3_650 * 86_400);
 
-/// When recipients are reminded.
-#[derive(Clone, Debug)]
-pub struct RemindersConfig {
-    /// Recipients of connection invitations.
-    pub connection: ReminderTimes,
-    /// Recipients of user invitations.
-    pub user: ReminderTimes,
-    /// Recipients of guest invitations.
-    pub guest: ReminderTimes,
-    /// Recipients of general invitations.
-    pub general: ReminderTimes,
-}
+/// When the recipients of each kind are reminded.
+pub type RemindersConfig = PerKind<ReminderTimes>;
 
 /// When the recipients of one kind are reminded: an hour to ten years, at most five of each, distinct.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReminderTimes {
     /// How long after the invitation was made.
     pub after: Vec<Duration>,
@@ -34,33 +29,38 @@ pub struct ReminderTimes {
     pub before_expiry: Vec<Duration>,
 }
 
-#[derive(Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawReminders {
-    connection_after: String,
-    connection_before_expiry: String,
-    user_after: String,
-    user_before_expiry: String,
-    guest_after: String,
-    guest_before_expiry: String,
-    general_after: String,
-    general_before_expiry: String,
-}
+/// The durations by the code of their kind and the moment they count from.
+#[derive(Deserialize, Serialize)]
+#[serde(transparent)]
+pub(super) struct RawReminders(BTreeMap<String, String>);
 
-impl RawReminders {
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<RemindersConfig> {
-        // All are checked before any is missed, so that every problem is told at once.
-        let connection = times(problems, "connection", &self.connection_after, &self.connection_before_expiry);
-        let user = times(problems, "user", &self.user_after, &self.user_before_expiry);
-        let guest = times(problems, "guest", &self.guest_after, &self.guest_before_expiry);
-        let general = times(problems, "general", &self.general_after, &self.general_before_expiry);
-        Ok(RemindersConfig { connection: connection?, user: user?, guest: guest?, general: general? })
+impl Default for RawReminders {
+    fn default() -> Self {
+        let keys = Kind::ALL.into_iter().flat_map(|kind| [AFTER, BEFORE_EXPIRY].map(|span| key(kind, span)));
+        Self(keys.map(|key| (key, String::new())).collect())
     }
 }
 
-fn times(problems: &mut Problems, kind: &str, after: &str, before_expiry: &str) -> Checked<ReminderTimes> {
-    let after = spans(problems, &format!("reminders.{kind}_after"), after);
-    let before_expiry = spans(problems, &format!("reminders.{kind}_before_expiry"), before_expiry);
+impl RawReminders {
+    pub(super) fn validate(mut self, problems: &mut Problems) -> Checked<RemindersConfig> {
+        let mut texts = |kind, span| self.0.remove(&key(kind, span)).unwrap_or_default();
+        let times = PerKind::from_fn(|kind| times(problems, kind, &texts(kind, AFTER), &texts(kind, BEFORE_EXPIRY)));
+        // All are checked before any is missed, so that every problem is told at once.
+        if times.iter().any(|(_, times)| times.is_err()) {
+            return Err(Reported);
+        }
+        Ok(times.map(Result::unwrap_or_default))
+    }
+}
+
+/// Returns the key of a kind's reminders within the section.
+pub(super) fn key(kind: Kind, span: &str) -> String {
+    format!("{}_{span}", kind.code())
+}
+
+fn times(problems: &mut Problems, kind: Kind, after: &str, before_expiry: &str) -> Checked<ReminderTimes> {
+    let after = spans(problems, &format!("reminders.{}", key(kind, AFTER)), after);
+    let before_expiry = spans(problems, &format!("reminders.{}", key(kind, BEFORE_EXPIRY)), before_expiry);
     Ok(ReminderTimes { after: after?, before_expiry: before_expiry? })
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 
 use super::*;
+use crate::domain::kind::Kind;
 
 mod api_keys;
 mod reference;
@@ -51,7 +52,7 @@ fn the_defaults_alone_are_a_valid_configuration_for_a_laptop() {
     assert_eq!(config.store.timeout, Duration::from_millis(1500));
     assert!(config.token.keys.is_none());
     assert!(matches!(config.auth, AuthConfig::None));
-    assert_eq!(config.links.connection, "http://localhost:8080/connect/{token}");
+    assert_eq!(config.links.0.get(Kind::Connection), "http://localhost:8080/connect/{token}");
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Auto));
 }
 

@@ -237,7 +237,7 @@ impl<'a> Maker<'a> {
         if before.facts.expire_at == after.facts.expire_at {
             return Vec::new();
         }
-        let schedule = context.reminders.of(after.details.kind());
+        let schedule = context.reminders.get(after.details.kind());
         self.reminders(after, &schedule.for_moved(after.facts.expire_at, self.loaded.now))
     }
 

@@ -3,17 +3,26 @@
 pub mod connection;
 pub mod general;
 pub mod guest;
+mod per_kind;
 pub mod user;
 
 use std::io;
+use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::invitation::acceptance::{Acceptance, AcceptedBy};
+use super::invitation::email_rule::Binding;
+use super::invitation::recipient::Recipient;
+use super::invitation::refusal::Refusal;
+use super::invitation::slot::SlotKey;
 use super::value::id::InvitationId;
-use connection::{ConnectionDetails, ConnectionPurpose};
+use super::value::time::Ttl;
+use connection::ConnectionDetails;
 use general::{GeneralDetails, Inviter, Usage};
 use guest::GuestDetails;
+pub use per_kind::PerKind;
 use user::UserDetails;
 
 /// The kind of an invitation.
@@ -58,6 +67,16 @@ impl Kind {
         }
     }
 
+    /// Parses the details of the kind, `None` if they are not of the kind.
+    pub fn details_from(self, json: &serde_json::Value) -> Option<Details> {
+        match self {
+            Self::Connection => ConnectionDetails::deserialize(json).ok().map(Details::Connection),
+            Self::User => UserDetails::deserialize(json).ok().map(Details::User),
+            Self::Guest => GuestDetails::deserialize(json).ok().map(Details::Guest),
+            Self::General => Box::<GeneralDetails>::deserialize(json).ok().map(Details::General),
+        }
+    }
+
     /// Reverses [`Kind::code`].
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
@@ -89,8 +108,9 @@ impl Scope {
     }
 }
 
-/// What an invitation has beyond what all have.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What an invitation has beyond what all have. Its JSON is that of the kind's own part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Details {
     /// Of a connection invitation.
     Connection(ConnectionDetails),
@@ -103,88 +123,6 @@ pub enum Details {
 }
 
 impl Details {
-    /// Returns the length of the details as JSON.
-    pub fn bytes(&self) -> usize {
-        let mut counted = Count(0);
-        // What was counted until an error is the length: details that cannot be written are refused by the save.
-        drop(match self {
-            Self::Connection(details) => serde_json::to_writer(&mut counted, details),
-            Self::User(details) => serde_json::to_writer(&mut counted, details),
-            Self::Guest(details) => serde_json::to_writer(&mut counted, details),
-            Self::General(details) => serde_json::to_writer(&mut counted, details),
-        });
-        counted.0
-    }
-
-    /// Returns the kind.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Connection(_) => Kind::Connection,
-            Self::User(_) => Kind::User,
-            Self::Guest(_) => Kind::Guest,
-            Self::General(_) => Kind::General,
-        }
-    }
-
-    /// Returns what the invitation lets people into; a user invitation lets them into the account itself.
-    pub fn scope(&self) -> Option<Scope> {
-        match self {
-            Self::Connection(details) => Some(company_scope(details.company_id)),
-            Self::User(_) => None,
-            Self::Guest(details) => Some(organization_scope(details.host_organization_id)),
-            Self::General(details) => details.scope.clone(),
-        }
-    }
-
-    /// Returns the groups it lets people into beside its scope.
-    pub fn groups(&self) -> &[Scope] {
-        match self {
-            Self::General(details) => &details.groups,
-            Self::Connection(_) | Self::User(_) | Self::Guest(_) => &[],
-        }
-    }
-
-    /// Returns the existing resource the invitation is about, where there is one.
-    pub fn resource_id(&self) -> Option<Uuid> {
-        match self {
-            Self::Connection(details) => match details.purpose {
-                ConnectionPurpose::CreateConnection { .. } => None,
-                ConnectionPurpose::EditConnection { connection_id } => Some(connection_id),
-            },
-            Self::User(_) | Self::Guest(_) | Self::General(_) => None,
-        }
-    }
-
-    /// Returns the roles an acceptor gets.
-    pub fn roles(&self) -> &[String] {
-        match self {
-            Self::User(details) => &details.roles,
-            Self::General(details) => &details.roles,
-            Self::Connection(_) | Self::Guest(_) => &[],
-        }
-    }
-
-    /// Returns the organization that invites, where it is one.
-    pub fn host(&self) -> Option<Uuid> {
-        match self {
-            Self::Guest(details) => Some(details.host_organization_id),
-            Self::Connection(_) | Self::User(_) | Self::General(_) => None,
-        }
-    }
-
-    /// Returns whether one of some organizations invites; none stands for whoever it is.
-    pub fn is_hosted_by(&self, hosts: Option<&[Uuid]>) -> bool {
-        hosts.is_none_or(|hosts| self.host().is_some_and(|host| hosts.contains(&host)))
-    }
-
-    /// Returns the person who invites, where that is known.
-    pub fn inviter(&self) -> Option<&Inviter> {
-        match self {
-            Self::General(details) => details.inviter.as_ref(),
-            Self::Connection(_) | Self::User(_) | Self::Guest(_) => None,
-        }
-    }
-
     /// Returns the general kind's own part.
     pub fn general(&self) -> Option<&GeneralDetails> {
         match self {
@@ -197,7 +135,98 @@ impl Details {
     pub fn usage(&self) -> Option<Usage> {
         self.general().map(|details| details.usage)
     }
+
+    /// Returns whether one of some organizations invites; `None` stands for any.
+    pub fn is_hosted_by(&self, hosts: Option<&[Uuid]>) -> bool {
+        hosts.is_none_or(|hosts| self.host().is_some_and(|host| hosts.contains(&host)))
+    }
+
+    /// Returns the length of the details as JSON.
+    pub fn bytes(&self) -> usize {
+        let mut counted = Count(0);
+        // What was counted until an error is the length: details that cannot be written are refused by the save.
+        drop(serde_json::to_writer(&mut counted, self));
+        counted.0
+    }
 }
+
+/// The rules of its kind are asked of the details themselves.
+impl Deref for Details {
+    type Target = dyn KindRules;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Connection(details) => details,
+            Self::User(details) => details,
+            Self::Guest(details) => details,
+            Self::General(details) => details.as_ref(),
+        }
+    }
+}
+
+impl DerefMut for Details {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        match self {
+            Self::Connection(details) => details,
+            Self::User(details) => details,
+            Self::Guest(details) => details,
+            Self::General(details) => details.as_mut(),
+        }
+    }
+}
+
+/// The rules of one kind of invitation. A new kind has a file of its own, which answers every question here.
+pub trait KindRules {
+    /// Returns the kind.
+    fn kind(&self) -> Kind;
+    /// Returns what the invitation lets people into; a user invitation lets them into the account itself.
+    fn scope(&self) -> Option<Scope>;
+    /// Returns the groups it lets people into beside its scope.
+    fn groups(&self) -> &[Scope];
+    /// Returns the existing resource the invitation is about, if there is one.
+    fn resource_id(&self) -> Option<Uuid>;
+    /// Returns the roles an acceptor gets.
+    fn roles(&self) -> &[String];
+    /// Returns the organization that invites, if it is one.
+    fn host(&self) -> Option<Uuid>;
+    /// Returns the person who invites, if that is known.
+    fn inviter(&self) -> Option<&Inviter>;
+    /// Returns the inviter in words for people, empty if there are none: the name of a resource means nothing to a recipient.
+    fn inviter_name(&self) -> &str;
+    /// Returns the name of the organization that the invitation speaks for, empty if there is none.
+    fn organization_name(&self) -> &str;
+    /// Returns the slots that an invitation to people takes; each of them is given as address type and key.
+    fn slots(&self, people: &[String]) -> Vec<SlotKey>;
+    /// Returns what an acceptor of an invitation to these recipients has to show.
+    fn binding(&self, recipients: &[Recipient]) -> Binding<'_>;
+    /// Returns the longest time to live from a resend, if there is a limit, and what is wrong with a longer one.
+    fn resend_limit(&self) -> Option<(Ttl, &'static str)>;
+    /// Returns whether the host has to share an invitation from its making on, mailed or not.
+    fn is_sent_when_made(&self) -> bool;
+    /// Returns whether a system may accept, which shows no address.
+    fn admits_systems(&self) -> bool;
+    /// Returns who an acceptance is by.
+    fn accepted_by(&self, by_system: bool) -> AcceptedBy;
+    /// Checks the organization that an acceptor names as the guest.
+    fn check_guest_organization(&self, organization: Option<Uuid>) -> Result<(), Refusal>;
+    /// Returns the organization that has become a guest, if it has.
+    fn guest_organization(&self) -> Option<Uuid>;
+    /// Notes in the details how the invitation was accepted.
+    fn note_acceptance(&mut self, acceptance: &Acceptance);
+    /// Checks that acceptors may bring a connection; an error says what is wrong with one.
+    fn check_created_connection(&self) -> Result<(), &'static str>;
+    /// Returns the name of the kind in the names of mail templates.
+    fn mail_name(&self) -> &'static str;
+}
+
+/// Refuses a guest organization where none can become a guest.
+fn no_guest_organization(organization: Option<Uuid>) -> Result<(), Refusal> {
+    let description = "must not be set: this is no guest invitation";
+    organization.map_or(Ok(()), |_| Err(Refusal::InvalidField { field: "guest_organization_id", description }))
+}
+
+/// What is wrong with a connection that comes with an invitation of another kind.
+const NO_CONNECTION: &str = "must not be set: this is no connection invitation";
 
 /// Returns the scope of a company's invitations.
 pub fn company_scope(company_id: Uuid) -> Scope {

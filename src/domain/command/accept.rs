@@ -9,15 +9,13 @@ use crate::domain::delivery::reminder::Schedules;
 use crate::domain::delivery::{NewDelivery, Purpose};
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy, Acceptor};
+use crate::domain::invitation::acceptance::{Acceptance, Acceptor};
 use crate::domain::invitation::elsewhere::elsewhere;
 use crate::domain::invitation::email_rule::match_acceptor;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
-use crate::domain::kind::connection::{ConnectionPurpose, NewConnection};
+use crate::domain::kind::connection::NewConnection;
 use crate::domain::kind::general::Usage;
-use crate::domain::kind::guest::GuestAcceptance;
-use crate::domain::kind::{Details, Kind};
 use crate::domain::secret::verification::EmailProof;
 use crate::domain::value::email::Email;
 use crate::domain::value::id::AcceptanceId;
@@ -85,13 +83,13 @@ impl CommandRules for AcceptInvitation {
         invitation.state_at(loaded.now).require_active()?;
         let acceptor = &*self.proven_acceptor(invitation, loaded.now);
         // No address is asked of a system, which speaks for an organization.
-        let matched = if self.by_system && invitation.details.kind() == Kind::Guest {
+        let matched = if self.by_system && invitation.details.admits_systems() {
             (None, None)
         } else {
             match_acceptor(invitation, self.access.recipient(), acceptor)?
         };
         check_created_connection(loaded, invitation, self)?;
-        check_guest_organization(invitation, self)?;
+        invitation.details.check_guest_organization(self.guest_organization_id)?;
 
         let mut maker = Maker::new(loaded, command);
         let acceptance = new_acceptance(&mut maker, invitation, self, matched);
@@ -139,8 +137,7 @@ fn notice(
 
 /// Returns whether a person has accepted for the very organization that a system accepts for.
 fn is_guest_already(invitation: &Invitation, accept: &AcceptInvitation) -> bool {
-    let Details::Guest(details) = &invitation.details else { return false };
-    let guest = details.accepted.and_then(|accepted| accepted.guest_organization_id);
+    let guest = invitation.details.guest_organization();
     guest.is_some() && guest == accept.guest_organization_id
 }
 
@@ -155,11 +152,7 @@ fn new_acceptance(
     Acceptance {
         roles: invitation.details.roles().to_vec(),
         guest_organization_id: accept.guest_organization_id,
-        accepted_by: match invitation.details.kind() {
-            Kind::Guest if accept.by_system => AcceptedBy::System,
-            Kind::Guest => AcceptedBy::Guest,
-            Kind::Connection | Kind::User | Kind::General => AcceptedBy::User,
-        },
+        accepted_by: invitation.details.accepted_by(accept.by_system),
         ..Acceptance::new(id, invitation.id, &accept.acceptor, matched, connection, maker.loaded.now)
     }
 }
@@ -184,27 +177,8 @@ fn used(maker: &Maker<'_>, invitation: &Invitation, acceptance: &Acceptance) -> 
     for accepted in invitation.recipients.iter_mut().filter(|other| Some(other.ordinal) == acceptance.recipient) {
         accepted.accepted_at.get_or_insert(now);
     }
-    if let Details::Guest(details) = &mut invitation.details {
-        details.accepted = Some(GuestAcceptance {
-            guest_organization_id: acceptance.guest_organization_id,
-            by_system: acceptance.accepted_by == AcceptedBy::System,
-        });
-    }
+    invitation.details.note_acceptance(acceptance);
     invitation
-}
-
-/// Checks that only an organization that is invited as a guest becomes one.
-fn check_guest_organization(invitation: &Invitation, accept: &AcceptInvitation) -> Result<(), Refusal> {
-    match invitation.details {
-        Details::Guest(_) => Ok(()),
-        Details::Connection(_) | Details::User(_) | Details::General(_) if accept.guest_organization_id.is_none() => {
-            Ok(())
-        }
-        Details::Connection(_) | Details::User(_) | Details::General(_) => Err(Refusal::InvalidField {
-            field: "guest_organization_id",
-            description: "must not be set: this is no guest invitation",
-        }),
-    }
 }
 
 /// Checks that the connection which the acceptor made fits the invitation and is nobody else's.
@@ -214,19 +188,10 @@ fn check_created_connection(
     accept: &AcceptInvitation,
 ) -> Result<(), Refusal> {
     let Some(connection) = &accept.created_connection else { return Ok(()) };
-    let unfit = |description| Err(Refusal::InvalidField { field: "created_connection", description });
-    match &invitation.details {
-        Details::Connection(details) => match details.purpose {
-            ConnectionPurpose::EditConnection { .. } => {
-                unfit("must not be set: this invitation is to repair an existing connection")
-            }
-            ConnectionPurpose::CreateConnection { .. } => match loaded.acceptance_with(invitation.id, connection.id) {
-                Some(_) => Err(Refusal::CreatedConnectionExists(connection.id)),
-                None => Ok(()),
-            },
-        },
-        Details::User(_) | Details::Guest(_) | Details::General(_) => {
-            unfit("must not be set: this is no connection invitation")
-        }
+    let unfit = |description| Refusal::InvalidField { field: "created_connection", description };
+    invitation.details.check_created_connection().map_err(unfit)?;
+    match loaded.acceptance_with(invitation.id, connection.id) {
+        Some(_) => Err(Refusal::CreatedConnectionExists(connection.id)),
+        None => Ok(()),
     }
 }

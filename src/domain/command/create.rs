@@ -15,7 +15,7 @@ use crate::domain::invitation::slot_plan::Claim;
 use crate::domain::invitation::state::Facts;
 use crate::domain::invitation::unknown_fields::UnknownFields;
 use crate::domain::invitation::{Engagement, Invitation};
-use crate::domain::kind::{Details, Kind};
+use crate::domain::kind::Details;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
 
@@ -81,7 +81,7 @@ impl CommandRules for CreateInvitation {
     }
 
     fn weight(&self, reminders: &Schedules) -> usize {
-        let messages = if self.mails { 1 + reminders.of(self.details.kind()).len() } else { 0 };
+        let messages = if self.mails { 1 + reminders.get(self.details.kind()).len() } else { 0 };
         3 + self.labels.len() + self.details.groups().len() + self.recipients.len() * (2 + messages)
     }
 
@@ -114,7 +114,7 @@ impl CommandRules for CreateInvitation {
         invitation.sent(deliveries.len(), loaded.now);
         let data = [("recipients", invitation.recipients.len().into()), ("mailed", deliveries.len().into())];
         let mut events = vec![maker.event(&invitation, EventType::Created, data)];
-        let schedule = context.reminders.of(invitation.details.kind());
+        let schedule = context.reminders.get(invitation.details.kind());
         deliveries.extend(maker.reminders(&invitation, &schedule.for_new(invitation.facts.expire_at, loaded.now)));
         let id = invitation.id;
         let mut invitations = vec![Change::Create(invitation)];
@@ -153,9 +153,8 @@ pub(in crate::domain) fn new_invitation(
         archived_at: None,
         deleted_at: None,
         expiry_told_at: None,
-        // Nobody but the host sees a guest invitation before it is sent, mailed or not.
-        first_sent_at: (create.details.kind() == Kind::Guest).then_some(now),
-        last_sent_at: (create.details.kind() == Kind::Guest).then_some(now),
+        first_sent_at: create.details.is_sent_when_made().then_some(now),
+        last_sent_at: create.details.is_sent_when_made().then_some(now),
         created_at: now,
         updated_at: now,
         engagement: Engagement::default(),

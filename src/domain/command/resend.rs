@@ -9,9 +9,8 @@ use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot_plan::Claim;
 use crate::domain::invitation::state::State;
-use crate::domain::kind::Kind;
 use crate::domain::kind::general::Usage;
-use crate::domain::value::time::{Timestamp, Ttl};
+use crate::domain::value::time::Timestamp;
 
 /// Sends an invitation again.
 #[derive(Clone, Debug)]
@@ -49,9 +48,10 @@ impl CommandRules for ResendInvitation {
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let invitation = loaded.named(command, &self.target)?;
         // A field, so it is judged before the state.
-        let too_long = matches!(self.expiry, Some(Expiry::After(ttl)) if ttl > Ttl::YEAR);
-        if too_long && invitation.details.kind() == Kind::User {
-            let description = "must be at most 365 days for a user invitation";
+        if let (Some(Expiry::After(ttl)), Some((longest, description))) =
+            (self.expiry, invitation.details.resend_limit())
+            && ttl > longest
+        {
             return Err(Refusal::InvalidField { field: "ttl", description });
         }
         let expire_at = self.expiry.map(|expiry| expiry.at(loaded.now)).transpose()?;
@@ -59,7 +59,7 @@ impl CommandRules for ResendInvitation {
             State::Active => {}
             State::Expired if expire_at.is_some() => {}
             closed @ (State::Expired | State::Revoked | State::Declined | State::Fulfilled) => {
-                closed.require_active()?
+                closed.require_active()?;
             }
         }
         let mut maker = Maker::new(loaded, command);

@@ -10,7 +10,12 @@ use crate::domain::invitation::state::State;
 fn schedules() -> Schedules {
     let schedule =
         |reminders: usize| Schedule { after: vec![Duration::from_secs(1); reminders], before_expiry: Vec::new() };
-    Schedules { connection: schedule(2), user: schedule(1), guest: schedule(3), general: schedule(5) }
+    Schedules::from_fn(|kind| match kind {
+        Kind::Connection => schedule(2),
+        Kind::User => schedule(1),
+        Kind::Guest => schedule(3),
+        Kind::General => schedule(5),
+    })
 }
 
 #[test]

@@ -8,8 +8,7 @@ use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
-use crate::domain::kind::Details;
-use crate::domain::kind::connection::{ConnectionPurpose, CreatedConnection, NewConnection};
+use crate::domain::kind::connection::{CreatedConnection, NewConnection};
 use crate::domain::value::id::AcceptanceId;
 use crate::domain::value::time::Timestamp;
 
@@ -51,11 +50,7 @@ impl CommandRules for UpdateCreatedConnection {
 
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
         let invitation = loaded.named(command, &self.target)?;
-        let makes_connections = match &invitation.details {
-            Details::Connection(details) => matches!(details.purpose, ConnectionPurpose::CreateConnection { .. }),
-            Details::User(_) | Details::Guest(_) | Details::General(_) => false,
-        };
-        if !makes_connections {
+        if invitation.details.check_created_connection().is_err() {
             let description = "must be an invitation to make a connection, not to repair one";
             return Err(Refusal::InvalidField { field: "name", description });
         }

@@ -11,7 +11,7 @@ use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot_plan::Claim;
 use crate::domain::invitation::state::State;
-use crate::domain::kind::Details;
+use crate::domain::kind::{Details, Kind};
 use crate::domain::value::time::Timestamp;
 
 /// Changes the caller-set fields of a guest invitation; what is none stays.
@@ -43,7 +43,7 @@ impl CommandRules for UpdateGuestInvitation {
     }
 
     fn weight(&self, reminders: &Schedules) -> usize {
-        6 + reminders.guest.len()
+        6 + reminders.get(Kind::Guest).len()
     }
 
     fn bytes(&self) -> usize {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::domain::kind::Kind;
+use crate::domain::kind::{Kind, PerKind};
 use crate::domain::value::id::{IdSeed, InvitationId};
 use crate::domain::value::time::Timestamp;
 
@@ -22,17 +22,7 @@ pub struct Schedule {
 }
 
 /// The schedule of each kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Schedules {
-    /// Of connection invitations.
-    pub connection: Schedule,
-    /// Of user invitations.
-    pub user: Schedule,
-    /// Of guest invitations.
-    pub guest: Schedule,
-    /// Of general invitations.
-    pub general: Schedule,
-}
+pub type Schedules = PerKind<Schedule>;
 
 /// A reminder that is planned, whoever it goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,22 +73,11 @@ impl Schedule {
 
 impl Schedules {
     /// Nobody is reminded.
-    pub const NONE: Self =
-        Self { connection: Schedule::NONE, user: Schedule::NONE, guest: Schedule::NONE, general: Schedule::NONE };
-
-    /// Returns the schedule of a kind.
-    pub fn of(&self, kind: Kind) -> &Schedule {
-        match kind {
-            Kind::Connection => &self.connection,
-            Kind::User => &self.user,
-            Kind::Guest => &self.guest,
-            Kind::General => &self.general,
-        }
-    }
+    pub const NONE: Self = Self::new([const { Schedule::NONE }; Kind::ALL.len()]);
 
     /// Returns how many reminders one recipient of any kind gets at most.
     pub fn most(&self) -> usize {
-        Kind::ALL.into_iter().map(|kind| self.of(kind).len()).max().unwrap_or_default()
+        self.iter().map(|(_, schedule)| schedule.len()).max().unwrap_or_default()
     }
 }
 

@@ -4,8 +4,7 @@ use super::Invitation;
 use super::acceptance::Acceptor;
 use super::recipient::{Address, Recipient};
 use super::refusal::Refusal;
-use crate::domain::kind::Details;
-use crate::domain::kind::general::{RecipientMatch, Usage};
+use crate::domain::kind::general::RecipientMatch;
 use crate::domain::value::email::Email;
 
 /// What an acceptor has to show.
@@ -21,16 +20,7 @@ pub enum Binding<'a> {
 
 /// Returns what an acceptor of an invitation has to show. A phone number and a shared link bind nobody.
 pub fn binding(invitation: &Invitation) -> Binding<'_> {
-    let binds = |recipient: &Recipient| matches!(recipient.address, Address::Email(_) | Address::Internal(_));
-    match &invitation.details {
-        Details::Connection(_) if invitation.recipients.is_empty() => Binding::Open,
-        Details::Connection(_) | Details::User(_) | Details::Guest(_) => Binding::Recipients(RecipientMatch::Exact),
-        Details::General(details) => match details.usage {
-            Usage::Autojoin => Binding::Domains(&details.domains),
-            Usage::SingleUse if invitation.recipients.iter().any(binds) => Binding::Recipients(details.recipient_match),
-            Usage::SingleUse | Usage::MultiUse => Binding::Open,
-        },
-    }
+    invitation.details.binding(&invitation.recipients)
 }
 
 /// Finds the recipient that an acceptor is, and the address they accept with.

@@ -8,7 +8,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::recipient::Address;
-use crate::domain::kind::general::Usage;
 use crate::domain::kind::{Details, Scope};
 use crate::domain::value::id::InvitationId;
 
@@ -36,28 +35,20 @@ impl SlotKey {
 
     /// The slots that an invitation with these details, to these addresses, takes.
     pub fn of<'a>(details: &Details, addresses: impl Iterator<Item = &'a Address>) -> Vec<Self> {
-        let keys = addresses.filter(|address| address.names_a_person());
-        let keys = keys.map(|address| format!("{} {}", address.sort().code(), address.key()));
-        match details {
-            Details::Connection(_) => Vec::new(),
-            Details::User(_) => keys.map(|key| Self::bounded(format!("user {key}"))).collect(),
-            Details::Guest(details) => {
-                keys.map(|key| Self::bounded(format!("guest {} {key}", details.host_organization_id))).collect()
-            }
-            Details::General(details) => match (&details.scope, details.usage) {
-                (Some(scope), Usage::Autojoin) => vec![Self::autojoin(scope)],
-                (scope, Usage::SingleUse | Usage::MultiUse) if details.exclusive => {
-                    let scope = scope.as_ref().map(|scope| (measured(&scope.scope_type), measured(&scope.id)));
-                    let (scope_type, id) = scope.unwrap_or_default();
-                    keys.map(|key| Self::bounded(format!("general {scope_type} {id} {key}"))).collect()
-                }
-                (_, Usage::SingleUse | Usage::MultiUse | Usage::Autojoin) => Vec::new(),
-            },
-        }
+        let people = addresses.filter(|address| address.names_a_person());
+        let people: Vec<_> = people.map(|address| format!("{} {}", address.sort().code(), address.key())).collect();
+        details.slots(&people)
+    }
+
+    /// The part of a key that names a scope, or that there is none.
+    pub(in crate::domain) fn scope(scope: Option<&Scope>) -> String {
+        let scope = scope.map(|scope| (measured(&scope.scope_type), measured(&scope.id)));
+        let (scope_type, id) = scope.unwrap_or_default();
+        format!("{scope_type} {id}")
     }
 
     /// Makes a key of a text, or of its digest where a database could not index the text.
-    fn bounded(text: String) -> Self {
+    pub(in crate::domain) fn bounded(text: String) -> Self {
         let digest = || format!("sha256 {}", URL_SAFE_NO_PAD.encode(Sha256::digest(&text)));
         if text.len() <= LONGEST { Self(text) } else { Self(digest()) }
     }

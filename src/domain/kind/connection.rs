@@ -4,9 +4,16 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::general::{Inviter, RecipientMatch};
+use super::{Kind, KindRules, Scope, company_scope, no_guest_organization};
+use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
+use crate::domain::invitation::email_rule::Binding;
+use crate::domain::invitation::recipient::Recipient;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot::SlotKey;
 use crate::domain::value::email::Email;
 use crate::domain::value::text::Invalid;
-use crate::domain::value::time::Timestamp;
+use crate::domain::value::time::{Timestamp, Ttl};
 
 /// A connection invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +22,97 @@ pub struct ConnectionDetails {
     pub company_id: Uuid,
     /// What is asked of the contributor.
     pub purpose: ConnectionPurpose,
+}
+
+impl KindRules for ConnectionDetails {
+    fn kind(&self) -> Kind {
+        Kind::Connection
+    }
+
+    fn scope(&self) -> Option<Scope> {
+        Some(company_scope(self.company_id))
+    }
+
+    fn groups(&self) -> &[Scope] {
+        &[]
+    }
+
+    fn resource_id(&self) -> Option<Uuid> {
+        match self.purpose {
+            ConnectionPurpose::CreateConnection { .. } => None,
+            ConnectionPurpose::EditConnection { connection_id } => Some(connection_id),
+        }
+    }
+
+    fn roles(&self) -> &[String] {
+        &[]
+    }
+
+    fn host(&self) -> Option<Uuid> {
+        None
+    }
+
+    fn inviter(&self) -> Option<&Inviter> {
+        None
+    }
+
+    fn inviter_name(&self) -> &str {
+        ""
+    }
+
+    fn organization_name(&self) -> &str {
+        ""
+    }
+
+    fn slots(&self, _people: &[String]) -> Vec<SlotKey> {
+        Vec::new()
+    }
+
+    fn binding(&self, recipients: &[Recipient]) -> Binding<'_> {
+        if recipients.is_empty() { Binding::Open } else { Binding::Recipients(RecipientMatch::Exact) }
+    }
+
+    fn resend_limit(&self) -> Option<(Ttl, &'static str)> {
+        None
+    }
+
+    fn is_sent_when_made(&self) -> bool {
+        false
+    }
+
+    fn admits_systems(&self) -> bool {
+        false
+    }
+
+    fn accepted_by(&self, _by_system: bool) -> AcceptedBy {
+        AcceptedBy::User
+    }
+
+    fn check_guest_organization(&self, organization: Option<Uuid>) -> Result<(), Refusal> {
+        no_guest_organization(organization)
+    }
+
+    fn guest_organization(&self) -> Option<Uuid> {
+        None
+    }
+
+    fn note_acceptance(&mut self, _acceptance: &Acceptance) {}
+
+    fn check_created_connection(&self) -> Result<(), &'static str> {
+        match self.purpose {
+            ConnectionPurpose::CreateConnection { .. } => Ok(()),
+            ConnectionPurpose::EditConnection { .. } => {
+                Err("must not be set: this invitation is to repair an existing connection")
+            }
+        }
+    }
+
+    fn mail_name(&self) -> &'static str {
+        match self.purpose {
+            ConnectionPurpose::CreateConnection { .. } => "connection",
+            ConnectionPurpose::EditConnection { .. } => "reconnection",
+        }
+    }
 }
 
 /// What a contributor is asked to do.

@@ -3,9 +3,16 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::Scope;
+use super::{Kind, KindRules, NO_CONNECTION, Scope, no_guest_organization};
+use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
+use crate::domain::invitation::email_rule::Binding;
+use crate::domain::invitation::recipient::{Address, Recipient};
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot::SlotKey;
 use crate::domain::value::email::Email;
+use crate::domain::value::time::Ttl;
 
 /// A general invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +44,98 @@ pub struct GeneralDetails {
     /// What is kept for its maker and means nothing to this service.
     #[serde(flatten)]
     pub kept: Kept,
+}
+
+impl KindRules for GeneralDetails {
+    fn kind(&self) -> Kind {
+        Kind::General
+    }
+
+    fn scope(&self) -> Option<Scope> {
+        self.scope.clone()
+    }
+
+    fn groups(&self) -> &[Scope] {
+        &self.groups
+    }
+
+    fn resource_id(&self) -> Option<Uuid> {
+        None
+    }
+
+    fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    fn host(&self) -> Option<Uuid> {
+        None
+    }
+
+    fn inviter(&self) -> Option<&Inviter> {
+        self.inviter.as_ref()
+    }
+
+    fn inviter_name(&self) -> &str {
+        self.inviter.as_ref().and_then(|inviter| inviter.display_name.as_deref()).unwrap_or_default()
+    }
+
+    fn organization_name(&self) -> &str {
+        ""
+    }
+
+    fn slots(&self, people: &[String]) -> Vec<SlotKey> {
+        match (&self.scope, self.usage) {
+            (Some(scope), Usage::Autojoin) => vec![SlotKey::autojoin(scope)],
+            (scope, Usage::SingleUse | Usage::MultiUse) if self.exclusive => {
+                let scope = SlotKey::scope(scope.as_ref());
+                people.iter().map(|person| SlotKey::bounded(format!("general {scope} {person}"))).collect()
+            }
+            (_, Usage::SingleUse | Usage::MultiUse | Usage::Autojoin) => Vec::new(),
+        }
+    }
+
+    fn binding(&self, recipients: &[Recipient]) -> Binding<'_> {
+        let binds = |recipient: &Recipient| matches!(recipient.address, Address::Email(_) | Address::Internal(_));
+        match self.usage {
+            Usage::Autojoin => Binding::Domains(&self.domains),
+            Usage::SingleUse if recipients.iter().any(binds) => Binding::Recipients(self.recipient_match),
+            Usage::SingleUse | Usage::MultiUse => Binding::Open,
+        }
+    }
+
+    fn resend_limit(&self) -> Option<(Ttl, &'static str)> {
+        None
+    }
+
+    fn is_sent_when_made(&self) -> bool {
+        false
+    }
+
+    fn admits_systems(&self) -> bool {
+        false
+    }
+
+    fn accepted_by(&self, _by_system: bool) -> AcceptedBy {
+        AcceptedBy::User
+    }
+
+    fn check_guest_organization(&self, organization: Option<Uuid>) -> Result<(), Refusal> {
+        no_guest_organization(organization)
+    }
+
+    fn guest_organization(&self) -> Option<Uuid> {
+        None
+    }
+
+    fn note_acceptance(&mut self, _acceptance: &Acceptance) {}
+
+    fn check_created_connection(&self) -> Result<(), &'static str> {
+        Err(NO_CONNECTION)
+    }
+
+    fn mail_name(&self) -> &'static str {
+        "general"
+    }
 }
 
 /// How an invitation is meant to be used.

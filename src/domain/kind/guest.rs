@@ -3,6 +3,15 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::general::{Inviter, RecipientMatch};
+use super::{Kind, KindRules, NO_CONNECTION, Scope, organization_scope};
+use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
+use crate::domain::invitation::email_rule::Binding;
+use crate::domain::invitation::recipient::Recipient;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot::SlotKey;
+use crate::domain::value::time::Ttl;
+
 /// A guest invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestDetails {
@@ -17,6 +26,93 @@ pub struct GuestDetails {
     /// How it was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<GuestAcceptance>,
+}
+
+impl KindRules for GuestDetails {
+    fn kind(&self) -> Kind {
+        Kind::Guest
+    }
+
+    fn scope(&self) -> Option<Scope> {
+        Some(organization_scope(self.host_organization_id))
+    }
+
+    fn groups(&self) -> &[Scope] {
+        &[]
+    }
+
+    fn resource_id(&self) -> Option<Uuid> {
+        None
+    }
+
+    fn roles(&self) -> &[String] {
+        &[]
+    }
+
+    fn host(&self) -> Option<Uuid> {
+        Some(self.host_organization_id)
+    }
+
+    fn inviter(&self) -> Option<&Inviter> {
+        None
+    }
+
+    fn inviter_name(&self) -> &str {
+        ""
+    }
+
+    fn organization_name(&self) -> &str {
+        self.parent_organization_name.as_deref().unwrap_or_default()
+    }
+
+    fn slots(&self, people: &[String]) -> Vec<SlotKey> {
+        let host = self.host_organization_id;
+        people.iter().map(|person| SlotKey::bounded(format!("guest {host} {person}"))).collect()
+    }
+
+    fn binding(&self, _recipients: &[Recipient]) -> Binding<'_> {
+        Binding::Recipients(RecipientMatch::Exact)
+    }
+
+    fn resend_limit(&self) -> Option<(Ttl, &'static str)> {
+        None
+    }
+
+    fn is_sent_when_made(&self) -> bool {
+        // Nobody but the host sees a guest invitation before it is sent.
+        true
+    }
+
+    fn admits_systems(&self) -> bool {
+        true
+    }
+
+    fn accepted_by(&self, by_system: bool) -> AcceptedBy {
+        if by_system { AcceptedBy::System } else { AcceptedBy::Guest }
+    }
+
+    fn check_guest_organization(&self, _organization: Option<Uuid>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn guest_organization(&self) -> Option<Uuid> {
+        self.accepted.and_then(|accepted| accepted.guest_organization_id)
+    }
+
+    fn note_acceptance(&mut self, acceptance: &Acceptance) {
+        self.accepted = Some(GuestAcceptance {
+            guest_organization_id: acceptance.guest_organization_id,
+            by_system: acceptance.accepted_by == AcceptedBy::System,
+        });
+    }
+
+    fn check_created_connection(&self) -> Result<(), &'static str> {
+        Err(NO_CONNECTION)
+    }
+
+    fn mail_name(&self) -> &'static str {
+        "guest"
+    }
 }
 
 /// How a guest invitation was accepted.

@@ -1,6 +1,16 @@
 //! What is a user invitation's own: who invites, and the roles the person joins with.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::general::{Inviter, RecipientMatch};
+use super::{Kind, KindRules, NO_CONNECTION, Scope, no_guest_organization};
+use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
+use crate::domain::invitation::email_rule::Binding;
+use crate::domain::invitation::recipient::Recipient;
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot::SlotKey;
+use crate::domain::value::time::Ttl;
 
 /// A user invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,4 +20,84 @@ pub struct UserDetails {
     /// The roles the person gets, in the account's own words.
     #[serde(default)]
     pub roles: Vec<String>,
+}
+
+impl KindRules for UserDetails {
+    fn kind(&self) -> Kind {
+        Kind::User
+    }
+
+    fn scope(&self) -> Option<Scope> {
+        None
+    }
+
+    fn groups(&self) -> &[Scope] {
+        &[]
+    }
+
+    fn resource_id(&self) -> Option<Uuid> {
+        None
+    }
+
+    fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    fn host(&self) -> Option<Uuid> {
+        None
+    }
+
+    fn inviter(&self) -> Option<&Inviter> {
+        None
+    }
+
+    fn inviter_name(&self) -> &str {
+        if self.inviter.contains('/') { "" } else { &self.inviter }
+    }
+
+    fn organization_name(&self) -> &str {
+        ""
+    }
+
+    fn slots(&self, people: &[String]) -> Vec<SlotKey> {
+        people.iter().map(|person| SlotKey::bounded(format!("user {person}"))).collect()
+    }
+
+    fn binding(&self, _recipients: &[Recipient]) -> Binding<'_> {
+        Binding::Recipients(RecipientMatch::Exact)
+    }
+
+    fn resend_limit(&self) -> Option<(Ttl, &'static str)> {
+        Some((Ttl::YEAR, "must be at most 365 days for a user invitation"))
+    }
+
+    fn is_sent_when_made(&self) -> bool {
+        false
+    }
+
+    fn admits_systems(&self) -> bool {
+        false
+    }
+
+    fn accepted_by(&self, _by_system: bool) -> AcceptedBy {
+        AcceptedBy::User
+    }
+
+    fn check_guest_organization(&self, organization: Option<Uuid>) -> Result<(), Refusal> {
+        no_guest_organization(organization)
+    }
+
+    fn guest_organization(&self) -> Option<Uuid> {
+        None
+    }
+
+    fn note_acceptance(&mut self, _acceptance: &Acceptance) {}
+
+    fn check_created_connection(&self) -> Result<(), &'static str> {
+        Err(NO_CONNECTION)
+    }
+
+    fn mail_name(&self) -> &'static str {
+        "user"
+    }
 }

@@ -73,7 +73,7 @@ impl Facts {
         about: About<'_>,
         sender: &str,
     ) -> Result<Self, ComposeError> {
-        let inviter = inviter(&invitation.details);
+        let inviter = invitation.details.inviter_name();
         let ordinal = delivery.message.recipient;
         let own = invitation.recipient(ordinal).and_then(|recipient| recipient.display_name.as_deref());
         let scope = invitation.details.scope().and_then(|scope| scope.display_name);
@@ -82,7 +82,7 @@ impl Facts {
             recipient: name::name(own.unwrap_or_default()),
             inviter: name::name(inviter),
             scope: name::name(&scope.unwrap_or_default()),
-            organization: name::name(organization(&invitation.details)),
+            organization: name::name(invitation.details.organization_name()),
             groups: names(invitation.details.groups().iter().filter_map(display_name)),
             roles: names(invitation.details.roles().iter().map(String::as_str)),
             personal: ordinal > 0,
@@ -120,25 +120,6 @@ pub(crate) fn locale(invitation: &Invitation) -> Option<&str> {
     let variables = invitation.details.general().map(|details| &details.kept.template_variables);
     let variable = variables.and_then(|variables| variables.get(LOCALE));
     variable.or_else(|| invitation.labels.get(LOCALE)).map(String::as_str)
-}
-
-/// Who invites, in words for people. The name of a resource means nothing to a recipient.
-fn inviter(details: &Details) -> &str {
-    match details {
-        Details::User(details) if details.inviter.contains('/') => "",
-        Details::User(details) => &details.inviter,
-        Details::General(details) => {
-            details.inviter.as_ref().and_then(|inviter| inviter.display_name.as_deref()).unwrap_or_default()
-        }
-        Details::Connection(_) | Details::Guest(_) => "",
-    }
-}
-
-fn organization(details: &Details) -> &str {
-    match details {
-        Details::Guest(details) => details.parent_organization_name.as_deref().unwrap_or_default(),
-        Details::Connection(_) | Details::User(_) | Details::General(_) => "",
-    }
 }
 
 fn variables(details: &Details) -> BTreeMap<String, String> {

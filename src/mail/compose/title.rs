@@ -2,7 +2,6 @@
 
 use crate::domain::delivery::Purpose;
 use crate::domain::kind::Details;
-use crate::domain::kind::connection::ConnectionPurpose;
 
 /// A message as templates know it: its purpose, and the kind where that matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,20 +26,15 @@ impl Title {
 
     /// Returns the message that serves a purpose for an invitation.
     pub(crate) fn of(purpose: Purpose, details: &Details) -> Self {
-        let first = match details {
-            Details::Connection(details) => match details.purpose {
-                ConnectionPurpose::CreateConnection { .. } => 0,
-                ConnectionPurpose::EditConnection { .. } => 1,
-            },
-            Details::User(_) => 2,
-            Details::Guest(_) => 3,
-            Details::General(_) => 4,
+        let of_kind = |purpose: &str| {
+            let is_it = |title: &Self| title.0.strip_prefix(purpose) == Some(details.mail_name());
+            Self::ALL.into_iter().find(is_it).unwrap_or(Self("invitation.general"))
         };
         match purpose {
-            Purpose::Invitation => Self::ALL[first],
-            Purpose::Reminder => Self::ALL[first + 5],
-            Purpose::AcceptanceNotice => Self::ALL[10],
-            Purpose::VerificationCode => Self::ALL[11],
+            Purpose::Invitation => of_kind("invitation."),
+            Purpose::Reminder => of_kind("reminder."),
+            Purpose::AcceptanceNotice => Self("acceptance_notice"),
+            Purpose::VerificationCode => Self("verification_code"),
         }
     }
 

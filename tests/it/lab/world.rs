@@ -12,6 +12,7 @@ use invitation_service::domain::decide::Context;
 use invitation_service::domain::delivery::reminder::{Schedule, Schedules};
 use invitation_service::domain::group::{Executed, Save};
 use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::kind::Kind;
 use invitation_service::store::{Bundle, ClaimedMessage, Database, ExecuteError, ExecutorOptions, Follower, Store};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use uuid::Uuid;
@@ -78,7 +79,10 @@ impl Drop for Told {
 fn context() -> Context {
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let schedule = Schedule { after: vec![minutes(1)], before_expiry: vec![minutes(2)] };
-    let reminders = Schedules { connection: schedule.clone(), user: schedule, ..Schedules::NONE };
+    let reminders = Schedules::from_fn(|kind| match kind {
+        Kind::Connection | Kind::User => schedule.clone(),
+        Kind::Guest | Kind::General => Schedule::NONE,
+    });
     Context { signing_key: 7, reminders, acceptance_notice: true }
 }
 

@@ -20,7 +20,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// Everybody is reminded an hour after the invitation was made and an hour before it expires, but for users, who are not.
 fn hourly() -> Context {
     let hourly = || Schedule { after: vec![HOUR], before_expiry: vec![HOUR] };
-    let reminders = Schedules { connection: hourly(), user: Schedule::NONE, guest: hourly(), general: hourly() };
+    let reminders = Schedules::from_fn(|kind| if kind == Kind::User { Schedule::NONE } else { hourly() });
     Context { reminders, ..CONTEXT }
 }
 

@@ -11,10 +11,6 @@ use crate::domain::invitation::slot::{Slot, SlotKey};
 use crate::domain::invitation::state::Facts;
 use crate::domain::invitation::unknown_fields::UnknownFields;
 use crate::domain::invitation::{Engagement, Invitation};
-use crate::domain::kind::connection::ConnectionDetails;
-use crate::domain::kind::general::GeneralDetails;
-use crate::domain::kind::guest::GuestDetails;
-use crate::domain::kind::user::UserDetails;
 use crate::domain::kind::{Details, Kind, Scope};
 use crate::domain::value::email::NORMALIZER_VERSION;
 use crate::domain::value::id::InvitationId;
@@ -53,7 +49,7 @@ impl TryFrom<InvitationRows> for Invitation {
         } = rows;
         let corrupt = corrupt("invitation", &row.id);
         let kind = Kind::from_code(&row.kind).ok_or_else(|| corrupt("kind", "is no kind"))?;
-        let details = details_from(kind, &row.details).ok_or_else(|| corrupt("details", "does not fit its kind"))?;
+        let details = kind.details_from(&row.details).ok_or_else(|| corrupt("details", "does not fit its kind"))?;
         let engagement = engagement.map_or(Engagement::default(), |row| Engagement {
             views: row.views,
             clicks: row.clicks,
@@ -107,22 +103,8 @@ fn acceptances_from(rows: Vec<acceptance::Model>) -> Result<Vec<Acceptance>, Sto
     Ok(readable.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
-fn details_from(kind: Kind, details: &Value) -> Option<Details> {
-    match kind {
-        Kind::Connection => ConnectionDetails::deserialize(details).ok().map(Details::Connection),
-        Kind::User => UserDetails::deserialize(details).ok().map(Details::User),
-        Kind::Guest => GuestDetails::deserialize(details).ok().map(Details::Guest),
-        Kind::General => Box::<GeneralDetails>::deserialize(details).ok().map(Details::General),
-    }
-}
-
 fn details_to(details: &Details) -> Value {
-    let json = match details {
-        Details::Connection(details) => serde_json::to_value(details),
-        Details::User(details) => serde_json::to_value(details),
-        Details::Guest(details) => serde_json::to_value(details),
-        Details::General(details) => serde_json::to_value(details),
-    };
+    let json = serde_json::to_value(details);
     // Strings, numbers and lists only: there is nothing in the details that JSON cannot say.
     json.unwrap_or_default()
 }

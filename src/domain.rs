@@ -13,5 +13,7 @@ pub mod invitation;
 pub mod kind;
 pub mod organization_connection;
 pub mod secret;
+#[cfg(test)]
+mod tests;
 pub mod value;
 pub mod webhook;

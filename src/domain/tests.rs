@@ -1,0 +1,183 @@
+//! The small rules of the domain's values, as tables: codes, bounds, sums.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::command::RequestKey;
+use super::delivery::reminder::{Schedule, Schedules};
+use super::fixtures::*;
+use super::group::loaded::Loaded;
+use super::invitation::event::EventType;
+use super::invitation::recipient::{Address, AddressType};
+use super::invitation::refusal::Refusal;
+use super::invitation::state::State;
+use super::invitation::{Engagement, EngagementType, Invitation};
+use super::kind::connection::{ConnectionDetails, ConnectionPurpose, Country, HttpUrl, StartDate};
+use super::kind::{Details, Kind};
+use super::organization_connection::OrganizationConnection;
+use super::secret::key_ring::KeyRing;
+use super::value::email::Email;
+use super::value::text;
+
+fn loaded_with(invitation: &Invitation) -> Loaded {
+    loaded(invitation, &[])
+}
+
+#[test]
+fn kinds_and_address_types_have_one_code_each() {
+    for (kind, code, collection) in [
+        (Kind::Connection, "connection", "connectionInvitations"),
+        (Kind::User, "user", "userInvitations"),
+        (Kind::Guest, "guest", "guestInvitations"),
+        (Kind::General, "general", "invitations"),
+    ] {
+        assert_eq!((kind.code(), kind.collection(), Kind::from_code(code)), (code, collection, Some(kind)));
+    }
+    for (address_type, code) in [
+        (AddressType::Email, "email"),
+        (AddressType::Phone, "phone"),
+        (AddressType::Internal, "internal"),
+        (AddressType::Share, "share"),
+    ] {
+        assert_eq!((address_type.code(), AddressType::from_code(code)), (code, Some(address_type)));
+    }
+    assert_eq!((Kind::from_code("partner"), AddressType::from_code("fax")), (None, None));
+}
+
+#[test]
+fn events_are_named_by_their_type() {
+    assert_eq!(EventType::Created.name(), "invitation.created");
+    assert_eq!(EventType::Revoked.name(), "invitation.revoked");
+}
+
+#[test]
+fn edited_connection_is_the_resource_of_its_invitation() {
+    let connection_id = Uuid::from_u128(7);
+    let company_id = Uuid::from_u128(8);
+    let of = |purpose| Details::Connection(ConnectionDetails { company_id, purpose });
+    assert_eq!(of(ConnectionPurpose::EditConnection { connection_id }).resource_id(), Some(connection_id));
+    assert_eq!(of(ConnectionPurpose::CreateConnection { prefill: None }).resource_id(), None);
+    let group = scope();
+    let mut grouped = general(super::kind::general::Usage::MultiUse);
+    grouped.groups = vec![group.clone()];
+    assert_eq!(Details::General(Box::new(grouped)).groups(), [group]);
+}
+
+#[test]
+fn parts_of_a_prefill_are_shown_as_they_were_given() {
+    assert_eq!(Country::parse("DE").unwrap().as_str(), "DE");
+    assert_eq!(HttpUrl::parse("https://example.org/a").unwrap().as_str(), "https://example.org/a");
+    assert_eq!(StartDate::parse("2026-01-31").unwrap().as_str(), "2026-01-31");
+    for wrong in ["2026-1-31", "2026-02-30", "31.01.2026", ""] {
+        assert!(StartDate::parse(wrong).is_err(), "{wrong}");
+    }
+    for wrong in ["ftp://example.org", "example.org", "https://", &format!("https://e.org/{}", "x".repeat(300))] {
+        assert!(HttpUrl::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn addresses_are_bounded_and_folded() {
+    // 64 bytes before the @ and as many labels as fit behind it.
+    let domain = |length: usize| {
+        let labels = format!("{}.", "d".repeat(59)).repeat(length / 60);
+        format!("{labels}{}", "d".repeat(length - labels.len()))
+    };
+    let address = |length: usize| format!("{}@{}", "l".repeat(64), domain(length - 65));
+    assert!(Email::parse(&address(254)).is_ok());
+    assert!(Email::parse(&address(255)).is_err());
+    assert_eq!(Email::normal_part(" Jane.Doe "), "jane.doe");
+    assert_eq!(String::from(email("Jane@Example.org")), "Jane@Example.org");
+    for (local, accepted) in
+        [("a.b", true), ("a..b", false), ("a b", false), ("\u{939}\u{93f}", true), ("a\u{2028}", false)]
+    {
+        assert_eq!(Email::parse(&format!("{local}@example.org")).is_ok(), accepted, "{local:?}");
+    }
+    assert_eq!(Address::parse(AddressType::Share, ""), Ok(Address::Share(String::new())));
+    assert_eq!(Address::parse(AddressType::Share, "chat"), Ok(Address::Share("chat".to_owned())));
+    assert_eq!(text::variable("value").unwrap(), "value");
+    assert!(text::variable(&"x".repeat(301)).is_err());
+}
+
+#[test]
+fn engagement_counts_each_sort_by_itself() {
+    let mut counted = Engagement::default();
+    for engagement in [EngagementType::View, EngagementType::Click, EngagementType::Click, EngagementType::Unfurl] {
+        counted.count(engagement);
+    }
+    assert_eq!(counted, Engagement { views: 1, clicks: 2, unfurls: 1 });
+    counted.add(Engagement { views: 10, clicks: 20, unfurls: 30 });
+    assert_eq!(counted, Engagement { views: 11, clicks: 22, unfurls: 31 });
+}
+
+#[test]
+fn refusals_about_the_state_are_told_from_others() {
+    let about_state = [
+        Refusal::InvitationExpired,
+        Refusal::InvitationRevoked,
+        Refusal::InvitationDeclined,
+        Refusal::InvitationFulfilled,
+    ];
+    assert!(about_state.iter().all(Refusal::is_about_state));
+    assert!(![Refusal::InvitationNotFound, Refusal::RequestIdReused].iter().any(Refusal::is_about_state));
+}
+
+#[test]
+fn schedules_know_their_length() {
+    let schedule = Schedule { after: vec![Duration::from_secs(1)], before_expiry: vec![Duration::from_secs(2)] };
+    assert_eq!((schedule.len(), schedule.is_empty()), (2, false));
+    assert_eq!((Schedule::NONE.len(), Schedule::NONE.is_empty()), (0, true));
+    assert_eq!(Schedules::NONE.most(), 0);
+    let user = Schedules::from_fn(|kind| if kind == Kind::User { schedule.clone() } else { Schedule::NONE });
+    assert_eq!(user.most(), 2);
+}
+
+#[test]
+fn first_key_signs_and_seals() {
+    let key = |id: u8| KeyRing::format_key(id, [id; 32]);
+    let (old, new) = (key(3), format!("{},{}", key(7), key(3)));
+    let (old, new) = (KeyRing::parse(&old).unwrap(), KeyRing::parse(&new).unwrap());
+    assert_eq!((old.signing_key(), new.signing_key()), (3, 7));
+    let digest = new.body_digests(b"body").first().copied().unwrap();
+    assert_eq!((digest.key_id, digest.hex().len()), (7, 64));
+    assert!(digest.hex().bytes().all(|byte| byte.is_ascii_hexdigit()));
+}
+
+#[test]
+fn organization_connection_grants_what_it_names() {
+    let connection = OrganizationConnection {
+        id: Uuid::from_u128(9),
+        requester: organization(1),
+        target: organization(2),
+        permissions: vec!["guests.read".to_owned()],
+        creator: "maker".to_owned(),
+        created_at: NOW,
+    };
+    assert!(connection.grants("guests.read") && !connection.grants("guests.write"));
+}
+
+#[test]
+fn later_look_adds_recipients_and_keeps_the_rest() {
+    let invitation = invitation(2, None);
+    let mut bare = invitation.clone();
+    bare.recipients.clear();
+    let (mut first, second) = (loaded_with(&bare), loaded_with(&invitation));
+    first.add(second);
+    assert_eq!(first.invitation(&account("acme"), invitation.id).unwrap().recipients.len(), 2);
+    let mut empty = Loaded::empty(NOW);
+    empty.add(loaded_with(&invitation));
+    assert!(empty.invitation(&account("acme"), invitation.id).is_ok());
+    // An answer without recipients does not replace one that has them.
+    let mut full = loaded_with(&invitation);
+    full.add(loaded_with(&bare));
+    assert_eq!(full.invitation(&account("acme"), invitation.id).unwrap().recipients.len(), 2);
+}
+
+#[test]
+fn requests_are_kept_under_every_key() {
+    let invitation = in_state(State::Active);
+    let command = requested(command(1, revoke(&invitation)), "r", "body", &[1]);
+    let keys: Vec<RequestKey> = command.request_keys().collect();
+    assert_eq!(keys.first().map(|key| key.id.as_str()), Some("r"));
+}

@@ -1,12 +1,12 @@
-//! What goes on beside the calls: the order of events, those who follow it, and the relay.
+//! What goes on beside the calls: the order of events, those who follow it, and the mail worker.
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::nats;
 use crate::config::EventsConfig;
-use crate::mail::worker::Relay;
-use crate::store::events::feed::Tail;
+use crate::mail::worker::MailWorker;
+use crate::store::events::feed::EventFeed;
 use crate::store::events::{feed, listener, sequencer};
 use crate::store::maintenance::prune;
 use crate::store::{Store, expiry};
@@ -21,7 +21,7 @@ pub(crate) struct Background {
 
 impl Background {
     /// Starts what puts events in order and tells them to those who follow.
-    pub(crate) fn follow(&self, store: &Store, events: &EventsConfig, tail: &Tail) {
+    pub(crate) fn follow(&self, store: &Store, events: &EventsConfig, tail: &EventFeed) {
         let stop = &self.stop;
         self.spawn(listener::run(store.clone(), stop.clone()));
         self.spawn(sequencer::run(store.clone(), stop.clone()));
@@ -33,9 +33,9 @@ impl Background {
         }
     }
 
-    /// Starts the relay. It begins nothing more once the service drains, and finishes what it is sending meanwhile.
-    pub(crate) fn relay(&self, relay: Relay, drain: CancellationToken) {
-        self.spawn(relay.run(drain));
+    /// Starts the mail worker. It begins nothing more once the service drains, and finishes what it is sending meanwhile.
+    pub(crate) fn send_mail(&self, worker: MailWorker, drain: CancellationToken) {
+        self.spawn(worker.run(drain));
     }
 
     /// Starts something else that ends by itself once the service drains.

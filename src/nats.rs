@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::config::{NatsBegin, NatsConfig};
 use crate::entropy::Entropy;
-use crate::store::{Begin, Follower, Round, Rounds, Store, StoreError, Topic};
+use crate::store::{Begin, Follower, PeriodicTask, Store, StoreError, TickResult, Topic};
 use session::{Session, SessionError, prefixes};
 
 /// How many events are read, and then published, at once.
@@ -52,10 +52,10 @@ struct Publisher {
 /// Publishes until stopped. Every replica does, and one of them at a time gets to it.
 pub async fn run(store: Store, config: NatsConfig, stop: CancellationToken) {
     let holder = Uuid::from_bytes(Entropy::system().bytes());
-    let heard = Some(store.signals().hear(Topic::Position));
+    let heard = Some(store.notifications().subscribe(Topic::Position));
     let publisher = Publisher { store: store.clone(), config, holder, held: None, session: None, failures: 0 };
     let publisher = Mutex::new(publisher);
-    let rounds = Rounds { name: "nats", heard, gather: Duration::ZERO, interval: INTERVAL, stop };
+    let rounds = PeriodicTask { name: "nats", heard, gather: Duration::ZERO, interval: INTERVAL, stop };
     rounds.run(|| async { publisher.lock().await.round().await }).await;
     drop(publisher);
     // Others wait for the end of the lease otherwise, which is soon enough.
@@ -63,7 +63,7 @@ pub async fn run(store: Store, config: NatsConfig, stop: CancellationToken) {
 }
 
 impl Publisher {
-    async fn round(&mut self) -> Result<Round, NatsError> {
+    async fn round(&mut self) -> Result<TickResult, NatsError> {
         let result = self.publish().await;
         match &result {
             Ok(_) | Err(NatsError::Store(StoreError::Unavailable(_) | StoreError::Slow)) => return result,
@@ -78,9 +78,9 @@ impl Publisher {
         result
     }
 
-    async fn publish(&mut self) -> Result<Round, NatsError> {
+    async fn publish(&mut self) -> Result<TickResult, NatsError> {
         // Before NATS is looked for, so that where it begins does not depend on when it is there.
-        let Some(after) = self.position().await? else { return Ok(Round::Done) };
+        let Some(after) = self.position().await? else { return Ok(TickResult::Done) };
         if self.session.is_none() {
             tokio::time::sleep(BACKOFF * self.failures).await;
             self.session = Some(Session::open(&self.config).await?);
@@ -88,15 +88,15 @@ impl Publisher {
         }
         let stretch = self.store.all_events_behind(after, BATCH).await?;
         if stretch.until == after {
-            return Ok(Round::Done);
+            return Ok(TickResult::Done);
         }
         // What the client still holds must not be sent later, behind what is then sent again: a session that did not come
         // to the end of its work, be it because the round was broken off, is not kept.
-        let Some(session) = self.session.take() else { return Ok(Round::More) };
+        let Some(session) = self.session.take() else { return Ok(TickResult::More) };
         let mut left = prefixes(&stretch.events).peekable();
         // Without events there is still a position to move on to.
         if left.peek().is_none() && !self.advance(stretch.until).await? {
-            return Ok(Round::Done);
+            return Ok(TickResult::Done);
         }
         while let Some(prefix) = left.next() {
             session.publish(prefix).await?;
@@ -107,11 +107,11 @@ impl Publisher {
             };
             // This also tells whether the lease is still held.
             if !self.advance(until).await? {
-                return Ok(Round::Done);
+                return Ok(TickResult::Done);
             }
         }
         self.session = Some(session);
-        Ok(if stretch.is_last { Round::Done } else { Round::More })
+        Ok(if stretch.is_last { TickResult::Done } else { TickResult::More })
     }
 
     /// Moves behind what was acknowledged; false if another replica publishes by now.

@@ -35,18 +35,18 @@ use crate::domain::value::time::Ttl;
 use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
 use crate::mail::compose::{Composer, TemplatesError};
-use crate::mail::mailer::Post;
+use crate::mail::mailer::TemplateMailer;
 use crate::mail::transport::{Transport, TransportError};
-use crate::mail::worker::{Relay, RelayOptions};
+use crate::mail::worker::{MailWorker, MailWorkerOptions};
 use crate::server::boundary::{Boundary, MAX_MESSAGE};
-use crate::server::health::Look;
+use crate::server::health::ReadinessCheck;
 use crate::server::in_flight::InFlight;
 use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
-use crate::store::events::feed::Tail;
+use crate::store::events::feed::EventFeed;
 use crate::store::{Database, ExecutorOptions, Maintenance, OpenError, Store, StoreError};
-use crate::webhook::client::Poster;
-use crate::webhook::worker::{Sender, SenderOptions};
+use crate::webhook::client::WebhookClient;
+use crate::webhook::worker::{SenderOptions, WebhookWorker};
 
 /// The time that the start waits for the comparison of the keys with the database.
 const KEY_CHECK_LIMIT: Duration = Duration::from_secs(10);
@@ -145,10 +145,10 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let background = Background::default();
     if delivery.enabled {
         let DeliveryConfig { enabled: _, lease, per_second, attempts } = delivery;
-        let options = RelayOptions { lease, concurrency: mail.smtp.connections, per_second, attempts };
-        let post = Post { store: store.clone(), ring: ring.clone(), composer, transport };
-        let relay = Relay::new(store.clone(), Arc::new(post), clock.clone(), options);
-        background.relay(relay, shutdown.drain.clone());
+        let options = MailWorkerOptions { lease, concurrency: mail.smtp.connections, per_second, attempts };
+        let post = TemplateMailer { store: store.clone(), ring: ring.clone(), composer, transport };
+        let worker = MailWorker::new(store.clone(), Arc::new(post), clock.clone(), options);
+        background.send_mail(worker, shutdown.drain.clone());
     }
     let networks = Networks::new(webhooks.allowed_networks.iter().copied());
     if webhooks.enabled {
@@ -170,7 +170,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
 
     let (reporter, health_service) = tonic_health::server::health_reporter();
     health::register(&reporter).await;
-    let watches = Watches { tail: Tail::new(), patience: events.watch_patience, drain: shutdown.drain.clone() };
+    let watches = Watches { tail: EventFeed::new(), patience: events.watch_patience, drain: shutdown.drain.clone() };
     background.follow(&store, &events, &watches.tail);
     let routes = routes(Arc::new(api), watches)?.add_service(health_service);
     let in_flight = InFlight::default();
@@ -179,7 +179,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
         open.cancel();
     }
     let boundary = Boundary::new(routes, authenticator, grpc.request_timeout, in_flight.clone(), open);
-    let look = Look { maintenance, migrate, keys, keys_fit };
+    let look = ReadinessCheck { maintenance, migrate, keys, keys_fit };
     let watch = tokio::spawn(health::watch(reporter, look, background.begin(), shutdown.drain.clone()));
     let deadline = listener::serve(listener, boundary, in_flight, &grpc, &shutdown).await;
 
@@ -216,12 +216,12 @@ fn post_webhooks(
     drain: &CancellationToken,
 ) -> impl Future<Output = ()> + Send + use<> {
     let options = SenderOptions::new(config.concurrency, config.timeout);
-    let poster = Poster::new(networks.clone(), config.timeout);
+    let poster = WebhookClient::new(networks.clone(), config.timeout);
     let (ring, clock, drain) = (ring.clone(), clock.clone(), drain.clone());
     async move {
         match poster {
             Ok(poster) => {
-                let sender = Sender::new(store.clone(), ring, poster, clock.clone(), options);
+                let sender = WebhookWorker::new(store.clone(), ring, poster, clock.clone(), options);
                 webhook::run(sender, store, clock, drain).await;
             }
             // Everything else works without; what is to be posted waits for a process that can.

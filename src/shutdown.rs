@@ -1,4 +1,4 @@
-//! From signals to an ordered end: the first SIGTERM or SIGINT drains, the second ends at once.
+//! From notifications to an ordered end: the first SIGTERM or SIGINT drains, the second ends at once.
 
 use std::io;
 

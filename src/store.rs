@@ -14,19 +14,19 @@ mod verifications;
 mod webhooks;
 
 use crate::domain::command::Command;
-pub use crate::domain::group::Bundle;
+pub use crate::domain::group::BatchMode;
 use crate::domain::group::Executed;
 pub use events::cursor::{Begin, Follower, Leased};
-pub use events::notifications::{Signals, Topic};
+pub use events::notifications::{Notifications, Topic};
 pub use executor::{BundleError, Decide, ExecuteError, Executor, ExecutorOptions};
 pub use maintenance::Maintenance;
 pub use organization_connections::{ConnectionCreated, OrganizationConnectionQuery};
-pub use periodic_task::{Complaints, Round, Rounds};
-pub use queue::outbox::{Claimed, DeliveryQuery, ReplayQuery, Topicality};
+pub use periodic_task::{LogLimiter, PeriodicTask, TickResult};
+pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, ReplayQuery, Topicality};
 pub use read::acceptances::AcceptanceQuery;
 pub use read::events::EventQuery;
 pub use read::invitations::{Listed, ListedName};
-pub use read::positions::{Ordered, Stretch};
+pub use read::positions::{EventBatch, PositionedEvent};
 pub use read::query::{GuestStatus, InvitationQuery, Order};
 pub use read::{Cursor, Page, Read, SortKey};
 pub use requests::KnownCall;
@@ -34,8 +34,8 @@ pub use sql::database::{Database, OpenError};
 pub use sql::error::StoreError;
 pub use verifications::NewVerification;
 pub use webhooks::{
-    Attempt, AttemptQuery, ClaimedMessage, Disabled, EndpointCreated, EndpointQuery, EndpointRefusal, MessageContent,
-    Outcome, Settled, WebhookAttempt,
+    Attempt, AttemptOutcome, AttemptQuery, ClaimedMessage, Disabled, EndpointCreated, EndpointQuery, EndpointRefusal,
+    MessageContent, WebhookAttempt, WebhookAttemptResult,
 };
 
 /// Reads and writes invitations.
@@ -43,20 +43,20 @@ pub use webhooks::{
 pub struct Store {
     database: Database,
     executor: Executor,
-    signals: Signals,
+    notifications: Notifications,
 }
 
 impl Store {
     /// Starts the executor on a database.
     pub fn start(database: Database, options: &ExecutorOptions) -> Self {
-        let signals = Signals::new();
-        let executor = Executor::start(&database, options, &signals);
-        Self { database, executor, signals }
+        let notifications = Notifications::new();
+        let executor = Executor::start(&database, options, &notifications);
+        Self { database, executor, notifications }
     }
 
     /// Returns what tells, and hears, that there are new rows.
-    pub fn signals(&self) -> &Signals {
-        &self.signals
+    pub fn notifications(&self) -> &Notifications {
+        &self.notifications
     }
 
     /// Returns what looks after the database.
@@ -77,7 +77,7 @@ impl Store {
     pub async fn execute_all(
         &self,
         commands: Vec<Command>,
-        bundle: Bundle,
+        bundle: BatchMode,
         deadline: Option<tokio::time::Instant>,
     ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
         self.executor.execute_all(commands, bundle, deadline).await
@@ -85,7 +85,7 @@ impl Store {
 
     /// Finishes the commands that wait and closes the database.
     pub async fn close(self) {
-        let Self { database, executor, signals: _ } = self;
+        let Self { database, executor, notifications: _ } = self;
         executor.finish().await;
         database.close().await;
     }

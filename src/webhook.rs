@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::domain::value::id::IdSeed;
 use crate::entropy::Entropy;
 use crate::store::{Store, StoreError, Topic};
-use worker::Sender;
+use worker::WebhookWorker;
 
 /// How long to wait for being woken: what fell due by time, or was done by another process, is found this soon.
 const POLL: Duration = Duration::from_secs(1);
@@ -24,13 +24,13 @@ const POLL: Duration = Duration::from_secs(1);
 const OUTAGE_LOG: Duration = Duration::from_secs(10);
 
 /// Writes messages and posts them until told to stop.
-pub async fn run(sender: Sender, store: Store, clock: Clock, stop: CancellationToken) {
+pub async fn run(sender: WebhookWorker, store: Store, clock: Clock, stop: CancellationToken) {
     tokio::join!(dispatch(store, clock, stop.clone()), sender.run(stop));
 }
 
 /// Writes the messages for events as they get their place in the order.
 async fn dispatch(store: Store, clock: Clock, stop: CancellationToken) {
-    let mut heard = store.signals().hear(Topic::Position);
+    let mut heard = store.notifications().subscribe(Topic::Position);
     let mut outage = Outage::default();
     while !stop.is_cancelled() {
         // Before it looks, so that what is told meanwhile is heard behind the look.

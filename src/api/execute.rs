@@ -13,7 +13,7 @@ use super::violations::Violations;
 use crate::clock::Clock;
 use crate::config::LinksConfig;
 use crate::domain::command::{Action, Command, Expiry, Request, Target};
-use crate::domain::group::{Bundle, Executed};
+use crate::domain::group::{BatchMode, Executed};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::Kind;
@@ -100,7 +100,7 @@ impl Api {
         &self,
         call: &Call,
         commands: Vec<Command>,
-        bundle: Bundle,
+        bundle: BatchMode,
     ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
         let are_parts = commands.iter().any(|command| command.request.as_ref().is_some_and(Request::is_part));
         let results = self.store.execute_all(commands, bundle, Some(call.deadline.0)).await?;

@@ -22,7 +22,7 @@ use crate::server::status;
 use crate::store::Read;
 
 /// A message that shows an invitation.
-pub(crate) trait Face: Sized {
+pub(crate) trait Resource: Sized {
     /// The kind whose service shows it; none for the general service.
     const KIND: Option<Kind>;
 
@@ -31,7 +31,7 @@ pub(crate) trait Face: Sized {
     fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self>;
 }
 
-impl Face for pb::ConnectionInvitation {
+impl Resource for pb::ConnectionInvitation {
     const KIND: Option<Kind> = Some(Kind::Connection);
 
     fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
@@ -40,7 +40,7 @@ impl Face for pb::ConnectionInvitation {
     }
 }
 
-impl Face for pb::UserInvitation {
+impl Resource for pb::UserInvitation {
     const KIND: Option<Kind> = Some(Kind::User);
 
     fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
@@ -49,7 +49,7 @@ impl Face for pb::UserInvitation {
     }
 }
 
-impl Face for pb::GuestInvitation {
+impl Resource for pb::GuestInvitation {
     const KIND: Option<Kind> = Some(Kind::Guest);
 
     fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
@@ -59,7 +59,7 @@ impl Face for pb::GuestInvitation {
 }
 
 /// With those of its acceptances that came with it.
-impl Face for pb::Invitation {
+impl Resource for pb::Invitation {
     const KIND: Option<Kind> = None;
 
     fn of(found: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
@@ -69,22 +69,22 @@ impl Face for pb::Invitation {
 
 impl Api {
     /// Shows an invitation.
-    pub(crate) fn face<F: Face>(&self, call: &Call, found: &Invitation, now: Timestamp) -> Result<F, Status> {
+    pub(crate) fn face<F: Resource>(&self, call: &Call, found: &Invitation, now: Timestamp) -> Result<F, Status> {
         F::of(found, now, self.link(call, found)).ok_or_else(status::not_found)
     }
 
     /// Shows a page of a list.
-    pub(crate) fn faces<F: Face>(&self, call: &Call, rows: &[Read<Invitation>]) -> Result<Vec<F>, Status> {
+    pub(crate) fn faces<F: Resource>(&self, call: &Call, rows: &[Read<Invitation>]) -> Result<Vec<F>, Status> {
         rows.iter().map(|read| self.face(call, &read.found, read.now)).collect()
     }
 
     /// Answers a command.
-    pub(crate) fn answer<F: Face>(&self, call: &Call, executed: &Executed) -> Result<Response<F>, Status> {
+    pub(crate) fn answer<F: Resource>(&self, call: &Call, executed: &Executed) -> Result<Response<F>, Status> {
         self.face(call, &executed.invitation, executed.now).map(Response::new)
     }
 
     /// Creates an invitation from what was parsed of a message.
-    pub(crate) async fn create<F: Face, T: Retryable>(
+    pub(crate) async fn create<F: Resource, T: Retryable>(
         &self,
         call: &Call,
         message: &T,
@@ -97,7 +97,12 @@ impl Api {
     }
 
     /// Gets an invitation by its name, with its newest acceptances if they are shown.
-    pub(crate) async fn get_face<F: Face>(&self, call: &Call, name: &str, newest: bool) -> Result<Response<F>, Status> {
+    pub(crate) async fn get_face<F: Resource>(
+        &self,
+        call: &Call,
+        name: &str,
+        newest: bool,
+    ) -> Result<Response<F>, Status> {
         let mut violations = Violations::default();
         let name = parse_name(&mut violations, name);
         let (id, kind) = violations.finish(name)?.within(F::KIND)?;
@@ -110,13 +115,13 @@ impl Api {
     }
 
     /// Revokes the invitation that the message names.
-    pub(crate) async fn revoke<F: Face, T: Named>(&self, call: &Call, message: &T) -> Result<Response<F>, Status> {
+    pub(crate) async fn revoke<F: Resource, T: Named>(&self, call: &Call, message: &T) -> Result<Response<F>, Status> {
         let revoke = |target| Action::Revoke(RevokeInvitation { target });
         self.answer(call, &self.change(call, message, F::KIND, Violations::default(), revoke).await?)
     }
 
     /// Sends the invitation that the message names again.
-    pub(crate) async fn resend<F: Face, T: Named>(
+    pub(crate) async fn resend<F: Resource, T: Named>(
         &self,
         call: &Call,
         message: &T,

@@ -40,12 +40,12 @@ pub struct Decided {
     /// What is to be saved.
     pub changes: Changes,
     /// What the answer is about.
-    pub outcome: Outcome,
+    pub outcome: Affected,
 }
 
 /// What the answer to a command is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Affected {
     /// The invitation.
     pub invitation: InvitationId,
     /// The acceptance, for an accept.
@@ -127,14 +127,14 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
 impl Decided {
     /// Says that nothing is to be done about an invitation.
     pub(super) fn unchanged(invitation: InvitationId) -> Self {
-        let outcome = Outcome { invitation, acceptance: None, delivery: None, already_accepted: false };
+        let outcome = Affected { invitation, acceptance: None, delivery: None, already_accepted: false };
         Self { changes: Changes::default(), outcome }
     }
 
     /// Says what has become of a message.
     pub(super) fn delivered(delivery: Delivery, changes: Changes) -> Self {
         let unchanged = Self::unchanged(delivery.message.invitation);
-        let outcome = Outcome { delivery: Some(delivery.message.id), ..unchanged.outcome };
+        let outcome = Affected { delivery: Some(delivery.message.id), ..unchanged.outcome };
         Self { changes: Changes { delivery: Some(delivery), ..changes }, outcome }
     }
 

@@ -19,7 +19,7 @@ use super::invitation::state::{Facts, State};
 use super::invitation::unknown_fields::UnknownFields;
 use super::invitation::{Engagement, EngagementType, Invitation};
 use super::kind::connection::{ConnectionDetails, ConnectionPurpose, NewConnection};
-use super::kind::general::{GeneralDetails, Kept, RecipientMatch, Usage};
+use super::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
 use super::kind::guest::{GuestDetails, system_subject};
 use super::kind::user::UserDetails;
 use super::kind::{Details, Kind, Scope};
@@ -105,7 +105,7 @@ pub(super) fn general(usage: Usage) -> GeneralDetails {
         exclusive: false,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
-        kept: Kept { pass_through: Some("opaque".to_owned()), ..Kept::default() },
+        kept: CallerData { pass_through: Some("opaque".to_owned()), ..CallerData::default() },
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::command::{Command, RequestKey};
-use super::decide::{AcceptanceChange, Change, Changes, Context, Decided, DomainChange, Outcome, decide, remembered};
+use super::decide::{AcceptanceChange, Affected, Change, Changes, Context, Decided, DomainChange, decide, remembered};
 use super::delivery::{Delivery, DeliveryState, NewDelivery};
 use super::invitation::acceptance::Acceptance;
 use super::invitation::event::NewEvent;
@@ -45,9 +45,9 @@ pub struct Executed {
 
 /// How several commands of one caller hang together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bundle {
+pub enum BatchMode {
     /// Each has a result of its own.
-    Each,
+    Independent,
     /// All of them, or none: if one is refused, nothing changes.
     Atomic,
     /// Nothing changes; it is only seen what would.
@@ -83,7 +83,7 @@ pub struct Save {
     /// Messages to be sent, with their invitations.
     pub deliveries: Vec<(Arc<Invitation>, NewDelivery)>,
     /// Messages that are changed, with the state and the lease they must still have.
-    pub settled: BTreeMap<(AccountId, Uuid), Settled>,
+    pub settled: BTreeMap<(AccountId, Uuid), SettledDelivery>,
     /// Requests to be remembered.
     pub requests: BTreeMap<RequestKey, Remembered>,
 }
@@ -103,7 +103,7 @@ pub struct Update {
 
 /// A changed message and what must still hold for the change to be right.
 #[derive(Clone, Debug)]
-pub struct Settled {
+pub struct SettledDelivery {
     /// The message as it will be.
     pub delivery: Delivery,
     /// The state it was decided on.
@@ -152,17 +152,17 @@ impl Group {
     pub fn run_bundle<E>(
         &mut self,
         commands: &[Command],
-        bundle: Bundle,
+        bundle: BatchMode,
         decide: impl Fn(&mut Self, &Command) -> Result<Executed, E>,
     ) -> Vec<Result<Executed, E>> {
         let before = match (bundle, commands) {
             // What a single command is refused has changed nothing.
-            (Bundle::Each, _) | (Bundle::Atomic, [] | [_]) => None,
-            (Bundle::Atomic | Bundle::DryRun, _) => Some(self.clone()),
+            (BatchMode::Independent, _) | (BatchMode::Atomic, [] | [_]) => None,
+            (BatchMode::Atomic | BatchMode::DryRun, _) => Some(self.clone()),
         };
         let results: Vec<_> = commands.iter().map(|command| decide(self, command)).collect();
         if let Some(before) = before
-            && (bundle == Bundle::DryRun || results.iter().any(Result::is_err))
+            && (bundle == BatchMode::DryRun || results.iter().any(Result::is_err))
         {
             *self = before;
         }
@@ -178,7 +178,7 @@ impl Group {
         self.take_in(&command.account, changes);
         let invitation = self.loaded.invitation(&command.account, outcome.invitation)?;
         let invitation = self.as_left(invitation, command.read_set().newest_acceptances);
-        let Outcome { invitation: id, acceptance, delivery, already_accepted } = outcome;
+        let Affected { invitation: id, acceptance, delivery, already_accepted } = outcome;
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
         let delivery = delivery.map(|id| self.loaded.delivery(&command.account, id).cloned()).transpose()?;
         let now = self.loaded.now;
@@ -244,7 +244,7 @@ impl Group {
         let key = (account.clone(), delivery.message.id);
         let before = self.loaded.delivery(account, delivery.message.id);
         let (loaded_state, loaded_lease) = before.map_or((delivery.state, None), |before| (before.state, before.lease));
-        let settled = Settled { delivery: delivery.clone(), loaded_state, loaded_lease };
+        let settled = SettledDelivery { delivery: delivery.clone(), loaded_state, loaded_lease };
         self.save.settled.entry(key).or_insert(settled).delivery = delivery.clone();
         self.loaded.put_delivery(account, delivery);
     }

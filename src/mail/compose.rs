@@ -21,7 +21,7 @@ mod templates;
 mod title;
 
 pub use about::About;
-use facts::Facts;
+use facts::MailContext;
 use templates::Templates;
 use title::Title;
 
@@ -120,7 +120,7 @@ impl Composer {
         };
         let title = Title::of(message.purpose, &invitation.details);
         let sender = self.from.name.clone().unwrap_or_else(|| self.from.domain.clone());
-        let facts = Facts::of(delivery, invitation, about, &sender)?;
+        let facts = MailContext::of(delivery, invitation, about, &sender)?;
         let locale = self.templates.choose(title, facts::locale(invitation));
         let written = self.templates.write(title, &locale, &facts, link.as_deref())?;
         Ok(Mail {

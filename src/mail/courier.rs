@@ -5,11 +5,11 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use super::transport::SendError;
-use crate::store::{Claimed, Topicality};
+use crate::store::{ClaimedDelivery, Topicality};
 
 /// Carries messages.
 #[async_trait]
-pub trait Courier: Debug + Send + Sync {
+pub trait Mailer: Debug + Send + Sync {
     /// Hands one message to whatever brings it to its address.
-    async fn deliver(&self, message: &Claimed, topic: &Topicality) -> Result<(), SendError>;
+    async fn deliver(&self, message: &ClaimedDelivery, topic: &Topicality) -> Result<(), SendError>;
 }

@@ -4,16 +4,16 @@
 use async_trait::async_trait;
 
 use super::compose::{About, ComposeError, Composer};
-use super::courier::Courier;
+use super::courier::Mailer;
 use super::transport::{SendError, SendFailure, Transport};
 use crate::domain::delivery::Purpose;
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::secret::verification::Code;
-use crate::store::{Claimed, Store, Topicality};
+use crate::store::{ClaimedDelivery, Store, Topicality};
 
 /// Sends messages by e-mail.
 #[derive(Debug)]
-pub struct Post {
+pub struct TemplateMailer {
     /// Knows what codes are derived from.
     pub store: Store,
     /// Derives codes.
@@ -24,9 +24,9 @@ pub struct Post {
     pub transport: Transport,
 }
 
-impl Post {
+impl TemplateMailer {
     /// Derives the code that a message brings; none once it is used, or another took its place.
-    async fn code(&self, message: &Claimed, topic: &Topicality) -> Result<Option<String>, SendError> {
+    async fn code(&self, message: &ClaimedDelivery, topic: &Topicality) -> Result<Option<String>, SendError> {
         let (invitation, delivery) = (&topic.invitation.found, &message.delivery);
         let Some((id, email)) = delivery.message.about.zip(delivery.address(invitation)) else { return Ok(None) };
         let found = self.store.find_verification(&message.account, invitation.id, id).await;
@@ -36,8 +36,8 @@ impl Post {
 }
 
 #[async_trait]
-impl Courier for Post {
-    async fn deliver(&self, message: &Claimed, topic: &Topicality) -> Result<(), SendError> {
+impl Mailer for TemplateMailer {
+    async fn deliver(&self, message: &ClaimedDelivery, topic: &Topicality) -> Result<(), SendError> {
         let code;
         let about = match message.delivery.message.purpose {
             Purpose::Invitation | Purpose::Reminder => About::Nothing,

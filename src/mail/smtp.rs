@@ -19,7 +19,7 @@ mod failure;
 mod in_the_clear;
 pub(in crate::mail) mod message;
 
-use dialogue::{Dialogue, Entrance};
+use dialogue::{SmtpConnection, SmtpEndpoint};
 
 /// A message may take as many times the limit of one step.
 const STEPS: u32 = 4;
@@ -29,14 +29,14 @@ const IDLE: Duration = Duration::from_secs(30);
 /// A mail server and the connections to it.
 #[derive(Debug)]
 pub(in crate::mail) struct Smtp {
-    entrance: Entrance,
+    entrance: SmtpEndpoint,
     places: Semaphore,
     idle: Mutex<Vec<Idle>>,
 }
 
 #[derive(Debug)]
 struct Idle {
-    dialogue: Dialogue,
+    dialogue: SmtpConnection,
     since: Instant,
 }
 
@@ -63,7 +63,7 @@ impl Smtp {
         };
         let connections = usize::try_from(*connections).unwrap_or(1);
         Ok(Self {
-            entrance: Entrance::new(server.clone(), tls, helo, *timeout),
+            entrance: SmtpEndpoint::new(server.clone(), tls, helo, *timeout),
             places: Semaphore::new(connections),
             idle: Mutex::default(),
         })
@@ -93,7 +93,7 @@ impl Smtp {
     }
 
     /// Returns an idle connection that still answers; those that do not are dropped.
-    async fn reuse(&self) -> Option<Dialogue> {
+    async fn reuse(&self) -> Option<SmtpConnection> {
         loop {
             let Idle { mut dialogue, since } = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
             if since.elapsed() < IDLE && dialogue.reset().await.is_ok() {

@@ -1,4 +1,4 @@
-//! The ways out of the house: one message, once. Trying again is the relay's business.
+//! The transports of mail: each sends one message, once. Retrying is the worker's business.
 
 use super::message::Mail;
 use super::smtp::{Smtp, message};

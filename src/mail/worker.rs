@@ -1,4 +1,4 @@
-//! The relay: claims due messages, sends them with no transaction open, and settles them under their lease.
+//! The mail worker: claims due messages, sends them with no transaction open, and settles them under their lease.
 //!
 //! At least once: a process that ends between the mail server's answer and the commit of what became of it leaves a
 //! message whose lease runs out, and which is sent again under the same Message-ID.
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::courier::Courier;
+use super::courier::Mailer;
 use super::pace::Pace;
 use super::transport::{SendError, SendFailure};
 use crate::clock::Clock;
@@ -22,7 +22,7 @@ use crate::domain::delivery::DeliveryEnd;
 use crate::domain::delivery::backoff::Backoff;
 use crate::domain::value::id::IdSeed;
 use crate::entropy::Entropy;
-use crate::store::{Claimed, Complaints, ExecuteError, Store, StoreError, Topic};
+use crate::store::{ClaimedDelivery, ExecuteError, LogLimiter, Store, StoreError, Topic};
 
 /// Whose doing the events of deliveries are.
 const ACTOR: &str = "relay";
@@ -41,9 +41,9 @@ const GATHER: Duration = Duration::from_millis(10);
 /// How long to wait before a settle is tried again that the database did not answer.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
-/// How the relay works.
+/// How the mail worker works.
 #[derive(Clone, Copy, Debug)]
-pub struct RelayOptions {
+pub struct MailWorkerOptions {
     /// How long a message belongs to whoever claimed it; sending it has to be over before.
     pub lease: Duration,
     /// How many messages are sent at once.
@@ -56,15 +56,15 @@ pub struct RelayOptions {
 
 /// Sends what is in the outbox. Clones share the pace and the transport's health.
 #[derive(Clone, Debug)]
-pub struct Relay {
+pub struct MailWorker {
     store: Store,
-    courier: Arc<dyn Courier>,
+    courier: Arc<dyn Mailer>,
     clock: Clock,
     entropy: Entropy,
-    options: RelayOptions,
+    options: MailWorkerOptions,
     slots: Arc<Semaphore>,
     course: Arc<Mutex<Course>>,
-    complaints: Arc<std::sync::Mutex<Complaints>>,
+    log_limiter: Arc<std::sync::Mutex<LogLimiter>>,
 }
 
 /// What one claim has to know of those before it.
@@ -89,20 +89,20 @@ enum Step {
     Until(Instant),
 }
 
-impl Relay {
-    /// Makes a relay that has sent nothing yet.
-    pub fn new(store: Store, courier: Arc<dyn Courier>, clock: Clock, options: RelayOptions) -> Self {
+impl MailWorker {
+    /// Makes a worker that has sent nothing yet.
+    pub fn new(store: Store, courier: Arc<dyn Mailer>, clock: Clock, options: MailWorkerOptions) -> Self {
         let pace = Pace::new(options.per_second, Instant::now());
         let course = Course { pace, after: String::new(), paused: None, planned: None };
         let slots = Arc::new(Semaphore::new(options.concurrency as usize));
-        let (course, complaints) = (Arc::new(Mutex::new(course)), Arc::default());
-        Self { store, courier, clock, entropy: Entropy::system(), options, slots, course, complaints }
+        let (course, log_limiter) = (Arc::new(Mutex::new(course)), Arc::default());
+        Self { store, courier, clock, entropy: Entropy::system(), options, slots, course, log_limiter }
     }
 
     /// Sends until told to stop, then finishes what it is sending.
     pub async fn run(self, stop: CancellationToken) {
         let tasks = TaskTracker::new();
-        let mut heard = self.store.signals().hear(Topic::Outbox);
+        let mut heard = self.store.notifications().subscribe(Topic::Outbox);
         // A step is short and is not broken off: what it has claimed would lie there until its lease ends.
         while !stop.is_cancelled() {
             // Before it looks, so that what is told meanwhile is heard behind the look.
@@ -140,7 +140,7 @@ impl Relay {
 
     /// Begins to send as many due messages as there is room for.
     async fn step(&self, tasks: &TaskTracker, stop: &CancellationToken) -> Result<Step, StoreError> {
-        // Claimed when it can be sent, so that no lease runs while a message waits its turn; several at a time, unless those
+        // ClaimedDelivery when it can be sent, so that no lease runs while a message waits its turn; several at a time, unless those
         // under way take long.
         let room = async {
             let several = self.options.concurrency.div_ceil(4);
@@ -168,18 +168,18 @@ impl Relay {
         Ok(())
     }
 
-    fn send_all(&self, messages: Vec<(Claimed, OwnedSemaphorePermit)>, tasks: &TaskTracker) {
+    fn send_all(&self, messages: Vec<(ClaimedDelivery, OwnedSemaphorePermit)>, tasks: &TaskTracker) {
         for (message, slot) in messages {
-            let relay = self.clone();
+            let worker = self.clone();
             tasks.spawn(async move {
-                relay.send(&message).await;
+                worker.send(&message).await;
                 drop(slot);
             });
         }
     }
 
     /// Claims what there is room for, with a slot for each.
-    async fn claim(&self) -> Result<(Step, Option<Vec<(Claimed, OwnedSemaphorePermit)>>), StoreError> {
+    async fn claim(&self) -> Result<(Step, Option<Vec<(ClaimedDelivery, OwnedSemaphorePermit)>>), StoreError> {
         let mut course = self.course.lock().await;
         let now = Instant::now();
         if let Some(until) = course.paused.filter(|until| *until > now) {
@@ -201,7 +201,7 @@ impl Relay {
         let lease = Uuid::from_bytes(self.entropy.bytes());
         let mut claimed =
             in_time(self.store.claim_deliveries(lease, self.options.lease, wanted, &course.after)).await?;
-        let count = |claimed: &Vec<Claimed>| u32::try_from(claimed.len()).unwrap_or(wanted);
+        let count = |claimed: &Vec<ClaimedDelivery>| u32::try_from(claimed.len()).unwrap_or(wanted);
         if count(&claimed) < wanted && !course.after.is_empty() {
             // No account behind the last one has more: begin again with the first.
             course.after.clear();
@@ -218,7 +218,7 @@ impl Relay {
     }
 
     /// Sends one message and settles it, whatever happens.
-    async fn send(&self, message: &Claimed) {
+    async fn send(&self, message: &ClaimedDelivery) {
         let ended = match self.attempt(message).await {
             Ok(None) => Ok(()),
             Ok(Some(Ok(()))) => self.settle(message, DeliveryEnd::Sent).await,
@@ -238,11 +238,11 @@ impl Relay {
 
     /// Logs what holds up more than one message, but not for each.
     fn complain(&self, error: &dyn Display) {
-        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).say("relay", error);
+        self.log_limiter.lock().unwrap_or_else(PoisonError::into_inner).warn("mail", error);
     }
 
     /// Sends a message unless there is no reason to any more; none if it was cancelled.
-    async fn attempt(&self, message: &Claimed) -> Result<Option<Result<(), SendError>>, StoreError> {
+    async fn attempt(&self, message: &ClaimedDelivery) -> Result<Option<Result<(), SendError>>, StoreError> {
         if message.delivery.attempts > self.options.attempts {
             // Whoever tried it before did not live to tell.
             let unfinished = SendError { sort: SendFailure::Refused, text: "no attempt came to an end".to_owned() };
@@ -265,7 +265,7 @@ impl Relay {
         Ok(Some(sent))
     }
 
-    async fn failed(&self, message: &Claimed, error: SendError) -> Result<(), StoreError> {
+    async fn failed(&self, message: &ClaimedDelivery, error: SendError) -> Result<(), StoreError> {
         let SendError { sort: failure, text } = error;
         let attempts = message.delivery.attempts;
         let id = message.delivery.message.id;
@@ -292,7 +292,7 @@ impl Relay {
     }
 
     /// Commits how a message ended with its event. Tried while the lease lasts: what is not known to be sent is sent again.
-    async fn settle(&self, message: &Claimed, end: DeliveryEnd) -> Result<(), StoreError> {
+    async fn settle(&self, message: &ClaimedDelivery, end: DeliveryEnd) -> Result<(), StoreError> {
         let Some(lease) = message.delivery.lease else { return Err(StoreError::Conflict) };
         let settle = SettleDelivery { delivery: message.delivery.message.id, lease, end };
         let command = Command {

@@ -18,7 +18,7 @@ use crate::config::NatsConfig;
 use crate::domain::invitation::event::Event;
 use crate::domain::value::id::InvitationId;
 use crate::event_json::event_json;
-use crate::store::Ordered;
+use crate::store::PositionedEvent;
 use crate::telemetry::cause;
 
 /// How long the server may take for an answer.
@@ -99,7 +99,7 @@ impl Session {
 
     /// Publishes events and returns when all are acknowledged. An event is sent after the one before it of the same invitation
     /// was acknowledged, so that no failure puts them in another order; those of different invitations are sent together.
-    pub(crate) async fn publish(&self, events: &[Arc<Ordered>]) -> Result<(), SessionError> {
+    pub(crate) async fn publish(&self, events: &[Arc<PositionedEvent>]) -> Result<(), SessionError> {
         for wave in waves(events) {
             let sent = try_join_all(wave.into_iter().map(|event| self.publish_one(event)));
             tokio::select! {
@@ -122,11 +122,11 @@ impl Session {
 }
 
 /// Cuts events, in their order, so that no part takes long: none has more than a few of one invitation.
-pub(crate) fn prefixes(events: &[Arc<Ordered>]) -> impl Iterator<Item = &[Arc<Ordered>]> {
+pub(crate) fn prefixes(events: &[Arc<PositionedEvent>]) -> impl Iterator<Item = &[Arc<PositionedEvent>]> {
     let mut left = events;
     std::iter::from_fn(move || {
         let mut seen: HashMap<InvitationId, usize> = HashMap::new();
-        let too_many = |ordered: &Arc<Ordered>| {
+        let too_many = |ordered: &Arc<PositionedEvent>| {
             let count = seen.entry(ordered.event.event.invitation).or_default();
             *count += 1;
             *count > IN_A_ROW
@@ -139,7 +139,7 @@ pub(crate) fn prefixes(events: &[Arc<Ordered>]) -> impl Iterator<Item = &[Arc<Or
 }
 
 /// Parts events so that no part has two of one invitation, the earlier in the earlier part.
-fn waves(events: &[Arc<Ordered>]) -> Vec<Vec<&Event>> {
+fn waves(events: &[Arc<PositionedEvent>]) -> Vec<Vec<&Event>> {
     let mut seen: HashMap<InvitationId, usize> = HashMap::new();
     let mut waves: BTreeMap<usize, Vec<&Event>> = BTreeMap::new();
     for ordered in events {
@@ -187,7 +187,7 @@ mod tests {
     use crate::domain::value::text::AccountId;
     use crate::domain::value::time::Timestamp;
 
-    fn event(invitation: u128, sequence: i64) -> Arc<Ordered> {
+    fn event(invitation: u128, sequence: i64) -> Arc<PositionedEvent> {
         let event = StoredEvent {
             id: Uuid::nil(),
             account: AccountId::parse("acme").unwrap(),
@@ -199,7 +199,7 @@ mod tests {
             request_id: None,
             data: Map::new(),
         };
-        Arc::new(Ordered { event: Event { event, sequence, position: Some(1) }, position: 1, host: None })
+        Arc::new(PositionedEvent { event: Event { event, sequence, position: Some(1) }, position: 1, host: None })
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(crate) async fn register(reporter: &HealthReporter) {
 /// database is ready for the first time.
 pub(crate) async fn watch(
     reporter: HealthReporter,
-    mut look: Look,
+    mut look: ReadinessCheck,
     begin: CancellationToken,
     drain: CancellationToken,
 ) {
@@ -85,7 +85,7 @@ pub(crate) async fn watch(
 }
 
 /// Looks at the database.
-pub(crate) struct Look {
+pub(crate) struct ReadinessCheck {
     pub(crate) maintenance: Maintenance,
     /// Whether the schema is still to be brought to its head.
     pub(crate) migrate: bool,
@@ -95,7 +95,7 @@ pub(crate) struct Look {
     pub(crate) keys_fit: bool,
 }
 
-impl Look {
+impl ReadinessCheck {
     /// Returns why the service is not ready, if so.
     async fn look(&mut self) -> Result<(), String> {
         match self.try_look().await {

@@ -23,17 +23,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::events::notifications::Signals;
+use super::events::notifications::Notifications;
 use super::sql::database::Database;
 use crate::domain::command::Command;
 use crate::domain::decide::Context;
-use crate::domain::group::{Bundle, Executed, Group};
+use crate::domain::group::{BatchMode, Executed, Group};
 use crate::domain::invitation::refusal::Refusal;
-use analyze::Growth;
+use analyze::TableAnalyzer;
 use aside::Aside;
 use lane::Lane;
 use lane_queue::LaneQueue;
-use submission::Job;
+use submission::Submission;
 
 /// Decides one command of a group; [`Group::run`] but for tests that need a decision to fail.
 pub type Decide = fn(&mut Group, &Command, &Context) -> Result<Executed, Refusal>;
@@ -104,14 +104,14 @@ pub struct Executor {
 
 impl Executor {
     /// Starts the lanes.
-    pub fn start(database: &Database, options: &ExecutorOptions, signals: &Signals) -> Self {
+    pub fn start(database: &Database, options: &ExecutorOptions, notifications: &Notifications) -> Self {
         let tasks = TaskTracker::new();
         let lanes = if database.is_embedded() { 1 } else { options.lanes.max(1) };
-        let growth = Growth::new(database.clone());
+        let growth = TableAnalyzer::new(database.clone());
         let lanes = (0..lanes).map(|_| {
             let queue = Arc::new(LaneQueue::new(options.queue, options.context.reminders.clone()));
             let aside = Aside::new(tasks.clone(), options.queue);
-            let lane = Lane::new(database.clone(), options.clone(), growth.clone(), signals.clone(), aside);
+            let lane = Lane::new(database.clone(), options.clone(), growth.clone(), notifications.clone(), aside);
             tasks.spawn(lane.run(Arc::clone(&queue)));
             queue
         });
@@ -121,7 +121,7 @@ impl Executor {
     /// Runs one command. Whoever stops waiting for the result does not stop the command.
     pub async fn execute(&self, command: Command, deadline: Option<Instant>) -> Result<Executed, ExecuteError> {
         let (lane, account) = (self.lane_of(&command), command.account.clone());
-        let (job, answers) = Job::new(vec![command], Bundle::Each, deadline);
+        let (job, answers) = Submission::new(vec![command], BatchMode::Independent, deadline);
         // A full queue is answered at once: waiting would only move the queue to where nobody counts it.
         lane.push(&account, vec![job]).map_err(|_| ExecuteError::Unavailable)?;
         let answer = answers.await.unwrap_or(Err(ExecuteError::Unavailable))?.pop();
@@ -133,27 +133,27 @@ impl Executor {
     pub async fn execute_all(
         &self,
         commands: Vec<Command>,
-        bundle: Bundle,
+        bundle: BatchMode,
         deadline: Option<Instant>,
     ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
         let Some(first) = commands.first() else { return Ok(Vec::new()) };
         let (lane, account) = (self.lane_of(first), first.account.clone());
-        let job = |commands| Job::new(commands, bundle, deadline);
+        let job = |commands| Submission::new(commands, bundle, deadline);
         // Commands that do not hang together are jobs of their own, so that none of them can fail another.
         let (jobs, answers): (Vec<_>, Vec<_>) = match bundle {
-            Bundle::Each => commands.into_iter().map(|command| job(vec![command])).unzip(),
-            Bundle::Atomic | Bundle::DryRun => [job(commands)].into_iter().unzip(),
+            BatchMode::Independent => commands.into_iter().map(|command| job(vec![command])).unzip(),
+            BatchMode::Atomic | BatchMode::DryRun => [job(commands)].into_iter().unzip(),
         };
         lane.push(&account, jobs).map_err(|_| BundleError::Failed(ExecuteError::Unavailable))?;
         let mut results = Vec::new();
         for answers in answers {
             match answers.await.unwrap_or(Err(ExecuteError::Unavailable)) {
                 Ok(answers) => results.extend(answers),
-                Err(failed) if bundle == Bundle::Each => results.push(Err(failed)),
+                Err(failed) if bundle == BatchMode::Independent => results.push(Err(failed)),
                 Err(failed) => return Err(BundleError::Failed(failed)),
             }
         }
-        if bundle == Bundle::Atomic && results.iter().any(Result::is_err) {
+        if bundle == BatchMode::Atomic && results.iter().any(Result::is_err) {
             return Err(BundleError::Refused(results.into_iter().map(Result::err).collect()));
         }
         Ok(results)

@@ -14,10 +14,10 @@ use uuid::Uuid;
 use super::Store;
 use super::events::cursor::{Begin, Follower};
 use super::executor::ExecuteError;
-use super::periodic_task::{Round, Rounds};
+use super::periodic_task::{PeriodicTask, TickResult};
 use super::sql::error::StoreError;
 use crate::domain::command::{Action, Command, ExpireInvitation};
-use crate::domain::group::Bundle;
+use crate::domain::group::BatchMode;
 use crate::domain::value::id::{IdSeed, InvitationId};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
@@ -121,7 +121,7 @@ impl ExpiryWalk {
         let commands = expired.iter().filter_map(|place| Some((place, expire(place)?)));
         let (places, commands): (Vec<_>, Vec<_>) = commands.unzip();
         let failed = |_| StoreError::Unavailable("the executor does not take commands".to_owned());
-        let results = self.store.execute_all(commands, Bundle::Each, None).await.map_err(failed)?;
+        let results = self.store.execute_all(commands, BatchMode::Independent, None).await.map_err(failed)?;
         let mut told = 0;
         for (place, result) in places.into_iter().zip(results) {
             match result {
@@ -188,14 +188,14 @@ impl Store {
 /// Tells of what has expired every `interval`, until stopped. Every replica does, and one of them at a time gets to it.
 pub async fn run(store: Store, interval: Duration, stop: CancellationToken) {
     let holder = Uuid::from_bytes(Entropy::system().bytes());
-    let rounds = Rounds { name: "expiry", heard: None, gather: Duration::ZERO, interval, stop: stop.clone() };
+    let rounds = PeriodicTask { name: "expiry", heard: None, gather: Duration::ZERO, interval, stop: stop.clone() };
     tokio::select! {
         () = tokio::time::sleep(interval) => {}
         () = stop.cancelled() => return,
     }
-    // Rounds are made one after another.
+    // PeriodicTask are made one after another.
     let walk = Mutex::new(ExpiryWalk::new(store.clone(), holder));
-    rounds.run(|| async { walk.lock().await.tell_expired().await.map(|_| Round::Done) }).await;
+    rounds.run(|| async { walk.lock().await.tell_expired().await.map(|_| TickResult::Done) }).await;
     // Others wait for the end of the lease otherwise, which is soon enough.
     drop(store.release(Follower::Expiry, holder).await);
 }

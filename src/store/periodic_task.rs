@@ -22,7 +22,7 @@ const FAILED: Duration = Duration::from_secs(1);
 
 /// How a round ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Round {
+pub enum TickResult {
     /// There is nothing left to do for now.
     Done,
     /// There may be more to do at once.
@@ -36,18 +36,18 @@ pub enum Round {
 
 /// Says what is wrong, but not over and over.
 #[derive(Debug)]
-pub struct Complaints {
+pub struct LogLimiter {
     last: Option<Instant>,
 }
 
-impl Complaints {
+impl LogLimiter {
     /// Has said nothing yet.
     pub fn new() -> Self {
         Self { last: None }
     }
 
     /// Logs a problem, unless something was logged a moment ago.
-    pub fn say(&mut self, name: &'static str, error: &dyn Display) {
+    pub fn warn(&mut self, name: &'static str, error: &dyn Display) {
         if self.last.is_none_or(|last| last.elapsed() >= COMPLAINT) {
             self.last = Some(Instant::now());
             tracing::warn!(task = name, %error, "a task in the background is held up");
@@ -55,7 +55,7 @@ impl Complaints {
     }
 }
 
-impl Default for Complaints {
+impl Default for LogLimiter {
     fn default() -> Self {
         Self::new()
     }
@@ -63,7 +63,7 @@ impl Default for Complaints {
 
 /// When rounds are made.
 #[derive(Debug)]
-pub struct Rounds {
+pub struct PeriodicTask {
     /// What the work is called in the log.
     pub name: &'static str,
     /// Tells that there is something to do; none where only time does.
@@ -76,24 +76,24 @@ pub struct Rounds {
     pub stop: CancellationToken,
 }
 
-impl Rounds {
+impl PeriodicTask {
     /// Makes rounds until stopped. Whatever goes wrong in one, the next is made.
-    pub async fn run<E: Display, F: Future<Output = Result<Round, E>>>(self, mut round: impl FnMut() -> F) {
+    pub async fn run<E: Display, F: Future<Output = Result<TickResult, E>>>(self, mut round: impl FnMut() -> F) {
         let Self { name, mut heard, gather, interval, stop } = self;
         let work = async {
-            let mut complaints = Complaints::new();
+            let mut log_limiter = LogLimiter::new();
             let mut others = Others(None);
             loop {
                 let result = timeout(LONGEST, caught(round())).await;
                 if others.are_stuck(&result) {
-                    complaints.say(name, &"another process has held the lock for seconds");
+                    log_limiter.warn(name, &"another process has held the lock for seconds");
                 }
                 let wait = match result {
-                    Ok(Some(Ok(Round::More))) => continue,
-                    Ok(Some(Ok(Round::Busy { .. }))) => Some(BUSY),
-                    Ok(Some(Ok(Round::Done))) => None,
+                    Ok(Some(Ok(TickResult::More))) => continue,
+                    Ok(Some(Ok(TickResult::Busy { .. }))) => Some(BUSY),
+                    Ok(Some(Ok(TickResult::Done))) => None,
                     Ok(Some(Err(error))) => {
-                        complaints.say(name, &error);
+                        log_limiter.warn(name, &error);
                         Some(FAILED)
                     }
                     Ok(None) => {
@@ -101,7 +101,7 @@ impl Rounds {
                         Some(FAILED)
                     }
                     Err(_) => {
-                        complaints.say(name, &"no answer in time");
+                        log_limiter.warn(name, &"no answer in time");
                         Some(FAILED)
                     }
                 };
@@ -123,8 +123,8 @@ struct Others(Option<(i64, Instant)>);
 
 impl Others {
     /// Notes how a round ended, and returns whether another process does not get on.
-    fn are_stuck<E, T>(&mut self, result: &Result<Option<Result<Round, E>>, T>) -> bool {
-        let Ok(Some(Ok(Round::Busy { at }))) = result else {
+    fn are_stuck<E, T>(&mut self, result: &Result<Option<Result<TickResult, E>>, T>) -> bool {
+        let Ok(Some(Ok(TickResult::Busy { at }))) = result else {
             self.0 = None;
             return false;
         };
@@ -157,7 +157,7 @@ mod tests {
     async fn rounds_go_on_after_failures_and_panics_until_stopped() {
         let (count, stop) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
         let interval = Duration::from_secs(5);
-        let rounds = Rounds { name: "test", heard: None, gather: Duration::ZERO, interval, stop: stop.clone() };
+        let rounds = PeriodicTask { name: "test", heard: None, gather: Duration::ZERO, interval, stop: stop.clone() };
         let began = Instant::now();
         rounds
             .run(|| {
@@ -167,12 +167,12 @@ mod tests {
                         0 => Err("refused"),
                         1 => panic!("this is a test"),
                         2 => std::future::pending().await,
-                        3 => Ok(Round::More),
-                        4 => Ok(Round::Busy { at: 0 }),
-                        5 => Ok(Round::Done),
+                        3 => Ok(TickResult::More),
+                        4 => Ok(TickResult::Busy { at: 0 }),
+                        5 => Ok(TickResult::Done),
                         _ => {
                             stop.cancel();
-                            Ok(Round::Done)
+                            Ok(TickResult::Done)
                         }
                     }
                 }
@@ -184,7 +184,7 @@ mod tests {
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]
     async fn another_process_is_stuck_once_it_stays_where_it_is() {
-        let busy = |at| Ok::<_, ()>(Some(Ok::<_, ()>(Round::Busy { at })));
+        let busy = |at| Ok::<_, ()>(Some(Ok::<_, ()>(TickResult::Busy { at })));
         let mut others = Others(None);
         for at in 0..5 {
             assert!(!others.are_stuck(&busy(at)), "it gets on");
@@ -193,7 +193,7 @@ mod tests {
         assert!(!others.are_stuck(&busy(4)));
         sleep(Duration::from_millis(1)).await;
         assert!(others.are_stuck(&busy(4)));
-        assert!(!others.are_stuck(&Ok::<_, ()>(Some(Ok::<_, ()>(Round::Done)))));
+        assert!(!others.are_stuck(&Ok::<_, ()>(Some(Ok::<_, ()>(TickResult::Done)))));
         assert!(!others.are_stuck(&busy(4)), "it is another stay");
     }
 

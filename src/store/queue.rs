@@ -65,7 +65,7 @@ const UNREADABLE: Duration = Duration::from_secs(60);
 
 /// What a claim asks for.
 #[derive(Clone, Debug)]
-pub(super) struct Claim {
+pub(super) struct ClaimRequest {
     /// Names the holder of the rows.
     pub(super) lease: Uuid,
     /// How long nobody else may claim them.
@@ -84,14 +84,14 @@ impl Queue {
     pub(super) async fn claim<E: EntityTrait, T>(
         self,
         database: &Database,
-        claim: Claim,
+        claim: ClaimRequest,
         read: impl Fn(E::Model) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError>
     where
         E::Model: DeserializeOwned,
     {
         let backend = database.backend();
-        let Claim { lease, lasts, limit, after } = claim;
+        let ClaimRequest { lease, lasts, limit, after } = claim;
         let lasts = i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX);
         let clock = database.clock().map(Timestamp::micros);
         let mut values: Vec<Value> = vec![clock.into(), lease.into(), lasts.into(), i64::from(limit).into()];

@@ -12,7 +12,7 @@ use super::sql::Transaction;
 use super::sql::entity::{outbox, verification};
 use super::sql::error::StoreError;
 use super::sql::row::outbox_row;
-use super::sql::rows_param::{Columns, Set, clock, statement_clock};
+use super::sql::rows_param::{Columns, RowsParam, clock, statement_clock};
 use super::{Store, Topic};
 use crate::domain::delivery::NewDelivery;
 use crate::domain::invitation::Invitation;
@@ -65,7 +65,7 @@ impl Store {
         insert(&transaction, invitation, new, now).await?;
         transaction.commit().await?;
         if new.message.is_some() {
-            self.signals.tell(Topic::Outbox);
+            self.notifications.notify(Topic::Outbox);
         }
         Ok(Ok(()))
     }
@@ -91,7 +91,7 @@ impl Store {
             LIFE = LIFE.as_micros(),
         );
         let row = |key: &String| [account.as_str().into(), Value::from(invitation.0), key.as_str().into()];
-        let mut values = Set::new(columns, address_keys.iter().map(row)).params(backend);
+        let mut values = RowsParam::new(columns, address_keys.iter().map(row)).params(backend);
         values.push(read_clock(&self.database, None).into());
         let rows = self.database.write.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         rows.iter()
@@ -179,8 +179,8 @@ async fn insert(
         asked_since: now.micros(),
     };
     let (rows, messages) =
-        (Set::of([row].into_iter()), new.message.iter().map(|message| outbox_row(invitation, message)));
-    let (rows, messages) = (rows.params(backend), Set::of(messages).params(backend));
+        (RowsParam::of([row].into_iter()), new.message.iter().map(|message| outbox_row(invitation, message)));
+    let (rows, messages) = (rows.params(backend), RowsParam::of(messages).params(backend));
     let verification = |first| insert_into::<verification::Entity>(backend, first) + &replace();
     let message = insert_into::<outbox::Entity>(backend, 1);
     let statements = if backend == DbBackend::Postgres {

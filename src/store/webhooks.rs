@@ -22,7 +22,7 @@ use super::sql::error::StoreError;
 pub use attempts::{AttemptQuery, WebhookAttempt};
 pub use claim::{ClaimedMessage, MessageContent};
 pub use endpoints::{EndpointCreated, EndpointQuery};
-pub use settle::{Attempt, Disabled, Outcome, Settled};
+pub use settle::{Attempt, AttemptOutcome, Disabled, WebhookAttemptResult};
 
 /// Why something is not done to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -44,14 +44,14 @@ const TOO_LATE: NoAnswer = NoAnswer("no answer in time");
 
 /// Posts to endpoints. Clones share the connections.
 #[derive(Clone, Debug)]
-pub struct Poster {
+pub struct WebhookClient {
     networks: Arc<Networks>,
     tls: Client,
     plain: Client,
     limit: Duration,
 }
 
-impl Poster {
+impl WebhookClient {
     /// Makes a poster that takes at most `limit` for a request.
     ///
     /// # Errors

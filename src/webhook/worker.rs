@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::client::{Answer, NoAnswer, Poster};
+use super::client::{Answer, NoAnswer, WebhookClient};
 use super::{Outage, POLL};
 use crate::clock::Clock;
 use crate::domain::invitation::event::Event;
@@ -21,7 +21,9 @@ use crate::domain::webhook::signature::{Secret, seconds, sign};
 use crate::domain::webhook::{Endpoint, retry};
 use crate::entropy::Entropy;
 use crate::event_json::event_json;
-use crate::store::{Attempt, ClaimedMessage, MessageContent, Outcome, Settled, Store, StoreError, Topic};
+use crate::store::{
+    Attempt, AttemptOutcome, ClaimedMessage, MessageContent, Store, StoreError, Topic, WebhookAttemptResult,
+};
 
 /// What a lease lasts beyond the time limit of a request: for reading what to post, and settling.
 const SLACK: Duration = Duration::from_secs(30);
@@ -54,10 +56,10 @@ impl SenderOptions {
 
 /// Posts messages to endpoints.
 #[derive(Debug)]
-pub struct Sender {
+pub struct WebhookWorker {
     store: Store,
     ring: KeyRing,
-    poster: Poster,
+    poster: WebhookClient,
     clock: Clock,
     entropy: Entropy,
     options: SenderOptions,
@@ -65,14 +67,14 @@ pub struct Sender {
     after: (String, Uuid),
     /// What is being posted, by task: whoever posts it may be stopped, or panic.
     under_way: HashMap<Id, ClaimedMessage>,
-    requests: JoinSet<Settled>,
+    requests: JoinSet<WebhookAttemptResult>,
     /// What has ended and is not settled yet, and since when.
-    ended: Vec<(Settled, Instant)>,
+    ended: Vec<(WebhookAttemptResult, Instant)>,
 }
 
-impl Sender {
+impl WebhookWorker {
     /// Makes a sender that has posted nothing yet.
-    pub fn new(store: Store, ring: KeyRing, poster: Poster, clock: Clock, options: SenderOptions) -> Self {
+    pub fn new(store: Store, ring: KeyRing, poster: WebhookClient, clock: Clock, options: SenderOptions) -> Self {
         let (entropy, after) = (Entropy::system(), (String::new(), Uuid::nil()));
         let (under_way, requests, ended) = (HashMap::new(), JoinSet::new(), Vec::new());
         Self { store, ring, poster, clock, entropy, options, after, under_way, requests, ended }
@@ -80,7 +82,7 @@ impl Sender {
 
     /// Posts what is due until told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut heard = self.store.signals().hear(Topic::Webhook);
+        let mut heard = self.store.notifications().subscribe(Topic::Webhook);
         let mut outage = Outage::default();
         while !stop.is_cancelled() {
             // Before it looks, so that what is told meanwhile is heard behind the look.
@@ -144,13 +146,13 @@ impl Sender {
         let (mut unposted, now) = (Vec::new(), self.clock.now());
         for message in claimed {
             match contents.remove(&message.id) {
-                _ if never_ends(&message, now) => unposted.push(self.unposted(message, Outcome::GivenUp)),
+                _ if never_ends(&message, now) => unposted.push(self.unposted(message, AttemptOutcome::GivenUp)),
                 Some(Ok(content)) if content.endpoint.disabled_at.is_none() => self.post(message, content),
                 Some(Err(error)) => {
                     tracing::error!(webhook = %message.id, %error, "what is to be posted cannot be read");
                     self.store.put_back_webhook_message(&message).await?;
                 }
-                _ => unposted.push(self.unposted(message, Outcome::Needless)),
+                _ => unposted.push(self.unposted(message, AttemptOutcome::Needless)),
             }
         }
         if !unposted.is_empty() {
@@ -196,7 +198,7 @@ impl Sender {
                 error: error(&answer),
                 duration: begun.elapsed(),
             };
-            Settled { message, outcome, at, attempt: Some(attempt) }
+            WebhookAttemptResult { message, outcome, at, attempt: Some(attempt) }
         });
         self.under_way.insert(task.id(), posted);
     }
@@ -230,7 +232,7 @@ impl Sender {
     }
 
     /// Notes what came of a request.
-    fn end(&mut self, done: Result<(Id, Settled), JoinError>) {
+    fn end(&mut self, done: Result<(Id, WebhookAttemptResult), JoinError>) {
         let task = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some(message) = self.under_way.remove(&task) else { return };
         let settled = match done {
@@ -253,7 +255,7 @@ impl Sender {
             while let Some(done) = self.requests.try_join_next_with_id() {
                 self.end(done);
             }
-            let settled: Vec<Settled> = self.ended.iter().map(|(settled, _)| settled.clone()).collect();
+            let settled: Vec<WebhookAttemptResult> = self.ended.iter().map(|(settled, _)| settled.clone()).collect();
             let error = match self.store.settle_webhook_messages(&settled).await {
                 Ok(disabled) => {
                     for disabled in disabled {
@@ -285,9 +287,9 @@ impl Sender {
         }
         self.requests.abort_all();
         let left: Vec<ClaimedMessage> = self.under_way.drain().map(|(_, message)| message).collect();
-        let left = left.into_iter().map(|message| self.unposted(message, Outcome::Retry(Duration::ZERO)));
+        let left = left.into_iter().map(|message| self.unposted(message, AttemptOutcome::Retry(Duration::ZERO)));
         let ended = self.ended.iter().map(|(settled, _)| settled.clone());
-        let left: Vec<Settled> = ended.chain(left).collect();
+        let left: Vec<WebhookAttemptResult> = ended.chain(left).collect();
         if !left.is_empty()
             && let Err(error) = self.store.settle_webhook_messages(&left).await
         {
@@ -296,8 +298,8 @@ impl Sender {
     }
 
     /// A message that is taken back without an attempt.
-    fn unposted(&self, message: ClaimedMessage, outcome: Outcome) -> Settled {
-        Settled { message, outcome, at: self.clock.now(), attempt: None }
+    fn unposted(&self, message: ClaimedMessage, outcome: AttemptOutcome) -> WebhookAttemptResult {
+        WebhookAttemptResult { message, outcome, at: self.clock.now(), attempt: None }
     }
 }
 
@@ -313,17 +315,17 @@ fn outcome(
     answer: &Result<Answer, NoAnswer>,
     random: u64,
     (at, now): (Timestamp, Timestamp),
-) -> Outcome {
+) -> AttemptOutcome {
     let asked = match answer {
-        Ok(Answer { status: 200..=299, .. }) => return Outcome::Arrived,
-        Ok(Answer { status: 410, .. }) => return Outcome::Gone,
+        Ok(Answer { status: 200..=299, .. }) => return AttemptOutcome::Arrived,
+        Ok(Answer { status: 410, .. }) => return AttemptOutcome::Gone,
         Ok(Answer { status: 429 | 503, retry_after: Some(value) }) => retry::retry_after(value, now),
         _ => None,
     };
     if retry::is_over(message.first_tried_at.unwrap_or(at), at) {
-        return Outcome::GivenUp;
+        return AttemptOutcome::GivenUp;
     }
-    Outcome::Retry(retry::delay(message.attempts, random, asked))
+    AttemptOutcome::Retry(retry::delay(message.attempts, random, asked))
 }
 
 fn never_ends(message: &ClaimedMessage, now: Timestamp) -> bool {
@@ -340,7 +342,7 @@ fn error(answer: &Result<Answer, NoAnswer>) -> Option<String> {
     }
 }
 
-fn note(Settled { message, outcome, attempt, .. }: &Settled) {
+fn note(WebhookAttemptResult { message, outcome, attempt, .. }: &WebhookAttemptResult) {
     let Some(error) = attempt.as_ref().and_then(|attempt| attempt.error.as_ref()) else { return };
     let ClaimedMessage { id, endpoint, attempts, .. } = message;
     tracing::info!(webhook = %id, %endpoint, attempts, error, ?outcome, "a webhook did not arrive");

@@ -1,5 +1,5 @@
 //! The built binary as its users meet it: started by a shell, configured by files and variables, spoken to by other
-//! people's clients, stopped by signals, and killed.
+//! people's clients, stopped by notifications, and killed.
 
 mod commands;
 mod crash;

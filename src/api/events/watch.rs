@@ -26,8 +26,8 @@ use crate::domain::value::time::Timestamp;
 use crate::pb;
 use crate::server::admission::Admission;
 use crate::server::status;
-use crate::store::events::feed::Tail;
-use crate::store::{Ordered, Stretch};
+use crate::store::events::feed::EventFeed;
+use crate::store::{EventBatch, PositionedEvent};
 
 /// How many events wait for a client beside those on the wire.
 const BUFFER: usize = 64;
@@ -43,7 +43,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct Watches {
     /// Where the newest events come out.
-    pub tail: Tail,
+    pub tail: EventFeed,
     /// How long a client may take nothing.
     pub patience: Duration,
     /// Tells that the service ends.
@@ -59,7 +59,7 @@ struct Watch {
     call: Call,
     types: Vec<EventType>,
     patience: Duration,
-    stretches: Receiver<Arc<Stretch>>,
+    stretches: Receiver<Arc<EventBatch>>,
     /// Up to where the client has been sent everything.
     position: i64,
     /// The organizations whose events it may see, and when that was found out.
@@ -153,12 +153,12 @@ impl Watch {
     }
 
     /// Reads what comes next. A database that is away for a moment ends no watch.
-    async fn read(&self) -> Result<Stretch, Status> {
+    async fn read(&self) -> Result<EventBatch, Status> {
         let account = &self.call.caller.account;
         again(|| self.api.read(self.api.store.events_behind(account, self.position, PAGE))).await
     }
 
-    async fn send(&mut self, sender: &Sender<Result<pb::Event, Status>>, stretch: &Stretch) -> Result<(), Status> {
+    async fn send(&mut self, sender: &Sender<Result<pb::Event, Status>>, stretch: &EventBatch) -> Result<(), Status> {
         let behind = self.position;
         for event in stretch.events.iter().filter(|event| event.position > behind) {
             if self.is_for_it(event) && self.reaches(event).await? {
@@ -174,14 +174,14 @@ impl Watch {
         Ok(())
     }
 
-    fn is_for_it(&self, Ordered { event, .. }: &Ordered) -> bool {
+    fn is_for_it(&self, PositionedEvent { event, .. }: &PositionedEvent) -> bool {
         let event = &event.event;
         let is_wanted = |wanted: &EventType| event.event_type == *wanted;
         event.account == self.call.caller.account && (self.types.is_empty() || self.types.iter().any(is_wanted))
     }
 
     /// Returns whether the caller may see an event, by what has been known for a moment at most.
-    async fn reaches(&mut self, event: &Ordered) -> Result<bool, Status> {
+    async fn reaches(&mut self, event: &PositionedEvent) -> Result<bool, Status> {
         if self.call.caller.organization_id.is_none() {
             return Ok(true);
         }

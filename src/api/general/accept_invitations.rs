@@ -13,7 +13,7 @@ use crate::api::parse::acceptor::acceptor as parse_acceptor;
 use crate::api::resource_name::InvitationName;
 use crate::api::violations::Violations;
 use crate::domain::command::{AcceptInvitation, Access, Action, Command, Target};
-use crate::domain::group::{Bundle, Executed};
+use crate::domain::group::{BatchMode, Executed};
 use crate::domain::invitation::acceptance::Acceptor;
 use crate::pb;
 use crate::pb::accept_invitations_result::Result as Outcome;
@@ -47,7 +47,7 @@ pub(crate) async fn accept_invitations(
         api.command(call, request, accept(Access::Name(target.clone()), acceptor.clone()))
     };
     let commands: Vec<Command> = targets.iter().map(command).collect();
-    let results = api.execute_all(call, commands, Bundle::Each).await?;
+    let results = api.execute_all(call, commands, BatchMode::Independent).await?;
     let results =
         message.names.iter().zip(results).map(|(name, result)| outcome(api, call, name, result.map_err(Status::from)));
     Ok(pb::AcceptInvitationsResponse { results: results.collect() })

@@ -11,7 +11,7 @@ use crate::api::execute::{Api, check_request_id};
 use crate::api::organization_access::check_new;
 use crate::api::violations::Violations;
 use crate::domain::command::{Action, Command, Request as Remembered};
-use crate::domain::group::{Bundle, Executed};
+use crate::domain::group::{BatchMode, Executed};
 use crate::pb;
 use crate::pb::batch_create_invitations_result::Result as Outcome;
 use crate::server::status::invalid_fields;
@@ -36,9 +36,9 @@ pub(crate) async fn batch_create_invitations(
     let parsed: Vec<Result<Command, Status>> =
         (0..message.requests.len()).map(|index| to_command(api, call, message, whole.as_ref(), index)).collect();
     let bundle = match (message.validate_only, message.atomic) {
-        (true, _) => Bundle::DryRun,
-        (false, true) => Bundle::Atomic,
-        (false, false) => Bundle::Each,
+        (true, _) => BatchMode::DryRun,
+        (false, true) => BatchMode::Atomic,
+        (false, false) => BatchMode::Independent,
     };
     if message.atomic {
         refuse_all(parsed.iter().map(|parsed| parsed.as_ref().err().cloned()))?;

@@ -66,7 +66,7 @@ pub(crate) fn scope(scope: Scope) -> pb::Scope {
 
 /// Converts a recipient.
 pub(crate) fn target(recipient: &Recipient) -> pb::Target {
-    let sort = match recipient.address.sort() {
+    let sort = match recipient.address.address_type() {
         AddressType::Email => pb::TargetType::Email,
         AddressType::Phone => pb::TargetType::Phone,
         AddressType::Internal => pb::TargetType::Internal,

@@ -9,7 +9,7 @@ use crate::api::violations::Violations;
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
 use crate::domain::invitation::recipient::{Address, AddressType, NewRecipient};
 use crate::domain::kind::connection::HttpUrl;
-use crate::domain::kind::general::{GeneralDetails, Inviter, Kept, RecipientMatch, UnfurlConfig, Usage};
+use crate::domain::kind::general::{CallerData, GeneralDetails, Inviter, RecipientMatch, UnfurlConfig, Usage};
 use crate::domain::kind::{Details, Scope};
 use crate::domain::value::email::Email;
 use crate::domain::value::text;
@@ -225,11 +225,11 @@ fn inviter(violations: &mut Violations, field: &str, given: &pb::Inviter) -> Inv
     }
 }
 
-fn kept(violations: &mut Violations, at: &impl Fn(&str) -> String, given: &pb::Invitation) -> Kept {
+fn kept(violations: &mut Violations, at: &impl Fn(&str) -> String, given: &pb::Invitation) -> CallerData {
     let mut id = |field: &str, value: &str| violations.optional(&at(field), value, text::opaque_id);
     let widget_configuration_id = id("widget_configuration_id", &given.widget_configuration_id);
     let (deployment_id, project_id) = (id("deployment_id", &given.deployment_id), id("project_id", &given.project_id));
-    Kept {
+    CallerData {
         source: violations.optional(&at("source"), &given.source, text::free_text),
         subtype: violations.optional(&at("subtype"), &given.subtype, text::free_text),
         widget_configuration_id,

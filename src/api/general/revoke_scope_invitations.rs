@@ -9,7 +9,7 @@ use crate::api::convert::count;
 use crate::api::execute::{Api, check_request_id};
 use crate::api::violations::Violations;
 use crate::domain::command::{Action, Command, Request, RevokeInvitation, Target};
-use crate::domain::group::Bundle;
+use crate::domain::group::BatchMode;
 use crate::domain::invitation::state::State;
 use crate::domain::value::id::InvitationId;
 use crate::pb;
@@ -105,7 +105,7 @@ fn command(
 async fn revoke_chunk(api: &Api, call: &Call, chunk: Vec<Command>, revoked: &mut Revoked) -> Result<(), Status> {
     let mut waiting = vec![chunk];
     while let Some(mut commands) = waiting.pop() {
-        match api.execute_all(call, commands.clone(), Bundle::Atomic).await {
+        match api.execute_all(call, commands.clone(), BatchMode::Atomic).await {
             Ok(results) => {
                 revoked.count += results.iter().flatten().filter(|executed| executed.happened).count() as u64;
             }

@@ -11,7 +11,7 @@ use crate::api::execute::{Api, check_request_id};
 use crate::api::resource_name::invitation_name;
 use crate::api::violations::Violations;
 use crate::domain::command::{Access, Action, DeclineInvitation, Request, Target};
-use crate::domain::group::Bundle;
+use crate::domain::group::BatchMode;
 use crate::domain::invitation::acceptance::Acceptor;
 use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::state::State;
@@ -113,7 +113,7 @@ async fn sync(
         let request = request.map(|request| request.part(found.id.0));
         api.command(call, request, action(access))
     };
-    let results = api.execute_all(call, found.iter().map(command).collect(), Bundle::Each).await?;
+    let results = api.execute_all(call, found.iter().map(command).collect(), BatchMode::Independent).await?;
     let mut changed = Vec::new();
     for (found, result) in found.iter().zip(results) {
         match result {

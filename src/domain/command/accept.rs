@@ -4,7 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Access, Command, CommandRules, ReadSet};
-use crate::domain::decide::{AcceptanceChange, Change, Changes, Context, Decided, Maker, Outcome};
+use crate::domain::decide::{AcceptanceChange, Affected, Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::delivery::{NewDelivery, Purpose};
 use crate::domain::group::loaded::Loaded;
@@ -67,7 +67,7 @@ impl CommandRules for AcceptInvitation {
         let invitation = loaded.reached(command, &self.access)?;
         // Before the state: whoever is in is in, whatever has become of the invitation since.
         if let Some(acceptance) = loaded.acceptance_of(invitation.id, &self.acceptor.subject) {
-            let outcome = Outcome {
+            let outcome = Affected {
                 invitation: invitation.id,
                 acceptance: Some(acceptance.id),
                 delivery: None,
@@ -77,7 +77,7 @@ impl CommandRules for AcceptInvitation {
         }
         if self.by_system && is_guest_already(invitation, self) {
             let outcome =
-                Outcome { invitation: invitation.id, acceptance: None, delivery: None, already_accepted: true };
+                Affected { invitation: invitation.id, acceptance: None, delivery: None, already_accepted: true };
             return Ok(Decided { changes: Changes::default(), outcome });
         }
         invitation.state_at(loaded.now).require_active()?;
@@ -103,7 +103,7 @@ impl CommandRules for AcceptInvitation {
             events.push(maker.event(&invitation, EventType::Fulfilled, []));
         }
         let deliveries = notice(&mut maker, &invitation, &acceptance, context).into_iter().collect();
-        let outcome = Outcome {
+        let outcome = Affected {
             invitation: invitation.id,
             acceptance: Some(acceptance.id),
             delivery: None,

@@ -11,7 +11,7 @@ use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::recipient::{NewRecipient, Recipient};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
-use crate::domain::invitation::slot_plan::Claim;
+use crate::domain::invitation::slot_plan::SlotPlan;
 use crate::domain::invitation::state::Facts;
 use crate::domain::invitation::unknown_fields::UnknownFields;
 use crate::domain::invitation::{Engagement, Invitation};
@@ -94,7 +94,7 @@ impl CommandRules for CreateInvitation {
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let mut maker = Maker::new(loaded, command);
         let mut invitation = new_invitation(&mut maker, self, context)?;
-        let Claim { slots, mut rivals, .. } = Claim::of(loaded, &invitation).readable(&invitation)?;
+        let SlotPlan { slots, mut rivals, .. } = SlotPlan::of(loaded, &invitation).readable(&invitation)?;
         let open_search = self.open_search();
         let open = open_search.iter().flat_map(|open_search| loaded.open_search(&command.account, open_search));
         rivals.extend(open.map(|open| open.id));

@@ -3,13 +3,13 @@
 use uuid::Uuid;
 
 use super::{Command, RequestKey};
-use crate::domain::decide::Outcome;
+use crate::domain::decide::Affected;
 use crate::domain::group::loaded::{Loaded, Remembered};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::id::InvitationId;
 
 /// Returns what a remembered request was about; refuses the request_id if it was used for something else.
-pub(in crate::domain) fn replay(loaded: &Loaded, command: &Command) -> Result<Option<Outcome>, Refusal> {
+pub(in crate::domain) fn replay(loaded: &Loaded, command: &Command) -> Result<Option<Affected>, Refusal> {
     let Some(request) = &command.request else { return Ok(None) };
     // Another call is refused as a whole, even if it has no part in common with this one.
     let call = loaded.request(&request.call_key(&command.account));
@@ -28,7 +28,7 @@ pub(in crate::domain) fn replay(loaded: &Loaded, command: &Command) -> Result<Op
     }
     let Remembered { invitation, acceptance, .. } = *remembered;
     let already_accepted = acceptance.is_some() && !remembered.has_changed_something();
-    Ok(Some(Outcome { invitation, acceptance, delivery: None, already_accepted }))
+    Ok(Some(Affected { invitation, acceptance, delivery: None, already_accepted }))
 }
 
 /// Returns what is remembered of a command's request_id.
@@ -48,12 +48,12 @@ pub(in crate::domain) fn remembered<'a>(loaded: &'a Loaded, command: &Command) -
 pub(in crate::domain) fn remember(
     loaded: &Loaded,
     command: &Command,
-    outcome: &Outcome,
+    outcome: &Affected,
     changed: bool,
 ) -> Vec<(RequestKey, Remembered)> {
     let Some(request) = &command.request else { return Vec::new() };
     let Some(digest) = request.digests.first().copied() else { return Vec::new() };
-    let Outcome { invitation, acceptance, .. } = *outcome;
+    let Affected { invitation, acceptance, .. } = *outcome;
     let own = Remembered { digest, invitation, acceptance, at: loaded.now, changed: (!changed).then_some(0) };
     let (own_key, call_key) = (request.key(&command.account), request.call_key(&command.account));
     let begins_call = own_key != call_key && loaded.request(&call_key).is_none();

@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::{Command, CommandRules, ReadSet};
-use crate::domain::decide::{Changes, Context, Decided, Maker, Outcome};
+use crate::domain::decide::{Affected, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::delivery::{Delivery, DeliveryReport, DeliveryState, NewDelivery};
 use crate::domain::group::loaded::Loaded;
@@ -57,7 +57,7 @@ impl CommandRules for ReportDelivery {
         let reported = self.report.state();
         if reported == Some(before.state) {
             let Decided { changes, outcome } = Decided::unchanged(about);
-            return Ok(Decided { changes, outcome: Outcome { delivery: Some(id), ..outcome } });
+            return Ok(Decided { changes, outcome: Affected { delivery: Some(id), ..outcome } });
         }
         let state = reported.unwrap_or_else(|| seen(before));
         let delivery = match state == before.state {

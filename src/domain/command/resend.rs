@@ -7,7 +7,7 @@ use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
-use crate::domain::invitation::slot_plan::Claim;
+use crate::domain::invitation::slot_plan::SlotPlan;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::general::Usage;
 use crate::domain::value::time::Timestamp;
@@ -73,7 +73,7 @@ impl CommandRules for ResendInvitation {
                 });
             }
             invitation.facts.expire_at = expire_at;
-            slots = Claim::of(loaded, &invitation).unrivalled(&invitation)?;
+            slots = SlotPlan::of(loaded, &invitation).unrivalled(&invitation)?;
         }
         if self.rotate {
             invitation.generation = invitation.generation.checked_add(1).ok_or(Refusal::RotationsUsedUp)?;

@@ -12,8 +12,8 @@ use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
-use crate::domain::invitation::slot_plan::Claim;
-use crate::domain::kind::general::{GeneralDetails, Kept, RecipientMatch, Usage};
+use crate::domain::invitation::slot_plan::SlotPlan;
+use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
 use crate::domain::kind::{Details, Scope};
 use crate::domain::value::time::Timestamp;
 
@@ -79,10 +79,10 @@ fn make(maker: &mut Maker<'_>, sync: &SyncAutojoin, context: &Context) -> Result
         exclusive: true,
         recipient_match: RecipientMatch::Domain,
         domains: sync.domains.clone(),
-        kept: Kept {
+        kept: CallerData {
             widget_configuration_id: sync.widget_configuration_id.clone(),
             metadata: sync.metadata.clone(),
-            ..Kept::default()
+            ..CallerData::default()
         },
     };
     let create = CreateInvitation {
@@ -95,7 +95,7 @@ fn make(maker: &mut Maker<'_>, sync: &SyncAutojoin, context: &Context) -> Result
         on_conflict: OnConflict::Reject,
     };
     let invitation = new_invitation(maker, &create, context)?;
-    let slots = Claim::of(maker.loaded, &invitation).unrivalled(&invitation)?;
+    let slots = SlotPlan::of(maker.loaded, &invitation).unrivalled(&invitation)?;
     let domains = sync.domains.iter().map(|domain| (domain, true));
     let domains =
         domains.map(|(domain, joins)| DomainChange { invitation: invitation.id, domain: domain.clone(), joins });
@@ -132,7 +132,7 @@ fn change(maker: &mut Maker<'_>, present: &Arc<Invitation>, sync: &SyncAutojoin)
     }
     let emptied_at = invitation.facts.emptied_at.unwrap_or(maker.loaded.now);
     invitation.facts.emptied_at = sync.domains.is_empty().then_some(emptied_at);
-    let slots = Claim::of(maker.loaded, &invitation).unrivalled(&invitation)?;
+    let slots = SlotPlan::of(maker.loaded, &invitation).unrivalled(&invitation)?;
     let changes = [(&added, true), (&removed, false)].into_iter();
     let domains = changes.flat_map(|(domains, joins)| {
         domains.iter().map(move |domain| DomainChange { invitation: id, domain: domain.clone(), joins })

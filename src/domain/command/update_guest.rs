@@ -9,7 +9,7 @@ use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
-use crate::domain::invitation::slot_plan::Claim;
+use crate::domain::invitation::slot_plan::SlotPlan;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::{Details, Kind};
 use crate::domain::value::time::Timestamp;
@@ -86,7 +86,7 @@ impl CommandRules for UpdateGuestInvitation {
         }
         // Whatever makes it ACTIVE again, or keeps it so for longer, has to win its slot again.
         let slots = if invitation.holds_slots_at(loaded.now) {
-            Claim::of(loaded, &invitation).unrivalled(&invitation)?
+            SlotPlan::of(loaded, &invitation).unrivalled(&invitation)?
         } else {
             Vec::new()
         };

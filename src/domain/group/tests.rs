@@ -9,7 +9,7 @@ mod sequences;
 use uuid::Uuid;
 
 use super::loaded::Loaded;
-use super::{Bundle, Executed, Group};
+use super::{BatchMode, Executed, Group};
 use crate::domain::command::{Action, Command};
 use crate::domain::fixtures::{
     CONTEXT, accept, accept_with, acceptor, address, command, connection, create, decline, early, engage, in_state,

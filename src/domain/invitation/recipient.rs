@@ -64,7 +64,7 @@ impl Address {
     }
 
     /// Returns the sort.
-    pub fn sort(&self) -> AddressType {
+    pub fn address_type(&self) -> AddressType {
         match self {
             Self::Email(_) => AddressType::Email,
             Self::Phone(_) => AddressType::Phone,
@@ -99,12 +99,12 @@ impl Address {
 
     /// Returns whether it is the same address, however it is spelled.
     pub fn is(&self, other: &Self) -> bool {
-        (self.sort(), self.key()) == (other.sort(), other.key())
+        (self.address_type(), self.key()) == (other.address_type(), other.key())
     }
 
     /// Returns whether it tells one person from another.
     pub fn names_a_person(&self) -> bool {
-        self.sort() != AddressType::Share
+        self.address_type() != AddressType::Share
     }
 }
 

@@ -36,7 +36,8 @@ impl SlotKey {
     /// The slots that an invitation with these details, to these addresses, takes.
     pub fn of<'a>(details: &Details, addresses: impl Iterator<Item = &'a Address>) -> Vec<Self> {
         let people = addresses.filter(|address| address.names_a_person());
-        let people: Vec<_> = people.map(|address| format!("{} {}", address.sort().code(), address.key())).collect();
+        let people: Vec<_> =
+            people.map(|address| format!("{} {}", address.address_type().code(), address.key())).collect();
         details.slots(&people)
     }
 

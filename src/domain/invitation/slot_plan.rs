@@ -7,7 +7,7 @@ use crate::domain::group::loaded::Loaded;
 use crate::domain::value::id::InvitationId;
 
 /// What taking the slots of an invitation comes to.
-pub(in crate::domain) struct Claim {
+pub(in crate::domain) struct SlotPlan {
     /// The slots as they will be.
     pub(in crate::domain) slots: Vec<(SlotKey, Slot)>,
     /// Other invitations that are ACTIVE and hold one of them.
@@ -16,7 +16,7 @@ pub(in crate::domain) struct Claim {
     unreadable: Option<InvitationId>,
 }
 
-impl Claim {
+impl SlotPlan {
     /// Takes the slots of an invitation.
     pub(in crate::domain) fn of(loaded: &Loaded, invitation: &Invitation) -> Self {
         let mut claim = Self { slots: Vec::new(), rivals: Vec::new(), unreadable: None };

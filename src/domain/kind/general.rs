@@ -43,7 +43,7 @@ pub struct GeneralDetails {
     pub domains: Vec<String>,
     /// What is kept for its maker and means nothing to this service.
     #[serde(flatten)]
-    pub kept: Kept,
+    pub kept: CallerData,
 }
 
 impl KindRules for GeneralDetails {
@@ -180,7 +180,7 @@ pub struct Inviter {
 /// What is kept for the maker of an invitation. JSON is kept as the text it came as, which no database rewrites.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Kept {
+pub struct CallerData {
     /// Through which door it came in.
     pub source: Option<String>,
     /// The maker's own sort.

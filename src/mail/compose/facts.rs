@@ -16,7 +16,7 @@ const LOCALE: &str = "locale";
 
 /// What a template may speak of. A text that is empty stands for what is not known.
 #[derive(Clone, Default)]
-pub(crate) struct Facts {
+pub(crate) struct MailContext {
     /// Who sends the mail.
     pub(crate) sender: String,
     /// Whom the message is to.
@@ -65,7 +65,7 @@ impl Moment {
     }
 }
 
-impl Facts {
+impl MailContext {
     /// Gathers what a message can speak of.
     pub(crate) fn of(
         delivery: &Delivery,
@@ -109,7 +109,7 @@ impl Facts {
 }
 
 /// Says nothing: the facts are people's names, and a code.
-impl fmt::Debug for Facts {
+impl fmt::Debug for MailContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Facts([redacted])")
     }

@@ -10,7 +10,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 use super::builtin::BUILTIN;
-use super::facts::Facts;
+use super::facts::MailContext;
 use super::title::Title;
 use super::{ComposeError, TemplatesError, links, locale};
 
@@ -94,7 +94,7 @@ impl Templates {
         &self,
         title: Title,
         locale: &str,
-        facts: &Facts,
+        facts: &MailContext,
         link: Option<&str>,
     ) -> Result<Written, ComposeError> {
         let name = format!("{}.{locale}", title.as_str());
@@ -102,7 +102,13 @@ impl Templates {
         check(&name, &written, link).map(|()| written)
     }
 
-    fn render(&self, name: &str, locale: &str, facts: &Facts, link: Option<&str>) -> Result<Written, minijinja::Error> {
+    fn render(
+        &self,
+        name: &str,
+        locale: &str,
+        facts: &MailContext,
+        link: Option<&str>,
+    ) -> Result<Written, minijinja::Error> {
         let common = self.nearest("common", locale).unwrap_or_else(|| self.locale.clone());
         let context = context::of(facts, locale, &format!("common.{common}"));
         let mut text = self.text.get_template(name)?.render_captured(context::with_link(&context, link, false))?;

@@ -15,27 +15,27 @@ use tokio::time::timeout;
 
 use super::failure;
 use super::failure::Step;
-use super::in_the_clear::InTheClear;
+use super::in_the_clear::StarttlsGuard;
 use super::message::Formatted;
 use crate::config::{Encryption, SmtpServer};
 use crate::mail::transport::{SendError, SendFailure};
 
 /// How to get into a mail server.
-pub(crate) struct Entrance {
+pub(crate) struct SmtpEndpoint {
     server: SmtpServer,
     tls: Option<TlsParameters>,
     hello: ClientId,
     pub(crate) timeout: Duration,
 }
 
-impl Entrance {
+impl SmtpEndpoint {
     pub(crate) fn new(server: SmtpServer, tls: Option<TlsParameters>, helo: &str, timeout: Duration) -> Self {
         Self { server, tls, hello: ClientId::Domain(helo.to_owned()), timeout }
     }
 
     /// Connects, encrypts and authenticates. Nothing of a message, and no password, is said before the connection is as
     /// safe as it has to be.
-    pub(crate) async fn open(&self) -> Result<Dialogue, SendError> {
+    pub(crate) async fn open(&self) -> Result<SmtpConnection, SendError> {
         let Self { server, tls, hello, timeout: limit } = self;
         let implicit = tls.clone().filter(|_| server.encryption == Encryption::Implicit);
         let address = (server.host.as_str(), server.port);
@@ -49,7 +49,7 @@ impl Entrance {
             // A message ends with a line that is sent by itself, which would wait for the server to acknowledge the rest.
             drop(stream.set_nodelay(true));
             let stream: Box<dyn AsyncTokioStream> = match server.encryption {
-                Encryption::Starttls => Box::new(InTheClear::new(stream)),
+                Encryption::Starttls => Box::new(StarttlsGuard::new(stream)),
                 Encryption::None | Encryption::Implicit => Box::new(stream),
             };
             let greeting = AsyncSmtpConnection::connect_with_transport(stream, hello);
@@ -75,25 +75,25 @@ impl Entrance {
             let credentials = Credentials::new(user.expose_secret().to_owned(), password.expose_secret().to_owned());
             in_time(*limit, Step::Auth, connection.auth(&mechanisms, &credentials)).await?;
         }
-        Ok(Dialogue { connection, timeout: *limit, sound: true })
+        Ok(SmtpConnection { connection, timeout: *limit, sound: true })
     }
 }
 
-impl fmt::Debug for Entrance {
+impl fmt::Debug for SmtpEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Entrance({})", self.server.address())
     }
 }
 
 /// A connection that is ready for a message.
-pub(crate) struct Dialogue {
+pub(crate) struct SmtpConnection {
     connection: AsyncSmtpConnection,
     timeout: Duration,
     /// Whether question and answer are still in step, so that another message can follow.
     sound: bool,
 }
 
-impl Dialogue {
+impl SmtpConnection {
     /// Returns whether another message can follow. Not so while one is under way, however that ends.
     pub(crate) fn is_sound(&self) -> bool {
         self.sound
@@ -162,7 +162,7 @@ impl Dialogue {
     }
 }
 
-impl fmt::Debug for Dialogue {
+impl fmt::Debug for SmtpConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dialogue").field("sound", &self.sound).finish_non_exhaustive()
     }

@@ -18,24 +18,24 @@ const HANDSHAKE: u8 = 22;
 
 /// A connection that is read byte by byte until TLS begins.
 #[derive(Debug)]
-pub(crate) struct InTheClear {
+pub(crate) struct StarttlsGuard {
     stream: TcpStream,
     clear: bool,
 }
 
-impl InTheClear {
+impl StarttlsGuard {
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream, clear: true }
     }
 }
 
-impl AsyncTokioStream for InTheClear {
+impl AsyncTokioStream for StarttlsGuard {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.stream.peer_addr()
     }
 }
 
-impl AsyncRead for InTheClear {
+impl AsyncRead for StarttlsGuard {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.clear || buffer.remaining() == 0 {
             return pin!(&mut self.stream).poll_read(cx, buffer);
@@ -48,7 +48,7 @@ impl AsyncRead for InTheClear {
     }
 }
 
-impl AsyncWrite for InTheClear {
+impl AsyncWrite for StarttlsGuard {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.clear &= bytes.first() != Some(&HANDSHAKE);
         pin!(&mut self.stream).poll_write(cx, bytes)

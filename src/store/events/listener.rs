@@ -1,4 +1,4 @@
-//! Carries signals between the replicas that share a PostgreSQL: NOTIFY after commits, LISTEN on a connection of its own.
+//! Carries notifications between the replicas that share a PostgreSQL: NOTIFY after commits, LISTEN on a connection of its own.
 //!
 //! Nothing rests on it but speed: whoever waits for a signal also looks from time to time. NOTIFY never is part of a save,
 //! since PostgreSQL lets only one transaction that notifies commit at a time.
@@ -12,10 +12,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::notifications::{Signals, Topic};
+use super::notifications::{Notifications, Topic};
 use crate::entropy::Entropy;
 use crate::store::Store;
-use crate::store::periodic_task::Complaints;
+use crate::store::periodic_task::LogLimiter;
 
 const CHANNEL: &str = "invitation_service";
 /// The least time between two notifications; what is told meanwhile goes into the next.
@@ -26,28 +26,28 @@ const FAILED: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Carries signals until stopped. On SQLite there is nobody to carry them to.
+/// Carries notifications until stopped. On SQLite there is nobody to carry them to.
 pub async fn run(store: Store, stop: CancellationToken) {
     let Some(options) = store.database.read.postgres_options() else { return };
     // By which a process knows its own notifications.
     let process = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
     tokio::select! {
         () = pass_on(&store, &process) => {}
-        () = listen_always(&options, &store.signals, &process) => {}
+        () = listen_always(&options, &store.notifications, &process) => {}
         () = stop.cancelled() => {}
     }
 }
 
 /// Tells other processes what is told in this one.
 async fn pass_on(store: &Store, process: &str) {
-    let mut told = store.signals.hear_told();
-    let mut complaints = Complaints::new();
+    let mut told = store.notifications.subscribe_remote();
+    let mut log_limiter = LogLimiter::new();
     while told.changed().await.is_ok() {
-        let topics = store.signals.take_told();
+        let topics = store.notifications.take_told();
         if !topics.is_empty()
             && let Err(error) = notify(store, process, &topics).await
         {
-            complaints.say("notify", &error);
+            log_limiter.warn("notify", &error);
             sleep(FAILED).await;
         }
         sleep(GATHER).await;
@@ -62,12 +62,12 @@ async fn notify(store: &Store, process: &str, topics: &[Topic]) -> Result<(), Db
 }
 
 /// Listens, and begins again whenever that ends.
-async fn listen_always(options: &PgConnectOptions, signals: &Signals, process: &str) {
-    let mut complaints = Complaints::new();
+async fn listen_always(options: &PgConnectOptions, notifications: &Notifications, process: &str) {
+    let mut log_limiter = LogLimiter::new();
     loop {
-        let Err(error) = listen(options, signals, process).await;
+        let Err(error) = listen(options, notifications, process).await;
         // The text of an error may name the database's address, but never its password.
-        complaints.say("listen", &error);
+        log_limiter.warn("listen", &error);
         sleep(FAILED).await;
     }
 }
@@ -75,7 +75,7 @@ async fn listen_always(options: &PgConnectOptions, signals: &Signals, process: &
 /// Tells in this process what others tell, until the connection is lost for good.
 async fn listen(
     options: &PgConnectOptions,
-    signals: &Signals,
+    notifications: &Notifications,
     process: &str,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
     // Not one of the pool's connections, which calls need.
@@ -84,10 +84,10 @@ async fn listen(
     listener.listen(CHANNEL).await?;
     loop {
         // Whatever was told while nobody listened.
-        Topic::ALL.into_iter().for_each(|topic| signals.tell_here(topic));
+        Topic::ALL.into_iter().for_each(|topic| notifications.notify_local(topic));
         loop {
             match timeout(SILENCE, listener.try_recv()).await {
-                Ok(Ok(Some(notification))) => hear(notification.payload(), signals, process),
+                Ok(Ok(Some(notification))) => hear(notification.payload(), notifications, process),
                 // Lost and connected again.
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => return Err(error),
@@ -103,7 +103,7 @@ async fn probe(listener: &mut PgListener) -> Result<(), sqlx::Error> {
     asked.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(drop)
 }
 
-fn hear(payload: &str, signals: &Signals, process: &str) {
+fn hear(payload: &str, notifications: &Notifications, process: &str) {
     let mut words = payload.split(' ');
     if words.next() == Some(process) {
         return;
@@ -111,7 +111,7 @@ fn hear(payload: &str, signals: &Signals, process: &str) {
     for word in words {
         // A newer version may know more topics.
         let topic = Topic::ALL.into_iter().find(|topic| name(*topic) == word);
-        topic.into_iter().for_each(|topic| signals.tell_here(topic));
+        topic.into_iter().for_each(|topic| notifications.notify_local(topic));
     }
 }
 
@@ -130,12 +130,12 @@ mod tests {
 
     #[test]
     fn what_others_tell_is_heard_and_one_s_own_and_the_unknown_is_not() {
-        let signals = Signals::new();
+        let notifications = Notifications::new();
         let (told, [outbox, event, position, webhook]) =
-            (signals.hear_told(), Topic::ALL.map(|topic| signals.hear(topic)));
-        hear("me outbox", &signals, "me");
-        hear("", &signals, "me");
-        hear("other event future webhook", &signals, "me");
+            (notifications.subscribe_remote(), Topic::ALL.map(|topic| notifications.subscribe(topic)));
+        hear("me outbox", &notifications, "me");
+        hear("", &notifications, "me");
+        hear("other event future webhook", &notifications, "me");
         let heard = [outbox, event, position, webhook].map(|topic| topic.has_changed().unwrap());
         assert_eq!(heard, [false, true, false, true]);
         assert!(!told.has_changed().unwrap(), "what comes from others does not go back to them");

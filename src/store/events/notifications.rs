@@ -27,36 +27,36 @@ impl Topic {
 
 /// Tells and hears. Clones share the topics.
 #[derive(Clone, Debug)]
-pub struct Signals {
+pub struct Notifications {
     topics: [watch::Sender<()>; Topic::ALL.len()],
     /// What was told here and not yet passed on to other processes.
     told: watch::Sender<u8>,
 }
 
-impl Signals {
+impl Notifications {
     /// Makes topics that nobody has said anything about.
     pub fn new() -> Self {
         Self { topics: Topic::ALL.map(|_| watch::Sender::new(())), told: watch::Sender::new(0) }
     }
 
     /// Says that there may be more. Costs next to nothing, and waits for nobody.
-    pub fn tell(&self, topic: Topic) {
-        self.tell_here(topic);
+    pub fn notify(&self, topic: Topic) {
+        self.notify_local(topic);
         self.told.send_modify(|told| *told |= topic.bit());
     }
 
     /// Says so in this process alone, as where another one has said it first.
-    pub(in crate::store) fn tell_here(&self, topic: Topic) {
+    pub(in crate::store) fn notify_local(&self, topic: Topic) {
         self.topics[topic as usize].send_replace(());
     }
 
     /// Returns what hears from now on: what is told before it is asked again is not lost, however often, but heard once.
-    pub fn hear(&self, topic: Topic) -> watch::Receiver<()> {
+    pub fn subscribe(&self, topic: Topic) -> watch::Receiver<()> {
         self.topics[topic as usize].subscribe()
     }
 
     /// Returns what hears that there is something to be passed on.
-    pub(in crate::store) fn hear_told(&self) -> watch::Receiver<u8> {
+    pub(in crate::store) fn subscribe_remote(&self) -> watch::Receiver<u8> {
         self.told.subscribe()
     }
 
@@ -71,7 +71,7 @@ impl Signals {
     }
 }
 
-impl Default for Signals {
+impl Default for Notifications {
     fn default() -> Self {
         Self::new()
     }
@@ -83,16 +83,16 @@ mod tests {
 
     #[test]
     fn what_is_told_is_passed_on_once_and_what_others_told_is_not() {
-        let signals = Signals::new();
-        let (outbox, told) = (signals.hear(Topic::Outbox), signals.hear_told());
-        signals.tell_here(Topic::Outbox);
+        let notifications = Notifications::new();
+        let (outbox, told) = (notifications.subscribe(Topic::Outbox), notifications.subscribe_remote());
+        notifications.notify_local(Topic::Outbox);
         assert!(outbox.has_changed().unwrap() && !told.has_changed().unwrap());
-        assert_eq!(signals.take_told(), []);
+        assert_eq!(notifications.take_told(), []);
         for topic in [Topic::Webhook, Topic::Event, Topic::Webhook] {
-            signals.tell(topic);
+            notifications.notify(topic);
         }
         assert!(told.has_changed().unwrap());
-        assert_eq!(signals.take_told(), [Topic::Event, Topic::Webhook]);
-        assert_eq!(signals.take_told(), []);
+        assert_eq!(notifications.take_told(), [Topic::Event, Topic::Webhook]);
+        assert_eq!(notifications.take_told(), []);
     }
 }

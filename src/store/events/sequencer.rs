@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::notifications::Topic;
 use crate::domain::value::time::Timestamp;
 use crate::store::Store;
-use crate::store::periodic_task::{Round, Rounds};
+use crate::store::periodic_task::{PeriodicTask, TickResult};
 use crate::store::sql::database::Database;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::statement_clock;
@@ -177,7 +177,7 @@ impl Sequencer {
                 }
             };
             if events > 0 {
-                self.store.signals.tell(Topic::Position);
+                self.store.notifications.notify(Topic::Position);
             }
             numbered += events;
             if events < self.batch.unsigned_abs() {
@@ -199,14 +199,14 @@ impl Store {
 
 /// Numbers events whenever there are new ones, until stopped. Every replica does, and one of them at a time gets to it.
 pub async fn run(store: Store, stop: CancellationToken) {
-    let heard = Some(store.signals().hear(Topic::Event));
-    let rounds = Rounds { name: "sequencer", heard, gather: GATHER, interval: INTERVAL, stop };
-    // Rounds are made one after another.
+    let heard = Some(store.notifications().subscribe(Topic::Event));
+    let rounds = PeriodicTask { name: "sequencer", heard, gather: GATHER, interval: INTERVAL, stop };
+    // PeriodicTask are made one after another.
     let sequencer = Mutex::new(Sequencer::new(store));
     let round = || async {
         Ok::<_, StoreError>(match sequencer.lock().await.number_events().await? {
-            Numbering::Done(_) => Round::Done,
-            Numbering::Busy { position } => Round::Busy { at: position },
+            Numbering::Done(_) => TickResult::Done,
+            Numbering::Busy { position } => TickResult::Busy { at: position },
         })
     };
     rounds.run(round).await;

@@ -30,13 +30,13 @@ const GROWN: &str = "SELECT c.relname::text FROM pg_class c
 
 /// Counts what is written and has grown tables analysed. Clones count together.
 #[derive(Clone, Debug)]
-pub(in crate::store) struct Growth {
+pub(in crate::store) struct TableAnalyzer {
     database: Database,
     commands: Arc<AtomicU64>,
     looking: Arc<Mutex<()>>,
 }
 
-impl Growth {
+impl TableAnalyzer {
     pub(in crate::store) fn new(database: Database) -> Self {
         Self { database, commands: Arc::default(), looking: Arc::default() }
     }

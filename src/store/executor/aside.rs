@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::ExecuteError;
 use super::lane::Lane;
-use super::submission::Job;
+use super::submission::Submission;
 use crate::domain::command::Command;
 use crate::domain::value::id::InvitationId;
 use crate::store::sql::Pool;
@@ -21,7 +21,7 @@ use crate::store::sql::error::StoreError;
 /// The jobs that wait. Clones share them.
 #[derive(Clone)]
 pub(in crate::store) struct Aside {
-    waiting: Arc<Mutex<HashMap<InvitationId, VecDeque<Job>>>>,
+    waiting: Arc<Mutex<HashMap<InvitationId, VecDeque<Submission>>>>,
     tasks: TaskTracker,
     /// The number of jobs that may wait for one invitation.
     queue: usize,
@@ -32,12 +32,12 @@ impl Aside {
         Self { waiting: Arc::default(), tasks, queue }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<InvitationId, VecDeque<Job>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<InvitationId, VecDeque<Submission>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the jobs that are about an invitation for which others wait already, and returns the rest.
-    pub(in crate::store) fn join(&self, group: Vec<Job>) -> Vec<Job> {
+    pub(in crate::store) fn join(&self, group: Vec<Submission>) -> Vec<Submission> {
         let mut waiting = self.waiting();
         if waiting.is_empty() {
             return group;
@@ -55,7 +55,7 @@ impl Aside {
     }
 
     /// Has a job run beside the lane, behind others about the same invitation.
-    pub(in crate::store) fn put(&self, job: Job, key: Option<InvitationId>, lane: Lane) {
+    pub(in crate::store) fn put(&self, job: Submission, key: Option<InvitationId>, lane: Lane) {
         if let Some(key) = key {
             let mut waiting = self.waiting();
             if let Some(jobs) = waiting.get_mut(&key) {
@@ -75,7 +75,7 @@ impl Aside {
     }
 
     /// Returns the next job about an invitation. If there is none, further ones go to the lane again.
-    fn next(&self, key: InvitationId) -> Option<Job> {
+    fn next(&self, key: InvitationId) -> Option<Submission> {
         let mut waiting = self.waiting();
         let job = waiting.get_mut(&key).and_then(VecDeque::pop_front);
         if job.is_none() {
@@ -86,14 +86,14 @@ impl Aside {
 }
 
 /// Returns the invitations that a job is about.
-pub(in crate::store) fn invitations(job: &Job) -> impl Iterator<Item = InvitationId> {
+pub(in crate::store) fn invitations(job: &Submission) -> impl Iterator<Item = InvitationId> {
     job.commands.iter().filter_map(Command::invitation)
 }
 
 /// Returns which invitations of a group another transaction has locked.
 pub(in crate::store) async fn locked_invitations(
     db: &Pool,
-    group: &[Job],
+    group: &[Submission],
 ) -> Result<BTreeSet<InvitationId>, StoreError> {
     let commands = group.iter().flat_map(|job| &job.commands);
     let (accounts, ids): (Vec<String>, Vec<Uuid>) =

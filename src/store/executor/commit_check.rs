@@ -11,7 +11,7 @@ use crate::domain::invitation::event::EventType;
 use crate::domain::value::id::InvitationId;
 use crate::store::sql::Pool;
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::{Columns, Set, by_index};
+use crate::store::sql::rows_param::{Columns, RowsParam, by_index};
 
 /// Returns which invitations have the events of a save: what happens to one invitation is saved as a whole, and a command
 /// names its events the same however often it is decided.
@@ -31,7 +31,7 @@ pub(in crate::store) async fn saved(db: &Pool, save: &Save) -> Result<BTreeSet<I
         columns.keys_of(backend, 1, "r"),
         by_index(backend, "id", "e", "r.account_id"),
     );
-    let values = Set::new(columns, one_each.into_values()).params(backend);
+    let values = RowsParam::new(columns, one_each.into_values()).params(backend);
     let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     let ids = rows.iter().map(|row| row.try_get_by_index::<Uuid>(0).map(InvitationId));
     Ok(ids.collect::<Result<_, _>>()?)

@@ -20,7 +20,7 @@ use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::Group;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptor, Subject};
-use crate::domain::kind::general::{GeneralDetails, Kept, RecipientMatch, Usage};
+use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
 use crate::domain::kind::{Details, Scope};
 use crate::domain::value::email::Email;
 use crate::domain::value::id::IdSeed;
@@ -99,7 +99,7 @@ fn create() -> Action {
         exclusive: false,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
-        kept: Kept::default(),
+        kept: CallerData::default(),
     };
     Action::Create(Box::new(CreateInvitation {
         details: Details::General(Box::new(details)),

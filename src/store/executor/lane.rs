@@ -9,24 +9,24 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use super::analyze::Growth;
+use super::analyze::TableAnalyzer;
 use super::aside::{Aside, invitations, locked_invitations};
 use super::commit_check::saved;
 use super::lane_queue::LaneQueue;
 use super::load::{load, load_sql};
 use super::save::{create, save};
 use super::save_sql::SaveSql;
-use super::submission::{Answer, Job, Sent, answer_all};
+use super::submission::{Answer, Sent, Submission, answer_all};
 use super::{ExecuteError, ExecutorOptions};
 use crate::domain::command::Command;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::group::{Group, Save};
 use crate::entropy::Entropy;
 use crate::panic::caught;
-use crate::store::events::notifications::{Signals, Topic};
+use crate::store::events::notifications::{Notifications, Topic};
 use crate::store::sql::database::Database;
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::{Columns, Set};
+use crate::store::sql::rows_param::{Columns, RowsParam};
 
 /// How often a group is decided again on what it then finds, before it locks first and loads then.
 const OPTIMISTIC: usize = 2;
@@ -39,8 +39,8 @@ pub(in crate::store) struct Lane {
     database: Database,
     options: ExecutorOptions,
     entropy: Entropy,
-    growth: Growth,
-    signals: Signals,
+    growth: TableAnalyzer,
+    notifications: Notifications,
     load_sql: Arc<str>,
     save_sql: Arc<SaveSql>,
     /// The place of jobs that meet a lock; `None` for a lane that runs such a job and waits for the lock.
@@ -57,8 +57,8 @@ impl Lane {
     pub(in crate::store) fn new(
         database: Database,
         options: ExecutorOptions,
-        growth: Growth,
-        signals: Signals,
+        growth: TableAnalyzer,
+        notifications: Notifications,
         aside: Aside,
     ) -> Self {
         let backend = database.backend();
@@ -67,7 +67,7 @@ impl Lane {
             options,
             entropy: Entropy::system(),
             growth,
-            signals,
+            notifications,
             load_sql: load_sql(backend).into(),
             save_sql: Arc::new(SaveSql::new(backend)),
             aside: Some(aside),
@@ -99,7 +99,7 @@ impl Lane {
         }
     }
 
-    async fn run_group(&mut self, group: Vec<Job>) {
+    async fn run_group(&mut self, group: Vec<Submission>) {
         let now = Instant::now();
         self.begin();
         let (late, mut group): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| job.is_late(now));
@@ -108,7 +108,7 @@ impl Lane {
             group = aside.join(group);
         }
         let mut sent = None;
-        if self.is_postgres() && group.iter().all(Job::needs_no_load) {
+        if self.is_postgres() && group.iter().all(Submission::needs_no_load) {
             (group, sent) = self.create_unseen(group).await;
         }
         if !group.is_empty() {
@@ -118,7 +118,7 @@ impl Lane {
 
     /// Makes new invitations in one round trip, without a load. Returns the jobs that have to be decided on one, and what
     /// was sent for them if nobody knows what has become of it.
-    async fn create_unseen(&mut self, group: Vec<Job>) -> (Vec<Job>, Option<Sent>) {
+    async fn create_unseen(&mut self, group: Vec<Submission>) -> (Vec<Submission>, Option<Sent>) {
         let save_sql = Arc::clone(&self.save_sql);
         let SaveSql::Postgres { create: sql, .. } = &*save_sql else { return (group, None) };
         // If the database's time is not known well enough, a load tells it.
@@ -128,7 +128,7 @@ impl Lane {
         let sent = Sent { answers, save: decided.into_save() };
         match self.in_time(create(&self.database.write, sql, &sent.save)).await {
             Ok(made) => {
-                self.tell(&sent.save);
+                self.notify(&sent.save);
                 (sent.settle(group, &made), None)
             }
             Err(StoreError::Unavailable(_) | StoreError::Slow) => (group, Some(sent)),
@@ -141,7 +141,7 @@ impl Lane {
 
     /// Runs a group on a load, again and again while others get in the way. A save that was `sent` before may have taken effect,
     /// or may still do so: until it is found, its jobs are decided again only where their new save would conflict with it.
-    async fn run_loaded(&mut self, mut group: Vec<Job>, mut sent: Option<Sent>) {
+    async fn run_loaded(&mut self, mut group: Vec<Submission>, mut sent: Option<Sent>) {
         let mut last = StoreError::Conflict;
         for attempt in 0..ATTEMPTS {
             if let Some(unknown) = sent.take() {
@@ -149,7 +149,7 @@ impl Lane {
                 match self.in_time(saved(&self.database.read, &unknown.save)).await {
                     Ok(saved) if saved.is_empty() => sent = Some(unknown),
                     Ok(saved) => {
-                        self.tell(&unknown.save);
+                        self.notify(&unknown.save);
                         group = unknown.settle(group, &saved);
                         if group.is_empty() {
                             return;
@@ -169,7 +169,7 @@ impl Lane {
                     last = StoreError::Slow;
                 }
                 Ok(()) => {
-                    decided.iter().for_each(|save| self.tell(save));
+                    decided.iter().for_each(|save| self.notify(save));
                     return answer_all(group, answers);
                 }
                 Err(error @ StoreError::Conflict) => last = error,
@@ -198,7 +198,7 @@ impl Lane {
     /// Loads, decides and saves once. Returns what was decided, unless it did not come to that.
     async fn attempt(
         &mut self,
-        group: &[Job],
+        group: &[Submission],
         locked: bool,
     ) -> (Option<Save>, Vec<Vec<Answer>>, Result<(), StoreError>) {
         let mut decided = None;
@@ -213,7 +213,7 @@ impl Lane {
 
     async fn transact(
         &mut self,
-        group: &[Job],
+        group: &[Submission],
         locked: bool,
         decided: &mut Option<Save>,
         answers: &mut Vec<Vec<Answer>>,
@@ -237,12 +237,12 @@ impl Lane {
     }
 
     /// Says what a commit has made more of.
-    fn tell(&self, save: &Save) {
+    fn notify(&self, save: &Save) {
         if !save.deliveries.is_empty() {
-            self.signals.tell(Topic::Outbox);
+            self.notifications.notify(Topic::Outbox);
         }
         if !save.events.is_empty() {
-            self.signals.tell(Topic::Event);
+            self.notifications.notify(Topic::Event);
         }
     }
 
@@ -253,7 +253,7 @@ impl Lane {
     async fn load_decide_save<C: ConnectionTrait>(
         &mut self,
         db: &C,
-        group: &[Job],
+        group: &[Submission],
         decided: &mut Option<Save>,
         answers: &mut Vec<Vec<Answer>>,
     ) -> Result<(), StoreError> {
@@ -270,7 +270,7 @@ impl Lane {
         save(db, &self.save_sql, decided.insert(changes), clock).await
     }
 
-    fn decide(&self, state: &mut Group, group: &[Job]) -> Vec<Vec<Answer>> {
+    fn decide(&self, state: &mut Group, group: &[Submission]) -> Vec<Vec<Answer>> {
         let decide = |state: &mut Group, command: &Command| {
             // A defect in one command must not take its neighbours, or the lane, with it. Deciding changes nothing
             // before it has succeeded, so what a panic leaves behind is whole.
@@ -289,14 +289,14 @@ impl Lane {
     }
 
     /// Has the jobs that meet a lock of another transaction wait for it beside the lane, and runs the others without them.
-    async fn step_aside(&mut self, group: Vec<Job>) {
+    async fn step_aside(&mut self, group: Vec<Submission>) {
         let Some(aside) = self.aside.clone() else { return self.fail(group, &StoreError::Locked) };
         let locked = match self.in_time(locked_invitations(&self.database.write, &group)).await {
             Ok(locked) => locked,
             Err(error) => return self.fail(group, &error),
         };
         // If no invitation is locked, something else is that nobody can name: each job finds out for itself.
-        let meets = |job: &Job| locked.is_empty() || invitations(job).any(|id| locked.contains(&id));
+        let meets = |job: &Submission| locked.is_empty() || invitations(job).any(|id| locked.contains(&id));
         let (waiting, group): (Vec<_>, Vec<_>) = group.into_iter().partition(meets);
         tracing::debug!(jobs = waiting.len(), "commands wait for a lock of another transaction");
         for job in waiting {
@@ -310,7 +310,7 @@ impl Lane {
     }
 
     /// Runs a job that waits for locks until its time is over, if there is a place among those that wait.
-    pub(in crate::store) async fn run_patiently(&mut self, job: Job) {
+    pub(in crate::store) async fn run_patiently(&mut self, job: Submission) {
         let waits = Arc::clone(&self.database.waits);
         if job.is_late(Instant::now()) {
             return job.answer(Err(ExecuteError::DeadlineExceeded));
@@ -328,7 +328,7 @@ impl Lane {
 
     /// Halves a group that the database refuses, that needs a row which cannot be read, or that stays in conflict, until only the
     /// job that causes it fails: one job of 256 costs the group 16 more runs.
-    async fn give_up_or_split(&mut self, mut group: Vec<Job>, error: &StoreError) {
+    async fn give_up_or_split(&mut self, mut group: Vec<Submission>, error: &StoreError) {
         if group.len() == 1 {
             return self.fail(group, error);
         }
@@ -340,7 +340,7 @@ impl Lane {
         }
     }
 
-    fn fail(&mut self, group: Vec<Job>, error: &StoreError) {
+    fn fail(&mut self, group: Vec<Submission>, error: &StoreError) {
         let failure = match error {
             StoreError::Conflict => ExecuteError::Conflict,
             StoreError::Unavailable(_) | StoreError::Slow => {
@@ -358,7 +358,7 @@ impl Lane {
     }
 
     /// Answers jobs whose save may still take effect: that is the one thing that is known, whatever came after it.
-    fn fail_unknown(&mut self, group: Vec<Job>, error: &StoreError) {
+    fn fail_unknown(&mut self, group: Vec<Submission>, error: &StoreError) {
         tracing::debug!(%error, jobs = group.len(), "it is not known whether a group was saved; its callers may retry");
         self.fail(group, &StoreError::Slow);
     }
@@ -372,7 +372,7 @@ impl Lane {
 }
 
 /// Locks the invitations of a group, in the order of their ids, so that what is loaded next stays as it is.
-async fn lock<C: ConnectionTrait>(db: &C, group: &[Job]) -> Result<(), StoreError> {
+async fn lock<C: ConnectionTrait>(db: &C, group: &[Submission]) -> Result<(), StoreError> {
     let commands = group.iter().flat_map(|job| &job.commands);
     let keys = commands.filter_map(|command| Some((command.account.as_str(), command.invitation()?.0)));
     let keys: BTreeSet<(&str, Uuid)> = keys.collect();
@@ -382,7 +382,7 @@ async fn lock<C: ConnectionTrait>(db: &C, group: &[Job]) -> Result<(), StoreErro
         columns.keys_of(DbBackend::Postgres, 1, "k")
     );
     let rows = keys.into_iter().map(|(account, id)| [Value::from(account), id.into()]);
-    let values = Set::new(columns, rows).params(DbBackend::Postgres);
+    let values = RowsParam::new(columns, rows).params(DbBackend::Postgres);
     db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::lane_pace::LanePace;
-use super::submission::Job;
+use super::submission::Submission;
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::value::text::AccountId;
 
@@ -51,7 +51,7 @@ struct Load {
 /// The waiting jobs of one account, each with its load. The last job of a call carries the call.
 #[derive(Debug, Default)]
 struct Waiting {
-    jobs: VecDeque<(Job, Load)>,
+    jobs: VecDeque<(Submission, Load)>,
     load: Load,
 }
 
@@ -69,7 +69,7 @@ impl LaneQueue {
 
     /// Takes the jobs of one call, or hands them back if there is no room, or no time before their deadline. A full queue has
     /// room for an account that has less than its share in it, so that no account can shut out the others.
-    pub(in crate::store) fn push(&self, account: &AccountId, jobs: Vec<Job>) -> Result<(), Vec<Job>> {
+    pub(in crate::store) fn push(&self, account: &AccountId, jobs: Vec<Submission>) -> Result<(), Vec<Submission>> {
         let mut loads: Vec<Load> = jobs.iter().map(|job| Load::of(job, &self.reminders)).collect();
         let Some(last) = loads.last_mut() else { return Ok(()) };
         last.calls = 1;
@@ -101,7 +101,7 @@ impl LaneQueue {
     }
 
     /// Waits for jobs and takes the next group; `None` once the queue is closed and empty.
-    pub(in crate::store) async fn next(&self) -> Option<Vec<Job>> {
+    pub(in crate::store) async fn next(&self) -> Option<Vec<Submission>> {
         loop {
             {
                 let mut state = self.state();
@@ -119,7 +119,7 @@ impl LaneQueue {
     }
 
     /// Takes everything that waits.
-    pub(in crate::store) fn drain(&self) -> Vec<Job> {
+    pub(in crate::store) fn drain(&self) -> Vec<Submission> {
         let mut state = self.state();
         let accounts = std::mem::take(&mut state.accounts);
         (state.turns, state.waiting) = (VecDeque::new(), Load::default());
@@ -135,7 +135,7 @@ impl LaneQueue {
 
 impl Load {
     /// Returns the load of a job without its call.
-    fn of(job: &Job, reminders: &Schedules) -> Self {
+    fn of(job: &Submission, reminders: &Schedules) -> Self {
         Self { calls: 0, rows: job.weight(reminders), bytes: job.bytes() }
     }
 
@@ -159,7 +159,7 @@ impl Load {
 
 impl State {
     /// Takes jobs of one account after another, of each as many rows as its share of a group.
-    fn take_group(&mut self) -> Vec<Job> {
+    fn take_group(&mut self) -> Vec<Submission> {
         let share = MAX_ROWS / self.turns.len().max(1);
         let (mut group, mut rows) = (Vec::new(), 0);
         while let Some(account) = self.turns.pop_front() {

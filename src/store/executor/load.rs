@@ -20,7 +20,7 @@ use crate::store::read::unreadable::skip_unreadable;
 use crate::store::sql::entity::{acceptance, engagement, invitation, label, outbox, recipient, request, slot};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::{InvitationRows, delivery_from, request_from, slot_from};
-use crate::store::sql::rows_param::{Columns, Set, by_index, clock, json_array, json_object, statement_clock};
+use crate::store::sql::rows_param::{Columns, RowsParam, by_index, clock, json_array, json_object, statement_clock};
 
 /// What one command needs, as a row.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -294,7 +294,7 @@ fn id_of(body: &str) -> Option<InvitationId> {
     body["invitation"]["id"].as_str().and_then(|id| Uuid::parse_str(id).ok()).map(InvitationId)
 }
 
-fn wanted_set(read_set: &[(&Command, ReadSet)]) -> Set {
+fn wanted_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let wanted = read_set.iter().filter_map(|(command, read_set)| {
         Some(Wanted {
             account_id: command.account.as_str(),
@@ -305,43 +305,49 @@ fn wanted_set(read_set: &[(&Command, ReadSet)]) -> Set {
             newest: i32::from(read_set.newest_acceptances),
         })
     });
-    Set::new(wanted_columns(), wanted.collect::<BTreeSet<_>>().into_iter().map(wanted_row))
+    RowsParam::new(wanted_columns(), wanted.collect::<BTreeSet<_>>().into_iter().map(wanted_row))
 }
 
-fn asked_set(requests: &BTreeSet<RequestKey>) -> Set {
+fn asked_set(requests: &BTreeSet<RequestKey>) -> RowsParam {
     let row = |key: &RequestKey| [key.account.as_str(), &key.method, &key.id].map(Value::from);
-    Set::new(asked_columns(), requests.iter().map(row))
+    RowsParam::new(asked_columns(), requests.iter().map(row))
 }
 
-fn held_set(read_set: &[(&Command, ReadSet)]) -> Set {
+fn held_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let keys = read_set
         .iter()
         .flat_map(|(command, read_set)| read_set.slots.iter().map(|key| [command.account.as_str(), key.0.as_str()]));
     distinct(held_columns(), keys)
 }
 
-fn sought_set(read_set: &[(&Command, ReadSet)]) -> Set {
+fn sought_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let open_search = read_set.iter().filter_map(|(command, read_set)| Some((command, read_set.open_search.as_ref()?)));
     let rows = open_search.flat_map(|(command, open_search)| {
         // As the row of an invitation without a scope has it.
         let scope = open_search.scope.as_ref().map(|scope| (scope.scope_type.as_str(), scope.id.as_str()));
         let (scope_type, scope_id) = scope.unwrap_or_default();
         let account_id = command.account.as_str();
-        open_search.addresses.iter().map(move |to| [account_id, scope_type, scope_id, to.sort().code(), to.key()])
+        open_search
+            .addresses
+            .iter()
+            .map(move |to| [account_id, scope_type, scope_id, to.address_type().code(), to.key()])
     });
     distinct(sought_columns(), rows)
 }
 
-fn message_set(read_set: &[(&Command, ReadSet)]) -> Set {
+fn message_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let messages = read_set.iter().filter_map(|(command, read_set)| {
         Some((command.account.as_str(), read_set.delivery?, i32::from(!read_set.without_recipients)))
     });
     let messages: BTreeSet<_> = messages.collect();
-    Set::new(message_columns(), messages.into_iter().map(|(account, id, all)| [account.into(), id.into(), all.into()]))
+    RowsParam::new(
+        message_columns(),
+        messages.into_iter().map(|(account, id, all)| [account.into(), id.into(), all.into()]),
+    )
 }
 
-fn distinct<'a, const N: usize>(columns: Columns, rows: impl Iterator<Item = [&'a str; N]>) -> Set {
-    Set::new(columns, rows.collect::<BTreeSet<_>>().into_iter().map(|row| row.map(Value::from)))
+fn distinct<'a, const N: usize>(columns: Columns, rows: impl Iterator<Item = [&'a str; N]>) -> RowsParam {
+    RowsParam::new(columns, rows.collect::<BTreeSet<_>>().into_iter().map(|row| row.map(Value::from)))
 }
 
 fn wanted_row(wanted: Wanted<'_>) -> [Value; 6] {

@@ -9,14 +9,14 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
 use super::save_sql::{Part, SaveSql};
-use crate::domain::group::{Save, Settled, Update};
+use crate::domain::group::{Save, SettledDelivery, Update};
 use crate::domain::invitation::{Engagement, Invitation};
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::store::sql::entity::{autojoin_domain, event, recipient};
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::{Set, values_of};
+use crate::store::sql::rows_param::{RowsParam, values_of};
 use crate::store::sql::{Pool, row};
 
 /// What is added to the counters beside an invitation.
@@ -27,29 +27,33 @@ struct Counts<'a> {
 }
 
 /// Returns the sets of some parts of a save, in their order.
-fn sets(save: &Save, parts: &[Part]) -> Vec<Set> {
+fn sets(save: &Save, parts: &[Part]) -> Vec<RowsParam> {
     let (first_events, events, counts) = number_events(save);
     let (mut first_events, mut events) = (Some(first_events), Some(events));
     let created = || save.created.values().map(AsRef::as_ref);
     let acceptance = |(invitation, acceptance): &(Arc<Invitation>, _)| row::acceptance_row(invitation, acceptance);
     let set = |part: &Part| match part {
-        Part::Invitations => Set::of(created().map(row::invitation_row)),
-        Part::Labels => Set::of(created().flat_map(row::label_rows)),
-        Part::Recipients => Set::of(created().flat_map(recipient_rows)),
-        Part::Groups => Set::of(created().flat_map(row::group_rows)),
-        Part::FirstEvents => Set::of(first_events.take().into_iter().flatten()),
-        Part::Outbox => Set::of(save.deliveries.iter().map(|(about, delivery)| row::outbox_row(about, delivery))),
-        Part::Requests => Set::of(save.requests.iter().map(|(key, remembered)| row::request_row(key, remembered))),
-        Part::Updates => Set::new(part.columns(), save.updated.values().map(update_row)),
-        Part::Answers => Set::of(save.updated.values().flat_map(changed_recipients)),
-        Part::Acceptances => Set::of(save.accepted.values().map(acceptance)),
-        Part::Reacceptances => Set::of(save.reaccepted.values().map(acceptance)),
-        Part::Slots => Set::of(save.slots.iter().map(|((account, key), slot)| row::slot_row(account, key, *slot))),
-        Part::Joining => Set::of(domain_rows(save, true)),
-        Part::Leaving => Set::of(domain_rows(save, false)),
-        Part::Settled => Set::new(part.columns(), save.settled.iter().map(settled_row)),
-        Part::Counts => Set::new(part.columns(), counts.iter().map(counts_row)),
-        Part::Events => Set::new(part.columns(), events.take().into_iter().flatten()),
+        Part::Invitations => RowsParam::of(created().map(row::invitation_row)),
+        Part::Labels => RowsParam::of(created().flat_map(row::label_rows)),
+        Part::Recipients => RowsParam::of(created().flat_map(recipient_rows)),
+        Part::Groups => RowsParam::of(created().flat_map(row::group_rows)),
+        Part::FirstEvents => RowsParam::of(first_events.take().into_iter().flatten()),
+        Part::Outbox => RowsParam::of(save.deliveries.iter().map(|(about, delivery)| row::outbox_row(about, delivery))),
+        Part::Requests => {
+            RowsParam::of(save.requests.iter().map(|(key, remembered)| row::request_row(key, remembered)))
+        }
+        Part::Updates => RowsParam::new(part.columns(), save.updated.values().map(update_row)),
+        Part::Answers => RowsParam::of(save.updated.values().flat_map(changed_recipients)),
+        Part::Acceptances => RowsParam::of(save.accepted.values().map(acceptance)),
+        Part::Reacceptances => RowsParam::of(save.reaccepted.values().map(acceptance)),
+        Part::Slots => {
+            RowsParam::of(save.slots.iter().map(|((account, key), slot)| row::slot_row(account, key, *slot)))
+        }
+        Part::Joining => RowsParam::of(domain_rows(save, true)),
+        Part::Leaving => RowsParam::of(domain_rows(save, false)),
+        Part::DeliveryUpdates => RowsParam::new(part.columns(), save.settled.iter().map(settled_row)),
+        Part::Counts => RowsParam::new(part.columns(), counts.iter().map(counts_row)),
+        Part::Events => RowsParam::new(part.columns(), events.take().into_iter().flatten()),
     };
     parts.iter().map(set).collect()
 }
@@ -70,8 +74,8 @@ fn update_row(update: &Update) -> Vec<Value> {
     row
 }
 
-fn settled_row(((account, id), settled): (&(AccountId, Uuid), &Settled)) -> [Value; 7] {
-    let Settled { delivery, loaded_state, loaded_lease } = settled;
+fn settled_row(((account, id), settled): (&(AccountId, Uuid), &SettledDelivery)) -> [Value; 7] {
+    let SettledDelivery { delivery, loaded_state, loaded_lease } = settled;
     [
         account.as_str().into(),
         (*id).into(),

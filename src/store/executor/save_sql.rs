@@ -48,7 +48,7 @@ pub(in crate::store) enum Part {
     /// Domains that no longer do.
     Leaving,
     /// Messages that have changed, with what is to hold for them.
-    Settled,
+    DeliveryUpdates,
     /// What is added to counters.
     Counts,
     /// The events that are numbered by them.
@@ -75,7 +75,7 @@ impl Part {
         Self::Slots,
         Self::Joining,
         Self::Leaving,
-        Self::Settled,
+        Self::DeliveryUpdates,
         Self::Counts,
         Self::Events,
     ];
@@ -96,7 +96,7 @@ impl Part {
             Self::Acceptances | Self::Reacceptances => Columns::of::<acceptance::Entity>(),
             Self::Slots => Columns::of::<slot::Entity>(),
             Self::Joining | Self::Leaving => Columns::of::<autojoin_domain::Entity>(),
-            Self::Settled => settled_columns(),
+            Self::DeliveryUpdates => settled_columns(),
             Self::Counts => engagement_columns(),
             Self::Events => Columns::of::<event::Entity>().and([("before_last", BigInteger)]),
         }
@@ -104,7 +104,7 @@ impl Part {
 
     /// Returns whether it is a conflict if not all of its rows find what they are to change.
     pub(in crate::store) fn is_guarded(self) -> bool {
-        matches!(self, Self::Updates | Self::Slots | Self::Settled)
+        matches!(self, Self::Updates | Self::Slots | Self::DeliveryUpdates)
     }
 
     /// Returns a table expression, called `r`, over its set.
@@ -252,7 +252,7 @@ fn save_sql() -> String {
         slots = take_slots(pg),
         wanted_slots = Part::Slots.rows(pg),
         settled = settle_deliveries(pg),
-        to_settle = Part::Settled.rows(pg),
+        to_settle = Part::DeliveryUpdates.rows(pg),
         engagement = upsert_engagement(pg, "JOIN guard ON guard.ok = 1 ORDER BY r.invitation_id"),
         events = insert_events(pg, "counted"),
         invitation = insert::<invitation::Entity>(pg, Part::Invitations, ""),
@@ -293,7 +293,7 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
         Part::Slots => take_slots(lite),
         Part::Joining => insert::<autojoin_domain::Entity>(lite, *part, KNOWN_DOMAINS_STAY),
         Part::Leaving => delete_domains(lite),
-        Part::Settled => settle_deliveries(lite),
+        Part::DeliveryUpdates => settle_deliveries(lite),
         Part::Counts => upsert_engagement(lite, "WHERE true"),
         Part::Events => insert_events(lite, "engagement"),
     };
@@ -330,7 +330,7 @@ fn settle_deliveries(backend: DbBackend) -> String {
             ELSE o.address END
         FROM {} WHERE o.account_id = r.account_id AND o.id = r.id AND o.state = r.loaded_state
             AND o.lease IS NOT DISTINCT FROM r.loaded_lease",
-        Part::Settled.keys(backend)
+        Part::DeliveryUpdates.keys(backend)
     )
 }
 

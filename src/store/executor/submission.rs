@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::ExecuteError;
 use crate::domain::command::{Action, Command, ReadSet};
 use crate::domain::delivery::reminder::Schedules;
-use crate::domain::group::{Bundle, Executed, Save};
+use crate::domain::group::{BatchMode, Executed, Save};
 use crate::domain::value::id::InvitationId;
 
 /// What one command ends with.
@@ -19,20 +19,20 @@ pub(in crate::store) type Answers = Result<Vec<Answer>, ExecuteError>;
 
 /// Commands that wait, and who waits for them. A job is never torn: it is saved, and decided again, as a whole.
 #[derive(Debug)]
-pub(in crate::store) struct Job {
+pub(in crate::store) struct Submission {
     pub(in crate::store) commands: Vec<Command>,
-    pub(in crate::store) bundle: Bundle,
+    pub(in crate::store) bundle: BatchMode,
     deadline: Option<Instant>,
     /// When it was sent.
     pub(in crate::store) since: Instant,
     reply: oneshot::Sender<Answers>,
 }
 
-impl Job {
+impl Submission {
     /// Makes a job, and where its answers come out.
     pub(in crate::store) fn new(
         commands: Vec<Command>,
-        bundle: Bundle,
+        bundle: BatchMode,
         deadline: Option<Instant>,
     ) -> (Self, oneshot::Receiver<Answers>) {
         let (reply, answers) = oneshot::channel();
@@ -65,7 +65,7 @@ impl Job {
             [_] => true,
             commands => commands.iter().all(|command| command.request.is_none()),
         };
-        self.bundle != Bundle::DryRun && whole && self.commands.iter().all(plain)
+        self.bundle != BatchMode::DryRun && whole && self.commands.iter().all(plain)
     }
 
     /// Answers. Whoever no longer waits is not told.
@@ -75,7 +75,7 @@ impl Job {
 }
 
 /// Answers jobs, each with its own.
-pub(in crate::store) fn answer_all(group: Vec<Job>, answers: Vec<Vec<Answer>>) {
+pub(in crate::store) fn answer_all(group: Vec<Submission>, answers: Vec<Vec<Answer>>) {
     for (job, answers) in group.into_iter().zip(answers) {
         job.answer(Ok(answers));
     }
@@ -97,7 +97,7 @@ impl Sent {
 
     /// Answers the jobs that `saved` bears out and returns the others. Only new invitations can be left out of a save; if any
     /// was, what was refused may have rested on it.
-    pub(in crate::store) fn settle(self, group: Vec<Job>, saved: &BTreeSet<InvitationId>) -> Vec<Job> {
+    pub(in crate::store) fn settle(self, group: Vec<Submission>, saved: &BTreeSet<InvitationId>) -> Vec<Submission> {
         let complete = self.save.created.keys().all(|id| saved.contains(id));
         let is_saved = |answer: &Answer| answer.as_ref().is_ok_and(|executed| saved.contains(&executed.invitation.id));
         let mut others = Vec::new();

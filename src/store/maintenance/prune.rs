@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::entropy::Entropy;
 use crate::store::Store;
 use crate::store::events::cursor::{Begin, Follower};
-use crate::store::periodic_task::{Round, Rounds};
+use crate::store::periodic_task::{PeriodicTask, TickResult};
 use crate::store::sql::error::StoreError;
 
 /// The interval at which a replica looks whether it is time.
@@ -21,8 +21,8 @@ const EVERY: i64 = 600_000_000;
 /// Deletes old rows from time to time, until stopped.
 pub async fn run(store: Store, stop: CancellationToken) {
     let holder = Uuid::from_bytes(Entropy::system().bytes());
-    let rounds = Rounds { name: "prune", heard: None, gather: Duration::ZERO, interval: INTERVAL, stop };
-    rounds.run(|| async { store.prune_in_turn(holder).await.map(|_| Round::Done) }).await;
+    let rounds = PeriodicTask { name: "prune", heard: None, gather: Duration::ZERO, interval: INTERVAL, stop };
+    rounds.run(|| async { store.prune_in_turn(holder).await.map(|_| TickResult::Done) }).await;
     // The lease ends by itself otherwise, which is soon enough.
     drop(store.release(Follower::Prune, holder).await);
 }

@@ -1,4 +1,4 @@
-//! Messages to people: claimed and settled by the relay, listed and replayed by callers. That one was sent or given up is
+//! Messages to people: claimed and settled by the mail worker, listed and replayed by callers. That one was sent or given up is
 //! an event of its invitation, and so a command; leases, attempts and cancellations are not.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use sea_orm::sea_query::ColumnType::{Integer, Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
-use super::{Claim, OUTBOX};
+use super::{ClaimRequest, OUTBOX};
 use crate::domain::delivery::Delivery;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
@@ -23,14 +23,14 @@ use crate::store::read::{ACCOUNT, Cursor, Params, Read, SortKey, direction};
 use crate::store::sql::entity::{acceptance, outbox};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::delivery_from;
-use crate::store::sql::rows_param::{Columns, Set, by_index, json_array, statement_clock};
+use crate::store::sql::rows_param::{Columns, RowsParam, by_index, json_array, statement_clock};
 
 /// How many planned messages fall due in one statement, and how many dead ones are queued again.
 const CHUNK: i64 = 1_000;
 
 /// A message that is claimed, and whose it is.
 #[derive(Clone, Debug)]
-pub struct Claimed {
+pub struct ClaimedDelivery {
     /// Whose it is.
     pub account: AccountId,
     /// The message; its lease is the holder's.
@@ -78,15 +78,15 @@ impl Store {
         lasts: Duration,
         limit: u32,
         after: &str,
-    ) -> Result<Vec<Claimed>, StoreError> {
-        let claim = Claim { lease, lasts, limit, after: vec![after.into()] };
-        let read = |row| delivery_from(row).map(|(account, delivery)| Claimed { account, delivery });
+    ) -> Result<Vec<ClaimedDelivery>, StoreError> {
+        let claim = ClaimRequest { lease, lasts, limit, after: vec![after.into()] };
+        let read = |row| delivery_from(row).map(|(account, delivery)| ClaimedDelivery { account, delivery });
         OUTBOX.claim::<outbox::Entity, _>(&self.database, claim, read).await
     }
 
     /// Reads what a claimed message is about; none if its invitation is gone. After the claim, so that it is as it is when the
     /// message is sent.
-    pub async fn topicality(&self, claimed: &Claimed) -> Result<Option<Topicality>, StoreError> {
+    pub async fn topicality(&self, claimed: &ClaimedDelivery) -> Result<Option<Topicality>, StoreError> {
         let backend = self.database.backend();
         let keys = Columns::list([("account_id", Text), ("invitation_id", UuidType), ("recipient", Integer)]);
         let keys = keys.and_nullable([("about", UuidType)]);
@@ -106,7 +106,7 @@ impl Store {
             acceptance = Columns::of::<acceptance::Entity>().json_of(backend, "a"),
             keys = keys.keys_of(backend, 1, "k"),
         );
-        let mut values = Set::new(keys, [row].into_iter()).params(backend);
+        let mut values = RowsParam::new(keys, [row].into_iter()).params(backend);
         values.push(self.database.clock().map(Timestamp::micros).into());
         let found = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         found.map(|row| topicality_from(&row)).transpose()
@@ -116,7 +116,7 @@ impl Store {
     /// message's fault does not count.
     pub async fn release_delivery(
         &self,
-        claimed: &Claimed,
+        claimed: &ClaimedDelivery,
         delay: Duration,
         counts: bool,
         error: &str,
@@ -134,14 +134,14 @@ impl Store {
     }
 
     /// Puts back a claimed message whose invitation cannot be read, as if it had not been claimed.
-    pub async fn put_back_delivery(&self, claimed: &Claimed) -> Result<(), StoreError> {
-        let Claimed { account, delivery } = claimed;
+    pub async fn put_back_delivery(&self, claimed: &ClaimedDelivery) -> Result<(), StoreError> {
+        let ClaimedDelivery { account, delivery } = claimed;
         let row = (account.as_str(), delivery.message.id, delivery.lease.unwrap_or_default());
         OUTBOX.put_back(&self.database, row).await.map(drop)
     }
 
     /// Ends a claimed message that there is no reason to send any more, if the lease still is its. That was no attempt.
-    pub async fn cancel_delivery(&self, claimed: &Claimed, reason: &str) -> Result<bool, StoreError> {
+    pub async fn cancel_delivery(&self, claimed: &ClaimedDelivery, reason: &str) -> Result<bool, StoreError> {
         let assignment = "state = 'cancelled', due_at = NULL, attempts = attempts - 1, last_error = $4,
             address = CASE WHEN purpose = 'verification_code' THEN NULL ELSE address END";
         self.settle_claimed(claimed, assignment, vec![reason.into()]).await
@@ -149,11 +149,11 @@ impl Store {
 
     async fn settle_claimed(
         &self,
-        claimed: &Claimed,
+        claimed: &ClaimedDelivery,
         assignment: &str,
         values: Vec<Value>,
     ) -> Result<bool, StoreError> {
-        let Claimed { account, delivery } = claimed;
+        let ClaimedDelivery { account, delivery } = claimed;
         let row = (account.as_str(), delivery.message.id, delivery.lease.unwrap_or_default());
         OUTBOX.settle(&self.database, row, assignment, values).await
     }
@@ -192,7 +192,7 @@ impl Store {
             now = statement_clock(backend, 1),
         );
         let replayed = self.database.write.execute_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
-        self.signals.tell(Topic::Outbox);
+        self.notifications.notify(Topic::Outbox);
         Ok(replayed.rows_affected())
     }
 

@@ -98,7 +98,7 @@ fn addresses(backend: DbBackend, query: &InvitationQuery, source: Source<'_>, pa
         all.push(format!(
             "(SELECT true FROM recipient r WHERE r.account_id = {ACCOUNT} AND r.invitation_id = i.id
                 AND r.recipient_type = '{}' AND r.value = {} LIMIT 1)",
-            target.sort().code(),
+            target.address_type().code(),
             params.push(target.key()),
         ));
     }

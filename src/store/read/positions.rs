@@ -16,7 +16,7 @@ use crate::store::sql::rows_param::by_index;
 
 /// All events of a stretch of positions.
 #[derive(Clone, Debug)]
-pub struct Stretch {
+pub struct EventBatch {
     /// The position it begins behind.
     pub after: i64,
     /// The last position it covers; no event up to it is missing.
@@ -24,12 +24,12 @@ pub struct Stretch {
     /// Whether there was nothing behind it when it was read.
     pub is_last: bool,
     /// The events, in order.
-    pub events: Vec<Arc<Ordered>>,
+    pub events: Vec<Arc<PositionedEvent>>,
 }
 
 /// An event in the order of all events.
 #[derive(Clone, Debug)]
-pub struct Ordered {
+pub struct PositionedEvent {
     /// The event.
     pub event: Event,
     /// Its place.
@@ -48,14 +48,14 @@ impl Store {
 
     /// Reads the events of all accounts behind a position: for what serves all of them at once, and tells each account its
     /// own.
-    pub async fn all_events_behind(&self, after: i64, limit: u64) -> Result<Stretch, StoreError> {
+    pub async fn all_events_behind(&self, after: i64, limit: u64) -> Result<EventBatch, StoreError> {
         let mut params = Params(Vec::new());
         let condition = format!("e.position > {}", params.push(after));
         self.stretch(after, limit, params, &condition, "e.position").await
     }
 
     /// Reads the events of an account behind a position.
-    pub async fn events_behind(&self, account: &AccountId, after: i64, limit: u64) -> Result<Stretch, StoreError> {
+    pub async fn events_behind(&self, account: &AccountId, after: i64, limit: u64) -> Result<EventBatch, StoreError> {
         let mut params = Params(Vec::new());
         let (account, after_) = (params.push(account.as_str()), params.push(after));
         let own = by_index(self.database.backend(), "position", "e", &account);
@@ -70,7 +70,7 @@ impl Store {
         mut params: Params,
         condition: &str,
         order: &str,
-    ) -> Result<Stretch, StoreError> {
+    ) -> Result<EventBatch, StoreError> {
         let backend = self.database.backend();
         // The last position is read in the same statement: what is not in the answer up to it does not exist.
         let sql = format!(
@@ -94,10 +94,10 @@ impl Store {
             // Followers go on behind an event that cannot be read.
             let Some(event) = skip_unreadable(event_from(&body))? else { continue };
             let host = row.try_get::<Option<String>>("", "host")?.and_then(|host| host.parse().ok());
-            events.push(Arc::new(Ordered { event, position, host }));
+            events.push(Arc::new(PositionedEvent { event, position, host }));
         }
         let is_last = found < limit;
         let until = if is_last { last.max(after) } else { place };
-        Ok(Stretch { after, until, is_last, events })
+        Ok(EventBatch { after, until, is_last, events })
     }
 }

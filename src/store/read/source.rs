@@ -126,7 +126,7 @@ impl<'a> Source<'a> {
             }
             Self::Recipient { address, open } => {
                 let open = if open { " AND s.accepted_at IS NULL AND s.declined_at IS NULL" } else { "" };
-                let (kind, value) = (address.sort().code(), params.push(address.key()));
+                let (kind, value) = (address.address_type().code(), params.push(address.key()));
                 let own = by_index(backend, "address", "s", ACCOUNT);
                 other("recipient s", format!("{own} AND s.recipient_type = '{kind}' AND s.value = {value}{open}"))
             }

@@ -167,13 +167,13 @@ fn as_text(value: Value) -> Value {
 
 /// Rows that are to be the parameters of a statement.
 #[derive(Debug)]
-pub(in crate::store) struct Set {
+pub(in crate::store) struct RowsParam {
     columns: Columns,
     /// By column.
     values: Vec<Vec<Value>>,
 }
 
-impl Set {
+impl RowsParam {
     /// Makes a set of rows; each has a value for every column, in their order.
     pub(in crate::store) fn new<R: IntoIterator<Item = Value>>(
         columns: Columns,

@@ -15,10 +15,10 @@ use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::Endpoint;
 use crate::store::Store;
 use crate::store::executor::load::parse_json;
-use crate::store::queue::{Claim, WEBHOOK_MESSAGES};
+use crate::store::queue::{ClaimRequest, WEBHOOK_MESSAGES};
 use crate::store::sql::entity::{event, webhook_endpoint, webhook_message};
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::{Columns, Set};
+use crate::store::sql::rows_param::{Columns, RowsParam};
 
 /// A message that is claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Store {
         limit: u32,
         after: &(String, Uuid),
     ) -> Result<Vec<ClaimedMessage>, StoreError> {
-        let claim = Claim { lease, lasts, limit, after: vec![after.0.as_str().into(), after.1.into()] };
+        let claim = ClaimRequest { lease, lasts, limit, after: vec![after.0.as_str().into(), after.1.into()] };
         let read = |row| claimed_from(row, lease);
         within(ANSWER, WEBHOOK_MESSAGES.claim::<webhook_message::Entity, _>(&self.database, claim, read)).await
     }
@@ -98,7 +98,7 @@ impl Store {
             let ClaimedMessage { account, id, endpoint, invitation, sequence, .. } = message;
             [account.as_str().into(), (*id).into(), (*endpoint).into(), invitation.0.into(), (*sequence).into()]
         };
-        let values = Set::new(keys, messages.iter().map(row)).params(backend);
+        let values = RowsParam::new(keys, messages.iter().map(row)).params(backend);
         let reading = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, values));
         let found = within(ANSWER, async { Ok(reading.await?) }).await?;
         found.iter().map(|row| Ok((row.try_get("", "message_id")?, content_from(row)))).collect()

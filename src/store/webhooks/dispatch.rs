@@ -13,7 +13,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::value::id::IdSeed;
 use crate::store::sql::entity::webhook_message::{Entity, Model};
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::{Columns, Set, index_key};
+use crate::store::sql::rows_param::{Columns, RowsParam, index_key};
 use crate::store::{Store, Topic};
 
 /// How many events are dealt with in one transaction.
@@ -86,7 +86,7 @@ impl Store {
         self.follow(&transaction, last).await?;
         transaction.commit().await?;
         if any {
-            self.signals.tell(Topic::Webhook);
+            self.notifications.notify(Topic::Webhook);
         }
         Ok(events >= BATCH)
     }
@@ -152,7 +152,7 @@ pub(super) async fn insert<C: ConnectionTrait>(
     );
     let chunk = usize::try_from(CHUNK).unwrap_or(usize::MAX);
     for chunk in messages.chunks(chunk) {
-        let values = Set::of(chunk.iter().cloned()).params(backend);
+        let values = RowsParam::of(chunk.iter().cloned()).params(backend);
         db.execute_raw(Statement::from_sql_and_values(backend, sql.clone(), values)).await?;
     }
     Ok(())

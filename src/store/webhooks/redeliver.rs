@@ -86,7 +86,7 @@ impl Store {
             if remember(&transaction, account, request, about, now).await? {
                 insert(&transaction, messages, AGAIN).await?;
                 transaction.commit().await?;
-                self.signals.tell(Topic::Webhook);
+                self.notifications.notify(Topic::Webhook);
                 return Ok(Ok(count));
             }
         }

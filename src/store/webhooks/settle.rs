@@ -16,11 +16,11 @@ use crate::store::Store;
 use crate::store::sql::Transaction;
 use crate::store::sql::entity::webhook_attempt::{Entity, Model};
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::{Columns, Set, statement_clock};
+use crate::store::sql::rows_param::{Columns, RowsParam, statement_clock};
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// It arrived.
     Arrived,
     /// It is tried again after a while.
@@ -48,11 +48,11 @@ pub struct Attempt {
 
 /// A message that was dealt with.
 #[derive(Clone, Debug)]
-pub struct Settled {
+pub struct WebhookAttemptResult {
     /// The message.
     pub message: ClaimedMessage,
     /// What becomes of it.
-    pub outcome: Outcome,
+    pub outcome: AttemptOutcome,
     /// When that was known, or tried.
     pub at: Timestamp,
     /// What was tried, if anything was.
@@ -89,14 +89,15 @@ impl Health {
 impl Store {
     /// Takes claimed messages back, and returns which endpoints it disabled for what they answered. A message whose lease
     /// is somebody else's by now is left alone.
-    pub async fn settle_webhook_messages(&self, settled: &[Settled]) -> Result<Vec<Disabled>, StoreError> {
+    pub async fn settle_webhook_messages(&self, settled: &[WebhookAttemptResult]) -> Result<Vec<Disabled>, StoreError> {
         within(ANSWER, self.settle(settled)).await
     }
 
-    async fn settle(&self, settled: &[Settled]) -> Result<Vec<Disabled>, StoreError> {
+    async fn settle(&self, settled: &[WebhookAttemptResult]) -> Result<Vec<Disabled>, StoreError> {
         let transaction = self.database.begin_write().await?;
         let held = self.settle_messages(&transaction, settled).await?;
-        let held: Vec<&Settled> = settled.iter().filter(|settled| held.contains(&settled.message.id)).collect();
+        let held: Vec<&WebhookAttemptResult> =
+            settled.iter().filter(|settled| held.contains(&settled.message.id)).collect();
         self.insert_attempts(&transaction, &held).await?;
         let disabled = self.save_health(&transaction, &held).await?;
         transaction.commit().await?;
@@ -110,7 +111,7 @@ impl Store {
     async fn settle_messages(
         &self,
         transaction: &Transaction,
-        settled: &[Settled],
+        settled: &[WebhookAttemptResult],
     ) -> Result<HashSet<Uuid>, StoreError> {
         let backend = self.database.backend();
         let columns = Columns::list([
@@ -129,22 +130,26 @@ impl Store {
             FROM {rows} WHERE m.account_id = s.account_id AND m.id = s.message_id AND m.lease = s.held RETURNING id",
             rows = columns.rows_of(backend, 1, "s"),
         );
-        let row = |settled: &Settled| -> [Value; 6] {
+        let row = |settled: &WebhookAttemptResult| -> [Value; 6] {
             let ClaimedMessage { account, id, lease, .. } = &settled.message;
             let (state, delay) = becomes(settled.outcome);
             let delay = delay.map_or(-1, micros);
             let at = settled.at.micros();
             [account.as_str().into(), (*id).into(), (*lease).into(), state.code().into(), delay.into(), at.into()]
         };
-        let mut values = Set::new(columns, settled.iter().map(row)).params(backend);
+        let mut values = RowsParam::new(columns, settled.iter().map(row)).params(backend);
         values.push(self.database.clock().map(Timestamp::micros).into());
         let rows = transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         Ok(rows.iter().map(|row| row.try_get::<Uuid>("", "id")).collect::<Result<_, _>>()?)
     }
 
-    async fn insert_attempts(&self, transaction: &Transaction, held: &[&Settled]) -> Result<(), StoreError> {
+    async fn insert_attempts(
+        &self,
+        transaction: &Transaction,
+        held: &[&WebhookAttemptResult],
+    ) -> Result<(), StoreError> {
         let backend = self.database.backend();
-        let set = Set::of(held.iter().filter_map(|settled| attempt_row(settled)));
+        let set = RowsParam::of(held.iter().filter_map(|settled| attempt_row(settled)));
         if set.len() == 0 {
             return Ok(());
         }
@@ -159,7 +164,11 @@ impl Store {
     }
 
     /// Notes how endpoints do, where that is news.
-    async fn save_health(&self, transaction: &Transaction, held: &[&Settled]) -> Result<Vec<Disabled>, StoreError> {
+    async fn save_health(
+        &self,
+        transaction: &Transaction,
+        held: &[&WebhookAttemptResult],
+    ) -> Result<Vec<Disabled>, StoreError> {
         let endpoints = healths(held);
         if endpoints.is_empty() {
             return Ok(Vec::new());
@@ -189,7 +198,7 @@ impl Store {
         let row = |((account, endpoint), (health, at)): (&(&str, Uuid), &(Health, Timestamp))| -> [Value; 4] {
             [(*account).into(), (*endpoint).into(), health.code().into(), at.micros().into()]
         };
-        let mut values = Set::new(columns, endpoints.iter().map(row)).params(backend);
+        let mut values = RowsParam::new(columns, endpoints.iter().map(row)).params(backend);
         values.push(micros(retry::DISABLED_AFTER).into());
         let rows = transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         let mut ended = HashSet::new();
@@ -204,14 +213,14 @@ impl Store {
 }
 
 /// Returns how the endpoints of some attempts do, in the order of their keys, which is that of the locks.
-fn healths<'a>(held: &[&'a Settled]) -> BTreeMap<(&'a str, Uuid), (Health, Timestamp)> {
+fn healths<'a>(held: &[&'a WebhookAttemptResult]) -> BTreeMap<(&'a str, Uuid), (Health, Timestamp)> {
     let mut endpoints = BTreeMap::new();
     for settled in held.iter().filter(|settled| settled.attempt.is_some()) {
         let health = match settled.outcome {
-            Outcome::Arrived => Health::Well,
-            Outcome::Retry(_) | Outcome::GivenUp => Health::Failing,
-            Outcome::Gone => Health::Gone,
-            Outcome::Needless => continue,
+            AttemptOutcome::Arrived => Health::Well,
+            AttemptOutcome::Retry(_) | AttemptOutcome::GivenUp => Health::Failing,
+            AttemptOutcome::Gone => Health::Gone,
+            AttemptOutcome::Needless => continue,
         };
         let key = (settled.message.account.as_str(), settled.message.endpoint);
         let known = endpoints.entry(key).or_insert((health, settled.at));
@@ -222,17 +231,17 @@ fn healths<'a>(held: &[&'a Settled]) -> BTreeMap<(&'a str, Uuid), (Health, Times
     endpoints
 }
 
-fn becomes(outcome: Outcome) -> (DeliveryState, Option<Duration>) {
+fn becomes(outcome: AttemptOutcome) -> (DeliveryState, Option<Duration>) {
     match outcome {
-        Outcome::Arrived => (DeliveryState::Sent, None),
-        Outcome::Retry(delay) => (DeliveryState::Queued, Some(delay)),
-        Outcome::GivenUp => (DeliveryState::Failed, None),
-        Outcome::Gone | Outcome::Needless => (DeliveryState::Cancelled, None),
+        AttemptOutcome::Arrived => (DeliveryState::Sent, None),
+        AttemptOutcome::Retry(delay) => (DeliveryState::Queued, Some(delay)),
+        AttemptOutcome::GivenUp => (DeliveryState::Failed, None),
+        AttemptOutcome::Gone | AttemptOutcome::Needless => (DeliveryState::Cancelled, None),
     }
 }
 
-fn attempt_row(settled: &Settled) -> Option<Model> {
-    let Settled { message, attempt, at, outcome: _ } = settled;
+fn attempt_row(settled: &WebhookAttemptResult) -> Option<Model> {
+    let WebhookAttemptResult { message, attempt, at, outcome: _ } = settled;
     let attempt = attempt.as_ref()?;
     Some(Model {
         account_id: message.account.as_str().to_owned(),

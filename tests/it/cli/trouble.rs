@@ -122,14 +122,14 @@ async fn background_work_goes_on_after_every_trouble() {
         assert!(ended.elapsed() < RECOVERY, "after {trouble:?} it took {:?}", ended.elapsed());
     }
     let most = 1 + started.elapsed().as_secs() / LOG_INTERVAL;
-    for (task, lines) in complaints(&server.log()) {
+    for (task, lines) in log_limiter(&server.log()) {
         assert!(lines <= most, "{task} has logged {lines} lines of trouble:\n{}", server.log());
     }
     server.stop().await;
 }
 
 /// The number of warnings in a log, by task.
-fn complaints(log: &str) -> BTreeMap<String, u64> {
+fn log_limiter(log: &str) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for line in log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
         if let Some(task) = line["task"].as_str() {

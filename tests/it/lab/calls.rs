@@ -1,7 +1,7 @@
 //! Steps that are calls: one at a time, several at once, and races between two replicas.
 
 use invitation_service::domain::command::Command;
-use invitation_service::store::{Bundle, Store};
+use invitation_service::store::{BatchMode, Store};
 
 use super::commands::{Chooser, brief};
 use super::explain::{Call, End, Evidence, complaint};
@@ -24,8 +24,14 @@ impl World {
 
     /// One call of one command, or of several that hang together.
     pub(super) async fn call(&mut self, fault: Option<&Fault>) {
-        let bundle = self.random.pick(&[Bundle::Each, Bundle::Each, Bundle::Each, Bundle::Atomic, Bundle::DryRun]);
-        let count = if bundle == Bundle::Each { 1 } else { 1 + self.random.below(3) };
+        let bundle = self.random.pick(&[
+            BatchMode::Independent,
+            BatchMode::Independent,
+            BatchMode::Independent,
+            BatchMode::Atomic,
+            BatchMode::DryRun,
+        ]);
+        let count = if bundle == BatchMode::Independent { 1 } else { 1 + self.random.below(3) };
         let commands: Vec<_> = (0..count).map(|_| self.command()).collect();
         self.told.note(format!("{bundle:?} {:?}", commands.iter().map(brief).collect::<Vec<_>>()));
         let store = self.store();
@@ -33,8 +39,10 @@ impl World {
             let commands = commands.clone();
             async move {
                 match bundle {
-                    Bundle::Each => End::of_one(store.execute(commands[0].clone(), None).await),
-                    Bundle::Atomic | Bundle::DryRun => End::of_all(store.execute_all(commands, bundle, None).await),
+                    BatchMode::Independent => End::of_one(store.execute(commands[0].clone(), None).await),
+                    BatchMode::Atomic | BatchMode::DryRun => {
+                        End::of_all(store.execute_all(commands, bundle, None).await)
+                    }
                 }
             }
         };
@@ -63,7 +71,8 @@ impl World {
         };
         let ends = self.under(fault, all).await.unwrap_or_else(|| vec![End::Unknown; calls.len()]);
         let calls = calls.into_iter().zip(ends);
-        let calls = calls.map(|((_, command), end)| Call { commands: vec![command], bundle: Bundle::Each, end });
+        let calls =
+            calls.map(|((_, command), end)| Call { commands: vec![command], bundle: BatchMode::Independent, end });
         self.understand(calls.collect(), fault).await;
     }
 
@@ -86,7 +95,7 @@ impl World {
         let quick_end = End::of_one(second.execute(quick.clone(), None).await);
         drop(held);
         let ends = [(slow, task.await.unwrap()), (quick, quick_end)];
-        let calls = ends.map(|(command, end)| Call { commands: vec![command], bundle: Bundle::Each, end });
+        let calls = ends.map(|(command, end)| Call { commands: vec![command], bundle: BatchMode::Independent, end });
         self.understand(calls.to_vec(), None).await;
     }
 

@@ -6,7 +6,7 @@ use invitation_service::domain::group::{Executed, Save};
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::invitation::{Engagement, Invitation};
 use invitation_service::domain::value::time::Timestamp;
-use invitation_service::store::{Bundle, BundleError, ExecuteError};
+use invitation_service::store::{BatchMode, BundleError, ExecuteError};
 
 use super::commands::brief;
 use super::model::Model;
@@ -29,7 +29,7 @@ pub(super) enum End {
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) commands: Vec<Command>,
-    pub(super) bundle: Bundle,
+    pub(super) bundle: BatchMode,
     pub(super) end: End,
 }
 

@@ -8,7 +8,7 @@ use invitation_service::domain::command::{Action, Command, ExpireInvitation, Req
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::delivery::{Delivery, DeliveryState, Purpose};
 use invitation_service::domain::group::loaded::{Loaded, Remembered};
-use invitation_service::domain::group::{Bundle, Executed, Group, Save};
+use invitation_service::domain::group::{BatchMode, Executed, Group, Save};
 use invitation_service::domain::invitation::acceptance::Acceptance;
 use invitation_service::domain::invitation::event::NewEvent;
 use invitation_service::domain::invitation::refusal::Refusal;
@@ -20,7 +20,7 @@ use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::Timestamp;
 use uuid::Uuid;
 
-use super::webhooks::{Post, PostKey, Posted};
+use super::webhooks::{PostKey, Posted, TemplateMailer};
 
 /// A message, and whether it still waits to be put among those that are due.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub(super) struct Model {
     pub(super) outbox: BTreeMap<(AccountId, Uuid), Message>,
     pub(super) position: i64,
     pub(super) endpoints: Vec<Posted>,
-    pub(super) posts: BTreeMap<PostKey, Post>,
+    pub(super) posts: BTreeMap<PostKey, TemplateMailer>,
     pub(super) attempts: BTreeSet<(Uuid, Uuid, AccountId)>,
     pub(super) dispatched: i64,
 }
@@ -59,14 +59,14 @@ impl Model {
     pub(super) fn run(
         &self,
         commands: &[Command],
-        bundle: Bundle,
+        bundle: BatchMode,
         context: &Context,
         now: Timestamp,
     ) -> (Vec<Result<Executed, Refusal>>, Save) {
         let mut group = Group::new(self.loaded(now));
         let mut results = group.run_bundle(commands, bundle, |group, command| group.run(command, context));
         let save = group.into_save();
-        if let ([command], Bundle::Each) = (commands, bundle)
+        if let ([command], BatchMode::Independent) = (commands, bundle)
             && let Some(refusal) = self.must_refuse(command)
         {
             results = vec![Err(refusal)];

@@ -189,7 +189,7 @@ impl Model {
             let cells = [&names[..], &people, &numbers, &link, &ends, &other_ends, &told, &moments, &last].concat();
             add("invitation", &cells);
             for Recipient { ordinal, address, accepted_at, declined_at, .. } in &invitation.recipients {
-                let (sort, value) = (text(address.sort().code()), text(address.key()));
+                let (sort, value) = (text(address.address_type().code()), text(address.key()));
                 let (accepted_at, declined_at) = (at(*accepted_at), at(*declined_at));
                 add("recipient", &[account.clone(), own.clone(), text(ordinal), sort, value, accepted_at, declined_at]);
             }

@@ -7,7 +7,7 @@ use invitation_service::domain::delivery::{DeliveryEnd, DeliveryState};
 use invitation_service::domain::value::id::IdSeed;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::expiry::ExpiryWalk;
-use invitation_service::store::{Bundle, Claimed, ReplayQuery, StoreError};
+use invitation_service::store::{BatchMode, ClaimedDelivery, ReplayQuery, StoreError};
 use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 
@@ -134,7 +134,7 @@ impl World {
         self.told.note(format!("give back {id}, cancels: {cancels}, lease {lease}"));
         let mut delivery = self.model.outbox[&(account.clone(), id)].delivery.clone();
         delivery.lease = Some(lease);
-        let claimed = Claimed { account: account.clone(), delivery };
+        let claimed = ClaimedDelivery { account: account.clone(), delivery };
         let store = self.store();
         let (delay, counts) = (Duration::from_secs(5), self.random.chance(50));
         let work = async {
@@ -261,11 +261,11 @@ impl World {
         let end = task.await.unwrap();
         // In any order that explains both, the claim comes first where it took the message.
         self.claimed(new, claimed.iter().map(|claimed| (claimed.account.clone(), id_of(claimed))).collect());
-        self.understand(vec![Call { commands: vec![command], bundle: Bundle::Each, end }], None).await;
+        self.understand(vec![Call { commands: vec![command], bundle: BatchMode::Independent, end }], None).await;
     }
 }
 
-fn id_of(claimed: &Claimed) -> Uuid {
+fn id_of(claimed: &ClaimedDelivery) -> Uuid {
     claimed.delivery.message.id
 }
 

@@ -8,7 +8,7 @@ use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::Timestamp;
 use invitation_service::domain::value::word::Word;
 use invitation_service::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
-use invitation_service::store::{Attempt, ClaimedMessage, Outcome, Settled};
+use invitation_service::store::{Attempt, AttemptOutcome, ClaimedMessage, WebhookAttemptResult};
 use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 
@@ -40,7 +40,7 @@ pub(super) type PostKey = (Uuid, InvitationId, i64);
 
 /// A message to an endpoint.
 #[derive(Clone, Debug)]
-pub(super) struct Post {
+pub(super) struct TemplateMailer {
     pub(super) account: AccountId,
     pub(super) state: &'static str,
     pub(super) due_at: Option<Timestamp>,
@@ -166,16 +166,17 @@ impl World {
 
     /// Some messages come back in one transaction, each only if its lease still holds.
     async fn settle_posts(&mut self, fault: Option<&Fault>) {
-        let (mut settled, now) = (Vec::<Settled>::new(), self.clock.now());
+        let (mut settled, now) = (Vec::<WebhookAttemptResult>::new(), self.clock.now());
         for _ in 0..1 + self.random.below(3) {
             let Some(message) = self.random.pick_late(&self.claimed_posts) else { return };
             if settled.iter().any(|other| other.message.id == message.id) {
                 continue;
             }
-            let outcome = self.random.pick(&[Outcome::Arrived, Outcome::Retry(RETRY), Outcome::GivenUp]);
+            let outcome =
+                self.random.pick(&[AttemptOutcome::Arrived, AttemptOutcome::Retry(RETRY), AttemptOutcome::GivenUp]);
             let id = IdSeed::new(now, self.random.bytes()).nth(0);
             let attempt = Attempt { id, http_status: Some(200), error: None, duration: Duration::from_millis(5) };
-            settled.push(Settled { message, outcome, at: now, attempt: Some(attempt) });
+            settled.push(WebhookAttemptResult { message, outcome, at: now, attempt: Some(attempt) });
         }
         let outcomes: Vec<_> = settled.iter().map(|settled| (settled.message.id, settled.outcome)).collect();
         self.told.note(format!("settle posts {outcomes:?}"));
@@ -210,7 +211,8 @@ impl Model {
                 };
                 for endpoint in self.endpoints.iter().filter(wants) {
                     let (account, state, due_at) = (event.account.clone(), "queued", Some(now));
-                    let post = Post { account, state, due_at, lease: None, attempts: 0, first_tried_at: None };
+                    let post =
+                        TemplateMailer { account, state, due_at, lease: None, attempts: 0, first_tried_at: None };
                     self.posts.entry((endpoint.id, *id, sequence)).or_insert(post);
                 }
             }
@@ -218,8 +220,8 @@ impl Model {
         self.dispatched = self.position;
     }
 
-    fn settle(&mut self, settled: &[Settled]) {
-        for Settled { message, outcome, at, attempt } in settled {
+    fn settle(&mut self, settled: &[WebhookAttemptResult]) {
+        for WebhookAttemptResult { message, outcome, at, attempt } in settled {
             let post = self.posts.get_mut(&(message.endpoint, message.invitation, message.sequence)).unwrap();
             if post.lease != Some(message.lease) {
                 continue;
@@ -227,16 +229,16 @@ impl Model {
             post.lease = None;
             post.first_tried_at.get_or_insert(*at);
             (post.state, post.due_at) = match outcome {
-                Outcome::Arrived => ("sent", None),
-                Outcome::Retry(delay) => ("queued", Some(at.later(*delay))),
-                Outcome::GivenUp => ("failed", None),
-                Outcome::Gone | Outcome::Needless => ("cancelled", None),
+                AttemptOutcome::Arrived => ("sent", None),
+                AttemptOutcome::Retry(delay) => ("queued", Some(at.later(*delay))),
+                AttemptOutcome::GivenUp => ("failed", None),
+                AttemptOutcome::Gone | AttemptOutcome::Needless => ("cancelled", None),
             };
             let attempt = attempt.as_ref().map(|attempt| attempt.id);
             self.attempts.extend(attempt.map(|attempt| (attempt, message.endpoint, message.account.clone())));
             let endpoint = self.endpoints.iter_mut().find(|endpoint| endpoint.id == message.endpoint).unwrap();
             // Of several attempts at one endpoint the last counts.
-            let failing = matches!(outcome, Outcome::Retry(_) | Outcome::GivenUp);
+            let failing = matches!(outcome, AttemptOutcome::Retry(_) | AttemptOutcome::GivenUp);
             endpoint.next = Some((failing, *at));
         }
         for endpoint in &mut self.endpoints {

@@ -13,7 +13,7 @@ use invitation_service::domain::delivery::reminder::{Schedule, Schedules};
 use invitation_service::domain::group::{Executed, Save};
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::kind::Kind;
-use invitation_service::store::{Bundle, ClaimedMessage, Database, ExecuteError, ExecutorOptions, Follower, Store};
+use invitation_service::store::{BatchMode, ClaimedMessage, Database, ExecuteError, ExecutorOptions, Follower, Store};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use uuid::Uuid;
 
@@ -258,7 +258,7 @@ impl World {
 
     /// Decides commands on the model, each for itself.
     pub(super) fn run(&self, commands: &[Command]) -> (Vec<Result<Executed, Refusal>>, Save) {
-        self.model.run(commands, Bundle::Each, &self.context, self.clock.now())
+        self.model.run(commands, BatchMode::Independent, &self.context, self.clock.now())
     }
 
     /// Of some models the one whose rows the database holds.

@@ -9,7 +9,7 @@ use invitation_service::domain::invitation::state::Facts;
 use invitation_service::domain::invitation::unknown_fields::UnknownFields;
 use invitation_service::domain::invitation::{Engagement, Invitation};
 use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
-use invitation_service::domain::kind::general::{GeneralDetails, Inviter, Kept, RecipientMatch, Usage};
+use invitation_service::domain::kind::general::{CallerData, GeneralDetails, Inviter, RecipientMatch, Usage};
 use invitation_service::domain::kind::guest::GuestDetails;
 use invitation_service::domain::kind::user::UserDetails;
 use invitation_service::domain::kind::{Details, Scope};
@@ -125,7 +125,7 @@ pub(crate) fn general(scope: &str, inviter: &str, variables: &[(&str, &str)]) ->
         exclusive: false,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
-        kept: Kept { template_variables, ..Kept::default() },
+        kept: CallerData { template_variables, ..CallerData::default() },
     }))
 }
 

@@ -9,10 +9,10 @@ use invitation_service::clock::Clock;
 use invitation_service::domain::command::CreateInvitation;
 use invitation_service::domain::delivery::{Delivery, DeliveryState};
 use invitation_service::domain::value::id::InvitationId;
-use invitation_service::mail::courier::Courier;
+use invitation_service::mail::courier::Mailer;
 use invitation_service::mail::transport::{SendError, SendFailure};
-use invitation_service::mail::worker::{Relay, RelayOptions, SETTLING};
-use invitation_service::store::{Claimed, DeliveryQuery, Store, Topicality};
+use invitation_service::mail::worker::{MailWorker, MailWorkerOptions, SETTLING};
+use invitation_service::store::{ClaimedDelivery, DeliveryQuery, Store, Topicality};
 use sea_orm::{ConnectionTrait, Statement};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -37,8 +37,8 @@ on_both!(
     message_waits_whose_invitation_cannot_be_read,
 );
 
-const OPTIONS: RelayOptions =
-    RelayOptions { lease: Duration::from_secs(45), concurrency: 8, per_second: None, attempts: 3 };
+const OPTIONS: MailWorkerOptions =
+    MailWorkerOptions { lease: Duration::from_secs(45), concurrency: 8, per_second: None, attempts: 3 };
 
 /// Answers as scripted, then always well; what it was given is noted.
 #[derive(Debug, Default)]
@@ -58,8 +58,8 @@ impl Script {
 }
 
 #[async_trait]
-impl Courier for Script {
-    async fn deliver(&self, message: &Claimed, _: &Topicality) -> Result<(), SendError> {
+impl Mailer for Script {
+    async fn deliver(&self, message: &ClaimedDelivery, _: &Topicality) -> Result<(), SendError> {
         self.sent.lock().unwrap().push(message.delivery.message.id);
         self.answers.lock().unwrap().pop_front().unwrap_or(Ok(()))
     }
@@ -74,8 +74,8 @@ fn fails(sort: SendFailure, text: &str) -> Result<(), SendError> {
     Err(SendError { sort, text: text.to_owned() })
 }
 
-fn relay(store: &Store, script: &Arc<Script>, clock: &Clock) -> Relay {
-    Relay::new(store.clone(), script.clone(), clock.clone(), OPTIONS)
+fn relay(store: &Store, script: &Arc<Script>, clock: &Clock) -> MailWorker {
+    MailWorker::new(store.clone(), script.clone(), clock.clone(), OPTIONS)
 }
 
 async fn deliveries(store: &Store, invitation: InvitationId) -> Vec<Delivery> {
@@ -177,7 +177,7 @@ async fn a_relay_frozen_beyond_its_lease_cannot_settle_and_the_message_keeps_its
     let healthy = Script::new([]);
     // Its message is claimed by another as soon as the lease is over, before the frozen one comes back.
     let thaw = Thaw { healthy: relay(&store, &healthy, &clock), clock: clock.clone(), inner: frozen.clone() };
-    Relay::new(store.clone(), Arc::new(thaw), clock, OPTIONS).drain().await.unwrap();
+    MailWorker::new(store.clone(), Arc::new(thaw), clock, OPTIONS).drain().await.unwrap();
     assert_eq!(frozen.sent(), healthy.sent(), "sent twice, under one id");
     assert_eq!(states(&store, invitation.id).await, [DeliveryState::Sent], "the one who lost the lease has no say");
     assert_eq!(story(&store, invitation.id).await, ["created", "delivery.sent"]);
@@ -186,14 +186,14 @@ async fn a_relay_frozen_beyond_its_lease_cannot_settle_and_the_message_keeps_its
 /// Stands still in the middle of a message until its lease is over and somebody else has sent it.
 #[derive(Debug)]
 struct Thaw {
-    healthy: Relay,
+    healthy: MailWorker,
     clock: Clock,
     inner: Arc<Script>,
 }
 
 #[async_trait]
-impl Courier for Thaw {
-    async fn deliver(&self, message: &Claimed, topic: &Topicality) -> Result<(), SendError> {
+impl Mailer for Thaw {
+    async fn deliver(&self, message: &ClaimedDelivery, topic: &Topicality) -> Result<(), SendError> {
         self.clock.advance(OPTIONS.lease);
         self.healthy.drain().await.unwrap();
         self.inner.deliver(message, topic).await
@@ -256,8 +256,8 @@ async fn message_is_given_up_when_its_senders_keep_dying(database: TestDatabase)
 struct Silent;
 
 #[async_trait]
-impl Courier for Silent {
-    async fn deliver(&self, _: &Claimed, _: &Topicality) -> Result<(), SendError> {
+impl Mailer for Silent {
+    async fn deliver(&self, _: &ClaimedDelivery, _: &Topicality) -> Result<(), SendError> {
         std::future::pending().await
     }
 }
@@ -265,8 +265,8 @@ impl Courier for Silent {
 async fn silent_courier_is_broken_off_before_the_lease_ends(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let invitation = created(&store, mailed_link(1)).await;
-    let options = RelayOptions { lease: SETTLING + Duration::from_millis(100), ..OPTIONS };
-    let silent = Relay::new(store.clone(), Arc::new(Silent), clock, options);
+    let options = MailWorkerOptions { lease: SETTLING + Duration::from_millis(100), ..OPTIONS };
+    let silent = MailWorker::new(store.clone(), Arc::new(Silent), clock, options);
     let claimed = tokio::time::timeout(SETTLING, silent.drain()).await.expect("the courier is broken off");
     assert_eq!(claimed.unwrap(), 1);
     let found = deliveries(&store, invitation.id).await.remove(0);

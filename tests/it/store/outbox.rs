@@ -8,7 +8,7 @@ use invitation_service::domain::command::{Action, Command, ReportDelivery, Settl
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport, DeliveryState};
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::value::text::AccountId;
-use invitation_service::store::{Claimed, DeliveryQuery, ExecuteError, ReplayQuery, Store};
+use invitation_service::store::{ClaimedDelivery, DeliveryQuery, ExecuteError, ReplayQuery, Store};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
@@ -47,22 +47,22 @@ async fn invite(store: &Store, account: &str, addresses: usize) {
     }
 }
 
-async fn claim(store: &Store, number: u128, limit: u32, after: &str) -> Vec<Claimed> {
+async fn claim(store: &Store, number: u128, limit: u32, after: &str) -> Vec<ClaimedDelivery> {
     store.claim_deliveries(lease(number), LEASE, limit, after).await.unwrap()
 }
 
-async fn settle(store: &Store, claimed: &Claimed, end: DeliveryEnd) -> Answer {
-    let Claimed { account, delivery } = claimed;
+async fn settle(store: &Store, claimed: &ClaimedDelivery, end: DeliveryEnd) -> Answer {
+    let ClaimedDelivery { account, delivery } = claimed;
     let settle = SettleDelivery { delivery: delivery.message.id, lease: delivery.lease.unwrap(), end };
     let account = account.clone();
     store.execute(Command { account, ..command(Action::SettleDelivery(settle)) }, None).await
 }
 
-fn ids(claimed: &[Claimed]) -> BTreeSet<Uuid> {
+fn ids(claimed: &[ClaimedDelivery]) -> BTreeSet<Uuid> {
     claimed.iter().map(|claimed| claimed.delivery.message.id).collect()
 }
 
-async fn states(store: &Store, claimed: &Claimed) -> Vec<DeliveryState> {
+async fn states(store: &Store, claimed: &ClaimedDelivery) -> Vec<DeliveryState> {
     let invitation = claimed.delivery.message.invitation;
     let query = DeliveryQuery { invitation, ascending: true, limit: 10, after: None };
     let (_, found) = store.list_deliveries(&claimed.account, &query).await.unwrap().unwrap();
@@ -212,7 +212,7 @@ async fn what_was_given_up_can_be_replayed(database: TestDatabase) {
     assert_eq!(replayed.delivery.attempts, 1, "it begins anew, under the same id");
 }
 
-async fn report(store: &Store, claimed: &Claimed, report: DeliveryReport) -> DeliveryState {
+async fn report(store: &Store, claimed: &ClaimedDelivery, report: DeliveryReport) -> DeliveryState {
     let delivery = claimed.delivery.message.id;
     let report = ReportDelivery { delivery, hosts: None, report, detail: None };
     let account = claimed.account.clone();

@@ -15,8 +15,8 @@ use invitation_service::entropy::Entropy;
 use invitation_service::store::events::sequencer::Sequencer;
 use invitation_service::store::expiry::ExpiryWalk;
 use invitation_service::store::{
-    AcceptanceQuery, Attempt, AttemptQuery, Bundle, DeliveryQuery, EndpointQuery, OrganizationConnectionQuery, Outcome,
-    ReplayQuery, Settled, Store,
+    AcceptanceQuery, Attempt, AttemptOutcome, AttemptQuery, BatchMode, DeliveryQuery, EndpointQuery,
+    OrganizationConnectionQuery, ReplayQuery, Store, WebhookAttemptResult,
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, IsolationLevel, TransactionTrait};
 use uuid::Uuid;
@@ -219,7 +219,12 @@ async fn webhooks(desk: &mut Desk) {
     desk.check("webhook contents").await;
     let attempt =
         Attempt { id: desk.seed().nth(1), http_status: Some(200), error: None, duration: Duration::from_millis(1) };
-    let settled = Settled { message: claimed, outcome: Outcome::Arrived, at: desk.clock.now(), attempt: Some(attempt) };
+    let settled = WebhookAttemptResult {
+        message: claimed,
+        outcome: AttemptOutcome::Arrived,
+        at: desk.clock.now(),
+        attempt: Some(attempt),
+    };
     store.settle_webhook_messages(&[settled]).await.unwrap();
     desk.check("settle webhook messages").await;
     let attempts = AttemptQuery { endpoint: id, ascending: true, limit: 10, after: None };
@@ -288,7 +293,7 @@ async fn second_attempts(desk: &mut Desk) {
         let account = AccountId::parse(&format!("account-{number}")).unwrap();
         commands.push(Command { account, ..expire(InvitationId(Uuid::from_u128(number))) });
     }
-    let results = store.execute_all(commands, Bundle::Each, None).await.unwrap();
+    let results = store.execute_all(commands, BatchMode::Independent, None).await.unwrap();
     assert!(results.iter().all(Result::is_err));
     desk.check("second attempts").await;
 }

@@ -112,7 +112,7 @@ async fn a_used_code_counts_only_its_wrong_tries(database: TestDatabase) {
 async fn whoever_sends_messages_is_told_of_a_code_and_of_no_other(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let made = created(&store, link()).await;
-    let heard = store.signals().hear(Topic::Outbox);
+    let heard = store.notifications().subscribe(Topic::Outbox);
     ask(&store, &made, &asked(&made, "eve", false)).await;
     assert!(!heard.has_changed().unwrap());
     ask(&store, &made, &asked(&made, "ann", true)).await;

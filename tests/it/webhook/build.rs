@@ -16,8 +16,8 @@ use invitation_service::domain::webhook::signature::Secret;
 use invitation_service::domain::webhook::{Endpoint, EndpointChange, NewEndpoint, SealedSecrets, StaleEtag};
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{AttemptQuery, EndpointCreated, Store, WebhookAttempt};
-use invitation_service::webhook::client::Poster;
-use invitation_service::webhook::worker::{Sender, SenderOptions};
+use invitation_service::webhook::client::WebhookClient;
+use invitation_service::webhook::worker::{SenderOptions, WebhookWorker};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value};
 use uuid::Uuid;
 
@@ -45,14 +45,14 @@ impl Desk {
     }
 
     /// A sender that may post to this machine.
-    pub(crate) fn sender(&self) -> Sender {
+    pub(crate) fn sender(&self) -> WebhookWorker {
         self.sender_to(Networks::new([("127.0.0.0".parse().unwrap(), 8)]), 8)
     }
 
-    pub(crate) fn sender_to(&self, networks: Networks, concurrency: u32) -> Sender {
-        let poster = Poster::new(networks, LIMIT).unwrap();
+    pub(crate) fn sender_to(&self, networks: Networks, concurrency: u32) -> WebhookWorker {
+        let poster = WebhookClient::new(networks, LIMIT).unwrap();
         let options = SenderOptions::new(concurrency, LIMIT);
-        Sender::new(self.store.clone(), self.ring.clone(), poster, self.clock.clone(), options)
+        WebhookWorker::new(self.store.clone(), self.ring.clone(), poster, self.clock.clone(), options)
     }
 
     /// Makes an endpoint, and returns it with its secret.

@@ -11,7 +11,7 @@ use invitation_service::domain::value::time::Timestamp;
 use invitation_service::domain::webhook::Rotation;
 use invitation_service::domain::webhook::signature::Secret;
 use invitation_service::entropy::Entropy;
-use invitation_service::store::{EndpointRefusal, Outcome, Settled};
+use invitation_service::store::{AttemptOutcome, EndpointRefusal, WebhookAttemptResult};
 use sea_orm::ConnectionTrait as _;
 use standardwebhooks::Webhook;
 use tokio_util::sync::CancellationToken;
@@ -207,8 +207,9 @@ async fn a_sender_frozen_beyond_its_lease_cannot_settle(database: TestDatabase) 
     assert_eq!(desk.sender().drain().await.unwrap(), 0, "it is leased");
     desk.clock.advance(Duration::from_secs(40));
     assert_eq!(desk.sender().drain().await.unwrap(), 1, "the lease is over");
-    let late = |outcome| Settled { message: claimed[0].clone(), outcome, at: desk.clock.now(), attempt: None };
-    desk.store.settle_webhook_messages(&[late(Outcome::Retry(Duration::ZERO))]).await.unwrap();
+    let late =
+        |outcome| WebhookAttemptResult { message: claimed[0].clone(), outcome, at: desk.clock.now(), attempt: None };
+    desk.store.settle_webhook_messages(&[late(AttemptOutcome::Retry(Duration::ZERO))]).await.unwrap();
     assert_eq!(desk.states(&endpoint).await, ["sent"]);
     assert_eq!((sink.received().len(), desk.attempts(&endpoint).await.len()), (1, 1));
 }
@@ -278,7 +279,7 @@ async fn the_loops_post_what_is_told_and_end_when_told(database: TestDatabase) {
     let running = tokio::spawn(invitation_service::webhook::run(sender, store, clock, stop.clone()));
     created(&desk.store, link()).await;
     desk.sequence().await;
-    desk.store.signals().tell(invitation_service::store::Topic::Position);
+    desk.store.notifications().notify(invitation_service::store::Topic::Position);
     sink.wait_for(1).await;
     stop.cancel();
     sink.release();

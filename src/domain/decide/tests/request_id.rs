@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{is_nothing, run_on, together};
 use crate::domain::command::{Action, Command, CreateInvitation, Expiry, OnConflict, UpdateGuestInvitation};
-use crate::domain::decide::Outcome;
+use crate::domain::decide::Affected;
 use crate::domain::fixtures::{
     CONTEXT, NOW, accept, accept_by_system, acceptor, account, at, command, connection, create, creation, decline,
     decline_as, delete, details, early, general, in_state, invitation, invited, loaded, minutes, organization,
@@ -20,7 +20,7 @@ use crate::domain::kind::general::{GeneralDetails, Usage};
 use crate::domain::kind::{Details, Kind};
 
 /// Decides a command and adds what it remembers, and nothing else, to the snapshot.
-fn remember(loaded: &mut Loaded, command: &Command) -> Outcome {
+fn remember(loaded: &mut Loaded, command: &Command) -> Affected {
     let decided = run_on(loaded, command).unwrap();
     let [(key, remembered)] = decided.changes.requests.try_into().unwrap();
     assert_eq!(remembered.at, loaded.now);

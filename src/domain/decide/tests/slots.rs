@@ -100,16 +100,16 @@ fn others_do_not_meet() {
 
 /// Whether the one that is there was made with ALLOW, what the next says to a conflict, and what comes of it.
 #[derive(Clone, Copy, Debug)]
-enum Outcome {
+enum Affected {
     Another,
     Refused,
     TheOld,
     InItsPlace,
 }
 
-use Outcome::{Another, InItsPlace, Refused, TheOld};
+use Affected::{Another, InItsPlace, Refused, TheOld};
 
-const ON_CONFLICT: [(bool, OnConflict, Outcome); 8] = [
+const ON_CONFLICT: [(bool, OnConflict, Affected); 8] = [
     (false, OnConflict::Allow, Another),
     (false, OnConflict::Reject, Refused),
     (false, OnConflict::ReturnExisting, TheOld),

@@ -1,6 +1,6 @@
 //! What becomes of a group when several commands are decided as a bundle.
 
-use super::{Bundle, Executed, Group, group, run};
+use super::{BatchMode, Executed, Group, group, run};
 use crate::domain::command::{Action, Command};
 use crate::domain::fixtures::{
     accept, acceptor, command, create, creation, details, email, engage, invitation, loaded, minutes, resend, revoke,
@@ -13,7 +13,7 @@ use crate::domain::kind::Kind;
 
 fn bundle(
     group: &mut Group,
-    bundle: Bundle,
+    bundle: BatchMode,
     actions: impl IntoIterator<Item = Action>,
 ) -> Vec<Result<Executed, Refusal>> {
     let commands: Vec<Command> = (100..).zip(actions).map(|(number, action)| command(number, action)).collect();
@@ -48,7 +48,7 @@ fn an_atomic_bundle_with_a_refusal_leaves_the_group_as_it_was() {
         (format!("{:?}", group.loaded.invitation(&invitation.account, invitation.id)), group.save.clone());
     let open = Invitation { recipients: Vec::new(), ..invitation.clone() };
     group.loaded.put_invitation(open.clone());
-    let refused = refusals(bundle(&mut group, Bundle::Atomic, last_refused(&open)));
+    let refused = refusals(bundle(&mut group, BatchMode::Atomic, last_refused(&open)));
     assert_eq!(refused, [None, None, None, None, None, Some(Refusal::InvitationNotFound)]);
     assert_eq!(format!("{:?}", group.save), format!("{save:?}"));
     group.loaded.put_invitation(invitation.clone());
@@ -62,7 +62,7 @@ fn every_refusal_of_an_atomic_bundle_is_told() {
     let link = one.claims(0);
     let actions = ["a", "b", "c"].map(|subject| accept(link, acceptor(subject)));
     let fulfilled = Some(Refusal::InvitationFulfilled);
-    assert_eq!(refusals(bundle(&mut group, Bundle::Atomic, actions)), [None, fulfilled, fulfilled]);
+    assert_eq!(refusals(bundle(&mut group, BatchMode::Atomic, actions)), [None, fulfilled, fulfilled]);
     assert!(group.save().is_empty());
     run(&mut group, &command(9, accept(link, acceptor("d")))).expect("its use was given back");
 }
@@ -71,7 +71,7 @@ fn every_refusal_of_an_atomic_bundle_is_told() {
 fn an_atomic_bundle_without_a_refusal_is_like_its_commands_one_by_one() {
     let invitation = invitation(0, None);
     let actions = || last_refused(&invitation).into_iter().take(5);
-    let saved = [Bundle::Each, Bundle::Atomic].map(|sort| {
+    let saved = [BatchMode::Independent, BatchMode::Atomic].map(|sort| {
         let mut group = group(&invitation);
         assert!(bundle(&mut group, sort, actions()).iter().all(Result::is_ok));
         format!("{:?}", group.save())
@@ -86,7 +86,7 @@ fn each_of_a_bundle_is_decided_for_itself() {
     let link = invitation.claims(0);
     let actions = [accept(link, acceptor("a")), accept(link, acceptor("b")), revoke(&invitation)];
     let fulfilled = Some(Refusal::InvitationFulfilled);
-    assert_eq!(refusals(bundle(&mut group, Bundle::Each, actions)), [None, fulfilled, fulfilled]);
+    assert_eq!(refusals(bundle(&mut group, BatchMode::Independent, actions)), [None, fulfilled, fulfilled]);
     assert_eq!(group.save().accepted.len(), 1);
 }
 
@@ -97,7 +97,7 @@ fn a_dry_run_sees_its_own_changes_and_leaves_none() {
     let link = invitation.claims(0);
     for _ in 0..2 {
         let actions = [accept(link, acceptor("a")), accept(link, acceptor("b")), accept(link, acceptor("a"))];
-        let results = bundle(&mut group, Bundle::DryRun, actions);
+        let results = bundle(&mut group, BatchMode::DryRun, actions);
         assert_eq!(*results[1].as_ref().unwrap_err(), Refusal::InvitationFulfilled);
         assert!(results[2].as_ref().unwrap().already_accepted);
         assert_eq!(results[0].as_ref().unwrap().invitation.facts.use_count, 1);

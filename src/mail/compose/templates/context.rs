@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use minijinja::value::{Object, Value};
 
-use crate::mail::compose::facts::{Facts, Moment};
+use crate::mail::compose::facts::{MailContext, Moment};
 
 /// Returns everything but the link.
-pub(crate) fn of(facts: &Facts, locale: &str, common: &str) -> BTreeMap<&'static str, Value> {
-    let Facts { sender, recipient, inviter, scope, organization, groups, roles, .. } = facts;
-    let Facts { acceptor, acceptor_email, connection, code, personal, expires, variables, .. } = facts;
+pub(crate) fn of(facts: &MailContext, locale: &str, common: &str) -> BTreeMap<&'static str, Value> {
+    let MailContext { sender, recipient, inviter, scope, organization, groups, roles, .. } = facts;
+    let MailContext { acceptor, acceptor_email, connection, code, personal, expires, variables, .. } = facts;
     let list = |names: &Vec<String>| Value::from(names.iter().map(Value::from).collect::<Vec<_>>());
     BTreeMap::from([
         ("locale", Value::from(locale)),

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::mail::compose::facts::{Facts, Moment};
+use crate::mail::compose::facts::{MailContext, Moment};
 use crate::mail::compose::name;
 
 /// A link that nobody owns.
 pub(crate) const LINK: &str = "https://invitation.invalid/inv_sample?a=1&b=2";
 
 /// Everything that can be known, with names that would be markup and links.
-pub(crate) fn everything() -> Facts {
+pub(crate) fn everything() -> MailContext {
     let hostile = name::name("<b>\"O'Neil\"</b> & Co. {{ 1 }} https://example.com");
-    Facts {
+    MailContext {
         sender: hostile.clone(),
         recipient: hostile.clone(),
         inviter: hostile.clone(),
@@ -30,6 +30,6 @@ pub(crate) fn everything() -> Facts {
 }
 
 /// No more than what is always known.
-pub(crate) fn nothing() -> Facts {
-    Facts { sender: "Example".to_owned(), code: "012345".to_owned(), ..Facts::default() }
+pub(crate) fn nothing() -> MailContext {
+    MailContext { sender: "Example".to_owned(), code: "012345".to_owned(), ..MailContext::default() }
 }

@@ -20,7 +20,7 @@ fn refused(name: &str, source: &str) -> String {
     Templates::load(Some(folder.path()), "en").unwrap_err().to_string()
 }
 
-fn write(templates: &Templates, locale: &str, facts: &Facts) -> Written {
+fn write(templates: &Templates, locale: &str, facts: &MailContext) -> Written {
     templates.write(Title::ALL[4], locale, facts, Some(LINK)).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -54,7 +54,7 @@ fn a_file_takes_the_place_of_what_is_compiled_in() {
     let folder = folder("invitation.general.en.jinja", source);
     fs::write(folder.path().join("..data"), "kept by Kubernetes").unwrap();
     let templates = Templates::load(Some(folder.path()), "en").unwrap();
-    let mut facts = Facts { sender: "Example".to_owned(), ..Facts::default() };
+    let mut facts = MailContext { sender: "Example".to_owned(), ..MailContext::default() };
     assert_eq!(write(&templates, "en", &facts).subject, "Ahoy sailor");
     facts.variables.insert("ship".to_owned(), "<Argo> {{ 7 * 7 }}".to_owned());
     let written = write(&templates, "en", &facts);
@@ -101,7 +101,7 @@ fn a_file_that_nothing_asks_for_stops_the_start() {
 fn a_subject_is_one_line_of_bounded_length() {
     let templates = Templates::load(None, "en").unwrap();
     let long = "n".repeat(100);
-    let facts = Facts { inviter: long.clone(), scope: long, ..sample::nothing() };
+    let facts = MailContext { inviter: long.clone(), scope: long, ..sample::nothing() };
     let subject = write(&templates, "en", &facts).subject;
     assert_eq!(subject.chars().count(), LONGEST_SUBJECT);
     assert!(subject.ends_with('…'));

@@ -194,7 +194,7 @@ pub(in crate::store) fn recipient_row(invitation: &Invitation, recipient: &Recip
         account_id: account(invitation),
         invitation_id: invitation.id.0,
         ordinal: i32::from(recipient.ordinal),
-        recipient_type: recipient.address.sort().code().to_owned(),
+        recipient_type: recipient.address.address_type().code().to_owned(),
         value: recipient.address.key().to_owned(),
         original: recipient.address.original().to_owned(),
         normalizer: NORMALIZER_VERSION,

@@ -9,7 +9,7 @@ use invitation_service::domain::invitation::event::EventType;
 use invitation_service::domain::invitation::state::State;
 use invitation_service::domain::value::id::InvitationId;
 use invitation_service::store::expiry::ExpiryWalk;
-use invitation_service::store::{Bundle, ExecuteError, Store};
+use invitation_service::store::{BatchMode, ExecuteError, Store};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
@@ -216,7 +216,7 @@ async fn group_in_lasting_conflict_is_saved_but_for_its_cause(database: TestData
     assert_eq!(told(&store).await, 2);
     tamper(&database, one.id, "expiry_told_at = NULL").await;
     let commands = vec![expire(one.id), command(create(link())), command(revoke(&other))];
-    let results = store.execute_all(commands, Bundle::Each, None).await.unwrap();
+    let results = store.execute_all(commands, BatchMode::Independent, None).await.unwrap();
     assert_eq!(results[0].as_ref().unwrap_err(), &ExecuteError::Conflict);
     assert!(results[1..].iter().all(Result::is_ok), "{results:?}");
     assert_eq!(story(&store, other.id).await, ["created", "expired", "revoked"]);

@@ -1,4 +1,4 @@
-//! Signals between replicas that share a database.
+//! Notifications between replicas that share a database.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn heard(receiver: &mut watch::Receiver<()>) {
 
 /// Waits until a store listens: then it tells all topics, since it may have missed some.
 async fn listening(store: &Store, stop: &CancellationToken) {
-    let mut told = store.signals().hear(Topic::Webhook);
+    let mut told = store.notifications().subscribe(Topic::Webhook);
     tokio::spawn(listener::run(store.clone(), stop.clone()));
     heard(&mut told).await;
 }
@@ -41,32 +41,33 @@ async fn what_one_store_commits_the_other_hears_and_what_it_hears_it_does_not_te
     listening(&one, &stop).await;
     listening(&other, &stop).await;
 
-    let mut there = other.signals().hear(Topic::Event);
+    let mut there = other.notifications().subscribe(Topic::Event);
     created(&one, link()).await;
     heard(&mut there).await;
 
     // Were it passed on, each would hear of it for ever. A signal of another topic comes behind all that was sent.
-    let (mut here, outbox) = (one.signals().hear(Topic::Position), one.signals().hear(Topic::Outbox));
-    let mut position = other.signals().hear(Topic::Position);
-    one.signals().tell(Topic::Outbox);
+    let (mut here, outbox) =
+        (one.notifications().subscribe(Topic::Position), one.notifications().subscribe(Topic::Outbox));
+    let mut position = other.notifications().subscribe(Topic::Position);
+    one.notifications().notify(Topic::Outbox);
     for _ in 0..3 {
         here.mark_unchanged();
-        other.signals().tell(Topic::Position);
+        other.notifications().notify(Topic::Position);
         heard(&mut here).await;
         position.mark_unchanged();
-        one.signals().tell(Topic::Position);
+        one.notifications().notify(Topic::Position);
         heard(&mut position).await;
     }
     let mut outbox_again = outbox.clone();
     assert!(outbox.has_changed().unwrap());
     outbox_again.mark_unchanged();
     here.mark_unchanged();
-    other.signals().tell(Topic::Position);
+    other.notifications().notify(Topic::Position);
     heard(&mut here).await;
     assert!(!outbox_again.has_changed().unwrap(), "nobody has told it back");
 
     // Whoever was not connected may have missed anything.
-    let mut anything = other.signals().hear(Topic::Webhook);
+    let mut anything = other.notifications().subscribe(Topic::Webhook);
     let admin = database.connect().await;
     cut(&admin).await;
     heard(&mut anything).await;

@@ -26,7 +26,7 @@ const EACH: usize = 40;
 
 /// Follows until it has seen so many events, and checks what it sees on the way.
 async fn follow(store: Store, events: usize) -> Vec<(i64, String)> {
-    let mut heard = store.signals().hear(invitation_service::store::Topic::Position);
+    let mut heard = store.notifications().subscribe(invitation_service::store::Topic::Position);
     let (mut after, mut seen, mut sequences) = (0, Vec::new(), BTreeMap::new());
     while seen.len() < events {
         let stretch = store.all_events_behind(after, 7).await.unwrap();

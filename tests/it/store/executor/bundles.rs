@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Action, Command, CreateInvitation, OnConflict};
-use invitation_service::domain::group::{Bundle, Group};
+use invitation_service::domain::group::{BatchMode, Group};
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::store::{BundleError, ExecuteError, InvitationQuery, Store};
@@ -38,7 +38,7 @@ async fn gated(database: &TestDatabase) -> Store {
     store_with(database, &Clock::manual(NEW_YEAR), &options(decide)).await
 }
 
-async fn run(store: &Store, bundle: Bundle, actions: impl IntoIterator<Item = Action>) -> Answers {
+async fn run(store: &Store, bundle: BatchMode, actions: impl IntoIterator<Item = Action>) -> Answers {
     store.execute_all(actions.into_iter().map(command).collect(), bundle, None).await
 }
 
@@ -54,7 +54,7 @@ fn refused(refusal: Refusal) -> ExecuteError {
 async fn a_bundle_of_nothing_is_answered_at_once(database: TestDatabase) {
     let store = gated(&database).await;
     let _held = hold(&store).await;
-    for bundle in [Bundle::Each, Bundle::Atomic, Bundle::DryRun] {
+    for bundle in [BatchMode::Independent, BatchMode::Atomic, BatchMode::DryRun] {
         assert!(run(&store, bundle, []).await.unwrap().is_empty());
     }
 }
@@ -64,7 +64,7 @@ async fn each_of_a_bundle_has_its_own_result(database: TestDatabase) {
     let made = created(&store, CreateInvitation { max_uses: Some(1), ..link() }).await;
     let actions =
         [create(user("a@b.org")), accept(&made, "ann"), accept(&made, "bob"), create(user("A@b.org")), revoke(&made)];
-    let answers = run(&store, Bundle::Each, actions).await.unwrap();
+    let answers = run(&store, BatchMode::Independent, actions).await.unwrap();
     let first = answers[0].clone().unwrap().invitation;
     assert_eq!(read(&store, first.id).await, *first);
     let errors: Vec<_> = answers.iter().map(|answer| answer.as_ref().err().cloned()).collect();
@@ -81,7 +81,7 @@ async fn an_atomic_bundle_is_done_as_a_whole(database: TestDatabase) {
     let changes = vec![create(user("a@b.org")), accept(&made, "ann"), revoke(&made)];
     let creates: Vec<Action> = (0..3).map(|_| create(CreateInvitation { recipients: emails(2), ..link() })).collect();
     for actions in [changes, creates.clone()] {
-        for answer in run(&store, Bundle::Atomic, actions).await.unwrap() {
+        for answer in run(&store, BatchMode::Atomic, actions).await.unwrap() {
             let executed = answer.unwrap().invitation;
             assert_eq!(read(&store, executed.id).await.id, executed.id);
         }
@@ -92,7 +92,7 @@ async fn an_atomic_bundle_is_done_as_a_whole(database: TestDatabase) {
     let before = how_many(&store).await;
     store.execute(again().next_back().unwrap(), None).await.unwrap();
     for _ in 0..2 {
-        let answers = store.execute_all(again().collect(), Bundle::Atomic, None).await.unwrap();
+        let answers = store.execute_all(again().collect(), BatchMode::Atomic, None).await.unwrap();
         assert!(answers.iter().all(Result::is_ok));
         assert_eq!(how_many(&store).await, before + 3, "what was done before is returned, the rest is done");
     }
@@ -111,7 +111,7 @@ async fn a_refused_atomic_bundle_changes_nothing_and_tells_every_refusal(databas
         create(user("a@b.org")),
         create(user("a@b.org")),
     ];
-    let failed = run(&store, Bundle::Atomic, actions).await.unwrap_err();
+    let failed = run(&store, BatchMode::Atomic, actions).await.unwrap_err();
     let BundleError::Refused(errors) = failed else { panic!("{failed:?}") };
     assert_eq!(errors[2], Some(refused(Refusal::InvitationFulfilled)));
     assert!(matches!(errors[6], Some(ExecuteError::Refused(Refusal::InvitationExists(..)))), "{errors:?}");
@@ -135,7 +135,7 @@ async fn a_dry_run_tells_what_would_happen_and_changes_nothing(database: TestDat
             accept(&made, "bob"),
             create(link()),
         ];
-        let answers = run(&store, Bundle::DryRun, actions).await.unwrap();
+        let answers = run(&store, BatchMode::DryRun, actions).await.unwrap();
         let would = answers[0].clone().unwrap().invitation;
         let exists = refused(Refusal::InvitationExists(would.id, would.details.kind()));
         assert_eq!(answers[1].clone().unwrap_err(), exists, "later ones see earlier ones");
@@ -143,14 +143,14 @@ async fn a_dry_run_tells_what_would_happen_and_changes_nothing(database: TestDat
         assert_eq!(answers[3].clone().unwrap_err(), refused(Refusal::InvitationFulfilled));
         answers[4].clone().unwrap();
     }
-    let only_creates = run(&store, Bundle::DryRun, [create(link()), create(link())]).await.unwrap();
+    let only_creates = run(&store, BatchMode::DryRun, [create(link()), create(link())]).await.unwrap();
     assert!(only_creates.iter().all(Result::is_ok));
     assert_eq!((how_many(&store).await, read(&store, made.id).await), (1, (*made).clone()));
     assert_eq!(story(&store, made.id).await, ["created"]);
 }
 
 /// Puts bundles into the queue of a lane that is held, so that they are one group.
-async fn in_one_group(store: &Store, bundles: Vec<(Bundle, Vec<Command>)>) -> Vec<Answers> {
+async fn in_one_group(store: &Store, bundles: Vec<(BatchMode, Vec<Command>)>) -> Vec<Answers> {
     let held = hold(store).await;
     let calls = bundles.into_iter().map(|(bundle, commands)| store.execute_all(commands, bundle, None));
     once_all_wait(calls, move || drop(held)).await
@@ -179,11 +179,11 @@ async fn bundles_leave_their_neighbours_alone(database: TestDatabase) {
     let made = created(&store, CreateInvitation { max_uses: Some(2), ..link() }).await;
     let of = |bundle, subjects: &[&str]| (bundle, subjects.iter().map(|who| command(accept(&made, who))).collect());
     let bundles = vec![
-        of(Bundle::DryRun, &["dry 1", "dry 2", "dry 3"]),
-        of(Bundle::Atomic, &["a", "b", "c"]),
-        of(Bundle::Each, &["ann"]),
-        of(Bundle::Atomic, &["bob"]),
-        of(Bundle::Each, &["cid", "bob"]),
+        of(BatchMode::DryRun, &["dry 1", "dry 2", "dry 3"]),
+        of(BatchMode::Atomic, &["a", "b", "c"]),
+        of(BatchMode::Independent, &["ann"]),
+        of(BatchMode::Atomic, &["bob"]),
+        of(BatchMode::Independent, &["cid", "bob"]),
     ];
     let answers = in_one_group(&store, bundles).await;
     let fine: Vec<_> = answers
@@ -204,13 +204,13 @@ async fn what_the_database_refuses_fails_its_command_or_its_atomic_bundle(databa
     let made = created(&store, link()).await;
     let poison = || create(CreateInvitation { max_uses: Some(0), ..link() });
     for other in [|| create(link()), || create(user("a@b.org"))] {
-        let answers = run(&store, Bundle::Each, [other(), poison(), other()]).await.unwrap();
+        let answers = run(&store, BatchMode::Independent, [other(), poison(), other()]).await.unwrap();
         assert!(matches!(answers[1], Err(ExecuteError::Internal(_))), "{answers:?}");
         assert!(answers[0].is_ok());
         let before = how_many(&store).await;
         let bundles = vec![
-            (Bundle::Atomic, vec![command(other()), command(poison())]),
-            (Bundle::Each, vec![command(accept(&made, "ann"))]),
+            (BatchMode::Atomic, vec![command(other()), command(poison())]),
+            (BatchMode::Independent, vec![command(accept(&made, "ann"))]),
         ];
         let answers = in_one_group(&store, bundles).await;
         // The command that holds the lane makes one.
@@ -227,10 +227,10 @@ async fn a_panic_fails_its_command_or_its_atomic_bundle(database: TestDatabase) 
         commands[1].actor = "panic".to_owned();
         commands
     };
-    let answers = store.execute_all(commands(), Bundle::Each, None).await.unwrap();
+    let answers = store.execute_all(commands(), BatchMode::Independent, None).await.unwrap();
     assert!(answers[0].is_ok() && answers[2].is_ok());
     assert!(matches!(answers[1], Err(ExecuteError::Internal(_))), "{answers:?}");
-    let failed = store.execute_all(commands(), Bundle::Atomic, None).await.unwrap_err();
+    let failed = store.execute_all(commands(), BatchMode::Atomic, None).await.unwrap_err();
     let BundleError::Refused(errors) = failed else { panic!("{failed:?}") };
     assert!(matches!(errors[..], [None, Some(ExecuteError::Internal(_)), None]), "{errors:?}");
     assert_eq!(how_many(&store).await, 2);
@@ -239,7 +239,7 @@ async fn a_panic_fails_its_command_or_its_atomic_bundle(database: TestDatabase) 
 /// On PostgreSQL every statement is a transaction, so rows of one transaction are rows of one commit.
 async fn an_atomic_bundle_is_one_group_however_large(database: TestDatabase) {
     let store = gated(&database).await;
-    for bundle in [Bundle::Each, Bundle::Atomic] {
+    for bundle in [BatchMode::Independent, BatchMode::Atomic] {
         let large = |_| create(CreateInvitation { recipients: emails(10), mails: true, ..link() });
         for answer in run(&store, bundle, (0..500).map(large)).await.unwrap() {
             answer.unwrap();
@@ -248,14 +248,14 @@ async fn an_atomic_bundle_is_one_group_however_large(database: TestDatabase) {
             let sql = "SELECT DISTINCT xmin::text FROM invitation";
             let commits = texts(&database, sql).await.len();
             // Commands that do not hang together leave room for others between them.
-            assert!(if bundle == Bundle::Atomic { commits == 1 } else { commits > 1 }, "{bundle:?}: {commits}");
+            assert!(if bundle == BatchMode::Atomic { commits == 1 } else { commits > 1 }, "{bundle:?}: {commits}");
             let clear = "TRUNCATE invitation, recipient, event, outbox";
             database.connect().await.execute_unprepared(clear).await.unwrap();
         }
     }
     let made = created(&store, link()).await;
     let views = (0..300).map(|_| record(&made, EngagementType::View));
-    run(&store, Bundle::Atomic, views).await.unwrap();
+    run(&store, BatchMode::Atomic, views).await.unwrap();
     assert_eq!(read(&store, made.id).await.engagement.views, 300);
 }
 
@@ -263,13 +263,13 @@ async fn a_bundle_whose_deadline_passed_while_it_waited_is_not_decided(database:
     let store = gated(&database).await;
     let two = || vec![command(create(link())), command(create(link()))];
     let late = Some(Instant::now());
-    let failed = store.execute_all(two(), Bundle::Atomic, late).await.unwrap_err();
+    let failed = store.execute_all(two(), BatchMode::Atomic, late).await.unwrap_err();
     assert_eq!(failed, BundleError::Failed(ExecuteError::DeadlineExceeded));
-    let answers = store.execute_all(two(), Bundle::Each, late).await.unwrap();
+    let answers = store.execute_all(two(), BatchMode::Independent, late).await.unwrap();
     assert!(answers.iter().all(|answer| *answer.as_ref().unwrap_err() == ExecuteError::DeadlineExceeded));
     assert_eq!(how_many(&store).await, 0);
     let far = Some(Instant::now() + Duration::from_secs(3_600));
-    store.execute_all(two(), Bundle::Atomic, far).await.unwrap();
+    store.execute_all(two(), BatchMode::Atomic, far).await.unwrap();
 }
 
 /// Another replica keeps changing what the bundle rests on: it is decided again as a whole.
@@ -284,8 +284,8 @@ async fn atomic_bundles_at_once_are_whole_or_not_at_all() {
     for round in 0..10 {
         let one = created(&stores[0], CreateInvitation { max_uses: Some(1), ..link() }).await;
         let other = created(&stores[0], CreateInvitation { max_uses: Some(1), ..link() }).await;
-        let forth = run(&stores[0], Bundle::Atomic, [accept(&one, "forth"), accept(&other, "forth")]);
-        let back = run(&stores[1], Bundle::Atomic, [accept(&other, "back"), accept(&one, "back")]);
+        let forth = run(&stores[0], BatchMode::Atomic, [accept(&one, "forth"), accept(&other, "forth")]);
+        let back = run(&stores[1], BatchMode::Atomic, [accept(&other, "back"), accept(&one, "back")]);
         let (forth, back) = tokio::join!(forth, back);
         assert!(forth.is_ok() != back.is_ok(), "round {round}: {forth:?} {back:?}");
         let subjects = [read(&stores[0], one.id).await, read(&stores[0], other.id).await]

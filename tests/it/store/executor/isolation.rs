@@ -12,7 +12,7 @@ use invitation_service::domain::kind::connection::NewConnection;
 use invitation_service::domain::secret::verification::Verification;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{
-    Claimed, DeliveryQuery, EventQuery, ExecuteError, InvitationQuery, NewVerification, ReplayQuery,
+    ClaimedDelivery, DeliveryQuery, EventQuery, ExecuteError, InvitationQuery, NewVerification, ReplayQuery,
 };
 use uuid::Uuid;
 
@@ -78,7 +78,7 @@ async fn messages_and_codes_of_another_account_are_not_found(database: TestDatab
     let other = AccountId::parse("Acme").unwrap();
     let lease = Uuid::from_u128(1);
     let claimed = store.claim_deliveries(lease, Duration::from_secs(45), 1, "").await.unwrap().remove(0);
-    let foreign = Claimed { account: other.clone(), ..claimed.clone() };
+    let foreign = ClaimedDelivery { account: other.clone(), ..claimed.clone() };
     assert!(!store.release_delivery(&foreign, Duration::ZERO, true, "").await.unwrap());
     assert!(!store.cancel_delivery(&foreign, "").await.unwrap());
     assert!(store.topicality(&foreign).await.unwrap().is_none());

@@ -8,7 +8,7 @@ use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Command, CreateInvitation};
 use invitation_service::domain::invitation::recipient::NewRecipient;
 use invitation_service::domain::value::text::AccountId;
-use invitation_service::store::{Bundle, ExecuteError, ExecutorOptions, InvitationQuery, Store};
+use invitation_service::store::{BatchMode, ExecuteError, ExecutorOptions, InvitationQuery, Store};
 use tokio::time::Instant;
 
 use crate::support::build::commands::*;
@@ -136,7 +136,7 @@ fn batch(invitations: usize) -> Vec<Command> {
 async fn send_all(store: &Store, commands: Vec<Command>) -> impl Future<Output = ()> + use<> {
     let store = store.clone();
     let mut waiting = Box::pin(async move {
-        let answers = store.execute_all(commands, Bundle::Each, None).await.unwrap();
+        let answers = store.execute_all(commands, BatchMode::Independent, None).await.unwrap();
         assert!(answers.iter().all(Result::is_ok));
     });
     poll_fn(|context| {

@@ -6,7 +6,9 @@ use invitation_service::domain::command::{
     AcceptInvitation, Action, CreateInvitation, DeleteInvitation, Expiry, OnConflict, UpdateGuestInvitation,
 };
 use invitation_service::domain::invitation::recipient::{Address, NewRecipient};
-use invitation_service::domain::kind::general::{GeneralDetails, Inviter, Kept, RecipientMatch, UnfurlConfig, Usage};
+use invitation_service::domain::kind::general::{
+    CallerData, GeneralDetails, Inviter, RecipientMatch, UnfurlConfig, Usage,
+};
 use invitation_service::domain::kind::guest::GuestDetails;
 use invitation_service::domain::kind::user::UserDetails;
 use invitation_service::domain::kind::{Details, Scope};
@@ -46,7 +48,7 @@ fn addressed(address: Address, display_name: Option<String>, avatar_uri: Option<
 }
 
 fn full_general() -> CreateInvitation {
-    let kept = Kept {
+    let kept = CallerData {
         source: Some("api".to_owned()),
         subtype: odd(),
         widget_configuration_id: odd(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use invitation_service::domain::command::{Action, Command, CreateInvitation, Expiry, OnConflict, SyncAutojoin};
 use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::invitation::recipient::{Address, AddressType, NewRecipient};
-use invitation_service::domain::kind::general::{GeneralDetails, Inviter, Kept, RecipientMatch, Usage};
+use invitation_service::domain::kind::general::{CallerData, GeneralDetails, Inviter, RecipientMatch, Usage};
 use invitation_service::domain::kind::guest::GuestDetails;
 use invitation_service::domain::kind::user::UserDetails;
 use invitation_service::domain::kind::{Details, Scope};
@@ -59,7 +59,7 @@ pub(crate) fn general(scope: &Scope, groups: &[&Scope], to_whom: &[Address]) -> 
         exclusive: false,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
-        kept: Kept { widget_configuration_id: Some("widget-1".to_owned()), ..Kept::default() },
+        kept: CallerData { widget_configuration_id: Some("widget-1".to_owned()), ..CallerData::default() },
     };
     CreateInvitation {
         details: Details::General(Box::new(details)),

@@ -5,7 +5,7 @@ use invitation_service::domain::command::{
 };
 use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::invitation::recipient::{Address, NewRecipient};
-use invitation_service::domain::kind::general::{GeneralDetails, Kept, RecipientMatch, Usage};
+use invitation_service::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
 use invitation_service::domain::kind::guest::GuestDetails;
 use invitation_service::domain::kind::user::UserDetails;
 use invitation_service::domain::kind::{Details, Scope};
@@ -54,7 +54,7 @@ pub(crate) fn details(scope: Option<Scope>, exclusive: bool) -> GeneralDetails {
         exclusive,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
-        kept: Kept::default(),
+        kept: CallerData::default(),
     }
 }
 

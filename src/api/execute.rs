@@ -100,10 +100,10 @@ impl Api {
         &self,
         call: &Call,
         commands: Vec<Command>,
-        bundle: BatchMode,
+        mode: BatchMode,
     ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
         let are_parts = commands.iter().any(|command| command.request.as_ref().is_some_and(Request::is_part));
-        let results = self.store.execute_all(commands, bundle, Some(call.deadline.0)).await?;
+        let results = self.store.execute_all(commands, mode, Some(call.deadline.0)).await?;
         let reused = ExecuteError::Refused(Refusal::RequestIdReused);
         if are_parts && results.iter().any(|result| result.as_ref().is_err_and(|error| *error == reused)) {
             return Err(BundleError::Failed(reused));

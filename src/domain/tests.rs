@@ -19,6 +19,7 @@ use super::organization_connection::OrganizationConnection;
 use super::secret::key_ring::KeyRing;
 use super::value::email::Email;
 use super::value::text;
+use super::value::time::Ttl;
 
 fn loaded_with(invitation: &Invitation) -> Loaded {
     loaded(invitation, &[])
@@ -96,8 +97,39 @@ fn addresses_are_bounded_and_folded() {
     }
     assert_eq!(Address::parse(AddressType::Share, ""), Ok(Address::Share(String::new())));
     assert_eq!(Address::parse(AddressType::Share, "chat"), Ok(Address::Share("chat".to_owned())));
-    assert_eq!(text::variable("value").unwrap(), "value");
-    assert!(text::variable(&"x".repeat(301)).is_err());
+}
+
+#[test]
+fn texts_are_kept_as_they_are_within_their_bounds() {
+    type Check = fn(&str) -> Result<String, text::Invalid>;
+    for (name, check, min, max) in [
+        ("free_text", text::free_text as Check, 1, 300),
+        ("opaque_id", text::opaque_id, 1, 200),
+        ("label_key", text::label_key, 1, 63),
+        ("label_value", text::label_value, 0, 255),
+        ("variable", text::variable, 0, 300),
+        ("pass_through", text::pass_through, 1, 4_096),
+        ("sealed", text::sealed, 1, 1_024),
+        ("request_id", text::request_id, 1, 128),
+    ] {
+        for length in [min, max] {
+            assert_eq!(check(&"x".repeat(length)), Ok("x".repeat(length)), "{name} of {length}");
+        }
+        assert!(check(&"x".repeat(max + 1)).is_err(), "{name} of {}", max + 1);
+        assert_eq!(check("").is_ok(), min == 0, "{name} of nothing");
+        assert!(check("x\ny").is_err(), "{name} with a line break");
+        assert_eq!(check("x y").is_ok(), !matches!(name, "sealed" | "request_id"), "{name} with a space");
+    }
+}
+
+#[test]
+fn times_to_live_end_at_a_year_or_a_century() {
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    assert_eq!(Ttl::parse(days(365)), Ok(Ttl::YEAR));
+    assert_eq!(Ttl::within_a_year(days(365)), Ok(Ttl::YEAR));
+    assert!(Ttl::within_a_year(days(365) + Duration::from_micros(1)).is_err());
+    assert_eq!(Ttl::parse(days(36_525)), Ok(Ttl::LONGEST));
+    assert!(Ttl::parse(days(36_525) + Duration::from_micros(1)).is_err());
 }
 
 #[test]

@@ -133,14 +133,14 @@ impl Executor {
     pub async fn execute_all(
         &self,
         commands: Vec<Command>,
-        bundle: BatchMode,
+        mode: BatchMode,
         deadline: Option<Instant>,
     ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
         let Some(first) = commands.first() else { return Ok(Vec::new()) };
         let (lane, account) = (self.lane_of(first), first.account.clone());
-        let job = |commands| Submission::new(commands, bundle, deadline);
+        let job = |commands| Submission::new(commands, mode, deadline);
         // Commands that do not hang together are jobs of their own, so that none of them can fail another.
-        let (jobs, answers): (Vec<_>, Vec<_>) = match bundle {
+        let (jobs, answers): (Vec<_>, Vec<_>) = match mode {
             BatchMode::Independent => commands.into_iter().map(|command| job(vec![command])).unzip(),
             BatchMode::Atomic | BatchMode::DryRun => [job(commands)].into_iter().unzip(),
         };
@@ -149,11 +149,11 @@ impl Executor {
         for answers in answers {
             match answers.await.unwrap_or(Err(ExecuteError::Unavailable)) {
                 Ok(answers) => results.extend(answers),
-                Err(failed) if bundle == BatchMode::Independent => results.push(Err(failed)),
+                Err(failed) if mode == BatchMode::Independent => results.push(Err(failed)),
                 Err(failed) => return Err(BundleError::Failed(failed)),
             }
         }
-        if bundle == BatchMode::Atomic && results.iter().any(Result::is_err) {
+        if mode == BatchMode::Atomic && results.iter().any(Result::is_err) {
             return Err(BundleError::Refused(results.into_iter().map(Result::err).collect()));
         }
         Ok(results)

@@ -281,7 +281,7 @@ impl Lane {
                 Err(_) => Err(self.defect(&"a decision panicked")),
             }
         };
-        group.iter().map(|job| state.run_bundle(&job.commands, job.bundle, decide)).collect()
+        group.iter().map(|job| state.run_bundle(&job.commands, job.mode, decide)).collect()
     }
 
     async fn in_time<T>(&self, step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {

@@ -21,7 +21,7 @@ pub(in crate::store) type Answers = Result<Vec<Answer>, ExecuteError>;
 #[derive(Debug)]
 pub(in crate::store) struct Submission {
     pub(in crate::store) commands: Vec<Command>,
-    pub(in crate::store) bundle: BatchMode,
+    pub(in crate::store) mode: BatchMode,
     deadline: Option<Instant>,
     /// When it was sent.
     pub(in crate::store) since: Instant,
@@ -32,11 +32,11 @@ impl Submission {
     /// Makes a job, and where its answers come out.
     pub(in crate::store) fn new(
         commands: Vec<Command>,
-        bundle: BatchMode,
+        mode: BatchMode,
         deadline: Option<Instant>,
     ) -> (Self, oneshot::Receiver<Answers>) {
         let (reply, answers) = oneshot::channel();
-        (Self { commands, bundle, deadline, since: Instant::now(), reply }, answers)
+        (Self { commands, mode, deadline, since: Instant::now(), reply }, answers)
     }
 
     /// Returns how many rows it may write at most.
@@ -65,7 +65,7 @@ impl Submission {
             [_] => true,
             commands => commands.iter().all(|command| command.request.is_none()),
         };
-        self.bundle != BatchMode::DryRun && whole && self.commands.iter().all(plain)
+        self.mode != BatchMode::DryRun && whole && self.commands.iter().all(plain)
     }
 
     /// Answers. Whoever no longer waits is not told.

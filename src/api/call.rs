@@ -4,7 +4,7 @@ use tonic::{Request, Status};
 use uuid::Uuid;
 
 use super::organization_headers::Organizations;
-use super::request_id::Retryable;
+use super::requests::Retryable;
 use super::violations::Violations;
 use crate::auth::caller::Caller;
 use crate::auth::permission::Permission;

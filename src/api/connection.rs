@@ -11,9 +11,9 @@ use tonic::{Request, Response, Status};
 
 use super::call::Call;
 use super::execute::{Api, Resend};
-use super::named::Named;
 use super::page;
 use super::parse::{filter, ttl};
+use super::requests::Named;
 use super::resource_name::parse_acceptance;
 use super::violations::Violations;
 use crate::domain::command::{Action, Expiry, UpdateCreatedConnection};

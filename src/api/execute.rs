@@ -6,9 +6,8 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::call::{Call, note_invitation};
-use super::named::Named;
 use super::organization_access::check_new;
-use super::request_id::Retryable;
+use super::requests::{Named, Retryable};
 use super::violations::Violations;
 use crate::clock::Clock;
 use crate::config::LinksConfig;

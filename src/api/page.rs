@@ -29,38 +29,6 @@ pub(crate) trait Paged {
     fn fields(&self) -> (i32, &str, &str);
 }
 
-macro_rules! paged {
-    ($($message:ident: $method:literal;)+) => {$(
-        impl Paged for pb::$message {
-            const METHOD: &'static str = $method;
-
-            fn query(&self) -> Vec<u8> {
-                let mut query = self.clone();
-                query.page_size = 0;
-                query.page_token.clear();
-                query.encode_to_vec()
-            }
-
-            fn fields(&self) -> (i32, &str, &str) {
-                (self.page_size, &self.order_by, &self.page_token)
-            }
-        }
-    )+};
-}
-
-paged! {
-    ListConnectionInvitationsRequest: "ListConnectionInvitations";
-    ListInvitationsRequest: "ListInvitations";
-    ListEventsRequest: "ListEvents";
-    ListUserInvitationsRequest: "ListUserInvitations";
-    ListAcceptancesRequest: "ListAcceptances";
-    ListOpenInvitationsRequest: "ListOpenInvitations";
-    ListOrganizationConnectionsRequest: "ListOrganizationConnections";
-    ListDeliveriesRequest: "ListDeliveries";
-    ListWebhookEndpointsRequest: "ListWebhookEndpoints";
-    ListWebhookAttemptsRequest: "ListWebhookAttempts";
-}
-
 /// A list of the guests of one host. It also skips, which may differ from page to page (AIP-158).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GuestsOf<'a>(pub(crate) Option<Uuid>, pub(crate) &'a pb::ListGuestInvitationsRequest);

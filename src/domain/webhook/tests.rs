@@ -67,3 +67,21 @@ fn after_a_rotation_both_secrets_sign_until_the_overlap_is_over() {
     let at_once = endpoint().rotated("second".to_owned(), NOW, NOW);
     assert_eq!(at_once.secrets.previous, None, "without an overlap the old one ends at once");
 }
+
+#[test]
+fn update_and_rotation_want_the_present_etag() {
+    let (before, at) = (endpoint(), later(Duration::from_secs(60)));
+    let disable = EndpointChange { disabled: Some(true), ..EndpointChange::default() };
+    let rotation = Rotation { sealed: "second".to_owned(), until: later(Duration::from_secs(3_600)) };
+    for etag in [None, Some("\"1\"")] {
+        let disabled = before.update(&disable, etag, at).unwrap().unwrap();
+        assert_eq!(disabled, Endpoint { disabled_at: Some(at), revision: 2, updated_at: at, ..endpoint() });
+        assert!(before.is_disabled_by(&disabled) && !before.is_enabled_by(&disabled));
+        assert!(disabled.is_enabled_by(&before) && !disabled.is_disabled_by(&before));
+        let rotated = before.rotate(&rotation, etag, at).unwrap().unwrap();
+        assert_eq!((rotated.secrets.present.as_str(), rotated.revision, rotated.updated_at), ("second", 2, at));
+    }
+    assert!(![&before].iter().any(|same| before.is_disabled_by(same) || before.is_enabled_by(same)));
+    assert_eq!(before.update(&disable, Some("\"2\""), at), Err(StaleEtag));
+    assert_eq!(before.rotate(&rotation, Some("\"0\""), at), Err(StaleEtag));
+}

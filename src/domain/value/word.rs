@@ -63,10 +63,14 @@ mod tests {
     #[test]
     fn word_is_known_or_a_text_that_a_release_writes() {
         let parse = |text: &str| Word::parse(text, EventType::from_name);
-        assert_eq!(parse("invitation.created"), Some(EventType::Created.into()));
+        let created = parse("invitation.created").unwrap();
+        assert_eq!(created, Word::from(EventType::Created));
+        assert_eq!(created.known(), Some(EventType::Created));
+        assert!(created == EventType::Created && created != EventType::Revoked);
         for unknown in ["invitation.transferred", "x", "quota_2.reached"] {
             let word = parse(unknown).unwrap();
             assert_eq!((word.known(), word.text(EventType::name)), (None, unknown));
+            assert!(word != EventType::Created);
         }
         for broken in ["", ".", "a..b", "a b", "Invitation.created", "a.>", "a.*", "ä", &"a".repeat(101)] {
             assert_eq!(parse(broken), None, "{broken}");

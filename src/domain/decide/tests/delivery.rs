@@ -170,3 +170,15 @@ fn purposes_and_states_keep_their_words() {
     assert_eq!(words.map(DeliveryState::from_code), DeliveryState::ALL.map(Some));
     assert_eq!((Purpose::from_code("later"), DeliveryState::from_code("")), (None, None));
 }
+
+#[test]
+fn event_of_a_message_names_its_recipient_if_it_has_one() {
+    let invitation = invitation(1, None);
+    for (recipient, wanted) in [(0, serde_json::Value::Null), (1, 1.into())] {
+        let mut delivery = message(&invitation, DeliveryState::Sent, 1);
+        delivery.message.recipient = recipient;
+        let bounced = command(1, report(&delivery, DeliveryReport::Bounced));
+        let decided = run_on(&with(&delivery, &invitation), &bounced).unwrap();
+        assert_eq!(decided.changes.events[0].data.get("recipient").unwrap_or(&serde_json::Value::Null), &wanted);
+    }
+}

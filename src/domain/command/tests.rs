@@ -1,11 +1,16 @@
-//! The rows that commands write at most.
+//! What commands read, whom they reach, and the rows that they write at most.
 
 use std::time::Duration;
 
 use super::*;
 use crate::domain::delivery::reminder::Schedule;
-use crate::domain::fixtures::{at, command, creation, details, in_state, sync, verbs};
+use crate::domain::fixtures::{
+    accept_with, acceptor, at, command, connection, creation, details, email, general, in_state, invited, loaded,
+    organization, person, scope, sync, target, verbs,
+};
 use crate::domain::invitation::state::State;
+use crate::domain::kind::Details;
+use crate::domain::kind::general::Usage;
 
 fn schedules() -> Schedules {
     let schedule =
@@ -46,4 +51,64 @@ fn weights_of_the_other_commands_are_fixed_but_for_reminders() {
         assert_eq!(command.weight(&schedules()), wanted, "{verb}");
     }
     assert_eq!(sync(&["a.example", "b.example"]).weight(&schedules()), 4 + 2);
+}
+
+#[test]
+fn commands_read_what_their_decision_rests_on() {
+    let invitation = in_state(State::Active);
+    for (verb, action) in verbs(&invitation) {
+        let command = command(1, action);
+        let read_set = command.read_set();
+        let about = !matches!(command.action, Action::Create(_));
+        assert_eq!(read_set.invitation, about.then_some(invitation.id), "{verb}");
+        assert_eq!(command.bytes(), BYTES + command.rules().bytes(), "{verb}");
+        assert_eq!(command.rules().bytes() == 0, about, "{verb}");
+        let shows = !matches!(
+            command.action,
+            Action::Create(_) | Action::Accept(_) | Action::Decline(_) | Action::RecordEngagement(_)
+        );
+        assert_eq!(read_set.newest_acceptances, shows, "{verb}");
+    }
+}
+
+#[test]
+fn accept_reads_the_subject_the_connection_and_other_invitations_of_the_person() {
+    let connection = connection(9, "LIVE");
+    let invited = invited(1, Details::General(Box::new(general(Usage::SingleUse))), &["ann@example.org"]);
+    let accept = accept_with(invited.claims(0), person("ann", Some(email("ann@example.org")), true), Some(connection));
+    let command = command(1, accept);
+    let read_set = command.read_set();
+    assert_eq!(read_set.subject.unwrap().0, "ann");
+    assert_eq!(read_set.created_connection, Some(Uuid::from_u128(9)));
+    let second = command.second_read_set(&loaded(&invited, &[]));
+    let search = second.open_search.unwrap();
+    assert_eq!(search.scope, Some(scope()));
+    assert_eq!(search.addresses.len(), 2, "the id and the address of the person");
+}
+
+#[test]
+fn named_commands_reach_the_invitations_of_their_hosts_alone() {
+    let guest = invited(2, details(Kind::Guest), &["ann@example.org"]);
+    let host = guest.details.host().unwrap();
+    for (hosts, reaches) in [(None, true), (Some(vec![host]), true), (Some(vec![organization(77)]), false)] {
+        let target = Target { hosts: hosts.clone(), ..target(&guest) };
+        let accept = AcceptInvitation {
+            access: Access::Name(target.clone()),
+            acceptor: acceptor("ann"),
+            proof: None,
+            created_connection: None,
+            guest_organization_id: None,
+            by_system: false,
+        };
+        for action in [
+            Action::Revoke(RevokeInvitation { target: target.clone() }),
+            Action::Delete(DeleteInvitation { target: target.clone() }),
+            Action::Resend(ResendInvitation { target: target.clone(), rotate: false, expiry: None }),
+            Action::Accept(Box::new(accept)),
+            Action::Decline(DeclineInvitation { access: Access::Name(target), address: None, reason: None }),
+        ] {
+            let command = command(1, action);
+            assert_eq!(command.reaches(&guest), reaches, "{hosts:?}: {:?}", command.action);
+        }
+    }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::domain::delivery::reminder::Schedule;
 use crate::domain::fixtures::{
-    accept_with, acceptor, at, command, connection, creation, details, email, general, in_state, invited, loaded,
-    organization, person, scope, sync, target, verbs,
+    accept_with, acceptor, account, at, command, connection, creation, details, email, general, in_state, invited,
+    loaded, organization, person, requested, revoke, scope, sync, target, verbs,
 };
 use crate::domain::invitation::state::State;
 use crate::domain::kind::Details;
@@ -111,4 +111,17 @@ fn named_commands_reach_the_invitations_of_their_hosts_alone() {
             assert_eq!(command.reaches(&guest), reaches, "{hosts:?}: {:?}", command.action);
         }
     }
+}
+
+#[test]
+fn part_of_a_call_is_told_from_the_call() {
+    let invitation = in_state(State::Active);
+    let command = requested(command(1, revoke(&invitation)), "r", "body", &[1]);
+    let call = command.request.as_ref().unwrap();
+    let part = call.part(invitation.id.0);
+    assert!(!call.is_part() && part.is_part());
+    let account = account("acme");
+    assert_eq!(part.call_key(&account), call.key(&account));
+    assert_ne!(part.key(&account), call.key(&account));
+    assert_eq!(REMEMBERED_FOR.as_secs(), 172_800);
 }

@@ -1,4 +1,4 @@
-//! What goes on beside the calls: the order of events, those who follow it, and the mail worker.
+//! The tasks beside the calls: the order of events, those who follow it, and the mail worker.
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

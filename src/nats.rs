@@ -20,7 +20,7 @@ use session::{Session, SessionError, prefixes};
 
 /// How many events are read, and then published, at once.
 const BATCH: u64 = 256;
-/// How often it looks without having been told.
+/// The interval at which it looks without a notification.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long a lease is taken to be held without asking; it lasts longer.
 const HELD: Duration = Duration::from_secs(10);

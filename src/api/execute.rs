@@ -210,7 +210,7 @@ impl Api {
 pub(crate) struct Resend {
     /// Whether a new link takes the place of all that were.
     pub(crate) rotate: bool,
-    /// When it expires from now on; none leaves the expiry as it is.
+    /// The new expiry; `None` leaves it as it is.
     pub(crate) expiry: Option<Expiry>,
 }
 

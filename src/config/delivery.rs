@@ -10,7 +10,7 @@ use super::value;
 
 const LEASE: RangeInclusive<Duration> = Duration::from_secs(15)..=Duration::from_secs(600);
 
-/// How the mail worker works.
+/// The settings of the mail worker.
 #[derive(Clone, Copy, Debug)]
 pub struct DeliveryConfig {
     /// Whether this process sends messages.

@@ -12,12 +12,12 @@ use crate::domain::kind::{Kind, PerKind};
 
 /// The most reminders of one sort.
 const MOST: usize = 5;
-/// What the durations of a key count from.
+/// The moments that the durations of a key count from.
 pub(super) const AFTER: &str = "after";
 pub(super) const BEFORE_EXPIRY: &str = "before_expiry";
 const SPAN: RangeInclusive<Duration> = Duration::from_secs(3_600)..=Duration::from_secs(3_650 * 86_400);
 
-/// When the recipients of each kind are reminded.
+/// The reminder times of each kind.
 pub type RemindersConfig = PerKind<ReminderTimes>;
 
 /// When the recipients of one kind are reminded: an hour to ten years, at most five of each, distinct.

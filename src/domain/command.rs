@@ -260,7 +260,7 @@ pub(in crate::domain) trait CommandRules {
 /// The bytes of a command without lists and JSON.
 const BYTES: usize = 1_024;
 /// The bytes of an entry of a list beside its text.
-const ENTRY_BYTES: usize = 128;
+pub(in crate::domain) const ENTRY_BYTES: usize = 128;
 
 /// Returns the bytes of a list of texts.
 pub(in crate::domain) fn text_bytes<'a>(texts: impl IntoIterator<Item = &'a String>) -> usize {

@@ -36,7 +36,7 @@ pub struct Invitation {
     pub id: InvitationId,
     /// Whose it is.
     pub account: AccountId,
-    /// What its kind has of its own.
+    /// The details of its kind.
     pub details: Details,
     /// Fields of the stored details that only a newer release knows.
     pub unknown: UnknownFields,

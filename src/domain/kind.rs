@@ -1,4 +1,4 @@
-//! What each kind of invitation has of its own, and what all of them can be asked for.
+//! The kinds of invitation: the details of each, and the rules that each answers.
 
 pub mod connection;
 pub mod general;
@@ -108,7 +108,7 @@ impl Scope {
     }
 }
 
-/// What an invitation has beyond what all have. Its JSON is that of the kind's own part.
+/// The part of an invitation that depends on its kind. Its JSON is that of the kind's own part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Details {
@@ -144,7 +144,7 @@ impl Details {
     /// Returns the length of the details as JSON.
     pub fn bytes(&self) -> usize {
         let mut counted = Count(0);
-        // What was counted until an error is the length: details that cannot be written are refused by the save.
+        // The bytes counted until an error are the length: details that cannot be written are refused by the save.
         drop(serde_json::to_writer(&mut counted, self));
         counted.0
     }
@@ -225,7 +225,7 @@ fn no_guest_organization(organization: Option<Uuid>) -> Result<(), Refusal> {
     organization.map_or(Ok(()), |_| Err(Refusal::InvalidField { field: "guest_organization_id", description }))
 }
 
-/// What is wrong with a connection that comes with an invitation of another kind.
+/// The objection to a connection that comes with an invitation of another kind.
 const NO_CONNECTION: &str = "must not be set: this is no connection invitation";
 
 /// Returns the scope of a company's invitations.

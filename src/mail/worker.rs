@@ -41,7 +41,7 @@ const GATHER: Duration = Duration::from_millis(10);
 /// How long to wait before a settle is tried again that the database did not answer.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
-/// How the mail worker works.
+/// The settings of the mail worker.
 #[derive(Clone, Copy, Debug)]
 pub struct MailWorkerOptions {
     /// How long a message belongs to whoever claimed it; sending it has to be over before.

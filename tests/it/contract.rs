@@ -1,4 +1,4 @@
-//! What holds for every RPC alike.
+//! The guarantees that hold for every RPC alike.
 
 pub(crate) mod access;
 pub(crate) mod codes;

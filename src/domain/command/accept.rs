@@ -24,11 +24,11 @@ use crate::domain::value::time::Timestamp;
 /// Accepts for one subject.
 #[derive(Clone, Debug)]
 pub struct AcceptInvitation {
-    /// Which.
+    /// The invitation.
     pub access: Access,
     /// Who accepts, in the caller's words; see [`AcceptInvitation::proven_acceptor`].
     pub acceptor: Acceptor,
-    /// What proves their address, if a code has.
+    /// The proof of their address, if a code has given one.
     pub proof: Option<EmailProof>,
     /// The connection they made.
     pub created_connection: Option<NewConnection>,

@@ -19,7 +19,7 @@ use crate::domain::kind::Details;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
 
-/// What to do when the same is ACTIVE already.
+/// The conduct towards an ACTIVE invitation of the same target into the same scope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnConflict {
     /// Make another.
@@ -36,11 +36,11 @@ pub enum OnConflict {
 /// Makes an invitation of any kind.
 #[derive(Clone, Debug)]
 pub struct CreateInvitation {
-    /// What its kind has of its own.
+    /// The details of its kind.
     pub details: Details,
-    /// How often it may be accepted.
+    /// The most acceptances, `None` for any number.
     pub max_uses: Option<u32>,
-    /// When it expires; none for never.
+    /// The expiry; `None` for an invitation that never expires.
     pub expiry: Option<Expiry>,
     /// Whom it is meant for: distinct addresses.
     pub recipients: Vec<NewRecipient>,
@@ -48,7 +48,7 @@ pub struct CreateInvitation {
     pub mails: bool,
     /// The caller's own labels.
     pub labels: BTreeMap<String, String>,
-    /// What to do when the same is ACTIVE already. Kinds that allow only one refuse.
+    /// The conduct towards an ACTIVE invitation of the same target into the same scope. Kinds that allow only one refuse.
     pub on_conflict: OnConflict,
 }
 

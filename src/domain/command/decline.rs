@@ -16,11 +16,11 @@ use crate::domain::value::time::Timestamp;
 /// Declines for one recipient.
 #[derive(Clone, Debug)]
 pub struct DeclineInvitation {
-    /// Which.
+    /// The invitation.
     pub access: Access,
     /// For which recipient, where the way does not tell.
     pub address: Option<Address>,
-    /// Why.
+    /// The reason.
     pub reason: Option<String>,
 }
 

@@ -14,7 +14,7 @@ use crate::domain::value::time::Timestamp;
 /// Makes a user invitation invisible to its own service; it is revoked if it is ACTIVE or EXPIRED.
 #[derive(Clone, Debug)]
 pub struct DeleteInvitation {
-    /// Which.
+    /// The invitation.
     pub target: Target,
 }
 

@@ -16,7 +16,7 @@ use crate::domain::value::time::Timestamp;
 /// Tells that an invitation has expired, if it has and nobody has told so.
 #[derive(Clone, Copy, Debug)]
 pub struct ExpireInvitation {
-    /// Which.
+    /// The invitation.
     pub id: InvitationId,
 }
 

@@ -1,4 +1,4 @@
-//! What commands have to know before they are decided, by which the store knows what to load.
+//! The read set of a command: the rows that the store loads before the command is decided.
 
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ pub struct OpenSearch {
     pub addresses: Vec<Address>,
 }
 
-/// What a command has to know before it can be decided.
+/// The rows that a command is decided on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadSet {
     /// The invitation.
@@ -43,17 +43,17 @@ pub struct ReadSet {
 }
 
 impl ReadSet {
-    /// What a command about an invitation has to know.
+    /// Returns the read set of a command about an invitation.
     pub(super) fn of(invitation: InvitationId) -> Self {
         Self { invitation: Some(invitation), ..Self::default() }
     }
 
-    /// What a command about a named invitation has to know, whose answer shows the newest acceptances.
+    /// Returns the read set of a command about a named invitation; its answer shows the newest acceptances.
     pub(super) fn of_named(target: &Target) -> Self {
         Self { newest_acceptances: true, ..Self::of(target.id) }
     }
 
-    /// What a command has to know that takes the slots of its invitation anew.
+    /// Returns the read set of a command that takes the slots of its invitation anew.
     pub(super) fn of_slots(invitation: &Invitation) -> Self {
         Self { slots: SlotKey::of(&invitation.details, invitation.addresses()), ..Self::default() }
     }

@@ -13,11 +13,11 @@ use crate::domain::value::time::Timestamp;
 /// Counts an engagement.
 #[derive(Clone, Debug)]
 pub struct RecordEngagement {
-    /// What the link's token says.
+    /// The claims of the link's token.
     pub link: Claims,
-    /// What happened.
+    /// The sort of engagement.
     pub engagement: EngagementType,
-    /// Where, in the caller's words.
+    /// The place, in the caller's words.
     pub source: Option<String>,
 }
 

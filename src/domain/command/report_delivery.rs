@@ -16,11 +16,11 @@ use crate::domain::value::time::Timestamp;
 /// Takes the provider's word on a message.
 #[derive(Clone, Debug)]
 pub struct ReportDelivery {
-    /// Which message.
+    /// The id of the message.
     pub delivery: Uuid,
     /// The organizations one of which has to be the invitation's host; none where that does not matter.
     pub hosts: Option<Vec<Uuid>>,
-    /// What is reported.
+    /// The report.
     pub report: DeliveryReport,
     /// The provider's words.
     pub detail: Option<String>,
@@ -74,7 +74,7 @@ impl CommandRules for ReportDelivery {
         let events =
             vec![Maker::new(loaded, command).delivery_event(invitation, &delivery, event_type, detail.as_deref())];
         let decided = Decided::delivered(delivery, Changes { events, ..Changes::default() });
-        // What stays as it is stays in the hands of whoever is sending it.
+        // A message whose state stays is left to whoever is sending it.
         let delivery = decided.changes.delivery.filter(|_| state != before.state);
         Ok(Decided { changes: Changes { delivery, ..decided.changes }, outcome: decided.outcome })
     }

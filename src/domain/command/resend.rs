@@ -15,11 +15,11 @@ use crate::domain::value::time::Timestamp;
 /// Sends an invitation again.
 #[derive(Clone, Debug)]
 pub struct ResendInvitation {
-    /// Which.
+    /// The invitation.
     pub target: Target,
     /// Whether a new link takes the place of all that were.
     pub rotate: bool,
-    /// When it expires from now on; none leaves the expiry as it is.
+    /// The new expiry; `None` leaves it as it is.
     pub expiry: Option<Expiry>,
 }
 

@@ -13,7 +13,7 @@ use crate::domain::value::time::Timestamp;
 /// Ends an invitation.
 #[derive(Clone, Debug)]
 pub struct RevokeInvitation {
-    /// Which.
+    /// The invitation.
     pub target: Target,
 }
 
@@ -43,7 +43,7 @@ impl CommandRules for RevokeInvitation {
         match invitation.state_at(loaded.now) {
             // An emptied auto-join is shown as revoked, but a sync would bring it back.
             State::Revoked if invitation.facts.revoked_at.is_some() => return Ok(Decided::unchanged(invitation.id)),
-            // What has expired can still be renewed, so it can still be revoked.
+            // An expired invitation can still be renewed, so it can still be revoked.
             State::Revoked | State::Active | State::Expired => {}
             ended @ (State::Declined | State::Fulfilled) => ended.require_active()?,
         }

@@ -15,11 +15,11 @@ use crate::domain::value::time::Timestamp;
 /// Says how an attempt to send a message ended it.
 #[derive(Clone, Debug)]
 pub struct SettleDelivery {
-    /// Which message.
+    /// The id of the message.
     pub delivery: Uuid,
     /// The lease it was sent under; whoever lost it has no say.
     pub lease: Uuid,
-    /// How it ended.
+    /// The end of the attempt.
     pub end: DeliveryEnd,
 }
 

@@ -57,7 +57,7 @@ impl CommandRules for SyncAutojoin {
         let present = held.and_then(|slot| loaded.invitation(&command.account, slot.invitation).ok());
         // A revoked one stays revoked: the scope gets a new one.
         let Some(present) = present.filter(|present| present.facts.revoked_at.is_none()) else {
-            // Nobody asks for an auto-join without a domain, and there is none to be emptied.
+            // No domain is asked for, and there is no auto-join to be emptied.
             return if self.domains.is_empty() {
                 Err(Refusal::InvitationNotFound)
             } else {

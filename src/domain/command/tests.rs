@@ -1,4 +1,4 @@
-//! What commands read, whom they reach, and the rows that they write at most.
+//! Tables of the commands: the rows they read, the invitations they reach, and the rows that they write at most.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ fn commands_read_what_their_decision_rests_on() {
 }
 
 #[test]
-fn accept_reads_the_subject_the_connection_and_other_invitations_of_the_person() {
+fn accept_reads_subject_connection_and_rival_invitations() {
     let connection = connection(9, "LIVE");
     let invited = invited(1, Details::General(Box::new(general(Usage::SingleUse))), &["ann@example.org"]);
     let accept = accept_with(invited.claims(0), person("ann", Some(email("ann@example.org")), true), Some(connection));

@@ -17,9 +17,9 @@ use crate::domain::value::time::Timestamp;
 /// Changes the caller-set fields of a guest invitation; what is none stays.
 #[derive(Clone, Debug)]
 pub struct UpdateGuestInvitation {
-    /// Which.
+    /// The invitation.
     pub target: Target,
-    /// When it expires.
+    /// The new expiry.
     pub expiry: Option<Expiry>,
     /// Whether it is put away.
     pub archived: Option<bool>,

@@ -14,7 +14,7 @@ use crate::domain::value::time::Timestamp;
 /// Notes that a code has proved an address.
 #[derive(Clone, Debug)]
 pub struct VerifyEmail {
-    /// What the link's token says.
+    /// The claims of the link's token.
     pub link: Claims,
     /// The address.
     pub email: Email,

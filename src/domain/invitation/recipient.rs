@@ -1,5 +1,6 @@
 //! Whom an invitation is meant for.
 
+use crate::domain::command::ENTRY_BYTES;
 use crate::domain::value::email::Email;
 use crate::domain::value::text;
 use crate::domain::value::text::Invalid;
@@ -123,7 +124,7 @@ impl NewRecipient {
     /// Returns about how many bytes of memory it occupies. An e-mail address is kept as it was written and as it is compared.
     pub fn bytes(&self) -> usize {
         let texts = [&self.display_name, &self.avatar_uri];
-        128 + 2 * self.address.original().len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+        ENTRY_BYTES + 2 * self.address.original().len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is a connection invitation's own: the form's prefill and the connections that acceptors make.
+//! The connection kind: the form's prefill and the connections that acceptors make.
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What is a general invitation's own: groups, scope, and what its maker gets back unchanged.
+//! The general kind: groups, scope, and what its maker gets back unchanged.
 
 use std::collections::BTreeMap;
 

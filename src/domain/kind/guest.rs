@@ -1,4 +1,4 @@
-//! What is a guest invitation's own: the organizations on both sides.
+//! The guest kind: the organizations on both sides.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -23,7 +23,7 @@ pub struct GuestDetails {
     /// That organization's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_organization_name: Option<String>,
-    /// How it was accepted.
+    /// The acceptance, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<GuestAcceptance>,
 }
@@ -79,7 +79,7 @@ impl KindRules for GuestDetails {
     }
 
     fn is_sent_when_made(&self) -> bool {
-        // Nobody but the host sees a guest invitation before it is sent.
+        // A guest invitation is visible to its host alone before it is sent.
         true
     }
 
@@ -115,7 +115,7 @@ impl KindRules for GuestDetails {
     }
 }
 
-/// How a guest invitation was accepted.
+/// The acceptance of a guest invitation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestAcceptance {
     /// The organization that is the guest from now on, where the acceptor said which.

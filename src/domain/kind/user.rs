@@ -1,4 +1,4 @@
-//! What is a user invitation's own: who invites, and the roles the person joins with.
+//! The user kind: who invites, and the roles the person joins with.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

@@ -17,7 +17,7 @@ use crate::store::sql::error::StoreError;
 /// How many stretches are kept, and how many events one may have: the most that is kept in memory, whoever is behind.
 const KEPT: usize = 32;
 const LIMIT: u64 = 256;
-/// How often it looks without having been told.
+/// The interval at which it looks without a notification.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Hands out the newest events. Clones hand out the same.

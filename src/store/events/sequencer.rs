@@ -24,7 +24,7 @@ const BATCH: i64 = 5_000;
 const LEAST: i64 = 100;
 /// How long commits may gather before they are numbered together; every numbering is a commit of its own.
 const GATHER: Duration = Duration::from_millis(10);
-/// How often it looks without having been told.
+/// The interval at which it looks without a notification.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How far behind its last complete look a sequencer looks for events that were committed late, in microseconds.

@@ -1,4 +1,4 @@
-//! What waits for a lane: bounded by calls, rows and bytes, and handed out in turns by account.
+//! The queue of a lane: bounded by calls, rows and bytes, and handed out in turns by account.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -255,7 +255,11 @@ async fn load_needs<C: ConnectionTrait>(
             "now" => loaded.now = Timestamp::from_micros(row.try_get("", "now")?),
             "invitation" => match parse_json::<InvitationRows>(&body, "invitation").and_then(Invitation::try_from) {
                 Ok(invitation) => drop(loaded.put_invitation(invitation)),
-                Err(error @ StoreError::Corrupt { .. }) => unreadable.extend(id_of(&body).map(|id| (id, error))),
+                Err(error @ StoreError::Corrupt { .. }) => match id_of(&body) {
+                    Some(id) => unreadable.push((id, error)),
+                    // The invitation may be the one that a command is about.
+                    None => return Err(error),
+                },
                 Err(error) => return Err(error),
             },
             "acceptance" => {

@@ -1,4 +1,4 @@
-//! What commands leave in the database, kind by kind.
+//! The rows that commands leave in the database, kind by kind.
 
 pub(crate) mod autojoin;
 pub(crate) mod conformance;

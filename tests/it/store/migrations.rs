@@ -57,7 +57,7 @@ async fn migration_survives_an_abort_at_each_statement(database: TestDatabase) {
             (known, polls) = (now, 0);
         }
     }
-    // How many there are depends on how many answers a poll finds, which are more on a busy machine.
+    // The number depends on the answers that one poll finds, which are more on a busy machine.
     assert!(aborted > 20, "only {aborted} aborts");
     let store = Store::start(database.open(&clock).await, &options(Group::run));
     created(&store, link()).await;

@@ -1,4 +1,4 @@
-//! How statements were carried out, as `auto_explain` writes it into the server's log.
+//! The plans of statements, as `auto_explain` writes it into the server's log.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};

@@ -1,4 +1,4 @@
-//! What is a guest invitation's own: acceptance for an organization, being put away, and changes by its host.
+//! The guest kind: acceptance for an organization, being put away, and changes by its host.
 
 use uuid::Uuid;
 

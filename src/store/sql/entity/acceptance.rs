@@ -20,7 +20,7 @@ pub(in crate::store) struct Model {
     pub(in crate::store) details: Json,
 }
 
-/// None: rows of one aggregate are loaded together.
+/// There are no relations: rows of one aggregate are loaded together.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub(in crate::store) enum Relation {}
 

@@ -19,7 +19,7 @@ pub(in crate::store) struct Model {
     pub(in crate::store) invitation_id: Uuid,
 }
 
-/// None: rows of one aggregate are loaded together.
+/// There are no relations: rows of one aggregate are loaded together.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub(in crate::store) enum Relation {}
 

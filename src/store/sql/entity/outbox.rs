@@ -28,7 +28,7 @@ pub(in crate::store) struct Model {
     pub(in crate::store) for_expire_at: Option<i64>,
 }
 
-/// None: rows of one aggregate are loaded together.
+/// There are no relations: rows of one aggregate are loaded together.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub(in crate::store) enum Relation {}
 

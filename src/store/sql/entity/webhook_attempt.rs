@@ -22,7 +22,7 @@ pub(in crate::store) struct Model {
     pub(in crate::store) duration_millis: i32,
 }
 
-/// None: rows are read by themselves.
+/// There are no relations: rows are read by themselves.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub(in crate::store) enum Relation {}
 

@@ -23,7 +23,7 @@ pub(in crate::store) struct Model {
     pub(in crate::store) created_at: i64,
 }
 
-/// None: rows are read by themselves.
+/// There are no relations: rows are read by themselves.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub(in crate::store) enum Relation {}
 

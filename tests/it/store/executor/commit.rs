@@ -142,7 +142,7 @@ async fn command_whose_load_loses_its_connection_is_answered() {
 
 /// A server that answers before a commit is on disk loses with its machine what callers were told is done.
 #[tokio::test(crate = "crate::support::limit")]
-async fn commits_wait_for_the_disk_whatever_the_server_does_by_default() {
+async fn commits_wait_for_the_disk_whatever_the_server_defaults_to() {
     let Some(database) = TestDatabase::migrated_postgres().await else { return };
     let raw = database.connect().await;
     for sql in [

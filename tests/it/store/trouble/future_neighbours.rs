@@ -12,12 +12,12 @@ use crate::support::on_both;
 
 on_both!(
     migrated:
-    accept_succeeds_beside_an_unreadable_invitation_of_the_same_person,
+    accept_succeeds_beside_an_unreadable_invitation,
     create_is_decided_without_an_unreadable_rival,
     slot_of_an_unreadable_invitation_stays_taken,
 );
 
-async fn accept_succeeds_beside_an_unreadable_invitation_of_the_same_person(database: TestDatabase) {
+async fn accept_succeeds_beside_an_unreadable_invitation(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let raw = database.connect().await;
     for (number, damage) in damages(&raw).into_iter().enumerate() {

@@ -4,22 +4,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use prost::Message;
-
-/// Messages that hold a token; their `Debug` is written by hand in `pb.rs`.
-const SECRET: [&str; 12] = [
-    ".invitation.v1.ConnectionInvitation",
-    ".invitation.v1.Invitation",
-    ".invitation.v1.UserInvitation",
-    ".invitation.v1.GuestInvitation",
-    ".invitation.v1.PreviewInvitationRequest",
-    ".invitation.v1.AcceptInvitationRequest",
-    ".invitation.v1.DeclineInvitationRequest",
-    ".invitation.v1.RecordEngagementRequest",
-    ".invitation.v1.SendVerificationCodeRequest",
-    ".invitation.v1.VerifyEmailRequest",
-    ".invitation.v1.VerifyEmailResponse",
-    ".invitation.v1.WebhookEndpoint",
-];
+use protox::prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
@@ -35,6 +20,24 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let out = std::env::var("OUT_DIR")?;
     std::fs::write(Path::new(&out).join("descriptors.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().btree_map(".").skip_debug(SECRET).build_transport(false).compile_fds(descriptors)?;
+    let secret = secret_messages(&compiler.descriptor_pool());
+    let names: Vec<_> = secret.iter().map(MessageDescriptor::name).collect();
+    std::fs::write(Path::new(&out).join("redacted.rs"), format!("redact!({});\n", names.join(", ")))?;
+    let paths = secret.iter().map(|message| format!(".{}", message.full_name()));
+    tonic_prost_build::configure()
+        .btree_map(".")
+        .skip_debug(paths.collect::<Vec<_>>())
+        .build_transport(false)
+        .compile_fds(descriptors)?;
     Ok(())
+}
+
+/// Returns the messages with a field that is `debug_redact`: a token, a link, a code or a secret.
+fn secret_messages(pool: &DescriptorPool) -> Vec<MessageDescriptor> {
+    let is_secret = |field: FieldDescriptor| {
+        let redacted = field.options().get_field_by_name("debug_redact").and_then(|value| value.as_bool());
+        redacted.unwrap_or_default()
+    };
+    let is_ours = |message: &MessageDescriptor| message.package_name() == "invitation.v1";
+    pool.all_messages().filter(is_ours).filter(|message| message.fields().any(is_secret)).collect()
 }

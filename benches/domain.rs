@@ -103,6 +103,7 @@ fn command(number: u8, action: Action) -> Command {
     Command {
         account: AccountId::parse("acme").expect("an account"),
         actor: "bench".to_owned(),
+        hosts: None,
         request: None,
         seed: IdSeed::new(NOW, [number; 16]),
         action,

@@ -2,7 +2,6 @@
 //!
 //! [`boundary`](crate::server::boundary) is what all RPCs have in common before and after.
 
-mod call;
 pub(crate) mod connection;
 mod convert;
 pub(crate) mod deliveries;
@@ -11,16 +10,13 @@ pub mod execute;
 pub(crate) mod general;
 pub(crate) mod guest;
 pub(crate) mod organization_access;
-pub(crate) mod organization_headers;
 pub(crate) mod organizations;
 mod page;
 mod parse;
 pub(crate) mod redemption;
-mod requests;
+pub mod requests;
 pub(crate) mod resource;
-pub(crate) mod resource_name;
 pub(crate) mod user;
-mod violations;
 pub(crate) mod webhooks;
 
 pub use connection::ConnectionInvitations;

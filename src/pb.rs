@@ -20,17 +20,5 @@ macro_rules! redact {
     )+};
 }
 
-redact!(
-    ConnectionInvitation,
-    Invitation,
-    UserInvitation,
-    GuestInvitation,
-    PreviewInvitationRequest,
-    AcceptInvitationRequest,
-    DeclineInvitationRequest,
-    RecordEngagementRequest,
-    SendVerificationCodeRequest,
-    VerifyEmailRequest,
-    VerifyEmailResponse,
-    WebhookEndpoint
-);
+// The messages with a field that is `debug_redact` in the proto files.
+include!(concat!(env!("OUT_DIR"), "/redacted.rs"));

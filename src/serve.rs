@@ -15,6 +15,7 @@ use tonic::service::Routes;
 
 use super::{pb, webhook};
 use crate::api::execute::{Api, WebhookRules};
+use crate::api::requests::permission_of;
 use crate::api::{
     Access, ConnectionInvitations, Deliveries, Events, GuestInvitations, Invitations, Redemptions, UserInvitations,
     Watches, Webhooks,
@@ -178,7 +179,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     if is_known {
         open.cancel();
     }
-    let boundary = Boundary::new(routes, authenticator, grpc.request_timeout, in_flight.clone(), open);
+    let boundary = Boundary::new(routes, authenticator, permission_of, grpc.request_timeout, in_flight.clone(), open);
     let look = ReadinessCheck { maintenance, migrate, keys, keys_fit };
     let watch = tokio::spawn(health::watch(reporter, look, background.begin(), shutdown.drain.clone()));
     let deadline = listener::serve(listener, boundary, in_flight, &grpc, &shutdown).await;

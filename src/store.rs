@@ -13,9 +13,7 @@ mod sql;
 mod verifications;
 mod webhooks;
 
-use crate::domain::command::Command;
 pub use crate::domain::group::BatchMode;
-use crate::domain::group::Executed;
 pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
 pub use executor::{BundleError, Decide, ExecuteError, Executor, ExecutorOptions};
@@ -64,23 +62,9 @@ impl Store {
         self.database.maintenance()
     }
 
-    /// Runs one command; see [`Executor::execute`].
-    pub async fn execute(
-        &self,
-        command: Command,
-        deadline: Option<tokio::time::Instant>,
-    ) -> Result<Executed, ExecuteError> {
-        self.executor.execute(command, deadline).await
-    }
-
-    /// Runs several commands of one caller in one group; see [`Executor::execute_all`].
-    pub async fn execute_all(
-        &self,
-        commands: Vec<Command>,
-        bundle: BatchMode,
-        deadline: Option<tokio::time::Instant>,
-    ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
-        self.executor.execute_all(commands, bundle, deadline).await
+    /// Returns the executor, through which every change of an invitation goes.
+    pub fn executor(&self) -> &Executor {
+        &self.executor
     }
 
     /// Finishes the commands that wait and closes the database.

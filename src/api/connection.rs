@@ -9,14 +9,12 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::call::Call;
-use super::execute::{Api, Resend};
+use super::execute::{Api, Call};
 use super::page;
 use super::parse::{filter, ttl};
 use super::requests::Named;
-use super::resource_name::parse_acceptance;
-use super::violations::Violations;
-use crate::domain::command::{Action, Expiry, UpdateCreatedConnection};
+use super::resource::parse_acceptance;
+use crate::domain::command::{Action, Expiry, ResendInvitation, RevokeInvitation, UpdateCreatedConnection};
 use crate::domain::kind::{Kind, company_scope};
 use crate::domain::value::text;
 use crate::domain::value::time::Ttl;
@@ -38,36 +36,37 @@ impl ConnectionInvitationService for ConnectionInvitations {
         &self,
         request: Request<pb::CreateConnectionInvitationRequest>,
     ) -> Result<Response<pb::ConnectionInvitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let create = to_create(&mut violations, &message);
-        self.0.create(&call, &message, violations, create).await
+        let create = create.map(Box::new).map(Action::Create);
+        let executed = self.0.execute(&call, &message, violations, create).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn create_reconnect_invitation(
         &self,
         request: Request<pb::CreateReconnectInvitationRequest>,
     ) -> Result<Response<pb::ConnectionInvitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let create = to_reconnect(&mut violations, &message);
-        self.0.create(&call, &message, violations, create).await
+        let create = create.map(Box::new).map(Action::Create);
+        let executed = self.0.execute(&call, &message, violations, create).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn get_connection_invitation(
         &self,
         request: Request<pb::GetConnectionInvitationRequest>,
     ) -> Result<Response<pb::ConnectionInvitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        self.0.get_face(&call, &message.name, true).await
+        let (call, message, violations) = Call::of(request)?;
+        self.0.get(&call, &message, violations, true).await
     }
 
     async fn list_connection_invitations(
         &self,
         request: Request<pb::ListConnectionInvitationsRequest>,
     ) -> Result<Response<pb::ListConnectionInvitationsResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let company_id = violations.optional("company_id", &message.company_id, text::uuid);
         let query = InvitationQuery {
@@ -77,9 +76,8 @@ impl ConnectionInvitationService for ConnectionInvitations {
             resource_id: violations.optional("connection_id", &message.connection_id, text::uuid),
             ..asked.query()
         };
-        let query = violations.finish(Some(query))?;
-        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, query).await?;
-        let connection_invitations = self.0.faces(&call, &rows)?;
+        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, violations, query).await?;
+        let connection_invitations = self.0.resources(&call, &rows)?;
         Ok(Response::new(pb::ListConnectionInvitationsResponse { connection_invitations, next_page_token }))
     }
 
@@ -87,40 +85,46 @@ impl ConnectionInvitationService for ConnectionInvitations {
         &self,
         request: Request<pb::RevokeConnectionInvitationRequest>,
     ) -> Result<Response<pb::ConnectionInvitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        self.0.revoke(&call, &message).await
+        let (call, message, mut violations) = Call::of(request)?;
+        let target = message.target(Some(KIND), &mut violations);
+        let revoke = target.map(|target| Action::Revoke(RevokeInvitation { target }));
+        let executed = self.0.execute(&call, &message, violations, revoke).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn resend_connection_invitation(
         &self,
         request: Request<pb::ResendConnectionInvitationRequest>,
     ) -> Result<Response<pb::ConnectionInvitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
-        let ttl = ttl(&mut violations, "ttl", message.ttl, Ttl::parse);
-        let resend = Resend { rotate: message.rotate_token, expiry: ttl.map(Expiry::After) };
-        self.0.resend(&call, &message, violations, resend).await
+        let (call, message, mut violations) = Call::of(request)?;
+        let (rotate, expiry) =
+            (message.rotate_token, ttl(&mut violations, "ttl", message.ttl, Ttl::parse).map(Expiry::After));
+        let target = message.target(Some(KIND), &mut violations);
+        let resend = target.map(|target| Action::Resend(ResendInvitation { target, rotate, expiry }));
+        let executed = self.0.execute(&call, &message, violations, resend).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn update_created_connection(
         &self,
         request: Request<pb::UpdateCreatedConnectionRequest>,
     ) -> Result<Response<pb::ConnectionInvitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
-        let name = message.parse_name(&mut violations);
+        let (call, message, mut violations) = Call::of(request)?;
+        let target = message.target(Some(KIND), &mut violations);
         let empty = pb::CreatedConnection::default();
         let given = message.created_connection.as_ref().unwrap_or(&empty);
         let connection = prefill::created_connection(&mut violations, given);
         let acceptance = violations.optional("acceptance", &message.acceptance, parse_acceptance);
-        let (name, connection) = violations.finish(name.zip(connection))?;
-        let target = name.target(Some(KIND), &message.etag)?;
-        if acceptance.is_some_and(|(invitation, _)| invitation != target.id) {
-            return Err(status::not_found());
+        if let (Some(target), Some((invitation, _))) = (&target, acceptance)
+            && invitation != target.id
+        {
+            violations.refuse(status::not_found());
         }
         let acceptance = acceptance.map(|(_, id)| id);
-        let update = UpdateCreatedConnection { target, connection, acceptance };
-        let update = Action::UpdateCreatedConnection(update);
-        self.0.answer(&call, &self.0.execute(&call, &message, None, update).await?)
+        let update = target.zip(connection).map(|(target, connection)| {
+            Action::UpdateCreatedConnection(UpdateCreatedConnection { target, connection, acceptance })
+        });
+        let executed = self.0.execute(&call, &message, violations, update).await?;
+        self.0.answer(&call, &executed)
     }
 }

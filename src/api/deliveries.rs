@@ -7,10 +7,8 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::call::{Call, note_invitation};
-use super::execute::Api;
-use super::resource_name::InvitationName;
-use super::violations::Violations;
+use super::execute::{Api, Call, note_invitation};
+use super::resource::InvitationName;
 use super::{page, parse};
 use crate::domain::command::{Action, ReportDelivery};
 use crate::domain::delivery::DeliveryReport;
@@ -33,12 +31,11 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<pb::ListDeliveriesRequest>,
     ) -> Result<Response<pb::ListDeliveriesResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let parent = violations.required("parent", &message.parent, InvitationName::parse);
-        let (id, kind) = violations.finish(parent)?.within(None)?;
-        let hosts = self.0.hosts(&call, false).await?;
+        let (id, kind) = violations.finish(parent)?.id_and_kind();
+        let hosts = self.0.hosts(&call).await?;
         let (size, limit) = (asked.size, asked.limit());
         let query = DeliveryQuery { invitation: id, ascending: asked.ascending, limit, after: asked.after };
         let found = self.0.read(self.0.store.list_deliveries(&call.caller.account, &query)).await?;
@@ -56,17 +53,19 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<pb::ReportDeliveryStatusRequest>,
     ) -> Result<Response<pb::ReportDeliveryStatusResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let id = violations.required("message_id", &message.message_id, parse_message_id);
         let report = violations.take("status", parse_report(message.status));
         let detail = violations.optional("detail", &message.detail, text::free_text);
-        let (id, report) = violations.finish(id.zip(report))?;
-        // One that was not made here is as good as one that is gone.
-        let id = id.ok_or_else(status::delivery_not_found)?;
-        let hosts = self.0.hosts(&call, true).await?;
-        let action = Action::ReportDelivery(ReportDelivery { delivery: id, hosts, report, detail });
-        let executed = self.0.run(&call, None, action).await?;
+        // A Message-ID of another service's making is as good as one that is gone.
+        if id == Some(None) {
+            violations.refuse(status::delivery_not_found());
+        }
+        let report = id
+            .flatten()
+            .zip(report)
+            .map(|(delivery, report)| Action::ReportDelivery(ReportDelivery { delivery, report, detail }));
+        let executed = self.0.execute(&call, &message, violations, report).await?;
         let reported = executed.delivery.ok_or_else(status::delivery_not_found)?;
         let reported = delivery(&executed.invitation, &reported, &self.0.mail_domain);
         Ok(Response::new(pb::ReportDeliveryStatusResponse { delivery: Some(reported) }))
@@ -76,15 +75,14 @@ impl DeliveryService for Deliveries {
         &self,
         request: Request<pb::ReplayDeliveriesRequest>,
     ) -> Result<Response<pb::ReplayDeliveriesResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let parent = violations.optional("parent", &message.parent, InvitationName::parse);
         let since = parse::moment(&mut violations, "since", message.since);
         let until = parse::moment(&mut violations, "until", message.until);
         let parent = violations.finish(Some(parent))?;
-        let invitation = parent.map(|parent| parent.within(None)).transpose()?;
+        let invitation = parent.map(InvitationName::id_and_kind);
         if let Some((id, kind)) = invitation {
-            let hosts = self.0.hosts(&call, true).await?;
+            let hosts = self.0.hosts(&call).await?;
             self.0.find(&call, id, kind, false, hosts).await?;
         } else if call.caller.organization_id.is_some() {
             // All of the account's is more than one organization may ask for.

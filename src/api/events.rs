@@ -8,12 +8,10 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::call::{Call, note_invitation};
-use super::execute::Api;
+use super::execute::{Api, Call, note_invitation};
 use super::page;
 use super::parse::filter;
-use super::resource_name::InvitationName;
-use super::violations::Violations;
+use super::resource::InvitationName;
 use crate::pb;
 use crate::pb::event_service_server::EventService;
 use crate::server::status;
@@ -39,14 +37,14 @@ impl EventService for Events {
         &self,
         request: Request<pb::ListEventsRequest>,
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let parent = violations.required("parent", &message.parent, InvitationName::parse);
         let types = filter::event_types(&mut violations, &message.types);
         let asked = page::asked(&self.0, &call, &message, "sequence", &mut violations);
-        let (invitation, kind) = violations.finish(parent)?.within(None)?;
-        if call.caller.organization_id.is_some() {
-            self.0.get(&call, invitation, kind, false).await?;
+        let (invitation, kind) = violations.finish(parent)?.id_and_kind();
+        let hosts = self.0.hosts(&call).await?;
+        if hosts.is_some() {
+            self.0.find(&call, invitation, kind, false, hosts).await?;
         }
         let (size, limit) = (asked.size, asked.limit());
         let query = EventQuery { invitation, kind, types, ascending: asked.ascending, limit, after: asked.after };

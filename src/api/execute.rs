@@ -1,17 +1,18 @@
-//! What the services share: the store, the keys, and how a command is run and a read is done for a call.
+//! One call, and what the services share: the store, the keys, and how a command is run and a read is done for a call.
 
 use std::time::Duration;
 
 use tonic::Status;
 use uuid::Uuid;
 
-use super::call::{Call, note_invitation};
-use super::organization_access::check_new;
-use super::requests::{Named, Retryable};
-use super::violations::Violations;
+use super::organization_access::{OrganizationAccess, Organizations, check_new};
+use super::parse::violations::Violations;
+use super::requests::{Rpc, Write};
+use crate::auth::caller::Caller;
+use crate::auth::permission::Permission;
 use crate::clock::Clock;
 use crate::config::LinksConfig;
-use crate::domain::command::{Action, Command, Expiry, Request, Target};
+use crate::domain::command::{Action, Command, Request};
 use crate::domain::group::{BatchMode, Executed};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::refusal::Refusal;
@@ -23,6 +24,7 @@ use crate::domain::value::text;
 use crate::domain::value::time::Ttl;
 use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
+use crate::server::deadline::Deadline;
 use crate::server::status;
 use crate::store::{BundleError, ExecuteError, Read, Store, StoreError};
 
@@ -58,35 +60,98 @@ pub struct WebhookRules {
     pub rotation_overlap: Duration,
 }
 
+/// What a handler knows of its call beside the message.
+pub(crate) struct Call {
+    pub(crate) caller: Caller,
+    pub(crate) deadline: Deadline,
+    /// Decides whose invitations the call may be about.
+    pub(crate) access: OrganizationAccess,
+    /// The permission that let the call in.
+    pub(crate) permission: Permission,
+    /// The organizations in the metadata, if the call needs them and both are there.
+    pub(crate) organizations: Option<Organizations>,
+}
+
+impl Call {
+    /// Splits a request, and begins to collect the violations in it. A request that did not come through the boundary has no
+    /// caller, and is refused.
+    pub(crate) fn of<T: Rpc>(request: tonic::Request<T>) -> Result<(Self, T, Violations), Status> {
+        let (metadata, mut extensions, message) = request.into_parts();
+        let known = extensions.remove::<Caller>().zip(extensions.remove::<Deadline>());
+        let (caller, deadline) = known.ok_or_else(status::unauthenticated)?;
+        let (access, permission) = (T::ACCESS, T::PERMISSION);
+        if access == OrganizationAccess::Account && caller.organization_id.is_some() {
+            return Err(status::organization_access_denied());
+        }
+        let mut violations = Violations::default();
+        let between = access == OrganizationAccess::Metadata;
+        let organizations = between.then(|| Organizations::parse(&mut violations, &metadata)).flatten();
+        check_request_id(&mut violations, message.request_id());
+        Ok((Self { caller, deadline, access, permission, organizations }, message, violations))
+    }
+
+    /// Returns the organizations that decide beside a message what the call may do: the one that asks and the one it asks for.
+    /// `None` if the caller speaks for the whole account.
+    fn requester_and_target(&self) -> Option<(Uuid, Uuid)> {
+        let given = self.organizations.map(|organizations| (organizations.requester, organizations.target));
+        given.or(self.caller.organization_id.map(|own| (own, own)))
+    }
+
+    /// Returns whether tokens and links may be shown.
+    pub(crate) fn sees_tokens(&self) -> bool {
+        self.caller.may(Permission::TokensRead)
+    }
+}
+
 impl Api {
-    /// Runs a command for a call, once per request_id.
-    pub(crate) async fn execute<T: Retryable>(
+    /// Runs the command that was parsed of a message, once per request_id.
+    pub(crate) async fn execute<T: Write>(
         &self,
         call: &Call,
         message: &T,
-        link: Option<&Claims>,
-        action: Action,
+        violations: Violations,
+        action: Option<Action>,
     ) -> Result<Executed, Status> {
-        // Which mailed link it was decides for whom, so it counts although the token does not.
-        let recipient = link.map_or(0, |link| link.recipient);
-        let request = self.request(call, message, recipient);
-        self.run(call, request, action).await
+        // Access comes before violations: a caller who has none learns nothing of them.
+        let hosts = self.hosts(call).await?;
+        let action = violations.finish(action)?;
+        check_new(call, &action)?;
+        let request = self.request(call, message, action.recipient());
+        if let Some(request) = &request {
+            tracing::Span::current().record("request_id", request.id.as_str());
+        }
+        let command = self.command(call, hosts, request, action);
+        let named = command.invitation();
+        named.into_iter().for_each(note_invitation);
+        let executed = self.store.executor().execute(command, Some(call.deadline.0)).await?;
+        if named.is_none() {
+            note_invitation(executed.invitation.id);
+        }
+        Ok(executed)
     }
 
-    /// Returns what a message is remembered by; `None` without a request_id.
-    pub(crate) fn request<T: Retryable>(&self, call: &Call, message: &T, recipient: u16) -> Option<Request> {
+    /// Returns the idempotency key of a message; `None` without a request_id. The `recipient` whose mailed link the message came
+    /// by decides for whom, so it counts although the token does not.
+    pub(crate) fn request<T: Write>(&self, call: &Call, message: &T, recipient: u16) -> Option<Request> {
         Some(message.request_id()).filter(|id| !id.is_empty()).map(|id| {
             let body = [message.body().as_slice(), &recipient.to_be_bytes()].concat();
             let request = Request::new(T::METHOD, id, self.ring.body_digests(&body));
-            Request { organizations: call.organizations::<T>(), ..request }
+            Request { organizations: call.requester_and_target(), ..request }
         })
     }
 
     /// Returns a command of a call.
-    pub(crate) fn command(&self, call: &Call, request: Option<Request>, action: Action) -> Command {
+    pub(crate) fn command(
+        &self,
+        call: &Call,
+        hosts: Option<Vec<Uuid>>,
+        request: Option<Request>,
+        action: Action,
+    ) -> Command {
         Command {
             account: call.caller.account.clone(),
             actor: call.caller.name.clone(),
+            hosts,
             request,
             seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
             action,
@@ -102,43 +167,12 @@ impl Api {
         mode: BatchMode,
     ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
         let are_parts = commands.iter().any(|command| command.request.as_ref().is_some_and(Request::is_part));
-        let results = self.store.execute_all(commands, mode, Some(call.deadline.0)).await?;
+        let results = self.store.executor().execute_all(commands, mode, Some(call.deadline.0)).await?;
         let reused = ExecuteError::Refused(Refusal::RequestIdReused);
         if are_parts && results.iter().any(|result| result.as_ref().is_err_and(|error| *error == reused)) {
             return Err(BundleError::Failed(reused));
         }
         Ok(results)
-    }
-
-    /// Runs a command on an existing invitation that the message names.
-    pub(crate) async fn change<T: Named>(
-        &self,
-        call: &Call,
-        message: &T,
-        kind: Option<Kind>,
-        mut violations: Violations,
-        action: impl FnOnce(Target) -> Action,
-    ) -> Result<Executed, Status> {
-        let name = message.parse_name(&mut violations);
-        let target = violations.finish(name)?.target(kind, message.etag())?;
-        let target = Target { hosts: self.hosts(call, true).await?, ..target };
-        self.execute(call, message, None, action(target)).await
-    }
-
-    /// Runs a command for a call.
-    pub(crate) async fn run(&self, call: &Call, request: Option<Request>, action: Action) -> Result<Executed, Status> {
-        if let Some(request) = &request {
-            tracing::Span::current().record("request_id", request.id.as_str());
-        }
-        check_new(call, &action)?;
-        let command = self.command(call, request, action);
-        let named = command.invitation();
-        named.into_iter().for_each(note_invitation);
-        let executed = self.store.execute(command, Some(call.deadline.0)).await?;
-        if named.is_none() {
-            note_invitation(executed.invitation.id);
-        }
-        Ok(executed)
     }
 
     /// Does a read, which may take no longer than the database may.
@@ -157,28 +191,16 @@ impl Api {
         })
     }
 
-    /// Reads an invitation that the caller may see, of one kind or of any.
-    pub(crate) async fn get(
-        &self,
-        call: &Call,
-        id: InvitationId,
-        kind: Option<Kind>,
-        newest: bool,
-    ) -> Result<Read<Invitation>, Status> {
-        let hosts = self.hosts(call, false).await?;
-        self.find(call, id, kind, newest, hosts).await
-    }
-
-    /// Reads an invitation of the caller's account, of one kind or of any, that one of some organizations hosts.
+    /// Reads an invitation of one kind, or of any, that one of some organizations hosts; `hosts` comes from [`Api::hosts`].
     pub(crate) async fn find(
         &self,
         call: &Call,
         id: InvitationId,
         kind: Option<Kind>,
-        newest: bool,
+        newest_acceptances: bool,
         hosts: Option<Vec<Uuid>>,
     ) -> Result<Read<Invitation>, Status> {
-        let found = self.read(self.store.get_invitation(&call.caller.account, id, newest)).await?;
+        let found = self.read(self.store.get_invitation(&call.caller.account, id, newest_acceptances)).await?;
         let fits = |read: &Read<Invitation>| kind.is_none_or(|kind| kind == read.found.details.kind());
         let found = found.filter(fits).filter(|read| read.found.details.is_hosted_by(hosts.as_deref()));
         let found = found.ok_or_else(status::not_found)?;
@@ -186,9 +208,15 @@ impl Api {
         Ok(found)
     }
 
-    /// Reads what a token says. One that was not made here is refused without touching the database.
-    pub(crate) fn verify(&self, token: &str) -> Result<Claims, Status> {
-        Claims::verify(token, &self.ring).ok_or_else(status::not_found)
+    /// Returns the claims of the field `token`. A forged one is refused without touching the database, as if its invitation did
+    /// not exist.
+    pub(crate) fn verify(&self, violations: &mut Violations, token: &str) -> Option<Claims> {
+        violations.required("token", token, |_| Ok(()))?;
+        let claims = Claims::verify(token, &self.ring);
+        if claims.is_none() {
+            violations.refuse(status::not_found());
+        }
+        claims
     }
 
     /// Returns the token and the link of an invitation for a caller who may see them, else empty texts.
@@ -206,15 +234,12 @@ impl Api {
     }
 }
 
-/// How an invitation is sent again.
-pub(crate) struct Resend {
-    /// Whether a new link takes the place of all that were.
-    pub(crate) rotate: bool,
-    /// The new expiry; `None` leaves it as it is.
-    pub(crate) expiry: Option<Expiry>,
-}
-
 /// Checks a request_id; empty is none.
 pub(crate) fn check_request_id(violations: &mut Violations, request_id: &str) {
     violations.optional("request_id", request_id, text::request_id);
+}
+
+/// Notes in the call's log line which invitation it is about.
+pub(crate) fn note_invitation(id: InvitationId) {
+    tracing::Span::current().record("invitation", tracing::field::display(id.0));
 }

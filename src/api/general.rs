@@ -14,14 +14,13 @@ use std::sync::Arc;
 
 use tonic::{Code, Request, Response, Status};
 
-use super::call::Call;
 use super::convert::acceptance::acceptance;
-use super::execute::{Api, Resend, check_request_id};
+use super::execute::{Api, Call};
 use super::page;
 use super::parse::{filter, labels, ttl};
-use super::resource_name::InvitationName;
-use super::violations::Violations;
-use crate::domain::command::{Access, Action, DeclineInvitation, Expiry};
+use super::requests::Named;
+use super::resource::InvitationName;
+use crate::domain::command::{Access, Action, DeclineInvitation, Expiry, ResendInvitation, RevokeInvitation};
 use crate::domain::invitation::Invitation;
 use crate::domain::value::text;
 use crate::domain::value::time::{Timestamp, Ttl};
@@ -43,7 +42,7 @@ pub struct Invitations(pub Arc<Api>);
 impl Invitations {
     fn autojoin(&self, call: &Call, found: &Invitation, now: Timestamp) -> Result<pb::Autojoin, Status> {
         let domains = found.details.general().map(|details| details.domains.clone()).unwrap_or_default();
-        Ok(pb::Autojoin { domains, invitation: Some(self.0.face(call, found, now)?) })
+        Ok(pb::Autojoin { domains, invitation: Some(self.0.resource(call, found, now)?) })
     }
 }
 
@@ -53,39 +52,40 @@ impl InvitationService for Invitations {
         &self,
         request: Request<pb::GetInvitationRequest>,
     ) -> Result<Response<pb::Invitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        self.0.get_face(&call, &message.name, true).await
+        let (call, message, violations) = Call::of(request)?;
+        self.0.get(&call, &message, violations, true).await
     }
 
     async fn create_invitation(
         &self,
         request: Request<pb::CreateInvitationRequest>,
     ) -> Result<Response<pb::Invitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let create = to_create(&mut violations, &message, self.0.general_ttl);
-        self.0.create(&call, &message, violations, create).await
+        let create = create.map(Box::new).map(Action::Create);
+        let executed = self.0.execute(&call, &message, violations, create).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn batch_create_invitations(
         &self,
         request: Request<pb::BatchCreateInvitationsRequest>,
     ) -> Result<Response<pb::BatchCreateInvitationsResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        batch_create_invitations(&self.0, &call, &message).await.map(Response::new)
+        let (call, message, violations) = Call::of(request)?;
+        batch_create_invitations(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn list_acceptances(
         &self,
         request: Request<pb::ListAcceptancesRequest>,
     ) -> Result<Response<pb::ListAcceptancesResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let asked = page::asked(&self.0, &call, &message, "accept_time", &mut violations);
         let parent = violations.required("parent", &message.parent, InvitationName::parse);
-        let (invitation, kind) = violations.finish(parent)?.within(None)?;
-        if call.caller.organization_id.is_some() {
-            self.0.get(&call, invitation, kind, false).await?;
+        let (invitation, kind) = violations.finish(parent)?.id_and_kind();
+        let hosts = self.0.hosts(&call).await?;
+        if hosts.is_some() {
+            self.0.find(&call, invitation, kind, false, hosts).await?;
         }
         let (size, limit) = (asked.size, asked.limit());
         let query = AcceptanceQuery { invitation, kind, ascending: asked.ascending, limit, after: asked.after };
@@ -100,10 +100,9 @@ impl InvitationService for Invitations {
         &self,
         request: Request<pb::ListOpenInvitationsRequest>,
     ) -> Result<Response<pb::ListOpenInvitationsResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
-        let (size, limit, hosts) = (asked.size, asked.limit(), self.0.hosts(&call, false).await?);
+        let (size, limit, hosts) = (asked.size, asked.limit(), self.0.hosts(&call).await?);
         let page = Page { hosts, ascending: asked.ascending, limit, scan: Some(page::SCAN), after: asked.after };
         let empty = pb::TargetFilter::default();
         let address = filter::target(&mut violations, Some(message.target.as_ref().unwrap_or(&empty)));
@@ -113,7 +112,7 @@ impl InvitationService for Invitations {
         let address = violations.finish(address)?;
         let found = self.0.store.list_open_invitations(&call.caller.account, &address, &page);
         let (rows, next_page_token) = page::cut(&self.0, &call, &message, self.0.read(found).await?, size)?;
-        let invitations = self.0.faces(&call, &rows)?;
+        let invitations = self.0.resources(&call, &rows)?;
         Ok(Response::new(pb::ListOpenInvitationsResponse { invitations, next_page_token }))
     }
 
@@ -121,16 +120,15 @@ impl InvitationService for Invitations {
         &self,
         request: Request<pb::AcceptInvitationsRequest>,
     ) -> Result<Response<pb::AcceptInvitationsResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        accept_invitations(&self.0, &call, &message).await.map(Response::new)
+        let (call, message, violations) = Call::of(request)?;
+        accept_invitations(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn decline_invitation(
         &self,
         request: Request<pb::InvitationServiceDeclineInvitationRequest>,
     ) -> Result<Response<pb::Invitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let reason = violations.optional("reason", &message.reason, text::free_text);
         let named = message.target.as_ref();
         let named = named.map(|target| pb::TargetFilter { r#type: target.r#type, value: target.value.clone() });
@@ -139,48 +137,54 @@ impl InvitationService for Invitations {
             violations.optional("target.display_name", &target.display_name, text::free_text);
             violations.optional("target.avatar_uri", &target.avatar_uri, text::free_text);
         }
-        let decline = |target| Action::Decline(DeclineInvitation { access: Access::Name(target), address, reason });
-        self.0.answer(&call, &self.0.change(&call, &message, None, violations, decline).await?)
+        let access = message.target(None, &mut violations).map(Access::Name);
+        let decline = access.map(|access| Action::Decline(DeclineInvitation { access, address, reason }));
+        let executed = self.0.execute(&call, &message, violations, decline).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn revoke_invitation(
         &self,
         request: Request<pb::RevokeInvitationRequest>,
     ) -> Result<Response<pb::Invitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        self.0.revoke(&call, &message).await
+        let (call, message, mut violations) = Call::of(request)?;
+        let target = message.target(None, &mut violations);
+        let revoke = target.map(|target| Action::Revoke(RevokeInvitation { target }));
+        let executed = self.0.execute(&call, &message, violations, revoke).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn revoke_scope_invitations(
         &self,
         request: Request<pb::RevokeScopeInvitationsRequest>,
     ) -> Result<Response<pb::RevokeScopeInvitationsResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        revoke_scope_invitations(&self.0, &call, &message).await.map(Response::new)
+        let (call, message, violations) = Call::of(request)?;
+        revoke_scope_invitations(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn resend_invitation(
         &self,
         request: Request<pb::ResendInvitationRequest>,
     ) -> Result<Response<pb::Invitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
-        let ttl = ttl(&mut violations, "ttl", message.ttl, Ttl::parse);
-        let resend = Resend { rotate: message.rotate_token, expiry: ttl.map(Expiry::After) };
-        self.0.resend(&call, &message, violations, resend).await
+        let (call, message, mut violations) = Call::of(request)?;
+        let (rotate, expiry) =
+            (message.rotate_token, ttl(&mut violations, "ttl", message.ttl, Ttl::parse).map(Expiry::After));
+        let target = message.target(None, &mut violations);
+        let resend = target.map(|target| Action::Resend(ResendInvitation { target, rotate, expiry }));
+        let executed = self.0.execute(&call, &message, violations, resend).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn sync_internal_invitation(
         &self,
         request: Request<pb::SyncInternalInvitationRequest>,
     ) -> Result<Response<pb::SyncInternalInvitationResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        sync_internal_invitation(&self.0, &call, &message).await.map(Response::new)
+        let (call, message, violations) = Call::of(request)?;
+        sync_internal_invitation(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn get_autojoin(&self, request: Request<pb::GetAutojoinRequest>) -> Result<Response<pb::Autojoin>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let scope = required_scope(&mut violations, message.scope.as_ref());
         let scope = violations.finish(scope)?;
         let found = self.0.read(self.0.store.find_autojoin(&call.caller.account, &scope)).await?;
@@ -189,13 +193,11 @@ impl InvitationService for Invitations {
     }
 
     async fn sync_autojoin(&self, request: Request<pb::SyncAutojoinRequest>) -> Result<Response<pb::Autojoin>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
-        check_request_id(&mut violations, &message.request_id);
+        let (call, message, mut violations) = Call::of(request)?;
         let sync = to_sync(&mut violations, &message);
-        let sync = violations.finish(sync)?;
-        let nothing_to_empty = sync.domains.is_empty();
-        match self.0.execute(&call, &message, None, Action::SyncAutojoin(Box::new(sync))).await {
+        let nothing_to_empty = sync.as_ref().is_some_and(|sync| sync.domains.is_empty());
+        let sync = sync.map(Box::new).map(Action::SyncAutojoin);
+        match self.0.execute(&call, &message, violations, sync).await {
             Ok(executed) => self.autojoin(&call, &executed.invitation, executed.now).map(Response::new),
             // A scope that never had a domain has none afterwards either.
             Err(refused) if nothing_to_empty && refused.code() == Code::NotFound => {
@@ -209,8 +211,7 @@ impl InvitationService for Invitations {
         &self,
         request: Request<pb::ListInvitationsRequest>,
     ) -> Result<Response<pb::ListInvitationsResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let query = InvitationQuery {
             kinds: filter::kinds(&mut violations, &message.kinds),
@@ -223,9 +224,8 @@ impl InvitationService for Invitations {
             include_deleted: true,
             ..asked.query()
         };
-        let query = violations.finish(Some(query))?;
-        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, query).await?;
-        let invitations = self.0.faces(&call, &rows)?;
+        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, violations, query).await?;
+        let invitations = self.0.resources(&call, &rows)?;
         Ok(Response::new(pb::ListInvitationsResponse { invitations, next_page_token }))
     }
 }

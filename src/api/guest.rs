@@ -8,18 +8,12 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::call::Call;
 use super::convert::count;
-use super::execute::{Api, check_request_id};
-use super::organization_headers::Organizations;
+use super::execute::{Api, Call};
 use super::page;
-use super::page::GuestsOf;
 use super::parse::filter::email_part;
 use super::parse::{filter, moment};
 use super::requests::Named;
-use super::resource_name::parse_name;
-use super::violations::Violations;
-use crate::auth::permission::Permission;
 use crate::domain::command::{AcceptInvitation, Access, Action, Expiry, ResendInvitation, RevokeInvitation, Target};
 use crate::domain::invitation::acceptance::Acceptor;
 use crate::domain::kind::guest::system_subject;
@@ -31,8 +25,6 @@ use crate::pb::guest_invitation_service_server::GuestInvitationService;
 use crate::store::{Cursor, InvitationQuery, Order, Read};
 
 const KIND: Kind = Kind::Guest;
-const READ: Permission = Permission::GuestInvitationsRead;
-const WRITE: Permission = Permission::GuestInvitationsWrite;
 
 /// What a list can be sorted by; the first is the default.
 const ORDERS: [(&str, Order); 8] = [
@@ -61,38 +53,6 @@ impl GuestInvitations {
         query.at = Some(counted.now);
         Ok(counted.found)
     }
-
-    /// Parses what every call has, and checks that its organizations allow it.
-    async fn authorized<T>(
-        &self,
-        call: &Call,
-        organizations: Option<Organizations>,
-        violations: Violations,
-        parsed: Option<T>,
-        permission: Permission,
-    ) -> Result<(Organizations, T), Status> {
-        // What may not be done is not looked at.
-        if let Some(organizations) = organizations {
-            organizations.authorize(&self.0, call, permission).await?;
-        }
-        violations.finish(organizations.zip(parsed))
-    }
-
-    /// Runs a command on an invitation of the target organization that the message names.
-    async fn change<T: Named>(
-        &self,
-        call: &Call,
-        message: &T,
-        organizations: Option<Organizations>,
-        mut violations: Violations,
-        action: impl FnOnce(Target) -> Action,
-    ) -> Result<Response<pb::GuestInvitation>, Status> {
-        let name = message.parse_name(&mut violations);
-        let (organizations, name) = self.authorized(call, organizations, violations, name, WRITE).await?;
-        let target = Target { hosts: Some(vec![organizations.target]), ..name.target(Some(KIND), message.etag())? };
-        let executed = self.0.execute(call, message, None, action(target)).await?;
-        self.0.answer(call, &executed)
-    }
 }
 
 #[tonic::async_trait]
@@ -101,14 +61,10 @@ impl GuestInvitationService for GuestInvitations {
         &self,
         request: Request<pb::CreateGuestInvitationRequest>,
     ) -> Result<Response<pb::GuestInvitation>, Status> {
-        let mut violations = Violations::default();
-        let organizations = Organizations::parse(&mut violations, request.metadata());
-        let (call, message) = Call::of(request)?;
-        check_request_id(&mut violations, &message.request_id);
-        let host = organizations.map(|organizations| organizations.target);
-        let create = parse::to_create(&mut violations, host, &message);
-        let (_, create) = self.authorized(&call, organizations, violations, create, WRITE).await?;
-        let executed = self.0.execute(&call, &message, None, Action::Create(Box::new(create))).await?;
+        let (call, message, mut violations) = Call::of(request)?;
+        let host = call.organizations.map(|organizations| organizations.target);
+        let create = parse::to_create(&mut violations, host, &message).map(Box::new).map(Action::Create);
+        let executed = self.0.execute(&call, &message, violations, create).await?;
         self.0.answer(&call, &executed)
     }
 
@@ -116,32 +72,23 @@ impl GuestInvitationService for GuestInvitations {
         &self,
         request: Request<pb::GetGuestInvitationRequest>,
     ) -> Result<Response<pb::GuestInvitation>, Status> {
-        let mut violations = Violations::default();
-        let organizations = Organizations::parse(&mut violations, request.metadata());
-        let (call, message) = Call::of(request)?;
-        let name = parse_name(&mut violations, &message.name);
-        let (organizations, name) = self.authorized(&call, organizations, violations, name, READ).await?;
-        let (id, kind) = name.within(Some(KIND))?;
-        let read = self.0.find(&call, id, kind, false, Some(vec![organizations.target])).await?;
-        self.0.face(&call, &read.found, read.now).map(Response::new)
+        let (call, message, violations) = Call::of(request)?;
+        self.0.get(&call, &message, violations, false).await
     }
 
     async fn list_guest_invitations(
         &self,
         request: Request<pb::ListGuestInvitationsRequest>,
     ) -> Result<Response<pb::ListGuestInvitationsResponse>, Status> {
-        let mut violations = Violations::default();
-        let organizations = Organizations::parse(&mut violations, request.metadata());
-        let (call, message) = Call::of(request)?;
+        let (call, message, mut violations) = Call::of(request)?;
         let skip = violations.take("skip", u64::try_from(message.skip).map_err(|_| Invalid("must not be negative")));
-        let paged = GuestsOf(organizations.map(|organizations| organizations.target), &message);
-        let (order, asked) = page::asked_in(&self.0, &call, &paged, &ORDERS, &mut violations);
+        let (order, asked) = page::asked_in(&self.0, &call, &message, &ORDERS, &mut violations);
         let size = asked.size;
         let query = InvitationQuery {
             kinds: vec![KIND],
             states: filter::states(&mut violations, &message.states),
             guest_statuses: filter::guest_statuses(&mut violations, &message.statuses),
-            scope: organizations.map(|organizations| organization_scope(organizations.target)),
+            scope: call.organizations.map(|organizations| organization_scope(organizations.target)),
             email_query: violations.optional("email_query", &message.email_query, email_part),
             expired: message.expired,
             archived: message.archived,
@@ -149,15 +96,15 @@ impl GuestInvitationService for GuestInvitations {
             skip: skip.unwrap_or_default(),
             ..asked.query()
         };
-        let (_, mut query) = self.authorized(&call, organizations, violations, Some(query), READ).await?;
+        let hosts = self.0.hosts(&call).await?;
+        let mut query = InvitationQuery { hosts, ..violations.finish(Some(query))? };
         let total = self.total(&call, &mut query).await?;
-        // The target organization is all that is listed, and was authorized.
         let listed = self.0.read(self.0.store.list_invitations(&call.caller.account, &query)).await?;
         let mut rows = listed.rows;
         let cursor_of = |read: &Read<_>| Cursor { total: Some(total), ..Cursor::of_invitation_by(order, read) };
-        let next_page_token = page::next(&self.0, &call, &paged, &mut rows, size, cursor_of)?;
+        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, cursor_of)?;
         Ok(Response::new(pb::ListGuestInvitationsResponse {
-            guest_invitations: self.0.faces(&call, &rows)?,
+            guest_invitations: self.0.resources(&call, &rows)?,
             next_page_token,
             total_size: count(total),
         }))
@@ -167,48 +114,49 @@ impl GuestInvitationService for GuestInvitations {
         &self,
         request: Request<pb::UpdateGuestInvitationRequest>,
     ) -> Result<Response<pb::GuestInvitation>, Status> {
-        let mut violations = Violations::default();
-        let organizations = Organizations::parse(&mut violations, request.metadata());
-        let (call, message) = Call::of(request)?;
+        let (call, message, mut violations) = Call::of(request)?;
         let update = parse::update(&mut violations, &message);
-        self.change(&call, &message, organizations, violations, |target| Action::UpdateGuest(update.of(target))).await
+        let target = message.target(Some(KIND), &mut violations);
+        let update = target.map(|target| Action::UpdateGuest(update.of(target)));
+        let executed = self.0.execute(&call, &message, violations, update).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn resend_guest_invitation(
         &self,
         request: Request<pb::ResendGuestInvitationRequest>,
     ) -> Result<Response<pb::GuestInvitation>, Status> {
-        let mut violations = Violations::default();
-        let organizations = Organizations::parse(&mut violations, request.metadata());
-        let (call, message) = Call::of(request)?;
+        let (call, message, mut violations) = Call::of(request)?;
         let expire_at = moment(&mut violations, "expire_time", message.expire_time);
         let expiry = expire_at.map(|at| Expiry::At { at, field: "expire_time" });
         let rotate = message.rotate_token;
-        let resend = |target| Action::Resend(ResendInvitation { target, rotate, expiry });
-        self.change(&call, &message, organizations, violations, resend).await
+        let target = message.target(Some(KIND), &mut violations);
+        let resend = target.map(|target| Action::Resend(ResendInvitation { target, rotate, expiry }));
+        let executed = self.0.execute(&call, &message, violations, resend).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn revoke_guest_invitation(
         &self,
         request: Request<pb::RevokeGuestInvitationRequest>,
     ) -> Result<Response<pb::GuestInvitation>, Status> {
-        let mut violations = Violations::default();
-        let organizations = Organizations::parse(&mut violations, request.metadata());
-        let (call, message) = Call::of(request)?;
-        let revoke = |target| Action::Revoke(RevokeInvitation { target });
-        self.change(&call, &message, organizations, violations, revoke).await
+        let (call, message, mut violations) = Call::of(request)?;
+        let target = message.target(Some(KIND), &mut violations);
+        let revoke = target.map(|target| Action::Revoke(RevokeInvitation { target }));
+        let executed = self.0.execute(&call, &message, violations, revoke).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn accept_guest_invitation(
         &self,
         request: Request<pb::AcceptGuestInvitationRequest>,
     ) -> Result<Response<pb::GuestInvitation>, Status> {
-        let mut violations = Violations::default();
-        let organizations = Organizations::parse(&mut violations, request.metadata());
-        let (call, message) = Call::of(request)?;
+        let (call, message, mut violations) = Call::of(request)?;
         let guest = violations.required("guest_organization_id", &message.guest_organization_id, text::uuid);
-        let accept = |target| Action::Accept(Box::new(by_system(target, guest.unwrap_or_default())));
-        self.change(&call, &message, organizations, violations, accept).await
+        let target = message.target(Some(KIND), &mut violations);
+        let accept = target.zip(guest).map(|(target, guest)| Action::Accept(Box::new(by_system(target, guest))));
+        let executed = self.0.execute(&call, &message, violations, accept).await?;
+        self.0.answer(&call, &executed)
     }
 }
 

@@ -1,55 +1,112 @@
-//! How far a credential reaches that is bound to an organization: to the invitations of the organizations it may act for.
+//! The organizations whose invitations a call may be about: those that its credential may act for, or the one that its metadata
+//! name.
 
 use tonic::Status;
+use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
-use super::call::Call;
-use super::execute::Api;
+use super::execute::{Api, Call};
+use super::parse::violations::Violations;
 use crate::auth::permission::Permission;
 use crate::domain::command::Action;
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
 use crate::server::status;
 use crate::store::OrganizationConnectionQuery;
 
-/// The most organizations that one may act for.
-const MOST: u64 = 10_000;
+/// The number of organizations that one organization may act for, at most.
+const MAX_ORGANIZATIONS: u64 = 10_000;
 
-impl Api {
-    /// Returns the organizations whose invitations a caller may see, or change if it `writes`; none for one that speaks for the
-    /// whole account, which is found out without a look.
-    pub(crate) async fn hosts(&self, call: &Call, writes: bool) -> Result<Option<Vec<Uuid>>, Status> {
-        let Some(own) = call.caller.organization_id else { return Ok(None) };
-        let needed = if writes { Permission::GuestInvitationsWrite } else { Permission::GuestInvitationsRead };
-        let query =
-            OrganizationConnectionQuery { requester: Some(own), limit: MOST, ..OrganizationConnectionQuery::default() };
-        let found = self.read(self.store.list_organization_connections(&call.caller.account, &query)).await?;
-        let granting = found.iter().filter(|found| found.grants(needed.name()));
-        Ok(Some(granting.map(|found| found.target).chain([own]).collect()))
+const REQUESTER: &str = "requester-organization-id";
+const TARGET: &str = "target-organization-id";
+
+/// Decides whose invitations a call may be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OrganizationAccess {
+    /// Those of the organizations that the credential may act for; all, if it is bound to none.
+    Caller,
+    /// Those of the target organization in the metadata, for which the requester in the metadata must be allowed to act.
+    Metadata,
+    /// Any: the token of a link is what opens its invitation.
+    Link,
+    /// Those of the whole account, for which a credential that is bound to an organization may not speak.
+    Account,
+}
+
+/// The organizations in the metadata of one call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Organizations {
+    /// The organization that asks.
+    pub(crate) requester: Uuid,
+    /// The organization it asks for: the host of guests.
+    pub(crate) target: Uuid,
+}
+
+impl Organizations {
+    /// Parses both from a call's metadata, in which each has to be once.
+    pub(crate) fn parse(violations: &mut Violations, metadata: &MetadataMap) -> Option<Self> {
+        let mut parse = |key: &str| {
+            let mut values = metadata.get_all(key).iter();
+            match (values.next(), values.next()) {
+                (None, _) => violations.required(key, "", text::uuid),
+                (Some(value), None) => violations.required(key, value.to_str().unwrap_or("?"), text::uuid),
+                (Some(_), Some(_)) => violations.take(key, Err(Invalid("must be given once"))),
+            }
+        };
+        let (requester, target) = (parse(REQUESTER), parse(TARGET));
+        Some(Self { requester: requester?, target: target? })
     }
 }
 
-/// Refuses a credential that is bound to an organization: who may act for whom, and where all events go, is not for one side
-/// to say.
-pub(crate) fn whole_account(call: &Call) -> Result<(), Status> {
-    if call.caller.organization_id.is_none() { Ok(()) } else { Err(status::organization_access_denied()) }
+impl Api {
+    /// Returns the organizations whose invitations the call may be about; `None` for those of the whole account, which costs no
+    /// look-up.
+    pub(crate) async fn hosts(&self, call: &Call) -> Result<Option<Vec<Uuid>>, Status> {
+        match (call.access, call.caller.organization_id) {
+            (OrganizationAccess::Link | OrganizationAccess::Account, _) | (OrganizationAccess::Caller, None) => {
+                Ok(None)
+            }
+            (OrganizationAccess::Caller, Some(own)) => Ok(Some(self.hosts_of(call, own).await?)),
+            (OrganizationAccess::Metadata, bound) => match call.organizations {
+                // The call is refused for its metadata.
+                None => Ok(Some(Vec::new())),
+                Some(Organizations { requester, target }) => {
+                    let speaks = bound.is_none_or(|bound| bound == requester);
+                    if speaks && (requester == target || self.may_act_for(call, requester, target).await?) {
+                        return Ok(Some(vec![target]));
+                    }
+                    Err(status::organizations_access_denied(requester, target))
+                }
+            },
+        }
+    }
+
+    async fn hosts_of(&self, call: &Call, own: Uuid) -> Result<Vec<Uuid>, Status> {
+        let reads = call.permission.is_read();
+        let needed = if reads { Permission::GuestInvitationsRead } else { Permission::GuestInvitationsWrite };
+        let query = OrganizationConnectionQuery {
+            requester: Some(own),
+            limit: MAX_ORGANIZATIONS,
+            ..OrganizationConnectionQuery::default()
+        };
+        let found = self.read(self.store.list_organization_connections(&call.caller.account, &query)).await?;
+        let granting = found.iter().filter(|found| found.grants(needed.name()));
+        Ok(granting.map(|found| found.target).chain([own]).collect())
+    }
+
+    async fn may_act_for(&self, call: &Call, requester: Uuid, target: Uuid) -> Result<bool, Status> {
+        let found = self.store.find_organization_connection(&call.caller.account, requester, target);
+        let found = self.read(found).await?;
+        Ok(found.is_some_and(|connection| connection.grants(call.permission.name())))
+    }
 }
 
-/// Refuses a caller who is bound to an organization what belongs to none.
+/// Refuses to a caller who is bound to an organization what belongs to none.
 pub(crate) fn check_new(call: &Call, action: &Action) -> Result<(), Status> {
     let belongs_to_none = match action {
         Action::Create(create) => create.details.host().is_none(),
         Action::SyncAutojoin(_) => true,
-        Action::Accept(_)
-        | Action::Decline(_)
-        | Action::Revoke(_)
-        | Action::Resend(_)
-        | Action::RecordEngagement(_)
-        | Action::VerifyEmail(_)
-        | Action::UpdateCreatedConnection(_)
-        | Action::UpdateGuest(_)
-        | Action::Delete(_)
-        | Action::SettleDelivery(_)
-        | Action::ReportDelivery(_)
-        | Action::Expire(_) => false,
+        _ => false,
     };
     if belongs_to_none && call.caller.organization_id.is_some() {
         return Err(status::organization_access_denied());

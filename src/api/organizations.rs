@@ -6,12 +6,10 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::call::Call;
 use super::convert::timestamp;
-use super::execute::Api;
-use super::organization_access::whole_account;
+use super::execute::{Api, Call};
 use super::page;
-use super::violations::Violations;
+use super::parse::violations::Violations;
 use crate::auth::permission::Permission;
 use crate::domain::organization_connection::OrganizationConnection;
 use crate::domain::value::id::IdSeed;
@@ -37,9 +35,7 @@ impl AccessService for Access {
         &self,
         request: Request<pb::CreateOrganizationConnectionRequest>,
     ) -> Result<Response<pb::OrganizationConnection>, Status> {
-        let (call, message) = Call::of(request)?;
-        whole_account(&call)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let given = parse(&mut violations, message.organization_connection.as_ref());
         let (requester, target, permissions) = violations.finish(given)?;
         let now = self.0.clock.now();
@@ -62,9 +58,7 @@ impl AccessService for Access {
         &self,
         request: Request<pb::ListOrganizationConnectionsRequest>,
     ) -> Result<Response<pb::ListOrganizationConnectionsResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        whole_account(&call)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let mut id = |field: &str, value: &str| violations.optional(field, value, text::uuid);
         let requester = id("requester_organization_id", &message.requester_organization_id);
@@ -84,9 +78,7 @@ impl AccessService for Access {
         &self,
         request: Request<pb::DeleteOrganizationConnectionRequest>,
     ) -> Result<Response<()>, Status> {
-        let (call, message) = Call::of(request)?;
-        whole_account(&call)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let id = violations.required("name", &message.name, parse_name);
         let id = violations.finish(id)?;
         let deleted = self.0.store.delete_organization_connection(&call.caller.account, id);

@@ -1,53 +1,18 @@
 //! Pages of lists (AIP-158): sizes, orders, and page tokens that are encrypted, authenticated, and bound to their query.
 
-use prost::Message;
 use tonic::Status;
-use uuid::Uuid;
 
-use super::call::Call;
-use super::execute::Api;
-use super::violations::Violations;
+use super::execute::{Api, Call};
+use super::parse::violations::Violations;
+use super::requests::Paged;
 use crate::domain::invitation::Invitation;
 use crate::domain::value::text::Invalid;
-use crate::pb;
 use crate::store::{Cursor, InvitationQuery, Listed, Read};
 
 const DEFAULT_SIZE: i32 = 50;
 const MAX_SIZE: i32 = 1_000;
 /// The number of rows a page of invitations looks at, at most, in search of those that its filters let through.
 pub(crate) const SCAN: u64 = 5_000;
-
-/// A request for a page of a list.
-pub(crate) trait Paged {
-    /// The method it is for.
-    const METHOD: &'static str;
-
-    /// Returns what must be the same on every page: all but `page_size` and `page_token`.
-    fn query(&self) -> Vec<u8>;
-
-    /// Returns the fields `page_size`, `order_by` and `page_token`.
-    fn fields(&self) -> (i32, &str, &str);
-}
-
-/// A list of the guests of one host. It also skips, which may differ from page to page (AIP-158).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct GuestsOf<'a>(pub(crate) Option<Uuid>, pub(crate) &'a pb::ListGuestInvitationsRequest);
-
-impl Paged for GuestsOf<'_> {
-    const METHOD: &'static str = "ListGuestInvitations";
-
-    fn query(&self) -> Vec<u8> {
-        let mut query = self.1.clone();
-        query.page_size = 0;
-        query.skip = 0;
-        query.page_token.clear();
-        [self.0.unwrap_or_default().as_bytes().as_slice(), &query.encode_to_vec()].concat()
-    }
-
-    fn fields(&self) -> (i32, &str, &str) {
-        (self.1.page_size, &self.1.order_by, &self.1.page_token)
-    }
-}
 
 /// The page that a request asks for.
 pub(crate) struct Asked {
@@ -130,10 +95,12 @@ fn order<O: Copy>(violations: &mut Violations, order_by: &str, orders: &[(&str, 
     }
 }
 
-/// What a page token is bound to: the account, the method and the query.
+/// Returns what a page token is bound to: the account, the method, the target organization, if the metadata name one, and the query.
 fn context<T: Paged>(call: &Call, request: &T) -> Vec<u8> {
     let account = call.caller.account.as_str();
-    [account.as_bytes(), b"\0", T::METHOD.as_bytes(), b"\0", &request.query()].concat()
+    let target = call.organizations.map(|organizations| organizations.target.into_bytes());
+    let target = target.as_ref().map(<[u8; 16]>::as_slice).unwrap_or_default();
+    [account.as_bytes(), b"\0", T::METHOD.as_bytes(), b"\0", target, &request.query()].concat()
 }
 
 /// Parses a page token of this very query.
@@ -157,10 +124,12 @@ pub(crate) async fn invitations<T: Paged>(
     api: &Api,
     call: &Call,
     request: &T,
+    violations: Violations,
     query: InvitationQuery,
 ) -> Result<(Vec<Read<Invitation>>, String), Status> {
+    let hosts = api.hosts(call).await?;
+    let query = InvitationQuery { hosts, scan: Some(SCAN), ..violations.finish(Some(query))? };
     let size = usize::try_from(query.limit.saturating_sub(1)).unwrap_or(usize::MAX);
-    let query = InvitationQuery { hosts: api.hosts(call, false).await?, scan: Some(SCAN), ..query };
     let listed = api.read(api.store.list_invitations(&call.caller.account, &query)).await?;
     cut(api, call, request, listed, size)
 }

@@ -3,15 +3,16 @@
 pub(super) mod acceptor;
 pub(super) mod filter;
 pub(super) mod json;
+pub(super) mod violations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::violations::Violations;
 use crate::domain::value::email::Email;
 use crate::domain::value::text;
 use crate::domain::value::text::Invalid;
 use crate::domain::value::time::{Timestamp, Ttl};
+use violations::Violations;
 
 const MAX_EMAILS: usize = 1_000;
 const MAX_LABELS: usize = 64;

@@ -8,14 +8,12 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::call::Call;
 use super::connection::prefill;
 use super::convert::acceptance::acceptance;
 use super::convert::timestamp;
-use super::execute::{Api, check_request_id};
+use super::execute::{Api, Call};
 use super::general::convert_invitation::invitation;
 use super::parse::acceptor::acceptor;
-use super::violations::Violations;
 use crate::domain::command::{AcceptInvitation, Access, Action, DeclineInvitation, RecordEngagement};
 use crate::domain::group::Executed;
 use crate::domain::invitation::EngagementType;
@@ -41,23 +39,16 @@ impl Redemptions {
     }
 }
 
-/// A token is only looked at, so all that can be wrong with it here is that there is none.
-fn require_token(violations: &mut Violations, token: &str) {
-    violations.required("token", token, |_| Ok(()));
-}
-
 #[tonic::async_trait]
 impl RedemptionService for Redemptions {
     async fn send_verification_code(
         &self,
         request: Request<pb::SendVerificationCodeRequest>,
     ) -> Result<Response<pb::SendVerificationCodeResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
-        require_token(&mut violations, &message.token);
+        let (call, message, mut violations) = Call::of(request)?;
         let email = violations.required("email", &message.email, Email::parse);
-        let email = violations.finish(email)?;
-        let link = self.0.verify(&message.token)?;
+        let link = self.0.verify(&mut violations, &message.token);
+        let (email, link) = violations.finish(email.zip(link))?;
         send_verification_code(&self.0, &call, &link, &email).await?;
         Ok(Response::new(pb::SendVerificationCodeResponse {}))
     }
@@ -66,13 +57,11 @@ impl RedemptionService for Redemptions {
         &self,
         request: Request<pb::VerifyEmailRequest>,
     ) -> Result<Response<pb::VerifyEmailResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
-        require_token(&mut violations, &message.token);
+        let (call, message, mut violations) = Call::of(request)?;
         let email = violations.required("email", &message.email, Email::parse);
         let code = violations.required("code", &message.code, Code::parse);
-        let (email, code) = violations.finish(email.zip(code))?;
-        let link = self.0.verify(&message.token)?;
+        let link = self.0.verify(&mut violations, &message.token);
+        let ((email, code), link) = violations.finish(email.zip(code).zip(link))?;
         let (email_proof, proof) = verify_email(&self.0, &call, link, email, code).await?;
         Ok(Response::new(pb::VerifyEmailResponse { email_proof, expire_time: Some(timestamp(proof.expire_at)) }))
     }
@@ -81,12 +70,10 @@ impl RedemptionService for Redemptions {
         &self,
         request: Request<pb::PreviewInvitationRequest>,
     ) -> Result<Response<pb::InvitationPreview>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
-        require_token(&mut violations, &message.token);
-        violations.finish(Some(()))?;
-        let link = self.0.verify(&message.token)?;
-        let read = self.0.find(&call, link.invitation, None, false, None).await?;
+        let (call, message, mut violations) = Call::of(request)?;
+        let link = self.0.verify(&mut violations, &message.token);
+        let link = violations.finish(link)?;
+        let read = self.0.find(&call, link.invitation, None, false, self.0.hosts(&call).await?).await?;
         read.found.check_link(&link)?;
         Ok(Response::new(preview(&read.found, &link, read.now)))
     }
@@ -95,27 +82,25 @@ impl RedemptionService for Redemptions {
         &self,
         request: Request<pb::AcceptInvitationRequest>,
     ) -> Result<Response<pb::AcceptInvitationResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
-        require_token(&mut violations, &message.token);
-        check_request_id(&mut violations, &message.request_id);
+        let (call, message, mut violations) = Call::of(request)?;
         let acceptor = acceptor(&mut violations, message.acceptor.as_ref());
         let given = message.created_connection.as_ref();
         let created_connection = given.and_then(|given| prefill::created_connection(&mut violations, given));
         let guest = message.guest_organization_id.as_deref().unwrap_or_default();
         let guest_organization_id = violations.optional("guest_organization_id", guest, text::uuid);
         let proof = violations.optional("email_proof", &message.email_proof, text::sealed).unwrap_or_default();
-        let acceptor = violations.finish(acceptor)?;
-        let link = self.0.verify(&message.token)?;
-        let accept = AcceptInvitation {
-            access: Access::Link(link),
-            acceptor,
-            proof: EmailProof::open(&self.0.ring, &call.caller.account, link.invitation, &proof),
-            created_connection,
-            guest_organization_id,
-            by_system: false,
-        };
-        let executed = self.0.execute(&call, &message, Some(&link), Action::Accept(Box::new(accept))).await?;
+        let link = self.0.verify(&mut violations, &message.token);
+        let accept = acceptor.zip(link).map(|(acceptor, link)| {
+            Action::Accept(Box::new(AcceptInvitation {
+                access: Access::Link(link),
+                acceptor,
+                proof: EmailProof::open(&self.0.ring, &call.caller.account, link.invitation, &proof),
+                created_connection,
+                guest_organization_id,
+                by_system: false,
+            }))
+        });
+        let executed = self.0.execute(&call, &message, violations, accept).await?;
         let made = executed.acceptance.as_slice();
         Ok(Response::new(pb::AcceptInvitationResponse {
             acceptance: made.first().map(acceptance),
@@ -128,15 +113,11 @@ impl RedemptionService for Redemptions {
         &self,
         request: Request<pb::DeclineInvitationRequest>,
     ) -> Result<Response<pb::Invitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
-        require_token(&mut violations, &message.token);
-        check_request_id(&mut violations, &message.request_id);
+        let (call, message, mut violations) = Call::of(request)?;
         let reason = violations.optional("reason", &message.reason, text::free_text);
-        let reason = violations.finish(Some(reason))?;
-        let link = self.0.verify(&message.token)?;
-        let action = Action::Decline(DeclineInvitation { access: Access::Link(link), address: None, reason });
-        let executed = self.0.execute(&call, &message, Some(&link), action).await?;
+        let access = self.0.verify(&mut violations, &message.token).map(Access::Link);
+        let decline = access.map(|access| Action::Decline(DeclineInvitation { access, address: None, reason }));
+        let executed = self.0.execute(&call, &message, violations, decline).await?;
         Ok(Response::new(self.invitation(&call, &executed, &[])))
     }
 
@@ -144,9 +125,7 @@ impl RedemptionService for Redemptions {
         &self,
         request: Request<pb::RecordEngagementRequest>,
     ) -> Result<Response<pb::RecordEngagementResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
-        require_token(&mut violations, &message.token);
+        let (call, message, mut violations) = Call::of(request)?;
         let engagement = match pb::EngagementType::try_from(message.r#type) {
             Ok(pb::EngagementType::View) => Some(EngagementType::View),
             Ok(pb::EngagementType::Click) => Some(EngagementType::Click),
@@ -155,10 +134,11 @@ impl RedemptionService for Redemptions {
         };
         let engagement = violations.take("type", engagement.ok_or(Invalid("must be a known type")));
         let source = violations.optional("source", &message.source, text::free_text);
-        let engagement = violations.finish(engagement)?;
-        let link = self.0.verify(&message.token)?;
-        let action = Action::RecordEngagement(RecordEngagement { link, engagement, source });
-        self.0.run(&call, None, action).await?;
+        let link = self.0.verify(&mut violations, &message.token);
+        let record = link
+            .zip(engagement)
+            .map(|(link, engagement)| Action::RecordEngagement(RecordEngagement { link, engagement, source }));
+        self.0.execute(&call, &message, violations, record).await?;
         Ok(Response::new(pb::RecordEngagementResponse {}))
     }
 }

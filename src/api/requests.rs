@@ -1,27 +1,35 @@
-//! The table of requests: for each message that may be tried again, that names what it changes, or that asks for a page, the method
-//! it is for and what makes it so. A message that is used in one of these ways and has no row here does not compile.
+//! The table of requests: for each request message the RPC it is for, the permission that the RPC needs, the organizations that
+//! decide beside it, and whether the message writes, names an invitation or asks for a page. A message that is used in one of
+//! these ways and has no row here does not compile.
 
 use prost::Message;
 
-use super::page::Paged;
-use super::resource_name::{InvitationName, parse_name};
-use super::violations::Violations;
+use super::organization_access::OrganizationAccess;
+use super::parse::violations::Violations;
+use super::resource::InvitationName;
+use crate::auth::permission::Permission;
+use crate::domain::command::Target;
+use crate::domain::kind::Kind;
 use crate::domain::value::text;
 use crate::pb;
 
-/// A request that may be tried again. It is the same as another if its body is, without the request_id and, since one invitation may
-/// go by several tokens, without the token. Its id is remembered within the organizations that decide beside it.
-pub(crate) trait Retryable: Message + Clone {
-    /// The method it is for.
+/// The request of an RPC.
+pub(crate) trait Rpc: Message + Clone {
+    /// The service and the method, as `Service/Method`.
     const METHOD: &'static str;
+    /// The permission that a caller needs.
+    const PERMISSION: Permission;
+    /// The organizations whose invitations the call may be about.
+    const ACCESS: OrganizationAccess;
 
-    /// Whether the organizations in the call's metadata decide beside it.
-    const BETWEEN_ORGANIZATIONS: bool;
-
-    /// Returns its request_id; empty for none.
+    /// Returns the idempotency key; empty if the caller sent none, or the message has none.
     fn request_id(&self) -> &str;
+}
 
-    /// Empties what does not count.
+/// A request that changes something. It is the same as another if its body is, without the request_id and, since one invitation
+/// may go by several tokens, without the token.
+pub(crate) trait Write: Rpc {
+    /// Empties the fields that may differ in a retry.
     fn strip(&mut self);
 
     /// Returns the bytes that must be the same in a retry. Maps are sorted, so equal messages have equal bytes.
@@ -32,67 +40,118 @@ pub(crate) trait Retryable: Message + Clone {
     }
 }
 
-/// A request that names the invitation it changes.
-pub(crate) trait Named: Retryable {
-    /// Returns the name.
-    fn name(&self) -> &str;
+/// A request that names an invitation.
+pub(crate) trait Named: Rpc {
+    /// Returns the name, and the field it is in.
+    fn name(&self) -> (&str, &'static str);
 
-    /// Returns the etag; empty for none.
-    fn etag(&self) -> &str;
+    /// Returns the etag, and the field it is in; empty if the caller sent none, or the message has none.
+    fn etag(&self) -> (&str, &'static str);
 
-    /// Parses the name, and checks the etag and the request_id. Whether the etag is the present one is decided later.
-    fn parse_name(&self, violations: &mut Violations) -> Option<InvitationName> {
-        violations.optional("request_id", self.request_id(), text::request_id);
-        violations.optional("etag", self.etag(), text::opaque_id);
-        parse_name(violations, self.name())
+    /// Parses the name and the etag. The etag is compared with the present one later.
+    fn target(&self, service: Option<Kind>, violations: &mut Violations) -> Option<Target> {
+        let ((etag, etag_field), (name, name_field)) = (self.etag(), self.name());
+        let etag = violations.optional(etag_field, etag, text::opaque_id);
+        let name = violations.required(name_field, name, InvitationName::parse)?;
+        Some(Target { etag, ..name.target(service, violations)? })
     }
 }
 
+/// A request for a page of a list.
+pub(crate) trait Paged: Rpc {
+    /// Returns what must be the same on every page.
+    fn query(&self) -> Vec<u8>;
+
+    /// Returns the fields `page_size`, `order_by` and `page_token`.
+    fn fields(&self) -> (i32, &str, &str);
+}
+
+/// Returns the permission that an RPC needs, by the path it is called by; `None` for a path that is no RPC of this service.
+pub fn permission_of(path: &str) -> Option<Permission> {
+    RPCS.iter().find(|(known, _)| *known == path).map(|(_, permission)| *permission)
+}
+
 macro_rules! requests {
-    ($($message:ident: $method:literal $([$($property:tt)+])+;)+) => {$(
-        $(requests!(@$message $method $($property)+);)+
-    )+};
-    (@$message:ident $method:literal retryable) => { requests!(@$message $method retryable false,); };
-    (@$message:ident $method:literal retryable(between organizations)) => {
-        requests!(@$message $method retryable true,);
-    };
-    (@$message:ident $method:literal retryable(without $secret:ident)) => {
-        requests!(@$message $method retryable false, $secret);
-    };
-    (@$message:ident $method:literal retryable $between:literal, $($secret:ident)?) => {
-        impl Retryable for pb::$message {
-            const METHOD: &'static str = $method;
-            const BETWEEN_ORGANIZATIONS: bool = $between;
+    ($($service:ident {
+        $($method:ident($message:ident) $permission:ident, $access:ident $([$($property:tt)+])*;)+
+    })+) => {
+        /// Every RPC of this service by the path it is called by, and the permission it needs.
+        pub const RPCS: &[(&str, Permission)] = &[$($((
+            concat!("/invitation.v1.", stringify!($service), "/", stringify!($method)),
+            Permission::$permission,
+        ),)+)+];
 
-            fn request_id(&self) -> &str {
-                &self.request_id
+        $($(
+            impl Rpc for pb::$message {
+                const METHOD: &'static str = concat!(stringify!($service), "/", stringify!($method));
+                const PERMISSION: Permission = Permission::$permission;
+                const ACCESS: OrganizationAccess = OrganizationAccess::$access;
+
+                fn request_id(&self) -> &str {
+                    requests!(@request_id self $([$($property)+])*)
+                }
             }
-
+            $(requests!(@$message $($property)+);)*
+        )+)+
+    };
+    (@request_id $self:ident [write] $($rest:tt)*) => { &$self.request_id };
+    (@request_id $self:ident [write(without token)] $($rest:tt)*) => { &$self.request_id };
+    (@request_id $self:ident $($rest:tt)*) => { "" };
+    (@$message:ident write) => { requests!(@$message strips request_id); };
+    (@$message:ident write(without token)) => { requests!(@$message strips request_id, token); };
+    (@$message:ident write(without request_id)) => { requests!(@$message strips); };
+    (@$message:ident strips $($field:ident),*) => {
+        impl Write for pb::$message {
             fn strip(&mut self) {
-                self.request_id.clear();
-                $(self.$secret.clear();)?
+                $(self.$field.clear();)*
             }
         }
     };
-    (@$message:ident $method:literal named) => {
+    (@$message:ident named) => {
         impl Named for pb::$message {
-            fn name(&self) -> &str {
-                &self.name
+            fn name(&self) -> (&str, &'static str) {
+                (&self.name, "name")
             }
 
-            fn etag(&self) -> &str {
-                &self.etag
+            fn etag(&self) -> (&str, &'static str) {
+                (&self.etag, "etag")
             }
         }
     };
-    (@$message:ident $method:literal paged) => {
-        impl Paged for pb::$message {
-            const METHOD: &'static str = $method;
+    (@$message:ident named(without etag)) => {
+        impl Named for pb::$message {
+            fn name(&self) -> (&str, &'static str) {
+                (&self.name, "name")
+            }
 
+            fn etag(&self) -> (&str, &'static str) {
+                ("", "etag")
+            }
+        }
+    };
+    (@$message:ident named(by $inner:ident)) => {
+        impl Named for pb::$message {
+            fn name(&self) -> (&str, &'static str) {
+                let inner = self.$inner.as_ref().map(|inner| inner.name.as_str());
+                (inner.unwrap_or_default(), concat!(stringify!($inner), ".name"))
+            }
+
+            fn etag(&self) -> (&str, &'static str) {
+                let inner = self.$inner.as_ref().map(|inner| inner.etag.as_str());
+                (inner.unwrap_or_default(), concat!(stringify!($inner), ".etag"))
+            }
+        }
+    };
+    // Rows may also be skipped, which may differ from page to page (AIP-158).
+    (@$message:ident paged(and skips)) => { requests!(@$message pages skip); };
+    (@$message:ident paged) => { requests!(@$message pages); };
+    (@$message:ident pages $($skip:ident)?) => {
+        impl Paged for pb::$message {
             fn query(&self) -> Vec<u8> {
                 let mut query = self.clone();
                 query.page_size = 0;
                 query.page_token.clear();
+                $(query.$skip = 0;)?
                 query.encode_to_vec()
             }
 
@@ -104,60 +163,78 @@ macro_rules! requests {
 }
 
 requests! {
-    CreateConnectionInvitationRequest: "CreateConnectionInvitation" [retryable];
-    CreateReconnectInvitationRequest: "CreateReconnectInvitation" [retryable];
-    RevokeConnectionInvitationRequest: "RevokeConnectionInvitation" [retryable] [named];
-    ResendConnectionInvitationRequest: "ResendConnectionInvitation" [retryable] [named];
-    UpdateCreatedConnectionRequest: "UpdateCreatedConnection" [retryable] [named];
-    AcceptInvitationRequest: "AcceptInvitation" [retryable(without token)];
-    DeclineInvitationRequest: "DeclineInvitation" [retryable(without token)];
-    CreateUserInvitationRequest: "CreateUserInvitation" [retryable];
-    DeleteUserInvitationRequest: "DeleteUserInvitation" [retryable] [named];
-    ResendUserInvitationRequest: "ResendUserInvitation" [retryable] [named];
-    CreateInvitationRequest: "CreateInvitation" [retryable];
-    BatchCreateInvitationsRequest: "BatchCreateInvitations" [retryable];
-    AcceptInvitationsRequest: "AcceptInvitations" [retryable];
-    InvitationServiceDeclineInvitationRequest: "InvitationService.DeclineInvitation" [retryable] [named];
-    RevokeInvitationRequest: "RevokeInvitation" [retryable] [named];
-    RevokeScopeInvitationsRequest: "RevokeScopeInvitations" [retryable];
-    ResendInvitationRequest: "ResendInvitation" [retryable] [named];
-    SyncInternalInvitationRequest: "SyncInternalInvitation" [retryable];
-    SyncAutojoinRequest: "SyncAutojoin" [retryable];
-    CreateWebhookEndpointRequest: "CreateWebhookEndpoint" [retryable];
-    UpdateWebhookEndpointRequest: "UpdateWebhookEndpoint" [retryable];
-    DeleteWebhookEndpointRequest: "DeleteWebhookEndpoint" [retryable];
-    RotateWebhookSecretRequest: "RotateWebhookSecret" [retryable];
-    RedeliverEventsRequest: "RedeliverEvents" [retryable];
-    CreateGuestInvitationRequest: "CreateGuestInvitation" [retryable(between organizations)];
-    UpdateGuestInvitationRequest: "UpdateGuestInvitation" [retryable(between organizations)];
-    ResendGuestInvitationRequest: "ResendGuestInvitation" [retryable(between organizations)] [named];
-    RevokeGuestInvitationRequest: "RevokeGuestInvitation" [retryable(between organizations)] [named];
-    AcceptGuestInvitationRequest: "AcceptGuestInvitation" [retryable(between organizations)] [named];
-    ListConnectionInvitationsRequest: "ListConnectionInvitations" [paged];
-    ListInvitationsRequest: "ListInvitations" [paged];
-    ListEventsRequest: "ListEvents" [paged];
-    ListUserInvitationsRequest: "ListUserInvitations" [paged];
-    ListAcceptancesRequest: "ListAcceptances" [paged];
-    ListOpenInvitationsRequest: "ListOpenInvitations" [paged];
-    ListOrganizationConnectionsRequest: "ListOrganizationConnections" [paged];
-    ListDeliveriesRequest: "ListDeliveries" [paged];
-    ListWebhookEndpointsRequest: "ListWebhookEndpoints" [paged];
-    ListWebhookAttemptsRequest: "ListWebhookAttempts" [paged];
-}
-
-/// The invitation in the request is the name and the etag.
-impl Named for pb::UpdateGuestInvitationRequest {
-    fn name(&self) -> &str {
-        self.guest_invitation.as_ref().map(|invitation| invitation.name.as_str()).unwrap_or_default()
+    ConnectionInvitationService {
+        CreateConnectionInvitation(CreateConnectionInvitationRequest) ConnectionInvitationsWrite, Caller [write];
+        CreateReconnectInvitation(CreateReconnectInvitationRequest) ConnectionInvitationsWrite, Caller [write];
+        GetConnectionInvitation(GetConnectionInvitationRequest) ConnectionInvitationsRead, Caller [named(without etag)];
+        ListConnectionInvitations(ListConnectionInvitationsRequest) ConnectionInvitationsRead, Caller [paged];
+        RevokeConnectionInvitation(RevokeConnectionInvitationRequest) ConnectionInvitationsWrite, Caller [write] [named];
+        ResendConnectionInvitation(ResendConnectionInvitationRequest) ConnectionInvitationsWrite, Caller [write] [named];
+        UpdateCreatedConnection(UpdateCreatedConnectionRequest) ConnectionInvitationsWrite, Caller [write] [named];
     }
-
-    fn etag(&self) -> &str {
-        self.guest_invitation.as_ref().map(|invitation| invitation.etag.as_str()).unwrap_or_default()
+    UserInvitationService {
+        CreateUserInvitation(CreateUserInvitationRequest) UserInvitationsWrite, Caller [write];
+        GetUserInvitation(GetUserInvitationRequest) UserInvitationsRead, Caller [named(without etag)];
+        ListUserInvitations(ListUserInvitationsRequest) UserInvitationsRead, Caller [paged];
+        DeleteUserInvitation(DeleteUserInvitationRequest) UserInvitationsWrite, Caller [write] [named];
+        ResendUserInvitation(ResendUserInvitationRequest) UserInvitationsWrite, Caller [write] [named];
     }
-
-    fn parse_name(&self, violations: &mut Violations) -> Option<InvitationName> {
-        violations.optional("request_id", self.request_id(), text::request_id);
-        violations.optional("guest_invitation.etag", self.etag(), text::opaque_id);
-        violations.required("guest_invitation.name", self.name(), InvitationName::parse)
+    GuestInvitationService {
+        CreateGuestInvitation(CreateGuestInvitationRequest) GuestInvitationsWrite, Metadata [write];
+        GetGuestInvitation(GetGuestInvitationRequest) GuestInvitationsRead, Metadata [named(without etag)];
+        ListGuestInvitations(ListGuestInvitationsRequest) GuestInvitationsRead, Metadata [paged(and skips)];
+        UpdateGuestInvitation(UpdateGuestInvitationRequest) GuestInvitationsWrite, Metadata
+            [write] [named(by guest_invitation)];
+        ResendGuestInvitation(ResendGuestInvitationRequest) GuestInvitationsWrite, Metadata [write] [named];
+        RevokeGuestInvitation(RevokeGuestInvitationRequest) GuestInvitationsWrite, Metadata [write] [named];
+        AcceptGuestInvitation(AcceptGuestInvitationRequest) GuestInvitationsWrite, Metadata [write] [named];
+    }
+    InvitationService {
+        CreateInvitation(CreateInvitationRequest) InvitationsWrite, Caller [write];
+        BatchCreateInvitations(BatchCreateInvitationsRequest) InvitationsWrite, Caller [write];
+        GetInvitation(GetInvitationRequest) InvitationsRead, Caller [named(without etag)];
+        ListInvitations(ListInvitationsRequest) InvitationsRead, Caller [paged];
+        ListAcceptances(ListAcceptancesRequest) InvitationsRead, Caller [paged];
+        ListOpenInvitations(ListOpenInvitationsRequest) InvitationsRead, Caller [paged];
+        AcceptInvitations(AcceptInvitationsRequest) InvitationsRedeem, Caller [write];
+        DeclineInvitation(InvitationServiceDeclineInvitationRequest) InvitationsRedeem, Caller [write] [named];
+        RevokeInvitation(RevokeInvitationRequest) InvitationsWrite, Caller [write] [named];
+        RevokeScopeInvitations(RevokeScopeInvitationsRequest) InvitationsWrite, Caller [write];
+        ResendInvitation(ResendInvitationRequest) InvitationsWrite, Caller [write] [named];
+        SyncInternalInvitation(SyncInternalInvitationRequest) InvitationsWrite, Caller [write];
+        GetAutojoin(GetAutojoinRequest) InvitationsRead, Caller;
+        SyncAutojoin(SyncAutojoinRequest) InvitationsWrite, Caller [write];
+    }
+    RedemptionService {
+        PreviewInvitation(PreviewInvitationRequest) InvitationsRedeem, Link;
+        AcceptInvitation(AcceptInvitationRequest) InvitationsRedeem, Link [write(without token)];
+        DeclineInvitation(DeclineInvitationRequest) InvitationsRedeem, Link [write(without token)];
+        RecordEngagement(RecordEngagementRequest) InvitationsRedeem, Link [write(without request_id)];
+        SendVerificationCode(SendVerificationCodeRequest) InvitationsRedeem, Link;
+        VerifyEmail(VerifyEmailRequest) InvitationsRedeem, Link;
+    }
+    AccessService {
+        CreateOrganizationConnection(CreateOrganizationConnectionRequest) OrganizationConnectionsWrite, Account;
+        ListOrganizationConnections(ListOrganizationConnectionsRequest) OrganizationConnectionsRead, Account [paged];
+        DeleteOrganizationConnection(DeleteOrganizationConnectionRequest) OrganizationConnectionsWrite, Account;
+    }
+    EventService {
+        ListEvents(ListEventsRequest) EventsRead, Caller [paged];
+        WatchEvents(WatchEventsRequest) EventsRead, Caller;
+    }
+    DeliveryService {
+        ListDeliveries(ListDeliveriesRequest) DeliveriesRead, Caller [paged];
+        ReportDeliveryStatus(ReportDeliveryStatusRequest) DeliveriesWrite, Caller [write(without request_id)];
+        ReplayDeliveries(ReplayDeliveriesRequest) DeliveriesWrite, Caller;
+    }
+    WebhookService {
+        CreateWebhookEndpoint(CreateWebhookEndpointRequest) WebhooksWrite, Account [write];
+        GetWebhookEndpoint(GetWebhookEndpointRequest) WebhooksRead, Account;
+        ListWebhookEndpoints(ListWebhookEndpointsRequest) WebhooksRead, Account [paged];
+        UpdateWebhookEndpoint(UpdateWebhookEndpointRequest) WebhooksWrite, Account [write];
+        DeleteWebhookEndpoint(DeleteWebhookEndpointRequest) WebhooksWrite, Account [write];
+        RotateWebhookSecret(RotateWebhookSecretRequest) WebhooksWrite, Account [write];
+        ListWebhookAttempts(ListWebhookAttemptsRequest) WebhooksRead, Account [paged];
+        RedeliverEvents(RedeliverEventsRequest) WebhooksWrite, Account [write];
     }
 }

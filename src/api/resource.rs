@@ -1,20 +1,23 @@
-//! The faces of an invitation: the one of its own kind's service, and the general one. What all services do with theirs.
+//! The messages that show an invitation: the one of its own kind's service, and the general one; and its resource names (AIP-122),
+//! `{collection}/{uuid}`.
 
 use tonic::{Response, Status};
+use uuid::Uuid;
 
-use super::call::Call;
 use super::connection::convert::connection_invitation;
-use super::execute::{Api, Resend, check_request_id};
+use super::execute::{Api, Call};
 use super::general::convert_invitation::invitation;
 use super::guest::convert::guest_invitation;
-use super::requests::{Named, Retryable};
-use super::resource_name::parse_name;
+use super::parse::violations::Violations;
+use super::requests::Named;
 use super::user::convert::user_invitation;
-use super::violations::Violations;
-use crate::domain::command::{Action, CreateInvitation, ResendInvitation, RevokeInvitation};
+use crate::domain::command::Target;
 use crate::domain::group::Executed;
 use crate::domain::invitation::Invitation;
 use crate::domain::kind::{Details, Kind};
+use crate::domain::value::id::{AcceptanceId, InvitationId};
+use crate::domain::value::text;
+use crate::domain::value::text::Invalid;
 use crate::domain::value::time::Timestamp;
 use crate::pb;
 use crate::server::status;
@@ -22,7 +25,7 @@ use crate::store::Read;
 
 /// A message that shows an invitation.
 pub(crate) trait Resource: Sized {
-    /// The kind whose service shows it; none for the general service.
+    /// The kind whose service shows it; `None` for the general service.
     const KIND: Option<Kind>;
 
     /// Converts an invitation, unless it is of another kind; `link` is its token and link, empty for callers who may not see
@@ -68,67 +71,119 @@ impl Resource for pb::Invitation {
 
 impl Api {
     /// Shows an invitation.
-    pub(crate) fn face<F: Resource>(&self, call: &Call, found: &Invitation, now: Timestamp) -> Result<F, Status> {
-        F::of(found, now, self.link(call, found)).ok_or_else(status::not_found)
+    pub(crate) fn resource<R: Resource>(&self, call: &Call, found: &Invitation, now: Timestamp) -> Result<R, Status> {
+        R::of(found, now, self.link(call, found)).ok_or_else(status::not_found)
     }
 
     /// Shows a page of a list.
-    pub(crate) fn faces<F: Resource>(&self, call: &Call, rows: &[Read<Invitation>]) -> Result<Vec<F>, Status> {
-        rows.iter().map(|read| self.face(call, &read.found, read.now)).collect()
+    pub(crate) fn resources<R: Resource>(&self, call: &Call, rows: &[Read<Invitation>]) -> Result<Vec<R>, Status> {
+        rows.iter().map(|read| self.resource(call, &read.found, read.now)).collect()
     }
 
     /// Answers a command.
-    pub(crate) fn answer<F: Resource>(&self, call: &Call, executed: &Executed) -> Result<Response<F>, Status> {
-        self.face(call, &executed.invitation, executed.now).map(Response::new)
+    pub(crate) fn answer<R: Resource>(&self, call: &Call, executed: &Executed) -> Result<Response<R>, Status> {
+        self.resource(call, &executed.invitation, executed.now).map(Response::new)
     }
 
-    /// Creates an invitation from what was parsed of a message.
-    pub(crate) async fn create<F: Resource, T: Retryable>(
+    /// Gets the invitation that a message names, with its newest acceptances if they are shown.
+    pub(crate) async fn get<R: Resource, T: Named>(
         &self,
         call: &Call,
         message: &T,
         mut violations: Violations,
-        create: Option<CreateInvitation>,
-    ) -> Result<Response<F>, Status> {
-        check_request_id(&mut violations, message.request_id());
-        let create = Action::Create(Box::new(violations.finish(create)?));
-        self.answer(call, &self.execute(call, message, None, create).await?)
-    }
-
-    /// Gets an invitation by its name, with its newest acceptances if they are shown.
-    pub(crate) async fn get_face<F: Resource>(
-        &self,
-        call: &Call,
-        name: &str,
-        newest: bool,
-    ) -> Result<Response<F>, Status> {
-        let mut violations = Violations::default();
-        let name = parse_name(&mut violations, name);
-        let (id, kind) = violations.finish(name)?.within(F::KIND)?;
-        let read = self.get(call, id, kind, newest).await?;
-        // What its own service was told to forget is still there for the general one.
-        if F::KIND.is_some() && read.found.deleted_at.is_some() {
+        newest_acceptances: bool,
+    ) -> Result<Response<R>, Status> {
+        let target = message.target(R::KIND, &mut violations);
+        let hosts = self.hosts(call).await?;
+        let Target { id, kind, hides_deleted, etag: _ } = violations.finish(target)?;
+        let read = self.find(call, id, kind, newest_acceptances, hosts).await?;
+        // An invitation that was deleted for its own service is still there for the general one.
+        if hides_deleted && read.found.deleted_at.is_some() {
             return Err(status::not_found());
         }
-        self.face(call, &read.found, read.now).map(Response::new)
+        self.resource(call, &read.found, read.now).map(Response::new)
+    }
+}
+
+/// The collection whose names fit an invitation of any kind.
+const ANY: &str = "invitations";
+
+/// The name of an invitation, parsed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InvitationName {
+    collection: Collection,
+    id: InvitationId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Collection {
+    Any,
+    Of(Kind),
+}
+
+/// The name that fits any kind of invitation.
+pub(crate) fn invitation_name(id: InvitationId) -> String {
+    format!("{ANY}/{}", id.0)
+}
+
+/// The name of an acceptance.
+pub(crate) fn acceptance_name(invitation: InvitationId, id: AcceptanceId) -> String {
+    format!("{}/acceptances/{}", invitation_name(invitation), id.0)
+}
+
+/// The name of a message about an invitation.
+pub(crate) fn delivery_name(invitation: InvitationId, id: Uuid) -> String {
+    format!("{}/deliveries/{id}", invitation_name(invitation))
+}
+
+impl InvitationName {
+    /// Parses the name of an invitation.
+    pub(crate) fn parse(name: &str) -> Result<Self, Invalid> {
+        const INVALID: Invalid = Invalid("must be the name of an invitation, such as connectionInvitations/{uuid}");
+        let (collection, id) = name.split_once('/').ok_or(INVALID)?;
+        let collection = match Kind::ALL.into_iter().find(|kind| kind.collection() == collection) {
+            // The names of general invitations fit any.
+            Some(Kind::General) => Collection::Any,
+            Some(kind @ (Kind::Connection | Kind::User | Kind::Guest)) => Collection::Of(kind),
+            None => return Err(INVALID),
+        };
+        Ok(Self { collection, id: InvitationId(text::uuid(id).map_err(|_| INVALID)?) })
     }
 
-    /// Revokes the invitation that the message names.
-    pub(crate) async fn revoke<F: Resource, T: Named>(&self, call: &Call, message: &T) -> Result<Response<F>, Status> {
-        let revoke = |target| Action::Revoke(RevokeInvitation { target });
-        self.answer(call, &self.change(call, message, F::KIND, Violations::default(), revoke).await?)
+    /// Returns the id in the name, whatever the collection.
+    pub(crate) fn id(self) -> InvitationId {
+        self.id
     }
 
-    /// Sends the invitation that the message names again.
-    pub(crate) async fn resend<F: Resource, T: Named>(
-        &self,
-        call: &Call,
-        message: &T,
-        violations: Violations,
-        resend: Resend,
-    ) -> Result<Response<F>, Status> {
-        let Resend { rotate, expiry } = resend;
-        let resend = |target| Action::Resend(ResendInvitation { target, rotate, expiry });
-        self.answer(call, &self.change(call, message, F::KIND, violations, resend).await?)
+    /// Returns the id, and the kind that the name is of; `None` for a name that fits any.
+    pub(crate) fn id_and_kind(self) -> (InvitationId, Option<Kind>) {
+        match self.collection {
+            Collection::Any => (self.id, None),
+            Collection::Of(kind) => (self.id, Some(kind)),
+        }
+    }
+
+    /// Returns the target of a call to the service for one kind, or for any. The name of another kind leads to nothing there.
+    pub(crate) fn target(self, service: Option<Kind>, violations: &mut Violations) -> Option<Target> {
+        let (id, kind) = self.id_and_kind();
+        if service.is_some() && kind.is_some() && kind != service {
+            violations.refuse(status::not_found());
+            return None;
+        }
+        Some(Target { id, kind: kind.or(service), hides_deleted: service.is_some(), etag: None })
+    }
+}
+
+/// Parses `invitations/{uuid}/acceptances/{uuid}`.
+pub(crate) fn parse_acceptance(name: &str) -> Result<(InvitationId, AcceptanceId), Invalid> {
+    const INVALID: Invalid = Invalid("must be invitations/{uuid}/acceptances/{uuid}");
+    let parts: Vec<&str> = name.split('/').collect();
+    let uuid = |value| text::uuid(value).map_err(|_| INVALID);
+    match parts.as_slice() {
+        [ANY, invitation, "acceptances", id] => {
+            let id: Uuid = uuid(id)?;
+            Ok((InvitationId(uuid(invitation)?), AcceptanceId(id)))
+        }
+        _ => Err(INVALID),
     }
 }

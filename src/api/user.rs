@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::call::Call;
-use super::execute::{Api, Resend};
+use super::execute::{Api, Call};
 use super::page;
 use super::parse::filter::email_part;
 use super::parse::{filter, labels, ttl};
-use super::violations::Violations;
-use crate::domain::command::{Action, DeleteInvitation, Expiry};
+use super::requests::Named;
+use crate::domain::command::{Action, DeleteInvitation, Expiry, ResendInvitation};
 use crate::domain::invitation::recipient::Address;
 use crate::domain::kind::Kind;
 use crate::domain::value::email::Email;
@@ -35,26 +34,26 @@ impl UserInvitationService for UserInvitations {
         &self,
         request: Request<pb::CreateUserInvitationRequest>,
     ) -> Result<Response<pb::UserInvitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let create = to_create(&mut violations, &call.caller, &message);
-        self.0.create(&call, &message, violations, create).await
+        let create = create.map(Box::new).map(Action::Create);
+        let executed = self.0.execute(&call, &message, violations, create).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn get_user_invitation(
         &self,
         request: Request<pb::GetUserInvitationRequest>,
     ) -> Result<Response<pb::UserInvitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        self.0.get_face(&call, &message.name, false).await
+        let (call, message, violations) = Call::of(request)?;
+        self.0.get(&call, &message, violations, false).await
     }
 
     async fn list_user_invitations(
         &self,
         request: Request<pb::ListUserInvitationsRequest>,
     ) -> Result<Response<pb::ListUserInvitationsResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let query = InvitationQuery {
             kinds: vec![KIND],
@@ -64,9 +63,8 @@ impl UserInvitationService for UserInvitations {
             labels: labels(&mut violations, "labels", &message.labels),
             ..asked.query()
         };
-        let query = violations.finish(Some(query))?;
-        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, query).await?;
-        let user_invitations = self.0.faces(&call, &rows)?;
+        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, violations, query).await?;
+        let user_invitations = self.0.resources(&call, &rows)?;
         Ok(Response::new(pb::ListUserInvitationsResponse { user_invitations, next_page_token }))
     }
 
@@ -74,9 +72,10 @@ impl UserInvitationService for UserInvitations {
         &self,
         request: Request<pb::DeleteUserInvitationRequest>,
     ) -> Result<Response<()>, Status> {
-        let (call, message) = Call::of(request)?;
-        let delete = |target| Action::Delete(DeleteInvitation { target });
-        self.0.change(&call, &message, Some(KIND), Violations::default(), delete).await?;
+        let (call, message, mut violations) = Call::of(request)?;
+        let target = message.target(Some(KIND), &mut violations);
+        let delete = target.map(|target| Action::Delete(DeleteInvitation { target }));
+        self.0.execute(&call, &message, violations, delete).await?;
         Ok(Response::new(()))
     }
 
@@ -84,10 +83,12 @@ impl UserInvitationService for UserInvitations {
         &self,
         request: Request<pb::ResendUserInvitationRequest>,
     ) -> Result<Response<pb::UserInvitation>, Status> {
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
-        let ttl = ttl(&mut violations, "ttl", message.ttl, Ttl::within_a_year);
-        let resend = Resend { rotate: message.rotate_token, expiry: ttl.map(Expiry::After) };
-        self.0.resend(&call, &message, violations, resend).await
+        let (call, message, mut violations) = Call::of(request)?;
+        let (rotate, expiry) =
+            (message.rotate_token, ttl(&mut violations, "ttl", message.ttl, Ttl::within_a_year).map(Expiry::After));
+        let target = message.target(Some(KIND), &mut violations);
+        let resend = target.map(|target| Action::Resend(ResendInvitation { target, rotate, expiry }));
+        let executed = self.0.execute(&call, &message, violations, resend).await?;
+        self.0.answer(&call, &executed)
     }
 }

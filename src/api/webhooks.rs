@@ -9,11 +9,8 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::call::Call;
-use super::execute::{Api, check_request_id};
-use super::organization_access::whole_account;
+use super::execute::{Api, Call};
 use super::page;
-use super::violations::Violations;
 use crate::domain::value::id::IdSeed;
 use crate::domain::value::text;
 use crate::domain::value::text::AccountId;
@@ -39,10 +36,7 @@ impl WebhookService for Webhooks {
         &self,
         request: Request<pb::CreateWebhookEndpointRequest>,
     ) -> Result<Response<pb::WebhookEndpoint>, Status> {
-        let (call, message) = Call::of(request)?;
-        whole_account(&call)?;
-        let mut violations = Violations::default();
-        check_request_id(&mut violations, &message.request_id);
+        let (call, message, mut violations) = Call::of(request)?;
         let given = parse::to_create(&mut violations, &self.0.webhooks.networks, message.webhook_endpoint.as_ref());
         let (uri, event_types, disabled) = violations.finish(given)?;
         let (account, now) = (&call.caller.account, self.0.clock.now());
@@ -74,9 +68,7 @@ impl WebhookService for Webhooks {
         &self,
         request: Request<pb::GetWebhookEndpointRequest>,
     ) -> Result<Response<pb::WebhookEndpoint>, Status> {
-        let (call, message) = Call::of(request)?;
-        whole_account(&call)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let name = violations.required("name", &message.name, EndpointName::parse);
         let EndpointName(id) = violations.finish(name)?;
         let endpoint = self.find(&call.caller.account, id).await?;
@@ -87,9 +79,7 @@ impl WebhookService for Webhooks {
         &self,
         request: Request<pb::ListWebhookEndpointsRequest>,
     ) -> Result<Response<pb::ListWebhookEndpointsResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        whole_account(&call)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let (size, limit) = (asked.size, asked.limit());
         let query = EndpointQuery { ascending: asked.ascending, limit, after: asked.after };
@@ -105,10 +95,7 @@ impl WebhookService for Webhooks {
         &self,
         request: Request<pb::UpdateWebhookEndpointRequest>,
     ) -> Result<Response<pb::WebhookEndpoint>, Status> {
-        let (call, message) = Call::of(request)?;
-        whole_account(&call)?;
-        let mut violations = Violations::default();
-        check_request_id(&mut violations, &message.request_id);
+        let (call, message, mut violations) = Call::of(request)?;
         let parsed = parse::to_update(&mut violations, &self.0.webhooks.networks, &message);
         let (EndpointName(id), etag, change) = violations.finish(parsed)?;
         let (account, now) = (&call.caller.account, self.0.clock.now());
@@ -123,10 +110,7 @@ impl WebhookService for Webhooks {
         &self,
         request: Request<pb::DeleteWebhookEndpointRequest>,
     ) -> Result<Response<()>, Status> {
-        let (call, message) = Call::of(request)?;
-        whole_account(&call)?;
-        let mut violations = Violations::default();
-        check_request_id(&mut violations, &message.request_id);
+        let (call, message, mut violations) = Call::of(request)?;
         let name = violations.required("name", &message.name, EndpointName::parse);
         let etag = violations.optional("etag", &message.etag, text::opaque_id);
         let EndpointName(id) = violations.finish(name)?;
@@ -142,10 +126,7 @@ impl WebhookService for Webhooks {
         &self,
         request: Request<pb::RotateWebhookSecretRequest>,
     ) -> Result<Response<pb::WebhookEndpoint>, Status> {
-        let (call, message) = Call::of(request)?;
-        whole_account(&call)?;
-        let mut violations = Violations::default();
-        check_request_id(&mut violations, &message.request_id);
+        let (call, message, mut violations) = Call::of(request)?;
         let name = violations.required("name", &message.name, EndpointName::parse);
         let etag = violations.optional("etag", &message.etag, text::opaque_id);
         let EndpointName(id) = violations.finish(name)?;
@@ -165,9 +146,7 @@ impl WebhookService for Webhooks {
         &self,
         request: Request<pb::ListWebhookAttemptsRequest>,
     ) -> Result<Response<pb::ListWebhookAttemptsResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        whole_account(&call)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let parent = violations.required("parent", &message.parent, EndpointName::parse);
         let asked = page::asked(&self.0, &call, &message, "attempt_time", &mut violations);
         let EndpointName(endpoint) = violations.finish(parent)?;
@@ -184,11 +163,8 @@ impl WebhookService for Webhooks {
         &self,
         request: Request<pb::RedeliverEventsRequest>,
     ) -> Result<Response<pb::RedeliverEventsResponse>, Status> {
-        let (call, message) = Call::of(request)?;
-        whole_account(&call)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let (account, now) = (&call.caller.account, self.0.clock.now());
-        check_request_id(&mut violations, &message.request_id);
         let parsed = parse::to_redeliver(&mut violations, &message, now);
         let etag = violations.optional("etag", &message.etag, text::opaque_id);
         let (EndpointName(id), span) = violations.finish(parsed)?;

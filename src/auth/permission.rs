@@ -1,4 +1,4 @@
-//! The permissions, and the one table that says which of them an RPC needs.
+//! The permissions. The table of requests names the one that an RPC needs.
 
 /// What a credential may be allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +84,11 @@ impl Permission {
         }
     }
 
+    /// Returns whether it only allows to read.
+    pub fn is_read(self) -> bool {
+        self.name().ends_with(".read")
+    }
+
     /// Returns the permissions that a configured name stands for; `*` stands for all.
     pub fn from_name(name: &str) -> Option<Vec<Self>> {
         if name == "*" {
@@ -91,68 +96,4 @@ impl Permission {
         }
         Self::ALL.into_iter().find(|permission| permission.name() == name).map(|permission| vec![permission])
     }
-}
-
-/// Every RPC of this service by the path it is called by, and what it needs.
-pub const TABLE: [(&str, Permission); 55] = [
-    ("/invitation.v1.ConnectionInvitationService/CreateConnectionInvitation", Permission::ConnectionInvitationsWrite),
-    ("/invitation.v1.ConnectionInvitationService/CreateReconnectInvitation", Permission::ConnectionInvitationsWrite),
-    ("/invitation.v1.ConnectionInvitationService/GetConnectionInvitation", Permission::ConnectionInvitationsRead),
-    ("/invitation.v1.ConnectionInvitationService/ListConnectionInvitations", Permission::ConnectionInvitationsRead),
-    ("/invitation.v1.ConnectionInvitationService/RevokeConnectionInvitation", Permission::ConnectionInvitationsWrite),
-    ("/invitation.v1.ConnectionInvitationService/ResendConnectionInvitation", Permission::ConnectionInvitationsWrite),
-    ("/invitation.v1.ConnectionInvitationService/UpdateCreatedConnection", Permission::ConnectionInvitationsWrite),
-    ("/invitation.v1.RedemptionService/PreviewInvitation", Permission::InvitationsRedeem),
-    ("/invitation.v1.RedemptionService/AcceptInvitation", Permission::InvitationsRedeem),
-    ("/invitation.v1.RedemptionService/DeclineInvitation", Permission::InvitationsRedeem),
-    ("/invitation.v1.RedemptionService/RecordEngagement", Permission::InvitationsRedeem),
-    ("/invitation.v1.InvitationService/GetInvitation", Permission::InvitationsRead),
-    ("/invitation.v1.InvitationService/ListInvitations", Permission::InvitationsRead),
-    ("/invitation.v1.UserInvitationService/CreateUserInvitation", Permission::UserInvitationsWrite),
-    ("/invitation.v1.UserInvitationService/GetUserInvitation", Permission::UserInvitationsRead),
-    ("/invitation.v1.UserInvitationService/ListUserInvitations", Permission::UserInvitationsRead),
-    ("/invitation.v1.UserInvitationService/DeleteUserInvitation", Permission::UserInvitationsWrite),
-    ("/invitation.v1.UserInvitationService/ResendUserInvitation", Permission::UserInvitationsWrite),
-    ("/invitation.v1.GuestInvitationService/CreateGuestInvitation", Permission::GuestInvitationsWrite),
-    ("/invitation.v1.GuestInvitationService/GetGuestInvitation", Permission::GuestInvitationsRead),
-    ("/invitation.v1.GuestInvitationService/ListGuestInvitations", Permission::GuestInvitationsRead),
-    ("/invitation.v1.GuestInvitationService/UpdateGuestInvitation", Permission::GuestInvitationsWrite),
-    ("/invitation.v1.GuestInvitationService/ResendGuestInvitation", Permission::GuestInvitationsWrite),
-    ("/invitation.v1.GuestInvitationService/RevokeGuestInvitation", Permission::GuestInvitationsWrite),
-    ("/invitation.v1.GuestInvitationService/AcceptGuestInvitation", Permission::GuestInvitationsWrite),
-    ("/invitation.v1.InvitationService/CreateInvitation", Permission::InvitationsWrite),
-    ("/invitation.v1.InvitationService/BatchCreateInvitations", Permission::InvitationsWrite),
-    ("/invitation.v1.InvitationService/ListAcceptances", Permission::InvitationsRead),
-    ("/invitation.v1.InvitationService/ListOpenInvitations", Permission::InvitationsRead),
-    ("/invitation.v1.InvitationService/AcceptInvitations", Permission::InvitationsRedeem),
-    ("/invitation.v1.InvitationService/DeclineInvitation", Permission::InvitationsRedeem),
-    ("/invitation.v1.InvitationService/RevokeInvitation", Permission::InvitationsWrite),
-    ("/invitation.v1.InvitationService/RevokeScopeInvitations", Permission::InvitationsWrite),
-    ("/invitation.v1.InvitationService/ResendInvitation", Permission::InvitationsWrite),
-    ("/invitation.v1.InvitationService/SyncInternalInvitation", Permission::InvitationsWrite),
-    ("/invitation.v1.InvitationService/GetAutojoin", Permission::InvitationsRead),
-    ("/invitation.v1.InvitationService/SyncAutojoin", Permission::InvitationsWrite),
-    ("/invitation.v1.AccessService/CreateOrganizationConnection", Permission::OrganizationConnectionsWrite),
-    ("/invitation.v1.AccessService/ListOrganizationConnections", Permission::OrganizationConnectionsRead),
-    ("/invitation.v1.AccessService/DeleteOrganizationConnection", Permission::OrganizationConnectionsWrite),
-    ("/invitation.v1.EventService/ListEvents", Permission::EventsRead),
-    ("/invitation.v1.EventService/WatchEvents", Permission::EventsRead),
-    ("/invitation.v1.RedemptionService/SendVerificationCode", Permission::InvitationsRedeem),
-    ("/invitation.v1.RedemptionService/VerifyEmail", Permission::InvitationsRedeem),
-    ("/invitation.v1.DeliveryService/ListDeliveries", Permission::DeliveriesRead),
-    ("/invitation.v1.DeliveryService/ReportDeliveryStatus", Permission::DeliveriesWrite),
-    ("/invitation.v1.DeliveryService/ReplayDeliveries", Permission::DeliveriesWrite),
-    ("/invitation.v1.WebhookService/CreateWebhookEndpoint", Permission::WebhooksWrite),
-    ("/invitation.v1.WebhookService/GetWebhookEndpoint", Permission::WebhooksRead),
-    ("/invitation.v1.WebhookService/ListWebhookEndpoints", Permission::WebhooksRead),
-    ("/invitation.v1.WebhookService/UpdateWebhookEndpoint", Permission::WebhooksWrite),
-    ("/invitation.v1.WebhookService/DeleteWebhookEndpoint", Permission::WebhooksWrite),
-    ("/invitation.v1.WebhookService/RotateWebhookSecret", Permission::WebhooksWrite),
-    ("/invitation.v1.WebhookService/ListWebhookAttempts", Permission::WebhooksRead),
-    ("/invitation.v1.WebhookService/RedeliverEvents", Permission::WebhooksWrite),
-];
-
-/// Returns what an RPC needs; none for a path that is not in the table, which is then no RPC of this service.
-pub fn needed_by(path: &str) -> Option<Permission> {
-    TABLE.iter().find(|(known, _)| *known == path).map(|(_, permission)| *permission)
 }

@@ -57,6 +57,8 @@ pub struct Command {
     pub account: AccountId,
     /// The name of the caller's credential.
     pub actor: String,
+    /// The organizations whose invitations the command may be about; `None` for those of the whole account.
+    pub hosts: Option<Vec<Uuid>>,
     /// The idempotency key, if the caller sent one.
     pub request: Option<Request>,
     /// Makes the ids of what the command creates.
@@ -98,6 +100,17 @@ pub enum Action {
     Expire(ExpireInvitation),
 }
 
+impl Action {
+    /// Returns the recipient whose mailed link opened the invitation; 0 for any other link, or a name.
+    pub fn recipient(&self) -> u16 {
+        match self {
+            Self::Accept(accept) => accept.access.recipient(),
+            Self::Decline(decline) => decline.access.recipient(),
+            _ => 0,
+        }
+    }
+}
+
 /// The name of an existing invitation and the version of it that the caller knows.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -105,19 +118,10 @@ pub struct Target {
     pub id: InvitationId,
     /// The kind the name is of; none for a name that fits any.
     pub kind: Option<Kind>,
-    /// The organizations one of which has to be its host; none where that does not matter.
-    pub hosts: Option<Vec<Uuid>>,
     /// Whether it is as good as none once its own service was told to forget it.
     pub hides_deleted: bool,
     /// The etag it must have.
     pub etag: Option<String>,
-}
-
-impl Target {
-    /// Returns whether the organizations that the caller may act for let the name lead to an invitation.
-    fn reaches(&self, invitation: &Invitation) -> bool {
-        invitation.details.is_hosted_by(self.hosts.as_deref())
-    }
 }
 
 /// When an invitation expires.
@@ -172,14 +176,6 @@ impl Access {
             Self::Name(_) => 0,
         }
     }
-
-    /// Returns whether the organizations that the caller may act for let it lead to an invitation.
-    fn reaches(&self, invitation: &Invitation) -> bool {
-        match self {
-            Self::Link(_) => true,
-            Self::Name(target) => target.reaches(invitation),
-        }
-    }
 }
 
 impl Command {
@@ -227,7 +223,7 @@ impl Command {
     /// Returns whether the organizations that the caller may act for let the command be about an invitation. A replay is held
     /// to it as well, so that it shows no more than a first call would.
     pub fn reaches(&self, invitation: &Invitation) -> bool {
-        self.rules().reaches(invitation)
+        invitation.details.is_hosted_by(self.hosts.as_deref())
     }
 
     /// Returns how many rows it may write at most, by which groups are kept to a size.
@@ -247,8 +243,6 @@ pub(in crate::domain) trait CommandRules {
     fn read_set(&self) -> ReadSet;
     /// Returns what else it has to know, as only its invitation tells.
     fn second_read_set(&self, invitation: &Invitation, now: Timestamp) -> ReadSet;
-    /// Returns whether the organizations that the caller may act for let the command be about an invitation.
-    fn reaches(&self, invitation: &Invitation) -> bool;
     /// Returns how many rows the command may write at most.
     fn weight(&self, reminders: &Schedules) -> usize;
     /// Returns the bytes of its lists and of its JSON; its other fields are bounded to some hundred characters each.

@@ -186,7 +186,7 @@ pub(super) fn loaded(invitation: &Invitation, acceptances: &[Acceptance]) -> Loa
 /// A command without a request_id. Different numbers make different ids.
 pub(super) fn command(number: u8, action: Action) -> Command {
     let seed = IdSeed::new(NOW, [number; 16]);
-    Command { account: account("acme"), actor: "caller".to_owned(), request: None, seed, action }
+    Command { account: account("acme"), actor: "caller".to_owned(), hosts: None, request: None, seed, action }
 }
 
 /// The command with a request_id and the digests of a body under a ring of these keys.
@@ -257,7 +257,7 @@ pub(super) fn decline_as(invitation: &Invitation, address: Option<Address>) -> A
 
 /// The invitation by the name of its own service, in any version.
 pub(super) fn target(invitation: &Invitation) -> Target {
-    Target { id: invitation.id, kind: Some(invitation.details.kind()), hosts: None, hides_deleted: true, etag: None }
+    Target { id: invitation.id, kind: Some(invitation.details.kind()), hides_deleted: true, etag: None }
 }
 
 /// The invitation by the name that fits any kind, whatever its own service was told.

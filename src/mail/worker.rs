@@ -298,13 +298,14 @@ impl MailWorker {
         let command = Command {
             account: message.account.clone(),
             actor: ACTOR.to_owned(),
+            hosts: None,
             request: None,
             seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
             action: Action::SettleDelivery(settle),
         };
         let until = Instant::now() + SETTLING;
         loop {
-            match self.store.execute(command.clone(), None).await {
+            match self.store.executor().execute(command.clone(), None).await {
                 Ok(_) => return Ok(()),
                 Err(ExecuteError::Unavailable | ExecuteError::Conflict) if Instant::now() < until => {
                     sleep(SETTLE_AGAIN).await;

@@ -8,7 +8,7 @@ use tonic::Status;
 use super::status;
 use crate::auth::authenticator::Authenticator;
 use crate::auth::caller::Caller;
-use crate::auth::permission::needed_by;
+use crate::auth::permission::Permission;
 
 /// How often a stream's credential is looked at again.
 const AGAIN: Duration = Duration::from_secs(15);
@@ -17,10 +17,10 @@ const AGAIN: Duration = Duration::from_secs(15);
 const CREDENTIALS: [&str; 2] = ["authorization", "x-api-key"];
 
 /// Checks the permission, before anything else is looked at, and returns what the handler is to know of its caller.
-pub(crate) fn admit(path: &str, caller: Caller) -> Result<http::Extensions, Status> {
+pub(crate) fn admit(needed: Option<Permission>, caller: Caller) -> Result<http::Extensions, Status> {
     let mut extensions = http::Extensions::new();
-    // A path that is not in the table is no RPC, and the routes will say so.
-    if let Some(permission) = needed_by(path) {
+    // A path that needs no permission is no RPC, and the routes will say so.
+    if let Some(permission) = needed {
         if !caller.may(permission) {
             return Err(status::permission_denied(permission));
         }
@@ -33,20 +33,20 @@ pub(crate) fn admit(path: &str, caller: Caller) -> Result<http::Extensions, Stat
 #[derive(Clone)]
 pub(crate) struct Admission {
     authenticator: Authenticator,
-    path: String,
+    needed: Option<Permission>,
     credentials: HeaderMap,
 }
 
 impl Admission {
     /// Keeps what is needed to check a call again.
-    pub(crate) fn of(authenticator: Authenticator, path: &str, metadata: &HeaderMap) -> Self {
+    pub(crate) fn of(authenticator: Authenticator, needed: Option<Permission>, metadata: &HeaderMap) -> Self {
         let mut credentials = HeaderMap::new();
         for name in CREDENTIALS {
             for value in metadata.get_all(name) {
                 credentials.append(name, value.clone());
             }
         }
-        Self { authenticator, path: path.to_owned(), credentials }
+        Self { authenticator, needed, credentials }
     }
 
     /// Returns, as soon as it is found out, why a caller would not be let in any more.
@@ -65,7 +65,7 @@ impl Admission {
         if (&now.account, now.organization_id) != (&caller.account, caller.organization_id) {
             return Err(status::unauthenticated());
         }
-        admit(&self.path, now).map(drop)
+        admit(self.needed, now).map(drop)
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
     use crate::auth::api_key::hash_api_key;
     use crate::config::{ApiKeyEntry, AuthConfig};
 
-    const PATH: &str = "/invitation.v1.EventService/WatchEvents";
+    const NEEDED: Option<Permission> = Some(Permission::EventsRead);
 
     fn keys(permission: &str, account: &str, organization_id: Option<Uuid>) -> Authenticator {
         let entry = ApiKeyEntry {
@@ -105,10 +105,10 @@ mod tests {
             (keys("invitations.read", "acme", None), Code::PermissionDenied),
         ] {
             let began = tokio::time::Instant::now();
-            assert_eq!(Admission::of(later, PATH, &metadata).ended(&caller).await.code(), code);
+            assert_eq!(Admission::of(later, NEEDED, &metadata).ended(&caller).await.code(), code);
             assert!(began.elapsed() < Duration::from_secs(60));
         }
-        let unchanged = Admission::of(keys("events.read", "acme", None), PATH, &metadata);
+        let unchanged = Admission::of(keys("events.read", "acme", None), NEEDED, &metadata);
         tokio::time::timeout(Duration::from_secs(3_600), unchanged.ended(&caller)).await.unwrap_err();
     }
 }

@@ -121,7 +121,8 @@ impl ExpiryWalk {
         let commands = expired.iter().filter_map(|place| Some((place, expire(place)?)));
         let (places, commands): (Vec<_>, Vec<_>) = commands.unzip();
         let failed = |_| StoreError::Unavailable("the executor does not take commands".to_owned());
-        let results = self.store.execute_all(commands, BatchMode::Independent, None).await.map_err(failed)?;
+        let results =
+            self.store.executor().execute_all(commands, BatchMode::Independent, None).await.map_err(failed)?;
         let mut told = 0;
         for (place, result) in places.into_iter().zip(results) {
             match result {
@@ -165,6 +166,7 @@ fn expire(place: &Place) -> Option<Command> {
     Some(Command {
         account: AccountId::parse(&place.account_id).ok()?,
         actor: ACTOR.to_owned(),
+        hosts: None,
         request: None,
         seed: IdSeed::new(Timestamp::from_micros(place.expire_at), *place.id.as_bytes()),
         action: Action::Expire(ExpireInvitation { id: InvitationId(place.id) }),

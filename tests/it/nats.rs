@@ -107,7 +107,7 @@ fn sequences(messages: &[Message]) -> BTreeMap<String, Vec<i64>> {
 
 async fn views(store: &Store, made: &Arc<Invitation>, count: usize) {
     for _ in 0..count {
-        store.execute(command(record(made, EngagementType::View)), None).await.unwrap();
+        store.executor().execute(command(record(made, EngagementType::View)), None).await.unwrap();
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::prefill::prefill;
+use crate::api::parse::violations::Violations;
 use crate::api::parse::{emails, labels, max_uses, ttl};
-use crate::api::violations::Violations;
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
 use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::kind::Details;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::violations::Violations;
+use crate::api::parse::violations::Violations;
 use crate::domain::kind::connection::{Country, Datasource, HttpUrl, NewConnection, Prefill, StartDate, UtilityType};
 use crate::domain::value::email::Email;
 use crate::domain::value::text;

@@ -2,7 +2,7 @@
 
 use super::timestamp;
 use crate::api::connection::prefill_message::created_connection;
-use crate::api::resource_name::acceptance_name;
+use crate::api::resource::acceptance_name;
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::pb;
 

@@ -1,7 +1,7 @@
 //! Messages.
 
 use crate::api::convert::timestamp;
-use crate::api::resource_name::delivery_name;
+use crate::api::resource::delivery_name;
 use crate::domain::delivery::message_id::MessageId;
 use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
 use crate::domain::invitation::Invitation;

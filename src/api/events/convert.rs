@@ -2,7 +2,7 @@
 
 use crate::api::convert::json::json_object;
 use crate::api::convert::{kind, timestamp};
-use crate::api::resource_name::invitation_name;
+use crate::api::resource::invitation_name;
 use crate::domain::invitation::event::Event;
 use crate::pb;
 

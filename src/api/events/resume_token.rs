@@ -2,8 +2,7 @@
 
 use tonic::Status;
 
-use crate::api::call::Call;
-use crate::api::execute::Api;
+use crate::api::execute::{Api, Call};
 use crate::domain::invitation::event::Event;
 use crate::domain::value::text::Invalid;
 use crate::pb;

@@ -17,10 +17,8 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::resume_token;
-use crate::api::call::Call;
-use crate::api::execute::Api;
+use crate::api::execute::{Api, Call};
 use crate::api::parse::filter;
-use crate::api::violations::Violations;
 use crate::domain::invitation::event::EventType;
 use crate::domain::value::time::Timestamp;
 use crate::pb;
@@ -74,8 +72,7 @@ impl Watches {
         request: Request<pb::WatchEventsRequest>,
     ) -> Result<Events, Status> {
         let admission = request.extensions().get::<Admission>().cloned().ok_or_else(status::unauthenticated)?;
-        let (call, message) = Call::of(request)?;
-        let mut violations = Violations::default();
+        let (call, message, mut violations) = Call::of(request)?;
         let types = filter::event_types(&mut violations, &message.types);
         let parse = |token: &str| resume_token::parse(api, &call, token);
         let after = violations.optional("resume_token", &message.resume_token, parse);
@@ -85,7 +82,7 @@ impl Watches {
         let last = api.read(api.store.last_position()).await?;
         // A database that was restored may not have come as far as the client has.
         let position = after.map_or(last, |after| after.min(last));
-        let hosts = (api.hosts(&call, false).await?, api.clock.now());
+        let hosts = (api.hosts(&call).await?, api.clock.now());
         let (deadline, caller) = (call.deadline.of_stream(), call.caller.clone());
         let (sender, events) = mpsc::channel(BUFFER + 1);
         // A place for the end, which a client that reads nothing would have no room for.
@@ -188,7 +185,7 @@ impl Watch {
         let now = self.api.clock.now();
         if now.micros() - self.hosts.1.micros() >= KNOWN {
             // Until it is known again, nothing is sent.
-            self.hosts = (again(|| self.api.hosts(&self.call, false)).await?, now);
+            self.hosts = (again(|| self.api.hosts(&self.call)).await?, now);
         }
         let hosts = self.hosts.0.as_deref();
         Ok(hosts.is_none_or(|hosts| event.host.is_some_and(|host| hosts.contains(&host))))

@@ -6,12 +6,11 @@ use tonic::Status;
 
 use super::batch_error::batch_error;
 use super::convert_invitation::invitation;
-use crate::api::call::Call;
 use crate::api::convert::acceptance::acceptance;
-use crate::api::execute::{Api, check_request_id};
+use crate::api::execute::{Api, Call};
 use crate::api::parse::acceptor::acceptor as parse_acceptor;
-use crate::api::resource_name::InvitationName;
-use crate::api::violations::Violations;
+use crate::api::parse::violations::Violations;
+use crate::api::resource::InvitationName;
 use crate::domain::command::{AcceptInvitation, Access, Action, Command, Target};
 use crate::domain::group::{BatchMode, Executed};
 use crate::domain::invitation::acceptance::Acceptor;
@@ -25,9 +24,8 @@ pub(crate) async fn accept_invitations(
     api: &Api,
     call: &Call,
     message: &pb::AcceptInvitationsRequest,
+    mut violations: Violations,
 ) -> Result<pb::AcceptInvitationsResponse, Status> {
-    let mut violations = Violations::default();
-    check_request_id(&mut violations, &message.request_id);
     if message.names.is_empty() {
         violations.add("names", "must have 1 to 100 entries");
     }
@@ -37,14 +35,13 @@ pub(crate) async fn accept_invitations(
     if named.len() < names.len() {
         violations.add("names", "must not name an invitation twice");
     }
+    let targets: Vec<_> = names.iter().filter_map(|name| name.target(None, &mut violations)).collect();
     let acceptor = violations.finish(acceptor)?;
-    let hosts = api.hosts(call, true).await?;
-    let target = |name: &InvitationName| name.target(None, "").map(|target| Target { hosts: hosts.clone(), ..target });
-    let targets = names.iter().map(target).collect::<Result<Vec<_>, _>>()?;
+    let hosts = api.hosts(call).await?;
     let whole = api.request(call, message, 0);
     let command = |target: &Target| {
         let request = whole.as_ref().map(|whole| whole.part(target.id.0));
-        api.command(call, request, accept(Access::Name(target.clone()), acceptor.clone()))
+        api.command(call, hosts.clone(), request, accept(Access::Name(target.clone()), acceptor.clone()))
     };
     let commands: Vec<Command> = targets.iter().map(command).collect();
     let results = api.execute_all(call, commands, BatchMode::Independent).await?;

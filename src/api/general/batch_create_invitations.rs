@@ -2,14 +2,14 @@
 
 use tonic::Status;
 use tonic_types::{FieldViolation, StatusExt};
+use uuid::Uuid;
 
 use super::batch_error::batch_error;
 use super::convert_invitation::invitation;
 use super::parse::to_create;
-use crate::api::call::Call;
-use crate::api::execute::{Api, check_request_id};
+use crate::api::execute::{Api, Call, check_request_id};
 use crate::api::organization_access::check_new;
-use crate::api::violations::Violations;
+use crate::api::parse::violations::Violations;
 use crate::domain::command::{Action, Command, Request as Remembered};
 use crate::domain::group::{BatchMode, Executed};
 use crate::pb;
@@ -25,16 +25,18 @@ pub(crate) async fn batch_create_invitations(
     api: &Api,
     call: &Call,
     message: &pb::BatchCreateInvitationsRequest,
+    mut violations: Violations,
 ) -> Result<pb::BatchCreateInvitationsResponse, Status> {
-    let mut violations = Violations::default();
     check_size(&mut violations, message);
     check_request_ids(&mut violations, message);
     violations.finish(Some(()))?;
+    let hosts = api.hosts(call).await?;
 
     // Digested once: a batch may be as large as a message.
     let whole = api.request(call, message, 0);
-    let parsed: Vec<Result<Command, Status>> =
-        (0..message.requests.len()).map(|index| to_command(api, call, message, whole.as_ref(), index)).collect();
+    let parsed: Vec<Result<Command, Status>> = (0..message.requests.len())
+        .map(|index| to_command(api, call, message, (hosts.clone(), whole.as_ref()), index))
+        .collect();
     let bundle = match (message.validate_only, message.atomic) {
         (true, _) => BatchMode::DryRun,
         (false, true) => BatchMode::Atomic,
@@ -75,7 +77,6 @@ fn check_size(violations: &mut Violations, message: &pb::BatchCreateInvitationsR
 }
 
 fn check_request_ids(violations: &mut Violations, message: &pb::BatchCreateInvitationsRequest) {
-    check_request_id(violations, &message.request_id);
     for (index, request) in message.requests.iter().enumerate() {
         if !message.request_id.is_empty() && !request.request_id.is_empty() {
             violations.add(format!("requests[{index}].request_id"), "must not be set: the batch has one");
@@ -88,7 +89,7 @@ fn to_command(
     api: &Api,
     call: &Call,
     message: &pb::BatchCreateInvitationsRequest,
-    whole: Option<&Remembered>,
+    (hosts, whole): (Option<Vec<Uuid>>, Option<&Remembered>),
     index: usize,
 ) -> Result<Command, Status> {
     let request = &message.requests[index];
@@ -103,7 +104,7 @@ fn to_command(
         None => api.request(call, request, 0),
         Some(whole) => Some(whole.part(index)),
     };
-    Ok(api.command(call, remembered, create))
+    Ok(api.command(call, hosts, remembered, create))
 }
 
 /// Fails if any entry was refused: with the violations of all of them or, where there are none, as the first one did.

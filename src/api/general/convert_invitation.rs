@@ -5,7 +5,7 @@ use crate::api::connection::convert::connection_details;
 use crate::api::convert::acceptance::acceptance;
 use crate::api::convert::{count, kind, state, timestamp};
 use crate::api::guest::convert::guest_details;
-use crate::api::resource_name::invitation_name;
+use crate::api::resource::invitation_name;
 use crate::api::user::convert::user_details;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::invitation::Invitation;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::parse::filter::address_type;
 use crate::api::parse::json::json;
+use crate::api::parse::violations::Violations;
 use crate::api::parse::{labels, max_uses, moment, roles, ttl};
-use crate::api::violations::Violations;
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
 use crate::domain::invitation::recipient::{Address, AddressType, NewRecipient};
 use crate::domain::kind::connection::HttpUrl;

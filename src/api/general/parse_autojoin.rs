@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::parse::scope;
 use crate::api::parse::json::json;
-use crate::api::violations::Violations;
+use crate::api::parse::violations::Violations;
 use crate::domain::command::SyncAutojoin;
 use crate::domain::kind::Scope;
 use crate::domain::value::email::ascii_domain;

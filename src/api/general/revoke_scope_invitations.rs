@@ -4,10 +4,9 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::parse_autojoin::required_scope;
-use crate::api::call::Call;
 use crate::api::convert::count;
-use crate::api::execute::{Api, check_request_id};
-use crate::api::violations::Violations;
+use crate::api::execute::{Api, Call};
+use crate::api::parse::violations::Violations;
 use crate::domain::command::{Action, Command, Request, RevokeInvitation, Target};
 use crate::domain::group::BatchMode;
 use crate::domain::invitation::state::State;
@@ -24,9 +23,8 @@ pub(crate) async fn revoke_scope_invitations(
     api: &Api,
     call: &Call,
     message: &pb::RevokeScopeInvitationsRequest,
+    mut violations: Violations,
 ) -> Result<pb::RevokeScopeInvitationsResponse, Status> {
-    let mut violations = Violations::default();
-    check_request_id(&mut violations, &message.request_id);
     let scope = required_scope(&mut violations, message.scope.as_ref());
     let scope = violations.finish(scope)?;
     let request = api.request(call, message, 0);
@@ -43,7 +41,7 @@ pub(crate) async fn revoke_scope_invitations(
         scope: Some(scope),
         states: vec![State::Active, State::Expired],
         include_deleted: true,
-        hosts: api.hosts(call, true).await?,
+        hosts: api.hosts(call).await?,
         limit: CHUNK,
         // A retry revokes nothing that came after the first call.
         after: begun.map(Cursor::until),
@@ -95,9 +93,9 @@ fn command(
     request: Option<&Request>,
     (id, hosts): (InvitationId, Option<Vec<Uuid>>),
 ) -> Command {
-    let target = Target { id, kind: None, hosts, hides_deleted: false, etag: None };
+    let target = Target { id, kind: None, hides_deleted: false, etag: None };
     let request = request.map(|request| request.part(id.0));
-    api.command(call, request, Action::Revoke(RevokeInvitation { target }))
+    api.command(call, hosts, request, Action::Revoke(RevokeInvitation { target }))
 }
 
 /// Revokes a chunk in one commit. An invitation that somebody has accepted or declined since it was listed is left out. Where one

@@ -5,11 +5,10 @@ use std::cmp::Reverse;
 use tonic::Status;
 
 use super::accept_invitations::accept;
-use crate::api::call::Call;
 use crate::api::convert::count;
-use crate::api::execute::{Api, check_request_id};
-use crate::api::resource_name::invitation_name;
-use crate::api::violations::Violations;
+use crate::api::execute::{Api, Call};
+use crate::api::parse::violations::Violations;
+use crate::api::resource::invitation_name;
 use crate::domain::command::{Access, Action, DeclineInvitation, Request, Target};
 use crate::domain::group::BatchMode;
 use crate::domain::invitation::acceptance::Acceptor;
@@ -32,9 +31,8 @@ pub(crate) async fn sync_internal_invitation(
     api: &Api,
     call: &Call,
     message: &pb::SyncInternalInvitationRequest,
+    mut violations: Violations,
 ) -> Result<pb::SyncInternalInvitationResponse, Status> {
-    let mut violations = Violations::default();
-    check_request_id(&mut violations, &message.request_id);
     let inviter_user_id = violations.required("creator_user_id", &message.creator_user_id, text::opaque_id);
     let value = violations.required("target_value", &message.target_value, text::opaque_id);
     let widget = &message.widget_configuration_id;
@@ -48,7 +46,7 @@ pub(crate) async fn sync_internal_invitation(
     let (value, accepts) = violations.finish(value.zip(accepts))?;
     let query = InvitationQuery {
         kinds: vec![Kind::General],
-        hosts: api.hosts(call, true).await?,
+        hosts: api.hosts(call).await?,
         states: vec![State::Active],
         target: Some(Address::Internal(value.clone())),
         inviter_user_id,
@@ -108,10 +106,9 @@ async fn sync(
 ) -> Result<Vec<InvitationId>, Status> {
     let found = api.read(api.store.list_names(&call.caller.account, query)).await?;
     let command = |found: &ListedName| {
-        let hosts = query.hosts.clone();
-        let access = Access::Name(Target { id: found.id, kind: None, hosts, hides_deleted: false, etag: None });
+        let access = Access::Name(Target { id: found.id, kind: None, hides_deleted: false, etag: None });
         let request = request.map(|request| request.part(found.id.0));
-        api.command(call, request, action(access))
+        api.command(call, query.hosts.clone(), request, action(access))
     };
     let results = api.execute_all(call, found.iter().map(command).collect(), BatchMode::Independent).await?;
     let mut changed = Vec::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use crate::api::parse::moment;
-use crate::api::violations::Violations;
+use crate::api::parse::violations::Violations;
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict, Target, UpdateGuestInvitation};
 use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::kind::Details;

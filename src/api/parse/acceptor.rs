@@ -1,6 +1,6 @@
 //! Who accepts.
 
-use crate::api::violations::Violations;
+use crate::api::parse::violations::Violations;
 use crate::domain::invitation::acceptance::{Acceptor, Subject};
 use crate::domain::value::email::Email;
 use crate::domain::value::text;

@@ -1,6 +1,6 @@
 //! The filters of lists.
 
-use crate::api::violations::Violations;
+use crate::api::parse::violations::Violations;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::recipient::{Address, AddressType};
 use crate::domain::invitation::state::State;

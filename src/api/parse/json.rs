@@ -4,7 +4,7 @@ use prost_types::value::Kind as Json;
 use prost_types::{Struct, Value as Given};
 use serde_json::{Map, Number, Value};
 
-use crate::api::violations::Violations;
+use crate::api::parse::violations::Violations;
 use crate::domain::value::text;
 use crate::domain::value::text::Invalid;
 

@@ -2,8 +2,7 @@
 
 use tonic::Status;
 
-use crate::api::call::Call;
-use crate::api::execute::Api;
+use crate::api::execute::{Api, Call};
 use crate::domain::delivery::{NewDelivery, Purpose};
 use crate::domain::secret::token::Claims;
 use crate::domain::secret::verification::{AHEAD, Addressee, Verification, address_keys, addressee};
@@ -14,7 +13,7 @@ use crate::store::{NewVerification, Read};
 
 /// Sends a code.
 pub(crate) async fn send_verification_code(api: &Api, call: &Call, link: &Claims, email: &Email) -> Result<(), Status> {
-    let Read { found: invitation, now } = api.find(call, link.invitation, None, false, None).await?;
+    let Read { found: invitation, now } = api.find(call, link.invitation, None, false, api.hosts(call).await?).await?;
     invitation.check_link(link)?;
     let seed = IdSeed::new(now, api.entropy.bytes());
     let verification = Verification {

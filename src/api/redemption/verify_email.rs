@@ -2,8 +2,7 @@
 
 use tonic::Status;
 
-use crate::api::call::{Call, note_invitation};
-use crate::api::execute::Api;
+use crate::api::execute::{Api, Call, note_invitation};
 use crate::domain::command::{Action, Request, VerifyEmail};
 use crate::domain::secret::token::Claims;
 use crate::domain::secret::verification::{Code, EmailProof, address_keys, addressee};
@@ -20,7 +19,7 @@ pub(crate) async fn verify_email(
     email: Email,
     code: Code,
 ) -> Result<(String, EmailProof), Status> {
-    let Read { found: invitation, now } = api.find(call, link.invitation, None, false, None).await?;
+    let Read { found: invitation, now } = api.find(call, link.invitation, None, false, api.hosts(call).await?).await?;
     invitation.check_link(&link)?;
     let allowed = addressee(&invitation, &email, now)?.is_some();
     let (ring, account) = (&api.ring, &invitation.account);
@@ -38,8 +37,8 @@ pub(crate) async fn verify_email(
     let request = Request::new("VerifyEmail", &fits.id.to_string(), digests);
     let action = Action::VerifyEmail(VerifyEmail { link, email: email.clone() });
     note_invitation(invitation.id);
-    let command = api.command(call, Some(request), action);
-    let executed = api.store.execute(command, Some(call.deadline.0)).await?;
+    let command = api.command(call, None, Some(request), action);
+    let executed = api.store.executor().execute(command, Some(call.deadline.0)).await?;
     let proof = EmailProof::new(email, executed.decided_at);
     let sealed = proof.seal(ring, account, invitation.id, api.entropy.bytes());
     let sealed = sealed.ok_or_else(|| api.defect(&"a proof could not be sealed"))?;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::api::parse::violations::Violations;
 use crate::api::parse::{labels, roles, ttl};
-use crate::api::violations::Violations;
 use crate::auth::caller::Caller;
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
 use crate::domain::invitation::recipient::NewRecipient;

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::parse::EndpointName;
 use crate::api::convert::timestamp;
-use crate::api::resource_name::invitation_name;
+use crate::api::resource::invitation_name;
 use crate::domain::invitation::event::EventType;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::Endpoint;

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::api::parse::filter::event_type;
 use crate::api::parse::moment;
-use crate::api::violations::Violations;
+use crate::api::parse::violations::Violations;
 use crate::domain::invitation::event::EventType;
 use crate::domain::value::text;
 use crate::domain::value::text::Invalid;

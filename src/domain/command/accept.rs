@@ -51,10 +51,6 @@ impl CommandRules for AcceptInvitation {
         ReadSet { open_search: elsewhere(invitation, self, now), ..ReadSet::default() }
     }
 
-    fn reaches(&self, invitation: &Invitation) -> bool {
-        self.access.reaches(invitation)
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         7
     }

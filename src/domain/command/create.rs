@@ -76,10 +76,6 @@ impl CommandRules for CreateInvitation {
         ReadSet::default()
     }
 
-    fn reaches(&self, invitation: &Invitation) -> bool {
-        self.details.host() == invitation.details.host()
-    }
-
     fn weight(&self, reminders: &Schedules) -> usize {
         let messages = if self.mails { 1 + reminders.get(self.details.kind()).len() } else { 0 };
         3 + self.labels.len() + self.details.groups().len() + self.recipients.len() * (2 + messages)

@@ -33,10 +33,6 @@ impl CommandRules for DeclineInvitation {
         ReadSet::default()
     }
 
-    fn reaches(&self, invitation: &Invitation) -> bool {
-        self.access.reaches(invitation)
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         6
     }

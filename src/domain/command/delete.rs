@@ -27,10 +27,6 @@ impl CommandRules for DeleteInvitation {
         ReadSet::default()
     }
 
-    fn reaches(&self, invitation: &Invitation) -> bool {
-        self.target.reaches(invitation)
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         6
     }

@@ -30,10 +30,6 @@ impl CommandRules for RecordEngagement {
         ReadSet::default()
     }
 
-    fn reaches(&self, _invitation: &Invitation) -> bool {
-        true
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         4
     }

@@ -34,13 +34,7 @@ pub(in crate::domain) fn replay(loaded: &Loaded, command: &Command) -> Result<Op
 /// Returns what is remembered of a command's request_id.
 pub(in crate::domain) fn remembered<'a>(loaded: &'a Loaded, command: &Command) -> Option<&'a Remembered> {
     let request = command.request.as_ref()?;
-    // A release that did not tell organizations apart may have remembered another organization's: that is none of this one's.
-    let older = || {
-        let older = loaded.request(&request.key_without_organizations(&command.account)?)?;
-        let found = loaded.invitation(&command.account, older.invitation).ok()?;
-        Some(older).filter(|_| command.reaches(found))
-    };
-    loaded.request(&request.key(&command.account)).or_else(older)
+    loaded.request(&request.key(&command.account))
 }
 
 /// Returns what is to be remembered of a command, also of one that found everything done: its retry must not do what others

@@ -18,8 +18,6 @@ use crate::domain::value::time::Timestamp;
 pub struct ReportDelivery {
     /// The id of the message.
     pub delivery: Uuid,
-    /// The organizations one of which has to be the invitation's host; none where that does not matter.
-    pub hosts: Option<Vec<Uuid>>,
     /// The report.
     pub report: DeliveryReport,
     /// The provider's words.
@@ -35,10 +33,6 @@ impl CommandRules for ReportDelivery {
         ReadSet::default()
     }
 
-    fn reaches(&self, _invitation: &Invitation) -> bool {
-        true
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         4
     }
@@ -50,7 +44,7 @@ impl CommandRules for ReportDelivery {
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
         let before = loaded.delivery(&command.account, self.delivery)?;
         let invitation = loaded.invitation(&command.account, before.message.invitation)?;
-        if !invitation.details.is_hosted_by(self.hosts.as_deref()) {
+        if !command.reaches(invitation) {
             return Err(Refusal::DeliveryNotFound);
         }
         let NewDelivery { id, invitation: about, .. } = before.message;

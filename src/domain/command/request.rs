@@ -69,15 +69,10 @@ impl Request {
         self.key_of(account, self.with_organizations(), "")
     }
 
-    /// Returns the key by which releases that did not tell organizations apart remembered it.
-    pub fn key_without_organizations(&self, account: &AccountId) -> Option<RequestKey> {
-        self.organizations.map(|_| self.key_of(account, self.id.clone(), &self.part))
-    }
-
     /// Returns every key that it may be remembered by.
     pub fn keys(&self, account: &AccountId) -> impl Iterator<Item = RequestKey> {
         let call = self.is_part().then(|| self.call_key(account));
-        [self.key(account)].into_iter().chain(call).chain(self.key_without_organizations(account))
+        [self.key(account)].into_iter().chain(call)
     }
 
     /// An id has no spaces, so that no key is another's.

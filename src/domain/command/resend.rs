@@ -32,10 +32,6 @@ impl CommandRules for ResendInvitation {
         ReadSet::of_slots(invitation)
     }
 
-    fn reaches(&self, invitation: &Invitation) -> bool {
-        self.target.reaches(invitation)
-    }
-
     fn weight(&self, reminders: &Schedules) -> usize {
         // The recipients who are mailed again are not known before the load; this is enough for most.
         8 + reminders.most()

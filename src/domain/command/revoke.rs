@@ -26,10 +26,6 @@ impl CommandRules for RevokeInvitation {
         ReadSet::default()
     }
 
-    fn reaches(&self, invitation: &Invitation) -> bool {
-        self.target.reaches(invitation)
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         6
     }

@@ -32,10 +32,6 @@ impl CommandRules for SettleDelivery {
         ReadSet::default()
     }
 
-    fn reaches(&self, _invitation: &Invitation) -> bool {
-        true
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         4
     }

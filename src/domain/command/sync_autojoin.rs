@@ -39,10 +39,6 @@ impl CommandRules for SyncAutojoin {
         ReadSet::default()
     }
 
-    fn reaches(&self, _invitation: &Invitation) -> bool {
-        true
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         4 + self.domains.len()
     }

@@ -91,7 +91,7 @@ fn named_commands_reach_the_invitations_of_their_hosts_alone() {
     let guest = invited(2, details(Kind::Guest), &["ann@example.org"]);
     let host = guest.details.host().unwrap();
     for (hosts, reaches) in [(None, true), (Some(vec![host]), true), (Some(vec![organization(77)]), false)] {
-        let target = Target { hosts: hosts.clone(), ..target(&guest) };
+        let target = target(&guest);
         let accept = AcceptInvitation {
             access: Access::Name(target.clone()),
             acceptor: acceptor("ann"),
@@ -107,7 +107,7 @@ fn named_commands_reach_the_invitations_of_their_hosts_alone() {
             Action::Accept(Box::new(accept)),
             Action::Decline(DeclineInvitation { access: Access::Name(target), address: None, reason: None }),
         ] {
-            let command = command(1, action);
+            let command = Command { hosts: hosts.clone(), ..command(1, action) };
             assert_eq!(command.reaches(&guest), reaches, "{hosts:?}: {:?}", command.action);
         }
     }

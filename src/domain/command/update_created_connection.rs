@@ -36,10 +36,6 @@ impl CommandRules for UpdateCreatedConnection {
         ReadSet::default()
     }
 
-    fn reaches(&self, invitation: &Invitation) -> bool {
-        self.target.reaches(invitation)
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         4
     }

@@ -38,10 +38,6 @@ impl CommandRules for UpdateGuestInvitation {
         ReadSet::of_slots(invitation)
     }
 
-    fn reaches(&self, invitation: &Invitation) -> bool {
-        self.target.reaches(invitation)
-    }
-
     fn weight(&self, reminders: &Schedules) -> usize {
         6 + reminders.get(Kind::Guest).len()
     }

@@ -29,10 +29,6 @@ impl CommandRules for VerifyEmail {
         ReadSet::default()
     }
 
-    fn reaches(&self, _invitation: &Invitation) -> bool {
-        true
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         4
     }

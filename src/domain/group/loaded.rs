@@ -188,7 +188,7 @@ impl Loaded {
         if target.kind.is_some_and(|kind| kind != invitation.details.kind()) {
             return Err(Refusal::InvitationNotFound);
         }
-        if !invitation.details.is_hosted_by(target.hosts.as_deref()) {
+        if !command.reaches(invitation) {
             return Err(Refusal::InvitationNotFound);
         }
         // What its own service was told to forget is still there for the general one.

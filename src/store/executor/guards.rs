@@ -84,7 +84,7 @@ async fn open(folder: &TempDir) -> (Database, Store) {
 
 fn command(action: Action) -> Command {
     let account = AccountId::parse("acme").unwrap();
-    Command { account, actor: "tester".to_owned(), request: None, seed: IdSeed::new(NOW, [7; 16]), action }
+    Command { account, actor: "tester".to_owned(), hosts: None, request: None, seed: IdSeed::new(NOW, [7; 16]), action }
 }
 
 /// An invitation of Ann into a scope, with a message.
@@ -136,7 +136,7 @@ fn accept(invitation: &Invitation) -> Action {
 async fn load_is_a_conflict_when_its_second_look_differs() {
     let folder = TempDir::new().unwrap();
     let (database, store) = open(&folder).await;
-    let made = store.execute(command(create()), None).await.unwrap().invitation;
+    let made = store.executor().execute(command(create()), None).await.unwrap().invitation;
     let accept = command(accept(&made));
     let sql = load_sql(DbBackend::Sqlite);
     for (statement, agrees) in [
@@ -157,7 +157,7 @@ async fn load_is_a_conflict_when_its_second_look_differs() {
 async fn save_is_a_conflict_when_a_lease_was_lost() {
     let folder = TempDir::new().unwrap();
     let (database, store) = open(&folder).await;
-    store.execute(command(create()), None).await.unwrap();
+    store.executor().execute(command(create()), None).await.unwrap();
     let (lease, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
     let claimed = store.claim_deliveries(lease, Duration::from_secs(45), 1, "").await.unwrap().remove(0);
     let delivery = claimed.delivery.message.id;

@@ -187,11 +187,11 @@ async fn key_is_in_use_until_two_days_and_all_its_links_are_over(database: TestD
     clock.advance(Duration::from_secs(48 * 3_600));
     assert!(!fits(&[8]).await, "a link that it signed is open");
     assert!(maintenance.still_fits(&ring(&[8])).await.unwrap().is_ok(), "only a start looks at links");
-    store.execute(command(revoke(&made)), None).await.unwrap();
+    store.executor().execute(command(revoke(&made)), None).await.unwrap();
     assert!(fits(&[8]).await);
-    let second = store.execute(command(create(link())), None).await.unwrap().invitation;
+    let second = store.executor().execute(command(create(link())), None).await.unwrap().invitation;
     assert!(!fits(&[8]).await, "{:?}", second.key_id);
-    store.execute(command(revoke(&second)), None).await.unwrap();
+    store.executor().execute(command(revoke(&second)), None).await.unwrap();
 
     maintenance.note_signing(8).await.unwrap();
     let raw = database.connect().await;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use invitation_service::auth::permission::{Permission, TABLE};
+use invitation_service::api::requests::RPCS;
+use invitation_service::auth::permission::Permission;
 use invitation_service::pb;
 use prost::Message as _;
 use tokio::task::JoinSet;
@@ -32,9 +33,9 @@ const THEIRS: &str = "01920000-0000-7000-8000-00000000bbbb";
 #[test]
 fn the_table_of_permissions_has_exactly_the_rpcs_that_exist() {
     let existing: BTreeSet<String> = raw::rpcs().into_iter().map(|rpc| rpc.path).collect();
-    let listed: BTreeSet<String> = TABLE.iter().map(|(path, _)| (*path).to_owned()).collect();
+    let listed: BTreeSet<String> = RPCS.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(listed, existing);
-    assert_eq!(listed.len(), TABLE.len(), "an RPC is in the table twice");
+    assert_eq!(listed.len(), RPCS.len(), "an RPC is in the table twice");
 }
 
 #[tokio::test(crate = "crate::support::limit")]
@@ -97,10 +98,10 @@ async fn each_permission_opens_exactly_the_rpcs_of_the_table_and_is_asked_for_be
         Permission::ALL.into_iter().map(|permission| ("ours", permission.name())).collect();
     let (service, key) = keys::start(&database, &accounts).await;
     for (permission, key) in Permission::ALL.into_iter().zip(&key) {
-        for (path, needed) in TABLE {
+        for (path, needed) in RPCS {
             // No message of any method: whoever gets as far as validation is told so.
             let status = keys::call(&service, key, path, vec![0xff; 8]).await.expect_err("no message");
-            if permission == needed {
+            if permission == *needed {
                 refused::<()>(Err(status), Code::InvalidArgument, "MALFORMED_MESSAGE");
             } else {
                 let status = refused::<()>(Err(status), Code::PermissionDenied, "PERMISSION_DENIED");

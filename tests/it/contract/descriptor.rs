@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use invitation_service::auth::permission::{Permission, TABLE};
+use invitation_service::api::requests::RPCS;
+use invitation_service::auth::permission::Permission;
 use invitation_service::pb;
 use invitation_service::pb::ErrorReason;
 
@@ -11,7 +12,7 @@ use super::raw;
 #[test]
 fn each_rpc_documents_the_permission_it_needs() {
     for rpc in raw::rpcs() {
-        let (_, needed) = TABLE.iter().find(|(path, _)| *path == rpc.path).unwrap();
+        let (_, needed) = RPCS.iter().find(|(path, _)| *path == rpc.path).unwrap();
         let wanted = format!("Permission: `{}`.", needed.name());
         assert!(rpc.comment.ends_with(&wanted), "{} says {:?}, not {wanted}", rpc.path, rpc.comment);
     }

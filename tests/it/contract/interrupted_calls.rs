@@ -10,8 +10,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use tonic::Code;
 
 use crate::support::build::generals::{internal, into, into_team};
-use crate::support::build::guests::{HOST, OTHER_HOST};
-use crate::support::build::{generals, guests, messages};
+use crate::support::build::{generals, messages};
 use crate::support::database::TestDatabase;
 use crate::support::expect::refused;
 use crate::support::on_both;
@@ -22,7 +21,6 @@ on_both!(
     an_interrupted_sweep_is_finished_by_its_retry,
     an_interrupted_sync_is_finished_by_its_retry,
     a_call_of_an_older_release_is_answered_as_before,
-    a_guest_call_of_an_older_release_is_answered_as_before,
     a_part_that_found_nothing_to_do_does_nothing_later,
     calls_without_an_invitation_in_common_share_no_request_id,
 );
@@ -202,30 +200,6 @@ async fn a_call_of_an_older_release_is_answered_as_before(database: TestDatabase
     for later in later {
         assert_eq!(state(&service, &later.name).await, InvitationState::Active);
     }
-    service.stop().await;
-}
-
-/// An older release remembered no organizations.
-async fn a_guest_call_of_an_older_release_is_answered_as_before(database: TestDatabase) {
-    let service = Service::start(&database).await;
-    let create = |host: &str| {
-        let guest = guests::creation(guests::guest("ann@example.org"));
-        guests::of(host, pb::CreateGuestInvitationRequest { request_id: "r".to_owned(), ..guest })
-    };
-    let first = service.guests().create_guest_invitation(create(HOST)).await.unwrap().into_inner();
-    let past_the_service = database.connect().await;
-    run(&past_the_service, &["UPDATE request SET request_id = 'r'".to_owned()]).await;
-    past_the_service.close().await.unwrap();
-    let again = service.guests().create_guest_invitation(create(HOST)).await.unwrap().into_inner();
-    assert_eq!(again, first);
-    let mut changed = create(HOST);
-    changed.get_mut().guest_invitation.as_mut().unwrap().email = "bob@example.org".to_owned();
-    let changed = service.guests().create_guest_invitation(changed).await;
-    refused(changed, Code::FailedPrecondition, "REQUEST_ID_REUSED");
-    let other = service.guests().create_guest_invitation(create(OTHER_HOST)).await.unwrap().into_inner();
-    assert_ne!(other.name, first.name);
-    let again = service.guests().create_guest_invitation(create(OTHER_HOST)).await.unwrap().into_inner();
-    assert_eq!(again, other);
     service.stop().await;
 }
 

@@ -39,9 +39,9 @@ impl World {
             let commands = commands.clone();
             async move {
                 match bundle {
-                    BatchMode::Independent => End::of_one(store.execute(commands[0].clone(), None).await),
+                    BatchMode::Independent => End::of_one(store.executor().execute(commands[0].clone(), None).await),
                     BatchMode::Atomic | BatchMode::DryRun => {
-                        End::of_all(store.execute_all(commands, bundle, None).await)
+                        End::of_all(store.executor().execute_all(commands, bundle, None).await)
                     }
                 }
             }
@@ -60,7 +60,7 @@ impl World {
         self.told.note(format!("at once {:?}", calls.iter().map(|(_, command)| brief(command)).collect::<Vec<_>>()));
         let all = async {
             let spawn = |(store, command): (Store, Command)| {
-                tokio::spawn(async move { End::of_one(store.execute(command, None).await) })
+                tokio::spawn(async move { End::of_one(store.executor().execute(command, None).await) })
             };
             let tasks: Vec<_> = calls.clone().into_iter().map(spawn).collect();
             let mut ends = Vec::new();
@@ -89,10 +89,10 @@ impl World {
         let (first, second) = (self.stores[0].clone(), self.stores[1].clone());
         let task = tokio::spawn({
             let slow = slow.clone();
-            async move { End::of_one(first.execute(slow, None).await) }
+            async move { End::of_one(first.executor().execute(slow, None).await) }
         });
         held.decided().await;
-        let quick_end = End::of_one(second.execute(quick.clone(), None).await);
+        let quick_end = End::of_one(second.executor().execute(quick.clone(), None).await);
         drop(held);
         let ends = [(slow, task.await.unwrap()), (quick, quick_end)];
         let calls = ends.map(|(command, end)| Call { commands: vec![command], bundle: BatchMode::Independent, end });

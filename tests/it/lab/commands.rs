@@ -68,14 +68,14 @@ impl Chooser<'_> {
             _ => account,
         };
         let request = self.random.chance(35).then(|| self.request(method));
-        Command { account, actor: "caller".to_owned(), request, seed, action }
+        Command { account, actor: "caller".to_owned(), hosts: None, request, seed, action }
     }
 
     /// A command about an invitation.
     pub(super) fn command_about(&mut self, about: &Arc<Invitation>) -> Command {
         let seed = IdSeed::new(self.now, self.random.bytes());
         let (_, action) = self.change(about);
-        Command { account: about.account.clone(), actor: "rival".to_owned(), request: None, seed, action }
+        Command { account: about.account.clone(), actor: "rival".to_owned(), hosts: None, request: None, seed, action }
     }
 
     fn owner(&self, delivery: Uuid) -> Option<AccountId> {
@@ -216,7 +216,7 @@ impl Chooser<'_> {
         let (_, delivery) = self.random.pick_late(&messages)?;
         use DeliveryReport::{Bounced, Complained, Delivered, Opened};
         let report = self.random.pick(&[Delivered, Bounced, Opened, Complained]);
-        Some(Action::ReportDelivery(ReportDelivery { delivery, hosts: None, report, detail: None }))
+        Some(Action::ReportDelivery(ReportDelivery { delivery, report, detail: None }))
     }
 
     fn settle(&mut self) -> Option<Action> {
@@ -237,8 +237,8 @@ pub(super) fn brief(command: &Command) -> String {
 
 /// A command that is refused whatever there is: its answer means that what was sent before is over.
 pub(super) fn probe(now: Timestamp) -> Command {
-    let nobody = Target { id: InvitationId(Uuid::nil()), kind: None, hosts: None, hides_deleted: false, etag: None };
+    let nobody = Target { id: InvitationId(Uuid::nil()), kind: None, hides_deleted: false, etag: None };
     let action = Action::Delete(DeleteInvitation { target: nobody });
     let account = accounts()[0].clone();
-    Command { account, actor: "probe".to_owned(), request: None, seed: IdSeed::new(now, [0; 16]), action }
+    Command { account, actor: "probe".to_owned(), hosts: None, request: None, seed: IdSeed::new(now, [0; 16]), action }
 }

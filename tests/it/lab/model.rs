@@ -230,6 +230,7 @@ impl Model {
         let command = |invitation: &Arc<Invitation>| Command {
             account: invitation.account.clone(),
             actor: "expiry".to_owned(),
+            hosts: None,
             request: None,
             seed: IdSeed::new(invitation.facts.expire_at.unwrap(), *invitation.id.0.as_bytes()),
             action: Action::Expire(ExpireInvitation { id: invitation.id }),

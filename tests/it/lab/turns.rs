@@ -246,13 +246,13 @@ impl World {
         let Some((account, delivery, lease)) = self.random.pick_late(&held) else { return };
         let seed = IdSeed::new(self.clock.now(), self.random.bytes());
         let action = Action::SettleDelivery(SettleDelivery { delivery, lease, end: DeliveryEnd::Sent });
-        let command = Command { account, actor: gate::actor(), request: None, seed, action };
+        let command = Command { account, actor: gate::actor(), hosts: None, request: None, seed, action };
         self.told.note(format!("late settle {}", brief(&command)));
         let mut gate = gate::gate(&command.actor);
         let (first, second) = (self.stores[0].clone(), self.stores[1].clone());
         let task = tokio::spawn({
             let command = command.clone();
-            async move { End::of_one(first.execute(command, None).await) }
+            async move { End::of_one(first.executor().execute(command, None).await) }
         });
         assert!(gate.decided().await, "the lease is still its");
         let new = Uuid::from_bytes(self.random.bytes());

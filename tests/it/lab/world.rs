@@ -240,7 +240,7 @@ impl World {
     async fn settle_down(&mut self) {
         for store in self.stores.clone() {
             for tries in 0.. {
-                let answer = store.execute(probe(self.clock.now()), None).await;
+                let answer = store.executor().execute(probe(self.clock.now()), None).await;
                 if matches!(answer, Err(ExecuteError::Refused(_))) {
                     break;
                 }

@@ -109,9 +109,9 @@ async fn every_recipient_is_sent_one_message_and_its_event_follows(database: Tes
 async fn what_was_revoked_or_answered_before_it_was_sent_is_cancelled(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let revoked = created(&store, mailed_link(1)).await;
-    store.execute(command(revoke(&revoked)), None).await.unwrap();
+    store.executor().execute(command(revoke(&revoked)), None).await.unwrap();
     let answered = created(&store, mailed_link(2)).await;
-    store.execute(command(decline(&answered, 1)), None).await.unwrap();
+    store.executor().execute(command(decline(&answered, 1)), None).await.unwrap();
     let expired = created(&store, user("late@example.org")).await;
     clock.advance(Duration::from_secs(8 * 86_400));
     let open = created(&store, mailed_link(1)).await;

@@ -50,7 +50,7 @@ async fn an_event_tells_who_what_and_when(database: TestDatabase) {
     let made = created(&store, CreateInvitation { max_uses: Some(1), ..link() }).await;
     clock.advance(std::time::Duration::from_secs(5));
     let accept = Command { actor: "bot".to_owned(), ..retryable("Accept", "try-1", 1, accept(&made, "ann")) };
-    let executed = store.execute(accept, None).await.unwrap();
+    let executed = store.executor().execute(accept, None).await.unwrap();
     let events = events(&store, made.id).await;
     let accepted = &events[1].event;
     assert_eq!(

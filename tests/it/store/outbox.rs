@@ -43,7 +43,7 @@ async fn invite(store: &Store, account: &str, addresses: usize) {
     for number in 0..addresses {
         let create = create(user(&format!("ann{number}@example.org")));
         let account = AccountId::parse(account).unwrap();
-        store.execute(Command { account, ..command(create) }, None).await.unwrap();
+        store.executor().execute(Command { account, ..command(create) }, None).await.unwrap();
     }
 }
 
@@ -55,7 +55,7 @@ async fn settle(store: &Store, claimed: &ClaimedDelivery, end: DeliveryEnd) -> A
     let ClaimedDelivery { account, delivery } = claimed;
     let settle = SettleDelivery { delivery: delivery.message.id, lease: delivery.lease.unwrap(), end };
     let account = account.clone();
-    store.execute(Command { account, ..command(Action::SettleDelivery(settle)) }, None).await
+    store.executor().execute(Command { account, ..command(Action::SettleDelivery(settle)) }, None).await
 }
 
 fn ids(claimed: &[ClaimedDelivery]) -> BTreeSet<Uuid> {
@@ -214,10 +214,10 @@ async fn what_was_given_up_can_be_replayed(database: TestDatabase) {
 
 async fn report(store: &Store, claimed: &ClaimedDelivery, report: DeliveryReport) -> DeliveryState {
     let delivery = claimed.delivery.message.id;
-    let report = ReportDelivery { delivery, hosts: None, report, detail: None };
+    let report = ReportDelivery { delivery, report, detail: None };
     let account = claimed.account.clone();
     let command = Command { account, ..command(Action::ReportDelivery(report)) };
-    store.execute(command, None).await.unwrap().delivery.unwrap().state
+    store.executor().execute(command, None).await.unwrap().delivery.unwrap().state
 }
 
 async fn a_provider_s_word_says_where_a_message_stands_and_opened_says_no_less_than_sent(database: TestDatabase) {

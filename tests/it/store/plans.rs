@@ -68,7 +68,7 @@ impl Desk {
     }
 
     async fn run(&self, action: Action) {
-        self.store.execute(command(action), None).await.unwrap();
+        self.store.executor().execute(command(action), None).await.unwrap();
     }
 
     fn seed(&self) -> IdSeed {
@@ -112,12 +112,13 @@ async fn create_and_change(desk: &mut Desk) -> InvitationId {
     let request = desk.round;
     let labels = [("a".to_owned(), "b".to_owned())].into();
     let made = CreateInvitation { recipients: emails(3), mails: true, labels, ..link() };
-    let made = desk.store.execute(retryable("Create", request, 1, create(made)), None).await.unwrap().invitation;
+    let made =
+        desk.store.executor().execute(retryable("Create", request, 1, create(made)), None).await.unwrap().invitation;
     desk.check("create").await;
     let mut first = accept_by(&made, acceptor("ann"));
     first.access = Access::Link(made.claims(1));
     let accept = retryable("Accept", request, 1, Action::Accept(Box::new(first)));
-    desk.store.execute(accept, None).await.unwrap();
+    desk.store.executor().execute(accept, None).await.unwrap();
     desk.check("accept").await;
     for action in [resend(&made, false, None), record(&made, EngagementType::View), decline(&made, 2), revoke(&made)] {
         desk.run(action).await;
@@ -285,7 +286,7 @@ async fn second_attempts(desk: &mut Desk) {
     let made = created(&store, CreateInvitation { expiry: after(60), ..link() }).await;
     desk.clock.advance(Duration::from_secs(61));
     let expire = |id| command(Action::Expire(ExpireInvitation { id }));
-    store.execute(expire(made.id), None).await.unwrap();
+    store.executor().execute(expire(made.id), None).await.unwrap();
     let forget = format!("UPDATE invitation SET expiry_told_at = NULL WHERE id = '{}'", made.id.0);
     desk.admin.execute_unprepared(&forget).await.unwrap();
     let mut commands = vec![expire(made.id)];
@@ -293,7 +294,7 @@ async fn second_attempts(desk: &mut Desk) {
         let account = AccountId::parse(&format!("account-{number}")).unwrap();
         commands.push(Command { account, ..expire(InvitationId(Uuid::from_u128(number))) });
     }
-    let results = store.execute_all(commands, BatchMode::Independent, None).await.unwrap();
+    let results = store.executor().execute_all(commands, BatchMode::Independent, None).await.unwrap();
     assert!(results.iter().all(Result::is_err));
     desk.check("second attempts").await;
 }

@@ -21,19 +21,21 @@ async fn request_ids_are_forgotten_after_forty_eight_hours(database: TestDatabas
     let opened = database.open(&clock).await;
     let maintenance = opened.maintenance();
     let store = Store::start(opened, &options(Group::run));
-    let old = store.execute(retryable("Create", "old", 1, create(link())), None).await.unwrap().invitation;
+    let old = store.executor().execute(retryable("Create", "old", 1, create(link())), None).await.unwrap().invitation;
     clock.advance(Duration::from_secs(3_600));
-    let young = store.execute(retryable("Create", "young", 1, create(link())), None).await.unwrap().invitation;
+    let young =
+        store.executor().execute(retryable("Create", "young", 1, create(link())), None).await.unwrap().invitation;
     assert_eq!(maintenance.prune_requests().await.unwrap(), 0);
     clock.advance(Duration::from_secs(47 * 3_600));
     assert_eq!(maintenance.prune_requests().await.unwrap(), 0, "it is remembered up to the last moment");
     clock.advance(Duration::from_micros(1));
     assert_eq!(maintenance.prune_requests().await.unwrap(), 1);
-    let again = store.execute(retryable("Create", "old", 2, create(link())), None).await.unwrap().invitation;
+    let again = store.executor().execute(retryable("Create", "old", 2, create(link())), None).await.unwrap().invitation;
     assert_ne!(again.id, old.id, "what is forgotten can be used anew");
-    let replayed = store.execute(retryable("Create", "young", 1, create(link())), None).await.unwrap().invitation;
+    let replayed =
+        store.executor().execute(retryable("Create", "young", 1, create(link())), None).await.unwrap().invitation;
     assert_eq!(replayed.id, young.id);
-    let reused = store.execute(retryable("Create", "young", 2, create(link())), None).await.unwrap_err();
+    let reused = store.executor().execute(retryable("Create", "young", 2, create(link())), None).await.unwrap_err();
     assert_eq!(reused, ExecuteError::Refused(Refusal::RequestIdReused));
 }
 

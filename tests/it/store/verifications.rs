@@ -134,7 +134,11 @@ async fn the_address_of_a_message_with_a_code_is_forgotten_when_it_is_settled(da
             Some(end) => {
                 let (delivery, lease) = (claimed.delivery.message.id, Uuid::from_u128(1));
                 let action = Action::SettleDelivery(SettleDelivery { delivery, lease, end });
-                store.execute(Command { account: claimed.account.clone(), ..command(action) }, None).await.unwrap();
+                store
+                    .executor()
+                    .execute(Command { account: claimed.account.clone(), ..command(action) }, None)
+                    .await
+                    .unwrap();
             }
             None => assert!(store.cancel_delivery(&claimed, "no reason").await.unwrap()),
         }

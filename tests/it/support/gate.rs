@@ -70,7 +70,7 @@ pub(crate) async fn hold(store: &Store) -> Held {
     let mut held = gate(&actor);
     let command = Command { actor, ..commands::command(commands::create(commands::link())) };
     let store = store.clone();
-    tokio::spawn(async move { store.execute(command, None).await.unwrap() });
+    tokio::spawn(async move { store.executor().execute(command, None).await.unwrap() });
     assert!(held.decided().await);
     held
 }
@@ -86,7 +86,7 @@ pub(crate) async fn send(store: &Store, command: Command) -> Waiting {
 /// Puts a command with a deadline into the queue and returns once it is there.
 pub(crate) async fn send_until(store: &Store, command: Command, deadline: Option<tokio::time::Instant>) -> Waiting {
     let store = store.clone();
-    let mut waiting: Waiting = Box::pin(async move { store.execute(command, deadline).await });
+    let mut waiting: Waiting = Box::pin(async move { store.executor().execute(command, deadline).await });
     poll_fn(|context| {
         assert!(waiting.as_mut().poll(context).is_pending(), "the lane is held, so nothing is answered");
         Poll::Ready(())

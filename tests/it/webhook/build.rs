@@ -111,7 +111,7 @@ impl Desk {
     /// Runs a command at the present moment, as callers do: the ids of its events tell when.
     pub(crate) async fn execute(&self, action: Action) -> Arc<Invitation> {
         let seed = IdSeed::new(self.clock.now(), Entropy::system().bytes());
-        self.store.execute(Command { seed, ..command(action) }, None).await.unwrap().invitation
+        self.store.executor().execute(Command { seed, ..command(action) }, None).await.unwrap().invitation
     }
 
     /// Gives every event its position and writes the messages.

@@ -50,7 +50,7 @@ async fn an_event_is_posted_once_to_each_endpoint_that_wants_it(database: TestDa
     let (to_all, _) = desk.endpoint(&all.uri(), &[]).await;
     let (to_some, _) = desk.endpoint(&some.uri(), &[EventType::Accepted, EventType::Viewed]).await;
     let made = created(&desk.store, link()).await;
-    desk.store.execute(retryable("Accept", "try-1", 1, accept(&made, "ann")), None).await.unwrap();
+    desk.store.executor().execute(retryable("Accept", "try-1", 1, accept(&made, "ann")), None).await.unwrap();
     desk.dispatch().await;
     desk.dispatch().await;
     assert_eq!(desk.sender().drain().await.unwrap(), 3);
@@ -125,12 +125,12 @@ async fn an_endpoint_gets_nothing_of_what_was_before_it(database: TestDatabase) 
     desk.dispatch().await;
     assert_eq!(desk.states(&endpoint).await, ["queued"]);
     desk.set_disabled(&endpoint, true).await;
-    desk.store.execute(command(record(&made, EngagementType::View)), None).await.unwrap();
+    desk.store.executor().execute(command(record(&made, EngagementType::View)), None).await.unwrap();
     desk.sequence().await;
     desk.set_disabled(&endpoint, false).await;
     desk.dispatch().await;
     assert_eq!(desk.states(&endpoint).await, ["cancelled"], "nothing of while it was disabled");
-    desk.store.execute(command(record(&made, EngagementType::Click)), None).await.unwrap();
+    desk.store.executor().execute(command(record(&made, EngagementType::Click)), None).await.unwrap();
     desk.dispatch().await;
     assert_eq!(desk.sender().drain().await.unwrap(), 1);
     assert!(sink.received()[0].body.contains("invitation.clicked"));
@@ -351,7 +351,7 @@ async fn event_is_queued_for_the_endpoints_of_its_account_alone(database: TestDa
     for account in &accounts {
         let endpoint = desk.endpoint_of(account, "http://127.0.0.1:1/hook", &[]).await.0;
         let made = Command { account: account.clone(), ..command(create(link())) };
-        let made = desk.store.execute(made, None).await.unwrap().invitation;
+        let made = desk.store.executor().execute(made, None).await.unwrap().invitation;
         wanted.push((account.as_str().to_owned(), endpoint.id, made.id.0));
     }
     desk.dispatch().await;

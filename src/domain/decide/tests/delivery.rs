@@ -47,7 +47,7 @@ fn with(delivery: &Delivery, invitation: &Invitation) -> Loaded {
 }
 
 fn report(delivery: &Delivery, report: DeliveryReport) -> Action {
-    Action::ReportDelivery(ReportDelivery { delivery: delivery.message.id, hosts: None, report, detail: None })
+    Action::ReportDelivery(ReportDelivery { delivery: delivery.message.id, report, detail: None })
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn no_event_tells_an_address_a_link_or_a_token_that_a_caller_wrote() {
             let engagement = EngagementType::Click;
             Action::RecordEngagement(RecordEngagement { link, engagement, source: written.clone() })
         }),
-        ("detail", Action::ReportDelivery(ReportDelivery { delivery, hosts: None, report, detail: written.clone() })),
+        ("detail", Action::ReportDelivery(ReportDelivery { delivery, report, detail: written.clone() })),
     ] {
         let changes = run_on(&loaded, &command(1, action)).unwrap().changes;
         let told = changes.events[0].data.get(key).and_then(|told| told.as_str());

@@ -160,8 +160,9 @@ fn a_name_finds_only_what_one_of_the_hosts_invites_before_its_etag_is_looked_at(
         (&user, Some(vec![host]), false),
     ] {
         for (etag, refusal) in [(None, None), (Some("stale".to_owned()), Some(Refusal::EtagMismatch))] {
-            let target = Target { hosts: hosts.clone(), etag, ..by_any_name(invitation) };
-            let result = run(invitation, Action::Revoke(RevokeInvitation { target }));
+            let target = Target { etag, ..by_any_name(invitation) };
+            let revoke = command(1, Action::Revoke(RevokeInvitation { target }));
+            let result = run_on(&loaded(invitation, &[]), &Command { hosts: hosts.clone(), ..revoke });
             let expected = if found { refusal } else { Some(Refusal::InvitationNotFound) };
             assert_eq!(result.err(), expected, "{hosts:?}");
         }

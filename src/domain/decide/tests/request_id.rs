@@ -195,19 +195,13 @@ fn events_carry_the_request_id_and_the_actor() {
     }
 }
 
-/// A command of one organization about the guests of another, as a part of a call if it is one.
-fn between(number: u8, action: Action, organizations: (u128, u128), part: &str) -> Command {
-    let mut command = requested(command(number, action), "r", "body", &[1]);
+/// A revocation by one organization for another, by a caller who may act for one host.
+fn between(number: u8, guest: &Invitation, host: u128, organizations: (u128, u128)) -> Command {
+    let mut command = requested(command(number, revoke(guest)), "r", "body", &[1]);
     let request = command.request.as_mut().unwrap();
     request.organizations = Some((organization(organizations.0), organization(organizations.1)));
-    request.part = part.to_owned();
+    command.hosts = Some(vec![organization(host)]);
     command
-}
-
-fn revoke_within(invitation: &Invitation, hosts: &[u128]) -> Action {
-    let Action::Revoke(mut revoke) = revoke(invitation) else { unreachable!() };
-    revoke.target.hosts = Some(hosts.iter().copied().map(organization).collect());
-    Action::Revoke(revoke)
 }
 
 #[test]
@@ -215,11 +209,11 @@ fn request_ids_of_other_organizations_do_not_meet() {
     let guest = invited(2, details(Kind::Guest), &["guest@example.org"]);
     let host = guest.details.host().unwrap();
     let mut loaded = together(&[&guest]);
-    let first = between(1, revoke_within(&guest, &[1]), (1, 1), "");
+    let first = between(1, &guest, 1, (1, 1));
     assert_eq!(host, organization(1), "the host of the fixtures");
     remember(&mut loaded, &first);
     for organizations in [(8, 8), (8, 1), (1, 8)] {
-        let other = between(2, revoke_within(&guest, &[1]), organizations, "");
+        let other = between(2, &guest, 1, organizations);
         assert!(super::super::remembered(&loaded, &other).is_none(), "{organizations:?}");
     }
 }
@@ -228,25 +222,9 @@ fn request_ids_of_other_organizations_do_not_meet() {
 fn a_replay_reaches_no_further_than_a_first_call() {
     let guest = invited(2, details(Kind::Guest), &["guest@example.org"]);
     let mut loaded = together(&[&guest]);
-    remember(&mut loaded, &between(1, revoke_within(&guest, &[1]), (8, 8), ""));
-    let withdrawn = between(2, revoke_within(&guest, &[8]), (8, 8), "");
+    remember(&mut loaded, &between(1, &guest, 1, (8, 8)));
+    let withdrawn = between(2, &guest, 8, (8, 8));
     assert_eq!(run_on(&loaded, &withdrawn).unwrap_err(), Refusal::InvitationNotFound);
-}
-
-#[test]
-fn an_older_request_is_replayed_within_reach_only() {
-    let guest = invited(2, details(Kind::Guest), &["guest@example.org"]);
-    let mut loaded = together(&[&guest]);
-    let older = requested(command(1, revoke_within(&guest, &[1])), "r", "body", &[1]);
-    let first = remember(&mut loaded, &older);
-    let again = run_on(&loaded, &between(2, revoke_within(&guest, &[1]), (1, 1), "")).unwrap();
-    assert!(is_nothing(&again.changes) && again.outcome == first);
-    let mut other = between(2, revoke_within(&guest, &[1]), (1, 1), "");
-    other.request.as_mut().unwrap().digests = requested(other.clone(), "r", "other", &[1]).request.unwrap().digests;
-    assert_eq!(run_on(&loaded, &other).unwrap_err(), Refusal::RequestIdReused);
-    let elsewhere = between(2, revoke_within(&guest, &[8]), (8, 8), "");
-    assert!(super::super::remembered(&loaded, &elsewhere).is_none());
-    assert_eq!(run_on(&loaded, &elsewhere).unwrap_err(), Refusal::InvitationNotFound);
 }
 
 #[test]

@@ -61,7 +61,7 @@ async fn an_expiry_is_told_once_and_again_after_a_renewal(database: TestDatabase
     }
     let after_ = read(&store, made.id).await;
     assert_eq!((after_.etag(), after_.updated_at, after_.updater), (before.etag(), before.updated_at, before.updater));
-    store.execute(command(resend(&made, false, Some(seconds(600)))), None).await.unwrap();
+    store.executor().execute(command(resend(&made, false, Some(seconds(600)))), None).await.unwrap();
     assert_eq!(told(&store).await, 0);
     pass(&clock, 3_600);
     assert_eq!(told(&store).await, 1, "it expires again, long after the moment");
@@ -79,7 +79,7 @@ async fn what_has_ended_otherwise_does_not_expire(database: TestDatabase) {
     let declined = created(&store, CreateInvitation { recipients: emails(1), ..for_a_minute() }).await;
     let accepted = created(&store, CreateInvitation { max_uses: Some(2), ..for_a_minute() }).await;
     for action in [revoke(&revoked), accept(&used, "ann"), decline(&declined, 1), accept(&accepted, "ann")] {
-        store.execute(command(action), None).await.unwrap();
+        store.executor().execute(command(action), None).await.unwrap();
     }
     pass(&clock, 60);
     assert_eq!(told(&store).await, 1);
@@ -124,7 +124,7 @@ async fn a_save_that_knew_nothing_of_the_telling_does_not_undo_it() {
     let delete = Command { actor, ..command(resend(&made, false, Some(seconds(60)))) };
     let waiting = tokio::spawn({
         let slow = slow.clone();
-        async move { slow.execute(delete, None).await }
+        async move { slow.executor().execute(delete, None).await }
     });
     assert!(held.decided().await);
     assert_eq!(told(&telling).await, 1);
@@ -139,7 +139,7 @@ async fn a_save_that_knew_nothing_of_the_telling_does_not_undo_it() {
     let actor = crate::support::gate::actor();
     let mut held = crate::support::gate::gate(&actor);
     let same = Command { actor, ..expire(made.id) };
-    let waiting = tokio::spawn(async move { slow.execute(same, None).await });
+    let waiting = tokio::spawn(async move { slow.executor().execute(same, None).await });
     assert!(held.decided().await);
     assert_eq!(told(&telling).await, 1);
     drop(held);
@@ -216,7 +216,7 @@ async fn group_in_lasting_conflict_is_saved_but_for_its_cause(database: TestData
     assert_eq!(told(&store).await, 2);
     tamper(&database, one.id, "expiry_told_at = NULL").await;
     let commands = vec![expire(one.id), command(create(link())), command(revoke(&other))];
-    let results = store.execute_all(commands, BatchMode::Independent, None).await.unwrap();
+    let results = store.executor().execute_all(commands, BatchMode::Independent, None).await.unwrap();
     assert_eq!(results[0].as_ref().unwrap_err(), &ExecuteError::Conflict);
     assert!(results[1..].iter().all(Result::is_ok), "{results:?}");
     assert_eq!(story(&store, other.id).await, ["created", "expired", "revoked"]);

@@ -63,8 +63,8 @@ async fn followers_see_every_event_once_and_in_order_while_many_write(database: 
             tokio::spawn(async move {
                 for _ in 0..EACH {
                     let made = created(&store, link()).await;
-                    store.execute(command(record(&made, EngagementType::View)), None).await.unwrap();
-                    store.execute(command(accept(&made, "ann")), None).await.unwrap();
+                    store.executor().execute(command(record(&made, EngagementType::View)), None).await.unwrap();
+                    store.executor().execute(command(accept(&made, "ann")), None).await.unwrap();
                 }
             })
         })
@@ -98,7 +98,7 @@ async fn positions_go_by_the_clock_and_within_an_invitation_by_sequence(database
     }
     for made in made.iter().rev() {
         clock.advance(Duration::from_secs(1));
-        store.execute(command(record(made, EngagementType::View)), None).await.unwrap();
+        store.executor().execute(command(record(made, EngagementType::View)), None).await.unwrap();
     }
     // A clock that was set back takes nothing of an invitation before what came first.
     let connection = database.connect().await;
@@ -125,7 +125,7 @@ async fn a_stretch_holds_all_of_its_positions_and_only_the_account_s_own(databas
         created(&store, link()).await;
         let mut foreign = command(create(link()));
         foreign.account = theirs.clone();
-        store.execute(foreign, None).await.unwrap();
+        store.executor().execute(foreign, None).await.unwrap();
     }
     let nothing = store.events_behind(&account(), 0, 10).await.unwrap();
     assert_eq!((nothing.until, nothing.is_last, nothing.events.len()), (0, true, 0), "not numbered yet");

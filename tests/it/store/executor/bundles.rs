@@ -39,7 +39,7 @@ async fn gated(database: &TestDatabase) -> Store {
 }
 
 async fn run(store: &Store, bundle: BatchMode, actions: impl IntoIterator<Item = Action>) -> Answers {
-    store.execute_all(actions.into_iter().map(command).collect(), bundle, None).await
+    store.executor().execute_all(actions.into_iter().map(command).collect(), bundle, None).await
 }
 
 async fn how_many(store: &Store) -> usize {
@@ -90,9 +90,9 @@ async fn an_atomic_bundle_is_done_as_a_whole(database: TestDatabase) {
     let again =
         || creates.iter().zip(["r1", "r2", "r3"]).map(|(action, id)| retryable("Create", id, 1, action.clone()));
     let before = how_many(&store).await;
-    store.execute(again().next_back().unwrap(), None).await.unwrap();
+    store.executor().execute(again().next_back().unwrap(), None).await.unwrap();
     for _ in 0..2 {
-        let answers = store.execute_all(again().collect(), BatchMode::Atomic, None).await.unwrap();
+        let answers = store.executor().execute_all(again().collect(), BatchMode::Atomic, None).await.unwrap();
         assert!(answers.iter().all(Result::is_ok));
         assert_eq!(how_many(&store).await, before + 3, "what was done before is returned, the rest is done");
     }
@@ -121,7 +121,7 @@ async fn a_refused_atomic_bundle_changes_nothing_and_tells_every_refusal(databas
     for table in ["slot", "autojoin_domain"] {
         assert!(texts(&database, &format!("SELECT account_id FROM {table}")).await.is_empty());
     }
-    store.execute(command(reject()), None).await.expect("the slot was never taken");
+    store.executor().execute(command(reject()), None).await.expect("the slot was never taken");
 }
 
 async fn a_dry_run_tells_what_would_happen_and_changes_nothing(database: TestDatabase) {
@@ -152,7 +152,7 @@ async fn a_dry_run_tells_what_would_happen_and_changes_nothing(database: TestDat
 /// Puts bundles into the queue of a lane that is held, so that they are one group.
 async fn in_one_group(store: &Store, bundles: Vec<(BatchMode, Vec<Command>)>) -> Vec<Answers> {
     let held = hold(store).await;
-    let calls = bundles.into_iter().map(|(bundle, commands)| store.execute_all(commands, bundle, None));
+    let calls = bundles.into_iter().map(|(bundle, commands)| store.executor().execute_all(commands, bundle, None));
     once_all_wait(calls, move || drop(held)).await
 }
 
@@ -227,10 +227,10 @@ async fn a_panic_fails_its_command_or_its_atomic_bundle(database: TestDatabase) 
         commands[1].actor = "panic".to_owned();
         commands
     };
-    let answers = store.execute_all(commands(), BatchMode::Independent, None).await.unwrap();
+    let answers = store.executor().execute_all(commands(), BatchMode::Independent, None).await.unwrap();
     assert!(answers[0].is_ok() && answers[2].is_ok());
     assert!(matches!(answers[1], Err(ExecuteError::Internal(_))), "{answers:?}");
-    let failed = store.execute_all(commands(), BatchMode::Atomic, None).await.unwrap_err();
+    let failed = store.executor().execute_all(commands(), BatchMode::Atomic, None).await.unwrap_err();
     let BundleError::Refused(errors) = failed else { panic!("{failed:?}") };
     assert!(matches!(errors[..], [None, Some(ExecuteError::Internal(_)), None]), "{errors:?}");
     assert_eq!(how_many(&store).await, 2);
@@ -263,13 +263,13 @@ async fn a_bundle_whose_deadline_passed_while_it_waited_is_not_decided(database:
     let store = gated(&database).await;
     let two = || vec![command(create(link())), command(create(link()))];
     let late = Some(Instant::now());
-    let failed = store.execute_all(two(), BatchMode::Atomic, late).await.unwrap_err();
+    let failed = store.executor().execute_all(two(), BatchMode::Atomic, late).await.unwrap_err();
     assert_eq!(failed, BundleError::Failed(ExecuteError::DeadlineExceeded));
-    let answers = store.execute_all(two(), BatchMode::Independent, late).await.unwrap();
+    let answers = store.executor().execute_all(two(), BatchMode::Independent, late).await.unwrap();
     assert!(answers.iter().all(|answer| *answer.as_ref().unwrap_err() == ExecuteError::DeadlineExceeded));
     assert_eq!(how_many(&store).await, 0);
     let far = Some(Instant::now() + Duration::from_secs(3_600));
-    store.execute_all(two(), BatchMode::Atomic, far).await.unwrap();
+    store.executor().execute_all(two(), BatchMode::Atomic, far).await.unwrap();
 }
 
 /// Another replica keeps changing what the bundle rests on: it is decided again as a whole.

@@ -32,13 +32,13 @@ async fn a_new_invitation_is_made_once_when_the_connection_breaks() {
     for cut in [Cut::Before, Cut::After] {
         for once in [command(create(mailed())), retryable("Create", &format!("{cut:?}"), 1, create(mailed()))] {
             let sprung = proxy.cut(cut, MARKER);
-            let made = store.execute(marked(once.clone()), None).await.unwrap().invitation;
+            let made = store.executor().execute(marked(once.clone()), None).await.unwrap().invitation;
             sprung.await.unwrap();
             assert_eq!(read(&store, made.id).await, *made, "{cut:?}");
             assert_eq!(story(&store, made.id).await, ["created"]);
             wanted += 1;
             if once.request.is_some() {
-                assert_eq!(store.execute(marked(once), None).await.unwrap().invitation.id, made.id);
+                assert_eq!(store.executor().execute(marked(once), None).await.unwrap().invitation.id, made.id);
             }
             let all = InvitationQuery { limit: 100, ..InvitationQuery::default() };
             assert_eq!(store.list_invitations(&account(), &all).await.unwrap().len(), wanted);
@@ -67,7 +67,7 @@ async fn every_change_happens_once_when_the_connection_breaks() {
             revoke(&made),
         ] {
             let sprung = proxy.cut(cut, MARKER);
-            let executed = store.execute(marked(command(action)), None).await.unwrap();
+            let executed = store.executor().execute(marked(command(action)), None).await.unwrap();
             sprung.await.unwrap();
             assert!(!executed.already_accepted, "{cut:?}");
         }
@@ -89,7 +89,7 @@ async fn a_save_that_lands_late_happens_once() {
     for action in [|made: &Invitation| resend(made, true, None), |made: &Invitation| record(made, EngagementType::View)]
     {
         let made = created(&direct, mailed()).await;
-        direct.execute(command(record(&made, EngagementType::Click)), None).await.unwrap();
+        direct.executor().execute(command(record(&made, EngagementType::Click)), None).await.unwrap();
         let blocker = admin.begin().await.unwrap();
         for table in ["invitation WHERE id", "engagement WHERE invitation_id"] {
             blocker.execute_unprepared(&format!("SELECT 1 FROM {table} = '{}' FOR UPDATE", made.id.0)).await.unwrap();
@@ -97,7 +97,7 @@ async fn a_save_that_lands_late_happens_once() {
         let sprung = proxy.cut(Cut::During, MARKER);
         let call = tokio::spawn({
             let (store, command) = (store.clone(), marked(command(action(&made))));
-            async move { store.execute(command, None).await }
+            async move { store.executor().execute(command, None).await }
         });
         sprung.await.unwrap();
         // Both the save that nobody listens to and the one that was sent after it.
@@ -134,7 +134,7 @@ async fn command_whose_load_loses_its_connection_is_answered() {
     let made = created(&store, link()).await;
     for cut in [Cut::Before, Cut::After] {
         let sprung = proxy.cut(cut, MARKER);
-        store.execute(command(accept(&made, MARKER)), None).await.unwrap();
+        store.executor().execute(command(accept(&made, MARKER)), None).await.unwrap();
         sprung.await.unwrap();
     }
     assert_eq!(story(&store, made.id).await, ["created", "accepted"]);
@@ -155,5 +155,5 @@ async fn commits_wait_for_the_disk_whatever_the_server_defaults_to() {
     }
     let (store, _) = store(&database).await;
     let made = created(&store, link()).await;
-    store.execute(command(accept(&made, "ann")), None).await.unwrap();
+    store.executor().execute(command(accept(&made, "ann")), None).await.unwrap();
 }

@@ -49,9 +49,9 @@ async fn the_same_is_refused_returned_or_replaced(database: TestDatabase) {
         // Ids tell which is the newest, and they are as old as their command.
         let seed = IdSeed::new(clock.now(), Entropy::system().bytes());
         let new = Command { seed, ..command(create(make(OnConflict::Allow, "ann@other.org"))) };
-        let new = store.execute(new, None).await.unwrap().invitation;
+        let new = store.executor().execute(new, None).await.unwrap().invitation;
         let same = general(scope.clone(), OnConflict::Reject, &[mail("ann@EXAMPLE.org")]);
-        let refused = store.execute(command(create(same.clone())), None).await.unwrap_err();
+        let refused = store.executor().execute(command(create(same.clone())), None).await.unwrap_err();
         assert_eq!(refused, ExecuteError::Refused(Refusal::InvitationExists(old.id, Kind::General)));
 
         let returning = CreateInvitation { on_conflict: OnConflict::ReturnExisting, ..same };
@@ -76,15 +76,17 @@ async fn what_has_ended_or_is_for_others_is_in_nobodys_way(database: TestDatabas
     for ending in ["revoked", "declined", "fulfilled", "expired"] {
         let made = created(&store, make(OnConflict::Allow)).await;
         match ending {
-            "revoked" => drop(store.execute(command(revoke(&made)), None).await.unwrap()),
-            "declined" => drop(store.execute(command(decline(&made, 1)), None).await.unwrap()),
+            "revoked" => drop(store.executor().execute(command(revoke(&made)), None).await.unwrap()),
+            "declined" => drop(store.executor().execute(command(decline(&made, 1)), None).await.unwrap()),
             "fulfilled" => {
-                drop(store.execute(command(accept_as(&made, "ann", "ann@example.org")), None).await.unwrap());
+                drop(
+                    store.executor().execute(command(accept_as(&made, "ann", "ann@example.org")), None).await.unwrap(),
+                );
             }
             _ => clock.advance(Duration::from_secs(600)),
         }
         let next = created(&store, make(OnConflict::Reject)).await;
-        store.execute(command(revoke(&next)), None).await.unwrap();
+        store.executor().execute(command(revoke(&next)), None).await.unwrap();
     }
     for (scope, address) in
         [(team("blue"), mail("ann@example.org")), (None, mail("ann@example.org")), (team("red"), internal("ann"))]
@@ -132,7 +134,7 @@ async fn accepting_one_closes_the_persons_others_into_the_same_scope(database: T
     ] {
         others.push(created(&store, other).await);
     }
-    store.execute(command(accept_as(&first, "ann", "ann@example.org")), None).await.unwrap();
+    store.executor().execute(command(accept_as(&first, "ann", "ann@example.org")), None).await.unwrap();
     assert_eq!(story(&store, first.id).await, ["created", "accepted", "fulfilled"]);
     for closed in [&by_address, &by_id] {
         let found = read(&store, closed.id).await;

@@ -64,7 +64,7 @@ async fn a_panic_while_deciding_is_answered_internal_and_the_lane_lives_on(datab
         assert!(matches!(&internal, ExecuteError::Internal(id) if id.len() == 32), "{internal:?}");
     }
     assert_eq!(story(&store, made.id).await, ["created", "accepted", "accepted"]);
-    store.execute(command(revoke(&made)), None).await.unwrap();
+    store.executor().execute(command(revoke(&made)), None).await.unwrap();
 }
 
 async fn a_command_that_the_database_refuses_does_not_fail_its_group(database: TestDatabase) {
@@ -81,7 +81,7 @@ async fn a_command_that_the_database_refuses_does_not_fail_its_group(database: T
         }
     }
     assert_eq!(story(&store, made.id).await, ["created", "accepted", "accepted"]);
-    store.execute(command(revoke(&made)), None).await.expect("the lane lives on");
+    store.executor().execute(command(revoke(&made)), None).await.expect("the lane lives on");
 }
 
 async fn commands_of_one_invitation_keep_their_order(database: TestDatabase) {
@@ -105,7 +105,7 @@ async fn commands_of_one_invitation_keep_their_order(database: TestDatabase) {
 async fn later_commands_of_a_group_see_and_show_what_earlier_ones_did(database: TestDatabase) {
     let (store, _) = gated(&database).await;
     let made = created(&store, link()).await;
-    store.execute(command(accept(&made, "first")), None).await.unwrap();
+    store.executor().execute(command(accept(&made, "first")), None).await.unwrap();
     let commands = [
         accept(&made, "ann"),
         accept(&made, "ann"),

@@ -32,14 +32,14 @@ async fn a_request_id_survives_a_restart(database: TestDatabase) {
     let (first, _) = store(&database).await;
     let again =
         || retryable("Create", "r1", 1, create(CreateInvitation { recipients: emails(2), mails: true, ..link() }));
-    let made = first.execute(again(), None).await.unwrap().invitation;
-    let accepted = first.execute(retryable("Accept", "r1", 1, accept_bound(&made)), None).await.unwrap();
+    let made = first.executor().execute(again(), None).await.unwrap().invitation;
+    let accepted = first.executor().execute(retryable("Accept", "r1", 1, accept_bound(&made)), None).await.unwrap();
     first.close().await;
     let (second, _) = store(&database).await;
-    let replayed = second.execute(again(), None).await.unwrap().invitation;
+    let replayed = second.executor().execute(again(), None).await.unwrap().invitation;
     assert_eq!(*replayed, read(&second, made.id).await, "the answer is the resource as it now is");
     assert_eq!((replayed.id, replayed.facts.use_count), (made.id, 1));
-    let replayed = second.execute(retryable("Accept", "r1", 1, accept_bound(&made)), None).await.unwrap();
+    let replayed = second.executor().execute(retryable("Accept", "r1", 1, accept_bound(&made)), None).await.unwrap();
     assert!(!replayed.already_accepted, "a retry is told what the first try was told");
     assert_eq!(replayed.acceptance, accepted.acceptance);
     assert_eq!(story(&second, made.id).await, ["created", "accepted"]);
@@ -87,12 +87,12 @@ async fn the_same_request_fifty_times_at_once_has_one_effect(database: TestDatab
 async fn a_request_id_with_another_body_or_invitation_is_refused(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let reused = ExecuteError::Refused(Refusal::RequestIdReused);
-    let made = store.execute(retryable("Create", "r", 1, create(link())), None).await.unwrap().invitation;
+    let made = store.executor().execute(retryable("Create", "r", 1, create(link())), None).await.unwrap().invitation;
     let other = created(&store, link()).await;
-    let body = store.execute(retryable("Create", "r", 2, create(link())), None).await;
+    let body = store.executor().execute(retryable("Create", "r", 2, create(link())), None).await;
     assert_eq!(body.unwrap_err(), reused);
-    store.execute(retryable("Revoke", "r", 1, revoke(&made)), None).await.expect("methods do not meet");
-    let invitation = store.execute(retryable("Revoke", "r", 1, revoke(&other)), None).await;
+    store.executor().execute(retryable("Revoke", "r", 1, revoke(&made)), None).await.expect("methods do not meet");
+    let invitation = store.executor().execute(retryable("Revoke", "r", 1, revoke(&other)), None).await;
     assert_eq!(invitation.unwrap_err(), reused);
     assert_eq!(story(&store, other.id).await, ["created"]);
 }
@@ -100,16 +100,16 @@ async fn a_request_id_with_another_body_or_invitation_is_refused(database: TestD
 async fn a_refused_request_is_not_remembered(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let made = created(&store, CreateInvitation { recipients: emails(1), ..link() }).await;
-    let refused = store.execute(retryable("Accept", "r", 1, accept(&made, "ann")), None).await.unwrap_err();
+    let refused = store.executor().execute(retryable("Accept", "r", 1, accept(&made, "ann")), None).await.unwrap_err();
     assert_eq!(refused, ExecuteError::Refused(Refusal::EmailNotAllowed));
-    let accepted = store.execute(retryable("Accept", "r", 2, accept_bound(&made)), None).await.unwrap();
+    let accepted = store.executor().execute(retryable("Accept", "r", 2, accept_bound(&made)), None).await.unwrap();
     assert!(!accepted.already_accepted);
 }
 
 /// In a group of creates, which are decided before anything is loaded.
 async fn what_was_refused_because_of_a_request_that_lost_is_decided_again(database: TestDatabase) {
     let store = store_with(&database, &Clock::manual(NEW_YEAR), &options(decide)).await;
-    let made = store.execute(retryable("Create", "r", 1, create(link())), None).await.unwrap().invitation;
+    let made = store.executor().execute(retryable("Create", "r", 1, create(link())), None).await.unwrap().invitation;
     let bodies = [2, 1].map(|body| retryable("Create", "r", body, create(link())));
     let answers = as_one_group(&store, bodies).await;
     assert_eq!(answers[0].clone().unwrap_err(), ExecuteError::Refused(Refusal::RequestIdReused));
@@ -121,14 +121,14 @@ async fn retry_of_a_request_that_changed_nothing_changes_nothing(database: TestD
     let (store, _) = store(&database).await;
     let guest = created(&store, guest("guest@example.org")).await;
     let link = created(&store, CreateInvitation { max_uses: None, ..link() }).await;
-    let again = |method, body, action| store.execute(retryable(method, "again", body, action), None);
+    let again = |method, body, action| store.executor().execute(retryable(method, "again", body, action), None);
     for (method, first, undo) in [
         ("SyncAutojoin", sync("blue", &["one.example"]), sync("blue", &["two.example"])),
         ("UpdateGuest", archive(&guest, true), archive(&guest, false)),
     ] {
-        let done = store.execute(command(first.clone()), None).await.unwrap().invitation;
+        let done = store.executor().execute(command(first.clone()), None).await.unwrap().invitation;
         assert!(!again(method, 1, first.clone()).await.unwrap().happened, "{method}");
-        store.execute(command(undo), None).await.unwrap();
+        store.executor().execute(command(undo), None).await.unwrap();
         let before = read(&store, done.id).await;
         again(method, 1, first.clone()).await.unwrap();
         assert_eq!(read(&store, done.id).await, before, "{method}");
@@ -139,10 +139,10 @@ async fn retry_of_a_request_that_changed_nothing_changes_nothing(database: TestD
     let into_team = || general(team("red"), OnConflict::ReturnExisting, &[internal("ann")]);
     let existing = created(&store, into_team()).await;
     assert_eq!(again("Create", 1, create(into_team())).await.unwrap().invitation.id, existing.id);
-    store.execute(command(revoke(&existing)), None).await.unwrap();
+    store.executor().execute(command(revoke(&existing)), None).await.unwrap();
     assert_eq!(again("Create", 1, create(into_team())).await.unwrap().invitation.id, existing.id);
 
-    store.execute(command(accept(&link, "ann")), None).await.unwrap();
+    store.executor().execute(command(accept(&link, "ann")), None).await.unwrap();
     for _ in 0..2 {
         assert!(again("Accept", 1, accept(&link, "ann")).await.unwrap().already_accepted);
     }

@@ -30,7 +30,7 @@ on_both!(
 async fn another_account_sees_and_changes_nothing(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let made = created(&store, link()).await;
-    let acceptance = store.execute(command(accept(&made, "ann")), None).await.unwrap().acceptance.unwrap();
+    let acceptance = store.executor().execute(command(accept(&made, "ann")), None).await.unwrap().acceptance.unwrap();
     let before = read(&store, made.id).await;
     let other = AccountId::parse("Acme").unwrap();
 
@@ -54,7 +54,7 @@ async fn another_account_sees_and_changes_nothing(database: TestDatabase) {
         Action::UpdateCreatedConnection(update),
     ] {
         let foreign = Command { account: other.clone(), ..command(action) };
-        let refused = store.execute(foreign, None).await.unwrap_err();
+        let refused = store.executor().execute(foreign, None).await.unwrap_err();
         assert_eq!(refused, ExecuteError::Refused(Refusal::InvitationNotFound));
     }
     assert_eq!(read(&store, made.id).await, before);
@@ -66,8 +66,8 @@ async fn request_ids_of_two_accounts_do_not_meet(database: TestDatabase) {
     let ours = retryable("Create", "same", 1, create(link()));
     let theirs =
         Command { account: AccountId::parse("other").unwrap(), ..retryable("Create", "same", 2, create(link())) };
-    let ours = store.execute(ours, None).await.unwrap().invitation;
-    let theirs = store.execute(theirs, None).await.unwrap().invitation;
+    let ours = store.executor().execute(ours, None).await.unwrap().invitation;
+    let theirs = store.executor().execute(theirs, None).await.unwrap().invitation;
     assert_ne!(ours.id, theirs.id);
     assert!(store.get_invitation(&theirs.account, theirs.id, false).await.unwrap().is_some());
 }
@@ -87,14 +87,14 @@ async fn messages_and_codes_of_another_account_are_not_found(database: TestDatab
     let delivery = claimed.delivery.message.id;
     for action in [
         Action::SettleDelivery(SettleDelivery { delivery, lease, end: DeliveryEnd::Failed("550".to_owned()) }),
-        Action::ReportDelivery(ReportDelivery { delivery, hosts: None, report: DeliveryReport::Bounced, detail: None }),
+        Action::ReportDelivery(ReportDelivery { delivery, report: DeliveryReport::Bounced, detail: None }),
     ] {
         let foreign = Command { account: other.clone(), ..command(action) };
-        let refused = store.execute(foreign, None).await.unwrap_err();
+        let refused = store.executor().execute(foreign, None).await.unwrap_err();
         assert_eq!(refused, ExecuteError::Refused(Refusal::DeliveryNotFound));
     }
     let settle = SettleDelivery { delivery, lease, end: DeliveryEnd::Failed("550".to_owned()) };
-    store.execute(command(Action::SettleDelivery(settle)), None).await.unwrap();
+    store.executor().execute(command(Action::SettleDelivery(settle)), None).await.unwrap();
     assert_eq!(store.replay_deliveries(&other, &ReplayQuery::default()).await.unwrap(), 0);
 
     let code = Verification { account: account(), invitation: made.id, id: Uuid::from_u128(2), key_id: 7 };

@@ -34,13 +34,13 @@ async fn a_full_queue_is_answered_unavailable_at_once(database: TestDatabase) {
     let held = hold(&store).await;
     let waiting = [send(&store, command(create(link()))).await, send(&store, command(create(link()))).await];
     // Nothing moves while the lane is held, so an answer is an answer at once.
-    let turned_away = store.execute(command(create(link())), None).await;
+    let turned_away = store.executor().execute(command(create(link())), None).await;
     assert_eq!(turned_away.unwrap_err(), ExecuteError::Unavailable);
     drop(held);
     for call in waiting {
         call.await.unwrap();
     }
-    store.execute(command(create(link())), None).await.expect("there is room again");
+    store.executor().execute(command(create(link())), None).await.expect("there is room again");
 }
 
 async fn a_command_whose_deadline_passed_while_it_waited_is_not_decided(database: TestDatabase) {
@@ -69,7 +69,7 @@ async fn a_caller_that_goes_away_does_not_stop_its_command(database: TestDatabas
     let second = send(&store, command(accept(&made, "waiting"))).await;
     drop((first, second));
     drop(held);
-    store.execute(command(accept(&made, "staying")), None).await.unwrap();
+    store.executor().execute(command(accept(&made, "staying")), None).await.unwrap();
     assert_eq!(story(&store, made.id).await, ["created", "accepted", "accepted", "accepted"]);
 }
 
@@ -95,12 +95,16 @@ async fn a_full_queue_has_room_for_another_account(database: TestDatabase) {
     for _ in 0..4 {
         waiting.push(send(&store, command(create(link()))).await);
     }
-    assert_eq!(store.execute(command(create(link())), None).await.unwrap_err(), ExecuteError::Unavailable);
+    assert_eq!(store.executor().execute(command(create(link())), None).await.unwrap_err(), ExecuteError::Unavailable);
     let other = || Command { account: AccountId::parse("other").unwrap(), ..command(create(link())) };
     for _ in 0..2 {
         waiting.push(send(&store, other()).await);
     }
-    assert_eq!(store.execute(other(), None).await.unwrap_err(), ExecuteError::Unavailable, "its share is taken");
+    assert_eq!(
+        store.executor().execute(other(), None).await.unwrap_err(),
+        ExecuteError::Unavailable,
+        "its share is taken"
+    );
     drop(held);
     for call in waiting {
         call.await.unwrap();
@@ -136,7 +140,7 @@ fn batch(invitations: usize) -> Vec<Command> {
 async fn send_all(store: &Store, commands: Vec<Command>) -> impl Future<Output = ()> + use<> {
     let store = store.clone();
     let mut waiting = Box::pin(async move {
-        let answers = store.execute_all(commands, BatchMode::Independent, None).await.unwrap();
+        let answers = store.executor().execute_all(commands, BatchMode::Independent, None).await.unwrap();
         assert!(answers.iter().all(Result::is_ok));
     });
     poll_fn(|context| {
@@ -164,7 +168,7 @@ async fn calls_that_would_wait_beyond_their_deadline_are_shed(database: TestData
     let waiting = send_all(&store, batch(500)).await;
     let soon = || Some(Instant::now() + Duration::from_millis(200));
     let own = command(create(link()));
-    assert_eq!(store.execute(own.clone(), soon()).await.unwrap_err(), ExecuteError::Unavailable);
+    assert_eq!(store.executor().execute(own.clone(), soon()).await.unwrap_err(), ExecuteError::Unavailable);
     let patient = send_until(&store, own, Some(Instant::now() + Duration::from_secs(60))).await;
     let other = Command { account: AccountId::parse("other").unwrap(), ..command(create(link())) };
     let other = send_until(&store, other, Some(Instant::now() + Duration::from_secs(60))).await;
@@ -190,13 +194,17 @@ async fn a_queue_is_full_of_bytes_before_it_is_full_of_calls(database: TestDatab
     for _ in 0..8 {
         waiting.push(send(&store, long()).await);
     }
-    assert_eq!(store.execute(long(), None).await.unwrap_err(), ExecuteError::Unavailable);
+    assert_eq!(store.executor().execute(long(), None).await.unwrap_err(), ExecuteError::Unavailable);
     waiting.push(send(&store, command(create(link()))).await);
     let other = || Command { account: AccountId::parse("other").unwrap(), ..long() };
     for _ in 0..4 {
         waiting.push(send(&store, other()).await);
     }
-    assert_eq!(store.execute(other(), None).await.unwrap_err(), ExecuteError::Unavailable, "its share is taken");
+    assert_eq!(
+        store.executor().execute(other(), None).await.unwrap_err(),
+        ExecuteError::Unavailable,
+        "its share is taken"
+    );
     drop(held);
     for call in waiting {
         call.await.unwrap();

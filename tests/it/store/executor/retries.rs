@@ -46,7 +46,7 @@ async fn a_conflict_is_decided_again_until_it_is_gone() {
         for times in [1, 2, 5] {
             let made = created(&store, CreateInvitation { max_uses: Some(1), ..link() }).await;
             fail(&connection, "UPDATE ON invitation", code, times).await;
-            let executed = store.execute(command(accept(&made, "ann")), None).await.unwrap();
+            let executed = store.executor().execute(command(accept(&made, "ann")), None).await.unwrap();
             assert!(!executed.already_accepted);
             assert_eq!(attempts(&connection).await, times + 1, "{code}");
             assert_eq!(story(&store, made.id).await, ["created", "accepted", "fulfilled"]);
@@ -70,7 +70,7 @@ async fn a_conflict_that_stays_is_answered_conflict_and_changes_nothing() {
     for code in CONFLICTS {
         let made = created(&store, link()).await;
         fail(&connection, "UPDATE ON invitation", code, i64::MAX).await;
-        let left = store.execute(command(revoke(&made)), None).await.unwrap_err();
+        let left = store.executor().execute(command(revoke(&made)), None).await.unwrap_err();
         assert_eq!(left, ExecuteError::Conflict, "{code}");
         assert_eq!(read(&store, made.id).await, *made);
         assert_eq!(story(&store, made.id).await, ["created"]);
@@ -104,7 +104,7 @@ async fn what_is_decided_again_is_decided_on_what_others_did_meanwhile() {
     let mut held = gate(&late.actor);
     let late = send(&ours, late).await;
     assert!(held.decided().await, "at first it is in favour");
-    theirs.execute(command(revoke(&made)), None).await.unwrap();
+    theirs.executor().execute(command(revoke(&made)), None).await.unwrap();
     drop(held);
     assert_eq!(late.await.unwrap_err(), ExecuteError::Refused(Refusal::InvitationRevoked));
     assert_eq!(story(&ours, made.id).await, ["created", "revoked"]);
@@ -133,7 +133,7 @@ async fn settle_changes_nothing_when_its_lease_was_lost_meanwhile() {
     assert_eq!(late.await.unwrap_err(), ExecuteError::Refused(Refusal::LeaseLost));
     assert_eq!(story(&ours, made.id).await, ["created"]);
     let settle = SettleDelivery { delivery, lease: other, end: DeliveryEnd::Failed("550".to_owned()) };
-    theirs.execute(command(Action::SettleDelivery(settle)), None).await.unwrap();
+    theirs.executor().execute(command(Action::SettleDelivery(settle)), None).await.unwrap();
     assert_eq!(story(&ours, made.id).await, ["created", "delivery.failed"], "the other one's word counts");
 }
 
@@ -157,7 +157,7 @@ async fn an_expiry_that_passes_between_decision_and_commit_is_respected() {
         let mut held = gate(&accept.actor);
         let call = tokio::spawn({
             let store = store.clone();
-            async move { store.execute(accept, None).await }
+            async move { store.executor().execute(accept, None).await }
         });
         let in_time = held.decided().await;
         let blocker = other.begin().await.unwrap();

@@ -33,7 +33,7 @@ fn kept(invitation: &Invitation) -> &[String] {
 
 async fn a_sync_makes_changes_empties_and_brings_back(database: TestDatabase) {
     let (store, clock) = store(&database).await;
-    let none = store.execute(command(sync("red", &[])), None).await.unwrap_err();
+    let none = store.executor().execute(command(sync("red", &[])), None).await.unwrap_err();
     assert_eq!(none, ExecuteError::Refused(Refusal::InvitationNotFound));
     let mut first = None;
     for (domains, revision, state) in [
@@ -44,7 +44,7 @@ async fn a_sync_makes_changes_empties_and_brings_back(database: TestDatabase) {
         (&[], 3, State::Revoked),
         (&["b.org"], 4, State::Active),
     ] {
-        let synced = store.execute(command(sync("red", domains)), None).await.unwrap().invitation;
+        let synced = store.executor().execute(command(sync("red", domains)), None).await.unwrap().invitation;
         let found = read(&store, synced.id).await;
         assert_eq!((&found, found.revision), (&*synced, revision), "{domains:?}");
         assert_eq!(found.state_at(clock.now()), state);
@@ -58,7 +58,7 @@ async fn a_sync_makes_changes_empties_and_brings_back(database: TestDatabase) {
     let synced = "autojoin.updated";
     let story = story(&store, first.unwrap()).await;
     assert_eq!(story, ["created", synced, synced, synced, synced]);
-    store.execute(command(sync("blue", &["b.org"])), None).await.unwrap();
+    store.executor().execute(command(sync("blue", &["b.org"])), None).await.unwrap();
     assert_eq!(texts(&database, DOMAINS).await, ["b.org", "b.org"], "a domain may join several scopes");
 }
 
@@ -66,12 +66,12 @@ async fn a_revoked_auto_join_makes_room_for_a_new_one(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     for emptied in [false, true] {
         let scope = if emptied { "red" } else { "blue" };
-        let old = store.execute(command(sync(scope, &["a.org"])), None).await.unwrap().invitation;
+        let old = store.executor().execute(command(sync(scope, &["a.org"])), None).await.unwrap().invitation;
         if emptied {
-            store.execute(command(sync(scope, &[])), None).await.unwrap();
+            store.executor().execute(command(sync(scope, &[])), None).await.unwrap();
         }
-        store.execute(command(revoke(&old)), None).await.unwrap();
-        let new = store.execute(command(sync(scope, &["a.org"])), None).await.unwrap().invitation;
+        store.executor().execute(command(revoke(&old)), None).await.unwrap();
+        let new = store.executor().execute(command(sync(scope, &["a.org"])), None).await.unwrap().invitation;
         assert_ne!(new.id, old.id);
         assert_eq!(read(&store, old.id).await.state_at(clock.now()), State::Revoked);
         assert_eq!(read(&store, new.id).await, *new);
@@ -127,7 +127,7 @@ async fn what_comes_with_a_sync_is_read_back(database: TestDatabase) {
     for (name, widget, metadata) in
         [(None, None, None), (Some("Red"), Some("w 1"), Some("{\"b\": 1, \"a\":2.0}")), (None, Some("w 2"), None)]
     {
-        let synced = store.execute(sync(name, widget, metadata), None).await.unwrap().invitation;
+        let synced = store.executor().execute(sync(name, widget, metadata), None).await.unwrap().invitation;
         assert_eq!(read(&store, synced.id).await, *synced);
         let column = "SELECT coalesce(widget_configuration_id, 'none') FROM invitation";
         assert_eq!(texts(&database, column).await, [widget.unwrap_or("none")]);
@@ -136,9 +136,9 @@ async fn what_comes_with_a_sync_is_read_back(database: TestDatabase) {
 
 async fn resent_auto_join_shows_its_acceptances(database: TestDatabase) {
     let (store, _) = store(&database).await;
-    let made = store.execute(command(sync("red", &["example.org"])), None).await.unwrap().invitation;
-    store.execute(command(accept_as(&made, "ann", "ann@example.org")), None).await.unwrap();
-    let resent = store.execute(command(resend(&made, false, None)), None).await.unwrap().invitation;
+    let made = store.executor().execute(command(sync("red", &["example.org"])), None).await.unwrap().invitation;
+    store.executor().execute(command(accept_as(&made, "ann", "ann@example.org")), None).await.unwrap();
+    let resent = store.executor().execute(command(resend(&made, false, None)), None).await.unwrap().invitation;
     assert_eq!(resent.acceptances.len(), 1);
     assert_eq!(*resent, read(&store, made.id).await);
 }

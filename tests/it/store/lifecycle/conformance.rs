@@ -72,7 +72,7 @@ async fn every_field_is_read_back_as_it_was_created(database: TestDatabase) {
     for invitation in [link(), prefilled(), reconnect(Uuid::from_u128(u128::MAX))] {
         let mut by_odd_people = command(create(invitation));
         by_odd_people.actor = ODD.to_owned();
-        let made = store.execute(by_odd_people, None).await.unwrap().invitation;
+        let made = store.executor().execute(by_odd_people, None).await.unwrap().invitation;
         assert_eq!(read(&store, made.id).await, *made);
         assert_eq!(made.creator, ODD);
         let events = events(&store, made.id).await;
@@ -103,7 +103,7 @@ async fn an_acceptance_is_read_back_with_all_that_is_known_of_the_person(databas
     };
     let connection = NewConnection { id: COMPANY, datasource_name: ODD.to_owned(), status: String::new() };
     let accept = AcceptInvitation { created_connection: Some(connection), ..accept_by(&made, person) };
-    let executed = store.execute(command(Action::Accept(Box::new(accept))), None).await.unwrap();
+    let executed = store.executor().execute(command(Action::Accept(Box::new(accept))), None).await.unwrap();
     let acceptance = executed.acceptance.unwrap();
     let found = read(&store, made.id).await;
     assert_eq!(found.acceptances, std::slice::from_ref(&acceptance));
@@ -118,7 +118,7 @@ async fn an_acceptance_is_read_back_with_all_that_is_known_of_the_person(databas
 async fn a_created_connection_can_be_added_and_changed(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let made = created(&store, link()).await;
-    let accepted = store.execute(command(accept(&made, "ann")), None).await.unwrap().acceptance.unwrap();
+    let accepted = store.executor().execute(command(accept(&made, "ann")), None).await.unwrap().acceptance.unwrap();
     let update = |status: &str, acceptance| {
         let connection =
             NewConnection { id: COMPANY, datasource_name: "Stadtwerke".to_owned(), status: status.to_owned() };
@@ -128,13 +128,13 @@ async fn a_created_connection_can_be_added_and_changed(database: TestDatabase) {
             acceptance,
         }))
     };
-    let missing = store.execute(update("NEW", None), None).await.unwrap_err();
+    let missing = store.executor().execute(update("NEW", None), None).await.unwrap_err();
     assert_eq!(missing, ExecuteError::Refused(Refusal::CreatedConnectionNotFound(COMPANY)));
-    let added = store.execute(update("NEW", Some(accepted.id)), None).await.unwrap().invitation;
+    let added = store.executor().execute(update("NEW", Some(accepted.id)), None).await.unwrap().invitation;
     assert_eq!(read(&store, made.id).await, *added);
     let added_at = clock.now();
     clock.advance(Duration::from_secs(1));
-    let changed = store.execute(update("DONE", None), None).await.unwrap().invitation;
+    let changed = store.executor().execute(update("DONE", None), None).await.unwrap().invitation;
     let found = read(&store, made.id).await;
     assert_eq!(found, *changed);
     let created = found.acceptances[0].created_connection.clone().unwrap();
@@ -145,14 +145,14 @@ async fn a_created_connection_can_be_added_and_changed(database: TestDatabase) {
 async fn declining_persists_recipient_by_recipient(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let made = created(&store, CreateInvitation { recipients: emails(2), ..link() }).await;
-    let unclear = store.execute(command(decline(&made, 0)), None).await.unwrap_err();
+    let unclear = store.executor().execute(command(decline(&made, 0)), None).await.unwrap_err();
     assert_eq!(unclear, ExecuteError::Refused(Refusal::RecipientUnknown));
-    let once = store.execute(command(decline(&made, 2)), None).await.unwrap().invitation;
+    let once = store.executor().execute(command(decline(&made, 2)), None).await.unwrap().invitation;
     let found = read(&store, made.id).await;
     assert_eq!(found, *once);
     assert_eq!((found.recipients[0].declined_at, found.recipients[1].declined_at), (None, Some(clock.now())));
     assert_eq!(found.state_at(clock.now()), State::Active);
-    let twice = store.execute(command(decline(&made, 1)), None).await.unwrap().invitation;
+    let twice = store.executor().execute(command(decline(&made, 1)), None).await.unwrap().invitation;
     assert_eq!(read(&store, made.id).await, *twice);
     assert_eq!(twice.state_at(clock.now()), State::Declined);
     let events = events(&store, made.id).await;
@@ -165,13 +165,14 @@ async fn revoking_and_resending_persist(database: TestDatabase) {
     let made = created(&store, CreateInvitation { expiry: after(60), ..link() }).await;
     clock.advance(Duration::from_secs(60));
     assert_eq!(read(&store, made.id).await.state_at(clock.now()), State::Expired);
-    let renewed = store.execute(command(resend(&made, true, Some(seconds(90)))), None).await.unwrap().invitation;
+    let renewed =
+        store.executor().execute(command(resend(&made, true, Some(seconds(90)))), None).await.unwrap().invitation;
     let found = read(&store, made.id).await;
     assert_eq!(found, *renewed);
     assert_eq!((found.generation, found.key_id, found.state_at(clock.now())), (1, 7, State::Active));
-    let stale = store.execute(command(accept(&made, "ann")), None).await.unwrap_err();
+    let stale = store.executor().execute(command(accept(&made, "ann")), None).await.unwrap_err();
     assert_eq!(stale, ExecuteError::Refused(Refusal::InvitationNotFound), "the old link died with the rotation");
-    let revoked = store.execute(command(revoke(&made)), None).await.unwrap().invitation;
+    let revoked = store.executor().execute(command(revoke(&made)), None).await.unwrap().invitation;
     let found = read(&store, made.id).await;
     assert_eq!(found, *revoked);
     assert_eq!((found.facts.revoked_at, found.state_at(clock.now())), (Some(clock.now()), State::Revoked));
@@ -183,7 +184,7 @@ async fn engagement_is_counted_beside_the_invitation(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let made = created(&store, link()).await;
     for engagement in [View, View, Click, View, Unfurl, Click] {
-        store.execute(command(record(&made, engagement)), None).await.unwrap();
+        store.executor().execute(command(record(&made, engagement)), None).await.unwrap();
     }
     let found = read(&store, made.id).await;
     assert_eq!(found.engagement, Engagement { views: 3, clicks: 2, unfurls: 1 });
@@ -199,7 +200,7 @@ async fn the_newest_hundred_acceptances_come_with_an_invitation(database: TestDa
         clock.advance(Duration::from_millis(1));
         let seed = IdSeed::new(clock.now(), Entropy::system().bytes());
         let accept = Command { seed, ..command(accept(&made, &format!("subject {n}"))) };
-        store.execute(accept, None).await.unwrap();
+        store.executor().execute(accept, None).await.unwrap();
     }
     let found = read(&store, made.id).await;
     let subjects: Vec<&str> = found.acceptances.iter().map(|acceptance| acceptance.subject.0.as_str()).collect();
@@ -208,7 +209,7 @@ async fn the_newest_hundred_acceptances_come_with_an_invitation(database: TestDa
     assert_eq!(found.facts.use_count, 103);
     let bare = store.get_invitation(&account(), made.id, false).await.unwrap().unwrap().found;
     assert!(bare.acceptances.is_empty(), "nobody asked for them");
-    let revoked = store.execute(command(revoke(&made)), None).await.unwrap().invitation;
+    let revoked = store.executor().execute(command(revoke(&made)), None).await.unwrap().invitation;
     assert_eq!(revoked.acceptances, found.acceptances, "a command by name answers with them");
 }
 
@@ -216,9 +217,9 @@ async fn every_open_recipient_gets_one_message_when_sent_and_when_sent_again(dat
     let (store, _) = store(&database).await;
     let mailed = created(&store, CreateInvitation { recipients: emails(3), mails: true, ..link() }).await;
     let silent = created(&store, CreateInvitation { recipients: emails(3), ..link() }).await;
-    store.execute(command(decline(&mailed, 2)), None).await.unwrap();
+    store.executor().execute(command(decline(&mailed, 2)), None).await.unwrap();
     for invitation in [&mailed, &silent] {
-        store.execute(command(resend(invitation, false, None)), None).await.unwrap();
+        store.executor().execute(command(resend(invitation, false, None)), None).await.unwrap();
     }
     assert_eq!(read(&store, mailed.id).await.deliveries, 5);
     assert_eq!(read(&store, silent.id).await.deliveries, 0);

@@ -129,7 +129,7 @@ async fn every_field_of_every_kind_is_read_back_as_it_was_created(database: Test
     for invitation in all {
         let mut by_odd_people = command(create(invitation.clone()));
         by_odd_people.actor = ODD.to_owned();
-        let made = store.execute(by_odd_people, None).await.unwrap().invitation;
+        let made = store.executor().execute(by_odd_people, None).await.unwrap().invitation;
         assert_eq!(read(&store, made.id).await, *made);
         assert_eq!(made.details, invitation.details);
         let recipients = made.recipients.iter().map(|made| (&made.address, &made.display_name, &made.avatar_uri));
@@ -206,14 +206,14 @@ async fn a_guest_invitation_is_read_back_as_it_was_changed(database: TestDatabas
     ] {
         clock.advance(std::time::Duration::from_secs(1));
         let by_other = invitation_service::domain::command::Command { actor: "other".to_owned(), ..change };
-        let changed = store.execute(by_other, None).await.unwrap().invitation;
+        let changed = store.executor().execute(by_other, None).await.unwrap().invitation;
         assert_eq!(read(&store, made.id).await, *changed);
         assert_eq!((changed.creator.as_str(), changed.updater.as_str()), ("tester", "other"));
     }
     let found = read(&store, made.id).await;
     assert_eq!((found.archived_at, found.facts.expire_at), (None, Some(NEW_YEAR.plus(seconds(9_000)))));
     clock.advance(std::time::Duration::from_secs(1));
-    let sent = store.execute(command(resend(&made, false, None)), None).await.unwrap().invitation;
+    let sent = store.executor().execute(command(resend(&made, false, None)), None).await.unwrap().invitation;
     assert_eq!(read(&store, made.id).await, *sent);
     assert_eq!((sent.first_sent_at, sent.last_sent_at), (Some(NEW_YEAR), Some(clock.now())));
 }
@@ -226,7 +226,7 @@ async fn a_guest_acceptance_is_read_back_by_person_and_by_system(database: TestD
         person.email = Some(email("ann@example.org")).filter(|_| !by_system);
         person.email_verified = true;
         let accept = AcceptInvitation { guest_organization_id: Some(COMPANY), by_system, ..accept_by(&made, person) };
-        let executed = store.execute(command(Action::Accept(Box::new(accept))), None).await.unwrap();
+        let executed = store.executor().execute(command(Action::Accept(Box::new(accept))), None).await.unwrap();
         let found = read(&store, made.id).await;
         assert_eq!(found.details, executed.invitation.details);
         assert_eq!(found.acceptances, [executed.acceptance.unwrap()]);
@@ -238,7 +238,7 @@ async fn a_deleted_user_invitation_is_read_back_deleted_and_revoked(database: Te
     let (store, clock) = store(&database).await;
     let made = created(&store, full_user()).await;
     let delete = Action::Delete(DeleteInvitation { target: target(&made) });
-    let deleted = store.execute(command(delete), None).await.unwrap().invitation;
+    let deleted = store.executor().execute(command(delete), None).await.unwrap().invitation;
     assert_eq!(read(&store, made.id).await, *deleted);
     assert_eq!((deleted.deleted_at, deleted.facts.revoked_at), (Some(clock.now()), Some(clock.now())));
     created(&store, full_user()).await;

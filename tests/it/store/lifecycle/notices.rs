@@ -26,8 +26,8 @@ async fn each_acceptance_has_one_message_to_the_inviter_that_counts_as_no_delive
         details.inviter = Some(Inviter { email: Some(email("Ada@Example.org")), ..Inviter::default() });
     }
     let made = created(&store, CreateInvitation { mails: false, ..create }).await;
-    let accepted = store.execute(command(accept_as(&made, "ann", "ann@example.org")), None).await.unwrap();
-    store.execute(command(accept_as(&made, "ann", "ann@example.org")), None).await.unwrap();
+    let accepted = store.executor().execute(command(accept_as(&made, "ann", "ann@example.org")), None).await.unwrap();
+    store.executor().execute(command(accept_as(&made, "ann", "ann@example.org")), None).await.unwrap();
     let database = database.connect().await;
     let sql = "SELECT recipient, address, about FROM outbox WHERE purpose = 'acceptance_notice' AND due_at IS NOT NULL";
     let rows = database.query_all_raw(Statement::from_string(database.get_database_backend(), sql)).await.unwrap();

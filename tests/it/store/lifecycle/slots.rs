@@ -91,14 +91,14 @@ async fn a_slot_is_free_again_when_its_holder_has_ended_or_is_put_away(database:
         (|made: &Invitation| accept_as(made, "ann", "ann@example.org"), "fulfilled"),
     ] {
         let made = created(&store, guest("ann@example.org")).await;
-        store.execute(command(ending(&made)), None).await.unwrap();
+        store.executor().execute(command(ending(&made)), None).await.unwrap();
         let next = created(&store, guest("ann@example.org")).await;
         assert_eq!(story(&store, made.id).await.last(), Some(&name));
         if name == "archived" {
-            let back = store.execute(command(archive(&made, false)), None).await.unwrap_err();
+            let back = store.executor().execute(command(archive(&made, false)), None).await.unwrap_err();
             assert_eq!(back, exists(&next), "it has lost its place");
         }
-        store.execute(command(revoke(&next)), None).await.unwrap();
+        store.executor().execute(command(revoke(&next)), None).await.unwrap();
     }
 }
 
@@ -109,12 +109,17 @@ async fn an_expired_holder_loses_its_slot_and_is_not_renewed_afterwards(database
         clock.advance(Duration::from_secs(600));
         let new = created(&store, invitation.clone()).await;
         assert_ne!(new.id, old.id);
-        let renewal = store.execute(command(resend(&old, true, Some(seconds(600)))), None).await.unwrap_err();
+        let renewal =
+            store.executor().execute(command(resend(&old, true, Some(seconds(600)))), None).await.unwrap_err();
         assert_eq!(renewal, exists(&new));
         assert_eq!(read(&store, old.id).await.state_at(clock.now()), State::Expired);
         clock.advance(Duration::from_secs(600));
-        store.execute(command(resend(&old, false, Some(seconds(600)))), None).await.expect("the new one has expired");
-        let again = store.execute(command(create(invitation)), None).await.unwrap_err();
+        store
+            .executor()
+            .execute(command(resend(&old, false, Some(seconds(600)))), None)
+            .await
+            .expect("the new one has expired");
+        let again = store.executor().execute(command(create(invitation)), None).await.unwrap_err();
         assert_eq!(again, exists(&old), "now it is the old one's again");
     }
 }
@@ -125,9 +130,9 @@ async fn a_renewed_holder_keeps_its_slot(database: TestDatabase) {
         let made = created(&store, invitation.clone()).await;
         for _ in 0..3 {
             clock.advance(Duration::from_secs(600));
-            store.execute(command(resend(&made, false, Some(seconds(600)))), None).await.unwrap();
+            store.executor().execute(command(resend(&made, false, Some(seconds(600)))), None).await.unwrap();
         }
-        assert_eq!(store.execute(command(create(invitation)), None).await.unwrap_err(), exists(&made));
+        assert_eq!(store.executor().execute(command(create(invitation)), None).await.unwrap_err(), exists(&made));
     }
 }
 
@@ -175,8 +180,8 @@ async fn slots_of_two_accounts_kinds_hosts_and_scopes_do_not_meet(database: Test
     }
     let mut foreign = command(create(user("ann@example.org")));
     foreign.account = invitation_service::domain::value::text::AccountId::parse("other").unwrap();
-    store.execute(foreign, None).await.unwrap();
-    let same = store.execute(command(create(user("Ann@EXAMPLE.org"))), None).await.unwrap_err();
+    store.executor().execute(foreign, None).await.unwrap();
+    let same = store.executor().execute(command(create(user("Ann@EXAMPLE.org"))), None).await.unwrap_err();
     assert!(matches!(same, ExecuteError::Refused(Refusal::InvitationExists(_, Kind::User))), "{same:?}");
 }
 

@@ -22,7 +22,13 @@ async fn acceptances_are_paged_newest_first_for_their_account_alone(database: Te
     // Ids begin with the moment their command came.
     let accept_now = async |made: &Invitation, subject: &str| {
         let seed = IdSeed::new(clock.now(), Entropy::system().bytes());
-        store.execute(Command { seed, ..command(accept(made, subject)) }, None).await.unwrap().acceptance.unwrap()
+        store
+            .executor()
+            .execute(Command { seed, ..command(accept(made, subject)) }, None)
+            .await
+            .unwrap()
+            .acceptance
+            .unwrap()
     };
     let mut wanted = Vec::new();
     for n in 0..10_u64 {

@@ -78,7 +78,7 @@ pub(crate) async fn autojoined(store: &Store, scope: &Scope, domain: &str) -> In
         widget_configuration_id: None,
         metadata: None,
     };
-    store.execute(command(Action::SyncAutojoin(Box::new(sync))), None).await.unwrap().invitation.id
+    store.executor().execute(command(Action::SyncAutojoin(Box::new(sync))), None).await.unwrap().invitation.id
 }
 
 /// Everything of the account on one page.
@@ -108,7 +108,7 @@ pub(crate) async fn walk(store: &Store, query: &InvitationQuery, limit: u64) -> 
 /// Makes an invitation of another account.
 pub(crate) async fn foreign(store: &Store, invitation: CreateInvitation) -> Arc<Invitation> {
     let account = invitation_service::domain::value::text::AccountId::parse("Acme").unwrap();
-    store.execute(Command { account, ..command(create(invitation)) }, None).await.unwrap().invitation
+    store.executor().execute(Command { account, ..command(create(invitation)) }, None).await.unwrap().invitation
 }
 
 /// An id as both databases read it.

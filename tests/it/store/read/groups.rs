@@ -167,7 +167,7 @@ async fn what_a_general_invitation_was_made_with_finds_it(database: TestDatabase
 async fn deleted_invitations_are_there_for_those_who_ask_for_them(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let made = created(&store, user("ann@example.org")).await;
-    store.execute(command(Action::Delete(DeleteInvitation { target: target(&made) })), None).await.unwrap();
+    store.executor().execute(command(Action::Delete(DeleteInvitation { target: target(&made) })), None).await.unwrap();
     assert!(ids(&store, &all()).await.is_empty());
     let everything = InvitationQuery { include_deleted: true, ..all() };
     assert_eq!(ids(&store, &everything).await, [made.id]);

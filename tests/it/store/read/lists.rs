@@ -54,11 +54,11 @@ async fn filters_find_what_has_all_that_they_ask_for(database: TestDatabase) {
         ..link()
     };
     let by_other = Command { actor: "other's \"key\"".to_owned(), ..command(create(repair)) };
-    let repair = store.execute(by_other, None).await.unwrap().invitation;
+    let repair = store.executor().execute(by_other, None).await.unwrap().invitation;
     clock.advance(Duration::from_secs(1));
     let mailed = CreateInvitation { recipients: emails(3), labels: labels(&[("a", "x"), ("b", "2")]), ..link() };
     let mailed = created(&store, mailed).await.id;
-    store.execute(command(revoke(&repair)), None).await.unwrap();
+    store.executor().execute(command(revoke(&repair)), None).await.unwrap();
     let repair = repair.id;
 
     let label = |pairs| InvitationQuery { labels: labels(pairs), ..all() };
@@ -113,8 +113,8 @@ async fn a_list_walked_while_rows_change_and_appear_has_each_row_once(database: 
             after = Some(Cursor::of_invitation(last));
             seen.extend(page.iter().map(|row| row.found.id));
             for row in [&page[0], last] {
-                store.execute(command(record(&row.found, EngagementType::View)), None).await.unwrap();
-                drop(store.execute(command(revoke(&row.found)), None).await);
+                store.executor().execute(command(record(&row.found, EngagementType::View)), None).await.unwrap();
+                drop(store.executor().execute(command(revoke(&row.found)), None).await);
             }
             if seen.len() < 200 {
                 created(&store, link()).await;
@@ -147,8 +147,8 @@ async fn pages_of_events_have_each_event_once_in_both_orders(database: TestDatab
     let (store, _) = store(&database).await;
     let made = created(&store, link()).await;
     for _ in 0..5 {
-        store.execute(command(record(&made, EngagementType::View)), None).await.unwrap();
-        store.execute(command(record(&made, EngagementType::Click)), None).await.unwrap();
+        store.executor().execute(command(record(&made, EngagementType::View)), None).await.unwrap();
+        store.executor().execute(command(record(&made, EngagementType::Click)), None).await.unwrap();
     }
     for (ascending, types, wanted) in [
         (true, vec![], (1..=11).collect::<Vec<i64>>()),

@@ -55,9 +55,9 @@ async fn open_invitations_are_active_ones_of_every_kind_and_auto_joins_of_the_do
     created(&store, general(&scope, &[], &[address(AddressType::Internal, "ann@example.org")])).await;
     foreign(&store, allowed.clone()).await;
     let revoked = created(&store, allowed.clone()).await;
-    store.execute(command(revoke(&revoked)), None).await.unwrap();
+    store.executor().execute(command(revoke(&revoked)), None).await.unwrap();
     let declined = created(&store, allowed.clone()).await;
-    store.execute(command(decline(&declined, 1)), None).await.unwrap();
+    store.executor().execute(command(decline(&declined, 1)), None).await.unwrap();
     let emptied = autojoined(&store, &Scope::new("site", "2"), "example.org").await;
     set(&database, &connection, emptied, "emptied_at = 5").await;
 

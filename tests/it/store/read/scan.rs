@@ -42,7 +42,7 @@ async fn filled(database: &TestDatabase) -> Store {
         invitation.labels = labels.map(|(key, _)| ((*key).to_owned(), "x".to_owned())).collect();
         let made = created(&store, invitation).await;
         if number % 9 == 4 {
-            store.execute(command(revoke(&made)), None).await.unwrap();
+            store.executor().execute(command(revoke(&made)), None).await.unwrap();
         }
     }
     store

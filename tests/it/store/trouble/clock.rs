@@ -44,7 +44,7 @@ async fn skewed_process_forgets_request_ids_by_the_database_clock() {
         let maintenance = opened.maintenance();
         let store = invitation_service::store::Store::start(opened, &options(Group::run));
         for (id, hours, minutes) in [("young", 47, 58), ("old", 48, 2)] {
-            store.execute(retryable("Create", id, 1, create(link())), None).await.unwrap();
+            store.executor().execute(retryable("Create", id, 1, create(link())), None).await.unwrap();
             let sql = format!(
                 "UPDATE request SET created_at = (extract(epoch FROM now() - interval '{hours} hours {minutes} minutes')
                     * 1000000)::bigint WHERE request_id = '{id}'"
@@ -77,7 +77,7 @@ async fn process_on_sqlite_keeps_to_the_clock_of_its_machine() {
     let store = store_with(&database, &clock, &options(Group::run)).await;
     let made = created(&store, link()).await;
     for subject in ["ann", "bob"] {
-        store.execute(command(accept(&made, subject)), None).await.unwrap();
+        store.executor().execute(command(accept(&made, subject)), None).await.unwrap();
     }
     assert_eq!(clock.database_now(), None, "SQLite has told the time");
 }

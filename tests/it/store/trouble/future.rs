@@ -188,7 +188,7 @@ async fn event_of_an_unknown_type_is_carried_on_as_text(database: TestDatabase) 
     let (store, _) = store(&database).await;
     let raw = database.connect().await;
     let made = created(&store, link()).await;
-    store.execute(command(revoke(&made)), None).await.unwrap();
+    store.executor().execute(command(revoke(&made)), None).await.unwrap();
     let future = "UPDATE event SET event_type = 'invitation.transferred', kind = 'partner' WHERE sequence = 1 AND invitation_id = $1";
     set(&raw, future, made.id).await;
     store.sequence().await.unwrap();
@@ -213,8 +213,8 @@ async fn event_that_cannot_be_read_is_skipped(database: TestDatabase) {
     let mut begin = 0;
     for damage in damages {
         let made = created(&store, link()).await;
-        store.execute(command(resend(&made, true, None)), None).await.unwrap();
-        store.execute(command(revoke(&made)), None).await.unwrap();
+        store.executor().execute(command(resend(&made, true, None)), None).await.unwrap();
+        store.executor().execute(command(revoke(&made)), None).await.unwrap();
         store.sequence().await.unwrap();
         let sql = format!("UPDATE event SET {damage} WHERE sequence = 2 AND invitation_id = $1");
         set(&raw, &sql, made.id).await;
@@ -248,7 +248,7 @@ async fn acceptance_that_cannot_be_read_is_skipped(database: TestDatabase) {
     let made = created(&store, link()).await;
     for subject in ["ann", "bob", "cid"] {
         clock.advance(Duration::from_secs(1));
-        store.execute(command(accept(&made, subject)), None).await.unwrap();
+        store.executor().execute(command(accept(&made, subject)), None).await.unwrap();
     }
     set(&raw, "UPDATE acceptance SET details = '[1]' WHERE subject = 'bob' AND invitation_id = $1", made.id).await;
     let query = AcceptanceQuery { invitation: made.id, kind: None, ascending: true, limit: 2, after: None };
@@ -258,8 +258,8 @@ async fn acceptance_that_cannot_be_read_is_skipped(database: TestDatabase) {
     assert_eq!(subjects, ["ann", "cid"]);
     let read = store.get_invitation(&account(), made.id, true).await.unwrap().unwrap().found;
     assert_eq!(read.acceptances.len(), 2);
-    store.execute(command(accept(&made, "dan")), None).await.unwrap();
-    let again = store.execute(command(accept(&made, "bob")), None).await.unwrap_err();
+    store.executor().execute(command(accept(&made, "dan")), None).await.unwrap();
+    let again = store.executor().execute(command(accept(&made, "bob")), None).await.unwrap_err();
     assert!(matches!(again, ExecuteError::Internal(_)), "{again:?}");
     store.close().await;
 }
@@ -374,9 +374,9 @@ async fn fields_of_a_newer_release_survive_a_write(database: TestDatabase) {
         write("invitation", made.id.0, &stored).await;
         let read = store.get_invitation(&account(), made.id, true).await.unwrap().unwrap();
         assert_eq!(read.found.details, made.details, "what is not known is not seen");
-        store.execute(command(resend(&made, true, None)), None).await.unwrap();
+        store.executor().execute(command(resend(&made, true, None)), None).await.unwrap();
         assert_eq!(details("invitation", made.id.0).await, stored);
-        store.execute(command(revoke(&made)), None).await.unwrap();
+        store.executor().execute(command(revoke(&made)), None).await.unwrap();
         assert_eq!(details("invitation", made.id.0).await, stored);
     }
 
@@ -386,14 +386,14 @@ async fn fields_of_a_newer_release_survive_a_write(database: TestDatabase) {
         NewConnection { id: Uuid::from_u128(0xc), datasource_name: "meter".to_owned(), status: "new".to_owned() };
     accepting.created_connection = Some(connection.clone());
     let accept = Action::Accept(Box::new(accepting));
-    let acceptance = store.execute(command(accept), None).await.unwrap().acceptance.unwrap();
+    let acceptance = store.executor().execute(command(accept), None).await.unwrap().acceptance.unwrap();
     let mut stored = details("acceptance", acceptance.id.0).await;
     stored["from_the_future"] = "kept".into();
     stored["created_connection"]["from_the_future"] = "kept".into();
     write("acceptance", acceptance.id.0, &stored).await;
     let connection = NewConnection { status: "done".to_owned(), ..connection };
     let update = UpdateCreatedConnection { target: target(&made), connection, acceptance: None };
-    store.execute(command(Action::UpdateCreatedConnection(update)), None).await.unwrap();
+    store.executor().execute(command(Action::UpdateCreatedConnection(update)), None).await.unwrap();
     stored["created_connection"]["status"] = "done".into();
     assert_eq!(details("acceptance", acceptance.id.0).await, stored);
     store.close().await;

@@ -26,7 +26,7 @@ async fn accept_succeeds_beside_an_unreadable_invitation(database: TestDatabase)
         let (made, beside, unreadable) =
             (created(&store, one()).await, created(&store, one()).await, created(&store, one()).await);
         set(&raw, damage, unreadable.id).await;
-        store.execute(command(accept_as(&made, &ann, &ann)), None).await.unwrap();
+        store.executor().execute(command(accept_as(&made, &ann, &ann)), None).await.unwrap();
         assert_eq!(story(&store, made.id).await[1], "accepted", "{damage}");
         assert_eq!(story(&store, beside.id).await.len(), 2, "it is fulfilled: {damage}");
         assert_eq!(story(&store, unreadable.id).await, ["created"], "{damage}");
@@ -43,7 +43,7 @@ async fn create_is_decided_without_an_unreadable_rival(database: TestDatabase) {
         let unreadable = created(&store, one(OnConflict::Allow)).await;
         set(&raw, damage, unreadable.id).await;
         for on_conflict in [OnConflict::ReturnExisting, OnConflict::Replace] {
-            let made = store.execute(command(create(one(on_conflict))), None).await.unwrap().invitation;
+            let made = store.executor().execute(command(create(one(on_conflict))), None).await.unwrap().invitation;
             assert_ne!(made.id, unreadable.id, "{damage}");
         }
         assert_eq!(story(&store, unreadable.id).await, ["created"], "{damage}");
@@ -58,7 +58,7 @@ async fn slot_of_an_unreadable_invitation_stays_taken(database: TestDatabase) {
         let ann = format!("ann{number}@example.org");
         let holder = created(&store, user(&ann)).await;
         set(&raw, damage, holder.id).await;
-        match store.execute(command(create(user(&ann))), None).await {
+        match store.executor().execute(command(create(user(&ann))), None).await {
             Err(ExecuteError::Refused(Refusal::InvitationExists(id, _))) => assert_eq!(id, holder.id, "{damage}"),
             other => panic!("{damage}: {other:?}"),
         }

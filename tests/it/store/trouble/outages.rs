@@ -62,7 +62,7 @@ impl Callers {
             let failed: Arc<Mutex<Vec<Instant>>> = Arc::clone(&failed);
             tasks.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
-                    let answer = store.execute(command(create(link())), None).await;
+                    let answer = store.executor().execute(command(create(link())), None).await;
                     let is_found = match &answer {
                         Ok(made) => {
                             let id = made.invitation.id;
@@ -181,7 +181,7 @@ async fn read_only_sessions_are_closed_and_are_not_ready() {
         timeout(Duration::from_secs(5), refused).await.expect("it is not ready");
         let text = maintenance.is_ready().await.unwrap_err().to_string();
         assert!(text.contains("takes no writes"), "{text}");
-        let answer = store.execute(command(create(link())), None).await.unwrap_err();
+        let answer = store.executor().execute(command(create(link())), None).await.unwrap_err();
         assert_eq!(answer, ExecuteError::Unavailable);
         // Reads go on, by sessions that take no writes.
         for _ in 0..20 {
@@ -215,7 +215,7 @@ async fn locked_invitation_stalls_only_its_own_commands() {
         let (store, pause) = (store.clone(), Duration::from_millis(150 * n));
         waiting.spawn(async move {
             sleep(pause).await;
-            store.execute(accept, None).await
+            store.executor().execute(accept, None).await
         });
     }
     let beside = callers.answered_in(span).await;
@@ -227,7 +227,7 @@ async fn locked_invitation_stalls_only_its_own_commands() {
     let is_unavailable = |answer: &Answer| matches!(answer, Err(ExecuteError::Unavailable));
     assert!(answers.iter().any(is_unavailable), "{answers:?}");
     assert!(answers.iter().any(Result::is_ok), "those that came late enough outlasted the lock: {answers:?}");
-    store.execute(command(accept(&locked, "late")), None).await.expect("nothing is left of it");
+    store.executor().execute(command(accept(&locked, "late")), None).await.expect("nothing is left of it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
@@ -243,7 +243,7 @@ async fn commands_that_wait_for_a_lock_keep_their_order() {
     let mut waiting = Vec::new();
     for action in calls {
         let store = store.clone();
-        waiting.push(tokio::spawn(async move { store.execute(command(action), None).await }));
+        waiting.push(tokio::spawn(async move { store.executor().execute(command(action), None).await }));
         // Longer than a lane waits for a lock, so that some meet it in the lane and some find others waiting.
         sleep(Duration::from_millis(200)).await;
     }
@@ -302,7 +302,7 @@ async fn slow_lists_leave_connections_to_other_calls() {
     let admin = database.connect().await;
     let slow = "ALTER TABLE acceptance RENAME TO accepted;
         CREATE VIEW acceptance AS SELECT a.* FROM accepted a, (SELECT pg_sleep(30)) s";
-    store.execute(command(accept(&made, "ann")), None).await.unwrap();
+    store.executor().execute(command(accept(&made, "ann")), None).await.unwrap();
     admin.execute_unprepared(slow).await.unwrap();
     let stop = Arc::<AtomicBool>::default();
     let mut lists = JoinSet::new();
@@ -338,7 +338,7 @@ async fn slow_lists_leave_connections_to_other_calls() {
 async fn old_rows_are_deleted_in_turn(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     for n in 0..3 {
-        store.execute(retryable("Create", &format!("old {n}"), 1, create(link())), None).await.unwrap();
+        store.executor().execute(retryable("Create", &format!("old {n}"), 1, create(link())), None).await.unwrap();
     }
     clock.advance(Duration::from_secs(48 * 3_600 + 1));
     let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
@@ -357,6 +357,6 @@ async fn old_rows_are_deleted_in_turn(database: TestDatabase) {
     assert_eq!(store.prune_in_turn(first).await.unwrap(), None, "it has just been done");
     clock.advance(Duration::from_secs(660));
     assert!(store.prune_in_turn(second).await.unwrap().is_some());
-    let again = store.execute(retryable("Create", "old 1", 2, create(link())), None).await;
+    let again = store.executor().execute(retryable("Create", "old 1", 2, create(link())), None).await;
     again.expect("what was deleted can be used anew");
 }

@@ -61,7 +61,7 @@ pub(crate) fn account() -> AccountId {
 /// A command of that account.
 pub(crate) fn command(action: Action) -> Command {
     let seed = IdSeed::new(NEW_YEAR, Entropy::system().bytes());
-    Command { account: account(), actor: "tester".to_owned(), request: None, seed, action }
+    Command { account: account(), actor: "tester".to_owned(), hosts: None, request: None, seed, action }
 }
 
 /// A command by which its caller may try again; `body` stands for what is in it.
@@ -90,7 +90,7 @@ pub(crate) fn create(create: CreateInvitation) -> Action {
 
 /// Makes an invitation.
 pub(crate) async fn created(store: &Store, invitation: CreateInvitation) -> Arc<Invitation> {
-    store.execute(command(create(invitation)), None).await.unwrap().invitation
+    store.executor().execute(command(create(invitation)), None).await.unwrap().invitation
 }
 
 pub(crate) fn acceptor(subject: &str) -> Acceptor {
@@ -125,7 +125,7 @@ pub(crate) fn decline(invitation: &Invitation, recipient: u16) -> Action {
 }
 
 pub(crate) fn target(invitation: &Invitation) -> Target {
-    Target { id: invitation.id, kind: None, hosts: None, hides_deleted: false, etag: None }
+    Target { id: invitation.id, kind: None, hides_deleted: false, etag: None }
 }
 
 pub(crate) fn revoke(invitation: &Invitation) -> Action {
@@ -180,8 +180,9 @@ pub(crate) fn email(value: &str) -> Email {
 
 /// Runs commands side by side; the answers are in the order of the commands.
 pub(crate) async fn all_at_once(commands: impl IntoIterator<Item = (Store, Command)>) -> Vec<Answer> {
-    let tasks =
-        commands.into_iter().map(|(store, command)| tokio::spawn(async move { store.execute(command, None).await }));
+    let tasks = commands
+        .into_iter()
+        .map(|(store, command)| tokio::spawn(async move { store.executor().execute(command, None).await }));
     let mut answers = Vec::new();
     for task in tasks.collect::<Vec<_>>() {
         answers.push(task.await.unwrap());

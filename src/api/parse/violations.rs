@@ -6,14 +6,17 @@ use tonic_types::FieldViolation;
 use crate::domain::value::text::Invalid;
 use crate::server::status::invalid_fields;
 
-/// The violations of one request.
+/// The violations of one request, and why it is refused if it has none.
 #[derive(Default)]
-pub(crate) struct Violations(Vec<FieldViolation>);
+pub(crate) struct Violations {
+    fields: Vec<FieldViolation>,
+    refusal: Option<Status>,
+}
 
 impl Violations {
     /// Adds one.
     pub(crate) fn add(&mut self, field: impl Into<String>, description: &str) {
-        self.0.push(FieldViolation::new(field, description));
+        self.fields.push(FieldViolation::new(field, description));
     }
 
     /// Returns what was parsed, or notes why it could not be.
@@ -61,11 +64,17 @@ impl Violations {
         parsed.filter_map(|(index, value)| self.take(format!("{field}[{index}]"), parse(value))).collect()
     }
 
+    /// Refuses the request with a status, unless a field is invalid.
+    pub(crate) fn refuse(&mut self, status: Status) {
+        self.refusal.get_or_insert(status);
+    }
+
     /// Returns what was put together, unless there are violations.
     pub(crate) fn finish<T>(self, parsed: Option<T>) -> Result<T, Status> {
-        match parsed {
-            Some(parsed) if self.0.is_empty() => Ok(parsed),
-            _ => Err(invalid_fields(self.0)),
+        match (parsed, self.refusal) {
+            (Some(parsed), None) if self.fields.is_empty() => Ok(parsed),
+            (_, Some(refusal)) if self.fields.is_empty() => Err(refusal),
+            _ => Err(invalid_fields(self.fields)),
         }
     }
 }

@@ -12,7 +12,7 @@
 
 pub mod api;
 pub mod auth;
-mod background;
+pub mod background;
 pub mod cli;
 pub mod clock;
 pub mod config;

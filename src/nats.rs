@@ -13,9 +13,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::background::periodic_task::{PeriodicTask, TickResult};
 use crate::config::{NatsBegin, NatsConfig};
 use crate::entropy::Entropy;
-use crate::store::{Begin, Follower, PeriodicTask, Store, StoreError, TickResult, Topic};
+use crate::store::{Begin, Follower, Store, StoreError, Topic};
 use session::{Session, SessionError, prefixes};
 
 /// How many events are read, and then published, at once.
@@ -52,11 +53,11 @@ struct Publisher {
 /// Publishes until stopped. Every replica does, and one of them at a time gets to it.
 pub async fn run(store: Store, config: NatsConfig, stop: CancellationToken) {
     let holder = Uuid::from_bytes(Entropy::system().bytes());
-    let heard = Some(store.notifications().subscribe(Topic::Position));
+    let notified = Some(store.notifications().subscribe(Topic::Position));
     let publisher = Publisher { store: store.clone(), config, holder, held: None, session: None, failures: 0 };
     let publisher = Mutex::new(publisher);
-    let rounds = PeriodicTask { name: "nats", heard, gather: Duration::ZERO, interval: INTERVAL, stop };
-    rounds.run(|| async { publisher.lock().await.round().await }).await;
+    let task = PeriodicTask { name: "nats", notified, gather: Duration::ZERO, interval: INTERVAL, stop };
+    task.run(|| async { publisher.lock().await.round().await }).await;
     drop(publisher);
     // Others wait for the end of the lease otherwise, which is soon enough.
     drop(store.release(Follower::Nats, holder).await);

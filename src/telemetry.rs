@@ -4,6 +4,7 @@
 //! whatever a value holds: libraries never get below INFO, and one event is one line.
 
 pub(crate) mod cause;
+pub(crate) mod log_limiter;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 

@@ -22,7 +22,8 @@ use crate::domain::delivery::DeliveryEnd;
 use crate::domain::delivery::backoff::Backoff;
 use crate::domain::value::id::IdSeed;
 use crate::entropy::Entropy;
-use crate::store::{ClaimedDelivery, ExecuteError, LogLimiter, Store, StoreError, Topic};
+use crate::store::{ClaimedDelivery, ExecuteError, Store, StoreError, Topic};
+use crate::telemetry::log_limiter::LogLimiter;
 
 /// Whose doing the events of deliveries are.
 const ACTOR: &str = "relay";

@@ -1,7 +1,6 @@
 //! Events in their order: numbered once, read once for all who wait, and followed by cursors.
 
 pub(super) mod cursor;
-pub mod feed;
 pub mod listener;
 pub(super) mod notifications;
 pub mod sequencer;

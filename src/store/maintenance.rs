@@ -1,7 +1,6 @@
 //! What is done to the database beside commands and reads: migrations, readiness, and deleting old request_ids and codes.
 
 pub(super) mod key_checks;
-pub mod prune;
 
 use std::time::Duration;
 

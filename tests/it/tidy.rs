@@ -18,15 +18,17 @@ const ROOTS: [&str; 4] = ["src", "tests", "benches", "build.rs"];
 const CRATES: [(&str, &[&str]); 6] = [
     ("sea_orm", &["src/store.rs", "src/store/"]),
     ("sqlx", &["src/store.rs", "src/store/"]),
-    ("tonic", &["src/api.rs", "src/api/", "src/pb.rs", "src/serve.rs", "src/server.rs", "src/server/"]),
-    ("prost", &["src/api.rs", "src/api/", "src/pb.rs", "src/serve.rs", "src/server.rs", "src/server/"]),
+    ("tonic", &["src/api.rs", "src/api/", "src/pb.rs", "src/serve.rs", "src/serve/", "src/server.rs", "src/server/"]),
+    ("prost", &["src/api.rs", "src/api/", "src/pb.rs", "src/serve.rs", "src/serve/", "src/server.rs", "src/server/"]),
     ("lettre", &["src/mail/smtp.rs", "src/mail/smtp/"]),
     (
         "tokio",
         &[
             "src/main.rs",
             "src/background.rs",
+            "src/background/",
             "src/serve.rs",
+            "src/serve/",
             "src/shutdown.rs",
             "src/telemetry.rs",
             "src/telemetry/",
@@ -58,14 +60,14 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("auth", &["domain", "config", "entropy"]),
     ("telemetry", &["config"]),
     ("cli", &["auth", "config", "entropy"]),
-    ("store", &["domain", "clock", "entropy", "panic"]),
+    ("store", &["domain", "clock", "entropy", "panic", "telemetry"]),
     ("event_json", &["domain", "store"]),
     ("mail", &["domain", "store", "config", "clock", "entropy", "telemetry"]),
     ("webhook", &["domain", "store", "config", "clock", "entropy", "telemetry", "event_json"]),
-    ("nats", &["domain", "store", "config", "entropy", "telemetry", "event_json"]),
-    ("background", &["config", "store", "mail", "nats"]),
+    ("nats", &["domain", "store", "config", "entropy", "telemetry", "event_json", "background"]),
+    ("background", &["domain", "store", "entropy", "panic", "telemetry"]),
     ("server", &["auth", "cli", "config", "domain", "entropy", "panic", "pb", "shutdown", "store"]),
-    ("api", &["auth", "server", "store", "domain", "pb", "config", "clock", "entropy", "panic"]),
+    ("api", &["auth", "background", "server", "store", "domain", "pb", "config", "clock", "entropy", "panic"]),
 ];
 
 /// The composition root knows everybody; `lib.rs` only names the modules and `main.rs` is another crate.

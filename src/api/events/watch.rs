@@ -19,12 +19,12 @@ use uuid::Uuid;
 use super::resume_token;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::filter;
+use crate::background::event_feed::EventFeed;
 use crate::domain::invitation::event::EventType;
 use crate::domain::value::time::Timestamp;
 use crate::pb;
 use crate::server::admission::Admission;
 use crate::server::status;
-use crate::store::events::feed::EventFeed;
 use crate::store::{EventBatch, PositionedEvent};
 
 /// How many events wait for a client beside those on the wire.
@@ -41,7 +41,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct Watches {
     /// Where the newest events come out.
-    pub tail: EventFeed,
+    pub feed: EventFeed,
     /// How long a client may take nothing.
     pub patience: Duration,
     /// Tells that the service ends.
@@ -78,7 +78,7 @@ impl Watches {
         let after = violations.optional("resume_token", &message.resume_token, parse);
         violations.finish(Some(()))?;
         // Before the last position is read: what comes behind it is then handed out.
-        let stretches = self.tail.follow();
+        let stretches = self.feed.follow();
         let last = api.read(api.store.last_position()).await?;
         // A database that was restored may not have come as far as the client has.
         let position = after.map_or(last, |after| after.min(last));

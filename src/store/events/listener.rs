@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::notifications::{Notifications, Topic};
 use crate::entropy::Entropy;
 use crate::store::Store;
-use crate::store::periodic_task::LogLimiter;
+use crate::telemetry::log_limiter::LogLimiter;
 
 const CHANNEL: &str = "invitation_service";
 /// The least time between two notifications; what is told meanwhile goes into the next.
@@ -41,7 +41,7 @@ pub async fn run(store: Store, stop: CancellationToken) {
 /// Tells other processes what is told in this one.
 async fn pass_on(store: &Store, process: &str) {
     let mut told = store.notifications.subscribe_remote();
-    let mut log_limiter = LogLimiter::new();
+    let mut log_limiter = LogLimiter::default();
     while told.changed().await.is_ok() {
         let topics = store.notifications.take_told();
         if !topics.is_empty()
@@ -63,7 +63,7 @@ async fn notify(store: &Store, process: &str, topics: &[Topic]) -> Result<(), Db
 
 /// Listens, and begins again whenever that ends.
 async fn listen_always(options: &PgConnectOptions, notifications: &Notifications, process: &str) {
-    let mut log_limiter = LogLimiter::new();
+    let mut log_limiter = LogLimiter::default();
     loop {
         let Err(error) = listen(options, notifications, process).await;
         // The text of an error may name the database's address, but never its password.

@@ -4,38 +4,16 @@
 //! seen. Numbers taken while commits are under way cannot promise that. So events are numbered afterwards, by one at a time
 //! over all replicas: the lock on one row is held until what was numbered is committed.
 
-use std::time::Duration;
-
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::notifications::Topic;
 use crate::domain::value::time::Timestamp;
 use crate::store::Store;
-use crate::store::periodic_task::{PeriodicTask, TickResult};
 use crate::store::sql::database::Database;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::statement_clock;
 
-/// The most and the fewest events that are numbered at once, so that no statement holds its locks for long.
-const BATCH: i64 = 5_000;
-const LEAST: i64 = 100;
-/// How long commits may gather before they are numbered together; every numbering is a commit of its own.
-const GATHER: Duration = Duration::from_millis(10);
-/// The interval at which it looks without a notification.
-const INTERVAL: Duration = Duration::from_secs(1);
-
-/// How far behind its last complete look a sequencer looks for events that were committed late, in microseconds.
-const MARGIN: i64 = 5_000_000;
-/// The shortest time after which it looks at everything again.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// The pause before the next such look, as a multiple of the time that the last one took.
-const LOOK_SHARE: u32 = 20;
-
 /// Finds the oldest event without a position that is not older than $2, without a lock, and the present moment.
-fn waiting_sql(backend: DbBackend) -> String {
+fn unnumbered_sql(backend: DbBackend) -> String {
     format!(
         "SELECT {} AS now, (SELECT occurred_at FROM event WHERE position IS NULL AND occurred_at >= $2
             ORDER BY occurred_at LIMIT 1) AS oldest",
@@ -112,129 +90,47 @@ fn number_on_sqlite_sql() -> String {
 
 /// The result of an attempt to number events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Numbering {
+pub enum Numbering {
     /// So many events have their positions now.
     Done(u64),
-    /// Another process is at it, and the last position seen is this.
-    Busy { position: i64 },
+    /// Another process numbers events.
+    Busy {
+        /// The last position that it has given.
+        position: i64,
+    },
 }
 
-/// Gives events their positions, and remembers how far it has looked.
-///
-/// A snapshot that is held for long, as by a dump, keeps the entries of numbered events in the index of those without a
-/// position. So a look begins a little behind the last complete one. Events that were committed later than that are found by
-/// a look at everything, every few seconds.
-#[derive(Debug)]
-pub struct Sequencer {
-    store: Store,
-    /// The moment from which on there may be events without a position, in microseconds.
-    since: i64,
-    /// When it looked at everything, and how long after that it does so again.
-    looked: Option<(Instant, Duration)>,
-    /// The number of events it numbers at once: fewer after a batch that took longer than a statement may.
-    batch: i64,
-}
-
-impl Sequencer {
-    /// Creates a sequencer that looks at everything first.
-    pub fn new(store: Store) -> Self {
-        Self { store, since: 0, looked: None, batch: BATCH }
-    }
-
-    /// Gives every committed event its position and returns how many had none; `None` if another process is at it.
-    pub async fn sequence(&mut self) -> Result<Option<u64>, StoreError> {
-        Ok(match self.number_events().await? {
-            Numbering::Done(events) => Some(events),
-            Numbering::Busy { .. } => None,
-        })
-    }
-
-    async fn number_events(&mut self) -> Result<Numbering, StoreError> {
-        let result = self.look().await;
-        match &result {
-            Err(StoreError::Slow) => self.batch = (self.batch / 2).max(LEAST),
-            Ok(Numbering::Done(_)) => self.batch = (self.batch * 2).min(BATCH),
-            Ok(Numbering::Busy { .. }) | Err(_) => {}
-        }
-        result
-    }
-
-    async fn look(&mut self) -> Result<Numbering, StoreError> {
-        let database = &self.store.database;
-        let everything = self.looked.is_none_or(|(at, pause)| at.elapsed() >= pause);
-        let since = if everything { 0 } else { self.since };
-        let began = Instant::now();
-        let Waiting { now, mut oldest } = waiting(database, since).await?;
-        if everything {
-            self.looked = Some((Instant::now(), LOOK_AGAIN.max(began.elapsed() * LOOK_SHARE)));
-        }
-        let mut numbered = 0;
-        while oldest.is_some() {
-            let events = match number_batch(database, self.batch, since).await? {
-                Numbering::Done(events) => events,
-                Numbering::Busy { .. } => {
-                    return Ok(Numbering::Busy { position: self.store.last_position().await? });
-                }
-            };
-            if events > 0 {
-                self.store.notifications.notify(Topic::Position);
-            }
-            numbered += events;
-            if events < self.batch.unsigned_abs() {
-                break;
-            }
-            oldest = waiting(database, since).await?.oldest;
-        }
-        self.since = self.since.max(now.saturating_sub(MARGIN));
-        Ok(Numbering::Done(numbered))
-    }
+/// The events without a position.
+#[derive(Clone, Copy, Debug)]
+pub struct Unnumbered {
+    /// The database's clock, in microseconds.
+    pub now: i64,
+    /// The time of the oldest one, in microseconds; `None` if there is none.
+    pub oldest: Option<i64>,
 }
 
 impl Store {
-    /// Gives every committed event its position; see [`Sequencer::sequence`].
-    pub async fn sequence(&self) -> Result<Option<u64>, StoreError> {
-        Sequencer::new(self.clone()).sequence().await
+    /// Looks for events without a position that are not older than `since`, without a lock.
+    pub async fn unnumbered_events(&self, since: i64) -> Result<Unnumbered, StoreError> {
+        let database = &self.database;
+        let backend = database.backend();
+        let values = [database.clock().map(Timestamp::micros).into(), since.into()];
+        let statement = Statement::from_sql_and_values(backend, unnumbered_sql(backend), values);
+        let row = database.read.query_one_raw(statement).await?;
+        let row = row.ok_or_else(|| StoreError::Refused("a look without a row".to_owned()))?;
+        Ok(Unnumbered { now: row.try_get("", "now")?, oldest: row.try_get("", "oldest")? })
+    }
+
+    /// Gives up to `batch` events that are not older than `since` their positions.
+    pub async fn number_events(&self, batch: i64, since: i64) -> Result<Numbering, StoreError> {
+        if self.database.is_embedded() {
+            return number_on_sqlite(&self.database, batch, since).await.map(Numbering::Done);
+        }
+        number_on_postgres(&self.database, batch, since).await
     }
 }
 
-/// Numbers events whenever there are new ones, until stopped. Every replica does, and one of them at a time gets to it.
-pub async fn run(store: Store, stop: CancellationToken) {
-    let heard = Some(store.notifications().subscribe(Topic::Event));
-    let rounds = PeriodicTask { name: "sequencer", heard, gather: GATHER, interval: INTERVAL, stop };
-    // PeriodicTask are made one after another.
-    let sequencer = Mutex::new(Sequencer::new(store));
-    let round = || async {
-        Ok::<_, StoreError>(match sequencer.lock().await.number_events().await? {
-            Numbering::Done(_) => TickResult::Done,
-            Numbering::Busy { position } => TickResult::Busy { at: position },
-        })
-    };
-    rounds.run(round).await;
-}
-
-/// The result of a look.
-struct Waiting {
-    /// The database's clock.
-    now: i64,
-    /// The time of the oldest event without a position.
-    oldest: Option<i64>,
-}
-
-/// Looks for events without a position, without a lock.
-async fn waiting(database: &Database, since: i64) -> Result<Waiting, StoreError> {
-    let backend = database.backend();
-    let values = [database.clock().map(Timestamp::micros).into(), since.into()];
-    let statement = Statement::from_sql_and_values(backend, waiting_sql(backend), values);
-    let row = database.read.query_one_raw(statement).await?;
-    let row = row.ok_or_else(|| StoreError::Refused("a look without a row".to_owned()))?;
-    Ok(Waiting { now: row.try_get("", "now")?, oldest: row.try_get("", "oldest")? })
-}
-
-/// Numbers up to so many events.
-async fn number_batch(database: &Database, batch: i64, since: i64) -> Result<Numbering, StoreError> {
-    if database.is_embedded() {
-        return number_on_sqlite(database, batch, since).await.map(Numbering::Done);
-    }
+async fn number_on_postgres(database: &Database, batch: i64, since: i64) -> Result<Numbering, StoreError> {
     let statement =
         Statement::from_sql_and_values(DbBackend::Postgres, number_on_postgres_sql(), [batch.into(), since.into()]);
     let row = match database.write.query_one_raw(statement).await.map_err(StoreError::from) {

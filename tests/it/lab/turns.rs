@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use invitation_service::background::expiry::ExpiryWalk;
 use invitation_service::domain::command::{Action, Command, SettleDelivery};
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryState};
 use invitation_service::domain::value::id::IdSeed;
 use invitation_service::domain::value::text::AccountId;
-use invitation_service::store::expiry::ExpiryWalk;
 use invitation_service::store::{BatchMode, ClaimedDelivery, ReplayQuery, StoreError};
 use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
@@ -204,7 +204,7 @@ impl World {
         let (store, holder) = (self.stores[index].clone(), Uuid::from_u128(index as u128 + 1));
         let untold = self.model.untold(self.clock.now());
         let mut walk = ExpiryWalk::new(store, holder);
-        let result = self.under(fault, walk.tell_expired()).await;
+        let result = self.under(fault, walk.record_expiries()).await;
         match without_fault(result, fault) {
             // The other replica has the lease.
             Some(None) if fault.is_none() => assert!(self.is_postgres(), "nobody else could have the lease"),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use invitation_service::background::expiry::ExpiryWalk;
+use invitation_service::background::sequencer::Sequencer;
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{
     Access, Action, Command, CreateInvitation, ExpireInvitation, OnConflict, SettleDelivery,
@@ -12,8 +14,6 @@ use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::value::id::{IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
-use invitation_service::store::events::sequencer::Sequencer;
-use invitation_service::store::expiry::ExpiryWalk;
 use invitation_service::store::{
     AcceptanceQuery, Attempt, AttemptOutcome, AttemptQuery, BatchMode, DeliveryQuery, EndpointQuery,
     OrganizationConnectionQuery, ReplayQuery, Store, WebhookAttemptResult,
@@ -190,7 +190,7 @@ async fn following(desk: &mut Desk) {
     let quiet = AccountId::parse("quiet").unwrap();
     assert!(store.events_behind(&quiet, 0, 256).await.unwrap().events.is_empty());
     desk.check("events of an account").await;
-    let told = ExpiryWalk::new(store.clone(), Uuid::from_u128(1)).tell_expired().await.unwrap();
+    let told = ExpiryWalk::new(store.clone(), Uuid::from_u128(1)).record_expiries().await.unwrap();
     assert!(told.is_some_and(|told| told >= 1), "{told:?}");
     desk.check("expiry").await;
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use invitation_service::background::expiry::ExpiryWalk;
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Action, Command, CreateInvitation, ExpireInvitation};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::event::EventType;
 use invitation_service::domain::invitation::state::State;
 use invitation_service::domain::value::id::InvitationId;
-use invitation_service::store::expiry::ExpiryWalk;
 use invitation_service::store::{BatchMode, ExecuteError, Store};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
@@ -44,7 +44,7 @@ fn walk(store: &Store, holder: Uuid) -> ExpiryWalk {
 }
 
 async fn told(store: &Store) -> usize {
-    walk(store, ME).tell_expired().await.unwrap().expect("nobody else is at it")
+    walk(store, ME).record_expiries().await.unwrap().expect("nobody else is at it")
 }
 
 async fn an_expiry_is_told_once_and_again_after_a_renewal(database: TestDatabase) {
@@ -151,15 +151,15 @@ async fn of_several_holders_one_tells_and_the_next_takes_over_when_it_falls_sile
     let clock = Clock::manual(crate::support::database::NEW_YEAR);
     let store = store_with(&database, &clock, &options(Group::run)).await;
     let made = created(&store, for_a_minute()).await;
-    assert_eq!(walk(&store, OTHER).tell_expired().await.unwrap(), Some(0));
+    assert_eq!(walk(&store, OTHER).record_expiries().await.unwrap(), Some(0));
     pass(&clock, 29);
-    assert_eq!(walk(&store, ME).tell_expired().await.unwrap(), None);
+    assert_eq!(walk(&store, ME).record_expiries().await.unwrap(), None);
     pass(&clock, 31);
     assert_eq!(told(&store).await, 1);
-    assert_eq!(walk(&store, OTHER).tell_expired().await.unwrap(), None, "the lease is another's now");
+    assert_eq!(walk(&store, OTHER).record_expiries().await.unwrap(), None, "the lease is another's now");
     let rows = database.connect().await.execute_unprepared("UPDATE follower SET lease = NULL").await.unwrap();
     assert!(rows.rows_affected() > 0);
-    assert_eq!(walk(&store, OTHER).tell_expired().await.unwrap(), Some(0));
+    assert_eq!(walk(&store, OTHER).record_expiries().await.unwrap(), Some(0));
     assert_eq!(story(&store, made.id).await, ["created", "expired"]);
 }
 
@@ -188,7 +188,7 @@ async fn expiry_that_cannot_be_recorded_holds_up_no_other(database: TestDatabase
     }
     pass(&clock, 60);
     let mut walk = walk(&store, ME);
-    assert_eq!(walk.tell_expired().await.unwrap(), Some(5));
+    assert_eq!(walk.record_expiries().await.unwrap(), Some(5));
     // The event of the first is there, and nothing says so: its command can never be saved. The second is from the future.
     tamper(&database, made[0], "expiry_told_at = NULL").await;
     tamper(&database, made[1], "expiry_told_at = NULL, kind = 'from the future'").await;
@@ -196,10 +196,10 @@ async fn expiry_that_cannot_be_recorded_holds_up_no_other(database: TestDatabase
         tamper(&database, *id, "expiry_told_at = NULL, expire_at = expire_at + 1").await;
     }
     pass(&clock, 1);
-    assert_eq!(walk.tell_expired().await.unwrap(), Some(3), "the others are told of");
+    assert_eq!(walk.record_expiries().await.unwrap(), Some(3), "the others are told of");
     let late = created(&store, for_a_minute()).await;
     pass(&clock, 3_600);
-    assert_eq!(walk.tell_expired().await.unwrap(), Some(1), "the walk goes on");
+    assert_eq!(walk.record_expiries().await.unwrap(), Some(1), "the walk goes on");
     assert_eq!(story(&store, late.id).await, ["created", "expired"]);
     tamper(&database, made[1], "kind = 'connection', expire_at = expire_at + 1").await;
     tamper(&database, made[1], "expire_at = expire_at - 1").await;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use invitation_service::background::sequencer;
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::Store;
-use invitation_service::store::events::sequencer;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use tokio_util::sync::CancellationToken;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use invitation_service::background::expiry::ExpiryWalk;
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Action, CreateInvitation, UpdateCreatedConnection};
 use invitation_service::domain::group::Group;
@@ -11,7 +12,6 @@ use invitation_service::domain::invitation::recipient::AddressType;
 use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose, NewConnection};
 use invitation_service::domain::kind::{Details, Kind, Scope};
 use invitation_service::domain::value::id::InvitationId;
-use invitation_service::store::expiry::ExpiryWalk;
 use invitation_service::store::{
     AcceptanceQuery, Cursor, DeliveryQuery, EventQuery, ExecuteError, InvitationQuery, Order, Page, Read, Store,
     StoreError,
@@ -318,7 +318,7 @@ async fn expiry_is_told_beside_an_invitation_that_cannot_be_read(database: TestD
         set(&raw, damage, made[number * 2 + 1]).await;
     }
     clock.advance(Duration::from_secs(600));
-    let told = ExpiryWalk::new(store.clone(), Uuid::from_u128(1)).tell_expired().await.unwrap();
+    let told = ExpiryWalk::new(store.clone(), Uuid::from_u128(1)).record_expiries().await.unwrap();
     assert_eq!(told, Some(damages(&raw).len() + 1));
     for id in made.iter().step_by(2) {
         assert_eq!(story(&store, *id).await, ["created", "expired"]);

@@ -7,22 +7,20 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::periodic_task::{PeriodicTask, TickResult};
 use crate::entropy::Entropy;
-use crate::store::Store;
-use crate::store::events::cursor::{Begin, Follower};
-use crate::store::periodic_task::{PeriodicTask, TickResult};
-use crate::store::sql::error::StoreError;
+use crate::store::{Begin, Follower, Store, StoreError};
 
 /// The interval at which a replica looks whether it is time.
-const INTERVAL: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
 /// The interval at which old rows are deleted, over all replicas, in microseconds.
-const EVERY: i64 = 600_000_000;
+const PRUNE_INTERVAL: i64 = 600_000_000;
 
-/// Deletes old rows from time to time, until stopped.
-pub async fn run(store: Store, stop: CancellationToken) {
+/// Deletes old rows until stopped.
+pub(crate) async fn run(store: Store, stop: CancellationToken) {
     let holder = Uuid::from_bytes(Entropy::system().bytes());
-    let rounds = PeriodicTask { name: "prune", heard: None, gather: Duration::ZERO, interval: INTERVAL, stop };
-    rounds.run(|| async { store.prune_in_turn(holder).await.map(|_| TickResult::Done) }).await;
+    let task = PeriodicTask { name: "prune", notified: None, gather: Duration::ZERO, interval: POLL_INTERVAL, stop };
+    task.run(|| async { store.prune_in_turn(holder).await.map(|_| TickResult::Done) }).await;
     // The lease ends by itself otherwise, which is soon enough.
     drop(store.release(Follower::Prune, holder).await);
 }
@@ -32,7 +30,7 @@ impl Store {
     pub async fn prune_in_turn(&self, holder: Uuid) -> Result<Option<u64>, StoreError> {
         let Some(leased) = self.lease(Follower::Prune, holder, Begin::First).await? else { return Ok(None) };
         let now = leased.now.micros();
-        if now - leased.position < EVERY {
+        if now - leased.position < PRUNE_INTERVAL {
             return Ok(None);
         }
         let maintenance = self.maintenance();

@@ -1,0 +1,79 @@
+//! The keys: read from the configuration or from the file beside the embedded database, and compared with the database.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio::time::timeout;
+
+use super::ServeError;
+use crate::config::{StoreUrl, TokenConfig};
+use crate::domain::secret::key_ring::KeyRing;
+use crate::entropy::Entropy;
+use crate::store::Maintenance;
+
+/// The time that the start waits for the comparison of the keys with the database.
+const KEY_CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Compares the keys with those that the database knows. Returns false if the database is not there yet, or has no schema:
+/// then readiness waits for the comparison.
+pub(super) async fn check_keys(maintenance: &Maintenance, ring: &KeyRing) -> Result<bool, ServeError> {
+    let checking = async {
+        if maintenance.is_ready().await? {
+            maintenance.check_keys(&ring.fingerprints()).await.map(Some)
+        } else {
+            Ok(None)
+        }
+    };
+    match timeout(KEY_CHECK_TIMEOUT, checking).await {
+        Ok(Ok(Some(fits))) => Ok(fits.map(|()| true)?),
+        Ok(Ok(None)) | Err(_) => Ok(false),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "token.keys is compared with the database when that answers");
+            Ok(false)
+        }
+    }
+}
+
+/// Returns the configured keys; on SQLite, those in the file beside the database, created now if neither has been used.
+pub(super) async fn key_ring(
+    config: &TokenConfig,
+    url: &StoreUrl,
+    maintenance: &Maintenance,
+) -> Result<KeyRing, ServeError> {
+    match (&config.keys, url) {
+        (Some(keys), _) => Ok(KeyRing::parse(keys.expose_secret())?),
+        (None, StoreUrl::Postgres(_)) => Err(ServeError::NoKeys),
+        (None, StoreUrl::Sqlite(database)) => {
+            let path = database.with_extension("keys");
+            let failed = |error| ServeError::KeyFile(path.display().to_string(), error);
+            let keys = match std::fs::read_to_string(&path) {
+                Ok(keys) => keys,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if maintenance.is_used().await? {
+                        return Err(ServeError::KeyFileMissing(path.display().to_string()));
+                    }
+                    create_keys(&path).map_err(failed)?
+                }
+                Err(error) => return Err(failed(error)),
+            };
+            Ok(KeyRing::parse(keys.trim())?)
+        }
+    }
+}
+
+/// Writes a new key to a file that only its owner can read.
+fn create_keys(path: &Path) -> io::Result<String> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let keys = KeyRing::format_key(1, Entropy::system().bytes());
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    writeln!(file, "{keys}")?;
+    file.sync_all()?;
+    Ok(keys)
+}

@@ -128,13 +128,13 @@ impl Maintenance {
         ring: &[KeyFingerprint],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO key_check (id, fingerprint, first_seen_at, signed_at) VALUES ($1, $2, $3, $4)
+        let sql = "INSERT INTO key_check (id, fingerprint, signed_at) VALUES ($1, $2, $3)
             ON CONFLICT (id) DO UPDATE SET signed_at = coalesce(excluded.signed_at, key_check.signed_at),
                 retired_at = CASE WHEN excluded.signed_at IS NULL THEN key_check.retired_at END";
         for (number, key) in ring.iter().enumerate() {
             let signed_at = (number == 0).then_some(now.micros());
             let (id, text) = (i32::from(key.key_id), key.text.as_str());
-            let values: [Value; 4] = [id.into(), text.into(), now.micros().into(), signed_at.into()];
+            let values: [Value; 3] = [id.into(), text.into(), signed_at.into()];
             transaction.execute_raw(Statement::from_sql_and_values(self.0.backend(), sql, values)).await?;
         }
         Ok(())

@@ -234,11 +234,6 @@ pub(in crate::store) fn json_object(backend: DbBackend, pairs: &[(&str, String)]
     format!("{function}({})", pairs.collect::<Vec<_>>().join(", "))
 }
 
-/// Returns an expression for a UUID as text, always the same text on one database: keys are made of it.
-pub(in crate::store) fn uuid_text(backend: DbBackend, column: &str) -> String {
-    if backend == DbBackend::Postgres { format!("{column}::text") } else { format!("hex({column})") }
-}
-
 /// Returns an expression for the present moment in microseconds, unless parameter `param` says which one it is to be.
 pub(in crate::store) fn clock(backend: DbBackend, param: usize) -> String {
     if backend == DbBackend::Postgres {
@@ -254,7 +249,7 @@ pub(in crate::store) fn statement_clock(backend: DbBackend, param: usize) -> Str
     clock(backend, param).replace("clock_timestamp()", "statement_timestamp()")
 }
 
-/// Returns what an index begins with that is looked up under `tag`: see the migration `lookup_indexes`.
+/// Returns what an index begins with that is looked up under `tag`: see `migration::m20261128_000001_schema`.
 pub(in crate::store) fn index_key(backend: DbBackend, tag: &str) -> String {
     if backend == DbBackend::Postgres { format!("(account_id || ' {tag}')") } else { "account_id".to_owned() }
 }

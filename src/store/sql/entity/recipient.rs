@@ -16,7 +16,6 @@ pub(in crate::store) struct Model {
     pub(in crate::store) recipient_type: String,
     pub(in crate::store) value: String,
     pub(in crate::store) original: String,
-    pub(in crate::store) normalizer: i32,
     pub(in crate::store) accepted_at: Option<i64>,
     pub(in crate::store) declined_at: Option<i64>,
     pub(in crate::store) display_name: Option<String>,

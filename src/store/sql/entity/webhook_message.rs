@@ -20,7 +20,6 @@ pub(in crate::store) struct Model {
     pub(in crate::store) lease: Option<Uuid>,
     pub(in crate::store) attempts: i32,
     pub(in crate::store) first_tried_at: Option<i64>,
-    pub(in crate::store) created_at: i64,
 }
 
 /// There are no relations: rows are read by themselves.

@@ -4,7 +4,8 @@
 //! PostgreSQL takes a set as one array per column, which it reads several times faster than JSON; SQLite, which has no
 //! arrays, as one JSON document. Columns come from the entities, so a new column is written down once.
 
-use sea_orm::sea_query::{ArrayType, ColumnType, sea_value_to_json_value};
+use sea_orm::sea_query::extension::postgres::PgExpr as _;
+use sea_orm::sea_query::{ArrayType, ColumnType, Expr, ExprTrait as _, sea_value_to_json_value};
 use sea_orm::{ColumnTrait, DbBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, Value};
 use serde_json::Value as Json;
 
@@ -249,6 +250,14 @@ pub(in crate::store) fn statement_clock(backend: DbBackend, param: usize) -> Str
     clock(backend, param).replace("clock_timestamp()", "statement_timestamp()")
 }
 
+/// Returns the given moment in microseconds or, without one, the present moment of PostgreSQL, for a statement that is built.
+pub(in crate::store) fn present(moment: Option<i64>) -> Expr {
+    match moment {
+        Some(moment) => Expr::val(moment),
+        None => Expr::cust("(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"),
+    }
+}
+
 /// Returns what an index begins with that is looked up under `tag`: see `migration::m20261128_000001_schema`.
 pub(in crate::store) fn index_key(backend: DbBackend, tag: &str) -> String {
     if backend == DbBackend::Postgres { format!("(account_id || ' {tag}')") } else { "account_id".to_owned() }
@@ -261,5 +270,16 @@ pub(in crate::store) fn by_index(backend: DbBackend, tag: &str, alias: &str, acc
         format!("{alias}.account_id || ' {tag}' = CAST({account} AS text) || ' {tag}'")
     } else {
         format!("{alias}.account_id = {account}")
+    }
+}
+
+/// Returns the same condition for a statement that is built. `column` is the table's `account_id`.
+pub(in crate::store) fn in_index(backend: DbBackend, tag: &str, column: impl ColumnTrait, account: &str) -> Expr {
+    if backend == DbBackend::Postgres {
+        // Written out, because a parameter fits no index.
+        let tag = || Expr::cust(format!("' {tag}'"));
+        Expr::col(column.as_column_ref()).concat(tag()).eq(Expr::val(account).cast_as("text").concat(tag()))
+    } else {
+        column.eq(account)
     }
 }

@@ -130,3 +130,20 @@ pub(in crate::store) mod webhook_attempt {
 
     without_relations!();
 }
+
+/// The fingerprints of the keys at work. A key belongs to all accounts.
+pub(in crate::store) mod key_check {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "key_check")]
+    pub(in crate::store) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) id: i32,
+        pub(in crate::store) fingerprint: String,
+        pub(in crate::store) signed_at: Option<i64>,
+        pub(in crate::store) retired_at: Option<i64>,
+    }
+
+    without_relations!();
+}

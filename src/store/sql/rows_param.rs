@@ -58,6 +58,13 @@ impl Columns {
         self.0.iter().map(|column| format!("{alias}.{}", column.name)).collect::<Vec<_>>().join(", ")
     }
 
+    /// Returns the same with an expression in the place of one column.
+    pub(in crate::store) fn names_with(&self, alias: &str, column: &str, expression: &str) -> String {
+        let name =
+            |own: &Column| if own.name == column { expression.to_owned() } else { format!("{alias}.{}", own.name) };
+        self.0.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+
     /// Returns how many parameters a set with these columns takes.
     pub(in crate::store) fn width(&self, backend: DbBackend) -> usize {
         if backend == DbBackend::Postgres { self.0.len() } else { 1 }
@@ -237,17 +244,21 @@ pub(in crate::store) fn json_object(backend: DbBackend, pairs: &[(&str, String)]
 
 /// Returns an expression for the present moment in microseconds, unless parameter `param` says which one it is to be.
 pub(in crate::store) fn clock(backend: DbBackend, param: usize) -> String {
-    if backend == DbBackend::Postgres {
-        format!("coalesce(${param}::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)")
-    } else {
-        format!("${param}")
-    }
+    clock_of(backend, param, "clock_timestamp()")
 }
 
 /// Returns an expression for the moment a statement began, the same for all its rows, unless parameter `param` says
 /// which one it is to be.
 pub(in crate::store) fn statement_clock(backend: DbBackend, param: usize) -> String {
-    clock(backend, param).replace("clock_timestamp()", "statement_timestamp()")
+    clock_of(backend, param, "statement_timestamp()")
+}
+
+fn clock_of(backend: DbBackend, param: usize, now: &str) -> String {
+    if backend == DbBackend::Postgres {
+        format!("coalesce(${param}::bigint, (extract(epoch FROM {now}) * 1000000)::bigint)")
+    } else {
+        format!("${param}")
+    }
 }
 
 /// Returns the given moment in microseconds or, without one, the present moment of PostgreSQL, for a statement that is built.

@@ -9,6 +9,8 @@ mod queue;
 mod read;
 mod requests;
 mod sql;
+#[cfg(test)]
+mod statements;
 mod verifications;
 mod webhooks;
 

@@ -104,9 +104,9 @@ fn create() -> String {
     format!(
         "WITH made AS MATERIALIZED (SELECT {ID} AS id),
         i AS (INSERT INTO invitation ({INVITATION}) SELECT {invitation} FROM made),
-        r AS (INSERT INTO recipient (account_id, invitation_id, ordinal, recipient_type, value, original, normalizer,
-            accepted_at, declined_at)
-            SELECT 'default', made.id, 1, 'email', 'person-' || :r || '@example.org', 'person-' || :r || '@example.org', 1,
+        r AS (INSERT INTO recipient (account_id, invitation_id, ordinal, recipient_type, value, original, accepted_at,
+            declined_at)
+            SELECT 'default', made.id, 1, 'email', 'person-' || :r || '@example.org', 'person-' || :r || '@example.org',
             NULL, NULL FROM made)
         INSERT INTO event ({EVENT}) SELECT 'default', made.id, 1, {ID}, 'connection', 'invitation.created', {MICROS},
             'anonymous', NULL, '{{\"mailed\": 0, \"recipients\": 1}}' FROM made"

@@ -1,15 +1,19 @@
 //! The connections between organizations. They change no invitation, so they are written as they are, without a command.
 
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryTrait as _,
+};
 use uuid::Uuid;
 
 use super::Store;
-use super::executor::load::parse_json;
 use super::read::unreadable::FullPage;
-use super::read::{ACCOUNT, Cursor, Params, direction};
-use super::sql::entity::organization_connection::{Entity, Model};
+use super::read::{Cursor, behind, order};
+use super::sql::entity::organization_connection::{Column, Entity, Model};
 use super::sql::error::StoreError;
-use super::sql::rows_param::{Columns, by_index, values_of};
+use super::sql::row::rows_with_id;
+use super::sql::rows_param::in_index;
 use crate::domain::organization_connection::OrganizationConnection;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
@@ -48,17 +52,10 @@ impl Store {
         account: &AccountId,
         connection: &OrganizationConnection,
     ) -> Result<ConnectionCreated, StoreError> {
-        let (columns, mut params) = (Columns::of::<Entity>(), Params(Vec::new()));
-        let placeholders: Vec<String> =
-            values_of(&row_of(account, connection)).into_iter().map(|value| params.push(value)).collect();
-        let sql = format!(
-            "INSERT INTO organization_connection ({}) VALUES ({}) ON CONFLICT DO NOTHING",
-            columns.names(),
-            placeholders.join(", ")
-        );
         for _ in 0..ATTEMPTS {
-            let insert = self.statement(sql.clone(), params.0.clone());
-            if self.database.write.execute_raw(insert).await?.rows_affected() > 0 {
+            let insert = Entity::insert(row_of(account, connection).into_active_model());
+            let insert = insert.on_conflict(OnConflict::new().do_nothing().to_owned());
+            if insert.exec_without_returning(&self.database.write).await? > 0 {
                 return Ok(ConnectionCreated::Created);
             }
             let found = self.find_organization_connection(account, connection.requester, connection.target).await?;
@@ -78,7 +75,8 @@ impl Store {
         let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
         loop {
             let found = self.connections_of(account, &query).await?;
-            let found = found.into_iter().map(|row| (Cursor::of_id(row.id), OrganizationConnection::try_from(row)));
+            let found =
+                found.into_iter().map(|(id, row)| (Cursor::of_id(id), row.and_then(OrganizationConnection::try_from)));
             let Some(read_on) = page.add(query.limit, found.collect())? else { return Ok(page.into_rows()) };
             query = OrganizationConnectionQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
         }
@@ -88,22 +86,24 @@ impl Store {
         &self,
         account: &AccountId,
         query: &OrganizationConnectionQuery,
-    ) -> Result<Vec<Model>, StoreError> {
-        let (compare, order) = direction(!query.ascending);
-        let mut params = Params::new(None, account);
-        let mut all = vec![format!("c.account_id = {ACCOUNT}")];
-        all.extend(query.requester.map(|id| format!("c.requester_id = {}", params.push(id))));
-        all.extend(query.target.map(|id| format!("c.target_id = {}", params.push(id))));
+    ) -> Result<Vec<(Uuid, Result<Model, StoreError>)>, StoreError> {
         // Named after the end that is asked for; without one, ids are the order.
         let tag = query.requester.map(|_| "ends").or(query.target.map(|_| "target"));
-        if let Some(tag) = tag {
-            all[0] = by_index(self.database.backend(), tag, "c", ACCOUNT);
-        }
-        all.extend(query.after.as_ref().map(|cursor| format!("c.id {compare} {}", params.push(cursor.id))));
-        let limit = params.push(query.limit.cast_signed());
-        let rest = format!("WHERE {} ORDER BY c.id {order} LIMIT {limit}", all.join(" AND "));
+        let own = match tag {
+            Some(tag) => in_index(self.database.backend(), tag, Column::AccountId, account.as_str()),
+            None => Column::AccountId.eq(account.as_str()),
+        };
+        let select = Entity::find()
+            .filter(own)
+            .apply_if(query.requester, |select, id| select.filter(Column::RequesterId.eq(id)))
+            .apply_if(query.target, |select, id| select.filter(Column::TargetId.eq(id)))
+            .apply_if(query.after.as_ref(), |select, cursor| {
+                select.filter(behind(Column::Id, cursor.id, query.ascending))
+            })
+            .order_by(Column::Id, order(query.ascending))
+            .limit(query.limit);
         let _place = self.database.list_place().await?;
-        self.connections(&rest, params).await
+        rows_with_id(&self.database.read, select).await
     }
 
     /// Reads the connection by which one organization may act for another.
@@ -113,31 +113,17 @@ impl Store {
         requester: Uuid,
         target: Uuid,
     ) -> Result<Option<OrganizationConnection>, StoreError> {
-        let mut params = Params::new(None, account);
-        let (requester, target) = (params.push(requester), params.push(target));
-        let own = by_index(self.database.backend(), "ends", "c", ACCOUNT);
-        let rest = format!("WHERE {own} AND c.requester_id = {requester} AND c.target_id = {target}");
-        self.connections(&rest, params).await?.pop().map(OrganizationConnection::try_from).transpose()
+        let own = in_index(self.database.backend(), "ends", Column::AccountId, account.as_str());
+        let select =
+            Entity::find().filter(own).filter(Column::RequesterId.eq(requester)).filter(Column::TargetId.eq(target));
+        let found = rows_with_id(&self.database.read, select).await?.pop();
+        found.map(|(_, row)| row.and_then(OrganizationConnection::try_from)).transpose()
     }
 
-    /// Ends a connection; returns whether there was one.
+    /// Deletes a connection; returns whether there was one.
     pub async fn delete_organization_connection(&self, account: &AccountId, id: Uuid) -> Result<bool, StoreError> {
-        let sql = "DELETE FROM organization_connection WHERE account_id = $1 AND id = $2".to_owned();
-        let delete = self.statement(sql, vec![account.as_str().into(), id.into()]);
-        Ok(self.database.write.execute_raw(delete).await?.rows_affected() > 0)
-    }
-
-    async fn connections(&self, rest: &str, params: Params) -> Result<Vec<Model>, StoreError> {
-        let backend = self.database.backend();
-        let json = Columns::of::<Entity>().json_of(backend, "c");
-        let cast = if backend == sea_orm::DbBackend::Postgres { "::text" } else { "" };
-        let sql = format!("SELECT ({json}){cast} AS body FROM organization_connection c {rest}");
-        let rows = self.database.read.query_all_raw(self.statement(sql, params.0)).await?;
-        rows.iter().map(|row| parse_json(&row.try_get::<String>("", "body")?, "organization_connection")).collect()
-    }
-
-    fn statement(&self, sql: String, values: Vec<Value>) -> Statement {
-        Statement::from_sql_and_values(self.database.backend(), sql, values)
+        let delete = Entity::delete_by_id((account.as_str().to_owned(), id));
+        Ok(delete.exec(&self.database.write).await?.rows_affected > 0)
     }
 }
 

@@ -3,62 +3,58 @@
 //!
 //! A row is pending while `due_at` is set: `due_at` is when it may be claimed, and of a claimed row when its lease ends and
 //! it may be claimed again. Nothing else has to notice that its holder is gone. The index of pending rows begins with the
-//! columns of the line a row stands in, followed by `due_at` and `id`.
+//! columns of the partition of a row, followed by `due_at` and `id`.
 
+mod claim_sql;
 pub(super) mod outbox;
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement, Value};
+use claim_sql::FIRST_OF_PARTITION;
+use sea_orm::{ConnectionTrait, EntityTrait, Statement, Value};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::executor::load::parse_json;
 use super::sql::database::Database;
 use super::sql::error::StoreError;
-use super::sql::rows_param::{Columns, by_index, statement_clock};
+use super::sql::rows_param::statement_clock;
 use crate::domain::value::time::Timestamp;
 
-/// The parameters of a claim: the clock, the lease, how long it lasts, how many rows at most, and the line to begin behind.
-const CLOCK: usize = 1;
-const FIRST_OF_LINE: usize = 5;
-
-/// A table, and the columns that tell one line of waiting rows from another: each line gets its share of a claim.
+/// A table, and the columns that tell one partition of its rows from another: each partition gets its share of a claim.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Queue {
     table: &'static str,
-    line: &'static [&'static str],
-    /// How many rows of one line may be claimed at the same time, over all processes; none for any number.
+    partition_by: &'static [&'static str],
+    /// The number of rows of one partition that may be claimed at the same time, over all processes; `None` for any number.
     at_once: Option<AtOnce>,
     /// Whether a row keeps when it was claimed first, for an attempt may never come to an end.
     notes_first: bool,
 }
 
-/// A limit, and an expression for that of `line`, which may be lower.
+/// A limit, and an expression for that of partition `step`, which may be lower.
 #[derive(Clone, Copy, Debug)]
 struct AtOnce {
     most: u32,
-    of_line: &'static str,
+    of_partition: &'static str,
 }
 
-/// The messages to people, a line for each account.
-pub(super) const OUTBOX: Queue = Queue { table: "outbox", line: &["account_id"], at_once: None, notes_first: false };
+/// The messages to people, a partition for each account.
+pub(super) const OUTBOX: Queue =
+    Queue { table: "outbox", partition_by: &["account_id"], at_once: None, notes_first: false };
 
-/// The events to be posted, a line for each endpoint. One that is slow keeps few of those who post waiting, and one that
+/// The events to be posted, a partition for each endpoint. One that is slow keeps few of those who post waiting, and one that
 /// fails is asked one thing at a time until it answers.
 pub(super) const WEBHOOK_MESSAGES: Queue = Queue {
     table: "webhook_message",
-    line: &["account_id", "endpoint_id"],
+    partition_by: &["account_id", "endpoint_id"],
     at_once: Some(AtOnce {
         most: 4,
-        of_line: "CASE WHEN EXISTS (SELECT 1 FROM webhook_endpoint w WHERE w.account_id = line.account_id
-            AND w.id = line.endpoint_id AND w.failing_since IS NOT NULL) THEN 1 ELSE 4 END",
+        of_partition: "CASE WHEN EXISTS (SELECT 1 FROM webhook_endpoint w WHERE w.account_id = step.account_id
+            AND w.id = step.endpoint_id AND w.failing_since IS NOT NULL) THEN 1 ELSE 4 END",
     }),
     notes_first: true,
 };
-
-/// How many more partitions than rows one statement looks at: some have nothing that is due, or as much claimed as they may.
-const MORE_PARTITIONS: u32 = 500;
 
 /// How soon a row is claimed again that cannot be read: a newer program, of which there may be one beside this, can.
 const UNREADABLE: Duration = Duration::from_secs(60);
@@ -72,7 +68,7 @@ pub(super) struct ClaimRequest {
     pub(super) lasts: Duration,
     /// How many rows at most.
     pub(super) limit: u32,
-    /// Behind which line to begin, as the values of its columns: the last line that was served.
+    /// The values of the partition to begin behind: the last partition that was served.
     pub(super) after: Vec<Value>,
 }
 
@@ -102,7 +98,7 @@ impl Queue {
             if rows.is_empty()
                 && let Some(stopped) = self.stopped(database, &values).await?
             {
-                values.splice(FIRST_OF_LINE - 1.., stopped);
+                values.splice(FIRST_OF_PARTITION - 1.., stopped);
                 claim = Statement::from_sql_and_values(backend, claim.sql, values.clone());
                 continue;
             }
@@ -134,7 +130,7 @@ impl Queue {
         let stop = Statement::from_sql_and_values(backend, self.stop_sql(backend), values.to_vec());
         let Some(row) = database.read.query_one_raw(stop).await? else { return Ok(None) };
         let mut stopped: Vec<Value> = vec![row.try_get::<String>("", "account_id")?.into()];
-        for column in &self.line[1..] {
+        for column in &self.partition_by[1..] {
             stopped.push(row.try_get::<Uuid>("", column)?.into());
         }
         Ok(Some(stopped))
@@ -166,129 +162,5 @@ impl Queue {
         let values = [account_id.into(), id.into(), lease.into()].into_iter().chain(values);
         let settle = Statement::from_sql_and_values(database.backend(), sql, values);
         Ok(database.write.execute_raw(settle).await?.rows_affected() > 0)
-    }
-
-    /// The common table expressions of a claim that end with `ready`: the partitions to claim from.
-    ///
-    /// It steps from partition to partition, and looks at the row of each that is due first, whether it is due or not: so
-    /// one step is one look into the index, however many rows wait.
-    fn partitions(self, backend: DbBackend) -> String {
-        let Self { table, line, at_once, .. } = self;
-        let now = statement_clock(backend, CLOCK);
-        let columns = line.join(", ");
-        let types = if backend == DbBackend::Postgres { ["text) COLLATE \"C\"", "uuid)"] } else { ["text)", "blob)"] };
-        let types = types.iter().zip(line).enumerate();
-        let start =
-            types.map(|(index, (kind, column))| format!("CAST(${} AS {kind} AS {column}", FIRST_OF_LINE + index));
-        let start = start.collect::<Vec<_>>().join(", ");
-        let free = at_once.map_or("$4".to_owned(), |AtOnce { of_line, .. }| {
-            // A row that is claimed is due again when its lease ends.
-            let leased = by_index(backend, "leased", "c", "line.account_id");
-            format!(
-                "{of_line} - (SELECT count(*) FROM {table} c WHERE {leased} AND c.endpoint_id = line.endpoint_id
-                    AND c.lease IS NOT NULL AND c.due_at > {now})"
-            )
-        });
-        format!(
-            "RECURSIVE line({columns}, due_at, number) AS (
-                SELECT {columns}, CAST(NULL AS bigint), 0 FROM (SELECT {start}) AS first
-                UNION ALL SELECT {next}),
-            ready AS MATERIALIZED (SELECT * FROM (SELECT {columns}, {free} AS free FROM line
-                WHERE number > 0 AND account_id IS NOT NULL AND due_at <= {now}) AS due WHERE free > 0)",
-            next = self.next(backend),
-        )
-    }
-
-    /// The step from one partition to the next.
-    fn next(self, backend: DbBackend) -> String {
-        let Self { table, line, .. } = self;
-        let rows = format!("FROM {table} q WHERE q.due_at IS NOT NULL");
-        let rest = |alias: &str| line[1..].iter().map(|column| format!(", {alias}.{column}")).collect::<String>();
-        let bound = format!("line.number < $4 + {MORE_PARTITIONS}");
-        if backend == DbBackend::Postgres {
-            let key = |alias: &str| format!("{alias}.account_id || ' pending'{}", rest(alias));
-            return format!(
-                "n.*, line.number + 1 FROM line CROSS JOIN LATERAL (SELECT q.account_id{rest}, q.due_at {rows}
-                    AND ({}) > ({}) ORDER BY {}, q.due_at LIMIT 1) n WHERE {bound}",
-                key("q"),
-                key("line"),
-                key("q"),
-                rest = rest("q"),
-            );
-        }
-        let key = |alias: &str| format!("{alias}.account_id{}", rest(alias));
-        let first = |column: &str| {
-            format!(
-                "(SELECT q.{column} {rows} AND ({}) > ({}) ORDER BY {}, q.due_at LIMIT 1)",
-                key("q"),
-                key("line"),
-                key("q")
-            )
-        };
-        let columns = line.iter().map(|column| first(column)).collect::<Vec<_>>().join(", ");
-        format!(
-            "{columns}, {}, line.number + 1 FROM line WHERE line.account_id IS NOT NULL AND {bound}",
-            first("due_at")
-        )
-    }
-
-    /// The text of a claim: it takes as many rows of each partition that is ready as makes the shares equal. On PostgreSQL
-    /// rows that somebody else is claiming at this moment are skipped.
-    fn claim_sql<E: EntityTrait>(self, backend: DbBackend) -> String {
-        let Self { table, line, at_once, notes_first } = self;
-        let postgres = backend == DbBackend::Postgres;
-        let now = statement_clock(backend, CLOCK);
-        let rest = line[1..].iter().map(|column| format!(" AND t.{column} = ready.{column}")).collect::<String>();
-        let own = by_index(backend, "pending", "t", "ready.account_id");
-        let waiting = format!("FROM {table} t WHERE {own}{rest} AND t.due_at <= {now} ORDER BY t.due_at, t.id");
-        let share = "max(1, $4 / (SELECT max(1, count(*)) FROM ready))";
-        let picked = if postgres {
-            let share = format!("least(ready.free, {})", share.replace("max(", "greatest("));
-            format!(
-                "SELECT t.account_id, t.id FROM ready CROSS JOIN LATERAL
-                (SELECT t.account_id, t.id {waiting} LIMIT {share} FOR UPDATE SKIP LOCKED) t LIMIT $4"
-            )
-        } else {
-            // A limit cannot name a partition, so what is too many is cut off behind it.
-            let share = at_once.map_or(share.to_owned(), |AtOnce { most, .. }| format!("min({most}, {share})"));
-            format!(
-                "SELECT ready.account_id, unhex(j.value) AS id FROM ready, json_each(
-                (SELECT json_group_array(hex(id)) FROM (SELECT t.id {waiting} LIMIT {share}))) j
-                WHERE j.key < ready.free LIMIT $4"
-            )
-        };
-        let with = format!("WITH {}, picked AS MATERIALIZED ({picked})", self.partitions(backend));
-        let first =
-            if notes_first { format!(", first_tried_at = coalesce(t.first_tried_at, {now})") } else { String::new() };
-        // PostgreSQL is made to think of one row: see `Columns::keys_of`.
-        let keys =
-            if postgres { "(SELECT * FROM picked WHERE account_id || '' = account_id) AS p" } else { "picked AS p" };
-        let update = format!(
-            "UPDATE {table} AS t SET state = 'sending', lease = $2, due_at = {now} + $3, attempts = t.attempts + 1{first}
-            FROM {keys} WHERE t.account_id = p.account_id AND t.id = p.id"
-        );
-        let body = |alias: &str| Columns::of::<E>().json_of(backend, alias);
-        if postgres {
-            format!(
-                "{with}, claimed AS ({update} RETURNING t.*) SELECT account_id, id, ({})::text AS body FROM claimed c",
-                body("c")
-            )
-        } else {
-            format!("{with} {update} RETURNING account_id, id, {} AS body", body(table))
-        }
-    }
-
-    /// The text that tells where a claim stopped that looked at as many partitions as one may; no row if it came to the end.
-    fn stop_sql(self, backend: DbBackend) -> String {
-        // A statement has to use all of its parameters.
-        let types = if backend == DbBackend::Postgres { ("uuid", "bigint") } else { ("blob", "integer") };
-        format!(
-            "WITH {} SELECT {} FROM line WHERE number = $4 + {MORE_PARTITIONS} AND account_id IS NOT NULL
-                AND (CAST($2 AS {}) IS NOT NULL OR CAST($3 AS {}) IS NOT NULL)",
-            self.partitions(backend),
-            self.line.join(", "),
-            types.0,
-            types.1,
-        )
     }
 }

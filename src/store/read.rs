@@ -9,7 +9,8 @@ pub(super) mod query;
 mod source;
 pub(super) mod unreadable;
 
-use sea_orm::Value;
+use sea_orm::sea_query::{Asterisk, Expr, JoinType, Query, SelectStatement};
+use sea_orm::{ColumnTrait, EntityTrait, Order as Direction, QueryTrait as _, Select, Value};
 use uuid::Uuid;
 
 use crate::domain::delivery::{Delivery, NewDelivery};
@@ -143,4 +144,30 @@ impl Params {
 /// Returns the comparison and the direction of a keyset.
 pub(super) fn direction(descending: bool) -> (&'static str, &'static str) {
     if descending { ("<", "DESC") } else { (">", "ASC") }
+}
+
+/// Returns the direction of a list that is built.
+pub(super) fn order(ascending: bool) -> Direction {
+    if ascending { Direction::Asc } else { Direction::Desc }
+}
+
+/// Returns the condition for what comes behind a value in such a list.
+pub(super) fn behind(column: impl ColumnTrait, last: impl Into<Value>, ascending: bool) -> Expr {
+    if ascending { column.gt(last) } else { column.lt(last) }
+}
+
+/// Returns a statement for a page of rows, all columns of each, sorted by one of them. It is joined to the row that they belong
+/// to, so that one round trip tells an empty page from a missing owner: without the owner there is no row, and an empty page is
+/// a row of NULLs.
+pub(super) fn page_of_owner<O: EntityTrait, E: EntityTrait>(
+    owner: Select<O>,
+    page: Select<E>,
+    (column, order): (E::Column, Direction),
+) -> SelectStatement {
+    Query::select()
+        .column(("page", Asterisk))
+        .from_subquery(owner.into_query(), "owner")
+        .join_subquery(JoinType::LeftJoin, page.into_query(), "page", Expr::cust("true"))
+        .order_by(("page", column), order)
+        .take()
 }

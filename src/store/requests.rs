@@ -1,16 +1,19 @@
 //! request_ids beside the commands: of what is written without one, looked up and remembered in the transaction that does it,
 //! and of calls over many invitations, which are remembered before their first command.
 
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Func, OnConflict, Query};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, QueryTrait as _,
+};
 use uuid::Uuid;
 
 use super::Store;
-use super::executor::load::{parse_json, text};
 use super::read::invitations::read_clock;
-use super::sql::entity::request;
+use super::sql::entity::request::{Column, Entity};
 use super::sql::error::StoreError;
-use super::sql::row::{request_from, request_row};
-use super::sql::rows_param::{Columns, clock, values_of};
+use super::sql::row::{request_from, request_row, row_from};
+use super::sql::rows_param::present;
 use crate::domain::command::Request;
 use crate::domain::group::loaded::Remembered;
 use crate::domain::value::id::InvitationId;
@@ -52,21 +55,22 @@ pub enum KnownCall {
     Another,
 }
 
-/// The row of a call, or the first of its parts: nothing but a space follows the id in the key of a part.
-const OF_CALL: &str = "q.account_id = $1 AND q.method = $2 AND q.request_id >= $3 AND q.request_id < $4";
-
 impl Store {
     /// Looks a call over many invitations up.
     pub async fn find_call(&self, account: &AccountId, request: &Request) -> Result<KnownCall, StoreError> {
-        let backend = self.database.backend();
-        let json = text(backend, &Columns::of::<request::Entity>().json_of(backend, "q"));
-        let sql = format!(
-            "SELECT {json} AS body, (SELECT min(q.created_at) FROM request q WHERE {OF_CALL}) AS begun_at
-            FROM request q WHERE {OF_CALL} ORDER BY q.request_id LIMIT 1"
-        );
-        let select = Statement::from_sql_and_values(backend, sql, call_values(account, request));
-        let Some(row) = self.database.read.query_one_raw(select).await? else { return Ok(KnownCall::New) };
-        let (key, remembered) = request_from(parse_json(&row.try_get::<String>("", "body")?, "request")?)?;
+        let begun_at = Query::select()
+            .expr(Func::min(Expr::col(Column::CreatedAt)))
+            .from(Entity)
+            .cond_where(of_call(account, request))
+            .take();
+        // The row of the call, or the first of its parts.
+        let select = Entity::find()
+            .expr_as(begun_at, "begun_at")
+            .filter(of_call(account, request))
+            .order_by_asc(Column::RequestId)
+            .limit(1);
+        let Some(row) = self.database.read.query_one(select.as_query()).await? else { return Ok(KnownCall::New) };
+        let (key, remembered) = request_from(row_from::<Entity>(&row)?)?;
         if !request.has_digest(&remembered.digest) {
             return Ok(KnownCall::Another);
         }
@@ -88,36 +92,40 @@ impl Store {
             KnownCall::Finished { .. } | KnownCall::Another => return Ok(known),
         };
         let Some(digest) = request.digests.first() else { return Ok(known) };
-        let backend = self.database.backend();
-        let sql = format!(
-            "INSERT INTO request (account_id, method, request_id, key_id, mac, invitation_id, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6, {}) ON CONFLICT DO NOTHING",
-            clock(backend, 7)
-        );
         let key = request.call_key(account);
-        let values: [Value; 7] = [
-            account.as_str().into(),
-            key.method.into(),
-            key.id.into(),
-            i32::from(digest.key_id).into(),
-            digest.hex().into(),
-            Uuid::nil().into(),
-            read_clock(&self.database, begun_at).into(),
+        let row = [
+            (Column::AccountId, account.as_str().into()),
+            (Column::Method, key.method.into()),
+            (Column::RequestId, key.id.into()),
+            (Column::KeyId, i32::from(digest.key_id).into()),
+            (Column::Mac, digest.hex().into()),
+            (Column::InvitationId, Uuid::nil().into()),
+            (Column::CreatedAt, present(read_clock(&self.database, begun_at))),
         ];
-        self.database.write.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        let (columns, values): (Vec<Column>, Vec<Expr>) = row.into_iter().unzip();
+        let mut insert = Query::insert();
+        insert.into_table(Entity).columns(columns).values_panic(values);
+        insert.on_conflict(OnConflict::new().do_nothing().to_owned());
+        self.database.write.execute(&insert).await?;
         self.find_call(account, request).await
     }
 
     /// Finishes a call: from now on it is answered as it was at first. Returns how many invitations it has changed, now and
     /// before it was interrupted.
     pub async fn finish_call(&self, account: &AccountId, request: &Request) -> Result<u64, StoreError> {
-        let sql =
-            "UPDATE request SET changed = (SELECT count(*) FROM request q WHERE q.account_id = $1 AND q.method = $2
-                AND q.request_id > $3 AND q.request_id < $4 AND coalesce(q.changed, 1) > 0)
-            WHERE account_id = $1 AND method = $2 AND request_id = $3 AND changed IS NULL";
-        let backend = self.database.backend();
-        let update = Statement::from_sql_and_values(backend, sql, call_values(account, request));
-        self.database.write.execute_raw(update).await?;
+        let changed = Query::select()
+            .expr(Expr::col(Column::InvitationId).count())
+            .from(Entity)
+            .cond_where(changed_parts(account, request))
+            .take();
+        let key = request.call_key(account);
+        let update = Entity::update_many()
+            .col_expr(Column::Changed, Expr::from(changed))
+            .filter(Column::AccountId.eq(account.as_str()))
+            .filter(Column::Method.eq(key.method))
+            .filter(Column::RequestId.eq(key.id))
+            .filter(Column::Changed.is_null());
+        update.exec(&self.database.write).await?;
         match self.find_call(account, request).await? {
             KnownCall::Finished { changed } => Ok(changed),
             KnownCall::New | KnownCall::Begun { .. } | KnownCall::Another => Err(StoreError::Conflict),
@@ -130,24 +138,33 @@ impl Store {
         account: &AccountId,
         request: &Request,
     ) -> Result<Vec<InvitationId>, StoreError> {
-        let sql = format!(
-            "SELECT q.invitation_id FROM request q WHERE {OF_CALL} AND q.request_id <> $3 AND coalesce(q.changed, 1) > 0
-            ORDER BY q.invitation_id DESC"
-        );
-        let values = call_values(account, request);
-        let select = Statement::from_sql_and_values(self.database.backend(), sql, values);
-        let rows = self.database.read.query_all_raw(select).await?;
-        let ids = rows.iter().map(|row| row.try_get_by_index::<Uuid>(0).map(InvitationId));
-        Ok(ids.collect::<Result<_, _>>()?)
+        let select = Entity::find()
+            .select_only()
+            .column(Column::InvitationId)
+            .filter(changed_parts(account, request))
+            .order_by_desc(Column::InvitationId);
+        let ids = select.into_tuple::<Uuid>().all(&self.database.read).await?;
+        Ok(ids.into_iter().map(InvitationId).collect())
     }
 }
 
-/// The parameters of [`OF_CALL`].
-fn call_values(account: &AccountId, request: &Request) -> [Value; 4] {
+/// Returns the condition for the row of a call and those of its parts: nothing but a space follows the id in the key of a part.
+fn of_call(account: &AccountId, request: &Request) -> Condition {
     let key = request.call_key(account);
     // The character behind the space.
     let end = format!("{}!", key.id);
-    [account.as_str().into(), key.method.into(), key.id.into(), end.into()]
+    Condition::all()
+        .add(Column::AccountId.eq(account.as_str()))
+        .add(Column::Method.eq(key.method))
+        .add(Column::RequestId.gte(key.id))
+        .add(Column::RequestId.lt(end))
+}
+
+/// Returns the condition for the parts of a call that changed an invitation.
+fn changed_parts(account: &AccountId, request: &Request) -> Condition {
+    of_call(account, request)
+        .add(Column::RequestId.ne(request.call_key(account).id))
+        .add(Expr::col(Column::Changed).if_null(1_i64).gt(0_i64))
 }
 
 /// Looks a request up.
@@ -157,16 +174,10 @@ pub(super) async fn recall<C: ConnectionTrait>(
     request: Option<&Request>,
 ) -> Result<Known, StoreError> {
     let Some(request) = request else { return Ok(Known::New) };
-    let backend = db.get_database_backend();
-    let json = text(backend, &Columns::of::<request::Entity>().json_of(backend, "q"));
-    let sql =
-        format!("SELECT {json} AS body FROM request q WHERE q.account_id = $1 AND q.method = $2 AND q.request_id = $3");
     let key = request.key(account);
-    let values: [Value; 3] = [account.as_str().into(), key.method.into(), key.id.into()];
-    let Some(row) = db.query_one_raw(Statement::from_sql_and_values(backend, sql, values)).await? else {
-        return Ok(Known::New);
-    };
-    let (_, remembered) = request_from(parse_json(&row.try_get::<String>("", "body")?, "request")?)?;
+    let select = Entity::find_by_id((account.as_str().to_owned(), key.method, key.id));
+    let Some(row) = db.query_one(select.as_query()).await? else { return Ok(Known::New) };
+    let (_, remembered) = request_from(row_from::<Entity>(&row)?)?;
     let done = Known::Done { about: remembered.invitation.0, changed: remembered.changed };
     Ok(if request.has_digest(&remembered.digest) { done } else { Known::Another })
 }
@@ -184,13 +195,7 @@ pub(super) async fn remember<C: ConnectionTrait>(
         return Ok(true);
     };
     let remembered = Remembered { digest, invitation: InvitationId(about), acceptance: None, at: now, changed };
-    let values = values_of(&request_row(&request.key(account), &remembered));
-    let places: Vec<String> = (1..=values.len()).map(|place| format!("${place}")).collect();
-    let sql = format!(
-        "INSERT INTO request ({}) VALUES ({}) ON CONFLICT DO NOTHING",
-        Columns::of::<request::Entity>().names(),
-        places.join(", ")
-    );
-    let insert = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-    Ok(db.execute_raw(insert).await?.rows_affected() > 0)
+    let insert = Entity::insert(request_row(&request.key(account), &remembered).into_active_model());
+    let insert = insert.on_conflict(OnConflict::new().do_nothing().to_owned());
+    Ok(insert.exec_without_returning(db).await? > 0)
 }

@@ -4,11 +4,15 @@
 //! Everything here is the same for an address that is allowed and for one that is not, but for the message.
 
 use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement, Value};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait, QueryFilter as _, QuerySelect as _, Statement, Value,
+};
 use uuid::Uuid;
 
 use super::read::invitations::read_clock;
 use super::sql::Transaction;
+use super::sql::entity::verification::{Column, Entity};
 use super::sql::entity::{outbox, verification};
 use super::sql::error::StoreError;
 use super::sql::row::outbox_row;
@@ -101,13 +105,13 @@ impl Store {
 
     /// Marks a code as used, and does not count the try that was right; returns `false` if another took its place.
     pub async fn use_verification(&self, used: &Verification) -> Result<bool, StoreError> {
-        let sql = format!(
-            "UPDATE verification SET tries = tries - 1 + CASE WHEN tries < {USED} THEN {USED} ELSE 0 END
-            WHERE account_id = $1 AND invitation_id = $2 AND id = $3"
-        );
-        let values: [Value; 3] = [used.account.as_str().into(), used.invitation.0.into(), used.id.into()];
-        let update = Statement::from_sql_and_values(self.database.backend(), sql, values);
-        Ok(self.database.write.execute_raw(update).await?.rows_affected() > 0)
+        let used_for = Expr::case(Column::Tries.lt(USED.cast_signed()), USED.cast_signed()).finally(0);
+        let update = Entity::update_many()
+            .col_expr(Column::Tries, Expr::col(Column::Tries).sub(1).add(used_for))
+            .filter(Column::AccountId.eq(used.account.as_str()))
+            .filter(Column::InvitationId.eq(used.invitation.0))
+            .filter(Column::Id.eq(used.id));
+        Ok(update.exec(&self.database.write).await?.rows_affected > 0)
     }
 
     /// Reads what a code is derived from, for the message that brings it: none once it is used, or another took its place.
@@ -117,13 +121,15 @@ impl Store {
         invitation: InvitationId,
         id: Uuid,
     ) -> Result<Option<Verification>, StoreError> {
-        let sql = format!(
-            "SELECT key_id FROM verification WHERE account_id = $1 AND invitation_id = $2 AND id = $3 AND tries < {USED}"
-        );
-        let values: [Value; 3] = [account.as_str().into(), invitation.0.into(), id.into()];
-        let select = Statement::from_sql_and_values(self.database.backend(), sql, values);
-        let row = self.database.read.query_one_raw(select).await?;
-        row.map(|row| verification_of(account, invitation, id, row.try_get("", "key_id")?)).transpose()
+        let select = Entity::find()
+            .select_only()
+            .column(Column::KeyId)
+            .filter(Column::AccountId.eq(account.as_str()))
+            .filter(Column::InvitationId.eq(invitation.0))
+            .filter(Column::Id.eq(id))
+            .filter(Column::Tries.lt(USED.cast_signed()));
+        let key_id = select.into_tuple::<i32>().one(&self.database.read).await?;
+        key_id.map(|key_id| verification_of(account, invitation, id, key_id)).transpose()
     }
 }
 
@@ -181,7 +187,7 @@ async fn insert(
     let (rows, messages) =
         (RowsParam::of([row].into_iter()), new.message.iter().map(|message| outbox_row(invitation, message)));
     let (rows, messages) = (rows.params(backend), RowsParam::of(messages).params(backend));
-    let verification = |first| insert_into::<verification::Entity>(backend, first) + &replace();
+    let verification = |first| insert_into::<Entity>(backend, first) + &replace();
     let message = insert_into::<outbox::Entity>(backend, 1);
     let statements = if backend == DbBackend::Postgres {
         let first = 1 + messages.len();

@@ -42,7 +42,7 @@ pub enum EndpointRefusal {
 }
 
 /// How many rows one statement changes, so that none holds its locks for long.
-const CHUNK: i64 = 5_000;
+const CHUNK: u64 = 5_000;
 
 /// How long the database may take for what the loops ask of it. One that is gone without a word would hold them for ever.
 const ANSWER: Duration = Duration::from_secs(10);

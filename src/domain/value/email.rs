@@ -9,9 +9,6 @@ use unicode_normalization::UnicodeNormalization;
 use super::text;
 use super::text::Invalid;
 
-/// The version of the rule that makes [`Email::key`]; stored beside every key, so that a change of the rule can find them.
-pub const NORMALIZER_VERSION: i32 = 1;
-
 /// An address: as it was given, for people, and normalised, for comparisons.
 ///
 /// Normalised means: trimmed, NFC, lower case, the domain in its ASCII form (IDNA 2008 by UTS 46); `+tag` is kept.

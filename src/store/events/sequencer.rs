@@ -13,7 +13,7 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::statement_clock;
 
 /// Finds the oldest event without a position that is not older than $2, without a lock, and the present moment.
-fn unnumbered_sql(backend: DbBackend) -> String {
+pub(in crate::store) fn unnumbered_sql(backend: DbBackend) -> String {
     format!(
         "SELECT {} AS now, (SELECT occurred_at FROM event WHERE position IS NULL AND occurred_at >= $2
             ORDER BY occurred_at LIMIT 1) AS oldest",
@@ -47,6 +47,11 @@ fn numbered_sql(backend: DbBackend, position: &str, condition: &str) -> String {
             SELECT account_id, invitation_id, sequence,
                 {position} + row_number() OVER (ORDER BY at, account_id, invitation_id, sequence) AS place FROM placed)"
     )
+}
+
+/// Returns the statement that numbers events.
+pub(in crate::store) fn number_sql(backend: DbBackend) -> String {
+    if backend == DbBackend::Postgres { number_on_postgres_sql() } else { number_on_sqlite_sql() }
 }
 
 /// Numbers events on PostgreSQL, in one statement: no lock waits for a word of this process, which may be frozen.
@@ -131,8 +136,11 @@ impl Store {
 }
 
 async fn number_on_postgres(database: &Database, batch: i64, since: i64) -> Result<Numbering, StoreError> {
-    let statement =
-        Statement::from_sql_and_values(DbBackend::Postgres, number_on_postgres_sql(), [batch.into(), since.into()]);
+    let statement = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        number_sql(DbBackend::Postgres),
+        [batch.into(), since.into()],
+    );
     let row = match database.write.query_one_raw(statement).await.map_err(StoreError::from) {
         // At a stricter isolation level than the usual, a lock that came too late is an error.
         Err(StoreError::Conflict) => None,
@@ -152,7 +160,7 @@ async fn number_on_sqlite(database: &Database, batch: i64, since: i64) -> Result
     let Some(row) = row else { return Err(StoreError::Refused("there is no follower `sequencer`".to_owned())) };
     let position: i64 = row.try_get_by_index(0)?;
     let values = [batch.into(), since.into(), position.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Sqlite, number_on_sqlite_sql(), values);
+    let statement = Statement::from_sql_and_values(DbBackend::Sqlite, number_sql(DbBackend::Sqlite), values);
     let numbered = transaction.execute_raw(statement).await?.rows_affected();
     let sql = "UPDATE follower SET position = $1 WHERE name = 'sequencer'";
     let position = position.saturating_add_unsigned(numbered);

@@ -365,7 +365,7 @@ fn insert_events(backend: DbBackend, counted: &str) -> String {
         "INSERT INTO event ({}) SELECT {} FROM {} JOIN {counted} c ON c.account_id = r.account_id
         AND c.invitation_id = r.invitation_id",
         columns.names(),
-        columns.names_of("r").replace("r.sequence", "c.last_sequence - r.before_last"),
+        columns.names_with("r", "sequence", "c.last_sequence - r.before_last"),
         Part::Events.rows(backend)
     )
 }

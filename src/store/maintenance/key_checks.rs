@@ -1,7 +1,10 @@
 //! The keys that processes had in their rings, of all accounts: compared with the ring of this process at its start, and
 //! looked at as long as it runs.
 
-use sea_orm::{ConnectionTrait, QueryResult, Statement, Value};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, Set, Statement, Value,
+};
 use sea_orm_migration::SchemaManager;
 
 use crate::domain::secret::key_check::{Comparison, KeyFingerprint, KnownKey, Misfit, RingRefused, compare};
@@ -9,8 +12,9 @@ use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::value::time::Timestamp;
 use crate::store::Maintenance;
 use crate::store::sql::Transaction;
+use crate::store::sql::entity::key_check::{ActiveModel, Column, Entity, Model};
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::clock;
+use crate::store::sql::rows_param::{clock, present};
 
 /// Any number that no other advisory lock of the database has.
 const KEY_LOCK: i64 = 0x1417_5e20;
@@ -61,22 +65,23 @@ impl Maintenance {
 
     /// Notes that a key still signs.
     pub async fn note_signing(&self, key_id: u8) -> Result<(), StoreError> {
-        let now = clock(self.0.backend(), 2);
-        let sql = format!("UPDATE key_check SET signed_at = {now} WHERE id = $1 AND signed_at < {now} - {NOTED_EVERY}");
-        let values: [Value; 2] = [i32::from(key_id).into(), self.clock()];
+        let now = present(self.clock());
+        let update = Entity::update_many()
+            .col_expr(Column::SignedAt, now.clone())
+            .filter(Column::Id.eq(i32::from(key_id)))
+            .filter(Expr::col(Column::SignedAt).lt(now.sub(NOTED_EVERY)));
         // The calls may hold all of their connections, and readiness must not wait for them.
         let db = if self.0.is_embedded() { &self.0.write } else { &self.0.upkeep };
-        db.execute_raw(Statement::from_sql_and_values(self.0.backend(), sql, values)).await?;
+        update.exec(db).await?;
         Ok(())
     }
 
     /// Gives a key up, so that rings may lack it. Returns false if no process has had it in its ring.
     pub async fn retire_key(&self, key_id: u8) -> Result<bool, StoreError> {
-        let now = clock(self.0.backend(), 2);
-        let sql = format!("UPDATE key_check SET retired_at = coalesce(retired_at, {now}) WHERE id = $1");
-        let values: [Value; 2] = [i32::from(key_id).into(), self.clock()];
-        let retired = self.0.write.execute_raw(Statement::from_sql_and_values(self.0.backend(), sql, values)).await?;
-        Ok(retired.rows_affected() > 0)
+        let update = Entity::update_many()
+            .col_expr(Column::RetiredAt, Expr::col(Column::RetiredAt).if_null(present(self.clock())))
+            .filter(Column::Id.eq(i32::from(key_id)));
+        Ok(update.exec(&self.0.write).await?.rows_affected > 0)
     }
 
     /// Returns whether links may be out that a new key could not verify.
@@ -94,18 +99,17 @@ impl Maintenance {
         Ok(false)
     }
 
-    fn clock(&self) -> Value {
-        self.0.clock().map(Timestamp::micros).into()
+    fn clock(&self) -> Option<i64> {
+        self.0.clock().map(Timestamp::micros)
     }
 
     async fn known_keys<C: ConnectionTrait>(&self, db: &C) -> Result<(Timestamp, Vec<KnownKey>), StoreError> {
         let backend = self.0.backend();
         let sql = format!("SELECT {} AS now", clock(backend, 1));
-        let now = db.query_one_raw(Statement::from_sql_and_values(backend, sql, [self.clock()])).await?;
+        let now = db.query_one_raw(Statement::from_sql_and_values(backend, sql, [self.clock().into()])).await?;
         let now = now.map(|row| row.try_get("", "now")).transpose()?.unwrap_or_default();
-        let sql = "SELECT id, fingerprint, signed_at, retired_at FROM key_check ORDER BY id";
-        let rows = db.query_all_raw(Statement::from_string(backend, sql)).await?;
-        Ok((Timestamp::from_micros(now), rows.iter().map(known_from).collect::<Result<_, _>>()?))
+        let rows = Entity::find().order_by_asc(Column::Id).all(db).await?;
+        Ok((Timestamp::from_micros(now), rows.into_iter().map(known_from).collect::<Result<_, _>>()?))
     }
 
     async fn is_in_use(&self, transaction: &Transaction, key_id: u8, now: Timestamp) -> Result<bool, StoreError> {
@@ -128,30 +132,34 @@ impl Maintenance {
         ring: &[KeyFingerprint],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO key_check (id, fingerprint, first_seen_at, signed_at) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (id) DO UPDATE SET signed_at = coalesce(excluded.signed_at, key_check.signed_at),
-                retired_at = CASE WHEN excluded.signed_at IS NULL THEN key_check.retired_at END";
+        let noted = OnConflict::column(Column::Id)
+            .value(Column::SignedAt, Expr::cust("coalesce(excluded.signed_at, key_check.signed_at)"))
+            .value(Column::RetiredAt, Expr::cust("CASE WHEN excluded.signed_at IS NULL THEN key_check.retired_at END"))
+            .to_owned();
         for (number, key) in ring.iter().enumerate() {
             let signed_at = (number == 0).then_some(now.micros());
-            let (id, text) = (i32::from(key.key_id), key.text.as_str());
-            let values: [Value; 4] = [id.into(), text.into(), now.micros().into(), signed_at.into()];
-            transaction.execute_raw(Statement::from_sql_and_values(self.0.backend(), sql, values)).await?;
+            let row = ActiveModel {
+                id: Set(i32::from(key.key_id)),
+                fingerprint: Set(key.text.clone()),
+                signed_at: Set(signed_at),
+                ..ActiveModel::default()
+            };
+            Entity::insert(row).on_conflict(noted.clone()).exec_without_returning(transaction).await?;
         }
         Ok(())
     }
 }
 
-fn known_from(row: &QueryResult) -> Result<KnownKey, StoreError> {
-    let id: i32 = row.try_get("", "id")?;
-    let corrupt =
-        |_| StoreError::Corrupt { table: "key_check", column: "id", row: id.to_string(), problem: "is no id of a key" };
-    let moment = |column: &str| row.try_get::<Option<i64>>("", column).map(|at| at.map(Timestamp::from_micros));
+fn known_from(row: Model) -> Result<KnownKey, StoreError> {
+    let corrupt = |_| StoreError::Corrupt {
+        table: "key_check",
+        column: "id",
+        row: row.id.to_string(),
+        problem: "is no id of a key",
+    };
     Ok(KnownKey {
-        fingerprint: KeyFingerprint {
-            key_id: u8::try_from(id).map_err(corrupt)?,
-            text: row.try_get("", "fingerprint")?,
-        },
-        signed_at: moment("signed_at")?,
-        retired_at: moment("retired_at")?,
+        fingerprint: KeyFingerprint { key_id: u8::try_from(row.id).map_err(corrupt)?, text: row.fingerprint },
+        signed_at: row.signed_at.map(Timestamp::from_micros),
+        retired_at: row.retired_at.map(Timestamp::from_micros),
     })
 }

@@ -1,18 +1,21 @@
 //! Reads of acceptances: pages of one invitation's, by age.
 
-use sea_orm::{DbBackend, Statement};
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+};
+use uuid::Uuid;
 
 use super::unreadable::FullPage;
-use super::{ACCOUNT, Cursor, Params, direction};
+use super::{Cursor, behind, order, page_of_owner};
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::kind::Kind;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::store::Store;
-use crate::store::executor::load::parse_json;
-use crate::store::sql::entity::acceptance;
+use crate::store::sql::entity::acceptance::{Column, Entity};
+use crate::store::sql::entity::invitation;
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::Columns;
+use crate::store::sql::row::row_from;
 
 /// Which acceptances a list has.
 #[derive(Clone, Debug)]
@@ -50,38 +53,25 @@ impl Store {
         account: &AccountId,
         query: &AcceptanceQuery,
     ) -> Result<Option<Vec<(Cursor, Result<Acceptance, StoreError>)>>, StoreError> {
-        let backend = self.database.backend();
-        let mut params = Params::new(None, account);
-        let sql = sql(backend, query, &mut params);
-        // Nothing about an acceptance is judged by a clock.
-        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let owner = invitation::Entity::find_by_id((account.as_str().to_owned(), query.invitation.0))
+            .apply_if(query.kind, |owner, kind| owner.filter(invitation::Column::Kind.eq(kind.code())));
+        // Ids sort by age.
+        let page = Entity::find()
+            .filter(Column::AccountId.eq(account.as_str()))
+            .filter(Column::InvitationId.eq(query.invitation.0))
+            .apply_if(query.after.as_ref(), |page, cursor| page.filter(behind(Column::Id, cursor.id, query.ascending)))
+            .order_by(Column::Id, order(query.ascending))
+            .limit(query.limit);
+        let select = page_of_owner(owner, page, (Column::Id, order(query.ascending)));
+        let rows = self.database.list(self.database.backend().build(&select)).await?;
         if rows.is_empty() {
             return Ok(None);
         }
         let mut found = Vec::new();
         for row in rows {
-            let Some(body) = row.try_get::<Option<String>>("", "body")? else { continue };
-            let acceptance = parse_json::<acceptance::Model>(&body, "acceptance").and_then(Acceptance::try_from);
-            found.push((Cursor::of_id(row.try_get("", "id")?), acceptance));
+            let Some(id) = row.try_get::<Option<Uuid>>("", "id")? else { continue };
+            found.push((Cursor::of_id(id), row_from::<Entity>(&row).and_then(Acceptance::try_from)));
         }
         Ok(Some(found))
     }
-}
-
-/// Joined to the invitation, so that one round trip tells an empty page from a missing invitation. Ids sort by age.
-fn sql(backend: DbBackend, query: &AcceptanceQuery, params: &mut Params) -> String {
-    let invitation = params.push(query.invitation.0);
-    let kind = query.kind.map(|kind| format!(" AND kind = '{}'", kind.code())).unwrap_or_default();
-    let (compare, order) = direction(!query.ascending);
-    let after = query.after.as_ref().map(|cursor| format!(" AND t.id {compare} {}", params.push(cursor.id)));
-    let json = Columns::of::<acceptance::Entity>().json_of(backend, "a");
-    let cast = if backend == DbBackend::Postgres { "::text" } else { "" };
-    format!(
-        "SELECT a.id AS id, CASE WHEN a.id IS NOT NULL THEN ({json}){cast} END AS body
-        FROM (SELECT id FROM invitation WHERE account_id = {ACCOUNT} AND id = {invitation}{kind}) i
-        LEFT JOIN (SELECT * FROM acceptance t WHERE t.account_id = {ACCOUNT} AND t.invitation_id = {invitation}{after}
-            ORDER BY t.id {order} LIMIT {limit}) a ON a.invitation_id = i.id ORDER BY a.id {order}",
-        after = after.unwrap_or_default(),
-        limit = params.push(query.limit.cast_signed()),
-    )
 }

@@ -1,19 +1,21 @@
 //! Reads of the audit trail: pages of one invitation's events.
 
-use sea_orm::Statement;
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+};
 use uuid::Uuid;
 
 use super::unreadable::FullPage;
-use super::{Cursor, Params, SortKey, direction};
+use super::{Cursor, SortKey, behind, order, page_of_owner};
 use crate::domain::invitation::event::{Event, EventType};
 use crate::domain::kind::Kind;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::store::Store;
-use crate::store::executor::load::parse_json;
-use crate::store::sql::entity::event;
+use crate::store::sql::entity::event::{Column, Entity};
+use crate::store::sql::entity::invitation;
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::Columns;
+use crate::store::sql::row::row_from;
 
 /// Which events of an invitation a list has, and in which order.
 #[derive(Clone, Debug)]
@@ -49,49 +51,30 @@ impl Store {
         account: &AccountId,
         query: &EventQuery,
     ) -> Result<Option<Vec<(Cursor, Result<Event, StoreError>)>>, StoreError> {
-        let backend = self.database.backend();
-        let (compare, order) = direction(!query.ascending);
-        let mut params = Params(Vec::new());
-        let (account, invitation) = (params.push(account.as_str()), params.push(query.invitation.0));
-        let kind = query.kind.map(|kind| format!(" AND kind = {}", params.push(kind.code()))).unwrap_or_default();
-        let mut conditions = String::new();
+        let owner = invitation::Entity::find_by_id((account.as_str().to_owned(), query.invitation.0))
+            .apply_if(query.kind, |owner, kind| owner.filter(invitation::Column::Kind.eq(kind.code())));
+        let mut page = Entity::find()
+            .filter(Column::AccountId.eq(account.as_str()))
+            .filter(Column::InvitationId.eq(query.invitation.0))
+            .apply_if(query.after.as_ref(), |page, cursor| {
+                page.filter(behind(Column::Sequence, cursor.key.clone(), query.ascending))
+            })
+            .order_by(Column::Sequence, order(query.ascending))
+            .limit(query.limit);
         if !query.types.is_empty() {
-            let types = params.list(query.types.iter().map(|event_type| event_type.name()));
-            conditions += &format!(" AND e.event_type IN ({types})");
+            page = page.filter(Column::EventType.is_in(query.types.iter().map(|event_type| event_type.name())));
         }
-        if let Some(cursor) = &query.after {
-            conditions += &format!(" AND e.sequence {compare} {}", params.push(cursor.key.clone()));
-        }
-        // Joined to the invitation, so that one round trip tells an empty page from a missing invitation.
-        let sql = format!(
-            "SELECT {body} AS body, e.sequence AS sequence FROM (SELECT account_id, id FROM invitation WHERE account_id = {account} AND id = {invitation}{kind}) i
-            LEFT JOIN (SELECT * FROM event e WHERE e.account_id = {account} AND e.invitation_id = {invitation}{conditions}
-                ORDER BY e.sequence {order} LIMIT {limit}) e ON e.invitation_id = i.id ORDER BY e.sequence {order}",
-            body = body(backend),
-            limit = params.push(query.limit.cast_signed()),
-        );
-        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let select = page_of_owner(owner, page, (Column::Sequence, order(query.ascending)));
+        let rows = self.database.list(self.database.backend().build(&select)).await?;
         if rows.is_empty() {
             return Ok(None);
         }
         let mut found = Vec::new();
         for row in rows {
-            let Some(body) = row.try_get::<Option<String>>("", "body")? else { continue };
-            let key = SortKey::Number(row.try_get("", "sequence")?);
-            found.push((Cursor { key, ..Cursor::of_id(Uuid::nil()) }, event_from(&body)));
+            let Some(sequence) = row.try_get::<Option<i64>>("", "sequence")? else { continue };
+            let cursor = Cursor { key: SortKey::Number(sequence), ..Cursor::of_id(Uuid::nil()) };
+            found.push((cursor, row_from::<Entity>(&row).and_then(Event::try_from)));
         }
         Ok(Some(found))
     }
-}
-
-/// Reads an event.
-pub(super) fn event_from(body: &str) -> Result<Event, StoreError> {
-    parse_json::<event::Model>(body, "event").and_then(Event::try_from)
-}
-
-/// Returns an expression for event `e` as JSON text, NULL where there is none.
-pub(super) fn body(backend: sea_orm::DbBackend) -> String {
-    let json = Columns::of::<event::Entity>().json_of(backend, "e");
-    let cast = if backend == sea_orm::DbBackend::Postgres { "::text" } else { "" };
-    format!("CASE WHEN e.sequence IS NOT NULL THEN ({json}){cast} END")
 }

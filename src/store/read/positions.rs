@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
 use super::Params;
-use super::events::{body, event_from};
 use super::unreadable::skip_unreadable;
 use crate::domain::invitation::event::Event;
 use crate::domain::value::text::AccountId;
 use crate::store::Store;
+use crate::store::executor::load::parse_json;
+use crate::store::sql::entity::event;
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::by_index;
+use crate::store::sql::rows_param::{Columns, by_index};
 
 /// All events of a stretch of positions.
 #[derive(Clone, Debug)]
@@ -100,4 +101,16 @@ impl Store {
         let until = if is_last { last.max(after) } else { place };
         Ok(EventBatch { after, until, is_last, events })
     }
+}
+
+/// Reads an event.
+fn event_from(body: &str) -> Result<Event, StoreError> {
+    parse_json::<event::Model>(body, "event").and_then(Event::try_from)
+}
+
+/// Returns an expression for event `e` as JSON text, NULL where there is none.
+fn body(backend: DbBackend) -> String {
+    let json = Columns::of::<event::Entity>().json_of(backend, "e");
+    let cast = if backend == DbBackend::Postgres { "::text" } else { "" };
+    format!("CASE WHEN e.sequence IS NOT NULL THEN ({json}){cast} END")
 }

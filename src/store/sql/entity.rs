@@ -2,19 +2,24 @@
 //!
 //! Rows are not the domain: [`super::row`] turns one into the other. Timestamps are microseconds since 1970.
 
-pub(in crate::store) mod acceptance;
-pub(in crate::store) mod autojoin_domain;
-pub(in crate::store) mod engagement;
-pub(in crate::store) mod event;
-pub(in crate::store) mod invitation;
-pub(in crate::store) mod invitation_group;
-pub(in crate::store) mod label;
-pub(in crate::store) mod organization_connection;
-pub(in crate::store) mod outbox;
-pub(in crate::store) mod recipient;
-pub(in crate::store) mod request;
-pub(in crate::store) mod slot;
-pub(in crate::store) mod verification;
-pub(in crate::store) mod webhook_attempt;
-pub(in crate::store) mod webhook_endpoint;
-pub(in crate::store) mod webhook_message;
+/// Ends the module of a table. Rows of one aggregate are loaded together, and others stand for themselves, so no table has
+/// relations.
+macro_rules! without_relations {
+    () => {
+        #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+        pub(in crate::store) enum Relation {}
+
+        impl ActiveModelBehavior for ActiveModel {}
+    };
+}
+
+mod aggregate;
+mod plain;
+
+pub(in crate::store) use aggregate::{
+    acceptance, autojoin_domain, engagement, event, invitation, invitation_group, label, outbox, recipient, request,
+    slot,
+};
+pub(in crate::store) use plain::{
+    key_check, organization_connection, verification, webhook_attempt, webhook_endpoint, webhook_message,
+};

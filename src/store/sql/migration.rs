@@ -1,24 +1,18 @@
-//! The schema's history: one set of migrations for both databases, never edited once landed.
+//! The schema's history: one set of migrations for both databases. A migration is edited freely until it is released, and never
+//! afterwards.
 
-mod m20261121_000001_invitation;
-mod m20261121_000002_acceptance_keys;
-mod m20261121_000003_kinds;
-mod m20261121_000004_delivery;
-mod m20261121_000005_dead_letters;
-mod m20261128_000001_calls;
-mod m20261128_000002_key_check;
-mod m20261128_000003_lookup_indexes;
-mod m20261128_000004_prune;
+mod m20261128_000001_schema;
 
 use std::collections::BTreeSet;
 
+use sea_orm::sea_query::{ColumnDef, Index, Table, TableCreateStatement};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Schema, SqliteTransactionMode,
     Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, seaql_migrations};
 
-use super::rows_param::{index_key, uuid_text};
+use super::rows_param::index_key;
 
 /// Any number that no other advisory lock of the database has.
 const MIGRATION_LOCK: i64 = 0x1417_5e1f;
@@ -28,17 +22,7 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![
-            Box::new(m20261121_000001_invitation::Migration),
-            Box::new(m20261121_000002_acceptance_keys::Migration),
-            Box::new(m20261121_000003_kinds::Migration),
-            Box::new(m20261121_000004_delivery::Migration),
-            Box::new(m20261121_000005_dead_letters::Migration),
-            Box::new(m20261128_000001_calls::Migration),
-            Box::new(m20261128_000002_key_check::Migration),
-            Box::new(m20261128_000003_lookup_indexes::Migration),
-            Box::new(m20261128_000004_prune::Migration),
-        ]
+        vec![Box::new(m20261128_000001_schema::Migration)]
     }
 }
 
@@ -120,35 +104,74 @@ pub(in crate::store) async fn at_head<C: ConnectionTrait>(db: &C) -> Result<bool
     Ok(Migrator::migrations().iter().all(|migration| applied.contains(migration.name())))
 }
 
-/// Runs statements that are separated by semicolons.
-async fn run(manager: &SchemaManager<'_>, statements: &str) -> Result<(), DbErr> {
-    let postgres = manager.get_database_backend() == DbBackend::Postgres;
-    for statement in statements.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
-        manager.get_connection().execute_unprepared(&dialect(statement, postgres)).await?;
-    }
-    Ok(())
-}
+/// Writes a schema for one of the databases. Keys, and what is sorted or searched, sort by bytes on both.
+#[derive(Clone, Copy)]
+struct Dialect(DbBackend);
 
-/// Writes the little that the databases name differently. Text sorts by bytes on both.
-fn dialect(statement: &str, postgres: bool) -> String {
-    let backend = if postgres { DbBackend::Postgres } else { DbBackend::Sqlite };
-    let (uuid, text, json, end) = if postgres {
-        ("uuid", "text COLLATE \"C\"", "jsonb", "")
-    } else {
-        ("uuid_blob", "text", "json_text", " WITHOUT ROWID")
-    };
-    let end = if statement.starts_with("CREATE TABLE") { end } else { "" };
-    let mut statement = statement.replace("{uuid}", uuid).replace("{text}", text).replace("{json}", json);
-    for column in ["invitation_id", "created_connection_id"] {
-        let text = uuid_text(backend, column);
-        statement = statement.replace(&format!("{{uuid_text:{column}}}"), &text);
+impl Dialect {
+    fn is_postgres(self) -> bool {
+        self.0 == DbBackend::Postgres
     }
-    while let Some((before, rest)) = statement.split_once("{account:")
-        && let Some((tag, after)) = rest.split_once('}')
-    {
-        statement = format!("{before}{}{after}", index_key(backend, tag));
+
+    /// Begins a table, which SQLite keeps in the order of its primary key.
+    fn table(self, name: &'static str, key: &[&'static str]) -> TableCreateStatement {
+        let mut primary_key = Index::create();
+        for column in key {
+            primary_key.col(*column);
+        }
+        let mut table = Table::create();
+        table.table(name).primary_key(&mut primary_key);
+        if !self.is_postgres() {
+            table.extra("WITHOUT ROWID");
+        }
+        table
     }
-    format!("{statement}{end}")
+
+    fn key_text(self, name: &'static str) -> ColumnDef {
+        self.key_text_null(name).not_null().take()
+    }
+
+    fn key_text_null(self, name: &'static str) -> ColumnDef {
+        let mut column = ColumnDef::new(name);
+        column.text();
+        if self.is_postgres() {
+            column.extra("COLLATE \"C\"");
+        }
+        column
+    }
+
+    fn uuid(self, name: &'static str) -> ColumnDef {
+        self.uuid_null(name).not_null().take()
+    }
+
+    /// SeaORM binds a UUID to SQLite as bytes, but calls the type of its columns a text.
+    fn uuid_null(self, name: &'static str) -> ColumnDef {
+        let mut column = ColumnDef::new(name);
+        if self.is_postgres() {
+            column.uuid()
+        } else {
+            column.custom("uuid_blob")
+        };
+        column
+    }
+
+    fn json(self, name: &'static str) -> ColumnDef {
+        let mut column = ColumnDef::new(name);
+        if self.is_postgres() {
+            column.json_binary()
+        } else {
+            column.json()
+        };
+        column.not_null().take()
+    }
+
+    /// Returns the statement for an index, with its `{account:TAG}` in the words of the database.
+    fn index(self, statement: &str) -> String {
+        match statement.split_once("{account:").and_then(|(before, rest)| Some((before, rest.split_once('}')?))) {
+            Some((before, (tag, after))) => format!("{before}{}{after}", index_key(self.0, tag)),
+            None => statement.to_owned(),
+        }
+    }
 }
 
 /// Names a migration after its file, without the path that `file!` would bring.

@@ -14,6 +14,9 @@ pub(in crate::store) use invitation::{
 };
 pub(in crate::store) use request::{request_from, request_row};
 
+use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult as _, QueryResult, QueryTrait as _, Select};
+use uuid::Uuid;
+
 use super::error::StoreError;
 use crate::domain::invitation::Invitation;
 use crate::domain::value::time::Timestamp;
@@ -34,4 +37,23 @@ fn unless_empty(text: Option<String>) -> Option<String> {
 
 fn account(invitation: &Invitation) -> String {
     invitation.account.as_str().to_owned()
+}
+
+/// Reads a row that has all columns of a table. A row that cannot be read is an error by itself, and not one of its statement.
+pub(in crate::store) fn row_from<E: EntityTrait + Default>(row: &QueryResult) -> Result<E::Model, StoreError> {
+    E::Model::from_query_result(row, "").map_err(|_| StoreError::Corrupt {
+        table: E::default().table_name(),
+        column: "*",
+        row: row.try_get::<Uuid>("", "id").map_or_else(|_| "?".to_owned(), |id| id.to_string()),
+        problem: "is not a row of this table",
+    })
+}
+
+/// Reads rows of a table that has an `id`, each with its id.
+pub(in crate::store) async fn rows_with_id<E: EntityTrait + Default>(
+    db: &impl ConnectionTrait,
+    select: Select<E>,
+) -> Result<Vec<(Uuid, Result<E::Model, StoreError>)>, StoreError> {
+    let rows = db.query_all(select.as_query()).await?;
+    rows.iter().map(|row| Ok((row.try_get("", "id")?, row_from::<E>(row)))).collect()
 }

@@ -4,7 +4,8 @@
 //! PostgreSQL takes a set as one array per column, which it reads several times faster than JSON; SQLite, which has no
 //! arrays, as one JSON document. Columns come from the entities, so a new column is written down once.
 
-use sea_orm::sea_query::{ArrayType, ColumnType, sea_value_to_json_value};
+use sea_orm::sea_query::extension::postgres::PgExpr as _;
+use sea_orm::sea_query::{ArrayType, ColumnType, Expr, ExprTrait as _, sea_value_to_json_value};
 use sea_orm::{ColumnTrait, DbBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, Value};
 use serde_json::Value as Json;
 
@@ -55,6 +56,13 @@ impl Columns {
     /// Returns the names behind a table's alias.
     pub(in crate::store) fn names_of(&self, alias: &str) -> String {
         self.0.iter().map(|column| format!("{alias}.{}", column.name)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns the same with an expression in the place of one column.
+    pub(in crate::store) fn names_with(&self, alias: &str, column: &str, expression: &str) -> String {
+        let name =
+            |own: &Column| if own.name == column { expression.to_owned() } else { format!("{alias}.{}", own.name) };
+        self.0.iter().map(name).collect::<Vec<_>>().join(", ")
     }
 
     /// Returns how many parameters a set with these columns takes.
@@ -234,27 +242,34 @@ pub(in crate::store) fn json_object(backend: DbBackend, pairs: &[(&str, String)]
     format!("{function}({})", pairs.collect::<Vec<_>>().join(", "))
 }
 
-/// Returns an expression for a UUID as text, always the same text on one database: keys are made of it.
-pub(in crate::store) fn uuid_text(backend: DbBackend, column: &str) -> String {
-    if backend == DbBackend::Postgres { format!("{column}::text") } else { format!("hex({column})") }
-}
-
 /// Returns an expression for the present moment in microseconds, unless parameter `param` says which one it is to be.
 pub(in crate::store) fn clock(backend: DbBackend, param: usize) -> String {
-    if backend == DbBackend::Postgres {
-        format!("coalesce(${param}::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)")
-    } else {
-        format!("${param}")
-    }
+    clock_of(backend, param, "clock_timestamp()")
 }
 
 /// Returns an expression for the moment a statement began, the same for all its rows, unless parameter `param` says
 /// which one it is to be.
 pub(in crate::store) fn statement_clock(backend: DbBackend, param: usize) -> String {
-    clock(backend, param).replace("clock_timestamp()", "statement_timestamp()")
+    clock_of(backend, param, "statement_timestamp()")
 }
 
-/// Returns what an index begins with that is looked up under `tag`: see the migration `lookup_indexes`.
+fn clock_of(backend: DbBackend, param: usize, now: &str) -> String {
+    if backend == DbBackend::Postgres {
+        format!("coalesce(${param}::bigint, (extract(epoch FROM {now}) * 1000000)::bigint)")
+    } else {
+        format!("${param}")
+    }
+}
+
+/// Returns the given moment in microseconds or, without one, the present moment of PostgreSQL, for a statement that is built.
+pub(in crate::store) fn present(moment: Option<i64>) -> Expr {
+    match moment {
+        Some(moment) => Expr::val(moment),
+        None => Expr::cust("(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"),
+    }
+}
+
+/// Returns what an index begins with that is looked up under `tag`: see `migration::m20261128_000001_schema`.
 pub(in crate::store) fn index_key(backend: DbBackend, tag: &str) -> String {
     if backend == DbBackend::Postgres { format!("(account_id || ' {tag}')") } else { "account_id".to_owned() }
 }
@@ -266,5 +281,16 @@ pub(in crate::store) fn by_index(backend: DbBackend, tag: &str, alias: &str, acc
         format!("{alias}.account_id || ' {tag}' = CAST({account} AS text) || ' {tag}'")
     } else {
         format!("{alias}.account_id = {account}")
+    }
+}
+
+/// Returns the same condition for a statement that is built. `column` is the table's `account_id`.
+pub(in crate::store) fn in_index(backend: DbBackend, tag: &str, column: impl ColumnTrait, account: &str) -> Expr {
+    if backend == DbBackend::Postgres {
+        // Written out, because a parameter fits no index.
+        let tag = || Expr::cust(format!("' {tag}'"));
+        Expr::col(column.as_column_ref()).concat(tag()).eq(Expr::val(account).cast_as("text").concat(tag()))
+    } else {
+        column.eq(account)
     }
 }

@@ -1,17 +1,19 @@
 //! Reads of attempts: pages of what was posted to one endpoint.
 
-use sea_orm::{DbBackend, Statement};
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+};
 use uuid::Uuid;
 
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::store::Store;
-use crate::store::executor::load::parse_json;
-use crate::store::read::{Cursor, Params, direction};
-use crate::store::sql::entity::webhook_attempt::{Entity, Model};
+use crate::store::read::{Cursor, behind, order, page_of_owner};
+use crate::store::sql::entity::webhook_attempt::{Column, Entity, Model};
+use crate::store::sql::entity::webhook_endpoint;
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::Columns;
+use crate::store::sql::row::row_from;
 
 /// Which attempts of an endpoint a list has, by age.
 #[derive(Clone, Debug)]
@@ -54,29 +56,26 @@ impl Store {
         account: &AccountId,
         query: &AttemptQuery,
     ) -> Result<Option<Vec<WebhookAttempt>>, StoreError> {
-        let backend = self.database.backend();
-        let (compare, order) = direction(!query.ascending);
-        let mut params = Params(Vec::new());
-        let (account, endpoint) = (params.push(account.as_str()), params.push(query.endpoint));
-        let after = query.after.as_ref().map(|cursor| format!(" AND a.id {compare} {}", params.push(cursor.id)));
-        let json = Columns::of::<Entity>().json_of(backend, "a");
-        let cast = if backend == DbBackend::Postgres { "::text" } else { "" };
-        // Joined to the endpoint, so that one round trip tells an empty page from a missing endpoint.
-        let sql = format!(
-            "SELECT CASE WHEN a.id IS NOT NULL THEN ({json}){cast} END AS body
-            FROM (SELECT id FROM webhook_endpoint WHERE account_id = {account} AND id = {endpoint}) w
-            LEFT JOIN (SELECT * FROM webhook_attempt a WHERE a.account_id = {account} AND a.endpoint_id = {endpoint}{}
-                ORDER BY a.id {order} LIMIT {}) a ON a.endpoint_id = w.id ORDER BY a.id {order}",
-            after.unwrap_or_default(),
-            params.push(query.limit.cast_signed()),
-        );
-        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let order = order(query.ascending);
+        let page = Entity::find()
+            .filter(Column::AccountId.eq(account.as_str()))
+            .filter(Column::EndpointId.eq(query.endpoint))
+            .apply_if(query.after.as_ref(), |page, cursor| page.filter(behind(Column::Id, cursor.id, query.ascending)))
+            .order_by(Column::Id, order.clone())
+            .limit(query.limit);
+        let endpoint = webhook_endpoint::Entity::find_by_id((account.as_str().to_owned(), query.endpoint));
+        let select = page_of_owner(endpoint, page, (Column::Id, order));
+        let rows = self.database.list(self.database.backend().build(&select)).await?;
         if rows.is_empty() {
             return Ok(None);
         }
-        let bodies = rows.iter().map(|row| row.try_get::<Option<String>>("", "body"));
-        let bodies = bodies.collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
-        bodies.map(|body| Ok(attempt_from(parse_json(&body, "webhook_attempt")?))).collect::<Result<_, _>>().map(Some)
+        let mut attempts = Vec::new();
+        for row in rows {
+            if row.try_get::<Option<Uuid>>("", "id")?.is_some() {
+                attempts.push(attempt_from(row_from::<Entity>(&row)?));
+            }
+        }
+        Ok(Some(attempts))
     }
 }
 

@@ -1,38 +1,28 @@
 //! Endpoints: changed and deleted.
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _, Set,
+};
 use uuid::Uuid;
 
 use super::endpoints::find_for_update;
 use super::row::event_types_json;
 use super::{CHUNK, EndpointRefusal, HEAD};
 use crate::domain::command::Request;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::{Endpoint, StaleEtag};
 use crate::store::Store;
 use crate::store::requests::{Known, recall, remember};
 use crate::store::sql::database::Database;
+use crate::store::sql::entity::{webhook_attempt, webhook_endpoint, webhook_message};
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::by_index;
+use crate::store::sql::rows_param::in_index;
 
 /// How often somebody else's request with the same id, about another endpoint, may come in between.
 const ATTEMPTS: usize = 5;
-
-/// Deletes an endpoint; its children go first, in chunks. Parameters: the account, the endpoint, how many.
-fn delete_sqls(backend: DbBackend) -> [String; 3] {
-    let messages = by_index(backend, "event", "m", "$1");
-    [
-        format!(
-            "DELETE FROM webhook_message WHERE account_id = $1 AND endpoint_id = $2 AND id IN
-            (SELECT m.id FROM webhook_message m WHERE {messages} AND m.endpoint_id = $2 LIMIT $3)"
-        ),
-        "DELETE FROM webhook_attempt WHERE account_id = $1 AND endpoint_id = $2 AND id IN
-            (SELECT id FROM webhook_attempt WHERE account_id = $1 AND endpoint_id = $2 LIMIT $3)"
-            .to_owned(),
-        "DELETE FROM webhook_endpoint WHERE account_id = $1 AND id = $2 AND $3 > 0".to_owned(),
-    ]
-}
 
 impl Store {
     /// Changes an endpoint as `decide` says; none means it is so already. Once per request_id.
@@ -89,9 +79,10 @@ impl Store {
         if let Err(refusal) = self.begin_deletion(account, id, request, check).await? {
             return Ok(Err(refusal));
         }
-        for sql in delete_sqls(self.database.backend()) {
-            while self.execute_on_endpoint(&sql, account, id).await? >= CHUNK.unsigned_abs() {}
-        }
+        while delete_messages(&self.database, account, id).await? >= CHUNK {}
+        while delete_attempts(&self.database, account, id).await? >= CHUNK {}
+        let delete = webhook_endpoint::Entity::delete_by_id((account.as_str().to_owned(), id));
+        delete.exec(&self.database.write).await?;
         Ok(Ok(()))
     }
 
@@ -116,22 +107,18 @@ impl Store {
                 return Ok(Err(EndpointRefusal::Stale));
             }
             let now = self.database.clock.now();
-            let sql =
-                "UPDATE webhook_endpoint SET disabled_at = coalesce(disabled_at, $3) WHERE account_id = $1 AND id = $2";
-            let values: [Value; 3] = [account.as_str().into(), id.into(), now.micros().into()];
-            transaction.execute_raw(Statement::from_sql_and_values(self.database.backend(), sql, values)).await?;
+            let disabled_at = Expr::col(webhook_endpoint::Column::DisabledAt).if_null(now.micros());
+            let disable = webhook_endpoint::Entity::update_many()
+                .col_expr(webhook_endpoint::Column::DisabledAt, disabled_at)
+                .filter(webhook_endpoint::Column::AccountId.eq(account.as_str()))
+                .filter(webhook_endpoint::Column::Id.eq(id));
+            disable.exec(&transaction).await?;
             if remember(&transaction, account, request, (id, None), now).await? {
                 transaction.commit().await?;
                 return Ok(Ok(()));
             }
         }
         Err(StoreError::Conflict)
-    }
-
-    async fn execute_on_endpoint(&self, sql: &str, account: &AccountId, id: Uuid) -> Result<u64, StoreError> {
-        let values: [Value; 3] = [account.as_str().into(), id.into(), CHUNK.into()];
-        let statement = Statement::from_sql_and_values(self.database.backend(), sql, values);
-        Ok(self.database.write.execute_raw(statement).await?.rows_affected())
     }
 }
 
@@ -142,49 +129,75 @@ async fn save_endpoint<C: ConnectionTrait>(
     before: &Endpoint,
     after: &Endpoint,
 ) -> Result<(), StoreError> {
-    // How it does is the sender's to say, but for an endpoint that begins anew.
-    let sql = format!(
-        "UPDATE webhook_endpoint SET uri = $3, event_types = $4, disabled_at = $5, disabled_reason = $6, secret = $7,
-            previous_secret = $8, previous_until = $9, revision = $10, updated_at = $11,
-            failing_since = CASE WHEN $12 THEN NULL ELSE failing_since END,
-            since_position = CASE WHEN $12 THEN {HEAD} ELSE since_position END
-        WHERE account_id = $1 AND id = $2"
-    );
+    use webhook_endpoint::{ActiveModel, Column, Entity};
     let (previous, until) = after.secrets.previous.clone().unzip();
-    let values: [Value; 12] = [
-        account.as_str().into(),
-        before.id.into(),
-        after.uri.clone().into(),
-        event_types_json(after).into(),
-        after.disabled_at.map(Timestamp::micros).into(),
-        after.disabled_reason.clone().into(),
-        after.secrets.present.clone().into(),
-        previous.into(),
-        until.map(Timestamp::micros).into(),
-        after.revision.into(),
-        after.updated_at.micros().into(),
-        before.is_enabled_by(after).into(),
-    ];
-    let update = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-    db.execute_raw(update).await?;
+    let row = ActiveModel {
+        uri: Set(after.uri.clone()),
+        event_types: Set(event_types_json(after)),
+        disabled_at: Set(after.disabled_at.map(Timestamp::micros)),
+        disabled_reason: Set(after.disabled_reason.clone()),
+        secret: Set(after.secrets.present.clone()),
+        previous_secret: Set(previous),
+        previous_until: Set(until.map(Timestamp::micros)),
+        revision: Set(after.revision),
+        updated_at: Set(after.updated_at.micros()),
+        ..ActiveModel::default()
+    };
+    let mut update =
+        Entity::update_many().set(row).filter(Column::AccountId.eq(account.as_str())).filter(Column::Id.eq(before.id));
+    // How it does is the sender's to say, except for an endpoint that begins anew.
+    if before.is_enabled_by(after) {
+        update = update
+            .col_expr(Column::FailingSince, Expr::val(None::<i64>))
+            .col_expr(Column::SincePosition, Expr::cust(HEAD));
+    }
+    update.exec(db).await?;
     Ok(())
+}
+
+/// Deletes some of the messages to an endpoint, and returns how many.
+async fn delete_messages(database: &Database, account: &AccountId, endpoint: Uuid) -> Result<u64, StoreError> {
+    use webhook_message::{Column, Entity};
+    let some = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(in_index(database.backend(), "event", Column::AccountId, account.as_str()))
+        .filter(Column::EndpointId.eq(endpoint))
+        .limit(CHUNK);
+    let delete = Entity::delete_many()
+        .filter(Column::AccountId.eq(account.as_str()))
+        .filter(Column::EndpointId.eq(endpoint))
+        .filter(Column::Id.in_subquery(some.into_query()));
+    Ok(delete.exec(&database.write).await?.rows_affected)
+}
+
+/// Deletes some of the attempts at an endpoint, and returns how many.
+async fn delete_attempts(database: &Database, account: &AccountId, endpoint: Uuid) -> Result<u64, StoreError> {
+    use webhook_attempt::{Column, Entity};
+    let own = Column::AccountId.eq(account.as_str()).and(Column::EndpointId.eq(endpoint));
+    let some = Entity::find().select_only().column(Column::Id).filter(own.clone()).limit(CHUNK);
+    let delete = Entity::delete_many().filter(own).filter(Column::Id.in_subquery(some.into_query()));
+    Ok(delete.exec(&database.write).await?.rows_affected)
 }
 
 /// Ends what waits to be posted to an endpoint. What is being posted is left to whoever does, who finds it disabled before
 /// another attempt.
 pub(super) async fn cancel_pending(database: &Database, account: &str, endpoint: Uuid) -> Result<(), StoreError> {
-    let backend = database.backend();
-    let sql = format!(
-        "UPDATE webhook_message SET state = 'cancelled', due_at = NULL WHERE account_id = $1 AND id IN
-        (SELECT m.id FROM webhook_message m
-        WHERE {} AND m.endpoint_id = $2 AND m.due_at IS NOT NULL AND m.lease IS NULL LIMIT $3)",
-        by_index(backend, "pending", "m", "$1")
-    );
-    loop {
-        let values: [Value; 3] = [account.into(), endpoint.into(), CHUNK.into()];
-        let cancel = Statement::from_sql_and_values(backend, &sql, values);
-        if database.write.execute_raw(cancel).await?.rows_affected() < CHUNK.unsigned_abs() {
-            return Ok(());
-        }
-    }
+    use webhook_message::{Column, Entity};
+    let some = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(in_index(database.backend(), "pending", Column::AccountId, account))
+        .filter(Column::EndpointId.eq(endpoint))
+        .filter(Column::DueAt.is_not_null())
+        .filter(Column::Lease.is_null())
+        .limit(CHUNK)
+        .into_query();
+    let cancel = Entity::update_many()
+        .col_expr(Column::State, Expr::val(DeliveryState::Cancelled.code()))
+        .col_expr(Column::DueAt, Expr::val(None::<i64>))
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::Id.in_subquery(some));
+    while cancel.clone().exec(&database.write).await?.rows_affected >= CHUNK {}
+    Ok(())
 }

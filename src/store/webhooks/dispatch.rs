@@ -78,7 +78,6 @@ impl Store {
                 lease: None,
                 attempts: 0,
                 first_tried_at: None,
-                created_at: now,
             });
         }
         let any = !messages.is_empty();

@@ -1,6 +1,10 @@
 //! Endpoints: made, found, listed.
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::sea_query::{Expr, Query};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, Iterable as _, ModelTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+};
 use uuid::Uuid;
 
 use super::row::endpoint_row;
@@ -8,13 +12,12 @@ use super::{EndpointRefusal, HEAD};
 use crate::domain::value::text::AccountId;
 use crate::domain::webhook::{Endpoint, MAX_ENDPOINTS, NewEndpoint};
 use crate::store::Store;
-use crate::store::executor::load::parse_json;
 use crate::store::read::unreadable::FullPage;
-use crate::store::read::{Cursor, Params, direction};
+use crate::store::read::{Cursor, behind, order};
 use crate::store::requests::{Known, recall, remember};
-use crate::store::sql::entity::webhook_endpoint::{Entity, Model};
+use crate::store::sql::entity::webhook_endpoint::{Column, Entity, Model};
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::{Columns, values_of};
+use crate::store::sql::row::rows_with_id;
 
 /// How often somebody else's request with the same id may come in between.
 const ATTEMPTS: usize = 3;
@@ -40,28 +43,19 @@ pub enum EndpointCreated {
 }
 
 impl Store {
-    /// Makes an endpoint, once per request_id. It gets the events behind those that have a position by now.
+    /// Creates an endpoint, once per request_id.
     pub async fn create_webhook_endpoint(
         &self,
         account: &AccountId,
         new: &NewEndpoint,
     ) -> Result<Result<EndpointCreated, EndpointRefusal>, StoreError> {
-        let backend = self.database.backend();
         let row = endpoint_row(account, new);
-        let mut params = Params(Vec::new());
-        let mut values: Vec<String> = values_of(&row).into_iter().map(|value| params.push(value)).collect();
-        // The last column is `since_position`; nothing refers to its parameter any more.
-        values.pop();
-        params.0.pop();
-        let columns = Columns::of::<Entity>().names();
-        let sql = format!("INSERT INTO webhook_endpoint ({columns}) VALUES ({}, {HEAD})", values.join(", "));
         for _ in 0..ATTEMPTS {
             let transaction = self.database.begin_write_in_turn().await?;
-            if backend == DbBackend::Postgres {
-                // Whoever makes one more waits here for whoever is making one; the next statement sees what came of it.
-                let lock = "SELECT id FROM webhook_endpoint WHERE account_id = $1 ORDER BY id FOR UPDATE";
-                let lock = Statement::from_sql_and_values(backend, lock, [account.as_str().into()]);
-                transaction.query_all_raw(lock).await?;
+            if !self.database.is_embedded() {
+                // Another call that creates an endpoint waits here for this one; its next statement sees what came of this one.
+                let ids = of_account(account).select_only().column(Column::Id).order_by_asc(Column::Id);
+                ids.lock_exclusive().into_tuple::<Uuid>().all(&transaction).await?;
             }
             match recall(&transaction, account, new.request.as_ref()).await? {
                 Known::New => {}
@@ -72,11 +66,10 @@ impl Store {
                 }
                 Known::Another => return Ok(Err(EndpointRefusal::RequestIdReused)),
             }
-            if count(&transaction, account).await? >= MAX_ENDPOINTS {
+            if of_account(account).count(&transaction).await? >= MAX_ENDPOINTS as u64 {
                 return Ok(Err(EndpointRefusal::TooManyEndpoints));
             }
-            let insert = Statement::from_sql_and_values(backend, sql.clone(), params.0.clone());
-            transaction.execute_raw(insert).await?;
+            insert(&transaction, &row).await?;
             let endpoint = &new.endpoint;
             if remember(&transaction, account, new.request.as_ref(), (endpoint.id, None), endpoint.created_at).await? {
                 transaction.commit().await?;
@@ -99,61 +92,59 @@ impl Store {
     ) -> Result<Vec<Endpoint>, StoreError> {
         let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
         loop {
-            let (compare, order) = direction(!query.ascending);
-            let mut params = Params(Vec::new());
-            let mut rest = format!("w.account_id = {}", params.push(account.as_str()));
-            if let Some(cursor) = &query.after {
-                rest += &format!(" AND w.id {compare} {}", params.push(cursor.id));
-            }
-            rest += &format!(" ORDER BY w.id {order} LIMIT {}", params.push(query.limit.cast_signed()));
+            let select = of_account(account)
+                .apply_if(query.after.as_ref(), |select, cursor| {
+                    select.filter(behind(Column::Id, cursor.id, query.ascending))
+                })
+                .order_by(Column::Id, order(query.ascending))
+                .limit(query.limit);
             let found = {
                 let _place = self.database.list_place().await?;
-                rows(&self.database.read, &rest, params).await?
+                rows_with_id(&self.database.read, select).await?
             };
-            let found = found.into_iter().map(|row| (Cursor::of_id(row.id), Endpoint::try_from(row)));
+            let found = found.into_iter().map(|(id, row)| (Cursor::of_id(id), row.and_then(Endpoint::try_from)));
             let Some(read_on) = page.add(query.limit, found.collect())? else { return Ok(page.into_rows()) };
             query = EndpointQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
         }
     }
 }
 
-async fn count<C: ConnectionTrait>(db: &C, account: &AccountId) -> Result<usize, StoreError> {
-    let sql = "SELECT count(*) AS endpoints FROM webhook_endpoint WHERE account_id = $1";
-    let count = Statement::from_sql_and_values(db.get_database_backend(), sql, [account.as_str().into()]);
-    let row = db.query_one_raw(count).await?;
-    let endpoints = row.map(|row| row.try_get::<i64>("", "endpoints")).transpose()?;
-    Ok(endpoints.and_then(|endpoints| usize::try_from(endpoints).ok()).unwrap_or_default())
+fn of_account(account: &AccountId) -> Select<Entity> {
+    Entity::find().filter(Column::AccountId.eq(account.as_str()))
+}
+
+/// Inserts an endpoint, which gets the events behind those that have a position by now.
+async fn insert(db: &impl ConnectionTrait, row: &Model) -> Result<(), StoreError> {
+    let value = |column| match column {
+        Column::SincePosition => Expr::cust(HEAD),
+        column => Expr::val(row.get(column)),
+    };
+    let mut insert = Query::insert();
+    insert.into_table(Entity).columns(Column::iter()).values_panic(Column::iter().map(value));
+    db.execute(&insert).await?;
+    Ok(())
 }
 
 /// Reads an endpoint on any connection.
-pub(super) async fn find<C: ConnectionTrait>(
-    db: &C,
+pub(super) async fn find(
+    db: &impl ConnectionTrait,
     account: &AccountId,
     id: Uuid,
 ) -> Result<Option<Endpoint>, StoreError> {
-    let mut params = Params(Vec::new());
-    let rest = format!("w.account_id = {} AND w.id = {}", params.push(account.as_str()), params.push(id));
-    rows(db, &rest, params).await?.pop().map(Endpoint::try_from).transpose()
+    one(db, of_account(account).filter(Column::Id.eq(id))).await
 }
 
-/// Reads an endpoint and keeps everybody else from changing it until the transaction ends.
-pub(super) async fn find_for_update<C: ConnectionTrait>(
-    db: &C,
+/// Reads an endpoint and keeps all others from changing it until the transaction ends. On SQLite, which has no such lock, the
+/// transaction does so by itself.
+pub(super) async fn find_for_update(
+    db: &impl ConnectionTrait,
     account: &AccountId,
     id: Uuid,
 ) -> Result<Option<Endpoint>, StoreError> {
-    // On SQLite the transaction keeps everybody from everything.
-    let lock = if db.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" };
-    let mut params = Params(Vec::new());
-    let rest = format!("w.account_id = {} AND w.id = {}{lock}", params.push(account.as_str()), params.push(id));
-    rows(db, &rest, params).await?.pop().map(Endpoint::try_from).transpose()
+    one(db, of_account(account).filter(Column::Id.eq(id)).lock_exclusive()).await
 }
 
-async fn rows<C: ConnectionTrait>(db: &C, rest: &str, params: Params) -> Result<Vec<Model>, StoreError> {
-    let backend = db.get_database_backend();
-    let json = Columns::of::<Entity>().json_of(backend, "w");
-    let cast = if backend == DbBackend::Postgres { "::text" } else { "" };
-    let sql = format!("SELECT ({json}){cast} AS body FROM webhook_endpoint w WHERE {rest}");
-    let found = db.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
-    found.iter().map(|row| parse_json(&row.try_get::<String>("", "body")?, "webhook_endpoint")).collect()
+async fn one(db: &impl ConnectionTrait, select: Select<Entity>) -> Result<Option<Endpoint>, StoreError> {
+    let found = rows_with_id(db, select).await?.pop();
+    found.map(|(_, row)| row.and_then(Endpoint::try_from)).transpose()
 }

@@ -56,7 +56,6 @@ impl Store {
                 lease: None,
                 attempts: 0,
                 first_tried_at: None,
-                created_at: now.micros(),
             });
         }
         let count = messages.len();

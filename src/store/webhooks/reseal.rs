@@ -1,24 +1,29 @@
 //! Secrets that another key is to seal, because the one that did is going to leave the ring. Of all accounts.
 
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, FromQueryResult, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
 use uuid::Uuid;
 
 use super::within;
 use crate::domain::value::text::AccountId;
 use crate::store::Store;
+use crate::store::sql::entity::webhook_endpoint::{Column, Entity};
 use crate::store::sql::error::StoreError;
 
 /// How many endpoints are read at a time.
-const PAGE: usize = 500;
+const PAGE: u64 = 500;
 /// How long a page may take.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// An endpoint with what is sealed of it.
+#[derive(FromQueryResult)]
 struct Found {
-    account: String,
-    endpoint: Uuid,
+    account_id: String,
+    id: Uuid,
     secret: String,
-    previous: Option<String>,
+    previous_secret: Option<String>,
 }
 
 impl Store {
@@ -32,56 +37,46 @@ impl Store {
         loop {
             let page = within(LONGEST, self.sealed_behind(&after)).await?;
             for found in &page {
-                let Ok(account) = AccountId::parse(&found.account) else { continue };
-                let secret = reseal(&account, found.endpoint, &found.secret);
-                let previous = found.previous.as_ref().and_then(|sealed| reseal(&account, found.endpoint, sealed));
+                let Ok(account) = AccountId::parse(&found.account_id) else { continue };
+                let secret = reseal(&account, found.id, &found.secret);
+                let previous = found.previous_secret.as_ref().and_then(|sealed| reseal(&account, found.id, sealed));
                 if secret.is_some() || previous.is_some() {
                     resealed += within(LONGEST, self.replace_sealed(found, secret, previous)).await?;
                 }
             }
             match page.last() {
-                Some(last) if page.len() == PAGE => after = (last.account.clone(), last.endpoint),
+                Some(last) if page.len() as u64 == PAGE => after = (last.account_id.clone(), last.id),
                 _ => return Ok(resealed),
             }
         }
     }
 
     async fn sealed_behind(&self, (account, endpoint): &(String, Uuid)) -> Result<Vec<Found>, StoreError> {
-        let sql = format!(
-            "SELECT account_id, id, secret, previous_secret FROM webhook_endpoint WHERE (account_id, id) > ($1, $2)
-            ORDER BY account_id, id LIMIT {PAGE}"
-        );
-        let values: [Value; 2] = [account.as_str().into(), (*endpoint).into()];
-        let rows = self.database.read.query_all_raw(self.on_endpoints(sql, values)).await?;
-        let found = |row: &sea_orm::QueryResult| {
-            Ok(Found {
-                account: row.try_get("", "account_id")?,
-                endpoint: row.try_get("", "id")?,
-                secret: row.try_get("", "secret")?,
-                previous: row.try_get("", "previous_secret")?,
-            })
-        };
-        rows.iter().map(found).collect()
+        // Rows are compared as a whole, which is one range of the primary key.
+        let key = Expr::tuple([Expr::col(Column::AccountId), Expr::col(Column::Id)]);
+        let select = Entity::find()
+            .select_only()
+            .columns([Column::AccountId, Column::Id, Column::Secret, Column::PreviousSecret])
+            .filter(key.gt(Expr::tuple([Expr::val(account.as_str()), Expr::val(*endpoint)])))
+            .order_by_asc(Column::AccountId)
+            .order_by_asc(Column::Id)
+            .limit(PAGE);
+        Ok(select.into_model::<Found>().all(&self.database.read).await?)
     }
 
-    /// Writes both anew, if the present one is still what was read: a rotation changes both.
+    /// Replaces both, if the present one is still what was read: a rotation changes both.
     async fn replace_sealed(
         &self,
         found: &Found,
         secret: Option<String>,
         previous: Option<String>,
     ) -> Result<u64, StoreError> {
-        let sql =
-            "UPDATE webhook_endpoint SET secret = coalesce($4, secret), previous_secret = coalesce($5, previous_secret)
-            WHERE account_id = $1 AND id = $2 AND secret = $3";
-        let Found { account, endpoint, secret: read, .. } = found;
-        let values: [Value; 5] =
-            [account.as_str().into(), (*endpoint).into(), read.as_str().into(), secret.into(), previous.into()];
-        let update = self.on_endpoints(sql.to_owned(), values);
-        Ok(self.database.write.execute_raw(update).await?.rows_affected())
-    }
-
-    fn on_endpoints<const N: usize>(&self, sql: String, values: [Value; N]) -> Statement {
-        Statement::from_sql_and_values(self.database.backend(), sql, values)
+        let update = Entity::update_many()
+            .col_expr(Column::Secret, Expr::val(secret).if_null(Expr::col(Column::Secret)))
+            .col_expr(Column::PreviousSecret, Expr::val(previous).if_null(Expr::col(Column::PreviousSecret)))
+            .filter(Column::AccountId.eq(found.account_id.as_str()))
+            .filter(Column::Id.eq(found.id))
+            .filter(Column::Secret.eq(found.secret.as_str()));
+        Ok(update.exec(&self.database.write).await?.rows_affected)
     }
 }

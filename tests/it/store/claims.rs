@@ -20,7 +20,7 @@ fn message(database: &TestDatabase, account: &str, number: u128, is_sent: bool) 
     let now = NEW_YEAR.micros();
     let (due, lease) = if is_sent { (now + 30_000_000, random()) } else { (now, "NULL".to_owned()) };
     format!(
-        "('{account}', {}, {}, {}, 1, {now}, 'queued', {due}, {lease}, 1, {now})",
+        "('{account}', {}, {}, {}, 1, {now}, 'queued', {due}, {lease}, 1)",
         random(),
         id(Uuid::from_u128(number)),
         random()
@@ -45,7 +45,7 @@ async fn busy_endpoints_in_front_keep_no_other_waiting(database: TestDatabase) {
     for rows in rows.chunks(500) {
         let sql = format!(
             "INSERT INTO webhook_message (account_id, id, endpoint_id, invitation_id, sequence, occurred_at, state, due_at,
-                lease, attempts, created_at) VALUES {}",
+                lease, attempts) VALUES {}",
             rows.join(", ")
         );
         connection.execute_unprepared(&sql).await.unwrap();

@@ -21,9 +21,9 @@ pub(super) const GROW: &str = "
             CASE n % 4 WHEN 0 THEN 1 WHEN 1 THEN 1 END, 1, 0, 7, true, i.details, NEW_YEAR - 900000000 + n, 1, 'x', ''
         FROM generate_series(1, ROWS) n JOIN LATERAL (SELECT * FROM invitation
             WHERE kind = CASE n % 2 WHEN 0 THEN 'general' ELSE 'connection' END LIMIT 1) i ON true;
-    INSERT INTO recipient (account_id, invitation_id, ordinal, recipient_type, value, original, normalizer, created_at)
+    INSERT INTO recipient (account_id, invitation_id, ordinal, recipient_type, value, original, created_at)
         SELECT account_id, id, 9, CASE kind WHEN 'general' THEN 'internal' ELSE 'email' END,
-            CASE kind WHEN 'general' THEN 'ended' ELSE 'a@b.org' END, 'x', 1, created_at FROM invitation WHERE creator = 'x';
+            CASE kind WHEN 'general' THEN 'ended' ELSE 'a@b.org' END, 'x', created_at FROM invitation WHERE creator = 'x';
     UPDATE invitation SET revoked_at = 1 WHERE creator = 'x' AND kind = 'general';
     INSERT INTO acceptance (account_id, invitation_id, id, subject, accepted_at, details)
         SELECT account_id, id, gen_random_uuid(), 'x', 1, '{}' FROM invitation WHERE creator = 'x';
@@ -55,14 +55,13 @@ pub(super) const GROW: &str = "
         SELECT 'aaa', lpad(n::text, 32, '0')::uuid, 'https://example.org', '[]', '', 1, 'x', 1, 1, 0
         FROM generate_series(1, 600) n;
     INSERT INTO webhook_message (account_id, id, endpoint_id, invitation_id, sequence, occurred_at, state, due_at, lease,
-            attempts, created_at)
+            attempts)
         SELECT 'aaa', gen_random_uuid(), lpad(n::text, 32, '0')::uuid, gen_random_uuid(), 1, NEW_YEAR, 'sending',
             CASE WHEN m < 4 THEN NEW_YEAR + 101000000 ELSE NEW_YEAR END,
-            CASE WHEN m < 4 THEN gen_random_uuid() END, 1, 1 FROM generate_series(1, 600) n, generate_series(0, 7) m;
-    INSERT INTO webhook_message (account_id, id, endpoint_id, invitation_id, sequence, occurred_at, state, due_at, attempts,
-            created_at)
+            CASE WHEN m < 4 THEN gen_random_uuid() END, 1 FROM generate_series(1, 600) n, generate_series(0, 7) m;
+    INSERT INTO webhook_message (account_id, id, endpoint_id, invitation_id, sequence, occurred_at, state, due_at, attempts)
         SELECT 'aab', gen_random_uuid(), lpad('1', 32, '0')::uuid, gen_random_uuid(), 1, NEW_YEAR, 'queued',
-            CASE n % 2 WHEN 0 THEN NEW_YEAR + 3600000000 + n END, 1, 1 FROM generate_series(1, ROWS) n;
+            CASE n % 2 WHEN 0 THEN NEW_YEAR + 3600000000 + n END, 1 FROM generate_series(1, ROWS) n;
     INSERT INTO webhook_attempt (account_id, endpoint_id, id, message_id, invitation_id, sequence, attempted_at,
             duration_millis)
         SELECT 'aaa', lpad('1', 32, '0')::uuid, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1, NEW_YEAR, 1

@@ -12,7 +12,6 @@ use crate::domain::invitation::state::Facts;
 use crate::domain::invitation::unknown_fields::UnknownFields;
 use crate::domain::invitation::{Engagement, Invitation};
 use crate::domain::kind::{Details, Kind, Scope};
-use crate::domain::value::email::NORMALIZER_VERSION;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
@@ -197,7 +196,6 @@ pub(in crate::store) fn recipient_row(invitation: &Invitation, recipient: &Recip
         recipient_type: recipient.address.address_type().code().to_owned(),
         value: recipient.address.key().to_owned(),
         original: recipient.address.original().to_owned(),
-        normalizer: NORMALIZER_VERSION,
         accepted_at: recipient.accepted_at.map(Timestamp::micros),
         declined_at: recipient.declined_at.map(Timestamp::micros),
         display_name: unless_empty(recipient.display_name.clone()),

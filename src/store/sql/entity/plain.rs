@@ -1,0 +1,149 @@
+//! The tables that are written as they are, without a command.
+
+/// Which organization may act for which other.
+pub(in crate::store) mod organization_connection {
+    use sea_orm::entity::prelude::*;
+    use serde::Deserialize;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
+    #[sea_orm(table_name = "organization_connection")]
+    pub(in crate::store) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) account_id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) id: Uuid,
+        pub(in crate::store) requester_id: Uuid,
+        pub(in crate::store) target_id: Uuid,
+        pub(in crate::store) permissions: Json,
+        pub(in crate::store) creator: String,
+        pub(in crate::store) created_at: i64,
+    }
+
+    without_relations!();
+}
+
+/// The codes that addresses were asked to prove themselves with. Neither a code nor an address is in it: codes are derived from
+/// `id` by the key `key_id`, addresses are kept as keyed hashes.
+pub(in crate::store) mod verification {
+    use sea_orm::entity::prelude::*;
+    use serde::Deserialize;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
+    #[sea_orm(table_name = "verification")]
+    pub(in crate::store) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) account_id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) invitation_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) address_mac: String,
+        pub(in crate::store) id: Uuid,
+        pub(in crate::store) key_id: i32,
+        pub(in crate::store) tries: i32,
+        pub(in crate::store) created_at: i64,
+        pub(in crate::store) asked: i32,
+        pub(in crate::store) asked_since: i64,
+    }
+
+    without_relations!();
+}
+
+/// Where events are posted. The secrets are encrypted.
+pub(in crate::store) mod webhook_endpoint {
+    use sea_orm::entity::prelude::*;
+    use serde::Deserialize;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
+    #[sea_orm(table_name = "webhook_endpoint")]
+    pub(in crate::store) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) account_id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) id: Uuid,
+        pub(in crate::store) uri: String,
+        pub(in crate::store) event_types: Json,
+        pub(in crate::store) disabled_at: Option<i64>,
+        pub(in crate::store) disabled_reason: Option<String>,
+        pub(in crate::store) secret: String,
+        pub(in crate::store) previous_secret: Option<String>,
+        pub(in crate::store) previous_until: Option<i64>,
+        pub(in crate::store) failing_since: Option<i64>,
+        pub(in crate::store) revision: i64,
+        pub(in crate::store) creator: String,
+        pub(in crate::store) created_at: i64,
+        pub(in crate::store) updated_at: i64,
+        /// Events up to this position are not posted to it.
+        pub(in crate::store) since_position: i64,
+    }
+
+    without_relations!();
+}
+
+/// One event to be posted to one endpoint. A row is pending while `due_at` is set.
+pub(in crate::store) mod webhook_message {
+    use sea_orm::entity::prelude::*;
+    use serde::Deserialize;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
+    #[sea_orm(table_name = "webhook_message")]
+    pub(in crate::store) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) account_id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) id: Uuid,
+        pub(in crate::store) endpoint_id: Uuid,
+        pub(in crate::store) invitation_id: Uuid,
+        pub(in crate::store) sequence: i64,
+        pub(in crate::store) occurred_at: i64,
+        pub(in crate::store) state: String,
+        pub(in crate::store) due_at: Option<i64>,
+        pub(in crate::store) lease: Option<Uuid>,
+        pub(in crate::store) attempts: i32,
+        pub(in crate::store) first_tried_at: Option<i64>,
+    }
+
+    without_relations!();
+}
+
+/// Requests to an endpoint, and what came of them.
+pub(in crate::store) mod webhook_attempt {
+    use sea_orm::entity::prelude::*;
+    use serde::Deserialize;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
+    #[sea_orm(table_name = "webhook_attempt")]
+    pub(in crate::store) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) account_id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) endpoint_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) id: Uuid,
+        pub(in crate::store) message_id: Uuid,
+        pub(in crate::store) invitation_id: Uuid,
+        pub(in crate::store) sequence: i64,
+        pub(in crate::store) attempted_at: i64,
+        pub(in crate::store) http_status: Option<i32>,
+        pub(in crate::store) error: Option<String>,
+        pub(in crate::store) duration_millis: i32,
+    }
+
+    without_relations!();
+}
+
+/// The fingerprints of the keys at work. A key belongs to all accounts.
+pub(in crate::store) mod key_check {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "key_check")]
+    pub(in crate::store) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) id: i32,
+        pub(in crate::store) fingerprint: String,
+        pub(in crate::store) signed_at: Option<i64>,
+        pub(in crate::store) retired_at: Option<i64>,
+    }
+
+    without_relations!();
+}

@@ -1,0 +1,391 @@
+//! The schema of the first release. Until then this file is edited freely; afterwards it never changes again.
+//!
+//! Tables are written with the schema builder. Indexes are written as SQL, because the builder has no indexes over expressions
+//! on SQLite.
+//!
+//! Every key begins with the account. Rows that stand beside an invitation repeat when it was created, so that a list by label,
+//! address or group is read in its order from one index.
+//!
+//! No look-up can mistake one index for another. PostgreSQL plans a statement once per connection, perhaps while its tables are
+//! new, and then all indexes that begin alike cost the same: a look-up by the primary key may read every entry that an account
+//! has in another index. So on PostgreSQL the primary key alone begins with the account. Every other index begins with the
+//! account and a tag of its own (`{account:TAG}`), which a statement has to name to use it (`by_index`). SQLite chooses by the
+//! number of columns that fit.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, integer, integer_null, text, text_null};
+
+use super::{Dialect, named};
+
+pub(in crate::store) struct Migration;
+
+named!(Migration);
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let dialect = Dialect(manager.get_database_backend());
+        for table in TABLES {
+            manager.create_table(table(dialect)).await?;
+        }
+        let connection = manager.get_connection();
+        for index in INDEXES.split(';') {
+            connection.execute_unprepared(&dialect.index(index)).await?;
+        }
+        connection.execute_unprepared(FOLLOWERS).await.map(drop)
+    }
+}
+
+const TABLES: [fn(Dialect) -> TableCreateStatement; 18] = [
+    invitation,
+    label,
+    recipient,
+    invitation_group,
+    acceptance,
+    slot,
+    autojoin_domain,
+    request,
+    engagement,
+    event,
+    follower,
+    outbox,
+    verification,
+    webhook_endpoint,
+    webhook_message,
+    webhook_attempt,
+    organization_connection,
+    key_check,
+];
+
+/// The checks are a second wall behind the domain.
+fn invitation(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("invitation", &["account_id", "id"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("id"))
+        .col(dialect.key_text("kind"))
+        .col(dialect.key_text("scope_type"))
+        .col(dialect.key_text("scope_id"))
+        .col(dialect.uuid_null("resource_id"))
+        .col(dialect.key_text("creator"))
+        .col(integer_null("max_uses").check(Expr::col("max_uses").gte(1)))
+        .col(integer("use_count").check(Expr::col("use_count").gte(0)))
+        .col(big_integer_null("expire_at"))
+        .col(big_integer_null("accepted_at"))
+        .col(big_integer_null("declined_at"))
+        .col(big_integer_null("revoked_at"))
+        .col(big_integer("revision"))
+        .col(integer("generation"))
+        .col(integer("key_id"))
+        .col(boolean("mails"))
+        .col(dialect.json("details"))
+        .col(big_integer("created_at"))
+        .col(big_integer("updated_at"))
+        .col(big_integer_null("accepted_elsewhere_at"))
+        .col(big_integer_null("emptied_at"))
+        .col(big_integer_null("archived_at"))
+        .col(big_integer_null("deleted_at"))
+        .col(big_integer_null("first_sent_at"))
+        .col(big_integer_null("last_sent_at"))
+        .col(dialect.key_text("updater").default(""))
+        .col(dialect.key_text_null("inviter_user_id"))
+        .col(dialect.key_text_null("widget_configuration_id"))
+        .col(dialect.key_text("sort_email").default(""))
+        .col(big_integer_null("expiry_told_at"))
+        .check(Expr::col("use_count").lte(Expr::col("max_uses")))
+        .take()
+}
+
+fn label(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("label", &["account_id", "invitation_id", "key"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("invitation_id"))
+        .col(dialect.key_text("key"))
+        .col(dialect.key_text("value"))
+        .col(big_integer("created_at").default(0))
+        .take()
+}
+
+/// `open_until` says until when a general invitation is open unless something else ends it first, so that open invitations are
+/// found however many have ended.
+fn recipient(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("recipient", &["account_id", "invitation_id", "ordinal"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("invitation_id"))
+        .col(integer("ordinal"))
+        .col(dialect.key_text("recipient_type"))
+        .col(dialect.key_text("value"))
+        .col(text("original"))
+        .col(big_integer_null("accepted_at"))
+        .col(big_integer_null("declined_at"))
+        .col(text_null("display_name"))
+        .col(text_null("avatar_uri"))
+        .col(big_integer("created_at").default(0))
+        .col(big_integer_null("open_until"))
+        .take()
+}
+
+fn invitation_group(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("invitation_group", &["account_id", "scope_type", "scope_id", "created_at", "invitation_id"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("invitation_id"))
+        .col(dialect.key_text("scope_type"))
+        .col(dialect.key_text("scope_id"))
+        .col(big_integer("created_at"))
+        .take()
+}
+
+/// The order by age needs no index of its own, since ids sort by age.
+fn acceptance(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("acceptance", &["account_id", "invitation_id", "id"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("invitation_id"))
+        .col(dialect.uuid("id"))
+        .col(dialect.key_text("subject"))
+        .col(integer_null("recipient"))
+        .col(dialect.uuid_null("created_connection_id"))
+        .col(big_integer("accepted_at"))
+        .col(dialect.json("details"))
+        .take()
+}
+
+fn slot(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("slot", &["account_id", "key"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.key_text("key"))
+        .col(dialect.uuid("invitation_id"))
+        .col(big_integer("version"))
+        .take()
+}
+
+fn autojoin_domain(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("autojoin_domain", &["account_id", "domain", "created_at", "invitation_id"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.key_text("domain"))
+        .col(dialect.uuid("invitation_id"))
+        .col(big_integer("created_at"))
+        .take()
+}
+
+fn request(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("request", &["account_id", "method", "request_id"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.key_text("method"))
+        .col(dialect.key_text("request_id"))
+        .col(integer("key_id"))
+        .col(text("mac"))
+        .col(dialect.uuid("invitation_id"))
+        .col(dialect.uuid_null("acceptance_id"))
+        .col(big_integer("created_at"))
+        .col(big_integer_null("changed"))
+        .take()
+}
+
+fn engagement(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("engagement", &["account_id", "invitation_id"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("invitation_id"))
+        .col(big_integer("views"))
+        .col(big_integer("clicks"))
+        .col(big_integer("unfurls"))
+        .col(big_integer("last_sequence"))
+        .take()
+}
+
+fn event(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("event", &["account_id", "invitation_id", "sequence"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("invitation_id"))
+        .col(big_integer("sequence"))
+        .col(dialect.uuid("id"))
+        .col(dialect.key_text("kind"))
+        .col(dialect.key_text("event_type"))
+        .col(big_integer("occurred_at"))
+        .col(text("actor"))
+        .col(text_null("request_id"))
+        .col(dialect.json("data"))
+        .col(big_integer_null("position"))
+        .take()
+}
+
+fn follower(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("follower", &["name"])
+        .col(dialect.key_text("name"))
+        .col(big_integer("position"))
+        .col(dialect.uuid_null("lease"))
+        .col(big_integer("leased_until"))
+        .take()
+}
+
+/// A row of a queue is pending while `due_at` is set: then it is tried or, if it is leased, taken over. A message that is planned
+/// for later has only `planned_at`, so that it is not among the pending rows.
+fn outbox(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("outbox", &["account_id", "id"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("id"))
+        .col(dialect.uuid("invitation_id"))
+        .col(integer("recipient"))
+        .col(big_integer("created_at"))
+        .col(dialect.key_text("purpose").default("invitation"))
+        .col(dialect.key_text("state").default("queued"))
+        .col(big_integer_null("due_at"))
+        .col(big_integer_null("planned_at"))
+        .col(dialect.uuid_null("lease"))
+        .col(integer("attempts").default(0))
+        .col(text_null("last_error"))
+        .col(big_integer_null("sent_at"))
+        .col(text_null("address"))
+        .col(dialect.uuid_null("about"))
+        .col(big_integer_null("for_expire_at"))
+        .take()
+}
+
+fn verification(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("verification", &["account_id", "invitation_id", "address_mac"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("invitation_id"))
+        .col(dialect.key_text("address_mac"))
+        .col(dialect.uuid("id"))
+        .col(integer("key_id"))
+        .col(integer("tries"))
+        .col(big_integer("created_at"))
+        .col(integer("asked"))
+        .col(big_integer("asked_since"))
+        .take()
+}
+
+fn webhook_endpoint(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("webhook_endpoint", &["account_id", "id"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("id"))
+        .col(text("uri"))
+        .col(dialect.json("event_types"))
+        .col(big_integer_null("disabled_at"))
+        .col(text_null("disabled_reason"))
+        .col(text("secret"))
+        .col(text_null("previous_secret"))
+        .col(big_integer_null("previous_until"))
+        .col(big_integer_null("failing_since"))
+        .col(big_integer("revision"))
+        .col(text("creator"))
+        .col(big_integer("created_at"))
+        .col(big_integer("updated_at"))
+        .col(big_integer("since_position"))
+        .take()
+}
+
+fn webhook_message(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("webhook_message", &["account_id", "id"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("id"))
+        .col(dialect.uuid("endpoint_id"))
+        .col(dialect.uuid("invitation_id"))
+        .col(big_integer("sequence"))
+        .col(big_integer("occurred_at"))
+        .col(dialect.key_text("state"))
+        .col(big_integer_null("due_at"))
+        .col(dialect.uuid_null("lease"))
+        .col(integer("attempts"))
+        .col(big_integer_null("first_tried_at"))
+        .take()
+}
+
+fn webhook_attempt(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("webhook_attempt", &["account_id", "endpoint_id", "id"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("endpoint_id"))
+        .col(dialect.uuid("id"))
+        .col(dialect.uuid("message_id"))
+        .col(dialect.uuid("invitation_id"))
+        .col(big_integer("sequence"))
+        .col(big_integer("attempted_at"))
+        .col(integer_null("http_status"))
+        .col(text_null("error"))
+        .col(integer("duration_millis"))
+        .take()
+}
+
+fn organization_connection(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("organization_connection", &["account_id", "id"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("id"))
+        .col(dialect.uuid("requester_id"))
+        .col(dialect.uuid("target_id"))
+        .col(dialect.json("permissions"))
+        .col(text("creator"))
+        .col(big_integer("created_at"))
+        .take()
+}
+
+/// A key belongs to all accounts.
+fn key_check(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("key_check", &["id"])
+        .col(integer("id"))
+        .col(dialect.key_text("fingerprint"))
+        .col(big_integer_null("signed_at"))
+        .col(big_integer_null("retired_at"))
+        .take()
+}
+
+/// Guest invitations are indexed by what never changes. Orders by other columns are sorted: an index over a column that an accept
+/// changes would cost every accept, of every kind, an entry in every index of the table (PostgreSQL's HOT updates), to save a sort
+/// of one host's guests. The index of events without a position begins with their time, so that a look can begin behind those that
+/// have been numbered: a snapshot that is held for long, as by a dump, keeps their entries in the index.
+const INDEXES: &str = "
+CREATE INDEX invitation_by_age ON invitation ({account:age}, created_at, id);
+CREATE INDEX invitation_by_scope ON invitation ({account:scope}, scope_type, scope_id, created_at, id);
+CREATE INDEX invitation_by_resource ON invitation ({account:resource}, resource_id, created_at, id)
+    WHERE resource_id IS NOT NULL;
+CREATE INDEX invitation_by_inviter ON invitation ({account:inviter}, inviter_user_id, created_at, id)
+    WHERE inviter_user_id IS NOT NULL;
+CREATE INDEX invitation_by_expiry ON invitation (expire_at, account_id, id) WHERE expire_at IS NOT NULL;
+CREATE INDEX guest_by_email ON invitation ({account:guest-email}, scope_id, sort_email, id) WHERE kind = 'guest';
+CREATE INDEX guest_by_first_sent ON invitation
+    ({account:guest-sent}, scope_id, coalesce(first_sent_at, 9223372036854775807), id) WHERE kind = 'guest';
+CREATE INDEX guest_by_age ON invitation ({account:guest-age}, scope_id, created_at, id) WHERE kind = 'guest';
+CREATE INDEX label_by_value ON label ({account:label}, key, value, created_at, invitation_id);
+CREATE INDEX recipient_by_value ON recipient ({account:address}, recipient_type, value, created_at, invitation_id);
+CREATE INDEX recipient_open ON recipient ({account:open}, recipient_type, value, open_until, invitation_id)
+    WHERE open_until IS NOT NULL;
+CREATE UNIQUE INDEX acceptance_by_subject ON acceptance ({account:subject}, invitation_id, subject);
+CREATE UNIQUE INDEX acceptance_by_connection ON acceptance ({account:connection}, invitation_id, created_connection_id)
+    WHERE created_connection_id IS NOT NULL;
+CREATE INDEX request_by_age ON request (created_at);
+CREATE UNIQUE INDEX event_by_id ON event ({account:id}, id);
+CREATE UNIQUE INDEX event_by_position ON event (position) WHERE position IS NOT NULL;
+CREATE INDEX event_by_account_position ON event ({account:position}, position) WHERE position IS NOT NULL;
+CREATE INDEX event_unsequenced ON event (occurred_at, account_id, invitation_id, sequence) WHERE position IS NULL;
+CREATE INDEX outbox_by_invitation ON outbox ({account:invitation}, invitation_id, created_at, id);
+CREATE INDEX outbox_pending ON outbox ({account:pending}, due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX outbox_planned ON outbox (planned_at) WHERE planned_at IS NOT NULL;
+CREATE INDEX outbox_failed ON outbox ({account:failed}, created_at, id) WHERE state = 'failed';
+CREATE INDEX verification_by_age ON verification (created_at);
+CREATE UNIQUE INDEX webhook_message_by_event ON webhook_message ({account:event}, endpoint_id, invitation_id, sequence);
+CREATE INDEX webhook_message_by_time ON webhook_message ({account:time}, endpoint_id, occurred_at);
+CREATE INDEX webhook_message_pending ON webhook_message ({account:pending}, endpoint_id, due_at, id)
+    WHERE due_at IS NOT NULL;
+CREATE INDEX webhook_message_leased ON webhook_message ({account:leased}, endpoint_id, due_at) WHERE lease IS NOT NULL;
+CREATE UNIQUE INDEX organization_connection_by_ends ON organization_connection
+    ({account:ends}, requester_id, target_id);
+CREATE INDEX organization_connection_by_target ON organization_connection ({account:target}, target_id, id)";
+
+/// Each follows something in its order, one replica at a time.
+const FOLLOWERS: &str = "INSERT INTO follower (name, position, leased_until)
+    VALUES ('sequencer', 0, 0), ('webhooks', 0, 0), ('nats', 0, 0), ('expiry', 0, 0), ('prune', 0, 0)";

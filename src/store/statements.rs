@@ -1,0 +1,102 @@
+//! Snapshots of the statements that are put together from parts: the load, the save, the claims and the numbering of events, in
+//! the words of each database. `INSTA_UPDATE=always cargo test --lib store::statements` writes them anew.
+
+use sea_orm::DbBackend;
+
+use super::events::sequencer::{number_sql, unnumbered_sql};
+use super::executor::load::load_sql;
+use super::executor::save_sql::SaveSql;
+use super::queue::{OUTBOX, WEBHOOK_MESSAGES};
+use super::sql::entity::{outbox, webhook_message};
+
+/// The words that begin a line.
+const BEGIN: [&str; 16] = [
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "JOIN",
+    "LEFT",
+    "CROSS",
+    "UNION",
+    "INSERT",
+    "DELETE",
+    "SET",
+    "ORDER",
+    "GROUP",
+    "RETURNING",
+    "ON",
+    "WITH",
+    "VALUES",
+];
+const LONGEST_LINE: usize = 140;
+
+/// Lays a statement out in lines, indented by the parentheses that are open.
+fn lay_out(sql: &str) -> String {
+    let (mut text, mut line, mut depth) = (String::new(), String::new(), 0_usize);
+    let mut end = |line: &mut String, depth: usize| {
+        if !line.is_empty() {
+            text += &format!("{:1$}{2}\n", "", 2 * depth, std::mem::take(line));
+        }
+    };
+    let (mut indent, mut last) = (0, "");
+    for word in sql.replace("(SELECT", "( SELECT").split_whitespace() {
+        let goes_on = ["LEFT", "CROSS", "DISTINCT"].contains(&last) || last.ends_with("(epoch");
+        let begins = BEGIN.contains(&word) && !goes_on;
+        if begins || depth == 0 && last.ends_with("),") || 2 * indent + line.len() + word.len() > LONGEST_LINE {
+            end(&mut line, indent);
+            indent = depth;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line += word;
+        depth = depth.saturating_add(word.matches('(').count()).saturating_sub(word.matches(')').count());
+        last = word;
+    }
+    end(&mut line, indent);
+    text
+}
+
+/// Compares some named statements with what is checked in for a database.
+fn check(subject: &str, statements: impl Fn(DbBackend) -> Vec<(String, String)>) {
+    for (backend, name) in [(DbBackend::Postgres, "postgres"), (DbBackend::Sqlite, "sqlite")] {
+        let texts = statements(backend).into_iter().map(|(title, sql)| format!("-- {title}\n{}", lay_out(&sql)));
+        let texts = texts.collect::<Vec<_>>().join("\n");
+        insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(format!("{subject}_{name}"), texts);
+        });
+    }
+}
+
+#[test]
+fn load_reads_what_its_snapshot_shows() {
+    check("load", |backend| vec![("load".to_owned(), load_sql(backend))]);
+}
+
+#[test]
+fn save_writes_what_its_snapshot_shows() {
+    check("save", |backend| match SaveSql::new(backend) {
+        SaveSql::Postgres { create, save } => vec![("create".to_owned(), create), ("save".to_owned(), save)],
+        SaveSql::Sqlite(parts) => parts.into_iter().map(|(part, sql)| (format!("{part:?}"), sql)).collect(),
+    });
+}
+
+#[test]
+fn claims_take_what_their_snapshots_show() {
+    check("claims", |backend| {
+        let claims = [
+            ("claim messages to people", OUTBOX.claim_sql::<outbox::Entity>(backend)),
+            ("where a claim of messages to people stopped", OUTBOX.stop_sql(backend)),
+            ("claim messages to endpoints", WEBHOOK_MESSAGES.claim_sql::<webhook_message::Entity>(backend)),
+            ("where a claim of messages to endpoints stopped", WEBHOOK_MESSAGES.stop_sql(backend)),
+        ];
+        claims.map(|(title, sql)| (title.to_owned(), sql)).into()
+    });
+}
+
+#[test]
+fn sequencer_numbers_as_its_snapshot_shows() {
+    check("sequencer", |backend| {
+        vec![("look".to_owned(), unnumbered_sql(backend)), ("number".to_owned(), number_sql(backend))]
+    });
+}

@@ -8,7 +8,7 @@
 //! - [`domain`]: what an invitation is and what each command does to it. Pure.
 //! - [`mail`], [`webhook`] and [`nats`]: messages to people, and events to programs.
 //! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
-//! - `panic`: keeps a panic where it happened. [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log.
+//! - [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log.
 
 pub mod api;
 pub mod auth;
@@ -25,7 +25,6 @@ pub mod event_json;
 mod limit;
 pub mod mail;
 pub mod nats;
-mod panic;
 pub mod pb;
 pub mod serve;
 pub mod server;

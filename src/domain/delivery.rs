@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod message_id;
 pub mod reminder;
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use super::invitation::Invitation;
@@ -12,9 +13,11 @@ use super::secret::verification;
 use super::value::email::Email;
 use super::value::id::InvitationId;
 use super::value::time::Timestamp;
+use super::value::word;
 
 /// Why a message is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Purpose {
     /// To bring a recipient their link.
     Invitation,
@@ -28,26 +31,22 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose there is.
-    pub const ALL: [Self; 4] = [Self::Invitation, Self::Reminder, Self::AcceptanceNotice, Self::VerificationCode];
+    pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
     /// Returns the word for it in the database, in events and in the names of templates.
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Invitation => "invitation",
-            Self::Reminder => "reminder",
-            Self::AcceptanceNotice => "acceptance_notice",
-            Self::VerificationCode => "verification_code",
-        }
+        self.into()
     }
 
     /// Reverses [`Purpose::code`].
     pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|purpose| purpose.code() == code)
+        code.parse().ok()
     }
 }
 
 /// Where a message stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum DeliveryState {
     /// It waits: for its turn, for its time, or for the next attempt.
     Queued,
@@ -67,25 +66,16 @@ pub enum DeliveryState {
 
 impl DeliveryState {
     /// Every state there is.
-    pub const ALL: [Self; 7] =
-        [Self::Queued, Self::Sending, Self::Sent, Self::Delivered, Self::Bounced, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
     /// Returns the word for it in the database.
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Sending => "sending",
-            Self::Sent => "sent",
-            Self::Delivered => "delivered",
-            Self::Bounced => "bounced",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
+        self.into()
     }
 
     /// Reverses [`DeliveryState::code`].
     pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.code() == code)
+        code.parse().ok()
     }
 }
 

@@ -10,6 +10,7 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use super::invitation::acceptance::{Acceptance, AcceptedBy};
@@ -19,6 +20,7 @@ use super::invitation::refusal::Refusal;
 use super::invitation::slot::SlotKey;
 use super::value::id::InvitationId;
 use super::value::time::Ttl;
+use super::value::word;
 use connection::ConnectionDetails;
 use general::{GeneralDetails, Inviter, Usage};
 use guest::GuestDetails;
@@ -26,7 +28,8 @@ pub use per_kind::PerKind;
 use user::UserDetails;
 
 /// The kind of an invitation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Kind {
     /// To connect, or reconnect, a utility account.
     Connection,
@@ -40,7 +43,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Self; 4] = [Self::Connection, Self::User, Self::Guest, Self::General];
+    pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
     /// Returns the collection in the names of the kind's own service.
     pub fn collection(self) -> &'static str {
@@ -59,12 +62,7 @@ impl Kind {
 
     /// Returns the word for the kind in the database.
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Connection => "connection",
-            Self::User => "user",
-            Self::Guest => "guest",
-            Self::General => "general",
-        }
+        self.into()
     }
 
     /// Parses the details of the kind, `None` if they are not of the kind.
@@ -79,7 +77,7 @@ impl Kind {
 
     /// Reverses [`Kind::code`].
     pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.code() == code)
+        code.parse().ok()
     }
 }
 

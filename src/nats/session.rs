@@ -8,11 +8,11 @@ use async_nats::jetstream::context::{CreateStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::{self, Context, stream};
 use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, HeaderMap, ServerAddr};
 use futures_util::future::try_join_all;
+use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
-use url::form_urlencoded;
 
 use crate::config::NatsConfig;
 use crate::domain::invitation::event::Event;
@@ -169,11 +169,8 @@ fn servers(urls: &str) -> Result<(Vec<ServerAddr>, ConnectOptions), SessionError
     servers.map(|servers| (servers, options)).map_err(|_| malformed)
 }
 
-/// Undoes percent-encoding.
 fn decoded(text: &str) -> String {
-    // The parser of forms does that, once what it takes for separators is out of its way.
-    let text = text.replace('+', "%2B").replace('&', "%26");
-    form_urlencoded::parse(format!("={text}").as_bytes()).map(|(_, value)| value.into_owned()).collect()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

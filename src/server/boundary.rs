@@ -2,10 +2,12 @@
 //! one line in the log.
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +25,6 @@ use super::in_flight::{Counted, InFlight};
 use super::status;
 use crate::auth::authenticator::Authenticator;
 use crate::entropy::Entropy;
-use crate::panic::caught;
 
 /// The largest request message, in bytes.
 pub const MAX_MESSAGE: usize = 1024 * 1024;
@@ -112,7 +113,7 @@ impl Boundary {
 
 /// Answers a call, with INTERNAL and an id that the log has too if its handler panics.
 async fn or_defect(call: impl Future<Output = Response<Body>>) -> Response<Body> {
-    caught(call).await.unwrap_or_else(|| {
+    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| {
         let error_id = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
         tracing::error!(%error_id, "a handler panicked");
         status::internal(error_id).into_http()

@@ -1,13 +1,13 @@
 //! Loops beside the calls: rounds of work until they are told to stop, through outages, without flooding the log.
 
 use std::fmt::Display;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-
-use crate::panic::caught;
 
 /// How often something that goes on being wrong is logged.
 const COMPLAINT: Duration = Duration::from_secs(10);
@@ -84,7 +84,7 @@ impl PeriodicTask {
             let mut log_limiter = LogLimiter::new();
             let mut others = Others(None);
             loop {
-                let result = timeout(LONGEST, caught(round())).await;
+                let result = timeout(LONGEST, AssertUnwindSafe(round()).catch_unwind().map(Result::ok)).await;
                 if others.are_stuck(&result) {
                     log_limiter.warn(name, &"another process has held the lock for seconds");
                 }

@@ -187,7 +187,7 @@ mod tests {
         let none = Networks::default();
         assert_eq!(allowed(&none, true, found()).unwrap(), ["8.8.8.8:0".parse().unwrap()]);
         assert!(allowed(&none, false, found()).is_err(), "nothing without TLS");
-        let added = Networks::new([("10.0.0.0".parse().unwrap(), 8)]);
+        let added = Networks::new(["10.0.0.0/8".parse().unwrap()]);
         assert_eq!(allowed(&added, false, found()).unwrap(), ["10.0.0.1:0".parse().unwrap()]);
         assert!(allowed(&none, true, std::iter::empty()).is_err());
     }

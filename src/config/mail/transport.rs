@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use url::{Host, Url};
 
@@ -113,18 +114,13 @@ fn parse_smtp(text: &str, encryption: Encryption) -> Result<SmtpServer, String> 
     Ok(SmtpServer { host: bare, port, encryption, credentials })
 }
 
-/// Undoes percent-encoding.
 fn decode(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let digits = (*byte == b'%').then(|| after.split_at_checked(2)).flatten();
-        let code = digits.and_then(|(code, _)| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
-        bytes.push(code.unwrap_or(*byte));
-        rest = if code.is_some() { &after[2..] } else { after };
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| "must have a user and a password in UTF-8")?;
+    if value::has_control(&text) {
+        Err("must not contain control characters".to_owned())
+    } else {
+        Ok(text.into_owned())
     }
-    let text = String::from_utf8(bytes).map_err(|_| "must have a user and a password in UTF-8")?;
-    if value::has_control(&text) { Err("must not contain control characters".to_owned()) } else { Ok(text) }
 }
 
 #[cfg(test)]

@@ -1,13 +1,17 @@
 //! Whom an invitation is meant for.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 use crate::domain::command::ENTRY_BYTES;
 use crate::domain::value::email::Email;
 use crate::domain::value::text;
 use crate::domain::value::text::Invalid;
 use crate::domain::value::time::Timestamp;
+use crate::domain::value::word;
 
 /// The sorts of address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum AddressType {
     /// An e-mail address.
     Email,
@@ -21,21 +25,16 @@ pub enum AddressType {
 
 impl AddressType {
     /// Every sort there is.
-    pub const ALL: [Self; 4] = [Self::Email, Self::Phone, Self::Internal, Self::Share];
+    pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
     /// Returns the word for the sort in the database.
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::Phone => "phone",
-            Self::Internal => "internal",
-            Self::Share => "share",
-        }
+        self.into()
     }
 
     /// Reverses [`AddressType::code`].
     pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|sort| sort.code() == code)
+        code.parse().ok()
     }
 }
 

@@ -3,8 +3,7 @@
 //! A slot belongs to an invitation until another takes it over, which it may as soon as the holder is not ACTIVE any more.
 //! Whether it is follows from the holder's facts, so an expired holder needs no sweeper to let go.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest, Sha256};
 
 use super::recipient::Address;
@@ -50,7 +49,7 @@ impl SlotKey {
 
     /// Makes a key of a text, or of its digest where a database could not index the text.
     pub(in crate::domain) fn bounded(text: String) -> Self {
-        let digest = || format!("sha256 {}", URL_SAFE_NO_PAD.encode(Sha256::digest(&text)));
+        let digest = || format!("sha256 {}", BASE64URL_NOPAD.encode(&Sha256::digest(&text)));
         if text.len() <= LONGEST { Self(text) } else { Self(digest()) }
     }
 }

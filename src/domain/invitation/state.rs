@@ -5,11 +5,14 @@
 #[cfg(test)]
 mod tests;
 
+use strum::VariantArray;
+
 use super::refusal::Refusal;
 use crate::domain::value::time::Timestamp;
+use crate::domain::value::word;
 
 /// Where an invitation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, VariantArray)]
 pub enum State {
     /// It can be accepted.
     Active,
@@ -25,7 +28,7 @@ pub enum State {
 
 impl State {
     /// Every state there is.
-    pub const ALL: [Self; 5] = [Self::Active, Self::Expired, Self::Revoked, Self::Declined, Self::Fulfilled];
+    pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
     /// Returns why what needs an ACTIVE invitation is refused in this state.
     pub fn require_active(self) -> Result<(), Refusal> {

@@ -4,16 +4,16 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::key_check::KeyFingerprint;
 
+const KEY: usize = 32;
 const NONCE: usize = 24;
 
 /// One or more keys with ids 1 to 255. Never printed.
@@ -72,7 +72,7 @@ pub struct BodyDigest {
 impl BodyDigest {
     /// Returns the MAC in hexadecimal.
     pub fn hex(&self) -> String {
-        self.mac.iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&self.mac)
     }
 }
 
@@ -92,7 +92,7 @@ impl KeyRing {
 
     /// Formats a key for [`KeyRing::parse`].
     pub fn format_key(id: u8, key: [u8; 32]) -> String {
-        format!("{id}:{}", STANDARD.encode(key))
+        format!("{id}:{}", BASE64.encode(&key))
     }
 
     /// Returns what may be told of the keys, the signing one first.
@@ -150,12 +150,12 @@ impl KeyRing {
         let key = self.keys.first()?;
         let payload = Payload { msg: content, aad: context };
         let sealed = key.cipher(sort).encrypt(&XNonce::from(nonce), payload).ok()?;
-        Some(URL_SAFE_NO_PAD.encode([&[key.id], nonce.as_slice(), &sealed].concat()))
+        Some(BASE64URL_NOPAD.encode(&[&[key.id], nonce.as_slice(), &sealed].concat()))
     }
 
     /// Reverses [`KeyRing::seal_as`]; nothing comes back unless every bit, the sort and the context are as they were.
     pub fn open_as(&self, sort: Sealed, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
-        let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
         let (key_id, rest) = bytes.split_first()?;
         let (nonce, msg) = rest.split_at_checked(NONCE)?;
         let nonce: [u8; NONCE] = nonce.try_into().ok()?;
@@ -165,12 +165,12 @@ impl KeyRing {
     /// Returns the id of the key that sealed something, of which the first two characters are enough.
     pub fn sealing_key(sealed: &str) -> Option<u8> {
         let start = format!("{}AA", sealed.get(..2)?);
-        URL_SAFE_NO_PAD.decode(start).ok()?.first().copied()
+        BASE64URL_NOPAD.decode(start.as_bytes()).ok()?.first().copied()
     }
 
     /// Returns whether the signing key has sealed something.
     pub fn is_sealed_by_signing_key(&self, sealed: &str) -> bool {
-        let bytes = URL_SAFE_NO_PAD.decode(sealed).unwrap_or_default();
+        let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).unwrap_or_default();
         bytes.first() == Some(&self.signing_key())
     }
 }
@@ -186,14 +186,16 @@ impl Key {
     fn parse(entry: &str) -> Option<Self> {
         let (id, key) = entry.split_once(':')?;
         let id = id.parse().ok().filter(|id| *id > 0)?;
-        let key: [u8; 32] = STANDARD.decode(key).ok()?.try_into().ok()?;
+        // Decoding alone would take several padded texts in a row as well.
+        let key = Some(key.as_bytes()).filter(|key| key.len() == BASE64.encode_len(KEY))?;
+        let key: [u8; KEY] = BASE64.decode(key).ok()?.try_into().ok()?;
         let derive = Hkdf::<Sha256>::new(None, &key);
         let subkey = |purpose: &str| {
             let mut subkey = [0; 32];
             derive.expand(format!("invitation-service v1 {purpose}").as_bytes(), &mut subkey).ok().map(|()| subkey)
         };
         // 64 bits tell two keys apart and are of no use to whoever looks for the key.
-        let fingerprint = subkey("fingerprint")?[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = HEXLOWER.encode(&subkey("fingerprint")?[..8]);
         Some(Self {
             id,
             fingerprint,

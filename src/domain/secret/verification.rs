@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use uuid::Uuid;
 
 use super::key_ring::{KeyRing, Sealed};
@@ -98,7 +99,7 @@ impl Verification {
 /// under which what is new is kept, comes first.
 pub fn address_keys(ring: &KeyRing, account: &AccountId, invitation: InvitationId, email: &Email) -> Vec<String> {
     let macs = ring.address_macs(&bytes(account, invitation, email));
-    macs.iter().map(|mac| mac.iter().map(|byte| format!("{byte:02x}")).collect()).collect()
+    macs.iter().map(|mac| HEXLOWER.encode(mac)).collect()
 }
 
 /// No account has a control character in it, so different parts never make the same bytes.

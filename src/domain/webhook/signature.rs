@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use uuid::Uuid;
@@ -51,7 +50,7 @@ impl Secret {
 
     /// Returns the text that its endpoint is configured with.
     pub fn reveal(&self) -> String {
-        format!("{PREFIX}{}", STANDARD.encode(self.0))
+        format!("{PREFIX}{}", BASE64.encode(&self.0))
     }
 }
 
@@ -75,7 +74,7 @@ pub fn sign(secrets: &[Secret], id: &str, seconds: i64, body: &[u8]) -> String {
     let signature = |secret: &Secret| {
         let mac = Hmac::<Sha256>::new_from_slice(&secret.0).ok()?;
         let mac = mac.chain_update(format!("{id}.{seconds}.")).chain_update(body).finalize();
-        Some(format!("v1,{}", STANDARD.encode(mac.into_bytes())))
+        Some(format!("v1,{}", BASE64.encode(&mac.into_bytes())))
     };
     secrets.iter().filter_map(signature).collect::<Vec<_>>().join(" ")
 }

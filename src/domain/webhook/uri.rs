@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn http_takes_a_network_that_is_added() {
-        let added = Networks::new([("127.0.0.0".parse().unwrap(), 8)]);
+        let added = Networks::new(["127.0.0.0/8".parse().unwrap()]);
         // Whom a name stands for is looked at when it is connected to.
         for good in ["http://127.0.0.1:8080/hook", "https://127.0.0.1/", "http://localhost:8080/", "https://8.8.8.8/"] {
             assert!(parse(good, &added).is_ok(), "{good}");

@@ -69,7 +69,7 @@ async fn gone_disables_the_endpoint_and_cancels_what_waits(database: TestDatabas
         created(&desk.store, link()).await;
     }
     desk.dispatch().await;
-    let mut one_at_a_time = desk.sender_to(Networks::new([("127.0.0.0".parse().unwrap(), 8)]), 1);
+    let mut one_at_a_time = desk.sender_to(Networks::new(["127.0.0.0/8".parse().unwrap()]), 1);
     one_at_a_time.drain().await.unwrap();
     let found = desk.get(&endpoint).await;
     assert_eq!((found.disabled_reason.as_deref(), found.disabled_at), (Some(GONE), Some(desk.clock.now())));
@@ -139,7 +139,7 @@ async fn an_endpoint_that_fails_for_five_days_is_disabled(database: TestDatabase
     }
     desk.dispatch().await;
     desk.clock.advance(second);
-    desk.sender_to(Networks::new([("127.0.0.0".parse().unwrap(), 8)]), 1).drain().await.unwrap();
+    desk.sender_to(Networks::new(["127.0.0.0/8".parse().unwrap()]), 1).drain().await.unwrap();
     let found = desk.get(&endpoint).await;
     assert_eq!(found.disabled_reason.as_deref(), Some(FAILED_TOO_LONG));
     let mut states = desk.states(&endpoint).await;

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use invitation_service::clock::Clock;
 use invitation_service::pb;
 use sea_orm::{ConnectionTrait, Statement};
@@ -51,7 +50,7 @@ async fn start_posting(database: &TestDatabase, keys: &str) -> Service {
 
 /// The id of the key that signed a token: the byte behind the format.
 fn key_of(token: &str) -> u8 {
-    URL_SAFE_NO_PAD.decode(token.strip_prefix("inv_").unwrap()).unwrap()[1]
+    BASE64URL_NOPAD.decode(token.strip_prefix("inv_").unwrap().as_bytes()).unwrap()[1]
 }
 
 async fn old_links_live_as_long_as_their_key_is_in_the_ring_and_new_ones_are_signed_by_the_first(
@@ -125,7 +124,7 @@ async fn a_webhook_is_signed_with_its_secrets_after_the_key_that_sealed_them_has
         let row = raw.query_one_raw(Statement::from_string(raw.get_database_backend(), sql)).await.unwrap().unwrap();
         ["secret", "previous_secret"].map(|column| {
             let sealed: String = row.try_get("", column).unwrap();
-            URL_SAFE_NO_PAD.decode(sealed).unwrap()[0]
+            BASE64URL_NOPAD.decode(sealed.as_bytes()).unwrap()[0]
         })
     };
     assert_eq!(sealed_by().await, [1, 1]);

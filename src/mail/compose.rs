@@ -13,14 +13,16 @@ use crate::domain::value::time::Timestamp;
 
 mod about;
 mod builtin;
+mod check;
 mod facts;
-mod links;
+mod html;
 mod locale;
 mod name;
 mod templates;
 mod title;
 
 pub use about::About;
+pub use check::ContentError;
 use facts::MailContext;
 use templates::Templates;
 use title::Title;
@@ -45,9 +47,9 @@ pub enum ComposeError {
         /// What fails, without values.
         reason: String,
     },
-    /// The message would hold another number of links than it should.
+    /// The message would hold another number of links than it should, or load something.
     #[error("{0}: {1}")]
-    Links(String, &'static str),
+    Content(String, ContentError),
 }
 
 /// Why the templates cannot be used.

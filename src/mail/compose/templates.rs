@@ -10,9 +10,10 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 use super::builtin::BUILTIN;
+use super::check::check_content;
 use super::facts::MailContext;
 use super::title::Title;
-use super::{ComposeError, TemplatesError, links, locale};
+use super::{ComposeError, TemplatesError, locale};
 
 mod context;
 mod folder;
@@ -99,7 +100,11 @@ impl Templates {
     ) -> Result<Written, ComposeError> {
         let name = format!("{}.{locale}", title.as_str());
         let written = self.render(&name, locale, facts, link).map_err(|error| failure(&name, &error))?;
-        check(&name, &written, link).map(|()| written)
+        match check(&name, &written, link) {
+            Ok(()) => Ok(written),
+            Err(ComposeError::Content(name, error)) => Err(ComposeError::Content(name, error.without_quote())),
+            Err(error) => Err(error),
+        }
     }
 
     fn render(
@@ -124,8 +129,8 @@ fn check(name: &str, written: &Written, link: Option<&str>) -> Result<(), Compos
     if subject.is_empty() {
         return Err(ComposeError::Template { name: name.to_owned(), reason: "the subject is empty".to_owned() });
     }
-    let checked = links::check(&format!("{subject}\n{text}"), html, link);
-    checked.map_err(|why| ComposeError::Links(name.to_owned(), why))
+    let checked = check_content(&format!("{subject}\n{text}"), html, link);
+    checked.map_err(|error| ComposeError::Content(name.to_owned(), error))
 }
 
 /// What is wrong and where: in the template itself, or in one that it builds on.

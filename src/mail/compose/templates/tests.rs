@@ -76,7 +76,9 @@ fn what_is_broken_stops_the_start_and_says_where() {
         (block("{{ recipient | shout }}"), "filter shout is unknown"),
         (block("https://example.com"), "holds a link"),
         (block("{{ link }}"), "exactly once"),
-        (block("{{ scope | safe }}<img src=x>"), "loads or runs"),
+        (block("{{ '<img src=x>' | safe }}"), "the HTML has an element that is not allowed: <img>"),
+        (block("{{ '<b onclick=x>' | safe }}"), "the HTML has an attribute that is not allowed: onclick of <b>"),
+        (block("{{ '<p style=\"background:url(x)\">' | safe }}"), "a rule or function that is not allowed: url()"),
         ("{% extends \"nowhere\" %}{% block subject %}x{% endblock %}".to_owned(), "template not found"),
         ("{% extends common %}".to_owned(), "unknown block"),
     ] {

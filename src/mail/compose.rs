@@ -11,21 +11,16 @@ use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::secret::token::Token;
 use crate::domain::value::time::Timestamp;
 
-mod about;
-mod builtin;
 mod check;
-mod facts;
+mod context;
 mod html;
-mod locale;
 mod name;
 mod templates;
-mod title;
 
-pub use about::About;
 pub use check::ContentError;
-use facts::MailContext;
-use templates::Templates;
-use title::Title;
+pub use context::About;
+use context::MailContext;
+use templates::{Templates, Title};
 
 /// Why a message cannot be composed. Holds neither an address nor a link.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,15 +117,15 @@ impl Composer {
         };
         let title = Title::of(message.purpose, &invitation.details);
         let sender = self.from.name.clone().unwrap_or_else(|| self.from.domain.clone());
-        let facts = MailContext::of(delivery, invitation, about, &sender)?;
-        let locale = self.templates.choose(title, facts::locale(invitation));
-        let written = self.templates.write(title, &locale, &facts, link.as_deref())?;
+        let context = MailContext::of(delivery, invitation, about, &sender)?;
+        let locale = self.templates.choose(title, context::locale(invitation));
+        let written = self.templates.write(title, &locale, &context, link.as_deref())?;
         Ok(Mail {
             id: message.id,
             from: self.from.clone(),
             reply_to: self.reply_to.clone(),
             to,
-            to_name: Some(facts.recipient).filter(|name| !name.is_empty()),
+            to_name: Some(context.recipient).filter(|name| !name.is_empty()),
             subject: written.subject,
             text: written.text,
             html: written.html,

@@ -1,15 +1,23 @@
 //! The courier by e-mail: composes a message when its turn has come, with the link or the code derived then, and hands it to
 //! the transport.
 
+use std::fmt::Debug;
+
 use async_trait::async_trait;
 
 use super::compose::{About, ComposeError, Composer};
-use super::courier::Mailer;
 use super::transport::{SendError, SendFailure, Transport};
 use crate::domain::delivery::Purpose;
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::secret::verification::Code;
 use crate::store::{ClaimedDelivery, Store, Topicality};
+
+/// Carries messages.
+#[async_trait]
+pub trait Mailer: Debug + Send + Sync {
+    /// Hands one message to whatever brings it to its address.
+    async fn deliver(&self, message: &ClaimedDelivery, topic: &Topicality) -> Result<(), SendError>;
+}
 
 /// Sends messages by e-mail.
 #[derive(Debug)]

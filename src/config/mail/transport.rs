@@ -155,10 +155,10 @@ mod tests {
 
     #[test]
     fn credentials_are_percent_decoded_and_not_printed() {
-        let server = server("smtp://us%40er:p%2Fhunter2%25@mail.example.com:26", true);
+        let server = server("smtp://us%40er:p%2Fhunter2%25%+f@mail.example.com:26", true);
         assert!(!format!("{server:?}").contains("hunter2"));
         let (user, password) = server.credentials.unwrap();
-        assert_eq!((user.expose_secret(), password.expose_secret()), ("us@er", "p/hunter2%"));
+        assert_eq!((user.expose_secret(), password.expose_secret()), ("us@er", "p/hunter2%%+f"));
     }
 
     #[test]

@@ -238,6 +238,8 @@ mod tests {
             (good.replacen('1', "0", 1), KeyRingError::Malformed(1)),
             (good.replacen('1', "256", 1), KeyRingError::Malformed(1)),
             (format!("{good},{good}"), KeyRingError::Repeated(1)),
+            // 32 bytes as base64 of one byte each.
+            (format!("2:{}", "AA==".repeat(KEY)), KeyRingError::Malformed(1)),
         ] {
             assert_eq!(KeyRing::parse(&text).unwrap_err(), error);
         }

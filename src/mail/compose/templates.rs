@@ -9,15 +9,13 @@ use std::path::Path;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
-use super::builtin::BUILTIN;
 use super::check::check_content;
-use super::facts::MailContext;
-use super::title::Title;
-use super::{ComposeError, TemplatesError, locale};
+use super::context::{self, MailContext};
+use super::{ComposeError, TemplatesError};
 
-mod context;
-mod folder;
-mod sample;
+mod source;
+
+pub(crate) use source::Title;
 
 /// The longest subject: what most mail programs show.
 const LONGEST_SUBJECT: usize = 150;
@@ -31,7 +29,7 @@ pub(crate) struct Templates {
     locale: String,
 }
 
-/// What a template makes of the facts.
+/// A message that a template has written.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) subject: String,
@@ -43,9 +41,9 @@ impl Templates {
     /// Compiles and tries the templates, those of a folder in place of those compiled in.
     pub(crate) fn load(folder: Option<&Path>, locale: &str) -> Result<Self, TemplatesError> {
         let mut sources: BTreeMap<String, String> =
-            BUILTIN.iter().map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect();
+            source::BUILTIN.iter().map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect();
         if let Some(folder) = folder {
-            sources.extend(folder::read(folder)?);
+            sources.extend(source::read(folder)?);
         }
         let layouts = [sources.remove("layout.text"), sources.remove("layout.html")];
         let [Some(text), Some(html)] = layouts else { return Err(TemplatesError::Missing("layout".to_owned())) };
@@ -65,15 +63,15 @@ impl Templates {
     /// Tries every message in every language it is written in.
     fn try_all<'a>(&self, names: impl Iterator<Item = &'a String>) -> Result<(), TemplatesError> {
         for name in names {
-            let Some((title, locale)) = folder::parts(name) else { continue };
+            let Some((title, locale)) = source::parts(name) else { continue };
             // A language of some messages has to be one of all that they share.
             if self.nearest("common", locale).is_none() {
                 return Err(TemplatesError::Missing(format!("common.{locale}")));
             }
-            for facts in [sample::everything(), sample::nothing()] {
-                let link = title.has_link().then_some(sample::LINK);
+            for context in [context::full_sample(), context::empty_sample()] {
+                let link = title.has_link().then_some(context::SAMPLE_LINK);
                 // Samples are nobody's, so the library may say all it knows.
-                let written = self.render(name, locale, &facts, link).map_err(|error| broken(name, error))?;
+                let written = self.render(name, locale, &context, link).map_err(|error| broken(name, error))?;
                 check(name, &written, link).map_err(TemplatesError::Sample)?;
             }
         }
@@ -87,7 +85,7 @@ impl Templates {
     }
 
     fn nearest(&self, name: &str, wanted: &str) -> Option<String> {
-        locale::candidates(wanted).find(|locale| self.text.get_template(&format!("{name}.{locale}")).is_ok())
+        source::locale_candidates(wanted).find(|locale| self.text.get_template(&format!("{name}.{locale}")).is_ok())
     }
 
     /// Writes a message in a language.
@@ -95,11 +93,11 @@ impl Templates {
         &self,
         title: Title,
         locale: &str,
-        facts: &MailContext,
+        context: &MailContext,
         link: Option<&str>,
     ) -> Result<Written, ComposeError> {
         let name = format!("{}.{locale}", title.as_str());
-        let written = self.render(&name, locale, facts, link).map_err(|error| failure(&name, &error))?;
+        let written = self.render(&name, locale, context, link).map_err(|error| failure(&name, &error))?;
         match check(&name, &written, link) {
             Ok(()) => Ok(written),
             Err(ComposeError::Content(name, error)) => Err(ComposeError::Content(name, error.without_quote())),
@@ -111,14 +109,14 @@ impl Templates {
         &self,
         name: &str,
         locale: &str,
-        facts: &MailContext,
+        context: &MailContext,
         link: Option<&str>,
     ) -> Result<Written, minijinja::Error> {
         let common = self.nearest("common", locale).unwrap_or_else(|| self.locale.clone());
-        let context = context::of(facts, locale, &format!("common.{common}"));
-        let mut text = self.text.get_template(name)?.render_captured(context::with_link(&context, link, false))?;
+        let values = context::values(context, locale, &format!("common.{common}"));
+        let mut text = self.text.get_template(name)?.render_captured(context::with_link(&values, link, false))?;
         let subject = text.with_state_mut(|state| state.render_block("subject"))?;
-        let html = self.html.get_template(name)?.render(context::with_link(&context, link, true))?;
+        let html = self.html.get_template(name)?.render(context::with_link(&values, link, true))?;
         Ok(Written { subject: one_line(&subject), text: tidy(text.output()), html: tidy(&html) })
     }
 }

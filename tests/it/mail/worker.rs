@@ -9,7 +9,7 @@ use invitation_service::clock::Clock;
 use invitation_service::domain::command::CreateInvitation;
 use invitation_service::domain::delivery::{Delivery, DeliveryState};
 use invitation_service::domain::value::id::InvitationId;
-use invitation_service::mail::courier::Mailer;
+use invitation_service::mail::mailer::Mailer;
 use invitation_service::mail::transport::{SendError, SendFailure};
 use invitation_service::mail::worker::{MailWorker, MailWorkerOptions, SETTLING};
 use invitation_service::store::{ClaimedDelivery, DeliveryQuery, Store, Topicality};

@@ -10,7 +10,8 @@ use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, Problems};
-use super::{auth, delivery, events, general, grpc, links, log, mail, reminders, store, token, value, webhooks};
+use super::section::{auth, delivery, events, general, grpc, links, log, mail, reminders, store, token, webhooks};
+use super::value;
 
 /// The lowest layer, and the reference of all keys.
 pub(super) const DEFAULT_TOML: &str = include_str!("../../config/default.toml");

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 use url::Url;
 
-use super::reminders::{AFTER, BEFORE_EXPIRY, key};
+use super::section::reminders::{AFTER, BEFORE_EXPIRY, key};
 use super::value::format_duration;
 use super::{
     AuthConfig, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LinksConfig, LogConfig, LogFormat,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::value;
+use crate::config::value;
 
 /// An address of the operator's own, such as `Example <no-reply@example.com>`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::error::{Checked, Problems};
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 
 /// How events are posted.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct WebhooksConfig {
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawWebhooks {
+pub(in crate::config) struct RawWebhooks {
     enabled: String,
     timeout: String,
     concurrency: String,
@@ -38,7 +38,7 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration:
 const ROTATION_OVERLAP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 86_400);
 
 impl RawWebhooks {
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<WebhooksConfig> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<WebhooksConfig> {
         let RawWebhooks { enabled, timeout, concurrency, allowed_networks, rotation_overlap } = self;
         let enabled = value::choice(problems, "webhooks.enabled", &enabled, &[("true", true), ("false", false)]);
         let timeout = value::duration(problems, "webhooks.timeout", &timeout, TIMEOUT);

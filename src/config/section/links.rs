@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::error::{Checked, Problems, Reported};
+use crate::config::error::{Checked, Problems, Reported};
 use crate::domain::kind::{Kind, PerKind};
 use crate::domain::secret::token::Token;
 
@@ -26,7 +26,7 @@ impl LinksConfig {
 /// The templates by the code of their kind.
 #[derive(Deserialize, Serialize)]
 #[serde(transparent)]
-pub(super) struct RawLinks(BTreeMap<String, String>);
+pub(in crate::config) struct RawLinks(BTreeMap<String, String>);
 
 impl Default for RawLinks {
     fn default() -> Self {
@@ -35,7 +35,7 @@ impl Default for RawLinks {
 }
 
 impl RawLinks {
-    pub(super) fn validate(mut self, problems: &mut Problems) -> Checked<LinksConfig> {
+    pub(in crate::config) fn validate(mut self, problems: &mut Problems) -> Checked<LinksConfig> {
         let links = PerKind::from_fn(|kind| {
             let template = self.0.remove(kind.code()).unwrap_or_default();
             problems.check(&format!("links.{}", kind.code()), parse_template(template))

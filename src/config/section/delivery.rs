@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Checked, Problems};
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 
 const LEASE: RangeInclusive<Duration> = Duration::from_secs(15)..=Duration::from_secs(600);
 
@@ -25,7 +25,7 @@ pub struct DeliveryConfig {
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawDelivery {
+pub(in crate::config) struct RawDelivery {
     enabled: String,
     lease: String,
     per_second: String,
@@ -33,7 +33,7 @@ pub(super) struct RawDelivery {
 }
 
 impl RawDelivery {
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<DeliveryConfig> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<DeliveryConfig> {
         let RawDelivery { enabled, lease, per_second, attempts } = self;
         let enabled = value::choice(problems, "delivery.enabled", &enabled, &[("true", true), ("false", false)]);
         let lease = value::duration(problems, "delivery.lease", &lease, LEASE);

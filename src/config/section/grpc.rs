@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Checked, Problems};
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 
 /// How calls are received.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct GrpcConfig {
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawGrpc {
+pub(in crate::config) struct RawGrpc {
     listen: String,
     request_timeout: String,
     drain_delay: String,
@@ -40,7 +40,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(5 * 60);
 const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
 
 impl RawGrpc {
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<GrpcConfig> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<GrpcConfig> {
         let RawGrpc { listen, request_timeout, drain_delay, drain_timeout, max_concurrent_streams } = self;
         let listen = problems.check(
             "grpc.listen",

@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
-use super::error::{Checked, Problems};
-use super::mailbox::Mailbox;
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 use crate::domain::delivery::message_id::MessageId;
 
+mod mailbox;
 mod transport;
 
+pub use mailbox::Mailbox;
 pub use transport::{Encryption, MailTransport, SmtpServer};
 
 /// What stands for the delivery's id in `mail.unsubscribe`.
@@ -113,7 +114,7 @@ impl fmt::Display for Unsubscribe {
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawMail {
+pub(in crate::config) struct RawMail {
     url: Option<String>,
     url_file: Option<String>,
     from: String,
@@ -131,7 +132,7 @@ pub(super) struct RawMail {
 
 impl RawMail {
     /// Parses the section; the second value is the file the URL came from.
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(MailConfig, Option<PathBuf>)> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(MailConfig, Option<PathBuf>)> {
         let RawMail { url, url_file, from, reply_to, unsubscribe, templates, locale, acceptance_notice, .. } = &self;
         let from = problems.check("mail.from", Mailbox::parse(from));
         let reply_to = optional(reply_to).map(|text| problems.check("mail.reply_to", Mailbox::parse(text)));

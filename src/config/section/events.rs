@@ -8,8 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use super::error::{Checked, Problems};
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 
 const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
@@ -49,7 +49,7 @@ pub enum NatsBegin {
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawEvents {
+pub(in crate::config) struct RawEvents {
     watch_patience: String,
     expiry_interval: String,
     nats_url: Option<String>,
@@ -61,7 +61,7 @@ pub(super) struct RawEvents {
 
 impl RawEvents {
     /// Parses the section; the second value is the file the URL came from.
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(EventsConfig, Option<PathBuf>)> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(EventsConfig, Option<PathBuf>)> {
         let Self { watch_patience, expiry_interval, nats_url, nats_url_file, nats_stream, nats_subject, nats_begin } =
             self;
         let watch_patience = value::duration(problems, "events.watch_patience", &watch_patience, PATIENCE);

@@ -9,13 +9,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::error::{Checked, Problems};
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 
 /// The store when neither `store.url` nor `store.url_file` is set.
 ///
 /// Here and not as a live line of `default.toml`, because a value there would make `url_file` a contradiction.
-pub(super) const DEFAULT_URL: &str = "sqlite://data/invitations.db";
+pub(in crate::config) const DEFAULT_URL: &str = "sqlite://data/invitations.db";
 
 const TIMEOUT_MIN: Duration = Duration::from_millis(50);
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ pub struct StoreConfig {
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawStore {
+pub(in crate::config) struct RawStore {
     url: Option<String>,
     url_file: Option<String>,
     migrate_on_start: String,
@@ -61,7 +61,7 @@ pub(super) struct RawStore {
 
 impl RawStore {
     /// Parses the section; the second value is the file the URL came from.
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(StoreConfig, Option<PathBuf>)> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(StoreConfig, Option<PathBuf>)> {
         let RawStore { url, url_file, migrate_on_start, max_connections, lanes, queue, timeout } = self;
         let url = parse_source(problems, url, url_file);
         let migrate_on_start = value::choice(

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Checked, Problems};
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 
 const TTL: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(36_525 * 86_400);
 
@@ -19,12 +19,12 @@ pub struct GeneralConfig {
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawGeneral {
+pub(in crate::config) struct RawGeneral {
     ttl: String,
 }
 
 impl RawGeneral {
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<GeneralConfig> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<GeneralConfig> {
         let RawGeneral { ttl } = self;
         Ok(GeneralConfig { ttl: value::duration(problems, "general.ttl", &ttl, TTL)? })
     }

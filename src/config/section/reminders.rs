@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Checked, Problems, Reported};
-use super::value;
+use crate::config::error::{Checked, Problems, Reported};
+use crate::config::value;
 use crate::domain::kind::{Kind, PerKind};
 
 /// The most reminders of one sort.
 const MOST: usize = 5;
 /// The moments that the durations of a key count from.
-pub(super) const AFTER: &str = "after";
-pub(super) const BEFORE_EXPIRY: &str = "before_expiry";
+pub(in crate::config) const AFTER: &str = "after";
+pub(in crate::config) const BEFORE_EXPIRY: &str = "before_expiry";
 const SPAN: RangeInclusive<Duration> = Duration::from_secs(3_600)..=Duration::from_secs(3_650 * 86_400);
 
 /// The reminder times of each kind.
@@ -32,7 +32,7 @@ pub struct ReminderTimes {
 /// The durations by the code of their kind and the moment they count from.
 #[derive(Deserialize, Serialize)]
 #[serde(transparent)]
-pub(super) struct RawReminders(BTreeMap<String, String>);
+pub(in crate::config) struct RawReminders(BTreeMap<String, String>);
 
 impl Default for RawReminders {
     fn default() -> Self {
@@ -42,7 +42,7 @@ impl Default for RawReminders {
 }
 
 impl RawReminders {
-    pub(super) fn validate(mut self, problems: &mut Problems) -> Checked<RemindersConfig> {
+    pub(in crate::config) fn validate(mut self, problems: &mut Problems) -> Checked<RemindersConfig> {
         let mut texts = |kind, span| self.0.remove(&key(kind, span)).unwrap_or_default();
         let times = PerKind::from_fn(|kind| times(problems, kind, &texts(kind, AFTER), &texts(kind, BEFORE_EXPIRY)));
         // All are checked before any is missed, so that every problem is told at once.
@@ -54,7 +54,7 @@ impl RawReminders {
 }
 
 /// Returns the key of a kind's reminders within the section.
-pub(super) fn key(kind: Kind, span: &str) -> String {
+pub(in crate::config) fn key(kind: Kind, span: &str) -> String {
     format!("{}_{span}", kind.code())
 }
 

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::error::{Checked, Problems, Reported};
-use super::value;
 use crate::auth::api_key::parse_hash;
+use crate::config::error::{Checked, Problems, Reported};
+use crate::config::value;
 
 /// Who may call.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ fn is_permission(text: &str) -> bool {
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawAuth {
+pub(in crate::config) struct RawAuth {
     mode: String,
     api_keys_file: Option<String>,
 }
@@ -111,7 +111,7 @@ const FILE_FIELD: &str = "auth.api_keys_file";
 
 impl RawAuth {
     /// Parses the section; the second value is the file the keys came from.
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(AuthConfig, Option<PathBuf>)> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(AuthConfig, Option<PathBuf>)> {
         let RawAuth { mode, api_keys_file } = self;
         let mode = value::choice(problems, "auth.mode", &mode, &[("none", Mode::None), ("required", Mode::Required)])?;
         match (mode, api_keys_file) {

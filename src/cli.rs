@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn health_asks_the_default_port_and_refuses_what_it_cannot_speak() {
+    fn health_asks_the_default_port_and_refuses_other_schemes() {
         let Ok(Command::Health(args)) = parse(&["health"]) else { panic!("not health") };
         assert_eq!((args.endpoint.as_str(), args.service.as_str()), ("http://127.0.0.1:50051", ""));
         assert_eq!(args.timeout, Duration::from_secs(2));

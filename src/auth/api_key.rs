@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_the_sha_256_of_the_whole_text_and_survives_its_written_form() {
+    fn hash_is_sha_256_of_the_whole_key_and_parses_again() {
         // From `printf abc | sha256sum`.
         let written = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(format_hash(&hash_api_key("abc")), written);

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn no_wave_has_two_events_of_one_invitation_and_their_order_is_that_of_the_waves() {
+    fn wave_has_one_event_of_an_invitation_and_waves_keep_order() {
         let events = [(1, 1), (2, 5), (1, 2), (3, 1), (1, 3), (2, 6)].map(|(id, sequence)| event(id, sequence));
         let waves: Vec<Vec<_>> = waves(&events)
             .iter()
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn no_prefix_has_many_events_of_one_invitation_and_together_they_are_all_in_order() {
+    fn parts_have_few_events_of_one_invitation_and_keep_order() {
         let one_by_one: Vec<_> = (1..=40).flat_map(|n| [event(1, n), event(n.unsigned_abs().into(), 100)]).collect();
         let prefixes: Vec<_> = prefixes(&one_by_one).collect();
         assert_eq!(prefixes.concat().len(), one_by_one.len());

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]
-    async fn a_stream_ends_soon_after_its_credential_has_lost_what_let_it_in() {
+    async fn stream_ends_soon_after_its_credential_loses_permission() {
         let mut metadata = HeaderMap::new();
         metadata.insert("x-api-key", http::HeaderValue::from_static("key"));
         let caller = keys("events.read", "acme", None).authenticate(&metadata).unwrap();

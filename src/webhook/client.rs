@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_the_addresses_of_a_name_only_those_that_are_allowed_are_connected_to() {
+    fn only_allowed_addresses_of_a_name_are_connected_to() {
         let found = ["127.0.0.1:0", "8.8.8.8:0", "[::1]:0", "10.0.0.1:0", "169.254.169.254:0", "[fd00::1]:0"];
         let found = || found.iter().map(|address| address.parse().unwrap());
         let none = Networks::default();
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test(crate = "crate::limit")]
-    async fn a_host_that_is_not_known_is_not_told_from_one_whose_addresses_are_not_allowed() {
+    async fn unknown_host_looks_like_one_with_refused_addresses() {
         let guard = Guard { networks: Arc::default(), tls: true };
         let mut told = Vec::new();
         // The first is no name that a resolver would look for.

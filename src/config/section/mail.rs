@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_wants_no_more_mail_writes_to_the_sender_unless_it_is_said_otherwise() {
+    fn unsubscribe_address_defaults_to_the_sender() {
         let from = Mailbox::parse("Example <no-reply@example.com>").unwrap();
         let parse = |text: &str| Unsubscribe::parse(text, &from);
         let own = "mailto:no-reply@example.com?subject=unsubscribe";

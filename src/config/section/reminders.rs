@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_durations_has_at_most_five_from_an_hour_to_ten_years() {
+    fn list_has_at_most_five_durations_from_an_hour_to_ten_years() {
         let hours = |hours: &[u64]| Some(hours.iter().map(|n| Duration::from_secs(n * 3_600)).collect::<Vec<_>>());
         for (text, expected) in [
             ("", hours(&[])),

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn default_toml_documents_exactly_the_keys_that_exist_with_comment_and_variable() {
+fn default_toml_documents_exactly_the_existing_keys() {
     let mut documented = BTreeSet::new();
     let mut section = "";
     let mut comment: Vec<&str> = Vec::new();

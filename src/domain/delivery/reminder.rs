@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn reminders_are_planned_for_after_the_making_and_before_the_expiry() {
+    fn reminders_are_planned_after_creation_and_before_expiry() {
         for (after, before, expiry, new, moved) in [
             (&[][..], &[][..], Some(100), "", ""),
             (&[24, 72], &[], None, "24 72", ""),

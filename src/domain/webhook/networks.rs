@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_open_internet_is_refused_in_every_spelling() {
+    fn closed_networks_are_refused_in_every_spelling() {
         for closed in [
             "0.0.0.0",
             "0.1.2.3",

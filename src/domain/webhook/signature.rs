@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_are_those_of_the_published_library_one_for_each_secret() {
+    fn signatures_equal_those_of_the_published_library() {
         let (new, old) = (Secret::new([7; 32]), Secret::new([2; 32]));
         let (id, at, body) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
         let alone = std::slice::from_ref(&new);

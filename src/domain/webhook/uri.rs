@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_https_without_credentials_and_fragment_to_the_open_internet_is_taken() {
+    fn address_is_plain_https_to_the_open_internet() {
         let none = Networks::default();
         let longest = format!("https://example.com/{}", "x".repeat(LONGEST - 20));
         for good in ["https://example.com/hook?key=1", "HTTPS://Example.com:8443", "https://8.8.8.8/", &longest] {

@@ -31,7 +31,7 @@ pub(super) fn preview(token: &str) -> pb::PreviewInvitationRequest {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn what_is_written_holds_no_secret_in_any_form_and_the_log_no_address() {
+async fn output_holds_no_secret_and_the_log_no_address() {
     let folder = folder();
     let key = api_key(folder.path(), "acme", "*").await;
     let arguments = [&WITH_KEYS[..], &["--log-level", "trace"]].concat();

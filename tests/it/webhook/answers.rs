@@ -26,7 +26,7 @@ on_both!(
     silence_is_cut_off_and_an_end_without_an_answer_fails,
     nobody_listening_is_a_failure,
     an_endpoint_that_cannot_show_who_it_is_hears_nothing,
-    addresses_that_are_not_of_the_open_internet_are_not_connected_to,
+    closed_addresses_are_not_connected_to,
 );
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -199,7 +199,7 @@ async fn an_endpoint_that_cannot_show_who_it_is_hears_nothing(database: TestData
     shaken.await.unwrap().unwrap_err();
 }
 
-async fn addresses_that_are_not_of_the_open_internet_are_not_connected_to(database: TestDatabase) {
+async fn closed_addresses_are_not_connected_to(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
     let port = sink.port;
     let uris = [

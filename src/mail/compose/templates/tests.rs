@@ -35,7 +35,7 @@ fn every_message_is_compiled_in_in_english_and_german() {
 }
 
 #[test]
-fn a_language_is_taken_exactly_or_without_its_region_or_else_the_default() {
+fn language_matches_exactly_or_without_region_or_by_default() {
     let folder = folder("invitation.user.de-AT.jinja", "{% extends \"invitation.user.de\" %}");
     let templates = Templates::load(Some(folder.path()), "en").unwrap();
     let choose = |title: usize, wanted: Option<&str>| templates.choose(Title::ALL[title], wanted);

@@ -17,9 +17,9 @@ use crate::webhook::http_sink::Sink;
 
 on_both!(
     migrated:
-    old_links_live_as_long_as_their_key_is_in_the_ring_and_new_ones_are_signed_by_the_first,
+    old_links_work_while_their_key_is_in_the_ring,
     a_request_id_is_known_after_a_new_key_came_first,
-    a_webhook_is_signed_with_its_secrets_after_the_key_that_sealed_them_has_left,
+    webhook_is_signed_after_its_sealing_key_has_left,
 );
 
 const OLD: &str = "1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
@@ -53,7 +53,7 @@ fn key_of(token: &str) -> u8 {
     BASE64URL_NOPAD.decode(token.strip_prefix("inv_").unwrap().as_bytes()).unwrap()[1]
 }
 
-async fn old_links_live_as_long_as_their_key_is_in_the_ring_and_new_ones_are_signed_by_the_first(
+async fn old_links_work_while_their_key_is_in_the_ring(
     database: TestDatabase,
 ) {
     let service = start(&database, OLD).await;
@@ -107,7 +107,7 @@ async fn a_request_id_is_known_after_a_new_key_came_first(database: TestDatabase
     service.stop().await;
 }
 
-async fn a_webhook_is_signed_with_its_secrets_after_the_key_that_sealed_them_has_left(database: TestDatabase) {
+async fn webhook_is_signed_after_its_sealing_key_has_left(database: TestDatabase) {
     let sink = Sink::start([]).await;
     let service = start_posting(&database, OLD).await;
     let uri = sink.uri();

@@ -1,4 +1,4 @@
-//! The command line: what can be said on it. Dispatch is `main`'s.
+//! The command line: its commands and options. Dispatch is `main`'s.
 //!
 //! Three commands are small enough to live below: `api-key`, `token-key` and `check-config` return the text to print.
 //! No option has a default that the configuration has too: an absent flag leaves the lower layers alone.

@@ -38,32 +38,32 @@ use error::{Checked, Problems};
 pub struct Config {
     /// Everything about the listening socket and its connections.
     pub grpc: GrpcConfig,
-    /// Where invitations are kept, and how hard the database is driven.
+    /// The database.
     pub store: StoreConfig,
-    /// What signs invitation tokens.
+    /// The keys that sign invitation tokens.
     pub token: TokenConfig,
-    /// Who may call.
+    /// The authentication of callers.
     pub auth: AuthConfig,
-    /// What invitation links look like.
+    /// The link of an invitation, by kind.
     pub links: LinksConfig,
-    /// What general invitations are like unless their maker says otherwise.
+    /// The defaults of general invitations.
     pub general: GeneralConfig,
-    /// How mail is sent, and what it looks like.
+    /// The transport and the content of mail.
     pub mail: MailConfig,
-    /// How messages to people are worked off.
+    /// The worker that sends messages to people.
     pub delivery: DeliveryConfig,
-    /// When recipients who have not answered are reminded.
+    /// The times at which recipients who have not answered receive reminders.
     pub reminders: RemindersConfig,
-    /// Who is told what happened, and where.
+    /// The followers of events, and NATS.
     pub events: EventsConfig,
-    /// Whether and how events are posted to endpoints.
+    /// The posting of events to endpoints.
     pub webhooks: WebhooksConfig,
-    /// What is logged, and in which form.
+    /// The log.
     pub log: LogConfig,
     files: SecretFiles,
 }
 
-/// Where secrets were read from, kept only so that `redacted` can say it.
+/// The files that secrets were read from, kept only so that `redacted` can name them.
 #[derive(Debug)]
 struct SecretFiles {
     store_url: Option<PathBuf>,

@@ -1,6 +1,6 @@
-//! How configuration problems are collected and shown: all of them, each at its field, with who set it.
+//! Configuration problems: collected all at once, each with its field and the layer that set it.
 //!
-//! Problem texts never quote a value that may be a secret; that is the duty of whoever writes the text.
+//! A problem's text never quotes a value that may be a secret; its author has to see to that.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::fmt;
 pub struct Problem {
     /// The key as `section.key`, or the name of the file or variable that is not understood.
     pub field: String,
-    /// What is wrong and what to do about it.
+    /// The problem, and what to do about it.
     pub text: String,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Says that the problem has been collected already, so there is nothing more to tell.
+/// The marker that a problem has been collected, so that no other is added for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reported;
 

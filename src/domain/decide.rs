@@ -23,27 +23,27 @@ use super::invitation::slot::{Slot, SlotKey};
 use super::invitation::{EngagementType, Invitation};
 use super::value::id::{AcceptanceId, InvitationId};
 
-/// What a decision rests on beside the loaded snapshot and the command.
+/// The inputs of a decision beside the loaded snapshot and the command.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The id of the key that new links are signed with.
     pub signing_key: u8,
-    /// When recipients who have not answered are reminded.
+    /// The times at which recipients who have not answered receive reminders.
     pub reminders: Schedules,
-    /// Whether inviters are told when somebody accepts.
+    /// Whether inviters receive a notice of acceptances.
     pub acceptance_notice: bool,
 }
 
-/// What a command does and what its caller is told.
+/// The changes of a command, and the answer to its caller.
 #[derive(Clone, Debug)]
 pub struct Decided {
-    /// What is to be saved.
+    /// The changes to save.
     pub changes: Changes,
-    /// What the answer is about.
+    /// The subject of the answer.
     pub outcome: Affected,
 }
 
-/// What the answer to a command is about.
+/// The subject of the answer to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Affected {
     /// The invitation.
@@ -56,7 +56,7 @@ pub struct Affected {
     pub already_accepted: bool,
 }
 
-/// What a command changes. All of it is saved in one commit, or none.
+/// The changes of a command. All are saved in one commit, or none.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// Invitations that are new, or changed: then with a raised revision, unless its etag stands for nothing that changed. The first is what the command is about.
@@ -69,7 +69,7 @@ pub struct Changes {
     pub acceptance: Option<AcceptanceChange>,
     /// Something to be counted beside the invitation.
     pub engagement: Option<(InvitationId, EngagementType)>,
-    /// What happened, in order.
+    /// The events, in order.
     pub events: Vec<NewEvent>,
     /// Messages to be sent.
     pub deliveries: Vec<NewDelivery>,
@@ -79,7 +79,7 @@ pub struct Changes {
     pub requests: Vec<(RequestKey, Remembered)>,
 }
 
-/// How an invitation changes.
+/// A change of an invitation.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// It is new.
@@ -88,7 +88,7 @@ pub enum Change {
     Update {
         /// The invitation as it will be.
         invitation: Invitation,
-        /// Whether the save has to make sure that it has not expired meanwhile.
+        /// Whether the save has to check that it has not expired meanwhile.
         unexpired: bool,
     },
 }
@@ -100,11 +100,11 @@ pub struct DomainChange {
     pub invitation: InvitationId,
     /// The domain, in ASCII.
     pub domain: String,
-    /// Whether its addresses join from now on, or no longer.
+    /// Whether its domains join from now on, or no longer.
     pub joins: bool,
 }
 
-/// How an acceptance changes.
+/// A change of an acceptance.
 #[derive(Clone, Debug)]
 pub enum AcceptanceChange {
     /// It is new.
@@ -113,7 +113,7 @@ pub enum AcceptanceChange {
     Update(Acceptance),
 }
 
-/// Decides one command: replays a remembered request, or does what the command says and remembers it.
+/// Decides one command: replays a remembered request, or decides anew and remembers the request.
 pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
     if let Some(outcome) = replay(loaded, command)? {
         return Ok(Decided { changes: Changes::default(), outcome });
@@ -125,7 +125,7 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
 }
 
 impl Decided {
-    /// Says that nothing is to be done about an invitation.
+    /// Returns the changes of a command that finds its work done.
     pub(super) fn unchanged(invitation: InvitationId) -> Self {
         let outcome = Affected { invitation, acceptance: None, delivery: None, already_accepted: false };
         Self { changes: Changes::default(), outcome }
@@ -241,7 +241,7 @@ impl<'a> Maker<'a> {
         self.reminders(after, &schedule.for_moved(after.facts.expire_at, self.loaded.now))
     }
 
-    /// Makes a message to nobody in particular, due now.
+    /// Makes a message without a recipient, due now.
     pub(super) fn message(&mut self, invitation: &Invitation, purpose: Purpose) -> NewDelivery {
         NewDelivery {
             id: self.id(),

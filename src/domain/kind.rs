@@ -84,7 +84,7 @@ impl Kind {
 /// Something that people are let into.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
-    /// The sort of scope, for example `company`.
+    /// The type of scope, for example `company`.
     #[serde(rename = "type")]
     pub scope_type: String,
     /// The scope's id.
@@ -191,7 +191,7 @@ pub trait KindRules {
     fn inviter(&self) -> Option<&Inviter>;
     /// Returns the inviter in words for people, empty if there are none: the name of a resource means nothing to a recipient.
     fn inviter_name(&self) -> &str;
-    /// Returns the name of the organization that the invitation speaks for, empty if there is none.
+    /// Returns the name of the organization that invites, empty if there is none.
     fn organization_name(&self) -> &str;
     /// Returns the slots that an invitation to people takes; each of them is given as address type and key.
     fn slots(&self, people: &[String]) -> Vec<SlotKey>;
@@ -211,13 +211,13 @@ pub trait KindRules {
     fn guest_organization(&self) -> Option<Uuid>;
     /// Notes in the details how the invitation was accepted.
     fn note_acceptance(&mut self, acceptance: &Acceptance);
-    /// Checks that acceptors may bring a connection; an error says what is wrong with one.
+    /// Checks that acceptors may bring a connection. The error names the reason.
     fn check_created_connection(&self) -> Result<(), &'static str>;
     /// Returns the name of the kind in the names of mail templates.
     fn mail_name(&self) -> &'static str;
 }
 
-/// Refuses a guest organization where none can become a guest.
+/// Refuses a guest organization if the kind has no guests.
 fn no_guest_organization(organization: Option<Uuid>) -> Result<(), Refusal> {
     let description = "must not be set: this is no guest invitation";
     organization.map_or(Ok(()), |_| Err(Refusal::InvalidField { field: "guest_organization_id", description }))

@@ -25,21 +25,21 @@ use templates::{Templates, Title};
 /// Why a message cannot be composed. Holds neither an address nor a link.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ComposeError {
-    /// There is nobody to send it to.
-    #[error("there is no address to send it to")]
+    /// The message has no address.
+    #[error("the message has no address")]
     NoAddress,
     /// The key that signs the invitation's links is no longer in the ring.
-    #[error("the key that signs the link is retired")]
+    #[error("the key that signs the link has left token.keys")]
     KeyRetired,
-    /// What the purpose needs was not brought along.
-    #[error("what the message is about is missing")]
+    /// The subject that the purpose needs is missing.
+    #[error("the acceptance or the code of the message is missing")]
     NotAbout,
     /// A template fails with what this invitation holds.
     #[error("template {name}: {reason}")]
     Template {
         /// The template.
         name: String,
-        /// What fails, without values.
+        /// The failure, without values.
         reason: String,
     },
     /// The message would hold another number of links than it should, or load something.
@@ -100,7 +100,7 @@ impl Composer {
     /// Composes the message of a delivery; the link is derived now and stored nowhere.
     ///
     /// # Errors
-    /// What is missing, or what a template makes of this invitation. None of it is better at another attempt.
+    /// A missing part, or a template that fails with this invitation. Another attempt would fail as well.
     pub fn compose(
         &self,
         delivery: &Delivery,

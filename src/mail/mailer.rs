@@ -15,7 +15,7 @@ use crate::store::{ClaimedDelivery, Store, Topicality};
 /// Carries messages.
 #[async_trait]
 pub trait Mailer: Debug + Send + Sync {
-    /// Hands one message to whatever brings it to its address.
+    /// Hands one message to the transport to its address.
     async fn deliver(&self, message: &ClaimedDelivery, topic: &Topicality) -> Result<(), SendError>;
 }
 
@@ -33,7 +33,7 @@ pub struct TemplateMailer {
 }
 
 impl TemplateMailer {
-    /// Derives the code that a message brings; none once it is used, or another took its place.
+    /// Derives the code of a message. Returns `None` once the code is used or replaced.
     async fn code(&self, message: &ClaimedDelivery, topic: &Topicality) -> Result<Option<String>, SendError> {
         let (invitation, delivery) = (&topic.invitation.found, &message.delivery);
         let Some((id, email)) = delivery.message.about.zip(delivery.address(invitation)) else { return Ok(None) };

@@ -21,11 +21,11 @@ use crate::event_json::event_json;
 use crate::store::PositionedEvent;
 use crate::telemetry::cause;
 
-/// How long the server may take for an answer.
+/// The time limit of an answer of the server.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How long a stream that is made here drops what it has had already; longer than a lease lasts.
+/// The time for which a stream that this service creates drops duplicates; longer than a lease lasts.
 const DUPLICATES: Duration = Duration::from_secs(120);
-/// How many events of one invitation, which are sent one after another, are published before the cursor moves on.
+/// The number of events of one invitation, which are sent one after another, that are published before the cursor moves on.
 const IN_A_ROW: usize = 16;
 
 /// Why a session is over.
@@ -34,14 +34,14 @@ pub(crate) enum SessionError {
     /// There is no connection to be had.
     #[error("no connection to NATS: {0}")]
     Connect(ConnectErrorKind),
-    /// Whoever is there cannot show that it is the server.
+    /// The server cannot prove its name.
     #[error("no connection to NATS: the server's certificate is not valid for us")]
     Certificate,
     /// The stream is not there and cannot be made.
-    #[error("the NATS stream cannot be had: {0}")]
+    #[error("the NATS stream can be neither opened nor created: {0}")]
     Stream(CreateStreamErrorKind),
     /// An event was not taken.
-    #[error("NATS did not take an event: {0}")]
+    #[error("NATS did not acknowledge an event: {0}")]
     Publish(PublishErrorKind),
     /// The connection broke.
     #[error("the connection to NATS is lost")]
@@ -66,7 +66,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects, and makes the stream if there is none.
+    /// Connects, and creates the stream if it does not exist.
     pub(crate) async fn open(config: &NatsConfig) -> Result<Self, SessionError> {
         let lost = CancellationToken::new();
         let (servers, options) = servers(config.url.expose_secret())?;

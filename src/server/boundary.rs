@@ -1,4 +1,4 @@
-//! What every RPC has in common: the credential, the permission, the deadline, the status of what tonic itself refuses, and
+//! Everything that all RPCs share: the credential, the permission, the deadline, the status of calls that tonic refuses, and
 //! one line in the log.
 
 use std::convert::Infallible;
@@ -31,7 +31,7 @@ pub const MAX_MESSAGE: usize = 1024 * 1024;
 
 const OURS: &str = "/invitation.v1.";
 
-/// The RPCs that go on answering until somebody ends them. They end themselves when the service drains.
+/// The RPCs that stream until the client or the service ends them. They end themselves when the service drains.
 const STREAMS: [&str; 1] = ["/invitation.v1.EventService/WatchEvents"];
 
 /// Wraps all services.

@@ -18,13 +18,13 @@ use crate::domain::webhook::networks::Networks;
 use crate::domain::webhook::uri::literal;
 use crate::telemetry::cause;
 
-/// How much of an answer is read, and for how long. It is thrown away: a connection whose answer was read can be used again.
+/// The limits for reading an answer. It is thrown away: a connection whose answer was read can be used again.
 const READ_BYTES: usize = 64 * 1024;
 const READ_TIME: Duration = Duration::from_secs(1);
-/// How long a connection may be idle before it is closed.
+/// The time after which an idle connection is closed.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// What an endpoint answered.
+/// An endpoint's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
@@ -37,7 +37,8 @@ pub struct Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoAnswer(pub &'static str);
 
-/// The same for a host that has no address as for one that has none that is allowed: whoever makes endpoints is not told
+/// The same text for a host without an address and for one without an allowed address, so that the owner of an endpoint does not
+/// learn
 /// which names there are inside.
 const NOT_ALLOWED: NoAnswer = NoAnswer("no address that may be posted to");
 const TOO_LATE: NoAnswer = NoAnswer("no answer in time");
@@ -93,7 +94,7 @@ impl WebhookClient {
         let response = sent.map_err(|_| TOO_LATE)?.map_err(|error| NoAnswer(words(&error)))?;
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let answer = Answer { status: response.status().as_u16(), retry_after };
-        // Whether all of it comes, and when, changes nothing any more.
+        // Whether all of the answer arrives, and when, changes nothing any more.
         drop(timeout_at(until.min(Instant::now() + READ_TIME), read(response)).await);
         Ok(answer)
     }
@@ -118,7 +119,7 @@ struct Guard {
     tls: bool,
 }
 
-/// A name has no address, or none that may be connected to.
+/// A name has no address, or no address that is allowed.
 #[derive(Clone, Copy, Debug)]
 struct Refused;
 

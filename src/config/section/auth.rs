@@ -12,7 +12,7 @@ use crate::auth::api_key::parse_hash;
 use crate::config::error::{Checked, Problems, Reported};
 use crate::config::value;
 
-/// Who may call.
+/// The authentication of callers.
 #[derive(Clone, Debug)]
 pub enum AuthConfig {
     /// Everybody may do everything; only on a loopback address.
@@ -33,7 +33,7 @@ pub struct ApiKeyEntry {
     pub hash: [u8; 32],
     /// The account the key acts in; 1-200 characters.
     pub account: String,
-    /// What the key may do: `*` or `area.action`, at least one.
+    /// The permissions of the key: `*` or `area.action`, at least one.
     pub permissions: Vec<String>,
     /// The only organization the key may act for, if it is bound to one.
     pub organization_id: Option<Uuid>,
@@ -116,7 +116,7 @@ impl RawAuth {
         let mode = value::choice(problems, "auth.mode", &mode, &[("none", Mode::None), ("required", Mode::Required)])?;
         match (mode, api_keys_file) {
             (Mode::None, None) => Ok((AuthConfig::None, None)),
-            // Somebody who lists keys believes that they are asked for.
+            // An operator who lists keys expects that they are checked.
             (Mode::None, Some(_)) => {
                 problems.check(FILE_FIELD, Err("has no effect while auth.mode is \"none\": set one of the two"))
             }

@@ -1,4 +1,4 @@
-//! Section `[delivery]`: how messages to people are worked off, whatever carries them.
+//! Section `[delivery]`: the worker that sends messages to people, whatever the transport.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -15,11 +15,11 @@ const LEASE: RangeInclusive<Duration> = Duration::from_secs(15)..=Duration::from
 pub struct DeliveryConfig {
     /// Whether this process sends messages.
     pub enabled: bool,
-    /// How long a message belongs to the process that is sending it.
+    /// The time for which a message belongs to the process that is sending it.
     pub lease: Duration,
-    /// How many messages may leave within a second; none for any number.
+    /// The number of messages that may be sent within a second; `None` is no limit.
     pub per_second: Option<u32>,
-    /// After how many attempts a message is given up.
+    /// The number of attempts after which a message has FAILED.
     pub attempts: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Section `[general]`: what general invitations are like unless their maker says otherwise.
+//! Section `[general]`: the defaults of general invitations.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const TTL: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_s
 /// The defaults of general invitations.
 #[derive(Clone, Copy, Debug)]
 pub struct GeneralConfig {
-    /// How long one can be accepted: a minute to a century.
+    /// The time to live: a minute to a century.
     pub ttl: Duration,
 }
 

@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 use crate::config::error::{Checked, Problems};
 use crate::config::value;
 
-/// How calls are received.
+/// The settings of the server.
 #[derive(Clone, Debug)]
 pub struct GrpcConfig {
     /// The address and port to listen on; port 0 takes any free one.
     pub listen: SocketAddr,
     /// The longest a unary call may take, also when its caller would wait longer.
     pub request_timeout: Duration,
-    /// How long a stop reports NOT_SERVING, while still accepting calls, before it closes the listener.
+    /// The time for which a stop reports NOT_SERVING, while still accepting calls, before it closes the listener.
     pub drain_delay: Duration,
-    /// How long calls in flight may take to end after that; then they are cut.
+    /// The time that calls in flight have to end after that; then they are cut.
     pub drain_timeout: Duration,
-    /// How many calls one connection may have in flight.
+    /// The number of calls that one connection may have in flight.
     pub max_concurrent_streams: u32,
 }
 

@@ -9,7 +9,7 @@ use crate::config::error::{Checked, Problems, Reported};
 use crate::domain::kind::{Kind, PerKind};
 use crate::domain::secret::token::Token;
 
-/// What stands for the token in a link template.
+/// The placeholder of the token in a link template.
 pub const TOKEN_PLACEHOLDER: &str = "{token}";
 
 /// The link template of each kind: an http(s) URL with `{token}` once.
@@ -40,7 +40,7 @@ impl RawLinks {
             let template = self.0.remove(kind.code()).unwrap_or_default();
             problems.check(&format!("links.{}", kind.code()), parse_template(template))
         });
-        // All are checked before any is missed, so that every problem is told at once.
+        // All are checked before the first problem returns, so that every problem is reported at once.
         if links.iter().any(|(_, link)| link.is_err()) {
             return Err(Reported);
         }

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::error::{Checked, Problems};
 use crate::config::value;
 
-/// How log lines look.
+/// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
@@ -20,7 +20,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is logged.
+/// The settings of the log.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
     /// The filter, in the syntax of `EnvFilter`.

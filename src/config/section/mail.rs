@@ -1,6 +1,6 @@
-//! Section `[mail]`: which way mail leaves, from whom, and where its templates are.
+//! Section `[mail]`: the transport of mail, its sender, and the folder of its templates.
 //!
-//! Where a URL leads is parsed in `mail/transport.rs`; reading templates belongs to `delivery`.
+//! URLs are parsed in `mail/transport.rs`; templates are read in `crate::mail::compose`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,29 +21,29 @@ mod transport;
 pub use mailbox::Mailbox;
 pub use transport::{Encryption, MailTransport, SmtpServer};
 
-/// What stands for the delivery's id in `mail.unsubscribe`.
+/// The placeholder of the delivery's id in `mail.unsubscribe`.
 const DELIVERY_PLACEHOLDER: &str = "{delivery}";
 const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 const TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// How mail is sent, and what it looks like.
+/// The settings of mail.
 #[derive(Clone, Debug)]
 pub struct MailConfig {
-    /// Which way mail leaves.
+    /// The transport.
     pub transport: MailTransport,
-    /// How a mail server is talked to, where there is one.
+    /// The connections to a mail server, if the transport is one.
     pub smtp: SmtpConfig,
-    /// Whom mail is from.
+    /// The sender.
     pub from: Mailbox,
-    /// Who gets the answers, where it is not the sender.
+    /// The address for answers, if it is not the sender's.
     pub reply_to: Option<Mailbox>,
-    /// What mail programs offer to those who want no more of it.
+    /// The offer of mail programs to recipients who want no more of it.
     pub unsubscribe: Unsubscribe,
     /// The folder of templates that take the place of those that are compiled in.
     pub templates: Option<PathBuf>,
-    /// The language of mail about an invitation that names none, or one without templates.
+    /// The language of mail if the invitation names no language, or one without templates.
     pub locale: String,
-    /// Whether inviters are told that somebody accepted.
+    /// Whether inviters receive a notice when their invitation is accepted.
     pub acceptance_notice: bool,
 }
 
@@ -54,10 +54,10 @@ impl MailConfig {
     }
 }
 
-/// How a mail server is talked to.
+/// The connections to a mail server.
 #[derive(Clone, Debug)]
 pub struct SmtpConfig {
-    /// Whether `smtp://` begins with STARTTLS, without which nothing is sent.
+    /// Whether `smtp://` starts with STARTTLS, without which nothing is sent.
     pub starttls: bool,
     /// A PEM file of authorities to trust besides those of the system.
     pub ca_file: Option<PathBuf>,
@@ -65,11 +65,11 @@ pub struct SmtpConfig {
     pub timeout: Duration,
     /// The most connections that are open at once.
     pub connections: u32,
-    /// The name that EHLO tells.
+    /// The host name in EHLO.
     pub helo: String,
 }
 
-/// What the List-Unsubscribe header offers.
+/// The value of the header List-Unsubscribe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unsubscribe {
     /// To write to this `mailto:` URL.

@@ -10,7 +10,7 @@ use crate::config::error::{Checked, Problems, Reported};
 use crate::config::value;
 use crate::domain::kind::{Kind, PerKind};
 
-/// The most reminders of one sort.
+/// The largest number of reminders that count from one moment.
 const MOST: usize = 5;
 /// The moments that the durations of a key count from.
 pub(in crate::config) const AFTER: &str = "after";
@@ -20,12 +20,12 @@ const SPAN: RangeInclusive<Duration> = Duration::from_secs(3_600)..=Duration::fr
 /// The reminder times of each kind.
 pub type RemindersConfig = PerKind<ReminderTimes>;
 
-/// When the recipients of one kind are reminded: an hour to ten years, at most five of each, distinct.
+/// The reminder times of one kind: an hour to ten years, at most five of each, distinct.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReminderTimes {
-    /// How long after the invitation was made.
+    /// The times since the invitation was created.
     pub after: Vec<Duration>,
-    /// How long before it expires.
+    /// The times before it expires.
     pub before_expiry: Vec<Duration>,
 }
 
@@ -45,7 +45,7 @@ impl RawReminders {
     pub(in crate::config) fn validate(mut self, problems: &mut Problems) -> Checked<RemindersConfig> {
         let mut texts = |kind, span| self.0.remove(&key(kind, span)).unwrap_or_default();
         let times = PerKind::from_fn(|kind| times(problems, kind, &texts(kind, AFTER), &texts(kind, BEFORE_EXPIRY)));
-        // All are checked before any is missed, so that every problem is told at once.
+        // All are checked before the first problem returns, so that every problem is reported at once.
         if times.iter().any(|(_, times)| times.is_err()) {
             return Err(Reported);
         }

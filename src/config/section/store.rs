@@ -30,16 +30,16 @@ pub enum StoreUrl {
     Postgres(SecretString),
 }
 
-/// How invitations are stored.
+/// The settings of the database.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
     /// The database.
     pub url: StoreUrl,
-    /// Whether a start brings the schema up to date before it serves.
+    /// Whether a start applies missing migrations before it serves.
     pub migrate_on_start: bool,
     /// The most connections one process opens.
     pub max_connections: u32,
-    /// How many executors write side by side; always 1 on SQLite.
+    /// The number of lanes that write side by side; always 1 on SQLite.
     pub lanes: usize,
     /// The number of calls that may wait for one lane before callers are turned away.
     pub queue: usize,
@@ -130,7 +130,7 @@ impl StoreUrl {
     /// Parses `sqlite://FILE` or `postgres://...`; the error text never quotes the URL, which may hold a password.
     ///
     /// # Errors
-    /// A text that says what is expected.
+    /// A text that names the expected form.
     pub fn parse(text: &str) -> Result<StoreUrl, String> {
         match text.split_once("://") {
             Some(("sqlite", path)) => parse_sqlite(path),

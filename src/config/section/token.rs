@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::error::{Checked, Problems};
 use crate::config::value;
 
-/// What signs invitation tokens.
+/// The keys that sign invitation tokens.
 #[derive(Clone, Debug)]
 pub struct TokenConfig {
     /// The key ring as `id:base64,...`, first signs; `None` (SQLite only) means a ring kept beside the database file.

@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 use crate::config::error::{Checked, Problems};
 use crate::config::value;
 
-/// How events are posted.
+/// The settings of webhooks.
 #[derive(Clone, Debug)]
 pub struct WebhooksConfig {
-    /// Whether this process posts events; endpoints can be made and changed all the same.
+    /// Whether this process posts events; endpoints can be created and updated all the same.
     pub enabled: bool,
-    /// How long one request may take.
+    /// The time limit of one request.
     pub timeout: Duration,
-    /// How many requests are under way at once.
+    /// The number of requests under way at once.
     pub concurrency: u32,
     /// Networks that may be posted to although they are not part of the open Internet.
     pub allowed_networks: Vec<IpNet>,
-    /// How long the secret before a rotation signs too.
+    /// The time for which the secret before a rotation signs too.
     pub rotation_overlap: Duration,
 }
 

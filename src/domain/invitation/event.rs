@@ -1,4 +1,4 @@
-//! What happened to invitations, in the past tense. Events hold neither a token nor an address.
+//! Events of invitations, in the past tense. They hold neither a token nor an address.
 
 use serde_json::{Map, Value};
 use strum::{EnumString, IntoStaticStr, VariantArray};
@@ -12,7 +12,7 @@ use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::{self, Word};
 
-/// What happened.
+/// The type of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 pub enum EventType {
     /// An invitation was made.
@@ -27,7 +27,7 @@ pub enum EventType {
     /// A preview of its link was fetched.
     #[strum(serialize = "invitation.unfurled")]
     Unfurled,
-    /// Somebody accepted it.
+    /// A person accepted it.
     #[strum(serialize = "invitation.accepted")]
     Accepted,
     /// A recipient declined it.
@@ -124,21 +124,21 @@ impl From<DeliveryReport> for EventType {
 pub struct NewEvent<K = Kind, T = EventType> {
     /// Names the event for good, over retries and deliveries.
     pub id: Uuid,
-    /// Whose it is.
+    /// The account that owns it.
     pub account: AccountId,
     /// To which invitation it happened.
     pub invitation: InvitationId,
     /// The invitation's kind.
     pub kind: K,
-    /// What happened.
+    /// The type.
     pub event_type: T,
-    /// When it was decided.
+    /// The moment of the decision.
     pub time: Timestamp,
     /// The name of the credential that caused it.
     pub actor: String,
     /// The request_id of the call that caused it.
     pub request_id: Option<String>,
-    /// What else there is to say.
+    /// Further data, by the type.
     pub data: Map<String, Value>,
 }
 
@@ -155,10 +155,10 @@ impl StoredEvent {
 /// An event as it was committed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// What was decided.
+    /// The event as decided.
     pub event: StoredEvent,
     /// Counts the invitation's events from 1.
     pub sequence: i64,
-    /// Its place among the events of all invitations, from 1; none until the sequencer has come to it.
+    /// Its place among the events of all invitations, from 1; `None` until the sequencer has numbered it.
     pub position: Option<i64>,
 }

@@ -28,7 +28,7 @@ pub enum Refusal {
     InvitationDeclined,
     /// It, or the recipient in question, has been used up.
     InvitationFulfilled,
-    /// A plain link does not tell which recipient declines.
+    /// A plain link does not show which recipient declines.
     RecipientUnknown,
     /// The request_id was used for something else.
     RequestIdReused,
@@ -42,13 +42,13 @@ pub enum Refusal {
     RotationsUsedUp,
     /// The account has no such message.
     DeliveryNotFound,
-    /// Somebody else has taken the message over.
+    /// Another process has the lease of the message.
     LeaseLost,
     /// A field does not fit the invitation it is meant for.
     InvalidField {
         /// The field's path in the request.
         field: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         description: &'static str,
     },
 }

@@ -1,6 +1,6 @@
 //! The ring of keys: the first signs, all verify. Each purpose has a subkey of its own (HKDF-SHA256, RFC 5869).
 //!
-//! What a token says is [`super::token`]'s business; this module knows only bytes.
+//! The content of a token is [`super::token`]'s business; this module knows only bytes.
 
 use std::fmt;
 
@@ -35,10 +35,10 @@ struct Key {
     webhook: XChaCha20Poly1305,
 }
 
-/// What is sealed: each sort by a subkey of its own, so that none passes for another.
+/// The types of sealed content: each has a subkey of its own, so that none passes for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sealed {
-    /// Where a list, or a stream, goes on.
+    /// The place where a list, or a stream, goes on.
     Cursor,
     /// An address that a code has proved.
     EmailProof,
@@ -95,7 +95,7 @@ impl KeyRing {
         format!("{id}:{}", BASE64.encode(&key))
     }
 
-    /// Returns what may be told of the keys, the signing one first.
+    /// Returns the fingerprints of the keys, the signing one first.
     pub fn fingerprints(&self) -> Vec<KeyFingerprint> {
         let of = |key: &Key| KeyFingerprint { key_id: key.id, text: key.fingerprint.clone() };
         self.keys.iter().map(of).collect()
@@ -140,12 +140,12 @@ impl KeyRing {
         self.seal_as(Sealed::Cursor, context, cursor, nonce)
     }
 
-    /// Reverses [`KeyRing::seal`]; nothing comes back unless every bit, and the context, is as it was.
+    /// Reverses [`KeyRing::seal`]. Returns `None` unless every bit, and the context, is as it was.
     pub fn open(&self, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
         self.open_as(Sealed::Cursor, context, sealed)
     }
 
-    /// Encrypts and authenticates something of a sort, bound to `context`. The nonce has to be random.
+    /// Encrypts and authenticates content of a type, bound to `context`. The nonce has to be random.
     pub fn seal_as(&self, sort: Sealed, context: &[u8], content: &[u8], nonce: [u8; NONCE]) -> Option<String> {
         let key = self.keys.first()?;
         let payload = Payload { msg: content, aad: context };
@@ -153,7 +153,7 @@ impl KeyRing {
         Some(BASE64URL_NOPAD.encode(&[&[key.id], nonce.as_slice(), &sealed].concat()))
     }
 
-    /// Reverses [`KeyRing::seal_as`]; nothing comes back unless every bit, the sort and the context are as they were.
+    /// Reverses [`KeyRing::seal_as`]. Returns `None` unless every bit, the type and the context are as they were.
     pub fn open_as(&self, sort: Sealed, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
         let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
         let (key_id, rest) = bytes.split_first()?;
@@ -175,7 +175,7 @@ impl KeyRing {
     }
 }
 
-/// Says how many keys there are and nothing about them.
+/// Shows how many keys there are and nothing about them.
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyRing({} keys)", self.keys.len())
@@ -194,7 +194,7 @@ impl Key {
             let mut subkey = [0; 32];
             derive.expand(format!("invitation-service v1 {purpose}").as_bytes(), &mut subkey).ok().map(|()| subkey)
         };
-        // 64 bits tell two keys apart and are of no use to whoever looks for the key.
+        // 64 bits tell two keys apart, and do not help to find the key.
         let fingerprint = HEXLOWER.encode(&subkey("fingerprint")?[..8]);
         Some(Self {
             id,

@@ -18,14 +18,14 @@ const FORMAT: u8 = 1;
 const CLAIMS: usize = 22;
 const MAC: usize = 17;
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// The key that signed it.
     pub key_id: u8,
     /// The invitation it opens.
     pub invitation: InvitationId,
-    /// How often the invitation's link had been rotated when it was made.
+    /// The number of rotations of the invitation's link when the token was made.
     pub generation: u16,
     /// 0 for the plain link, else the recipient it was mailed to.
     pub recipient: u16,
@@ -36,7 +36,7 @@ pub struct Claims {
 pub struct Token(String);
 
 impl Token {
-    /// Makes the token of these claims; none when the ring no longer has their key.
+    /// Makes the token of these claims. Returns `None` if the ring no longer has their key.
     pub fn sign(claims: &Claims, ring: &KeyRing) -> Option<Self> {
         let body = claims.encode();
         let mac = ring.token_mac(claims.key_id, &body)?.finalize().into_bytes();

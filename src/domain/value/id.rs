@@ -1,4 +1,4 @@
-//! Ids of what the service makes: UUIDs version 7, so that they sort by age.
+//! Ids of invitations, events and acceptances: UUIDs version 7, so that they sort by age.
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;

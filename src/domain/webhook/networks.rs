@@ -1,6 +1,6 @@
-//! Which addresses may be posted to: those of the open Internet, and what the configuration adds.
+//! The addresses that may be posted to: those of the open Internet, and those that the configuration adds.
 //!
-//! Whoever makes an endpoint chooses where this service connects to. Without a guard that could be the service's own
+//! The creator of an endpoint chooses where this service connects to. Without a guard that could be the service's own
 //! network: a database, a neighbour, or the metadata of the machine, which gives credentials away.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -60,16 +60,16 @@ const CLOSED_V4: [Ipv4Net; 17] = [
 /// The only part of IPv6 that is given out for the open Internet.
 const OPEN_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
-/// What in that part leads nowhere: protocols (Teredo and benchmarking among them) and two for documents.
+/// The networks in that part that lead nowhere: protocols (Teredo and benchmarking among them) and two for documents.
 const CLOSED_V6: [Ipv6Net; 3] = [
     v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
     v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32),
     v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),
 ];
 
-/// Translation to IPv4: the last four bytes say whom.
+/// Translation to IPv4: the last four bytes are the IPv4 address.
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
-/// 6to4: the four bytes behind the prefix say whom.
+/// 6to4: the four bytes behind the prefix are the IPv4 address.
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16);
 
 const fn v4(address: [u8; 4], bits: u8) -> Ipv4Net {

@@ -1,11 +1,11 @@
-//! When a message that did not arrive is tried again, and when that ends.
+//! The times at which a failed message is retried, and when retrying ends.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::domain::delivery::backoff::Backoff;
 use crate::domain::value::time::Timestamp;
 
-/// How long a message is tried for at least, from the first attempt on.
+/// The time for which a message is retried at least, from the first attempt on.
 pub const TRIED_FOR: Duration = Duration::from_secs(72 * 3_600);
 /// An endpoint at which every attempt has failed for so long is disabled.
 pub const DISABLED_AFTER: Duration = Duration::from_secs(120 * 3_600);
@@ -30,7 +30,7 @@ pub fn has_passed(since: Timestamp, span: Duration, now: Timestamp) -> bool {
     now.micros().saturating_sub(since.micros()) >= i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Parses the header `retry-after`: seconds, or an HTTP date. At most a day; none for anything else.
+/// Parses the header `retry-after`: seconds, or an HTTP date, of at most a day. Returns `None` for any other text.
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -13,7 +13,7 @@ use crate::domain::value::time::Timestamp;
 
 const PREFIX: &str = "whsec_";
 
-/// What an endpoint and this service both know. Never printed.
+/// The secret that an endpoint and this service share. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret([u8; 32]);
 
@@ -28,13 +28,14 @@ impl Secret {
         ring.seal_as(Sealed::WebhookSecret, &context(account, endpoint), &self.0, nonce)
     }
 
-    /// Reverses [`Secret::seal`]; none if the key has left the ring.
+    /// Reverses [`Secret::seal`]. Returns `None` if the key has left the ring.
     pub fn open(ring: &KeyRing, account: &AccountId, endpoint: Uuid, sealed: &str) -> Option<Self> {
         let bytes = ring.open_as(Sealed::WebhookSecret, &context(account, endpoint), sealed)?;
         bytes.try_into().ok().map(Self)
     }
 
-    /// Seals with the signing key what another key has sealed; none if it did so itself, or the other has left the ring.
+    /// Seals with the signing key a secret that another key has sealed. Returns `None` if the signing key sealed it, or the other
+    /// key has left the ring.
     pub fn reseal(
         ring: &KeyRing,
         account: &AccountId,

@@ -1,4 +1,4 @@
-//! The context of a message: what its templates may speak of. Names are made safe, and nothing in it opens a door but the link.
+//! The context of a message: the values that its templates may show. Names are made safe, and the link alone gives access.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -70,7 +70,7 @@ impl Templates {
             }
             for context in [context::full_sample(), context::empty_sample()] {
                 let link = title.has_link().then_some(context::SAMPLE_LINK);
-                // Samples are nobody's, so the library may say all it knows.
+                // Samples belong to nobody, so the error may quote them.
                 let written = self.render(name, locale, &context, link).map_err(|error| broken(name, error))?;
                 check(name, &written, link).map_err(TemplatesError::Sample)?;
             }
@@ -78,7 +78,7 @@ impl Templates {
         Ok(())
     }
 
-    /// Returns the language that a message is written in for whoever wants one.
+    /// Returns the language of a message for a recipient's wish.
     pub(crate) fn choose(&self, title: Title, wanted: Option<&str>) -> String {
         let nearest = |wanted: &str| self.nearest(title.as_str(), wanted);
         wanted.and_then(nearest).or_else(|| nearest(&self.locale)).unwrap_or_else(|| self.locale.clone())
@@ -131,13 +131,13 @@ fn check(name: &str, written: &Written, link: Option<&str>) -> Result<(), Compos
     checked.map_err(|error| ComposeError::Content(name.to_owned(), error))
 }
 
-/// What is wrong and where: in the template itself, or in one that it builds on.
+/// Names the template with the error: the message's own, or one that it builds on.
 fn broken(name: &str, error: minijinja::Error) -> TemplatesError {
     let place = error.name().filter(|place| *place != "layout").unwrap_or(name).to_owned();
     TemplatesError::Broken(place, error)
 }
 
-/// What is wrong and where, without what the library adds to it, which may be a value.
+/// Names the template and the line, without the text of the library, which may be a value.
 fn failure(name: &str, error: &minijinja::Error) -> ComposeError {
     let name = error.name().unwrap_or(name).to_owned();
     let line = error.line().map(|line| format!(" in line {line}")).unwrap_or_default();

@@ -66,9 +66,7 @@ async fn codes_are_forgotten_after_an_hour_and_not_before(database: TestDatabase
     assert_eq!(found, Some(young.verification));
 }
 
-async fn message_finds_its_verification_until_replaced_or_used(
-    database: TestDatabase,
-) {
+async fn message_finds_its_verification_until_replaced_or_used(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let made = created(&store, link()).await;
     let (first, second) = (asked(&made, "ann", true), asked(&made, "ann", true));

@@ -9,9 +9,9 @@ use crate::config::value;
 pub struct Mailbox {
     /// The name that people see.
     pub name: Option<String>,
-    /// What is before the `@`, in ASCII.
+    /// The part before the `@`, in ASCII.
     pub local: String,
-    /// What is behind it, in ASCII.
+    /// The part behind the `@`, in ASCII.
     pub domain: String,
 }
 

@@ -1,4 +1,4 @@
-//! The ways that `mail.url` can lead.
+//! The transports that `mail.url` can name.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use url::{Host, Url};
 
 use crate::config::value;
 
-/// Which way mail leaves.
+/// The transport of mail.
 #[derive(Clone, Debug)]
 pub enum MailTransport {
-    /// It does not: a line of the log says that it would have.
+    /// Nothing is sent: a log line stands for each message.
     Log,
     /// Into a folder, one file per message.
     Directory(PathBuf),
@@ -26,13 +26,13 @@ pub struct SmtpServer {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// How the connection is encrypted.
+    /// The encryption of the connection.
     pub encryption: Encryption,
     /// User and password, where it wants some.
     pub credentials: Option<(SecretString, SecretString)>,
 }
 
-/// How a connection to a mail server is encrypted.
+/// The encryption of a connection to a mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
     /// From the first byte.

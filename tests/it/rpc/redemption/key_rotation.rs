@@ -53,9 +53,7 @@ fn key_of(token: &str) -> u8 {
     BASE64URL_NOPAD.decode(token.strip_prefix("inv_").unwrap().as_bytes()).unwrap()[1]
 }
 
-async fn old_links_work_while_their_key_is_in_the_ring(
-    database: TestDatabase,
-) {
+async fn old_links_work_while_their_key_is_in_the_ring(database: TestDatabase) {
     let service = start(&database, OLD).await;
     let old = messages::create(&service, messages::invitation()).await;
     let kept = messages::create(&service, messages::invitation()).await;

@@ -17,7 +17,7 @@ const MAX_AGE: Duration = Duration::from_secs(60);
 /// The error at which a moment is too vague to decide anything.
 const MAX_ERROR: Duration = Duration::from_millis(500);
 
-/// Tells the time: the database's, as far as it is known, or one that a test moves by hand.
+/// The source of time: the database's, as far as it is known, or one that a test moves by hand.
 #[derive(Clone, Debug)]
 pub enum Clock {
     /// The machine's clock, which follows the database's; shared by all clones.
@@ -56,17 +56,17 @@ impl Seen {
 }
 
 impl Clock {
-    /// Makes a clock that follows the machine until a database returns the time.
+    /// Creates a clock that follows the machine until a database returns the time.
     pub fn system() -> Self {
         Self::skewed(0)
     }
 
-    /// Makes a clock of a machine whose time of day is wrong by some microseconds.
+    /// Creates a clock of a machine whose time of day is wrong by some microseconds.
     pub fn skewed(skew: i64) -> Self {
         Self::System(Arc::new(SystemClock { skew, seen: Mutex::new(None) }))
     }
 
-    /// Makes a clock that stands at `now`.
+    /// Creates a clock that stands at `now`.
     pub fn manual(now: Timestamp) -> Self {
         Self::Manual(Arc::new(AtomicI64::new(now.micros())))
     }

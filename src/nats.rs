@@ -28,7 +28,7 @@ const HELD: Duration = Duration::from_secs(10);
 const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFFS: u32 = 5;
 
-/// Why a round of publishing did not come to its end.
+/// The reason why publishing stopped early.
 #[derive(Debug, thiserror::Error)]
 enum NatsError {
     /// The database.

@@ -22,7 +22,7 @@ const OWN_TARGET: &str = "invitation_service";
 /// The number of lines that may wait to be written.
 const BUFFERED: usize = 65_536;
 
-/// Why logging cannot start.
+/// The reason why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter is not in the syntax of `EnvFilter`; a loaded configuration never has such a one.
@@ -85,7 +85,7 @@ fn ceiling() -> Targets {
         .with_target("rustls_platform_verifier", LevelFilter::OFF)
 }
 
-/// Makes writers that keep each event on one line.
+/// Creates writers that keep each event on one line.
 ///
 /// tracing-subscriber neutralises ESC in values but lets CR and LF through, so that a logged value could forge a line.
 struct OneLine<W>(W);

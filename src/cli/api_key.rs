@@ -9,7 +9,7 @@ use crate::auth::api_key::{ApiKey, format_hash};
 use crate::config::{ApiKeyEntry, ConfigError, Problem};
 use crate::entropy::Entropy;
 
-/// Makes an API key and returns the text to print: the key, and its entry for the API key file.
+/// Creates an API key and returns the text to print: the key, and its entry for the API key file.
 ///
 /// # Errors
 /// Arguments that the API key file would refuse too.

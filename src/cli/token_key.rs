@@ -7,7 +7,7 @@ use data_encoding::BASE64;
 use super::TokenKeyArgs;
 use crate::entropy::Entropy;
 
-/// Makes a signing key and returns it as `id:base64`, the form of `token.keys`.
+/// Creates a signing key and returns it as `id:base64`, the form of `token.keys`.
 pub fn run(args: &TokenKeyArgs, entropy: &Entropy) -> String {
     let TokenKeyArgs { id } = args;
     format!("{id}:{}", BASE64.encode(&entropy.bytes::<32>()))

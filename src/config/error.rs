@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// One thing that is wrong, at the key it is wrong at.
+/// A problem of a configuration, with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The key as `section.key`, or the name of the file or variable that is not understood.
@@ -20,7 +20,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a configuration.
+/// All problems of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The problems in the order they were found, never empty.
@@ -28,7 +28,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// Makes an error of a single problem.
+    /// Creates an error of a single problem.
     pub(crate) fn one(field: impl Into<String>, text: impl Into<String>) -> ConfigError {
         ConfigError { problems: vec![Problem { field: field.into(), text: text.into() }] }
     }

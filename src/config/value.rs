@@ -1,6 +1,6 @@
 //! Parsing of the value forms that several sections share: durations, numbers, choices, secrets with a `*_file` twin.
 //!
-//! No key names and no defaults here.
+//! This module knows neither the names nor the defaults of keys.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -111,7 +111,7 @@ pub(super) fn read_file(path: &str) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))
 }
 
-/// Says whether a text holds what would break a line or a terminal: control characters and the Unicode line breaks.
+/// Returns whether a text holds characters that break a line or a terminal: control characters and the Unicode line breaks.
 pub(super) fn has_control(text: &str) -> bool {
     text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
 }

@@ -96,11 +96,11 @@ pub enum Change {
 /// A domain that is new, or gone, from an auto-join.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainChange {
-    /// Of which auto-join.
+    /// The auto-join.
     pub invitation: InvitationId,
     /// The domain, in ASCII.
     pub domain: String,
-    /// Whether its domains join from now on, or no longer.
+    /// Whether it joins from now on, or no longer.
     pub joins: bool,
 }
 
@@ -131,20 +131,20 @@ impl Decided {
         Self { changes: Changes::default(), outcome }
     }
 
-    /// Says what has become of a message.
+    /// Returns the changes of a message.
     pub(super) fn delivered(delivery: Delivery, changes: Changes) -> Self {
         let unchanged = Self::unchanged(delivery.message.invitation);
         let outcome = Affected { delivery: Some(delivery.message.id), ..unchanged.outcome };
         Self { changes: Changes { delivery: Some(delivery), ..changes }, outcome }
     }
 
-    /// Says what changes about an invitation.
+    /// Returns the changes of an invitation.
     pub(super) fn changed(invitation: InvitationId, changes: Changes) -> Self {
         Self { changes, ..Self::unchanged(invitation) }
     }
 }
 
-/// Makes what one command creates: each thing with the next of the command's ids.
+/// Creates the parts of one command: each with the next of the command's ids.
 pub(super) struct Maker<'a> {
     pub(super) loaded: &'a Loaded,
     pub(super) command: &'a Command,
@@ -189,7 +189,7 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// Makes an event of a message.
+    /// Creates an event of a message.
     pub(super) fn delivery_event(
         &mut self,
         invitation: &Invitation,
@@ -207,13 +207,13 @@ impl<'a> Maker<'a> {
         self.event(invitation, event_type, data)
     }
 
-    /// Makes a message to every recipient with an e-mail address who has not answered, if the invitation's links are mailed at all.
+    /// Creates a message to every recipient with an e-mail address who has not answered, if the invitation's links are mailed at all.
     pub(super) fn deliveries(&mut self, invitation: &Invitation) -> Vec<NewDelivery> {
         let message = |recipient| NewDelivery { recipient, ..self.message(invitation, Purpose::Invitation) };
         mailed(invitation).map(message).collect()
     }
 
-    /// Makes the reminders that are planned for the same recipients.
+    /// Creates the reminders that are planned for the same recipients.
     pub(super) fn reminders(&self, invitation: &Invitation, planned: &[Planned]) -> Vec<NewDelivery> {
         let to = |recipient| planned.iter().map(move |planned| (recipient, *planned));
         let message = |(recipient, planned): (u16, Planned)| {
@@ -226,7 +226,7 @@ impl<'a> Maker<'a> {
         mailed(invitation).flat_map(to).map(message).collect()
     }
 
-    /// Makes the reminders that speak of the expiry, if it is another now than before; those that spoke of the old one are
+    /// Creates the reminders that name the expiry, if it has changed; those that named the old one are
     /// cancelled when their time comes.
     pub(super) fn reminders_if_moved(
         &self,
@@ -241,7 +241,7 @@ impl<'a> Maker<'a> {
         self.reminders(after, &schedule.for_moved(after.facts.expire_at, self.loaded.now))
     }
 
-    /// Makes a message without a recipient, due now.
+    /// Creates a message without a recipient, due now.
     pub(super) fn message(&mut self, invitation: &Invitation, purpose: Purpose) -> NewDelivery {
         NewDelivery {
             id: self.id(),

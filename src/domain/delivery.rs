@@ -15,7 +15,7 @@ use super::value::id::InvitationId;
 use super::value::time::Timestamp;
 use super::value::word;
 
-/// Why a message is sent.
+/// The purpose of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Purpose {
@@ -117,13 +117,13 @@ impl DeliveryReport {
 pub struct NewDelivery {
     /// Names the message for good, over retries.
     pub id: Uuid,
-    /// About which invitation.
+    /// The invitation.
     pub invitation: InvitationId,
-    /// Why.
+    /// The purpose.
     pub purpose: Purpose,
     /// The recipient's ordinal; 0 for a message to a person who is no recipient.
     pub recipient: u16,
-    /// To which address, where it is not the recipient's.
+    /// The address, if it is not the recipient's.
     pub address: Option<Email>,
     /// The acceptance of a notice, or the verification of a code.
     pub about: Option<Uuid>,

@@ -50,7 +50,7 @@ pub enum BatchMode {
     Independent,
     /// All of them, or none: if one is refused, nothing changes.
     Atomic,
-    /// Nothing changes; it is only seen what would.
+    /// No command changes anything; the results show what each would do.
     DryRun,
 }
 

@@ -167,7 +167,7 @@ impl Invitation {
         self.state_at(now) == State::Active && self.archived_at.is_none()
     }
 
-    /// Notes that messages with its link were handed to delivery.
+    /// Records that messages with its link were handed to delivery.
     pub fn sent(&mut self, deliveries: usize, now: Timestamp) {
         if deliveries > 0 {
             self.deliveries = self.deliveries.saturating_add(u32::try_from(deliveries).unwrap_or(u32::MAX));

@@ -31,11 +31,11 @@ use user::UserDetails;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Kind {
-    /// To connect, or reconnect, a utility account.
+    /// A contributor connects, or reconnects, a utility account.
     Connection,
-    /// To join the account with roles.
+    /// A person joins the account with roles.
     User,
-    /// To be an organization's guest.
+    /// An organization becomes a guest.
     Guest,
     /// Anything else: people, groups, shared links, domains.
     General,
@@ -81,7 +81,7 @@ impl Kind {
     }
 }
 
-/// Something that people are let into.
+/// A scope that people are let into.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// The type of scope, for example `company`.
@@ -95,7 +95,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Makes a scope without a name.
+    /// Creates a scope without a name.
     pub fn new(scope_type: &str, id: impl ToString) -> Self {
         Self { scope_type: scope_type.to_owned(), id: id.to_string(), display_name: None }
     }
@@ -110,13 +110,13 @@ impl Scope {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Details {
-    /// Of a connection invitation.
+    /// The details of a connection invitation.
     Connection(ConnectionDetails),
-    /// Of a user invitation.
+    /// The details of a user invitation.
     User(UserDetails),
-    /// Of a guest invitation.
+    /// The details of a guest invitation.
     Guest(GuestDetails),
-    /// Of a general invitation.
+    /// The details of a general invitation.
     General(Box<GeneralDetails>),
 }
 
@@ -209,7 +209,7 @@ pub trait KindRules {
     fn check_guest_organization(&self, organization: Option<Uuid>) -> Result<(), Refusal>;
     /// Returns the organization that has become a guest, if it has.
     fn guest_organization(&self) -> Option<Uuid>;
-    /// Notes in the details how the invitation was accepted.
+    /// Records in the details how the invitation was accepted.
     fn note_acceptance(&mut self, acceptance: &Acceptance);
     /// Checks that acceptors may bring a connection. The error names the reason.
     fn check_created_connection(&self) -> Result<(), &'static str>;

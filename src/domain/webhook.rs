@@ -20,9 +20,9 @@ use super::value::word::Word;
 /// The most endpoints that one account may have.
 pub const MAX_ENDPOINTS: usize = 50;
 
-/// Why the service disabled an endpoint that answered 410.
+/// The reason for disabling an endpoint that answered 410.
 pub const GONE: &str = "the endpoint answered 410 Gone";
-/// Why the service disabled an endpoint that failed for [`retry::DISABLED_AFTER`].
+/// The reason for disabling an endpoint that failed for [`retry::DISABLED_AFTER`].
 pub const FAILED_TOO_LONG: &str = "every attempt failed for five days";
 
 /// An endpoint that events are posted to.
@@ -32,7 +32,7 @@ pub struct Endpoint {
     pub id: Uuid,
     /// An https URL; http only where the configuration allows the network.
     pub uri: String,
-    /// Only these types; empty means all.
+    /// The types of events that it receives; empty means all.
     pub event_types: Vec<Word<EventType>>,
     /// The moment since which nothing is posted to it.
     pub disabled_at: Option<Timestamp>,
@@ -40,7 +40,7 @@ pub struct Endpoint {
     pub disabled_reason: Option<String>,
     /// The secrets that sign its messages.
     pub secrets: SealedSecrets,
-    /// Since when every attempt has failed.
+    /// The moment since which every attempt has failed.
     pub failing_since: Option<Timestamp>,
     /// Counts its changes from 1.
     pub revision: i64,

@@ -22,7 +22,7 @@ pub use context::About;
 use context::MailContext;
 use templates::{Templates, Title};
 
-/// Why a message cannot be composed. Holds neither an address nor a link.
+/// The reason why a message cannot be composed. It holds neither an address nor a link.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ComposeError {
     /// The message has no address.
@@ -47,7 +47,7 @@ pub enum ComposeError {
     Content(String, ContentError),
 }
 
-/// Why the templates cannot be used.
+/// The reason why the templates cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplatesError {
     /// The folder or a file in it cannot be read.

@@ -1,4 +1,4 @@
-//! One message, ready to be sent.
+//! A message that is ready to be sent.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ pub struct Mail {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// Says which message it is and to whom, with the address masked.
+/// Shows the id of the message and the address, masked.
 impl fmt::Debug for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mail").field("id", &self.id).field("to", &self.to.masked()).finish_non_exhaustive()

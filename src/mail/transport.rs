@@ -21,7 +21,7 @@ pub enum SendFailure {
     Misconfigured,
 }
 
-/// Why a message was not sent.
+/// The reason why a message was not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct SendError {
@@ -32,13 +32,13 @@ pub struct SendError {
 }
 
 impl SendError {
-    /// Says what happened and what it means.
+    /// Creates the error of a failure.
     pub(in crate::mail) fn new(sort: SendFailure, text: impl Into<String>) -> Self {
         Self { sort, text: text.into() }
     }
 }
 
-/// Why mail cannot be sent at all.
+/// The reason why no mail can be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The folder cannot be made.
@@ -80,7 +80,7 @@ impl Transport {
     /// Sends a message. Once this returns `Ok`, the receiver is responsible for it.
     ///
     /// # Errors
-    /// Why it was not sent, and whether another attempt makes sense. After [`SendFailure::Retry`] it may have been sent
+    /// The reason why it was not sent, and whether another attempt makes sense. After [`SendFailure::Retry`] it may have been sent
     /// nevertheless: the mail server's answer may be what got lost.
     pub async fn send(&self, mail: &Mail) -> Result<(), SendError> {
         match &self.0 {

@@ -28,7 +28,7 @@ const DUPLICATES: Duration = Duration::from_secs(120);
 /// The number of events of one invitation, which are sent one after another, that are published before the cursor moves on.
 const IN_A_ROW: usize = 16;
 
-/// Why a session is over.
+/// The reason why a session ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
     /// There is no connection to be had.
@@ -46,7 +46,7 @@ pub(crate) enum SessionError {
     /// The connection broke.
     #[error("the connection to NATS is lost")]
     Lost,
-    /// No answer came.
+    /// The server did not answer in time.
     #[error("NATS does not answer")]
     Silent,
 }

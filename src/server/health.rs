@@ -37,7 +37,7 @@ const SERVICES: [&str; 9] = [
     pb::webhook_service_server::SERVICE_NAME,
 ];
 
-/// Makes the services known, as not ready yet; to be done before the first connection is accepted.
+/// Registers the services as not ready; it has to run before the first connection is accepted.
 pub(crate) async fn register(reporter: &HealthReporter) {
     set(reporter, ServingStatus::NotServing).await;
 }
@@ -123,7 +123,7 @@ impl ReadinessCheck {
         Ok(fits.map_err(|refused| refused.to_string()))
     }
 
-    /// Notes that the first key still signs: as long as that is noted, a ring without the key is refused.
+    /// Records that the first key still signs: as long as it is recorded, a ring without the key is refused.
     async fn note_signing(&self) {
         let Some(signing) = self.keys.first() else { return };
         if let Err(error) = self.maintenance.note_signing(signing.key_id).await {

@@ -17,7 +17,7 @@ const DOMAIN: &str = "invitation.v1";
 /// The time that a client is asked to wait before it retries an UNAVAILABLE call.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// Makes a status with its reason and what varies.
+/// Creates a status with its reason and its details.
 fn status<const N: usize>(code: Code, reason: ErrorReason, message: &str, metadata: [(&str, String); N]) -> Status {
     Status::with_error_details(code, message, details(reason, metadata))
 }

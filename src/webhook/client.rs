@@ -33,7 +33,7 @@ pub struct Answer {
     pub retry_after: Option<String>,
 }
 
-/// Why there was no answer, in words that hold no address.
+/// The reason of a missing answer, in words that hold no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoAnswer(pub &'static str);
 
@@ -53,7 +53,7 @@ pub struct WebhookClient {
 }
 
 impl WebhookClient {
-    /// Makes a poster that takes at most `limit` for a request.
+    /// Creates a client that takes at most `limit` for a request.
     ///
     /// # Errors
     /// The machine has no certificates to check an endpoint's by.
@@ -157,7 +157,7 @@ fn allowed(
     if allowed.is_empty() { Err(Refused) } else { Ok(allowed) }
 }
 
-/// Says what went wrong in words of our own: the library's hold the address.
+/// Returns the failure in words of our own: the library's hold the address.
 fn words(error: &reqwest::Error) -> &'static str {
     if cause::find::<Refused>(error).is_some() {
         return NOT_ALLOWED.0;

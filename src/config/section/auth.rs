@@ -24,7 +24,7 @@ pub enum AuthConfig {
     },
 }
 
-/// One accepted API key and what it stands for.
+/// An accepted API key, with its account and its permissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKeyEntry {
     /// The unique name, for logs; 1-100 visible ASCII characters.
@@ -40,10 +40,10 @@ pub struct ApiKeyEntry {
 }
 
 impl ApiKeyEntry {
-    /// Makes an entry of parts that pass all checks.
+    /// Creates an entry of parts that pass all checks.
     ///
     /// # Errors
-    /// One text per refused part.
+    /// The texts of the refused parts.
     pub fn new(
         name: String,
         hash: [u8; 32],

@@ -41,9 +41,9 @@ pub struct NatsConfig {
 /// The event that publishing starts with the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NatsBegin {
-    /// With what happens from then on.
+    /// The next event.
     Now,
-    /// With the first event there is.
+    /// The first event there is.
     First,
 }
 

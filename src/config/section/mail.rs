@@ -37,7 +37,7 @@ pub struct MailConfig {
     pub from: Mailbox,
     /// The address for answers, if it is not the sender's.
     pub reply_to: Option<Mailbox>,
-    /// The offer of mail programs to recipients who want no more of it.
+    /// The address that mail programs offer for unsubscribing.
     pub unsubscribe: Unsubscribe,
     /// The folder of templates that take the place of those that are compiled in.
     pub templates: Option<PathBuf>,
@@ -72,9 +72,9 @@ pub struct SmtpConfig {
 /// The value of the header List-Unsubscribe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unsubscribe {
-    /// To write to this `mailto:` URL.
+    /// A `mailto:` URL to write to.
     Mailto(String),
-    /// To post to this https URL (RFC 8058), which has the delivery's id in place of `{delivery}`.
+    /// An https URL to post to (RFC 8058), which has the delivery's id in place of `{delivery}`.
     Https(String),
 }
 

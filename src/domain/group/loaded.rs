@@ -61,7 +61,7 @@ impl Remembered {
 }
 
 impl Loaded {
-    /// Makes an empty snapshot.
+    /// Creates an empty snapshot.
     pub fn empty(now: Timestamp) -> Self {
         Self {
             now,
@@ -117,7 +117,7 @@ impl Loaded {
         self.unreadable.extend(more.unreadable);
     }
 
-    /// Notes an invitation that was found and cannot be read.
+    /// Records an invitation that was found and cannot be read.
     pub fn put_unreadable(&mut self, id: InvitationId) {
         self.unreadable.insert(id);
     }

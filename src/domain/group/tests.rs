@@ -2,7 +2,6 @@
 
 mod bundles;
 mod conflicts;
-mod happened;
 mod kinds;
 mod sequences;
 
@@ -334,4 +333,18 @@ fn answer_shows_no_more_than_the_newest_acceptances() {
     let mut wanted = vec![new.acceptance.unwrap().id];
     wanted.extend((1..NEWEST_ACCEPTANCES).rev().map(|n| AcceptanceId(Uuid::from_u128(n as u128))));
     assert_eq!(shown, wanted);
+}
+
+/// The caller of a retry learns as well whether the command changed anything.
+#[test]
+fn change_is_reported_on_the_first_call_and_on_its_retry() {
+    let revoked = in_state(State::Revoked);
+    let active = in_state(State::Active);
+    for (invitation, happened) in [(&revoked, false), (&active, true)] {
+        let mut group = group(invitation);
+        for number in [1, 2] {
+            let revoke = requested(command(number, revoke(invitation)), "r", "body", &[1]);
+            assert_eq!(run(&mut group, &revoke).unwrap().happened, happened, "time {number}");
+        }
+    }
 }

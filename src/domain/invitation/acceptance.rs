@@ -30,14 +30,14 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Makes an acceptor of whom only the subject is known.
+    /// Creates an acceptor of whom only the subject is known.
     pub fn known_as(subject: String) -> Self {
         let subject = Subject(subject);
         Self { subject, email: None, email_verified: false, phone: None, display_name: None, existing_user: None }
     }
 }
 
-/// The word that an acceptance rests on.
+/// The person or system that vouches for an acceptance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AcceptedBy {
@@ -59,7 +59,7 @@ pub struct Acceptance {
     pub invitation: InvitationId,
     /// The acceptor.
     pub subject: Subject,
-    /// With which of the invitation's recipients they were matched, where it is bound to addresses.
+    /// The recipient that they were matched with, if the invitation is bound to addresses.
     pub recipient: Option<u16>,
     /// The address they accepted with.
     pub email: Option<Email>,
@@ -77,14 +77,14 @@ pub struct Acceptance {
     pub roles: Vec<String>,
     /// The organization that became a guest by it.
     pub guest_organization_id: Option<Uuid>,
-    /// The word that it rests on.
+    /// The person or system that vouches for it.
     pub accepted_by: AcceptedBy,
     /// Fields of the stored details that only a newer release knows.
     pub unknown: UnknownFields,
 }
 
 impl Acceptance {
-    /// Makes the acceptance of an acceptor who was matched with a recipient and an address.
+    /// Creates the acceptance of an acceptor who was matched with a recipient and an address.
     pub fn new(
         id: AcceptanceId,
         invitation: InvitationId,

@@ -10,9 +10,9 @@ use crate::domain::value::email::Email;
 /// The proof that an acceptor has to bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding<'a> {
-    /// Nothing.
+    /// No proof: every acceptor may accept.
     Open,
-    /// To be one of the recipients.
+    /// The acceptor is one of the recipients.
     Recipients(RecipientMatch),
     /// A verified address in one of these domains.
     Domains(&'a [String]),

@@ -39,7 +39,7 @@ pub enum EventType {
     /// It was sent again, renewed, or given a new link.
     #[strum(serialize = "invitation.resent")]
     Resent,
-    /// Something else about it changed.
+    /// It changed in another respect.
     #[strum(serialize = "invitation.updated")]
     Updated,
     /// Its person accepted another invitation into the same scope.
@@ -126,7 +126,7 @@ pub struct NewEvent<K = Kind, T = EventType> {
     pub id: Uuid,
     /// The account that owns it.
     pub account: AccountId,
-    /// To which invitation it happened.
+    /// The invitation.
     pub invitation: InvitationId,
     /// The invitation's kind.
     pub kind: K,

@@ -41,11 +41,11 @@ impl AddressType {
 /// The address of a recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// By e-mail: this service may mail the link.
+    /// An e-mail address, to which this service may mail the link.
     Email(Email),
-    /// By phone, in E.164.
+    /// A phone number in E.164.
     Phone(String),
-    /// By the caller's own id: the subject who may accept.
+    /// The caller's own id: the subject who may accept.
     Internal(String),
     /// A link that the inviter shares; the text, which may be empty, names the place.
     Share(String),
@@ -151,7 +151,7 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// Makes a recipient without an answer.
+    /// Creates a recipient without an answer.
     pub fn new(ordinal: u16, new: NewRecipient) -> Self {
         let NewRecipient { address, display_name, avatar_uri } = new;
         Self { ordinal, address, display_name, avatar_uri, accepted_at: None, declined_at: None }

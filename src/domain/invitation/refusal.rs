@@ -1,4 +1,4 @@
-//! Why a command is refused. `grpc::status` gives each reason its code, its words and its `ErrorReason`.
+//! The reasons why a command is refused. `server::status` gives each reason its code, its words and its `ErrorReason`.
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use crate::domain::value::id::{AcceptanceId, InvitationId};
 /// A rule of the domain that a command breaks. A refused command changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Nothing the caller may see goes by this token or name.
+    /// The caller can see no invitation with this token or name.
     InvitationNotFound,
     /// The invitation has no such acceptance.
     AcceptanceNotFound(AcceptanceId),

@@ -47,7 +47,7 @@ impl SlotKey {
         format!("{scope_type} {id}")
     }
 
-    /// Makes a key of a text, or of its digest where a database could not index the text.
+    /// Creates a key of a text, or of its digest where a database could not index the text.
     pub(in crate::domain) fn bounded(text: String) -> Self {
         let digest = || format!("sha256 {}", BASE64URL_NOPAD.encode(&Sha256::digest(&text)));
         if text.len() <= LONGEST { Self(text) } else { Self(digest()) }

@@ -119,13 +119,13 @@ impl KindRules for ConnectionDetails {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionPurpose {
-    /// To make a new connection.
+    /// The contributor creates a new connection.
     CreateConnection {
         /// The values that the form starts with.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         prefill: Option<Prefill>,
     },
-    /// To repair this connection.
+    /// The contributor repairs this connection.
     EditConnection {
         /// The connection.
         connection_id: Uuid,

@@ -142,11 +142,11 @@ impl KindRules for GeneralDetails {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Usage {
-    /// By one person, once; the targets are addresses of that person.
+    /// One person accepts it once; the targets are addresses of that person.
     SingleUse,
-    /// By several people.
+    /// Several people accept it.
     MultiUse,
-    /// By every person with an address in one of its domains.
+    /// Every person with an address in one of its domains accepts it.
     Autojoin,
 }
 

@@ -46,7 +46,7 @@ pub enum Sealed {
     WebhookSecret,
 }
 
-/// Why a text is no key ring; never repeats the text.
+/// The reason why a text is no key ring; it never repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
     /// There is no key in it.

@@ -36,7 +36,7 @@ pub struct Claims {
 pub struct Token(String);
 
 impl Token {
-    /// Makes the token of these claims. Returns `None` if the ring no longer has their key.
+    /// Creates the token of these claims. Returns `None` if the ring no longer has their key.
     pub fn sign(claims: &Claims, ring: &KeyRing) -> Option<Self> {
         let body = claims.encode();
         let mac = ring.token_mac(claims.key_id, &body)?.finalize().into_bytes();

@@ -34,7 +34,7 @@ pub const WINDOW: Duration = Duration::from_secs(3_600);
 const PAUSE: Duration = Duration::from_secs(60);
 /// The number of codes that may be requested for one address of one invitation in a [`WINDOW`].
 const CODES: u32 = 5;
-/// For how many addresses of one invitation codes may be asked for in a [`WINDOW`].
+/// The number of addresses of one invitation that codes may be requested for in a [`WINDOW`].
 const ADDRESSES: u32 = 20;
 /// The time for which a proof counts.
 const PROOF_LIFE: Duration = Duration::from_secs(30 * 60);
@@ -141,7 +141,7 @@ pub fn is_too_old(asked_at: Timestamp, now: Timestamp) -> bool {
     asked_at <= now.earlier(LIFE)
 }
 
-/// The number of codes that were requested with one invitation's links.
+/// The requests for codes with one invitation's links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// The moment at which this address's last code was requested, `None` once that code is used, so that nobody waits for the
@@ -151,7 +151,7 @@ pub struct Asked {
     pub codes: u32,
     /// The moment of the first of those; after a [`WINDOW`] they are counted anew.
     pub since: Option<Timestamp>,
-    /// For how many other addresses one was in the last [`WINDOW`].
+    /// The number of other addresses with a request in the last [`WINDOW`].
     pub others: u32,
     /// The moment of the oldest of those.
     pub oldest: Option<Timestamp>,
@@ -194,7 +194,7 @@ pub struct EmailProof {
 }
 
 impl EmailProof {
-    /// Makes the proof of an address that was proved just now.
+    /// Creates the proof of an address that was proved just now.
     pub fn new(email: Email, now: Timestamp) -> Self {
         Self { email, expire_at: now.later(PROOF_LIFE) }
     }
@@ -230,7 +230,7 @@ fn context(account: &AccountId, invitation: InvitationId) -> Vec<u8> {
 }
 
 impl AcceptInvitation {
-    /// Returns the acceptor with what a proof, if there is one that counts, shows of their address. Whoever brings none means
+    /// Returns the acceptor with the address that a valid proof shows. Without a proof the acceptor means
     /// the address that their link was mailed to, and another one's proof takes its place only where there is no such.
     pub fn proven_acceptor(&self, invitation: &Invitation, now: Timestamp) -> Cow<'_, Acceptor> {
         let mailed_to = invitation.recipient(self.access.recipient()).and_then(Recipient::email);

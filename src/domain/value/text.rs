@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-/// Why a value is refused, in words that fit behind the field's name and never repeat the value.
+/// The reason why a value is refused, in words that fit behind the field's name and never repeat the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid(pub &'static str);
 

@@ -12,7 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub struct Networks(Vec<IpNet>);
 
 impl Networks {
-    /// Makes a list of networks.
+    /// Creates a list of networks.
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
         Self(networks.into_iter().collect())
     }

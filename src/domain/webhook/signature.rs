@@ -18,7 +18,7 @@ const PREFIX: &str = "whsec_";
 pub struct Secret([u8; 32]);
 
 impl Secret {
-    /// Makes a secret of random bytes.
+    /// Creates a secret of random bytes.
     pub fn new(random: [u8; 32]) -> Self {
         Self(random)
     }

@@ -18,7 +18,7 @@ use crate::domain::value::time::Timestamp;
 /// The subject of a message beyond its invitation.
 #[derive(Clone, Copy)]
 pub enum About<'a> {
-    /// Nothing: an invitation or a reminder.
+    /// An invitation or a reminder needs no other subject.
     Nothing,
     /// The acceptance that a notice is about.
     Acceptance(&'a Acceptance),
@@ -223,7 +223,7 @@ impl fmt::Debug for Variables {
 /// A link that nobody owns.
 pub(crate) const SAMPLE_LINK: &str = "https://invitation.invalid/inv_sample?a=1&b=2";
 
-/// Everything that can be known, with names that would be markup and links.
+/// All values, with names that would be markup and links.
 pub(crate) fn full_sample() -> MailContext {
     let hostile = name::name("<b>\"O'Neil\"</b> & Co. {{ 1 }} https://example.com");
     MailContext {
@@ -244,7 +244,7 @@ pub(crate) fn full_sample() -> MailContext {
     }
 }
 
-/// No more than what is always known.
+/// The values that are always known.
 pub(crate) fn empty_sample() -> MailContext {
     MailContext { sender: "Example".to_owned(), code: "012345".to_owned(), ..MailContext::default() }
 }

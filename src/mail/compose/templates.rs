@@ -121,7 +121,7 @@ impl Templates {
     }
 }
 
-/// Takes the last look at what was written.
+/// Checks the written message once more.
 fn check(name: &str, written: &Written, link: Option<&str>) -> Result<(), ComposeError> {
     let Written { subject, text, html } = written;
     if subject.is_empty() {
@@ -179,7 +179,7 @@ fn paragraphs(text: &str, style: Option<&str>) -> minijinja::Value {
     }
 }
 
-/// Makes one line of a subject, and cuts it where mail programs would.
+/// Joins a subject to one line, and cuts it where mail programs would.
 fn one_line(subject: &str) -> String {
     let line = subject.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= LONGEST_SUBJECT {

@@ -57,7 +57,7 @@ impl Step {
 /// which servers send that want AUTH first.
 const CREDENTIALS: [u16; 5] = [503, 530, 534, 535, 538];
 
-/// Says what a failed step means.
+/// Returns the meaning of a failed step.
 pub(crate) fn of(step: Step, error: &Error) -> SendError {
     if let Some(code) = error.status() {
         return of_answer(step, code.into(), enhanced(error));
@@ -82,7 +82,7 @@ pub(crate) fn of(step: Step, error: &Error) -> SendError {
     SendError::new(SendFailure::Retry, why)
 }
 
-/// Says what an answer means that is not the one that was hoped for.
+/// Returns the meaning of an unexpected answer.
 pub(crate) fn of_answer(step: Step, code: u16, enhanced: Option<String>) -> SendError {
     let sort = match code {
         // Some servers pass on the answer of the next one, so at these steps it may concern this one message: it costs an attempt.
@@ -96,12 +96,12 @@ pub(crate) fn of_answer(step: Step, code: u16, enhanced: Option<String>) -> Send
     SendError::new(sort, format!("the mail server answered {code}{enhanced} to {}", step.name()))
 }
 
-/// Says that there is no connection.
+/// Returns the error of a failed connection.
 pub(crate) fn cut(error: &io::Error) -> SendError {
     SendError::new(SendFailure::Retry, format!("no answer to {}: {}", Step::Connect.name(), error.kind()))
 }
 
-/// Says that a step took too long.
+/// Returns the error of a step that took too long.
 pub(crate) fn late(step: Step) -> SendError {
     SendError::new(SendFailure::Retry, format!("no answer to {} in time", step.name()))
 }

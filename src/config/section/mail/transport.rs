@@ -13,9 +13,9 @@ use crate::config::value;
 pub enum MailTransport {
     /// Nothing is sent: a log line stands for each message.
     Log,
-    /// Into a folder, one file per message.
+    /// A folder gets one file per message.
     Directory(PathBuf),
-    /// To a mail server.
+    /// A mail server takes the messages.
     Smtp(SmtpServer),
 }
 
@@ -35,11 +35,11 @@ pub struct SmtpServer {
 /// The encryption of a connection to a mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// From the first byte.
+    /// TLS starts with the first byte.
     Implicit,
-    /// After STARTTLS, without which nothing is sent.
+    /// TLS starts after STARTTLS, without which nothing is sent.
     Starttls,
-    /// Not at all.
+    /// Nothing is encrypted.
     None,
 }
 

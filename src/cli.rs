@@ -1,4 +1,4 @@
-//! The command line: what can be said on it. Dispatch is `main`'s.
+//! The command line: its commands and options. Dispatch is `main`'s.
 //!
 //! Three commands are small enough to live below: `api-key`, `token-key` and `check-config` return the text to print.
 //! No option has a default that the configuration has too: an absent flag leaves the lower layers alone.
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn health_asks_the_default_port_and_refuses_what_it_cannot_speak() {
+    fn health_asks_the_default_port_and_refuses_other_schemes() {
         let Ok(Command::Health(args)) = parse(&["health"]) else { panic!("not health") };
         assert_eq!((args.endpoint.as_str(), args.service.as_str()), ("http://127.0.0.1:50051", ""));
         assert_eq!(args.timeout, Duration::from_secs(2));

@@ -1,7 +1,7 @@
 //! The one source of the present moment. Nothing else in the crate asks the operating system for the time of day.
 //!
 //! Moments that decide something belong to the database, whose clock all replicas share: the clock of a process may be wrong
-//! by minutes. So the clock of a process follows the database's: it carries the last moment that the database told on by
+//! by minutes. So the clock of a process follows the database's: it carries the last moment that the database returned on by
 //! the machine's monotonic clock, which no correction of the time of day moves.
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,12 +12,12 @@ use crate::domain::value::time::Timestamp;
 
 /// The drift of monotonic clocks, in millionths: the most that NTP corrects for.
 const DRIFT: u32 = 500;
-/// The age at which a moment that the database told no longer decides anything.
+/// The age at which a moment of the database no longer decides anything.
 const MAX_AGE: Duration = Duration::from_secs(60);
 /// The error at which a moment is too vague to decide anything.
 const MAX_ERROR: Duration = Duration::from_millis(500);
 
-/// Tells the time: the database's, as far as it is known, or one that a test moves by hand.
+/// The source of time: the database's, as far as it is known, or one that a test moves by hand.
 #[derive(Clone, Debug)]
 pub enum Clock {
     /// The machine's clock, which follows the database's; shared by all clones.
@@ -26,7 +26,7 @@ pub enum Clock {
     Manual(Arc<AtomicI64>),
 }
 
-/// The machine's clock, and the last moment that the database told.
+/// The machine's clock, and the last moment of the database.
 #[derive(Debug)]
 pub struct SystemClock {
     /// The error of the machine's clock, in microseconds; 0 outside of tests.
@@ -34,7 +34,7 @@ pub struct SystemClock {
     seen: Mutex<Option<Seen>>,
 }
 
-/// A moment that the database told.
+/// A moment of the database.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     now: Timestamp,
@@ -56,17 +56,17 @@ impl Seen {
 }
 
 impl Clock {
-    /// Makes a clock that is the machine's until a database tells the time.
+    /// Creates a clock that follows the machine until a database returns the time.
     pub fn system() -> Self {
         Self::skewed(0)
     }
 
-    /// Makes a clock of a machine whose time of day is wrong by some microseconds.
+    /// Creates a clock of a machine whose time of day is wrong by some microseconds.
     pub fn skewed(skew: i64) -> Self {
         Self::System(Arc::new(SystemClock { skew, seen: Mutex::new(None) }))
     }
 
-    /// Makes a clock that stands at `now`.
+    /// Creates a clock that stands at `now`.
     pub fn manual(now: Timestamp) -> Self {
         Self::Manual(Arc::new(AtomicI64::new(now.micros())))
     }
@@ -87,12 +87,12 @@ impl Clock {
         is_fresh.then(|| seen.carried_to(now))
     }
 
-    /// Learns what the database answered to a question that was asked at `asked`. A slow answer tells less than a fast one
+    /// Learns the database's answer to a question that was asked at `asked`. A slow answer is less exact than a fast one
     /// that is still fresh, unless the database's clock was set anew.
     pub fn learn(&self, told: Timestamp, asked: Instant) {
         let Self::System(clock) = self else { return };
         let now = Instant::now();
-        // The moment was told somewhere between question and answer.
+        // The moment lies somewhere between question and answer.
         let error = now.saturating_duration_since(asked) / 2;
         let new = Seen { now: told, at: asked + error, error };
         let mut seen = clock.seen.lock().unwrap_or_else(PoisonError::into_inner);

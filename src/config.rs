@@ -1,49 +1,35 @@
 //! The configuration: `config/default.toml` < a TOML file < environment < flags, merged once at start and parsed into
 //! values that cannot be wrong.
 //!
-//! Each section lives in its own file as a private raw struct of texts and a public parsed struct. What needs two
-//! sections is checked here. Not here: the syntax of signing keys (`domain::token`), the list of permissions (`auth`),
+//! Each section lives in its own file under `section`. What needs two sections is checked here. Not here: the syntax of signing keys (`domain::token`), the list of permissions (`auth`),
 //! and any use of the values.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-mod auth;
-mod delivery;
 mod error;
-mod events;
-mod general;
-mod grpc;
 mod layers;
-mod links;
-mod log;
-mod mail;
-mod mailbox;
 mod redacted;
-mod reminders;
-mod store;
+mod section;
 #[cfg(test)]
 mod tests;
-mod token;
 mod value;
-mod webhooks;
 
-pub use auth::{ApiKeyEntry, AuthConfig};
-pub use delivery::DeliveryConfig;
 pub use error::{ConfigError, Problem};
-pub use events::{EventsConfig, NatsBegin, NatsConfig};
-pub use general::GeneralConfig;
-pub use grpc::GrpcConfig;
-pub use links::{LinksConfig, TOKEN_PLACEHOLDER};
-pub use log::{LogConfig, LogFormat};
-pub use mail::{Encryption, MailConfig, MailTransport, SmtpConfig, SmtpServer, Unsubscribe};
-pub use mailbox::Mailbox;
-pub use reminders::{ReminderTimes, RemindersConfig};
-pub use store::{StoreConfig, StoreUrl};
-pub use token::TokenConfig;
+pub use section::auth::{ApiKeyEntry, AuthConfig};
+pub use section::delivery::DeliveryConfig;
+pub use section::events::{EventsConfig, NatsBegin, NatsConfig};
+pub use section::general::GeneralConfig;
+pub use section::grpc::GrpcConfig;
+pub use section::links::{LinksConfig, TOKEN_PLACEHOLDER};
+pub use section::log::{LogConfig, LogFormat};
+pub use section::mail::{Encryption, MailConfig, MailTransport, Mailbox, SmtpConfig, SmtpServer, Unsubscribe};
+pub use section::reminders::{ReminderTimes, RemindersConfig};
+pub use section::store::{StoreConfig, StoreUrl};
+pub use section::token::TokenConfig;
+pub use section::webhooks::WebhooksConfig;
 pub use value::parse_duration;
-pub use webhooks::WebhooksConfig;
 
 use error::{Checked, Problems};
 
@@ -52,32 +38,32 @@ use error::{Checked, Problems};
 pub struct Config {
     /// Everything about the listening socket and its connections.
     pub grpc: GrpcConfig,
-    /// Where invitations are kept, and how hard the database is driven.
+    /// The database.
     pub store: StoreConfig,
-    /// What signs invitation tokens.
+    /// The keys that sign invitation tokens.
     pub token: TokenConfig,
-    /// Who may call.
+    /// The authentication of callers.
     pub auth: AuthConfig,
-    /// What invitation links look like.
+    /// The link of an invitation, by kind.
     pub links: LinksConfig,
-    /// What general invitations are like unless their maker says otherwise.
+    /// The defaults of general invitations.
     pub general: GeneralConfig,
-    /// How mail is sent, and what it looks like.
+    /// The transport and the content of mail.
     pub mail: MailConfig,
-    /// How messages to people are worked off.
+    /// The worker that sends messages to people.
     pub delivery: DeliveryConfig,
-    /// When recipients who have not answered are reminded.
+    /// The times at which recipients who have not answered receive reminders.
     pub reminders: RemindersConfig,
-    /// Who is told what happened, and where.
+    /// The followers of events, and NATS.
     pub events: EventsConfig,
-    /// Whether and how events are posted to endpoints.
+    /// The posting of events to endpoints.
     pub webhooks: WebhooksConfig,
-    /// What is logged, and in which form.
+    /// The log.
     pub log: LogConfig,
     files: SecretFiles,
 }
 
-/// Where secrets were read from, kept only so that `redacted` can say it.
+/// The files that secrets were read from, kept only so that `redacted` can name them.
 #[derive(Debug)]
 struct SecretFiles {
     store_url: Option<PathBuf>,

@@ -4,11 +4,11 @@
 //!
 //! - [`cli`] and [`config`]: arguments, environment and file to one valid configuration.
 //! - [`serve`]: puts everything together and runs it; [`shutdown`] ends it.
-//! - [`server`]: what every call passes; [`auth`] says who calls and what they may do; [`api`]: the tonic services over [`pb`].
+//! - [`server`]: what every call passes; [`auth`] finds the caller and its permissions; [`api`]: the tonic services over [`pb`].
 //! - [`domain`]: what an invitation is and what each command does to it. Pure.
 //! - [`mail`], [`webhook`] and [`nats`]: messages to people, and events to programs.
 //! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
-//! - `panic`: keeps a panic where it happened. [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log.
+//! - [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log.
 
 pub mod api;
 pub mod auth;
@@ -25,7 +25,6 @@ pub mod event_json;
 mod limit;
 pub mod mail;
 pub mod nats;
-mod panic;
 pub mod pb;
 pub mod serve;
 pub mod server;

@@ -4,7 +4,6 @@
 //! a [`message::Mail`], [`transport`] sends one, once. Only [`smtp`] knows how mail looks on the wire.
 
 pub mod compose;
-pub mod courier;
 pub mod mailer;
 pub mod message;
 mod pace;

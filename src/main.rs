@@ -1,4 +1,4 @@
-//! Parses the arguments, does what they say, and ends with an exit code.
+//! Parses the arguments, runs the command, and exits with a code.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line is talked to by print")]
 
@@ -83,7 +83,7 @@ async fn retire_key(args: RetireKeyArgs) -> Outcome {
 async fn run(args: ServeArgs) -> Outcome {
     let config = args.load()?;
     let _logging = telemetry::init(&config.log)?;
-    // One line like any other; the message of a panic may quote what it was about, so only the place is told.
+    // One line like any other; the message of a panic may quote a value, so only the place is logged.
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);
         tracing::error!(location, "panicked");
@@ -98,7 +98,7 @@ async fn run(args: ServeArgs) -> Outcome {
     Ok(())
 }
 
-/// Prints a call to try, for whoever has just started the service by hand.
+/// Prints a call to try, for people who start the service by hand.
 fn print_hint(config: &Config, address: &str) {
     if let AuthConfig::None = config.auth {
         let company_id = uuid::Uuid::from_bytes(Entropy::system().bytes());

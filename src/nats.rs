@@ -19,17 +19,17 @@ use crate::entropy::Entropy;
 use crate::store::{Begin, Follower, Store, StoreError, Topic};
 use session::{Session, SessionError, prefixes};
 
-/// How many events are read, and then published, at once.
+/// The number of events that are read, and then published, at once.
 const BATCH: u64 = 256;
 /// The interval at which it looks without a notification.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long a lease is taken to be held without asking; it lasts longer.
+/// The time for which a lease counts as held without asking; it lasts longer.
 const HELD: Duration = Duration::from_secs(10);
-/// How much longer it waits before each further attempt to connect, and up to how often that is added.
+/// The time that each further attempt to connect waits longer, and the number of times that it is added.
 const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFFS: u32 = 5;
 
-/// Why a round of publishing did not come to its end.
+/// The reason why publishing stopped early.
 #[derive(Debug, thiserror::Error)]
 enum NatsError {
     /// The database.
@@ -74,7 +74,7 @@ impl Publisher {
         // Another replica may get through.
         self.held = None;
         if let Err(error) = self.store.release(Follower::Nats, self.holder).await {
-            tracing::debug!(%error, "a lease is left to its end");
+            tracing::debug!(%error, "lease not released; it expires by itself");
         }
         result
     }
@@ -91,7 +91,8 @@ impl Publisher {
         if stretch.until == after {
             return Ok(TickResult::Done);
         }
-        // What the client still holds must not be sent later, behind what is then sent again: a session that did not come
+        // A message that the client still holds must not be sent later, behind those that are sent again: a session that did not
+        // come
         // to the end of its work, be it because the round was broken off, is not kept.
         let Some(session) = self.session.take() else { return Ok(TickResult::More) };
         let mut left = prefixes(&stretch.events).peekable();
@@ -106,7 +107,7 @@ impl Publisher {
                 (Some(_), Some(last)) => last.position,
                 _ => stretch.until,
             };
-            // This also tells whether the lease is still held.
+            // The answer also shows whether the lease is still held.
             if !self.advance(until).await? {
                 return Ok(TickResult::Done);
             }

@@ -1,11 +1,11 @@
-//! From notifications to an ordered end: the first SIGTERM or SIGINT drains, the second ends at once.
+//! Signals end the service in order: the first SIGTERM or SIGINT drains, the second ends at once.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Tells that the service is to end, and how soon.
+/// The request to end the service, and how soon.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     /// Finish what is under way and end.

@@ -20,10 +20,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::{LogConfig, LogFormat};
 
 const OWN_TARGET: &str = "invitation_service";
-/// How many lines may wait to be written.
+/// The number of lines that may wait to be written.
 const BUFFERED: usize = 65_536;
 
-/// Why logging cannot start.
+/// The reason why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter is not in the syntax of `EnvFilter`; a loaded configuration never has such a one.
@@ -34,7 +34,7 @@ pub enum TelemetryError {
     Installed(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Logging under way. What was logged last is written when this is dropped.
+/// The running log. Dropping it writes the last lines.
 #[must_use = "logging ends when this is dropped"]
 #[derive(Debug)]
 pub struct Logging(#[expect(dead_code, reason = "works by being dropped")] WorkerGuard);
@@ -64,7 +64,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = EnvFilter::builder().parse(level)?.and(ceiling());
-    // No colours: without escapes of our own, every escape in the output is somebody else's and can be neutralised.
+    // No colours: without escapes of our own, every escape in the output is foreign and can be neutralised.
     let lines = fmt::layer().with_ansi(false).with_writer(OneLine(writer));
     let lines: Box<dyn Layer<Registry> + Send + Sync> = if json {
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
@@ -82,11 +82,11 @@ fn ceiling() -> Targets {
     Targets::new()
         .with_default(LevelFilter::INFO)
         .with_target(OWN_TARGET, LevelFilter::TRACE)
-        // An error for each certificate that is not valid, which anybody's endpoint may show; we tell it in our own words.
+        // The library logs an error for each invalid certificate, which any endpoint may show; our own line replaces it.
         .with_target("rustls_platform_verifier", LevelFilter::OFF)
 }
 
-/// Makes writers that keep each event on one line.
+/// Creates writers that keep each event on one line.
 ///
 /// tracing-subscriber neutralises ESC in values but lets CR and LF through, so that a logged value could forge a line.
 struct OneLine<W>(W);
@@ -108,7 +108,7 @@ struct OneLineWriter<W>(W);
 impl<W: Write> Write for OneLineWriter<W> {
     /// Writes one event: the formatter hands over a whole one, with its line break, in one call.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        // Nearly all events are, but for their line break, printable ASCII, which has nothing to replace.
+        // Nearly all events are, but for their line break, printable ASCII, which needs no replacement.
         if let Some((b'\n', line)) = event.split_last()
             && line.iter().all(|byte| matches!(byte, b' '..=b'~'))
         {

@@ -18,12 +18,12 @@ use crate::entropy::Entropy;
 use crate::store::{Store, StoreError, Topic};
 use worker::WebhookWorker;
 
-/// How long to wait for being woken: what fell due by time, or was done by another process, is found this soon.
+/// The longest wait for a wake-up: rows that fell due by time, or were written by another process, are found this soon.
 const POLL: Duration = Duration::from_secs(1);
-/// How often an outage that goes on is logged.
+/// The time between two log lines about one outage.
 const OUTAGE_LOG: Duration = Duration::from_secs(10);
 
-/// Writes messages and posts them until told to stop.
+/// Writes messages and posts them until stopped.
 pub async fn run(sender: WebhookWorker, store: Store, clock: Clock, stop: CancellationToken) {
     tokio::join!(dispatch(store, clock, stop.clone()), sender.run(stop));
 }
@@ -33,7 +33,7 @@ async fn dispatch(store: Store, clock: Clock, stop: CancellationToken) {
     let mut heard = store.notifications().subscribe(Topic::Position);
     let mut outage = Outage::default();
     while !stop.is_cancelled() {
-        // Before it looks, so that what is told meanwhile is heard behind the look.
+        // The mark is set before the look, so that a wake-up during the look is not lost.
         heard.mark_unchanged();
         let seed = IdSeed::new(clock.now(), Entropy::system().bytes());
         let more = store.dispatch_webhooks(&seed).await;

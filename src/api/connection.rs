@@ -3,7 +3,6 @@
 pub(super) mod convert;
 pub(super) mod parse;
 pub(super) mod prefill;
-pub(super) mod prefill_message;
 
 use std::sync::Arc;
 

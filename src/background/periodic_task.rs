@@ -1,13 +1,14 @@
 //! Loops beside the calls: ticks of work until they are stopped, through outages, without flooding the log.
 
 use std::fmt::Display;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::panic::caught;
 use crate::telemetry::log_limiter::LogLimiter;
 
 /// The time that a tick may take before it counts as failed.
@@ -56,7 +57,7 @@ impl PeriodicTask {
             let mut log_limiter = LogLimiter::default();
             let mut others = Others(None);
             loop {
-                let result = timeout(TICK_TIMEOUT, caught(tick())).await;
+                let result = timeout(TICK_TIMEOUT, AssertUnwindSafe(tick()).catch_unwind().map(Result::ok)).await;
                 if others.are_stuck(&result) {
                     log_limiter.warn(name, &"another process has held the lock for seconds");
                 }

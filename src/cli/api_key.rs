@@ -9,7 +9,7 @@ use crate::auth::api_key::{ApiKey, format_hash};
 use crate::config::{ApiKeyEntry, ConfigError, Problem};
 use crate::entropy::Entropy;
 
-/// Makes an API key and returns the text to print: the key, and its entry for the API key file.
+/// Creates an API key and returns the text to print: the key, and its entry for the API key file.
 ///
 /// # Errors
 /// Arguments that the API key file would refuse too.
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_printed_entry_is_accepted_as_the_key_file_and_belongs_to_the_printed_key() {
+    fn printed_entry_loads_and_accepts_the_printed_key() {
         let printed = run(args("acme \"east\" \\ #1"), &Entropy::system()).unwrap();
         let key = printed.lines().find(|line| line.starts_with("ivk_")).unwrap();
         let directory = tempfile::tempdir().unwrap();

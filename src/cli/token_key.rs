@@ -2,16 +2,15 @@
 //!
 //! Adding it to the ring, and in which place, is the operator's decision.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 
 use super::TokenKeyArgs;
 use crate::entropy::Entropy;
 
-/// Makes a signing key and returns it as `id:base64`, the form of `token.keys`.
+/// Creates a signing key and returns it as `id:base64`, the form of `token.keys`.
 pub fn run(args: &TokenKeyArgs, entropy: &Entropy) -> String {
     let TokenKeyArgs { id } = args;
-    format!("{id}:{}", STANDARD.encode(entropy.bytes::<32>()))
+    format!("{id}:{}", BASE64.encode(&entropy.bytes::<32>()))
 }
 
 #[cfg(test)]
@@ -24,7 +23,7 @@ mod tests {
         let key = make();
         let (id, bytes) = key.split_once(':').unwrap();
         assert_eq!(id, "255");
-        assert_eq!(STANDARD.decode(bytes).unwrap().len(), 32);
+        assert_eq!(BASE64.decode(bytes.as_bytes()).unwrap().len(), 32);
         assert_ne!(make(), key);
     }
 }

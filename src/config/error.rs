@@ -1,16 +1,16 @@
-//! How configuration problems are collected and shown: all of them, each at its field, with who set it.
+//! Configuration problems: collected all at once, each with its field and the layer that set it.
 //!
-//! Problem texts never quote a value that may be a secret; that is the duty of whoever writes the text.
+//! A problem's text never quotes a value that may be a secret; its author has to see to that.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// One thing that is wrong, at the key it is wrong at.
+/// A problem of a configuration, with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The key as `section.key`, or the name of the file or variable that is not understood.
     pub field: String,
-    /// What is wrong and what to do about it.
+    /// The problem, and what to do about it.
     pub text: String,
 }
 
@@ -20,7 +20,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a configuration.
+/// All problems of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The problems in the order they were found, never empty.
@@ -28,7 +28,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// Makes an error of a single problem.
+    /// Creates an error of a single problem.
     pub(crate) fn one(field: impl Into<String>, text: impl Into<String>) -> ConfigError {
         ConfigError { problems: vec![Problem { field: field.into(), text: text.into() }] }
     }
@@ -43,7 +43,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Says that the problem has been collected already, so there is nothing more to tell.
+/// The marker that a problem has been collected, so that no other is added for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reported;
 

@@ -1,6 +1,6 @@
 //! Merging of the four layers into the raw sections, and refusal of every key that no section knows.
 //!
-//! Nothing is parsed here but TOML: all values leave as texts, so that a field says itself what is wrong with it.
+//! Nothing is parsed here but TOML: all values stay texts, so that each field reports its own problems.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,7 +10,8 @@ use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, Problems};
-use super::{auth, delivery, events, general, grpc, links, log, mail, reminders, store, token, value, webhooks};
+use super::section::{auth, delivery, events, general, grpc, links, log, mail, reminders, store, token, webhooks};
+use super::value;
 
 /// The lowest layer, and the reference of all keys.
 pub(super) const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
@@ -38,7 +39,7 @@ pub(super) struct RawConfig {
 
 pub(super) struct Merged {
     pub(super) raw: RawConfig,
-    /// Who set a key, for those that are not at their default.
+    /// The layer that set a key, for keys that are not at their default.
     pub(super) origins: BTreeMap<String, String>,
 }
 
@@ -184,7 +185,7 @@ fn names<V>(keys: &BTreeMap<String, V>) -> String {
     keys.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// What cannot happen once unknown keys are gone, short of a defect here or in the embedded defaults.
+/// An error that cannot occur once unknown keys are refused, unless this code or the embedded defaults have a defect.
 fn internal(error: &config::ConfigError) -> ConfigError {
     ConfigError::one("configuration", error.to_string())
 }

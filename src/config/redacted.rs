@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 use url::Url;
 
-use super::reminders::{AFTER, BEFORE_EXPIRY, key};
+use super::section::reminders::{AFTER, BEFORE_EXPIRY, key};
 use super::value::format_duration;
 use super::{
     AuthConfig, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LinksConfig, LogConfig, LogFormat,
@@ -181,7 +181,7 @@ fn render_events(events: &EventsConfig, file: Option<String>) -> String {
 
 fn render_webhooks(webhooks: &WebhooksConfig) -> String {
     let WebhooksConfig { enabled, timeout, concurrency, allowed_networks, rotation_overlap } = webhooks;
-    let networks: Vec<_> = allowed_networks.iter().map(|(address, bits)| format!("{address}/{bits}")).collect();
+    let networks: Vec<_> = allowed_networks.iter().map(ToString::to_string).collect();
     section("webhooks")
         .value("enabled", Value::Boolean(*enabled))
         .text("timeout", format_duration(*timeout))

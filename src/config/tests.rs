@@ -206,7 +206,7 @@ fn a_broken_file_is_described_without_quoting_it() {
 }
 
 #[test]
-fn a_secret_comes_from_its_key_or_from_its_file_but_not_from_both() {
+fn secret_comes_from_its_key_or_its_file_but_not_from_both() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
     std::fs::write(path("url"), format!("\n{}\n", POSTGRES.1)).unwrap();
@@ -228,7 +228,7 @@ fn a_secret_comes_from_its_key_or_from_its_file_but_not_from_both() {
 }
 
 #[test]
-fn postgres_needs_keys_that_all_replicas_share_and_a_connection_that_no_lane_takes() {
+fn postgres_needs_shared_keys_and_a_connection_beside_the_lanes() {
     assert_refused(load(&[POSTGRES]), "token.keys", "is required on PostgreSQL");
     let lanes = [POSTGRES, KEYS, ("INVITATION__STORE__LANES", "4"), ("INVITATION__STORE__MAX_CONNECTIONS", "4")];
     assert_refused(load(&lanes), "store.max_connections", "greater than store.lanes");
@@ -242,14 +242,14 @@ fn every_form_of_loopback_may_go_without_authentication() {
 }
 
 #[test]
-fn a_sqlite_url_is_relative_with_two_slashes_and_absolute_with_three() {
+fn sqlite_url_is_relative_with_two_slashes_absolute_with_three() {
     for (url, path) in [("sqlite://a b/c.db", "a b/c.db"), ("sqlite:///var/c.db", "/var/c.db"), ("sqlite://c", "c")] {
         assert!(matches!(StoreUrl::parse(url), Ok(StoreUrl::Sqlite(parsed)) if parsed == Path::new(path)), "{url}");
     }
 }
 
 #[test]
-fn the_redacted_configuration_is_toml_with_every_key_and_no_secret() {
+fn redacted_configuration_has_every_key_and_no_secret() {
     let mail = ("INVITATION__MAIL__URL", "smtps://iv:hunter2@mail.example.com");
     let config = load(&[POSTGRES, KEYS, NATS, mail]).unwrap();
     let shown = config.redacted();
@@ -268,7 +268,7 @@ fn the_redacted_configuration_is_toml_with_every_key_and_no_secret() {
 }
 
 #[test]
-fn the_redacted_configuration_of_a_laptop_is_a_configuration_again() {
+fn redacted_configuration_without_secrets_loads_again() {
     let config = load(&[]).unwrap();
     assert_eq!(load_file(&config.redacted(), &[]).unwrap().redacted(), config.redacted());
 }

@@ -1,6 +1,6 @@
 //! Parsing of the value forms that several sections share: durations, numbers, choices, secrets with a `*_file` twin.
 //!
-//! No key names and no defaults here.
+//! This module knows neither the names nor the defaults of keys.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -15,7 +15,7 @@ use super::error::{Checked, Problems};
 /// Parses a duration as it is written in the configuration: a whole number and `ms`, `s`, `m`, `h` or `d`.
 ///
 /// # Errors
-/// A text that says what is expected.
+/// A text that names the expected form.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let expected = || "must be a duration such as \"1500ms\", \"10s\", \"1m\" or \"30d\"".to_owned();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -63,7 +63,7 @@ where
         .check(field, parsed.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end())))
 }
 
-/// Picks the value that goes with a word, naming all words when it is none of them.
+/// Returns the value that goes with a word. The error names all words.
 pub(super) fn choice<T: Clone>(problems: &mut Problems, field: &str, text: &str, choices: &[(&str, T)]) -> Checked<T> {
     let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone());
     problems.check(
@@ -111,7 +111,7 @@ pub(super) fn read_file(path: &str) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))
 }
 
-/// Says whether a text holds what would break a line or a terminal: control characters and the Unicode line breaks.
+/// Returns whether a text holds characters that break a line or a terminal: control characters and the Unicode line breaks.
 pub(super) fn has_control(text: &str) -> bool {
     text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
 }

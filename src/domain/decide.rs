@@ -23,27 +23,27 @@ use super::invitation::slot::{Slot, SlotKey};
 use super::invitation::{EngagementType, Invitation};
 use super::value::id::{AcceptanceId, InvitationId};
 
-/// What a decision rests on beside the loaded snapshot and the command.
+/// The inputs of a decision beside the loaded snapshot and the command.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The id of the key that new links are signed with.
     pub signing_key: u8,
-    /// When recipients who have not answered are reminded.
+    /// The times at which recipients who have not answered receive reminders.
     pub reminders: Schedules,
-    /// Whether inviters are told when somebody accepts.
+    /// Whether inviters receive a notice of acceptances.
     pub acceptance_notice: bool,
 }
 
-/// What a command does and what its caller is told.
+/// The changes of a command, and the answer to its caller.
 #[derive(Clone, Debug)]
 pub struct Decided {
-    /// What is to be saved.
+    /// The changes to save.
     pub changes: Changes,
-    /// What the answer is about.
+    /// The subject of the answer.
     pub outcome: Affected,
 }
 
-/// What the answer to a command is about.
+/// The subject of the answer to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Affected {
     /// The invitation.
@@ -56,7 +56,7 @@ pub struct Affected {
     pub already_accepted: bool,
 }
 
-/// What a command changes. All of it is saved in one commit, or none.
+/// The changes of a command. All are saved in one commit, or none.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// Invitations that are new, or changed: then with a raised revision, unless its etag stands for nothing that changed. The first is what the command is about.
@@ -69,7 +69,7 @@ pub struct Changes {
     pub acceptance: Option<AcceptanceChange>,
     /// Something to be counted beside the invitation.
     pub engagement: Option<(InvitationId, EngagementType)>,
-    /// What happened, in order.
+    /// The events, in order.
     pub events: Vec<NewEvent>,
     /// Messages to be sent.
     pub deliveries: Vec<NewDelivery>,
@@ -79,7 +79,7 @@ pub struct Changes {
     pub requests: Vec<(RequestKey, Remembered)>,
 }
 
-/// How an invitation changes.
+/// A change of an invitation.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// It is new.
@@ -88,7 +88,7 @@ pub enum Change {
     Update {
         /// The invitation as it will be.
         invitation: Invitation,
-        /// Whether the save has to make sure that it has not expired meanwhile.
+        /// Whether the save has to check that it has not expired meanwhile.
         unexpired: bool,
     },
 }
@@ -96,15 +96,15 @@ pub enum Change {
 /// A domain that is new, or gone, from an auto-join.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainChange {
-    /// Of which auto-join.
+    /// The auto-join.
     pub invitation: InvitationId,
     /// The domain, in ASCII.
     pub domain: String,
-    /// Whether its addresses join from now on, or no longer.
+    /// Whether it joins from now on, or no longer.
     pub joins: bool,
 }
 
-/// How an acceptance changes.
+/// A change of an acceptance.
 #[derive(Clone, Debug)]
 pub enum AcceptanceChange {
     /// It is new.
@@ -113,7 +113,7 @@ pub enum AcceptanceChange {
     Update(Acceptance),
 }
 
-/// Decides one command: replays a remembered request, or does what the command says and remembers it.
+/// Decides one command: replays a remembered request, or decides anew and remembers the request.
 pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
     if let Some(outcome) = replay(loaded, command)? {
         return Ok(Decided { changes: Changes::default(), outcome });
@@ -125,26 +125,26 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
 }
 
 impl Decided {
-    /// Says that nothing is to be done about an invitation.
+    /// Returns the changes of a command that finds its work done.
     pub(super) fn unchanged(invitation: InvitationId) -> Self {
         let outcome = Affected { invitation, acceptance: None, delivery: None, already_accepted: false };
         Self { changes: Changes::default(), outcome }
     }
 
-    /// Says what has become of a message.
+    /// Returns the changes of a message.
     pub(super) fn delivered(delivery: Delivery, changes: Changes) -> Self {
         let unchanged = Self::unchanged(delivery.message.invitation);
         let outcome = Affected { delivery: Some(delivery.message.id), ..unchanged.outcome };
         Self { changes: Changes { delivery: Some(delivery), ..changes }, outcome }
     }
 
-    /// Says what changes about an invitation.
+    /// Returns the changes of an invitation.
     pub(super) fn changed(invitation: InvitationId, changes: Changes) -> Self {
         Self { changes, ..Self::unchanged(invitation) }
     }
 }
 
-/// Makes what one command creates: each thing with the next of the command's ids.
+/// Creates the parts of one command: each with the next of the command's ids.
 pub(super) struct Maker<'a> {
     pub(super) loaded: &'a Loaded,
     pub(super) command: &'a Command,
@@ -189,7 +189,7 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// Makes an event of a message.
+    /// Creates an event of a message.
     pub(super) fn delivery_event(
         &mut self,
         invitation: &Invitation,
@@ -207,13 +207,13 @@ impl<'a> Maker<'a> {
         self.event(invitation, event_type, data)
     }
 
-    /// Makes a message to every recipient with an e-mail address who has not answered, if the invitation's links are mailed at all.
+    /// Creates a message to every recipient with an e-mail address who has not answered, if the invitation's links are mailed at all.
     pub(super) fn deliveries(&mut self, invitation: &Invitation) -> Vec<NewDelivery> {
         let message = |recipient| NewDelivery { recipient, ..self.message(invitation, Purpose::Invitation) };
         mailed(invitation).map(message).collect()
     }
 
-    /// Makes the reminders that are planned for the same recipients.
+    /// Creates the reminders that are planned for the same recipients.
     pub(super) fn reminders(&self, invitation: &Invitation, planned: &[Planned]) -> Vec<NewDelivery> {
         let to = |recipient| planned.iter().map(move |planned| (recipient, *planned));
         let message = |(recipient, planned): (u16, Planned)| {
@@ -226,7 +226,7 @@ impl<'a> Maker<'a> {
         mailed(invitation).flat_map(to).map(message).collect()
     }
 
-    /// Makes the reminders that speak of the expiry, if it is another now than before; those that spoke of the old one are
+    /// Creates the reminders that name the expiry, if it has changed; those that named the old one are
     /// cancelled when their time comes.
     pub(super) fn reminders_if_moved(
         &self,
@@ -241,7 +241,7 @@ impl<'a> Maker<'a> {
         self.reminders(after, &schedule.for_moved(after.facts.expire_at, self.loaded.now))
     }
 
-    /// Makes a message to nobody in particular, due now.
+    /// Creates a message without a recipient, due now.
     pub(super) fn message(&mut self, invitation: &Invitation, purpose: Purpose) -> NewDelivery {
         NewDelivery {
             id: self.id(),

@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod message_id;
 pub mod reminder;
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use super::invitation::Invitation;
@@ -12,46 +13,44 @@ use super::secret::verification;
 use super::value::email::Email;
 use super::value::id::InvitationId;
 use super::value::time::Timestamp;
+use super::value::word;
 
-/// Why a message is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The purpose of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Purpose {
-    /// To bring a recipient their link.
+    /// Brings a recipient the link.
     Invitation,
-    /// To remind a recipient who has not answered.
+    /// Reminds a recipient who has not answered.
     Reminder,
-    /// To tell the inviter that somebody accepted.
+    /// Notifies the inviter of an acceptance.
     AcceptanceNotice,
-    /// To bring a person the code that proves their address.
+    /// Brings a person the code that proves their address.
     VerificationCode,
 }
 
 impl Purpose {
     /// Every purpose there is.
-    pub const ALL: [Self; 4] = [Self::Invitation, Self::Reminder, Self::AcceptanceNotice, Self::VerificationCode];
+    pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
     /// Returns the word for it in the database, in events and in the names of templates.
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Invitation => "invitation",
-            Self::Reminder => "reminder",
-            Self::AcceptanceNotice => "acceptance_notice",
-            Self::VerificationCode => "verification_code",
-        }
+        self.into()
     }
 
     /// Reverses [`Purpose::code`].
     pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|purpose| purpose.code() == code)
+        code.parse().ok()
     }
 }
 
-/// Where a message stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The state of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum DeliveryState {
     /// It waits: for its turn, for its time, or for the next attempt.
     Queued,
-    /// Somebody has leased it and is sending it.
+    /// A process has leased it and is sending it.
     Sending,
     /// The mail server has accepted it.
     Sent,
@@ -61,35 +60,26 @@ pub enum DeliveryState {
     Bounced,
     /// It was given up; it can be replayed.
     Failed,
-    /// When its turn came there was no reason any more to send it.
+    /// Its reason was gone when its turn came.
     Cancelled,
 }
 
 impl DeliveryState {
     /// Every state there is.
-    pub const ALL: [Self; 7] =
-        [Self::Queued, Self::Sending, Self::Sent, Self::Delivered, Self::Bounced, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
     /// Returns the word for it in the database.
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Sending => "sending",
-            Self::Sent => "sent",
-            Self::Delivered => "delivered",
-            Self::Bounced => "bounced",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
+        self.into()
     }
 
     /// Reverses [`DeliveryState::code`].
     pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.code() == code)
+        code.parse().ok()
     }
 }
 
-/// How sending a message ended.
+/// The end of sending a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeliveryEnd {
     /// The mail server has accepted it.
@@ -98,7 +88,7 @@ pub enum DeliveryEnd {
     Failed(String),
 }
 
-/// What a provider reports of a message.
+/// A provider's report about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryReport {
     /// It reached the mailbox.
@@ -127,40 +117,40 @@ impl DeliveryReport {
 pub struct NewDelivery {
     /// Names the message for good, over retries.
     pub id: Uuid,
-    /// About which invitation.
+    /// The invitation.
     pub invitation: InvitationId,
-    /// Why.
+    /// The purpose.
     pub purpose: Purpose,
-    /// To which recipient; 0 where it is to nobody the invitation is for.
+    /// The recipient's ordinal; 0 for a message to a person who is no recipient.
     pub recipient: u16,
-    /// To which address, where it is not the recipient's.
+    /// The address, if it is not the recipient's.
     pub address: Option<Email>,
-    /// What else it is about: the acceptance of a notice, the verification of a code.
+    /// The acceptance of a notice, or the verification of a code.
     pub about: Option<Uuid>,
-    /// The expiry that a reminder speaks of: with another one it has no point any more. None for one that speaks of none.
+    /// The expiry that a reminder names: a reminder of another expiry is needless. `None` if it names no expiry.
     pub for_expire_at: Option<Timestamp>,
-    /// When it was decided.
+    /// The moment of the decision.
     pub created_at: Timestamp,
-    /// When it is to be sent; before it was decided for one that goes before others.
+    /// The moment at which it is sent; before the decision for a message that goes before others.
     pub due_at: Timestamp,
 }
 
 /// A message as it was enqueued, and what has become of it so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// What was decided.
+    /// The message as decided.
     pub message: NewDelivery,
-    /// Where it stands.
+    /// Its state.
     pub state: DeliveryState,
-    /// Who is sending it.
+    /// The lease of the process that is sending it.
     pub lease: Option<Uuid>,
-    /// How often it has been tried.
+    /// The number of attempts.
     pub attempts: u32,
-    /// What went wrong last, or why it was cancelled. Never holds an address or a link.
+    /// The last failure, or the reason of the cancellation. It never holds an address or a link.
     pub last_error: Option<String>,
-    /// When the mail server accepted it.
+    /// The moment at which the mail server accepted it.
     pub sent_at: Option<Timestamp>,
-    /// When it is tried next; none once it is settled.
+    /// The moment of the next attempt, `None` once it is settled.
     pub due_at: Option<Timestamp>,
 }
 

@@ -196,7 +196,7 @@ pub(super) fn requested(command: Command, id: &str, body: &str, keys: &[u8]) -> 
     Command { request: Some(Request::new("Method", id, digests)), ..command }
 }
 
-/// Somebody without an address.
+/// An acceptor without an address.
 pub(super) fn acceptor(subject: &str) -> Acceptor {
     person(subject, None, false)
 }
@@ -215,7 +215,7 @@ pub(super) fn create(recipients: &[Email], mails: bool) -> Action {
     Action::Create(Box::new(CreateInvitation { mails, ..creation(invitation(0, None).details, &addresses) }))
 }
 
-/// Makes an invitation for one use that lives an hour and mails nobody.
+/// Creates an invitation for one use that lives an hour and mails nobody.
 pub(super) fn creation(details: Details, addresses: &[Address]) -> CreateInvitation {
     CreateInvitation {
         details,

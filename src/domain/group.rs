@@ -24,12 +24,12 @@ use super::value::time::Timestamp;
 use loaded::{Loaded, Remembered};
 use uuid::Uuid;
 
-/// What the caller of a command is told once the group is saved.
+/// The answer to the caller of a command once the group is saved.
 #[derive(Clone, Debug)]
 pub struct Executed {
     /// The moment of the decision.
     pub now: Timestamp,
-    /// When it was decided first, which is earlier for a replay.
+    /// The moment of the first decision, which is earlier for a replay.
     pub decided_at: Timestamp,
     /// The invitation as the command left it.
     pub invitation: Arc<Invitation>,
@@ -43,14 +43,14 @@ pub struct Executed {
     pub happened: bool,
 }
 
-/// How several commands of one caller hang together.
+/// The way in which several commands of one caller belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchMode {
     /// Each has a result of its own.
     Independent,
     /// All of them, or none: if one is refused, nothing changes.
     Atomic,
-    /// Nothing changes; it is only seen what would.
+    /// No command changes anything; the results show what each would do.
     DryRun,
 }
 
@@ -61,7 +61,7 @@ pub struct Group {
     save: Save,
 }
 
-/// What a group changes, folded.
+/// The changes of a group, folded.
 #[derive(Clone, Debug, Default)]
 pub struct Save {
     /// Invitations that are new.
@@ -72,13 +72,13 @@ pub struct Save {
     pub accepted: BTreeMap<AcceptanceId, (Arc<Invitation>, Acceptance)>,
     /// Acceptances that are changed.
     pub reaccepted: BTreeMap<AcceptanceId, (Arc<Invitation>, Acceptance)>,
-    /// What is to be added to counters.
+    /// The sums to add to counters.
     pub engagement: BTreeMap<InvitationId, Engagement>,
-    /// Who has which slots from now on; the version is that of the first to take it in the group.
+    /// The new holders of slots; the version is that of the first command of the group that takes the slot.
     pub slots: BTreeMap<(AccountId, SlotKey), Slot>,
     /// Domains that are new or gone, by invitation: the last word of the group counts.
     pub domains: BTreeMap<(InvitationId, String), (Arc<Invitation>, bool)>,
-    /// What happened, in order.
+    /// The events, in order.
     pub events: Vec<NewEvent>,
     /// Messages to be sent, with their invitations.
     pub deliveries: Vec<(Arc<Invitation>, NewDelivery)>,
@@ -108,7 +108,7 @@ pub struct SettledDelivery {
     pub delivery: Delivery,
     /// The state it was decided on.
     pub loaded_state: DeliveryState,
-    /// Who was sending it then.
+    /// The lease that it had then.
     pub loaded_lease: Option<Uuid>,
 }
 
@@ -156,7 +156,7 @@ impl Group {
         decide: impl Fn(&mut Self, &Command) -> Result<Executed, E>,
     ) -> Vec<Result<Executed, E>> {
         let before = match (bundle, commands) {
-            // What a single command is refused has changed nothing.
+            // A refused command has changed nothing.
             (BatchMode::Independent, _) | (BatchMode::Atomic, [] | [_]) => None,
             (BatchMode::Atomic | BatchMode::DryRun, _) => Some(self.clone()),
         };
@@ -258,7 +258,7 @@ impl Group {
     fn update(&mut self, invitation: Invitation, unexpired: bool) -> Arc<Invitation> {
         let before = self.loaded.invitation(&invitation.account, invitation.id).ok().cloned();
         let invitation = self.loaded.put_invitation(invitation);
-        // What this very group has made is still to be inserted, not updated.
+        // An invitation that this group has created is still to be inserted, not updated.
         if let Some(created) = self.save.created.get_mut(&invitation.id) {
             *created = Arc::clone(&invitation);
             return invitation;
@@ -283,7 +283,7 @@ impl Group {
         let (acceptance, rows) = match change {
             None => return,
             Some(AcceptanceChange::Create(acceptance)) => (acceptance, &mut self.save.accepted),
-            // What this very group has made is still to be inserted, not updated.
+            // An invitation that this group has created is still to be inserted, not updated.
             Some(AcceptanceChange::Update(acceptance)) if self.save.accepted.contains_key(&acceptance.id) => {
                 (acceptance, &mut self.save.accepted)
             }

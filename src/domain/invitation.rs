@@ -26,7 +26,7 @@ use slot::SlotKey;
 use state::{Facts, State};
 use unknown_fields::UnknownFields;
 
-/// How many acceptances are shown with an invitation, the newest first.
+/// The number of acceptances that are shown with an invitation, the newest first.
 pub const NEWEST_ACCEPTANCES: usize = 100;
 
 /// An invitation of any kind.
@@ -34,23 +34,23 @@ pub const NEWEST_ACCEPTANCES: usize = 100;
 pub struct Invitation {
     /// Its id, the same for every face of it.
     pub id: InvitationId,
-    /// Whose it is.
+    /// The account that owns it.
     pub account: AccountId,
     /// The details of its kind.
     pub details: Details,
     /// Fields of the stored details that only a newer release knows.
     pub unknown: UnknownFields,
-    /// What its state follows from.
+    /// The facts that its state follows from.
     pub facts: Facts,
     /// Counts its changes from 1; what the etag shows and what a save is guarded by.
     pub revision: i64,
-    /// How often its link was rotated.
+    /// The number of rotations of its link.
     pub generation: u16,
     /// The key its links are signed with.
     pub key_id: u8,
     /// Whether this service mails its links.
     pub mails: bool,
-    /// Whom it is meant for, by ordinal.
+    /// The recipients, by ordinal.
     pub recipients: Vec<Recipient>,
     /// The caller's own labels.
     pub labels: BTreeMap<String, String>,
@@ -58,43 +58,43 @@ pub struct Invitation {
     pub creator: String,
     /// The name of the credential that last changed it.
     pub updater: String,
-    /// When it was put away; independent of its state.
+    /// The moment at which it was archived; independent of its state.
     pub archived_at: Option<Timestamp>,
-    /// When its kind's own service was told to forget it.
+    /// The moment at which the service of its kind deleted it.
     pub deleted_at: Option<Timestamp>,
-    /// The expiry of which an event has told; another one once it is renewed.
+    /// The expiry that an event has recorded; a renewal sets another expiry.
     pub expiry_told_at: Option<Timestamp>,
-    /// When its link was first handed to delivery.
+    /// The moment at which its link was first handed to delivery.
     pub first_sent_at: Option<Timestamp>,
-    /// When its link was last handed to delivery.
+    /// The moment at which its link was last handed to delivery.
     pub last_sent_at: Option<Timestamp>,
-    /// When it was made.
+    /// The moment of its creation.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// The moment of its last update.
     pub updated_at: Timestamp,
-    /// What people did short of accepting.
+    /// The engagement with its link.
     pub engagement: Engagement,
-    /// How many messages with its link have been enqueued.
+    /// The number of messages with its link that were enqueued.
     pub deliveries: u32,
-    /// Where the latest message with its link stands that has not failed.
+    /// The state of the latest message with its link that has not failed.
     pub latest_delivery: Option<DeliveryState>,
     /// The newest acceptances, newest first, where they were asked for.
     pub acceptances: Vec<Acceptance>,
 }
 
-/// What people did with a link short of accepting it.
+/// The engagement with a link: everything short of accepting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Engagement {
-    /// How often the invitation's page was seen.
+    /// The number of views of the invitation's page.
     pub views: i64,
-    /// How often the link was followed.
+    /// The number of clicks on the link.
     pub clicks: i64,
-    /// How often a program fetched a preview of the link.
+    /// The number of previews of the link that programs fetched.
     pub unfurls: i64,
 }
 
 impl Engagement {
-    /// Counts one more of a sort.
+    /// Counts one more of a type.
     pub fn count(&mut self, engagement: EngagementType) {
         match engagement {
             EngagementType::View => self.views += 1,
@@ -112,7 +112,7 @@ impl Engagement {
     }
 }
 
-/// The sorts of engagement.
+/// The types of engagement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngagementType {
     /// The invitation's page was seen.
@@ -142,12 +142,12 @@ impl Invitation {
         format!("\"{}\"", self.revision)
     }
 
-    /// Returns what the token of one of its links says; recipient 0 is the plain link.
+    /// Returns the claims of the token of one of its links; recipient 0 is the plain link.
     pub fn claims(&self, recipient: u16) -> Claims {
         Claims { key_id: self.key_id, invitation: self.id, generation: self.generation, recipient }
     }
 
-    /// Returns the recipient a mailed link belongs to; none for the plain link.
+    /// Returns the recipient of a mailed link, `None` for the plain link.
     pub fn recipient(&self, ordinal: u16) -> Option<&Recipient> {
         self.recipients.iter().find(|recipient| recipient.ordinal == ordinal)
     }
@@ -157,7 +157,7 @@ impl Invitation {
         self.recipients.iter().map(|recipient| &recipient.address)
     }
 
-    /// Returns the slots it holds, or would if it were ACTIVE; none once it is put away.
+    /// Returns the slots that it holds, or would hold if it were ACTIVE; empty once it is archived.
     pub fn slots(&self) -> Vec<SlotKey> {
         if self.archived_at.is_some() { Vec::new() } else { SlotKey::of(&self.details, self.addresses()) }
     }
@@ -167,7 +167,7 @@ impl Invitation {
         self.state_at(now) == State::Active && self.archived_at.is_none()
     }
 
-    /// Notes that messages with its link were handed to delivery.
+    /// Records that messages with its link were handed to delivery.
     pub fn sent(&mut self, deliveries: usize, now: Timestamp) {
         if deliveries > 0 {
             self.deliveries = self.deliveries.saturating_add(u32::try_from(deliveries).unwrap_or(u32::MAX));

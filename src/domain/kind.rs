@@ -10,6 +10,7 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use super::invitation::acceptance::{Acceptance, AcceptedBy};
@@ -19,6 +20,7 @@ use super::invitation::refusal::Refusal;
 use super::invitation::slot::SlotKey;
 use super::value::id::InvitationId;
 use super::value::time::Ttl;
+use super::value::word;
 use connection::ConnectionDetails;
 use general::{GeneralDetails, Inviter, Usage};
 use guest::GuestDetails;
@@ -26,13 +28,14 @@ pub use per_kind::PerKind;
 use user::UserDetails;
 
 /// The kind of an invitation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Kind {
-    /// To connect, or reconnect, a utility account.
+    /// A contributor connects, or reconnects, a utility account.
     Connection,
-    /// To join the account with roles.
+    /// A person joins the account with roles.
     User,
-    /// To be an organization's guest.
+    /// An organization becomes a guest.
     Guest,
     /// Anything else: people, groups, shared links, domains.
     General,
@@ -40,7 +43,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Self; 4] = [Self::Connection, Self::User, Self::Guest, Self::General];
+    pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
     /// Returns the collection in the names of the kind's own service.
     pub fn collection(self) -> &'static str {
@@ -59,12 +62,7 @@ impl Kind {
 
     /// Returns the word for the kind in the database.
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Connection => "connection",
-            Self::User => "user",
-            Self::Guest => "guest",
-            Self::General => "general",
-        }
+        self.into()
     }
 
     /// Parses the details of the kind, `None` if they are not of the kind.
@@ -79,14 +77,14 @@ impl Kind {
 
     /// Reverses [`Kind::code`].
     pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.code() == code)
+        code.parse().ok()
     }
 }
 
-/// Something that people are let into.
+/// A scope that people are let into.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
-    /// The sort of scope, for example `company`.
+    /// The type of scope, for example `company`.
     #[serde(rename = "type")]
     pub scope_type: String,
     /// The scope's id.
@@ -97,7 +95,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Makes a scope without a name.
+    /// Creates a scope without a name.
     pub fn new(scope_type: &str, id: impl ToString) -> Self {
         Self { scope_type: scope_type.to_owned(), id: id.to_string(), display_name: None }
     }
@@ -112,13 +110,13 @@ impl Scope {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Details {
-    /// Of a connection invitation.
+    /// The details of a connection invitation.
     Connection(ConnectionDetails),
-    /// Of a user invitation.
+    /// The details of a user invitation.
     User(UserDetails),
-    /// Of a guest invitation.
+    /// The details of a guest invitation.
     Guest(GuestDetails),
-    /// Of a general invitation.
+    /// The details of a general invitation.
     General(Box<GeneralDetails>),
 }
 
@@ -193,7 +191,7 @@ pub trait KindRules {
     fn inviter(&self) -> Option<&Inviter>;
     /// Returns the inviter in words for people, empty if there are none: the name of a resource means nothing to a recipient.
     fn inviter_name(&self) -> &str;
-    /// Returns the name of the organization that the invitation speaks for, empty if there is none.
+    /// Returns the name of the organization that invites, empty if there is none.
     fn organization_name(&self) -> &str;
     /// Returns the slots that an invitation to people takes; each of them is given as address type and key.
     fn slots(&self, people: &[String]) -> Vec<SlotKey>;
@@ -211,15 +209,15 @@ pub trait KindRules {
     fn check_guest_organization(&self, organization: Option<Uuid>) -> Result<(), Refusal>;
     /// Returns the organization that has become a guest, if it has.
     fn guest_organization(&self) -> Option<Uuid>;
-    /// Notes in the details how the invitation was accepted.
+    /// Records in the details how the invitation was accepted.
     fn note_acceptance(&mut self, acceptance: &Acceptance);
-    /// Checks that acceptors may bring a connection; an error says what is wrong with one.
+    /// Checks that acceptors may bring a connection. The error names the reason.
     fn check_created_connection(&self) -> Result<(), &'static str>;
     /// Returns the name of the kind in the names of mail templates.
     fn mail_name(&self) -> &'static str;
 }
 
-/// Refuses a guest organization where none can become a guest.
+/// Refuses a guest organization if the kind has no guests.
 fn no_guest_organization(organization: Option<Uuid>) -> Result<(), Refusal> {
     let description = "must not be set: this is no guest invitation";
     organization.map_or(Ok(()), |_| Err(Refusal::InvalidField { field: "guest_organization_id", description }))

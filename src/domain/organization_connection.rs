@@ -1,4 +1,4 @@
-//! What one organization may do for another.
+//! The permission of one organization to act for another.
 
 use uuid::Uuid;
 
@@ -13,11 +13,11 @@ pub struct OrganizationConnection {
     pub requester: Uuid,
     /// The organization it may act for.
     pub target: Uuid,
-    /// What it may do.
+    /// The granted permissions.
     pub permissions: Vec<String>,
     /// The name of the credential that made it.
     pub creator: String,
-    /// When it was made.
+    /// The moment of its creation.
     pub created_at: Timestamp,
 }
 

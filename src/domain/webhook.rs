@@ -1,7 +1,7 @@
 //! Endpoints that an account's events are posted to: what one is, and how it changes.
 //!
-//! Which addresses may be posted to is in [`networks`], when a message is tried again in [`retry`], what proves that a
-//! message is ours in [`signature`].
+//! [`networks`] has the addresses that may be posted to, [`retry`] the times of retries, and [`signature`] the proof that a
+//! message is ours.
 
 pub mod networks;
 pub mod retry;
@@ -20,35 +20,35 @@ use super::value::word::Word;
 /// The most endpoints that one account may have.
 pub const MAX_ENDPOINTS: usize = 50;
 
-/// Why the service disabled an endpoint that answered 410.
+/// The reason for disabling an endpoint that answered 410.
 pub const GONE: &str = "the endpoint answered 410 Gone";
-/// Why the service disabled an endpoint that failed for [`retry::DISABLED_AFTER`].
+/// The reason for disabling an endpoint that failed for [`retry::DISABLED_AFTER`].
 pub const FAILED_TOO_LONG: &str = "every attempt failed for five days";
 
-/// Where events are posted.
+/// An endpoint that events are posted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Names it for good.
     pub id: Uuid,
     /// An https URL; http only where the configuration allows the network.
     pub uri: String,
-    /// Only these types; empty means all.
+    /// The types of events that it receives; empty means all.
     pub event_types: Vec<Word<EventType>>,
-    /// Since when nothing is posted to it.
+    /// The moment since which nothing is posted to it.
     pub disabled_at: Option<Timestamp>,
-    /// Why the service disabled it; none if it did not.
+    /// The reason why the service disabled it, `None` if the service did not.
     pub disabled_reason: Option<String>,
-    /// What its messages are signed with.
+    /// The secrets that sign its messages.
     pub secrets: SealedSecrets,
-    /// Since when every attempt has failed.
+    /// The moment since which every attempt has failed.
     pub failing_since: Option<Timestamp>,
     /// Counts its changes from 1.
     pub revision: i64,
     /// The name of the credential that made it.
     pub creator: String,
-    /// When it was made.
+    /// The moment of its creation.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// The moment of its last update.
     pub updated_at: Timestamp,
 }
 
@@ -72,20 +72,20 @@ impl SealedSecrets {
 /// An endpoint that is to be made, and the request it is remembered by.
 #[derive(Clone, Debug)]
 pub struct NewEndpoint {
-    /// What is made.
+    /// The endpoint to create.
     pub endpoint: Endpoint,
     /// The request that makes it, if that has an id.
     pub request: Option<Request>,
 }
 
-/// What is to be another of an endpoint; none stays as it is.
+/// An update of an endpoint; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct EndpointChange {
     /// Another address.
     pub uri: Option<String>,
     /// Other types.
     pub event_types: Option<Vec<Word<EventType>>>,
-    /// Whether nothing is posted to it.
+    /// Whether it is disabled.
     pub disabled: Option<bool>,
 }
 
@@ -108,7 +108,7 @@ impl Endpoint {
         format!("\"{}\"", self.revision)
     }
 
-    /// Returns what becomes of it by a change; none if it is so already.
+    /// Returns the endpoint after an update, `None` if the update changes nothing.
     fn changed(&self, change: &EndpointChange, now: Timestamp) -> Option<Self> {
         let mut next = self.clone();
         next.uri = change.uri.clone().unwrap_or(next.uri);
@@ -135,7 +135,7 @@ impl Endpoint {
         if etag.is_none_or(|etag| etag == self.etag()) { Ok(()) } else { Err(StaleEtag) }
     }
 
-    /// Decides on a change; none if it is so already.
+    /// Decides on an update, `None` if it changes nothing.
     pub fn update(
         &self,
         change: &EndpointChange,

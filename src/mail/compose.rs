@@ -11,46 +11,43 @@ use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::secret::token::Token;
 use crate::domain::value::time::Timestamp;
 
-mod about;
-mod builtin;
-mod facts;
-mod links;
-mod locale;
+mod check;
+mod context;
+mod html;
 mod name;
 mod templates;
-mod title;
 
-pub use about::About;
-use facts::MailContext;
-use templates::Templates;
-use title::Title;
+pub use check::ContentError;
+pub use context::About;
+use context::MailContext;
+use templates::{Templates, Title};
 
-/// Why a message cannot be composed. Holds neither an address nor a link.
+/// The reason why a message cannot be composed. It holds neither an address nor a link.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ComposeError {
-    /// There is nobody to send it to.
-    #[error("there is no address to send it to")]
+    /// The message has no address.
+    #[error("the message has no address")]
     NoAddress,
     /// The key that signs the invitation's links is no longer in the ring.
-    #[error("the key that signs the link is retired")]
+    #[error("the key that signs the link has left token.keys")]
     KeyRetired,
-    /// What the purpose needs was not brought along.
-    #[error("what the message is about is missing")]
+    /// The subject that the purpose needs is missing.
+    #[error("the acceptance or the code of the message is missing")]
     NotAbout,
     /// A template fails with what this invitation holds.
     #[error("template {name}: {reason}")]
     Template {
         /// The template.
         name: String,
-        /// What fails, without values.
+        /// The failure, without values.
         reason: String,
     },
-    /// The message would hold another number of links than it should.
+    /// The message would hold another number of links than it should, or load something.
     #[error("{0}: {1}")]
-    Links(String, &'static str),
+    Content(String, ContentError),
 }
 
-/// Why the templates cannot be used.
+/// The reason why the templates cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplatesError {
     /// The folder or a file in it cannot be read.
@@ -103,7 +100,7 @@ impl Composer {
     /// Composes the message of a delivery; the link is derived now and stored nowhere.
     ///
     /// # Errors
-    /// What is missing, or what a template makes of this invitation. None of it is better at another attempt.
+    /// A missing part, or a template that fails with this invitation. Another attempt would fail as well.
     pub fn compose(
         &self,
         delivery: &Delivery,
@@ -120,15 +117,15 @@ impl Composer {
         };
         let title = Title::of(message.purpose, &invitation.details);
         let sender = self.from.name.clone().unwrap_or_else(|| self.from.domain.clone());
-        let facts = MailContext::of(delivery, invitation, about, &sender)?;
-        let locale = self.templates.choose(title, facts::locale(invitation));
-        let written = self.templates.write(title, &locale, &facts, link.as_deref())?;
+        let context = MailContext::of(delivery, invitation, about, &sender)?;
+        let locale = self.templates.choose(title, context::locale(invitation));
+        let written = self.templates.write(title, &locale, &context, link.as_deref())?;
         Ok(Mail {
             id: message.id,
             from: self.from.clone(),
             reply_to: self.reply_to.clone(),
             to,
-            to_name: Some(facts.recipient).filter(|name| !name.is_empty()),
+            to_name: Some(context.recipient).filter(|name| !name.is_empty()),
             subject: written.subject,
             text: written.text,
             html: written.html,

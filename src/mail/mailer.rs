@@ -1,15 +1,23 @@
 //! The courier by e-mail: composes a message when its turn has come, with the link or the code derived then, and hands it to
 //! the transport.
 
+use std::fmt::Debug;
+
 use async_trait::async_trait;
 
 use super::compose::{About, ComposeError, Composer};
-use super::courier::Mailer;
 use super::transport::{SendError, SendFailure, Transport};
 use crate::domain::delivery::Purpose;
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::secret::verification::Code;
 use crate::store::{ClaimedDelivery, Store, Topicality};
+
+/// Carries messages.
+#[async_trait]
+pub trait Mailer: Debug + Send + Sync {
+    /// Hands one message to the transport to its address.
+    async fn deliver(&self, message: &ClaimedDelivery, topic: &Topicality) -> Result<(), SendError>;
+}
 
 /// Sends messages by e-mail.
 #[derive(Debug)]
@@ -25,7 +33,7 @@ pub struct TemplateMailer {
 }
 
 impl TemplateMailer {
-    /// Derives the code that a message brings; none once it is used, or another took its place.
+    /// Derives the code of a message. Returns `None` once the code is used or replaced.
     async fn code(&self, message: &ClaimedDelivery, topic: &Topicality) -> Result<Option<String>, SendError> {
         let (invitation, delivery) = (&topic.invitation.found, &message.delivery);
         let Some((id, email)) = delivery.message.about.zip(delivery.address(invitation)) else { return Ok(None) };

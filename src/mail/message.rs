@@ -1,4 +1,4 @@
-//! One message, ready to be sent.
+//! A message that is ready to be sent.
 
 use std::fmt;
 
@@ -14,11 +14,11 @@ use crate::domain::value::time::Timestamp;
 pub struct Mail {
     /// The delivery's id.
     pub id: Uuid,
-    /// Whom it is from.
+    /// The sender.
     pub from: Mailbox,
-    /// Who gets the answers, where it is not the sender.
+    /// The address for answers, if it is not the sender's.
     pub reply_to: Option<Mailbox>,
-    /// Whom it is to.
+    /// The recipient's address.
     pub to: Email,
     /// The recipient's name.
     pub to_name: Option<String>,
@@ -30,13 +30,13 @@ pub struct Mail {
     pub html: String,
     /// The Message-ID, the same at every attempt.
     pub message_id: MessageId,
-    /// When it was composed.
+    /// The moment at which it was composed.
     pub date: Timestamp,
     /// Further headers, names and values in ASCII.
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// Says which message it is and to whom, with the address masked.
+/// Shows the id of the message and the address, masked.
 impl fmt::Debug for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mail").field("id", &self.id).field("to", &self.to.masked()).finish_non_exhaustive()

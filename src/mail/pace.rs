@@ -1,4 +1,4 @@
-//! How many messages may leave within a second.
+//! The limit of messages per second.
 
 use std::time::Duration;
 

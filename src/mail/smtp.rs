@@ -73,7 +73,7 @@ impl Smtp {
     pub(in crate::mail) async fn send(&self, mail: &Mail) -> Result<(), SendError> {
         let formatted = message::format(mail)?;
         let late = |_| SendError::new(SendFailure::Retry, "the mail server took too long");
-        // Whatever is dropped here takes its connection along, in whichever state that is.
+        // A dropped guard closes its connection, whatever state that is in.
         timeout(self.entrance.timeout * STEPS, self.hand_over(&formatted)).await.map_err(late)?
     }
 

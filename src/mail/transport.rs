@@ -8,7 +8,7 @@ mod directory;
 
 use directory::Directory;
 
-/// What a failure means for the message.
+/// The meaning of a failure for the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendFailure {
     /// Another attempt may succeed.
@@ -17,28 +17,28 @@ pub enum SendFailure {
     Refused,
     /// There is no reason any more to send it.
     Needless,
-    /// No message will be, until somebody changes something: all wait, and the attempt does not count.
+    /// No message will be sent until the configuration changes: all wait, and the attempt does not count.
     Misconfigured,
 }
 
-/// Why a message was not sent.
+/// The reason why a message was not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct SendError {
-    /// What it means for the message.
+    /// The meaning for the message.
     pub sort: SendFailure,
-    /// What happened, with the codes of the mail server's answer, but without its words, which may hold an address.
+    /// The failure, with the codes of the mail server's answer, but without its words, which may hold an address.
     pub text: String,
 }
 
 impl SendError {
-    /// Says what happened and what it means.
+    /// Creates the error of a failure.
     pub(in crate::mail) fn new(sort: SendFailure, text: impl Into<String>) -> Self {
         Self { sort, text: text.into() }
     }
 }
 
-/// Why mail cannot be sent at all.
+/// The reason why no mail can be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The folder cannot be made.
@@ -52,7 +52,7 @@ pub enum TransportError {
     Tls(String),
 }
 
-/// Where messages go.
+/// A transport of messages.
 #[derive(Debug)]
 pub struct Transport(Access);
 
@@ -64,7 +64,7 @@ enum Access {
 }
 
 impl Transport {
-    /// Prepares the configured way. No connection is made yet: the mail server may come later.
+    /// Prepares the configured transport. No connection is opened yet: the mail server may start later.
     ///
     /// # Errors
     /// A folder that cannot be made, or authorities that cannot be read.
@@ -77,10 +77,10 @@ impl Transport {
         Ok(Self(access))
     }
 
-    /// Sends a message. Once this returns `Ok`, whoever took it is answerable for it.
+    /// Sends a message. Once this returns `Ok`, the receiver is responsible for it.
     ///
     /// # Errors
-    /// Why it was not sent, and whether another attempt makes sense. After [`SendFailure::Retry`] it may have been sent
+    /// The reason why it was not sent, and whether another attempt makes sense. After [`SendFailure::Retry`] it may have been sent
     /// nevertheless: the mail server's answer may be what got lost.
     pub async fn send(&self, mail: &Mail) -> Result<(), SendError> {
         match &self.0 {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::courier::Mailer;
+use super::mailer::Mailer;
 use super::pace::Pace;
 use super::transport::{SendError, SendFailure};
 use crate::clock::Clock;

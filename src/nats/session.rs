@@ -8,11 +8,11 @@ use async_nats::jetstream::context::{CreateStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::{self, Context, stream};
 use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, HeaderMap, ServerAddr};
 use futures_util::future::try_join_all;
+use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
-use url::form_urlencoded;
 
 use crate::config::NatsConfig;
 use crate::domain::invitation::event::Event;
@@ -21,32 +21,32 @@ use crate::event_json::event_json;
 use crate::store::PositionedEvent;
 use crate::telemetry::cause;
 
-/// How long the server may take for an answer.
+/// The time limit of an answer of the server.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How long a stream that is made here drops what it has had already; longer than a lease lasts.
+/// The time for which a stream that this service creates drops duplicates; longer than a lease lasts.
 const DUPLICATES: Duration = Duration::from_secs(120);
-/// How many events of one invitation, which are sent one after another, are published before the cursor moves on.
+/// The number of events of one invitation, which are sent one after another, that are published before the cursor moves on.
 const IN_A_ROW: usize = 16;
 
-/// Why a session is over.
+/// The reason why a session ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
     /// There is no connection to be had.
     #[error("no connection to NATS: {0}")]
     Connect(ConnectErrorKind),
-    /// Whoever is there cannot show that it is the server.
+    /// The server cannot prove its name.
     #[error("no connection to NATS: the server's certificate is not valid for us")]
     Certificate,
     /// The stream is not there and cannot be made.
-    #[error("the NATS stream cannot be had: {0}")]
+    #[error("the NATS stream can be neither opened nor created: {0}")]
     Stream(CreateStreamErrorKind),
     /// An event was not taken.
-    #[error("NATS did not take an event: {0}")]
+    #[error("NATS did not acknowledge an event: {0}")]
     Publish(PublishErrorKind),
     /// The connection broke.
     #[error("the connection to NATS is lost")]
     Lost,
-    /// No answer came.
+    /// The server did not answer in time.
     #[error("NATS does not answer")]
     Silent,
 }
@@ -66,7 +66,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects, and makes the stream if there is none.
+    /// Connects, and creates the stream if it does not exist.
     pub(crate) async fn open(config: &NatsConfig) -> Result<Self, SessionError> {
         let lost = CancellationToken::new();
         let (servers, options) = servers(config.url.expose_secret())?;
@@ -169,11 +169,8 @@ fn servers(urls: &str) -> Result<(Vec<ServerAddr>, ConnectOptions), SessionError
     servers.map(|servers| (servers, options)).map_err(|_| malformed)
 }
 
-/// Undoes percent-encoding.
 fn decoded(text: &str) -> String {
-    // The parser of forms does that, once what it takes for separators is out of its way.
-    let text = text.replace('+', "%2B").replace('&', "%26");
-    form_urlencoded::parse(format!("={text}").as_bytes()).map(|(_, value)| value.into_owned()).collect()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -203,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn no_wave_has_two_events_of_one_invitation_and_their_order_is_that_of_the_waves() {
+    fn wave_has_one_event_of_an_invitation_and_waves_keep_order() {
         let events = [(1, 1), (2, 5), (1, 2), (3, 1), (1, 3), (2, 6)].map(|(id, sequence)| event(id, sequence));
         let waves: Vec<Vec<_>> = waves(&events)
             .iter()
@@ -213,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn no_prefix_has_many_events_of_one_invitation_and_together_they_are_all_in_order() {
+    fn parts_have_few_events_of_one_invitation_and_keep_order() {
         let one_by_one: Vec<_> = (1..=40).flat_map(|n| [event(1, n), event(n.unsigned_abs().into(), 100)]).collect();
         let prefixes: Vec<_> = prefixes(&one_by_one).collect();
         assert_eq!(prefixes.concat().len(), one_by_one.len());

@@ -1,4 +1,4 @@
-//! Who is let in: the permission of a call, and, of a stream, whether it still holds.
+//! Admission: the permission of a call, and whether a stream still has it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::auth::authenticator::Authenticator;
 use crate::auth::caller::Caller;
 use crate::auth::permission::Permission;
 
-/// How often a stream's credential is looked at again.
+/// The time between two checks of a stream's credential.
 const AGAIN: Duration = Duration::from_secs(15);
 
 /// The metadata that hold a credential.
@@ -19,7 +19,7 @@ const CREDENTIALS: [&str; 2] = ["authorization", "x-api-key"];
 /// Checks the permission, before anything else is looked at, and returns what the handler is to know of its caller.
 pub(crate) fn admit(needed: Option<Permission>, caller: Caller) -> Result<http::Extensions, Status> {
     let mut extensions = http::Extensions::new();
-    // A path that needs no permission is no RPC, and the routes will say so.
+    // A path that needs no permission is no RPC, and the routes refuse it.
     if let Some(permission) = needed {
         if !caller.may(permission) {
             return Err(status::permission_denied(permission));
@@ -29,7 +29,7 @@ pub(crate) fn admit(needed: Option<Permission>, caller: Caller) -> Result<http::
     Ok(extensions)
 }
 
-/// What a stream was let in by. Never printed: it has the credential.
+/// The credential and the permission that admitted a stream. `Debug` does not show them.
 #[derive(Clone)]
 pub(crate) struct Admission {
     authenticator: Authenticator,
@@ -61,7 +61,7 @@ impl Admission {
 
     fn check(&self, caller: &Caller) -> Result<(), Status> {
         let now = self.authenticator.authenticate(&self.credentials).map_err(|_| status::unauthenticated())?;
-        // A credential that has come to speak for somebody else is another one.
+        // A credential that now stands for another caller is not the one that was admitted.
         if (&now.account, now.organization_id) != (&caller.account, caller.organization_id) {
             return Err(status::unauthenticated());
         }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]
-    async fn a_stream_ends_soon_after_its_credential_has_lost_what_let_it_in() {
+    async fn stream_ends_soon_after_its_credential_loses_permission() {
         let mut metadata = HeaderMap::new();
         metadata.insert("x-api-key", http::HeaderValue::from_static("key"));
         let caller = keys("events.read", "acme", None).authenticate(&metadata).unwrap();

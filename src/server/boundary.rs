@@ -1,11 +1,13 @@
-//! What every RPC has in common: the credential, the permission, the deadline, the status of what tonic itself refuses, and
+//! Everything that all RPCs share: the credential, the permission, the deadline, the status of calls that tonic refuses, and
 //! one line in the log.
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -24,14 +26,13 @@ use super::status;
 use crate::auth::authenticator::Authenticator;
 use crate::auth::permission::Permission;
 use crate::entropy::Entropy;
-use crate::panic::caught;
 
 /// The largest request message, in bytes.
 pub const MAX_MESSAGE: usize = 1024 * 1024;
 
 const OURS: &str = "/invitation.v1.";
 
-/// The RPCs that go on answering until somebody ends them. They end themselves when the service drains.
+/// The RPCs that stream until the client or the service ends them. They end themselves when the service drains.
 const STREAMS: [&str; 1] = ["/invitation.v1.EventService/WatchEvents"];
 
 /// Returns the permission that an RPC needs, by its path; `None` for a path that is no RPC of this service.
@@ -119,7 +120,7 @@ impl Boundary {
 
 /// Answers a call, with INTERNAL and an id that the log has too if its handler panics.
 async fn or_defect(call: impl Future<Output = Response<Body>>) -> Response<Body> {
-    caught(call).await.unwrap_or_else(|| {
+    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| {
         let error_id = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
         tracing::error!(%error_id, "a handler panicked");
         status::internal(error_id).into_http()

@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-/// When a call's caller stops waiting for an answer, or for a stream to begin; and when for more of a stream, if ever.
+/// The moment at which a caller stops waiting for an answer, or for the start of a stream; and, if there is one, for more of a
+/// stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(pub(crate) Instant, Option<Instant>);
 

@@ -17,14 +17,14 @@ use crate::domain::secret::key_check::KeyFingerprint;
 use crate::pb;
 use crate::store::{Maintenance, StoreError};
 
-/// How often readiness is looked at.
+/// The time between two looks at readiness.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How often an outage that goes on is logged.
+/// The time between two log lines about one outage.
 const OUTAGE_LOG: u32 = 10;
 /// The interval at which it is noted that the first key signs, in looks.
 const NOTE_SIGNING: u32 = 600;
 
-/// The services whose readiness is told by name.
+/// The services whose readiness the health service reports by name.
 const SERVICES: [&str; 9] = [
     pb::connection_invitation_service_server::SERVICE_NAME,
     pb::access_service_server::SERVICE_NAME,
@@ -37,12 +37,12 @@ const SERVICES: [&str; 9] = [
     pb::webhook_service_server::SERVICE_NAME,
 ];
 
-/// Makes the services known, as not ready yet; to be done before the first connection is accepted.
+/// Registers the services as not ready; it has to run before the first connection is accepted.
 pub(crate) async fn register(reporter: &HealthReporter) {
     set(reporter, ServingStatus::NotServing).await;
 }
 
-/// Looks after the database and tells the health service what it sees, until the service drains. Cancels `begin` when the
+/// Watches the database and reports its state to the health service, until the service drains. Cancels `begin` when the
 /// database is ready for the first time.
 pub(crate) async fn watch(
     reporter: HealthReporter,
@@ -87,11 +87,11 @@ pub(crate) async fn watch(
 /// Looks at the database.
 pub(crate) struct ReadinessCheck {
     pub(crate) maintenance: Maintenance,
-    /// Whether the schema is still to be brought to its head.
+    /// Whether migrations are still missing.
     pub(crate) migrate: bool,
     /// The keys of this process, the signing one first.
     pub(crate) keys: Vec<KeyFingerprint>,
-    /// Whether the keys were compared with all that depends on keys, and fitted.
+    /// Whether the key ring fitted when it was compared with the database.
     pub(crate) keys_fit: bool,
 }
 
@@ -123,11 +123,11 @@ impl ReadinessCheck {
         Ok(fits.map_err(|refused| refused.to_string()))
     }
 
-    /// Notes that the first key still signs: as long as that is noted, a ring without the key is refused.
+    /// Records that the first key still signs: as long as it is recorded, a ring without the key is refused.
     async fn note_signing(&self) {
         let Some(signing) = self.keys.first() else { return };
         if let Err(error) = self.maintenance.note_signing(signing.key_id).await {
-            tracing::warn!(%error, "the use of the first key is not noted");
+            tracing::warn!(%error, "the use of the first key was not recorded; the next check records it");
         }
     }
 }
@@ -138,7 +138,7 @@ async fn set(reporter: &HealthReporter, status: ServingStatus) {
     }
 }
 
-/// Asks a server how it is; an error says why it does not serve.
+/// Asks a server for its health. The error is the reason why it does not serve.
 pub async fn ask(args: HealthArgs) -> Result<(), String> {
     let HealthArgs { endpoint, service, timeout } = args;
     let endpoint = Endpoint::from_shared(endpoint).map_err(|error| error.to_string())?;

@@ -18,12 +18,12 @@ use super::in_flight::InFlight;
 use crate::config::GrpcConfig;
 use crate::shutdown::Shutdown;
 
-/// How long an idle connection may stay silent before it is asked whether it is still there, and how long it may then take.
+/// The time after which an idle connection is asked whether it is still there, and the time that it has for the answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// The time without calls after which a connection that stays open is cut: the last answers get to the wire within it, and
 /// busy clients learn that the connection takes no more calls.
 const QUIET: Duration = Duration::from_millis(500);
-/// How long accepting pauses when the process has no file descriptors left.
+/// The pause of accepting connections while the process has no file descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until the shutdown begins, and returns the moment by which the rest has to end.
@@ -75,7 +75,7 @@ pub(crate) async fn serve(
     tokio::select! {
         () = drained => {}
         () = tokio::time::sleep_until(deadline) => tracing::warn!("calls are cut off: the drain took too long"),
-        () = shutdown.now.cancelled() => tracing::warn!("calls are cut off: told to end at once"),
+        () = shutdown.now.cancelled() => tracing::warn!("calls are cut off: a second signal came"),
     }
     cut.cancel();
     deadline
@@ -104,7 +104,7 @@ async fn quiet(in_flight: &InFlight) {
 /// Answers are small and complete: waiting to fill a packet only delays them.
 fn no_delay(stream: TcpStream) -> TcpStream {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps its delay");
+        tracing::debug!(%error, "TCP_NODELAY not set; answers on this connection may be delayed");
     }
     stream
 }

@@ -14,10 +14,10 @@ use crate::store::{BundleError, ExecuteError};
 
 const DOMAIN: &str = "invitation.v1";
 
-/// How long a client is asked to wait before it tries again what was not available.
+/// The time that a client is asked to wait before it retries an UNAVAILABLE call.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// Makes a status with its reason and what varies.
+/// Creates a status with its reason and its details.
 fn status<const N: usize>(code: Code, reason: ErrorReason, message: &str, metadata: [(&str, String); N]) -> Status {
     Status::with_error_details(code, message, details(reason, metadata))
 }
@@ -215,7 +215,7 @@ pub(crate) fn organization_access_denied() -> Status {
     status(Code::PermissionDenied, ErrorReason::OrganizationAccessDenied, message, [])
 }
 
-/// PERMISSION_DENIED for acting between organizations; says nothing about what there is.
+/// PERMISSION_DENIED for acting between organizations; it does not reveal what exists.
 pub(crate) fn organizations_access_denied(requester: Uuid, target: Uuid) -> Status {
     let message = "the credential may not act for these organizations";
     let metadata =
@@ -261,7 +261,7 @@ pub(crate) fn of_tonic(raw: &Status, max_bytes: usize) -> Option<Status> {
         return None;
     }
     Some(match raw.code() {
-        // What tonic calls a message beyond the limit.
+        // The text that tonic uses for a message beyond the limit.
         Code::OutOfRange | Code::ResourceExhausted => {
             let metadata = [("max_bytes", max_bytes.to_string())];
             status(Code::ResourceExhausted, ErrorReason::MessageTooLarge, "the request message is too large", metadata)

@@ -1,4 +1,4 @@
-//! Looks for what is behind an error, since libraries wrap those of other libraries.
+//! Finds an error among the causes of another, since libraries wrap those of other libraries.
 
 use std::error::Error;
 use std::io;

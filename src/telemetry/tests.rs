@@ -1,4 +1,4 @@
-//! What the subscriber promises, whatever filter it is given and whatever value is logged.
+//! The promises of the subscriber, whatever the filter is and whatever value is logged.
 
 use std::sync::{Arc, Mutex};
 

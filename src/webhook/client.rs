@@ -18,13 +18,13 @@ use crate::domain::webhook::networks::Networks;
 use crate::domain::webhook::uri::literal;
 use crate::telemetry::cause;
 
-/// How much of an answer is read, and for how long. It is thrown away: a connection whose answer was read can be used again.
+/// The limits for reading an answer. It is thrown away: a connection whose answer was read can be used again.
 const READ_BYTES: usize = 64 * 1024;
 const READ_TIME: Duration = Duration::from_secs(1);
-/// How long a connection may be idle before it is closed.
+/// The time after which an idle connection is closed.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// What an endpoint answered.
+/// An endpoint's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
@@ -33,11 +33,12 @@ pub struct Answer {
     pub retry_after: Option<String>,
 }
 
-/// Why there was no answer, in words that hold no address.
+/// The reason of a missing answer, in words that hold no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoAnswer(pub &'static str);
 
-/// The same for a host that has no address as for one that has none that is allowed: whoever makes endpoints is not told
+/// The same text for a host without an address and for one without an allowed address, so that the owner of an endpoint does not
+/// learn
 /// which names there are inside.
 const NOT_ALLOWED: NoAnswer = NoAnswer("no address that may be posted to");
 const TOO_LATE: NoAnswer = NoAnswer("no answer in time");
@@ -52,7 +53,7 @@ pub struct WebhookClient {
 }
 
 impl WebhookClient {
-    /// Makes a poster that takes at most `limit` for a request.
+    /// Creates a client that takes at most `limit` for a request.
     ///
     /// # Errors
     /// The machine has no certificates to check an endpoint's by.
@@ -93,7 +94,7 @@ impl WebhookClient {
         let response = sent.map_err(|_| TOO_LATE)?.map_err(|error| NoAnswer(words(&error)))?;
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let answer = Answer { status: response.status().as_u16(), retry_after };
-        // Whether all of it comes, and when, changes nothing any more.
+        // Whether all of the answer arrives, and when, changes nothing any more.
         drop(timeout_at(until.min(Instant::now() + READ_TIME), read(response)).await);
         Ok(answer)
     }
@@ -118,7 +119,7 @@ struct Guard {
     tls: bool,
 }
 
-/// A name has no address, or none that may be connected to.
+/// A name has no address, or no address that is allowed.
 #[derive(Clone, Copy, Debug)]
 struct Refused;
 
@@ -156,7 +157,7 @@ fn allowed(
     if allowed.is_empty() { Err(Refused) } else { Ok(allowed) }
 }
 
-/// Says what went wrong in words of our own: the library's hold the address.
+/// Returns the failure in words of our own: the library's hold the address.
 fn words(error: &reqwest::Error) -> &'static str {
     if cause::find::<Refused>(error).is_some() {
         return NOT_ALLOWED.0;
@@ -181,19 +182,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_the_addresses_of_a_name_only_those_that_are_allowed_are_connected_to() {
+    fn only_allowed_addresses_of_a_name_are_connected_to() {
         let found = ["127.0.0.1:0", "8.8.8.8:0", "[::1]:0", "10.0.0.1:0", "169.254.169.254:0", "[fd00::1]:0"];
         let found = || found.iter().map(|address| address.parse().unwrap());
         let none = Networks::default();
         assert_eq!(allowed(&none, true, found()).unwrap(), ["8.8.8.8:0".parse().unwrap()]);
         assert!(allowed(&none, false, found()).is_err(), "nothing without TLS");
-        let added = Networks::new([("10.0.0.0".parse().unwrap(), 8)]);
+        let added = Networks::new(["10.0.0.0/8".parse().unwrap()]);
         assert_eq!(allowed(&added, false, found()).unwrap(), ["10.0.0.1:0".parse().unwrap()]);
         assert!(allowed(&none, true, std::iter::empty()).is_err());
     }
 
     #[tokio::test(crate = "crate::limit")]
-    async fn a_host_that_is_not_known_is_not_told_from_one_whose_addresses_are_not_allowed() {
+    async fn unknown_host_looks_like_one_with_refused_addresses() {
         let guard = Guard { networks: Arc::default(), tls: true };
         let mut told = Vec::new();
         // The first is no name that a resolver would look for.

@@ -11,12 +11,13 @@ use crate::domain::webhook::signature::Secret;
 use crate::entropy::Entropy;
 use crate::store::Store;
 
-/// How often it looks: another process may have signed with the key before meanwhile.
+/// The time between two looks: another process may have signed with the key before meanwhile.
 const EVERY: Duration = Duration::from_secs(3_600);
-/// How soon it looks again while the database does not answer.
+/// The time until the next look while the database does not answer.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// Seals anew what an older key has sealed, until told to stop. Also where nothing is posted, since endpoints are made there too.
+/// Seals with the signing key the secrets that an older key has sealed, until stopped. It also runs where nothing is posted, since
+/// endpoints are created there too.
 pub async fn run(store: Store, ring: KeyRing, stop: CancellationToken) {
     let entropy = Entropy::system();
     let mut outage = Outage::default();

@@ -30,10 +30,10 @@ use crate::support::service::{Service, configuration};
 
 on_both!(
     migrated:
-    a_service_publishes_what_happens_under_the_ids_and_in_the_form_of_its_events,
-    what_was_published_before_a_crash_and_is_published_again_is_there_once,
+    service_publishes_events_under_their_ids,
+    event_published_again_after_a_crash_is_there_once,
     while_the_server_is_away_events_wait_and_then_come_in_order,
-    the_first_start_begins_with_now_or_the_first_and_an_existing_stream_stays_as_it_is,
+    first_start_begins_as_configured_on_an_existing_stream,
     unknown_events_are_published_and_unreadable_ones_skipped,
 );
 
@@ -128,7 +128,7 @@ async fn settled(database: &TestDatabase, store: &Store) {
     in_time(async { while look().await.unwrap().is_none() {} }).await;
 }
 
-async fn a_service_publishes_what_happens_under_the_ids_and_in_the_form_of_its_events(database: TestDatabase) {
+async fn service_publishes_events_under_their_ids(database: TestDatabase) {
     let Some(server) = Nats::started() else { return };
     let url = server.url();
     let more = [("INVITATION__EVENTS__NATS_URL", url.as_str()), ("INVITATION__EVENTS__NATS_BEGIN", "first")];
@@ -155,7 +155,7 @@ async fn a_service_publishes_what_happens_under_the_ids_and_in_the_form_of_its_e
     assert!(published.iter().all(|(_, _, event)| !event.to_string().contains("inv_")));
 }
 
-async fn what_was_published_before_a_crash_and_is_published_again_is_there_once(database: TestDatabase) {
+async fn event_published_again_after_a_crash_is_there_once(database: TestDatabase) {
     let Some(server) = Nats::started() else { return };
     let (store, _) = store(&database).await;
     let made = created(&store, link()).await;
@@ -207,7 +207,7 @@ async fn while_the_server_is_away_events_wait_and_then_come_in_order(database: T
     tasks.end().await;
 }
 
-async fn the_first_start_begins_with_now_or_the_first_and_an_existing_stream_stays_as_it_is(database: TestDatabase) {
+async fn first_start_begins_as_configured_on_an_existing_stream(database: TestDatabase) {
     let Some(server) = Nats::started() else { return };
     let (store, _) = store(&database).await;
     let made = created(&store, link()).await;
@@ -246,7 +246,7 @@ async fn the_first_start_begins_with_now_or_the_first_and_an_existing_stream_sta
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn of_two_replicas_one_publishes_and_the_other_goes_on_when_it_ends() {
+async fn one_replica_publishes_and_the_other_takes_over() {
     let (Some(database), Some(server)) = (TestDatabase::postgres().await, Nats::started()) else { return };
     let (one, clock) = store(&database).await;
     let other = store_with(&database, &clock, &options(invitation_service::domain::group::Group::run)).await;

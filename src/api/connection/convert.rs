@@ -1,6 +1,6 @@
 //! Connection invitations, as their own service shows them.
 
-use super::prefill_message;
+use super::prefill;
 use crate::api::convert::{count, state, timestamp};
 use crate::domain::invitation::Invitation;
 use crate::domain::kind::connection::ConnectionDetails;
@@ -14,7 +14,7 @@ pub(in crate::api) fn connection_invitation(
     now: Timestamp,
     link: (String, String),
 ) -> pb::ConnectionInvitation {
-    let (invitation_type, connection_id) = prefill_message::purpose(details);
+    let (invitation_type, connection_id) = prefill::purpose(details);
     let (invitation_token, invitation_uri) = link;
     let created = invitation.acceptances.iter().filter_map(|acceptance| acceptance.created_connection.as_ref());
     let facts = &invitation.facts;
@@ -32,8 +32,8 @@ pub(in crate::api) fn connection_invitation(
         expire_time: facts.expire_at.map(timestamp),
         max_uses: facts.max_uses.map(count),
         use_count: count(facts.use_count),
-        prefill: prefill_message::prefill_of(details),
-        created_connections: created.map(prefill_message::created_connection).collect(),
+        prefill: prefill::prefill_of(details),
+        created_connections: created.map(prefill::created_connection_from).collect(),
         labels: invitation.labels.clone(),
         creator: invitation.creator.clone(),
         create_time: Some(timestamp(invitation.created_at)),
@@ -48,13 +48,13 @@ pub(in crate::api) fn connection_details(
     details: &ConnectionDetails,
     invitation: &Invitation,
 ) -> pb::ConnectionDetails {
-    let (invitation_type, connection_id) = prefill_message::purpose(details);
+    let (invitation_type, connection_id) = prefill::purpose(details);
     pb::ConnectionDetails {
         invitation_type: invitation_type.into(),
         company_id: details.company_id.to_string(),
         connection_id,
         allowed_emails: allowed_emails(invitation),
-        prefill: prefill_message::prefill_of(details),
+        prefill: prefill::prefill_of(details),
     }
 }
 

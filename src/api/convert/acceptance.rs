@@ -1,7 +1,7 @@
 //! Acceptances.
 
 use super::timestamp;
-use crate::api::connection::prefill_message::created_connection;
+use crate::api::connection::prefill::created_connection_from;
 use crate::api::resource::acceptance_name;
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::pb;
@@ -17,7 +17,7 @@ pub(in crate::api) fn acceptance(acceptance: &Acceptance) -> pb::Acceptance {
         display_name: acceptance.display_name.clone().unwrap_or_default(),
         existing_user: acceptance.existing_user,
         accept_time: Some(timestamp(acceptance.accepted_at)),
-        created_connection: acceptance.created_connection.as_ref().map(created_connection),
+        created_connection: acceptance.created_connection.as_ref().map(created_connection_from),
         accepted_by: match acceptance.accepted_by {
             AcceptedBy::User => pb::AcceptedBy::User,
             AcceptedBy::Guest => pb::AcceptedBy::Guest,

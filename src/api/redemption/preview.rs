@@ -1,6 +1,6 @@
 //! What may be shown to whoever holds a link.
 
-use crate::api::connection::prefill_message;
+use crate::api::connection::prefill;
 use crate::api::convert::json::json_text;
 use crate::api::convert::{count, kind, state, timestamp};
 use crate::api::general::convert::scope;
@@ -42,8 +42,8 @@ fn add_host(invitation: &Invitation, preview: &mut pb::InvitationPreview) {
     match &invitation.details {
         Details::Connection(details) => {
             preview.host = Some(Host::CompanyId(details.company_id.to_string()));
-            preview.connection_id = prefill_message::purpose(details).1;
-            preview.prefill = prefill_message::prefill_of(details);
+            preview.connection_id = prefill::purpose(details).1;
+            preview.prefill = prefill::prefill_of(details);
         }
         Details::User(details) => preview.inviter_display_name.clone_from(&details.inviter),
         Details::Guest(details) => {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn default_toml_documents_exactly_the_keys_that_exist_with_comment_and_variable() {
+fn default_toml_documents_exactly_the_existing_keys() {
     let mut documented = BTreeSet::new();
     let mut section = "";
     let mut comment: Vec<&str> = Vec::new();
@@ -27,7 +27,7 @@ fn default_toml_documents_exactly_the_keys_that_exist_with_comment_and_variable(
     let existing = layers::known_keys().unwrap().into_iter();
     let existing = existing.flat_map(|(section, keys)| keys.into_keys().map(move |key| format!("{section}.{key}")));
     assert_eq!(documented, existing.collect::<BTreeSet<_>>());
-    assert!(layers::DEFAULT_TOML.contains(&format!("# url = {:?}\n", store::DEFAULT_URL)));
+    assert!(layers::DEFAULT_TOML.contains(&format!("# url = {:?}\n", section::store::DEFAULT_URL)));
 }
 
 /// The key of a live line, or of one that is commented out, which directly follows the line with the variable.

@@ -173,7 +173,7 @@ fn check(case: &str, before: &Invitation, result: Result<Decided, Refusal>, expe
 }
 
 #[test]
-fn whoever_has_accepted_is_in_whatever_the_state_and_uses_nothing() {
+fn second_accept_of_a_subject_succeeds_in_any_state_without_use() {
     for invitation in State::ALL.into_iter().flat_map(ways_to_be) {
         let early = early(&invitation);
         let again = command(1, accept(invitation.claims(0), acceptor("early")));
@@ -219,7 +219,7 @@ fn the_first_acceptance_is_the_one_whose_time_stays() {
 }
 
 #[test]
-fn what_is_created_is_active_and_mails_each_recipient_their_own_link() {
+fn created_invitation_is_active_and_mails_each_recipient_a_link() {
     for (recipients, mails, mailed) in [(0, true, 0), (0, false, 0), (3, true, 3), (3, false, 0)] {
         let emails: Vec<_> = (1..=recipients).map(address).collect();
         let made = run_on(&Loaded::empty(NOW), &command(1, create(&emails, mails))).unwrap();
@@ -238,7 +238,7 @@ fn what_is_created_is_active_and_mails_each_recipient_their_own_link() {
 }
 
 #[test]
-fn a_command_that_is_decided_again_makes_the_same_ids_and_another_makes_others() {
+fn command_decided_again_creates_the_same_ids() {
     let invitation = invitation(3, Some(1));
     let accept = accept(invitation.claims(1), acceptor("a"));
     for action in [accept, create(&[address(1), address(2)], true), resend(&invitation, true, Some(ttl(1)))] {

@@ -1,4 +1,4 @@
-//! How long to wait before another attempt.
+//! The time before another attempt.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ pub struct MessageId {
 }
 
 impl MessageId {
-    /// Makes the Message-ID of a delivery that is sent from a domain.
+    /// Creates the Message-ID of a delivery that is sent from a domain.
     pub fn new(delivery: Uuid, domain: &str) -> Self {
         Self { delivery, domain: domain.to_owned() }
     }

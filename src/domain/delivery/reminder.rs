@@ -12,24 +12,24 @@ use crate::domain::kind::{Kind, PerKind};
 use crate::domain::value::id::{IdSeed, InvitationId};
 use crate::domain::value::time::Timestamp;
 
-/// When the recipients of one kind of invitation are reminded.
+/// The reminder times of one kind of invitation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
-    /// How long after the invitation was made.
+    /// The times since the invitation was created.
     pub after: Vec<Duration>,
-    /// How long before it expires.
+    /// The times before it expires.
     pub before_expiry: Vec<Duration>,
 }
 
 /// The schedule of each kind.
 pub type Schedules = PerKind<Schedule>;
 
-/// A reminder that is planned, whoever it goes to.
+/// A planned reminder to any recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned {
-    /// When it is to be sent.
+    /// The moment at which it is sent.
     pub due_at: Timestamp,
-    /// The expiry it speaks of; none for one that was planned for a time after the making.
+    /// The expiry that it names, `None` if it counts from the creation.
     pub for_expire_at: Option<Timestamp>,
 }
 
@@ -48,7 +48,7 @@ impl Schedule {
         planned
     }
 
-    /// Returns the reminders of an invitation whose expiry is another from now on: those that speak of it.
+    /// Returns the reminders of an invitation whose expiry has changed: those that name the expiry.
     pub fn for_moved(&self, expire_at: Option<Timestamp>, now: Timestamp) -> Vec<Planned> {
         self.before(expire_at).filter(|planned| planned.is_between(now, expire_at)).collect()
     }
@@ -58,7 +58,7 @@ impl Schedule {
         self.after.len() + self.before_expiry.len()
     }
 
-    /// Returns whether nobody is reminded.
+    /// Returns whether there are no reminders.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -83,7 +83,7 @@ impl Schedules {
 
 impl Planned {
     /// Returns the id of the message to a recipient. The same reminder has the same id, so an expiry that is moved there and
-    /// back reminds nobody twice.
+    /// back sends no second reminder.
     pub fn id(&self, invitation: InvitationId, recipient: u16) -> Uuid {
         let hash = Sha256::new()
             .chain_update(invitation.0.as_bytes())
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn reminders_are_planned_for_after_the_making_and_before_the_expiry() {
+    fn reminders_are_planned_after_creation_and_before_expiry() {
         for (after, before, expiry, new, moved) in [
             (&[][..], &[][..], Some(100), "", ""),
             (&[24, 72], &[], None, "24 72", ""),

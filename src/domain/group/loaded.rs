@@ -1,4 +1,4 @@
-//! What a group of commands is decided on: one snapshot of everything they need, changed as they are decided.
+//! The snapshot that a group of commands is decided on. Decisions change it, so that later commands see earlier ones.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -46,7 +46,7 @@ pub struct Remembered {
     pub invitation: InvitationId,
     /// The acceptance it made.
     pub acceptance: Option<AcceptanceId>,
-    /// When it was decided, or begun.
+    /// The moment of the decision, or of the beginning.
     pub at: Timestamp,
     /// The number of things it changed, where that is not simply one: 0 for a request that found everything done already, and
     /// the count of a call over several invitations, once it is finished.
@@ -61,7 +61,7 @@ impl Remembered {
 }
 
 impl Loaded {
-    /// Makes a snapshot with nothing in it.
+    /// Creates an empty snapshot.
     pub fn empty(now: Timestamp) -> Self {
         Self {
             now,
@@ -117,7 +117,7 @@ impl Loaded {
         self.unreadable.extend(more.unreadable);
     }
 
-    /// Notes an invitation that was found and cannot be read.
+    /// Records an invitation that was found and cannot be read.
     pub fn put_unreadable(&mut self, id: InvitationId) {
         self.unreadable.insert(id);
     }
@@ -138,7 +138,7 @@ impl Loaded {
         self.deliveries.insert((account.clone(), delivery.message.id), delivery);
     }
 
-    /// Returns a message of an account; another account's is as good as none.
+    /// Returns a message of an account, `None` for another account's.
     pub fn delivery(&self, account: &AccountId, id: Uuid) -> Result<&Delivery, Refusal> {
         self.deliveries.get(&(account.clone(), id)).ok_or(Refusal::DeliveryNotFound)
     }
@@ -176,7 +176,7 @@ impl Loaded {
         self.requests.insert(key, remembered);
     }
 
-    /// Returns an invitation of an account; another account's is as good as none.
+    /// Returns an invitation of an account, `None` for another account's.
     pub fn invitation(&self, account: &AccountId, id: InvitationId) -> Result<&Arc<Invitation>, Refusal> {
         let found = self.invitations.get(&id).filter(|invitation| invitation.account == *account);
         found.ok_or(Refusal::InvitationNotFound)
@@ -191,7 +191,7 @@ impl Loaded {
         if !command.reaches(invitation) {
             return Err(Refusal::InvitationNotFound);
         }
-        // What its own service was told to forget is still there for the general one.
+        // An invitation that its own service deleted still exists for the general service.
         if target.hides_deleted && invitation.deleted_at.is_some() {
             return Err(Refusal::InvitationNotFound);
         }
@@ -199,7 +199,7 @@ impl Loaded {
         Ok(invitation)
     }
 
-    /// Returns the invitation that a person gets at in some way.
+    /// Returns the invitation that a link or a name leads to.
     pub fn reached(&self, command: &Command, access: &Access) -> Result<&Arc<Invitation>, Refusal> {
         match access {
             Access::Link(link) => self.linked(command, link),

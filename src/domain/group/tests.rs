@@ -2,7 +2,6 @@
 
 mod bundles;
 mod conflicts;
-mod happened;
 mod kinds;
 mod sequences;
 
@@ -41,7 +40,7 @@ fn event_types(group: &Group) -> Vec<EventType> {
 }
 
 #[test]
-fn n_accepts_of_an_invitation_for_m_fold_to_m_acceptances_and_one_row() {
+fn accepts_of_one_invitation_fold_to_one_row() {
     for (n, m) in [(1_u8, 1_u8), (20, 1), (20, 7), (5, 5), (4, 50)] {
         let invitation = invitation(0, Some(m.into()));
         let mut group = group(&invitation);
@@ -171,7 +170,7 @@ fn a_refused_command_changes_nothing_in_any_state() {
 }
 
 #[test]
-fn events_deliveries_and_counters_keep_the_order_of_the_commands() {
+fn events_deliveries_and_counters_keep_the_command_order() {
     let invitation = invitation(2, None);
     let mut group = group(&invitation);
     let link = invitation.claims(0);
@@ -254,7 +253,7 @@ fn a_refused_command_leaves_its_request_id_free() {
 }
 
 #[test]
-fn a_connection_changed_in_the_group_that_made_it_is_inserted_as_changed() {
+fn connection_changed_in_its_own_group_is_inserted_as_changed() {
     let invitation = invitation(0, None);
     let mut group = Group::new(loaded(&invitation, &[early(&invitation)]));
     let brought = accept_with(invitation.claims(0), acceptor("a"), Some(connection(2, "NEW")));
@@ -273,7 +272,7 @@ fn a_connection_changed_in_the_group_that_made_it_is_inserted_as_changed() {
 }
 
 #[test]
-fn the_answer_shows_what_earlier_commands_of_the_group_did_beside_the_invitation() {
+fn answer_shows_changes_of_earlier_commands_of_the_group() {
     let invitation = invitation(0, None);
     let mut group = group(&invitation);
     let link = invitation.claims(0);
@@ -334,4 +333,18 @@ fn answer_shows_no_more_than_the_newest_acceptances() {
     let mut wanted = vec![new.acceptance.unwrap().id];
     wanted.extend((1..NEWEST_ACCEPTANCES).rev().map(|n| AcceptanceId(Uuid::from_u128(n as u128))));
     assert_eq!(shown, wanted);
+}
+
+/// The caller of a retry learns as well whether the command changed anything.
+#[test]
+fn change_is_reported_on_the_first_call_and_on_its_retry() {
+    let revoked = in_state(State::Revoked);
+    let active = in_state(State::Active);
+    for (invitation, happened) in [(&revoked, false), (&active, true)] {
+        let mut group = group(invitation);
+        for number in [1, 2] {
+            let revoke = requested(command(number, revoke(invitation)), "r", "body", &[1]);
+            assert_eq!(run(&mut group, &revoke).unwrap().happened, happened, "time {number}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ pub struct Subject(pub String);
 /// The person who accepts, as the caller knows them.
 #[derive(Clone, Debug)]
 pub struct Acceptor {
-    /// Who it is.
+    /// The person.
     pub subject: Subject,
     /// The person's address, where the caller knows it.
     pub email: Option<Email>,
@@ -30,14 +30,14 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Somebody of whom nothing is known but who they are.
+    /// Creates an acceptor of whom only the subject is known.
     pub fn known_as(subject: String) -> Self {
         let subject = Subject(subject);
         Self { subject, email: None, email_verified: false, phone: None, display_name: None, existing_user: None }
     }
 }
 
-/// On whose word an acceptance rests.
+/// The person or system that vouches for an acceptance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AcceptedBy {
@@ -55,11 +55,11 @@ pub enum AcceptedBy {
 pub struct Acceptance {
     /// Its id.
     pub id: AcceptanceId,
-    /// What was accepted.
+    /// The accepted invitation.
     pub invitation: InvitationId,
-    /// Who accepted.
+    /// The acceptor.
     pub subject: Subject,
-    /// With which of the invitation's recipients they were matched, where it is bound to addresses.
+    /// The recipient that they were matched with, if the invitation is bound to addresses.
     pub recipient: Option<u16>,
     /// The address they accepted with.
     pub email: Option<Email>,
@@ -69,7 +69,7 @@ pub struct Acceptance {
     pub display_name: Option<String>,
     /// Whether they had an account with the caller before.
     pub existing_user: Option<bool>,
-    /// When.
+    /// The moment of the acceptance.
     pub accepted_at: Timestamp,
     /// The connection they made by it.
     pub created_connection: Option<CreatedConnection>,
@@ -77,14 +77,14 @@ pub struct Acceptance {
     pub roles: Vec<String>,
     /// The organization that became a guest by it.
     pub guest_organization_id: Option<Uuid>,
-    /// On whose word it rests.
+    /// The person or system that vouches for it.
     pub accepted_by: AcceptedBy,
     /// Fields of the stored details that only a newer release knows.
     pub unknown: UnknownFields,
 }
 
 impl Acceptance {
-    /// Makes the acceptance of an acceptor who was matched with a recipient and an address.
+    /// Creates the acceptance of an acceptor who was matched with a recipient and an address.
     pub fn new(
         id: AcceptanceId,
         invitation: InvitationId,

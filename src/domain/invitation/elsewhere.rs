@@ -1,4 +1,4 @@
-//! Whoever accepts into a scope has no use for other invitations into it that are meant for the same person.
+//! Accepting an invitation fulfils the person's other open invitations to the same scope.
 
 use super::Invitation;
 use super::recipient::{Address, Recipient};
@@ -6,7 +6,8 @@ use crate::domain::command::{AcceptInvitation, OpenSearch};
 use crate::domain::kind::general::Usage;
 use crate::domain::value::time::Timestamp;
 
-/// Returns which invitations are of no use any more when this one is accepted: none unless it is a general one for one person
+/// Returns the search for the invitations that this acceptance fulfils as well. Returns `None` unless the invitation is a general
+/// one for one person
 /// with a scope of its own. The person is known by a verified address or by the caller's own id.
 pub(in crate::domain) fn elsewhere(
     invitation: &Invitation,

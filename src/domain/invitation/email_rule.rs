@@ -7,18 +7,18 @@ use super::refusal::Refusal;
 use crate::domain::kind::general::RecipientMatch;
 use crate::domain::value::email::Email;
 
-/// What an acceptor has to show.
+/// The proof that an acceptor has to bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding<'a> {
-    /// Nothing.
+    /// No proof: every acceptor may accept.
     Open,
-    /// To be one of the recipients.
+    /// The acceptor is one of the recipients.
     Recipients(RecipientMatch),
     /// A verified address in one of these domains.
     Domains(&'a [String]),
 }
 
-/// Returns what an acceptor of an invitation has to show. A phone number and a shared link bind nobody.
+/// Returns the proof that an acceptor of an invitation has to bring. A phone number and a shared link bind nobody.
 pub fn binding(invitation: &Invitation) -> Binding<'_> {
     invitation.details.binding(&invitation.recipients)
 }
@@ -72,7 +72,7 @@ fn invited<'a>(
     if let Some(recipient) = by_id.filter(|recipient| recipient.declined_at.is_none()) {
         return Ok(recipient);
     }
-    // One who has declined by their id is told so, unless an address of theirs is still invited.
+    // A person who has declined by their id is refused as declined, unless an address of theirs is still invited.
     let rule = if by_id.is_some() { RecipientMatch::Exact } else { rule };
     let found = email.and_then(|email| by_email(invitation, rule, email)).ok_or(Refusal::EmailNotAllowed);
     let found = found.and_then(|found| if proven { Ok(found) } else { Err(Refusal::EmailNotVerified) });

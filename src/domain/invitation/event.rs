@@ -1,6 +1,7 @@
-//! What happened to invitations, in the past tense. Events hold neither a token nor an address.
+//! Events of invitations, in the past tense. They hold neither a token nor an address.
 
 use serde_json::{Map, Value};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use super::EngagementType;
@@ -9,115 +10,91 @@ use crate::domain::kind::Kind;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
-use crate::domain::value::word::Word;
+use crate::domain::value::word::{self, Word};
 
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The type of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 pub enum EventType {
     /// An invitation was made.
+    #[strum(serialize = "invitation.created")]
     Created,
     /// Its page was seen.
+    #[strum(serialize = "invitation.viewed")]
     Viewed,
     /// Its link was followed.
+    #[strum(serialize = "invitation.clicked")]
     Clicked,
     /// A preview of its link was fetched.
+    #[strum(serialize = "invitation.unfurled")]
     Unfurled,
-    /// Somebody accepted it.
+    /// A person accepted it.
+    #[strum(serialize = "invitation.accepted")]
     Accepted,
     /// A recipient declined it.
+    #[strum(serialize = "invitation.declined")]
     Declined,
     /// It was revoked.
+    #[strum(serialize = "invitation.revoked")]
     Revoked,
     /// It was sent again, renewed, or given a new link.
+    #[strum(serialize = "invitation.resent")]
     Resent,
-    /// Something else about it changed.
+    /// It changed in another respect.
+    #[strum(serialize = "invitation.updated")]
     Updated,
     /// Its person accepted another invitation into the same scope.
+    #[strum(serialize = "invitation.accepted_elsewhere")]
     AcceptedElsewhere,
     /// It was put away.
+    #[strum(serialize = "invitation.archived")]
     Archived,
     /// It was taken out again.
+    #[strum(serialize = "invitation.unarchived")]
     Unarchived,
     /// The domains of an auto-join changed.
+    #[strum(serialize = "autojoin.updated")]
     AutojoinUpdated,
     /// Its last use was consumed.
+    #[strum(serialize = "invitation.fulfilled")]
     Fulfilled,
     /// Its time passed while it was ACTIVE.
+    #[strum(serialize = "invitation.expired")]
     Expired,
     /// A code proved an address of it.
+    #[strum(serialize = "invitation.email_verified")]
     EmailVerified,
     /// The mail server accepted a message.
+    #[strum(serialize = "delivery.sent")]
     DeliverySent,
     /// A message reached its mailbox, as the provider reports.
+    #[strum(serialize = "delivery.delivered")]
     DeliveryDelivered,
     /// A message came back, as the provider reports.
+    #[strum(serialize = "delivery.bounced")]
     DeliveryBounced,
     /// A message was given up.
+    #[strum(serialize = "delivery.failed")]
     DeliveryFailed,
     /// A message was opened, as the provider reports.
+    #[strum(serialize = "delivery.opened")]
     DeliveryOpened,
     /// A message was called spam, as the provider reports.
+    #[strum(serialize = "delivery.complained")]
     DeliveryComplained,
 }
 
 impl EventType {
     /// Every type there is.
-    pub const ALL: [Self; 22] = [
-        Self::Created,
-        Self::Viewed,
-        Self::Clicked,
-        Self::Unfurled,
-        Self::Accepted,
-        Self::Declined,
-        Self::Revoked,
-        Self::Resent,
-        Self::Updated,
-        Self::AcceptedElsewhere,
-        Self::Archived,
-        Self::Unarchived,
-        Self::AutojoinUpdated,
-        Self::Fulfilled,
-        Self::Expired,
-        Self::EmailVerified,
-        Self::DeliverySent,
-        Self::DeliveryDelivered,
-        Self::DeliveryBounced,
-        Self::DeliveryFailed,
-        Self::DeliveryOpened,
-        Self::DeliveryComplained,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
     /// Returns the name that followers of events see.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Created => "invitation.created",
-            Self::Viewed => "invitation.viewed",
-            Self::Clicked => "invitation.clicked",
-            Self::Unfurled => "invitation.unfurled",
-            Self::Accepted => "invitation.accepted",
-            Self::Declined => "invitation.declined",
-            Self::Revoked => "invitation.revoked",
-            Self::Resent => "invitation.resent",
-            Self::Updated => "invitation.updated",
-            Self::AcceptedElsewhere => "invitation.accepted_elsewhere",
-            Self::Archived => "invitation.archived",
-            Self::Unarchived => "invitation.unarchived",
-            Self::AutojoinUpdated => "autojoin.updated",
-            Self::Fulfilled => "invitation.fulfilled",
-            Self::Expired => "invitation.expired",
-            Self::EmailVerified => "invitation.email_verified",
-            Self::DeliverySent => "delivery.sent",
-            Self::DeliveryDelivered => "delivery.delivered",
-            Self::DeliveryBounced => "delivery.bounced",
-            Self::DeliveryFailed => "delivery.failed",
-            Self::DeliveryOpened => "delivery.opened",
-            Self::DeliveryComplained => "delivery.complained",
-        }
+        self.into()
     }
 
     /// Reverses [`EventType::name`].
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|event_type| event_type.name() == name)
+        name.parse().ok()
     }
 }
 
@@ -147,21 +124,21 @@ impl From<DeliveryReport> for EventType {
 pub struct NewEvent<K = Kind, T = EventType> {
     /// Names the event for good, over retries and deliveries.
     pub id: Uuid,
-    /// Whose it is.
+    /// The account that owns it.
     pub account: AccountId,
-    /// To which invitation it happened.
+    /// The invitation.
     pub invitation: InvitationId,
     /// The invitation's kind.
     pub kind: K,
-    /// What happened.
+    /// The type.
     pub event_type: T,
-    /// When it was decided.
+    /// The moment of the decision.
     pub time: Timestamp,
     /// The name of the credential that caused it.
     pub actor: String,
     /// The request_id of the call that caused it.
     pub request_id: Option<String>,
-    /// What else there is to say.
+    /// Further data, by the type.
     pub data: Map<String, Value>,
 }
 
@@ -178,10 +155,10 @@ impl StoredEvent {
 /// An event as it was committed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// What was decided.
+    /// The event as decided.
     pub event: StoredEvent,
     /// Counts the invitation's events from 1.
     pub sequence: i64,
-    /// Its place among the events of all invitations, from 1; none until the sequencer has come to it.
+    /// Its place among the events of all invitations, from 1; `None` until the sequencer has numbered it.
     pub position: Option<i64>,
 }

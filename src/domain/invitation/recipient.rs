@@ -1,13 +1,17 @@
-//! Whom an invitation is meant for.
+//! The recipients of an invitation.
+
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::domain::command::ENTRY_BYTES;
 use crate::domain::value::email::Email;
 use crate::domain::value::text;
 use crate::domain::value::text::Invalid;
 use crate::domain::value::time::Timestamp;
+use crate::domain::value::word;
 
-/// The sorts of address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The types of address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum AddressType {
     /// An e-mail address.
     Email,
@@ -20,40 +24,35 @@ pub enum AddressType {
 }
 
 impl AddressType {
-    /// Every sort there is.
-    pub const ALL: [Self; 4] = [Self::Email, Self::Phone, Self::Internal, Self::Share];
+    /// Every type, in order.
+    pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
-    /// Returns the word for the sort in the database.
+    /// Returns the word for the type in the database.
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::Phone => "phone",
-            Self::Internal => "internal",
-            Self::Share => "share",
-        }
+        self.into()
     }
 
     /// Reverses [`AddressType::code`].
     pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|sort| sort.code() == code)
+        code.parse().ok()
     }
 }
 
-/// Where a recipient can be found.
+/// The address of a recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// By e-mail: this service may mail the link.
+    /// An e-mail address, to which this service may mail the link.
     Email(Email),
-    /// By phone, in E.164.
+    /// A phone number in E.164.
     Phone(String),
-    /// By the caller's own id: the subject who may accept.
+    /// The caller's own id: the subject who may accept.
     Internal(String),
-    /// Wherever the inviter shares the link; the text, which may be empty, says where.
+    /// A link that the inviter shares; the text, which may be empty, names the place.
     Share(String),
 }
 
 impl Address {
-    /// Parses an address of a sort.
+    /// Parses an address of a type.
     pub fn parse(sort: AddressType, value: &str) -> Result<Self, Invalid> {
         match sort {
             AddressType::Email => Email::parse(value).map(Self::Email),
@@ -64,7 +63,7 @@ impl Address {
         }
     }
 
-    /// Returns the sort.
+    /// Returns the type.
     pub fn address_type(&self) -> AddressType {
         match self {
             Self::Email(_) => AddressType::Email,
@@ -112,7 +111,7 @@ impl Address {
 /// A recipient of an invitation that is still to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRecipient {
-    /// Where to find them.
+    /// The address.
     pub address: Address,
     /// Their name for people.
     pub display_name: Option<String>,
@@ -145,14 +144,14 @@ pub struct Recipient {
     pub display_name: Option<String>,
     /// Their picture.
     pub avatar_uri: Option<String>,
-    /// When somebody first accepted with this address.
+    /// The moment of the first acceptance with this address.
     pub accepted_at: Option<Timestamp>,
-    /// When the recipient declined.
+    /// The moment at which the recipient declined.
     pub declined_at: Option<Timestamp>,
 }
 
 impl Recipient {
-    /// Makes a recipient nothing has happened to.
+    /// Creates a recipient without an answer.
     pub fn new(ordinal: u16, new: NewRecipient) -> Self {
         let NewRecipient { address, display_name, avatar_uri } = new;
         Self { ordinal, address, display_name, avatar_uri, accepted_at: None, declined_at: None }

@@ -1,4 +1,4 @@
-//! Why a command is refused. `grpc::status` gives each reason its code, its words and its `ErrorReason`.
+//! The reasons why a command is refused. `server::status` gives each reason its code, its words and its `ErrorReason`.
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use crate::domain::value::id::{AcceptanceId, InvitationId};
 /// A rule of the domain that a command breaks. A refused command changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Nothing the caller may see goes by this token or name.
+    /// The caller can see no invitation with this token or name.
     InvitationNotFound,
     /// The invitation has no such acceptance.
     AcceptanceNotFound(AcceptanceId),
@@ -28,7 +28,7 @@ pub enum Refusal {
     InvitationDeclined,
     /// It, or the recipient in question, has been used up.
     InvitationFulfilled,
-    /// A plain link does not tell which recipient declines.
+    /// A plain link does not show which recipient declines.
     RecipientUnknown,
     /// The request_id was used for something else.
     RequestIdReused,
@@ -42,13 +42,13 @@ pub enum Refusal {
     RotationsUsedUp,
     /// The account has no such message.
     DeliveryNotFound,
-    /// Somebody else has taken the message over.
+    /// Another process has the lease of the message.
     LeaseLost,
     /// A field does not fit the invitation it is meant for.
     InvalidField {
         /// The field's path in the request.
         field: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         description: &'static str,
     },
 }

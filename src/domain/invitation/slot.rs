@@ -1,10 +1,9 @@
 //! Slots: what may exist only once among ACTIVE invitations.
 //!
 //! A slot belongs to an invitation until another takes it over, which it may as soon as the holder is not ACTIVE any more.
-//! Whether it is follows from the holder's facts, so an expired holder needs no sweeper to let go.
+//! Whether it is ACTIVE follows from the holder's facts, so an expired holder needs no sweeper to let go.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest, Sha256};
 
 use super::recipient::Address;
@@ -18,7 +17,7 @@ const LONGEST: usize = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotKey(pub String);
 
-/// Who has a slot.
+/// The holder of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// The invitation that took it last.
@@ -41,16 +40,16 @@ impl SlotKey {
         details.slots(&people)
     }
 
-    /// The part of a key that names a scope, or that there is none.
+    /// Returns the part of a key for a scope, or for the lack of one.
     pub(in crate::domain) fn scope(scope: Option<&Scope>) -> String {
         let scope = scope.map(|scope| (measured(&scope.scope_type), measured(&scope.id)));
         let (scope_type, id) = scope.unwrap_or_default();
         format!("{scope_type} {id}")
     }
 
-    /// Makes a key of a text, or of its digest where a database could not index the text.
+    /// Creates a key of a text, or of its digest where a database could not index the text.
     pub(in crate::domain) fn bounded(text: String) -> Self {
-        let digest = || format!("sha256 {}", URL_SAFE_NO_PAD.encode(Sha256::digest(&text)));
+        let digest = || format!("sha256 {}", BASE64URL_NOPAD.encode(&Sha256::digest(&text)));
         if text.len() <= LONGEST { Self(text) } else { Self(digest()) }
     }
 }

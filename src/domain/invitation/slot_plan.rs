@@ -6,7 +6,7 @@ use super::slot::{Slot, SlotKey};
 use crate::domain::group::loaded::Loaded;
 use crate::domain::value::id::InvitationId;
 
-/// What taking the slots of an invitation comes to.
+/// The outcome of taking the slots of an invitation.
 pub(in crate::domain) struct SlotPlan {
     /// The slots as they will be.
     pub(in crate::domain) slots: Vec<(SlotKey, Slot)>,
@@ -30,14 +30,14 @@ impl SlotPlan {
             {
                 claim.rivals.push(rival.id);
             }
-            // Taken again even by its holder: whoever takes it over at the same moment has to notice.
+            // The holder takes its slot again as well, so that a takeover at the same moment is noticed.
             let version = held.map_or(1, |slot| slot.version + 1);
             claim.slots.push((key, Slot { invitation: invitation.id, version }));
         }
         claim
     }
 
-    /// Returns the slots, or refuses if somebody else is in one.
+    /// Returns the slots, or refuses if another invitation holds one.
     pub(in crate::domain) fn unrivalled(self, invitation: &Invitation) -> Result<Vec<(SlotKey, Slot)>, Refusal> {
         let claim = self.readable(invitation)?;
         match claim.rivals.first() {
@@ -46,7 +46,7 @@ impl SlotPlan {
         }
     }
 
-    /// Refuses if somebody is in a slot who cannot be read, and so can be neither compared nor revoked.
+    /// Refuses if the holder of a slot cannot be read, and so can be neither compared nor revoked.
     pub(in crate::domain) fn readable(self, invitation: &Invitation) -> Result<Self, Refusal> {
         match self.unreadable {
             Some(holder) => Err(Refusal::InvitationExists(holder, invitation.details.kind())),

@@ -1,15 +1,18 @@
 //! The facts of an invitation and the one rule that makes a state of them.
 //!
-//! The store's filters say the same in SQL; a test compares the two over all combinations of facts.
+//! The store's filters have the same rule in SQL; a test compares the two over all combinations of facts.
 
 #[cfg(test)]
 mod tests;
 
+use strum::VariantArray;
+
 use super::refusal::Refusal;
 use crate::domain::value::time::Timestamp;
+use crate::domain::value::word;
 
-/// Where an invitation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The state of an invitation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, VariantArray)]
 pub enum State {
     /// It can be accepted.
     Active,
@@ -25,7 +28,7 @@ pub enum State {
 
 impl State {
     /// Every state there is.
-    pub const ALL: [Self; 5] = [Self::Active, Self::Expired, Self::Revoked, Self::Declined, Self::Fulfilled];
+    pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
     /// Returns why what needs an ACTIVE invitation is refused in this state.
     pub fn require_active(self) -> Result<(), Refusal> {
@@ -39,24 +42,24 @@ impl State {
     }
 }
 
-/// What has happened to an invitation, from which its state follows at any moment.
+/// The facts of an invitation, from which its state follows at any moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// How often it may be accepted; none means without limit.
+    /// The number of acceptances that it allows, `None` for any number.
     pub max_uses: Option<u32>,
-    /// How often it was accepted.
+    /// The number of acceptances.
     pub use_count: u32,
-    /// When it expires; none means never.
+    /// The moment at which it expires, `None` if it never does.
     pub expire_at: Option<Timestamp>,
-    /// When it was first accepted.
+    /// The moment of the first acceptance.
     pub accepted_at: Option<Timestamp>,
-    /// When it was declined by the last recipient there was.
+    /// The moment at which the last recipient declined.
     pub declined_at: Option<Timestamp>,
-    /// When it was revoked.
+    /// The moment of the revocation.
     pub revoked_at: Option<Timestamp>,
-    /// When its person accepted another invitation into the same scope.
+    /// The moment at which its person accepted another invitation to the same scope.
     pub accepted_elsewhere_at: Option<Timestamp>,
-    /// When the last domain of an auto-join was taken from it.
+    /// The moment at which the last domain of an auto-join was removed.
     pub emptied_at: Option<Timestamp>,
 }
 
@@ -96,7 +99,7 @@ impl Facts {
         self.expire_at.is_some_and(|expire_at| expire_at <= now)
     }
 
-    /// Returns how many uses are left; none means any number.
+    /// Returns the number of uses that are left, `None` for any number.
     pub fn remaining_uses(&self) -> Option<u32> {
         self.max_uses.map(|max_uses| max_uses.saturating_sub(self.use_count))
     }

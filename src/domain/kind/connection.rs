@@ -20,7 +20,7 @@ use crate::domain::value::time::{Timestamp, Ttl};
 pub struct ConnectionDetails {
     /// The company the connection is, or will be, of.
     pub company_id: Uuid,
-    /// What is asked of the contributor.
+    /// The task of the contributor.
     pub purpose: ConnectionPurpose,
 }
 
@@ -115,32 +115,32 @@ impl KindRules for ConnectionDetails {
     }
 }
 
-/// What a contributor is asked to do.
+/// The task of the contributor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionPurpose {
-    /// To make a new connection.
+    /// The contributor creates a new connection.
     CreateConnection {
-        /// What the form is filled with.
+        /// The values that the form starts with.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         prefill: Option<Prefill>,
     },
-    /// To repair this connection.
+    /// The contributor repairs this connection.
     EditConnection {
         /// The connection.
         connection_id: Uuid,
     },
 }
 
-/// What the form of a new connection is filled with.
+/// The values that the form of a new connection starts with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Prefill {
-    /// Where the data comes from.
+    /// The source of the data.
     pub datasource: Option<Datasource>,
     /// The sites the connection is for.
     pub initial_sites: Vec<Uuid>,
-    /// What is metered.
+    /// The metered utilities.
     pub utility_types: Vec<UtilityType>,
     /// The country.
     pub country: Option<Country>,
@@ -150,7 +150,7 @@ pub struct Prefill {
     pub data_collection_start_date: Option<StartDate>,
 }
 
-/// Where data comes from.
+/// The source of data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Datasource {
@@ -160,7 +160,7 @@ pub enum Datasource {
     Url(HttpUrl),
 }
 
-/// What is metered.
+/// A metered utility.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the words of the field")]
@@ -250,7 +250,7 @@ pub struct NewConnection {
     pub id: Uuid,
     /// The data source's name for people; may be empty.
     pub datasource_name: String,
-    /// The connection's status in the words of whoever runs connections; may be empty.
+    /// The connection's status in the words of the system that runs connections; may be empty.
     pub status: String,
 }
 
@@ -264,9 +264,9 @@ impl NewConnection {
 /// A connection that was made by accepting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatedConnection {
-    /// What is known of it.
+    /// The connection.
     pub connection: NewConnection,
-    /// When this service learnt of it.
+    /// The moment at which this service learnt of it.
     pub created_at: Timestamp,
 }
 

@@ -17,17 +17,17 @@ use crate::domain::value::time::Ttl;
 /// A general invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GeneralDetails {
-    /// How it is meant to be used.
+    /// The usage.
     pub usage: Usage,
-    /// What it lets people into; none when its maker named neither a scope nor a group.
+    /// The scope, `None` if the creator named neither a scope nor a group.
     pub scope: Option<Scope>,
-    /// Whether the maker named the scope; else it is the first group.
+    /// Whether the creator named the scope; else it is the first group.
     #[serde(default)]
     pub explicit_scope: bool,
     /// The groups it lets people into.
     #[serde(default)]
     pub groups: Vec<Scope>,
-    /// Who invites.
+    /// The inviter.
     pub inviter: Option<Inviter>,
     /// The roles an acceptor gets, in the account's own words.
     #[serde(default)]
@@ -35,13 +35,13 @@ pub struct GeneralDetails {
     /// Whether it keeps others from inviting the same targets into the same scope while it is ACTIVE.
     #[serde(default)]
     pub exclusive: bool,
-    /// Which addresses count as a target's.
+    /// The addresses that count as a target's.
     #[serde(default)]
     pub recipient_match: RecipientMatch,
     /// The domains whose addresses may join, in ASCII; only for [`Usage::Autojoin`].
     #[serde(default)]
     pub domains: Vec<String>,
-    /// What is kept for its maker and means nothing to this service.
+    /// The creator's own data, which mean nothing to this service.
     #[serde(flatten)]
     pub kept: CallerData,
 }
@@ -138,19 +138,19 @@ impl KindRules for GeneralDetails {
     }
 }
 
-/// How an invitation is meant to be used.
+/// The usage of an invitation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Usage {
-    /// By one person, once; the targets are addresses of that person.
+    /// One person accepts it once; the targets are addresses of that person.
     SingleUse,
-    /// By several people.
+    /// Several people accept it.
     MultiUse,
-    /// By whoever has an address in one of its domains.
+    /// Every person with an address in one of its domains accepts it.
     Autojoin,
 }
 
-/// Which addresses count as the invited ones.
+/// The addresses that count as the invited ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecipientMatch {
@@ -163,7 +163,7 @@ pub enum RecipientMatch {
     Any,
 }
 
-/// Who invites.
+/// The inviter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Inviter {
@@ -177,13 +177,13 @@ pub struct Inviter {
     pub avatar_uri: Option<String>,
 }
 
-/// What is kept for the maker of an invitation. JSON is kept as the text it came as, which no database rewrites.
+/// The data of an invitation's creator. JSON is kept as the text it came as, which no database rewrites.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CallerData {
     /// Through which door it came in.
     pub source: Option<String>,
-    /// The maker's own sort.
+    /// The creator's own type.
     pub subtype: Option<String>,
     /// The widget it was made with.
     pub widget_configuration_id: Option<String>,
@@ -197,15 +197,15 @@ pub struct CallerData {
     pub configuration_attributes: Option<String>,
     /// A JSON object.
     pub metadata: Option<String>,
-    /// What the texts of messages are filled with.
+    /// The template variables of messages.
     pub template_variables: BTreeMap<String, String>,
-    /// What a preview of the link shows.
+    /// The preview of the link.
     pub unfurl_config: Option<UnfurlConfig>,
     /// Returned in every event.
     pub pass_through: Option<String>,
 }
 
-/// What a preview of the link shows. Empty means unset.
+/// The preview of a link. Empty means unset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UnfurlConfig {
@@ -215,7 +215,7 @@ pub struct UnfurlConfig {
     pub description: String,
     /// The picture.
     pub image_uri: String,
-    /// The sort of object, in the words of Open Graph.
+    /// The type of object, in the words of Open Graph.
     pub sort: String,
     /// The site's name.
     pub site_name: String,

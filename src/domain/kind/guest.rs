@@ -118,9 +118,9 @@ impl KindRules for GuestDetails {
 /// The acceptance of a guest invitation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestAcceptance {
-    /// The organization that is the guest from now on, where the acceptor said which.
+    /// The organization that becomes the guest, if the acceptor named one.
     pub guest_organization_id: Option<Uuid>,
-    /// Whether a system accepted for it, instead of a person who held the link.
+    /// Whether a system accepted for it, instead of a person who had the link.
     pub by_system: bool,
 }
 

@@ -12,7 +12,7 @@ impl<T> PerKind<T> {
         Self(values)
     }
 
-    /// Makes the values one by one.
+    /// Creates the values one by one.
     pub fn from_fn(make: impl FnMut(Kind) -> T) -> Self {
         Self(Kind::ALL.map(make))
     }

@@ -15,7 +15,7 @@ use crate::domain::value::time::Ttl;
 /// A user invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserDetails {
-    /// Who invites: a name for people, or a resource's name.
+    /// The inviter: a name for people, or a resource's name.
     pub inviter: String,
     /// The roles the person gets, in the account's own words.
     #[serde(default)]

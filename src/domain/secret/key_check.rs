@@ -1,4 +1,4 @@
-//! Whether a key ring fits the keys that a database has seen at work. A ring that does not would answer that links do not exist
+//! The comparison of a key ring with the keys that a database has seen at work. A wrong ring would answer that links do not exist
 //! which people have in their mail, and every replica would answer otherwise.
 
 use std::fmt;
@@ -25,9 +25,9 @@ pub struct KeyFingerprint {
 pub struct KnownKey {
     /// The key, as it was then.
     pub fingerprint: KeyFingerprint,
-    /// When it was last the first key of a running process; `None` if it never was, so that nothing depends on it.
+    /// The moment at which it was last the first key of a running process; `None` if it never was, so that nothing depends on it.
     pub signed_at: Option<Timestamp>,
-    /// When it was given up.
+    /// The moment at which it was retired.
     pub retired_at: Option<Timestamp>,
 }
 
@@ -72,7 +72,7 @@ pub struct RingRefused(pub Vec<Misfit>);
 pub struct Comparison {
     /// The reasons for which the ring does not fit.
     pub misfits: Vec<Misfit>,
-    /// Keys that are missing and have not signed for so long that only what they signed tells whether they are in use.
+    /// Keys that are missing and have not signed for so long that only rows that they signed show whether they are in use.
     pub idle: Vec<KeyFingerprint>,
 }
 

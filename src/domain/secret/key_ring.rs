@@ -1,19 +1,19 @@
 //! The ring of keys: the first signs, all verify. Each purpose has a subkey of its own (HKDF-SHA256, RFC 5869).
 //!
-//! What a token says is [`super::token`]'s business; this module knows only bytes.
+//! The content of a token is [`super::token`]'s business; this module knows only bytes.
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::key_check::KeyFingerprint;
 
+const KEY: usize = 32;
 const NONCE: usize = 24;
 
 /// One or more keys with ids 1 to 255. Never printed.
@@ -35,10 +35,10 @@ struct Key {
     webhook: XChaCha20Poly1305,
 }
 
-/// What is sealed: each sort by a subkey of its own, so that none passes for another.
+/// The types of sealed content: each has a subkey of its own, so that none passes for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sealed {
-    /// Where a list, or a stream, goes on.
+    /// The place where a list, or a stream, goes on.
     Cursor,
     /// An address that a code has proved.
     EmailProof,
@@ -46,7 +46,7 @@ pub enum Sealed {
     WebhookSecret,
 }
 
-/// Why a text is no key ring; never repeats the text.
+/// The reason why a text is no key ring; it never repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
     /// There is no key in it.
@@ -72,7 +72,7 @@ pub struct BodyDigest {
 impl BodyDigest {
     /// Returns the MAC in hexadecimal.
     pub fn hex(&self) -> String {
-        self.mac.iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&self.mac)
     }
 }
 
@@ -92,10 +92,10 @@ impl KeyRing {
 
     /// Formats a key for [`KeyRing::parse`].
     pub fn format_key(id: u8, key: [u8; 32]) -> String {
-        format!("{id}:{}", STANDARD.encode(key))
+        format!("{id}:{}", BASE64.encode(&key))
     }
 
-    /// Returns what may be told of the keys, the signing one first.
+    /// Returns the fingerprints of the keys, the signing one first.
     pub fn fingerprints(&self) -> Vec<KeyFingerprint> {
         let of = |key: &Key| KeyFingerprint { key_id: key.id, text: key.fingerprint.clone() };
         self.keys.iter().map(of).collect()
@@ -140,22 +140,22 @@ impl KeyRing {
         self.seal_as(Sealed::Cursor, context, cursor, nonce)
     }
 
-    /// Reverses [`KeyRing::seal`]; nothing comes back unless every bit, and the context, is as it was.
+    /// Reverses [`KeyRing::seal`]. Returns `None` unless every bit, and the context, is as it was.
     pub fn open(&self, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
         self.open_as(Sealed::Cursor, context, sealed)
     }
 
-    /// Encrypts and authenticates something of a sort, bound to `context`. The nonce has to be random.
+    /// Encrypts and authenticates content of a type, bound to `context`. The nonce has to be random.
     pub fn seal_as(&self, sort: Sealed, context: &[u8], content: &[u8], nonce: [u8; NONCE]) -> Option<String> {
         let key = self.keys.first()?;
         let payload = Payload { msg: content, aad: context };
         let sealed = key.cipher(sort).encrypt(&XNonce::from(nonce), payload).ok()?;
-        Some(URL_SAFE_NO_PAD.encode([&[key.id], nonce.as_slice(), &sealed].concat()))
+        Some(BASE64URL_NOPAD.encode(&[&[key.id], nonce.as_slice(), &sealed].concat()))
     }
 
-    /// Reverses [`KeyRing::seal_as`]; nothing comes back unless every bit, the sort and the context are as they were.
+    /// Reverses [`KeyRing::seal_as`]. Returns `None` unless every bit, the type and the context are as they were.
     pub fn open_as(&self, sort: Sealed, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
-        let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
         let (key_id, rest) = bytes.split_first()?;
         let (nonce, msg) = rest.split_at_checked(NONCE)?;
         let nonce: [u8; NONCE] = nonce.try_into().ok()?;
@@ -165,17 +165,17 @@ impl KeyRing {
     /// Returns the id of the key that sealed something, of which the first two characters are enough.
     pub fn sealing_key(sealed: &str) -> Option<u8> {
         let start = format!("{}AA", sealed.get(..2)?);
-        URL_SAFE_NO_PAD.decode(start).ok()?.first().copied()
+        BASE64URL_NOPAD.decode(start.as_bytes()).ok()?.first().copied()
     }
 
     /// Returns whether the signing key has sealed something.
     pub fn is_sealed_by_signing_key(&self, sealed: &str) -> bool {
-        let bytes = URL_SAFE_NO_PAD.decode(sealed).unwrap_or_default();
+        let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).unwrap_or_default();
         bytes.first() == Some(&self.signing_key())
     }
 }
 
-/// Says how many keys there are and nothing about them.
+/// Shows how many keys there are and nothing about them.
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyRing({} keys)", self.keys.len())
@@ -186,14 +186,16 @@ impl Key {
     fn parse(entry: &str) -> Option<Self> {
         let (id, key) = entry.split_once(':')?;
         let id = id.parse().ok().filter(|id| *id > 0)?;
-        let key: [u8; 32] = STANDARD.decode(key).ok()?.try_into().ok()?;
+        // Decoding alone would take several padded texts in a row as well.
+        let key = Some(key.as_bytes()).filter(|key| key.len() == BASE64.encode_len(KEY))?;
+        let key: [u8; KEY] = BASE64.decode(key).ok()?.try_into().ok()?;
         let derive = Hkdf::<Sha256>::new(None, &key);
         let subkey = |purpose: &str| {
             let mut subkey = [0; 32];
             derive.expand(format!("invitation-service v1 {purpose}").as_bytes(), &mut subkey).ok().map(|()| subkey)
         };
-        // 64 bits tell two keys apart and are of no use to whoever looks for the key.
-        let fingerprint = subkey("fingerprint")?[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        // 64 bits tell two keys apart, and do not help to find the key.
+        let fingerprint = HEXLOWER.encode(&subkey("fingerprint")?[..8]);
         Some(Self {
             id,
             fingerprint,
@@ -236,6 +238,8 @@ mod tests {
             (good.replacen('1', "0", 1), KeyRingError::Malformed(1)),
             (good.replacen('1', "256", 1), KeyRingError::Malformed(1)),
             (format!("{good},{good}"), KeyRingError::Repeated(1)),
+            // 32 bytes as base64 of one byte each.
+            (format!("2:{}", "AA==".repeat(KEY)), KeyRingError::Malformed(1)),
         ] {
             assert_eq!(KeyRing::parse(&text).unwrap_err(), error);
         }

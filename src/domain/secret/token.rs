@@ -6,8 +6,7 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use hmac::Mac;
 use uuid::Uuid;
 
@@ -19,14 +18,14 @@ const FORMAT: u8 = 1;
 const CLAIMS: usize = 22;
 const MAC: usize = 17;
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// The key that signed it.
     pub key_id: u8,
     /// The invitation it opens.
     pub invitation: InvitationId,
-    /// How often the invitation's link had been rotated when it was made.
+    /// The number of rotations of the invitation's link when the token was made.
     pub generation: u16,
     /// 0 for the plain link, else the recipient it was mailed to.
     pub recipient: u16,
@@ -37,11 +36,11 @@ pub struct Claims {
 pub struct Token(String);
 
 impl Token {
-    /// Makes the token of these claims; none when the ring no longer has their key.
+    /// Creates the token of these claims. Returns `None` if the ring no longer has their key.
     pub fn sign(claims: &Claims, ring: &KeyRing) -> Option<Self> {
         let body = claims.encode();
         let mac = ring.token_mac(claims.key_id, &body)?.finalize().into_bytes();
-        Some(Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode([&body, &mac[..MAC]].concat()))))
+        Some(Self(format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&[&body, &mac[..MAC]].concat()))))
     }
 
     /// Returns the token's text, for a response or a link.
@@ -59,7 +58,7 @@ impl fmt::Debug for Token {
 impl Claims {
     /// Reads a token, if it was made with a key of this ring. Takes the same time whichever byte of the MAC is wrong.
     pub fn verify(token: &str, ring: &KeyRing) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;
+        let bytes = BASE64URL_NOPAD.decode(token.strip_prefix(PREFIX)?.as_bytes()).ok()?;
         let bytes: [u8; CLAIMS + MAC] = bytes.try_into().ok()?;
         let (body, mac) = bytes.split_at(CLAIMS);
         let claims = Self::decode(body)?;

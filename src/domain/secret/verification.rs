@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use uuid::Uuid;
 
 use super::key_ring::{KeyRing, Sealed};
@@ -21,36 +22,36 @@ use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::{AccountId, Invalid};
 use crate::domain::value::time::Timestamp;
 
-/// How often a code may be tried.
+/// The number of times that a code may be tried.
 pub const TRIES: u32 = 5;
-/// How long a code can be used.
+/// The time for which a code can be used.
 pub const LIFE: Duration = Duration::from_secs(10 * 60);
-/// How far a code stands ahead of whatever else its account has waiting: somebody sits there until it comes.
+/// The time by which a code goes before the other messages of its account, since a person waits for it.
 pub const AHEAD: Duration = Duration::from_secs(86_400);
-/// How long addresses that codes were asked for are counted.
+/// The time for which requests for codes are counted.
 pub const WINDOW: Duration = Duration::from_secs(3_600);
-/// How long it takes until another code may be asked for.
+/// The time until another code may be requested.
 const PAUSE: Duration = Duration::from_secs(60);
-/// How many codes may be asked for one address of one invitation in a [`WINDOW`].
+/// The number of codes that may be requested for one address of one invitation in a [`WINDOW`].
 const CODES: u32 = 5;
-/// For how many addresses of one invitation codes may be asked for in a [`WINDOW`].
+/// The number of addresses of one invitation that codes may be requested for in a [`WINDOW`].
 const ADDRESSES: u32 = 20;
-/// How long a proof counts.
+/// The time for which a proof counts.
 const PROOF_LIFE: Duration = Duration::from_secs(30 * 60);
 
 #[cfg(test)]
 mod tests;
 
-/// Whom a code is mailed to.
+/// The person that a code is mailed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Addressee {
-    /// A recipient, whose very address it is.
+    /// A recipient, if the address is theirs.
     Recipient(u16),
     /// An address that counts although it was not invited by itself.
     Address(Email),
 }
 
-/// Returns whom a code for an address is mailed to: nobody, unless a verified address makes a difference and this one could
+/// Returns the addressee of a code for an address: `None` unless a verified address makes a difference and this one could
 /// then accept. Refuses as an accept would in any state but ACTIVE.
 pub fn addressee(invitation: &Invitation, email: &Email, now: Timestamp) -> Result<Option<Addressee>, Refusal> {
     invitation.state_at(now).require_active()?;
@@ -70,10 +71,10 @@ pub fn addressee(invitation: &Invitation, email: &Email, now: Timestamp) -> Resu
     })
 }
 
-/// What there is of a code: whose it is, for which invitation, and by which key it is derived.
+/// The identity of a code: its account, its invitation, and the key that derives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
-    /// Whose it is.
+    /// The account that owns it.
     pub account: AccountId,
     /// The invitation whose link was brought.
     pub invitation: InvitationId,
@@ -84,7 +85,7 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Derives the code for an address; none when the ring no longer has the key.
+    /// Derives the code for an address. Returns `None` if the ring no longer has the key.
     pub fn code(&self, ring: &KeyRing, email: &Email) -> Option<Code> {
         let address = bytes(&self.account, self.invitation, email);
         let mac = ring.code_mac(self.key_id, &[self.id.as_bytes().as_slice(), &address].concat())?;
@@ -98,7 +99,7 @@ impl Verification {
 /// under which what is new is kept, comes first.
 pub fn address_keys(ring: &KeyRing, account: &AccountId, invitation: InvitationId, email: &Email) -> Vec<String> {
     let macs = ring.address_macs(&bytes(account, invitation, email));
-    macs.iter().map(|mac| mac.iter().map(|byte| format!("{byte:02x}")).collect()).collect()
+    macs.iter().map(|mac| HEXLOWER.encode(mac)).collect()
 }
 
 /// No account has a control character in it, so different parts never make the same bytes.
@@ -114,7 +115,7 @@ fn bytes(account: &AccountId, invitation: InvitationId, email: &Email) -> Vec<u8
 pub struct Code(u32);
 
 impl Code {
-    /// How many codes there are.
+    /// The number of codes.
     const ALL: u32 = 1_000_000;
 
     /// Parses six digits.
@@ -140,18 +141,19 @@ pub fn is_too_old(asked_at: Timestamp, now: Timestamp) -> bool {
     asked_at <= now.earlier(LIFE)
 }
 
-/// How often codes were asked for with one invitation's links.
+/// The requests for codes with one invitation's links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// When this address's last code was asked for; none once that is used, so that nobody waits for the next.
+    /// The moment at which this address's last code was requested, `None` once that code is used, so that nobody waits for the
+    /// next.
     pub last: Option<Timestamp>,
-    /// How many were asked for this address since `since`.
+    /// The number of codes for this address since `since`.
     pub codes: u32,
-    /// When the first of those was; from a [`WINDOW`] later on they are counted anew.
+    /// The moment of the first of those; after a [`WINDOW`] they are counted anew.
     pub since: Option<Timestamp>,
-    /// For how many other addresses one was in the last [`WINDOW`].
+    /// The number of other addresses with a request in the last [`WINDOW`].
     pub others: u32,
-    /// When the oldest of those was asked for.
+    /// The moment of the oldest of those.
     pub oldest: Option<Timestamp>,
 }
 
@@ -160,7 +162,7 @@ pub struct Asked {
 pub struct RateLimited {
     /// The limit's name.
     pub limit: &'static str,
-    /// How long to wait.
+    /// The time to wait.
     pub retry_after: Duration,
 }
 
@@ -187,12 +189,12 @@ impl Asked {
 pub struct EmailProof {
     /// The address.
     pub email: Email,
-    /// When it counts no longer.
+    /// The moment at which it stops counting.
     pub expire_at: Timestamp,
 }
 
 impl EmailProof {
-    /// Makes the proof of an address that was proved just now.
+    /// Creates the proof of an address that was proved just now.
     pub fn new(email: Email, now: Timestamp) -> Self {
         Self { email, expire_at: now.later(PROOF_LIFE) }
     }
@@ -209,7 +211,7 @@ impl EmailProof {
         ring.seal_as(Sealed::EmailProof, &context(account, invitation), &content, nonce)
     }
 
-    /// Reverses [`EmailProof::seal`]; what was sealed for another invitation or account is none.
+    /// Reverses [`EmailProof::seal`]. Returns `None` for a proof of another invitation or account.
     pub fn open(ring: &KeyRing, account: &AccountId, invitation: InvitationId, sealed: &str) -> Option<Self> {
         let content = ring.open_as(Sealed::EmailProof, &context(account, invitation), sealed)?;
         let (expire_at, address) = content.split_first_chunk()?;
@@ -228,7 +230,7 @@ fn context(account: &AccountId, invitation: InvitationId) -> Vec<u8> {
 }
 
 impl AcceptInvitation {
-    /// Returns the acceptor with what a proof, if there is one that counts, shows of their address. Whoever brings none means
+    /// Returns the acceptor with the address that a valid proof shows. Without a proof the acceptor means
     /// the address that their link was mailed to, and another one's proof takes its place only where there is no such.
     pub fn proven_acceptor(&self, invitation: &Invitation, now: Timestamp) -> Cow<'_, Acceptor> {
         let mailed_to = invitation.recipient(self.access.recipient()).and_then(Recipient::email);

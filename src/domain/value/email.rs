@@ -1,6 +1,6 @@
 //! E-mail addresses and the one rule by which two of them are the same.
 //!
-//! The rule says nothing about whether mail arrives; that is delivery's business.
+//! The rule does not decide whether mail arrives; that is delivery's business.
 
 use std::fmt;
 
@@ -66,7 +66,7 @@ impl Email {
     }
 }
 
-/// Masked, so that an address cannot slip into a log by way of `{:?}`.
+/// Masked, so that `{:?}` cannot bring an address into a log.
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.masked())

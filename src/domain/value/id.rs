@@ -1,4 +1,4 @@
-//! Ids of what the service makes: UUIDs version 7, so that they sort by age.
+//! Ids of invitations, events and acceptances: UUIDs version 7, so that they sort by age.
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ pub struct InvitationId(pub Uuid);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AcceptanceId(pub Uuid);
 
-/// Makes the ids of everything one command creates.
+/// Creates the ids of everything one command creates.
 ///
 /// The same seed makes the same ids, so a command that is decided again (a lost race, an unknown commit) names its rows as
 /// before. Ids are names, not secrets: what protects a link is the token's MAC.
@@ -24,7 +24,7 @@ pub struct IdSeed {
 }
 
 impl IdSeed {
-    /// Makes a seed from the present moment and 16 random bytes.
+    /// Creates a seed from the present moment and 16 random bytes.
     pub fn new(now: Timestamp, seed: [u8; 16]) -> Self {
         Self { millis: u64::try_from(now.micros() / 1_000).unwrap_or_default(), seed }
     }

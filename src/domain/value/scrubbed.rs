@@ -1,8 +1,8 @@
 //! Free text of callers, without what an event must not hold.
 
-/// What stands where something was taken out.
+/// The mark in place of a part that was removed.
 const REMOVED: &str = "[removed]";
-/// What shows that a word is, or holds, an address, a link or a token.
+/// The parts of a word that show that it is, or holds, an address, a link or a token.
 const SIGNS: [&str; 4] = ["@", "%40", "://", "inv_"];
 
 /// Returns a text without the e-mail addresses, links and tokens in it. Everything else stays as it is.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-/// Why a value is refused, in words that fit behind the field's name and never repeat the value.
+/// The reason why a value is refused, in words that fit behind the field's name and never repeat the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid(pub &'static str);
 
-/// Whether a character could end a line or steer a terminal.
+/// Returns whether a character could end a line or steer a terminal.
 pub fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }

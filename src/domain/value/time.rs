@@ -40,7 +40,7 @@ impl Timestamp {
         Self(self.0.saturating_sub(micros(by)))
     }
 
-    /// Returns how long after another moment it is; nothing if it is not.
+    /// Returns the time since another moment, zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or_default())
     }
@@ -60,7 +60,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// How long an invitation can be accepted: 60 seconds to 100 years.
+/// The time for which an invitation can be accepted: 60 seconds to 100 years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ttl(i64);
 

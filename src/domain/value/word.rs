@@ -12,6 +12,13 @@ pub enum Word<T> {
 /// The longest word.
 const MAX_LENGTH: usize = 100;
 
+/// Returns the variants of an enum, which `strum` lists as a slice, as an array.
+pub(in crate::domain) const fn array<T: Copy, const N: usize>(variants: &[T]) -> [T; N] {
+    let mut array = [variants[0]; N];
+    array.copy_from_slice(variants);
+    array
+}
+
 impl<T: Copy> Word<T> {
     /// Reads a word by the function that knows words. Returns `None` for a text that no release writes.
     pub fn parse(text: &str, known: impl Fn(&str) -> Option<T>) -> Option<Self> {

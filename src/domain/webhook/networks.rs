@@ -1,17 +1,19 @@
-//! Which addresses may be posted to: those of the open Internet, and what the configuration adds.
+//! The addresses that may be posted to: those of the open Internet, and those that the configuration adds.
 //!
-//! Whoever makes an endpoint chooses where this service connects to. Without a guard that could be the service's own
+//! The creator of an endpoint chooses where this service connects to. Without a guard that could be the service's own
 //! network: a database, a neighbour, or the metadata of the machine, which gives credentials away.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
 /// Networks that may be posted to although they are not part of the open Internet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Networks(Vec<(IpAddr, u8)>);
+pub struct Networks(Vec<IpNet>);
 
 impl Networks {
-    /// Makes a list of networks: an address, and how many of its leading bits count.
-    pub fn new(networks: impl IntoIterator<Item = (IpAddr, u8)>) -> Self {
+    /// Creates a list of networks.
+    pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
         Self(networks.into_iter().collect())
     }
 
@@ -23,7 +25,7 @@ impl Networks {
     /// Returns whether an address is in one of the networks.
     pub fn contain(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|(network, bits)| is_in(address, *network, *bits))
+        self.0.iter().any(|network| network.contains(&address))
     }
 
     /// Returns whether an address may be posted to: with TLS any of the open Internet, without only what is added.
@@ -33,73 +35,66 @@ impl Networks {
 }
 
 /// IPv4 that leads nowhere on the open Internet, or to what a cloud keeps for its own machines.
-const CLOSED_V4: [(Ipv4Addr, u8); 17] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
-    (Ipv4Addr::new(10, 0, 0, 0), 8),
-    (Ipv4Addr::new(100, 64, 0, 0), 10),
-    (Ipv4Addr::new(127, 0, 0, 0), 8),
+const CLOSED_V4: [Ipv4Net; 17] = [
+    v4([0, 0, 0, 0], 8),
+    v4([10, 0, 0, 0], 8),
+    v4([100, 64, 0, 0], 10),
+    v4([127, 0, 0, 0], 8),
     // Metadata of AWS, Google and Azure among it.
-    (Ipv4Addr::new(169, 254, 0, 0), 16),
-    (Ipv4Addr::new(172, 16, 0, 0), 12),
-    (Ipv4Addr::new(192, 0, 0, 0), 24),
-    (Ipv4Addr::new(192, 0, 2, 0), 24),
-    (Ipv4Addr::new(192, 88, 99, 0), 24),
-    (Ipv4Addr::new(192, 168, 0, 0), 16),
-    (Ipv4Addr::new(198, 18, 0, 0), 15),
-    (Ipv4Addr::new(198, 51, 100, 0), 24),
-    (Ipv4Addr::new(203, 0, 113, 0), 24),
+    v4([169, 254, 0, 0], 16),
+    v4([172, 16, 0, 0], 12),
+    v4([192, 0, 0, 0], 24),
+    v4([192, 0, 2, 0], 24),
+    v4([192, 88, 99, 0], 24),
+    v4([192, 168, 0, 0], 16),
+    v4([198, 18, 0, 0], 15),
+    v4([198, 51, 100, 0], 24),
+    v4([203, 0, 113, 0], 24),
     // A public address by its number, by which Azure's machines reach their host.
-    (Ipv4Addr::new(168, 63, 129, 16), 32),
-    (Ipv4Addr::new(224, 0, 0, 0), 4),
-    (Ipv4Addr::new(240, 0, 0, 0), 4),
-    (Ipv4Addr::new(255, 255, 255, 255), 32),
+    v4([168, 63, 129, 16], 32),
+    v4([224, 0, 0, 0], 4),
+    v4([240, 0, 0, 0], 4),
+    v4([255, 255, 255, 255], 32),
 ];
 
 /// The only part of IPv6 that is given out for the open Internet.
-const OPEN_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+const OPEN_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
-/// What in that part leads nowhere: protocols (Teredo and benchmarking among them) and two for documents.
-const CLOSED_V6: [(Ipv6Addr, u8); 3] = [
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+/// The networks in that part that lead nowhere: protocols (Teredo and benchmarking among them) and two for documents.
+const CLOSED_V6: [Ipv6Net; 3] = [
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
+    v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32),
+    v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),
 ];
 
-/// Translation to IPv4: the last four bytes say whom.
-const NAT64: (Ipv6Addr, u8) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
-/// 6to4: the four bytes behind the prefix say whom.
-const SIX_TO_FOUR: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16);
+/// Translation to IPv4: the last four bytes are the IPv4 address.
+const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
+/// 6to4: the four bytes behind the prefix are the IPv4 address.
+const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16);
+
+const fn v4(address: [u8; 4], bits: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::from_octets(address), bits)
+}
+
+const fn v6(address: [u16; 8], bits: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::from_segments(address), bits)
+}
 
 /// Returns whether an address is one of the open Internet. An IPv6 address that stands for an IPv4 one counts as that.
 pub fn is_global(address: IpAddr) -> bool {
     match address.to_canonical() {
-        IpAddr::V4(address) => !CLOSED_V4.iter().any(|(network, bits)| is_in(address.into(), (*network).into(), *bits)),
+        IpAddr::V4(address) => !CLOSED_V4.iter().any(|network| network.contains(&address)),
         IpAddr::V6(address) => {
-            let within = |(network, bits): (Ipv6Addr, u8)| is_in(address.into(), network.into(), bits);
             let bytes = address.octets();
-            let v4 = |at: usize| IpAddr::from([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-            if within(NAT64) {
-                is_global(v4(12))
-            } else if within(SIX_TO_FOUR) {
-                is_global(v4(2))
+            let embedded = |at: usize| IpAddr::from([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+            if NAT64.contains(&address) {
+                is_global(embedded(12))
+            } else if SIX_TO_FOUR.contains(&address) {
+                is_global(embedded(2))
             } else {
-                within(OPEN_V6) && !CLOSED_V6.into_iter().any(within)
+                OPEN_V6.contains(&address) && !CLOSED_V6.iter().any(|network| network.contains(&address))
             }
         }
-    }
-}
-
-fn is_in(address: IpAddr, network: IpAddr, bits: u8) -> bool {
-    match (address, network) {
-        (IpAddr::V4(address), IpAddr::V4(network)) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(bits.min(32))).unwrap_or(0);
-            address.to_bits() & mask == network.to_bits() & mask
-        }
-        (IpAddr::V6(address), IpAddr::V6(network)) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(bits.min(128))).unwrap_or(0);
-            address.to_bits() & mask == network.to_bits() & mask
-        }
-        _ => false,
     }
 }
 
@@ -107,12 +102,12 @@ fn is_in(address: IpAddr, network: IpAddr, bits: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn networks(list: &[(&str, u8)]) -> Networks {
-        Networks::new(list.iter().map(|(address, bits)| (address.parse().unwrap(), *bits)))
+    fn networks(list: &[&str]) -> Networks {
+        Networks::new(list.iter().map(|network| network.parse().unwrap()))
     }
 
     #[test]
-    fn what_is_not_of_the_open_internet_is_refused_in_every_spelling() {
+    fn closed_networks_are_refused_in_every_spelling() {
         for closed in [
             "0.0.0.0",
             "0.1.2.3",
@@ -199,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_the_configuration_adds_is_allowed_and_nothing_beside_it() {
-        let added = networks(&[("10.1.0.0", 16), ("127.0.0.1", 32), ("fd12::", 16), ("::1", 128)]);
+        let added = networks(&["10.1.0.0/16", "127.0.0.1/32", "fd12::/16", "::1/128"]);
         for (address, allowed) in [
             ("10.1.2.3", true),
             ("10.2.0.0", false),
@@ -215,7 +210,7 @@ mod tests {
         ] {
             assert_eq!(added.allow(address.parse().unwrap(), false), allowed, "{address}");
         }
-        let all = networks(&[("0.0.0.0", 0), ("::", 0)]);
+        let all = networks(&["0.0.0.0/0", "::/0"]);
         assert!(all.contain("169.254.169.254".parse().unwrap()) && all.contain("fe80::1".parse().unwrap()));
     }
 }

@@ -1,13 +1,11 @@
-//! When a message that did not arrive is tried again, and when that ends.
+//! The times at which a failed message is retried, and when retrying ends.
 
-use std::time::Duration;
-
-use chrono::DateTime;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::domain::delivery::backoff::Backoff;
 use crate::domain::value::time::Timestamp;
 
-/// How long a message is tried for at least, from the first attempt on.
+/// The time for which a message is retried at least, from the first attempt on.
 pub const TRIED_FOR: Duration = Duration::from_secs(72 * 3_600);
 /// An endpoint at which every attempt has failed for so long is disabled.
 pub const DISABLED_AFTER: Duration = Duration::from_secs(120 * 3_600);
@@ -32,16 +30,16 @@ pub fn has_passed(since: Timestamp, span: Duration, now: Timestamp) -> bool {
     now.micros().saturating_sub(since.micros()) >= i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Parses the header `retry-after`: seconds, or an HTTP date. At most a day; none for anything else.
+/// Parses the header `retry-after`: seconds, or an HTTP date, of at most a day. Returns `None` for any other text.
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number too long to read is a very long time.
         return Some(value.parse().map_or(LONGEST_ASKED, Duration::from_secs).min(LONGEST_ASKED));
     }
-    let date = DateTime::parse_from_rfc2822(value).ok()?.timestamp_micros();
-    let micros = u64::try_from(date.saturating_sub(now.micros())).unwrap_or(0);
-    Some(Duration::from_micros(micros).min(LONGEST_ASKED))
+    let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Duration::from_micros(u64::try_from(now.micros()).unwrap_or(0));
+    Some(date.saturating_sub(now).min(LONGEST_ASKED))
 }
 
 #[cfg(test)]
@@ -83,6 +81,9 @@ mod tests {
             ("Thu, 01 Jan 2026 00:00:00 GMT", Some(0)),
             ("Wed, 31 Dec 2025 00:00:00 GMT", Some(0)),
             ("Fri, 01 Jan 2027 00:00:00 GMT", Some(86_400)),
+            // The obsolete forms, which RFC 9110 section 5.6.7 has recipients accept.
+            ("Thursday, 01-Jan-26 00:02:00 GMT", Some(120)),
+            ("Thu Jan  1 00:02:00 2026", Some(120)),
             ("", None),
             ("-1", None),
             ("1.5", None),

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use uuid::Uuid;
@@ -14,12 +13,12 @@ use crate::domain::value::time::Timestamp;
 
 const PREFIX: &str = "whsec_";
 
-/// What an endpoint and this service both know. Never printed.
+/// The secret that an endpoint and this service share. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret([u8; 32]);
 
 impl Secret {
-    /// Makes a secret of random bytes.
+    /// Creates a secret of random bytes.
     pub fn new(random: [u8; 32]) -> Self {
         Self(random)
     }
@@ -29,13 +28,14 @@ impl Secret {
         ring.seal_as(Sealed::WebhookSecret, &context(account, endpoint), &self.0, nonce)
     }
 
-    /// Reverses [`Secret::seal`]; none if the key has left the ring.
+    /// Reverses [`Secret::seal`]. Returns `None` if the key has left the ring.
     pub fn open(ring: &KeyRing, account: &AccountId, endpoint: Uuid, sealed: &str) -> Option<Self> {
         let bytes = ring.open_as(Sealed::WebhookSecret, &context(account, endpoint), sealed)?;
         bytes.try_into().ok().map(Self)
     }
 
-    /// Seals with the signing key what another key has sealed; none if it did so itself, or the other has left the ring.
+    /// Seals with the signing key a secret that another key has sealed. Returns `None` if the signing key sealed it, or the other
+    /// key has left the ring.
     pub fn reseal(
         ring: &KeyRing,
         account: &AccountId,
@@ -51,7 +51,7 @@ impl Secret {
 
     /// Returns the text that its endpoint is configured with.
     pub fn reveal(&self) -> String {
-        format!("{PREFIX}{}", STANDARD.encode(self.0))
+        format!("{PREFIX}{}", BASE64.encode(&self.0))
     }
 }
 
@@ -75,7 +75,7 @@ pub fn sign(secrets: &[Secret], id: &str, seconds: i64, body: &[u8]) -> String {
     let signature = |secret: &Secret| {
         let mac = Hmac::<Sha256>::new_from_slice(&secret.0).ok()?;
         let mac = mac.chain_update(format!("{id}.{seconds}.")).chain_update(body).finalize();
-        Some(format!("v1,{}", STANDARD.encode(mac.into_bytes())))
+        Some(format!("v1,{}", BASE64.encode(&mac.into_bytes())))
     };
     secrets.iter().filter_map(signature).collect::<Vec<_>>().join(" ")
 }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_are_those_of_the_published_library_one_for_each_secret() {
+    fn signatures_equal_those_of_the_published_library() {
         let (new, old) = (Secret::new([7; 32]), Secret::new([2; 32]));
         let (id, at, body) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
         let alone = std::slice::from_ref(&new);

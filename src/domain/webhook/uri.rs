@@ -1,4 +1,4 @@
-//! What may be an endpoint's address, as far as it can be seen without asking who is behind a name.
+//! The address of an endpoint, checked as far as possible without a look-up of its name.
 
 use std::net::IpAddr;
 
@@ -40,7 +40,7 @@ pub fn parse(value: &str, networks: &Networks) -> Result<String, Invalid> {
     }
 }
 
-/// Returns the address that a URL's host is, in whichever spelling; none for a name.
+/// Returns the IP address of a URL's host, in whichever spelling. Returns `None` for a name.
 pub fn literal(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         Host::Ipv4(address) => Some(address.into()),
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_https_without_credentials_and_fragment_to_the_open_internet_is_taken() {
+    fn address_is_plain_https_to_the_open_internet() {
         let none = Networks::default();
         let longest = format!("https://example.com/{}", "x".repeat(LONGEST - 20));
         for good in ["https://example.com/hook?key=1", "HTTPS://Example.com:8443", "https://8.8.8.8/", &longest] {
@@ -91,8 +91,8 @@ mod tests {
 
     #[test]
     fn http_takes_a_network_that_is_added() {
-        let added = Networks::new([("127.0.0.0".parse().unwrap(), 8)]);
-        // Whom a name stands for is looked at when it is connected to.
+        let added = Networks::new(["127.0.0.0/8".parse().unwrap()]);
+        // The address of a name is checked when the client connects.
         for good in ["http://127.0.0.1:8080/hook", "https://127.0.0.1/", "http://localhost:8080/", "https://8.8.8.8/"] {
             assert!(parse(good, &added).is_ok(), "{good}");
         }

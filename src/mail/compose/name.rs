@@ -1,13 +1,14 @@
 //! Names that others chose, made safe to stand in a message.
 //!
 //! A name may try to look like more than it is: reverse the text around it, hide characters, or be a link, since mail
-//! programs turn whatever looks like an address or a host into one. So what is invisible goes, and a WORD JOINER (U+2060),
+//! programs turn every text that looks like an address or a host into one. So invisible characters are dropped, and a WORD JOINER
+//! (U+2060),
 //! which has no width, goes behind each dot, `@` and colon that is followed by more of the word: `example.com` still reads
 //! `example.com`, but no program takes it for a host.
 
-/// How much of a name is shown.
+/// The length of a name, in characters.
 const LONGEST_NAME: usize = 100;
-/// How much of a variable is shown: all that the API takes.
+/// The length of a variable, in characters: all that the API accepts.
 const LONGEST_VARIABLE: usize = 300;
 const WORD_JOINER: char = '\u{2060}';
 
@@ -28,7 +29,7 @@ fn shown(text: &str, longest: usize) -> String {
     defuse(&cap(&line, longest))
 }
 
-/// Cuts a text that is too long, and says so by an ellipsis.
+/// Cuts a text that is too long, and marks the cut by an ellipsis.
 fn cap(text: &str, longest: usize) -> String {
     if text.chars().count() <= longest {
         return text.to_owned();
@@ -37,7 +38,7 @@ fn cap(text: &str, longest: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// Whether a character cannot be seen, or changes how others are seen.
+/// Returns whether a character cannot be seen, or changes how others are seen.
 fn hides(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -9,14 +9,13 @@ use std::path::Path;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
-use super::builtin::BUILTIN;
-use super::facts::MailContext;
-use super::title::Title;
-use super::{ComposeError, TemplatesError, links, locale};
+use super::check::check_content;
+use super::context::{self, MailContext};
+use super::{ComposeError, TemplatesError};
 
-mod context;
-mod folder;
-mod sample;
+mod source;
+
+pub(crate) use source::Title;
 
 /// The longest subject: what most mail programs show.
 const LONGEST_SUBJECT: usize = 150;
@@ -30,7 +29,7 @@ pub(crate) struct Templates {
     locale: String,
 }
 
-/// What a template makes of the facts.
+/// A message that a template has written.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) subject: String,
@@ -42,9 +41,9 @@ impl Templates {
     /// Compiles and tries the templates, those of a folder in place of those compiled in.
     pub(crate) fn load(folder: Option<&Path>, locale: &str) -> Result<Self, TemplatesError> {
         let mut sources: BTreeMap<String, String> =
-            BUILTIN.iter().map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect();
+            source::BUILTIN.iter().map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect();
         if let Some(folder) = folder {
-            sources.extend(folder::read(folder)?);
+            sources.extend(source::read(folder)?);
         }
         let layouts = [sources.remove("layout.text"), sources.remove("layout.html")];
         let [Some(text), Some(html)] = layouts else { return Err(TemplatesError::Missing("layout".to_owned())) };
@@ -64,29 +63,29 @@ impl Templates {
     /// Tries every message in every language it is written in.
     fn try_all<'a>(&self, names: impl Iterator<Item = &'a String>) -> Result<(), TemplatesError> {
         for name in names {
-            let Some((title, locale)) = folder::parts(name) else { continue };
+            let Some((title, locale)) = source::parts(name) else { continue };
             // A language of some messages has to be one of all that they share.
             if self.nearest("common", locale).is_none() {
                 return Err(TemplatesError::Missing(format!("common.{locale}")));
             }
-            for facts in [sample::everything(), sample::nothing()] {
-                let link = title.has_link().then_some(sample::LINK);
-                // Samples are nobody's, so the library may say all it knows.
-                let written = self.render(name, locale, &facts, link).map_err(|error| broken(name, error))?;
+            for context in [context::full_sample(), context::empty_sample()] {
+                let link = title.has_link().then_some(context::SAMPLE_LINK);
+                // Samples belong to nobody, so the error may quote them.
+                let written = self.render(name, locale, &context, link).map_err(|error| broken(name, error))?;
                 check(name, &written, link).map_err(TemplatesError::Sample)?;
             }
         }
         Ok(())
     }
 
-    /// Returns the language that a message is written in for whoever wants one.
+    /// Returns the language of a message for a recipient's wish.
     pub(crate) fn choose(&self, title: Title, wanted: Option<&str>) -> String {
         let nearest = |wanted: &str| self.nearest(title.as_str(), wanted);
         wanted.and_then(nearest).or_else(|| nearest(&self.locale)).unwrap_or_else(|| self.locale.clone())
     }
 
     fn nearest(&self, name: &str, wanted: &str) -> Option<String> {
-        locale::candidates(wanted).find(|locale| self.text.get_template(&format!("{name}.{locale}")).is_ok())
+        source::locale_candidates(wanted).find(|locale| self.text.get_template(&format!("{name}.{locale}")).is_ok())
     }
 
     /// Writes a message in a language.
@@ -94,47 +93,51 @@ impl Templates {
         &self,
         title: Title,
         locale: &str,
-        facts: &MailContext,
+        context: &MailContext,
         link: Option<&str>,
     ) -> Result<Written, ComposeError> {
         let name = format!("{}.{locale}", title.as_str());
-        let written = self.render(&name, locale, facts, link).map_err(|error| failure(&name, &error))?;
-        check(&name, &written, link).map(|()| written)
+        let written = self.render(&name, locale, context, link).map_err(|error| failure(&name, &error))?;
+        match check(&name, &written, link) {
+            Ok(()) => Ok(written),
+            Err(ComposeError::Content(name, error)) => Err(ComposeError::Content(name, error.without_quote())),
+            Err(error) => Err(error),
+        }
     }
 
     fn render(
         &self,
         name: &str,
         locale: &str,
-        facts: &MailContext,
+        context: &MailContext,
         link: Option<&str>,
     ) -> Result<Written, minijinja::Error> {
         let common = self.nearest("common", locale).unwrap_or_else(|| self.locale.clone());
-        let context = context::of(facts, locale, &format!("common.{common}"));
-        let mut text = self.text.get_template(name)?.render_captured(context::with_link(&context, link, false))?;
+        let values = context::values(context, locale, &format!("common.{common}"));
+        let mut text = self.text.get_template(name)?.render_captured(context::with_link(&values, link, false))?;
         let subject = text.with_state_mut(|state| state.render_block("subject"))?;
-        let html = self.html.get_template(name)?.render(context::with_link(&context, link, true))?;
+        let html = self.html.get_template(name)?.render(context::with_link(&values, link, true))?;
         Ok(Written { subject: one_line(&subject), text: tidy(text.output()), html: tidy(&html) })
     }
 }
 
-/// Takes the last look at what was written.
+/// Checks the written message once more.
 fn check(name: &str, written: &Written, link: Option<&str>) -> Result<(), ComposeError> {
     let Written { subject, text, html } = written;
     if subject.is_empty() {
         return Err(ComposeError::Template { name: name.to_owned(), reason: "the subject is empty".to_owned() });
     }
-    let checked = links::check(&format!("{subject}\n{text}"), html, link);
-    checked.map_err(|why| ComposeError::Links(name.to_owned(), why))
+    let checked = check_content(&format!("{subject}\n{text}"), html, link);
+    checked.map_err(|error| ComposeError::Content(name.to_owned(), error))
 }
 
-/// What is wrong and where: in the template itself, or in one that it builds on.
+/// Names the template with the error: the message's own, or one that it builds on.
 fn broken(name: &str, error: minijinja::Error) -> TemplatesError {
     let place = error.name().filter(|place| *place != "layout").unwrap_or(name).to_owned();
     TemplatesError::Broken(place, error)
 }
 
-/// What is wrong and where, without what the library adds to it, which may be a value.
+/// Names the template and the line, without the text of the library, which may be a value.
 fn failure(name: &str, error: &minijinja::Error) -> ComposeError {
     let name = error.name().unwrap_or(name).to_owned();
     let line = error.line().map(|line| format!(" in line {line}")).unwrap_or_default();
@@ -176,7 +179,7 @@ fn paragraphs(text: &str, style: Option<&str>) -> minijinja::Value {
     }
 }
 
-/// Makes one line of a subject, and cuts it where mail programs would.
+/// Joins a subject to one line, and cuts it where mail programs would.
 fn one_line(subject: &str) -> String {
     let line = subject.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= LONGEST_SUBJECT {

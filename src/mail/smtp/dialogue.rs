@@ -20,7 +20,7 @@ use super::message::Formatted;
 use crate::config::{Encryption, SmtpServer};
 use crate::mail::transport::{SendError, SendFailure};
 
-/// How to get into a mail server.
+/// The name and the credentials for a mail server.
 pub(crate) struct SmtpEndpoint {
     server: SmtpServer,
     tls: Option<TlsParameters>,
@@ -33,7 +33,7 @@ impl SmtpEndpoint {
         Self { server, tls, hello: ClientId::Domain(helo.to_owned()), timeout }
     }
 
-    /// Connects, encrypts and authenticates. Nothing of a message, and no password, is said before the connection is as
+    /// Connects, encrypts and authenticates. Nothing of a message, and no password, is sent before the connection is as
     /// safe as it has to be.
     pub(crate) async fn open(&self) -> Result<SmtpConnection, SendError> {
         let Self { server, tls, hello, timeout: limit } = self;
@@ -61,7 +61,7 @@ impl SmtpEndpoint {
                 return Err(SendError::new(SendFailure::Misconfigured, why));
             }
             in_time(*limit, Step::Starttls, connection.starttls(tls.clone(), hello)).await?;
-            // What follows would be said in the clear.
+            // Everything that follows would be sent in the clear.
             if !connection.is_encrypted() {
                 return Err(SendError::new(SendFailure::Misconfigured, "the connection is not encrypted"));
             }
@@ -99,7 +99,7 @@ impl SmtpConnection {
         self.sound
     }
 
-    /// Asks whether the server is still there, and takes back whatever was begun.
+    /// Asks whether the server is still there, and resets a message that was begun.
     pub(crate) async fn reset(&mut self) -> Result<(), SendError> {
         self.say(Step::Rset, Rset).await.map(drop)
     }
@@ -145,7 +145,7 @@ impl SmtpConnection {
 
     /// Judges an answer; after a whole one, whichever it is, the dialogue can go on.
     fn settle(&mut self, step: Step, answer: Result<Response, Error>) -> Result<(), SendError> {
-        // With 421 the server says that it hangs up.
+        // With 421 the server announces that it hangs up.
         let code = match &answer {
             Ok(answer) => Some(u16::from(answer.code())),
             Err(error) => error.status().map(u16::from),
@@ -156,7 +156,7 @@ impl SmtpConnection {
         if answer.code().severity == wanted {
             return Ok(());
         }
-        // Neither yes nor no: we cannot tell what it waits for.
+        // Neither yes nor no: the server's next step is unknown.
         self.sound = false;
         Err(failure::of_answer(step, answer.code().into(), None))
     }

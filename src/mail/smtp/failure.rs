@@ -1,4 +1,4 @@
-//! What it means when a mail server says no, or nothing.
+//! The meaning of a mail server's refusal, or of its silence.
 
 use std::error::Error as _;
 use std::io;
@@ -17,13 +17,13 @@ pub(crate) enum Step {
     Starttls,
     /// The credentials.
     Auth,
-    /// Whether an idle connection is still good.
+    /// The check whether an idle connection is still good.
     Rset,
     /// The sender.
     Mail,
     /// The recipient.
     Rcpt,
-    /// Whether the message may come.
+    /// The question whether the message may come.
     Data,
     /// The message.
     Message,
@@ -43,10 +43,10 @@ impl Step {
         }
     }
 
-    /// Whether a permanent no at this step is about the one message, and not about everything that we send.
+    /// Returns whether a permanent refusal at this step concerns the one message, and not everything that we send.
     fn is_about_the_message(self) -> bool {
         match self {
-            // Whom mail is from is the same for all of it.
+            // The sender is the same for all messages.
             Self::Connect | Self::Starttls | Self::Auth | Self::Rset | Self::Mail => false,
             Self::Rcpt | Self::Data | Self::Message => true,
         }
@@ -54,10 +54,10 @@ impl Step {
 }
 
 /// Answers that ask for credentials, or for others, wherever they come: RFC 4954, RFC 3207 and a bad order of commands,
-/// which is what servers say that want AUTH first.
+/// which servers send that want AUTH first.
 const CREDENTIALS: [u16; 5] = [503, 530, 534, 535, 538];
 
-/// Says what a failed step means.
+/// Returns the meaning of a failed step.
 pub(crate) fn of(step: Step, error: &Error) -> SendError {
     if let Some(code) = error.status() {
         return of_answer(step, code.into(), enhanced(error));
@@ -82,10 +82,10 @@ pub(crate) fn of(step: Step, error: &Error) -> SendError {
     SendError::new(SendFailure::Retry, why)
 }
 
-/// Says what an answer means that is not the one that was hoped for.
+/// Returns the meaning of an unexpected answer.
 pub(crate) fn of_answer(step: Step, code: u16, enhanced: Option<String>) -> SendError {
     let sort = match code {
-        // Some servers pass on what the next one said, so at these steps it may be about this one message: it costs an attempt.
+        // Some servers pass on the answer of the next one, so at these steps it may concern this one message: it costs an attempt.
         code if CREDENTIALS.contains(&code) && step.is_about_the_message() => SendFailure::Retry,
         code if CREDENTIALS.contains(&code) => SendFailure::Misconfigured,
         500..=599 if step.is_about_the_message() => SendFailure::Refused,
@@ -96,12 +96,12 @@ pub(crate) fn of_answer(step: Step, code: u16, enhanced: Option<String>) -> Send
     SendError::new(sort, format!("the mail server answered {code}{enhanced} to {}", step.name()))
 }
 
-/// Says that there is no connection.
+/// Returns the error of a failed connection.
 pub(crate) fn cut(error: &io::Error) -> SendError {
     SendError::new(SendFailure::Retry, format!("no answer to {}: {}", Step::Connect.name(), error.kind()))
 }
 
-/// Says that a step took too long.
+/// Returns the error of a step that took too long.
 pub(crate) fn late(step: Step) -> SendError {
     SendError::new(SendFailure::Retry, format!("no answer to {} in time", step.name()))
 }

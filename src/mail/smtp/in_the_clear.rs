@@ -1,8 +1,9 @@
 //! A connection before STARTTLS, of which nothing is read ahead.
 //!
-//! What a server says in the clear behind its answer to STARTTLS is anybody's word (RFC 3207, section 6). lettre reads into a
-//! buffer that it keeps across the change to TLS, so such words would pass for answers of the server that has shown who it
-//! is. Here they are left for TLS to find, which refuses them.
+//! Text that a server sends in the clear behind its answer to STARTTLS may come from anybody (RFC 3207, section 6). lettre reads
+//! into a
+//! buffer that it keeps across the change to TLS, so that text would pass for answers of the server that has proved its
+//! name. This type leaves the text for TLS, which refuses it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// What a client's side of TLS begins with (RFC 8446, section 5.1), and no command of SMTP.
+/// The first byte of a client's side of TLS (RFC 8446, section 5.1), which begins no command of SMTP.
 const HANDSHAKE: u8 = 22;
 
 /// A connection that is read byte by byte until TLS begins.

@@ -82,7 +82,7 @@ fn date(mail: &Mail) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
 }
 
-/// Whether CR and LF occur together only: servers do not agree on what one of them alone is, and some take `LF . LF` for
+/// Returns whether CR and LF occur together only: servers do not agree on the meaning of one alone, and some take `LF . LF` for
 /// the end of the message.
 fn has_whole_line_ends(bytes: &[u8]) -> bool {
     let mut last = None;

@@ -14,7 +14,7 @@ use super::{SendError, SendFailure, TransportError};
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    /// Makes the folder if it is not there. Messages hold links, so it is the owner's alone.
+    /// Creates the folder if it does not exist. Messages hold links, so it is the owner's alone.
     pub(crate) fn new(path: &Path) -> Result<Self, TransportError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.map_err(|error| TransportError::Directory(path.display().to_string(), error))?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use tokio::time::{Instant, timeout_at};
@@ -22,7 +23,6 @@ use crate::domain::command::Command;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::group::{Group, Save};
 use crate::entropy::Entropy;
-use crate::panic::caught;
 use crate::store::events::notifications::{Notifications, Topic};
 use crate::store::sql::database::Database;
 use crate::store::sql::error::StoreError;
@@ -87,8 +87,9 @@ impl Lane {
     pub(in crate::store) async fn run(mut self, queue: Arc<LaneQueue>) {
         while let Some(group) = queue.next().await {
             let commands = group.iter().map(|job| job.commands.len()).sum();
-            // Its callers are told UNAVAILABLE, since nobody knows how far it came; the lane goes on with the next group.
-            if caught(self.run_group(group)).await.is_none() {
+            // Its callers are told UNAVAILABLE, since nobody knows how far it came; the lane goes on with the next group. The lane is whole
+            // at every await and at every call that can panic.
+            if AssertUnwindSafe(self.run_group(group)).catch_unwind().await.is_err() {
                 self.defect(&"a group panicked");
             }
             self.growth.count(commands);
@@ -318,7 +319,7 @@ impl Lane {
         self.until = job.since + self.options.timeout;
         match timeout_at(self.until, waits.acquire()).await {
             Ok(Ok(_place)) => {
-                if caught(self.run_loaded(vec![job], None)).await.is_none() {
+                if AssertUnwindSafe(self.run_loaded(vec![job], None)).catch_unwind().await.is_err() {
                     self.defect(&"a command that waited for a lock panicked");
                 }
             }

@@ -31,7 +31,7 @@ async fn check_config_shows_what_counts_and_no_secret() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_configuration_that_is_wrong_is_refused_whole_and_without_its_secrets() {
+async fn wrong_configuration_is_refused_without_its_secrets() {
     let folder = folder();
     fs::write(folder.path().join("service.toml"), "[grpc]\nlistne = \"127.0.0.1:1\"\n").unwrap();
     let environment = [
@@ -74,7 +74,7 @@ async fn authentication_without_keys_is_refused() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_second_process_on_a_sqlite_file_is_refused_and_the_first_goes_on() {
+async fn second_process_on_a_sqlite_file_is_refused() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
     for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"]] {

@@ -55,7 +55,7 @@ async fn the_line_it_prints_works_as_printed() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn the_client_of_a_stranger_takes_an_invitation_through_its_life() {
+async fn generated_client_takes_an_invitation_through_its_life() {
     if !tools::python() {
         return;
     }
@@ -100,7 +100,7 @@ async fn the_client_of_a_stranger_takes_an_invitation_through_its_life() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn reflection_speaks_both_versions_and_knows_every_service_as_health_does() {
+async fn reflection_in_both_versions_knows_every_service() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
     let v1 = services(&server, "v1").await;

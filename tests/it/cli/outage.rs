@@ -27,7 +27,7 @@ async fn database(folder: &TempDir, cluster: &Cluster) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn a_start_without_the_database_waits_for_it_and_answers_meanwhile() {
+async fn start_without_the_database_waits_and_answers_meanwhile() {
     let Some(cluster) = start_private() else { return };
     let folder = folder();
     let url = database(&folder, &cluster).await;

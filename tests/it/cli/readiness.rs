@@ -67,7 +67,7 @@ async fn postgresql_is_served_once_somebody_has_migrated_it() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn replicas_that_start_together_on_an_empty_database_all_become_ready() {
+async fn replicas_started_together_on_an_empty_database_become_ready() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let folder = folder();
     let environment = [

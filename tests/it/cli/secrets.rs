@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use invitation_service::pb;
 use invitation_service::pb::connection_invitation_service_client::ConnectionInvitationServiceClient;
 use invitation_service::pb::guest_invitation_service_client::GuestInvitationServiceClient;
@@ -32,7 +31,7 @@ pub(super) fn preview(token: &str) -> pb::PreviewInvitationRequest {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn what_is_written_holds_no_secret_in_any_form_and_the_log_no_address() {
+async fn output_holds_no_secret_and_the_log_no_address() {
     let folder = folder();
     let key = api_key(folder.path(), "acme", "*").await;
     let arguments = [&WITH_KEYS[..], &["--log-level", "trace"]].concat();
@@ -53,13 +52,13 @@ async fn what_is_written_holds_no_secret_in_any_form_and_the_log_no_address() {
     let (_, token_key) = ring.trim().split_once(':').unwrap();
     let mut secrets = forms("the API key", &key, key.as_bytes());
     secrets.extend(forms("the API key without its prefix", &key["ivk_".len()..], key.as_bytes()));
-    secrets.extend(forms("the token key", token_key, &STANDARD.decode(token_key).unwrap()));
-    secrets.extend(forms("a proof", &proof, &URL_SAFE_NO_PAD.decode(&proof).unwrap()));
+    secrets.extend(forms("the token key", token_key, &BASE64.decode(token_key.as_bytes()).unwrap()));
+    secrets.extend(forms("a proof", &proof, &BASE64URL_NOPAD.decode(proof.as_bytes()).unwrap()));
     let words = log.split(|c: char| !c.is_alphanumeric() && c != '.');
     assert_eq!(words.filter(|word| *word == code).count(), 0, "the code is in the log:\n{log}");
     for token in &tokens {
         let payload = token.strip_prefix("inv_").unwrap();
-        let bytes = URL_SAFE_NO_PAD.decode(payload).unwrap();
+        let bytes = BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap();
         secrets.extend(forms("a token", payload, &bytes));
         // The rest of it is the id of the invitation, which is everywhere.
         secrets.extend(forms("the signature of a token", &payload[payload.len() - 22..], &bytes[bytes.len() - 17..]));
@@ -195,9 +194,9 @@ fn with<T>(key: &str, message: T) -> Request<T> {
 
 /// A secret as it is carried about, as the bytes it stands for, and as the usual texts of those bytes.
 fn forms(what: &str, text: &str, bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = HEXLOWER.encode(bytes);
     let numbers = format!("{bytes:?}");
-    let texts = [text.to_owned(), STANDARD.encode(bytes), hex.to_uppercase(), hex, numbers];
+    let texts = [text.to_owned(), BASE64.encode(bytes), hex.to_uppercase(), hex, numbers];
     let forms = texts.into_iter().map(String::into_bytes).chain([bytes.to_vec()]);
     forms.map(|form| (what.to_owned(), form)).collect()
 }

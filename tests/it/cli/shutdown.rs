@@ -86,7 +86,7 @@ async fn while_it_drains_it_serves_but_says_that_it_is_going() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn under_load_every_call_is_answered_or_told_to_try_again_and_nothing_is_lost() {
+async fn shutdown_under_load_loses_no_acknowledged_write() {
     let folder = folder();
     let mut server = Server::ready(folder.path(), &[], &[]).await;
     let mut load = Load::start(&server, 64).await;

@@ -17,7 +17,7 @@ async fn next(stream: &mut Streaming<pb::Event>) -> Result<Option<pb::Event>, St
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn an_open_watch_is_told_to_come_back_and_does_not_hold_up_the_end() {
+async fn open_watch_ends_unavailable_and_does_not_delay_shutdown() {
     let folder = folder();
     let mut server = Server::ready(folder.path(), &[], &[]).await;
     // A connection without a limit on its calls, which would be the client's own deadline.

@@ -23,7 +23,7 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    what_is_foreign_and_what_is_missing_are_told_apart_by_nothing,
+    foreign_and_missing_resources_answer_alike,
     two_accounts_on_one_connection_never_see_each_other,
 );
 
@@ -39,7 +39,7 @@ fn the_table_of_permissions_has_exactly_the_rpcs_that_exist() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn without_one_good_credential_every_rpc_is_unauthenticated_before_anything_else() {
+async fn rpc_without_one_good_credential_is_unauthenticated_first() {
     let database = TestDatabase::sqlite();
     let (service, key) = keys::start(&database, &[("ours", "*"), ("ours", "*")]).await;
     let cases: Vec<(&str, Vec<(&'static str, String)>)> = vec![
@@ -92,7 +92,7 @@ async fn a_key_is_taken_in_either_header_and_the_scheme_in_any_case() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn each_permission_opens_exactly_the_rpcs_of_the_table_and_is_asked_for_before_validation() {
+async fn permission_opens_exactly_its_rpcs_before_validation() {
     let database = TestDatabase::sqlite();
     let accounts: Vec<(&str, &str)> =
         Permission::ALL.into_iter().map(|permission| ("ours", permission.name())).collect();
@@ -129,7 +129,7 @@ async fn a_missing_permission_says_nothing_about_what_exists() {
     service.stop().await;
 }
 
-async fn what_is_foreign_and_what_is_missing_are_told_apart_by_nothing(database: TestDatabase) {
+async fn foreign_and_missing_resources_answer_alike(database: TestDatabase) {
     let (service, key) = keys::start(&database, &[("ours", "*"), ("theirs", "*")]).await;
     let theirs = request::known(&service, Some(&key[1]), THEIRS).await;
     let before = snapshot(&service, &key[1], &theirs).await;

@@ -69,7 +69,7 @@ async fn a_deadline_that_has_passed_is_told_by_every_rpc_and_nothing_is_done(dat
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn a_deadline_that_passes_while_the_database_is_silent_ends_every_rpc() {
+async fn deadline_ends_every_rpc_while_the_database_is_silent() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let service = Service::start(&database).await;
     let known = request::known(&service, None, messages::COMPANY).await;

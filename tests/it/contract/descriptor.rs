@@ -19,7 +19,7 @@ fn each_rpc_documents_the_permission_it_needs() {
 }
 
 #[test]
-fn each_permission_goes_by_one_name_and_is_needed_or_named_in_the_proto_files() {
+fn permission_has_one_name_and_is_used_or_documented() {
     let text: String = raw::files()
         .iter()
         .flat_map(|file| file.source_code_info.as_ref().unwrap().location.clone())

@@ -11,11 +11,11 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    a_stale_etag_is_refused_by_every_rpc_that_takes_one_and_nothing_changes,
+    stale_etag_is_refused_by_every_rpc_without_a_change,
     the_etag_changes_with_the_lifecycle_and_not_with_engagement,
 );
 
-async fn a_stale_etag_is_refused_by_every_rpc_that_takes_one_and_nothing_changes(database: TestDatabase) {
+async fn stale_etag_is_refused_by_every_rpc_without_a_change(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation()).await;
     let accept = pb::AcceptInvitationRequest {

@@ -53,7 +53,7 @@ async fn a_valid_request_is_what_the_refused_ones_are_made_of() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_control_character_in_any_text_is_refused_by_the_name_of_its_field() {
+async fn control_character_in_any_text_is_refused_at_its_field() {
     let (service, known, _database) = start().await;
     let mut tried = 0;
     for rpc in raw::rpcs() {

@@ -40,7 +40,7 @@ fn many_labels(count: usize) -> ConnectionInvitation {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn what_is_beyond_a_limit_is_refused_by_its_field_and_nothing_is_made() {
+async fn value_beyond_a_limit_is_refused_at_its_field() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;
     let one = |key: &str, value: &str| with_labels([(key.to_owned(), value.to_owned())]);

@@ -15,12 +15,12 @@ use crate::support::service::{Service, configuration};
 
 on_both!(
     migrated:
-    a_retry_of_any_mutation_does_nothing_and_returns_the_resource_as_it_now_is,
+    retry_of_any_mutation_returns_the_current_resource,
     fifty_retries_at_once_have_one_effect,
     a_restart_forgets_no_request,
     another_body_is_refused_whatever_differs,
     what_failed_is_not_remembered,
-    an_accept_is_replayed_after_the_link_was_rotated_and_the_invitation_ended,
+    accept_is_replayed_after_a_rotation_and_an_end,
     one_id_serves_each_method_and_each_account,
 );
 
@@ -41,7 +41,7 @@ async fn count(service: &Service) -> usize {
     listed.connection_invitations.len()
 }
 
-async fn a_retry_of_any_mutation_does_nothing_and_returns_the_resource_as_it_now_is(database: TestDatabase) {
+async fn retry_of_any_mutation_returns_the_current_resource(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut connections = service.connections();
     let id = || "retried".to_owned();
@@ -253,7 +253,7 @@ async fn what_failed_is_not_remembered(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn an_accept_is_replayed_after_the_link_was_rotated_and_the_invitation_ended(database: TestDatabase) {
+async fn accept_is_replayed_after_a_rotation_and_an_end(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation()).await;
     let mut redemptions = service.redemptions();

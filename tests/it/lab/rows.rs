@@ -142,7 +142,7 @@ impl Model {
             add("acceptance", &[account, invitation, own, subject, recipient, connection.and_then(id), accepted_at]);
         }
         for (key, remembered) in &self.requests {
-            let mac: String = remembered.digest.mac.iter().map(|byte| format!("{byte:02x}")).collect();
+            let mac = remembered.digest.hex();
             let (account, method, name) = (text(key.account.as_str()), text(&key.method), text(&key.id));
             let (key_id, invitation) = (text(remembered.digest.key_id), id(remembered.invitation.0));
             let acceptance = remembered.acceptance.and_then(|acceptance| id(acceptance.0));

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -182,7 +181,7 @@ impl Manner {
 
     /// Lets `user` in with the password `hunter2`.
     async fn authenticate(&self, stream: &mut BufReader<Box<dyn Stream>>, line: &str) -> std::io::Result<&'static str> {
-        let decode = |text: &str| String::from_utf8(STANDARD.decode(text.trim()).unwrap()).unwrap();
+        let decode = |text: &str| String::from_utf8(BASE64.decode(text.trim().as_bytes()).unwrap()).unwrap();
         let right = match line.strip_prefix("AUTH PLAIN ") {
             Some(response) => decode(response) == "\0user\0hunter2",
             None => {

@@ -109,7 +109,7 @@ async fn a_permanent_no_to_us_pauses_everything() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_no_to_credentials_at_one_recipient_or_message_costs_only_that_an_attempt() {
+async fn refused_credentials_at_a_message_cost_it_one_attempt() {
     for step in ["RCPT", "DATA", "MESSAGE"] {
         let (sent, _) = send(&[(step, Act::Say("530 5.7.0 the next server wants more"))]).await;
         assert_fails(&sent, SendFailure::Retry, "530 5.7.0");
@@ -162,7 +162,7 @@ async fn a_connection_is_used_again_and_a_broken_one_is_not() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_refusal_leaves_the_connection_usable_and_an_overdue_answer_does_not() {
+async fn connection_is_reused_after_a_refusal_but_not_a_timeout() {
     let refusing = Sink::that(&[("RCPT", Act::Say("550 5.1.1 no"))]).await;
     let silent = Sink::that(&[("RCPT", Act::Silence)]).await;
     for (sink, connections) in [(refusing, 1), (silent, 2)] {
@@ -175,7 +175,7 @@ async fn a_refusal_leaves_the_connection_usable_and_an_overdue_answer_does_not()
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_send_that_is_dropped_halfway_leaves_nothing_behind_for_the_next() {
+async fn send_dropped_halfway_leaves_nothing_for_the_next() {
     let sink = Sink::that(&[("MAIL", Act::Silence)]).await;
     let transport = transport(&sink.url(), &[("timeout", "60s"), ("connections", "1")]);
     for connections in 1..=2 {

@@ -9,7 +9,7 @@ use invitation_service::clock::Clock;
 use invitation_service::domain::command::CreateInvitation;
 use invitation_service::domain::delivery::{Delivery, DeliveryState};
 use invitation_service::domain::value::id::InvitationId;
-use invitation_service::mail::courier::Mailer;
+use invitation_service::mail::mailer::Mailer;
 use invitation_service::mail::transport::{SendError, SendFailure};
 use invitation_service::mail::worker::{MailWorker, MailWorkerOptions, SETTLING};
 use invitation_service::store::{ClaimedDelivery, DeliveryQuery, Store, Topicality};
@@ -28,12 +28,12 @@ on_both!(
     what_was_revoked_or_answered_before_it_was_sent_is_cancelled,
     what_fails_is_tried_again_later_and_given_up_in_the_end,
     what_is_refused_for_good_is_given_up_at_once,
-    a_transport_that_cannot_send_costs_no_attempts_and_is_left_alone,
-    a_relay_frozen_beyond_its_lease_cannot_settle_and_the_message_keeps_its_id,
-    the_relay_sends_what_is_committed_while_it_waits_and_ends_when_told,
-    two_relays_send_every_message_once,
+    unusable_transport_costs_no_attempts_and_pauses,
+    worker_frozen_beyond_its_lease_cannot_settle,
+    worker_sends_new_messages_while_it_waits_until_stopped,
+    two_workers_send_every_message_once,
     message_is_given_up_when_its_senders_keep_dying,
-    silent_courier_is_broken_off_before_the_lease_ends,
+    silent_mailer_is_broken_off_before_the_lease_ends,
     message_waits_whose_invitation_cannot_be_read,
 );
 
@@ -154,7 +154,7 @@ async fn what_is_refused_for_good_is_given_up_at_once(database: TestDatabase) {
     assert_eq!(states(&store, invitation.id).await, [DeliveryState::Failed]);
 }
 
-async fn a_transport_that_cannot_send_costs_no_attempts_and_is_left_alone(database: TestDatabase) {
+async fn unusable_transport_costs_no_attempts_and_pauses(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let first = created(&store, mailed_link(1)).await;
     let script = Script::new([fails(SendFailure::Misconfigured, "535 5.7.8")]);
@@ -170,7 +170,7 @@ async fn a_transport_that_cannot_send_costs_no_attempts_and_is_left_alone(databa
     assert_eq!(states(&store, second.id).await, [DeliveryState::Sent]);
 }
 
-async fn a_relay_frozen_beyond_its_lease_cannot_settle_and_the_message_keeps_its_id(database: TestDatabase) {
+async fn worker_frozen_beyond_its_lease_cannot_settle(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let invitation = created(&store, mailed_link(1)).await;
     let frozen = Script::new([fails(SendFailure::Refused, "550 too late to say so")]);
@@ -200,7 +200,7 @@ impl Mailer for Thaw {
     }
 }
 
-async fn the_relay_sends_what_is_committed_while_it_waits_and_ends_when_told(database: TestDatabase) {
+async fn worker_sends_new_messages_while_it_waits_until_stopped(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let (script, stop) = (Script::new([]), CancellationToken::new());
     let running = tokio::spawn(relay(&store, &script, &clock).run(stop.clone()));
@@ -214,7 +214,7 @@ async fn the_relay_sends_what_is_committed_while_it_waits_and_ends_when_told(dat
     assert_eq!(script.sent().len(), 2);
 }
 
-async fn two_relays_send_every_message_once(database: TestDatabase) {
+async fn two_workers_send_every_message_once(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     for _ in 0..10 {
         created(&store, mailed_link(5)).await;
@@ -262,7 +262,7 @@ impl Mailer for Silent {
     }
 }
 
-async fn silent_courier_is_broken_off_before_the_lease_ends(database: TestDatabase) {
+async fn silent_mailer_is_broken_off_before_the_lease_ends(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let invitation = created(&store, mailed_link(1)).await;
     let options = MailWorkerOptions { lease: SETTLING + Duration::from_millis(100), ..OPTIONS };

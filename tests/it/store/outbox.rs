@@ -23,12 +23,12 @@ on_both!(
     many_who_claim_at_once_never_claim_the_same_message,
     an_account_with_a_backlog_keeps_no_other_waiting,
     every_account_has_its_turn_however_few_are_claimed_at_a_time,
-    whoever_lost_the_lease_can_neither_settle_nor_release_nor_cancel,
+    lost_lease_can_neither_settle_nor_release_nor_cancel,
     a_message_that_is_sent_is_an_event_and_never_claimed_again,
     a_released_message_comes_back_after_its_delay,
     what_was_given_up_can_be_replayed,
-    a_provider_s_word_says_where_a_message_stands_and_opened_says_no_less_than_sent,
-    a_claim_of_shares_that_do_not_fit_leaves_nothing_behind_unseen,
+    provider_report_sets_the_state_of_a_message,
+    claim_of_unequal_shares_leaves_no_row_behind,
     a_message_that_cannot_be_read_keeps_no_other_waiting,
 );
 
@@ -152,7 +152,7 @@ async fn every_account_has_its_turn_however_few_are_claimed_at_a_time(database: 
     assert_eq!(served, accounts);
 }
 
-async fn whoever_lost_the_lease_can_neither_settle_nor_release_nor_cancel(database: TestDatabase) {
+async fn lost_lease_can_neither_settle_nor_release_nor_cancel(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     invite(&store, "acme", 1).await;
     let frozen = claim(&store, 1, 1, "").await.remove(0);
@@ -220,7 +220,7 @@ async fn report(store: &Store, claimed: &ClaimedDelivery, report: DeliveryReport
     store.executor().execute(command, None).await.unwrap().delivery.unwrap().state
 }
 
-async fn a_provider_s_word_says_where_a_message_stands_and_opened_says_no_less_than_sent(database: TestDatabase) {
+async fn provider_report_sets_the_state_of_a_message(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     invite(&store, "acme", 1).await;
     let claimed = claim(&store, 1, 1, "").await.remove(0);
@@ -243,7 +243,7 @@ async fn a_provider_s_word_says_where_a_message_stands_and_opened_says_no_less_t
     assert_eq!(story(&store, invitation).await, [&["created"][..], &told].concat());
 }
 
-async fn a_claim_of_shares_that_do_not_fit_leaves_nothing_behind_unseen(database: TestDatabase) {
+async fn claim_of_unequal_shares_leaves_no_row_behind(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let accounts = ["acme", "bert", "cora"];
     for account in accounts {

@@ -56,7 +56,7 @@ async fn unmigrated(database: &TestDatabase) -> Database {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn of_replicas_that_start_at_once_on_an_empty_database_one_migrates() {
+async fn one_replica_migrates_if_many_start_on_an_empty_database() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let mut replicas = Vec::new();
     for _ in 0..6 {

@@ -21,10 +21,10 @@ use crate::support::on_both;
 on_both!(
     migrated:
     codes_are_forgotten_after_an_hour_and_not_before,
-    a_message_finds_what_its_code_is_derived_from_until_another_takes_its_place_or_it_is_used,
+    message_finds_its_verification_until_replaced_or_used,
     a_used_code_counts_only_its_wrong_tries,
     whoever_sends_messages_is_told_of_a_code_and_of_no_other,
-    the_address_of_a_message_with_a_code_is_forgotten_when_it_is_settled,
+    address_of_a_code_message_is_removed_on_settle,
 );
 
 fn asked(invitation: &Invitation, address_key: &str, mailed: bool) -> NewVerification {
@@ -66,9 +66,7 @@ async fn codes_are_forgotten_after_an_hour_and_not_before(database: TestDatabase
     assert_eq!(found, Some(young.verification));
 }
 
-async fn a_message_finds_what_its_code_is_derived_from_until_another_takes_its_place_or_it_is_used(
-    database: TestDatabase,
-) {
+async fn message_finds_its_verification_until_replaced_or_used(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let made = created(&store, link()).await;
     let (first, second) = (asked(&made, "ann", true), asked(&made, "ann", true));
@@ -119,7 +117,7 @@ async fn whoever_sends_messages_is_told_of_a_code_and_of_no_other(database: Test
     assert!(heard.has_changed().unwrap());
 }
 
-async fn the_address_of_a_message_with_a_code_is_forgotten_when_it_is_settled(database: TestDatabase) {
+async fn address_of_a_code_message_is_removed_on_settle(database: TestDatabase) {
     let (store, _) = store(&database).await;
     for end in [Some(DeliveryEnd::Sent), Some(DeliveryEnd::Failed("gone".to_owned())), None] {
         let made = created(&store, link()).await;

@@ -23,6 +23,7 @@ use std::{
     time::Duration,
 };
 
+use data_encoding::HEXLOWER;
 use invitation_service::clock::Clock;
 use invitation_service::store;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database};
@@ -265,5 +266,5 @@ fn free_port() -> u16 {
 fn random_hex() -> String {
     let mut bytes = [0; 16];
     File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)).expect("read /dev/urandom");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&bytes)
 }

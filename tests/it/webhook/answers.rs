@@ -26,7 +26,7 @@ on_both!(
     silence_is_cut_off_and_an_end_without_an_answer_fails,
     nobody_listening_is_a_failure,
     an_endpoint_that_cannot_show_who_it_is_hears_nothing,
-    addresses_that_are_not_of_the_open_internet_are_not_connected_to,
+    closed_addresses_are_not_connected_to,
 );
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -69,7 +69,7 @@ async fn gone_disables_the_endpoint_and_cancels_what_waits(database: TestDatabas
         created(&desk.store, link()).await;
     }
     desk.dispatch().await;
-    let mut one_at_a_time = desk.sender_to(Networks::new([("127.0.0.0".parse().unwrap(), 8)]), 1);
+    let mut one_at_a_time = desk.sender_to(Networks::new(["127.0.0.0/8".parse().unwrap()]), 1);
     one_at_a_time.drain().await.unwrap();
     let found = desk.get(&endpoint).await;
     assert_eq!((found.disabled_reason.as_deref(), found.disabled_at), (Some(GONE), Some(desk.clock.now())));
@@ -139,7 +139,7 @@ async fn an_endpoint_that_fails_for_five_days_is_disabled(database: TestDatabase
     }
     desk.dispatch().await;
     desk.clock.advance(second);
-    desk.sender_to(Networks::new([("127.0.0.0".parse().unwrap(), 8)]), 1).drain().await.unwrap();
+    desk.sender_to(Networks::new(["127.0.0.0/8".parse().unwrap()]), 1).drain().await.unwrap();
     let found = desk.get(&endpoint).await;
     assert_eq!(found.disabled_reason.as_deref(), Some(FAILED_TOO_LONG));
     let mut states = desk.states(&endpoint).await;
@@ -199,7 +199,7 @@ async fn an_endpoint_that_cannot_show_who_it_is_hears_nothing(database: TestData
     shaken.await.unwrap().unwrap_err();
 }
 
-async fn addresses_that_are_not_of_the_open_internet_are_not_connected_to(database: TestDatabase) {
+async fn closed_addresses_are_not_connected_to(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
     let port = sink.port;
     let uris = [

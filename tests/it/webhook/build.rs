@@ -46,7 +46,7 @@ impl Desk {
 
     /// A sender that may post to this machine.
     pub(crate) fn sender(&self) -> WebhookWorker {
-        self.sender_to(Networks::new([("127.0.0.0".parse().unwrap(), 8)]), 8)
+        self.sender_to(Networks::new(["127.0.0.0/8".parse().unwrap()]), 8)
     }
 
     pub(crate) fn sender_to(&self, networks: Networks, concurrency: u32) -> WebhookWorker {

@@ -29,7 +29,7 @@ on_both!(
     the_published_library_verifies_what_is_posted,
     during_a_rotation_both_secrets_verify,
     an_endpoint_gets_nothing_of_what_was_before_it,
-    a_disabled_endpoint_gets_nothing_and_what_waited_is_cancelled,
+    disabled_endpoint_gets_nothing_and_its_queue_is_cancelled,
     events_are_posted_again_under_the_ids_they_had,
     a_sender_frozen_beyond_its_lease_cannot_settle,
     a_slow_endpoint_holds_up_no_other,
@@ -136,7 +136,7 @@ async fn an_endpoint_gets_nothing_of_what_was_before_it(database: TestDatabase) 
     assert!(sink.received()[0].body.contains("invitation.clicked"));
 }
 
-async fn a_disabled_endpoint_gets_nothing_and_what_waited_is_cancelled(database: TestDatabase) {
+async fn disabled_endpoint_gets_nothing_and_its_queue_is_cancelled(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
     let (endpoint, _) = desk.endpoint(&sink.uri(), &[]).await;
     for _ in 0..2 {

@@ -40,7 +40,7 @@ fn changed_domains(changes: &Changes) -> (Vec<&str>, Vec<&str>) {
 }
 
 #[test]
-fn the_first_sync_makes_an_auto_join_that_never_expires_and_takes_the_scopes_slot() {
+fn first_sync_creates_an_endless_auto_join_with_the_scopes_slot() {
     let Decided { changes, outcome } = run_sync(&Loaded::empty(NOW), sync(&["a.org", "b.org"])).unwrap();
     let made = after(&changes).unwrap();
     assert_eq!((made.id, domains(made)), (outcome.invitation, vec!["a.org", "b.org"]));
@@ -112,7 +112,7 @@ fn what_is_kept_for_its_maker_is_synced_too() {
 }
 
 #[test]
-fn a_revoked_auto_join_stays_revoked_and_the_next_sync_makes_another() {
+fn revoked_auto_join_stays_so_and_next_sync_creates_another() {
     for domains in [&["a.org"][..], &[]] {
         let present = joining(domains);
         let revoke = Action::Revoke(RevokeInvitation { target: by_any_name(&present) });

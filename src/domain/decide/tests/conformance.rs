@@ -172,7 +172,7 @@ fn action(shape: Shape, verb: &str, invitation: &Invitation) -> Action {
 }
 
 #[test]
-fn every_kind_does_in_every_state_under_every_verb_what_the_lifecycle_says() {
+fn every_kind_follows_the_lifecycle_in_every_state() {
     for shape in SHAPES {
         for state in State::ALL {
             for invitation in ways_to_be(shape, state) {

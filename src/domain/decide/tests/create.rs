@@ -85,7 +85,7 @@ fn an_acceptor_gets_the_roles_the_invitation_has_at_that_moment() {
 }
 
 #[test]
-fn a_resend_says_when_it_was_sent_last_and_leaves_when_it_was_first() {
+fn resend_moves_the_last_sent_time_and_keeps_the_first() {
     let before = Invitation {
         first_sent_at: Some(minutes(-60)),
         last_sent_at: Some(minutes(-60)),

@@ -49,7 +49,7 @@ fn created(changes: &Changes) -> Option<&CreatedConnection> {
 }
 
 #[test]
-fn an_accept_brings_a_connection_whose_id_is_new_to_the_invitation() {
+fn accept_refuses_a_connection_id_that_the_invitation_has() {
     let (invitation, loaded) = accepted();
     let link = invitation.claims(0);
     let brought = |id| run_on(&loaded, &command(1, accept_with(link, acceptor("late"), Some(connection(id, "NEW")))));
@@ -87,7 +87,7 @@ fn an_invitation_to_repair_a_connection_makes_none() {
 type Expected = Result<AcceptanceId, Refusal>;
 
 #[test]
-fn an_update_finds_its_acceptance_by_the_connection_or_adds_to_the_one_it_names() {
+fn update_finds_its_acceptance_by_connection_or_name() {
     let (invitation, loaded) = accepted();
     let early = early(&invitation).id;
     let id = Uuid::from_u128;

@@ -66,7 +66,7 @@ fn answered(answers: &[Answer]) -> Invitation {
 }
 
 #[test]
-fn each_recipient_declines_for_themselves_and_all_of_them_for_the_invitation() {
+fn invitation_is_declined_once_all_recipients_have_declined() {
     for (answers, link, expected) in TABLE {
         let case = format!("{answers:?} by link {link}");
         let before = answered(answers);

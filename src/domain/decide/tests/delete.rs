@@ -31,7 +31,7 @@ const TABLE: [(State, State, EventType); 5] = [
 ];
 
 #[test]
-fn a_delete_hides_in_every_state_and_revokes_what_could_still_be_accepted() {
+fn delete_hides_in_every_state_and_revokes_if_active() {
     for (before, state, event) in TABLE {
         let user = user(before);
         let changes = run(&user, delete(&user)).unwrap().changes;
@@ -45,7 +45,7 @@ fn a_delete_hides_in_every_state_and_revokes_what_could_still_be_accepted() {
 }
 
 #[test]
-fn its_own_service_has_forgotten_what_was_deleted_and_the_general_one_has_not() {
+fn deleted_invitation_is_hidden_from_its_kind_service() {
     for (before, state, _) in TABLE {
         let user = user(before);
         let gone = after(&run(&user, delete(&user)).unwrap().changes).unwrap().clone();

@@ -11,7 +11,9 @@ use crate::domain::group::Group;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::recipient::AddressType;
 use crate::domain::invitation::refusal::Refusal;
+use crate::domain::kind::Kind;
 
 const LEASE: Uuid = Uuid::from_u128(0x1ea5e);
 
@@ -159,15 +161,21 @@ fn reports_of_one_group_rest_on_the_message_as_it_was_loaded() {
     assert_eq!(save.events.len(), 3);
 }
 
-/// The words are in the database and in events, so they stay.
+/// The words are in the database and in events, so a variant that gets another name keeps its word.
 #[test]
-fn purposes_and_states_keep_their_words() {
+fn stored_enums_keep_their_words() {
     let words = ["invitation", "reminder", "acceptance_notice", "verification_code"];
     assert_eq!(Purpose::ALL.map(Purpose::code), words);
     assert_eq!(words.map(Purpose::from_code), Purpose::ALL.map(Some));
     let words = ["queued", "sending", "sent", "delivered", "bounced", "failed", "cancelled"];
     assert_eq!(DeliveryState::ALL.map(DeliveryState::code), words);
     assert_eq!(words.map(DeliveryState::from_code), DeliveryState::ALL.map(Some));
+    let words = ["connection", "user", "guest", "general"];
+    assert_eq!(Kind::ALL.map(Kind::code), words);
+    assert_eq!(words.map(Kind::from_code), Kind::ALL.map(Some));
+    let words = ["email", "phone", "internal", "share"];
+    assert_eq!(AddressType::ALL.map(AddressType::code), words);
+    assert_eq!(words.map(AddressType::from_code), AddressType::ALL.map(Some));
     assert_eq!((Purpose::from_code("later"), DeliveryState::from_code("")), (None, None));
 }
 

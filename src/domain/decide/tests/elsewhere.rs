@@ -33,7 +33,7 @@ fn closed(accepted: &Invitation, link: u16, acceptor: Acceptor, others: &[&Invit
 }
 
 #[test]
-fn the_others_of_the_same_person_are_fulfilled_with_an_event_of_their_own() {
+fn accept_fulfils_the_persons_other_invitations_with_events() {
     let accepted = invited(1, single(), &[JANE]);
     let [other, by_id] = [invited(2, single(), &["+4930123", JANE]), invited(3, single(), &["u1"])];
     let Decided { changes, outcome } = closed(&accepted, 0, jane(), &[&other, &by_id]);
@@ -80,7 +80,7 @@ fn nothing_else_is_closed() {
 }
 
 #[test]
-fn only_an_invitation_for_one_with_a_scope_of_its_own_closes_others() {
+fn only_single_use_with_an_explicit_scope_fulfils_others() {
     let other = invited(2, single(), &[JANE]);
     for (case, details, closes) in [
         ("single use", single(), 1),
@@ -95,7 +95,7 @@ fn only_an_invitation_for_one_with_a_scope_of_its_own_closes_others() {
 }
 
 #[test]
-fn the_person_is_known_by_a_proven_address_or_the_callers_own_id() {
+fn person_is_known_by_a_proven_address_or_an_internal_id() {
     let accepted = invited(1, single(), &["u1", JANE]);
     let by_email = invited(2, single(), &[JANE]);
     let by_id = invited(3, single(), &["u1"]);

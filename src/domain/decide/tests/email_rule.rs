@@ -65,7 +65,7 @@ fn accepted(decided: Decided) -> (Option<u16>, Option<String>, Invitation) {
 }
 
 #[test]
-fn a_bound_invitation_takes_proven_addresses_it_allows_and_no_others() {
+fn bound_invitation_accepts_only_proven_allowed_addresses() {
     let bound = bound();
     for (link, address, unvouched, vouched) in TABLE {
         for (verified, expected) in [(false, unvouched), (true, vouched)] {
@@ -100,7 +100,7 @@ fn an_unbound_invitation_takes_any_address_and_none() {
 }
 
 #[test]
-fn two_subjects_with_one_address_are_two_uses_and_the_first_is_when_it_answered() {
+fn two_subjects_with_one_address_are_two_uses() {
     let mut bound = bound();
     bound.recipients[0].accepted_at = Some(minutes(-1));
     let (recipient, _, after) = accepted(run(&bound, accept(bound.claims(1), person("b", None, false))).unwrap());
@@ -118,7 +118,7 @@ fn the_state_is_told_before_the_address_is_judged() {
 }
 
 #[test]
-fn events_of_an_accept_name_the_recipient_by_ordinal_and_hold_no_address() {
+fn accept_event_has_the_recipients_ordinal_and_no_address() {
     let bound = bound();
     let decided = run(&bound, accept(bound.claims(2), person("a", None, false))).unwrap();
     assert_eq!(decided.changes.events[0].data["recipient"], 2);
@@ -212,7 +212,7 @@ const GENERAL: [Case; 49] = [
 ];
 
 #[test]
-fn a_general_invitation_takes_who_its_rule_lets_in_and_no_others() {
+fn general_invitation_accepts_only_by_its_email_rule() {
     for Case { usage, rule, targets, acceptor: (link, subject, address, verified), expected } in GENERAL {
         let case = format!("{usage:?} {rule:?} {targets:?}: {subject} by link {link}, {address}, {verified}");
         let details = GeneralDetails { recipient_match: rule, ..general(usage) };

@@ -43,7 +43,7 @@ fn only_what_is_expired_is_told_of_and_its_etag_stays() {
 }
 
 #[test]
-fn an_expiry_is_told_once_and_a_later_one_again_each_under_one_id_whoever_tells() {
+fn each_expiry_is_recorded_once_under_one_id() {
     let mut invitation = expired_at(minutes(-10));
     let mut ids = Vec::new();
     for at in [minutes(-10), Timestamp::from_micros(minutes(-10).micros() + 1), minutes(-9)] {

@@ -9,7 +9,7 @@ use crate::domain::fixtures::{NOW, account, command, invitation, loaded};
 use crate::domain::invitation::EngagementType;
 
 #[test]
-fn no_event_tells_an_address_a_link_or_a_token_that_a_caller_wrote() {
+fn event_holds_no_address_link_or_token_from_callers_text() {
     let invitation = invitation(1, None);
     let delivery = Uuid::from_u128(9);
     let message = NewDelivery {

@@ -73,7 +73,7 @@ fn an_acceptance_says_for_which_organization_and_on_whose_word() {
 }
 
 #[test]
-fn a_system_accepts_again_for_the_same_organization_and_for_no_other() {
+fn system_accepts_again_only_for_the_same_organization() {
     let guest = guest();
     for first in [accept_by_system(&guest, organization(7)), accept_for(&guest, Some(organization(7)))] {
         let changes = run(&guest, first).unwrap().changes;
@@ -198,7 +198,7 @@ fn what_takes_it_out_or_renews_it_asks_who_has_its_slot() {
 }
 
 #[test]
-fn the_expiry_moves_only_while_that_means_something_and_into_the_future() {
+fn expiry_moves_only_before_an_end_and_into_the_future() {
     for (case, change, refusal) in [
         ("revoked", (|this| this.facts.revoked_at = Some(NOW)) as fn(&mut Invitation), Refusal::InvitationRevoked),
         ("declined", |this| this.facts.declined_at = Some(NOW), Refusal::InvitationDeclined),

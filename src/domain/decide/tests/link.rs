@@ -35,7 +35,7 @@ fn dead_links(invitation: &Invitation) -> Vec<(&'static str, Claims)> {
 }
 
 #[test]
-fn a_link_that_is_not_the_present_one_finds_nothing_in_any_state() {
+fn old_or_foreign_link_finds_nothing_in_any_state() {
     for state in State::ALL {
         for recipients in [0, 2] {
             let mut invitation = in_state(state);
@@ -62,7 +62,7 @@ fn another_account_finds_nothing_by_link_or_name() {
 }
 
 #[test]
-fn a_rotation_kills_the_plain_link_and_the_mailed_ones_and_makes_new_ones() {
+fn rotation_replaces_the_plain_and_all_mailed_links() {
     let before = invitation(2, None);
     let rotated = run(&before, resend(&before, true, None)).unwrap().changes;
     let after = after(&rotated).unwrap();
@@ -106,7 +106,7 @@ fn by_name(invitation: &Invitation, etag: Option<&str>) -> Vec<(&'static str, Ac
 }
 
 #[test]
-fn a_named_command_with_a_stale_etag_is_refused_before_the_state_is_looked_at() {
+fn stale_etag_is_refused_before_the_state_counts() {
     for state in State::ALL {
         let invitation = in_state(state);
         let loaded = loaded(&invitation, &[early(&invitation)]);
@@ -125,7 +125,7 @@ fn a_named_command_with_a_stale_etag_is_refused_before_the_state_is_looked_at() 
 }
 
 #[test]
-fn engagement_leaves_the_etag_as_it_is_and_every_other_change_makes_a_new_one() {
+fn every_change_but_engagement_changes_the_etag() {
     let invitation = in_state(State::Active);
     let loaded = loaded(&invitation, &[early(&invitation)]);
     for (verb, action) in verbs(&invitation) {
@@ -146,7 +146,7 @@ fn an_engagement_by_a_mailed_link_names_its_recipient() {
 }
 
 #[test]
-fn a_name_finds_only_what_one_of_the_hosts_invites_before_its_etag_is_looked_at() {
+fn name_of_a_foreign_host_is_not_found_before_its_etag_counts() {
     let guest = invited(1, details(Kind::Guest), &["guest@example.org"]);
     let user = invited(2, details(Kind::User), &["jane@example.org"]);
     let (host, other) = (organization(1), organization(2));

@@ -27,7 +27,7 @@ fn link(details: Details) -> Invitation {
 }
 
 #[test]
-fn the_inviter_is_told_of_an_acceptance_if_that_is_wanted_and_their_address_is_known() {
+fn inviter_gets_a_notice_if_wanted_and_address_is_known() {
     let no_inviter = Details::General(Box::new(general(Usage::MultiUse)));
     for (case, details, context, told) in [
         ("wanted and known", by(Some("ada@example.org")), &TOLD, Some("ada@example.org")),

@@ -43,7 +43,7 @@ fn planned(changes: &Changes) -> Vec<(u16, i64, Option<i64>)> {
 }
 
 #[test]
-fn a_create_plans_reminders_to_those_it_mails_and_counts_them_as_nothing_sent() {
+fn create_plans_uncounted_reminders_to_mailed_recipients() {
     let (ann, bob) = ("ann@example.org", "bob@example.org");
     let both: &[_] = &[(1, 60, None), (1, 120, Some(180)), (2, 60, None), (2, 120, Some(180))];
     for (case, kind, mails, expiry, addresses, expected) in [
@@ -90,7 +90,7 @@ fn a_resend_plans_reminders_of_the_expiry_if_it_moves_it() {
 }
 
 #[test]
-fn an_update_of_a_guest_plans_reminders_if_it_moves_the_expiry_and_there_and_back_the_same_ones() {
+fn guest_update_plans_reminders_if_the_expiry_moves() {
     let mut before = invited(1, details(Kind::Guest), &["ann@example.org"]);
     before.facts.expire_at = Some(minutes(180));
     let moved = |from: &Invitation, to: i64| {
@@ -112,7 +112,7 @@ fn an_update_of_a_guest_plans_reminders_if_it_moves_the_expiry_and_there_and_bac
 }
 
 #[test]
-fn a_reminder_is_needless_once_its_expiry_has_moved_or_its_recipient_has_answered() {
+fn reminder_is_needless_after_an_answer_or_a_moved_expiry() {
     let mut before = invitation(2, None);
     before.facts.expire_at = Some(minutes(180));
     let changes = run(&loaded(&before, &[]), resend(&before, false, Some(ttl(300))));

@@ -33,7 +33,7 @@ fn snapshot(invitation: &Invitation) -> Loaded {
 }
 
 #[test]
-fn a_replay_of_any_command_changes_nothing_and_answers_as_before() {
+fn replay_of_any_command_changes_nothing_and_answers_alike() {
     let invitation = in_state(State::Active);
     for (verb, action) in verbs(&invitation).into_iter().chain([("create", create(&[], true))]) {
         let mut loaded = snapshot(&invitation);
@@ -80,7 +80,7 @@ fn a_replay_of_what_only_some_kinds_know_has_one_effect() {
 }
 
 #[test]
-fn a_create_is_replayed_although_its_expiry_has_passed_and_its_slot_is_taken() {
+fn create_is_replayed_after_expiry_and_with_its_slot_taken() {
     let create = CreateInvitation {
         expiry: Some(Expiry::At { at: minutes(5), field: "expire_time" }),
         ..creation(details(Kind::User), &[at("jane@example.org")])
@@ -127,7 +127,7 @@ fn a_request_id_that_was_used_for_something_else_is_refused() {
 }
 
 #[test]
-fn request_ids_of_other_accounts_methods_and_spellings_do_not_meet() {
+fn request_ids_are_separate_by_account_method_and_spelling() {
     let invitation = in_state(State::Active);
     let mut loaded = snapshot(&invitation);
     remember(&mut loaded, &requested(command(1, create(&[], true)), "r", "body", &[1]));
@@ -143,7 +143,7 @@ fn request_ids_of_other_accounts_methods_and_spellings_do_not_meet() {
 }
 
 #[test]
-fn a_body_remembered_under_an_older_key_of_the_ring_is_recognised() {
+fn body_digest_of_an_older_key_is_recognised() {
     let invitation = in_state(State::Active);
     for (then, now, recognised) in [
         (&[1][..], &[2, 1][..], true),

@@ -7,7 +7,7 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::time::Timestamp;
 
 #[test]
-fn a_resend_changes_the_expiry_only_with_a_ttl_and_the_link_only_with_rotate() {
+fn resend_changes_expiry_with_ttl_and_link_with_rotate_only() {
     for expire_at in [None, Some(minutes(60))] {
         for (rotate, span) in [(false, None), (false, Some(10)), (true, None), (true, Some(10))] {
             let mut before = invitation(0, None);

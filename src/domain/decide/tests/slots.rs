@@ -45,7 +45,7 @@ const OUT_OF_THE_WAY: [Change; 5] = [
 ];
 
 #[test]
-fn a_second_active_one_is_refused_until_the_first_is_active_no_more() {
+fn second_invitation_is_refused_while_the_first_is_active() {
     for (details, on_conflict) in [
         (details(Kind::User), OnConflict::Allow),
         (details(Kind::Guest), OnConflict::Allow),

@@ -27,7 +27,7 @@ fn accept_with(invitation: &Invitation, recipient: u16, email: Option<Email>, pr
 }
 
 #[test]
-fn a_verified_address_is_noted_by_the_ordinal_of_its_recipient_and_by_nothing_else() {
+fn verified_address_is_recorded_by_ordinal_alone() {
     let invitation = invitation(2, None);
     for (asked, ordinal) in [("R2@example.org", Some(2)), ("other@example.org", None)] {
         let changes = run(&invitation, verify(&invitation, email(asked))).unwrap().changes;

@@ -68,7 +68,7 @@ fn every_refusal_of_an_atomic_bundle_is_told() {
 }
 
 #[test]
-fn an_atomic_bundle_without_a_refusal_is_like_its_commands_one_by_one() {
+fn atomic_bundle_without_refusals_equals_single_commands() {
     let invitation = invitation(0, None);
     let actions = || last_refused(&invitation).into_iter().take(5);
     let saved = [BatchMode::Independent, BatchMode::Atomic].map(|sort| {
@@ -106,7 +106,7 @@ fn a_dry_run_sees_its_own_changes_and_leaves_none() {
 }
 
 #[test]
-fn a_slot_taken_twice_in_a_group_is_saved_with_its_first_version() {
+fn slot_taken_twice_in_a_group_keeps_its_first_version() {
     let mut group = Group::new(Loaded::empty(minutes(0)));
     let slot = || creation(details(Kind::User), &[Address::Email(email("a@b.org"))]);
     let first = run(&mut group, &command(1, Action::Create(Box::new(slot())))).unwrap().invitation;

@@ -33,7 +33,7 @@ fn done(group: &mut Group, number: u8, action: Action) -> Executed {
 }
 
 #[test]
-fn a_second_one_in_the_group_is_refused_as_if_the_first_were_saved() {
+fn second_holder_in_a_group_is_refused_as_if_after_a_save() {
     for (kind, action) in [
         (Kind::User, Action::Create(Box::new(creation(details(Kind::User), &[at(JANE)])))),
         (Kind::Guest, Action::Create(Box::new(creation(details(Kind::Guest), &[at(JANE)])))),
@@ -59,7 +59,7 @@ fn what_was_allowed_earlier_in_the_group_is_seen_by_who_looks() {
 }
 
 #[test]
-fn a_replacement_in_the_group_leaves_one_holder_and_inserts_the_other_revoked() {
+fn replacement_in_a_group_inserts_the_replaced_one_revoked() {
     let mut group = group();
     let first = done(&mut group, 1, general_for_jane(OnConflict::Reject)).invitation.id;
     let second = done(&mut group, 2, general_for_jane(OnConflict::Replace)).invitation.id;
@@ -72,7 +72,7 @@ fn a_replacement_in_the_group_leaves_one_holder_and_inserts_the_other_revoked() 
 }
 
 #[test]
-fn one_accepted_in_the_group_closes_the_other_that_the_group_has_made() {
+fn accept_fulfils_another_invitation_created_in_its_group() {
     let mut group = group();
     let [one, other] = [1, 2].map(|n| done(&mut group, n, general_for_jane(OnConflict::Allow)).invitation);
     done(&mut group, 3, accept(one.claims(0), person("u1", Some(email(JANE)), true)));
@@ -82,7 +82,7 @@ fn one_accepted_in_the_group_closes_the_other_that_the_group_has_made() {
 }
 
 #[test]
-fn syncs_of_one_group_fold_to_one_auto_join_and_its_last_domains() {
+fn syncs_of_one_group_fold_to_the_last_domains() {
     let mut group = group();
     let syncs = [&["a.org"][..], &["a.org", "b.org"], &[], &["c.org", "a.org"]];
     let ids = (1..)

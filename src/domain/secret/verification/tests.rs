@@ -23,7 +23,7 @@ fn matching(recipient_match: RecipientMatch) -> Details {
 }
 
 #[test]
-fn a_code_goes_to_whoever_could_accept_once_their_address_is_verified() {
+fn code_goes_to_an_address_that_could_accept_once_verified() {
     let autojoin = GeneralDetails { domains: vec!["example.org".to_owned()], ..general(Usage::Autojoin) };
     let autojoin = Details::General(Box::new(autojoin));
     let [exact, domain, any] = [RecipientMatch::Exact, RecipientMatch::Domain, RecipientMatch::Any].map(matching);
@@ -59,7 +59,7 @@ fn a_code_goes_to_whoever_could_accept_once_their_address_is_verified() {
 }
 
 #[test]
-fn no_code_goes_to_a_recipient_who_has_answered_nor_for_what_is_not_active() {
+fn no_code_goes_out_after_an_answer_or_an_end() {
     let mut invitation = invitation(3, None);
     invitation.recipients[0].accepted_at = Some(minutes(-1));
     invitation.recipients[1].declined_at = Some(minutes(-1));
@@ -79,7 +79,7 @@ fn no_code_goes_to_a_recipient_who_has_answered_nor_for_what_is_not_active() {
 }
 
 #[test]
-fn a_code_has_six_digits_and_is_another_for_whatever_else_is_another() {
+fn code_has_six_digits_and_differs_with_every_input() {
     let (ring, ann) = (ring(&[1, 2]), email("ann@example.org"));
     let code = |verification: &Verification, email: &Email| verification.code(&ring, email).unwrap();
     let first = verification(1);
@@ -115,7 +115,7 @@ fn what_is_not_six_digits_is_no_code() {
 }
 
 #[test]
-fn an_address_is_kept_by_another_key_in_every_invitation_and_found_under_every_key_of_the_ring() {
+fn address_key_differs_by_invitation_and_matches_every_ring_key() {
     let (acme, id, ann) = (account("acme"), invitation(0, None).id, email("ann@example.org"));
     let keys = |ids: &[u8]| address_keys(&ring(ids), &acme, id, &ann);
     assert_eq!(keys(&[2, 1]), [keys(&[2]), keys(&[1])].concat());
@@ -130,7 +130,7 @@ fn an_address_is_kept_by_another_key_in_every_invitation_and_found_under_every_k
 }
 
 #[test]
-fn one_code_a_minute_for_each_address_and_twenty_addresses_an_hour() {
+fn codes_are_limited_per_address_and_per_invitation() {
     let seconds = |seconds: u64| Duration::from_secs(seconds);
     let ago = |span: u64| Some(NOW.earlier(seconds(span)));
     for (last, others, oldest, wait) in [
@@ -171,7 +171,7 @@ fn five_codes_an_hour_for_each_address() {
 }
 
 #[test]
-fn a_code_is_too_old_after_ten_minutes_and_is_not_mailed_any_more() {
+fn code_expires_after_ten_minutes_and_is_mailed_no_more() {
     let invitation = invitation(1, None);
     let message = NewDelivery {
         id: Uuid::from_u128(1),
@@ -213,7 +213,7 @@ fn a_proof_opens_for_its_own_invitation_and_account_alone() {
 }
 
 #[test]
-fn a_proof_shows_the_address_it_is_of_until_its_half_hour_is_over() {
+fn proof_shows_its_own_address_for_half_an_hour() {
     let (ann, bob) = (email("ann@example.org"), email("bob@example.org"));
     let before = Some(minutes(30).earlier(Duration::from_micros(1)));
     for (acceptors, verified, at, shown) in [
@@ -240,7 +240,7 @@ fn a_proof_shows_the_address_it_is_of_until_its_half_hour_is_over() {
 }
 
 #[test]
-fn a_proof_does_not_take_the_place_of_the_address_that_a_link_was_mailed_to() {
+fn proof_does_not_replace_the_address_of_a_mailed_link() {
     let ann = email("ann@example.org");
     let invited = invited(1, details(Kind::Connection), &["ann@example.org", "bob@example.org"]);
     for (link, shown) in [(0, Some((&ann, true))), (1, Some((&ann, true))), (2, None)] {

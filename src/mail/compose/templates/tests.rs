@@ -20,8 +20,8 @@ fn refused(name: &str, source: &str) -> String {
     Templates::load(Some(folder.path()), "en").unwrap_err().to_string()
 }
 
-fn write(templates: &Templates, locale: &str, facts: &MailContext) -> Written {
-    templates.write(Title::ALL[4], locale, facts, Some(LINK)).unwrap_or_else(|error| panic!("{error}"))
+fn write(templates: &Templates, locale: &str, context: &MailContext) -> Written {
+    templates.write(Title::ALL[4], locale, context, Some(LINK)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn every_message_is_compiled_in_in_english_and_german() {
 }
 
 #[test]
-fn a_language_is_taken_exactly_or_without_its_region_or_else_the_default() {
+fn language_matches_exactly_or_without_region_or_by_default() {
     let folder = folder("invitation.user.de-AT.jinja", "{% extends \"invitation.user.de\" %}");
     let templates = Templates::load(Some(folder.path()), "en").unwrap();
     let choose = |title: usize, wanted: Option<&str>| templates.choose(Title::ALL[title], wanted);
@@ -54,10 +54,10 @@ fn a_file_takes_the_place_of_what_is_compiled_in() {
     let folder = folder("invitation.general.en.jinja", source);
     fs::write(folder.path().join("..data"), "kept by Kubernetes").unwrap();
     let templates = Templates::load(Some(folder.path()), "en").unwrap();
-    let mut facts = MailContext { sender: "Example".to_owned(), ..MailContext::default() };
-    assert_eq!(write(&templates, "en", &facts).subject, "Ahoy sailor");
-    facts.variables.insert("ship".to_owned(), "<Argo> {{ 7 * 7 }}".to_owned());
-    let written = write(&templates, "en", &facts);
+    let mut context = MailContext { sender: "Example".to_owned(), ..MailContext::default() };
+    assert_eq!(write(&templates, "en", &context).subject, "Ahoy sailor");
+    context.variables.insert("ship".to_owned(), "<Argo> {{ 7 * 7 }}".to_owned());
+    let written = write(&templates, "en", &context);
     assert_eq!(written.subject, "Ahoy <Argo> {{ 7 * 7 }}");
     assert!(written.html.contains("Ahoy &lt;Argo&gt; {{ 7 * 7 }}"), "{}", written.html);
 }
@@ -76,7 +76,9 @@ fn what_is_broken_stops_the_start_and_says_where() {
         (block("{{ recipient | shout }}"), "filter shout is unknown"),
         (block("https://example.com"), "holds a link"),
         (block("{{ link }}"), "exactly once"),
-        (block("{{ scope | safe }}<img src=x>"), "loads or runs"),
+        (block("{{ '<img src=x>' | safe }}"), "the HTML has an element that is not allowed: <img>"),
+        (block("{{ '<b onclick=x>' | safe }}"), "the HTML has an attribute that is not allowed: onclick of <b>"),
+        (block("{{ '<p style=\"background:url(x)\">' | safe }}"), "a rule or function that is not allowed: url()"),
         ("{% extends \"nowhere\" %}{% block subject %}x{% endblock %}".to_owned(), "template not found"),
         ("{% extends common %}".to_owned(), "unknown block"),
     ] {
@@ -101,8 +103,8 @@ fn a_file_that_nothing_asks_for_stops_the_start() {
 fn a_subject_is_one_line_of_bounded_length() {
     let templates = Templates::load(None, "en").unwrap();
     let long = "n".repeat(100);
-    let facts = MailContext { inviter: long.clone(), scope: long, ..sample::nothing() };
-    let subject = write(&templates, "en", &facts).subject;
+    let context = MailContext { inviter: long.clone(), scope: long, ..context::empty_sample() };
+    let subject = write(&templates, "en", &context).subject;
     assert_eq!(subject.chars().count(), LONGEST_SUBJECT);
     assert!(subject.ends_with('…'));
     assert_eq!(one_line(" a\n  b\r\n"), "a b");

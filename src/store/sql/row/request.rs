@@ -1,5 +1,7 @@
 //! Remembered requests.
 
+use data_encoding::HEXLOWER_PERMISSIVE;
+
 use super::corrupt;
 use crate::domain::command::RequestKey;
 use crate::domain::group::loaded::Remembered;
@@ -13,11 +15,8 @@ use crate::store::sql::error::StoreError;
 /// Reads a remembered request.
 pub(in crate::store) fn request_from(row: request::Model) -> Result<(RequestKey, Remembered), StoreError> {
     let corrupt = corrupt("request", &row.invitation_id);
-    let mut mac = [0; 32];
-    for (byte, hex) in mac.iter_mut().zip(row.mac.as_bytes().chunks(2)) {
-        let hex = std::str::from_utf8(hex).unwrap_or_default();
-        *byte = u8::from_str_radix(hex, 16).map_err(|_| corrupt("mac", "is no hexadecimal number"))?;
-    }
+    let mac = HEXLOWER_PERMISSIVE.decode(row.mac.as_bytes()).ok().and_then(|mac| mac.try_into().ok());
+    let mac = mac.ok_or_else(|| corrupt("mac", "is not 64 hexadecimal digits"))?;
     let key_id = u8::try_from(row.key_id).map_err(|_| corrupt("key_id", "is out of range"))?;
     let account = AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is no account"))?;
     let key = RequestKey { account, method: row.method, id: row.request_id };

@@ -14,13 +14,13 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    a_reconnect_link_for_one_address_serves_two_people_at_most_and_61_seconds,
-    a_full_prefill_comes_back_as_it_was_sent_and_each_contributor_makes_a_connection,
+    reconnect_link_serves_at_most_two_people_for_61_seconds,
+    full_prefill_comes_back_as_it_was_sent,
     a_link_without_limits_never_expires_and_never_runs_out,
-    whoever_is_mailed_is_counted_and_addresses_of_one_mailbox_count_once,
+    mailed_recipients_count_once_per_mailbox,
 );
 
-async fn a_reconnect_link_for_one_address_serves_two_people_at_most_and_61_seconds(database: TestDatabase) {
+async fn reconnect_link_serves_at_most_two_people_for_61_seconds(database: TestDatabase) {
     let service = Service::start(&database).await;
     let request = pb::CreateReconnectInvitationRequest {
         connection_id: messages::CONNECTION.to_owned(),
@@ -84,7 +84,7 @@ fn prefill() -> pb::Prefill {
     }
 }
 
-async fn a_full_prefill_comes_back_as_it_was_sent_and_each_contributor_makes_a_connection(database: TestDatabase) {
+async fn full_prefill_comes_back_as_it_was_sent(database: TestDatabase) {
     let service = Service::start(&database).await;
     let wanted = pb::ConnectionInvitation {
         prefill: Some(prefill()),
@@ -158,7 +158,7 @@ async fn a_link_without_limits_never_expires_and_never_runs_out(database: TestDa
     service.stop().await;
 }
 
-async fn whoever_is_mailed_is_counted_and_addresses_of_one_mailbox_count_once(database: TestDatabase) {
+async fn mailed_recipients_count_once_per_mailbox(database: TestDatabase) {
     let service = Service::start(&database).await;
     let emails =
         ["a@ex\u{e4}mple.org", "A@XN--EXMPLE-CUA.ORG", "  a@exa\u{308}mple.org ", "b@example.org", "B@EXAMPLE.org"];

@@ -20,7 +20,7 @@ on_both!(
     every_page_size_walks_the_whole_list_in_order_both_ways,
     invitations_of_one_instant_are_each_seen_once,
     states_are_judged_by_the_moment_of_the_first_page,
-    a_row_that_exists_throughout_is_seen_once_whatever_comes_and_changes,
+    row_that_stays_is_listed_once_whatever_changes,
     page_sizes_are_bounded_and_never_negative,
     created_connections_are_in_no_list,
 );
@@ -177,7 +177,7 @@ async fn states_are_judged_by_the_moment_of_the_first_page(database: TestDatabas
     service.stop().await;
 }
 
-async fn a_row_that_exists_throughout_is_seen_once_whatever_comes_and_changes(database: TestDatabase) {
+async fn row_that_stays_is_listed_once_whatever_changes(database: TestDatabase) {
     let service = Service::start(&database).await;
     let throughout: BTreeSet<String> = one_a_second(&service, 6).await.into_iter().collect();
     for order_by in ["create_time", "create_time desc"] {

@@ -11,8 +11,8 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    an_acceptance_without_a_connection_gets_one_later_and_only_one,
-    a_connection_of_another_acceptance_is_refused_and_a_missing_one_is_not_found,
+    acceptance_without_a_connection_gets_exactly_one_later,
+    connection_of_another_acceptance_is_refused,
     what_changes_nothing_leaves_no_trace,
 );
 
@@ -41,7 +41,7 @@ async fn accepted(service: &Service, token: &str, subject: &str, connection: Opt
     service.redemptions().accept_invitation(accept).await.unwrap().into_inner().acceptance.unwrap()
 }
 
-async fn an_acceptance_without_a_connection_gets_one_later_and_only_one(database: TestDatabase) {
+async fn acceptance_without_a_connection_gets_exactly_one_later(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation()).await;
     let ann = accepted(&service, &made.invitation_token, "ann", None).await;
@@ -60,7 +60,7 @@ async fn an_acceptance_without_a_connection_gets_one_later_and_only_one(database
     service.stop().await;
 }
 
-async fn a_connection_of_another_acceptance_is_refused_and_a_missing_one_is_not_found(database: TestDatabase) {
+async fn connection_of_another_acceptance_is_refused(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation()).await;
     let token = made.invitation_token.as_str();

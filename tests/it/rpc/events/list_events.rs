@@ -15,7 +15,7 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    every_change_has_one_event_that_says_what_happened_and_holds_no_token_and_no_address,
+    every_change_has_one_event_without_token_and_address,
     types_orders_and_pages_of_events,
     nothing_happens_when_nothing_changes,
 );
@@ -76,7 +76,7 @@ const HAPPENED: [&str; 9] = [
     "invitation.updated",
 ];
 
-async fn every_change_has_one_event_that_says_what_happened_and_holds_no_token_and_no_address(database: TestDatabase) {
+async fn every_change_has_one_event_without_token_and_address(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = eventful(&service).await;
     let events = messages::events(&service, &made.name).await;

@@ -20,9 +20,9 @@ use crate::support::service::{Service, configuration};
 on_both!(
     migrated:
     a_watch_shows_what_happens_from_now_on_in_its_order,
-    a_watch_that_was_dropped_goes_on_behind_the_last_event_it_had,
+    dropped_watch_resumes_behind_its_last_event,
     only_a_token_of_the_account_is_a_place_to_go_on,
-    an_account_sees_its_own_and_a_bound_credential_what_it_reaches,
+    account_sees_its_own_and_a_bound_credential_its_reach,
     a_watch_lasts_until_its_client_or_the_service_ends_it,
     an_expiry_is_watched_like_anything_else,
 );
@@ -79,7 +79,7 @@ async fn a_watch_shows_what_happens_from_now_on_in_its_order(database: TestDatab
     service.stop().await;
 }
 
-async fn a_watch_that_was_dropped_goes_on_behind_the_last_event_it_had(database: TestDatabase) {
+async fn dropped_watch_resumes_behind_its_last_event(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut stream = watch(&service, &[], "").await.unwrap();
     let writer = tokio::spawn({
@@ -139,7 +139,7 @@ async fn only_a_token_of_the_account_is_a_place_to_go_on(database: TestDatabase)
     service.stop().await;
 }
 
-async fn an_account_sees_its_own_and_a_bound_credential_what_it_reaches(database: TestDatabase) {
+async fn account_sees_its_own_and_a_bound_credential_its_reach(database: TestDatabase) {
     let keys_ = [("ours", "*", None), ("ours", "*", Some(OTHER_HOST)), ("theirs", "*", None)];
     let (service, key) = keys::start_bound(&database, &keys_).await;
     let mut streams = Vec::new();

@@ -18,9 +18,9 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     five_hundred_have_a_result_each_in_their_order,
-    what_is_wrong_with_one_row_is_told_there_and_leaves_the_others,
+    violation_of_one_row_is_reported_there_alone,
     a_duplicate_inside_a_batch_meets_the_row_before_it,
-    an_atomic_batch_makes_all_or_nothing_and_tells_every_violation,
+    atomic_batch_creates_all_or_reports_every_violation,
     what_is_only_validated_is_as_it_would_be_and_is_not_there,
     a_retried_batch_makes_nothing_twice,
     a_retried_row_with_an_id_of_its_own_makes_nothing_twice,
@@ -97,7 +97,7 @@ async fn five_hundred_have_a_result_each_in_their_order(database: TestDatabase) 
     service.stop().await;
 }
 
-async fn what_is_wrong_with_one_row_is_told_there_and_leaves_the_others(database: TestDatabase) {
+async fn violation_of_one_row_is_reported_there_alone(database: TestDatabase) {
     let service = Service::start(&database).await;
     let late = pb::Invitation { expire_time: messages::at(0), ..into_team(&[]) };
     let wrong = pb::Invitation { ttl: messages::seconds(1), ..into_team(&[email("x"), email("a@x.org"), email("y")]) };
@@ -142,7 +142,7 @@ async fn a_duplicate_inside_a_batch_meets_the_row_before_it(database: TestDataba
     service.stop().await;
 }
 
-async fn an_atomic_batch_makes_all_or_nothing_and_tells_every_violation(database: TestDatabase) {
+async fn atomic_batch_creates_all_or_reports_every_violation(database: TestDatabase) {
     let service = Service::start(&database).await;
     let atomic = |requests| Batch { atomic: true, ..batch(requests) };
     let bad = || messages::general(pb::Invitation { ttl: messages::seconds(1), ..into_team(&[email("x")]) });

@@ -21,13 +21,13 @@ on_both!(
     the_first_group_is_the_scope_unless_one_is_named,
     expiry_is_a_month_a_ttl_or_a_moment,
     all_that_is_wrong_is_told_at_once_and_makes_nothing,
-    each_answer_to_a_conflict_does_what_it_says_for_each_sort_of_target,
+    conflict_behaviours_hold_for_each_type_of_target,
     only_the_same_target_in_the_same_scope_conflicts,
     a_replacement_revokes_all_that_match_and_tells_of_each,
     the_place_of_what_has_expired_or_ended_is_free,
     renewing_needs_the_place_again,
-    of_two_creates_at_once_one_wins_and_the_other_is_told_its_name,
-    one_person_uses_a_single_use_invitation_with_many_targets_once,
+    one_of_two_concurrent_creates_wins_and_is_named,
+    single_use_invitation_with_many_targets_is_used_once,
     a_shared_link_serves_twenty_people_and_no_more_than_it_says,
 );
 
@@ -165,7 +165,7 @@ async fn all_that_is_wrong_is_told_at_once_and_makes_nothing(database: TestDatab
     service.stop().await;
 }
 
-async fn each_answer_to_a_conflict_does_what_it_says_for_each_sort_of_target(database: TestDatabase) {
+async fn conflict_behaviours_hold_for_each_type_of_target(database: TestDatabase) {
     let service = Service::start(&database).await;
     let spelled = [
         (email("Ann@EXAMPLE.org"), email(" ann@example.org ")),
@@ -281,7 +281,7 @@ async fn renewing_needs_the_place_again(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn of_two_creates_at_once_one_wins_and_the_other_is_told_its_name(database: TestDatabase) {
+async fn one_of_two_concurrent_creates_wins_and_is_named(database: TestDatabase) {
     let service = Service::start(&database).await;
     for round in 0..10 {
         let mut calls = JoinSet::new();
@@ -298,7 +298,7 @@ async fn of_two_creates_at_once_one_wins_and_the_other_is_told_its_name(database
     service.stop().await;
 }
 
-async fn one_person_uses_a_single_use_invitation_with_many_targets_once(database: TestDatabase) {
+async fn single_use_invitation_with_many_targets_is_used_once(database: TestDatabase) {
     let service = Service::start(&database).await;
     let targets = [email("ann@x.org"), email("ann@home.org"), internal("ann"), email("ANN@x.org")];
     let made = generals::create(&service, into_team(&targets)).await;

@@ -139,7 +139,7 @@ async fn every_field_comes_back_as_it_was_sent_byte_for_byte(database: TestDatab
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn an_object_that_json_cannot_carry_or_that_is_too_large_is_refused_by_its_field() {
+async fn unusable_json_object_is_refused_at_its_field() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;
     let of = |value: Value| object([("key", value)]);

@@ -17,7 +17,7 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    every_kind_and_the_domains_auto_joins_are_listed_for_one_address,
+    every_kind_and_domain_auto_joins_are_listed_for_an_address,
     a_domain_stands_for_itself_alone,
     what_is_accepted_declined_or_over_is_not_open,
     ids_and_phones_have_open_invitations_too,
@@ -55,7 +55,7 @@ async fn sync(service: &Service, team: &str, domains: &[&str]) -> String {
     service.invitations().sync_autojoin(request).await.unwrap().into_inner().invitation.unwrap().uid
 }
 
-async fn every_kind_and_the_domains_auto_joins_are_listed_for_one_address(database: TestDatabase) {
+async fn every_kind_and_domain_auto_joins_are_listed_for_an_address(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut wanted = BTreeSet::new();
     wanted.insert(

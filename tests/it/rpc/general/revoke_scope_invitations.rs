@@ -17,8 +17,8 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     an_invitation_of_any_kind_is_revoked_by_either_name,
-    all_that_is_active_or_expired_in_the_scope_or_its_groups_is_revoked,
-    more_than_a_chunk_is_revoked_and_a_retry_tells_the_same_count,
+    active_and_expired_invitations_of_a_scope_are_revoked,
+    more_than_a_chunk_is_revoked_with_the_same_count_on_retry,
     each_kinds_own_scope_can_be_emptied,
 );
 
@@ -54,7 +54,7 @@ async fn an_invitation_of_any_kind_is_revoked_by_either_name(database: TestDatab
     service.stop().await;
 }
 
-async fn all_that_is_active_or_expired_in_the_scope_or_its_groups_is_revoked(database: TestDatabase) {
+async fn active_and_expired_invitations_of_a_scope_are_revoked(database: TestDatabase) {
     let service = Service::start(&database).await;
     let group = |id: &str| pb::Group { r#type: "team".to_owned(), id: id.to_owned(), display_name: String::new() };
     let grouped = pb::Invitation { groups: vec![group("blue"), group("red")], ..into("green", &[]) };
@@ -104,7 +104,7 @@ async fn all_that_is_active_or_expired_in_the_scope_or_its_groups_is_revoked(dat
     service.stop().await;
 }
 
-async fn more_than_a_chunk_is_revoked_and_a_retry_tells_the_same_count(database: TestDatabase) {
+async fn more_than_a_chunk_is_revoked_with_the_same_count_on_retry(database: TestDatabase) {
     let service = Service::start(&database).await;
     for _ in 0..5 {
         let requests = vec![messages::general(into_team(&[])); 450];

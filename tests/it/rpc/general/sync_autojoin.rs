@@ -15,8 +15,8 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     a_sync_sets_all_domains_in_one_form_and_tells_what_changed,
-    an_emptied_auto_join_is_deactivated_and_comes_back_with_its_next_domain,
-    a_revoked_auto_join_stays_so_and_the_next_domain_makes_another,
+    emptied_auto_join_comes_back_with_its_next_domain,
+    revoked_auto_join_stays_and_the_next_domain_creates_another,
     a_scope_without_an_auto_join_has_none_and_may_be_emptied,
     people_of_a_listed_domain_join_and_nobody_else,
     a_retry_syncs_once_and_two_at_once_make_one,
@@ -92,7 +92,7 @@ async fn a_sync_sets_all_domains_in_one_form_and_tells_what_changed(database: Te
     service.stop().await;
 }
 
-async fn an_emptied_auto_join_is_deactivated_and_comes_back_with_its_next_domain(database: TestDatabase) {
+async fn emptied_auto_join_comes_back_with_its_next_domain(database: TestDatabase) {
     let service = Service::start(&database).await;
     let (_, made) = sync(&service, &["example.org"]).await;
     let (domains, emptied) = sync(&service, &[]).await;
@@ -117,7 +117,7 @@ async fn an_emptied_auto_join_is_deactivated_and_comes_back_with_its_next_domain
     service.stop().await;
 }
 
-async fn a_revoked_auto_join_stays_so_and_the_next_domain_makes_another(database: TestDatabase) {
+async fn revoked_auto_join_stays_and_the_next_domain_creates_another(database: TestDatabase) {
     let service = Service::start(&database).await;
     let (_, first) = sync(&service, &["example.org"]).await;
     generals::revoke(&service, &first.name).await;

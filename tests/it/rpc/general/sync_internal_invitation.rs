@@ -19,7 +19,7 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     what_was_accepted_or_declined_is_so_here_and_named,
-    only_active_ones_of_the_inviter_the_person_and_the_widget_are_meant,
+    sync_finds_only_active_ones_of_inviter_person_and_widget,
     a_retry_names_the_same_and_another_body_is_refused,
     one_of_several_targets_declines_for_themselves_only,
     all_that_is_wrong_is_told_at_once,
@@ -74,7 +74,7 @@ async fn what_was_accepted_or_declined_is_so_here_and_named(database: TestDataba
     service.stop().await;
 }
 
-async fn only_active_ones_of_the_inviter_the_person_and_the_widget_are_meant(database: TestDatabase) {
+async fn sync_finds_only_active_ones_of_inviter_person_and_widget(database: TestDatabase) {
     let service = Service::start(&database).await;
     let other = pb::Inviter { user_id: "other".to_owned(), ..Default::default() };
     let widget =

@@ -16,8 +16,8 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     a_system_accepts_once_for_one_organization,
-    a_guest_with_the_link_accepts_with_an_organization_or_without,
-    a_guest_and_a_system_that_accept_for_one_organization_accept_once,
+    guest_with_the_link_accepts_with_or_without_organization,
+    guest_and_system_for_one_organization_accept_once,
     what_has_ended_or_expired_is_accepted_by_nobody,
     a_resend_mails_the_link_again_and_renews_what_has_expired,
 );
@@ -55,7 +55,7 @@ async fn a_system_accepts_once_for_one_organization(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_guest_with_the_link_accepts_with_an_organization_or_without(database: TestDatabase) {
+async fn guest_with_the_link_accepts_with_or_without_organization(database: TestDatabase) {
     let service = Service::start(&database).await;
     for (number, organization) in [Some(GUEST), None].into_iter().enumerate() {
         let email = format!("p{number}@example.org");
@@ -85,7 +85,7 @@ async fn a_guest_with_the_link_accepts_with_an_organization_or_without(database:
     service.stop().await;
 }
 
-async fn a_guest_and_a_system_that_accept_for_one_organization_accept_once(database: TestDatabase) {
+async fn guest_and_system_for_one_organization_accept_once(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = create(&service, guest("ann@example.org")).await;
     let accept = pb::AcceptInvitationRequest {

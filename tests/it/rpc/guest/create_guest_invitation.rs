@@ -49,7 +49,7 @@ async fn a_guest_is_mailed_at_once_and_shown_as_sent(database: TestDatabase) {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn what_is_beyond_a_limit_is_refused_by_its_field_and_nothing_is_made() {
+async fn value_beyond_a_limit_is_refused_at_its_field() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;
     // Labels of a domain have at most 63 characters.

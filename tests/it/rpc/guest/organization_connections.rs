@@ -21,8 +21,8 @@ on_both!(
     lists_filter_and_page_both_ways,
     all_that_is_wrong_is_told_at_once,
     what_a_connection_grants_can_be_done_and_nothing_else,
-    another_account_neither_sees_nor_uses_nor_deletes_a_connection,
-    a_bound_credential_speaks_for_its_organization_and_manages_no_connections,
+    organization_connection_is_hidden_from_other_accounts,
+    bound_credential_manages_no_organization_connections,
 );
 
 const READ: &str = "guest_invitations.read";
@@ -197,7 +197,7 @@ async fn what_a_connection_grants_can_be_done_and_nothing_else(database: TestDat
     service.stop().await;
 }
 
-async fn another_account_neither_sees_nor_uses_nor_deletes_a_connection(database: TestDatabase) {
+async fn organization_connection_is_hidden_from_other_accounts(database: TestDatabase) {
     let (service, key) = keys::start(&database, &[("ours", "*"), ("theirs", "*")]).await;
     let mut access = service.access();
     let request = keys::with(&key[0], creation(OTHER_HOST, HOST, &[READ]));
@@ -221,7 +221,7 @@ async fn another_account_neither_sees_nor_uses_nor_deletes_a_connection(database
     service.stop().await;
 }
 
-async fn a_bound_credential_speaks_for_its_organization_and_manages_no_connections(database: TestDatabase) {
+async fn bound_credential_manages_no_organization_connections(database: TestDatabase) {
     let keys = [("ours", "*", None), ("ours", "*", Some(HOST))];
     let (service, key) = keys::start_bound(&database, &keys).await;
     let mut access = service.access();

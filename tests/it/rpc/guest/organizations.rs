@@ -17,7 +17,7 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     every_guest_call_needs_each_organization_once,
-    an_organization_acts_for_another_only_as_far_as_a_connection_says,
+    organization_acts_for_another_only_by_its_connection,
     the_guests_of_another_host_are_not_found_like_missing_ones,
     a_key_of_one_organization_speaks_for_no_other,
 );
@@ -82,7 +82,7 @@ async fn connect(service: &Service, permissions: &[&str]) -> pb::OrganizationCon
     service.access().create_organization_connection(request).await.unwrap().into_inner()
 }
 
-async fn an_organization_acts_for_another_only_as_far_as_a_connection_says(database: TestDatabase) {
+async fn organization_acts_for_another_only_by_its_connection(database: TestDatabase) {
     let service = Service::start(&database).await;
     let known = request::known(&service, None, messages::COMPANY).await;
     let (read, write) = ("guest_invitations.read", "guest_invitations.write");

@@ -12,12 +12,12 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    the_invitation_is_declined_when_its_last_recipient_has_declined,
+    invitation_is_declined_with_its_last_recipient,
     a_plain_link_declines_for_the_only_recipient,
-    whoever_has_accepted_cannot_decline_and_leaves_the_others_free_to,
+    acceptor_cannot_decline_and_others_still_can,
 );
 
-async fn the_invitation_is_declined_when_its_last_recipient_has_declined(database: TestDatabase) {
+async fn invitation_is_declined_with_its_last_recipient(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation_for(&["ann@example.org", "bob@example.org"])).await;
     let mut redemptions = service.redemptions();
@@ -52,7 +52,7 @@ async fn a_plain_link_declines_for_the_only_recipient(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn whoever_has_accepted_cannot_decline_and_leaves_the_others_free_to(database: TestDatabase) {
+async fn acceptor_cannot_decline_and_others_still_can(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation_for(&["ann@example.org", "bob@example.org"])).await;
     let (ann, bob) = (messages::mailed_token(&made.uid, 1), messages::mailed_token(&made.uid, 2));

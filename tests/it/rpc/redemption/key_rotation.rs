@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use invitation_service::clock::Clock;
 use invitation_service::pb;
 use sea_orm::{ConnectionTrait, Statement};
@@ -18,9 +17,9 @@ use crate::webhook::http_sink::Sink;
 
 on_both!(
     migrated:
-    old_links_live_as_long_as_their_key_is_in_the_ring_and_new_ones_are_signed_by_the_first,
+    old_links_work_while_their_key_is_in_the_ring,
     a_request_id_is_known_after_a_new_key_came_first,
-    a_webhook_is_signed_with_its_secrets_after_the_key_that_sealed_them_has_left,
+    webhook_is_signed_after_its_sealing_key_has_left,
 );
 
 const OLD: &str = "1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
@@ -51,12 +50,10 @@ async fn start_posting(database: &TestDatabase, keys: &str) -> Service {
 
 /// The id of the key that signed a token: the byte behind the format.
 fn key_of(token: &str) -> u8 {
-    URL_SAFE_NO_PAD.decode(token.strip_prefix("inv_").unwrap()).unwrap()[1]
+    BASE64URL_NOPAD.decode(token.strip_prefix("inv_").unwrap().as_bytes()).unwrap()[1]
 }
 
-async fn old_links_live_as_long_as_their_key_is_in_the_ring_and_new_ones_are_signed_by_the_first(
-    database: TestDatabase,
-) {
+async fn old_links_work_while_their_key_is_in_the_ring(database: TestDatabase) {
     let service = start(&database, OLD).await;
     let old = messages::create(&service, messages::invitation()).await;
     let kept = messages::create(&service, messages::invitation()).await;
@@ -108,7 +105,7 @@ async fn a_request_id_is_known_after_a_new_key_came_first(database: TestDatabase
     service.stop().await;
 }
 
-async fn a_webhook_is_signed_with_its_secrets_after_the_key_that_sealed_them_has_left(database: TestDatabase) {
+async fn webhook_is_signed_after_its_sealing_key_has_left(database: TestDatabase) {
     let sink = Sink::start([]).await;
     let service = start_posting(&database, OLD).await;
     let uri = sink.uri();
@@ -125,7 +122,7 @@ async fn a_webhook_is_signed_with_its_secrets_after_the_key_that_sealed_them_has
         let row = raw.query_one_raw(Statement::from_string(raw.get_database_backend(), sql)).await.unwrap().unwrap();
         ["secret", "previous_secret"].map(|column| {
             let sealed: String = row.try_get("", column).unwrap();
-            URL_SAFE_NO_PAD.decode(sealed).unwrap()[0]
+            BASE64URL_NOPAD.decode(sealed.as_bytes()).unwrap()[0]
         })
     };
     assert_eq!(sealed_by().await, [1, 1]);

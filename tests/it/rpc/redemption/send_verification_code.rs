@@ -17,11 +17,11 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    a_code_is_mailed_to_whoever_could_accept_with_it_and_to_nobody_else,
+    code_is_mailed_only_to_an_address_that_could_accept,
     nothing_tells_an_allowed_address_from_another,
-    an_address_gets_one_code_a_minute_however_many_are_asked_for_at_once,
-    codes_are_asked_for_twenty_addresses_an_hour_however_many_ask_at_once,
-    an_address_gets_five_codes_an_hour_used_or_not_and_allowed_or_not,
+    address_gets_one_code_a_minute_under_concurrency,
+    twenty_addresses_an_hour_get_codes_under_concurrency,
+    address_gets_five_codes_an_hour,
     what_cannot_be_accepted_sends_no_code,
     neither_an_address_nor_a_code_is_stored,
     a_code_goes_before_whatever_else_waits,
@@ -29,7 +29,7 @@ on_both!(
 
 const ANN: &str = "ann@example.org";
 
-async fn a_code_is_mailed_to_whoever_could_accept_with_it_and_to_nobody_else(database: TestDatabase) {
+async fn code_is_mailed_only_to_an_address_that_could_accept(database: TestDatabase) {
     let service = Service::start(&database).await;
     let bound = messages::create(&service, messages::invitation_for(&["ann@example.org", "Bob@Example.org"])).await;
     let open = messages::create(&service, messages::invitation()).await;
@@ -100,7 +100,7 @@ fn limited(result: Result<(), Status>) -> Duration {
     details.retry_info().unwrap().retry_delay.unwrap()
 }
 
-async fn an_address_gets_one_code_a_minute_however_many_are_asked_for_at_once(database: TestDatabase) {
+async fn address_gets_one_code_a_minute_under_concurrency(database: TestDatabase) {
     let service = Service::start(&database).await;
     let bound = messages::create(&service, messages::invitation_for(&[ANN])).await;
     let other = messages::create(&service, messages::invitation_for(&[ANN])).await;
@@ -125,7 +125,7 @@ async fn an_address_gets_one_code_a_minute_however_many_are_asked_for_at_once(da
     service.stop().await;
 }
 
-async fn codes_are_asked_for_twenty_addresses_an_hour_however_many_ask_at_once(database: TestDatabase) {
+async fn twenty_addresses_an_hour_get_codes_under_concurrency(database: TestDatabase) {
     let service = Service::start(&database).await;
     let bound = messages::create(&service, messages::invitation_for(&[ANN])).await;
     codes::ask(&service, &bound.invitation_token, ANN).await.unwrap();
@@ -145,7 +145,7 @@ async fn codes_are_asked_for_twenty_addresses_an_hour_however_many_ask_at_once(d
     service.stop().await;
 }
 
-async fn an_address_gets_five_codes_an_hour_used_or_not_and_allowed_or_not(database: TestDatabase) {
+async fn address_gets_five_codes_an_hour(database: TestDatabase) {
     let service = Service::start(&database).await;
     let bound = messages::create(&service, messages::invitation_for(&[ANN])).await;
     let token = &bound.invitation_token;

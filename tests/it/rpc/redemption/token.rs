@@ -193,7 +193,7 @@ async fn a_forged_token_is_refused_without_the_database() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn tokens_and_links_are_shown_to_no_caller_without_the_permission() {
+async fn tokens_and_links_are_hidden_without_the_permission() {
     let database = TestDatabase::sqlite();
     let all: Vec<&str> =
         Permission::ALL.iter().map(|permission| permission.name()).filter(|name| *name != "tokens.read").collect();

@@ -20,7 +20,7 @@ use crate::support::service::{Service, configuration};
 on_both!(
     migrated:
     a_code_becomes_a_proof_with_which_its_address_accepts,
-    a_code_can_be_tried_five_times_and_the_sixth_right_one_is_refused,
+    right_code_is_refused_after_five_wrong_tries,
     a_code_lasts_ten_minutes_and_a_newer_one_ends_it,
     a_code_is_used_once_however_many_use_it_at_once,
     a_used_code_has_the_same_proof_while_it_lives_and_no_other,
@@ -72,7 +72,7 @@ async fn a_code_becomes_a_proof_with_which_its_address_accepts(database: TestDat
     service.stop().await;
 }
 
-async fn a_code_can_be_tried_five_times_and_the_sixth_right_one_is_refused(database: TestDatabase) {
+async fn right_code_is_refused_after_five_wrong_tries(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation_for(&[ANN])).await;
     let token = made.invitation_token.as_str();

@@ -19,7 +19,7 @@ on_both!(
     migrated:
     what_is_not_said_has_its_default_and_what_is_said_comes_back,
     an_address_has_one_active_invitation_however_it_is_spelled,
-    an_address_is_free_again_once_its_invitation_has_ended_or_expired,
+    address_is_free_again_after_an_end_or_an_expiry,
     only_the_person_invited_accepts_and_gets_the_roles,
 );
 
@@ -59,7 +59,7 @@ async fn what_is_not_said_has_its_default_and_what_is_said_comes_back(database: 
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn what_is_beyond_a_limit_is_refused_by_its_field_and_nothing_is_made() {
+async fn value_beyond_a_limit_is_refused_at_its_field() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;
     let roles = |count: usize| (0..count).map(|number| format!("role-{number}")).collect::<Vec<_>>();
@@ -142,7 +142,7 @@ async fn an_address_has_one_active_invitation_however_it_is_spelled(database: Te
     service.stop().await;
 }
 
-async fn an_address_is_free_again_once_its_invitation_has_ended_or_expired(database: TestDatabase) {
+async fn address_is_free_again_after_an_end_or_an_expiry(database: TestDatabase) {
     let service = Service::start(&database).await;
     let email = "ann@example.org";
     let first = create(&service, user(email)).await;

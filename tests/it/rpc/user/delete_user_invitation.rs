@@ -16,7 +16,7 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    a_deleted_invitation_is_gone_here_and_revoked_in_the_general_service,
+    deleted_invitation_is_revoked_in_the_general_service,
     an_accepted_one_stays_fulfilled_and_a_declined_one_declined,
     a_deletion_is_done_once_and_its_retry_is_told_so,
 );
@@ -33,7 +33,7 @@ async fn gone(service: &Service, name: &str) {
     assert!(listed.user_invitations.iter().all(|read| read.name != name));
 }
 
-async fn a_deleted_invitation_is_gone_here_and_revoked_in_the_general_service(database: TestDatabase) {
+async fn deleted_invitation_is_revoked_in_the_general_service(database: TestDatabase) {
     let service = Service::start(&database).await;
     let active = create(&service, user("ann@example.org")).await;
     let short = create(&service, pb::UserInvitation { ttl: messages::seconds(60), ..user("bob@example.org") }).await;

@@ -18,7 +18,7 @@ on_both!(
     migrated:
     a_resend_mails_the_same_link_again_unless_it_is_rotated,
     an_expired_invitation_comes_back_with_a_new_ttl,
-    an_expired_invitation_stays_expired_while_another_has_its_address,
+    expired_invitation_stays_expired_if_its_slot_is_taken,
     what_has_ended_is_not_sent_again,
 );
 
@@ -73,7 +73,7 @@ async fn an_expired_invitation_comes_back_with_a_new_ttl(database: TestDatabase)
     service.stop().await;
 }
 
-async fn an_expired_invitation_stays_expired_while_another_has_its_address(database: TestDatabase) {
+async fn expired_invitation_stays_expired_if_its_slot_is_taken(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = create(&service, pb::UserInvitation { ttl: messages::seconds(60), ..user("ann@example.org") }).await;
     service.clock.advance(Duration::from_secs(60));

@@ -27,7 +27,7 @@ on_both!(
     lists_page_both_ways,
     all_that_is_wrong_is_told_at_once,
     an_account_has_fifty_endpoints_at_most,
-    another_account_finds_nothing_and_a_bound_credential_may_nothing,
+    endpoint_is_hidden_from_other_accounts_and_bound_keys,
     what_happens_is_posted_listed_and_posted_again,
 );
 
@@ -271,7 +271,7 @@ async fn an_account_has_fifty_endpoints_at_most(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn another_account_finds_nothing_and_a_bound_credential_may_nothing(database: TestDatabase) {
+async fn endpoint_is_hidden_from_other_accounts_and_bound_keys(database: TestDatabase) {
     let credentials = [("ours", "*", None), ("theirs", "*", None), ("ours", "*", Some(HOST))];
     let (service, key) = keys::start_bound(&database, &credentials).await;
     let mut webhooks = service.webhooks();

@@ -17,7 +17,7 @@ on_both!(
     a_retry_makes_no_second_endpoint_and_gets_the_secret,
     what_was_done_under_a_request_id_is_not_done_again,
     of_many_at_once_with_one_request_id_one_rotates,
-    of_many_deletions_at_once_with_one_request_id_all_are_of_one_endpoint,
+    concurrent_deletes_with_one_request_id_delete_one_endpoint,
 );
 
 async fn a_retry_makes_no_second_endpoint_and_gets_the_secret(database: TestDatabase) {
@@ -107,7 +107,7 @@ async fn of_many_at_once_with_one_request_id_one_rotates(database: TestDatabase)
     service.stop().await;
 }
 
-async fn of_many_deletions_at_once_with_one_request_id_all_are_of_one_endpoint(database: TestDatabase) {
+async fn concurrent_deletes_with_one_request_id_delete_one_endpoint(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = [create(&service, endpoint(URI)).await, create(&service, endpoint(URI)).await];
     let attempts = made.iter().cycle().take(16).map(|made| {

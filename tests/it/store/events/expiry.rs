@@ -22,7 +22,7 @@ on_both!(
     an_expiry_is_told_once_and_again_after_a_renewal,
     what_has_ended_otherwise_does_not_expire,
     a_first_start_tells_of_everything_that_has_ever_expired,
-    of_several_holders_one_tells_and_the_next_takes_over_when_it_falls_silent,
+    one_holder_records_expiries_and_the_next_takes_over,
     expiry_earlier_than_the_last_one_told_is_told_once,
     expiry_that_cannot_be_recorded_holds_up_no_other,
     group_in_lasting_conflict_is_saved_but_for_its_cause,
@@ -147,7 +147,7 @@ async fn a_save_that_knew_nothing_of_the_telling_does_not_undo_it() {
     assert_eq!(story(&telling, made.id).await, ["created", "expired", "resent", "expired"]);
 }
 
-async fn of_several_holders_one_tells_and_the_next_takes_over_when_it_falls_silent(database: TestDatabase) {
+async fn one_holder_records_expiries_and_the_next_takes_over(database: TestDatabase) {
     let clock = Clock::manual(crate::support::database::NEW_YEAR);
     let store = store_with(&database, &clock, &options(Group::run)).await;
     let made = created(&store, for_a_minute()).await;

@@ -33,7 +33,7 @@ async fn cut(admin: &DatabaseConnection) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn what_one_store_commits_the_other_hears_and_what_it_hears_it_does_not_tell_again() {
+async fn commit_of_one_store_notifies_the_other_once() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (one, clock) = store(&database).await;
     let other = store_with(&database, &clock, &options(Group::run)).await;

@@ -17,8 +17,8 @@ use crate::support::on_both;
 on_both!(
     migrated:
     followers_see_every_event_once_and_in_order_while_many_write,
-    positions_go_by_the_clock_and_within_an_invitation_by_sequence,
-    a_stretch_holds_all_of_its_positions_and_only_the_account_s_own,
+    positions_follow_the_clock_and_the_invitations_sequence,
+    event_batch_holds_all_positions_of_its_account_only,
 );
 
 const WRITERS: usize = 8;
@@ -89,7 +89,7 @@ async fn followers_see_every_event_once_and_in_order_while_many_write(database: 
     assert_eq!(stores[0].last_position().await.unwrap(), seen[0][events - 1].0);
 }
 
-async fn positions_go_by_the_clock_and_within_an_invitation_by_sequence(database: TestDatabase) {
+async fn positions_follow_the_clock_and_the_invitations_sequence(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let mut made = Vec::new();
     for _ in 0..5 {
@@ -118,7 +118,7 @@ async fn positions_go_by_the_clock_and_within_an_invitation_by_sequence(database
     assert_eq!(positions, (1..=10).collect::<Vec<_>>());
 }
 
-async fn a_stretch_holds_all_of_its_positions_and_only_the_account_s_own(database: TestDatabase) {
+async fn event_batch_holds_all_positions_of_its_account_only(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let theirs = AccountId::parse("other").unwrap();
     for _ in 0..3 {

@@ -22,13 +22,13 @@ on_both!(
     a_bundle_of_nothing_is_answered_at_once,
     each_of_a_bundle_has_its_own_result,
     an_atomic_bundle_is_done_as_a_whole,
-    a_refused_atomic_bundle_changes_nothing_and_tells_every_refusal,
+    refused_atomic_bundle_changes_nothing,
     a_dry_run_tells_what_would_happen_and_changes_nothing,
     bundles_leave_their_neighbours_alone,
-    what_the_database_refuses_fails_its_command_or_its_atomic_bundle,
+    database_refusal_fails_its_command_or_atomic_bundle,
     a_panic_fails_its_command_or_its_atomic_bundle,
     an_atomic_bundle_is_one_group_however_large,
-    a_bundle_whose_deadline_passed_while_it_waited_is_not_decided,
+    bundle_past_its_deadline_is_not_decided,
 );
 
 /// What a bundle ends with.
@@ -98,7 +98,7 @@ async fn an_atomic_bundle_is_done_as_a_whole(database: TestDatabase) {
     }
 }
 
-async fn a_refused_atomic_bundle_changes_nothing_and_tells_every_refusal(database: TestDatabase) {
+async fn refused_atomic_bundle_changes_nothing(database: TestDatabase) {
     let store = gated(&database).await;
     let made = created(&store, CreateInvitation { max_uses: Some(1), ..link() }).await;
     let reject = || create(general(team("red"), OnConflict::Reject, &[mail("a@b.org")]));
@@ -199,7 +199,7 @@ async fn bundles_leave_their_neighbours_alone(database: TestDatabase) {
     assert_eq!(story(&store, made.id).await, ["created", "accepted", "accepted", "fulfilled"]);
 }
 
-async fn what_the_database_refuses_fails_its_command_or_its_atomic_bundle(database: TestDatabase) {
+async fn database_refusal_fails_its_command_or_atomic_bundle(database: TestDatabase) {
     let store = gated(&database).await;
     let made = created(&store, link()).await;
     let poison = || create(CreateInvitation { max_uses: Some(0), ..link() });
@@ -259,7 +259,7 @@ async fn an_atomic_bundle_is_one_group_however_large(database: TestDatabase) {
     assert_eq!(read(&store, made.id).await.engagement.views, 300);
 }
 
-async fn a_bundle_whose_deadline_passed_while_it_waited_is_not_decided(database: TestDatabase) {
+async fn bundle_past_its_deadline_is_not_decided(database: TestDatabase) {
     let store = gated(&database).await;
     let two = || vec![command(create(link())), command(create(link()))];
     let late = Some(Instant::now());

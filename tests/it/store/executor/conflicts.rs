@@ -26,7 +26,7 @@ on_both!(
     what_has_ended_or_is_for_others_is_in_nobodys_way,
     of_many_at_once_that_return_what_exists_all_return_the_same,
     accepting_one_closes_the_persons_others_into_the_same_scope,
-    what_is_accepted_elsewhere_in_one_group_is_closed_for_the_rest_of_it,
+    accept_elsewhere_closes_for_the_rest_of_its_group,
 );
 
 async fn allowed_ones_stand_side_by_side_and_take_no_slot(database: TestDatabase) {
@@ -147,7 +147,7 @@ async fn accepting_one_closes_the_persons_others_into_the_same_scope(database: T
     }
 }
 
-async fn what_is_accepted_elsewhere_in_one_group_is_closed_for_the_rest_of_it(database: TestDatabase) {
+async fn accept_elsewhere_closes_for_the_rest_of_its_group(database: TestDatabase) {
     let store = store_with(&database, &Clock::manual(NEW_YEAR), &options(decide)).await;
     let allow = || general(team("red"), OnConflict::Allow, &[mail("ann@example.org")]);
     let (first, second) = (created(&store, allow()).await, created(&store, allow()).await);

@@ -15,7 +15,7 @@ use crate::support::on_both;
 on_both!(
     migrated:
     a_refusal_leaves_its_neighbours_alone,
-    a_panic_while_deciding_is_answered_internal_and_the_lane_lives_on,
+    panic_in_a_decision_is_internal_and_the_lane_goes_on,
     a_command_that_the_database_refuses_does_not_fail_its_group,
     commands_of_one_invitation_keep_their_order,
     later_commands_of_a_group_see_and_show_what_earlier_ones_did,
@@ -51,7 +51,7 @@ async fn a_refusal_leaves_its_neighbours_alone(database: TestDatabase) {
     assert_eq!(story(&store, answers[3].as_ref().unwrap().invitation.id).await, ["created"]);
 }
 
-async fn a_panic_while_deciding_is_answered_internal_and_the_lane_lives_on(database: TestDatabase) {
+async fn panic_in_a_decision_is_internal_and_the_lane_goes_on(database: TestDatabase) {
     let (store, _) = gated(&database).await;
     let made = created(&store, link()).await;
     // A group that is loaded first, and one of creates, which are not.

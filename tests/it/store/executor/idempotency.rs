@@ -19,7 +19,7 @@ on_both!(
     the_same_request_fifty_times_at_once_has_one_effect,
     a_request_id_with_another_body_or_invitation_is_refused,
     a_refused_request_is_not_remembered,
-    what_was_refused_because_of_a_request_that_lost_is_decided_again,
+    refusal_due_to_a_lost_request_is_decided_again,
     retry_of_a_request_that_changed_nothing_changes_nothing,
 );
 
@@ -107,7 +107,7 @@ async fn a_refused_request_is_not_remembered(database: TestDatabase) {
 }
 
 /// In a group of creates, which are decided before anything is loaded.
-async fn what_was_refused_because_of_a_request_that_lost_is_decided_again(database: TestDatabase) {
+async fn refusal_due_to_a_lost_request_is_decided_again(database: TestDatabase) {
     let store = store_with(&database, &Clock::manual(NEW_YEAR), &options(decide)).await;
     let made = store.executor().execute(retryable("Create", "r", 1, create(link())), None).await.unwrap().invitation;
     let bodies = [2, 1].map(|body| retryable("Create", "r", body, create(link())));

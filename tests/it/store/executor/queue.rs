@@ -19,7 +19,7 @@ use crate::support::on_both;
 on_both!(
     migrated:
     a_full_queue_is_answered_unavailable_at_once,
-    a_command_whose_deadline_passed_while_it_waited_is_not_decided,
+    command_past_its_deadline_is_not_decided,
     a_caller_that_goes_away_does_not_stop_its_command,
     closing_finishes_what_waits,
     a_full_queue_has_room_for_another_account,
@@ -43,7 +43,7 @@ async fn a_full_queue_is_answered_unavailable_at_once(database: TestDatabase) {
     store.executor().execute(command(create(link())), None).await.expect("there is room again");
 }
 
-async fn a_command_whose_deadline_passed_while_it_waited_is_not_decided(database: TestDatabase) {
+async fn command_past_its_deadline_is_not_decided(database: TestDatabase) {
     let store = store_with(&database, &Clock::manual(NEW_YEAR), &options(decide)).await;
     let made = created(&store, link()).await;
     let held = hold(&store).await;

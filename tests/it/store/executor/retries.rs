@@ -63,7 +63,7 @@ async fn read_bare(
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_conflict_that_stays_is_answered_conflict_and_changes_nothing() {
+async fn lasting_conflict_is_answered_and_changes_nothing() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (store, _) = store(&database).await;
     let connection = database.connect().await;
@@ -93,7 +93,7 @@ async fn creates_are_decided_again_after_a_conflict() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn what_is_decided_again_is_decided_on_what_others_did_meanwhile() {
+async fn command_decided_again_sees_changes_of_others() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::manual(NEW_YEAR);
     let ours = store_with(&database, &clock, &options(decide)).await;
@@ -139,7 +139,7 @@ async fn settle_changes_nothing_when_its_lease_was_lost_meanwhile() {
 
 /// The lock is held by somebody else from before the decision until after the expiry, all on the database's own clock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn an_expiry_that_passes_between_decision_and_commit_is_respected() {
+async fn expiry_between_decision_and_commit_is_respected() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let store = store_with(&database, &Clock::system(), &options(decide)).await;
     let other = database.connect().await;

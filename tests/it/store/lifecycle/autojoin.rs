@@ -20,7 +20,7 @@ on_both!(
     a_sync_makes_changes_empties_and_brings_back,
     a_revoked_auto_join_makes_room_for_a_new_one,
     syncs_of_one_group_leave_what_the_last_one_says,
-    syncs_at_once_leave_one_auto_join_and_the_domains_of_one_of_them,
+    concurrent_syncs_leave_one_auto_join_with_one_list,
     what_comes_with_a_sync_is_read_back,
     resent_auto_join_shows_its_acceptances,
 );
@@ -91,7 +91,7 @@ async fn syncs_of_one_group_leave_what_the_last_one_says(database: TestDatabase)
     }
 }
 
-async fn syncs_at_once_leave_one_auto_join_and_the_domains_of_one_of_them(database: TestDatabase) {
+async fn concurrent_syncs_leave_one_auto_join_with_one_list(database: TestDatabase) {
     let clock = Clock::manual(NEW_YEAR);
     let mut stores = vec![store_with(&database, &clock, &options(Group::run)).await];
     if database.url().starts_with("postgres") {

@@ -29,13 +29,13 @@ on_both!(
     migrated:
     every_field_is_read_back_as_it_was_created,
     a_thousand_recipients_are_read_back_in_order,
-    an_acceptance_is_read_back_with_all_that_is_known_of_the_person,
+    acceptance_is_read_back_with_all_data_of_the_person,
     a_created_connection_can_be_added_and_changed,
     declining_persists_recipient_by_recipient,
     revoking_and_resending_persist,
     engagement_is_counted_beside_the_invitation,
     the_newest_hundred_acceptances_come_with_an_invitation,
-    every_open_recipient_gets_one_message_when_sent_and_when_sent_again,
+    open_recipient_gets_one_message_per_send,
 );
 
 /// Text that breaks what is put together from strings.
@@ -89,7 +89,7 @@ async fn a_thousand_recipients_are_read_back_in_order(database: TestDatabase) {
     assert_eq!(found.deliveries, 1_000);
 }
 
-async fn an_acceptance_is_read_back_with_all_that_is_known_of_the_person(database: TestDatabase) {
+async fn acceptance_is_read_back_with_all_data_of_the_person(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let made = created(&store, CreateInvitation { recipients: emails(2), ..link() }).await;
     clock.advance(Duration::from_micros(1_234_567));
@@ -213,7 +213,7 @@ async fn the_newest_hundred_acceptances_come_with_an_invitation(database: TestDa
     assert_eq!(revoked.acceptances, found.acceptances, "a command by name answers with them");
 }
 
-async fn every_open_recipient_gets_one_message_when_sent_and_when_sent_again(database: TestDatabase) {
+async fn open_recipient_gets_one_message_per_send(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let mailed = created(&store, CreateInvitation { recipients: emails(3), mails: true, ..link() }).await;
     let silent = created(&store, CreateInvitation { recipients: emails(3), ..link() }).await;

@@ -21,8 +21,8 @@ on_both!(
     migrated:
     of_two_creates_for_one_slot_at_once_exactly_one_wins,
     of_many_creates_for_one_slot_in_one_group_the_first_wins,
-    a_slot_is_free_again_when_its_holder_has_ended_or_is_put_away,
-    an_expired_holder_loses_its_slot_and_is_not_renewed_afterwards,
+    slot_is_free_again_when_its_holder_ended_or_is_archived,
+    expired_holder_loses_its_slot_and_is_not_renewed,
     a_renewed_holder_keeps_its_slot,
     of_a_takeover_and_a_renewal_at_once_exactly_one_wins,
     slots_of_two_accounts_kinds_hosts_and_scopes_do_not_meet,
@@ -82,7 +82,7 @@ async fn of_many_creates_for_one_slot_in_one_group_the_first_wins(database: Test
     assert_eq!(texts(&database, "SELECT DISTINCT 'version ' || version FROM slot").await, ["version 1"]);
 }
 
-async fn a_slot_is_free_again_when_its_holder_has_ended_or_is_put_away(database: TestDatabase) {
+async fn slot_is_free_again_when_its_holder_ended_or_is_archived(database: TestDatabase) {
     let (store, _) = store(&database).await;
     for (ending, name) in [
         (revoke as fn(&Invitation) -> _, "revoked"),
@@ -102,7 +102,7 @@ async fn a_slot_is_free_again_when_its_holder_has_ended_or_is_put_away(database:
     }
 }
 
-async fn an_expired_holder_loses_its_slot_and_is_not_renewed_afterwards(database: TestDatabase) {
+async fn expired_holder_loses_its_slot_and_is_not_renewed(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     for invitation in exclusive(0) {
         let old = created(&store, invitation.clone()).await;
@@ -187,7 +187,7 @@ async fn slots_of_two_accounts_kinds_hosts_and_scopes_do_not_meet(database: Test
 
 /// The guard of the save, without luck: another replica takes the slot while this one has decided that it is free.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn a_slot_that_is_taken_between_decision_and_commit_is_respected() {
+async fn slot_taken_between_decision_and_commit_is_respected() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::manual(NEW_YEAR);
     let ours = store_with(&database, &clock, &options(decide)).await;

@@ -16,7 +16,7 @@ use crate::support::on_both;
 
 on_both!(
     migrated:
-    open_invitations_are_active_ones_of_every_kind_and_auto_joins_of_the_domain,
+    open_invitations_are_active_ones_and_domain_auto_joins,
     the_auto_join_of_a_scope_is_the_one_that_was_not_revoked,
 );
 
@@ -25,7 +25,7 @@ async fn open(store: &Store, address: &Address, page: &Page) -> Vec<InvitationId
     rows.iter().map(|row| row.found.id).collect()
 }
 
-async fn open_invitations_are_active_ones_of_every_kind_and_auto_joins_of_the_domain(database: TestDatabase) {
+async fn open_invitations_are_active_ones_and_domain_auto_joins(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let connection = database.connect().await;
     let ann = address(AddressType::Email, "Ann@Example.org");

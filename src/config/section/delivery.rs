@@ -1,12 +1,12 @@
-//! Section `[delivery]`: how messages to people are worked off, whatever carries them.
+//! Section `[delivery]`: the worker that sends messages to people, whatever the transport.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Checked, Problems};
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 
 const LEASE: RangeInclusive<Duration> = Duration::from_secs(15)..=Duration::from_secs(600);
 
@@ -15,17 +15,17 @@ const LEASE: RangeInclusive<Duration> = Duration::from_secs(15)..=Duration::from
 pub struct DeliveryConfig {
     /// Whether this process sends messages.
     pub enabled: bool,
-    /// How long a message belongs to the process that is sending it.
+    /// The time for which a message belongs to the process that is sending it.
     pub lease: Duration,
-    /// How many messages may leave within a second; none for any number.
+    /// The number of messages that may be sent within a second; `None` is no limit.
     pub per_second: Option<u32>,
-    /// After how many attempts a message is given up.
+    /// The number of attempts after which a message has FAILED.
     pub attempts: u32,
 }
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawDelivery {
+pub(in crate::config) struct RawDelivery {
     enabled: String,
     lease: String,
     per_second: String,
@@ -33,7 +33,7 @@ pub(super) struct RawDelivery {
 }
 
 impl RawDelivery {
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<DeliveryConfig> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<DeliveryConfig> {
         let RawDelivery { enabled, lease, per_second, attempts } = self;
         let enabled = value::choice(problems, "delivery.enabled", &enabled, &[("true", true), ("false", false)]);
         let lease = value::duration(problems, "delivery.lease", &lease, LEASE);

@@ -1,6 +1,6 @@
-//! Section `[mail]`: which way mail leaves, from whom, and where its templates are.
+//! Section `[mail]`: the transport of mail, its sender, and the folder of its templates.
 //!
-//! Where a URL leads is parsed in `mail/transport.rs`; reading templates belongs to `delivery`.
+//! URLs are parsed in `mail/transport.rs`; templates are read in `crate::mail::compose`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,38 +11,39 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
-use super::error::{Checked, Problems};
-use super::mailbox::Mailbox;
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 use crate::domain::delivery::message_id::MessageId;
 
+mod mailbox;
 mod transport;
 
+pub use mailbox::Mailbox;
 pub use transport::{Encryption, MailTransport, SmtpServer};
 
-/// What stands for the delivery's id in `mail.unsubscribe`.
+/// The placeholder of the delivery's id in `mail.unsubscribe`.
 const DELIVERY_PLACEHOLDER: &str = "{delivery}";
 const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 const TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// How mail is sent, and what it looks like.
+/// The settings of mail.
 #[derive(Clone, Debug)]
 pub struct MailConfig {
-    /// Which way mail leaves.
+    /// The transport.
     pub transport: MailTransport,
-    /// How a mail server is talked to, where there is one.
+    /// The connections to a mail server, if the transport is one.
     pub smtp: SmtpConfig,
-    /// Whom mail is from.
+    /// The sender.
     pub from: Mailbox,
-    /// Who gets the answers, where it is not the sender.
+    /// The address for answers, if it is not the sender's.
     pub reply_to: Option<Mailbox>,
-    /// What mail programs offer to those who want no more of it.
+    /// The address that mail programs offer for unsubscribing.
     pub unsubscribe: Unsubscribe,
     /// The folder of templates that take the place of those that are compiled in.
     pub templates: Option<PathBuf>,
-    /// The language of mail about an invitation that names none, or one without templates.
+    /// The language of mail if the invitation names no language, or one without templates.
     pub locale: String,
-    /// Whether inviters are told that somebody accepted.
+    /// Whether inviters receive a notice when their invitation is accepted.
     pub acceptance_notice: bool,
 }
 
@@ -53,10 +54,10 @@ impl MailConfig {
     }
 }
 
-/// How a mail server is talked to.
+/// The connections to a mail server.
 #[derive(Clone, Debug)]
 pub struct SmtpConfig {
-    /// Whether `smtp://` begins with STARTTLS, without which nothing is sent.
+    /// Whether `smtp://` starts with STARTTLS, without which nothing is sent.
     pub starttls: bool,
     /// A PEM file of authorities to trust besides those of the system.
     pub ca_file: Option<PathBuf>,
@@ -64,16 +65,16 @@ pub struct SmtpConfig {
     pub timeout: Duration,
     /// The most connections that are open at once.
     pub connections: u32,
-    /// The name that EHLO tells.
+    /// The host name in EHLO.
     pub helo: String,
 }
 
-/// What the List-Unsubscribe header offers.
+/// The value of the header List-Unsubscribe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unsubscribe {
-    /// To write to this `mailto:` URL.
+    /// A `mailto:` URL to write to.
     Mailto(String),
-    /// To post to this https URL (RFC 8058), which has the delivery's id in place of `{delivery}`.
+    /// An https URL to post to (RFC 8058), which has the delivery's id in place of `{delivery}`.
     Https(String),
 }
 
@@ -113,7 +114,7 @@ impl fmt::Display for Unsubscribe {
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawMail {
+pub(in crate::config) struct RawMail {
     url: Option<String>,
     url_file: Option<String>,
     from: String,
@@ -131,7 +132,7 @@ pub(super) struct RawMail {
 
 impl RawMail {
     /// Parses the section; the second value is the file the URL came from.
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(MailConfig, Option<PathBuf>)> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(MailConfig, Option<PathBuf>)> {
         let RawMail { url, url_file, from, reply_to, unsubscribe, templates, locale, acceptance_notice, .. } = &self;
         let from = problems.check("mail.from", Mailbox::parse(from));
         let reply_to = optional(reply_to).map(|text| problems.check("mail.reply_to", Mailbox::parse(text)));
@@ -205,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_wants_no_more_mail_writes_to_the_sender_unless_it_is_said_otherwise() {
+    fn unsubscribe_address_defaults_to_the_sender() {
         let from = Mailbox::parse("Example <no-reply@example.com>").unwrap();
         let parse = |text: &str| Unsubscribe::parse(text, &from);
         let own = "mailto:no-reply@example.com?subject=unsubscribe";

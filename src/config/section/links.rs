@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::error::{Checked, Problems, Reported};
+use crate::config::error::{Checked, Problems, Reported};
 use crate::domain::kind::{Kind, PerKind};
 use crate::domain::secret::token::Token;
 
-/// What stands for the token in a link template.
+/// The placeholder of the token in a link template.
 pub const TOKEN_PLACEHOLDER: &str = "{token}";
 
 /// The link template of each kind: an http(s) URL with `{token}` once.
@@ -26,7 +26,7 @@ impl LinksConfig {
 /// The templates by the code of their kind.
 #[derive(Deserialize, Serialize)]
 #[serde(transparent)]
-pub(super) struct RawLinks(BTreeMap<String, String>);
+pub(in crate::config) struct RawLinks(BTreeMap<String, String>);
 
 impl Default for RawLinks {
     fn default() -> Self {
@@ -35,12 +35,12 @@ impl Default for RawLinks {
 }
 
 impl RawLinks {
-    pub(super) fn validate(mut self, problems: &mut Problems) -> Checked<LinksConfig> {
+    pub(in crate::config) fn validate(mut self, problems: &mut Problems) -> Checked<LinksConfig> {
         let links = PerKind::from_fn(|kind| {
             let template = self.0.remove(kind.code()).unwrap_or_default();
             problems.check(&format!("links.{}", kind.code()), parse_template(template))
         });
-        // All are checked before any is missed, so that every problem is told at once.
+        // All are checked before the first problem returns, so that every problem is reported at once.
         if links.iter().any(|(_, link)| link.is_err()) {
             return Err(Reported);
         }

@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-use super::value;
+use crate::config::value;
 
 /// An address of the operator's own, such as `Example <no-reply@example.com>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mailbox {
     /// The name that people see.
     pub name: Option<String>,
-    /// What is before the `@`, in ASCII.
+    /// The part before the `@`, in ASCII.
     pub local: String,
-    /// What is behind it, in ASCII.
+    /// The part behind the `@`, in ASCII.
     pub domain: String,
 }
 

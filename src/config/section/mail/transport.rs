@@ -1,20 +1,21 @@
-//! The ways that `mail.url` can lead.
+//! The transports that `mail.url` can name.
 
 use std::path::PathBuf;
 
+use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use url::{Host, Url};
 
 use crate::config::value;
 
-/// Which way mail leaves.
+/// The transport of mail.
 #[derive(Clone, Debug)]
 pub enum MailTransport {
-    /// It does not: a line of the log says that it would have.
+    /// Nothing is sent: a log line stands for each message.
     Log,
-    /// Into a folder, one file per message.
+    /// A folder gets one file per message.
     Directory(PathBuf),
-    /// To a mail server.
+    /// A mail server takes the messages.
     Smtp(SmtpServer),
 }
 
@@ -25,20 +26,20 @@ pub struct SmtpServer {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// How the connection is encrypted.
+    /// The encryption of the connection.
     pub encryption: Encryption,
     /// User and password, where it wants some.
     pub credentials: Option<(SecretString, SecretString)>,
 }
 
-/// How a connection to a mail server is encrypted.
+/// The encryption of a connection to a mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// From the first byte.
+    /// TLS starts with the first byte.
     Implicit,
-    /// After STARTTLS, without which nothing is sent.
+    /// TLS starts after STARTTLS, without which nothing is sent.
     Starttls,
-    /// Not at all.
+    /// Nothing is encrypted.
     None,
 }
 
@@ -113,18 +114,13 @@ fn parse_smtp(text: &str, encryption: Encryption) -> Result<SmtpServer, String> 
     Ok(SmtpServer { host: bare, port, encryption, credentials })
 }
 
-/// Undoes percent-encoding.
 fn decode(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let digits = (*byte == b'%').then(|| after.split_at_checked(2)).flatten();
-        let code = digits.and_then(|(code, _)| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
-        bytes.push(code.unwrap_or(*byte));
-        rest = if code.is_some() { &after[2..] } else { after };
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| "must have a user and a password in UTF-8")?;
+    if value::has_control(&text) {
+        Err("must not contain control characters".to_owned())
+    } else {
+        Ok(text.into_owned())
     }
-    let text = String::from_utf8(bytes).map_err(|_| "must have a user and a password in UTF-8")?;
-    if value::has_control(&text) { Err("must not contain control characters".to_owned()) } else { Ok(text) }
 }
 
 #[cfg(test)]
@@ -159,10 +155,10 @@ mod tests {
 
     #[test]
     fn credentials_are_percent_decoded_and_not_printed() {
-        let server = server("smtp://us%40er:p%2Fhunter2%25@mail.example.com:26", true);
+        let server = server("smtp://us%40er:p%2Fhunter2%25%+f@mail.example.com:26", true);
         assert!(!format!("{server:?}").contains("hunter2"));
         let (user, password) = server.credentials.unwrap();
-        assert_eq!((user.expose_secret(), password.expose_secret()), ("us@er", "p/hunter2%"));
+        assert_eq!((user.expose_secret(), password.expose_secret()), ("us@er", "p/hunter2%%+f"));
     }
 
     #[test]

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
-use super::error::{Checked, Problems};
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 
-/// How log lines look.
+/// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
@@ -20,7 +20,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is logged.
+/// The settings of the log.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
     /// The filter, in the syntax of `EnvFilter`.
@@ -31,13 +31,13 @@ pub struct LogConfig {
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawLog {
+pub(in crate::config) struct RawLog {
     level: String,
     format: String,
 }
 
 impl RawLog {
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<LogConfig> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<LogConfig> {
         let RawLog { level, format } = self;
         let level = problems.check("log.level", parse_level(level));
         let format = value::choice(

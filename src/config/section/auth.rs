@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::error::{Checked, Problems, Reported};
-use super::value;
 use crate::auth::api_key::parse_hash;
+use crate::config::error::{Checked, Problems, Reported};
+use crate::config::value;
 
-/// Who may call.
+/// The authentication of callers.
 #[derive(Clone, Debug)]
 pub enum AuthConfig {
     /// Everybody may do everything; only on a loopback address.
@@ -24,7 +24,7 @@ pub enum AuthConfig {
     },
 }
 
-/// One accepted API key and what it stands for.
+/// An accepted API key, with its account and its permissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKeyEntry {
     /// The unique name, for logs; 1-100 visible ASCII characters.
@@ -33,17 +33,17 @@ pub struct ApiKeyEntry {
     pub hash: [u8; 32],
     /// The account the key acts in; 1-200 characters.
     pub account: String,
-    /// What the key may do: `*` or `area.action`, at least one.
+    /// The permissions of the key: `*` or `area.action`, at least one.
     pub permissions: Vec<String>,
     /// The only organization the key may act for, if it is bound to one.
     pub organization_id: Option<Uuid>,
 }
 
 impl ApiKeyEntry {
-    /// Makes an entry of parts that pass all checks.
+    /// Creates an entry of parts that pass all checks.
     ///
     /// # Errors
-    /// One text per refused part.
+    /// The texts of the refused parts.
     pub fn new(
         name: String,
         hash: [u8; 32],
@@ -79,7 +79,7 @@ fn is_permission(text: &str) -> bool {
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawAuth {
+pub(in crate::config) struct RawAuth {
     mode: String,
     api_keys_file: Option<String>,
 }
@@ -111,12 +111,12 @@ const FILE_FIELD: &str = "auth.api_keys_file";
 
 impl RawAuth {
     /// Parses the section; the second value is the file the keys came from.
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(AuthConfig, Option<PathBuf>)> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(AuthConfig, Option<PathBuf>)> {
         let RawAuth { mode, api_keys_file } = self;
         let mode = value::choice(problems, "auth.mode", &mode, &[("none", Mode::None), ("required", Mode::Required)])?;
         match (mode, api_keys_file) {
             (Mode::None, None) => Ok((AuthConfig::None, None)),
-            // Somebody who lists keys believes that they are asked for.
+            // An operator who lists keys expects that they are checked.
             (Mode::None, Some(_)) => {
                 problems.check(FILE_FIELD, Err("has no effect while auth.mode is \"none\": set one of the two"))
             }

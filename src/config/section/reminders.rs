@@ -6,33 +6,33 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Checked, Problems, Reported};
-use super::value;
+use crate::config::error::{Checked, Problems, Reported};
+use crate::config::value;
 use crate::domain::kind::{Kind, PerKind};
 
-/// The most reminders of one sort.
+/// The largest number of reminders that count from one moment.
 const MOST: usize = 5;
 /// The moments that the durations of a key count from.
-pub(super) const AFTER: &str = "after";
-pub(super) const BEFORE_EXPIRY: &str = "before_expiry";
+pub(in crate::config) const AFTER: &str = "after";
+pub(in crate::config) const BEFORE_EXPIRY: &str = "before_expiry";
 const SPAN: RangeInclusive<Duration> = Duration::from_secs(3_600)..=Duration::from_secs(3_650 * 86_400);
 
 /// The reminder times of each kind.
 pub type RemindersConfig = PerKind<ReminderTimes>;
 
-/// When the recipients of one kind are reminded: an hour to ten years, at most five of each, distinct.
+/// The reminder times of one kind: an hour to ten years, at most five of each, distinct.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReminderTimes {
-    /// How long after the invitation was made.
+    /// The times since the invitation was created.
     pub after: Vec<Duration>,
-    /// How long before it expires.
+    /// The times before it expires.
     pub before_expiry: Vec<Duration>,
 }
 
 /// The durations by the code of their kind and the moment they count from.
 #[derive(Deserialize, Serialize)]
 #[serde(transparent)]
-pub(super) struct RawReminders(BTreeMap<String, String>);
+pub(in crate::config) struct RawReminders(BTreeMap<String, String>);
 
 impl Default for RawReminders {
     fn default() -> Self {
@@ -42,10 +42,10 @@ impl Default for RawReminders {
 }
 
 impl RawReminders {
-    pub(super) fn validate(mut self, problems: &mut Problems) -> Checked<RemindersConfig> {
+    pub(in crate::config) fn validate(mut self, problems: &mut Problems) -> Checked<RemindersConfig> {
         let mut texts = |kind, span| self.0.remove(&key(kind, span)).unwrap_or_default();
         let times = PerKind::from_fn(|kind| times(problems, kind, &texts(kind, AFTER), &texts(kind, BEFORE_EXPIRY)));
-        // All are checked before any is missed, so that every problem is told at once.
+        // All are checked before the first problem returns, so that every problem is reported at once.
         if times.iter().any(|(_, times)| times.is_err()) {
             return Err(Reported);
         }
@@ -54,7 +54,7 @@ impl RawReminders {
 }
 
 /// Returns the key of a kind's reminders within the section.
-pub(super) fn key(kind: Kind, span: &str) -> String {
+pub(in crate::config) fn key(kind: Kind, span: &str) -> String {
     format!("{}_{span}", kind.code())
 }
 
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_durations_has_at_most_five_from_an_hour_to_ten_years() {
+    fn list_has_at_most_five_durations_from_an_hour_to_ten_years() {
         let hours = |hours: &[u64]| Some(hours.iter().map(|n| Duration::from_secs(n * 3_600)).collect::<Vec<_>>());
         for (text, expected) in [
             ("", hours(&[])),

@@ -1,4 +1,4 @@
-//! Section `[events]`: who is told what happened, and where.
+//! Section `[events]`: the followers of events, and NATS.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -8,20 +8,20 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use super::error::{Checked, Problems};
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 
 const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
 
-/// How events get to those who follow them.
+/// The settings of events.
 #[derive(Clone, Debug)]
 pub struct EventsConfig {
-    /// How long the client of a watch may take nothing before it is given up.
+    /// The time for which the client of a watch may read nothing before the watch ends.
     pub watch_patience: Duration,
-    /// How often invitations that have expired are told of.
+    /// The interval at which expired invitations are recorded as events.
     pub expiry_interval: Duration,
-    /// Where they are published, if anywhere.
+    /// The NATS that events are published to, if there is one.
     pub nats: Option<NatsConfig>,
 }
 
@@ -30,26 +30,26 @@ pub struct EventsConfig {
 pub struct NatsConfig {
     /// The servers' URLs, comma-separated; secret because they may hold a password.
     pub url: SecretString,
-    /// The stream that keeps them, made if there is none.
+    /// The stream that keeps the events; it is created if it does not exist.
     pub stream: String,
-    /// What the subjects begin with.
+    /// The first words of the subjects.
     pub subject: String,
-    /// Where publishing begins the first time.
+    /// The event that publishing starts with the first time.
     pub begin: NatsBegin,
 }
 
-/// Where publishing begins the first time.
+/// The event that publishing starts with the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NatsBegin {
-    /// With what happens from then on.
+    /// The next event.
     Now,
-    /// With the first event there is.
+    /// The first event there is.
     First,
 }
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawEvents {
+pub(in crate::config) struct RawEvents {
     watch_patience: String,
     expiry_interval: String,
     nats_url: Option<String>,
@@ -61,7 +61,7 @@ pub(super) struct RawEvents {
 
 impl RawEvents {
     /// Parses the section; the second value is the file the URL came from.
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(EventsConfig, Option<PathBuf>)> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(EventsConfig, Option<PathBuf>)> {
         let Self { watch_patience, expiry_interval, nats_url, nats_url_file, nats_stream, nats_subject, nats_begin } =
             self;
         let watch_patience = value::duration(problems, "events.watch_patience", &watch_patience, PATIENCE);

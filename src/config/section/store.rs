@@ -9,13 +9,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::error::{Checked, Problems};
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 
 /// The store when neither `store.url` nor `store.url_file` is set.
 ///
 /// Here and not as a live line of `default.toml`, because a value there would make `url_file` a contradiction.
-pub(super) const DEFAULT_URL: &str = "sqlite://data/invitations.db";
+pub(in crate::config) const DEFAULT_URL: &str = "sqlite://data/invitations.db";
 
 const TIMEOUT_MIN: Duration = Duration::from_millis(50);
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
@@ -30,16 +30,16 @@ pub enum StoreUrl {
     Postgres(SecretString),
 }
 
-/// How invitations are stored.
+/// The settings of the database.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
     /// The database.
     pub url: StoreUrl,
-    /// Whether a start brings the schema up to date before it serves.
+    /// Whether a start applies missing migrations before it serves.
     pub migrate_on_start: bool,
     /// The most connections one process opens.
     pub max_connections: u32,
-    /// How many executors write side by side; always 1 on SQLite.
+    /// The number of lanes that write side by side; always 1 on SQLite.
     pub lanes: usize,
     /// The number of calls that may wait for one lane before callers are turned away.
     pub queue: usize,
@@ -49,7 +49,7 @@ pub struct StoreConfig {
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawStore {
+pub(in crate::config) struct RawStore {
     url: Option<String>,
     url_file: Option<String>,
     migrate_on_start: String,
@@ -61,7 +61,7 @@ pub(super) struct RawStore {
 
 impl RawStore {
     /// Parses the section; the second value is the file the URL came from.
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(StoreConfig, Option<PathBuf>)> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(StoreConfig, Option<PathBuf>)> {
         let RawStore { url, url_file, migrate_on_start, max_connections, lanes, queue, timeout } = self;
         let url = parse_source(problems, url, url_file);
         let migrate_on_start = value::choice(
@@ -130,7 +130,7 @@ impl StoreUrl {
     /// Parses `sqlite://FILE` or `postgres://...`; the error text never quotes the URL, which may hold a password.
     ///
     /// # Errors
-    /// A text that says what is expected.
+    /// A text that names the expected form.
     pub fn parse(text: &str) -> Result<StoreUrl, String> {
         match text.split_once("://") {
             Some(("sqlite", path)) => parse_sqlite(path),

@@ -7,27 +7,27 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Checked, Problems};
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 
-/// How calls are received.
+/// The settings of the server.
 #[derive(Clone, Debug)]
 pub struct GrpcConfig {
     /// The address and port to listen on; port 0 takes any free one.
     pub listen: SocketAddr,
     /// The longest a unary call may take, also when its caller would wait longer.
     pub request_timeout: Duration,
-    /// How long a stop reports NOT_SERVING, while still accepting calls, before it closes the listener.
+    /// The time for which a stop reports NOT_SERVING, while still accepting calls, before it closes the listener.
     pub drain_delay: Duration,
-    /// How long calls in flight may take to end after that; then they are cut.
+    /// The time that calls in flight have to end after that; then they are cut.
     pub drain_timeout: Duration,
-    /// How many calls one connection may have in flight.
+    /// The number of calls that one connection may have in flight.
     pub max_concurrent_streams: u32,
 }
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawGrpc {
+pub(in crate::config) struct RawGrpc {
     listen: String,
     request_timeout: String,
     drain_delay: String,
@@ -40,7 +40,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(5 * 60);
 const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
 
 impl RawGrpc {
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<GrpcConfig> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<GrpcConfig> {
         let RawGrpc { listen, request_timeout, drain_delay, drain_timeout, max_concurrent_streams } = self;
         let listen = problems.check(
             "grpc.listen",

@@ -1,32 +1,32 @@
 //! Section `[webhooks]`: whether and how events are posted to the endpoints of accounts.
 
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::error::{Checked, Problems};
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 
-/// How events are posted.
+/// The settings of webhooks.
 #[derive(Clone, Debug)]
 pub struct WebhooksConfig {
-    /// Whether this process posts events; endpoints can be made and changed all the same.
+    /// Whether this process posts events; endpoints can be created and updated all the same.
     pub enabled: bool,
-    /// How long one request may take.
+    /// The time limit of one request.
     pub timeout: Duration,
-    /// How many requests are under way at once.
+    /// The number of requests under way at once.
     pub concurrency: u32,
-    /// Networks that may be posted to although they are not part of the open Internet, each with how many of its bits count.
-    pub allowed_networks: Vec<(IpAddr, u8)>,
-    /// How long the secret before a rotation signs too.
+    /// Networks that may be posted to although they are not part of the open Internet.
+    pub allowed_networks: Vec<IpNet>,
+    /// The time for which the secret before a rotation signs too.
     pub rotation_overlap: Duration,
 }
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawWebhooks {
+pub(in crate::config) struct RawWebhooks {
     enabled: String,
     timeout: String,
     concurrency: String,
@@ -38,7 +38,7 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration:
 const ROTATION_OVERLAP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 86_400);
 
 impl RawWebhooks {
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<WebhooksConfig> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<WebhooksConfig> {
         let RawWebhooks { enabled, timeout, concurrency, allowed_networks, rotation_overlap } = self;
         let enabled = value::choice(problems, "webhooks.enabled", &enabled, &[("true", true), ("false", false)]);
         let timeout = value::duration(problems, "webhooks.timeout", &timeout, TIMEOUT);
@@ -55,7 +55,7 @@ impl RawWebhooks {
     }
 }
 
-fn parse_networks(text: &str) -> Result<Vec<(IpAddr, u8)>, String> {
+fn parse_networks(text: &str) -> Result<Vec<IpNet>, String> {
     let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     let parsed = entries.map(|entry| {
         parse_network(entry).ok_or_else(|| {
@@ -67,16 +67,11 @@ fn parse_networks(text: &str) -> Result<Vec<(IpAddr, u8)>, String> {
 }
 
 /// Parses `address/bits`. An address with bits behind the prefix is refused: one of the two is a mistake.
-fn parse_network(entry: &str) -> Option<(IpAddr, u8)> {
+fn parse_network(entry: &str) -> Option<IpNet> {
+    // The standard library reads the address: `ipnet` also takes `010.0.0.0`, which some programs read as octal.
     let (address, bits) = entry.split_once('/')?;
-    let address: IpAddr = address.parse().ok()?;
-    let bits: u8 = bits.parse().ok()?;
-    let rest = match address {
-        IpAddr::V4(address) if bits <= 32 => u128::from(address.to_bits().checked_shl(u32::from(bits)).unwrap_or(0)),
-        IpAddr::V6(address) if bits <= 128 => address.to_bits().checked_shl(u32::from(bits)).unwrap_or(0),
-        IpAddr::V4(_) | IpAddr::V6(_) => return None,
-    };
-    (rest == 0).then_some((address, bits))
+    let network = IpNet::new(address.parse().ok()?, bits.parse().ok()?).ok()?;
+    (network == network.trunc()).then_some(network)
 }
 
 #[cfg(test)]
@@ -87,9 +82,19 @@ mod tests {
     fn networks_are_addresses_with_the_length_of_their_prefix() {
         let parsed = parse_networks(" 127.0.0.0/8, 10.1.2.3/32,,::1/128 , fd00::/8, 0.0.0.0/0, ::/0").unwrap();
         assert_eq!(parsed.len(), 6);
-        assert_eq!(parsed[0], ("127.0.0.0".parse().unwrap(), 8));
+        assert_eq!(parsed[0], "127.0.0.0/8".parse().unwrap());
         assert!(parse_networks("").unwrap().is_empty());
-        for bad in ["10.0.0.0", "10.0.0.1/8", "10.0.0.0/33", "::/129", "::1/64", "localhost/8", "10.0.0.0/x", "/8"] {
+        for bad in [
+            "10.0.0.0",
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "::/129",
+            "::1/64",
+            "localhost/8",
+            "10.0.0.0/x",
+            "/8",
+            "010.0.0.0/8",
+        ] {
             assert!(parse_networks(bad).is_err(), "{bad}");
         }
     }

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::error::{Checked, Problems};
-use super::value;
+use crate::config::error::{Checked, Problems};
+use crate::config::value;
 
-/// What signs invitation tokens.
+/// The keys that sign invitation tokens.
 #[derive(Clone, Debug)]
 pub struct TokenConfig {
     /// The key ring as `id:base64,...`, first signs; `None` (SQLite only) means a ring kept beside the database file.
@@ -20,14 +20,14 @@ pub struct TokenConfig {
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawToken {
+pub(in crate::config) struct RawToken {
     keys: Option<String>,
     keys_file: Option<String>,
 }
 
 impl RawToken {
     /// Parses the section; the second value is the file the keys came from.
-    pub(super) fn validate(self, problems: &mut Problems) -> Checked<(TokenConfig, Option<PathBuf>)> {
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(TokenConfig, Option<PathBuf>)> {
         let RawToken { keys, keys_file } = self;
         let (keys, file) = match value::secret(problems, "token.keys", keys, keys_file)? {
             Some(value::Secret { value, file }) => (Some(value), file),

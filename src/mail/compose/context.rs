@@ -1,0 +1,250 @@
+//! The context of a message: the values that its templates may show. Names are made safe, and the link alone gives access.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Datelike, Timelike, Utc};
+use minijinja::Value;
+use minijinja::value::Object;
+
+use super::{ComposeError, name};
+use crate::domain::delivery::{Delivery, Purpose};
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::kind::{Details, Scope};
+use crate::domain::value::time::Timestamp;
+
+/// The subject of a message beyond its invitation.
+#[derive(Clone, Copy)]
+pub enum About<'a> {
+    /// An invitation or a reminder needs no other subject.
+    Nothing,
+    /// The acceptance that a notice is about.
+    Acceptance(&'a Acceptance),
+    /// The code that proves an address.
+    Code(&'a str),
+}
+
+/// Never shows the code.
+impl fmt::Debug for About<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("Nothing"),
+            Self::Acceptance(acceptance) => f.debug_tuple("Acceptance").field(&acceptance.id).finish(),
+            Self::Code(_) => f.write_str("Code([redacted])"),
+        }
+    }
+}
+
+/// The variable of a general invitation, and the label of any, that names the language of its mail.
+const LOCALE: &str = "locale";
+
+/// The values that a template may show. A text is empty if it is not known.
+#[derive(Clone, Default)]
+pub(crate) struct MailContext {
+    pub(crate) sender: String,
+    pub(crate) recipient: String,
+    pub(crate) inviter: String,
+    pub(crate) scope: String,
+    /// The parent organization of a guest.
+    pub(crate) organization: String,
+    pub(crate) groups: Vec<String>,
+    pub(crate) roles: Vec<String>,
+    pub(crate) acceptor: String,
+    pub(crate) acceptor_email: String,
+    /// The data source of the connection that the acceptor created.
+    pub(crate) connection: String,
+    /// The code that proves an address.
+    pub(crate) code: String,
+    /// Whether the link belongs to one recipient, so that it must not be passed on.
+    pub(crate) personal: bool,
+    pub(crate) expires: Option<Moment>,
+    /// The template variables of a general invitation.
+    pub(crate) variables: BTreeMap<String, String>,
+}
+
+/// A moment in UTC, in parts that every language can put in its own order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) year: i32,
+    pub(crate) month: u32,
+    pub(crate) day: u32,
+    pub(crate) hour: u32,
+    pub(crate) minute: u32,
+}
+
+impl Moment {
+    fn of(time: Timestamp) -> Option<Self> {
+        let time: DateTime<Utc> = DateTime::from_timestamp_micros(time.micros())?;
+        let (year, month, day) = (time.year(), time.month(), time.day());
+        Some(Self { year, month, day, hour: time.hour(), minute: time.minute() })
+    }
+}
+
+impl MailContext {
+    /// Collects the values from the invitation and its subject, and makes names safe.
+    pub(crate) fn of(
+        delivery: &Delivery,
+        invitation: &Invitation,
+        about: About<'_>,
+        sender: &str,
+    ) -> Result<Self, ComposeError> {
+        let inviter = invitation.details.inviter_name();
+        let ordinal = delivery.message.recipient;
+        let own = invitation.recipient(ordinal).and_then(|recipient| recipient.display_name.as_deref());
+        let scope = invitation.details.scope().and_then(|scope| scope.display_name);
+        let mut context = Self {
+            sender: name::name(sender),
+            recipient: name::name(own.unwrap_or_default()),
+            inviter: name::name(inviter),
+            scope: name::name(&scope.unwrap_or_default()),
+            organization: name::name(invitation.details.organization_name()),
+            groups: names(invitation.details.groups().iter().filter_map(display_name)),
+            roles: names(invitation.details.roles().iter().map(String::as_str)),
+            personal: ordinal > 0,
+            expires: invitation.facts.expire_at.and_then(Moment::of),
+            variables: variables(&invitation.details),
+            ..Self::default()
+        };
+        match (delivery.message.purpose, about) {
+            (Purpose::Invitation | Purpose::Reminder, _) => {}
+            (Purpose::AcceptanceNotice, About::Acceptance(acceptance)) => {
+                let made = acceptance.created_connection.as_ref();
+                context.recipient.clone_from(&context.inviter);
+                context.acceptor = name::name(acceptance.display_name.as_deref().unwrap_or_default());
+                context.acceptor_email =
+                    acceptance.email.as_ref().map(|email| name::name(email.original())).unwrap_or_default();
+                context.connection =
+                    name::name(made.map(|made| made.connection.datasource_name.as_str()).unwrap_or_default());
+            }
+            (Purpose::VerificationCode, About::Code(code)) => code.clone_into(&mut context.code),
+            (Purpose::AcceptanceNotice | Purpose::VerificationCode, _) => return Err(ComposeError::NotAbout),
+        }
+        Ok(context)
+    }
+}
+
+/// Shows nothing: the context holds people's names, and a code.
+impl fmt::Debug for MailContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MailContext([redacted])")
+    }
+}
+
+/// Returns the language that an invitation asks for by its template variable, or else by its label.
+pub(crate) fn locale(invitation: &Invitation) -> Option<&str> {
+    let variables = invitation.details.general().map(|details| &details.kept.template_variables);
+    let variable = variables.and_then(|variables| variables.get(LOCALE));
+    variable.or_else(|| invitation.labels.get(LOCALE)).map(String::as_str)
+}
+
+fn variables(details: &Details) -> BTreeMap<String, String> {
+    let kept = details.general().map(|details| &details.kept.template_variables);
+    let kept = kept.into_iter().flatten();
+    kept.map(|(key, value)| (key.clone(), name::variable(value))).collect()
+}
+
+fn display_name(scope: &Scope) -> Option<&str> {
+    scope.display_name.as_deref()
+}
+
+fn names<'a>(all: impl Iterator<Item = &'a str>) -> Vec<String> {
+    all.map(name::name).filter(|name| !name.is_empty()).collect()
+}
+
+/// Returns everything but the link.
+pub(crate) fn values(context: &MailContext, locale: &str, common: &str) -> BTreeMap<&'static str, Value> {
+    let MailContext { sender, recipient, inviter, scope, organization, groups, roles, .. } = context;
+    let MailContext { acceptor, acceptor_email, connection, code, personal, expires, variables, .. } = context;
+    let list = |names: &Vec<String>| Value::from(names.iter().map(Value::from).collect::<Vec<_>>());
+    BTreeMap::from([
+        ("locale", Value::from(locale)),
+        ("common", Value::from(common)),
+        ("sender", Value::from(sender)),
+        ("recipient", Value::from(recipient)),
+        ("inviter", Value::from(inviter)),
+        ("scope", Value::from(scope)),
+        ("organization", Value::from(organization)),
+        ("groups", list(groups)),
+        ("roles", list(roles)),
+        ("acceptor", Value::from(acceptor)),
+        ("acceptor_email", Value::from(acceptor_email)),
+        ("connection", Value::from(connection)),
+        ("code", Value::from(code)),
+        ("personal", Value::from(*personal)),
+        ("expires", expires.as_ref().map_or(Value::from(()), moment)),
+        ("variables", Value::from_object(Variables(variables.clone()))),
+    ])
+}
+
+/// Adds the link, which its HTML form escapes as little as an attribute needs: scanners on the way read it, too.
+pub(crate) fn with_link(context: &BTreeMap<&'static str, Value>, link: Option<&str>, html: bool) -> Value {
+    let link = match link {
+        Some(link) if html => Value::from_safe_string(attribute(link)),
+        link => Value::from(link.unwrap_or_default()),
+    };
+    let pairs = context.iter().map(|(key, value)| (*key, value.clone())).chain([("link", link)]);
+    Value::from_pairs(pairs)
+}
+
+fn attribute(text: &str) -> String {
+    let escapes = [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#x27;")];
+    escapes.into_iter().fold(text.to_owned(), |text, (c, reference)| text.replace(c, reference))
+}
+
+fn moment(moment: &Moment) -> Value {
+    let Moment { year, month, day, hour, minute } = moment;
+    Value::from_pairs([
+        ("year", Value::from(*year)),
+        ("month", Value::from(*month)),
+        ("day", Value::from(*day)),
+        ("time", Value::from(format!("{hour:02}:{minute:02}"))),
+    ])
+}
+
+/// The template variables of one invitation. Which there are is up to its maker, so one that is missing is an empty text
+/// and not a mistake of the template's.
+struct Variables(BTreeMap<String, String>);
+
+impl Object for Variables {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let value = key.as_str().and_then(|key| self.0.get(key));
+        Some(Value::from(value.map(String::as_str).unwrap_or_default()))
+    }
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Variables([redacted])")
+    }
+}
+
+/// A link that nobody owns.
+pub(crate) const SAMPLE_LINK: &str = "https://invitation.invalid/inv_sample?a=1&b=2";
+
+/// All values, with names that would be markup and links.
+pub(crate) fn full_sample() -> MailContext {
+    let hostile = name::name("<b>\"O'Neil\"</b> & Co. {{ 1 }} https://example.com");
+    MailContext {
+        sender: hostile.clone(),
+        recipient: hostile.clone(),
+        inviter: hostile.clone(),
+        scope: hostile.clone(),
+        organization: hostile.clone(),
+        groups: vec![hostile.clone(), hostile.clone()],
+        roles: vec![hostile.clone()],
+        acceptor: hostile.clone(),
+        acceptor_email: name::name("jane@example.com"),
+        connection: hostile,
+        code: "012345".to_owned(),
+        personal: true,
+        expires: Some(Moment { year: 2026, month: 12, day: 31, hour: 9, minute: 5 }),
+        variables: BTreeMap::from([("sample".to_owned(), "value".to_owned())]),
+    }
+}
+
+/// The values that are always known.
+pub(crate) fn empty_sample() -> MailContext {
+    MailContext { sender: "Example".to_owned(), code: "012345".to_owned(), ..MailContext::default() }
+}

@@ -1,4 +1,4 @@
-//! The tonic services: parse, run, convert. Nothing is decided here.
+//! The tonic services: parse, run, convert; and the list of them. Nothing is decided here.
 //!
 //! [`boundary`](crate::server::boundary) is what all RPCs have in common before and after.
 
@@ -19,13 +19,73 @@ pub(crate) mod resource;
 pub(crate) mod user;
 pub(crate) mod webhooks;
 
-pub use connection::ConnectionInvitations;
-pub use deliveries::Deliveries;
-pub use events::Events;
+use std::sync::Arc;
+
+use tonic::service::Routes;
+
+use crate::domain::kind::Details;
+use crate::pb;
+use crate::server::boundary::MAX_MESSAGE;
+use connection::ConnectionInvitations;
+use deliveries::Deliveries;
+use events::Events;
+use execute::Api;
+use general::Invitations;
+use guest::GuestInvitations;
+use organizations::Access;
+use redemption::Redemptions;
+use resource::KindFields;
+use user::UserInvitations;
+use webhooks::Webhooks;
+
 pub use events::watch::Watches;
-pub use general::Invitations;
-pub use guest::GuestInvitations;
-pub use organizations::Access;
-pub use redemption::Redemptions;
-pub use user::UserInvitations;
-pub use webhooks::Webhooks;
+
+/// Returns the fields that the kind of an invitation adds to the messages of all kinds.
+fn kind_fields(details: &Details) -> &dyn KindFields {
+    match details {
+        Details::Connection(details) => details,
+        Details::User(details) => details,
+        Details::Guest(details) => details,
+        Details::General(details) => details.as_ref(),
+    }
+}
+
+/// Puts the services together, with reflection in both versions: older clients know only the first.
+pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, tonic_reflection::server::Error> {
+    use pb::access_service_server::AccessServiceServer as AccessServer;
+    use pb::connection_invitation_service_server::ConnectionInvitationServiceServer as ConnectionServer;
+    use pb::delivery_service_server::DeliveryServiceServer as DeliveryServer;
+    use pb::event_service_server::EventServiceServer as EventServer;
+    use pb::guest_invitation_service_server::GuestInvitationServiceServer as GuestServer;
+    use pb::invitation_service_server::InvitationServiceServer as InvitationServer;
+    use pb::redemption_service_server::RedemptionServiceServer as RedemptionServer;
+    use pb::user_invitation_service_server::UserInvitationServiceServer as UserServer;
+    use pb::webhook_service_server::WebhookServiceServer as WebhookServer;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that grpcurl can show the details of errors.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+    };
+    let connections = ConnectionServer::new(ConnectionInvitations(Arc::clone(&api)));
+    let redemptions = RedemptionServer::new(Redemptions(Arc::clone(&api)));
+    let invitations = InvitationServer::new(Invitations(Arc::clone(&api)));
+    let users = UserServer::new(UserInvitations(Arc::clone(&api)));
+    let guests = GuestServer::new(GuestInvitations(Arc::clone(&api)));
+    let access = AccessServer::new(Access(Arc::clone(&api)));
+    let deliveries = DeliveryServer::new(Deliveries(Arc::clone(&api)));
+    let webhooks = WebhookServer::new(Webhooks(Arc::clone(&api)));
+    let events = EventServer::new(Events(api, watches));
+    Ok(Routes::new(connections.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(users.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(access.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(guests.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(redemptions.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(invitations.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(deliveries.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(webhooks.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(events.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?))
+}

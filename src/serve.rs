@@ -1,7 +1,6 @@
 //! The composition root: from a configuration and a listener to a running service, and to its end.
 
 mod keys;
-mod routes;
 
 use std::io;
 use std::sync::Arc;
@@ -12,9 +11,9 @@ use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::api::Watches;
 use crate::api::execute::{Api, WebhookRules};
-use crate::api::requests::permission_of;
+use crate::api::requests::{permission_of, services};
+use crate::api::{Watches, routes};
 use crate::auth::authenticator::{Authenticator, AuthenticatorError};
 use crate::background::event_feed::EventFeed;
 use crate::background::{Background, event_feed, expiry, prune, sequencer};
@@ -34,7 +33,7 @@ use crate::mail::mailer::TemplateMailer;
 use crate::mail::transport::{Transport, TransportError};
 use crate::mail::worker::{MailWorker, MailWorkerOptions};
 use crate::server::boundary::Boundary;
-use crate::server::health::ReadinessCheck;
+use crate::server::health::{ReadinessCheck, ReadinessReporter};
 use crate::server::in_flight::InFlight;
 use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
@@ -44,7 +43,6 @@ use crate::webhook::client::WebhookClient;
 use crate::webhook::worker::{SenderOptions, WebhookWorker};
 use crate::{nats, webhook};
 use keys::{check_keys, key_ring};
-use routes::routes;
 
 /// Why the service cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +98,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let background = build_background(&config, &store, &ring, &feed, &clock, drain)?;
     let watches = Watches { feed, patience: config.events.watch_patience, drain: drain.clone() };
     let (reporter, health_service) = tonic_health::server::health_reporter();
-    health::register(&reporter).await;
+    let reporter = ReadinessReporter::register(reporter, services()).await;
     let routes = build_services(&config, &store, ring, clock, watches)?.add_service(health_service);
     let in_flight = InFlight::default();
     let open = if is_known { CancellationToken::new() } else { background.begin() };
@@ -246,7 +244,7 @@ fn build_services(
         read_timeout: config.store.timeout,
         webhooks: WebhookRules { networks: networks(config), rotation_overlap: config.webhooks.rotation_overlap },
     };
-    routes(Arc::new(api), watches)
+    Ok(routes(Arc::new(api), watches)?)
 }
 
 fn networks(config: &Config) -> Networks {

@@ -14,6 +14,10 @@ mod statements;
 mod verifications;
 mod webhooks;
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 pub use crate::domain::group::BatchMode;
 pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
@@ -72,5 +76,26 @@ impl Store {
         let Self { database, executor, notifications: _ } = self;
         executor.finish().await;
         database.close().await;
+    }
+}
+
+/// Waits for the database, but no longer than `limit`. Work that is given up is rolled back, or was committed without an answer.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout(limit, work).await.unwrap_or(Err(StoreError::Slow))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
+    async fn work_without_an_answer_is_given_up_as_slow() {
+        let limit = Duration::from_secs(10);
+        let silent = within(limit, std::future::pending::<Result<(), StoreError>>()).await;
+        assert!(matches!(silent, Err(StoreError::Slow)), "{silent:?}");
+        assert!(within(limit, async { Ok(()) }).await.is_ok());
     }
 }

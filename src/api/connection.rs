@@ -27,7 +27,7 @@ const KIND: Kind = Kind::Connection;
 
 /// Serves `ConnectionInvitationService`.
 #[derive(Debug)]
-pub struct ConnectionInvitations(pub Arc<Api>);
+pub(crate) struct ConnectionInvitations(pub(crate) Arc<Api>);
 
 #[tonic::async_trait]
 impl ConnectionInvitationService for ConnectionInvitations {

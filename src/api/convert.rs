@@ -3,8 +3,10 @@
 pub(super) mod acceptance;
 pub(super) mod json;
 
+use std::sync::LazyLock;
+
 use crate::domain::invitation::state::State;
-use crate::domain::kind::Kind;
+use crate::domain::kind::{Kind, PerKind};
 use crate::domain::value::time::Timestamp;
 use crate::pb;
 
@@ -26,18 +28,40 @@ pub(crate) fn state(state: State) -> i32 {
     state.into()
 }
 
+/// The numbers of the kinds in the protos, where a kind has the name that it has in the code.
+static KIND_NUMBERS: LazyLock<PerKind<i32>> = LazyLock::new(|| {
+    PerKind::from_fn(|kind| {
+        let name = format!("INVITATION_KIND_{}", kind.code().to_uppercase());
+        pb::InvitationKind::from_str_name(&name).unwrap_or_default().into()
+    })
+});
+
 /// Converts a kind.
 pub(crate) fn kind(kind: Kind) -> i32 {
-    let kind = match kind {
-        Kind::Connection => pb::InvitationKind::Connection,
-        Kind::User => pb::InvitationKind::User,
-        Kind::Guest => pb::InvitationKind::Guest,
-        Kind::General => pb::InvitationKind::General,
-    };
-    kind.into()
+    *KIND_NUMBERS.get(kind)
+}
+
+/// Reverses [`kind`].
+pub(crate) fn kind_of(number: i32) -> Option<Kind> {
+    KIND_NUMBERS.iter().find(|(_, known)| **known == number).map(|(kind, _)| kind)
 }
 
 /// Converts a count, which is never near the end of the type.
 pub(crate) fn count(count: impl TryInto<i32>) -> i32 {
     count.try_into().unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_a_number_of_its_own() {
+        for each in Kind::ALL {
+            assert_ne!(kind(each), 0, "{each:?}");
+            assert_eq!(kind_of(kind(each)), Some(each));
+        }
+        assert_eq!(kind_of(0), None);
+        assert_eq!(kind_of(1_000), None);
+    }
 }

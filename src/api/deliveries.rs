@@ -23,7 +23,7 @@ use convert::delivery;
 
 /// Serves `DeliveryService`.
 #[derive(Debug)]
-pub struct Deliveries(pub Arc<Api>);
+pub(crate) struct Deliveries(pub(crate) Arc<Api>);
 
 #[tonic::async_trait]
 impl DeliveryService for Deliveries {

@@ -20,7 +20,7 @@ use watch::Watches;
 
 /// Serves `EventService`.
 #[derive(Debug)]
-pub struct Events(pub Arc<Api>, pub Watches);
+pub(crate) struct Events(pub(crate) Arc<Api>, pub(crate) Watches);
 
 #[tonic::async_trait]
 impl EventService for Events {

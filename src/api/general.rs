@@ -37,7 +37,7 @@ use sync_internal_invitation::sync_internal_invitation;
 
 /// Serves `InvitationService`.
 #[derive(Debug)]
-pub struct Invitations(pub Arc<Api>);
+pub(crate) struct Invitations(pub(crate) Arc<Api>);
 
 impl Invitations {
     fn autojoin(&self, call: &Call, found: &Invitation, now: Timestamp) -> Result<pb::Autojoin, Status> {

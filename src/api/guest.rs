@@ -40,7 +40,7 @@ const ORDERS: [(&str, Order); 8] = [
 
 /// Serves `GuestInvitationService`.
 #[derive(Debug)]
-pub struct GuestInvitations(pub Arc<Api>);
+pub(crate) struct GuestInvitations(pub(crate) Arc<Api>);
 
 impl GuestInvitations {
     /// Returns how many invitations a list has: counted for its first page, at the moment that the page is then judged at, and

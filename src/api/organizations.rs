@@ -27,7 +27,7 @@ const GRANTABLE: [Permission; 2] = [Permission::GuestInvitationsRead, Permission
 
 /// Serves `AccessService`.
 #[derive(Debug)]
-pub struct Access(pub Arc<Api>);
+pub(crate) struct Access(pub(crate) Arc<Api>);
 
 #[tonic::async_trait]
 impl AccessService for Access {

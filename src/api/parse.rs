@@ -1,6 +1,7 @@
 //! From messages to commands and queries. Every violation of a request is collected.
 
 pub(super) mod acceptor;
+pub(super) mod field_mask;
 pub(super) mod filter;
 pub(super) mod json;
 pub(super) mod violations;

@@ -30,7 +30,7 @@ use verify_email::verify_email;
 
 /// Serves `RedemptionService`.
 #[derive(Debug)]
-pub struct Redemptions(pub Arc<Api>);
+pub(crate) struct Redemptions(pub(crate) Arc<Api>);
 
 impl Redemptions {
     fn invitation(&self, call: &Call, executed: &Executed, acceptances: &[Acceptance]) -> pb::Invitation {

@@ -2,6 +2,8 @@
 //! decide beside it, and whether the message writes, names an invitation or asks for a page. A message that is used in one of
 //! these ways and has no row here does not compile.
 
+use std::collections::BTreeSet;
+
 use prost::Message;
 
 use super::organization_access::OrganizationAccess;
@@ -69,6 +71,11 @@ pub(crate) trait Paged: Rpc {
 /// Returns the permission that an RPC needs, by the path it is called by; `None` for a path that is no RPC of this service.
 pub fn permission_of(path: &str) -> Option<Permission> {
     RPCS.iter().find(|(known, _)| *known == path).map(|(_, permission)| *permission)
+}
+
+/// Returns the names of the services.
+pub fn services() -> BTreeSet<&'static str> {
+    RPCS.iter().filter_map(|(path, _)| path[1..].split_once('/')).map(|(service, _)| service).collect()
 }
 
 macro_rules! requests {

@@ -4,17 +4,14 @@
 use tonic::{Response, Status};
 use uuid::Uuid;
 
-use super::connection::convert::connection_invitation;
 use super::execute::{Api, Call};
 use super::general::convert_invitation::invitation;
-use super::guest::convert::guest_invitation;
 use super::parse::violations::Violations;
 use super::requests::Named;
-use super::user::convert::user_invitation;
 use crate::domain::command::Target;
 use crate::domain::group::Executed;
 use crate::domain::invitation::Invitation;
-use crate::domain::kind::{Details, Kind};
+use crate::domain::kind::Kind;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::text;
 use crate::domain::value::text::Invalid;
@@ -33,31 +30,13 @@ pub(crate) trait Resource: Sized {
     fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self>;
 }
 
-impl Resource for pb::ConnectionInvitation {
-    const KIND: Option<Kind> = Some(Kind::Connection);
+/// What a kind adds to the messages that show invitations of every kind.
+pub(crate) trait KindFields {
+    /// Adds the kind's own fields to the general message.
+    fn add_to_invitation(&self, invitation: &Invitation, message: &mut pb::Invitation);
 
-    fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
-        let Details::Connection(details) = &invitation.details else { return None };
-        Some(connection_invitation(details, invitation, now, link))
-    }
-}
-
-impl Resource for pb::UserInvitation {
-    const KIND: Option<Kind> = Some(Kind::User);
-
-    fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
-        let Details::User(details) = &invitation.details else { return None };
-        Some(user_invitation(details, invitation, now, link))
-    }
-}
-
-impl Resource for pb::GuestInvitation {
-    const KIND: Option<Kind> = Some(Kind::Guest);
-
-    fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
-        let Details::Guest(details) = &invitation.details else { return None };
-        Some(guest_invitation(details, invitation, now, link))
-    }
+    /// Adds the kind's own fields to the preview.
+    fn add_to_preview(&self, preview: &mut pb::InvitationPreview);
 }
 
 /// With those of its acceptances that came with it.
@@ -144,7 +123,7 @@ impl InvitationName {
         let collection = match Kind::ALL.into_iter().find(|kind| kind.collection() == collection) {
             // The names of general invitations fit any.
             Some(Kind::General) => Collection::Any,
-            Some(kind @ (Kind::Connection | Kind::User | Kind::Guest)) => Collection::Of(kind),
+            Some(kind) => Collection::Of(kind),
             None => return Err(INVALID),
         };
         Ok(Self { collection, id: InvitationId(text::uuid(id).map_err(|_| INVALID)?) })

@@ -26,7 +26,7 @@ const KIND: Kind = Kind::User;
 
 /// Serves `UserInvitationService`.
 #[derive(Debug)]
-pub struct UserInvitations(pub Arc<Api>);
+pub(crate) struct UserInvitations(pub(crate) Arc<Api>);
 
 #[tonic::async_trait]
 impl UserInvitationService for UserInvitations {

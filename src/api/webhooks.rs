@@ -28,7 +28,7 @@ const MAX_REDELIVERED: usize = 10_000;
 
 /// Serves `WebhookService`.
 #[derive(Debug)]
-pub struct Webhooks(pub Arc<Api>);
+pub(crate) struct Webhooks(pub(crate) Arc<Api>);
 
 #[tonic::async_trait]
 impl WebhookService for Webhooks {

@@ -3,14 +3,14 @@
 //! [`decide`] is what all commands have in common: the replay of a request_id before, the remembering after. What a command of its
 //! own does is in its file under [`command`](super::command).
 
+pub(super) mod replay;
+pub(crate) mod request;
 #[cfg(test)]
-mod tests;
+pub(in crate::domain) mod tests;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-pub(super) use super::command::replay::remembered;
-use super::command::replay::{remember, replay};
 use super::command::{Command, RequestKey};
 use super::delivery::reminder::{Planned, Schedules};
 use super::delivery::{Delivery, NewDelivery, Purpose};
@@ -22,6 +22,8 @@ use super::invitation::refusal::Refusal;
 use super::invitation::slot::{Slot, SlotKey};
 use super::invitation::{EngagementType, Invitation};
 use super::value::id::{AcceptanceId, InvitationId};
+pub(super) use replay::remembered;
+use replay::{remember, replay};
 
 /// The inputs of a decision beside the loaded snapshot and the command.
 #[derive(Clone, Debug)]

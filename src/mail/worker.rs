@@ -22,7 +22,7 @@ use crate::domain::delivery::DeliveryEnd;
 use crate::domain::delivery::backoff::Backoff;
 use crate::domain::value::id::IdSeed;
 use crate::entropy::Entropy;
-use crate::store::{ClaimedDelivery, ExecuteError, Store, StoreError, Topic};
+use crate::store::{ClaimedDelivery, ExecuteError, Store, StoreError, Topic, within};
 use crate::telemetry::log_limiter::LogLimiter;
 
 /// Whose doing the events of deliveries are.
@@ -36,7 +36,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// What of a lease is kept for the settle: sending is broken off before.
 pub const SETTLING: Duration = Duration::from_secs(10);
 /// How long the database may take for one step.
-const DATABASE: Duration = Duration::from_secs(5);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for several free slots where one would do.
 const GATHER: Duration = Duration::from_millis(10);
 /// How long to wait before a settle is tried again that the database did not answer.
@@ -163,7 +163,7 @@ impl MailWorker {
     async fn plan(&self) -> Result<(), StoreError> {
         let mut course = self.course.lock().await;
         if course.planned.is_none_or(|last| last.elapsed() >= POLL) {
-            in_time(self.store.plan_deliveries()).await?;
+            within(DATABASE_TIMEOUT, self.store.plan_deliveries()).await?;
             course.planned = Some(Instant::now());
         }
         Ok(())
@@ -201,13 +201,16 @@ impl MailWorker {
         };
         let lease = Uuid::from_bytes(self.entropy.bytes());
         let mut claimed =
-            in_time(self.store.claim_deliveries(lease, self.options.lease, wanted, &course.after)).await?;
+            within(DATABASE_TIMEOUT, self.store.claim_deliveries(lease, self.options.lease, wanted, &course.after))
+                .await?;
         let count = |claimed: &Vec<ClaimedDelivery>| u32::try_from(claimed.len()).unwrap_or(wanted);
         if count(&claimed) < wanted && !course.after.is_empty() {
             // No account behind the last one has more: begin again with the first.
             course.after.clear();
             let rest = wanted - count(&claimed);
-            claimed.extend(in_time(self.store.claim_deliveries(lease, self.options.lease, rest, "")).await?);
+            claimed.extend(
+                within(DATABASE_TIMEOUT, self.store.claim_deliveries(lease, self.options.lease, rest, "")).await?,
+            );
         }
         let last = claimed.iter().map(|claimed| claimed.account.as_str()).max().unwrap_or_default();
         last.clone_into(&mut course.after);
@@ -226,7 +229,7 @@ impl MailWorker {
             Ok(Some(Err(error))) => self.failed(message, error).await,
             Err(error @ StoreError::Corrupt { .. }) => {
                 self.complain(&error);
-                in_time(self.store.put_back_delivery(message)).await
+                within(DATABASE_TIMEOUT, self.store.put_back_delivery(message)).await
             }
             Err(error) => Err(error),
         };
@@ -249,12 +252,12 @@ impl MailWorker {
             let unfinished = SendError { sort: SendFailure::Refused, text: "no attempt came to an end".to_owned() };
             return Ok(Some(Err(unfinished)));
         }
-        let Some(topic) = in_time(self.store.topicality(message)).await? else {
-            in_time(self.store.cancel_delivery(message, "the invitation is gone")).await?;
+        let Some(topic) = within(DATABASE_TIMEOUT, self.store.topicality(message)).await? else {
+            within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, "the invitation is gone")).await?;
             return Ok(None);
         };
         if let Some(reason) = message.delivery.needless(&topic.invitation.found, topic.invitation.now) {
-            in_time(self.store.cancel_delivery(message, reason)).await?;
+            within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, reason)).await?;
             return Ok(None);
         }
         let sent = timeout(self.options.lease.saturating_sub(SETTLING), self.courier.deliver(message, &topic)).await;
@@ -275,18 +278,20 @@ impl MailWorker {
             SendFailure::Retry if attempts < self.options.attempts => {
                 self.complain(&text);
                 let delay = BACKOFF.delay(attempts, u64::from_be_bytes(self.entropy.bytes()));
-                in_time(self.store.release_delivery(message, delay, true, &text)).await?;
+                within(DATABASE_TIMEOUT, self.store.release_delivery(message, delay, true, &text)).await?;
                 Ok(())
             }
             SendFailure::Retry | SendFailure::Refused => {
                 tracing::warn!(delivery = %id, attempts, error = %text, "a message is given up");
                 self.settle(message, DeliveryEnd::Failed(text)).await
             }
-            SendFailure::Needless => in_time(self.store.cancel_delivery(message, &text)).await.map(drop),
+            SendFailure::Needless => {
+                within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, &text)).await.map(drop)
+            }
             SendFailure::Misconfigured => {
                 self.complain(&text);
                 self.course.lock().await.paused = Some(Instant::now() + PAUSE);
-                in_time(self.store.release_delivery(message, PAUSE, false, &text)).await?;
+                within(DATABASE_TIMEOUT, self.store.release_delivery(message, PAUSE, false, &text)).await?;
                 Ok(())
             }
         }
@@ -315,11 +320,6 @@ impl MailWorker {
             }
         }
     }
-}
-
-/// Does something with the database, which may vanish without a word.
-async fn in_time<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    timeout(DATABASE, step).await.map_err(|_| StoreError::Slow)?
 }
 
 /// Returns when the next step is due.

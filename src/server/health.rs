@@ -2,6 +2,7 @@
 //!
 //! Liveness never asks the database, so an outage of the database restarts nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,6 @@ use tonic_health::server::HealthReporter;
 
 use crate::cli::HealthArgs;
 use crate::domain::secret::key_check::KeyFingerprint;
-use crate::pb;
 use crate::store::{Maintenance, StoreError};
 
 /// The time between two looks at readiness.
@@ -24,28 +24,31 @@ const OUTAGE_LOG: u32 = 10;
 /// The interval at which it is noted that the first key signs, in looks.
 const NOTE_SIGNING: u32 = 600;
 
-/// The services whose readiness the health service reports by name.
-const SERVICES: [&str; 9] = [
-    pb::connection_invitation_service_server::SERVICE_NAME,
-    pb::access_service_server::SERVICE_NAME,
-    pb::user_invitation_service_server::SERVICE_NAME,
-    pb::guest_invitation_service_server::SERVICE_NAME,
-    pb::redemption_service_server::SERVICE_NAME,
-    pb::invitation_service_server::SERVICE_NAME,
-    pb::event_service_server::SERVICE_NAME,
-    pb::delivery_service_server::SERVICE_NAME,
-    pb::webhook_service_server::SERVICE_NAME,
-];
+/// Reports the readiness of each service by its name.
+pub(crate) struct ReadinessReporter {
+    reporter: HealthReporter,
+    services: BTreeSet<&'static str>,
+}
 
-/// Registers the services as not ready; it has to run before the first connection is accepted.
-pub(crate) async fn register(reporter: &HealthReporter) {
-    set(reporter, ServingStatus::NotServing).await;
+impl ReadinessReporter {
+    /// Registers the services as not ready; it has to run before the first connection is accepted.
+    pub(crate) async fn register(reporter: HealthReporter, services: BTreeSet<&'static str>) -> Self {
+        let registered = Self { reporter, services };
+        registered.set(ServingStatus::NotServing).await;
+        registered
+    }
+
+    async fn set(&self, status: ServingStatus) {
+        for service in &self.services {
+            self.reporter.set_service_status(service, status).await;
+        }
+    }
 }
 
 /// Watches the database and reports its state to the health service, until the service drains. Cancels `begin` when the
 /// database is ready for the first time.
 pub(crate) async fn watch(
-    reporter: HealthReporter,
+    reporter: ReadinessReporter,
     mut look: ReadinessCheck,
     begin: CancellationToken,
     drain: CancellationToken,
@@ -64,7 +67,7 @@ pub(crate) async fn watch(
         }
         if ready != was_ready {
             let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-            set(&reporter, status).await;
+            reporter.set(status).await;
             tracing::info!(ready, "readiness changed");
             was_ready = ready;
             looks = 0;
@@ -81,7 +84,7 @@ pub(crate) async fn watch(
             () = drain.cancelled() => break,
         }
     }
-    set(&reporter, ServingStatus::NotServing).await;
+    reporter.set(ServingStatus::NotServing).await;
 }
 
 /// Looks at the database.
@@ -129,12 +132,6 @@ impl ReadinessCheck {
         if let Err(error) = self.maintenance.note_signing(signing.key_id).await {
             tracing::warn!(%error, "the use of the first key was not recorded; the next check records it");
         }
-    }
-}
-
-async fn set(reporter: &HealthReporter, status: ServingStatus) {
-    for service in SERVICES {
-        reporter.set_service_status(service, status).await;
     }
 }
 

@@ -9,6 +9,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use super::sql::database::Database;
 use super::sql::error::StoreError;
 use super::sql::{SqliteFile, migration};
+use super::within;
 use crate::domain::command::REMEMBERED_FOR;
 use crate::domain::secret::verification::WINDOW;
 
@@ -86,7 +87,7 @@ impl Maintenance {
             self.0.learn_time().await?;
             Ok(self.is_writable().await? && migration::at_head(&self.0.upkeep).await?)
         };
-        tokio::time::timeout(LOOK_LIMIT, look).await.unwrap_or(Err(StoreError::Slow))
+        within(LOOK_LIMIT, look).await
     }
 
     /// Returns whether there is a schema. A database that takes no writes is an error, and its connections are closed: when

@@ -16,9 +16,6 @@ mod settle;
 
 use std::time::Duration;
 
-use tokio::time::timeout;
-
-use super::sql::error::StoreError;
 pub use attempts::{AttemptQuery, WebhookAttempt};
 pub use claim::{ClaimedMessage, MessageContent};
 pub use endpoints::{EndpointCreated, EndpointQuery};
@@ -50,20 +47,3 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// The position of the last event that has one.
 const HEAD: &str =
     "coalesce((SELECT position FROM event WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1), 0)";
-
-/// Waits for the database, but not for ever. What is given up is rolled back, or was committed and nobody knows.
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    timeout(limit, work).await.unwrap_or_else(|_| Err(StoreError::Slow))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true, crate = "crate::limit")]
-    async fn a_database_that_never_answers_is_unavailable() {
-        let silent = within(ANSWER, std::future::pending::<Result<(), StoreError>>()).await;
-        assert!(matches!(silent, Err(StoreError::Slow)), "{silent:?}");
-        assert!(within(ANSWER, async { Ok(()) }).await.is_ok());
-    }
-}

@@ -2,43 +2,31 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::Outage;
+use crate::background::periodic_task::{PeriodicTask, TickResult};
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::webhook::signature::Secret;
 use crate::entropy::Entropy;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// The time between two looks: another process may have signed with the key before meanwhile.
-const EVERY: Duration = Duration::from_secs(3_600);
-/// The time until the next look while the database does not answer.
-const AGAIN: Duration = Duration::from_secs(10);
+const INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// Seals with the signing key the secrets that an older key has sealed, until stopped. It also runs where nothing is posted, since
 /// endpoints are created there too.
 pub async fn run(store: Store, ring: KeyRing, stop: CancellationToken) {
     let entropy = Entropy::system();
-    let mut outage = Outage::default();
-    loop {
-        let resealed = store.reseal_webhook_secrets(|account, endpoint, sealed| {
-            Secret::reseal(&ring, account, endpoint, sealed, entropy.bytes())
-        });
-        let wait = tokio::select! {
-            resealed = resealed => match outage.seen(resealed) {
-                Some(0) => EVERY,
-                Some(endpoints) => {
-                    tracing::info!(endpoints, "webhook secrets are sealed by the signing key");
-                    EVERY
-                }
-                None => AGAIN,
-            },
-            () = stop.cancelled() => return,
-        };
-        tokio::select! {
-            () = sleep(wait) => {}
-            () = stop.cancelled() => return,
+    let tick = async || {
+        let reseal =
+            |account: &_, endpoint, sealed: &_| Secret::reseal(&ring, account, endpoint, sealed, entropy.bytes());
+        let endpoints = store.reseal_webhook_secrets(reseal).await?;
+        if endpoints > 0 {
+            tracing::info!(endpoints, "webhook secrets are sealed by the signing key");
         }
-    }
+        Ok::<_, StoreError>(TickResult::Done)
+    };
+    let task =
+        PeriodicTask { name: "webhook_reseal", notified: None, gather: Duration::ZERO, interval: INTERVAL, stop };
+    task.run(tick).await;
 }

@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::POLL_INTERVAL;
 use super::client::{Answer, NoAnswer, WebhookClient};
-use super::{Outage, POLL};
 use crate::clock::Clock;
 use crate::domain::invitation::event::Event;
 use crate::domain::secret::key_ring::KeyRing;
@@ -24,6 +24,7 @@ use crate::event_json::event_json;
 use crate::store::{
     Attempt, AttemptOutcome, ClaimedMessage, MessageContent, Store, StoreError, Topic, WebhookAttemptResult,
 };
+use crate::telemetry::log_limiter::LogLimiter;
 
 /// What a lease lasts beyond the time limit of a request: for reading what to post, and settling.
 const SLACK: Duration = Duration::from_secs(30);
@@ -83,22 +84,23 @@ impl WebhookWorker {
     /// Posts what is due until told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut heard = self.store.notifications().subscribe(Topic::Webhook);
-        let mut outage = Outage::default();
+        let mut log_limiter = LogLimiter::default();
+        let mut or_warn = |error: StoreError| log_limiter.warn("webhook", &error);
         while !stop.is_cancelled() {
             // Before it looks, so that what is told meanwhile is heard behind the look.
             heard.mark_unchanged();
             let claimed = self.claim_and_post().await;
-            let full = outage.seen(claimed).unwrap_or(false);
+            let full = claimed.map_err(&mut or_warn).unwrap_or(false);
             if full && self.requests.is_empty() {
                 // Nothing of a whole claim was there to be posted.
                 continue;
             }
-            let poll = sleep_until(Instant::now() + POLL);
+            let poll = sleep_until(Instant::now() + POLL_INTERVAL);
             tokio::select! {
                 Some(done) = self.requests.join_next_with_id() => {
                     self.end(done);
                     tokio::select! {
-                        settled = self.settle() => drop(outage.seen(settled)),
+                        settled = self.settle() => drop(settled.map_err(&mut or_warn)),
                         () = stop.cancelled() => {}
                     }
                 }

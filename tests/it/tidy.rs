@@ -63,7 +63,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("store", &["domain", "clock", "entropy", "telemetry"]),
     ("event_json", &["domain", "store"]),
     ("mail", &["domain", "store", "config", "clock", "entropy", "telemetry"]),
-    ("webhook", &["domain", "store", "config", "clock", "entropy", "telemetry", "event_json"]),
+    ("webhook", &["domain", "store", "config", "clock", "entropy", "telemetry", "event_json", "background"]),
     ("nats", &["domain", "store", "config", "entropy", "telemetry", "event_json", "background"]),
     ("background", &["domain", "store", "entropy", "telemetry"]),
     ("server", &["auth", "cli", "config", "domain", "entropy", "pb", "shutdown", "store"]),

@@ -2,59 +2,64 @@
 
 use super::prefill;
 use crate::api::convert::{count, state, timestamp};
+use crate::api::resource::{KindFields, Resource};
 use crate::domain::invitation::Invitation;
 use crate::domain::kind::connection::ConnectionDetails;
+use crate::domain::kind::{Details, Kind};
 use crate::domain::value::time::Timestamp;
 use crate::pb;
 
-/// Converts a connection invitation; `link` is its token and link, empty for callers who may not see them.
-pub(in crate::api) fn connection_invitation(
-    details: &ConnectionDetails,
-    invitation: &Invitation,
-    now: Timestamp,
-    link: (String, String),
-) -> pb::ConnectionInvitation {
-    let (invitation_type, connection_id) = prefill::purpose(details);
-    let (invitation_token, invitation_uri) = link;
-    let created = invitation.acceptances.iter().filter_map(|acceptance| acceptance.created_connection.as_ref());
-    let facts = &invitation.facts;
-    pb::ConnectionInvitation {
-        name: invitation.details.kind().typed_name(invitation.id),
-        uid: invitation.id.0.to_string(),
-        invitation_type: invitation_type.into(),
-        state: state(invitation.state_at(now)),
-        invitation_token,
-        invitation_uri,
-        company_id: details.company_id.to_string(),
-        connection_id,
-        allowed_emails: allowed_emails(invitation),
-        ttl: None,
-        expire_time: facts.expire_at.map(timestamp),
-        max_uses: facts.max_uses.map(count),
-        use_count: count(facts.use_count),
-        prefill: prefill::prefill_of(details),
-        created_connections: created.map(prefill::created_connection_from).collect(),
-        labels: invitation.labels.clone(),
-        creator: invitation.creator.clone(),
-        create_time: Some(timestamp(invitation.created_at)),
-        update_time: Some(timestamp(invitation.updated_at)),
-        revoke_time: facts.revoked_at.map(timestamp),
-        etag: invitation.etag(),
+impl Resource for pb::ConnectionInvitation {
+    const KIND: Option<Kind> = Some(Kind::Connection);
+
+    fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
+        let Details::Connection(details) = &invitation.details else { return None };
+        let (invitation_type, connection_id) = prefill::purpose(details);
+        let (invitation_token, invitation_uri) = link;
+        let created = invitation.acceptances.iter().filter_map(|acceptance| acceptance.created_connection.as_ref());
+        let facts = &invitation.facts;
+        Some(Self {
+            name: invitation.details.kind().typed_name(invitation.id),
+            uid: invitation.id.0.to_string(),
+            invitation_type: invitation_type.into(),
+            state: state(invitation.state_at(now)),
+            invitation_token,
+            invitation_uri,
+            company_id: details.company_id.to_string(),
+            connection_id,
+            allowed_emails: allowed_emails(invitation),
+            ttl: None,
+            expire_time: facts.expire_at.map(timestamp),
+            max_uses: facts.max_uses.map(count),
+            use_count: count(facts.use_count),
+            prefill: prefill::prefill_of(details),
+            created_connections: created.map(prefill::created_connection_from).collect(),
+            labels: invitation.labels.clone(),
+            creator: invitation.creator.clone(),
+            create_time: Some(timestamp(invitation.created_at)),
+            update_time: Some(timestamp(invitation.updated_at)),
+            revoke_time: facts.revoked_at.map(timestamp),
+            etag: invitation.etag(),
+        })
     }
 }
 
-/// Converts what the general face has of a connection invitation.
-pub(in crate::api) fn connection_details(
-    details: &ConnectionDetails,
-    invitation: &Invitation,
-) -> pb::ConnectionDetails {
-    let (invitation_type, connection_id) = prefill::purpose(details);
-    pb::ConnectionDetails {
-        invitation_type: invitation_type.into(),
-        company_id: details.company_id.to_string(),
-        connection_id,
-        allowed_emails: allowed_emails(invitation),
-        prefill: prefill::prefill_of(details),
+impl KindFields for ConnectionDetails {
+    fn add_to_invitation(&self, invitation: &Invitation, message: &mut pb::Invitation) {
+        let (invitation_type, connection_id) = prefill::purpose(self);
+        message.details = Some(pb::invitation::Details::ConnectionDetails(pb::ConnectionDetails {
+            invitation_type: invitation_type.into(),
+            company_id: self.company_id.to_string(),
+            connection_id,
+            allowed_emails: allowed_emails(invitation),
+            prefill: prefill::prefill_of(self),
+        }));
+    }
+
+    fn add_to_preview(&self, preview: &mut pb::InvitationPreview) {
+        preview.host = Some(pb::invitation_preview::Host::CompanyId(self.company_id.to_string()));
+        preview.connection_id = prefill::purpose(self).1;
+        preview.prefill = prefill::prefill_of(self);
     }
 }
 

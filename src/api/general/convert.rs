@@ -1,38 +1,50 @@
-//! What a general invitation adds to the face that all kinds have.
+//! The fields that a general invitation adds to the message of all kinds.
 
 use crate::api::convert::json::json_text;
+use crate::api::resource::KindFields;
+use crate::domain::invitation::Invitation;
 use crate::domain::invitation::recipient::{AddressType, Recipient};
 use crate::domain::kind::Scope;
 use crate::domain::kind::general::{GeneralDetails, Inviter, RecipientMatch, UnfurlConfig, Usage};
 use crate::pb;
 
-/// Writes what only a general invitation has into its general face.
-pub(crate) fn add_general(details: &GeneralDetails, face: &mut pb::Invitation) {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let json = |text: &Option<String>| text.as_deref().and_then(json_text);
-    let kept = &details.kept;
-    face.invitation_type = match details.usage {
-        Usage::SingleUse => pb::InvitationType::SingleUse,
-        Usage::MultiUse => pb::InvitationType::MultiUse,
-        Usage::Autojoin => pb::InvitationType::Autojoin,
+impl KindFields for GeneralDetails {
+    fn add_to_invitation(&self, _invitation: &Invitation, message: &mut pb::Invitation) {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let json = |text: &Option<String>| text.as_deref().and_then(json_text);
+        let kept = &self.kept;
+        message.invitation_type = match self.usage {
+            Usage::SingleUse => pb::InvitationType::SingleUse,
+            Usage::MultiUse => pb::InvitationType::MultiUse,
+            Usage::Autojoin => pb::InvitationType::Autojoin,
+        }
+        .into();
+        message.recipient_match = recipient_match(self.recipient_match).into();
+        message.inviter = self.inviter.as_ref().map(inviter);
+        message.groups = self.groups.iter().map(group).collect();
+        if let Some(source) = &kept.source {
+            message.source.clone_from(source);
+        }
+        message.subtype = text(&kept.subtype);
+        message.widget_configuration_id = text(&kept.widget_configuration_id);
+        message.deployment_id = text(&kept.deployment_id);
+        message.project_id = text(&kept.project_id);
+        message.attributes = json(&kept.attributes);
+        message.configuration_attributes = json(&kept.configuration_attributes);
+        message.metadata = json(&kept.metadata);
+        message.template_variables.clone_from(&kept.template_variables);
+        message.unfurl_config = kept.unfurl_config.as_ref().map(unfurl_config);
+        message.pass_through = text(&kept.pass_through);
     }
-    .into();
-    face.recipient_match = recipient_match(details.recipient_match).into();
-    face.inviter = details.inviter.as_ref().map(inviter);
-    face.groups = details.groups.iter().map(group).collect();
-    if let Some(source) = &kept.source {
-        face.source.clone_from(source);
+
+    fn add_to_preview(&self, preview: &mut pb::InvitationPreview) {
+        let inviter = self.inviter.as_ref().and_then(|inviter| inviter.display_name.clone());
+        preview.inviter_display_name = inviter.unwrap_or_default();
+        let into = self.scope.as_ref();
+        preview.scope_display_name = into.and_then(|scope| scope.display_name.clone()).unwrap_or_default();
+        preview.host = self.scope.clone().map(|into| pb::invitation_preview::Host::Scope(scope(into)));
+        preview.metadata = self.kept.metadata.as_deref().and_then(json_text);
     }
-    face.subtype = text(&kept.subtype);
-    face.widget_configuration_id = text(&kept.widget_configuration_id);
-    face.deployment_id = text(&kept.deployment_id);
-    face.project_id = text(&kept.project_id);
-    face.attributes = json(&kept.attributes);
-    face.configuration_attributes = json(&kept.configuration_attributes);
-    face.metadata = json(&kept.metadata);
-    face.template_variables.clone_from(&kept.template_variables);
-    face.unfurl_config = kept.unfurl_config.as_ref().map(unfurl_config);
-    face.pass_through = text(&kept.pass_through);
 }
 
 fn recipient_match(rule: RecipientMatch) -> pb::RecipientMatch {

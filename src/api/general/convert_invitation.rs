@@ -1,16 +1,13 @@
-//! The general face of an invitation of any kind.
+//! The general message of an invitation of any kind.
 
-use super::convert::{add_general, scope, target};
-use crate::api::connection::convert::connection_details;
+use super::convert::{scope, target};
 use crate::api::convert::acceptance::acceptance;
 use crate::api::convert::{count, kind, state, timestamp};
-use crate::api::guest::convert::guest_details;
+use crate::api::kind_fields;
 use crate::api::resource::invitation_name;
-use crate::api::user::convert::user_details;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
-use crate::domain::kind::Details;
 use crate::domain::value::time::Timestamp;
 use crate::pb;
 
@@ -26,7 +23,7 @@ pub(in crate::api) fn invitation(
 ) -> pb::Invitation {
     let (invitation_token, invitation_uri) = link;
     let facts = &invitation.facts;
-    let mut face = pb::Invitation {
+    let mut message = pb::Invitation {
         name: invitation_name(invitation.id),
         uid: invitation.id.0.to_string(),
         kind: kind(invitation.details.kind()),
@@ -64,25 +61,8 @@ pub(in crate::api) fn invitation(
         etag: invitation.etag(),
         ..pb::Invitation::default()
     };
-    add_details(invitation, &mut face);
-    face
-}
-
-/// Writes what the kind adds.
-fn add_details(invitation: &Invitation, face: &mut pb::Invitation) {
-    use pb::invitation::Details as Face;
-    let named = |name: &str| pb::Inviter { display_name: name.to_owned(), ..pb::Inviter::default() };
-    match &invitation.details {
-        Details::Connection(details) => {
-            face.details = Some(Face::ConnectionDetails(connection_details(details, invitation)));
-        }
-        Details::User(details) => {
-            face.inviter = Some(named(&details.inviter));
-            face.details = Some(Face::UserDetails(user_details(invitation)));
-        }
-        Details::Guest(details) => face.details = Some(Face::GuestDetails(guest_details(details, invitation))),
-        Details::General(details) => add_general(details, face),
-    }
+    kind_fields(&invitation.details).add_to_invitation(invitation, &mut message);
+    message
 }
 
 fn invitation_type(invitation: &Invitation) -> pb::InvitationType {

@@ -3,49 +3,49 @@
 use uuid::Uuid;
 
 use crate::api::convert::{state, timestamp};
+use crate::api::resource::{KindFields, Resource};
 use crate::api::user::convert::only_address;
 use crate::domain::invitation::Invitation;
 use crate::domain::kind::guest::GuestDetails;
+use crate::domain::kind::{Details, Kind};
 use crate::domain::value::time::Timestamp;
 use crate::pb;
 
-/// Converts a guest invitation; `link` is its token and link, empty for callers who may not see them.
-pub(in crate::api) fn guest_invitation(
-    details: &GuestDetails,
-    invitation: &Invitation,
-    now: Timestamp,
-    link: (String, String),
-) -> pb::GuestInvitation {
-    let (invitation_token, invitation_uri) = link;
-    let own = guest_details(details, invitation);
-    pb::GuestInvitation {
-        name: invitation.details.kind().typed_name(invitation.id),
-        uid: invitation.id.0.to_string(),
-        host_organization_id: own.host_organization_id,
-        email: own.email,
-        expire_time: invitation.facts.expire_at.map(timestamp),
-        expired: invitation.facts.expired_at(now),
-        status: own.status,
-        state: state(invitation.state_at(now)),
-        invitation_token,
-        invitation_uri,
-        first_sent_time: own.first_sent_time,
-        last_sent_time: own.last_sent_time,
-        archived: invitation.archived_at.is_some(),
-        archive_time: invitation.archived_at.map(timestamp),
-        accept_time: invitation.facts.accepted_at.map(timestamp),
-        guest_organization_id: own.guest_organization_id,
-        parent_organization_id: own.parent_organization_id,
-        parent_organization_name: own.parent_organization_name,
-        creator: invitation.creator.clone(),
-        create_time: Some(timestamp(invitation.created_at)),
-        update_time: Some(timestamp(invitation.updated_at)),
-        etag: invitation.etag(),
+impl Resource for pb::GuestInvitation {
+    const KIND: Option<Kind> = Some(Kind::Guest);
+
+    fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
+        let Details::Guest(details) = &invitation.details else { return None };
+        let (invitation_token, invitation_uri) = link;
+        let own = guest_details(details, invitation);
+        Some(Self {
+            name: invitation.details.kind().typed_name(invitation.id),
+            uid: invitation.id.0.to_string(),
+            host_organization_id: own.host_organization_id,
+            email: own.email,
+            expire_time: invitation.facts.expire_at.map(timestamp),
+            expired: invitation.facts.expired_at(now),
+            status: own.status,
+            state: state(invitation.state_at(now)),
+            invitation_token,
+            invitation_uri,
+            first_sent_time: own.first_sent_time,
+            last_sent_time: own.last_sent_time,
+            archived: invitation.archived_at.is_some(),
+            archive_time: invitation.archived_at.map(timestamp),
+            accept_time: invitation.facts.accepted_at.map(timestamp),
+            guest_organization_id: own.guest_organization_id,
+            parent_organization_id: own.parent_organization_id,
+            parent_organization_name: own.parent_organization_name,
+            creator: invitation.creator.clone(),
+            create_time: Some(timestamp(invitation.created_at)),
+            update_time: Some(timestamp(invitation.updated_at)),
+            etag: invitation.etag(),
+        })
     }
 }
 
-/// Converts what the general face has of a guest invitation.
-pub(in crate::api) fn guest_details(details: &GuestDetails, invitation: &Invitation) -> pb::GuestDetails {
+fn guest_details(details: &GuestDetails, invitation: &Invitation) -> pb::GuestDetails {
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let status = match details.accepted {
         None => pb::GuestInvitationStatus::Sent,
@@ -61,5 +61,15 @@ pub(in crate::api) fn guest_details(details: &GuestDetails, invitation: &Invitat
         guest_organization_id: text(details.accepted.and_then(|accepted| accepted.guest_organization_id)),
         parent_organization_id: text(details.parent_organization_id),
         parent_organization_name: details.parent_organization_name.clone().unwrap_or_default(),
+    }
+}
+
+impl KindFields for GuestDetails {
+    fn add_to_invitation(&self, invitation: &Invitation, message: &mut pb::Invitation) {
+        message.details = Some(pb::invitation::Details::GuestDetails(guest_details(self, invitation)));
+    }
+
+    fn add_to_preview(&self, preview: &mut pb::InvitationPreview) {
+        preview.host = Some(pb::invitation_preview::Host::HostOrganizationId(self.host_organization_id.to_string()));
     }
 }

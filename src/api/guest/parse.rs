@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use crate::api::parse::field_mask::FieldMask;
 use crate::api::parse::moment;
 use crate::api::parse::violations::Violations;
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict, Target, UpdateGuestInvitation};
@@ -86,35 +87,21 @@ pub(in crate::api) fn to_create(
 pub(in crate::api) struct Update {
     given: Given,
     archived: bool,
-    mask: Vec<&'static str>,
+    mask: FieldMask,
 }
 
-/// The fields that can be changed.
-const UPDATABLE: [&str; 4] = ["expire_time", "archived", "parent_organization_id", "parent_organization_name"];
-
-/// Parses an UpdateGuestInvitationRequest (AIP-134): without a mask, what is not empty is changed; `*` means all.
+/// Parses an UpdateGuestInvitationRequest.
 pub(in crate::api) fn update(violations: &mut Violations, request: &pb::UpdateGuestInvitationRequest) -> Update {
     let empty = pb::GuestInvitation::default();
     let invitation = request.guest_invitation.as_ref().unwrap_or(&empty);
-    let paths = request.update_mask.as_ref().map(|mask| mask.paths.as_slice()).unwrap_or_default();
-    let filled = [
-        invitation.expire_time.is_some(),
-        invitation.archived,
-        !invitation.parent_organization_id.is_empty(),
-        !invitation.parent_organization_name.is_empty(),
+    let fields = [
+        ("expire_time", invitation.expire_time.is_some()),
+        ("archived", invitation.archived),
+        ("parent_organization_id", !invitation.parent_organization_id.is_empty()),
+        ("parent_organization_name", !invitation.parent_organization_name.is_empty()),
     ];
-    let mut mask = Vec::new();
-    for (field, filled) in UPDATABLE.into_iter().zip(filled) {
-        if paths.iter().any(|path| path == field || path == "*") || (paths.is_empty() && filled) {
-            mask.push(field);
-        }
-    }
-    for (index, path) in paths.iter().enumerate() {
-        if path != "*" && !UPDATABLE.contains(&path.as_str()) {
-            violations.add(format!("update_mask.paths[{index}]"), "must be a field that can be changed, or *");
-        }
-    }
-    if mask.contains(&"expire_time") && invitation.expire_time.is_none() {
+    let mask = FieldMask::parse(violations, request.update_mask.as_ref(), fields);
+    if mask.has("expire_time") && invitation.expire_time.is_none() {
         violations.add(EXPIRE_TIME, "is required");
     }
     Update { given: given(violations, invitation), archived: invitation.archived, mask }
@@ -124,13 +111,12 @@ impl Update {
     /// Returns the command on an invitation.
     pub(in crate::api) fn of(self, target: Target) -> UpdateGuestInvitation {
         let Self { given, archived, mask } = self;
-        let masked = |field| mask.contains(&field);
         UpdateGuestInvitation {
             target,
-            expiry: given.expiry.filter(|_| masked("expire_time")),
-            archived: masked("archived").then_some(archived),
-            parent_organization_id: masked("parent_organization_id").then_some(given.parent_organization_id),
-            parent_organization_name: masked("parent_organization_name").then_some(given.parent_organization_name),
+            expiry: given.expiry.filter(|_| mask.has("expire_time")),
+            archived: mask.has("archived").then_some(archived),
+            parent_organization_id: mask.has("parent_organization_id").then_some(given.parent_organization_id),
+            parent_organization_name: mask.has("parent_organization_name").then_some(given.parent_organization_name),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The filters of lists.
 
+use crate::api::convert::kind_of;
 use crate::api::parse::violations::Violations;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::recipient::{Address, AddressType};
@@ -40,14 +41,7 @@ pub(in crate::api) fn states(violations: &mut Violations, states: &[i32]) -> Vec
 
 /// Parses `kinds`.
 pub(in crate::api) fn kinds(violations: &mut Violations, kinds: &[i32]) -> Vec<Kind> {
-    use pb::InvitationKind as Given;
-    values(violations, "kinds", kinds, |value| match Given::try_from(value).ok()? {
-        Given::Unspecified => None,
-        Given::Connection => Some(Kind::Connection),
-        Given::User => Some(Kind::User),
-        Given::Guest => Some(Kind::Guest),
-        Given::General => Some(Kind::General),
-    })
+    values(violations, "kinds", kinds, kind_of)
 }
 
 /// Parses `types` of events.

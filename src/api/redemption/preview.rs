@@ -1,13 +1,10 @@
-//! What may be shown to whoever holds a link.
+//! The preview: the part of an invitation that is shown to anyone who holds a link of it.
 
-use crate::api::connection::prefill;
-use crate::api::convert::json::json_text;
 use crate::api::convert::{count, kind, state, timestamp};
-use crate::api::general::convert::scope;
+use crate::api::kind_fields;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::email_rule::{Binding, binding};
 use crate::domain::invitation::recipient::Recipient;
-use crate::domain::kind::Details;
 use crate::domain::secret::token::Claims;
 use crate::domain::value::email::Email;
 use crate::domain::value::time::Timestamp;
@@ -32,30 +29,6 @@ pub(in crate::api) fn preview(invitation: &Invitation, link: &Claims, now: Times
         roles: invitation.details.roles().to_vec(),
         ..pb::InvitationPreview::default()
     };
-    add_host(invitation, &mut preview);
+    kind_fields(&invitation.details).add_to_preview(&mut preview);
     preview
-}
-
-/// Writes who invites, and into what.
-fn add_host(invitation: &Invitation, preview: &mut pb::InvitationPreview) {
-    use pb::invitation_preview::Host;
-    match &invitation.details {
-        Details::Connection(details) => {
-            preview.host = Some(Host::CompanyId(details.company_id.to_string()));
-            preview.connection_id = prefill::purpose(details).1;
-            preview.prefill = prefill::prefill_of(details);
-        }
-        Details::User(details) => preview.inviter_display_name.clone_from(&details.inviter),
-        Details::Guest(details) => {
-            preview.host = Some(Host::HostOrganizationId(details.host_organization_id.to_string()));
-        }
-        Details::General(details) => {
-            let inviter = details.inviter.as_ref().and_then(|inviter| inviter.display_name.clone());
-            preview.inviter_display_name = inviter.unwrap_or_default();
-            let into = details.scope.as_ref();
-            preview.scope_display_name = into.and_then(|scope| scope.display_name.clone()).unwrap_or_default();
-            preview.host = details.scope.clone().map(|into| Host::Scope(scope(into)));
-            preview.metadata = details.kept.metadata.as_deref().and_then(json_text);
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::api::parse::field_mask::FieldMask;
 use crate::api::parse::filter::event_type;
 use crate::api::parse::moment;
 use crate::api::parse::violations::Violations;
@@ -18,9 +19,6 @@ const COLLECTION: &str = "webhookEndpoints";
 const URI: &str = "webhook_endpoint.uri";
 const EVENT_TYPES: &str = "webhook_endpoint.event_types";
 const MAX_EVENT_TYPES: usize = 50;
-
-/// The fields that can be changed.
-const FIELDS: [&str; 3] = ["uri", "event_types", "disabled"];
 
 /// The name of an endpoint, parsed.
 #[derive(Clone, Copy, Debug)]
@@ -64,24 +62,19 @@ pub(in crate::api) fn to_update(
     let given = request.webhook_endpoint.as_ref().unwrap_or(&empty);
     let name = violations.required("webhook_endpoint.name", &given.name, EndpointName::parse);
     let etag = violations.optional("webhook_endpoint.etag", &given.etag, text::opaque_id);
-    let paths = request.update_mask.as_ref().map(|mask| mask.paths.as_slice()).unwrap_or_default();
-    for (index, path) in paths.iter().enumerate() {
-        if path != "*" && !FIELDS.contains(&path.as_str()) {
-            violations.add(format!("update_mask.paths[{index}]"), "must be a field that can be changed, or *");
-        }
-    }
-    // Without a mask, what is filled in counts (AIP-134).
-    let is_set = |field: &str, filled: bool| {
-        paths.iter().any(|path| path == field || path == "*") || (paths.is_empty() && filled)
-    };
+    let mask = FieldMask::parse(
+        violations,
+        request.update_mask.as_ref(),
+        [("uri", !given.uri.is_empty()), ("event_types", !given.event_types.is_empty()), ("disabled", given.disabled)],
+    );
     let mut change = EndpointChange::default();
-    if is_set("uri", !given.uri.is_empty()) {
+    if mask.has("uri") {
         change.uri = violations.required(URI, &given.uri, |value| uri::parse(value, networks));
     }
-    if is_set("event_types", !given.event_types.is_empty()) {
+    if mask.has("event_types") {
         change.event_types = Some(event_types(violations, &given.event_types));
     }
-    if is_set("disabled", given.disabled) {
+    if mask.has("disabled") {
         change.disabled = Some(given.disabled);
     }
     Some((name?, etag, change))

@@ -1,5 +1,7 @@
 //! Accepts an invitation for one subject: the only way to consume a use.
 
+#[cfg(test)]
+mod tests;
 use serde_json::Value;
 use uuid::Uuid;
 

@@ -1,5 +1,7 @@
 //! Makes an invitation of any kind.
 
+#[cfg(test)]
+mod tests;
 use std::collections::BTreeMap;
 
 use super::revoke::revoked;
@@ -158,39 +160,4 @@ pub(in crate::domain) fn new_invitation(
         latest_delivery: None,
         acceptances: Vec::new(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::fixtures::{creation, details, email, general};
-    use crate::domain::kind::Kind;
-    use crate::domain::kind::general::Usage;
-
-    fn growth(change: impl FnOnce(&mut CreateInvitation)) -> usize {
-        let plain = creation(details(Kind::Connection), &[]);
-        let mut changed = plain.clone();
-        change(&mut changed);
-        changed.bytes() - plain.bytes()
-    }
-
-    #[test]
-    fn size_grows_with_recipients_and_labels() {
-        let address = "ann@example.org";
-        let recipient = NewRecipient { display_name: Some("Ann".to_owned()), ..email(address).into() };
-        assert_eq!(growth(|create| create.recipients.push(recipient)), 128 + 2 * address.len() + 3);
-        assert_eq!(growth(|create| drop(create.labels.insert("key".to_owned(), "value".to_owned()))), 2 * 128 + 8);
-    }
-
-    #[test]
-    fn size_grows_with_the_json_of_every_kind() {
-        for kind in Kind::ALL {
-            let size = details(kind).bytes();
-            assert!((10..1_000).contains(&size), "{kind:?}: {size}");
-        }
-        let mut large = general(Usage::MultiUse);
-        let plain = Details::General(Box::new(large.clone())).bytes();
-        large.kept.metadata = Some("x".repeat(10_000));
-        assert!(Details::General(Box::new(large)).bytes() > plain + 9_000);
-    }
 }

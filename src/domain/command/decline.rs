@@ -1,5 +1,7 @@
 //! Declines an invitation for one recipient; when all have declined, the invitation is DECLINED.
 
+#[cfg(test)]
+mod tests;
 use super::{Access, Command, CommandRules, ReadSet};
 use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;

@@ -1,5 +1,7 @@
 //! Makes a user invitation invisible to its own service. The general one still shows it, and the audit trail stays.
 
+#[cfg(test)]
+mod tests;
 use super::revoke::revoked;
 use super::{Command, CommandRules, ReadSet, Target};
 use crate::domain::decide::{Change, Changes, Context, Decided, Maker};

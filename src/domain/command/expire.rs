@@ -1,5 +1,7 @@
 //! Tells that an invitation has expired, once for each moment of expiry. Nothing that its etag stands for changes.
 
+#[cfg(test)]
+mod tests;
 use uuid::Uuid;
 
 use super::{Command, CommandRules, ReadSet};

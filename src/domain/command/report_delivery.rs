@@ -1,6 +1,8 @@
 //! Takes the mail provider's word on a message. It knows best: a message that it reports was sent, whatever this service
 //! knows of that, and is not sent again.
 
+#[cfg(test)]
+mod tests;
 use uuid::Uuid;
 
 use super::{Command, CommandRules, ReadSet};

@@ -1,5 +1,7 @@
 //! Sends an invitation again, renews it, and replaces its link where that is asked for.
 
+#[cfg(test)]
+mod tests;
 use super::{Command, CommandRules, Expiry, ReadSet, Target};
 use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;

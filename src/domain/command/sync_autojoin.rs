@@ -1,5 +1,7 @@
 //! Sets the domains whose addresses join a scope: makes the scope's auto-join, changes it, empties it or brings it back.
 
+#[cfg(test)]
+mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

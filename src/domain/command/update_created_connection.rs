@@ -1,5 +1,7 @@
 //! Changes a connection that an acceptor made, or adds one to an acceptance that had none, in every state.
 
+#[cfg(test)]
+mod tests;
 use super::{Command, CommandRules, ReadSet, Target};
 use crate::domain::decide::{AcceptanceChange, Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;

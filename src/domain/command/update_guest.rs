@@ -1,5 +1,7 @@
 //! Changes what the caller set about a guest invitation: its expiry, its parent organization, and whether it is put away.
 
+#[cfg(test)]
+mod tests;
 use uuid::Uuid;
 
 use super::{Command, CommandRules, Expiry, ReadSet, Target};

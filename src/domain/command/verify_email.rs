@@ -1,5 +1,7 @@
 //! Notes that a code has proved an address. Leaves the invitation itself alone.
 
+#[cfg(test)]
+mod tests;
 use super::{Command, CommandRules, ReadSet};
 use crate::domain::decide::{Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;

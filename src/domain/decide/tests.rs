@@ -1,24 +1,13 @@
 //! What each command does to one invitation, as tables.
 
-mod autojoin;
 mod conformance;
-mod create;
-mod created_connection;
-mod decline;
-mod delete;
-mod delivery;
 mod elsewhere;
-mod email_rule;
-mod expire;
 mod free_text;
-mod guest;
 mod link;
 mod notice;
 mod reminders;
 mod request_id;
-mod resend;
 mod slots;
-mod verify_email;
 
 use super::{Change, Changes, Decided, decide};
 use crate::domain::command::{Action, Command};
@@ -35,32 +24,32 @@ use crate::domain::invitation::slot::Slot;
 use crate::domain::invitation::state::State;
 
 /// Decides on an invitation that nobody has accepted.
-fn run(invitation: &Invitation, action: Action) -> Result<Decided, Refusal> {
+pub(in crate::domain) fn run(invitation: &Invitation, action: Action) -> Result<Decided, Refusal> {
     decide(&loaded(invitation, &[]), &command(1, action), &CONTEXT)
 }
 
-fn run_on(loaded: &Loaded, command: &Command) -> Result<Decided, Refusal> {
+pub(in crate::domain) fn run_on(loaded: &Loaded, command: &Command) -> Result<Decided, Refusal> {
     decide(loaded, command, &CONTEXT)
 }
 
 /// The invitation as it will be, where it changes.
-fn after(changes: &Changes) -> Option<&Invitation> {
+pub(in crate::domain) fn after(changes: &Changes) -> Option<&Invitation> {
     changes.invitations.first().map(changed)
 }
 
-fn changed(change: &Change) -> &Invitation {
+pub(in crate::domain) fn changed(change: &Change) -> &Invitation {
     let (Change::Create(invitation) | Change::Update { invitation, .. }) = change;
     invitation
 }
 
 /// The other invitations as they will be.
-fn beside(changes: &Changes) -> Vec<&Invitation> {
+pub(in crate::domain) fn beside(changes: &Changes) -> Vec<&Invitation> {
     let others = changes.invitations.iter().skip(1);
     others.map(changed).collect()
 }
 
 /// A snapshot of several invitations, each of which took its slots when it was made.
-fn together(invitations: &[&Invitation]) -> Loaded {
+pub(in crate::domain) fn together(invitations: &[&Invitation]) -> Loaded {
     let mut loaded = Loaded::empty(NOW);
     for invitation in invitations {
         for key in invitation.slots() {
@@ -71,12 +60,12 @@ fn together(invitations: &[&Invitation]) -> Loaded {
     loaded
 }
 
-fn event_types(changes: &Changes) -> Vec<EventType> {
+pub(in crate::domain) fn event_types(changes: &Changes) -> Vec<EventType> {
     changes.events.iter().map(|event| event.event_type).collect()
 }
 
 /// Whether there is nothing at all to save.
-fn is_nothing(changes: &Changes) -> bool {
+pub(in crate::domain) fn is_nothing(changes: &Changes) -> bool {
     format!("{changes:?}") == format!("{:?}", Changes::default())
 }
 
@@ -132,7 +121,7 @@ fn closed(refusal: Refusal, state: State, decline: Option<()>, revoke: Option<()
 }
 
 /// The invitation in this state, then the same with its expiry passed where that makes no difference.
-fn ways_to_be(state: State) -> Vec<Invitation> {
+pub(in crate::domain) fn ways_to_be(state: State) -> Vec<Invitation> {
     let plain = in_state(state);
     let mut late = plain.clone();
     late.facts.expire_at = Some(minutes(-1));

@@ -7,7 +7,7 @@ use sea_orm::sea_query::ColumnType::{BigInteger, Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
-use super::{ANSWER, within};
+use super::ANSWER;
 use crate::domain::invitation::event::Event;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
@@ -19,6 +19,7 @@ use crate::store::queue::{ClaimRequest, WEBHOOK_MESSAGES};
 use crate::store::sql::entity::{event, webhook_endpoint, webhook_message};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam};
+use crate::store::within;
 
 /// A message that is claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]

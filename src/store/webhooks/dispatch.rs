@@ -8,12 +8,13 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
-use super::{CHUNK, HEAD, within};
+use super::{CHUNK, HEAD};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::value::id::IdSeed;
 use crate::store::sql::entity::webhook_message::{Entity, Model};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam, index_key};
+use crate::store::within;
 use crate::store::{Store, Topic};
 
 /// How many events are dealt with in one transaction.

@@ -6,11 +6,11 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::within;
 use crate::domain::value::text::AccountId;
 use crate::store::Store;
 use crate::store::sql::entity::webhook_endpoint::{Column, Entity};
 use crate::store::sql::error::StoreError;
+use crate::store::within;
 
 /// How many endpoints are read at a time.
 const PAGE: u64 = 500;

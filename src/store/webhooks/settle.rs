@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
 use super::change::cancel_pending;
-use super::{ANSWER, ClaimedMessage, within};
+use super::{ANSWER, ClaimedMessage};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::{FAILED_TOO_LONG, GONE, retry};
@@ -17,6 +17,7 @@ use crate::store::sql::Transaction;
 use crate::store::sql::entity::webhook_attempt::{Entity, Model};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam, statement_clock};
+use crate::store::within;
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What a resend renews, rotates and mails.
 
-use super::{after, run};
+use crate::domain::decide::tests::{after, run};
 use crate::domain::decide::{Context, decide};
 use crate::domain::fixtures::{CONTEXT, NOW, command, invitation, loaded, minutes, resend, ttl};
 use crate::domain::invitation::refusal::Refusal;
@@ -61,6 +61,7 @@ fn no_renewal_goes_beyond_the_calendar() {
     let invitation = invitation(0, None);
     let mut loaded = loaded(&invitation, &[]);
     loaded.now = Timestamp::MAX;
-    let decided = super::run_on(&loaded, &command(1, resend(&invitation, false, Some(ttl(1))))).unwrap();
+    let decided =
+        crate::domain::decide::tests::run_on(&loaded, &command(1, resend(&invitation, false, Some(ttl(1))))).unwrap();
     assert_eq!(after(&decided.changes).unwrap().facts.expire_at, Some(Timestamp::MAX));
 }

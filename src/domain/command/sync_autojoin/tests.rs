@@ -1,7 +1,7 @@
 //! The sync of an auto-join: made, changed, emptied, brought back, and made anew once it was revoked.
 
-use super::{after, event_types, is_nothing, run_on, together};
 use crate::domain::command::{Action, RevokeInvitation, SyncAutojoin};
+use crate::domain::decide::tests::{after, event_types, is_nothing, run_on, together};
 use crate::domain::decide::{Changes, Decided};
 use crate::domain::fixtures::{
     CONTEXT, NOW, accept, account, by_any_name, command, email, general, invited, minutes, person, resend, sync,
@@ -150,6 +150,6 @@ fn scopes_and_accounts_have_auto_joins_of_their_own() {
     assert_ne!(run_sync(&loaded, other.clone()).unwrap().outcome.invitation, present.id);
     let mut theirs = command(1, Action::SyncAutojoin(Box::new(sync(&["a.org"]))));
     theirs.account = account("other");
-    let made = super::decide(&loaded, &theirs, &CONTEXT).unwrap();
+    let made = crate::domain::decide::decide(&loaded, &theirs, &CONTEXT).unwrap();
     assert_ne!(made.outcome.invitation, present.id);
 }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{after, is_nothing, run_on};
+use crate::domain::decide::tests::{after, is_nothing, run_on};
 use crate::domain::decide::{AcceptanceChange, Changes};
 use crate::domain::fixtures::{
     NOW, accept, accept_with, acceptor, command, connection, early, in_state, invitation, loaded, minutes, update,

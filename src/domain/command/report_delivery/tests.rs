@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
-use super::{event_types, run_on};
 use crate::domain::command::{Action, ReportDelivery, SettleDelivery};
 use crate::domain::decide::Decided;
+use crate::domain::decide::tests::{event_types, run_on};
 use crate::domain::delivery::{Delivery, DeliveryEnd, DeliveryReport, DeliveryState, NewDelivery, Purpose};
 use crate::domain::fixtures::{CONTEXT, NOW, command, invitation, loaded, minutes};
 use crate::domain::group::Group;

@@ -1,8 +1,8 @@
 //! Whose expiry is told of, and that it is told of once.
 
-use super::{after, run};
 use crate::domain::command::{Action, ExpireInvitation};
 use crate::domain::decide::decide;
+use crate::domain::decide::tests::{after, run};
 use crate::domain::fixtures::{CONTEXT, NOW, command, in_state, invitation, loaded, minutes};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;

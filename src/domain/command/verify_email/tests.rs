@@ -1,7 +1,7 @@
 //! Verified addresses: what is noted of them, and what a proof is worth to whoever accepts.
 
-use super::{event_types, run};
 use crate::domain::command::{AcceptInvitation, Action, VerifyEmail};
+use crate::domain::decide::tests::{event_types, run};
 use crate::domain::fixtures::{
     NOW, accept, acceptor, address, details, email, general, in_state, invitation, invited, minutes, person,
 };
@@ -64,7 +64,7 @@ fn a_proof_counts_as_a_verified_address_where_one_is_needed() {
         let invitation = invited(1, details(Kind::Connection), &[ann, bob]);
         let decided = run(&invitation, accept_with(&invitation, 0, brought, proof));
         let accepted = decided.map(|decided| match decided.changes.acceptance {
-            Some(super::super::AcceptanceChange::Create(made)) => (made.recipient, made.email.unwrap()),
+            Some(crate::domain::decide::AcceptanceChange::Create(made)) => (made.recipient, made.email.unwrap()),
             other => panic!("{case}: {other:?}"),
         });
         let expected = expected.map(|(recipient, address)| (recipient, address.to_owned()));
@@ -87,9 +87,13 @@ fn a_proof_opens_an_auto_join() {
 fn a_proof_finds_the_same_persons_other_invitations() {
     let details = || Details::General(Box::new(general(Usage::SingleUse)));
     let (one, other) = (invited(1, details(), &["ann@example.org"]), invited(2, details(), &["ann@example.org"]));
-    let mut loaded = super::together(&[&one, &other]);
+    let mut loaded = crate::domain::decide::tests::together(&[&one, &other]);
     loaded.now = NOW;
     let accept = accept_with(&one, 0, None, EmailProof::new(email("ann@example.org"), NOW));
-    let changes = super::run_on(&loaded, &crate::domain::fixtures::command(1, accept)).unwrap().changes;
-    assert_eq!(super::beside(&changes).iter().map(|closed| closed.id).collect::<Vec<_>>(), [other.id]);
+    let changes =
+        crate::domain::decide::tests::run_on(&loaded, &crate::domain::fixtures::command(1, accept)).unwrap().changes;
+    assert_eq!(
+        crate::domain::decide::tests::beside(&changes).iter().map(|closed| closed.id).collect::<Vec<_>>(),
+        [other.id]
+    );
 }

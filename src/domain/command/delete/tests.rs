@@ -1,7 +1,7 @@
 //! Deleting a user invitation: always hides it, and revokes what could still be accepted.
 
-use super::{after, event_types, run};
 use crate::domain::command::{Action, DeleteInvitation, RevokeInvitation, Target};
+use crate::domain::decide::tests::{after, event_types, run};
 use crate::domain::fixtures::{NOW, by_any_name, delete, details, invited, minutes, resend, revoke, target};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;

@@ -1,17 +1,19 @@
 //! What a new invitation of each kind is like, whom it mails, and what its acceptors get.
 
-use super::{after, event_types, run, run_on};
-use crate::domain::command::{Action, CreateInvitation, Expiry};
+use crate::domain::command::{Action, CommandRules as _, CreateInvitation, Expiry};
+use crate::domain::decide::tests::{after, event_types, run, run_on};
 use crate::domain::decide::{AcceptanceChange, Changes};
 use crate::domain::fixtures::{
-    CONTEXT, NOW, accept, acceptor, at, command, creation, details, invited, minutes, resend, ttl,
+    CONTEXT, NOW, accept, acceptor, at, command, creation, details, email, general, invited, minutes, resend, ttl,
 };
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType::Created;
+use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
-use crate::domain::kind::Kind;
+use crate::domain::kind::general::Usage;
+use crate::domain::kind::{Details, Kind};
 use crate::domain::value::time::Timestamp;
 
 fn made(create: CreateInvitation) -> Result<Changes, Refusal> {
@@ -98,4 +100,31 @@ fn resend_moves_the_last_sent_time_and_keeps_the_first() {
         let after = after(&changes).unwrap();
         assert_eq!((after.first_sent_at, after.last_sent_at), (Some(minutes(-60)), Some(last)));
     }
+}
+
+fn growth(change: impl FnOnce(&mut CreateInvitation)) -> usize {
+    let plain = creation(details(Kind::Connection), &[]);
+    let mut changed = plain.clone();
+    change(&mut changed);
+    changed.bytes() - plain.bytes()
+}
+
+#[test]
+fn size_grows_with_recipients_and_labels() {
+    let address = "ann@example.org";
+    let recipient = NewRecipient { display_name: Some("Ann".to_owned()), ..email(address).into() };
+    assert_eq!(growth(|create| create.recipients.push(recipient)), 128 + 2 * address.len() + 3);
+    assert_eq!(growth(|create| drop(create.labels.insert("key".to_owned(), "value".to_owned()))), 2 * 128 + 8);
+}
+
+#[test]
+fn size_grows_with_the_json_of_every_kind() {
+    for kind in Kind::ALL {
+        let size = details(kind).bytes();
+        assert!((10..1_000).contains(&size), "{kind:?}: {size}");
+    }
+    let mut large = general(Usage::MultiUse);
+    let plain = Details::General(Box::new(large.clone())).bytes();
+    large.kept.metadata = Some("x".repeat(10_000));
+    assert!(Details::General(Box::new(large)).bytes() > plain + 9_000);
 }

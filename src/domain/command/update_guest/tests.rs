@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::{after, event_types, is_nothing, run, run_on, together};
 use crate::domain::command::{AcceptInvitation, Access, Action, Expiry, UpdateGuestInvitation};
+use crate::domain::decide::tests::{after, event_types, is_nothing, run, run_on, together};
 use crate::domain::decide::{AcceptanceChange, Changes};
 use crate::domain::fixtures::{
     NOW, accept_by_system, acceptor, at, command, creation, details, invited, minutes, organization, resend, ttl,

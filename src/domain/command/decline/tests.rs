@@ -1,8 +1,8 @@
 //! Who may decline, and what it takes for an invitation to be DECLINED.
 
-use super::{after, event_types, is_nothing, run};
 use crate::domain::command::{Access, Action, DeclineInvitation};
 use crate::domain::decide::Decided;
+use crate::domain::decide::tests::{after, event_types, is_nothing, run};
 use crate::domain::fixtures::{NOW, accept, acceptor, at, decline, decline_as, general, invitation, invited, minutes};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;

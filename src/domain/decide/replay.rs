@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::{Command, RequestKey};
-use crate::domain::decide::Affected;
+use super::Affected;
+use crate::domain::command::{Command, RequestKey};
 use crate::domain::group::loaded::{Loaded, Remembered};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::id::InvitationId;

@@ -1,6 +1,6 @@
 //! The e-mail rule, over every sort of invitation, link, address and proof.
 
-use super::{after, run};
+use crate::domain::decide::tests::{after, run};
 use crate::domain::decide::{AcceptanceChange, Decided};
 use crate::domain::fixtures::{NOW, accept, details, email, general, invitation, invited, minutes, person};
 use crate::domain::invitation::Invitation;

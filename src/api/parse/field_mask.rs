@@ -1,0 +1,30 @@
+//! Update masks (AIP-134): without one, the fields that are filled in are changed; `*` means all that can be.
+
+use super::violations::Violations;
+
+/// The fields of a resource that a call changes.
+pub(in crate::api) struct FieldMask(Vec<&'static str>);
+
+impl FieldMask {
+    /// Parses `update_mask`. Each of `fields` can be changed; the other part says whether it is filled in.
+    pub(in crate::api) fn parse<const N: usize>(
+        violations: &mut Violations,
+        mask: Option<&prost_types::FieldMask>,
+        fields: [(&'static str, bool); N],
+    ) -> Self {
+        let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
+        for (index, path) in paths.iter().enumerate() {
+            if path != "*" && !fields.iter().any(|(field, _)| field == path) {
+                violations.add(format!("update_mask.paths[{index}]"), "must be a field that can be changed, or *");
+            }
+        }
+        let is_named = |field: &str| paths.iter().any(|path| path == field || path == "*");
+        let changed = fields.into_iter().filter(|(field, filled)| is_named(field) || (paths.is_empty() && *filled));
+        Self(changed.map(|(field, _)| field).collect())
+    }
+
+    /// Returns whether the call changes a field.
+    pub(in crate::api) fn has(&self, field: &str) -> bool {
+        self.0.contains(&field)
+    }
+}

@@ -24,11 +24,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let names: Vec<_> = secret.iter().map(MessageDescriptor::name).collect();
     std::fs::write(Path::new(&out).join("redacted.rs"), format!("redact!({});\n", names.join(", ")))?;
     let paths = secret.iter().map(|message| format!(".{}", message.full_name()));
+    let mut messages = prost_build::Config::new();
+    messages.enable_type_names();
     tonic_prost_build::configure()
         .btree_map(".")
         .skip_debug(paths.collect::<Vec<_>>())
         .build_transport(false)
-        .compile_fds(descriptors)?;
+        .codec_path("crate::server::codec::ServiceCodec")
+        .compile_fds_with_config(descriptors, messages)?;
     Ok(())
 }
 

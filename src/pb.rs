@@ -6,6 +6,9 @@ use std::fmt;
 
 tonic::include_proto!("invitation.v1");
 
+/// The package of the protos.
+pub const PACKAGE: &str = "invitation.v1";
+
 /// The compiled files with their comments, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub mod boundary;
+pub mod codec;
 pub(crate) mod deadline;
 pub mod health;
 pub(crate) mod in_flight;

@@ -178,6 +178,12 @@ impl From<ExecuteError> for Status {
     }
 }
 
+/// INVALID_ARGUMENT: the request has a field, at a path, that this server does not know.
+pub(crate) fn unknown_field(path: &str) -> Status {
+    let message = format!("this server does not know the field {path}: leave the field out, or call a newer server");
+    status(Code::InvalidArgument, ErrorReason::UnknownField, &message, [("field", path.to_owned())])
+}
+
 /// INVALID_ARGUMENT with every violation there is.
 pub(crate) fn invalid_fields(violations: Vec<FieldViolation>) -> Status {
     let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();

@@ -15,3 +15,4 @@ pub(crate) mod page_token;
 pub(crate) mod raw;
 pub(crate) mod request;
 pub(crate) mod request_id;
+pub(crate) mod unknown_field;

@@ -41,7 +41,7 @@ const EFFECTS: [&str; 12] = [
     "count(*) FROM request",
 ];
 
-async fn effects(service: &Service) -> [i64; 12] {
+pub(super) async fn effects(service: &Service) -> [i64; 12] {
     let database = service.connect().await;
     let columns: Vec<_> = EFFECTS.iter().enumerate().map(|(at, sql)| format!("(SELECT {sql}) AS c{at}")).collect();
     let select = Statement::from_string(database.get_database_backend(), format!("SELECT {}", columns.join(", ")));

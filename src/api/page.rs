@@ -76,7 +76,7 @@ fn size(violations: &mut Violations, page_size: i32) -> usize {
     usize::try_from(size).unwrap_or_default()
 }
 
-/// Parses `order_by`: one of some fields, optionally with ` desc`. Returns the order and whether it ascends; empty is the
+/// Parses `order_by`: one of some fields, optionally with ` asc` or ` desc`. Returns the order and whether it ascends; empty is the
 /// first order, descending.
 fn order<O: Copy>(violations: &mut Violations, order_by: &str, orders: &[(&str, O)]) -> (O, bool) {
     let default = orders[0].1;
@@ -85,11 +85,11 @@ fn order<O: Copy>(violations: &mut Violations, order_by: &str, orders: &[(&str, 
     let Some(field) = field else { return (default, false) };
     let order = orders.iter().find(|(name, _)| *name == field);
     match (order, direction, more) {
-        (Some((_, order)), None, _) => (*order, true),
+        (Some((_, order)), None | Some("asc"), None) => (*order, true),
         (Some((_, order)), Some("desc"), None) => (*order, false),
         _ => {
             let fields: Vec<_> = orders.iter().map(|(name, _)| format!("`{name}`")).collect();
-            violations.add("order_by", &format!("must be {}, or that with ` desc`", fields.join(", ")));
+            violations.add("order_by", &format!("must be {}, or that with ` asc` or ` desc`", fields.join(", ")));
             (default, false)
         }
     }

@@ -15,4 +15,5 @@ pub(crate) mod page_token;
 pub(crate) mod raw;
 pub(crate) mod request;
 pub(crate) mod request_id;
+pub(crate) mod uniform;
 pub(crate) mod unknown_field;

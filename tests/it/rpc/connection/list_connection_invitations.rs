@@ -121,12 +121,21 @@ async fn every_page_size_walks_the_whole_list_in_order_both_ways(database: TestD
             ("create_time desc", &newest_first),
             ("  create_time   desc ", &newest_first),
             ("create_time", &oldest_first),
+            ("create_time asc", &oldest_first),
         ] {
             let request = Request { page_size, order_by: order_by.to_owned(), ..Default::default() };
             assert_eq!(walk(&service, request).await, *wanted, "{page_size} {order_by:?}");
         }
     }
-    for order_by in ["name", "create_time asc", "create_time,name", "create_time desc desc", "CREATE_TIME", "; --"] {
+    for order_by in [
+        "name",
+        "create_time up",
+        "asc create_time",
+        "create_time,name",
+        "create_time desc desc",
+        "CREATE_TIME",
+        "; --",
+    ] {
         let request = Request { order_by: order_by.to_owned(), ..Default::default() };
         let answer = service.connections().list_connection_invitations(request).await;
         assert_eq!(violated(&refused(answer, Code::InvalidArgument, "INVALID_FIELD")), ["order_by"], "{order_by}");

@@ -267,7 +267,7 @@ async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
         page_size: -1,
         page_token: "x".to_owned(),
         skip: -1,
-        order_by: "expire_time asc".to_owned(),
+        order_by: "expire_time up".to_owned(),
         ..Default::default()
     };
     let status = service.guests().list_guest_invitations(bad).await;

@@ -22,7 +22,8 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match execute(cli::parse()).await {
+    // Boxed, since the compiler gives up on the layout of futures that are nested this deep.
+    match Box::pin(execute(cli::parse())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -33,7 +34,7 @@ async fn main() -> ExitCode {
 
 async fn execute(command: Command) -> Outcome {
     match command {
-        Command::Serve(args) => run(args).await,
+        Command::Serve(args) => Box::pin(run(args)).await,
         Command::Migrate(args) => {
             let config = args.load()?;
             let _logging = telemetry::init(&config.log)?;

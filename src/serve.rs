@@ -92,7 +92,7 @@ pub enum ServeError {
 pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: Shutdown) -> Result<(), ServeError> {
     use_ring();
     let authenticator = Authenticator::new(&config.auth)?;
-    let OpenStore { store, ring, readiness, is_known } = build_store(&config, &clock).await?;
+    let OpenStore { store, ring, readiness, is_known } = Box::pin(build_store(&config, &clock)).await?;
     let drain = &shutdown.drain;
     let feed = EventFeed::new();
     let background = build_background(&config, &store, &ring, &feed, &clock, drain)?;

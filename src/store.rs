@@ -31,7 +31,7 @@ pub use read::invitations::{Listed, ListedName};
 pub use read::positions::{EventBatch, PositionedEvent};
 pub use read::query::{GuestStatus, InvitationQuery, Order};
 pub use read::{Cursor, Page, Read, SortKey};
-pub use requests::KnownCall;
+pub use requests::{KnownCall, WriteOnce};
 pub use sql::database::{Database, OpenError};
 pub use sql::error::StoreError;
 pub use verifications::NewVerification;

@@ -104,7 +104,7 @@ impl Call {
 }
 
 impl Api {
-    /// Runs the command that was parsed of a message, once per request_id.
+    /// Runs the command that was parsed of a message, once per request_id; with validate_only, it only decides it.
     pub(crate) async fn execute<T: Write>(
         &self,
         call: &Call,
@@ -123,8 +123,12 @@ impl Api {
         let command = self.command(call, hosts, request, action);
         let named = command.invitation();
         named.into_iter().for_each(note_invitation);
-        let executed = self.store.executor().execute(command, Some(call.deadline.0)).await?;
-        if named.is_none() {
+        let (executor, deadline) = (self.store.executor(), Some(call.deadline.0));
+        let executed = match message.validate_only() {
+            true => executor.dry_run(command, deadline).await?,
+            false => executor.execute(command, deadline).await?,
+        };
+        if named.is_none() && !executed.dry_run {
             note_invitation(executed.invitation.id);
         }
         Ok(executed)

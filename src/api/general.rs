@@ -23,11 +23,11 @@ use super::resource::InvitationName;
 use crate::domain::command::{Access, Action, DeclineInvitation, Expiry, ResendInvitation, RevokeInvitation};
 use crate::domain::invitation::Invitation;
 use crate::domain::value::text;
-use crate::domain::value::time::{Timestamp, Ttl};
+use crate::domain::value::time::Ttl;
 use crate::pb;
 use crate::pb::invitation_service_server::InvitationService;
 use crate::server::status;
-use crate::store::{AcceptanceQuery, Cursor, InvitationQuery, Page};
+use crate::store::{AcceptanceQuery, Cursor, InvitationQuery, Page, Read};
 use accept_invitations::accept_invitations;
 use batch_create_invitations::batch_create_invitations;
 use parse::to_create;
@@ -40,9 +40,9 @@ use sync_internal_invitation::sync_internal_invitation;
 pub(crate) struct Invitations(pub(crate) Arc<Api>);
 
 impl Invitations {
-    fn autojoin(&self, call: &Call, found: &Invitation, now: Timestamp) -> Result<pb::Autojoin, Status> {
+    fn autojoin(found: &Invitation, shown: pb::Invitation) -> pb::Autojoin {
         let domains = found.details.general().map(|details| details.domains.clone()).unwrap_or_default();
-        Ok(pb::Autojoin { domains, invitation: Some(self.0.resource(call, found, now)?) })
+        pb::Autojoin { domains, invitation: Some(shown) }
     }
 }
 
@@ -188,8 +188,8 @@ impl InvitationService for Invitations {
         let scope = required_scope(&mut violations, message.scope.as_ref());
         let scope = violations.finish(scope)?;
         let found = self.0.read(self.0.store.find_autojoin(&call.caller.account, &scope)).await?;
-        let autojoin = found.map(|read| self.autojoin(&call, &read.found, read.now)).transpose()?;
-        Ok(Response::new(autojoin.unwrap_or_default()))
+        let Some(Read { found, now }) = found else { return Ok(Response::new(pb::Autojoin::default())) };
+        Ok(Response::new(Self::autojoin(&found, self.0.resource(&call, &found, now)?)))
     }
 
     async fn sync_autojoin(&self, request: Request<pb::SyncAutojoinRequest>) -> Result<Response<pb::Autojoin>, Status> {
@@ -198,7 +198,10 @@ impl InvitationService for Invitations {
         let nothing_to_empty = sync.as_ref().is_some_and(|sync| sync.domains.is_empty());
         let sync = sync.map(Box::new).map(Action::SyncAutojoin);
         match self.0.execute(&call, &message, violations, sync).await {
-            Ok(executed) => self.autojoin(&call, &executed.invitation, executed.now).map(Response::new),
+            Ok(executed) => {
+                let shown = self.0.executed(&call, &executed)?;
+                Ok(Response::new(Self::autojoin(&executed.invitation, shown)))
+            }
             // A scope that never had a domain has none afterwards either.
             Err(refused) if nothing_to_empty && refused.code() == Code::NotFound => {
                 Ok(Response::new(pb::Autojoin::default()))

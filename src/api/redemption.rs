@@ -9,15 +9,11 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::connection::prefill;
-use super::convert::acceptance::acceptance;
 use super::convert::timestamp;
 use super::execute::{Api, Call};
-use super::general::convert_invitation::invitation;
 use super::parse::acceptor::acceptor;
 use crate::domain::command::{AcceptInvitation, Access, Action, DeclineInvitation, RecordEngagement};
-use crate::domain::group::Executed;
 use crate::domain::invitation::EngagementType;
-use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::secret::verification::{Code, EmailProof};
 use crate::domain::value::email::Email;
 use crate::domain::value::text;
@@ -31,13 +27,6 @@ use verify_email::verify_email;
 /// Serves `RedemptionService`.
 #[derive(Debug)]
 pub(crate) struct Redemptions(pub(crate) Arc<Api>);
-
-impl Redemptions {
-    fn invitation(&self, call: &Call, executed: &Executed, acceptances: &[Acceptance]) -> pb::Invitation {
-        let link = self.0.link(call, &executed.invitation);
-        invitation(&executed.invitation, acceptances, executed.now, link)
-    }
-}
 
 #[tonic::async_trait]
 impl RedemptionService for Redemptions {
@@ -101,10 +90,10 @@ impl RedemptionService for Redemptions {
             }))
         });
         let executed = self.0.execute(&call, &message, violations, accept).await?;
-        let made = executed.acceptance.as_slice();
+        let (acceptance, invitation) = self.0.accepted(&call, &executed);
         Ok(Response::new(pb::AcceptInvitationResponse {
-            acceptance: made.first().map(acceptance),
-            invitation: Some(self.invitation(&call, &executed, made)),
+            acceptance,
+            invitation: Some(invitation),
             already_accepted: executed.already_accepted,
         }))
     }
@@ -118,7 +107,7 @@ impl RedemptionService for Redemptions {
         let access = self.0.verify(&mut violations, &message.token).map(Access::Link);
         let decline = access.map(|access| Action::Decline(DeclineInvitation { access, address: None, reason }));
         let executed = self.0.execute(&call, &message, violations, decline).await?;
-        Ok(Response::new(self.invitation(&call, &executed, &[])))
+        Ok(Response::new(self.0.accepted(&call, &executed).1))
     }
 
     async fn record_engagement(

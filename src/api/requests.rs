@@ -28,9 +28,12 @@ pub(crate) trait Rpc: Message + Clone {
     fn request_id(&self) -> &str;
 }
 
-/// A request that changes something. It is the same as another if its body is, without the request_id and, since one invitation
-/// may go by several tokens, without the token.
+/// A request that changes something. It is the same as another if its body is, without the request_id, without validate_only and,
+/// since one invitation may go by several tokens, without the token.
 pub(crate) trait Write: Rpc {
+    /// Returns whether the call decides only, and changes nothing.
+    fn validate_only(&self) -> bool;
+
     /// Empties the fields that may differ in a retry.
     fn strip(&mut self);
 
@@ -106,11 +109,15 @@ macro_rules! requests {
     (@request_id $self:ident $($rest:tt)*) => { "" };
     (@$message:ident write) => { requests!(@$message strips request_id); };
     (@$message:ident write(without token)) => { requests!(@$message strips request_id, token); };
-    (@$message:ident write(without request_id)) => { requests!(@$message strips); };
-    (@$message:ident strips $($field:ident),*) => {
+    (@$message:ident strips $($field:ident),+) => {
         impl Write for pb::$message {
+            fn validate_only(&self) -> bool {
+                self.validate_only
+            }
+
             fn strip(&mut self) {
-                $(self.$field.clear();)*
+                self.validate_only = false;
+                $(self.$field.clear();)+
             }
         }
     };
@@ -216,7 +223,7 @@ requests! {
         PreviewInvitation(PreviewInvitationRequest) InvitationsRedeem, Link;
         AcceptInvitation(AcceptInvitationRequest) InvitationsRedeem, Link [write(without token)];
         DeclineInvitation(DeclineInvitationRequest) InvitationsRedeem, Link [write(without token)];
-        RecordEngagement(RecordEngagementRequest) InvitationsRedeem, Link [write(without request_id)];
+        RecordEngagement(RecordEngagementRequest) InvitationsRedeem, Link [write(without token)];
         SendVerificationCode(SendVerificationCodeRequest) InvitationsRedeem, Link;
         VerifyEmail(VerifyEmailRequest) InvitationsRedeem, Link;
     }
@@ -231,7 +238,7 @@ requests! {
     }
     DeliveryService {
         ListDeliveries(ListDeliveriesRequest) DeliveriesRead, Caller [paged];
-        ReportDeliveryStatus(ReportDeliveryStatusRequest) DeliveriesWrite, Caller [write(without request_id)];
+        ReportDeliveryStatus(ReportDeliveryStatusRequest) DeliveriesWrite, Caller [write];
         ReplayDeliveries(ReplayDeliveriesRequest) DeliveriesWrite, Caller;
     }
     WebhookService {

@@ -28,6 +28,9 @@ pub(crate) trait Resource: Sized {
     /// Converts an invitation, unless it is of another kind; `link` is its token and link, empty for callers who may not see
     /// them.
     fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self>;
+
+    /// Empties the etag, which nothing will have, and the names of an invitation that was not created.
+    fn clear_dry_run(&mut self, created: bool);
 }
 
 /// What a kind adds to the messages that show invitations of every kind.
@@ -46,6 +49,15 @@ impl Resource for pb::Invitation {
     fn of(found: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
         Some(invitation(found, &found.acceptances, now, link))
     }
+
+    fn clear_dry_run(&mut self, created: bool) {
+        self.etag.clear();
+        if created {
+            self.name.clear();
+            self.uid.clear();
+            self.typed_name.clear();
+        }
+    }
 }
 
 impl Api {
@@ -61,7 +73,33 @@ impl Api {
 
     /// Answers a command.
     pub(crate) fn answer<R: Resource>(&self, call: &Call, executed: &Executed) -> Result<Response<R>, Status> {
-        self.resource(call, &executed.invitation, executed.now).map(Response::new)
+        self.executed(call, executed).map(Response::new)
+    }
+
+    /// Shows an invitation as a command left it, or would have.
+    pub(crate) fn executed<R: Resource>(&self, call: &Call, executed: &Executed) -> Result<R, Status> {
+        let Executed { invitation, now, created, dry_run, .. } = executed;
+        if !dry_run {
+            return self.resource(call, invitation, *now);
+        }
+        let mut shown = R::of(invitation, *now, Default::default()).ok_or_else(status::not_found)?;
+        shown.clear_dry_run(*created);
+        Ok(shown)
+    }
+
+    /// Shows an invitation with the acceptance that a command left, or would have.
+    pub(crate) fn accepted(&self, call: &Call, executed: &Executed) -> (Option<pb::Acceptance>, pb::Invitation) {
+        let Executed { invitation: found, now, dry_run, created, already_accepted, .. } = executed;
+        let made = executed.acceptance.as_slice();
+        let link = if *dry_run { Default::default() } else { self.link(call, found) };
+        let mut shown = invitation(found, made, *now, link);
+        if *dry_run {
+            shown.clear_dry_run(*created);
+            if !already_accepted {
+                shown.acceptances.iter_mut().for_each(|acceptance| acceptance.name.clear());
+            }
+        }
+        (shown.acceptances.first().cloned(), shown)
     }
 
     /// Gets the invitation that a message names, with its newest acceptances if they are shown.

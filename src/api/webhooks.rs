@@ -16,11 +16,11 @@ use crate::domain::value::text;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::signature::Secret;
-use crate::domain::webhook::{Endpoint, NewEndpoint, Rotation, SealedSecrets};
+use crate::domain::webhook::{Endpoint, Rotation, SealedSecrets};
 use crate::pb;
 use crate::pb::webhook_service_server::WebhookService;
 use crate::server::status;
-use crate::store::{AttemptQuery, Cursor, EndpointCreated, EndpointQuery, EndpointRefusal};
+use crate::store::{AttemptQuery, Cursor, EndpointCreated, EndpointQuery, EndpointRefusal, WriteOnce};
 use parse::EndpointName;
 
 /// The most events that one call has posted again.
@@ -56,10 +56,14 @@ impl WebhookService for Webhooks {
             updated_at: now,
         };
         let request = self.0.request(&call, &message, 0);
-        let new = NewEndpoint { endpoint, request };
-        let created = self.0.read(self.0.store.create_webhook_endpoint(account, &new)).await?;
+        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
+        let created = self.0.read(self.0.store.create_webhook_endpoint(account, &endpoint, once)).await?;
         Ok(Response::new(match created.map_err(refused)? {
-            EndpointCreated::Created => convert::endpoint(&new.endpoint, Some(&secret), now),
+            EndpointCreated::Created if message.validate_only => {
+                pb::WebhookEndpoint { name: String::new(), uid: String::new(), ..convert::dry_run(&endpoint, now) }
+            }
+            EndpointCreated::Replayed(endpoint) if message.validate_only => convert::dry_run(&endpoint, now),
+            EndpointCreated::Created => convert::endpoint(&endpoint, Some(&secret), now),
             EndpointCreated::Replayed(endpoint) => self.with_secret(account, &endpoint, now),
         }))
     }
@@ -100,10 +104,14 @@ impl WebhookService for Webhooks {
         let (EndpointName(id), etag, change) = violations.finish(parsed)?;
         let (account, now) = (&call.caller.account, self.0.clock.now());
         let request = self.0.request(&call, &message, 0);
+        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
         let decide = |endpoint: &Endpoint| endpoint.update(&change, etag.as_deref(), now);
-        let changed = self.0.store.change_webhook_endpoint(account, id, request.as_ref(), decide);
+        let changed = self.0.store.change_webhook_endpoint(account, id, once, decide);
         let endpoint = self.0.read(changed).await?.map_err(refused)?;
-        Ok(Response::new(convert::endpoint(&endpoint, None, now)))
+        Ok(Response::new(match message.validate_only {
+            true => convert::dry_run(&endpoint, now),
+            false => convert::endpoint(&endpoint, None, now),
+        }))
     }
 
     async fn delete_webhook_endpoint(
@@ -115,9 +123,10 @@ impl WebhookService for Webhooks {
         let etag = violations.optional("etag", &message.etag, text::opaque_id);
         let EndpointName(id) = violations.finish(name)?;
         let request = self.0.request(&call, &message, 0);
+        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
         let check = |endpoint: &Endpoint| endpoint.check_etag(etag.as_deref());
         // In chunks, of which there may be many: the call's own deadline is the limit.
-        let deleted = self.0.store.delete_webhook_endpoint(&call.caller.account, id, request.as_ref(), check).await;
+        let deleted = self.0.store.delete_webhook_endpoint(&call.caller.account, id, once, check).await;
         self.0.done(deleted)?.map_err(refused)?;
         Ok(Response::new(()))
     }
@@ -135,11 +144,15 @@ impl WebhookService for Webhooks {
         let overlap = i64::try_from(self.0.webhooks.rotation_overlap.as_micros()).unwrap_or(i64::MAX);
         let until = Timestamp::from_micros(now.micros().saturating_add(overlap)).min(Timestamp::MAX);
         let request = self.0.request(&call, &message, 0);
+        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
         let rotation = Rotation { sealed, until };
         let decide = |endpoint: &Endpoint| endpoint.rotate(&rotation, etag.as_deref(), now);
-        let rotated = self.0.store.change_webhook_endpoint(account, id, request.as_ref(), decide);
+        let rotated = self.0.store.change_webhook_endpoint(account, id, once, decide);
         let rotated = self.0.read(rotated).await?.map_err(refused)?;
-        Ok(Response::new(self.with_secret(account, &rotated, now)))
+        Ok(Response::new(match message.validate_only {
+            true => convert::dry_run(&rotated, now),
+            false => self.with_secret(account, &rotated, now),
+        }))
     }
 
     async fn list_webhook_attempts(
@@ -169,11 +182,12 @@ impl WebhookService for Webhooks {
         let etag = violations.optional("etag", &message.etag, text::opaque_id);
         let (EndpointName(id), span) = violations.finish(parsed)?;
         let request = self.0.request(&call, &message, 0);
+        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
         let seed = IdSeed::new(now, self.0.entropy.bytes());
         // Thousands of rows: the call's own deadline is the limit.
         let wanted = (span, MAX_REDELIVERED);
         let check = |endpoint: &Endpoint| endpoint.check_etag(etag.as_deref());
-        let queued = self.0.store.redeliver_events(account, id, request.as_ref(), wanted, &seed, check).await;
+        let queued = self.0.store.redeliver_events(account, id, once, wanted, &seed, check).await;
         let count = self.0.done(queued)?.map_err(refused)?;
         Ok(Response::new(pb::RedeliverEventsResponse { redelivered_count: super::convert::count(count) }))
     }

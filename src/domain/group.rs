@@ -41,6 +41,10 @@ pub struct Executed {
     pub already_accepted: bool,
     /// Whether the command changed something, now or when it was first sent.
     pub happened: bool,
+    /// Whether the command created the invitation, now.
+    pub created: bool,
+    /// Whether nothing was saved: names of what was created lead to nothing.
+    pub dry_run: bool,
 }
 
 /// The way in which several commands of one caller belong together.
@@ -160,9 +164,11 @@ impl Group {
             (BatchMode::Independent, _) | (BatchMode::Atomic, [] | [_]) => None,
             (BatchMode::Atomic | BatchMode::DryRun, _) => Some(self.clone()),
         };
-        let results: Vec<_> = commands.iter().map(|command| decide(self, command)).collect();
+        let dry_run = bundle == BatchMode::DryRun;
+        let decided = commands.iter().map(|command| decide(self, command));
+        let results: Vec<_> = decided.map(|result| result.map(|executed| Executed { dry_run, ..executed })).collect();
         if let Some(before) = before
-            && (bundle == BatchMode::DryRun || results.iter().any(Result::is_err))
+            && (dry_run || results.iter().any(Result::is_err))
         {
             *self = before;
         }
@@ -175,6 +181,7 @@ impl Group {
         let Decided { changes, outcome } = decide(&self.loaded, command, context)?;
         let happened = replayed.as_ref().map_or(!changes.events.is_empty(), Remembered::has_changed_something);
         let decided_at = replayed.map_or(self.loaded.now, |replayed| replayed.at);
+        let created = matches!(changes.invitations.first(), Some(Change::Create(_)));
         self.take_in(&command.account, changes);
         let invitation = self.loaded.invitation(&command.account, outcome.invitation)?;
         let invitation = self.as_left(invitation, command.read_set().newest_acceptances);
@@ -182,7 +189,8 @@ impl Group {
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
         let delivery = delivery.map(|id| self.loaded.delivery(&command.account, id).cloned()).transpose()?;
         let now = self.loaded.now;
-        Ok(Executed { now, decided_at, invitation, acceptance, delivery, already_accepted, happened })
+        let dry_run = false;
+        Ok(Executed { now, decided_at, invitation, acceptance, delivery, already_accepted, happened, created, dry_run })
     }
 
     /// Returns an invitation with what the group has done beside it: acceptances, where they are shown, and counts.

@@ -12,7 +12,6 @@ pub mod uri;
 
 use uuid::Uuid;
 
-use super::command::Request;
 use super::invitation::event::EventType;
 use super::value::time::Timestamp;
 use super::value::word::Word;
@@ -68,16 +67,6 @@ impl SealedSecrets {
         [self.present.as_str()].into_iter().chain(previous).collect()
     }
 }
-
-/// An endpoint that is to be made, and the request it is remembered by.
-#[derive(Clone, Debug)]
-pub struct NewEndpoint {
-    /// The endpoint to create.
-    pub endpoint: Endpoint,
-    /// The request that makes it, if that has an id.
-    pub request: Option<Request>,
-}
-
 /// An update of an endpoint; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct EndpointChange {

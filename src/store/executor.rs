@@ -120,8 +120,22 @@ impl Executor {
 
     /// Runs one command. Whoever stops waiting for the result does not stop the command.
     pub async fn execute(&self, command: Command, deadline: Option<Instant>) -> Result<Executed, ExecuteError> {
+        self.execute_in(BatchMode::Independent, command, deadline).await
+    }
+
+    /// Decides one command as [`Executor::execute`] would, and changes nothing.
+    pub async fn dry_run(&self, command: Command, deadline: Option<Instant>) -> Result<Executed, ExecuteError> {
+        self.execute_in(BatchMode::DryRun, command, deadline).await
+    }
+
+    async fn execute_in(
+        &self,
+        mode: BatchMode,
+        command: Command,
+        deadline: Option<Instant>,
+    ) -> Result<Executed, ExecuteError> {
         let (lane, account) = (self.lane_of(&command), command.account.clone());
-        let (job, answers) = Submission::new(vec![command], BatchMode::Independent, deadline);
+        let (job, answers) = Submission::new(vec![command], mode, deadline);
         // A full queue is answered at once: waiting would only move the queue to where nobody counts it.
         lane.push(&account, vec![job]).map_err(|_| ExecuteError::Unavailable)?;
         let answer = answers.await.unwrap_or(Err(ExecuteError::Unavailable))?.pop();

@@ -20,6 +20,15 @@ use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
+/// The way in which something is written without a command: once per request_id, or not at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriteOnce<'a> {
+    /// The idempotency key, if the caller sent one.
+    pub request: Option<&'a Request>,
+    /// Whether the write is decided only, and the answer is that of the write.
+    pub validate_only: bool,
+}
+
 /// What is known of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {

@@ -42,6 +42,14 @@ impl Resource for pb::ConnectionInvitation {
             etag: invitation.etag(),
         })
     }
+
+    fn clear_dry_run(&mut self, created: bool) {
+        self.etag.clear();
+        if created {
+            self.name.clear();
+            self.uid.clear();
+        }
+    }
 }
 
 impl KindFields for ConnectionDetails {

@@ -5,8 +5,6 @@ use std::collections::BTreeSet;
 use tonic::Status;
 
 use super::batch_error::batch_error;
-use super::convert_invitation::invitation;
-use crate::api::convert::acceptance::acceptance;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::acceptor::acceptor as parse_acceptor;
 use crate::api::parse::violations::Violations;
@@ -44,7 +42,8 @@ pub(crate) async fn accept_invitations(
         api.command(call, hosts.clone(), request, accept(Access::Name(target.clone()), acceptor.clone()))
     };
     let commands: Vec<Command> = targets.iter().map(command).collect();
-    let results = api.execute_all(call, commands, BatchMode::Independent).await?;
+    let mode = if message.validate_only { BatchMode::DryRun } else { BatchMode::Independent };
+    let results = api.execute_all(call, commands, mode).await?;
     let results =
         message.names.iter().zip(results).map(|(name, result)| outcome(api, call, name, result.map_err(Status::from)));
     Ok(pb::AcceptInvitationsResponse { results: results.collect() })
@@ -71,12 +70,11 @@ fn outcome(api: &Api, call: &Call, name: &str, result: Result<Executed, Status>)
             ..pb::AcceptInvitationsResult::default()
         },
         Ok(executed) => {
-            let made = executed.acceptance.as_slice();
-            let link = api.link(call, &executed.invitation);
+            let (acceptance, invitation) = api.accepted(call, &executed);
             pb::AcceptInvitationsResult {
                 name,
-                result: made.first().map(acceptance).map(Outcome::Acceptance),
-                invitation: Some(invitation(&executed.invitation, made, executed.now, link)),
+                result: acceptance.map(Outcome::Acceptance),
+                invitation: Some(invitation),
                 already_accepted: executed.already_accepted,
             }
         }

@@ -5,7 +5,6 @@ use tonic_types::{FieldViolation, StatusExt};
 use uuid::Uuid;
 
 use super::batch_error::batch_error;
-use super::convert_invitation::invitation;
 use super::parse::to_create;
 use crate::api::execute::{Api, Call, check_request_id};
 use crate::api::organization_access::check_new;
@@ -60,9 +59,8 @@ pub(crate) async fn batch_create_invitations(
     if message.atomic {
         refuse_all(results.iter().map(|result| result.as_ref().err().cloned()))?;
     }
-    let results = results.into_iter().map(|result| pb::BatchCreateInvitationsResult {
-        result: Some(outcome(api, call, message.validate_only, result)),
-    });
+    let results =
+        results.into_iter().map(|result| pb::BatchCreateInvitationsResult { result: Some(outcome(api, call, result)) });
     Ok(pb::BatchCreateInvitationsResponse { results: results.collect() })
 }
 
@@ -100,7 +98,6 @@ fn to_command(
     check_new(call, &create)?;
     // A retry of the batch finds what it made entry by entry.
     let remembered = match whole {
-        _ if message.validate_only => None,
         None => api.request(call, request, 0),
         Some(whole) => Some(whole.part(index)),
     };
@@ -127,23 +124,9 @@ fn refuse_all(refused: impl Iterator<Item = Option<Status>>) -> Result<(), Statu
     }
 }
 
-fn outcome(api: &Api, call: &Call, validate_only: bool, result: Result<Executed, Status>) -> Outcome {
-    match result {
+fn outcome(api: &Api, call: &Call, result: Result<Executed, Status>) -> Outcome {
+    match result.and_then(|executed| api.executed(call, &executed)) {
+        Ok(invitation) => Outcome::Invitation(invitation),
         Err(status) => Outcome::Error(batch_error(&status)),
-        Ok(executed) if validate_only => {
-            let shown = invitation(&executed.invitation, &[], executed.now, Default::default());
-            // It has none of these, nor will it have these.
-            Outcome::Invitation(pb::Invitation {
-                name: String::new(),
-                uid: String::new(),
-                typed_name: String::new(),
-                etag: String::new(),
-                ..shown
-            })
-        }
-        Ok(executed) => {
-            let link = api.link(call, &executed.invitation);
-            Outcome::Invitation(invitation(&executed.invitation, &[], executed.now, link))
-        }
     }
 }

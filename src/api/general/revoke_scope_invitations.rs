@@ -30,11 +30,11 @@ pub(crate) async fn revoke_scope_invitations(
     let request = api.request(call, message, 0);
     let begun = match &request {
         None => None,
-        Some(request) => match api.read(api.store.begin_call(&call.caller.account, request)).await? {
+        Some(request) => match find_or_begin(api, call, request, message.validate_only).await? {
             KnownCall::Finished { changed } => return Ok(answer(changed)),
             KnownCall::Begun { at } => Some(at),
             KnownCall::Another => return Err(status::request_id_reused()),
-            KnownCall::New => return Err(api.defect(&"a call that has begun is unknown")),
+            KnownCall::New => None,
         },
     };
     let query = InvitationQuery {
@@ -47,14 +47,37 @@ pub(crate) async fn revoke_scope_invitations(
         after: begun.map(Cursor::until),
         ..InvitationQuery::default()
     };
-    let Revoked { count: revoked, failed } = revoke(api, call, request.as_ref(), query).await?;
+    let mode = if message.validate_only { BatchMode::DryRun } else { BatchMode::Atomic };
+    let Revoked { count: revoked, failed } = revoke(api, call, request.as_ref(), query, mode).await?;
     // The call is not finished: not all of the scope is revoked, and a retry goes on.
     if let Some(failed) = failed {
         return Err(failed.into());
     }
     match &request {
         None => Ok(answer(revoked)),
+        // The parts of an interrupted call are what it changed before.
+        Some(request) if message.validate_only => {
+            let before = api.read(api.store.changed_by_call(&call.caller.account, request)).await?;
+            Ok(answer(revoked + before.len() as u64))
+        }
         Some(request) => Ok(answer(api.read(api.store.finish_call(&call.caller.account, request)).await?)),
+    }
+}
+
+/// Remembers that a call has begun; a dry run only looks it up.
+pub(super) async fn find_or_begin(
+    api: &Api,
+    call: &Call,
+    request: &Request,
+    validate_only: bool,
+) -> Result<KnownCall, Status> {
+    let account = &call.caller.account;
+    if validate_only {
+        return api.read(api.store.find_call(account, request)).await;
+    }
+    match api.read(api.store.begin_call(account, request)).await? {
+        KnownCall::New => Err(api.defect(&"a call that has begun is unknown")),
+        known => Ok(known),
     }
 }
 
@@ -74,12 +97,13 @@ async fn revoke(
     call: &Call,
     request: Option<&Request>,
     mut query: InvitationQuery,
+    mode: BatchMode,
 ) -> Result<Revoked, Status> {
     let mut revoked = Revoked::default();
     loop {
         let found = api.read(api.store.list_names(&call.caller.account, &query)).await?;
         let command = |found: &ListedName| command(api, call, request, (found.id, query.hosts.clone()));
-        revoke_chunk(api, call, found.iter().map(command).collect(), &mut revoked).await?;
+        revoke_chunk(api, call, found.iter().map(command).collect(), mode, &mut revoked).await?;
         if (found.len() as u64) < CHUNK {
             return Ok(revoked);
         }
@@ -100,12 +124,21 @@ fn command(
 
 /// Revokes a chunk in one commit. An invitation that somebody has accepted or declined since it was listed is left out. Where one
 /// cannot be revoked at all, as one that a newer release has written, the halves of the chunk are revoked by themselves.
-async fn revoke_chunk(api: &Api, call: &Call, chunk: Vec<Command>, revoked: &mut Revoked) -> Result<(), Status> {
+async fn revoke_chunk(
+    api: &Api,
+    call: &Call,
+    chunk: Vec<Command>,
+    mode: BatchMode,
+    revoked: &mut Revoked,
+) -> Result<(), Status> {
     let mut waiting = vec![chunk];
     while let Some(mut commands) = waiting.pop() {
-        match api.execute_all(call, commands.clone(), BatchMode::Atomic).await {
+        match api.execute_all(call, commands.clone(), mode).await {
             Ok(results) => {
                 revoked.count += results.iter().flatten().filter(|executed| executed.happened).count() as u64;
+                // Only a dry run has results that are errors.
+                let failed = results.into_iter().filter_map(Result::err).find(|error| !error.is_about_state());
+                revoked.failed = revoked.failed.take().or(failed);
             }
             Err(BundleError::Refused(errors)) => {
                 if let Some(error) = errors.iter().flatten().find(|error| !error.is_about_state()) {

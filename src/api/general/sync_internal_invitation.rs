@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use tonic::Status;
 
 use super::accept_invitations::accept;
+use super::revoke_scope_invitations::find_or_begin;
 use crate::api::convert::count;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::violations::Violations;
@@ -55,9 +56,10 @@ pub(crate) async fn sync_internal_invitation(
         ..InvitationQuery::default()
     };
     let action = |access| action(access, &value, accepts);
+    let mode = if message.validate_only { BatchMode::DryRun } else { BatchMode::Independent };
     let processed = match api.request(call, message, 0) {
-        None => sync(api, call, None, &query, action).await?,
-        Some(request) => sync_once(api, call, &request, query, action).await?,
+        None => sync(api, call, None, &query, action, mode).await?,
+        Some(request) => sync_once(api, call, &request, query, action, mode).await?,
     };
     if processed.is_empty() {
         return Err(status::not_found());
@@ -73,6 +75,7 @@ async fn sync_once(
     request: &Request,
     query: InvitationQuery,
     action: impl Fn(Access) -> Action,
+    mode: BatchMode,
 ) -> Result<Vec<InvitationId>, Status> {
     let (account, store) = (&call.caller.account, &api.store);
     let any = InvitationQuery { limit: 1, ..query.clone() };
@@ -83,13 +86,17 @@ async fn sync_once(
     {
         return Ok(Vec::new());
     }
-    match api.read(store.begin_call(account, request)).await? {
+    match find_or_begin(api, call, request, mode == BatchMode::DryRun).await? {
         KnownCall::Another => return Err(status::request_id_reused()),
-        KnownCall::New => return Err(api.defect(&"a call that has begun is unknown")),
+        KnownCall::New => return sync(api, call, Some(request), &query, action, mode).await,
         KnownCall::Finished { .. } => {}
         KnownCall::Begun { at } => {
             let query = InvitationQuery { after: Some(Cursor::until(at)), ..query };
-            sync(api, call, Some(request), &query, action).await?;
+            let synced = sync(api, call, Some(request), &query, action, mode).await?;
+            if mode == BatchMode::DryRun {
+                let before = api.read(store.changed_by_call(account, request)).await?;
+                return Ok(synced.into_iter().chain(before).collect());
+            }
             api.read(store.finish_call(account, request)).await?;
         }
     }
@@ -103,6 +110,7 @@ async fn sync(
     request: Option<&Request>,
     query: &InvitationQuery,
     action: impl Fn(Access) -> Action,
+    mode: BatchMode,
 ) -> Result<Vec<InvitationId>, Status> {
     let found = api.read(api.store.list_names(&call.caller.account, query)).await?;
     let command = |found: &ListedName| {
@@ -110,7 +118,7 @@ async fn sync(
         let request = request.map(|request| request.part(found.id.0));
         api.command(call, query.hosts.clone(), request, action(access))
     };
-    let results = api.execute_all(call, found.iter().map(command).collect(), BatchMode::Independent).await?;
+    let results = api.execute_all(call, found.iter().map(command).collect(), mode).await?;
     let mut changed = Vec::new();
     for (found, result) in found.iter().zip(results) {
         match result {

@@ -43,6 +43,14 @@ impl Resource for pb::GuestInvitation {
             etag: invitation.etag(),
         })
     }
+
+    fn clear_dry_run(&mut self, created: bool) {
+        self.etag.clear();
+        if created {
+            self.name.clear();
+            self.uid.clear();
+        }
+    }
 }
 
 fn guest_details(details: &GuestDetails, invitation: &Invitation) -> pb::GuestDetails {

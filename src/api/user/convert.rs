@@ -36,6 +36,14 @@ impl Resource for pb::UserInvitation {
             etag: invitation.etag(),
         })
     }
+
+    fn clear_dry_run(&mut self, created: bool) {
+        self.etag.clear();
+        if created {
+            self.name.clear();
+            self.uid.clear();
+        }
+    }
 }
 
 impl KindFields for UserDetails {

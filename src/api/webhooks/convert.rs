@@ -48,3 +48,8 @@ pub(in crate::api) fn attempt(endpoint: Uuid, attempt: &WebhookAttempt) -> pb::W
         duration_millis: attempt.duration_millis,
     }
 }
+
+/// Converts an endpoint as it would be: without a secret, and without the etag that nothing has.
+pub(in crate::api) fn dry_run(endpoint: &Endpoint, now: Timestamp) -> pb::WebhookEndpoint {
+    pb::WebhookEndpoint { etag: String::new(), ..self::endpoint(endpoint, None, now) }
+}

@@ -9,13 +9,12 @@ use uuid::Uuid;
 use super::endpoints::find_for_update;
 use super::row::event_types_json;
 use super::{CHUNK, EndpointRefusal, HEAD};
-use crate::domain::command::Request;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::{Endpoint, StaleEtag};
 use crate::store::Store;
-use crate::store::requests::{Known, recall, remember};
+use crate::store::requests::{Known, WriteOnce, recall, remember};
 use crate::store::sql::database::Database;
 use crate::store::sql::entity::{webhook_attempt, webhook_endpoint, webhook_message};
 use crate::store::sql::error::StoreError;
@@ -30,7 +29,7 @@ impl Store {
         &self,
         account: &AccountId,
         id: Uuid,
-        request: Option<&Request>,
+        WriteOnce { request, validate_only }: WriteOnce<'_>,
         decide: impl Fn(&Endpoint) -> Result<Option<Endpoint>, StaleEtag>,
     ) -> Result<Result<Endpoint, EndpointRefusal>, StoreError> {
         for _ in 0..ATTEMPTS {
@@ -50,6 +49,9 @@ impl Store {
                 Ok(None) if request.is_none() => return Ok(Ok(before)),
                 Ok(decided) => decided,
             };
+            if validate_only {
+                return Ok(Ok(decided.unwrap_or(before)));
+            }
             if let Some(after) = &decided {
                 save_endpoint(&transaction, account, &before, after).await?;
             }
@@ -73,11 +75,15 @@ impl Store {
         &self,
         account: &AccountId,
         id: Uuid,
-        request: Option<&Request>,
+        WriteOnce { request, validate_only }: WriteOnce<'_>,
         check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
     ) -> Result<Result<(), EndpointRefusal>, StoreError> {
-        if let Err(refusal) = self.begin_deletion(account, id, request, check).await? {
+        let once = WriteOnce { request, validate_only };
+        if let Err(refusal) = self.begin_deletion(account, id, once, check).await? {
             return Ok(Err(refusal));
+        }
+        if validate_only {
+            return Ok(Ok(()));
         }
         while delete_messages(&self.database, account, id).await? >= CHUNK {}
         while delete_attempts(&self.database, account, id).await? >= CHUNK {}
@@ -91,7 +97,7 @@ impl Store {
         &self,
         account: &AccountId,
         id: Uuid,
-        request: Option<&Request>,
+        WriteOnce { request, validate_only }: WriteOnce<'_>,
         check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
     ) -> Result<Result<(), EndpointRefusal>, StoreError> {
         for _ in 0..ATTEMPTS {
@@ -105,6 +111,9 @@ impl Store {
             let Some(found) = found else { return Ok(Err(EndpointRefusal::NotFound)) };
             if check(&found).is_err() {
                 return Ok(Err(EndpointRefusal::Stale));
+            }
+            if validate_only {
+                return Ok(Ok(()));
             }
             let now = self.database.clock.now();
             let disabled_at = Expr::col(webhook_endpoint::Column::DisabledAt).if_null(now.micros());

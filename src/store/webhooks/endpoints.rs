@@ -10,11 +10,11 @@ use uuid::Uuid;
 use super::row::endpoint_row;
 use super::{EndpointRefusal, HEAD};
 use crate::domain::value::text::AccountId;
-use crate::domain::webhook::{Endpoint, MAX_ENDPOINTS, NewEndpoint};
+use crate::domain::webhook::{Endpoint, MAX_ENDPOINTS};
 use crate::store::Store;
 use crate::store::read::unreadable::FullPage;
 use crate::store::read::{Cursor, behind, order};
-use crate::store::requests::{Known, recall, remember};
+use crate::store::requests::{Known, WriteOnce, recall, remember};
 use crate::store::sql::entity::webhook_endpoint::{Column, Entity, Model};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::rows_with_id;
@@ -47,9 +47,10 @@ impl Store {
     pub async fn create_webhook_endpoint(
         &self,
         account: &AccountId,
-        new: &NewEndpoint,
+        endpoint: &Endpoint,
+        WriteOnce { request, validate_only }: WriteOnce<'_>,
     ) -> Result<Result<EndpointCreated, EndpointRefusal>, StoreError> {
-        let row = endpoint_row(account, new);
+        let row = endpoint_row(account, endpoint);
         for _ in 0..ATTEMPTS {
             let transaction = self.database.begin_write_in_turn().await?;
             if !self.database.is_embedded() {
@@ -57,7 +58,7 @@ impl Store {
                 let ids = of_account(account).select_only().column(Column::Id).order_by_asc(Column::Id);
                 ids.lock_exclusive().into_tuple::<Uuid>().all(&transaction).await?;
             }
-            match recall(&transaction, account, new.request.as_ref()).await? {
+            match recall(&transaction, account, request).await? {
                 Known::New => {}
                 Known::Done { about: id, .. } => {
                     let made = find(&transaction, account, id).await?;
@@ -69,9 +70,11 @@ impl Store {
             if of_account(account).count(&transaction).await? >= MAX_ENDPOINTS as u64 {
                 return Ok(Err(EndpointRefusal::TooManyEndpoints));
             }
+            if validate_only {
+                return Ok(Ok(EndpointCreated::Created));
+            }
             insert(&transaction, &row).await?;
-            let endpoint = &new.endpoint;
-            if remember(&transaction, account, new.request.as_ref(), (endpoint.id, None), endpoint.created_at).await? {
+            if remember(&transaction, account, request, (endpoint.id, None), endpoint.created_at).await? {
                 transaction.commit().await?;
                 return Ok(Ok(EndpointCreated::Created));
             }

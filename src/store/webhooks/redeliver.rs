@@ -6,13 +6,12 @@ use uuid::Uuid;
 use super::EndpointRefusal;
 use super::dispatch::{insert, wants};
 use super::endpoints::find;
-use crate::domain::command::Request;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::value::id::IdSeed;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::{Endpoint, StaleEtag};
-use crate::store::requests::{Known, recall, remember};
+use crate::store::requests::{Known, WriteOnce, recall, remember};
 use crate::store::sql::entity::webhook_message::Model;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::by_index;
@@ -36,7 +35,7 @@ impl Store {
         &self,
         account: &AccountId,
         endpoint: Uuid,
-        request: Option<&Request>,
+        WriteOnce { request, validate_only }: WriteOnce<'_>,
         (span, most): ((Timestamp, Timestamp), usize),
         seed: &IdSeed,
         check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
@@ -80,6 +79,9 @@ impl Store {
             }
             if found.disabled_at.is_some() {
                 return Ok(Err(EndpointRefusal::Disabled));
+            }
+            if validate_only {
+                return Ok(Ok(count));
             }
             let about = (endpoint, i64::try_from(count).ok());
             if remember(&transaction, account, request, about, now).await? {

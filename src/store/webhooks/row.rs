@@ -6,13 +6,12 @@ use crate::domain::invitation::event::EventType;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::Word;
-use crate::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
+use crate::domain::webhook::{Endpoint, SealedSecrets};
 use crate::store::sql::entity::webhook_endpoint::Model;
 use crate::store::sql::error::StoreError;
 
 /// The row of a new endpoint. From which position on it gets events is for the statement to say.
-pub(super) fn endpoint_row(account: &AccountId, new: &NewEndpoint) -> Model {
-    let NewEndpoint { endpoint, request: _ } = new;
+pub(super) fn endpoint_row(account: &AccountId, endpoint: &Endpoint) -> Model {
     let (previous_secret, previous_until) = endpoint.secrets.previous.clone().unzip();
     Model {
         account_id: account.as_str().to_owned(),

@@ -147,6 +147,7 @@ fn create(label: &str) -> pb::CreateConnectionInvitationRequest {
         connection_invitation: Some(invitation),
         request_id: label.to_owned(),
         send_email: true,
+        ..Default::default()
     }
 }
 

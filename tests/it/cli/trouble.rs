@@ -99,7 +99,11 @@ async fn background_work_goes_on_after_every_trouble() {
     let server = Server::ready(folder.path(), &[], &environment).await;
     let sink = Sink::start([]).await;
     let endpoint = pb::WebhookEndpoint { uri: sink.uri(), ..Default::default() };
-    let request = pb::CreateWebhookEndpointRequest { webhook_endpoint: Some(endpoint), request_id: String::new() };
+    let request = pb::CreateWebhookEndpointRequest {
+        webhook_endpoint: Some(endpoint),
+        request_id: String::new(),
+        ..Default::default()
+    };
     WebhookServiceClient::new(server.channel().await).create_webhook_endpoint(request).await.unwrap();
     let mail = folder.path().join("mail");
     works(&server, &database, &sink, &mail).await;

@@ -125,6 +125,7 @@ async fn scope_is_revoked_but_for_an_unreadable_invitation(database: TestDatabas
             let request = pb::RevokeScopeInvitationsRequest {
                 scope: Some(messages::scope("team", &team)),
                 request_id: if request_id.is_empty() { String::new() } else { format!("{request_id}-{number}") },
+                ..Default::default()
             };
             refused(service.invitations().revoke_scope_invitations(request).await, Code::Internal, "INTERNAL");
         }
@@ -135,6 +136,7 @@ async fn scope_is_revoked_but_for_an_unreadable_invitation(database: TestDatabas
         let request = pb::RevokeScopeInvitationsRequest {
             scope: Some(messages::scope("team", &team)),
             request_id: format!("once-{number}"),
+            ..Default::default()
         };
         let answer = service.invitations().revoke_scope_invitations(request).await.unwrap().into_inner();
         assert_eq!(answer.revoked_count, 1, "{damage}");

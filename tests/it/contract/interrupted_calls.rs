@@ -56,7 +56,11 @@ async fn run(database: &DatabaseConnection, statements: &[String]) {
 }
 
 fn sweep(id: &str) -> pb::RevokeScopeInvitationsRequest {
-    pb::RevokeScopeInvitationsRequest { scope: Some(messages::scope("team", "red")), request_id: id.to_owned() }
+    pb::RevokeScopeInvitationsRequest {
+        scope: Some(messages::scope("team", "red")),
+        request_id: id.to_owned(),
+        ..Default::default()
+    }
 }
 
 async fn revoked(service: &Service, request: pb::RevokeScopeInvitationsRequest) -> i32 {
@@ -174,6 +178,7 @@ async fn a_call_of_an_older_release_is_answered_as_before(database: TestDatabase
         names: vec![generals::create(&service, into("open", &[])).await.name],
         acceptor: Some(generals::subject("ann")),
         request_id: "accept".to_owned(),
+        ..Default::default()
     };
     let accepted = service.invitations().accept_invitations(accept.clone()).await.unwrap().into_inner();
     assert_eq!(synced(&service, "sync").await, names);
@@ -230,6 +235,7 @@ async fn a_part_that_found_nothing_to_do_does_nothing_later(database: TestDataba
         names: vec![accepted, open],
         acceptor: Some(generals::subject("ann")),
         request_id: "r".to_owned(),
+        ..Default::default()
     };
     let first = service.invitations().accept_invitations(accept.clone()).await.unwrap().into_inner();
     assert_eq!(first.results.iter().map(|result| result.already_accepted).collect::<Vec<_>>(), [true, false]);
@@ -248,6 +254,7 @@ async fn calls_without_an_invitation_in_common_share_no_request_id(database: Tes
         names: names.to_vec(),
         acceptor: Some(generals::subject("ann")),
         request_id: "r".to_owned(),
+        ..Default::default()
     };
     service.invitations().accept_invitations(accept(&made[..2])).await.unwrap();
     for names in [&made[2..], &made[1..], &made[..1]] {

@@ -68,7 +68,7 @@ fn new_endpoint(request_id: &str) -> pb::CreateWebhookEndpointRequest {
     let uri = "https://example.org/hook".to_owned();
     let webhook_endpoint =
         Some(pb::WebhookEndpoint { uri, event_types: vec!["delivery.bounced".to_owned()], ..Default::default() });
-    pb::CreateWebhookEndpointRequest { webhook_endpoint, request_id: request_id.to_owned() }
+    pb::CreateWebhookEndpointRequest { webhook_endpoint, request_id: request_id.to_owned(), ..Default::default() }
 }
 
 /// A valid request for the RPC of a path.

@@ -7,8 +7,8 @@ use invitation_service::domain::value::id::{IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::Timestamp;
 use invitation_service::domain::value::word::Word;
-use invitation_service::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
-use invitation_service::store::{Attempt, AttemptOutcome, ClaimedMessage, WebhookAttemptResult};
+use invitation_service::domain::webhook::{Endpoint, SealedSecrets};
+use invitation_service::store::{Attempt, AttemptOutcome, ClaimedMessage, WebhookAttemptResult, WriteOnce};
 use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 
@@ -78,8 +78,8 @@ impl World {
         };
         self.told.note(format!("endpoint {} of {account:?} for {types:?}", endpoint.id));
         let (store, id) = (self.store(), endpoint.id);
-        let new = NewEndpoint { endpoint, request: None };
-        let result = self.under(fault, store.create_webhook_endpoint(&account, &new)).await;
+        let new = endpoint;
+        let result = self.under(fault, store.create_webhook_endpoint(&account, &new, WriteOnce::default())).await;
         let mut after = self.model.clone();
         after.endpoints.push(Posted { account, id, since: after.position, failing_since: None, types, next: None });
         match without_fault(result, fault) {

@@ -16,7 +16,7 @@ use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{
     AcceptanceQuery, Attempt, AttemptOutcome, AttemptQuery, BatchMode, DeliveryQuery, EndpointQuery,
-    OrganizationConnectionQuery, ReplayQuery, Store, WebhookAttemptResult,
+    OrganizationConnectionQuery, ReplayQuery, Store, WebhookAttemptResult, WriteOnce,
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, IsolationLevel, TransactionTrait};
 use uuid::Uuid;
@@ -198,8 +198,8 @@ async fn following(desk: &mut Desk) {
 async fn webhooks(desk: &mut Desk) {
     let store = desk.store.clone();
     let endpoint = endpoint(&desk.seed(), desk.clock.now());
-    store.create_webhook_endpoint(&account(), &endpoint).await.unwrap().unwrap();
-    let id = endpoint.endpoint.id;
+    store.create_webhook_endpoint(&account(), &endpoint, WriteOnce::default()).await.unwrap().unwrap();
+    let id = endpoint.id;
     desk.check("create endpoint").await;
     created(&store, link()).await;
     store.sequence().await.unwrap();
@@ -232,11 +232,15 @@ async fn webhooks(desk: &mut Desk) {
     assert_eq!(store.list_webhook_attempts(&account(), &attempts).await.unwrap().unwrap().len(), 1);
     desk.check("list attempts").await;
     let span = (NEW_YEAR, desk.clock.now());
-    store.redeliver_events(&account(), id, None, (span, 10), &desk.seed(), |_| Ok(())).await.unwrap().unwrap_err();
+    store
+        .redeliver_events(&account(), id, WriteOnce::default(), (span, 10), &desk.seed(), |_| Ok(()))
+        .await
+        .unwrap()
+        .unwrap_err();
     desk.check("redeliver").await;
     let page = EndpointQuery { limit: 10, ..EndpointQuery::default() };
     store.list_webhook_endpoints(&account(), &page).await.unwrap();
-    store.delete_webhook_endpoint(&account(), id, None, |_| Ok(())).await.unwrap().unwrap();
+    store.delete_webhook_endpoint(&account(), id, WriteOnce::default(), |_| Ok(())).await.unwrap().unwrap();
     desk.check("delete endpoint").await;
 }
 

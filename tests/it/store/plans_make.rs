@@ -5,7 +5,7 @@ use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::secret::verification::Verification;
 use invitation_service::domain::value::id::IdSeed;
 use invitation_service::domain::value::time::Timestamp;
-use invitation_service::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
+use invitation_service::domain::webhook::{Endpoint, SealedSecrets};
 use invitation_service::store::NewVerification;
 
 use crate::support::build::commands::*;
@@ -71,7 +71,7 @@ pub(super) const GROW: &str = "
         FROM generate_series(1, ROWS) n;";
 
 /// An endpoint that gets every event.
-pub(super) fn endpoint(seed: &IdSeed, now: Timestamp) -> NewEndpoint {
+pub(super) fn endpoint(seed: &IdSeed, now: Timestamp) -> Endpoint {
     let endpoint = Endpoint {
         id: seed.nth(0),
         uri: "https://example.org/hook".to_owned(),
@@ -85,7 +85,7 @@ pub(super) fn endpoint(seed: &IdSeed, now: Timestamp) -> NewEndpoint {
         created_at: now,
         updated_at: now,
     };
-    NewEndpoint { endpoint, request: None }
+    endpoint
 }
 
 /// A code for an address, and the message that brings it.

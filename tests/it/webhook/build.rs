@@ -13,9 +13,9 @@ use invitation_service::domain::value::id::IdSeed;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::webhook::networks::Networks;
 use invitation_service::domain::webhook::signature::Secret;
-use invitation_service::domain::webhook::{Endpoint, EndpointChange, NewEndpoint, SealedSecrets, StaleEtag};
+use invitation_service::domain::webhook::{Endpoint, EndpointChange, SealedSecrets, StaleEtag};
 use invitation_service::entropy::Entropy;
-use invitation_service::store::{AttemptQuery, EndpointCreated, Store, WebhookAttempt};
+use invitation_service::store::{AttemptQuery, EndpointCreated, Store, WebhookAttempt, WriteOnce};
 use invitation_service::webhook::client::WebhookClient;
 use invitation_service::webhook::worker::{SenderOptions, WebhookWorker};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value};
@@ -82,8 +82,8 @@ impl Desk {
             created_at: now,
             updated_at: now,
         };
-        let new = NewEndpoint { endpoint: endpoint.clone(), request: None };
-        let created = self.store.create_webhook_endpoint(account, &new).await.unwrap();
+        let new = endpoint.clone();
+        let created = self.store.create_webhook_endpoint(account, &new, WriteOnce::default()).await.unwrap();
         assert_eq!(created, Ok(EndpointCreated::Created), "{uri}");
         (endpoint, secret)
     }
@@ -94,7 +94,8 @@ impl Desk {
         endpoint: &Endpoint,
         decide: impl Fn(&Endpoint) -> Result<Option<Endpoint>, StaleEtag>,
     ) {
-        let changed = self.store.change_webhook_endpoint(&account(), endpoint.id, None, decide).await.unwrap();
+        let changed =
+            self.store.change_webhook_endpoint(&account(), endpoint.id, WriteOnce::default(), decide).await.unwrap();
         assert!(changed.is_ok(), "{changed:?}");
     }
 

@@ -11,7 +11,7 @@ use invitation_service::domain::value::time::Timestamp;
 use invitation_service::domain::webhook::Rotation;
 use invitation_service::domain::webhook::signature::Secret;
 use invitation_service::entropy::Entropy;
-use invitation_service::store::{AttemptOutcome, EndpointRefusal, WebhookAttemptResult};
+use invitation_service::store::{AttemptOutcome, EndpointRefusal, WebhookAttemptResult, WriteOnce};
 use sea_orm::ConnectionTrait as _;
 use standardwebhooks::Webhook;
 use tokio_util::sync::CancellationToken;
@@ -173,14 +173,26 @@ async fn events_are_posted_again_under_the_ids_they_had(database: TestDatabase) 
     let again = async |since: i64, until: i64, most: usize| {
         let span = (Timestamp::from_micros(since), Timestamp::from_micros(until));
         let seed = IdSeed::new(now, Entropy::system().bytes());
-        desk.store.redeliver_events(&account(), endpoint.id, None, (span, most), &seed, |_| Ok(())).await.unwrap()
+        desk.store
+            .redeliver_events(&account(), endpoint.id, WriteOnce::default(), (span, most), &seed, |_| Ok(()))
+            .await
+            .unwrap()
     };
     let digests = desk.ring.body_digests(b"until now");
     let request = Request::new("RedeliverEvents", "r", digests);
     for most in [10, 1] {
         let (span, seed) = ((Timestamp::from_micros(0), now), IdSeed::new(now, Entropy::system().bytes()));
-        let queued =
-            desk.store.redeliver_events(&account(), endpoint.id, Some(&request), (span, most), &seed, |_| Ok(())).await;
+        let queued = desk
+            .store
+            .redeliver_events(
+                &account(),
+                endpoint.id,
+                WriteOnce { request: Some(&request), ..WriteOnce::default() },
+                (span, most),
+                &seed,
+                |_| Ok(()),
+            )
+            .await;
         assert_eq!(queued.unwrap(), Ok(2), "what is done is done, even if it would be too many by now");
     }
     assert_eq!(again(begin.micros() + 1, now.micros(), 10).await, Ok(0), "from this moment on");

@@ -115,6 +115,7 @@ async fn a_retry_tells_what_the_first_try_told(database: TestDatabase) {
         names: names.clone(),
         acceptor: Some(verified("ann", ANN)),
         request_id: "r".to_owned(),
+        ..Default::default()
     };
     let mut client = service.invitations();
     let first = client.accept_invitations(request.clone()).await.unwrap().into_inner();

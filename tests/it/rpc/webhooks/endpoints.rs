@@ -38,7 +38,11 @@ pub(crate) fn endpoint(uri: &str) -> WebhookEndpoint {
 }
 
 pub(crate) fn creation(endpoint: WebhookEndpoint, request_id: &str) -> pb::CreateWebhookEndpointRequest {
-    pb::CreateWebhookEndpointRequest { webhook_endpoint: Some(endpoint), request_id: request_id.to_owned() }
+    pb::CreateWebhookEndpointRequest {
+        webhook_endpoint: Some(endpoint),
+        request_id: request_id.to_owned(),
+        ..Default::default()
+    }
 }
 
 pub(crate) async fn create(service: &Service, endpoint: WebhookEndpoint) -> WebhookEndpoint {
@@ -58,7 +62,7 @@ pub(crate) fn update(endpoint: WebhookEndpoint, paths: &[&str]) -> pb::UpdateWeb
 
 pub(crate) fn rotation(name: &str, etag: &str, request_id: &str) -> pb::RotateWebhookSecretRequest {
     let (name, etag, request_id) = (name.to_owned(), etag.to_owned(), request_id.to_owned());
-    pb::RotateWebhookSecretRequest { name, etag, request_id }
+    pb::RotateWebhookSecretRequest { name, etag, request_id, ..Default::default() }
 }
 
 pub(crate) fn deletion(name: &str, etag: &str) -> pb::DeleteWebhookEndpointRequest {

@@ -112,7 +112,8 @@ async fn concurrent_deletes_with_one_request_id_delete_one_endpoint(database: Te
     let made = [create(&service, endpoint(URI)).await, create(&service, endpoint(URI)).await];
     let attempts = made.iter().cycle().take(16).map(|made| {
         let (mut webhooks, name, etag) = (service.webhooks(), made.name.clone(), made.etag.clone());
-        let delete = pb::DeleteWebhookEndpointRequest { name, etag, request_id: "at-once".to_owned() };
+        let delete =
+            pb::DeleteWebhookEndpointRequest { name, etag, request_id: "at-once".to_owned(), ..Default::default() };
         tokio::spawn(async move { webhooks.delete_webhook_endpoint(delete).await })
     });
     let mut answers = Vec::new();

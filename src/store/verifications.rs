@@ -1,7 +1,7 @@
-//! What is kept of verification codes: that one was asked for an address, and how often it was tried. They change no
-//! invitation, so they are written as they are, without a command.
+//! Verification codes: rows that note that a code was requested for an address, and how often it was tried. They change
+//! no invitation, so they are written directly, without a command.
 //!
-//! Everything here is the same for an address that is allowed and for one that is not, but for the message.
+//! Everything here is the same for an address that is allowed and for one that is not, except for the message.
 
 use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
@@ -25,27 +25,28 @@ use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
-/// The first half of the keys of PostgreSQL's advisory locks on the codes of one invitation; any number that no other lock has.
+/// The first half of the keys of PostgreSQL's advisory locks on the codes of one invitation; any number that no other
+/// lock has.
 const LOCKS: i32 = 0x0c0d_e000;
 
-/// From here on are counted the tries of a code that was used. The row stays, for the limits and for a retry of the call that
-/// used it, and may be tried as often again.
+/// The number of tries from which the tries of a used code are counted. Its row stays, for the limits and for a retry
+/// of the call that used it, and may be tried as often again.
 const USED: u32 = TRIES + 1;
 
-/// A code that is asked for.
+/// A code that is requested.
 #[derive(Clone, Debug)]
 pub struct NewVerification {
-    /// What it will be derived from.
+    /// The values that the code is derived from.
     pub verification: Verification,
-    /// What its address is kept by.
+    /// The key under which its address is kept.
     pub address_key: String,
-    /// The message that brings it; none for an address that is not allowed.
+    /// The message that brings the code; `None` for an address that is not allowed.
     pub message: Option<NewDelivery>,
 }
 
 impl Store {
-    /// Notes that a code was asked for and enqueues the message that brings it, unless there were too many. It takes the place
-    /// of the address's last one.
+    /// Notes that a code was requested and enqueues its message, unless there were too many. The code replaces the
+    /// address's previous one.
     pub async fn request_verification(
         &self,
         invitation: &Invitation,
@@ -54,7 +55,7 @@ impl Store {
         let backend = self.database.backend();
         let transaction = self.database.begin_write_in_turn().await?;
         let moment = read_clock(&self.database, None);
-        // One after another per invitation, so that no number of calls at once gets past a limit.
+        // Requests about one invitation run one after another, so that parallel calls cannot exceed a limit.
         if backend == DbBackend::Postgres {
             let key = format!("{} {}", invitation.account.as_str(), invitation.id.0);
             let sql = "SELECT pg_advisory_xact_lock($1, hashtext($2))";
@@ -74,8 +75,9 @@ impl Store {
         Ok(Ok(()))
     }
 
-    /// Counts one try on the code of an address, by the keys it may be kept by, and returns what the code is derived from:
-    /// nothing if there is none, or none that may still be tried. A code that was used is returned as well.
+    /// Counts one try of the code of an address, under the keys that it may be kept under, and returns the values that
+    /// the code is derived from; `None` if there is no code, or none that may still be tried. A used code is returned
+    /// as well.
     pub async fn try_verification(
         &self,
         account: &AccountId,
@@ -103,7 +105,7 @@ impl Store {
             .collect()
     }
 
-    /// Marks a code as used, and does not count the try that was right; returns `false` if another took its place.
+    /// Marks a code as used, and does not count the successful try. Returns `false` if another code has replaced it.
     pub async fn use_verification(&self, used: &Verification) -> Result<bool, StoreError> {
         let used_for = Expr::case(Column::Tries.lt(USED.cast_signed()), USED.cast_signed()).finally(0);
         let update = Entity::update_many()
@@ -114,7 +116,8 @@ impl Store {
         Ok(update.exec(&self.database.write).await?.rows_affected > 0)
     }
 
-    /// Reads what a code is derived from, for the message that brings it: none once it is used, or another took its place.
+    /// Reads the values that a code is derived from, for its message; `None` once it is used, or another code has
+    /// replaced it.
     pub async fn find_verification(
         &self,
         account: &AccountId,
@@ -133,7 +136,7 @@ impl Store {
     }
 }
 
-/// Reads what the limits are judged by, and the present moment.
+/// Reads the counts for the limits, and the present moment.
 async fn asked(
     transaction: &Transaction,
     moment: Option<i64>,
@@ -156,7 +159,7 @@ async fn asked(
     let values: [Value; 4] =
         [moment.into(), account.as_str().into(), invitation.0.into(), new.address_key.as_str().into()];
     let row = transaction.query_one_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-    let row = row.ok_or_else(|| StoreError::Refused("a count without a row".to_owned()))?;
+    let row = row.ok_or_else(|| StoreError::Refused("the query for the limits returned no row".to_owned()))?;
     let at = |column| row.try_get::<Option<i64>>("", column).map(|at| at.map(Timestamp::from_micros));
     let others = u32::try_from(row.try_get::<i64>("", "others")?).unwrap_or(u32::MAX);
     let codes = row.try_get::<Option<i32>>("", "codes")?.unwrap_or_default();
@@ -165,7 +168,7 @@ async fn asked(
     Ok((asked, Timestamp::from_micros(row.try_get("", "now")?)))
 }
 
-/// Writes what was asked for. The message of an address that is not allowed is a set without rows.
+/// Writes a requested code. The message of an address that is not allowed is a set without rows.
 async fn insert(
     transaction: &Transaction,
     invitation: &Invitation,
@@ -201,7 +204,8 @@ async fn insert(
     Ok(())
 }
 
-/// The place of the address's last code is taken; how many were asked for goes on until the window is over.
+/// Returns the clause that replaces the address's previous code; the count of requests continues until the window is
+/// over.
 fn replace() -> String {
     let counted = format!("verification.asked_since > excluded.created_at - {}", WINDOW.as_micros());
     format!(

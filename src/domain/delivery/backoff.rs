@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-/// The least that any delay has, so that what fails at once is not tried without pause.
+/// The least delay, so that an operation that fails at once is not retried without pause.
 const LEAST: Duration = Duration::from_secs(1);
 
 /// Delays whose bound doubles with each attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// The bound behind the first attempt; at least a second.
+    /// The bound after the first attempt; at least a second.
     pub first: Duration,
-    /// The bound that is never exceeded.
+    /// The largest bound.
     pub longest: Duration,
 }
 
 impl Backoff {
-    /// Returns the bound of the delay behind a number of attempts.
+    /// Returns the bound of the delay after a number of attempts.
     pub fn bound(self, attempts: u32) -> Duration {
         let doublings = attempts.saturating_sub(1).min(20);
         self.first.saturating_mul(1 << doublings).min(self.longest)
     }
 
-    /// Returns how long to wait behind the `attempts`th attempt: anything up to the bound, so that what failed together does
-    /// not come back together ("full jitter").
+    /// Returns the delay after the `attempts`th attempt: any duration up to the bound, so that operations that failed
+    /// together do not retry together ("full jitter").
     pub fn delay(self, attempts: u32, random: u64) -> Duration {
         let span = u64::try_from(self.bound(attempts).saturating_sub(LEAST).as_micros()).unwrap_or(u64::MAX);
         LEAST + Duration::from_micros(random % span.saturating_add(1))

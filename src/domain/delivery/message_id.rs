@@ -14,13 +14,13 @@ pub struct MessageId {
 }
 
 impl MessageId {
-    /// Creates the Message-ID of a delivery that is sent from a domain.
+    /// Creates the Message-ID of a delivery from a sender's domain.
     pub fn new(delivery: Uuid, domain: &str) -> Self {
         Self { delivery, domain: domain.to_owned() }
     }
 
-    /// Reads the delivery's id out of a Message-ID, with or without its angle brackets. The domain may be any: it changes
-    /// with the sender's address, and providers report on what was sent before.
+    /// Parses the delivery's id out of a Message-ID, with or without its angle brackets. The domain may be any: it
+    /// changes with the sender's address, and providers report on earlier messages too.
     pub fn parse(value: &str) -> Option<Uuid> {
         let value = value.trim();
         let inner = value.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(value);
@@ -33,7 +33,7 @@ impl MessageId {
     }
 }
 
-/// As it stands in the header, with its angle brackets.
+/// Formats the Message-ID as in the header, with its angle brackets.
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<{}@{}>", self.delivery, self.domain)

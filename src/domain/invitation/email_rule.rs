@@ -1,4 +1,4 @@
-//! The e-mail rule: who may accept an invitation that is bound to addresses or domains.
+//! The e-mail rule: the acceptors that an invitation to addresses or domains admits.
 
 use super::Invitation;
 use super::acceptance::Acceptor;
@@ -59,8 +59,8 @@ pub fn match_acceptor(
     Ok((recipient.map(|recipient| recipient.ordinal), email.cloned()))
 }
 
-/// Finds the recipient of a bound invitation that an acceptor is: by the caller's own id or by their address, whichever has
-/// not declined.
+/// Finds the recipient of a bound invitation that an acceptor is: by the caller's own id or by their address,
+/// preferring a recipient who has not declined.
 fn invited<'a>(
     invitation: &'a Invitation,
     rule: RecipientMatch,

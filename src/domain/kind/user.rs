@@ -1,4 +1,4 @@
-//! The user kind: who invites, and the roles the person joins with.
+//! The user kind: the inviter, and the roles that the person joins with.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

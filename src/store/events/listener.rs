@@ -1,7 +1,7 @@
 //! Carries notifications between the replicas that share a PostgreSQL: NOTIFY after commits, LISTEN on a connection of its own.
 //!
-//! Nothing rests on it but speed: whoever waits for a signal also looks from time to time. NOTIFY never is part of a save,
-//! since PostgreSQL lets only one transaction that notifies commit at a time.
+//! Nothing depends on it except speed: every task that waits for a notification also polls. NOTIFY is never part of a
+//! save, since PostgreSQL lets only one transaction that notifies commit at a time.
 
 use std::time::Duration;
 
@@ -18,18 +18,18 @@ use crate::store::Store;
 use crate::telemetry::log_limiter::LogLimiter;
 
 const CHANNEL: &str = "invitation_service";
-/// The least time between two notifications; what is told meanwhile goes into the next.
+/// The least time between two notifications; topics that are notified meanwhile go into the next one.
 const GATHER: Duration = Duration::from_millis(10);
-/// How long to wait after a failure.
+/// The delay before the next attempt after a failure.
 const FAILED: Duration = Duration::from_secs(1);
-/// How long the connection may stay silent before it is asked whether it is still there, and how long it may then take.
+/// The time after which a silent connection is pinged.
 const SILENCE: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Carries notifications until stopped. On SQLite there is nobody to carry them to.
+/// Carries notifications until stopped. On SQLite there are no other replicas.
 pub async fn run(store: Store, stop: CancellationToken) {
     let Some(options) = store.database.read.postgres_options() else { return };
-    // By which a process knows its own notifications.
+    // The id by which a process recognizes its own notifications.
     let process = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
     tokio::select! {
         () = pass_on(&store, &process) => {}
@@ -38,7 +38,7 @@ pub async fn run(store: Store, stop: CancellationToken) {
     }
 }
 
-/// Tells other processes what is told in this one.
+/// Sends the notifications of this process to the other processes.
 async fn pass_on(store: &Store, process: &str) {
     let mut told = store.notifications.subscribe_remote();
     let mut log_limiter = LogLimiter::default();
@@ -61,7 +61,7 @@ async fn notify(store: &Store, process: &str, topics: &[Topic]) -> Result<(), Db
     store.database.read.query_one_raw(statement).await.map(drop)
 }
 
-/// Listens, and begins again whenever that ends.
+/// Listens, and reconnects whenever the connection fails.
 async fn listen_always(options: &PgConnectOptions, notifications: &Notifications, process: &str) {
     let mut log_limiter = LogLimiter::default();
     loop {
@@ -72,23 +72,23 @@ async fn listen_always(options: &PgConnectOptions, notifications: &Notifications
     }
 }
 
-/// Tells in this process what others tell, until the connection is lost for good.
+/// Notifies this process of the topics of the others, until the connection is lost for good.
 async fn listen(
     options: &PgConnectOptions,
     notifications: &Notifications,
     process: &str,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
-    // Not one of the pool's connections, which calls need.
+    // The connection is not one of the pool's, which calls need.
     let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).acquire_timeout(ANSWER);
     let mut listener = PgListener::connect_with(&own.connect_lazy_with(options.clone())).await?;
     listener.listen(CHANNEL).await?;
     loop {
-        // Whatever was told while nobody listened.
+        // Notifications were lost while this process did not listen.
         Topic::ALL.into_iter().for_each(|topic| notifications.notify_local(topic));
         loop {
             match timeout(SILENCE, listener.try_recv()).await {
                 Ok(Ok(Some(notification))) => hear(notification.payload(), notifications, process),
-                // Lost and connected again.
+                // The connection was lost and restored.
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => return Err(error),
                 Err(_) => probe(&mut listener).await?,
@@ -97,7 +97,7 @@ async fn listen(
     }
 }
 
-/// Finds out whether a silent connection still leads anywhere.
+/// Checks whether a silent connection still works.
 async fn probe(listener: &mut PgListener) -> Result<(), sqlx::Error> {
     let asked = timeout(ANSWER, sqlx::query("SELECT 1").execute(listener)).await;
     asked.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(drop)

@@ -1,9 +1,9 @@
-//! Who waits for rows is told when there are some: in this process at once, after the commit, and in the others through
-//! [`super::listener`].
+//! Tasks that wait for rows are notified when there are new ones: in this process at once, after the commit, and in the
+//! others through [`super::listener`].
 
 use tokio::sync::watch;
 
-/// What there may be more of.
+/// The type of the rows that a notification is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// Messages that are due.
@@ -17,7 +17,7 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// Every topic there is.
+    /// All topics.
     pub const ALL: [Self; 4] = [Self::Outbox, Self::Event, Self::Position, Self::Webhook];
 
     fn bit(self) -> u8 {
@@ -25,7 +25,7 @@ impl Topic {
     }
 }
 
-/// Tells and hears. Clones share the topics.
+/// Notifies and subscribes. Clones share the topics.
 #[derive(Clone, Debug)]
 pub struct Notifications {
     topics: [watch::Sender<()>; Topic::ALL.len()],
@@ -34,33 +34,34 @@ pub struct Notifications {
 }
 
 impl Notifications {
-    /// Makes topics that nobody has said anything about.
+    /// Creates topics without notifications.
     pub fn new() -> Self {
         Self { topics: Topic::ALL.map(|_| watch::Sender::new(())), told: watch::Sender::new(0) }
     }
 
-    /// Says that there may be more. Costs next to nothing, and waits for nobody.
+    /// Notifies that there may be new rows. Costs next to nothing, and waits for no subscriber.
     pub fn notify(&self, topic: Topic) {
         self.notify_local(topic);
         self.told.send_modify(|told| *told |= topic.bit());
     }
 
-    /// Says so in this process alone, as where another one has said it first.
+    /// Notifies this process only, as for a notification that another process has sent.
     pub(in crate::store) fn notify_local(&self, topic: Topic) {
         self.topics[topic as usize].send_replace(());
     }
 
-    /// Returns what hears from now on: what is told before it is asked again is not lost, however often, but heard once.
+    /// Returns a receiver of the notifications from now on: those that arrive between two waits are not lost, but count
+    /// as one.
     pub fn subscribe(&self, topic: Topic) -> watch::Receiver<()> {
         self.topics[topic as usize].subscribe()
     }
 
-    /// Returns what hears that there is something to be passed on.
+    /// Returns a receiver that is notified when there are topics to be sent to other processes.
     pub(in crate::store) fn subscribe_remote(&self) -> watch::Receiver<u8> {
         self.told.subscribe()
     }
 
-    /// Returns what is to be passed on, once.
+    /// Returns the topics to be sent to other processes, once.
     pub(in crate::store) fn take_told(&self) -> Vec<Topic> {
         let mut taken = 0;
         self.told.send_if_modified(|told| {

@@ -1,7 +1,8 @@
-//! Jobs that meet a lock of another transaction wait for it beside their lane, so that the lane goes on without them.
+//! Submissions that meet a lock of another transaction wait for it beside their lane, so that the lane continues
+//! without them.
 //!
-//! Jobs about one invitation wait in their order, and later jobs about it join them. Each has its own time limit, counted from
-//! when it was sent.
+//! Submissions about one invitation wait in their order, and later submissions about it join them. Each has its own
+//! time limit, counted from the moment at which it was submitted.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,12 +19,12 @@ use crate::domain::value::id::InvitationId;
 use crate::store::sql::Pool;
 use crate::store::sql::error::StoreError;
 
-/// The jobs that wait. Clones share them.
+/// The waiting submissions. Clones share them.
 #[derive(Clone)]
 pub(in crate::store) struct Aside {
     waiting: Arc<Mutex<HashMap<InvitationId, VecDeque<Submission>>>>,
     tasks: TaskTracker,
-    /// The number of jobs that may wait for one invitation.
+    /// The number of submissions that may wait for one invitation.
     queue: usize,
 }
 
@@ -36,7 +37,7 @@ impl Aside {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the jobs that are about an invitation for which others wait already, and returns the rest.
+    /// Takes the submissions about an invitation for which others wait already, and returns the rest.
     pub(in crate::store) fn join(&self, group: Vec<Submission>) -> Vec<Submission> {
         let mut waiting = self.waiting();
         if waiting.is_empty() {
@@ -54,7 +55,7 @@ impl Aside {
         rest
     }
 
-    /// Has a job run beside the lane, behind others about the same invitation.
+    /// Runs a submission beside the lane, after others about the same invitation.
     pub(in crate::store) fn put(&self, job: Submission, key: Option<InvitationId>, lane: Lane) {
         if let Some(key) = key {
             let mut waiting = self.waiting();
@@ -74,7 +75,7 @@ impl Aside {
         });
     }
 
-    /// Returns the next job about an invitation. If there is none, further ones go to the lane again.
+    /// Returns the next submission about an invitation. If there is none, later ones go to the lane again.
     fn next(&self, key: InvitationId) -> Option<Submission> {
         let mut waiting = self.waiting();
         let job = waiting.get_mut(&key).and_then(VecDeque::pop_front);
@@ -85,12 +86,12 @@ impl Aside {
     }
 }
 
-/// Returns the invitations that a job is about.
+/// Returns the invitations that a submission is about.
 pub(in crate::store) fn invitations(job: &Submission) -> impl Iterator<Item = InvitationId> {
     job.commands.iter().filter_map(Command::invitation)
 }
 
-/// Returns which invitations of a group another transaction has locked.
+/// Returns the invitations of a group that another transaction has locked.
 pub(in crate::store) async fn locked_invitations(
     db: &Pool,
     group: &[Submission],

@@ -28,9 +28,9 @@ use crate::store::sql::database::Database;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam};
 
-/// How often a group is decided again on what it then finds, before it locks first and loads then.
+/// The number of attempts that load without locks; later attempts lock the invitations first.
 const OPTIMISTIC: usize = 2;
-/// How often in all.
+/// The number of attempts before a group fails with a conflict.
 const ATTEMPTS: usize = 6;
 
 /// Runs groups of commands on one database.
@@ -43,11 +43,11 @@ pub(in crate::store) struct Lane {
     notifications: Notifications,
     load_sql: Arc<str>,
     save_sql: Arc<SaveSql>,
-    /// The place of jobs that meet a lock; `None` for a lane that runs such a job and waits for the lock.
+    /// The place of submissions that meet a lock; `None` for a lane that runs such a submission and waits for the lock.
     aside: Option<Aside>,
-    /// When the present group has to have its answer.
+    /// The moment by which the present group has to be answered.
     until: Instant,
-    /// When the present attempt, or the look at what became of it, began.
+    /// The moment at which the present attempt, or the check of its commit, began.
     step: Instant,
     /// Whether the last group found that the database does not answer.
     is_down: bool,
@@ -77,7 +77,7 @@ impl Lane {
         }
     }
 
-    /// Gives what is run next its time. All attempts share it, so that a caller is answered in time whatever happens.
+    /// Sets the time limit of the next group. All attempts share it, so that every caller is answered in time.
     fn begin(&mut self) {
         self.until = Instant::now() + self.options.timeout;
         self.is_down = false;
@@ -87,14 +87,14 @@ impl Lane {
     pub(in crate::store) async fn run(mut self, queue: Arc<LaneQueue>) {
         while let Some(group) = queue.next().await {
             let commands = group.iter().map(|job| job.commands.len()).sum();
-            // Its callers are told UNAVAILABLE, since nobody knows how far it came; the lane goes on with the next group. The lane is whole
-            // at every await and at every call that can panic.
+            // The callers get UNAVAILABLE, since it is unknown how far the group came; the lane continues with the next
+            // group. The lane is consistent at every await and at every call that can panic.
             if AssertUnwindSafe(self.run_group(group)).catch_unwind().await.is_err() {
                 self.defect(&"a group panicked");
             }
             self.growth.count(commands);
             if self.is_down {
-                // Whoever queued up behind a database that does not answer has waited long enough.
+                // Commands queued behind a database that does not answer have waited long enough.
                 queue.drain().into_iter().for_each(|job| job.answer(Err(ExecuteError::Unavailable)));
             }
         }
@@ -117,12 +117,12 @@ impl Lane {
         }
     }
 
-    /// Makes new invitations in one round trip, without a load. Returns the jobs that have to be decided on one, and what
-    /// was sent for them if nobody knows what has become of it.
+    /// Creates new invitations in one round trip, without a load. Returns the submissions that need a load, and the
+    /// save that was sent for them if its result is unknown.
     async fn create_unseen(&mut self, group: Vec<Submission>) -> (Vec<Submission>, Option<Sent>) {
         let save_sql = Arc::clone(&self.save_sql);
         let SaveSql::Postgres { create: sql, .. } = &*save_sql else { return (group, None) };
-        // If the database's time is not known well enough, a load tells it.
+        // The database's time is not known well enough; a load returns it.
         let Some(now) = self.database.clock.database_now() else { return (group, None) };
         let mut decided = Group::new(Loaded::empty(now));
         let answers = self.decide(&mut decided, &group);
@@ -140,8 +140,9 @@ impl Lane {
         }
     }
 
-    /// Runs a group on a load, again and again while others get in the way. A save that was `sent` before may have taken effect,
-    /// or may still do so: until it is found, its jobs are decided again only where their new save would conflict with it.
+    /// Runs a group on a load, and repeats it on conflicts. A save that was `sent` before may have taken effect, or may
+    /// still do so: until it is found, its submissions are decided again only where their new save would conflict with
+    /// it.
     async fn run_loaded(&mut self, mut group: Vec<Submission>, mut sent: Option<Sent>) {
         let mut last = StoreError::Conflict;
         for attempt in 0..ATTEMPTS {
@@ -165,7 +166,8 @@ impl Lane {
             }
             let (decided, answers, result) = self.attempt(&group, attempt >= OPTIMISTIC).await;
             match result {
-                // Nothing was saved that would conflict with what was sent before: the answers hold only if that is found.
+                // Nothing was saved that would conflict with the save that was sent before: the answers hold only if
+                // that save is found.
                 Ok(()) if decided.is_none() && sent.as_ref().is_some_and(Sent::changes_something) => {
                     last = StoreError::Slow;
                 }
@@ -179,7 +181,7 @@ impl Lane {
                     last = error;
                     match decided {
                         Some(save) => sent = Some(Sent { answers, save }),
-                        // Nothing was sent, and the time is over. A lost connection is worth another one.
+                        // Nothing was sent, and the time is over. After a lost connection another attempt is worth it.
                         None if is_slow => break,
                         None => {}
                     }
@@ -196,7 +198,7 @@ impl Lane {
         }
     }
 
-    /// Loads, decides and saves once. Returns what was decided, unless it did not come to that.
+    /// Loads, decides and saves once. Returns the decided save; `None` if there is none.
     async fn attempt(
         &mut self,
         group: &[Submission],
@@ -237,7 +239,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Says what a commit has made more of.
+    /// Sends the notifications about the rows that a commit has added.
     fn notify(&self, save: &Save) {
         if !save.deliveries.is_empty() {
             self.notifications.notify(Topic::Outbox);
@@ -273,8 +275,8 @@ impl Lane {
 
     fn decide(&self, state: &mut Group, group: &[Submission]) -> Vec<Vec<Answer>> {
         let decide = |state: &mut Group, command: &Command| {
-            // A defect in one command must not take its neighbours, or the lane, with it. Deciding changes nothing
-            // before it has succeeded, so what a panic leaves behind is whole.
+            // A defect in one command must not fail the other commands, or the lane. Deciding changes nothing before it
+            // has succeeded, so the state is consistent after a panic.
             let result =
                 catch_unwind(AssertUnwindSafe(|| (self.options.decide)(state, command, &self.options.context)));
             match result {
@@ -289,14 +291,15 @@ impl Lane {
         timeout_at(self.until, step).await.map_err(|_| StoreError::Slow)?
     }
 
-    /// Has the jobs that meet a lock of another transaction wait for it beside the lane, and runs the others without them.
+    /// Moves the submissions that meet a lock of another transaction beside the lane, where they wait for it, and runs
+    /// the others without them.
     async fn step_aside(&mut self, group: Vec<Submission>) {
         let Some(aside) = self.aside.clone() else { return self.fail(group, &StoreError::Locked) };
         let locked = match self.in_time(locked_invitations(&self.database.write, &group)).await {
             Ok(locked) => locked,
             Err(error) => return self.fail(group, &error),
         };
-        // If no invitation is locked, something else is that nobody can name: each job finds out for itself.
+        // If no invitation is locked, the lock is on an unknown row: each submission finds out for itself.
         let meets = |job: &Submission| locked.is_empty() || invitations(job).any(|id| locked.contains(&id));
         let (waiting, group): (Vec<_>, Vec<_>) = group.into_iter().partition(meets);
         tracing::debug!(jobs = waiting.len(), "commands wait for a lock of another transaction");
@@ -310,7 +313,7 @@ impl Lane {
         }
     }
 
-    /// Runs a job that waits for locks until its time is over, if there is a place among those that wait.
+    /// Runs a submission that waits for locks until its time is over, if it gets a permit to wait.
     pub(in crate::store) async fn run_patiently(&mut self, job: Submission) {
         let waits = Arc::clone(&self.database.waits);
         if job.is_late(Instant::now()) {
@@ -327,8 +330,8 @@ impl Lane {
         }
     }
 
-    /// Halves a group that the database refuses, that needs a row which cannot be read, or that stays in conflict, until only the
-    /// job that causes it fails: one job of 256 costs the group 16 more runs.
+    /// Halves a group that the database refuses, that needs a row which cannot be read, or that stays in conflict,
+    /// until only the submission that causes it fails: one submission of 256 costs the group 16 more runs.
     async fn give_up_or_split(&mut self, mut group: Vec<Submission>, error: &StoreError) {
         if group.len() == 1 {
             return self.fail(group, error);
@@ -345,7 +348,8 @@ impl Lane {
         let failure = match error {
             StoreError::Conflict => ExecuteError::Conflict,
             StoreError::Unavailable(_) | StoreError::Slow => {
-                // If this statement alone met trouble, others were answered meanwhile, also soon before it was given up.
+                // If only this statement met trouble, others were answered meanwhile, also shortly before it was given
+                // up.
                 let since = Instant::now() - self.step.elapsed() * 3 / 4;
                 self.is_down = !self.database.write.has_answered_since(since.into_std());
                 ExecuteError::Unavailable
@@ -358,13 +362,13 @@ impl Lane {
         }
     }
 
-    /// Answers jobs whose save may still take effect: that is the one thing that is known, whatever came after it.
+    /// Answers submissions whose save may still take effect: UNAVAILABLE, whatever the later error was.
     fn fail_unknown(&mut self, group: Vec<Submission>, error: &StoreError) {
         tracing::debug!(%error, jobs = group.len(), "it is not known whether a group was saved; its callers may retry");
         self.fail(group, &StoreError::Slow);
     }
 
-    /// Logs a defect under an id that its caller is told.
+    /// Logs an internal error under an id that its caller gets.
     fn defect(&self, error: &dyn std::fmt::Display) -> ExecuteError {
         let id = Uuid::from_bytes(self.entropy.bytes()).simple().to_string();
         tracing::error!(error_id = %id, %error, "a command failed");
@@ -372,7 +376,8 @@ impl Lane {
     }
 }
 
-/// Locks the invitations of a group, in the order of their ids, so that what is loaded next stays as it is.
+/// Locks the invitations of a group, in the order of their ids, so that no other transaction changes them after the
+/// load.
 async fn lock<C: ConnectionTrait>(db: &C, group: &[Submission]) -> Result<(), StoreError> {
     let commands = group.iter().flat_map(|job| &job.commands);
     let keys = commands.filter_map(|command| Some((command.account.as_str(), command.invitation()?.0)));

@@ -1,5 +1,5 @@
-//! The load: one statement that brings everything a group of commands has to know, and the database's clock; the same once
-//! more for the few commands of which only their invitation tells what else they need.
+//! The load: one statement that reads everything a group of commands needs, with the database's clock. A few commands
+//! learn only from their invitation which rows they need besides; for these the statement runs a second time.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::row::{InvitationRows, delivery_from, request_from, slot_from};
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, clock, json_array, json_object, statement_clock};
 
-/// What one command needs, as a row.
+/// The read set of one command, as a row.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted<'a> {
     account_id: &'a str,
@@ -55,8 +55,8 @@ fn sought_columns() -> Columns {
     Columns::list([("account_id", Text), ("scope_type", Text), ("scope_id", Text)]).and(address)
 }
 
-/// The text of the load for one database. Parameters: what is wanted, which requests are asked for, which slots may be held,
-/// for whom invitations are sought, which messages, the clock.
+/// Returns the text of the load for one database. Parameters: the invitations to read, the requests to look up, the
+/// slots, the open invitations to search for, the messages, the clock.
 pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
     let (wanted, asked, held, open_search) = (wanted_columns(), asked_columns(), held_columns(), sought_columns());
     let message = message_columns();
@@ -117,8 +117,8 @@ pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
     )
 }
 
-/// Returns the common table expressions that end with `found`: open invitations of what is sought. They are looked up by
-/// address among those that are open, so that it does not matter how many have ended.
+/// Returns the common table expressions that end with `found`: the open invitations to the searched scopes. They are
+/// looked up by address among the open ones, so that the number of ended ones does not matter.
 fn found(backend: DbBackend, open_search: &str, now: &str) -> String {
     format!(
         "addressed AS MATERIALIZED (
@@ -136,7 +136,7 @@ fn found(backend: DbBackend, open_search: &str, now: &str) -> String {
     )
 }
 
-/// How much is read with an invitation.
+/// The parts that are read with an invitation.
 pub(in crate::store) struct Extent<'a> {
     /// The condition for its recipients, which are called `t`.
     pub(in crate::store) recipients: &'a str,
@@ -147,11 +147,11 @@ pub(in crate::store) struct Extent<'a> {
 }
 
 impl Extent<'_> {
-    /// Everything but acceptances.
+    /// Everything except acceptances.
     pub(in crate::store) const PLAIN: Self = Self { recipients: "true", messages: "true", acceptances: "NULL" };
 }
 
-/// Returns an expression for invitation `i` with what is read with it, as JSON text.
+/// Returns an expression for invitation `i` with its parts, as JSON text.
 pub(in crate::store) fn invitation_body(backend: DbBackend, extent: &Extent<'_>) -> String {
     let Extent { recipients, messages, acceptances } = extent;
     let of = |table: &str, alias: &str| {
@@ -187,7 +187,7 @@ fn latest_delivery(backend: DbBackend, outbox: &str) -> String {
     )
 }
 
-/// Returns the condition for a message that brings a link, or has: a reminder does so only once it is sent.
+/// Returns the condition for a message that brings, or has brought, a link: a reminder does so only once it is sent.
 fn brings_link(alias: &str) -> String {
     let [invitation, reminder] = [Purpose::Invitation, Purpose::Reminder].map(Purpose::code);
     format!("({alias}.purpose = '{invitation}' OR {alias}.purpose = '{reminder}' AND {alias}.attempts > 0)")
@@ -206,7 +206,7 @@ pub(in crate::store) fn text(backend: DbBackend, json: &str) -> String {
     if backend == DbBackend::Postgres { format!("({json})::text") } else { json.to_owned() }
 }
 
-/// Loads what a group of commands needs, and what they are found to need when that is there.
+/// Loads the read sets of a group of commands, then the second read sets, which depend on the first load.
 pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
     db: &C,
     sql: &str,
@@ -220,7 +220,7 @@ pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
     let further: Vec<_> = further.filter(|(_, read_set)| *read_set != ReadSet::default()).collect();
     if !further.is_empty() {
         let more = load_needs(db, sql, &further, &BTreeSet::new(), clock).await?;
-        // What changed between the two was seen at two moments: no decision could rest on that.
+        // A row that changed between the two loads was seen in two states: no decision may depend on that.
         if !loaded.agrees_with(&more) {
             return Err(StoreError::Conflict);
         }
@@ -229,7 +229,7 @@ pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
     Ok(loaded)
 }
 
-/// Loads what is needed in one statement.
+/// Loads read sets in one statement.
 async fn load_needs<C: ConnectionTrait>(
     db: &C,
     sql: &str,
@@ -282,7 +282,7 @@ async fn load_needs<C: ConnectionTrait>(
         }
     }
     for (id, error) in unreadable {
-        // A command fails only on the invitation that it is about, and not on others that stand beside it.
+        // A command fails only because of the invitation that it is about, not because of others beside it.
         if read_set.iter().any(|(_, read_set)| read_set.invitation == Some(id)) || loaded.mentions(id) {
             return Err(error);
         }
@@ -292,7 +292,7 @@ async fn load_needs<C: ConnectionTrait>(
     Ok(loaded)
 }
 
-/// Returns the id of an invitation that cannot be read as a whole.
+/// Returns the id of an invitation whose document cannot be read.
 fn id_of(body: &str) -> Option<InvitationId> {
     let body: serde_json::Value = serde_json::from_str(body).ok()?;
     body["invitation"]["id"].as_str().and_then(|id| Uuid::parse_str(id).ok()).map(InvitationId)
@@ -327,7 +327,7 @@ fn held_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
 fn sought_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let open_search = read_set.iter().filter_map(|(command, read_set)| Some((command, read_set.open_search.as_ref()?)));
     let rows = open_search.flat_map(|(command, open_search)| {
-        // As the row of an invitation without a scope has it.
+        // The row of an invitation without a scope has empty texts.
         let scope = open_search.scope.as_ref().map(|scope| (scope.scope_type.as_str(), scope.id.as_str()));
         let (scope_type, scope_id) = scope.unwrap_or_default();
         let account_id = command.account.as_str();
@@ -359,9 +359,9 @@ fn wanted_row(wanted: Wanted<'_>) -> [Value; 6] {
     [account_id.into(), invitation_id.into(), newest.into(), subject.into(), acceptance_id.into(), connection_id.into()]
 }
 
-/// Reads a row that came as JSON text.
+/// Parses a row that was read as JSON text.
 pub(in crate::store) fn parse_json<T: DeserializeOwned>(json: &str, table: &'static str) -> Result<T, StoreError> {
-    // The parser's words may quote the row, so they stay here.
+    // The parser's message may quote the row, so it is dropped.
     serde_json::from_str(json).map_err(|_| StoreError::Corrupt {
         table,
         column: "*",

@@ -1,4 +1,4 @@
-//! Messages that are due, claimed by lease, and what is to be posted of them.
+//! Due messages, claimed by lease, and the content to be posted.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,33 +21,32 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam};
 use crate::store::within;
 
-/// A message that is claimed.
+/// A claimed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedMessage {
-    /// Whose it is.
     pub account: AccountId,
-    /// Names it for good, over attempts and redeliveries.
+    /// The message's id, the same over attempts and redeliveries.
     pub id: Uuid,
-    /// To which endpoint it goes.
+    /// The endpoint that it is posted to.
     pub endpoint: Uuid,
-    /// Of which invitation it tells.
+    /// The invitation that it is about.
     pub invitation: InvitationId,
-    /// Which of the invitation's events it tells.
+    /// The sequence of its event among the events of its invitation.
     pub sequence: i64,
-    /// How often it has been tried, this time included.
+    /// The number of attempts, this one included.
     pub attempts: u32,
-    /// When it was tried first.
+    /// The moment of the first attempt.
     pub first_tried_at: Option<Timestamp>,
-    /// Whose turn it is.
+    /// The lease of its holder.
     pub lease: Uuid,
 }
 
-/// What is posted, and where.
+/// The endpoint and the event of a message.
 #[derive(Clone, Debug)]
 pub struct MessageContent {
-    /// Where, as it is now.
+    /// The endpoint, as it is now.
     pub endpoint: Endpoint,
-    /// What happened.
+    /// The event to be posted.
     pub event: Event,
 }
 
@@ -72,8 +71,8 @@ impl Store {
         within(ANSWER, WEBHOOK_MESSAGES.put_back(&self.database, row)).await.map(drop)
     }
 
-    /// Reads what is to be posted of claimed messages, by their ids, or why that cannot be read. One whose endpoint is gone is
-    /// not among them.
+    /// Reads the contents of claimed messages, by their ids, or the errors that reading them met. A message whose
+    /// endpoint is deleted is left out.
     pub async fn webhook_contents(
         &self,
         messages: &[ClaimedMessage],
@@ -117,7 +116,7 @@ fn claimed_from(row: webhook_message::Model, lease: Uuid) -> Result<ClaimedMessa
         table: "webhook_message",
         column: "account_id",
         row: row.id.to_string(),
-        problem: "is no account",
+        problem: "is not an account",
     };
     Ok(ClaimedMessage {
         account: AccountId::parse(&row.account_id).map_err(|_| corrupt())?,

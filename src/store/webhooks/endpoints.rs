@@ -1,4 +1,4 @@
-//! Endpoints: made, found, listed.
+//! Creates, reads and lists endpoints.
 
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
@@ -19,26 +19,26 @@ use crate::store::sql::entity::webhook_endpoint::{Column, Entity, Model};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::rows_with_id;
 
-/// How often somebody else's request with the same id may come in between.
+/// The number of attempts if another request with the same id comes in between.
 const ATTEMPTS: usize = 3;
 
-/// Which endpoints a list has, by age.
+/// The filters of a list of endpoints, by age.
 #[derive(Clone, Debug, Default)]
 pub struct EndpointQuery {
-    /// The oldest first, instead of the newest.
+    /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
-    /// How many at most.
+    /// The most rows.
     pub limit: u64,
-    /// Where to go on.
+    /// The place behind which the list continues.
     pub after: Option<Cursor>,
 }
 
-/// What making an endpoint ends with.
+/// The result of creating an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointCreated {
-    /// It is there.
+    /// The endpoint was created.
     Created,
-    /// The same request has made it before; as it now is.
+    /// The same request created it before. Holds the endpoint as it is now.
     Replayed(Box<Endpoint>),
 }
 
@@ -53,7 +53,8 @@ impl Store {
         for _ in 0..ATTEMPTS {
             let transaction = self.database.begin_write_in_turn().await?;
             if !self.database.is_embedded() {
-                // Another call that creates an endpoint waits here for this one; its next statement sees what came of this one.
+                // Another call that creates an endpoint waits here for this one; its next statement sees the result of
+                // this one.
                 let ids = of_account(account).select_only().column(Column::Id).order_by_asc(Column::Id);
                 ids.lock_exclusive().into_tuple::<Uuid>().all(&transaction).await?;
             }
@@ -113,7 +114,7 @@ fn of_account(account: &AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account.as_str()))
 }
 
-/// Inserts an endpoint, which gets the events behind those that have a position by now.
+/// Inserts an endpoint, which gets the events behind the last position of this moment.
 async fn insert(db: &impl ConnectionTrait, row: &Model) -> Result<(), StoreError> {
     let value = |column| match column {
         Column::SincePosition => Expr::cust(HEAD),
@@ -134,8 +135,8 @@ pub(super) async fn find(
     one(db, of_account(account).filter(Column::Id.eq(id))).await
 }
 
-/// Reads an endpoint and keeps all others from changing it until the transaction ends. On SQLite, which has no such lock, the
-/// transaction does so by itself.
+/// Reads an endpoint and locks it until the transaction ends. SQLite has no such lock; there the transaction itself
+/// keeps others from changing it.
 pub(super) async fn find_for_update(
     db: &impl ConnectionTrait,
     account: &AccountId,

@@ -1,4 +1,4 @@
-//! Secrets that another key is to seal, because the one that did is going to leave the ring. Of all accounts.
+//! Seals secrets with another key, because their key is going to leave the ring. Of all accounts.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
@@ -12,12 +12,12 @@ use crate::store::sql::entity::webhook_endpoint::{Column, Entity};
 use crate::store::sql::error::StoreError;
 use crate::store::within;
 
-/// How many endpoints are read at a time.
+/// The number of endpoints that are read at a time.
 const PAGE: u64 = 500;
-/// How long a page may take.
+/// The time limit of a page.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// An endpoint with what is sealed of it.
+/// An endpoint with its sealed secrets.
 #[derive(FromQueryResult)]
 struct Found {
     account_id: String,
@@ -27,8 +27,8 @@ struct Found {
 }
 
 impl Store {
-    /// Replaces what `reseal` returns another text for, and returns of how many endpoints. Whoever rotates a secret at the
-    /// same time is not disturbed.
+    /// Replaces the texts for which `reseal` returns another one, and returns the number of endpoints. A rotation of a
+    /// secret at the same time is not overwritten.
     pub async fn reseal_webhook_secrets(
         &self,
         reseal: impl Fn(&AccountId, Uuid, &str) -> Option<String>,
@@ -64,7 +64,7 @@ impl Store {
         Ok(select.into_model::<Found>().all(&self.database.read).await?)
     }
 
-    /// Replaces both, if the present one is still what was read: a rotation changes both.
+    /// Replaces both secrets, if the present one is still the one that was read: a rotation changes both.
     async fn replace_sealed(
         &self,
         found: &Found,

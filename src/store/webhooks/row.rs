@@ -10,7 +10,7 @@ use crate::domain::webhook::{Endpoint, NewEndpoint, SealedSecrets};
 use crate::store::sql::entity::webhook_endpoint::Model;
 use crate::store::sql::error::StoreError;
 
-/// The row of a new endpoint. From which position on it gets events is for the statement to say.
+/// Returns the row of a new endpoint. The statement sets the position behind which it gets events.
 pub(super) fn endpoint_row(account: &AccountId, new: &NewEndpoint) -> Model {
     let NewEndpoint { endpoint, request: _ } = new;
     let (previous_secret, previous_until) = endpoint.secrets.previous.clone().unzip();
@@ -33,7 +33,7 @@ pub(super) fn endpoint_row(account: &AccountId, new: &NewEndpoint) -> Model {
     }
 }
 
-/// The names of the types that an endpoint gets.
+/// Returns the names of the types that an endpoint subscribes to.
 pub(super) fn event_types_json(endpoint: &Endpoint) -> Value {
     endpoint.event_types.iter().map(|event_type| event_type.text(EventType::name)).collect()
 }
@@ -46,7 +46,7 @@ impl TryFrom<Model> for Endpoint {
             table: "webhook_endpoint",
             column: "event_types",
             row: row.id.to_string(),
-            problem: "is no list of types",
+            problem: "is not a list of types",
         };
         let names = row.event_types.as_array().ok_or_else(corrupt)?.iter();
         let word = |name: &Value| name.as_str().and_then(|name| Word::parse(name, EventType::from_name));

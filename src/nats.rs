@@ -1,8 +1,8 @@
 //! Publishes every event to NATS JetStream, in the order of each invitation, at least once.
 //!
-//! One replica at a time publishes, by a lease; its cursor moves behind what the server has acknowledged. What is published
-//! again, because that was not known, has the id of the event as its Nats-Msg-Id, by which the server drops it. Nobody but
-//! this waits for NATS.
+//! One replica at a time publishes, by a lease; its cursor moves after the server's acknowledgement. An event that is
+//! published again, because the acknowledgement was lost, has its id as the Nats-Msg-Id, by which the server drops the
+//! duplicate. No other part of the service waits for NATS.
 
 mod session;
 
@@ -21,21 +21,21 @@ use session::{Session, SessionError, prefixes};
 
 /// The number of events that are read, and then published, at once.
 const BATCH: u64 = 256;
-/// The interval at which it looks without a notification.
+/// The interval at which it polls without a notification.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The time for which a lease counts as held without asking; it lasts longer.
+/// The time for which a lease counts as held without a query; the lease itself lasts longer.
 const HELD: Duration = Duration::from_secs(10);
-/// The time that each further attempt to connect waits longer, and the number of times that it is added.
+/// The further delay that each failed attempt to connect adds, and the number of times that it is added.
 const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFFS: u32 = 5;
 
 /// The reason why publishing stopped early.
 #[derive(Debug, thiserror::Error)]
 enum NatsError {
-    /// The database.
+    /// An error of the database.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// NATS.
+    /// An error of the connection to NATS.
     #[error(transparent)]
     Session(#[from] SessionError),
 }
@@ -44,13 +44,13 @@ struct Publisher {
     store: Store,
     config: NatsConfig,
     holder: Uuid,
-    /// Up to where it has published, and when the lease was last seen to be held.
+    /// The position up to which it has published, and the moment at which the lease was last known to be held.
     held: Option<(i64, Instant)>,
     session: Option<Session>,
     failures: u32,
 }
 
-/// Publishes until stopped. Every replica does, and one of them at a time gets to it.
+/// Publishes until stopped. Every replica runs this, and one of them at a time publishes.
 pub async fn run(store: Store, config: NatsConfig, stop: CancellationToken) {
     let holder = Uuid::from_bytes(Entropy::system().bytes());
     let notified = Some(store.notifications().subscribe(Topic::Position));
@@ -59,7 +59,7 @@ pub async fn run(store: Store, config: NatsConfig, stop: CancellationToken) {
     let task = PeriodicTask { name: "nats", notified, gather: Duration::ZERO, interval: INTERVAL, stop };
     task.run(|| async { publisher.lock().await.round().await }).await;
     drop(publisher);
-    // Others wait for the end of the lease otherwise, which is soon enough.
+    // If this fails, the other replicas wait until the lease expires, which is soon enough.
     drop(store.release(Follower::Nats, holder).await);
 }
 
@@ -71,7 +71,7 @@ impl Publisher {
             Err(NatsError::Session(_)) => self.failures = (self.failures + 1).min(BACKOFFS),
             Err(NatsError::Store(_)) => {}
         }
-        // Another replica may get through.
+        // Another replica may reach NATS.
         self.held = None;
         if let Err(error) = self.store.release(Follower::Nats, self.holder).await {
             tracing::debug!(%error, "lease not released; it expires by itself");
@@ -80,7 +80,7 @@ impl Publisher {
     }
 
     async fn publish(&mut self) -> Result<TickResult, NatsError> {
-        // Before NATS is looked for, so that where it begins does not depend on when it is there.
+        // The position is read before the connection, so that the start does not depend on when NATS is available.
         let Some(after) = self.position().await? else { return Ok(TickResult::Done) };
         if self.session.is_none() {
             tokio::time::sleep(BACKOFF * self.failures).await;
@@ -91,12 +91,11 @@ impl Publisher {
         if stretch.until == after {
             return Ok(TickResult::Done);
         }
-        // A message that the client still holds must not be sent later, behind those that are sent again: a session that did not
-        // come
-        // to the end of its work, be it because the round was broken off, is not kept.
+        // A message that the client still holds must not be sent later, after those that are sent again: a session that
+        // did not finish its work, for example because the tick was aborted, is discarded.
         let Some(session) = self.session.take() else { return Ok(TickResult::More) };
         let mut left = prefixes(&stretch.events).peekable();
-        // Without events there is still a position to move on to.
+        // Without events the position still moves.
         if left.peek().is_none() && !self.advance(stretch.until).await? {
             return Ok(TickResult::Done);
         }
@@ -107,7 +106,7 @@ impl Publisher {
                 (Some(_), Some(last)) => last.position,
                 _ => stretch.until,
             };
-            // The answer also shows whether the lease is still held.
+            // The result also shows whether the lease is still held.
             if !self.advance(until).await? {
                 return Ok(TickResult::Done);
             }
@@ -116,7 +115,7 @@ impl Publisher {
         Ok(if stretch.is_last { TickResult::Done } else { TickResult::More })
     }
 
-    /// Moves behind what was acknowledged; false if another replica publishes by now.
+    /// Moves the position after an acknowledgement; false if another replica publishes by now.
     async fn advance(&mut self, until: i64) -> Result<bool, StoreError> {
         self.held = None;
         let advanced = self.store.advance(Follower::Nats, self.holder, until).await?;
@@ -124,7 +123,7 @@ impl Publisher {
         Ok(advanced)
     }
 
-    /// Returns up to where it has published; none while another replica does.
+    /// Returns the position up to which it has published; `None` while another replica publishes.
     async fn position(&mut self) -> Result<Option<i64>, StoreError> {
         if let Some((position, _)) = self.held.filter(|(_, seen)| seen.elapsed() < HELD) {
             return Ok(Some(position));

@@ -1,4 +1,4 @@
-//! `InvitationService`: invitations of every kind through one face.
+//! `InvitationService`: invitations of every kind in one message.
 
 pub(super) mod accept_invitations;
 pub(super) mod batch_create_invitations;

@@ -131,7 +131,7 @@ pub enum Expiry {
     At {
         /// The moment.
         at: Timestamp,
-        /// The field it came in.
+        /// The path of the field that holds it.
         field: &'static str,
     },
 }

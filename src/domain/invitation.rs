@@ -54,7 +54,7 @@ pub struct Invitation {
     pub recipients: Vec<Recipient>,
     /// The caller's own labels.
     pub labels: BTreeMap<String, String>,
-    /// The name of the credential that made it.
+    /// The name of the credential that created it.
     pub creator: String,
     /// The name of the credential that last changed it.
     pub updater: String,

@@ -1,7 +1,7 @@
 //! The mail worker: claims due messages, sends them with no transaction open, and settles them under their lease.
 //!
-//! At least once: a process that ends between the mail server's answer and the commit of what became of it leaves a
-//! message whose lease runs out, and which is sent again under the same Message-ID.
+//! Delivery is at least once: if a process dies between the mail server's answer and the commit of the result, the
+//! lease of the message expires and it is sent again under the same Message-ID.
 
 use std::fmt::Display;
 use std::sync::{Arc, PoisonError};
@@ -25,37 +25,37 @@ use crate::entropy::Entropy;
 use crate::store::{ClaimedDelivery, ExecuteError, Store, StoreError, Topic, within};
 use crate::telemetry::log_limiter::LogLimiter;
 
-/// Whose doing the events of deliveries are.
+/// The actor of the events of deliveries.
 const ACTOR: &str = "relay";
 /// The delays between attempts.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(6 * 3_600) };
-/// How long nothing is sent after the transport showed that it cannot send anything.
+/// The time without sending after the transport has shown that it cannot send anything.
 const PAUSE: Duration = Duration::from_secs(30);
-/// How long to wait for being woken: what fell due by time, or was enqueued by another process, is found this soon.
+/// The longest wait for a notification: messages that fall due, or that another process enqueued, are found within it.
 const POLL: Duration = Duration::from_secs(1);
-/// What of a lease is kept for the settle: sending is broken off before.
+/// The part of a lease that is reserved for the settle: sending is aborted before.
 pub const SETTLING: Duration = Duration::from_secs(10);
-/// How long the database may take for one step.
+/// The time limit of one step in the database.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait for several free slots where one would do.
+/// The time to wait for several free slots, although one would be enough.
 const GATHER: Duration = Duration::from_millis(10);
-/// How long to wait before a settle is tried again that the database did not answer.
+/// The delay before a settle is retried that the database did not answer.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
 /// The settings of the mail worker.
 #[derive(Clone, Copy, Debug)]
 pub struct MailWorkerOptions {
-    /// How long a message belongs to whoever claimed it; sending it has to be over before.
+    /// The duration of a lease; sending has to end before.
     pub lease: Duration,
-    /// How many messages are sent at once.
+    /// The number of messages that are sent at the same time.
     pub concurrency: u32,
-    /// How many messages leave within a second at most; none for any number.
+    /// The most messages that are sent within a second; `None` for any number.
     pub per_second: Option<u32>,
-    /// After how many attempts a message is given up.
+    /// The number of attempts after which a message fails for good.
     pub attempts: u32,
 }
 
-/// Sends what is in the outbox. Clones share the pace and the transport's health.
+/// Sends the messages of the outbox. Clones share the pace and the transport's health.
 #[derive(Clone, Debug)]
 pub struct MailWorker {
     store: Store,
@@ -68,30 +68,31 @@ pub struct MailWorker {
     log_limiter: Arc<std::sync::Mutex<LogLimiter>>,
 }
 
-/// What one claim has to know of those before it.
+/// The state that one claim hands to the next.
 #[derive(Debug)]
 struct Course {
     pace: Pace,
     /// The account that was served last.
     after: String,
-    /// Until when nothing is sent, since the transport cannot; behind it a single message shows whether it can again.
+    /// The moment until which nothing is sent, since the transport cannot; after it a single message shows whether it
+    /// can again.
     paused: Option<Instant>,
-    /// When it was last looked for messages that were planned for later.
+    /// The moment of the last look for messages that were planned for later.
     planned: Option<Instant>,
 }
 
-/// How a claim went.
+/// The result of a claim.
 enum Step {
-    /// As many as could be sent were due: there may be more.
+    /// As many messages were due as could be sent: there may be more.
     Full,
-    /// All that were due are being sent.
+    /// All due messages are being sent.
     Idle,
     /// Nothing can be sent before this moment.
     Until(Instant),
 }
 
 impl MailWorker {
-    /// Makes a worker that has sent nothing yet.
+    /// Creates a worker that has sent nothing yet.
     pub fn new(store: Store, courier: Arc<dyn Mailer>, clock: Clock, options: MailWorkerOptions) -> Self {
         let pace = Pace::new(options.per_second, Instant::now());
         let course = Course { pace, after: String::new(), paused: None, planned: None };
@@ -100,13 +101,13 @@ impl MailWorker {
         Self { store, courier, clock, entropy: Entropy::system(), options, slots, course, log_limiter }
     }
 
-    /// Sends until told to stop, then finishes what it is sending.
+    /// Sends messages until `stop` is cancelled, then finishes those that it is sending.
     pub async fn run(self, stop: CancellationToken) {
         let tasks = TaskTracker::new();
         let mut heard = self.store.notifications().subscribe(Topic::Outbox);
-        // A step is short and is not broken off: what it has claimed would lie there until its lease ends.
+        // A step is short and is not aborted: the messages it has claimed would be blocked until its lease ends.
         while !stop.is_cancelled() {
-            // Before it looks, so that what is told meanwhile is heard behind the look.
+            // This precedes the look, so that a notification that arrives meanwhile is noticed afterwards.
             heard.mark_unchanged();
             let step = self.step(&tasks, &stop).await.unwrap_or_else(|error| {
                 self.complain(&error);
@@ -139,10 +140,10 @@ impl MailWorker {
         }
     }
 
-    /// Begins to send as many due messages as there is room for.
+    /// Starts to send as many due messages as there are free slots.
     async fn step(&self, tasks: &TaskTracker, stop: &CancellationToken) -> Result<Step, StoreError> {
-        // ClaimedDelivery when it can be sent, so that no lease runs while a message waits its turn; several at a time, unless those
-        // under way take long.
+        // A message is claimed only when it can be sent, so that no lease runs while it waits its turn. The worker
+        // waits for several slots, unless the messages under way take long.
         let room = async {
             let several = self.options.concurrency.div_ceil(4);
             if timeout(GATHER, self.slots.acquire_many(several)).await.is_err() {
@@ -159,7 +160,7 @@ impl MailWorker {
         Ok(step)
     }
 
-    /// Looks now and then for messages that were planned for later and have fallen due.
+    /// Looks from time to time for messages that were planned for later and have fallen due.
     async fn plan(&self) -> Result<(), StoreError> {
         let mut course = self.course.lock().await;
         if course.planned.is_none_or(|last| last.elapsed() >= POLL) {
@@ -179,7 +180,7 @@ impl MailWorker {
         }
     }
 
-    /// Claims what there is room for, with a slot for each.
+    /// Claims a message for each free slot.
     async fn claim(&self) -> Result<(Step, Option<Vec<(ClaimedDelivery, OwnedSemaphorePermit)>>), StoreError> {
         let mut course = self.course.lock().await;
         let now = Instant::now();
@@ -188,7 +189,7 @@ impl MailWorker {
         }
         let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
         if course.paused.is_some() && free < self.options.concurrency {
-            // One message shows whether the transport can send again, and no other goes with it.
+            // A single message shows whether the transport can send again; no other is sent with it.
             return Ok((Step::Until(now + GATHER), None));
         }
         let room = if course.paused.is_some() { free.min(1) } else { free };
@@ -205,7 +206,7 @@ impl MailWorker {
                 .await?;
         let count = |claimed: &Vec<ClaimedDelivery>| u32::try_from(claimed.len()).unwrap_or(wanted);
         if count(&claimed) < wanted && !course.after.is_empty() {
-            // No account behind the last one has more: begin again with the first.
+            // No account after the last one has more: the claim starts again with the first.
             course.after.clear();
             let rest = wanted - count(&claimed);
             claimed.extend(
@@ -215,7 +216,7 @@ impl MailWorker {
         let last = claimed.iter().map(|claimed| claimed.account.as_str()).max().unwrap_or_default();
         last.clone_into(&mut course.after);
         course.pace.give_back(wanted - count(&claimed));
-        // Fewer than wanted may mean that the lines had equal shares: only none means that nothing is due.
+        // A short claim may be due to equal shares of the partitions: only an empty one means that nothing is due.
         let step = if claimed.is_empty() { Step::Idle } else { Step::Full };
         let messages = claimed.into_iter().map_while(|message| Some((message, slots.split(1)?))).collect();
         Ok((step, Some(messages)))
@@ -234,26 +235,26 @@ impl MailWorker {
             Err(error) => Err(error),
         };
         if let Err(error) = ended {
-            // Its lease runs out, and somebody takes it over.
-            tracing::debug!(delivery = %message.delivery.message.id, %error, "a message could not be settled");
+            // Its lease expires, and another worker claims it.
+            tracing::debug!(delivery = %message.delivery.message.id, %error, "a message could not be settled; it is claimed again when its lease expires");
             self.complain(&error);
         }
     }
 
-    /// Logs what holds up more than one message, but not for each.
+    /// Logs a problem of more than one message, but not for each.
     fn complain(&self, error: &dyn Display) {
         self.log_limiter.lock().unwrap_or_else(PoisonError::into_inner).warn("mail", error);
     }
 
-    /// Sends a message unless there is no reason to any more; none if it was cancelled.
+    /// Sends a message unless it is no longer needed; `None` if it was cancelled.
     async fn attempt(&self, message: &ClaimedDelivery) -> Result<Option<Result<(), SendError>>, StoreError> {
         if message.delivery.attempts > self.options.attempts {
-            // Whoever tried it before did not live to tell.
-            let unfinished = SendError { sort: SendFailure::Refused, text: "no attempt came to an end".to_owned() };
+            // The workers that tried it before died before they could settle it.
+            let unfinished = SendError { sort: SendFailure::Refused, text: "no attempt finished".to_owned() };
             return Ok(Some(Err(unfinished)));
         }
         let Some(topic) = within(DATABASE_TIMEOUT, self.store.topicality(message)).await? else {
-            within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, "the invitation is gone")).await?;
+            within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, "the invitation is deleted")).await?;
             return Ok(None);
         };
         if let Some(reason) = message.delivery.needless(&topic.invitation.found, topic.invitation.now) {
@@ -282,7 +283,7 @@ impl MailWorker {
                 Ok(())
             }
             SendFailure::Retry | SendFailure::Refused => {
-                tracing::warn!(delivery = %id, attempts, error = %text, "a message is given up");
+                tracing::warn!(delivery = %id, attempts, error = %text, "a message failed for good; it can be replayed");
                 self.settle(message, DeliveryEnd::Failed(text)).await
             }
             SendFailure::Needless => {
@@ -297,7 +298,8 @@ impl MailWorker {
         }
     }
 
-    /// Commits how a message ended with its event. Tried while the lease lasts: what is not known to be sent is sent again.
+    /// Commits the result of a message with its event. It retries while the lease lasts, since a message that is not
+    /// recorded as sent is sent again.
     async fn settle(&self, message: &ClaimedDelivery, end: DeliveryEnd) -> Result<(), StoreError> {
         let Some(lease) = message.delivery.lease else { return Err(StoreError::Conflict) };
         let settle = SettleDelivery { delivery: message.delivery.message.id, lease, end };
@@ -322,7 +324,7 @@ impl MailWorker {
     }
 }
 
-/// Returns when the next step is due.
+/// Waits until the next step is due.
 async fn wait(step: Step, heard: &mut watch::Receiver<()>) {
     match step {
         Step::Full => {}

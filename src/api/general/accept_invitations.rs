@@ -1,4 +1,4 @@
-//! `InvitationService.AcceptInvitations`: several invitations, each for itself, for one subject.
+//! `InvitationService.AcceptInvitations`: several invitations, each independently, for one subject.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ pub(crate) async fn accept_invitations(
     Ok(pb::AcceptInvitationsResponse { results: results.collect() })
 }
 
-/// An acceptance by somebody who has an account with the caller.
+/// Returns an acceptance by a person who has an account with the caller.
 pub(crate) fn accept(access: Access, acceptor: Acceptor) -> Action {
     Action::Accept(Box::new(AcceptInvitation {
         access,

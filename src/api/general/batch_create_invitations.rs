@@ -1,4 +1,4 @@
-//! `InvitationService.BatchCreateInvitations`: many creates in one group, each for itself or all together.
+//! `InvitationService.BatchCreateInvitations`: many creates in one group, independent or atomic.
 
 use tonic::Status;
 use tonic_types::{FieldViolation, StatusExt};
@@ -32,7 +32,7 @@ pub(crate) async fn batch_create_invitations(
     violations.finish(Some(()))?;
     let hosts = api.hosts(call).await?;
 
-    // Digested once: a batch may be as large as a message.
+    // The digest is computed once: a batch may be as large as a message.
     let whole = api.request(call, message, 0);
     let parsed: Vec<Result<Command, Status>> = (0..message.requests.len())
         .map(|index| to_command(api, call, message, (hosts.clone(), whole.as_ref()), index))
@@ -56,7 +56,7 @@ pub(crate) async fn batch_create_invitations(
         parsed.and_then(|_| executed().unwrap_or_else(|| Err(api.defect(&"a command of a batch has no result"))))
     });
     let results: Vec<_> = results.collect();
-    // What would fail as a whole fails as a whole when it is only asked about, too.
+    // An atomic batch fails as a whole with validate_only, too.
     if message.atomic {
         refuse_all(results.iter().map(|result| result.as_ref().err().cloned()))?;
     }
@@ -84,7 +84,7 @@ fn check_request_ids(violations: &mut Violations, message: &pb::BatchCreateInvit
     }
 }
 
-/// Returns the command of an entry; `whole` is what the batch is remembered by as a whole.
+/// Returns the command of an entry; `whole` is the request of the batch.
 fn to_command(
     api: &Api,
     call: &Call,
@@ -98,7 +98,7 @@ fn to_command(
     let create = to_create(&mut violations, request, api.general_ttl);
     let create = Action::Create(Box::new(violations.finish(create)?));
     check_new(call, &create)?;
-    // A retry of the batch finds what it made entry by entry.
+    // A retry of the batch finds the results of the entries one by one.
     let remembered = match whole {
         _ if message.validate_only => None,
         None => api.request(call, request, 0),
@@ -107,7 +107,8 @@ fn to_command(
     Ok(api.command(call, hosts, remembered, create))
 }
 
-/// Fails if any entry was refused: with the violations of all of them or, where there are none, as the first one did.
+/// Fails if any entry was refused: with the violations of all of them or, if there are none, with the status of the
+/// first one.
 fn refuse_all(refused: impl Iterator<Item = Option<Status>>) -> Result<(), Status> {
     let (mut first, mut violations) = (None, Vec::new());
     for (index, status) in refused.enumerate() {
@@ -132,7 +133,7 @@ fn outcome(api: &Api, call: &Call, validate_only: bool, result: Result<Executed,
         Err(status) => Outcome::Error(batch_error(&status)),
         Ok(executed) if validate_only => {
             let shown = invitation(&executed.invitation, &[], executed.now, Default::default());
-            // It has none of these, nor will it have these.
+            // The dry run creates none of these fields, and a real one would give them other values.
             Outcome::Invitation(pb::Invitation {
                 name: String::new(),
                 uid: String::new(),

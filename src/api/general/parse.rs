@@ -1,4 +1,4 @@
-//! What a general invitation is made of.
+//! Parses the requests that create general invitations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ const MAX_TARGETS: usize = 100;
 const MAX_GROUPS: usize = 50;
 const MAX_VARIABLES: usize = 64;
 
-/// Parses a CreateInvitationRequest; `default_ttl` is how long it can be accepted unless it says otherwise.
+/// Parses a CreateInvitationRequest; `default_ttl` is its time to live if it sets none.
 pub(in crate::api) fn to_create(
     violations: &mut Violations,
     request: &pb::CreateInvitationRequest,
@@ -98,7 +98,7 @@ fn expiry(
     if given.ttl.is_some() && given.expire_time.is_some() {
         violations.add(at("expire_time"), "must not be set together with ttl");
     }
-    // Whether it is in the future is decided later.
+    // The decision checks that it is in the future.
     let field = "invitation.expire_time";
     moment.map_or(Expiry::After(ttl.unwrap_or(default_ttl)), |at| Expiry::At { at, field })
 }
@@ -181,7 +181,7 @@ fn details(
     }
 }
 
-/// Checks the address of a picture, which somebody's browser will load.
+/// Checks the address of a picture, which a recipient's browser loads.
 fn picture(value: &str) -> Result<String, Invalid> {
     HttpUrl::parse(value).map(|_| value.to_owned())
 }

@@ -1,4 +1,4 @@
-//! `InvitationService.RevokeScopeInvitations`: ends everything that lets people into a scope, in chunks.
+//! `InvitationService.RevokeScopeInvitations`: revokes all invitations to a scope, in chunks.
 
 use tonic::Status;
 use uuid::Uuid;
@@ -15,10 +15,10 @@ use crate::pb;
 use crate::server::status;
 use crate::store::{BundleError, Cursor, ExecuteError, InvitationQuery, KnownCall, ListedName};
 
-/// How many invitations are revoked in one commit.
+/// The number of invitations that one commit revokes.
 const CHUNK: u64 = 1_000;
 
-/// Revokes what is ACTIVE or EXPIRED and returns how many there were.
+/// Revokes the ACTIVE and EXPIRED invitations and returns their number.
 pub(crate) async fn revoke_scope_invitations(
     api: &Api,
     call: &Call,
@@ -34,7 +34,7 @@ pub(crate) async fn revoke_scope_invitations(
             KnownCall::Finished { changed } => return Ok(answer(changed)),
             KnownCall::Begun { at } => Some(at),
             KnownCall::Another => return Err(status::request_id_reused()),
-            KnownCall::New => return Err(api.defect(&"a call that has begun is unknown")),
+            KnownCall::New => return Err(api.defect(&"the row of a call that has begun is missing")),
         },
     };
     let query = InvitationQuery {
@@ -43,12 +43,12 @@ pub(crate) async fn revoke_scope_invitations(
         include_deleted: true,
         hosts: api.hosts(call).await?,
         limit: CHUNK,
-        // A retry revokes nothing that came after the first call.
+        // A retry revokes no invitation that was created after the first call.
         after: begun.map(Cursor::until),
         ..InvitationQuery::default()
     };
     let Revoked { count: revoked, failed } = revoke(api, call, request.as_ref(), query).await?;
-    // The call is not finished: not all of the scope is revoked, and a retry goes on.
+    // The call is not finished: not all of the scope is revoked, and a retry continues.
     if let Some(failed) = failed {
         return Err(failed.into());
     }
@@ -62,7 +62,7 @@ fn answer(revoked: u64) -> pb::RevokeScopeInvitationsResponse {
     pb::RevokeScopeInvitationsResponse { revoked_count: count(revoked) }
 }
 
-/// The number of invitations that were revoked, and the failure of the first one that cannot be.
+/// The number of revoked invitations, and the failure of the first one that cannot be revoked.
 #[derive(Default)]
 struct Revoked {
     count: u64,
@@ -98,8 +98,9 @@ fn command(
     api.command(call, hosts, request, Action::Revoke(RevokeInvitation { target }))
 }
 
-/// Revokes a chunk in one commit. An invitation that somebody has accepted or declined since it was listed is left out. Where one
-/// cannot be revoked at all, as one that a newer release has written, the halves of the chunk are revoked by themselves.
+/// Revokes a chunk in one commit. An invitation that was accepted or declined since it was listed is left out. If one
+/// cannot be revoked at all, for example because a newer release has written it, the halves of the chunk are revoked
+/// separately.
 async fn revoke_chunk(api: &Api, call: &Call, chunk: Vec<Command>, revoked: &mut Revoked) -> Result<(), Status> {
     let mut waiting = vec![chunk];
     while let Some(mut commands) = waiting.pop() {

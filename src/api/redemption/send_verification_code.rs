@@ -1,4 +1,5 @@
-//! `RedemptionService.SendVerificationCode`: mails a code to an address, if the invitation allows it, and tells nobody which.
+//! `RedemptionService.SendVerificationCode`: mails a code to an address if the invitation allows it, without revealing
+//! whether it does.
 
 use tonic::Status;
 

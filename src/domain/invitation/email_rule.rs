@@ -25,9 +25,9 @@ pub fn binding(invitation: &Invitation) -> Binding<'_> {
 
 /// Finds the recipient that an acceptor is, and the address they accept with.
 ///
-/// An address counts as the acceptor's if the caller vouches for it or if the link was mailed to it: `link_recipient` is the
-/// ordinal of a mailed link, 0 for any other way. A mailed link proves its own recipient only; brought without an address,
-/// it means that recipient's.
+/// An address counts as the acceptor's if the caller vouches for it or if the link was mailed to it: `link_recipient`
+/// is the ordinal of a mailed link, 0 for any other link, or a name. A mailed link proves its own recipient only;
+/// without an address it means that recipient's.
 pub fn match_acceptor(
     invitation: &Invitation,
     link_recipient: u16,

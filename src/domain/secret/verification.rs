@@ -76,7 +76,7 @@ pub fn addressee(invitation: &Invitation, email: &Email, now: Timestamp) -> Resu
 pub struct Verification {
     /// The account that owns it.
     pub account: AccountId,
-    /// The invitation whose link was brought.
+    /// The invitation whose link the caller presented.
     pub invitation: InvitationId,
     /// The id of the code.
     pub id: Uuid,

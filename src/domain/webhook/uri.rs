@@ -9,13 +9,13 @@ use crate::domain::value::text::{Invalid, is_control};
 
 const LONGEST: usize = 2_000;
 
-/// Parses the address of an endpoint: an https URL without user name and fragment whose host, if it is written as an
-/// address, may be posted to. Plain http is for development: it takes a network that the configuration adds.
+/// Parses the address of an endpoint: an https URL without user name and fragment whose host, if it is an IP address,
+/// may be posted to. Plain http is for development: it needs a network that the configuration adds.
 pub fn parse(value: &str, networks: &Networks) -> Result<String, Invalid> {
     if value.chars().count() > LONGEST {
         return Err(Invalid("must have at most 2,000 characters"));
     }
-    // The parser would drop line breaks and tabs without a word.
+    // The parser would silently drop line breaks and tabs.
     if value.chars().any(|c| is_control(c) || c.is_whitespace()) {
         return Err(Invalid("must not contain white space or control characters"));
     }

@@ -20,7 +20,7 @@ pub enum StoreError {
     #[error("another transaction of the database holds a lock for too long")]
     Locked,
     /// The database refuses a statement: a defect of this program, or a constraint that caught one.
-    #[error("the database refuses: {0}")]
+    #[error("the database refuses a statement: {0}")]
     Refused(String),
     /// A row that this program would not write.
     #[error("table {table}, column {column}, row {row}: {problem}")]

@@ -20,14 +20,14 @@ use crate::store::{Begin, Follower, Store, StoreError, Topic};
 use session::{Session, SessionError, prefixes};
 
 /// The number of events that are read, and then published, at once.
-const BATCH: u64 = 256;
+const BATCH_EVENTS: u64 = 256;
 /// The interval at which it polls without a notification.
-const INTERVAL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The time for which a lease counts as held without a query; the lease itself lasts longer.
-const HELD: Duration = Duration::from_secs(10);
+const LEASE_TRUST: Duration = Duration::from_secs(10);
 /// The further delay that each failed attempt to connect adds, and the number of times that it is added.
 const BACKOFF: Duration = Duration::from_secs(1);
-const BACKOFFS: u32 = 5;
+const MAX_BACKOFFS: u32 = 5;
 
 /// The reason why publishing stopped early.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ pub async fn run(store: Store, config: NatsConfig, stop: CancellationToken) {
     let notified = Some(store.notifications().subscribe(Topic::Position));
     let publisher = Publisher { store: store.clone(), config, holder, held: None, session: None, failures: 0 };
     let publisher = Mutex::new(publisher);
-    let task = PeriodicTask { name: "nats", notified, gather: Duration::ZERO, interval: INTERVAL, stop };
+    let task = PeriodicTask { name: "nats", notified, gather: Duration::ZERO, interval: POLL_INTERVAL, stop };
     task.run(|| async { publisher.lock().await.round().await }).await;
     drop(publisher);
     // If this fails, the other replicas wait until the lease expires, which is soon enough.
@@ -68,7 +68,7 @@ impl Publisher {
         let result = self.publish().await;
         match &result {
             Ok(_) | Err(NatsError::Store(StoreError::Unavailable(_) | StoreError::Slow)) => return result,
-            Err(NatsError::Session(_)) => self.failures = (self.failures + 1).min(BACKOFFS),
+            Err(NatsError::Session(_)) => self.failures = (self.failures + 1).min(MAX_BACKOFFS),
             Err(NatsError::Store(_)) => {}
         }
         // Another replica may reach NATS.
@@ -87,16 +87,16 @@ impl Publisher {
             self.session = Some(Session::open(&self.config).await?);
             tracing::info!("connected to NATS");
         }
-        let stretch = self.store.all_events_behind(after, BATCH).await?;
-        if stretch.until == after {
+        let batch = self.store.all_events_behind(after, BATCH_EVENTS).await?;
+        if batch.until == after {
             return Ok(TickResult::Done);
         }
         // A message that the client still holds must not be sent later, after those that are sent again: a session that
         // did not finish its work, for example because the tick was aborted, is discarded.
         let Some(session) = self.session.take() else { return Ok(TickResult::More) };
-        let mut left = prefixes(&stretch.events).peekable();
+        let mut left = prefixes(&batch.events).peekable();
         // Without events the position still moves.
-        if left.peek().is_none() && !self.advance(stretch.until).await? {
+        if left.peek().is_none() && !self.advance(batch.until).await? {
             return Ok(TickResult::Done);
         }
         while let Some(prefix) = left.next() {
@@ -104,7 +104,7 @@ impl Publisher {
             self.failures = 0;
             let until = match (left.peek(), prefix.last()) {
                 (Some(_), Some(last)) => last.position,
-                _ => stretch.until,
+                _ => batch.until,
             };
             // The result also shows whether the lease is still held.
             if !self.advance(until).await? {
@@ -112,7 +112,7 @@ impl Publisher {
             }
         }
         self.session = Some(session);
-        Ok(if stretch.is_last { TickResult::Done } else { TickResult::More })
+        Ok(if batch.is_last { TickResult::Done } else { TickResult::More })
     }
 
     /// Moves the position after an acknowledgement; false if another replica publishes by now.
@@ -125,7 +125,7 @@ impl Publisher {
 
     /// Returns the position up to which it has published; `None` while another replica publishes.
     async fn position(&mut self) -> Result<Option<i64>, StoreError> {
-        if let Some((position, _)) = self.held.filter(|(_, seen)| seen.elapsed() < HELD) {
+        if let Some((position, _)) = self.held.filter(|(_, seen)| seen.elapsed() < LEASE_TRUST) {
             return Ok(Some(position));
         }
         let begin = match self.config.begin {

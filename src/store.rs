@@ -21,7 +21,7 @@ use tokio::time::timeout;
 pub use crate::domain::group::BatchMode;
 pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
-pub use executor::{BundleError, Decide, ExecuteError, Executor, ExecutorOptions};
+pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
 pub use maintenance::Maintenance;
 pub use organization_connections::{ConnectionCreated, OrganizationConnectionQuery};
 pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, ReplayQuery, Topicality};

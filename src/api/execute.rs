@@ -27,7 +27,7 @@ use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
 use crate::server::deadline::Deadline;
 use crate::server::status;
-use crate::store::{BundleError, ExecuteError, Read, Store, StoreError};
+use crate::store::{BatchError, ExecuteError, Read, Store, StoreError};
 
 /// The parts that the services share.
 #[derive(Debug)]
@@ -166,12 +166,12 @@ impl Api {
         call: &Call,
         commands: Vec<Command>,
         mode: BatchMode,
-    ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
+    ) -> Result<Vec<Result<Executed, ExecuteError>>, BatchError> {
         let are_parts = commands.iter().any(|command| command.request.as_ref().is_some_and(Request::is_part));
         let results = self.store.executor().execute_all(commands, mode, Some(call.deadline.0)).await?;
         let reused = ExecuteError::Refused(Refusal::RequestIdReused);
         if are_parts && results.iter().any(|result| result.as_ref().is_err_and(|error| *error == reused)) {
-            return Err(BundleError::Failed(reused));
+            return Err(BatchError::Failed(reused));
         }
         Ok(results)
     }
@@ -231,7 +231,7 @@ impl Api {
     /// Logs an internal error under an id that the caller gets.
     pub(crate) fn defect(&self, error: &dyn std::fmt::Display) -> Status {
         let error_id = Uuid::from_bytes(self.entropy.bytes()).simple().to_string();
-        tracing::error!(%error_id, %error, "a call failed");
+        tracing::error!(%error_id, %error, "a call failed with an internal error");
         status::internal(error_id)
     }
 }

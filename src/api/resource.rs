@@ -85,7 +85,7 @@ impl Api {
 }
 
 /// The collection whose names fit an invitation of any kind.
-const ANY: &str = "invitations";
+const ANY_KIND: &str = "invitations";
 
 /// The name of an invitation, parsed.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +102,7 @@ enum Collection {
 
 /// The name that fits any kind of invitation.
 pub(crate) fn invitation_name(id: InvitationId) -> String {
-    format!("{ANY}/{}", id.0)
+    format!("{ANY_KIND}/{}", id.0)
 }
 
 /// The name of an acceptance.
@@ -160,7 +160,7 @@ pub(crate) fn parse_acceptance(name: &str) -> Result<(InvitationId, AcceptanceId
     let parts: Vec<&str> = name.split('/').collect();
     let uuid = |value| text::uuid(value).map_err(|_| INVALID);
     match parts.as_slice() {
-        [ANY, invitation, "acceptances", id] => {
+        [ANY_KIND, invitation, "acceptances", id] => {
             let id: Uuid = uuid(id)?;
             Ok((InvitationId(uuid(invitation)?), AcceptanceId(id)))
         }

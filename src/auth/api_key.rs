@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_generated_key_parses_and_is_never_shown_by_debug() {
+    fn generated_key_parses_and_is_never_shown_by_debug() {
         let key = ApiKey::generate(&Entropy::system());
         assert_eq!(key.expose().len(), 47);
         let parsed = ApiKey::parse(key.expose()).unwrap();
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_generate_cannot_make_is_not_a_key() {
+    fn text_that_generate_cannot_create_is_not_a_key() {
         let good = format!("ivk_{}", "A".repeat(43));
         assert!(ApiKey::parse(&good).is_ok());
         let spare_bit = format!("ivk_{}B", "A".repeat(42));

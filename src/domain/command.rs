@@ -149,7 +149,7 @@ impl Expiry {
     }
 }
 
-/// How the recipient reaches the invitation: by link or by name.
+/// The access of a recipient to the invitation: by link or by name.
 #[derive(Clone, Debug)]
 pub enum Access {
     /// By link: the claims of its token.

@@ -42,7 +42,7 @@ pub struct Decided {
     /// The changes to save.
     pub changes: Changes,
     /// The rows that the answer shows.
-    pub outcome: Affected,
+    pub affected: Affected,
 }
 
 /// The rows that the answer to a command shows.
@@ -118,27 +118,27 @@ pub enum AcceptanceChange {
 
 /// Decides one command: replays a remembered request, or decides anew and remembers the request.
 pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
-    if let Some(outcome) = replay(loaded, command)? {
-        return Ok(Decided { changes: Changes::default(), outcome });
+    if let Some(affected) = replay(loaded, command)? {
+        return Ok(Decided { changes: Changes::default(), affected });
     }
     let mut decided = command.rules().decide(loaded, command, context)?;
     let changed = !decided.changes.events.is_empty();
-    decided.changes.requests = remember(loaded, command, &decided.outcome, changed);
+    decided.changes.requests = remember(loaded, command, &decided.affected, changed);
     Ok(decided)
 }
 
 impl Decided {
     /// Returns the changes of a command whose work is done already.
     pub(super) fn unchanged(invitation: InvitationId) -> Self {
-        let outcome = Affected { invitation, acceptance: None, delivery: None, already_accepted: false };
-        Self { changes: Changes::default(), outcome }
+        let affected = Affected { invitation, acceptance: None, delivery: None, already_accepted: false };
+        Self { changes: Changes::default(), affected }
     }
 
     /// Returns the changes of a message.
     pub(super) fn delivered(delivery: Delivery, changes: Changes) -> Self {
         let unchanged = Self::unchanged(delivery.message.invitation);
-        let outcome = Affected { delivery: Some(delivery.message.id), ..unchanged.outcome };
-        Self { changes: Changes { delivery: Some(delivery), ..changes }, outcome }
+        let affected = Affected { delivery: Some(delivery.message.id), ..unchanged.affected };
+        Self { changes: Changes { delivery: Some(delivery), ..changes }, affected }
     }
 
     /// Returns the changes of an invitation.
@@ -177,7 +177,7 @@ impl<'a> Maker<'a> {
         event_type: EventType,
         data: [(&str, Value); N],
     ) -> NewEvent {
-        let kept = invitation.details.general().and_then(|details| details.kept.pass_through.clone());
+        let kept = invitation.details.general().and_then(|details| details.caller_data.pass_through.clone());
         let data = data.into_iter().chain([("pass_through", kept.into())]).filter(|(_, value)| !value.is_null());
         NewEvent {
             id: self.id(),

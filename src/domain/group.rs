@@ -149,20 +149,20 @@ impl Group {
 
     /// Decides several commands with `decide`; later ones see the changes of earlier ones. Returns all their results,
     /// also if the group is reset because one of them is refused or because of the mode of the batch.
-    pub fn run_bundle<E>(
+    pub fn run_batch<E>(
         &mut self,
         commands: &[Command],
-        bundle: BatchMode,
+        mode: BatchMode,
         decide: impl Fn(&mut Self, &Command) -> Result<Executed, E>,
     ) -> Vec<Result<Executed, E>> {
-        let before = match (bundle, commands) {
+        let before = match (mode, commands) {
             // A refused command has changed nothing.
             (BatchMode::Independent, _) | (BatchMode::Atomic, [] | [_]) => None,
             (BatchMode::Atomic | BatchMode::DryRun, _) => Some(self.clone()),
         };
         let results: Vec<_> = commands.iter().map(|command| decide(self, command)).collect();
         if let Some(before) = before
-            && (bundle == BatchMode::DryRun || results.iter().any(Result::is_err))
+            && (mode == BatchMode::DryRun || results.iter().any(Result::is_err))
         {
             *self = before;
         }
@@ -172,13 +172,13 @@ impl Group {
     /// Decides one more command and, if it is not refused, adds its changes.
     pub fn run(&mut self, command: &Command, context: &Context) -> Result<Executed, Refusal> {
         let replayed = remembered(&self.loaded, command).cloned();
-        let Decided { changes, outcome } = decide(&self.loaded, command, context)?;
+        let Decided { changes, affected } = decide(&self.loaded, command, context)?;
         let happened = replayed.as_ref().map_or(!changes.events.is_empty(), Remembered::has_changed_something);
         let decided_at = replayed.map_or(self.loaded.now, |replayed| replayed.at);
         self.take_in(&command.account, changes);
-        let invitation = self.loaded.invitation(&command.account, outcome.invitation)?;
+        let invitation = self.loaded.invitation(&command.account, affected.invitation)?;
         let invitation = self.as_left(invitation, command.read_set().newest_acceptances);
-        let Affected { invitation: id, acceptance, delivery, already_accepted } = outcome;
+        let Affected { invitation: id, acceptance, delivery, already_accepted } = affected;
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
         let delivery = delivery.map(|id| self.loaded.delivery(&command.account, id).cloned()).transpose()?;
         let now = self.loaded.now;

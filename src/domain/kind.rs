@@ -201,7 +201,7 @@ pub trait KindRules {
     /// Returns the longest time to live from a resend, if there is a limit, and the error for a longer one.
     fn resend_limit(&self) -> Option<(Ttl, &'static str)>;
     /// Returns whether the host may see an invitation from its creation on, mailed or not.
-    fn is_sent_when_made(&self) -> bool;
+    fn is_sent_when_created(&self) -> bool;
     /// Returns whether a system may accept, which has no address.
     fn admits_systems(&self) -> bool;
     /// Returns the acceptor type of an acceptance.

@@ -30,17 +30,17 @@ const ACTOR: &str = "relay";
 /// The delays between attempts.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(6 * 3_600) };
 /// The time without sending after the transport has shown that it cannot send anything.
-const PAUSE: Duration = Duration::from_secs(30);
+const OUTAGE_PAUSE: Duration = Duration::from_secs(30);
 /// The longest wait for a notification: messages that fall due, or that another process enqueued, are found within it.
-const POLL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The part of a lease that is reserved for the settle: sending is aborted before.
-pub const SETTLING: Duration = Duration::from_secs(10);
+pub const SETTLE_RESERVE: Duration = Duration::from_secs(10);
 /// The time limit of one step in the database.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time to wait for several free slots, although one would be enough.
-const GATHER: Duration = Duration::from_millis(10);
+const SLOT_WAIT: Duration = Duration::from_millis(10);
 /// The delay before a settle is retried that the database did not answer.
-const SETTLE_AGAIN: Duration = Duration::from_millis(500);
+const SETTLE_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The settings of the mail worker.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ pub struct MailWorkerOptions {
 #[derive(Clone, Debug)]
 pub struct MailWorker {
     store: Store,
-    courier: Arc<dyn Mailer>,
+    mailer: Arc<dyn Mailer>,
     clock: Clock,
     entropy: Entropy,
     options: MailWorkerOptions,
@@ -93,28 +93,28 @@ enum Step {
 
 impl MailWorker {
     /// Creates a worker that has sent nothing yet.
-    pub fn new(store: Store, courier: Arc<dyn Mailer>, clock: Clock, options: MailWorkerOptions) -> Self {
+    pub fn new(store: Store, mailer: Arc<dyn Mailer>, clock: Clock, options: MailWorkerOptions) -> Self {
         let pace = Pace::new(options.per_second, Instant::now());
         let course = Course { pace, after: String::new(), paused: None, planned: None };
         let slots = Arc::new(Semaphore::new(options.concurrency as usize));
         let (course, log_limiter) = (Arc::new(Mutex::new(course)), Arc::default());
-        Self { store, courier, clock, entropy: Entropy::system(), options, slots, course, log_limiter }
+        Self { store, mailer, clock, entropy: Entropy::system(), options, slots, course, log_limiter }
     }
 
     /// Sends messages until `stop` is cancelled, then finishes those that it is sending.
     pub async fn run(self, stop: CancellationToken) {
         let tasks = TaskTracker::new();
-        let mut heard = self.store.notifications().subscribe(Topic::Outbox);
+        let mut notified = self.store.notifications().subscribe(Topic::Outbox);
         // A step is short and is not aborted: the messages it has claimed would be blocked until its lease ends.
         while !stop.is_cancelled() {
             // This precedes the look, so that a notification that arrives meanwhile is noticed afterwards.
-            heard.mark_unchanged();
+            notified.mark_unchanged();
             let step = self.step(&tasks, &stop).await.unwrap_or_else(|error| {
                 self.complain(&error);
-                Step::Until(Instant::now() + POLL)
+                Step::Until(Instant::now() + POLL_INTERVAL)
             });
             tokio::select! {
-                () = wait(step, &mut heard) => {}
+                () = wait(step, &mut notified) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -146,7 +146,7 @@ impl MailWorker {
         // waits for several slots, unless the messages under way take long.
         let room = async {
             let several = self.options.concurrency.div_ceil(4);
-            if timeout(GATHER, self.slots.acquire_many(several)).await.is_err() {
+            if timeout(SLOT_WAIT, self.slots.acquire_many(several)).await.is_err() {
                 drop(self.slots.acquire().await);
             }
         };
@@ -163,7 +163,7 @@ impl MailWorker {
     /// Looks from time to time for messages that were planned for later and have fallen due.
     async fn plan(&self) -> Result<(), StoreError> {
         let mut course = self.course.lock().await;
-        if course.planned.is_none_or(|last| last.elapsed() >= POLL) {
+        if course.planned.is_none_or(|last| last.elapsed() >= POLL_INTERVAL) {
             within(DATABASE_TIMEOUT, self.store.plan_deliveries()).await?;
             course.planned = Some(Instant::now());
         }
@@ -190,7 +190,7 @@ impl MailWorker {
         let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
         if course.paused.is_some() && free < self.options.concurrency {
             // A single message shows whether the transport can send again; no other is sent with it.
-            return Ok((Step::Until(now + GATHER), None));
+            return Ok((Step::Until(now + SLOT_WAIT), None));
         }
         let room = if course.paused.is_some() { free.min(1) } else { free };
         let wanted = course.pace.take(room, now);
@@ -250,7 +250,7 @@ impl MailWorker {
     async fn attempt(&self, message: &ClaimedDelivery) -> Result<Option<Result<(), SendError>>, StoreError> {
         if message.delivery.attempts > self.options.attempts {
             // The workers that tried it before died before they could settle it.
-            let unfinished = SendError { sort: SendFailure::Refused, text: "no attempt finished".to_owned() };
+            let unfinished = SendError { kind: SendFailure::Refused, text: "no attempt finished".to_owned() };
             return Ok(Some(Err(unfinished)));
         }
         let Some(topic) = within(DATABASE_TIMEOUT, self.store.topicality(message)).await? else {
@@ -261,8 +261,9 @@ impl MailWorker {
             within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, reason)).await?;
             return Ok(None);
         }
-        let sent = timeout(self.options.lease.saturating_sub(SETTLING), self.courier.deliver(message, &topic)).await;
-        let late = SendError { sort: SendFailure::Retry, text: "no answer in time".to_owned() };
+        let sent =
+            timeout(self.options.lease.saturating_sub(SETTLE_RESERVE), self.mailer.deliver(message, &topic)).await;
+        let late = SendError { kind: SendFailure::Retry, text: "no answer in time".to_owned() };
         let sent = sent.unwrap_or(Err(late));
         if sent.is_ok() {
             self.course.lock().await.paused = None;
@@ -271,7 +272,7 @@ impl MailWorker {
     }
 
     async fn failed(&self, message: &ClaimedDelivery, error: SendError) -> Result<(), StoreError> {
-        let SendError { sort: failure, text } = error;
+        let SendError { kind: failure, text } = error;
         let attempts = message.delivery.attempts;
         let id = message.delivery.message.id;
         tracing::debug!(delivery = %id, attempts, error = %text, ?failure, "a message was not sent");
@@ -291,8 +292,8 @@ impl MailWorker {
             }
             SendFailure::Misconfigured => {
                 self.complain(&text);
-                self.course.lock().await.paused = Some(Instant::now() + PAUSE);
-                within(DATABASE_TIMEOUT, self.store.release_delivery(message, PAUSE, false, &text)).await?;
+                self.course.lock().await.paused = Some(Instant::now() + OUTAGE_PAUSE);
+                within(DATABASE_TIMEOUT, self.store.release_delivery(message, OUTAGE_PAUSE, false, &text)).await?;
                 Ok(())
             }
         }
@@ -311,12 +312,12 @@ impl MailWorker {
             seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
             action: Action::SettleDelivery(settle),
         };
-        let until = Instant::now() + SETTLING;
+        let until = Instant::now() + SETTLE_RESERVE;
         loop {
             match self.store.executor().execute(command.clone(), None).await {
                 Ok(_) => return Ok(()),
                 Err(ExecuteError::Unavailable | ExecuteError::Conflict) if Instant::now() < until => {
-                    sleep(SETTLE_AGAIN).await;
+                    sleep(SETTLE_RETRY_DELAY).await;
                 }
                 Err(error) => return Err(StoreError::Refused(format!("{error:?}"))),
             }
@@ -325,10 +326,10 @@ impl MailWorker {
 }
 
 /// Waits until the next step is due.
-async fn wait(step: Step, heard: &mut watch::Receiver<()>) {
+async fn wait(step: Step, notified: &mut watch::Receiver<()>) {
     match step {
         Step::Full => {}
-        Step::Idle => drop(timeout(POLL, heard.changed()).await),
+        Step::Idle => drop(timeout(POLL_INTERVAL, notified.changed()).await),
         Step::Until(moment) => sleep_until(moment).await,
     }
 }

@@ -11,10 +11,10 @@ use crate::auth::caller::Caller;
 use crate::auth::permission::Permission;
 
 /// The interval at which the credential of a stream is checked.
-const AGAIN: Duration = Duration::from_secs(15);
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The metadata that hold a credential.
-const CREDENTIALS: [&str; 2] = ["authorization", "x-api-key"];
+const CREDENTIAL_HEADERS: [&str; 2] = ["authorization", "x-api-key"];
 
 /// Checks the permission, before anything else, and returns the caller for the handler.
 pub(crate) fn admit(needed: Option<Permission>, caller: Caller) -> Result<http::Extensions, Status> {
@@ -41,7 +41,7 @@ impl Admission {
     /// Keeps the data for checking a call again.
     pub(crate) fn of(authenticator: Authenticator, needed: Option<Permission>, metadata: &HeaderMap) -> Self {
         let mut credentials = HeaderMap::new();
-        for name in CREDENTIALS {
+        for name in CREDENTIAL_HEADERS {
             for value in metadata.get_all(name) {
                 credentials.append(name, value.clone());
             }
@@ -52,7 +52,7 @@ impl Admission {
     /// Waits until the caller would no longer be admitted, and returns the status.
     pub(crate) async fn ended(&self, caller: &Caller) -> Status {
         loop {
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             if let Err(refused) = self.check(caller) {
                 return refused;
             }

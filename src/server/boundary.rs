@@ -30,10 +30,10 @@ use crate::entropy::Entropy;
 /// The largest request message, in bytes.
 pub const MAX_MESSAGE: usize = 1024 * 1024;
 
-const OURS: &str = "/invitation.v1.";
+const PATH_PREFIX: &str = "/invitation.v1.";
 
 /// The RPCs that stream until the client or the service ends them. They end themselves when the service drains.
-const STREAMS: [&str; 1] = ["/invitation.v1.EventService/WatchEvents"];
+const STREAMING_PATHS: [&str; 1] = ["/invitation.v1.EventService/WatchEvents"];
 
 /// Returns the permission that an RPC needs, by its path; `None` for a path that is no RPC of this service.
 pub type PermissionOf = fn(&str) -> Option<Permission>;
@@ -69,7 +69,7 @@ impl Boundary {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let path = request.uri().path().to_owned();
-        let Some(method) = path.strip_prefix(OURS) else { return self.pass_on(request).await };
+        let Some(method) = path.strip_prefix(PATH_PREFIX) else { return self.pass_on(request).await };
         let started = Instant::now();
         let token = self.in_flight.enter();
         let (service, method) = method.split_once('/').unwrap_or((method, ""));
@@ -78,7 +78,7 @@ impl Boundary {
         let span = tracing::info_span!("rpc", service, method, account, invitation = Empty, request_id = Empty);
         let deadline = Deadline::of(request.headers(), self.limit);
         let needed = (self.permission_of)(&path);
-        let streams = STREAMS.contains(&path.as_str());
+        let streams = STREAMING_PATHS.contains(&path.as_str());
         if streams {
             let admission = Admission::of(self.authenticator.clone(), needed, request.headers());
             request.extensions_mut().insert(admission);
@@ -122,7 +122,7 @@ impl Boundary {
 async fn or_defect(call: impl Future<Output = Response<Body>>) -> Response<Body> {
     AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| {
         let error_id = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
-        tracing::error!(%error_id, "a handler panicked");
+        tracing::error!(%error_id, "a handler panicked; answering INTERNAL");
         status::internal(error_id).into_http()
     })
 }
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(crate = "crate::limit")]
-    async fn a_panic_is_answered_as_a_defect_with_an_id() {
+    async fn panic_is_answered_internal_with_an_id() {
         let answered = or_defect(async { panic!("this is a test") }).await;
         let status = Status::from_header_map(answered.headers()).unwrap();
         assert_eq!(status.code(), Code::Internal);

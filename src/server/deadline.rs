@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_lasts_as_long_as_its_caller_wants() {
+    fn stream_lasts_as_long_as_its_caller_wants() {
         let limit = Duration::from_secs(10);
         let mut metadata = HeaderMap::new();
         assert_eq!(Deadline::of(&metadata, limit).of_stream(), None);

@@ -19,11 +19,11 @@ use crate::domain::secret::key_check::KeyFingerprint;
 use crate::store::{Maintenance, StoreError};
 
 /// The interval of the readiness checks.
-const INTERVAL: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The number of checks between two log lines about one outage.
-const OUTAGE_LOG: u32 = 10;
+const CHECKS_PER_OUTAGE_LOG: u32 = 10;
 /// The number of checks between two records that the first key signs.
-const NOTE_SIGNING: u32 = 600;
+const CHECKS_PER_SIGNING_NOTE: u32 = 600;
 
 /// Reports the readiness of each service by its name.
 pub(crate) struct ReadinessReporter {
@@ -73,15 +73,15 @@ pub(crate) async fn watch(
             was_ready = ready;
             looks = 0;
         }
-        if !ready && looks.is_multiple_of(OUTAGE_LOG) {
+        if !ready && looks.is_multiple_of(CHECKS_PER_OUTAGE_LOG) {
             tracing::warn!(problem = seen.err(), "not ready");
         }
-        if ready && looks.is_multiple_of(NOTE_SIGNING) {
+        if ready && looks.is_multiple_of(CHECKS_PER_SIGNING_NOTE) {
             look.note_signing().await;
         }
         looks = looks.wrapping_add(1);
         tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
+            () = tokio::time::sleep(CHECK_INTERVAL) => {}
             () = drain.cancelled() => break,
         }
     }

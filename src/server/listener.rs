@@ -22,9 +22,9 @@ use crate::shutdown::Shutdown;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// The time without calls after which an open connection is closed: the last answers are written within it, and busy
 /// clients learn that the connection takes no more calls.
-const QUIET: Duration = Duration::from_millis(500);
+const QUIET_PERIOD: Duration = Duration::from_millis(500);
 /// The pause of accepting connections while the process has no file descriptors left.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until the shutdown begins, and returns the moment by which the rest has to end.
 pub(crate) async fn serve(
@@ -95,7 +95,7 @@ async fn end_of_accepting(shutdown: &Shutdown, delay: Duration) {
 async fn quiet(in_flight: &InFlight) {
     loop {
         in_flight.finished().await;
-        tokio::time::sleep(QUIET).await;
+        tokio::time::sleep(QUIET_PERIOD).await;
         if in_flight.is_empty() {
             return;
         }
@@ -112,5 +112,5 @@ fn no_delay(stream: TcpStream) -> TcpStream {
 
 async fn pause(error: &io::Error) {
     tracing::warn!(%error, "a connection could not be accepted; accepting continues");
-    tokio::time::sleep(PAUSE).await;
+    tokio::time::sleep(ACCEPT_PAUSE).await;
 }

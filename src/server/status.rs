@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::auth::permission::Permission;
 use crate::domain::invitation::refusal::Refusal;
 use crate::pb::ErrorReason;
-use crate::store::{BundleError, ExecuteError};
+use crate::store::{BatchError, ExecuteError};
 
 const DOMAIN: &str = "invitation.v1";
 
@@ -67,7 +67,7 @@ impl From<Refusal> for Status {
                 status(Code::FailedPrecondition, Reason::InvitationFulfilled, "the invitation has been used up", [])
             }
             Refusal::RecipientUnknown => {
-                let message = "it is unknown which of the recipients declines: use a mailed link, or send `target`";
+                let message = "it is unknown which of the recipients declines: use a mailed link, or InvitationService with a target";
                 status(Code::FailedPrecondition, Reason::RecipientUnknown, message, [])
             }
             Refusal::RequestIdReused => {
@@ -154,11 +154,11 @@ fn already_exists(reason: ErrorReason, message: &str, key: &str, resource_type: 
     Status::with_error_details(Code::AlreadyExists, message, details)
 }
 
-impl From<BundleError> for Status {
-    fn from(error: BundleError) -> Self {
+impl From<BatchError> for Status {
+    fn from(error: BatchError) -> Self {
         match error {
-            BundleError::Failed(error) => error.into(),
-            BundleError::Refused(errors) => errors.into_iter().flatten().next().map_or_else(unavailable, Self::from),
+            BatchError::Failed(error) => error.into(),
+            BatchError::Refused(errors) => errors.into_iter().flatten().next().map_or_else(unavailable, Self::from),
         }
     }
 }
@@ -272,8 +272,11 @@ pub(crate) fn of_tonic(raw: &Status, max_bytes: usize) -> Option<Status> {
         }
         Code::Cancelled => status(Code::Cancelled, ErrorReason::Cancelled, "the caller went away", []),
         // A status without details that reaches this arm is always for a request that tonic could not parse.
-        _ => {
-            status(Code::InvalidArgument, ErrorReason::MalformedMessage, "the request is not a message of this method", [])
-        }
+        _ => status(
+            Code::InvalidArgument,
+            ErrorReason::MalformedMessage,
+            "the request is not a message of this method",
+            [],
+        ),
     })
 }

@@ -79,7 +79,7 @@ impl ExecuteError {
 
 /// The reason why the commands of a batch have no results.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BundleError {
+pub enum BatchError {
     /// All commands failed for the same reason.
     Failed(ExecuteError),
     /// Some commands of an atomic batch were refused, so nothing has changed. Holds the refusal of each command; `None`
@@ -110,11 +110,12 @@ impl Executor {
     pub fn start(database: &Database, options: &ExecutorOptions, notifications: &Notifications) -> Self {
         let tasks = TaskTracker::new();
         let lanes = if database.is_embedded() { 1 } else { options.lanes.max(1) };
-        let growth = TableAnalyzer::new(database.clone());
+        let table_analyzer = TableAnalyzer::new(database.clone());
         let lanes = (0..lanes).map(|_| {
             let queue = Arc::new(LaneQueue::new(options.queue, options.context.reminders.clone()));
             let aside = Aside::new(tasks.clone(), options.queue);
-            let lane = Lane::new(database.clone(), options.clone(), growth.clone(), notifications.clone(), aside);
+            let lane =
+                Lane::new(database.clone(), options.clone(), table_analyzer.clone(), notifications.clone(), aside);
             tasks.spawn(lane.run(Arc::clone(&queue)));
             queue
         });
@@ -124,10 +125,10 @@ impl Executor {
     /// Runs one command. A caller that stops waiting for the result does not stop the command.
     pub async fn execute(&self, command: Command, deadline: Option<Instant>) -> Result<Executed, ExecuteError> {
         let (lane, account) = (self.lane_of(&command), command.account.clone());
-        let (job, answers) = Submission::new(vec![command], BatchMode::Independent, deadline);
+        let (submission, answers) = Submission::new(vec![command], BatchMode::Independent, deadline);
         // A full queue is answered at once: waiting would only move the queue to a place where its calls are not
         // counted.
-        lane.push(&account, vec![job]).map_err(|_| ExecuteError::Unavailable)?;
+        lane.push(&account, vec![submission]).map_err(|_| ExecuteError::Unavailable)?;
         let answer = answers.await.unwrap_or(Err(ExecuteError::Unavailable))?.pop();
         answer.unwrap_or(Err(ExecuteError::Unavailable))
     }
@@ -139,26 +140,26 @@ impl Executor {
         commands: Vec<Command>,
         mode: BatchMode,
         deadline: Option<Instant>,
-    ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
+    ) -> Result<Vec<Result<Executed, ExecuteError>>, BatchError> {
         let Some(first) = commands.first() else { return Ok(Vec::new()) };
         let (lane, account) = (self.lane_of(first), first.account.clone());
-        let job = |commands| Submission::new(commands, mode, deadline);
+        let submission = |commands| Submission::new(commands, mode, deadline);
         // Independent commands are separate submissions, so that none of them can fail another.
-        let (jobs, answers): (Vec<_>, Vec<_>) = match mode {
-            BatchMode::Independent => commands.into_iter().map(|command| job(vec![command])).unzip(),
-            BatchMode::Atomic | BatchMode::DryRun => [job(commands)].into_iter().unzip(),
+        let (submissions, answers): (Vec<_>, Vec<_>) = match mode {
+            BatchMode::Independent => commands.into_iter().map(|command| submission(vec![command])).unzip(),
+            BatchMode::Atomic | BatchMode::DryRun => [submission(commands)].into_iter().unzip(),
         };
-        lane.push(&account, jobs).map_err(|_| BundleError::Failed(ExecuteError::Unavailable))?;
+        lane.push(&account, submissions).map_err(|_| BatchError::Failed(ExecuteError::Unavailable))?;
         let mut results = Vec::new();
         for answers in answers {
             match answers.await.unwrap_or(Err(ExecuteError::Unavailable)) {
                 Ok(answers) => results.extend(answers),
                 Err(failed) if mode == BatchMode::Independent => results.push(Err(failed)),
-                Err(failed) => return Err(BundleError::Failed(failed)),
+                Err(failed) => return Err(BatchError::Failed(failed)),
             }
         }
         if mode == BatchMode::Atomic && results.iter().any(Result::is_err) {
-            return Err(BundleError::Refused(results.into_iter().map(Result::err).collect()));
+            return Err(BatchError::Refused(results.into_iter().map(Result::err).collect()));
         }
         Ok(results)
     }

@@ -12,16 +12,16 @@ use super::sql::error::StoreError;
 use super::sql::{SqliteFile, migration};
 use super::within;
 use crate::domain::command::REMEMBERED_FOR;
-use crate::domain::secret::verification::WINDOW;
+use crate::domain::secret::verification::COUNT_WINDOW;
 
 /// The number of rows that one statement deletes, so that none holds its locks for long.
-const CHUNK: i64 = 1_000;
+const CHUNK_ROWS: i64 = 1_000;
 /// The time that one statement may take to delete a chunk. The next chunk continues where it stopped.
 const CHUNK_LIMIT: Duration = Duration::from_secs(8);
 /// The time that a deletion may wait for a lock; locked rows are skipped.
 const LOCK_LIMIT: Duration = Duration::from_millis(100);
 /// The longest duration of a readiness check; a database that takes longer is not ready.
-const LOOK_LIMIT: Duration = Duration::from_secs(2);
+const READINESS_LIMIT: Duration = Duration::from_secs(2);
 
 /// Rows of one table that are to be deleted.
 pub(super) struct Old {
@@ -88,7 +88,7 @@ impl Maintenance {
             self.0.learn_time().await?;
             Ok(self.is_writable().await? && migration::at_head(&self.0.upkeep).await?)
         };
-        within(LOOK_LIMIT, look).await
+        within(READINESS_LIMIT, look).await
     }
 
     /// Returns whether there is a schema. Returns an error if the database takes no writes, and closes its connections:
@@ -145,7 +145,7 @@ impl Maintenance {
             rows: "verification t WHERE t.created_at < $1 ORDER BY t.created_at".to_owned(),
             still: "true",
         };
-        self.prune(&old, self.before(WINDOW).await?.into()).await
+        self.prune(&old, self.before(COUNT_WINDOW).await?.into()).await
     }
 
     /// Returns the moment a span ago by the database's clock, in microseconds.
@@ -159,13 +159,13 @@ impl Maintenance {
         let sql = old.delete_sql(self.0.backend());
         let mut pruned = 0;
         loop {
-            let statement = Statement::from_sql_and_values(self.0.backend(), &sql, [before.clone(), CHUNK.into()]);
+            let statement = Statement::from_sql_and_values(self.0.backend(), &sql, [before.clone(), CHUNK_ROWS.into()]);
             let transaction = self.0.begin_write().await?;
             transaction.set_limits(CHUNK_LIMIT, LOCK_LIMIT).await?;
             let done = transaction.execute_raw(statement).await?.rows_affected();
             transaction.commit().await?;
             pruned += done;
-            if done < CHUNK.unsigned_abs() {
+            if done < CHUNK_ROWS.unsigned_abs() {
                 return Ok(pruned);
             }
         }

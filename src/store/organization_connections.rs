@@ -19,7 +19,7 @@ use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
 /// The number of look-ups of an existing connection before the call gives up because of concurrent deletions.
-const ATTEMPTS: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// The filters of a list of connections, by age.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,7 @@ impl Store {
         account: &AccountId,
         connection: &OrganizationConnection,
     ) -> Result<ConnectionCreated, StoreError> {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let insert = Entity::insert(row_of(account, connection).into_active_model());
             let insert = insert.on_conflict(OnConflict::new().do_nothing().to_owned());
             if insert.exec_without_returning(&self.database.write).await? > 0 {
@@ -102,7 +102,7 @@ impl Store {
             })
             .order_by(Column::Id, order(query.ascending))
             .limit(query.limit);
-        let _place = self.database.list_place().await?;
+        let _permit = self.database.list_permit().await?;
         rows_with_id(&self.database.read, select).await
     }
 

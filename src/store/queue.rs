@@ -58,7 +58,7 @@ pub(super) const WEBHOOK_MESSAGES: Queue = Queue {
 
 /// The delay after which a row that cannot be read is claimed again: a newer release, which may be running beside this
 /// one, can read it.
-const UNREADABLE: Duration = Duration::from_secs(60);
+const UNREADABLE_DELAY: Duration = Duration::from_secs(60);
 
 /// The parameters of a claim.
 #[derive(Clone, Debug)]
@@ -144,8 +144,10 @@ impl Queue {
         let now = statement_clock(database.backend(), 4);
         let first =
             if self.notes_first { ", first_tried_at = CASE WHEN attempts > 1 THEN first_tried_at END" } else { "" };
-        let assignment =
-            format!("state = 'queued', due_at = {now} + {}, attempts = attempts - 1{first}", UNREADABLE.as_micros());
+        let assignment = format!(
+            "state = 'queued', due_at = {now} + {}, attempts = attempts - 1{first}",
+            UNREADABLE_DELAY.as_micros()
+        );
         self.settle(database, row, &assignment, vec![database.clock().map(Timestamp::micros).into()]).await
     }
 

@@ -24,6 +24,7 @@ use query::Order;
 /// A result of a read, and the moment at which its state is judged.
 #[derive(Clone, Debug)]
 pub struct Read<T> {
+    /// The rows that were read.
     pub found: T,
     /// The database's clock, or the moment at which the first page of a list was read.
     pub now: Timestamp,
@@ -55,9 +56,9 @@ pub struct Cursor {
     pub key: SortKey,
     /// The last row's id, where the key alone does not tell rows apart.
     pub id: Uuid,
-    /// When the first page was read, in microseconds.
+    /// The moment at which the first page was read, in microseconds.
     pub frozen: i64,
-    /// How many rows the whole list had then, where it was counted.
+    /// The number of rows of the whole list at that moment, if it was counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
 }

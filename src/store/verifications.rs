@@ -20,18 +20,18 @@ use super::sql::rows_param::{Columns, RowsParam, clock, statement_clock};
 use super::{Store, Topic};
 use crate::domain::delivery::NewDelivery;
 use crate::domain::invitation::Invitation;
-use crate::domain::secret::verification::{Asked, LIFE, RateLimited, TRIES, Verification, WINDOW};
+use crate::domain::secret::verification::{Asked, CODE_TTL, COUNT_WINDOW, MAX_TRIES, RateLimited, Verification};
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
 /// The first half of the keys of PostgreSQL's advisory locks on the codes of one invitation; any number that no other
 /// lock has.
-const LOCKS: i32 = 0x0c0d_e000;
+const LOCK_CLASS: i32 = 0x0c0d_e000;
 
 /// The number of tries from which the tries of a used code are counted. Its row stays, for the limits and for a retry
 /// of the call that used it, and may be tried as often again.
-const USED: u32 = TRIES + 1;
+const TRIES_OF_USED_CODE: u32 = MAX_TRIES + 1;
 
 /// A code that is requested.
 #[derive(Clone, Debug)]
@@ -53,13 +53,13 @@ impl Store {
         new: &NewVerification,
     ) -> Result<Result<(), RateLimited>, StoreError> {
         let backend = self.database.backend();
-        let transaction = self.database.begin_write_in_turn().await?;
+        let transaction = self.database.begin_write_with_lock_wait().await?;
         let moment = read_clock(&self.database, None);
         // Requests about one invitation run one after another, so that parallel calls cannot exceed a limit.
         if backend == DbBackend::Postgres {
             let key = format!("{} {}", invitation.account.as_str(), invitation.id.0);
             let sql = "SELECT pg_advisory_xact_lock($1, hashtext($2))";
-            let values: [Value; 2] = [LOCKS.into(), key.into()];
+            let values: [Value; 2] = [LOCK_CLASS.into(), key.into()];
             transaction.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         }
         let (asked, now) = asked(&transaction, moment, new).await?;
@@ -88,13 +88,13 @@ impl Store {
         let columns = key_columns();
         let sql = format!(
             "UPDATE verification SET tries = tries + 1 WHERE (account_id, invitation_id, address_mac) IN
-                (SELECT {names} FROM {keys}) AND created_at > {clock} - {LIFE}
-                AND (tries < {TRIES} OR tries >= {USED} AND tries < {USED} + {TRIES})
+                (SELECT {names} FROM {keys}) AND created_at > {clock} - {CODE_TTL}
+                AND (tries < {MAX_TRIES} OR tries >= {TRIES_OF_USED_CODE} AND tries < {TRIES_OF_USED_CODE} + {MAX_TRIES})
             RETURNING id, key_id",
             names = columns.names(),
             keys = columns.keys_of(backend, 1, "k"),
             clock = clock(backend, 1 + columns.width(backend)),
-            LIFE = LIFE.as_micros(),
+            CODE_TTL = CODE_TTL.as_micros(),
         );
         let row = |key: &String| [account.as_str().into(), Value::from(invitation.0), key.as_str().into()];
         let mut values = RowsParam::new(columns, address_keys.iter().map(row)).params(backend);
@@ -107,7 +107,8 @@ impl Store {
 
     /// Marks a code as used, and does not count the successful try. Returns `false` if another code has replaced it.
     pub async fn use_verification(&self, used: &Verification) -> Result<bool, StoreError> {
-        let used_for = Expr::case(Column::Tries.lt(USED.cast_signed()), USED.cast_signed()).finally(0);
+        let used_for =
+            Expr::case(Column::Tries.lt(TRIES_OF_USED_CODE.cast_signed()), TRIES_OF_USED_CODE.cast_signed()).finally(0);
         let update = Entity::update_many()
             .col_expr(Column::Tries, Expr::col(Column::Tries).sub(1).add(used_for))
             .filter(Column::AccountId.eq(used.account.as_str()))
@@ -130,7 +131,7 @@ impl Store {
             .filter(Column::AccountId.eq(account.as_str()))
             .filter(Column::InvitationId.eq(invitation.0))
             .filter(Column::Id.eq(id))
-            .filter(Column::Tries.lt(USED.cast_signed()));
+            .filter(Column::Tries.lt(TRIES_OF_USED_CODE.cast_signed()));
         let key_id = select.into_tuple::<i32>().one(&self.database.read).await?;
         key_id.map(|key_id| verification_of(account, invitation, id, key_id)).transpose()
     }
@@ -146,11 +147,11 @@ async fn asked(
     let others = format!(
         "FROM verification v WHERE v.account_id = $2 AND v.invitation_id = $3 AND v.address_mac <> $4
             AND v.created_at > c.now - {}",
-        WINDOW.as_micros()
+        COUNT_WINDOW.as_micros()
     );
     let sql = format!(
         "SELECT c.now AS now, (SELECT count(*) {others}) AS others, (SELECT min(v.created_at) {others}) AS oldest,
-            CASE WHEN o.tries < {USED} THEN o.created_at END AS last, o.asked AS codes, o.asked_since AS since
+            CASE WHEN o.tries < {TRIES_OF_USED_CODE} THEN o.created_at END AS last, o.asked AS codes, o.asked_since AS since
         FROM (SELECT {now} AS now) c LEFT JOIN verification o ON o.account_id = $2 AND o.invitation_id = $3
             AND o.address_mac = $4",
         now = statement_clock(backend, 1)
@@ -207,7 +208,7 @@ async fn insert(
 /// Returns the clause that replaces the address's previous code; the count of requests continues until the window is
 /// over.
 fn replace() -> String {
-    let counted = format!("verification.asked_since > excluded.created_at - {}", WINDOW.as_micros());
+    let counted = format!("verification.asked_since > excluded.created_at - {}", COUNT_WINDOW.as_micros());
     format!(
         " WHERE true ON CONFLICT (account_id, invitation_id, address_mac) DO UPDATE
         SET id = excluded.id, key_id = excluded.key_id, tries = excluded.tries, created_at = excluded.created_at,

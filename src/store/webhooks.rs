@@ -39,12 +39,12 @@ pub enum EndpointRefusal {
 }
 
 /// The number of rows that one statement changes, so that none holds its locks for long.
-const CHUNK: u64 = 5_000;
+const CHUNK_ROWS: u64 = 5_000;
 
 /// The time limit for the database's answer in the background tasks, which a database that is silently gone would block
 /// for ever.
-const ANSWER: Duration = Duration::from_secs(10);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The position of the last event that has one.
-const HEAD: &str =
+const LAST_POSITION: &str =
     "coalesce((SELECT position FROM event WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1), 0)";

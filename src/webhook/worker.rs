@@ -27,32 +27,32 @@ use crate::store::{
 use crate::telemetry::log_limiter::LogLimiter;
 
 /// The time that a lease lasts beyond the time limit of a request: for reading the message, and settling.
-const SLACK: Duration = Duration::from_secs(30);
+const LEASE_SLACK: Duration = Duration::from_secs(30);
 /// The time that a stop waits for requests under way. Their messages are then put back, to be posted again under the
 /// same id.
-const GRACE: Duration = Duration::from_secs(2);
+const STOP_GRACE: Duration = Duration::from_secs(2);
 /// The time for which a result is kept while the database does not take it, within the slack, and the delay between the
 /// tries.
-const KEPT: Duration = Duration::from_secs(15);
-const AGAIN: Duration = Duration::from_millis(500);
+const RESULT_RETENTION: Duration = Duration::from_secs(15);
+const SETTLE_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The time after the end of the retries at which a message fails for good whose attempts never finish, for example
 /// because they crash the process. Longer than any delay between two attempts.
-const NEVER_ENDS: Duration = Duration::from_secs(2 * 86_400);
+const UNFINISHED_LIMIT: Duration = Duration::from_secs(2 * 86_400);
 
 /// The settings of the webhook worker.
 #[derive(Clone, Copy, Debug)]
-pub struct SenderOptions {
+pub struct WebhookWorkerOptions {
     /// The number of requests at the same time.
     pub concurrency: u32,
     /// The duration of a lease; posting has to end before.
     pub lease: Duration,
 }
 
-impl SenderOptions {
+impl WebhookWorkerOptions {
     /// Returns options for requests with a time limit.
     pub fn new(concurrency: u32, timeout: Duration) -> Self {
-        Self { concurrency, lease: timeout + SLACK }
+        Self { concurrency, lease: timeout + LEASE_SLACK }
     }
 }
 
@@ -61,10 +61,10 @@ impl SenderOptions {
 pub struct WebhookWorker {
     store: Store,
     ring: KeyRing,
-    poster: WebhookClient,
+    client: WebhookClient,
     clock: Clock,
     entropy: Entropy,
-    options: SenderOptions,
+    options: WebhookWorkerOptions,
     /// The endpoint that was served last.
     after: (String, Uuid),
     /// The messages under way, by task: a task may be aborted, or panic.
@@ -76,20 +76,26 @@ pub struct WebhookWorker {
 
 impl WebhookWorker {
     /// Creates a worker that has posted nothing yet.
-    pub fn new(store: Store, ring: KeyRing, poster: WebhookClient, clock: Clock, options: SenderOptions) -> Self {
+    pub fn new(
+        store: Store,
+        ring: KeyRing,
+        client: WebhookClient,
+        clock: Clock,
+        options: WebhookWorkerOptions,
+    ) -> Self {
         let (entropy, after) = (Entropy::system(), (String::new(), Uuid::nil()));
         let (under_way, requests, ended) = (HashMap::new(), JoinSet::new(), Vec::new());
-        Self { store, ring, poster, clock, entropy, options, after, under_way, requests, ended }
+        Self { store, ring, client, clock, entropy, options, after, under_way, requests, ended }
     }
 
     /// Posts due messages until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut heard = self.store.notifications().subscribe(Topic::Webhook);
+        let mut notified = self.store.notifications().subscribe(Topic::Webhook);
         let mut log_limiter = LogLimiter::default();
         let mut or_warn = |error: StoreError| log_limiter.warn("webhook", &error);
         while !stop.is_cancelled() {
             // This precedes the look, so that a notification that arrives meanwhile is noticed afterwards.
-            heard.mark_unchanged();
+            notified.mark_unchanged();
             let claimed = self.claim_and_post().await;
             let full = claimed.map_err(&mut or_warn).unwrap_or(false);
             if full && self.requests.is_empty() {
@@ -105,7 +111,7 @@ impl WebhookWorker {
                         () = stop.cancelled() => {}
                     }
                 }
-                _ = heard.changed(), if !full => {}
+                _ = notified.changed(), if !full => {}
                 () = poll, if !full => {}
                 () = stop.cancelled() => {}
             }
@@ -149,7 +155,7 @@ impl WebhookWorker {
         let (mut unposted, now) = (Vec::new(), self.clock.now());
         for message in claimed {
             match contents.remove(&message.id) {
-                _ if never_ends(&message, now) => unposted.push(self.unposted(message, AttemptOutcome::GivenUp)),
+                _ if is_unfinished(&message, now) => unposted.push(self.unposted(message, AttemptOutcome::GivenUp)),
                 Some(Ok(content)) if content.endpoint.disabled_at.is_none() => self.post(message, content),
                 Some(Err(error)) => {
                     tracing::error!(webhook = %message.id, %error, "the content of a webhook message cannot be read; it is tried again later");
@@ -185,13 +191,13 @@ impl WebhookWorker {
         let at = self.clock.now();
         let attempt = IdSeed::new(at, self.entropy.bytes()).nth(0);
         let request = self.request(&message, &content, at);
-        let (poster, clock) = (self.poster.clone(), self.clock.clone());
+        let (client, clock) = (self.client.clone(), self.clock.clone());
         let random = u64::from_be_bytes(self.entropy.bytes());
         let posted = message.clone();
         let task = self.requests.spawn(async move {
             let begun = Instant::now();
             let answer = match request {
-                Some((headers, body)) => poster.post(&content.endpoint.uri, headers, body).await,
+                Some((headers, body)) => client.post(&content.endpoint.uri, headers, body).await,
                 None => Err(NoAnswer("the secret cannot be decrypted: rotate it")),
             };
             let outcome = outcome(&message, &answer, random, (at, clock.now()));
@@ -241,7 +247,7 @@ impl WebhookWorker {
         let settled = match done {
             Ok((_, settled)) => settled,
             Err(_) => {
-                tracing::error!(webhook = %message.id, "posting a webhook panicked");
+                tracing::error!(webhook = %message.id, "posting a webhook message panicked; it counts as a failed attempt");
                 let (at, random) = (self.clock.now(), u64::from_be_bytes(self.entropy.bytes()));
                 let outcome = outcome(&message, &Err(NoAnswer("")), random, (at, at));
                 self.unposted(message, outcome)
@@ -270,18 +276,18 @@ impl WebhookWorker {
                 Err(error) => error,
             };
             let passes = error.is_transient();
-            self.ended.retain(|(_, since)| passes && since.elapsed() < KEPT);
+            self.ended.retain(|(_, since)| passes && since.elapsed() < RESULT_RETENTION);
             if self.ended.is_empty() {
                 return Err(error);
             }
             tracing::debug!(%error, "webhook results not settled; retrying");
-            sleep(AGAIN).await;
+            sleep(SETTLE_RETRY_DELAY).await;
         }
     }
 
     /// Waits shortly for requests under way, then puts back the messages that are left.
     async fn stop(mut self) {
-        let until = Instant::now() + GRACE;
+        let until = Instant::now() + STOP_GRACE;
         while let Ok(Some(done)) = timeout_at(until, self.requests.join_next_with_id()).await {
             self.end(done);
             if !matches!(timeout_at(until, self.settle()).await, Ok(Ok(_))) {
@@ -331,8 +337,8 @@ fn outcome(
     AttemptOutcome::Retry(retry::delay(message.attempts, random, asked))
 }
 
-fn never_ends(message: &ClaimedMessage, now: Timestamp) -> bool {
-    message.first_tried_at.is_some_and(|first| retry::is_over(first, now.earlier(NEVER_ENDS)))
+fn is_unfinished(message: &ClaimedMessage, now: Timestamp) -> bool {
+    message.first_tried_at.is_some_and(|first| retry::is_over(first, now.earlier(UNFINISHED_LIMIT)))
 }
 
 /// Returns the reason why an answer is no success.

@@ -29,14 +29,14 @@ use crate::server::status;
 use crate::store::{EventBatch, PositionedEvent};
 
 /// The number of events that wait for a client beside those on the wire.
-const BUFFER: usize = 64;
+const BUFFERED_EVENTS: usize = 64;
 /// The number of events that are read at a time.
-const PAGE: u64 = 256;
+const PAGE_EVENTS: u64 = 256;
 /// The time for which the organizations of a credential count as known, in microseconds.
-const KNOWN: i64 = 15_000_000;
+const HOSTS_TTL: i64 = 15_000_000;
 /// The number of tries of a read while the database does not answer, and the delay between them.
-const READS: u32 = 20;
-const AGAIN: Duration = Duration::from_millis(500);
+const MAX_READS: u32 = 20;
+const READ_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The settings and the feed that all watches share.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ struct Watch {
     call: Call,
     types: Vec<EventType>,
     patience: Duration,
-    stretches: Receiver<Arc<EventBatch>>,
+    batches: Receiver<Arc<EventBatch>>,
     /// The position up to which the client has been sent everything.
     position: i64,
     /// The organizations whose events it may see, and the moment of that look-up.
@@ -79,28 +79,28 @@ impl Watches {
         let after = violations.optional("resume_token", &message.resume_token, parse);
         violations.finish(Some(()))?;
         // The subscription precedes the read of the last position: later events then arrive through the feed.
-        let stretches = self.feed.follow();
+        let batches = self.feed.follow();
         let last = api.read(api.store.last_position()).await?;
         // A database that was restored may be behind the position of the client.
         let position = after.map_or(last, |after| after.min(last));
         let hosts = (api.hosts(&call).await?, api.clock.now());
         let (deadline, caller) = (call.deadline.of_stream(), call.caller.clone());
-        let (sender, events) = mpsc::channel(BUFFER + 1);
+        let (sender, events) = mpsc::channel(BUFFERED_EVENTS + 1);
         // The permit is for the final status, for which a client that reads nothing would have no room.
         let end = sender.clone().reserve_owned().await.map_err(|_| status::unavailable())?;
         let patience = self.patience;
-        let watch = Watch { api: Arc::clone(api), call, types, patience, stretches, position, hosts };
+        let watch = Watch { api: Arc::clone(api), call, types, patience, batches, position, hosts };
         let drain = self.drain.clone();
         let task = async move {
             let ended = tokio::select! {
                 biased;
-                () = sender.closed() => return tracing::debug!("a watch was left"),
+                () = sender.closed() => return tracing::debug!("the client closed a watch"),
                 () = drain.cancelled() => status::unavailable(),
                 () = passed(deadline) => status::deadline_exceeded(),
                 refused = admission.ended(&caller) => refused,
                 ended = watch.follow(&sender) => ended,
             };
-            tracing::info!(code = ?ended.code(), "a watch was ended");
+            tracing::info!(code = ?ended.code(), "ended a watch");
             end.send(Err(ended));
         };
         tokio::spawn(task.in_current_span());
@@ -130,9 +130,9 @@ impl Watch {
     ) -> Result<std::convert::Infallible, Status> {
         self.catch_up(sender).await?;
         loop {
-            match self.stretches.recv().await {
+            match self.batches.recv().await {
                 // All events before the batch have been sent.
-                Ok(stretch) if stretch.after <= self.position => self.send(sender, &stretch).await?,
+                Ok(batch) if batch.after <= self.position => self.send(sender, &batch).await?,
                 Ok(_) | Err(RecvError::Lagged(_)) => self.catch_up(sender).await?,
                 Err(RecvError::Closed) => return Err(status::unavailable()),
             }
@@ -142,9 +142,9 @@ impl Watch {
     /// Reads and sends the stored events.
     async fn catch_up(&mut self, sender: &Sender<Result<pb::Event, Status>>) -> Result<(), Status> {
         loop {
-            let stretch = self.read().await?;
-            self.send(sender, &stretch).await?;
-            if stretch.is_last {
+            let batch = self.read().await?;
+            self.send(sender, &batch).await?;
+            if batch.is_last {
                 return Ok(());
             }
         }
@@ -153,12 +153,12 @@ impl Watch {
     /// Reads the next events. A database that is unavailable for a moment ends no watch.
     async fn read(&self) -> Result<EventBatch, Status> {
         let account = &self.call.caller.account;
-        again(|| self.api.read(self.api.store.events_behind(account, self.position, PAGE))).await
+        again(|| self.api.read(self.api.store.events_behind(account, self.position, PAGE_EVENTS))).await
     }
 
-    async fn send(&mut self, sender: &Sender<Result<pb::Event, Status>>, stretch: &EventBatch) -> Result<(), Status> {
+    async fn send(&mut self, sender: &Sender<Result<pb::Event, Status>>, batch: &EventBatch) -> Result<(), Status> {
         let behind = self.position;
-        for event in stretch.events.iter().filter(|event| event.position > behind) {
+        for event in batch.events.iter().filter(|event| event.position > behind) {
             if self.is_for_it(event) && self.reaches(event).await? {
                 let converted = resume_token::event(&self.api, &self.call, &event.event)?;
                 let Ok(place) = timeout(self.patience, sender.reserve()).await else {
@@ -168,7 +168,7 @@ impl Watch {
                 place.map_err(|_| status::unavailable())?.send(Ok(converted));
             }
         }
-        self.position = self.position.max(stretch.until);
+        self.position = self.position.max(batch.until);
         Ok(())
     }
 
@@ -184,7 +184,7 @@ impl Watch {
             return Ok(true);
         }
         let now = self.api.clock.now();
-        if now.micros() - self.hosts.1.micros() >= KNOWN {
+        if now.micros() - self.hosts.1.micros() >= HOSTS_TTL {
             // Nothing is sent until they are known again.
             self.hosts = (again(|| self.api.hosts(&self.call)).await?, now);
         }
@@ -195,9 +195,9 @@ impl Watch {
 
 /// Repeats a read for a while if the database does not answer.
 async fn again<T, F: Future<Output = Result<T, Status>>>(ask: impl Fn() -> F) -> Result<T, Status> {
-    for _ in 0..READS {
+    for _ in 0..MAX_READS {
         match ask().await {
-            Err(away) if away.code() == tonic::Code::Unavailable => tokio::time::sleep(AGAIN).await,
+            Err(away) if away.code() == tonic::Code::Unavailable => tokio::time::sleep(READ_RETRY_DELAY).await,
             answer => return answer,
         }
     }
@@ -211,11 +211,11 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]
-    async fn what_the_database_does_not_answer_is_asked_again_for_a_while_and_nothing_else_is() {
+    async fn read_is_retried_for_a_while_only_while_unavailable() {
         for (away, refusal, asked, answered) in [
             (0, status::unavailable(), 1, true),
-            (READS, status::unavailable(), READS + 1, true),
-            (READS + 1, status::unavailable(), READS + 1, false),
+            (MAX_READS, status::unavailable(), MAX_READS + 1, true),
+            (MAX_READS + 1, status::unavailable(), MAX_READS + 1, false),
             (1, status::unauthenticated(), 1, false),
         ] {
             let count = Cell::new(0);

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use tonic::Status;
 
-use super::batch_error::batch_error;
 use super::convert_invitation::invitation;
+use super::entry_error::entry_error;
 use crate::api::convert::acceptance::acceptance;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::acceptor::acceptor as parse_acceptor;
@@ -67,7 +67,7 @@ fn outcome(api: &Api, call: &Call, name: &str, result: Result<Executed, Status>)
     match result {
         Err(status) => pb::AcceptInvitationsResult {
             name,
-            result: Some(Outcome::Error(batch_error(&status))),
+            result: Some(Outcome::Error(entry_error(&status))),
             ..pb::AcceptInvitationsResult::default()
         },
         Ok(executed) => {

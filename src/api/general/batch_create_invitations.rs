@@ -4,8 +4,8 @@ use tonic::Status;
 use tonic_types::{FieldViolation, StatusExt};
 use uuid::Uuid;
 
-use super::batch_error::batch_error;
 use super::convert_invitation::invitation;
+use super::entry_error::entry_error;
 use super::parse::to_create;
 use crate::api::execute::{Api, Call, check_request_id};
 use crate::api::organization_access::check_new;
@@ -15,7 +15,7 @@ use crate::domain::group::{BatchMode, Executed};
 use crate::pb;
 use crate::pb::batch_create_invitations_result::Result as Outcome;
 use crate::server::status::invalid_fields;
-use crate::store::BundleError;
+use crate::store::BatchError;
 
 const MAX_REQUESTS: usize = 500;
 const MAX_TARGETS: usize = 5_000;
@@ -37,7 +37,7 @@ pub(crate) async fn batch_create_invitations(
     let parsed: Vec<Result<Command, Status>> = (0..message.requests.len())
         .map(|index| to_command(api, call, message, (hosts.clone(), whole.as_ref()), index))
         .collect();
-    let bundle = match (message.validate_only, message.atomic) {
+    let mode = match (message.validate_only, message.atomic) {
         (true, _) => BatchMode::DryRun,
         (false, true) => BatchMode::Atomic,
         (false, false) => BatchMode::Independent,
@@ -46,8 +46,8 @@ pub(crate) async fn batch_create_invitations(
         refuse_all(parsed.iter().map(|parsed| parsed.as_ref().err().cloned()))?;
     }
     let commands = parsed.iter().filter_map(|parsed| parsed.as_ref().ok()).cloned().collect();
-    let executed = api.execute_all(call, commands, bundle).await;
-    if let Err(BundleError::Refused(errors)) = &executed {
+    let executed = api.execute_all(call, commands, mode).await;
+    if let Err(BatchError::Refused(errors)) = &executed {
         refuse_all(errors.iter().map(|error| error.clone().map(Status::from)))?;
     }
     let mut executed = executed?.into_iter();
@@ -130,7 +130,7 @@ fn refuse_all(refused: impl Iterator<Item = Option<Status>>) -> Result<(), Statu
 
 fn outcome(api: &Api, call: &Call, validate_only: bool, result: Result<Executed, Status>) -> Outcome {
     match result {
-        Err(status) => Outcome::Error(batch_error(&status)),
+        Err(status) => Outcome::Error(entry_error(&status)),
         Ok(executed) if validate_only => {
             let shown = invitation(&executed.invitation, &[], executed.now, Default::default());
             // The dry run creates none of these fields, and a real one would give them other values.

@@ -13,10 +13,10 @@ use crate::domain::invitation::state::State;
 use crate::domain::value::id::InvitationId;
 use crate::pb;
 use crate::server::status;
-use crate::store::{BundleError, Cursor, ExecuteError, InvitationQuery, KnownCall, ListedName};
+use crate::store::{BatchError, Cursor, ExecuteError, InvitationQuery, KnownCall, ListedName};
 
 /// The number of invitations that one commit revokes.
-const CHUNK: u64 = 1_000;
+const CHUNK_INVITATIONS: u64 = 1_000;
 
 /// Revokes the ACTIVE and EXPIRED invitations and returns their number.
 pub(crate) async fn revoke_scope_invitations(
@@ -42,7 +42,7 @@ pub(crate) async fn revoke_scope_invitations(
         states: vec![State::Active, State::Expired],
         include_deleted: true,
         hosts: api.hosts(call).await?,
-        limit: CHUNK,
+        limit: CHUNK_INVITATIONS,
         // A retry revokes no invitation that was created after the first call.
         after: begun.map(Cursor::until),
         ..InvitationQuery::default()
@@ -80,7 +80,7 @@ async fn revoke(
         let found = api.read(api.store.list_names(&call.caller.account, &query)).await?;
         let command = |found: &ListedName| command(api, call, request, (found.id, query.hosts.clone()));
         revoke_chunk(api, call, found.iter().map(command).collect(), &mut revoked).await?;
-        if (found.len() as u64) < CHUNK {
+        if (found.len() as u64) < CHUNK_INVITATIONS {
             return Ok(revoked);
         }
         query.after = found.last().map(|last| last.cursor.clone());
@@ -108,21 +108,21 @@ async fn revoke_chunk(api: &Api, call: &Call, chunk: Vec<Command>, revoked: &mut
             Ok(results) => {
                 revoked.count += results.iter().flatten().filter(|executed| executed.happened).count() as u64;
             }
-            Err(BundleError::Refused(errors)) => {
+            Err(BatchError::Refused(errors)) => {
                 if let Some(error) = errors.iter().flatten().find(|error| !error.is_about_state()) {
                     return Err(error.clone().into());
                 }
                 let left = commands.into_iter().zip(errors).filter(|(_, error)| error.is_none());
                 waiting.push(left.map(|(command, _)| command).collect());
             }
-            Err(BundleError::Failed(error @ ExecuteError::Internal(_))) if commands.len() <= 1 => {
+            Err(BatchError::Failed(error @ ExecuteError::Internal(_))) if commands.len() <= 1 => {
                 revoked.failed.get_or_insert(error);
             }
-            Err(BundleError::Failed(ExecuteError::Internal(_))) => {
+            Err(BatchError::Failed(ExecuteError::Internal(_))) => {
                 let second = commands.split_off(commands.len() / 2);
                 waiting.extend([second, commands]);
             }
-            Err(failed @ BundleError::Failed(_)) => return Err(failed.into()),
+            Err(failed @ BatchError::Failed(_)) => return Err(failed.into()),
         }
     }
     Ok(())

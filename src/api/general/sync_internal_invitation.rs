@@ -24,7 +24,7 @@ use crate::server::status;
 use crate::store::{Cursor, InvitationQuery, KnownCall, ListedName};
 
 /// The most invitations of one inviter to one person that are updated.
-const MOST: u64 = 1_000;
+const MAX_INVITATIONS: u64 = 1_000;
 
 /// Accepts or declines the invitations of one inviter to one person.
 pub(crate) async fn sync_internal_invitation(
@@ -51,7 +51,7 @@ pub(crate) async fn sync_internal_invitation(
         target: Some(Address::Internal(value.clone())),
         inviter_user_id,
         widget_configuration_id,
-        limit: MOST,
+        limit: MAX_INVITATIONS,
         ..InvitationQuery::default()
     };
     let action = |access| action(access, &value, accepts);

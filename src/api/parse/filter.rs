@@ -104,6 +104,8 @@ pub(in crate::api) fn target(violations: &mut Violations, target: Option<&pb::Ta
             violations.required("target.value", &target.value, text::free_text);
             None
         }
-        Some(sort) => violations.required("target.value", &target.value, |value| Address::parse(sort, value)),
+        Some(address_type) => {
+            violations.required("target.value", &target.value, |value| Address::parse(address_type, value))
+        }
     }
 }

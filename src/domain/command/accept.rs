@@ -23,6 +23,7 @@ use crate::domain::value::email::Email;
 use crate::domain::value::id::AcceptanceId;
 use crate::domain::value::time::Timestamp;
 
+/// Accepts an invitation for one subject.
 #[derive(Clone, Debug)]
 pub struct AcceptInvitation {
     /// The invitation.
@@ -64,18 +65,18 @@ impl CommandRules for AcceptInvitation {
         let invitation = loaded.reached(command, &self.access)?;
         // This precedes the check of the state: an acceptance holds, whatever has happened to the invitation since.
         if let Some(acceptance) = loaded.acceptance_of(invitation.id, &self.acceptor.subject) {
-            let outcome = Affected {
+            let affected = Affected {
                 invitation: invitation.id,
                 acceptance: Some(acceptance.id),
                 delivery: None,
                 already_accepted: true,
             };
-            return Ok(Decided { changes: Changes::default(), outcome });
+            return Ok(Decided { changes: Changes::default(), affected });
         }
         if self.by_system && is_guest_already(invitation, self) {
-            let outcome =
+            let affected =
                 Affected { invitation: invitation.id, acceptance: None, delivery: None, already_accepted: true };
-            return Ok(Decided { changes: Changes::default(), outcome });
+            return Ok(Decided { changes: Changes::default(), affected });
         }
         invitation.state_at(loaded.now).require_active()?;
         let acceptor = &*self.proven_acceptor(invitation, loaded.now);
@@ -100,7 +101,7 @@ impl CommandRules for AcceptInvitation {
             events.push(maker.event(&invitation, EventType::Fulfilled, []));
         }
         let deliveries = notice(&mut maker, &invitation, &acceptance, context).into_iter().collect();
-        let outcome = Affected {
+        let affected = Affected {
             invitation: invitation.id,
             acceptance: Some(acceptance.id),
             delivery: None,
@@ -110,12 +111,12 @@ impl CommandRules for AcceptInvitation {
         for other in left_over.filter(|other| other.details.usage() == Some(Usage::SingleUse)) {
             let mut closed = maker.touched(other);
             closed.facts.accepted_elsewhere_at = Some(loaded.now);
-            let data = [("invitation", outcome.invitation.0.to_string().into())];
+            let data = [("invitation", affected.invitation.0.to_string().into())];
             events.push(maker.event(&closed, EventType::AcceptedElsewhere, data));
             invitations.push(Change::Update { invitation: closed, unexpired: false });
         }
         let acceptance = Some(AcceptanceChange::Create(acceptance));
-        Ok(Decided { changes: Changes { invitations, acceptance, events, deliveries, ..Changes::default() }, outcome })
+        Ok(Decided { changes: Changes { invitations, acceptance, events, deliveries, ..Changes::default() }, affected })
     }
 }
 

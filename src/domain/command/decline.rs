@@ -15,6 +15,7 @@ use crate::domain::kind::general::Usage;
 use crate::domain::value::scrubbed::scrubbed;
 use crate::domain::value::time::Timestamp;
 
+/// Declines an invitation for one recipient.
 #[derive(Clone, Debug)]
 pub struct DeclineInvitation {
     /// The invitation.

@@ -52,8 +52,8 @@ impl CommandRules for ReportDelivery {
         let NewDelivery { id, invitation: about, .. } = before.message;
         let reported = self.report.state();
         if reported == Some(before.state) {
-            let Decided { changes, outcome } = Decided::unchanged(about);
-            return Ok(Decided { changes, outcome: Affected { delivery: Some(id), ..outcome } });
+            let Decided { changes, affected } = Decided::unchanged(about);
+            return Ok(Decided { changes, affected: Affected { delivery: Some(id), ..affected } });
         }
         let state = reported.unwrap_or_else(|| seen(before));
         let delivery = match state == before.state {
@@ -72,7 +72,7 @@ impl CommandRules for ReportDelivery {
         let decided = Decided::delivered(delivery, Changes { events, ..Changes::default() });
         // A message whose state stays is left to the worker that is sending it.
         let delivery = decided.changes.delivery.filter(|_| state != before.state);
-        Ok(Decided { changes: Changes { delivery, ..decided.changes }, outcome: decided.outcome })
+        Ok(Decided { changes: Changes { delivery, ..decided.changes }, affected: decided.affected })
     }
 }
 

@@ -19,6 +19,7 @@ use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, U
 use crate::domain::kind::{Details, Scope};
 use crate::domain::value::time::Timestamp;
 
+/// Sets the domains whose addresses join a scope by themselves.
 #[derive(Clone, Debug)]
 pub struct SyncAutojoin {
     /// The scope.
@@ -76,7 +77,7 @@ fn make(maker: &mut Maker<'_>, sync: &SyncAutojoin, context: &Context) -> Result
         exclusive: true,
         recipient_match: RecipientMatch::Domain,
         domains: sync.domains.clone(),
-        kept: CallerData {
+        caller_data: CallerData {
             widget_configuration_id: sync.widget_configuration_id.clone(),
             metadata: sync.metadata.clone(),
             ..CallerData::default()
@@ -122,8 +123,8 @@ fn change(maker: &mut Maker<'_>, present: &Arc<Invitation>, sync: &SyncAutojoin)
         details.domains.clone_from(&sync.domains);
     }
     details.scope = Some(sync.scope.clone());
-    details.kept.widget_configuration_id.clone_from(&sync.widget_configuration_id);
-    details.kept.metadata.clone_from(&sync.metadata);
+    details.caller_data.widget_configuration_id.clone_from(&sync.widget_configuration_id);
+    details.caller_data.metadata.clone_from(&sync.metadata);
     if *details == before {
         return Ok(Decided::unchanged(id));
     }

@@ -42,12 +42,12 @@ pub(in crate::domain) fn remembered<'a>(loaded: &'a Loaded, command: &Command) -
 pub(in crate::domain) fn remember(
     loaded: &Loaded,
     command: &Command,
-    outcome: &Affected,
+    affected: &Affected,
     changed: bool,
 ) -> Vec<(RequestKey, Remembered)> {
     let Some(request) = &command.request else { return Vec::new() };
     let Some(digest) = request.digests.first().copied() else { return Vec::new() };
-    let Affected { invitation, acceptance, .. } = *outcome;
+    let Affected { invitation, acceptance, .. } = *affected;
     let own = Remembered { digest, invitation, acceptance, at: loaded.now, changed: (!changed).then_some(0) };
     let (own_key, call_key) = (request.key(&command.account), request.call_key(&command.account));
     let begins_call = own_key != call_key && loaded.request(&call_key).is_none();

@@ -47,7 +47,7 @@ mod tests {
     const ID: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001);
 
     #[test]
-    fn what_is_written_is_read_again_with_and_without_brackets() {
+    fn message_id_parses_with_and_without_brackets() {
         let written = MessageId::new(ID, "mail.example.org").to_string();
         assert_eq!(written, "<01920000-0000-7000-8000-000000000001@mail.example.org>");
         assert_eq!(MessageId::parse(&written), Some(ID));
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_id_of_ours_is_none() {
+    fn foreign_message_id_is_none() {
         let id = ID.to_string();
         for value in [
             "",

@@ -18,7 +18,7 @@ pub enum Binding<'a> {
     Domains(&'a [String]),
 }
 
-/// Returns the proof that an acceptor of an invitation has to bring. A phone number and a shared link bind nobody.
+/// Returns the proof that an acceptor of an invitation has to bring. A phone number and a shared link bind no acceptor.
 pub fn binding(invitation: &Invitation) -> Binding<'_> {
     invitation.details.binding(&invitation.recipients)
 }

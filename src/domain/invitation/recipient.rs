@@ -53,8 +53,8 @@ pub enum Address {
 
 impl Address {
     /// Parses an address of a type.
-    pub fn parse(sort: AddressType, value: &str) -> Result<Self, Invalid> {
-        match sort {
+    pub fn parse(address_type: AddressType, value: &str) -> Result<Self, Invalid> {
+        match address_type {
             AddressType::Email => Email::parse(value).map(Self::Email),
             AddressType::Phone => text::phone(value).map(Self::Phone),
             AddressType::Internal => text::opaque_id(value).map(Self::Internal),

@@ -12,7 +12,7 @@ use crate::domain::kind::{Details, Scope};
 use crate::domain::value::id::InvitationId;
 
 /// PostgreSQL indexes rows of up to 2,704 bytes, and the account is part of them with up to 800.
-const LONGEST: usize = 1_000;
+const MAX_KEY_BYTES: usize = 1_000;
 
 /// The key of a slot within an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,7 +51,7 @@ impl SlotKey {
     /// Creates a key of a text, or of its digest if a database could not index the text.
     pub(in crate::domain) fn bounded(text: String) -> Self {
         let digest = || format!("sha256 {}", BASE64URL_NOPAD.encode(&Sha256::digest(&text)));
-        if text.len() <= LONGEST { Self(text) } else { Self(digest()) }
+        if text.len() <= MAX_KEY_BYTES { Self(text) } else { Self(digest()) }
     }
 }
 

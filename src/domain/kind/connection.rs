@@ -76,7 +76,7 @@ impl KindRules for ConnectionDetails {
         None
     }
 
-    fn is_sent_when_made(&self) -> bool {
+    fn is_sent_when_created(&self) -> bool {
         false
     }
 

@@ -43,7 +43,7 @@ pub struct GeneralDetails {
     pub domains: Vec<String>,
     /// The creator's own data, which mean nothing to this service.
     #[serde(flatten)]
-    pub kept: CallerData,
+    pub caller_data: CallerData,
 }
 
 impl KindRules for GeneralDetails {
@@ -107,7 +107,7 @@ impl KindRules for GeneralDetails {
         None
     }
 
-    fn is_sent_when_made(&self) -> bool {
+    fn is_sent_when_created(&self) -> bool {
         false
     }
 

@@ -71,7 +71,7 @@ impl KindRules for UserDetails {
         Some((Ttl::YEAR, "must be at most 365 days for a user invitation"))
     }
 
-    fn is_sent_when_made(&self) -> bool {
+    fn is_sent_when_created(&self) -> bool {
         false
     }
 

@@ -146,20 +146,20 @@ impl KeyRing {
     }
 
     /// Encrypts and authenticates content of a type, bound to `context`. The nonce has to be random.
-    pub fn seal_as(&self, sort: Sealed, context: &[u8], content: &[u8], nonce: [u8; NONCE]) -> Option<String> {
+    pub fn seal_as(&self, sealed_type: Sealed, context: &[u8], content: &[u8], nonce: [u8; NONCE]) -> Option<String> {
         let key = self.keys.first()?;
         let payload = Payload { msg: content, aad: context };
-        let sealed = key.cipher(sort).encrypt(&XNonce::from(nonce), payload).ok()?;
+        let sealed = key.cipher(sealed_type).encrypt(&XNonce::from(nonce), payload).ok()?;
         Some(BASE64URL_NOPAD.encode(&[&[key.id], nonce.as_slice(), &sealed].concat()))
     }
 
     /// Reverses [`KeyRing::seal_as`]. Returns `None` unless every bit, the type and the context are unchanged.
-    pub fn open_as(&self, sort: Sealed, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
+    pub fn open_as(&self, sealed_type: Sealed, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
         let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
         let (key_id, rest) = bytes.split_first()?;
         let (nonce, msg) = rest.split_at_checked(NONCE)?;
         let nonce: [u8; NONCE] = nonce.try_into().ok()?;
-        self.key(*key_id)?.cipher(sort).decrypt(&XNonce::from(nonce), Payload { msg, aad: context }).ok()
+        self.key(*key_id)?.cipher(sealed_type).decrypt(&XNonce::from(nonce), Payload { msg, aad: context }).ok()
     }
 
     /// Returns the id of the key that sealed a text, of which the first two characters are enough.
@@ -209,8 +209,8 @@ impl Key {
         })
     }
 
-    fn cipher(&self, sort: Sealed) -> &XChaCha20Poly1305 {
-        match sort {
+    fn cipher(&self, sealed_type: Sealed) -> &XChaCha20Poly1305 {
+        match sealed_type {
             Sealed::Cursor => &self.page,
             Sealed::EmailProof => &self.proof,
             Sealed::WebhookSecret => &self.webhook,
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_cursor_opens_only_in_its_context_and_unchanged() {
+    fn sealed_cursor_opens_only_in_its_context_and_unchanged() {
         let sealed = ring(&[1]).seal(b"acme ListX", b"cursor", [9; NONCE]).unwrap();
         assert_eq!(ring(&[2, 1]).open(b"acme ListX", &sealed).unwrap(), b"cursor");
         assert_eq!(ring(&[1]).open(b"other ListX", &sealed), None);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_as_one_sort_opens_as_no_other() {
+    fn content_sealed_as_one_type_opens_as_no_other() {
         let ring = ring(&[1]);
         let sealed = ring.seal_as(Sealed::WebhookSecret, b"acme", b"secret", [9; NONCE]).unwrap();
         assert_eq!(ring.open_as(Sealed::WebhookSecret, b"acme", &sealed).unwrap(), b"secret");

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_what_was_signed() {
+    fn token_says_what_was_signed() {
         let token = Token::sign(&claims(), &ring(1)).unwrap();
         assert_eq!(token.reveal().len(), PREFIX.len() + 52);
         assert_eq!(Claims::verify(token.reveal(), &ring(1)), Some(claims()));

@@ -23,21 +23,21 @@ use crate::domain::value::text::{AccountId, Invalid};
 use crate::domain::value::time::Timestamp;
 
 /// The number of times that a code may be tried.
-pub const TRIES: u32 = 5;
+pub const MAX_TRIES: u32 = 5;
 /// The time for which a code can be used.
-pub const LIFE: Duration = Duration::from_secs(10 * 60);
+pub const CODE_TTL: Duration = Duration::from_secs(10 * 60);
 /// The time by which a code precedes the other messages of its account, since a person waits for it.
-pub const AHEAD: Duration = Duration::from_secs(86_400);
+pub const CODE_PRIORITY: Duration = Duration::from_secs(86_400);
 /// The time for which requests for codes are counted.
-pub const WINDOW: Duration = Duration::from_secs(3_600);
+pub const COUNT_WINDOW: Duration = Duration::from_secs(3_600);
 /// The time until another code may be requested.
-const PAUSE: Duration = Duration::from_secs(60);
-/// The number of codes that may be requested for one address of one invitation in a [`WINDOW`].
-const CODES: u32 = 5;
-/// The number of addresses of one invitation that codes may be requested for in a [`WINDOW`].
-const ADDRESSES: u32 = 20;
+const MIN_INTERVAL: Duration = Duration::from_secs(60);
+/// The number of codes that may be requested for one address of one invitation in a [`COUNT_WINDOW`].
+const MAX_CODES: u32 = 5;
+/// The number of addresses of one invitation that codes may be requested for in a [`COUNT_WINDOW`].
+const MAX_ADDRESSES: u32 = 20;
 /// The time for which a proof is valid.
-const PROOF_LIFE: Duration = Duration::from_secs(30 * 60);
+const PROOF_TTL: Duration = Duration::from_secs(30 * 60);
 
 #[cfg(test)]
 mod tests;
@@ -137,8 +137,8 @@ impl fmt::Debug for Code {
 }
 
 /// Returns whether a code that was requested at a moment can no longer be used.
-pub fn is_too_old(asked_at: Timestamp, now: Timestamp) -> bool {
-    asked_at <= now.earlier(LIFE)
+pub fn is_too_old(requested_at: Timestamp, now: Timestamp) -> bool {
+    requested_at <= now.earlier(CODE_TTL)
 }
 
 /// The requests for codes with one invitation's links.
@@ -149,9 +149,9 @@ pub struct Asked {
     pub last: Option<Timestamp>,
     /// The number of codes for this address since `since`.
     pub codes: u32,
-    /// The moment of the first of those requests; after a [`WINDOW`] the count starts again.
+    /// The moment of the first of those requests; after a [`COUNT_WINDOW`] the count starts again.
     pub since: Option<Timestamp>,
-    /// The number of other addresses with a request in the last [`WINDOW`].
+    /// The number of other addresses with a request in the last [`COUNT_WINDOW`].
     pub others: u32,
     /// The moment of the oldest of those requests.
     pub oldest: Option<Timestamp>,
@@ -170,15 +170,15 @@ impl Asked {
     /// Checks that one more code may be requested. The result does not depend on whether the address is allowed.
     pub fn check(&self, now: Timestamp) -> Result<(), RateLimited> {
         let until = |from: Timestamp, span: Duration| from.later(span).since(now);
-        let pause = self.last.filter(|last| *last > now.earlier(PAUSE)).map(|last| until(last, PAUSE));
-        let counted = self.since.filter(|since| self.codes >= CODES && *since > now.earlier(WINDOW));
-        if let Some(retry_after) = pause.max(counted.map(|since| until(since, WINDOW))) {
+        let pause = self.last.filter(|last| *last > now.earlier(MIN_INTERVAL)).map(|last| until(last, MIN_INTERVAL));
+        let counted = self.since.filter(|since| self.codes >= MAX_CODES && *since > now.earlier(COUNT_WINDOW));
+        if let Some(retry_after) = pause.max(counted.map(|since| until(since, COUNT_WINDOW))) {
             return Err(RateLimited { limit: "verification codes per address", retry_after });
         }
-        let known = self.last.max(self.since).is_some_and(|last| last > now.earlier(WINDOW));
-        if !known && self.others >= ADDRESSES {
+        let known = self.last.max(self.since).is_some_and(|last| last > now.earlier(COUNT_WINDOW));
+        if !known && self.others >= MAX_ADDRESSES {
             let oldest = self.oldest.unwrap_or(now);
-            return Err(RateLimited { limit: "verified addresses per link", retry_after: until(oldest, WINDOW) });
+            return Err(RateLimited { limit: "verified addresses per link", retry_after: until(oldest, COUNT_WINDOW) });
         }
         Ok(())
     }
@@ -196,7 +196,7 @@ pub struct EmailProof {
 impl EmailProof {
     /// Creates the proof of an address that was verified just now.
     pub fn new(email: Email, now: Timestamp) -> Self {
-        Self { email, expire_at: now.later(PROOF_LIFE) }
+        Self { email, expire_at: now.later(PROOF_TTL) }
     }
 
     /// Seals the proof for one invitation. The nonce has to be random.

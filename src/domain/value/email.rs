@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_address_is_refused() {
+    fn address_that_is_not_plain_is_refused() {
         let long = format!("{}@example.org", "a".repeat(243));
         for value in [
             "",
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_its_own_key() {
+    fn key_is_its_own_key() {
         for value in ["Jane@EXAMPLE.org", "İ@example.org", "ǰ\u{323}@straße.de", "Σ@example.org"] {
             let email = Email::parse(value).unwrap();
             assert_eq!(Email::parse(email.key()).unwrap().key(), email.key(), "{value}");

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ttl_is_between_a_minute_and_a_century() {
+    fn ttl_is_between_a_minute_and_a_century() {
         for (seconds, fits) in
             [(0, false), (59, false), (60, true), (61, true), (3_155_760_000, true), (3_155_760_001, false)]
         {

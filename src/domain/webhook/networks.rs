@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_open_internet_is_allowed_with_tls_alone() {
+    fn open_internet_is_allowed_with_tls_alone() {
         for open in [
             "1.1.1.1",
             "8.8.8.8",
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_configuration_adds_is_allowed_and_nothing_beside_it() {
+    fn configured_network_is_allowed_and_nothing_beside_it() {
         let added = networks(&["10.1.0.0/16", "127.0.0.1/32", "fd12::/16", "::1/128"]);
         for (address, allowed) in [
             ("10.1.2.3", true),

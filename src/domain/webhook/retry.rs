@@ -10,7 +10,7 @@ pub const TRIED_FOR: Duration = Duration::from_secs(72 * 3_600);
 /// The time after which an endpoint is disabled if every attempt has failed.
 pub const DISABLED_AFTER: Duration = Duration::from_secs(120 * 3_600);
 /// The longest delay that an endpoint may ask for.
-const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3_600);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
 /// The delays between attempts: from seconds to hours.
 pub const BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(6 * 3_600) };
@@ -35,11 +35,11 @@ pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number too long to parse is a very long time.
-        return Some(value.parse().map_or(LONGEST_ASKED, Duration::from_secs).min(LONGEST_ASKED));
+        return Some(value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).min(MAX_RETRY_AFTER));
     }
     let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = Duration::from_micros(u64::try_from(now.micros()).unwrap_or(0));
-    Some(date.saturating_sub(now).min(LONGEST_ASKED))
+    Some(date.saturating_sub(now).min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_tried_for_three_days() {
+    fn message_is_tried_for_three_days() {
         let at = |hours: i64| Timestamp::from_micros(NOW.micros() + hours * 3_600_000_000);
         assert!(!is_over(NOW, at(71)) && is_over(NOW, at(72)) && is_over(NOW, at(500)));
     }

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_secret_opens_only_for_its_endpoint() {
+    fn sealed_secret_opens_only_for_its_endpoint() {
         let ring = KeyRing::parse(&KeyRing::format_key(1, [1; 32])).unwrap();
         let (account, endpoint) = (AccountId::parse("acme").unwrap(), Uuid::from_u128(1));
         let secret = Secret::new([7; 32]);

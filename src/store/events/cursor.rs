@@ -14,7 +14,7 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::clock;
 
 /// The time for which a silent replica keeps its lease.
-const LEASE: Duration = Duration::from_secs(30);
+const LEASE_DURATION: Duration = Duration::from_secs(30);
 
 /// A task that follows a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,5 +108,5 @@ impl Store {
 }
 
 fn lease_micros() -> Value {
-    i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX).into()
+    i64::try_from(LEASE_DURATION.as_micros()).unwrap_or(i64::MAX).into()
 }

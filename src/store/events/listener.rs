@@ -19,12 +19,12 @@ use crate::telemetry::log_limiter::LogLimiter;
 
 const CHANNEL: &str = "invitation_service";
 /// The least time between two notifications; topics that are notified meanwhile go into the next one.
-const GATHER: Duration = Duration::from_millis(10);
+const NOTIFY_INTERVAL: Duration = Duration::from_millis(10);
 /// The delay before the next attempt after a failure.
-const FAILED: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The time after which a silent connection is pinged.
-const SILENCE: Duration = Duration::from_secs(5);
-const ANSWER: Duration = Duration::from_secs(2);
+const PING_AFTER: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Carries notifications until stopped. On SQLite there are no other replicas.
 pub async fn run(store: Store, stop: CancellationToken) {
@@ -40,17 +40,17 @@ pub async fn run(store: Store, stop: CancellationToken) {
 
 /// Sends the notifications of this process to the other processes.
 async fn pass_on(store: &Store, process: &str) {
-    let mut told = store.notifications.subscribe_remote();
+    let mut pending = store.notifications.subscribe_remote();
     let mut log_limiter = LogLimiter::default();
-    while told.changed().await.is_ok() {
-        let topics = store.notifications.take_told();
+    while pending.changed().await.is_ok() {
+        let topics = store.notifications.take_pending();
         if !topics.is_empty()
             && let Err(error) = notify(store, process, &topics).await
         {
             log_limiter.warn("notify", &error);
-            sleep(FAILED).await;
+            sleep(RETRY_DELAY).await;
         }
-        sleep(GATHER).await;
+        sleep(NOTIFY_INTERVAL).await;
     }
 }
 
@@ -68,7 +68,7 @@ async fn listen_always(options: &PgConnectOptions, notifications: &Notifications
         let Err(error) = listen(options, notifications, process).await;
         // The text of an error may name the database's address, but never its password.
         log_limiter.warn("listen", &error);
-        sleep(FAILED).await;
+        sleep(RETRY_DELAY).await;
     }
 }
 
@@ -79,15 +79,16 @@ async fn listen(
     process: &str,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
     // The connection is not one of the pool's, which calls need.
-    let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).acquire_timeout(ANSWER);
+    let own =
+        PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).acquire_timeout(ANSWER_TIMEOUT);
     let mut listener = PgListener::connect_with(&own.connect_lazy_with(options.clone())).await?;
     listener.listen(CHANNEL).await?;
     loop {
         // Notifications were lost while this process did not listen.
         Topic::ALL.into_iter().for_each(|topic| notifications.notify_local(topic));
         loop {
-            match timeout(SILENCE, listener.try_recv()).await {
-                Ok(Ok(Some(notification))) => hear(notification.payload(), notifications, process),
+            match timeout(PING_AFTER, listener.try_recv()).await {
+                Ok(Ok(Some(notification))) => receive(notification.payload(), notifications, process),
                 // The connection was lost and restored.
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => return Err(error),
@@ -99,11 +100,11 @@ async fn listen(
 
 /// Checks whether a silent connection still works.
 async fn probe(listener: &mut PgListener) -> Result<(), sqlx::Error> {
-    let asked = timeout(ANSWER, sqlx::query("SELECT 1").execute(listener)).await;
+    let asked = timeout(ANSWER_TIMEOUT, sqlx::query("SELECT 1").execute(listener)).await;
     asked.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(drop)
 }
 
-fn hear(payload: &str, notifications: &Notifications, process: &str) {
+fn receive(payload: &str, notifications: &Notifications, process: &str) {
     let mut words = payload.split(' ');
     if words.next() == Some(process) {
         return;
@@ -129,15 +130,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_tell_is_heard_and_one_s_own_and_the_unknown_is_not() {
+    fn receives_known_topics_of_other_processes_only() {
         let notifications = Notifications::new();
-        let (told, [outbox, event, position, webhook]) =
+        let (pending, [outbox, event, position, webhook]) =
             (notifications.subscribe_remote(), Topic::ALL.map(|topic| notifications.subscribe(topic)));
-        hear("me outbox", &notifications, "me");
-        hear("", &notifications, "me");
-        hear("other event future webhook", &notifications, "me");
-        let heard = [outbox, event, position, webhook].map(|topic| topic.has_changed().unwrap());
-        assert_eq!(heard, [false, true, false, true]);
-        assert!(!told.has_changed().unwrap(), "what comes from others does not go back to them");
+        receive("me outbox", &notifications, "me");
+        receive("", &notifications, "me");
+        receive("other event future webhook", &notifications, "me");
+        let notified = [outbox, event, position, webhook].map(|topic| topic.has_changed().unwrap());
+        assert_eq!(notified, [false, true, false, true]);
+        assert!(!pending.has_changed().unwrap(), "what comes from others does not go back to them");
     }
 }

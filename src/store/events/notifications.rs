@@ -29,20 +29,20 @@ impl Topic {
 #[derive(Clone, Debug)]
 pub struct Notifications {
     topics: [watch::Sender<()>; Topic::ALL.len()],
-    /// What was told here and not yet passed on to other processes.
-    told: watch::Sender<u8>,
+    /// The topics that were notified here and not yet sent to other processes.
+    pending: watch::Sender<u8>,
 }
 
 impl Notifications {
     /// Creates topics without notifications.
     pub fn new() -> Self {
-        Self { topics: Topic::ALL.map(|_| watch::Sender::new(())), told: watch::Sender::new(0) }
+        Self { topics: Topic::ALL.map(|_| watch::Sender::new(())), pending: watch::Sender::new(0) }
     }
 
     /// Notifies that there may be new rows. Costs next to nothing, and waits for no subscriber.
     pub fn notify(&self, topic: Topic) {
         self.notify_local(topic);
-        self.told.send_modify(|told| *told |= topic.bit());
+        self.pending.send_modify(|pending| *pending |= topic.bit());
     }
 
     /// Notifies this process only, as for a notification that another process has sent.
@@ -58,14 +58,14 @@ impl Notifications {
 
     /// Returns a receiver that is notified when there are topics to be sent to other processes.
     pub(in crate::store) fn subscribe_remote(&self) -> watch::Receiver<u8> {
-        self.told.subscribe()
+        self.pending.subscribe()
     }
 
     /// Returns the topics to be sent to other processes, once.
-    pub(in crate::store) fn take_told(&self) -> Vec<Topic> {
+    pub(in crate::store) fn take_pending(&self) -> Vec<Topic> {
         let mut taken = 0;
-        self.told.send_if_modified(|told| {
-            taken = std::mem::take(told);
+        self.pending.send_if_modified(|pending| {
+            taken = std::mem::take(pending);
             false
         });
         Topic::ALL.into_iter().filter(|topic| taken & topic.bit() != 0).collect()
@@ -83,17 +83,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_is_passed_on_once_and_what_others_told_is_not() {
+    fn own_notification_is_passed_on_once_and_a_remote_one_is_not() {
         let notifications = Notifications::new();
-        let (outbox, told) = (notifications.subscribe(Topic::Outbox), notifications.subscribe_remote());
+        let (outbox, pending) = (notifications.subscribe(Topic::Outbox), notifications.subscribe_remote());
         notifications.notify_local(Topic::Outbox);
-        assert!(outbox.has_changed().unwrap() && !told.has_changed().unwrap());
-        assert_eq!(notifications.take_told(), []);
+        assert!(outbox.has_changed().unwrap() && !pending.has_changed().unwrap());
+        assert_eq!(notifications.take_pending(), []);
         for topic in [Topic::Webhook, Topic::Event, Topic::Webhook] {
             notifications.notify(topic);
         }
-        assert!(told.has_changed().unwrap());
-        assert_eq!(notifications.take_told(), [Topic::Event, Topic::Webhook]);
-        assert_eq!(notifications.take_told(), []);
+        assert!(pending.has_changed().unwrap());
+        assert_eq!(notifications.take_pending(), [Topic::Event, Topic::Webhook]);
+        assert_eq!(notifications.take_pending(), []);
     }
 }

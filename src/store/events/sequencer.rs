@@ -122,7 +122,8 @@ impl Store {
         let values = [database.clock().map(Timestamp::micros).into(), since.into()];
         let statement = Statement::from_sql_and_values(backend, unnumbered_sql(backend), values);
         let row = database.read.query_one_raw(statement).await?;
-        let row = row.ok_or_else(|| StoreError::Refused("the query for events without a position returned no row".to_owned()))?;
+        let row = row
+            .ok_or_else(|| StoreError::Refused("the query for events without a position returned no row".to_owned()))?;
         Ok(Unnumbered { now: row.try_get("", "now")?, oldest: row.try_get("", "oldest")? })
     }
 
@@ -157,7 +158,9 @@ async fn number_on_sqlite(database: &Database, batch: i64, since: i64) -> Result
     let transaction = database.begin_write().await?;
     let sql = "SELECT position FROM follower WHERE name = 'sequencer'";
     let row = transaction.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
-    let Some(row) = row else { return Err(StoreError::Refused("the row `sequencer` is missing in the table `follower`".to_owned())) };
+    let Some(row) = row else {
+        return Err(StoreError::Refused("the row `sequencer` is missing in the table `follower`".to_owned()));
+    };
     let position: i64 = row.try_get_by_index(0)?;
     let values = [batch.into(), since.into(), position.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Sqlite, number_sql(DbBackend::Sqlite), values);

@@ -15,14 +15,14 @@ use crate::store::sql::database::Database;
 use crate::store::sql::error::StoreError;
 
 /// The number of commands before the first look at the tables; fewer rows are found fast by any plan.
-const FIRST: u64 = 256;
+const MIN_COMMANDS: u64 = 256;
 
 /// The time that the analysis of one table may take. It reads a sample, however large the table is.
 const ANALYZE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Selects the tables that have at least twice as many pages as at the last analysis. A few pages count as none: an
 /// empty page costs nothing to read.
-const GROWN: &str = "SELECT c.relname::text FROM pg_class c
+const SELECT_GROWN_TABLES: &str = "SELECT c.relname::text FROM pg_class c
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
         AND c.relname IN ('invitation', 'recipient', 'label', 'acceptance', 'engagement', 'event', 'request', 'outbox',
             'slot', 'invitation_group', 'autojoin_domain', 'organization_connection', 'webhook_message',
@@ -34,37 +34,37 @@ const GROWN: &str = "SELECT c.relname::text FROM pg_class c
 pub(in crate::store) struct TableAnalyzer {
     database: Database,
     commands: Arc<AtomicU64>,
-    looking: Arc<Mutex<()>>,
+    analysis: Arc<Mutex<()>>,
 }
 
 impl TableAnalyzer {
     pub(in crate::store) fn new(database: Database) -> Self {
-        Self { database, commands: Arc::default(), looking: Arc::default() }
+        Self { database, commands: Arc::default(), analysis: Arc::default() }
     }
 
     /// Counts commands, and looks at the tables whenever their number has doubled. Does not wait for the look.
     pub(in crate::store) fn count(&self, commands: usize) {
         let before = self.commands.fetch_add(commands as u64, Ordering::Relaxed);
         let after = before + commands as u64;
-        let doubled = after >= FIRST && after.ilog2() > before.max(1).ilog2();
+        let doubled = after >= MIN_COMMANDS && after.ilog2() > before.max(1).ilog2();
         if !doubled || self.database.backend() != DbBackend::Postgres {
             return;
         }
         // A look is already under way; the next doubling looks again.
-        let Ok(looking) = Arc::clone(&self.looking).try_lock_owned() else { return };
+        let Ok(analysis) = Arc::clone(&self.analysis).try_lock_owned() else { return };
         let database = self.database.clone();
         tokio::spawn(async move {
             if let Err(error) = analyze(&database).await {
-                tracing::debug!(%error, "grown tables were not analysed");
+                tracing::debug!(%error, "grown tables not analyzed; autovacuum has to do it");
             }
-            drop(looking);
+            drop(analysis);
         });
     }
 }
 
 /// Analyses the grown tables. PostgreSQL then also plans every statement that reads them again.
 async fn analyze(database: &Database) -> Result<(), StoreError> {
-    let grown = database.write.query_all_raw(Statement::from_string(DbBackend::Postgres, GROWN)).await?;
+    let grown = database.write.query_all_raw(Statement::from_string(DbBackend::Postgres, SELECT_GROWN_TABLES)).await?;
     for row in grown {
         let table: String = row.try_get_by_index(0)?;
         // A role that does not own the table gets a warning; then autovacuum has to analyse it.

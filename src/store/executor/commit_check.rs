@@ -20,7 +20,10 @@ use crate::store::sql::rows_param::{Columns, RowsParam, by_index};
 /// committed. An empty result means "not yet": the server may still be working on the save. The unique index over the
 /// ids of events prevents it from taking effect twice. An EXPIRED event proves nothing, since another process may have
 /// recorded it under the same id; such an expiry is decided again.
-pub(in crate::store) async fn saved(db: &Pool, save: &Save) -> Result<BTreeSet<InvitationId>, StoreError> {
+pub(in crate::store) async fn committed_invitations(
+    db: &Pool,
+    save: &Save,
+) -> Result<BTreeSet<InvitationId>, StoreError> {
     let own = save.events.iter().filter(|event| event.event_type != EventType::Expired);
     let one_each: BTreeMap<InvitationId, [Value; 2]> =
         own.map(|event| (event.invitation, [event.account.as_str().into(), event.id.into()])).collect();

@@ -99,7 +99,7 @@ fn create() -> Action {
         exclusive: false,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
-        kept: CallerData::default(),
+        caller_data: CallerData::default(),
     };
     Action::Create(Box::new(CreateInvitation {
         details: Details::General(Box::new(details)),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::analyze::TableAnalyzer;
 use super::aside::{Aside, invitations, locked_invitations};
-use super::commit_check::saved;
+use super::commit_check::committed_invitations;
 use super::lane_queue::LaneQueue;
 use super::load::{load, load_sql};
 use super::save::{create, save};
@@ -29,9 +29,9 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam};
 
 /// The number of attempts that load without locks; later attempts lock the invitations first.
-const OPTIMISTIC: usize = 2;
+const UNLOCKED_ATTEMPTS: usize = 2;
 /// The number of attempts before a group fails with a conflict.
-const ATTEMPTS: usize = 6;
+const MAX_ATTEMPTS: usize = 6;
 
 /// Runs groups of commands on one database.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ pub(in crate::store) struct Lane {
     database: Database,
     options: ExecutorOptions,
     entropy: Entropy,
-    growth: TableAnalyzer,
+    table_analyzer: TableAnalyzer,
     notifications: Notifications,
     load_sql: Arc<str>,
     save_sql: Arc<SaveSql>,
@@ -57,7 +57,7 @@ impl Lane {
     pub(in crate::store) fn new(
         database: Database,
         options: ExecutorOptions,
-        growth: TableAnalyzer,
+        table_analyzer: TableAnalyzer,
         notifications: Notifications,
         aside: Aside,
     ) -> Self {
@@ -66,7 +66,7 @@ impl Lane {
             database,
             options,
             entropy: Entropy::system(),
-            growth,
+            table_analyzer,
             notifications,
             load_sql: load_sql(backend).into(),
             save_sql: Arc::new(SaveSql::new(backend)),
@@ -86,16 +86,16 @@ impl Lane {
     /// Runs until the queue is closed and empty.
     pub(in crate::store) async fn run(mut self, queue: Arc<LaneQueue>) {
         while let Some(group) = queue.next().await {
-            let commands = group.iter().map(|job| job.commands.len()).sum();
+            let commands = group.iter().map(|submission| submission.commands.len()).sum();
             // The callers get UNAVAILABLE, since it is unknown how far the group came; the lane continues with the next
             // group. The lane is consistent at every await and at every call that can panic.
             if AssertUnwindSafe(self.run_group(group)).catch_unwind().await.is_err() {
                 self.defect(&"a group panicked");
             }
-            self.growth.count(commands);
+            self.table_analyzer.count(commands);
             if self.is_down {
                 // Commands queued behind a database that does not answer have waited long enough.
-                queue.drain().into_iter().for_each(|job| job.answer(Err(ExecuteError::Unavailable)));
+                queue.drain().into_iter().for_each(|submission| submission.answer(Err(ExecuteError::Unavailable)));
             }
         }
     }
@@ -103,14 +103,14 @@ impl Lane {
     async fn run_group(&mut self, group: Vec<Submission>) {
         let now = Instant::now();
         self.begin();
-        let (late, mut group): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| job.is_late(now));
-        late.into_iter().for_each(|job| job.answer(Err(ExecuteError::DeadlineExceeded)));
+        let (late, mut group): (Vec<_>, Vec<_>) = group.into_iter().partition(|submission| submission.is_late(now));
+        late.into_iter().for_each(|submission| submission.answer(Err(ExecuteError::DeadlineExceeded)));
         if let Some(aside) = &self.aside {
             group = aside.join(group);
         }
         let mut sent = None;
         if self.is_postgres() && group.iter().all(Submission::needs_no_load) {
-            (group, sent) = self.create_unseen(group).await;
+            (group, sent) = self.create_without_load(group).await;
         }
         if !group.is_empty() {
             self.run_loaded(group, sent).await;
@@ -119,7 +119,7 @@ impl Lane {
 
     /// Creates new invitations in one round trip, without a load. Returns the submissions that need a load, and the
     /// save that was sent for them if its result is unknown.
-    async fn create_unseen(&mut self, group: Vec<Submission>) -> (Vec<Submission>, Option<Sent>) {
+    async fn create_without_load(&mut self, group: Vec<Submission>) -> (Vec<Submission>, Option<Sent>) {
         let save_sql = Arc::clone(&self.save_sql);
         let SaveSql::Postgres { create: sql, .. } = &*save_sql else { return (group, None) };
         // The database's time is not known well enough; a load returns it.
@@ -128,13 +128,13 @@ impl Lane {
         let answers = self.decide(&mut decided, &group);
         let sent = Sent { answers, save: decided.into_save() };
         match self.in_time(create(&self.database.write, sql, &sent.save)).await {
-            Ok(made) => {
+            Ok(created) => {
                 self.notify(&sent.save);
-                (sent.settle(group, &made), None)
+                (sent.settle(group, &created), None)
             }
             Err(StoreError::Unavailable(_) | StoreError::Slow) => (group, Some(sent)),
             Err(error) => {
-                tracing::debug!(%error, "new invitations are decided again on a load");
+                tracing::debug!(%error, "retrying new invitations with a load");
                 (group, None)
             }
         }
@@ -145,14 +145,14 @@ impl Lane {
     /// it.
     async fn run_loaded(&mut self, mut group: Vec<Submission>, mut sent: Option<Sent>) {
         let mut last = StoreError::Conflict;
-        for attempt in 0..ATTEMPTS {
+        for attempt in 0..MAX_ATTEMPTS {
             if let Some(unknown) = sent.take() {
                 self.step = Instant::now();
-                match self.in_time(saved(&self.database.read, &unknown.save)).await {
-                    Ok(saved) if saved.is_empty() => sent = Some(unknown),
-                    Ok(saved) => {
+                match self.in_time(committed_invitations(&self.database.read, &unknown.save)).await {
+                    Ok(committed) if committed.is_empty() => sent = Some(unknown),
+                    Ok(committed) => {
                         self.notify(&unknown.save);
-                        group = unknown.settle(group, &saved);
+                        group = unknown.settle(group, &committed);
                         if group.is_empty() {
                             return;
                         }
@@ -164,7 +164,7 @@ impl Lane {
                     Err(error) => return self.fail_unknown(group, &error),
                 }
             }
-            let (decided, answers, result) = self.attempt(&group, attempt >= OPTIMISTIC).await;
+            let (decided, answers, result) = self.attempt(&group, attempt >= UNLOCKED_ATTEMPTS).await;
             match result {
                 // Nothing was saved that would conflict with the save that was sent before: the answers hold only if
                 // that save is found.
@@ -262,7 +262,7 @@ impl Lane {
     ) -> Result<(), StoreError> {
         let clock = self.database.clock();
         let asked = std::time::Instant::now();
-        let loaded = load(db, &self.load_sql, group.iter().flat_map(|job| &job.commands), clock).await?;
+        let loaded = load(db, &self.load_sql, group.iter().flat_map(|submission| &submission.commands), clock).await?;
         self.database.learn(loaded.now, asked);
         let mut state = Group::new(loaded);
         *answers = self.decide(&mut state, group);
@@ -284,7 +284,7 @@ impl Lane {
                 Err(_) => Err(self.defect(&"a decision panicked")),
             }
         };
-        group.iter().map(|job| state.run_bundle(&job.commands, job.mode, decide)).collect()
+        group.iter().map(|submission| state.run_batch(&submission.commands, submission.mode, decide)).collect()
     }
 
     async fn in_time<T>(&self, step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -300,12 +300,14 @@ impl Lane {
             Err(error) => return self.fail(group, &error),
         };
         // If no invitation is locked, the lock is on an unknown row: each submission finds out for itself.
-        let meets = |job: &Submission| locked.is_empty() || invitations(job).any(|id| locked.contains(&id));
+        let meets =
+            |submission: &Submission| locked.is_empty() || invitations(submission).any(|id| locked.contains(&id));
         let (waiting, group): (Vec<_>, Vec<_>) = group.into_iter().partition(meets);
-        tracing::debug!(jobs = waiting.len(), "commands wait for a lock of another transaction");
-        for job in waiting {
-            let key = invitations(&job).find(|id| locked.contains(id)).or_else(|| invitations(&job).next());
-            aside.put(job, key, Self { aside: None, ..self.clone() });
+        tracing::debug!(submissions = waiting.len(), "commands wait beside the lane for a lock of another transaction");
+        for submission in waiting {
+            let key =
+                invitations(&submission).find(|id| locked.contains(id)).or_else(|| invitations(&submission).next());
+            aside.put(submission, key, Self { aside: None, ..self.clone() });
         }
         if !group.is_empty() {
             self.begin();
@@ -314,19 +316,19 @@ impl Lane {
     }
 
     /// Runs a submission that waits for locks until its time is over, if it gets a permit to wait.
-    pub(in crate::store) async fn run_patiently(&mut self, job: Submission) {
-        let waits = Arc::clone(&self.database.waits);
-        if job.is_late(Instant::now()) {
-            return job.answer(Err(ExecuteError::DeadlineExceeded));
+    pub(in crate::store) async fn run_patiently(&mut self, submission: Submission) {
+        let permits = Arc::clone(&self.database.lock_wait_permits);
+        if submission.is_late(Instant::now()) {
+            return submission.answer(Err(ExecuteError::DeadlineExceeded));
         }
-        self.until = job.since + self.options.timeout;
-        match timeout_at(self.until, waits.acquire()).await {
-            Ok(Ok(_place)) => {
-                if AssertUnwindSafe(self.run_loaded(vec![job], None)).catch_unwind().await.is_err() {
+        self.until = submission.since + self.options.timeout;
+        match timeout_at(self.until, permits.acquire()).await {
+            Ok(Ok(_permit)) => {
+                if AssertUnwindSafe(self.run_loaded(vec![submission], None)).catch_unwind().await.is_err() {
                     self.defect(&"a command that waited for a lock panicked");
                 }
             }
-            Ok(Err(_)) | Err(_) => job.answer(Err(ExecuteError::Unavailable)),
+            Ok(Err(_)) | Err(_) => submission.answer(Err(ExecuteError::Unavailable)),
         }
     }
 
@@ -336,7 +338,7 @@ impl Lane {
         if group.len() == 1 {
             return self.fail(group, error);
         }
-        tracing::warn!(%error, jobs = group.len(), "retrying the halves of a group");
+        tracing::warn!(%error, submissions = group.len(), "retrying the halves of a group");
         let second = group.split_off(group.len() / 2);
         for half in [group, second] {
             self.begin();
@@ -357,21 +359,21 @@ impl Lane {
             StoreError::Locked => ExecuteError::Unavailable,
             StoreError::Refused(_) | StoreError::Corrupt { .. } => self.defect(error),
         };
-        for job in group {
-            job.answer(Err(failure.clone()));
+        for submission in group {
+            submission.answer(Err(failure.clone()));
         }
     }
 
     /// Answers submissions whose save may still take effect: UNAVAILABLE, whatever the later error was.
     fn fail_unknown(&mut self, group: Vec<Submission>, error: &StoreError) {
-        tracing::debug!(%error, jobs = group.len(), "it is not known whether a group was saved; its callers may retry");
+        tracing::debug!(%error, submissions = group.len(), "commit of a group is unknown; answering UNAVAILABLE");
         self.fail(group, &StoreError::Slow);
     }
 
     /// Logs an internal error under an id that its caller gets.
     fn defect(&self, error: &dyn std::fmt::Display) -> ExecuteError {
         let id = Uuid::from_bytes(self.entropy.bytes()).simple().to_string();
-        tracing::error!(error_id = %id, %error, "a command failed");
+        tracing::error!(error_id = %id, %error, "a command failed with an internal error");
         ExecuteError::Internal(id)
     }
 }
@@ -379,7 +381,7 @@ impl Lane {
 /// Locks the invitations of a group, in the order of their ids, so that no other transaction changes them after the
 /// load.
 async fn lock<C: ConnectionTrait>(db: &C, group: &[Submission]) -> Result<(), StoreError> {
-    let commands = group.iter().flat_map(|job| &job.commands);
+    let commands = group.iter().flat_map(|submission| &submission.commands);
     let keys = commands.filter_map(|command| Some((command.account.as_str(), command.invitation()?.0)));
     let keys: BTreeSet<(&str, Uuid)> = keys.collect();
     let columns = Columns::list([("account_id", Text), ("id", UuidType)]);

@@ -51,7 +51,7 @@ struct Load {
 /// The waiting submissions of one account, each with its load. The last submission of a call carries the call.
 #[derive(Debug, Default)]
 struct Waiting {
-    jobs: VecDeque<(Submission, Load)>,
+    submissions: VecDeque<(Submission, Load)>,
     load: Load,
 }
 
@@ -69,8 +69,12 @@ impl LaneQueue {
 
     /// Takes the submissions of one call, or returns them if there is no room, or no time before their deadline. A full
     /// queue has room for an account that has less than its share in it, so that no account can shut out the others.
-    pub(in crate::store) fn push(&self, account: &AccountId, jobs: Vec<Submission>) -> Result<(), Vec<Submission>> {
-        let mut loads: Vec<Load> = jobs.iter().map(|job| Load::of(job, &self.reminders)).collect();
+    pub(in crate::store) fn push(
+        &self,
+        account: &AccountId,
+        submissions: Vec<Submission>,
+    ) -> Result<(), Vec<Submission>> {
+        let mut loads: Vec<Load> = submissions.iter().map(|submission| Load::of(submission, &self.reminders)).collect();
         let Some(last) = loads.last_mut() else { return Ok(()) };
         last.calls = 1;
         let call = loads.iter().copied().fold(Load::default(), Load::plus);
@@ -83,14 +87,15 @@ impl LaneQueue {
         // The accounts take turns, so the others get as much done as the account itself.
         let before = state.waiting.rows.min(own.rows.saturating_mul(shares));
         let time = state.pace.time_for(before);
-        let is_hopeless = !time.is_zero() && jobs.iter().any(|job| job.is_late(Instant::now() + time));
+        let is_hopeless =
+            !time.is_zero() && submissions.iter().any(|submission| submission.is_late(Instant::now() + time));
         if state.is_closed || !fits || is_hopeless {
-            return Err(jobs);
+            return Err(submissions);
         }
         let waiting = state.accounts.entry(account.clone()).or_default();
-        let is_new = waiting.jobs.is_empty();
+        let is_new = waiting.submissions.is_empty();
         waiting.load = waiting.load.plus(call);
-        waiting.jobs.extend(jobs.into_iter().zip(loads));
+        waiting.submissions.extend(submissions.into_iter().zip(loads));
         if is_new {
             state.turns.push_back(account.clone());
         }
@@ -123,7 +128,7 @@ impl LaneQueue {
         let mut state = self.state();
         let accounts = std::mem::take(&mut state.accounts);
         (state.turns, state.waiting) = (VecDeque::new(), Load::default());
-        accounts.into_values().flat_map(|waiting| waiting.jobs).map(|(job, _)| job).collect()
+        accounts.into_values().flat_map(|waiting| waiting.submissions).map(|(submission, _)| submission).collect()
     }
 
     /// Accepts no more submissions.
@@ -135,8 +140,8 @@ impl LaneQueue {
 
 impl Load {
     /// Returns the load of a submission without its call.
-    fn of(job: &Submission, reminders: &Schedules) -> Self {
-        Self { calls: 0, rows: job.weight(reminders), bytes: job.bytes() }
+    fn of(submission: &Submission, reminders: &Schedules) -> Self {
+        Self { calls: 0, rows: submission.weight(reminders), bytes: submission.bytes() }
     }
 
     fn plus(self, other: Self) -> Self {
@@ -166,17 +171,17 @@ impl State {
             let Some(waiting) = self.accounts.get_mut(&account) else { continue };
             let mut taken = 0;
             while taken < share.max(1)
-                && let Some((_, next)) = waiting.jobs.front()
+                && let Some((_, next)) = waiting.submissions.front()
                 && (group.is_empty() || rows + taken + next.rows <= MAX_ROWS)
-                && let Some((job, load)) = waiting.jobs.pop_front()
+                && let Some((submission, load)) = waiting.submissions.pop_front()
             {
                 taken += load.rows;
                 waiting.load = waiting.load.minus(load);
                 self.waiting = self.waiting.minus(load);
-                group.push(job);
+                group.push(submission);
             }
             rows += taken;
-            if waiting.jobs.is_empty() {
+            if waiting.submissions.is_empty() {
                 self.accounts.remove(&account);
             } else if taken == 0 {
                 // The account begins the next group.

@@ -24,7 +24,7 @@ use crate::store::sql::rows_param::{Columns, RowsParam, by_index, clock, json_ar
 
 /// The read set of one command, as a row.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Wanted<'a> {
+struct InvitationKey<'a> {
     account_id: &'a str,
     invitation_id: Uuid,
     subject: Option<&'a str>,
@@ -33,24 +33,24 @@ struct Wanted<'a> {
     newest: i32,
 }
 
-fn wanted_columns() -> Columns {
+fn invitation_key_columns() -> Columns {
     let columns = Columns::list([("account_id", Text), ("invitation_id", UuidType), ("newest", Integer)]);
     columns.and_nullable([("subject", Text), ("acceptance_id", UuidType), ("connection_id", UuidType)])
 }
 
-fn asked_columns() -> Columns {
+fn request_key_columns() -> Columns {
     Columns::list([("account_id", Text), ("method", Text), ("request_id", Text)])
 }
 
-fn held_columns() -> Columns {
+fn slot_key_columns() -> Columns {
     Columns::list([("account_id", Text), ("key", Text)])
 }
 
-fn message_columns() -> Columns {
+fn message_key_columns() -> Columns {
     Columns::list([("account_id", Text), ("id", UuidType), ("recipients", Integer)])
 }
 
-fn sought_columns() -> Columns {
+fn open_search_columns() -> Columns {
     let address = [("recipient_type", Text), ("value", Text)];
     Columns::list([("account_id", Text), ("scope_type", Text), ("scope_id", Text)]).and(address)
 }
@@ -58,8 +58,9 @@ fn sought_columns() -> Columns {
 /// Returns the text of the load for one database. Parameters: the invitations to read, the requests to look up, the
 /// slots, the open invitations to search for, the messages, the clock.
 pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
-    let (wanted, asked, held, open_search) = (wanted_columns(), asked_columns(), held_columns(), sought_columns());
-    let message = message_columns();
+    let (wanted, asked, held, open_search) =
+        (invitation_key_columns(), request_key_columns(), slot_key_columns(), open_search_columns());
+    let message = message_key_columns();
     let widths = [&wanted, &asked, &held, &open_search, &message].map(|columns| columns.width(backend));
     let [asked_at, held_at, sought_at, message_at, clock_at] =
         [1, 2, 3, 4, 5].map(|sets| 1 + widths[..sets].iter().sum::<usize>());
@@ -215,11 +216,11 @@ pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
 ) -> Result<Loaded, StoreError> {
     let read_set: Vec<_> = commands.clone().map(|command| (command, command.read_set())).collect();
     let keys = commands.clone().flat_map(Command::request_keys).collect();
-    let mut loaded = load_needs(db, sql, &read_set, &keys, clock).await?;
-    let further = commands.map(|command| (command, command.second_read_set(&loaded)));
-    let further: Vec<_> = further.filter(|(_, read_set)| *read_set != ReadSet::default()).collect();
-    if !further.is_empty() {
-        let more = load_needs(db, sql, &further, &BTreeSet::new(), clock).await?;
+    let mut loaded = load_read_sets(db, sql, &read_set, &keys, clock).await?;
+    let second = commands.map(|command| (command, command.second_read_set(&loaded)));
+    let second: Vec<_> = second.filter(|(_, read_set)| *read_set != ReadSet::default()).collect();
+    if !second.is_empty() {
+        let more = load_read_sets(db, sql, &second, &BTreeSet::new(), clock).await?;
         // A row that changed between the two loads was seen in two states: no decision may depend on that.
         if !loaded.agrees_with(&more) {
             return Err(StoreError::Conflict);
@@ -230,7 +231,7 @@ pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
 }
 
 /// Loads read sets in one statement.
-async fn load_needs<C: ConnectionTrait>(
+async fn load_read_sets<C: ConnectionTrait>(
     db: &C,
     sql: &str,
     read_set: &[(&Command, ReadSet)],
@@ -239,9 +240,13 @@ async fn load_needs<C: ConnectionTrait>(
 ) -> Result<Loaded, StoreError> {
     let backend = db.get_database_backend();
     let mut values = Vec::new();
-    for set in
-        [wanted_set(read_set), asked_set(requests), held_set(read_set), sought_set(read_set), message_set(read_set)]
-    {
+    for set in [
+        invitation_keys(read_set),
+        request_keys(requests),
+        slot_keys(read_set),
+        open_searches(read_set),
+        message_keys(read_set),
+    ] {
         values.extend(set.params(backend));
     }
     values.push(clock.map(Timestamp::micros).into());
@@ -298,9 +303,9 @@ fn id_of(body: &str) -> Option<InvitationId> {
     body["invitation"]["id"].as_str().and_then(|id| Uuid::parse_str(id).ok()).map(InvitationId)
 }
 
-fn wanted_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
+fn invitation_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let wanted = read_set.iter().filter_map(|(command, read_set)| {
-        Some(Wanted {
+        Some(InvitationKey {
             account_id: command.account.as_str(),
             invitation_id: read_set.invitation?.0,
             subject: read_set.subject.as_ref().map(|subject| subject.0.as_str()),
@@ -309,22 +314,22 @@ fn wanted_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
             newest: i32::from(read_set.newest_acceptances),
         })
     });
-    RowsParam::new(wanted_columns(), wanted.collect::<BTreeSet<_>>().into_iter().map(wanted_row))
+    RowsParam::new(invitation_key_columns(), wanted.collect::<BTreeSet<_>>().into_iter().map(invitation_key_row))
 }
 
-fn asked_set(requests: &BTreeSet<RequestKey>) -> RowsParam {
+fn request_keys(requests: &BTreeSet<RequestKey>) -> RowsParam {
     let row = |key: &RequestKey| [key.account.as_str(), &key.method, &key.id].map(Value::from);
-    RowsParam::new(asked_columns(), requests.iter().map(row))
+    RowsParam::new(request_key_columns(), requests.iter().map(row))
 }
 
-fn held_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
+fn slot_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let keys = read_set
         .iter()
         .flat_map(|(command, read_set)| read_set.slots.iter().map(|key| [command.account.as_str(), key.0.as_str()]));
-    distinct(held_columns(), keys)
+    distinct(slot_key_columns(), keys)
 }
 
-fn sought_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
+fn open_searches(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let open_search = read_set.iter().filter_map(|(command, read_set)| Some((command, read_set.open_search.as_ref()?)));
     let rows = open_search.flat_map(|(command, open_search)| {
         // The row of an invitation without a scope has empty texts.
@@ -336,16 +341,16 @@ fn sought_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
             .iter()
             .map(move |to| [account_id, scope_type, scope_id, to.address_type().code(), to.key()])
     });
-    distinct(sought_columns(), rows)
+    distinct(open_search_columns(), rows)
 }
 
-fn message_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
+fn message_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let messages = read_set.iter().filter_map(|(command, read_set)| {
         Some((command.account.as_str(), read_set.delivery?, i32::from(!read_set.without_recipients)))
     });
     let messages: BTreeSet<_> = messages.collect();
     RowsParam::new(
-        message_columns(),
+        message_key_columns(),
         messages.into_iter().map(|(account, id, all)| [account.into(), id.into(), all.into()]),
     )
 }
@@ -354,8 +359,8 @@ fn distinct<'a, const N: usize>(columns: Columns, rows: impl Iterator<Item = [&'
     RowsParam::new(columns, rows.collect::<BTreeSet<_>>().into_iter().map(|row| row.map(Value::from)))
 }
 
-fn wanted_row(wanted: Wanted<'_>) -> [Value; 6] {
-    let Wanted { account_id, invitation_id, subject, acceptance_id, connection_id, newest } = wanted;
+fn invitation_key_row(wanted: InvitationKey<'_>) -> [Value; 6] {
+    let InvitationKey { account_id, invitation_id, subject, acceptance_id, connection_id, newest } = wanted;
     [account_id.into(), invitation_id.into(), newest.into(), subject.into(), acceptance_id.into(), connection_id.into()]
 }
 

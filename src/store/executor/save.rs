@@ -105,9 +105,9 @@ fn changed_recipients(update: &Update) -> impl Iterator<Item = recipient::Model>
 fn number_events(save: &Save) -> (Vec<event::Model>, Vec<Vec<Value>>, BTreeMap<InvitationId, Counts<'_>>) {
     let (mut firsts, mut others) = (Vec::new(), Vec::new());
     let mut counts: BTreeMap<InvitationId, Counts<'_>> = BTreeMap::new();
-    let mut made = BTreeSet::new();
+    let mut numbered = BTreeSet::new();
     for event in &save.events {
-        if save.created.contains_key(&event.invitation) && made.insert(event.invitation) {
+        if save.created.contains_key(&event.invitation) && numbered.insert(event.invitation) {
             firsts.push(row::event_row(event, 1));
             continue;
         }

@@ -201,7 +201,7 @@ fn insert<E: EntityTrait + Default>(backend: DbBackend, part: Part, rest: &str) 
 /// taken, now or earlier, is left out with everything that belongs to it.
 fn create_sql() -> String {
     let pg = DbBackend::Postgres;
-    let made = "JOIN created c ON c.account_id = r.account_id AND c.id = r.invitation_id";
+    let of_created = "JOIN created c ON c.account_id = r.account_id AND c.id = r.invitation_id";
     format!(
         "WITH claimed AS ({request} ON CONFLICT DO NOTHING RETURNING account_id, invitation_id),
         asked AS (SELECT account_id, invitation_id FROM {requests}),
@@ -216,11 +216,11 @@ fn create_sql() -> String {
             "WHERE (r.account_id, r.id) NOT IN (SELECT account_id, invitation_id FROM asked)
                 OR (r.account_id, r.id) IN (SELECT account_id, invitation_id FROM claimed)"
         ),
-        label = insert::<label::Entity>(pg, Part::Labels, made),
-        recipient = insert::<recipient::Entity>(pg, Part::Recipients, made),
-        group = insert::<invitation_group::Entity>(pg, Part::Groups, made),
-        event = insert::<event::Entity>(pg, Part::FirstEvents, made),
-        outbox = insert::<outbox::Entity>(pg, Part::Outbox, made),
+        label = insert::<label::Entity>(pg, Part::Labels, of_created),
+        recipient = insert::<recipient::Entity>(pg, Part::Recipients, of_created),
+        group = insert::<invitation_group::Entity>(pg, Part::Groups, of_created),
+        event = insert::<event::Entity>(pg, Part::FirstEvents, of_created),
+        outbox = insert::<outbox::Entity>(pg, Part::Outbox, of_created),
     )
 }
 
@@ -260,12 +260,12 @@ fn save_sql() -> String {
         recipient = insert::<recipient::Entity>(pg, Part::Recipients, ""),
         group = insert::<invitation_group::Entity>(pg, Part::Groups, ""),
         created_event = insert::<event::Entity>(pg, Part::FirstEvents, ""),
-        outbox = insert::<outbox::Entity>(pg, Part::Outbox, KNOWN_MESSAGES_STAY),
+        outbox = insert::<outbox::Entity>(pg, Part::Outbox, KEEP_KNOWN_MESSAGES),
         request = insert::<request::Entity>(pg, Part::Requests, ""),
         accepted = insert::<acceptance::Entity>(pg, Part::Acceptances, ""),
         reaccepted = update_acceptances(pg),
         answered = update_recipients(pg),
-        joining = insert::<autojoin_domain::Entity>(pg, Part::Joining, KNOWN_DOMAINS_STAY),
+        joining = insert::<autojoin_domain::Entity>(pg, Part::Joining, KEEP_KNOWN_DOMAINS),
         leaving = delete_domains(pg),
     )
 }
@@ -279,7 +279,7 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
         Part::Recipients => insert::<recipient::Entity>(lite, *part, ""),
         Part::Groups => insert::<invitation_group::Entity>(lite, *part, ""),
         Part::FirstEvents => insert::<event::Entity>(lite, *part, ""),
-        Part::Outbox => insert::<outbox::Entity>(lite, *part, KNOWN_MESSAGES_STAY),
+        Part::Outbox => insert::<outbox::Entity>(lite, *part, KEEP_KNOWN_MESSAGES),
         Part::Requests => insert::<request::Entity>(lite, *part, ""),
         Part::Updates => format!(
             "UPDATE invitation AS i SET {} FROM {} WHERE i.account_id = r.account_id AND i.id = r.id
@@ -291,7 +291,7 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
         Part::Acceptances => insert::<acceptance::Entity>(lite, *part, ""),
         Part::Reacceptances => update_acceptances(lite),
         Part::Slots => take_slots(lite),
-        Part::Joining => insert::<autojoin_domain::Entity>(lite, *part, KNOWN_DOMAINS_STAY),
+        Part::Joining => insert::<autojoin_domain::Entity>(lite, *part, KEEP_KNOWN_DOMAINS),
         Part::Leaving => delete_domains(lite),
         Part::DeliveryUpdates => settle_deliveries(lite),
         Part::Counts => upsert_engagement(lite, "WHERE true"),
@@ -335,10 +335,10 @@ fn settle_deliveries(backend: DbBackend) -> String {
 }
 
 /// A domain that one group removes and adds again was never removed.
-const KNOWN_DOMAINS_STAY: &str = "WHERE true ON CONFLICT DO NOTHING";
+const KEEP_KNOWN_DOMAINS: &str = "WHERE true ON CONFLICT DO NOTHING";
 
 /// A reminder is planned once, even if its expiry is set again after another one; see `Planned::id`.
-const KNOWN_MESSAGES_STAY: &str = "WHERE true ON CONFLICT DO NOTHING";
+const KEEP_KNOWN_MESSAGES: &str = "WHERE true ON CONFLICT DO NOTHING";
 
 fn delete_domains(backend: DbBackend) -> String {
     let key = "account_id, domain, created_at, invitation_id";

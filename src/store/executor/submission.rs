@@ -78,8 +78,8 @@ impl Submission {
 
 /// Answers submissions, each with its own answers.
 pub(in crate::store) fn answer_all(group: Vec<Submission>, answers: Vec<Vec<Answer>>) {
-    for (job, answers) in group.into_iter().zip(answers) {
-        job.answer(Ok(answers));
+    for (submission, answers) in group.into_iter().zip(answers) {
+        submission.answer(Ok(answers));
     }
 }
 
@@ -98,15 +98,20 @@ impl Sent {
 
     /// Answers the submissions whose invitations were `committed` and returns the others. Only new invitations can be
     /// left out of a save; if any was, a refusal may have depended on it.
-    pub(in crate::store) fn settle(self, group: Vec<Submission>, saved: &BTreeSet<InvitationId>) -> Vec<Submission> {
-        let complete = self.save.created.keys().all(|id| saved.contains(id));
-        let is_saved = |answer: &Answer| answer.as_ref().is_ok_and(|executed| saved.contains(&executed.invitation.id));
+    pub(in crate::store) fn settle(
+        self,
+        group: Vec<Submission>,
+        committed: &BTreeSet<InvitationId>,
+    ) -> Vec<Submission> {
+        let complete = self.save.created.keys().all(|id| committed.contains(id));
+        let is_saved =
+            |answer: &Answer| answer.as_ref().is_ok_and(|executed| committed.contains(&executed.invitation.id));
         let mut others = Vec::new();
-        for (job, answers) in group.into_iter().zip(self.answers) {
+        for (submission, answers) in group.into_iter().zip(self.answers) {
             if complete || answers.iter().all(is_saved) {
-                job.answer(Ok(answers));
+                submission.answer(Ok(answers));
             } else {
-                others.push(job);
+                others.push(submission);
             }
         }
         others

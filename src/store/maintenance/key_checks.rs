@@ -20,7 +20,7 @@ use crate::store::sql::rows_param::{clock, present};
 const KEY_LOCK: i64 = 0x1417_5e20;
 
 /// The interval at which the time of a signature is noted, in microseconds.
-const NOTED_EVERY: i64 = 600_000_000;
+const NOTE_INTERVAL: i64 = 600_000_000;
 
 /// Selects a row if a link that is signed by key $1, or a secret that it sealed, may still be used: `Facts::state_at`
 /// in SQL.
@@ -70,7 +70,7 @@ impl Maintenance {
         let update = Entity::update_many()
             .col_expr(Column::SignedAt, now.clone())
             .filter(Column::Id.eq(i32::from(key_id)))
-            .filter(Expr::col(Column::SignedAt).lt(now.sub(NOTED_EVERY)));
+            .filter(Expr::col(Column::SignedAt).lt(now.sub(NOTE_INTERVAL)));
         // The calls may hold all of their connections, and readiness must not wait for them.
         let db = if self.0.is_embedded() { &self.0.write } else { &self.0.upkeep };
         update.exec(db).await?;

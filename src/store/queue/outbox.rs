@@ -26,11 +26,12 @@ use crate::store::sql::row::delivery_from;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, json_array, statement_clock};
 
 /// The number of planned messages that one statement makes due, and of failed messages that one call queues again.
-const CHUNK: i64 = 1_000;
+const CHUNK_ROWS: i64 = 1_000;
 
 /// A claimed message and its account.
 #[derive(Clone, Debug)]
 pub struct ClaimedDelivery {
+    /// The account of the message.
     pub account: AccountId,
     /// The message, with the lease of its holder.
     pub delivery: Delivery,
@@ -169,7 +170,7 @@ impl Store {
             )),
             keys = picked_keys(backend),
         );
-        let values = [self.database.clock().map(Timestamp::micros).into(), CHUNK.into()];
+        let values = [self.database.clock().map(Timestamp::micros).into(), CHUNK_ROWS.into()];
         let planned = self.database.write.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         Ok(planned.rows_affected())
     }
@@ -186,7 +187,7 @@ impl Store {
         let sql = format!(
             "{picked} UPDATE outbox AS o SET state = 'queued', due_at = {now}, attempts = 0 FROM {keys}
             WHERE o.account_id = p.account_id AND o.id = p.id AND o.state || '' = 'failed'",
-            picked = picked(&format!("WHERE {} ORDER BY o.created_at, o.id LIMIT {CHUNK}", all.join(" AND "))),
+            picked = picked(&format!("WHERE {} ORDER BY o.created_at, o.id LIMIT {CHUNK_ROWS}", all.join(" AND "))),
             keys = picked_keys(backend),
             now = statement_clock(backend, 1),
         );

@@ -52,7 +52,7 @@ impl Store {
     pub async fn all_events_behind(&self, after: i64, limit: u64) -> Result<EventBatch, StoreError> {
         let mut params = Params(Vec::new());
         let condition = format!("e.position > {}", params.push(after));
-        self.stretch(after, limit, params, &condition, "e.position").await
+        self.event_batch(after, limit, params, &condition, "e.position").await
     }
 
     /// Reads the events of an account behind a position.
@@ -61,10 +61,10 @@ impl Store {
         let (account, after_) = (params.push(account.as_str()), params.push(after));
         let own = by_index(self.database.backend(), "position", "e", &account);
         let condition = format!("{own} AND e.position > {after_} AND e.position IS NOT NULL");
-        self.stretch(after, limit, params, &condition, "e.position").await
+        self.event_batch(after, limit, params, &condition, "e.position").await
     }
 
-    async fn stretch(
+    async fn event_batch(
         &self,
         after: i64,
         limit: u64,

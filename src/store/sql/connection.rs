@@ -158,7 +158,7 @@ impl Drop for Connection {
             // discarded with the future.
             Ok(runtime) if self.is_fit => drop(runtime.spawn(timeout(RETURN_LIMIT, raw.return_to_pool()))),
             Ok(_) | Err(_) => {
-                self.health.doubt();
+                self.health.suspect_others();
                 raw.discard();
             }
         }

@@ -20,12 +20,12 @@ use crate::clock::Clock;
 use crate::domain::value::time::Timestamp;
 
 /// The longest a SQLite statement waits for a lock; only another program's transaction can hold one.
-const BUSY: Duration = Duration::from_secs(1);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The planner settings of PostgreSQL: one plan per statement, whatever the number of rows, since sets are one
 /// parameter, whose size is unknown to the planner; and plans for tables that grow, so that rows are looked up by an
 /// index however few there are at that moment.
-const PLANNING: [(&str, &str); 5] = [
+const PLANNER_SETTINGS: [(&str, &str); 5] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_mergejoin", "off"),
@@ -46,7 +46,7 @@ const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(4);
 
 /// The time after which the server gives up a client that is silent on TCP, in seconds and milliseconds. Over a Unix
 /// socket it ignores the settings.
-const TCP: [(&str, &str); 4] = [
+const TCP_SETTINGS: [(&str, &str); 4] = [
     ("tcp_keepalives_idle", "5"),
     ("tcp_keepalives_interval", "2"),
     ("tcp_keepalives_count", "2"),
@@ -63,6 +63,7 @@ fn time_limits(timeout: Duration) -> [(&'static str, String); 3] {
     ]
 }
 
+/// The connections to a database. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Database {
     /// The pool for reads. On PostgreSQL also the pool for writes.
@@ -74,9 +75,9 @@ pub struct Database {
     /// The options of a connection to PostgreSQL whose statements may take any time.
     unlimited: Option<PgConnectOptions>,
     /// The share of the connections for lists.
-    lists: Arc<Semaphore>,
+    list_permits: Arc<Semaphore>,
     /// The share of the connections that may wait for locks of other transactions.
-    pub(in crate::store) waits: Arc<Semaphore>,
+    pub(in crate::store) lock_wait_permits: Arc<Semaphore>,
     /// Follows the database's clock, and replaces it if the database has none.
     pub(in crate::store) clock: Clock,
     lock: Option<SqliteLock>,
@@ -94,15 +95,16 @@ impl Database {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY)
+            .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(200)
             .disable_statement_logging();
         let options = |max_connections| PoolOptions { max_connections, acquire_timeout: timeout };
         let write = Pool::sqlite(options(1), connect.clone()).await.map_err(OpenError::Database)?;
         let connect = connect.create_if_missing(false);
         let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;
-        let (upkeep, lists, waits) = (read.clone(), share(max_connections, 2), share(max_connections, 4));
-        Ok(Self { read, write, upkeep, unlimited: None, lists, waits, clock, lock: Some(lock) })
+        let (upkeep, list_permits, lock_wait_permits) =
+            (read.clone(), share(max_connections, 2), share(max_connections, 4));
+        Ok(Self { read, write, upkeep, unlimited: None, list_permits, lock_wait_permits, clock, lock: Some(lock) })
     }
 
     /// Prepares to connect to PostgreSQL, which need not be there yet.
@@ -110,7 +112,7 @@ impl Database {
         let connect: PgConnectOptions = url
             .parse()
             .map_err(|error: SqlxError| OpenError::Database(DbErr::Conn(RuntimeErr::SqlxError(error.into()))))?;
-        let connect = connect.application_name("invitation-service").options(PLANNING).options(TCP);
+        let connect = connect.application_name("invitation-service").options(PLANNER_SETTINGS).options(TCP_SETTINGS);
         let unlimited = connect.disable_statement_logging();
         let limited = unlimited.clone().options(time_limits(timeout));
         let health = PoolHealth::default();
@@ -119,9 +121,18 @@ impl Database {
             Pool::postgres(options, limited.clone(), timeout + STATEMENT_GRACE, health.clone())
         };
         let (calls, upkeep) = (pool(max_connections), pool(1));
-        let (lists, waits) = (share(max_connections, 2), share(max_connections, 4));
+        let (list_permits, lock_wait_permits) = (share(max_connections, 2), share(max_connections, 4));
         let unlimited = Some(unlimited);
-        Ok(Self { read: calls.clone(), write: calls, upkeep, unlimited, lists, waits, clock, lock: None })
+        Ok(Self {
+            read: calls.clone(),
+            write: calls,
+            upkeep,
+            unlimited,
+            list_permits,
+            lock_wait_permits,
+            clock,
+            lock: None,
+        })
     }
 
     /// Returns the type of the database.
@@ -135,17 +146,17 @@ impl Database {
     }
 
     /// Begins a transaction that waits for the lock of calls of the same kind, with one of the permits for such waits.
-    pub(in crate::store) async fn begin_write_in_turn(&self) -> Result<Transaction, StoreError> {
-        let place = Arc::clone(&self.waits).acquire_owned().await;
-        let place = place.map_err(|_| StoreError::Unavailable("the database is closed".to_owned()))?;
-        Ok(self.write.begin_in_turn().await?.in_place(place))
+    pub(in crate::store) async fn begin_write_with_lock_wait(&self) -> Result<Transaction, StoreError> {
+        let permit = Arc::clone(&self.lock_wait_permits).acquire_owned().await;
+        let permit = permit.map_err(|_| StoreError::Unavailable("the database is closed".to_owned()))?;
+        Ok(self.write.begin_with_lock_wait().await?.with_permit(permit))
     }
 
     /// Learns the moment that came with an answer of PostgreSQL. SQLite has no clock of its own: it would only return
     /// the moment of this process, late by the time of the answer.
-    pub(in crate::store) fn learn(&self, told: Timestamp, asked: Instant) {
+    pub(in crate::store) fn learn(&self, now: Timestamp, asked: Instant) {
         if self.clock().is_none() {
-            self.clock.learn(told, asked);
+            self.clock.learn(now, asked);
         }
     }
 
@@ -168,13 +179,13 @@ impl Database {
 
     /// Waits for one of the permits for lists, which have half of the connections between them. A list may take long,
     /// and short reads have to find a connection all the same.
-    pub(in crate::store) async fn list_place(&self) -> Result<SemaphorePermit<'_>, StoreError> {
-        self.lists.acquire().await.map_err(|_| StoreError::Unavailable("the database is closed".to_owned()))
+    pub(in crate::store) async fn list_permit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        self.list_permits.acquire().await.map_err(|_| StoreError::Unavailable("the database is closed".to_owned()))
     }
 
     /// Reads a list with one of the permits for lists.
     pub(in crate::store) async fn list(&self, statement: Statement) -> Result<Vec<QueryResult>, StoreError> {
-        let _place = self.list_place().await?;
+        let _permit = self.list_permit().await?;
         Ok(self.read.query_all_raw(statement).await?)
     }
 

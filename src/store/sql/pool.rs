@@ -72,7 +72,7 @@ impl Pool {
         let known = health.clone();
         let pool = pool.before_acquire(move |connection, metadata| {
             let health = known.clone();
-            Box::pin(async move { Ok(health.admits(connection, &metadata).await) })
+            Box::pin(async move { Ok(health.may_use(connection, &metadata).await) })
         });
         Self::Postgres { pool: pool.connect_lazy_with(connect), health, limit: statement_timeout + ANSWER_GRACE }
     }
@@ -115,7 +115,7 @@ impl Pool {
     }
 
     /// Begins a transaction that waits for the locks of others.
-    pub(in crate::store) async fn begin_in_turn(&self) -> Result<Transaction, DbErr> {
+    pub(in crate::store) async fn begin_with_lock_wait(&self) -> Result<Transaction, DbErr> {
         Transaction::begin(self.acquire().await?, true).await
     }
 

@@ -36,23 +36,23 @@ impl Default for Answers {
 struct Known {
     /// The moment at which a connection was last discarded: others that have been idle since before are pinged before
     /// use.
-    doubted: Option<Instant>,
+    suspect_before: Option<Instant>,
     /// The moment at which all connections turned out to be unusable: all that were opened before it are closed.
-    useless: Option<Instant>,
+    stale_before: Option<Instant>,
 }
 
 /// The decision about an idle connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Use,
-    Ask,
+    Ping,
     Close,
 }
 
 impl PoolHealth {
     /// Notes that a connection was discarded. Others may be broken for the same reason.
-    pub(super) fn doubt(&self) {
-        self.set(|known, now| known.doubted = Some(now));
+    pub(super) fn suspect_others(&self) {
+        self.set(|known, now| known.suspect_before = Some(now));
     }
 
     /// Notes that the database has answered a statement, if only with an error.
@@ -69,15 +69,15 @@ impl PoolHealth {
 
     /// Closes all present connections before their next use: they do not answer, or take no writes.
     pub(in crate::store) fn replace_all(&self) {
-        self.set(|known, now| known.useless = Some(now));
+        self.set(|known, now| known.stale_before = Some(now));
     }
 
     /// Returns whether an idle connection may be used.
-    pub(super) async fn admits(&self, connection: &mut PgConnection, metadata: &PoolConnectionMetadata) -> bool {
+    pub(super) async fn may_use(&self, connection: &mut PgConnection, metadata: &PoolConnectionMetadata) -> bool {
         match self.verdict(metadata.age, metadata.idle_for) {
             Verdict::Use => true,
             Verdict::Close => false,
-            Verdict::Ask => {
+            Verdict::Ping => {
                 let answered = timeout(PING_LIMIT, connection.ping()).await.is_ok_and(|answer| answer.is_ok());
                 if !answered {
                     // Pinging one connection after another would cost every caller the limit several times.
@@ -91,10 +91,10 @@ impl PoolHealth {
     fn verdict(&self, age: Duration, idle: Duration) -> Verdict {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let is_before = |span: Duration, moment: Option<Instant>| moment.is_some_and(|moment| moment.elapsed() <= span);
-        if is_before(age, known.useless) {
+        if is_before(age, known.stale_before) {
             Verdict::Close
-        } else if is_before(idle, known.doubted) {
-            Verdict::Ask
+        } else if is_before(idle, known.suspect_before) {
+            Verdict::Ping
         } else {
             Verdict::Use
         }
@@ -114,8 +114,8 @@ mod tests {
         let (old, new) = (Duration::from_secs(60), Duration::ZERO);
         let health = PoolHealth::default();
         assert_eq!(health.verdict(old, old), Verdict::Use);
-        health.doubt();
-        assert_eq!(health.verdict(old, old), Verdict::Ask);
+        health.suspect_others();
+        assert_eq!(health.verdict(old, old), Verdict::Ping);
         assert_eq!(health.verdict(old, new), Verdict::Use, "it was used since");
         health.replace_all();
         assert_eq!([health.verdict(old, old), health.verdict(old, new)], [Verdict::Close; 2]);

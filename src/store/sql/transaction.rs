@@ -19,15 +19,15 @@ pub(in crate::store) struct Transaction {
     backend: DbBackend,
     /// `None` once the transaction has ended.
     open: Mutex<Option<Connection>>,
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Transaction {
     /// Begins a transaction on a connection that has none. With `waits_for_locks` a statement waits for the locks of
     /// others as long as it may take.
-    pub(super) async fn begin(mut connection: Connection, in_turn: bool) -> Result<Self, DbErr> {
+    pub(super) async fn begin(mut connection: Connection, waits_for_locks: bool) -> Result<Self, DbErr> {
         let backend = connection.backend();
-        let begin = match (backend, in_turn) {
+        let begin = match (backend, waits_for_locks) {
             // A deferred transaction on SQLite that reads before it writes may find that it can no longer write.
             (DbBackend::Sqlite, _) => "BEGIN IMMEDIATE",
             (_, false) => "BEGIN",
@@ -37,12 +37,12 @@ impl Transaction {
             connection.condemn();
             return Err(error);
         }
-        Ok(Self { backend, open: Mutex::new(Some(connection)), _place: None })
+        Ok(Self { backend, open: Mutex::new(Some(connection)), _permit: None })
     }
 
     /// Keeps a permit for as long as the transaction lasts.
-    pub(in crate::store) fn in_place(mut self, place: OwnedSemaphorePermit) -> Self {
-        self._place = Some(place);
+    pub(in crate::store) fn with_permit(mut self, permit: OwnedSemaphorePermit) -> Self {
+        self._permit = Some(permit);
         self
     }
 

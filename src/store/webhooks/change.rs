@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::endpoints::find_for_update;
 use super::row::event_types_json;
-use super::{CHUNK, EndpointRefusal, HEAD};
+use super::{CHUNK_ROWS, EndpointRefusal, LAST_POSITION};
 use crate::domain::command::Request;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::value::text::AccountId;
@@ -22,7 +22,7 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::in_index;
 
 /// The number of retries if another request with the same id, about another endpoint, comes in between.
-const ATTEMPTS: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 
 impl Store {
     /// Updates an endpoint to the result of `decide`, once per request_id; `None` from `decide` leaves it as it is.
@@ -33,8 +33,8 @@ impl Store {
         request: Option<&Request>,
         decide: impl Fn(&Endpoint) -> Result<Option<Endpoint>, StaleEtag>,
     ) -> Result<Result<Endpoint, EndpointRefusal>, StoreError> {
-        for _ in 0..ATTEMPTS {
-            let transaction = self.database.begin_write_in_turn().await?;
+        for _ in 0..MAX_ATTEMPTS {
+            let transaction = self.database.begin_write_with_lock_wait().await?;
             // The endpoint is locked before the request is looked up: a call with the same request that is under way
             // has then finished.
             let found = find_for_update(&transaction, account, id).await?;
@@ -80,8 +80,8 @@ impl Store {
         if let Err(refusal) = self.begin_deletion(account, id, request, check).await? {
             return Ok(Err(refusal));
         }
-        while delete_messages(&self.database, account, id).await? >= CHUNK {}
-        while delete_attempts(&self.database, account, id).await? >= CHUNK {}
+        while delete_messages(&self.database, account, id).await? >= CHUNK_ROWS {}
+        while delete_attempts(&self.database, account, id).await? >= CHUNK_ROWS {}
         let delete = webhook_endpoint::Entity::delete_by_id((account.as_str().to_owned(), id));
         delete.exec(&self.database.write).await?;
         Ok(Ok(()))
@@ -95,8 +95,8 @@ impl Store {
         request: Option<&Request>,
         check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
     ) -> Result<Result<(), EndpointRefusal>, StoreError> {
-        for _ in 0..ATTEMPTS {
-            let transaction = self.database.begin_write_in_turn().await?;
+        for _ in 0..MAX_ATTEMPTS {
+            let transaction = self.database.begin_write_with_lock_wait().await?;
             let found = find_for_update(&transaction, account, id).await?;
             match recall(&transaction, account, request).await? {
                 Known::New => {}
@@ -150,7 +150,7 @@ async fn save_endpoint<C: ConnectionTrait>(
     if before.is_enabled_by(after) {
         update = update
             .col_expr(Column::FailingSince, Expr::val(None::<i64>))
-            .col_expr(Column::SincePosition, Expr::cust(HEAD));
+            .col_expr(Column::SincePosition, Expr::cust(LAST_POSITION));
     }
     update.exec(db).await?;
     Ok(())
@@ -164,7 +164,7 @@ async fn delete_messages(database: &Database, account: &AccountId, endpoint: Uui
         .column(Column::Id)
         .filter(in_index(database.backend(), "event", Column::AccountId, account.as_str()))
         .filter(Column::EndpointId.eq(endpoint))
-        .limit(CHUNK);
+        .limit(CHUNK_ROWS);
     let delete = Entity::delete_many()
         .filter(Column::AccountId.eq(account.as_str()))
         .filter(Column::EndpointId.eq(endpoint))
@@ -176,7 +176,7 @@ async fn delete_messages(database: &Database, account: &AccountId, endpoint: Uui
 async fn delete_attempts(database: &Database, account: &AccountId, endpoint: Uuid) -> Result<u64, StoreError> {
     use webhook_attempt::{Column, Entity};
     let own = Column::AccountId.eq(account.as_str()).and(Column::EndpointId.eq(endpoint));
-    let some = Entity::find().select_only().column(Column::Id).filter(own.clone()).limit(CHUNK);
+    let some = Entity::find().select_only().column(Column::Id).filter(own.clone()).limit(CHUNK_ROWS);
     let delete = Entity::delete_many().filter(own).filter(Column::Id.in_subquery(some.into_query()));
     Ok(delete.exec(&database.write).await?.rows_affected)
 }
@@ -192,13 +192,13 @@ pub(super) async fn cancel_pending(database: &Database, account: &str, endpoint:
         .filter(Column::EndpointId.eq(endpoint))
         .filter(Column::DueAt.is_not_null())
         .filter(Column::Lease.is_null())
-        .limit(CHUNK)
+        .limit(CHUNK_ROWS)
         .into_query();
     let cancel = Entity::update_many()
         .col_expr(Column::State, Expr::val(DeliveryState::Cancelled.code()))
         .col_expr(Column::DueAt, Expr::val(None::<i64>))
         .filter(Column::AccountId.eq(account))
         .filter(Column::Id.in_subquery(some));
-    while cancel.clone().exec(&database.write).await?.rows_affected >= CHUNK {}
+    while cancel.clone().exec(&database.write).await?.rows_affected >= CHUNK_ROWS {}
     Ok(())
 }

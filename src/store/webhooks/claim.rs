@@ -7,7 +7,7 @@ use sea_orm::sea_query::ColumnType::{BigInteger, Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
-use super::ANSWER;
+use super::DATABASE_TIMEOUT;
 use crate::domain::invitation::event::Event;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
@@ -24,6 +24,7 @@ use crate::store::within;
 /// A claimed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedMessage {
+    /// The account of the message.
     pub account: AccountId,
     /// The message's id, the same over attempts and redeliveries.
     pub id: Uuid,
@@ -62,13 +63,14 @@ impl Store {
     ) -> Result<Vec<ClaimedMessage>, StoreError> {
         let claim = ClaimRequest { lease, lasts, limit, after: vec![after.0.as_str().into(), after.1.into()] };
         let read = |row| claimed_from(row, lease);
-        within(ANSWER, WEBHOOK_MESSAGES.claim::<webhook_message::Entity, _>(&self.database, claim, read)).await
+        within(DATABASE_TIMEOUT, WEBHOOK_MESSAGES.claim::<webhook_message::Entity, _>(&self.database, claim, read))
+            .await
     }
 
     /// Puts back a claimed message whose content cannot be read, as if it had not been claimed.
     pub async fn put_back_webhook_message(&self, message: &ClaimedMessage) -> Result<(), StoreError> {
         let row = (message.account.as_str(), message.id, message.lease);
-        within(ANSWER, WEBHOOK_MESSAGES.put_back(&self.database, row)).await.map(drop)
+        within(DATABASE_TIMEOUT, WEBHOOK_MESSAGES.put_back(&self.database, row)).await.map(drop)
     }
 
     /// Reads the contents of claimed messages, by their ids, or the errors that reading them met. A message whose
@@ -100,7 +102,7 @@ impl Store {
         };
         let values = RowsParam::new(keys, messages.iter().map(row)).params(backend);
         let reading = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, values));
-        let found = within(ANSWER, async { Ok(reading.await?) }).await?;
+        let found = within(DATABASE_TIMEOUT, async { Ok(reading.await?) }).await?;
         found.iter().map(|row| Ok((row.try_get("", "message_id")?, content_from(row)))).collect()
     }
 }

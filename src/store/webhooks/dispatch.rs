@@ -8,7 +8,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
-use super::{CHUNK, HEAD};
+use super::{CHUNK_ROWS, LAST_POSITION};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::value::id::IdSeed;
 use crate::store::sql::entity::webhook_message::{Entity, Model};
@@ -18,9 +18,9 @@ use crate::store::within;
 use crate::store::{Store, Topic};
 
 /// The number of events that one transaction dispatches.
-const BATCH: i64 = 1_000;
+const BATCH_EVENTS: i64 = 1_000;
 /// The time limit of that transaction: with many endpoints it writes many messages.
-const LONGEST: Duration = Duration::from_secs(30);
+const TRANSACTION_LIMIT: Duration = Duration::from_secs(30);
 
 /// The position of the dispatcher, the last position, and whether there is any enabled endpoint.
 struct Ahead {
@@ -34,7 +34,7 @@ impl Store {
     ///
     /// Of several replicas one dispatches at a time; the others return at once, since nothing is left for them.
     pub async fn dispatch_webhooks(&self, seed: &IdSeed) -> Result<bool, StoreError> {
-        within(LONGEST, self.dispatch_next(seed)).await
+        within(TRANSACTION_LIMIT, self.dispatch_next(seed)).await
     }
 
     async fn dispatch_next(&self, seed: &IdSeed) -> Result<bool, StoreError> {
@@ -45,7 +45,7 @@ impl Store {
         if !wanted {
             // A new endpoint gets no earlier events, so without endpoints there is nothing to do except to keep the
             // position from falling behind without bound.
-            if head - followed >= BATCH {
+            if head - followed >= BATCH_EVENTS {
                 self.follow(&self.database.write, head).await?;
             }
             return Ok(false);
@@ -59,7 +59,7 @@ impl Store {
         };
         let position: i64 = row.try_get_by_index(0)?;
         let now = self.database.clock.now().micros();
-        let values: [Value; 2] = [position.into(), BATCH.into()];
+        let values: [Value; 2] = [position.into(), BATCH_EVENTS.into()];
         let select = Statement::from_sql_and_values(backend, matching_sql(backend), values);
         let (mut last, mut events, mut messages) = (position, 0, Vec::new());
         for row in transaction.query_all_raw(select).await? {
@@ -88,17 +88,19 @@ impl Store {
         if any {
             self.notifications.notify(Topic::Webhook);
         }
-        Ok(events >= BATCH)
+        Ok(events >= BATCH_EVENTS)
     }
 
     async fn ahead(&self) -> Result<Ahead, StoreError> {
         let sql = format!(
-            "SELECT position AS followed, {HEAD} AS head,
+            "SELECT position AS followed, {LAST_POSITION} AS head,
                 (SELECT count(*) FROM (SELECT 1 FROM webhook_endpoint WHERE disabled_at IS NULL LIMIT 1) w) AS wanted
             FROM follower WHERE name = 'webhooks'"
         );
         let row = self.database.read.query_one_raw(Statement::from_string(self.database.backend(), sql)).await?;
-        let Some(row) = row else { return Err(StoreError::Refused("the row `webhooks` is missing in the table `follower`".to_owned())) };
+        let Some(row) = row else {
+            return Err(StoreError::Refused("the row `webhooks` is missing in the table `follower`".to_owned()));
+        };
         let wanted: i64 = row.try_get("", "wanted")?;
         Ok(Ahead { followed: row.try_get("", "followed")?, head: row.try_get("", "head")?, wanted: wanted > 0 })
     }
@@ -150,7 +152,7 @@ pub(super) async fn insert<C: ConnectionTrait>(
         names = columns.names(),
         rows = columns.rows_of(backend, 1, "s"),
     );
-    let chunk = usize::try_from(CHUNK).unwrap_or(usize::MAX);
+    let chunk = usize::try_from(CHUNK_ROWS).unwrap_or(usize::MAX);
     for chunk in messages.chunks(chunk) {
         let values = RowsParam::of(chunk.iter().cloned()).params(backend);
         db.execute_raw(Statement::from_sql_and_values(backend, sql.clone(), values)).await?;

@@ -8,7 +8,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::row::endpoint_row;
-use super::{EndpointRefusal, HEAD};
+use super::{EndpointRefusal, LAST_POSITION};
 use crate::domain::value::text::AccountId;
 use crate::domain::webhook::{Endpoint, MAX_ENDPOINTS, NewEndpoint};
 use crate::store::Store;
@@ -20,7 +20,7 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::row::rows_with_id;
 
 /// The number of attempts if another request with the same id comes in between.
-const ATTEMPTS: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// The filters of a list of endpoints, by age.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +50,8 @@ impl Store {
         new: &NewEndpoint,
     ) -> Result<Result<EndpointCreated, EndpointRefusal>, StoreError> {
         let row = endpoint_row(account, new);
-        for _ in 0..ATTEMPTS {
-            let transaction = self.database.begin_write_in_turn().await?;
+        for _ in 0..MAX_ATTEMPTS {
+            let transaction = self.database.begin_write_with_lock_wait().await?;
             if !self.database.is_embedded() {
                 // Another call that creates an endpoint waits here for this one; its next statement sees the result of
                 // this one.
@@ -100,7 +100,7 @@ impl Store {
                 .order_by(Column::Id, order(query.ascending))
                 .limit(query.limit);
             let found = {
-                let _place = self.database.list_place().await?;
+                let _permit = self.database.list_permit().await?;
                 rows_with_id(&self.database.read, select).await?
             };
             let found = found.into_iter().map(|(id, row)| (Cursor::of_id(id), row.and_then(Endpoint::try_from)));
@@ -117,7 +117,7 @@ fn of_account(account: &AccountId) -> Select<Entity> {
 /// Inserts an endpoint, which gets the events behind the last position of this moment.
 async fn insert(db: &impl ConnectionTrait, row: &Model) -> Result<(), StoreError> {
     let value = |column| match column {
-        Column::SincePosition => Expr::cust(HEAD),
+        Column::SincePosition => Expr::cust(LAST_POSITION),
         column => Expr::val(row.get(column)),
     };
     let mut insert = Query::insert();

@@ -12,12 +12,12 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::by_index;
 
 /// The time for which attempts and settled messages are kept.
-const KEPT: Duration = Duration::from_secs(30 * 86_400);
+const RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
 impl Maintenance {
     /// Deletes attempts and messages that are older than 30 days, and returns the number of rows.
     pub async fn prune_webhooks(&self) -> Result<u64, StoreError> {
-        let before = self.before(KEPT).await?;
+        let before = self.before(RETENTION).await?;
         // Ids begin with the milliseconds of their creation.
         let least = Uuid::from_u128(u128::try_from(before / 1_000).unwrap_or_default() << 80);
         let backend = self.0.backend();

@@ -19,15 +19,15 @@ use crate::store::sql::rows_param::by_index;
 use crate::store::{Store, Topic};
 
 /// The number of attempts if another request with the same id comes in between.
-const ATTEMPTS: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// The largest difference, in microseconds, between the time in an event's id, which comes from a process's clock, and
 /// the time at which the database saw it.
-const SKEW: i64 = 3_600_000_000;
+const MAX_CLOCK_SKEW: i64 = 3_600_000_000;
 
 /// The update that queues an existing message again, as if it had never been tried. A worker that is posting it at this
 /// moment has lost the lease.
-const AGAIN: &str = "UPDATE SET state = excluded.state, due_at = excluded.due_at, lease = NULL, attempts = 0,
+const REQUEUE: &str = "UPDATE SET state = excluded.state, due_at = excluded.due_at, lease = NULL, attempts = 0,
     first_tried_at = NULL";
 
 impl Store {
@@ -60,8 +60,8 @@ impl Store {
             });
         }
         let count = messages.len();
-        for _ in 0..ATTEMPTS {
-            let transaction = self.database.begin_write_in_turn().await?;
+        for _ in 0..MAX_ATTEMPTS {
+            let transaction = self.database.begin_write_with_lock_wait().await?;
             let known = recall(&transaction, account, request).await?;
             if known == Known::Another {
                 return Ok(Err(EndpointRefusal::RequestIdReused));
@@ -85,7 +85,7 @@ impl Store {
             }
             let about = (endpoint, i64::try_from(count).ok());
             if remember(&transaction, account, request, about, now).await? {
-                insert(&transaction, messages, AGAIN).await?;
+                insert(&transaction, messages, REQUEUE).await?;
                 transaction.commit().await?;
                 self.notifications.notify(Topic::Webhook);
                 return Ok(Ok(count));
@@ -115,8 +115,8 @@ impl Store {
         let values: [Value; 7] = [
             account.as_str().into(),
             endpoint.into(),
-            least(since.micros().saturating_sub(SKEW)).into(),
-            least(until.micros().saturating_add(SKEW)).into(),
+            least(since.micros().saturating_sub(MAX_CLOCK_SKEW)).into(),
+            least(until.micros().saturating_add(MAX_CLOCK_SKEW)).into(),
             since.micros().into(),
             until.micros().into(),
             i64::try_from(limit).unwrap_or(i64::MAX).into(),

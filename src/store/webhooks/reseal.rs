@@ -13,9 +13,9 @@ use crate::store::sql::error::StoreError;
 use crate::store::within;
 
 /// The number of endpoints that are read at a time.
-const PAGE: u64 = 500;
+const PAGE_SIZE: u64 = 500;
 /// The time limit of a page.
-const LONGEST: std::time::Duration = std::time::Duration::from_secs(30);
+const PAGE_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// An endpoint with its sealed secrets.
 #[derive(FromQueryResult)]
@@ -35,17 +35,17 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let (mut resealed, mut after) = (0, (String::new(), Uuid::nil()));
         loop {
-            let page = within(LONGEST, self.sealed_behind(&after)).await?;
+            let page = within(PAGE_LIMIT, self.sealed_behind(&after)).await?;
             for found in &page {
                 let Ok(account) = AccountId::parse(&found.account_id) else { continue };
                 let secret = reseal(&account, found.id, &found.secret);
                 let previous = found.previous_secret.as_ref().and_then(|sealed| reseal(&account, found.id, sealed));
                 if secret.is_some() || previous.is_some() {
-                    resealed += within(LONGEST, self.replace_sealed(found, secret, previous)).await?;
+                    resealed += within(PAGE_LIMIT, self.replace_sealed(found, secret, previous)).await?;
                 }
             }
             match page.last() {
-                Some(last) if page.len() as u64 == PAGE => after = (last.account_id.clone(), last.id),
+                Some(last) if page.len() as u64 == PAGE_SIZE => after = (last.account_id.clone(), last.id),
                 _ => return Ok(resealed),
             }
         }
@@ -60,7 +60,7 @@ impl Store {
             .filter(key.gt(Expr::tuple([Expr::val(account.as_str()), Expr::val(*endpoint)])))
             .order_by_asc(Column::AccountId)
             .order_by_asc(Column::Id)
-            .limit(PAGE);
+            .limit(PAGE_SIZE);
         Ok(select.into_model::<Found>().all(&self.database.read).await?)
     }
 

@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
 use super::change::cancel_pending;
-use super::{ANSWER, ClaimedMessage};
+use super::{ClaimedMessage, DATABASE_TIMEOUT};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::{FAILED_TOO_LONG, GONE, retry};
@@ -91,7 +91,7 @@ impl Store {
     /// Settles claimed messages, and returns the endpoints that it disabled because of their answers. A message whose
     /// lease now belongs to another holder is left alone.
     pub async fn settle_webhook_messages(&self, settled: &[WebhookAttemptResult]) -> Result<Vec<Disabled>, StoreError> {
-        within(ANSWER, self.settle(settled)).await
+        within(DATABASE_TIMEOUT, self.settle(settled)).await
     }
 
     async fn settle(&self, settled: &[WebhookAttemptResult]) -> Result<Vec<Disabled>, StoreError> {

@@ -90,7 +90,7 @@ pub(in crate::store) mod label {
         #[sea_orm(primary_key, auto_increment = false)]
         pub(in crate::store) key: String,
         pub(in crate::store) value: String,
-        /// When the invitation was created.
+        /// The moment of the invitation's creation.
         pub(in crate::store) created_at: i64,
     }
 

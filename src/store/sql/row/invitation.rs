@@ -116,10 +116,12 @@ fn recipients_from(rows: Vec<recipient::Model>) -> Result<Vec<Recipient>, StoreE
 
 fn recipient_from(row: recipient::Model) -> Result<Recipient, StoreError> {
     let corrupt = corrupt("recipient", &row.invitation_id);
-    let sort = AddressType::from_code(&row.recipient_type).ok_or_else(|| corrupt("recipient_type", "is not a type"))?;
+    let address_type =
+        AddressType::from_code(&row.recipient_type).ok_or_else(|| corrupt("recipient_type", "is not a type"))?;
     Ok(Recipient {
         ordinal: u16::try_from(row.ordinal).map_err(|_| corrupt("ordinal", "is out of range"))?,
-        address: Address::parse(sort, &row.original).map_err(|_| corrupt("original", "is not an address of this type"))?,
+        address: Address::parse(address_type, &row.original)
+            .map_err(|_| corrupt("original", "is not an address of this type"))?,
         display_name: row.display_name,
         avatar_uri: row.avatar_uri,
         accepted_at: at(row.accepted_at),
@@ -138,7 +140,7 @@ pub(in crate::store) fn invitation_row(invitation: &Invitation) -> invitation::M
     // An invitation without a scope is in none of the lists by scope: no scope has an empty type.
     let scope = invitation.details.scope().unwrap_or_else(|| Scope::new("", ""));
     let facts = &invitation.facts;
-    let kept = invitation.details.general().map(|details| &details.kept);
+    let caller_data = invitation.details.general().map(|details| &details.caller_data);
     let inviter = invitation.details.inviter();
     let first_email = invitation.recipients.iter().find_map(Recipient::email);
     invitation::Model {
@@ -170,7 +172,9 @@ pub(in crate::store) fn invitation_row(invitation: &Invitation) -> invitation::M
         last_sent_at: invitation.last_sent_at.map(Timestamp::micros),
         updater: invitation.updater.clone(),
         inviter_user_id: unless_empty(inviter.map(|inviter| inviter.user_id.clone())),
-        widget_configuration_id: unless_empty(kept.and_then(|kept| kept.widget_configuration_id.clone())),
+        widget_configuration_id: unless_empty(
+            caller_data.and_then(|caller_data| caller_data.widget_configuration_id.clone()),
+        ),
         sort_email: first_email.map(|email| email.key().to_owned()).unwrap_or_default(),
         expiry_told_at: invitation.expiry_told_at.map(Timestamp::micros),
     }

@@ -101,10 +101,10 @@ impl RedemptionService for Redemptions {
             }))
         });
         let executed = self.0.execute(&call, &message, violations, accept).await?;
-        let made = executed.acceptance.as_slice();
+        let acceptances = executed.acceptance.as_slice();
         Ok(Response::new(pb::AcceptInvitationResponse {
-            acceptance: made.first().map(acceptance),
-            invitation: Some(self.invitation(&call, &executed, made)),
+            acceptance: acceptances.first().map(acceptance),
+            invitation: Some(self.invitation(&call, &executed, acceptances)),
             already_accepted: executed.already_accepted,
         }))
     }

@@ -151,17 +151,17 @@ impl Decided {
 pub(super) struct Maker<'a> {
     pub(super) loaded: &'a Loaded,
     pub(super) command: &'a Command,
-    made: u32,
+    id_count: u32,
 }
 
 impl<'a> Maker<'a> {
     pub(super) fn new(loaded: &'a Loaded, command: &'a Command) -> Self {
-        Self { loaded, command, made: 0 }
+        Self { loaded, command, id_count: 0 }
     }
 
     pub(super) fn id(&mut self) -> Uuid {
-        self.made += 1;
-        self.command.seed.nth(self.made)
+        self.id_count += 1;
+        self.command.seed.nth(self.id_count)
     }
 
     /// Returns an invitation to be changed.

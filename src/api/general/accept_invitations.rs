@@ -71,12 +71,12 @@ fn outcome(api: &Api, call: &Call, name: &str, result: Result<Executed, Status>)
             ..pb::AcceptInvitationsResult::default()
         },
         Ok(executed) => {
-            let made = executed.acceptance.as_slice();
+            let acceptances = executed.acceptance.as_slice();
             let link = api.link(call, &executed.invitation);
             pb::AcceptInvitationsResult {
                 name,
-                result: made.first().map(acceptance).map(Outcome::Acceptance),
-                invitation: Some(invitation(&executed.invitation, made, executed.now, link)),
+                result: acceptances.first().map(acceptance).map(Outcome::Acceptance),
+                invitation: Some(invitation(&executed.invitation, acceptances, executed.now, link)),
                 already_accepted: executed.already_accepted,
             }
         }

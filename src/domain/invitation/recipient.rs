@@ -108,7 +108,7 @@ impl Address {
     }
 }
 
-/// A recipient of an invitation that is still to be made.
+/// A recipient of an invitation that is not created yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRecipient {
     /// The address.

@@ -136,8 +136,8 @@ fn accept(invitation: &Invitation) -> Action {
 async fn load_is_a_conflict_when_its_second_look_differs() {
     let folder = TempDir::new().unwrap();
     let (database, store) = open(&folder).await;
-    let made = store.executor().execute(command(create()), None).await.unwrap().invitation;
-    let accept = command(accept(&made));
+    let created = store.executor().execute(command(create()), None).await.unwrap().invitation;
+    let accept = command(accept(&created));
     let sql = load_sql(DbBackend::Sqlite);
     for (statement, agrees) in [
         ("UPDATE invitation SET updater = 'nobody'", true),

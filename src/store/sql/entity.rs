@@ -1,4 +1,4 @@
-//! The tables as SeaORM entities: the one list of columns, from which statements and JSON rows are made.
+//! The tables as SeaORM entities: the one list of columns, from which statements and JSON rows are built.
 //!
 //! Rows are not the domain: [`super::row`] converts between them. Timestamps are microseconds since 1970.
 

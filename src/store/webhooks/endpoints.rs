@@ -61,9 +61,9 @@ impl Store {
             match recall(&transaction, account, new.request.as_ref()).await? {
                 Known::New => {}
                 Known::Done { about: id, .. } => {
-                    let made = find(&transaction, account, id).await?;
-                    let made = made.map(|made| EndpointCreated::Replayed(Box::new(made)));
-                    return Ok(made.ok_or(EndpointRefusal::NotFound));
+                    let endpoint = find(&transaction, account, id).await?;
+                    let replayed = endpoint.map(|endpoint| EndpointCreated::Replayed(Box::new(endpoint)));
+                    return Ok(replayed.ok_or(EndpointRefusal::NotFound));
                 }
                 Known::Another => return Ok(Err(EndpointRefusal::RequestIdReused)),
             }

@@ -56,7 +56,7 @@ fn atomic_batch_with_a_refusal_leaves_the_group_as_it_was() {
 }
 
 #[test]
-fn every_refusal_of_an_atomic_bundle_is_told() {
+fn every_refusal_of_an_atomic_batch_is_reported() {
     let one = invitation(0, Some(1));
     let mut group = group(&one);
     let link = one.claims(0);
@@ -68,7 +68,7 @@ fn every_refusal_of_an_atomic_bundle_is_told() {
 }
 
 #[test]
-fn atomic_bundle_without_refusals_equals_single_commands() {
+fn atomic_batch_without_refusals_equals_single_commands() {
     let invitation = invitation(0, None);
     let actions = || last_refused(&invitation).into_iter().take(5);
     let saved = [BatchMode::Independent, BatchMode::Atomic].map(|mode| {
@@ -80,7 +80,7 @@ fn atomic_bundle_without_refusals_equals_single_commands() {
 }
 
 #[test]
-fn each_of_a_bundle_is_decided_for_itself() {
+fn each_of_a_batch_is_decided_for_itself() {
     let invitation = invitation(0, Some(1));
     let mut group = group(&invitation);
     let link = invitation.claims(0);

@@ -20,15 +20,15 @@ use crate::support::on_both;
 on_both!(
     migrated:
     empty_batch_is_answered_at_once,
-    each_of_a_bundle_has_its_own_result,
+    each_of_a_batch_has_its_own_result,
     atomic_batch_is_done_as_a_whole,
-    refused_atomic_bundle_changes_nothing,
+    refused_atomic_batch_changes_nothing,
     dry_run_tells_what_would_happen_and_changes_nothing,
-    bundles_leave_their_neighbours_alone,
-    database_refusal_fails_its_command_or_atomic_bundle,
+    batches_leave_their_neighbours_alone,
+    database_refusal_fails_its_command_or_atomic_batch,
     panic_fails_its_command_or_its_atomic_batch,
     atomic_batch_is_one_group_however_large,
-    bundle_past_its_deadline_is_not_decided,
+    batch_past_its_deadline_is_not_decided,
 );
 
 /// What a batch ends with.
@@ -59,7 +59,7 @@ async fn empty_batch_is_answered_at_once(database: TestDatabase) {
     }
 }
 
-async fn each_of_a_bundle_has_its_own_result(database: TestDatabase) {
+async fn each_of_a_batch_has_its_own_result(database: TestDatabase) {
     let store = gated(&database).await;
     let made = created(&store, CreateInvitation { max_uses: Some(1), ..link() }).await;
     let actions =
@@ -98,7 +98,7 @@ async fn atomic_batch_is_done_as_a_whole(database: TestDatabase) {
     }
 }
 
-async fn refused_atomic_bundle_changes_nothing(database: TestDatabase) {
+async fn refused_atomic_batch_changes_nothing(database: TestDatabase) {
     let store = gated(&database).await;
     let made = created(&store, CreateInvitation { max_uses: Some(1), ..link() }).await;
     let reject = || create(general(team("red"), OnConflict::Reject, &[mail("a@b.org")]));
@@ -174,7 +174,7 @@ async fn once_all_wait<F: Future>(futures: impl Iterator<Item = F>, then: impl F
     results
 }
 
-async fn bundles_leave_their_neighbours_alone(database: TestDatabase) {
+async fn batches_leave_their_neighbours_alone(database: TestDatabase) {
     let store = gated(&database).await;
     let made = created(&store, CreateInvitation { max_uses: Some(2), ..link() }).await;
     let of = |mode, subjects: &[&str]| (mode, subjects.iter().map(|who| command(accept(&made, who))).collect());
@@ -199,7 +199,7 @@ async fn bundles_leave_their_neighbours_alone(database: TestDatabase) {
     assert_eq!(story(&store, made.id).await, ["created", "accepted", "accepted", "fulfilled"]);
 }
 
-async fn database_refusal_fails_its_command_or_atomic_bundle(database: TestDatabase) {
+async fn database_refusal_fails_its_command_or_atomic_batch(database: TestDatabase) {
     let store = gated(&database).await;
     let made = created(&store, link()).await;
     let poison = || create(CreateInvitation { max_uses: Some(0), ..link() });
@@ -259,7 +259,7 @@ async fn atomic_batch_is_one_group_however_large(database: TestDatabase) {
     assert_eq!(read(&store, made.id).await.engagement.views, 300);
 }
 
-async fn bundle_past_its_deadline_is_not_decided(database: TestDatabase) {
+async fn batch_past_its_deadline_is_not_decided(database: TestDatabase) {
     let store = gated(&database).await;
     let two = || vec![command(create(link())), command(create(link()))];
     let late = Some(Instant::now());
@@ -274,7 +274,7 @@ async fn bundle_past_its_deadline_is_not_decided(database: TestDatabase) {
 
 /// Another replica keeps changing what the batch rests on: it is decided again as a whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn atomic_bundles_at_once_are_whole_or_not_at_all() {
+async fn atomic_batches_at_once_are_whole_or_not_at_all() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::manual(NEW_YEAR);
     let stores = [

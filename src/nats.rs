@@ -1,8 +1,8 @@
 //! Publishes every event to NATS JetStream, in the order of each invitation, at least once.
 //!
-//! One replica at a time publishes, by a lease; its cursor moves behind what the server has acknowledged. What is published
-//! again, because that was not known, has the id of the event as its Nats-Msg-Id, by which the server drops it. Nobody but
-//! this waits for NATS.
+//! One replica at a time publishes, by a lease; its cursor moves after the server's acknowledgement. An event that is
+//! published again, because the acknowledgement was lost, has its id as the Nats-Msg-Id, by which the server drops the
+//! duplicate. No other part of the service waits for NATS.
 
 mod session;
 
@@ -20,22 +20,22 @@ use crate::store::{Begin, Follower, Store, StoreError, Topic};
 use session::{Session, SessionError, prefixes};
 
 /// The number of events that are read, and then published, at once.
-const BATCH: u64 = 256;
-/// The interval at which it looks without a notification.
-const INTERVAL: Duration = Duration::from_secs(1);
-/// The time for which a lease counts as held without asking; it lasts longer.
-const HELD: Duration = Duration::from_secs(10);
-/// The time that each further attempt to connect waits longer, and the number of times that it is added.
+const BATCH_EVENTS: u64 = 256;
+/// The interval at which it polls without a notification.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The time for which a lease counts as held without a query; the lease itself lasts longer.
+const LEASE_TRUST: Duration = Duration::from_secs(10);
+/// The further delay that each failed attempt to connect adds, and the number of times that it is added.
 const BACKOFF: Duration = Duration::from_secs(1);
-const BACKOFFS: u32 = 5;
+const MAX_BACKOFFS: u32 = 5;
 
 /// The reason why publishing stopped early.
 #[derive(Debug, thiserror::Error)]
 enum NatsError {
-    /// The database.
+    /// An error of the database.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// NATS.
+    /// An error of the connection to NATS.
     #[error(transparent)]
     Session(#[from] SessionError),
 }
@@ -44,22 +44,22 @@ struct Publisher {
     store: Store,
     config: NatsConfig,
     holder: Uuid,
-    /// Up to where it has published, and when the lease was last seen to be held.
+    /// The position up to which it has published, and the moment at which the lease was last known to be held.
     held: Option<(i64, Instant)>,
     session: Option<Session>,
     failures: u32,
 }
 
-/// Publishes until stopped. Every replica does, and one of them at a time gets to it.
+/// Publishes until stopped. Every replica runs this, and one of them at a time publishes.
 pub async fn run(store: Store, config: NatsConfig, stop: CancellationToken) {
     let holder = Uuid::from_bytes(Entropy::system().bytes());
     let notified = Some(store.notifications().subscribe(Topic::Position));
     let publisher = Publisher { store: store.clone(), config, holder, held: None, session: None, failures: 0 };
     let publisher = Mutex::new(publisher);
-    let task = PeriodicTask { name: "nats", notified, gather: Duration::ZERO, interval: INTERVAL, stop };
+    let task = PeriodicTask { name: "nats", notified, gather: Duration::ZERO, interval: POLL_INTERVAL, stop };
     task.run(|| async { publisher.lock().await.round().await }).await;
     drop(publisher);
-    // Others wait for the end of the lease otherwise, which is soon enough.
+    // If this fails, the other replicas wait until the lease expires, which is soon enough.
     drop(store.release(Follower::Nats, holder).await);
 }
 
@@ -68,10 +68,10 @@ impl Publisher {
         let result = self.publish().await;
         match &result {
             Ok(_) | Err(NatsError::Store(StoreError::Unavailable(_) | StoreError::Slow)) => return result,
-            Err(NatsError::Session(_)) => self.failures = (self.failures + 1).min(BACKOFFS),
+            Err(NatsError::Session(_)) => self.failures = (self.failures + 1).min(MAX_BACKOFFS),
             Err(NatsError::Store(_)) => {}
         }
-        // Another replica may get through.
+        // Another replica may reach NATS.
         self.held = None;
         if let Err(error) = self.store.release(Follower::Nats, self.holder).await {
             tracing::debug!(%error, "lease not released; it expires by itself");
@@ -80,24 +80,23 @@ impl Publisher {
     }
 
     async fn publish(&mut self) -> Result<TickResult, NatsError> {
-        // Before NATS is looked for, so that where it begins does not depend on when it is there.
+        // The position is read before the connection, so that the start does not depend on when NATS is available.
         let Some(after) = self.position().await? else { return Ok(TickResult::Done) };
         if self.session.is_none() {
             tokio::time::sleep(BACKOFF * self.failures).await;
             self.session = Some(Session::open(&self.config).await?);
             tracing::info!("connected to NATS");
         }
-        let stretch = self.store.all_events_behind(after, BATCH).await?;
-        if stretch.until == after {
+        let batch = self.store.all_events_behind(after, BATCH_EVENTS).await?;
+        if batch.until == after {
             return Ok(TickResult::Done);
         }
-        // A message that the client still holds must not be sent later, behind those that are sent again: a session that did not
-        // come
-        // to the end of its work, be it because the round was broken off, is not kept.
+        // A message that the client still holds must not be sent later, after those that are sent again: a session that
+        // did not finish its work, for example because the tick was aborted, is discarded.
         let Some(session) = self.session.take() else { return Ok(TickResult::More) };
-        let mut left = prefixes(&stretch.events).peekable();
-        // Without events there is still a position to move on to.
-        if left.peek().is_none() && !self.advance(stretch.until).await? {
+        let mut left = prefixes(&batch.events).peekable();
+        // Without events the position still moves.
+        if left.peek().is_none() && !self.advance(batch.until).await? {
             return Ok(TickResult::Done);
         }
         while let Some(prefix) = left.next() {
@@ -105,18 +104,18 @@ impl Publisher {
             self.failures = 0;
             let until = match (left.peek(), prefix.last()) {
                 (Some(_), Some(last)) => last.position,
-                _ => stretch.until,
+                _ => batch.until,
             };
-            // The answer also shows whether the lease is still held.
+            // The result also shows whether the lease is still held.
             if !self.advance(until).await? {
                 return Ok(TickResult::Done);
             }
         }
         self.session = Some(session);
-        Ok(if stretch.is_last { TickResult::Done } else { TickResult::More })
+        Ok(if batch.is_last { TickResult::Done } else { TickResult::More })
     }
 
-    /// Moves behind what was acknowledged; false if another replica publishes by now.
+    /// Moves the position after an acknowledgement; false if another replica publishes by now.
     async fn advance(&mut self, until: i64) -> Result<bool, StoreError> {
         self.held = None;
         let advanced = self.store.advance(Follower::Nats, self.holder, until).await?;
@@ -124,9 +123,9 @@ impl Publisher {
         Ok(advanced)
     }
 
-    /// Returns up to where it has published; none while another replica does.
+    /// Returns the position up to which it has published; `None` while another replica publishes.
     async fn position(&mut self) -> Result<Option<i64>, StoreError> {
-        if let Some((position, _)) = self.held.filter(|(_, seen)| seen.elapsed() < HELD) {
+        if let Some((position, _)) = self.held.filter(|(_, seen)| seen.elapsed() < LEASE_TRUST) {
             return Ok(Some(position));
         }
         let begin = match self.config.begin {

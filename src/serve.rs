@@ -40,7 +40,7 @@ use crate::shutdown::Shutdown;
 use crate::store::events::listener as notifications;
 use crate::store::{Database, ExecutorOptions, OpenError, Store, StoreError};
 use crate::webhook::client::WebhookClient;
-use crate::webhook::worker::{SenderOptions, WebhookWorker};
+use crate::webhook::worker::{WebhookWorker, WebhookWorkerOptions};
 use crate::{nats, webhook};
 use keys::{check_keys, key_ring};
 
@@ -210,7 +210,7 @@ fn post_webhooks(
     drain: &CancellationToken,
 ) -> impl Future<Output = ()> + Send + use<> {
     let timeout = config.webhooks.timeout;
-    let options = SenderOptions::new(config.webhooks.concurrency, timeout);
+    let options = WebhookWorkerOptions::new(config.webhooks.concurrency, timeout);
     let client = WebhookClient::new(networks(config), timeout);
     let (store, ring, clock, drain) = (store.clone(), ring.clone(), clock.clone(), drain.clone());
     async move {

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 pub use crate::domain::group::BatchMode;
 pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
-pub use executor::{BundleError, Decide, ExecuteError, Executor, ExecutorOptions};
+pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
 pub use maintenance::Maintenance;
 pub use organization_connections::{ConnectionCreated, OrganizationConnectionQuery};
 pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, ReplayQuery, Topicality};
@@ -56,12 +56,12 @@ impl Store {
         Self { database, executor, notifications }
     }
 
-    /// Returns what tells, and hears, that there are new rows.
+    /// Returns the notifications between tasks that write rows and tasks that wait for them.
     pub fn notifications(&self) -> &Notifications {
         &self.notifications
     }
 
-    /// Returns what looks after the database.
+    /// Returns the maintenance of the database.
     pub fn maintenance(&self) -> Maintenance {
         self.database.maintenance()
     }
@@ -71,7 +71,7 @@ impl Store {
         &self.executor
     }
 
-    /// Finishes the commands that wait and closes the database.
+    /// Finishes the waiting commands and closes the database.
     pub async fn close(self) {
         let Self { database, executor, notifications: _ } = self;
         executor.finish().await;
@@ -79,7 +79,8 @@ impl Store {
     }
 }
 
-/// Waits for the database, but no longer than `limit`. Work that is given up is rolled back, or was committed without an answer.
+/// Waits for the database, but no longer than `limit`. Work that is given up is rolled back, or was committed without
+/// an answer.
 pub(crate) async fn within<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, StoreError>>,

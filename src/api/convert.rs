@@ -1,4 +1,4 @@
-//! From the domain to messages.
+//! Conversions from the domain to messages.
 
 pub(super) mod acceptance;
 pub(super) mod json;
@@ -28,7 +28,7 @@ pub(crate) fn state(state: State) -> i32 {
     state.into()
 }
 
-/// The numbers of the kinds in the protos, where a kind has the name that it has in the code.
+/// The numbers of the kinds in the protos; a kind has the same name there as in the code.
 static KIND_NUMBERS: LazyLock<PerKind<i32>> = LazyLock::new(|| {
     PerKind::from_fn(|kind| {
         let name = format!("INVITATION_KIND_{}", kind.code().to_uppercase());
@@ -46,7 +46,7 @@ pub(crate) fn kind_of(number: i32) -> Option<Kind> {
     KIND_NUMBERS.iter().find(|(_, known)| **known == number).map(|(kind, _)| kind)
 }
 
-/// Converts a count, which is never near the end of the type.
+/// Converts a count, which is never near the maximum of the type.
 pub(crate) fn count(count: impl TryInto<i32>) -> i32 {
     count.try_into().unwrap_or(i32::MAX)
 }

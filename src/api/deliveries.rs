@@ -1,4 +1,4 @@
-//! `DeliveryService`: messages on their way, and the mail provider's word on them.
+//! `DeliveryService`: messages on their way, and the mail provider's reports about them.
 
 pub(super) mod convert;
 
@@ -57,7 +57,7 @@ impl DeliveryService for Deliveries {
         let id = violations.required("message_id", &message.message_id, parse_message_id);
         let report = violations.take("status", parse_report(message.status));
         let detail = violations.optional("detail", &message.detail, text::free_text);
-        // A Message-ID of another service's making is as good as one that is gone.
+        // A Message-ID that another service created counts as one that does not exist.
         if id == Some(None) {
             violations.refuse(status::delivery_not_found());
         }
@@ -85,18 +85,18 @@ impl DeliveryService for Deliveries {
             let hosts = self.0.hosts(&call).await?;
             self.0.find(&call, id, kind, false, hosts).await?;
         } else if call.caller.organization_id.is_some() {
-            // All of the account's is more than one organization may ask for.
+            // The account's messages as a whole are beyond the access of one organization.
             return Err(status::organization_access_denied());
         }
         let query = ReplayQuery { invitation: invitation.map(|(id, _)| id), since, until };
-        // A thousand rows: the call's own deadline is the limit.
+        // The call may update a thousand rows, so only its own deadline limits it.
         let replayed = self.0.done(self.0.store.replay_deliveries(&call.caller.account, &query).await)?;
         let replayed_count = i32::try_from(replayed).unwrap_or(i32::MAX);
         Ok(Response::new(pb::ReplayDeliveriesResponse { replayed_count }))
     }
 }
 
-/// Reads the message's id out of a Message-ID; none for one that this service cannot have made.
+/// Parses the message's id out of a Message-ID; `None` for one that this service cannot have created.
 fn parse_message_id(value: &str) -> Result<Option<Uuid>, Invalid> {
     text::free_text(value)?;
     Ok(MessageId::parse(value))

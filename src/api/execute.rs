@@ -1,4 +1,5 @@
-//! One call, and what the services share: the store, the keys, and how a command is run and a read is done for a call.
+//! One call, and the parts that the services share: the store, the keys, and the functions that run the commands and
+//! the reads of a call.
 
 use std::time::Duration;
 
@@ -26,9 +27,9 @@ use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
 use crate::server::deadline::Deadline;
 use crate::server::status;
-use crate::store::{BundleError, ExecuteError, Read, Store, StoreError};
+use crate::store::{BatchError, ExecuteError, Read, Store, StoreError};
 
-/// What the services share.
+/// The parts that the services share.
 #[derive(Debug)]
 pub struct Api {
     /// Reads and writes invitations.
@@ -39,42 +40,42 @@ pub struct Api {
     pub links: LinksConfig,
     /// The domain in the Message-IDs of mail.
     pub mail_domain: String,
-    /// How long a general invitation can be accepted unless its maker says otherwise.
+    /// The time to live of a general invitation whose creator sets none.
     pub general_ttl: Ttl,
-    /// Tells the time that ids are made from.
+    /// The clock for ids.
     pub clock: Clock,
-    /// Gives what ids and page tokens need.
+    /// The randomness for ids and page tokens.
     pub entropy: Entropy,
-    /// How long a read may take.
+    /// The time limit of a read.
     pub read_timeout: Duration,
-    /// What endpoints of webhooks may be like.
+    /// The rules for webhook endpoints.
     pub webhooks: WebhookRules,
 }
 
-/// What the configuration says of the endpoints of webhooks.
+/// The configured rules for webhook endpoints.
 #[derive(Clone, Debug)]
 pub struct WebhookRules {
-    /// Which networks may be posted to beside the open Internet.
+    /// The networks that may be posted to beside the open Internet.
     pub networks: Networks,
-    /// How long the secret before a rotation signs too.
+    /// The time for which the previous secret signs too after a rotation.
     pub rotation_overlap: Duration,
 }
 
-/// What a handler knows of its call beside the message.
+/// The context of a call: everything beside its message.
 pub(crate) struct Call {
     pub(crate) caller: Caller,
     pub(crate) deadline: Deadline,
-    /// Decides whose invitations the call may be about.
+    /// Decides which organizations' invitations the call may be about.
     pub(crate) access: OrganizationAccess,
-    /// The permission that let the call in.
+    /// The permission that admitted the call.
     pub(crate) permission: Permission,
     /// The organizations in the metadata, if the call needs them and both are there.
     pub(crate) organizations: Option<Organizations>,
 }
 
 impl Call {
-    /// Splits a request, and begins to collect the violations in it. A request that did not come through the boundary has no
-    /// caller, and is refused.
+    /// Splits a request into its call and its message, and starts to collect violations. A request that did not pass
+    /// the boundary has no caller, and is refused.
     pub(crate) fn of<T: Rpc>(request: tonic::Request<T>) -> Result<(Self, T, Violations), Status> {
         let (metadata, mut extensions, message) = request.into_parts();
         let known = extensions.remove::<Caller>().zip(extensions.remove::<Deadline>());
@@ -90,8 +91,8 @@ impl Call {
         Ok((Self { caller, deadline, access, permission, organizations }, message, violations))
     }
 
-    /// Returns the organizations that decide beside a message what the call may do: the one that asks and the one it asks for.
-    /// `None` if the caller speaks for the whole account.
+    /// Returns the organizations that, beside the message, determine the permission of the call: the one that asks and
+    /// the one it asks for. `None` if the caller acts for the whole account.
     fn requester_and_target(&self) -> Option<(Uuid, Uuid)> {
         let given = self.organizations.map(|organizations| (organizations.requester, organizations.target));
         given.or(self.caller.organization_id.map(|own| (own, own)))
@@ -112,7 +113,7 @@ impl Api {
         violations: Violations,
         action: Option<Action>,
     ) -> Result<Executed, Status> {
-        // Access comes before violations: a caller who has none learns nothing of them.
+        // Access precedes violations: a caller without access learns nothing about them.
         let hosts = self.hosts(call).await?;
         let action = violations.finish(action)?;
         check_new(call, &action)?;
@@ -134,8 +135,8 @@ impl Api {
         Ok(executed)
     }
 
-    /// Returns the idempotency key of a message; `None` without a request_id. The `recipient` whose mailed link the message came
-    /// by decides for whom, so it counts although the token does not.
+    /// Returns the idempotency key of a message; `None` without a request_id. The `recipient` of a mailed link
+    /// determines the result, so it counts although the token does not.
     pub(crate) fn request<T: Write>(&self, call: &Call, message: &T, recipient: u16) -> Option<Request> {
         Some(message.request_id()).filter(|id| !id.is_empty()).map(|id| {
             let body = [message.body().as_slice(), &recipient.to_be_bytes()].concat();
@@ -162,24 +163,24 @@ impl Api {
         }
     }
 
-    /// Runs several commands of a call and returns a result for each. If the request_id of the call was used for another one,
-    /// all of it is refused.
+    /// Runs several commands of a call and returns a result for each. If the request_id of the call was used for
+    /// another one, all commands are refused.
     pub(crate) async fn execute_all(
         &self,
         call: &Call,
         commands: Vec<Command>,
         mode: BatchMode,
-    ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
+    ) -> Result<Vec<Result<Executed, ExecuteError>>, BatchError> {
         let are_parts = commands.iter().any(|command| command.request.as_ref().is_some_and(Request::is_part));
         let results = self.store.executor().execute_all(commands, mode, Some(call.deadline.0)).await?;
         let reused = ExecuteError::Refused(Refusal::RequestIdReused);
         if are_parts && results.iter().any(|result| result.as_ref().is_err_and(|error| *error == reused)) {
-            return Err(BundleError::Failed(reused));
+            return Err(BatchError::Failed(reused));
         }
         Ok(results)
     }
 
-    /// Does a read, which may take no longer than the database may.
+    /// Runs a read with a time limit.
     pub(crate) async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, Status> {
         match tokio::time::timeout(self.read_timeout, read).await {
             Ok(done) => self.done(done),
@@ -187,7 +188,7 @@ impl Api {
         }
     }
 
-    /// Returns what the database did, or the status for why it did not.
+    /// Returns the result of the database, or the status of its error.
     pub(crate) fn done<T>(&self, done: Result<T, StoreError>) -> Result<T, Status> {
         done.map_err(|error| match error {
             error if error.is_transient() => status::unavailable(),
@@ -195,7 +196,8 @@ impl Api {
         })
     }
 
-    /// Reads an invitation of one kind, or of any, that one of some organizations hosts; `hosts` comes from [`Api::hosts`].
+    /// Reads an invitation of one kind, or of any, that one of some organizations hosts; `hosts` comes from
+    /// [`Api::hosts`].
     pub(crate) async fn find(
         &self,
         call: &Call,
@@ -212,8 +214,8 @@ impl Api {
         Ok(found)
     }
 
-    /// Returns the claims of the field `token`. A forged one is refused without touching the database, as if its invitation did
-    /// not exist.
+    /// Returns the claims of the field `token`. A forged token is refused without a query, as if its invitation did not
+    /// exist.
     pub(crate) fn verify(&self, violations: &mut Violations, token: &str) -> Option<Claims> {
         violations.required("token", token, |_| Ok(()))?;
         let claims = Claims::verify(token, &self.ring);
@@ -230,20 +232,20 @@ impl Api {
         (token.reveal().to_owned(), self.links.link(invitation.details.kind(), &token))
     }
 
-    /// Logs a defect under an id that the caller is told.
+    /// Logs an internal error under an id that the caller gets.
     pub(crate) fn defect(&self, error: &dyn std::fmt::Display) -> Status {
         let error_id = Uuid::from_bytes(self.entropy.bytes()).simple().to_string();
-        tracing::error!(%error_id, %error, "a call failed");
+        tracing::error!(%error_id, %error, "a call failed with an internal error");
         status::internal(error_id)
     }
 }
 
-/// Checks a request_id; empty is none.
+/// Checks a request_id; empty means that there is none.
 pub(crate) fn check_request_id(violations: &mut Violations, request_id: &str) {
     violations.optional("request_id", request_id, text::request_id);
 }
 
-/// Notes in the call's log line which invitation it is about.
+/// Adds the invitation to the call's log line.
 pub(crate) fn note_invitation(id: InvitationId) {
     tracing::Span::current().record("invitation", tracing::field::display(id.0));
 }

@@ -1,10 +1,10 @@
-//! `InvitationService`: invitations of every kind through one face.
+//! `InvitationService`: invitations of every kind in one message.
 
 pub(super) mod accept_invitations;
 pub(super) mod batch_create_invitations;
-pub(super) mod batch_error;
 pub(super) mod convert;
 pub(super) mod convert_invitation;
+pub(super) mod entry_error;
 pub(super) mod parse;
 pub(super) mod parse_autojoin;
 pub(super) mod revoke_scope_invitations;

@@ -26,7 +26,7 @@ use crate::store::{Cursor, InvitationQuery, Order, Read};
 
 const KIND: Kind = Kind::Guest;
 
-/// What a list can be sorted by; the first is the default.
+/// The orders of a list; the first is the default.
 const ORDERS: [(&str, Order); 8] = [
     ("create_time", Order::CreateTime),
     ("email", Order::Email),
@@ -43,8 +43,8 @@ const ORDERS: [(&str, Order); 8] = [
 pub(crate) struct GuestInvitations(pub(crate) Arc<Api>);
 
 impl GuestInvitations {
-    /// Returns how many invitations a list has: counted for its first page, at the moment that the page is then judged at, and
-    /// carried along.
+    /// Returns the number of invitations in a list: counted for its first page, at the moment at which that page is
+    /// judged, and carried along.
     async fn total(&self, call: &Call, query: &mut InvitationQuery) -> Result<u64, Status> {
         if let Some(total) = query.after.as_ref().and_then(|cursor| cursor.total) {
             return Ok(total);
@@ -160,7 +160,7 @@ impl GuestInvitationService for GuestInvitations {
     }
 }
 
-/// An acceptance by the system, which shows no address: the host's side vouches for the guest organization.
+/// Returns an acceptance by the system, which has no address: the host vouches for the guest organization.
 fn by_system(target: Target, guest_organization_id: Uuid) -> AcceptInvitation {
     AcceptInvitation {
         access: Access::Name(target),

@@ -1,5 +1,5 @@
-//! The organizations whose invitations a call may be about: those that its credential may act for, or the one that its metadata
-//! name.
+//! The organizations whose invitations a call may be about: those that its credential may act for, or the one that its
+//! metadata name.
 
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -14,22 +14,22 @@ use crate::domain::value::text::Invalid;
 use crate::server::status;
 use crate::store::OrganizationConnectionQuery;
 
-/// The number of organizations that one organization may act for, at most.
+/// The most organizations that one organization may act for.
 const MAX_ORGANIZATIONS: u64 = 10_000;
 
 const REQUESTER: &str = "requester-organization-id";
 const TARGET: &str = "target-organization-id";
 
-/// Decides whose invitations a call may be about.
+/// Decides which organizations' invitations a call may be about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OrganizationAccess {
-    /// Those of the organizations that the credential may act for; all, if it is bound to none.
+    /// The organizations that the credential may act for; all, if it is bound to none.
     Caller,
-    /// Those of the target organization in the metadata, for which the requester in the metadata must be allowed to act.
+    /// The target organization in the metadata, for which the requester in the metadata must be allowed to act.
     Metadata,
-    /// Any: the token of a link is what opens its invitation.
+    /// Any organization: the token of a link opens its invitation.
     Link,
-    /// Those of the whole account, for which a credential that is bound to an organization may not speak.
+    /// The whole account, for which a credential that is bound to an organization may not act.
     Account,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Organizations {
 }
 
 impl Organizations {
-    /// Parses both from a call's metadata, in which each has to be once.
+    /// Parses both from a call's metadata, in which each has to occur once.
     pub(crate) fn parse(violations: &mut Violations, metadata: &MetadataMap) -> Option<Self> {
         let mut parse = |key: &str| {
             let mut values = metadata.get_all(key).iter();
@@ -59,7 +59,7 @@ impl Organizations {
 }
 
 impl Api {
-    /// Returns the organizations whose invitations the call may be about; `None` for those of the whole account, which costs no
+    /// Returns the organizations whose invitations the call may be about; `None` for the whole account, which costs no
     /// look-up.
     pub(crate) async fn hosts(&self, call: &Call) -> Result<Option<Vec<Uuid>>, Status> {
         match (call.access, call.caller.organization_id) {
@@ -68,7 +68,7 @@ impl Api {
             }
             (OrganizationAccess::Caller, Some(own)) => Ok(Some(self.hosts_of(call, own).await?)),
             (OrganizationAccess::Metadata, bound) => match call.organizations {
-                // The call is refused for its metadata.
+                // The violation of the metadata refuses the call.
                 None => Ok(Some(Vec::new())),
                 Some(Organizations { requester, target }) => {
                     let speaks = bound.is_none_or(|bound| bound == requester);
@@ -101,7 +101,7 @@ impl Api {
     }
 }
 
-/// Refuses to a caller who is bound to an organization what belongs to none.
+/// Refuses rows of the whole account to a caller who is bound to an organization.
 pub(crate) fn check_new(call: &Call, action: &Action) -> Result<(), Status> {
     let belongs_to_none = match action {
         Action::Create(create) => create.details.host().is_none(),

@@ -1,4 +1,4 @@
-//! `AccessService`: which organization may act for which other.
+//! `AccessService`: the connections by which one organization may act for another.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::store::{ConnectionCreated, Cursor, OrganizationConnectionQuery};
 
 const COLLECTION: &str = "organizationConnections";
 
-/// What one organization may be allowed to do for another.
+/// The permissions that one organization may grant to another.
 const GRANTABLE: [Permission; 2] = [Permission::GuestInvitationsRead, Permission::GuestInvitationsWrite];
 
 /// Serves `AccessService`.

@@ -11,21 +11,21 @@ use crate::store::{Cursor, InvitationQuery, Listed, Read};
 
 const DEFAULT_SIZE: i32 = 50;
 const MAX_SIZE: i32 = 1_000;
-/// The number of rows a page of invitations looks at, at most, in search of those that its filters let through.
+/// The most rows that a page of invitations looks at, in search of those that its filters let through.
 pub(crate) const SCAN: u64 = 5_000;
 
 /// The page that a request asks for.
 pub(crate) struct Asked {
-    /// How many rows it has at most.
+    /// The most rows of the page.
     pub(crate) size: usize,
     /// Whether the least comes first.
     pub(crate) ascending: bool,
-    /// Where to go on.
+    /// The place behind which the page begins.
     pub(crate) after: Option<Cursor>,
 }
 
 impl Asked {
-    /// Returns how many rows are read: one beyond the page tells whether there is another.
+    /// Returns the number of rows to read: one beyond the page shows whether there is another page.
     pub(crate) fn limit(&self) -> u64 {
         self.size as u64 + 1
     }
@@ -37,7 +37,7 @@ impl Asked {
     }
 }
 
-/// Parses which page of a list with one order is asked for.
+/// Parses the requested page of a list with one order.
 pub(crate) fn asked<T: Paged>(
     api: &Api,
     call: &Call,
@@ -48,7 +48,7 @@ pub(crate) fn asked<T: Paged>(
     asked_in(api, call, request, &[(field, ())], violations).1
 }
 
-/// Parses in which of some orders, and which page of it, is asked for; the first order is the default.
+/// Parses the requested page of a list with several orders; the first order is the default.
 pub(crate) fn asked_in<T: Paged, O: Copy>(
     api: &Api,
     call: &Call,
@@ -63,7 +63,7 @@ pub(crate) fn asked_in<T: Paged, O: Copy>(
     (order, Asked { size, ascending, after })
 }
 
-/// Parses `page_size`: 0 is the default, too many is the most, negative is refused.
+/// Parses `page_size`: 0 is the default, larger values are reduced to the maximum, negative ones are refused.
 fn size(violations: &mut Violations, page_size: i32) -> usize {
     let size = match page_size {
         ..0 => {
@@ -95,7 +95,8 @@ fn order<O: Copy>(violations: &mut Violations, order_by: &str, orders: &[(&str, 
     }
 }
 
-/// Returns what a page token is bound to: the account, the method, the target organization, if the metadata name one, and the query.
+/// Returns the data that a page token is bound to: the account, the method, the target organization, if the metadata
+/// name one, and the query.
 fn context<T: Paged>(call: &Call, request: &T) -> Vec<u8> {
     let account = call.caller.account.as_str();
     let target = call.organizations.map(|organizations| organizations.target.into_bytes());
@@ -103,7 +104,7 @@ fn context<T: Paged>(call: &Call, request: &T) -> Vec<u8> {
     [account.as_bytes(), b"\0", T::METHOD.as_bytes(), b"\0", target, &request.query()].concat()
 }
 
-/// Parses a page token of this very query.
+/// Parses a page token of the same query.
 fn cursor<T: Paged>(
     api: &Api,
     call: &Call,
@@ -119,7 +120,7 @@ fn cursor<T: Paged>(
     violations.optional("page_token", page_token, opened)
 }
 
-/// Reads a page of invitations and the token for going on.
+/// Reads a page of invitations and the token of the next page.
 pub(crate) async fn invitations<T: Paged>(
     api: &Api,
     call: &Call,
@@ -134,7 +135,7 @@ pub(crate) async fn invitations<T: Paged>(
     cut(api, call, request, listed, size)
 }
 
-/// Cuts off the row that was read beyond the page, and returns the token for going on, also if the page is short.
+/// Cuts off the row that was read beyond the page, and returns the token of the next page, also if the page is short.
 pub(crate) fn cut<T: Paged>(
     api: &Api,
     call: &Call,
@@ -150,7 +151,7 @@ pub(crate) fn cut<T: Paged>(
     Ok((rows, next_page_token))
 }
 
-/// Cuts off the row that was read beyond the page, and returns the token for going on if there was one.
+/// Cuts off the row that was read beyond the page, and returns the token of the next page if there was one.
 pub(crate) fn next<T: Paged, R>(
     api: &Api,
     call: &Call,

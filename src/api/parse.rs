@@ -19,14 +19,15 @@ const MAX_EMAILS: usize = 1_000;
 const MAX_LABELS: usize = 64;
 const MAX_ROLES: usize = 50;
 
-/// Parses `ttl`, for which there are different limits; absent is none.
+/// Parses `ttl`, which has different limits; an absent one is `None`.
 pub(crate) fn ttl(
     violations: &mut Violations,
     field: &str,
     ttl: Option<prost_types::Duration>,
     limit: fn(Duration) -> Result<Ttl, Invalid>,
 ) -> Option<Ttl> {
-    // Not by the conversion of prost-types, which takes fields that the well-known type forbids and panics at some others.
+    // The conversion of prost-types is not used, since it takes fields that the well-known type forbids and panics at
+    // some others.
     let span = |ttl: prost_types::Duration| {
         let nanos = u32::try_from(ttl.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
         Some(Duration::new(u64::try_from(ttl.seconds).ok()?, nanos))
@@ -35,7 +36,7 @@ pub(crate) fn ttl(
     violations.take(field, parse(ttl?))
 }
 
-/// Parses a moment; absent is none. What is finer than a microsecond is cut off.
+/// Parses a moment; an absent one is `None`. Digits finer than a microsecond are cut off.
 pub(crate) fn moment(
     violations: &mut Violations,
     field: &str,
@@ -57,7 +58,7 @@ pub(crate) fn roles(violations: &mut Violations, field: &str, values: &[String])
     roles
 }
 
-/// Parses `max_uses`; absent is none.
+/// Parses `max_uses`; an absent one is `None`.
 pub(crate) fn max_uses(violations: &mut Violations, field: &str, max_uses: Option<i32>) -> Option<u32> {
     let parse = |max_uses| match u32::try_from(max_uses) {
         Ok(max_uses @ 1..) => Ok(max_uses),
@@ -66,7 +67,7 @@ pub(crate) fn max_uses(violations: &mut Violations, field: &str, max_uses: Optio
     violations.take(field, parse(max_uses?))
 }
 
-/// Parses addresses; those that are the same after normalisation count once.
+/// Parses addresses; those that are equal after normalisation count once.
 pub(crate) fn emails(violations: &mut Violations, field: &str, values: &[String]) -> Vec<Email> {
     let mut emails = violations.each(field, values, MAX_EMAILS, Email::parse);
     let mut keys = BTreeSet::new();

@@ -1,6 +1,6 @@
-//! The table of requests: for each request message the RPC it is for, the permission that the RPC needs, the organizations that
-//! decide beside it, and whether the message writes, names an invitation or asks for a page. A message that is used in one of
-//! these ways and has no row here does not compile.
+//! The table of requests: for each request message its RPC, the permission that the RPC needs, the organizations that
+//! are checked beside it, and whether the message writes, names an invitation or asks for a page. A message that is
+//! used in one of these ways and has no row here does not compile.
 
 use std::collections::BTreeSet;
 
@@ -64,14 +64,14 @@ pub(crate) trait Named: Rpc {
 
 /// A request for a page of a list.
 pub(crate) trait Paged: Rpc {
-    /// Returns what must be the same on every page.
+    /// Returns the bytes that must be the same on every page.
     fn query(&self) -> Vec<u8>;
 
     /// Returns the fields `page_size`, `order_by` and `page_token`.
     fn fields(&self) -> (i32, &str, &str);
 }
 
-/// Returns the permission that an RPC needs, by the path it is called by; `None` for a path that is no RPC of this service.
+/// Returns the permission that an RPC needs, by its path; `None` for a path that is no RPC of this service.
 pub fn permission_of(path: &str) -> Option<Permission> {
     RPCS.iter().find(|(known, _)| *known == path).map(|(_, permission)| *permission)
 }
@@ -85,7 +85,7 @@ macro_rules! requests {
     ($($service:ident {
         $($method:ident($message:ident) $permission:ident, $access:ident $([$($property:tt)+])*;)+
     })+) => {
-        /// Every RPC of this service by the path it is called by, and the permission it needs.
+        /// Every RPC of this service by its path, with the permission it needs.
         pub const RPCS: &[(&str, Permission)] = &[$($((
             concat!("/invitation.v1.", stringify!($service), "/", stringify!($method)),
             Permission::$permission,
@@ -156,7 +156,7 @@ macro_rules! requests {
             }
         }
     };
-    // Rows may also be skipped, which may differ from page to page (AIP-158).
+    // Rows may also be skipped, by a number that may differ from page to page (AIP-158).
     (@$message:ident paged(and skips)) => { requests!(@$message pages skip); };
     (@$message:ident paged) => { requests!(@$message pages); };
     (@$message:ident pages $($skip:ident)?) => {

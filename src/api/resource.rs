@@ -1,5 +1,5 @@
-//! The messages that show an invitation: the one of its own kind's service, and the general one; and its resource names (AIP-122),
-//! `{collection}/{uuid}`.
+//! The messages that show an invitation: the one of its own kind's service, and the general one; and its resource names
+//! (AIP-122), `{collection}/{uuid}`.
 
 use tonic::{Response, Status};
 use uuid::Uuid;
@@ -25,15 +25,15 @@ pub(crate) trait Resource: Sized {
     /// The kind whose service shows it; `None` for the general service.
     const KIND: Option<Kind>;
 
-    /// Converts an invitation, unless it is of another kind; `link` is its token and link, empty for callers who may not see
-    /// them.
+    /// Converts an invitation; `None` if it is of another kind. `link` is its token and link, empty for callers who may
+    /// not see them.
     fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self>;
 
     /// Empties the etag, which nothing will have, and the names of an invitation that was not created.
     fn clear_dry_run(&mut self, created: bool);
 }
 
-/// What a kind adds to the messages that show invitations of every kind.
+/// The fields that a kind adds to the messages that show invitations of every kind.
 pub(crate) trait KindFields {
     /// Adds the kind's own fields to the general message.
     fn add_to_invitation(&self, invitation: &Invitation, message: &mut pb::Invitation);
@@ -42,7 +42,7 @@ pub(crate) trait KindFields {
     fn add_to_preview(&self, preview: &mut pb::InvitationPreview);
 }
 
-/// With those of its acceptances that came with it.
+/// The general message includes the acceptances that were loaded.
 impl Resource for pb::Invitation {
     const KIND: Option<Kind> = None;
 
@@ -114,7 +114,7 @@ impl Api {
         let hosts = self.hosts(call).await?;
         let Target { id, kind, hides_deleted, etag: _ } = violations.finish(target)?;
         let read = self.find(call, id, kind, newest_acceptances, hosts).await?;
-        // An invitation that was deleted for its own service is still there for the general one.
+        // An invitation that was deleted for its own service still exists for the general one.
         if hides_deleted && read.found.deleted_at.is_some() {
             return Err(status::not_found());
         }
@@ -123,7 +123,7 @@ impl Api {
 }
 
 /// The collection whose names fit an invitation of any kind.
-const ANY: &str = "invitations";
+const ANY_KIND: &str = "invitations";
 
 /// The name of an invitation, parsed.
 #[derive(Clone, Copy, Debug)]
@@ -140,7 +140,7 @@ enum Collection {
 
 /// The name that fits any kind of invitation.
 pub(crate) fn invitation_name(id: InvitationId) -> String {
-    format!("{ANY}/{}", id.0)
+    format!("{ANY_KIND}/{}", id.0)
 }
 
 /// The name of an acceptance.
@@ -172,7 +172,7 @@ impl InvitationName {
         self.id
     }
 
-    /// Returns the id, and the kind that the name is of; `None` for a name that fits any.
+    /// Returns the id, and the kind of the name; `None` for a name of any kind.
     pub(crate) fn id_and_kind(self) -> (InvitationId, Option<Kind>) {
         match self.collection {
             Collection::Any => (self.id, None),
@@ -180,7 +180,8 @@ impl InvitationName {
         }
     }
 
-    /// Returns the target of a call to the service for one kind, or for any. The name of another kind leads to nothing there.
+    /// Returns the target of a call to the service for one kind, or for any. The name of another kind is not found
+    /// there.
     pub(crate) fn target(self, service: Option<Kind>, violations: &mut Violations) -> Option<Target> {
         let (id, kind) = self.id_and_kind();
         if service.is_some() && kind.is_some() && kind != service {
@@ -197,7 +198,7 @@ pub(crate) fn parse_acceptance(name: &str) -> Result<(InvitationId, AcceptanceId
     let parts: Vec<&str> = name.split('/').collect();
     let uuid = |value| text::uuid(value).map_err(|_| INVALID);
     match parts.as_slice() {
-        [ANY, invitation, "acceptances", id] => {
+        [ANY_KIND, invitation, "acceptances", id] => {
             let id: Uuid = uuid(id)?;
             Ok((InvitationId(uuid(invitation)?), AcceptanceId(id)))
         }

@@ -1,5 +1,5 @@
-//! `WebhookService`: events by HTTP. Whatever is in a request, a credential that is bound to an organization may do none of
-//! this: events of all organizations go to an endpoint.
+//! `WebhookService`: events by HTTP. A credential that is bound to an organization may call none of its RPCs, whatever
+//! the request: an endpoint gets the events of all organizations.
 
 pub(super) mod convert;
 pub(super) mod parse;
@@ -23,7 +23,7 @@ use crate::server::status;
 use crate::store::{AttemptQuery, Cursor, EndpointCreated, EndpointQuery, EndpointRefusal, WriteOnce};
 use parse::EndpointName;
 
-/// The most events that one call has posted again.
+/// The most events that one call queues again.
 const MAX_REDELIVERED: usize = 10_000;
 
 /// Serves `WebhookService`.
@@ -184,7 +184,7 @@ impl WebhookService for Webhooks {
         let request = self.0.request(&call, &message, 0);
         let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
         let seed = IdSeed::new(now, self.0.entropy.bytes());
-        // Thousands of rows: the call's own deadline is the limit.
+        // The call may insert thousands of rows: only its own deadline limits it.
         let wanted = (span, MAX_REDELIVERED);
         let check = |endpoint: &Endpoint| endpoint.check_etag(etag.as_deref());
         let queued = self.0.store.redeliver_events(account, id, once, wanted, &seed, check).await;
@@ -199,7 +199,7 @@ impl Webhooks {
         found.ok_or_else(status::webhook_endpoint_not_found)
     }
 
-    /// Makes a secret, and what is stored of it.
+    /// Creates a secret, and its encrypted form.
     fn new_secret(&self, account: &AccountId, endpoint: Uuid) -> Result<(Secret, String), Status> {
         let secret = Secret::new(self.0.entropy.bytes());
         let sealed = secret.seal(&self.0.ring, account, endpoint, self.0.entropy.bytes());

@@ -1,7 +1,7 @@
-//! API keys: their form, how one is made, and the hash that stands for one at rest.
+//! API keys: their format, their creation, and the hash that is stored instead of a key.
 //!
-//! Who a key is and what it may do is not here. A key has 256 random bits, so a plain SHA-256 is enough: there is
-//! nothing to guess, and a slow hash would only slow down callers.
+//! The owner of a key and its permissions are not here. A key has 256 random bits, so a plain SHA-256 is enough: there
+//! is nothing to guess, and a slow hash would only slow down callers.
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use secrecy::{ExposeSecret, SecretString};
@@ -16,22 +16,19 @@ const HASH_PREFIX: &str = "sha256:";
 #[derive(Clone, Debug)]
 pub struct ApiKey(SecretString);
 
-/// What is not an API key; says nothing about the text, which may be a mistyped key.
+/// The error for a text that is not an API key; it does not repeat the text, which may be a mistyped key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an API key is `ivk_` and 43 characters of base64url")]
 pub struct ApiKeyError;
 
 impl ApiKey {
-    /// Makes a new key of 32 random bytes.
+    /// Creates a new key of 32 random bytes.
     pub fn generate(entropy: &Entropy) -> ApiKey {
         let secret = BASE64URL_NOPAD.encode(&entropy.bytes::<32>());
         ApiKey(format!("{PREFIX}{secret}").into())
     }
 
-    /// Accepts exactly what `generate` can make: `ivk_` and the canonical base64url of 32 bytes.
-    ///
-    /// # Errors
-    /// Anything else.
+    /// Parses exactly the keys that `generate` can create: `ivk_` and the canonical base64url of 32 bytes.
     pub fn parse(text: &str) -> Result<ApiKey, ApiKeyError> {
         let secret = text.strip_prefix(PREFIX).ok_or(ApiKeyError)?;
         match BASE64URL_NOPAD.decode(secret.as_bytes()) {
@@ -40,12 +37,12 @@ impl ApiKey {
         }
     }
 
-    /// Computes the hash that stands for this key at rest.
+    /// Computes the hash that is stored instead of this key.
     pub fn hash(&self) -> [u8; 32] {
         hash_api_key(self.expose())
     }
 
-    /// Shows the key, for the one time it is handed out.
+    /// Returns the key as text, for the one time it is handed out.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -56,12 +53,12 @@ pub fn hash_api_key(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
-/// Writes a hash in the form of the API key file, `sha256:` and lower-case hexadecimal digits.
+/// Formats a hash as in the API key file: `sha256:` and lower-case hexadecimal digits.
 pub fn format_hash(hash: &[u8; 32]) -> String {
     format!("{HASH_PREFIX}{}", HEXLOWER.encode(hash))
 }
 
-/// Reads what `format_hash` writes, in either case of the digits.
+/// Parses the format of `format_hash`, in either case of the digits.
 pub fn parse_hash(text: &str) -> Option<[u8; 32]> {
     let digits = text.strip_prefix(HASH_PREFIX)?;
     HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
@@ -72,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_generated_key_parses_and_is_never_shown_by_debug() {
+    fn generated_key_parses_and_is_never_shown_by_debug() {
         let key = ApiKey::generate(&Entropy::system());
         assert_eq!(key.expose().len(), 47);
         let parsed = ApiKey::parse(key.expose()).unwrap();
@@ -81,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_generate_cannot_make_is_not_a_key() {
+    fn text_that_generate_cannot_create_is_not_a_key() {
         let good = format!("ivk_{}", "A".repeat(43));
         assert!(ApiKey::parse(&good).is_ok());
         let spare_bit = format!("ivk_{}B", "A".repeat(42));

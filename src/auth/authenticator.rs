@@ -1,4 +1,4 @@
-//! Finds the caller that a request's metadata speak for.
+//! Finds the caller of a request by its metadata.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,25 +11,25 @@ use super::permission::Permission;
 use crate::config::AuthConfig;
 use crate::domain::value::text::AccountId;
 
-/// The account that everybody has who calls without credentials, which only a loopback address allows.
+/// The account of callers without credentials, which only a loopback address allows.
 const OPEN_ACCOUNT: &str = "default";
 
-/// Knows every credential.
+/// Finds the caller of every credential.
 #[derive(Clone)]
 pub struct Authenticator(Arc<Mode>);
 
 enum Mode {
-    /// Nobody has to say who they are.
+    /// Callers need no credentials.
     Open(Caller),
-    /// API keys, found by their hash: comparing hashes of 32 random bytes gives nothing away in time.
+    /// API keys, found by their hash: comparing hashes of 32 random bytes reveals nothing by its timing.
     ApiKeys(HashMap<[u8; 32], Caller>),
 }
 
-/// The metadata hold no credential, more than one, or one that is not known. Which it was is not told.
+/// The metadata contain no credential, more than one, or an unknown one. The error does not reveal the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unauthenticated;
 
-/// Why the configured credentials cannot be used.
+/// The reason why the configured credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticatorError {
     /// A permission that does not exist.
@@ -37,16 +37,16 @@ pub enum AuthenticatorError {
     Permission {
         /// The key's name.
         key: String,
-        /// What it asks for.
+        /// The name that is not a permission.
         permission: String,
     },
-    /// An account that cannot be one.
+    /// An account whose name is too long or empty.
     #[error("API key {0}: the account must have 1 to 200 characters")]
     Account(String),
 }
 
 impl Authenticator {
-    /// Takes in the configured credentials.
+    /// Creates an authenticator of the configured credentials.
     pub fn new(config: &AuthConfig) -> Result<Self, AuthenticatorError> {
         let mode = match config {
             AuthConfig::None => Mode::Open(Caller {
@@ -77,8 +77,8 @@ impl Authenticator {
         Ok(Self(Arc::new(mode)))
     }
 
-    /// Returns the caller that the metadata speak for. Two credentials are as bad as none: which one counts would depend on
-    /// who reads them.
+    /// Returns the caller whose credential the metadata contain. Two credentials count as none: otherwise the caller
+    /// would depend on which of them a reader picks.
     pub fn authenticate(&self, metadata: &HeaderMap) -> Result<Caller, Unauthenticated> {
         let callers = match self.0.as_ref() {
             Mode::Open(caller) => return Ok(caller.clone()),

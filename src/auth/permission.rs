@@ -1,46 +1,46 @@
 //! The permissions. The table of requests names the one that an RPC needs.
 
-/// What a credential may be allowed to do.
+/// A permission of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Permission {
-    /// Make, revoke, resend and update connection invitations.
+    /// Create, revoke, resend and update connection invitations.
     ConnectionInvitationsWrite,
     /// Get and list connection invitations.
     ConnectionInvitationsRead,
-    /// Make, delete and resend user invitations.
+    /// Create, delete and resend user invitations.
     UserInvitationsWrite,
     /// Get and list user invitations.
     UserInvitationsRead,
-    /// Make, update, resend, revoke and accept guest invitations.
+    /// Create, update, resend, revoke and accept guest invitations.
     GuestInvitationsWrite,
     /// Get and list guest invitations.
     GuestInvitationsRead,
-    /// Make general invitations; revoke, resend and sync those of every kind.
+    /// Create general invitations; revoke, resend and sync those of every kind.
     InvitationsWrite,
-    /// Say which organization may act for which other.
+    /// Create and delete connections by which one organization may act for another.
     OrganizationConnectionsWrite,
-    /// List which organization may act for which other.
+    /// List connections by which one organization may act for another.
     OrganizationConnectionsRead,
     /// Get and list invitations of every kind.
     InvitationsRead,
-    /// Preview, accept and decline through a link, and count what people do with it.
+    /// Preview, accept and decline through a link, and count the engagement with it.
     InvitationsRedeem,
     /// Read the audit trail.
     EventsRead,
-    /// List messages and what became of them.
+    /// List messages and their states.
     DeliveriesRead,
-    /// Report what became of messages, and queue those again that were given up.
+    /// Report the delivery of messages, and replay failed ones.
     DeliveriesWrite,
-    /// Get and list webhook endpoints and what was posted to them.
+    /// Get and list webhook endpoints and the attempts at them.
     WebhooksRead,
-    /// Make, change and delete webhook endpoints, see their new secrets, and have events posted again.
+    /// Create, update and delete webhook endpoints, see their new secrets, and redeliver events.
     WebhooksWrite,
-    /// See tokens and links in what is read.
+    /// See tokens and links in the results of reads.
     TokensRead,
 }
 
 impl Permission {
-    /// Every permission there is.
+    /// Every permission.
     pub const ALL: [Self; 17] = [
         Self::ConnectionInvitationsWrite,
         Self::ConnectionInvitationsRead,
@@ -61,7 +61,7 @@ impl Permission {
         Self::TokensRead,
     ];
 
-    /// Returns the name that configuration and errors use.
+    /// Returns the name in the configuration and in errors.
     pub fn name(self) -> &'static str {
         match self {
             Self::ConnectionInvitationsWrite => "connection_invitations.write",
@@ -89,7 +89,7 @@ impl Permission {
         self.name().ends_with(".read")
     }
 
-    /// Returns the permissions that a configured name stands for; `*` stands for all.
+    /// Returns the permissions of a configured name; `*` stands for all.
     pub fn from_name(name: &str) -> Option<Vec<Self>> {
         if name == "*" {
             return Some(Self::ALL.into());

@@ -1,4 +1,4 @@
-//! The commands: everything that changes an invitation, and what each needs to know beforehand.
+//! The commands: everything that changes an invitation, with the rows that each needs for its decision.
 
 mod accept;
 mod create;
@@ -48,7 +48,7 @@ pub use update_created_connection::UpdateCreatedConnection;
 pub use update_guest::UpdateGuestInvitation;
 pub use verify_email::VerifyEmail;
 
-/// Something to be done for one caller.
+/// An action for one caller.
 #[derive(Clone, Debug)]
 pub struct Command {
     /// The account of the caller's credential.
@@ -59,42 +59,42 @@ pub struct Command {
     pub hosts: Option<Vec<Uuid>>,
     /// The idempotency key, if the caller sent one.
     pub request: Option<Request>,
-    /// Makes the ids of what the command creates.
+    /// Derives the ids of the rows that the command creates.
     pub seed: IdSeed,
-    /// What is to be done.
+    /// The action.
     pub action: Action,
 }
 
-/// What is to be done. One variant, one file in `decide`.
+/// The action of a command. One variant, one file in `command`.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Make an invitation.
+    /// Creates an invitation.
     Create(Box<CreateInvitation>),
-    /// Accept one.
+    /// Accepts an invitation.
     Accept(Box<AcceptInvitation>),
-    /// Decline one.
+    /// Declines an invitation.
     Decline(DeclineInvitation),
-    /// Revoke one.
+    /// Revokes an invitation.
     Revoke(RevokeInvitation),
-    /// Send one again.
+    /// Sends an invitation again.
     Resend(ResendInvitation),
-    /// Count what people do with a link.
+    /// Counts the engagement with a link.
     RecordEngagement(RecordEngagement),
-    /// Note that a code has proved an address.
+    /// Records that a code has verified an address.
     VerifyEmail(VerifyEmail),
-    /// Change a connection that an acceptor made.
+    /// Updates a connection that an acceptor created.
     UpdateCreatedConnection(UpdateCreatedConnection),
-    /// Change the caller-set fields of a guest invitation.
+    /// Updates the caller-set fields of a guest invitation.
     UpdateGuest(UpdateGuestInvitation),
-    /// Make a user invitation invisible to its own service.
+    /// Hides a user invitation from its own service.
     Delete(DeleteInvitation),
-    /// Set the domains whose addresses join a scope by themselves.
+    /// Sets the domains whose addresses join a scope by themselves.
     SyncAutojoin(Box<SyncAutojoin>),
-    /// Say how an attempt to send a message ended it.
+    /// Records the end of an attempt to send a message.
     SettleDelivery(SettleDelivery),
-    /// Take the provider's word on a message.
+    /// Records a provider's report about a message.
     ReportDelivery(ReportDelivery),
-    /// Tell that one has expired.
+    /// Records that an invitation has expired.
     Expire(ExpireInvitation),
 }
 
@@ -112,32 +112,32 @@ impl Action {
 /// The name of an existing invitation and the version of it that the caller knows.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Which.
+    /// The invitation's id.
     pub id: InvitationId,
-    /// The kind the name is of; none for a name that fits any.
+    /// The kind of the name; `None` for a name of any kind.
     pub kind: Option<Kind>,
-    /// Whether it is as good as none once its own service was told to forget it.
+    /// Whether the invitation counts as missing once the service of its kind has deleted it.
     pub hides_deleted: bool,
     /// The etag it must have.
     pub etag: Option<String>,
 }
 
-/// When an invitation expires.
+/// The expiry that a command sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// Some time after the decision.
+    /// A duration after the decision.
     After(Ttl),
-    /// At a moment, which has to be in the future when it is decided.
+    /// A moment, which has to be in the future at the decision.
     At {
         /// The moment.
         at: Timestamp,
-        /// The field it came in.
+        /// The path of the field that holds it.
         field: &'static str,
     },
 }
 
 impl Expiry {
-    /// Returns the moment, given that of the decision.
+    /// Returns the moment of expiry for a decision at `now`.
     pub fn at(self, now: Timestamp) -> Result<Timestamp, Refusal> {
         match self {
             Self::After(ttl) => Ok(now.plus(ttl)),
@@ -149,17 +149,17 @@ impl Expiry {
     }
 }
 
-/// How an invitation is got at by whoever it is meant for.
+/// The access of a recipient to the invitation: by link or by name.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// Through a link, by what its token says.
+    /// By link: the claims of its token.
     Link(Claims),
-    /// By its name, on behalf of the person.
+    /// By name, on behalf of the person.
     Name(Target),
 }
 
 impl Access {
-    /// Returns the invitation it leads to.
+    /// Returns the invitation that the link or the name leads to.
     pub fn invitation(&self) -> InvitationId {
         match self {
             Self::Link(claims) => claims.invitation,
@@ -167,7 +167,7 @@ impl Access {
         }
     }
 
-    /// Returns the recipient whose mailed link it is; 0 for any other way.
+    /// Returns the recipient of a mailed link; 0 for any other link, or a name.
     pub fn recipient(&self) -> u16 {
         match self {
             Self::Link(claims) => claims.recipient,
@@ -177,17 +177,17 @@ impl Access {
 }
 
 impl Command {
-    /// Returns every key that its request may be remembered by.
+    /// Returns every key under which its request may be remembered.
     pub fn request_keys(&self) -> impl Iterator<Item = RequestKey> {
         self.request.iter().flat_map(|request| request.keys(&self.account))
     }
 
-    /// Returns the invitation it is about, which a create has not got yet.
+    /// Returns the invitation it is about; `None` for a create.
     pub fn invitation(&self) -> Option<InvitationId> {
         self.read_set().invitation
     }
 
-    /// Returns the rules of what is to be done.
+    /// Returns the rules of the action.
     pub(in crate::domain) fn rules(&self) -> &dyn CommandRules {
         match &self.action {
             Action::Create(create) => create.as_ref(),
@@ -207,29 +207,30 @@ impl Command {
         }
     }
 
-    /// Returns what it has to know beforehand, apart from its remembered request.
+    /// Returns the rows that its decision needs, apart from its remembered request.
     pub fn read_set(&self) -> ReadSet {
         self.rules().read_set()
     }
 
-    /// Returns what else it has to know, as only the invitation tells; most commands need no second look.
+    /// Returns the further rows that its decision needs, which depend on the loaded invitation; most commands have
+    /// none.
     pub fn second_read_set(&self, loaded: &Loaded) -> ReadSet {
         let invitation = self.invitation().and_then(|id| loaded.invitation(&self.account, id).ok());
         invitation.map_or_else(ReadSet::default, |invitation| self.rules().second_read_set(invitation, loaded.now))
     }
 
-    /// Returns whether the organizations that the caller may act for let the command be about an invitation. A replay is held
-    /// to it as well, so that it shows no more than a first call would.
+    /// Returns whether the organizations that the caller may act for allow the command to be about an invitation. The
+    /// check covers a replay as well, so that it shows no more than a first call would.
     pub fn reaches(&self, invitation: &Invitation) -> bool {
         invitation.details.is_hosted_by(self.hosts.as_deref())
     }
 
-    /// Returns how many rows it may write at most, by which groups are kept to a size.
+    /// Returns the most rows that it may write, which limits the size of groups.
     pub fn weight(&self, reminders: &Schedules) -> usize {
         self.rules().weight(reminders)
     }
 
-    /// Returns about how many bytes of memory the command occupies, by which queues are kept to a size.
+    /// Returns the approximate number of bytes that the command occupies, which limits the size of queues.
     pub fn bytes(&self) -> usize {
         BYTES + self.rules().bytes()
     }
@@ -237,15 +238,15 @@ impl Command {
 
 /// The rules of one command. A new command has a file of its own, which answers every question here.
 pub(in crate::domain) trait CommandRules {
-    /// Returns what the command has to know before it can be decided.
+    /// Returns the rows that the decision of the command needs.
     fn read_set(&self) -> ReadSet;
-    /// Returns what else it has to know, as only its invitation tells.
+    /// Returns the further rows that it needs, which depend on the loaded invitation.
     fn second_read_set(&self, invitation: &Invitation, now: Timestamp) -> ReadSet;
-    /// Returns how many rows the command may write at most.
+    /// Returns the most rows that the command may write.
     fn weight(&self, reminders: &Schedules) -> usize;
     /// Returns the bytes of its lists and of its JSON; its other fields are bounded to some hundred characters each.
     fn bytes(&self) -> usize;
-    /// Decides the command on what was loaded.
+    /// Decides the command on the loaded rows.
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal>;
 }
 

@@ -1,7 +1,7 @@
 //! The decision of a command: a pure function of what was loaded, the command and its context.
 //!
-//! [`decide`] is what all commands have in common: the replay of a request_id before, the remembering after. What a command of its
-//! own does is in its file under [`command`](super::command).
+//! [`decide`] is the part that all commands have in common: it replays a request_id, or decides and remembers it. The
+//! rest is in the file of each command under [`command`](super::command).
 
 pub(super) mod replay;
 pub(crate) mod request;
@@ -41,18 +41,18 @@ pub struct Context {
 pub struct Decided {
     /// The changes to save.
     pub changes: Changes,
-    /// The subject of the answer.
-    pub outcome: Affected,
+    /// The rows that the answer shows.
+    pub affected: Affected,
 }
 
-/// The subject of the answer to a command.
+/// The rows that the answer to a command shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Affected {
     /// The invitation.
     pub invitation: InvitationId,
     /// The acceptance, for an accept.
     pub acceptance: Option<AcceptanceId>,
-    /// The message, for what happened to one.
+    /// The message, for a command about one.
     pub delivery: Option<Uuid>,
     /// Whether the subject had accepted before.
     pub already_accepted: bool,
@@ -61,7 +61,8 @@ pub struct Affected {
 /// The changes of a command. All are saved in one commit, or none.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// Invitations that are new, or changed: then with a raised revision, unless its etag stands for nothing that changed. The first is what the command is about.
+    /// Invitations that are created, or updated: then with a raised revision, unless the change does not concern the
+    /// etag. The first is the one that the command is about.
     pub invitations: Vec<Change>,
     /// Slots that are taken, or taken again.
     pub slots: Vec<(SlotKey, Slot)>,
@@ -69,7 +70,7 @@ pub struct Changes {
     pub domains: Vec<DomainChange>,
     /// An acceptance that is new, or changed.
     pub acceptance: Option<AcceptanceChange>,
-    /// Something to be counted beside the invitation.
+    /// An engagement to be counted beside the invitation.
     pub engagement: Option<(InvitationId, EngagementType)>,
     /// The events, in order.
     pub events: Vec<NewEvent>,
@@ -77,18 +78,18 @@ pub struct Changes {
     pub deliveries: Vec<NewDelivery>,
     /// A message that has changed.
     pub delivery: Option<Delivery>,
-    /// The request as it is to be remembered, and the call that it is a part of.
+    /// The request to be remembered, and the call that it is a part of.
     pub requests: Vec<(RequestKey, Remembered)>,
 }
 
 /// A change of an invitation.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// It is new.
+    /// The invitation is new.
     Create(Invitation),
-    /// It is as loaded but for what the command did.
+    /// The invitation is as it was loaded, except for the changes of the command.
     Update {
-        /// The invitation as it will be.
+        /// The invitation after the command.
         invitation: Invitation,
         /// Whether the save has to check that it has not expired meanwhile.
         unexpired: bool,
@@ -109,35 +110,35 @@ pub struct DomainChange {
 /// A change of an acceptance.
 #[derive(Clone, Debug)]
 pub enum AcceptanceChange {
-    /// It is new.
+    /// The acceptance is new.
     Create(Acceptance),
-    /// It is as loaded but for what the command did.
+    /// The acceptance is as it was loaded, except for the changes of the command.
     Update(Acceptance),
 }
 
 /// Decides one command: replays a remembered request, or decides anew and remembers the request.
 pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
-    if let Some(outcome) = replay(loaded, command)? {
-        return Ok(Decided { changes: Changes::default(), outcome });
+    if let Some(affected) = replay(loaded, command)? {
+        return Ok(Decided { changes: Changes::default(), affected });
     }
     let mut decided = command.rules().decide(loaded, command, context)?;
     let changed = !decided.changes.events.is_empty();
-    decided.changes.requests = remember(loaded, command, &decided.outcome, changed);
+    decided.changes.requests = remember(loaded, command, &decided.affected, changed);
     Ok(decided)
 }
 
 impl Decided {
-    /// Returns the changes of a command that finds its work done.
+    /// Returns the changes of a command whose work is done already.
     pub(super) fn unchanged(invitation: InvitationId) -> Self {
-        let outcome = Affected { invitation, acceptance: None, delivery: None, already_accepted: false };
-        Self { changes: Changes::default(), outcome }
+        let affected = Affected { invitation, acceptance: None, delivery: None, already_accepted: false };
+        Self { changes: Changes::default(), affected }
     }
 
     /// Returns the changes of a message.
     pub(super) fn delivered(delivery: Delivery, changes: Changes) -> Self {
         let unchanged = Self::unchanged(delivery.message.invitation);
-        let outcome = Affected { delivery: Some(delivery.message.id), ..unchanged.outcome };
-        Self { changes: Changes { delivery: Some(delivery), ..changes }, outcome }
+        let affected = Affected { delivery: Some(delivery.message.id), ..unchanged.affected };
+        Self { changes: Changes { delivery: Some(delivery), ..changes }, affected }
     }
 
     /// Returns the changes of an invitation.
@@ -146,24 +147,24 @@ impl Decided {
     }
 }
 
-/// Creates the parts of one command: each with the next of the command's ids.
+/// Creates the parts of one command, each with the next of the command's ids.
 pub(super) struct Maker<'a> {
     pub(super) loaded: &'a Loaded,
     pub(super) command: &'a Command,
-    made: u32,
+    id_count: u32,
 }
 
 impl<'a> Maker<'a> {
     pub(super) fn new(loaded: &'a Loaded, command: &'a Command) -> Self {
-        Self { loaded, command, made: 0 }
+        Self { loaded, command, id_count: 0 }
     }
 
     pub(super) fn id(&mut self) -> Uuid {
-        self.made += 1;
-        self.command.seed.nth(self.made)
+        self.id_count += 1;
+        self.command.seed.nth(self.id_count)
     }
 
-    /// Returns an invitation as it is about to be changed.
+    /// Returns an invitation to be changed.
     pub(super) fn touched(&self, invitation: &Invitation) -> Invitation {
         let mut invitation = invitation.clone();
         invitation.touch(&self.command.actor, self.loaded.now);
@@ -176,7 +177,7 @@ impl<'a> Maker<'a> {
         event_type: EventType,
         data: [(&str, Value); N],
     ) -> NewEvent {
-        let kept = invitation.details.general().and_then(|details| details.kept.pass_through.clone());
+        let kept = invitation.details.general().and_then(|details| details.caller_data.pass_through.clone());
         let data = data.into_iter().chain([("pass_through", kept.into())]).filter(|(_, value)| !value.is_null());
         NewEvent {
             id: self.id(),
@@ -209,7 +210,8 @@ impl<'a> Maker<'a> {
         self.event(invitation, event_type, data)
     }
 
-    /// Creates a message to every recipient with an e-mail address who has not answered, if the invitation's links are mailed at all.
+    /// Creates a message to every recipient with an e-mail address who has not answered, if the invitation's links are
+    /// mailed at all.
     pub(super) fn deliveries(&mut self, invitation: &Invitation) -> Vec<NewDelivery> {
         let message = |recipient| NewDelivery { recipient, ..self.message(invitation, Purpose::Invitation) };
         mailed(invitation).map(message).collect()
@@ -259,7 +261,7 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// Returns the recipients that links are mailed to and who have not answered.
+/// Returns the recipients whose links are mailed and who have not answered.
 pub(super) fn mailed(invitation: &Invitation) -> impl Iterator<Item = u16> {
     let mailed = |recipient: &&Recipient| invitation.mails && recipient.is_open() && recipient.email().is_some();
     invitation.recipients.iter().filter(mailed).map(|recipient| recipient.ordinal)

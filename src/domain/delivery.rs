@@ -1,4 +1,4 @@
-//! Messages to people: what each is for, where it stands, and what may become of it.
+//! Messages to people: their purposes, their states, and the changes of a state.
 
 pub mod backoff;
 pub mod message_id;
@@ -19,21 +19,21 @@ use super::value::word;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Purpose {
-    /// Brings a recipient the link.
+    /// A message that brings a recipient the link.
     Invitation,
-    /// Reminds a recipient who has not answered.
+    /// A message that reminds a recipient who has not answered.
     Reminder,
-    /// Notifies the inviter of an acceptance.
+    /// A message that notifies the inviter of an acceptance.
     AcceptanceNotice,
-    /// Brings a person the code that proves their address.
+    /// A message that brings a person the code that verifies their address.
     VerificationCode,
 }
 
 impl Purpose {
-    /// Every purpose there is.
+    /// Every purpose.
     pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
-    /// Returns the word for it in the database, in events and in the names of templates.
+    /// Returns the code for it in the database, in events and in the names of templates.
     pub fn code(self) -> &'static str {
         self.into()
     }
@@ -48,27 +48,27 @@ impl Purpose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum DeliveryState {
-    /// It waits: for its turn, for its time, or for the next attempt.
+    /// The message waits: for its turn, for its time, or for the next attempt.
     Queued,
-    /// A process has leased it and is sending it.
+    /// A process has leased the message and is sending it.
     Sending,
-    /// The mail server has accepted it.
+    /// The mail server has accepted the message.
     Sent,
-    /// It reached the mailbox, as the provider reports.
+    /// The message reached the mailbox, as the provider reports.
     Delivered,
-    /// It came back, as the provider reports.
+    /// The message bounced, as the provider reports.
     Bounced,
-    /// It was given up; it can be replayed.
+    /// The message has failed for good; it can be replayed.
     Failed,
-    /// Its reason was gone when its turn came.
+    /// The message was no longer needed when its turn came.
     Cancelled,
 }
 
 impl DeliveryState {
-    /// Every state there is.
+    /// Every state.
     pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
-    /// Returns the word for it in the database.
+    /// Returns the code for it in the database.
     pub fn code(self) -> &'static str {
         self.into()
     }
@@ -82,27 +82,27 @@ impl DeliveryState {
 /// The end of sending a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeliveryEnd {
-    /// The mail server has accepted it.
+    /// The mail server has accepted the message.
     Sent,
-    /// It was given up, for this reason.
+    /// The message has failed for good, for this reason.
     Failed(String),
 }
 
 /// A provider's report about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryReport {
-    /// It reached the mailbox.
+    /// The message reached the mailbox.
     Delivered,
-    /// It came back.
+    /// The message bounced.
     Bounced,
-    /// It was opened.
+    /// The message was opened.
     Opened,
-    /// Its recipient calls it spam.
+    /// Its recipient reports it as spam.
     Complained,
 }
 
 impl DeliveryReport {
-    /// Returns the state it brings a message to, if it does.
+    /// Returns the state that follows from the report; `None` if the state stays.
     pub fn state(self) -> Option<DeliveryState> {
         match self {
             Self::Delivered => Some(DeliveryState::Delivered),
@@ -115,7 +115,7 @@ impl DeliveryReport {
 /// A message that is still to be enqueued. Holds no link and no code: those are derived when it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewDelivery {
-    /// Names the message for good, over retries.
+    /// The message's id, the same over retries.
     pub id: Uuid,
     /// The invitation.
     pub invitation: InvitationId,
@@ -127,15 +127,16 @@ pub struct NewDelivery {
     pub address: Option<Email>,
     /// The acceptance of a notice, or the verification of a code.
     pub about: Option<Uuid>,
-    /// The expiry that a reminder names: a reminder of another expiry is needless. `None` if it names no expiry.
+    /// The expiry that a reminder names: the reminder is cancelled if the expiry is another by then. `None` if it names
+    /// no expiry.
     pub for_expire_at: Option<Timestamp>,
     /// The moment of the decision.
     pub created_at: Timestamp,
-    /// The moment at which it is sent; before the decision for a message that goes before others.
+    /// The moment at which it is sent; before the decision for a message that precedes others.
     pub due_at: Timestamp,
 }
 
-/// A message as it was enqueued, and what has become of it so far.
+/// An enqueued message, with its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// The message as decided.
@@ -155,13 +156,13 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Returns the address it goes to, if there still is one.
+    /// Returns the address it goes to, if it is still known.
     pub fn address<'a>(&'a self, invitation: &'a Invitation) -> Option<&'a Email> {
         let recipient = || invitation.recipient(self.message.recipient).and_then(|recipient| recipient.email());
         self.message.address.as_ref().or_else(recipient)
     }
 
-    /// Returns why there is no reason any more to send it, if so.
+    /// Returns the reason why it need not be sent any more, if there is one.
     pub fn needless(&self, invitation: &Invitation, now: Timestamp) -> Option<&'static str> {
         if self.message.purpose == Purpose::AcceptanceNotice {
             return None;

@@ -1,4 +1,4 @@
-//! What the tests of the core share: invitations, links and commands in few words.
+//! Fixtures that the tests of the domain share: invitations, links and commands.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,12 +30,12 @@ use super::value::id::{AcceptanceId, IdSeed, InvitationId};
 use super::value::text::AccountId;
 use super::value::time::{Timestamp, Ttl};
 
-/// The moment of every decision, unless a test says otherwise.
+/// The moment of every decision, unless a test sets another one.
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
-/// Key 1 signs, and nobody is reminded or told.
+/// Key 1 signs; there are no reminders and no notices.
 pub(super) const CONTEXT: Context = Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false };
 
-/// The moment some minutes after [`NOW`], or before it.
+/// Returns the moment some minutes after [`NOW`], or before it.
 pub(super) fn minutes(minutes: i64) -> Timestamp {
     Timestamp::from_micros(NOW.micros() + minutes * 60_000_000)
 }
@@ -52,12 +52,12 @@ pub(super) fn email(value: &str) -> Email {
     Email::parse(value).unwrap()
 }
 
-/// The address of recipient `n` of [`invitation`].
+/// Returns the address of recipient `n` of [`invitation`].
 pub(super) fn address(n: u16) -> Email {
     email(&format!("r{n}@example.org"))
 }
 
-/// A connection invitation to as many recipients, none of whom has answered, that never expires.
+/// Returns a connection invitation to a number of recipients without answers that never expires.
 pub(super) fn invitation(recipients: u16, max_uses: Option<u32>) -> Invitation {
     let purpose = ConnectionPurpose::CreateConnection { prefill: None };
     Invitation {
@@ -88,12 +88,12 @@ pub(super) fn invitation(recipients: u16, max_uses: Option<u32>) -> Invitation {
     }
 }
 
-/// The scope of everything general.
+/// Returns the scope of all general invitations.
 pub(super) fn scope() -> Scope {
     Scope::new("team", "t1")
 }
 
-/// What a general invitation into [`scope`] has of its own.
+/// Returns the details of a general invitation to [`scope`].
 pub(super) fn general(usage: Usage) -> GeneralDetails {
     GeneralDetails {
         usage,
@@ -105,11 +105,11 @@ pub(super) fn general(usage: Usage) -> GeneralDetails {
         exclusive: false,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
-        kept: CallerData { pass_through: Some("opaque".to_owned()), ..CallerData::default() },
+        caller_data: CallerData { pass_through: Some("opaque".to_owned()), ..CallerData::default() },
     }
 }
 
-/// The details of every kind, as plain as can be.
+/// Returns the simplest details of every kind.
 pub(super) fn details(kind: Kind) -> Details {
     match kind {
         Kind::Connection => invitation(0, None).details,
@@ -128,7 +128,7 @@ pub(super) fn organization(n: u128) -> Uuid {
     Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0009_0000 + n)
 }
 
-/// The address of some sort; an e-mail address has an `@`, a phone number a `+`.
+/// Returns an address of the type of the text; an e-mail address has an `@`, a phone number a `+`.
 pub(super) fn at(value: &str) -> Address {
     if value.contains('@') {
         Address::Email(email(value))
@@ -145,7 +145,7 @@ pub(super) fn recipient(address: Address) -> NewRecipient {
     NewRecipient { address, display_name: None, avatar_uri: None }
 }
 
-/// An invitation of a kind to these addresses, numbered so that several can be told apart; the higher is the newer.
+/// Returns an invitation of a kind to these addresses, with a number as its id; the higher number is the newer.
 pub(super) fn invited(number: u128, details: Details, addresses: &[&str]) -> Invitation {
     let mut invitation = invitation(0, Some(1));
     invitation.id.0 = Uuid::from_u128(invitation.id.0.as_u128() + number);
@@ -154,8 +154,8 @@ pub(super) fn invited(number: u128, details: Details, addresses: &[&str]) -> Inv
     Invitation { details, ..invitation }
 }
 
-/// An invitation to one address, to be accepted twice, that subject `early` has accepted; with nothing but the facts that make
-/// it of this state.
+/// Returns an invitation to one address for two acceptances, one of them by subject `early`, with only the facts of
+/// this state.
 pub(super) fn in_state(state: State) -> Invitation {
     let mut invitation = invitation(1, Some(2));
     invitation.facts.use_count = if state == State::Fulfilled { 2 } else { 1 };
@@ -166,14 +166,14 @@ pub(super) fn in_state(state: State) -> Invitation {
     invitation
 }
 
-/// What subject `early` did: an acceptance with the connection 1.
+/// Returns the acceptance of subject `early` with connection 1.
 pub(super) fn early(invitation: &Invitation) -> Acceptance {
     let id = AcceptanceId(Uuid::from_u128(0xacc1));
     let made = Some(connection(1, "LIVE"));
     Acceptance::new(id, invitation.id, &acceptor("early"), (None, None), made, minutes(-50))
 }
 
-/// A snapshot of an invitation and acceptances of it.
+/// Returns a snapshot of an invitation and acceptances of it.
 pub(super) fn loaded(invitation: &Invitation, acceptances: &[Acceptance]) -> Loaded {
     let mut loaded = Loaded::empty(NOW);
     loaded.put_invitation(invitation.clone());
@@ -183,20 +183,20 @@ pub(super) fn loaded(invitation: &Invitation, acceptances: &[Acceptance]) -> Loa
     loaded
 }
 
-/// A command without a request_id. Different numbers make different ids.
+/// Returns a command without a request_id. Different numbers give different ids.
 pub(super) fn command(number: u8, action: Action) -> Command {
     let seed = IdSeed::new(NOW, [number; 16]);
     Command { account: account("acme"), actor: "caller".to_owned(), hosts: None, request: None, seed, action }
 }
 
-/// The command with a request_id and the digests of a body under a ring of these keys.
+/// Returns the command with a request_id and the digests of a body under a ring of these keys.
 pub(super) fn requested(command: Command, id: &str, body: &str, keys: &[u8]) -> Command {
     let ring: Vec<_> = keys.iter().map(|key| KeyRing::format_key(*key, [*key; 32])).collect();
     let digests = KeyRing::parse(&ring.join(",")).unwrap().body_digests(body.as_bytes());
     Command { request: Some(Request::new("Method", id, digests)), ..command }
 }
 
-/// An acceptor without an address.
+/// Returns an acceptor without an address.
 pub(super) fn acceptor(subject: &str) -> Acceptor {
     person(subject, None, false)
 }
@@ -215,7 +215,7 @@ pub(super) fn create(recipients: &[Email], mails: bool) -> Action {
     Action::Create(Box::new(CreateInvitation { mails, ..creation(invitation(0, None).details, &addresses) }))
 }
 
-/// Creates an invitation for one use that lives an hour and mails nobody.
+/// Creates an invitation for one use with an hour to live that is not mailed.
 pub(super) fn creation(details: Details, addresses: &[Address]) -> CreateInvitation {
     CreateInvitation {
         details,
@@ -249,18 +249,18 @@ pub(super) fn decline(link: Claims) -> Action {
     Action::Decline(DeclineInvitation { access: Access::Link(link), address: None, reason: Some("no time".to_owned()) })
 }
 
-/// Declines by name, for whom an address tells.
+/// Declines by name, for the recipient with an address.
 pub(super) fn decline_as(invitation: &Invitation, address: Option<Address>) -> Action {
     let access = Access::Name(by_any_name(invitation));
     Action::Decline(DeclineInvitation { access, address, reason: None })
 }
 
-/// The invitation by the name of its own service, in any version.
+/// Returns the target of the name in the invitation's own service, in any version.
 pub(super) fn target(invitation: &Invitation) -> Target {
     Target { id: invitation.id, kind: Some(invitation.details.kind()), hides_deleted: true, etag: None }
 }
 
-/// The invitation by the name that fits any kind, whatever its own service was told.
+/// Returns the target of the name for any kind, also if the invitation's own service has deleted it.
 pub(super) fn by_any_name(invitation: &Invitation) -> Target {
     Target { kind: None, hides_deleted: false, ..target(invitation) }
 }
@@ -295,7 +295,7 @@ pub(super) fn delete(invitation: &Invitation) -> Action {
     Action::Delete(DeleteInvitation { target: target(invitation) })
 }
 
-/// Has a system accept for an organization.
+/// Accepts by a system for an organization.
 pub(super) fn accept_by_system(invitation: &Invitation, organization: Uuid) -> Action {
     Action::Accept(Box::new(AcceptInvitation {
         access: Access::Name(target(invitation)),
@@ -312,7 +312,7 @@ pub(super) fn sync(domains: &[&str]) -> SyncAutojoin {
     SyncAutojoin { scope: scope(), domains, widget_configuration_id: None, metadata: None }
 }
 
-/// Every verb on an invitation that is [`in_state`], for its recipient, who has not accepted yet.
+/// Returns every verb on an invitation that is [`in_state`], for its recipient, who has not accepted yet.
 pub(super) fn verbs(invitation: &Invitation) -> [(&'static str, Action); 9] {
     let link = invitation.claims(1);
     [

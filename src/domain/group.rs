@@ -1,4 +1,4 @@
-//! Decides a group of commands one after another on one snapshot and folds what they change to one save.
+//! Decides a group of commands one after another on one snapshot and merges their changes into one save.
 //!
 //! Later commands see what earlier ones changed; the save holds one final row per key, whatever the number of commands.
 
@@ -35,7 +35,7 @@ pub struct Executed {
     pub invitation: Arc<Invitation>,
     /// The subject's acceptance, for an accept.
     pub acceptance: Option<Acceptance>,
-    /// The message, for what happened to one.
+    /// The message, for a command about one.
     pub delivery: Option<Delivery>,
     /// Whether the subject had accepted before.
     pub already_accepted: bool,
@@ -50,67 +50,67 @@ pub struct Executed {
 /// The way in which several commands of one caller belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchMode {
-    /// Each has a result of its own.
+    /// Each command has a result of its own.
     Independent,
-    /// All of them, or none: if one is refused, nothing changes.
+    /// Either all commands take effect or none: if one is refused, nothing changes.
     Atomic,
     /// No command changes anything; the results show what each would do.
     DryRun,
 }
 
-/// A snapshot and what the commands of the group have changed on it so far.
+/// A snapshot and the changes of the group's commands so far.
 #[derive(Clone, Debug)]
 pub struct Group {
     loaded: Loaded,
     save: Save,
 }
 
-/// The changes of a group, folded.
+/// The merged changes of a group.
 #[derive(Clone, Debug, Default)]
 pub struct Save {
-    /// Invitations that are new.
+    /// New invitations.
     pub created: BTreeMap<InvitationId, Arc<Invitation>>,
-    /// Invitations that are changed, in the order in which they are to be locked.
+    /// Changed invitations, in the order in which they are locked.
     pub updated: BTreeMap<InvitationId, Update>,
-    /// Acceptances that are new.
+    /// New acceptances.
     pub accepted: BTreeMap<AcceptanceId, (Arc<Invitation>, Acceptance)>,
-    /// Acceptances that are changed.
+    /// Changed acceptances.
     pub reaccepted: BTreeMap<AcceptanceId, (Arc<Invitation>, Acceptance)>,
     /// The sums to add to counters.
     pub engagement: BTreeMap<InvitationId, Engagement>,
     /// The new holders of slots; the version is that of the first command of the group that takes the slot.
     pub slots: BTreeMap<(AccountId, SlotKey), Slot>,
-    /// Domains that are new or gone, by invitation: the last word of the group counts.
+    /// New and removed domains, by invitation: the last change of the group counts.
     pub domains: BTreeMap<(InvitationId, String), (Arc<Invitation>, bool)>,
     /// The events, in order.
     pub events: Vec<NewEvent>,
     /// Messages to be sent, with their invitations.
     pub deliveries: Vec<(Arc<Invitation>, NewDelivery)>,
-    /// Messages that are changed, with the state and the lease they must still have.
+    /// Changed messages, with the state and the lease that they must still have.
     pub settled: BTreeMap<(AccountId, Uuid), SettledDelivery>,
     /// Requests to be remembered.
     pub requests: BTreeMap<RequestKey, Remembered>,
 }
 
-/// A changed invitation and what must still hold for the change to be right.
+/// A changed invitation, with the conditions of the save.
 #[derive(Clone, Debug)]
 pub struct Update {
-    /// The invitation as it will be.
+    /// The invitation after the group.
     pub invitation: Arc<Invitation>,
-    /// The revision it was decided on.
+    /// The revision that the decision depends on.
     pub loaded_revision: i64,
-    /// Whether it must not have expired by the time it is saved.
+    /// Whether it must not have expired by the time of the save.
     pub unexpired: bool,
     /// The recipients whose row changes.
     pub recipients: BTreeSet<u16>,
 }
 
-/// A changed message and what must still hold for the change to be right.
+/// A changed message, with the conditions of the save.
 #[derive(Clone, Debug)]
 pub struct SettledDelivery {
-    /// The message as it will be.
+    /// The message after the group.
     pub delivery: Delivery,
-    /// The state it was decided on.
+    /// The state that the decision depends on.
     pub loaded_state: DeliveryState,
     /// The lease that it had then.
     pub loaded_lease: Option<Uuid>,
@@ -123,7 +123,7 @@ impl Save {
         self.events.is_empty() && self.requests.is_empty()
     }
 
-    /// Returns whether all it does is to add new invitations, which cannot collide with anything but a request_id.
+    /// Returns whether it only adds new invitations, which cannot collide with anything but a request_id.
     pub fn only_creates(&self) -> bool {
         self.updated.is_empty()
             && self.accepted.is_empty()
@@ -136,35 +136,35 @@ impl Save {
 }
 
 impl Group {
-    /// Begins with a snapshot and no changes.
+    /// Creates a group of a snapshot without changes.
     pub fn new(loaded: Loaded) -> Self {
         Self { loaded, save: Save::default() }
     }
 
-    /// Returns what the group has changed so far.
+    /// Returns the changes of the group so far.
     pub fn save(&self) -> &Save {
         &self.save
     }
 
-    /// Ends the group and returns what it changes.
+    /// Ends the group and returns its changes.
     pub fn into_save(self) -> Save {
         self.save
     }
 
-    /// Decides several commands, later ones seeing what earlier ones changed, each by `decide`. Returns all their results, also
-    /// where one of them, or the sort of bundle, has the group go back to where it was.
-    pub fn run_bundle<E>(
+    /// Decides several commands with `decide`; later ones see the changes of earlier ones. Returns all their results,
+    /// also if the group is reset because one of them is refused or because of the mode of the batch.
+    pub fn run_batch<E>(
         &mut self,
         commands: &[Command],
-        bundle: BatchMode,
+        mode: BatchMode,
         decide: impl Fn(&mut Self, &Command) -> Result<Executed, E>,
     ) -> Vec<Result<Executed, E>> {
-        let before = match (bundle, commands) {
+        let before = match (mode, commands) {
             // A refused command has changed nothing.
             (BatchMode::Independent, _) | (BatchMode::Atomic, [] | [_]) => None,
             (BatchMode::Atomic | BatchMode::DryRun, _) => Some(self.clone()),
         };
-        let dry_run = bundle == BatchMode::DryRun;
+        let dry_run = mode == BatchMode::DryRun;
         let decided = commands.iter().map(|command| decide(self, command));
         let results: Vec<_> = decided.map(|result| result.map(|executed| Executed { dry_run, ..executed })).collect();
         if let Some(before) = before
@@ -175,17 +175,17 @@ impl Group {
         results
     }
 
-    /// Decides one more command and, if it is not refused, takes in what it changes.
+    /// Decides one more command and, if it is not refused, adds its changes.
     pub fn run(&mut self, command: &Command, context: &Context) -> Result<Executed, Refusal> {
         let replayed = remembered(&self.loaded, command).cloned();
-        let Decided { changes, outcome } = decide(&self.loaded, command, context)?;
+        let Decided { changes, affected } = decide(&self.loaded, command, context)?;
         let happened = replayed.as_ref().map_or(!changes.events.is_empty(), Remembered::has_changed_something);
         let decided_at = replayed.map_or(self.loaded.now, |replayed| replayed.at);
         let created = matches!(changes.invitations.first(), Some(Change::Create(_)));
         self.take_in(&command.account, changes);
-        let invitation = self.loaded.invitation(&command.account, outcome.invitation)?;
+        let invitation = self.loaded.invitation(&command.account, affected.invitation)?;
         let invitation = self.as_left(invitation, command.read_set().newest_acceptances);
-        let Affected { invitation: id, acceptance, delivery, already_accepted } = outcome;
+        let Affected { invitation: id, acceptance, delivery, already_accepted } = affected;
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
         let delivery = delivery.map(|id| self.loaded.delivery(&command.account, id).cloned()).transpose()?;
         let now = self.loaded.now;
@@ -193,9 +193,9 @@ impl Group {
         Ok(Executed { now, decided_at, invitation, acceptance, delivery, already_accepted, happened, created, dry_run })
     }
 
-    /// Returns an invitation with what the group has done beside it: acceptances, where they are shown, and counts.
+    /// Returns an invitation with the group's additions beside it: acceptances, if they are shown, and counts.
     ///
-    /// Put together for an answer only, since most accepts show neither and a hot link has many in one group.
+    /// This is done for an answer only, since most accepts show neither and a hot link has many in one group.
     fn as_left(&self, invitation: &Arc<Invitation>, newest_acceptances: bool) -> Arc<Invitation> {
         let engaged = self.save.engagement.get(&invitation.id);
         let known = |id| invitation.acceptances.iter().any(|known| known.id == id);

@@ -1,4 +1,4 @@
-//! The aggregate: one invitation of any kind with everything that is decided upon together.
+//! The aggregate: one invitation of any kind with everything that is decided together.
 
 pub mod acceptance;
 pub(super) mod elsewhere;
@@ -32,7 +32,7 @@ pub const NEWEST_ACCEPTANCES: usize = 100;
 /// An invitation of any kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
-    /// Its id, the same for every face of it.
+    /// Its id, the same in every service.
     pub id: InvitationId,
     /// The account that owns it.
     pub account: AccountId,
@@ -42,7 +42,7 @@ pub struct Invitation {
     pub unknown: UnknownFields,
     /// The facts that its state follows from.
     pub facts: Facts,
-    /// Counts its changes from 1; what the etag shows and what a save is guarded by.
+    /// The number of its changes, from 1; shown by the etag and checked by a save.
     pub revision: i64,
     /// The number of rotations of its link.
     pub generation: u16,
@@ -54,7 +54,7 @@ pub struct Invitation {
     pub recipients: Vec<Recipient>,
     /// The caller's own labels.
     pub labels: BTreeMap<String, String>,
-    /// The name of the credential that made it.
+    /// The name of the credential that created it.
     pub creator: String,
     /// The name of the credential that last changed it.
     pub updater: String,
@@ -78,7 +78,7 @@ pub struct Invitation {
     pub deliveries: u32,
     /// The state of the latest message with its link that has not failed.
     pub latest_delivery: Option<DeliveryState>,
-    /// The newest acceptances, newest first, where they were asked for.
+    /// The newest acceptances, newest first, if they are loaded.
     pub acceptances: Vec<Acceptance>,
 }
 
@@ -94,7 +94,7 @@ pub struct Engagement {
 }
 
 impl Engagement {
-    /// Counts one more of a type.
+    /// Adds one engagement of a type.
     pub fn count(&mut self, engagement: EngagementType) {
         match engagement {
             EngagementType::View => self.views += 1,
@@ -103,7 +103,7 @@ impl Engagement {
         }
     }
 
-    /// Adds what was counted elsewhere.
+    /// Adds the counts of another engagement.
     pub fn add(&mut self, more: Self) {
         let Self { views, clicks, unfurls } = more;
         self.views += views;
@@ -115,11 +115,11 @@ impl Engagement {
 /// The types of engagement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngagementType {
-    /// The invitation's page was seen.
+    /// A view of the invitation's page.
     View,
-    /// The link was followed.
+    /// A click on the link.
     Click,
-    /// A program fetched a preview of the link.
+    /// A preview of the link that a program fetched.
     Unfurl,
 }
 
@@ -129,8 +129,8 @@ impl Invitation {
         self.facts.state_at(now)
     }
 
-    /// Returns until when it is among those that a search for open invitations finds, unless something else ends it first.
-    /// `None` if it has ended, or is of a kind that is not searched for.
+    /// Returns the moment until which a search for open invitations finds it, unless it ends earlier. `None` if it has
+    /// ended, or is of a kind that no search covers.
     pub fn open_until(&self) -> Option<Timestamp> {
         let begins = Timestamp::from_micros(i64::MIN);
         let open = self.details.kind() == Kind::General && self.state_at(begins) == State::Active;
@@ -162,7 +162,7 @@ impl Invitation {
         if self.archived_at.is_some() { Vec::new() } else { SlotKey::of(&self.details, self.addresses()) }
     }
 
-    /// Returns whether it keeps others out of its slots.
+    /// Returns whether it keeps other invitations out of its slots.
     pub fn holds_slots_at(&self, now: Timestamp) -> bool {
         self.state_at(now) == State::Active && self.archived_at.is_none()
     }
@@ -177,7 +177,7 @@ impl Invitation {
         }
     }
 
-    /// Checks that a well-made token is one of its present links.
+    /// Checks that a well-formed token is one of its present links.
     pub fn check_link(&self, link: &Claims) -> Result<(), Refusal> {
         let is_mine = *link == self.claims(link.recipient);
         if is_mine && (link.recipient == 0 || self.recipient(link.recipient).is_some()) {
@@ -187,7 +187,7 @@ impl Invitation {
         }
     }
 
-    /// Checks an etag that the caller may have sent.
+    /// Checks the etag, if the caller sent one.
     pub fn check_etag(&self, etag: Option<&str>) -> Result<(), Refusal> {
         match etag {
             Some(etag) if etag != self.etag() => Err(Refusal::EtagMismatch),
@@ -195,7 +195,7 @@ impl Invitation {
         }
     }
 
-    /// Marks a change by a credential.
+    /// Records an update by a credential.
     pub fn touch(&mut self, actor: &str, now: Timestamp) {
         self.revision += 1;
         self.updated_at = now;

@@ -42,7 +42,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind there is.
+    /// Every kind.
     pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
     /// Returns the collection in the names of the kind's own service.
@@ -60,12 +60,12 @@ impl Kind {
         format!("{}/{}", self.collection(), id.0)
     }
 
-    /// Returns the word for the kind in the database.
+    /// Returns the code for the kind in the database.
     pub fn code(self) -> &'static str {
         self.into()
     }
 
-    /// Parses the details of the kind, `None` if they are not of the kind.
+    /// Parses the details of the kind; `None` if they are not of the kind.
     pub fn details_from(self, json: &serde_json::Value) -> Option<Details> {
         match self {
             Self::Connection => ConnectionDetails::deserialize(json).ok().map(Details::Connection),
@@ -81,7 +81,7 @@ impl Kind {
     }
 }
 
-/// A scope that people are let into.
+/// A scope that an invitation admits people to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// The type of scope, for example `company`.
@@ -100,7 +100,7 @@ impl Scope {
         Self { scope_type: scope_type.to_owned(), id: id.to_string(), display_name: None }
     }
 
-    /// Returns whether it is the same scope, whatever it is called.
+    /// Returns whether it is the same scope, whatever its display name is.
     pub fn is(&self, other: &Self) -> bool {
         (&self.scope_type, &self.id) == (&other.scope_type, &other.id)
     }
@@ -129,7 +129,7 @@ impl Details {
         }
     }
 
-    /// Returns how a general invitation is meant to be used.
+    /// Returns the usage of a general invitation.
     pub fn usage(&self) -> Option<Usage> {
         self.general().map(|details| details.usage)
     }
@@ -148,7 +148,7 @@ impl Details {
     }
 }
 
-/// The rules of its kind are asked of the details themselves.
+/// The details implement the rules of their kind.
 impl Deref for Details {
     type Target = dyn KindRules;
 
@@ -177,9 +177,9 @@ impl DerefMut for Details {
 pub trait KindRules {
     /// Returns the kind.
     fn kind(&self) -> Kind;
-    /// Returns what the invitation lets people into; a user invitation lets them into the account itself.
+    /// Returns the scope that the invitation admits people to; a user invitation admits them to the account itself.
     fn scope(&self) -> Option<Scope>;
-    /// Returns the groups it lets people into beside its scope.
+    /// Returns the groups that it admits people to beside its scope.
     fn groups(&self) -> &[Scope];
     /// Returns the existing resource the invitation is about, if there is one.
     fn resource_id(&self) -> Option<Uuid>;
@@ -187,23 +187,24 @@ pub trait KindRules {
     fn roles(&self) -> &[String];
     /// Returns the organization that invites, if it is one.
     fn host(&self) -> Option<Uuid>;
-    /// Returns the person who invites, if that is known.
+    /// Returns the person who invites, if they are known.
     fn inviter(&self) -> Option<&Inviter>;
-    /// Returns the inviter in words for people, empty if there are none: the name of a resource means nothing to a recipient.
+    /// Returns the display name of the inviter, empty if there is none: the name of a resource means nothing to a
+    /// recipient.
     fn inviter_name(&self) -> &str;
     /// Returns the name of the organization that invites, empty if there is none.
     fn organization_name(&self) -> &str;
     /// Returns the slots that an invitation to people takes; each of them is given as address type and key.
     fn slots(&self, people: &[String]) -> Vec<SlotKey>;
-    /// Returns what an acceptor of an invitation to these recipients has to show.
+    /// Returns the proof that an acceptor of an invitation to these recipients has to bring.
     fn binding(&self, recipients: &[Recipient]) -> Binding<'_>;
-    /// Returns the longest time to live from a resend, if there is a limit, and what is wrong with a longer one.
+    /// Returns the longest time to live from a resend, if there is a limit, and the error for a longer one.
     fn resend_limit(&self) -> Option<(Ttl, &'static str)>;
-    /// Returns whether the host has to share an invitation from its making on, mailed or not.
-    fn is_sent_when_made(&self) -> bool;
-    /// Returns whether a system may accept, which shows no address.
+    /// Returns whether the host may see an invitation from its creation on, mailed or not.
+    fn is_sent_when_created(&self) -> bool;
+    /// Returns whether a system may accept, which has no address.
     fn admits_systems(&self) -> bool;
-    /// Returns who an acceptance is by.
+    /// Returns the acceptor type of an acceptance.
     fn accepted_by(&self, by_system: bool) -> AcceptedBy;
     /// Checks the organization that an acceptor names as the guest.
     fn check_guest_organization(&self, organization: Option<Uuid>) -> Result<(), Refusal>;
@@ -219,12 +220,12 @@ pub trait KindRules {
 
 /// Refuses a guest organization if the kind has no guests.
 fn no_guest_organization(organization: Option<Uuid>) -> Result<(), Refusal> {
-    let description = "must not be set: this is no guest invitation";
+    let description = "must not be set: this is not a guest invitation";
     organization.map_or(Ok(()), |_| Err(Refusal::InvalidField { field: "guest_organization_id", description }))
 }
 
-/// The objection to a connection that comes with an invitation of another kind.
-const NO_CONNECTION: &str = "must not be set: this is no connection invitation";
+/// The error for a connection that comes with an invitation of another kind.
+const NO_CONNECTION: &str = "must not be set: this is not a connection invitation";
 
 /// Returns the scope of a company's invitations.
 pub fn company_scope(company_id: Uuid) -> Scope {

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::value::time::Timestamp;
 
-/// Lets one organization act for another, within an account.
+/// Allows one organization to act for another, within an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrganizationConnection {
     /// Its id.
@@ -15,14 +15,14 @@ pub struct OrganizationConnection {
     pub target: Uuid,
     /// The granted permissions.
     pub permissions: Vec<String>,
-    /// The name of the credential that made it.
+    /// The name of the credential that created it.
     pub creator: String,
     /// The moment of its creation.
     pub created_at: Timestamp,
 }
 
 impl OrganizationConnection {
-    /// Returns whether it allows what goes by this name.
+    /// Returns whether it grants the permission of this name.
     pub fn grants(&self, permission: &str) -> bool {
         self.permissions.iter().any(|granted| granted == permission)
     }

@@ -1,4 +1,4 @@
-//! Keys and what is made with them: tokens of links, and codes that prove an e-mail address.
+//! Keys and the secrets derived from them: tokens of links, and codes that verify an e-mail address.
 
 pub mod key_check;
 pub mod key_ring;

@@ -1,7 +1,7 @@
-//! Endpoints that an account's events are posted to: what one is, and how it changes.
+//! Endpoints that an account's events are posted to: their fields and their updates.
 //!
-//! [`networks`] has the addresses that may be posted to, [`retry`] the times of retries, and [`signature`] the proof that a
-//! message is ours.
+//! [`networks`] has the addresses that may be posted to, [`retry`] the times of retries, and [`signature`] the proof
+//! that this service sent a message.
 
 pub mod networks;
 pub mod retry;
@@ -27,7 +27,7 @@ pub const FAILED_TOO_LONG: &str = "every attempt failed for five days";
 /// An endpoint that events are posted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Names it for good.
+    /// The endpoint's id.
     pub id: Uuid,
     /// An https URL; http only where the configuration allows the network.
     pub uri: String,
@@ -41,9 +41,9 @@ pub struct Endpoint {
     pub secrets: SealedSecrets,
     /// The moment since which every attempt has failed.
     pub failing_since: Option<Timestamp>,
-    /// Counts its changes from 1.
+    /// The number of its changes, from 1.
     pub revision: i64,
-    /// The name of the credential that made it.
+    /// The name of the credential that created it.
     pub creator: String,
     /// The moment of its creation.
     pub created_at: Timestamp,
@@ -54,14 +54,14 @@ pub struct Endpoint {
 /// The secrets of an endpoint as they are stored: encrypted, bound to the account and the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedSecrets {
-    /// The present one.
+    /// The present secret.
     pub present: String,
-    /// The one before, and until when it signs too.
+    /// The previous secret, and the moment until which it signs too.
     pub previous: Option<(String, Timestamp)>,
 }
 
 impl SealedSecrets {
-    /// Returns what a message is signed with now, the present secret first.
+    /// Returns the secrets that sign a message now, the present one first.
     pub fn signing(&self, now: Timestamp) -> Vec<&str> {
         let previous = self.previous.iter().filter(|(_, until)| now < *until).map(|(sealed, _)| sealed.as_str());
         [self.present.as_str()].into_iter().chain(previous).collect()
@@ -70,29 +70,29 @@ impl SealedSecrets {
 /// An update of an endpoint; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct EndpointChange {
-    /// Another address.
+    /// The new address.
     pub uri: Option<String>,
-    /// Other types.
+    /// The new types.
     pub event_types: Option<Vec<Word<EventType>>>,
     /// Whether it is disabled.
     pub disabled: Option<bool>,
 }
 
-/// The etag that was sent is not the present one.
+/// The error for an etag that is not the present one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StaleEtag;
 
-/// A rotation that is asked for.
+/// A rotation of an endpoint's secret.
 #[derive(Clone, Debug)]
 pub struct Rotation {
     /// The new secret, encrypted.
     pub sealed: String,
-    /// Until when the present one signs too.
+    /// The moment until which the present secret signs too.
     pub until: Timestamp,
 }
 
 impl Endpoint {
-    /// Returns its etag, which changes with every change but that of its health.
+    /// Returns its etag, which changes with every change except those of its health.
     pub fn etag(&self) -> String {
         format!("\"{}\"", self.revision)
     }
@@ -112,19 +112,19 @@ impl Endpoint {
         (next != *self).then(|| Self { revision: self.revision + 1, updated_at: now, ..next })
     }
 
-    /// Returns it with another secret; the present one signs too until a moment, if that is yet to come.
+    /// Returns the endpoint with another secret; the present one signs too until a moment, if that is in the future.
     fn rotated(&self, sealed: String, until: Timestamp, now: Timestamp) -> Self {
         let previous = Some((self.secrets.present.clone(), until)).filter(|(_, until)| now < *until);
         let secrets = SealedSecrets { present: sealed, previous };
         Self { secrets, revision: self.revision + 1, updated_at: now, ..self.clone() }
     }
 
-    /// Checks an etag that the caller may have sent.
+    /// Checks the etag, if the caller sent one.
     pub fn check_etag(&self, etag: Option<&str>) -> Result<(), StaleEtag> {
         if etag.is_none_or(|etag| etag == self.etag()) { Ok(()) } else { Err(StaleEtag) }
     }
 
-    /// Decides on an update, `None` if it changes nothing.
+    /// Decides an update; `None` if it changes nothing.
     pub fn update(
         &self,
         change: &EndpointChange,
@@ -135,18 +135,18 @@ impl Endpoint {
         Ok(self.changed(change, now))
     }
 
-    /// Decides on a rotation.
+    /// Decides a rotation.
     pub fn rotate(&self, rotation: &Rotation, etag: Option<&str>, now: Timestamp) -> Result<Option<Self>, StaleEtag> {
         self.check_etag(etag)?;
         Ok(Some(self.rotated(rotation.sealed.clone(), rotation.until, now)))
     }
 
-    /// Returns whether a change puts it in service again.
+    /// Returns whether a change enables it.
     pub fn is_enabled_by(&self, next: &Self) -> bool {
         self.disabled_at.is_some() && next.disabled_at.is_none()
     }
 
-    /// Returns whether a change takes it out of service.
+    /// Returns whether a change disables it.
     pub fn is_disabled_by(&self, next: &Self) -> bool {
         self.disabled_at.is_none() && next.disabled_at.is_some()
     }

@@ -26,15 +26,15 @@ pub enum SendFailure {
 #[error("{text}")]
 pub struct SendError {
     /// The meaning for the message.
-    pub sort: SendFailure,
+    pub kind: SendFailure,
     /// The failure, with the codes of the mail server's answer, but without its words, which may hold an address.
     pub text: String,
 }
 
 impl SendError {
     /// Creates the error of a failure.
-    pub(in crate::mail) fn new(sort: SendFailure, text: impl Into<String>) -> Self {
-        Self { sort, text: text.into() }
+    pub(in crate::mail) fn new(kind: SendFailure, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The mail worker: claims due messages, sends them with no transaction open, and settles them under their lease.
 //!
-//! At least once: a process that ends between the mail server's answer and the commit of what became of it leaves a
-//! message whose lease runs out, and which is sent again under the same Message-ID.
+//! Delivery is at least once: if a process dies between the mail server's answer and the commit of the result, the
+//! lease of the message expires and it is sent again under the same Message-ID.
 
 use std::fmt::Display;
 use std::sync::{Arc, PoisonError};
@@ -25,41 +25,41 @@ use crate::entropy::Entropy;
 use crate::store::{ClaimedDelivery, ExecuteError, Store, StoreError, Topic, within};
 use crate::telemetry::log_limiter::LogLimiter;
 
-/// Whose doing the events of deliveries are.
+/// The actor of the events of deliveries.
 const ACTOR: &str = "relay";
 /// The delays between attempts.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(6 * 3_600) };
-/// How long nothing is sent after the transport showed that it cannot send anything.
-const PAUSE: Duration = Duration::from_secs(30);
-/// How long to wait for being woken: what fell due by time, or was enqueued by another process, is found this soon.
-const POLL: Duration = Duration::from_secs(1);
-/// What of a lease is kept for the settle: sending is broken off before.
-pub const SETTLING: Duration = Duration::from_secs(10);
-/// How long the database may take for one step.
+/// The time without sending after the transport has shown that it cannot send anything.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(30);
+/// The longest wait for a notification: messages that fall due, or that another process enqueued, are found within it.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The part of a lease that is reserved for the settle: sending is aborted before.
+pub const SETTLE_RESERVE: Duration = Duration::from_secs(10);
+/// The time limit of one step in the database.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait for several free slots where one would do.
-const GATHER: Duration = Duration::from_millis(10);
-/// How long to wait before a settle is tried again that the database did not answer.
-const SETTLE_AGAIN: Duration = Duration::from_millis(500);
+/// The time to wait for several free slots, although one would be enough.
+const SLOT_WAIT: Duration = Duration::from_millis(10);
+/// The delay before a settle is retried that the database did not answer.
+const SETTLE_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The settings of the mail worker.
 #[derive(Clone, Copy, Debug)]
 pub struct MailWorkerOptions {
-    /// How long a message belongs to whoever claimed it; sending it has to be over before.
+    /// The duration of a lease; sending has to end before.
     pub lease: Duration,
-    /// How many messages are sent at once.
+    /// The number of messages that are sent at the same time.
     pub concurrency: u32,
-    /// How many messages leave within a second at most; none for any number.
+    /// The most messages that are sent within a second; `None` for any number.
     pub per_second: Option<u32>,
-    /// After how many attempts a message is given up.
+    /// The number of attempts after which a message fails for good.
     pub attempts: u32,
 }
 
-/// Sends what is in the outbox. Clones share the pace and the transport's health.
+/// Sends the messages of the outbox. Clones share the pace and the transport's health.
 #[derive(Clone, Debug)]
 pub struct MailWorker {
     store: Store,
-    courier: Arc<dyn Mailer>,
+    mailer: Arc<dyn Mailer>,
     clock: Clock,
     entropy: Entropy,
     options: MailWorkerOptions,
@@ -68,52 +68,53 @@ pub struct MailWorker {
     log_limiter: Arc<std::sync::Mutex<LogLimiter>>,
 }
 
-/// What one claim has to know of those before it.
+/// The state that one claim hands to the next.
 #[derive(Debug)]
 struct Course {
     pace: Pace,
     /// The account that was served last.
     after: String,
-    /// Until when nothing is sent, since the transport cannot; behind it a single message shows whether it can again.
+    /// The moment until which nothing is sent, since the transport cannot; after it a single message shows whether it
+    /// can again.
     paused: Option<Instant>,
-    /// When it was last looked for messages that were planned for later.
+    /// The moment of the last look for messages that were planned for later.
     planned: Option<Instant>,
 }
 
-/// How a claim went.
+/// The result of a claim.
 enum Step {
-    /// As many as could be sent were due: there may be more.
+    /// As many messages were due as could be sent: there may be more.
     Full,
-    /// All that were due are being sent.
+    /// All due messages are being sent.
     Idle,
     /// Nothing can be sent before this moment.
     Until(Instant),
 }
 
 impl MailWorker {
-    /// Makes a worker that has sent nothing yet.
-    pub fn new(store: Store, courier: Arc<dyn Mailer>, clock: Clock, options: MailWorkerOptions) -> Self {
+    /// Creates a worker that has sent nothing yet.
+    pub fn new(store: Store, mailer: Arc<dyn Mailer>, clock: Clock, options: MailWorkerOptions) -> Self {
         let pace = Pace::new(options.per_second, Instant::now());
         let course = Course { pace, after: String::new(), paused: None, planned: None };
         let slots = Arc::new(Semaphore::new(options.concurrency as usize));
         let (course, log_limiter) = (Arc::new(Mutex::new(course)), Arc::default());
-        Self { store, courier, clock, entropy: Entropy::system(), options, slots, course, log_limiter }
+        Self { store, mailer, clock, entropy: Entropy::system(), options, slots, course, log_limiter }
     }
 
-    /// Sends until told to stop, then finishes what it is sending.
+    /// Sends messages until `stop` is cancelled, then finishes those that it is sending.
     pub async fn run(self, stop: CancellationToken) {
         let tasks = TaskTracker::new();
-        let mut heard = self.store.notifications().subscribe(Topic::Outbox);
-        // A step is short and is not broken off: what it has claimed would lie there until its lease ends.
+        let mut notified = self.store.notifications().subscribe(Topic::Outbox);
+        // A step is short and is not aborted: the messages it has claimed would be blocked until its lease ends.
         while !stop.is_cancelled() {
-            // Before it looks, so that what is told meanwhile is heard behind the look.
-            heard.mark_unchanged();
+            // This precedes the look, so that a notification that arrives meanwhile is noticed afterwards.
+            notified.mark_unchanged();
             let step = self.step(&tasks, &stop).await.unwrap_or_else(|error| {
                 self.complain(&error);
-                Step::Until(Instant::now() + POLL)
+                Step::Until(Instant::now() + POLL_INTERVAL)
             });
             tokio::select! {
-                () = wait(step, &mut heard) => {}
+                () = wait(step, &mut notified) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -139,13 +140,13 @@ impl MailWorker {
         }
     }
 
-    /// Begins to send as many due messages as there is room for.
+    /// Starts to send as many due messages as there are free slots.
     async fn step(&self, tasks: &TaskTracker, stop: &CancellationToken) -> Result<Step, StoreError> {
-        // ClaimedDelivery when it can be sent, so that no lease runs while a message waits its turn; several at a time, unless those
-        // under way take long.
+        // A message is claimed only when it can be sent, so that no lease runs while it waits its turn. The worker
+        // waits for several slots, unless the messages under way take long.
         let room = async {
             let several = self.options.concurrency.div_ceil(4);
-            if timeout(GATHER, self.slots.acquire_many(several)).await.is_err() {
+            if timeout(SLOT_WAIT, self.slots.acquire_many(several)).await.is_err() {
                 drop(self.slots.acquire().await);
             }
         };
@@ -159,10 +160,10 @@ impl MailWorker {
         Ok(step)
     }
 
-    /// Looks now and then for messages that were planned for later and have fallen due.
+    /// Looks from time to time for messages that were planned for later and have fallen due.
     async fn plan(&self) -> Result<(), StoreError> {
         let mut course = self.course.lock().await;
-        if course.planned.is_none_or(|last| last.elapsed() >= POLL) {
+        if course.planned.is_none_or(|last| last.elapsed() >= POLL_INTERVAL) {
             within(DATABASE_TIMEOUT, self.store.plan_deliveries()).await?;
             course.planned = Some(Instant::now());
         }
@@ -179,7 +180,7 @@ impl MailWorker {
         }
     }
 
-    /// Claims what there is room for, with a slot for each.
+    /// Claims a message for each free slot.
     async fn claim(&self) -> Result<(Step, Option<Vec<(ClaimedDelivery, OwnedSemaphorePermit)>>), StoreError> {
         let mut course = self.course.lock().await;
         let now = Instant::now();
@@ -188,8 +189,8 @@ impl MailWorker {
         }
         let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
         if course.paused.is_some() && free < self.options.concurrency {
-            // One message shows whether the transport can send again, and no other goes with it.
-            return Ok((Step::Until(now + GATHER), None));
+            // A single message shows whether the transport can send again; no other is sent with it.
+            return Ok((Step::Until(now + SLOT_WAIT), None));
         }
         let room = if course.paused.is_some() { free.min(1) } else { free };
         let wanted = course.pace.take(room, now);
@@ -205,7 +206,7 @@ impl MailWorker {
                 .await?;
         let count = |claimed: &Vec<ClaimedDelivery>| u32::try_from(claimed.len()).unwrap_or(wanted);
         if count(&claimed) < wanted && !course.after.is_empty() {
-            // No account behind the last one has more: begin again with the first.
+            // No account after the last one has more: the claim starts again with the first.
             course.after.clear();
             let rest = wanted - count(&claimed);
             claimed.extend(
@@ -215,7 +216,7 @@ impl MailWorker {
         let last = claimed.iter().map(|claimed| claimed.account.as_str()).max().unwrap_or_default();
         last.clone_into(&mut course.after);
         course.pace.give_back(wanted - count(&claimed));
-        // Fewer than wanted may mean that the lines had equal shares: only none means that nothing is due.
+        // A short claim may be due to equal shares of the partitions: only an empty one means that nothing is due.
         let step = if claimed.is_empty() { Step::Idle } else { Step::Full };
         let messages = claimed.into_iter().map_while(|message| Some((message, slots.split(1)?))).collect();
         Ok((step, Some(messages)))
@@ -234,34 +235,35 @@ impl MailWorker {
             Err(error) => Err(error),
         };
         if let Err(error) = ended {
-            // Its lease runs out, and somebody takes it over.
-            tracing::debug!(delivery = %message.delivery.message.id, %error, "a message could not be settled");
+            // Its lease expires, and another worker claims it.
+            tracing::debug!(delivery = %message.delivery.message.id, %error, "a message could not be settled; it is claimed again when its lease expires");
             self.complain(&error);
         }
     }
 
-    /// Logs what holds up more than one message, but not for each.
+    /// Logs a problem of more than one message, but not for each.
     fn complain(&self, error: &dyn Display) {
         self.log_limiter.lock().unwrap_or_else(PoisonError::into_inner).warn("mail", error);
     }
 
-    /// Sends a message unless there is no reason to any more; none if it was cancelled.
+    /// Sends a message unless it is no longer needed; `None` if it was cancelled.
     async fn attempt(&self, message: &ClaimedDelivery) -> Result<Option<Result<(), SendError>>, StoreError> {
         if message.delivery.attempts > self.options.attempts {
-            // Whoever tried it before did not live to tell.
-            let unfinished = SendError { sort: SendFailure::Refused, text: "no attempt came to an end".to_owned() };
+            // The workers that tried it before died before they could settle it.
+            let unfinished = SendError { kind: SendFailure::Refused, text: "no attempt finished".to_owned() };
             return Ok(Some(Err(unfinished)));
         }
         let Some(topic) = within(DATABASE_TIMEOUT, self.store.topicality(message)).await? else {
-            within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, "the invitation is gone")).await?;
+            within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, "the invitation is deleted")).await?;
             return Ok(None);
         };
         if let Some(reason) = message.delivery.needless(&topic.invitation.found, topic.invitation.now) {
             within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, reason)).await?;
             return Ok(None);
         }
-        let sent = timeout(self.options.lease.saturating_sub(SETTLING), self.courier.deliver(message, &topic)).await;
-        let late = SendError { sort: SendFailure::Retry, text: "no answer in time".to_owned() };
+        let sent =
+            timeout(self.options.lease.saturating_sub(SETTLE_RESERVE), self.mailer.deliver(message, &topic)).await;
+        let late = SendError { kind: SendFailure::Retry, text: "no answer in time".to_owned() };
         let sent = sent.unwrap_or(Err(late));
         if sent.is_ok() {
             self.course.lock().await.paused = None;
@@ -270,7 +272,7 @@ impl MailWorker {
     }
 
     async fn failed(&self, message: &ClaimedDelivery, error: SendError) -> Result<(), StoreError> {
-        let SendError { sort: failure, text } = error;
+        let SendError { kind: failure, text } = error;
         let attempts = message.delivery.attempts;
         let id = message.delivery.message.id;
         tracing::debug!(delivery = %id, attempts, error = %text, ?failure, "a message was not sent");
@@ -282,7 +284,7 @@ impl MailWorker {
                 Ok(())
             }
             SendFailure::Retry | SendFailure::Refused => {
-                tracing::warn!(delivery = %id, attempts, error = %text, "a message is given up");
+                tracing::warn!(delivery = %id, attempts, error = %text, "a message failed for good; it can be replayed");
                 self.settle(message, DeliveryEnd::Failed(text)).await
             }
             SendFailure::Needless => {
@@ -290,14 +292,15 @@ impl MailWorker {
             }
             SendFailure::Misconfigured => {
                 self.complain(&text);
-                self.course.lock().await.paused = Some(Instant::now() + PAUSE);
-                within(DATABASE_TIMEOUT, self.store.release_delivery(message, PAUSE, false, &text)).await?;
+                self.course.lock().await.paused = Some(Instant::now() + OUTAGE_PAUSE);
+                within(DATABASE_TIMEOUT, self.store.release_delivery(message, OUTAGE_PAUSE, false, &text)).await?;
                 Ok(())
             }
         }
     }
 
-    /// Commits how a message ended with its event. Tried while the lease lasts: what is not known to be sent is sent again.
+    /// Commits the result of a message with its event. It retries while the lease lasts, since a message that is not
+    /// recorded as sent is sent again.
     async fn settle(&self, message: &ClaimedDelivery, end: DeliveryEnd) -> Result<(), StoreError> {
         let Some(lease) = message.delivery.lease else { return Err(StoreError::Conflict) };
         let settle = SettleDelivery { delivery: message.delivery.message.id, lease, end };
@@ -309,12 +312,12 @@ impl MailWorker {
             seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
             action: Action::SettleDelivery(settle),
         };
-        let until = Instant::now() + SETTLING;
+        let until = Instant::now() + SETTLE_RESERVE;
         loop {
             match self.store.executor().execute(command.clone(), None).await {
                 Ok(_) => return Ok(()),
                 Err(ExecuteError::Unavailable | ExecuteError::Conflict) if Instant::now() < until => {
-                    sleep(SETTLE_AGAIN).await;
+                    sleep(SETTLE_RETRY_DELAY).await;
                 }
                 Err(error) => return Err(StoreError::Refused(format!("{error:?}"))),
             }
@@ -322,11 +325,11 @@ impl MailWorker {
     }
 }
 
-/// Returns when the next step is due.
-async fn wait(step: Step, heard: &mut watch::Receiver<()>) {
+/// Waits until the next step is due.
+async fn wait(step: Step, notified: &mut watch::Receiver<()>) {
     match step {
         Step::Full => {}
-        Step::Idle => drop(timeout(POLL, heard.changed()).await),
+        Step::Idle => drop(timeout(POLL_INTERVAL, notified.changed()).await),
         Step::Until(moment) => sleep_until(moment).await,
     }
 }

@@ -10,16 +10,16 @@ use crate::auth::authenticator::Authenticator;
 use crate::auth::caller::Caller;
 use crate::auth::permission::Permission;
 
-/// The time between two checks of a stream's credential.
-const AGAIN: Duration = Duration::from_secs(15);
+/// The interval at which the credential of a stream is checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The metadata that hold a credential.
-const CREDENTIALS: [&str; 2] = ["authorization", "x-api-key"];
+const CREDENTIAL_HEADERS: [&str; 2] = ["authorization", "x-api-key"];
 
-/// Checks the permission, before anything else is looked at, and returns what the handler is to know of its caller.
+/// Checks the permission, before anything else, and returns the caller for the handler.
 pub(crate) fn admit(needed: Option<Permission>, caller: Caller) -> Result<http::Extensions, Status> {
     let mut extensions = http::Extensions::new();
-    // A path that needs no permission is no RPC, and the routes refuse it.
+    // A path that needs no permission is no RPC, and the router refuses it.
     if let Some(permission) = needed {
         if !caller.may(permission) {
             return Err(status::permission_denied(permission));
@@ -38,10 +38,10 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Keeps what is needed to check a call again.
+    /// Keeps the data for checking a call again.
     pub(crate) fn of(authenticator: Authenticator, needed: Option<Permission>, metadata: &HeaderMap) -> Self {
         let mut credentials = HeaderMap::new();
-        for name in CREDENTIALS {
+        for name in CREDENTIAL_HEADERS {
             for value in metadata.get_all(name) {
                 credentials.append(name, value.clone());
             }
@@ -49,10 +49,10 @@ impl Admission {
         Self { authenticator, needed, credentials }
     }
 
-    /// Returns, as soon as it is found out, why a caller would not be let in any more.
+    /// Waits until the caller would no longer be admitted, and returns the status.
     pub(crate) async fn ended(&self, caller: &Caller) -> Status {
         loop {
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             if let Err(refused) = self.check(caller) {
                 return refused;
             }
@@ -61,7 +61,7 @@ impl Admission {
 
     fn check(&self, caller: &Caller) -> Result<(), Status> {
         let now = self.authenticator.authenticate(&self.credentials).map_err(|_| status::unauthenticated())?;
-        // A credential that now stands for another caller is not the one that was admitted.
+        // A credential that now belongs to another caller is not the one that was admitted.
         if (&now.account, now.organization_id) != (&caller.account, caller.organization_id) {
             return Err(status::unauthenticated());
         }

@@ -1,5 +1,5 @@
-//! Everything that all RPCs share: the credential, the permission, the deadline, the status of calls that tonic refuses, and
-//! one line in the log.
+//! The steps that all RPCs share: the credential, the permission, the deadline, the status of calls that tonic refuses,
+//! and one line in the log.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -30,10 +30,10 @@ use crate::entropy::Entropy;
 /// The largest request message, in bytes.
 pub const MAX_MESSAGE: usize = 1024 * 1024;
 
-const OURS: &str = "/invitation.v1.";
+const PATH_PREFIX: &str = "/invitation.v1.";
 
 /// The RPCs that stream until the client or the service ends them. They end themselves when the service drains.
-const STREAMS: [&str; 1] = ["/invitation.v1.EventService/WatchEvents"];
+const STREAMING_PATHS: [&str; 1] = ["/invitation.v1.EventService/WatchEvents"];
 
 /// Returns the permission that an RPC needs, by its path; `None` for a path that is no RPC of this service.
 pub type PermissionOf = fn(&str) -> Option<Permission>;
@@ -50,7 +50,7 @@ pub struct Boundary {
 }
 
 impl Boundary {
-    /// Wraps the services; no call of this one may take longer than `limit`. Until `open` is cancelled every call is answered
+    /// Wraps the services; no call may take longer than `limit`. Until `open` is cancelled every call is answered
     /// UNAVAILABLE: the time and the keys of the database are not known before.
     pub fn new(
         routes: Routes,
@@ -69,7 +69,7 @@ impl Boundary {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let path = request.uri().path().to_owned();
-        let Some(method) = path.strip_prefix(OURS) else { return self.pass_on(request).await };
+        let Some(method) = path.strip_prefix(PATH_PREFIX) else { return self.pass_on(request).await };
         let started = Instant::now();
         let token = self.in_flight.enter();
         let (service, method) = method.split_once('/').unwrap_or((method, ""));
@@ -78,7 +78,7 @@ impl Boundary {
         let span = tracing::info_span!("rpc", service, method, account, invitation = Empty, request_id = Empty);
         let deadline = Deadline::of(request.headers(), self.limit);
         let needed = (self.permission_of)(&path);
-        let streams = STREAMS.contains(&path.as_str());
+        let streams = STREAMING_PATHS.contains(&path.as_str());
         if streams {
             let admission = Admission::of(self.authenticator.clone(), needed, request.headers());
             request.extensions_mut().insert(admission);
@@ -86,12 +86,12 @@ impl Boundary {
         let admitted = caller.map_err(|_| status::unauthenticated()).and_then(|caller| admit(needed, caller));
         let answered = match admitted {
             Ok(_) if !self.open.is_cancelled() => status::unavailable().into_http(),
-            // The timer is coarse: a fast call would still be made for a caller who has gone.
+            // The timer is coarse: a fast call would still be answered for a caller who has gone.
             Ok(_) if deadline.has_passed() => status::deadline_exceeded().into_http(),
             Ok(caller) => {
                 request.extensions_mut().insert(deadline);
                 request.extensions_mut().extend(caller);
-                // Dropping the handler is safe: what it asked the executor to do is finished there.
+                // Dropping the handler is safe: the executor finishes the commands that it has submitted.
                 let call = timeout_at(deadline.0, or_defect(self.pass_on(request))).instrument(span.clone()).await;
                 call.unwrap_or_else(|_| status::deadline_exceeded().into_http())
             }
@@ -100,7 +100,7 @@ impl Boundary {
         let (answered, code) = with_reason(answered);
         log(&span, code, started.elapsed());
         if streams {
-            // Its client may never read to the end, so nothing waits for it.
+            // The client may never read to the end, so nothing waits for it.
             return answered;
         }
         answered.map(|body| Body::new(Counted { body, _token: token }))
@@ -118,16 +118,16 @@ impl Boundary {
     }
 }
 
-/// Answers a call, with INTERNAL and an id that the log has too if its handler panics.
+/// Answers a call; if its handler panics, with INTERNAL and an id that is also in the log.
 async fn or_defect(call: impl Future<Output = Response<Body>>) -> Response<Body> {
     AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| {
         let error_id = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
-        tracing::error!(%error_id, "a handler panicked");
+        tracing::error!(%error_id, "a handler panicked; answering INTERNAL");
         status::internal(error_id).into_http()
     })
 }
 
-/// Returns the response, with the contract's code and reason where tonic refused by itself, and its code.
+/// Returns the response and its code. If tonic refused by itself, it has the code and the reason of the contract.
 fn with_reason(answered: Response<Body>) -> (Response<Body>, Code) {
     let Some(refused) = Status::from_header_map(answered.headers()) else { return (answered, Code::Ok) };
     match status::of_tonic(&refused, MAX_MESSAGE) {
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(crate = "crate::limit")]
-    async fn a_panic_is_answered_as_a_defect_with_an_id() {
+    async fn panic_is_answered_internal_with_an_id() {
         let answered = or_defect(async { panic!("this is a test") }).await;
         let status = Status::from_header_map(answered.headers()).unwrap();
         assert_eq!(status.code(), Code::Internal);

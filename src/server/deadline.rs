@@ -1,29 +1,30 @@
-//! The moment by which a call has to be answered: the caller's `grpc-timeout`, or the service's own limit if that is nearer.
+//! The moment by which a call has to be answered: the caller's `grpc-timeout`, or the service's own limit if that is
+//! earlier.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use tokio::time::Instant;
 
-/// The moment at which a caller stops waiting for an answer, or for the start of a stream; and, if there is one, for more of a
-/// stream.
+/// The moment at which a caller stops waiting for an answer, or for the start of a stream; and the moment at which a
+/// stream has to end, if there is one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(pub(crate) Instant, Option<Instant>);
 
 impl Deadline {
-    /// Reads `grpc-timeout`: at most 8 digits and a unit. What cannot be read does not count.
+    /// Parses `grpc-timeout`: at most 8 digits and a unit. A malformed value is ignored.
     pub(crate) fn of(metadata: &HeaderMap, limit: Duration) -> Self {
         let asked = metadata.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
         let now = Instant::now();
         Self(now + asked.map_or(limit, |asked| asked.min(limit)), asked.and_then(|asked| now.checked_add(asked)))
     }
 
-    /// Returns when a stream has to end: when its caller wants it to, since the service's limit is for single answers.
+    /// Returns the moment at which a stream has to end: the caller's, since the service's limit is for single answers.
     pub(crate) fn of_stream(self) -> Option<Instant> {
         self.1
     }
 
-    /// Returns whether nobody waits any more.
+    /// Returns whether the caller has stopped waiting.
     pub(crate) fn has_passed(self) -> bool {
         self.0 <= Instant::now()
     }
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_lasts_as_long_as_its_caller_wants() {
+    fn stream_lasts_as_long_as_its_caller_wants() {
         let limit = Duration::from_secs(10);
         let mut metadata = HeaderMap::new();
         assert_eq!(Deadline::of(&metadata, limit).of_stream(), None);

@@ -1,6 +1,7 @@
-//! `grpc.health.v1`: the empty service is the process, each service by name is its readiness. And the command that asks.
+//! `grpc.health.v1`: the empty service is the process, each service by name is its readiness. Also the command that
+//! queries it.
 //!
-//! Liveness never asks the database, so an outage of the database restarts nothing.
+//! Liveness never queries the database, so an outage of the database restarts nothing.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,12 +18,12 @@ use crate::cli::HealthArgs;
 use crate::domain::secret::key_check::KeyFingerprint;
 use crate::store::{Maintenance, StoreError};
 
-/// The time between two looks at readiness.
-const INTERVAL: Duration = Duration::from_secs(1);
-/// The time between two log lines about one outage.
-const OUTAGE_LOG: u32 = 10;
-/// The interval at which it is noted that the first key signs, in looks.
-const NOTE_SIGNING: u32 = 600;
+/// The interval of the readiness checks.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The number of checks between two log lines about one outage.
+const CHECKS_PER_OUTAGE_LOG: u32 = 10;
+/// The number of checks between two records that the first key signs.
+const CHECKS_PER_SIGNING_NOTE: u32 = 600;
 
 /// Reports the readiness of each service by its name.
 pub(crate) struct ReadinessReporter {
@@ -62,7 +63,7 @@ pub(crate) async fn watch(
         if ready && !begin.is_cancelled() {
             begin.cancel();
             if let Err(error) = maintenance.warn_of_newer_schema().await {
-                tracing::debug!(%error, "the age of the schema is not known");
+                tracing::debug!(%error, "the version of the schema could not be read; a newer one is not reported");
             }
         }
         if ready != was_ready {
@@ -72,25 +73,25 @@ pub(crate) async fn watch(
             was_ready = ready;
             looks = 0;
         }
-        if !ready && looks.is_multiple_of(OUTAGE_LOG) {
+        if !ready && looks.is_multiple_of(CHECKS_PER_OUTAGE_LOG) {
             tracing::warn!(problem = seen.err(), "not ready");
         }
-        if ready && looks.is_multiple_of(NOTE_SIGNING) {
+        if ready && looks.is_multiple_of(CHECKS_PER_SIGNING_NOTE) {
             look.note_signing().await;
         }
         looks = looks.wrapping_add(1);
         tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
+            () = tokio::time::sleep(CHECK_INTERVAL) => {}
             () = drain.cancelled() => break,
         }
     }
     reporter.set(ServingStatus::NotServing).await;
 }
 
-/// Looks at the database.
+/// Checks the readiness of the database.
 pub(crate) struct ReadinessCheck {
     pub(crate) maintenance: Maintenance,
-    /// Whether migrations are still missing.
+    /// Whether migrations are missing.
     pub(crate) migrate: bool,
     /// The keys of this process, the signing one first.
     pub(crate) keys: Vec<KeyFingerprint>,
@@ -99,7 +100,7 @@ pub(crate) struct ReadinessCheck {
 }
 
 impl ReadinessCheck {
-    /// Returns why the service is not ready, if so.
+    /// Returns the reason why the service is not ready, if there is one.
     async fn look(&mut self) -> Result<(), String> {
         match self.try_look().await {
             Ok(Ok(())) => Ok(()),
@@ -114,7 +115,7 @@ impl ReadinessCheck {
             self.migrate = false;
         }
         if !self.maintenance.is_ready().await? {
-            return Ok(Err("the schema is not at its head: run `migrate`".to_owned()));
+            return Ok(Err("the schema is out of date: run `migrate`".to_owned()));
         }
         let fits = if self.keys_fit {
             self.maintenance.still_fits(&self.keys).await?

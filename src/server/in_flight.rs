@@ -1,4 +1,4 @@
-//! Counts the calls that are being answered, so that a shutdown knows when there is nothing left to wait for.
+//! Counts the calls that are being answered, so that a shutdown knows when all are answered.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,7 +18,7 @@ impl InFlight {
         self.0.token()
     }
 
-    /// Returns when no call is under way. To be asked once no new ones come in.
+    /// Waits until no call is under way. It is called once no new calls are accepted.
     pub async fn finished(&self) {
         self.0.close();
         self.0.wait().await;

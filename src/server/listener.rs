@@ -1,6 +1,6 @@
 //! The connections: accepts them, serves HTTP/2 on each, and ends them all within a deadline.
 //!
-//! tonic's own server has no deadline for its end and keeps its timeout out of reach, hence hyper directly.
+//! tonic's own server has no deadline for its shutdown and does not expose its timeout, hence hyper is used directly.
 
 use std::io;
 use std::time::Duration;
@@ -18,13 +18,13 @@ use super::in_flight::InFlight;
 use crate::config::GrpcConfig;
 use crate::shutdown::Shutdown;
 
-/// The time after which an idle connection is asked whether it is still there, and the time that it has for the answer.
+/// The time after which an idle connection is pinged, and the time that it has for the answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// The time without calls after which a connection that stays open is cut: the last answers get to the wire within it, and
-/// busy clients learn that the connection takes no more calls.
-const QUIET: Duration = Duration::from_millis(500);
+/// The time without calls after which an open connection is closed: the last answers are written within it, and busy
+/// clients learn that the connection takes no more calls.
+const QUIET_PERIOD: Duration = Duration::from_millis(500);
 /// The pause of accepting connections while the process has no file descriptors left.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until the shutdown begins, and returns the moment by which the rest has to end.
 pub(crate) async fn serve(
@@ -53,7 +53,7 @@ pub(crate) async fn serve(
                 let cut = cut.clone();
                 tokio::spawn(async move {
                     tokio::select! {
-                        // Clients that vanish or talk nonsense are their own affair.
+                        // Clients that vanish or break the protocol need no log line.
                         ended = connection => drop(ended),
                         () = cut.cancelled() => {}
                     }
@@ -68,20 +68,21 @@ pub(crate) async fn serve(
     let drained = async {
         tokio::select! {
             () = graceful.shutdown() => {}
-            // A health Watch or a silent client keeps its connection open for ever; nothing is owed to them.
+            // A health Watch or a silent client keeps its connection open for ever; the shutdown does not wait for
+            // them.
             () = quiet(&in_flight) => {}
         }
     };
     tokio::select! {
         () = drained => {}
-        () = tokio::time::sleep_until(deadline) => tracing::warn!("calls are cut off: the drain took too long"),
-        () = shutdown.now.cancelled() => tracing::warn!("calls are cut off: a second signal came"),
+        () = tokio::time::sleep_until(deadline) => tracing::warn!("closing connections with calls: the drain timeout has passed"),
+        () = shutdown.now.cancelled() => tracing::warn!("closing connections with calls: a second signal arrived"),
     }
     cut.cancel();
     deadline
 }
 
-/// Goes on accepting for a while after the shutdown began, so that load balancers can learn of it first.
+/// Continues to accept for a while after the shutdown began, so that load balancers can learn of it first.
 async fn end_of_accepting(shutdown: &Shutdown, delay: Duration) {
     shutdown.drain.cancelled().await;
     tokio::select! {
@@ -90,11 +91,11 @@ async fn end_of_accepting(shutdown: &Shutdown, delay: Duration) {
     }
 }
 
-/// Returns once no call was under way for a while. A client may still send calls before it learns of the end.
+/// Waits until no call was under way for a while. A client may still send calls before it learns of the shutdown.
 async fn quiet(in_flight: &InFlight) {
     loop {
         in_flight.finished().await;
-        tokio::time::sleep(QUIET).await;
+        tokio::time::sleep(QUIET_PERIOD).await;
         if in_flight.is_empty() {
             return;
         }
@@ -110,6 +111,6 @@ fn no_delay(stream: TcpStream) -> TcpStream {
 }
 
 async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted");
-    tokio::time::sleep(PAUSE).await;
+    tracing::warn!(%error, "a connection could not be accepted; accepting continues");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
 }

@@ -1,4 +1,4 @@
-//! The one table from what went wrong to the status a client sees. Every status has an ErrorInfo (AIP-193).
+//! The one table from errors to the statuses that clients see. Every status has an ErrorInfo (AIP-193).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::auth::permission::Permission;
 use crate::domain::invitation::refusal::Refusal;
 use crate::pb::ErrorReason;
-use crate::store::{BundleError, ExecuteError};
+use crate::store::{BatchError, ExecuteError};
 
 const DOMAIN: &str = "invitation.v1";
 
@@ -67,7 +67,7 @@ impl From<Refusal> for Status {
                 status(Code::FailedPrecondition, Reason::InvitationFulfilled, "the invitation has been used up", [])
             }
             Refusal::RecipientUnknown => {
-                let message = "nothing tells which of the invitation's recipients declines";
+                let message = "it is unknown which of the recipients declines: use a mailed link, or InvitationService with a target";
                 status(Code::FailedPrecondition, Reason::RecipientUnknown, message, [])
             }
             Refusal::RequestIdReused => {
@@ -129,7 +129,7 @@ pub(crate) fn webhook_endpoint_not_found() -> Status {
     status(Code::NotFound, ErrorReason::WebhookEndpointNotFound, "there is no such webhook endpoint", [])
 }
 
-/// FAILED_PRECONDITION for what takes an endpoint that is in service.
+/// FAILED_PRECONDITION for a call that needs an enabled endpoint.
 pub(crate) fn webhook_endpoint_disabled() -> Status {
     let message = "the webhook endpoint is disabled; enable it first";
     status(Code::FailedPrecondition, ErrorReason::WebhookEndpointDisabled, message, [])
@@ -141,7 +141,7 @@ pub(crate) fn webhook_endpoint_changed() -> Status {
     status(Code::Aborted, ErrorReason::EtagMismatch, message, [])
 }
 
-/// RESOURCE_EXHAUSTED for what there may be only so many of.
+/// RESOURCE_EXHAUSTED for a limit on the number of rows.
 pub(crate) fn quota_exceeded(limit: &str, message: &str) -> Status {
     let mut details = details(ErrorReason::QuotaExceeded, [("limit", limit.to_owned())]);
     details.add_quota_failure_violation(limit, message);
@@ -154,11 +154,11 @@ fn already_exists(reason: ErrorReason, message: &str, key: &str, resource_type: 
     Status::with_error_details(Code::AlreadyExists, message, details)
 }
 
-impl From<BundleError> for Status {
-    fn from(error: BundleError) -> Self {
+impl From<BatchError> for Status {
+    fn from(error: BatchError) -> Self {
         match error {
-            BundleError::Failed(error) => error.into(),
-            BundleError::Refused(errors) => errors.into_iter().flatten().next().map_or_else(unavailable, Self::from),
+            BatchError::Failed(error) => error.into(),
+            BatchError::Refused(errors) => errors.into_iter().flatten().next().map_or_else(unavailable, Self::from),
         }
     }
 }
@@ -198,7 +198,7 @@ pub(crate) fn delivery_not_found() -> Status {
     Refusal::DeliveryNotFound.into()
 }
 
-/// NOT_FOUND, the same for everything that cannot be seen.
+/// NOT_FOUND, the same for every invitation that the caller cannot see.
 pub(crate) fn not_found() -> Status {
     Refusal::InvitationNotFound.into()
 }
@@ -231,19 +231,19 @@ pub(crate) fn organizations_access_denied(requester: Uuid, target: Uuid) -> Stat
 
 /// PERMISSION_DENIED for a verification code, the same whatever is wrong with it.
 pub(crate) fn verification_code_invalid() -> Status {
-    let message = "the code is wrong, used, tried too often or too old; ask for another";
+    let message = "the code is wrong, used, tried too often or too old; request another one";
     status(Code::PermissionDenied, ErrorReason::VerificationCodeInvalid, message, [])
 }
 
-/// RESOURCE_EXHAUSTED, to be tried again after a while.
+/// RESOURCE_EXHAUSTED, to be retried after a while.
 pub(crate) fn rate_limited(limit: &str, retry_after: Duration) -> Status {
     let mut details = details(ErrorReason::RateLimited, [("limit", limit.to_owned())]);
     details.set_retry_info(Some(retry_after));
-    let message = "there were too many of these; try again later";
+    let message = "there were too many requests; try again later";
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// UNAVAILABLE, to be tried again shortly.
+/// UNAVAILABLE, to be retried shortly.
 pub(crate) fn unavailable() -> Status {
     let mut details = details(ErrorReason::Unavailable, []);
     details.set_retry_info(Some(RETRY_DELAY));
@@ -256,18 +256,19 @@ pub(crate) fn deadline_exceeded() -> Status {
     status(Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, "the deadline passed before there was an answer", [])
 }
 
-/// INTERNAL with the id under which the log knows more.
+/// INTERNAL with the id under which the error is logged.
 pub(crate) fn internal(error_id: String) -> Status {
-    status(Code::Internal, ErrorReason::Internal, "a defect of the service", [("error_id", error_id)])
+    status(Code::Internal, ErrorReason::Internal, "internal error", [("error_id", error_id)])
 }
 
-/// Gives a status that tonic made the code and the reason that the contract wants. Our own have details and stay.
+/// Replaces the code and the reason of a status that tonic created with those of the contract. The service's own
+/// statuses have details and stay.
 pub(crate) fn of_tonic(raw: &Status, max_bytes: usize) -> Option<Status> {
     if !raw.details().is_empty() {
         return None;
     }
     Some(match raw.code() {
-        // The text that tonic uses for a message beyond the limit.
+        // The text is tonic's for a message beyond the limit.
         Code::OutOfRange | Code::ResourceExhausted => {
             let metadata = [("max_bytes", max_bytes.to_string())];
             status(Code::ResourceExhausted, ErrorReason::MessageTooLarge, "the request message is too large", metadata)
@@ -276,9 +277,12 @@ pub(crate) fn of_tonic(raw: &Status, max_bytes: usize) -> Option<Status> {
             status(Code::Unimplemented, ErrorReason::Unimplemented, "there is no such method or encoding", [])
         }
         Code::Cancelled => status(Code::Cancelled, ErrorReason::Cancelled, "the caller went away", []),
-        // Without details the only way to these is a request that tonic could not read.
-        _ => {
-            status(Code::InvalidArgument, ErrorReason::MalformedMessage, "the request is no message of this method", [])
-        }
+        // A status without details that reaches this arm is always for a request that tonic could not parse.
+        _ => status(
+            Code::InvalidArgument,
+            ErrorReason::MalformedMessage,
+            "the request is not a message of this method",
+            [],
+        ),
     })
 }

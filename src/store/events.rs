@@ -1,4 +1,4 @@
-//! Events in their order: numbered once, read once for all who wait, and followed by cursors.
+//! Events in their order: numbered once, read once for all watchers, and followed by cursors.
 
 pub(super) mod cursor;
 pub mod listener;

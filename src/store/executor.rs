@@ -1,6 +1,7 @@
 //! The executor: takes commands from bounded queues and hands them to lanes, which run them in groups.
 //!
-//! What is waiting when a group has been saved is the next group: no timer, no delay when idle, one commit for many.
+//! The commands that are waiting when a group has been saved are the next group: no timer, no delay when idle, one
+//! commit for many commands.
 
 pub(super) mod analyze;
 pub(super) mod aside;
@@ -35,56 +36,58 @@ use lane::Lane;
 use lane_queue::LaneQueue;
 use submission::Submission;
 
-/// Decides one command of a group; [`Group::run`] but for tests that need a decision to fail.
+/// Decides one command of a group; [`Group::run`] except in tests that need a decision to fail.
 pub type Decide = fn(&mut Group, &Command, &Context) -> Result<Executed, Refusal>;
 
-/// How the executor works.
+/// The settings of the executor.
 #[derive(Clone, Debug)]
 pub struct ExecutorOptions {
-    /// How many groups may be under way at once; 1 on SQLite, which has one writer.
+    /// The number of groups that may run at the same time; 1 on SQLite, which has one writer.
     pub lanes: usize,
-    /// How many calls may wait in each lane.
+    /// The number of calls that may wait in each lane.
     pub queue: usize,
-    /// How long one statement may take before the database counts as gone.
+    /// The time that one statement may take before the database counts as unavailable.
     pub timeout: Duration,
-    /// What a decision rests on.
+    /// The settings that every decision depends on.
     pub context: Context,
-    /// How commands are decided.
+    /// The function that decides commands.
     pub decide: Decide,
 }
 
-/// Why a command got no result.
+/// The reason why a command has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExecuteError {
-    /// A rule of the domain says no; nothing has changed.
+    /// A rule of the domain refuses the command; nothing has changed.
     Refused(Refusal),
-    /// The queue is full, the service stops, or the database does not answer: then it may have happened all the same.
+    /// The queue is full, the service stops, or the database does not answer. In the last case the command may have
+    /// taken effect.
     Unavailable,
-    /// Others kept changing the same invitation.
+    /// Other transactions kept changing the same invitation.
     Conflict,
     /// The deadline passed while the command was waiting; nothing has changed.
     DeadlineExceeded,
-    /// A defect. The id is in the log.
+    /// An internal error, with the id under which it is logged.
     Internal(String),
 }
 
 impl ExecuteError {
-    /// Returns whether nothing but the state of the invitation stands in the way.
+    /// Returns whether the state of the invitation is the only reason for the refusal.
     pub fn is_about_state(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.is_about_state())
     }
 }
 
-/// Why the commands of a bundle got no results.
+/// The reason why the commands of a batch have no results.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BundleError {
-    /// The same reason for all of them.
+pub enum BatchError {
+    /// All commands failed for the same reason.
     Failed(ExecuteError),
-    /// Some of an atomic bundle were refused, so nothing has changed: for each command why, none for those that were not.
+    /// Some commands of an atomic batch were refused, so nothing has changed. Holds the refusal of each command; `None`
+    /// for a command that was not refused.
     Refused(Vec<Option<ExecuteError>>),
 }
 
-/// The queues of the lanes, which are closed when nobody can fill them any more.
+/// The queues of the lanes. They are closed when the last sender is dropped.
 #[derive(Debug)]
 struct Lanes(Vec<Arc<LaneQueue>>);
 
@@ -94,7 +97,7 @@ impl Drop for Lanes {
     }
 }
 
-/// Runs commands. Clones share the queues; the lanes end when the last clone is gone.
+/// Runs commands. Clones share the queues; the lanes stop when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Executor {
     lanes: Arc<Lanes>,
@@ -107,18 +110,19 @@ impl Executor {
     pub fn start(database: &Database, options: &ExecutorOptions, notifications: &Notifications) -> Self {
         let tasks = TaskTracker::new();
         let lanes = if database.is_embedded() { 1 } else { options.lanes.max(1) };
-        let growth = TableAnalyzer::new(database.clone());
+        let table_analyzer = TableAnalyzer::new(database.clone());
         let lanes = (0..lanes).map(|_| {
             let queue = Arc::new(LaneQueue::new(options.queue, options.context.reminders.clone()));
             let aside = Aside::new(tasks.clone(), options.queue);
-            let lane = Lane::new(database.clone(), options.clone(), growth.clone(), notifications.clone(), aside);
+            let lane =
+                Lane::new(database.clone(), options.clone(), table_analyzer.clone(), notifications.clone(), aside);
             tasks.spawn(lane.run(Arc::clone(&queue)));
             queue
         });
         Self { lanes: Arc::new(Lanes(lanes.collect())), next: Arc::default(), tasks }
     }
 
-    /// Runs one command. Whoever stops waiting for the result does not stop the command.
+    /// Runs one command. A caller that stops waiting for the result does not stop the command.
     pub async fn execute(&self, command: Command, deadline: Option<Instant>) -> Result<Executed, ExecuteError> {
         self.execute_in(BatchMode::Independent, command, deadline).await
     }
@@ -135,46 +139,46 @@ impl Executor {
         deadline: Option<Instant>,
     ) -> Result<Executed, ExecuteError> {
         let (lane, account) = (self.lane_of(&command), command.account.clone());
-        let (job, answers) = Submission::new(vec![command], mode, deadline);
+        let (submission, answers) = Submission::new(vec![command], mode, deadline);
         // A full queue is answered at once: waiting would only move the queue to where nobody counts it.
-        lane.push(&account, vec![job]).map_err(|_| ExecuteError::Unavailable)?;
+        lane.push(&account, vec![submission]).map_err(|_| ExecuteError::Unavailable)?;
         let answer = answers.await.unwrap_or(Err(ExecuteError::Unavailable))?.pop();
         answer.unwrap_or(Err(ExecuteError::Unavailable))
     }
 
-    /// Runs several commands of one caller in their order and returns a result for each of them when all are there: in one group,
-    /// unless they are too many for one and do not hang together. They count as one call where a full queue is concerned.
+    /// Runs several commands of one caller in their order and returns a result for each of them when all have one. They
+    /// run in one group, unless they are independent and too many for one. A full queue counts them as one call.
     pub async fn execute_all(
         &self,
         commands: Vec<Command>,
         mode: BatchMode,
         deadline: Option<Instant>,
-    ) -> Result<Vec<Result<Executed, ExecuteError>>, BundleError> {
+    ) -> Result<Vec<Result<Executed, ExecuteError>>, BatchError> {
         let Some(first) = commands.first() else { return Ok(Vec::new()) };
         let (lane, account) = (self.lane_of(first), first.account.clone());
-        let job = |commands| Submission::new(commands, mode, deadline);
-        // Commands that do not hang together are jobs of their own, so that none of them can fail another.
-        let (jobs, answers): (Vec<_>, Vec<_>) = match mode {
-            BatchMode::Independent => commands.into_iter().map(|command| job(vec![command])).unzip(),
-            BatchMode::Atomic | BatchMode::DryRun => [job(commands)].into_iter().unzip(),
+        let submission = |commands| Submission::new(commands, mode, deadline);
+        // Independent commands are separate submissions, so that none of them can fail another.
+        let (submissions, answers): (Vec<_>, Vec<_>) = match mode {
+            BatchMode::Independent => commands.into_iter().map(|command| submission(vec![command])).unzip(),
+            BatchMode::Atomic | BatchMode::DryRun => [submission(commands)].into_iter().unzip(),
         };
-        lane.push(&account, jobs).map_err(|_| BundleError::Failed(ExecuteError::Unavailable))?;
+        lane.push(&account, submissions).map_err(|_| BatchError::Failed(ExecuteError::Unavailable))?;
         let mut results = Vec::new();
         for answers in answers {
             match answers.await.unwrap_or(Err(ExecuteError::Unavailable)) {
                 Ok(answers) => results.extend(answers),
                 Err(failed) if mode == BatchMode::Independent => results.push(Err(failed)),
-                Err(failed) => return Err(BundleError::Failed(failed)),
+                Err(failed) => return Err(BatchError::Failed(failed)),
             }
         }
         if mode == BatchMode::Atomic && results.iter().any(Result::is_err) {
-            return Err(BundleError::Refused(results.into_iter().map(Result::err).collect()));
+            return Err(BatchError::Refused(results.into_iter().map(Result::err).collect()));
         }
         Ok(results)
     }
 
-    /// Commands of one invitation, or for one slot, go to one lane, which saves conflicts and keeps their order; others go
-    /// round.
+    /// Commands about one invitation, or about one slot, go to one lane, which avoids conflicts and keeps their order.
+    /// The lanes take the others in turn.
     fn lane_of(&self, command: &Command) -> &LaneQueue {
         let read_set = command.read_set();
         let number = match (read_set.invitation, read_set.slots.first()) {
@@ -191,7 +195,7 @@ impl Executor {
         usize::try_from(hasher.finish() % self.lanes.0.len() as u64).unwrap_or_default()
     }
 
-    /// Takes no more commands, finishes those that wait, and returns when all are answered.
+    /// Accepts no more commands, finishes those that wait, and returns when all are answered.
     pub async fn finish(self) {
         let Self { lanes, next: _, tasks } = self;
         drop(lanes);

@@ -1,4 +1,4 @@
-//! The invitations that have expired and of which no event says so yet.
+//! The invitations that have expired and have no event of their expiry yet.
 
 use sea_orm::{ConnectionTrait, QueryResult, Statement};
 use uuid::Uuid;
@@ -27,14 +27,14 @@ pub struct ExpiryPlace {
 }
 
 impl ExpiryPlace {
-    /// Returns the place before all that expire at a moment.
+    /// Returns the place before all invitations that expire at a moment.
     pub fn before(expire_at: i64) -> Self {
         Self { expire_at, account_id: String::new(), id: Uuid::nil() }
     }
 }
 
 impl Store {
-    /// Returns up to `limit` places of all accounts behind one, up to a moment: time passes for all of them.
+    /// Returns up to `limit` places behind `after` and up to `until`, of all accounts: time passes for all of them.
     pub async fn expired(&self, after: &ExpiryPlace, until: i64, limit: i64) -> Result<Vec<ExpiryPlace>, StoreError> {
         let ExpiryPlace { expire_at, account_id, id } = after.clone();
         let values = [expire_at.into(), account_id.into(), id.into(), until.into(), limit.into()];

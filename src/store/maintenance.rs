@@ -1,4 +1,5 @@
-//! What is done to the database beside commands and reads: migrations, readiness, and deleting old request_ids and codes.
+//! Maintenance of the database beside commands and reads: migrations, readiness, and deleting old request_ids and
+//! codes.
 
 pub(super) mod key_checks;
 
@@ -11,16 +12,16 @@ use super::sql::error::StoreError;
 use super::sql::{SqliteFile, migration};
 use super::within;
 use crate::domain::command::REMEMBERED_FOR;
-use crate::domain::secret::verification::WINDOW;
+use crate::domain::secret::verification::COUNT_WINDOW;
 
-/// How many rows one statement deletes, so that none holds its locks for long.
-const CHUNK: i64 = 1_000;
-/// The time that one statement may delete. The next chunk goes on where it stopped.
+/// The number of rows that one statement deletes, so that none holds its locks for long.
+const CHUNK_ROWS: i64 = 1_000;
+/// The time that one statement may take to delete a chunk. The next chunk continues where it stopped.
 const CHUNK_LIMIT: Duration = Duration::from_secs(8);
-/// The time that it may wait for a lock; locked rows are stepped over.
+/// The time that a deletion may wait for a lock; locked rows are skipped.
 const LOCK_LIMIT: Duration = Duration::from_millis(100);
-/// The longest look at the database; longer, and it is not ready.
-const LOOK_LIMIT: Duration = Duration::from_secs(2);
+/// The longest duration of a readiness check; a database that takes longer is not ready.
+const READINESS_LIMIT: Duration = Duration::from_secs(2);
 
 /// Rows of one table that are to be deleted.
 pub(super) struct Old {
@@ -34,8 +35,8 @@ pub(super) struct Old {
 }
 
 impl Old {
-    /// On PostgreSQL rows are named by their place in the table: there is no plan but to go there, whatever the table was
-    /// like when the statement was planned.
+    /// On PostgreSQL rows are named by their place in the table: every plan has to go there, whatever the size of the
+    /// table was when the statement was planned.
     fn delete_sql(&self, backend: DbBackend) -> String {
         let Self { table, key, rows, still } = self;
         if backend == DbBackend::Postgres {
@@ -49,19 +50,19 @@ impl Old {
     }
 }
 
-/// Looks after a database.
+/// Migrates, checks and cleans up a database.
 #[derive(Clone, Debug)]
 pub struct Maintenance(pub(super) Database);
 
 impl Database {
-    /// Returns what looks after this database.
+    /// Returns the maintenance of this database.
     pub fn maintenance(&self) -> Maintenance {
         Maintenance(self.clone())
     }
 }
 
 impl Maintenance {
-    /// Brings the schema to its head; waits for another process that is doing so.
+    /// Migrates the schema to its newest version; waits if another process is doing so.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let connections = self.0.for_migrations();
         migration::migrate(&connections).await?;
@@ -76,22 +77,22 @@ impl Maintenance {
         let newer = migration::newer(&self.0.upkeep).await?;
         if !newer.is_empty() {
             let migrations = newer.join(",");
-            tracing::warn!(migrations, "a newer release has migrated the schema; this release works with it as it is");
+            tracing::warn!(migrations, "a newer release has migrated the schema; this release continues to use it");
         }
         Ok(())
     }
 
-    /// Returns whether the database takes writes and has every migration this program knows.
+    /// Returns whether the database takes writes and has every migration that this release knows.
     pub async fn is_ready(&self) -> Result<bool, StoreError> {
         let look = async {
             self.0.learn_time().await?;
             Ok(self.is_writable().await? && migration::at_head(&self.0.upkeep).await?)
         };
-        within(LOOK_LIMIT, look).await
+        within(READINESS_LIMIT, look).await
     }
 
-    /// Returns whether there is a schema. A database that takes no writes is an error, and its connections are closed: when
-    /// it takes writes again, sessions from before still take none.
+    /// Returns whether there is a schema. Returns an error if the database takes no writes, and closes its connections:
+    /// sessions from before still take none when the database takes writes again.
     async fn is_writable(&self) -> Result<bool, StoreError> {
         let backend = self.0.backend();
         let sql = if backend == DbBackend::Postgres {
@@ -101,31 +102,31 @@ impl Maintenance {
             "SELECT count(*) > 0 AS has_schema, false AS read_only FROM sqlite_master WHERE name = 'seaql_migrations'"
         };
         let row = self.0.upkeep.query_one_raw(Statement::from_string(backend, sql)).await?;
-        let row = row.ok_or_else(|| StoreError::Refused("a look at the schema without a row".to_owned()))?;
+        let row = row.ok_or_else(|| StoreError::Refused("the query for the schema returned no row".to_owned()))?;
         if row.try_get("", "read_only")? {
             self.0.replace_connections();
-            return Err(StoreError::Unavailable("it takes no writes".to_owned()));
+            return Err(StoreError::Unavailable("it takes no writes; check whether it is a standby".to_owned()));
         }
         self.try_file().await?;
         Ok(row.try_get("", "has_schema")?)
     }
 
-    /// Writes to a file whose latest write failed, so that readiness shows a full disk, or a lock of another program, until
-    /// there is room again.
+    /// Writes to a file whose latest write failed, so that readiness shows a full disk, or a lock of another program,
+    /// until writes succeed again.
     async fn try_file(&self) -> Result<(), StoreError> {
         if self.0.write.file().is_some_and(SqliteFile::refuses_writes) {
             let transaction = self.0.begin_write().await?;
             let row =
                 transaction.query_one_raw(Statement::from_string(DbBackend::Sqlite, "PRAGMA user_version")).await?;
             let version: i32 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
-            // A number that means nothing: SQLite writes nothing if nothing changes.
+            // The value of user_version has no meaning; it changes because SQLite writes nothing if nothing changes.
             transaction.execute_unprepared(&format!("PRAGMA user_version = {}", version.wrapping_add(1))).await?;
             transaction.commit().await?;
         }
         Ok(())
     }
 
-    /// Deletes request_ids whose time is over, and returns how many.
+    /// Deletes request_ids whose retention has ended, and returns their number.
     pub async fn prune_requests(&self) -> Result<u64, StoreError> {
         let old = Old {
             table: "request",
@@ -136,7 +137,7 @@ impl Maintenance {
         self.prune(&old, self.before(REMEMBERED_FOR).await?.into()).await
     }
 
-    /// Deletes verification codes that no limit counts any more, and returns how many.
+    /// Deletes verification codes that no longer count towards a limit, and returns their number.
     pub async fn prune_verifications(&self) -> Result<u64, StoreError> {
         let old = Old {
             table: "verification",
@@ -144,7 +145,7 @@ impl Maintenance {
             rows: "verification t WHERE t.created_at < $1 ORDER BY t.created_at".to_owned(),
             still: "true",
         };
-        self.prune(&old, self.before(WINDOW).await?.into()).await
+        self.prune(&old, self.before(COUNT_WINDOW).await?.into()).await
     }
 
     /// Returns the moment a span ago by the database's clock, in microseconds.
@@ -153,18 +154,18 @@ impl Maintenance {
         Ok(self.0.clock.now().earlier(span).micros().max(0))
     }
 
-    /// Deletes old rows of every account, chunk by chunk, except those that somebody else has locked.
+    /// Deletes old rows of every account, chunk by chunk, except rows that another transaction has locked.
     pub(super) async fn prune(&self, old: &Old, before: Value) -> Result<u64, StoreError> {
         let sql = old.delete_sql(self.0.backend());
         let mut pruned = 0;
         loop {
-            let statement = Statement::from_sql_and_values(self.0.backend(), &sql, [before.clone(), CHUNK.into()]);
+            let statement = Statement::from_sql_and_values(self.0.backend(), &sql, [before.clone(), CHUNK_ROWS.into()]);
             let transaction = self.0.begin_write().await?;
             transaction.set_limits(CHUNK_LIMIT, LOCK_LIMIT).await?;
             let done = transaction.execute_raw(statement).await?.rows_affected();
             transaction.commit().await?;
             pruned += done;
-            if done < CHUNK.unsigned_abs() {
+            if done < CHUNK_ROWS.unsigned_abs() {
                 return Ok(pruned);
             }
         }

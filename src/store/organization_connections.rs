@@ -18,41 +18,41 @@ use crate::domain::organization_connection::OrganizationConnection;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
-/// How often a connection that is in the way is looked for before somebody else's deletions win.
-const ATTEMPTS: usize = 3;
+/// The number of look-ups of an existing connection before the call gives up because of concurrent deletions.
+const MAX_ATTEMPTS: usize = 3;
 
-/// Which connections a list has, by age.
+/// The filters of a list of connections, by age.
 #[derive(Clone, Debug, Default)]
 pub struct OrganizationConnectionQuery {
-    /// Only for this organization to act.
+    /// Only connections by which this organization acts.
     pub requester: Option<Uuid>,
-    /// Only for acting for this organization.
+    /// Only connections that allow acting for this organization.
     pub target: Option<Uuid>,
-    /// The oldest first, instead of the newest.
+    /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
-    /// How many at most.
+    /// The most rows.
     pub limit: u64,
-    /// Where to go on.
+    /// The place behind which the list continues.
     pub after: Option<Cursor>,
 }
 
-/// What creating a connection ends with.
+/// The result of creating a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionCreated {
-    /// It is there.
+    /// The connection was created.
     Created,
     /// The two organizations are connected already, by the connection with this id.
     AlreadyExists(Uuid),
 }
 
 impl Store {
-    /// Connects two organizations, unless they are.
+    /// Connects two organizations, unless they are connected already.
     pub async fn create_organization_connection(
         &self,
         account: &AccountId,
         connection: &OrganizationConnection,
     ) -> Result<ConnectionCreated, StoreError> {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let insert = Entity::insert(row_of(account, connection).into_active_model());
             let insert = insert.on_conflict(OnConflict::new().do_nothing().to_owned());
             if insert.exec_without_returning(&self.database.write).await? > 0 {
@@ -87,7 +87,7 @@ impl Store {
         account: &AccountId,
         query: &OrganizationConnectionQuery,
     ) -> Result<Vec<(Uuid, Result<Model, StoreError>)>, StoreError> {
-        // Named after the end that is asked for; without one, ids are the order.
+        // The index of the organization that is asked for; without one, the list is in the order of ids.
         let tag = query.requester.map(|_| "ends").or(query.target.map(|_| "target"));
         let own = match tag {
             Some(tag) => in_index(self.database.backend(), tag, Column::AccountId, account.as_str()),
@@ -102,7 +102,7 @@ impl Store {
             })
             .order_by(Column::Id, order(query.ascending))
             .limit(query.limit);
-        let _place = self.database.list_place().await?;
+        let _permit = self.database.list_permit().await?;
         rows_with_id(&self.database.read, select).await
     }
 
@@ -120,7 +120,7 @@ impl Store {
         found.map(|(_, row)| row.and_then(OrganizationConnection::try_from)).transpose()
     }
 
-    /// Deletes a connection; returns whether there was one.
+    /// Deletes a connection and returns whether there was one.
     pub async fn delete_organization_connection(&self, account: &AccountId, id: Uuid) -> Result<bool, StoreError> {
         let delete = Entity::delete_by_id((account.as_str().to_owned(), id));
         Ok(delete.exec(&self.database.write).await?.rows_affected > 0)
@@ -147,7 +147,7 @@ impl TryFrom<Model> for OrganizationConnection {
             table: "organization_connection",
             column: "permissions",
             row: row.id.to_string(),
-            problem: "is no list of texts",
+            problem: "is not a list of texts",
         })?;
         Ok(Self {
             id: row.id,

@@ -1,9 +1,9 @@
-//! A table that is worked off by lease: rows are claimed in one short statement, worked on with no transaction open, and
-//! settled by whoever still holds the lease.
+//! A table that is processed by lease: rows are claimed in one short statement, processed with no transaction open, and
+//! settled by the process that still holds the lease.
 //!
-//! A row is pending while `due_at` is set: `due_at` is when it may be claimed, and of a claimed row when its lease ends and
-//! it may be claimed again. Nothing else has to notice that its holder is gone. The index of pending rows begins with the
-//! columns of the partition of a row, followed by `due_at` and `id`.
+//! A row is pending while `due_at` is set: the moment at which it may be claimed or, if it is claimed, at which its
+//! lease ends and it may be claimed again. So no other process has to notice that its holder has crashed. The index of
+//! pending rows begins with the columns of a row's partition, followed by `due_at` and `id`.
 
 mod claim_sql;
 pub(super) mod outbox;
@@ -21,18 +21,18 @@ use super::sql::error::StoreError;
 use super::sql::rows_param::statement_clock;
 use crate::domain::value::time::Timestamp;
 
-/// A table, and the columns that tell one partition of its rows from another: each partition gets its share of a claim.
+/// A table, and the columns that tell its partitions apart: each partition gets its share of a claim.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Queue {
     table: &'static str,
     partition_by: &'static [&'static str],
     /// The number of rows of one partition that may be claimed at the same time, over all processes; `None` for any number.
     at_once: Option<AtOnce>,
-    /// Whether a row keeps when it was claimed first, for an attempt may never come to an end.
+    /// Whether a row keeps the moment of its first claim, since an attempt may never finish.
     notes_first: bool,
 }
 
-/// A limit, and an expression for that of partition `step`, which may be lower.
+/// A limit, and an expression for the limit of partition `step`, which may be lower.
 #[derive(Clone, Copy, Debug)]
 struct AtOnce {
     most: u32,
@@ -43,8 +43,8 @@ struct AtOnce {
 pub(super) const OUTBOX: Queue =
     Queue { table: "outbox", partition_by: &["account_id"], at_once: None, notes_first: false };
 
-/// The events to be posted, a partition for each endpoint. One that is slow keeps few of those who post waiting, and one that
-/// fails is asked one thing at a time until it answers.
+/// The events to be posted, a partition for each endpoint. A slow endpoint occupies only a few workers, and a failing
+/// one gets one message at a time until it answers.
 pub(super) const WEBHOOK_MESSAGES: Queue = Queue {
     table: "webhook_message",
     partition_by: &["account_id", "endpoint_id"],
@@ -56,19 +56,20 @@ pub(super) const WEBHOOK_MESSAGES: Queue = Queue {
     notes_first: true,
 };
 
-/// How soon a row is claimed again that cannot be read: a newer program, of which there may be one beside this, can.
-const UNREADABLE: Duration = Duration::from_secs(60);
+/// The delay after which a row that cannot be read is claimed again: a newer release, which may be running beside this
+/// one, can read it.
+const UNREADABLE_DELAY: Duration = Duration::from_secs(60);
 
-/// What a claim asks for.
+/// The parameters of a claim.
 #[derive(Clone, Debug)]
 pub(super) struct ClaimRequest {
-    /// Names the holder of the rows.
+    /// The lease, which identifies the holder of the rows.
     pub(super) lease: Uuid,
-    /// How long nobody else may claim them.
+    /// The duration of the lease.
     pub(super) lasts: Duration,
-    /// How many rows at most.
+    /// The most rows.
     pub(super) limit: u32,
-    /// The values of the partition to begin behind: the last partition that was served.
+    /// The values of the partition behind which the claim begins: the last partition that was served.
     pub(super) after: Vec<Value>,
 }
 
@@ -76,7 +77,8 @@ impl Queue {
     /// Claims due rows, the oldest of each partition first, and reads them. An empty result means that no partition after
     /// `after` has due rows. A short result does not, because shares are rounded down.
     ///
-    /// A row that cannot be read, as a newer program may have written it, is put back for a while, so that it stops no other.
+    /// A row that cannot be read, since a newer release may have written it, is put back for a while, so that it blocks
+    /// no other.
     pub(super) async fn claim<E: EntityTrait, T>(
         self,
         database: &Database,
@@ -111,20 +113,20 @@ impl Queue {
                 }
             }
             if let Some((_, _, error)) = unreadable.first() {
-                tracing::error!(%error, rows = unreadable.len(), "rows that wait cannot be read");
+                tracing::error!(%error, rows = unreadable.len(), "queued rows cannot be read; they are tried again in a minute");
             }
             let none = claimed.is_empty() && !unreadable.is_empty();
             for (account, id, _) in unreadable {
                 self.put_back(database, (&account, id, lease)).await?;
             }
-            // Others may wait behind those.
+            // Readable rows may wait behind those.
             if !none {
                 return Ok(claimed);
             }
         }
     }
 
-    /// Returns the partition at which a claim with these values stopped before it came to the end.
+    /// Returns the partition at which a claim with these values stopped early; `None` if it reached the last one.
     async fn stopped(self, database: &Database, values: &[Value]) -> Result<Option<Vec<Value>>, StoreError> {
         let backend = database.backend();
         let stop = Statement::from_sql_and_values(backend, self.stop_sql(backend), values.to_vec());
@@ -136,17 +138,20 @@ impl Queue {
         Ok(Some(stopped))
     }
 
-    /// Puts a claimed row back for a while as if it had not been claimed, if the lease is still its.
+    /// Puts a claimed row back for a while as if it had not been claimed, if it still has the lease. Returns whether it
+    /// had.
     pub(super) async fn put_back(self, database: &Database, row: (&str, Uuid, Uuid)) -> Result<bool, StoreError> {
         let now = statement_clock(database.backend(), 4);
         let first =
             if self.notes_first { ", first_tried_at = CASE WHEN attempts > 1 THEN first_tried_at END" } else { "" };
-        let assignment =
-            format!("state = 'queued', due_at = {now} + {}, attempts = attempts - 1{first}", UNREADABLE.as_micros());
+        let assignment = format!(
+            "state = 'queued', due_at = {now} + {}, attempts = attempts - 1{first}",
+            UNREADABLE_DELAY.as_micros()
+        );
         self.settle(database, row, &assignment, vec![database.clock().map(Timestamp::micros).into()]).await
     }
 
-    /// Changes a row that is claimed, by an assignment to its columns, if the lease is still its. Returns whether it was.
+    /// Updates a claimed row by an assignment to its columns, if it still has the lease. Returns whether it had.
     pub(super) async fn settle(
         self,
         database: &Database,

@@ -21,16 +21,16 @@ use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use query::Order;
 
-/// Something read, and the moment its state is judged at.
+/// A result of a read, and the moment at which its state is judged.
 #[derive(Clone, Debug)]
 pub struct Read<T> {
-    /// What was read.
+    /// The rows that were read.
     pub found: T,
-    /// The database's clock, or the moment that the first page of a list was read at.
+    /// The database's clock, or the moment at which the first page of a list was read.
     pub now: Timestamp,
 }
 
-/// What a list is sorted by.
+/// The key of a list's order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 pub enum SortKey {
@@ -49,16 +49,16 @@ impl From<SortKey> for Value {
     }
 }
 
-/// Where a list goes on: behind the row with this key, judged at the moment of the first page.
+/// The place at which a list continues: behind the row with this key, judged at the moment of the first page.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Cursor {
     /// The last row's sort key; the same for all rows where their ids are the order.
     pub key: SortKey,
     /// The last row's id, where the key alone does not tell rows apart.
     pub id: Uuid,
-    /// When the first page was read, in microseconds.
+    /// The moment at which the first page was read, in microseconds.
     pub frozen: i64,
-    /// How many rows the whole list had then, where it was counted.
+    /// The number of rows of the whole list at that moment, if it was counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
 }
@@ -79,47 +79,47 @@ impl Cursor {
         Self { key: SortKey::Number(at.micros()), id: Uuid::max(), frozen: at.micros(), total: None }
     }
 
-    /// Goes on behind an event of an invitation, whose sequence no other has; nothing about events changes with time.
+    /// Continues behind an event of an invitation, whose sequence is unique; nothing about events changes with time.
     pub fn of_event(event: &Event) -> Self {
         Self { key: SortKey::Number(event.sequence), ..Self::of_id(event.event.id) }
     }
 
-    /// Goes on behind an acceptance of an invitation.
+    /// Continues behind an acceptance of an invitation.
     pub fn of_acceptance(acceptance: &Acceptance) -> Self {
         Self::of_id(acceptance.id.0)
     }
 
-    /// Goes on behind a message in the order of creation.
+    /// Continues behind a message in the order of creation.
     pub fn of_delivery(delivery: &Delivery) -> Self {
         let NewDelivery { id, created_at, .. } = delivery.message;
         Self { key: SortKey::Number(created_at.micros()), ..Self::of_id(id) }
     }
 
-    /// Goes on behind a row whose place is that of its id.
+    /// Continues behind a row whose place is that of its id.
     pub fn of_id(id: Uuid) -> Self {
         Self { key: SortKey::Number(0), id, frozen: 0, total: None }
     }
 }
 
-/// Which part of a list is wanted.
+/// The requested part of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// The oldest first, instead of the newest.
+    /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
     /// Only guest invitations of these organizations.
     pub hosts: Option<Vec<Uuid>>,
-    /// How many at most.
+    /// The most rows.
     pub limit: u64,
-    /// The number of rows that are looked at, at most; see [`query::InvitationQuery::scan`].
+    /// The most rows that are looked at; see [`query::InvitationQuery::scan`].
     pub scan: Option<u64>,
-    /// Where to go on.
+    /// The place behind which the list continues.
     pub after: Option<Cursor>,
 }
 
-/// Appends the values of a statement that is put together and numbers them.
+/// Appends the values of a composed statement and numbers them.
 pub(super) struct Params(pub(super) Vec<Value>);
 
-/// The parameter that takes the place of the database's clock.
+/// The parameter that overrides the database's clock.
 const CLOCK: usize = 1;
 
 /// The parameter that every predicate has.
@@ -146,19 +146,19 @@ pub(super) fn direction(descending: bool) -> (&'static str, &'static str) {
     if descending { ("<", "DESC") } else { (">", "ASC") }
 }
 
-/// Returns the direction of a list that is built.
+/// Returns the direction of a list in a built statement.
 pub(super) fn order(ascending: bool) -> Direction {
     if ascending { Direction::Asc } else { Direction::Desc }
 }
 
-/// Returns the condition for what comes behind a value in such a list.
+/// Returns the condition for the rows behind a value in such a list.
 pub(super) fn behind(column: impl ColumnTrait, last: impl Into<Value>, ascending: bool) -> Expr {
     if ascending { column.gt(last) } else { column.lt(last) }
 }
 
-/// Returns a statement for a page of rows, all columns of each, sorted by one of them. It is joined to the row that they belong
-/// to, so that one round trip tells an empty page from a missing owner: without the owner there is no row, and an empty page is
-/// a row of NULLs.
+/// Returns a statement for a page of rows, all columns of each, sorted by one of them. It is joined to the row that
+/// owns them, so that one round trip tells an empty page from a missing owner: without the owner there is no row, and
+/// an empty page is a row of NULLs.
 pub(super) fn page_of_owner<O: EntityTrait, E: EntityTrait>(
     owner: Select<O>,
     page: Select<E>,

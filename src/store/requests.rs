@@ -1,5 +1,5 @@
-//! request_ids beside the commands: of what is written without one, looked up and remembered in the transaction that does it,
-//! and of calls over many invitations, which are remembered before their first command.
+//! request_ids beside the commands: of writes without a command, looked up and remembered in the transaction of the
+//! write, and of calls over many invitations, which are remembered before their first command.
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Func, OnConflict, Query};
 use sea_orm::{
@@ -32,30 +32,30 @@ pub struct WriteOnce<'a> {
 /// What is known of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// Nothing, or it has no id.
+    /// The request is new, or has no id.
     New,
-    /// It succeeded before.
+    /// The request succeeded before.
     Done {
         /// The id of the invitation or endpoint.
         about: Uuid,
-        /// The number of things it changed, where that was remembered.
+        /// The number of rows it changed, if that was remembered.
         changed: Option<i64>,
     },
-    /// Another one had its id.
+    /// Another request had this id.
     Another,
 }
 
 /// The state of a call over many invitations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KnownCall {
-    /// Nothing.
+    /// The call is new.
     New,
-    /// It has begun, and may have been interrupted.
+    /// The call has begun, and may have been interrupted.
     Begun {
-        /// When: what came later is none of its business.
+        /// The moment at which it began: it does not cover invitations from later on.
         at: Timestamp,
     },
-    /// It is finished.
+    /// The call is finished.
     Finished {
         /// The number of invitations it changed.
         changed: u64,
@@ -65,7 +65,7 @@ pub enum KnownCall {
 }
 
 impl Store {
-    /// Looks a call over many invitations up.
+    /// Looks up a call over many invitations.
     pub async fn find_call(&self, account: &AccountId, request: &Request) -> Result<KnownCall, StoreError> {
         let begun_at = Query::select()
             .expr(Func::min(Expr::col(Column::CreatedAt)))
@@ -96,7 +96,7 @@ impl Store {
         let known = self.find_call(account, request).await?;
         let begun_at = match known {
             KnownCall::New => None,
-            // Perhaps only its parts are there.
+            // There may be rows of the parts alone.
             KnownCall::Begun { at } => Some(at.micros()),
             KnownCall::Finished { .. } | KnownCall::Another => return Ok(known),
         };
@@ -119,8 +119,8 @@ impl Store {
         self.find_call(account, request).await
     }
 
-    /// Finishes a call: from now on it is answered as it was at first. Returns how many invitations it has changed, now and
-    /// before it was interrupted.
+    /// Finishes a call: from now on it gets the same answer as at first. Returns the number of invitations that it has
+    /// changed, now and before it was interrupted.
     pub async fn finish_call(&self, account: &AccountId, request: &Request) -> Result<u64, StoreError> {
         let changed = Query::select()
             .expr(Expr::col(Column::InvitationId).count())
@@ -157,7 +157,8 @@ impl Store {
     }
 }
 
-/// Returns the condition for the row of a call and those of its parts: nothing but a space follows the id in the key of a part.
+/// Returns the condition for the row of a call and those of its parts: the key of a part has a space after the id,
+/// which no id contains.
 fn of_call(account: &AccountId, request: &Request) -> Condition {
     let key = request.call_key(account);
     // The character behind the space.
@@ -176,7 +177,7 @@ fn changed_parts(account: &AccountId, request: &Request) -> Condition {
         .add(Expr::col(Column::Changed).if_null(1_i64).gt(0_i64))
 }
 
-/// Looks a request up.
+/// Looks up a request.
 pub(super) async fn recall<C: ConnectionTrait>(
     db: &C,
     account: &AccountId,
@@ -191,8 +192,8 @@ pub(super) async fn recall<C: ConnectionTrait>(
     Ok(if request.has_digest(&remembered.digest) { done } else { Known::Another })
 }
 
-/// Remembers a request, what it was about and, where that is not simply one, how many things it changed. Returns whether
-/// nobody else has remembered one of its id meanwhile, without which nothing of it may be committed.
+/// Remembers a request, the row that it was about and, if that is not simply one, the number of rows it changed.
+/// Returns false if another call has remembered its id meanwhile; then nothing of it may be committed.
 pub(super) async fn remember<C: ConnectionTrait>(
     db: &C,
     account: &AccountId,

@@ -1,8 +1,8 @@
 //! Access to the database: pooled connections, and the only way to open a transaction.
 //!
-//! SeaORM's own pool is not used, because it gives a connection back whatever state it is in: one with a statement that was
-//! given up, or with a transaction that neither COMMIT nor ROLLBACK could end. Here a connection goes back into the pool
-//! only if its last statement was answered and no transaction is open on it; any other is thrown away.
+//! SeaORM's own pool is not used, because it returns every connection to the pool, also one with a statement that was
+//! given up, or with a transaction that neither COMMIT nor ROLLBACK could end. Here a connection returns to the pool
+//! only if its last statement was answered and no transaction is open on it; any other is discarded.
 
 mod connection;
 pub(super) mod database;

@@ -1,5 +1,5 @@
-//! Snapshots of the statements that are put together from parts: the load, the save, the claims and the numbering of events, in
-//! the words of each database. `INSTA_UPDATE=always cargo test --lib store::statements` writes them anew.
+//! Snapshots of the statements that are composed of parts: the load, the save, the claims and the numbering of events,
+//! for each database. `INSTA_UPDATE=always cargo test --lib store::statements` updates them.
 
 use sea_orm::DbBackend;
 
@@ -9,7 +9,7 @@ use super::executor::save_sql::SaveSql;
 use super::queue::{OUTBOX, WEBHOOK_MESSAGES};
 use super::sql::entity::{outbox, webhook_message};
 
-/// The words that begin a line.
+/// The keywords that begin a line.
 const BEGIN: [&str; 16] = [
     "SELECT",
     "FROM",
@@ -57,7 +57,7 @@ fn lay_out(sql: &str) -> String {
     text
 }
 
-/// Compares some named statements with what is checked in for a database.
+/// Compares some named statements with the snapshots of a database.
 fn check(subject: &str, statements: impl Fn(DbBackend) -> Vec<(String, String)>) {
     for (backend, name) in [(DbBackend::Postgres, "postgres"), (DbBackend::Sqlite, "sqlite")] {
         let texts = statements(backend).into_iter().map(|(title, sql)| format!("-- {title}\n{}", lay_out(&sql)));

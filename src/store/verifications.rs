@@ -1,7 +1,7 @@
-//! What is kept of verification codes: that one was asked for an address, and how often it was tried. They change no
-//! invitation, so they are written as they are, without a command.
+//! Verification codes: rows that note that a code was requested for an address, and how often it was tried. They change
+//! no invitation, so they are written directly, without a command.
 //!
-//! Everything here is the same for an address that is allowed and for one that is not, but for the message.
+//! Everything here is the same for an address that is allowed and for one that is not, except for the message.
 
 use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
@@ -20,45 +20,46 @@ use super::sql::rows_param::{Columns, RowsParam, clock, statement_clock};
 use super::{Store, Topic};
 use crate::domain::delivery::NewDelivery;
 use crate::domain::invitation::Invitation;
-use crate::domain::secret::verification::{Asked, LIFE, RateLimited, TRIES, Verification, WINDOW};
+use crate::domain::secret::verification::{Asked, CODE_TTL, COUNT_WINDOW, MAX_TRIES, RateLimited, Verification};
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
-/// The first half of the keys of PostgreSQL's advisory locks on the codes of one invitation; any number that no other lock has.
-const LOCKS: i32 = 0x0c0d_e000;
+/// The first half of the keys of PostgreSQL's advisory locks on the codes of one invitation; any number that no other
+/// lock has.
+const LOCK_CLASS: i32 = 0x0c0d_e000;
 
-/// From here on are counted the tries of a code that was used. The row stays, for the limits and for a retry of the call that
-/// used it, and may be tried as often again.
-const USED: u32 = TRIES + 1;
+/// The number of tries from which the tries of a used code are counted. Its row stays, for the limits and for a retry
+/// of the call that used it, and may be tried as often again.
+const TRIES_OF_USED_CODE: u32 = MAX_TRIES + 1;
 
-/// A code that is asked for.
+/// A code that is requested.
 #[derive(Clone, Debug)]
 pub struct NewVerification {
-    /// What it will be derived from.
+    /// The values that the code is derived from.
     pub verification: Verification,
-    /// What its address is kept by.
+    /// The key under which its address is kept.
     pub address_key: String,
-    /// The message that brings it; none for an address that is not allowed.
+    /// The message that brings the code; `None` for an address that is not allowed.
     pub message: Option<NewDelivery>,
 }
 
 impl Store {
-    /// Notes that a code was asked for and enqueues the message that brings it, unless there were too many. It takes the place
-    /// of the address's last one.
+    /// Notes that a code was requested and enqueues its message, unless there were too many. The code replaces the
+    /// address's previous one.
     pub async fn request_verification(
         &self,
         invitation: &Invitation,
         new: &NewVerification,
     ) -> Result<Result<(), RateLimited>, StoreError> {
         let backend = self.database.backend();
-        let transaction = self.database.begin_write_in_turn().await?;
+        let transaction = self.database.begin_write_with_lock_wait().await?;
         let moment = read_clock(&self.database, None);
-        // One after another per invitation, so that no number of calls at once gets past a limit.
+        // Requests about one invitation run one after another, so that parallel calls cannot exceed a limit.
         if backend == DbBackend::Postgres {
             let key = format!("{} {}", invitation.account.as_str(), invitation.id.0);
             let sql = "SELECT pg_advisory_xact_lock($1, hashtext($2))";
-            let values: [Value; 2] = [LOCKS.into(), key.into()];
+            let values: [Value; 2] = [LOCK_CLASS.into(), key.into()];
             transaction.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         }
         let (asked, now) = asked(&transaction, moment, new).await?;
@@ -74,8 +75,9 @@ impl Store {
         Ok(Ok(()))
     }
 
-    /// Counts one try on the code of an address, by the keys it may be kept by, and returns what the code is derived from:
-    /// nothing if there is none, or none that may still be tried. A code that was used is returned as well.
+    /// Counts one try of the code of an address, under the keys that it may be kept under, and returns the values that
+    /// the code is derived from; `None` if there is no code, or none that may still be tried. A used code is returned
+    /// as well.
     pub async fn try_verification(
         &self,
         account: &AccountId,
@@ -86,13 +88,13 @@ impl Store {
         let columns = key_columns();
         let sql = format!(
             "UPDATE verification SET tries = tries + 1 WHERE (account_id, invitation_id, address_mac) IN
-                (SELECT {names} FROM {keys}) AND created_at > {clock} - {LIFE}
-                AND (tries < {TRIES} OR tries >= {USED} AND tries < {USED} + {TRIES})
+                (SELECT {names} FROM {keys}) AND created_at > {clock} - {CODE_TTL}
+                AND (tries < {MAX_TRIES} OR tries >= {TRIES_OF_USED_CODE} AND tries < {TRIES_OF_USED_CODE} + {MAX_TRIES})
             RETURNING id, key_id",
             names = columns.names(),
             keys = columns.keys_of(backend, 1, "k"),
             clock = clock(backend, 1 + columns.width(backend)),
-            LIFE = LIFE.as_micros(),
+            CODE_TTL = CODE_TTL.as_micros(),
         );
         let row = |key: &String| [account.as_str().into(), Value::from(invitation.0), key.as_str().into()];
         let mut values = RowsParam::new(columns, address_keys.iter().map(row)).params(backend);
@@ -103,9 +105,10 @@ impl Store {
             .collect()
     }
 
-    /// Marks a code as used, and does not count the try that was right; returns `false` if another took its place.
+    /// Marks a code as used, and does not count the successful try. Returns `false` if another code has replaced it.
     pub async fn use_verification(&self, used: &Verification) -> Result<bool, StoreError> {
-        let used_for = Expr::case(Column::Tries.lt(USED.cast_signed()), USED.cast_signed()).finally(0);
+        let used_for =
+            Expr::case(Column::Tries.lt(TRIES_OF_USED_CODE.cast_signed()), TRIES_OF_USED_CODE.cast_signed()).finally(0);
         let update = Entity::update_many()
             .col_expr(Column::Tries, Expr::col(Column::Tries).sub(1).add(used_for))
             .filter(Column::AccountId.eq(used.account.as_str()))
@@ -114,7 +117,8 @@ impl Store {
         Ok(update.exec(&self.database.write).await?.rows_affected > 0)
     }
 
-    /// Reads what a code is derived from, for the message that brings it: none once it is used, or another took its place.
+    /// Reads the values that a code is derived from, for its message; `None` once it is used, or another code has
+    /// replaced it.
     pub async fn find_verification(
         &self,
         account: &AccountId,
@@ -127,13 +131,13 @@ impl Store {
             .filter(Column::AccountId.eq(account.as_str()))
             .filter(Column::InvitationId.eq(invitation.0))
             .filter(Column::Id.eq(id))
-            .filter(Column::Tries.lt(USED.cast_signed()));
+            .filter(Column::Tries.lt(TRIES_OF_USED_CODE.cast_signed()));
         let key_id = select.into_tuple::<i32>().one(&self.database.read).await?;
         key_id.map(|key_id| verification_of(account, invitation, id, key_id)).transpose()
     }
 }
 
-/// Reads what the limits are judged by, and the present moment.
+/// Reads the counts for the limits, and the present moment.
 async fn asked(
     transaction: &Transaction,
     moment: Option<i64>,
@@ -143,11 +147,11 @@ async fn asked(
     let others = format!(
         "FROM verification v WHERE v.account_id = $2 AND v.invitation_id = $3 AND v.address_mac <> $4
             AND v.created_at > c.now - {}",
-        WINDOW.as_micros()
+        COUNT_WINDOW.as_micros()
     );
     let sql = format!(
         "SELECT c.now AS now, (SELECT count(*) {others}) AS others, (SELECT min(v.created_at) {others}) AS oldest,
-            CASE WHEN o.tries < {USED} THEN o.created_at END AS last, o.asked AS codes, o.asked_since AS since
+            CASE WHEN o.tries < {TRIES_OF_USED_CODE} THEN o.created_at END AS last, o.asked AS codes, o.asked_since AS since
         FROM (SELECT {now} AS now) c LEFT JOIN verification o ON o.account_id = $2 AND o.invitation_id = $3
             AND o.address_mac = $4",
         now = statement_clock(backend, 1)
@@ -156,7 +160,7 @@ async fn asked(
     let values: [Value; 4] =
         [moment.into(), account.as_str().into(), invitation.0.into(), new.address_key.as_str().into()];
     let row = transaction.query_one_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-    let row = row.ok_or_else(|| StoreError::Refused("a count without a row".to_owned()))?;
+    let row = row.ok_or_else(|| StoreError::Refused("the query for the limits returned no row".to_owned()))?;
     let at = |column| row.try_get::<Option<i64>>("", column).map(|at| at.map(Timestamp::from_micros));
     let others = u32::try_from(row.try_get::<i64>("", "others")?).unwrap_or(u32::MAX);
     let codes = row.try_get::<Option<i32>>("", "codes")?.unwrap_or_default();
@@ -165,7 +169,7 @@ async fn asked(
     Ok((asked, Timestamp::from_micros(row.try_get("", "now")?)))
 }
 
-/// Writes what was asked for. The message of an address that is not allowed is a set without rows.
+/// Writes a requested code. The message of an address that is not allowed is a set without rows.
 async fn insert(
     transaction: &Transaction,
     invitation: &Invitation,
@@ -201,9 +205,10 @@ async fn insert(
     Ok(())
 }
 
-/// The place of the address's last code is taken; how many were asked for goes on until the window is over.
+/// Returns the clause that replaces the address's previous code; the count of requests continues until the window is
+/// over.
 fn replace() -> String {
-    let counted = format!("verification.asked_since > excluded.created_at - {}", WINDOW.as_micros());
+    let counted = format!("verification.asked_since > excluded.created_at - {}", COUNT_WINDOW.as_micros());
     format!(
         " WHERE true ON CONFLICT (account_id, invitation_id, address_mac) DO UPDATE
         SET id = excluded.id, key_id = excluded.key_id, tries = excluded.tries, created_at = excluded.created_at,

@@ -1,5 +1,5 @@
-//! Webhooks: the endpoints, the messages to them, and what came of every attempt. They change no invitation, so they are
-//! written as they are, without a command.
+//! Webhooks: the endpoints, the messages to them, and the result of every attempt. They change no invitation, so they
+//! are written directly, without a command.
 //!
 //! [`dispatch`] follows the order of events and writes messages, which [`claim`] hands out and [`settle`] takes back.
 
@@ -21,29 +21,30 @@ pub use claim::{ClaimedMessage, MessageContent};
 pub use endpoints::{EndpointCreated, EndpointQuery};
 pub use settle::{Attempt, AttemptOutcome, Disabled, WebhookAttemptResult};
 
-/// Why something is not done to an endpoint.
+/// The reason why a call about an endpoint is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointRefusal {
-    /// The account has none of this id.
+    /// The account has no endpoint of this id.
     NotFound,
-    /// It is not what its changer thinks it is.
+    /// The endpoint has changed since the caller read it.
     Stale,
-    /// Nothing is posted to it.
+    /// The endpoint is disabled.
     Disabled,
-    /// The account has as many as it may have.
+    /// The account has the largest number of endpoints.
     TooManyEndpoints,
-    /// There are more events than one call may have posted again.
+    /// There are more events than one call may queue again.
     TooManyEvents,
-    /// Another request had this id.
+    /// Another request had this request_id.
     RequestIdReused,
 }
 
-/// How many rows one statement changes, so that none holds its locks for long.
-const CHUNK: u64 = 5_000;
+/// The number of rows that one statement changes, so that none holds its locks for long.
+const CHUNK_ROWS: u64 = 5_000;
 
-/// How long the database may take for what the loops ask of it. One that is gone without a word would hold them for ever.
-const ANSWER: Duration = Duration::from_secs(10);
+/// The time limit for the database's answer in the background tasks, which a database that is silently gone would block
+/// for ever.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The position of the last event that has one.
-const HEAD: &str =
+const LAST_POSITION: &str =
     "coalesce((SELECT position FROM event WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1), 0)";

@@ -1,5 +1,5 @@
-//! Posts messages that are due: claims as many as can be posted at once, posts them with no transaction open, and settles
-//! under their leases whatever has come back meanwhile.
+//! Posts due messages: claims as many as can be posted at the same time, posts them with no transaction open, and
+//! settles under their leases those that have finished.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,32 +26,33 @@ use crate::store::{
 };
 use crate::telemetry::log_limiter::LogLimiter;
 
-/// What a lease lasts beyond the time limit of a request: for reading what to post, and settling.
-const SLACK: Duration = Duration::from_secs(30);
-/// How long a stop waits for requests under way. Their messages are then put back, to be posted again under the same id.
-const GRACE: Duration = Duration::from_secs(2);
-/// How long what came of a request is kept while the database does not take it, within the slack, and how often that is
-/// tried again.
-const KEPT: Duration = Duration::from_secs(15);
-const AGAIN: Duration = Duration::from_millis(500);
+/// The time that a lease lasts beyond the time limit of a request: for reading the message, and settling.
+const LEASE_SLACK: Duration = Duration::from_secs(30);
+/// The time that a stop waits for requests under way. Their messages are then put back, to be posted again under the
+/// same id.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+/// The time for which a result is kept while the database does not take it, within the slack, and the delay between the
+/// tries.
+const RESULT_RETENTION: Duration = Duration::from_secs(15);
+const SETTLE_RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// How long after the last attempt should have been a message is given up whose attempts do not come to an end, be it
-/// because they end the process. Longer than any wait between two attempts.
-const NEVER_ENDS: Duration = Duration::from_secs(2 * 86_400);
+/// The time after the end of the retries at which a message fails for good whose attempts never finish, for example
+/// because they crash the process. Longer than any delay between two attempts.
+const UNFINISHED_LIMIT: Duration = Duration::from_secs(2 * 86_400);
 
-/// How messages are posted.
+/// The settings of the webhook worker.
 #[derive(Clone, Copy, Debug)]
-pub struct SenderOptions {
-    /// How many at once.
+pub struct WebhookWorkerOptions {
+    /// The number of requests at the same time.
     pub concurrency: u32,
-    /// How long a message belongs to whoever claimed it; posting it has to be over before.
+    /// The duration of a lease; posting has to end before.
     pub lease: Duration,
 }
 
-impl SenderOptions {
-    /// Returns options for requests that may take so long.
+impl WebhookWorkerOptions {
+    /// Returns options for requests with a time limit.
     pub fn new(concurrency: u32, timeout: Duration) -> Self {
-        Self { concurrency, lease: timeout + SLACK }
+        Self { concurrency, lease: timeout + LEASE_SLACK }
     }
 }
 
@@ -60,39 +61,45 @@ impl SenderOptions {
 pub struct WebhookWorker {
     store: Store,
     ring: KeyRing,
-    poster: WebhookClient,
+    client: WebhookClient,
     clock: Clock,
     entropy: Entropy,
-    options: SenderOptions,
+    options: WebhookWorkerOptions,
     /// The endpoint that was served last.
     after: (String, Uuid),
-    /// What is being posted, by task: whoever posts it may be stopped, or panic.
+    /// The messages under way, by task: a task may be aborted, or panic.
     under_way: HashMap<Id, ClaimedMessage>,
     requests: JoinSet<WebhookAttemptResult>,
-    /// What has ended and is not settled yet, and since when.
+    /// The results that are not settled yet, and the moments since which they wait.
     ended: Vec<(WebhookAttemptResult, Instant)>,
 }
 
 impl WebhookWorker {
-    /// Makes a sender that has posted nothing yet.
-    pub fn new(store: Store, ring: KeyRing, poster: WebhookClient, clock: Clock, options: SenderOptions) -> Self {
+    /// Creates a worker that has posted nothing yet.
+    pub fn new(
+        store: Store,
+        ring: KeyRing,
+        client: WebhookClient,
+        clock: Clock,
+        options: WebhookWorkerOptions,
+    ) -> Self {
         let (entropy, after) = (Entropy::system(), (String::new(), Uuid::nil()));
         let (under_way, requests, ended) = (HashMap::new(), JoinSet::new(), Vec::new());
-        Self { store, ring, poster, clock, entropy, options, after, under_way, requests, ended }
+        Self { store, ring, client, clock, entropy, options, after, under_way, requests, ended }
     }
 
-    /// Posts what is due until told to stop.
+    /// Posts due messages until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut heard = self.store.notifications().subscribe(Topic::Webhook);
+        let mut notified = self.store.notifications().subscribe(Topic::Webhook);
         let mut log_limiter = LogLimiter::default();
         let mut or_warn = |error: StoreError| log_limiter.warn("webhook", &error);
         while !stop.is_cancelled() {
-            // Before it looks, so that what is told meanwhile is heard behind the look.
-            heard.mark_unchanged();
+            // This precedes the look, so that a notification that arrives meanwhile is noticed afterwards.
+            notified.mark_unchanged();
             let claimed = self.claim_and_post().await;
             let full = claimed.map_err(&mut or_warn).unwrap_or(false);
             if full && self.requests.is_empty() {
-                // Nothing of a whole claim was there to be posted.
+                // No message of a full claim needed a request.
                 continue;
             }
             let poll = sleep_until(Instant::now() + POLL_INTERVAL);
@@ -104,7 +111,7 @@ impl WebhookWorker {
                         () = stop.cancelled() => {}
                     }
                 }
-                _ = heard.changed(), if !full => {}
+                _ = notified.changed(), if !full => {}
                 () = poll, if !full => {}
                 () = stop.cancelled() => {}
             }
@@ -127,12 +134,12 @@ impl WebhookWorker {
         }
     }
 
-    /// Claims due messages without posting them, and returns how many: what a process does that is frozen right then.
+    /// Claims due messages and returns them without posting them, as a process does that is frozen at that moment.
     pub async fn claim_only(&mut self) -> Result<Vec<ClaimedMessage>, StoreError> {
         self.claim(self.options.concurrency).await
     }
 
-    /// Claims what there is room for and begins to post it. Returns whether there is no room left.
+    /// Claims as many messages as there is room for and starts to post them. Returns whether there is no room left.
     async fn claim_and_post(&mut self) -> Result<bool, StoreError> {
         let busy = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
         let room = self.options.concurrency.saturating_sub(busy);
@@ -148,10 +155,10 @@ impl WebhookWorker {
         let (mut unposted, now) = (Vec::new(), self.clock.now());
         for message in claimed {
             match contents.remove(&message.id) {
-                _ if never_ends(&message, now) => unposted.push(self.unposted(message, AttemptOutcome::GivenUp)),
+                _ if is_unfinished(&message, now) => unposted.push(self.unposted(message, AttemptOutcome::GivenUp)),
                 Some(Ok(content)) if content.endpoint.disabled_at.is_none() => self.post(message, content),
                 Some(Err(error)) => {
-                    tracing::error!(webhook = %message.id, %error, "what is to be posted cannot be read");
+                    tracing::error!(webhook = %message.id, %error, "the content of a webhook message cannot be read; it is tried again later");
                     self.store.put_back_webhook_message(&message).await?;
                 }
                 _ => unposted.push(self.unposted(message, AttemptOutcome::Needless)),
@@ -170,7 +177,7 @@ impl WebhookWorker {
         let rest = room.saturating_sub(u32::try_from(claimed.len()).unwrap_or(room));
         let first = (String::new(), Uuid::nil());
         if rest > 0 && self.after != first {
-            // No endpoint behind the last one has more: begin again with the first.
+            // No endpoint after the last one has more: the claim starts again with the first.
             claimed.extend(self.store.claim_webhook_messages(lease, lasts, rest, &first).await?);
             self.after = first;
         } else {
@@ -184,14 +191,14 @@ impl WebhookWorker {
         let at = self.clock.now();
         let attempt = IdSeed::new(at, self.entropy.bytes()).nth(0);
         let request = self.request(&message, &content, at);
-        let (poster, clock) = (self.poster.clone(), self.clock.clone());
+        let (client, clock) = (self.client.clone(), self.clock.clone());
         let random = u64::from_be_bytes(self.entropy.bytes());
         let posted = message.clone();
         let task = self.requests.spawn(async move {
             let begun = Instant::now();
             let answer = match request {
-                Some((headers, body)) => poster.post(&content.endpoint.uri, headers, body).await,
-                None => Err(NoAnswer("the secret cannot be read: rotate it")),
+                Some((headers, body)) => client.post(&content.endpoint.uri, headers, body).await,
+                None => Err(NoAnswer("the secret cannot be decrypted: rotate it")),
             };
             let outcome = outcome(&message, &answer, random, (at, clock.now()));
             let attempt = Attempt {
@@ -205,7 +212,7 @@ impl WebhookWorker {
         self.under_way.insert(task.id(), posted);
     }
 
-    /// Returns the headers and the body of a request; none if no secret can be read.
+    /// Returns the headers and the body of a request; `None` if no secret can be decrypted.
     fn request(
         &self,
         message: &ClaimedMessage,
@@ -233,14 +240,14 @@ impl WebhookWorker {
         sealed.filter_map(|sealed| Secret::open(&self.ring, &message.account, endpoint.id, sealed)).collect()
     }
 
-    /// Notes what came of a request.
+    /// Records the result of a request.
     fn end(&mut self, done: Result<(Id, WebhookAttemptResult), JoinError>) {
         let task = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some(message) = self.under_way.remove(&task) else { return };
         let settled = match done {
             Ok((_, settled)) => settled,
             Err(_) => {
-                tracing::error!(webhook = %message.id, "posting a webhook panicked");
+                tracing::error!(webhook = %message.id, "posting a webhook message panicked; it counts as a failed attempt");
                 let (at, random) = (self.clock.now(), u64::from_be_bytes(self.entropy.bytes()));
                 let outcome = outcome(&message, &Err(NoAnswer("")), random, (at, at));
                 self.unposted(message, outcome)
@@ -250,8 +257,8 @@ impl WebhookWorker {
         self.ended.push((settled, Instant::now()));
     }
 
-    /// Settles what has ended by now, and tries again while the database does not take it. Returns how many that were. What
-    /// is not settled when this is broken off is kept.
+    /// Settles the finished requests, and retries while the database does not answer. Returns their number. Results
+    /// that are not settled when this is aborted are kept.
     async fn settle(&mut self) -> Result<usize, StoreError> {
         loop {
             while let Some(done) = self.requests.try_join_next_with_id() {
@@ -269,18 +276,18 @@ impl WebhookWorker {
                 Err(error) => error,
             };
             let passes = error.is_transient();
-            self.ended.retain(|(_, since)| passes && since.elapsed() < KEPT);
+            self.ended.retain(|(_, since)| passes && since.elapsed() < RESULT_RETENTION);
             if self.ended.is_empty() {
                 return Err(error);
             }
-            tracing::debug!(%error, "what came of webhooks is settled later");
-            sleep(AGAIN).await;
+            tracing::debug!(%error, "webhook results not settled; retrying");
+            sleep(SETTLE_RETRY_DELAY).await;
         }
     }
 
-    /// Gives requests under way a moment, then puts back what is left.
+    /// Waits shortly for requests under way, then puts back the messages that are left.
     async fn stop(mut self) {
-        let until = Instant::now() + GRACE;
+        let until = Instant::now() + STOP_GRACE;
         while let Ok(Some(done)) = timeout_at(until, self.requests.join_next_with_id()).await {
             self.end(done);
             if !matches!(timeout_at(until, self.settle()).await, Ok(Ok(_))) {
@@ -295,23 +302,23 @@ impl WebhookWorker {
         if !left.is_empty()
             && let Err(error) = self.store.settle_webhook_messages(&left).await
         {
-            tracing::warn!(%error, "webhooks that are not settled are left to their leases");
+            tracing::warn!(%error, "webhook messages not settled; they are posted again when their leases expire");
         }
     }
 
-    /// A message that is taken back without an attempt.
+    /// Returns the result of a message that had no request.
     fn unposted(&self, message: ClaimedMessage, outcome: AttemptOutcome) -> WebhookAttemptResult {
         WebhookAttemptResult { message, outcome, at: self.clock.now(), attempt: None }
     }
 }
 
-/// The body of a request, as Standard Webhooks recommends it.
+/// Returns the body of a request, as Standard Webhooks recommends it.
 fn body(event: &Event) -> String {
     let (kind, time) = (event.event.type_name(), event.event.time.to_string());
     serde_json::json!({ "type": kind, "timestamp": time, "data": event_json(event) }).to_string()
 }
 
-/// Decides what becomes of a message.
+/// Decides the next state of a message.
 fn outcome(
     message: &ClaimedMessage,
     answer: &Result<Answer, NoAnswer>,
@@ -330,11 +337,11 @@ fn outcome(
     AttemptOutcome::Retry(retry::delay(message.attempts, random, asked))
 }
 
-fn never_ends(message: &ClaimedMessage, now: Timestamp) -> bool {
-    message.first_tried_at.is_some_and(|first| retry::is_over(first, now.earlier(NEVER_ENDS)))
+fn is_unfinished(message: &ClaimedMessage, now: Timestamp) -> bool {
+    message.first_tried_at.is_some_and(|first| retry::is_over(first, now.earlier(UNFINISHED_LIMIT)))
 }
 
-/// Says why an answer is no success.
+/// Returns the reason why an answer is no success.
 fn error(answer: &Result<Answer, NoAnswer>) -> Option<String> {
     match answer {
         Ok(Answer { status: 200..=299, .. }) => None,
@@ -347,5 +354,5 @@ fn error(answer: &Result<Answer, NoAnswer>) -> Option<String> {
 fn note(WebhookAttemptResult { message, outcome, attempt, .. }: &WebhookAttemptResult) {
     let Some(error) = attempt.as_ref().and_then(|attempt| attempt.error.as_ref()) else { return };
     let ClaimedMessage { id, endpoint, attempts, .. } = message;
-    tracing::info!(webhook = %id, %endpoint, attempts, error, ?outcome, "a webhook did not arrive");
+    tracing::info!(webhook = %id, %endpoint, attempts, error, ?outcome, "a webhook message was not accepted");
 }

@@ -11,7 +11,7 @@ use prost_types::{FileDescriptorProto, FileDescriptorSet};
 const DEFAULT_TOML: &str = "config/default.toml";
 
 #[test]
-fn the_readme_lists_exactly_the_rpcs_there_are() {
+fn readme_lists_exactly_the_rpcs_there_are() {
     let listed = rpcs_listed(&read("README.md"));
     assert_eq!(listed, rpcs());
 }
@@ -77,13 +77,13 @@ fn every_path_that_a_document_names_exists() {
 }
 
 #[test]
-fn the_code_map_names_files_at_all() {
+fn code_map_names_files_at_all() {
     let named = paths_named(&read("ARCHITECTURE.md"));
     assert!(named.iter().any(|path| path.starts_with("src/")), "{named:?}");
 }
 
 #[test]
-fn what_is_wrong_in_a_document_is_found() {
+fn error_in_a_document_is_found() {
     let table = "text\n| RPC | What |\n|---|---|\n| `A.B` | x |\n| `C.D`, `E.F` | y |\n| `notone` | z |\n";
     assert_eq!(rpcs_listed(table), ["A.B"].map(str::to_owned).into());
     assert_eq!(variables("INVITATION__A__B=1 `INVITATION__C__D`"), set(&["INVITATION__A__B", "INVITATION__C__D"]));

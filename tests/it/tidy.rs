@@ -100,7 +100,7 @@ const RULES: [Rule; 8] =
     [foreign_crates, layers, time_and_chance, too_long, head, module_file, unfinished, without_limit];
 
 #[test]
-fn the_sources_keep_the_rules() {
+fn sources_keep_the_rules() {
     let sources = sources();
     assert!(sources.len() > 100, "only {} files were found", sources.len());
     let broken: Vec<String> =

@@ -1,4 +1,4 @@
-//! What a connection invitation is made of.
+//! Parses the requests that create connection invitations.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::domain::value::text;
 use crate::domain::value::time::Ttl;
 use crate::pb;
 
-/// The fields that both ways to make a connection invitation have, and where they stand.
+/// The fields that both requests for a connection invitation have, with their paths.
 struct Common<'a> {
     path: &'static str,
     company_id: &'a str,

@@ -15,7 +15,7 @@ use crate::pb;
 const MAX_SITES: usize = 100;
 const MAX_UTILITY_TYPES: usize = 10;
 
-/// Parses a prefill; `path` is the field it is in.
+/// Parses a prefill; `path` is the path of its field.
 pub(in crate::api) fn prefill(violations: &mut Violations, path: &str, prefill: &pb::Prefill) -> Prefill {
     use pb::prefill::Datasource as Given;
     let at = |field: &str| format!("{path}.{field}");
@@ -91,7 +91,7 @@ pub(in crate::api) fn created_connection(
     })
 }
 
-/// Converts the prefill of connection details, which only the invitations to make a connection can have.
+/// Converts the prefill of connection details, which only invitations to create a connection can have.
 pub(in crate::api) fn prefill_of(details: &ConnectionDetails) -> Option<pb::Prefill> {
     match &details.purpose {
         ConnectionPurpose::CreateConnection { prefill } => prefill.as_ref().map(prefill_from),
@@ -99,7 +99,7 @@ pub(in crate::api) fn prefill_of(details: &ConnectionDetails) -> Option<pb::Pref
     }
 }
 
-/// Converts what the contributor is asked to do, and the connection it is about.
+/// Converts the task of the contributor, and the connection it is about.
 pub(in crate::api) fn purpose(details: &ConnectionDetails) -> (pb::ConnectionInvitationType, String) {
     match details.purpose {
         ConnectionPurpose::CreateConnection { .. } => (pb::ConnectionInvitationType::CreateConnection, String::new()),

@@ -1,4 +1,4 @@
-//! JSON objects, as they are kept, and the well-known type that carries them.
+//! JSON objects, as they are stored, and the well-known type that carries them.
 
 use prost_types::value::Kind as Json;
 use prost_types::{ListValue, Struct};
@@ -9,7 +9,7 @@ pub(in crate::api) fn json_object(object: &Map<String, Value>) -> Struct {
     Struct { fields: object.iter().map(|(key, value)| (key.clone(), json_value(value))).collect() }
 }
 
-/// Converts the text of an object, which was checked when it came in.
+/// Converts the text of an object, which was checked when it was stored.
 pub(in crate::api) fn json_text(text: &str) -> Option<Struct> {
     serde_json::from_str(text).ok().map(|object| json_object(&object))
 }

@@ -10,7 +10,7 @@ use crate::pb;
 /// Converts a message about an invitation, sent from a domain.
 pub(in crate::api) fn delivery(invitation: &Invitation, delivery: &Delivery, domain: &str) -> pb::Delivery {
     let NewDelivery { id, invitation: about, purpose, created_at, .. } = delivery.message;
-    // What stands ahead of others is due since before it was made.
+    // A message that precedes others has a due time before its creation.
     let next_attempt = delivery.due_at.filter(|_| delivery.state == DeliveryState::Queued);
     pb::Delivery {
         name: delivery_name(about, id),

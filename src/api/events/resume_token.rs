@@ -1,4 +1,4 @@
-//! Where a watch goes on: the position of an event, sealed, for its account alone and whatever the filter.
+//! The resume token of a watch: the position of an event, sealed, for its account alone and whatever the filter.
 
 use tonic::Status;
 
@@ -17,7 +17,7 @@ pub(crate) fn parse(api: &Api, call: &Call, token: &str) -> Result<i64, Invalid>
     position.map(i64::from_be_bytes).ok_or(Invalid("must be the resume_token of an event"))
 }
 
-/// Converts an event, with the token that goes on behind it if it has its place already.
+/// Converts an event, with the token that resumes behind it if it has its position already.
 pub(crate) fn event(api: &Api, call: &Call, event: &Event) -> Result<pb::Event, Status> {
     let mut converted = super::convert::event(event);
     if let Some(position) = event.position {

@@ -1,7 +1,8 @@
-//! WatchEvents: an account's events as they get their place in the order, from any place on.
+//! WatchEvents: an account's events as they get their position, from any position on.
 //!
-//! A watch holds a position and nothing else. Behind the tail it reads from the database, page by page; with the tail it
-//! takes what is handed out to all. Where the two do not meet, it reads again. What its client does not take is not read.
+//! A watch holds a position and nothing else. Behind the feed it reads from the database, page by page; at the feed's
+//! position it takes the batches that all watches share. If the two do not meet, it reads again. It reads no events
+//! before its client has taken the earlier ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,45 +28,45 @@ use crate::server::admission::Admission;
 use crate::server::status;
 use crate::store::{EventBatch, PositionedEvent};
 
-/// How many events wait for a client beside those on the wire.
-const BUFFER: usize = 64;
-/// How many events are read at once.
-const PAGE: u64 = 256;
-/// How long what a credential reaches counts as known, in microseconds.
-const KNOWN: i64 = 15_000_000;
-/// How often a read is tried again while the database does not answer, and how long to wait before.
-const READS: u32 = 20;
-const AGAIN: Duration = Duration::from_millis(500);
+/// The number of events that wait for a client beside those on the wire.
+const BUFFERED_EVENTS: usize = 64;
+/// The number of events that are read at a time.
+const PAGE_EVENTS: u64 = 256;
+/// The time for which the organizations of a credential count as known, in microseconds.
+const HOSTS_TTL: i64 = 15_000_000;
+/// The number of tries of a read while the database does not answer, and the delay between them.
+const MAX_READS: u32 = 20;
+const READ_RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// What all watches share.
+/// The settings and the feed that all watches share.
 #[derive(Clone, Debug)]
 pub struct Watches {
-    /// Where the newest events come out.
+    /// The feed of the newest events.
     pub feed: EventFeed,
-    /// How long a client may take nothing.
+    /// The longest time for which a client may read nothing.
     pub patience: Duration,
-    /// Tells that the service ends.
+    /// The signal that the service ends.
     pub drain: CancellationToken,
 }
 
-/// What is streamed.
+/// The stream of the answer.
 pub(crate) type Events = ReceiverStream<Result<pb::Event, Status>>;
 
-/// One client's watch.
+/// The watch of one client.
 struct Watch {
     api: Arc<Api>,
     call: Call,
     types: Vec<EventType>,
     patience: Duration,
-    stretches: Receiver<Arc<EventBatch>>,
-    /// Up to where the client has been sent everything.
+    batches: Receiver<Arc<EventBatch>>,
+    /// The position up to which the client has been sent everything.
     position: i64,
-    /// The organizations whose events it may see, and when that was found out.
+    /// The organizations whose events it may see, and the moment of that look-up.
     hosts: (Option<Vec<Uuid>>, Timestamp),
 }
 
 impl Watches {
-    /// Begins a watch.
+    /// Starts a watch.
     pub(crate) async fn begin(
         &self,
         api: &Arc<Api>,
@@ -77,29 +78,29 @@ impl Watches {
         let parse = |token: &str| resume_token::parse(api, &call, token);
         let after = violations.optional("resume_token", &message.resume_token, parse);
         violations.finish(Some(()))?;
-        // Before the last position is read: what comes behind it is then handed out.
-        let stretches = self.feed.follow();
+        // The subscription precedes the read of the last position: later events then arrive through the feed.
+        let batches = self.feed.follow();
         let last = api.read(api.store.last_position()).await?;
-        // A database that was restored may not have come as far as the client has.
+        // A database that was restored may be behind the position of the client.
         let position = after.map_or(last, |after| after.min(last));
         let hosts = (api.hosts(&call).await?, api.clock.now());
         let (deadline, caller) = (call.deadline.of_stream(), call.caller.clone());
-        let (sender, events) = mpsc::channel(BUFFER + 1);
-        // A place for the end, which a client that reads nothing would have no room for.
+        let (sender, events) = mpsc::channel(BUFFERED_EVENTS + 1);
+        // The permit is for the final status, for which a client that reads nothing would have no room.
         let end = sender.clone().reserve_owned().await.map_err(|_| status::unavailable())?;
         let patience = self.patience;
-        let watch = Watch { api: Arc::clone(api), call, types, patience, stretches, position, hosts };
+        let watch = Watch { api: Arc::clone(api), call, types, patience, batches, position, hosts };
         let drain = self.drain.clone();
         let task = async move {
             let ended = tokio::select! {
                 biased;
-                () = sender.closed() => return tracing::debug!("a watch was left"),
+                () = sender.closed() => return tracing::debug!("the client closed a watch"),
                 () = drain.cancelled() => status::unavailable(),
                 () = passed(deadline) => status::deadline_exceeded(),
                 refused = admission.ended(&caller) => refused,
                 ended = watch.follow(&sender) => ended,
             };
-            tracing::info!(code = ?ended.code(), "a watch was ended");
+            tracing::info!(code = ?ended.code(), "ended a watch");
             end.send(Err(ended));
         };
         tokio::spawn(task.in_current_span());
@@ -115,7 +116,7 @@ async fn passed(deadline: Option<Instant>) {
 }
 
 impl Watch {
-    /// Sends events until there is a reason not to, and returns it.
+    /// Sends events until there is a reason to stop, and returns it.
     async fn follow(mut self, sender: &Sender<Result<pb::Event, Status>>) -> Status {
         match self.try_follow(sender).await {
             Ok(never) => match never {},
@@ -129,45 +130,45 @@ impl Watch {
     ) -> Result<std::convert::Infallible, Status> {
         self.catch_up(sender).await?;
         loop {
-            match self.stretches.recv().await {
-                // All up to its beginning has been sent.
-                Ok(stretch) if stretch.after <= self.position => self.send(sender, &stretch).await?,
+            match self.batches.recv().await {
+                // All events before the batch have been sent.
+                Ok(batch) if batch.after <= self.position => self.send(sender, &batch).await?,
                 Ok(_) | Err(RecvError::Lagged(_)) => self.catch_up(sender).await?,
                 Err(RecvError::Closed) => return Err(status::unavailable()),
             }
         }
     }
 
-    /// Reads and sends what is there.
+    /// Reads and sends the stored events.
     async fn catch_up(&mut self, sender: &Sender<Result<pb::Event, Status>>) -> Result<(), Status> {
         loop {
-            let stretch = self.read().await?;
-            self.send(sender, &stretch).await?;
-            if stretch.is_last {
+            let batch = self.read().await?;
+            self.send(sender, &batch).await?;
+            if batch.is_last {
                 return Ok(());
             }
         }
     }
 
-    /// Reads what comes next. A database that is away for a moment ends no watch.
+    /// Reads the next events. A database that is unavailable for a moment ends no watch.
     async fn read(&self) -> Result<EventBatch, Status> {
         let account = &self.call.caller.account;
-        again(|| self.api.read(self.api.store.events_behind(account, self.position, PAGE))).await
+        again(|| self.api.read(self.api.store.events_behind(account, self.position, PAGE_EVENTS))).await
     }
 
-    async fn send(&mut self, sender: &Sender<Result<pb::Event, Status>>, stretch: &EventBatch) -> Result<(), Status> {
+    async fn send(&mut self, sender: &Sender<Result<pb::Event, Status>>, batch: &EventBatch) -> Result<(), Status> {
         let behind = self.position;
-        for event in stretch.events.iter().filter(|event| event.position > behind) {
+        for event in batch.events.iter().filter(|event| event.position > behind) {
             if self.is_for_it(event) && self.reaches(event).await? {
                 let converted = resume_token::event(&self.api, &self.call, &event.event)?;
                 let Ok(place) = timeout(self.patience, sender.reserve()).await else {
-                    tracing::warn!("a watch was given up: its client reads nothing");
+                    tracing::warn!("ending a watch: its client reads nothing");
                     return Err(status::unavailable());
                 };
                 place.map_err(|_| status::unavailable())?.send(Ok(converted));
             }
         }
-        self.position = self.position.max(stretch.until);
+        self.position = self.position.max(batch.until);
         Ok(())
     }
 
@@ -177,14 +178,14 @@ impl Watch {
         event.account == self.call.caller.account && (self.types.is_empty() || self.types.iter().any(is_wanted))
     }
 
-    /// Returns whether the caller may see an event, by what has been known for a moment at most.
+    /// Returns whether the caller may see an event, by organizations that were looked up a moment ago at most.
     async fn reaches(&mut self, event: &PositionedEvent) -> Result<bool, Status> {
         if self.call.caller.organization_id.is_none() {
             return Ok(true);
         }
         let now = self.api.clock.now();
-        if now.micros() - self.hosts.1.micros() >= KNOWN {
-            // Until it is known again, nothing is sent.
+        if now.micros() - self.hosts.1.micros() >= HOSTS_TTL {
+            // Nothing is sent until they are known again.
             self.hosts = (again(|| self.api.hosts(&self.call)).await?, now);
         }
         let hosts = self.hosts.0.as_deref();
@@ -192,11 +193,11 @@ impl Watch {
     }
 }
 
-/// Asks again, for a while, what the database does not answer.
+/// Repeats a read for a while if the database does not answer.
 async fn again<T, F: Future<Output = Result<T, Status>>>(ask: impl Fn() -> F) -> Result<T, Status> {
-    for _ in 0..READS {
+    for _ in 0..MAX_READS {
         match ask().await {
-            Err(away) if away.code() == tonic::Code::Unavailable => tokio::time::sleep(AGAIN).await,
+            Err(away) if away.code() == tonic::Code::Unavailable => tokio::time::sleep(READ_RETRY_DELAY).await,
             answer => return answer,
         }
     }
@@ -210,11 +211,11 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]
-    async fn what_the_database_does_not_answer_is_asked_again_for_a_while_and_nothing_else_is() {
+    async fn read_is_retried_for_a_while_only_while_unavailable() {
         for (away, refusal, asked, answered) in [
             (0, status::unavailable(), 1, true),
-            (READS, status::unavailable(), READS + 1, true),
-            (READS + 1, status::unavailable(), READS + 1, false),
+            (MAX_READS, status::unavailable(), MAX_READS + 1, true),
+            (MAX_READS + 1, status::unavailable(), MAX_READS + 1, false),
             (1, status::unauthenticated(), 1, false),
         ] {
             let count = Cell::new(0);

@@ -1,10 +1,10 @@
-//! `InvitationService.AcceptInvitations`: several invitations, each for itself, for one subject.
+//! `InvitationService.AcceptInvitations`: several invitations, each independently, for one subject.
 
 use std::collections::BTreeSet;
 
 use tonic::Status;
 
-use super::batch_error::batch_error;
+use super::entry_error::entry_error;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::acceptor::acceptor as parse_acceptor;
 use crate::api::parse::violations::Violations;
@@ -49,7 +49,7 @@ pub(crate) async fn accept_invitations(
     Ok(pb::AcceptInvitationsResponse { results: results.collect() })
 }
 
-/// An acceptance by somebody who has an account with the caller.
+/// Returns an acceptance by a person who has an account with the caller.
 pub(crate) fn accept(access: Access, acceptor: Acceptor) -> Action {
     Action::Accept(Box::new(AcceptInvitation {
         access,
@@ -66,7 +66,7 @@ fn outcome(api: &Api, call: &Call, name: &str, result: Result<Executed, Status>)
     match result {
         Err(status) => pb::AcceptInvitationsResult {
             name,
-            result: Some(Outcome::Error(batch_error(&status))),
+            result: Some(Outcome::Error(entry_error(&status))),
             ..pb::AcceptInvitationsResult::default()
         },
         Ok(executed) => {

@@ -1,10 +1,10 @@
-//! `InvitationService.BatchCreateInvitations`: many creates in one group, each for itself or all together.
+//! `InvitationService.BatchCreateInvitations`: many creates in one group, independent or atomic.
 
 use tonic::Status;
 use tonic_types::{FieldViolation, StatusExt};
 use uuid::Uuid;
 
-use super::batch_error::batch_error;
+use super::entry_error::entry_error;
 use super::parse::to_create;
 use crate::api::execute::{Api, Call, check_request_id};
 use crate::api::organization_access::check_new;
@@ -14,7 +14,7 @@ use crate::domain::group::{BatchMode, Executed};
 use crate::pb;
 use crate::pb::batch_create_invitations_result::Result as Outcome;
 use crate::server::status::invalid_fields;
-use crate::store::BundleError;
+use crate::store::BatchError;
 
 const MAX_REQUESTS: usize = 500;
 const MAX_TARGETS: usize = 5_000;
@@ -31,12 +31,12 @@ pub(crate) async fn batch_create_invitations(
     violations.finish(Some(()))?;
     let hosts = api.hosts(call).await?;
 
-    // Digested once: a batch may be as large as a message.
+    // The digest is computed once: a batch may be as large as a message.
     let whole = api.request(call, message, 0);
     let parsed: Vec<Result<Command, Status>> = (0..message.requests.len())
         .map(|index| to_command(api, call, message, (hosts.clone(), whole.as_ref()), index))
         .collect();
-    let bundle = match (message.validate_only, message.atomic) {
+    let mode = match (message.validate_only, message.atomic) {
         (true, _) => BatchMode::DryRun,
         (false, true) => BatchMode::Atomic,
         (false, false) => BatchMode::Independent,
@@ -45,8 +45,8 @@ pub(crate) async fn batch_create_invitations(
         refuse_all(parsed.iter().map(|parsed| parsed.as_ref().err().cloned()))?;
     }
     let commands = parsed.iter().filter_map(|parsed| parsed.as_ref().ok()).cloned().collect();
-    let executed = api.execute_all(call, commands, bundle).await;
-    if let Err(BundleError::Refused(errors)) = &executed {
+    let executed = api.execute_all(call, commands, mode).await;
+    if let Err(BatchError::Refused(errors)) = &executed {
         refuse_all(errors.iter().map(|error| error.clone().map(Status::from)))?;
     }
     let mut executed = executed?.into_iter();
@@ -55,7 +55,7 @@ pub(crate) async fn batch_create_invitations(
         parsed.and_then(|_| executed().unwrap_or_else(|| Err(api.defect(&"a command of a batch has no result"))))
     });
     let results: Vec<_> = results.collect();
-    // What would fail as a whole fails as a whole when it is only asked about, too.
+    // An atomic batch fails as a whole with validate_only, too.
     if message.atomic {
         refuse_all(results.iter().map(|result| result.as_ref().err().cloned()))?;
     }
@@ -82,7 +82,7 @@ fn check_request_ids(violations: &mut Violations, message: &pb::BatchCreateInvit
     }
 }
 
-/// Returns the command of an entry; `whole` is what the batch is remembered by as a whole.
+/// Returns the command of an entry; `whole` is the request of the batch.
 fn to_command(
     api: &Api,
     call: &Call,
@@ -96,7 +96,7 @@ fn to_command(
     let create = to_create(&mut violations, request, api.general_ttl);
     let create = Action::Create(Box::new(violations.finish(create)?));
     check_new(call, &create)?;
-    // A retry of the batch finds what it made entry by entry.
+    // A retry of the batch finds the results of the entries one by one.
     let remembered = match whole {
         None => api.request(call, request, 0),
         Some(whole) => Some(whole.part(index)),
@@ -104,7 +104,8 @@ fn to_command(
     Ok(api.command(call, hosts, remembered, create))
 }
 
-/// Fails if any entry was refused: with the violations of all of them or, where there are none, as the first one did.
+/// Fails if any entry was refused: with the violations of all of them or, if there are none, with the status of the
+/// first one.
 fn refuse_all(refused: impl Iterator<Item = Option<Status>>) -> Result<(), Status> {
     let (mut first, mut violations) = (None, Vec::new());
     for (index, status) in refused.enumerate() {
@@ -127,6 +128,6 @@ fn refuse_all(refused: impl Iterator<Item = Option<Status>>) -> Result<(), Statu
 fn outcome(api: &Api, call: &Call, result: Result<Executed, Status>) -> Outcome {
     match result.and_then(|executed| api.executed(call, &executed)) {
         Ok(invitation) => Outcome::Invitation(invitation),
-        Err(status) => Outcome::Error(batch_error(&status)),
+        Err(status) => Outcome::Error(entry_error(&status)),
     }
 }

@@ -12,7 +12,7 @@ impl KindFields for GeneralDetails {
     fn add_to_invitation(&self, _invitation: &Invitation, message: &mut pb::Invitation) {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let json = |text: &Option<String>| text.as_deref().and_then(json_text);
-        let kept = &self.kept;
+        let caller_data = &self.caller_data;
         message.invitation_type = match self.usage {
             Usage::SingleUse => pb::InvitationType::SingleUse,
             Usage::MultiUse => pb::InvitationType::MultiUse,
@@ -22,19 +22,19 @@ impl KindFields for GeneralDetails {
         message.recipient_match = recipient_match(self.recipient_match).into();
         message.inviter = self.inviter.as_ref().map(inviter);
         message.groups = self.groups.iter().map(group).collect();
-        if let Some(source) = &kept.source {
+        if let Some(source) = &caller_data.source {
             message.source.clone_from(source);
         }
-        message.subtype = text(&kept.subtype);
-        message.widget_configuration_id = text(&kept.widget_configuration_id);
-        message.deployment_id = text(&kept.deployment_id);
-        message.project_id = text(&kept.project_id);
-        message.attributes = json(&kept.attributes);
-        message.configuration_attributes = json(&kept.configuration_attributes);
-        message.metadata = json(&kept.metadata);
-        message.template_variables.clone_from(&kept.template_variables);
-        message.unfurl_config = kept.unfurl_config.as_ref().map(unfurl_config);
-        message.pass_through = text(&kept.pass_through);
+        message.subtype = text(&caller_data.subtype);
+        message.widget_configuration_id = text(&caller_data.widget_configuration_id);
+        message.deployment_id = text(&caller_data.deployment_id);
+        message.project_id = text(&caller_data.project_id);
+        message.attributes = json(&caller_data.attributes);
+        message.configuration_attributes = json(&caller_data.configuration_attributes);
+        message.metadata = json(&caller_data.metadata);
+        message.template_variables.clone_from(&caller_data.template_variables);
+        message.unfurl_config = caller_data.unfurl_config.as_ref().map(unfurl_config);
+        message.pass_through = text(&caller_data.pass_through);
     }
 
     fn add_to_preview(&self, preview: &mut pb::InvitationPreview) {
@@ -43,7 +43,7 @@ impl KindFields for GeneralDetails {
         let into = self.scope.as_ref();
         preview.scope_display_name = into.and_then(|scope| scope.display_name.clone()).unwrap_or_default();
         preview.host = self.scope.clone().map(|into| pb::invitation_preview::Host::Scope(scope(into)));
-        preview.metadata = self.kept.metadata.as_deref().and_then(json_text);
+        preview.metadata = self.caller_data.metadata.as_deref().and_then(json_text);
     }
 }
 
@@ -78,14 +78,14 @@ pub(crate) fn scope(scope: Scope) -> pb::Scope {
 
 /// Converts a recipient.
 pub(crate) fn target(recipient: &Recipient) -> pb::Target {
-    let sort = match recipient.address.address_type() {
+    let target_type = match recipient.address.address_type() {
         AddressType::Email => pb::TargetType::Email,
         AddressType::Phone => pb::TargetType::Phone,
         AddressType::Internal => pb::TargetType::Internal,
         AddressType::Share => pb::TargetType::Share,
     };
     pb::Target {
-        r#type: sort.into(),
+        r#type: target_type.into(),
         value: recipient.address.original().to_owned(),
         display_name: recipient.display_name.clone().unwrap_or_default(),
         avatar_uri: recipient.avatar_uri.clone().unwrap_or_default(),

@@ -11,7 +11,7 @@ use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::value::time::Timestamp;
 use crate::pb;
 
-/// The one door there is.
+/// The only channel.
 const SOURCE: &str = "api";
 
 /// Converts an invitation; `link` is its token and link, empty for callers who may not see them.
@@ -72,7 +72,7 @@ fn invitation_type(invitation: &Invitation) -> pb::InvitationType {
     }
 }
 
-/// How far it has come; the first that holds.
+/// Returns the progress of the invitation; the first status that holds.
 fn status(invitation: &Invitation) -> pb::InvitationStatus {
     if invitation.facts.accepted_elsewhere_at.is_some() {
         pb::InvitationStatus::AcceptedElsewhere

@@ -1,4 +1,4 @@
-//! What a general invitation is made of.
+//! Parses the requests that create general invitations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ const MAX_TARGETS: usize = 100;
 const MAX_GROUPS: usize = 50;
 const MAX_VARIABLES: usize = 64;
 
-/// Parses a CreateInvitationRequest; `default_ttl` is how long it can be accepted unless it says otherwise.
+/// Parses a CreateInvitationRequest; `default_ttl` is its time to live if it sets none.
 pub(in crate::api) fn to_create(
     violations: &mut Violations,
     request: &pb::CreateInvitationRequest,
@@ -98,7 +98,7 @@ fn expiry(
     if given.ttl.is_some() && given.expire_time.is_some() {
         violations.add(at("expire_time"), "must not be set together with ttl");
     }
-    // Whether it is in the future is decided later.
+    // The decision checks that it is in the future.
     let field = "invitation.expire_time";
     moment.map_or(Expiry::After(ttl.unwrap_or(default_ttl)), |at| Expiry::At { at, field })
 }
@@ -138,15 +138,15 @@ fn targets(violations: &mut Violations, field: &str, given: &[pb::Target]) -> Ve
 
 /// Parses a target's address.
 fn address(violations: &mut Violations, at: &impl Fn(&str) -> String, target: &pb::Target) -> Option<Address> {
-    let sort = address_type(target.r#type).ok_or(Invalid("must be a known type"));
-    let Some(sort) = violations.take(at("type"), sort) else {
+    let given_type = address_type(target.r#type).ok_or(Invalid("must be a known type"));
+    let Some(given_type) = violations.take(at("type"), given_type) else {
         violations.optional(&at("value"), &target.value, text::free_text);
         return None;
     };
-    if sort == AddressType::Share {
-        return violations.take(at("value"), Address::parse(sort, &target.value));
+    if given_type == AddressType::Share {
+        return violations.take(at("value"), Address::parse(given_type, &target.value));
     }
-    violations.required(&at("value"), &target.value, |value| Address::parse(sort, value))
+    violations.required(&at("value"), &target.value, |value| Address::parse(given_type, value))
 }
 
 fn details(
@@ -177,11 +177,11 @@ fn details(
         exclusive: on_conflict != OnConflict::Allow,
         recipient_match,
         domains: Vec::new(),
-        kept: kept(violations, at, given),
+        caller_data: caller_data(violations, at, given),
     }
 }
 
-/// Checks the address of a picture, which somebody's browser will load.
+/// Checks the address of a picture, which a recipient's browser loads.
 fn picture(value: &str) -> Result<String, Invalid> {
     HttpUrl::parse(value).map(|_| value.to_owned())
 }
@@ -225,7 +225,7 @@ fn inviter(violations: &mut Violations, field: &str, given: &pb::Inviter) -> Inv
     }
 }
 
-fn kept(violations: &mut Violations, at: &impl Fn(&str) -> String, given: &pb::Invitation) -> CallerData {
+fn caller_data(violations: &mut Violations, at: &impl Fn(&str) -> String, given: &pb::Invitation) -> CallerData {
     let mut id = |field: &str, value: &str| violations.optional(&at(field), value, text::opaque_id);
     let widget_configuration_id = id("widget_configuration_id", &given.widget_configuration_id);
     let (deployment_id, project_id) = (id("deployment_id", &given.deployment_id), id("project_id", &given.project_id));

@@ -1,4 +1,4 @@
-//! The domains whose addresses join a scope.
+//! Parses the domains whose addresses join a scope.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,13 @@ use crate::pb;
 
 const MAX_DOMAINS: usize = 1_000;
 
-/// Parses a scope that has to be there.
+/// Parses a required scope.
 pub(in crate::api) fn required_scope(violations: &mut Violations, given: Option<&pb::Scope>) -> Option<Scope> {
     let empty = pb::Scope::default();
     scope(violations, "scope", given.unwrap_or(&empty))
 }
 
-/// Parses a SyncAutojoinRequest. Spellings of one domain are one domain.
+/// Parses a SyncAutojoinRequest. Different spellings of one domain count once.
 pub(in crate::api) fn to_sync(violations: &mut Violations, request: &pb::SyncAutojoinRequest) -> Option<SyncAutojoin> {
     let scope = required_scope(violations, request.scope.as_ref());
     let domains = violations.each("domains", &request.domains, MAX_DOMAINS, domain);

@@ -1,4 +1,4 @@
-//! `InvitationService.RevokeScopeInvitations`: ends everything that lets people into a scope, in chunks.
+//! `InvitationService.RevokeScopeInvitations`: revokes all invitations to a scope, in chunks.
 
 use tonic::Status;
 use uuid::Uuid;
@@ -13,12 +13,12 @@ use crate::domain::invitation::state::State;
 use crate::domain::value::id::InvitationId;
 use crate::pb;
 use crate::server::status;
-use crate::store::{BundleError, Cursor, ExecuteError, InvitationQuery, KnownCall, ListedName};
+use crate::store::{BatchError, Cursor, ExecuteError, InvitationQuery, KnownCall, ListedName};
 
-/// How many invitations are revoked in one commit.
-const CHUNK: u64 = 1_000;
+/// The number of invitations that one commit revokes.
+const CHUNK_INVITATIONS: u64 = 1_000;
 
-/// Revokes what is ACTIVE or EXPIRED and returns how many there were.
+/// Revokes the ACTIVE and EXPIRED invitations and returns their number.
 pub(crate) async fn revoke_scope_invitations(
     api: &Api,
     call: &Call,
@@ -42,8 +42,8 @@ pub(crate) async fn revoke_scope_invitations(
         states: vec![State::Active, State::Expired],
         include_deleted: true,
         hosts: api.hosts(call).await?,
-        limit: CHUNK,
-        // A retry revokes nothing that came after the first call.
+        limit: CHUNK_INVITATIONS,
+        // A retry revokes no invitation that was created after the first call.
         after: begun.map(Cursor::until),
         ..InvitationQuery::default()
     };
@@ -85,7 +85,7 @@ fn answer(revoked: u64) -> pb::RevokeScopeInvitationsResponse {
     pb::RevokeScopeInvitationsResponse { revoked_count: count(revoked) }
 }
 
-/// The number of invitations that were revoked, and the failure of the first one that cannot be.
+/// The number of revoked invitations, and the failure of the first one that cannot be revoked.
 #[derive(Default)]
 struct Revoked {
     count: u64,
@@ -104,7 +104,7 @@ async fn revoke(
         let found = api.read(api.store.list_names(&call.caller.account, &query)).await?;
         let command = |found: &ListedName| command(api, call, request, (found.id, query.hosts.clone()));
         revoke_chunk(api, call, found.iter().map(command).collect(), mode, &mut revoked).await?;
-        if (found.len() as u64) < CHUNK {
+        if (found.len() as u64) < CHUNK_INVITATIONS {
             return Ok(revoked);
         }
         query.after = found.last().map(|last| last.cursor.clone());
@@ -140,21 +140,21 @@ async fn revoke_chunk(
                 let failed = results.into_iter().filter_map(Result::err).find(|error| !error.is_about_state());
                 revoked.failed = revoked.failed.take().or(failed);
             }
-            Err(BundleError::Refused(errors)) => {
+            Err(BatchError::Refused(errors)) => {
                 if let Some(error) = errors.iter().flatten().find(|error| !error.is_about_state()) {
                     return Err(error.clone().into());
                 }
                 let left = commands.into_iter().zip(errors).filter(|(_, error)| error.is_none());
                 waiting.push(left.map(|(command, _)| command).collect());
             }
-            Err(BundleError::Failed(error @ ExecuteError::Internal(_))) if commands.len() <= 1 => {
+            Err(BatchError::Failed(error @ ExecuteError::Internal(_))) if commands.len() <= 1 => {
                 revoked.failed.get_or_insert(error);
             }
-            Err(BundleError::Failed(ExecuteError::Internal(_))) => {
+            Err(BatchError::Failed(ExecuteError::Internal(_))) => {
                 let second = commands.split_off(commands.len() / 2);
                 waiting.extend([second, commands]);
             }
-            Err(failed @ BundleError::Failed(_)) => return Err(failed.into()),
+            Err(failed @ BatchError::Failed(_)) => return Err(failed.into()),
         }
     }
     Ok(())

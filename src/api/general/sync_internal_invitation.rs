@@ -1,4 +1,4 @@
-//! `InvitationService.SyncInternalInvitation`: takes in what a person did in the caller's own system.
+//! `InvitationService.SyncInternalInvitation`: records an answer that a person gave in the caller's own system.
 
 use std::cmp::Reverse;
 
@@ -24,8 +24,8 @@ use crate::pb::InternalInvitationAction as Given;
 use crate::server::status;
 use crate::store::{Cursor, InvitationQuery, KnownCall, ListedName};
 
-/// The most invitations of one inviter to one person that are looked at.
-const MOST: u64 = 1_000;
+/// The most invitations of one inviter to one person that are updated.
+const MAX_INVITATIONS: u64 = 1_000;
 
 /// Accepts or declines the invitations of one inviter to one person.
 pub(crate) async fn sync_internal_invitation(
@@ -52,7 +52,7 @@ pub(crate) async fn sync_internal_invitation(
         target: Some(Address::Internal(value.clone())),
         inviter_user_id,
         widget_configuration_id,
-        limit: MOST,
+        limit: MAX_INVITATIONS,
         ..InvitationQuery::default()
     };
     let action = |access| action(access, &value, accepts);
@@ -68,7 +68,8 @@ pub(crate) async fn sync_internal_invitation(
     Ok(pb::SyncInternalInvitationResponse { processed_count: count(names.len()), names })
 }
 
-/// Does the same once per request_id, and returns what the first call and its retries have accepted, or declined.
+/// Does the same once per request_id, and returns the invitations that the first call and its retries have accepted, or
+/// declined.
 async fn sync_once(
     api: &Api,
     call: &Call,
@@ -79,8 +80,8 @@ async fn sync_once(
 ) -> Result<Vec<InvitationId>, Status> {
     let (account, store) = (&call.caller.account, &api.store);
     let any = InvitationQuery { limit: 1, ..query.clone() };
-    // A call that finds no invitation is refused, and a refusal is not remembered. The same call, at the same time, may have
-    // left none to be found.
+    // A call that finds no invitation is refused, and a refusal is not remembered. The same call, at the same time, may
+    // have left no invitation to be found.
     if api.read(store.list_names(account, &any)).await?.is_empty()
         && api.read(store.find_call(account, request)).await? == KnownCall::New
     {
@@ -103,7 +104,7 @@ async fn sync_once(
     api.read(store.changed_by_call(account, request)).await
 }
 
-/// Accepts or declines what a query finds, and returns what that changed, the newest first.
+/// Accepts or declines the invitations that a query finds, and returns those that changed, the newest first.
 async fn sync(
     api: &Api,
     call: &Call,
@@ -123,7 +124,7 @@ async fn sync(
     for (found, result) in found.iter().zip(results) {
         match result {
             Ok(executed) if executed.happened => changed.push(found.id),
-            // An invitation that has ended since it was listed, or before, has nothing more to take in.
+            // An invitation that has ended since it was listed, or before, needs no update.
             Ok(_) => {}
             Err(error) if error.is_about_state() => {}
             Err(error) => return Err(error.into()),

@@ -1,4 +1,4 @@
-//! What a guest invitation is made of.
+//! Parses the requests that create and update guest invitations.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const MAX_EMAIL: usize = 100;
 
 const EXPIRE_TIME: &str = "guest_invitation.expire_time";
 
-/// The caller-set fields of a guest invitation that can be changed, parsed.
+/// The caller-set fields of a guest invitation that can be updated, parsed.
 pub(in crate::api) struct Given {
     pub(in crate::api) expiry: Option<Expiry>,
     pub(in crate::api) parent_organization_id: Option<Uuid>,
@@ -63,7 +63,7 @@ pub(in crate::api) fn to_create(
     }
     violations.optional("guest_invitation.etag", &invitation.etag, text::opaque_id);
     if invitation.archived {
-        violations.add("guest_invitation.archived", "must not be set: what is new is not put away");
+        violations.add("guest_invitation.archived", "must not be set: a new invitation is not archived");
     }
     let Given { expiry, parent_organization_id, parent_organization_name } = given(violations, invitation);
     let details = GuestDetails {

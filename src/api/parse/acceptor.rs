@@ -1,4 +1,4 @@
-//! Who accepts.
+//! The acceptor of an invitation.
 
 use crate::api::parse::violations::Violations;
 use crate::domain::invitation::acceptance::{Acceptor, Subject};
@@ -8,7 +8,7 @@ use crate::pb;
 
 /// Parses the acceptor, which is required.
 pub(in crate::api) fn acceptor(violations: &mut Violations, acceptor: Option<&pb::Acceptor>) -> Option<Acceptor> {
-    // An absent acceptor is reported like an empty one: what is missing is the subject.
+    // An absent acceptor is reported like an empty one: the subject is missing.
     let empty = pb::Acceptor::default();
     let acceptor = acceptor.unwrap_or(&empty);
     let subject = violations.required("acceptor.subject", &acceptor.subject, text::opaque_id);

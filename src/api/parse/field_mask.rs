@@ -1,12 +1,12 @@
-//! Update masks (AIP-134): without one, the fields that are filled in are changed; `*` means all that can be.
+//! Update masks (AIP-134): without one, the fields that are set are updated; `*` means all fields that can be updated.
 
 use super::violations::Violations;
 
-/// The fields of a resource that a call changes.
+/// The fields of a resource that a call updates.
 pub(in crate::api) struct FieldMask(Vec<&'static str>);
 
 impl FieldMask {
-    /// Parses `update_mask`. Each of `fields` can be changed; the other part says whether it is filled in.
+    /// Parses `update_mask`. Each of `fields` can be updated; its second part is whether it is set.
     pub(in crate::api) fn parse<const N: usize>(
         violations: &mut Violations,
         mask: Option<&prost_types::FieldMask>,
@@ -15,7 +15,7 @@ impl FieldMask {
         let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
         for (index, path) in paths.iter().enumerate() {
             if path != "*" && !fields.iter().any(|(field, _)| field == path) {
-                violations.add(format!("update_mask.paths[{index}]"), "must be a field that can be changed, or *");
+                violations.add(format!("update_mask.paths[{index}]"), "must be a field that can be updated, or *");
             }
         }
         let is_named = |field: &str| paths.iter().any(|path| path == field || path == "*");
@@ -23,7 +23,7 @@ impl FieldMask {
         Self(changed.map(|(field, _)| field).collect())
     }
 
-    /// Returns whether the call changes a field.
+    /// Returns whether the call updates a field.
     pub(in crate::api) fn has(&self, field: &str) -> bool {
         self.0.contains(&field)
     }

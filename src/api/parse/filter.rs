@@ -14,7 +14,7 @@ use crate::store::GuestStatus;
 
 const MAX_VALUES: usize = 50;
 
-/// Parses the values of a filter by an enum; none of them may be unknown.
+/// Parses the values of a filter by an enum; unknown values are refused.
 fn values<T>(violations: &mut Violations, field: &str, values: &[i32], parse: impl Fn(i32) -> Option<T>) -> Vec<T> {
     if values.len() > MAX_VALUES {
         violations.add(field, "must have at most 50 entries");
@@ -62,7 +62,7 @@ pub(in crate::api) fn scope(violations: &mut Violations, scope: Option<&pb::Scop
     Some(Scope { scope_type: scope_type?, id: id?, display_name: None })
 }
 
-/// Converts a type of address; none for one that is not known.
+/// Converts a type of address; `None` for one that is not known.
 pub(in crate::api) fn address_type(given: i32) -> Option<AddressType> {
     match pb::TargetType::try_from(given).ok()? {
         pb::TargetType::Unspecified => None,
@@ -73,8 +73,8 @@ pub(in crate::api) fn address_type(given: i32) -> Option<AddressType> {
     }
 }
 
-/// Parses a part of an e-mail address, at most 100 bytes, to what the normalised form of an address that has it would have
-/// there.
+/// Parses a part of an e-mail address, at most 100 bytes, and normalises it as in the normalised form of the whole
+/// address.
 pub(in crate::api) fn email_part(value: &str) -> Result<String, Invalid> {
     if value.len() > 100 {
         return Err(Invalid("must have at most 100 bytes"));
@@ -99,10 +99,13 @@ pub(in crate::api) fn target(violations: &mut Violations, target: Option<&pb::Ta
     match address_type(target.r#type) {
         None => {
             violations.add("target.type", "must be a known type");
-            // How an address is parsed depends on its type; what no type allows is reported at once with it.
+            // The parser of an address depends on its type; a text that no type allows is reported together with the
+            // type.
             violations.required("target.value", &target.value, text::free_text);
             None
         }
-        Some(sort) => violations.required("target.value", &target.value, |value| Address::parse(sort, value)),
+        Some(address_type) => {
+            violations.required("target.value", &target.value, |value| Address::parse(address_type, value))
+        }
     }
 }

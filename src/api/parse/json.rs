@@ -1,4 +1,4 @@
-//! JSON objects that are kept for their maker.
+//! JSON objects that are stored for their creator.
 
 use prost_types::value::Kind as Json;
 use prost_types::{Struct, Value as Given};
@@ -11,7 +11,7 @@ use crate::domain::value::text::Invalid;
 /// The most bytes an object may have as JSON.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// Parses an object to the text that is kept; absent is none.
+/// Parses an object to the text that is stored; an absent one is `None`.
 pub(in crate::api) fn json(violations: &mut Violations, field: &str, given: Option<&Struct>) -> Option<String> {
     let parsed = json_object(given?).and_then(|object| {
         let text = Value::Object(object).to_string();

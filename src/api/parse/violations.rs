@@ -1,4 +1,4 @@
-//! Collects what is wrong with a request, so that all of it is reported at once.
+//! Collects the violations of a request, so that all of them are reported at once.
 
 use tonic::Status;
 use tonic_types::FieldViolation;
@@ -6,7 +6,7 @@ use tonic_types::FieldViolation;
 use crate::domain::value::text::Invalid;
 use crate::server::status::invalid_fields;
 
-/// The violations of one request, and why it is refused if it has none.
+/// The violations of one request, and the status that refuses it if it has none.
 #[derive(Default)]
 pub(crate) struct Violations {
     fields: Vec<FieldViolation>,
@@ -14,17 +14,17 @@ pub(crate) struct Violations {
 }
 
 impl Violations {
-    /// Adds one.
+    /// Adds a violation.
     pub(crate) fn add(&mut self, field: impl Into<String>, description: &str) {
         self.fields.push(FieldViolation::new(field, description));
     }
 
-    /// Returns what was parsed, or notes why it could not be.
+    /// Returns the parsed value, or adds the violation.
     pub(crate) fn take<T>(&mut self, field: impl Into<String>, parsed: Result<T, Invalid>) -> Option<T> {
         parsed.map_err(|Invalid(description)| self.add(field, description)).ok()
     }
 
-    /// Parses a string that may be empty, which then means none.
+    /// Parses a string; an empty one is `None`.
     pub(crate) fn optional<T>(
         &mut self,
         field: &str,
@@ -69,7 +69,7 @@ impl Violations {
         self.refusal.get_or_insert(status);
     }
 
-    /// Returns what was put together, unless there are violations.
+    /// Returns the parsed value, unless there are violations.
     pub(crate) fn finish<T>(self, parsed: Option<T>) -> Result<T, Status> {
         match (parsed, self.refusal) {
             (Some(parsed), None) if self.fields.is_empty() => Ok(parsed),

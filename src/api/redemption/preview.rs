@@ -1,4 +1,4 @@
-//! The preview: the part of an invitation that is shown to anyone who holds a link of it.
+//! The preview: the part of an invitation that is shown to every holder of a link of it.
 
 use crate::api::convert::{count, kind, state, timestamp};
 use crate::api::kind_fields;
@@ -10,10 +10,10 @@ use crate::domain::value::email::Email;
 use crate::domain::value::time::Timestamp;
 use crate::pb;
 
-/// A page needs a few addresses to jog a memory, not the list of all who were invited.
+/// The most addresses in a preview: a page needs a few to remind its reader, not the list of all recipients.
 const MAX_MASKED: usize = 10;
 
-/// Converts an invitation as one of its links shows it.
+/// Converts an invitation to its preview through one of its links.
 pub(in crate::api) fn preview(invitation: &Invitation, link: &Claims, now: Timestamp) -> pb::InvitationPreview {
     let mailed_to = invitation.recipient(link.recipient).and_then(Recipient::email);
     let bound = binding(invitation) != Binding::Open;

@@ -1,11 +1,12 @@
-//! `RedemptionService.SendVerificationCode`: mails a code to an address, if the invitation allows it, and tells nobody which.
+//! `RedemptionService.SendVerificationCode`: mails a code to an address if the invitation allows it, without revealing
+//! whether it does.
 
 use tonic::Status;
 
 use crate::api::execute::{Api, Call};
 use crate::domain::delivery::{NewDelivery, Purpose};
 use crate::domain::secret::token::Claims;
-use crate::domain::secret::verification::{AHEAD, Addressee, Verification, address_keys, addressee};
+use crate::domain::secret::verification::{Addressee, CODE_PRIORITY, Verification, address_keys, addressee};
 use crate::domain::value::email::Email;
 use crate::domain::value::id::IdSeed;
 use crate::server::status;
@@ -36,7 +37,7 @@ pub(crate) async fn send_verification_code(api: &Api, call: &Call, link: &Claims
             about: Some(verification.id),
             for_expire_at: None,
             created_at: now,
-            due_at: now.earlier(AHEAD),
+            due_at: now.earlier(CODE_PRIORITY),
         }
     });
     let address_key = address_keys(&api.ring, &invitation.account, invitation.id, email).swap_remove(0);

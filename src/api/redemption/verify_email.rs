@@ -10,8 +10,8 @@ use crate::domain::value::email::Email;
 use crate::server::status;
 use crate::store::Read;
 
-/// Verifies an address and returns its proof, sealed and as it is. A code that was used has the same proof again while it can be
-/// used. Every code that does not fit is refused alike.
+/// Verifies an address and returns its proof, sealed and in clear. A used code gives the same proof again while it is
+/// valid. Every wrong code is refused alike.
 pub(crate) async fn verify_email(
     api: &Api,
     call: &Call,
@@ -24,14 +24,14 @@ pub(crate) async fn verify_email(
     let allowed = addressee(&invitation, &email, now)?.is_some();
     let (ring, account) = (&api.ring, &invitation.account);
     let keys = address_keys(ring, account, invitation.id, &email);
-    // Counted before it is looked at, so that no number of tries at once gets past the limit.
+    // The try is counted before the code is compared, so that parallel tries cannot exceed the limit.
     let tried = api.read(api.store.try_verification(account, invitation.id, &keys)).await?;
     let fits = tried.iter().find(|tried| tried.code(ring, &email) == Some(code));
     let fits = fits.filter(|_| allowed).ok_or_else(status::verification_code_invalid)?;
     if !api.read(api.store.use_verification(fits)).await? {
         return Err(status::verification_code_invalid());
     }
-    // What is remembered of the code is saved with its event, so that a retry after an outage, or beside another call, has the
+    // The request of the code is saved with its event, so that a retry after an outage, or beside another call, has the
     // same proof and no second event.
     let digests = ring.body_digests(email.key().as_bytes());
     let request = Request::new("VerifyEmail", &fits.id.to_string(), digests);

@@ -61,7 +61,7 @@ impl KindFields for UserDetails {
     }
 }
 
-/// Returns the address of an invitation that has one.
+/// Returns the address of an invitation with a single one; empty if there is none.
 pub(crate) fn only_address(invitation: &Invitation) -> String {
     invitation.addresses().next().map(Address::original).unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! What a user invitation is made of.
+//! Parses the requests that create user invitations.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::domain::value::text;
 use crate::domain::value::time::Ttl;
 use crate::pb;
 
-/// How long a user invitation can be accepted unless its maker says otherwise.
+/// The time to live of a user invitation whose creator sets none.
 const DEFAULT_TTL: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Parses a CreateUserInvitationRequest.
@@ -26,7 +26,7 @@ pub(in crate::api) fn to_create(
     let empty = pb::UserInvitation::default();
     let given = request.user_invitation.as_ref().unwrap_or(&empty);
     let email = violations.required("user_invitation.invited_email", &given.invited_email, Email::parse);
-    // A key is no person, so whoever holds it has to say who invites.
+    // A key identifies no person, so its holder has to name the inviter.
     let inviter = if given.inviter.is_empty() && !caller.is_key {
         Some(caller.name.clone())
     } else {

@@ -1,4 +1,4 @@
-//! Webhook endpoints, and what was posted to them.
+//! Webhook endpoints, and the attempts at them.
 
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use crate::domain::webhook::signature::Secret;
 use crate::pb;
 use crate::store::WebhookAttempt;
 
-/// Converts an endpoint, with its secret for whoever has just made that.
+/// Converts an endpoint; its secret is filled in only for the caller who has just created it.
 pub(in crate::api) fn endpoint(endpoint: &Endpoint, secret: Option<&Secret>, now: Timestamp) -> pb::WebhookEndpoint {
     let previous = endpoint.secrets.previous.as_ref().map(|(_, until)| *until).filter(|until| now < *until);
     pb::WebhookEndpoint {

@@ -1,4 +1,4 @@
-//! What a webhook endpoint is made of, and what is asked of one.
+//! Parses the requests about webhook endpoints.
 
 use uuid::Uuid;
 
@@ -52,7 +52,7 @@ pub(in crate::api) fn to_create(
     Some((uri?, event_types, given.disabled))
 }
 
-/// Parses which endpoint is to become another, the etag it must have, and in what it is to change.
+/// Parses the endpoint to be updated, the etag it must have, and its new fields.
 pub(in crate::api) fn to_update(
     violations: &mut Violations,
     networks: &Networks,
@@ -80,7 +80,7 @@ pub(in crate::api) fn to_update(
     Some((name?, etag, change))
 }
 
-/// Parses which events are to be posted again to which endpoint.
+/// Parses the endpoint and the span of the events to be redelivered.
 pub(in crate::api) fn to_redeliver(
     violations: &mut Violations,
     request: &pb::RedeliverEventsRequest,
@@ -92,7 +92,7 @@ pub(in crate::api) fn to_redeliver(
     }
     let since = moment(violations, "since", request.since);
     let until = match request.until {
-        // What happens at this very moment has happened.
+        // An event of this very moment belongs to the span.
         None => Some(Timestamp::from_micros(now.micros().saturating_add(1))),
         Some(_) => moment(violations, "until", request.until),
     };

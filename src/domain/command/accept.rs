@@ -23,20 +23,20 @@ use crate::domain::value::email::Email;
 use crate::domain::value::id::AcceptanceId;
 use crate::domain::value::time::Timestamp;
 
-/// Accepts for one subject.
+/// Accepts an invitation for one subject.
 #[derive(Clone, Debug)]
 pub struct AcceptInvitation {
     /// The invitation.
     pub access: Access,
-    /// Who accepts, in the caller's words; see [`AcceptInvitation::proven_acceptor`].
+    /// The acceptor, as the caller knows them; see [`AcceptInvitation::proven_acceptor`].
     pub acceptor: Acceptor,
-    /// The proof of their address, if a code has given one.
+    /// The proof of their address, if they verified it with a code.
     pub proof: Option<EmailProof>,
-    /// The connection they made.
+    /// The connection that they created.
     pub created_connection: Option<NewConnection>,
     /// The organization that becomes a guest.
     pub guest_organization_id: Option<Uuid>,
-    /// Whether a system accepts for the guest organization; then no address has to be shown.
+    /// Whether a system accepts for the guest organization; then no address is required.
     pub by_system: bool,
 }
 
@@ -63,24 +63,24 @@ impl CommandRules for AcceptInvitation {
 
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let invitation = loaded.reached(command, &self.access)?;
-        // Before the state: whoever is in is in, whatever has become of the invitation since.
+        // This precedes the check of the state: an acceptance holds, whatever has happened to the invitation since.
         if let Some(acceptance) = loaded.acceptance_of(invitation.id, &self.acceptor.subject) {
-            let outcome = Affected {
+            let affected = Affected {
                 invitation: invitation.id,
                 acceptance: Some(acceptance.id),
                 delivery: None,
                 already_accepted: true,
             };
-            return Ok(Decided { changes: Changes::default(), outcome });
+            return Ok(Decided { changes: Changes::default(), affected });
         }
         if self.by_system && is_guest_already(invitation, self) {
-            let outcome =
+            let affected =
                 Affected { invitation: invitation.id, acceptance: None, delivery: None, already_accepted: true };
-            return Ok(Decided { changes: Changes::default(), outcome });
+            return Ok(Decided { changes: Changes::default(), affected });
         }
         invitation.state_at(loaded.now).require_active()?;
         let acceptor = &*self.proven_acceptor(invitation, loaded.now);
-        // No address is asked of a system, which speaks for an organization.
+        // A system needs no address, since it acts for an organization.
         let matched = if self.by_system && invitation.details.admits_systems() {
             (None, None)
         } else {
@@ -101,7 +101,7 @@ impl CommandRules for AcceptInvitation {
             events.push(maker.event(&invitation, EventType::Fulfilled, []));
         }
         let deliveries = notice(&mut maker, &invitation, &acceptance, context).into_iter().collect();
-        let outcome = Affected {
+        let affected = Affected {
             invitation: invitation.id,
             acceptance: Some(acceptance.id),
             delivery: None,
@@ -111,16 +111,16 @@ impl CommandRules for AcceptInvitation {
         for other in left_over.filter(|other| other.details.usage() == Some(Usage::SingleUse)) {
             let mut closed = maker.touched(other);
             closed.facts.accepted_elsewhere_at = Some(loaded.now);
-            let data = [("invitation", outcome.invitation.0.to_string().into())];
+            let data = [("invitation", affected.invitation.0.to_string().into())];
             events.push(maker.event(&closed, EventType::AcceptedElsewhere, data));
             invitations.push(Change::Update { invitation: closed, unexpired: false });
         }
         let acceptance = Some(AcceptanceChange::Create(acceptance));
-        Ok(Decided { changes: Changes { invitations, acceptance, events, deliveries, ..Changes::default() }, outcome })
+        Ok(Decided { changes: Changes { invitations, acceptance, events, deliveries, ..Changes::default() }, affected })
     }
 }
 
-/// Makes the message that tells the inviter, if that is wanted and their address is known.
+/// Creates the notice to the inviter, if notices are enabled and their address is known.
 fn notice(
     maker: &mut Maker<'_>,
     invitation: &Invitation,
@@ -133,7 +133,7 @@ fn notice(
     Some(NewDelivery { address, about: Some(acceptance.id.0), ..message })
 }
 
-/// Returns whether a person has accepted for the very organization that a system accepts for.
+/// Returns whether a person has accepted for the same organization that a system accepts for.
 fn is_guest_already(invitation: &Invitation, accept: &AcceptInvitation) -> bool {
     let guest = invitation.details.guest_organization();
     guest.is_some() && guest == accept.guest_organization_id
@@ -155,7 +155,7 @@ fn new_acceptance(
     }
 }
 
-/// Returns what the event of an acceptance says.
+/// Returns the data of the event of an acceptance.
 fn accepted(invitation: &Invitation, acceptance: &Acceptance) -> [(&'static str, Value); 5] {
     [
         ("acceptance", acceptance.id.0.to_string().into()),
@@ -166,7 +166,7 @@ fn accepted(invitation: &Invitation, acceptance: &Acceptance) -> [(&'static str,
     ]
 }
 
-/// Returns the invitation with one use more.
+/// Returns the invitation with one more use.
 fn used(maker: &Maker<'_>, invitation: &Invitation, acceptance: &Acceptance) -> Invitation {
     let now = maker.loaded.now;
     let mut invitation = maker.touched(invitation);
@@ -179,7 +179,7 @@ fn used(maker: &Maker<'_>, invitation: &Invitation, acceptance: &Acceptance) -> 
     invitation
 }
 
-/// Checks that the connection which the acceptor made fits the invitation and is nobody else's.
+/// Checks that the connection which the acceptor created fits the invitation and belongs to no other acceptance.
 fn check_created_connection(
     loaded: &Loaded,
     invitation: &Invitation,

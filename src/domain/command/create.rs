@@ -1,4 +1,4 @@
-//! Makes an invitation of any kind.
+//! Creates an invitation of any kind.
 
 #[cfg(test)]
 mod tests;
@@ -21,21 +21,21 @@ use crate::domain::kind::Details;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
 
-/// The conduct towards an ACTIVE invitation of the same target into the same scope.
+/// The reaction to an ACTIVE invitation of the same target to the same scope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnConflict {
-    /// Make another.
+    /// Creates another one.
     #[default]
     Allow,
-    /// Refuse.
+    /// Refuses the command.
     Reject,
-    /// Make nothing and return the newest of those there are.
+    /// Creates nothing and returns the newest existing one.
     ReturnExisting,
-    /// Revoke those there are.
+    /// Revokes the existing ones.
     Replace,
 }
 
-/// Makes an invitation of any kind.
+/// Creates an invitation of any kind.
 #[derive(Clone, Debug)]
 pub struct CreateInvitation {
     /// The details of its kind.
@@ -44,23 +44,23 @@ pub struct CreateInvitation {
     pub max_uses: Option<u32>,
     /// The expiry; `None` for an invitation that never expires.
     pub expiry: Option<Expiry>,
-    /// Whom it is meant for: distinct addresses.
+    /// The recipients, with distinct addresses.
     pub recipients: Vec<NewRecipient>,
     /// Whether each recipient with an e-mail address is mailed their own link.
     pub mails: bool,
     /// The caller's own labels.
     pub labels: BTreeMap<String, String>,
-    /// The conduct towards an ACTIVE invitation of the same target into the same scope. Kinds that allow only one refuse.
+    /// The reaction to an ACTIVE invitation of the same target to the same scope. Kinds that allow only one refuse.
     pub on_conflict: OnConflict,
 }
 
 impl CreateInvitation {
-    /// Returns the slots it will take.
+    /// Returns the slots that it takes.
     fn slots(&self) -> Vec<SlotKey> {
         SlotKey::of(&self.details, self.recipients.iter().map(|recipient| &recipient.address))
     }
 
-    /// Returns what it may be in conflict with beside the holders of its slots.
+    /// Returns the search for invitations that it may conflict with, beside the holders of its slots.
     pub fn open_search(&self) -> Option<OpenSearch> {
         let general = self.details.general().filter(|_| self.on_conflict != OnConflict::Allow)?;
         let addresses = self.recipients.iter().map(|recipient| &recipient.address);
@@ -125,7 +125,7 @@ impl CommandRules for CreateInvitation {
     }
 }
 
-/// Returns a new invitation that nothing has happened to.
+/// Returns a new invitation.
 pub(in crate::domain) fn new_invitation(
     maker: &mut Maker<'_>,
     create: &CreateInvitation,
@@ -151,8 +151,8 @@ pub(in crate::domain) fn new_invitation(
         archived_at: None,
         deleted_at: None,
         expiry_told_at: None,
-        first_sent_at: create.details.is_sent_when_made().then_some(now),
-        last_sent_at: create.details.is_sent_when_made().then_some(now),
+        first_sent_at: create.details.is_sent_when_created().then_some(now),
+        last_sent_at: create.details.is_sent_when_created().then_some(now),
         created_at: now,
         updated_at: now,
         engagement: Engagement::default(),

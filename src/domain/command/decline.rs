@@ -15,12 +15,12 @@ use crate::domain::kind::general::Usage;
 use crate::domain::value::scrubbed::scrubbed;
 use crate::domain::value::time::Timestamp;
 
-/// Declines for one recipient.
+/// Declines an invitation for one recipient.
 #[derive(Clone, Debug)]
 pub struct DeclineInvitation {
     /// The invitation.
     pub access: Access,
-    /// For which recipient, where the way does not tell.
+    /// The address of the recipient who declines, if the link or name does not identify them.
     pub address: Option<Address>,
     /// The reason.
     pub reason: Option<String>,
@@ -76,8 +76,8 @@ impl CommandRules for DeclineInvitation {
     }
 }
 
-/// Returns the recipient who declines: the one the link was mailed to, the one who is named, or the only one; none where
-/// there is none. A general invitation for many cannot be declined by one of them for all.
+/// Returns the recipient who declines: the one to whom the link was mailed, the one with the given address, or the only
+/// one; `None` if there is none. A general invitation for many cannot be declined by one of them for all.
 fn who_declines(invitation: &Invitation, decline: &DeclineInvitation) -> Result<Option<u16>, Refusal> {
     if invitation.details.usage().is_some_and(|usage| usage != Usage::SingleUse) {
         return Err(Refusal::NotDeclinable);

@@ -1,4 +1,4 @@
-//! Makes a user invitation invisible to its own service. The general one still shows it, and the audit trail stays.
+//! Hides a user invitation from its own service. The general service still shows it, and the audit trail stays.
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +13,7 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
 use crate::domain::value::time::Timestamp;
 
-/// Makes a user invitation invisible to its own service; it is revoked if it is ACTIVE or EXPIRED.
+/// Hides a user invitation from its own service; it is revoked if it is ACTIVE or EXPIRED.
 #[derive(Clone, Debug)]
 pub struct DeleteInvitation {
     /// The invitation.

@@ -1,4 +1,4 @@
-//! Tells that an invitation has expired, once for each moment of expiry. Nothing that its etag stands for changes.
+//! Records that an invitation has expired, once for each moment of expiry. The etag stays the same.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ use crate::domain::invitation::state::State;
 use crate::domain::value::id::{IdSeed, InvitationId};
 use crate::domain::value::time::Timestamp;
 
-/// Tells that an invitation has expired, if it has and nobody has told so.
+/// Records that an invitation has expired, if it has and no event has recorded it.
 #[derive(Clone, Copy, Debug)]
 pub struct ExpireInvitation {
     /// The invitation.
@@ -56,8 +56,8 @@ impl CommandRules for ExpireInvitation {
     }
 }
 
-/// The revision stays, so it does not keep two from telling the same at the same moment; the id of the event does, which is
-/// made of what is told and of nothing else.
+/// The revision stays, so it does not keep two processes from recording the same expiry at the same moment; the id of
+/// the event does, which is derived from the expiry alone.
 fn event_id(invitation: InvitationId, expire_at: Timestamp) -> Uuid {
     // The moment in the id is in milliseconds.
     let micros = u32::try_from(expire_at.micros().rem_euclid(1_000)).unwrap_or_default();

@@ -10,12 +10,12 @@ use crate::domain::invitation::slot::SlotKey;
 use crate::domain::kind::Scope;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 
-/// The general invitations into a scope that are meant for one of some addresses and not ended.
+/// A search for general invitations to a scope that are meant for one of some addresses and have not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenSearch {
-    /// Into this scope; none for those without one.
+    /// The scope; `None` for invitations without one.
     pub scope: Option<Scope>,
-    /// For one of these.
+    /// The addresses, of which an invitation has one.
     pub addresses: Vec<Address>,
 }
 
@@ -24,21 +24,21 @@ pub struct OpenSearch {
 pub struct ReadSet {
     /// The invitation.
     pub invitation: Option<InvitationId>,
-    /// Whether its newest acceptances belong in the answer.
+    /// Whether the answer shows its newest acceptances.
     pub newest_acceptances: bool,
-    /// A subject's acceptance of it.
+    /// The subject whose acceptance of it is read.
     pub subject: Option<Subject>,
-    /// An acceptance of it.
+    /// The id of an acceptance of it.
     pub acceptance: Option<AcceptanceId>,
-    /// The acceptance of it that made this connection.
+    /// The connection whose acceptance of it is read.
     pub created_connection: Option<Uuid>,
-    /// Who has these slots, and the invitations that do.
+    /// The slots whose holders are read.
     pub slots: Vec<SlotKey>,
-    /// Invitations that are found by whom they are for.
+    /// The search for open invitations.
     pub open_search: Option<OpenSearch>,
-    /// A message, and its invitation.
+    /// The message that is read with its invitation.
     pub delivery: Option<Uuid>,
-    /// Whether that invitation's recipients do not matter: there may be a thousand, and a message for each.
+    /// Whether the recipients of that invitation are left out: there may be a thousand, with a message for each.
     pub without_recipients: bool,
 }
 
@@ -53,7 +53,7 @@ impl ReadSet {
         Self { newest_acceptances: true, ..Self::of(target.id) }
     }
 
-    /// Returns the read set of a command that takes the slots of its invitation anew.
+    /// Returns the read set of a command that takes the slots of its invitation again.
     pub(super) fn of_slots(invitation: &Invitation) -> Self {
         Self { slots: SlotKey::of(&invitation.details, invitation.addresses()), ..Self::default() }
     }

@@ -1,4 +1,4 @@
-//! Counts what people and programs do with a link. Leaves the invitation itself alone, in every state.
+//! Counts the engagement with a link. Leaves the invitation itself alone, in every state.
 
 use super::{Command, CommandRules, ReadSet};
 use crate::domain::decide::{Changes, Context, Decided, Maker};
@@ -15,9 +15,9 @@ use crate::domain::value::time::Timestamp;
 pub struct RecordEngagement {
     /// The claims of the link's token.
     pub link: Claims,
-    /// The sort of engagement.
+    /// The type of engagement.
     pub engagement: EngagementType,
-    /// The place, in the caller's words.
+    /// The place of the link, as the caller names it.
     pub source: Option<String>,
 }
 

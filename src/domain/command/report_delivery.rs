@@ -1,5 +1,5 @@
-//! Takes the mail provider's word on a message. It knows best: a message that it reports was sent, whatever this service
-//! knows of that, and is not sent again.
+//! Records a mail provider's report about a message. The provider knows best: a message that it reports was sent,
+//! whatever this service knows of it, and is not sent again.
 
 #[cfg(test)]
 mod tests;
@@ -15,14 +15,14 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::scrubbed::scrubbed;
 use crate::domain::value::time::Timestamp;
 
-/// Takes the provider's word on a message.
+/// Records a provider's report about a message.
 #[derive(Clone, Debug)]
 pub struct ReportDelivery {
     /// The id of the message.
     pub delivery: Uuid,
     /// The report.
     pub report: DeliveryReport,
-    /// The provider's words.
+    /// The provider's explanation.
     pub detail: Option<String>,
 }
 
@@ -52,8 +52,8 @@ impl CommandRules for ReportDelivery {
         let NewDelivery { id, invitation: about, .. } = before.message;
         let reported = self.report.state();
         if reported == Some(before.state) {
-            let Decided { changes, outcome } = Decided::unchanged(about);
-            return Ok(Decided { changes, outcome: Affected { delivery: Some(id), ..outcome } });
+            let Decided { changes, affected } = Decided::unchanged(about);
+            return Ok(Decided { changes, affected: Affected { delivery: Some(id), ..affected } });
         }
         let state = reported.unwrap_or_else(|| seen(before));
         let delivery = match state == before.state {
@@ -70,13 +70,13 @@ impl CommandRules for ReportDelivery {
         let events =
             vec![Maker::new(loaded, command).delivery_event(invitation, &delivery, event_type, detail.as_deref())];
         let decided = Decided::delivered(delivery, Changes { events, ..Changes::default() });
-        // A message whose state stays is left to whoever is sending it.
+        // A message whose state stays is left to the worker that is sending it.
         let delivery = decided.changes.delivery.filter(|_| state != before.state);
-        Ok(Decided { changes: Changes { delivery, ..decided.changes }, outcome: decided.outcome })
+        Ok(Decided { changes: Changes { delivery, ..decided.changes }, affected: decided.affected })
     }
 }
 
-/// Returns where a message stands that somebody has seen: it was sent, even if nobody knows.
+/// Returns the state of a message that a person has seen: it was sent, even if this service does not know.
 fn seen(delivery: &Delivery) -> DeliveryState {
     let unknown = matches!(delivery.state, DeliveryState::Queued | DeliveryState::Sending | DeliveryState::Failed);
     if unknown && delivery.attempts > 0 { DeliveryState::Sent } else { delivery.state }

@@ -1,4 +1,4 @@
-//! Sends an invitation again, renews it, and replaces its link where that is asked for.
+//! Sends an invitation again, renews it, and replaces its link if the caller asks for that.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ use crate::domain::value::time::Timestamp;
 pub struct ResendInvitation {
     /// The invitation.
     pub target: Target,
-    /// Whether a new link takes the place of all that were.
+    /// Whether a new link replaces all earlier ones.
     pub rotate: bool,
     /// The new expiry; `None` leaves it as it is.
     pub expiry: Option<Expiry>,
@@ -45,7 +45,7 @@ impl CommandRules for ResendInvitation {
 
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let invitation = loaded.named(command, &self.target)?;
-        // A field, so it is judged before the state.
+        // A wrong field is reported before a wrong state.
         if let (Some(Expiry::After(ttl)), Some((longest, description))) =
             (self.expiry, invitation.details.resend_limit())
             && ttl > longest

@@ -1,4 +1,4 @@
-//! Ends an invitation for good.
+//! Revokes an invitation.
 
 use super::{Command, CommandRules, ReadSet, Target};
 use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
@@ -10,7 +10,7 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
 use crate::domain::value::time::Timestamp;
 
-/// Ends an invitation.
+/// Revokes an invitation.
 #[derive(Clone, Debug)]
 pub struct RevokeInvitation {
     /// The invitation.
@@ -51,7 +51,7 @@ impl CommandRules for RevokeInvitation {
     }
 }
 
-/// Ends an invitation.
+/// Sets the fact of the revocation.
 pub(in crate::domain) fn revoked(maker: &mut Maker<'_>, invitation: &Invitation) -> (Change, NewEvent) {
     let mut invitation = maker.touched(invitation);
     // At most one terminal fact is stored, and this one is for good.

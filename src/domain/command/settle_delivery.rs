@@ -1,4 +1,5 @@
-//! Notes how sending a message ended. Whoever has lost the lease has no say: somebody else is sending it, or has.
+//! Records the end of sending a message. A process that has lost the lease is refused: another one is sending the
+//! message, or has sent it.
 
 use uuid::Uuid;
 
@@ -12,14 +13,14 @@ use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::time::Timestamp;
 
-/// Says how an attempt to send a message ended it.
+/// Records the end of an attempt to send a message.
 #[derive(Clone, Debug)]
 pub struct SettleDelivery {
     /// The id of the message.
     pub delivery: Uuid,
-    /// The lease it was sent under; whoever lost it has no say.
+    /// The lease under which it was sent; without it the command is refused.
     pub lease: Uuid,
-    /// The end of the attempt.
+    /// The result of the attempt.
     pub end: DeliveryEnd,
 }
 

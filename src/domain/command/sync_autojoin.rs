@@ -1,4 +1,4 @@
-//! Sets the domains whose addresses join a scope: makes the scope's auto-join, changes it, empties it or brings it back.
+//! Sets the domains whose addresses join a scope: creates the scope's auto-join, updates it, empties it or restores it.
 
 #[cfg(test)]
 mod tests;
@@ -24,11 +24,11 @@ use crate::domain::value::time::Timestamp;
 pub struct SyncAutojoin {
     /// The scope.
     pub scope: Scope,
-    /// All the domains there are to be, in ASCII and distinct.
+    /// All domains of the auto-join, in ASCII and distinct.
     pub domains: Vec<String>,
-    /// The widget it is made with.
+    /// The widget that it is created with.
     pub widget_configuration_id: Option<String>,
-    /// A JSON object that is kept for its maker.
+    /// A JSON object that is kept for its creator.
     pub metadata: Option<String>,
 }
 
@@ -53,9 +53,9 @@ impl CommandRules for SyncAutojoin {
         let mut maker = Maker::new(loaded, command);
         let held = loaded.slot(&command.account, &SlotKey::autojoin(&self.scope));
         let present = held.and_then(|slot| loaded.invitation(&command.account, slot.invitation).ok());
-        // A revoked one stays revoked: the scope gets a new one.
+        // A revoked auto-join stays revoked: the scope gets a new one.
         let Some(present) = present.filter(|present| present.facts.revoked_at.is_none()) else {
-            // No domain is asked for, and there is no auto-join to be emptied.
+            // The request has no domain, and there is no auto-join to empty.
             return if self.domains.is_empty() {
                 Err(Refusal::InvitationNotFound)
             } else {
@@ -77,7 +77,7 @@ fn make(maker: &mut Maker<'_>, sync: &SyncAutojoin, context: &Context) -> Result
         exclusive: true,
         recipient_match: RecipientMatch::Domain,
         domains: sync.domains.clone(),
-        kept: CallerData {
+        caller_data: CallerData {
             widget_configuration_id: sync.widget_configuration_id.clone(),
             metadata: sync.metadata.clone(),
             ..CallerData::default()
@@ -118,13 +118,13 @@ fn change(maker: &mut Maker<'_>, present: &Arc<Invitation>, sync: &SyncAutojoin)
     let (added, removed) =
         (missing_from(&details.domains, &sync.domains), missing_from(&sync.domains, &details.domains));
     let before = details.clone();
-    // A set: another order of the same domains is no change.
+    // The domains are a set: another order of the same domains is no change.
     if !added.is_empty() || !removed.is_empty() {
         details.domains.clone_from(&sync.domains);
     }
     details.scope = Some(sync.scope.clone());
-    details.kept.widget_configuration_id.clone_from(&sync.widget_configuration_id);
-    details.kept.metadata.clone_from(&sync.metadata);
+    details.caller_data.widget_configuration_id.clone_from(&sync.widget_configuration_id);
+    details.caller_data.metadata.clone_from(&sync.metadata);
     if *details == before {
         return Ok(Decided::unchanged(id));
     }

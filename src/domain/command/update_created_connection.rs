@@ -1,4 +1,4 @@
-//! Changes a connection that an acceptor made, or adds one to an acceptance that had none, in every state.
+//! Updates a connection that an acceptor created, or adds one to an acceptance that had none, in every state.
 
 #[cfg(test)]
 mod tests;
@@ -14,14 +14,14 @@ use crate::domain::kind::connection::{CreatedConnection, NewConnection};
 use crate::domain::value::id::AcceptanceId;
 use crate::domain::value::time::Timestamp;
 
-/// Changes, or adds, a connection that an acceptor made.
+/// Updates, or adds, a connection that an acceptor created.
 #[derive(Clone, Debug)]
 pub struct UpdateCreatedConnection {
-    /// Of which invitation.
+    /// The invitation.
     pub target: Target,
-    /// The connection as it is to be.
+    /// The new value of the connection.
     pub connection: NewConnection,
-    /// The acceptance it is added to; none when it exists.
+    /// The acceptance that it is added to; `None` if the connection exists.
     pub acceptance: Option<AcceptanceId>,
 }
 
@@ -49,7 +49,7 @@ impl CommandRules for UpdateCreatedConnection {
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
         let invitation = loaded.named(command, &self.target)?;
         if invitation.details.check_created_connection().is_err() {
-            let description = "must be an invitation to make a connection, not to repair one";
+            let description = "must be an invitation to create a connection, not to repair one";
             return Err(Refusal::InvalidField { field: "name", description });
         }
         let mut acceptance = acceptance_to_change(loaded, invitation, self)?.clone();
@@ -81,7 +81,7 @@ impl CommandRules for UpdateCreatedConnection {
     }
 }
 
-/// Finds the acceptance that has the connection, or that is to get it.
+/// Finds the acceptance that has the connection, or that it is added to.
 fn acceptance_to_change<'a>(
     loaded: &'a Loaded,
     invitation: &Invitation,

@@ -1,4 +1,5 @@
-//! Changes what the caller set about a guest invitation: its expiry, its parent organization, and whether it is put away.
+//! Updates the fields of a guest invitation that its caller sets: its expiry, its parent organization, and whether it
+//! is archived.
 
 #[cfg(test)]
 mod tests;
@@ -16,18 +17,18 @@ use crate::domain::invitation::state::State;
 use crate::domain::kind::{Details, Kind};
 use crate::domain::value::time::Timestamp;
 
-/// Changes the caller-set fields of a guest invitation; what is none stays.
+/// Updates the caller-set fields of a guest invitation; a field that is `None` stays.
 #[derive(Clone, Debug)]
 pub struct UpdateGuestInvitation {
     /// The invitation.
     pub target: Target,
     /// The new expiry.
     pub expiry: Option<Expiry>,
-    /// Whether it is put away.
+    /// Whether it is archived.
     pub archived: Option<bool>,
-    /// The parent organization; the inner none clears it.
+    /// The parent organization; the inner `None` clears it.
     pub parent_organization_id: Option<Option<Uuid>>,
-    /// Its name; the inner none clears it.
+    /// Its name; the inner `None` clears it.
     pub parent_organization_name: Option<Option<String>>,
 }
 
@@ -82,7 +83,7 @@ impl CommandRules for UpdateGuestInvitation {
         if events.is_empty() {
             return Ok(Decided::unchanged(before.id));
         }
-        // Whatever makes it ACTIVE again, or keeps it so for longer, has to win its slot again.
+        // An update that makes it ACTIVE again, or keeps it so for longer, has to win its slot again.
         let slots = if invitation.holds_slots_at(loaded.now) {
             SlotPlan::of(loaded, &invitation).unrivalled(&invitation)?
         } else {
@@ -94,7 +95,7 @@ impl CommandRules for UpdateGuestInvitation {
     }
 }
 
-/// Changes the parent organization and returns which fields have changed.
+/// Updates the parent organization and returns the fields that have changed.
 fn change_details(invitation: &mut Invitation, update: &UpdateGuestInvitation) -> Result<Vec<&'static str>, Refusal> {
     let Details::Guest(details) = &mut invitation.details else { return Err(Refusal::InvitationNotFound) };
     let mut fields = Vec::new();

@@ -1,4 +1,4 @@
-//! Notes that a code has proved an address. Leaves the invitation itself alone.
+//! Records that a code has verified an address. Leaves the invitation itself alone.
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +13,7 @@ use crate::domain::secret::token::Claims;
 use crate::domain::value::email::Email;
 use crate::domain::value::time::Timestamp;
 
-/// Notes that a code has proved an address.
+/// Records that a code has verified an address.
 #[derive(Clone, Debug)]
 pub struct VerifyEmail {
     /// The claims of the link's token.
@@ -42,7 +42,7 @@ impl CommandRules for VerifyEmail {
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
         let invitation = loaded.linked(command, &self.link)?;
         invitation.state_at(loaded.now).require_active()?;
-        // An address that counts by its domain alone is nobody's, and an event does not name it.
+        // An address that counts only because of its domain belongs to no recipient, and the event does not name it.
         let is_it = |email: &Email| email.key() == self.email.key();
         let proven = invitation.recipients.iter().find(|recipient| recipient.email().is_some_and(is_it));
         let data = [("recipient", proven.map(|recipient| recipient.ordinal).into())];

@@ -1,4 +1,4 @@
-//! What was done under a request_id: replayed before a command is decided, and remembered with what the command changes.
+//! The results of request_ids: replayed before a command is decided, and remembered with the changes of the command.
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use crate::domain::group::loaded::{Loaded, Remembered};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::id::InvitationId;
 
-/// Returns what a remembered request was about; refuses the request_id if it was used for something else.
+/// Returns the invitation of a remembered request; refuses the request_id if it was used for another request.
 pub(in crate::domain) fn replay(loaded: &Loaded, command: &Command) -> Result<Option<Affected>, Refusal> {
     let Some(request) = &command.request else { return Ok(None) };
     // Another call is refused as a whole, even if it has no part in common with this one.
@@ -37,17 +37,17 @@ pub(in crate::domain) fn remembered<'a>(loaded: &'a Loaded, command: &Command) -
     loaded.request(&request.key(&command.account))
 }
 
-/// Returns what is to be remembered of a command, also of one that found everything done: its retry must not do what others
-/// have undone meanwhile.
+/// Returns the request of a command to be remembered, also if everything was done already: its retry must not repeat
+/// changes that others have undone meanwhile.
 pub(in crate::domain) fn remember(
     loaded: &Loaded,
     command: &Command,
-    outcome: &Affected,
+    affected: &Affected,
     changed: bool,
 ) -> Vec<(RequestKey, Remembered)> {
     let Some(request) = &command.request else { return Vec::new() };
     let Some(digest) = request.digests.first().copied() else { return Vec::new() };
-    let Affected { invitation, acceptance, .. } = *outcome;
+    let Affected { invitation, acceptance, .. } = *affected;
     let own = Remembered { digest, invitation, acceptance, at: loaded.now, changed: (!changed).then_some(0) };
     let (own_key, call_key) = (request.key(&command.account), request.call_key(&command.account));
     let begins_call = own_key != call_key && loaded.request(&call_key).is_none();

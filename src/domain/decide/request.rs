@@ -1,4 +1,4 @@
-//! The idempotency key of a call: its request_id, and everything that decides beside its message.
+//! The idempotency key of a call: its request_id, and everything beside its message that affects the result.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use uuid::Uuid;
 use crate::domain::secret::key_ring::BodyDigest;
 use crate::domain::value::text::AccountId;
 
-/// The time for which request_ids are remembered: twice what is promised, so that clocks and restarts cannot matter.
+/// The time for which request_ids are remembered: twice the promised time, so that clocks and restarts cannot matter.
 pub const REMEMBERED_FOR: Duration = Duration::from_secs(48 * 3_600);
 
 /// A request_id and the call that it stands for.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The method it was sent to; ids of different methods do not meet.
+    /// The method of the call; ids of different methods do not collide.
     pub method: &'static str,
     /// The id.
     pub id: String,
-    /// The organization that asks and the one it asks for, where they decide what the call may do; ids of different
-    /// organizations do not meet.
+    /// The organization that asks and the one that it asks for, if the call's permission depends on them; ids of
+    /// different organizations do not collide.
     pub organizations: Option<(Uuid, Uuid)>,
     /// The part of a call that has several commands; empty for a call that has one.
     pub part: String,
@@ -27,12 +27,12 @@ pub struct Request {
     pub digests: Vec<BodyDigest>,
 }
 
-/// Names a remembered request.
+/// The key of a remembered request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestKey {
     /// The account of the caller.
     pub account: AccountId,
-    /// The method it was sent to.
+    /// The method of the call.
     pub method: String,
     /// The id, with the organizations before it and the part behind it.
     pub id: String,
@@ -59,7 +59,7 @@ impl Request {
         self.digests.contains(digest)
     }
 
-    /// Returns the key it is remembered by.
+    /// Returns the key under which it is remembered.
     pub fn key(&self, account: &AccountId) -> RequestKey {
         self.key_of(account, self.with_organizations(), &self.part)
     }
@@ -69,13 +69,13 @@ impl Request {
         self.key_of(account, self.with_organizations(), "")
     }
 
-    /// Returns every key that it may be remembered by.
+    /// Returns every key under which it may be remembered.
     pub fn keys(&self, account: &AccountId) -> impl Iterator<Item = RequestKey> {
         let call = self.is_part().then(|| self.call_key(account));
         [self.key(account)].into_iter().chain(call)
     }
 
-    /// An id has no spaces, so that no key is another's.
+    /// An id has no spaces, so that no two keys are the same.
     fn with_organizations(&self) -> String {
         match self.organizations {
             None => self.id.clone(),

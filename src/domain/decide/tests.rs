@@ -1,4 +1,4 @@
-//! What each command does to one invitation, as tables.
+//! The effects of each command on one invitation, as tables.
 
 mod conformance;
 mod elsewhere;
@@ -23,7 +23,7 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::Slot;
 use crate::domain::invitation::state::State;
 
-/// Decides on an invitation that nobody has accepted.
+/// Decides on an invitation without acceptances.
 pub(in crate::domain) fn run(invitation: &Invitation, action: Action) -> Result<Decided, Refusal> {
     decide(&loaded(invitation, &[]), &command(1, action), &CONTEXT)
 }
@@ -32,7 +32,7 @@ pub(in crate::domain) fn run_on(loaded: &Loaded, command: &Command) -> Result<De
     decide(loaded, command, &CONTEXT)
 }
 
-/// The invitation as it will be, where it changes.
+/// Returns the changed invitation, if it changes.
 pub(in crate::domain) fn after(changes: &Changes) -> Option<&Invitation> {
     changes.invitations.first().map(changed)
 }
@@ -42,13 +42,13 @@ pub(in crate::domain) fn changed(change: &Change) -> &Invitation {
     invitation
 }
 
-/// The other invitations as they will be.
+/// Returns the other changed invitations.
 pub(in crate::domain) fn beside(changes: &Changes) -> Vec<&Invitation> {
     let others = changes.invitations.iter().skip(1);
     others.map(changed).collect()
 }
 
-/// A snapshot of several invitations, each of which took its slots when it was made.
+/// Returns a snapshot of several invitations, each with the slots that it took at its creation.
 pub(in crate::domain) fn together(invitations: &[&Invitation]) -> Loaded {
     let mut loaded = Loaded::empty(NOW);
     for invitation in invitations {
@@ -64,7 +64,7 @@ pub(in crate::domain) fn event_types(changes: &Changes) -> Vec<EventType> {
     changes.events.iter().map(|event| event.event_type).collect()
 }
 
-/// Whether there is nothing at all to save.
+/// Returns whether there is nothing to save.
 pub(in crate::domain) fn is_nothing(changes: &Changes) -> bool {
     format!("{changes:?}") == format!("{:?}", Changes::default())
 }
@@ -73,7 +73,7 @@ pub(in crate::domain) fn is_nothing(changes: &Changes) -> bool {
 enum Expected {
     /// Another row with a higher revision, in this state.
     To(State, &'static [EventType]),
-    /// Something happened beside the invitation.
+    /// An event happened beside the invitation.
     Beside(&'static [EventType]),
     Unchanged,
     Refused(Refusal),
@@ -113,7 +113,7 @@ fn lifecycle(state: State) -> [Expected; 9] {
     }
 }
 
-/// A row of a terminal state, in which only what makes that state is OK once more.
+/// A row of a terminal state, in which only the action of that state is OK once more.
 fn closed(refusal: Refusal, state: State, decline: Option<()>, revoke: Option<()>) -> [Expected; 9] {
     let no = Refused(refusal);
     let [decline, revoke] = [decline, revoke].map(|fits| fits.map_or(no, |()| Unchanged));
@@ -149,13 +149,13 @@ fn check(case: &str, before: &Invitation, result: Result<Decided, Refusal>, expe
             assert_eq!(event_types(&changes), events, "{case}");
             assert!(changes.invitations.is_empty() && changes.engagement.is_some(), "{case}: {changes:?}");
         }
-        (Ok(Decided { changes, outcome }), To(state, events)) => {
+        (Ok(Decided { changes, affected }), To(state, events)) => {
             let after = after(&changes).unwrap();
             assert_eq!(after.state_at(NOW), state, "{case}");
             assert_eq!((after.revision, after.updated_at), (before.revision + 1, NOW), "{case}");
             assert_eq!(event_types(&changes), events, "{case}");
             assert!(changes.events.iter().all(|event| event.invitation == before.id && event.time == NOW), "{case}");
-            assert_eq!(outcome.invitation, before.id, "{case}");
+            assert_eq!(affected.invitation, before.id, "{case}");
         }
         (result, expected) => panic!("{case}: {result:?}, not {expected:?}"),
     }
@@ -166,15 +166,15 @@ fn second_accept_of_a_subject_succeeds_in_any_state_without_use() {
     for invitation in State::ALL.into_iter().flat_map(ways_to_be) {
         let early = early(&invitation);
         let again = command(1, accept(invitation.claims(0), acceptor("early")));
-        let Decided { changes, outcome } = run_on(&loaded(&invitation, std::slice::from_ref(&early)), &again).unwrap();
+        let Decided { changes, affected } = run_on(&loaded(&invitation, std::slice::from_ref(&early)), &again).unwrap();
         assert!(is_nothing(&changes), "{changes:?}");
-        assert!(outcome.already_accepted);
-        assert_eq!(outcome.acceptance, Some(early.id));
+        assert!(affected.already_accepted);
+        assert_eq!(affected.acceptance, Some(early.id));
     }
 }
 
 #[test]
-fn an_accept_uses_one_and_fulfils_with_the_last() {
+fn accept_uses_one_and_fulfils_with_the_last() {
     for (max_uses, use_count, state) in [
         (None, 0, State::Active),
         (None, 1_000_000, State::Active),
@@ -185,7 +185,7 @@ fn an_accept_uses_one_and_fulfils_with_the_last() {
     ] {
         let mut invitation = invitation(0, max_uses);
         invitation.facts.use_count = use_count;
-        let Decided { changes, outcome } = run(&invitation, accept(invitation.claims(0), acceptor("late"))).unwrap();
+        let Decided { changes, affected } = run(&invitation, accept(invitation.claims(0), acceptor("late"))).unwrap();
         let after = after(&changes).unwrap();
         assert_eq!((after.facts.use_count, after.state_at(NOW)), (use_count + 1, state), "{max_uses:?}");
         assert_eq!(event_types(&changes).contains(&Fulfilled), state == State::Fulfilled, "{max_uses:?}");
@@ -193,12 +193,12 @@ fn an_accept_uses_one_and_fulfils_with_the_last() {
             matches!(changes.invitations[..], [Change::Update { unexpired: true, .. }]),
             "the save looks at the clock"
         );
-        assert!(outcome.acceptance.is_some() && !outcome.already_accepted);
+        assert!(affected.acceptance.is_some() && !affected.already_accepted);
     }
 }
 
 #[test]
-fn the_first_acceptance_is_the_one_whose_time_stays() {
+fn first_acceptance_is_the_one_whose_time_stays() {
     let mut invitation = invitation(0, None);
     let first = run(&invitation, accept(invitation.claims(0), acceptor("a"))).unwrap();
     assert_eq!(after(&first.changes).unwrap().facts.accepted_at, Some(NOW));
@@ -216,7 +216,7 @@ fn created_invitation_is_active_and_mails_each_recipient_a_link() {
         assert!(matches!(made.changes.invitations[..], [Change::Create(_)]));
         assert_eq!((invitation.state_at(NOW), invitation.revision, invitation.generation), (State::Active, 1, 0));
         assert_eq!(invitation.facts.expire_at, Some(minutes(60)));
-        assert_eq!(made.outcome.invitation, invitation.id);
+        assert_eq!(made.affected.invitation, invitation.id);
         let ordinals: Vec<_> = invitation.recipients.iter().map(|recipient| recipient.ordinal).collect();
         assert_eq!(ordinals, (1..=recipients).collect::<Vec<_>>());
         let to: Vec<_> = made.changes.deliveries.iter().map(|delivery| delivery.recipient).collect();
@@ -234,11 +234,11 @@ fn command_decided_again_creates_the_same_ids() {
         let decide = |number| run_on(&loaded(&invitation, &[]), &command(number, action.clone())).unwrap();
         assert_eq!(format!("{:?}", decide(1)), format!("{:?}", decide(1)));
         let ids = |number| {
-            let Decided { changes, outcome } = decide(number);
+            let Decided { changes, affected } = decide(number);
             let events = changes.events.iter().map(|event| event.id);
             let deliveries = changes.deliveries.iter().map(|delivery| delivery.id);
-            let acceptance = outcome.acceptance.map(|id| id.0);
-            let created = matches!(changes.invitations[..], [Change::Create(_)]).then_some(outcome.invitation.0);
+            let acceptance = affected.acceptance.map(|id| id.0);
+            let created = matches!(changes.invitations[..], [Change::Create(_)]).then_some(affected.invitation.0);
             events.chain(deliveries).chain(acceptance).chain(created).collect::<Vec<_>>()
         };
         let mut all = [ids(1), ids(2)].concat();

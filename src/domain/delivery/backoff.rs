@@ -2,30 +2,30 @@
 
 use std::time::Duration;
 
-/// The least that any delay has, so that what fails at once is not tried without pause.
-const LEAST: Duration = Duration::from_secs(1);
+/// The least delay, so that an operation that fails at once is not retried without pause.
+const MIN_DELAY: Duration = Duration::from_secs(1);
 
 /// Delays whose bound doubles with each attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// The bound behind the first attempt; at least a second.
+    /// The bound after the first attempt; at least a second.
     pub first: Duration,
-    /// The bound that is never exceeded.
+    /// The largest bound.
     pub longest: Duration,
 }
 
 impl Backoff {
-    /// Returns the bound of the delay behind a number of attempts.
+    /// Returns the bound of the delay after a number of attempts.
     pub fn bound(self, attempts: u32) -> Duration {
         let doublings = attempts.saturating_sub(1).min(20);
         self.first.saturating_mul(1 << doublings).min(self.longest)
     }
 
-    /// Returns how long to wait behind the `attempts`th attempt: anything up to the bound, so that what failed together does
-    /// not come back together ("full jitter").
+    /// Returns the delay after the `attempts`th attempt: any duration up to the bound, so that operations that failed
+    /// together do not retry together ("full jitter").
     pub fn delay(self, attempts: u32, random: u64) -> Duration {
-        let span = u64::try_from(self.bound(attempts).saturating_sub(LEAST).as_micros()).unwrap_or(u64::MAX);
-        LEAST + Duration::from_micros(random % span.saturating_add(1))
+        let span = u64::try_from(self.bound(attempts).saturating_sub(MIN_DELAY).as_micros()).unwrap_or(u64::MAX);
+        MIN_DELAY + Duration::from_micros(random % span.saturating_add(1))
     }
 }
 
@@ -40,11 +40,11 @@ mod tests {
         for (attempts, wanted) in [(0, 10), (1, 10), (2, 20), (3, 40), (10, 5_120), (12, 20_480), (13, 21_600)] {
             let bound = backoff.bound(attempts);
             assert_eq!(bound, seconds(wanted), "{attempts}");
-            let span = u64::try_from((bound - LEAST).as_micros()).unwrap();
-            assert_eq!(backoff.delay(attempts, 0), LEAST);
+            let span = u64::try_from((bound - MIN_DELAY).as_micros()).unwrap();
+            assert_eq!(backoff.delay(attempts, 0), MIN_DELAY);
             assert_eq!(backoff.delay(attempts, span), bound);
-            assert_eq!(backoff.delay(attempts, span + 1), LEAST);
-            assert_eq!(backoff.delay(attempts, span / 2), LEAST + Duration::from_micros(span / 2));
+            assert_eq!(backoff.delay(attempts, span + 1), MIN_DELAY);
+            assert_eq!(backoff.delay(attempts, span / 2), MIN_DELAY + Duration::from_micros(span / 2));
         }
         assert_eq!(backoff.bound(u32::MAX), seconds(21_600));
     }

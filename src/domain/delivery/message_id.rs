@@ -14,13 +14,13 @@ pub struct MessageId {
 }
 
 impl MessageId {
-    /// Creates the Message-ID of a delivery that is sent from a domain.
+    /// Creates the Message-ID of a delivery from a sender's domain.
     pub fn new(delivery: Uuid, domain: &str) -> Self {
         Self { delivery, domain: domain.to_owned() }
     }
 
-    /// Reads the delivery's id out of a Message-ID, with or without its angle brackets. The domain may be any: it changes
-    /// with the sender's address, and providers report on what was sent before.
+    /// Parses the delivery's id out of a Message-ID, with or without its angle brackets. The domain may be any: it
+    /// changes with the sender's address, and providers report on earlier messages too.
     pub fn parse(value: &str) -> Option<Uuid> {
         let value = value.trim();
         let inner = value.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(value);
@@ -33,7 +33,7 @@ impl MessageId {
     }
 }
 
-/// As it stands in the header, with its angle brackets.
+/// Formats the Message-ID as in the header, with its angle brackets.
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<{}@{}>", self.delivery, self.domain)
@@ -47,7 +47,7 @@ mod tests {
     const ID: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001);
 
     #[test]
-    fn what_is_written_is_read_again_with_and_without_brackets() {
+    fn message_id_parses_with_and_without_brackets() {
         let written = MessageId::new(ID, "mail.example.org").to_string();
         assert_eq!(written, "<01920000-0000-7000-8000-000000000001@mail.example.org>");
         assert_eq!(MessageId::parse(&written), Some(ID));
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_id_of_ours_is_none() {
+    fn foreign_message_id_is_none() {
         let id = ID.to_string();
         for value in [
             "",

@@ -1,7 +1,7 @@
-//! Reminders: when recipients who have not answered are written to again.
+//! Reminders: the times of further messages to recipients who have not answered.
 //!
-//! They are planned when an invitation is made or its expiry moves. Whether one still has a point is looked at when it is sent
-//! ([`super::Delivery::needless`]), so nothing has to be taken back.
+//! They are planned when an invitation is created or its expiry changes. Whether one is still needed is checked when it
+//! is sent ([`super::Delivery::needless`]), so nothing has to be deleted.
 
 use std::time::Duration;
 
@@ -34,16 +34,16 @@ pub struct Planned {
 }
 
 impl Schedule {
-    /// Nobody is reminded.
+    /// No recipient gets a reminder.
     pub const NONE: Self = Self { after: Vec::new(), before_expiry: Vec::new() };
 
-    /// Returns the reminders of an invitation that is made now, in order.
+    /// Returns the reminders of an invitation that is created now, in order.
     pub fn for_new(&self, expire_at: Option<Timestamp>, now: Timestamp) -> Vec<Planned> {
         let after = self.after.iter().map(|span| Planned { due_at: now.later(*span), for_expire_at: None });
         let mut planned: Vec<_> = after.chain(self.before(expire_at)).collect();
         planned.retain(|planned| planned.is_between(now, expire_at));
         planned.sort_by_key(|planned| (planned.due_at, planned.for_expire_at));
-        // Two that fall on one moment would be the same mail twice.
+        // Two reminders at one moment would be the same mail twice.
         planned.dedup_by_key(|planned| planned.due_at);
         planned
     }
@@ -53,7 +53,7 @@ impl Schedule {
         self.before(expire_at).filter(|planned| planned.is_between(now, expire_at)).collect()
     }
 
-    /// Returns how many reminders one recipient gets at most.
+    /// Returns the most reminders that one recipient gets.
     pub fn len(&self) -> usize {
         self.after.len() + self.before_expiry.len()
     }
@@ -72,18 +72,18 @@ impl Schedule {
 }
 
 impl Schedules {
-    /// Nobody is reminded.
+    /// No recipient gets a reminder.
     pub const NONE: Self = Self::new([const { Schedule::NONE }; Kind::ALL.len()]);
 
-    /// Returns how many reminders one recipient of any kind gets at most.
+    /// Returns the most reminders that one recipient of any kind gets.
     pub fn most(&self) -> usize {
         self.iter().map(|(_, schedule)| schedule.len()).max().unwrap_or_default()
     }
 }
 
 impl Planned {
-    /// Returns the id of the message to a recipient. The same reminder has the same id, so an expiry that is moved there and
-    /// back sends no second reminder.
+    /// Returns the id of the message to a recipient. The same reminder has the same id, so an expiry that is moved
+    /// there and back sends no second reminder.
     pub fn id(&self, invitation: InvitationId, recipient: u16) -> Uuid {
         let hash = Sha256::new()
             .chain_update(invitation.0.as_bytes())
@@ -96,7 +96,7 @@ impl Planned {
         IdSeed::new(self.due_at, seed).nth(0)
     }
 
-    /// Returns whether it is still to come, and comes before there is nothing left to accept.
+    /// Returns whether it is in the future, and before the invitation can no longer be accepted.
     fn is_between(&self, now: Timestamp, expire_at: Option<Timestamp>) -> bool {
         self.due_at > now && expire_at.is_none_or(|expire_at| self.due_at < expire_at)
     }

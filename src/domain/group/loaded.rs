@@ -24,7 +24,7 @@ use crate::domain::value::time::Timestamp;
 /// The snapshot.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The moment everything in the group is decided at.
+    /// The moment of every decision of the group.
     pub now: Timestamp,
     invitations: HashMap<InvitationId, Arc<Invitation>>,
     acceptances: HashMap<AcceptanceId, Acceptance>,
@@ -42,14 +42,14 @@ pub struct Loaded {
 pub struct Remembered {
     /// The digest of its body.
     pub digest: BodyDigest,
-    /// The invitation it was about; no one's id for a call over several.
+    /// The invitation it was about; nil for a call over several.
     pub invitation: InvitationId,
-    /// The acceptance it made.
+    /// The acceptance that it created.
     pub acceptance: Option<AcceptanceId>,
     /// The moment of the decision, or of the beginning.
     pub at: Timestamp,
-    /// The number of things it changed, where that is not simply one: 0 for a request that found everything done already, and
-    /// the count of a call over several invitations, once it is finished.
+    /// The number of rows it changed, if that is not simply one: 0 for a request that found everything done already,
+    /// and the count of a call over several invitations, once it is finished.
     pub changed: Option<i64>,
 }
 
@@ -93,7 +93,7 @@ impl Loaded {
         self.acceptances.insert(id, acceptance);
     }
 
-    /// Returns whether what was loaded later shows the invitations that both have as they were.
+    /// Returns whether a later load shows the invitations that both have unchanged.
     pub fn agrees_with(&self, later: &Self) -> bool {
         let same = |(id, after): (_, &Arc<Invitation>)| {
             self.invitations.get(id).is_none_or(|before| before.revision == after.revision)
@@ -101,12 +101,12 @@ impl Loaded {
         later.invitations.iter().all(same)
     }
 
-    /// Adds what was loaded later, but for what is known already.
+    /// Adds the rows of a later load, except those that are known already.
     pub fn add(&mut self, more: Self) {
         for (id, invitation) in more.invitations {
             let known = self.invitations.entry(id).or_insert_with(|| Arc::clone(&invitation));
-            // A message is settled without the recipients of its invitation, which a later look may need. An invitation that
-            // has none stays as it is: a later look does not bring its acceptances.
+            // A message is settled without the recipients of its invitation, which a later load may need. An invitation
+            // without recipients stays as it is: a later load does not bring its acceptances.
             if known.recipients.is_empty() && !invitation.recipients.is_empty() {
                 *known = invitation;
             }
@@ -117,7 +117,7 @@ impl Loaded {
         self.unreadable.extend(more.unreadable);
     }
 
-    /// Records an invitation that was found and cannot be read.
+    /// Records an invitation that was found but cannot be read.
     pub fn put_unreadable(&mut self, id: InvitationId) {
         self.unreadable.insert(id);
     }
@@ -143,17 +143,17 @@ impl Loaded {
         self.deliveries.get(&(account.clone(), id)).ok_or(Refusal::DeliveryNotFound)
     }
 
-    /// Adds or replaces who has a slot.
+    /// Adds or replaces the holder of a slot.
     pub fn put_slot(&mut self, account: &AccountId, key: SlotKey, slot: Slot) {
         self.slots.insert((account.clone(), key), slot);
     }
 
-    /// Returns who has a slot.
+    /// Returns the holder of a slot.
     pub fn slot(&self, account: &AccountId, key: &SlotKey) -> Option<Slot> {
         self.slots.get(&(account.clone(), key.clone())).copied()
     }
 
-    /// Returns the general invitations of an account that are sought and ACTIVE, the newest first.
+    /// Returns the ACTIVE general invitations of an account that a search finds, the newest first.
     pub fn open_search<'a>(&'a self, account: &'a AccountId, open_search: &'a OpenSearch) -> Vec<&'a Arc<Invitation>> {
         let fits = |invitation: &&Arc<Invitation>| {
             let same_scope = match (invitation.details.scope(), &open_search.scope) {
@@ -182,7 +182,7 @@ impl Loaded {
         found.ok_or(Refusal::InvitationNotFound)
     }
 
-    /// Returns the invitation that a command's target names, in the version the caller knows.
+    /// Returns the invitation that a command's target names, if it has the version that the caller knows.
     pub fn named(&self, command: &Command, target: &Target) -> Result<&Arc<Invitation>, Refusal> {
         let invitation = self.invitation(&command.account, target.id)?;
         if target.kind.is_some_and(|kind| kind != invitation.details.kind()) {
@@ -224,12 +224,12 @@ impl Loaded {
         self.by_subject.get(&(invitation, subject.clone())).and_then(|id| self.acceptances.get(id))
     }
 
-    /// Returns the acceptance of an invitation by which a connection was made.
+    /// Returns the acceptance of an invitation that created a connection.
     pub fn acceptance_with(&self, invitation: InvitationId, connection: Uuid) -> Option<&Acceptance> {
         self.by_connection.get(&(invitation, connection)).and_then(|id| self.acceptances.get(id))
     }
 
-    /// Returns what a request_id was used for.
+    /// Returns the remembered request of a request_id.
     pub fn request(&self, key: &RequestKey) -> Option<&Remembered> {
         self.requests.get(key)
     }

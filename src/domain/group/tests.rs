@@ -1,6 +1,6 @@
-//! What a group of commands folds to.
+//! The merged save of a group of commands.
 
-mod bundles;
+mod batches;
 mod conflicts;
 mod kinds;
 mod sequences;
@@ -30,7 +30,7 @@ fn run(group: &mut Group, command: &Command) -> Result<Executed, Refusal> {
     group.run(command, &CONTEXT)
 }
 
-/// Runs actions one after another, each by a command of its own; none may be refused.
+/// Runs actions one after another, each by its own command; all have to succeed.
 fn run_all(group: &mut Group, actions: impl IntoIterator<Item = Action>) -> Vec<Executed> {
     (1..).zip(actions).map(|(number, action)| run(group, &command(number, action)).unwrap()).collect()
 }
@@ -127,7 +127,7 @@ fn later_commands_see_what_earlier_ones_changed() {
 }
 
 #[test]
-fn a_renewal_in_the_group_lets_the_accept_behind_it_in() {
+fn renewal_in_the_group_lets_the_accept_behind_it_in() {
     let expired = in_state(State::Expired);
     let mut group = group(&expired);
     let late = command(1, accept(expired.claims(1), acceptor("late")));
@@ -138,7 +138,7 @@ fn a_renewal_in_the_group_lets_the_accept_behind_it_in() {
 }
 
 #[test]
-fn an_etag_is_the_one_that_the_command_before_has_left() {
+fn etag_is_the_one_that_the_command_before_has_left() {
     let invitation = invitation(0, None);
     let tagged = |etag: &str| {
         let Action::Revoke(mut revoke) = revoke(&invitation) else { panic!("no revoke") };
@@ -152,7 +152,7 @@ fn an_etag_is_the_one_that_the_command_before_has_left() {
 }
 
 #[test]
-fn a_refused_command_changes_nothing_in_any_state() {
+fn refused_command_changes_nothing_in_any_state() {
     let mut refusals = 0;
     for state in State::ALL {
         let invitation = in_state(state);
@@ -225,7 +225,7 @@ fn invitations_of_a_group_are_told_apart() {
 }
 
 #[test]
-fn a_request_id_twice_in_a_group_has_one_effect() {
+fn request_id_twice_in_a_group_has_one_effect() {
     let invitation = invitation(0, Some(2));
     let link = invitation.claims(0);
     for action in [accept(link, acceptor("a")), resend(&invitation, true, None), create(&[address(1)], true)] {
@@ -243,7 +243,7 @@ fn a_request_id_twice_in_a_group_has_one_effect() {
 }
 
 #[test]
-fn a_refused_command_leaves_its_request_id_free() {
+fn refused_command_leaves_its_request_id_free() {
     let expired = in_state(State::Expired);
     let mut group = group(&expired);
     let refused = requested(command(1, resend(&expired, false, None)), "r", "body", &[1]);
@@ -309,7 +309,7 @@ fn deciding_a_group_again_saves_the_same() {
 }
 
 #[test]
-fn the_executed_moment_is_the_one_of_the_load() {
+fn executed_moment_is_the_one_of_the_load() {
     let invitation = invitation(0, None);
     let mut later = loaded(&invitation, &[]);
     later.now = minutes(3);

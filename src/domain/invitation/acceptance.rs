@@ -17,7 +17,7 @@ pub struct Subject(pub String);
 pub struct Acceptor {
     /// The person.
     pub subject: Subject,
-    /// The person's address, where the caller knows it.
+    /// The person's address, if the caller knows it.
     pub email: Option<Email>,
     /// Whether the caller vouches that the address is the person's.
     pub email_verified: bool,
@@ -30,7 +30,7 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Creates an acceptor of whom only the subject is known.
+    /// Creates an acceptor with a subject only.
     pub fn known_as(subject: String) -> Self {
         let subject = Subject(subject);
         Self { subject, email: None, email_verified: false, phone: None, display_name: None, existing_user: None }
@@ -71,9 +71,9 @@ pub struct Acceptance {
     pub existing_user: Option<bool>,
     /// The moment of the acceptance.
     pub accepted_at: Timestamp,
-    /// The connection they made by it.
+    /// The connection that they created by it.
     pub created_connection: Option<CreatedConnection>,
-    /// The roles the invitation gave at that moment.
+    /// The roles that the invitation gave at that moment.
     pub roles: Vec<String>,
     /// The organization that became a guest by it.
     pub guest_organization_id: Option<Uuid>,

@@ -6,9 +6,9 @@ use crate::domain::command::{AcceptInvitation, OpenSearch};
 use crate::domain::kind::general::Usage;
 use crate::domain::value::time::Timestamp;
 
-/// Returns the search for the invitations that this acceptance fulfils as well. Returns `None` unless the invitation is a general
-/// one for one person
-/// with a scope of its own. The person is known by a verified address or by the caller's own id.
+/// Returns the search for the invitations that this acceptance fulfils as well. Returns `None` unless the invitation is
+/// a general one for one person with a scope of its own. The person is known by a verified address or by the caller's
+/// own id.
 pub(in crate::domain) fn elsewhere(
     invitation: &Invitation,
     accept: &AcceptInvitation,

@@ -1,4 +1,4 @@
-//! The e-mail rule: who may accept an invitation that is bound to addresses or domains.
+//! The e-mail rule: the acceptors that an invitation to addresses or domains admits.
 
 use super::Invitation;
 use super::acceptance::Acceptor;
@@ -18,16 +18,16 @@ pub enum Binding<'a> {
     Domains(&'a [String]),
 }
 
-/// Returns the proof that an acceptor of an invitation has to bring. A phone number and a shared link bind nobody.
+/// Returns the proof that an acceptor of an invitation has to bring. A phone number and a shared link bind no acceptor.
 pub fn binding(invitation: &Invitation) -> Binding<'_> {
     invitation.details.binding(&invitation.recipients)
 }
 
 /// Finds the recipient that an acceptor is, and the address they accept with.
 ///
-/// An address counts as the acceptor's if the caller vouches for it or if the link was mailed to it: `link_recipient` is the
-/// ordinal of a mailed link, 0 for any other way. A mailed link proves its own recipient only; brought without an address,
-/// it means that recipient's.
+/// An address counts as the acceptor's if the caller vouches for it or if the link was mailed to it: `link_recipient`
+/// is the ordinal of a mailed link, 0 for any other link, or a name. A mailed link proves its own recipient only;
+/// without an address it means that recipient's.
 pub fn match_acceptor(
     invitation: &Invitation,
     link_recipient: u16,
@@ -59,8 +59,8 @@ pub fn match_acceptor(
     Ok((recipient.map(|recipient| recipient.ordinal), email.cloned()))
 }
 
-/// Finds the recipient of a bound invitation that an acceptor is: by the caller's own id or by their address, whichever has
-/// not declined.
+/// Finds the recipient of a bound invitation that an acceptor is: by the caller's own id or by their address,
+/// preferring a recipient who has not declined.
 fn invited<'a>(
     invitation: &'a Invitation,
     rule: RecipientMatch,

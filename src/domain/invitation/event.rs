@@ -15,7 +15,7 @@ use crate::domain::value::word::{self, Word};
 /// The type of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 pub enum EventType {
-    /// An invitation was made.
+    /// An invitation was created.
     #[strum(serialize = "invitation.created")]
     Created,
     /// Its page was seen.
@@ -45,10 +45,10 @@ pub enum EventType {
     /// Its person accepted another invitation into the same scope.
     #[strum(serialize = "invitation.accepted_elsewhere")]
     AcceptedElsewhere,
-    /// It was put away.
+    /// It was archived.
     #[strum(serialize = "invitation.archived")]
     Archived,
-    /// It was taken out again.
+    /// It was unarchived.
     #[strum(serialize = "invitation.unarchived")]
     Unarchived,
     /// The domains of an auto-join changed.
@@ -57,10 +57,10 @@ pub enum EventType {
     /// Its last use was consumed.
     #[strum(serialize = "invitation.fulfilled")]
     Fulfilled,
-    /// Its time passed while it was ACTIVE.
+    /// Its expiry passed while it was ACTIVE.
     #[strum(serialize = "invitation.expired")]
     Expired,
-    /// A code proved an address of it.
+    /// A code verified an address of it.
     #[strum(serialize = "invitation.email_verified")]
     EmailVerified,
     /// The mail server accepted a message.
@@ -69,22 +69,22 @@ pub enum EventType {
     /// A message reached its mailbox, as the provider reports.
     #[strum(serialize = "delivery.delivered")]
     DeliveryDelivered,
-    /// A message came back, as the provider reports.
+    /// A message bounced, as the provider reports.
     #[strum(serialize = "delivery.bounced")]
     DeliveryBounced,
-    /// A message was given up.
+    /// A message failed for good.
     #[strum(serialize = "delivery.failed")]
     DeliveryFailed,
     /// A message was opened, as the provider reports.
     #[strum(serialize = "delivery.opened")]
     DeliveryOpened,
-    /// A message was called spam, as the provider reports.
+    /// A message was reported as spam, as the provider reports.
     #[strum(serialize = "delivery.complained")]
     DeliveryComplained,
 }
 
 impl EventType {
-    /// Every type there is.
+    /// Every type.
     pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
     /// Returns the name that followers of events see.
@@ -119,10 +119,10 @@ impl From<DeliveryReport> for EventType {
     }
 }
 
-/// An event as it is decided; the store counts it when it commits.
+/// An event as it is decided; the store numbers it when it commits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvent<K = Kind, T = EventType> {
-    /// Names the event for good, over retries and deliveries.
+    /// The event's id, the same over retries and deliveries.
     pub id: Uuid,
     /// The account that owns it.
     pub account: AccountId,
@@ -138,11 +138,11 @@ pub struct NewEvent<K = Kind, T = EventType> {
     pub actor: String,
     /// The request_id of the call that caused it.
     pub request_id: Option<String>,
-    /// Further data, by the type.
+    /// Further data, depending on the type.
     pub data: Map<String, Value>,
 }
 
-/// The word of an event, as it is stored: a newer release may have written it.
+/// An event with its stored kind and type, which a newer release may have written.
 pub type StoredEvent = NewEvent<Word<Kind>, Word<EventType>>;
 
 impl StoredEvent {
@@ -157,7 +157,7 @@ impl StoredEvent {
 pub struct Event {
     /// The event as decided.
     pub event: StoredEvent,
-    /// Counts the invitation's events from 1.
+    /// The number of the event among those of its invitation, from 1.
     pub sequence: i64,
     /// Its place among the events of all invitations, from 1; `None` until the sequencer has numbered it.
     pub position: Option<i64>,

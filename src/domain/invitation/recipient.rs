@@ -19,7 +19,7 @@ pub enum AddressType {
     Phone,
     /// The caller's own id of a person.
     Internal,
-    /// Nobody in particular: the link is shared.
+    /// No person: the link is shared.
     Share,
 }
 
@@ -27,7 +27,7 @@ impl AddressType {
     /// Every type, in order.
     pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
-    /// Returns the word for the type in the database.
+    /// Returns the code for the type in the database.
     pub fn code(self) -> &'static str {
         self.into()
     }
@@ -53,8 +53,8 @@ pub enum Address {
 
 impl Address {
     /// Parses an address of a type.
-    pub fn parse(sort: AddressType, value: &str) -> Result<Self, Invalid> {
-        match sort {
+    pub fn parse(address_type: AddressType, value: &str) -> Result<Self, Invalid> {
+        match address_type {
             AddressType::Email => Email::parse(value).map(Self::Email),
             AddressType::Phone => text::phone(value).map(Self::Phone),
             AddressType::Internal => text::opaque_id(value).map(Self::Internal),
@@ -81,7 +81,7 @@ impl Address {
         }
     }
 
-    /// Returns the value as it was given.
+    /// Returns the value as the caller wrote it.
     pub fn original(&self) -> &str {
         match self {
             Self::Email(email) => email.original(),
@@ -102,13 +102,13 @@ impl Address {
         (self.address_type(), self.key()) == (other.address_type(), other.key())
     }
 
-    /// Returns whether it tells one person from another.
+    /// Returns whether it identifies a person.
     pub fn names_a_person(&self) -> bool {
         self.address_type() != AddressType::Share
     }
 }
 
-/// A recipient of an invitation that is still to be made.
+/// A recipient of an invitation that is not created yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRecipient {
     /// The address.
@@ -120,7 +120,8 @@ pub struct NewRecipient {
 }
 
 impl NewRecipient {
-    /// Returns about how many bytes of memory it occupies. An e-mail address is kept as it was written and as it is compared.
+    /// Returns the approximate number of bytes that it occupies. An e-mail address is kept as it was written and as it
+    /// is compared.
     pub fn bytes(&self) -> usize {
         let texts = [&self.display_name, &self.avatar_uri];
         ENTRY_BYTES + 2 * self.address.original().len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
@@ -136,7 +137,7 @@ impl From<Email> for NewRecipient {
 /// One address of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
-    /// Counts the invitation's recipients from 1; what a mailed token carries.
+    /// The number of the recipient within the invitation, from 1; a mailed token carries it.
     pub ordinal: u16,
     /// The address.
     pub address: Address,

@@ -1,4 +1,4 @@
-//! The reasons why a command is refused. `server::status` gives each reason its code, its words and its `ErrorReason`.
+//! The reasons why a command is refused. `server::status` gives each reason its code, its text and its `ErrorReason`.
 
 use uuid::Uuid;
 
@@ -14,11 +14,11 @@ pub enum Refusal {
     AcceptanceNotFound(AcceptanceId),
     /// The invitation has no created connection of this id.
     CreatedConnectionNotFound(Uuid),
-    /// The id, or the acceptance's place for one, is taken.
+    /// The id is taken, or the acceptance has another connection.
     CreatedConnectionExists(Uuid),
-    /// The same is ACTIVE already, as this invitation.
+    /// An equal invitation is ACTIVE already: this one.
     InvitationExists(InvitationId, Kind),
-    /// It is meant for many, so nobody can decline it for all.
+    /// It is meant for many, so no recipient can decline it for all.
     NotDeclinable,
     /// The expiry has passed.
     InvitationExpired,
@@ -30,7 +30,7 @@ pub enum Refusal {
     InvitationFulfilled,
     /// A plain link does not show which recipient declines.
     RecipientUnknown,
-    /// The request_id was used for something else.
+    /// The request_id was used for another request.
     RequestIdReused,
     /// The etag is stale.
     EtagMismatch,
@@ -54,7 +54,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Returns whether nothing but the state of the invitation stands in the way: see `State::require_active`.
+    /// Returns whether the state of the invitation is the only reason: see `State::require_active`.
     pub fn is_about_state(&self) -> bool {
         matches!(
             self,

@@ -1,7 +1,8 @@
-//! Slots: what may exist only once among ACTIVE invitations.
+//! Slots: at most one ACTIVE invitation holds each.
 //!
-//! A slot belongs to an invitation until another takes it over, which it may as soon as the holder is not ACTIVE any more.
-//! Whether it is ACTIVE follows from the holder's facts, so an expired holder needs no sweeper to let go.
+//! A slot belongs to an invitation until another takes it over, which it may as soon as the holder is not ACTIVE any
+//! more. Whether the holder is ACTIVE follows from its facts, so no background task has to release the slots of expired
+//! ones.
 
 use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest, Sha256};
@@ -11,9 +12,9 @@ use crate::domain::kind::{Details, Scope};
 use crate::domain::value::id::InvitationId;
 
 /// PostgreSQL indexes rows of up to 2,704 bytes, and the account is part of them with up to 800.
-const LONGEST: usize = 1_000;
+const MAX_KEY_BYTES: usize = 1_000;
 
-/// Names a slot within an account.
+/// The key of a slot within an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotKey(pub String);
 
@@ -22,17 +23,17 @@ pub struct SlotKey(pub String);
 pub struct Slot {
     /// The invitation that took it last.
     pub invitation: InvitationId,
-    /// Counts how often it was taken, from 1; what a save is guarded by.
+    /// The number of times that it was taken, from 1; checked by a save.
     pub version: i64,
 }
 
 impl SlotKey {
-    /// The slot of the one auto-join of a scope.
+    /// Returns the slot of the one auto-join of a scope.
     pub fn autojoin(scope: &Scope) -> Self {
         Self::bounded(format!("autojoin {} {}", measured(&scope.scope_type), measured(&scope.id)))
     }
 
-    /// The slots that an invitation with these details, to these addresses, takes.
+    /// Returns the slots that an invitation with these details, to these addresses, takes.
     pub fn of<'a>(details: &Details, addresses: impl Iterator<Item = &'a Address>) -> Vec<Self> {
         let people = addresses.filter(|address| address.names_a_person());
         let people: Vec<_> =
@@ -47,14 +48,15 @@ impl SlotKey {
         format!("{scope_type} {id}")
     }
 
-    /// Creates a key of a text, or of its digest where a database could not index the text.
+    /// Creates a key of a text, or of its digest if a database could not index the text.
     pub(in crate::domain) fn bounded(text: String) -> Self {
         let digest = || format!("sha256 {}", BASE64URL_NOPAD.encode(&Sha256::digest(&text)));
-        if text.len() <= LONGEST { Self(text) } else { Self(digest()) }
+        if text.len() <= MAX_KEY_BYTES { Self(text) } else { Self(digest()) }
     }
 }
 
-/// Gives a part of a key its length, so that two different pairs never make one key, in any version of this program.
+/// Prefixes a part of a key with its length, so that two different pairs never form one key, in any version of this
+/// program.
 fn measured(part: &str) -> String {
     format!("{}:{part}", part.len())
 }

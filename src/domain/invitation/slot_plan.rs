@@ -1,4 +1,4 @@
-//! Taking the slots of an invitation that is made, renewed or taken out again.
+//! Takes the slots of an invitation that is created, renewed or unarchived.
 
 use super::Invitation;
 use super::refusal::Refusal;
@@ -6,9 +6,9 @@ use super::slot::{Slot, SlotKey};
 use crate::domain::group::loaded::Loaded;
 use crate::domain::value::id::InvitationId;
 
-/// The outcome of taking the slots of an invitation.
+/// The result of taking the slots of an invitation.
 pub(in crate::domain) struct SlotPlan {
-    /// The slots as they will be.
+    /// The slots with their new holder.
     pub(in crate::domain) slots: Vec<(SlotKey, Slot)>,
     /// Other invitations that are ACTIVE and hold one of them.
     pub(in crate::domain) rivals: Vec<InvitationId>,
@@ -17,7 +17,7 @@ pub(in crate::domain) struct SlotPlan {
 }
 
 impl SlotPlan {
-    /// Takes the slots of an invitation.
+    /// Plans to take the slots of an invitation.
     pub(in crate::domain) fn of(loaded: &Loaded, invitation: &Invitation) -> Self {
         let mut claim = Self { slots: Vec::new(), rivals: Vec::new(), unreadable: None };
         for key in invitation.slots() {

@@ -1,4 +1,4 @@
-//! The facts of an invitation and the one rule that makes a state of them.
+//! The facts of an invitation and the one rule that derives its state from them.
 //!
 //! The store's filters have the same rule in SQL; a test compares the two over all combinations of facts.
 
@@ -27,10 +27,10 @@ pub enum State {
 }
 
 impl State {
-    /// Every state there is.
+    /// Every state.
     pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
-    /// Returns why what needs an ACTIVE invitation is refused in this state.
+    /// Returns the refusal of an action that needs an ACTIVE invitation; `None` if it is ACTIVE.
     pub fn require_active(self) -> Result<(), Refusal> {
         match self {
             Self::Active => Ok(()),
@@ -64,7 +64,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Returns the facts of an invitation that was just made.
+    /// Returns the facts of a new invitation.
     pub fn new(max_uses: Option<u32>, expire_at: Option<Timestamp>) -> Self {
         Self {
             max_uses,

@@ -1,11 +1,11 @@
-//! Fields of stored JSON that this release does not know. An older release that changes what a newer one has written writes
+//! Fields of stored JSON that this release does not know. An older release that changes a row of a newer one writes
 //! them back as they were.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Stored fields that this release does not know. Opaque: nothing is decided by them.
+/// Stored fields that this release does not know. No decision depends on them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnknownFields(Option<Box<Difference>>);
 
@@ -21,12 +21,12 @@ enum Difference {
 }
 
 impl UnknownFields {
-    /// Returns what of a stored object is missing from what this release writes of it.
+    /// Returns the fields of a stored object that this release would not write.
     pub fn between(stored: &Value, known: &Value) -> Self {
         Self(difference(stored, known).map(Box::new))
     }
 
-    /// Adds the fields to what this release writes.
+    /// Adds the fields to an object that this release writes.
     pub fn add_to(&self, json: &mut Value) {
         if let Some(difference) = &self.0 {
             add(difference, json);

@@ -18,7 +18,7 @@ use crate::domain::value::time::{Timestamp, Ttl};
 /// A connection invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionDetails {
-    /// The company the connection is, or will be, of.
+    /// The company that the connection belongs to.
     pub company_id: Uuid,
     /// The task of the contributor.
     pub purpose: ConnectionPurpose,
@@ -76,7 +76,7 @@ impl KindRules for ConnectionDetails {
         None
     }
 
-    fn is_sent_when_made(&self) -> bool {
+    fn is_sent_when_created(&self) -> bool {
         false
     }
 
@@ -243,25 +243,25 @@ impl StartDate {
     }
 }
 
-/// A connection that an acceptor says they made.
+/// A connection that an acceptor reports to have created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewConnection {
     /// Its id, unique within the invitation.
     pub id: Uuid,
     /// The data source's name for people; may be empty.
     pub datasource_name: String,
-    /// The connection's status in the words of the system that runs connections; may be empty.
+    /// The connection's status, as the system that runs connections names it; may be empty.
     pub status: String,
 }
 
 impl NewConnection {
-    /// Gives the connection the moment this service learnt of it.
+    /// Adds the moment at which this service learnt of the connection.
     pub fn created_at(self, now: Timestamp) -> CreatedConnection {
         CreatedConnection { connection: self, created_at: now }
     }
 }
 
-/// A connection that was made by accepting.
+/// A connection that was created by accepting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatedConnection {
     /// The connection.

@@ -1,4 +1,4 @@
-//! The general kind: groups, scope, and what its maker gets back unchanged.
+//! The general kind: groups, scope, and the data that its creator gets back unchanged.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub struct GeneralDetails {
     /// Whether the creator named the scope; else it is the first group.
     #[serde(default)]
     pub explicit_scope: bool,
-    /// The groups it lets people into.
+    /// The groups that it admits people to.
     #[serde(default)]
     pub groups: Vec<Scope>,
     /// The inviter.
@@ -43,7 +43,7 @@ pub struct GeneralDetails {
     pub domains: Vec<String>,
     /// The creator's own data, which mean nothing to this service.
     #[serde(flatten)]
-    pub kept: CallerData,
+    pub caller_data: CallerData,
 }
 
 impl KindRules for GeneralDetails {
@@ -107,7 +107,7 @@ impl KindRules for GeneralDetails {
         None
     }
 
-    fn is_sent_when_made(&self) -> bool {
+    fn is_sent_when_created(&self) -> bool {
         false
     }
 
@@ -177,19 +177,19 @@ pub struct Inviter {
     pub avatar_uri: Option<String>,
 }
 
-/// The data of an invitation's creator. JSON is kept as the text it came as, which no database rewrites.
+/// The data of an invitation's creator. JSON is kept as the original text, which no database rewrites.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CallerData {
-    /// Through which door it came in.
+    /// The channel through which it was created.
     pub source: Option<String>,
     /// The creator's own type.
     pub subtype: Option<String>,
-    /// The widget it was made with.
+    /// The widget that it was created with.
     pub widget_configuration_id: Option<String>,
-    /// The deployment it was made in.
+    /// The deployment that it was created in.
     pub deployment_id: Option<String>,
-    /// The project it was made in.
+    /// The project that it was created in.
     pub project_id: Option<String>,
     /// A JSON object.
     pub attributes: Option<String>,
@@ -201,7 +201,7 @@ pub struct CallerData {
     pub template_variables: BTreeMap<String, String>,
     /// The preview of the link.
     pub unfurl_config: Option<UnfurlConfig>,
-    /// Returned in every event.
+    /// A text that every event returns.
     pub pass_through: Option<String>,
 }
 
@@ -215,7 +215,7 @@ pub struct UnfurlConfig {
     pub description: String,
     /// The picture.
     pub image_uri: String,
-    /// The type of object, in the words of Open Graph.
+    /// The type of object, as Open Graph names it.
     pub sort: String,
     /// The site's name.
     pub site_name: String,

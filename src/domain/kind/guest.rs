@@ -78,7 +78,7 @@ impl KindRules for GuestDetails {
         None
     }
 
-    fn is_sent_when_made(&self) -> bool {
+    fn is_sent_when_created(&self) -> bool {
         // A guest invitation is visible to its host alone before it is sent.
         true
     }

@@ -7,7 +7,7 @@ use super::Kind;
 pub struct PerKind<T>([T; Kind::ALL.len()]);
 
 impl<T> PerKind<T> {
-    /// Takes the values in the order of [`Kind::ALL`].
+    /// Creates the values from an array in the order of [`Kind::ALL`].
     pub const fn new(values: [T; Kind::ALL.len()]) -> Self {
         Self(values)
     }
@@ -27,7 +27,7 @@ impl<T> PerKind<T> {
         Kind::ALL.into_iter().zip(&self.0)
     }
 
-    /// Makes another value of each.
+    /// Converts each value.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> PerKind<U> {
         PerKind(self.0.map(change))
     }

@@ -1,4 +1,4 @@
-//! The user kind: who invites, and the roles the person joins with.
+//! The user kind: the inviter, and the roles that the person joins with.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -71,7 +71,7 @@ impl KindRules for UserDetails {
         Some((Ttl::YEAR, "must be at most 365 days for a user invitation"))
     }
 
-    fn is_sent_when_made(&self) -> bool {
+    fn is_sent_when_created(&self) -> bool {
         false
     }
 

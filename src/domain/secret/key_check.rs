@@ -1,5 +1,5 @@
-//! The comparison of a key ring with the keys that a database has seen at work. A wrong ring would answer that links do not exist
-//! which people have in their mail, and every replica would answer otherwise.
+//! The comparison of a key ring with the keys that a database knows. With a wrong ring a replica would answer that
+//! links do not exist which people have in their mail, and the other replicas would answer otherwise.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::domain::command::REMEMBERED_FOR;
 use crate::domain::value::time::Timestamp;
 
-/// The time that a key stays in use after it was the first of a running process: as long as requests are remembered that it
-/// digested.
+/// The time for which a key stays in use after it was the first of a running process: as long as requests are
+/// remembered that it digested.
 pub const IN_USE_FOR: Duration = REMEMBERED_FOR;
 
 /// The part of a key that may be shown.

@@ -1,6 +1,6 @@
 //! The ring of keys: the first signs, all verify. Each purpose has a subkey of its own (HKDF-SHA256, RFC 5869).
 //!
-//! The content of a token is [`super::token`]'s business; this module knows only bytes.
+//! The content of a token belongs to [`super::token`]; this module knows only bytes.
 
 use std::fmt;
 
@@ -38,15 +38,15 @@ struct Key {
 /// The types of sealed content: each has a subkey of its own, so that none passes for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sealed {
-    /// The place where a list, or a stream, goes on.
+    /// The place at which a list, or a stream, continues.
     Cursor,
-    /// An address that a code has proved.
+    /// An address that a code has verified.
     EmailProof,
     /// The secret of a webhook endpoint.
     WebhookSecret,
 }
 
-/// The reason why a text is no key ring; it never repeats the text.
+/// The reason why a text is not a key ring; it never repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
     /// There is no key in it.
@@ -60,7 +60,7 @@ pub enum KeyRingError {
     Repeated(u8),
 }
 
-/// A keyed hash of a request's body and the key that made it.
+/// A keyed hash of a request's body, with the key of the hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyDigest {
     /// The key's id.
@@ -130,7 +130,7 @@ impl KeyRing {
         self.keys.iter().map(mac).collect()
     }
 
-    /// Returns the MAC that a verification code is cut from, if the ring still has its key.
+    /// Returns the MAC that a verification code is derived from, if the ring still has its key.
     pub(crate) fn code_mac(&self, key_id: u8, verification: &[u8]) -> Option<[u8; 32]> {
         self.key(key_id).map(|key| key.code.clone().chain_update(verification).finalize().into_bytes().into())
     }
@@ -140,42 +140,42 @@ impl KeyRing {
         self.seal_as(Sealed::Cursor, context, cursor, nonce)
     }
 
-    /// Reverses [`KeyRing::seal`]. Returns `None` unless every bit, and the context, is as it was.
+    /// Reverses [`KeyRing::seal`]. Returns `None` unless every bit, and the context, is unchanged.
     pub fn open(&self, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
         self.open_as(Sealed::Cursor, context, sealed)
     }
 
     /// Encrypts and authenticates content of a type, bound to `context`. The nonce has to be random.
-    pub fn seal_as(&self, sort: Sealed, context: &[u8], content: &[u8], nonce: [u8; NONCE]) -> Option<String> {
+    pub fn seal_as(&self, sealed_type: Sealed, context: &[u8], content: &[u8], nonce: [u8; NONCE]) -> Option<String> {
         let key = self.keys.first()?;
         let payload = Payload { msg: content, aad: context };
-        let sealed = key.cipher(sort).encrypt(&XNonce::from(nonce), payload).ok()?;
+        let sealed = key.cipher(sealed_type).encrypt(&XNonce::from(nonce), payload).ok()?;
         Some(BASE64URL_NOPAD.encode(&[&[key.id], nonce.as_slice(), &sealed].concat()))
     }
 
-    /// Reverses [`KeyRing::seal_as`]. Returns `None` unless every bit, the type and the context are as they were.
-    pub fn open_as(&self, sort: Sealed, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
+    /// Reverses [`KeyRing::seal_as`]. Returns `None` unless every bit, the type and the context are unchanged.
+    pub fn open_as(&self, sealed_type: Sealed, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
         let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
         let (key_id, rest) = bytes.split_first()?;
         let (nonce, msg) = rest.split_at_checked(NONCE)?;
         let nonce: [u8; NONCE] = nonce.try_into().ok()?;
-        self.key(*key_id)?.cipher(sort).decrypt(&XNonce::from(nonce), Payload { msg, aad: context }).ok()
+        self.key(*key_id)?.cipher(sealed_type).decrypt(&XNonce::from(nonce), Payload { msg, aad: context }).ok()
     }
 
-    /// Returns the id of the key that sealed something, of which the first two characters are enough.
+    /// Returns the id of the key that sealed a text, of which the first two characters are enough.
     pub fn sealing_key(sealed: &str) -> Option<u8> {
         let start = format!("{}AA", sealed.get(..2)?);
         BASE64URL_NOPAD.decode(start.as_bytes()).ok()?.first().copied()
     }
 
-    /// Returns whether the signing key has sealed something.
+    /// Returns whether the signing key has sealed a text.
     pub fn is_sealed_by_signing_key(&self, sealed: &str) -> bool {
         let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).unwrap_or_default();
         bytes.first() == Some(&self.signing_key())
     }
 }
 
-/// Shows how many keys there are and nothing about them.
+/// Shows the number of keys and nothing about them.
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyRing({} keys)", self.keys.len())
@@ -209,8 +209,8 @@ impl Key {
         })
     }
 
-    fn cipher(&self, sort: Sealed) -> &XChaCha20Poly1305 {
-        match sort {
+    fn cipher(&self, sealed_type: Sealed) -> &XChaCha20Poly1305 {
+        match sealed_type {
             Sealed::Cursor => &self.page,
             Sealed::EmailProof => &self.proof,
             Sealed::WebhookSecret => &self.webhook,
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_cursor_opens_only_in_its_context_and_unchanged() {
+    fn sealed_cursor_opens_only_in_its_context_and_unchanged() {
         let sealed = ring(&[1]).seal(b"acme ListX", b"cursor", [9; NONCE]).unwrap();
         assert_eq!(ring(&[2, 1]).open(b"acme ListX", &sealed).unwrap(), b"cursor");
         assert_eq!(ring(&[1]).open(b"other ListX", &sealed), None);
@@ -259,9 +259,9 @@ mod tests {
         }
         assert_eq!(ring(&[1]).open(b"acme ListX", &sealed[..10]), None);
         assert_eq!(ring(&[1]).open(b"acme ListX", ""), None);
-        assert_eq!(ring(&[1]).open_as(Sealed::EmailProof, b"acme ListX", &sealed), None, "of another sort");
+        assert_eq!(ring(&[1]).open_as(Sealed::EmailProof, b"acme ListX", &sealed), None, "of another type");
         let proof = ring(&[1]).seal_as(Sealed::EmailProof, b"acme", b"proof", [9; NONCE]).unwrap();
-        assert_eq!(ring(&[1]).open(b"acme", &proof), None, "of another sort");
+        assert_eq!(ring(&[1]).open(b"acme", &proof), None, "of another type");
     }
 
     #[test]
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_as_one_sort_opens_as_no_other() {
+    fn content_sealed_as_one_type_opens_as_no_other() {
         let ring = ring(&[1]);
         let sealed = ring.seal_as(Sealed::WebhookSecret, b"acme", b"secret", [9; NONCE]).unwrap();
         assert_eq!(ring.open_as(Sealed::WebhookSecret, b"acme", &sealed).unwrap(), b"secret");

@@ -1,8 +1,8 @@
 //! The token: the key to one invitation, derived whenever it is needed and stored nowhere.
 //!
 //! `inv_` and the base64url of 39 bytes, which leaves no spare bit: format (1), key id (1), invitation (16), generation
-//! (2), recipient ordinal (2), MAC (17: HMAC-SHA256, truncated). A token that was not made here is refused without a
-//! query; whether a well-made one still counts (account, generation) is decided on the loaded invitation.
+//! (2), recipient ordinal (2), MAC (17: HMAC-SHA256, truncated). A token without a valid MAC is refused without a
+//! query; whether a well-formed one is still valid (account, generation) is decided on the loaded invitation.
 
 use std::fmt;
 
@@ -25,13 +25,13 @@ pub struct Claims {
     pub key_id: u8,
     /// The invitation it opens.
     pub invitation: InvitationId,
-    /// The number of rotations of the invitation's link when the token was made.
+    /// The number of rotations of the invitation's link when the token was created.
     pub generation: u16,
     /// 0 for the plain link, else the recipient it was mailed to.
     pub recipient: u16,
 }
 
-/// A token in the form that people carry about. Never printed by `{:?}`.
+/// A token as text. Never printed by `{:?}`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
@@ -56,7 +56,7 @@ impl fmt::Debug for Token {
 }
 
 impl Claims {
-    /// Reads a token, if it was made with a key of this ring. Takes the same time whichever byte of the MAC is wrong.
+    /// Parses a token that was created with a key of this ring. Takes the same time whichever byte of the MAC is wrong.
     pub fn verify(token: &str, ring: &KeyRing) -> Option<Self> {
         let bytes = BASE64URL_NOPAD.decode(token.strip_prefix(PREFIX)?.as_bytes()).ok()?;
         let bytes: [u8; CLAIMS + MAC] = bytes.try_into().ok()?;
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_what_was_signed() {
+    fn token_says_what_was_signed() {
         let token = Token::sign(&claims(), &ring(1)).unwrap();
         assert_eq!(token.reveal().len(), PREFIX.len() + 52);
         assert_eq!(Claims::verify(token.reveal(), &ring(1)), Some(claims()));

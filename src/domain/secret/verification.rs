@@ -1,7 +1,7 @@
-//! Verification codes: six digits, mailed to an address, that prove it, and the proof that they are exchanged for.
+//! Verification codes: six digits, mailed to an address, that verify it, and the proof that they are exchanged for.
 //!
-//! A code is derived whenever it is needed, as a token is, and a proof is sealed: neither is stored. What is stored is that a
-//! code was asked for and how often it was tried, under a keyed hash of the address.
+//! A code is derived whenever it is needed, as a token is, and a proof is sealed: neither is stored. The rows store
+//! only that a code was requested and how often it was tried, under a keyed hash of the address.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,21 +23,21 @@ use crate::domain::value::text::{AccountId, Invalid};
 use crate::domain::value::time::Timestamp;
 
 /// The number of times that a code may be tried.
-pub const TRIES: u32 = 5;
+pub const MAX_TRIES: u32 = 5;
 /// The time for which a code can be used.
-pub const LIFE: Duration = Duration::from_secs(10 * 60);
-/// The time by which a code goes before the other messages of its account, since a person waits for it.
-pub const AHEAD: Duration = Duration::from_secs(86_400);
+pub const CODE_TTL: Duration = Duration::from_secs(10 * 60);
+/// The time by which a code precedes the other messages of its account, since a person waits for it.
+pub const CODE_PRIORITY: Duration = Duration::from_secs(86_400);
 /// The time for which requests for codes are counted.
-pub const WINDOW: Duration = Duration::from_secs(3_600);
+pub const COUNT_WINDOW: Duration = Duration::from_secs(3_600);
 /// The time until another code may be requested.
-const PAUSE: Duration = Duration::from_secs(60);
-/// The number of codes that may be requested for one address of one invitation in a [`WINDOW`].
-const CODES: u32 = 5;
-/// The number of addresses of one invitation that codes may be requested for in a [`WINDOW`].
-const ADDRESSES: u32 = 20;
-/// The time for which a proof counts.
-const PROOF_LIFE: Duration = Duration::from_secs(30 * 60);
+const MIN_INTERVAL: Duration = Duration::from_secs(60);
+/// The number of codes that may be requested for one address of one invitation in a [`COUNT_WINDOW`].
+const MAX_CODES: u32 = 5;
+/// The number of addresses of one invitation that codes may be requested for in a [`COUNT_WINDOW`].
+const MAX_ADDRESSES: u32 = 20;
+/// The time for which a proof is valid.
+const PROOF_TTL: Duration = Duration::from_secs(30 * 60);
 
 #[cfg(test)]
 mod tests;
@@ -47,7 +47,7 @@ mod tests;
 pub enum Addressee {
     /// A recipient, if the address is theirs.
     Recipient(u16),
-    /// An address that counts although it was not invited by itself.
+    /// An address that is allowed although it was not invited itself.
     Address(Email),
 }
 
@@ -76,9 +76,9 @@ pub fn addressee(invitation: &Invitation, email: &Email, now: Timestamp) -> Resu
 pub struct Verification {
     /// The account that owns it.
     pub account: AccountId,
-    /// The invitation whose link was brought.
+    /// The invitation whose link the caller presented.
     pub invitation: InvitationId,
-    /// Names it; another code has another.
+    /// The id of the code.
     pub id: Uuid,
     /// The key its code is derived with.
     pub key_id: u8,
@@ -90,19 +90,19 @@ impl Verification {
         let address = bytes(&self.account, self.invitation, email);
         let mac = ring.code_mac(self.key_id, &[self.id.as_bytes().as_slice(), &address].concat())?;
         let (head, _) = mac.split_first_chunk()?;
-        // 2^64 is so much more than a million that no code is likelier than another by anything that counts.
+        // 2^64 is so much larger than a million that all codes are practically equally likely.
         u32::try_from(u64::from_be_bytes(*head) % u64::from(Code::ALL)).ok().map(Code)
     }
 }
 
-/// Returns the keyed hashes that an address is kept by, of one invitation alone, under every key of the ring; the signing key's,
-/// under which what is new is kept, comes first.
+/// Returns the keyed hashes under which an address is kept, for one invitation alone, by every key of the ring. The
+/// signing key's comes first; new rows use it.
 pub fn address_keys(ring: &KeyRing, account: &AccountId, invitation: InvitationId, email: &Email) -> Vec<String> {
     let macs = ring.address_macs(&bytes(account, invitation, email));
     macs.iter().map(|mac| HEXLOWER.encode(mac)).collect()
 }
 
-/// No account has a control character in it, so different parts never make the same bytes.
+/// No account contains a control character, so different parts never form the same bytes.
 fn bytes(account: &AccountId, invitation: InvitationId, email: &Email) -> Vec<u8> {
     let parts: [&[u8]; 4] = [invitation.0.as_bytes(), account.as_str().as_bytes(), b"\0", email.key().as_bytes()];
     parts.concat()
@@ -110,7 +110,7 @@ fn bytes(account: &AccountId, invitation: InvitationId, email: &Email) -> Vec<u8
 
 /// A code of six digits. Never printed by `{:?}`.
 ///
-/// Comparing two compares two numbers, which takes the same time whichever digit differs.
+/// Comparing two codes compares two numbers, which takes the same time whichever digit differs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Code(u32);
 
@@ -136,28 +136,28 @@ impl fmt::Debug for Code {
     }
 }
 
-/// Returns whether a code that was asked for at a moment can no longer be used.
-pub fn is_too_old(asked_at: Timestamp, now: Timestamp) -> bool {
-    asked_at <= now.earlier(LIFE)
+/// Returns whether a code that was requested at a moment can no longer be used.
+pub fn is_too_old(requested_at: Timestamp, now: Timestamp) -> bool {
+    requested_at <= now.earlier(CODE_TTL)
 }
 
 /// The requests for codes with one invitation's links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// The moment at which this address's last code was requested, `None` once that code is used, so that nobody waits for the
-    /// next.
+    /// The moment at which this address's last code was requested; `None` once that code is used, so that the next one
+    /// may be requested at once.
     pub last: Option<Timestamp>,
     /// The number of codes for this address since `since`.
     pub codes: u32,
-    /// The moment of the first of those; after a [`WINDOW`] they are counted anew.
+    /// The moment of the first of those requests; after a [`COUNT_WINDOW`] the count starts again.
     pub since: Option<Timestamp>,
-    /// The number of other addresses with a request in the last [`WINDOW`].
+    /// The number of other addresses with a request in the last [`COUNT_WINDOW`].
     pub others: u32,
-    /// The moment of the oldest of those.
+    /// The moment of the oldest of those requests.
     pub oldest: Option<Timestamp>,
 }
 
-/// Too many codes were asked for.
+/// Too many codes were requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimited {
     /// The limit's name.
@@ -167,39 +167,39 @@ pub struct RateLimited {
 }
 
 impl Asked {
-    /// Checks that one more may be asked for. The address's being allowed has no part in it.
+    /// Checks that one more code may be requested. The result does not depend on whether the address is allowed.
     pub fn check(&self, now: Timestamp) -> Result<(), RateLimited> {
         let until = |from: Timestamp, span: Duration| from.later(span).since(now);
-        let pause = self.last.filter(|last| *last > now.earlier(PAUSE)).map(|last| until(last, PAUSE));
-        let counted = self.since.filter(|since| self.codes >= CODES && *since > now.earlier(WINDOW));
-        if let Some(retry_after) = pause.max(counted.map(|since| until(since, WINDOW))) {
+        let pause = self.last.filter(|last| *last > now.earlier(MIN_INTERVAL)).map(|last| until(last, MIN_INTERVAL));
+        let counted = self.since.filter(|since| self.codes >= MAX_CODES && *since > now.earlier(COUNT_WINDOW));
+        if let Some(retry_after) = pause.max(counted.map(|since| until(since, COUNT_WINDOW))) {
             return Err(RateLimited { limit: "verification codes per address", retry_after });
         }
-        let known = self.last.max(self.since).is_some_and(|last| last > now.earlier(WINDOW));
-        if !known && self.others >= ADDRESSES {
+        let known = self.last.max(self.since).is_some_and(|last| last > now.earlier(COUNT_WINDOW));
+        if !known && self.others >= MAX_ADDRESSES {
             let oldest = self.oldest.unwrap_or(now);
-            return Err(RateLimited { limit: "verified addresses per link", retry_after: until(oldest, WINDOW) });
+            return Err(RateLimited { limit: "verified addresses per link", retry_after: until(oldest, COUNT_WINDOW) });
         }
         Ok(())
     }
 }
 
-/// An address that a code has proved, for one invitation and a while.
+/// An address that a code has verified, for one invitation and a limited time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailProof {
     /// The address.
     pub email: Email,
-    /// The moment at which it stops counting.
+    /// The moment at which it expires.
     pub expire_at: Timestamp,
 }
 
 impl EmailProof {
-    /// Creates the proof of an address that was proved just now.
+    /// Creates the proof of an address that was verified just now.
     pub fn new(email: Email, now: Timestamp) -> Self {
-        Self { email, expire_at: now.later(PROOF_LIFE) }
+        Self { email, expire_at: now.later(PROOF_TTL) }
     }
 
-    /// Seals it for one invitation. The nonce has to be random.
+    /// Seals the proof for one invitation. The nonce has to be random.
     pub fn seal(
         &self,
         ring: &KeyRing,
@@ -219,7 +219,7 @@ impl EmailProof {
         Some(Self { email, expire_at: Timestamp::from_micros(i64::from_be_bytes(*expire_at)) })
     }
 
-    /// Returns whether it proves the address that an acceptor means, or stands for it where there is none.
+    /// Returns whether it proves the address of an acceptor, or replaces a missing one.
     fn proves(&self, meant: Option<&Email>, now: Timestamp) -> bool {
         self.expire_at > now && meant.is_none_or(|email| email.key() == self.email.key())
     }
@@ -230,8 +230,8 @@ fn context(account: &AccountId, invitation: InvitationId) -> Vec<u8> {
 }
 
 impl AcceptInvitation {
-    /// Returns the acceptor with the address that a valid proof shows. Without a proof the acceptor means
-    /// the address that their link was mailed to, and another one's proof takes its place only where there is no such.
+    /// Returns the acceptor with the address of a valid proof. Without a proof the acceptor means the address that
+    /// their link was mailed to; a proof of another address replaces it only if there is none.
     pub fn proven_acceptor(&self, invitation: &Invitation, now: Timestamp) -> Cow<'_, Acceptor> {
         let mailed_to = invitation.recipient(self.access.recipient()).and_then(Recipient::email);
         let meant = self.acceptor.email.as_ref().or(mailed_to);

@@ -1,6 +1,6 @@
 //! E-mail addresses and the one rule by which two of them are the same.
 //!
-//! The rule does not decide whether mail arrives; that is delivery's business.
+//! The rule does not decide whether mail arrives; the delivery shows that.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub struct Email {
 impl Email {
     /// Parses an address of 3 to 254 bytes with an unquoted local part and a domain of two labels or more.
     pub fn parse(value: &str) -> Result<Self, Invalid> {
-        // Before trimming, which would take line ends for harmless spaces.
+        // The check precedes trimming, which would remove line ends as spaces.
         if value.chars().any(text::is_control) {
             return Err(Invalid("must not contain control characters"));
         }
@@ -66,7 +66,7 @@ impl Email {
     }
 }
 
-/// Masked, so that `{:?}` cannot bring an address into a log.
+/// Masks the address, so that `{:?}` cannot write it to a log.
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.masked())
@@ -98,7 +98,7 @@ fn check_local(local: &str) -> Result<&str, Invalid> {
     let is_atom = |c: char| {
         c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || (!c.is_ascii() && c.is_alphanumeric())
     };
-    // A combining mark that NFC could not join with its letter is no alphanumeric, yet part of how a name is written.
+    // A combining mark that NFC could not join with its letter is not alphanumeric, yet part of a written name.
     let is_mark = |c: char| !c.is_ascii() && unicode_normalization::char::is_combining_mark(c);
     let fits = local.len() <= 64
         && local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(|c| is_atom(c) || is_mark(c)));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_address_is_refused() {
+    fn address_that_is_not_plain_is_refused() {
         let long = format!("{}@example.org", "a".repeat(243));
         for value in [
             "",
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_its_own_key() {
+    fn key_is_its_own_key() {
         for value in ["Jane@EXAMPLE.org", "İ@example.org", "ǰ\u{323}@straße.de", "Σ@example.org"] {
             let email = Email::parse(value).unwrap();
             assert_eq!(Email::parse(email.key()).unwrap().key(), email.key(), "{value}");

@@ -5,18 +5,18 @@ use uuid::Uuid;
 
 use super::time::Timestamp;
 
-/// Names an invitation of any kind.
+/// The id of an invitation of any kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InvitationId(pub Uuid);
 
-/// Names an acceptance.
+/// The id of an acceptance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AcceptanceId(pub Uuid);
 
-/// Creates the ids of everything one command creates.
+/// Derives the ids of everything that one command creates.
 ///
-/// The same seed makes the same ids, so a command that is decided again (a lost race, an unknown commit) names its rows as
-/// before. Ids are names, not secrets: what protects a link is the token's MAC.
+/// The same seed gives the same ids, so a command that is decided again (a lost race, an unknown commit) names its rows
+/// as before. Ids are names, not secrets: the token's MAC protects a link.
 #[derive(Clone, Copy, Debug)]
 pub struct IdSeed {
     millis: u64,

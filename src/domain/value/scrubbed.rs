@@ -1,4 +1,4 @@
-//! Free text of callers, without what an event must not hold.
+//! Free text of callers, without the parts that an event must not contain.
 
 /// The mark in place of a part that was removed.
 const REMOVED: &str = "[removed]";
@@ -17,7 +17,7 @@ pub fn scrubbed(text: &str) -> String {
     kept
 }
 
-/// Not at an apostrophe, which an address may have in it.
+/// Returns whether a character ends a word. An apostrophe does not, since an address may contain one.
 fn ends_word(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | '<' | '>' | '(' | ')' | ',')
 }

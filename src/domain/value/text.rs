@@ -1,10 +1,10 @@
-//! The rules for strings that callers bring: bounded, and without characters that could forge a header or a log line.
+//! The rules for strings from callers: bounded, and without characters that could forge a header or a log line.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-/// The reason why a value is refused, in words that fit behind the field's name and never repeat the value.
+/// The reason why a value is refused: a text that fits behind the field's name and never repeats the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid(pub &'static str);
 
@@ -49,17 +49,17 @@ pub fn variable(value: &str) -> Result<String, Invalid> {
     bounded(value, 0, 300, "values must have at most 300 characters").map(|()| value.to_owned())
 }
 
-/// Checks what is passed through unchanged: at most 4,096 characters.
+/// Checks a text that is returned unchanged: at most 4,096 characters.
 pub fn pass_through(value: &str) -> Result<String, Invalid> {
     bounded(value, 1, 4_096, "must have at most 4,096 characters").map(|()| value.to_owned())
 }
 
-/// Checks something sealed that a caller brings back: 1 to 1,024 visible ASCII characters.
+/// Checks a sealed text that a caller sends back: 1 to 1,024 visible ASCII characters.
 pub fn sealed(value: &str) -> Result<String, Invalid> {
     if (1..=1_024).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(value.to_owned())
     } else {
-        Err(Invalid("must be what this service has returned"))
+        Err(Invalid("must be a text that this service has returned"))
     }
 }
 
@@ -90,7 +90,7 @@ pub fn uuid(value: &str) -> Result<Uuid, Invalid> {
     if value.len() == 36 { Ok(parsed) } else { Err(Invalid("must be a UUID in its hyphenated form")) }
 }
 
-/// The account that owns a row: what a credential speaks for.
+/// The account that owns a row and that a credential belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountId(Arc<str>);
 

@@ -1,4 +1,4 @@
-//! Moments and spans as the service keeps them: microseconds, UTC.
+//! Moments and durations of the service: microseconds, UTC.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,17 +25,17 @@ impl Timestamp {
         self.0
     }
 
-    /// Returns the moment one span later, at most [`Timestamp::MAX`].
+    /// Returns the moment one time to live later, at most [`Timestamp::MAX`].
     pub fn plus(self, ttl: Ttl) -> Self {
         Self(self.0.saturating_add(ttl.0).min(Self::MAX.0))
     }
 
-    /// Returns the moment some time later, at most [`Timestamp::MAX`].
+    /// Returns the moment a duration later, at most [`Timestamp::MAX`].
     pub fn later(self, by: Duration) -> Self {
         Self(self.0.saturating_add(micros(by)).min(Self::MAX.0))
     }
 
-    /// Returns the moment some time earlier.
+    /// Returns the moment a duration earlier.
     pub fn earlier(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(micros(by)))
     }
@@ -50,7 +50,7 @@ fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// RFC 3339 with microseconds.
+/// Formats the moment as RFC 3339 with microseconds.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match DateTime::from_timestamp_micros(self.0) {
@@ -69,7 +69,7 @@ impl Ttl {
     const MAX: Duration = Duration::from_secs(100 * 31_557_600);
     /// 365 days.
     pub const YEAR: Self = Self(365 * 24 * 3_600 * 1_000_000);
-    /// The longest there is: a hundred years.
+    /// The longest time to live: a hundred years.
     pub const LONGEST: Self = Self(100 * 31_557_600 * 1_000_000);
 
     /// Parses a span of at most a year (365 days).
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ttl_is_between_a_minute_and_a_century() {
+    fn ttl_is_between_a_minute_and_a_century() {
         for (seconds, fits) in
             [(0, false), (59, false), (60, true), (61, true), (3_155_760_000, true), (3_155_760_001, false)]
         {

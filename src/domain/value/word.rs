@@ -1,15 +1,15 @@
-//! Words of stored rows that a newer release may have added to: kinds, types of events.
+//! Codes of stored rows that a newer release may have extended: kinds, types of events.
 
-/// A word that this release knows, or the text of one that it does not know.
+/// A code that this release knows, or the text of one that it does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word<T> {
-    /// The meaning of the word.
+    /// The meaning of the code.
     Known(T),
-    /// A word of a newer release.
+    /// A code of a newer release.
     Unknown(String),
 }
 
-/// The longest word.
+/// The largest number of bytes of a code.
 const MAX_LENGTH: usize = 100;
 
 /// Returns the variants of an enum, which `strum` lists as a slice, as an array.
@@ -20,7 +20,7 @@ pub(in crate::domain) const fn array<T: Copy, const N: usize>(variants: &[T]) ->
 }
 
 impl<T: Copy> Word<T> {
-    /// Reads a word by the function that knows words. Returns `None` for a text that no release writes.
+    /// Parses a code with the function that knows them. Returns `None` for a text that no release writes.
     pub fn parse(text: &str, known: impl Fn(&str) -> Option<T>) -> Option<Self> {
         let is_word = |part: &str| {
             !part.is_empty()
@@ -33,7 +33,7 @@ impl<T: Copy> Word<T> {
         known(text).map(Self::Known).or_else(unknown)
     }
 
-    /// Returns the meaning, if this release knows the word.
+    /// Returns the meaning, if this release knows the code.
     pub fn known(&self) -> Option<T> {
         match self {
             Self::Known(known) => Some(*known),
@@ -41,7 +41,7 @@ impl<T: Copy> Word<T> {
         }
     }
 
-    /// Returns the text of the word by the function that writes known ones.
+    /// Returns the text of the code with the function that formats known ones.
     pub fn text(&self, known: impl Fn(T) -> &'static str) -> &str {
         match self {
             Self::Known(word) => known(*word),

@@ -1,7 +1,7 @@
-//! The addresses that may be posted to: those of the open Internet, and those that the configuration adds.
+//! The addresses that may be posted to: those of the open Internet, and the networks that the configuration adds.
 //!
-//! The creator of an endpoint chooses where this service connects to. Without a guard that could be the service's own
-//! network: a database, a neighbour, or the metadata of the machine, which gives credentials away.
+//! The creator of an endpoint chooses the address that this service connects to. Without a guard that could be the
+//! service's own network: a database, a neighbour, or the metadata of the machine, which gives credentials away.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,7 +17,7 @@ impl Networks {
         Self(networks.into_iter().collect())
     }
 
-    /// Returns whether nothing is added to the open Internet.
+    /// Returns whether the configuration adds no network.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -28,19 +28,20 @@ impl Networks {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Returns whether an address may be posted to: with TLS any of the open Internet, without only what is added.
+    /// Returns whether an address may be posted to: with TLS any of the open Internet, without TLS only the added
+    /// networks.
     pub fn allow(&self, address: IpAddr, tls: bool) -> bool {
         self.contain(address) || tls && is_global(address)
     }
 }
 
-/// IPv4 that leads nowhere on the open Internet, or to what a cloud keeps for its own machines.
+/// IPv4 networks that are not routed on the open Internet, or that clouds use for their own machines.
 const CLOSED_V4: [Ipv4Net; 17] = [
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
     v4([100, 64, 0, 0], 10),
     v4([127, 0, 0, 0], 8),
-    // Metadata of AWS, Google and Azure among it.
+    // The network contains the metadata of AWS, Google and Azure.
     v4([169, 254, 0, 0], 16),
     v4([172, 16, 0, 0], 12),
     v4([192, 0, 0, 0], 24),
@@ -50,17 +51,18 @@ const CLOSED_V4: [Ipv4Net; 17] = [
     v4([198, 18, 0, 0], 15),
     v4([198, 51, 100, 0], 24),
     v4([203, 0, 113, 0], 24),
-    // A public address by its number, by which Azure's machines reach their host.
+    // The address is formally public; Azure's machines reach their host by it.
     v4([168, 63, 129, 16], 32),
     v4([224, 0, 0, 0], 4),
     v4([240, 0, 0, 0], 4),
     v4([255, 255, 255, 255], 32),
 ];
 
-/// The only part of IPv6 that is given out for the open Internet.
+/// The only part of IPv6 that is assigned to the open Internet.
 const OPEN_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
-/// The networks in that part that lead nowhere: protocols (Teredo and benchmarking among them) and two for documents.
+/// The networks in that part that are not routed: protocols (Teredo and benchmarking among them) and two for
+/// documentation.
 const CLOSED_V6: [Ipv6Net; 3] = [
     v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
     v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32),
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_open_internet_is_allowed_with_tls_alone() {
+    fn open_internet_is_allowed_with_tls_alone() {
         for open in [
             "1.1.1.1",
             "8.8.8.8",
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_configuration_adds_is_allowed_and_nothing_beside_it() {
+    fn configured_network_is_allowed_and_nothing_beside_it() {
         let added = networks(&["10.1.0.0/16", "127.0.0.1/32", "fd12::/16", "::1/128"]);
         for (address, allowed) in [
             ("10.1.2.3", true),

@@ -5,22 +5,22 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::domain::delivery::backoff::Backoff;
 use crate::domain::value::time::Timestamp;
 
-/// The time for which a message is retried at least, from the first attempt on.
+/// The least time for which a message is retried, from the first attempt on.
 pub const TRIED_FOR: Duration = Duration::from_secs(72 * 3_600);
-/// An endpoint at which every attempt has failed for so long is disabled.
+/// The time after which an endpoint is disabled if every attempt has failed.
 pub const DISABLED_AFTER: Duration = Duration::from_secs(120 * 3_600);
-/// The longest that an endpoint may ask for.
-const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3_600);
+/// The longest delay that an endpoint may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
 /// The delays between attempts: from seconds to hours.
 pub const BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(6 * 3_600) };
 
-/// Returns how long to wait behind the `attempts`th attempt: no less than the endpoint asked for.
+/// Returns the delay after the `attempts`th attempt: no less than the endpoint asked for.
 pub fn delay(attempts: u32, random: u64, asked: Option<Duration>) -> Duration {
     BACKOFF.delay(attempts, random).max(asked.unwrap_or_default())
 }
 
-/// Returns whether a message that was first tried then and has failed again now is given up.
+/// Returns whether a message fails for good that was first tried at `first` and has failed again now.
 pub fn is_over(first_tried_at: Timestamp, now: Timestamp) -> bool {
     has_passed(first_tried_at, TRIED_FOR, now)
 }
@@ -34,12 +34,12 @@ pub fn has_passed(since: Timestamp, span: Duration, now: Timestamp) -> bool {
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number too long to read is a very long time.
-        return Some(value.parse().map_or(LONGEST_ASKED, Duration::from_secs).min(LONGEST_ASKED));
+        // A number too long to parse is a very long time.
+        return Some(value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).min(MAX_RETRY_AFTER));
     }
     let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = Duration::from_micros(u64::try_from(now.micros()).unwrap_or(0));
-    Some(date.saturating_sub(now).min(LONGEST_ASKED))
+    Some(date.saturating_sub(now).min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_tried_for_three_days() {
+    fn message_is_tried_for_three_days() {
         let at = |hours: i64| Timestamp::from_micros(NOW.micros() + hours * 3_600_000_000);
         assert!(!is_over(NOW, at(71)) && is_over(NOW, at(72)) && is_over(NOW, at(500)));
     }
@@ -81,7 +81,7 @@ mod tests {
             ("Thu, 01 Jan 2026 00:00:00 GMT", Some(0)),
             ("Wed, 31 Dec 2025 00:00:00 GMT", Some(0)),
             ("Fri, 01 Jan 2027 00:00:00 GMT", Some(86_400)),
-            // The obsolete forms, which RFC 9110 section 5.6.7 has recipients accept.
+            // RFC 9110 section 5.6.7 requires recipients to accept the obsolete forms.
             ("Thursday, 01-Jan-26 00:02:00 GMT", Some(120)),
             ("Thu Jan  1 00:02:00 2026", Some(120)),
             ("", None),

@@ -1,4 +1,4 @@
-//! Signatures as Standard Webhooks 1.0 has them: HMAC-SHA256 over id, time and body, one for each secret.
+//! Signatures by Standard Webhooks 1.0: HMAC-SHA256 over id, time and body, one for each secret.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl Secret {
         Self(random)
     }
 
-    /// Encrypts it, bound to the endpoint it is of. The nonce has to be random.
+    /// Encrypts the secret, bound to its endpoint. The nonce has to be random.
     pub fn seal(&self, ring: &KeyRing, account: &AccountId, endpoint: Uuid, nonce: [u8; 24]) -> Option<String> {
         ring.seal_as(Sealed::WebhookSecret, &context(account, endpoint), &self.0, nonce)
     }
@@ -34,8 +34,8 @@ impl Secret {
         bytes.try_into().ok().map(Self)
     }
 
-    /// Seals with the signing key a secret that another key has sealed. Returns `None` if the signing key sealed it, or the other
-    /// key has left the ring.
+    /// Seals with the signing key a secret that another key has sealed. Returns `None` if the signing key sealed it, or
+    /// the other key has left the ring.
     pub fn reseal(
         ring: &KeyRing,
         account: &AccountId,
@@ -65,7 +65,7 @@ fn context(account: &AccountId, endpoint: Uuid) -> Vec<u8> {
     [account.as_str().as_bytes(), b"\0webhookEndpoints/", endpoint.as_bytes()].concat()
 }
 
-/// Returns the moment of an attempt as the header `webhook-timestamp` and the signature have it: whole seconds.
+/// Returns the moment of an attempt as in the header `webhook-timestamp` and the signature: whole seconds.
 pub fn seconds(at: Timestamp) -> i64 {
     at.micros().div_euclid(1_000_000)
 }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_secret_opens_only_for_its_endpoint() {
+    fn sealed_secret_opens_only_for_its_endpoint() {
         let ring = KeyRing::parse(&KeyRing::format_key(1, [1; 32])).unwrap();
         let (account, endpoint) = (AccountId::parse("acme").unwrap(), Uuid::from_u128(1));
         let secret = Secret::new([7; 32]);

@@ -1,4 +1,4 @@
-//! How an endpoint changes.
+//! The changes of an endpoint.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn endpoint() -> Endpoint {
 }
 
 #[test]
-fn the_same_again_is_no_change() {
+fn same_again_is_no_change() {
     let same =
         EndpointChange { uri: Some(endpoint().uri), event_types: Some(endpoint().event_types), disabled: Some(false) };
     assert_eq!(endpoint().changed(&same, later(Duration::from_secs(1))), None);

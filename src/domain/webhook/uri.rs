@@ -7,15 +7,15 @@ use url::{Host, Url};
 use super::networks::Networks;
 use crate::domain::value::text::{Invalid, is_control};
 
-const LONGEST: usize = 2_000;
+const MAX_LENGTH: usize = 2_000;
 
-/// Parses the address of an endpoint: an https URL without user name and fragment whose host, if it is written as an
-/// address, may be posted to. Plain http is for development: it takes a network that the configuration adds.
+/// Parses the address of an endpoint: an https URL without user name and fragment whose host, if it is an IP address,
+/// may be posted to. Plain http is for development: it needs a network that the configuration adds.
 pub fn parse(value: &str, networks: &Networks) -> Result<String, Invalid> {
-    if value.chars().count() > LONGEST {
+    if value.chars().count() > MAX_LENGTH {
         return Err(Invalid("must have at most 2,000 characters"));
     }
-    // The parser would drop line breaks and tabs without a word.
+    // The parser would silently drop line breaks and tabs.
     if value.chars().any(|c| is_control(c) || c.is_whitespace()) {
         return Err(Invalid("must not contain white space or control characters"));
     }
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn address_is_plain_https_to_the_open_internet() {
         let none = Networks::default();
-        let longest = format!("https://example.com/{}", "x".repeat(LONGEST - 20));
+        let longest = format!("https://example.com/{}", "x".repeat(MAX_LENGTH - 20));
         for good in ["https://example.com/hook?key=1", "HTTPS://Example.com:8443", "https://8.8.8.8/", &longest] {
             assert_eq!(parse(good, &none).as_deref(), Ok(good));
         }

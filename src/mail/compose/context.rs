@@ -134,13 +134,13 @@ impl fmt::Debug for MailContext {
 
 /// Returns the language that an invitation asks for by its template variable, or else by its label.
 pub(crate) fn locale(invitation: &Invitation) -> Option<&str> {
-    let variables = invitation.details.general().map(|details| &details.kept.template_variables);
+    let variables = invitation.details.general().map(|details| &details.caller_data.template_variables);
     let variable = variables.and_then(|variables| variables.get(LOCALE));
     variable.or_else(|| invitation.labels.get(LOCALE)).map(String::as_str)
 }
 
 fn variables(details: &Details) -> BTreeMap<String, String> {
-    let kept = details.general().map(|details| &details.kept.template_variables);
+    let kept = details.general().map(|details| &details.caller_data.template_variables);
     let kept = kept.into_iter().flatten();
     kept.map(|(key, value)| (key.clone(), name::variable(value))).collect()
 }

@@ -109,9 +109,9 @@ impl SmtpConnection {
         let (from, to) = (message.from.clone(), message.to.clone());
         let parameters = self.parameters(message)?;
         let international = !parameters.is_empty();
-        self.say(Step::Mail, Mail::new(Some(from), parameters)).await.map_err(|error| match error.sort {
+        self.say(Step::Mail, Mail::new(Some(from), parameters)).await.map_err(|error| match error.kind {
             // The sender is not to blame for a recipient that needs more than the server can do.
-            SendFailure::Misconfigured if international => SendError { sort: SendFailure::Refused, ..error },
+            SendFailure::Misconfigured if international => SendError { kind: SendFailure::Refused, ..error },
             _ => error,
         })?;
         self.say(Step::Rcpt, Rcpt::new(to, Vec::new())).await?;

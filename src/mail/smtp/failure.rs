@@ -84,7 +84,7 @@ pub(crate) fn of(step: Step, error: &Error) -> SendError {
 
 /// Returns the meaning of an unexpected answer.
 pub(crate) fn of_answer(step: Step, code: u16, enhanced: Option<String>) -> SendError {
-    let sort = match code {
+    let kind = match code {
         // Some servers pass on the answer of the next one, so at these steps it may concern this one message: it costs an attempt.
         code if CREDENTIALS.contains(&code) && step.is_about_the_message() => SendFailure::Retry,
         code if CREDENTIALS.contains(&code) => SendFailure::Misconfigured,
@@ -93,7 +93,7 @@ pub(crate) fn of_answer(step: Step, code: u16, enhanced: Option<String>) -> Send
         _ => SendFailure::Retry,
     };
     let enhanced = enhanced.map(|code| format!(" {code}")).unwrap_or_default();
-    SendError::new(sort, format!("the mail server answered {code}{enhanced} to {}", step.name()))
+    SendError::new(kind, format!("the mail server answered {code}{enhanced} to {}", step.name()))
 }
 
 /// Returns the error of a failed connection.
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn an_answer_means_what_its_code_and_its_step_say() {
         use SendFailure::{Misconfigured, Refused, Retry};
-        for (step, code, sort) in [
+        for (step, code, kind) in [
             (Step::Connect, 421, Retry),
             (Step::Connect, 554, Misconfigured),
             (Step::Starttls, 454, Retry),
@@ -140,7 +140,7 @@ mod tests {
             (Step::Message, 552, Refused),
         ] {
             let error = of_answer(step, code, Some("5.1.1".to_owned()));
-            assert_eq!(error.sort, sort, "{step:?} {code}");
+            assert_eq!(error.kind, kind, "{step:?} {code}");
             assert!(error.text.contains(&format!("{code} 5.1.1")), "{error}");
         }
     }

@@ -1,6 +1,7 @@
-//! Those who follow something in its order, one replica at a time each: where they are, and who it is just now.
+//! Followers of an ordered sequence, one replica at a time each: their positions and their leases.
 //!
-//! A lease that is not renewed passes to whoever asks next. Whoever has lost it finds out when it wants to move on.
+//! A lease that is not renewed passes to the next replica that asks. A replica that has lost it finds out when it
+//! advances.
 
 use std::time::Duration;
 
@@ -12,17 +13,17 @@ use crate::store::Store;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::clock;
 
-/// How long a replica that has fallen silent keeps its lease.
-const LEASE: Duration = Duration::from_secs(30);
+/// The time for which a silent replica keeps its lease.
+const LEASE_DURATION: Duration = Duration::from_secs(30);
 
-/// Who follows.
+/// A task that follows a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follower {
-    /// Who tells that invitations have expired; its position is a moment in microseconds.
+    /// The task that records expiries; its position is a moment in microseconds.
     Expiry,
-    /// Who deletes old rows; its position is the moment of the last time in microseconds.
+    /// The task that deletes old rows; its position is the moment of its last run in microseconds.
     Prune,
-    /// Who publishes events to NATS; its position is that of an event.
+    /// The task that publishes events to NATS; its position is that of an event.
     Nats,
 }
 
@@ -36,30 +37,30 @@ impl Follower {
     }
 }
 
-/// Where a follower begins that has never been at work before.
+/// The start of a follower that has no position yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
-    /// With the first there is.
+    /// The first row.
     First,
-    /// Behind the last event that has a position by then.
+    /// The end of the events that have a position by now.
     Now,
 }
 
 /// A lease that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leased {
-    /// Up to where the follower has come.
+    /// The position up to which the follower has processed the sequence.
     pub position: i64,
     /// The database's clock.
     pub now: Timestamp,
 }
 
 impl Store {
-    /// Takes or renews a follower's lease; none while another holder has it.
+    /// Takes or renews a follower's lease; `None` while another holder has it.
     pub async fn lease(&self, follower: Follower, holder: Uuid, begin: Begin) -> Result<Option<Leased>, StoreError> {
         let position = match begin {
             Begin::First => "position",
-            // A lease that ended leaves a moment behind, so 0 means that there was none.
+            // A lease that ended leaves a moment behind, so 0 means that the follower has never run.
             Begin::Now => {
                 "CASE WHEN leased_until > 0 THEN position
                     ELSE (SELECT s.position FROM follower s WHERE s.name = 'sequencer') END"
@@ -77,7 +78,7 @@ impl Store {
         Ok(Some(Leased { position: row.try_get("", "position")?, now }))
     }
 
-    /// Moves a follower forward and renews its lease; false if the lease was lost, and then nothing has changed.
+    /// Moves a follower forward and renews its lease. Returns false, and changes nothing, if the lease was lost.
     pub async fn advance(&self, follower: Follower, holder: Uuid, position: i64) -> Result<bool, StoreError> {
         let now = clock(self.database.backend(), 3);
         let sql = format!(
@@ -89,7 +90,7 @@ impl Store {
         Ok(self.database.write.execute_raw(statement).await?.rows_affected() > 0)
     }
 
-    /// Gives a lease back, so that nobody has to wait for its end.
+    /// Releases a lease, so that no replica has to wait for its end.
     pub async fn release(&self, follower: Follower, holder: Uuid) -> Result<(), StoreError> {
         let sql = "UPDATE follower SET lease = NULL WHERE name = $1 AND lease = $2";
         let values = [follower.name().into(), holder.into()];
@@ -98,7 +99,7 @@ impl Store {
         Ok(())
     }
 
-    /// Returns what takes the place of the database's clock: nothing on PostgreSQL but for tests.
+    /// Overrides the database's clock; NULL on PostgreSQL except in tests.
     fn database_clock(&self) -> Value {
         let clock = &self.database.clock;
         let now = if self.database.is_embedded() { Some(clock.now()) } else { clock.in_place_of_the_database() };
@@ -107,5 +108,5 @@ impl Store {
 }
 
 fn lease_micros() -> Value {
-    i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX).into()
+    i64::try_from(LEASE_DURATION.as_micros()).unwrap_or(i64::MAX).into()
 }

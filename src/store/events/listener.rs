@@ -1,7 +1,7 @@
 //! Carries notifications between the replicas that share a PostgreSQL: NOTIFY after commits, LISTEN on a connection of its own.
 //!
-//! Nothing rests on it but speed: whoever waits for a signal also looks from time to time. NOTIFY never is part of a save,
-//! since PostgreSQL lets only one transaction that notifies commit at a time.
+//! Nothing depends on it except speed: every task that waits for a notification also polls. NOTIFY is never part of a
+//! save, since PostgreSQL lets only one transaction that notifies commit at a time.
 
 use std::time::Duration;
 
@@ -18,18 +18,18 @@ use crate::store::Store;
 use crate::telemetry::log_limiter::LogLimiter;
 
 const CHANNEL: &str = "invitation_service";
-/// The least time between two notifications; what is told meanwhile goes into the next.
-const GATHER: Duration = Duration::from_millis(10);
-/// How long to wait after a failure.
-const FAILED: Duration = Duration::from_secs(1);
-/// How long the connection may stay silent before it is asked whether it is still there, and how long it may then take.
-const SILENCE: Duration = Duration::from_secs(5);
-const ANSWER: Duration = Duration::from_secs(2);
+/// The least time between two notifications; topics that are notified meanwhile go into the next one.
+const NOTIFY_INTERVAL: Duration = Duration::from_millis(10);
+/// The delay before the next attempt after a failure.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The time after which a silent connection is pinged.
+const PING_AFTER: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Carries notifications until stopped. On SQLite there is nobody to carry them to.
+/// Carries notifications until stopped. On SQLite there are no other replicas.
 pub async fn run(store: Store, stop: CancellationToken) {
     let Some(options) = store.database.read.postgres_options() else { return };
-    // By which a process knows its own notifications.
+    // The id by which a process recognizes its own notifications.
     let process = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
     tokio::select! {
         () = pass_on(&store, &process) => {}
@@ -38,19 +38,19 @@ pub async fn run(store: Store, stop: CancellationToken) {
     }
 }
 
-/// Tells other processes what is told in this one.
+/// Sends the notifications of this process to the other processes.
 async fn pass_on(store: &Store, process: &str) {
-    let mut told = store.notifications.subscribe_remote();
+    let mut pending = store.notifications.subscribe_remote();
     let mut log_limiter = LogLimiter::default();
-    while told.changed().await.is_ok() {
-        let topics = store.notifications.take_told();
+    while pending.changed().await.is_ok() {
+        let topics = store.notifications.take_pending();
         if !topics.is_empty()
             && let Err(error) = notify(store, process, &topics).await
         {
             log_limiter.warn("notify", &error);
-            sleep(FAILED).await;
+            sleep(RETRY_DELAY).await;
         }
-        sleep(GATHER).await;
+        sleep(NOTIFY_INTERVAL).await;
     }
 }
 
@@ -61,34 +61,35 @@ async fn notify(store: &Store, process: &str, topics: &[Topic]) -> Result<(), Db
     store.database.read.query_one_raw(statement).await.map(drop)
 }
 
-/// Listens, and begins again whenever that ends.
+/// Listens, and reconnects whenever the connection fails.
 async fn listen_always(options: &PgConnectOptions, notifications: &Notifications, process: &str) {
     let mut log_limiter = LogLimiter::default();
     loop {
         let Err(error) = listen(options, notifications, process).await;
         // The text of an error may name the database's address, but never its password.
         log_limiter.warn("listen", &error);
-        sleep(FAILED).await;
+        sleep(RETRY_DELAY).await;
     }
 }
 
-/// Tells in this process what others tell, until the connection is lost for good.
+/// Notifies this process of the topics of the others, until the connection is lost for good.
 async fn listen(
     options: &PgConnectOptions,
     notifications: &Notifications,
     process: &str,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
-    // Not one of the pool's connections, which calls need.
-    let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).acquire_timeout(ANSWER);
+    // The connection is not one of the pool's, which calls need.
+    let own =
+        PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).acquire_timeout(ANSWER_TIMEOUT);
     let mut listener = PgListener::connect_with(&own.connect_lazy_with(options.clone())).await?;
     listener.listen(CHANNEL).await?;
     loop {
-        // Whatever was told while nobody listened.
+        // Notifications were lost while this process did not listen.
         Topic::ALL.into_iter().for_each(|topic| notifications.notify_local(topic));
         loop {
-            match timeout(SILENCE, listener.try_recv()).await {
-                Ok(Ok(Some(notification))) => hear(notification.payload(), notifications, process),
-                // Lost and connected again.
+            match timeout(PING_AFTER, listener.try_recv()).await {
+                Ok(Ok(Some(notification))) => receive(notification.payload(), notifications, process),
+                // The connection was lost and restored.
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => return Err(error),
                 Err(_) => probe(&mut listener).await?,
@@ -97,13 +98,13 @@ async fn listen(
     }
 }
 
-/// Finds out whether a silent connection still leads anywhere.
+/// Checks whether a silent connection still works.
 async fn probe(listener: &mut PgListener) -> Result<(), sqlx::Error> {
-    let asked = timeout(ANSWER, sqlx::query("SELECT 1").execute(listener)).await;
+    let asked = timeout(ANSWER_TIMEOUT, sqlx::query("SELECT 1").execute(listener)).await;
     asked.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(drop)
 }
 
-fn hear(payload: &str, notifications: &Notifications, process: &str) {
+fn receive(payload: &str, notifications: &Notifications, process: &str) {
     let mut words = payload.split(' ');
     if words.next() == Some(process) {
         return;
@@ -129,15 +130,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_tell_is_heard_and_one_s_own_and_the_unknown_is_not() {
+    fn receives_known_topics_of_other_processes_only() {
         let notifications = Notifications::new();
-        let (told, [outbox, event, position, webhook]) =
+        let (pending, [outbox, event, position, webhook]) =
             (notifications.subscribe_remote(), Topic::ALL.map(|topic| notifications.subscribe(topic)));
-        hear("me outbox", &notifications, "me");
-        hear("", &notifications, "me");
-        hear("other event future webhook", &notifications, "me");
-        let heard = [outbox, event, position, webhook].map(|topic| topic.has_changed().unwrap());
-        assert_eq!(heard, [false, true, false, true]);
-        assert!(!told.has_changed().unwrap(), "what comes from others does not go back to them");
+        receive("me outbox", &notifications, "me");
+        receive("", &notifications, "me");
+        receive("other event future webhook", &notifications, "me");
+        let notified = [outbox, event, position, webhook].map(|topic| topic.has_changed().unwrap());
+        assert_eq!(notified, [false, true, false, true]);
+        assert!(!pending.has_changed().unwrap(), "what comes from others does not go back to them");
     }
 }

@@ -1,9 +1,9 @@
-//! Who waits for rows is told when there are some: in this process at once, after the commit, and in the others through
-//! [`super::listener`].
+//! Tasks that wait for rows are notified when there are new ones: in this process at once, after the commit, and in the
+//! others through [`super::listener`].
 
 use tokio::sync::watch;
 
-/// What there may be more of.
+/// The type of the rows that a notification is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// Messages that are due.
@@ -17,7 +17,7 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// Every topic there is.
+    /// All topics.
     pub const ALL: [Self; 4] = [Self::Outbox, Self::Event, Self::Position, Self::Webhook];
 
     fn bit(self) -> u8 {
@@ -25,46 +25,47 @@ impl Topic {
     }
 }
 
-/// Tells and hears. Clones share the topics.
+/// Notifies and subscribes. Clones share the topics.
 #[derive(Clone, Debug)]
 pub struct Notifications {
     topics: [watch::Sender<()>; Topic::ALL.len()],
-    /// What was told here and not yet passed on to other processes.
-    told: watch::Sender<u8>,
+    /// The topics that were notified here and not yet sent to other processes.
+    pending: watch::Sender<u8>,
 }
 
 impl Notifications {
-    /// Makes topics that nobody has said anything about.
+    /// Creates topics without notifications.
     pub fn new() -> Self {
-        Self { topics: Topic::ALL.map(|_| watch::Sender::new(())), told: watch::Sender::new(0) }
+        Self { topics: Topic::ALL.map(|_| watch::Sender::new(())), pending: watch::Sender::new(0) }
     }
 
-    /// Says that there may be more. Costs next to nothing, and waits for nobody.
+    /// Notifies that there may be new rows. Costs next to nothing, and waits for no subscriber.
     pub fn notify(&self, topic: Topic) {
         self.notify_local(topic);
-        self.told.send_modify(|told| *told |= topic.bit());
+        self.pending.send_modify(|pending| *pending |= topic.bit());
     }
 
-    /// Says so in this process alone, as where another one has said it first.
+    /// Notifies this process only, as for a notification that another process has sent.
     pub(in crate::store) fn notify_local(&self, topic: Topic) {
         self.topics[topic as usize].send_replace(());
     }
 
-    /// Returns what hears from now on: what is told before it is asked again is not lost, however often, but heard once.
+    /// Returns a receiver of the notifications from now on: those that arrive between two waits are not lost, but count
+    /// as one.
     pub fn subscribe(&self, topic: Topic) -> watch::Receiver<()> {
         self.topics[topic as usize].subscribe()
     }
 
-    /// Returns what hears that there is something to be passed on.
+    /// Returns a receiver that is notified when there are topics to be sent to other processes.
     pub(in crate::store) fn subscribe_remote(&self) -> watch::Receiver<u8> {
-        self.told.subscribe()
+        self.pending.subscribe()
     }
 
-    /// Returns what is to be passed on, once.
-    pub(in crate::store) fn take_told(&self) -> Vec<Topic> {
+    /// Returns the topics to be sent to other processes, once.
+    pub(in crate::store) fn take_pending(&self) -> Vec<Topic> {
         let mut taken = 0;
-        self.told.send_if_modified(|told| {
-            taken = std::mem::take(told);
+        self.pending.send_if_modified(|pending| {
+            taken = std::mem::take(pending);
             false
         });
         Topic::ALL.into_iter().filter(|topic| taken & topic.bit() != 0).collect()
@@ -82,17 +83,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_is_passed_on_once_and_what_others_told_is_not() {
+    fn own_notification_is_passed_on_once_and_a_remote_one_is_not() {
         let notifications = Notifications::new();
-        let (outbox, told) = (notifications.subscribe(Topic::Outbox), notifications.subscribe_remote());
+        let (outbox, pending) = (notifications.subscribe(Topic::Outbox), notifications.subscribe_remote());
         notifications.notify_local(Topic::Outbox);
-        assert!(outbox.has_changed().unwrap() && !told.has_changed().unwrap());
-        assert_eq!(notifications.take_told(), []);
+        assert!(outbox.has_changed().unwrap() && !pending.has_changed().unwrap());
+        assert_eq!(notifications.take_pending(), []);
         for topic in [Topic::Webhook, Topic::Event, Topic::Webhook] {
             notifications.notify(topic);
         }
-        assert!(told.has_changed().unwrap());
-        assert_eq!(notifications.take_told(), [Topic::Event, Topic::Webhook]);
-        assert_eq!(notifications.take_told(), []);
+        assert!(pending.has_changed().unwrap());
+        assert_eq!(notifications.take_pending(), [Topic::Event, Topic::Webhook]);
+        assert_eq!(notifications.take_pending(), []);
     }
 }

@@ -1,8 +1,8 @@
-//! The order of all events: gives those that were committed their positions, after the commit.
+//! The order of all events: gives committed events their positions, after the commit.
 //!
-//! Whoever follows events keeps a position as a cursor, so a position that can be seen must mean that all lower ones can be
-//! seen. Numbers taken while commits are under way cannot promise that. So events are numbered afterwards, by one at a time
-//! over all replicas: the lock on one row is held until what was numbered is committed.
+//! A follower keeps a position as a cursor, so a visible position must mean that all lower ones are visible. Numbers
+//! taken while commits are under way cannot promise that. So events are numbered afterwards, by one process at a time
+//! over all replicas: the lock on one row is held until the numbers are committed.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
@@ -54,12 +54,12 @@ pub(in crate::store) fn number_sql(backend: DbBackend) -> String {
     if backend == DbBackend::Postgres { number_on_postgres_sql() } else { number_on_sqlite_sql() }
 }
 
-/// Numbers events on PostgreSQL, in one statement: no lock waits for a word of this process, which may be frozen.
+/// Numbers events on PostgreSQL, in one statement: no lock waits for a message of this process, which may be frozen.
 ///
-/// A statement sees what was committed before it began, but it may get the lock later, when another process has numbered the
-/// same events meanwhile. Whoever numbers events moves the position: if the locked row has another position than the
-/// statement sees, nothing is numbered. The condition that always holds makes PostgreSQL look events up one by one, whatever the
-/// table was like when this was planned.
+/// A statement sees rows that were committed before it began, but it may get the lock later, when another process has
+/// numbered the same events meanwhile. Numbering events moves the position: if the locked row has another position than
+/// the statement sees, nothing is numbered. The condition that always holds makes PostgreSQL look events up one by one,
+/// whatever the size of the table was when the statement was planned.
 fn number_on_postgres_sql() -> String {
     format!(
         "WITH RECURSIVE locked AS MATERIALIZED (
@@ -83,7 +83,7 @@ fn number_on_postgres_sql() -> String {
     )
 }
 
-/// The same on SQLite, in a transaction that nobody else can have at the same time: $3 is the position.
+/// Returns the same statement for SQLite, for a transaction that excludes all others: $3 is the position.
 fn number_on_sqlite_sql() -> String {
     format!(
         "WITH RECURSIVE {}
@@ -96,7 +96,7 @@ fn number_on_sqlite_sql() -> String {
 /// The result of an attempt to number events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbering {
-    /// So many events have their positions now.
+    /// Gives the number of events that have got their positions.
     Done(u64),
     /// Another process numbers events.
     Busy {
@@ -122,7 +122,8 @@ impl Store {
         let values = [database.clock().map(Timestamp::micros).into(), since.into()];
         let statement = Statement::from_sql_and_values(backend, unnumbered_sql(backend), values);
         let row = database.read.query_one_raw(statement).await?;
-        let row = row.ok_or_else(|| StoreError::Refused("a look without a row".to_owned()))?;
+        let row = row
+            .ok_or_else(|| StoreError::Refused("the query for events without a position returned no row".to_owned()))?;
         Ok(Unnumbered { now: row.try_get("", "now")?, oldest: row.try_get("", "oldest")? })
     }
 
@@ -157,7 +158,9 @@ async fn number_on_sqlite(database: &Database, batch: i64, since: i64) -> Result
     let transaction = database.begin_write().await?;
     let sql = "SELECT position FROM follower WHERE name = 'sequencer'";
     let row = transaction.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
-    let Some(row) = row else { return Err(StoreError::Refused("there is no follower `sequencer`".to_owned())) };
+    let Some(row) = row else {
+        return Err(StoreError::Refused("the row `sequencer` is missing in the table `follower`".to_owned()));
+    };
     let position: i64 = row.try_get_by_index(0)?;
     let values = [batch.into(), since.into(), position.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Sqlite, number_sql(DbBackend::Sqlite), values);

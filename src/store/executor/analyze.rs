@@ -1,8 +1,8 @@
-//! Keeps PostgreSQL's picture of the tables true while they grow from nothing.
+//! Keeps PostgreSQL's statistics of the tables true while they grow from nothing.
 //!
-//! Statements are planned once per connection ([`crate::store::sql::database`]) and again when a table's statistics change. On an empty
-//! table every index looks as good as any other, and what is planned then may read all of an account for one row; by itself
-//! PostgreSQL looks again after a minute at the soonest, which is many thousand rows later.
+//! Statements are planned once per connection ([`crate::store::sql::database`]) and again when a table's statistics
+//! change. On an empty table every index looks as good as any other, and a plan from that time may read all rows of an
+//! account to find one. Autovacuum analyses a table after a minute at the soonest, which is many thousand rows later.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,59 +14,60 @@ use tokio::sync::Mutex;
 use crate::store::sql::database::Database;
 use crate::store::sql::error::StoreError;
 
-/// The least number of commands after which it looks; fewer rows are found fast by any plan.
-const FIRST: u64 = 256;
+/// The number of commands before the first look at the tables; fewer rows are found fast by any plan.
+const MIN_COMMANDS: u64 = 256;
 
 /// The time that the analysis of one table may take. It reads a sample, however large the table is.
 const ANALYZE_LIMIT: Duration = Duration::from_secs(30);
 
-/// The tables that have at least twice as many pages as at the last look. Few are none: an empty page costs nothing to read.
-const GROWN: &str = "SELECT c.relname::text FROM pg_class c
+/// Selects the tables that have at least twice as many pages as at the last analysis. A few pages count as none: an
+/// empty page costs nothing to read.
+const SELECT_GROWN_TABLES: &str = "SELECT c.relname::text FROM pg_class c
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
         AND c.relname IN ('invitation', 'recipient', 'label', 'acceptance', 'engagement', 'event', 'request', 'outbox',
             'slot', 'invitation_group', 'autojoin_domain', 'organization_connection', 'webhook_message',
             'webhook_attempt')
         AND pg_relation_size(c.oid) / current_setting('block_size')::bigint >= 2 * greatest(c.relpages, 2)";
 
-/// Counts what is written and has grown tables analysed. Clones count together.
+/// Counts written commands and analyses the tables that have grown. Clones count together.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct TableAnalyzer {
     database: Database,
     commands: Arc<AtomicU64>,
-    looking: Arc<Mutex<()>>,
+    analysis: Arc<Mutex<()>>,
 }
 
 impl TableAnalyzer {
     pub(in crate::store) fn new(database: Database) -> Self {
-        Self { database, commands: Arc::default(), looking: Arc::default() }
+        Self { database, commands: Arc::default(), analysis: Arc::default() }
     }
 
-    /// Counts commands, and looks at the tables whenever their number has doubled. Does not wait for it.
+    /// Counts commands, and looks at the tables whenever their number has doubled. Does not wait for the look.
     pub(in crate::store) fn count(&self, commands: usize) {
         let before = self.commands.fetch_add(commands as u64, Ordering::Relaxed);
         let after = before + commands as u64;
-        let doubled = after >= FIRST && after.ilog2() > before.max(1).ilog2();
+        let doubled = after >= MIN_COMMANDS && after.ilog2() > before.max(1).ilog2();
         if !doubled || self.database.backend() != DbBackend::Postgres {
             return;
         }
-        // Who is late finds somebody looking already; the next doubling looks again.
-        let Ok(looking) = Arc::clone(&self.looking).try_lock_owned() else { return };
+        // A look is already under way; the next doubling looks again.
+        let Ok(analysis) = Arc::clone(&self.analysis).try_lock_owned() else { return };
         let database = self.database.clone();
         tokio::spawn(async move {
             if let Err(error) = analyze(&database).await {
-                tracing::debug!(%error, "grown tables were not analysed");
+                tracing::debug!(%error, "grown tables not analyzed; autovacuum has to do it");
             }
-            drop(looking);
+            drop(analysis);
         });
     }
 }
 
-/// Has the grown tables analysed, which also has everything that reads them planned again.
+/// Analyses the grown tables. PostgreSQL then also plans every statement that reads them again.
 async fn analyze(database: &Database) -> Result<(), StoreError> {
-    let grown = database.write.query_all_raw(Statement::from_string(DbBackend::Postgres, GROWN)).await?;
+    let grown = database.write.query_all_raw(Statement::from_string(DbBackend::Postgres, SELECT_GROWN_TABLES)).await?;
     for row in grown {
         let table: String = row.try_get_by_index(0)?;
-        // A role that does not own the table gets a warning, and waits for PostgreSQL to look by itself.
+        // A role that does not own the table gets a warning; then autovacuum has to analyse it.
         let transaction = database.begin_write().await?;
         transaction.set_limits(ANALYZE_LIMIT, ANALYZE_LIMIT).await?;
         transaction.execute_unprepared(&format!("ANALYZE {table}")).await?;

@@ -1,4 +1,4 @@
-//! Finding out whether a save took effect whose answer was lost with its connection.
+//! The check whether a save took effect whose answer was lost with its connection.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,14 +13,17 @@ use crate::store::sql::Pool;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index};
 
-/// Returns which invitations have the events of a save: what happens to one invitation is saved as a whole, and a command
-/// names its events the same however often it is decided.
+/// Returns the invitations that have the events of a save: the changes of one invitation are saved as a whole, and a
+/// command gives its events the same ids however often it is decided.
 ///
-/// `db` has to be a connection that saved nothing: on SQLite the one that did may see what is not committed.
-/// None means not yet: the server may still be at it. That it cannot take effect a second time is the business of the
-/// unique index over the ids of events. That something expired may have been told by another process under the same id, so
-/// it proves nothing, and is simply decided again.
-pub(in crate::store) async fn saved(db: &Pool, save: &Save) -> Result<BTreeSet<InvitationId>, StoreError> {
+/// `db` has to be a connection that saved nothing: on SQLite the connection of the save may see rows that are not
+/// committed. An empty result means "not yet": the server may still be working on the save. The unique index over the
+/// ids of events prevents it from taking effect twice. An EXPIRED event proves nothing, since another process may have
+/// recorded it under the same id; such an expiry is decided again.
+pub(in crate::store) async fn committed_invitations(
+    db: &Pool,
+    save: &Save,
+) -> Result<BTreeSet<InvitationId>, StoreError> {
     let own = save.events.iter().filter(|event| event.event_type != EventType::Expired);
     let one_each: BTreeMap<InvitationId, [Value; 2]> =
         own.map(|event| (event.invitation, [event.account.as_str().into(), event.id.into()])).collect();

@@ -1,5 +1,5 @@
-//! Tests of the guards that notice a change between two statements of one decision. On SQLite nobody else can write in
-//! between, so these tests do it on the connections of the store.
+//! Tests of the guards that notice a change between two statements of one decision. On SQLite no other process can
+//! write between them, so these tests do it on the connections of the store.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -33,7 +33,7 @@ const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 const CONTEXT: Context = Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false };
 const ANN: &str = "ann@example.org";
 
-/// Runs a statement of its own before the second question that it is asked, once.
+/// Runs a statement of its own, once, before the second query.
 struct Meddler<'a, C> {
     inner: &'a C,
     asked: Mutex<u32>,
@@ -87,7 +87,7 @@ fn command(action: Action) -> Command {
     Command { account, actor: "tester".to_owned(), hosts: None, request: None, seed: IdSeed::new(NOW, [7; 16]), action }
 }
 
-/// An invitation of Ann into a scope, with a message.
+/// Returns an action that invites Ann into a scope, with a message.
 fn create() -> Action {
     let details = GeneralDetails {
         usage: Usage::SingleUse,
@@ -99,7 +99,7 @@ fn create() -> Action {
         exclusive: false,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
-        kept: CallerData::default(),
+        caller_data: CallerData::default(),
     };
     Action::Create(Box::new(CreateInvitation {
         details: Details::General(Box::new(details)),
@@ -112,7 +112,7 @@ fn create() -> Action {
     }))
 }
 
-/// Ann's acceptance, which looks for her other invitations once hers is known.
+/// Returns Ann's acceptance, which looks for her other invitations once hers is known.
 fn accept(invitation: &Invitation) -> Action {
     let acceptor = Acceptor {
         subject: Subject("ann".to_owned()),
@@ -136,8 +136,8 @@ fn accept(invitation: &Invitation) -> Action {
 async fn load_is_a_conflict_when_its_second_look_differs() {
     let folder = TempDir::new().unwrap();
     let (database, store) = open(&folder).await;
-    let made = store.executor().execute(command(create()), None).await.unwrap().invitation;
-    let accept = command(accept(&made));
+    let created = store.executor().execute(command(create()), None).await.unwrap().invitation;
+    let accept = command(accept(&created));
     let sql = load_sql(DbBackend::Sqlite);
     for (statement, agrees) in [
         ("UPDATE invitation SET updater = 'nobody'", true),

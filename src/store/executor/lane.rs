@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::analyze::TableAnalyzer;
 use super::aside::{Aside, invitations, locked_invitations};
-use super::commit_check::saved;
+use super::commit_check::committed_invitations;
 use super::lane_queue::LaneQueue;
 use super::load::{load, load_sql};
 use super::save::{create, save};
@@ -28,10 +28,10 @@ use crate::store::sql::database::Database;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam};
 
-/// How often a group is decided again on what it then finds, before it locks first and loads then.
-const OPTIMISTIC: usize = 2;
-/// How often in all.
-const ATTEMPTS: usize = 6;
+/// The number of attempts that load without locks; later attempts lock the invitations first.
+const UNLOCKED_ATTEMPTS: usize = 2;
+/// The number of attempts before a group fails with a conflict.
+const MAX_ATTEMPTS: usize = 6;
 
 /// Runs groups of commands on one database.
 #[derive(Clone)]
@@ -39,15 +39,15 @@ pub(in crate::store) struct Lane {
     database: Database,
     options: ExecutorOptions,
     entropy: Entropy,
-    growth: TableAnalyzer,
+    table_analyzer: TableAnalyzer,
     notifications: Notifications,
     load_sql: Arc<str>,
     save_sql: Arc<SaveSql>,
-    /// The place of jobs that meet a lock; `None` for a lane that runs such a job and waits for the lock.
+    /// The place of submissions that meet a lock; `None` for a lane that runs such a submission and waits for the lock.
     aside: Option<Aside>,
-    /// When the present group has to have its answer.
+    /// The moment by which the present group has to be answered.
     until: Instant,
-    /// When the present attempt, or the look at what became of it, began.
+    /// The moment at which the present attempt, or the check of its commit, began.
     step: Instant,
     /// Whether the last group found that the database does not answer.
     is_down: bool,
@@ -57,7 +57,7 @@ impl Lane {
     pub(in crate::store) fn new(
         database: Database,
         options: ExecutorOptions,
-        growth: TableAnalyzer,
+        table_analyzer: TableAnalyzer,
         notifications: Notifications,
         aside: Aside,
     ) -> Self {
@@ -66,7 +66,7 @@ impl Lane {
             database,
             options,
             entropy: Entropy::system(),
-            growth,
+            table_analyzer,
             notifications,
             load_sql: load_sql(backend).into(),
             save_sql: Arc::new(SaveSql::new(backend)),
@@ -77,7 +77,7 @@ impl Lane {
         }
     }
 
-    /// Gives what is run next its time. All attempts share it, so that a caller is answered in time whatever happens.
+    /// Sets the time limit of the next group. All attempts share it, so that every caller is answered in time.
     fn begin(&mut self) {
         self.until = Instant::now() + self.options.timeout;
         self.is_down = false;
@@ -86,16 +86,16 @@ impl Lane {
     /// Runs until the queue is closed and empty.
     pub(in crate::store) async fn run(mut self, queue: Arc<LaneQueue>) {
         while let Some(group) = queue.next().await {
-            let commands = group.iter().map(|job| job.commands.len()).sum();
-            // Its callers are told UNAVAILABLE, since nobody knows how far it came; the lane goes on with the next group. The lane is whole
-            // at every await and at every call that can panic.
+            let commands = group.iter().map(|submission| submission.commands.len()).sum();
+            // The callers get UNAVAILABLE, since it is unknown how far the group came; the lane continues with the next
+            // group. The lane is consistent at every await and at every call that can panic.
             if AssertUnwindSafe(self.run_group(group)).catch_unwind().await.is_err() {
                 self.defect(&"a group panicked");
             }
-            self.growth.count(commands);
+            self.table_analyzer.count(commands);
             if self.is_down {
-                // Whoever queued up behind a database that does not answer has waited long enough.
-                queue.drain().into_iter().for_each(|job| job.answer(Err(ExecuteError::Unavailable)));
+                // Commands queued behind a database that does not answer have waited long enough.
+                queue.drain().into_iter().for_each(|submission| submission.answer(Err(ExecuteError::Unavailable)));
             }
         }
     }
@@ -103,55 +103,56 @@ impl Lane {
     async fn run_group(&mut self, group: Vec<Submission>) {
         let now = Instant::now();
         self.begin();
-        let (late, mut group): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| job.is_late(now));
-        late.into_iter().for_each(|job| job.answer(Err(ExecuteError::DeadlineExceeded)));
+        let (late, mut group): (Vec<_>, Vec<_>) = group.into_iter().partition(|submission| submission.is_late(now));
+        late.into_iter().for_each(|submission| submission.answer(Err(ExecuteError::DeadlineExceeded)));
         if let Some(aside) = &self.aside {
             group = aside.join(group);
         }
         let mut sent = None;
         if self.is_postgres() && group.iter().all(Submission::needs_no_load) {
-            (group, sent) = self.create_unseen(group).await;
+            (group, sent) = self.create_without_load(group).await;
         }
         if !group.is_empty() {
             self.run_loaded(group, sent).await;
         }
     }
 
-    /// Makes new invitations in one round trip, without a load. Returns the jobs that have to be decided on one, and what
-    /// was sent for them if nobody knows what has become of it.
-    async fn create_unseen(&mut self, group: Vec<Submission>) -> (Vec<Submission>, Option<Sent>) {
+    /// Creates new invitations in one round trip, without a load. Returns the submissions that need a load, and the
+    /// save that was sent for them if its result is unknown.
+    async fn create_without_load(&mut self, group: Vec<Submission>) -> (Vec<Submission>, Option<Sent>) {
         let save_sql = Arc::clone(&self.save_sql);
         let SaveSql::Postgres { create: sql, .. } = &*save_sql else { return (group, None) };
-        // If the database's time is not known well enough, a load tells it.
+        // The database's time is not known well enough; a load returns it.
         let Some(now) = self.database.clock.database_now() else { return (group, None) };
         let mut decided = Group::new(Loaded::empty(now));
         let answers = self.decide(&mut decided, &group);
         let sent = Sent { answers, save: decided.into_save() };
         match self.in_time(create(&self.database.write, sql, &sent.save)).await {
-            Ok(made) => {
+            Ok(created) => {
                 self.notify(&sent.save);
-                (sent.settle(group, &made), None)
+                (sent.settle(group, &created), None)
             }
             Err(StoreError::Unavailable(_) | StoreError::Slow) => (group, Some(sent)),
             Err(error) => {
-                tracing::debug!(%error, "new invitations are decided again on a load");
+                tracing::debug!(%error, "retrying new invitations with a load");
                 (group, None)
             }
         }
     }
 
-    /// Runs a group on a load, again and again while others get in the way. A save that was `sent` before may have taken effect,
-    /// or may still do so: until it is found, its jobs are decided again only where their new save would conflict with it.
+    /// Runs a group on a load, and repeats it on conflicts. A save that was `sent` before may have taken effect, or may
+    /// still do so: until it is found, its submissions are decided again only where their new save would conflict with
+    /// it.
     async fn run_loaded(&mut self, mut group: Vec<Submission>, mut sent: Option<Sent>) {
         let mut last = StoreError::Conflict;
-        for attempt in 0..ATTEMPTS {
+        for attempt in 0..MAX_ATTEMPTS {
             if let Some(unknown) = sent.take() {
                 self.step = Instant::now();
-                match self.in_time(saved(&self.database.read, &unknown.save)).await {
-                    Ok(saved) if saved.is_empty() => sent = Some(unknown),
-                    Ok(saved) => {
+                match self.in_time(committed_invitations(&self.database.read, &unknown.save)).await {
+                    Ok(committed) if committed.is_empty() => sent = Some(unknown),
+                    Ok(committed) => {
                         self.notify(&unknown.save);
-                        group = unknown.settle(group, &saved);
+                        group = unknown.settle(group, &committed);
                         if group.is_empty() {
                             return;
                         }
@@ -163,9 +164,10 @@ impl Lane {
                     Err(error) => return self.fail_unknown(group, &error),
                 }
             }
-            let (decided, answers, result) = self.attempt(&group, attempt >= OPTIMISTIC).await;
+            let (decided, answers, result) = self.attempt(&group, attempt >= UNLOCKED_ATTEMPTS).await;
             match result {
-                // Nothing was saved that would conflict with what was sent before: the answers hold only if that is found.
+                // Nothing was saved that would conflict with the save that was sent before: the answers hold only if
+                // that save is found.
                 Ok(()) if decided.is_none() && sent.as_ref().is_some_and(Sent::changes_something) => {
                     last = StoreError::Slow;
                 }
@@ -179,7 +181,7 @@ impl Lane {
                     last = error;
                     match decided {
                         Some(save) => sent = Some(Sent { answers, save }),
-                        // Nothing was sent, and the time is over. A lost connection is worth another one.
+                        // Nothing was sent, and the time is over. After a lost connection another attempt is worth it.
                         None if is_slow => break,
                         None => {}
                     }
@@ -196,7 +198,7 @@ impl Lane {
         }
     }
 
-    /// Loads, decides and saves once. Returns what was decided, unless it did not come to that.
+    /// Loads, decides and saves once. Returns the decided save; `None` if there is none.
     async fn attempt(
         &mut self,
         group: &[Submission],
@@ -237,7 +239,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Says what a commit has made more of.
+    /// Sends the notifications about the rows that a commit has added.
     fn notify(&self, save: &Save) {
         if !save.deliveries.is_empty() {
             self.notifications.notify(Topic::Outbox);
@@ -260,7 +262,7 @@ impl Lane {
     ) -> Result<(), StoreError> {
         let clock = self.database.clock();
         let asked = std::time::Instant::now();
-        let loaded = load(db, &self.load_sql, group.iter().flat_map(|job| &job.commands), clock).await?;
+        let loaded = load(db, &self.load_sql, group.iter().flat_map(|submission| &submission.commands), clock).await?;
         self.database.learn(loaded.now, asked);
         let mut state = Group::new(loaded);
         *answers = self.decide(&mut state, group);
@@ -273,8 +275,8 @@ impl Lane {
 
     fn decide(&self, state: &mut Group, group: &[Submission]) -> Vec<Vec<Answer>> {
         let decide = |state: &mut Group, command: &Command| {
-            // A defect in one command must not take its neighbours, or the lane, with it. Deciding changes nothing
-            // before it has succeeded, so what a panic leaves behind is whole.
+            // A defect in one command must not fail the other commands, or the lane. Deciding changes nothing before it
+            // has succeeded, so the state is consistent after a panic.
             let result =
                 catch_unwind(AssertUnwindSafe(|| (self.options.decide)(state, command, &self.options.context)));
             match result {
@@ -282,27 +284,30 @@ impl Lane {
                 Err(_) => Err(self.defect(&"a decision panicked")),
             }
         };
-        group.iter().map(|job| state.run_bundle(&job.commands, job.mode, decide)).collect()
+        group.iter().map(|submission| state.run_batch(&submission.commands, submission.mode, decide)).collect()
     }
 
     async fn in_time<T>(&self, step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         timeout_at(self.until, step).await.map_err(|_| StoreError::Slow)?
     }
 
-    /// Has the jobs that meet a lock of another transaction wait for it beside the lane, and runs the others without them.
+    /// Moves the submissions that meet a lock of another transaction beside the lane, where they wait for it, and runs
+    /// the others without them.
     async fn step_aside(&mut self, group: Vec<Submission>) {
         let Some(aside) = self.aside.clone() else { return self.fail(group, &StoreError::Locked) };
         let locked = match self.in_time(locked_invitations(&self.database.write, &group)).await {
             Ok(locked) => locked,
             Err(error) => return self.fail(group, &error),
         };
-        // If no invitation is locked, something else is that nobody can name: each job finds out for itself.
-        let meets = |job: &Submission| locked.is_empty() || invitations(job).any(|id| locked.contains(&id));
+        // If no invitation is locked, the lock is on an unknown row: each submission finds out for itself.
+        let meets =
+            |submission: &Submission| locked.is_empty() || invitations(submission).any(|id| locked.contains(&id));
         let (waiting, group): (Vec<_>, Vec<_>) = group.into_iter().partition(meets);
-        tracing::debug!(jobs = waiting.len(), "commands wait for a lock of another transaction");
-        for job in waiting {
-            let key = invitations(&job).find(|id| locked.contains(id)).or_else(|| invitations(&job).next());
-            aside.put(job, key, Self { aside: None, ..self.clone() });
+        tracing::debug!(submissions = waiting.len(), "commands wait beside the lane for a lock of another transaction");
+        for submission in waiting {
+            let key =
+                invitations(&submission).find(|id| locked.contains(id)).or_else(|| invitations(&submission).next());
+            aside.put(submission, key, Self { aside: None, ..self.clone() });
         }
         if !group.is_empty() {
             self.begin();
@@ -310,30 +315,30 @@ impl Lane {
         }
     }
 
-    /// Runs a job that waits for locks until its time is over, if there is a place among those that wait.
-    pub(in crate::store) async fn run_patiently(&mut self, job: Submission) {
-        let waits = Arc::clone(&self.database.waits);
-        if job.is_late(Instant::now()) {
-            return job.answer(Err(ExecuteError::DeadlineExceeded));
+    /// Runs a submission that waits for locks until its time is over, if it gets a permit to wait.
+    pub(in crate::store) async fn run_patiently(&mut self, submission: Submission) {
+        let permits = Arc::clone(&self.database.lock_wait_permits);
+        if submission.is_late(Instant::now()) {
+            return submission.answer(Err(ExecuteError::DeadlineExceeded));
         }
-        self.until = job.since + self.options.timeout;
-        match timeout_at(self.until, waits.acquire()).await {
-            Ok(Ok(_place)) => {
-                if AssertUnwindSafe(self.run_loaded(vec![job], None)).catch_unwind().await.is_err() {
+        self.until = submission.since + self.options.timeout;
+        match timeout_at(self.until, permits.acquire()).await {
+            Ok(Ok(_permit)) => {
+                if AssertUnwindSafe(self.run_loaded(vec![submission], None)).catch_unwind().await.is_err() {
                     self.defect(&"a command that waited for a lock panicked");
                 }
             }
-            Ok(Err(_)) | Err(_) => job.answer(Err(ExecuteError::Unavailable)),
+            Ok(Err(_)) | Err(_) => submission.answer(Err(ExecuteError::Unavailable)),
         }
     }
 
-    /// Halves a group that the database refuses, that needs a row which cannot be read, or that stays in conflict, until only the
-    /// job that causes it fails: one job of 256 costs the group 16 more runs.
+    /// Halves a group that the database refuses, that needs a row which cannot be read, or that stays in conflict,
+    /// until only the submission that causes it fails: one submission of 256 costs the group 16 more runs.
     async fn give_up_or_split(&mut self, mut group: Vec<Submission>, error: &StoreError) {
         if group.len() == 1 {
             return self.fail(group, error);
         }
-        tracing::warn!(%error, jobs = group.len(), "retrying the halves of a group");
+        tracing::warn!(%error, submissions = group.len(), "retrying the halves of a group");
         let second = group.split_off(group.len() / 2);
         for half in [group, second] {
             self.begin();
@@ -345,7 +350,8 @@ impl Lane {
         let failure = match error {
             StoreError::Conflict => ExecuteError::Conflict,
             StoreError::Unavailable(_) | StoreError::Slow => {
-                // If this statement alone met trouble, others were answered meanwhile, also soon before it was given up.
+                // If only this statement met trouble, others were answered meanwhile, also shortly before it was given
+                // up.
                 let since = Instant::now() - self.step.elapsed() * 3 / 4;
                 self.is_down = !self.database.write.has_answered_since(since.into_std());
                 ExecuteError::Unavailable
@@ -353,28 +359,29 @@ impl Lane {
             StoreError::Locked => ExecuteError::Unavailable,
             StoreError::Refused(_) | StoreError::Corrupt { .. } => self.defect(error),
         };
-        for job in group {
-            job.answer(Err(failure.clone()));
+        for submission in group {
+            submission.answer(Err(failure.clone()));
         }
     }
 
-    /// Answers jobs whose save may still take effect: that is the one thing that is known, whatever came after it.
+    /// Answers submissions whose save may still take effect: UNAVAILABLE, whatever the later error was.
     fn fail_unknown(&mut self, group: Vec<Submission>, error: &StoreError) {
-        tracing::debug!(%error, jobs = group.len(), "it is not known whether a group was saved; its callers may retry");
+        tracing::debug!(%error, submissions = group.len(), "commit of a group is unknown; answering UNAVAILABLE");
         self.fail(group, &StoreError::Slow);
     }
 
-    /// Logs a defect under an id that its caller is told.
+    /// Logs an internal error under an id that its caller gets.
     fn defect(&self, error: &dyn std::fmt::Display) -> ExecuteError {
         let id = Uuid::from_bytes(self.entropy.bytes()).simple().to_string();
-        tracing::error!(error_id = %id, %error, "a command failed");
+        tracing::error!(error_id = %id, %error, "a command failed with an internal error");
         ExecuteError::Internal(id)
     }
 }
 
-/// Locks the invitations of a group, in the order of their ids, so that what is loaded next stays as it is.
+/// Locks the invitations of a group, in the order of their ids, so that no other transaction changes them after the
+/// load.
 async fn lock<C: ConnectionTrait>(db: &C, group: &[Submission]) -> Result<(), StoreError> {
-    let commands = group.iter().flat_map(|job| &job.commands);
+    let commands = group.iter().flat_map(|submission| &submission.commands);
     let keys = commands.filter_map(|command| Some((command.account.as_str(), command.invitation()?.0)));
     let keys: BTreeSet<(&str, Uuid)> = keys.collect();
     let columns = Columns::list([("account_id", Text), ("id", UuidType)]);

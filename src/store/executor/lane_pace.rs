@@ -1,10 +1,10 @@
-//! The time that a lane takes for a row, by which a queue foresees that a call would only wait for its deadline.
+//! The time that a lane takes for a row. A queue uses it to reject a call that could only wait for its deadline.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The fewest rows of a group that is measured: in smaller ones the round trip counts, and not the rows.
+/// The smallest group that is measured, in rows: in smaller ones the round trip dominates, not the rows.
 const MIN_ROWS: usize = 500;
 /// The time for which a measurement holds: after it the database may be as fast as ever.
 const TTL: Duration = Duration::from_secs(5);
@@ -12,7 +12,7 @@ const TTL: Duration = Duration::from_secs(5);
 /// The pace of a lane, measured at its latest large group.
 #[derive(Debug, Default)]
 pub(in crate::store) struct LanePace {
-    /// The group under way: its begin and its rows.
+    /// The group under way: its start and its rows.
     running: Option<(Instant, usize)>,
     /// The latest measurement: its moment, and the time for each row.
     measured: Option<(Instant, Duration)>,
@@ -32,7 +32,7 @@ impl LanePace {
         }
     }
 
-    /// Returns the least time that so many rows will take, zero if nothing is known.
+    /// Returns the least time that `rows` rows will take; zero if there is no recent measurement.
     pub(in crate::store) fn time_for(&self, rows: usize) -> Duration {
         let measured = self.measured.filter(|(at, _)| at.elapsed() < TTL);
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);

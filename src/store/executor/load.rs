@@ -1,5 +1,5 @@
-//! The load: one statement that brings everything a group of commands has to know, and the database's clock; the same once
-//! more for the few commands of which only their invitation tells what else they need.
+//! The load: one statement that reads everything a group of commands needs, with the database's clock. A few commands
+//! learn only from their invitation which rows they need besides; for these the statement runs a second time.
 
 use std::collections::BTreeSet;
 
@@ -22,9 +22,9 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::row::{InvitationRows, delivery_from, request_from, slot_from};
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, clock, json_array, json_object, statement_clock};
 
-/// What one command needs, as a row.
+/// The read set of one command, as a row.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Wanted<'a> {
+struct InvitationKey<'a> {
     account_id: &'a str,
     invitation_id: Uuid,
     subject: Option<&'a str>,
@@ -33,33 +33,34 @@ struct Wanted<'a> {
     newest: i32,
 }
 
-fn wanted_columns() -> Columns {
+fn invitation_key_columns() -> Columns {
     let columns = Columns::list([("account_id", Text), ("invitation_id", UuidType), ("newest", Integer)]);
     columns.and_nullable([("subject", Text), ("acceptance_id", UuidType), ("connection_id", UuidType)])
 }
 
-fn asked_columns() -> Columns {
+fn request_key_columns() -> Columns {
     Columns::list([("account_id", Text), ("method", Text), ("request_id", Text)])
 }
 
-fn held_columns() -> Columns {
+fn slot_key_columns() -> Columns {
     Columns::list([("account_id", Text), ("key", Text)])
 }
 
-fn message_columns() -> Columns {
+fn message_key_columns() -> Columns {
     Columns::list([("account_id", Text), ("id", UuidType), ("recipients", Integer)])
 }
 
-fn sought_columns() -> Columns {
+fn open_search_columns() -> Columns {
     let address = [("recipient_type", Text), ("value", Text)];
     Columns::list([("account_id", Text), ("scope_type", Text), ("scope_id", Text)]).and(address)
 }
 
-/// The text of the load for one database. Parameters: what is wanted, which requests are asked for, which slots may be held,
-/// for whom invitations are sought, which messages, the clock.
+/// Returns the text of the load for one database. Parameters: the invitations to read, the requests to look up, the
+/// slots, the open invitations to search for, the messages, the clock.
 pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
-    let (wanted, asked, held, open_search) = (wanted_columns(), asked_columns(), held_columns(), sought_columns());
-    let message = message_columns();
+    let (wanted, asked, held, open_search) =
+        (invitation_key_columns(), request_key_columns(), slot_key_columns(), open_search_columns());
+    let message = message_key_columns();
     let widths = [&wanted, &asked, &held, &open_search, &message].map(|columns| columns.width(backend));
     let [asked_at, held_at, sought_at, message_at, clock_at] =
         [1, 2, 3, 4, 5].map(|sets| 1 + widths[..sets].iter().sum::<usize>());
@@ -117,8 +118,8 @@ pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
     )
 }
 
-/// Returns the common table expressions that end with `found`: open invitations of what is sought. They are looked up by
-/// address among those that are open, so that it does not matter how many have ended.
+/// Returns the common table expressions that end with `found`: the open invitations to the searched scopes. They are
+/// looked up by address among the open ones, so that the number of ended ones does not matter.
 fn found(backend: DbBackend, open_search: &str, now: &str) -> String {
     format!(
         "addressed AS MATERIALIZED (
@@ -136,7 +137,7 @@ fn found(backend: DbBackend, open_search: &str, now: &str) -> String {
     )
 }
 
-/// How much is read with an invitation.
+/// The parts that are read with an invitation.
 pub(in crate::store) struct Extent<'a> {
     /// The condition for its recipients, which are called `t`.
     pub(in crate::store) recipients: &'a str,
@@ -147,11 +148,11 @@ pub(in crate::store) struct Extent<'a> {
 }
 
 impl Extent<'_> {
-    /// Everything but acceptances.
+    /// Everything except acceptances.
     pub(in crate::store) const PLAIN: Self = Self { recipients: "true", messages: "true", acceptances: "NULL" };
 }
 
-/// Returns an expression for invitation `i` with what is read with it, as JSON text.
+/// Returns an expression for invitation `i` with its parts, as JSON text.
 pub(in crate::store) fn invitation_body(backend: DbBackend, extent: &Extent<'_>) -> String {
     let Extent { recipients, messages, acceptances } = extent;
     let of = |table: &str, alias: &str| {
@@ -187,7 +188,7 @@ fn latest_delivery(backend: DbBackend, outbox: &str) -> String {
     )
 }
 
-/// Returns the condition for a message that brings a link, or has: a reminder does so only once it is sent.
+/// Returns the condition for a message that brings, or has brought, a link: a reminder does so only once it is sent.
 fn brings_link(alias: &str) -> String {
     let [invitation, reminder] = [Purpose::Invitation, Purpose::Reminder].map(Purpose::code);
     format!("({alias}.purpose = '{invitation}' OR {alias}.purpose = '{reminder}' AND {alias}.attempts > 0)")
@@ -206,7 +207,7 @@ pub(in crate::store) fn text(backend: DbBackend, json: &str) -> String {
     if backend == DbBackend::Postgres { format!("({json})::text") } else { json.to_owned() }
 }
 
-/// Loads what a group of commands needs, and what they are found to need when that is there.
+/// Loads the read sets of a group of commands, then the second read sets, which depend on the first load.
 pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
     db: &C,
     sql: &str,
@@ -215,12 +216,12 @@ pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
 ) -> Result<Loaded, StoreError> {
     let read_set: Vec<_> = commands.clone().map(|command| (command, command.read_set())).collect();
     let keys = commands.clone().flat_map(Command::request_keys).collect();
-    let mut loaded = load_needs(db, sql, &read_set, &keys, clock).await?;
-    let further = commands.map(|command| (command, command.second_read_set(&loaded)));
-    let further: Vec<_> = further.filter(|(_, read_set)| *read_set != ReadSet::default()).collect();
-    if !further.is_empty() {
-        let more = load_needs(db, sql, &further, &BTreeSet::new(), clock).await?;
-        // What changed between the two was seen at two moments: no decision could rest on that.
+    let mut loaded = load_read_sets(db, sql, &read_set, &keys, clock).await?;
+    let second = commands.map(|command| (command, command.second_read_set(&loaded)));
+    let second: Vec<_> = second.filter(|(_, read_set)| *read_set != ReadSet::default()).collect();
+    if !second.is_empty() {
+        let more = load_read_sets(db, sql, &second, &BTreeSet::new(), clock).await?;
+        // A row that changed between the two loads was seen in two states: no decision may depend on that.
         if !loaded.agrees_with(&more) {
             return Err(StoreError::Conflict);
         }
@@ -229,8 +230,8 @@ pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
     Ok(loaded)
 }
 
-/// Loads what is needed in one statement.
-async fn load_needs<C: ConnectionTrait>(
+/// Loads read sets in one statement.
+async fn load_read_sets<C: ConnectionTrait>(
     db: &C,
     sql: &str,
     read_set: &[(&Command, ReadSet)],
@@ -239,9 +240,13 @@ async fn load_needs<C: ConnectionTrait>(
 ) -> Result<Loaded, StoreError> {
     let backend = db.get_database_backend();
     let mut values = Vec::new();
-    for set in
-        [wanted_set(read_set), asked_set(requests), held_set(read_set), sought_set(read_set), message_set(read_set)]
-    {
+    for set in [
+        invitation_keys(read_set),
+        request_keys(requests),
+        slot_keys(read_set),
+        open_searches(read_set),
+        message_keys(read_set),
+    ] {
         values.extend(set.params(backend));
     }
     values.push(clock.map(Timestamp::micros).into());
@@ -282,7 +287,7 @@ async fn load_needs<C: ConnectionTrait>(
         }
     }
     for (id, error) in unreadable {
-        // A command fails only on the invitation that it is about, and not on others that stand beside it.
+        // A command fails only because of the invitation that it is about, not because of others beside it.
         if read_set.iter().any(|(_, read_set)| read_set.invitation == Some(id)) || loaded.mentions(id) {
             return Err(error);
         }
@@ -292,15 +297,15 @@ async fn load_needs<C: ConnectionTrait>(
     Ok(loaded)
 }
 
-/// Returns the id of an invitation that cannot be read as a whole.
+/// Returns the id of an invitation whose document cannot be read.
 fn id_of(body: &str) -> Option<InvitationId> {
     let body: serde_json::Value = serde_json::from_str(body).ok()?;
     body["invitation"]["id"].as_str().and_then(|id| Uuid::parse_str(id).ok()).map(InvitationId)
 }
 
-fn wanted_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
+fn invitation_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let wanted = read_set.iter().filter_map(|(command, read_set)| {
-        Some(Wanted {
+        Some(InvitationKey {
             account_id: command.account.as_str(),
             invitation_id: read_set.invitation?.0,
             subject: read_set.subject.as_ref().map(|subject| subject.0.as_str()),
@@ -309,25 +314,25 @@ fn wanted_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
             newest: i32::from(read_set.newest_acceptances),
         })
     });
-    RowsParam::new(wanted_columns(), wanted.collect::<BTreeSet<_>>().into_iter().map(wanted_row))
+    RowsParam::new(invitation_key_columns(), wanted.collect::<BTreeSet<_>>().into_iter().map(invitation_key_row))
 }
 
-fn asked_set(requests: &BTreeSet<RequestKey>) -> RowsParam {
+fn request_keys(requests: &BTreeSet<RequestKey>) -> RowsParam {
     let row = |key: &RequestKey| [key.account.as_str(), &key.method, &key.id].map(Value::from);
-    RowsParam::new(asked_columns(), requests.iter().map(row))
+    RowsParam::new(request_key_columns(), requests.iter().map(row))
 }
 
-fn held_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
+fn slot_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let keys = read_set
         .iter()
         .flat_map(|(command, read_set)| read_set.slots.iter().map(|key| [command.account.as_str(), key.0.as_str()]));
-    distinct(held_columns(), keys)
+    distinct(slot_key_columns(), keys)
 }
 
-fn sought_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
+fn open_searches(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let open_search = read_set.iter().filter_map(|(command, read_set)| Some((command, read_set.open_search.as_ref()?)));
     let rows = open_search.flat_map(|(command, open_search)| {
-        // As the row of an invitation without a scope has it.
+        // The row of an invitation without a scope has empty texts.
         let scope = open_search.scope.as_ref().map(|scope| (scope.scope_type.as_str(), scope.id.as_str()));
         let (scope_type, scope_id) = scope.unwrap_or_default();
         let account_id = command.account.as_str();
@@ -336,16 +341,16 @@ fn sought_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
             .iter()
             .map(move |to| [account_id, scope_type, scope_id, to.address_type().code(), to.key()])
     });
-    distinct(sought_columns(), rows)
+    distinct(open_search_columns(), rows)
 }
 
-fn message_set(read_set: &[(&Command, ReadSet)]) -> RowsParam {
+fn message_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let messages = read_set.iter().filter_map(|(command, read_set)| {
         Some((command.account.as_str(), read_set.delivery?, i32::from(!read_set.without_recipients)))
     });
     let messages: BTreeSet<_> = messages.collect();
     RowsParam::new(
-        message_columns(),
+        message_key_columns(),
         messages.into_iter().map(|(account, id, all)| [account.into(), id.into(), all.into()]),
     )
 }
@@ -354,14 +359,14 @@ fn distinct<'a, const N: usize>(columns: Columns, rows: impl Iterator<Item = [&'
     RowsParam::new(columns, rows.collect::<BTreeSet<_>>().into_iter().map(|row| row.map(Value::from)))
 }
 
-fn wanted_row(wanted: Wanted<'_>) -> [Value; 6] {
-    let Wanted { account_id, invitation_id, subject, acceptance_id, connection_id, newest } = wanted;
+fn invitation_key_row(wanted: InvitationKey<'_>) -> [Value; 6] {
+    let InvitationKey { account_id, invitation_id, subject, acceptance_id, connection_id, newest } = wanted;
     [account_id.into(), invitation_id.into(), newest.into(), subject.into(), acceptance_id.into(), connection_id.into()]
 }
 
-/// Reads a row that came as JSON text.
+/// Parses a row that was read as JSON text.
 pub(in crate::store) fn parse_json<T: DeserializeOwned>(json: &str, table: &'static str) -> Result<T, StoreError> {
-    // The parser's words may quote the row, so they stay here.
+    // The parser's message may quote the row, so it is dropped.
     serde_json::from_str(json).map_err(|_| StoreError::Corrupt {
         table,
         column: "*",

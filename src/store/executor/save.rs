@@ -1,6 +1,7 @@
-//! The save: everything a group changes, in one commit, and only if what it was decided on still holds.
+//! The save: writes everything a group changes in one commit, and only if the rows that its decisions depend on are
+//! unchanged.
 //!
-//! Its texts are in [`super::save_sql`]; this module makes the rows that are their parameters.
+//! The SQL texts are in [`super::save_sql`]; this module builds the rows that are their parameters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,14 +20,14 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{RowsParam, values_of};
 use crate::store::sql::{Pool, row};
 
-/// What is added to the counters beside an invitation.
+/// The increments of the counters beside an invitation.
 struct Counts<'a> {
     account_id: &'a str,
     engagement: Engagement,
     events: i64,
 }
 
-/// Returns the sets of some parts of a save, in their order.
+/// Returns the parameters of some parts of a save, in their order.
 fn sets(save: &Save, parts: &[Part]) -> Vec<RowsParam> {
     let (first_events, events, counts) = number_events(save);
     let (mut first_events, mut events) = (Some(first_events), Some(events));
@@ -62,7 +63,7 @@ fn recipient_rows(invitation: &Invitation) -> impl Iterator<Item = recipient::Mo
     invitation.recipients.iter().map(move |recipient| row::recipient_row(invitation, recipient))
 }
 
-/// Returns the domains that join from now on, or that no longer do.
+/// Returns the domains that join from now on, or those that no longer do.
 fn domain_rows(save: &Save, joining: bool) -> impl Iterator<Item = autojoin_domain::Model> {
     let changed = save.domains.iter().filter(move |(_, (_, joins))| *joins == joining);
     changed.map(|((_, domain), (invitation, _))| row::domain_row(invitation, domain))
@@ -98,15 +99,15 @@ fn changed_recipients(update: &Update) -> impl Iterator<Item = recipient::Model>
     changed.map(|recipient| row::recipient_row(&update.invitation, recipient))
 }
 
-/// Splits the events into those that make an invitation, which are number 1, and the others, which are numbered from the
-/// invitation's counter; returns also what is added to the counters. Until the database knows where it begins, the sequence
-/// of an event is how many of the save come behind it.
+/// Splits the events into those that create an invitation, which are number 1, and the others, which are numbered from
+/// the invitation's counter; also returns the increments of the counters. Until the database knows the first number,
+/// the sequence of an event is the number of events of the save that follow it.
 fn number_events(save: &Save) -> (Vec<event::Model>, Vec<Vec<Value>>, BTreeMap<InvitationId, Counts<'_>>) {
     let (mut firsts, mut others) = (Vec::new(), Vec::new());
     let mut counts: BTreeMap<InvitationId, Counts<'_>> = BTreeMap::new();
-    let mut made = BTreeSet::new();
+    let mut numbered = BTreeSet::new();
     for event in &save.events {
-        if save.created.contains_key(&event.invitation) && made.insert(event.invitation) {
+        if save.created.contains_key(&event.invitation) && numbered.insert(event.invitation) {
             firsts.push(row::event_row(event, 1));
             continue;
         }
@@ -127,7 +128,7 @@ fn number_events(save: &Save) -> (Vec<event::Model>, Vec<Vec<Value>>, BTreeMap<I
     (firsts, others.collect(), counts)
 }
 
-/// Makes new invitations on PostgreSQL without having loaded anything, and returns which of them it made.
+/// Creates new invitations on PostgreSQL without a load, and returns the ids of those that were created.
 pub(in crate::store) async fn create(db: &Pool, sql: &str, save: &Save) -> Result<BTreeSet<InvitationId>, StoreError> {
     let values = sets(save, Part::OF_CREATES).into_iter().flat_map(|set| set.params(DbBackend::Postgres));
     let rows = db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
@@ -135,7 +136,7 @@ pub(in crate::store) async fn create(db: &Pool, sql: &str, save: &Save) -> Resul
     Ok(ids.collect::<Result<_, _>>()?)
 }
 
-/// Saves what a group changes; [`StoreError::Conflict`] if what it was decided on no longer holds.
+/// Saves the changes of a group. Returns [`StoreError::Conflict`] if rows that its decisions depend on have changed.
 pub(in crate::store) async fn save<C: ConnectionTrait>(
     db: &C,
     sql: &SaveSql,

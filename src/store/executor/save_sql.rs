@@ -1,11 +1,11 @@
-//! The texts of the save. Its parameters are the sets of [`Part`], known here by their place among them, and the clock.
+//! The texts of the save. Their parameters are the sets of [`Part`], addressed by their position, and the clock.
 //!
 //! PostgreSQL has two texts, each one statement: `create_sql` for new invitations, which can lose nothing but their
-//! request_id, and `save_sql` for everything, which fails as a whole (a division by zero) unless every invitation still
-//! has the revision it was loaded with and, where it is accepted, has not expired by the clock after any wait for its lock,
-//! and unless every slot was last taken by whom the load said.
-//! SQLite has one writer, so nothing can have changed; the same sets go through `sqlite_sqls`, and the rows affected are
-//! a second wall.
+//! request_id, and `save_sql` for everything. The latter fails as a whole (a division by zero) unless every invitation
+//! still has the revision it was loaded with and, where it is accepted, has not expired by the clock after any wait for
+//! its lock, and unless every slot still belongs to the invitation that the load returned.
+//! SQLite has one writer, so nothing can have changed; the same sets go through `sqlite_sqls`, and the rows affected
+//! are a second check.
 
 use sea_orm::sea_query::ColumnType::{BigInteger, Boolean, Text, Uuid as UuidType};
 use sea_orm::{DbBackend, EntityTrait};
@@ -16,24 +16,24 @@ use crate::store::sql::entity::{
 };
 use crate::store::sql::rows_param::{Columns, clock};
 
-/// The sets that a save consists of.
+/// The sets of rows that a save consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Part {
     /// New invitations.
     Invitations,
-    /// Their labels.
+    /// The labels of the new invitations.
     Labels,
-    /// Their recipients.
+    /// The recipients of the new invitations.
     Recipients,
-    /// Their groups.
+    /// The groups of the new invitations.
     Groups,
-    /// Their first events.
+    /// The first events of the new invitations.
     FirstEvents,
     /// Messages to be sent.
     Outbox,
     /// Requests to be remembered.
     Requests,
-    /// Changed invitations, with what is to hold for them.
+    /// Changed invitations, with the conditions for their update.
     Updates,
     /// Changed recipients.
     Answers,
@@ -45,21 +45,21 @@ pub(in crate::store) enum Part {
     Slots,
     /// Domains that join from now on.
     Joining,
-    /// Domains that no longer do.
+    /// Domains that no longer join.
     Leaving,
-    /// Messages that have changed, with what is to hold for them.
+    /// Changed messages, with the conditions for their update.
     DeliveryUpdates,
-    /// What is added to counters.
+    /// Increments of counters.
     Counts,
-    /// The events that are numbered by them.
+    /// Events that are numbered by the counters.
     Events,
 }
 
 impl Part {
-    /// What new invitations need.
+    /// The parts that new invitations need.
     pub(in crate::store) const OF_CREATES: &[Self] = Self::ALL.split_at(7).0;
 
-    /// All of them, in the order in which they are parameters; what new invitations need comes first.
+    /// All parts, in the order of their parameters; the parts that new invitations need come first.
     pub(in crate::store) const ALL: &[Self] = &[
         Self::Invitations,
         Self::Labels,
@@ -80,7 +80,7 @@ impl Part {
         Self::Events,
     ];
 
-    /// Returns the columns of its set.
+    /// Returns the columns of the part.
     pub(in crate::store) fn columns(self) -> Columns {
         match self {
             Self::Invitations => Columns::of::<invitation::Entity>(),
@@ -102,30 +102,30 @@ impl Part {
         }
     }
 
-    /// Returns whether it is a conflict if not all of its rows find what they are to change.
+    /// Returns whether the save is a conflict if not every row of the part finds the row that it updates.
     pub(in crate::store) fn is_guarded(self) -> bool {
         matches!(self, Self::Updates | Self::Slots | Self::DeliveryUpdates)
     }
 
-    /// Returns a table expression, called `r`, over its set.
+    /// Returns a table expression, called `r`, over the part's rows.
     fn rows(self, backend: DbBackend) -> String {
         self.columns().rows_of(backend, first(backend, Some(self)), "r")
     }
 
-    /// Returns the same for rows that are looked up one by one.
+    /// Returns the same expression for rows that are looked up one by one.
     fn keys(self, backend: DbBackend) -> String {
         self.columns().keys_of(backend, first(backend, Some(self)), "r")
     }
 }
 
-/// Returns the number of the first parameter of a set, or of the clock, which is behind the last. On SQLite every set has a
-/// statement of its own.
+/// Returns the number of the first parameter of a part, or of the clock, which is the last parameter. On SQLite every
+/// part has a statement of its own.
 fn first(backend: DbBackend, part: Option<Part>) -> usize {
     let before = Part::ALL.iter().take_while(|other| Some(**other) != part);
     if backend == DbBackend::Postgres { 1 + before.map(|part| part.columns().width(backend)).sum::<usize>() } else { 1 }
 }
 
-/// The columns of an invitation that change after it was made.
+/// The columns of an invitation that change after its creation.
 const MUTABLE: [&str; 19] = [
     "use_count",
     "expire_at",
@@ -148,16 +148,16 @@ const MUTABLE: [&str; 19] = [
     "expiry_told_at",
 ];
 
-/// The texts of one database's saves.
+/// The texts of the save for one database.
 pub(in crate::store) enum SaveSql {
-    /// One statement each.
+    /// One statement for each purpose.
     Postgres {
-        /// For new invitations alone.
+        /// The statement for submissions that only create invitations.
         create: String,
-        /// For everything.
+        /// The statement for all other groups.
         save: String,
     },
-    /// Several, in one transaction, each with the set it takes.
+    /// Several statements in one transaction, each with its part.
     Sqlite(Vec<(Part, String)>),
 }
 
@@ -197,11 +197,11 @@ fn insert<E: EntityTrait + Default>(backend: DbBackend, part: Part, rest: &str) 
     format!("INSERT INTO {table} ({}) SELECT {} FROM {rows} {rest}", columns.names(), columns.names_of("r"))
 }
 
-/// Makes invitations with their children on PostgreSQL and returns the ids of those it made. One whose request_id is taken,
-/// now or earlier, is left out with everything that belongs to it.
+/// Creates invitations with their children on PostgreSQL and returns their ids. An invitation whose request_id is
+/// taken, now or earlier, is left out with everything that belongs to it.
 fn create_sql() -> String {
     let pg = DbBackend::Postgres;
-    let made = "JOIN created c ON c.account_id = r.account_id AND c.id = r.invitation_id";
+    let of_created = "JOIN created c ON c.account_id = r.account_id AND c.id = r.invitation_id";
     format!(
         "WITH claimed AS ({request} ON CONFLICT DO NOTHING RETURNING account_id, invitation_id),
         asked AS (SELECT account_id, invitation_id FROM {requests}),
@@ -216,16 +216,16 @@ fn create_sql() -> String {
             "WHERE (r.account_id, r.id) NOT IN (SELECT account_id, invitation_id FROM asked)
                 OR (r.account_id, r.id) IN (SELECT account_id, invitation_id FROM claimed)"
         ),
-        label = insert::<label::Entity>(pg, Part::Labels, made),
-        recipient = insert::<recipient::Entity>(pg, Part::Recipients, made),
-        group = insert::<invitation_group::Entity>(pg, Part::Groups, made),
-        event = insert::<event::Entity>(pg, Part::FirstEvents, made),
-        outbox = insert::<outbox::Entity>(pg, Part::Outbox, made),
+        label = insert::<label::Entity>(pg, Part::Labels, of_created),
+        recipient = insert::<recipient::Entity>(pg, Part::Recipients, of_created),
+        group = insert::<invitation_group::Entity>(pg, Part::Groups, of_created),
+        event = insert::<event::Entity>(pg, Part::FirstEvents, of_created),
+        outbox = insert::<outbox::Entity>(pg, Part::Outbox, of_created),
     )
 }
 
-/// Saves a group of any commands on PostgreSQL, or fails as a whole. Locks are taken in the order of the ids, invitations
-/// before slots before counters.
+/// Saves a group of any commands on PostgreSQL, or fails as a whole. Locks are taken in the order of the ids,
+/// invitations before slots before counters.
 fn save_sql() -> String {
     let pg = DbBackend::Postgres;
     format!(
@@ -260,17 +260,17 @@ fn save_sql() -> String {
         recipient = insert::<recipient::Entity>(pg, Part::Recipients, ""),
         group = insert::<invitation_group::Entity>(pg, Part::Groups, ""),
         created_event = insert::<event::Entity>(pg, Part::FirstEvents, ""),
-        outbox = insert::<outbox::Entity>(pg, Part::Outbox, KNOWN_MESSAGES_STAY),
+        outbox = insert::<outbox::Entity>(pg, Part::Outbox, KEEP_KNOWN_MESSAGES),
         request = insert::<request::Entity>(pg, Part::Requests, ""),
         accepted = insert::<acceptance::Entity>(pg, Part::Acceptances, ""),
         reaccepted = update_acceptances(pg),
         answered = update_recipients(pg),
-        joining = insert::<autojoin_domain::Entity>(pg, Part::Joining, KNOWN_DOMAINS_STAY),
+        joining = insert::<autojoin_domain::Entity>(pg, Part::Joining, KEEP_KNOWN_DOMAINS),
         leaving = delete_domains(pg),
     )
 }
 
-/// The statements of a save on SQLite, in an order that keeps events behind their count.
+/// Returns the statements of a save on SQLite, in an order that writes events after their counters.
 fn sqlite_sqls() -> Vec<(Part, String)> {
     let lite = DbBackend::Sqlite;
     let sql = |part: &Part| match part {
@@ -279,7 +279,7 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
         Part::Recipients => insert::<recipient::Entity>(lite, *part, ""),
         Part::Groups => insert::<invitation_group::Entity>(lite, *part, ""),
         Part::FirstEvents => insert::<event::Entity>(lite, *part, ""),
-        Part::Outbox => insert::<outbox::Entity>(lite, *part, KNOWN_MESSAGES_STAY),
+        Part::Outbox => insert::<outbox::Entity>(lite, *part, KEEP_KNOWN_MESSAGES),
         Part::Requests => insert::<request::Entity>(lite, *part, ""),
         Part::Updates => format!(
             "UPDATE invitation AS i SET {} FROM {} WHERE i.account_id = r.account_id AND i.id = r.id
@@ -291,7 +291,7 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
         Part::Acceptances => insert::<acceptance::Entity>(lite, *part, ""),
         Part::Reacceptances => update_acceptances(lite),
         Part::Slots => take_slots(lite),
-        Part::Joining => insert::<autojoin_domain::Entity>(lite, *part, KNOWN_DOMAINS_STAY),
+        Part::Joining => insert::<autojoin_domain::Entity>(lite, *part, KEEP_KNOWN_DOMAINS),
         Part::Leaving => delete_domains(lite),
         Part::DeliveryUpdates => settle_deliveries(lite),
         Part::Counts => upsert_engagement(lite, "WHERE true"),
@@ -302,8 +302,8 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
 
 fn set_mutable() -> String {
     let set = |column| match column {
-        // Telling of an expiry leaves the revision alone, so a save may not know of it yet: then the later one stays. A save
-        // that tells of the present expiry is right, also if an expiry that was told of before was a later one.
+        // Recording an expiry leaves the revision alone, so a save may not know of it yet: then the later one stays. A
+        // save that records the present expiry is right, also if an expiry that was recorded before was a later one.
         "expiry_told_at" => "expiry_told_at = CASE
             WHEN r.expiry_told_at = r.expire_at OR i.expiry_told_at IS NULL OR i.expiry_told_at < r.expiry_told_at
             THEN r.expiry_told_at ELSE i.expiry_told_at END"
@@ -313,15 +313,15 @@ fn set_mutable() -> String {
     MUTABLE.map(set).join(", ")
 }
 
-/// Takes slots, each only from whom it was loaded with; one that nobody has had is taken for the first time.
+/// Takes slots, each only from the invitation that it was loaded with. A slot that was never taken is inserted.
 fn take_slots(backend: DbBackend) -> String {
     let taken = "WHERE true ORDER BY r.key ON CONFLICT (account_id, key) DO UPDATE
         SET invitation_id = excluded.invitation_id, version = excluded.version WHERE slot.version = excluded.version - 1";
     insert::<slot::Entity>(backend, Part::Slots, taken)
 }
 
-/// Changes messages, each only if it still is as it was loaded.
-/// Whoever asked for a code need not have been invited: their address is kept no longer than it takes to mail it.
+/// Updates messages, each only if it is unchanged since it was loaded. A person who asks for a verification code need
+/// not have been invited, so their address is kept no longer than it takes to mail the code.
 fn settle_deliveries(backend: DbBackend) -> String {
     format!(
         "UPDATE outbox AS o SET state = r.state, last_error = r.last_error, sent_at = r.sent_at, lease = NULL,
@@ -334,18 +334,18 @@ fn settle_deliveries(backend: DbBackend) -> String {
     )
 }
 
-/// A domain that was taken out and put in again by one group never was out.
-const KNOWN_DOMAINS_STAY: &str = "WHERE true ON CONFLICT DO NOTHING";
+/// A domain that one group removes and adds again was never removed.
+const KEEP_KNOWN_DOMAINS: &str = "WHERE true ON CONFLICT DO NOTHING";
 
-/// A reminder is planned once, though the expiry it speaks of comes back after another; see `Planned::id`.
-const KNOWN_MESSAGES_STAY: &str = "WHERE true ON CONFLICT DO NOTHING";
+/// A reminder is planned once, even if its expiry is set again after another one; see `Planned::id`.
+const KEEP_KNOWN_MESSAGES: &str = "WHERE true ON CONFLICT DO NOTHING";
 
 fn delete_domains(backend: DbBackend) -> String {
     let key = "account_id, domain, created_at, invitation_id";
     format!("DELETE FROM autojoin_domain WHERE ({key}) IN (SELECT {key} FROM {})", Part::Leaving.keys(backend))
 }
 
-/// Adds to the counters; the first event of an invitation, its creation, is counted without a row.
+/// Adds to the counters. The first event of an invitation, its creation, is counted without a row.
 fn upsert_engagement(backend: DbBackend, condition: &str) -> String {
     format!(
         "INSERT INTO engagement ({}) SELECT r.account_id, r.invitation_id, r.views, r.clicks, r.unfurls, 1 + r.events
@@ -358,7 +358,7 @@ fn upsert_engagement(backend: DbBackend, condition: &str) -> String {
     )
 }
 
-/// Numbers events by the counters, which are in `counted` as they are after the save.
+/// Numbers events by the counters, which `counted` holds as they are after the save.
 fn insert_events(backend: DbBackend, counted: &str) -> String {
     let columns = Columns::of::<event::Entity>();
     format!(

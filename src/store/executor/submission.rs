@@ -1,4 +1,4 @@
-//! What waits in a lane's queue, and what becomes of it: commands that are decided together, and whoever waits for them.
+//! The entries of a lane's queue: commands that are decided together, with the channel to their caller.
 
 use std::collections::BTreeSet;
 
@@ -11,25 +11,26 @@ use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::{BatchMode, Executed, Save};
 use crate::domain::value::id::InvitationId;
 
-/// What one command ends with.
+/// The result of one command.
 pub(in crate::store) type Answer = Result<Executed, ExecuteError>;
 
-/// What a job ends with: an answer for each of its commands, or why there is none for any.
+/// The result of a submission: an answer for each of its commands, or the error that they all have.
 pub(in crate::store) type Answers = Result<Vec<Answer>, ExecuteError>;
 
-/// Commands that wait, and who waits for them. A job is never torn: it is saved, and decided again, as a whole.
+/// Commands that wait, with the channel to their caller. A submission is never split: it is saved, and decided again,
+/// as a whole.
 #[derive(Debug)]
 pub(in crate::store) struct Submission {
     pub(in crate::store) commands: Vec<Command>,
     pub(in crate::store) mode: BatchMode,
     deadline: Option<Instant>,
-    /// When it was sent.
+    /// The moment at which it was submitted.
     pub(in crate::store) since: Instant,
     reply: oneshot::Sender<Answers>,
 }
 
 impl Submission {
-    /// Makes a job, and where its answers come out.
+    /// Creates a submission and the channel from which its caller receives the answers.
     pub(in crate::store) fn new(
         commands: Vec<Command>,
         mode: BatchMode,
@@ -39,23 +40,24 @@ impl Submission {
         (Self { commands, mode, deadline, since: Instant::now(), reply }, answers)
     }
 
-    /// Returns how many rows it may write at most.
+    /// Returns the most rows that it may write.
     pub(in crate::store) fn weight(&self, reminders: &Schedules) -> usize {
         self.commands.iter().map(|command| command.weight(reminders)).sum()
     }
 
-    /// Returns about how many bytes it occupies.
+    /// Returns the approximate number of bytes that it occupies.
     pub(in crate::store) fn bytes(&self) -> usize {
         self.commands.iter().map(Command::bytes).sum()
     }
 
-    /// Returns whether its time is over at a moment.
+    /// Returns whether its deadline has passed at a moment.
     pub(in crate::store) fn is_late(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// Returns whether it can be saved without a load: it makes invitations that look at no others, and of which none can be
-    /// left out because of its request_id if that would tear the job. The call that a command is a part of has to be known.
+    /// Returns whether it can be saved without a load: it creates invitations that depend on no others, and none of
+    /// them can be left out because of its request_id if that would split the submission. A command that is part of a
+    /// call needs a load, because the call has to be known.
     pub(in crate::store) fn needs_no_load(&self) -> bool {
         let plain = |command: &Command| {
             let stands_alone = command.request.as_ref().is_none_or(|request| !request.is_part());
@@ -68,24 +70,23 @@ impl Submission {
         self.mode != BatchMode::DryRun && whole && self.commands.iter().all(plain)
     }
 
-    /// Answers. Whoever no longer waits is not told.
+    /// Sends the answers. A caller that no longer waits gets none.
     pub(in crate::store) fn answer(self, answers: Answers) {
         drop(self.reply.send(answers));
     }
 }
 
-/// Answers jobs, each with its own.
+/// Answers submissions, each with its own answers.
 pub(in crate::store) fn answer_all(group: Vec<Submission>, answers: Vec<Vec<Answer>>) {
-    for (job, answers) in group.into_iter().zip(answers) {
-        job.answer(Ok(answers));
+    for (submission, answers) in group.into_iter().zip(answers) {
+        submission.answer(Ok(answers));
     }
 }
 
-/// A save that was sent, and what its jobs are to be told if it has taken effect.
+/// A save that was sent, with the answers of its submissions if it has taken effect.
 pub(in crate::store) struct Sent {
-    /// The answers, job by job.
+    /// The answers, by submission.
     pub(in crate::store) answers: Vec<Vec<Answer>>,
-    /// The save.
     pub(in crate::store) save: Save,
 }
 
@@ -95,17 +96,22 @@ impl Sent {
         !self.save.events.is_empty()
     }
 
-    /// Answers the jobs that `saved` bears out and returns the others. Only new invitations can be left out of a save; if any
-    /// was, what was refused may have rested on it.
-    pub(in crate::store) fn settle(self, group: Vec<Submission>, saved: &BTreeSet<InvitationId>) -> Vec<Submission> {
-        let complete = self.save.created.keys().all(|id| saved.contains(id));
-        let is_saved = |answer: &Answer| answer.as_ref().is_ok_and(|executed| saved.contains(&executed.invitation.id));
+    /// Answers the submissions whose invitations were `committed` and returns the others. Only new invitations can be
+    /// left out of a save; if any was, a refusal may have depended on it.
+    pub(in crate::store) fn settle(
+        self,
+        group: Vec<Submission>,
+        committed: &BTreeSet<InvitationId>,
+    ) -> Vec<Submission> {
+        let complete = self.save.created.keys().all(|id| committed.contains(id));
+        let is_saved =
+            |answer: &Answer| answer.as_ref().is_ok_and(|executed| committed.contains(&executed.invitation.id));
         let mut others = Vec::new();
-        for (job, answers) in group.into_iter().zip(self.answers) {
+        for (submission, answers) in group.into_iter().zip(self.answers) {
             if complete || answers.iter().all(is_saved) {
-                job.answer(Ok(answers));
+                submission.answer(Ok(answers));
             } else {
-                others.push(job);
+                others.push(submission);
             }
         }
         others

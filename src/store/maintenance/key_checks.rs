@@ -1,5 +1,5 @@
-//! The keys that processes had in their rings, of all accounts: compared with the ring of this process at its start, and
-//! looked at as long as it runs.
+//! The keys that processes had in their rings, of all accounts: compared with the ring of this process at its start,
+//! and again while it runs.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
@@ -16,13 +16,14 @@ use crate::store::sql::entity::key_check::{ActiveModel, Column, Entity, Model};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{clock, present};
 
-/// Any number that no other advisory lock of the database has.
+/// The key of the advisory lock; any number that no other advisory lock of the database has.
 const KEY_LOCK: i64 = 0x1417_5e20;
 
-/// How much older than now the time at which a key signs may be noted, in microseconds.
-const NOTED_EVERY: i64 = 600_000_000;
+/// The interval at which the time of a signature is noted, in microseconds.
+const NOTE_INTERVAL: i64 = 600_000_000;
 
-/// Whether a link that is signed by key $1, or a secret that it sealed, may still be used: `Facts::state_at` in SQL.
+/// Selects a row if a link that is signed by key $1, or a secret that it sealed, may still be used: `Facts::state_at`
+/// in SQL.
 const OPEN: &str = "SELECT 1 FROM invitation WHERE key_id = $1 AND revoked_at IS NULL AND declined_at IS NULL
     AND accepted_elsewhere_at IS NULL AND emptied_at IS NULL AND (max_uses IS NULL OR use_count < max_uses)
     AND (expire_at IS NULL OR expire_at > $2) LIMIT 1";
@@ -32,8 +33,8 @@ const SEALED: &str = "SELECT DISTINCT substr(secret, 1, 2) AS sealed FROM webhoo
     UNION SELECT DISTINCT substr(previous_secret, 1, 2) FROM webhook_endpoint WHERE previous_secret IS NOT NULL";
 
 impl Maintenance {
-    /// Compares a ring, the signing key first, with the keys that are in use, and notes its keys if it fits. Of several
-    /// processes that start at once one does so after the other.
+    /// Compares a ring, the signing key first, with the keys that are in use, and notes its keys if it fits. Processes
+    /// that start at once do so one after the other.
     pub async fn check_keys(&self, ring: &[KeyFingerprint]) -> Result<Result<(), RingRefused>, StoreError> {
         let transaction = self.0.begin_write().await?;
         if !self.0.is_embedded() {
@@ -56,7 +57,7 @@ impl Maintenance {
         Ok(Ok(()))
     }
 
-    /// Returns whether a ring that fitted still does: another process may sign with a key that it lacks.
+    /// Returns whether a ring that fitted still fits: another process may sign with a key that it lacks.
     pub async fn still_fits(&self, ring: &[KeyFingerprint]) -> Result<Result<(), RingRefused>, StoreError> {
         let (now, known) = self.known_keys(&self.0.upkeep).await?;
         let misfits = compare(ring, &known, now).misfits;
@@ -69,14 +70,14 @@ impl Maintenance {
         let update = Entity::update_many()
             .col_expr(Column::SignedAt, now.clone())
             .filter(Column::Id.eq(i32::from(key_id)))
-            .filter(Expr::col(Column::SignedAt).lt(now.sub(NOTED_EVERY)));
+            .filter(Expr::col(Column::SignedAt).lt(now.sub(NOTE_INTERVAL)));
         // The calls may hold all of their connections, and readiness must not wait for them.
         let db = if self.0.is_embedded() { &self.0.write } else { &self.0.upkeep };
         update.exec(db).await?;
         Ok(())
     }
 
-    /// Gives a key up, so that rings may lack it. Returns false if no process has had it in its ring.
+    /// Retires a key, so that rings may lack it. Returns false if no process has had it in its ring.
     pub async fn retire_key(&self, key_id: u8) -> Result<bool, StoreError> {
         let update = Entity::update_many()
             .col_expr(Column::RetiredAt, Expr::col(Column::RetiredAt).if_null(present(self.clock())))
@@ -84,7 +85,7 @@ impl Maintenance {
         Ok(update.exec(&self.0.write).await?.rows_affected > 0)
     }
 
-    /// Returns whether links may be out that a new key could not verify.
+    /// Returns whether there may be links that a new key could not verify.
     pub async fn is_used(&self) -> Result<bool, StoreError> {
         let connection = self.0.read.unguarded();
         for table in ["key_check", "invitation"] {
@@ -124,8 +125,8 @@ impl Maintenance {
         Ok(sealed.iter().any(|sealed| KeyRing::sealing_key(sealed) == Some(key_id)))
     }
 
-    /// Notes the keys of a ring that fits, which gives up none of the missing ones: they are looked at again at each start. A
-    /// key that was given up stays so, unless it signs again.
+    /// Notes the keys of a ring that fits. Missing keys are not retired by that: they are checked again at each start.
+    /// A key that was retired stays so, unless it signs again.
     async fn note_keys(
         &self,
         transaction: &Transaction,
@@ -155,7 +156,7 @@ fn known_from(row: Model) -> Result<KnownKey, StoreError> {
         table: "key_check",
         column: "id",
         row: row.id.to_string(),
-        problem: "is no id of a key",
+        problem: "is not the id of a key",
     };
     Ok(KnownKey {
         fingerprint: KeyFingerprint { key_id: u8::try_from(row.id).map_err(corrupt)?, text: row.fingerprint },

@@ -1,27 +1,27 @@
-//! The texts of a claim, for each database. Both step from partition to partition, and look at the row of each that is due
-//! first, whether it is due or not: so one step is one look into the index, however many rows wait. Of each partition that is
-//! ready they then claim as many rows as makes the shares equal.
+//! The texts of a claim, for each database. Both step from partition to partition, and look first at the oldest row of
+//! each, whether it is due or not: so one step is one look into the index, however many rows wait. Of each partition
+//! that is ready they then claim as many rows as makes the shares equal.
 
 use sea_orm::{DbBackend, EntityTrait};
 
 use super::{AtOnce, Queue};
 use crate::store::sql::rows_param::{Columns, by_index, statement_clock};
 
-/// The parameters of a claim, in this order: the clock, the lease, its length, the number of rows at most, and the columns of
-/// the partition to begin behind.
+/// The parameters of a claim, in this order: the clock, the lease, its duration, the most rows, and the columns of the
+/// partition to begin behind.
 const CLOCK: usize = 1;
 pub(super) const FIRST_OF_PARTITION: usize = 5;
 
-/// The number of partitions that one statement looks at beyond the number of rows: some have nothing that is due, or as much
-/// claimed as they may.
+/// The number of partitions that one statement looks at beyond the number of rows: some have nothing that is due, or as
+/// much claimed as they may.
 const MORE_PARTITIONS: u32 = 500;
 
-/// The columns of a partition as they are named in one of the tables of a claim.
+/// Returns the columns of a partition in one of the tables of a claim.
 fn columns(partition: &[&str], alias: &str) -> String {
     partition.iter().map(|column| format!("{alias}.{column}")).collect::<Vec<_>>().join(", ")
 }
 
-/// The same as the index of pending rows has them on PostgreSQL.
+/// Returns the same columns as in the index of pending rows on PostgreSQL.
 fn pending_key(partition: &[&str], alias: &str) -> String {
     let columns = columns(partition, alias);
     columns.replacen("account_id", "account_id || ' pending'", 1)
@@ -38,8 +38,8 @@ impl Queue {
         }
     }
 
-    /// Rows that somebody else is claiming at this moment are skipped. PostgreSQL is made to think of one row when it looks the
-    /// picked rows up: see `Columns::keys_of`.
+    /// Rows that another process is claiming at this moment are skipped. PostgreSQL is made to expect one row when it
+    /// looks the picked rows up: see `Columns::keys_of`.
     fn claim_on_postgres(self, body: &str) -> String {
         format!(
             "WITH {partitions},
@@ -59,7 +59,7 @@ impl Queue {
         )
     }
 
-    /// A limit cannot name a partition on SQLite, so what is too many is cut off behind it.
+    /// A limit cannot name a partition on SQLite, so rows beyond a share are cut off afterwards.
     fn claim_on_sqlite(self, body: &str) -> String {
         let share = "max(1, $4 / (SELECT max(1, count(*)) FROM ready))";
         let share = self.at_once.map_or(share.to_owned(), |AtOnce { most, .. }| format!("min({most}, {share})"));
@@ -77,8 +77,8 @@ impl Queue {
         )
     }
 
-    /// Returns the text that tells where a claim stopped that looked at as many partitions as one may; no row if it came to the
-    /// end. A statement has to use all of its parameters.
+    /// Returns the text that finds the partition at which a claim stopped because it had looked at as many partitions
+    /// as it may; no row if it came to the end. A statement has to use all of its parameters.
     pub(in crate::store) fn stop_sql(self, backend: DbBackend) -> String {
         let (uuid, integer) = if backend == DbBackend::Postgres { ("uuid", "bigint") } else { ("blob", "integer") };
         format!(
@@ -109,7 +109,7 @@ impl Queue {
         )
     }
 
-    /// The partition to begin behind.
+    /// Returns the partition to begin behind.
     fn first(self, backend: DbBackend) -> String {
         let types = if backend == DbBackend::Postgres { ["text) COLLATE \"C\"", "uuid)"] } else { ["text)", "blob)"] };
         let parameters = (FIRST_OF_PARTITION..).zip(types).zip(self.partition_by);
@@ -117,7 +117,7 @@ impl Queue {
         columns.collect::<Vec<_>>().join(", ")
     }
 
-    /// The step from one partition to the next.
+    /// Returns the step from one partition to the next.
     fn next_on_postgres(self) -> String {
         let Self { table, partition_by, .. } = self;
         format!(
@@ -147,7 +147,7 @@ impl Queue {
         )
     }
 
-    /// The number of rows of partition `step` that may be claimed.
+    /// Returns the number of rows of partition `step` that may be claimed.
     fn free(self, backend: DbBackend) -> String {
         let Some(AtOnce { of_partition, .. }) = self.at_once else { return "$4".to_owned() };
         // A row that is claimed is due again when its lease ends.
@@ -160,7 +160,7 @@ impl Queue {
         )
     }
 
-    /// The rows `t` of partition `ready` that are due, the oldest first.
+    /// Returns the rows `t` of partition `ready` that are due, the oldest first.
     fn waiting(self, backend: DbBackend) -> String {
         let rest = self.partition_by[1..].iter().map(|column| format!(" AND t.{column} = ready.{column}"));
         format!(
@@ -172,7 +172,7 @@ impl Queue {
         )
     }
 
-    /// The change of a row that is claimed.
+    /// Returns the update of a row that is claimed.
     fn update(self, backend: DbBackend) -> String {
         let now = statement_clock(backend, CLOCK);
         let first = format!(", first_tried_at = coalesce(t.first_tried_at, {now})");

@@ -1,5 +1,5 @@
-//! Messages to people: claimed and settled by the mail worker, listed and replayed by callers. That one was sent or given up is
-//! an event of its invitation, and so a command; leases, attempts and cancellations are not.
+//! Messages to people: claimed and settled by the mail worker, listed and replayed by callers. Sending a message or
+//! giving it up is an event of its invitation, and so a command; leases, attempts and cancellations are not.
 
 use std::time::Duration;
 
@@ -25,48 +25,48 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::row::delivery_from;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, json_array, statement_clock};
 
-/// How many planned messages fall due in one statement, and how many dead ones are queued again.
-const CHUNK: i64 = 1_000;
+/// The number of planned messages that one statement makes due, and of failed messages that one call queues again.
+const CHUNK_ROWS: i64 = 1_000;
 
-/// A message that is claimed, and whose it is.
+/// A claimed message and its account.
 #[derive(Clone, Debug)]
 pub struct ClaimedDelivery {
-    /// Whose it is.
+    /// The account of the message.
     pub account: AccountId,
-    /// The message; its lease is the holder's.
+    /// The message, with the lease of its holder.
     pub delivery: Delivery,
 }
 
-/// What a message is about, as it is when the message is to be sent.
+/// The rows that a message is about, as they are when the message is to be sent.
 #[derive(Clone, Debug)]
 pub struct Topicality {
-    /// The invitation with no recipient but the message's, and the moment at which it was read.
+    /// The invitation with no recipient except the message's, and the moment at which it was read.
     pub invitation: Read<Invitation>,
-    /// The acceptance that it tells of.
+    /// The acceptance that the message reports.
     pub acceptance: Option<Acceptance>,
 }
 
-/// Which messages are queued again.
+/// The filters of a replay.
 #[derive(Clone, Debug, Default)]
 pub struct ReplayQuery {
-    /// Only those of this invitation.
+    /// Only messages of this invitation.
     pub invitation: Option<InvitationId>,
-    /// Only those decided on at this moment or later.
+    /// Only messages that were created at this moment or later.
     pub since: Option<Timestamp>,
-    /// Only those decided on before this moment.
+    /// Only messages that were created before this moment.
     pub until: Option<Timestamp>,
 }
 
-/// Which messages of an invitation a list has, by age.
+/// The filters of a list of an invitation's messages, by age.
 #[derive(Clone, Debug)]
 pub struct DeliveryQuery {
-    /// Of which invitation.
+    /// The invitation.
     pub invitation: InvitationId,
-    /// The oldest first, instead of the newest.
+    /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
-    /// How many at most.
+    /// The most rows.
     pub limit: u64,
-    /// Where to go on.
+    /// The place behind which the list continues.
     pub after: Option<Cursor>,
 }
 
@@ -84,8 +84,8 @@ impl Store {
         OUTBOX.claim::<outbox::Entity, _>(&self.database, claim, read).await
     }
 
-    /// Reads what a claimed message is about; none if its invitation is gone. After the claim, so that it is as it is when the
-    /// message is sent.
+    /// Reads the rows that a claimed message is about; `None` if its invitation is deleted. It is called after the
+    /// claim, so that the rows are current when the message is sent.
     pub async fn topicality(&self, claimed: &ClaimedDelivery) -> Result<Option<Topicality>, StoreError> {
         let backend = self.database.backend();
         let keys = Columns::list([("account_id", Text), ("invitation_id", UuidType), ("recipient", Integer)]);
@@ -112,8 +112,8 @@ impl Store {
         found.map(|row| topicality_from(&row)).transpose()
     }
 
-    /// Puts a claimed message back for another attempt after a delay, if the lease still is its. An attempt that is not the
-    /// message's fault does not count.
+    /// Puts a claimed message back for another attempt after a delay, if it still has the lease. An attempt that failed
+    /// for a reason outside the message does not count.
     pub async fn release_delivery(
         &self,
         claimed: &ClaimedDelivery,
@@ -140,7 +140,7 @@ impl Store {
         OUTBOX.put_back(&self.database, row).await.map(drop)
     }
 
-    /// Ends a claimed message that there is no reason to send any more, if the lease still is its. That was no attempt.
+    /// Cancels a claimed message that need not be sent any more, if it still has the lease. This counts as no attempt.
     pub async fn cancel_delivery(&self, claimed: &ClaimedDelivery, reason: &str) -> Result<bool, StoreError> {
         let assignment = "state = 'cancelled', due_at = NULL, attempts = attempts - 1, last_error = $4,
             address = CASE WHEN purpose = 'verification_code' THEN NULL ELSE address END";
@@ -158,7 +158,7 @@ impl Store {
         OUTBOX.settle(&self.database, row, assignment, values).await
     }
 
-    /// Puts planned messages whose time has come among those that are due, and returns how many.
+    /// Makes planned messages due whose time has come, and returns their number.
     pub async fn plan_deliveries(&self) -> Result<u64, StoreError> {
         let backend = self.database.backend();
         let sql = format!(
@@ -170,12 +170,12 @@ impl Store {
             )),
             keys = picked_keys(backend),
         );
-        let values = [self.database.clock().map(Timestamp::micros).into(), CHUNK.into()];
+        let values = [self.database.clock().map(Timestamp::micros).into(), CHUNK_ROWS.into()];
         let planned = self.database.write.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         Ok(planned.rows_affected())
     }
 
-    /// Queues messages again that were given up, and returns how many: at most a thousand at a time.
+    /// Queues failed messages again and returns their number: at most a thousand per call.
     pub async fn replay_deliveries(&self, account: &AccountId, query: &ReplayQuery) -> Result<u64, StoreError> {
         let backend = self.database.backend();
         let mut params = Params::new(self.database.clock().map(Timestamp::micros), account);
@@ -187,7 +187,7 @@ impl Store {
         let sql = format!(
             "{picked} UPDATE outbox AS o SET state = 'queued', due_at = {now}, attempts = 0 FROM {keys}
             WHERE o.account_id = p.account_id AND o.id = p.id AND o.state || '' = 'failed'",
-            picked = picked(&format!("WHERE {} ORDER BY o.created_at, o.id LIMIT {CHUNK}", all.join(" AND "))),
+            picked = picked(&format!("WHERE {} ORDER BY o.created_at, o.id LIMIT {CHUNK_ROWS}", all.join(" AND "))),
             keys = picked_keys(backend),
             now = statement_clock(backend, 1),
         );
@@ -196,8 +196,8 @@ impl Store {
         Ok(replayed.rows_affected())
     }
 
-    /// Reads a page of the messages of an invitation, with the invitation, whose recipients they name; none if the account
-    /// has no such invitation.
+    /// Reads a page of the messages of an invitation, with the invitation, whose recipients they name; `None` if the
+    /// account has no such invitation.
     pub async fn list_deliveries(
         &self,
         account: &AccountId,
@@ -212,13 +212,13 @@ impl Store {
         }
     }
 
-    /// Reads messages, each with where the list goes on behind it.
+    /// Reads messages, each with the place behind which the list continues.
     async fn deliveries_of(&self, account: &AccountId, query: &DeliveryQuery) -> Result<Option<Listed>, StoreError> {
         let backend = self.database.backend();
         let (compare, order) = direction(!query.ascending);
         let mut params = Params::new(self.database.clock().map(Timestamp::micros), account);
         let invitation = params.push(query.invitation.0);
-        // A reminder's id tells when it is due, so ids are no order of creation.
+        // The id of a reminder contains its due time, so ids are no order of creation.
         let after = query.after.as_ref().map(|Cursor { key, id, .. }| {
             let (at, id) = (params.push(key.clone()), params.push(*id));
             format!(" AND (t.created_at, t.id) {compare} ({at}, {id})")
@@ -263,7 +263,7 @@ fn picked(rows: &str) -> String {
     format!("WITH picked AS MATERIALIZED (SELECT o.account_id, o.id FROM outbox o {rows})")
 }
 
-/// Returns the table expression `p` over what was picked. PostgreSQL is made to think of one row: see `Columns::keys_of`.
+/// Returns the table expression `p` over the picked keys. PostgreSQL is made to expect one row: see `Columns::keys_of`.
 fn picked_keys(backend: DbBackend) -> &'static str {
     if backend == DbBackend::Postgres {
         "(SELECT * FROM picked WHERE account_id || '' = account_id) AS p"

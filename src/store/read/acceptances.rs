@@ -17,23 +17,23 @@ use crate::store::sql::entity::invitation;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::row_from;
 
-/// Which acceptances a list has.
+/// The filters of a list of acceptances.
 #[derive(Clone, Debug)]
 pub struct AcceptanceQuery {
-    /// Of which invitation.
+    /// The invitation.
     pub invitation: InvitationId,
-    /// Of which kind the invitation has to be; none for any.
+    /// The kind that the invitation has to have; `None` for any kind.
     pub kind: Option<Kind>,
-    /// The oldest first, instead of the newest.
+    /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
-    /// How many at most.
+    /// The most rows.
     pub limit: u64,
-    /// Where to go on.
+    /// The place behind which the list continues.
     pub after: Option<Cursor>,
 }
 
 impl Store {
-    /// Reads a page of acceptances by age; none if the account has no such invitation.
+    /// Reads a page of acceptances by age; `None` if the account has no such invitation.
     pub async fn list_acceptances(
         &self,
         account: &AccountId,
@@ -47,7 +47,8 @@ impl Store {
         }
     }
 
-    /// Reads acceptances, each with where the list goes on behind it. Returns `None` if the account has no such invitation.
+    /// Reads acceptances, each with the place behind which the list continues. Returns `None` if the account has no
+    /// such invitation.
     async fn acceptances_of(
         &self,
         account: &AccountId,

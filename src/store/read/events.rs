@@ -17,25 +17,25 @@ use crate::store::sql::entity::invitation;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::row_from;
 
-/// Which events of an invitation a list has, and in which order.
+/// The filters and the order of a list of an invitation's events.
 #[derive(Clone, Debug)]
 pub struct EventQuery {
-    /// Of which invitation.
+    /// The invitation.
     pub invitation: InvitationId,
-    /// Of which kind the invitation has to be; none for any.
+    /// The kind that the invitation has to have; `None` for any kind.
     pub kind: Option<Kind>,
     /// Only these types; empty means all.
     pub types: Vec<EventType>,
-    /// The oldest first, instead of the newest.
+    /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
-    /// How many at most.
+    /// The most rows.
     pub limit: u64,
-    /// Where to go on.
+    /// The place behind which the list continues.
     pub after: Option<Cursor>,
 }
 
 impl Store {
-    /// Reads a page of events; none if the account has no such invitation.
+    /// Reads a page of events; `None` if the account has no such invitation.
     pub async fn list_events(&self, account: &AccountId, query: &EventQuery) -> Result<Option<Vec<Event>>, StoreError> {
         let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
         loop {
@@ -45,7 +45,8 @@ impl Store {
         }
     }
 
-    /// Reads events, each with where the list goes on behind it. Returns `None` if the account has no such invitation.
+    /// Reads events, each with the place behind which the list continues. Returns `None` if the account has no such
+    /// invitation.
     async fn events_of(
         &self,
         account: &AccountId,

@@ -9,8 +9,8 @@ use crate::domain::invitation::state::State;
 use crate::domain::kind::{Kind, Scope};
 use crate::store::sql::rows_param::{by_index, statement_clock};
 
-/// Returns what has to hold of invitation `i` beyond being in a source. PostgreSQL carries a subselect that is compared out for
-/// each row, and never as a join, for which it might read all rows of the account.
+/// Returns the conditions of invitation `i` beyond those of its source. PostgreSQL evaluates a subselect that is
+/// compared for each row, and never turns it into a join, for which it might read all rows of the account.
 pub(super) fn conditions(
     backend: DbBackend,
     query: &InvitationQuery,
@@ -45,7 +45,7 @@ pub(super) fn conditions(
     all
 }
 
-/// Kinds are written out, so that indexes of one kind fit.
+/// Returns the condition for kinds, as literals, so that indexes of one kind fit.
 fn kinds(kinds: &[Kind]) -> Option<String> {
     match kinds {
         [] => None,
@@ -57,7 +57,7 @@ fn kinds(kinds: &[Kind]) -> Option<String> {
     }
 }
 
-/// What follows from facts.
+/// Returns the conditions that follow from facts.
 fn standing(backend: DbBackend, query: &InvitationQuery) -> Vec<String> {
     let now = statement_clock(backend, CLOCK);
     let mut all = Vec::new();
@@ -117,8 +117,9 @@ fn addresses(backend: DbBackend, query: &InvitationQuery, source: Source<'_>, pa
     all
 }
 
-/// A range, since a statement that is planned once for all prefixes cannot use an index for LIKE. The addresses that begin
-/// like this are read and not the whole list, which PostgreSQL would prefer if it knew that they may be more than ten.
+/// Returns a range, since a statement that is planned once for all prefixes cannot use an index for LIKE. The addresses
+/// with the prefix are read first instead of the whole list, which PostgreSQL would prefer if it knew that they may be
+/// more than ten.
 fn email_prefix(backend: DbBackend, prefix: &str, params: &mut Params) -> String {
     let mut range = format!("r.value >= {}", params.push(prefix));
     if let Some(end) = end_of_prefix(prefix) {
@@ -132,7 +133,7 @@ fn email_prefix(backend: DbBackend, prefix: &str, params: &mut Params) -> String
     if backend == DbBackend::Postgres { format!("i.id = ANY (ARRAY {ids})") } else { format!("i.id IN {ids}") }
 }
 
-/// Returns the first text, by bytes, behind all that begin with `prefix`; none if there is none.
+/// Returns the first text, by bytes, behind all that begin with `prefix`; `None` if there is none.
 fn end_of_prefix(prefix: &str) -> Option<String> {
     let mut end: Vec<char> = prefix.chars().collect();
     while let Some(last) = end.pop() {
@@ -145,7 +146,8 @@ fn end_of_prefix(prefix: &str) -> Option<String> {
     None
 }
 
-/// [`crate::domain::invitation::state::Facts::state_at`] in SQL; a test compares the two over all combinations of facts.
+/// Returns [`crate::domain::invitation::state::Facts::state_at`] in SQL; a test compares the two over all combinations
+/// of facts.
 fn state_sql(state: State, now: &str) -> String {
     let revoked = "(i.revoked_at IS NOT NULL OR i.emptied_at IS NOT NULL)";
     let open = "i.revoked_at IS NULL AND i.emptied_at IS NULL AND i.declined_at IS NULL";
@@ -160,7 +162,7 @@ fn state_sql(state: State, now: &str) -> String {
     }
 }
 
-/// [`crate::domain::invitation::state::Facts::expired_at`] in SQL.
+/// Returns [`crate::domain::invitation::state::Facts::expired_at`] in SQL.
 fn expired_sql(now: &str) -> String {
     format!("(i.expire_at IS NOT NULL AND i.expire_at <= {now})")
 }

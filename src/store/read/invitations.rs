@@ -20,12 +20,12 @@ use crate::store::sql::row::InvitationRows;
 use crate::store::sql::rows_param::statement_clock;
 use crate::store::{Database, Store};
 
-/// An invitation of a list of which nothing but the names is wanted.
+/// The name of an invitation in a list.
 #[derive(Clone, Debug)]
 pub struct ListedName {
-    /// Its id.
+    /// The invitation's id.
     pub id: InvitationId,
-    /// Where the list goes on behind it.
+    /// The place behind it, at which the list continues.
     pub cursor: Cursor,
 }
 
@@ -65,7 +65,7 @@ impl IntoIterator for Listed {
 }
 
 impl Store {
-    /// Reads one invitation of an account, with its newest acceptances if they are wanted.
+    /// Reads one invitation of an account, with its newest acceptances if they are requested.
     pub async fn get_invitation(
         &self,
         account: &AccountId,
@@ -77,7 +77,7 @@ impl Store {
         self.one(params, "invitation i", &condition, newest).await
     }
 
-    /// Reads the auto-join of a scope: one that was not revoked, though it may be without domains.
+    /// Reads the auto-join of a scope that is not revoked. It may have no domains.
     pub async fn find_autojoin(
         &self,
         account: &AccountId,
@@ -96,8 +96,8 @@ impl Store {
         self.page(account, query, &Source::of_page(query)).await
     }
 
-    /// Reads a page, by age, of what one invitee can accept: ACTIVE invitations of every kind that are meant for the address
-    /// and that nobody has answered with it, and the auto-joins of an e-mail address's domain.
+    /// Reads a page, by age, of the invitations that one invitee can accept: ACTIVE invitations of every kind to the
+    /// address that have no answer from it, and the auto-joins of an e-mail address's domain.
     pub async fn list_open_invitations(
         &self,
         account: &AccountId,
@@ -119,7 +119,7 @@ impl Store {
         self.page(account, &query, &sources).await
     }
 
-    /// Reads a page of nothing but names.
+    /// Reads a page of names only.
     pub async fn list_names(
         &self,
         account: &AccountId,
@@ -145,7 +145,7 @@ impl Store {
         }
     }
 
-    /// Counts a whole list, wherever a page of it begins. The moment it was judged at can be given to the list
+    /// Counts a whole list, wherever a page of it begins. The moment of the count can be passed to the list
     /// ([`InvitationQuery::at`]).
     pub async fn count_invitations(
         &self,
@@ -210,8 +210,8 @@ impl Store {
     }
 }
 
-/// The page is cut out first, so that what belongs to an invitation is read for its rows and for none that is skipped. A row
-/// without a body says where the look ended.
+/// The page is cut out first, so that the parts of an invitation are read only for its rows and not for those that are
+/// skipped. A row without a body holds the place at which the look ended.
 fn list_sql(backend: DbBackend, query: &InvitationQuery, sources: &[Source<'_>], params: &mut Params) -> String {
     let PageSql { with, rows, end } = page_sql(backend, query, sources, params);
     let now = statement_clock(backend, CLOCK);
@@ -223,13 +223,13 @@ fn list_sql(backend: DbBackend, query: &InvitationQuery, sources: &[Source<'_>],
     )
 }
 
-/// The rows that one look at a list found, in order, and where the look ended before it had found enough.
+/// The rows that one look at a list found, in order, and the place at which the look ended before it had found enough.
 struct Look {
     found: Vec<(Cursor, Result<Read<Invitation>, StoreError>)>,
     end: Option<Cursor>,
 }
 
-/// Rows behind the end are dropped: up to there alone they are complete.
+/// Rows behind the end are dropped: only up to the end are they complete.
 fn look_from(query: &InvitationQuery, rows: &[QueryResult]) -> Result<Look, StoreError> {
     let (mut found, mut end) = (Vec::new(), None);
     for row in rows {
@@ -251,12 +251,12 @@ fn look_from(query: &InvitationQuery, rows: &[QueryResult]) -> Result<Look, Stor
     Ok(Look { found, end })
 }
 
-/// Returns the moment a list is judged at, in microseconds, if it is not the present one.
+/// Returns the moment at which a list is judged, in microseconds; `None` for the present moment.
 fn moment_of(query: &InvitationQuery) -> Option<i64> {
     query.after.as_ref().map(|cursor| cursor.frozen).or(query.at.map(Timestamp::micros))
 }
 
-/// Returns the moment that takes the place of the database's clock: that of the first page, or of a test, or SQLite's.
+/// Overrides the database's clock: with the moment of the first page, of a test, or of SQLite's process.
 pub(in crate::store) fn read_clock(database: &Database, frozen: Option<i64>) -> Option<i64> {
     let own = database.clock();
     frozen.or(own.map(Timestamp::micros))
@@ -267,7 +267,7 @@ pub(in crate::store) fn invitation_from(row: &QueryResult) -> Result<Read<Invita
     Ok(Read { found: Invitation::try_from(rows)?, now: Timestamp::from_micros(row.try_get("", "now")?) })
 }
 
-/// Returns the query for what is behind a part of its page.
+/// Returns the query for the rows behind a part of its page.
 fn read_on_behind(query: InvitationQuery, ReadOn { after, limit }: ReadOn) -> InvitationQuery {
     InvitationQuery { after: Some(after), limit, skip: 0, ..query }
 }

@@ -1,4 +1,4 @@
-//! Reads of events in the order of their positions, which is what followers of events go by.
+//! Reads of events in the order of their positions, which followers of events use.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use crate::store::sql::entity::event;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, by_index};
 
-/// All events of a stretch of positions.
+/// All events of a range of positions.
 #[derive(Clone, Debug)]
 pub struct EventBatch {
-    /// The position it begins behind.
+    /// The position behind which the batch begins.
     pub after: i64,
-    /// The last position it covers; no event up to it is missing.
+    /// The last position that it covers; no event up to it is missing.
     pub until: i64,
-    /// Whether there was nothing behind it when it was read.
+    /// Whether it was the end of the events when it was read.
     pub is_last: bool,
     /// The events, in order.
     pub events: Vec<Arc<PositionedEvent>>,
@@ -33,26 +33,26 @@ pub struct EventBatch {
 pub struct PositionedEvent {
     /// The event.
     pub event: Event,
-    /// Its place.
+    /// The event's position.
     pub position: i64,
     /// The organization that hosts its invitation, if one does.
     pub host: Option<Uuid>,
 }
 
 impl Store {
-    /// Returns the last position there is.
+    /// Returns the last position.
     pub async fn last_position(&self) -> Result<i64, StoreError> {
         let sql = "SELECT position FROM follower WHERE name = 'sequencer'";
         let row = self.database.read.query_one_raw(Statement::from_string(self.database.backend(), sql)).await?;
         Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
     }
 
-    /// Reads the events of all accounts behind a position: for what serves all of them at once, and tells each account its
-    /// own.
+    /// Reads the events of all accounts behind a position, for a feed that serves all accounts and gives each its own
+    /// events only.
     pub async fn all_events_behind(&self, after: i64, limit: u64) -> Result<EventBatch, StoreError> {
         let mut params = Params(Vec::new());
         let condition = format!("e.position > {}", params.push(after));
-        self.stretch(after, limit, params, &condition, "e.position").await
+        self.event_batch(after, limit, params, &condition, "e.position").await
     }
 
     /// Reads the events of an account behind a position.
@@ -61,10 +61,10 @@ impl Store {
         let (account, after_) = (params.push(account.as_str()), params.push(after));
         let own = by_index(self.database.backend(), "position", "e", &account);
         let condition = format!("{own} AND e.position > {after_} AND e.position IS NOT NULL");
-        self.stretch(after, limit, params, &condition, "e.position").await
+        self.event_batch(after, limit, params, &condition, "e.position").await
     }
 
-    async fn stretch(
+    async fn event_batch(
         &self,
         after: i64,
         limit: u64,
@@ -73,7 +73,7 @@ impl Store {
         order: &str,
     ) -> Result<EventBatch, StoreError> {
         let backend = self.database.backend();
-        // The last position is read in the same statement: what is not in the answer up to it does not exist.
+        // The last position is read in the same statement: an event that is not in the answer up to it does not exist.
         let sql = format!(
             "SELECT f.position AS last, e.position AS position, {body} AS body, e.host FROM follower f
             LEFT JOIN (SELECT e.*, i.scope_id AS host FROM (
@@ -92,7 +92,7 @@ impl Store {
             let Some(body) = row.try_get::<Option<String>>("", "body")? else { continue };
             let position = row.try_get("", "position")?;
             (place, found) = (position, found + 1);
-            // Followers go on behind an event that cannot be read.
+            // Followers continue behind an event that cannot be read.
             let Some(event) = skip_unreadable(event_from(&body))? else { continue };
             let host = row.try_get::<Option<String>>("", "host")?.and_then(|host| host.parse().ok());
             events.push(Arc::new(PositionedEvent { event, position, host }));

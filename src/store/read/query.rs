@@ -1,4 +1,4 @@
-//! What a list of invitations can be asked for.
+//! The query for a list of invitations.
 
 use std::collections::BTreeMap;
 
@@ -9,62 +9,62 @@ use crate::domain::invitation::state::State;
 use crate::domain::kind::{Kind, Scope};
 use crate::domain::value::time::Timestamp;
 
-/// Which invitations a list has, and in which order. Filters that are set must all hold.
+/// The filters and the order of a list of invitations. Filters that are set must all hold.
 #[derive(Clone, Debug, Default)]
 pub struct InvitationQuery {
     /// Only these kinds; empty means all.
     pub kinds: Vec<Kind>,
     /// Only these states; empty means all.
     pub states: Vec<State>,
-    /// Only into this scope, or into a group that is the same.
+    /// Only invitations to this scope, or to a group that is the same.
     pub scope: Option<Scope>,
-    /// Only about this resource.
+    /// Only invitations about this resource.
     pub resource_id: Option<uuid::Uuid>,
-    /// Only by this creator.
+    /// Only invitations by this creator.
     pub creator: Option<String>,
-    /// Only by this inviting person.
+    /// Only invitations by this inviting person.
     pub inviter_user_id: Option<String>,
-    /// Only made with this widget.
+    /// Only invitations that were created with this widget.
     pub widget_configuration_id: Option<String>,
-    /// Only meant for this address, however it is spelled.
+    /// Only invitations to this address, however it is spelled.
     pub target: Option<Address>,
-    /// Only meant for an e-mail address whose normalised form begins with this.
+    /// Only invitations to an e-mail address whose normalised form begins with this text.
     pub email_prefix: Option<String>,
-    /// Only meant for an e-mail address whose normalised form has this in it.
+    /// Only invitations to an e-mail address whose normalised form contains this text.
     pub email_query: Option<String>,
-    /// Only with all these labels.
+    /// Only invitations with all these labels.
     pub labels: BTreeMap<String, String>,
-    /// Only what is, or is not, put away.
+    /// Only archived invitations (true), or only others (false).
     pub archived: Option<bool>,
-    /// Only what has, or has not, passed its expiry, whatever its state.
+    /// Only invitations that have passed their expiry (true), or have not (false), whatever their state.
     pub expired: Option<bool>,
-    /// Only guest invitations that stand like this; empty means all.
+    /// Only guest invitations of these statuses; empty means all.
     pub guest_statuses: Vec<GuestStatus>,
     /// Only guest invitations of these organizations.
     pub hosts: Option<Vec<uuid::Uuid>>,
-    /// Also what its kind's own service was told to forget.
+    /// Whether invitations are included that the service of their kind has deleted.
     pub include_deleted: bool,
-    /// What the list is sorted by.
+    /// The order of the list.
     pub order: Order,
-    /// The least first, instead of the greatest.
+    /// Whether the least comes first, instead of the greatest.
     pub ascending: bool,
-    /// How many at most.
+    /// The most rows.
     pub limit: u64,
-    /// How many rows are looked at, at most, for a page; `None` for any number. A page that is not full by then is short, and
-    /// the list says where it goes on.
+    /// The most rows that are looked at for a page; `None` for any number. A page that is not full by then is short,
+    /// and has a cursor at which the list continues.
     pub scan: Option<u64>,
-    /// How many are passed over before the first; behind the cursor, if there is one.
+    /// The number of rows to skip before the first; behind the cursor, if there is one.
     pub skip: u64,
-    /// Where to go on.
+    /// The place behind which the list continues.
     pub after: Option<Cursor>,
-    /// The moment a first page is judged at; none for the present one.
+    /// The moment at which a first page is judged; `None` for the present moment.
     pub at: Option<Timestamp>,
 }
 
-/// How a guest invitation stands in the eyes of its host.
+/// The status of a guest invitation, as its host sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuestStatus {
-    /// Nobody has accepted it.
+    /// The invitation is not accepted.
     Sent,
     /// A person who held the link accepted it.
     AcceptedByGuest,
@@ -72,33 +72,34 @@ pub enum GuestStatus {
     AcceptedBySystem,
 }
 
-/// What a list of invitations is sorted by; ids tell equal ones apart. A moment that has not come is the far future.
+/// The order of a list of invitations; ids tell equal keys apart. A moment that has not come counts as the far future.
 ///
-/// All but the first are for the guest invitations of one scope. What never changes ([`Order::CreateTime`], [`Order::Email`] and
-/// [`Order::FirstSent`]) is indexed for them; a page in another order sorts them.
+/// All orders except the first are for the guest invitations of one scope. Keys that never change
+/// ([`Order::CreateTime`], [`Order::Email`] and [`Order::FirstSent`]) are indexed for them; a page in another order is
+/// sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// When it was made.
+    /// The moment of its creation.
     #[default]
     CreateTime,
     /// The normalised form of the first e-mail address.
     Email,
-    /// When it was first sent.
+    /// The moment at which it was first sent.
     FirstSent,
-    /// When it was last sent.
+    /// The moment at which it was last sent.
     LastSent,
-    /// When it expires.
+    /// The moment of its expiry.
     Expire,
-    /// When it was accepted.
+    /// The moment of its acceptance.
     Accept,
-    /// When it was put away.
+    /// The moment at which it was archived.
     Archive,
-    /// When it was last changed.
+    /// The moment of its last change.
     Update,
 }
 
 impl Order {
-    /// Every order there is.
+    /// Every order.
     pub const ALL: [Self; 8] = [
         Self::CreateTime,
         Self::Email,
@@ -110,7 +111,7 @@ impl Order {
         Self::Update,
     ];
 
-    /// Returns the sort key of invitation `i`: where there is an index for it, the very expression that is indexed.
+    /// Returns the sort key of invitation `i`: if there is an index for it, exactly the indexed expression.
     pub(super) fn sql(self) -> &'static str {
         match self {
             Self::CreateTime => "i.created_at",
@@ -124,7 +125,7 @@ impl Order {
         }
     }
 
-    /// Returns the same in Rust.
+    /// Returns the same key in Rust.
     pub(super) fn key_of(self, invitation: &Invitation) -> SortKey {
         let moment = match self {
             Self::Email => {

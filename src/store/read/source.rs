@@ -1,4 +1,4 @@
-//! Where the rows of a page are read from, each source in its order from its own index, so that nothing sorts a whole list.
+//! The sources of a page's rows, each read in its order from its own index, so that nothing sorts a whole list.
 //!
 //! A list may have filters that no index answers. So that its cost does not depend on how many rows fit, a page looks at a
 //! limited number of rows of each source. If it is not full by then, it ends where the look ended: see [`PageSql::end`].
@@ -12,7 +12,7 @@ use crate::domain::invitation::recipient::Address;
 use crate::domain::kind::{Kind, Scope};
 use crate::store::sql::rows_param::by_index;
 
-/// What is read in order.
+/// A list that is read in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Source<'a> {
     /// The account's invitations.
@@ -21,34 +21,34 @@ pub(super) enum Source<'a> {
     Users,
     /// The guest invitations of a host, in any order.
     Guests(&'a Scope),
-    /// Those whose own scope is this one.
+    /// The invitations whose own scope is this one.
     Scope(&'a Scope),
-    /// Those that have a scope among their groups.
+    /// The invitations that have a scope among their groups.
     Group(&'a Scope),
-    /// Those by an inviting person.
+    /// The invitations by an inviting person.
     Inviter(&'a str),
-    /// Those about a resource.
+    /// The invitations about a resource.
     Resource(uuid::Uuid),
-    /// Those with a label.
+    /// The invitations with a label.
     Label(&'a str, &'a str),
-    /// Those meant for an address; `open` means that nobody has answered with it.
+    /// The invitations to an address; `open` leaves out those that have an answer from it.
     Recipient { address: &'a Address, open: bool },
     /// The auto-joins of a domain.
     Domain(&'a str),
 }
 
-/// The statements that a page is put together from.
+/// The statements that a page is composed of.
 pub(super) struct PageSql {
     /// The common table expressions.
     pub(super) with: String,
     /// A statement for the rows, `invitation.*`.
     pub(super) rows: String,
-    /// A statement for the place, `key` and `id`, up to which the rows are complete. It has no row if they all are. `None` if
-    /// any number of rows is looked at.
+    /// A statement for the place, `key` and `id`, up to which the rows are complete. It has no row if all are. `None`
+    /// if any number of rows is looked at.
     pub(super) end: Option<String>,
 }
 
-/// The table that a source is read from, as `s`, what has to hold of its rows, and what they are sorted by.
+/// The table that a source is read from, as `s`, with the conditions of its rows and their order.
 struct Index {
     table: &'static str,
     conditions: String,
@@ -59,7 +59,7 @@ struct Index {
 impl<'a> Source<'a> {
     /// Returns the sources of a list. A row that two of them have is in the list once.
     pub(super) fn of_page(query: &'a InvitationQuery) -> Vec<Self> {
-        // What is beside the invitations is sorted by their creation only.
+        // Tables beside the invitations are sorted by the creation of the invitation only.
         let by_age = query.order == Order::CreateTime;
         if let Some(address) = query.target.as_ref().filter(|_| by_age) {
             return vec![Self::Recipient { address, open: false }];
@@ -79,7 +79,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns the one source that has everything, whatever the order.
+    /// Returns the one source that has every row, whatever the order.
     pub(super) fn of_whole(query: &'a InvitationQuery) -> Self {
         let by_age = query.order == Order::CreateTime;
         match &query.scope {
@@ -90,7 +90,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns whether each of its rows is in a scope that is asked for.
+    /// Returns whether each of its rows is in the scope that is asked for.
     pub(super) fn is_in_scope(self) -> bool {
         matches!(self, Self::Scope(_) | Self::Group(_) | Self::Guests(_))
     }
@@ -136,7 +136,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns what follows FROM in a statement over the whole list, whose invitations are called `i`.
+    /// Returns the text after FROM in a statement over the whole list, whose invitations are called `i`.
     pub(super) fn whole_sql(backend: DbBackend, query: &InvitationQuery, params: &mut Params) -> String {
         let source = Source::of_whole(query);
         let mut all = vec![source.index(backend, query.order, params).conditions];
@@ -144,8 +144,8 @@ impl<'a> Source<'a> {
         format!("invitation i WHERE {}", all.join(" AND "))
     }
 
-    /// Returns a statement for the first rows of this source, `invitation.*`, and one for where the look at it ended, of which
-    /// `LIMIT` is left to say.
+    /// Returns a statement for the first rows of this source, `invitation.*`, and one for the place at which the look
+    /// at it ended, which depends on `LIMIT`.
     fn sql(
         self,
         backend: DbBackend,
@@ -166,7 +166,8 @@ impl<'a> Source<'a> {
         let all = all.join(" AND ");
         let end = format!("SELECT {key} AS key, {id} AS id {looked_at}");
         let scan = scan.map(|scan| format!(" LIMIT {scan}")).unwrap_or_default();
-        // SQLite does not know that rows which it takes one by one are in order, and would take all of them to sort them.
+        // SQLite does not know that rows which it takes one by one are in order, and would take all of them to sort
+        // them.
         let order = if backend == DbBackend::Postgres || scan.is_empty() { order } else { String::new() };
         let found = format!("i.account_id = {ACCOUNT} AND i.id = s.invitation_id AND {all}");
         let rows = if table == "invitation i" {
@@ -229,7 +230,7 @@ pub(super) fn order_by(query: &InvitationQuery) -> String {
     format!("{} {order}, i.id {order}", query.order.sql())
 }
 
-/// Whether what is looked for can have groups: general invitations alone do.
+/// Returns whether the listed invitations can have groups: general invitations alone do.
 fn may_have_groups(query: &InvitationQuery) -> bool {
     query.kinds.is_empty() || query.kinds.contains(&Kind::General)
 }

@@ -1,4 +1,4 @@
-//! Rows that this release cannot read, as a newer one may have written them: each costs itself and nothing else.
+//! Rows that this release cannot read, since a newer one may have written them: each is skipped alone.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::store::sql::error::StoreError;
 
 /// The interval at which a skipped row is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// The number of rows that are read at least behind a page with rows that cannot be read.
+/// The least number of rows that are read behind a page with rows that cannot be read.
 const MIN_LIMIT: u64 = 100;
 
-/// Returns a row, or `None` for one that cannot be read, which is logged now and then.
+/// Returns a row, or `None` for one that cannot be read, which is logged from time to time.
 pub(in crate::store) fn skip_unreadable<T>(row: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match row {
         Ok(row) => Ok(Some(row)),
@@ -34,14 +34,14 @@ fn log(error: &StoreError) {
     }
 }
 
-/// A page that goes on behind rows that cannot be read until it is full, so that its length still tells whether the list
-/// goes on.
+/// A page that is continued behind rows that cannot be read until it is full, so that its length still shows whether
+/// the list continues.
 pub(in crate::store) struct FullPage<T> {
     limit: usize,
     rows: Vec<T>,
 }
 
-/// The cursor at which a page is read on, and the number of its rows.
+/// The cursor behind which a page is read on, and the number of missing rows.
 pub(in crate::store) struct ReadOn {
     pub(in crate::store) after: Cursor,
     pub(in crate::store) limit: u64,
@@ -52,8 +52,8 @@ impl<T> FullPage<T> {
         Self { limit: usize::try_from(limit).unwrap_or(usize::MAX), rows: Vec::new() }
     }
 
-    /// Adds rows, each with where the list goes on behind it, of which `asked` were asked for. Returns where to read on if
-    /// the page is not full and the list has not ended.
+    /// Adds rows, each with the place behind which the list continues, of which `asked` were requested. Returns the
+    /// place to read on if the page is not full and the list has not ended.
     pub(in crate::store) fn add(
         &mut self,
         asked: u64,

@@ -14,7 +14,7 @@ use super::error::{condemns_session, is_outage_of_file, is_read_only};
 use super::pool_health::PoolHealth;
 use super::sqlite_file::SqliteFile;
 
-/// The longest a connection may take to go back into its pool, which asks the database once more.
+/// The longest a connection may take to return to its pool, which pings the database.
 const RETURN_LIMIT: Duration = Duration::from_secs(2);
 
 /// A connection of one database.
@@ -31,8 +31,8 @@ impl Raw {
         }
     }
 
-    /// Closes the connection without a word to the database, and frees its place in the pool at once. A server may not
-    /// answer a farewell; SQLite rolls back what is open.
+    /// Closes the connection without a message to the database, and frees its place in the pool at once. A server may
+    /// not answer a farewell; SQLite rolls an open transaction back.
     fn discard(self) {
         match self {
             Self::Postgres(raw) => drop(raw.detach()),
@@ -45,9 +45,10 @@ impl Raw {
 pub(super) struct Connection {
     /// `None` only while the connection is dropped.
     raw: Option<Raw>,
-    /// Whether the connection may be used again: false while a statement is under way, and after one that condemns it.
+    /// Whether the connection may be used again: false while a statement is under way, and after an error that condemns
+    /// it.
     is_fit: bool,
-    /// The time that a statement may take, `None` for any time.
+    /// The time that a statement may take; `None` for any time.
     limit: Option<Duration>,
     health: PoolHealth,
     /// The file that a connection to SQLite writes to.
@@ -73,17 +74,17 @@ macro_rules! run {
 }
 
 impl Connection {
-    /// Creates a connection that reports the fate of its writes to its file.
+    /// Creates a connection that reports the results of its writes to its file.
     pub(super) fn of_file(raw: Raw, file: SqliteFile) -> Self {
         Self { raw: Some(raw), is_fit: true, limit: None, health: PoolHealth::default(), file: Some(file) }
     }
 
-    /// Creates a connection whose statements are given up after a time, and that reports to its pool.
+    /// Creates a connection whose statements have a time limit, and that reports to its pool.
     pub(super) fn limited(raw: Raw, limit: Duration, health: PoolHealth) -> Self {
         Self { raw: Some(raw), is_fit: true, limit: Some(limit), health, file: None }
     }
 
-    /// Gives the statements from here on another time, as long as the connection is not back in its pool.
+    /// Sets another time limit for the next statements, until the connection returns to its pool.
     pub(super) fn set_limit(&mut self, limit: Duration) {
         self.limit = self.limit.map(|_| limit);
     }
@@ -98,7 +99,7 @@ impl Connection {
             file.note_write(false);
         }
         if error.is_some_and(is_read_only) {
-            // The others were opened on the same server before it changed.
+            // The other connections were opened to the same server before it changed.
             self.health.replace_all();
         }
     }
@@ -143,7 +144,7 @@ impl Connection {
         }
     }
 
-    /// Has the connection discarded when it is dropped, whatever its last statement was.
+    /// Discards the connection when it is dropped, whatever its last statement was.
     pub(super) fn condemn(&mut self) {
         self.is_fit = false;
     }
@@ -153,18 +154,18 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let Some(raw) = self.raw.take() else { return };
         match Handle::try_current() {
-            // A pool asks a returned connection whether it still answers, without a time limit of its own. A connection that
-            // does not answer is discarded with the future.
+            // A pool pings a returned connection without a time limit of its own. A connection that does not answer is
+            // discarded with the future.
             Ok(runtime) if self.is_fit => drop(runtime.spawn(timeout(RETURN_LIMIT, raw.return_to_pool()))),
             Ok(_) | Err(_) => {
-                self.health.doubt();
+                self.health.suspect_others();
                 raw.discard();
             }
         }
     }
 }
 
-/// Gives a statement up after a time. The server ends it by itself at about the same time.
+/// Gives up a statement after its time limit. The server ends it by itself at about the same time.
 async fn in_time<T>(
     limit: Option<Duration>,
     statement: impl Future<Output = Result<T, SqlxError>>,

@@ -1,4 +1,4 @@
-//! The connections: one database, with a pool for reads and the way to write that its backend wants.
+//! The connections: one database, with a pool for reads and a pool for writes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,29 +20,33 @@ use crate::clock::Clock;
 use crate::domain::value::time::Timestamp;
 
 /// The longest a SQLite statement waits for a lock; only another program's transaction can hold one.
-const BUSY: Duration = Duration::from_secs(1);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How PostgreSQL plans: once per statement, whatever the number of rows, since sets come as one parameter, whose size says
-/// nothing; and for tables that grow, so that rows are looked up by an index however few there are at that moment.
-const PLANNING: [(&str, &str); 5] = [
+/// The planner settings of PostgreSQL: one plan per statement, whatever the number of rows, since sets are one
+/// parameter, whose size is unknown to the planner; and plans for tables that grow, so that rows are looked up by an
+/// index however few there are at that moment.
+const PLANNER_SETTINGS: [(&str, &str); 5] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_mergejoin", "off"),
     ("random_page_cost", "1.1"),
-    // The scan of a set, which no index can replace, costs 10^10 with the above and would seem worth compiling.
+    // The scan of a set, which no index can replace, costs 10^10 with the settings above and would seem worth
+    // compiling.
     ("jit", "off"),
 ];
 
 /// The time for which the server works on a statement after its caller has given up.
 const STATEMENT_GRACE: Duration = Duration::from_millis(500);
-/// The longest wait for a lock. Between lanes and replicas a wait takes milliseconds; whoever holds a lock for longer is asleep,
-/// or no program of ours.
+/// The longest wait for a lock. Between lanes and replicas a wait takes milliseconds; a transaction that holds a lock
+/// for longer is frozen, or belongs to another program.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(250);
-/// The time that a transaction may wait for its next statement, as where its process is frozen, before its locks are taken away.
+/// The time that a transaction may wait for its next statement, for example in a frozen process, before its locks are
+/// released.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(4);
 
-/// When the server gives up a client that is silent on TCP, in seconds and milliseconds. Over a Unix socket it ignores them.
-const TCP: [(&str, &str); 4] = [
+/// The time after which the server gives up a client that is silent on TCP, in seconds and milliseconds. Over a Unix
+/// socket it ignores the settings.
+const TCP_SETTINGS: [(&str, &str); 4] = [
     ("tcp_keepalives_idle", "5"),
     ("tcp_keepalives_interval", "2"),
     ("tcp_keepalives_count", "2"),
@@ -59,28 +63,28 @@ fn time_limits(timeout: Duration) -> [(&'static str, String); 3] {
     ]
 }
 
-/// A database that is, or will be, connected to.
+/// The connections to a database. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// What is read from. On PostgreSQL also what is written to.
+    /// The pool for reads. On PostgreSQL also the pool for writes.
     pub(in crate::store) read: Pool,
-    /// What is written to: on SQLite the only connection that may.
+    /// The pool for writes: on SQLite the only connection that may write.
     pub(in crate::store) write: Pool,
     /// The pool for readiness: on PostgreSQL a connection of its own, so that no call has to end first.
     pub(in crate::store) upkeep: Pool,
     /// The options of a connection to PostgreSQL whose statements may take any time.
     unlimited: Option<PgConnectOptions>,
-    /// The share of the connections that lists may have.
-    lists: Arc<Semaphore>,
+    /// The share of the connections for lists.
+    list_permits: Arc<Semaphore>,
     /// The share of the connections that may wait for locks of other transactions.
-    pub(in crate::store) waits: Arc<Semaphore>,
-    /// Follows the database's clock, and takes its place where the database has none.
+    pub(in crate::store) lock_wait_permits: Arc<Semaphore>,
+    /// Follows the database's clock, and replaces it if the database has none.
     pub(in crate::store) clock: Clock,
     lock: Option<SqliteLock>,
 }
 
 impl Database {
-    /// Opens a SQLite file, and makes it if there is none. Refuses a file that another process has open.
+    /// Opens a SQLite file, and creates it if there is none. Refuses a file that another process has open.
     pub async fn sqlite(path: &Path, max_connections: u32, timeout: Duration, clock: Clock) -> Result<Self, OpenError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| OpenError::File(folder.display().to_string(), error))?;
@@ -91,15 +95,16 @@ impl Database {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY)
+            .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(200)
             .disable_statement_logging();
         let options = |max_connections| PoolOptions { max_connections, acquire_timeout: timeout };
         let write = Pool::sqlite(options(1), connect.clone()).await.map_err(OpenError::Database)?;
         let connect = connect.create_if_missing(false);
         let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;
-        let (upkeep, lists, waits) = (read.clone(), share(max_connections, 2), share(max_connections, 4));
-        Ok(Self { read, write, upkeep, unlimited: None, lists, waits, clock, lock: Some(lock) })
+        let (upkeep, list_permits, lock_wait_permits) =
+            (read.clone(), share(max_connections, 2), share(max_connections, 4));
+        Ok(Self { read, write, upkeep, unlimited: None, list_permits, lock_wait_permits, clock, lock: Some(lock) })
     }
 
     /// Prepares to connect to PostgreSQL, which need not be there yet.
@@ -107,7 +112,7 @@ impl Database {
         let connect: PgConnectOptions = url
             .parse()
             .map_err(|error: SqlxError| OpenError::Database(DbErr::Conn(RuntimeErr::SqlxError(error.into()))))?;
-        let connect = connect.application_name("invitation-service").options(PLANNING).options(TCP);
+        let connect = connect.application_name("invitation-service").options(PLANNER_SETTINGS).options(TCP_SETTINGS);
         let unlimited = connect.disable_statement_logging();
         let limited = unlimited.clone().options(time_limits(timeout));
         let health = PoolHealth::default();
@@ -116,34 +121,42 @@ impl Database {
             Pool::postgres(options, limited.clone(), timeout + STATEMENT_GRACE, health.clone())
         };
         let (calls, upkeep) = (pool(max_connections), pool(1));
-        let (lists, waits) = (share(max_connections, 2), share(max_connections, 4));
+        let (list_permits, lock_wait_permits) = (share(max_connections, 2), share(max_connections, 4));
         let unlimited = Some(unlimited);
-        Ok(Self { read: calls.clone(), write: calls, upkeep, unlimited, lists, waits, clock, lock: None })
+        Ok(Self {
+            read: calls.clone(),
+            write: calls,
+            upkeep,
+            unlimited,
+            list_permits,
+            lock_wait_permits,
+            clock,
+            lock: None,
+        })
     }
 
-    /// Returns which database it is.
+    /// Returns the type of the database.
     pub fn backend(&self) -> DbBackend {
         self.read.get_database_backend()
     }
 
-    /// Begins a transaction that is going to write.
+    /// Begins a transaction that writes.
     pub(in crate::store) async fn begin_write(&self) -> Result<Transaction, StoreError> {
         Ok(self.write.begin().await?)
     }
 
-    /// Begins a transaction of a call that takes its turn behind others of its kind, which hold the lock it waits for, in one of
-    /// the places that such waits have.
-    pub(in crate::store) async fn begin_write_in_turn(&self) -> Result<Transaction, StoreError> {
-        let place = Arc::clone(&self.waits).acquire_owned().await;
-        let place = place.map_err(|_| StoreError::Unavailable("the database is closed".to_owned()))?;
-        Ok(self.write.begin_in_turn().await?.in_place(place))
+    /// Begins a transaction that waits for the lock of calls of the same kind, with one of the permits for such waits.
+    pub(in crate::store) async fn begin_write_with_lock_wait(&self) -> Result<Transaction, StoreError> {
+        let permit = Arc::clone(&self.lock_wait_permits).acquire_owned().await;
+        let permit = permit.map_err(|_| StoreError::Unavailable("the database is closed".to_owned()))?;
+        Ok(self.write.begin_with_lock_wait().await?.with_permit(permit))
     }
 
-    /// Learns the moment that came with an answer of PostgreSQL. SQLite has no clock of its own: it would only give back the
-    /// moment it was given, late by the time of the answer.
-    pub(in crate::store) fn learn(&self, told: Timestamp, asked: Instant) {
+    /// Learns the moment that came with an answer of PostgreSQL. SQLite has no clock of its own: it would only return
+    /// the moment of this process, late by the time of the answer.
+    pub(in crate::store) fn learn(&self, now: Timestamp, asked: Instant) {
         if self.clock().is_none() {
-            self.clock.learn(told, asked);
+            self.clock.learn(now, asked);
         }
     }
 
@@ -153,7 +166,7 @@ impl Database {
             return Ok(());
         }
         let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-        // Asked twice, since the first question may have to wait for a connection.
+        // The query runs twice, since the first one may have to wait for a connection.
         for _ in 0..2 {
             let asked = Instant::now();
             let row = self.upkeep.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
@@ -164,19 +177,19 @@ impl Database {
         Ok(())
     }
 
-    /// Waits for one of the places that lists have: half of the connections between them. A list may take long, and whatever
-    /// is short has to find a connection all the same.
-    pub(in crate::store) async fn list_place(&self) -> Result<SemaphorePermit<'_>, StoreError> {
-        self.lists.acquire().await.map_err(|_| StoreError::Unavailable("the database is closed".to_owned()))
+    /// Waits for one of the permits for lists, which have half of the connections between them. A list may take long,
+    /// and short reads have to find a connection all the same.
+    pub(in crate::store) async fn list_permit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        self.list_permits.acquire().await.map_err(|_| StoreError::Unavailable("the database is closed".to_owned()))
     }
 
-    /// Reads a list in one of the places that lists have.
+    /// Reads a list with one of the permits for lists.
     pub(in crate::store) async fn list(&self, statement: Statement) -> Result<Vec<QueryResult>, StoreError> {
-        let _place = self.list_place().await?;
+        let _permit = self.list_permit().await?;
         Ok(self.read.query_all_raw(statement).await?)
     }
 
-    /// Has all connections closed before they are used again.
+    /// Closes all connections before their next use.
     pub(in crate::store) fn replace_connections(&self) {
         self.upkeep.replace_all();
     }
@@ -192,12 +205,12 @@ impl Database {
         }
     }
 
-    /// Returns the moment that takes the place of the database's own clock: none on PostgreSQL but for tests.
+    /// Overrides the database clock; `None` on PostgreSQL except in tests.
     pub(in crate::store) fn clock(&self) -> Option<Timestamp> {
         if self.is_embedded() { Some(self.clock.now()) } else { self.clock.in_place_of_the_database() }
     }
 
-    /// Returns whether it is a file that only this process uses.
+    /// Returns whether the database is a file that only this process uses.
     pub fn is_embedded(&self) -> bool {
         self.lock.is_some()
     }
@@ -211,21 +224,21 @@ impl Database {
     }
 }
 
-/// Returns as many places as a part of the connections, at least one.
+/// Returns permits for a part of the connections, at least one.
 fn share(max_connections: u32, parts: u32) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(usize::try_from(max_connections / parts).unwrap_or(1).max(1)))
 }
 
-/// Why a database cannot be opened.
+/// The reason why a database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has the SQLite file.
+    /// Another process has the SQLite file open.
     #[error("{0} is in use by another process of this service: stop it, or choose another file with store.url")]
     InUse(String),
-    /// A file or folder cannot be made.
+    /// A file or folder cannot be created.
     #[error("{0}: {1}")]
     File(String, std::io::Error),
-    /// The database refuses.
+    /// The database refuses the connection.
     #[error("the database cannot be opened: {0}")]
     Database(DbErr),
 }

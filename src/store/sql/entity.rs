@@ -1,6 +1,6 @@
-//! The tables as SeaORM entities: the one list of columns, from which statements and JSON rows are made.
+//! The tables as SeaORM entities: the one list of columns, from which statements and JSON rows are built.
 //!
-//! Rows are not the domain: [`super::row`] turns one into the other. Timestamps are microseconds since 1970.
+//! Rows are not the domain: [`super::row`] converts between them. Timestamps are microseconds since 1970.
 
 /// Ends the module of a table. Rows of one aggregate are loaded together, and others stand for themselves, so no table has
 /// relations.

@@ -1,14 +1,14 @@
-//! What can go wrong with the database, sorted by what is to be done about it. Driver errors end here.
+//! The errors of the database, by the reaction that they need. Driver errors end here.
 
 use std::io;
 
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 
-/// A failure of the database, or of what lies in it.
+/// A failure of the database, or of a row in it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else was faster: load, decide and save again.
-    #[error("a concurrent change got in the way")]
+    /// Another transaction was faster: load, decide and save again.
+    #[error("a concurrent transaction changed the same rows; try again")]
     Conflict,
     /// The database cannot be reached, or takes no writes. A write may or may not have happened.
     #[error("the database does not answer: {0}")]
@@ -17,12 +17,12 @@ pub enum StoreError {
     #[error("the database does not answer in time")]
     Slow,
     /// Another transaction holds a lock for too long; nothing has changed.
-    #[error("another transaction of the database holds a lock")]
+    #[error("another transaction of the database holds a lock for too long")]
     Locked,
-    /// The database refuses a statement: a defect, or a wall that held.
-    #[error("the database refuses: {0}")]
+    /// The database refuses a statement: a defect of this program, or a constraint that caught one.
+    #[error("the database refuses a statement: {0}")]
     Refused(String),
-    /// A row is not what this program writes.
+    /// A row that this program would not write.
     #[error("table {table}, column {column}, row {row}: {problem}")]
     Corrupt {
         /// The table.
@@ -31,7 +31,7 @@ pub enum StoreError {
         column: &'static str,
         /// The row's id.
         row: String,
-        /// What is wrong; never the value.
+        /// The problem; never the value.
         problem: &'static str,
     },
 }
@@ -42,12 +42,12 @@ const QUERY_CANCELED: &str = "57014";
 /// The SQLSTATE of a write on a server that takes none.
 const READ_ONLY: &str = "25006";
 
-/// SQLSTATEs after which the same commands may well succeed: a failed guard (division by zero, see `save`), a key that was
+/// SQLSTATEs after which the same commands may succeed: a failed guard (division by zero, see `save`), a key that was
 /// taken meanwhile, a serialisation failure, a deadlock.
 const CONFLICTS: [&str; 4] = ["22012", "23505", "40001", "40P01"];
 
 impl StoreError {
-    /// Returns whether the same may well succeed later.
+    /// Returns whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Conflict | Self::Unavailable(_) | Self::Slow | Self::Locked)
     }
@@ -56,9 +56,9 @@ impl StoreError {
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         match &error {
-            DbErr::ConnectionAcquire(_) => Self::Unavailable("no connection in time".to_owned()),
+            DbErr::ConnectionAcquire(_) => Self::Unavailable("no connection of the pool was free in time".to_owned()),
             DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime) => from_runtime(runtime),
-            // Everything else is between this program and SeaORM, whatever the database.
+            // Every other error is between this program and SeaORM, whatever the database.
             other => Self::Refused(other.to_string()),
         }
     }
@@ -97,10 +97,10 @@ fn from_runtime(error: &RuntimeErr) -> StoreError {
     }
 }
 
-/// Whether a code says that the server, or the disk under it, is in no state to serve: connection exceptions (08),
-/// operator intervention (57), insufficient resources (53), system errors (58), authorisation (28), a server that became a
-/// standby (25006), a transaction that was idle for too long (25P0), a completion that is unknown (40003), no such database (3D) or table (42P01: nobody has migrated yet), and SQLite's BUSY, LOCKED, NOMEM, READONLY,
-/// IOERR, FULL, CANTOPEN.
+/// Returns whether the server, or the disk under it, cannot serve: connection exceptions (08), operator intervention
+/// (57), insufficient resources (53), system errors (58), authorisation (28), a server that became a standby (25006), a
+/// transaction that was idle for too long (25P0), a completion that is unknown (40003), no such database (3D) or table
+/// (42P01: it is not migrated yet), and SQLite's BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN.
 fn is_outage(code: &str) -> bool {
     ["08", "53", "57", "58", "28", "3D", "25006", "25P0", "40003", "42P01"]
         .iter()
@@ -112,24 +112,24 @@ fn is_outage_code_of_file(code: &str) -> bool {
     code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
 }
 
-/// Returns whether SQLite met a file, or a disk, that is in no state to serve.
+/// Returns whether SQLite met a file, or a disk, that cannot serve.
 pub(in crate::store) fn is_outage_of_file(error: &SqlxError) -> bool {
     matches!(error, SqlxError::Database(database) if database.code().is_some_and(|code| is_outage_code_of_file(&code)))
 }
 
-/// Returns whether a connection takes no writes, nor will those that were opened beside it.
+/// Returns whether a connection takes no writes; those that were opened beside it take none either.
 pub(in crate::store) fn is_read_only(error: &SqlxError) -> bool {
     matches!(error, SqlxError::Database(database) if database.code().is_some_and(|code| code == READ_ONLY))
 }
 
-/// Returns whether no statement may be sent any more over the connection that met an error: it is broken, its server is
+/// Returns whether no more statements may be sent over the connection that met an error: it is broken, its server is
 /// going away or takes no writes, or the state of its transaction is unknown.
 pub(in crate::store) fn condemns_session(error: &SqlxError) -> bool {
     let SqlxError::Database(database) = error else { return true };
     let code = database.code().unwrap_or_default();
     match code.parse::<u32>() {
-        // Result codes of SQLite, which rolls back by itself after some: https://www.sqlite.org/lang_transaction.html. A plain
-        // error, a lock, a constraint and a value of the wrong size or type leave the connection as it was.
+        // Result codes of SQLite, which rolls back by itself after some: https://www.sqlite.org/lang_transaction.html.
+        // A plain error, a lock, a constraint and a value of the wrong size or type leave the connection usable.
         Ok(code) if code < 10_000 => !matches!(code & 0xff, 1 | 5 | 6 | 18 | 19 | 20 | 25),
         // SQLSTATEs: a broken connection, a standby, a transaction that was idle for too long, a server that shuts down, errors of
         // the system.

@@ -14,7 +14,7 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, seaql_migr
 
 use super::rows_param::index_key;
 
-/// Any number that no other advisory lock of the database has.
+/// The key of the advisory lock; any number that no other advisory lock of the database has.
 const MIGRATION_LOCK: i64 = 0x1417_5e1f;
 
 /// The list of migrations, in the order in which they are applied.
@@ -29,7 +29,8 @@ impl MigratorTrait for Migrator {
 /// The table that names the applied migrations.
 const APPLIED: &str = "seaql_migrations";
 
-/// Brings the schema to its head. Of several processes that start at once one migrates and the others wait for it.
+/// Migrates the schema to its newest version. Of several processes that start at once one migrates and the others wait
+/// for it.
 ///
 /// SeaORM's own runner is not used: on SQLite it applies a migration and notes it in separate commits, so that a process that
 /// is killed in between leaves a file that no later start can migrate, and it refuses a schema that a newer release has
@@ -98,13 +99,13 @@ pub(in crate::store) async fn newer<C: ConnectionTrait>(db: &C) -> Result<Vec<St
     Ok(applied.into_iter().collect())
 }
 
-/// Returns whether every migration this program knows is applied. Newer ones than that do no harm (expand/contract).
+/// Returns whether every migration that this program knows is applied. Newer ones do no harm (expand/contract).
 pub(in crate::store) async fn at_head<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
     let applied = versions(db).await?;
     Ok(Migrator::migrations().iter().all(|migration| applied.contains(migration.name())))
 }
 
-/// Writes a schema for one of the databases. Keys, and what is sorted or searched, sort by bytes on both.
+/// Builds the schema for one of the databases. Keys, and columns that are sorted or searched, sort by bytes on both.
 #[derive(Clone, Copy)]
 struct Dialect(DbBackend);
 
@@ -165,7 +166,7 @@ impl Dialect {
         column.not_null().take()
     }
 
-    /// Returns the statement for an index, with its `{account:TAG}` in the words of the database.
+    /// Returns the statement for an index, with its `{account:TAG}` as the database needs it.
     fn index(self, statement: &str) -> String {
         match statement.split_once("{account:").and_then(|(before, rest)| Some((before, rest.split_once('}')?))) {
             Some((before, (tag, after))) => format!("{before}{}{after}", index_key(self.0, tag)),

@@ -16,19 +16,19 @@ use super::pool_health::PoolHealth;
 use super::sqlite_file::SqliteFile;
 use super::transaction::Transaction;
 
-/// The longest a ROLLBACK may take that nobody waits for.
+/// The longest a ROLLBACK may take after its transaction was dropped.
 pub(super) const ROLLBACK_LIMIT: Duration = Duration::from_secs(2);
-/// The time for which an answer is waited for after the server's own limit.
+/// The time for which an answer is awaited after the server's own limit.
 pub(super) const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
-/// Has a session wait until its commits are on disk, unless it waits for more, such as a standby.
+/// Makes a session wait until its commits are on disk, unless it waits for more, such as a standby.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off'";
 
-/// The number of connections a pool has, and how long a caller waits for one.
+/// The size of a pool, and the time that a caller waits for a connection.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct PoolOptions {
-    /// The most connections.
+    /// The largest number of connections.
     pub(in crate::store) max_connections: u32,
     /// The longest wait, connecting included.
     pub(in crate::store) acquire_timeout: Duration,
@@ -41,9 +41,9 @@ pub(in crate::store) enum Pool {
     Postgres {
         /// The connections.
         pool: PgPool,
-        /// The state that they have shown.
+        /// The shared state of the connections.
         health: PoolHealth,
-        /// The time that a statement is waited for.
+        /// The time for which the answer to a statement is awaited.
         limit: Duration,
     },
     /// Connections to a file.
@@ -56,7 +56,7 @@ pub(in crate::store) enum Pool {
 }
 
 impl Pool {
-    /// Makes a pool that connects when it is asked to. The server ends statements after `statement_timeout`.
+    /// Creates a pool that connects on first use. The server ends statements after `statement_timeout`.
     pub(in crate::store) fn postgres(
         options: PoolOptions,
         connect: PgConnectOptions,
@@ -66,18 +66,18 @@ impl Pool {
         let PoolOptions { max_connections, acquire_timeout } = options;
         let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(acquire_timeout);
         let pool = pool.test_before_acquire(false).idle_timeout(Duration::from_secs(600));
-        // A server that answers a COMMIT before it is on disk would lose what callers were told is done.
+        // A server that answers a COMMIT before it is on disk would lose changes that callers believe to be saved.
         let pool =
             pool.after_connect(|connection, _| Box::pin(async move { connection.execute(DURABLE).await.map(drop) }));
         let known = health.clone();
         let pool = pool.before_acquire(move |connection, metadata| {
             let health = known.clone();
-            Box::pin(async move { Ok(health.admits(connection, &metadata).await) })
+            Box::pin(async move { Ok(health.may_use(connection, &metadata).await) })
         });
         Self::Postgres { pool: pool.connect_lazy_with(connect), health, limit: statement_timeout + ANSWER_GRACE }
     }
 
-    /// Makes a pool and opens its first connection, which tells whether the file can be used.
+    /// Creates a pool and opens its first connection, which fails if the file cannot be used.
     pub(in crate::store) async fn sqlite(options: PoolOptions, connect: SqliteConnectOptions) -> Result<Self, DbErr> {
         let PoolOptions { max_connections, acquire_timeout } = options;
         let pool = SqlitePoolOptions::new().max_connections(max_connections).acquire_timeout(acquire_timeout);
@@ -101,7 +101,7 @@ impl Pool {
         connection.map_err(connection_error)
     }
 
-    /// Returns the file, if it is one.
+    /// Returns the file; `None` on PostgreSQL.
     pub(in crate::store) fn file(&self) -> Option<&SqliteFile> {
         match self {
             Self::Postgres { .. } => None,
@@ -109,17 +109,17 @@ impl Pool {
         }
     }
 
-    /// Begins a transaction that is going to write.
+    /// Begins a transaction that writes.
     pub(in crate::store) async fn begin(&self) -> Result<Transaction, DbErr> {
         Transaction::begin(self.acquire().await?, false).await
     }
 
-    /// Begins one that waits for the locks of others.
-    pub(in crate::store) async fn begin_in_turn(&self) -> Result<Transaction, DbErr> {
+    /// Begins a transaction that waits for the locks of others.
+    pub(in crate::store) async fn begin_with_lock_wait(&self) -> Result<Transaction, DbErr> {
         Transaction::begin(self.acquire().await?, true).await
     }
 
-    /// Returns the same connections for SeaORM's own tools, which look after the state of none of them.
+    /// Returns the same connections for SeaORM's own tools, which do not watch their state.
     pub(in crate::store) fn unguarded(&self) -> DatabaseConnection {
         match self {
             Self::Postgres { pool, .. } => SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
@@ -127,7 +127,7 @@ impl Pool {
         }
     }
 
-    /// Returns how the pool connects, if it does so to PostgreSQL.
+    /// Returns the options of connections to PostgreSQL; `None` on SQLite.
     pub(in crate::store) fn postgres_options(&self) -> Option<PgConnectOptions> {
         match self {
             Self::Postgres { pool, .. } => Some((*pool.connect_options()).clone()),
@@ -135,19 +135,19 @@ impl Pool {
         }
     }
 
-    /// Returns whether the database has answered any statement since a moment, on SQLite always false.
+    /// Returns whether the database has answered any statement since a moment; always false on SQLite.
     pub(in crate::store) fn has_answered_since(&self, moment: Instant) -> bool {
         matches!(self, Self::Postgres { health, .. } if health.has_answered_since(moment))
     }
 
-    /// Has all connections closed before they are used again, those of the pools it shares its health with included.
+    /// Closes all connections before their next use, including those of the pools that share the health.
     pub(in crate::store) fn replace_all(&self) {
         if let Self::Postgres { health, .. } = self {
             health.replace_all();
         }
     }
 
-    /// Closes all connections, when those in use have come back.
+    /// Closes all connections when those in use have been returned.
     pub(in crate::store) async fn close(self) {
         match self {
             Self::Postgres { pool, .. } => pool.close().await,

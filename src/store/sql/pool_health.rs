@@ -1,4 +1,4 @@
-//! What one connection of a pool has shown about the others: they may be silent, or must not be used any more.
+//! Conclusions from one connection of a pool about the others: they may be broken, or must not be used any more.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use sea_orm::sqlx::pool::PoolConnectionMetadata;
 use sea_orm::sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
-/// The longest a doubtful connection may take to show that it leads somewhere.
+/// The longest a suspect connection may take to answer a ping.
 const PING_LIMIT: Duration = Duration::from_millis(300);
 
 /// The state of the connections of a pool. Clones share it.
@@ -18,7 +18,7 @@ pub(in crate::store) struct PoolHealth {
     answers: Arc<Answers>,
 }
 
-/// When the database last answered.
+/// The moment at which the database last answered.
 #[derive(Debug)]
 struct Answers {
     opened: Instant,
@@ -34,27 +34,28 @@ impl Default for Answers {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// When a connection was last discarded: others that have been idle since before are asked before they are used.
-    doubted: Option<Instant>,
-    /// When connections last turned out to be useless: all that are older are closed.
-    useless: Option<Instant>,
+    /// The moment at which a connection was last discarded: others that have been idle since before are pinged before
+    /// use.
+    suspect_before: Option<Instant>,
+    /// The moment at which all connections turned out to be unusable: all that were opened before it are closed.
+    stale_before: Option<Instant>,
 }
 
 /// The decision about an idle connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Use,
-    Ask,
+    Ping,
     Close,
 }
 
 impl PoolHealth {
-    /// Notes that a connection was discarded. Those beside it may have met the same fate.
-    pub(super) fn doubt(&self) {
-        self.set(|known, now| known.doubted = Some(now));
+    /// Notes that a connection was discarded. Others may be broken for the same reason.
+    pub(super) fn suspect_others(&self) {
+        self.set(|known, now| known.suspect_before = Some(now));
     }
 
-    /// Notes that the database has answered a statement, be it with an error.
+    /// Notes that the database has answered a statement, if only with an error.
     pub(super) fn note_answer(&self) {
         let Answers { opened, last } = &*self.answers;
         last.store(u64::try_from(opened.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -66,20 +67,20 @@ impl PoolHealth {
         *opened + Duration::from_micros(last.load(Ordering::Relaxed)) >= moment
     }
 
-    /// Has all present connections closed before they are used again: they do not answer, or take no writes.
+    /// Closes all present connections before their next use: they do not answer, or take no writes.
     pub(in crate::store) fn replace_all(&self) {
-        self.set(|known, now| known.useless = Some(now));
+        self.set(|known, now| known.stale_before = Some(now));
     }
 
     /// Returns whether an idle connection may be used.
-    pub(super) async fn admits(&self, connection: &mut PgConnection, metadata: &PoolConnectionMetadata) -> bool {
+    pub(super) async fn may_use(&self, connection: &mut PgConnection, metadata: &PoolConnectionMetadata) -> bool {
         match self.verdict(metadata.age, metadata.idle_for) {
             Verdict::Use => true,
             Verdict::Close => false,
-            Verdict::Ask => {
+            Verdict::Ping => {
                 let answered = timeout(PING_LIMIT, connection.ping()).await.is_ok_and(|answer| answer.is_ok());
                 if !answered {
-                    // Asking one after another would cost every caller the limit several times.
+                    // Pinging one connection after another would cost every caller the limit several times.
                     self.replace_all();
                 }
                 answered
@@ -90,10 +91,10 @@ impl PoolHealth {
     fn verdict(&self, age: Duration, idle: Duration) -> Verdict {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let is_before = |span: Duration, moment: Option<Instant>| moment.is_some_and(|moment| moment.elapsed() <= span);
-        if is_before(age, known.useless) {
+        if is_before(age, known.stale_before) {
             Verdict::Close
-        } else if is_before(idle, known.doubted) {
-            Verdict::Ask
+        } else if is_before(idle, known.suspect_before) {
+            Verdict::Ping
         } else {
             Verdict::Use
         }
@@ -113,8 +114,8 @@ mod tests {
         let (old, new) = (Duration::from_secs(60), Duration::ZERO);
         let health = PoolHealth::default();
         assert_eq!(health.verdict(old, old), Verdict::Use);
-        health.doubt();
-        assert_eq!(health.verdict(old, old), Verdict::Ask);
+        health.suspect_others();
+        assert_eq!(health.verdict(old, old), Verdict::Ping);
         assert_eq!(health.verdict(old, new), Verdict::Use, "it was used since");
         health.replace_all();
         assert_eq!([health.verdict(old, old), health.verdict(old, new)], [Verdict::Close; 2]);

@@ -21,7 +21,7 @@ use super::error::StoreError;
 use crate::domain::invitation::Invitation;
 use crate::domain::value::time::Timestamp;
 
-/// Returns an error that names where in the database something is wrong.
+/// Returns an error that names the table, the row and the column.
 fn corrupt<'a>(table: &'static str, row: &'a impl ToString) -> impl Fn(&'static str, &'static str) -> StoreError + 'a {
     move |column, problem| StoreError::Corrupt { table, column, row: row.to_string(), problem }
 }
@@ -30,7 +30,7 @@ fn at(micros: Option<i64>) -> Option<Timestamp> {
     micros.map(Timestamp::from_micros)
 }
 
-/// What may be missing is never empty: an empty text travels to PostgreSQL as a missing one.
+/// An optional text is never empty: an empty text travels to PostgreSQL as a missing one.
 fn unless_empty(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
@@ -39,7 +39,8 @@ fn account(invitation: &Invitation) -> String {
     invitation.account.as_str().to_owned()
 }
 
-/// Reads a row that has all columns of a table. A row that cannot be read is an error by itself, and not one of its statement.
+/// Reads a row that has all columns of a table. A row that cannot be read is an error of its own, and not of its
+/// statement.
 pub(in crate::store) fn row_from<E: EntityTrait + Default>(row: &QueryResult) -> Result<E::Model, StoreError> {
     E::Model::from_query_result(row, "").map_err(|_| StoreError::Corrupt {
         table: E::default().table_name(),

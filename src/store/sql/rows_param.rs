@@ -1,5 +1,5 @@
-//! Sets of rows as parameters, and rows as JSON, on both databases: a statement's text never depends on how many rows it is
-//! for, so it is prepared once.
+//! Sets of rows as parameters, and rows as JSON, on both databases: the text of a statement never depends on the number
+//! of rows, so it is prepared once.
 //!
 //! PostgreSQL takes a set as one array per column, which it reads several times faster than JSON; SQLite, which has no
 //! arrays, as one JSON document. Columns come from the entities, so a new column is written down once.
@@ -31,7 +31,7 @@ impl Columns {
         Self(columns.collect())
     }
 
-    /// Returns a list of columns that is no table's.
+    /// Returns a list of columns that belongs to no table.
     pub(in crate::store) fn list<const N: usize>(columns: [(&'static str, ColumnType); N]) -> Self {
         Self(Vec::new()).and(columns)
     }
@@ -58,14 +58,14 @@ impl Columns {
         self.0.iter().map(|column| format!("{alias}.{}", column.name)).collect::<Vec<_>>().join(", ")
     }
 
-    /// Returns the same with an expression in the place of one column.
+    /// Returns the same names with an expression in place of one column.
     pub(in crate::store) fn names_with(&self, alias: &str, column: &str, expression: &str) -> String {
         let name =
             |own: &Column| if own.name == column { expression.to_owned() } else { format!("{alias}.{}", own.name) };
         self.0.iter().map(name).collect::<Vec<_>>().join(", ")
     }
 
-    /// Returns how many parameters a set with these columns takes.
+    /// Returns the number of parameters that a set with these columns takes.
     pub(in crate::store) fn width(&self, backend: DbBackend) -> usize {
         if backend == DbBackend::Postgres { self.0.len() } else { 1 }
     }
@@ -75,9 +75,9 @@ impl Columns {
         self.select(backend, first, alias, "")
     }
 
-    /// Returns the same for rows that are to be looked up in a table, one by one. PostgreSQL takes a set for several rows: on
-    /// a plan made while the table was small it would walk through the whole account instead. The condition, which always
-    /// holds, makes it think of one row. All such rows have an `account_id`.
+    /// Returns the same expression for rows that are looked up in a table, one by one. PostgreSQL expects several rows
+    /// in a set: on a plan from the time when the table was small it would read the whole account instead. The
+    /// condition, which always holds, makes it expect one row. All such rows have an `account_id`.
     pub(in crate::store) fn keys_of(&self, backend: DbBackend, first: usize, alias: &str) -> String {
         self.select(backend, first, alias, &format!(" WHERE {alias}.account_id || '' = {alias}.account_id"))
     }
@@ -109,7 +109,7 @@ impl Columns {
         let pairs = self.0.iter().map(|Column { name, kind, .. }| match kind {
             ColumnType::Uuid => format!("'{name}', nullif(lower(hex({alias}.{name})), '')"),
             ColumnType::Boolean => format!("'{name}', json(iif({alias}.{name}, 'true', 'false'))"),
-            // A text that is no JSON would fail the whole statement, and so every row of it.
+            // A text that is not JSON would fail the whole statement, and so every row of it.
             ColumnType::Json | ColumnType::JsonBinary => {
                 format!("'{name}', json(iif(json_valid({alias}.{name}), {alias}.{name}, 'null'))")
             }
@@ -131,8 +131,8 @@ impl Column {
         }
     }
 
-    /// An array must not have a NULL in it (the driver's rule), so what may be missing travels as text, and is then empty.
-    /// No value of ours is an empty text: proto3 has no other word for "missing" either.
+    /// An array must not contain a NULL (the driver's rule), so an optional value travels as text, and is empty if it
+    /// is missing. No value of this service is an empty text, since proto3 cannot tell it from a missing one either.
     fn array_type(&self) -> &'static str {
         match self.postgres_type() {
             "jsonb" => "text",
@@ -173,16 +173,16 @@ fn as_text(value: Value) -> Value {
     text.into()
 }
 
-/// Rows that are to be the parameters of a statement.
+/// Rows that are the parameters of a statement.
 #[derive(Debug)]
 pub(in crate::store) struct RowsParam {
     columns: Columns,
-    /// By column.
+    /// The values, by column.
     values: Vec<Vec<Value>>,
 }
 
 impl RowsParam {
-    /// Makes a set of rows; each has a value for every column, in their order.
+    /// Creates a set of rows; each has a value for every column, in their order.
     pub(in crate::store) fn new<R: IntoIterator<Item = Value>>(
         columns: Columns,
         rows: impl Iterator<Item = R>,
@@ -196,17 +196,17 @@ impl RowsParam {
         Self { columns, values }
     }
 
-    /// Makes a set of a table's rows.
+    /// Creates a set of a table's rows.
     pub(in crate::store) fn of<M: ModelTrait>(models: impl Iterator<Item = M>) -> Self {
         Self::new(Columns::of::<M::Entity>(), models.map(|model| values_of(&model)))
     }
 
-    /// Returns how many rows it has.
+    /// Returns the number of rows.
     pub(in crate::store) fn len(&self) -> usize {
         self.values.first().map_or(0, Vec::len)
     }
 
-    /// Returns its parameters.
+    /// Returns the parameters of the set.
     pub(in crate::store) fn params(self, backend: DbBackend) -> Vec<Value> {
         if backend == DbBackend::Postgres {
             let columns = self.columns.0.iter().zip(self.values);
@@ -242,13 +242,13 @@ pub(in crate::store) fn json_object(backend: DbBackend, pairs: &[(&str, String)]
     format!("{function}({})", pairs.collect::<Vec<_>>().join(", "))
 }
 
-/// Returns an expression for the present moment in microseconds, unless parameter `param` says which one it is to be.
+/// Returns an expression for the present moment in microseconds, unless parameter `param` overrides it.
 pub(in crate::store) fn clock(backend: DbBackend, param: usize) -> String {
     clock_of(backend, param, "clock_timestamp()")
 }
 
-/// Returns an expression for the moment a statement began, the same for all its rows, unless parameter `param` says
-/// which one it is to be.
+/// Returns an expression for the moment a statement began, the same for all its rows, unless parameter `param`
+/// overrides it.
 pub(in crate::store) fn statement_clock(backend: DbBackend, param: usize) -> String {
     clock_of(backend, param, "statement_timestamp()")
 }
@@ -261,7 +261,8 @@ fn clock_of(backend: DbBackend, param: usize, now: &str) -> String {
     }
 }
 
-/// Returns the given moment in microseconds or, without one, the present moment of PostgreSQL, for a statement that is built.
+/// Returns the given moment in microseconds or, if it is `None`, the present moment of PostgreSQL, for a statement that
+/// is built.
 pub(in crate::store) fn present(moment: Option<i64>) -> Expr {
     match moment {
         Some(moment) => Expr::val(moment),
@@ -269,13 +270,13 @@ pub(in crate::store) fn present(moment: Option<i64>) -> Expr {
     }
 }
 
-/// Returns what an index begins with that is looked up under `tag`: see `migration::m20261128_000001_schema`.
+/// Returns the first expression of an index that is looked up under `tag`: see `migration::m20261128_000001_schema`.
 pub(in crate::store) fn index_key(backend: DbBackend, tag: &str) -> String {
     if backend == DbBackend::Postgres { format!("(account_id || ' {tag}')") } else { "account_id".to_owned() }
 }
 
-/// Returns the condition that row `alias` belongs to an account, in words that on PostgreSQL fit one index of the table and
-/// no other. The account is a parameter or a column.
+/// Returns the condition that row `alias` belongs to an account, written so that on PostgreSQL it fits one index of the
+/// table and no other. The account is a parameter or a column.
 pub(in crate::store) fn by_index(backend: DbBackend, tag: &str, alias: &str, account: &str) -> String {
     if backend == DbBackend::Postgres {
         format!("{alias}.account_id || ' {tag}' = CAST({account} AS text) || ' {tag}'")
@@ -287,7 +288,7 @@ pub(in crate::store) fn by_index(backend: DbBackend, tag: &str, alias: &str, acc
 /// Returns the same condition for a statement that is built. `column` is the table's `account_id`.
 pub(in crate::store) fn in_index(backend: DbBackend, tag: &str, column: impl ColumnTrait, account: &str) -> Expr {
     if backend == DbBackend::Postgres {
-        // Written out, because a parameter fits no index.
+        // The tag is a literal, because a parameter fits no index.
         let tag = || Expr::cust(format!("' {tag}'"));
         Expr::col(column.as_column_ref()).concat(tag()).eq(Expr::val(account).cast_as("text").concat(tag()))
     } else {

@@ -23,14 +23,14 @@ impl SqliteFile {
         Ok(Self { path: Arc::new(path.to_owned()), identity, refuses_writes: Arc::default() })
     }
 
-    /// Returns an error if another file, or none, is at the path by now: what is written to the one that was opened would be
-    /// gone with this process.
+    /// Returns an error if another file, or no file, is at the path by now: rows written to the opened file would be
+    /// lost with this process.
     pub(super) fn check(&self) -> io::Result<()> {
         match identity(&self.path) {
             Ok(identity) if identity == self.identity => Ok(()),
-            Ok(_) => Err(io::Error::other("the database file was replaced under the running service: restart it")),
+            Ok(_) => Err(io::Error::other("the database file was replaced while the service was running: restart it")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(io::Error::other(
-                "the database file was deleted under the running service: put it back and restart",
+                "the database file was deleted while the service was running: restore it and restart",
             )),
             Err(error) => Err(error),
         }

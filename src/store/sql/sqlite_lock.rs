@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use super::database::OpenError;
 
-/// Held as long as the database is open.
+/// A lock that is held as long as the database is open.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct SqliteLock {
     _file: Arc<File>,
 }
 
 impl SqliteLock {
-    /// Takes the lock, or says who is in the way. The file itself cannot be locked: SQLite does that in its own manner.
+    /// Takes the lock, or returns an error that names the file. The file itself cannot be locked: SQLite does that in
+    /// its own way.
     pub(in crate::store) fn acquire(database: &Path) -> Result<Self, OpenError> {
         let mut name = database.as_os_str().to_owned();
         name.push(".lock");

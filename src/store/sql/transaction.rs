@@ -1,4 +1,4 @@
-//! The one kind of transaction, on both databases.
+//! The only type of transaction, on both databases.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::connection::Connection;
 use super::pool::{ANSWER_GRACE, ROLLBACK_LIMIT};
 
-/// A transaction that is going to write.
+/// A transaction that writes.
 ///
 /// It ends with [`Transaction::commit`] or is rolled back, also when it is dropped. A statement that fails ends it too: PostgreSQL
 /// would answer a later COMMIT with a rollback, and SQLite may have rolled back by itself, so that later statements would be
@@ -19,15 +19,15 @@ pub(in crate::store) struct Transaction {
     backend: DbBackend,
     /// `None` once the transaction has ended.
     open: Mutex<Option<Connection>>,
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Transaction {
-    /// Begins a transaction on a connection that has none. One that waits in turn waits for the locks of others as long as its
-    /// statements may take.
-    pub(super) async fn begin(mut connection: Connection, in_turn: bool) -> Result<Self, DbErr> {
+    /// Begins a transaction on a connection that has none. With `waits_for_locks` a statement waits for the locks of
+    /// others as long as it may take.
+    pub(super) async fn begin(mut connection: Connection, waits_for_locks: bool) -> Result<Self, DbErr> {
         let backend = connection.backend();
-        let begin = match (backend, in_turn) {
+        let begin = match (backend, waits_for_locks) {
             // A deferred transaction on SQLite that reads before it writes may find that it can no longer write.
             (DbBackend::Sqlite, _) => "BEGIN IMMEDIATE",
             (_, false) => "BEGIN",
@@ -37,17 +37,17 @@ impl Transaction {
             connection.condemn();
             return Err(error);
         }
-        Ok(Self { backend, open: Mutex::new(Some(connection)), _place: None })
+        Ok(Self { backend, open: Mutex::new(Some(connection)), _permit: None })
     }
 
-    /// Keeps a place for as long as the transaction lasts.
-    pub(in crate::store) fn in_place(mut self, place: OwnedSemaphorePermit) -> Self {
-        self._place = Some(place);
+    /// Keeps a permit for as long as the transaction lasts.
+    pub(in crate::store) fn with_permit(mut self, permit: OwnedSemaphorePermit) -> Self {
+        self._permit = Some(permit);
         self
     }
 
-    /// Gives the statements of this transaction times of their own on PostgreSQL: all that each takes, and what of it may be
-    /// spent waiting for one lock.
+    /// Sets the limits of the statements of this transaction on PostgreSQL: the time that each may take, and the part
+    /// of it that it may wait for one lock.
     pub(in crate::store) async fn set_limits(&self, statement: Duration, lock: Duration) -> Result<(), DbErr> {
         if self.backend != DbBackend::Postgres {
             return Ok(());
@@ -60,7 +60,7 @@ impl Transaction {
         self.execute_unprepared(&sql).await.map(drop)
     }
 
-    /// Commits; after an error it is unknown whether that has taken effect.
+    /// Commits. After an error it is unknown whether the commit has taken effect.
     pub(in crate::store) async fn commit(self) -> Result<(), DbErr> {
         let mut connection = self.open.lock().await.take().ok_or_else(has_ended)?;
         end(&mut connection, "COMMIT").await?;
@@ -68,14 +68,14 @@ impl Transaction {
         Ok(())
     }
 
-    /// Takes everything back.
+    /// Rolls the transaction back.
     pub(in crate::store) async fn rollback(self) -> Result<(), DbErr> {
         let Some(mut connection) = self.open.lock().await.take() else { return Ok(()) };
         end(&mut connection, "ROLLBACK").await
     }
 }
 
-/// Runs the last statement of a transaction.
+/// Runs the last statement of a transaction, and discards the connection if the statement fails.
 async fn end(connection: &mut Connection, sql: &str) -> Result<(), DbErr> {
     let result = connection.execute_unprepared(sql).await;
     if result.is_err() {

@@ -1,4 +1,4 @@
-//! Reads of attempts: pages of what was posted to one endpoint.
+//! Reads of attempts: pages of the requests to one endpoint.
 
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
@@ -15,42 +15,42 @@ use crate::store::sql::entity::webhook_endpoint;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::row_from;
 
-/// Which attempts of an endpoint a list has, by age.
+/// The filters of a list of an endpoint's attempts, by age.
 #[derive(Clone, Debug)]
 pub struct AttemptQuery {
-    /// Of which endpoint.
+    /// The endpoint.
     pub endpoint: Uuid,
-    /// The oldest first, instead of the newest.
+    /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
-    /// How many at most.
+    /// The most rows.
     pub limit: u64,
-    /// Where to go on.
+    /// The place behind which the list continues.
     pub after: Option<Cursor>,
 }
 
-/// A request that was made, as it is listed.
+/// A request to an endpoint, as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookAttempt {
-    /// Names it.
+    /// The attempt's id.
     pub id: Uuid,
-    /// Which message it carried.
+    /// The message that the request carried.
     pub message: Uuid,
-    /// Of which invitation the message told.
+    /// The invitation that the message is about.
     pub invitation: InvitationId,
-    /// Which of the invitation's events.
+    /// The sequence of the event among the events of its invitation.
     pub sequence: i64,
-    /// When it was made.
+    /// The moment of the request.
     pub at: Timestamp,
     /// The status of the answer, if there was one.
     pub http_status: Option<i32>,
-    /// Why there was no good answer.
+    /// The reason why the attempt failed, if it did.
     pub error: Option<String>,
-    /// How long it took, in milliseconds.
+    /// The duration of the request, in milliseconds.
     pub duration_millis: i32,
 }
 
 impl Store {
-    /// Reads a page of attempts; none if the account has no such endpoint.
+    /// Reads a page of attempts; `None` if the account has no such endpoint.
     pub async fn list_webhook_attempts(
         &self,
         account: &AccountId,

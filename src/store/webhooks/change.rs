@@ -1,4 +1,4 @@
-//! Endpoints: changed and deleted.
+//! Updates and deletes endpoints.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::endpoints::find_for_update;
 use super::row::event_types_json;
-use super::{CHUNK, EndpointRefusal, HEAD};
+use super::{CHUNK_ROWS, EndpointRefusal, LAST_POSITION};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
@@ -20,11 +20,11 @@ use crate::store::sql::entity::{webhook_attempt, webhook_endpoint, webhook_messa
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::in_index;
 
-/// How often somebody else's request with the same id, about another endpoint, may come in between.
-const ATTEMPTS: usize = 5;
+/// The number of retries if another request with the same id, about another endpoint, comes in between.
+const MAX_ATTEMPTS: usize = 5;
 
 impl Store {
-    /// Changes an endpoint as `decide` says; none means it is so already. Once per request_id.
+    /// Updates an endpoint to the result of `decide`, once per request_id; `None` from `decide` leaves it as it is.
     pub async fn change_webhook_endpoint(
         &self,
         account: &AccountId,
@@ -32,9 +32,10 @@ impl Store {
         WriteOnce { request, validate_only }: WriteOnce<'_>,
         decide: impl Fn(&Endpoint) -> Result<Option<Endpoint>, StaleEtag>,
     ) -> Result<Result<Endpoint, EndpointRefusal>, StoreError> {
-        for _ in 0..ATTEMPTS {
-            let transaction = self.database.begin_write_in_turn().await?;
-            // Before the request is looked up: whoever has made the same one by now has been waited for.
+        for _ in 0..MAX_ATTEMPTS {
+            let transaction = self.database.begin_write_with_lock_wait().await?;
+            // The endpoint is locked before the request is looked up: a call with the same request that is under way
+            // has then finished.
             let found = find_for_update(&transaction, account, id).await?;
             let known = recall(&transaction, account, request).await?;
             if known == Known::Another {
@@ -67,10 +68,10 @@ impl Store {
         Err(StoreError::Conflict)
     }
 
-    /// Deletes an endpoint with all that was and is to be posted to it, once per request_id.
+    /// Deletes an endpoint with all its messages and attempts, once per request_id.
     ///
-    /// It is disabled first, so that nothing more comes in, and is gone only when all of its rows are: what an interrupted
-    /// deletion has left is deleted when it is asked for again, with the same etag or the same request_id.
+    /// It is disabled first, so that it gets no new messages, and its row is deleted last: a retry with the same etag
+    /// or the same request_id completes an interrupted deletion.
     pub async fn delete_webhook_endpoint(
         &self,
         account: &AccountId,
@@ -85,14 +86,14 @@ impl Store {
         if validate_only {
             return Ok(Ok(()));
         }
-        while delete_messages(&self.database, account, id).await? >= CHUNK {}
-        while delete_attempts(&self.database, account, id).await? >= CHUNK {}
+        while delete_messages(&self.database, account, id).await? >= CHUNK_ROWS {}
+        while delete_attempts(&self.database, account, id).await? >= CHUNK_ROWS {}
         let delete = webhook_endpoint::Entity::delete_by_id((account.as_str().to_owned(), id));
         delete.exec(&self.database.write).await?;
         Ok(Ok(()))
     }
 
-    /// Takes an endpoint out of service and remembers the request, of which all that is left can be done again.
+    /// Disables an endpoint and remembers the request; the rest of the deletion can be repeated.
     async fn begin_deletion(
         &self,
         account: &AccountId,
@@ -100,8 +101,8 @@ impl Store {
         WriteOnce { request, validate_only }: WriteOnce<'_>,
         check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
     ) -> Result<Result<(), EndpointRefusal>, StoreError> {
-        for _ in 0..ATTEMPTS {
-            let transaction = self.database.begin_write_in_turn().await?;
+        for _ in 0..MAX_ATTEMPTS {
+            let transaction = self.database.begin_write_with_lock_wait().await?;
             let found = find_for_update(&transaction, account, id).await?;
             match recall(&transaction, account, request).await? {
                 Known::New => {}
@@ -131,7 +132,7 @@ impl Store {
     }
 }
 
-/// Writes what a change has made of an endpoint, which is locked.
+/// Writes the changed endpoint, which is locked.
 async fn save_endpoint<C: ConnectionTrait>(
     db: &C,
     account: &AccountId,
@@ -154,17 +155,17 @@ async fn save_endpoint<C: ConnectionTrait>(
     };
     let mut update =
         Entity::update_many().set(row).filter(Column::AccountId.eq(account.as_str())).filter(Column::Id.eq(before.id));
-    // How it does is the sender's to say, except for an endpoint that begins anew.
+    // The health is written by the worker alone, except for an endpoint that begins anew.
     if before.is_enabled_by(after) {
         update = update
             .col_expr(Column::FailingSince, Expr::val(None::<i64>))
-            .col_expr(Column::SincePosition, Expr::cust(HEAD));
+            .col_expr(Column::SincePosition, Expr::cust(LAST_POSITION));
     }
     update.exec(db).await?;
     Ok(())
 }
 
-/// Deletes some of the messages to an endpoint, and returns how many.
+/// Deletes some of the messages to an endpoint, and returns their number.
 async fn delete_messages(database: &Database, account: &AccountId, endpoint: Uuid) -> Result<u64, StoreError> {
     use webhook_message::{Column, Entity};
     let some = Entity::find()
@@ -172,7 +173,7 @@ async fn delete_messages(database: &Database, account: &AccountId, endpoint: Uui
         .column(Column::Id)
         .filter(in_index(database.backend(), "event", Column::AccountId, account.as_str()))
         .filter(Column::EndpointId.eq(endpoint))
-        .limit(CHUNK);
+        .limit(CHUNK_ROWS);
     let delete = Entity::delete_many()
         .filter(Column::AccountId.eq(account.as_str()))
         .filter(Column::EndpointId.eq(endpoint))
@@ -180,17 +181,17 @@ async fn delete_messages(database: &Database, account: &AccountId, endpoint: Uui
     Ok(delete.exec(&database.write).await?.rows_affected)
 }
 
-/// Deletes some of the attempts at an endpoint, and returns how many.
+/// Deletes some of the attempts at an endpoint, and returns their number.
 async fn delete_attempts(database: &Database, account: &AccountId, endpoint: Uuid) -> Result<u64, StoreError> {
     use webhook_attempt::{Column, Entity};
     let own = Column::AccountId.eq(account.as_str()).and(Column::EndpointId.eq(endpoint));
-    let some = Entity::find().select_only().column(Column::Id).filter(own.clone()).limit(CHUNK);
+    let some = Entity::find().select_only().column(Column::Id).filter(own.clone()).limit(CHUNK_ROWS);
     let delete = Entity::delete_many().filter(own).filter(Column::Id.in_subquery(some.into_query()));
     Ok(delete.exec(&database.write).await?.rows_affected)
 }
 
-/// Ends what waits to be posted to an endpoint. What is being posted is left to whoever does, who finds it disabled before
-/// another attempt.
+/// Cancels the messages that wait for an endpoint. A message that is being posted is left to its worker, who finds the
+/// endpoint disabled before another attempt.
 pub(super) async fn cancel_pending(database: &Database, account: &str, endpoint: Uuid) -> Result<(), StoreError> {
     use webhook_message::{Column, Entity};
     let some = Entity::find()
@@ -200,13 +201,13 @@ pub(super) async fn cancel_pending(database: &Database, account: &str, endpoint:
         .filter(Column::EndpointId.eq(endpoint))
         .filter(Column::DueAt.is_not_null())
         .filter(Column::Lease.is_null())
-        .limit(CHUNK)
+        .limit(CHUNK_ROWS)
         .into_query();
     let cancel = Entity::update_many()
         .col_expr(Column::State, Expr::val(DeliveryState::Cancelled.code()))
         .col_expr(Column::DueAt, Expr::val(None::<i64>))
         .filter(Column::AccountId.eq(account))
         .filter(Column::Id.in_subquery(some));
-    while cancel.clone().exec(&database.write).await?.rows_affected >= CHUNK {}
+    while cancel.clone().exec(&database.write).await?.rows_affected >= CHUNK_ROWS {}
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Messages that are due, claimed by lease, and what is to be posted of them.
+//! Due messages, claimed by lease, and the content to be posted.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use sea_orm::sea_query::ColumnType::{BigInteger, Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
-use super::ANSWER;
+use super::DATABASE_TIMEOUT;
 use crate::domain::invitation::event::Event;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
@@ -21,33 +21,33 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam};
 use crate::store::within;
 
-/// A message that is claimed.
+/// A claimed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedMessage {
-    /// Whose it is.
+    /// The account of the message.
     pub account: AccountId,
-    /// Names it for good, over attempts and redeliveries.
+    /// The message's id, the same over attempts and redeliveries.
     pub id: Uuid,
-    /// To which endpoint it goes.
+    /// The endpoint that it is posted to.
     pub endpoint: Uuid,
-    /// Of which invitation it tells.
+    /// The invitation that it is about.
     pub invitation: InvitationId,
-    /// Which of the invitation's events it tells.
+    /// The sequence of its event among the events of its invitation.
     pub sequence: i64,
-    /// How often it has been tried, this time included.
+    /// The number of attempts, this one included.
     pub attempts: u32,
-    /// When it was tried first.
+    /// The moment of the first attempt.
     pub first_tried_at: Option<Timestamp>,
-    /// Whose turn it is.
+    /// The lease of its holder.
     pub lease: Uuid,
 }
 
-/// What is posted, and where.
+/// The endpoint and the event of a message.
 #[derive(Clone, Debug)]
 pub struct MessageContent {
-    /// Where, as it is now.
+    /// The endpoint, as it is now.
     pub endpoint: Endpoint,
-    /// What happened.
+    /// The event to be posted.
     pub event: Event,
 }
 
@@ -63,17 +63,18 @@ impl Store {
     ) -> Result<Vec<ClaimedMessage>, StoreError> {
         let claim = ClaimRequest { lease, lasts, limit, after: vec![after.0.as_str().into(), after.1.into()] };
         let read = |row| claimed_from(row, lease);
-        within(ANSWER, WEBHOOK_MESSAGES.claim::<webhook_message::Entity, _>(&self.database, claim, read)).await
+        within(DATABASE_TIMEOUT, WEBHOOK_MESSAGES.claim::<webhook_message::Entity, _>(&self.database, claim, read))
+            .await
     }
 
     /// Puts back a claimed message whose content cannot be read, as if it had not been claimed.
     pub async fn put_back_webhook_message(&self, message: &ClaimedMessage) -> Result<(), StoreError> {
         let row = (message.account.as_str(), message.id, message.lease);
-        within(ANSWER, WEBHOOK_MESSAGES.put_back(&self.database, row)).await.map(drop)
+        within(DATABASE_TIMEOUT, WEBHOOK_MESSAGES.put_back(&self.database, row)).await.map(drop)
     }
 
-    /// Reads what is to be posted of claimed messages, by their ids, or why that cannot be read. One whose endpoint is gone is
-    /// not among them.
+    /// Reads the contents of claimed messages, by their ids, or the errors that reading them met. A message whose
+    /// endpoint is deleted is left out.
     pub async fn webhook_contents(
         &self,
         messages: &[ClaimedMessage],
@@ -101,7 +102,7 @@ impl Store {
         };
         let values = RowsParam::new(keys, messages.iter().map(row)).params(backend);
         let reading = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, values));
-        let found = within(ANSWER, async { Ok(reading.await?) }).await?;
+        let found = within(DATABASE_TIMEOUT, async { Ok(reading.await?) }).await?;
         found.iter().map(|row| Ok((row.try_get("", "message_id")?, content_from(row)))).collect()
     }
 }
@@ -117,7 +118,7 @@ fn claimed_from(row: webhook_message::Model, lease: Uuid) -> Result<ClaimedMessa
         table: "webhook_message",
         column: "account_id",
         row: row.id.to_string(),
-        problem: "is no account",
+        problem: "is not an account",
     };
     Ok(ClaimedMessage {
         account: AccountId::parse(&row.account_id).map_err(|_| corrupt())?,

@@ -1,4 +1,4 @@
-//! From events to messages: one for each endpoint that wants the event.
+//! Creates messages from events: one for each endpoint that subscribes to the event.
 //!
 //! Follows the positions of events of all accounts, each event once; a message has the account of its event, and only
 //! endpoints of that account are joined to it.
@@ -8,7 +8,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
-use super::{CHUNK, HEAD};
+use super::{CHUNK_ROWS, LAST_POSITION};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::value::id::IdSeed;
 use crate::store::sql::entity::webhook_message::{Entity, Model};
@@ -17,12 +17,12 @@ use crate::store::sql::rows_param::{Columns, RowsParam, index_key};
 use crate::store::within;
 use crate::store::{Store, Topic};
 
-/// How many events are dealt with in one transaction.
-const BATCH: i64 = 1_000;
-/// How long that may take: with many endpoints it is many messages.
-const LONGEST: Duration = Duration::from_secs(30);
+/// The number of events that one transaction dispatches.
+const BATCH_EVENTS: i64 = 1_000;
+/// The time limit of that transaction: with many endpoints it writes many messages.
+const TRANSACTION_LIMIT: Duration = Duration::from_secs(30);
 
-/// How far it has come, how far there is to go, and whether anybody wants events at all.
+/// The position of the dispatcher, the last position, and whether there is any enabled endpoint.
 struct Ahead {
     followed: i64,
     head: i64,
@@ -32,9 +32,9 @@ struct Ahead {
 impl Store {
     /// Writes the messages for the next events, and returns whether there are more events to look at.
     ///
-    /// Of several replicas one does it at a time; the others return at once, since nothing is left for them.
+    /// Of several replicas one dispatches at a time; the others return at once, since nothing is left for them.
     pub async fn dispatch_webhooks(&self, seed: &IdSeed) -> Result<bool, StoreError> {
-        within(LONGEST, self.dispatch_next(seed)).await
+        within(TRANSACTION_LIMIT, self.dispatch_next(seed)).await
     }
 
     async fn dispatch_next(&self, seed: &IdSeed) -> Result<bool, StoreError> {
@@ -43,9 +43,9 @@ impl Store {
             return Ok(false);
         }
         if !wanted {
-            // Whoever makes the first endpoint gets nothing of what was before, so there is nothing to do but not to fall
-            // behind without bound.
-            if head - followed >= BATCH {
+            // A new endpoint gets no earlier events, so without endpoints there is nothing to do except to keep the
+            // position from falling behind without bound.
+            if head - followed >= BATCH_EVENTS {
                 self.follow(&self.database.write, head).await?;
             }
             return Ok(false);
@@ -59,7 +59,7 @@ impl Store {
         };
         let position: i64 = row.try_get_by_index(0)?;
         let now = self.database.clock.now().micros();
-        let values: [Value; 2] = [position.into(), BATCH.into()];
+        let values: [Value; 2] = [position.into(), BATCH_EVENTS.into()];
         let select = Statement::from_sql_and_values(backend, matching_sql(backend), values);
         let (mut last, mut events, mut messages) = (position, 0, Vec::new());
         for row in transaction.query_all_raw(select).await? {
@@ -88,17 +88,19 @@ impl Store {
         if any {
             self.notifications.notify(Topic::Webhook);
         }
-        Ok(events >= BATCH)
+        Ok(events >= BATCH_EVENTS)
     }
 
     async fn ahead(&self) -> Result<Ahead, StoreError> {
         let sql = format!(
-            "SELECT position AS followed, {HEAD} AS head,
+            "SELECT position AS followed, {LAST_POSITION} AS head,
                 (SELECT count(*) FROM (SELECT 1 FROM webhook_endpoint WHERE disabled_at IS NULL LIMIT 1) w) AS wanted
             FROM follower WHERE name = 'webhooks'"
         );
         let row = self.database.read.query_one_raw(Statement::from_string(self.database.backend(), sql)).await?;
-        let Some(row) = row else { return Err(StoreError::Refused("there is no follower `webhooks`".to_owned())) };
+        let Some(row) = row else {
+            return Err(StoreError::Refused("the row `webhooks` is missing in the table `follower`".to_owned()));
+        };
         let wanted: i64 = row.try_get("", "wanted")?;
         Ok(Ahead { followed: row.try_get("", "followed")?, head: row.try_get("", "head")?, wanted: wanted > 0 })
     }
@@ -110,8 +112,8 @@ impl Store {
     }
 }
 
-/// The next events, each with the endpoints that want it, or with none. The condition that always holds makes PostgreSQL look up
-/// the endpoints of an account, instead of reading all there are: see `Columns::keys_of`.
+/// Returns the next events, each with the endpoints that subscribe to it, or with none. The condition that always holds
+/// makes PostgreSQL look up the endpoints of an account, instead of reading all there are: see `Columns::keys_of`.
 fn matching_sql(backend: DbBackend) -> String {
     let wants = wants(backend);
     format!(
@@ -124,18 +126,18 @@ fn matching_sql(backend: DbBackend) -> String {
     )
 }
 
-/// Returns the condition that endpoint `w` wants events of the type of event `e`.
+/// Returns the condition that endpoint `w` subscribes to the type of event `e`.
 pub(super) fn wants(backend: DbBackend) -> &'static str {
     if backend == DbBackend::Postgres {
         "(w.event_types = '[]'::jsonb OR jsonb_exists(w.event_types, e.event_type))"
     } else {
-        // A text that is no JSON would fail the statement for the endpoints of all accounts.
+        // A text that is not JSON would fail the statement for the endpoints of all accounts.
         "CASE WHEN json_valid(w.event_types) THEN json_array_length(w.event_types) = 0
             OR e.event_type IN (SELECT value FROM json_each(w.event_types)) END"
     }
 }
 
-/// Inserts messages; a message of the same event to the same endpoint is met as `otherwise` says.
+/// Inserts messages; `otherwise` handles a message of the same event to the same endpoint that exists already.
 pub(super) async fn insert<C: ConnectionTrait>(
     db: &C,
     messages: Vec<Model>,
@@ -150,7 +152,7 @@ pub(super) async fn insert<C: ConnectionTrait>(
         names = columns.names(),
         rows = columns.rows_of(backend, 1, "s"),
     );
-    let chunk = usize::try_from(CHUNK).unwrap_or(usize::MAX);
+    let chunk = usize::try_from(CHUNK_ROWS).unwrap_or(usize::MAX);
     for chunk in messages.chunks(chunk) {
         let values = RowsParam::of(chunk.iter().cloned()).params(backend);
         db.execute_raw(Statement::from_sql_and_values(backend, sql.clone(), values)).await?;

@@ -1,4 +1,4 @@
-//! Endpoints: made, found, listed.
+//! Creates, reads and lists endpoints.
 
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
@@ -8,7 +8,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::row::endpoint_row;
-use super::{EndpointRefusal, HEAD};
+use super::{EndpointRefusal, LAST_POSITION};
 use crate::domain::value::text::AccountId;
 use crate::domain::webhook::{Endpoint, MAX_ENDPOINTS};
 use crate::store::Store;
@@ -19,26 +19,26 @@ use crate::store::sql::entity::webhook_endpoint::{Column, Entity, Model};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::rows_with_id;
 
-/// How often somebody else's request with the same id may come in between.
-const ATTEMPTS: usize = 3;
+/// The number of attempts if another request with the same id comes in between.
+const MAX_ATTEMPTS: usize = 3;
 
-/// Which endpoints a list has, by age.
+/// The filters of a list of endpoints, by age.
 #[derive(Clone, Debug, Default)]
 pub struct EndpointQuery {
-    /// The oldest first, instead of the newest.
+    /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
-    /// How many at most.
+    /// The most rows.
     pub limit: u64,
-    /// Where to go on.
+    /// The place behind which the list continues.
     pub after: Option<Cursor>,
 }
 
-/// What making an endpoint ends with.
+/// The result of creating an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointCreated {
-    /// It is there.
+    /// The endpoint was created.
     Created,
-    /// The same request has made it before; as it now is.
+    /// The same request created it before. Holds the endpoint as it is now.
     Replayed(Box<Endpoint>),
 }
 
@@ -51,19 +51,20 @@ impl Store {
         WriteOnce { request, validate_only }: WriteOnce<'_>,
     ) -> Result<Result<EndpointCreated, EndpointRefusal>, StoreError> {
         let row = endpoint_row(account, endpoint);
-        for _ in 0..ATTEMPTS {
-            let transaction = self.database.begin_write_in_turn().await?;
+        for _ in 0..MAX_ATTEMPTS {
+            let transaction = self.database.begin_write_with_lock_wait().await?;
             if !self.database.is_embedded() {
-                // Another call that creates an endpoint waits here for this one; its next statement sees what came of this one.
+                // Another call that creates an endpoint waits here for this one; its next statement sees the result of
+                // this one.
                 let ids = of_account(account).select_only().column(Column::Id).order_by_asc(Column::Id);
                 ids.lock_exclusive().into_tuple::<Uuid>().all(&transaction).await?;
             }
             match recall(&transaction, account, request).await? {
                 Known::New => {}
                 Known::Done { about: id, .. } => {
-                    let made = find(&transaction, account, id).await?;
-                    let made = made.map(|made| EndpointCreated::Replayed(Box::new(made)));
-                    return Ok(made.ok_or(EndpointRefusal::NotFound));
+                    let endpoint = find(&transaction, account, id).await?;
+                    let replayed = endpoint.map(|endpoint| EndpointCreated::Replayed(Box::new(endpoint)));
+                    return Ok(replayed.ok_or(EndpointRefusal::NotFound));
                 }
                 Known::Another => return Ok(Err(EndpointRefusal::RequestIdReused)),
             }
@@ -102,7 +103,7 @@ impl Store {
                 .order_by(Column::Id, order(query.ascending))
                 .limit(query.limit);
             let found = {
-                let _place = self.database.list_place().await?;
+                let _permit = self.database.list_permit().await?;
                 rows_with_id(&self.database.read, select).await?
             };
             let found = found.into_iter().map(|(id, row)| (Cursor::of_id(id), row.and_then(Endpoint::try_from)));
@@ -116,10 +117,10 @@ fn of_account(account: &AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account.as_str()))
 }
 
-/// Inserts an endpoint, which gets the events behind those that have a position by now.
+/// Inserts an endpoint, which gets the events behind the last position of this moment.
 async fn insert(db: &impl ConnectionTrait, row: &Model) -> Result<(), StoreError> {
     let value = |column| match column {
-        Column::SincePosition => Expr::cust(HEAD),
+        Column::SincePosition => Expr::cust(LAST_POSITION),
         column => Expr::val(row.get(column)),
     };
     let mut insert = Query::insert();
@@ -137,8 +138,8 @@ pub(super) async fn find(
     one(db, of_account(account).filter(Column::Id.eq(id))).await
 }
 
-/// Reads an endpoint and keeps all others from changing it until the transaction ends. On SQLite, which has no such lock, the
-/// transaction does so by itself.
+/// Reads an endpoint and locks it until the transaction ends. SQLite has no such lock; there the transaction itself
+/// keeps others from changing it.
 pub(super) async fn find_for_update(
     db: &impl ConnectionTrait,
     account: &AccountId,

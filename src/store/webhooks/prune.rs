@@ -1,5 +1,5 @@
-//! What is too old to be asked for: attempts, and the messages they were about. Of all accounts, endpoint by endpoint, since
-//! that is how their keys begin.
+//! Deletes old attempts and their messages, of all accounts, endpoint by endpoint, since their keys begin with the
+//! endpoint.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::store::maintenance::Old;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::by_index;
 
-/// How long attempts and settled messages are kept.
-const KEPT: Duration = Duration::from_secs(30 * 86_400);
+/// The time for which attempts and settled messages are kept.
+const RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
 impl Maintenance {
-    /// Forgets what was posted more than 30 days ago, and returns how many rows that were.
+    /// Deletes attempts and messages that are older than 30 days, and returns the number of rows.
     pub async fn prune_webhooks(&self) -> Result<u64, StoreError> {
-        let before = self.before(KEPT).await?;
-        // Ids begin with the milliseconds of their making.
+        let before = self.before(RETENTION).await?;
+        // Ids begin with the milliseconds of their creation.
         let least = Uuid::from_u128(u128::try_from(before / 1_000).unwrap_or_default() << 80);
         let backend = self.0.backend();
         Ok(self.prune(&attempts(backend), least.into()).await? + self.prune(&messages(backend), before.into()).await?)
@@ -35,8 +35,8 @@ fn messages(backend: DbBackend) -> Old {
     let own = by_index(backend, "time", "t", "w.account_id");
     let condition = format!("{own} AND t.endpoint_id = w.id AND t.occurred_at < $1 AND t.due_at IS NULL");
     let rows = of_endpoints(backend, "webhook_message", &condition);
-    // PostgreSQL looks again only at the outer condition of a row that it had to wait for, so what makes a message one to be
-    // forgotten stands there too: it may have been queued again meanwhile.
+    // PostgreSQL checks only the outer condition again on a row that it had to wait for. So the condition that the
+    // message is settled stands there too: it may have been queued again meanwhile.
     Old { table: "webhook_message", key: "account_id, id", rows, still: "due_at IS NULL" }
 }
 

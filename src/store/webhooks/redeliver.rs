@@ -1,4 +1,4 @@
-//! Events that are posted again, or for the first time, because somebody asks for them.
+//! Posts events again, or for the first time, at the request of a caller.
 
 use sea_orm::{Statement, Value};
 use uuid::Uuid;
@@ -17,20 +17,21 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::by_index;
 use crate::store::{Store, Topic};
 
-/// How often somebody else's request with the same id may come in between.
-const ATTEMPTS: usize = 3;
+/// The number of attempts if another request with the same id comes in between.
+const MAX_ATTEMPTS: usize = 3;
 
-/// How far the time in an event's id, which its maker's clock gave, may be from the time at which the database saw it.
-const SKEW: i64 = 3_600_000_000;
+/// The largest difference, in microseconds, between the time in an event's id, which comes from a process's clock, and
+/// the time at which the database saw it.
+const MAX_CLOCK_SKEW: i64 = 3_600_000_000;
 
-/// How a message that is there is queued again: as if it had never been tried. Whoever is posting it at this moment has
-/// lost the lease.
-const AGAIN: &str = "UPDATE SET state = excluded.state, due_at = excluded.due_at, lease = NULL, attempts = 0,
+/// The update that queues an existing message again, as if it had never been tried. A worker that is posting it at this
+/// moment has lost the lease.
+const REQUEUE: &str = "UPDATE SET state = excluded.state, due_at = excluded.due_at, lease = NULL, attempts = 0,
     first_tried_at = NULL";
 
 impl Store {
-    /// Queues the events of a span of time to an endpoint, those that its types let through, and returns how many they are:
-    /// all of them, or, if they are more than `most`, none. Once per request_id.
+    /// Queues the events of a span of time to an endpoint, if it subscribes to their types, and returns their number.
+    /// If they are more than `most`, none is queued. Once per request_id.
     pub async fn redeliver_events(
         &self,
         account: &AccountId,
@@ -58,8 +59,8 @@ impl Store {
             });
         }
         let count = messages.len();
-        for _ in 0..ATTEMPTS {
-            let transaction = self.database.begin_write_in_turn().await?;
+        for _ in 0..MAX_ATTEMPTS {
+            let transaction = self.database.begin_write_with_lock_wait().await?;
             let known = recall(&transaction, account, request).await?;
             if known == Known::Another {
                 return Ok(Err(EndpointRefusal::RequestIdReused));
@@ -67,7 +68,8 @@ impl Store {
             let found = find(&transaction, account, endpoint).await?;
             let Some(found) = found else { return Ok(Err(EndpointRefusal::NotFound)) };
             if let Known::Done { changed, .. } = known {
-                // The span may end now, which is later than it was: the answer is what was queued then.
+                // The span may end now, which is later than at the first call: the answer is the number that was queued
+                // then.
                 let queued = changed.and_then(|changed| usize::try_from(changed).ok());
                 return Ok(Ok(queued.unwrap_or_else(|| count.min(most))));
             }
@@ -85,7 +87,7 @@ impl Store {
             }
             let about = (endpoint, i64::try_from(count).ok());
             if remember(&transaction, account, request, about, now).await? {
-                insert(&transaction, messages, AGAIN).await?;
+                insert(&transaction, messages, REQUEUE).await?;
                 transaction.commit().await?;
                 self.notifications.notify(Topic::Webhook);
                 return Ok(Ok(count));
@@ -94,7 +96,7 @@ impl Store {
         Err(StoreError::Conflict)
     }
 
-    /// Finds events by the time in their ids, which is what there is an index of.
+    /// Finds events by the time in their ids, which is indexed.
     async fn events_within(
         &self,
         account: &AccountId,
@@ -115,8 +117,8 @@ impl Store {
         let values: [Value; 7] = [
             account.as_str().into(),
             endpoint.into(),
-            least(since.micros().saturating_sub(SKEW)).into(),
-            least(until.micros().saturating_add(SKEW)).into(),
+            least(since.micros().saturating_sub(MAX_CLOCK_SKEW)).into(),
+            least(until.micros().saturating_add(MAX_CLOCK_SKEW)).into(),
             since.micros().into(),
             until.micros().into(),
             i64::try_from(limit).unwrap_or(i64::MAX).into(),

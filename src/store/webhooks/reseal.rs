@@ -1,4 +1,4 @@
-//! Secrets that another key is to seal, because the one that did is going to leave the ring. Of all accounts.
+//! Seals secrets with another key, because their key is going to leave the ring. Of all accounts.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
@@ -12,12 +12,12 @@ use crate::store::sql::entity::webhook_endpoint::{Column, Entity};
 use crate::store::sql::error::StoreError;
 use crate::store::within;
 
-/// How many endpoints are read at a time.
-const PAGE: u64 = 500;
-/// How long a page may take.
-const LONGEST: std::time::Duration = std::time::Duration::from_secs(30);
+/// The number of endpoints that are read at a time.
+const PAGE_SIZE: u64 = 500;
+/// The time limit of a page.
+const PAGE_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// An endpoint with what is sealed of it.
+/// An endpoint with its sealed secrets.
 #[derive(FromQueryResult)]
 struct Found {
     account_id: String,
@@ -27,25 +27,25 @@ struct Found {
 }
 
 impl Store {
-    /// Replaces what `reseal` returns another text for, and returns of how many endpoints. Whoever rotates a secret at the
-    /// same time is not disturbed.
+    /// Replaces the texts for which `reseal` returns another one, and returns the number of endpoints. A rotation of a
+    /// secret at the same time is not overwritten.
     pub async fn reseal_webhook_secrets(
         &self,
         reseal: impl Fn(&AccountId, Uuid, &str) -> Option<String>,
     ) -> Result<u64, StoreError> {
         let (mut resealed, mut after) = (0, (String::new(), Uuid::nil()));
         loop {
-            let page = within(LONGEST, self.sealed_behind(&after)).await?;
+            let page = within(PAGE_LIMIT, self.sealed_behind(&after)).await?;
             for found in &page {
                 let Ok(account) = AccountId::parse(&found.account_id) else { continue };
                 let secret = reseal(&account, found.id, &found.secret);
                 let previous = found.previous_secret.as_ref().and_then(|sealed| reseal(&account, found.id, sealed));
                 if secret.is_some() || previous.is_some() {
-                    resealed += within(LONGEST, self.replace_sealed(found, secret, previous)).await?;
+                    resealed += within(PAGE_LIMIT, self.replace_sealed(found, secret, previous)).await?;
                 }
             }
             match page.last() {
-                Some(last) if page.len() as u64 == PAGE => after = (last.account_id.clone(), last.id),
+                Some(last) if page.len() as u64 == PAGE_SIZE => after = (last.account_id.clone(), last.id),
                 _ => return Ok(resealed),
             }
         }
@@ -60,11 +60,11 @@ impl Store {
             .filter(key.gt(Expr::tuple([Expr::val(account.as_str()), Expr::val(*endpoint)])))
             .order_by_asc(Column::AccountId)
             .order_by_asc(Column::Id)
-            .limit(PAGE);
+            .limit(PAGE_SIZE);
         Ok(select.into_model::<Found>().all(&self.database.read).await?)
     }
 
-    /// Replaces both, if the present one is still what was read: a rotation changes both.
+    /// Replaces both secrets, if the present one is still the one that was read: a rotation changes both.
     async fn replace_sealed(
         &self,
         found: &Found,

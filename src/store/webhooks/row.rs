@@ -32,7 +32,7 @@ pub(super) fn endpoint_row(account: &AccountId, endpoint: &Endpoint) -> Model {
     }
 }
 
-/// The names of the types that an endpoint gets.
+/// Returns the names of the types that an endpoint subscribes to.
 pub(super) fn event_types_json(endpoint: &Endpoint) -> Value {
     endpoint.event_types.iter().map(|event_type| event_type.text(EventType::name)).collect()
 }
@@ -45,7 +45,7 @@ impl TryFrom<Model> for Endpoint {
             table: "webhook_endpoint",
             column: "event_types",
             row: row.id.to_string(),
-            problem: "is no list of types",
+            problem: "is not a list of types",
         };
         let names = row.event_types.as_array().ok_or_else(corrupt)?.iter();
         let word = |name: &Value| name.as_str().and_then(|name| Word::parse(name, EventType::from_name));

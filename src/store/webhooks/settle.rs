@@ -1,4 +1,4 @@
-//! What came of attempts: several at a time in one transaction, each only if its lease still holds.
+//! Settles attempts: several at a time in one transaction, each only if its lease still holds.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
 use super::change::cancel_pending;
-use super::{ANSWER, ClaimedMessage};
+use super::{ClaimedMessage, DATABASE_TIMEOUT};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::{FAILED_TOO_LONG, GONE, retry};
@@ -19,57 +19,57 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam, statement_clock};
 use crate::store::within;
 
-/// What becomes of a message.
+/// The next state of a message after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
-    /// It arrived.
+    /// The endpoint accepted it.
     Arrived,
-    /// It is tried again after a while.
+    /// It is tried again after a delay.
     Retry(Duration),
-    /// It is given up.
+    /// It has failed for good.
     GivenUp,
-    /// It is given up, and with it the endpoint, which wants no more.
+    /// It has failed for good, and the endpoint is disabled because it answered 410 (Gone).
     Gone,
-    /// There is nowhere to post it any more.
+    /// It is cancelled, since its endpoint is deleted or disabled.
     Needless,
 }
 
-/// A request to an endpoint, and what was answered.
+/// A request to an endpoint, and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Names it; sorts by age.
+    /// The attempt's id; sorts by age.
     pub id: Uuid,
     /// The status of the answer, if there was one.
     pub http_status: Option<u16>,
-    /// Why there was no good answer. Never holds the address.
+    /// The reason why the attempt failed, if it did. Never holds the address.
     pub error: Option<String>,
-    /// How long it took.
+    /// The duration of the request.
     pub duration: Duration,
 }
 
-/// A message that was dealt with.
+/// A message that was processed.
 #[derive(Clone, Debug)]
 pub struct WebhookAttemptResult {
     /// The message.
     pub message: ClaimedMessage,
-    /// What becomes of it.
+    /// Its next state.
     pub outcome: AttemptOutcome,
-    /// When that was known, or tried.
+    /// The moment of the attempt, or of the result.
     pub at: Timestamp,
-    /// What was tried, if anything was.
+    /// The attempt; `None` if no request was sent.
     pub attempt: Option<Attempt>,
 }
 
 /// An endpoint that has just been disabled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disabled {
-    /// Whose it is.
+    /// The endpoint's account.
     pub account: String,
-    /// Which.
+    /// The endpoint's id.
     pub endpoint: Uuid,
 }
 
-/// How an endpoint does, after the last of its attempts; the greatest of several counts where one ends it.
+/// The health of an endpoint after the last of its attempts; the greatest of several counts if one of them disables it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Health {
     Well,
@@ -88,10 +88,10 @@ impl Health {
 }
 
 impl Store {
-    /// Takes claimed messages back, and returns which endpoints it disabled for what they answered. A message whose lease
-    /// is somebody else's by now is left alone.
+    /// Settles claimed messages, and returns the endpoints that it disabled because of their answers. A message whose
+    /// lease now belongs to another holder is left alone.
     pub async fn settle_webhook_messages(&self, settled: &[WebhookAttemptResult]) -> Result<Vec<Disabled>, StoreError> {
-        within(ANSWER, self.settle(settled)).await
+        within(DATABASE_TIMEOUT, self.settle(settled)).await
     }
 
     async fn settle(&self, settled: &[WebhookAttemptResult]) -> Result<Vec<Disabled>, StoreError> {
@@ -164,7 +164,7 @@ impl Store {
         Ok(())
     }
 
-    /// Notes how endpoints do, where that is news.
+    /// Writes the health of endpoints where it has changed.
     async fn save_health(
         &self,
         transaction: &Transaction,
@@ -213,7 +213,7 @@ impl Store {
     }
 }
 
-/// Returns how the endpoints of some attempts do, in the order of their keys, which is that of the locks.
+/// Returns the health of the endpoints of some attempts, in the order of their keys, which is the order of the locks.
 fn healths<'a>(held: &[&'a WebhookAttemptResult]) -> BTreeMap<(&'a str, Uuid), (Health, Timestamp)> {
     let mut endpoints = BTreeMap::new();
     for settled in held.iter().filter(|settled| settled.attempt.is_some()) {

@@ -86,7 +86,7 @@ async fn second_process_on_a_sqlite_file_is_refused() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_port_that_is_taken_is_named() {
+async fn port_that_is_taken_is_named() {
     let folder = folder();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

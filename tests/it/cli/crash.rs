@@ -9,9 +9,9 @@ use crate::support::folder::folder;
 use crate::support::on_both;
 use crate::support::service::KEYS;
 
-on_both!(migrated: what_was_acknowledged_outlives_a_kill);
+on_both!(migrated: acknowledged_write_outlives_a_kill);
 
-async fn what_was_acknowledged_outlives_a_kill(database: TestDatabase) {
+async fn acknowledged_write_outlives_a_kill(database: TestDatabase) {
     let folder = folder();
     let environment = [
         ("INVITATION__STORE__URL", database.url()),

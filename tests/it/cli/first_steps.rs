@@ -28,7 +28,7 @@ const OUR_SERVICES: [&str; 7] = [
 ];
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn an_empty_folder_is_all_it_needs_to_serve() {
+async fn empty_folder_is_all_it_needs_to_serve() {
     let folder = folder();
     let started = Instant::now();
     let server = Server::ready(folder.path(), &[], &[]).await;
@@ -40,7 +40,7 @@ async fn an_empty_folder_is_all_it_needs_to_serve() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn the_line_it_prints_works_as_printed() {
+async fn line_it_prints_works_as_printed() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
     let line = server.printed("grpcurl").await;

@@ -29,7 +29,7 @@ pub(super) async fn api_key(folder: &Path, account: &str, permission: &str) -> S
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_printed_api_key_is_let_in_and_nobody_else() {
+async fn printed_api_key_is_let_in_and_nobody_else() {
     let folder = folder();
     let key = api_key(folder.path(), "acme", "*").await;
     let reader = api_key(folder.path(), "reader", "events.read").await;

@@ -52,7 +52,7 @@ async fn start_without_the_database_waits_and_answers_meanwhile() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn an_outage_under_load_is_answered_in_time_and_loses_nothing() {
+async fn outage_under_load_is_answered_in_time_and_loses_nothing() {
     let Some(cluster) = start_private() else { return };
     let folder = folder();
     let url = database(&folder, &cluster).await;

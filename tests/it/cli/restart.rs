@@ -22,7 +22,7 @@ async fn links_and_request_ids_outlive_the_process() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn the_generated_key_is_for_its_owner_only_and_never_replaced() {
+async fn generated_key_is_for_its_owner_only_and_never_replaced() {
     let folder = folder();
     let key = folder.path().join("data/invitations.keys");
     Server::ready(folder.path(), &[], &[]).await.stop().await;
@@ -33,7 +33,7 @@ async fn the_generated_key_is_for_its_owner_only_and_never_replaced() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn an_orderly_stop_leaves_everything_in_one_file() {
+async fn orderly_stop_leaves_everything_in_one_file() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
     server.create().await.one().await.unwrap();

@@ -43,7 +43,7 @@ async fn end(mut server: Server, signal: &str) -> Duration {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn an_idle_service_ends_at_once_on_either_signal() {
+async fn idle_service_ends_at_once_on_either_signal() {
     let folder = folder();
     for signal in ["TERM", "INT"] {
         let server = Server::ready(folder.path(), &[], &[]).await;
@@ -55,7 +55,7 @@ async fn an_idle_service_ends_at_once_on_either_signal() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn an_open_watch_and_a_silent_client_do_not_hold_it_up() {
+async fn open_watch_and_a_silent_client_do_not_hold_it_up() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
     let silent = TcpStream::connect(server.address).unwrap();

@@ -45,7 +45,7 @@ async fn open_watch_ends_unavailable_and_does_not_delay_shutdown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn a_watcher_that_does_not_read_is_dropped_and_others_are_not() {
+async fn watcher_that_does_not_read_is_dropped_and_others_are_not() {
     let folder = folder();
     let impatient = [("INVITATION__EVENTS__WATCH_PATIENCE", "1s")];
     let mut server = Server::ready(folder.path(), &[], &impatient).await;

@@ -31,7 +31,7 @@ const OURS: &str = "01920000-0000-7000-8000-00000000aaaa";
 const THEIRS: &str = "01920000-0000-7000-8000-00000000bbbb";
 
 #[test]
-fn the_table_of_permissions_has_exactly_the_rpcs_that_exist() {
+fn table_of_permissions_has_exactly_the_rpcs_that_exist() {
     let existing: BTreeSet<String> = raw::rpcs().into_iter().map(|rpc| rpc.path).collect();
     let listed: BTreeSet<String> = RPCS.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(listed, existing);
@@ -80,7 +80,7 @@ async fn rpc_without_one_good_credential_is_unauthenticated_first() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_key_is_taken_in_either_header_and_the_scheme_in_any_case() {
+async fn key_is_taken_in_either_header_and_the_scheme_in_any_case() {
     let database = TestDatabase::sqlite();
     let (service, key) = keys::start(&database, &[("ours", "*")]).await;
     for credential in [plain(&key[0]), bearer(&key[0]), ("authorization", format!("bEARER {}", key[0]))] {
@@ -114,7 +114,7 @@ async fn permission_opens_exactly_its_rpcs_before_validation() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_missing_permission_says_nothing_about_what_exists() {
+async fn missing_permission_says_nothing_about_what_exists() {
     let database = TestDatabase::sqlite();
     let (service, key) = keys::start(&database, &[("ours", "*"), ("ours", "tokens.read")]).await;
     let known = request::known(&service, Some(&key[0]), OURS).await;

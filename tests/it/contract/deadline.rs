@@ -18,7 +18,7 @@ use crate::support::expect::refused;
 use crate::support::on_both;
 use crate::support::service::Service;
 
-on_both!(migrated: a_deadline_that_has_passed_is_told_by_every_rpc_and_nothing_is_done);
+on_both!(migrated: passed_deadline_is_reported_by_every_rpc_and_nothing_is_done);
 
 /// Calls over a bare HTTP/2 connection, where nobody but the service looks at the deadline.
 async fn call(service: &Service, path: &str, timeout: &str, message: &[u8]) -> Result<Bytes, Status> {
@@ -48,7 +48,7 @@ async fn call(service: &Service, path: &str, timeout: &str, message: &[u8]) -> R
     }
 }
 
-async fn a_deadline_that_has_passed_is_told_by_every_rpc_and_nothing_is_done(database: TestDatabase) {
+async fn passed_deadline_is_reported_by_every_rpc_and_nothing_is_done(database: TestDatabase) {
     let service = Service::start(&database).await;
     let known = request::known(&service, None, messages::COMPANY).await;
     let name = format!("invitations/{}", known.id);

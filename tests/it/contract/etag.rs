@@ -12,7 +12,7 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     stale_etag_is_refused_by_every_rpc_without_a_change,
-    the_etag_changes_with_the_lifecycle_and_not_with_engagement,
+    etag_changes_with_the_lifecycle_and_not_with_engagement,
 );
 
 async fn stale_etag_is_refused_by_every_rpc_without_a_change(database: TestDatabase) {
@@ -55,7 +55,7 @@ async fn stale_etag_is_refused_by_every_rpc_without_a_change(database: TestDatab
     service.stop().await;
 }
 
-async fn the_etag_changes_with_the_lifecycle_and_not_with_engagement(database: TestDatabase) {
+async fn etag_changes_with_the_lifecycle_and_not_with_engagement(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation()).await;
     assert!(made.etag.len() > 2 && made.etag.starts_with('"') && made.etag.ends_with('"'), "strong and quoted");

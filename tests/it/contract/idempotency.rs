@@ -19,10 +19,10 @@ use crate::support::service::Service;
 use invitation_service::pb;
 
 on_both!(
-    a_request_id_has_one_effect_for_every_rpc,
-    a_request_id_used_ten_times_at_once_has_one_effect,
-    a_request_id_of_one_organization_is_free_for_another,
-    a_key_of_an_organization_replays_only_what_it_reaches,
+    request_id_has_one_effect_for_every_rpc,
+    request_id_used_ten_times_at_once_has_one_effect,
+    request_id_of_one_organization_is_free_for_another,
+    key_of_an_organization_replays_only_what_it_reaches,
 );
 
 /// What an effect shows in: rows, and what was changed of them.
@@ -136,7 +136,7 @@ async fn fresh(service: &Service) -> Known {
     request::known(service, None, messages::COMPANY).await
 }
 
-async fn a_request_id_has_one_effect_for_every_rpc(database: TestDatabase) {
+async fn request_id_has_one_effect_for_every_rpc(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut done = Vec::new();
     for (rpc, id) in rpcs() {
@@ -171,7 +171,7 @@ async fn a_request_id_has_one_effect_for_every_rpc(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_request_id_used_ten_times_at_once_has_one_effect(database: TestDatabase) {
+async fn request_id_used_ten_times_at_once_has_one_effect(database: TestDatabase) {
     let service = Service::start(&database).await;
     // Only one process may have a SQLite file.
     let replica = if database.url().starts_with("postgres") { Some(Service::start(&database).await) } else { None };
@@ -207,7 +207,7 @@ async fn call_of(service: &Service, host: &str, rpc: &Rpc, message: Vec<u8>) -> 
     raw::call_as_it_is(service, &rpc.path, request).await
 }
 
-async fn a_request_id_of_one_organization_is_free_for_another(database: TestDatabase) {
+async fn request_id_of_one_organization_is_free_for_another(database: TestDatabase) {
     let service = Service::start(&database).await;
     let guests = rpcs().into_iter().filter(|(rpc, _)| rpc.path.contains(".GuestInvitationService/"));
     for (rpc, id) in guests {
@@ -230,7 +230,7 @@ async fn a_request_id_of_one_organization_is_free_for_another(database: TestData
     service.stop().await;
 }
 
-async fn a_key_of_an_organization_replays_only_what_it_reaches(database: TestDatabase) {
+async fn key_of_an_organization_replays_only_what_it_reaches(database: TestDatabase) {
     let keys = [("ours", "*", None), ("ours", "*", Some(HOST)), ("ours", "*", Some(OTHER_HOST))];
     let (service, key) = keys::start_bound(&database, &keys).await;
     let connection = pb::OrganizationConnection {

@@ -24,7 +24,7 @@ async fn start() -> (Service, Known, TestDatabase) {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn an_empty_message_names_every_required_field_at_once() {
+async fn empty_message_names_every_required_field_at_once() {
     let (service, _, _database) = start().await;
     for rpc in raw::rpcs() {
         let required: BTreeSet<String> =
@@ -41,7 +41,7 @@ async fn an_empty_message_names_every_required_field_at_once() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_valid_request_is_what_the_refused_ones_are_made_of() {
+async fn valid_request_is_what_the_refused_ones_are_made_of() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;
     for rpc in raw::rpcs() {
@@ -100,7 +100,7 @@ async fn every_text_has_an_upper_limit() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn an_enum_value_that_is_unknown_or_unspecified_is_refused() {
+async fn enum_value_that_is_unknown_or_unspecified_is_refused() {
     let (service, known, _database) = start().await;
     let mut tried = 0;
     for rpc in raw::rpcs() {
@@ -150,7 +150,7 @@ async fn bytes_that_are_no_message_are_malformed_and_nothing_worse() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_message_of_more_than_a_mebibyte_is_too_large_for_every_rpc() {
+async fn message_of_more_than_a_mebibyte_is_too_large_for_every_rpc() {
     let (service, known, _database) = start().await;
     for rpc in raw::rpcs() {
         let status =
@@ -177,7 +177,7 @@ async fn a_message_of_more_than_a_mebibyte_is_too_large_for_every_rpc() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_method_that_does_not_exist_is_unimplemented() {
+async fn method_that_does_not_exist_is_unimplemented() {
     let (service, _, _database) = start().await;
     for path in [
         "/invitation.v1.InvitationService/Nothing",

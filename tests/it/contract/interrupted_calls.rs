@@ -17,11 +17,11 @@ use crate::support::on_both;
 use crate::support::service::Service;
 
 on_both!(
-    a_retried_sweep_leaves_alone_what_came_later,
-    an_interrupted_sweep_is_finished_by_its_retry,
-    an_interrupted_sync_is_finished_by_its_retry,
-    a_call_of_an_older_release_is_answered_as_before,
-    a_part_that_found_nothing_to_do_does_nothing_later,
+    retried_sweep_leaves_alone_what_came_later,
+    interrupted_sweep_is_finished_by_its_retry,
+    interrupted_sync_is_finished_by_its_retry,
+    call_of_an_older_release_is_answered_as_before,
+    part_that_found_nothing_to_do_does_nothing_later,
     calls_without_an_invitation_in_common_share_no_request_id,
 );
 
@@ -71,7 +71,7 @@ async fn state(service: &Service, name: &str) -> InvitationState {
     messages::get_general(service, name).await.state()
 }
 
-async fn a_retried_sweep_leaves_alone_what_came_later(database: TestDatabase) {
+async fn retried_sweep_leaves_alone_what_came_later(database: TestDatabase) {
     let service = Service::start(&database).await;
     for (id, count) in [("empty", 0), ("three", 3)] {
         for _ in 0..count {
@@ -94,7 +94,7 @@ async fn a_retried_sweep_leaves_alone_what_came_later(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn an_interrupted_sweep_is_finished_by_its_retry(database: TestDatabase) {
+async fn interrupted_sweep_is_finished_by_its_retry(database: TestDatabase) {
     let service = Service::start(&database).await;
     let oldest = generals::create(&service, into_team(&[])).await.name;
     service.clock.advance(Duration::from_secs(1));
@@ -144,7 +144,7 @@ async fn synced(service: &Service, id: &str) -> BTreeSet<String> {
     answer.names.into_iter().collect()
 }
 
-async fn an_interrupted_sync_is_finished_by_its_retry(database: TestDatabase) {
+async fn interrupted_sync_is_finished_by_its_retry(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut names = BTreeSet::new();
     for team in ["red", "blue", "green"] {
@@ -167,7 +167,7 @@ async fn an_interrupted_sync_is_finished_by_its_retry(database: TestDatabase) {
 }
 
 /// An older release remembered the parts of a call, but neither the call nor how many things it changed.
-async fn a_call_of_an_older_release_is_answered_as_before(database: TestDatabase) {
+async fn call_of_an_older_release_is_answered_as_before(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut names = BTreeSet::new();
     for team in ["red", "blue"] {
@@ -208,7 +208,7 @@ async fn a_call_of_an_older_release_is_answered_as_before(database: TestDatabase
     service.stop().await;
 }
 
-async fn a_part_that_found_nothing_to_do_does_nothing_later(database: TestDatabase) {
+async fn part_that_found_nothing_to_do_does_nothing_later(database: TestDatabase) {
     let service = Service::start(&database).await;
     let there = generals::create(&service, into_team(&[internal("ann")])).await;
     let accepted = generals::create(&service, into("open", &[])).await.name;

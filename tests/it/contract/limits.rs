@@ -119,7 +119,7 @@ async fn value_beyond_a_limit_is_refused_at_its_field() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn what_is_just_within_a_limit_is_taken() {
+async fn value_at_a_limit_is_accepted() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;
     let url = format!("https://example.org/{}", "a".repeat(280));
@@ -142,7 +142,7 @@ async fn what_is_just_within_a_limit_is_taken() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn what_is_no_plain_address_is_refused_wherever_it_stands() {
+async fn address_that_is_not_plain_is_refused_in_every_field() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;
     let long = format!("{}@{}.org", "a".repeat(64), "b.".repeat(93) + "bbb");

@@ -26,7 +26,7 @@ fn connections(page_token: &str) -> pb::ListConnectionInvitationsRequest {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_page_token_serves_its_own_query_account_and_method_alone() {
+async fn page_token_serves_its_own_query_account_and_method_alone() {
     let database = TestDatabase::sqlite();
     let (service, key) = keys::start(&database, &[("ours", "*"), ("theirs", "*"), ("ours", "*")]).await;
     let mut known = Vec::new();

@@ -17,9 +17,9 @@ on_both!(
     migrated:
     retry_of_any_mutation_returns_the_current_resource,
     fifty_retries_at_once_have_one_effect,
-    a_restart_forgets_no_request,
+    restart_forgets_no_request,
     another_body_is_refused_whatever_differs,
-    what_failed_is_not_remembered,
+    failed_request_is_not_remembered,
     accept_is_replayed_after_a_rotation_and_an_end,
     one_id_serves_each_method_and_each_account,
 );
@@ -142,7 +142,7 @@ async fn fifty_retries_at_once_have_one_effect(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_restart_forgets_no_request(database: TestDatabase) {
+async fn restart_forgets_no_request(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = service.connections().create_connection_invitation(creation("kept")).await.unwrap().into_inner();
     let accept = acceptance(&made.invitation_token, "ann", "kept");
@@ -218,7 +218,7 @@ async fn another_body_is_refused_whatever_differs(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn what_failed_is_not_remembered(database: TestDatabase) {
+async fn failed_request_is_not_remembered(database: TestDatabase) {
     let service = Service::start(&database).await;
     let with_ttl = |seconds| pb::CreateConnectionInvitationRequest {
         request_id: "again".to_owned(),

@@ -24,30 +24,30 @@ impl World {
 
     /// One call of one command, or of several that hang together.
     pub(super) async fn call(&mut self, fault: Option<&Fault>) {
-        let bundle = self.random.pick(&[
+        let mode = self.random.pick(&[
             BatchMode::Independent,
             BatchMode::Independent,
             BatchMode::Independent,
             BatchMode::Atomic,
             BatchMode::DryRun,
         ]);
-        let count = if bundle == BatchMode::Independent { 1 } else { 1 + self.random.below(3) };
+        let count = if mode == BatchMode::Independent { 1 } else { 1 + self.random.below(3) };
         let commands: Vec<_> = (0..count).map(|_| self.command()).collect();
-        self.told.note(format!("{bundle:?} {:?}", commands.iter().map(brief).collect::<Vec<_>>()));
+        self.told.note(format!("{mode:?} {:?}", commands.iter().map(brief).collect::<Vec<_>>()));
         let store = self.store();
         let call = {
             let commands = commands.clone();
             async move {
-                match bundle {
+                match mode {
                     BatchMode::Independent => End::of_one(store.executor().execute(commands[0].clone(), None).await),
                     BatchMode::Atomic | BatchMode::DryRun => {
-                        End::of_all(store.executor().execute_all(commands, bundle, None).await)
+                        End::of_all(store.executor().execute_all(commands, mode, None).await)
                     }
                 }
             }
         };
         let end = self.under(fault, call).await.unwrap_or(End::Unknown);
-        self.understand(vec![Call { commands, bundle, end }], fault).await;
+        self.understand(vec![Call { commands, mode, end }], fault).await;
     }
 
     /// Several calls at the same time, over all stores.
@@ -72,7 +72,7 @@ impl World {
         let ends = self.under(fault, all).await.unwrap_or_else(|| vec![End::Unknown; calls.len()]);
         let calls = calls.into_iter().zip(ends);
         let calls =
-            calls.map(|((_, command), end)| Call { commands: vec![command], bundle: BatchMode::Independent, end });
+            calls.map(|((_, command), end)| Call { commands: vec![command], mode: BatchMode::Independent, end });
         self.understand(calls.collect(), fault).await;
     }
 
@@ -95,7 +95,7 @@ impl World {
         let quick_end = End::of_one(second.executor().execute(quick.clone(), None).await);
         drop(held);
         let ends = [(slow, task.await.unwrap()), (quick, quick_end)];
-        let calls = ends.map(|(command, end)| Call { commands: vec![command], bundle: BatchMode::Independent, end });
+        let calls = ends.map(|(command, end)| Call { commands: vec![command], mode: BatchMode::Independent, end });
         self.understand(calls.to_vec(), None).await;
     }
 

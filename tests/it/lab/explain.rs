@@ -6,7 +6,7 @@ use invitation_service::domain::group::{Executed, Save};
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::invitation::{Engagement, Invitation};
 use invitation_service::domain::value::time::Timestamp;
-use invitation_service::store::{BatchMode, BundleError, ExecuteError};
+use invitation_service::store::{BatchError, BatchMode, ExecuteError};
 
 use super::commands::brief;
 use super::model::Model;
@@ -17,7 +17,7 @@ use super::rows::{Rows, difference};
 pub(super) enum End {
     /// Each command has its answer.
     Answered(Vec<Result<Executed, ExecuteError>>),
-    /// A command of an atomic bundle was refused, and with it all of them.
+    /// A command of an atomic batch was refused, and with it all of them.
     Refused(Vec<Option<ExecuteError>>),
     /// The call failed and must have left no trace.
     Failed(ExecuteError),
@@ -29,7 +29,7 @@ pub(super) enum End {
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) commands: Vec<Command>,
-    pub(super) bundle: BatchMode,
+    pub(super) mode: BatchMode,
     pub(super) end: End,
 }
 
@@ -42,12 +42,12 @@ impl End {
         }
     }
 
-    pub(super) fn of_all(answers: Result<Vec<Result<Executed, ExecuteError>>, BundleError>) -> Self {
+    pub(super) fn of_all(answers: Result<Vec<Result<Executed, ExecuteError>>, BatchError>) -> Self {
         match answers {
             Ok(answers) => Self::Answered(answers),
-            Err(BundleError::Refused(refused)) => Self::Refused(refused),
-            Err(BundleError::Failed(ExecuteError::Unavailable)) => Self::Unknown,
-            Err(BundleError::Failed(failure)) => Self::Failed(failure),
+            Err(BatchError::Refused(refused)) => Self::Refused(refused),
+            Err(BatchError::Failed(ExecuteError::Unavailable)) => Self::Unknown,
+            Err(BatchError::Failed(failure)) => Self::Failed(failure),
         }
     }
 }
@@ -101,7 +101,7 @@ impl Evidence<'_> {
     }
 
     fn saves(&self, model: &Model, call: &Call) -> Vec<Save> {
-        let (results, save) = model.run(&call.commands, call.bundle, self.context, self.now);
+        let (results, save) = model.run(&call.commands, call.mode, self.context, self.now);
         match &call.end {
             End::Failed(_) => vec![Save::default()],
             End::Unknown if save.is_empty() => vec![Save::default()],
@@ -157,7 +157,7 @@ impl Evidence<'_> {
     }
 }
 
-/// Returns whether an atomic bundle is refused as it should be.
+/// Returns whether an atomic batch is refused as it should be.
 fn was_refused(results: &[Result<Executed, Refusal>], refused: &[Option<ExecuteError>]) -> bool {
     let should: Vec<_> =
         results.iter().map(|result| result.as_ref().err().copied().map(ExecuteError::Refused)).collect();
@@ -168,7 +168,7 @@ fn was_refused(results: &[Result<Executed, Refusal>], refused: &[Option<ExecuteE
 pub(super) fn complaint(model: &Model, calls: &[Call], evidence: &Evidence<'_>) -> String {
     let (mut model, mut text) = (model.clone(), String::new());
     for call in calls {
-        let (results, save) = model.run(&call.commands, call.bundle, evidence.context, evidence.now);
+        let (results, save) = model.run(&call.commands, call.mode, evidence.context, evidence.now);
         for (index, command) in call.commands.iter().enumerate() {
             text += &format!("{}\n  should: {}\n", brief(command), short(&results[index]));
         }

@@ -59,14 +59,14 @@ impl Model {
     pub(super) fn run(
         &self,
         commands: &[Command],
-        bundle: BatchMode,
+        mode: BatchMode,
         context: &Context,
         now: Timestamp,
     ) -> (Vec<Result<Executed, Refusal>>, Save) {
         let mut group = Group::new(self.loaded(now));
-        let mut results = group.run_bundle(commands, bundle, |group, command| group.run(command, context));
+        let mut results = group.run_batch(commands, mode, |group, command| group.run(command, context));
         let save = group.into_save();
-        if let ([command], BatchMode::Independent) = (commands, bundle)
+        if let ([command], BatchMode::Independent) = (commands, mode)
             && let Some(refusal) = self.must_refuse(command)
         {
             results = vec![Err(refusal)];

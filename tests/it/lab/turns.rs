@@ -56,15 +56,15 @@ impl World {
         let (after, limit) = (self.cursors[index], 1 + self.random.below(9));
         self.told.note(format!("follower {index} reads {limit} behind {after}"));
         let store = self.store();
-        let stretch = store.all_events_behind(after, limit as u64).await.unwrap();
-        let read: Vec<_> = stretch.events.iter().map(|event| (event.position, event.event.event.id)).collect();
+        let batch = store.all_events_behind(after, limit as u64).await.unwrap();
+        let read: Vec<_> = batch.events.iter().map(|event| (event.position, event.event.event.id)).collect();
         let mut behind = self.model.behind(after);
         behind.truncate(limit);
         assert_eq!(read, behind, "the events behind {after}");
-        assert_eq!(stretch.is_last, read.len() < limit);
-        self.cursors[index] = stretch.until;
+        assert_eq!(batch.is_last, read.len() < limit);
+        self.cursors[index] = batch.until;
         let last = behind.last().map_or(after, |(position, _)| *position);
-        assert_eq!(stretch.until, if stretch.is_last { self.model.position } else { last });
+        assert_eq!(batch.until, if batch.is_last { self.model.position } else { last });
     }
 
     /// Messages are claimed only when they are due, by one at a time.
@@ -261,7 +261,7 @@ impl World {
         let end = task.await.unwrap();
         // In any order that explains both, the claim comes first where it took the message.
         self.claimed(new, claimed.iter().map(|claimed| (claimed.account.clone(), id_of(claimed))).collect());
-        self.understand(vec![Call { commands: vec![command], bundle: BatchMode::Independent, end }], None).await;
+        self.understand(vec![Call { commands: vec![command], mode: BatchMode::Independent, end }], None).await;
     }
 }
 

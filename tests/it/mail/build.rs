@@ -125,7 +125,7 @@ pub(crate) fn general(scope: &str, inviter: &str, variables: &[(&str, &str)]) ->
         exclusive: false,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
-        kept: CallerData { template_variables, ..CallerData::default() },
+        caller_data: CallerData { template_variables, ..CallerData::default() },
     }))
 }
 

@@ -105,7 +105,7 @@ fn every_message_says_what_it_said_when_it_was_last_looked_at() {
 }
 
 #[test]
-fn the_link_is_the_recipients_own() {
+fn link_is_the_recipients_own() {
     for (kind, details) in kinds() {
         let invitation = invitation(details);
         let mail = compose(&composer(&[]), &delivery(Purpose::Invitation), &invitation, About::Nothing);
@@ -116,7 +116,7 @@ fn the_link_is_the_recipients_own() {
 }
 
 #[test]
-fn what_cannot_be_composed_says_why_and_nothing_else() {
+fn compose_error_gives_the_reason_and_nothing_else() {
     let user = invitation(user("Ada"));
     let composer = composer(&[]);
     let fails = |delivery: &Delivery, invitation: &Invitation, about: About<'_>| {
@@ -132,7 +132,7 @@ fn what_cannot_be_composed_says_why_and_nothing_else() {
 }
 
 #[test]
-fn a_message_and_what_it_is_about_are_not_printed() {
+fn message_and_what_it_is_about_are_not_printed() {
     let mail = compose(&composer(&[]), &delivery(Purpose::Invitation), &invitation(user("Ada")), About::Nothing);
     let shown = format!("{mail:?}{:?}{:?}", About::Code("012345"), composer(&[]));
     for secret in ["jane", "Jane", "inv_", "https://app.example.com/i/inv", "012345", "Ada"] {
@@ -142,14 +142,14 @@ fn a_message_and_what_it_is_about_are_not_printed() {
 }
 
 #[test]
-fn a_message_id_leads_back_to_its_delivery() {
+fn message_id_leads_back_to_its_delivery() {
     let mail = compose(&composer(&[]), &delivery(Purpose::Invitation), &invitation(user("Ada")), About::Nothing);
     assert_eq!(mail.message_id, config(&[]).mail.message_id(DELIVERY));
     assert_eq!(MessageId::parse(&mail.message_id.to_string()), Some(DELIVERY));
 }
 
 #[test]
-fn a_folder_of_templates_is_used() {
+fn folder_of_templates_is_used() {
     let folder = tempfile::TempDir::new().unwrap();
     let source =
         "{% extends \"invitation.general.en\" %}{% block subject %}Come to {{ variables.place }}{% endblock %}";

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::build::{DELIVERY, mail_config, mail_to};
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_message_is_one_whole_file_that_only_its_owner_can_read() {
+async fn message_is_one_whole_file_that_only_its_owner_can_read() {
     let folder = TempDir::new().unwrap();
     let mail = folder.path().join("deep/mail");
     let transport = Transport::new(&mail_config(&[("url", &format!("dir:{}", mail.display()))])).unwrap();
@@ -25,17 +25,17 @@ async fn a_message_is_one_whole_file_that_only_its_owner_can_read() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_folder_that_is_gone_pauses_everything() {
+async fn folder_that_is_gone_pauses_everything() {
     let folder = TempDir::new().unwrap();
     let transport = Transport::new(&mail_config(&[("url", &format!("dir:{}", folder.path().display()))])).unwrap();
     drop(folder);
     let error = transport.send(&mail_to("jane@example.org")).await.unwrap_err();
-    assert_eq!(error.sort, SendFailure::Misconfigured);
+    assert_eq!(error.kind, SendFailure::Misconfigured);
     assert!(!error.text.contains('/'), "{error}");
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_folder_that_cannot_be_made_stops_the_start() {
+async fn folder_that_cannot_be_made_stops_the_start() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();

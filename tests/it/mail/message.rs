@@ -52,7 +52,7 @@ async fn every_header_is_as_it_should_be() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn what_is_not_ascii_is_encoded() {
+async fn non_ascii_text_is_encoded() {
     let message = written(&[], "Zürich 🙂").await;
     assert!(message.is_ascii(), "{message}");
     assert!(message.contains("\r\nSubject: Ada invites you to =?utf-8?b?WsO8cmljaCDwn5mC?=\r\n"), "{message}");

@@ -23,9 +23,9 @@ async fn send(acts: &[(&'static str, Act)]) -> (Result<(), SendError>, Sink) {
     (sent, sink)
 }
 
-fn assert_fails(result: &Result<(), SendError>, sort: SendFailure, words: &str) {
+fn assert_fails(result: &Result<(), SendError>, kind: SendFailure, words: &str) {
     let error = result.as_ref().unwrap_err();
-    assert_eq!(error.sort, sort, "{error}");
+    assert_eq!(error.kind, kind, "{error}");
     assert!(error.text.contains(words), "{error}");
     for secret in ["jane", "example.org", "http", "inv_", "127.0.0.1"] {
         assert!(!error.text.contains(secret), "{secret} in {error}");
@@ -33,7 +33,7 @@ fn assert_fails(result: &Result<(), SendError>, sort: SendFailure, words: &str) 
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_message_is_handed_over_with_its_envelope() {
+async fn message_is_handed_over_with_its_envelope() {
     let (sent, sink) = send(&[]).await;
     sent.unwrap();
     let said = ["EHLO example.com", "MAIL FROM:<no-reply@example.com>", "RCPT TO:<jane@example.org>", "DATA"];
@@ -48,11 +48,11 @@ async fn nobody_there_means_later() {
     let sent = transport(&format!("smtp://127.0.0.1:{port}"), &[]).send(&mail_to("jane@example.org")).await;
     assert_fails(&sent, SendFailure::Retry, "connection refused");
     let sent = transport("smtp://mail.invalid", &[]).send(&mail_to("jane@example.org")).await;
-    assert_eq!(sent.unwrap_err().sort, SendFailure::Retry);
+    assert_eq!(sent.unwrap_err().kind, SendFailure::Retry);
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_server_that_falls_silent_or_dribbles_is_given_up_in_time() {
+async fn server_that_falls_silent_or_dribbles_is_given_up_in_time() {
     for step in ["GREETING", "EHLO", "MAIL", "RCPT", "DATA", "MESSAGE"] {
         for act in [Act::Silence, Act::Dribble] {
             let begun = Instant::now();
@@ -65,7 +65,7 @@ async fn a_server_that_falls_silent_or_dribbles_is_given_up_in_time() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_temporary_no_means_later_at_every_step() {
+async fn temporary_no_means_later_at_every_step() {
     for (step, answer) in [
         ("GREETING", "421 4.3.2 too busy"),
         ("EHLO", "421 4.3.2 too busy"),
@@ -81,7 +81,7 @@ async fn a_temporary_no_means_later_at_every_step() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_permanent_no_to_recipient_or_message_is_final() {
+async fn permanent_no_to_recipient_or_message_is_final() {
     for (step, answer) in [
         ("RCPT", "550 5.1.1 no such user jane@example.org"),
         ("DATA", "554 5.5.1 no"),
@@ -97,7 +97,7 @@ async fn a_permanent_no_to_recipient_or_message_is_final() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_permanent_no_to_us_pauses_everything() {
+async fn permanent_no_to_us_pauses_everything() {
     for (step, answer) in [
         ("GREETING", "554 5.7.1 your address is blocked"),
         ("MAIL", "550 5.7.1 not your sender"),
@@ -117,7 +117,7 @@ async fn refused_credentials_at_a_message_cost_it_one_attempt() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_connection_closed_halfway_means_later() {
+async fn connection_closed_halfway_means_later() {
     for step in ["GREETING", "EHLO", "MAIL", "RCPT", "DATA", "MESSAGE"] {
         let (sent, _) = send(&[(step, Act::Close)]).await;
         assert_fails(&sent, SendFailure::Retry, "closed");
@@ -125,10 +125,10 @@ async fn a_connection_closed_halfway_means_later() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn what_is_no_answer_is_not_taken_for_one() {
+async fn malformed_answer_is_not_taken_for_one() {
     for (step, answer) in [("MAIL", "hello"), ("DATA", "250 ok"), ("MESSAGE", "354 more"), ("RCPT", "251x")] {
         let (sent, sink) = send(&[(step, Act::Say(answer))]).await;
-        assert_eq!(sent.unwrap_err().sort, SendFailure::Retry, "{step}: {answer}");
+        assert_eq!(sent.unwrap_err().kind, SendFailure::Retry, "{step}: {answer}");
         assert!(step == "MESSAGE" || sink.taken().0.is_empty());
     }
 }
@@ -144,7 +144,7 @@ async fn without_starttls_nothing_is_said_where_it_is_required() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_connection_is_used_again_and_a_broken_one_is_not() {
+async fn connection_is_used_again_and_a_broken_one_is_not() {
     let sink = Sink::kind().await;
     let transport = transport(&sink.url(), &[("connections", "1"), ("helo", "client.example.net")]);
     for _ in 0..3 {
@@ -198,10 +198,10 @@ async fn no_more_connections_are_open_than_allowed() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn an_address_beyond_ascii_needs_a_server_that_takes_it() {
+async fn address_beyond_ascii_needs_a_server_that_takes_it() {
     let plain = Sink::kind().await;
     let sent = transport(&plain.url(), &[]).send(&mail_to("jürgen@example.org")).await;
-    assert_eq!(sent.unwrap_err().sort, SendFailure::Refused);
+    assert_eq!(sent.unwrap_err().kind, SendFailure::Refused);
     assert_eq!(plain.said(), ["EHLO example.com"], "the address was not said");
 
     let able = Sink::start(&[], &["8BITMIME", "SMTPUTF8"], Tls::Never).await;

@@ -42,22 +42,22 @@ async fn wrong_credentials_pause_everything() {
     let authority = Authority::vouching_for("localhost");
     let sink = Sink::start(&[], &["AUTH PLAIN"], Tls::Implicit(authority.acceptor.clone())).await;
     let error = send("smtps://user:wrong@localhost:PORT", &sink, &authority.ca_file()).await.unwrap_err();
-    assert_eq!(error.sort, SendFailure::Misconfigured);
+    assert_eq!(error.kind, SendFailure::Misconfigured);
     assert_eq!(error.text, "the mail server answered 535 5.7.8 to AUTH");
     assert!(!sink.said().iter().any(|line| line.starts_with("MAIL")));
 
     let none = Sink::start(&[], &["AUTH GSSAPI"], Tls::Implicit(authority.acceptor.clone())).await;
     let error = send("smtps://user:hunter2@localhost:PORT", &none, &authority.ca_file()).await.unwrap_err();
-    assert_eq!(error.sort, SendFailure::Misconfigured);
+    assert_eq!(error.kind, SendFailure::Misconfigured);
 
     let busy = [("AUTH", Act::Say("454 4.7.0 later"))];
     let busy = Sink::start(&busy, &["AUTH PLAIN"], Tls::Implicit(authority.acceptor.clone())).await;
     let error = send("smtps://user:hunter2@localhost:PORT", &busy, &authority.ca_file()).await.unwrap_err();
-    assert_eq!(error.sort, SendFailure::Retry);
+    assert_eq!(error.kind, SendFailure::Retry);
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_server_that_cannot_show_who_it_is_hears_nothing() {
+async fn server_that_cannot_show_who_it_is_hears_nothing() {
     let authority = Authority::vouching_for("localhost");
     let other = Authority::vouching_for("other.example");
     for (acceptor, ca_file) in [
@@ -70,7 +70,7 @@ async fn a_server_that_cannot_show_who_it_is_hears_nothing() {
         {
             let sink = Sink::start(&[], &["AUTH PLAIN"], tls).await;
             let error = send(&format!("{scheme}://user:hunter2@localhost:PORT"), &sink, &ca_file).await.unwrap_err();
-            assert_eq!(error.sort, SendFailure::Misconfigured, "{error}");
+            assert_eq!(error.kind, SendFailure::Misconfigured, "{error}");
             assert_eq!(error.text, "the mail server's certificate is not valid for us");
             let before = if scheme == "smtp" { vec!["EHLO example.com", "STARTTLS"] } else { vec![] };
             assert_eq!(sink.said(), before);
@@ -79,22 +79,22 @@ async fn a_server_that_cannot_show_who_it_is_hears_nothing() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_server_without_tls_where_it_is_expected_hears_nothing() {
+async fn server_without_tls_where_it_is_expected_hears_nothing() {
     let authority = Authority::vouching_for("localhost");
     let sink = Sink::start(&[], &["AUTH PLAIN"], Tls::Never).await;
     let error = send("smtps://user:hunter2@localhost:PORT", &sink, &authority.ca_file()).await.unwrap_err();
-    assert_eq!(error.sort, SendFailure::Misconfigured, "{error}");
+    assert_eq!(error.kind, SendFailure::Misconfigured, "{error}");
     assert!(!sink.said().concat().contains("AUTH"), "{:?}", sink.said());
 
     let refusing = [("STARTTLS", Act::Say("454 4.7.0 TLS not available"))];
     let refusing = Sink::start(&refusing, &["AUTH PLAIN"], Tls::AfterStarttls(authority.acceptor.clone())).await;
     let error = send("smtp://user:hunter2@localhost:PORT", &refusing, &authority.ca_file()).await.unwrap_err();
-    assert_eq!(error.sort, SendFailure::Retry, "{error}");
+    assert_eq!(error.kind, SendFailure::Retry, "{error}");
     assert!(!refusing.said().concat().contains("AUTH"), "{:?}", refusing.said());
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn what_is_said_in_the_clear_behind_starttls_is_no_answer() {
+async fn cleartext_behind_starttls_is_no_answer() {
     let authority = Authority::vouching_for("localhost");
     let forged = [
         "220 go ahead\r\n250 forged",
@@ -105,7 +105,7 @@ async fn what_is_said_in_the_clear_behind_starttls_is_no_answer() {
         let tls = Tls::AfterStarttls(authority.acceptor.clone());
         let sink = Sink::start(&[("STARTTLS", Act::Say(answer))], &["AUTH PLAIN"], tls).await;
         let error = send("smtp://user:hunter2@localhost:PORT", &sink, &authority.ca_file()).await.unwrap_err();
-        assert_eq!((error.sort, error.text.as_str()), (SendFailure::Misconfigured, "TLS with the mail server failed"));
+        assert_eq!((error.kind, error.text.as_str()), (SendFailure::Misconfigured, "TLS with the mail server failed"));
         assert_eq!(sink.said(), ["EHLO example.com", "STARTTLS"]);
     }
 }

@@ -11,7 +11,7 @@ use invitation_service::domain::delivery::{Delivery, DeliveryState};
 use invitation_service::domain::value::id::InvitationId;
 use invitation_service::mail::mailer::Mailer;
 use invitation_service::mail::transport::{SendError, SendFailure};
-use invitation_service::mail::worker::{MailWorker, MailWorkerOptions, SETTLING};
+use invitation_service::mail::worker::{MailWorker, MailWorkerOptions, SETTLE_RESERVE};
 use invitation_service::store::{ClaimedDelivery, DeliveryQuery, Store, Topicality};
 use sea_orm::{ConnectionTrait, Statement};
 use tokio_util::sync::CancellationToken;
@@ -25,9 +25,9 @@ use crate::support::on_both;
 on_both!(
     migrated:
     every_recipient_is_sent_one_message_and_its_event_follows,
-    what_was_revoked_or_answered_before_it_was_sent_is_cancelled,
-    what_fails_is_tried_again_later_and_given_up_in_the_end,
-    what_is_refused_for_good_is_given_up_at_once,
+    message_is_cancelled_when_its_invitation_ends_before,
+    failing_message_is_retried_later_and_fails_in_the_end,
+    permanently_refused_message_fails_at_once,
     unusable_transport_costs_no_attempts_and_pauses,
     worker_frozen_beyond_its_lease_cannot_settle,
     worker_sends_new_messages_while_it_waits_until_stopped,
@@ -70,8 +70,8 @@ fn mailed_link(addresses: usize) -> CreateInvitation {
     CreateInvitation { recipients: emails(addresses), mails: true, ..link() }
 }
 
-fn fails(sort: SendFailure, text: &str) -> Result<(), SendError> {
-    Err(SendError { sort, text: text.to_owned() })
+fn fails(kind: SendFailure, text: &str) -> Result<(), SendError> {
+    Err(SendError { kind, text: text.to_owned() })
 }
 
 fn relay(store: &Store, script: &Arc<Script>, clock: &Clock) -> MailWorker {
@@ -106,7 +106,7 @@ async fn every_recipient_is_sent_one_message_and_its_event_follows(database: Tes
     assert_eq!(story, ["created", "delivery.sent", "delivery.sent", "delivery.sent"]);
 }
 
-async fn what_was_revoked_or_answered_before_it_was_sent_is_cancelled(database: TestDatabase) {
+async fn message_is_cancelled_when_its_invitation_ends_before(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let revoked = created(&store, mailed_link(1)).await;
     store.executor().execute(command(revoke(&revoked)), None).await.unwrap();
@@ -127,7 +127,7 @@ async fn what_was_revoked_or_answered_before_it_was_sent_is_cancelled(database: 
     assert_eq!(story(&store, revoked.id).await, ["created", "revoked"], "nothing was sent, nothing happened");
 }
 
-async fn what_fails_is_tried_again_later_and_given_up_in_the_end(database: TestDatabase) {
+async fn failing_message_is_retried_later_and_fails_in_the_end(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let invitation = created(&store, mailed_link(1)).await;
     let again = || fails(SendFailure::Retry, "451");
@@ -146,7 +146,7 @@ async fn what_fails_is_tried_again_later_and_given_up_in_the_end(database: TestD
     assert!(ids.len() == 3 && ids.iter().all(|id| *id == ids[0]), "one message, however often it is tried");
 }
 
-async fn what_is_refused_for_good_is_given_up_at_once(database: TestDatabase) {
+async fn permanently_refused_message_fails_at_once(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let invitation = created(&store, mailed_link(1)).await;
     let script = Script::new([fails(SendFailure::Refused, "550 5.1.1")]);
@@ -265,9 +265,9 @@ impl Mailer for Silent {
 async fn silent_mailer_is_broken_off_before_the_lease_ends(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let invitation = created(&store, mailed_link(1)).await;
-    let options = MailWorkerOptions { lease: SETTLING + Duration::from_millis(100), ..OPTIONS };
+    let options = MailWorkerOptions { lease: SETTLE_RESERVE + Duration::from_millis(100), ..OPTIONS };
     let silent = MailWorker::new(store.clone(), Arc::new(Silent), clock, options);
-    let claimed = tokio::time::timeout(SETTLING, silent.drain()).await.expect("the courier is broken off");
+    let claimed = tokio::time::timeout(SETTLE_RESERVE, silent.drain()).await.expect("the courier is broken off");
     assert_eq!(claimed.unwrap(), 1);
     let found = deliveries(&store, invitation.id).await.remove(0);
     assert_eq!((found.state, found.attempts), (DeliveryState::Queued, 1));

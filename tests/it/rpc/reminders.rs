@@ -14,8 +14,8 @@ use crate::support::service::{Service, configuration};
 on_both!(
     migrated:
     reminders_wait_in_the_outbox_and_count_as_no_delivery,
-    an_expiry_that_moves_there_and_back_reminds_nobody_twice,
-    what_is_planned_is_listed_where_it_was_planned,
+    expiry_that_moves_there_and_back_reminds_nobody_twice,
+    planned_reminder_is_listed_where_it_was_planned,
 );
 
 const DAY: i64 = 86_400;
@@ -74,7 +74,7 @@ async fn reminders_wait_in_the_outbox_and_count_as_no_delivery(database: TestDat
     service.stop().await;
 }
 
-async fn an_expiry_that_moves_there_and_back_reminds_nobody_twice(database: TestDatabase) {
+async fn expiry_that_moves_there_and_back_reminds_nobody_twice(database: TestDatabase) {
     let service = start(&database).await;
     let guest = pb::GuestInvitation { expire_time: messages::at(10 * DAY), ..guests::guest("ann@example.org") };
     let made = guests::create(&service, guest).await;
@@ -93,7 +93,7 @@ async fn an_expiry_that_moves_there_and_back_reminds_nobody_twice(database: Test
     service.stop().await;
 }
 
-async fn what_is_planned_is_listed_where_it_was_planned(database: TestDatabase) {
+async fn planned_reminder_is_listed_where_it_was_planned(database: TestDatabase) {
     let service = start(&database).await;
     let user = pb::UserInvitation { ttl: messages::seconds(10 * DAY), ..users::user("ann@example.org") };
     let made = users::create(&service, user).await;

@@ -13,7 +13,7 @@ use crate::support::build::commands::*;
 use crate::support::database::TestDatabase;
 use crate::support::on_both;
 
-on_both!(migrated: sequences_have_no_gap_whatever_happens_at_once, an_event_tells_who_what_and_when);
+on_both!(migrated: sequences_have_no_gap_whatever_happens_at_once, event_tells_who_what_and_when);
 
 async fn sequences_have_no_gap_whatever_happens_at_once(database: TestDatabase) {
     let (store, _) = store(&database).await;
@@ -45,7 +45,7 @@ async fn sequences_have_no_gap_whatever_happens_at_once(database: TestDatabase) 
     }
 }
 
-async fn an_event_tells_who_what_and_when(database: TestDatabase) {
+async fn event_tells_who_what_and_when(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let made = created(&store, CreateInvitation { max_uses: Some(1), ..link() }).await;
     clock.advance(std::time::Duration::from_secs(5));

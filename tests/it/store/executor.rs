@@ -1,6 +1,6 @@
 //! The executor: groups, their conflicts and their answers.
 
-pub(crate) mod bundles;
+pub(crate) mod batches;
 pub(crate) mod commit;
 pub(crate) mod conflicts;
 pub(crate) mod groups;

@@ -19,17 +19,17 @@ use crate::support::on_both;
 
 on_both!(
     migrated:
-    a_message_is_claimed_once_until_its_lease_ends,
+    message_is_claimed_once_until_its_lease_ends,
     many_who_claim_at_once_never_claim_the_same_message,
-    an_account_with_a_backlog_keeps_no_other_waiting,
+    account_with_a_backlog_keeps_no_other_waiting,
     every_account_has_its_turn_however_few_are_claimed_at_a_time,
     lost_lease_can_neither_settle_nor_release_nor_cancel,
-    a_message_that_is_sent_is_an_event_and_never_claimed_again,
-    a_released_message_comes_back_after_its_delay,
-    what_was_given_up_can_be_replayed,
+    message_that_is_sent_is_an_event_and_never_claimed_again,
+    released_message_comes_back_after_its_delay,
+    failed_message_can_be_replayed,
     provider_report_sets_the_state_of_a_message,
     claim_of_unequal_shares_leaves_no_row_behind,
-    a_message_that_cannot_be_read_keeps_no_other_waiting,
+    message_that_cannot_be_read_keeps_no_other_waiting,
 );
 
 const LEASE: Duration = Duration::from_secs(45);
@@ -69,7 +69,7 @@ async fn states(store: &Store, claimed: &ClaimedDelivery) -> Vec<DeliveryState> 
     found.into_iter().map(|delivery| delivery.state).collect()
 }
 
-async fn a_message_that_cannot_be_read_keeps_no_other_waiting(database: TestDatabase) {
+async fn message_that_cannot_be_read_keeps_no_other_waiting(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     invite(&store, "acme", 3).await;
     let raw = database.connect().await;
@@ -87,7 +87,7 @@ async fn a_message_that_cannot_be_read_keeps_no_other_waiting(database: TestData
     assert_eq!((again.len(), attempts), (3, BTreeSet::from([1, 2])), "it has lost no attempt");
 }
 
-async fn a_message_is_claimed_once_until_its_lease_ends(database: TestDatabase) {
+async fn message_is_claimed_once_until_its_lease_ends(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     invite(&store, "acme", 3).await;
     let first = claim(&store, 1, 2, "").await;
@@ -125,7 +125,7 @@ async fn many_who_claim_at_once_never_claim_the_same_message(database: TestDatab
     }
 }
 
-async fn an_account_with_a_backlog_keeps_no_other_waiting(database: TestDatabase) {
+async fn account_with_a_backlog_keeps_no_other_waiting(database: TestDatabase) {
     let (store, _) = store(&database).await;
     invite(&store, "acme", 40).await;
     invite(&store, "bert", 2).await;
@@ -170,7 +170,7 @@ async fn lost_lease_can_neither_settle_nor_release_nor_cancel(database: TestData
     assert_eq!(late, ExecuteError::Refused(Refusal::LeaseLost), "settled once only");
 }
 
-async fn a_message_that_is_sent_is_an_event_and_never_claimed_again(database: TestDatabase) {
+async fn message_that_is_sent_is_an_event_and_never_claimed_again(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     invite(&store, "acme", 1).await;
     let claimed = claim(&store, 1, 1, "").await.remove(0);
@@ -181,7 +181,7 @@ async fn a_message_that_is_sent_is_an_event_and_never_claimed_again(database: Te
     assert!(claim(&store, 2, 1, "").await.is_empty());
 }
 
-async fn a_released_message_comes_back_after_its_delay(database: TestDatabase) {
+async fn released_message_comes_back_after_its_delay(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     invite(&store, "acme", 1).await;
     let first = claim(&store, 1, 1, "").await.remove(0);
@@ -196,7 +196,7 @@ async fn a_released_message_comes_back_after_its_delay(database: TestDatabase) {
     assert_eq!(claim(&store, 3, 1, "").await[0].delivery.attempts, 2, "not counted");
 }
 
-async fn what_was_given_up_can_be_replayed(database: TestDatabase) {
+async fn failed_message_can_be_replayed(database: TestDatabase) {
     let (store, clock): (Store, Clock) = store(&database).await;
     invite(&store, "acme", 2).await;
     let dead = claim(&store, 1, 1, "").await.remove(0);

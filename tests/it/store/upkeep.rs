@@ -14,7 +14,7 @@ use crate::support::build::commands::*;
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::on_both;
 
-on_both!(request_ids_are_forgotten_after_forty_eight_hours, a_database_is_ready_once_it_is_migrated);
+on_both!(request_ids_are_forgotten_after_forty_eight_hours, database_is_ready_once_it_is_migrated);
 
 async fn request_ids_are_forgotten_after_forty_eight_hours(database: TestDatabase) {
     let clock = Clock::manual(NEW_YEAR);
@@ -39,7 +39,7 @@ async fn request_ids_are_forgotten_after_forty_eight_hours(database: TestDatabas
     assert_eq!(reused, ExecuteError::Refused(Refusal::RequestIdReused));
 }
 
-async fn a_database_is_ready_once_it_is_migrated(database: TestDatabase) {
+async fn database_is_ready_once_it_is_migrated(database: TestDatabase) {
     let opened = unmigrated(&database).await;
     assert!(!opened.maintenance().is_ready().await.is_ok_and(|ready| ready));
     opened.maintenance().migrate().await.unwrap();
@@ -78,7 +78,7 @@ async fn one_replica_migrates_if_many_start_on_an_empty_database() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_sqlite_file_that_is_open_is_not_opened_again() {
+async fn sqlite_file_that_is_open_is_not_opened_again() {
     let database = TestDatabase::sqlite();
     let StoreUrl::Sqlite(path) = StoreUrl::parse(database.url()).unwrap() else { unreachable!() };
     let first = unmigrated(&database).await;

@@ -22,7 +22,7 @@ on_both!(
     migrated:
     codes_are_forgotten_after_an_hour_and_not_before,
     message_finds_its_verification_until_replaced_or_used,
-    a_used_code_counts_only_its_wrong_tries,
+    used_code_counts_only_its_wrong_tries,
     whoever_sends_messages_is_told_of_a_code_and_of_no_other,
     address_of_a_code_message_is_removed_on_settle,
 );
@@ -88,7 +88,7 @@ async fn message_finds_its_verification_until_replaced_or_used(database: TestDat
     assert_eq!(read(&store, made.id).await.deliveries, 0, "what brings a code brings no link");
 }
 
-async fn a_used_code_counts_only_its_wrong_tries(database: TestDatabase) {
+async fn used_code_counts_only_its_wrong_tries(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let made = created(&store, link()).await;
     let new = asked(&made, "ann", true);

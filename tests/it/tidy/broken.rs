@@ -10,7 +10,7 @@ fn complains(rule: Rule, path: &str, text: &str, wanted: usize) {
 }
 
 #[test]
-fn a_crate_outside_of_its_place_is_found() {
+fn crate_outside_of_its_place_is_found() {
     for text in [
         "use sea_orm::DbErr;",
         "use sea_orm;",
@@ -37,7 +37,7 @@ fn a_crate_outside_of_its_place_is_found() {
 }
 
 #[test]
-fn a_module_that_uses_one_above_it_is_found() {
+fn module_that_uses_one_above_it_is_found() {
     complains(layers, "src/domain/invitation/state.rs", "use crate::clock::Clock;", 1);
     complains(layers, "src/domain.rs", "fn f(store: &crate::store::Store) {}", 1);
     complains(
@@ -70,7 +70,7 @@ fn time_and_chance_outside_of_their_files_are_found() {
 }
 
 #[test]
-fn a_long_file_a_missing_head_and_a_mod_file_are_found() {
+fn long_file_a_missing_head_and_a_mod_file_are_found() {
     complains(too_long, "src/a.rs", &"\n".repeat(400), 0);
     complains(too_long, "src/a.rs", &"\n".repeat(401), 1);
     complains(head, "src/a.rs", "use std::fmt;\n//! Late.", 1);
@@ -80,7 +80,7 @@ fn a_long_file_a_missing_head_and_a_mod_file_are_found() {
 }
 
 #[test]
-fn what_is_unfinished_or_evaded_is_found() {
+fn unfinished_code_and_evasions_are_found() {
     for mark in UNFINISHED.iter().filter(|mark| !mark.ends_with('!')) {
         complains(unfinished, "src/a.rs", &format!("// {mark}: later"), 1);
         complains(unfinished, "src/a.rs", &format!("// a{mark}a"), 0);
@@ -112,7 +112,7 @@ fn asynchronous_test_without_a_limit_is_found() {
 }
 
 #[test]
-fn a_broken_file_fails_the_whole() {
+fn broken_file_fails_the_whole() {
     let text = "use sea_orm::DbErr;\nuse crate::api::execute::Api;\nlet now = Utc::now();";
     let found: Vec<String> = RULES.iter().flat_map(|rule| rule("src/domain/mod.rs", text)).collect();
     assert_eq!(found.len(), 5, "{found:?}");

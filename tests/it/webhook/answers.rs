@@ -16,16 +16,16 @@ use crate::support::on_both;
 
 on_both!(
     migrated:
-    a_redirect_is_no_success_and_is_not_followed,
+    redirect_is_no_success_and_is_not_followed,
     gone_disables_the_endpoint_and_cancels_what_waits,
-    an_endpoint_that_asks_for_time_is_given_it,
-    what_fails_is_tried_later_and_later_for_three_days,
-    an_endpoint_that_fails_for_five_days_is_disabled,
-    a_success_ends_a_row_of_failures,
-    an_endless_answer_is_cut_off_and_counts_by_its_status,
+    endpoint_that_asks_for_time_is_given_it,
+    failed_message_is_retried_later_and_later_for_three_days,
+    endpoint_that_fails_for_five_days_is_disabled,
+    success_ends_a_row_of_failures,
+    endless_answer_is_cut_off_and_counts_by_its_status,
     silence_is_cut_off_and_an_end_without_an_answer_fails,
     nobody_listening_is_a_failure,
-    an_endpoint_that_cannot_show_who_it_is_hears_nothing,
+    endpoint_without_a_valid_certificate_gets_nothing,
     closed_addresses_are_not_connected_to,
 );
 
@@ -46,7 +46,7 @@ async fn post(desk: &Desk, endpoint: &Endpoint) -> (Option<i32>, String) {
     (last.http_status, last.error.unwrap_or_default())
 }
 
-async fn a_redirect_is_no_success_and_is_not_followed(database: TestDatabase) {
+async fn redirect_is_no_success_and_is_not_followed(database: TestDatabase) {
     let (desk, elsewhere) = (Desk::new(&database).await, Sink::start([]).await);
     let location: &'static str = format!("location: {}\r\n", elsewhere.uri()).leak();
     for status in [301, 302, 307, 308] {
@@ -81,7 +81,7 @@ async fn gone_disables_the_endpoint_and_cancels_what_waits(database: TestDatabas
     assert_eq!(desk.states(&endpoint).await.len(), 3, "and nothing more comes in");
 }
 
-async fn an_endpoint_that_asks_for_time_is_given_it(database: TestDatabase) {
+async fn endpoint_that_asks_for_time_is_given_it(database: TestDatabase) {
     let desk = Desk::new(&database).await;
     for (status, asked, wanted) in [(429, "retry-after: 3600\r\n", HOUR), (503, "retry-after: 99999999\r\n", 24 * HOUR)]
     {
@@ -97,7 +97,7 @@ async fn an_endpoint_that_asks_for_time_is_given_it(database: TestDatabase) {
     assert!(desk.delay(&endpoint).await <= BACKOFF.bound(1), "a failure of its own asks for nothing");
 }
 
-async fn what_fails_is_tried_later_and_later_for_three_days(database: TestDatabase) {
+async fn failed_message_is_retried_later_and_later_for_three_days(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start(vec![Reply::Status(500, ""); 1_000]).await);
     let endpoint = one_event(&desk, &sink.uri()).await;
     let begun = desk.clock.now();
@@ -125,7 +125,7 @@ async fn what_fails_is_tried_later_and_later_for_three_days(database: TestDataba
     assert_eq!(desk.get(&endpoint).await.failing_since, Some(begun));
 }
 
-async fn an_endpoint_that_fails_for_five_days_is_disabled(database: TestDatabase) {
+async fn endpoint_that_fails_for_five_days_is_disabled(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start(vec![Reply::Status(500, ""); 100]).await);
     let endpoint = one_event(&desk, &sink.uri()).await;
     post(&desk, &endpoint).await;
@@ -151,7 +151,7 @@ async fn an_endpoint_that_fails_for_five_days_is_disabled(database: TestDatabase
     assert_eq!(sink.received().len(), 3);
 }
 
-async fn a_success_ends_a_row_of_failures(database: TestDatabase) {
+async fn success_ends_a_row_of_failures(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([Reply::Status(404, "")]).await);
     let endpoint = one_event(&desk, &sink.uri()).await;
     assert_eq!(post(&desk, &endpoint).await, (Some(404), "answered 404".to_owned()));
@@ -162,7 +162,7 @@ async fn a_success_ends_a_row_of_failures(database: TestDatabase) {
     assert_eq!((found.failing_since, found.etag()), (None, endpoint.etag()), "its health is no change of it");
 }
 
-async fn an_endless_answer_is_cut_off_and_counts_by_its_status(database: TestDatabase) {
+async fn endless_answer_is_cut_off_and_counts_by_its_status(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([Reply::Endless]).await);
     let endpoint = one_event(&desk, &sink.uri()).await;
     assert_eq!(post(&desk, &endpoint).await, (Some(200), String::new()));
@@ -189,7 +189,7 @@ async fn nobody_listening_is_a_failure(database: TestDatabase) {
     assert_eq!(post(&desk, &endpoint).await, (None, "connection refused".to_owned()));
 }
 
-async fn an_endpoint_that_cannot_show_who_it_is_hears_nothing(database: TestDatabase) {
+async fn endpoint_without_a_valid_certificate_gets_nothing(database: TestDatabase) {
     let (desk, acceptor) = (Desk::new(&database).await, Authority::vouching_for("localhost").acceptor);
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let uri = format!("https://localhost:{}/", listener.local_addr().unwrap().port());

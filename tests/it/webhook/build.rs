@@ -17,7 +17,7 @@ use invitation_service::domain::webhook::{Endpoint, EndpointChange, SealedSecret
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{AttemptQuery, EndpointCreated, Store, WebhookAttempt, WriteOnce};
 use invitation_service::webhook::client::WebhookClient;
-use invitation_service::webhook::worker::{SenderOptions, WebhookWorker};
+use invitation_service::webhook::worker::{WebhookWorker, WebhookWorkerOptions};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value};
 use uuid::Uuid;
 
@@ -50,9 +50,9 @@ impl Desk {
     }
 
     pub(crate) fn sender_to(&self, networks: Networks, concurrency: u32) -> WebhookWorker {
-        let poster = WebhookClient::new(networks, LIMIT).unwrap();
-        let options = SenderOptions::new(concurrency, LIMIT);
-        WebhookWorker::new(self.store.clone(), self.ring.clone(), poster, self.clock.clone(), options)
+        let client = WebhookClient::new(networks, LIMIT).unwrap();
+        let options = WebhookWorkerOptions::new(concurrency, LIMIT);
+        WebhookWorker::new(self.store.clone(), self.ring.clone(), client, self.clock.clone(), options)
     }
 
     /// Makes an endpoint, and returns it with its secret.

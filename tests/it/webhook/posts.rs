@@ -25,19 +25,19 @@ use crate::support::on_both;
 
 on_both!(
     migrated:
-    an_event_is_posted_once_to_each_endpoint_that_wants_it,
-    the_published_library_verifies_what_is_posted,
+    event_is_posted_once_to_each_endpoint_that_wants_it,
+    published_library_verifies_what_is_posted,
     during_a_rotation_both_secrets_verify,
-    an_endpoint_gets_nothing_of_what_was_before_it,
+    endpoint_gets_nothing_of_what_was_before_it,
     disabled_endpoint_gets_nothing_and_its_queue_is_cancelled,
     events_are_posted_again_under_the_ids_they_had,
-    a_sender_frozen_beyond_its_lease_cannot_settle,
-    a_slow_endpoint_holds_up_no_other,
-    an_endpoint_that_fails_is_asked_one_thing_at_a_time,
-    an_event_that_cannot_be_read_keeps_no_other_waiting,
-    the_loops_post_what_is_told_and_end_when_told,
-    a_message_whose_attempts_never_end_is_given_up,
-    what_is_thirty_days_old_is_forgotten,
+    sender_frozen_beyond_its_lease_cannot_settle,
+    slow_endpoint_holds_up_no_other,
+    endpoint_that_fails_is_asked_one_thing_at_a_time,
+    event_that_cannot_be_read_keeps_no_other_waiting,
+    loops_post_notified_events_and_end_when_stopped,
+    message_whose_attempts_never_end_is_given_up,
+    attempts_are_deleted_after_thirty_days,
     event_is_queued_for_the_endpoints_of_its_account_alone,
 );
 
@@ -45,7 +45,7 @@ fn verifies(secret: &Secret, received: &Received) -> bool {
     Webhook::new(&secret.reveal()).unwrap().verify(received.body.as_bytes(), &received.headers).is_ok()
 }
 
-async fn an_event_is_posted_once_to_each_endpoint_that_wants_it(database: TestDatabase) {
+async fn event_is_posted_once_to_each_endpoint_that_wants_it(database: TestDatabase) {
     let (desk, all, some) = (Desk::new(&database).await, Sink::start([]).await, Sink::start([]).await);
     let (to_all, _) = desk.endpoint(&all.uri(), &[]).await;
     let (to_some, _) = desk.endpoint(&some.uri(), &[EventType::Accepted, EventType::Viewed]).await;
@@ -74,7 +74,7 @@ async fn an_event_is_posted_once_to_each_endpoint_that_wants_it(database: TestDa
     assert_eq!(desk.states(&to_all).await, ["sent", "sent"]);
 }
 
-async fn the_published_library_verifies_what_is_posted(database: TestDatabase) {
+async fn published_library_verifies_what_is_posted(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([Reply::Status(500, "")]).await);
     let (endpoint, secret) = desk.endpoint(&sink.uri(), &[]).await;
     created(&desk.store, link()).await;
@@ -114,7 +114,7 @@ async fn during_a_rotation_both_secrets_verify(database: TestDatabase) {
     assert!(!verifies(&old, &received[1]) && verifies(&new, &received[1]), "the overlap is over");
 }
 
-async fn an_endpoint_gets_nothing_of_what_was_before_it(database: TestDatabase) {
+async fn endpoint_gets_nothing_of_what_was_before_it(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
     created(&desk.store, link()).await;
     desk.sequence().await;
@@ -209,7 +209,7 @@ async fn events_are_posted_again_under_the_ids_they_had(database: TestDatabase) 
     assert!(received.iter().any(|received| received.body.contains(&early.id.0.to_string())));
 }
 
-async fn a_sender_frozen_beyond_its_lease_cannot_settle(database: TestDatabase) {
+async fn sender_frozen_beyond_its_lease_cannot_settle(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
     let (endpoint, _) = desk.endpoint(&sink.uri(), &[]).await;
     created(&desk.store, link()).await;
@@ -226,7 +226,7 @@ async fn a_sender_frozen_beyond_its_lease_cannot_settle(database: TestDatabase) 
     assert_eq!((sink.received().len(), desk.attempts(&endpoint).await.len()), (1, 1));
 }
 
-async fn a_slow_endpoint_holds_up_no_other(database: TestDatabase) {
+async fn slow_endpoint_holds_up_no_other(database: TestDatabase) {
     let desk = Desk::new(&database).await;
     let (slow, quick) = (Sink::start(vec![Reply::Silence; 20]).await, Sink::start([]).await);
     let (to_slow, _) = desk.endpoint(&slow.uri(), &[]).await;
@@ -245,7 +245,7 @@ async fn a_slow_endpoint_holds_up_no_other(database: TestDatabase) {
     assert_eq!(second.claim_only().await.unwrap().len(), 0, "over all processes");
 }
 
-async fn an_endpoint_that_fails_is_asked_one_thing_at_a_time(database: TestDatabase) {
+async fn endpoint_that_fails_is_asked_one_thing_at_a_time(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([Reply::Status(500, "")]).await);
     desk.endpoint(&sink.uri(), &[]).await;
     created(&desk.store, link()).await;
@@ -265,7 +265,7 @@ async fn an_endpoint_that_fails_is_asked_one_thing_at_a_time(database: TestDatab
     assert_eq!(desk.sender().claim_only().await.unwrap().len(), 4, "until it answers");
 }
 
-async fn an_event_that_cannot_be_read_keeps_no_other_waiting(database: TestDatabase) {
+async fn event_that_cannot_be_read_keeps_no_other_waiting(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
     let (endpoint, _) = desk.endpoint(&sink.uri(), &[]).await;
     let (first, second) = (created(&desk.store, link()).await, created(&desk.store, link()).await);
@@ -283,7 +283,7 @@ async fn an_event_that_cannot_be_read_keeps_no_other_waiting(database: TestDatab
     assert!(sink.received()[1].body.contains(&first.id.0.to_string()));
 }
 
-async fn the_loops_post_what_is_told_and_end_when_told(database: TestDatabase) {
+async fn loops_post_notified_events_and_end_when_stopped(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([Reply::Held]).await);
     let (endpoint, _) = desk.endpoint(&sink.uri(), &[]).await;
     let stop = CancellationToken::new();
@@ -299,7 +299,7 @@ async fn the_loops_post_what_is_told_and_end_when_told(database: TestDatabase) {
     assert_eq!(desk.states(&endpoint).await, ["sent"], "what was under way is settled");
 }
 
-async fn a_message_whose_attempts_never_end_is_given_up(database: TestDatabase) {
+async fn message_whose_attempts_never_end_is_given_up(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
     let (endpoint, _) = desk.endpoint(&sink.uri(), &[]).await;
     created(&desk.store, link()).await;
@@ -317,7 +317,7 @@ async fn a_message_whose_attempts_never_end_is_given_up(database: TestDatabase) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn what_came_of_a_request_outlives_an_outage_of_the_database() {
+async fn request_result_outlives_an_outage_of_the_database() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
     let (endpoint, _) = desk.endpoint(&sink.uri(), &[]).await;
@@ -336,7 +336,7 @@ async fn what_came_of_a_request_outlives_an_outage_of_the_database() {
     assert_eq!((sink.received().len(), desk.attempts(&endpoint).await.len()), (1, 1));
 }
 
-async fn what_is_thirty_days_old_is_forgotten(database: TestDatabase) {
+async fn attempts_are_deleted_after_thirty_days(database: TestDatabase) {
     let desk = Desk::new(&database).await;
     let sink = Sink::start([]).await;
     let (endpoint, _) = desk.endpoint(&sink.uri(), &[]).await;

@@ -1,4 +1,4 @@
-//! The e-mail rule, over every sort of invitation, link, address and proof.
+//! The e-mail rule, over every type of invitation, link, address and proof.
 
 use crate::domain::decide::tests::{after, run};
 use crate::domain::decide::{AcceptanceChange, Decided};
@@ -19,7 +19,7 @@ const R1_TAGGED: &str = "r1+tag@example.org";
 
 type Matched = Result<u16, Refusal>;
 
-/// Link, the acceptor's address, and which recipient they are: not vouched for by the caller, vouched for.
+/// The link, the acceptor's address, and the matched recipient: without and with the caller's voucher for the address.
 #[rustfmt::skip]
 const TABLE: [(u16, Option<&str>, Matched, Matched); 26] = [
     (0, None,                     Err(EmailNotAllowed),    Err(EmailNotAllowed)),
@@ -50,7 +50,7 @@ const TABLE: [(u16, Option<&str>, Matched, Matched); 26] = [
     (3, Some(R1_TAGGED),          Err(EmailNotAllowed),    Err(EmailNotAllowed)),
 ];
 
-/// Bound to three addresses, the last of whom has declined.
+/// Returns an invitation to three addresses, the last of whom has declined.
 fn bound() -> Invitation {
     let mut invitation = invitation(3, None);
     invitation.recipients[2].declined_at = Some(minutes(-1));
@@ -88,7 +88,7 @@ fn bound_invitation_accepts_only_proven_allowed_addresses() {
 }
 
 #[test]
-fn an_unbound_invitation_takes_any_address_and_none() {
+fn unbound_invitation_takes_any_address_and_none() {
     let unbound = invitation(0, None);
     for address in [None, Some(R1), Some(STRANGER)] {
         for verified in [false, true] {
@@ -109,7 +109,7 @@ fn two_subjects_with_one_address_are_two_uses() {
 }
 
 #[test]
-fn the_state_is_told_before_the_address_is_judged() {
+fn state_is_refused_before_the_address_is_checked() {
     let mut bound = bound();
     bound.facts.revoked_at = Some(minutes(-1));
     let acceptor = person("a", Some(email(STRANGER)), false);
@@ -125,14 +125,14 @@ fn accept_event_has_the_recipients_ordinal_and_no_address() {
     assert!(decided.changes.events.iter().all(|event| !format!("{:?}", event.data).contains('@')));
 }
 
-/// A case of the general kind: what the targets are (one that begins with `!` has declined), and who comes.
+/// A case of the general kind: the targets (one that begins with `!` has declined), and the acceptor.
 struct Case {
     usage: Usage,
     rule: RecipientMatch,
     targets: &'static [&'static str],
     /// The link, the subject, the address, and whether the caller vouches for it.
     acceptor: (u16, &'static str, &'static str, bool),
-    /// The ordinal of the target they are, 0 for none.
+    /// The ordinal of the matched target, 0 for none.
     expected: Matched,
 }
 
@@ -153,7 +153,7 @@ use RecipientMatch::{Any, Domain, Exact};
 
 #[rustfmt::skip]
 const GENERAL: [Case; 49] = [
-    // The address itself, by the caller's word or by the mailed link.
+    // Only the address itself matches, with the caller's voucher or the mailed link.
     case(Exact, &["r1@a.org"],                  (0, "u", "r1@a.org", true),      Ok(1)),
     case(Exact, &["r1@a.org"],                  (0, "u", "r1@a.org", false),     Err(EmailNotVerified)),
     case(Exact, &["r1@a.org"],                  (0, "u", "", true),              Err(EmailNotAllowed)),
@@ -173,7 +173,7 @@ const GENERAL: [Case; 49] = [
     case(Domain, &["r1@b.org", "r2@a.org"],     (0, "u", "r3@a.org", true),      Ok(2)),
     case(Domain, &["r1@a.org", "r2@a.org"],     (0, "u", "r2@a.org", true),      Ok(2)),
     case(Domain, &["r1@exämple.org"],           (0, "u", "x@xn--exmple-cua.org", true), Ok(1)),
-    // Any address, but one that is proven.
+    // Any address matches, if it is proven.
     case(Any, &["r1@a.org"],                    (0, "u", "eve@evil.org", true),  Ok(1)),
     case(Any, &["r1@a.org"],                    (0, "u", "eve@evil.org", false), Err(EmailNotVerified)),
     case(Any, &["r1@a.org"],                    (1, "u", "eve@evil.org", false), Err(EmailNotVerified)),
@@ -187,13 +187,13 @@ const GENERAL: [Case; 49] = [
     case(Exact, &["r1@a.org", "u1"],            (0, "u1", "x@a.org", false),     Ok(2)),
     case(Exact, &["r1@a.org", "u1"],            (0, "u2", "r1@a.org", true),     Ok(1)),
     case(Exact, &["u1"],                        (0, "U1", "", false),            Err(EmailNotAllowed)),
-    // Phones and shared links bind nobody, but beside an address the address does.
+    // Phones and shared links bind no acceptor, but an address beside them does.
     case(Exact, &["+4930123"],                  (0, "u", "", false),             Ok(0)),
     case(Exact, &[""],                          (0, "u", "x@a.org", false),      Ok(0)),
     case(Exact, &[],                            (0, "u", "", false),             Ok(0)),
     case(Exact, &["+4930123", "r1@a.org"],      (0, "u", "", false),             Err(EmailNotAllowed)),
     case(Exact, &["+4930123", "r1@a.org"],      (0, "u", "r1@a.org", true),      Ok(2)),
-    // Who has declined is told so; another target of theirs may still match.
+    // A person who has declined is refused as declined; another target of theirs may still match.
     case(Exact, &["!r1@a.org", "r2@a.org"],     (0, "u", "r1@a.org", true),      Err(InvitationDeclined)),
     case(Exact, &["!r1@a.org", "r2@a.org"],     (0, "u", "r1@a.org", false),     Err(EmailNotVerified)),
     case(Exact, &["!r1@a.org", "r2@a.org"],     (1, "u", "", false),             Err(InvitationDeclined)),
@@ -204,7 +204,7 @@ const GENERAL: [Case; 49] = [
     case(Exact, &["!u1", "r1@a.org"],           (0, "u1", "r1@a.org", true),     Ok(2)),
     case(Any, &["!u1", "r1@a.org"],             (0, "u1", "r2@a.org", true),     Err(InvitationDeclined)),
     case(Exact, &["u1", "!r1@a.org"],           (2, "u1", "", false),            Ok(1)),
-    // What is for many binds nobody; who can be told is noted.
+    // An invitation for many binds no acceptor; a known target is recorded.
     for_many(&["r1@a.org", "u1"],               (0, "u", "", false),             0),
     for_many(&["r1@a.org", "u1"],               (0, "u", "r1@a.org", false),     0),
     for_many(&["r1@a.org", "u1"],               (1, "u", "", false),             1),
@@ -227,7 +227,8 @@ fn general_invitation_accepts_only_by_its_email_rule() {
     }
 }
 
-/// The address, whether it is vouched for, and whether it lets in where `example.com` and `exämple.org` join by themselves.
+/// The address, whether the caller vouches for it, and whether it is admitted where `example.com` and `exämple.org`
+/// join by themselves.
 #[rustfmt::skip]
 const AUTOJOIN: [(&str, bool, Result<(), Refusal>); 11] = [
     ("jane@example.com",          true,  Ok(())),
@@ -244,7 +245,7 @@ const AUTOJOIN: [(&str, bool, Result<(), Refusal>); 11] = [
 ];
 
 #[test]
-fn an_auto_join_takes_verified_addresses_of_its_very_domains() {
+fn auto_join_takes_verified_addresses_of_its_very_domains() {
     let mut details = general(Usage::Autojoin);
     details.domains = vec!["example.com".to_owned(), "xn--exmple-cua.org".to_owned()];
     let mut invitation = invited(0, Details::General(Box::new(details)), &[]);

@@ -1,4 +1,4 @@
-//! What a new invitation of each kind is like, whom it mails, and what its acceptors get.
+//! The fields of a new invitation of each kind, its mail, and the roles and scopes of its acceptors.
 
 use crate::domain::command::{Action, CommandRules as _, CreateInvitation, Expiry};
 use crate::domain::decide::tests::{after, event_types, run, run_on};
@@ -22,7 +22,7 @@ fn made(create: CreateInvitation) -> Result<Changes, Refusal> {
 }
 
 #[test]
-fn a_new_invitation_of_every_kind_is_active_and_its_makers() {
+fn new_invitation_of_every_kind_is_active_and_its_makers() {
     for kind in Kind::ALL {
         let changes = made(creation(details(kind), &[at("jane@example.org")])).unwrap();
         let made = after(&changes).unwrap();
@@ -56,7 +56,7 @@ fn only_addresses_of_mailboxes_are_mailed() {
 }
 
 #[test]
-fn an_expiry_is_in_the_future_of_the_decision_or_there_is_none() {
+fn expiry_is_in_the_future_of_the_decision_or_there_is_none() {
     let at = |micros| Timestamp::from_micros(NOW.micros() + micros);
     for (expiry, expected) in [
         (None, Ok(None)),
@@ -75,7 +75,7 @@ fn an_expiry_is_in_the_future_of_the_decision_or_there_is_none() {
 }
 
 #[test]
-fn an_acceptor_gets_the_roles_the_invitation_has_at_that_moment() {
+fn acceptor_gets_the_roles_the_invitation_has_at_that_moment() {
     for (kind, roles) in
         [(Kind::Connection, &[][..]), (Kind::User, &["viewer"]), (Kind::Guest, &[]), (Kind::General, &["editor"])]
     {
@@ -125,6 +125,6 @@ fn size_grows_with_the_json_of_every_kind() {
     }
     let mut large = general(Usage::MultiUse);
     let plain = Details::General(Box::new(large.clone())).bytes();
-    large.kept.metadata = Some("x".repeat(10_000));
+    large.caller_data.metadata = Some("x".repeat(10_000));
     assert!(Details::General(Box::new(large)).bytes() > plain + 9_000);
 }

@@ -1,4 +1,4 @@
-//! Who may decline, and what it takes for an invitation to be DECLINED.
+//! The recipients who may decline, and the condition for the state DECLINED.
 
 use crate::domain::command::{Access, Action, DeclineInvitation};
 use crate::domain::decide::Decided;
@@ -11,7 +11,7 @@ use crate::domain::invitation::state::State;
 use crate::domain::kind::Details;
 use crate::domain::kind::general::Usage;
 
-/// What a recipient has answered so far.
+/// The answer of a recipient so far.
 #[derive(Clone, Copy, Debug)]
 enum Answer {
     Open,
@@ -23,7 +23,7 @@ use Answer::{No, Open, Yes};
 
 #[derive(Clone, Copy, Debug)]
 enum Expected {
-    /// Declined by this recipient, which makes it of this state.
+    /// Declined by this recipient, with the state that follows.
     By(Option<u16>, State),
     Unchanged,
     Refused(Refusal),
@@ -104,7 +104,7 @@ fn of(usage: Usage) -> Details {
     Details::General(Box::new(general(usage)))
 }
 
-/// Targets, by which link, for which address by name, and what comes of it; of a general invitation for one.
+/// The targets, the link, the address with a name, and the result; for a general invitation for one.
 type Row = (&'static [&'static str], Option<u16>, Option<&'static str>, Expected);
 
 #[rustfmt::skip]
@@ -126,7 +126,7 @@ const BY_TARGET: [Row; 14] = [
 ];
 
 #[test]
-fn a_target_declines_by_its_link_or_by_being_named() {
+fn target_declines_by_its_link_or_by_being_named() {
     for (targets, link, address, expected) in BY_TARGET {
         let case = format!("{targets:?} by {link:?} as {address:?}");
         let before = invited(1, of(Usage::SingleUse), targets);
@@ -148,7 +148,7 @@ fn a_target_declines_by_its_link_or_by_being_named() {
 }
 
 #[test]
-fn what_is_meant_for_many_cannot_be_declined_by_anybody() {
+fn invitation_for_many_cannot_be_declined() {
     for (case, invitation) in [
         ("for many", invited(1, of(Usage::MultiUse), &["jane@a.org"])),
         ("auto-join", invited(1, of(Usage::Autojoin), &[])),
@@ -163,7 +163,7 @@ fn what_is_meant_for_many_cannot_be_declined_by_anybody() {
 }
 
 #[test]
-fn a_reason_is_told_and_no_reason_is_not() {
+fn reason_is_told_and_no_reason_is_not() {
     let invitation = invitation(1, Some(1));
     for reason in [Some("no time".to_owned()), None] {
         let access = Access::Link(invitation.claims(1));

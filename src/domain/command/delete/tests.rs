@@ -1,4 +1,4 @@
-//! Deleting a user invitation: always hides it, and revokes what could still be accepted.
+//! Deleting a user invitation: always hides it, and revokes it if it could still be accepted.
 
 use crate::domain::command::{Action, DeleteInvitation, RevokeInvitation, Target};
 use crate::domain::decide::tests::{after, event_types, run};
@@ -58,7 +58,7 @@ fn deleted_invitation_is_hidden_from_its_kind_service() {
 }
 
 #[test]
-fn a_delete_looks_at_the_name_and_the_etag() {
+fn delete_looks_at_the_name_and_the_etag() {
     let user = user(State::Active);
     for (kind, etag, refusal) in [
         (Kind::Guest, None, Refusal::InvitationNotFound),

@@ -1,4 +1,4 @@
-//! Whose expiry is told of, and that it is told of once.
+//! The invitations whose expiry is recorded, once each.
 
 use crate::domain::command::{Action, ExpireInvitation};
 use crate::domain::decide::decide;

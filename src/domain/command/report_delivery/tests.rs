@@ -1,4 +1,4 @@
-//! How a message ended, by its sender and by the provider.
+//! The end of a message, by its worker and by the provider.
 
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use crate::domain::kind::Kind;
 
 const LEASE: Uuid = Uuid::from_u128(0x1ea5e);
 
-/// A message to the first recipient, in a state; whoever sends it has the lease.
+/// Returns a message to the first recipient in a state, under the lease of its worker.
 fn message(invitation: &Invitation, state: DeliveryState, attempts: u32) -> Delivery {
     let message = NewDelivery {
         id: Uuid::from_u128(0xde1),
@@ -56,7 +56,7 @@ fn report(delivery: &Delivery, report: DeliveryReport) -> Action {
 fn only_the_holder_of_the_lease_settles_and_only_while_sending() {
     let invitation = invitation(1, None);
     let sending = message(&invitation, DeliveryState::Sending, 1);
-    // No other state has a lease; a row that was repaired by hand might.
+    // No other state has a lease, except for a row that was repaired by hand.
     let sent = Delivery { state: DeliveryState::Sent, ..sending.clone() };
     for (delivery, lease, settles) in
         [(&sending, LEASE, true), (&sending, Uuid::from_u128(2), false), (&sent, LEASE, false)]
@@ -115,11 +115,11 @@ fn message_that_was_seen_was_sent_unless_it_was_never_tried() {
     ] {
         for seen in [DeliveryReport::Opened, DeliveryReport::Complained] {
             let before = message(&invitation, state, attempts);
-            let Decided { changes, outcome } =
+            let Decided { changes, affected } =
                 run_on(&with(&before, &invitation), &command(1, report(&before, seen))).unwrap();
             let after = changes.delivery.map(|delivery| delivery.state);
             assert_eq!(after, becomes, "{state:?} after {attempts} attempts");
-            assert_eq!((changes.events.len(), outcome.delivery), (1, Some(before.message.id)));
+            assert_eq!((changes.events.len(), affected.delivery), (1, Some(before.message.id)));
         }
     }
 }
@@ -139,7 +139,7 @@ fn reminder_is_needless_once_its_expiry_has_moved() {
         let mut reminder = message(&invitation, DeliveryState::Sending, 1);
         (reminder.message.purpose, reminder.message.for_expire_at) = (Purpose::Reminder, speaks_of);
         assert_eq!(reminder.needless(&invitation, NOW), reason, "{speaks_of:?}, {expire_at:?}");
-        // A message that brings a link speaks of no expiry.
+        // A message that brings a link names no expiry.
         reminder.message.purpose = Purpose::Invitation;
         assert_eq!(reminder.needless(&invitation, NOW), None);
     }
@@ -161,7 +161,7 @@ fn reports_of_one_group_rest_on_the_message_as_it_was_loaded() {
     assert_eq!(save.events.len(), 3);
 }
 
-/// The words are in the database and in events, so a variant that gets another name keeps its word.
+/// The codes are in the database and in events, so a variant that is renamed keeps its code.
 #[test]
 fn stored_enums_keep_their_words() {
     let words = ["invitation", "reminder", "acceptance_notice", "verification_code"];

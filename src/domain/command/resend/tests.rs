@@ -1,4 +1,4 @@
-//! What a resend renews, rotates and mails.
+//! The effects of a resend: renewal, rotation and mail.
 
 use crate::domain::decide::tests::{after, run};
 use crate::domain::decide::{Context, decide};
@@ -30,7 +30,7 @@ fn resend_changes_expiry_with_ttl_and_link_with_rotate_only() {
 }
 
 #[test]
-fn a_resend_mails_who_has_not_answered_unless_mail_is_off() {
+fn resend_mails_who_has_not_answered_unless_mail_is_off() {
     let mut invitation = invitation(4, None);
     invitation.recipients[0].accepted_at = Some(minutes(-1));
     invitation.recipients[2].declined_at = Some(minutes(-1));
@@ -46,7 +46,7 @@ fn a_resend_mails_who_has_not_answered_unless_mail_is_off() {
 }
 
 #[test]
-fn a_link_rotates_as_often_as_its_token_can_count_and_no_more() {
+fn link_rotates_as_often_as_its_token_can_count_and_no_more() {
     let mut invitation = invitation(0, None);
     invitation.generation = u16::MAX - 1;
     let last = run(&invitation, resend(&invitation, true, None)).unwrap();

@@ -1,4 +1,4 @@
-//! The sync of an auto-join: made, changed, emptied, brought back, and made anew once it was revoked.
+//! The sync of an auto-join: created, updated, emptied, restored, and created again after a revocation.
 
 use crate::domain::command::{Action, RevokeInvitation, SyncAutojoin};
 use crate::domain::decide::tests::{after, event_types, is_nothing, run_on, together};
@@ -14,7 +14,7 @@ use crate::domain::invitation::state::State;
 use crate::domain::kind::general::{GeneralDetails, Usage};
 use crate::domain::kind::{Details, Scope};
 
-/// The auto-join of the scope with these domains; emptied if there are none.
+/// Returns the auto-join of the scope with these domains; emptied if there are none.
 fn joining(domains: &[&str]) -> Invitation {
     let details = GeneralDetails { domains: sync(domains).domains, ..general(Usage::Autojoin) };
     let mut invitation = invited(1, Details::General(Box::new(details)), &[]);
@@ -32,7 +32,7 @@ fn domains(invitation: &Invitation) -> Vec<&str> {
     details.domains.iter().map(String::as_str).collect()
 }
 
-/// The domains that are new, and those that are gone.
+/// Returns the added and the removed domains.
 fn changed_domains(changes: &Changes) -> (Vec<&str>, Vec<&str>) {
     let of = |joins| changes.domains.iter().filter(move |change| change.joins == joins);
     let [new, gone] = [true, false].map(|joins| of(joins).map(|change| change.domain.as_str()).collect());
@@ -41,9 +41,9 @@ fn changed_domains(changes: &Changes) -> (Vec<&str>, Vec<&str>) {
 
 #[test]
 fn first_sync_creates_an_endless_auto_join_with_the_scopes_slot() {
-    let Decided { changes, outcome } = run_sync(&Loaded::empty(NOW), sync(&["a.org", "b.org"])).unwrap();
+    let Decided { changes, affected } = run_sync(&Loaded::empty(NOW), sync(&["a.org", "b.org"])).unwrap();
     let made = after(&changes).unwrap();
-    assert_eq!((made.id, domains(made)), (outcome.invitation, vec!["a.org", "b.org"]));
+    assert_eq!((made.id, domains(made)), (affected.invitation, vec!["a.org", "b.org"]));
     assert_eq!((made.details.usage(), made.facts.expire_at, made.facts.max_uses), (Some(Usage::Autojoin), None, None));
     assert_eq!(changed_domains(&changes), (vec!["a.org", "b.org"], vec![]));
     assert_eq!(event_types(&changes), [Created, AutojoinUpdated]);
@@ -61,7 +61,7 @@ fn there_is_nothing_to_empty_where_there_is_none() {
     assert_eq!(run_sync(&together(&[&revoked]), sync(&[])).unwrap_err(), Refusal::InvitationNotFound);
 }
 
-/// Domains before and after, which are new, which are gone, and the state.
+/// The domains before and after, the added ones, the removed ones, and the state.
 type Row = (&'static [&'static str], &'static [&'static str], &'static [&'static str], &'static [&'static str], State);
 
 const SYNCS: [Row; 5] = [
@@ -73,13 +73,13 @@ const SYNCS: [Row; 5] = [
 ];
 
 #[test]
-fn a_sync_leaves_exactly_the_domains_it_names() {
+fn sync_leaves_exactly_the_domains_it_names() {
     for (before, wanted, new, gone, state) in SYNCS {
         let case = format!("{before:?} to {wanted:?}");
         let present = joining(before);
-        let Decided { changes, outcome } = run_sync(&together(&[&present]), sync(wanted)).unwrap();
+        let Decided { changes, affected } = run_sync(&together(&[&present]), sync(wanted)).unwrap();
         let after = after(&changes).unwrap();
-        assert_eq!((outcome.invitation, after.id), (present.id, present.id), "{case}");
+        assert_eq!((affected.invitation, after.id), (present.id, present.id), "{case}");
         assert_eq!((domains(after), after.state_at(NOW)), (wanted.to_vec(), state), "{case}");
         assert_eq!(changed_domains(&changes), (new.to_vec(), gone.to_vec()), "{case}");
         assert_eq!(after.facts.emptied_at, wanted.is_empty().then_some(NOW), "{case}");
@@ -92,20 +92,20 @@ fn a_sync_leaves_exactly_the_domains_it_names() {
 }
 
 #[test]
-fn a_sync_to_what_is_already_so_changes_nothing_in_any_order() {
+fn sync_to_what_is_already_so_changes_nothing_in_any_order() {
     for (before, wanted) in [(&["a.org", "b.org"][..], &["b.org", "a.org"][..]), (&["a.org"], &["a.org"]), (&[], &[])] {
-        let Decided { changes, outcome } = run_sync(&together(&[&joining(before)]), sync(wanted)).unwrap();
+        let Decided { changes, affected } = run_sync(&together(&[&joining(before)]), sync(wanted)).unwrap();
         assert!(is_nothing(&changes), "{before:?} to {wanted:?}: {changes:?}");
-        assert_eq!(outcome.invitation, joining(before).id);
+        assert_eq!(affected.invitation, joining(before).id);
     }
 }
 
 #[test]
-fn what_is_kept_for_its_maker_is_synced_too() {
+fn data_of_the_creator_is_synced_too() {
     let other = SyncAutojoin { widget_configuration_id: Some("w".to_owned()), metadata: None, ..sync(&[]) };
     let changes = run_sync(&together(&[&joining(&[])]), other).unwrap().changes;
     let after = after(&changes).unwrap();
-    let kept = &after.details.general().unwrap().kept;
+    let kept = &after.details.general().unwrap().caller_data;
     assert_eq!(kept.widget_configuration_id.as_deref(), Some("w"));
     assert_eq!(after.facts.emptied_at, Some(minutes(-5)), "emptied when it was");
     assert!(changes.domains.is_empty());
@@ -122,9 +122,9 @@ fn revoked_auto_join_stays_so_and_next_sync_creates_another() {
         assert_eq!((revoked.facts.revoked_at, revoked.facts.emptied_at), (Some(NOW), None), "one terminal fact");
         let again = run_on(&together(&[revoked]), &command(3, revoke)).unwrap().changes;
         assert!(is_nothing(&again));
-        let Decided { changes, outcome } = run_sync(&together(&[revoked]), sync(&["a.org"])).unwrap();
-        assert_ne!(outcome.invitation, present.id);
-        assert_eq!((changes.slots[0].1.invitation, changes.slots[0].1.version), (outcome.invitation, 2));
+        let Decided { changes, affected } = run_sync(&together(&[revoked]), sync(&["a.org"])).unwrap();
+        assert_ne!(affected.invitation, present.id);
+        assert_eq!((changes.slots[0].1.invitation, changes.slots[0].1.version), (affected.invitation, 2));
     }
 }
 
@@ -147,9 +147,9 @@ fn scopes_and_accounts_have_auto_joins_of_their_own() {
     let present = joining(&["a.org"]);
     let loaded = together(&[&present]);
     let other = SyncAutojoin { scope: Scope::new("team", "t2"), ..sync(&["a.org"]) };
-    assert_ne!(run_sync(&loaded, other.clone()).unwrap().outcome.invitation, present.id);
+    assert_ne!(run_sync(&loaded, other.clone()).unwrap().affected.invitation, present.id);
     let mut theirs = command(1, Action::SyncAutojoin(Box::new(sync(&["a.org"]))));
     theirs.account = account("other");
     let made = crate::domain::decide::decide(&loaded, &theirs, &CONTEXT).unwrap();
-    assert_ne!(made.outcome.invitation, present.id);
+    assert_ne!(made.affected.invitation, present.id);
 }

@@ -1,4 +1,4 @@
-//! Who may make, change and add the connections of an invitation.
+//! The callers who may create, update and add the connections of an invitation.
 
 use uuid::Uuid;
 
@@ -19,12 +19,12 @@ use crate::domain::value::id::AcceptanceId;
 const BARE: AcceptanceId = AcceptanceId(Uuid::from_u128(0xacc2));
 const UNKNOWN: AcceptanceId = AcceptanceId(Uuid::from_u128(0xacc9));
 
-/// An acceptance without a connection.
+/// Returns an acceptance without a connection.
 fn bare(invitation: &Invitation) -> Acceptance {
     Acceptance::new(BARE, invitation.id, &acceptor("bare"), (None, None), None, minutes(-40))
 }
 
-/// Accepted with connection 1 by `early`, and without one by `bare`.
+/// Returns the acceptances of `early`, with connection 1, and of `bare`, without one.
 fn accepted() -> (Invitation, Loaded) {
     let mut invitation = invitation(0, None);
     invitation.facts.use_count = 2;
@@ -69,7 +69,7 @@ fn one_connection_may_be_made_by_two_invitations() {
 }
 
 #[test]
-fn an_invitation_to_repair_a_connection_makes_none() {
+fn invitation_to_repair_a_connection_makes_none() {
     let editing = editing();
     let loaded = loaded(&editing, &[bare(&editing)]);
     let link = editing.claims(0);
@@ -125,7 +125,7 @@ fn update_finds_its_acceptance_by_connection_or_name() {
 }
 
 #[test]
-fn an_acceptance_of_another_invitation_is_unknown() {
+fn acceptance_of_another_invitation_is_unknown() {
     let (invitation, mut loaded) = accepted();
     let mut other = invitation.clone();
     other.id.0 = Uuid::from_u128(9);
@@ -140,7 +140,7 @@ fn an_acceptance_of_another_invitation_is_unknown() {
 }
 
 #[test]
-fn an_update_to_what_is_already_so_changes_nothing_in_any_state() {
+fn update_to_what_is_already_so_changes_nothing_in_any_state() {
     for state in State::ALL {
         let invitation = in_state(state);
         let loaded = loaded(&invitation, &[early(&invitation)]);

@@ -1,4 +1,4 @@
-//! The guest kind: acceptance for an organization, being put away, and changes by its host.
+//! The guest kind: acceptance for an organization, archiving, and updates by its host.
 
 use uuid::Uuid;
 
@@ -51,7 +51,7 @@ fn accepted(invitation: &Invitation) -> Option<GuestAcceptance> {
 }
 
 #[test]
-fn an_acceptance_says_for_which_organization_and_on_whose_word() {
+fn acceptance_says_for_which_organization_and_on_whose_word() {
     let guest = guest();
     let known = Some(organization(7));
     for (action, subject, by, wanted) in [
@@ -80,7 +80,7 @@ fn system_accepts_again_only_for_the_same_organization() {
         let mut loaded = together(&[after(&changes).unwrap()]);
         loaded.put_acceptance(acceptance(&changes).clone());
         let again = run_on(&loaded, &command(2, accept_by_system(&guest, organization(7)))).unwrap();
-        assert!(is_nothing(&again.changes) && again.outcome.already_accepted);
+        assert!(is_nothing(&again.changes) && again.affected.already_accepted);
         let other = run_on(&loaded, &command(3, accept_by_system(&guest, organization(8))));
         assert_eq!(other.unwrap_err(), Refusal::InvitationFulfilled);
     }
@@ -92,7 +92,7 @@ fn system_accepts_again_only_for_the_same_organization() {
 }
 
 #[test]
-fn a_system_accepts_only_what_is_active_and_a_guest_invitation() {
+fn system_accepts_only_what_is_active_and_a_guest_invitation() {
     let mut guest = guest();
     guest.facts.expire_at = Some(NOW);
     assert_eq!(run(&guest, accept_by_system(&guest, organization(7))).unwrap_err(), Refusal::InvitationExpired);
@@ -105,7 +105,7 @@ fn a_system_accepts_only_what_is_active_and_a_guest_invitation() {
     assert!(run(&user, accept_for(&user, Some(organization(7)))).is_ok());
 }
 
-/// The parts of an update that say something.
+/// The fields that an update sets.
 type Change = fn(&mut UpdateGuestInvitation);
 
 const ARCHIVE: Change = |update| update.archived = Some(true);
@@ -116,7 +116,7 @@ const PARENT: Change = |update| update.parent_organization_id = Some(Some(organi
 const NO_PARENT: Change = |update| update.parent_organization_id = Some(None);
 const PARENT_NAME: Change = |update| update.parent_organization_name = Some(Some("Parent".to_owned()));
 
-/// Whether it is put away before, what is changed, and what happens.
+/// Whether it is archived before, the update, and the result.
 const UPDATES: [(bool, &[Change], &[EventType]); 11] = [
     (false, &[], &[]),
     (false, &[AS_IS, NO_PARENT, TAKE_OUT], &[]),
@@ -138,7 +138,7 @@ fn updated(guest: &Invitation, changes: &[Change]) -> Action {
 }
 
 #[test]
-fn an_update_tells_what_has_changed_and_nothing_else() {
+fn update_tells_what_has_changed_and_nothing_else() {
     for (number, (archived, parts, events)) in UPDATES.into_iter().enumerate() {
         let mut before = guest();
         before.archived_at = archived.then(|| minutes(-5));
@@ -159,7 +159,7 @@ fn an_update_tells_what_has_changed_and_nothing_else() {
 }
 
 #[test]
-fn an_update_names_the_fields_that_have_changed() {
+fn update_names_the_fields_that_have_changed() {
     let before = guest();
     let changes = run(&before, updated(&before, &[AS_IS, PARENT, PARENT_NAME])).unwrap().changes;
     let fields = serde_json::json!(["parent_organization_id", "parent_organization_name"]);
@@ -167,7 +167,7 @@ fn an_update_names_the_fields_that_have_changed() {
 }
 
 #[test]
-fn what_is_taken_out_again_has_to_win_its_slot_again() {
+fn unarchived_invitation_has_to_win_its_slot_again() {
     let mut away = guest();
     away.archived_at = Some(minutes(-5));
     let rival = Invitation { id: invited(2, away.details.clone(), &[]).id, archived_at: None, ..away.clone() };
@@ -188,7 +188,7 @@ fn what_is_taken_out_again_has_to_win_its_slot_again() {
 }
 
 #[test]
-fn what_takes_it_out_or_renews_it_asks_who_has_its_slot() {
+fn unarchiving_or_renewing_checks_the_holder_of_the_slot() {
     let mut away = guest();
     let slots = away.slots();
     away.archived_at = Some(minutes(-5));
@@ -222,7 +222,7 @@ fn expiry_moves_only_before_an_end_and_into_the_future() {
 }
 
 #[test]
-fn a_guest_invitation_is_sent_from_the_beginning() {
+fn guest_invitation_is_sent_from_the_beginning() {
     for mails in [true, false] {
         let mut create = creation(details(Kind::Guest), &[at("guest@example.org")]);
         create.mails = mails;

@@ -1,4 +1,4 @@
-//! Verified addresses: what is noted of them, and what a proof is worth to whoever accepts.
+//! Verified addresses: the event of a verification, and the effect of a proof on an acceptance.
 
 use crate::domain::command::{AcceptInvitation, Action, VerifyEmail};
 use crate::domain::decide::tests::{event_types, run};
@@ -48,7 +48,7 @@ fn no_address_is_verified_for_what_cannot_be_accepted() {
 }
 
 #[test]
-fn a_proof_counts_as_a_verified_address_where_one_is_needed() {
+fn proof_counts_as_a_verified_address_where_one_is_needed() {
     let proof = |value: &str| EmailProof::new(email(value), NOW);
     let late = |value: &str| EmailProof { expire_at: NOW, ..proof(value) };
     let some = |value: &str| Some(email(value));
@@ -73,7 +73,7 @@ fn a_proof_counts_as_a_verified_address_where_one_is_needed() {
 }
 
 #[test]
-fn a_proof_opens_an_auto_join() {
+fn proof_opens_an_auto_join() {
     let details = GeneralDetails { domains: vec!["example.org".to_owned()], ..general(Usage::Autojoin) };
     let mut invitation = invited(1, Details::General(Box::new(details)), &[]);
     invitation.facts.max_uses = None;
@@ -84,7 +84,7 @@ fn a_proof_opens_an_auto_join() {
 }
 
 #[test]
-fn a_proof_finds_the_same_persons_other_invitations() {
+fn proof_finds_the_same_persons_other_invitations() {
     let details = || Details::General(Box::new(general(Usage::SingleUse)));
     let (one, other) = (invited(1, details(), &["ann@example.org"]), invited(2, details(), &["ann@example.org"]));
     let mut loaded = crate::domain::decide::tests::together(&[&one, &other]);

@@ -20,7 +20,7 @@ use crate::domain::kind::general::Usage;
 use crate::domain::kind::{Details, Kind};
 use crate::domain::value::id::AcceptanceId;
 
-/// What a verb does in a state.
+/// The effect of a verb in a state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Cell {
     /// OK: one use more, and FULFILLED when that is the last.
@@ -49,8 +49,8 @@ const LIFECYCLE: [(State, [Cell; 6]); 5] = [
 
 const NO_TTL: Refusal = InvalidField { field: "ttl", description: "must not be set: an auto-join never expires" };
 
-/// Where a shape of invitation differs from the table: what is meant for many is not declined by one of them, and an
-/// auto-join never expires.
+/// Returns the cell of the table, except where a shape of invitation differs: an invitation for many is not declined by
+/// one of them, and an auto-join never expires.
 fn expected(shape: Shape, state: State, verb: &str, invitation: &Invitation) -> Cell {
     let (_, row) = LIFECYCLE.into_iter().find(|(of, _)| *of == state).unwrap();
     let (_, cell) = VERBS.into_iter().zip(row).find(|(of, _)| *of == verb).unwrap();
@@ -58,18 +58,18 @@ fn expected(shape: Shape, state: State, verb: &str, invitation: &Invitation) -> 
         (Shape::ForMany | Shape::Autojoin, "decline", Active) => No(NotDeclinable),
         (Shape::Autojoin, "resend with ttl", Active) => No(NO_TTL),
         (Shape::Autojoin, "expiry passes", Active) => Stays,
-        // Shown as REVOKED, but until it is revoked in earnest a sync brings it back.
+        // It is shown as REVOKED, but a sync restores it until it is revoked by a call.
         (Shape::Autojoin, "revoke", Revoked) if invitation.facts.emptied_at.is_some() => To(Revoked),
         (Shape::One(_) | Shape::ForMany | Shape::Link | Shape::Autojoin, _, _) => cell,
     }
 }
 
-/// The invitations there are, as far as the lifecycle tells them apart.
+/// The shapes of invitation, as far as the lifecycle distinguishes them.
 #[derive(Clone, Copy, Debug)]
 enum Shape {
     /// To one address, of any kind.
     One(Kind),
-    /// A connection invitation for anybody with the link.
+    /// A connection invitation for everyone with the link.
     Link,
     /// A general one for many.
     ForMany,
@@ -110,7 +110,7 @@ fn active(shape: Shape) -> Invitation {
     invitation
 }
 
-/// The ways in which an invitation of a shape is in a state; none if it never is.
+/// Returns the ways in which an invitation of a shape is in a state; empty if it never is.
 fn ways_to_be(shape: Shape, state: State) -> Vec<Invitation> {
     let at = Some(minutes(-10));
     let with = |change: fn(&mut Invitation)| {
@@ -149,7 +149,7 @@ fn ways_to_be(shape: Shape, state: State) -> Vec<Invitation> {
     ways.into_iter().chain(late).collect()
 }
 
-/// Somebody new who shows what it takes.
+/// Returns a new acceptor with the required proof.
 fn newcomer(shape: Shape) -> (u16, Acceptor) {
     match shape {
         Shape::One(_) => (1, acceptor("late")),
@@ -200,17 +200,17 @@ fn check(case: &str, shape: Shape, verb: &str, before: &Invitation, expected: Ce
         (Err(refusal), No(expected)) => assert_eq!(refusal, expected, "{case}"),
         (Ok(Decided { changes, .. }), Stays) => assert!(is_nothing(&changes), "{case}: {changes:?}"),
         (Ok(Decided { changes, .. }), To(state)) => check_changed(case, before, &changes, (state, uses)),
-        (Ok(Decided { changes, outcome }), Used) => {
+        (Ok(Decided { changes, affected }), Used) => {
             let state = if last { Fulfilled } else { Active };
             check_changed(case, before, &changes, (state, uses + 1));
-            assert!(outcome.acceptance.is_some() && !outcome.already_accepted, "{case}");
+            assert!(affected.acceptance.is_some() && !affected.already_accepted, "{case}");
             assert_eq!(event_types(&changes).contains(&EventType::Fulfilled), last, "{case}");
         }
         (result, expected) => panic!("{case}: {result:?}, not {expected:?}"),
     }
 }
 
-/// What holds of every change.
+/// Checks the properties of every change.
 fn check_changed(case: &str, before: &Invitation, changes: &Changes, (state, uses): (State, u32)) {
     let after = after(changes).unwrap();
     let facts = after.facts;
@@ -233,14 +233,14 @@ fn check_changed(case: &str, before: &Invitation, changes: &Changes, (state, use
     assert_eq!(event_types(changes)[0], first, "{case}");
     for event in &changes.events {
         assert_eq!((event.invitation, event.kind), (before.id, before.details.kind()), "{case}");
-        let kept = before.details.general().and_then(|details| details.kept.pass_through.as_deref());
+        let kept = before.details.general().and_then(|details| details.caller_data.pass_through.as_deref());
         assert_eq!(event.data.get("pass_through").and_then(|kept| kept.as_str()), kept, "{case}");
         assert!(!format!("{:?}", event.data).contains('@'), "{case}: an address in {:?}", event.data);
     }
 }
 
 #[test]
-fn the_same_subject_again_is_ok_in_every_state_of_every_kind() {
+fn same_subject_again_is_ok_in_every_state_of_every_kind() {
     for shape in SHAPES {
         for (state, invitation) in State::ALL
             .into_iter()
@@ -250,9 +250,9 @@ fn the_same_subject_again_is_ok_in_every_state_of_every_kind() {
             let id = AcceptanceId(uuid::Uuid::from_u128(0xacc3));
             let there = Acceptance::new(id, invitation.id, &late, (None, None), None, minutes(-30));
             let again = command(1, accept(invitation.claims(link), acceptor("late")));
-            let Decided { changes, outcome } = run_on(&loaded(&invitation, &[there]), &again).unwrap();
-            assert!(is_nothing(&changes) && outcome.already_accepted, "{shape:?} {state:?}");
-            assert_eq!(outcome.acceptance, Some(id), "{shape:?} {state:?}");
+            let Decided { changes, affected } = run_on(&loaded(&invitation, &[there]), &again).unwrap();
+            assert!(is_nothing(&changes) && affected.already_accepted, "{shape:?} {state:?}");
+            assert_eq!(affected.acceptance, Some(id), "{shape:?} {state:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Accepting into a scope closes the same person's other invitations into it, and no others.
+//! An acceptance closes the same person's other invitations to its scope, and no others.
 
 use super::{after, beside, event_types, run_on, together};
 use crate::domain::decide::Decided;
@@ -26,7 +26,7 @@ fn jane() -> Acceptor {
     person("u1", Some(email(JANE)), true)
 }
 
-/// What an acceptance comes to beside these others.
+/// Decides an acceptance beside other invitations.
 fn closed(accepted: &Invitation, link: u16, acceptor: Acceptor, others: &[&Invitation]) -> Decided {
     let all: Vec<_> = [accepted].into_iter().chain(others.iter().copied()).collect();
     run_on(&together(&all), &command(1, accept(accepted.claims(link), acceptor))).unwrap()
@@ -36,8 +36,8 @@ fn closed(accepted: &Invitation, link: u16, acceptor: Acceptor, others: &[&Invit
 fn accept_fulfils_the_persons_other_invitations_with_events() {
     let accepted = invited(1, single(), &[JANE]);
     let [other, by_id] = [invited(2, single(), &["+4930123", JANE]), invited(3, single(), &["u1"])];
-    let Decided { changes, outcome } = closed(&accepted, 0, jane(), &[&other, &by_id]);
-    assert_eq!((outcome.invitation, after(&changes).unwrap().id), (accepted.id, accepted.id));
+    let Decided { changes, affected } = closed(&accepted, 0, jane(), &[&other, &by_id]);
+    assert_eq!((affected.invitation, after(&changes).unwrap().id), (accepted.id, accepted.id));
     assert_eq!(event_types(&changes), [Accepted, Fulfilled, AcceptedElsewhere, AcceptedElsewhere]);
     let closed = beside(&changes);
     assert_eq!(closed.len(), 2);

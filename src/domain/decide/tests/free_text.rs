@@ -1,4 +1,4 @@
-//! What callers write freely, as events tell it.
+//! The free text of callers, as events show it.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! Which links and names lead to an invitation, and which etags fit it.
+//! The links and names that lead to an invitation, and the etags that fit it.
 
 use uuid::Uuid;
 
@@ -15,12 +15,12 @@ use crate::domain::kind::Kind;
 use crate::domain::secret::token::Claims;
 use crate::domain::value::id::InvitationId;
 
-/// Everything that goes through a link.
+/// Returns every action through a link.
 fn by_link(link: Claims) -> [Action; 3] {
     [accept(link, acceptor("early")), decline(link), engage(link, EngagementType::View)]
 }
 
-/// The claims of links that were never this invitation's, or no longer are.
+/// Returns the claims of links that were never this invitation's, or no longer are.
 fn dead_links(invitation: &Invitation) -> Vec<(&'static str, Claims)> {
     let link = invitation.claims(0);
     let beyond = u16::try_from(invitation.recipients.len()).unwrap() + 1;
@@ -67,14 +67,14 @@ fn rotation_replaces_the_plain_and_all_mailed_links() {
     let rotated = run(&before, resend(&before, true, None)).unwrap().changes;
     let after = after(&rotated).unwrap();
     for recipient in [0, 1, 2] {
-        let seen = |link| run(after, engage(link, EngagementType::View)).map(|decided| decided.outcome.invitation);
+        let seen = |link| run(after, engage(link, EngagementType::View)).map(|decided| decided.affected.invitation);
         assert_eq!(seen(before.claims(recipient)), Err(Refusal::InvitationNotFound));
         assert_eq!(seen(after.claims(recipient)), Ok(after.id));
     }
     assert!(run(after, accept(after.claims(1), person("a", None, false))).is_ok());
 }
 
-/// The named commands, with this etag.
+/// Returns the named commands, with this etag.
 fn by_name(invitation: &Invitation, etag: Option<&str>) -> Vec<(&'static str, Action)> {
     let wanted = Target { etag: etag.map(str::to_owned), ..target(invitation) };
     let named = verbs(invitation).into_iter().filter_map(|(verb, action)| match action {
@@ -136,7 +136,7 @@ fn every_change_but_engagement_changes_the_etag() {
 }
 
 #[test]
-fn an_engagement_by_a_mailed_link_names_its_recipient() {
+fn engagement_by_a_mailed_link_names_its_recipient() {
     let invitation = invitation(2, None);
     for (link, recipient) in [(0, None), (2, Some(2.into()))] {
         let changes = run(&invitation, engage(invitation.claims(link), EngagementType::Unfurl)).unwrap().changes;

@@ -1,4 +1,4 @@
-//! Whom an acceptance is told to.
+//! The inviters who get a notice of an acceptance.
 
 use crate::domain::decide::{AcceptanceChange, Context, Decided, decide};
 use crate::domain::delivery::Purpose;
@@ -14,7 +14,7 @@ use crate::domain::kind::{Details, Kind};
 
 const TOLD: Context = Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: true };
 
-/// A link for many, made by somebody with this address.
+/// Returns a link for many by an inviter with this address.
 fn by(inviter: Option<&str>) -> Details {
     let inviter = Some(Inviter { user_id: "42".to_owned(), email: inviter.map(email), ..Inviter::default() });
     Details::General(Box::new(GeneralDetails { inviter, ..general(Usage::MultiUse) }))
@@ -38,14 +38,14 @@ fn inviter_gets_a_notice_if_wanted_and_address_is_known() {
     ] {
         let link = link(details);
         let accept = command(1, accept(link.claims(0), acceptor("ann")));
-        let Decided { changes, outcome } = decide(&loaded(&link, &[]), &accept, context).unwrap();
+        let Decided { changes, affected } = decide(&loaded(&link, &[]), &accept, context).unwrap();
         let notices: Vec<_> = changes
             .deliveries
             .iter()
             .map(|notice| {
                 assert_eq!((notice.purpose, notice.recipient), (Purpose::AcceptanceNotice, 0), "{case}");
                 assert_eq!((notice.created_at, notice.due_at), (NOW, NOW), "{case}");
-                assert_eq!(notice.about, outcome.acceptance.map(|id| id.0), "{case}");
+                assert_eq!(notice.about, affected.acceptance.map(|id| id.0), "{case}");
                 notice.address.as_ref().unwrap().key()
             })
             .collect();

@@ -1,4 +1,4 @@
-//! Which reminders are planned, for whom, and that they count as nothing that was sent.
+//! The planned reminders and their recipients; a planned one does not count as sent.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::domain::value::time::Timestamp;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Everybody is reminded an hour after the invitation was made and an hour before it expires, but for users, who are not.
+/// Every kind has reminders an hour after the creation and an hour before the expiry, except for users.
 fn hourly() -> Context {
     let hourly = || Schedule { after: vec![HOUR], before_expiry: vec![HOUR] };
     let reminders = Schedules::from_fn(|kind| if kind == Kind::User { Schedule::NONE } else { hourly() });
@@ -32,7 +32,7 @@ fn reminders(changes: &Changes) -> Vec<&NewDelivery> {
     changes.deliveries.iter().filter(|delivery| delivery.purpose == Purpose::Reminder).collect()
 }
 
-/// To whom reminders go, in how many minutes, and in how many the expiry is that they speak of.
+/// The recipients, the minutes until the reminder, and the minutes until the expiry that it names.
 fn planned(changes: &Changes) -> Vec<(u16, i64, Option<i64>)> {
     let minutes = |at: Timestamp| (at.micros() - NOW.micros()) / 60_000_000;
     let row = |reminder: &NewDelivery| {
@@ -67,7 +67,7 @@ fn create_plans_uncounted_reminders_to_mailed_recipients() {
 }
 
 #[test]
-fn a_resend_plans_reminders_of_the_expiry_if_it_moves_it() {
+fn resend_plans_reminders_of_the_expiry_if_it_moves_it() {
     let mut before = invitation(3, None);
     before.facts.expire_at = Some(minutes(180));
     before.recipients[1].declined_at = Some(minutes(-1));
@@ -144,7 +144,7 @@ fn whoever_is_reminded_of_nothing_gets_what_they_got_before() {
 }
 
 #[test]
-fn a_command_weighs_what_its_reminders_do() {
+fn command_weighs_what_its_reminders_do() {
     let addresses = ["ann@example.org", "bob@example.org"].map(at);
     let weight = |mails, reminders: &Schedules| {
         let create = CreateInvitation { mails, ..creation(details(Kind::Guest), &addresses) };

@@ -1,4 +1,4 @@
-//! What is remembered, what is replayed, and what is refused as another request.
+//! The requests that are remembered, replayed, and refused because another request had their id.
 
 use uuid::Uuid;
 
@@ -19,13 +19,13 @@ use crate::domain::invitation::state::State;
 use crate::domain::kind::general::{GeneralDetails, Usage};
 use crate::domain::kind::{Details, Kind};
 
-/// Decides a command and adds what it remembers, and nothing else, to the snapshot.
+/// Decides a command and adds only its remembered request to the snapshot.
 fn remember(loaded: &mut Loaded, command: &Command) -> Affected {
     let decided = run_on(loaded, command).unwrap();
     let [(key, remembered)] = decided.changes.requests.try_into().unwrap();
     assert_eq!(remembered.at, loaded.now);
     loaded.put_request(key, remembered);
-    decided.outcome
+    decided.affected
 }
 
 fn snapshot(invitation: &Invitation) -> Loaded {
@@ -40,11 +40,11 @@ fn replay_of_any_command_changes_nothing_and_answers_alike() {
         let first = remember(&mut loaded, &requested(command(1, action.clone()), "r", "body", &[1]));
         let again = run_on(&loaded, &requested(command(2, action), "r", "body", &[1])).unwrap();
         assert!(is_nothing(&again.changes), "{verb}");
-        assert_eq!(again.outcome, first, "{verb}");
+        assert_eq!(again.affected, first, "{verb}");
     }
 }
 
-/// What only some kinds know, each with the snapshot it is decided on.
+/// Returns the commands of some kinds only, each with its snapshot.
 fn of_some_kinds() -> Vec<(&'static str, Loaded, Action)> {
     let guest = invited(2, details(Kind::Guest), &["guest@example.org"]);
     let user = invited(3, details(Kind::User), &["jane@example.org"]);
@@ -64,7 +64,7 @@ fn of_some_kinds() -> Vec<(&'static str, Loaded, Action)> {
 }
 
 #[test]
-fn a_replay_of_what_only_some_kinds_know_has_one_effect() {
+fn replay_of_what_only_some_kinds_know_has_one_effect() {
     for (verb, loaded, action) in of_some_kinds() {
         let mut group = Group::new(loaded);
         let first = group.run(&requested(command(1, action.clone()), "r", "body", &[1]), &CONTEXT).unwrap();
@@ -92,11 +92,11 @@ fn create_is_replayed_after_expiry_and_with_its_slot_taken() {
     loaded.put_slot(&rival.account, rival.slots()[0].clone(), Slot { invitation: rival.id, version: 2 });
     loaded.put_invitation(rival);
     loaded.now = minutes(10);
-    assert_eq!(run_on(&loaded, &create).unwrap().outcome, first);
+    assert_eq!(run_on(&loaded, &create).unwrap().affected, first);
 }
 
 #[test]
-fn a_replay_goes_before_token_name_etag_and_state() {
+fn replay_goes_before_token_name_etag_and_state() {
     let before = invitation(0, Some(1));
     let mut loaded = snapshot(&before);
     let accept = requested(command(1, accept(before.claims(0), acceptor("late"))), "a", "body", &[1]);
@@ -106,11 +106,11 @@ fn a_replay_goes_before_token_name_etag_and_state() {
     now.revision += 1;
     now.facts.revoked_at = Some(NOW);
     loaded.put_invitation(now);
-    assert_eq!(run_on(&loaded, &accept).unwrap().outcome, first);
+    assert_eq!(run_on(&loaded, &accept).unwrap().affected, first);
 }
 
 #[test]
-fn a_request_id_that_was_used_for_something_else_is_refused() {
+fn request_id_that_was_used_for_something_else_is_refused() {
     let invitation = in_state(State::Active);
     let mut other = invitation.clone();
     other.id.0 = Uuid::from_u128(9);
@@ -195,7 +195,7 @@ fn events_carry_the_request_id_and_the_actor() {
     }
 }
 
-/// A revocation by one organization for another, by a caller who may act for one host.
+/// Returns a revocation by one organization for another, by a caller who may act for one host.
 fn between(number: u8, guest: &Invitation, host: u128, organizations: (u128, u128)) -> Command {
     let mut command = requested(command(number, revoke(guest)), "r", "body", &[1]);
     let request = command.request.as_mut().unwrap();
@@ -219,7 +219,7 @@ fn request_ids_of_other_organizations_do_not_meet() {
 }
 
 #[test]
-fn a_replay_reaches_no_further_than_a_first_call() {
+fn replay_reaches_no_further_than_a_first_call() {
     let guest = invited(2, details(Kind::Guest), &["guest@example.org"]);
     let mut loaded = together(&[&guest]);
     remember(&mut loaded, &between(1, &guest, 1, (8, 8)));

@@ -1,4 +1,4 @@
-//! What may be ACTIVE only once, and what is done when it is already.
+//! The slots: at most one ACTIVE invitation has each, and a second one is handled by its options.
 
 use super::{after, beside, event_types, run_on, together};
 use crate::domain::command::{Action, CreateInvitation, Expiry, OnConflict, UpdateGuestInvitation};
@@ -18,7 +18,7 @@ use crate::domain::value::id::InvitationId;
 
 const JANE: &str = "jane@example.org";
 
-/// A general invitation into the scope that keeps others out, or not.
+/// Returns a general invitation to the scope, exclusive or not.
 fn exclusive(exclusive: bool) -> Details {
     Details::General(Box::new(GeneralDetails { exclusive, ..general(Usage::SingleUse) }))
 }
@@ -33,7 +33,7 @@ fn guest_of(host: u128) -> Details {
     Details::Guest(GuestDetails { host_organization_id: organization(host), ..guest })
 }
 
-/// Changes what is there to something that no longer stands in the way.
+/// A change of the holder after which it no longer conflicts.
 type Change = (&'static str, fn(&mut Invitation));
 
 const OUT_OF_THE_WAY: [Change; 5] = [
@@ -68,7 +68,7 @@ fn second_invitation_is_refused_while_the_first_is_active() {
 }
 
 #[test]
-fn what_is_put_away_holds_no_slot() {
+fn archived_invitation_holds_no_slot() {
     let mut there = invited(1, details(Kind::Guest), &[JANE]);
     let mut loaded = together(&[&there]);
     let again = command(1, create_on(&there.details, &[JANE], OnConflict::Allow));
@@ -98,7 +98,7 @@ fn others_do_not_meet() {
     }
 }
 
-/// Whether the one that is there was made with ALLOW, what the next says to a conflict, and what comes of it.
+/// Whether the holder was created with ALLOW, the option of the next invitation, and the result.
 #[derive(Clone, Copy, Debug)]
 enum Affected {
     Another,
@@ -121,13 +121,13 @@ const ON_CONFLICT: [(bool, OnConflict, Affected); 8] = [
 ];
 
 #[test]
-fn a_conflict_ends_as_the_caller_said() {
+fn conflict_is_handled_as_the_caller_asks() {
     for (held, on_conflict, outcome) in ON_CONFLICT {
         let case = format!("{on_conflict:?}, held: {held}");
         let there = invited(1, exclusive(held), &[JANE, "+4930123"]);
         let create = create_on(&exclusive(on_conflict != OnConflict::Allow), &["u1", "+4930123"], on_conflict);
         let result = run_on(&together(&[&there]), &command(1, create));
-        let Decided { changes, outcome: told } = match (result, outcome) {
+        let Decided { changes, affected } = match (result, outcome) {
             (Err(refusal), Refused) => {
                 assert_eq!(refusal, Refusal::InvitationExists(there.id, Kind::General), "{case}");
                 continue;
@@ -136,14 +136,14 @@ fn a_conflict_ends_as_the_caller_said() {
         };
         match outcome {
             Refused => panic!("{case}: not refused"),
-            TheOld => assert!(told.invitation == there.id && changes.events.is_empty(), "{case}"),
+            TheOld => assert!(affected.invitation == there.id && changes.events.is_empty(), "{case}"),
             Another => {
                 assert!(event_types(&changes) == [Created] && changes.slots.is_empty(), "{case}");
             }
             InItsPlace => {
                 assert_eq!(event_types(&changes), [Created, Revoked], "{case}");
                 assert_eq!(beside(&changes)[0].facts.revoked_at, Some(NOW), "{case}");
-                assert!(changes.slots.iter().all(|(_, slot)| slot.invitation == told.invitation), "{case}");
+                assert!(changes.slots.iter().all(|(_, slot)| slot.invitation == affected.invitation), "{case}");
                 assert_eq!(changes.slots.len(), 2, "{case}: one for each target");
             }
         }
@@ -151,7 +151,7 @@ fn a_conflict_ends_as_the_caller_said() {
 }
 
 #[test]
-fn a_replacement_revokes_all_that_match_and_no_other() {
+fn replacement_revokes_all_that_match_and_no_other() {
     let [old, new, gone, other] = [1, 2, 3, 4].map(|n| invited(n, exclusive(false), &[JANE]));
     let gone = Invitation { facts: Facts { use_count: 1, ..gone.facts }, ..gone };
     let other = Invitation { recipients: invited(4, exclusive(false), &["joe@example.org"]).recipients, ..other };
@@ -163,7 +163,7 @@ fn a_replacement_revokes_all_that_match_and_no_other() {
     let revoked: Vec<InvitationId> = beside(&changes).iter().map(|revoked| revoked.id).collect();
     assert_eq!(revoked, [old.id, new.id, many.id]);
     let newest = create_on(&exclusive(true), &[JANE], OnConflict::ReturnExisting);
-    assert_eq!(run_on(&loaded, &command(1, newest)).unwrap().outcome.invitation, many.id, "the newest");
+    assert_eq!(run_on(&loaded, &command(1, newest)).unwrap().affected.invitation, many.id, "the newest");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn whatever_becomes_active_again_has_to_win_its_slot_again() {
 }
 
 #[test]
-fn a_resend_that_renews_nothing_needs_no_slot() {
+fn resend_that_renews_nothing_needs_no_slot() {
     let active = invited(1, details(Kind::User), &[JANE]);
     let changes = run_on(&together(&[&active]), &command(1, resend(&active, true, None))).unwrap().changes;
     assert!(changes.slots.is_empty());

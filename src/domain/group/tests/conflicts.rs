@@ -1,4 +1,4 @@
-//! What commands of one group do to invitations that the same group has made.
+//! Commands of one group on invitations that the same group has created.
 
 use super::{event_types, run};
 use crate::domain::command::{Action, CreateInvitation, OnConflict};
@@ -49,7 +49,7 @@ fn second_holder_in_a_group_is_refused_as_if_after_a_save() {
 }
 
 #[test]
-fn what_was_allowed_earlier_in_the_group_is_seen_by_who_looks() {
+fn invitation_of_the_same_group_is_seen_as_a_conflict() {
     let mut group = group();
     let allowed = done(&mut group, 1, general_for_jane(OnConflict::Allow)).invitation.id;
     let refusal = run(&mut group, &command(2, general_for_jane(OnConflict::Reject))).unwrap_err();

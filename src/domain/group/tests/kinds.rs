@@ -1,4 +1,4 @@
-//! Whatever is done to invitations of every kind at once, in whatever order: what must hold after each command.
+//! Properties that hold after each command, for random commands on invitations of every kind.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +22,11 @@ use crate::domain::kind::general::{GeneralDetails, RecipientMatch, Usage};
 use crate::domain::kind::{Details, Kind};
 use crate::domain::value::id::InvitationId;
 
-/// Few of everything, so that they meet.
+/// The numbers are small, so that the commands collide.
 const PEOPLE: [&str; 4] = ["u1", "a@x.org", "b@x.org", "+4930123"];
 const DOMAINS: [&str; 2] = ["x.org", "y.org"];
 
-/// Something somebody does; `of` is one of the invitations there are, the oldest is 0.
+/// A command of a caller; `of` is the index of an invitation, the oldest is 0.
 #[derive(Clone, Debug)]
 enum Verb {
     Create { kind: Kind, usage: Usage, rule: RecipientMatch, people: Vec<&'static str>, on_conflict: OnConflict },
@@ -95,7 +95,7 @@ fn creating(verb: &Verb) -> Option<CreateInvitation> {
     Some(CreateInvitation { max_uses, expiry, mails: true, on_conflict: *on_conflict, ..creation(details, &addresses) })
 }
 
-/// The action on one of the invitations there are; none if there is not this many.
+/// Returns the action on one of the invitations; `None` if there are fewer.
 fn action(verb: &Verb, all: &[&Invitation]) -> Option<Action> {
     if let Some(create) = creating(verb) {
         return Some(Action::Create(Box::new(create)));
@@ -120,7 +120,7 @@ fn action(verb: &Verb, all: &[&Invitation]) -> Option<Action> {
     })
 }
 
-/// Only what a command asks for, as the store would load it.
+/// Loads only the read set of a command, as the store would.
 fn asked_for(all: &Loaded, command: &Command) -> Loaded {
     let mut loaded = Loaded::empty(all.now);
     let account = &command.account;
@@ -147,12 +147,12 @@ fn asked_for(all: &Loaded, command: &Command) -> Loaded {
 
 type Seen = BTreeMap<InvitationId, Invitation>;
 
-/// Every invitation as the group would leave it: what it has made and what it has changed.
+/// Returns every invitation as the group would leave it.
 fn see(group: &Group) -> Seen {
     group.save().created.iter().map(|(id, invitation)| (*id, Invitation::clone(invitation))).collect()
 }
 
-/// What holds at every moment.
+/// Checks the properties of every moment.
 fn check_moment(group: &Group) {
     let now = group.loaded.now;
     let mut holders = BTreeMap::new();
@@ -177,7 +177,7 @@ fn check_moment(group: &Group) {
     }
 }
 
-/// What one command may do.
+/// Checks the effects of one command.
 fn check_change(verb: &Verb, before: &Seen, after: &Seen, events: &[(InvitationId, EventType)], group: &Group) {
     let now = group.loaded.now;
     for (id, after) in after {

@@ -1,4 +1,4 @@
-//! Whatever happens to an invitation, in whatever order and grouping: what must hold after each command.
+//! Properties that hold after each command, for random commands on one invitation in any grouping.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::domain::invitation::{EngagementType, Invitation};
 use crate::domain::secret::token::Claims;
 use crate::domain::value::id::AcceptanceId;
 
-/// Something somebody does; numbers are taken from few, so that they meet.
+/// A command of a caller; the numbers are small, so that the commands collide.
 #[derive(Clone, Debug)]
 enum Verb {
     Accept { subject: u8, email: Option<u16>, verified: bool, connection: Option<u8> },
@@ -34,7 +34,7 @@ enum Verb {
 #[derive(Clone, Debug)]
 struct Step {
     verb: Verb,
-    /// Whose link, and how many generations ago it was sent.
+    /// The recipient of the link, and the number of rotations since it was sent.
     link: u16,
     old: u16,
     /// A request_id; the body is the verb.
@@ -67,7 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
         .prop_map(|(verb, link, old, request, stale_etag)| Step { verb, link, old: old.into(), request, stale_etag })
 }
 
-/// What the database would hold.
+/// The rows that the database would have.
 struct World {
     now: i64,
     invitation: Invitation,
@@ -89,7 +89,7 @@ impl World {
         loaded
     }
 
-    /// Does what the store does with a save.
+    /// Applies a save as the store does.
     fn commit(&mut self, group: &Group) {
         let save = group.save();
         assert!(save.created.is_empty() && save.updated.len() <= 1, "one row for one invitation");
@@ -179,7 +179,7 @@ fn is_terminal(state: State) -> bool {
     matches!(state, State::Revoked | State::Declined | State::Fulfilled)
 }
 
-/// What holds at every moment.
+/// Checks the properties of every moment.
 fn check_moment(seen: &Seen, now: i64) {
     let Seen { invitation, acceptances, .. } = seen;
     let facts = &invitation.facts;
@@ -211,7 +211,7 @@ fn check_moment(seen: &Seen, now: i64) {
     }
 }
 
-/// What one command may do.
+/// Checks the effects of one command.
 fn check_change(step: &Step, before: &Seen, after: &Seen, now: i64, result: &Result<Executed, Refusal>) {
     let states = [before, after].map(|seen| seen.invitation.state_at(minutes(now)));
     if result.is_err() {

@@ -4,7 +4,7 @@ use super::{Facts, State};
 use crate::domain::fixtures::{NOW, minutes};
 use crate::domain::value::time::Timestamp;
 
-/// What may hold, each a bit, and the state that follows from the first of them that does.
+/// The facts, a bit each, and the state that follows from the first of them that holds.
 const PRECEDENCE: [(u8, State); 7] = [
     (REVOKED, State::Revoked),
     (EMPTIED, State::Revoked),
@@ -22,7 +22,7 @@ const USED_UP: u8 = 8;
 const ELSEWHERE: u8 = 16;
 const EXPIRED: u8 = 32;
 
-/// max_uses, use_count and whether all uses are used up.
+/// The largest number of uses, the number of uses, and whether all are used up.
 const USES: [(Option<u32>, u32, u8); 7] = [
     (None, 0, 0),
     (None, u32::MAX, 0),
@@ -38,7 +38,7 @@ const EXPIRIES: [(Option<i64>, u8); 5] =
     [(None, 0), (Some(1), 0), (Some(0), EXPIRED), (Some(-1), EXPIRED), (Some(i64::MAX / 2), 0)];
 
 #[test]
-fn the_state_follows_from_every_combination_of_facts() {
+fn state_follows_from_every_combination_of_facts() {
     for (max_uses, use_count, used_up) in USES {
         for (expiry, expired) in EXPIRIES {
             for stored in 0..EXPIRED {

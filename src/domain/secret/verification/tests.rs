@@ -108,7 +108,7 @@ fn code_has_six_digits_and_differs_with_every_input() {
 }
 
 #[test]
-fn what_is_not_six_digits_is_no_code() {
+fn text_that_is_not_six_digits_is_no_code() {
     for text in ["", "12345", "1234567", "12345a", "-12345", "+12345", "１２３４５６", " 12345", "12345\n"] {
         assert!(Code::parse(text).is_err(), "{text:?}");
     }
@@ -196,7 +196,7 @@ fn code_expires_after_ten_minutes_and_is_mailed_no_more() {
 }
 
 #[test]
-fn a_proof_opens_for_its_own_invitation_and_account_alone() {
+fn proof_opens_for_its_own_invitation_and_account_alone() {
     let (acme, id) = (account("acme"), invitation(0, None).id);
     let proof = EmailProof::new(email("Ann@example.org"), NOW);
     let sealed = proof.seal(&ring(&[1]), &acme, id, [7; 24]).unwrap();

@@ -68,7 +68,7 @@ pub(in crate::store) mod recipient {
         pub(in crate::store) display_name: Option<String>,
         pub(in crate::store) avatar_uri: Option<String>,
         pub(in crate::store) created_at: i64,
-        /// Until when the invitation is open, if it is a general one and nothing has ended it; the largest number for no end.
+        /// The moment until which a general invitation is open, if nothing has ended it; the largest number for no end.
         pub(in crate::store) open_until: Option<i64>,
     }
 
@@ -90,7 +90,7 @@ pub(in crate::store) mod label {
         #[sea_orm(primary_key, auto_increment = false)]
         pub(in crate::store) key: String,
         pub(in crate::store) value: String,
-        /// When the invitation was created.
+        /// The moment of the invitation's creation.
         pub(in crate::store) created_at: i64,
     }
 
@@ -144,7 +144,7 @@ pub(in crate::store) mod acceptance {
     without_relations!();
 }
 
-/// What may exist only once among ACTIVE invitations, and the invitation that took it last.
+/// The slots: at most one ACTIVE invitation has each; the row names the invitation that took it last.
 pub(in crate::store) mod slot {
     use sea_orm::entity::prelude::*;
     use serde::Deserialize;
@@ -204,7 +204,7 @@ pub(in crate::store) mod request {
         pub(in crate::store) invitation_id: Uuid,
         pub(in crate::store) acceptance_id: Option<Uuid>,
         pub(in crate::store) created_at: i64,
-        /// The number of things it changed, where that is not simply one; NULL also for a call that is not finished.
+        /// The number of rows it changed, if that is not simply one; NULL also for a call that is not finished.
         pub(in crate::store) changed: Option<i64>,
     }
 
@@ -259,8 +259,8 @@ pub(in crate::store) mod event {
     without_relations!();
 }
 
-/// Messages to people, those to be sent and those that were. They hold no link: it is derived when the message is sent. A row is
-/// pending while `due_at` is set.
+/// Messages to people, those to be sent and those that were sent. They hold no link: it is derived when the message is
+/// sent. A row is pending while `due_at` is set.
 pub(in crate::store) mod outbox {
     use sea_orm::entity::prelude::*;
     use serde::Deserialize;

@@ -1,6 +1,6 @@
-//! The tables that are written as they are, without a command.
+//! The tables that are written directly, without a command.
 
-/// Which organization may act for which other.
+/// The connections between organizations: one may act for the other.
 pub(in crate::store) mod organization_connection {
     use sea_orm::entity::prelude::*;
     use serde::Deserialize;
@@ -22,8 +22,8 @@ pub(in crate::store) mod organization_connection {
     without_relations!();
 }
 
-/// The codes that addresses were asked to prove themselves with. Neither a code nor an address is in it: codes are derived from
-/// `id` by the key `key_id`, addresses are kept as keyed hashes.
+/// The codes that were sent to addresses to verify them. The table contains neither codes nor addresses: codes are
+/// derived from `id` by the key `key_id`, addresses are kept as keyed hashes.
 pub(in crate::store) mod verification {
     use sea_orm::entity::prelude::*;
     use serde::Deserialize;
@@ -48,7 +48,7 @@ pub(in crate::store) mod verification {
     without_relations!();
 }
 
-/// Where events are posted. The secrets are encrypted.
+/// The endpoints that events are posted to. The secrets are encrypted.
 pub(in crate::store) mod webhook_endpoint {
     use sea_orm::entity::prelude::*;
     use serde::Deserialize;
@@ -105,7 +105,7 @@ pub(in crate::store) mod webhook_message {
     without_relations!();
 }
 
-/// Requests to an endpoint, and what came of them.
+/// Requests to an endpoint, and their results.
 pub(in crate::store) mod webhook_attempt {
     use sea_orm::entity::prelude::*;
     use serde::Deserialize;
@@ -131,7 +131,7 @@ pub(in crate::store) mod webhook_attempt {
     without_relations!();
 }
 
-/// The fingerprints of the keys at work. A key belongs to all accounts.
+/// The fingerprints of the keys in use. A key belongs to all accounts.
 pub(in crate::store) mod key_check {
     use sea_orm::entity::prelude::*;
 

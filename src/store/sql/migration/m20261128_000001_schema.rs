@@ -57,7 +57,7 @@ const TABLES: [fn(Dialect) -> TableCreateStatement; 18] = [
     key_check,
 ];
 
-/// The checks are a second wall behind the domain.
+/// The checks are a second guard behind the domain.
 fn invitation(dialect: Dialect) -> TableCreateStatement {
     dialect
         .table("invitation", &["account_id", "id"])
@@ -107,8 +107,8 @@ fn label(dialect: Dialect) -> TableCreateStatement {
         .take()
 }
 
-/// `open_until` says until when a general invitation is open unless something else ends it first, so that open invitations are
-/// found however many have ended.
+/// `open_until` is the moment until which a general invitation is open unless something else ends it first, so that
+/// open invitations are found however many have ended.
 fn recipient(dialect: Dialect) -> TableCreateStatement {
     dialect
         .table("recipient", &["account_id", "invitation_id", "ordinal"])
@@ -227,8 +227,8 @@ fn follower(dialect: Dialect) -> TableCreateStatement {
         .take()
 }
 
-/// A row of a queue is pending while `due_at` is set: then it is tried or, if it is leased, taken over. A message that is planned
-/// for later has only `planned_at`, so that it is not among the pending rows.
+/// A row of a queue is pending while `due_at` is set: then it is tried or, if it is leased, taken over. A message that
+/// is planned for later has only `planned_at`, so that it is not among the pending rows.
 fn outbox(dialect: Dialect) -> TableCreateStatement {
     dialect
         .table("outbox", &["account_id", "id"])
@@ -344,10 +344,11 @@ fn key_check(dialect: Dialect) -> TableCreateStatement {
         .take()
 }
 
-/// Guest invitations are indexed by what never changes. Orders by other columns are sorted: an index over a column that an accept
-/// changes would cost every accept, of every kind, an entry in every index of the table (PostgreSQL's HOT updates), to save a sort
-/// of one host's guests. The index of events without a position begins with their time, so that a look can begin behind those that
-/// have been numbered: a snapshot that is held for long, as by a dump, keeps their entries in the index.
+/// Guest invitations are indexed by columns that never change. Orders by other columns are sorted: an index over a
+/// column that an accept changes would cost every accept, of every kind, an entry in every index of the table
+/// (PostgreSQL's HOT updates), to save a sort of one host's guests. The index of events without a position begins with
+/// their time, so that a look can begin behind those that have been numbered: a snapshot that is held for long, as by a
+/// dump, keeps their entries in the index.
 const INDEXES: &str = "
 CREATE INDEX invitation_by_age ON invitation ({account:age}, created_at, id);
 CREATE INDEX invitation_by_scope ON invitation ({account:scope}, scope_type, scope_id, created_at, id);
@@ -386,6 +387,6 @@ CREATE UNIQUE INDEX organization_connection_by_ends ON organization_connection
     ({account:ends}, requester_id, target_id);
 CREATE INDEX organization_connection_by_target ON organization_connection ({account:target}, target_id, id)";
 
-/// Each follows something in its order, one replica at a time.
+/// Each row follows a sequence in its order, one replica at a time.
 const FOLLOWERS: &str = "INSERT INTO follower (name, position, leased_until)
     VALUES ('sequencer', 0, 0), ('webhooks', 0, 0), ('nats', 0, 0), ('expiry', 0, 0), ('prune', 0, 0)";

@@ -14,7 +14,7 @@ use crate::domain::value::time::Timestamp;
 use crate::store::sql::entity::acceptance;
 use crate::store::sql::error::StoreError;
 
-/// What an acceptance has that is never searched.
+/// The parts of an acceptance that are never searched.
 #[derive(Serialize, Deserialize)]
 struct AcceptanceDetails {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ impl TryFrom<acceptance::Model> for Acceptance {
     fn try_from(row: acceptance::Model) -> Result<Self, StoreError> {
         let corrupt = corrupt("acceptance", &row.id);
         let details: AcceptanceDetails = AcceptanceDetails::deserialize(&row.details)
-            .map_err(|_| corrupt("details", "is not what acceptances have"))?;
+            .map_err(|_| corrupt("details", "is not the details of an acceptance"))?;
         let unknown = UnknownFields::between(&row.details, &serde_json::to_value(&details).unwrap_or_default());
         Ok(Self {
             id: AcceptanceId(row.id),
@@ -75,7 +75,7 @@ impl TryFrom<acceptance::Model> for Acceptance {
     }
 }
 
-/// The row of an acceptance of an invitation.
+/// Returns the row of an acceptance of an invitation.
 pub(in crate::store) fn acceptance_row(invitation: &Invitation, acceptance: &Acceptance) -> acceptance::Model {
     let created_connection = acceptance.created_connection.as_ref();
     let details = AcceptanceDetails {

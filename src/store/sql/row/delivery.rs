@@ -10,16 +10,16 @@ use crate::domain::value::time::Timestamp;
 use crate::store::sql::entity::outbox;
 use crate::store::sql::error::StoreError;
 
-/// Reads a message and whose it is.
+/// Reads a message and its account.
 pub(in crate::store) fn delivery_from(row: outbox::Model) -> Result<(AccountId, Delivery), StoreError> {
     let corrupt = corrupt("outbox", &row.id);
     let address = row.address.as_deref().map(Email::parse).transpose();
     let message = NewDelivery {
         id: row.id,
         invitation: InvitationId(row.invitation_id),
-        purpose: Purpose::from_code(&row.purpose).ok_or_else(|| corrupt("purpose", "is no purpose"))?,
+        purpose: Purpose::from_code(&row.purpose).ok_or_else(|| corrupt("purpose", "is not a purpose"))?,
         recipient: u16::try_from(row.recipient).map_err(|_| corrupt("recipient", "is out of range"))?,
-        address: address.map_err(|_| corrupt("address", "is no address"))?,
+        address: address.map_err(|_| corrupt("address", "is not an address"))?,
         about: row.about,
         for_expire_at: at(row.for_expire_at),
         created_at: Timestamp::from_micros(row.created_at),
@@ -27,18 +27,18 @@ pub(in crate::store) fn delivery_from(row: outbox::Model) -> Result<(AccountId, 
     };
     let delivery = Delivery {
         message,
-        state: DeliveryState::from_code(&row.state).ok_or_else(|| corrupt("state", "is no state"))?,
+        state: DeliveryState::from_code(&row.state).ok_or_else(|| corrupt("state", "is not a state"))?,
         lease: row.lease,
         attempts: u32::try_from(row.attempts).map_err(|_| corrupt("attempts", "is negative"))?,
         last_error: row.last_error,
         sent_at: at(row.sent_at),
         due_at: at(row.due_at.or(row.planned_at)),
     };
-    let account = AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is no account"))?;
+    let account = AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is not an account"))?;
     Ok((account, delivery))
 }
 
-/// The row of a message to be sent.
+/// Returns the row of a message to be sent.
 pub(in crate::store) fn outbox_row(invitation: &Invitation, delivery: &NewDelivery) -> outbox::Model {
     let planned = delivery.due_at > delivery.created_at;
     outbox::Model {

@@ -17,14 +17,14 @@ impl TryFrom<event::Model> for Event {
 
     fn try_from(row: event::Model) -> Result<Self, StoreError> {
         let corrupt = corrupt("event", &row.id);
-        let Value::Object(data) = row.data else { return Err(corrupt("data", "is no object")) };
+        let Value::Object(data) = row.data else { return Err(corrupt("data", "is not an object")) };
         let event = StoredEvent {
             id: row.id,
-            account: AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is no account"))?,
+            account: AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is not an account"))?,
             invitation: InvitationId(row.invitation_id),
-            kind: Word::parse(&row.kind, Kind::from_code).ok_or_else(|| corrupt("kind", "is no kind"))?,
+            kind: Word::parse(&row.kind, Kind::from_code).ok_or_else(|| corrupt("kind", "is not a kind"))?,
             event_type: Word::parse(&row.event_type, EventType::from_name)
-                .ok_or_else(|| corrupt("event_type", "is no type"))?,
+                .ok_or_else(|| corrupt("event_type", "is not a type"))?,
             time: Timestamp::from_micros(row.occurred_at),
             actor: row.actor,
             request_id: row.request_id,
@@ -34,7 +34,7 @@ impl TryFrom<event::Model> for Event {
     }
 }
 
-/// The row of an event, counted `sequence` by the caller.
+/// Returns the row of an event, numbered `sequence` by the caller.
 pub(in crate::store) fn event_row(event: &NewEvent, sequence: i64) -> event::Model {
     event::Model {
         account_id: event.account.as_str().to_owned(),

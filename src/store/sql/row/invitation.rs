@@ -1,4 +1,4 @@
-//! Invitations with what is read together with them: recipients, labels, groups, slots, domains.
+//! Invitations with the rows that are read together with them: recipients, labels, groups, slots, domains.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -47,7 +47,7 @@ impl TryFrom<InvitationRows> for Invitation {
             acceptances,
         } = rows;
         let corrupt = corrupt("invitation", &row.id);
-        let kind = Kind::from_code(&row.kind).ok_or_else(|| corrupt("kind", "is no kind"))?;
+        let kind = Kind::from_code(&row.kind).ok_or_else(|| corrupt("kind", "is not a kind"))?;
         let details = kind.details_from(&row.details).ok_or_else(|| corrupt("details", "does not fit its kind"))?;
         let engagement = engagement.map_or(Engagement::default(), |row| Engagement {
             views: row.views,
@@ -56,7 +56,7 @@ impl TryFrom<InvitationRows> for Invitation {
         });
         Ok(Self {
             id: InvitationId(row.id),
-            account: AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is no account"))?,
+            account: AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is not an account"))?,
             unknown: UnknownFields::between(&row.details, &details_to(&details)),
             details,
             facts: Facts {
@@ -96,7 +96,7 @@ impl TryFrom<InvitationRows> for Invitation {
     }
 }
 
-/// Reads the newest acceptances. Nothing is decided by them, so one that cannot be read is left out.
+/// Reads the newest acceptances. No decision depends on them, so one that cannot be read is left out.
 fn acceptances_from(rows: Vec<acceptance::Model>) -> Result<Vec<Acceptance>, StoreError> {
     let readable = rows.into_iter().map(|row| skip_unreadable(Acceptance::try_from(row)));
     Ok(readable.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
@@ -104,7 +104,7 @@ fn acceptances_from(rows: Vec<acceptance::Model>) -> Result<Vec<Acceptance>, Sto
 
 fn details_to(details: &Details) -> Value {
     let json = serde_json::to_value(details);
-    // Strings, numbers and lists only: there is nothing in the details that JSON cannot say.
+    // The details contain only strings, numbers and lists, which JSON can always represent.
     json.unwrap_or_default()
 }
 
@@ -116,10 +116,12 @@ fn recipients_from(rows: Vec<recipient::Model>) -> Result<Vec<Recipient>, StoreE
 
 fn recipient_from(row: recipient::Model) -> Result<Recipient, StoreError> {
     let corrupt = corrupt("recipient", &row.invitation_id);
-    let sort = AddressType::from_code(&row.recipient_type).ok_or_else(|| corrupt("recipient_type", "is no type"))?;
+    let address_type =
+        AddressType::from_code(&row.recipient_type).ok_or_else(|| corrupt("recipient_type", "is not a type"))?;
     Ok(Recipient {
         ordinal: u16::try_from(row.ordinal).map_err(|_| corrupt("ordinal", "is out of range"))?,
-        address: Address::parse(sort, &row.original).map_err(|_| corrupt("original", "is no such address"))?,
+        address: Address::parse(address_type, &row.original)
+            .map_err(|_| corrupt("original", "is not an address of this type"))?,
         display_name: row.display_name,
         avatar_uri: row.avatar_uri,
         accepted_at: at(row.accepted_at),
@@ -133,12 +135,12 @@ fn details_of(invitation: &Invitation) -> Value {
     details
 }
 
-/// The row of an invitation.
+/// Returns the row of an invitation.
 pub(in crate::store) fn invitation_row(invitation: &Invitation) -> invitation::Model {
-    // What has no scope is in none of the lists by scope: no scope has an empty type.
+    // An invitation without a scope is in none of the lists by scope: no scope has an empty type.
     let scope = invitation.details.scope().unwrap_or_else(|| Scope::new("", ""));
     let facts = &invitation.facts;
-    let kept = invitation.details.general().map(|details| &details.kept);
+    let caller_data = invitation.details.general().map(|details| &details.caller_data);
     let inviter = invitation.details.inviter();
     let first_email = invitation.recipients.iter().find_map(Recipient::email);
     invitation::Model {
@@ -170,13 +172,15 @@ pub(in crate::store) fn invitation_row(invitation: &Invitation) -> invitation::M
         last_sent_at: invitation.last_sent_at.map(Timestamp::micros),
         updater: invitation.updater.clone(),
         inviter_user_id: unless_empty(inviter.map(|inviter| inviter.user_id.clone())),
-        widget_configuration_id: unless_empty(kept.and_then(|kept| kept.widget_configuration_id.clone())),
+        widget_configuration_id: unless_empty(
+            caller_data.and_then(|caller_data| caller_data.widget_configuration_id.clone()),
+        ),
         sort_email: first_email.map(|email| email.key().to_owned()).unwrap_or_default(),
         expiry_told_at: invitation.expiry_told_at.map(Timestamp::micros),
     }
 }
 
-/// The rows of an invitation's labels.
+/// Returns the rows of an invitation's labels.
 pub(in crate::store) fn label_rows(invitation: &Invitation) -> impl Iterator<Item = label::Model> {
     invitation.labels.iter().map(|(key, value)| label::Model {
         account_id: account(invitation),
@@ -187,7 +191,7 @@ pub(in crate::store) fn label_rows(invitation: &Invitation) -> impl Iterator<Ite
     })
 }
 
-/// The row of one of an invitation's recipients.
+/// Returns the row of one of an invitation's recipients.
 pub(in crate::store) fn recipient_row(invitation: &Invitation, recipient: &Recipient) -> recipient::Model {
     recipient::Model {
         account_id: account(invitation),
@@ -205,7 +209,7 @@ pub(in crate::store) fn recipient_row(invitation: &Invitation, recipient: &Recip
     }
 }
 
-/// The rows of the groups that an invitation is found by beside its scope.
+/// Returns the rows of the groups that an invitation is found by beside its scope.
 pub(in crate::store) fn group_rows(invitation: &Invitation) -> impl Iterator<Item = invitation_group::Model> {
     let scope = invitation.details.scope();
     let groups = invitation.details.groups();
@@ -222,7 +226,7 @@ pub(in crate::store) fn group_rows(invitation: &Invitation) -> impl Iterator<Ite
     })
 }
 
-/// The row of a domain of an auto-join.
+/// Returns the row of a domain of an auto-join.
 pub(in crate::store) fn domain_row(invitation: &Invitation, domain: &str) -> autojoin_domain::Model {
     autojoin_domain::Model {
         account_id: account(invitation),
@@ -232,7 +236,7 @@ pub(in crate::store) fn domain_row(invitation: &Invitation, domain: &str) -> aut
     }
 }
 
-/// The row of a slot.
+/// Returns the row of a slot.
 pub(in crate::store) fn slot_row(account: &AccountId, key: &SlotKey, slot: Slot) -> slot::Model {
     slot::Model {
         account_id: account.as_str().to_owned(),
@@ -242,10 +246,10 @@ pub(in crate::store) fn slot_row(account: &AccountId, key: &SlotKey, slot: Slot)
     }
 }
 
-/// Reads who has a slot.
+/// Reads the holder of a slot.
 pub(in crate::store) fn slot_from(row: slot::Model) -> Result<(AccountId, SlotKey, Slot), StoreError> {
     let corrupt = corrupt("slot", &row.invitation_id);
-    let account = AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is no account"))?;
+    let account = AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is not an account"))?;
     let slot = Slot { invitation: InvitationId(row.invitation_id), version: row.version };
     Ok((account, SlotKey(row.key), slot))
 }

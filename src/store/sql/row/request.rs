@@ -18,7 +18,7 @@ pub(in crate::store) fn request_from(row: request::Model) -> Result<(RequestKey,
     let mac = HEXLOWER_PERMISSIVE.decode(row.mac.as_bytes()).ok().and_then(|mac| mac.try_into().ok());
     let mac = mac.ok_or_else(|| corrupt("mac", "is not 64 hexadecimal digits"))?;
     let key_id = u8::try_from(row.key_id).map_err(|_| corrupt("key_id", "is out of range"))?;
-    let account = AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is no account"))?;
+    let account = AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is not an account"))?;
     let key = RequestKey { account, method: row.method, id: row.request_id };
     let remembered = Remembered {
         digest: BodyDigest { key_id, mac },
@@ -30,7 +30,7 @@ pub(in crate::store) fn request_from(row: request::Model) -> Result<(RequestKey,
     Ok((key, remembered))
 }
 
-/// The row of a remembered request.
+/// Returns the row of a remembered request.
 pub(in crate::store) fn request_row(key: &RequestKey, remembered: &Remembered) -> request::Model {
     request::Model {
         account_id: key.account.as_str().to_owned(),

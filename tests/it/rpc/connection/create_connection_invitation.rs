@@ -16,7 +16,7 @@ on_both!(
     migrated:
     reconnect_link_serves_at_most_two_people_for_61_seconds,
     full_prefill_comes_back_as_it_was_sent,
-    a_link_without_limits_never_expires_and_never_runs_out,
+    link_without_limits_never_expires_and_never_runs_out,
     mailed_recipients_count_once_per_mailbox,
 );
 
@@ -139,7 +139,7 @@ async fn full_prefill_comes_back_as_it_was_sent(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_link_without_limits_never_expires_and_never_runs_out(database: TestDatabase) {
+async fn link_without_limits_never_expires_and_never_runs_out(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation()).await;
     assert_eq!((made.expire_time, made.max_uses), (None, None));

@@ -18,7 +18,7 @@ on_both!(
     every_kind_is_sent_again_and_its_new_link_kills_the_old_ones,
     every_kind_is_renewed_after_it_has_expired,
     only_recipients_who_are_still_open_are_mailed,
-    a_retry_rotates_once,
+    retry_rotates_once,
 );
 
 fn request(name: &str) -> Request {
@@ -109,7 +109,7 @@ async fn only_recipients_who_are_still_open_are_mailed(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_retry_rotates_once(database: TestDatabase) {
+async fn retry_rotates_once(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = generals::create(&service, into_team(&[])).await;
     let sent =

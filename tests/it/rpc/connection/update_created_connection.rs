@@ -13,7 +13,7 @@ on_both!(
     migrated:
     acceptance_without_a_connection_gets_exactly_one_later,
     connection_of_another_acceptance_is_refused,
-    what_changes_nothing_leaves_no_trace,
+    call_without_effect_leaves_no_trace,
 );
 
 fn id(number: u32) -> String {
@@ -98,7 +98,7 @@ async fn connection_of_another_acceptance_is_refused(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn what_changes_nothing_leaves_no_trace(database: TestDatabase) {
+async fn call_without_effect_leaves_no_trace(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation()).await;
     accepted(&service, &made.invitation_token, "ann", Some(id(1))).await;

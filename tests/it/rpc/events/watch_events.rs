@@ -19,12 +19,12 @@ use crate::support::service::{Service, configuration};
 
 on_both!(
     migrated:
-    a_watch_shows_what_happens_from_now_on_in_its_order,
+    watch_shows_what_happens_from_now_on_in_its_order,
     dropped_watch_resumes_behind_its_last_event,
     only_a_token_of_the_account_is_a_place_to_go_on,
     account_sees_its_own_and_a_bound_credential_its_reach,
-    a_watch_lasts_until_its_client_or_the_service_ends_it,
-    an_expiry_is_watched_like_anything_else,
+    watch_lasts_until_its_client_or_the_service_ends_it,
+    expiry_is_watched_like_anything_else,
 );
 
 /// How long a test waits for what has to happen before it fails.
@@ -54,7 +54,7 @@ async fn accepted(service: &Service, made: &pb::ConnectionInvitation, subject: &
     service.redemptions().accept_invitation(messages::accept(&made.invitation_token, subject)).await.unwrap();
 }
 
-async fn a_watch_shows_what_happens_from_now_on_in_its_order(database: TestDatabase) {
+async fn watch_shows_what_happens_from_now_on_in_its_order(database: TestDatabase) {
     let service = Service::start(&database).await;
     let before = messages::create(&service, messages::invitation()).await;
     // Until what came before has its place, it may come again.
@@ -197,7 +197,7 @@ async fn account_sees_its_own_and_a_bound_credential_its_reach(database: TestDat
     service.stop().await;
 }
 
-async fn a_watch_lasts_until_its_client_or_the_service_ends_it(database: TestDatabase) {
+async fn watch_lasts_until_its_client_or_the_service_ends_it(database: TestDatabase) {
     let short = [("INVITATION__GRPC__REQUEST_TIMEOUT", "1s"), ("INVITATION__STORE__TIMEOUT", "900ms")];
     let service = Service::start_with(configuration(&database, &short), Clock::manual(NEW_YEAR)).await;
     let mut lasting = watch(&service, &[], "").await.unwrap();
@@ -215,7 +215,7 @@ async fn a_watch_lasts_until_its_client_or_the_service_ends_it(database: TestDat
     timeout(Duration::from_secs(10), service.task).await.expect("nothing holds up the end").unwrap().unwrap();
 }
 
-async fn an_expiry_is_watched_like_anything_else(database: TestDatabase) {
+async fn expiry_is_watched_like_anything_else(database: TestDatabase) {
     let often = [("INVITATION__EVENTS__EXPIRY_INTERVAL", "100ms")];
     let service = Service::start_with(configuration(&database, &often), Clock::manual(NEW_YEAR)).await;
     let mut stream = watch(&service, &[], "").await.unwrap();
@@ -228,7 +228,7 @@ async fn an_expiry_is_watched_like_anything_else(database: TestDatabase) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn what_one_replica_does_is_watched_on_another() {
+async fn events_of_one_replica_are_watched_on_another() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let one = Service::start(&database).await;
     let other = Service::start(&database).await;

@@ -16,11 +16,11 @@ on_both!(
     migrated:
     invitations_of_every_kind_are_accepted_each_with_a_result,
     one_refusal_keeps_nobody_from_the_others,
-    the_same_subject_again_has_the_same_acceptance,
-    a_retry_tells_what_the_first_try_told,
+    same_subject_again_has_the_same_acceptance,
+    retry_tells_what_the_first_try_told,
     accepting_closes_the_same_persons_others_into_the_scope,
-    what_is_not_the_persons_or_not_of_the_scope_stays_open,
-    a_bad_request_accepts_nothing,
+    invitation_of_another_person_or_scope_stays_open,
+    bad_request_accepts_nothing,
 );
 
 const ANN: &str = "ann@example.org";
@@ -92,7 +92,7 @@ async fn one_refusal_keeps_nobody_from_the_others(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn the_same_subject_again_has_the_same_acceptance(database: TestDatabase) {
+async fn same_subject_again_has_the_same_acceptance(database: TestDatabase) {
     let service = Service::start(&database).await;
     let (one, two) = (
         messages::create(&service, messages::invitation()).await,
@@ -108,7 +108,7 @@ async fn the_same_subject_again_has_the_same_acceptance(database: TestDatabase) 
     service.stop().await;
 }
 
-async fn a_retry_tells_what_the_first_try_told(database: TestDatabase) {
+async fn retry_tells_what_the_first_try_told(database: TestDatabase) {
     let service = Service::start(&database).await;
     let names = invite_ann_to_everything(&service).await;
     let request = pb::AcceptInvitationsRequest {
@@ -156,7 +156,7 @@ async fn accepting_closes_the_same_persons_others_into_the_scope(database: TestD
     service.stop().await;
 }
 
-async fn what_is_not_the_persons_or_not_of_the_scope_stays_open(database: TestDatabase) {
+async fn invitation_of_another_person_or_scope_stays_open(database: TestDatabase) {
     let service = Service::start(&database).await;
     let group = pb::Group { r#type: "team".to_owned(), id: "red".to_owned(), display_name: String::new() };
     let many = pb::Invitation { invitation_type: pb::InvitationType::MultiUse.into(), ..into_team(&[email(ANN)]) };
@@ -179,7 +179,7 @@ async fn what_is_not_the_persons_or_not_of_the_scope_stays_open(database: TestDa
     service.stop().await;
 }
 
-async fn a_bad_request_accepts_nothing(database: TestDatabase) {
+async fn bad_request_accepts_nothing(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation()).await;
     let general = made.name.replace("connectionInvitations", "invitations");

@@ -19,12 +19,12 @@ on_both!(
     migrated:
     five_hundred_have_a_result_each_in_their_order,
     violation_of_one_row_is_reported_there_alone,
-    a_duplicate_inside_a_batch_meets_the_row_before_it,
+    duplicate_inside_a_batch_meets_the_row_before_it,
     atomic_batch_creates_all_or_reports_every_violation,
-    what_is_only_validated_is_as_it_would_be_and_is_not_there,
-    a_retried_batch_makes_nothing_twice,
-    a_retried_row_with_an_id_of_its_own_makes_nothing_twice,
-    a_request_id_of_another_batch_is_refused,
+    validate_only_shows_the_invitation_and_creates_none,
+    retried_batch_makes_nothing_twice,
+    retried_row_with_an_id_of_its_own_makes_nothing_twice,
+    request_id_of_another_batch_is_refused,
 );
 
 fn batch(requests: Vec<pb::CreateInvitationRequest>) -> Batch {
@@ -118,7 +118,7 @@ async fn violation_of_one_row_is_reported_there_alone(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_duplicate_inside_a_batch_meets_the_row_before_it(database: TestDatabase) {
+async fn duplicate_inside_a_batch_meets_the_row_before_it(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut rows = people(["ann", "bob", "ann"]);
     rows.push(with_conflict(into_team(&[internal("ann")]), OnConflict::ReturnExisting));
@@ -172,7 +172,7 @@ async fn atomic_batch_creates_all_or_reports_every_violation(database: TestDatab
     service.stop().await;
 }
 
-async fn what_is_only_validated_is_as_it_would_be_and_is_not_there(database: TestDatabase) {
+async fn validate_only_shows_the_invitation_and_creates_none(database: TestDatabase) {
     let service = Service::start(&database).await;
     let ann = generals::create(&service, into_team(&[internal("ann")])).await;
     let mut rows = people(["bob", "ann", "bob"]);
@@ -202,7 +202,7 @@ async fn what_is_only_validated_is_as_it_would_be_and_is_not_there(database: Tes
     service.stop().await;
 }
 
-async fn a_retried_batch_makes_nothing_twice(database: TestDatabase) {
+async fn retried_batch_makes_nothing_twice(database: TestDatabase) {
     let service = Service::start(&database).await;
     let id = "r".repeat(128);
     for (round, atomic) in [(0, false), (1, true)] {
@@ -232,7 +232,7 @@ async fn a_retried_batch_makes_nothing_twice(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_retried_row_with_an_id_of_its_own_makes_nothing_twice(database: TestDatabase) {
+async fn retried_row_with_an_id_of_its_own_makes_nothing_twice(database: TestDatabase) {
     let service = Service::start(&database).await;
     let named = |person: &str, id: &str| pb::CreateInvitationRequest {
         request_id: id.to_owned(),
@@ -255,7 +255,7 @@ async fn a_retried_row_with_an_id_of_its_own_makes_nothing_twice(database: TestD
     service.stop().await;
 }
 
-async fn a_request_id_of_another_batch_is_refused(database: TestDatabase) {
+async fn request_id_of_another_batch_is_refused(database: TestDatabase) {
     let service = Service::start(&database).await;
     let sent = |rows| Batch { request_id: "r".to_owned(), ..batch(rows) };
     run(&service, sent(people(["ann", "bob"]))).await;

@@ -18,17 +18,17 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    the_first_group_is_the_scope_unless_one_is_named,
+    first_group_is_the_scope_unless_one_is_named,
     expiry_is_a_month_a_ttl_or_a_moment,
     all_that_is_wrong_is_told_at_once_and_makes_nothing,
     conflict_behaviours_hold_for_each_type_of_target,
     only_the_same_target_in_the_same_scope_conflicts,
-    a_replacement_revokes_all_that_match_and_tells_of_each,
-    the_place_of_what_has_expired_or_ended_is_free,
+    replacement_revokes_all_that_match_and_tells_of_each,
+    place_of_what_has_expired_or_ended_is_free,
     renewing_needs_the_place_again,
     one_of_two_concurrent_creates_wins_and_is_named,
     single_use_invitation_with_many_targets_is_used_once,
-    a_shared_link_serves_twenty_people_and_no_more_than_it_says,
+    shared_link_serves_twenty_people_and_no_more_than_it_says,
 );
 
 const ALLOW: OnConflict = OnConflict::Allow;
@@ -46,7 +46,7 @@ fn exists<T: std::fmt::Debug>(result: Result<T, Status>, holder: &pb::Invitation
     assert_eq!(details.error_info().unwrap().metadata.get("invitation"), Some(&holder.name));
 }
 
-async fn the_first_group_is_the_scope_unless_one_is_named(database: TestDatabase) {
+async fn first_group_is_the_scope_unless_one_is_named(database: TestDatabase) {
     let service = Service::start(&database).await;
     let group = |id: &str| pb::Group { r#type: "team".to_owned(), id: id.to_owned(), display_name: id.to_uppercase() };
     let grouped = pb::Invitation { groups: vec![group("red"), group("blue")], ..Default::default() };
@@ -216,7 +216,7 @@ async fn only_the_same_target_in_the_same_scope_conflicts(database: TestDatabase
     service.stop().await;
 }
 
-async fn a_replacement_revokes_all_that_match_and_tells_of_each(database: TestDatabase) {
+async fn replacement_revokes_all_that_match_and_tells_of_each(database: TestDatabase) {
     let service = Service::start(&database).await;
     let passing = |targets: &[pb::Target]| pb::Invitation { pass_through: "mine".to_owned(), ..into_team(targets) };
     let mut matching = Vec::new();
@@ -238,7 +238,7 @@ async fn a_replacement_revokes_all_that_match_and_tells_of_each(database: TestDa
     service.stop().await;
 }
 
-async fn the_place_of_what_has_expired_or_ended_is_free(database: TestDatabase) {
+async fn place_of_what_has_expired_or_ended_is_free(database: TestDatabase) {
     let service = Service::start(&database).await;
     let wanted =
         || with_conflict(pb::Invitation { ttl: messages::seconds(60), ..into_team(&[email("ann@x.org")]) }, REJECT);
@@ -317,7 +317,7 @@ async fn single_use_invitation_with_many_targets_is_used_once(database: TestData
     service.stop().await;
 }
 
-async fn a_shared_link_serves_twenty_people_and_no_more_than_it_says(database: TestDatabase) {
+async fn shared_link_serves_twenty_people_and_no_more_than_it_says(database: TestDatabase) {
     let service = Service::start(&database).await;
     let link = |max_uses| pb::Invitation {
         invitation_type: InvitationType::MultiUse.into(),

@@ -13,11 +13,11 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    the_only_recipient_of_any_kind_declines_without_being_named,
+    only_recipient_of_any_kind_declines_without_being_named,
     each_of_several_declines_by_name_and_the_last_ends_it,
     nobody_unknown_declines,
-    what_is_for_many_or_has_ended_cannot_be_declined,
-    a_retry_declines_once_and_a_stale_etag_not_at_all,
+    invitation_that_ended_or_is_for_many_cannot_be_declined,
+    retry_declines_once_and_a_stale_etag_not_at_all,
 );
 
 async fn decline(service: &Service, name: &str, target: Option<pb::Target>) -> Result<pb::Invitation, Status> {
@@ -25,7 +25,7 @@ async fn decline(service: &Service, name: &str, target: Option<pb::Target>) -> R
     service.invitations().decline_invitation(request).await.map(tonic::Response::into_inner)
 }
 
-async fn the_only_recipient_of_any_kind_declines_without_being_named(database: TestDatabase) {
+async fn only_recipient_of_any_kind_declines_without_being_named(database: TestDatabase) {
     let service = Service::start(&database).await;
     let ann = "ann@example.org";
     let passing = pb::Invitation { pass_through: "mine".to_owned(), ..into_team(&[internal("ann")]) };
@@ -96,7 +96,7 @@ async fn nobody_unknown_declines(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn what_is_for_many_or_has_ended_cannot_be_declined(database: TestDatabase) {
+async fn invitation_that_ended_or_is_for_many_cannot_be_declined(database: TestDatabase) {
     let service = Service::start(&database).await;
     let multi_use = pb::InvitationType::MultiUse.into();
     let many = pb::Invitation { invitation_type: multi_use, ..into_team(&[email("ann@example.org")]) };
@@ -121,7 +121,7 @@ async fn what_is_for_many_or_has_ended_cannot_be_declined(database: TestDatabase
     service.stop().await;
 }
 
-async fn a_retry_declines_once_and_a_stale_etag_not_at_all(database: TestDatabase) {
+async fn retry_declines_once_and_a_stale_etag_not_at_all(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = generals::create(&service, into_team(&[email("a@x.org"), email("b@x.org")])).await;
     let request = Request {

@@ -16,7 +16,7 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     every_field_comes_back_as_it_was_sent_byte_for_byte,
-    what_is_no_email_target_is_mailed_nothing_and_gives_the_link,
+    target_without_email_gets_no_mail_and_returns_the_link,
 );
 
 fn object(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Struct {
@@ -174,7 +174,7 @@ async fn unusable_json_object_is_refused_at_its_field() {
     service.stop().await;
 }
 
-async fn what_is_no_email_target_is_mailed_nothing_and_gives_the_link(database: TestDatabase) {
+async fn target_without_email_gets_no_mail_and_returns_the_link(database: TestDatabase) {
     let service = Service::start(&database).await;
     for (r#type, value) in
         [(TargetType::Phone, "+4930123456"), (TargetType::Internal, "u-1"), (TargetType::Share, "board")]

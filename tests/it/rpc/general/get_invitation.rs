@@ -15,7 +15,7 @@ use crate::support::expect::refused;
 use crate::support::on_both;
 use crate::support::service::Service;
 
-on_both!(migrated: each_kind_shows_what_its_own_service_was_given, a_name_of_another_kind_is_not_found_by_any_service,);
+on_both!(migrated: each_kind_shows_what_its_own_service_was_given, name_of_another_kind_is_not_found_by_any_service,);
 
 fn email(value: &str) -> pb::Target {
     messages::target(pb::TargetType::Email, value)
@@ -81,7 +81,7 @@ async fn each_kind_shows_what_its_own_service_was_given(database: TestDatabase) 
     service.stop().await;
 }
 
-async fn a_name_of_another_kind_is_not_found_by_any_service(database: TestDatabase) {
+async fn name_of_another_kind_is_not_found_by_any_service(database: TestDatabase) {
     let service = Service::start(&database).await;
     let known = request::known(&service, None, messages::COMPANY).await;
     let uid = |name: &str| name.split_once('/').unwrap().1.to_owned();

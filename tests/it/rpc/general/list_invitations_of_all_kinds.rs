@@ -18,7 +18,7 @@ on_both!(
     migrated:
     each_filter_finds_what_it_says_over_all_kinds,
     filters_of_states_are_judged_at_the_first_page,
-    a_page_token_of_other_filters_is_refused,
+    page_token_of_other_filters_is_refused,
 );
 
 const ANN: &str = "ann@example.org";
@@ -153,7 +153,7 @@ async fn filters_of_states_are_judged_at_the_first_page(database: TestDatabase) 
     service.stop().await;
 }
 
-async fn a_page_token_of_other_filters_is_refused(database: TestDatabase) {
+async fn page_token_of_other_filters_is_refused(database: TestDatabase) {
     let service = Service::start(&database).await;
     for _ in 0..2 {
         generals::create(&service, into_team(&[internal("ann")])).await;

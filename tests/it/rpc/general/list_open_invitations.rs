@@ -18,12 +18,12 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     every_kind_and_domain_auto_joins_are_listed_for_an_address,
-    a_domain_stands_for_itself_alone,
-    what_is_accepted_declined_or_over_is_not_open,
+    domain_stands_for_itself_alone,
+    answered_or_ended_invitation_is_not_open,
     ids_and_phones_have_open_invitations_too,
     pages_follow_each_other_both_ways_and_ties_lose_nothing,
-    what_another_account_has_is_not_seen,
-    an_address_of_a_person_is_required,
+    rows_of_another_account_are_not_seen,
+    address_of_a_person_is_required,
 );
 
 const ANN: &str = "ann@example.org";
@@ -78,7 +78,7 @@ async fn every_kind_and_domain_auto_joins_are_listed_for_an_address(database: Te
     service.stop().await;
 }
 
-async fn a_domain_stands_for_itself_alone(database: TestDatabase) {
+async fn domain_stands_for_itself_alone(database: TestDatabase) {
     let service = Service::start(&database).await;
     let team = sync(&service, "red", &["example.com", "b\u{fc}cher.example"]).await;
     for joins in [
@@ -109,7 +109,7 @@ async fn a_domain_stands_for_itself_alone(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn what_is_accepted_declined_or_over_is_not_open(database: TestDatabase) {
+async fn answered_or_ended_invitation_is_not_open(database: TestDatabase) {
     let service = Service::start(&database).await;
     let both = messages::create(&service, messages::invitation_for(&[ANN, "bob@example.org"])).await;
     let general = generals::create(&service, into_team(&[email(ANN)])).await;
@@ -199,7 +199,7 @@ async fn pages_follow_each_other_both_ways_and_ties_lose_nothing(database: TestD
     service.stop().await;
 }
 
-async fn what_another_account_has_is_not_seen(database: TestDatabase) {
+async fn rows_of_another_account_are_not_seen(database: TestDatabase) {
     let (service, key) = keys::start(&database, &[("ours", "*"), ("theirs", "*")]).await;
     let mut client = service.invitations();
     for key in &key {
@@ -220,7 +220,7 @@ async fn what_another_account_has_is_not_seen(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn an_address_of_a_person_is_required(database: TestDatabase) {
+async fn address_of_a_person_is_required(database: TestDatabase) {
     let service = Service::start(&database).await;
     for (request, fields) in [
         (Request::default(), vec!["target.type", "target.value"]),

@@ -16,7 +16,7 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    an_invitation_of_any_kind_is_revoked_by_either_name,
+    invitation_of_any_kind_is_revoked_by_either_name,
     active_and_expired_invitations_of_a_scope_are_revoked,
     more_than_a_chunk_is_revoked_with_the_same_count_on_retry,
     each_kinds_own_scope_can_be_emptied,
@@ -30,7 +30,7 @@ async fn revoke_all(service: &Service, request: Request) -> i32 {
     service.invitations().revoke_scope_invitations(request).await.unwrap().into_inner().revoked_count
 }
 
-async fn an_invitation_of_any_kind_is_revoked_by_either_name(database: TestDatabase) {
+async fn invitation_of_any_kind_is_revoked_by_either_name(database: TestDatabase) {
     let service = Service::start(&database).await;
     for round in 0..2 {
         let ann = format!("ann-{round}@example.org");

@@ -14,13 +14,13 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    a_sync_sets_all_domains_in_one_form_and_tells_what_changed,
+    sync_sets_all_domains_in_one_form_and_tells_what_changed,
     emptied_auto_join_comes_back_with_its_next_domain,
     revoked_auto_join_stays_and_the_next_domain_creates_another,
-    a_scope_without_an_auto_join_has_none_and_may_be_emptied,
+    scope_without_an_auto_join_has_none_and_may_be_emptied,
     people_of_a_listed_domain_join_and_nobody_else,
-    a_retry_syncs_once_and_two_at_once_make_one,
-    an_auto_join_never_expires_and_is_sent_to_nobody,
+    retry_syncs_once_and_two_at_once_make_one,
+    auto_join_never_expires_and_is_sent_to_nobody,
     all_that_is_wrong_is_told_at_once,
 );
 
@@ -61,7 +61,7 @@ async fn last_change(service: &Service, name: &str) -> [Vec<String>; 2] {
     })
 }
 
-async fn a_sync_sets_all_domains_in_one_form_and_tells_what_changed(database: TestDatabase) {
+async fn sync_sets_all_domains_in_one_form_and_tells_what_changed(database: TestDatabase) {
     let service = Service::start(&database).await;
     let (domains, made) =
         sync(&service, &["Example.org", " b\u{fc}cher.example", "example.ORG", "bu\u{308}cher.example"]).await;
@@ -137,7 +137,7 @@ async fn revoked_auto_join_stays_and_the_next_domain_creates_another(database: T
     service.stop().await;
 }
 
-async fn a_scope_without_an_auto_join_has_none_and_may_be_emptied(database: TestDatabase) {
+async fn scope_without_an_auto_join_has_none_and_may_be_emptied(database: TestDatabase) {
     let service = Service::start(&database).await;
     assert_eq!(get(&service).await, pb::Autojoin::default());
     assert_eq!(try_sync(&service, request(&[])).await.unwrap(), pb::Autojoin::default());
@@ -174,7 +174,7 @@ async fn people_of_a_listed_domain_join_and_nobody_else(database: TestDatabase) 
     service.stop().await;
 }
 
-async fn a_retry_syncs_once_and_two_at_once_make_one(database: TestDatabase) {
+async fn retry_syncs_once_and_two_at_once_make_one(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut calls = JoinSet::new();
     for index in 0..8 {
@@ -195,7 +195,7 @@ async fn a_retry_syncs_once_and_two_at_once_make_one(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn an_auto_join_never_expires_and_is_sent_to_nobody(database: TestDatabase) {
+async fn auto_join_never_expires_and_is_sent_to_nobody(database: TestDatabase) {
     let service = Service::start(&database).await;
     let (_, made) = sync(&service, &["example.org"]).await;
     let resend = |ttl| pb::ResendInvitationRequest { name: made.name.clone(), ttl, ..Default::default() };

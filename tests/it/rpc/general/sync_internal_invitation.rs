@@ -18,9 +18,9 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    what_was_accepted_or_declined_is_so_here_and_named,
+    accepted_or_declined_invitation_is_updated_and_named,
     sync_finds_only_active_ones_of_inviter_person_and_widget,
-    a_retry_names_the_same_and_another_body_is_refused,
+    retry_names_the_same_and_another_body_is_refused,
     one_of_several_targets_declines_for_themselves_only,
     all_that_is_wrong_is_told_at_once,
 );
@@ -46,7 +46,7 @@ fn by_boss(team: &str, targets: &[pb::Target]) -> pb::Invitation {
     pb::Invitation { inviter, pass_through: "mine".to_owned(), ..into(team, targets) }
 }
 
-async fn what_was_accepted_or_declined_is_so_here_and_named(database: TestDatabase) {
+async fn accepted_or_declined_invitation_is_updated_and_named(database: TestDatabase) {
     let service = Service::start(&database).await;
     for (action, state, event) in [
         (Action::Accepted, InvitationState::Fulfilled, "accepted"),
@@ -108,7 +108,7 @@ async fn sync_finds_only_active_ones_of_inviter_person_and_widget(database: Test
     service.stop().await;
 }
 
-async fn a_retry_names_the_same_and_another_body_is_refused(database: TestDatabase) {
+async fn retry_names_the_same_and_another_body_is_refused(database: TestDatabase) {
     let service = Service::start(&database).await;
     for (action, other) in [(Action::Accepted, Action::Declined), (Action::Declined, Action::Accepted)] {
         for team in ["red", "blue"] {

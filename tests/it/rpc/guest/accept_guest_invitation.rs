@@ -15,14 +15,14 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    a_system_accepts_once_for_one_organization,
+    system_accepts_once_for_one_organization,
     guest_with_the_link_accepts_with_or_without_organization,
     guest_and_system_for_one_organization_accept_once,
-    what_has_ended_or_expired_is_accepted_by_nobody,
-    a_resend_mails_the_link_again_and_renews_what_has_expired,
+    ended_or_expired_invitation_cannot_be_accepted,
+    resend_mails_the_link_again_and_renews_what_has_expired,
 );
 
-async fn a_system_accepts_once_for_one_organization(database: TestDatabase) {
+async fn system_accepts_once_for_one_organization(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = create(&service, guest("ann@example.org")).await;
     service.clock.advance(Duration::from_secs(5));
@@ -111,7 +111,7 @@ async fn guest_and_system_for_one_organization_accept_once(database: TestDatabas
     service.stop().await;
 }
 
-async fn what_has_ended_or_expired_is_accepted_by_nobody(database: TestDatabase) {
+async fn ended_or_expired_invitation_cannot_be_accepted(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut guests = service.guests();
     let revoked = create(&service, guest("ann@example.org")).await;
@@ -134,7 +134,7 @@ async fn what_has_ended_or_expired_is_accepted_by_nobody(database: TestDatabase)
     service.stop().await;
 }
 
-async fn a_resend_mails_the_link_again_and_renews_what_has_expired(database: TestDatabase) {
+async fn resend_mails_the_link_again_and_renews_what_has_expired(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = create(&service, guest("ann@example.org")).await;
     let mut guests = service.guests();

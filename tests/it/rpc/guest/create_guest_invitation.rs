@@ -16,12 +16,12 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    a_guest_is_mailed_at_once_and_shown_as_sent,
-    a_host_has_one_active_unarchived_invitation_of_an_address,
-    a_renewed_invitation_needs_its_address_to_be_free,
+    guest_is_mailed_at_once_and_shown_as_sent,
+    host_has_one_active_unarchived_invitation_of_an_address,
+    renewed_invitation_needs_its_address_to_be_free,
 );
 
-async fn a_guest_is_mailed_at_once_and_shown_as_sent(database: TestDatabase) {
+async fn guest_is_mailed_at_once_and_shown_as_sent(database: TestDatabase) {
     let service = Service::start(&database).await;
     let wanted = pb::GuestInvitation {
         parent_organization_id: OTHER_HOST.to_owned(),
@@ -92,7 +92,7 @@ async fn value_beyond_a_limit_is_refused_at_its_field() {
     service.stop().await;
 }
 
-async fn a_host_has_one_active_unarchived_invitation_of_an_address(database: TestDatabase) {
+async fn host_has_one_active_unarchived_invitation_of_an_address(database: TestDatabase) {
     let service = Service::start(&database).await;
     let email = "ann@example.org";
     let try_create = || async { service.guests().create_guest_invitation(of(HOST, creation(guest(email)))).await };
@@ -123,7 +123,7 @@ async fn a_host_has_one_active_unarchived_invitation_of_an_address(database: Tes
     service.stop().await;
 }
 
-async fn a_renewed_invitation_needs_its_address_to_be_free(database: TestDatabase) {
+async fn renewed_invitation_needs_its_address_to_be_free(database: TestDatabase) {
     let service = Service::start(&database).await;
     let first = create(&service, guest("ann@example.org")).await;
     service.clock.advance(Duration::from_secs(3_600));

@@ -17,11 +17,11 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     each_filter_finds_what_it_says,
-    a_search_takes_every_character_for_itself,
+    search_takes_every_character_for_itself,
     every_order_pages_both_ways_over_ties_and_missing_values,
-    the_total_is_that_of_the_first_page_on_every_page,
+    total_is_that_of_the_first_page_on_every_page,
     rows_are_skipped_from_where_the_page_would_begin,
-    a_page_token_serves_its_own_query_and_host_alone,
+    page_token_serves_its_own_query_and_host_alone,
     all_that_is_wrong_is_told_at_once,
 );
 
@@ -109,7 +109,7 @@ async fn each_filter_finds_what_it_says(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_search_takes_every_character_for_itself(database: TestDatabase) {
+async fn search_takes_every_character_for_itself(database: TestDatabase) {
     let service = Service::start(&database).await;
     for email in ["a%b@x.org", "a_b@x.org", "acb@x.org", "Jos\u{e9}@b\u{fc}cher.example", "a*b@x.org"] {
         guests::create(&service, guests::guest(email)).await;
@@ -187,7 +187,7 @@ async fn every_order_pages_both_ways_over_ties_and_missing_values(database: Test
     service.stop().await;
 }
 
-async fn the_total_is_that_of_the_first_page_on_every_page(database: TestDatabase) {
+async fn total_is_that_of_the_first_page_on_every_page(database: TestDatabase) {
     let service = Service::start(&database).await;
     for index in 0..5 {
         service.clock.advance(Duration::from_secs(1));
@@ -235,7 +235,7 @@ async fn rows_are_skipped_from_where_the_page_would_begin(database: TestDatabase
     service.stop().await;
 }
 
-async fn a_page_token_serves_its_own_query_and_host_alone(database: TestDatabase) {
+async fn page_token_serves_its_own_query_and_host_alone(database: TestDatabase) {
     let service = Service::start(&database).await;
     for index in 0..3 {
         guests::create(&service, guests::guest(&format!("{index}@x.org"))).await;

@@ -17,10 +17,10 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    a_connection_is_made_once_listed_and_deleted,
+    connection_is_made_once_listed_and_deleted,
     lists_filter_and_page_both_ways,
     all_that_is_wrong_is_told_at_once,
-    what_a_connection_grants_can_be_done_and_nothing_else,
+    connection_allows_only_the_granted_permissions,
     organization_connection_is_hidden_from_other_accounts,
     bound_credential_manages_no_organization_connections,
 );
@@ -51,7 +51,7 @@ async fn list(service: &Service, request: List) -> pb::ListOrganizationConnectio
     service.access().list_organization_connections(request).await.unwrap().into_inner()
 }
 
-async fn a_connection_is_made_once_listed_and_deleted(database: TestDatabase) {
+async fn connection_is_made_once_listed_and_deleted(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = connect(&service, HOST, OTHER_HOST, &[WRITE, READ]).await;
     assert_eq!(made.name, format!("organizationConnections/{}", made.uid));
@@ -170,7 +170,7 @@ async fn may(service: &Service, requester: &str, target: &str, name: &str) -> (b
     (outcome([get, list]), outcome([resend, update]))
 }
 
-async fn what_a_connection_grants_can_be_done_and_nothing_else(database: TestDatabase) {
+async fn connection_allows_only_the_granted_permissions(database: TestDatabase) {
     let service = Service::start(&database).await;
     let guest = guests::create(&service, guests::guest("ann@example.org")).await.name;
     assert_eq!(may(&service, HOST, HOST, &guest).await, (true, true), "of its own");

@@ -18,8 +18,8 @@ on_both!(
     migrated:
     every_guest_call_needs_each_organization_once,
     organization_acts_for_another_only_by_its_connection,
-    the_guests_of_another_host_are_not_found_like_missing_ones,
-    a_key_of_one_organization_speaks_for_no_other,
+    guests_of_another_host_are_not_found_like_missing_ones,
+    key_of_one_organization_speaks_for_no_other,
 );
 
 fn guest_rpcs() -> Vec<raw::Rpc> {
@@ -124,7 +124,7 @@ async fn organization_acts_for_another_only_by_its_connection(database: TestData
     service.stop().await;
 }
 
-async fn the_guests_of_another_host_are_not_found_like_missing_ones(database: TestDatabase) {
+async fn guests_of_another_host_are_not_found_like_missing_ones(database: TestDatabase) {
     let service = Service::start(&database).await;
     let known = request::known(&service, None, messages::COMPANY).await;
     let before = guests::get(&service, &known.guest).await;
@@ -160,7 +160,7 @@ async fn the_guests_of_another_host_are_not_found_like_missing_ones(database: Te
     service.stop().await;
 }
 
-async fn a_key_of_one_organization_speaks_for_no_other(database: TestDatabase) {
+async fn key_of_one_organization_speaks_for_no_other(database: TestDatabase) {
     let keys = [("ours", "*", None), ("ours", "*", Some(HOST)), ("ours", "*", Some(OTHER_HOST))];
     let (service, key) = keys::start_bound(&database, &keys).await;
     let (all, host, other) = (key[0].as_str(), key[1].as_str(), key[2].as_str());

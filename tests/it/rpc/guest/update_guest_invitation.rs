@@ -17,8 +17,8 @@ on_both!(
     each_field_of_the_mask_is_set_and_no_other,
     without_a_mask_what_is_not_empty_is_set_and_a_star_sets_all,
     archiving_is_a_flag_of_its_own_in_every_state,
-    the_etag_in_the_message_has_to_be_the_present_one,
-    what_changes_nothing_leaves_no_trace,
+    etag_in_the_message_has_to_be_the_present_one,
+    call_without_effect_leaves_no_trace,
 );
 
 /// All that can be changed, changed.
@@ -148,7 +148,7 @@ async fn archiving_is_a_flag_of_its_own_in_every_state(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn the_etag_in_the_message_has_to_be_the_present_one(database: TestDatabase) {
+async fn etag_in_the_message_has_to_be_the_present_one(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = create(&service, guest("ann@example.org")).await;
     let with_etag = |etag: &str, request_id: &str| {
@@ -172,7 +172,7 @@ async fn the_etag_in_the_message_has_to_be_the_present_one(database: TestDatabas
     service.stop().await;
 }
 
-async fn what_changes_nothing_leaves_no_trace(database: TestDatabase) {
+async fn call_without_effect_leaves_no_trace(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = create(&service, guest("ann@example.org")).await;
     for mask in [&["*"][..], &[], &["archived"], &["expire_time", "expire_time"]] {

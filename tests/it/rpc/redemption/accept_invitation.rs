@@ -14,15 +14,15 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    the_last_use_fulfils_and_the_same_subject_stays_in,
-    an_expired_link_is_refused_until_it_is_renewed,
+    last_use_fulfils_and_the_same_subject_stays_in,
+    expired_link_is_refused_until_it_is_renewed,
     only_a_proven_allowed_address_accepts_a_bound_invitation,
-    a_mailed_link_proves_its_own_recipient_and_no_other,
+    mailed_link_proves_its_own_recipient_and_no_other,
     uses_are_never_exceeded_however_many_ask_at_once,
     one_subject_at_once_many_times_is_one_acceptance,
 );
 
-async fn the_last_use_fulfils_and_the_same_subject_stays_in(database: TestDatabase) {
+async fn last_use_fulfils_and_the_same_subject_stays_in(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made =
         messages::create(&service, pb::ConnectionInvitation { max_uses: Some(1), ..messages::invitation() }).await;
@@ -40,7 +40,7 @@ async fn the_last_use_fulfils_and_the_same_subject_stays_in(database: TestDataba
     service.stop().await;
 }
 
-async fn an_expired_link_is_refused_until_it_is_renewed(database: TestDatabase) {
+async fn expired_link_is_refused_until_it_is_renewed(database: TestDatabase) {
     let service = Service::start(&database).await;
     let ttl = Some(prost_types::Duration { seconds: 61, nanos: 0 });
     let made = messages::create(&service, pb::ConnectionInvitation { ttl, ..messages::invitation() }).await;
@@ -86,7 +86,7 @@ async fn only_a_proven_allowed_address_accepts_a_bound_invitation(database: Test
     service.stop().await;
 }
 
-async fn a_mailed_link_proves_its_own_recipient_and_no_other(database: TestDatabase) {
+async fn mailed_link_proves_its_own_recipient_and_no_other(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation_for(&["ann@example.org", "bob@example.org"])).await;
     let mailed = messages::mailed_token(&made.uid, 1);

@@ -13,7 +13,7 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     invitation_is_declined_with_its_last_recipient,
-    a_plain_link_declines_for_the_only_recipient,
+    plain_link_declines_for_the_only_recipient,
     acceptor_cannot_decline_and_others_still_can,
 );
 
@@ -44,7 +44,7 @@ async fn invitation_is_declined_with_its_last_recipient(database: TestDatabase) 
     service.stop().await;
 }
 
-async fn a_plain_link_declines_for_the_only_recipient(database: TestDatabase) {
+async fn plain_link_declines_for_the_only_recipient(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation_for(&["ann@example.org"])).await;
     let declined = service.redemptions().decline_invitation(messages::decline(&made.invitation_token)).await;

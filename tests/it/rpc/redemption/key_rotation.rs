@@ -18,7 +18,7 @@ use crate::webhook::http_sink::Sink;
 on_both!(
     migrated:
     old_links_work_while_their_key_is_in_the_ring,
-    a_request_id_is_known_after_a_new_key_came_first,
+    request_id_is_known_after_a_new_key_came_first,
     webhook_is_signed_after_its_sealing_key_has_left,
 );
 
@@ -84,7 +84,7 @@ async fn old_links_work_while_their_key_is_in_the_ring(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_request_id_is_known_after_a_new_key_came_first(database: TestDatabase) {
+async fn request_id_is_known_after_a_new_key_came_first(database: TestDatabase) {
     let request = pb::CreateConnectionInvitationRequest {
         request_id: "once".to_owned(),
         ..messages::creation(messages::invitation())

@@ -13,7 +13,7 @@ use crate::support::database::TestDatabase;
 use crate::support::on_both;
 use crate::support::service::Service;
 
-on_both!(migrated: each_kind_shows_who_invites_and_into_what, a_preview_consumes_nothing_and_is_given_in_every_state,);
+on_both!(migrated: each_kind_shows_who_invites_and_into_what, preview_consumes_nothing_and_is_given_in_every_state,);
 
 async fn preview(service: &Service, token: &str) -> pb::InvitationPreview {
     service.redemptions().preview_invitation(messages::preview(token)).await.unwrap().into_inner()
@@ -95,7 +95,7 @@ async fn each_kind_shows_who_invites_and_into_what(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_preview_consumes_nothing_and_is_given_in_every_state(database: TestDatabase) {
+async fn preview_consumes_nothing_and_is_given_in_every_state(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = users::create(&service, user("ann@example.org")).await;
     for _ in 0..3 {

@@ -22,9 +22,9 @@ on_both!(
     address_gets_one_code_a_minute_under_concurrency,
     twenty_addresses_an_hour_get_codes_under_concurrency,
     address_gets_five_codes_an_hour,
-    what_cannot_be_accepted_sends_no_code,
+    invitation_that_cannot_be_accepted_sends_no_code,
     neither_an_address_nor_a_code_is_stored,
-    a_code_goes_before_whatever_else_waits,
+    code_goes_before_whatever_else_waits,
 );
 
 const ANN: &str = "ann@example.org";
@@ -169,7 +169,7 @@ async fn address_gets_five_codes_an_hour(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn what_cannot_be_accepted_sends_no_code(database: TestDatabase) {
+async fn invitation_that_cannot_be_accepted_sends_no_code(database: TestDatabase) {
     let service = Service::start(&database).await;
     let revoked = messages::create(&service, messages::invitation_for(&[ANN])).await;
     messages::revoke(&service, &revoked.name).await.unwrap();
@@ -212,7 +212,7 @@ async fn neither_an_address_nor_a_code_is_stored(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_code_goes_before_whatever_else_waits(database: TestDatabase) {
+async fn code_goes_before_whatever_else_waits(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = users::create(&service, users::user(ANN)).await;
     service.clock.advance(Duration::from_secs(3_600));

@@ -24,7 +24,7 @@ on_both!(
     migrated:
     no_changed_byte_of_a_token_passes,
     every_token_that_does_not_count_gets_the_same_answer,
-    a_rotated_link_is_dead_and_the_new_one_works,
+    rotated_link_is_dead_and_the_new_one_works,
 );
 
 const ANN: &str = "ann@example.org";
@@ -120,7 +120,7 @@ async fn every_token_that_does_not_count_gets_the_same_answer(database: TestData
     service.stop().await;
 }
 
-async fn a_rotated_link_is_dead_and_the_new_one_works(database: TestDatabase) {
+async fn rotated_link_is_dead_and_the_new_one_works(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation_for(&["ann@example.org", "bob@example.org"])).await;
     let mailed = messages::mailed_token(&made.uid, 1);
@@ -170,7 +170,7 @@ impl Wire {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn a_forged_token_is_refused_without_the_database() {
+async fn forged_token_is_refused_without_the_database() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let wire = Wire::to(&database).await;
     let more = [("INVITATION__STORE__URL", wire.url.as_str()), ("INVITATION__STORE__TIMEOUT", "500ms")];

@@ -19,16 +19,16 @@ use crate::support::service::{Service, configuration};
 
 on_both!(
     migrated:
-    a_code_becomes_a_proof_with_which_its_address_accepts,
+    code_becomes_a_proof_with_which_its_address_accepts,
     right_code_is_refused_after_five_wrong_tries,
-    a_code_lasts_ten_minutes_and_a_newer_one_ends_it,
-    a_code_is_used_once_however_many_use_it_at_once,
-    a_used_code_has_the_same_proof_while_it_lives_and_no_other,
-    an_outage_between_code_and_event_costs_nothing,
-    a_proof_is_worth_nothing_elsewhere_or_too_late,
-    an_auto_join_opens_with_a_proof,
-    a_retry_with_the_same_proof_is_the_same_acceptance,
-    a_code_and_a_proof_outlive_a_new_key,
+    code_lasts_ten_minutes_and_a_newer_one_ends_it,
+    code_is_used_once_however_many_use_it_at_once,
+    used_code_has_the_same_proof_while_it_lives_and_no_other,
+    outage_between_code_and_event_costs_nothing,
+    proof_is_worth_nothing_elsewhere_or_too_late,
+    auto_join_opens_with_a_proof,
+    retry_with_the_same_proof_is_the_same_acceptance,
+    code_and_a_proof_outlive_a_new_key,
 );
 
 const ANN: &str = "ann@example.org";
@@ -42,7 +42,7 @@ fn accept(token: &str, subject: &str, email: &str, proof: &str) -> pb::AcceptInv
     pb::AcceptInvitationRequest { email_proof: proof.to_owned(), ..messages::accept_as(token, subject, email, false) }
 }
 
-async fn a_code_becomes_a_proof_with_which_its_address_accepts(database: TestDatabase) {
+async fn code_becomes_a_proof_with_which_its_address_accepts(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation_for(&[ANN, "bob@example.org"])).await;
     let token = made.invitation_token.as_str();
@@ -100,7 +100,7 @@ async fn right_code_is_refused_after_five_wrong_tries(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_code_lasts_ten_minutes_and_a_newer_one_ends_it(database: TestDatabase) {
+async fn code_lasts_ten_minutes_and_a_newer_one_ends_it(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation_for(&[ANN])).await;
     let token = made.invitation_token.as_str();
@@ -121,7 +121,7 @@ async fn a_code_lasts_ten_minutes_and_a_newer_one_ends_it(database: TestDatabase
     service.stop().await;
 }
 
-async fn a_code_is_used_once_however_many_use_it_at_once(database: TestDatabase) {
+async fn code_is_used_once_however_many_use_it_at_once(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation_for(&[ANN])).await;
     let token = made.invitation_token.as_str();
@@ -140,7 +140,7 @@ async fn a_code_is_used_once_however_many_use_it_at_once(database: TestDatabase)
     service.stop().await;
 }
 
-async fn a_used_code_has_the_same_proof_while_it_lives_and_no_other(database: TestDatabase) {
+async fn used_code_has_the_same_proof_while_it_lives_and_no_other(database: TestDatabase) {
     let service = Service::start(&database).await;
     let bound = || messages::invitation_for(&[ANN, "bob@example.org"]);
     let made = [messages::create(&service, bound()).await, messages::create(&service, bound()).await];
@@ -169,7 +169,7 @@ async fn a_used_code_has_the_same_proof_while_it_lives_and_no_other(database: Te
     service.stop().await;
 }
 
-async fn an_outage_between_code_and_event_costs_nothing(database: TestDatabase) {
+async fn outage_between_code_and_event_costs_nothing(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation_for(&[ANN])).await;
     let token = made.invitation_token.as_str();
@@ -191,7 +191,7 @@ async fn an_outage_between_code_and_event_costs_nothing(database: TestDatabase) 
     service.stop().await;
 }
 
-async fn a_proof_is_worth_nothing_elsewhere_or_too_late(database: TestDatabase) {
+async fn proof_is_worth_nothing_elsewhere_or_too_late(database: TestDatabase) {
     let (service, key) = keys::start(&database, &[("ours", "*"), ("theirs", "*")]).await;
     let mut made = Vec::new();
     for key in [&key[0], &key[0], &key[1]] {
@@ -225,7 +225,7 @@ async fn a_proof_is_worth_nothing_elsewhere_or_too_late(database: TestDatabase) 
     service.stop().await;
 }
 
-async fn an_auto_join_opens_with_a_proof(database: TestDatabase) {
+async fn auto_join_opens_with_a_proof(database: TestDatabase) {
     let service = Service::start(&database).await;
     let sync = pb::SyncAutojoinRequest {
         scope: Some(messages::scope("team", "red")),
@@ -241,7 +241,7 @@ async fn an_auto_join_opens_with_a_proof(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_retry_with_the_same_proof_is_the_same_acceptance(database: TestDatabase) {
+async fn retry_with_the_same_proof_is_the_same_acceptance(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation_for(&[ANN])).await;
     let token = made.invitation_token.as_str();
@@ -262,7 +262,7 @@ async fn a_retry_with_the_same_proof_is_the_same_acceptance(database: TestDataba
     service.stop().await;
 }
 
-async fn a_code_and_a_proof_outlive_a_new_key(database: TestDatabase) {
+async fn code_and_a_proof_outlive_a_new_key(database: TestDatabase) {
     let old = "1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
     let before = configuration(&database, &[("INVITATION__TOKEN__KEYS", old)]);
     let service = Service::start_with(before, Clock::manual(NEW_YEAR)).await;

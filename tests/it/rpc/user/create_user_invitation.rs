@@ -17,15 +17,15 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    what_is_not_said_has_its_default_and_what_is_said_comes_back,
-    an_address_has_one_active_invitation_however_it_is_spelled,
+    unset_field_has_its_default_and_a_set_one_comes_back,
+    address_has_one_active_invitation_however_it_is_spelled,
     address_is_free_again_after_an_end_or_an_expiry,
     only_the_person_invited_accepts_and_gets_the_roles,
 );
 
 const WEEK: i64 = 7 * 24 * 3_600;
 
-async fn what_is_not_said_has_its_default_and_what_is_said_comes_back(database: TestDatabase) {
+async fn unset_field_has_its_default_and_a_set_one_comes_back(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = create(&service, user("Ann@Ex\u{e4}mple.org")).await;
     assert_eq!(made.name, format!("userInvitations/{}", made.uid));
@@ -115,7 +115,7 @@ async fn taken(service: &Service, email: &str, name: &str) {
     assert!(!status.message().contains('@'), "an address is not repeated");
 }
 
-async fn an_address_has_one_active_invitation_however_it_is_spelled(database: TestDatabase) {
+async fn address_has_one_active_invitation_however_it_is_spelled(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = create(&service, user("J\u{f6}rg@ex\u{e4}mple.org")).await;
     for email in ["j\u{f6}rg@ex\u{e4}mple.org", " JO\u{308}RG@XN--EXMPLE-CUA.ORG "] {

@@ -17,8 +17,8 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     deleted_invitation_is_revoked_in_the_general_service,
-    an_accepted_one_stays_fulfilled_and_a_declined_one_declined,
-    a_deletion_is_done_once_and_its_retry_is_told_so,
+    accepted_one_stays_fulfilled_and_a_declined_one_declined,
+    deletion_is_done_once_and_its_retry_is_told_so,
 );
 
 /// Asserts that the user service knows nothing of an invitation, as of one that never was.
@@ -59,7 +59,7 @@ async fn deleted_invitation_is_revoked_in_the_general_service(database: TestData
     service.stop().await;
 }
 
-async fn an_accepted_one_stays_fulfilled_and_a_declined_one_declined(database: TestDatabase) {
+async fn accepted_one_stays_fulfilled_and_a_declined_one_declined(database: TestDatabase) {
     let service = Service::start(&database).await;
     let accepted = create(&service, user("ann@example.org")).await;
     let accept = messages::accept(&messages::mailed_token(&accepted.uid, 1), "ann");
@@ -77,7 +77,7 @@ async fn an_accepted_one_stays_fulfilled_and_a_declined_one_declined(database: T
     service.stop().await;
 }
 
-async fn a_deletion_is_done_once_and_its_retry_is_told_so(database: TestDatabase) {
+async fn deletion_is_done_once_and_its_retry_is_told_so(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = create(&service, user("ann@example.org")).await;
     let mut users = service.users();

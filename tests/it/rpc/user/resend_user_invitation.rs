@@ -16,13 +16,13 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    a_resend_mails_the_same_link_again_unless_it_is_rotated,
-    an_expired_invitation_comes_back_with_a_new_ttl,
+    resend_mails_the_same_link_again_unless_it_is_rotated,
+    expired_invitation_comes_back_with_a_new_ttl,
     expired_invitation_stays_expired_if_its_slot_is_taken,
-    what_has_ended_is_not_sent_again,
+    ended_invitation_is_not_sent_again,
 );
 
-async fn a_resend_mails_the_same_link_again_unless_it_is_rotated(database: TestDatabase) {
+async fn resend_mails_the_same_link_again_unless_it_is_rotated(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = create(&service, user("ann@example.org")).await;
     let mut users = service.users();
@@ -46,7 +46,7 @@ async fn a_resend_mails_the_same_link_again_unless_it_is_rotated(database: TestD
     service.stop().await;
 }
 
-async fn an_expired_invitation_comes_back_with_a_new_ttl(database: TestDatabase) {
+async fn expired_invitation_comes_back_with_a_new_ttl(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = create(&service, pb::UserInvitation { ttl: messages::seconds(60), ..user("ann@example.org") }).await;
     service.clock.advance(Duration::from_secs(60));
@@ -98,7 +98,7 @@ async fn expired_invitation_stays_expired_if_its_slot_is_taken(database: TestDat
     service.stop().await;
 }
 
-async fn what_has_ended_is_not_sent_again(database: TestDatabase) {
+async fn ended_invitation_is_not_sent_again(database: TestDatabase) {
     let service = Service::start(&database).await;
     let revoked = create(&service, user("ann@example.org")).await;
     let revoke = pb::RevokeInvitationRequest { name: revoked.name.clone(), ..Default::default() };

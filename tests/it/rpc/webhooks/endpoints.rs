@@ -20,15 +20,15 @@ use crate::webhook::http_sink::{Reply, Sink};
 
 on_both!(
     migrated:
-    an_endpoint_shows_its_secret_when_it_is_made_and_never_again,
-    a_rotation_gives_a_new_secret_once_per_request_id,
-    an_update_sets_what_its_mask_says,
-    a_deleted_endpoint_is_gone_with_its_attempts,
+    endpoint_shows_its_secret_when_it_is_made_and_never_again,
+    rotation_gives_a_new_secret_once_per_request_id,
+    update_sets_what_its_mask_says,
+    deleted_endpoint_is_gone_with_its_attempts,
     lists_page_both_ways,
     all_that_is_wrong_is_told_at_once,
-    an_account_has_fifty_endpoints_at_most,
+    account_has_fifty_endpoints_at_most,
     endpoint_is_hidden_from_other_accounts_and_bound_keys,
-    what_happens_is_posted_listed_and_posted_again,
+    event_is_posted_listed_and_redelivered,
 );
 
 pub(crate) const URI: &str = "https://example.com/hook";
@@ -78,7 +78,7 @@ fn redelivery(name: &str, since: i64, until: Option<i64>) -> pb::RedeliverEvents
     pb::RedeliverEventsRequest { name: name.to_owned(), since, until, ..Default::default() }
 }
 
-async fn an_endpoint_shows_its_secret_when_it_is_made_and_never_again(database: TestDatabase) {
+async fn endpoint_shows_its_secret_when_it_is_made_and_never_again(database: TestDatabase) {
     let service = Service::start(&database).await;
     let types = vec!["invitation.accepted".to_owned(), "delivery.failed".to_owned(), "invitation.accepted".to_owned()];
     let made = create(&service, WebhookEndpoint { event_types: types.clone(), ..endpoint(URI) }).await;
@@ -102,7 +102,7 @@ async fn an_endpoint_shows_its_secret_when_it_is_made_and_never_again(database: 
     service.stop().await;
 }
 
-async fn a_rotation_gives_a_new_secret_once_per_request_id(database: TestDatabase) {
+async fn rotation_gives_a_new_secret_once_per_request_id(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut webhooks = service.webhooks();
     let made = create(&service, endpoint(URI)).await;
@@ -121,7 +121,7 @@ async fn a_rotation_gives_a_new_secret_once_per_request_id(database: TestDatabas
     service.stop().await;
 }
 
-async fn an_update_sets_what_its_mask_says(database: TestDatabase) {
+async fn update_sets_what_its_mask_says(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut webhooks = service.webhooks();
     let made = create(&service, endpoint(URI)).await;
@@ -151,7 +151,7 @@ async fn an_update_sets_what_its_mask_says(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn a_deleted_endpoint_is_gone_with_its_attempts(database: TestDatabase) {
+async fn deleted_endpoint_is_gone_with_its_attempts(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut webhooks = service.webhooks();
     let made = create(&service, endpoint(URI)).await;
@@ -247,7 +247,7 @@ async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn an_account_has_fifty_endpoints_at_most(database: TestDatabase) {
+async fn account_has_fifty_endpoints_at_most(database: TestDatabase) {
     let service = Service::start(&database).await;
     for _ in 0..48 {
         create(&service, endpoint(URI)).await;
@@ -311,7 +311,7 @@ async fn endpoint_is_hidden_from_other_accounts_and_bound_keys(database: TestDat
     service.stop().await;
 }
 
-async fn what_happens_is_posted_listed_and_posted_again(database: TestDatabase) {
+async fn event_is_posted_listed_and_redelivered(database: TestDatabase) {
     let sink = Sink::start([Reply::Status(500, "")]).await;
     let more = [("INVITATION__WEBHOOKS__ENABLED", "true"), ("INVITATION__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8")];
     let service = Service::start_with(configuration(&database, &more), Clock::manual(NEW_YEAR)).await;

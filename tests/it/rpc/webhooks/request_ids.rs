@@ -14,13 +14,13 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    a_retry_makes_no_second_endpoint_and_gets_the_secret,
-    what_was_done_under_a_request_id_is_not_done_again,
+    retry_makes_no_second_endpoint_and_gets_the_secret,
+    request_id_is_executed_once,
     of_many_at_once_with_one_request_id_one_rotates,
     concurrent_deletes_with_one_request_id_delete_one_endpoint,
 );
 
-async fn a_retry_makes_no_second_endpoint_and_gets_the_secret(database: TestDatabase) {
+async fn retry_makes_no_second_endpoint_and_gets_the_secret(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut webhooks = service.webhooks();
     let made = webhooks.create_webhook_endpoint(creation(endpoint(URI), "once")).await.unwrap().into_inner();
@@ -41,7 +41,7 @@ async fn a_retry_makes_no_second_endpoint_and_gets_the_secret(database: TestData
     service.stop().await;
 }
 
-async fn what_was_done_under_a_request_id_is_not_done_again(database: TestDatabase) {
+async fn request_id_is_executed_once(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut webhooks = service.webhooks();
     let made = create(&service, endpoint(URI)).await;

@@ -19,9 +19,9 @@ use crate::support::on_both;
 
 on_both!(
     migrated:
-    an_expiry_is_told_once_and_again_after_a_renewal,
-    what_has_ended_otherwise_does_not_expire,
-    a_first_start_tells_of_everything_that_has_ever_expired,
+    expiry_is_told_once_and_again_after_a_renewal,
+    invitation_that_ended_otherwise_does_not_expire,
+    first_start_tells_of_everything_that_has_ever_expired,
     one_holder_records_expiries_and_the_next_takes_over,
     expiry_earlier_than_the_last_one_told_is_told_once,
     expiry_that_cannot_be_recorded_holds_up_no_other,
@@ -47,7 +47,7 @@ async fn told(store: &Store) -> usize {
     walk(store, ME).record_expiries().await.unwrap().expect("nobody else is at it")
 }
 
-async fn an_expiry_is_told_once_and_again_after_a_renewal(database: TestDatabase) {
+async fn expiry_is_told_once_and_again_after_a_renewal(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let made = created(&store, for_a_minute()).await;
     created(&store, link()).await;
@@ -72,7 +72,7 @@ async fn an_expiry_is_told_once_and_again_after_a_renewal(database: TestDatabase
     assert_ne!(events[1].event.data, events[3].event.data);
 }
 
-async fn what_has_ended_otherwise_does_not_expire(database: TestDatabase) {
+async fn invitation_that_ended_otherwise_does_not_expire(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let revoked = created(&store, for_a_minute()).await;
     let used = created(&store, CreateInvitation { max_uses: Some(1), ..for_a_minute() }).await;
@@ -91,7 +91,7 @@ async fn what_has_ended_otherwise_does_not_expire(database: TestDatabase) {
     }
 }
 
-async fn a_first_start_tells_of_everything_that_has_ever_expired(database: TestDatabase) {
+async fn first_start_tells_of_everything_that_has_ever_expired(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     // More than one chunk, also of those that expire at the very same moment.
     let commands = (0..450).map(|_| (store.clone(), command(create(for_a_minute()))));
@@ -113,7 +113,7 @@ fn expire(id: InvitationId) -> Command {
 
 /// On SQLite nothing comes between a load and its save.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn a_save_that_knew_nothing_of_the_telling_does_not_undo_it() {
+async fn save_that_knew_nothing_of_the_telling_does_not_undo_it() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (telling, clock) = store(&database).await;
     let slow = store_with(&database, &clock, &options(crate::support::gate::decide)).await;

@@ -29,17 +29,17 @@ async fn follow(store: Store, events: usize) -> Vec<(i64, String)> {
     let mut heard = store.notifications().subscribe(invitation_service::store::Topic::Position);
     let (mut after, mut seen, mut sequences) = (0, Vec::new(), BTreeMap::new());
     while seen.len() < events {
-        let stretch = store.all_events_behind(after, 7).await.unwrap();
-        assert_eq!(stretch.after, after);
-        for event in &stretch.events {
-            assert!(event.position > after && event.position <= stretch.until);
+        let batch = store.all_events_behind(after, 7).await.unwrap();
+        assert_eq!(batch.after, after);
+        for event in &batch.events {
+            assert!(event.position > after && event.position <= batch.until);
             after = event.position;
             let sequence = sequences.insert(event.event.event.invitation, event.event.sequence).unwrap_or_default();
             assert_eq!(event.event.sequence, sequence + 1, "no event of an invitation is skipped or early");
             seen.push((event.position, event.event.event.id.to_string()));
         }
-        after = stretch.until;
-        if stretch.is_last {
+        after = batch.until;
+        if batch.is_last {
             drop(tokio::time::timeout(Duration::from_millis(50), heard.changed()).await);
         }
     }
@@ -106,15 +106,14 @@ async fn positions_follow_the_clock_and_the_invitations_sequence(database: TestD
         AND invitation_id = (SELECT invitation_id FROM event ORDER BY occurred_at DESC LIMIT 1)";
     assert_eq!(connection.execute_unprepared(sql).await.unwrap().rows_affected(), 1);
     assert_eq!(store.sequence().await.unwrap(), Some(10));
-    let stretch = store.all_events_behind(0, 100).await.unwrap();
-    assert!(stretch.is_last);
-    let order: Vec<_> =
-        stretch.events.iter().map(|event| (event.event.event.invitation, event.event.sequence)).collect();
+    let batch = store.all_events_behind(0, 100).await.unwrap();
+    assert!(batch.is_last);
+    let order: Vec<_> = batch.events.iter().map(|event| (event.event.event.invitation, event.event.sequence)).collect();
     let mut expected = vec![(made[0].id, 1), (made[0].id, 2)];
     expected.extend(made[1..].iter().map(|made| (made.id, 1)));
     expected.extend(made[1..].iter().rev().map(|made| (made.id, 2)));
     assert_eq!(order, expected);
-    let positions: Vec<i64> = stretch.events.iter().map(|event| event.position).collect();
+    let positions: Vec<i64> = batch.events.iter().map(|event| event.position).collect();
     assert_eq!(positions, (1..=10).collect::<Vec<_>>());
 }
 

@@ -23,7 +23,7 @@ fn mailed() -> CreateInvitation {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_new_invitation_is_made_once_when_the_connection_breaks() {
+async fn new_invitation_is_made_once_when_the_connection_breaks() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::manual(NEW_YEAR);
     drop(database.open(&clock).await);
@@ -80,7 +80,7 @@ async fn every_change_happens_once_when_the_connection_breaks() {
 
 /// The connection breaks while the server waits for a lock, so that the save lands after the executor has looked for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn a_save_that_lands_late_happens_once() {
+async fn save_that_lands_late_happens_once() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::manual(NEW_YEAR);
     let direct = store_with(&database, &clock, &options(Group::run)).await;

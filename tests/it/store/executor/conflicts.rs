@@ -22,8 +22,8 @@ use crate::support::on_both;
 on_both!(
     migrated:
     allowed_ones_stand_side_by_side_and_take_no_slot,
-    the_same_is_refused_returned_or_replaced,
-    what_has_ended_or_is_for_others_is_in_nobodys_way,
+    same_is_refused_returned_or_replaced,
+    ended_or_foreign_invitation_is_no_conflict,
     of_many_at_once_that_return_what_exists_all_return_the_same,
     accepting_one_closes_the_persons_others_into_the_same_scope,
     accept_elsewhere_closes_for_the_rest_of_its_group,
@@ -40,7 +40,7 @@ async fn allowed_ones_stand_side_by_side_and_take_no_slot(database: TestDatabase
 }
 
 /// Whether they were made with or without regard to others.
-async fn the_same_is_refused_returned_or_replaced(database: TestDatabase) {
+async fn same_is_refused_returned_or_replaced(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     for (scope, first) in [(team("a"), OnConflict::Allow), (team("b"), OnConflict::Reject), (None, OnConflict::Allow)] {
         let make = |on_conflict, address: &str| general(scope.clone(), on_conflict, &[internal("x"), mail(address)]);
@@ -70,7 +70,7 @@ async fn the_same_is_refused_returned_or_replaced(database: TestDatabase) {
     }
 }
 
-async fn what_has_ended_or_is_for_others_is_in_nobodys_way(database: TestDatabase) {
+async fn ended_or_foreign_invitation_is_no_conflict(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let make = |on_conflict| general(team("red"), on_conflict, &[mail("ann@example.org")]);
     for ending in ["revoked", "declined", "fulfilled", "expired"] {

@@ -14,12 +14,12 @@ use crate::support::on_both;
 
 on_both!(
     migrated:
-    a_refusal_leaves_its_neighbours_alone,
+    refusal_leaves_its_neighbours_alone,
     panic_in_a_decision_is_internal_and_the_lane_goes_on,
-    a_command_that_the_database_refuses_does_not_fail_its_group,
+    command_that_the_database_refuses_does_not_fail_its_group,
     commands_of_one_invitation_keep_their_order,
     later_commands_of_a_group_see_and_show_what_earlier_ones_did,
-    a_group_too_large_for_one_commit_is_done_all_the_same,
+    group_too_large_for_one_commit_is_done_all_the_same,
 );
 
 async fn gated(database: &TestDatabase) -> (Store, Clock) {
@@ -27,7 +27,7 @@ async fn gated(database: &TestDatabase) -> (Store, Clock) {
     (store_with(database, &clock, &options(decide)).await, clock)
 }
 
-async fn a_refusal_leaves_its_neighbours_alone(database: TestDatabase) {
+async fn refusal_leaves_its_neighbours_alone(database: TestDatabase) {
     let (store, _) = gated(&database).await;
     let made = created(&store, CreateInvitation { max_uses: Some(2), ..link() }).await;
     let bound = created(&store, CreateInvitation { recipients: emails(1), ..link() }).await;
@@ -67,7 +67,7 @@ async fn panic_in_a_decision_is_internal_and_the_lane_goes_on(database: TestData
     store.executor().execute(command(revoke(&made)), None).await.unwrap();
 }
 
-async fn a_command_that_the_database_refuses_does_not_fail_its_group(database: TestDatabase) {
+async fn command_that_the_database_refuses_does_not_fail_its_group(database: TestDatabase) {
     let (store, _) = gated(&database).await;
     let made = created(&store, link()).await;
     let poison = || create(CreateInvitation { max_uses: Some(0), ..link() });
@@ -123,7 +123,7 @@ async fn later_commands_of_a_group_see_and_show_what_earlier_ones_did(database: 
     assert_eq!(story(&store, made.id).await, ["created", "accepted", "accepted", "viewed", "viewed", "revoked"]);
 }
 
-async fn a_group_too_large_for_one_commit_is_done_all_the_same(database: TestDatabase) {
+async fn group_too_large_for_one_commit_is_done_all_the_same(database: TestDatabase) {
     let (store, _) = gated(&database).await;
     let large = || CreateInvitation { recipients: emails(1_000), mails: true, ..link() };
     let commands: Vec<Command> = (0..6).map(|_| command(create(large()))).collect();

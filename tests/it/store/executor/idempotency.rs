@@ -15,10 +15,10 @@ use crate::support::on_both;
 
 on_both!(
     migrated:
-    a_request_id_survives_a_restart,
-    the_same_request_fifty_times_at_once_has_one_effect,
-    a_request_id_with_another_body_or_invitation_is_refused,
-    a_refused_request_is_not_remembered,
+    request_id_survives_a_restart,
+    same_request_fifty_times_at_once_has_one_effect,
+    request_id_with_another_body_or_invitation_is_refused,
+    refused_request_is_not_remembered,
     refusal_due_to_a_lost_request_is_decided_again,
     retry_of_a_request_that_changed_nothing_changes_nothing,
 );
@@ -28,7 +28,7 @@ async fn how_many(store: &Store) -> usize {
     store.list_invitations(&account(), &query).await.unwrap().len()
 }
 
-async fn a_request_id_survives_a_restart(database: TestDatabase) {
+async fn request_id_survives_a_restart(database: TestDatabase) {
     let (first, _) = store(&database).await;
     let again =
         || retryable("Create", "r1", 1, create(CreateInvitation { recipients: emails(2), mails: true, ..link() }));
@@ -52,7 +52,7 @@ fn accept_bound(made: &invitation_service::domain::invitation::Invitation) -> Ac
     Action::Accept(Box::new(accept))
 }
 
-async fn the_same_request_fifty_times_at_once_has_one_effect(database: TestDatabase) {
+async fn same_request_fifty_times_at_once_has_one_effect(database: TestDatabase) {
     let clock = Clock::manual(NEW_YEAR);
     let options = invitation_service::store::ExecutorOptions { lanes: 4, ..options(Group::run) };
     let mut stores = vec![store_with(&database, &clock, &options).await];
@@ -84,7 +84,7 @@ async fn the_same_request_fifty_times_at_once_has_one_effect(database: TestDatab
     assert_eq!(read(&stores[0], made.id).await.deliveries, 3, "two when made, one open when sent again");
 }
 
-async fn a_request_id_with_another_body_or_invitation_is_refused(database: TestDatabase) {
+async fn request_id_with_another_body_or_invitation_is_refused(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let reused = ExecuteError::Refused(Refusal::RequestIdReused);
     let made = store.executor().execute(retryable("Create", "r", 1, create(link())), None).await.unwrap().invitation;
@@ -97,7 +97,7 @@ async fn a_request_id_with_another_body_or_invitation_is_refused(database: TestD
     assert_eq!(story(&store, other.id).await, ["created"]);
 }
 
-async fn a_refused_request_is_not_remembered(database: TestDatabase) {
+async fn refused_request_is_not_remembered(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let made = created(&store, CreateInvitation { recipients: emails(1), ..link() }).await;
     let refused = store.executor().execute(retryable("Accept", "r", 1, accept(&made, "ann")), None).await.unwrap_err();

@@ -18,17 +18,17 @@ use crate::support::on_both;
 
 on_both!(
     migrated:
-    a_full_queue_is_answered_unavailable_at_once,
+    full_queue_is_answered_unavailable_at_once,
     command_past_its_deadline_is_not_decided,
-    a_caller_that_goes_away_does_not_stop_its_command,
+    caller_that_goes_away_does_not_stop_its_command,
     closing_finishes_what_waits,
-    a_full_queue_has_room_for_another_account,
+    full_queue_has_room_for_another_account,
     big_batches_keep_another_account_waiting_for_one_group,
     calls_that_would_wait_beyond_their_deadline_are_shed,
-    a_queue_is_full_of_bytes_before_it_is_full_of_calls,
+    queue_is_full_of_bytes_before_it_is_full_of_calls,
 );
 
-async fn a_full_queue_is_answered_unavailable_at_once(database: TestDatabase) {
+async fn full_queue_is_answered_unavailable_at_once(database: TestDatabase) {
     let options = ExecutorOptions { queue: 2, ..options(decide) };
     let store = store_with(&database, &Clock::manual(NEW_YEAR), &options).await;
     let held = hold(&store).await;
@@ -58,7 +58,7 @@ async fn command_past_its_deadline_is_not_decided(database: TestDatabase) {
     assert_eq!(found.acceptances[0].subject.0, "early");
 }
 
-async fn a_caller_that_goes_away_does_not_stop_its_command(database: TestDatabase) {
+async fn caller_that_goes_away_does_not_stop_its_command(database: TestDatabase) {
     let store = store_with(&database, &Clock::manual(NEW_YEAR), &options(decide)).await;
     let made = created(&store, link()).await;
     let mut deciding = command(accept(&made, "deciding"));
@@ -87,7 +87,7 @@ async fn closing_finishes_what_waits(database: TestDatabase) {
     assert_eq!(story(&store, made.id).await, ["created", "accepted"]);
 }
 
-async fn a_full_queue_has_room_for_another_account(database: TestDatabase) {
+async fn full_queue_has_room_for_another_account(database: TestDatabase) {
     let options = ExecutorOptions { queue: 4, ..options(decide) };
     let store = store_with(&database, &Clock::manual(NEW_YEAR), &options).await;
     let held = hold(&store).await;
@@ -181,7 +181,7 @@ async fn calls_that_would_wait_beyond_their_deadline_are_shed(database: TestData
     patient.await.unwrap();
 }
 
-async fn a_queue_is_full_of_bytes_before_it_is_full_of_calls(database: TestDatabase) {
+async fn queue_is_full_of_bytes_before_it_is_full_of_calls(database: TestDatabase) {
     let options = ExecutorOptions { queue: 100, ..options(decide) };
     let store = store_with(&database, &Clock::manual(NEW_YEAR), &options).await;
     let held = hold(&store).await;

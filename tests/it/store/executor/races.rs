@@ -21,7 +21,7 @@ on_both!(
     one_subject_many_times_at_once_has_one_acceptance,
     accepting_and_revoking_at_once_has_a_serial_order,
     accepting_and_rotating_at_once_has_a_serial_order,
-    a_created_connection_belongs_to_one_acceptance,
+    created_connection_belongs_to_one_acceptance,
     groups_in_opposite_order_end_without_an_error,
 );
 
@@ -107,7 +107,7 @@ async fn accepting_and_rotating_at_once_has_a_serial_order(database: TestDatabas
     in_serial_order(rotate, Refusal::InvitationNotFound, "resent", database).await;
 }
 
-async fn a_created_connection_belongs_to_one_acceptance(database: TestDatabase) {
+async fn created_connection_belongs_to_one_acceptance(database: TestDatabase) {
     let stores = replicas(&database).await;
     let made = created(&stores[0], link()).await;
     let commands = (0..40).map(|n| {

@@ -38,7 +38,7 @@ async fn attempts(connection: &DatabaseConnection) -> i64 {
 const CONFLICTS: [&str; 4] = ["40001", "40P01", "22012", "23505"];
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn a_conflict_is_decided_again_until_it_is_gone() {
+async fn conflict_is_decided_again_until_it_is_gone() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (store, _) = store(&database).await;
     let connection = database.connect().await;

@@ -17,11 +17,11 @@ use crate::support::on_both;
 
 on_both!(
     migrated:
-    a_sync_makes_changes_empties_and_brings_back,
-    a_revoked_auto_join_makes_room_for_a_new_one,
+    sync_makes_changes_empties_and_brings_back,
+    revoked_auto_join_makes_room_for_a_new_one,
     syncs_of_one_group_leave_what_the_last_one_says,
     concurrent_syncs_leave_one_auto_join_with_one_list,
-    what_comes_with_a_sync_is_read_back,
+    fields_of_a_sync_are_read_back,
     resent_auto_join_shows_its_acceptances,
 );
 
@@ -31,7 +31,7 @@ fn kept(invitation: &Invitation) -> &[String] {
     &invitation.details.general().unwrap().domains
 }
 
-async fn a_sync_makes_changes_empties_and_brings_back(database: TestDatabase) {
+async fn sync_makes_changes_empties_and_brings_back(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let none = store.executor().execute(command(sync("red", &[])), None).await.unwrap_err();
     assert_eq!(none, ExecuteError::Refused(Refusal::InvitationNotFound));
@@ -62,7 +62,7 @@ async fn a_sync_makes_changes_empties_and_brings_back(database: TestDatabase) {
     assert_eq!(texts(&database, DOMAINS).await, ["b.org", "b.org"], "a domain may join several scopes");
 }
 
-async fn a_revoked_auto_join_makes_room_for_a_new_one(database: TestDatabase) {
+async fn revoked_auto_join_makes_room_for_a_new_one(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     for emptied in [false, true] {
         let scope = if emptied { "red" } else { "blue" };
@@ -114,7 +114,7 @@ async fn concurrent_syncs_leave_one_auto_join_with_one_list(database: TestDataba
     }
 }
 
-async fn what_comes_with_a_sync_is_read_back(database: TestDatabase) {
+async fn fields_of_a_sync_are_read_back(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let sync = |name: Option<&str>, widget: Option<&str>, metadata: Option<&str>| {
         command(Action::SyncAutojoin(Box::new(SyncAutojoin {

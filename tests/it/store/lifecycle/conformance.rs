@@ -28,13 +28,13 @@ use crate::support::on_both;
 on_both!(
     migrated:
     every_field_is_read_back_as_it_was_created,
-    a_thousand_recipients_are_read_back_in_order,
+    thousand_recipients_are_read_back_in_order,
     acceptance_is_read_back_with_all_data_of_the_person,
-    a_created_connection_can_be_added_and_changed,
+    created_connection_can_be_added_and_changed,
     declining_persists_recipient_by_recipient,
     revoking_and_resending_persist,
     engagement_is_counted_beside_the_invitation,
-    the_newest_hundred_acceptances_come_with_an_invitation,
+    newest_hundred_acceptances_come_with_an_invitation,
     open_recipient_gets_one_message_per_send,
 );
 
@@ -80,7 +80,7 @@ async fn every_field_is_read_back_as_it_was_created(database: TestDatabase) {
     }
 }
 
-async fn a_thousand_recipients_are_read_back_in_order(database: TestDatabase) {
+async fn thousand_recipients_are_read_back_in_order(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let made = created(&store, CreateInvitation { recipients: emails(1_000), mails: true, ..link() }).await;
     let found = read(&store, made.id).await;
@@ -115,7 +115,7 @@ async fn acceptance_is_read_back_with_all_data_of_the_person(database: TestDatab
     assert_eq!(story(&store, made.id).await, ["created", "accepted"]);
 }
 
-async fn a_created_connection_can_be_added_and_changed(database: TestDatabase) {
+async fn created_connection_can_be_added_and_changed(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let made = created(&store, link()).await;
     let accepted = store.executor().execute(command(accept(&made, "ann")), None).await.unwrap().acceptance.unwrap();
@@ -193,7 +193,7 @@ async fn engagement_is_counted_beside_the_invitation(database: TestDatabase) {
     assert_eq!(story, ["created", "viewed", "viewed", "clicked", "viewed", "unfurled", "clicked"]);
 }
 
-async fn the_newest_hundred_acceptances_come_with_an_invitation(database: TestDatabase) {
+async fn newest_hundred_acceptances_come_with_an_invitation(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let made = created(&store, link()).await;
     for n in 0..103 {

@@ -24,9 +24,9 @@ on_both!(
     migrated:
     every_field_of_every_kind_is_read_back_as_it_was_created,
     groups_have_a_row_each_but_for_the_scope,
-    a_guest_invitation_is_read_back_as_it_was_changed,
-    a_guest_acceptance_is_read_back_by_person_and_by_system,
-    a_deleted_user_invitation_is_read_back_deleted_and_revoked,
+    guest_invitation_is_read_back_as_it_was_changed,
+    guest_acceptance_is_read_back_by_person_and_by_system,
+    deleted_user_invitation_is_read_back_deleted_and_revoked,
 );
 
 /// Text that breaks what is put together from strings.
@@ -48,7 +48,7 @@ fn addressed(address: Address, display_name: Option<String>, avatar_uri: Option<
 }
 
 fn full_general() -> CreateInvitation {
-    let kept = CallerData {
+    let caller_data = CallerData {
         source: Some("api".to_owned()),
         subtype: odd(),
         widget_configuration_id: odd(),
@@ -80,7 +80,7 @@ fn full_general() -> CreateInvitation {
         exclusive: true,
         recipient_match: RecipientMatch::Domain,
         domains: Vec::new(),
-        kept,
+        caller_data,
     };
     CreateInvitation {
         details: Details::General(Box::new(details)),
@@ -103,7 +103,7 @@ fn full_general() -> CreateInvitation {
 fn bare_general() -> CreateInvitation {
     let mut details = details(None, false);
     details.inviter = Some(Inviter::default());
-    details.kept.unfurl_config = Some(UnfurlConfig::default());
+    details.caller_data.unfurl_config = Some(UnfurlConfig::default());
     let recipients = vec![recipient(Address::Share(String::new()))];
     CreateInvitation { details: Details::General(Box::new(details)), recipients, ..link() }
 }
@@ -136,7 +136,7 @@ async fn every_field_of_every_kind_is_read_back_as_it_was_created(database: Test
         let wanted = invitation.recipients.iter().map(|new| (&new.address, &new.display_name, &new.avatar_uri));
         assert_eq!(recipients.collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
         let events = events(&store, made.id).await;
-        let kept = made.details.general().and_then(|details| details.kept.pass_through.as_deref());
+        let kept = made.details.general().and_then(|details| details.caller_data.pass_through.as_deref());
         assert_eq!(events[0].event.data.get("pass_through").and_then(|kept| kept.as_str()), kept);
     }
     for (table, column) in [
@@ -186,7 +186,7 @@ async fn groups_have_a_row_each_but_for_the_scope(database: TestDatabase) {
     }
 }
 
-async fn a_guest_invitation_is_read_back_as_it_was_changed(database: TestDatabase) {
+async fn guest_invitation_is_read_back_as_it_was_changed(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let made = created(&store, full_guest()).await;
     let update = |expiry, archived, parent_id, parent_name: Option<Option<String>>| {
@@ -218,7 +218,7 @@ async fn a_guest_invitation_is_read_back_as_it_was_changed(database: TestDatabas
     assert_eq!((sent.first_sent_at, sent.last_sent_at), (Some(NEW_YEAR), Some(clock.now())));
 }
 
-async fn a_guest_acceptance_is_read_back_by_person_and_by_system(database: TestDatabase) {
+async fn guest_acceptance_is_read_back_by_person_and_by_system(database: TestDatabase) {
     let (store, _) = store(&database).await;
     for by_system in [false, true] {
         let made = created(&store, guest("ann@example.org")).await;
@@ -234,7 +234,7 @@ async fn a_guest_acceptance_is_read_back_by_person_and_by_system(database: TestD
     }
 }
 
-async fn a_deleted_user_invitation_is_read_back_deleted_and_revoked(database: TestDatabase) {
+async fn deleted_user_invitation_is_read_back_deleted_and_revoked(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let made = created(&store, full_user()).await;
     let delete = Action::Delete(DeleteInvitation { target: target(&made) });

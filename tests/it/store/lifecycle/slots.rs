@@ -23,7 +23,7 @@ on_both!(
     of_many_creates_for_one_slot_in_one_group_the_first_wins,
     slot_is_free_again_when_its_holder_ended_or_is_archived,
     expired_holder_loses_its_slot_and_is_not_renewed,
-    a_renewed_holder_keeps_its_slot,
+    renewed_holder_keeps_its_slot,
     of_a_takeover_and_a_renewal_at_once_exactly_one_wins,
     slots_of_two_accounts_kinds_hosts_and_scopes_do_not_meet,
 );
@@ -124,7 +124,7 @@ async fn expired_holder_loses_its_slot_and_is_not_renewed(database: TestDatabase
     }
 }
 
-async fn a_renewed_holder_keeps_its_slot(database: TestDatabase) {
+async fn renewed_holder_keeps_its_slot(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     for invitation in exclusive(0) {
         let made = created(&store, invitation.clone()).await;

@@ -12,7 +12,7 @@ use crate::support::build::commands::*;
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::on_both;
 
-on_both!(migrated: the_state_filter_agrees_with_the_domain_over_all_combinations_of_facts);
+on_both!(migrated: state_filter_agrees_with_the_domain_over_all_facts);
 
 /// Every combination of what matters: below, at and above each limit, and each of the facts that end an invitation.
 fn combinations() -> Vec<Facts> {
@@ -38,7 +38,7 @@ fn combinations() -> Vec<Facts> {
     all
 }
 
-async fn the_state_filter_agrees_with_the_domain_over_all_combinations_of_facts(database: TestDatabase) {
+async fn state_filter_agrees_with_the_domain_over_all_facts(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let connection = database.connect().await;
     let facts = combinations();

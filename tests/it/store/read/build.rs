@@ -21,8 +21,8 @@ use crate::support::database::TestDatabase;
 /// Any organization that has guests.
 pub(crate) const HOST: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0b05);
 
-pub(crate) fn address(sort: AddressType, value: &str) -> Address {
-    Address::parse(sort, value).unwrap()
+pub(crate) fn address(address_type: AddressType, value: &str) -> Address {
+    Address::parse(address_type, value).unwrap()
 }
 
 fn to(address: Address) -> NewRecipient {
@@ -59,7 +59,7 @@ pub(crate) fn general(scope: &Scope, groups: &[&Scope], to_whom: &[Address]) -> 
         exclusive: false,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
-        kept: CallerData { widget_configuration_id: Some("widget-1".to_owned()), ..CallerData::default() },
+        caller_data: CallerData { widget_configuration_id: Some("widget-1".to_owned()), ..CallerData::default() },
     };
     CreateInvitation {
         details: Details::General(Box::new(details)),

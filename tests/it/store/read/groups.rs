@@ -15,13 +15,13 @@ use crate::support::on_both;
 
 on_both!(
     migrated:
-    a_group_is_as_good_as_a_scope_and_no_row_is_there_twice,
+    group_is_as_good_as_a_scope_and_no_row_is_there_twice,
     addresses_are_found_whole_by_their_beginning_and_by_a_part,
-    what_a_general_invitation_was_made_with_finds_it,
+    general_invitation_is_found_by_its_fields,
     deleted_invitations_are_there_for_those_who_ask_for_them,
 );
 
-async fn a_group_is_as_good_as_a_scope_and_no_row_is_there_twice(database: TestDatabase) {
+async fn group_is_as_good_as_a_scope_and_no_row_is_there_twice(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let connection = database.connect().await;
     let (team, site, other) = (Scope::new("team", "1"), Scope::new("site", "1"), Scope::new("team", "2"));
@@ -130,7 +130,7 @@ async fn addresses_are_found_whole_by_their_beginning_and_by_a_part(database: Te
     }
 }
 
-async fn what_a_general_invitation_was_made_with_finds_it(database: TestDatabase) {
+async fn general_invitation_is_found_by_its_fields(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let scope = Scope::new("team", "1");
     let ann = address(AddressType::Internal, "ann");

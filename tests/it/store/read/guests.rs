@@ -20,8 +20,8 @@ on_both!(
     migrated:
     every_order_is_that_of_its_key_and_of_ids_in_both_directions,
     statuses_expiry_and_archive_are_filters_of_their_own,
-    a_row_is_seen_where_its_key_is_while_the_list_is_walked,
-    a_total_is_that_of_the_moment_of_its_list,
+    row_is_seen_where_its_key_is_while_the_list_is_walked,
+    total_is_that_of_the_moment_of_its_list,
 );
 
 fn guests() -> InvitationQuery {
@@ -149,7 +149,7 @@ async fn statuses_expiry_and_archive_are_filters_of_their_own(database: TestData
     }
 }
 
-async fn a_row_is_seen_where_its_key_is_while_the_list_is_walked(database: TestDatabase) {
+async fn row_is_seen_where_its_key_is_while_the_list_is_walked(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let connection = database.connect().await;
     let mut made = Vec::new();
@@ -171,7 +171,7 @@ async fn a_row_is_seen_where_its_key_is_while_the_list_is_walked(database: TestD
     assert_eq!(rest.iter().collect::<BTreeSet<_>>().len(), rest.len());
 }
 
-async fn a_total_is_that_of_the_moment_of_its_list(database: TestDatabase) {
+async fn total_is_that_of_the_moment_of_its_list(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     for n in 0..6 {
         created(&store, guest(&format!("guest{n}@example.org"), later(100 * (n + 1)))).await;

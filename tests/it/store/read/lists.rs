@@ -22,8 +22,8 @@ use crate::support::on_both;
 on_both!(
     migrated:
     filters_find_what_has_all_that_they_ask_for,
-    a_list_walked_while_rows_change_and_appear_has_each_row_once,
-    the_moment_of_the_first_page_judges_all_pages,
+    list_walked_while_rows_change_and_appear_has_each_row_once,
+    moment_of_the_first_page_judges_all_pages,
     pages_of_events_have_each_event_once_in_both_orders,
 );
 
@@ -96,7 +96,7 @@ async fn filters_find_what_has_all_that_they_ask_for(database: TestDatabase) {
     }
 }
 
-async fn a_list_walked_while_rows_change_and_appear_has_each_row_once(database: TestDatabase) {
+async fn list_walked_while_rows_change_and_appear_has_each_row_once(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     for ascending in [false, true] {
         let mut there = BTreeSet::new();
@@ -126,7 +126,7 @@ async fn a_list_walked_while_rows_change_and_appear_has_each_row_once(database: 
     }
 }
 
-async fn the_moment_of_the_first_page_judges_all_pages(database: TestDatabase) {
+async fn moment_of_the_first_page_judges_all_pages(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     for _ in 0..4 {
         created(&store, CreateInvitation { expiry: Some(Expiry::After(seconds(60))), ..link() }).await;

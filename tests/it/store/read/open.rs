@@ -17,7 +17,7 @@ use crate::support::on_both;
 on_both!(
     migrated:
     open_invitations_are_active_ones_and_domain_auto_joins,
-    the_auto_join_of_a_scope_is_the_one_that_was_not_revoked,
+    auto_join_of_a_scope_is_the_one_that_was_not_revoked,
 );
 
 async fn open(store: &Store, address: &Address, page: &Page) -> Vec<InvitationId> {
@@ -90,7 +90,7 @@ async fn open_invitations_are_active_ones_and_domain_auto_joins(database: TestDa
     assert_eq!(open(&store, &ann, &page).await.len(), ascending.len() - 1, "one has expired");
 }
 
-async fn the_auto_join_of_a_scope_is_the_one_that_was_not_revoked(database: TestDatabase) {
+async fn auto_join_of_a_scope_is_the_one_that_was_not_revoked(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let connection = database.connect().await;
     let scope = Scope::new("te'am", "\"1\" ");

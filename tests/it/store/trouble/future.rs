@@ -195,10 +195,9 @@ async fn event_of_an_unknown_type_is_carried_on_as_text(database: TestDatabase) 
     let names = |events: Vec<Event>| events.iter().map(|event| event.event.type_name().to_owned()).collect::<Vec<_>>();
     let wanted = ["invitation.transferred", "invitation.revoked"];
     assert_eq!(names(store.list_events(&account(), &of(made.id)).await.unwrap().unwrap()), wanted);
-    for stretch in
-        [store.all_events_behind(0, 10).await.unwrap(), store.events_behind(&account(), 0, 10).await.unwrap()]
+    for batch in [store.all_events_behind(0, 10).await.unwrap(), store.events_behind(&account(), 0, 10).await.unwrap()]
     {
-        assert_eq!(names(stretch.events.iter().map(|one| one.event.clone()).collect()), wanted);
+        assert_eq!(names(batch.events.iter().map(|one| one.event.clone()).collect()), wanted);
     }
     store.close().await;
 }
@@ -224,12 +223,12 @@ async fn event_that_cannot_be_read_is_skipped(database: TestDatabase) {
         assert_eq!(types(store.list_events(&account(), &of(made.id)).await.unwrap().unwrap()), wanted, "{damage}");
         let mut followed = (Vec::new(), begin);
         loop {
-            // One at a time: a stretch of nothing but an event that cannot be read moves its follower on.
-            let stretch = store.all_events_behind(followed.1, 1).await.unwrap();
-            assert_eq!(stretch.after, followed.1);
-            followed.0.extend(stretch.events.iter().map(|one| one.event.clone()));
-            followed.1 = stretch.until;
-            if stretch.is_last {
+            // One at a time: a batch of nothing but an event that cannot be read moves its follower on.
+            let batch = store.all_events_behind(followed.1, 1).await.unwrap();
+            assert_eq!(batch.after, followed.1);
+            followed.0.extend(batch.events.iter().map(|one| one.event.clone()));
+            followed.1 = batch.until;
+            if batch.is_last {
                 break;
             }
         }

@@ -54,7 +54,7 @@ pub(crate) fn details(scope: Option<Scope>, exclusive: bool) -> GeneralDetails {
         exclusive,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
-        kept: CallerData::default(),
+        caller_data: CallerData::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use invitation_service::domain::command::{Action, Command, CreateInvitation, OnC
 use invitation_service::domain::group::{BatchMode, Group};
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::invitation::refusal::Refusal;
-use invitation_service::store::{BundleError, ExecuteError, InvitationQuery, Store};
+use invitation_service::store::{BatchError, ExecuteError, InvitationQuery, Store};
 use sea_orm::ConnectionTrait;
 use tokio::time::Instant;
 
@@ -19,27 +19,27 @@ use crate::support::on_both;
 
 on_both!(
     migrated:
-    a_bundle_of_nothing_is_answered_at_once,
-    each_of_a_bundle_has_its_own_result,
-    an_atomic_bundle_is_done_as_a_whole,
-    refused_atomic_bundle_changes_nothing,
-    a_dry_run_tells_what_would_happen_and_changes_nothing,
-    bundles_leave_their_neighbours_alone,
-    database_refusal_fails_its_command_or_atomic_bundle,
-    a_panic_fails_its_command_or_its_atomic_bundle,
-    an_atomic_bundle_is_one_group_however_large,
-    bundle_past_its_deadline_is_not_decided,
+    empty_batch_is_answered_at_once,
+    each_of_a_batch_has_its_own_result,
+    atomic_batch_is_done_as_a_whole,
+    refused_atomic_batch_changes_nothing,
+    dry_run_tells_what_would_happen_and_changes_nothing,
+    batches_leave_their_neighbours_alone,
+    database_refusal_fails_its_command_or_atomic_batch,
+    panic_fails_its_command_or_its_atomic_batch,
+    atomic_batch_is_one_group_however_large,
+    batch_past_its_deadline_is_not_decided,
 );
 
-/// What a bundle ends with.
-type Answers = Result<Vec<Answer>, BundleError>;
+/// What a batch ends with.
+type Answers = Result<Vec<Answer>, BatchError>;
 
 async fn gated(database: &TestDatabase) -> Store {
     store_with(database, &Clock::manual(NEW_YEAR), &options(decide)).await
 }
 
-async fn run(store: &Store, bundle: BatchMode, actions: impl IntoIterator<Item = Action>) -> Answers {
-    store.executor().execute_all(actions.into_iter().map(command).collect(), bundle, None).await
+async fn run(store: &Store, mode: BatchMode, actions: impl IntoIterator<Item = Action>) -> Answers {
+    store.executor().execute_all(actions.into_iter().map(command).collect(), mode, None).await
 }
 
 async fn how_many(store: &Store) -> usize {
@@ -51,15 +51,15 @@ fn refused(refusal: Refusal) -> ExecuteError {
     ExecuteError::Refused(refusal)
 }
 
-async fn a_bundle_of_nothing_is_answered_at_once(database: TestDatabase) {
+async fn empty_batch_is_answered_at_once(database: TestDatabase) {
     let store = gated(&database).await;
     let _held = hold(&store).await;
-    for bundle in [BatchMode::Independent, BatchMode::Atomic, BatchMode::DryRun] {
-        assert!(run(&store, bundle, []).await.unwrap().is_empty());
+    for mode in [BatchMode::Independent, BatchMode::Atomic, BatchMode::DryRun] {
+        assert!(run(&store, mode, []).await.unwrap().is_empty());
     }
 }
 
-async fn each_of_a_bundle_has_its_own_result(database: TestDatabase) {
+async fn each_of_a_batch_has_its_own_result(database: TestDatabase) {
     let store = gated(&database).await;
     let made = created(&store, CreateInvitation { max_uses: Some(1), ..link() }).await;
     let actions =
@@ -74,7 +74,7 @@ async fn each_of_a_bundle_has_its_own_result(database: TestDatabase) {
     assert_eq!(story(&store, made.id).await, ["created", "accepted", "fulfilled"]);
 }
 
-async fn an_atomic_bundle_is_done_as_a_whole(database: TestDatabase) {
+async fn atomic_batch_is_done_as_a_whole(database: TestDatabase) {
     let store = gated(&database).await;
     let made = created(&store, link()).await;
     // What needs a load, what needs none, and what needs none but for its request_ids.
@@ -98,7 +98,7 @@ async fn an_atomic_bundle_is_done_as_a_whole(database: TestDatabase) {
     }
 }
 
-async fn refused_atomic_bundle_changes_nothing(database: TestDatabase) {
+async fn refused_atomic_batch_changes_nothing(database: TestDatabase) {
     let store = gated(&database).await;
     let made = created(&store, CreateInvitation { max_uses: Some(1), ..link() }).await;
     let reject = || create(general(team("red"), OnConflict::Reject, &[mail("a@b.org")]));
@@ -112,7 +112,7 @@ async fn refused_atomic_bundle_changes_nothing(database: TestDatabase) {
         create(user("a@b.org")),
     ];
     let failed = run(&store, BatchMode::Atomic, actions).await.unwrap_err();
-    let BundleError::Refused(errors) = failed else { panic!("{failed:?}") };
+    let BatchError::Refused(errors) = failed else { panic!("{failed:?}") };
     assert_eq!(errors[2], Some(refused(Refusal::InvitationFulfilled)));
     assert!(matches!(errors[6], Some(ExecuteError::Refused(Refusal::InvitationExists(..)))), "{errors:?}");
     assert_eq!(errors.iter().flatten().count(), 2, "{errors:?}");
@@ -124,7 +124,7 @@ async fn refused_atomic_bundle_changes_nothing(database: TestDatabase) {
     store.executor().execute(command(reject()), None).await.expect("the slot was never taken");
 }
 
-async fn a_dry_run_tells_what_would_happen_and_changes_nothing(database: TestDatabase) {
+async fn dry_run_tells_what_would_happen_and_changes_nothing(database: TestDatabase) {
     let store = gated(&database).await;
     let made = created(&store, CreateInvitation { max_uses: Some(1), ..link() }).await;
     for _ in 0..2 {
@@ -149,10 +149,10 @@ async fn a_dry_run_tells_what_would_happen_and_changes_nothing(database: TestDat
     assert_eq!(story(&store, made.id).await, ["created"]);
 }
 
-/// Puts bundles into the queue of a lane that is held, so that they are one group.
-async fn in_one_group(store: &Store, bundles: Vec<(BatchMode, Vec<Command>)>) -> Vec<Answers> {
+/// Puts batches into the queue of a lane that is held, so that they are one group.
+async fn in_one_group(store: &Store, batches: Vec<(BatchMode, Vec<Command>)>) -> Vec<Answers> {
     let held = hold(store).await;
-    let calls = bundles.into_iter().map(|(bundle, commands)| store.executor().execute_all(commands, bundle, None));
+    let calls = batches.into_iter().map(|(mode, commands)| store.executor().execute_all(commands, mode, None));
     once_all_wait(calls, move || drop(held)).await
 }
 
@@ -174,18 +174,18 @@ async fn once_all_wait<F: Future>(futures: impl Iterator<Item = F>, then: impl F
     results
 }
 
-async fn bundles_leave_their_neighbours_alone(database: TestDatabase) {
+async fn batches_leave_their_neighbours_alone(database: TestDatabase) {
     let store = gated(&database).await;
     let made = created(&store, CreateInvitation { max_uses: Some(2), ..link() }).await;
-    let of = |bundle, subjects: &[&str]| (bundle, subjects.iter().map(|who| command(accept(&made, who))).collect());
-    let bundles = vec![
+    let of = |mode, subjects: &[&str]| (mode, subjects.iter().map(|who| command(accept(&made, who))).collect());
+    let batches = vec![
         of(BatchMode::DryRun, &["dry 1", "dry 2", "dry 3"]),
         of(BatchMode::Atomic, &["a", "b", "c"]),
         of(BatchMode::Independent, &["ann"]),
         of(BatchMode::Atomic, &["bob"]),
         of(BatchMode::Independent, &["cid", "bob"]),
     ];
-    let answers = in_one_group(&store, bundles).await;
+    let answers = in_one_group(&store, batches).await;
     let fine: Vec<_> = answers
         .iter()
         .map(|answers| answers.as_ref().map_or(0, |answers| answers.iter().filter(|answer| answer.is_ok()).count()))
@@ -199,7 +199,7 @@ async fn bundles_leave_their_neighbours_alone(database: TestDatabase) {
     assert_eq!(story(&store, made.id).await, ["created", "accepted", "accepted", "fulfilled"]);
 }
 
-async fn database_refusal_fails_its_command_or_atomic_bundle(database: TestDatabase) {
+async fn database_refusal_fails_its_command_or_atomic_batch(database: TestDatabase) {
     let store = gated(&database).await;
     let made = created(&store, link()).await;
     let poison = || create(CreateInvitation { max_uses: Some(0), ..link() });
@@ -208,11 +208,11 @@ async fn database_refusal_fails_its_command_or_atomic_bundle(database: TestDatab
         assert!(matches!(answers[1], Err(ExecuteError::Internal(_))), "{answers:?}");
         assert!(answers[0].is_ok());
         let before = how_many(&store).await;
-        let bundles = vec![
+        let batches = vec![
             (BatchMode::Atomic, vec![command(other()), command(poison())]),
             (BatchMode::Independent, vec![command(accept(&made, "ann"))]),
         ];
-        let answers = in_one_group(&store, bundles).await;
+        let answers = in_one_group(&store, batches).await;
         // The command that holds the lane makes one.
         assert_eq!(how_many(&store).await, before + 1);
         assert!(answers[0].is_err(), "{answers:?}");
@@ -220,7 +220,7 @@ async fn database_refusal_fails_its_command_or_atomic_bundle(database: TestDatab
     }
 }
 
-async fn a_panic_fails_its_command_or_its_atomic_bundle(database: TestDatabase) {
+async fn panic_fails_its_command_or_its_atomic_batch(database: TestDatabase) {
     let store = gated(&database).await;
     let commands = || {
         let mut commands = [(); 3].map(|()| command(create(link()))).to_vec();
@@ -231,24 +231,24 @@ async fn a_panic_fails_its_command_or_its_atomic_bundle(database: TestDatabase) 
     assert!(answers[0].is_ok() && answers[2].is_ok());
     assert!(matches!(answers[1], Err(ExecuteError::Internal(_))), "{answers:?}");
     let failed = store.executor().execute_all(commands(), BatchMode::Atomic, None).await.unwrap_err();
-    let BundleError::Refused(errors) = failed else { panic!("{failed:?}") };
+    let BatchError::Refused(errors) = failed else { panic!("{failed:?}") };
     assert!(matches!(errors[..], [None, Some(ExecuteError::Internal(_)), None]), "{errors:?}");
     assert_eq!(how_many(&store).await, 2);
 }
 
 /// On PostgreSQL every statement is a transaction, so rows of one transaction are rows of one commit.
-async fn an_atomic_bundle_is_one_group_however_large(database: TestDatabase) {
+async fn atomic_batch_is_one_group_however_large(database: TestDatabase) {
     let store = gated(&database).await;
-    for bundle in [BatchMode::Independent, BatchMode::Atomic] {
+    for mode in [BatchMode::Independent, BatchMode::Atomic] {
         let large = |_| create(CreateInvitation { recipients: emails(10), mails: true, ..link() });
-        for answer in run(&store, bundle, (0..500).map(large)).await.unwrap() {
+        for answer in run(&store, mode, (0..500).map(large)).await.unwrap() {
             answer.unwrap();
         }
         if database.url().starts_with("postgres") {
             let sql = "SELECT DISTINCT xmin::text FROM invitation";
             let commits = texts(&database, sql).await.len();
             // Commands that do not hang together leave room for others between them.
-            assert!(if bundle == BatchMode::Atomic { commits == 1 } else { commits > 1 }, "{bundle:?}: {commits}");
+            assert!(if mode == BatchMode::Atomic { commits == 1 } else { commits > 1 }, "{mode:?}: {commits}");
             let clear = "TRUNCATE invitation, recipient, event, outbox";
             database.connect().await.execute_unprepared(clear).await.unwrap();
         }
@@ -259,12 +259,12 @@ async fn an_atomic_bundle_is_one_group_however_large(database: TestDatabase) {
     assert_eq!(read(&store, made.id).await.engagement.views, 300);
 }
 
-async fn bundle_past_its_deadline_is_not_decided(database: TestDatabase) {
+async fn batch_past_its_deadline_is_not_decided(database: TestDatabase) {
     let store = gated(&database).await;
     let two = || vec![command(create(link())), command(create(link()))];
     let late = Some(Instant::now());
     let failed = store.executor().execute_all(two(), BatchMode::Atomic, late).await.unwrap_err();
-    assert_eq!(failed, BundleError::Failed(ExecuteError::DeadlineExceeded));
+    assert_eq!(failed, BatchError::Failed(ExecuteError::DeadlineExceeded));
     let answers = store.executor().execute_all(two(), BatchMode::Independent, late).await.unwrap();
     assert!(answers.iter().all(|answer| *answer.as_ref().unwrap_err() == ExecuteError::DeadlineExceeded));
     assert_eq!(how_many(&store).await, 0);
@@ -272,9 +272,9 @@ async fn bundle_past_its_deadline_is_not_decided(database: TestDatabase) {
     store.executor().execute_all(two(), BatchMode::Atomic, far).await.unwrap();
 }
 
-/// Another replica keeps changing what the bundle rests on: it is decided again as a whole.
+/// Another replica keeps changing what the batch rests on: it is decided again as a whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
-async fn atomic_bundles_at_once_are_whole_or_not_at_all() {
+async fn atomic_batches_at_once_are_whole_or_not_at_all() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::manual(NEW_YEAR);
     let stores = [

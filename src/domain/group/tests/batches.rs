@@ -1,4 +1,4 @@
-//! What becomes of a group when several commands are decided as a bundle.
+//! The effects of a batch's mode on a group.
 
 use super::{BatchMode, Executed, Group, group, run};
 use crate::domain::command::{Action, Command};
@@ -11,21 +11,21 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::{EngagementType, Invitation};
 use crate::domain::kind::Kind;
 
-fn bundle(
+fn run_batch(
     group: &mut Group,
-    bundle: BatchMode,
+    mode: BatchMode,
     actions: impl IntoIterator<Item = Action>,
 ) -> Vec<Result<Executed, Refusal>> {
     let commands: Vec<Command> = (100..).zip(actions).map(|(number, action)| command(number, action)).collect();
-    group.run_bundle(&commands, bundle, run)
+    group.run_batch(&commands, mode, run)
 }
 
-/// What each command is refused.
+/// Returns the refusal of each command.
 fn refusals(results: Vec<Result<Executed, Refusal>>) -> Vec<Option<Refusal>> {
     results.into_iter().map(Result::err).collect()
 }
 
-/// Something of every sort that a save holds, the last of which is refused.
+/// Returns actions that fill every part of a save, the last of which is refused.
 fn last_refused(invitation: &Invitation) -> Vec<Action> {
     let link = invitation.claims(0);
     let slot = || creation(details(Kind::User), &[Address::Email(email("a@b.org"))]);
@@ -40,7 +40,7 @@ fn last_refused(invitation: &Invitation) -> Vec<Action> {
 }
 
 #[test]
-fn an_atomic_bundle_with_a_refusal_leaves_the_group_as_it_was() {
+fn atomic_batch_with_a_refusal_leaves_the_group_as_it_was() {
     let invitation = invitation(2, None);
     let mut group = group(&invitation);
     run(&mut group, &command(1, engage(invitation.claims(0), EngagementType::View))).unwrap();
@@ -48,7 +48,7 @@ fn an_atomic_bundle_with_a_refusal_leaves_the_group_as_it_was() {
         (format!("{:?}", group.loaded.invitation(&invitation.account, invitation.id)), group.save.clone());
     let open = Invitation { recipients: Vec::new(), ..invitation.clone() };
     group.loaded.put_invitation(open.clone());
-    let refused = refusals(bundle(&mut group, BatchMode::Atomic, last_refused(&open)));
+    let refused = refusals(run_batch(&mut group, BatchMode::Atomic, last_refused(&open)));
     assert_eq!(refused, [None, None, None, None, None, Some(Refusal::InvitationNotFound)]);
     assert_eq!(format!("{:?}", group.save), format!("{save:?}"));
     group.loaded.put_invitation(invitation.clone());
@@ -56,48 +56,48 @@ fn an_atomic_bundle_with_a_refusal_leaves_the_group_as_it_was() {
 }
 
 #[test]
-fn every_refusal_of_an_atomic_bundle_is_told() {
+fn every_refusal_of_an_atomic_batch_is_reported() {
     let one = invitation(0, Some(1));
     let mut group = group(&one);
     let link = one.claims(0);
     let actions = ["a", "b", "c"].map(|subject| accept(link, acceptor(subject)));
     let fulfilled = Some(Refusal::InvitationFulfilled);
-    assert_eq!(refusals(bundle(&mut group, BatchMode::Atomic, actions)), [None, fulfilled, fulfilled]);
+    assert_eq!(refusals(run_batch(&mut group, BatchMode::Atomic, actions)), [None, fulfilled, fulfilled]);
     assert!(group.save().is_empty());
     run(&mut group, &command(9, accept(link, acceptor("d")))).expect("its use was given back");
 }
 
 #[test]
-fn atomic_bundle_without_refusals_equals_single_commands() {
+fn atomic_batch_without_refusals_equals_single_commands() {
     let invitation = invitation(0, None);
     let actions = || last_refused(&invitation).into_iter().take(5);
-    let saved = [BatchMode::Independent, BatchMode::Atomic].map(|sort| {
+    let saved = [BatchMode::Independent, BatchMode::Atomic].map(|mode| {
         let mut group = group(&invitation);
-        assert!(bundle(&mut group, sort, actions()).iter().all(Result::is_ok));
+        assert!(run_batch(&mut group, mode, actions()).iter().all(Result::is_ok));
         format!("{:?}", group.save())
     });
     assert_eq!(saved[0], saved[1]);
 }
 
 #[test]
-fn each_of_a_bundle_is_decided_for_itself() {
+fn each_of_a_batch_is_decided_for_itself() {
     let invitation = invitation(0, Some(1));
     let mut group = group(&invitation);
     let link = invitation.claims(0);
     let actions = [accept(link, acceptor("a")), accept(link, acceptor("b")), revoke(&invitation)];
     let fulfilled = Some(Refusal::InvitationFulfilled);
-    assert_eq!(refusals(bundle(&mut group, BatchMode::Independent, actions)), [None, fulfilled, fulfilled]);
+    assert_eq!(refusals(run_batch(&mut group, BatchMode::Independent, actions)), [None, fulfilled, fulfilled]);
     assert_eq!(group.save().accepted.len(), 1);
 }
 
 #[test]
-fn a_dry_run_sees_its_own_changes_and_leaves_none() {
+fn dry_run_sees_its_own_changes_and_leaves_none() {
     let invitation = invitation(0, Some(1));
     let mut group = group(&invitation);
     let link = invitation.claims(0);
     for _ in 0..2 {
         let actions = [accept(link, acceptor("a")), accept(link, acceptor("b")), accept(link, acceptor("a"))];
-        let results = bundle(&mut group, BatchMode::DryRun, actions);
+        let results = run_batch(&mut group, BatchMode::DryRun, actions);
         assert_eq!(*results[1].as_ref().unwrap_err(), Refusal::InvitationFulfilled);
         assert!(results[2].as_ref().unwrap().already_accepted);
         assert_eq!(results[0].as_ref().unwrap().invitation.facts.use_count, 1);
@@ -117,7 +117,7 @@ fn slot_taken_twice_in_a_group_keeps_its_first_version() {
 }
 
 #[test]
-fn what_is_loaded_later_agrees_unless_it_shows_another_revision() {
+fn later_load_agrees_unless_it_shows_another_revision() {
     let first = invitation(0, None);
     let mut other = first.clone();
     other.id.0 = uuid::Uuid::from_u128(9);

@@ -1,12 +1,12 @@
-//! Why one part of a call failed.
+//! The error of one entry of a call.
 
 use tonic::Status;
 use tonic_types::StatusExt;
 
 use crate::pb;
 
-/// Converts a status to what a result of a batch says.
-pub(in crate::api) fn batch_error(status: &Status) -> pb::BatchError {
+/// Converts a status to the error of a batch's entry.
+pub(in crate::api) fn entry_error(status: &Status) -> pb::BatchError {
     let details = status.get_error_details();
     let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
     let violation = |violation: &tonic_types::FieldViolation| pb::FieldViolation {

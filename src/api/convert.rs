@@ -5,6 +5,8 @@ pub(super) mod json;
 
 use std::sync::LazyLock;
 
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::{Kind, PerKind};
 use crate::domain::value::time::Timestamp;
@@ -49,6 +51,11 @@ pub(crate) fn kind_of(number: i32) -> Option<Kind> {
 /// Converts a count, which is never near the maximum of the type.
 pub(crate) fn count(count: impl TryInto<i32>) -> i32 {
     count.try_into().unwrap_or(i32::MAX)
+}
+
+/// Returns the address of an invitation with a single one; empty if there is none.
+pub(crate) fn only_address(invitation: &Invitation) -> String {
+    invitation.addresses().next().map(Address::original).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

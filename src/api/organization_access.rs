@@ -106,7 +106,18 @@ pub(crate) fn check_new(call: &Call, action: &Action) -> Result<(), Status> {
     let belongs_to_none = match action {
         Action::Create(create) => create.details.host().is_none(),
         Action::SyncAutojoin(_) => true,
-        _ => false,
+        Action::Accept(_)
+        | Action::Decline(_)
+        | Action::Revoke(_)
+        | Action::Resend(_)
+        | Action::RecordEngagement(_)
+        | Action::VerifyEmail(_)
+        | Action::UpdateCreatedConnection(_)
+        | Action::UpdateGuest(_)
+        | Action::Delete(_)
+        | Action::SettleDelivery(_)
+        | Action::ReportDelivery(_)
+        | Action::Expire(_) => false,
     };
     if belongs_to_none && call.caller.organization_id.is_some() {
         return Err(status::organization_access_denied());

@@ -1,87 +1,72 @@
 //! The permissions. The table of requests names the one that an RPC needs.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use crate::domain::value::word;
+
 /// A permission of a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 pub enum Permission {
     /// Create, revoke, resend and update connection invitations.
+    #[strum(serialize = "connection_invitations.write")]
     ConnectionInvitationsWrite,
     /// Get and list connection invitations.
+    #[strum(serialize = "connection_invitations.read")]
     ConnectionInvitationsRead,
     /// Create, delete and resend user invitations.
+    #[strum(serialize = "user_invitations.write")]
     UserInvitationsWrite,
     /// Get and list user invitations.
+    #[strum(serialize = "user_invitations.read")]
     UserInvitationsRead,
     /// Create, update, resend, revoke and accept guest invitations.
+    #[strum(serialize = "guest_invitations.write")]
     GuestInvitationsWrite,
     /// Get and list guest invitations.
+    #[strum(serialize = "guest_invitations.read")]
     GuestInvitationsRead,
     /// Create general invitations; revoke, resend and sync those of every kind.
+    #[strum(serialize = "invitations.write")]
     InvitationsWrite,
     /// Create and delete connections by which one organization may act for another.
+    #[strum(serialize = "organization_connections.write")]
     OrganizationConnectionsWrite,
     /// List connections by which one organization may act for another.
+    #[strum(serialize = "organization_connections.read")]
     OrganizationConnectionsRead,
     /// Get and list invitations of every kind.
+    #[strum(serialize = "invitations.read")]
     InvitationsRead,
     /// Preview, accept and decline through a link, and count the engagement with it.
+    #[strum(serialize = "invitations.redeem")]
     InvitationsRedeem,
     /// Read the audit trail.
+    #[strum(serialize = "events.read")]
     EventsRead,
     /// List messages and their states.
+    #[strum(serialize = "deliveries.read")]
     DeliveriesRead,
     /// Report the delivery of messages, and replay failed ones.
+    #[strum(serialize = "deliveries.write")]
     DeliveriesWrite,
     /// Get and list webhook endpoints and the attempts at them.
+    #[strum(serialize = "webhooks.read")]
     WebhooksRead,
     /// Create, update and delete webhook endpoints, see their new secrets, and redeliver events.
+    #[strum(serialize = "webhooks.write")]
     WebhooksWrite,
     /// See tokens and links in the results of reads.
+    #[strum(serialize = "tokens.read")]
     TokensRead,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 17] = [
-        Self::ConnectionInvitationsWrite,
-        Self::ConnectionInvitationsRead,
-        Self::UserInvitationsWrite,
-        Self::UserInvitationsRead,
-        Self::GuestInvitationsWrite,
-        Self::GuestInvitationsRead,
-        Self::InvitationsWrite,
-        Self::OrganizationConnectionsWrite,
-        Self::OrganizationConnectionsRead,
-        Self::InvitationsRead,
-        Self::InvitationsRedeem,
-        Self::EventsRead,
-        Self::DeliveriesRead,
-        Self::DeliveriesWrite,
-        Self::WebhooksRead,
-        Self::WebhooksWrite,
-        Self::TokensRead,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
 
     /// Returns the name in the configuration and in errors.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::ConnectionInvitationsWrite => "connection_invitations.write",
-            Self::ConnectionInvitationsRead => "connection_invitations.read",
-            Self::UserInvitationsWrite => "user_invitations.write",
-            Self::UserInvitationsRead => "user_invitations.read",
-            Self::GuestInvitationsWrite => "guest_invitations.write",
-            Self::GuestInvitationsRead => "guest_invitations.read",
-            Self::InvitationsWrite => "invitations.write",
-            Self::OrganizationConnectionsWrite => "organization_connections.write",
-            Self::OrganizationConnectionsRead => "organization_connections.read",
-            Self::InvitationsRead => "invitations.read",
-            Self::InvitationsRedeem => "invitations.redeem",
-            Self::EventsRead => "events.read",
-            Self::DeliveriesRead => "deliveries.read",
-            Self::DeliveriesWrite => "deliveries.write",
-            Self::WebhooksRead => "webhooks.read",
-            Self::WebhooksWrite => "webhooks.write",
-            Self::TokensRead => "tokens.read",
-        }
+        self.into()
     }
 
     /// Returns whether it only allows to read.
@@ -94,6 +79,6 @@ impl Permission {
         if name == "*" {
             return Some(Self::ALL.into());
         }
-        Self::ALL.into_iter().find(|permission| permission.name() == name).map(|permission| vec![permission])
+        name.parse().ok().map(|permission| vec![permission])
     }
 }

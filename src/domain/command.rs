@@ -104,7 +104,18 @@ impl Action {
         match self {
             Self::Accept(accept) => accept.access.recipient(),
             Self::Decline(decline) => decline.access.recipient(),
-            _ => 0,
+            Self::Create(_)
+            | Self::Revoke(_)
+            | Self::Resend(_)
+            | Self::RecordEngagement(_)
+            | Self::VerifyEmail(_)
+            | Self::UpdateCreatedConnection(_)
+            | Self::UpdateGuest(_)
+            | Self::Delete(_)
+            | Self::SyncAutojoin(_)
+            | Self::SettleDelivery(_)
+            | Self::ReportDelivery(_)
+            | Self::Expire(_) => 0,
         }
     }
 }

@@ -43,7 +43,7 @@ fn kinds_and_address_types_have_one_code_each() {
     ] {
         assert_eq!((address_type.code(), AddressType::from_code(code)), (code, Some(address_type)));
     }
-    assert_eq!((Kind::from_code("partner"), AddressType::from_code("fax")), (None, None));
+    assert_eq!((Kind::from_code("unheard_of"), AddressType::from_code("fax")), (None, None));
 }
 
 #[test]

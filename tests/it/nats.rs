@@ -268,7 +268,7 @@ async fn unknown_events_are_published_and_unreadable_ones_skipped(database: Test
     let (unknown, unreadable) = (created(&store, link()).await, created(&store, link()).await);
     let connection = database.connect().await;
     for (set, id) in
-        [("event_type = 'invitation.transferred', kind = 'partner'", unknown.id.0), ("data = '[]'", unreadable.id.0)]
+        [("event_type = 'invitation.transferred', kind = 'unheard_of'", unknown.id.0), ("data = '[]'", unreadable.id.0)]
     {
         let sql = format!("UPDATE event SET {set} WHERE invitation_id = $1");
         let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, [id.into()]);

@@ -2,9 +2,8 @@
 
 use uuid::Uuid;
 
-use crate::api::convert::{state, timestamp};
+use crate::api::convert::{only_address, state, timestamp};
 use crate::api::resource::{KindFields, Resource};
-use crate::api::user::convert::only_address;
 use crate::domain::invitation::Invitation;
 use crate::domain::kind::guest::GuestDetails;
 use crate::domain::kind::{Details, Kind};

@@ -1,9 +1,8 @@
 //! User invitations, as their own service shows them.
 
-use crate::api::convert::{state, timestamp};
+use crate::api::convert::{only_address, state, timestamp};
 use crate::api::resource::{KindFields, Resource};
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::recipient::Address;
 use crate::domain::kind::user::UserDetails;
 use crate::domain::kind::{Details, Kind};
 use crate::domain::value::time::Timestamp;
@@ -59,9 +58,4 @@ impl KindFields for UserDetails {
     fn add_to_preview(&self, preview: &mut pb::InvitationPreview) {
         preview.inviter_display_name.clone_from(&self.inviter);
     }
-}
-
-/// Returns the address of an invitation with a single one; empty if there is none.
-pub(crate) fn only_address(invitation: &Invitation) -> String {
-    invitation.addresses().next().map(Address::original).unwrap_or_default().to_owned()
 }

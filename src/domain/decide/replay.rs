@@ -28,7 +28,8 @@ pub(in crate::domain) fn replay(loaded: &Loaded, command: &Command) -> Result<Op
     }
     let Remembered { invitation, acceptance, .. } = *remembered;
     let already_accepted = acceptance.is_some() && !remembered.has_changed_something();
-    Ok(Some(Affected { invitation, acceptance, delivery: None, already_accepted }))
+    let delivery = command.read_set().delivery;
+    Ok(Some(Affected { invitation, acceptance, delivery, already_accepted }))
 }
 
 /// Returns what is remembered of a command's request_id.

@@ -13,7 +13,7 @@ pub enum Word<T> {
 const MAX_LENGTH: usize = 100;
 
 /// Returns the variants of an enum, which `strum` lists as a slice, as an array.
-pub(in crate::domain) const fn array<T: Copy, const N: usize>(variants: &[T]) -> [T; N] {
+pub(crate) const fn array<T: Copy, const N: usize>(variants: &[T]) -> [T; N] {
     let mut array = [variants[0]; N];
     array.copy_from_slice(variants);
     array

@@ -82,7 +82,7 @@ async fn watch_goes_on_over_events_of_a_newer_release(database: TestDatabase) {
     let (_, resume_token) = placed(&service).await;
     let (unknown, unreadable) = (placed(&service).await.0, placed(&service).await.0);
     let last = placed(&service).await.0;
-    let future = "UPDATE event SET event_type = 'invitation.transferred', kind = 'partner' WHERE invitation_id = $1";
+    let future = "UPDATE event SET event_type = 'invitation.transferred', kind = 'unheard_of' WHERE invitation_id = $1";
     set(&raw, future, &unknown).await;
     set(&raw, "UPDATE event SET data = '[]' WHERE invitation_id = $1", &unreadable).await;
 
@@ -102,7 +102,7 @@ async fn scope_is_revoked_but_for_an_unreadable_invitation(database: TestDatabas
     let raw = service.connect().await;
     for (number, [damage, cure]) in [
         ["details = '[1]'", "details = (SELECT i.details FROM invitation i WHERE i.details <> '[1]' LIMIT 1)"],
-        ["kind = 'partner'", "kind = 'general'"],
+        ["kind = 'unheard_of'", "kind = 'general'"],
     ]
     .into_iter()
     .enumerate()

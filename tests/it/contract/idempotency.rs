@@ -1,6 +1,8 @@
 //! Every RPC that takes a request_id, by the descriptors: one effect and one answer, whatever comes between. A new one has to
 //! be added to [`other`] before these pass.
 
+pub(crate) mod interrupted_calls;
+pub(crate) mod request_id;
 use futures_util::future::join_all;
 use prost::Message as _;
 use sea_orm::{ConnectionTrait, Statement};
@@ -89,6 +91,8 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         | "WebhookService/RedeliverEvents" => ("etag", "\"x\""),
         "RedemptionService/AcceptInvitation" => ("acceptor.subject", "bob"),
         "RedemptionService/DeclineInvitation" => ("reason", "because"),
+        "RedemptionService/RecordEngagement" => ("source", "other"),
+        "DeliveryService/ReportDeliveryStatus" => ("detail", "other"),
         "UserInvitationService/CreateUserInvitation" => ("user_invitation.inviter", "Bob"),
         "GuestInvitationService/CreateGuestInvitation" => ("guest_invitation.email", "other@example.org"),
         "GuestInvitationService/UpdateGuestInvitation" => ("guest_invitation.parent_organization_name", "Other"),

@@ -2,7 +2,7 @@
 
 use prost_types::field_descriptor_proto::Type;
 use prost_types::method_options::IdempotencyLevel;
-use prost_types::{DescriptorProto, FileDescriptorProto, MethodDescriptorProto};
+use prost_types::{DescriptorProto, FileDescriptorProto, MethodDescriptorProto, MethodOptions};
 
 use super::raw;
 
@@ -39,8 +39,7 @@ fn common_fields(request: &DescriptorProto) -> Vec<String> {
 
 /// Returns the deviations of an RPC: reads say so, and writes do not.
 fn idempotency(method: &MethodDescriptorProto) -> Vec<String> {
-    let level =
-        method.options.as_ref().map_or(IdempotencyLevel::IdempotencyUnknown, |options| options.idempotency_level());
+    let level = method.options.as_ref().map_or(IdempotencyLevel::IdempotencyUnknown, MethodOptions::idempotency_level);
     let reads = method.name().starts_with("Get") || method.name().starts_with("List");
     let fits = reads == (level == IdempotencyLevel::NoSideEffects);
     if fits { Vec::new() } else { vec![format!("{} is {level:?}", method.name())] }

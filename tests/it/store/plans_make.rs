@@ -72,7 +72,7 @@ pub(super) const GROW: &str = "
 
 /// An endpoint that gets every event.
 pub(super) fn endpoint(seed: &IdSeed, now: Timestamp) -> Endpoint {
-    let endpoint = Endpoint {
+    Endpoint {
         id: seed.nth(0),
         uri: "https://example.org/hook".to_owned(),
         event_types: Vec::new(),
@@ -84,8 +84,7 @@ pub(super) fn endpoint(seed: &IdSeed, now: Timestamp) -> Endpoint {
         creator: "tester".to_owned(),
         created_at: now,
         updated_at: now,
-    };
-    endpoint
+    }
 }
 
 /// A code for an address, and the message that brings it.

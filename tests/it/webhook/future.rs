@@ -19,7 +19,7 @@ async fn posts_an_event_of_an_unknown_type_as_text(database: TestDatabase) {
         if desk.is_postgres() { "'[\"invitation.transferred\"]'::jsonb" } else { "'[\"invitation.transferred\"]'" };
     desk.rows(&format!("UPDATE webhook_endpoint SET event_types = {types} WHERE id = $1"), [chosen.id.into()]).await;
     let made = created(&desk.store, link()).await;
-    let set = "UPDATE event SET event_type = 'invitation.transferred', kind = 'partner' WHERE invitation_id = $1";
+    let set = "UPDATE event SET event_type = 'invitation.transferred', kind = 'unheard_of' WHERE invitation_id = $1";
     desk.rows(set, [made.id.0.into()]).await;
     desk.dispatch().await;
     assert_eq!(desk.sender().drain().await.unwrap(), 2);
@@ -27,7 +27,7 @@ async fn posts_an_event_of_an_unknown_type_as_text(database: TestDatabase) {
         let body: serde_json::Value = serde_json::from_str(&posted.body).unwrap();
         assert_eq!(
             (&body["type"], &body["data"]["kind"]),
-            (&"invitation.transferred".into(), &"INVITATION_KIND_PARTNER".into())
+            (&"invitation.transferred".into(), &"INVITATION_KIND_UNHEARD_OF".into())
         );
     }
     desk.set_disabled(&chosen, true).await;

@@ -13,7 +13,6 @@ use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::recipient::AddressType;
 use crate::domain::invitation::refusal::Refusal;
-use crate::domain::kind::Kind;
 
 const LEASE: Uuid = Uuid::from_u128(0x1ea5e);
 
@@ -170,9 +169,6 @@ fn stored_enums_keep_their_words() {
     let words = ["queued", "sending", "sent", "delivered", "bounced", "failed", "cancelled"];
     assert_eq!(DeliveryState::ALL.map(DeliveryState::code), words);
     assert_eq!(words.map(DeliveryState::from_code), DeliveryState::ALL.map(Some));
-    let words = ["connection", "user", "guest", "general"];
-    assert_eq!(Kind::ALL.map(Kind::code), words);
-    assert_eq!(words.map(Kind::from_code), Kind::ALL.map(Some));
     let words = ["email", "phone", "internal", "share"];
     assert_eq!(AddressType::ALL.map(AddressType::code), words);
     assert_eq!(words.map(AddressType::from_code), AddressType::ALL.map(Some));

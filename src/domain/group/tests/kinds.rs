@@ -48,13 +48,11 @@ fn create() -> impl Strategy<Value = Verb> {
     let people = sample::subsequence(&PEOPLE[..], 0..=3);
     let on_conflict = vec![OnConflict::Allow, OnConflict::Reject, OnConflict::ReturnExisting, OnConflict::Replace];
     (kind, usage, rule, people, sample::select(on_conflict)).prop_map(|(kind, usage, rule, people, on_conflict)| {
-        match kind {
-            Kind::General => Verb::Create { kind, usage, rule, people, on_conflict },
-            Kind::Connection | Kind::User | Kind::Guest => {
-                let people = vec![if people.len() > 1 { "a@x.org" } else { "b@x.org" }];
-                Verb::Create { kind, usage, rule, people, on_conflict: OnConflict::Allow }
-            }
+        if kind == Kind::General {
+            return Verb::Create { kind, usage, rule, people, on_conflict };
         }
+        let people = vec![if people.len() > 1 { "a@x.org" } else { "b@x.org" }];
+        Verb::Create { kind, usage, rule, people, on_conflict: OnConflict::Allow }
     })
 }
 

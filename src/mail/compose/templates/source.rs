@@ -34,13 +34,13 @@ impl Title {
 
     /// Returns the message that serves a purpose for an invitation.
     pub(crate) fn of(purpose: Purpose, details: &Details) -> Self {
-        let of_kind = |purpose: &str| {
+        let of_kind = |purpose: &str, general: &'static str| {
             let is_it = |title: &Self| title.0.strip_prefix(purpose) == Some(details.mail_name());
-            Self::ALL.into_iter().find(is_it).unwrap_or(Self("invitation.general"))
+            Self::ALL.into_iter().find(is_it).unwrap_or(Self(general))
         };
         match purpose {
-            Purpose::Invitation => of_kind("invitation."),
-            Purpose::Reminder => of_kind("reminder."),
+            Purpose::Invitation => of_kind("invitation.", "invitation.general"),
+            Purpose::Reminder => of_kind("reminder.", "reminder.general"),
             Purpose::AcceptanceNotice => Self("acceptance_notice"),
             Purpose::VerificationCode => Self("verification_code"),
         }

@@ -189,7 +189,7 @@ async fn event_of_an_unknown_type_is_carried_on_as_text(database: TestDatabase) 
     let raw = database.connect().await;
     let made = created(&store, link()).await;
     store.executor().execute(command(revoke(&made)), None).await.unwrap();
-    let future = "UPDATE event SET event_type = 'invitation.transferred', kind = 'partner' WHERE sequence = 1 AND invitation_id = $1";
+    let future = "UPDATE event SET event_type = 'invitation.transferred', kind = 'unheard_of' WHERE sequence = 1 AND invitation_id = $1";
     set(&raw, future, made.id).await;
     store.sequence().await.unwrap();
     let names = |events: Vec<Event>| events.iter().map(|event| event.event.type_name().to_owned()).collect::<Vec<_>>();

@@ -1,0 +1,131 @@
+//! Dry runs: every RPC that takes `validate_only` decides with it as it does without, and changes and remembers nothing.
+
+use invitation_service::pb;
+use prost_types::field_descriptor_proto::Type;
+use tonic::{Code, Status};
+
+use super::idempotency::effects;
+use super::raw::{Rpc, told};
+use super::request::{Known, call};
+use super::{raw, request};
+use crate::support::build::messages;
+use crate::support::database::TestDatabase;
+use crate::support::expect::refused;
+use crate::support::on_both;
+use crate::support::service::Service;
+
+on_both!(
+    dry_run_of_every_rpc_answers_as_the_call_and_changes_nothing,
+    dry_run_of_every_rpc_is_refused_as_the_call_is,
+    dry_run_shows_no_name_token_or_etag_of_what_it_would_create,
+    dry_run_of_a_used_request_id_answers_as_the_retry,
+);
+
+/// The RPCs that take the field.
+fn rpcs() -> Vec<Rpc> {
+    let takes = |rpc: &Rpc| {
+        let mut inputs = raw::inputs(rpc).into_iter();
+        inputs.any(|input| input.path == "validate_only" && input.kind == Type::Bool)
+    };
+    let rpcs: Vec<Rpc> = raw::rpcs().into_iter().filter(takes).collect();
+    assert!(rpcs.len() >= 30, "only {} RPCs take validate_only", rpcs.len());
+    rpcs
+}
+
+/// Field 15, set.
+fn dry(body: &[u8]) -> Vec<u8> {
+    [body, &[0x78, 1]].concat()
+}
+
+fn outcome(answer: Result<bytes::Bytes, Status>) -> Option<(Code, String, Vec<u8>)> {
+    answer.err().map(|status| told(&status))
+}
+
+async fn dry_run_of_every_rpc_answers_as_the_call_and_changes_nothing(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    for rpc in rpcs() {
+        let known = request::known(&service, None, messages::COMPANY).await;
+        let (_, valid) = request::valid(&rpc.path, &known);
+        let before = effects(&service).await;
+        call(&service, &rpc, dry(&valid)).await.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
+        assert_eq!(effects(&service).await, before, "{}", rpc.path);
+        call(&service, &rpc, valid.clone()).await.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
+        // What the call has left is decided alike as well.
+        let again = outcome(call(&service, &rpc, dry(&valid)).await);
+        assert_eq!(again, outcome(call(&service, &rpc, valid).await), "{}", rpc.path);
+    }
+    service.stop().await;
+}
+
+async fn dry_run_of_every_rpc_is_refused_as_the_call_is(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let known = request::known(&service, None, messages::COMPANY).await;
+    let missing: Known = known.missing();
+    let before = effects(&service).await;
+    for rpc in rpcs() {
+        let (_, body) = request::valid(&rpc.path, &missing);
+        for body in [Vec::new(), body] {
+            let answer = outcome(call(&service, &rpc, dry(&body)).await);
+            assert_eq!(effects(&service).await, before, "{}", rpc.path);
+            if answer.is_some() {
+                assert_eq!(answer, outcome(call(&service, &rpc, body).await), "{}", rpc.path);
+            }
+        }
+    }
+    service.stop().await;
+}
+
+async fn dry_run_shows_no_name_token_or_etag_of_what_it_would_create(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let user = pb::UserInvitation {
+        invited_email: "ann@example.org".to_owned(),
+        inviter: "Ann".to_owned(),
+        ..Default::default()
+    };
+    let create = pb::CreateUserInvitationRequest { user_invitation: Some(user), ..Default::default() };
+    let asked = pb::CreateUserInvitationRequest { validate_only: true, ..create.clone() };
+    let shown = service.users().create_user_invitation(asked.clone()).await.unwrap().into_inner();
+    let made = service.users().create_user_invitation(create).await.unwrap().into_inner();
+    assert!(!made.name.is_empty() && !made.invitation_token.is_empty() && !made.etag.is_empty());
+    let emptied = pb::UserInvitation {
+        name: String::new(),
+        uid: String::new(),
+        etag: String::new(),
+        invitation_token: String::new(),
+        invitation_uri: String::new(),
+        ..made.clone()
+    };
+    assert_eq!(shown, emptied, "but for the names, the answer is that of the call");
+    refused(service.users().create_user_invitation(asked).await, Code::AlreadyExists, "INVITATION_EXISTS");
+
+    let accept = |validate_only| pb::AcceptInvitationRequest {
+        validate_only,
+        ..messages::accept_as(&made.invitation_token, "ann", "ann@example.org", true)
+    };
+    let shown = service.redemptions().accept_invitation(accept(true)).await.unwrap().into_inner();
+    assert_eq!(shown.acceptance.as_ref().unwrap().name, "");
+    let invitation = shown.invitation.unwrap();
+    assert_eq!((invitation.use_count, invitation.etag.as_str(), invitation.name.is_empty()), (1, "", false));
+    assert!(invitation.invitation_token.is_empty() && !shown.already_accepted);
+    let accepted = service.redemptions().accept_invitation(accept(false)).await.unwrap().into_inner();
+    assert!(!accepted.already_accepted && !accepted.acceptance.unwrap().name.is_empty());
+    let again = service.redemptions().accept_invitation(accept(true)).await.unwrap().into_inner();
+    assert!(again.already_accepted && !again.acceptance.unwrap().name.is_empty(), "the acceptance that there is");
+    service.stop().await;
+}
+
+async fn dry_run_of_a_used_request_id_answers_as_the_retry(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let request = |email: &str, validate_only| {
+        let invited_email = email.to_owned();
+        let user = pb::UserInvitation { invited_email, inviter: "Ann".to_owned(), ..Default::default() };
+        let request_id = "r".to_owned();
+        pb::CreateUserInvitationRequest { user_invitation: Some(user), request_id, validate_only }
+    };
+    let create = async |email: &str, dry| service.users().create_user_invitation(request(email, dry)).await;
+    assert_eq!(create("ann@example.org", true).await.unwrap().into_inner().name, "");
+    let made = create("bob@example.org", false).await.unwrap().into_inner();
+    assert_eq!(create("bob@example.org", true).await.unwrap().into_inner().name, made.name);
+    refused(create("ann@example.org", true).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+    service.stop().await;
+}

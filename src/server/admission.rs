@@ -22,7 +22,7 @@ pub(crate) fn admit(needed: Option<Permission>, caller: Caller) -> Result<http::
     // A path that needs no permission is no RPC, and the router refuses it.
     if let Some(permission) = needed {
         if !caller.may(permission) {
-            return Err(status::permission_denied(permission));
+            return Err(status::permission_denied(&caller.name, permission));
         }
         extensions.insert(caller);
     }

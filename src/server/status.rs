@@ -12,7 +12,7 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::pb::ErrorReason;
 use crate::store::{BatchError, ExecuteError};
 
-const DOMAIN: &str = "invitation.v1";
+const DOMAIN: &str = "invitation-service";
 
 /// The time that a client is asked to wait before it retries an UNAVAILABLE call.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
@@ -186,8 +186,12 @@ pub(crate) fn unknown_field(path: &str) -> Status {
 
 /// INVALID_ARGUMENT with every violation there is.
 pub(crate) fn invalid_fields(violations: Vec<FieldViolation>) -> Status {
-    let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
-    let message = format!("invalid: {}", fields.join(", "));
+    // Logs and clients that show no details show the message: it has the first rule in full.
+    let first = violations.first().map(|first| format!("{} {}", first.field, first.description)).unwrap_or_default();
+    let message = match violations.len() {
+        0 | 1 => first,
+        more => format!("{first} (and {} more)", more - 1),
+    };
     let mut details = details(ErrorReason::InvalidField, []);
     details.set_bad_request(violations);
     Status::with_error_details(Code::InvalidArgument, message, details)
@@ -210,9 +214,11 @@ pub(crate) fn unauthenticated() -> Status {
 }
 
 /// PERMISSION_DENIED.
-pub(crate) fn permission_denied(permission: Permission) -> Status {
-    let metadata = [("permission", permission.name().to_owned())];
-    status(Code::PermissionDenied, ErrorReason::PermissionDenied, "the credential lacks a permission", metadata)
+pub(crate) fn permission_denied(caller: &str, permission: Permission) -> Status {
+    let permission = permission.name();
+    let message = format!("{caller} lacks the permission {permission}");
+    let metadata = [("permission", permission.to_owned())];
+    status(Code::PermissionDenied, ErrorReason::PermissionDenied, &message, metadata)
 }
 
 /// PERMISSION_DENIED for acting for a whole account, or for no organization, with a credential that is bound to one.

@@ -13,10 +13,15 @@ pub(in crate::api) fn entry_error(status: &Status) -> pb::BatchError {
         field: violation.field.clone(),
         description: violation.description.clone(),
     };
+    let info = details.error_info().cloned();
+    let (reason, metadata) = info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
+    let retry_delay = details.retry_info().and_then(|retry| retry.retry_delay);
     pb::BatchError {
         code: status.code().into(),
-        reason: details.error_info().map(|info| info.reason.clone()).unwrap_or_default(),
+        reason,
         message: status.message().to_owned(),
         field_violations: violations.iter().map(violation).collect(),
+        metadata: metadata.into_iter().collect(),
+        retry_delay: retry_delay.and_then(|delay| delay.try_into().ok()),
     }
 }

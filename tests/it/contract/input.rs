@@ -36,6 +36,8 @@ async fn empty_message_names_every_required_field_at_once() {
         }
         let status = refused(answer, Code::InvalidArgument, "INVALID_FIELD");
         assert_eq!(violated(&status).into_iter().collect::<BTreeSet<_>>(), required, "{}", rpc.path);
+        assert!(required.iter().any(|field| status.message().starts_with(&format!("{field} "))));
+        assert_eq!(status.message().ends_with(&format!("(and {} more)", required.len() - 1)), required.len() > 1);
     }
     service.stop().await;
 }

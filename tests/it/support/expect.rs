@@ -13,7 +13,7 @@ use tonic_types::StatusExt;
 pub(crate) fn reason(status: &Status) -> (Code, String) {
     let details = status.get_error_details();
     let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo on {status:?}"));
-    assert_eq!(info.domain, "invitation.v1");
+    assert_eq!(info.domain, "invitation-service");
     assert_eq!(documented().get(&info.reason), Some(&status.code()), "what the proto file says of {}", info.reason);
     (status.code(), info.reason.clone())
 }

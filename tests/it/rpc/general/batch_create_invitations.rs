@@ -133,6 +133,8 @@ async fn duplicate_inside_a_batch_meets_the_row_before_it(database: TestDatabase
         }
         let outcomes = result.unwrap();
         assert_eq!(error(&outcomes[2]), EXISTS);
+        let Outcome::Error(exists) = &outcomes[2] else { unreachable!() };
+        assert!(exists.metadata["invitation"].starts_with("invitations/"), "{:?}", exists.metadata);
         assert_eq!(made(&outcomes[3]).name, made(&outcomes[0]).name);
         assert_ne!(made(&outcomes[4]).name, made(&outcomes[1]).name);
         let replaced = messages::get_general(&service, &made(&outcomes[1]).name).await;

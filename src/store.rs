@@ -23,7 +23,7 @@ pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
 pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
 pub use maintenance::Maintenance;
-pub use organization_connections::{ConnectionCreated, OrganizationConnectionQuery};
+pub use organization_connections::{ConnectionCreated, ConnectionDeleted, OrganizationConnectionQuery};
 pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, ReplayQuery, Topicality};
 pub use read::acceptances::AcceptanceQuery;
 pub use read::events::EventQuery;

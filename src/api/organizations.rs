@@ -18,7 +18,7 @@ use crate::domain::value::text::Invalid;
 use crate::pb;
 use crate::pb::access_service_server::AccessService;
 use crate::server::status;
-use crate::store::{ConnectionCreated, Cursor, OrganizationConnectionQuery};
+use crate::store::{ConnectionCreated, ConnectionDeleted, Cursor, OrganizationConnectionQuery, WriteOnce};
 
 const COLLECTION: &str = "organizationConnections";
 
@@ -47,9 +47,18 @@ impl AccessService for Access {
             creator: call.caller.name.clone(),
             created_at: now,
         };
-        let created = self.0.store.create_organization_connection(&call.caller.account, &connection);
+        let request = self.0.request(&call, &message, 0);
+        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
+        let created = self.0.store.create_organization_connection(&call.caller.account, &connection, once);
         match self.0.read(created).await? {
+            ConnectionCreated::Created if message.validate_only => {
+                let (name, uid) = (String::new(), String::new());
+                Ok(Response::new(pb::OrganizationConnection { name, uid, ..convert(&connection) }))
+            }
             ConnectionCreated::Created => Ok(Response::new(convert(&connection))),
+            ConnectionCreated::Replayed(connection) => Ok(Response::new(convert(&connection))),
+            ConnectionCreated::Deleted => Err(status::organization_connection_not_found()),
+            ConnectionCreated::RequestIdReused => Err(status::request_id_reused()),
             ConnectionCreated::AlreadyExists(id) => Err(status::organization_connection_exists(&name(id))),
         }
     }
@@ -81,11 +90,13 @@ impl AccessService for Access {
         let (call, message, mut violations) = Call::of(request)?;
         let id = violations.required("name", &message.name, parse_name);
         let id = violations.finish(id)?;
-        let deleted = self.0.store.delete_organization_connection(&call.caller.account, id);
-        if self.0.read(deleted).await? {
-            Ok(Response::new(()))
-        } else {
-            Err(status::organization_connection_not_found())
+        let request = self.0.request(&call, &message, 0);
+        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
+        let deleted = self.0.store.delete_organization_connection(&call.caller.account, id, once);
+        match self.0.read(deleted).await? {
+            ConnectionDeleted::Deleted => Ok(Response::new(())),
+            ConnectionDeleted::NotFound => Err(status::organization_connection_not_found()),
+            ConnectionDeleted::RequestIdReused => Err(status::request_id_reused()),
         }
     }
 }

@@ -228,9 +228,9 @@ requests! {
         VerifyEmail(VerifyEmailRequest) InvitationsRedeem, Link;
     }
     AccessService {
-        CreateOrganizationConnection(CreateOrganizationConnectionRequest) OrganizationConnectionsWrite, Account;
+        CreateOrganizationConnection(CreateOrganizationConnectionRequest) OrganizationConnectionsWrite, Account [write];
         ListOrganizationConnections(ListOrganizationConnectionsRequest) OrganizationConnectionsRead, Account [paged];
-        DeleteOrganizationConnection(DeleteOrganizationConnectionRequest) OrganizationConnectionsWrite, Account;
+        DeleteOrganizationConnection(DeleteOrganizationConnectionRequest) OrganizationConnectionsWrite, Account [write];
     }
     EventService {
         ListEvents(ListEventsRequest) EventsRead, Caller [paged];
@@ -239,7 +239,7 @@ requests! {
     DeliveryService {
         ListDeliveries(ListDeliveriesRequest) DeliveriesRead, Caller [paged];
         ReportDeliveryStatus(ReportDeliveryStatusRequest) DeliveriesWrite, Caller [write];
-        ReplayDeliveries(ReplayDeliveriesRequest) DeliveriesWrite, Caller;
+        ReplayDeliveries(ReplayDeliveriesRequest) DeliveriesWrite, Caller [write];
     }
     WebhookService {
         CreateWebhookEndpoint(CreateWebhookEndpointRequest) WebhooksWrite, Account [write];

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::Store;
 use super::read::unreadable::FullPage;
 use super::read::{Cursor, behind, order};
+use super::requests::{Known, WriteOnce, recall, remember};
 use super::sql::entity::organization_connection::{Column, Entity, Model};
 use super::sql::error::StoreError;
 use super::sql::row::rows_with_id;
@@ -37,26 +38,62 @@ pub struct OrganizationConnectionQuery {
 }
 
 /// The result of creating a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectionCreated {
     /// The connection was created.
     Created,
+    /// The same request created this connection before.
+    Replayed(OrganizationConnection),
     /// The two organizations are connected already, by the connection with this id.
     AlreadyExists(Uuid),
+    /// The same request created a connection that has been deleted since.
+    Deleted,
+    /// Another request had this request_id.
+    RequestIdReused,
+}
+
+/// The result of deleting a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionDeleted {
+    /// The connection was deleted, now or by the same request before.
+    Deleted,
+    /// The account has no such connection.
+    NotFound,
+    /// Another request had this request_id.
+    RequestIdReused,
 }
 
 impl Store {
-    /// Connects two organizations, unless they are connected already.
+    /// Connects two organizations, unless they are connected already; once per request_id.
     pub async fn create_organization_connection(
         &self,
         account: &AccountId,
         connection: &OrganizationConnection,
+        WriteOnce { request, validate_only }: WriteOnce<'_>,
     ) -> Result<ConnectionCreated, StoreError> {
         for _ in 0..MAX_ATTEMPTS {
+            let transaction = self.database.begin_write_with_lock_wait().await?;
+            // The same request at the same time waits here for this one, and is then refused its insert.
             let insert = Entity::insert(row_of(account, connection).into_active_model());
             let insert = insert.on_conflict(OnConflict::new().do_nothing().to_owned());
-            if insert.exec_without_returning(&self.database.write).await? > 0 {
-                return Ok(ConnectionCreated::Created);
+            let is_new = insert.exec_without_returning(&transaction).await? > 0;
+            match recall(&transaction, account, request).await? {
+                Known::Another => return Ok(ConnectionCreated::RequestIdReused),
+                Known::Done { about, .. } => {
+                    let select = Entity::find_by_id((account.as_str().to_owned(), about));
+                    let found = select.one(&transaction).await?.map(OrganizationConnection::try_from).transpose()?;
+                    return Ok(found.map_or(ConnectionCreated::Deleted, ConnectionCreated::Replayed));
+                }
+                Known::New if is_new && validate_only => return Ok(ConnectionCreated::Created),
+                Known::New if is_new => {
+                    let about = (connection.id, None);
+                    if remember(&transaction, account, request, about, connection.created_at).await? {
+                        transaction.commit().await?;
+                        return Ok(ConnectionCreated::Created);
+                    }
+                    continue;
+                }
+                Known::New => drop(transaction),
             }
             let found = self.find_organization_connection(account, connection.requester, connection.target).await?;
             if let Some(found) = found {
@@ -120,10 +157,29 @@ impl Store {
         found.map(|(_, row)| row.and_then(OrganizationConnection::try_from)).transpose()
     }
 
-    /// Deletes a connection and returns whether there was one.
-    pub async fn delete_organization_connection(&self, account: &AccountId, id: Uuid) -> Result<bool, StoreError> {
-        let delete = Entity::delete_by_id((account.as_str().to_owned(), id));
-        Ok(delete.exec(&self.database.write).await?.rows_affected > 0)
+    /// Deletes a connection, once per request_id.
+    pub async fn delete_organization_connection(
+        &self,
+        account: &AccountId,
+        id: Uuid,
+        WriteOnce { request, validate_only }: WriteOnce<'_>,
+    ) -> Result<ConnectionDeleted, StoreError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let transaction = self.database.begin_write_with_lock_wait().await?;
+            let delete = Entity::delete_by_id((account.as_str().to_owned(), id)).exec(&transaction).await?;
+            match recall(&transaction, account, request).await? {
+                Known::Another => return Ok(ConnectionDeleted::RequestIdReused),
+                Known::Done { .. } => return Ok(ConnectionDeleted::Deleted),
+                Known::New if delete.rows_affected == 0 => return Ok(ConnectionDeleted::NotFound),
+                Known::New if validate_only => return Ok(ConnectionDeleted::Deleted),
+                Known::New => {}
+            }
+            if remember(&transaction, account, request, (id, None), self.database.clock.now()).await? {
+                transaction.commit().await?;
+                return Ok(ConnectionDeleted::Deleted);
+            }
+        }
+        Err(StoreError::Conflict)
     }
 }
 

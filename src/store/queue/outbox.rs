@@ -20,10 +20,14 @@ use crate::store::executor::load::{Extent, invitation_body, parse_json};
 use crate::store::read::invitations::invitation_from;
 use crate::store::read::unreadable::FullPage;
 use crate::store::read::{ACCOUNT, Cursor, Params, Read, SortKey, direction};
+use crate::store::requests::{Known, WriteOnce, recall, remember};
 use crate::store::sql::entity::{acceptance, outbox};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::delivery_from;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, json_array, statement_clock};
+
+/// The number of attempts while requests with the same id come in between.
+const MAX_ATTEMPTS: usize = 5;
 
 /// The number of planned messages that one statement makes due, and of failed messages that one call queues again.
 const CHUNK_ROWS: i64 = 1_000;
@@ -175,8 +179,14 @@ impl Store {
         Ok(planned.rows_affected())
     }
 
-    /// Queues failed messages again and returns their number: at most a thousand per call.
-    pub async fn replay_deliveries(&self, account: &AccountId, query: &ReplayQuery) -> Result<u64, StoreError> {
+    /// Queues failed messages again and returns their number, at most a thousand per call; `None` if another request had the
+    /// request_id. Once per request_id.
+    pub async fn replay_deliveries(
+        &self,
+        account: &AccountId,
+        query: &ReplayQuery,
+        WriteOnce { request, validate_only }: WriteOnce<'_>,
+    ) -> Result<Option<u64>, StoreError> {
         let backend = self.database.backend();
         let mut params = Params::new(self.database.clock().map(Timestamp::micros), account);
         let tag = if query.invitation.is_some() { "invitation" } else { "failed" };
@@ -191,9 +201,26 @@ impl Store {
             keys = picked_keys(backend),
             now = statement_clock(backend, 1),
         );
-        let replayed = self.database.write.execute_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
-        self.notifications.notify(Topic::Outbox);
-        Ok(replayed.rows_affected())
+        let statement = Statement::from_sql_and_values(backend, sql, params.0);
+        for _ in 0..MAX_ATTEMPTS {
+            let transaction = self.database.begin_write_with_lock_wait().await?;
+            match recall(&transaction, account, request).await? {
+                Known::Another => return Ok(None),
+                Known::Done { changed, .. } => return Ok(Some(changed.unwrap_or_default().unsigned_abs())),
+                Known::New => {}
+            }
+            let replayed = transaction.execute_raw(statement.clone()).await?.rows_affected();
+            if validate_only {
+                return Ok(Some(replayed));
+            }
+            let about = (Uuid::nil(), i64::try_from(replayed).ok());
+            if remember(&transaction, account, request, about, self.database.clock.now()).await? {
+                transaction.commit().await?;
+                self.notifications.notify(Topic::Outbox);
+                return Ok(Some(replayed));
+            }
+        }
+        Err(StoreError::Conflict)
     }
 
     /// Reads a page of the messages of an invitation, with the invitation, whose recipients they name; `None` if the

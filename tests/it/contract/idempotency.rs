@@ -28,7 +28,7 @@ on_both!(
 );
 
 /// What an effect shows in: rows, and what was changed of them.
-const EFFECTS: [&str; 12] = [
+const EFFECTS: [&str; 13] = [
     "count(*) FROM invitation",
     "CAST(coalesce(sum(revision), 0) AS bigint) FROM invitation",
     "count(*) FROM recipient",
@@ -41,9 +41,10 @@ const EFFECTS: [&str; 12] = [
     "CAST(coalesce(sum(revision), 0) AS bigint) FROM webhook_endpoint",
     "count(*) FROM webhook_message",
     "count(*) FROM request",
+    "count(*) FROM organization_connection",
 ];
 
-pub(super) async fn effects(service: &Service) -> [i64; 12] {
+pub(super) async fn effects(service: &Service) -> [i64; 13] {
     let database = service.connect().await;
     let columns: Vec<_> = EFFECTS.iter().enumerate().map(|(at, sql)| format!("(SELECT {sql}) AS c{at}")).collect();
     let select = Statement::from_string(database.get_database_backend(), format!("SELECT {}", columns.join(", ")));
@@ -52,7 +53,7 @@ pub(super) async fn effects(service: &Service) -> [i64; 12] {
     std::array::from_fn(|at| row.try_get("", &format!("c{at}")).unwrap())
 }
 
-fn difference(before: [i64; 12], after: [i64; 12]) -> [i64; 12] {
+fn difference(before: [i64; 13], after: [i64; 13]) -> [i64; 13] {
     std::array::from_fn(|at| after[at] - before[at])
 }
 
@@ -92,6 +93,13 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "RedemptionService/AcceptInvitation" => ("acceptor.subject", "bob"),
         "RedemptionService/DeclineInvitation" => ("reason", "because"),
         "RedemptionService/RecordEngagement" => ("source", "other"),
+        "DeliveryService/ReplayDeliveries" => ("parent", known.guest.as_str()),
+        "AccessService/CreateOrganizationConnection" => {
+            ("organization_connection.permissions", "guest_invitations.write")
+        }
+        "AccessService/DeleteOrganizationConnection" => {
+            ("name", "organizationConnections/01920000-0000-7000-8000-0000000000ff")
+        }
         "DeliveryService/ReportDeliveryStatus" => ("detail", "other"),
         "UserInvitationService/CreateUserInvitation" => ("user_invitation.inviter", "Bob"),
         "GuestInvitationService/CreateGuestInvitation" => ("guest_invitation.email", "other@example.org"),
@@ -243,7 +251,8 @@ async fn key_of_an_organization_replays_only_what_it_reaches(database: TestDatab
         permissions: vec!["guest_invitations.write".to_owned()],
         ..Default::default()
     };
-    let connect = pb::CreateOrganizationConnectionRequest { organization_connection: Some(connection) };
+    let connect =
+        pb::CreateOrganizationConnectionRequest { organization_connection: Some(connection), ..Default::default() };
     let connection = service.access().create_organization_connection(keys::with(&key[0], connect)).await.unwrap();
     let mut replays = Vec::new();
     for (rpc, id) in rpcs().into_iter().filter(|(rpc, _)| rpc.path.contains(".InvitationService/")) {
@@ -278,7 +287,7 @@ async fn key_of_an_organization_replays_only_what_it_reaches(database: TestDatab
         replays.push((rpc, message));
     }
     assert_eq!(replays.len(), 4);
-    let delete = pb::DeleteOrganizationConnectionRequest { name: connection.into_inner().name };
+    let delete = pb::DeleteOrganizationConnectionRequest { name: connection.into_inner().name, ..Default::default() };
     service.access().delete_organization_connection(keys::with(&key[0], delete)).await.unwrap();
     for (rpc, message) in replays {
         let before = effects(&service).await;

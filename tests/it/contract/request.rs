@@ -60,7 +60,7 @@ fn new_organizations(requester: &str, target: &str) -> pb::CreateOrganizationCon
         permissions: vec!["guest_invitations.read".to_owned()],
         ..Default::default()
     });
-    pb::CreateOrganizationConnectionRequest { organization_connection }
+    pb::CreateOrganizationConnectionRequest { organization_connection, ..Default::default() }
 }
 
 /// An endpoint that nothing is posted to, since nothing of this type happens here.
@@ -223,7 +223,7 @@ fn of_access(method: &str, known: &Known) -> (About, Vec<u8>) {
             ..Default::default()
         }),
         "DeleteOrganizationConnection" => {
-            one(&pb::DeleteOrganizationConnectionRequest { name: known.organizations.clone() })
+            one(&pb::DeleteOrganizationConnectionRequest { name: known.organizations.clone(), ..Default::default() })
         }
         _ => panic!("{method} has no request here"),
     }

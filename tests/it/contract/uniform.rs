@@ -45,6 +45,22 @@ fn idempotency(method: &MethodDescriptorProto) -> Vec<String> {
     if fits { Vec::new() } else { vec![format!("{} is {level:?}", method.name())] }
 }
 
+/// The RPCs that change something and cannot be asked only what they would do: a try of a code always counts.
+const ALWAYS_DONE: [&str; 2] = ["SendVerificationCode", "VerifyEmail"];
+
+/// Returns the deviations of an RPC from the fields that every write has.
+fn writes(method: &MethodDescriptorProto, files: &[FileDescriptorProto]) -> Vec<String> {
+    let reads = ["Get", "List", "Preview", "Watch"].iter().any(|verb| method.name().starts_with(verb));
+    if reads || ALWAYS_DONE.contains(&method.name()) {
+        return Vec::new();
+    }
+    let name = method.input_type().rsplit('.').next().unwrap_or_default();
+    let request = files.iter().flat_map(requests).find(|request| request.name() == name);
+    let has = |field: &str| request.is_some_and(|request| request.field.iter().any(|known| known.name() == field));
+    let missing = ["request_id", "validate_only"].into_iter().filter(|field| !has(field));
+    missing.map(|field| format!("{name} has no {field}")).collect()
+}
+
 /// Returns the deviations of a file from the options for generated code.
 fn options(file: &FileDescriptorProto) -> Vec<String> {
     let options = file.options.clone().unwrap_or_default();
@@ -67,7 +83,8 @@ fn every_request_rpc_and_file_keeps_the_uniform_rules() {
         .flat_map(|file| {
             let methods = file.service.iter().flat_map(|service| &service.method);
             let fields = requests(file).flat_map(common_fields);
-            fields.chain(methods.flat_map(idempotency)).chain(options(file)).collect::<Vec<_>>()
+            let methods = methods.flat_map(|method| [idempotency(method), writes(method, &files)].concat());
+            fields.chain(methods).chain(options(file)).collect::<Vec<_>>()
         })
         .collect();
     assert!(broken.is_empty(), "{broken:#?}");
@@ -110,6 +127,9 @@ fn each_uniform_rule_fails_on_a_planted_deviation() {
     let mut write = methods().find(|method| method.name() == "RevokeInvitation").unwrap();
     write.options.get_or_insert_default().set_idempotency_level(IdempotencyLevel::NoSideEffects);
     assert_eq!(idempotency(&write).len(), 1);
+    let mut unsafe_write = methods().find(|method| method.name() == "RevokeInvitation").unwrap();
+    unsafe_write.input_type = Some(".invitation.v1.GetInvitationRequest".to_owned());
+    assert_eq!(writes(&unsafe_write, &files).len(), 2);
     let mut file = files[0].clone();
     file.options.get_or_insert_default().java_multiple_files = None;
     assert_eq!(options(&file).len(), 1);

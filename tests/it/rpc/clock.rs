@@ -83,7 +83,8 @@ async fn organizations(ours: &Service) {
         permissions: vec!["guest_invitations.read".to_owned()],
         ..Default::default()
     };
-    let create = pb::CreateOrganizationConnectionRequest { organization_connection: Some(connection) };
+    let create =
+        pb::CreateOrganizationConnectionRequest { organization_connection: Some(connection), ..Default::default() };
     let made = ours.access().create_organization_connection(create).await.unwrap().into_inner();
     near("create_time of an organization connection", made.create_time, 0);
 }

@@ -8,7 +8,7 @@ use invitation_service::domain::command::{Action, Command, ReportDelivery, Settl
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport, DeliveryState};
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::value::text::AccountId;
-use invitation_service::store::{ClaimedDelivery, DeliveryQuery, ExecuteError, ReplayQuery, Store};
+use invitation_service::store::{ClaimedDelivery, DeliveryQuery, ExecuteError, ReplayQuery, Store, WriteOnce};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
@@ -203,10 +203,13 @@ async fn failed_message_can_be_replayed(database: TestDatabase) {
     settle(&store, &dead, DeliveryEnd::Failed("550".to_owned())).await.unwrap();
     clock.advance(LEASE);
     let other = AccountId::parse("bert").unwrap();
-    assert_eq!(store.replay_deliveries(&other, &ReplayQuery::default()).await.unwrap(), 0);
+    assert_eq!(store.replay_deliveries(&other, &ReplayQuery::default(), WriteOnce::default()).await.unwrap(), Some(0));
     let later = ReplayQuery { since: Some(clock.now()), ..ReplayQuery::default() };
-    assert_eq!(store.replay_deliveries(&account(), &later).await.unwrap(), 0);
-    assert_eq!(store.replay_deliveries(&account(), &ReplayQuery::default()).await.unwrap(), 1);
+    assert_eq!(store.replay_deliveries(&account(), &later, WriteOnce::default()).await.unwrap(), Some(0));
+    assert_eq!(
+        store.replay_deliveries(&account(), &ReplayQuery::default(), WriteOnce::default()).await.unwrap(),
+        Some(1)
+    );
     let again = claim(&store, 2, 10, "").await;
     let replayed = again.iter().find(|claimed| claimed.delivery.message.id == dead.delivery.message.id).unwrap();
     assert_eq!(replayed.delivery.attempts, 1, "it begins anew, under the same id");

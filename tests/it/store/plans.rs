@@ -263,8 +263,8 @@ async fn mail(desk: &mut Desk) {
     desk.run(Action::SettleDelivery(SettleDelivery { delivery: own.delivery.message.id, lease, end })).await;
     desk.check("settle delivery").await;
     let replay = ReplayQuery { invitation: Some(made.id), ..ReplayQuery::default() };
-    assert_eq!(store.replay_deliveries(&account(), &replay).await.unwrap(), 1);
-    store.replay_deliveries(&account(), &ReplayQuery::default()).await.unwrap();
+    assert_eq!(store.replay_deliveries(&account(), &replay, WriteOnce::default()).await.unwrap(), Some(1));
+    store.replay_deliveries(&account(), &ReplayQuery::default(), WriteOnce::default()).await.unwrap();
     desk.check("replay deliveries").await;
     let again = store.claim_deliveries(lease, LEASE, 100, "").await.unwrap();
     assert!(store.cancel_delivery(&again[0], "no reason").await.unwrap());

@@ -175,12 +175,13 @@ async fn account_sees_its_own_and_a_bound_credential_its_reach(database: TestDat
     assert_eq!(uid(next(&mut streams[2]).await.unwrap()), theirs.uid);
 
     // A connection opens, and its end closes, what comes a moment later.
-    let request = pb::CreateOrganizationConnectionRequest { organization_connection: Some(connection) };
+    let request =
+        pb::CreateOrganizationConnectionRequest { organization_connection: Some(connection), ..Default::default() };
     let connected = service.access().create_organization_connection(keys::with(&key[0], request)).await.unwrap();
     service.clock.advance(Duration::from_secs(15));
     let reached = invite(&key[0], HOST, "b@example.org").await;
     assert_eq!(uid(next(&mut streams[1]).await.unwrap()), reached.uid);
-    let request = pb::DeleteOrganizationConnectionRequest { name: connected.into_inner().name };
+    let request = pb::DeleteOrganizationConnectionRequest { name: connected.into_inner().name, ..Default::default() };
     service.access().delete_organization_connection(keys::with(&key[0], request)).await.unwrap();
     service.clock.advance(Duration::from_secs(15));
     invite(&key[0], HOST, "c@example.org").await;

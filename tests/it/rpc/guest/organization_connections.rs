@@ -35,7 +35,7 @@ fn creation(requester: &str, target: &str, permissions: &[&str]) -> pb::CreateOr
         permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
         ..Default::default()
     });
-    pb::CreateOrganizationConnectionRequest { organization_connection }
+    pb::CreateOrganizationConnectionRequest { organization_connection, ..Default::default() }
 }
 
 async fn connect(service: &Service, requester: &str, target: &str, permissions: &[&str]) -> pb::OrganizationConnection {
@@ -44,7 +44,7 @@ async fn connect(service: &Service, requester: &str, target: &str, permissions: 
 }
 
 fn deletion(name: &str) -> pb::DeleteOrganizationConnectionRequest {
-    pb::DeleteOrganizationConnectionRequest { name: name.to_owned() }
+    pb::DeleteOrganizationConnectionRequest { name: name.to_owned(), ..Default::default() }
 }
 
 async fn list(service: &Service, request: List) -> pb::ListOrganizationConnectionsResponse {

@@ -78,7 +78,7 @@ async fn connect(service: &Service, permissions: &[&str]) -> pb::OrganizationCon
         permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
         ..Default::default()
     });
-    let request = pb::CreateOrganizationConnectionRequest { organization_connection };
+    let request = pb::CreateOrganizationConnectionRequest { organization_connection, ..Default::default() };
     service.access().create_organization_connection(request).await.unwrap().into_inner()
 }
 
@@ -114,7 +114,7 @@ async fn organization_acts_for_another_only_by_its_connection(database: TestData
             refused(answer, Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
         }
         if let Some(connection) = connection {
-            let delete = pb::DeleteOrganizationConnectionRequest { name: connection.name };
+            let delete = pb::DeleteOrganizationConnectionRequest { name: connection.name, ..Default::default() };
             service.access().delete_organization_connection(delete).await.unwrap();
         }
     }

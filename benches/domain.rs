@@ -1,4 +1,4 @@
-//! What the pure parts cost, by themselves. Nothing is gated on it.
+//! The cost of the pure parts by themselves. Nothing is gated on it.
 
 #![expect(clippy::expect_used, reason = "a benchmark has nobody to tell but its reader")]
 

@@ -24,7 +24,7 @@ pub mod token_key;
 #[derive(Debug, Parser)]
 #[command(name = "invitation-service", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// What to do; `serve` when absent.
+    /// The command; `serve` when absent.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The flags of `serve`, for when the command is absent.
@@ -60,7 +60,7 @@ pub struct ConfigArgs {
     /// Database, sqlite://FILE or postgres://...; a password given here is visible to other users of the machine.
     #[arg(long, value_name = "URL")]
     pub store_url: Option<SecretString>,
-    /// What is logged, such as info or info,invitation_service=debug.
+    /// The log filter, such as info or info,invitation_service=debug.
     #[arg(long, value_name = "FILTER")]
     pub log_level: Option<String>,
     /// Form of the log: auto, text or json.
@@ -108,7 +108,7 @@ pub struct ApiKeyArgs {
     /// Account the key acts in.
     #[arg(long)]
     pub account: String,
-    /// What the key may do, `*` or area.action; can be given several times.
+    /// A permission of the key, `*` or area.action; can be given several times.
     #[arg(long = "permission", value_name = "PERMISSION", required = true)]
     pub permissions: Vec<String>,
     /// The only organization the key may act for.

@@ -1,8 +1,8 @@
 //! The configuration: `config/default.toml` < a TOML file < environment < flags, merged once at start and parsed into
 //! values that cannot be wrong.
 //!
-//! Each section lives in its own file under `section`. What needs two sections is checked here. Not here: the syntax of signing keys (`domain::token`), the list of permissions (`auth`),
-//! and any use of the values.
+//! Each section lives in its own file under `section`. What needs two sections is checked here. Not here: the syntax of signing
+//! keys (`domain::token`), the list of permissions (`auth`), and any use of the values.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What build.rs makes of `proto/`, and the `Debug` of the messages that hold a token, a code or a secret.
+//! The code that build.rs generates from `proto/`, and the `Debug` of the messages that hold a token, a code or a secret.
 
 #![expect(unused_qualifications, clippy::allow_attributes, clippy::large_enum_variant, reason = "generated code")]
 

@@ -44,7 +44,7 @@ use crate::webhook::worker::{WebhookWorker, WebhookWorkerOptions};
 use crate::{nats, webhook};
 use keys::{check_keys, key_ring};
 
-/// Why the service cannot run.
+/// The reason for which the service cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The credentials do not fit.
@@ -165,8 +165,8 @@ async fn build_store(config: &Config, clock: &Clock) -> Result<OpenStore, ServeE
     Ok(OpenStore { store: Store::start(database, &options), ring, readiness, is_known })
 }
 
-/// Starts the tasks beside the calls. Mail and webhooks begin nothing more once the service drains, and finish what they are sending meanwhile; the others go
-/// on until the last call has ended.
+/// Starts the tasks beside the calls. Mail and webhooks begin nothing more once the service drains, and finish what they are
+/// sending meanwhile; the others go on until the last call has ended.
 fn build_background(
     config: &Config,
     store: &Store,

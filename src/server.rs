@@ -1,4 +1,5 @@
-//! The stations of every call before and after its service: the listener, the boundary with its credential, permission and deadline, the calls in flight, statuses and health.
+//! The stations of every call before and after its service: the listener, the boundary with its credential, permission and
+//! deadline, the calls in flight, statuses and health.
 
 pub(crate) mod admission;
 pub mod boundary;

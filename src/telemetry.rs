@@ -1,6 +1,6 @@
 //! Logging: one subscriber, on standard error, that cannot be made to print secrets or forged lines.
 //!
-//! What is logged is decided at the boundaries that log. Two promises are kept here, whatever the filter says and
+//! The boundaries decide on the content of the log. Two promises are kept here, whatever the filter says and
 //! whatever a value holds: libraries never get below INFO, and one event is one line.
 
 pub(crate) mod cause;

@@ -19,14 +19,14 @@ use crate::Outcome;
 use crate::options::Options;
 use crate::server::Server;
 
-/// How many invitations are read and accepted, in turn.
+/// The number of invitations that are read and accepted, in turn.
 pub(crate) const INVITATIONS: usize = 10_000;
 /// Over how many connections the calls go.
 const CONNECTIONS: usize = 4;
-/// How many calls are in flight while the invitations are made.
+/// The number of calls in flight while the invitations are created.
 const PREPARING: usize = 256;
 
-/// What is called.
+/// The RPC that is called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rpc {
     /// A connection invitation for one address.
@@ -63,7 +63,7 @@ impl FromStr for Rpc {
     }
 }
 
-/// How fast one cell was.
+/// The speed of one cell.
 pub(crate) struct Measured {
     pub(crate) per_second: f64,
     pub(crate) p50: Duration,

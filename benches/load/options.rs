@@ -1,4 +1,4 @@
-//! What can be chosen on the command line.
+//! The options on the command line.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -18,7 +18,7 @@ cargo bench --bench load -- [OPTIONS]
   --pending N          messages that wait to be sent meanwhile, in whole thousands [0]
   --set 'NAME = VALUE' one more line for postgresql.conf; may be repeated";
 
-/// What is measured, and for how long.
+/// The cells that are measured, and their length.
 pub(crate) struct Options {
     pub(crate) seconds: u64,
     pub(crate) databases: Vec<Database>,
@@ -49,7 +49,7 @@ impl Options {
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} read_set a value"));
             match argument.as_str() {
-                // What cargo adds.
+                // The argument that cargo adds.
                 "--bench" => {}
                 "--quick" => options.seconds = 1,
                 "--seconds" => options.seconds = value()?.parse::<u64>()?.max(1),
@@ -71,12 +71,12 @@ impl Options {
         Ok(Some(options))
     }
 
-    /// How long a cell is measured.
+    /// The time for which a cell is measured.
     pub(crate) fn measured(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 
-    /// How long a cell runs before it is measured.
+    /// The time that a cell runs before it is measured.
     pub(crate) fn warm_up(&self) -> Duration {
         self.measured() / 4
     }

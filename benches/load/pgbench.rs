@@ -1,4 +1,4 @@
-//! What PostgreSQL does by itself with the same rows, one statement at a time: the yardstick.
+//! The yardstick: PostgreSQL by itself with the same rows, one statement at a time.
 
 use std::path::PathBuf;
 

@@ -16,7 +16,7 @@ use crate::supervisor::Supervisor;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_invitation-service");
 const KEYS: &str = "1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
-/// How long the server may take to serve.
+/// The time limit of the server's start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A message a second leaves, so that those that wait go on waiting.

@@ -1,6 +1,6 @@
 //! The newest events for all in this process who follow them: read once, however many there are.
 //!
-//! What is handed out is kept for those who are a little behind; who is further behind reads from the database.
+//! Batches are kept for followers that are a little behind; a follower that is further behind reads from the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +64,7 @@ async fn read(store: &Store, feed: &EventFeed, at: &mut Option<i64>) -> Result<T
     let is_last = batch.is_last;
     if *at != Some(batch.until) {
         *at = Some(batch.until);
-        // None are left if the last follower went away meanwhile.
+        // There is no receiver if the last follower went away meanwhile.
         drop(feed.0.send(Arc::new(batch)));
     }
     Ok(if is_last { TickResult::Done } else { TickResult::More })

@@ -41,8 +41,8 @@ struct SetAside {
 
 /// Walks along the moments of expiry for one holder of the lease.
 ///
-/// An invitation whose expiry cannot be recorded, because its command stays in conflict or its row cannot be read, holds up no other:
-/// the walk steps over it and tries it again later. Until then the position that the database keeps stays in front of it,
+/// An invitation whose expiry cannot be recorded, because its command stays in conflict or its row cannot be read, holds up no
+/// other: the walk steps over it and tries it again later. Until then the position that the database keeps stays in front of it,
 /// so that the next holder of the lease finds it too.
 #[derive(Debug)]
 pub struct ExpiryWalk {

@@ -35,7 +35,7 @@ pub struct Sequencer {
     store: Store,
     /// The moment from which on there may be events without a position, in microseconds.
     since: i64,
-    /// When it looked at everything, and how long after that it does so again.
+    /// The moment of the last look at everything, and the time after which it does so again.
     looked: Option<(Instant, Duration)>,
     /// The number of events it numbers at once: fewer after a batch that took longer than a statement may.
     batch: i64,

@@ -1,5 +1,5 @@
-//! The codec of all services. It refuses a request with a field that this server does not know before the request is decoded: a newer
-//! client may mean something by it, and an older server must never do more than it was asked.
+//! The codec of all services. It refuses a request with a field that this server does not know before the request is decoded: a
+//! newer client may mean something by it, and an older server must never do more than it was asked.
 
 use std::collections::HashMap;
 use std::fmt;

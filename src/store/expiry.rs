@@ -6,7 +6,8 @@ use uuid::Uuid;
 use super::Store;
 use super::sql::error::StoreError;
 
-/// Finds the invitations that expired behind the row ($1, $2, $3) and up to $4, are not recorded as expired and have not ended otherwise: the rule of
+/// Finds the invitations that expired behind the row ($1, $2, $3) and up to $4, are not recorded as expired and have not ended
+/// otherwise: the rule of
 /// `Facts::state_at`, in SQL.
 const EXPIRED: &str = "SELECT expire_at, account_id, id FROM invitation
     WHERE (expire_at, account_id, id) > ($1, $2, $3) AND expire_at <= $4

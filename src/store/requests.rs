@@ -29,7 +29,7 @@ pub struct WriteOnce<'a> {
     pub validate_only: bool,
 }
 
-/// What is known of a request.
+/// The state of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     /// The request is new, or has no id.

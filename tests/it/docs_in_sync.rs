@@ -1,4 +1,4 @@
-//! What the documents say of the code is so: the RPCs, the variables, the reasons and the files they name exist.
+//! The documents agree with the code: the RPCs, the variables, the reasons and the files they name exist.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -37,14 +37,14 @@ on_both!(
     unknown_events_are_published_and_unreadable_ones_skipped,
 );
 
-/// How long a test waits for what has to happen before it fails.
+/// The time that a test waits for an event before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn in_time<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it happens in time")
 }
 
-/// What goes on beside the calls of one store.
+/// The background tasks of one store.
 struct Tasks(TaskTracker, CancellationToken);
 
 impl Tasks {

@@ -1,4 +1,4 @@
-//! What the suites stand on: a database of one's own on either backend, and a service in this process with a clock that
+//! The ground of all suites: a database of one's own on either backend, and a service in this process with a clock that
 //! is moved by hand.
 
 pub(crate) mod build;

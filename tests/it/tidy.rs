@@ -11,7 +11,7 @@ mod planted;
 
 const LONGEST: usize = 400;
 
-/// What is read: everything in Rust that is written by hand.
+/// The sources that are read: all Rust that is written by hand.
 const ROOTS: [&str; 4] = ["src", "tests", "benches", "build.rs"];
 
 /// Crates by the beginning of their names, and the only files (or folders, ending in `/`) that may use them.
@@ -73,7 +73,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
 /// The composition root knows everybody; `lib.rs` only names the modules and `main.rs` is another crate.
 const ROOT_MODULES: [&str; 3] = ["serve", "lib", "main"];
 
-/// Where the present moment and randomness come from, and nowhere else.
+/// The only files that read the clock and randomness.
 const SOURCES_OF_CHANCE: [&str; 2] = ["src/clock.rs", "src/entropy.rs"];
 const CHANCE: [&str; 8] = [
     "Utc::now",
@@ -228,7 +228,7 @@ fn uses_of_ours(text: &str) -> BTreeSet<String> {
             found.insert(name);
         }
     }
-    // What the root itself gives: its macros and the like begin with nothing that is a module.
+    // The root's own macros and the like begin with no module.
     found.retain(|name| name.chars().next().is_some_and(char::is_lowercase));
     found
 }

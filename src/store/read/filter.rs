@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_that_begins_with_a_prefix_is_before_its_end_and_nothing_else() {
+    fn prefix_range_has_what_begins_with_it_and_nothing_else() {
         for (prefix, end) in [
             ("a", Some("b")),
             ("jane@", Some("janeA")),

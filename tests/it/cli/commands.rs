@@ -1,4 +1,4 @@
-//! What the command line refuses, in words that help, and what it never shows.
+//! The refusals of the command line, in words that help, and the secrets that it never shows.
 
 use std::fs;
 

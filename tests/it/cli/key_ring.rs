@@ -32,7 +32,7 @@ fn fingerprint(id: u8, byte: u8) -> String {
     KeyRing::parse(&key(id, byte)).unwrap().fingerprints().remove(0).text
 }
 
-/// Where a database is, and a folder to be in.
+/// The address of a database, and a folder to run in.
 struct Place<'a>(TempDir, &'a TestDatabase);
 
 impl<'a> Place<'a> {

@@ -1,4 +1,4 @@
-//! What `api-key` and `token-key` print is what `serve` takes.
+//! The output of `api-key` and `token-key` is valid input of `serve`.
 
 use std::fs;
 use std::path::Path;

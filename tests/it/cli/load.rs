@@ -16,7 +16,7 @@ use super::server::{PATIENCE, Server};
 /// Any company.
 pub(super) const COMPANY: &str = "01920000-0000-7000-8000-00000000c0de";
 
-/// How long a refused client waits, as RetryInfo asks it to.
+/// The wait of a refused client, as RetryInfo asks for it.
 const BACKOFF: Duration = Duration::from_millis(20);
 
 /// A client of one method.
@@ -45,12 +45,12 @@ impl Create {
     }
 }
 
-/// What clients were told.
+/// The answers to the clients.
 #[derive(Default)]
 pub(super) struct Book {
     /// The names of what they made.
     pub(super) acknowledged: Vec<String>,
-    /// How often which refusal came, with one of its texts.
+    /// The number of each refusal, with one of its texts.
     pub(super) refused: BTreeMap<i32, (usize, String)>,
     /// The longest that one of them waited for any answer.
     pub(super) longest: Duration,

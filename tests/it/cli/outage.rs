@@ -13,9 +13,9 @@ use crate::support::folder::folder;
 use crate::support::postgres::{Cluster, start_private};
 use crate::support::service::KEYS;
 
-/// What a caller waits at most while the database is away.
+/// The longest wait of a caller while the database is away.
 const ANSWERED: Duration = Duration::from_secs(2);
-/// What it takes at most until the database's return is noticed.
+/// The longest time until the database's return is noticed.
 const BACK: Duration = Duration::from_secs(5);
 
 /// Makes a database with the schema at its head on a cluster of its own.

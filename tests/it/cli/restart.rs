@@ -1,4 +1,4 @@
-//! What outlives the process on SQLite: links, what was asked for already, and the key that only its owner may read.
+//! The state that outlives the process on SQLite: links, requests that were made already, and the key that only its owner may read.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -21,7 +21,7 @@ use super::load::Create;
 /// The service whose readiness is asked for when any of them would do.
 pub(super) const BY_NAME: &str = pb::connection_invitation_service_server::SERVICE_NAME;
 
-/// How long a test waits for what has to happen before it fails.
+/// The time that a test waits for an event before it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The arguments of `serve` on a free port.
@@ -35,7 +35,7 @@ pub(super) struct Server {
     log: Text,
 }
 
-/// What a stream of the process has said so far.
+/// The text that a stream of the process has printed so far.
 #[derive(Clone)]
 struct Text {
     so_far: Arc<Mutex<String>>,
@@ -145,7 +145,7 @@ impl Server {
         reached.await.unwrap_or_else(|_| panic!("never {wanted:?}:\n{}", self.log()));
     }
 
-    /// What the health service says now.
+    /// The present answer of the health service.
     pub(super) async fn health(&self, service: &str) -> ServingStatus {
         let mut health = HealthClient::new(self.channel().await);
         let request = HealthCheckRequest { service: service.to_owned() };
@@ -190,7 +190,7 @@ impl Server {
         self.child.kill().await.unwrap();
     }
 
-    /// What it has logged so far.
+    /// The log so far.
     pub(super) fn log(&self) -> String {
         self.log.so_far()
     }

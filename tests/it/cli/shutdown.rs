@@ -22,7 +22,7 @@ use super::server::{BY_NAME, PATIENCE, Server, refusal, run};
 use crate::mail::sink::{Act, Sink};
 use crate::support::folder::folder;
 
-/// What an end without anything to wait for may take.
+/// The time limit of an end that has nothing to wait for.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// The time that a call or a message is held beyond the signal: longer than an end takes that waits for nothing.
@@ -132,7 +132,7 @@ async fn call_in_flight_is_answered_before_the_exit() {
     })
     .await;
     let mut call = tokio::spawn(call);
-    // What is answered on the same connection was read behind the headers of the call.
+    // A ping that is answered on the same connection was read behind the headers of the call.
     HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
     server.signal("TERM").await;
     server.logged("\"message\":\"draining\"").await;

@@ -46,7 +46,7 @@ pub(super) async fn shell(line: &str) -> Output {
     timeout(PATIENCE, command.output()).await.expect("the line ends").unwrap()
 }
 
-/// What a client got: the answers, or the error.
+/// The result of a client: the answers, or the error.
 pub(super) type Called = Result<Vec<Value>, Value>;
 
 /// Calls a method of `invitation.v1` with the Python client.

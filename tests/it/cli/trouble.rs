@@ -20,9 +20,9 @@ use crate::support::network::Network;
 use crate::support::service::KEYS;
 use crate::webhook::http_sink::Sink;
 
-/// What everything takes at most to go on behind the end of its cause.
+/// The longest time until everything goes on after trouble has ended.
 const RECOVERY: Duration = Duration::from_secs(10);
-/// How often one kind of trouble of one task is logged.
+/// The most log lines about one kind of trouble of one task.
 const LOG_INTERVAL: u64 = 10;
 
 /// The state of the network for a while.

@@ -75,7 +75,7 @@ async fn watcher_that_does_not_read_is_dropped_and_others_are_not() {
     writers.join_all().await;
     server.logged("its client reads nothing").await;
 
-    // What was on the way still comes, and then the reason; nothing is lost to who goes on from there.
+    // Events on the way still arrive, and then the reason; a client that goes on from there misses nothing.
     let (mut seen, mut token) = (0, String::new());
     let ended = loop {
         match next(&mut unread).await {

@@ -242,7 +242,7 @@ fn holds(message: &[u8], text: &str) -> bool {
     message.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// What gets and lists show of an account's things.
+/// The resources of an account as gets and lists show them.
 async fn snapshot(service: &Service, key: &str, known: &Known) -> Vec<Vec<u8>> {
     let mut asked = Vec::new();
     let mut seen = Vec::new();

@@ -1,4 +1,4 @@
-//! What the proto files say and the code does are the same.
+//! The proto files and the code agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 

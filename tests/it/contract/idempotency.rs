@@ -27,7 +27,7 @@ on_both!(
     key_of_an_organization_replays_only_what_it_reaches,
 );
 
-/// What an effect shows in: rows, and what was changed of them.
+/// The rows that show an effect, and the changes of them.
 const EFFECTS: [&str; 13] = [
     "count(*) FROM invitation",
     "CAST(coalesce(sum(revision), 0) AS bigint) FROM invitation",
@@ -68,7 +68,7 @@ fn rpcs() -> Vec<(Rpc, Input)> {
     rpcs
 }
 
-/// What, behind a valid request's own bytes, makes another valid request of it.
+/// The bytes that, behind those of a valid request, make another valid request of it.
 fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
     let path = rpc.path.trim_start_matches("/invitation.v1.");
     let (field, text) = match path {

@@ -1,4 +1,4 @@
-//! What every RPC does with bytes and texts it cannot take. The RPCs and their fields come from the descriptors.
+//! Every RPC with bytes and texts that it cannot take. The RPCs and their fields come from the descriptors.
 
 use std::collections::BTreeSet;
 

@@ -28,8 +28,8 @@ pub(crate) struct Rpc {
 static STREAMS: LazyLock<BTreeSet<String>> =
     LazyLock::new(|| rpcs().into_iter().filter(|rpc| rpc.streams).map(|rpc| rpc.path).collect());
 
-/// What changes one that is there: what is required of a new one is not of that, but for its name, nor is what of it
-/// cannot be changed looked at.
+/// The RPCs that change a resource: fields that a new resource requires are not required of them, but for its name, nor is what
+/// of it cannot be changed looked at.
 const UPDATES: [(&str, &str, &[&str]); 2] =
     [("/UpdateGuestInvitation", "guest_invitation", &["email"]), ("/UpdateWebhookEndpoint", "webhook_endpoint", &[])];
 

@@ -15,7 +15,7 @@ mod known;
 
 pub(crate) use known::{Known, known};
 
-/// What an RPC is about.
+/// The number of resources that an RPC is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum About {
     /// One thing, which has to be there.
@@ -26,7 +26,7 @@ pub(crate) enum About {
     All,
     /// Several things, of which each is answered for itself.
     Each,
-    /// None that is there yet: it will be made, or will happen.
+    /// A resource that does not exist yet: it will be created, or will happen.
     New,
 }
 

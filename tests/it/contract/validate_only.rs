@@ -50,7 +50,7 @@ async fn dry_run_of_every_rpc_answers_as_the_call_and_changes_nothing(database: 
         call(&service, &rpc, dry(&valid)).await.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
         assert_eq!(effects(&service).await, before, "{}", rpc.path);
         call(&service, &rpc, valid.clone()).await.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
-        // What the call has left is decided alike as well.
+        // A second dry run is decided as a second call is.
         let again = outcome(call(&service, &rpc, dry(&valid)).await);
         assert_eq!(again, outcome(call(&service, &rpc, valid).await), "{}", rpc.path);
     }

@@ -89,8 +89,8 @@ impl Evidence<'_> {
         None
     }
 
-    /// The saves that a call may have made, if it came next. One that changes no invitation conflicts with no change of it, so it may
-    /// have been decided a moment before.
+    /// The saves that a call may have made, if it came next. One that changes no invitation conflicts with no change of it, so it
+    /// may have been decided a moment before.
     fn possible(&self, passed: &[&Model], call: &Call) -> Vec<Save> {
         let aside = |command: &Command| {
             use Action::{RecordEngagement, ReportDelivery, SettleDelivery, VerifyEmail};

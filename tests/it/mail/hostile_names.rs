@@ -59,7 +59,7 @@ fn messages(name: &str) -> Vec<Mail> {
     mails
 }
 
-/// What a mail program might show as a link: anything with a scheme, and any two words with a dot or an `@` between them.
+/// Text that a mail program might show as a link: anything with a scheme, and any two words with a dot or an `@` between them.
 fn linked(text: &str) -> Vec<String> {
     let is_word = |c: char| c.is_alphanumeric() || "-_%&=?/:.@#+~\u{3002}\u{ff0e}\u{ff61}\u{2024}".contains(c);
     let dots = ['.', '@', '\u{3002}', '\u{ff0e}', '\u{ff61}', '\u{2024}'];

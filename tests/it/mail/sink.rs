@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-/// What the server does at a step.
+/// The reaction of the server at a step.
 #[derive(Clone)]
 pub(crate) enum Act {
     /// It answers in one or more lines.
@@ -26,7 +26,7 @@ pub(crate) enum Act {
     Hold(Arc<Semaphore>),
 }
 
-/// When TLS begins.
+/// The moment at which TLS begins.
 #[derive(Clone)]
 pub(crate) enum Tls {
     Never,
@@ -108,7 +108,7 @@ impl Sink {
         self.memory.lock().unwrap().said.clone()
     }
 
-    /// How many messages it took, by which connections, and what was in the last one.
+    /// The number of messages it took, their connections, and the last message.
     pub(crate) fn taken(&self) -> (Vec<usize>, String) {
         let memory = self.memory.lock().unwrap();
         let connections = memory.taken.iter().map(|taken| taken.connection).collect();

@@ -16,7 +16,7 @@ fn transport(url: &str, more: &[(&str, &str)]) -> Transport {
     Transport::new(&mail_config(&settings)).unwrap()
 }
 
-/// What becomes of a message at a server that behaves like this.
+/// The fate of a message at a server that behaves like this.
 async fn send(acts: &[(&'static str, Act)]) -> (Result<(), SendError>, Sink) {
     let sink = Sink::that(acts).await;
     let sent = transport(&sink.url(), &[]).send(&mail_to("jane@example.org")).await;

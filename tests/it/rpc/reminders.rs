@@ -1,4 +1,4 @@
-//! What is planned beside the messages that bring links.
+//! The reminders that are planned beside the messages with links.
 
 use std::time::Duration;
 

@@ -255,7 +255,7 @@ async fn claim_of_unequal_shares_leaves_no_row_behind(database: TestDatabase) {
     let (mut after, mut claims, mut seen) = (String::new(), 0, BTreeSet::new());
     while seen.len() < 15 {
         let claimed = claim(&store, claims, 8, &after).await;
-        // None, though more are due, comes but behind the last account.
+        // An empty claim, though more are due, comes only behind the last account.
         assert!(!claimed.is_empty() || !after.is_empty(), "{} of 15 were seen", seen.len());
         after = claimed.iter().map(|claimed| claimed.account.as_str().to_owned()).max().unwrap_or_default();
         seen.extend(ids(&claimed));

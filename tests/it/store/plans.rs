@@ -30,8 +30,8 @@ use crate::support::explain::Executions;
 /// The number of rows the tables grow by.
 const ROWS: u64 = 30_000;
 
-/// How many rows may come out of one node of a plan, and how many pages a statement may look at, for the few rows that each
-/// step is about. Reading a table or an index of all rows takes more.
+/// The most rows that may come out of one node of a plan, and the most pages that a statement may look at, for the few rows that
+/// each step is about. Reading a table or an index of all rows takes more.
 const MOST_ROWS: u64 = 500;
 const MOST_PAGES: u64 = 600;
 
@@ -127,7 +127,7 @@ async fn create_and_change(desk: &mut Desk) -> InvitationId {
     made.id
 }
 
-/// What looks for others: the holders of slots, other invitations of the same person, an auto-join.
+/// The commands that look for others: the holders of slots, other invitations of the same person, an auto-join.
 async fn taking_slots(desk: &mut Desk) {
     let address = format!("{}@example.org", desk.round);
     for on_conflict in [OnConflict::Allow, OnConflict::ReturnExisting, OnConflict::Replace] {

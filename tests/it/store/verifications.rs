@@ -1,4 +1,4 @@
-//! What is kept of verification codes: for how long, and for whom.
+//! The rows of verification codes: how long they are kept, and for which account.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What tests say of statuses.
+//! Assertions about statuses.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

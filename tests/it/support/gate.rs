@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::build::commands;
 use super::build::commands::Answer;
 
-/// Where the decision of a command by a certain actor waits.
+/// The gate at which the decision of a command by a certain actor waits.
 struct Gate {
     entered: oneshot::Sender<bool>,
     opened: mpsc::Receiver<()>,

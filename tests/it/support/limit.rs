@@ -1,8 +1,9 @@
 //! The time limit of asynchronous tests: a test that waits for an event that never comes fails with its name, instead of
 //! holding up the whole run.
 //!
-//! `#[tokio::test(crate = "crate::support::limit", crate = "crate::support::limit")]` builds its runtime from this module instead of from tokio. The unit
-//! tests of the library use the same file as `crate::limit`. `tests/it/tidy.rs` rejects an asynchronous test without it.
+//! `#[tokio::test(crate = "crate::support::limit", crate = "crate::support::limit")]` builds its runtime from this module instead
+//! of from tokio. The unit tests of the library use the same file as `crate::limit`. `tests/it/tidy.rs` rejects an asynchronous
+//! test without it.
 
 use std::env;
 use std::io::Write;
@@ -22,7 +23,7 @@ const UNWINDING: Duration = Duration::from_secs(20);
 
 pub(crate) use tokio::pin;
 
-/// What the macro of tokio looks for in this place.
+/// The items that the macro of tokio looks for in this place.
 pub(crate) mod runtime {
     pub(crate) use super::Builder;
 }

@@ -7,7 +7,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What becomes of connections, by their numbers.
+/// The fate of connections, by their numbers.
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     opened: u64,

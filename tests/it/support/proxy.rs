@@ -13,20 +13,20 @@ use tokio::sync::oneshot;
 use super::build::commands;
 use super::database::TestDatabase;
 
-/// When a connection is cut.
+/// The moment at which a connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// Before the statement reaches the server.
     Before,
     /// As soon as the statement is on its way.
     During,
-    /// When the server has carried it out and nobody has heard of it yet.
+    /// After the server has carried it out, before its answer arrives.
     After,
 }
 
 struct Trap {
     marker: String,
-    /// How many that carry the marker pass before it springs.
+    /// The number of statements with the marker that pass before the cut.
     passes: usize,
     cut: Cut,
     sprung: oneshot::Sender<()>,

@@ -1,4 +1,4 @@
-//! What becomes of a message by what its endpoint answers, or does not.
+//! The fate of a message by the answer of its endpoint, or the lack of one.
 
 use std::time::Duration;
 

@@ -25,10 +25,10 @@ use crate::support::build::commands::{account, command, options, store_with};
 use crate::support::database::TestDatabase;
 use crate::support::service::KEYS;
 
-/// How long a request may take in these tests. Only those that wait for it in vain take as long.
+/// The time limit of a request in these tests. Only requests that wait in vain take as long.
 pub(crate) const LIMIT: Duration = Duration::from_millis(300);
 
-/// What the tests work with.
+/// The store, the worker and the endpoint's server of a test.
 pub(crate) struct Desk {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
@@ -132,7 +132,7 @@ impl Desk {
         self.store.get_webhook_endpoint(&account(), endpoint.id).await.unwrap().unwrap()
     }
 
-    /// What was posted to an endpoint, the oldest first.
+    /// The requests to an endpoint, the oldest first.
     pub(crate) async fn attempts(&self, endpoint: &Endpoint) -> Vec<WebhookAttempt> {
         let query = AttemptQuery { endpoint: endpoint.id, ascending: true, limit: 1_000, after: None };
         self.store.list_webhook_attempts(&account(), &query).await.unwrap().unwrap()
@@ -158,7 +158,7 @@ impl Desk {
         self.raw.query_all_raw(statement).await.unwrap()
     }
 
-    /// How long from now until the endpoint's only message is due.
+    /// The time until the endpoint's only message is due.
     pub(crate) async fn delay(&self, endpoint: &Endpoint) -> Duration {
         let due = self.messages(endpoint).await[0].1.expect("it is due at some time");
         Duration::from_micros(u64::try_from(due - self.clock.now().micros()).unwrap())

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-/// How a request is answered.
+/// The answer to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// With a status and some headers.
@@ -23,7 +23,7 @@ pub(crate) enum Reply {
     Held,
 }
 
-/// What was received.
+/// A request that was received.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) line: String,

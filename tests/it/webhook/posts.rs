@@ -150,7 +150,7 @@ async fn disabled_endpoint_gets_nothing_and_its_queue_is_cancelled(database: Tes
     let mut states = desk.states(&endpoint).await;
     states.sort();
     assert_eq!(states, ["cancelled", "sending"]);
-    // What was being posted at that moment is cancelled when its lease is taken over.
+    // A message that was being posted at that moment is cancelled when its lease is taken over.
     desk.clock.advance(Duration::from_secs(60));
     desk.sender().drain().await.unwrap();
     assert_eq!(desk.states(&endpoint).await, ["cancelled", "cancelled"]);
@@ -307,7 +307,7 @@ async fn message_whose_attempts_never_end_is_given_up(database: TestDatabase) {
     let begun = desk.clock.now();
     let day = Duration::from_secs(86_400);
     for _ in 0..5 {
-        // What a process leaves behind that is killed by what it posts.
+        // The rows of a process that is killed by a message that it posts.
         let claimed = desk.sender().claim_only().await.unwrap();
         assert_eq!(claimed[0].first_tried_at, Some(begun));
         desk.clock.advance(day);

@@ -1,4 +1,4 @@
-//! What templates can and cannot do, and which of them are refused at the start.
+//! The abilities of templates, and the templates that are refused at the start.
 
 use std::fs;
 

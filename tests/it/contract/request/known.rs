@@ -1,4 +1,4 @@
-//! What the requests are about: one of everything, made through the service itself.
+//! The resources that the requests are about: one of each, created through the service itself.
 
 use invitation_service::pb;
 use tonic::Status;

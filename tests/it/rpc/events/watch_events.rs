@@ -27,7 +27,7 @@ on_both!(
     expiry_is_watched_like_anything_else,
 );
 
-/// How long a test waits for what has to happen before it fails.
+/// The time that a test waits for an event before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn watch(service: &Service, types: &[&str], resume_token: &str) -> Result<Streaming<pb::Event>, Status> {
@@ -189,7 +189,7 @@ async fn account_sees_its_own_and_a_bound_credential_its_reach(database: TestDat
     let event = next(&mut streams[1]).await.unwrap();
     let token = event.resume_token.clone();
     assert_eq!(uid(event), own.uid);
-    // What is read from the database is sieved as well.
+    // Events that are read from the database are filtered as well.
     drop(streams);
     let own = invite(&key[0], OTHER_HOST, "d@example.org").await;
     let request = keys::with(&key[1], Watch { resume_token: token, ..Default::default() });
@@ -239,7 +239,7 @@ async fn events_of_one_replica_are_watched_on_another() {
         let event = next(&mut stream).await.unwrap();
         assert_eq!(event.invitation, format!("invitations/{}", made.uid));
     }
-    // What the last call did is in the order whoever puts it there.
+    // The events of the last call are in the order, whichever replica numbers them.
     messages::create(&one, messages::invitation()).await;
     one.stop().await;
     next(&mut stream).await.unwrap();

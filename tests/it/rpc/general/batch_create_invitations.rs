@@ -157,7 +157,7 @@ async fn atomic_batch_creates_all_or_reports_every_violation(database: TestDatab
     let wanted = ["requests[1].invitation.targets[0].value", "requests[1].invitation.ttl", "requests[2].on_conflict"];
     assert_eq!(violated(&status), wanted);
 
-    // What only the decision finds out is told with its place, too.
+    // A violation that only the decision finds has its place, too.
     let mut rows = people(["bob", "ann"]);
     rows.extend([late(), late()]);
     let status = refused(try_run(&service, atomic(rows)).await, Code::InvalidArgument, "INVALID_FIELD");
@@ -222,7 +222,7 @@ async fn retried_batch_makes_nothing_twice(database: TestDatabase) {
         let seen: Vec<_> = events.iter().map(|event| (event.r#type.as_str(), event.request_id.as_str())).collect();
         assert_eq!(seen, [("invitation.created", sent.request_id.as_str())], "the id of the call");
     }
-    // What was refused is tried again.
+    // An entry that was refused is tried again.
     let holder = generals::create(&service, into_team(&[internal("ann")])).await;
     let sent = Batch { request_id: "half".to_owned(), ..batch(people(["ann", "bob"])) };
     let first = run(&service, sent.clone()).await;

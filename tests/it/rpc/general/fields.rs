@@ -1,4 +1,4 @@
-//! What the maker of a general invitation sets comes back as it was sent.
+//! The fields that the creator of a general invitation sets come back as they were sent.
 
 use invitation_service::pb;
 use invitation_service::pb::{InvitationStatus, TargetType};
@@ -105,7 +105,7 @@ async fn every_field_comes_back_as_it_was_sent_byte_for_byte(database: TestDatab
     let made = service.invitations().create_invitation(messages::general(sent.clone())).await.unwrap().into_inner();
     let read = messages::get_general(&service, &made.name).await;
     assert_eq!(read.encode_to_vec(), made.encode_to_vec());
-    // What the service adds, taken away again.
+    // The fields that the service adds are taken away again.
     let bare = pb::Invitation {
         name: String::new(),
         uid: String::new(),

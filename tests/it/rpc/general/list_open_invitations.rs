@@ -68,7 +68,7 @@ async fn every_kind_and_domain_auto_joins_are_listed_for_an_address(database: Te
     wanted.insert(generals::create(&service, many).await.uid);
     wanted.insert(sync(&service, "red", &["example.com", "example.org"]).await);
     wanted.insert(sync(&service, "blue", &["EXAMPLE.org"]).await);
-    // None of these is meant for ann.
+    // These are not meant for ann.
     messages::create(&service, messages::invitation()).await;
     generals::create(&service, into_team(&[email("bob@example.org"), messages::target(TargetType::Share, ANN)])).await;
     sync(&service, "green", &["example.com"]).await;
@@ -186,7 +186,7 @@ async fn pages_follow_each_other_both_ways_and_ties_lose_nothing(database: TestD
                 break;
             }
             if seen.len() == 10 && order_by.is_empty() {
-                // What is new is before the page, and what expires does so only for other queries.
+                // New invitations come before the page, and the others expire only for other queries.
                 messages::create(&service, messages::invitation_for(&[ANN])).await;
             }
         }

@@ -124,7 +124,7 @@ async fn search_takes_every_character_for_itself(database: TestDatabase) {
         ("@X.ORG", vec!["a%b@x.org", "a*b@x.org", "a_b@x.org", "acb@x.org"]),
         ("jose\u{301}", vec!["Jos\u{e9}@b\u{fc}cher.example"]),
         ("xn--bcher", vec!["Jos\u{e9}@b\u{fc}cher.example"]),
-        // What is searched is the normalised address, whose domain is in ASCII.
+        // The search is in the normalised address, whose domain is in ASCII.
         ("b\u{fc}cher.example", vec![]),
     ] {
         let request = Request { email_query: query.to_owned(), order_by: "email".to_owned(), ..Default::default() };

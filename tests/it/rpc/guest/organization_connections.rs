@@ -138,7 +138,7 @@ async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
     service.stop().await;
 }
 
-/// What guest calls from one organization about another's guests come to: whether it may read, and write.
+/// The result of guest calls from one organization about another's guests: whether it may read, and write.
 async fn may(service: &Service, requester: &str, target: &str, name: &str) -> (bool, bool) {
     let between = |message| guests::between(requester, target, message);
     let get = between(pb::GetGuestInvitationRequest { name: name.to_owned() });
@@ -187,7 +187,7 @@ async fn connection_allows_only_the_granted_permissions(database: TestDatabase) 
         service.access().delete_organization_connection(deletion(&connection.name)).await.unwrap();
         assert_eq!(may(&service, OTHER_HOST, HOST, &guest).await, (false, false), "from the next call on");
     }
-    // What is made for the target is the target's, and another host's guests are not to be found.
+    // An invitation that is created for the target is the target's, and another host's guests are not found.
     connect(&service, OTHER_HOST, HOST, &[READ, WRITE]).await;
     let request = guests::between(OTHER_HOST, HOST, guests::creation(guests::guest("bob@example.org")));
     let made = service.guests().create_guest_invitation(request).await.unwrap().into_inner();

@@ -29,7 +29,7 @@ fn changed(name: &str) -> GuestInvitation {
         archived: true,
         parent_organization_id: OTHER_HOST.to_owned(),
         parent_organization_name: "Parent".to_owned(),
-        // None of these can be.
+        // These fields cannot be changed.
         email: "eve@example.org".to_owned(),
         host_organization_id: GUEST.to_owned(),
         creator: "eve".to_owned(),
@@ -37,7 +37,7 @@ fn changed(name: &str) -> GuestInvitation {
     }
 }
 
-/// What can be changed.
+/// The fields that can be changed.
 fn face(guest: &GuestInvitation) -> (Option<prost_types::Timestamp>, bool, &str, &str) {
     let GuestInvitation { expire_time, archived, parent_organization_id, parent_organization_name, .. } = guest;
     (*expire_time, *archived, parent_organization_id, parent_organization_name)
@@ -139,7 +139,7 @@ async fn archiving_is_a_flag_of_its_own_in_every_state(database: TestDatabase) {
         let answer = guests.update_guest_invitation(update(later, &[])).await;
         refused(answer, Code::FailedPrecondition, reason);
     }
-    // What is archived can be accepted all the same.
+    // An archived invitation can be accepted all the same.
     let active =
         create(&service, GuestInvitation { expire_time: messages::at(9_000), ..guest("kim@example.org") }).await;
     let flag = GuestInvitation { name: active.name.clone(), archived: true, ..Default::default() };

@@ -40,7 +40,7 @@ async fn counts(service: &Service, key: &str, token: &str) {
     decline.unwrap();
 }
 
-/// What each RPC that takes a token says to this one.
+/// The answer of each RPC that takes a token to this one.
 async fn redeem(service: &Service, key: &str, token: &str) -> [Result<(), Status>; 6] {
     let mut redemptions = service.redemptions();
     let preview = pb::PreviewInvitationRequest { token: token.to_owned() };

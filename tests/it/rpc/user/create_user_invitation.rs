@@ -124,7 +124,7 @@ async fn address_has_one_active_invitation_however_it_is_spelled(database: TestD
     for other in ["j\u{f6}rg+x@ex\u{e4}mple.org", "j\u{f6}rg@sub.ex\u{e4}mple.org", "jorg@ex\u{e4}mple.org"] {
         create(&service, user(other)).await;
     }
-    // What is of another kind takes nobody's place.
+    // An invitation of another kind takes no place.
     messages::create(&service, messages::invitation_for(&["kim@example.org"])).await;
     create(&service, user("kim@example.org")).await;
     assert_eq!(messages::event_types(&service, &made.name).await, ["invitation.created"]);

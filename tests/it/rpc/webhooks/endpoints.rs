@@ -91,7 +91,7 @@ async fn endpoint_shows_its_secret_when_it_is_made_and_never_again(database: Tes
     assert_eq!(shown, WebhookEndpoint { secret: String::new(), ..made.clone() });
     let other = create(&service, endpoint(URI)).await;
     assert!(other.name != made.name && other.secret != made.secret, "the same address may be there twice");
-    // What lies in the database is not the secret.
+    // The database does not hold the secret itself.
     let raw = database.connect().await;
     let sql = "SELECT secret FROM webhook_endpoint";
     let statement = sea_orm::Statement::from_string(sea_orm::ConnectionTrait::get_database_backend(&raw), sql);

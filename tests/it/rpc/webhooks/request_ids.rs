@@ -1,4 +1,4 @@
-//! What is done to webhook endpoints is done once per request_id, whatever comes between.
+//! Changes of webhook endpoints happen once per request_id, whatever comes between.
 
 use std::collections::BTreeSet;
 

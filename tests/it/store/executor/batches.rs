@@ -31,7 +31,7 @@ on_both!(
     batch_past_its_deadline_is_not_decided,
 );
 
-/// What a batch ends with.
+/// The result of a batch.
 type Answers = Result<Vec<Answer>, BatchError>;
 
 async fn gated(database: &TestDatabase) -> Store {
@@ -77,7 +77,7 @@ async fn each_of_a_batch_has_its_own_result(database: TestDatabase) {
 async fn atomic_batch_is_done_as_a_whole(database: TestDatabase) {
     let store = gated(&database).await;
     let made = created(&store, link()).await;
-    // What needs a load, what needs none, and what needs none but for its request_ids.
+    // Commands with a load, without one, and with one for their request_ids alone.
     let changes = vec![create(user("a@b.org")), accept(&made, "ann"), revoke(&made)];
     let creates: Vec<Action> = (0..3).map(|_| create(CreateInvitation { recipients: emails(2), ..link() })).collect();
     for actions in [changes, creates.clone()] {

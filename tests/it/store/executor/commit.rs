@@ -11,7 +11,7 @@ use crate::support::build::commands::*;
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::proxy::{Cut, Proxy};
 
-/// What an actor is called whose save is cut. A load does not have it.
+/// The name of an actor whose save is cut. A load does not contain it.
 const MARKER: &str = "the-actor-whose-save-is-cut";
 
 fn marked(command: Command) -> Command {

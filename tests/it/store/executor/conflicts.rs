@@ -1,4 +1,4 @@
-//! What general invitations do about others for the same person, when they are made and when they are accepted.
+//! General invitations and others for the same person, at their creation and their acceptance.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What one account has is nothing to another.
+//! The rows of one account are invisible to another.
 
 use std::time::Duration;
 

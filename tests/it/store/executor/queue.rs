@@ -1,4 +1,4 @@
-//! What waits in a queue, and who waits for it.
+//! The commands that wait in a queue, and the callers that wait for them.
 
 use std::future::poll_fn;
 use std::task::Poll;

@@ -1,4 +1,4 @@
-//! What the executor does when PostgreSQL tells it to try again.
+//! The executor when PostgreSQL asks it to try again.
 
 use std::time::Duration;
 

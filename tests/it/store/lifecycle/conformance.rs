@@ -1,4 +1,4 @@
-//! What is written is read back as it was decided.
+//! Invitations are read back as they were decided.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is written for the inviter when somebody accepts.
+//! The messages to the inviter when somebody accepts.
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{CreateInvitation, OnConflict};
@@ -15,9 +15,9 @@ use crate::support::build::kinds::*;
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::on_both;
 
-on_both!(migrated: each_acceptance_has_one_message_to_the_inviter_that_counts_as_no_delivery);
+on_both!(migrated: acceptance_sends_one_notice_that_counts_as_no_delivery);
 
-async fn each_acceptance_has_one_message_to_the_inviter_that_counts_as_no_delivery(database: TestDatabase) {
+async fn acceptance_sends_one_notice_that_counts_as_no_delivery(database: TestDatabase) {
     let own = options(Group::run);
     let options = ExecutorOptions { context: Context { acceptance_notice: true, ..own.context.clone() }, ..own };
     let store = store_with(&database, &Clock::manual(NEW_YEAR), &options).await;

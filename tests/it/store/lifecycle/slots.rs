@@ -1,4 +1,4 @@
-//! What may exist only once among ACTIVE invitations does, whoever is at it at the same time.
+//! An invitation that may exist only once among ACTIVE ones does, however many calls create it at once.
 
 use std::time::Duration;
 

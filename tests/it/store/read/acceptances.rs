@@ -45,7 +45,7 @@ async fn acceptances_are_paged_newest_first_for_their_account_alone(database: Te
         let Some(last) = page.last() else { break };
         query.after = Some(Cursor::of_acceptance(last));
         seen.extend(page);
-        // What comes while the list is read is newer than all that is left of it.
+        // Acceptances that arrive while the list is read are newer than all that is left of it.
         clock.advance(Duration::from_secs(1));
         accept_now(&made, &format!("late {}", seen.len())).await;
     }

@@ -1,4 +1,5 @@
-//! What the tests of lists begin with: invitations of the kinds that have most to filter and sort by, and ways through pages.
+//! The rows that the tests of lists begin with: invitations of the kinds that have most to filter and sort by, and ways through
+//! pages.
 
 use std::sync::Arc;
 

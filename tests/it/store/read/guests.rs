@@ -62,7 +62,7 @@ async fn mixed(database: &TestDatabase, store: &Store, connection: &DatabaseConn
     rows.into_iter().map(|row| row.found).collect()
 }
 
-/// What each order stands for, said once more.
+/// The column of each order, written down once more.
 fn key(order: Order, invitation: &Invitation) -> (String, i64) {
     let moment = match order {
         Order::Email => {

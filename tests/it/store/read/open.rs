@@ -1,4 +1,4 @@
-//! What one invitee can accept, and the auto-joins it comes from.
+//! The invitations that one invitee can accept, and the auto-joins behind them.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn open_invitations_are_active_ones_and_domain_auto_joins(database: TestDa
         wanted.push((clock.now(), created(&store, create).await.id));
     }
 
-    // None of these is open to her.
+    // These are not open to her.
     autojoined(&store, &Scope::new("site", "1"), "sub.example.org").await;
     created(&store, general(&scope, &[], &[address(AddressType::Internal, "ann@example.org")])).await;
     foreign(&store, allowed.clone()).await;

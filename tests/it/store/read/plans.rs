@@ -26,8 +26,8 @@ const MOST_ROWS: u64 = 2 * SCAN + PAGE;
 const MOST_PAGES: u64 = 8 * SCAN;
 
 /// 30,000 invitations of one account, a microsecond apart. The oldest tenth is users'; of ten others four or five are guests',
-/// four general ones, and one is a connection's; each is meant for one of 6,000 addresses, but for the general ones, half of which are meant for
-/// one person; of these some have one group.
+/// four general ones, and one is a connection's; each is meant for one of 6,000 addresses, but for the general ones, half of
+/// which are meant for one person; of these some have one group.
 const GROW: &str = "
     INSERT INTO invitation SELECT 'acme', gen_random_uuid(), kind, scope_type, scope_id, NULL, 'x', 1, 0,
         NEW_YEAR + 1000000 + n, NULL, NULL, NULL, 1, 0, 7, false, CASE kind
@@ -57,7 +57,7 @@ const GROW: &str = "
     INSERT INTO label (account_id, invitation_id, key, value, created_at)
         SELECT 'acme', id, 'rare', 'x', created_at FROM invitation WHERE created_at % 10000 = 7";
 
-/// What is read.
+/// A list that is read.
 enum List {
     Query(Box<InvitationQuery>),
     Open(Address),

@@ -41,7 +41,7 @@ pub(crate) async fn set(raw: &DatabaseConnection, sql: &str, id: InvitationId) {
     assert!(raw.execute_raw(statement).await.unwrap().rows_affected() > 0, "{sql}");
 }
 
-/// What makes an invitation unreadable. No text of a `jsonb` column is broken JSON.
+/// The changes that make an invitation unreadable. No text of a `jsonb` column is broken JSON.
 pub(crate) fn damages(raw: &DatabaseConnection) -> Vec<&'static str> {
     let mut all = vec![
         "UPDATE invitation SET kind = 'from_the_future' WHERE id = $1",

@@ -49,7 +49,7 @@ struct Callers {
     tasks: JoinSet<()>,
     stop: Arc<AtomicBool>,
     done: Arc<AtomicUsize>,
-    /// When calls failed.
+    /// The times at which calls failed.
     failed: Arc<Mutex<Vec<Instant>>>,
 }
 
@@ -126,7 +126,7 @@ async fn silent_connections_cost_only_the_calls_in_flight() {
     assert!(before >= 4, "only {before} connections were in use");
     assert!(!failed.is_empty() && failed.len() <= 64, "{} calls failed", failed.len());
     let last = *failed.iter().max().unwrap() - silenced;
-    // What was given up at the limit may have waited in the queue of a lane, and been read with a silent connection again.
+    // A call that was given up at the limit may have waited in the queue of a lane, and been read with a silent connection again.
     assert!(last < LIMIT * 2 + Duration::from_millis(500), "calls failed for {last:?}");
 }
 

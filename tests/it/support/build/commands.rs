@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::support::database::{NEW_YEAR, TestDatabase};
 
-/// What a command ends with.
+/// The result of a command.
 pub(crate) type Answer = Result<Executed, ExecuteError>;
 
 /// Any company.

@@ -84,7 +84,7 @@ pub(crate) async fn accept(
     service.invitations().accept_invitations(request).await.unwrap().into_inner().results
 }
 
-/// Why one part of a call failed: nothing if it did not.
+/// The reason for which one part of a call failed; `None` if it did not.
 pub(crate) fn refusal(result: &pb::AcceptInvitationsResult) -> &str {
     match &result.result {
         Some(pb::accept_invitations_result::Result::Error(error)) => &error.reason,

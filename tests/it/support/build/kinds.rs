@@ -42,7 +42,7 @@ pub(crate) fn guest(address: &str) -> CreateInvitation {
     CreateInvitation { details: Details::Guest(details), ..user(address) }
 }
 
-/// What a general invitation into a scope has of its own; `exclusive` is whether it takes slots.
+/// The details of a general invitation into a scope; `exclusive` is whether it takes slots.
 pub(crate) fn details(scope: Option<Scope>, exclusive: bool) -> GeneralDetails {
     GeneralDetails {
         usage: Usage::SingleUse,

@@ -104,12 +104,12 @@ pub(crate) fn target(r#type: pb::TargetType, value: &str) -> pb::Target {
     pb::Target { r#type: r#type.into(), value: value.to_owned(), ..Default::default() }
 }
 
-/// What an invitation lets people into.
+/// The scope of an invitation.
 pub(crate) fn scope(r#type: &str, id: &str) -> pb::Scope {
     pb::Scope { r#type: r#type.to_owned(), id: id.to_owned(), ..Default::default() }
 }
 
-/// What happened to an invitation, the oldest first.
+/// The events of an invitation, the oldest first.
 pub(crate) async fn events(service: &Service, name: &str) -> Vec<pb::Event> {
     let request = pb::ListEventsRequest {
         parent: name.to_owned(),

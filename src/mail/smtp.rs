@@ -14,12 +14,12 @@ use super::message::Mail;
 use super::transport::{SendError, SendFailure, TransportError};
 use crate::config::{Encryption, SmtpConfig, SmtpServer};
 
-mod dialogue;
+mod connection;
 mod failure;
-mod in_the_clear;
 pub(in crate::mail) mod message;
+mod starttls_guard;
 
-use dialogue::{SmtpConnection, SmtpEndpoint};
+use connection::{SmtpConnection, SmtpEndpoint};
 
 /// A message may take as many times the limit of one step.
 const STEPS: u32 = 4;

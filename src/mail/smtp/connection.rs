@@ -15,8 +15,8 @@ use tokio::time::timeout;
 
 use super::failure;
 use super::failure::Step;
-use super::in_the_clear::StarttlsGuard;
 use super::message::Formatted;
+use super::starttls_guard::StarttlsGuard;
 use crate::config::{Encryption, SmtpServer};
 use crate::mail::transport::{SendError, SendFailure};
 

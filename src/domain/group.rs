@@ -165,8 +165,16 @@ impl Group {
             (BatchMode::Atomic | BatchMode::DryRun, _) => Some(self.clone()),
         };
         let dry_run = mode == BatchMode::DryRun;
-        let decided = commands.iter().map(|command| decide(self, command));
-        let results: Vec<_> = decided.map(|result| result.map(|executed| Executed { dry_run, ..executed })).collect();
+        let mut results = Vec::with_capacity(commands.len());
+        for command in commands {
+            results.push(decide(self, command).map(|executed| {
+                // An invitation that an earlier command of the dry run created does not exist either.
+                let id = &executed.invitation.id;
+                let existed = before.as_ref().is_some_and(|before| before.save.created.contains_key(id));
+                let created = executed.created || (dry_run && !existed && self.save.created.contains_key(id));
+                Executed { created, dry_run, ..executed }
+            }));
+        }
         if let Some(before) = before
             && (dry_run || results.iter().any(Result::is_err))
         {

@@ -13,9 +13,15 @@ use prost_types::{DescriptorProto, FileDescriptorSet};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
+use tonic_types::FieldViolation;
 
 use super::status;
 use crate::pb;
+
+/// The most entries of one repeated field, and the most messages in one request. A message of a few bytes can decode to thousands:
+/// without a bound, a body of a mebibyte would take a gibibyte of memory.
+const MAX_ENTRIES: u16 = 5_000;
+const MAX_MESSAGES: usize = 100_000;
 
 /// The depth at which messages are not looked into: prost refuses to decode deeper ones.
 const MAX_DEPTH: usize = 100;
@@ -70,11 +76,40 @@ impl<D: Message + Default + Name> Decoder for RequestDecoder<D> {
     fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
         let body = source.copy_to_bytes(source.remaining());
         let shape = if D::PACKAGE == pb::PACKAGE { REQUESTS.request(D::NAME) } else { None };
-        if let Some(field) = shape.and_then(|shape| REQUESTS.unknown_field(shape, &body, MAX_DEPTH)) {
-            return Err(status::unknown_field(&field));
+        if let Some(shape) = shape {
+            let mut messages = 0;
+            REQUESTS.check(shape, &body, MAX_DEPTH, &mut messages).map_err(Problem::into_status)?;
         }
         // The boundary turns it into the status of a malformed message.
         D::decode(body).map(Some).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+/// The reason for which a request is refused before it is decoded, with the path of a field.
+#[derive(Debug, PartialEq, Eq)]
+enum Problem {
+    /// The message does not have the field.
+    Unknown(String),
+    /// The field has too many entries.
+    TooMany(String),
+}
+
+impl Problem {
+    /// Returns the problem of a message within a field.
+    fn within(self, field: &str) -> Self {
+        match self {
+            Self::Unknown(path) => Self::Unknown(format!("{field}.{path}")),
+            Self::TooMany(path) => Self::TooMany(format!("{field}.{path}")),
+        }
+    }
+
+    fn into_status(self) -> Status {
+        match self {
+            Self::Unknown(path) => status::unknown_field(&path),
+            Self::TooMany(path) => {
+                status::invalid_fields(vec![FieldViolation::new(path, "must have at most 5,000 entries")])
+            }
+        }
     }
 }
 
@@ -130,34 +165,50 @@ impl Shapes {
         self.requests.get(name).copied()
     }
 
-    /// Returns the path of the first field that the message does not have: the names of the fields around it and its number. A body
-    /// that is not well-formed is left to the decoder.
-    fn unknown_field(&self, message: usize, mut body: &[u8], depth: usize) -> Option<String> {
-        let fields = self.messages.get(message)?;
-        while !body.is_empty() {
-            let key = decode_length_delimiter(&mut body).ok()?;
-            let Some(field) = u32::try_from(key >> 3).ok().and_then(|number| fields.get(&number)) else {
-                return Some((key >> 3).to_string());
+    /// Finds the first field that the message does not have, or that has too many entries. The path has the names of the fields
+    /// around it, and the number of an unknown one. A body that is not well-formed is left to the decoder.
+    fn check(&self, message: usize, body: &[u8], depth: usize, messages: &mut usize) -> Result<(), Problem> {
+        let Some(fields) = self.messages.get(message) else { return Ok(()) };
+        let mut rest = body;
+        // No message has a field beyond 63 yet; the others are bounded by the number of messages.
+        let mut entries = [0_u16; 64];
+        while !rest.is_empty() {
+            let Ok(key) = decode_length_delimiter(&mut rest) else { return Ok(()) };
+            let number = key >> 3;
+            let Some(field) = u32::try_from(number).ok().and_then(|number| fields.get(&number)) else {
+                return Err(Problem::Unknown(number.to_string()));
             };
-            match key & 7 {
-                0 => drop(decode_length_delimiter(&mut body).ok()?),
-                1 => body = body.get(8..)?,
-                2 => {
-                    let length = decode_length_delimiter(&mut body).ok()?;
-                    let (inner, rest) = body.split_at_checked(length)?;
-                    body = rest;
-                    if let (Some(message), 1..) = (field.message, depth)
-                        && let Some(path) = self.unknown_field(message, inner, depth - 1)
-                    {
-                        return Some(format!("{}.{path}", field.name));
-                    }
-                }
-                5 => body = body.get(4..)?,
-                _ => return None,
+            let Some(inner) = value_of(key & 7, &mut rest) else { return Ok(()) };
+            if let Some(entries) = entries.get_mut(number) {
+                *entries += 1;
+            }
+            if entries.get(number).is_some_and(|entries| *entries > MAX_ENTRIES) || *messages > MAX_MESSAGES {
+                return Err(Problem::TooMany(field.name.clone()));
+            }
+            if let (Some(message), Some(inner), 1..) = (field.message, inner, depth) {
+                *messages += 1;
+                self.check(message, inner, depth - 1, messages).map_err(|problem| problem.within(&field.name))?;
             }
         }
-        None
+        Ok(())
     }
+}
+
+/// Takes the value of a field off the body, and returns the bytes of one with a length. `None` if the body is not well-formed.
+fn value_of<'a>(wire_type: usize, body: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    let length = match wire_type {
+        0 => {
+            decode_length_delimiter(&mut *body).ok()?;
+            return Some(None);
+        }
+        1 => 8,
+        2 => decode_length_delimiter(&mut *body).ok()?,
+        5 => 4,
+        _ => return None,
+    };
+    let (inner, rest) = body.split_at_checked(length)?;
+    *body = rest;
+    Some((wire_type == 2).then_some(inner))
 }
 
 /// Collects messages with their full names, those inside of others too.
@@ -184,8 +235,15 @@ mod tests {
         pb::CreateInvitationRequest { invitation: Some(invitation), ..Default::default() }.encode_to_vec()
     }
 
+    fn problem(request: &str, body: &[u8]) -> Option<Problem> {
+        REQUESTS.check(REQUESTS.request(request).unwrap(), body, MAX_DEPTH, &mut 0).err()
+    }
+
     fn unknown(body: &[u8]) -> Option<String> {
-        REQUESTS.unknown_field(REQUESTS.request("CreateInvitationRequest").unwrap(), body, MAX_DEPTH)
+        problem("CreateInvitationRequest", body).map(|problem| match problem {
+            Problem::Unknown(path) => path,
+            Problem::TooMany(path) => panic!("too many {path}"),
+        })
     }
 
     fn nested(number: u8, inner: &[u8]) -> Vec<u8> {
@@ -218,6 +276,27 @@ mod tests {
             assert_eq!(unknown(body), None, "{body:?}");
             assert!(pb::CreateInvitationRequest::decode(body).is_err(), "{body:?}");
         }
+    }
+
+    #[test]
+    fn repeated_messages_are_bounded_before_they_are_decoded() {
+        let batch = |entries: usize| [0x0a, 0].repeat(entries);
+        assert_eq!(problem("BatchCreateInvitationsRequest", &batch(5_000)), None);
+        let too_many = Problem::TooMany("requests".to_owned());
+        assert_eq!(problem("BatchCreateInvitationsRequest", &batch(5_001)), Some(too_many));
+        // Many messages in many fields: targets in each of 40 entries.
+        let field = pb::Invitation { targets: vec![pb::Target::default()], ..Default::default() }.encode_to_vec();
+        let targets = [&field[..field.len() - 1], &[0]].concat().repeat(4_999);
+        let length = |bytes: &[u8]| {
+            let mut length = Vec::new();
+            prost::encode_length_delimiter(bytes.len(), &mut length).unwrap();
+            [length, bytes.to_vec()].concat()
+        };
+        let entry = [vec![0x0a], length(&targets)].concat();
+        let entry = [vec![0x0a], length(&entry)].concat();
+        assert_eq!(problem("BatchCreateInvitationsRequest", &entry), None);
+        let found = problem("BatchCreateInvitationsRequest", &entry.repeat(40));
+        assert!(matches!(found, Some(Problem::TooMany(_))), "{found:?}");
     }
 
     #[test]

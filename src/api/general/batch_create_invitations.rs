@@ -76,6 +76,9 @@ fn check_size(violations: &mut Violations, message: &pb::BatchCreateInvitationsR
 
 fn check_request_ids(violations: &mut Violations, message: &pb::BatchCreateInvitationsRequest) {
     for (index, request) in message.requests.iter().enumerate() {
+        if request.validate_only {
+            violations.add(format!("requests[{index}].validate_only"), "must not be set: the batch has one");
+        }
         if !message.request_id.is_empty() && !request.request_id.is_empty() {
             violations.add(format!("requests[{index}].request_id"), "must not be set: the batch has one");
         }

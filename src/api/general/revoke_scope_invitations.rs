@@ -47,6 +47,12 @@ pub(crate) async fn revoke_scope_invitations(
         after: begun.map(Cursor::until),
         ..InvitationQuery::default()
     };
+    // A dry run counts the parts of an interrupted call as well. They are read before the others are listed, so that nothing that
+    // the call itself revokes meanwhile counts twice.
+    let before = match request.as_ref().filter(|_| message.validate_only) {
+        Some(request) => api.read(api.store.changed_by_call(&call.caller.account, request)).await?.len() as u64,
+        None => 0,
+    };
     let mode = if message.validate_only { BatchMode::DryRun } else { BatchMode::Atomic };
     let Revoked { count: revoked, failed } = revoke(api, call, request.as_ref(), query, mode).await?;
     // The call is not finished: not all of the scope is revoked, and a retry goes on.
@@ -56,10 +62,7 @@ pub(crate) async fn revoke_scope_invitations(
     match &request {
         None => Ok(answer(revoked)),
         // The parts of an interrupted call are what it changed before.
-        Some(request) if message.validate_only => {
-            let before = api.read(api.store.changed_by_call(&call.caller.account, request)).await?;
-            Ok(answer(revoked + before.len() as u64))
-        }
+        Some(_) if message.validate_only => Ok(answer(revoked + before)),
         Some(request) => Ok(answer(api.read(api.store.finish_call(&call.caller.account, request)).await?)),
     }
 }

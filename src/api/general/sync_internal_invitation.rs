@@ -1,6 +1,7 @@
 //! `InvitationService.SyncInternalInvitation`: records an answer that a person gave in the caller's own system.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use tonic::Status;
 
@@ -93,11 +94,13 @@ async fn sync_once(
         KnownCall::Finished { .. } => {}
         KnownCall::Begun { at } => {
             let query = InvitationQuery { after: Some(Cursor::until(at)), ..query };
-            let synced = sync(api, call, Some(request), &query, action, mode).await?;
             if mode == BatchMode::DryRun {
-                let before = api.read(store.changed_by_call(account, request)).await?;
-                return Ok(synced.into_iter().chain(before).collect());
+                let mut synced: BTreeSet<_> =
+                    api.read(store.changed_by_call(account, request)).await?.into_iter().collect();
+                synced.extend(sync(api, call, Some(request), &query, action, mode).await?);
+                return Ok(synced.into_iter().rev().collect());
             }
+            sync(api, call, Some(request), &query, action, mode).await?;
             api.read(store.finish_call(account, request)).await?;
         }
     }

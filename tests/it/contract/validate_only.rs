@@ -10,7 +10,7 @@ use super::request::{Known, call};
 use super::{raw, request};
 use crate::support::build::messages;
 use crate::support::database::TestDatabase;
-use crate::support::expect::refused;
+use crate::support::expect::{refused, violated};
 use crate::support::on_both;
 use crate::support::service::Service;
 
@@ -19,6 +19,7 @@ on_both!(
     dry_run_of_every_rpc_is_refused_as_the_call_is,
     dry_run_shows_no_name_token_or_etag_of_what_it_would_create,
     dry_run_of_a_used_request_id_answers_as_the_retry,
+    dry_batch_names_nothing_that_it_would_create,
 );
 
 /// The RPCs that take the field.
@@ -127,5 +128,32 @@ async fn dry_run_of_a_used_request_id_answers_as_the_retry(database: TestDatabas
     let made = create("bob@example.org", false).await.unwrap().into_inner();
     assert_eq!(create("bob@example.org", true).await.unwrap().into_inner().name, made.name);
     refused(create("ann@example.org", true).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+    service.stop().await;
+}
+
+async fn dry_batch_names_nothing_that_it_would_create(database: TestDatabase) {
+    use pb::batch_create_invitations_result::Result as Entry;
+    let service = Service::start(&database).await;
+    let known = request::known(&service, None, messages::COMPANY).await;
+    let entry = || pb::CreateInvitationRequest {
+        on_conflict: pb::OnConflict::ReturnExisting.into(),
+        ..request::new_general(&known, "same")
+    };
+    let batch = pb::BatchCreateInvitationsRequest { requests: vec![entry(), entry()], ..Default::default() };
+    let before = effects(&service).await;
+    let dry = pb::BatchCreateInvitationsRequest { validate_only: true, ..batch.clone() };
+    let results = service.invitations().batch_create_invitations(dry).await.unwrap().into_inner().results;
+    assert_eq!(results.len(), 2);
+    for result in results {
+        let Some(Entry::Invitation(shown)) = result.result else { panic!("{result:?}") };
+        assert_eq!((shown.name, shown.uid, shown.typed_name), Default::default());
+    }
+    // The batch has one validate_only for all of its entries.
+    let dry_entry = pb::CreateInvitationRequest { validate_only: true, ..entry() };
+    let mixed = pb::BatchCreateInvitationsRequest { requests: vec![entry(), dry_entry], ..Default::default() };
+    let answer = service.invitations().batch_create_invitations(mixed).await;
+    let status = refused(answer, Code::InvalidArgument, "INVALID_FIELD");
+    assert_eq!(violated(&status), ["requests[1].validate_only"]);
+    assert_eq!(effects(&service).await, before);
     service.stop().await;
 }

@@ -57,8 +57,8 @@ async fn migration_survives_an_abort_at_each_statement(database: TestDatabase) {
             (known, polls) = (now, 0);
         }
     }
-    // The number depends on the answers that one poll finds, which are more on a busy machine.
-    assert!(aborted > 20, "only {aborted} aborts");
+    // The number depends on the answers that one poll finds, which are more on a busy machine: about forty on an idle one.
+    assert!(aborted > 5, "only {aborted} aborts");
     let store = Store::start(database.open(&clock).await, &options(Group::run));
     created(&store, link()).await;
     store.close().await;

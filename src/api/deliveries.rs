@@ -18,7 +18,7 @@ use crate::domain::value::text::Invalid;
 use crate::pb;
 use crate::pb::delivery_service_server::DeliveryService;
 use crate::server::status;
-use crate::store::{Cursor, DeliveryQuery, ReplayQuery, WriteOnce};
+use crate::store::{Cursor, DeliveryQuery, ReplayQuery};
 use convert::delivery;
 
 /// Serves `DeliveryService`.
@@ -90,9 +90,8 @@ impl DeliveryService for Deliveries {
         }
         let query = ReplayQuery { invitation: invitation.map(|(id, _)| id), since, until };
         // The call may update a thousand rows, so only its own deadline limits it.
-        let request = self.0.request(&call, &message, 0);
-        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
-        let replayed = self.0.store.replay_deliveries(&call.caller.account, &query, once).await;
+        let once = self.0.write_once(&call, &message);
+        let replayed = self.0.store.replay_deliveries(&call.caller.account, &query, &once).await;
         let replayed = self.0.done(replayed)?.ok_or_else(status::request_id_reused)?;
         let replayed_count = i32::try_from(replayed).unwrap_or(i32::MAX);
         Ok(Response::new(pb::ReplayDeliveriesResponse { replayed_count }))

@@ -27,7 +27,7 @@ use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
 use crate::server::deadline::Deadline;
 use crate::server::status;
-use crate::store::{BatchError, ExecuteError, Read, Store, StoreError};
+use crate::store::{BatchError, ExecuteError, KnownCall, Read, Store, StoreError, WriteOnce};
 
 /// The parts that the services share.
 #[derive(Debug)]
@@ -178,6 +178,28 @@ impl Api {
             return Err(BatchError::Failed(reused));
         }
         Ok(results)
+    }
+
+    /// Remembers that a call over many invitations has begun; with `validate_only`, only looks it up.
+    pub(crate) async fn begin_call(
+        &self,
+        call: &Call,
+        request: &Request,
+        validate_only: bool,
+    ) -> Result<KnownCall, Status> {
+        let account = &call.caller.account;
+        if validate_only {
+            return self.read(self.store.find_call(account, request)).await;
+        }
+        match self.read(self.store.begin_call(account, request)).await? {
+            KnownCall::New => Err(self.defect(&"the row of a call that has begun is missing")),
+            known => Ok(known),
+        }
+    }
+
+    /// Returns how a message without a command is to be written.
+    pub(crate) fn write_once<T: Write>(&self, call: &Call, message: &T) -> WriteOnce {
+        WriteOnce { request: self.request(call, message, 0), validate_only: message.validate_only() }
     }
 
     /// Runs a read with a time limit.

@@ -18,7 +18,7 @@ use crate::domain::value::text::Invalid;
 use crate::pb;
 use crate::pb::access_service_server::AccessService;
 use crate::server::status;
-use crate::store::{ConnectionCreated, ConnectionDeleted, Cursor, OrganizationConnectionQuery, WriteOnce};
+use crate::store::{ConnectionCreated, ConnectionDeleted, Cursor, OrganizationConnectionQuery};
 
 const COLLECTION: &str = "organizationConnections";
 
@@ -47,9 +47,8 @@ impl AccessService for Access {
             creator: call.caller.name.clone(),
             created_at: now,
         };
-        let request = self.0.request(&call, &message, 0);
-        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
-        let created = self.0.store.create_organization_connection(&call.caller.account, &connection, once);
+        let once = self.0.write_once(&call, &message);
+        let created = self.0.store.create_organization_connection(&call.caller.account, &connection, &once);
         match self.0.read(created).await? {
             ConnectionCreated::Created if message.validate_only => {
                 let (name, uid) = (String::new(), String::new());
@@ -90,9 +89,8 @@ impl AccessService for Access {
         let (call, message, mut violations) = Call::of(request)?;
         let id = violations.required("name", &message.name, parse_name);
         let id = violations.finish(id)?;
-        let request = self.0.request(&call, &message, 0);
-        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
-        let deleted = self.0.store.delete_organization_connection(&call.caller.account, id, once);
+        let once = self.0.write_once(&call, &message);
+        let deleted = self.0.store.delete_organization_connection(&call.caller.account, id, &once);
         match self.0.read(deleted).await? {
             ConnectionDeleted::Deleted => Ok(Response::new(())),
             ConnectionDeleted::NotFound => Err(status::organization_connection_not_found()),

@@ -25,12 +25,32 @@ pub(crate) trait Resource: Sized {
     /// The kind whose service shows it; `None` for the general service.
     const KIND: Option<Kind>;
 
-    /// Converts an invitation; `None` if it is of another kind. `link` is its token and link, empty for callers who may
-    /// not see them.
-    fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self>;
+    /// Converts an invitation; `None` if it is of another kind.
+    fn of(invitation: &Invitation, now: Timestamp, identity: Identity) -> Option<Self>;
+}
 
-    /// Empties the etag, which nothing will have, and the names of an invitation that was not created.
-    fn clear_dry_run(&mut self, created: bool);
+/// The fields that lead to an invitation. Those that are not to be shown, or do not exist, are empty.
+#[derive(Default)]
+pub(crate) struct Identity {
+    /// The name that fits any kind.
+    pub(crate) name: String,
+    /// The name in the service of its kind.
+    pub(crate) typed_name: String,
+    pub(crate) uid: String,
+    pub(crate) etag: String,
+    pub(crate) invitation_token: String,
+    pub(crate) invitation_uri: String,
+}
+
+impl Identity {
+    fn of(invitation: &Invitation) -> Self {
+        Self {
+            name: invitation_name(invitation.id),
+            typed_name: invitation.details.kind().typed_name(invitation.id),
+            uid: invitation.id.0.to_string(),
+            ..Self::default()
+        }
+    }
 }
 
 /// The fields that a kind adds to the messages that show invitations of every kind.
@@ -46,24 +66,15 @@ pub(crate) trait KindFields {
 impl Resource for pb::Invitation {
     const KIND: Option<Kind> = None;
 
-    fn of(found: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
-        Some(invitation(found, &found.acceptances, now, link))
-    }
-
-    fn clear_dry_run(&mut self, created: bool) {
-        self.etag.clear();
-        if created {
-            self.name.clear();
-            self.uid.clear();
-            self.typed_name.clear();
-        }
+    fn of(found: &Invitation, now: Timestamp, identity: Identity) -> Option<Self> {
+        Some(invitation(found, &found.acceptances, now, identity))
     }
 }
 
 impl Api {
     /// Shows an invitation.
     pub(crate) fn resource<R: Resource>(&self, call: &Call, found: &Invitation, now: Timestamp) -> Result<R, Status> {
-        R::of(found, now, self.link(call, found)).ok_or_else(status::not_found)
+        R::of(found, now, self.identity(call, found)).ok_or_else(status::not_found)
     }
 
     /// Shows a page of a list.
@@ -78,26 +89,31 @@ impl Api {
 
     /// Shows an invitation as a command left it, or would have.
     pub(crate) fn executed<R: Resource>(&self, call: &Call, executed: &Executed) -> Result<R, Status> {
-        let Executed { invitation, now, created, dry_run, .. } = executed;
-        if !dry_run {
-            return self.resource(call, invitation, *now);
+        let identity = self.executed_identity(call, executed);
+        R::of(&executed.invitation, executed.now, identity).ok_or_else(status::not_found)
+    }
+
+    fn identity(&self, call: &Call, found: &Invitation) -> Identity {
+        let (invitation_token, invitation_uri) = self.link(call, found);
+        Identity { etag: found.etag(), invitation_token, invitation_uri, ..Identity::of(found) }
+    }
+
+    /// A dry run leaves nothing that its etag or its link would lead to; nor do the names, if it would create the invitation.
+    fn executed_identity(&self, call: &Call, executed: &Executed) -> Identity {
+        match (executed.dry_run, executed.created) {
+            (false, _) => self.identity(call, &executed.invitation),
+            (true, false) => Identity::of(&executed.invitation),
+            (true, true) => Identity::default(),
         }
-        let mut shown = R::of(invitation, *now, Default::default()).ok_or_else(status::not_found)?;
-        shown.clear_dry_run(*created);
-        Ok(shown)
     }
 
     /// Shows an invitation with the acceptance that a command left, or would have.
     pub(crate) fn accepted(&self, call: &Call, executed: &Executed) -> (Option<pb::Acceptance>, pb::Invitation) {
-        let Executed { invitation: found, now, dry_run, created, already_accepted, .. } = executed;
-        let made = executed.acceptance.as_slice();
-        let link = if *dry_run { Default::default() } else { self.link(call, found) };
-        let mut shown = invitation(found, made, *now, link);
-        if *dry_run {
-            shown.clear_dry_run(*created);
-            if !already_accepted {
-                shown.acceptances.iter_mut().for_each(|acceptance| acceptance.name.clear());
-            }
+        let Executed { invitation: found, now, dry_run, already_accepted, .. } = executed;
+        let identity = self.executed_identity(call, executed);
+        let mut shown = invitation(found, executed.acceptance.as_slice(), *now, identity);
+        if *dry_run && !already_accepted {
+            shown.acceptances.iter_mut().for_each(|acceptance| acceptance.name.clear());
         }
         (shown.acceptances.first().cloned(), shown)
     }

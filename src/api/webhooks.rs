@@ -20,7 +20,7 @@ use crate::domain::webhook::{Endpoint, Rotation, SealedSecrets};
 use crate::pb;
 use crate::pb::webhook_service_server::WebhookService;
 use crate::server::status;
-use crate::store::{AttemptQuery, Cursor, EndpointCreated, EndpointQuery, EndpointRefusal, WriteOnce};
+use crate::store::{AttemptQuery, Cursor, EndpointCreated, EndpointQuery, EndpointRefusal};
 use parse::EndpointName;
 
 /// The most events that one call queues again.
@@ -55,9 +55,8 @@ impl WebhookService for Webhooks {
             created_at: now,
             updated_at: now,
         };
-        let request = self.0.request(&call, &message, 0);
-        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
-        let created = self.0.read(self.0.store.create_webhook_endpoint(account, &endpoint, once)).await?;
+        let once = self.0.write_once(&call, &message);
+        let created = self.0.read(self.0.store.create_webhook_endpoint(account, &endpoint, &once)).await?;
         Ok(Response::new(match created.map_err(refused)? {
             EndpointCreated::Created if message.validate_only => {
                 pb::WebhookEndpoint { name: String::new(), uid: String::new(), ..convert::dry_run(&endpoint, now) }
@@ -103,10 +102,9 @@ impl WebhookService for Webhooks {
         let parsed = parse::to_update(&mut violations, &self.0.webhooks.networks, &message);
         let (EndpointName(id), etag, change) = violations.finish(parsed)?;
         let (account, now) = (&call.caller.account, self.0.clock.now());
-        let request = self.0.request(&call, &message, 0);
-        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
+        let once = self.0.write_once(&call, &message);
         let decide = |endpoint: &Endpoint| endpoint.update(&change, etag.as_deref(), now);
-        let changed = self.0.store.change_webhook_endpoint(account, id, once, decide);
+        let changed = self.0.store.change_webhook_endpoint(account, id, &once, decide);
         let endpoint = self.0.read(changed).await?.map_err(refused)?;
         Ok(Response::new(match message.validate_only {
             true => convert::dry_run(&endpoint, now),
@@ -122,11 +120,10 @@ impl WebhookService for Webhooks {
         let name = violations.required("name", &message.name, EndpointName::parse);
         let etag = violations.optional("etag", &message.etag, text::opaque_id);
         let EndpointName(id) = violations.finish(name)?;
-        let request = self.0.request(&call, &message, 0);
-        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
+        let once = self.0.write_once(&call, &message);
         let check = |endpoint: &Endpoint| endpoint.check_etag(etag.as_deref());
         // In chunks, of which there may be many: the call's own deadline is the limit.
-        let deleted = self.0.store.delete_webhook_endpoint(&call.caller.account, id, once, check).await;
+        let deleted = self.0.store.delete_webhook_endpoint(&call.caller.account, id, &once, check).await;
         self.0.done(deleted)?.map_err(refused)?;
         Ok(Response::new(()))
     }
@@ -143,11 +140,10 @@ impl WebhookService for Webhooks {
         let (_, sealed) = self.new_secret(account, id)?;
         let overlap = i64::try_from(self.0.webhooks.rotation_overlap.as_micros()).unwrap_or(i64::MAX);
         let until = Timestamp::from_micros(now.micros().saturating_add(overlap)).min(Timestamp::MAX);
-        let request = self.0.request(&call, &message, 0);
-        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
+        let once = self.0.write_once(&call, &message);
         let rotation = Rotation { sealed, until };
         let decide = |endpoint: &Endpoint| endpoint.rotate(&rotation, etag.as_deref(), now);
-        let rotated = self.0.store.change_webhook_endpoint(account, id, once, decide);
+        let rotated = self.0.store.change_webhook_endpoint(account, id, &once, decide);
         let rotated = self.0.read(rotated).await?.map_err(refused)?;
         Ok(Response::new(match message.validate_only {
             true => convert::dry_run(&rotated, now),
@@ -181,13 +177,12 @@ impl WebhookService for Webhooks {
         let parsed = parse::to_redeliver(&mut violations, &message, now);
         let etag = violations.optional("etag", &message.etag, text::opaque_id);
         let (EndpointName(id), span) = violations.finish(parsed)?;
-        let request = self.0.request(&call, &message, 0);
-        let once = WriteOnce { request: request.as_ref(), validate_only: message.validate_only };
+        let once = self.0.write_once(&call, &message);
         let seed = IdSeed::new(now, self.0.entropy.bytes());
         // The call may insert thousands of rows: only its own deadline limits it.
         let wanted = (span, MAX_REDELIVERED);
         let check = |endpoint: &Endpoint| endpoint.check_etag(etag.as_deref());
-        let queued = self.0.store.redeliver_events(account, id, once, wanted, &seed, check).await;
+        let queued = self.0.store.redeliver_events(account, id, &once, wanted, &seed, check).await;
         let count = self.0.done(queued)?.map_err(refused)?;
         Ok(Response::new(pb::RedeliverEventsResponse { redelivered_count: super::convert::count(count) }))
     }

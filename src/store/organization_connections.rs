@@ -69,7 +69,7 @@ impl Store {
         &self,
         account: &AccountId,
         connection: &OrganizationConnection,
-        WriteOnce { request, validate_only }: WriteOnce<'_>,
+        once: &WriteOnce,
     ) -> Result<ConnectionCreated, StoreError> {
         for _ in 0..MAX_ATTEMPTS {
             let transaction = self.database.begin_write_with_lock_wait().await?;
@@ -77,17 +77,17 @@ impl Store {
             let insert = Entity::insert(row_of(account, connection).into_active_model());
             let insert = insert.on_conflict(OnConflict::new().do_nothing().to_owned());
             let is_new = insert.exec_without_returning(&transaction).await? > 0;
-            match recall(&transaction, account, request).await? {
+            match recall(&transaction, account, once.request.as_ref()).await? {
                 Known::Another => return Ok(ConnectionCreated::RequestIdReused),
                 Known::Done { about, .. } => {
                     let select = Entity::find_by_id((account.as_str().to_owned(), about));
                     let found = select.one(&transaction).await?.map(OrganizationConnection::try_from).transpose()?;
                     return Ok(found.map_or(ConnectionCreated::Deleted, ConnectionCreated::Replayed));
                 }
-                Known::New if is_new && validate_only => return Ok(ConnectionCreated::Created),
+                Known::New if is_new && once.validate_only => return Ok(ConnectionCreated::Created),
                 Known::New if is_new => {
                     let about = (connection.id, None);
-                    if remember(&transaction, account, request, about, connection.created_at).await? {
+                    if remember(&transaction, account, once.request.as_ref(), about, connection.created_at).await? {
                         transaction.commit().await?;
                         return Ok(ConnectionCreated::Created);
                     }
@@ -162,19 +162,19 @@ impl Store {
         &self,
         account: &AccountId,
         id: Uuid,
-        WriteOnce { request, validate_only }: WriteOnce<'_>,
+        once: &WriteOnce,
     ) -> Result<ConnectionDeleted, StoreError> {
         for _ in 0..MAX_ATTEMPTS {
             let transaction = self.database.begin_write_with_lock_wait().await?;
             let delete = Entity::delete_by_id((account.as_str().to_owned(), id)).exec(&transaction).await?;
-            match recall(&transaction, account, request).await? {
+            match recall(&transaction, account, once.request.as_ref()).await? {
                 Known::Another => return Ok(ConnectionDeleted::RequestIdReused),
                 Known::Done { .. } => return Ok(ConnectionDeleted::Deleted),
                 Known::New if delete.rows_affected == 0 => return Ok(ConnectionDeleted::NotFound),
-                Known::New if validate_only => return Ok(ConnectionDeleted::Deleted),
+                Known::New if once.validate_only => return Ok(ConnectionDeleted::Deleted),
                 Known::New => {}
             }
-            if remember(&transaction, account, request, (id, None), self.database.clock.now()).await? {
+            if remember(&transaction, account, once.request.as_ref(), (id, None), self.database.clock.now()).await? {
                 transaction.commit().await?;
                 return Ok(ConnectionDeleted::Deleted);
             }

@@ -21,10 +21,10 @@ use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
 /// The way in which something is written without a command: once per request_id, or not at all.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct WriteOnce<'a> {
+#[derive(Clone, Debug, Default)]
+pub struct WriteOnce {
     /// The idempotency key, if the caller sent one.
-    pub request: Option<&'a Request>,
+    pub request: Option<Request>,
     /// Whether the write is decided only, and the answer is that of the write.
     pub validate_only: bool,
 }

@@ -2,7 +2,7 @@
 
 use super::prefill;
 use crate::api::convert::{count, state, timestamp};
-use crate::api::resource::{KindFields, Resource};
+use crate::api::resource::{Identity, KindFields, Resource};
 use crate::domain::invitation::Invitation;
 use crate::domain::kind::connection::ConnectionDetails;
 use crate::domain::kind::{Details, Kind};
@@ -12,15 +12,15 @@ use crate::pb;
 impl Resource for pb::ConnectionInvitation {
     const KIND: Option<Kind> = Some(Kind::Connection);
 
-    fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
+    fn of(invitation: &Invitation, now: Timestamp, identity: Identity) -> Option<Self> {
         let Details::Connection(details) = &invitation.details else { return None };
         let (invitation_type, connection_id) = prefill::purpose(details);
-        let (invitation_token, invitation_uri) = link;
+        let Identity { typed_name, uid, etag, invitation_token, invitation_uri, .. } = identity;
         let created = invitation.acceptances.iter().filter_map(|acceptance| acceptance.created_connection.as_ref());
         let facts = &invitation.facts;
         Some(Self {
-            name: invitation.details.kind().typed_name(invitation.id),
-            uid: invitation.id.0.to_string(),
+            name: typed_name,
+            uid,
             invitation_type: invitation_type.into(),
             state: state(invitation.state_at(now)),
             invitation_token,
@@ -39,16 +39,8 @@ impl Resource for pb::ConnectionInvitation {
             create_time: Some(timestamp(invitation.created_at)),
             update_time: Some(timestamp(invitation.updated_at)),
             revoke_time: facts.revoked_at.map(timestamp),
-            etag: invitation.etag(),
+            etag,
         })
-    }
-
-    fn clear_dry_run(&mut self, created: bool) {
-        self.etag.clear();
-        if created {
-            self.name.clear();
-            self.uid.clear();
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::convert::{scope, target};
 use crate::api::convert::acceptance::acceptance;
 use crate::api::convert::{count, kind, state, timestamp};
 use crate::api::kind_fields;
-use crate::api::resource::invitation_name;
+use crate::api::resource::Identity;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
@@ -14,20 +14,20 @@ use crate::pb;
 /// The only channel.
 const SOURCE: &str = "api";
 
-/// Converts an invitation; `link` is its token and link, empty for callers who may not see them.
+/// Converts an invitation.
 pub(in crate::api) fn invitation(
     invitation: &Invitation,
     acceptances: &[Acceptance],
     now: Timestamp,
-    link: (String, String),
+    identity: Identity,
 ) -> pb::Invitation {
-    let (invitation_token, invitation_uri) = link;
+    let Identity { name, typed_name, uid, etag, invitation_token, invitation_uri } = identity;
     let facts = &invitation.facts;
     let mut message = pb::Invitation {
-        name: invitation_name(invitation.id),
-        uid: invitation.id.0.to_string(),
+        name,
+        uid,
         kind: kind(invitation.details.kind()),
-        typed_name: invitation.details.kind().typed_name(invitation.id),
+        typed_name,
         account: invitation.account.as_str().to_owned(),
         state: state(invitation.state_at(now)),
         status: status(invitation).into(),
@@ -58,7 +58,7 @@ pub(in crate::api) fn invitation(
         invitation_uri,
         create_time: Some(timestamp(invitation.created_at)),
         update_time: Some(timestamp(invitation.updated_at)),
-        etag: invitation.etag(),
+        etag,
         ..pb::Invitation::default()
     };
     kind_fields(&invitation.details).add_to_invitation(invitation, &mut message);

@@ -30,7 +30,7 @@ pub(crate) async fn revoke_scope_invitations(
     let request = api.request(call, message, 0);
     let begun = match &request {
         None => None,
-        Some(request) => match find_or_begin(api, call, request, message.validate_only).await? {
+        Some(request) => match api.begin_call(call, request, message.validate_only).await? {
             KnownCall::Finished { changed } => return Ok(answer(changed)),
             KnownCall::Begun { at } => Some(at),
             KnownCall::Another => return Err(status::request_id_reused()),
@@ -49,7 +49,7 @@ pub(crate) async fn revoke_scope_invitations(
     };
     // A dry run counts the parts of an interrupted call as well. They are read before the others are listed, so that nothing that
     // the call itself revokes meanwhile counts twice.
-    let before = match request.as_ref().filter(|_| message.validate_only) {
+    let before = match request.as_ref().filter(|_| message.validate_only && begun.is_some()) {
         Some(request) => api.read(api.store.changed_by_call(&call.caller.account, request)).await?.len() as u64,
         None => 0,
     };
@@ -61,26 +61,8 @@ pub(crate) async fn revoke_scope_invitations(
     }
     match &request {
         None => Ok(answer(revoked)),
-        // The parts of an interrupted call are what it changed before.
         Some(_) if message.validate_only => Ok(answer(revoked + before)),
         Some(request) => Ok(answer(api.read(api.store.finish_call(&call.caller.account, request)).await?)),
-    }
-}
-
-/// Remembers that a call has begun; a dry run only looks it up.
-pub(super) async fn find_or_begin(
-    api: &Api,
-    call: &Call,
-    request: &Request,
-    validate_only: bool,
-) -> Result<KnownCall, Status> {
-    let account = &call.caller.account;
-    if validate_only {
-        return api.read(api.store.find_call(account, request)).await;
-    }
-    match api.read(api.store.begin_call(account, request)).await? {
-        KnownCall::New => Err(api.defect(&"a call that has begun is unknown")),
-        known => Ok(known),
     }
 }
 

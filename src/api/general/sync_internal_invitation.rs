@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use tonic::Status;
 
 use super::accept_invitations::accept;
-use super::revoke_scope_invitations::find_or_begin;
 use crate::api::convert::count;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::violations::Violations;
@@ -88,7 +87,7 @@ async fn sync_once(
     {
         return Ok(Vec::new());
     }
-    match find_or_begin(api, call, request, mode == BatchMode::DryRun).await? {
+    match api.begin_call(call, request, mode == BatchMode::DryRun).await? {
         KnownCall::Another => return Err(status::request_id_reused()),
         KnownCall::New => return sync(api, call, Some(request), &query, action, mode).await,
         KnownCall::Finished { .. } => {}

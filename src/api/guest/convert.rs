@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::api::convert::{only_address, state, timestamp};
-use crate::api::resource::{KindFields, Resource};
+use crate::api::resource::{Identity, KindFields, Resource};
 use crate::domain::invitation::Invitation;
 use crate::domain::kind::guest::GuestDetails;
 use crate::domain::kind::{Details, Kind};
@@ -13,13 +13,13 @@ use crate::pb;
 impl Resource for pb::GuestInvitation {
     const KIND: Option<Kind> = Some(Kind::Guest);
 
-    fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
+    fn of(invitation: &Invitation, now: Timestamp, identity: Identity) -> Option<Self> {
         let Details::Guest(details) = &invitation.details else { return None };
-        let (invitation_token, invitation_uri) = link;
+        let Identity { typed_name, uid, etag, invitation_token, invitation_uri, .. } = identity;
         let own = guest_details(details, invitation);
         Some(Self {
-            name: invitation.details.kind().typed_name(invitation.id),
-            uid: invitation.id.0.to_string(),
+            name: typed_name,
+            uid,
             host_organization_id: own.host_organization_id,
             email: own.email,
             expire_time: invitation.facts.expire_at.map(timestamp),
@@ -39,16 +39,8 @@ impl Resource for pb::GuestInvitation {
             creator: invitation.creator.clone(),
             create_time: Some(timestamp(invitation.created_at)),
             update_time: Some(timestamp(invitation.updated_at)),
-            etag: invitation.etag(),
+            etag,
         })
-    }
-
-    fn clear_dry_run(&mut self, created: bool) {
-        self.etag.clear();
-        if created {
-            self.name.clear();
-            self.uid.clear();
-        }
     }
 }
 

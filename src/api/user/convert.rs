@@ -1,7 +1,7 @@
 //! User invitations, as their own service shows them.
 
 use crate::api::convert::{only_address, state, timestamp};
-use crate::api::resource::{KindFields, Resource};
+use crate::api::resource::{Identity, KindFields, Resource};
 use crate::domain::invitation::Invitation;
 use crate::domain::kind::user::UserDetails;
 use crate::domain::kind::{Details, Kind};
@@ -11,12 +11,12 @@ use crate::pb;
 impl Resource for pb::UserInvitation {
     const KIND: Option<Kind> = Some(Kind::User);
 
-    fn of(invitation: &Invitation, now: Timestamp, link: (String, String)) -> Option<Self> {
+    fn of(invitation: &Invitation, now: Timestamp, identity: Identity) -> Option<Self> {
         let Details::User(details) = &invitation.details else { return None };
-        let (invitation_token, invitation_uri) = link;
+        let Identity { typed_name, uid, etag, invitation_token, invitation_uri, .. } = identity;
         Some(Self {
-            name: invitation.details.kind().typed_name(invitation.id),
-            uid: invitation.id.0.to_string(),
+            name: typed_name,
+            uid,
             state: state(invitation.state_at(now)),
             invited_email: only_address(invitation),
             inviter: details.inviter.clone(),
@@ -32,16 +32,8 @@ impl Resource for pb::UserInvitation {
             create_time: Some(timestamp(invitation.created_at)),
             update_time: Some(timestamp(invitation.updated_at)),
             accept_time: invitation.facts.accepted_at.map(timestamp),
-            etag: invitation.etag(),
+            etag,
         })
-    }
-
-    fn clear_dry_run(&mut self, created: bool) {
-        self.etag.clear();
-        if created {
-            self.name.clear();
-            self.uid.clear();
-        }
     }
 }
 

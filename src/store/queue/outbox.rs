@@ -185,7 +185,7 @@ impl Store {
         &self,
         account: &AccountId,
         query: &ReplayQuery,
-        WriteOnce { request, validate_only }: WriteOnce<'_>,
+        once: &WriteOnce,
     ) -> Result<Option<u64>, StoreError> {
         let backend = self.database.backend();
         let mut params = Params::new(self.database.clock().map(Timestamp::micros), account);
@@ -204,17 +204,17 @@ impl Store {
         let statement = Statement::from_sql_and_values(backend, sql, params.0);
         for _ in 0..MAX_ATTEMPTS {
             let transaction = self.database.begin_write_with_lock_wait().await?;
-            match recall(&transaction, account, request).await? {
+            match recall(&transaction, account, once.request.as_ref()).await? {
                 Known::Another => return Ok(None),
                 Known::Done { changed, .. } => return Ok(Some(changed.unwrap_or_default().unsigned_abs())),
                 Known::New => {}
             }
             let replayed = transaction.execute_raw(statement.clone()).await?.rows_affected();
-            if validate_only {
+            if once.validate_only {
                 return Ok(Some(replayed));
             }
             let about = (Uuid::nil(), i64::try_from(replayed).ok());
-            if remember(&transaction, account, request, about, self.database.clock.now()).await? {
+            if remember(&transaction, account, once.request.as_ref(), about, self.database.clock.now()).await? {
                 transaction.commit().await?;
                 self.notifications.notify(Topic::Outbox);
                 return Ok(Some(replayed));

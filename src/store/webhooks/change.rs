@@ -29,7 +29,7 @@ impl Store {
         &self,
         account: &AccountId,
         id: Uuid,
-        WriteOnce { request, validate_only }: WriteOnce<'_>,
+        once: &WriteOnce,
         decide: impl Fn(&Endpoint) -> Result<Option<Endpoint>, StaleEtag>,
     ) -> Result<Result<Endpoint, EndpointRefusal>, StoreError> {
         for _ in 0..MAX_ATTEMPTS {
@@ -37,7 +37,7 @@ impl Store {
             // The endpoint is locked before the request is looked up: a call with the same request that is under way
             // has then finished.
             let found = find_for_update(&transaction, account, id).await?;
-            let known = recall(&transaction, account, request).await?;
+            let known = recall(&transaction, account, once.request.as_ref()).await?;
             if known == Known::Another {
                 return Ok(Err(EndpointRefusal::RequestIdReused));
             }
@@ -47,17 +47,17 @@ impl Store {
             }
             let decided = match decide(&before) {
                 Err(StaleEtag) => return Ok(Err(EndpointRefusal::Stale)),
-                Ok(None) if request.is_none() => return Ok(Ok(before)),
+                Ok(None) if once.request.is_none() => return Ok(Ok(before)),
                 Ok(decided) => decided,
             };
-            if validate_only {
+            if once.validate_only {
                 return Ok(Ok(decided.unwrap_or(before)));
             }
             if let Some(after) = &decided {
                 save_endpoint(&transaction, account, &before, after).await?;
             }
             let after = decided.unwrap_or_else(|| before.clone());
-            if remember(&transaction, account, request, (id, None), self.database.clock.now()).await? {
+            if remember(&transaction, account, once.request.as_ref(), (id, None), self.database.clock.now()).await? {
                 transaction.commit().await?;
                 if before.is_disabled_by(&after) {
                     cancel_pending(&self.database, account.as_str(), id).await?;
@@ -76,14 +76,13 @@ impl Store {
         &self,
         account: &AccountId,
         id: Uuid,
-        WriteOnce { request, validate_only }: WriteOnce<'_>,
+        once: &WriteOnce,
         check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
     ) -> Result<Result<(), EndpointRefusal>, StoreError> {
-        let once = WriteOnce { request, validate_only };
         if let Err(refusal) = self.begin_deletion(account, id, once, check).await? {
             return Ok(Err(refusal));
         }
-        if validate_only {
+        if once.validate_only {
             return Ok(Ok(()));
         }
         while delete_messages(&self.database, account, id).await? >= CHUNK_ROWS {}
@@ -98,13 +97,13 @@ impl Store {
         &self,
         account: &AccountId,
         id: Uuid,
-        WriteOnce { request, validate_only }: WriteOnce<'_>,
+        once: &WriteOnce,
         check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
     ) -> Result<Result<(), EndpointRefusal>, StoreError> {
         for _ in 0..MAX_ATTEMPTS {
             let transaction = self.database.begin_write_with_lock_wait().await?;
             let found = find_for_update(&transaction, account, id).await?;
-            match recall(&transaction, account, request).await? {
+            match recall(&transaction, account, once.request.as_ref()).await? {
                 Known::New => {}
                 Known::Done { .. } => return Ok(Ok(())),
                 Known::Another => return Ok(Err(EndpointRefusal::RequestIdReused)),
@@ -113,7 +112,7 @@ impl Store {
             if check(&found).is_err() {
                 return Ok(Err(EndpointRefusal::Stale));
             }
-            if validate_only {
+            if once.validate_only {
                 return Ok(Ok(()));
             }
             let now = self.database.clock.now();
@@ -123,7 +122,7 @@ impl Store {
                 .filter(webhook_endpoint::Column::AccountId.eq(account.as_str()))
                 .filter(webhook_endpoint::Column::Id.eq(id));
             disable.exec(&transaction).await?;
-            if remember(&transaction, account, request, (id, None), now).await? {
+            if remember(&transaction, account, once.request.as_ref(), (id, None), now).await? {
                 transaction.commit().await?;
                 return Ok(Ok(()));
             }

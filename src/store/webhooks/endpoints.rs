@@ -48,7 +48,7 @@ impl Store {
         &self,
         account: &AccountId,
         endpoint: &Endpoint,
-        WriteOnce { request, validate_only }: WriteOnce<'_>,
+        once: &WriteOnce,
     ) -> Result<Result<EndpointCreated, EndpointRefusal>, StoreError> {
         let row = endpoint_row(account, endpoint);
         for _ in 0..MAX_ATTEMPTS {
@@ -59,7 +59,7 @@ impl Store {
                 let ids = of_account(account).select_only().column(Column::Id).order_by_asc(Column::Id);
                 ids.lock_exclusive().into_tuple::<Uuid>().all(&transaction).await?;
             }
-            match recall(&transaction, account, request).await? {
+            match recall(&transaction, account, once.request.as_ref()).await? {
                 Known::New => {}
                 Known::Done { about: id, .. } => {
                     let endpoint = find(&transaction, account, id).await?;
@@ -71,11 +71,11 @@ impl Store {
             if of_account(account).count(&transaction).await? >= MAX_ENDPOINTS as u64 {
                 return Ok(Err(EndpointRefusal::TooManyEndpoints));
             }
-            if validate_only {
+            if once.validate_only {
                 return Ok(Ok(EndpointCreated::Created));
             }
             insert(&transaction, &row).await?;
-            if remember(&transaction, account, request, (endpoint.id, None), endpoint.created_at).await? {
+            if remember(&transaction, account, once.request.as_ref(), (endpoint.id, None), endpoint.created_at).await? {
                 transaction.commit().await?;
                 return Ok(Ok(EndpointCreated::Created));
             }

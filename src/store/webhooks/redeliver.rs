@@ -36,7 +36,7 @@ impl Store {
         &self,
         account: &AccountId,
         endpoint: Uuid,
-        WriteOnce { request, validate_only }: WriteOnce<'_>,
+        once: &WriteOnce,
         (span, most): ((Timestamp, Timestamp), usize),
         seed: &IdSeed,
         check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
@@ -61,7 +61,7 @@ impl Store {
         let count = messages.len();
         for _ in 0..MAX_ATTEMPTS {
             let transaction = self.database.begin_write_with_lock_wait().await?;
-            let known = recall(&transaction, account, request).await?;
+            let known = recall(&transaction, account, once.request.as_ref()).await?;
             if known == Known::Another {
                 return Ok(Err(EndpointRefusal::RequestIdReused));
             }
@@ -82,11 +82,11 @@ impl Store {
             if found.disabled_at.is_some() {
                 return Ok(Err(EndpointRefusal::Disabled));
             }
-            if validate_only {
+            if once.validate_only {
                 return Ok(Ok(count));
             }
             let about = (endpoint, i64::try_from(count).ok());
-            if remember(&transaction, account, request, about, now).await? {
+            if remember(&transaction, account, once.request.as_ref(), about, now).await? {
                 insert(&transaction, messages, REQUEUE).await?;
                 transaction.commit().await?;
                 self.notifications.notify(Topic::Webhook);

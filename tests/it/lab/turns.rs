@@ -183,7 +183,7 @@ impl World {
         let (account, now) = (self.random.pick(&accounts()), self.clock.now());
         self.told.note(format!("replay {account:?}"));
         let store = self.store();
-        let replayed = store.replay_deliveries(&account, &ReplayQuery::default(), WriteOnce::default()).await.unwrap();
+        let replayed = store.replay_deliveries(&account, &ReplayQuery::default(), &WriteOnce::default()).await.unwrap();
         let mut failed = 0;
         for (_, message) in self.model.outbox.iter_mut().filter(|((owner, _), _)| *owner == account) {
             if message.delivery.state == DeliveryState::Failed {

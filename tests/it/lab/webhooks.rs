@@ -79,7 +79,7 @@ impl World {
         self.told.note(format!("endpoint {} of {account:?} for {types:?}", endpoint.id));
         let (store, id) = (self.store(), endpoint.id);
         let new = endpoint;
-        let result = self.under(fault, store.create_webhook_endpoint(&account, &new, WriteOnce::default())).await;
+        let result = self.under(fault, store.create_webhook_endpoint(&account, &new, &WriteOnce::default())).await;
         let mut after = self.model.clone();
         after.endpoints.push(Posted { account, id, since: after.position, failing_since: None, types, next: None });
         match without_fault(result, fault) {

@@ -26,7 +26,7 @@ async fn two_organizations_are_connected_once_each_way(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let first = connection(1, 10, 20);
     let create = async |made: OrganizationConnection| {
-        store.create_organization_connection(&account(), &made, WriteOnce::default()).await.unwrap()
+        store.create_organization_connection(&account(), &made, &WriteOnce::default()).await.unwrap()
     };
     let find = async |requester, target| {
         let ends = (Uuid::from_u128(requester), Uuid::from_u128(target));
@@ -42,15 +42,15 @@ async fn two_organizations_are_connected_once_each_way(database: TestDatabase) {
     let other = AccountId::parse("Acme").unwrap();
     assert!(store.find_organization_connection(&other, first.requester, first.target).await.unwrap().is_none());
     assert_eq!(
-        store.delete_organization_connection(&other, first.id, WriteOnce::default()).await.unwrap(),
+        store.delete_organization_connection(&other, first.id, &WriteOnce::default()).await.unwrap(),
         ConnectionDeleted::NotFound
     );
     assert_eq!(
-        store.delete_organization_connection(&account(), first.id, WriteOnce::default()).await.unwrap(),
+        store.delete_organization_connection(&account(), first.id, &WriteOnce::default()).await.unwrap(),
         ConnectionDeleted::Deleted
     );
     assert_eq!(
-        store.delete_organization_connection(&account(), first.id, WriteOnce::default()).await.unwrap(),
+        store.delete_organization_connection(&account(), first.id, &WriteOnce::default()).await.unwrap(),
         ConnectionDeleted::NotFound
     );
     assert_eq!(find(10, 20).await, None);
@@ -61,10 +61,10 @@ async fn connections_are_paged_and_filtered_within_their_account(database: TestD
     let (store, _) = store(&database).await;
     for n in 1..=9 {
         let made = connection(n, 100 + n % 3, 200 + n);
-        store.create_organization_connection(&account(), &made, WriteOnce::default()).await.unwrap();
+        store.create_organization_connection(&account(), &made, &WriteOnce::default()).await.unwrap();
     }
     let other = AccountId::parse("Acme").unwrap();
-    store.create_organization_connection(&other, &connection(50, 100, 201), WriteOnce::default()).await.unwrap();
+    store.create_organization_connection(&other, &connection(50, 100, 201), &WriteOnce::default()).await.unwrap();
     let id = |n: u128| Some(Uuid::from_u128(n));
     for (requester, target, wanted) in [
         (None, None, vec![9, 8, 7, 6, 5, 4, 3, 2, 1]),

@@ -203,11 +203,11 @@ async fn failed_message_can_be_replayed(database: TestDatabase) {
     settle(&store, &dead, DeliveryEnd::Failed("550".to_owned())).await.unwrap();
     clock.advance(LEASE);
     let other = AccountId::parse("bert").unwrap();
-    assert_eq!(store.replay_deliveries(&other, &ReplayQuery::default(), WriteOnce::default()).await.unwrap(), Some(0));
+    assert_eq!(store.replay_deliveries(&other, &ReplayQuery::default(), &WriteOnce::default()).await.unwrap(), Some(0));
     let later = ReplayQuery { since: Some(clock.now()), ..ReplayQuery::default() };
-    assert_eq!(store.replay_deliveries(&account(), &later, WriteOnce::default()).await.unwrap(), Some(0));
+    assert_eq!(store.replay_deliveries(&account(), &later, &WriteOnce::default()).await.unwrap(), Some(0));
     assert_eq!(
-        store.replay_deliveries(&account(), &ReplayQuery::default(), WriteOnce::default()).await.unwrap(),
+        store.replay_deliveries(&account(), &ReplayQuery::default(), &WriteOnce::default()).await.unwrap(),
         Some(1)
     );
     let again = claim(&store, 2, 10, "").await;

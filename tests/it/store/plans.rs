@@ -198,7 +198,7 @@ async fn following(desk: &mut Desk) {
 async fn webhooks(desk: &mut Desk) {
     let store = desk.store.clone();
     let endpoint = endpoint(&desk.seed(), desk.clock.now());
-    store.create_webhook_endpoint(&account(), &endpoint, WriteOnce::default()).await.unwrap().unwrap();
+    store.create_webhook_endpoint(&account(), &endpoint, &WriteOnce::default()).await.unwrap().unwrap();
     let id = endpoint.id;
     desk.check("create endpoint").await;
     created(&store, link()).await;
@@ -233,14 +233,14 @@ async fn webhooks(desk: &mut Desk) {
     desk.check("list attempts").await;
     let span = (NEW_YEAR, desk.clock.now());
     store
-        .redeliver_events(&account(), id, WriteOnce::default(), (span, 10), &desk.seed(), |_| Ok(()))
+        .redeliver_events(&account(), id, &WriteOnce::default(), (span, 10), &desk.seed(), |_| Ok(()))
         .await
         .unwrap()
         .unwrap_err();
     desk.check("redeliver").await;
     let page = EndpointQuery { limit: 10, ..EndpointQuery::default() };
     store.list_webhook_endpoints(&account(), &page).await.unwrap();
-    store.delete_webhook_endpoint(&account(), id, WriteOnce::default(), |_| Ok(())).await.unwrap().unwrap();
+    store.delete_webhook_endpoint(&account(), id, &WriteOnce::default(), |_| Ok(())).await.unwrap().unwrap();
     desk.check("delete endpoint").await;
 }
 
@@ -263,8 +263,8 @@ async fn mail(desk: &mut Desk) {
     desk.run(Action::SettleDelivery(SettleDelivery { delivery: own.delivery.message.id, lease, end })).await;
     desk.check("settle delivery").await;
     let replay = ReplayQuery { invitation: Some(made.id), ..ReplayQuery::default() };
-    assert_eq!(store.replay_deliveries(&account(), &replay, WriteOnce::default()).await.unwrap(), Some(1));
-    store.replay_deliveries(&account(), &ReplayQuery::default(), WriteOnce::default()).await.unwrap();
+    assert_eq!(store.replay_deliveries(&account(), &replay, &WriteOnce::default()).await.unwrap(), Some(1));
+    store.replay_deliveries(&account(), &ReplayQuery::default(), &WriteOnce::default()).await.unwrap();
     desk.check("replay deliveries").await;
     let again = store.claim_deliveries(lease, LEASE, 100, "").await.unwrap();
     assert!(store.cancel_delivery(&again[0], "no reason").await.unwrap());

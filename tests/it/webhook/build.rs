@@ -83,7 +83,7 @@ impl Desk {
             updated_at: now,
         };
         let new = endpoint.clone();
-        let created = self.store.create_webhook_endpoint(account, &new, WriteOnce::default()).await.unwrap();
+        let created = self.store.create_webhook_endpoint(account, &new, &WriteOnce::default()).await.unwrap();
         assert_eq!(created, Ok(EndpointCreated::Created), "{uri}");
         (endpoint, secret)
     }
@@ -95,7 +95,7 @@ impl Desk {
         decide: impl Fn(&Endpoint) -> Result<Option<Endpoint>, StaleEtag>,
     ) {
         let changed =
-            self.store.change_webhook_endpoint(&account(), endpoint.id, WriteOnce::default(), decide).await.unwrap();
+            self.store.change_webhook_endpoint(&account(), endpoint.id, &WriteOnce::default(), decide).await.unwrap();
         assert!(changed.is_ok(), "{changed:?}");
     }
 

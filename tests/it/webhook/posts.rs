@@ -174,7 +174,7 @@ async fn events_are_posted_again_under_the_ids_they_had(database: TestDatabase) 
         let span = (Timestamp::from_micros(since), Timestamp::from_micros(until));
         let seed = IdSeed::new(now, Entropy::system().bytes());
         desk.store
-            .redeliver_events(&account(), endpoint.id, WriteOnce::default(), (span, most), &seed, |_| Ok(()))
+            .redeliver_events(&account(), endpoint.id, &WriteOnce::default(), (span, most), &seed, |_| Ok(()))
             .await
             .unwrap()
     };
@@ -187,7 +187,7 @@ async fn events_are_posted_again_under_the_ids_they_had(database: TestDatabase) 
             .redeliver_events(
                 &account(),
                 endpoint.id,
-                WriteOnce { request: Some(&request), ..WriteOnce::default() },
+                &WriteOnce { request: Some(request.clone()), ..WriteOnce::default() },
                 (span, most),
                 &seed,
                 |_| Ok(()),

@@ -95,7 +95,7 @@ async fn messages_and_codes_of_another_account_are_not_found(database: TestDatab
     }
     let settle = SettleDelivery { delivery, lease, end: DeliveryEnd::Failed("550".to_owned()) };
     store.executor().execute(command(Action::SettleDelivery(settle)), None).await.unwrap();
-    assert_eq!(store.replay_deliveries(&other, &ReplayQuery::default(), WriteOnce::default()).await.unwrap(), Some(0));
+    assert_eq!(store.replay_deliveries(&other, &ReplayQuery::default(), &WriteOnce::default()).await.unwrap(), Some(0));
 
     let code = Verification { account: account(), invitation: made.id, id: Uuid::from_u128(2), key_id: 7 };
     let new = NewVerification { verification: code.clone(), address_key: "ann".to_owned(), message: None };

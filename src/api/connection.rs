@@ -10,13 +10,13 @@ use tonic::{Request, Response, Status};
 
 use super::execute::{Api, Call};
 use super::page;
-use super::parse::{filter, ttl};
+use super::parse::filter;
+use super::parse::resend::Resend;
 use super::requests::Named;
 use super::resource::parse_acceptance;
-use crate::domain::command::{Action, Expiry, ResendInvitation, RevokeInvitation, UpdateCreatedConnection};
+use crate::domain::command::{Action, RevokeInvitation, UpdateCreatedConnection};
 use crate::domain::kind::{Kind, company_scope};
 use crate::domain::value::text;
-use crate::domain::value::time::Ttl;
 use crate::pb;
 use crate::pb::connection_invitation_service_server::ConnectionInvitationService;
 use crate::server::status;
@@ -96,10 +96,7 @@ impl ConnectionInvitationService for ConnectionInvitations {
         request: Request<pb::ResendConnectionInvitationRequest>,
     ) -> Result<Response<pb::ConnectionInvitation>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let (rotate, expiry) =
-            (message.rotate_token, ttl(&mut violations, "ttl", message.ttl, Ttl::parse).map(Expiry::After));
-        let target = message.target(Some(KIND), &mut violations);
-        let resend = target.map(|target| Action::Resend(ResendInvitation { target, rotate, expiry }));
+        let resend = message.to_resend(&mut violations, Some(KIND));
         let executed = self.0.execute(&call, &message, violations, resend).await?;
         self.0.answer(&call, &executed)
     }

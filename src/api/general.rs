@@ -17,13 +17,13 @@ use tonic::{Code, Request, Response, Status};
 use super::convert::acceptance::acceptance;
 use super::execute::{Api, Call};
 use super::page;
-use super::parse::{filter, labels, ttl};
+use super::parse::resend::Resend;
+use super::parse::{filter, labels};
 use super::requests::Named;
 use super::resource::InvitationName;
-use crate::domain::command::{Access, Action, DeclineInvitation, Expiry, ResendInvitation, RevokeInvitation};
+use crate::domain::command::{Access, Action, DeclineInvitation, RevokeInvitation};
 use crate::domain::invitation::Invitation;
 use crate::domain::value::text;
-use crate::domain::value::time::Ttl;
 use crate::pb;
 use crate::pb::invitation_service_server::InvitationService;
 use crate::server::status;
@@ -167,10 +167,7 @@ impl InvitationService for Invitations {
         request: Request<pb::ResendInvitationRequest>,
     ) -> Result<Response<pb::Invitation>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let (rotate, expiry) =
-            (message.rotate_token, ttl(&mut violations, "ttl", message.ttl, Ttl::parse).map(Expiry::After));
-        let target = message.target(None, &mut violations);
-        let resend = target.map(|target| Action::Resend(ResendInvitation { target, rotate, expiry }));
+        let resend = message.to_resend(&mut violations, None);
         let executed = self.0.execute(&call, &message, violations, resend).await?;
         self.0.answer(&call, &executed)
     }

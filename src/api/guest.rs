@@ -11,10 +11,11 @@ use uuid::Uuid;
 use super::convert::count;
 use super::execute::{Api, Call};
 use super::page;
+use super::parse::filter;
 use super::parse::filter::email_part;
-use super::parse::{filter, moment};
+use super::parse::resend::Resend;
 use super::requests::Named;
-use crate::domain::command::{AcceptInvitation, Access, Action, Expiry, ResendInvitation, RevokeInvitation, Target};
+use crate::domain::command::{AcceptInvitation, Access, Action, RevokeInvitation, Target};
 use crate::domain::invitation::acceptance::Acceptor;
 use crate::domain::kind::guest::system_subject;
 use crate::domain::kind::{Kind, organization_scope};
@@ -127,11 +128,7 @@ impl GuestInvitationService for GuestInvitations {
         request: Request<pb::ResendGuestInvitationRequest>,
     ) -> Result<Response<pb::GuestInvitation>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let expire_at = moment(&mut violations, "expire_time", message.expire_time);
-        let expiry = expire_at.map(|at| Expiry::At { at, field: "expire_time" });
-        let rotate = message.rotate_token;
-        let target = message.target(Some(KIND), &mut violations);
-        let resend = target.map(|target| Action::Resend(ResendInvitation { target, rotate, expiry }));
+        let resend = message.to_resend(&mut violations, Some(KIND));
         let executed = self.0.execute(&call, &message, violations, resend).await?;
         self.0.answer(&call, &executed)
     }

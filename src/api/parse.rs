@@ -1,9 +1,11 @@
 //! From messages to commands and queries. Every violation of a request is collected.
 
 pub(super) mod acceptor;
+pub(super) mod expiration;
 pub(super) mod field_mask;
 pub(super) mod filter;
 pub(super) mod json;
+pub(super) mod resend;
 pub(super) mod violations;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,20 +21,15 @@ const MAX_EMAILS: usize = 1_000;
 const MAX_LABELS: usize = 64;
 const MAX_ROLES: usize = 50;
 
-/// Parses `ttl`, which has different limits; an absent one is `None`.
-pub(crate) fn ttl(
-    violations: &mut Violations,
-    field: &str,
-    ttl: Option<prost_types::Duration>,
-    limit: fn(Duration) -> Result<Ttl, Invalid>,
-) -> Option<Ttl> {
+/// Parses a time to live; an absent one is `None`.
+pub(crate) fn ttl(violations: &mut Violations, field: &str, ttl: Option<prost_types::Duration>) -> Option<Ttl> {
     // The conversion of prost-types is not used, since it takes fields that the well-known type forbids and panics at
     // some others.
     let span = |ttl: prost_types::Duration| {
         let nanos = u32::try_from(ttl.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
         Some(Duration::new(u64::try_from(ttl.seconds).ok()?, nanos))
     };
-    let parse = |ttl| span(ttl).ok_or(Invalid("must be a positive duration")).and_then(limit);
+    let parse = |ttl| span(ttl).ok_or(Invalid("must be a positive duration")).and_then(Ttl::parse);
     violations.take(field, parse(ttl?))
 }
 
@@ -49,12 +46,16 @@ pub(crate) fn moment(
     violations.take(field, known.ok_or(Invalid("must be a moment between the years 1970 and 9999")))
 }
 
-/// Parses roles, which must be distinct.
+/// Drops the values that repeat an earlier one: the same one twice in a list counts once.
+pub(crate) fn keep_first<T: Ord + Clone>(values: &mut Vec<T>) {
+    let mut known = BTreeSet::new();
+    values.retain(|value| known.insert(value.clone()));
+}
+
+/// Parses roles.
 pub(crate) fn roles(violations: &mut Violations, field: &str, values: &[String]) -> Vec<String> {
-    let roles = violations.each(field, values, MAX_ROLES, text::opaque_id);
-    if roles.iter().collect::<BTreeSet<_>>().len() != roles.len() {
-        violations.add(field, "must not name a role twice");
-    }
+    let mut roles = violations.each(field, values, MAX_ROLES, text::opaque_id);
+    keep_first(&mut roles);
     roles
 }
 

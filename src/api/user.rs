@@ -10,13 +10,13 @@ use tonic::{Request, Response, Status};
 use super::execute::{Api, Call};
 use super::page;
 use super::parse::filter::email_part;
-use super::parse::{filter, labels, ttl};
+use super::parse::resend::Resend;
+use super::parse::{filter, labels};
 use super::requests::Named;
-use crate::domain::command::{Action, DeleteInvitation, Expiry, ResendInvitation};
+use crate::domain::command::{Action, DeleteInvitation};
 use crate::domain::invitation::recipient::Address;
 use crate::domain::kind::Kind;
 use crate::domain::value::email::Email;
-use crate::domain::value::time::Ttl;
 use crate::pb;
 use crate::pb::user_invitation_service_server::UserInvitationService;
 use crate::store::InvitationQuery;
@@ -84,10 +84,7 @@ impl UserInvitationService for UserInvitations {
         request: Request<pb::ResendUserInvitationRequest>,
     ) -> Result<Response<pb::UserInvitation>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let (rotate, expiry) =
-            (message.rotate_token, ttl(&mut violations, "ttl", message.ttl, Ttl::within_a_year).map(Expiry::After));
-        let target = message.target(Some(KIND), &mut violations);
-        let resend = target.map(|target| Action::Resend(ResendInvitation { target, rotate, expiry }));
+        let resend = message.to_resend(&mut violations, Some(KIND));
         let executed = self.0.execute(&call, &message, violations, resend).await?;
         self.0.answer(&call, &executed)
     }

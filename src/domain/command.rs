@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::delivery::reminder::Schedules;
 use super::invitation::refusal::Refusal;
-use super::kind::Kind;
+use super::kind::{Kind, Lifetime};
 use super::secret::token::Claims;
 use super::value::id::{IdSeed, InvitationId};
 use super::value::text::AccountId;
@@ -135,27 +135,34 @@ pub struct Target {
 
 /// The expiry that a command sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expiry {
+pub struct Expiry {
+    /// The moment, as far as the caller knows it.
+    pub time: ExpiryTime,
+    /// The path of the field that holds it.
+    pub field: &'static str,
+}
+
+/// The moment of an expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpiryTime {
+    /// The invitation never expires.
+    Never,
     /// A duration after the decision.
     After(Ttl),
     /// A moment, which has to be in the future at the decision.
-    At {
-        /// The moment.
-        at: Timestamp,
-        /// The path of the field that holds it.
-        field: &'static str,
-    },
+    At(Timestamp),
 }
 
 impl Expiry {
-    /// Returns the moment of expiry for a decision at `now`.
-    pub fn at(self, now: Timestamp) -> Result<Timestamp, Refusal> {
-        match self {
-            Self::After(ttl) => Ok(now.plus(ttl)),
-            Self::At { at, field: _ } if at > now && at <= now.plus(Ttl::LONGEST) => Ok(at),
-            Self::At { at: _, field } => {
-                Err(Refusal::InvalidField { field, description: "must be in the future, at most 100 years ahead" })
-            }
+    /// Returns the moment of expiry for a decision at `now`, `None` for never. Refuses one that the kind does not allow.
+    pub fn at(self, now: Timestamp, lifetime: &Lifetime) -> Result<Option<Timestamp>, Refusal> {
+        let Self { time, field } = self;
+        lifetime.check(time).map_err(|description| Refusal::InvalidField { field, description })?;
+        match time {
+            ExpiryTime::Never => Ok(None),
+            ExpiryTime::After(ttl) => Ok(Some(now.plus(ttl))),
+            ExpiryTime::At(at) if at > now && at <= now.plus(lifetime.longest) => Ok(Some(at)),
+            ExpiryTime::At(_) => Err(Refusal::InvalidField { field, description: lifetime.time_rule }),
         }
     }
 }

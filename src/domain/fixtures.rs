@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::command::{
     AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry,
-    OnConflict, RecordEngagement, Request, ResendInvitation, RevokeInvitation, SyncAutojoin, Target,
+    ExpiryTime, OnConflict, RecordEngagement, Request, ResendInvitation, RevokeInvitation, SyncAutojoin, Target,
     UpdateCreatedConnection, UpdateGuestInvitation,
 };
 use super::decide::Context;
@@ -42,6 +42,11 @@ pub(super) fn minutes(minutes: i64) -> Timestamp {
 
 pub(super) fn ttl(minutes: u64) -> Ttl {
     Ttl::parse(Duration::from_secs(minutes * 60)).unwrap()
+}
+
+/// Returns an expiry some time after the decision.
+pub(super) fn after(ttl: Ttl) -> Expiry {
+    Expiry { time: ExpiryTime::After(ttl), field: "ttl" }
 }
 
 pub(super) fn account(name: &str) -> AccountId {
@@ -220,7 +225,7 @@ pub(super) fn creation(details: Details, addresses: &[Address]) -> CreateInvitat
     CreateInvitation {
         details,
         max_uses: Some(1),
-        expiry: Some(Expiry::After(ttl(60))),
+        expiry: Some(after(ttl(60))),
         recipients: addresses.iter().cloned().map(recipient).collect(),
         mails: false,
         labels: BTreeMap::new(),
@@ -270,7 +275,8 @@ pub(super) fn revoke(invitation: &Invitation) -> Action {
 }
 
 pub(super) fn resend(invitation: &Invitation, rotate: bool, ttl: Option<Ttl>) -> Action {
-    Action::Resend(ResendInvitation { target: target(invitation), rotate, expiry: ttl.map(Expiry::After) })
+    let expiry = ttl.map(after);
+    Action::Resend(ResendInvitation { target: target(invitation), rotate, expiry, send_email: None })
 }
 
 pub(super) fn engage(link: Claims, engagement: EngagementType) -> Action {

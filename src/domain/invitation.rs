@@ -76,7 +76,7 @@ pub struct Invitation {
     pub engagement: Engagement,
     /// The number of messages with its link that were enqueued.
     pub deliveries: u32,
-    /// The state of the latest message with its link that has not failed.
+    /// The state of the latest message with its link that was not cancelled.
     pub latest_delivery: Option<DeliveryState>,
     /// The newest acceptances, newest first, if they are loaded.
     pub acceptances: Vec<Acceptance>,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
+use super::command::ExpiryTime;
 use super::invitation::acceptance::{Acceptance, AcceptedBy};
 use super::invitation::email_rule::Binding;
 use super::invitation::recipient::Recipient;
@@ -65,6 +66,15 @@ impl Kind {
         self.into()
     }
 
+    /// Returns the limits of the time for which an invitation of the kind can be accepted.
+    pub fn lifetime(self) -> &'static Lifetime {
+        match self {
+            Self::Connection | Self::General => &Lifetime::UNLIMITED,
+            Self::User => &user::LIFETIME,
+            Self::Guest => &guest::LIFETIME,
+        }
+    }
+
     /// Parses the details of the kind; `None` if they are not of the kind.
     pub fn details_from(self, json: &serde_json::Value) -> Option<Details> {
         match self {
@@ -78,6 +88,38 @@ impl Kind {
     /// Reverses [`Kind::code`].
     pub fn from_code(code: &str) -> Option<Self> {
         code.parse().ok()
+    }
+}
+
+/// The limits of the time for which an invitation of a kind can be accepted.
+#[derive(Debug)]
+pub struct Lifetime {
+    /// The longest time from a create or a resend on.
+    pub longest: Ttl,
+    /// The error for a longer time to live.
+    pub ttl_rule: &'static str,
+    /// The error for a moment that is past or too far ahead.
+    pub time_rule: &'static str,
+    /// The error for an invitation that is to last for ever; `None` if it may.
+    pub never_rule: Option<&'static str>,
+}
+
+impl Lifetime {
+    /// The limits of the kinds that may last for ever.
+    pub const UNLIMITED: Self = Self {
+        longest: Ttl::LONGEST,
+        ttl_rule: "must be at most 100 years",
+        time_rule: "must be in the future, at most 100 years ahead",
+        never_rule: None,
+    };
+
+    /// Checks the part of an expiry that does not depend on the present moment. The error names the rule.
+    pub fn check(&self, time: ExpiryTime) -> Result<(), &'static str> {
+        match time {
+            ExpiryTime::Never => self.never_rule.map_or(Ok(()), Err),
+            ExpiryTime::After(ttl) if ttl > self.longest => Err(self.ttl_rule),
+            ExpiryTime::After(_) | ExpiryTime::At(_) => Ok(()),
+        }
     }
 }
 
@@ -198,8 +240,6 @@ pub trait KindRules {
     fn slots(&self, people: &[String]) -> Vec<SlotKey>;
     /// Returns the proof that an acceptor of an invitation to these recipients has to bring.
     fn binding(&self, recipients: &[Recipient]) -> Binding<'_>;
-    /// Returns the longest time to live from a resend, if there is a limit, and the error for a longer one.
-    fn resend_limit(&self) -> Option<(Ttl, &'static str)>;
     /// Returns whether the host may see an invitation from its creation on, mailed or not.
     fn is_sent_when_created(&self) -> bool;
     /// Returns whether a system may accept, which has no address.

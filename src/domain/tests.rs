@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::command::RequestKey;
+use super::command::{ExpiryTime, RequestKey};
 use super::delivery::reminder::{Schedule, Schedules};
 use super::fixtures::*;
 use super::group::loaded::Loaded;
@@ -126,8 +126,14 @@ fn texts_are_kept_as_they_are_within_their_bounds() {
 fn times_to_live_end_at_a_year_or_a_century() {
     let days = |days: u64| Duration::from_secs(days * 86_400);
     assert_eq!(Ttl::parse(days(365)), Ok(Ttl::YEAR));
-    assert_eq!(Ttl::within_a_year(days(365)), Ok(Ttl::YEAR));
-    assert!(Ttl::within_a_year(days(365) + Duration::from_micros(1)).is_err());
+    assert_eq!(Ttl::parse(days(365)), Ok(Ttl::YEAR));
+    assert_eq!(Ttl::parse(days(7)), Ok(Ttl::WEEK));
+    let longer = ExpiryTime::After(Ttl::parse(days(365) + Duration::from_micros(1)).unwrap());
+    for kind in Kind::ALL {
+        let (year, never) = (kind == Kind::User, matches!(kind, Kind::User | Kind::Guest));
+        assert_eq!(kind.lifetime().check(longer).is_err(), year, "{kind:?}");
+        assert_eq!(kind.lifetime().check(ExpiryTime::Never).is_err(), never, "{kind:?}");
+    }
     assert_eq!(Ttl::parse(days(36_525)), Ok(Ttl::LONGEST));
     assert!(Ttl::parse(days(36_525) + Duration::from_micros(1)).is_err());
 }

@@ -14,22 +14,21 @@ impl Resource for pb::ConnectionInvitation {
 
     fn of(invitation: &Invitation, now: Timestamp, identity: Identity) -> Option<Self> {
         let Details::Connection(details) = &invitation.details else { return None };
-        let (invitation_type, connection_id) = prefill::purpose(details);
+        let (purpose, connection_id) = prefill::purpose(details);
         let Identity { typed_name, uid, etag, invitation_token, invitation_uri, .. } = identity;
         let created = invitation.acceptances.iter().filter_map(|acceptance| acceptance.created_connection.as_ref());
         let facts = &invitation.facts;
         Some(Self {
             name: typed_name,
             uid,
-            invitation_type: invitation_type.into(),
+            purpose: purpose.into(),
             state: state(invitation.state_at(now)),
             invitation_token,
             invitation_uri,
             company_id: details.company_id.to_string(),
             connection_id,
             allowed_emails: allowed_emails(invitation),
-            ttl: None,
-            expire_time: facts.expire_at.map(timestamp),
+            expiration: facts.expire_at.map(timestamp).map(pb::connection_invitation::Expiration::ExpireTime),
             max_uses: facts.max_uses.map(count),
             use_count: count(facts.use_count),
             prefill: prefill::prefill_of(details),
@@ -46,9 +45,9 @@ impl Resource for pb::ConnectionInvitation {
 
 impl KindFields for ConnectionDetails {
     fn add_to_invitation(&self, invitation: &Invitation, message: &mut pb::Invitation) {
-        let (invitation_type, connection_id) = prefill::purpose(self);
+        let (purpose, connection_id) = prefill::purpose(self);
         message.details = Some(pb::invitation::Details::ConnectionDetails(pb::ConnectionDetails {
-            invitation_type: invitation_type.into(),
+            purpose: purpose.into(),
             company_id: self.company_id.to_string(),
             connection_id,
             allowed_emails: allowed_emails(invitation),

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::prefill::prefill;
+use crate::api::parse::expiration::Expires;
 use crate::api::parse::violations::Violations;
-use crate::api::parse::{emails, labels, max_uses, ttl};
+use crate::api::parse::{emails, labels, max_uses};
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
 use crate::domain::invitation::recipient::NewRecipient;
-use crate::domain::kind::Details;
 use crate::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
+use crate::domain::kind::{Details, Kind};
 use crate::domain::value::text;
-use crate::domain::value::time::Ttl;
 use crate::pb;
 
 /// The fields that both requests for a connection invitation have, with their paths.
@@ -18,7 +18,7 @@ struct Common<'a> {
     path: &'static str,
     company_id: &'a str,
     allowed_emails: &'a [String],
-    ttl: Option<prost_types::Duration>,
+    expiry: Option<Expiry>,
     max_uses: Option<i32>,
     labels: &'a BTreeMap<String, String>,
     send_email: bool,
@@ -40,7 +40,7 @@ pub(in crate::api) fn to_create(
         path: "connection_invitation.",
         company_id: &given.company_id,
         allowed_emails: &given.allowed_emails,
-        ttl: given.ttl,
+        expiry: given.expiry(violations, Kind::Connection.lifetime()),
         max_uses: given.max_uses,
         labels: &given.labels,
         send_email: request.send_email,
@@ -58,7 +58,7 @@ pub(in crate::api) fn to_reconnect(
         path: "",
         company_id: &request.company_id,
         allowed_emails: &request.allowed_emails,
-        ttl: request.ttl,
+        expiry: request.expiry(violations, Kind::Connection.lifetime()),
         max_uses: request.max_uses,
         labels: &request.labels,
         send_email: request.send_email,
@@ -74,14 +74,13 @@ impl Common<'_> {
         if self.send_email && self.allowed_emails.is_empty() {
             violations.add("send_email", "needs at least one allowed e-mail address");
         }
-        let ttl = ttl(violations, &at("ttl"), self.ttl, Ttl::parse);
         let max_uses = max_uses(violations, &at("max_uses"), self.max_uses);
         let labels = labels(violations, &at("labels"), self.labels);
         let details = Details::Connection(ConnectionDetails { company_id: company_id?, purpose: purpose? });
         Some(CreateInvitation {
             details,
             max_uses,
-            expiry: ttl.map(Expiry::After),
+            expiry: self.expiry,
             recipients: recipients.into_iter().map(NewRecipient::from).collect(),
             mails: self.send_email,
             labels,

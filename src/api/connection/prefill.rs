@@ -1,8 +1,7 @@
 //! The prefill of a connection's form, and the connections that acceptors create: parsed and converted.
 
-use std::collections::BTreeSet;
-
 use crate::api::convert::timestamp;
+use crate::api::parse::keep_first;
 use crate::api::parse::violations::Violations;
 use crate::domain::kind::connection::{
     ConnectionDetails, ConnectionPurpose, Country, CreatedConnection, Datasource, HttpUrl, NewConnection, Prefill,
@@ -21,12 +20,10 @@ pub(in crate::api) fn prefill(violations: &mut Violations, path: &str, prefill: 
     let at = |field: &str| format!("{path}.{field}");
     let datasource = prefill.datasource.as_ref().and_then(|given| match given {
         Given::DatasourceId(id) => violations.take(at("datasource_id"), text::uuid(id).map(Datasource::Id)),
-        Given::Url(url) => violations.take(at("url"), HttpUrl::parse(url).map(Datasource::Url)),
+        Given::DatasourceUri(url) => violations.take(at("datasource_uri"), HttpUrl::parse(url).map(Datasource::Url)),
     });
-    let initial_sites = violations.each(&at("initial_sites"), &prefill.initial_sites, MAX_SITES, text::uuid);
-    if initial_sites.iter().collect::<BTreeSet<_>>().len() != initial_sites.len() {
-        violations.add(at("initial_sites"), "must not name a site twice");
-    }
+    let mut initial_sites = violations.each(&at("initial_site_ids"), &prefill.initial_site_ids, MAX_SITES, text::uuid);
+    keep_first(&mut initial_sites);
     let country = violations.optional(&at("country"), &prefill.country, Country::parse);
     let owner = violations.optional(&at("connection_owner_email"), &prefill.connection_owner_email, Email::parse);
     let date = &prefill.data_collection_start_date;
@@ -50,12 +47,10 @@ fn utility_types(violations: &mut Violations, field: &str, prefill: &pb::Prefill
     for (index, value) in prefill.utility_types.iter().enumerate() {
         match pb::UtilityType::try_from(*value).ok().and_then(utility_type) {
             None => violations.add(format!("{field}[{index}]"), "must be a known utility type"),
-            Some(known) if parsed.contains(&known) => {
-                violations.add(format!("{field}[{index}]"), "must not name a utility type twice");
-            }
             Some(known) => parsed.push(known),
         }
     }
+    keep_first(&mut parsed);
     parsed
 }
 
@@ -100,11 +95,11 @@ pub(in crate::api) fn prefill_of(details: &ConnectionDetails) -> Option<pb::Pref
 }
 
 /// Converts the task of the contributor, and the connection it is about.
-pub(in crate::api) fn purpose(details: &ConnectionDetails) -> (pb::ConnectionInvitationType, String) {
+pub(in crate::api) fn purpose(details: &ConnectionDetails) -> (pb::ConnectionPurpose, String) {
     match details.purpose {
-        ConnectionPurpose::CreateConnection { .. } => (pb::ConnectionInvitationType::CreateConnection, String::new()),
+        ConnectionPurpose::CreateConnection { .. } => (pb::ConnectionPurpose::CreateConnection, String::new()),
         ConnectionPurpose::EditConnection { connection_id } => {
-            (pb::ConnectionInvitationType::EditConnection, connection_id.to_string())
+            (pb::ConnectionPurpose::EditConnection, connection_id.to_string())
         }
     }
 }
@@ -113,13 +108,13 @@ fn prefill_from(prefill: &Prefill) -> pb::Prefill {
     use pb::prefill::Datasource as Converted;
     let datasource = prefill.datasource.as_ref().map(|datasource| match datasource {
         Datasource::Id(id) => Converted::DatasourceId(id.to_string()),
-        Datasource::Url(url) => Converted::Url(url.as_str().to_owned()),
+        Datasource::Url(url) => Converted::DatasourceUri(url.as_str().to_owned()),
     });
     let owner = prefill.connection_owner_email.as_ref().map(|email| email.original().to_owned());
     let start_date = prefill.data_collection_start_date.as_ref().map(|date| date.as_str().to_owned());
     pb::Prefill {
         datasource,
-        initial_sites: prefill.initial_sites.iter().map(ToString::to_string).collect(),
+        initial_site_ids: prefill.initial_sites.iter().map(ToString::to_string).collect(),
         utility_types: prefill.utility_types.iter().map(|known| utility_type_from(*known).into()).collect(),
         country: prefill.country.as_ref().map(|country| country.as_str().to_owned()).unwrap_or_default(),
         connection_owner_email: owner.unwrap_or_default(),

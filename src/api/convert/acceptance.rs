@@ -26,6 +26,6 @@ pub(in crate::api) fn acceptance(acceptance: &Acceptance) -> pb::Acceptance {
         .into(),
         roles: acceptance.roles.clone(),
         guest_organization_id: acceptance.guest_organization_id.map(|id| id.to_string()).unwrap_or_default(),
-        status: pb::AcceptanceStatus::Accepted.into(),
+        state: pb::AcceptanceState::Active.into(),
     }
 }

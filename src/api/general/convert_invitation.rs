@@ -37,9 +37,9 @@ pub(in crate::api) fn invitation(
         roles: invitation.details.roles().to_vec(),
         delivery_types: invitation.mails.then_some(pb::DeliveryType::Email.into()).into_iter().collect(),
         delivery_count: count(invitation.deliveries),
-        views: invitation.engagement.views,
-        click_throughs: invitation.engagement.clicks,
-        unfurls: invitation.engagement.unfurls,
+        view_count: count(invitation.engagement.views),
+        click_count: count(invitation.engagement.clicks),
+        unfurl_count: count(invitation.engagement.unfurls),
         acceptances: acceptances.iter().map(acceptance).collect(),
         expired: facts.expired_at(now),
         deactivated: facts.revoked_at.is_some() || facts.declined_at.is_some() || facts.emptied_at.is_some(),
@@ -53,7 +53,7 @@ pub(in crate::api) fn invitation(
         decline_time: facts.declined_at.map(timestamp),
         max_uses: facts.max_uses.map(count),
         use_count: count(facts.use_count),
-        expire_time: facts.expire_at.map(timestamp),
+        expiration: facts.expire_at.map(timestamp).map(pb::invitation::Expiration::ExpireTime),
         invitation_token,
         invitation_uri,
         create_time: Some(timestamp(invitation.created_at)),
@@ -72,7 +72,7 @@ fn invitation_type(invitation: &Invitation) -> pb::InvitationType {
     }
 }
 
-/// Returns the progress of the invitation; the first status that holds.
+/// Returns the furthest step of the invitation, checked in the order that the enum documents.
 fn status(invitation: &Invitation) -> pb::InvitationStatus {
     if invitation.facts.accepted_elsewhere_at.is_some() {
         pb::InvitationStatus::AcceptedElsewhere
@@ -86,9 +86,9 @@ fn status(invitation: &Invitation) -> pb::InvitationStatus {
             Some(DeliveryState::Sending) => pb::InvitationStatus::Sending,
             Some(DeliveryState::Sent) => pb::InvitationStatus::Sent,
             Some(DeliveryState::Delivered) => pb::InvitationStatus::Delivered,
-            Some(DeliveryState::Bounced | DeliveryState::Failed | DeliveryState::Cancelled) | None => {
-                pb::InvitationStatus::Shared
-            }
+            Some(DeliveryState::Bounced) => pb::InvitationStatus::Bounced,
+            Some(DeliveryState::Failed) => pb::InvitationStatus::Failed,
+            Some(DeliveryState::Cancelled) | None => pb::InvitationStatus::Shared,
         }
     }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::api::parse::expiration::Expires;
 use crate::api::parse::filter::address_type;
 use crate::api::parse::json::json;
 use crate::api::parse::violations::Violations;
-use crate::api::parse::{labels, max_uses, moment, roles, ttl};
-use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
+use crate::api::parse::{labels, max_uses, roles};
+use crate::domain::command::{CreateInvitation, Expiry, ExpiryTime, OnConflict};
 use crate::domain::invitation::recipient::{Address, AddressType, NewRecipient};
 use crate::domain::kind::connection::HttpUrl;
 use crate::domain::kind::general::{CallerData, GeneralDetails, Inviter, RecipientMatch, UnfurlConfig, Usage};
-use crate::domain::kind::{Details, Scope};
+use crate::domain::kind::{Details, Kind, Scope};
 use crate::domain::value::email::Email;
 use crate::domain::value::text;
 use crate::domain::value::text::Invalid;
@@ -48,7 +49,8 @@ pub(in crate::api) fn to_create(
     if request.send_email == Some(true) && !mailable {
         violations.add("send_email", "needs a target of type EMAIL");
     }
-    let expiry = expiry(violations, &at, given, default_ttl);
+    let default = Expiry { time: ExpiryTime::After(default_ttl), field: "invitation.ttl" };
+    let expiry = given.expiry(violations, Kind::General.lifetime()).unwrap_or(default);
     Some(CreateInvitation {
         details: Details::General(Box::new(details)),
         max_uses,
@@ -85,22 +87,6 @@ fn uses(violations: &mut Violations, field: &str, given: Option<i32>, usage: Usa
         (Usage::SingleUse, _) => Some(1),
         (Usage::MultiUse | Usage::Autojoin, given) => given,
     }
-}
-
-fn expiry(
-    violations: &mut Violations,
-    at: &impl Fn(&str) -> String,
-    given: &pb::Invitation,
-    default_ttl: Ttl,
-) -> Expiry {
-    let ttl = ttl(violations, &at("ttl"), given.ttl, Ttl::parse);
-    let moment = moment(violations, &at("expire_time"), given.expire_time);
-    if given.ttl.is_some() && given.expire_time.is_some() {
-        violations.add(at("expire_time"), "must not be set together with ttl");
-    }
-    // The decision checks that it is in the future.
-    let field = "invitation.expire_time";
-    moment.map_or(Expiry::After(ttl.unwrap_or(default_ttl)), |at| Expiry::At { at, field })
 }
 
 fn on_conflict(violations: &mut Violations, field: &str, given: i32) -> OnConflict {
@@ -207,10 +193,9 @@ fn groups(violations: &mut Violations, field: &str, given: &[pb::Group]) -> Vec<
         else {
             continue;
         };
-        if groups.iter().any(|known| known.is(&group)) {
-            violations.add(format!("{field}[{index}]"), "must not name a group twice");
+        if !groups.iter().any(|known| known.is(&group)) {
+            groups.push(group);
         }
-        groups.push(group);
     }
     groups
 }

@@ -22,7 +22,7 @@ impl Resource for pb::GuestInvitation {
             uid,
             host_organization_id: own.host_organization_id,
             email: own.email,
-            expire_time: invitation.facts.expire_at.map(timestamp),
+            expiration: invitation.facts.expire_at.map(timestamp).map(pb::guest_invitation::Expiration::ExpireTime),
             expired: invitation.facts.expired_at(now),
             status: own.status,
             state: state(invitation.state_at(now)),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use crate::api::parse::expiration::Expires;
 use crate::api::parse::field_mask::FieldMask;
-use crate::api::parse::moment;
 use crate::api::parse::violations::Violations;
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict, Target, UpdateGuestInvitation};
 use crate::domain::invitation::recipient::NewRecipient;
-use crate::domain::kind::Details;
 use crate::domain::kind::guest::GuestDetails;
+use crate::domain::kind::{Details, Kind};
 use crate::domain::value::email::Email;
 use crate::domain::value::text;
 use crate::domain::value::text::Invalid;
@@ -30,11 +30,11 @@ pub(in crate::api) struct Given {
 
 /// Parses the fields that a create and an update have in common.
 pub(in crate::api) fn given(violations: &mut Violations, given: &pb::GuestInvitation) -> Given {
-    let expire_at = moment(violations, EXPIRE_TIME, given.expire_time);
+    let expiry = given.expiry(violations, Kind::Guest.lifetime());
     let parent = &given.parent_organization_id;
     let parent_name = &given.parent_organization_name;
     Given {
-        expiry: expire_at.map(|at| Expiry::At { at, field: EXPIRE_TIME }),
+        expiry,
         parent_organization_id: violations.optional("guest_invitation.parent_organization_id", parent, text::uuid),
         parent_organization_name: violations.optional(
             "guest_invitation.parent_organization_name",
@@ -58,7 +58,7 @@ pub(in crate::api) fn to_create(
             if short { Ok(email) } else { Err(Invalid("must be an e-mail address of 3 to 100 bytes")) }
         })
     });
-    if invitation.expire_time.is_none() {
+    if invitation.expiration.is_none() {
         violations.add(EXPIRE_TIME, "is required");
     }
     violations.optional("guest_invitation.etag", &invitation.etag, text::opaque_id);
@@ -95,13 +95,13 @@ pub(in crate::api) fn update(violations: &mut Violations, request: &pb::UpdateGu
     let empty = pb::GuestInvitation::default();
     let invitation = request.guest_invitation.as_ref().unwrap_or(&empty);
     let fields = [
-        ("expire_time", invitation.expire_time.is_some()),
+        ("expire_time", invitation.expiration.is_some()),
         ("archived", invitation.archived),
         ("parent_organization_id", !invitation.parent_organization_id.is_empty()),
         ("parent_organization_name", !invitation.parent_organization_name.is_empty()),
     ];
     let mask = FieldMask::parse(violations, request.update_mask.as_ref(), fields);
-    if mask.has("expire_time") && invitation.expire_time.is_none() {
+    if mask.has("expire_time") && invitation.expiration.is_none() {
         violations.add(EXPIRE_TIME, "is required");
     }
     Update { given: given(violations, invitation), archived: invitation.archived, mask }

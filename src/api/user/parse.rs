@@ -1,21 +1,20 @@
 //! Parses the requests that create user invitations.
 
-use std::time::Duration;
-
+use crate::api::parse::expiration::Expires;
 use crate::api::parse::violations::Violations;
-use crate::api::parse::{labels, roles, ttl};
+use crate::api::parse::{labels, roles};
 use crate::auth::caller::Caller;
-use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
+use crate::domain::command::{CreateInvitation, Expiry, ExpiryTime, OnConflict};
 use crate::domain::invitation::recipient::NewRecipient;
-use crate::domain::kind::Details;
 use crate::domain::kind::user::UserDetails;
+use crate::domain::kind::{Details, Kind};
 use crate::domain::value::email::Email;
 use crate::domain::value::text;
 use crate::domain::value::time::Ttl;
 use crate::pb;
 
-/// The time to live of a user invitation whose creator sets none.
-const DEFAULT_TTL: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// The expiry of a user invitation whose creator sets none.
+const DEFAULT_EXPIRY: Expiry = Expiry { time: ExpiryTime::After(Ttl::WEEK), field: "user_invitation.ttl" };
 
 /// Parses a CreateUserInvitationRequest.
 pub(in crate::api) fn to_create(
@@ -33,13 +32,12 @@ pub(in crate::api) fn to_create(
         violations.required("user_invitation.inviter", &given.inviter, text::free_text)
     };
     let roles = roles(violations, "user_invitation.roles", &given.roles);
-    let ttl = ttl(violations, "user_invitation.ttl", given.ttl, Ttl::within_a_year);
+    let expiry = given.expiry(violations, Kind::User.lifetime()).unwrap_or(DEFAULT_EXPIRY);
     let labels = labels(violations, "user_invitation.labels", &given.labels);
-    let ttl = ttl.or(Ttl::within_a_year(DEFAULT_TTL).ok());
     Some(CreateInvitation {
         details: Details::User(UserDetails { inviter: inviter?, roles }),
         max_uses: Some(1),
-        expiry: ttl.map(Expiry::After),
+        expiry: Some(expiry),
         recipients: vec![NewRecipient::from(email?)],
         mails: !given.disable_invitation_email,
         labels,

@@ -132,7 +132,8 @@ pub(in crate::domain) fn new_invitation(
     context: &Context,
 ) -> Result<Invitation, Refusal> {
     let (now, actor) = (maker.loaded.now, &maker.command.actor);
-    let expire_at = create.expiry.map(|expiry| expiry.at(now)).transpose()?;
+    let lifetime = create.details.kind().lifetime();
+    let expire_at = create.expiry.map(|expiry| expiry.at(now, lifetime)).transpose()?.flatten();
     let recipients = (1..).zip(&create.recipients).map(|(ordinal, new)| Recipient::new(ordinal, new.clone()));
     Ok(Invitation {
         id: InvitationId(maker.id()),

@@ -23,6 +23,8 @@ pub struct ResendInvitation {
     pub rotate: bool,
     /// The new expiry; `None` leaves it as it is.
     pub expiry: Option<Expiry>,
+    /// Whether the recipients are mailed; `None` mails them if the invitation's links are mailed at all.
+    pub send_email: Option<bool>,
 }
 
 impl CommandRules for ResendInvitation {
@@ -46,16 +48,11 @@ impl CommandRules for ResendInvitation {
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let invitation = loaded.named(command, &self.target)?;
         // A wrong field is reported before a wrong state.
-        if let (Some(Expiry::After(ttl)), Some((longest, description))) =
-            (self.expiry, invitation.details.resend_limit())
-            && ttl > longest
-        {
-            return Err(Refusal::InvalidField { field: "ttl", description });
-        }
-        let expire_at = self.expiry.map(|expiry| expiry.at(loaded.now)).transpose()?;
+        let lifetime = invitation.details.kind().lifetime();
+        let renewed = self.expiry.map(|expiry| expiry.at(loaded.now, lifetime)).transpose()?;
         match invitation.state_at(loaded.now) {
             State::Active => {}
-            State::Expired if expire_at.is_some() => {}
+            State::Expired if renewed.is_some() => {}
             closed @ (State::Expired | State::Revoked | State::Declined | State::Fulfilled) => {
                 closed.require_active()?;
             }
@@ -63,12 +60,10 @@ impl CommandRules for ResendInvitation {
         let mut maker = Maker::new(loaded, command);
         let (before, mut invitation) = (invitation, maker.touched(invitation));
         let mut slots = Vec::new();
-        if expire_at.is_some() {
+        if let (Some(expire_at), Some(Expiry { field, .. })) = (renewed, self.expiry) {
             if invitation.details.usage() == Some(Usage::Autojoin) {
-                return Err(Refusal::InvalidField {
-                    field: "ttl",
-                    description: "must not be set: an auto-join never expires",
-                });
+                let description = "must not be set: an auto-join never expires";
+                return Err(Refusal::InvalidField { field, description });
             }
             invitation.facts.expire_at = expire_at;
             slots = SlotPlan::of(loaded, &invitation).unrivalled(&invitation)?;
@@ -77,7 +72,17 @@ impl CommandRules for ResendInvitation {
             invitation.generation = invitation.generation.checked_add(1).ok_or(Refusal::RotationsUsedUp)?;
             invitation.key_id = context.signing_key;
         }
-        let mut deliveries = maker.deliveries(&invitation);
+        if self.send_email == Some(true) {
+            if invitation.recipients.iter().all(|recipient| recipient.email().is_none()) {
+                let description = "needs a recipient with an e-mail address";
+                return Err(Refusal::InvalidField { field: "send_email", description });
+            }
+            invitation.mails = true;
+        }
+        let mut deliveries = match self.send_email {
+            Some(false) => Vec::new(),
+            Some(true) | None => maker.deliveries(&invitation),
+        };
         invitation.sent(deliveries.len(), loaded.now);
         let data = [
             ("rotated", self.rotate.into()),

@@ -55,7 +55,7 @@ impl CommandRules for UpdateGuestInvitation {
         let mut invitation = maker.touched(before);
         let mut fields = change_details(&mut invitation, self)?;
         if let Some(expiry) = self.expiry {
-            let expire_at = Some(expiry.at(loaded.now)?);
+            let expire_at = expiry.at(loaded.now, before.details.kind().lifetime())?;
             if invitation.facts.expire_at != expire_at {
                 match before.state_at(loaded.now) {
                     State::Active | State::Expired => {}

@@ -13,7 +13,7 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::value::email::Email;
 use crate::domain::value::text::Invalid;
-use crate::domain::value::time::{Timestamp, Ttl};
+use crate::domain::value::time::Timestamp;
 
 /// A connection invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,10 +70,6 @@ impl KindRules for ConnectionDetails {
 
     fn binding(&self, recipients: &[Recipient]) -> Binding<'_> {
         if recipients.is_empty() { Binding::Open } else { Binding::Recipients(RecipientMatch::Exact) }
-    }
-
-    fn resend_limit(&self) -> Option<(Ttl, &'static str)> {
-        None
     }
 
     fn is_sent_when_created(&self) -> bool {
@@ -161,7 +157,7 @@ pub enum Datasource {
 }
 
 /// A metered utility.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the words of the field")]
 pub enum UtilityType {

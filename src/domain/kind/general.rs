@@ -12,7 +12,6 @@ use crate::domain::invitation::recipient::{Address, Recipient};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::value::email::Email;
-use crate::domain::value::time::Ttl;
 
 /// A general invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,10 +100,6 @@ impl KindRules for GeneralDetails {
             Usage::SingleUse if recipients.iter().any(binds) => Binding::Recipients(self.recipient_match),
             Usage::SingleUse | Usage::MultiUse => Binding::Open,
         }
-    }
-
-    fn resend_limit(&self) -> Option<(Ttl, &'static str)> {
-        None
     }
 
     fn is_sent_when_created(&self) -> bool {

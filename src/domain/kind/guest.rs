@@ -4,13 +4,16 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::general::{Inviter, RecipientMatch};
-use super::{Kind, KindRules, NO_CONNECTION, Scope, organization_scope};
+use super::{Kind, KindRules, Lifetime, NO_CONNECTION, Scope, organization_scope};
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::domain::invitation::email_rule::Binding;
 use crate::domain::invitation::recipient::Recipient;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
-use crate::domain::value::time::Ttl;
+
+/// The limits of the time for which a guest invitation can be accepted.
+pub(super) const LIFETIME: Lifetime =
+    Lifetime { never_rule: Some("must not be set: a guest invitation has to expire"), ..Lifetime::UNLIMITED };
 
 /// A guest invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,10 +75,6 @@ impl KindRules for GuestDetails {
 
     fn binding(&self, _recipients: &[Recipient]) -> Binding<'_> {
         Binding::Recipients(RecipientMatch::Exact)
-    }
-
-    fn resend_limit(&self) -> Option<(Ttl, &'static str)> {
-        None
     }
 
     fn is_sent_when_created(&self) -> bool {

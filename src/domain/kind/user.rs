@@ -4,13 +4,21 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::general::{Inviter, RecipientMatch};
-use super::{Kind, KindRules, NO_CONNECTION, Scope, no_guest_organization};
+use super::{Kind, KindRules, Lifetime, NO_CONNECTION, Scope, no_guest_organization};
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::domain::invitation::email_rule::Binding;
 use crate::domain::invitation::recipient::Recipient;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::value::time::Ttl;
+
+/// The limits of the time for which a user invitation can be accepted.
+pub(super) const LIFETIME: Lifetime = Lifetime {
+    longest: Ttl::YEAR,
+    ttl_rule: "must be at most 365 days for a user invitation",
+    time_rule: "must be in the future, at most 365 days ahead for a user invitation",
+    never_rule: Some("must not be set: a user invitation has to expire"),
+};
 
 /// A user invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,10 +73,6 @@ impl KindRules for UserDetails {
 
     fn binding(&self, _recipients: &[Recipient]) -> Binding<'_> {
         Binding::Recipients(RecipientMatch::Exact)
-    }
-
-    fn resend_limit(&self) -> Option<(Ttl, &'static str)> {
-        Some((Ttl::YEAR, "must be at most 365 days for a user invitation"))
     }
 
     fn is_sent_when_created(&self) -> bool {

@@ -67,16 +67,12 @@ pub struct Ttl(i64);
 impl Ttl {
     const MIN: Duration = Duration::from_secs(60);
     const MAX: Duration = Duration::from_secs(100 * 31_557_600);
+    /// 7 days.
+    pub const WEEK: Self = Self(7 * 24 * 3_600 * 1_000_000);
     /// 365 days.
     pub const YEAR: Self = Self(365 * 24 * 3_600 * 1_000_000);
     /// The longest time to live: a hundred years.
     pub const LONGEST: Self = Self(100 * 31_557_600 * 1_000_000);
-
-    /// Parses a span of at most a year (365 days).
-    pub fn within_a_year(span: Duration) -> Result<Self, Invalid> {
-        Self::parse(span)
-            .and_then(|ttl| if ttl <= Self::YEAR { Ok(ttl) } else { Err(Invalid("must be at most 365 days")) })
-    }
 
     /// Parses a span.
     pub fn parse(span: Duration) -> Result<Self, Invalid> {
@@ -84,7 +80,7 @@ impl Ttl {
             return Err(Invalid("must be at least 60 seconds"));
         }
         if span > Self::MAX {
-            return Err(Invalid("must be at most 100 years; leave it out for a link that never expires"));
+            return Err(Invalid("must be at most 100 years"));
         }
         i64::try_from(span.as_micros()).map(Self).map_err(|_| Invalid("must be at most 100 years"))
     }

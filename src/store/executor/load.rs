@@ -179,11 +179,11 @@ pub(in crate::store) fn invitation_body(backend: DbBackend, extent: &Extent<'_>)
     text(backend, &body)
 }
 
-/// Returns an expression for the state of the latest of some messages that did not fail, as JSON.
+/// Returns an expression for the state of the latest of some messages that was not cancelled, as JSON.
 fn latest_delivery(backend: DbBackend, outbox: &str) -> String {
     let quote = if backend == DbBackend::Postgres { "to_json" } else { "json_quote" };
     format!(
-        "(SELECT {quote}(o.state) FROM {outbox} AND o.state IN ('queued', 'sending', 'sent', 'delivered')
+        "(SELECT {quote}(o.state) FROM {outbox} AND o.state <> 'cancelled'
         ORDER BY o.created_at DESC, o.id DESC LIMIT 1)"
     )
 }

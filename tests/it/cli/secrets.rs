@@ -159,7 +159,11 @@ async fn live_of_the_other_kinds(server: &Server, key: &str) -> Vec<String> {
     let mut tokens = vec![made.invitation_token];
 
     let expire_time = Some(prost_types::Timestamp { seconds: 4_000_000_000, nanos: 0 });
-    let guest = pb::GuestInvitation { email: EMAIL.to_owned(), expire_time, ..Default::default() };
+    let guest = pb::GuestInvitation {
+        email: EMAIL.to_owned(),
+        expiration: expire_time.map(pb::guest_invitation::Expiration::ExpireTime),
+        ..Default::default()
+    };
     let guest = pb::CreateGuestInvitationRequest { guest_invitation: Some(guest), ..Default::default() };
     let mut guest = with(key, guest);
     for name in ["requester-organization-id", "target-organization-id"] {

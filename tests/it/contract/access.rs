@@ -232,7 +232,7 @@ async fn two_accounts_on_one_connection_never_see_each_other(database: TestDatab
     for (account, key, known) in &sides {
         let request = pb::GetInvitationRequest { name: format!("invitations/{}", known.id) };
         let read = service.invitations().get_invitation(keys::with(key, request)).await.unwrap().into_inner();
-        assert_eq!((read.account.as_str(), read.views), (*account, 250));
+        assert_eq!((read.account.as_str(), read.view_count), (*account, 250));
     }
     service.stop().await;
 }

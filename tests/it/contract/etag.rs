@@ -64,7 +64,7 @@ async fn etag_changes_with_the_lifecycle_and_not_with_engagement(database: TestD
         service.redemptions().record_engagement(record).await.unwrap();
     }
     let general = messages::get_general(&service, &made.name).await;
-    assert_eq!((general.views, general.click_throughs, general.unfurls), (1, 1, 1));
+    assert_eq!((general.view_count, general.click_count, general.unfurl_count), (1, 1, 1));
     assert_eq!(general.status(), pb::InvitationStatus::Unfurled);
     assert_eq!((&general.etag, general.update_time), (&made.etag, made.update_time), "both faces have one etag");
     assert_eq!(messages::get(&service, &made.name).await, made);

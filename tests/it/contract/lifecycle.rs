@@ -117,7 +117,9 @@ const CREATED: &str = "01920000-0000-7000-8000-00000000cafe";
 async fn in_state(service: &Service, state: State) -> pb::ConnectionInvitation {
     let wanted = pb::ConnectionInvitation {
         max_uses: Some(if state == State::Fulfilled { 1 } else { 3 }),
-        ttl: messages::seconds(60).filter(|_| state == State::Expired),
+        expiration: messages::seconds(60)
+            .filter(|_| state == State::Expired)
+            .map(pb::connection_invitation::Expiration::Ttl),
         ..messages::invitation()
     };
     let made = messages::create(service, wanted).await;
@@ -149,7 +151,9 @@ async fn perform(service: &Service, verb: Verb, invitation: &pb::ConnectionInvit
     let resend = |rotate_token, renew| pb::ResendConnectionInvitationRequest {
         name: invitation.name.clone(),
         rotate_token,
-        ttl: messages::seconds(120).filter(|_| renew),
+        expiration: messages::seconds(120)
+            .filter(|_| renew)
+            .map(pb::resend_connection_invitation_request::Expiration::Ttl),
         ..Default::default()
     };
     let resend = |rotate, renew| {

@@ -11,7 +11,10 @@ use crate::support::expect::{refused, violated};
 use crate::support::service::Service;
 
 fn with_ttl(seconds: i64, nanos: i32) -> ConnectionInvitation {
-    ConnectionInvitation { ttl: Some(Duration { seconds, nanos }), ..messages::invitation() }
+    ConnectionInvitation {
+        expiration: Some(pb::connection_invitation::Expiration::Ttl(Duration { seconds, nanos })),
+        ..messages::invitation()
+    }
 }
 
 fn with_uses(max_uses: i32) -> ConnectionInvitation {
@@ -32,7 +35,10 @@ fn with_prefill(prefill: pb::Prefill) -> ConnectionInvitation {
 }
 
 fn with_url(url: &str) -> ConnectionInvitation {
-    with_prefill(pb::Prefill { datasource: Some(pb::prefill::Datasource::Url(url.to_owned())), ..Default::default() })
+    with_prefill(pb::Prefill {
+        datasource: Some(pb::prefill::Datasource::DatasourceUri(url.to_owned())),
+        ..Default::default()
+    })
 }
 
 fn many_labels(count: usize) -> ConnectionInvitation {
@@ -71,9 +77,7 @@ async fn value_beyond_a_limit_is_refused_at_its_field() {
         (company("{01920000-0000-7000-8000-000000000000}"), "company_id"),
         (company("urn:uuid:01920000-0000-7000-8000-000000000000"), "company_id"),
         (ConnectionInvitation { connection_id: site(), ..messages::invitation() }, "connection_id"),
-        (with_prefill(pb::Prefill { initial_sites: vec![site(), site()], ..prefill() }), "prefill.initial_sites"),
-        (with_prefill(pb::Prefill { initial_sites: vec![site(); 101], ..prefill() }), "prefill.initial_sites"),
-        (with_prefill(pb::Prefill { utility_types: vec![1, 2, 1], ..prefill() }), "prefill.utility_types[2]"),
+        (with_prefill(pb::Prefill { initial_site_ids: vec![site(); 101], ..prefill() }), "prefill.initial_site_ids"),
         (with_prefill(pb::Prefill { utility_types: vec![1; 11], ..prefill() }), "prefill.utility_types"),
         (with_prefill(pb::Prefill { country: "XX".to_owned(), ..prefill() }), "prefill.country"),
         (with_prefill(pb::Prefill { country: "de".to_owned(), ..prefill() }), "prefill.country"),
@@ -81,14 +85,14 @@ async fn value_beyond_a_limit_is_refused_at_its_field() {
             with_prefill(pb::Prefill { connection_owner_email: "no".to_owned(), ..prefill() }),
             "prefill.connection_owner_email",
         ),
-        (with_url("ftp://example.org/"), "prefill.url"),
-        (with_url("javascript:alert(1)"), "prefill.url"),
-        (with_url("//example.org"), "prefill.url"),
-        (with_url(""), "prefill.url"),
-        (with_url(&format!("https://example.org/{}", "a".repeat(281))), "prefill.url"),
+        (with_url("ftp://example.org/"), "prefill.datasource_uri"),
+        (with_url("javascript:alert(1)"), "prefill.datasource_uri"),
+        (with_url("//example.org"), "prefill.datasource_uri"),
+        (with_url(""), "prefill.datasource_uri"),
+        (with_url(&format!("https://example.org/{}", "a".repeat(281))), "prefill.datasource_uri"),
     ];
     for (invitation, field) in cases {
-        let shown = format!("{field}: {:?} {:?}", invitation.ttl, invitation.max_uses);
+        let shown = format!("{field}: {invitation:?}");
         let answer = service.connections().create_connection_invitation(messages::creation(invitation)).await;
         let status = refused(answer, Code::InvalidArgument, "INVALID_FIELD");
         assert_eq!(violated(&status), [format!("connection_invitation.{field}")], "{shown}");
@@ -184,7 +188,7 @@ async fn address_that_is_not_plain_is_refused_in_every_field() {
     let all_at_once = pb::CreateReconnectInvitationRequest {
         connection_id: "x".to_owned(),
         allowed_emails: vec!["a".to_owned(), "b@example.org".to_owned(), "c".to_owned()],
-        ttl: messages::seconds(1),
+        expiration: messages::seconds(1).map(pb::create_reconnect_invitation_request::Expiration::Ttl),
         max_uses: Some(0),
         request_id: " ".to_owned(),
         labels: [(String::new(), String::new())].into(),

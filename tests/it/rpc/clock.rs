@@ -4,6 +4,7 @@ use invitation_service::clock::Clock;
 use invitation_service::pb;
 use prost_types::Timestamp;
 
+use crate::support::build::messages::Expiring;
 use crate::support::build::messages::{accept, preview, seconds};
 use crate::support::build::{generals, messages};
 use crate::support::database::TestDatabase;
@@ -41,10 +42,13 @@ async fn skewed_replicas_give_the_same_answers() {
 
 /// An invitation that lives for less than the replicas are apart is created, read, accepted and told of.
 async fn lifecycle(ours: &Service, theirs: &Service) {
-    let invitation = pb::ConnectionInvitation { ttl: seconds(120), ..messages::invitation() };
+    let invitation = pb::ConnectionInvitation {
+        expiration: seconds(120).map(pb::connection_invitation::Expiration::Ttl),
+        ..messages::invitation()
+    };
     let made = messages::create(ours, invitation).await;
     near("create_time", made.create_time, 0);
-    near("expire_time", made.expire_time, 120);
+    near("expire_time", made.expire_time(), 120);
     for replica in [ours, theirs] {
         let get = pb::GetConnectionInvitationRequest { name: made.name.clone() };
         let found = replica.connections().get_connection_invitation(get).await.unwrap().into_inner();

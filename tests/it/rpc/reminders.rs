@@ -46,7 +46,10 @@ async fn waiting(service: &Service) -> Vec<(i32, i64, Option<i64>)> {
 
 async fn reminders_wait_in_the_outbox_and_count_as_no_delivery(database: TestDatabase) {
     let service = start(&database).await;
-    let user = pb::UserInvitation { ttl: messages::seconds(10 * DAY), ..users::user("ann@example.org") };
+    let user = pb::UserInvitation {
+        expiration: messages::seconds(10 * DAY).map(pb::user_invitation::Expiration::Ttl),
+        ..users::user("ann@example.org")
+    };
     let made = users::create(&service, user.clone()).await;
     let planned = [(1, 3, None), (1, 7, None), (1, 9, Some(10))];
     assert_eq!(waiting(&service).await, planned);
@@ -57,7 +60,10 @@ async fn reminders_wait_in_the_outbox_and_count_as_no_delivery(database: TestDat
         pb::UserInvitation { disable_invitation_email: true, invited_email: "bob@example.org".to_owned(), ..user };
     users::create(&service, silent).await;
     assert_eq!(waiting(&service).await, planned, "whom nothing was mailed is reminded of nothing");
-    let resend = pb::ResendUserInvitationRequest { ttl: messages::seconds(20 * DAY), ..users::resending(&made.name) };
+    let resend = pb::ResendUserInvitationRequest {
+        expiration: messages::seconds(20 * DAY).map(pb::resend_user_invitation_request::Expiration::Ttl),
+        ..users::resending(&made.name)
+    };
     service.users().resend_user_invitation(resend).await.unwrap();
     let renewed = [(1, 3, None), (1, 7, None), (1, 9, Some(10)), (1, 19, Some(20))];
     assert_eq!(waiting(&service).await, renewed, "what speaks of the old expiry is cancelled when its time comes");
@@ -76,14 +82,17 @@ async fn reminders_wait_in_the_outbox_and_count_as_no_delivery(database: TestDat
 
 async fn expiry_that_moves_there_and_back_reminds_nobody_twice(database: TestDatabase) {
     let service = start(&database).await;
-    let guest = pb::GuestInvitation { expire_time: messages::at(10 * DAY), ..guests::guest("ann@example.org") };
+    let guest = pb::GuestInvitation {
+        expiration: messages::at(10 * DAY).map(pb::guest_invitation::Expiration::ExpireTime),
+        ..guests::guest("ann@example.org")
+    };
     let made = guests::create(&service, guest).await;
     let first = [(1, 7, Some(10)), (1, 9, Some(10))];
     assert_eq!(waiting(&service).await, first);
     for days in [20, 10, 20] {
         let moved = pb::GuestInvitation {
             name: made.name.clone(),
-            expire_time: messages::at(days * DAY),
+            expiration: messages::at(days * DAY).map(pb::guest_invitation::Expiration::ExpireTime),
             ..Default::default()
         };
         service.guests().update_guest_invitation(guests::update(moved, &["expire_time"])).await.unwrap();
@@ -95,7 +104,10 @@ async fn expiry_that_moves_there_and_back_reminds_nobody_twice(database: TestDat
 
 async fn planned_reminder_is_listed_where_it_was_planned(database: TestDatabase) {
     let service = start(&database).await;
-    let user = pb::UserInvitation { ttl: messages::seconds(10 * DAY), ..users::user("ann@example.org") };
+    let user = pb::UserInvitation {
+        expiration: messages::seconds(10 * DAY).map(pb::user_invitation::Expiration::Ttl),
+        ..users::user("ann@example.org")
+    };
     let made = users::create(&service, user).await;
     service.clock.advance(Duration::from_secs(3_600));
     service.users().resend_user_invitation(users::resending(&made.name)).await.unwrap();

@@ -1,6 +1,6 @@
 //! The fields of a new invitation of each kind, its mail, and the roles and scopes of its acceptors.
 
-use crate::domain::command::{Action, CommandRules as _, CreateInvitation, Expiry};
+use crate::domain::command::{Action, CommandRules as _, CreateInvitation, Expiry, ExpiryTime};
 use crate::domain::decide::tests::{after, event_types, run, run_on};
 use crate::domain::decide::{AcceptanceChange, Changes};
 use crate::domain::fixtures::{
@@ -60,10 +60,10 @@ fn expiry_is_in_the_future_of_the_decision_or_there_is_none() {
     let at = |micros| Timestamp::from_micros(NOW.micros() + micros);
     for (expiry, expected) in [
         (None, Ok(None)),
-        (Some(Expiry::After(ttl(5))), Ok(Some(minutes(5)))),
-        (Some(Expiry::At { at: at(1), field: "expire_time" }), Ok(Some(at(1)))),
-        (Some(Expiry::At { at: at(0), field: "expire_time" }), Err("expire_time")),
-        (Some(Expiry::At { at: at(-1), field: "x.expire_time" }), Err("x.expire_time")),
+        (Some(Expiry { time: ExpiryTime::After(ttl(5)), field: "ttl" }), Ok(Some(minutes(5)))),
+        (Some(Expiry { time: ExpiryTime::At(at(1)), field: "expire_time" }), Ok(Some(at(1)))),
+        (Some(Expiry { time: ExpiryTime::At(at(0)), field: "expire_time" }), Err("expire_time")),
+        (Some(Expiry { time: ExpiryTime::At(at(-1)), field: "x.expire_time" }), Err("x.expire_time")),
     ] {
         let result = made(CreateInvitation { expiry, ..creation(details(Kind::General), &[]) });
         match (result, expected) {

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::domain::command::{AcceptInvitation, Access, Action, Expiry, UpdateGuestInvitation};
+use crate::domain::command::{AcceptInvitation, Access, Action, Expiry, ExpiryTime, UpdateGuestInvitation};
 use crate::domain::decide::tests::{after, event_types, is_nothing, run, run_on, together};
 use crate::domain::decide::{AcceptanceChange, Changes};
 use crate::domain::fixtures::{
@@ -110,8 +110,8 @@ type Change = fn(&mut UpdateGuestInvitation);
 
 const ARCHIVE: Change = |update| update.archived = Some(true);
 const TAKE_OUT: Change = |update| update.archived = Some(false);
-const LATER: Change = |update| update.expiry = Some(Expiry::After(ttl(90)));
-const AS_IS: Change = |update| update.expiry = Some(Expiry::At { at: minutes(60), field: "expire_time" });
+const LATER: Change = |update| update.expiry = Some(Expiry { time: ExpiryTime::After(ttl(90)), field: "ttl" });
+const AS_IS: Change = |update| update.expiry = Some(Expiry { time: ExpiryTime::At(minutes(60)), field: "expire_time" });
 const PARENT: Change = |update| update.parent_organization_id = Some(Some(organization(9)));
 const NO_PARENT: Change = |update| update.parent_organization_id = Some(None);
 const PARENT_NAME: Change = |update| update.parent_organization_name = Some(Some("Parent".to_owned()));
@@ -213,7 +213,7 @@ fn expiry_moves_only_before_an_end_and_into_the_future() {
     for micros in [0, -1] {
         let at = Timestamp::from_micros(NOW.micros() + micros);
         let update = UpdateGuestInvitation {
-            expiry: Some(Expiry::At { at, field: "guest_invitation.expire_time" }),
+            expiry: Some(Expiry { time: ExpiryTime::At(at), field: "guest_invitation.expire_time" }),
             ..update_guest(&guest)
         };
         let refusal = run(&guest, Action::UpdateGuest(update)).unwrap_err();

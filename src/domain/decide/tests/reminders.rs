@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{after, run_on};
-use crate::domain::command::{Action, CreateInvitation, Expiry, UpdateGuestInvitation};
+use crate::domain::command::{Action, CreateInvitation, Expiry, ExpiryTime, UpdateGuestInvitation};
 use crate::domain::decide::{Changes, Context, decide};
 use crate::domain::delivery::reminder::{Schedule, Schedules};
 use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
@@ -56,7 +56,7 @@ fn create_plans_uncounted_reminders_to_mailed_recipients() {
         ("a little later", Kind::Guest, true, Some(61), &[ann], &[(1, 1, Some(61)), (1, 60, None)]),
     ] {
         let addresses: Vec<_> = addresses.iter().map(|address| at(address)).collect();
-        let expiry = expiry.map(|span| Expiry::After(ttl(span)));
+        let expiry = expiry.map(|span| Expiry { time: ExpiryTime::After(ttl(span)), field: "ttl" });
         let create = CreateInvitation { mails, expiry, ..creation(details(kind), &addresses) };
         let changes = run(&Loaded::empty(NOW), Action::Create(Box::new(create)));
         assert_eq!(planned(&changes), expected, "{case}");
@@ -94,7 +94,7 @@ fn guest_update_plans_reminders_if_the_expiry_moves() {
     let mut before = invited(1, details(Kind::Guest), &["ann@example.org"]);
     before.facts.expire_at = Some(minutes(180));
     let moved = |from: &Invitation, to: i64| {
-        let expiry = Some(Expiry::At { at: minutes(to), field: "expire_time" });
+        let expiry = Some(Expiry { time: ExpiryTime::At(minutes(to)), field: "expire_time" });
         run(&loaded(from, &[]), Action::UpdateGuest(UpdateGuestInvitation { expiry, ..update_guest(from) }))
     };
     let parent =

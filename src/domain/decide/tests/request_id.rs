@@ -3,7 +3,9 @@
 use uuid::Uuid;
 
 use super::{is_nothing, run_on, together};
-use crate::domain::command::{Action, Command, CreateInvitation, Expiry, OnConflict, UpdateGuestInvitation};
+use crate::domain::command::{
+    Action, Command, CreateInvitation, Expiry, ExpiryTime, OnConflict, UpdateGuestInvitation,
+};
 use crate::domain::decide::Affected;
 use crate::domain::fixtures::{
     CONTEXT, NOW, accept, accept_by_system, acceptor, account, at, command, connection, create, creation, decline,
@@ -82,7 +84,7 @@ fn replay_of_what_only_some_kinds_know_has_one_effect() {
 #[test]
 fn create_is_replayed_after_expiry_and_with_its_slot_taken() {
     let create = CreateInvitation {
-        expiry: Some(Expiry::At { at: minutes(5), field: "expire_time" }),
+        expiry: Some(Expiry { time: ExpiryTime::At(minutes(5)), field: "expire_time" }),
         ..creation(details(Kind::User), &[at("jane@example.org")])
     };
     let create = requested(command(1, Action::Create(Box::new(create))), "r", "body", &[1]);

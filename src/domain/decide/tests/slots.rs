@@ -1,7 +1,7 @@
 //! The slots: at most one ACTIVE invitation has each, and a second one is handled by its options.
 
 use super::{after, beside, event_types, run_on, together};
-use crate::domain::command::{Action, CreateInvitation, Expiry, OnConflict, UpdateGuestInvitation};
+use crate::domain::command::{Action, CreateInvitation, Expiry, ExpiryTime, OnConflict, UpdateGuestInvitation};
 use crate::domain::decide::Decided;
 use crate::domain::fixtures::{
     NOW, at, command, creation, details, general, invited, minutes, organization, resend, scope, ttl, update_guest,
@@ -175,7 +175,7 @@ fn whatever_becomes_active_again_has_to_win_its_slot_again() {
         let exists = Refusal::InvitationExists(rival.id, details.kind());
         let mut ways = vec![resend(&expired, false, Some(ttl(5)))];
         if details.kind() == Kind::Guest {
-            let expiry = Some(Expiry::After(ttl(5)));
+            let expiry = Some(Expiry { time: ExpiryTime::After(ttl(5)), field: "ttl" });
             ways.push(Action::UpdateGuest(UpdateGuestInvitation { expiry, ..update_guest(&expired) }));
         }
         for access in ways {

@@ -7,7 +7,7 @@ use proptest::{collection, option, prop_oneof, sample};
 
 use super::{Group, run};
 use crate::domain::command::{
-    Action, Command, CreateInvitation, Expiry, OnConflict, SyncAutojoin, UpdateGuestInvitation,
+    Action, Command, CreateInvitation, Expiry, ExpiryTime, OnConflict, SyncAutojoin, UpdateGuestInvitation,
 };
 use crate::domain::decide::decide;
 use crate::domain::fixtures::{
@@ -89,7 +89,7 @@ fn creating(verb: &Verb) -> Option<CreateInvitation> {
         Kind::Connection | Kind::User | Kind::Guest => details(*kind),
     };
     let max_uses = Some(if *usage == Usage::MultiUse && *kind == Kind::General { 2 } else { 1 });
-    let expiry = Some(Expiry::After(ttl(6)));
+    let expiry = Some(Expiry { time: ExpiryTime::After(ttl(6)), field: "ttl" });
     Some(CreateInvitation { max_uses, expiry, mails: true, on_conflict: *on_conflict, ..creation(details, &addresses) })
 }
 
@@ -110,7 +110,7 @@ fn action(verb: &Verb, all: &[&Invitation]) -> Option<Action> {
         Verb::Revoke { of } => revoke(here(of)?),
         Verb::Resend { of, rotate, ttl: span } => resend(here(of)?, *rotate, span.map(ttl)),
         Verb::UpdateGuest { of, archived, ttl: span } => {
-            let expiry = span.map(|span| Expiry::After(ttl(span)));
+            let expiry = span.map(|span| Expiry { time: ExpiryTime::After(ttl(span)), field: "ttl" });
             Action::UpdateGuest(UpdateGuestInvitation { archived: *archived, expiry, ..update_guest(here(of)?) })
         }
         Verb::Delete { of } => delete(here(of)?),

@@ -197,7 +197,10 @@ async fn another_body_is_refused_whatever_differs(database: TestDatabase) {
     let labels = [("a".to_owned(), "b".to_owned())].into();
     for changed in [
         pb::ConnectionInvitation { max_uses: Some(1), ..messages::invitation() },
-        pb::ConnectionInvitation { ttl: messages::seconds(60), ..messages::invitation() },
+        pb::ConnectionInvitation {
+            expiration: messages::seconds(60).map(pb::connection_invitation::Expiration::Ttl),
+            ..messages::invitation()
+        },
         pb::ConnectionInvitation { labels, ..messages::invitation() },
         messages::invitation_for(&["ann@example.org"]),
     ] {
@@ -222,7 +225,10 @@ async fn failed_request_is_not_remembered(database: TestDatabase) {
     let service = Service::start(&database).await;
     let with_ttl = |seconds| pb::CreateConnectionInvitationRequest {
         request_id: "again".to_owned(),
-        ..messages::creation(pb::ConnectionInvitation { ttl: messages::seconds(seconds), ..messages::invitation() })
+        ..messages::creation(pb::ConnectionInvitation {
+            expiration: messages::seconds(seconds).map(pb::connection_invitation::Expiration::Ttl),
+            ..messages::invitation()
+        })
     };
     let invalid = service.connections().create_connection_invitation(with_ttl(59)).await;
     refused(invalid, Code::InvalidArgument, "INVALID_FIELD");
@@ -234,7 +240,7 @@ async fn failed_request_is_not_remembered(database: TestDatabase) {
     refused(expired, Code::FailedPrecondition, "INVITATION_EXPIRED");
     let resend = |etag: &str| pb::ResendConnectionInvitationRequest {
         name: made.name.clone(),
-        ttl: messages::seconds(60),
+        expiration: messages::seconds(60).map(pb::resend_connection_invitation_request::Expiration::Ttl),
         etag: etag.to_owned(),
         request_id: "again".to_owned(),
         ..Default::default()

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use invitation_service::pb;
-use invitation_service::pb::{ConnectionInvitationType, InvitationState, InvitationStatus};
+use invitation_service::pb::{ConnectionPurpose, InvitationState, InvitationStatus};
 use tonic::Code;
 
 use crate::support::build::messages;
+use crate::support::build::messages::Expiring;
 use crate::support::database::TestDatabase;
 use crate::support::expect::refused;
 use crate::support::on_both;
@@ -26,20 +27,20 @@ async fn reconnect_link_serves_at_most_two_people_for_61_seconds(database: TestD
         connection_id: messages::CONNECTION.to_owned(),
         company_id: messages::COMPANY.to_owned(),
         allowed_emails: vec!["Jane.Doe+utility@Example.ORG".to_owned()],
-        ttl: messages::seconds(61),
+        expiration: messages::seconds(61).map(pb::create_reconnect_invitation_request::Expiration::Ttl),
         max_uses: Some(2),
         labels: [("team".to_owned(), "north".to_owned())].into(),
         ..Default::default()
     };
     let made = service.connections().create_reconnect_invitation(request).await.unwrap().into_inner();
-    assert_eq!(made.invitation_type(), ConnectionInvitationType::EditConnection);
+    assert_eq!(made.purpose(), ConnectionPurpose::EditConnection);
     assert_eq!((made.connection_id.as_str(), made.company_id.as_str()), (messages::CONNECTION, messages::COMPANY));
     assert_eq!(made.name, format!("connectionInvitations/{}", made.uid));
     assert_eq!(made.uid.as_bytes()[14], b'7', "a UUID of version 7");
     assert_eq!((made.state(), made.max_uses, made.use_count), (InvitationState::Active, Some(2), 0));
     assert_eq!(made.allowed_emails, ["Jane.Doe+utility@Example.ORG"], "as it was given");
-    assert_eq!(made.expire_time.unwrap().seconds - made.create_time.unwrap().seconds, 61);
-    assert_eq!((made.ttl, &made.prefill, made.revoke_time), (None, &None, None));
+    assert_eq!(made.expire_time().unwrap().seconds - made.create_time.unwrap().seconds, 61);
+    assert_eq!((&made.prefill, made.revoke_time), (&None, None));
     assert_eq!(made.invitation_uri, format!("http://localhost:8080/connect/{}", made.invitation_token));
     assert_eq!(messages::get(&service, &made.name).await, made);
 
@@ -75,8 +76,10 @@ fn prefill() -> pb::Prefill {
     use pb::UtilityType::{Cooling, Electricity, Heating, NaturalGas, Other, Solar, Steam, Waste, Water};
     let utilities = [Electricity, NaturalGas, Water, Heating, Cooling, Steam, Waste, Solar, Other];
     pb::Prefill {
-        datasource: Some(pb::prefill::Datasource::Url("https://utility.example/login?lang=de#start".to_owned())),
-        initial_sites: vec![messages::COMPANY.to_owned(), messages::CONNECTION.to_owned()],
+        datasource: Some(pb::prefill::Datasource::DatasourceUri(
+            "https://utility.example/login?lang=de#start".to_owned(),
+        )),
+        initial_site_ids: vec![messages::COMPANY.to_owned(), messages::CONNECTION.to_owned()],
         utility_types: utilities.into_iter().map(Into::into).collect(),
         country: "DE".to_owned(),
         connection_owner_email: "Owner@Ex\u{e4}mple.org".to_owned(),
@@ -93,7 +96,7 @@ async fn full_prefill_comes_back_as_it_was_sent(database: TestDatabase) {
     };
     let made = messages::create(&service, wanted.clone()).await;
     assert_eq!((&made.prefill, &made.labels), (&wanted.prefill, &wanted.labels));
-    assert_eq!(made.invitation_type(), ConnectionInvitationType::CreateConnection);
+    assert_eq!(made.purpose(), ConnectionPurpose::CreateConnection);
     let preview = pb::PreviewInvitationRequest { token: made.invitation_token.clone() };
     let shown = service.redemptions().preview_invitation(preview).await.unwrap().into_inner();
     assert_eq!((shown.prefill, shown.email_required), (wanted.prefill, false));
@@ -142,7 +145,7 @@ async fn full_prefill_comes_back_as_it_was_sent(database: TestDatabase) {
 async fn link_without_limits_never_expires_and_never_runs_out(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation()).await;
-    assert_eq!((made.expire_time, made.max_uses), (None, None));
+    assert_eq!((made.expire_time(), made.max_uses), (None, None));
     service.clock.advance(Duration::from_secs(200 * 31_557_600));
     for number in 0..25 {
         let accept = messages::accept(&made.invitation_token, &format!("person {number}"));

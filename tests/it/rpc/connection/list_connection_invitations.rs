@@ -71,7 +71,10 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
     let once = pb::ConnectionInvitation { max_uses: Some(1), ..messages::invitation() };
     let fulfilled = messages::create(&service, once).await;
     service.redemptions().accept_invitation(messages::accept(&fulfilled.invitation_token, "ann")).await.unwrap();
-    let short = pb::ConnectionInvitation { ttl: messages::seconds(60), ..messages::invitation() };
+    let short = pb::ConnectionInvitation {
+        expiration: messages::seconds(60).map(pb::connection_invitation::Expiration::Ttl),
+        ..messages::invitation()
+    };
     let expired = messages::create(&service, short).await.name;
     let reconnect = pb::CreateReconnectInvitationRequest {
         connection_id: messages::CONNECTION.to_owned(),
@@ -161,7 +164,10 @@ async fn states_are_judged_by_the_moment_of_the_first_page(database: TestDatabas
     let service = Service::start(&database).await;
     let mut made = Vec::new();
     for _ in 0..3 {
-        let short = pb::ConnectionInvitation { ttl: messages::seconds(60), ..messages::invitation() };
+        let short = pb::ConnectionInvitation {
+            expiration: messages::seconds(60).map(pb::connection_invitation::Expiration::Ttl),
+            ..messages::invitation()
+        };
         made.push(messages::create(&service, short).await.name);
         service.clock.advance(Duration::from_secs(1));
     }

@@ -7,6 +7,7 @@ use invitation_service::pb::{InvitationState, ResendInvitationRequest as Request
 use tonic::Code;
 
 use crate::support::build::generals::{email, internal, into_team};
+use crate::support::build::messages::Expiring;
 use crate::support::build::{generals, guests, messages, users};
 use crate::support::database::TestDatabase;
 use crate::support::expect::{refused, violated};
@@ -32,11 +33,25 @@ async fn resend(service: &Service, request: Request) -> pb::Invitation {
 /// One of each kind, for one hour.
 async fn one_of_each(service: &Service) -> Vec<String> {
     let hour = messages::seconds(3_600);
-    let connection = pb::ConnectionInvitation { ttl: hour, ..messages::invitation_for(&["ann@example.org"]) };
-    let general = pb::Invitation { ttl: hour, ..into_team(&[email("ann@example.org")]) };
+    let connection = pb::ConnectionInvitation {
+        expiration: hour.map(pb::connection_invitation::Expiration::Ttl),
+        ..messages::invitation_for(&["ann@example.org"])
+    };
+    let general = pb::Invitation {
+        expiration: hour.map(pb::invitation::Expiration::Ttl),
+        ..into_team(&[email("ann@example.org")])
+    };
     vec![
         messages::create(service, connection).await.name,
-        users::create(service, pb::UserInvitation { ttl: hour, ..users::user("ann@example.org") }).await.name,
+        users::create(
+            service,
+            pb::UserInvitation {
+                expiration: hour.map(pb::user_invitation::Expiration::Ttl),
+                ..users::user("ann@example.org")
+            },
+        )
+        .await
+        .name,
         guests::create(service, guests::guest("ann@example.org")).await.name,
         generals::create(service, general).await.name,
     ]
@@ -49,7 +64,7 @@ async fn every_kind_is_sent_again_and_its_new_link_kills_the_old_ones(database: 
         let again = resend(&service, request(&name)).await;
         let mailed = i32::from(!before.delivery_types.is_empty());
         assert_eq!(again.delivery_count, before.delivery_count + mailed, "{name}");
-        assert_eq!((&again.invitation_token, again.expire_time), (&before.invitation_token, before.expire_time));
+        assert_eq!((&again.invitation_token, again.expire_time()), (&before.invitation_token, before.expire_time()));
         let rotated = resend(&service, Request { rotate_token: true, ..request(&before.name) }).await;
         assert_ne!(rotated.invitation_token, before.invitation_token);
         let old = [before.invitation_token.clone(), messages::mailed_token(&before.uid, 1)];
@@ -73,16 +88,29 @@ async fn every_kind_is_renewed_after_it_has_expired(database: TestDatabase) {
     for name in names {
         let expired = service.invitations().resend_invitation(request(&name)).await;
         refused(expired, Code::FailedPrecondition, "INVITATION_EXPIRED");
-        let renewed = resend(&service, Request { ttl: messages::seconds(60), ..request(&name) }).await;
-        assert_eq!((renewed.state(), renewed.expire_time), (InvitationState::Active, messages::at(3_660)));
+        let renewed = resend(
+            &service,
+            Request {
+                expiration: messages::seconds(60).map(pb::resend_invitation_request::Expiration::Ttl),
+                ..request(&name)
+            },
+        )
+        .await;
+        assert_eq!((renewed.state(), renewed.expire_time()), (InvitationState::Active, messages::at(3_660)));
         for ttl in [59, -1, 100 * 31_557_600 + 1] {
             let status = service
                 .invitations()
-                .resend_invitation(Request { ttl: messages::seconds(ttl), ..request(&name) })
+                .resend_invitation(Request {
+                    expiration: messages::seconds(ttl).map(pb::resend_invitation_request::Expiration::Ttl),
+                    ..request(&name)
+                })
                 .await;
             assert_eq!(violated(&refused(status, Code::InvalidArgument, "INVALID_FIELD")), ["ttl"]);
         }
-        let two_years = Request { ttl: messages::seconds(2 * 365 * 86_400), ..request(&name) };
+        let two_years = Request {
+            expiration: messages::seconds(2 * 365 * 86_400).map(pb::resend_invitation_request::Expiration::Ttl),
+            ..request(&name)
+        };
         let two_years = service.invitations().resend_invitation(two_years).await;
         if name.starts_with("user") {
             let status = refused(two_years, Code::InvalidArgument, "INVALID_FIELD");

@@ -24,7 +24,7 @@ on_both!(
 async fn eventful(service: &Service) -> pb::ConnectionInvitation {
     let wanted = pb::ConnectionInvitation {
         max_uses: Some(1),
-        ttl: messages::seconds(3_600),
+        expiration: messages::seconds(3_600).map(pb::connection_invitation::Expiration::Ttl),
         ..messages::invitation_for(&["ann@example.org", "bob@example.org"])
     };
     let request = pb::CreateConnectionInvitationRequest { send_email: true, ..messages::creation(wanted) };

@@ -220,7 +220,10 @@ async fn expiry_is_watched_like_anything_else(database: TestDatabase) {
     let often = [("INVITATION__EVENTS__EXPIRY_INTERVAL", "100ms")];
     let service = Service::start_with(configuration(&database, &often), Clock::manual(NEW_YEAR)).await;
     let mut stream = watch(&service, &[], "").await.unwrap();
-    let wanted = pb::ConnectionInvitation { ttl: messages::seconds(60), ..messages::invitation() };
+    let wanted = pb::ConnectionInvitation {
+        expiration: messages::seconds(60).map(pb::connection_invitation::Expiration::Ttl),
+        ..messages::invitation()
+    };
     let made = messages::create(&service, wanted).await;
     service.clock.advance(Duration::from_secs(60));
     assert_eq!(types(&mut stream, 2).await, ["invitation.created", "invitation.expired"]);

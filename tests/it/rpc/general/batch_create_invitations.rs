@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::support::build::generals::{email, internal, into_team, with_conflict};
+use crate::support::build::messages::Expiring;
 use crate::support::build::{generals, messages};
 use crate::support::database::TestDatabase;
 use crate::support::expect::{refused, violated};
@@ -99,8 +100,12 @@ async fn five_hundred_have_a_result_each_in_their_order(database: TestDatabase) 
 
 async fn violation_of_one_row_is_reported_there_alone(database: TestDatabase) {
     let service = Service::start(&database).await;
-    let late = pb::Invitation { expire_time: messages::at(0), ..into_team(&[]) };
-    let wrong = pb::Invitation { ttl: messages::seconds(1), ..into_team(&[email("x"), email("a@x.org"), email("y")]) };
+    let late =
+        pb::Invitation { expiration: messages::at(0).map(pb::invitation::Expiration::ExpireTime), ..into_team(&[]) };
+    let wrong = pb::Invitation {
+        expiration: messages::seconds(1).map(pb::invitation::Expiration::Ttl),
+        ..into_team(&[email("x"), email("a@x.org"), email("y")])
+    };
     let mut rows = people(["ann"]);
     rows.extend([messages::general(late), messages::general(wrong), pb::CreateInvitationRequest::default()]);
     rows.extend(people(["bob"]));
@@ -147,8 +152,18 @@ async fn duplicate_inside_a_batch_meets_the_row_before_it(database: TestDatabase
 async fn atomic_batch_creates_all_or_reports_every_violation(database: TestDatabase) {
     let service = Service::start(&database).await;
     let atomic = |requests| Batch { atomic: true, ..batch(requests) };
-    let bad = || messages::general(pb::Invitation { ttl: messages::seconds(1), ..into_team(&[email("x")]) });
-    let late = || messages::general(pb::Invitation { expire_time: messages::at(0), ..into_team(&[]) });
+    let bad = || {
+        messages::general(pb::Invitation {
+            expiration: messages::seconds(1).map(pb::invitation::Expiration::Ttl),
+            ..into_team(&[email("x")])
+        })
+    };
+    let late = || {
+        messages::general(pb::Invitation {
+            expiration: messages::at(0).map(pb::invitation::Expiration::ExpireTime),
+            ..into_team(&[])
+        })
+    };
     let ann = run(&service, atomic(people(["ann"]))).await;
 
     let mut rows = people(["bob"]);
@@ -178,7 +193,10 @@ async fn validate_only_shows_the_invitation_and_creates_none(database: TestDatab
     let service = Service::start(&database).await;
     let ann = generals::create(&service, into_team(&[internal("ann")])).await;
     let mut rows = people(["bob", "ann", "bob"]);
-    rows.push(messages::general(pb::Invitation { expire_time: messages::at(0), ..into_team(&[]) }));
+    rows.push(messages::general(pb::Invitation {
+        expiration: messages::at(0).map(pb::invitation::Expiration::ExpireTime),
+        ..into_team(&[])
+    }));
     rows.push(with_conflict(into_team(&[internal("ann")]), OnConflict::Replace));
     rows.extend(people(["cid"]));
     let asked = Batch { validate_only: true, request_id: "asked".to_owned(), ..batch(rows.clone()) };
@@ -190,7 +208,7 @@ async fn validate_only_shows_the_invitation_and_creates_none(database: TestDatab
             let would_be = made(&outcomes[index]);
             assert_eq!([&would_be.name, &would_be.typed_name, &would_be.uid, &would_be.etag], [""; 4]);
             assert_eq!([&would_be.invitation_token, &would_be.invitation_uri], [""; 2]);
-            assert_eq!(would_be.expire_time, messages::at(30 * 86_400));
+            assert_eq!(would_be.expire_time(), messages::at(30 * 86_400));
         }
     }
     let whole = try_run(&service, Batch { atomic: true, ..asked.clone() }).await;

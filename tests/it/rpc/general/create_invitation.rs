@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::support::build::generals::{email, internal, into, into_team, try_create, with_conflict};
+use crate::support::build::messages::Expiring;
 use crate::support::build::{generals, messages};
 use crate::support::database::TestDatabase;
 use crate::support::expect::{refused, violated};
@@ -70,21 +71,51 @@ async fn first_group_is_the_scope_unless_one_is_named(database: TestDatabase) {
 async fn expiry_is_a_month_a_ttl_or_a_moment(database: TestDatabase) {
     let service = Service::start(&database).await;
     let month = generals::create(&service, into_team(&[])).await;
-    assert_eq!(month.expire_time, messages::at(30 * 86_400));
-    let ttl = generals::create(&service, pb::Invitation { ttl: messages::seconds(60), ..into_team(&[]) }).await;
-    assert_eq!((ttl.expire_time, ttl.ttl), (messages::at(60), None));
-    let moment = generals::create(&service, pb::Invitation { expire_time: messages::at(7), ..into_team(&[]) }).await;
-    assert_eq!(moment.expire_time, messages::at(7));
+    assert_eq!(month.expire_time(), messages::at(30 * 86_400));
+    let ttl = generals::create(
+        &service,
+        pb::Invitation { expiration: messages::seconds(60).map(pb::invitation::Expiration::Ttl), ..into_team(&[]) },
+    )
+    .await;
+    assert_eq!(ttl.expire_time(), messages::at(60));
+    let moment = generals::create(
+        &service,
+        pb::Invitation { expiration: messages::at(7).map(pb::invitation::Expiration::ExpireTime), ..into_team(&[]) },
+    )
+    .await;
+    assert_eq!(moment.expire_time(), messages::at(7));
+    let never = pb::Invitation { expiration: Some(pb::invitation::Expiration::Never(())), ..into_team(&[]) };
+    assert_eq!(generals::create(&service, never).await.expire_time(), None);
     for (invitation, field) in [
         (
-            pb::Invitation { ttl: messages::seconds(60), expire_time: messages::at(60), ..into_team(&[]) },
+            pb::Invitation {
+                expiration: messages::at(0).map(pb::invitation::Expiration::ExpireTime),
+                ..into_team(&[])
+            },
             "invitation.expire_time",
         ),
-        (pb::Invitation { expire_time: messages::at(0), ..into_team(&[]) }, "invitation.expire_time"),
-        (pb::Invitation { expire_time: messages::at(101 * 366 * 86_400), ..into_team(&[]) }, "invitation.expire_time"),
-        (pb::Invitation { ttl: messages::seconds(59), ..into_team(&[]) }, "invitation.ttl"),
-        (pb::Invitation { ttl: messages::seconds(-1), ..into_team(&[]) }, "invitation.ttl"),
-        (pb::Invitation { ttl: messages::seconds(i64::MAX), ..into_team(&[]) }, "invitation.ttl"),
+        (
+            pb::Invitation {
+                expiration: messages::at(101 * 366 * 86_400).map(pb::invitation::Expiration::ExpireTime),
+                ..into_team(&[])
+            },
+            "invitation.expire_time",
+        ),
+        (
+            pb::Invitation { expiration: messages::seconds(59).map(pb::invitation::Expiration::Ttl), ..into_team(&[]) },
+            "invitation.ttl",
+        ),
+        (
+            pb::Invitation { expiration: messages::seconds(-1).map(pb::invitation::Expiration::Ttl), ..into_team(&[]) },
+            "invitation.ttl",
+        ),
+        (
+            pb::Invitation {
+                expiration: messages::seconds(i64::MAX).map(pb::invitation::Expiration::Ttl),
+                ..into_team(&[])
+            },
+            "invitation.ttl",
+        ),
     ] {
         let status = try_create(&service, messages::general(invitation)).await;
         let status = refused(status, Code::InvalidArgument, "INVALID_FIELD");
@@ -108,9 +139,9 @@ async fn all_that_is_wrong_is_told_at_once_and_makes_nothing(database: TestDatab
         recipient_match: 99,
         groups: vec![group.clone(), group, pb::Group::default()],
         scope: Some(messages::scope("", "a\nb")),
-        roles: vec!["a".to_owned(), "a".to_owned()],
+        roles: vec!["a".to_owned(), String::new()],
         max_uses: Some(0),
-        ttl: messages::seconds(1),
+        expiration: messages::seconds(1).map(pb::invitation::Expiration::Ttl),
         pass_through: "\0".to_owned(),
         inviter: Some(pb::Inviter { email: "@".to_owned(), ..Default::default() }),
         subtype: "x".repeat(301),
@@ -121,7 +152,6 @@ async fn all_that_is_wrong_is_told_at_once_and_makes_nothing(database: TestDatab
     let status = refused(try_create(&service, request).await, Code::InvalidArgument, "INVALID_FIELD");
     let fields: BTreeSet<_> = violated(&status).into_iter().collect();
     let wanted = [
-        "invitation.groups[1]",
         "invitation.groups[2].id",
         "invitation.groups[2].type",
         "invitation.invitation_type",
@@ -129,7 +159,7 @@ async fn all_that_is_wrong_is_told_at_once_and_makes_nothing(database: TestDatab
         "invitation.max_uses",
         "invitation.pass_through",
         "invitation.recipient_match",
-        "invitation.roles",
+        "invitation.roles[1]",
         "invitation.scope.id",
         "invitation.scope.type",
         "invitation.subtype",
@@ -240,8 +270,15 @@ async fn replacement_revokes_all_that_match_and_tells_of_each(database: TestData
 
 async fn place_of_what_has_expired_or_ended_is_free(database: TestDatabase) {
     let service = Service::start(&database).await;
-    let wanted =
-        || with_conflict(pb::Invitation { ttl: messages::seconds(60), ..into_team(&[email("ann@x.org")]) }, REJECT);
+    let wanted = || {
+        with_conflict(
+            pb::Invitation {
+                expiration: messages::seconds(60).map(pb::invitation::Expiration::Ttl),
+                ..into_team(&[email("ann@x.org")])
+            },
+            REJECT,
+        )
+    };
     let first = try_create(&service, wanted()).await.unwrap();
     exists(try_create(&service, wanted()).await, &first);
     service.clock.advance(Duration::from_secs(60));
@@ -266,13 +303,23 @@ async fn place_of_what_has_expired_or_ended_is_free(database: TestDatabase) {
 
 async fn renewing_needs_the_place_again(database: TestDatabase) {
     let service = Service::start(&database).await;
-    let wanted =
-        || with_conflict(pb::Invitation { ttl: messages::seconds(60), ..into_team(&[email("ann@x.org")]) }, REJECT);
+    let wanted = || {
+        with_conflict(
+            pb::Invitation {
+                expiration: messages::seconds(60).map(pb::invitation::Expiration::Ttl),
+                ..into_team(&[email("ann@x.org")])
+            },
+            REJECT,
+        )
+    };
     let first = try_create(&service, wanted()).await.unwrap();
     service.clock.advance(Duration::from_secs(60));
     let second = try_create(&service, wanted()).await.unwrap();
-    let renew =
-        || pb::ResendInvitationRequest { name: first.name.clone(), ttl: messages::seconds(600), ..Default::default() };
+    let renew = || pb::ResendInvitationRequest {
+        name: first.name.clone(),
+        expiration: messages::seconds(600).map(pb::resend_invitation_request::Expiration::Ttl),
+        ..Default::default()
+    };
     exists(service.invitations().resend_invitation(renew()).await, &second);
     generals::revoke(&service, &second.name).await;
     let renewed = service.invitations().resend_invitation(renew()).await.unwrap().into_inner();

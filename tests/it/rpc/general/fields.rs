@@ -8,6 +8,7 @@ use prost_types::{ListValue, Struct, Value};
 use tonic::Code;
 
 use crate::support::build::messages;
+use crate::support::build::messages::Expiring;
 use crate::support::database::TestDatabase;
 use crate::support::expect::{refused, violated};
 use crate::support::on_both;
@@ -94,7 +95,7 @@ fn full() -> pb::Invitation {
         }),
         pass_through: format!("{}\u{1f512}", "x".repeat(4_095)),
         max_uses: Some(1),
-        expire_time: messages::at(86_400),
+        expiration: messages::at(86_400).map(pb::invitation::Expiration::ExpireTime),
         ..Default::default()
     }
 }
@@ -132,8 +133,8 @@ async fn every_field_comes_back_as_it_was_sent_byte_for_byte(database: TestDatab
 
     let plain = service.invitations().create_invitation(messages::general(pb::Invitation::default())).await;
     let plain = plain.unwrap().into_inner();
+    assert_eq!(plain.expire_time(), messages::at(30 * 24 * 3_600), "thirty days");
     assert_eq!((plain.source.as_str(), plain.scope, plain.max_uses), ("api", None, Some(1)));
-    assert_eq!(plain.expire_time, messages::at(30 * 24 * 3_600), "thirty days");
     assert_eq!((plain.attributes, plain.unfurl_config, plain.inviter), (None, None, None));
     service.stop().await;
 }

@@ -8,6 +8,7 @@ use tonic::Code;
 use crate::contract::raw::told;
 use crate::contract::request;
 use crate::support::build::guests::{HOST, OTHER_HOST, guest, of};
+use crate::support::build::messages::Expiring;
 use crate::support::build::users::user;
 use crate::support::build::{guests, messages, users};
 use crate::support::database::TestDatabase;
@@ -40,7 +41,7 @@ async fn each_kind_shows_what_its_own_service_was_given(database: TestDatabase) 
     assert_eq!(face.inviter, Some(pb::Inviter { display_name: "Bob".to_owned(), ..Default::default() }));
     assert_eq!((&face.roles, &face.labels), (&made.roles, &made.labels));
     assert_eq!((&face.invitation_token, &face.invitation_uri), (&made.invitation_token, &made.invitation_uri));
-    assert_eq!((&face.etag, face.expire_time), (&made.etag, made.expire_time));
+    assert_eq!((&face.etag, face.expire_time()), (&made.etag, made.expire_time()));
     let details = pb::UserDetails {
         invited_email: "Ann@example.org".to_owned(),
         disable_invitation_email: true,

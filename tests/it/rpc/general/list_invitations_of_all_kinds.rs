@@ -128,7 +128,8 @@ async fn each_filter_finds_what_it_says_over_all_kinds(database: TestDatabase) {
 async fn filters_of_states_are_judged_at_the_first_page(database: TestDatabase) {
     let service = Service::start(&database).await;
     for _ in 0..6 {
-        let minute = pb::Invitation { ttl: messages::seconds(60), ..into_team(&[]) };
+        let minute =
+            pb::Invitation { expiration: messages::seconds(60).map(pb::invitation::Expiration::Ttl), ..into_team(&[]) };
         generals::create(&service, minute).await;
     }
     let mut request = Request {

@@ -114,7 +114,10 @@ async fn answered_or_ended_invitation_is_not_open(database: TestDatabase) {
     let both = messages::create(&service, messages::invitation_for(&[ANN, "bob@example.org"])).await;
     let general = generals::create(&service, into_team(&[email(ANN)])).await;
     let revoked = generals::create(&service, into("blue", &[email(ANN)])).await;
-    let minute = pb::Invitation { ttl: messages::seconds(60), ..into("green", &[email(ANN)]) };
+    let minute = pb::Invitation {
+        expiration: messages::seconds(60).map(pb::invitation::Expiration::Ttl),
+        ..into("green", &[email(ANN)])
+    };
     let expiring = generals::create(&service, minute).await;
     let user = users::create(&service, users::user(ANN)).await;
     let all = [&both.uid, &general.uid, &revoked.uid, &expiring.uid, &user.uid];
@@ -139,7 +142,11 @@ async fn answered_or_ended_invitation_is_not_open(database: TestDatabase) {
     assert_eq!(open_for(&service, "bob@example.org").await, [].into());
     service.clock.advance(Duration::from_secs(60));
     assert_eq!(open_for(&service, ANN).await, [user.uid].into());
-    let renew = pb::ResendInvitationRequest { name: expiring.name, ttl: messages::seconds(60), ..Default::default() };
+    let renew = pb::ResendInvitationRequest {
+        name: expiring.name,
+        expiration: messages::seconds(60).map(pb::resend_invitation_request::Expiration::Ttl),
+        ..Default::default()
+    };
     service.invitations().resend_invitation(renew).await.unwrap();
     assert!(open_for(&service, ANN).await.contains(&expiring.uid), "renewed");
     service.stop().await;

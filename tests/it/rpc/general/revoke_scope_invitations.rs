@@ -58,7 +58,8 @@ async fn active_and_expired_invitations_of_a_scope_are_revoked(database: TestDat
     let service = Service::start(&database).await;
     let group = |id: &str| pb::Group { r#type: "team".to_owned(), id: id.to_owned(), display_name: String::new() };
     let grouped = pb::Invitation { groups: vec![group("blue"), group("red")], ..into("green", &[]) };
-    let expired = pb::Invitation { ttl: messages::seconds(60), ..into_team(&[]) };
+    let expired =
+        pb::Invitation { expiration: messages::seconds(60).map(pb::invitation::Expiration::Ttl), ..into_team(&[]) };
     let many = pb::Invitation { invitation_type: pb::InvitationType::MultiUse.into(), ..into_team(&[]) };
     let mut wanted = Vec::new();
     for invitation in [into_team(&[internal("ann")]), grouped, expired, many] {

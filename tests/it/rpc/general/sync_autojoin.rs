@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
 use crate::support::build::generals::{subject, verified};
+use crate::support::build::messages::Expiring;
 use crate::support::build::{generals, messages};
 use crate::support::database::TestDatabase;
 use crate::support::expect::{refused, violated};
@@ -67,7 +68,7 @@ async fn sync_sets_all_domains_in_one_form_and_tells_what_changed(database: Test
         sync(&service, &["Example.org", " b\u{fc}cher.example", "example.ORG", "bu\u{308}cher.example"]).await;
     assert_eq!(domains, ["example.org", "xn--bcher-kva.example"]);
     assert_eq!(
-        (made.invitation_type(), made.state(), made.expire_time),
+        (made.invitation_type(), made.state(), made.expire_time()),
         (InvitationType::Autojoin, InvitationState::Active, None)
     );
     assert_eq!((made.kind(), made.max_uses, made.deactivated), (pb::InvitationKind::General, None, false));
@@ -198,12 +199,16 @@ async fn retry_syncs_once_and_two_at_once_make_one(database: TestDatabase) {
 async fn auto_join_never_expires_and_is_sent_to_nobody(database: TestDatabase) {
     let service = Service::start(&database).await;
     let (_, made) = sync(&service, &["example.org"]).await;
-    let resend = |ttl| pb::ResendInvitationRequest { name: made.name.clone(), ttl, ..Default::default() };
+    let resend = |ttl: Option<prost_types::Duration>| pb::ResendInvitationRequest {
+        name: made.name.clone(),
+        expiration: ttl.map(pb::resend_invitation_request::Expiration::Ttl),
+        ..Default::default()
+    };
     let status = service.invitations().resend_invitation(resend(messages::seconds(60))).await;
     let status = refused(status, Code::InvalidArgument, "INVALID_FIELD");
     assert_eq!(violated(&status), ["ttl"]);
     let resent = service.invitations().resend_invitation(resend(None)).await.unwrap().into_inner();
-    assert_eq!((resent.delivery_count, resent.expire_time), (0, None));
+    assert_eq!((resent.delivery_count, resent.expire_time()), (0, None));
     service.stop().await;
 }
 

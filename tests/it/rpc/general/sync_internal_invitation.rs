@@ -89,7 +89,10 @@ async fn sync_finds_only_active_ones_of_inviter_person_and_widget(database: Test
     ] {
         untouched.push(generals::create(&service, invitation).await);
     }
-    let brief = pb::Invitation { ttl: messages::seconds(60), ..widget("w", by_boss("red", &[internal("ann")])) };
+    let brief = pb::Invitation {
+        expiration: messages::seconds(60).map(pb::invitation::Expiration::Ttl),
+        ..widget("w", by_boss("red", &[internal("ann")]))
+    };
     untouched.push(generals::create(&service, brief).await);
     service.clock.advance(Duration::from_secs(60));
     let revoked = generals::create(&service, widget("w", by_boss("red", &[internal("ann")]))).await;

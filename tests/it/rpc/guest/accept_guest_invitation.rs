@@ -8,6 +8,7 @@ use tonic::Code;
 
 use crate::support::build::guests::{GUEST, HOST, OTHER_HOST, by_system, create, get, guest, of, revocation};
 use crate::support::build::messages;
+use crate::support::build::messages::Expiring;
 use crate::support::database::TestDatabase;
 use crate::support::expect::{refused, violated};
 use crate::support::on_both;
@@ -138,9 +139,17 @@ async fn resend_mails_the_link_again_and_renews_what_has_expired(database: TestD
     let service = Service::start(&database).await;
     let made = create(&service, guest("ann@example.org")).await;
     let mut guests = service.guests();
-    let resend = |rotate_token, expire_time| {
+    let resend = |rotate_token, expire_time: Option<prost_types::Timestamp>| {
         let name = made.name.clone();
-        of(HOST, pb::ResendGuestInvitationRequest { name, rotate_token, expire_time, ..Default::default() })
+        of(
+            HOST,
+            pb::ResendGuestInvitationRequest {
+                name,
+                rotate_token,
+                expiration: expire_time.map(pb::resend_guest_invitation_request::Expiration::ExpireTime),
+                ..Default::default()
+            },
+        )
     };
     service.clock.advance(Duration::from_secs(10));
     let again = guests.resend_guest_invitation(resend(false, None)).await.unwrap().into_inner();
@@ -162,6 +171,6 @@ async fn resend_mails_the_link_again_and_renews_what_has_expired(database: TestD
     }
     let renewed = guests.resend_guest_invitation(resend(false, messages::at(7_200))).await.unwrap().into_inner();
     assert_eq!((renewed.state(), renewed.expired), (InvitationState::Active, false));
-    assert_eq!((renewed.expire_time, renewed.last_sent_time), (messages::at(7_200), messages::at(3_600)));
+    assert_eq!((renewed.expire_time(), renewed.last_sent_time), (messages::at(7_200), messages::at(3_600)));
     service.stop().await;
 }

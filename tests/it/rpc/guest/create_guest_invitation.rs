@@ -8,6 +8,7 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use crate::support::build::guests::{HOST, OTHER_HOST, create, creation, guest, of, revocation, update};
+use crate::support::build::messages::Expiring;
 use crate::support::build::{guests, messages};
 use crate::support::database::TestDatabase;
 use crate::support::expect::{refused, violated};
@@ -34,7 +35,7 @@ async fn guest_is_mailed_at_once_and_shown_as_sent(database: TestDatabase) {
     assert_eq!(made.parent_organization_id, wanted.parent_organization_id);
     assert_eq!(made.parent_organization_name, wanted.parent_organization_name);
     assert_eq!((made.state(), made.status()), (InvitationState::Active, GuestInvitationStatus::Sent));
-    assert_eq!((made.expire_time, made.expired, made.archived), (wanted.expire_time, false, false));
+    assert_eq!((made.expire_time(), made.expired, made.archived), (wanted.expire_time(), false, false));
     assert_eq!((made.first_sent_time, made.last_sent_time), (messages::at(0), messages::at(0)));
     assert_eq!((made.accept_time, made.archive_time, made.guest_organization_id.as_str()), (None, None, ""));
     assert_eq!(made.invitation_uri, format!("http://localhost:8080/guest/{}", made.invitation_token));
@@ -55,7 +56,10 @@ async fn value_beyond_a_limit_is_refused_at_its_field() {
     // Labels of a domain have at most 63 characters.
     let email = |length: usize| format!("a@{}.{}.org", "b".repeat(60), "c".repeat(length - 67));
     assert_eq!((email(100).len(), email(101).len()), (100, 101));
-    let until = |expire_time| pb::GuestInvitation { expire_time, ..guest("ann@example.org") };
+    let until = |expire_time: Option<prost_types::Timestamp>| pb::GuestInvitation {
+        expiration: expire_time.map(pb::guest_invitation::Expiration::ExpireTime),
+        ..guest("ann@example.org")
+    };
     let stamp = |seconds, nanos| Some(prost_types::Timestamp { seconds, nanos });
     let century = 100 * 31_557_600;
     let cases = [
@@ -88,7 +92,7 @@ async fn value_beyond_a_limit_is_refused_at_its_field() {
     assert_eq!(listed.unwrap().into_inner().total_size, 0, "nothing was made");
     create(&service, guest(&email(100))).await;
     let made = create(&service, until(messages::at(century))).await;
-    assert_eq!(made.expire_time, messages::at(century));
+    assert_eq!(made.expire_time(), messages::at(century));
     service.stop().await;
 }
 
@@ -129,17 +133,30 @@ async fn renewed_invitation_needs_its_address_to_be_free(database: TestDatabase)
     service.clock.advance(Duration::from_secs(3_600));
     let until = |name: &str, seconds| pb::GuestInvitation {
         name: name.to_owned(),
-        expire_time: messages::at(seconds),
+        expiration: messages::at(seconds).map(pb::guest_invitation::Expiration::ExpireTime),
         ..Default::default()
     };
-    let rival =
-        create(&service, pb::GuestInvitation { expire_time: messages::at(7_200), ..guest("ANN@example.org") }).await;
+    let rival = create(
+        &service,
+        pb::GuestInvitation {
+            expiration: messages::at(7_200).map(pb::guest_invitation::Expiration::ExpireTime),
+            ..guest("ANN@example.org")
+        },
+    )
+    .await;
     let mut client = service.guests();
     let later = client.update_guest_invitation(update(until(&first.name, 9_000), &[])).await;
     refused(later, Code::AlreadyExists, "INVITATION_EXISTS");
     let resend = |name: &str, seconds| {
         let (name, expire_time) = (name.to_owned(), messages::at(seconds));
-        of(HOST, pb::ResendGuestInvitationRequest { name, expire_time, ..Default::default() })
+        of(
+            HOST,
+            pb::ResendGuestInvitationRequest {
+                name,
+                expiration: expire_time.map(pb::resend_guest_invitation_request::Expiration::ExpireTime),
+                ..Default::default()
+            },
+        )
     };
     let again = client.resend_guest_invitation(resend(&first.name, 9_000)).await;
     let status = refused(again, Code::AlreadyExists, "INVITATION_EXISTS");
@@ -147,11 +164,14 @@ async fn renewed_invitation_needs_its_address_to_be_free(database: TestDatabase)
 
     client.revoke_guest_invitation(revocation(&rival.name)).await.unwrap();
     let renewed = client.update_guest_invitation(update(until(&first.name, 9_000), &[])).await.unwrap().into_inner();
-    assert_eq!((renewed.state(), renewed.expire_time), (InvitationState::Active, messages::at(9_000)));
+    assert_eq!((renewed.state(), renewed.expire_time()), (InvitationState::Active, messages::at(9_000)));
     let rivals = service.guests().create_guest_invitation(of(HOST, creation(guest("ann@example.org")))).await;
     // An hour after New Year is now, so the request itself is late as well: fields come first.
     refused(rivals, Code::InvalidArgument, "INVALID_FIELD");
-    let long = pb::GuestInvitation { expire_time: messages::at(9_999), ..guest("ann@example.org") };
+    let long = pb::GuestInvitation {
+        expiration: messages::at(9_999).map(pb::guest_invitation::Expiration::ExpireTime),
+        ..guest("ann@example.org")
+    };
     let rivals = service.guests().create_guest_invitation(of(HOST, creation(long))).await;
     refused(rivals, Code::AlreadyExists, "INVITATION_EXISTS");
     service.stop().await;

@@ -44,8 +44,10 @@ async fn invite_all(service: &Service) {
     {
         service.clock.advance(Duration::from_secs(1));
         let seconds = if email == "expired" { 100 } else { 10_000 - i64::try_from(index).unwrap() };
-        let guest =
-            pb::GuestInvitation { expire_time: messages::at(seconds), ..guests::guest(&format!("{email}@x.org")) };
+        let guest = pb::GuestInvitation {
+            expiration: messages::at(seconds).map(pb::guest_invitation::Expiration::ExpireTime),
+            ..guests::guest(&format!("{email}@x.org"))
+        };
         made.push(guests::create(service, guest).await);
     }
     let accept = pb::AcceptInvitationRequest {
@@ -64,7 +66,10 @@ async fn invite_all(service: &Service) {
     service.clock.advance(Duration::from_secs(100));
     let other = guests::of(
         guests::OTHER_HOST,
-        guests::creation(pb::GuestInvitation { expire_time: messages::at(10_000), ..guests::guest("sent@x.org") }),
+        guests::creation(pb::GuestInvitation {
+            expiration: messages::at(10_000).map(pb::guest_invitation::Expiration::ExpireTime),
+            ..guests::guest("sent@x.org")
+        }),
     );
     service.guests().create_guest_invitation(other).await.unwrap();
 }

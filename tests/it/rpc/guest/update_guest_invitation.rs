@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use invitation_service::pb::{GuestInvitation, InvitationState};
+use invitation_service::pb::{GuestInvitation, InvitationState, guest_invitation};
 use tonic::Code;
 
 use crate::support::build::guests::{GUEST, HOST, OTHER_HOST, by_system, create, get, guest, revocation, update};
 use crate::support::build::messages;
+use crate::support::build::messages::Expiring;
 use crate::support::database::TestDatabase;
 use crate::support::expect::{refused, violated};
 use crate::support::on_both;
@@ -25,7 +26,7 @@ on_both!(
 fn changed(name: &str) -> GuestInvitation {
     GuestInvitation {
         name: name.to_owned(),
-        expire_time: messages::at(7_200),
+        expiration: messages::at(7_200).map(guest_invitation::Expiration::ExpireTime),
         archived: true,
         parent_organization_id: OTHER_HOST.to_owned(),
         parent_organization_name: "Parent".to_owned(),
@@ -39,8 +40,8 @@ fn changed(name: &str) -> GuestInvitation {
 
 /// The fields that can be changed.
 fn face(guest: &GuestInvitation) -> (Option<prost_types::Timestamp>, bool, &str, &str) {
-    let GuestInvitation { expire_time, archived, parent_organization_id, parent_organization_name, .. } = guest;
-    (*expire_time, *archived, parent_organization_id, parent_organization_name)
+    let GuestInvitation { archived, parent_organization_id, parent_organization_name, .. } = guest;
+    (guest.expire_time(), *archived, parent_organization_id, parent_organization_name)
 }
 
 async fn each_field_of_the_mask_is_set_and_no_other(database: TestDatabase) {
@@ -99,10 +100,15 @@ async fn without_a_mask_what_is_not_empty_is_set_and_a_star_sets_all(database: T
         let status = refused(timeless, Code::InvalidArgument, "INVALID_FIELD");
         assert_eq!(violated(&status), ["guest_invitation.expire_time"], "it cannot be cleared");
     }
-    let timed = GuestInvitation { expire_time: messages::at(9_000), ..nothing };
+    let timed =
+        GuestInvitation { expiration: messages::at(9_000).map(guest_invitation::Expiration::ExpireTime), ..nothing };
     let star = guests.update_guest_invitation(update(timed, &["*"])).await.unwrap().into_inner();
     assert_eq!(face(&star), (messages::at(9_000), false, "", ""));
-    let past = GuestInvitation { name: made.name.clone(), expire_time: messages::at(0), ..Default::default() };
+    let past = GuestInvitation {
+        name: made.name.clone(),
+        expiration: messages::at(0).map(guest_invitation::Expiration::ExpireTime),
+        ..Default::default()
+    };
     let status =
         refused(guests.update_guest_invitation(update(past, &[])).await, Code::InvalidArgument, "INVALID_FIELD");
     assert_eq!(violated(&status), ["guest_invitation.expire_time"]);
@@ -135,13 +141,23 @@ async fn archiving_is_a_flag_of_its_own_in_every_state(database: TestDatabase) {
         assert_eq!(happened[happened.len() - 2..], ["invitation.archived", "invitation.unarchived"]);
     }
     for (name, reason) in made.iter().zip(["INVITATION_REVOKED", "INVITATION_FULFILLED", "INVITATION_DECLINED"]) {
-        let later = GuestInvitation { name: name.clone(), expire_time: messages::at(9_000), ..Default::default() };
+        let later = GuestInvitation {
+            name: name.clone(),
+            expiration: messages::at(9_000).map(guest_invitation::Expiration::ExpireTime),
+            ..Default::default()
+        };
         let answer = guests.update_guest_invitation(update(later, &[])).await;
         refused(answer, Code::FailedPrecondition, reason);
     }
     // An archived invitation can be accepted all the same.
-    let active =
-        create(&service, GuestInvitation { expire_time: messages::at(9_000), ..guest("kim@example.org") }).await;
+    let active = create(
+        &service,
+        GuestInvitation {
+            expiration: messages::at(9_000).map(guest_invitation::Expiration::ExpireTime),
+            ..guest("kim@example.org")
+        },
+    )
+    .await;
     let flag = GuestInvitation { name: active.name.clone(), archived: true, ..Default::default() };
     guests.update_guest_invitation(update(flag, &[])).await.unwrap();
     guests.accept_guest_invitation(by_system(&active.name, GUEST)).await.unwrap();

@@ -43,12 +43,23 @@ async fn last_use_fulfils_and_the_same_subject_stays_in(database: TestDatabase) 
 async fn expired_link_is_refused_until_it_is_renewed(database: TestDatabase) {
     let service = Service::start(&database).await;
     let ttl = Some(prost_types::Duration { seconds: 61, nanos: 0 });
-    let made = messages::create(&service, pb::ConnectionInvitation { ttl, ..messages::invitation() }).await;
+    let made = messages::create(
+        &service,
+        pb::ConnectionInvitation {
+            expiration: ttl.map(pb::connection_invitation::Expiration::Ttl),
+            ..messages::invitation()
+        },
+    )
+    .await;
     service.clock.advance(Duration::from_secs(61));
     let mut redemptions = service.redemptions();
     let late = redemptions.accept_invitation(messages::accept(&made.invitation_token, "ann")).await;
     refused(late, Code::FailedPrecondition, "INVITATION_EXPIRED");
-    let resend = pb::ResendConnectionInvitationRequest { name: made.name, ttl, ..Default::default() };
+    let resend = pb::ResendConnectionInvitationRequest {
+        name: made.name,
+        expiration: ttl.map(pb::resend_connection_invitation_request::Expiration::Ttl),
+        ..Default::default()
+    };
     let renewed = service.connections().resend_connection_invitation(resend).await.unwrap().into_inner();
     assert_eq!(renewed.state(), pb::InvitationState::Active);
     assert_eq!(renewed.invitation_token, made.invitation_token, "without rotation the link stays");
@@ -82,7 +93,7 @@ async fn only_a_proven_allowed_address_accepts_a_bound_invitation(database: Test
     assert_eq!(acceptance.email, "JO\u{308}RG@XN--EXMPLE-CUA.ORG", "as it was given");
     assert!(acceptance.name.starts_with(&format!("invitations/{}/acceptances/", made.uid)));
     assert_eq!(acceptance.accepted_by(), pb::AcceptedBy::User);
-    assert_eq!(acceptance.status(), pb::AcceptanceStatus::Accepted);
+    assert_eq!(acceptance.state(), pb::AcceptanceState::Active);
     service.stop().await;
 }
 

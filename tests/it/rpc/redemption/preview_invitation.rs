@@ -7,6 +7,7 @@ use invitation_service::pb::invitation_preview::Host;
 use invitation_service::pb::{InvitationKind, InvitationState};
 
 use crate::support::build::guests::{HOST, guest};
+use crate::support::build::messages::Expiring;
 use crate::support::build::users::user;
 use crate::support::build::{guests, messages, users};
 use crate::support::database::TestDatabase;
@@ -28,7 +29,7 @@ async fn each_kind_shows_who_invites_and_into_what(database: TestDatabase) {
     let shown = pb::InvitationPreview {
         kind: InvitationKind::User.into(),
         state: InvitationState::Active.into(),
-        expire_time: made.expire_time,
+        expire_time: made.expire_time(),
         remaining_uses: Some(1),
         email_required: true,
         masked_emails: vec!["j***@example.org".to_owned()],
@@ -47,7 +48,7 @@ async fn each_kind_shows_who_invites_and_into_what(database: TestDatabase) {
         kind: InvitationKind::Guest.into(),
         state: InvitationState::Active.into(),
         host: Some(Host::HostOrganizationId(HOST.to_owned())),
-        expire_time: made.expire_time,
+        expire_time: made.expire_time(),
         remaining_uses: Some(1),
         email_required: true,
         masked_emails: vec!["K***@example.org".to_owned()],
@@ -78,7 +79,7 @@ async fn each_kind_shows_who_invites_and_into_what(database: TestDatabase) {
         kind: InvitationKind::General.into(),
         state: InvitationState::Active.into(),
         host: Some(Host::Scope(scope)),
-        expire_time: made.expire_time,
+        expire_time: made.expire_time(),
         remaining_uses: Some(1),
         inviter_display_name: "Bob".to_owned(),
         scope_display_name: "The team".to_owned(),
@@ -102,7 +103,7 @@ async fn preview_consumes_nothing_and_is_given_in_every_state(database: TestData
         preview(&service, &made.invitation_token).await;
     }
     assert_eq!(users::get(&service, &made.name).await, made);
-    assert_eq!(messages::get_general(&service, &made.name).await.views, 0);
+    assert_eq!(messages::get_general(&service, &made.name).await.view_count, 0);
     service.clock.advance(Duration::from_secs(7 * 24 * 3_600));
     assert_eq!(preview(&service, &made.invitation_token).await.state(), InvitationState::Expired);
     service.users().delete_user_invitation(users::deletion(&made.name)).await.unwrap();

@@ -36,7 +36,14 @@ async fn gone(service: &Service, name: &str) {
 async fn deleted_invitation_is_revoked_in_the_general_service(database: TestDatabase) {
     let service = Service::start(&database).await;
     let active = create(&service, user("ann@example.org")).await;
-    let short = create(&service, pb::UserInvitation { ttl: messages::seconds(60), ..user("bob@example.org") }).await;
+    let short = create(
+        &service,
+        pb::UserInvitation {
+            expiration: messages::seconds(60).map(pb::user_invitation::Expiration::Ttl),
+            ..user("bob@example.org")
+        },
+    )
+    .await;
     let kept = create(&service, user("kim@example.org")).await;
     service.clock.advance(Duration::from_secs(60));
     for made in [&active, &short] {

@@ -30,8 +30,15 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
     let (ann, anna, percent, under) =
         ("Ann@Ex\u{e4}mple.org", "anna@example.org", "a%b@example.org", "a_b@example.org");
     create(&service, pb::UserInvitation { labels: labels("team", "north"), ..user(ann) }).await;
-    create(&service, pb::UserInvitation { labels: labels("team", "south"), ttl: messages::seconds(60), ..user(anna) })
-        .await;
+    create(
+        &service,
+        pb::UserInvitation {
+            labels: labels("team", "south"),
+            expiration: messages::seconds(60).map(pb::user_invitation::Expiration::Ttl),
+            ..user(anna)
+        },
+    )
+    .await;
     create(&service, user(percent)).await;
     create(&service, user(under)).await;
     let hidden = create(&service, user("hidden@example.org")).await;

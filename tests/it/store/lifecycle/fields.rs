@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use invitation_service::domain::command::{
-    AcceptInvitation, Action, CreateInvitation, DeleteInvitation, Expiry, OnConflict, UpdateGuestInvitation,
+    AcceptInvitation, Action, CreateInvitation, DeleteInvitation, Expiry, ExpiryTime, OnConflict, UpdateGuestInvitation,
 };
 use invitation_service::domain::invitation::recipient::{Address, NewRecipient};
 use invitation_service::domain::kind::general::{
@@ -85,7 +85,7 @@ fn full_general() -> CreateInvitation {
     CreateInvitation {
         details: Details::General(Box::new(details)),
         max_uses: Some(3),
-        expiry: Some(Expiry::At { at: NEW_YEAR.plus(seconds(61)), field: "expire_time" }),
+        expiry: Some(Expiry { time: ExpiryTime::At(NEW_YEAR.plus(seconds(61))), field: "expire_time" }),
         recipients: vec![
             addressed(mail("Jürgen+tag@EXÄMPLE.org"), odd(), Some("https://x.example/a.png".to_owned())),
             addressed(Address::Phone("+4930123456".to_owned()), odd(), None),
@@ -198,7 +198,7 @@ async fn guest_invitation_is_read_back_as_it_was_changed(database: TestDatabase)
             parent_organization_name: parent_name,
         }))
     };
-    let later = Some(Expiry::At { at: NEW_YEAR.plus(seconds(9_000)), field: "expire_time" });
+    let later = Some(Expiry { time: ExpiryTime::At(NEW_YEAR.plus(seconds(9_000))), field: "expire_time" });
     for change in [
         update(later, Some(true), Some(None), Some(None)),
         update(None, Some(false), Some(Some(COMPANY)), Some(odd())),

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use invitation_service::domain::command::{Action, Command, CreateInvitation, Expiry, OnConflict, SyncAutojoin};
+use invitation_service::domain::command::{
+    Action, Command, CreateInvitation, Expiry, ExpiryTime, OnConflict, SyncAutojoin,
+};
 use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::invitation::recipient::{Address, AddressType, NewRecipient};
 use invitation_service::domain::kind::general::{CallerData, GeneralDetails, Inviter, RecipientMatch, Usage};
@@ -44,7 +46,7 @@ pub(crate) fn guest(to: &str, expire_at: Timestamp) -> CreateInvitation {
         parent_organization_name: None,
         accepted: None,
     };
-    let expiry = Some(Expiry::At { at: expire_at, field: "expire_time" });
+    let expiry = Some(Expiry { time: ExpiryTime::At(expire_at), field: "expire_time" });
     CreateInvitation { details: Details::Guest(details), expiry, ..user(to) }
 }
 

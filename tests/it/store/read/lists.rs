@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use invitation_service::domain::command::{Command, CreateInvitation, Expiry};
+use invitation_service::domain::command::{Command, CreateInvitation, Expiry, ExpiryTime};
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::invitation::event::EventType;
 use invitation_service::domain::invitation::recipient::Address;
@@ -129,7 +129,11 @@ async fn list_walked_while_rows_change_and_appear_has_each_row_once(database: Te
 async fn moment_of_the_first_page_judges_all_pages(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     for _ in 0..4 {
-        created(&store, CreateInvitation { expiry: Some(Expiry::After(seconds(60))), ..link() }).await;
+        created(
+            &store,
+            CreateInvitation { expiry: Some(Expiry { time: ExpiryTime::After(seconds(60)), field: "ttl" }), ..link() },
+        )
+        .await;
     }
     let active = InvitationQuery { states: vec![State::Active], limit: 2, ..InvitationQuery::default() };
     let first = store.list_invitations(&account(), &active).await.unwrap();

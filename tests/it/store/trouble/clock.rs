@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use invitation_service::clock::Clock;
-use invitation_service::domain::command::{CreateInvitation, Expiry};
+use invitation_service::domain::command::{CreateInvitation, Expiry, ExpiryTime};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::state::State;
 use invitation_service::domain::value::time::Ttl;
@@ -21,7 +21,8 @@ async fn first_create_of_a_skewed_process_lives_its_whole_ttl() {
     let connection = database.connect().await;
     for skew in SKEWS {
         let store = store_with(&database, &Clock::skewed(skew), &options(Group::run)).await;
-        let expiry = Some(Expiry::After(Ttl::parse(Duration::from_secs(120)).unwrap()));
+        let expiry =
+            Some(Expiry { time: ExpiryTime::After(Ttl::parse(Duration::from_secs(120)).unwrap()), field: "ttl" });
         let made = created(&store, CreateInvitation { expiry, ..link() }).await;
         let read = store.get_invitation(&account(), made.id, false).await.unwrap().unwrap();
         assert_eq!(read.found.state_at(read.now), State::Active);

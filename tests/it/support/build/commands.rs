@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{
-    AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, Expiry, OnConflict,
+    AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, Expiry, ExpiryTime, OnConflict,
     RecordEngagement, Request, ResendInvitation, RevokeInvitation, Target,
 };
 use invitation_service::domain::decide::Context;
@@ -133,7 +133,12 @@ pub(crate) fn revoke(invitation: &Invitation) -> Action {
 }
 
 pub(crate) fn resend(invitation: &Invitation, rotate: bool, ttl: Option<Ttl>) -> Action {
-    Action::Resend(ResendInvitation { target: target(invitation), rotate, expiry: ttl.map(Expiry::After) })
+    Action::Resend(ResendInvitation {
+        send_email: None,
+        target: target(invitation),
+        rotate,
+        expiry: ttl.map(|ttl| Expiry { time: ExpiryTime::After(ttl), field: "ttl" }),
+    })
 }
 
 pub(crate) fn record(invitation: &Invitation, engagement: EngagementType) -> Action {
@@ -171,7 +176,7 @@ pub(crate) async fn story(store: &Store, id: InvitationId) -> Vec<&'static str> 
 
 /// Some seconds after the decision.
 pub(crate) fn after(span: u64) -> Option<Expiry> {
-    Some(Expiry::After(seconds(span)))
+    Some(Expiry { time: ExpiryTime::After(seconds(span)), field: "ttl" })
 }
 
 pub(crate) fn email(value: &str) -> Email {

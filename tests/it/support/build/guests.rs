@@ -33,7 +33,11 @@ pub(crate) fn between<T>(requester: &str, target: &str, message: T) -> Request<T
 
 /// A guest of an hour.
 pub(crate) fn guest(email: &str) -> pb::GuestInvitation {
-    pb::GuestInvitation { email: email.to_owned(), expire_time: messages::at(3_600), ..Default::default() }
+    pb::GuestInvitation {
+        email: email.to_owned(),
+        expiration: messages::at(3_600).map(pb::guest_invitation::Expiration::ExpireTime),
+        ..Default::default()
+    }
 }
 
 /// The request to invite a guest.

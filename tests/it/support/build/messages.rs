@@ -144,3 +144,31 @@ pub(crate) fn mailed_token(uid: &str, recipient: u16) -> String {
     let claims = Claims { key_id: 2, invitation, generation: 0, recipient };
     Token::sign(&claims, &KeyRing::parse(KEYS).unwrap()).unwrap().reveal().to_owned()
 }
+
+/// An answer with the oneof `expiration`, in which answers use `expire_time` alone.
+pub(crate) trait Expiring {
+    /// Returns the moment of expiry; `None` means never.
+    fn expire_time(&self) -> Option<prost_types::Timestamp>;
+}
+
+macro_rules! expiring {
+    ($($message:ident in $module:ident;)+) => {$(
+        impl Expiring for pb::$message {
+            fn expire_time(&self) -> Option<prost_types::Timestamp> {
+                use pb::$module::Expiration;
+                match self.expiration {
+                    Some(Expiration::ExpireTime(at)) => Some(at),
+                    None => None,
+                    Some(Expiration::Ttl(_) | Expiration::Never(())) => panic!("an answer uses expire_time"),
+                }
+            }
+        }
+    )+};
+}
+
+expiring! {
+    ConnectionInvitation in connection_invitation;
+    UserInvitation in user_invitation;
+    GuestInvitation in guest_invitation;
+    Invitation in invitation;
+}

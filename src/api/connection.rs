@@ -7,6 +7,7 @@ pub(super) mod prefill;
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use super::execute::{Api, Call};
 use super::page;
@@ -15,7 +16,7 @@ use super::parse::resend::Resend;
 use super::requests::Named;
 use super::resource::parse_acceptance;
 use crate::domain::command::{Action, RevokeInvitation, UpdateCreatedConnection};
-use crate::domain::kind::{Kind, company_scope};
+use crate::domain::kind::{Details, Kind, company_scope};
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::connection_invitation_service_server::ConnectionInvitationService;
@@ -28,6 +29,25 @@ const KIND: Kind = Kind::Connection;
 /// Serves `ConnectionInvitationService`.
 #[derive(Debug)]
 pub(crate) struct ConnectionInvitations(pub(crate) Arc<Api>);
+
+impl ConnectionInvitations {
+    /// Returns the company of a connection that some invitation knows, if the request does not name it.
+    async fn known_company(
+        &self,
+        call: &Call,
+        message: &pb::CreateReconnectInvitationRequest,
+    ) -> Result<Option<Uuid>, Status> {
+        let unnamed = Some(message).filter(|message| message.company_id.is_empty());
+        let Some(connection) = unnamed.and_then(|message| text::uuid(&message.connection_id).ok()) else {
+            return Ok(None);
+        };
+        let known = self.0.read(self.0.store.find_by_connection(&call.caller.account, connection)).await?;
+        Ok(known.and_then(|known| match &known.found.details {
+            Details::Connection(details) => Some(details.company_id),
+            Details::User(_) | Details::Guest(_) | Details::General(_) => None,
+        }))
+    }
+}
 
 #[tonic::async_trait]
 impl ConnectionInvitationService for ConnectionInvitations {
@@ -47,7 +67,8 @@ impl ConnectionInvitationService for ConnectionInvitations {
         request: Request<pb::CreateReconnectInvitationRequest>,
     ) -> Result<Response<pb::ConnectionInvitation>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let create = to_reconnect(&mut violations, &message);
+        let known_company = self.known_company(&call, &message).await?;
+        let create = to_reconnect(&mut violations, &message, known_company);
         let create = create.map(Box::new).map(Action::Create);
         let executed = self.0.execute(&call, &message, violations, create).await?;
         self.0.answer(&call, &executed)

@@ -2,6 +2,7 @@
 
 pub(super) mod acceptance;
 pub(super) mod json;
+pub(super) mod shared;
 
 use std::sync::LazyLock;
 

@@ -19,7 +19,7 @@ use crate::domain::invitation::Invitation;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::Kind;
 use crate::domain::secret::key_ring::KeyRing;
-use crate::domain::secret::token::{Claims, Token};
+use crate::domain::secret::token::Claims;
 use crate::domain::value::id::{IdSeed, InvitationId};
 use crate::domain::value::text;
 use crate::domain::value::time::Ttl;
@@ -69,7 +69,7 @@ pub(crate) struct Call {
     pub(crate) access: OrganizationAccess,
     /// The permission that admitted the call.
     pub(crate) permission: Permission,
-    /// The organizations in the metadata, if the call needs them and both are there.
+    /// The organizations that the request names, if the call needs them and both are there.
     pub(crate) organizations: Option<Organizations>,
 }
 
@@ -85,8 +85,9 @@ impl Call {
             return Err(status::organization_access_denied());
         }
         let mut violations = Violations::default();
-        let between = access == OrganizationAccess::Metadata;
-        let organizations = between.then(|| Organizations::parse(&mut violations, &metadata)).flatten();
+        let between = access == OrganizationAccess::Request;
+        let parse = |violations| Organizations::parse(violations, &metadata, message.organizations());
+        let organizations = if between { parse(&mut violations) } else { None };
         check_request_id(&mut violations, message.request_id());
         Ok((Self { caller, deadline, access, permission, organizations }, message, violations))
     }
@@ -245,13 +246,6 @@ impl Api {
             violations.refuse(status::not_found());
         }
         claims
-    }
-
-    /// Returns the token and the link of an invitation for a caller who may see them, else empty texts.
-    pub(crate) fn link(&self, call: &Call, invitation: &Invitation) -> (String, String) {
-        let token = Some(invitation.claims(0)).filter(|_| call.sees_tokens());
-        let Some(token) = token.and_then(|claims| Token::sign(&claims, &self.ring)) else { return Default::default() };
-        (token.reveal().to_owned(), self.links.link(invitation.details.kind(), &token))
     }
 
     /// Logs an internal error under an id that the caller gets.

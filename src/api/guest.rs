@@ -74,7 +74,7 @@ impl GuestInvitationService for GuestInvitations {
         request: Request<pb::GetGuestInvitationRequest>,
     ) -> Result<Response<pb::GuestInvitation>, Status> {
         let (call, message, violations) = Call::of(request)?;
-        self.0.get(&call, &message, violations, false).await
+        self.0.get(&call, &message, violations, true).await
     }
 
     async fn list_guest_invitations(

@@ -1,5 +1,5 @@
 //! The organizations whose invitations a call may be about: those that its credential may act for, or the one that its
-//! metadata name.
+//! request names, in a field or in the metadata.
 
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -25,15 +25,15 @@ const TARGET: &str = "target-organization-id";
 pub(crate) enum OrganizationAccess {
     /// The organizations that the credential may act for; all, if it is bound to none.
     Caller,
-    /// The target organization in the metadata, for which the requester in the metadata must be allowed to act.
-    Metadata,
+    /// The target organization of the request, for which the requester of the request must be allowed to act.
+    Request,
     /// Any organization: the token of a link opens its invitation.
     Link,
     /// The whole account, for which a credential that is bound to an organization may not act.
     Account,
 }
 
-/// The organizations in the metadata of one call.
+/// The organizations that one request names.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Organizations {
     /// The organization that asks.
@@ -43,17 +43,26 @@ pub(crate) struct Organizations {
 }
 
 impl Organizations {
-    /// Parses both from a call's metadata, in which each has to occur once.
-    pub(crate) fn parse(violations: &mut Violations, metadata: &MetadataMap) -> Option<Self> {
-        let mut parse = |key: &str| {
+    /// Parses both from the fields of a request, or from its metadata, in which each may occur once. Where both are given,
+    /// they must be equal.
+    pub(crate) fn parse(violations: &mut Violations, metadata: &MetadataMap, fields: [&str; 2]) -> Option<Self> {
+        let mut parse = |field: &'static str, given: &str, key: &str| {
             let mut values = metadata.get_all(key).iter();
-            match (values.next(), values.next()) {
-                (None, _) => violations.required(key, "", text::uuid),
+            let by_key = match (values.next(), values.next()) {
+                (None, _) => return violations.required(field, given, text::uuid),
                 (Some(value), None) => violations.required(key, value.to_str().unwrap_or("?"), text::uuid),
                 (Some(_), Some(_)) => violations.take(key, Err(Invalid("must be given once"))),
+            };
+            match violations.optional(field, given, text::uuid) {
+                Some(by_field) if by_key.is_some_and(|by_key| by_key != by_field) => {
+                    violations.take(field, Err(Invalid("must be the same as in the metadata")))
+                }
+                _ => by_key,
             }
         };
-        let (requester, target) = (parse(REQUESTER), parse(TARGET));
+        let [requester, target] = fields;
+        let requester = parse("requester_organization_id", requester, REQUESTER);
+        let target = parse("target_organization_id", target, TARGET);
         Some(Self { requester: requester?, target: target? })
     }
 }
@@ -67,8 +76,8 @@ impl Api {
                 Ok(None)
             }
             (OrganizationAccess::Caller, Some(own)) => Ok(Some(self.hosts_of(call, own).await?)),
-            (OrganizationAccess::Metadata, bound) => match call.organizations {
-                // The violation of the metadata refuses the call.
+            (OrganizationAccess::Request, bound) => match call.organizations {
+                // The violation of a field or of the metadata refuses the call.
                 None => Ok(Some(Vec::new())),
                 Some(Organizations { requester, target }) => {
                     let speaks = bound.is_none_or(|bound| bound == requester);

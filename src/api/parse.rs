@@ -5,7 +5,9 @@ pub(super) mod expiration;
 pub(super) mod field_mask;
 pub(super) mod filter;
 pub(super) mod json;
+pub(super) mod on_conflict;
 pub(super) mod resend;
+pub(super) mod shared;
 pub(super) mod violations;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -26,6 +26,9 @@ pub(crate) trait Rpc: Message + Clone {
 
     /// Returns the idempotency key; empty if the caller sent none, or the message has none.
     fn request_id(&self) -> &str;
+
+    /// Returns the organization that asks and the one it asks for; empty if the caller sent none, or the message has none.
+    fn organizations(&self) -> [&str; 2];
 }
 
 /// A request that changes something. It is the same as another if its body is, without the request_id, without validate_only and,
@@ -100,15 +103,25 @@ macro_rules! requests {
                 fn request_id(&self) -> &str {
                     requests!(@request_id self $([$($property)+])*)
                 }
+
+                fn organizations(&self) -> [&str; 2] {
+                    requests!(@organizations self $access)
+                }
             }
             $(requests!(@$message $($property)+);)*
         )+)+
     };
+    (@organizations $self:ident Request) => { [&$self.requester_organization_id, &$self.target_organization_id] };
+    (@organizations $self:ident $access:ident) => { ["", ""] };
     (@request_id $self:ident [write] $($rest:tt)*) => { &$self.request_id };
-    (@request_id $self:ident [write(without token)] $($rest:tt)*) => { &$self.request_id };
+    (@request_id $self:ident [write(without $field:ident)] $($rest:tt)*) => { &$self.request_id };
     (@request_id $self:ident $($rest:tt)*) => { "" };
     (@$message:ident write) => { requests!(@$message strips request_id); };
     (@$message:ident write(without token)) => { requests!(@$message strips request_id, token); };
+    // The organizations may come by metadata in one try and by field in another, and are compared beside the body.
+    (@$message:ident write(without organizations)) => {
+        requests!(@$message strips request_id, requester_organization_id, target_organization_id);
+    };
     (@$message:ident strips $($field:ident),+) => {
         impl Write for pb::$message {
             fn validate_only(&self) -> bool {
@@ -194,14 +207,14 @@ requests! {
         ResendUserInvitation(ResendUserInvitationRequest) UserInvitationsWrite, Caller [write] [named];
     }
     GuestInvitationService {
-        CreateGuestInvitation(CreateGuestInvitationRequest) GuestInvitationsWrite, Metadata [write];
-        GetGuestInvitation(GetGuestInvitationRequest) GuestInvitationsRead, Metadata [named(without etag)];
-        ListGuestInvitations(ListGuestInvitationsRequest) GuestInvitationsRead, Metadata [paged(and skips)];
-        UpdateGuestInvitation(UpdateGuestInvitationRequest) GuestInvitationsWrite, Metadata
-            [write] [named(by guest_invitation)];
-        ResendGuestInvitation(ResendGuestInvitationRequest) GuestInvitationsWrite, Metadata [write] [named];
-        RevokeGuestInvitation(RevokeGuestInvitationRequest) GuestInvitationsWrite, Metadata [write] [named];
-        AcceptGuestInvitation(AcceptGuestInvitationRequest) GuestInvitationsWrite, Metadata [write] [named];
+        CreateGuestInvitation(CreateGuestInvitationRequest) GuestInvitationsWrite, Request [write(without organizations)];
+        GetGuestInvitation(GetGuestInvitationRequest) GuestInvitationsRead, Request [named(without etag)];
+        ListGuestInvitations(ListGuestInvitationsRequest) GuestInvitationsRead, Request [paged(and skips)];
+        UpdateGuestInvitation(UpdateGuestInvitationRequest) GuestInvitationsWrite, Request
+            [write(without organizations)] [named(by guest_invitation)];
+        ResendGuestInvitation(ResendGuestInvitationRequest) GuestInvitationsWrite, Request [write(without organizations)] [named];
+        RevokeGuestInvitation(RevokeGuestInvitationRequest) GuestInvitationsWrite, Request [write(without organizations)] [named];
+        AcceptGuestInvitation(AcceptGuestInvitationRequest) GuestInvitationsWrite, Request [write(without organizations)] [named];
     }
     InvitationService {
         CreateInvitation(CreateInvitationRequest) InvitationsWrite, Caller [write];

@@ -8,10 +8,11 @@ use super::execute::{Api, Call};
 use super::general::convert_invitation::invitation;
 use super::parse::violations::Violations;
 use super::requests::Named;
-use crate::domain::command::Target;
+use crate::domain::command::{CreateOutcome, Target};
 use crate::domain::group::Executed;
 use crate::domain::invitation::Invitation;
 use crate::domain::kind::Kind;
+use crate::domain::secret::token::Token;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::text;
 use crate::domain::value::text::Invalid;
@@ -40,11 +41,18 @@ pub(crate) struct Identity {
     pub(crate) etag: String,
     pub(crate) invitation_token: String,
     pub(crate) invitation_uri: String,
+    pub(crate) token_visibility: pb::TokenVisibility,
+    pub(crate) create_outcome: pb::CreateOutcome,
+    pub(crate) replaced_invitations: Vec<String>,
+    pub(crate) differing_fields: Vec<String>,
+    /// Whether a dry run would create the acceptance that is shown, whose name leads to nothing.
+    pub(crate) hides_acceptance: bool,
 }
 
 impl Identity {
     fn of(invitation: &Invitation) -> Self {
         Self {
+            token_visibility: pb::TokenVisibility::ValidateOnly,
             name: invitation_name(invitation.id),
             typed_name: invitation.details.kind().typed_name(invitation.id),
             uid: invitation.id.0.to_string(),
@@ -94,27 +102,43 @@ impl Api {
     }
 
     fn identity(&self, call: &Call, found: &Invitation) -> Identity {
-        let (invitation_token, invitation_uri) = self.link(call, found);
-        Identity { etag: found.etag(), invitation_token, invitation_uri, ..Identity::of(found) }
+        self.with_link(found, call.sees_tokens())
+    }
+
+    fn with_link(&self, found: &Invitation, may_see: bool) -> Identity {
+        let token = Some(found.claims(0)).filter(|_| may_see).and_then(|claims| Token::sign(&claims, &self.ring));
+        let token_visibility = match (&token, may_see) {
+            (Some(_), _) => pb::TokenVisibility::Shown,
+            (None, true) => pb::TokenVisibility::KeyRetired,
+            (None, false) => pb::TokenVisibility::PermissionMissing,
+        };
+        let link = |token: &Token| (token.reveal().to_owned(), self.links.link(found.details.kind(), token));
+        let (invitation_token, invitation_uri) = token.as_ref().map(link).unwrap_or_default();
+        Identity { etag: found.etag(), invitation_token, invitation_uri, token_visibility, ..Identity::of(found) }
     }
 
     /// A dry run leaves nothing that its etag or its link would lead to; nor do the names, if it would create the invitation.
     fn executed_identity(&self, call: &Call, executed: &Executed) -> Identity {
-        match (executed.dry_run, executed.created) {
-            (false, _) => self.identity(call, &executed.invitation),
+        let identity = match (executed.dry_run, executed.created) {
+            (false, _) => self.with_link(&executed.invitation, call.sees_tokens() || executed.made_link),
             (true, false) => Identity::of(&executed.invitation),
-            (true, true) => Identity::default(),
-        }
+            (true, true) => Identity { token_visibility: pb::TokenVisibility::ValidateOnly, ..Identity::default() },
+        };
+        let (create_outcome, replaced, differing_fields) = match executed.outcome.clone() {
+            None => (pb::CreateOutcome::Unspecified, Vec::new(), Vec::new()),
+            Some(CreateOutcome::Created) => (pb::CreateOutcome::Created, Vec::new(), Vec::new()),
+            Some(CreateOutcome::Replaced(replaced)) => (pb::CreateOutcome::Replaced, replaced, Vec::new()),
+            Some(CreateOutcome::Existing(fields)) => (pb::CreateOutcome::Existing, Vec::new(), fields),
+        };
+        let replaced_invitations = replaced.into_iter().map(invitation_name).collect();
+        let hides_acceptance = executed.dry_run && !executed.already_accepted;
+        Identity { create_outcome, replaced_invitations, differing_fields, hides_acceptance, ..identity }
     }
 
     /// Shows an invitation with the acceptance that a command left, or would have.
     pub(crate) fn accepted(&self, call: &Call, executed: &Executed) -> (Option<pb::Acceptance>, pb::Invitation) {
-        let Executed { invitation: found, now, dry_run, already_accepted, .. } = executed;
         let identity = self.executed_identity(call, executed);
-        let mut shown = invitation(found, executed.acceptance.as_slice(), *now, identity);
-        if *dry_run && !already_accepted {
-            shown.acceptances.iter_mut().for_each(|acceptance| acceptance.name.clear());
-        }
+        let shown = invitation(&executed.invitation, executed.acceptance.as_slice(), executed.now, identity);
         (shown.acceptances.first().cloned(), shown)
     }
 

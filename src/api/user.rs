@@ -46,7 +46,7 @@ impl UserInvitationService for UserInvitations {
         request: Request<pb::GetUserInvitationRequest>,
     ) -> Result<Response<pb::UserInvitation>, Status> {
         let (call, message, violations) = Call::of(request)?;
-        self.0.get(&call, &message, violations, false).await
+        self.0.get(&call, &message, violations, true).await
     }
 
     async fn list_user_invitations(

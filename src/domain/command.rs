@@ -33,8 +33,8 @@ use crate::domain::invitation::Invitation;
 
 pub use super::decide::request::{REMEMBERED_FOR, Request, RequestKey};
 pub use accept::AcceptInvitation;
-pub use create::{CreateInvitation, OnConflict};
-pub use decline::DeclineInvitation;
+pub use create::{CreateInvitation, CreateOutcome, OnConflict};
+pub use decline::{DeclineInvitation, is_declinable};
 pub use delete::DeleteInvitation;
 pub use expire::ExpireInvitation;
 pub use read_set::{OpenSearch, ReadSet};

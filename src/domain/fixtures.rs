@@ -21,6 +21,7 @@ use super::invitation::{Engagement, EngagementType, Invitation};
 use super::kind::connection::{ConnectionDetails, ConnectionPurpose, NewConnection};
 use super::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
 use super::kind::guest::{GuestDetails, system_subject};
+use super::kind::shared::{Inviter, SharedDetails};
 use super::kind::user::UserDetails;
 use super::kind::{Details, Kind, Scope};
 use super::secret::key_ring::KeyRing;
@@ -68,7 +69,11 @@ pub(super) fn invitation(recipients: u16, max_uses: Option<u32>) -> Invitation {
     Invitation {
         id: InvitationId(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001)),
         account: account("acme"),
-        details: Details::Connection(ConnectionDetails { company_id: Uuid::from_u128(0xc0), purpose }),
+        details: Details::Connection(ConnectionDetails {
+            company_id: Uuid::from_u128(0xc0),
+            purpose,
+            shared: SharedDetails::default(),
+        }),
         unknown: UnknownFields::default(),
         facts: Facts::new(max_uses, None),
         revision: 7,
@@ -105,12 +110,12 @@ pub(super) fn general(usage: Usage) -> GeneralDetails {
         scope: Some(scope()),
         explicit_scope: true,
         groups: Vec::new(),
-        inviter: None,
         roles: vec!["editor".to_owned()],
         exclusive: false,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
         caller_data: CallerData { pass_through: Some("opaque".to_owned()), ..CallerData::default() },
+        shared: SharedDetails::default(),
     }
 }
 
@@ -118,15 +123,22 @@ pub(super) fn general(usage: Usage) -> GeneralDetails {
 pub(super) fn details(kind: Kind) -> Details {
     match kind {
         Kind::Connection => invitation(0, None).details,
-        Kind::User => Details::User(UserDetails { inviter: "Ada".to_owned(), roles: vec!["viewer".to_owned()] }),
+        Kind::User => Details::User(UserDetails { roles: vec!["viewer".to_owned()], shared: invited_by("Ada") }),
         Kind::Guest => Details::Guest(GuestDetails {
             host_organization_id: organization(1),
             parent_organization_id: None,
             parent_organization_name: None,
             accepted: None,
+            shared: SharedDetails::default(),
         }),
         Kind::General => Details::General(Box::new(general(Usage::SingleUse))),
     }
+}
+
+/// Returns the shared fields of an invitation by a person.
+pub(super) fn invited_by(name: &str) -> SharedDetails {
+    let inviter = Inviter { display_name: Some(name.to_owned()), ..Inviter::default() };
+    SharedDetails { inviter: Some(inviter), ..SharedDetails::default() }
 }
 
 pub(super) fn organization(n: u128) -> Uuid {

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::command::{Command, RequestKey};
+use super::command::{Action, Command, CreateOutcome, RequestKey};
 use super::decide::{AcceptanceChange, Affected, Change, Changes, Context, Decided, DomainChange, decide, remembered};
 use super::delivery::{Delivery, DeliveryState, NewDelivery};
 use super::invitation::acceptance::Acceptance;
@@ -43,6 +43,10 @@ pub struct Executed {
     pub happened: bool,
     /// Whether the command created the invitation, now.
     pub created: bool,
+    /// What a create did; `None` for another command.
+    pub outcome: Option<CreateOutcome>,
+    /// Whether the caller made the invitation's present link by this command, and so may see it.
+    pub made_link: bool,
     /// Whether nothing was saved: names of what was created lead to nothing.
     pub dry_run: bool,
 }
@@ -197,8 +201,28 @@ impl Group {
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
         let delivery = delivery.map(|id| self.loaded.delivery(&command.account, id).cloned()).transpose()?;
         let now = self.loaded.now;
-        let dry_run = false;
-        Ok(Executed { now, decided_at, invitation, acceptance, delivery, already_accepted, happened, created, dry_run })
+        let (outcome, made_link) = match &command.action {
+            Action::Create(create) => {
+                // A retry shows the link to the credential that made it, and none that took its place.
+                let mine = happened && invitation.creator == command.actor && invitation.generation == 0;
+                (Some(create.outcome(&invitation, happened)), mine)
+            }
+            Action::Resend(resend) => (None, resend.rotate && invitation.updater == command.actor),
+            _ => (None, false),
+        };
+        Ok(Executed {
+            now,
+            decided_at,
+            invitation,
+            acceptance,
+            delivery,
+            already_accepted,
+            happened,
+            created,
+            outcome,
+            made_link,
+            dry_run: false,
+        })
     }
 
     /// Returns an invitation with the group's additions beside it: acceptances, if they are shown, and counts.

@@ -4,6 +4,7 @@ pub mod connection;
 pub mod general;
 pub mod guest;
 mod per_kind;
+pub mod shared;
 pub mod user;
 
 use std::io;
@@ -20,12 +21,14 @@ use super::invitation::recipient::Recipient;
 use super::invitation::refusal::Refusal;
 use super::invitation::slot::SlotKey;
 use super::value::id::InvitationId;
+use super::value::text::AccountId;
 use super::value::time::Ttl;
 use super::value::word;
 use connection::ConnectionDetails;
-use general::{GeneralDetails, Inviter, Usage};
+use general::{GeneralDetails, Usage};
 use guest::GuestDetails;
 pub use per_kind::PerKind;
+use shared::SharedDetails;
 use user::UserDetails;
 
 /// The kind of an invitation.
@@ -142,6 +145,11 @@ impl Scope {
         Self { scope_type: scope_type.to_owned(), id: id.to_string(), display_name: None }
     }
 
+    /// Returns the scope with a name for people.
+    pub fn named(self, display_name: Option<&String>) -> Self {
+        Self { display_name: display_name.cloned(), ..self }
+    }
+
     /// Returns whether it is the same scope, whatever its display name is.
     pub fn is(&self, other: &Self) -> bool {
         (&self.scope_type, &self.id) == (&other.scope_type, &other.id)
@@ -179,6 +187,16 @@ impl Details {
     /// Returns whether one of some organizations invites; `None` stands for any.
     pub fn is_hosted_by(&self, hosts: Option<&[Uuid]>) -> bool {
         hosts.is_none_or(|hosts| self.host().is_some_and(|host| hosts.contains(&host)))
+    }
+
+    /// Returns the field of the kind's own message that holds the addresses.
+    pub fn recipients_field(&self) -> &'static str {
+        match self {
+            Self::Connection(_) => "allowed_emails",
+            Self::User(_) => "invited_email",
+            Self::Guest(_) => "email",
+            Self::General(_) => "targets",
+        }
     }
 
     /// Returns the length of the details as JSON.
@@ -219,8 +237,12 @@ impl DerefMut for Details {
 pub trait KindRules {
     /// Returns the kind.
     fn kind(&self) -> Kind;
-    /// Returns the scope that the invitation admits people to; a user invitation admits them to the account itself.
-    fn scope(&self) -> Option<Scope>;
+    /// Returns the fields that every kind has.
+    fn shared(&self) -> &SharedDetails;
+    /// Returns the fields that every kind has, to be changed.
+    fn shared_mut(&mut self) -> &mut SharedDetails;
+    /// Returns the scope that an invitation of an account admits people to.
+    fn scope(&self, account: &AccountId) -> Option<Scope>;
     /// Returns the groups that it admits people to beside its scope.
     fn groups(&self) -> &[Scope];
     /// Returns the existing resource the invitation is about, if there is one.
@@ -229,12 +251,7 @@ pub trait KindRules {
     fn roles(&self) -> &[String];
     /// Returns the organization that invites, if it is one.
     fn host(&self) -> Option<Uuid>;
-    /// Returns the person who invites, if they are known.
-    fn inviter(&self) -> Option<&Inviter>;
-    /// Returns the display name of the inviter, empty if there is none: the name of a resource means nothing to a
-    /// recipient.
-    fn inviter_name(&self) -> &str;
-    /// Returns the name of the organization that invites, empty if there is none.
+    /// Returns the name of the parent of the organization that invites, empty if there is none.
     fn organization_name(&self) -> &str;
     /// Returns the slots that an invitation to people takes; each of them is given as address type and key.
     fn slots(&self, people: &[String]) -> Vec<SlotKey>;
@@ -266,6 +283,14 @@ fn no_guest_organization(organization: Option<Uuid>) -> Result<(), Refusal> {
 
 /// The error for a connection that comes with an invitation of another kind.
 const NO_CONNECTION: &str = "must not be set: this is not a connection invitation";
+
+/// The type of the scope of user invitations.
+pub const ACCOUNT_SCOPE: &str = "account";
+
+/// Returns the scope of an account's user invitations.
+pub fn account_scope(account: &AccountId) -> Scope {
+    Scope::new(ACCOUNT_SCOPE, account.as_str())
+}
 
 /// Returns the scope of a company's invitations.
 pub fn company_scope(company_id: Uuid) -> Scope {

@@ -1,5 +1,6 @@
 //! The small rules of the domain's values, as tables: codes, bounds, sums.
 
+use super::kind::shared::SharedDetails;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -56,7 +57,7 @@ fn events_are_named_by_their_type() {
 fn edited_connection_is_the_resource_of_its_invitation() {
     let connection_id = Uuid::from_u128(7);
     let company_id = Uuid::from_u128(8);
-    let of = |purpose| Details::Connection(ConnectionDetails { company_id, purpose });
+    let of = |purpose| Details::Connection(ConnectionDetails { company_id, purpose, shared: SharedDetails::default() });
     assert_eq!(of(ConnectionPurpose::EditConnection { connection_id }).resource_id(), Some(connection_id));
     assert_eq!(of(ConnectionPurpose::CreateConnection { prefill: None }).resource_id(), None);
     let group = scope();

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod codes;
+pub(crate) mod create_outcome;
 pub(crate) mod deadline;
 pub(crate) mod descriptor;
 pub(crate) mod etag;

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use super::prefill::prefill;
 use crate::api::parse::expiration::Expires;
+use crate::api::parse::shared::SharedFields;
 use crate::api::parse::violations::Violations;
-use crate::api::parse::{emails, labels, max_uses};
+use crate::api::parse::{emails, max_uses};
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
 use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
+use crate::domain::kind::shared::SharedDetails;
 use crate::domain::kind::{Details, Kind};
 use crate::domain::value::text;
 use crate::pb;
@@ -16,12 +20,13 @@ use crate::pb;
 /// The fields that both requests for a connection invitation have, with their paths.
 struct Common<'a> {
     path: &'static str,
-    company_id: &'a str,
+    /// `None` if the connection, which would tell the company, is invalid itself.
+    company_id: Option<&'a str>,
     allowed_emails: &'a [String],
     expiry: Option<Expiry>,
     max_uses: Option<i32>,
-    labels: &'a BTreeMap<String, String>,
-    send_email: bool,
+    shared: (SharedDetails, BTreeMap<String, String>),
+    send_email: Option<bool>,
 }
 
 /// Parses a CreateConnectionInvitationRequest.
@@ -38,29 +43,32 @@ pub(in crate::api) fn to_create(
     let prefill = given.prefill.as_ref().map(|given| prefill(violations, "connection_invitation.prefill", given));
     let common = Common {
         path: "connection_invitation.",
-        company_id: &given.company_id,
+        company_id: Some(&given.company_id),
         allowed_emails: &given.allowed_emails,
         expiry: given.expiry(violations, Kind::Connection.lifetime()),
         max_uses: given.max_uses,
-        labels: &given.labels,
+        shared: given.shared(violations),
         send_email: request.send_email,
     };
     common.parse(violations, Some(ConnectionPurpose::CreateConnection { prefill }))
 }
 
-/// Parses a CreateReconnectInvitationRequest.
+/// Parses a CreateReconnectInvitationRequest; `known_company` is the company that the connection is known to belong to.
 pub(in crate::api) fn to_reconnect(
     violations: &mut Violations,
     request: &pb::CreateReconnectInvitationRequest,
+    known_company: Option<Uuid>,
 ) -> Option<CreateInvitation> {
     let connection_id = violations.required("connection_id", &request.connection_id, text::uuid);
+    let known_company = known_company.map(|company| company.to_string()).unwrap_or_default();
+    let company_id = if request.company_id.is_empty() { known_company.as_str() } else { &request.company_id };
     let common = Common {
         path: "",
-        company_id: &request.company_id,
+        company_id: Some(company_id).filter(|given| connection_id.is_some() || !given.is_empty()),
         allowed_emails: &request.allowed_emails,
         expiry: request.expiry(violations, Kind::Connection.lifetime()),
         max_uses: request.max_uses,
-        labels: &request.labels,
+        shared: request.shared(violations),
         send_email: request.send_email,
     };
     common.parse(violations, connection_id.map(|connection_id| ConnectionPurpose::EditConnection { connection_id }))
@@ -69,20 +77,20 @@ pub(in crate::api) fn to_reconnect(
 impl Common<'_> {
     fn parse(self, violations: &mut Violations, purpose: Option<ConnectionPurpose>) -> Option<CreateInvitation> {
         let at = |field: &str| format!("{}{field}", self.path);
-        let company_id = violations.required(&at("company_id"), self.company_id, text::uuid);
+        let company_id = self.company_id.and_then(|given| violations.required(&at("company_id"), given, text::uuid));
         let recipients = emails(violations, &at("allowed_emails"), self.allowed_emails);
-        if self.send_email && self.allowed_emails.is_empty() {
+        if self.send_email == Some(true) && self.allowed_emails.is_empty() {
             violations.add("send_email", "needs at least one allowed e-mail address");
         }
         let max_uses = max_uses(violations, &at("max_uses"), self.max_uses);
-        let labels = labels(violations, &at("labels"), self.labels);
-        let details = Details::Connection(ConnectionDetails { company_id: company_id?, purpose: purpose? });
+        let (shared, labels) = self.shared;
+        let details = Details::Connection(ConnectionDetails { company_id: company_id?, purpose: purpose?, shared });
         Some(CreateInvitation {
             details,
             max_uses,
             expiry: self.expiry,
             recipients: recipients.into_iter().map(NewRecipient::from).collect(),
-            mails: self.send_email,
+            mails: self.send_email == Some(true),
             labels,
             on_conflict: OnConflict::Allow,
         })

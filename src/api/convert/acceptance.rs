@@ -2,9 +2,18 @@
 
 use super::timestamp;
 use crate::api::connection::prefill::created_connection_from;
-use crate::api::resource::acceptance_name;
+use crate::api::resource::{Identity, acceptance_name};
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::pb;
+
+/// Converts the acceptances that are shown with an invitation. Those that do not exist yet have no name.
+pub(in crate::api) fn acceptances(acceptances: &[Acceptance], identity: &Identity) -> Vec<pb::Acceptance> {
+    let shown = |found| {
+        let shown = acceptance(found);
+        if identity.hides_acceptance { pb::Acceptance { name: String::new(), ..shown } } else { shown }
+    };
+    acceptances.iter().map(shown).collect()
+}
 
 /// Converts an acceptance.
 pub(in crate::api) fn acceptance(acceptance: &Acceptance) -> pb::Acceptance {

@@ -1,8 +1,9 @@
 //! The general message of an invitation of any kind.
 
-use super::convert::{scope, target};
-use crate::api::convert::acceptance::acceptance;
-use crate::api::convert::{count, kind, state, timestamp};
+use super::convert::target;
+use crate::api::convert::acceptance::acceptances as acceptances_from;
+use crate::api::convert::shared::{scope, shown};
+use crate::api::convert::{count, kind};
 use crate::api::kind_fields;
 use crate::api::resource::Identity;
 use crate::domain::delivery::DeliveryState;
@@ -21,45 +22,33 @@ pub(in crate::api) fn invitation(
     now: Timestamp,
     identity: Identity,
 ) -> pb::Invitation {
-    let Identity { name, typed_name, uid, etag, invitation_token, invitation_uri } = identity;
-    let facts = &invitation.facts;
-    let mut message = pb::Invitation {
-        name,
-        uid,
-        kind: kind(invitation.details.kind()),
-        typed_name,
+    let (facts, details) = (&invitation.facts, &invitation.details);
+    let acceptances = acceptances_from(acceptances, &identity);
+    let mut message = shown! {
+        Invitation, expiring in invitation, of invitation at now with identity;
+        name: identity.name,
+        max_uses: facts.max_uses.map(count),
+        use_count: count(facts.use_count),
+        kind: kind(details.kind()),
+        typed_name: identity.typed_name,
         account: invitation.account.as_str().to_owned(),
-        state: state(invitation.state_at(now)),
         status: status(invitation).into(),
         invitation_type: invitation_type(invitation).into(),
         targets: invitation.recipients.iter().map(target).collect(),
-        scope: invitation.details.scope().map(scope),
-        roles: invitation.details.roles().to_vec(),
+        scope: details.scope(&invitation.account).as_ref().map(scope),
+        groups: details.groups().iter().map(scope).collect(),
+        roles: details.roles().to_vec(),
+        acceptances,
         delivery_types: invitation.mails.then_some(pb::DeliveryType::Email.into()).into_iter().collect(),
         delivery_count: count(invitation.deliveries),
         view_count: count(invitation.engagement.views),
         click_count: count(invitation.engagement.clicks),
         unfurl_count: count(invitation.engagement.unfurls),
-        acceptances: acceptances.iter().map(acceptance).collect(),
         expired: facts.expired_at(now),
         deactivated: facts.revoked_at.is_some() || facts.declined_at.is_some() || facts.emptied_at.is_some(),
         archived: invitation.archived_at.is_some(),
-        archive_time: invitation.archived_at.map(timestamp),
         source: SOURCE.to_owned(),
-        labels: invitation.labels.clone(),
-        creator: invitation.creator.clone(),
-        accept_time: facts.accepted_at.map(timestamp),
-        revoke_time: facts.revoked_at.map(timestamp),
-        decline_time: facts.declined_at.map(timestamp),
-        max_uses: facts.max_uses.map(count),
-        use_count: count(facts.use_count),
-        expiration: facts.expire_at.map(timestamp).map(pb::invitation::Expiration::ExpireTime),
-        invitation_token,
-        invitation_uri,
-        create_time: Some(timestamp(invitation.created_at)),
-        update_time: Some(timestamp(invitation.updated_at)),
-        etag,
-        ..pb::Invitation::default()
+        ; ..pb::Invitation::default()
     };
     kind_fields(&invitation.details).add_to_invitation(invitation, &mut message);
     message

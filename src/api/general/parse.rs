@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::parse::expiration::Expires;
 use crate::api::parse::filter::address_type;
 use crate::api::parse::json::json;
+use crate::api::parse::on_conflict::on_conflict;
+use crate::api::parse::shared::{SharedFields, picture};
 use crate::api::parse::violations::Violations;
-use crate::api::parse::{labels, max_uses, roles};
+use crate::api::parse::{max_uses, roles};
 use crate::domain::command::{CreateInvitation, Expiry, ExpiryTime, OnConflict};
 use crate::domain::invitation::recipient::{Address, AddressType, NewRecipient};
-use crate::domain::kind::connection::HttpUrl;
-use crate::domain::kind::general::{CallerData, GeneralDetails, Inviter, RecipientMatch, UnfurlConfig, Usage};
+use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, UnfurlConfig, Usage};
+use crate::domain::kind::shared::SharedDetails;
 use crate::domain::kind::{Details, Kind, Scope};
-use crate::domain::value::email::Email;
 use crate::domain::value::text;
 use crate::domain::value::text::Invalid;
 use crate::domain::value::time::Ttl;
@@ -36,8 +37,9 @@ pub(in crate::api) fn to_create(
     let at = |field: &str| format!("invitation.{field}");
     let usage = usage(violations, &at("invitation_type"), given.invitation_type);
     let recipients = targets(violations, &at("targets"), &given.targets);
-    let on_conflict = on_conflict(violations, "on_conflict", request.on_conflict);
-    let details = details(violations, &at, given, usage, on_conflict);
+    let on_conflict = on_conflict(violations, request.on_conflict, OnConflict::Allow);
+    let (shared, labels) = given.shared(violations);
+    let details = details(violations, &at, given, usage, on_conflict, shared);
     if on_conflict != OnConflict::Allow {
         let named = recipients.iter().any(|recipient| recipient.address.names_a_person());
         if !named || details.scope.is_none() {
@@ -57,7 +59,7 @@ pub(in crate::api) fn to_create(
         expiry: Some(expiry),
         recipients,
         mails: mailable && request.send_email.unwrap_or(true),
-        labels: labels(violations, &at("labels"), &given.labels),
+        labels,
         on_conflict,
     })
 }
@@ -86,19 +88,6 @@ fn uses(violations: &mut Violations, field: &str, given: Option<i32>, usage: Usa
         }
         (Usage::SingleUse, _) => Some(1),
         (Usage::MultiUse | Usage::Autojoin, given) => given,
-    }
-}
-
-fn on_conflict(violations: &mut Violations, field: &str, given: i32) -> OnConflict {
-    match pb::OnConflict::try_from(given) {
-        Ok(pb::OnConflict::Unspecified | pb::OnConflict::Allow) => OnConflict::Allow,
-        Ok(pb::OnConflict::Reject) => OnConflict::Reject,
-        Ok(pb::OnConflict::ReturnExisting) => OnConflict::ReturnExisting,
-        Ok(pb::OnConflict::Replace) => OnConflict::Replace,
-        Err(_) => {
-            violations.add(field, "must be a known value");
-            OnConflict::Allow
-        }
     }
 }
 
@@ -141,6 +130,7 @@ fn details(
     given: &pb::Invitation,
     usage: Usage,
     on_conflict: OnConflict,
+    shared: SharedDetails,
 ) -> GeneralDetails {
     let groups = groups(violations, &at("groups"), &given.groups);
     let explicit = given.scope.as_ref().and_then(|given| scope(violations, &at("scope"), given));
@@ -158,18 +148,13 @@ fn details(
         explicit_scope: given.scope.is_some(),
         scope: explicit.or_else(|| groups.first().cloned()),
         groups,
-        inviter: given.inviter.as_ref().map(|given| inviter(violations, &at("inviter"), given)),
         roles: roles(violations, &at("roles"), &given.roles),
         exclusive: on_conflict != OnConflict::Allow,
         recipient_match,
         domains: Vec::new(),
         caller_data: caller_data(violations, at, given),
+        shared,
     }
-}
-
-/// Checks the address of a picture, which a recipient's browser loads.
-fn picture(value: &str) -> Result<String, Invalid> {
-    HttpUrl::parse(value).map(|_| value.to_owned())
 }
 
 /// Parses a scope.
@@ -181,33 +166,19 @@ pub(in crate::api) fn scope(violations: &mut Violations, field: &str, given: &pb
     Some(Scope { scope_type: scope_type?, id: id?, display_name })
 }
 
-fn groups(violations: &mut Violations, field: &str, given: &[pb::Group]) -> Vec<Scope> {
+fn groups(violations: &mut Violations, field: &str, given: &[pb::Scope]) -> Vec<Scope> {
     if given.len() > MAX_GROUPS {
         violations.add(field, "must have at most 50 entries");
         return Vec::new();
     }
     let mut groups: Vec<Scope> = Vec::new();
     for (index, given) in given.iter().enumerate() {
-        let pb::Group { r#type, id, display_name } = given.clone();
-        let Some(group) = scope(violations, &format!("{field}[{index}]"), &pb::Scope { r#type, id, display_name })
-        else {
-            continue;
-        };
+        let Some(group) = scope(violations, &format!("{field}[{index}]"), given) else { continue };
         if !groups.iter().any(|known| known.is(&group)) {
             groups.push(group);
         }
     }
     groups
-}
-
-fn inviter(violations: &mut Violations, field: &str, given: &pb::Inviter) -> Inviter {
-    let at = |part: &str| format!("{field}.{part}");
-    Inviter {
-        user_id: violations.optional(&at("user_id"), &given.user_id, text::opaque_id).unwrap_or_default(),
-        email: violations.optional(&at("email"), &given.email, Email::parse),
-        display_name: violations.optional(&at("display_name"), &given.display_name, text::free_text),
-        avatar_uri: violations.optional(&at("avatar_uri"), &given.avatar_uri, picture),
-    }
 }
 
 fn caller_data(violations: &mut Violations, at: &impl Fn(&str) -> String, given: &pb::Invitation) -> CallerData {
@@ -226,7 +197,6 @@ fn caller_data(violations: &mut Violations, at: &impl Fn(&str) -> String, given:
             &at("configuration_attributes"),
             given.configuration_attributes.as_ref(),
         ),
-        metadata: json(violations, &at("metadata"), given.metadata.as_ref()),
         template_variables: template_variables(violations, &at("template_variables"), &given.template_variables),
         unfurl_config: given.unfurl_config.as_ref().map(|given| unfurl_config(violations, &at("unfurl_config"), given)),
         pass_through: violations.optional(&at("pass_through"), &given.pass_through, text::pass_through),

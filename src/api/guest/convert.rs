@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
-use crate::api::convert::{only_address, state, timestamp};
+use crate::api::convert::acceptance::acceptances;
+use crate::api::convert::shared::shown;
+use crate::api::convert::{only_address, timestamp};
 use crate::api::resource::{Identity, KindFields, Resource};
 use crate::domain::invitation::Invitation;
 use crate::domain::kind::guest::GuestDetails;
@@ -15,31 +17,23 @@ impl Resource for pb::GuestInvitation {
 
     fn of(invitation: &Invitation, now: Timestamp, identity: Identity) -> Option<Self> {
         let Details::Guest(details) = &invitation.details else { return None };
-        let Identity { typed_name, uid, etag, invitation_token, invitation_uri, .. } = identity;
         let own = guest_details(details, invitation);
-        Some(Self {
-            name: typed_name,
-            uid,
+        let acceptances = acceptances(&invitation.acceptances, &identity);
+        Some(shown! {
+            GuestInvitation, expiring in guest_invitation, of invitation at now with identity;
+            name: identity.typed_name,
             host_organization_id: own.host_organization_id,
             email: own.email,
-            expiration: invitation.facts.expire_at.map(timestamp).map(pb::guest_invitation::Expiration::ExpireTime),
-            expired: invitation.facts.expired_at(now),
             status: own.status,
-            state: state(invitation.state_at(now)),
-            invitation_token,
-            invitation_uri,
+            guest_organization_id: own.guest_organization_id,
+            acceptance: acceptances.into_iter().next(),
+            expired: invitation.facts.expired_at(now),
+            archived: Some(invitation.archived_at.is_some()),
             first_sent_time: own.first_sent_time,
             last_sent_time: own.last_sent_time,
-            archived: invitation.archived_at.is_some(),
-            archive_time: invitation.archived_at.map(timestamp),
-            accept_time: invitation.facts.accepted_at.map(timestamp),
-            guest_organization_id: own.guest_organization_id,
             parent_organization_id: own.parent_organization_id,
             parent_organization_name: own.parent_organization_name,
-            creator: invitation.creator.clone(),
-            create_time: Some(timestamp(invitation.created_at)),
-            update_time: Some(timestamp(invitation.updated_at)),
-            etag,
+            scope_display_name: details.shared.scope_display_name.clone().unwrap_or_default(),
         })
     }
 }
@@ -69,6 +63,6 @@ impl KindFields for GuestDetails {
     }
 
     fn add_to_preview(&self, preview: &mut pb::InvitationPreview) {
-        preview.host = Some(pb::invitation_preview::Host::HostOrganizationId(self.host_organization_id.to_string()));
+        preview.parent_organization_name = self.parent_organization_name.clone().unwrap_or_default();
     }
 }

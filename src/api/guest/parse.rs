@@ -1,11 +1,11 @@
 //! Parses the requests that create and update guest invitations.
 
-use std::collections::BTreeMap;
-
 use uuid::Uuid;
 
 use crate::api::parse::expiration::Expires;
 use crate::api::parse::field_mask::FieldMask;
+use crate::api::parse::on_conflict::on_conflict;
+use crate::api::parse::shared::SharedFields;
 use crate::api::parse::violations::Violations;
 use crate::domain::command::{CreateInvitation, Expiry, OnConflict, Target, UpdateGuestInvitation};
 use crate::domain::invitation::recipient::NewRecipient;
@@ -62,24 +62,27 @@ pub(in crate::api) fn to_create(
         violations.add(EXPIRE_TIME, "is required");
     }
     violations.optional("guest_invitation.etag", &invitation.etag, text::opaque_id);
-    if invitation.archived {
+    if invitation.archived == Some(true) {
         violations.add("guest_invitation.archived", "must not be set: a new invitation is not archived");
     }
     let Given { expiry, parent_organization_id, parent_organization_name } = given(violations, invitation);
+    let (shared, labels) = invitation.shared(violations);
+    let on_conflict = on_conflict(violations, request.on_conflict, OnConflict::Reject);
     let details = GuestDetails {
         host_organization_id: host_organization_id?,
         parent_organization_id,
         parent_organization_name,
         accepted: None,
+        shared,
     };
     Some(CreateInvitation {
         details: Details::Guest(details),
         max_uses: Some(1),
         expiry,
         recipients: vec![NewRecipient::from(email?)],
-        mails: true,
-        labels: BTreeMap::new(),
-        on_conflict: OnConflict::Reject,
+        mails: request.send_email.unwrap_or(true),
+        labels,
+        on_conflict,
     })
 }
 
@@ -96,7 +99,7 @@ pub(in crate::api) fn update(violations: &mut Violations, request: &pb::UpdateGu
     let invitation = request.guest_invitation.as_ref().unwrap_or(&empty);
     let fields = [
         ("expire_time", invitation.expiration.is_some()),
-        ("archived", invitation.archived),
+        ("archived", invitation.archived.is_some()),
         ("parent_organization_id", !invitation.parent_organization_id.is_empty()),
         ("parent_organization_name", !invitation.parent_organization_name.is_empty()),
     ];
@@ -104,7 +107,7 @@ pub(in crate::api) fn update(violations: &mut Violations, request: &pb::UpdateGu
     if mask.has("expire_time") && invitation.expiration.is_none() {
         violations.add(EXPIRE_TIME, "is required");
     }
-    Update { given: given(violations, invitation), archived: invitation.archived, mask }
+    Update { given: given(violations, invitation), archived: invitation.archived.unwrap_or_default(), mask }
 }
 
 impl Update {

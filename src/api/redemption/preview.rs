@@ -1,7 +1,11 @@
 //! The preview: the part of an invitation that is shown to every holder of a link of it.
 
+use crate::api::convert::json::json_text;
+use crate::api::convert::shared::{scope, shown_inviter};
 use crate::api::convert::{count, kind, state, timestamp};
 use crate::api::kind_fields;
+use crate::api::resource::invitation_name;
+use crate::domain::command::is_declinable;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::email_rule::{Binding, binding};
 use crate::domain::invitation::recipient::Recipient;
@@ -18,15 +22,25 @@ pub(in crate::api) fn preview(invitation: &Invitation, link: &Claims, now: Times
     let mailed_to = invitation.recipient(link.recipient).and_then(Recipient::email);
     let bound = binding(invitation) != Binding::Open;
     let addresses = invitation.recipients.iter().filter_map(Recipient::email).filter(|_| bound);
+    let shared = invitation.details.shared();
     let mut preview = pb::InvitationPreview {
+        invitation: invitation_name(invitation.id),
         kind: kind(invitation.details.kind()),
         state: state(invitation.state_at(now)),
+        scope: invitation.details.scope(&invitation.account).as_ref().map(scope),
+        groups: invitation.details.groups().iter().map(scope).collect(),
+        roles: invitation.details.roles().to_vec(),
+        inviter: shared.inviter.as_ref().map(shown_inviter),
+        message: shared.message.clone().unwrap_or_default(),
+        locale: shared.locale.clone().unwrap_or_default(),
+        redirect_uri: shared.redirect_uri.as_ref().map(|uri| uri.as_str().to_owned()).unwrap_or_default(),
+        metadata: shared.metadata.as_deref().and_then(json_text),
         expire_time: invitation.facts.expire_at.map(timestamp),
         remaining_uses: invitation.facts.remaining_uses().map(count),
+        declinable: is_declinable(invitation, link.recipient, now),
         email_required: bound && mailed_to.is_none(),
         masked_emails: addresses.take(MAX_MASKED).map(Email::masked).collect(),
         recipient_email: mailed_to.map(|email| email.original().to_owned()).unwrap_or_default(),
-        roles: invitation.details.roles().to_vec(),
         ..pb::InvitationPreview::default()
     };
     kind_fields(&invitation.details).add_to_preview(&mut preview);

@@ -1,15 +1,16 @@
 //! Parses the requests that create user invitations.
 
 use crate::api::parse::expiration::Expires;
+use crate::api::parse::on_conflict::on_conflict;
+use crate::api::parse::roles;
+use crate::api::parse::shared::SharedFields;
 use crate::api::parse::violations::Violations;
-use crate::api::parse::{labels, roles};
 use crate::auth::caller::Caller;
 use crate::domain::command::{CreateInvitation, Expiry, ExpiryTime, OnConflict};
 use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::kind::user::UserDetails;
 use crate::domain::kind::{Details, Kind};
 use crate::domain::value::email::Email;
-use crate::domain::value::text;
 use crate::domain::value::time::Ttl;
 use crate::pb;
 
@@ -25,22 +26,21 @@ pub(in crate::api) fn to_create(
     let empty = pb::UserInvitation::default();
     let given = request.user_invitation.as_ref().unwrap_or(&empty);
     let email = violations.required("user_invitation.invited_email", &given.invited_email, Email::parse);
+    let (shared, labels) = given.shared(violations);
     // A key identifies no person, so its holder has to name the inviter.
-    let inviter = if given.inviter.is_empty() && !caller.is_key {
-        Some(caller.name.clone())
-    } else {
-        violations.required("user_invitation.inviter", &given.inviter, text::free_text)
-    };
+    if caller.is_key && given.inviter.as_ref().is_none_or(|inviter| inviter.display_name.is_empty()) {
+        violations.add("user_invitation.inviter.display_name", "is required");
+    }
+    let on_conflict = on_conflict(violations, request.on_conflict, OnConflict::Reject);
     let roles = roles(violations, "user_invitation.roles", &given.roles);
     let expiry = given.expiry(violations, Kind::User.lifetime()).unwrap_or(DEFAULT_EXPIRY);
-    let labels = labels(violations, "user_invitation.labels", &given.labels);
     Some(CreateInvitation {
-        details: Details::User(UserDetails { inviter: inviter?, roles }),
+        details: Details::User(UserDetails { roles, shared }),
         max_uses: Some(1),
         expiry: Some(expiry),
         recipients: vec![NewRecipient::from(email?)],
-        mails: !given.disable_invitation_email,
+        mails: request.send_email.unwrap_or(true),
         labels,
-        on_conflict: OnConflict::Reject,
+        on_conflict,
     })
 }

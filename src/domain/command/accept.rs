@@ -43,6 +43,8 @@ pub struct AcceptInvitation {
 impl CommandRules for AcceptInvitation {
     fn read_set(&self) -> ReadSet {
         ReadSet {
+            // The answer to a system shows the acceptance, whose ever it is.
+            newest_acceptances: self.by_system,
             subject: Some(self.acceptor.subject.clone()),
             created_connection: self.created_connection.as_ref().map(|connection| connection.id),
             ..ReadSet::of(self.access.invitation())
@@ -127,7 +129,7 @@ fn notice(
     acceptance: &Acceptance,
     context: &Context,
 ) -> Option<NewDelivery> {
-    let inviter = invitation.details.inviter().filter(|_| context.acceptance_notice)?;
+    let inviter = invitation.details.shared().inviter.as_ref().filter(|_| context.acceptance_notice)?;
     let address = Some(inviter.email.clone()?);
     let message = maker.message(invitation, Purpose::AcceptanceNotice);
     Some(NewDelivery { address, about: Some(acceptance.id.0), ..message })

@@ -2,10 +2,12 @@
 
 #[cfg(test)]
 mod tests;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
 
 use super::revoke::revoked;
-use super::{Command, CommandRules, Expiry, OpenSearch, ReadSet, text_bytes};
+use super::{Command, CommandRules, Expiry, ExpiryTime, OpenSearch, ReadSet, text_bytes};
 use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
@@ -21,7 +23,7 @@ use crate::domain::kind::Details;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
 
-/// The reaction to an ACTIVE invitation of the same target to the same scope.
+/// The reaction to an ACTIVE invitation that holds the place of the new one: of a general one, the same target and scope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnConflict {
     /// Creates another one.
@@ -31,8 +33,19 @@ pub enum OnConflict {
     Reject,
     /// Creates nothing and returns the newest existing one.
     ReturnExisting,
-    /// Revokes the existing ones.
+    /// Revokes the existing ones and creates the invitation.
     Replace,
+}
+
+/// What a create did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CreateOutcome {
+    /// The invitation was created.
+    Created,
+    /// Nothing was created; the existing invitation differs from the command in these fields.
+    Existing(Vec<String>),
+    /// The invitation was created in place of these.
+    Replaced(Vec<InvitationId>),
 }
 
 /// Creates an invitation of any kind.
@@ -50,7 +63,7 @@ pub struct CreateInvitation {
     pub mails: bool,
     /// The caller's own labels.
     pub labels: BTreeMap<String, String>,
-    /// The reaction to an ACTIVE invitation of the same target to the same scope. Kinds that allow only one refuse.
+    /// The reaction to an ACTIVE invitation that holds one of its places.
     pub on_conflict: OnConflict,
 }
 
@@ -58,6 +71,47 @@ impl CreateInvitation {
     /// Returns the slots that it takes.
     fn slots(&self) -> Vec<SlotKey> {
         SlotKey::of(&self.details, self.recipients.iter().map(|recipient| &recipient.address))
+    }
+
+    /// Returns what the command did if it is answered by this invitation, which it created or not.
+    pub(in crate::domain) fn outcome(&self, invitation: &Invitation, created: bool) -> CreateOutcome {
+        match invitation.details.shared().replaced.as_slice() {
+            _ if !created => CreateOutcome::Existing(self.differing_fields(invitation)),
+            [] => CreateOutcome::Created,
+            replaced => CreateOutcome::Replaced(replaced.to_vec()),
+        }
+    }
+
+    /// Returns the fields in which an existing invitation differs from the one that the command would create. A time to live
+    /// is not compared: it would begin now.
+    fn differing_fields(&self, existing: &Invitation) -> Vec<String> {
+        let (wanted, found) = (details_json(&self.details), details_json(&existing.details));
+        let names: BTreeSet<_> = wanted.keys().chain(found.keys()).collect();
+        let differing = names.into_iter().filter(|name| wanted.get(*name) != found.get(*name));
+        let field = |name: &String| match name.as_str() {
+            // These follow from other fields, or were not the caller's.
+            "exclusive" | "explicit_scope" | "domains" | "accepted" | "replaced" => None,
+            "usage" => Some("invitation_type".to_owned()),
+            name => Some(name.to_owned()),
+        };
+        let mut fields: Vec<_> = differing.filter_map(field).collect();
+        let expires = match self.expiry.map(|expiry| expiry.time) {
+            Some(ExpiryTime::At(at)) => existing.facts.expire_at != Some(at),
+            Some(ExpiryTime::Never) | None => existing.facts.expire_at.is_some(),
+            Some(ExpiryTime::After(_)) => false,
+        };
+        let people = self.recipients.iter().map(|recipient| &recipient.address);
+        let same_people = people.clone().count() == existing.recipients.len()
+            && people.clone().all(|address| existing.addresses().any(|known| known.is(address)));
+        let others = [
+            ("expire_time", expires),
+            ("labels", self.labels != existing.labels),
+            ("max_uses", self.max_uses != existing.facts.max_uses),
+            ("mailed", self.mails != existing.mails),
+            (self.details.recipients_field(), !same_people),
+        ];
+        fields.extend(others.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()));
+        fields
     }
 
     /// Returns the search for invitations that it may conflict with, beside the holders of its slots.
@@ -108,6 +162,7 @@ impl CommandRules for CreateInvitation {
             }
         }
 
+        invitation.details.shared_mut().replaced.clone_from(&rivals);
         let mut deliveries = maker.deliveries(&invitation);
         invitation.sent(deliveries.len(), loaded.now);
         let data = [("recipients", invitation.recipients.len().into()), ("mailed", deliveries.len().into())];
@@ -122,6 +177,17 @@ impl CommandRules for CreateInvitation {
             invitations.push(rival.0);
         }
         Ok(Decided::changed(id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
+    }
+}
+
+fn details_json(details: &Details) -> Map<String, Value> {
+    match serde_json::to_value(details) {
+        Ok(Value::Object(mut fields)) => {
+            fields.retain(|_, value| !value.is_null());
+            fields
+        }
+        // Details that cannot be written are refused by the save.
+        Ok(_) | Err(_) => Map::new(),
     }
 }
 

@@ -50,7 +50,7 @@ impl CommandRules for DeclineInvitation {
             return Ok(Decided::unchanged(invitation.id));
         }
         state.require_active()?;
-        let recipient = who_declines(invitation, self)?;
+        let recipient = who_declines(invitation, self.access.recipient(), self.address.as_ref())?;
 
         let mut maker = Maker::new(loaded, command);
         let id = invitation.id;
@@ -76,17 +76,27 @@ impl CommandRules for DeclineInvitation {
     }
 }
 
+/// Returns whether one of the links of an invitation can be used to decline it: the plain link, or that of a recipient.
+pub fn is_declinable(invitation: &Invitation, link: u16, now: Timestamp) -> bool {
+    let answered = |recipient: Option<u16>| {
+        let recipient = recipient.and_then(|ordinal| invitation.recipient(ordinal));
+        recipient.is_some_and(|recipient| !recipient.is_open())
+    };
+    let declines = who_declines(invitation, link, None);
+    invitation.state_at(now) == State::Active && declines.is_ok_and(|recipient| !answered(recipient))
+}
+
 /// Returns the recipient who declines: the one to whom the link was mailed, the one with the given address, or the only
 /// one; `None` if there is none. A general invitation for many cannot be declined by one of them for all.
-fn who_declines(invitation: &Invitation, decline: &DeclineInvitation) -> Result<Option<u16>, Refusal> {
+fn who_declines(invitation: &Invitation, link: u16, address: Option<&Address>) -> Result<Option<u16>, Refusal> {
     if invitation.details.usage().is_some_and(|usage| usage != Usage::SingleUse) {
         return Err(Refusal::NotDeclinable);
     }
-    if let Some(address) = &decline.address {
+    if let Some(address) = address {
         let named = invitation.recipients.iter().find(|recipient| recipient.address.is(address));
         return named.map(|recipient| Some(recipient.ordinal)).ok_or(Refusal::RecipientUnknown);
     }
-    match (decline.access.recipient(), invitation.recipients.as_slice()) {
+    match (link, invitation.recipients.as_slice()) {
         (0, []) => Ok(None),
         (0, [only]) => Ok(Some(only.ordinal)),
         (0, _) => Err(Refusal::RecipientUnknown),

@@ -16,6 +16,7 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::invitation::slot_plan::SlotPlan;
 use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
+use crate::domain::kind::shared::SharedDetails;
 use crate::domain::kind::{Details, Scope};
 use crate::domain::value::time::Timestamp;
 
@@ -72,16 +73,15 @@ fn make(maker: &mut Maker<'_>, sync: &SyncAutojoin, context: &Context) -> Result
         scope: Some(sync.scope.clone()),
         explicit_scope: true,
         groups: Vec::new(),
-        inviter: None,
         roles: Vec::new(),
         exclusive: true,
         recipient_match: RecipientMatch::Domain,
         domains: sync.domains.clone(),
         caller_data: CallerData {
             widget_configuration_id: sync.widget_configuration_id.clone(),
-            metadata: sync.metadata.clone(),
             ..CallerData::default()
         },
+        shared: SharedDetails { metadata: sync.metadata.clone(), ..SharedDetails::default() },
     };
     let create = CreateInvitation {
         details: Details::General(Box::new(details)),
@@ -124,7 +124,7 @@ fn change(maker: &mut Maker<'_>, present: &Arc<Invitation>, sync: &SyncAutojoin)
     }
     details.scope = Some(sync.scope.clone());
     details.caller_data.widget_configuration_id.clone_from(&sync.widget_configuration_id);
-    details.caller_data.metadata.clone_from(&sync.metadata);
+    details.shared.metadata.clone_from(&sync.metadata);
     if *details == before {
         return Ok(Decided::unchanged(id));
     }

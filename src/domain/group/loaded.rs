@@ -156,7 +156,7 @@ impl Loaded {
     /// Returns the ACTIVE general invitations of an account that a search finds, the newest first.
     pub fn open_search<'a>(&'a self, account: &'a AccountId, open_search: &'a OpenSearch) -> Vec<&'a Arc<Invitation>> {
         let fits = |invitation: &&Arc<Invitation>| {
-            let same_scope = match (invitation.details.scope(), &open_search.scope) {
+            let same_scope = match (invitation.details.scope(&invitation.account), &open_search.scope) {
                 (Some(one), Some(other)) => one.is(other),
                 (one, other) => one.is_none() && other.is_none(),
             };

@@ -4,7 +4,8 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::general::{Inviter, RecipientMatch};
+use super::general::RecipientMatch;
+use super::shared::SharedDetails;
 use super::{Kind, KindRules, Scope, company_scope, no_guest_organization};
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::domain::invitation::email_rule::Binding;
@@ -12,7 +13,7 @@ use crate::domain::invitation::recipient::Recipient;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::value::email::Email;
-use crate::domain::value::text::Invalid;
+use crate::domain::value::text::{AccountId, Invalid};
 use crate::domain::value::time::Timestamp;
 
 /// A connection invitation's part of an invitation.
@@ -22,6 +23,9 @@ pub struct ConnectionDetails {
     pub company_id: Uuid,
     /// The task of the contributor.
     pub purpose: ConnectionPurpose,
+    /// The fields that every kind has.
+    #[serde(flatten)]
+    pub shared: SharedDetails,
 }
 
 impl KindRules for ConnectionDetails {
@@ -29,8 +33,16 @@ impl KindRules for ConnectionDetails {
         Kind::Connection
     }
 
-    fn scope(&self) -> Option<Scope> {
-        Some(company_scope(self.company_id))
+    fn shared(&self) -> &SharedDetails {
+        &self.shared
+    }
+
+    fn shared_mut(&mut self) -> &mut SharedDetails {
+        &mut self.shared
+    }
+
+    fn scope(&self, _account: &AccountId) -> Option<Scope> {
+        Some(company_scope(self.company_id).named(self.shared.scope_display_name.as_ref()))
     }
 
     fn groups(&self) -> &[Scope] {
@@ -50,14 +62,6 @@ impl KindRules for ConnectionDetails {
 
     fn host(&self) -> Option<Uuid> {
         None
-    }
-
-    fn inviter(&self) -> Option<&Inviter> {
-        None
-    }
-
-    fn inviter_name(&self) -> &str {
-        ""
     }
 
     fn organization_name(&self) -> &str {

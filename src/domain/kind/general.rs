@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::shared::SharedDetails;
 use super::{Kind, KindRules, NO_CONNECTION, Scope, no_guest_organization};
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::domain::invitation::email_rule::Binding;
 use crate::domain::invitation::recipient::{Address, Recipient};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
-use crate::domain::value::email::Email;
+use crate::domain::value::text::AccountId;
 
 /// A general invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +27,6 @@ pub struct GeneralDetails {
     /// The groups that it admits people to.
     #[serde(default)]
     pub groups: Vec<Scope>,
-    /// The inviter.
-    pub inviter: Option<Inviter>,
     /// The roles an acceptor gets, in the account's own words.
     #[serde(default)]
     pub roles: Vec<String>,
@@ -43,6 +42,9 @@ pub struct GeneralDetails {
     /// The creator's own data, which mean nothing to this service.
     #[serde(flatten)]
     pub caller_data: CallerData,
+    /// The fields that every kind has.
+    #[serde(flatten)]
+    pub shared: SharedDetails,
 }
 
 impl KindRules for GeneralDetails {
@@ -50,7 +52,15 @@ impl KindRules for GeneralDetails {
         Kind::General
     }
 
-    fn scope(&self) -> Option<Scope> {
+    fn shared(&self) -> &SharedDetails {
+        &self.shared
+    }
+
+    fn shared_mut(&mut self) -> &mut SharedDetails {
+        &mut self.shared
+    }
+
+    fn scope(&self, _account: &AccountId) -> Option<Scope> {
         self.scope.clone()
     }
 
@@ -68,14 +78,6 @@ impl KindRules for GeneralDetails {
 
     fn host(&self) -> Option<Uuid> {
         None
-    }
-
-    fn inviter(&self) -> Option<&Inviter> {
-        self.inviter.as_ref()
-    }
-
-    fn inviter_name(&self) -> &str {
-        self.inviter.as_ref().and_then(|inviter| inviter.display_name.as_deref()).unwrap_or_default()
     }
 
     fn organization_name(&self) -> &str {
@@ -158,21 +160,7 @@ pub enum RecipientMatch {
     Any,
 }
 
-/// The inviter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Inviter {
-    /// The caller's own id of the person.
-    pub user_id: String,
-    /// Their address.
-    pub email: Option<Email>,
-    /// Their name for people.
-    pub display_name: Option<String>,
-    /// Their picture.
-    pub avatar_uri: Option<String>,
-}
-
-/// The data of an invitation's creator. JSON is kept as the original text, which no database rewrites.
+/// The data of a general invitation's creator. JSON is kept as the original text, which no database rewrites.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CallerData {
@@ -190,8 +178,6 @@ pub struct CallerData {
     pub attributes: Option<String>,
     /// A JSON object.
     pub configuration_attributes: Option<String>,
-    /// A JSON object.
-    pub metadata: Option<String>,
     /// The template variables of messages.
     pub template_variables: BTreeMap<String, String>,
     /// The preview of the link.

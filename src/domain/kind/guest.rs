@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::general::{Inviter, RecipientMatch};
+use super::general::RecipientMatch;
+use super::shared::SharedDetails;
 use super::{Kind, KindRules, Lifetime, NO_CONNECTION, Scope, organization_scope};
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::domain::invitation::email_rule::Binding;
 use crate::domain::invitation::recipient::Recipient;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
+use crate::domain::value::text::AccountId;
 
 /// The limits of the time for which a guest invitation can be accepted.
 pub(super) const LIFETIME: Lifetime =
@@ -29,6 +31,9 @@ pub struct GuestDetails {
     /// The acceptance, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<GuestAcceptance>,
+    /// The fields that every kind has.
+    #[serde(flatten)]
+    pub shared: SharedDetails,
 }
 
 impl KindRules for GuestDetails {
@@ -36,8 +41,16 @@ impl KindRules for GuestDetails {
         Kind::Guest
     }
 
-    fn scope(&self) -> Option<Scope> {
-        Some(organization_scope(self.host_organization_id))
+    fn shared(&self) -> &SharedDetails {
+        &self.shared
+    }
+
+    fn shared_mut(&mut self) -> &mut SharedDetails {
+        &mut self.shared
+    }
+
+    fn scope(&self, _account: &AccountId) -> Option<Scope> {
+        Some(organization_scope(self.host_organization_id).named(self.shared.scope_display_name.as_ref()))
     }
 
     fn groups(&self) -> &[Scope] {
@@ -54,14 +67,6 @@ impl KindRules for GuestDetails {
 
     fn host(&self) -> Option<Uuid> {
         Some(self.host_organization_id)
-    }
-
-    fn inviter(&self) -> Option<&Inviter> {
-        None
-    }
-
-    fn inviter_name(&self) -> &str {
-        ""
     }
 
     fn organization_name(&self) -> &str {

@@ -1,15 +1,17 @@
-//! The user kind: the inviter, and the roles that the person joins with.
+//! The user kind: the roles that the person joins with.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::general::{Inviter, RecipientMatch};
-use super::{Kind, KindRules, Lifetime, NO_CONNECTION, Scope, no_guest_organization};
+use super::general::RecipientMatch;
+use super::shared::SharedDetails;
+use super::{Kind, KindRules, Lifetime, NO_CONNECTION, Scope, account_scope, no_guest_organization};
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::domain::invitation::email_rule::Binding;
 use crate::domain::invitation::recipient::Recipient;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
+use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Ttl;
 
 /// The limits of the time for which a user invitation can be accepted.
@@ -23,11 +25,12 @@ pub(super) const LIFETIME: Lifetime = Lifetime {
 /// A user invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserDetails {
-    /// The inviter: a name for people, or a resource's name.
-    pub inviter: String,
     /// The roles the person gets, in the account's own words.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// The fields that every kind has.
+    #[serde(flatten)]
+    pub shared: SharedDetails,
 }
 
 impl KindRules for UserDetails {
@@ -35,8 +38,16 @@ impl KindRules for UserDetails {
         Kind::User
     }
 
-    fn scope(&self) -> Option<Scope> {
-        None
+    fn shared(&self) -> &SharedDetails {
+        &self.shared
+    }
+
+    fn shared_mut(&mut self) -> &mut SharedDetails {
+        &mut self.shared
+    }
+
+    fn scope(&self, account: &AccountId) -> Option<Scope> {
+        Some(account_scope(account).named(self.shared.scope_display_name.as_ref()))
     }
 
     fn groups(&self) -> &[Scope] {
@@ -53,14 +64,6 @@ impl KindRules for UserDetails {
 
     fn host(&self) -> Option<Uuid> {
         None
-    }
-
-    fn inviter(&self) -> Option<&Inviter> {
-        None
-    }
-
-    fn inviter_name(&self) -> &str {
-        if self.inviter.contains('/') { "" } else { &self.inviter }
     }
 
     fn organization_name(&self) -> &str {

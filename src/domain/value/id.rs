@@ -1,12 +1,14 @@
 //! Ids of invitations, events and acceptances: UUIDs version 7, so that they sort by age.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::time::Timestamp;
 
 /// The id of an invitation of any kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct InvitationId(pub Uuid);
 
 /// The id of an acceptance.

@@ -49,6 +49,16 @@ pub fn variable(value: &str) -> Result<String, Invalid> {
     bounded(value, 0, 300, "values must have at most 300 characters").map(|()| value.to_owned())
 }
 
+/// Checks a message from one person to another: 1 to 1,000 characters.
+pub fn message(value: &str) -> Result<String, Invalid> {
+    bounded(value, 1, 1_000, "must have 1 to 1,000 characters").map(|()| value.to_owned())
+}
+
+/// Checks the tag of a language: 1 to 35 characters. Whether there is text in the language is seen when it is needed.
+pub fn locale(value: &str) -> Result<String, Invalid> {
+    bounded(value, 1, 35, "must have 1 to 35 characters").map(|()| value.to_owned())
+}
+
 /// Checks a text that is returned unchanged: at most 4,096 characters.
 pub fn pass_through(value: &str) -> Result<String, Invalid> {
     bounded(value, 1, 4_096, "must have at most 4,096 characters").map(|()| value.to_owned())

@@ -37,15 +37,14 @@ impl fmt::Debug for About<'_> {
     }
 }
 
-/// The variable of a general invitation, and the label of any, that names the language of its mail.
-const LOCALE: &str = "locale";
-
 /// The values that a template may show. A text is empty if it is not known.
 #[derive(Clone, Default)]
 pub(crate) struct MailContext {
     pub(crate) sender: String,
     pub(crate) recipient: String,
     pub(crate) inviter: String,
+    /// The inviter's message to the recipient.
+    pub(crate) message: String,
     pub(crate) scope: String,
     /// The parent organization of a guest.
     pub(crate) organization: String,
@@ -90,14 +89,15 @@ impl MailContext {
         about: About<'_>,
         sender: &str,
     ) -> Result<Self, ComposeError> {
-        let inviter = invitation.details.inviter_name();
+        let shared = invitation.details.shared();
         let ordinal = delivery.message.recipient;
         let own = invitation.recipient(ordinal).and_then(|recipient| recipient.display_name.as_deref());
-        let scope = invitation.details.scope().and_then(|scope| scope.display_name);
+        let scope = invitation.details.scope(&invitation.account).and_then(|scope| scope.display_name);
         let mut context = Self {
             sender: name::name(sender),
             recipient: name::name(own.unwrap_or_default()),
-            inviter: name::name(inviter),
+            inviter: name::name(shared.inviter_name()),
+            message: name::message(shared.message.as_deref().unwrap_or_default()),
             scope: name::name(&scope.unwrap_or_default()),
             organization: name::name(invitation.details.organization_name()),
             groups: names(invitation.details.groups().iter().filter_map(display_name)),
@@ -132,11 +132,9 @@ impl fmt::Debug for MailContext {
     }
 }
 
-/// Returns the language that an invitation asks for by its template variable, or else by its label.
+/// Returns the language that an invitation asks for.
 pub(crate) fn locale(invitation: &Invitation) -> Option<&str> {
-    let variables = invitation.details.general().map(|details| &details.caller_data.template_variables);
-    let variable = variables.and_then(|variables| variables.get(LOCALE));
-    variable.or_else(|| invitation.labels.get(LOCALE)).map(String::as_str)
+    invitation.details.shared().locale.as_deref()
 }
 
 fn variables(details: &Details) -> BTreeMap<String, String> {
@@ -155,7 +153,7 @@ fn names<'a>(all: impl Iterator<Item = &'a str>) -> Vec<String> {
 
 /// Returns everything but the link.
 pub(crate) fn values(context: &MailContext, locale: &str, common: &str) -> BTreeMap<&'static str, Value> {
-    let MailContext { sender, recipient, inviter, scope, organization, groups, roles, .. } = context;
+    let MailContext { sender, recipient, inviter, message, scope, organization, groups, roles, .. } = context;
     let MailContext { acceptor, acceptor_email, connection, code, personal, expires, variables, .. } = context;
     let list = |names: &Vec<String>| Value::from(names.iter().map(Value::from).collect::<Vec<_>>());
     BTreeMap::from([
@@ -164,6 +162,7 @@ pub(crate) fn values(context: &MailContext, locale: &str, common: &str) -> BTree
         ("sender", Value::from(sender)),
         ("recipient", Value::from(recipient)),
         ("inviter", Value::from(inviter)),
+        ("message", Value::from(message)),
         ("scope", Value::from(scope)),
         ("organization", Value::from(organization)),
         ("groups", list(groups)),
@@ -230,6 +229,7 @@ pub(crate) fn full_sample() -> MailContext {
         sender: hostile.clone(),
         recipient: hostile.clone(),
         inviter: hostile.clone(),
+        message: hostile.clone(),
         scope: hostile.clone(),
         organization: hostile.clone(),
         groups: vec![hostile.clone(), hostile.clone()],

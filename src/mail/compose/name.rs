@@ -10,6 +10,8 @@
 const LONGEST_NAME: usize = 100;
 /// The length of a variable, in characters: all that the API accepts.
 const LONGEST_VARIABLE: usize = 300;
+/// The length of an inviter's message, in characters: all that the API accepts.
+const LONGEST_MESSAGE: usize = 1_000;
 const WORD_JOINER: char = '\u{2060}';
 
 /// Returns a name as it may be shown: on one line, at most 100 characters, and no link.
@@ -20,6 +22,11 @@ pub(crate) fn name(text: &str) -> String {
 /// Returns the value of a template variable as it may be shown: like a name, but longer.
 pub(crate) fn variable(text: &str) -> String {
     shown(text, LONGEST_VARIABLE)
+}
+
+/// Returns an inviter's message as it may be shown: like a name, but longer.
+pub(crate) fn message(text: &str) -> String {
+    shown(text, LONGEST_MESSAGE)
 }
 
 fn shown(text: &str, longest: usize) -> String {

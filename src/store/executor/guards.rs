@@ -21,6 +21,7 @@ use crate::domain::group::Group;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptor, Subject};
 use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
+use crate::domain::kind::shared::SharedDetails;
 use crate::domain::kind::{Details, Scope};
 use crate::domain::value::email::Email;
 use crate::domain::value::id::IdSeed;
@@ -94,12 +95,12 @@ fn create() -> Action {
         scope: Some(Scope::new("team", "t1")),
         explicit_scope: true,
         groups: Vec::new(),
-        inviter: None,
         roles: Vec::new(),
         exclusive: false,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
         caller_data: CallerData::default(),
+        shared: SharedDetails::default(),
     };
     Action::Create(Box::new(CreateInvitation {
         details: Details::General(Box::new(details)),

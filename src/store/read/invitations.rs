@@ -1,6 +1,7 @@
 //! Reads of invitations: one by its id, and pages of filtered lists.
 
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
+use uuid::Uuid;
 
 use super::query::{InvitationQuery, Order};
 use super::source::{PageSql, Source, order_by, page_sql};
@@ -17,7 +18,7 @@ use crate::domain::value::time::Timestamp;
 use crate::store::executor::load::{Extent, invitation_body, newest_acceptances, parse_json};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::InvitationRows;
-use crate::store::sql::rows_param::statement_clock;
+use crate::store::sql::rows_param::{by_index, statement_clock};
 use crate::store::{Database, Store};
 
 /// The name of an invitation in a list.
@@ -75,6 +76,26 @@ impl Store {
         let mut params = self.params(account, None);
         let condition = format!("i.id = {}", params.push(id.0));
         self.one(params, "invitation i", &condition, newest).await
+    }
+
+    /// Reads the newest invitation that knows a connection: to repair it, or as one that an acceptor created.
+    pub async fn find_by_connection(
+        &self,
+        account: &AccountId,
+        connection: Uuid,
+    ) -> Result<Option<Read<Invitation>>, StoreError> {
+        let (backend, mut params) = (self.database.backend(), self.params(account, None));
+        let (repairs, created) =
+            (by_index(backend, "resource", "r", ACCOUNT), by_index(backend, "connection", "a", ACCOUNT));
+        let connection = params.push(connection);
+        let condition = format!(
+            "i.id = (SELECT known.id FROM (
+                SELECT r.id FROM invitation r WHERE {repairs} AND r.resource_id = {connection}
+                UNION ALL
+                SELECT a.invitation_id FROM acceptance a WHERE {created} AND a.created_connection_id = {connection}
+            ) known ORDER BY known.id DESC LIMIT 1)"
+        );
+        self.one(params, "invitation i", &condition, false).await
     }
 
     /// Reads the auto-join of a scope that is not revoked. It may have no domains.
@@ -281,6 +302,6 @@ fn cursor_from(row: &QueryResult, order: Order) -> Result<Cursor, StoreError> {
 }
 
 fn name_from(row: &QueryResult, order: Order) -> Result<ListedName, StoreError> {
-    let id: uuid::Uuid = row.try_get("", "id")?;
+    let id: Uuid = row.try_get("", "id")?;
     Ok(ListedName { id: InvitationId(id), cursor: cursor_from(row, order)? })
 }

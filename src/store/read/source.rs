@@ -9,7 +9,7 @@ use super::filter::conditions;
 use super::query::{InvitationQuery, Order};
 use super::{ACCOUNT, Params, direction};
 use crate::domain::invitation::recipient::Address;
-use crate::domain::kind::{Kind, Scope};
+use crate::domain::kind::{ACCOUNT_SCOPE, Kind, Scope};
 use crate::store::sql::rows_param::by_index;
 
 /// A list that is read in order.
@@ -103,8 +103,8 @@ impl<'a> Source<'a> {
         let other = |table, conditions| Index { table, conditions, key: "s.created_at", id: "s.invitation_id" };
         match self {
             Self::Age => own("age", String::new()),
-            // They have no scope of their own, and the index by scope is sorted as the one by age is.
-            Self::Users => own("scope", " AND i.scope_type = '' AND i.scope_id = ''".to_owned()),
+            // Their scope is the account, and the index by scope is sorted as the one by age is.
+            Self::Users => own("scope", format!(" AND i.scope_type = '{ACCOUNT_SCOPE}' AND i.scope_id = {ACCOUNT}")),
             Self::Scope(scope) => own("scope", in_scope("i", scope, params)),
             Self::Guests(scope) => {
                 let tag = match order {

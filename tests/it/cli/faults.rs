@@ -146,7 +146,7 @@ fn create(label: &str) -> pb::CreateConnectionInvitationRequest {
     pb::CreateConnectionInvitationRequest {
         connection_invitation: Some(invitation),
         request_id: label.to_owned(),
-        send_email: true,
+        send_email: Some(true),
         ..Default::default()
     }
 }

@@ -150,8 +150,11 @@ async fn verify(folder: &Path, server: &Server, key: &str, token: &str) -> (Stri
 /// The same for a user, a guest and a general invitation.
 async fn live_of_the_other_kinds(server: &Server, key: &str) -> Vec<String> {
     let channel = server.channel().await;
-    let user =
-        pb::UserInvitation { invited_email: EMAIL.to_owned(), inviter: "Jane Doe".to_owned(), ..Default::default() };
+    let user = pb::UserInvitation {
+        invited_email: EMAIL.to_owned(),
+        inviter: Some(pb::Inviter { display_name: "Jane Doe".to_owned(), ..Default::default() }),
+        ..Default::default()
+    };
     let user = pb::CreateUserInvitationRequest { user_invitation: Some(user), ..Default::default() };
     let mut users = UserInvitationServiceClient::new(channel.clone());
     let made = users.create_user_invitation(with(key, user.clone())).await.unwrap().into_inner();

@@ -155,7 +155,7 @@ async fn message_being_sent_is_settled_before_the_exit() {
     let mut server = Server::ready(folder.path(), &[], &environment).await;
     let invitation = pb::UserInvitation {
         invited_email: "jane@example.org".to_owned(),
-        inviter: "Ada".to_owned(),
+        inviter: Some(pb::Inviter { display_name: "Ada".to_owned(), ..Default::default() }),
         ..Default::default()
     };
     let request = pb::CreateUserInvitationRequest { user_invitation: Some(invitation), ..Default::default() };

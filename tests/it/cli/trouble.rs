@@ -48,7 +48,7 @@ async fn works(server: &Server, database: &TestDatabase, sink: &Sink, mail: &Pat
         count(mail),
         pb::CreateConnectionInvitationRequest {
             connection_invitation: Some(invitation),
-            send_email: true,
+            send_email: Some(true),
             ..Default::default()
         },
     );

@@ -101,7 +101,7 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
             ("name", "organizationConnections/01920000-0000-7000-8000-0000000000ff")
         }
         "DeliveryService/ReportDeliveryStatus" => ("detail", "other"),
-        "UserInvitationService/CreateUserInvitation" => ("user_invitation.inviter", "Bob"),
+        "UserInvitationService/CreateUserInvitation" => ("user_invitation.inviter.display_name", "Bob"),
         "GuestInvitationService/CreateGuestInvitation" => ("guest_invitation.email", "other@example.org"),
         "GuestInvitationService/UpdateGuestInvitation" => ("guest_invitation.parent_organization_name", "Other"),
         "InvitationService/CreateInvitation" => ("invitation.scope.id", "other"),

@@ -107,7 +107,7 @@ async fn value_beyond_a_limit_is_refused_at_its_field() {
         assert_eq!(violated(&status), ["connection_invitation.prefill.data_collection_start_date"], "{date}");
     }
     let request =
-        pb::CreateConnectionInvitationRequest { send_email: true, ..messages::creation(messages::invitation()) };
+        pb::CreateConnectionInvitationRequest { send_email: Some(true), ..messages::creation(messages::invitation()) };
     let answer = service.connections().create_connection_invitation(request).await;
     assert_eq!(violated(&refused(answer, Code::InvalidArgument, "INVALID_FIELD")), ["send_email"]);
     for request_id in ["a b", "\u{e9}", &"a".repeat(129)] {
@@ -180,7 +180,8 @@ async fn address_that_is_not_plain_is_refused_in_every_field() {
         &long,
     ] {
         let invitation = messages::invitation_for(&["good@example.org", email]);
-        let request = pb::CreateConnectionInvitationRequest { send_email: true, ..messages::creation(invitation) };
+        let request =
+            pb::CreateConnectionInvitationRequest { send_email: Some(true), ..messages::creation(invitation) };
         let answer = service.connections().create_connection_invitation(request).await;
         let status = refused(answer, Code::InvalidArgument, "INVALID_FIELD");
         assert_eq!(violated(&status), ["connection_invitation.allowed_emails[1]"], "{email:?}");

@@ -28,10 +28,25 @@ pub(crate) struct Rpc {
 static STREAMS: LazyLock<BTreeSet<String>> =
     LazyLock::new(|| rpcs().into_iter().filter(|rpc| rpc.streams).map(|rpc| rpc.path).collect());
 
+/// The fields of a guest invitation that only its creation sets.
+const GUEST_FIXED: [&str; 11] = [
+    "email",
+    "inviter.user_id",
+    "inviter.email",
+    "inviter.display_name",
+    "inviter.avatar_uri",
+    "scope_display_name",
+    "message",
+    "locale",
+    "redirect_uri",
+    "labels",
+    "metadata",
+];
+
 /// The RPCs that change a resource: fields that a new resource requires are not required of them, but for its name, nor is what
 /// of it cannot be changed looked at.
 const UPDATES: [(&str, &str, &[&str]); 2] =
-    [("/UpdateGuestInvitation", "guest_invitation", &["email"]), ("/UpdateWebhookEndpoint", "webhook_endpoint", &[])];
+    [("/UpdateGuestInvitation", "guest_invitation", &GUEST_FIXED), ("/UpdateWebhookEndpoint", "webhook_endpoint", &[])];
 
 /// A field that a caller may fill, by its path from the request message down.
 #[derive(Clone)]

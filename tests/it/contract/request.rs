@@ -34,8 +34,11 @@ pub(crate) enum About {
 const CREATED: &str = "01920000-0000-7000-8000-00000000cafe";
 
 fn new_user(known: &Known, who: &str) -> pb::CreateUserInvitationRequest {
-    let user_invitation =
-        Some(pb::UserInvitation { invited_email: known.email(who), inviter: "Ann".to_owned(), ..Default::default() });
+    let user_invitation = Some(pb::UserInvitation {
+        invited_email: known.email(who),
+        inviter: Some(pb::Inviter { display_name: "Ann".to_owned(), ..Default::default() }),
+        ..Default::default()
+    });
     pb::CreateUserInvitationRequest { user_invitation, ..Default::default() }
 }
 
@@ -142,12 +145,12 @@ fn of_guests(method: &str, known: &Known) -> (About, Vec<u8>) {
     let name = known.guest.clone();
     match method {
         "CreateGuestInvitation" => new(&guests::creation(guests::guest(&known.email("somebody")))),
-        "GetGuestInvitation" => one(&pb::GetGuestInvitationRequest { name }),
+        "GetGuestInvitation" => one(&pb::GetGuestInvitationRequest { name, ..Default::default() }),
         "ListGuestInvitations" => {
             many(&pb::ListGuestInvitationsRequest { email_query: known.email("guest"), ..Default::default() })
         }
         "UpdateGuestInvitation" => {
-            one(guests::update(pb::GuestInvitation { name, archived: true, ..Default::default() }, &[]).get_ref())
+            one(guests::update(pb::GuestInvitation { name, archived: Some(true), ..Default::default() }, &[]).get_ref())
         }
         "ResendGuestInvitation" => one(&pb::ResendGuestInvitationRequest { name, ..Default::default() }),
         "RevokeGuestInvitation" => one(guests::revocation(&name).get_ref()),

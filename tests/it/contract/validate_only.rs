@@ -80,7 +80,7 @@ async fn dry_run_shows_no_name_token_or_etag_of_what_it_would_create(database: T
     let service = Service::start(&database).await;
     let user = pb::UserInvitation {
         invited_email: "ann@example.org".to_owned(),
-        inviter: "Ann".to_owned(),
+        inviter: Some(pb::Inviter { display_name: "Ann".to_owned(), ..Default::default() }),
         ..Default::default()
     };
     let create = pb::CreateUserInvitationRequest { user_invitation: Some(user), ..Default::default() };
@@ -94,6 +94,7 @@ async fn dry_run_shows_no_name_token_or_etag_of_what_it_would_create(database: T
         etag: String::new(),
         invitation_token: String::new(),
         invitation_uri: String::new(),
+        token_visibility: pb::TokenVisibility::ValidateOnly.into(),
         ..made.clone()
     };
     assert_eq!(shown, emptied, "but for the names, the answer is that of the call");
@@ -119,9 +120,13 @@ async fn dry_run_of_a_used_request_id_answers_as_the_retry(database: TestDatabas
     let service = Service::start(&database).await;
     let request = |email: &str, validate_only| {
         let invited_email = email.to_owned();
-        let user = pb::UserInvitation { invited_email, inviter: "Ann".to_owned(), ..Default::default() };
+        let user = pb::UserInvitation {
+            invited_email,
+            inviter: Some(pb::Inviter { display_name: "Ann".to_owned(), ..Default::default() }),
+            ..Default::default()
+        };
         let request_id = "r".to_owned();
-        pb::CreateUserInvitationRequest { user_invitation: Some(user), request_id, validate_only }
+        pb::CreateUserInvitationRequest { user_invitation: Some(user), request_id, validate_only, ..Default::default() }
     };
     let create = async |email: &str, dry| service.users().create_user_invitation(request(email, dry)).await;
     assert_eq!(create("ann@example.org", true).await.unwrap().into_inner().name, "");

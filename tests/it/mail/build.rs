@@ -9,8 +9,9 @@ use invitation_service::domain::invitation::state::Facts;
 use invitation_service::domain::invitation::unknown_fields::UnknownFields;
 use invitation_service::domain::invitation::{Engagement, Invitation};
 use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
-use invitation_service::domain::kind::general::{CallerData, GeneralDetails, Inviter, RecipientMatch, Usage};
+use invitation_service::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
 use invitation_service::domain::kind::guest::GuestDetails;
+use invitation_service::domain::kind::shared::{Inviter, SharedDetails};
 use invitation_service::domain::kind::user::UserDetails;
 use invitation_service::domain::kind::{Details, Scope};
 use invitation_service::domain::secret::key_ring::KeyRing;
@@ -95,11 +96,21 @@ pub(crate) fn connection(reconnects: bool) -> Details {
     } else {
         ConnectionPurpose::CreateConnection { prefill: None }
     };
-    Details::Connection(ConnectionDetails { company_id: Uuid::from_u128(0xc0), purpose })
+    Details::Connection(ConnectionDetails {
+        company_id: Uuid::from_u128(0xc0),
+        purpose,
+        shared: SharedDetails::default(),
+    })
+}
+
+/// The shared fields of an invitation by a person.
+fn invited_by(name: &str) -> SharedDetails {
+    let inviter = Inviter { display_name: Some(name.to_owned()), ..Inviter::default() };
+    SharedDetails { inviter: Some(inviter), ..SharedDetails::default() }
 }
 
 pub(crate) fn user(inviter: &str) -> Details {
-    Details::User(UserDetails { inviter: inviter.to_owned(), roles: vec!["viewer".to_owned()] })
+    Details::User(UserDetails { roles: vec!["viewer".to_owned()], shared: invited_by(inviter) })
 }
 
 pub(crate) fn guest(parent: Option<&str>) -> Details {
@@ -108,6 +119,7 @@ pub(crate) fn guest(parent: Option<&str>) -> Details {
         parent_organization_id: None,
         parent_organization_name: parent.map(str::to_owned),
         accepted: None,
+        shared: SharedDetails::default(),
     })
 }
 
@@ -120,12 +132,12 @@ pub(crate) fn general(scope: &str, inviter: &str, variables: &[(&str, &str)]) ->
         scope: Some(into),
         explicit_scope: true,
         groups: Vec::new(),
-        inviter: Some(Inviter { display_name: Some(inviter.to_owned()), ..Inviter::default() }),
         roles: Vec::new(),
         exclusive: false,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
         caller_data: CallerData { template_variables, ..CallerData::default() },
+        shared: invited_by(inviter),
     }))
 }
 

@@ -33,7 +33,9 @@ fn kinds() -> [(&'static str, Details); 5] {
 
 fn speaking(locale: &str, details: Details) -> Invitation {
     let mut invitation = invitation(details);
-    invitation.labels.insert("locale".to_owned(), locale.to_owned());
+    let shared = invitation.details.shared_mut();
+    shared.locale = Some(locale.to_owned());
+    shared.message = Some("See www.example.com!".to_owned());
     invitation
 }
 
@@ -160,7 +162,7 @@ fn folder_of_templates_is_used() {
     fs::rename(folder.path().join("invitation.general.en.jinja"), folder.path().join("invitation.general.en-GB.jinja"))
         .unwrap();
     let composer = Composer::new(&config.mail, &config.links, ring(7)).unwrap();
-    let details = general("Platform", "Ada", &[("locale", "en_GB"), ("place", "London")]);
-    let mail = compose(&composer, &delivery(Purpose::Invitation), &invitation(details), About::Nothing);
+    let details = general("Platform", "Ada", &[("place", "London")]);
+    let mail = compose(&composer, &delivery(Purpose::Invitation), &speaking("en_GB", details), About::Nothing);
     assert_eq!(mail.subject, "Come to London");
 }

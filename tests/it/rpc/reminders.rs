@@ -56,9 +56,9 @@ async fn reminders_wait_in_the_outbox_and_count_as_no_delivery(database: TestDat
     let name = format!("invitations/{}", made.uid);
     let shown = messages::get_general(&service, &name).await;
     assert_eq!(shown.delivery_count, 1, "the link alone was sent");
-    let silent =
-        pb::UserInvitation { disable_invitation_email: true, invited_email: "bob@example.org".to_owned(), ..user };
-    users::create(&service, silent).await;
+    let silent = pb::UserInvitation { invited_email: "bob@example.org".to_owned(), ..user };
+    let silent = pb::CreateUserInvitationRequest { send_email: Some(false), ..users::creation(silent) };
+    service.users().create_user_invitation(silent).await.unwrap();
     assert_eq!(waiting(&service).await, planned, "whom nothing was mailed is reminded of nothing");
     let resend = pb::ResendUserInvitationRequest {
         expiration: messages::seconds(20 * DAY).map(pb::resend_user_invitation_request::Expiration::Ttl),

@@ -125,6 +125,6 @@ fn size_grows_with_the_json_of_every_kind() {
     }
     let mut large = general(Usage::MultiUse);
     let plain = Details::General(Box::new(large.clone())).bytes();
-    large.caller_data.metadata = Some("x".repeat(10_000));
+    large.shared.metadata = Some("x".repeat(10_000));
     assert!(Details::General(Box::new(large)).bytes() > plain + 9_000);
 }

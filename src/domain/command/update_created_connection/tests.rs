@@ -1,5 +1,6 @@
 //! The callers who may create, update and add the connections of an invitation.
 
+use crate::domain::kind::shared::SharedDetails;
 use uuid::Uuid;
 
 use crate::domain::decide::tests::{after, is_nothing, run_on};
@@ -36,7 +37,11 @@ fn accepted() -> (Invitation, Loaded) {
 fn editing() -> Invitation {
     let mut invitation = invitation(0, None);
     let purpose = ConnectionPurpose::EditConnection { connection_id: Uuid::from_u128(1) };
-    invitation.details = Details::Connection(ConnectionDetails { company_id: Uuid::from_u128(0xc0), purpose });
+    invitation.details = Details::Connection(ConnectionDetails {
+        company_id: Uuid::from_u128(0xc0),
+        purpose,
+        shared: SharedDetails::default(),
+    });
     invitation
 }
 

@@ -9,7 +9,8 @@ use crate::domain::fixtures::{
 use crate::domain::group::Group;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
-use crate::domain::kind::general::{GeneralDetails, Inviter, Usage};
+use crate::domain::kind::general::{GeneralDetails, Usage};
+use crate::domain::kind::shared::{Inviter, SharedDetails};
 use crate::domain::kind::{Details, Kind};
 
 const TOLD: Context = Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: true };
@@ -17,7 +18,8 @@ const TOLD: Context = Context { signing_key: 1, reminders: Schedules::NONE, acce
 /// Returns a link for many by an inviter with this address.
 fn by(inviter: Option<&str>) -> Details {
     let inviter = Some(Inviter { user_id: "42".to_owned(), email: inviter.map(email), ..Inviter::default() });
-    Details::General(Box::new(GeneralDetails { inviter, ..general(Usage::MultiUse) }))
+    let shared = SharedDetails { inviter, ..SharedDetails::default() };
+    Details::General(Box::new(GeneralDetails { shared, ..general(Usage::MultiUse) }))
 }
 
 fn link(details: Details) -> Invitation {

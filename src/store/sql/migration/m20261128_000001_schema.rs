@@ -366,7 +366,7 @@ CREATE INDEX recipient_by_value ON recipient ({account:address}, recipient_type,
 CREATE INDEX recipient_open ON recipient ({account:open}, recipient_type, value, open_until, invitation_id)
     WHERE open_until IS NOT NULL;
 CREATE UNIQUE INDEX acceptance_by_subject ON acceptance ({account:subject}, invitation_id, subject);
-CREATE UNIQUE INDEX acceptance_by_connection ON acceptance ({account:connection}, invitation_id, created_connection_id)
+CREATE UNIQUE INDEX acceptance_by_connection ON acceptance ({account:connection}, created_connection_id, invitation_id)
     WHERE created_connection_id IS NOT NULL;
 CREATE INDEX request_by_age ON request (created_at);
 CREATE UNIQUE INDEX event_by_id ON event ({account:id}, id);

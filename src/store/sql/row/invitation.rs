@@ -138,10 +138,10 @@ fn details_of(invitation: &Invitation) -> Value {
 /// Returns the row of an invitation.
 pub(in crate::store) fn invitation_row(invitation: &Invitation) -> invitation::Model {
     // An invitation without a scope is in none of the lists by scope: no scope has an empty type.
-    let scope = invitation.details.scope().unwrap_or_else(|| Scope::new("", ""));
+    let scope = invitation.details.scope(&invitation.account).unwrap_or_else(|| Scope::new("", ""));
     let facts = &invitation.facts;
     let caller_data = invitation.details.general().map(|details| &details.caller_data);
-    let inviter = invitation.details.inviter();
+    let inviter = invitation.details.shared().inviter.as_ref();
     let first_email = invitation.recipients.iter().find_map(Recipient::email);
     invitation::Model {
         account_id: account(invitation),
@@ -211,7 +211,7 @@ pub(in crate::store) fn recipient_row(invitation: &Invitation, recipient: &Recip
 
 /// Returns the rows of the groups that an invitation is found by beside its scope.
 pub(in crate::store) fn group_rows(invitation: &Invitation) -> impl Iterator<Item = invitation_group::Model> {
-    let scope = invitation.details.scope();
+    let scope = invitation.details.scope(&invitation.account);
     let groups = invitation.details.groups();
     let distinct = groups.iter().enumerate().filter(move |(index, group)| {
         let known = scope.as_ref().is_some_and(|scope| scope.is(group));

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::support::build::messages;
+use crate::support::build::messages::Expiring;
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::expect::refused;
 use crate::support::on_both;
@@ -97,6 +98,8 @@ async fn retry_of_any_mutation_returns_the_current_resource(database: TestDataba
     assert_eq!(connections.revoke_connection_invitation(revoke).await.unwrap().into_inner(), first);
 
     let create = connections.create_connection_invitation(creation("retried")).await.unwrap().into_inner();
+    assert_eq!(create.create_outcome(), pb::CreateOutcome::Created);
+    let create = create.read();
     assert_eq!(create, messages::get(&service, &made.name).await, "as it now is: revoked");
     assert_eq!(create.state(), pb::InvitationState::Revoked);
 

@@ -9,7 +9,7 @@ use tonic::Code;
 use crate::support::build::messages;
 use crate::support::build::messages::Expiring;
 use crate::support::database::TestDatabase;
-use crate::support::expect::refused;
+use crate::support::expect::{refused, violated};
 use crate::support::on_both;
 use crate::support::service::Service;
 
@@ -19,6 +19,7 @@ on_both!(
     full_prefill_comes_back_as_it_was_sent,
     link_without_limits_never_expires_and_never_runs_out,
     mailed_recipients_count_once_per_mailbox,
+    company_of_a_known_connection_need_not_be_named,
 );
 
 async fn reconnect_link_serves_at_most_two_people_for_61_seconds(database: TestDatabase) {
@@ -32,7 +33,7 @@ async fn reconnect_link_serves_at_most_two_people_for_61_seconds(database: TestD
         labels: [("team".to_owned(), "north".to_owned())].into(),
         ..Default::default()
     };
-    let made = service.connections().create_reconnect_invitation(request).await.unwrap().into_inner();
+    let made = service.connections().create_reconnect_invitation(request).await.unwrap().into_inner().read();
     assert_eq!(made.purpose(), ConnectionPurpose::EditConnection);
     assert_eq!((made.connection_id.as_str(), made.company_id.as_str()), (messages::CONNECTION, messages::COMPANY));
     assert_eq!(made.name, format!("connectionInvitations/{}", made.uid));
@@ -69,6 +70,32 @@ async fn reconnect_link_serves_at_most_two_people_for_61_seconds(database: TestD
     service.clock.advance(Duration::from_micros(1));
     let read = messages::get_general(&service, &made.name).await;
     assert_eq!((read.state(), read.expired), (InvitationState::Fulfilled, true), "used up goes before expired");
+    service.stop().await;
+}
+
+async fn company_of_a_known_connection_need_not_be_named(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let request = |connection: &str, company: &str| pb::CreateReconnectInvitationRequest {
+        connection_id: connection.to_owned(),
+        company_id: company.to_owned(),
+        ..Default::default()
+    };
+    let create = async |request| service.connections().create_reconnect_invitation(request).await;
+    let unknown = create(request(messages::CONNECTION, "")).await;
+    assert_eq!(violated(&refused(unknown, Code::InvalidArgument, "INVALID_FIELD")), ["company_id"]);
+    create(request(messages::CONNECTION, messages::COMPANY)).await.unwrap();
+    let again = create(request(messages::CONNECTION, "")).await.unwrap().into_inner();
+    assert_eq!(again.company_id, messages::COMPANY, "an invitation to repair it knows it");
+
+    let made = messages::create(&service, messages::invitation()).await;
+    let id = "01920000-0000-7000-8000-00000000c0c7".to_owned();
+    let accept = pb::AcceptInvitationRequest {
+        created_connection: Some(pb::CreatedConnection { id: id.clone(), ..Default::default() }),
+        ..messages::accept(&made.invitation_token, "jane")
+    };
+    service.redemptions().accept_invitation(accept).await.unwrap();
+    let created = create(request(&id, "")).await.unwrap().into_inner();
+    assert_eq!(created.company_id, messages::COMPANY, "the acceptor who created it is known");
     service.stop().await;
 }
 
@@ -166,7 +193,7 @@ async fn mailed_recipients_count_once_per_mailbox(database: TestDatabase) {
     let emails =
         ["a@ex\u{e4}mple.org", "A@XN--EXMPLE-CUA.ORG", "  a@exa\u{308}mple.org ", "b@example.org", "B@EXAMPLE.org"];
     let invitation = messages::invitation_for(&emails);
-    let request = pb::CreateConnectionInvitationRequest { send_email: true, ..messages::creation(invitation) };
+    let request = pb::CreateConnectionInvitationRequest { send_email: Some(true), ..messages::creation(invitation) };
     let made = service.connections().create_connection_invitation(request).await.unwrap().into_inner();
     assert_eq!(made.allowed_emails, ["a@ex\u{e4}mple.org", "b@example.org"]);
     let general = messages::get_general(&service, &made.name).await;

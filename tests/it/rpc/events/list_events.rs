@@ -27,7 +27,7 @@ async fn eventful(service: &Service) -> pb::ConnectionInvitation {
         expiration: messages::seconds(3_600).map(pb::connection_invitation::Expiration::Ttl),
         ..messages::invitation_for(&["ann@example.org", "bob@example.org"])
     };
-    let request = pb::CreateConnectionInvitationRequest { send_email: true, ..messages::creation(wanted) };
+    let request = pb::CreateConnectionInvitationRequest { send_email: Some(true), ..messages::creation(wanted) };
     let made = service.connections().create_connection_invitation(request).await.unwrap().into_inner();
     let mut redemptions = service.redemptions();
     let mailed = messages::mailed_token(&made.uid, 1);

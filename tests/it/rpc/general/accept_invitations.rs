@@ -158,7 +158,7 @@ async fn accepting_closes_the_same_persons_others_into_the_scope(database: TestD
 
 async fn invitation_of_another_person_or_scope_stays_open(database: TestDatabase) {
     let service = Service::start(&database).await;
-    let group = pb::Group { r#type: "team".to_owned(), id: "red".to_owned(), display_name: String::new() };
+    let group = pb::Scope { r#type: "team".to_owned(), id: "red".to_owned(), display_name: String::new() };
     let many = pb::Invitation { invitation_type: pb::InvitationType::MultiUse.into(), ..into_team(&[email(ANN)]) };
     let by_group = pb::Invitation { groups: vec![group], targets: vec![internal("ann")], ..pb::Invitation::default() };
     let mut open = Vec::new();

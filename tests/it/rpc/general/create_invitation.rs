@@ -49,7 +49,7 @@ fn exists<T: std::fmt::Debug>(result: Result<T, Status>, holder: &pb::Invitation
 
 async fn first_group_is_the_scope_unless_one_is_named(database: TestDatabase) {
     let service = Service::start(&database).await;
-    let group = |id: &str| pb::Group { r#type: "team".to_owned(), id: id.to_owned(), display_name: id.to_uppercase() };
+    let group = |id: &str| pb::Scope { r#type: "team".to_owned(), id: id.to_owned(), display_name: id.to_uppercase() };
     let grouped = pb::Invitation { groups: vec![group("red"), group("blue")], ..Default::default() };
     let first = generals::create(&service, grouped.clone()).await;
     let scope = first.scope.clone().unwrap();
@@ -126,7 +126,7 @@ async fn expiry_is_a_month_a_ttl_or_a_moment(database: TestDatabase) {
 
 async fn all_that_is_wrong_is_told_at_once_and_makes_nothing(database: TestDatabase) {
     let service = Service::start(&database).await;
-    let group = pb::Group { r#type: "team".to_owned(), id: "red".to_owned(), display_name: String::new() };
+    let group = pb::Scope { r#type: "team".to_owned(), id: "red".to_owned(), display_name: String::new() };
     let invitation = pb::Invitation {
         invitation_type: InvitationType::Autojoin.into(),
         targets: vec![
@@ -137,7 +137,7 @@ async fn all_that_is_wrong_is_told_at_once_and_makes_nothing(database: TestDatab
             pb::Target { avatar_uri: "ftp://x".to_owned(), ..internal("ann") },
         ],
         recipient_match: 99,
-        groups: vec![group.clone(), group, pb::Group::default()],
+        groups: vec![group.clone(), group, pb::Scope::default()],
         scope: Some(messages::scope("", "a\nb")),
         roles: vec!["a".to_owned(), String::new()],
         max_uses: Some(0),
@@ -240,7 +240,7 @@ async fn only_the_same_target_in_the_same_scope_conflicts(database: TestDatabase
     ] {
         try_create(&service, with_conflict(other, REJECT)).await.unwrap();
     }
-    let group = pb::Group { r#type: "team".to_owned(), id: "red".to_owned(), display_name: String::new() };
+    let group = pb::Scope { r#type: "team".to_owned(), id: "red".to_owned(), display_name: String::new() };
     let by_group = pb::Invitation { groups: vec![group], targets: vec![email("ann@x.org")], ..Default::default() };
     exists(try_create(&service, with_conflict(by_group, REJECT)).await, &first);
     service.stop().await;

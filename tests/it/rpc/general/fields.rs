@@ -51,7 +51,7 @@ fn odd() -> Struct {
 
 fn full() -> pb::Invitation {
     let text = |text: &str| text.to_owned();
-    let group = |id: &str| pb::Group { r#type: text("team"), id: text(id), display_name: text("Team") };
+    let group = |id: &str| pb::Scope { r#type: text("team"), id: text(id), display_name: text("Team") };
     let named = |r#type, value: &str| pb::Target {
         display_name: text("Jane <b>Doe</b>"),
         avatar_uri: text("https://example.org/a.png?x=1&y=\u{e4}#z"),
@@ -85,6 +85,9 @@ fn full() -> pb::Invitation {
         attributes: Some(odd()),
         configuration_attributes: Some(object([])),
         metadata: Some(odd()),
+        message: text("Looking forward to it!"),
+        locale: text("de-AT"),
+        redirect_uri: text("https://app.example/welcome?from=invitation#top"),
         template_variables: [(text("name"), text("{{ Jane }}")), (text("empty"), String::new())].into(),
         unfurl_config: Some(pb::UnfurlConfig {
             title: text("Join <us>"),
@@ -103,7 +106,8 @@ fn full() -> pb::Invitation {
 async fn every_field_comes_back_as_it_was_sent_byte_for_byte(database: TestDatabase) {
     let service = Service::start(&database).await;
     let sent = full();
-    let made = service.invitations().create_invitation(messages::general(sent.clone())).await.unwrap().into_inner();
+    let made =
+        service.invitations().create_invitation(messages::general(sent.clone())).await.unwrap().into_inner().read();
     let read = messages::get_general(&service, &made.name).await;
     assert_eq!(read.encode_to_vec(), made.encode_to_vec());
     // The fields that the service adds are taken away again.
@@ -120,6 +124,9 @@ async fn every_field_comes_back_as_it_was_sent_byte_for_byte(database: TestDatab
         creator: String::new(),
         invitation_token: String::new(),
         invitation_uri: String::new(),
+        token_visibility: 0,
+        mailed: false,
+        updater: String::new(),
         create_time: None,
         update_time: None,
         etag: String::new(),

@@ -25,10 +25,9 @@ fn email(value: &str) -> pb::Target {
 async fn each_kind_shows_what_its_own_service_was_given(database: TestDatabase) {
     let service = Service::start(&database).await;
     let wanted = pb::UserInvitation {
-        inviter: "Bob".to_owned(),
+        inviter: Some(pb::Inviter { display_name: "Bob".to_owned(), ..Default::default() }),
         roles: vec!["owner".to_owned()],
         labels: [("team".to_owned(), "north".to_owned())].into(),
-        disable_invitation_email: true,
         ..user("Ann@example.org")
     };
     let made = users::create(&service, wanted).await;
@@ -37,16 +36,13 @@ async fn each_kind_shows_what_its_own_service_was_given(database: TestDatabase) 
     assert_eq!(face.name, format!("invitations/{}", made.uid));
     assert_eq!((face.invitation_type(), face.max_uses), (InvitationType::SingleUse, Some(1)));
     assert_eq!(face.targets, [email("Ann@example.org")]);
-    assert_eq!(face.scope, None, "it is into the account itself");
+    assert_eq!(face.scope, Some(messages::scope("account", "default")), "it is into the account itself");
     assert_eq!(face.inviter, Some(pb::Inviter { display_name: "Bob".to_owned(), ..Default::default() }));
     assert_eq!((&face.roles, &face.labels), (&made.roles, &made.labels));
     assert_eq!((&face.invitation_token, &face.invitation_uri), (&made.invitation_token, &made.invitation_uri));
     assert_eq!((&face.etag, face.expire_time()), (&made.etag, made.expire_time()));
-    let details = pb::UserDetails {
-        invited_email: "Ann@example.org".to_owned(),
-        disable_invitation_email: true,
-        updater: "anonymous".to_owned(),
-    };
+    assert_eq!((face.mailed, face.updater.as_str()), (true, "anonymous"));
+    let details = pb::UserDetails { invited_email: "Ann@example.org".to_owned() };
     assert!(face.details == Some(Details::UserDetails(details)));
 
     let wanted = pb::GuestInvitation {
@@ -78,7 +74,7 @@ async fn each_kind_shows_what_its_own_service_was_given(database: TestDatabase) 
     let face = messages::get_general(&service, &made.name).await;
     assert_eq!((face.kind(), face.invitation_type()), (InvitationKind::Connection, InvitationType::MultiUse));
     let Some(Details::ConnectionDetails(details)) = face.details else { panic!("no details") };
-    assert_eq!((details.company_id.as_str(), details.allowed_emails), (messages::COMPANY, made.allowed_emails));
+    assert_eq!((details.company_id.as_str(), face.targets), (messages::COMPANY, vec![email("ann@example.org")]));
     service.stop().await;
 }
 
@@ -109,7 +105,7 @@ async fn name_of_another_kind_is_not_found_by_any_service(database: TestDatabase
         // A service for one kind takes its own names and the general one, of its own kind alone.
         for name in [right.clone(), format!("invitations/{}", uid(right))] {
             let user = users::try_get(&service, &name).await.map(drop);
-            let request = pb::GetGuestInvitationRequest { name: name.clone() };
+            let request = pb::GetGuestInvitationRequest { name: name.clone(), ..Default::default() };
             let guest = service.guests().get_guest_invitation(of(HOST, request)).await.map(drop);
             let request = pb::GetConnectionInvitationRequest { name };
             let connected = service.connections().get_connection_invitation(request).await.map(drop);

@@ -40,7 +40,7 @@ async fn each_filter_finds_what_it_says_over_all_kinds(database: TestDatabase) {
     let team: BTreeMap<_, _> = [("team".to_owned(), "north".to_owned())].into();
     let both: BTreeMap<_, _> = team.clone().into_iter().chain([("stage".to_owned(), "b".to_owned())]).collect();
     let inviter = |id: &str| Some(pb::Inviter { user_id: id.to_owned(), ..Default::default() });
-    let group = |id: &str| pb::Group { r#type: "team".to_owned(), id: id.to_owned(), display_name: String::new() };
+    let group = |id: &str| pb::Scope { r#type: "team".to_owned(), id: id.to_owned(), display_name: String::new() };
     let phone = messages::target(TargetType::Phone, "+4930123456");
     let share = messages::target(TargetType::Share, "flyer");
     let connection = messages::create(&service, messages::invitation_for(&[ANN])).await.uid;

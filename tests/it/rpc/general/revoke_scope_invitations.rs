@@ -56,7 +56,7 @@ async fn invitation_of_any_kind_is_revoked_by_either_name(database: TestDatabase
 
 async fn active_and_expired_invitations_of_a_scope_are_revoked(database: TestDatabase) {
     let service = Service::start(&database).await;
-    let group = |id: &str| pb::Group { r#type: "team".to_owned(), id: id.to_owned(), display_name: String::new() };
+    let group = |id: &str| pb::Scope { r#type: "team".to_owned(), id: id.to_owned(), display_name: String::new() };
     let grouped = pb::Invitation { groups: vec![group("blue"), group("red")], ..into("green", &[]) };
     let expired =
         pb::Invitation { expiration: messages::seconds(60).map(pb::invitation::Expiration::Ttl), ..into_team(&[]) };

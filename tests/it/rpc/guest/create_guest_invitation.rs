@@ -35,7 +35,7 @@ async fn guest_is_mailed_at_once_and_shown_as_sent(database: TestDatabase) {
     assert_eq!(made.parent_organization_id, wanted.parent_organization_id);
     assert_eq!(made.parent_organization_name, wanted.parent_organization_name);
     assert_eq!((made.state(), made.status()), (InvitationState::Active, GuestInvitationStatus::Sent));
-    assert_eq!((made.expire_time(), made.expired, made.archived), (wanted.expire_time(), false, false));
+    assert_eq!((made.expire_time(), made.expired, made.archived), (wanted.expire_time(), false, Some(false)));
     assert_eq!((made.first_sent_time, made.last_sent_time), (messages::at(0), messages::at(0)));
     assert_eq!((made.accept_time, made.archive_time, made.guest_organization_id.as_str()), (None, None, ""));
     assert_eq!(made.invitation_uri, format!("http://localhost:8080/guest/{}", made.invitation_token));
@@ -73,7 +73,7 @@ async fn value_beyond_a_limit_is_refused_at_its_field() {
         (until(stamp(0, -1)), "expire_time"),
         (until(stamp(i64::MAX, 0)), "expire_time"),
         (until(stamp(253_402_300_800, 0)), "expire_time"),
-        (pb::GuestInvitation { archived: true, ..guest("ann@example.org") }, "archived"),
+        (pb::GuestInvitation { archived: Some(true), ..guest("ann@example.org") }, "archived"),
         (
             pb::GuestInvitation { parent_organization_id: "x".to_owned(), ..guest("ann@example.org") },
             "parent_organization_id",
@@ -113,16 +113,16 @@ async fn host_has_one_active_unarchived_invitation_of_an_address(database: TestD
         update(pb::GuestInvitation { name: name.to_owned(), archived, ..Default::default() }, &["archived"])
     };
     let mut client = service.guests();
-    client.update_guest_invitation(archive(&first.name, true)).await.unwrap();
+    client.update_guest_invitation(archive(&first.name, Some(true))).await.unwrap();
     let second = create(&service, guest(email)).await;
     taken(second.name.clone()).await;
-    let back = client.update_guest_invitation(archive(&first.name, false)).await;
+    let back = client.update_guest_invitation(archive(&first.name, Some(false))).await;
     let status = refused(back, Code::AlreadyExists, "INVITATION_EXISTS");
     assert_eq!(status.get_error_details().resource_info().unwrap().resource_name, second.name);
-    assert!(guests::get(&service, &first.name).await.archived, "what is refused changes nothing");
+    assert_eq!(guests::get(&service, &first.name).await.archived, Some(true), "what is refused changes nothing");
 
     client.revoke_guest_invitation(revocation(&second.name)).await.unwrap();
-    client.update_guest_invitation(archive(&first.name, false)).await.unwrap();
+    client.update_guest_invitation(archive(&first.name, Some(false))).await.unwrap();
     taken(first.name.clone()).await;
     service.stop().await;
 }

@@ -59,7 +59,7 @@ async fn invite_all(service: &Service) {
     service.clock.advance(Duration::from_secs(1));
     service.guests().accept_guest_invitation(guests::by_system(&made[2].name, guests::GUEST)).await.unwrap();
     service.guests().revoke_guest_invitation(guests::revocation(&made[3].name)).await.unwrap();
-    let archived = pb::GuestInvitation { name: made[4].name.clone(), archived: true, ..Default::default() };
+    let archived = pb::GuestInvitation { name: made[4].name.clone(), archived: Some(true), ..Default::default() };
     service.guests().update_guest_invitation(guests::update(archived, &["archived"])).await.unwrap();
     let decline = messages::decline(&messages::mailed_token(&made[5].uid, 1));
     service.redemptions().decline_invitation(decline).await.unwrap();
@@ -284,12 +284,12 @@ async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
         "order_by",
         "page_size",
         "page_token",
-        "requester-organization-id",
+        "requester_organization_id",
         "skip",
         "states[0]",
         "statuses[0]",
         "statuses[1]",
-        "target-organization-id",
+        "target_organization_id",
     ];
     assert_eq!(fields, wanted);
     service.stop().await;

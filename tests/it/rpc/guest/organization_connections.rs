@@ -141,7 +141,7 @@ async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
 /// The result of guest calls from one organization about another's guests: whether it may read, and write.
 async fn may(service: &Service, requester: &str, target: &str, name: &str) -> (bool, bool) {
     let between = |message| guests::between(requester, target, message);
-    let get = between(pb::GetGuestInvitationRequest { name: name.to_owned() });
+    let get = between(pb::GetGuestInvitationRequest { name: name.to_owned(), ..Default::default() });
     let get = service.guests().get_guest_invitation(get).await.map(drop);
     let list = guests::between(requester, target, pb::ListGuestInvitationsRequest::default());
     let list = service.guests().list_guest_invitations(list).await.map(drop);
@@ -192,7 +192,7 @@ async fn connection_allows_only_the_granted_permissions(database: TestDatabase) 
     let request = guests::between(OTHER_HOST, HOST, guests::creation(guests::guest("bob@example.org")));
     let made = service.guests().create_guest_invitation(request).await.unwrap().into_inner();
     assert_eq!(made.host_organization_id, HOST);
-    let own = guests::of(OTHER_HOST, pb::GetGuestInvitationRequest { name: made.name });
+    let own = guests::of(OTHER_HOST, pb::GetGuestInvitationRequest { name: made.name, ..Default::default() });
     refused(service.guests().get_guest_invitation(own).await, Code::NotFound, "INVITATION_NOT_FOUND");
     service.stop().await;
 }

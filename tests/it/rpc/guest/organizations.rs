@@ -1,6 +1,7 @@
 //! The organizations of a guest call: who asks, whose guests are meant, and who may speak for whom.
 
 use invitation_service::pb;
+use prost::Message as _;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
@@ -17,6 +18,7 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     every_guest_call_needs_each_organization_once,
+    organizations_come_by_field_or_by_metadata,
     organization_acts_for_another_only_by_its_connection,
     guests_of_another_host_are_not_found_like_missing_ones,
     key_of_one_organization_speaks_for_no_other,
@@ -50,9 +52,9 @@ async fn every_guest_call_needs_each_organization_once(database: TestDatabase) {
     let before = guests::get(&service, &known.guest).await;
     let without_hyphens = HOST.replace('-', "");
     let cases: [(&Metadata<'_>, &[&str]); 8] = [
-        (&[], &[REQUESTER, TARGET]),
-        (&[(REQUESTER, HOST)], &[TARGET]),
-        (&[(TARGET, HOST)], &[REQUESTER]),
+        (&[], &["requester_organization_id", "target_organization_id"]),
+        (&[(REQUESTER, HOST)], &["target_organization_id"]),
+        (&[(TARGET, HOST)], &["requester_organization_id"]),
         (&[(REQUESTER, ""), (TARGET, HOST)], &[REQUESTER]),
         (&[(REQUESTER, "x"), (TARGET, "*")], &[REQUESTER, TARGET]),
         (&[(REQUESTER, HOST), (TARGET, &without_hyphens)], &[TARGET]),
@@ -68,6 +70,32 @@ async fn every_guest_call_needs_each_organization_once(database: TestDatabase) {
         }
     }
     assert_eq!(guests::get(&service, &known.guest).await, before);
+    service.stop().await;
+}
+
+async fn organizations_come_by_field_or_by_metadata(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let create = async |request_id: &str, fields: [&str; 2], metadata: &Metadata<'_>| {
+        let message = pb::CreateGuestInvitationRequest {
+            requester_organization_id: fields[0].to_owned(),
+            target_organization_id: fields[1].to_owned(),
+            request_id: request_id.to_owned(),
+            ..guests::creation(guests::guest("ann@example.org"))
+        };
+        let path = "/invitation.v1.GuestInvitationService/CreateGuestInvitation";
+        call(&service, path, message.encode_to_vec(), metadata).await
+    };
+    create("r", [HOST, HOST], &[]).await.unwrap();
+    let by_metadata = [(REQUESTER, HOST), (TARGET, HOST)];
+    create("r", ["", ""], &by_metadata).await.unwrap();
+    create("r", [HOST, ""], &by_metadata[1..]).await.unwrap();
+    create("r", [HOST, HOST], &by_metadata).await.unwrap();
+    let other = refused(create("r", [HOST, OTHER_HOST], &by_metadata).await, Code::InvalidArgument, "INVALID_FIELD");
+    assert_eq!(violated(&other), ["target_organization_id"]);
+    let invalid = refused(create("r", ["x", HOST], &[]).await, Code::InvalidArgument, "INVALID_FIELD");
+    assert_eq!(violated(&invalid), ["requester_organization_id"]);
+    let denied = create("r2", [OTHER_HOST, HOST], &[]).await;
+    refused(denied, Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
     service.stop().await;
 }
 
@@ -118,7 +146,7 @@ async fn organization_acts_for_another_only_by_its_connection(database: TestData
             service.access().delete_organization_connection(delete).await.unwrap();
         }
     }
-    let get = pb::GetGuestInvitationRequest { name: known.guest };
+    let get = pb::GetGuestInvitationRequest { name: known.guest, ..Default::default() };
     let gone = service.guests().get_guest_invitation(between(OTHER_HOST, HOST, get)).await;
     refused(gone, Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
     service.stop().await;

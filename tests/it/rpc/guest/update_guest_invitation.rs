@@ -27,7 +27,7 @@ fn changed(name: &str) -> GuestInvitation {
     GuestInvitation {
         name: name.to_owned(),
         expiration: messages::at(7_200).map(guest_invitation::Expiration::ExpireTime),
-        archived: true,
+        archived: Some(true),
         parent_organization_id: OTHER_HOST.to_owned(),
         parent_organization_name: "Parent".to_owned(),
         // These fields cannot be changed.
@@ -41,7 +41,7 @@ fn changed(name: &str) -> GuestInvitation {
 /// The fields that can be changed.
 fn face(guest: &GuestInvitation) -> (Option<prost_types::Timestamp>, bool, &str, &str) {
     let GuestInvitation { archived, parent_organization_id, parent_organization_name, .. } = guest;
-    (guest.expire_time(), *archived, parent_organization_id, parent_organization_name)
+    (guest.expire_time(), archived.unwrap_or_default(), parent_organization_id, parent_organization_name)
 }
 
 async fn each_field_of_the_mask_is_set_and_no_other(database: TestDatabase) {
@@ -130,9 +130,9 @@ async fn archiving_is_a_flag_of_its_own_in_every_state(database: TestDatabase) {
     use InvitationState::{Declined, Expired, Fulfilled, Revoked};
     for (name, state) in made.iter().zip([Revoked, Fulfilled, Declined, Expired]) {
         for archived in [true, false] {
-            let flag = GuestInvitation { name: name.clone(), archived, ..Default::default() };
+            let flag = GuestInvitation { name: name.clone(), archived: Some(archived), ..Default::default() };
             let after = guests.update_guest_invitation(update(flag, &["archived"])).await.unwrap().into_inner();
-            assert_eq!((after.state(), after.archived), (state, archived));
+            assert_eq!((after.state(), after.archived), (state, Some(archived)));
             assert_eq!(after.archive_time, messages::at(3_600).filter(|_| archived));
             let general = messages::get_general(&service, name).await;
             assert_eq!((general.archived, general.archive_time), (archived, after.archive_time));
@@ -158,7 +158,7 @@ async fn archiving_is_a_flag_of_its_own_in_every_state(database: TestDatabase) {
         },
     )
     .await;
-    let flag = GuestInvitation { name: active.name.clone(), archived: true, ..Default::default() };
+    let flag = GuestInvitation { name: active.name.clone(), archived: Some(true), ..Default::default() };
     guests.update_guest_invitation(update(flag, &[])).await.unwrap();
     guests.accept_guest_invitation(by_system(&active.name, GUEST)).await.unwrap();
     service.stop().await;

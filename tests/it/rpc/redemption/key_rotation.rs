@@ -96,7 +96,7 @@ async fn request_id_is_known_after_a_new_key_came_first(database: TestDatabase) 
     let again = service.connections().create_connection_invitation(request.clone()).await.unwrap().into_inner();
     assert_eq!(again, first);
     let other = pb::CreateConnectionInvitationRequest {
-        send_email: false,
+        send_email: Some(false),
         request_id: "once".to_owned(),
         ..messages::creation(pb::ConnectionInvitation { max_uses: Some(1), ..messages::invitation() })
     };

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use invitation_service::pb;
-use invitation_service::pb::invitation_preview::Host;
 use invitation_service::pb::{InvitationKind, InvitationState};
 
 use crate::support::build::guests::{HOST, guest};
@@ -20,20 +19,32 @@ async fn preview(service: &Service, token: &str) -> pb::InvitationPreview {
     service.redemptions().preview_invitation(messages::preview(token)).await.unwrap().into_inner()
 }
 
+/// The part of the inviter that a recipient sees.
+fn bob() -> Option<pb::Inviter> {
+    Some(pb::Inviter { display_name: "Bob".to_owned(), ..Default::default() })
+}
+
 async fn each_kind_shows_who_invites_and_into_what(database: TestDatabase) {
     let service = Service::start(&database).await;
     let roles = vec!["owner".to_owned(), "reader".to_owned()];
-    let wanted = pb::UserInvitation { inviter: "Bob".to_owned(), roles: roles.clone(), ..user("jane@example.org") };
+    let wanted = pb::UserInvitation {
+        inviter: Some(pb::Inviter { display_name: "Bob".to_owned(), ..Default::default() }),
+        roles: roles.clone(),
+        ..user("jane@example.org")
+    };
     let made = users::create(&service, wanted).await;
     let plain = preview(&service, &made.invitation_token).await;
     let shown = pb::InvitationPreview {
+        invitation: format!("invitations/{}", made.uid),
+        declinable: true,
         kind: InvitationKind::User.into(),
         state: InvitationState::Active.into(),
         expire_time: made.expire_time(),
         remaining_uses: Some(1),
         email_required: true,
         masked_emails: vec!["j***@example.org".to_owned()],
-        inviter_display_name: "Bob".to_owned(),
+        inviter: bob(),
+        scope: Some(messages::scope("account", "default")),
         roles,
         ..Default::default()
     };
@@ -45,9 +56,11 @@ async fn each_kind_shows_who_invites_and_into_what(database: TestDatabase) {
     let made = guests::create(&service, guest("Kim@example.org")).await;
     let plain = preview(&service, &made.invitation_token).await;
     let shown = pb::InvitationPreview {
+        invitation: format!("invitations/{}", made.uid),
+        declinable: true,
         kind: InvitationKind::Guest.into(),
         state: InvitationState::Active.into(),
-        host: Some(Host::HostOrganizationId(HOST.to_owned())),
+        scope: Some(messages::scope("organization", HOST)),
         expire_time: made.expire_time(),
         remaining_uses: Some(1),
         email_required: true,
@@ -76,13 +89,14 @@ async fn each_kind_shows_who_invites_and_into_what(database: TestDatabase) {
     };
     let made = service.invitations().create_invitation(messages::general(wanted)).await.unwrap().into_inner();
     let shown = pb::InvitationPreview {
+        invitation: format!("invitations/{}", made.uid),
+        declinable: true,
         kind: InvitationKind::General.into(),
         state: InvitationState::Active.into(),
-        host: Some(Host::Scope(scope)),
+        scope: Some(scope),
         expire_time: made.expire_time(),
         remaining_uses: Some(1),
-        inviter_display_name: "Bob".to_owned(),
-        scope_display_name: "The team".to_owned(),
+        inviter: bob(),
         roles: vec!["owner".to_owned()],
         metadata,
         ..Default::default()
@@ -91,7 +105,8 @@ async fn each_kind_shows_who_invites_and_into_what(database: TestDatabase) {
 
     let made = messages::create(&service, messages::invitation()).await;
     let shown = preview(&service, &made.invitation_token).await;
-    assert_eq!(shown.host, Some(Host::CompanyId(messages::COMPANY.to_owned())));
+    assert_eq!(shown.scope, Some(messages::scope("company", messages::COMPANY)));
+    assert!(shown.declinable);
     assert_eq!((shown.kind(), shown.remaining_uses, shown.email_required), (InvitationKind::Connection, None, false));
     service.stop().await;
 }

@@ -32,7 +32,7 @@ async fn unset_field_has_its_default_and_a_set_one_comes_back(database: TestData
     assert_eq!(made.name, format!("userInvitations/{}", made.uid));
     assert_eq!((made.state(), made.invited_email.as_str()), (InvitationState::Active, "Ann@Ex\u{e4}mple.org"));
     assert_eq!(made.expire_time(), messages::at(WEEK), "seven days");
-    assert_eq!((made.inviter.as_str(), made.creator.as_str()), ("anonymous", "anonymous"), "the caller invites");
+    assert_eq!((made.inviter.as_ref(), made.creator.as_str()), (None, "anonymous"), "nobody is named");
     assert_eq!((made.updater.as_str(), made.accept_time), ("anonymous", None));
     assert_eq!(made.invitation_uri, format!("http://localhost:8080/join/{}", made.invitation_token));
     assert_eq!(users::get(&service, &made.name).await, made);
@@ -40,21 +40,21 @@ async fn unset_field_has_its_default_and_a_set_one_comes_back(database: TestData
     assert_eq!((general.status(), general.delivery_count), (InvitationStatus::Queued, 1), "it is mailed");
 
     let wanted = pb::UserInvitation {
-        inviter: "Bob <script>".to_owned(),
+        inviter: Some(pb::Inviter { display_name: "Bob <script>".to_owned(), ..Default::default() }),
         roles: ["owner", "Reader of \u{1f512}", "owner"].map(str::to_owned).into(),
         expiration: messages::seconds(60).map(pb::user_invitation::Expiration::Ttl),
-        disable_invitation_email: true,
         labels: [("team".to_owned(), "north".to_owned())].into(),
         ..user("bob@example.org")
     };
-    let made = create(&service, wanted.clone()).await;
+    let silent = pb::CreateUserInvitationRequest { send_email: Some(false), ..creation(wanted.clone()) };
+    let made = service.users().create_user_invitation(silent).await.unwrap().into_inner();
     assert_eq!((&made.inviter, &made.roles[..], &made.labels), (&wanted.inviter, &wanted.roles[..2], &wanted.labels));
-    assert_eq!((made.expire_time(), made.disable_invitation_email), (messages::at(60), true));
+    assert_eq!((made.expire_time(), made.mailed), (messages::at(60), false));
     let general = messages::get_general(&service, &made.name).await;
     assert_eq!((general.status(), general.delivery_count), (InvitationStatus::Shared, 0), "nothing is mailed");
     assert!(general.delivery_types.is_empty());
     let resent = service.users().resend_user_invitation(resending(&made.name)).await.unwrap().into_inner();
-    assert!(resent.disable_invitation_email);
+    assert!(!resent.mailed);
     assert_eq!(messages::get_general(&service, &made.name).await.delivery_count, 0, "not on a resend either");
     service.stop().await;
 }
@@ -70,7 +70,10 @@ async fn value_beyond_a_limit_is_refused_at_its_field() {
     };
     let year = 365 * 24 * 3_600;
     let with_roles = |roles: Vec<String>| pb::UserInvitation { roles, ..user("ann@example.org") };
-    let long = pb::UserInvitation { inviter: "a".repeat(301), ..user("ann@example.org") };
+    let long = pb::UserInvitation {
+        inviter: Some(pb::Inviter { display_name: "a".repeat(301), ..Default::default() }),
+        ..user("ann@example.org")
+    };
     let cases = [
         (user("ann"), "invited_email"),
         (user(&format!("{}@example.org", "a".repeat(250))), "invited_email"),
@@ -81,7 +84,7 @@ async fn value_beyond_a_limit_is_refused_at_its_field() {
         (with_roles(roles(51)), "roles"),
         (with_roles(vec![String::new()]), "roles[0]"),
         (with_roles(vec!["owner".to_owned(), "a".repeat(201)]), "roles[1]"),
-        (long, "inviter"),
+        (long, "inviter.display_name"),
     ];
     for (user, field) in cases {
         let status = refused(try_create(&service, user).await, Code::InvalidArgument, "INVALID_FIELD");
@@ -101,10 +104,16 @@ async fn whoever_calls_with_a_key_has_to_say_who_invites() {
     let (service, key) = keys::start(&database, &[("ours", "*")]).await;
     let mut users = service.users();
     let unsaid = users.create_user_invitation(keys::with(&key[0], creation(user("ann@example.org")))).await;
-    assert_eq!(violated(&refused(unsaid, Code::InvalidArgument, "INVALID_FIELD")), ["user_invitation.inviter"]);
-    let said = pb::UserInvitation { inviter: "users/bob".to_owned(), ..user("ann@example.org") };
-    let made = users.create_user_invitation(keys::with(&key[0], creation(said))).await.unwrap().into_inner();
-    assert_eq!((made.inviter.as_str(), made.creator.as_str()), ("users/bob", "apiKeys/key-0"));
+    assert_eq!(
+        violated(&refused(unsaid, Code::InvalidArgument, "INVALID_FIELD")),
+        ["user_invitation.inviter.display_name"]
+    );
+    let said = pb::UserInvitation {
+        inviter: Some(pb::Inviter { display_name: "users/bob".to_owned(), ..Default::default() }),
+        ..user("ann@example.org")
+    };
+    let made = users.create_user_invitation(keys::with(&key[0], creation(said.clone()))).await.unwrap().into_inner();
+    assert_eq!((made.inviter, made.creator.as_str()), (said.inviter, "apiKeys/key-0"));
     service.stop().await;
 }
 

@@ -1,5 +1,6 @@
 //! Invitations are read back as they were decided.
 
+use invitation_service::domain::kind::shared::SharedDetails;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -52,7 +53,11 @@ fn prefilled() -> CreateInvitation {
     };
     let purpose = ConnectionPurpose::CreateConnection { prefill: Some(prefill) };
     CreateInvitation {
-        details: Details::Connection(ConnectionDetails { company_id: COMPANY, purpose }),
+        details: Details::Connection(ConnectionDetails {
+            company_id: COMPANY,
+            purpose,
+            shared: SharedDetails::default(),
+        }),
         max_uses: Some(i32::MAX.cast_unsigned()),
         expiry: after(3_155_760_000),
         recipients: vec![email("Jürgen+tag@EXÄMPLE.org").into(), email("o'neil@x.org").into()],
@@ -64,7 +69,14 @@ fn prefilled() -> CreateInvitation {
 
 fn reconnect(connection_id: Uuid) -> CreateInvitation {
     let purpose = ConnectionPurpose::EditConnection { connection_id };
-    CreateInvitation { details: Details::Connection(ConnectionDetails { company_id: COMPANY, purpose }), ..link() }
+    CreateInvitation {
+        details: Details::Connection(ConnectionDetails {
+            company_id: COMPANY,
+            purpose,
+            shared: SharedDetails::default(),
+        }),
+        ..link()
+    }
 }
 
 async fn every_field_is_read_back_as_it_was_created(database: TestDatabase) {

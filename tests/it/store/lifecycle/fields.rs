@@ -1,14 +1,14 @@
 //! Every field of user, guest and general invitations is read back as it was created, and groups are found by their rows.
 
+use invitation_service::domain::kind::shared::{Inviter, RedirectUri, SharedDetails};
+use invitation_service::domain::value::id::InvitationId;
 use std::collections::BTreeMap;
 
 use invitation_service::domain::command::{
     AcceptInvitation, Action, CreateInvitation, DeleteInvitation, Expiry, ExpiryTime, OnConflict, UpdateGuestInvitation,
 };
 use invitation_service::domain::invitation::recipient::{Address, NewRecipient};
-use invitation_service::domain::kind::general::{
-    CallerData, GeneralDetails, Inviter, RecipientMatch, UnfurlConfig, Usage,
-};
+use invitation_service::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, UnfurlConfig, Usage};
 use invitation_service::domain::kind::guest::GuestDetails;
 use invitation_service::domain::kind::user::UserDetails;
 use invitation_service::domain::kind::{Details, Scope};
@@ -56,7 +56,6 @@ fn full_general() -> CreateInvitation {
         project_id: odd(),
         attributes: Some(JSON.to_owned()),
         configuration_attributes: Some("{}".to_owned()),
-        metadata: Some(JSON.to_owned()),
         template_variables: BTreeMap::from([(ODD.to_owned(), ODD.to_owned()), ("z".to_owned(), String::new())]),
         unfurl_config: Some(UnfurlConfig {
             title: ODD.to_owned(),
@@ -70,17 +69,12 @@ fn full_general() -> CreateInvitation {
         scope: Some(named(ODD, ODD, Some(ODD))),
         explicit_scope: true,
         groups: vec![named("team", "red", Some("Red")), named("team", "blue", None)],
-        inviter: Some(Inviter {
-            user_id: ODD.to_owned(),
-            email: Some(email("Ö'wner@Exämple.org")),
-            display_name: odd(),
-            avatar_uri: Some("https://x.example/?q=%27".to_owned()),
-        }),
         roles: vec![ODD.to_owned(), "second".to_owned()],
         exclusive: true,
         recipient_match: RecipientMatch::Domain,
         domains: Vec::new(),
         caller_data,
+        shared: full_shared(),
     };
     CreateInvitation {
         details: Details::General(Box::new(details)),
@@ -99,10 +93,27 @@ fn full_general() -> CreateInvitation {
     }
 }
 
+fn full_shared() -> SharedDetails {
+    SharedDetails {
+        inviter: Some(Inviter {
+            user_id: ODD.to_owned(),
+            email: Some(email("Ö'wner@Exämple.org")),
+            display_name: odd(),
+            avatar_uri: Some("https://x.example/?q=%27".to_owned()),
+        }),
+        scope_display_name: odd(),
+        message: odd(),
+        locale: Some("de-AT".to_owned()),
+        redirect_uri: RedirectUri::parse("app:/x?q=%27").ok(),
+        metadata: Some(JSON.to_owned()),
+        replaced: vec![InvitationId(Uuid::from_u128(7))],
+    }
+}
+
 /// Nothing but what has to be there; what may be empty is.
 fn bare_general() -> CreateInvitation {
     let mut details = details(None, false);
-    details.inviter = Some(Inviter::default());
+    details.shared.inviter = Some(Inviter::default());
     details.caller_data.unfurl_config = Some(UnfurlConfig::default());
     let recipients = vec![recipient(Address::Share(String::new()))];
     CreateInvitation { details: Details::General(Box::new(details)), recipients, ..link() }
@@ -114,12 +125,13 @@ fn full_guest() -> CreateInvitation {
         parent_organization_id: Some(Uuid::from_u128(u128::MAX)),
         parent_organization_name: odd(),
         accepted: None,
+        shared: full_shared(),
     };
     CreateInvitation { details: Details::Guest(details), ..guest("Bob@EXÄMPLE.org") }
 }
 
 fn full_user() -> CreateInvitation {
-    let details = UserDetails { inviter: ODD.to_owned(), roles: vec![ODD.to_owned(), "b".to_owned()] };
+    let details = UserDetails { roles: vec![ODD.to_owned(), "b".to_owned()], shared: full_shared() };
     CreateInvitation { details: Details::User(details), ..user("Ann.O'Neil+x@EXÄMPLE.org") }
 }
 

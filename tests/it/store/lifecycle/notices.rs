@@ -5,7 +5,7 @@ use invitation_service::domain::command::{CreateInvitation, OnConflict};
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::group::Group;
 use invitation_service::domain::kind::Details;
-use invitation_service::domain::kind::general::Inviter;
+use invitation_service::domain::kind::shared::Inviter;
 use invitation_service::store::ExecutorOptions;
 use sea_orm::{ConnectionTrait, QueryResult, Statement};
 use uuid::Uuid;
@@ -23,7 +23,7 @@ async fn acceptance_sends_one_notice_that_counts_as_no_delivery(database: TestDa
     let store = store_with(&database, &Clock::manual(NEW_YEAR), &options).await;
     let mut create = general(team("red"), OnConflict::Allow, &[mail("ann@example.org")]);
     if let Details::General(details) = &mut create.details {
-        details.inviter = Some(Inviter { email: Some(email("Ada@Example.org")), ..Inviter::default() });
+        details.shared.inviter = Some(Inviter { email: Some(email("Ada@Example.org")), ..Inviter::default() });
     }
     let made = created(&store, CreateInvitation { mails: false, ..create }).await;
     let accepted = store.executor().execute(command(accept_as(&made, "ann", "ann@example.org")), None).await.unwrap();

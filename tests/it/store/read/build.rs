@@ -8,8 +8,9 @@ use invitation_service::domain::command::{
 };
 use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::invitation::recipient::{Address, AddressType, NewRecipient};
-use invitation_service::domain::kind::general::{CallerData, GeneralDetails, Inviter, RecipientMatch, Usage};
+use invitation_service::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
 use invitation_service::domain::kind::guest::GuestDetails;
+use invitation_service::domain::kind::shared::{Inviter, SharedDetails};
 use invitation_service::domain::kind::user::UserDetails;
 use invitation_service::domain::kind::{Details, Scope};
 use invitation_service::domain::value::id::InvitationId;
@@ -34,7 +35,7 @@ fn to(address: Address) -> NewRecipient {
 
 /// A user invitation.
 pub(crate) fn user(to: &str) -> CreateInvitation {
-    let details = Details::User(UserDetails { inviter: "ann".to_owned(), roles: Vec::new() });
+    let details = Details::User(UserDetails { roles: Vec::new(), shared: SharedDetails::default() });
     CreateInvitation { details, max_uses: Some(1), recipients: vec![email(to).into()], ..link() }
 }
 
@@ -45,6 +46,7 @@ pub(crate) fn guest(to: &str, expire_at: Timestamp) -> CreateInvitation {
         parent_organization_id: None,
         parent_organization_name: None,
         accepted: None,
+        shared: SharedDetails::default(),
     };
     let expiry = Some(Expiry { time: ExpiryTime::At(expire_at), field: "expire_time" });
     CreateInvitation { details: Details::Guest(details), expiry, ..user(to) }
@@ -57,12 +59,15 @@ pub(crate) fn general(scope: &Scope, groups: &[&Scope], to_whom: &[Address]) -> 
         scope: Some(scope.clone()),
         explicit_scope: true,
         groups: groups.iter().copied().cloned().collect(),
-        inviter: Some(Inviter { user_id: "inviter-1".to_owned(), ..Inviter::default() }),
         roles: Vec::new(),
         exclusive: false,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
         caller_data: CallerData { widget_configuration_id: Some("widget-1".to_owned()), ..CallerData::default() },
+        shared: SharedDetails {
+            inviter: Some(Inviter { user_id: "inviter-1".to_owned(), ..Inviter::default() }),
+            ..SharedDetails::default()
+        },
     };
     CreateInvitation {
         details: Details::General(Box::new(details)),

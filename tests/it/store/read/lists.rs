@@ -1,5 +1,6 @@
 //! Lists: their filters, orders and pages.
 
+use invitation_service::domain::kind::shared::SharedDetails;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -46,7 +47,8 @@ async fn filters_find_what_has_all_that_they_ask_for(database: TestDatabase) {
     let email = |value: &str| Email::parse(value).unwrap();
     let plain = created(&store, CreateInvitation { labels: labels(&[("a", "%"), ("b", "2")]), ..link() }).await.id;
     clock.advance(Duration::from_secs(1));
-    let details = Details::Connection(ConnectionDetails { company_id: company, purpose });
+    let details =
+        Details::Connection(ConnectionDetails { company_id: company, purpose, shared: SharedDetails::default() });
     let repair = CreateInvitation {
         details,
         labels: labels(&[("a", "x")]),

@@ -1,5 +1,6 @@
 //! Rows that a newer release has written, beside rows that this release has: every reader serves the neighbours.
 
+use invitation_service::domain::kind::shared::SharedDetails;
 use std::time::Duration;
 
 use invitation_service::background::expiry::ExpiryWalk;
@@ -154,8 +155,8 @@ async fn invitation_that_cannot_be_read_is_missing_from_every_list(database: Tes
 
 /// A connection invitation that is mailed to an address.
 fn mailed_to(to: &str) -> CreateInvitation {
-    let purpose = ConnectionPurpose::CreateConnection { prefill: None };
-    let details = Details::Connection(ConnectionDetails { company_id: COMPANY, purpose });
+    let (purpose, shared) = (ConnectionPurpose::CreateConnection { prefill: None }, SharedDetails::default());
+    let details = Details::Connection(ConnectionDetails { company_id: COMPANY, purpose, shared });
     CreateInvitation { details, recipients: vec![email(to).into()], ..link() }
 }
 

@@ -1,5 +1,6 @@
 //! Stores, commands and answers that most tests begin with.
 
+use invitation_service::domain::kind::shared::SharedDetails;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +75,11 @@ pub(crate) fn retryable(method: &'static str, id: &str, body: u8, action: Action
 pub(crate) fn link() -> CreateInvitation {
     let purpose = ConnectionPurpose::CreateConnection { prefill: None };
     CreateInvitation {
-        details: Details::Connection(ConnectionDetails { company_id: COMPANY, purpose }),
+        details: Details::Connection(ConnectionDetails {
+            company_id: COMPANY,
+            purpose,
+            shared: SharedDetails::default(),
+        }),
         max_uses: None,
         expiry: None,
         recipients: Vec::new(),

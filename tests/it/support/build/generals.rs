@@ -5,6 +5,7 @@ use invitation_service::pb::{OnConflict, TargetType};
 use tonic::Status;
 
 use super::messages;
+use super::messages::Expiring;
 use crate::support::service::Service;
 
 /// An invitation into the team that most tests are about.
@@ -37,7 +38,7 @@ pub(crate) async fn try_create(
     service: &Service,
     request: pb::CreateInvitationRequest,
 ) -> Result<pb::Invitation, Status> {
-    service.invitations().create_invitation(request).await.map(tonic::Response::into_inner)
+    service.invitations().create_invitation(request).await.map(|made| made.into_inner().read())
 }
 
 /// Makes an invitation.

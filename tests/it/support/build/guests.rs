@@ -1,5 +1,6 @@
 //! Requests about guest invitations, with the organizations that each of them is about.
 
+use super::messages::Expiring;
 use invitation_service::pb;
 use tonic::Request;
 
@@ -47,12 +48,12 @@ pub(crate) fn creation(guest: pb::GuestInvitation) -> pb::CreateGuestInvitationR
 
 /// Invites a guest of the host.
 pub(crate) async fn create(service: &Service, guest: pb::GuestInvitation) -> pb::GuestInvitation {
-    service.guests().create_guest_invitation(of(HOST, creation(guest))).await.unwrap().into_inner()
+    service.guests().create_guest_invitation(of(HOST, creation(guest))).await.unwrap().into_inner().read()
 }
 
 /// Reads a guest invitation of the host.
 pub(crate) async fn get(service: &Service, name: &str) -> pb::GuestInvitation {
-    let request = pb::GetGuestInvitationRequest { name: name.to_owned() };
+    let request = pb::GetGuestInvitationRequest { name: name.to_owned(), ..Default::default() };
     service.guests().get_guest_invitation(of(HOST, request)).await.unwrap().into_inner()
 }
 

@@ -7,6 +7,7 @@ use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::invitation::recipient::{Address, NewRecipient};
 use invitation_service::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
 use invitation_service::domain::kind::guest::GuestDetails;
+use invitation_service::domain::kind::shared::SharedDetails;
 use invitation_service::domain::kind::user::UserDetails;
 use invitation_service::domain::kind::{Details, Scope};
 use sea_orm::{ConnectionTrait, Statement};
@@ -20,7 +21,7 @@ pub(crate) const HOST: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_00
 
 /// An invitation of one address by mail into the account itself.
 pub(crate) fn user(address: &str) -> CreateInvitation {
-    let details = Details::User(UserDetails { inviter: "Ann".to_owned(), roles: vec!["admin".to_owned()] });
+    let details = Details::User(UserDetails { roles: vec!["admin".to_owned()], shared: SharedDetails::default() });
     CreateInvitation {
         max_uses: Some(1),
         expiry: after(600),
@@ -38,6 +39,7 @@ pub(crate) fn guest(address: &str) -> CreateInvitation {
         parent_organization_id: None,
         parent_organization_name: None,
         accepted: None,
+        shared: SharedDetails::default(),
     };
     CreateInvitation { details: Details::Guest(details), ..user(address) }
 }
@@ -49,12 +51,12 @@ pub(crate) fn details(scope: Option<Scope>, exclusive: bool) -> GeneralDetails {
         explicit_scope: scope.is_some(),
         scope,
         groups: Vec::new(),
-        inviter: None,
         roles: Vec::new(),
         exclusive,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
         caller_data: CallerData::default(),
+        shared: SharedDetails::default(),
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn at(seconds: i64) -> Option<prost_types::Timestamp> {
 
 /// Makes a connection invitation.
 pub(crate) async fn create(service: &Service, invitation: pb::ConnectionInvitation) -> pb::ConnectionInvitation {
-    service.connections().create_connection_invitation(creation(invitation)).await.unwrap().into_inner()
+    service.connections().create_connection_invitation(creation(invitation)).await.unwrap().into_inner().read()
 }
 
 /// The request to make a connection invitation.
@@ -145,10 +145,13 @@ pub(crate) fn mailed_token(uid: &str, recipient: u16) -> String {
     Token::sign(&claims, &KeyRing::parse(KEYS).unwrap()).unwrap().reveal().to_owned()
 }
 
-/// An answer with the oneof `expiration`, in which answers use `expire_time` alone.
-pub(crate) trait Expiring {
-    /// Returns the moment of expiry; `None` means never.
+/// A message that shows an invitation.
+pub(crate) trait Expiring: Sized {
+    /// Returns the moment of expiry, for which answers use `expire_time` alone; `None` means never.
     fn expire_time(&self) -> Option<prost_types::Timestamp>;
+
+    /// Returns the invitation without what the answer of a create alone says, as a read shows it.
+    fn read(self) -> Self;
 }
 
 macro_rules! expiring {
@@ -161,6 +164,13 @@ macro_rules! expiring {
                     None => None,
                     Some(Expiration::Ttl(_) | Expiration::Never(())) => panic!("an answer uses expire_time"),
                 }
+            }
+
+            fn read(mut self) -> Self {
+                self.create_outcome = 0;
+                self.replaced_invitations.clear();
+                self.differing_fields.clear();
+                self
             }
         }
     )+};

@@ -1,5 +1,6 @@
 //! Requests about user invitations.
 
+use super::messages::Expiring;
 use invitation_service::pb;
 use tonic::Status;
 
@@ -17,7 +18,7 @@ pub(crate) fn creation(user: pb::UserInvitation) -> pb::CreateUserInvitationRequ
 
 /// Invites a person, or tells why not.
 pub(crate) async fn try_create(service: &Service, user: pb::UserInvitation) -> Result<pb::UserInvitation, Status> {
-    service.users().create_user_invitation(creation(user)).await.map(tonic::Response::into_inner)
+    service.users().create_user_invitation(creation(user)).await.map(|made| made.into_inner().read())
 }
 
 /// Invites a person.

@@ -1,0 +1,120 @@
+//! What the answer of a create says: whether it created the invitation, and its link.
+
+use invitation_service::pb;
+use invitation_service::pb::{CreateOutcome, OnConflict, TokenVisibility};
+use tonic::Code;
+
+use crate::rpc::redemption::keys;
+use crate::support::build::generals::into_team;
+use crate::support::build::guests::{HOST, guest, of};
+use crate::support::build::users::user;
+use crate::support::build::{guests, messages, users};
+use crate::support::database::TestDatabase;
+use crate::support::expect::{refused, violated};
+use crate::support::on_both;
+use crate::support::service::Service;
+
+on_both!(migrated: create_says_what_it_did_in_every_kind_with_a_place, retry_of_a_create_says_what_the_first_try_said,);
+
+const ANN: &str = "ann@example.org";
+
+async fn create_says_what_it_did_in_every_kind_with_a_place(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let create = async |on_conflict: OnConflict, roles: &[&str]| {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let request = pb::CreateUserInvitationRequest {
+            on_conflict: on_conflict.into(),
+            ..users::creation(pb::UserInvitation { roles, ..user(ANN) })
+        };
+        service.users().create_user_invitation(request).await
+    };
+    let first = create(OnConflict::Unspecified, &["viewer"]).await.unwrap().into_inner();
+    assert_eq!((first.create_outcome(), first.token_visibility()), (CreateOutcome::Created, TokenVisibility::Shown));
+    assert_eq!(
+        users::get(&service, &first.name).await.create_outcome(),
+        CreateOutcome::Unspecified,
+        "a read says nothing"
+    );
+    refused(create(OnConflict::Reject, &["viewer"]).await, Code::AlreadyExists, "INVITATION_EXISTS");
+    let allowed = refused(create(OnConflict::Allow, &[]).await, Code::InvalidArgument, "INVALID_FIELD");
+    assert_eq!(violated(&allowed), ["on_conflict"]);
+    let same = create(OnConflict::ReturnExisting, &["viewer"]).await.unwrap().into_inner();
+    assert_eq!(
+        (&same.name, same.create_outcome(), same.differing_fields.len()),
+        (&first.name, CreateOutcome::Existing, 0)
+    );
+    let other = create(OnConflict::ReturnExisting, &["owner"]).await.unwrap().into_inner();
+    assert_eq!((other.differing_fields, other.roles), (vec!["roles".to_owned()], vec!["viewer".to_owned()]));
+    let replaced = create(OnConflict::Replace, &["owner"]).await.unwrap().into_inner();
+    assert_eq!(replaced.create_outcome(), CreateOutcome::Replaced);
+    assert_eq!(replaced.replaced_invitations, [format!("invitations/{}", first.uid)]);
+    assert_eq!(users::get(&service, &first.name).await.state(), pb::InvitationState::Revoked);
+
+    let invite = async |on_conflict: OnConflict, message: &str| {
+        let wanted = pb::GuestInvitation { message: message.to_owned(), ..guest("kim@example.org") };
+        let request = pb::CreateGuestInvitationRequest { on_conflict: on_conflict.into(), ..guests::creation(wanted) };
+        service.guests().create_guest_invitation(of(HOST, request)).await.unwrap().into_inner()
+    };
+    let first = invite(OnConflict::Reject, "Hello").await;
+    let again = invite(OnConflict::ReturnExisting, "Hello again").await;
+    assert_eq!((&again.name, again.create_outcome()), (&first.name, CreateOutcome::Existing));
+    assert_eq!((again.message.as_str(), again.differing_fields), ("Hello", vec!["message".to_owned()]));
+    let replaced = invite(OnConflict::Replace, "").await;
+    assert_eq!(replaced.replaced_invitations, [format!("invitations/{}", first.uid)]);
+    service.stop().await;
+}
+
+async fn retry_of_a_create_says_what_the_first_try_said(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let target = || messages::target(pb::TargetType::Internal, "ann");
+    let request = |id: &str, on_conflict: OnConflict| pb::CreateInvitationRequest {
+        on_conflict: on_conflict.into(),
+        request_id: id.to_owned(),
+        ..messages::general(into_team(&[target()]))
+    };
+    let create = async |id: &str, on_conflict| {
+        service.invitations().create_invitation(request(id, on_conflict)).await.unwrap().into_inner()
+    };
+    let created = create("r1", OnConflict::Reject).await;
+    let existing = create("r2", OnConflict::ReturnExisting).await;
+    assert_eq!((&existing.name, existing.create_outcome()), (&created.name, CreateOutcome::Existing));
+    assert_eq!(create("r1", OnConflict::Reject).await, created);
+    let replaced = create("r3", OnConflict::Replace).await;
+    assert_eq!(create("r3", OnConflict::Replace).await, replaced);
+    assert_eq!(replaced.replaced_invitations, [created.name]);
+    assert_eq!(create("r2", OnConflict::ReturnExisting).await.create_outcome(), CreateOutcome::Existing);
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn link_is_shown_to_whoever_makes_it_and_to_no_other() {
+    let database = TestDatabase::sqlite();
+    let write = "user_invitations.write user_invitations.read";
+    let (service, key) = keys::start(&database, &[("ours", write), ("ours", write)]).await;
+    let creation = || {
+        let inviter = Some(pb::Inviter { display_name: "Bob".to_owned(), ..Default::default() });
+        let user = pb::UserInvitation { inviter, ..user(ANN) };
+        pb::CreateUserInvitationRequest { request_id: "r".to_owned(), ..users::creation(user) }
+    };
+    let mut users = service.users();
+    let made = users.create_user_invitation(keys::with(&key[0], creation())).await.unwrap().into_inner();
+    assert!(made.invitation_uri.ends_with(&made.invitation_token) && !made.invitation_token.is_empty());
+    let retried = users.create_user_invitation(keys::with(&key[0], creation())).await.unwrap().into_inner();
+    assert_eq!(retried, made, "the retry of the creator");
+    let other = users.create_user_invitation(keys::with(&key[1], creation())).await.unwrap().into_inner();
+    let shown = |shown: &pb::UserInvitation| {
+        (shown.token_visibility(), shown.invitation_token.clone(), shown.invitation_uri.clone())
+    };
+    let hidden = (TokenVisibility::PermissionMissing, String::new(), String::new());
+    assert_eq!(shown(&other), hidden, "the retry of another credential");
+    let get = pb::GetUserInvitationRequest { name: made.name.clone() };
+    assert_eq!(shown(&users.get_user_invitation(keys::with(&key[0], get)).await.unwrap().into_inner()), hidden);
+    let resend = |rotate_token| pb::ResendUserInvitationRequest { rotate_token, ..users::resending(&made.name) };
+    let resent = users.resend_user_invitation(keys::with(&key[1], resend(false))).await.unwrap().into_inner();
+    assert_eq!(shown(&resent), hidden);
+    let rotated = users.resend_user_invitation(keys::with(&key[1], resend(true))).await.unwrap().into_inner();
+    assert_ne!((rotated.invitation_token.as_str(), &rotated.invitation_token), ("", &made.invitation_token));
+    let retried = users.create_user_invitation(keys::with(&key[0], creation())).await.unwrap().into_inner();
+    assert_eq!(shown(&retried), hidden, "another credential made the present link");
+    service.stop().await;
+}

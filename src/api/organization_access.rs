@@ -9,8 +9,8 @@ use super::execute::{Api, Call};
 use super::parse::violations::Violations;
 use crate::auth::permission::Permission;
 use crate::domain::command::Action;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::server::status;
 use crate::store::OrganizationConnectionQuery;
 
@@ -50,7 +50,9 @@ impl Organizations {
             match (values.next(), values.next()) {
                 (None, _) => violations.required(key, "", text::uuid),
                 (Some(value), None) => violations.required(key, value.to_str().unwrap_or("?"), text::uuid),
-                (Some(_), Some(_)) => violations.take(key, Err(Invalid("must be given once"))),
+                (Some(_), Some(_)) => {
+                    violations.take(key, Err(Invalid::new(FieldRule::Duplicate, "must be given once")))
+                }
             }
         };
         let (requester, target) = (parse(REQUESTER), parse(TARGET));

@@ -5,6 +5,7 @@ pub(crate) mod codes;
 pub(crate) mod deadline;
 pub(crate) mod descriptor;
 pub(crate) mod etag;
+pub(crate) mod field_rule;
 pub(crate) mod future_rows;
 pub(crate) mod idempotency;
 pub(crate) mod input;

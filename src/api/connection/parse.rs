@@ -10,6 +10,7 @@ use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
 use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
 use crate::domain::kind::{Details, Kind};
+use crate::domain::value::rule::FieldRule;
 use crate::domain::value::text;
 use crate::pb;
 
@@ -33,7 +34,7 @@ pub(in crate::api) fn to_create(
     let given = request.connection_invitation.as_ref().unwrap_or(&empty);
     if !given.connection_id.is_empty() {
         let description = "must not be set: CreateReconnectInvitation repairs a connection";
-        violations.add("connection_invitation.connection_id", description);
+        violations.add("connection_invitation.connection_id", FieldRule::NotAllowed, description);
     }
     let prefill = given.prefill.as_ref().map(|given| prefill(violations, "connection_invitation.prefill", given));
     let common = Common {
@@ -72,7 +73,7 @@ impl Common<'_> {
         let company_id = violations.required(&at("company_id"), self.company_id, text::uuid);
         let recipients = emails(violations, &at("allowed_emails"), self.allowed_emails);
         if self.send_email && self.allowed_emails.is_empty() {
-            violations.add("send_email", "needs at least one allowed e-mail address");
+            violations.add("send_email", FieldRule::Conflicts, "needs at least one allowed e-mail address");
         }
         let max_uses = max_uses(violations, &at("max_uses"), self.max_uses);
         let labels = labels(violations, &at("labels"), self.labels);

@@ -12,6 +12,7 @@ use crate::domain::invitation::recipient::{Address, Recipient};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::value::email::Email;
+use crate::domain::value::rule::Invalid;
 
 /// A general invitation's part of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,7 +125,7 @@ impl KindRules for GeneralDetails {
 
     fn note_acceptance(&mut self, _acceptance: &Acceptance) {}
 
-    fn check_created_connection(&self) -> Result<(), &'static str> {
+    fn check_created_connection(&self) -> Result<(), Invalid> {
         Err(NO_CONNECTION)
     }
 

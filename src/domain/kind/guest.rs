@@ -10,6 +10,7 @@ use crate::domain::invitation::email_rule::Binding;
 use crate::domain::invitation::recipient::Recipient;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
+use crate::domain::value::rule::Invalid;
 
 /// The limits of the time for which a guest invitation can be accepted.
 pub(super) const LIFETIME: Lifetime =
@@ -105,7 +106,7 @@ impl KindRules for GuestDetails {
         });
     }
 
-    fn check_created_connection(&self) -> Result<(), &'static str> {
+    fn check_created_connection(&self) -> Result<(), Invalid> {
         Err(NO_CONNECTION)
     }
 

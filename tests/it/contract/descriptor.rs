@@ -47,6 +47,7 @@ fn each_error_reason_documents_a_status_code_and_keeps_its_name() {
         let code = comment.split('.').next().unwrap();
         assert!(crate::support::expect::code_named(code).is_some(), "{} begins with {code:?}", value.name());
     }
+    assert!(values.is_sorted_by_key(|value| value.number()), "the blocks are in order");
     assert!(values.len() > 20);
 }
 

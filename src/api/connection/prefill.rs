@@ -48,7 +48,7 @@ fn utility_types(violations: &mut Violations, field: &str, prefill: &pb::Prefill
     for (index, value) in prefill.utility_types.iter().enumerate() {
         match pb::UtilityType::try_from(*value).ok().and_then(utility_type) {
             None => {
-                violations.add(format!("{field}[{index}]"), FieldRule::UnknownValue, "must be a known utility type")
+                violations.add(format!("{field}[{index}]"), FieldRule::UnknownValue, "must be a known utility type");
             }
             Some(known) => parsed.push(known),
         }

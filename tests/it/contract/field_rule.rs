@@ -6,7 +6,7 @@ use invitation_service::pb;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::raw;
+use super::{raw, request};
 use crate::support::build::messages;
 use crate::support::database::TestDatabase;
 use crate::support::expect::refused;
@@ -73,6 +73,28 @@ async fn each_rule_is_the_reason_of_a_violation_on_the_wire() {
     let told: BTreeMap<&str, &str> =
         error.field_violations.iter().map(|broken| (broken.field.as_str(), broken.reason.as_str())).collect();
     assert_eq!(told, broken);
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn violation_of_a_name_shows_a_name_of_its_own_service() {
+    let database = TestDatabase::sqlite();
+    let service = Service::start(&database).await;
+    let known = request::known(&service, None, messages::COMPANY).await;
+    for (rpc, collection) in [
+        ("ConnectionInvitationService/RevokeConnectionInvitation", "connectionInvitations"),
+        ("UserInvitationService/ResendUserInvitation", "userInvitations"),
+        ("GuestInvitationService/RevokeGuestInvitation", "guestInvitations"),
+        ("InvitationService/RevokeInvitation", "invitations"),
+        ("InvitationService/ListAcceptances", "invitations"),
+    ] {
+        let rpc = raw::rpcs().into_iter().find(|known| known.path.ends_with(&format!(".{rpc}"))).unwrap();
+        let name = raw::inputs(&rpc).into_iter().find(|input| input.path == "name" || input.path == "parent").unwrap();
+        let message = [request::valid(&rpc.path, &known).1, name.text("nobody")].concat();
+        let status = refused(request::call(&service, &rpc, message).await, Code::InvalidArgument, "INVALID_FIELD");
+        let wanted = format!("must be the name of an invitation, such as {collection}/{{uuid}}");
+        assert_eq!(status.message(), format!("{} {wanted}", name.path), "{}", rpc.path);
+    }
     service.stop().await;
 }
 

@@ -24,7 +24,7 @@ use crate::domain::delivery::reminder::{Schedule, Schedules};
 use crate::domain::group::Group;
 use crate::domain::secret::key_check::RingRefused;
 use crate::domain::secret::key_ring::{KeyRing, KeyRingError};
-use crate::domain::value::text::Invalid;
+use crate::domain::value::rule::Invalid;
 use crate::domain::value::time::Ttl;
 use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
@@ -75,7 +75,7 @@ pub enum ServeError {
     #[error("{0}: {1}")]
     KeyFile(String, io::Error),
     /// The default time of general invitations is none that an invitation can have.
-    #[error("general.ttl: {}", .0.0)]
+    #[error("general.ttl: {}", .0.description)]
     GeneralTtl(Invalid),
     /// The templates of mail cannot be used.
     #[error(transparent)]

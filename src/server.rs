@@ -9,3 +9,4 @@ pub mod health;
 pub(crate) mod in_flight;
 pub(crate) mod listener;
 pub(crate) mod status;
+pub(crate) mod violation;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use invitation_service::pb::connection_invitation::Expiration;
 use invitation_service::pb::connection_invitation_service_client::ConnectionInvitationServiceClient as Connections;
 use invitation_service::pb::redemption_service_client::RedemptionServiceClient as Redemptions;
 use invitation_service::pb::{
@@ -203,7 +204,7 @@ impl Client {
         let connection_invitation = Some(ConnectionInvitation {
             company_id: "0190a000-0000-7000-8000-00000000c0de".to_owned(),
             allowed_emails,
-            ttl: Some(prost_types::Duration { seconds: 30 * 24 * 3600, nanos: 0 }),
+            expiration: Some(Expiration::Ttl(prost_types::Duration { seconds: 30 * 24 * 3600, nanos: 0 })),
             ..ConnectionInvitation::default()
         });
         let request = CreateConnectionInvitationRequest { connection_invitation, send_email, ..Default::default() };

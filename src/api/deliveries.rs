@@ -13,8 +13,8 @@ use super::{page, parse};
 use crate::domain::command::{Action, ReportDelivery};
 use crate::domain::delivery::DeliveryReport;
 use crate::domain::delivery::message_id::MessageId;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::pb;
 use crate::pb::delivery_service_server::DeliveryService;
 use crate::server::status;
@@ -110,6 +110,8 @@ fn parse_report(report: i32) -> Result<DeliveryReport, Invalid> {
         Ok(pb::DeliveryReport::Bounced) => Ok(DeliveryReport::Bounced),
         Ok(pb::DeliveryReport::Opened) => Ok(DeliveryReport::Opened),
         Ok(pb::DeliveryReport::Complained) => Ok(DeliveryReport::Complained),
-        Ok(pb::DeliveryReport::Unspecified) | Err(_) => Err(Invalid("must be a known status")),
+        Ok(pb::DeliveryReport::Unspecified) | Err(_) => {
+            Err(Invalid::new(FieldRule::UnknownValue, "must be a known status"))
+        }
     }
 }

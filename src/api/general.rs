@@ -23,6 +23,7 @@ use super::requests::Named;
 use super::resource::InvitationName;
 use crate::domain::command::{Access, Action, DeclineInvitation, RevokeInvitation};
 use crate::domain::invitation::Invitation;
+use crate::domain::value::rule::FieldRule;
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::invitation_service_server::InvitationService;
@@ -107,7 +108,7 @@ impl InvitationService for Invitations {
         let empty = pb::TargetFilter::default();
         let address = filter::target(&mut violations, Some(message.target.as_ref().unwrap_or(&empty)));
         if address.as_ref().is_some_and(|address| !address.names_a_person()) {
-            violations.add("target.type", "must be EMAIL, PHONE or INTERNAL");
+            violations.add("target.type", FieldRule::NotAllowed, "must be EMAIL, PHONE or INTERNAL");
         }
         let address = violations.finish(address)?;
         let found = self.0.store.list_open_invitations(&call.caller.account, &address, &page);

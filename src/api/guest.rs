@@ -19,8 +19,8 @@ use crate::domain::command::{AcceptInvitation, Access, Action, RevokeInvitation,
 use crate::domain::invitation::acceptance::Acceptor;
 use crate::domain::kind::guest::system_subject;
 use crate::domain::kind::{Kind, organization_scope};
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::pb;
 use crate::pb::guest_invitation_service_server::GuestInvitationService;
 use crate::store::{Cursor, InvitationQuery, Order, Read};
@@ -82,7 +82,10 @@ impl GuestInvitationService for GuestInvitations {
         request: Request<pb::ListGuestInvitationsRequest>,
     ) -> Result<Response<pb::ListGuestInvitationsResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let skip = violations.take("skip", u64::try_from(message.skip).map_err(|_| Invalid("must not be negative")));
+        let skip = violations.take(
+            "skip",
+            u64::try_from(message.skip).map_err(|_| Invalid::new(FieldRule::OutOfRange, "must not be negative")),
+        );
         let (order, asked) = page::asked_in(&self.0, &call, &message, &ORDERS, &mut violations);
         let size = asked.size;
         let query = InvitationQuery {

@@ -9,8 +9,8 @@ use super::execute::{Api, Call};
 use super::parse::violations::Violations;
 use crate::auth::permission::Permission;
 use crate::domain::command::Action;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::server::status;
 use crate::store::OrganizationConnectionQuery;
 
@@ -51,11 +51,14 @@ impl Organizations {
             let by_key = match (values.next(), values.next()) {
                 (None, _) => return violations.required(field, given, text::uuid),
                 (Some(value), None) => violations.required(key, value.to_str().unwrap_or("?"), text::uuid),
-                (Some(_), Some(_)) => violations.take(key, Err(Invalid("must be given once"))),
+                (Some(_), Some(_)) => {
+                    violations.take(key, Err(Invalid::new(FieldRule::Duplicate, "must be given once")))
+                }
             };
             match violations.optional(field, given, text::uuid) {
                 Some(by_field) if by_key.is_some_and(|by_key| by_key != by_field) => {
-                    violations.take(field, Err(Invalid("must be the same as in the metadata")))
+                    let rule = Invalid::new(FieldRule::Conflicts, "must be the same as in the metadata");
+                    violations.take(field, Err(rule))
                 }
                 _ => by_key,
             }

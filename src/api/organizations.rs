@@ -13,8 +13,8 @@ use super::parse::violations::Violations;
 use crate::auth::permission::Permission;
 use crate::domain::organization_connection::OrganizationConnection;
 use crate::domain::value::id::IdSeed;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::pb;
 use crate::pb::access_service_server::AccessService;
 use crate::server::status;
@@ -56,7 +56,7 @@ impl AccessService for Access {
             }
             ConnectionCreated::Created => Ok(Response::new(convert(&connection))),
             ConnectionCreated::Replayed(connection) => Ok(Response::new(convert(&connection))),
-            ConnectionCreated::Deleted => Err(status::organization_connection_not_found()),
+            ConnectionCreated::Deleted(id) => Err(status::organization_connection_not_found(&name(id))),
             ConnectionCreated::RequestIdReused => Err(status::request_id_reused()),
             ConnectionCreated::AlreadyExists(id) => Err(status::organization_connection_exists(&name(id))),
         }
@@ -93,7 +93,7 @@ impl AccessService for Access {
         let deleted = self.0.store.delete_organization_connection(&call.caller.account, id, &once);
         match self.0.read(deleted).await? {
             ConnectionDeleted::Deleted => Ok(Response::new(())),
-            ConnectionDeleted::NotFound => Err(status::organization_connection_not_found()),
+            ConnectionDeleted::NotFound => Err(status::organization_connection_not_found(&name(id))),
             ConnectionDeleted::RequestIdReused => Err(status::request_id_reused()),
         }
     }
@@ -106,21 +106,27 @@ fn parse(violations: &mut Violations, given: Option<&pb::OrganizationConnection>
     let requester = violations.required(&at("requester_organization_id"), &given.requester_organization_id, text::uuid);
     let target = violations.required(&at("target_organization_id"), &given.target_organization_id, text::uuid);
     if requester.is_some() && requester == target {
-        violations.add(at("target_organization_id"), "must be another organization than the requester");
+        violations.add(
+            at("target_organization_id"),
+            FieldRule::Conflicts,
+            "must be another organization than the requester",
+        );
     }
     if given.permissions.is_empty() {
-        violations.add(at("permissions"), "is required");
+        violations.add(at("permissions"), FieldRule::Required, "is required");
     }
     let permissions = violations.each(&at("permissions"), &given.permissions, GRANTABLE.len(), |value| {
         let known = GRANTABLE.iter().find(|permission| permission.name() == value);
-        known.map(|known| known.name()).ok_or(Invalid("must be guest_invitations.read or guest_invitations.write"))
+        known
+            .map(|known| known.name())
+            .ok_or(Invalid::new(FieldRule::UnknownValue, "must be guest_invitations.read or guest_invitations.write"))
     });
     let permissions: BTreeSet<_> = permissions.into_iter().map(str::to_owned).collect();
     Some((requester?, target?, permissions.into_iter().collect()))
 }
 
 fn parse_name(name: &str) -> Result<Uuid, Invalid> {
-    const INVALID: Invalid = Invalid("must be organizationConnections/{uuid}");
+    const INVALID: Invalid = Invalid::format("must be organizationConnections/{uuid}");
     let id = name.strip_prefix(COLLECTION).and_then(|rest| rest.strip_prefix('/')).ok_or(INVALID)?;
     text::uuid(id).map_err(|_| INVALID)
 }

@@ -6,7 +6,7 @@ use super::execute::{Api, Call};
 use super::parse::violations::Violations;
 use super::requests::Paged;
 use crate::domain::invitation::Invitation;
-use crate::domain::value::text::Invalid;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::store::{Cursor, InvitationQuery, Listed, Read};
 
 const DEFAULT_SIZE: i32 = 50;
@@ -67,7 +67,7 @@ pub(crate) fn asked_in<T: Paged, O: Copy>(
 fn size(violations: &mut Violations, page_size: i32) -> usize {
     let size = match page_size {
         ..0 => {
-            violations.add("page_size", "must not be negative");
+            violations.add("page_size", FieldRule::OutOfRange, "must not be negative");
             DEFAULT_SIZE
         }
         0 => DEFAULT_SIZE,
@@ -89,7 +89,8 @@ fn order<O: Copy>(violations: &mut Violations, order_by: &str, orders: &[(&str, 
         (Some((_, order)), Some("desc"), None) => (*order, false),
         _ => {
             let fields: Vec<_> = orders.iter().map(|(name, _)| format!("`{name}`")).collect();
-            violations.add("order_by", &format!("must be {}, or that with ` asc` or ` desc`", fields.join(", ")));
+            let description = format!("must be {}, or that with ` asc` or ` desc`", fields.join(", "));
+            violations.add("order_by", FieldRule::UnknownValue, &description);
             (default, false)
         }
     }
@@ -112,7 +113,7 @@ fn cursor<T: Paged>(
     page_token: &str,
     violations: &mut Violations,
 ) -> Option<Cursor> {
-    const INVALID: Invalid = Invalid("must be the next_page_token of the same query");
+    const INVALID: Invalid = Invalid::new(FieldRule::UnknownValue, "must be the next_page_token of the same query");
     let opened = |token: &str| {
         let cursor = api.ring.open(&context(call, request), token).ok_or(INVALID)?;
         serde_json::from_slice(&cursor).map_err(|_| INVALID)

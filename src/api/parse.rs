@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::value::email::Email;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::domain::value::time::{Timestamp, Ttl};
 use violations::Violations;
 
@@ -31,7 +31,8 @@ pub(crate) fn ttl(violations: &mut Violations, field: &str, ttl: Option<prost_ty
         let nanos = u32::try_from(ttl.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
         Some(Duration::new(u64::try_from(ttl.seconds).ok()?, nanos))
     };
-    let parse = |ttl| span(ttl).ok_or(Invalid("must be a positive duration")).and_then(Ttl::parse);
+    let parse =
+        |ttl| span(ttl).ok_or(Invalid::new(FieldRule::OutOfRange, "must be a positive duration")).and_then(Ttl::parse);
     violations.take(field, parse(ttl?))
 }
 
@@ -45,7 +46,10 @@ pub(crate) fn moment(
     let nanos = u32::try_from(moment.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
     let micros = nanos.and_then(|nanos| moment.seconds.checked_mul(1_000_000)?.checked_add(i64::from(nanos / 1_000)));
     let known = micros.map(Timestamp::from_micros).filter(|moment| *moment <= Timestamp::MAX && moment.micros() >= 0);
-    violations.take(field, known.ok_or(Invalid("must be a moment between the years 1970 and 9999")))
+    violations.take(
+        field,
+        known.ok_or(Invalid::new(FieldRule::OutOfRange, "must be a moment between the years 1970 and 9999")),
+    )
 }
 
 /// Drops the values that repeat an earlier one: the same one twice in a list counts once.
@@ -65,7 +69,7 @@ pub(crate) fn roles(violations: &mut Violations, field: &str, values: &[String])
 pub(crate) fn max_uses(violations: &mut Violations, field: &str, max_uses: Option<i32>) -> Option<u32> {
     let parse = |max_uses| match u32::try_from(max_uses) {
         Ok(max_uses @ 1..) => Ok(max_uses),
-        Ok(0) | Err(_) => Err(Invalid("must be at least 1")),
+        Ok(0) | Err(_) => Err(Invalid::new(FieldRule::OutOfRange, "must be at least 1")),
     };
     violations.take(field, parse(max_uses?))
 }
@@ -85,7 +89,7 @@ pub(crate) fn labels(
     labels: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     if labels.len() > MAX_LABELS {
-        violations.add(field, "must have at most 64 entries");
+        violations.add(field, FieldRule::TooMany, "must have at most 64 entries");
         return BTreeMap::new();
     }
     for (key, value) in labels {

@@ -16,8 +16,8 @@ use crate::domain::command::{AcceptInvitation, Access, Action, DeclineInvitation
 use crate::domain::invitation::EngagementType;
 use crate::domain::secret::verification::{Code, EmailProof};
 use crate::domain::value::email::Email;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::pb;
 use crate::pb::redemption_service_server::RedemptionService;
 use preview::preview;
@@ -121,7 +121,8 @@ impl RedemptionService for Redemptions {
             Ok(pb::EngagementType::Unfurl) => Some(EngagementType::Unfurl),
             Ok(pb::EngagementType::Unspecified) | Err(_) => None,
         };
-        let engagement = violations.take("type", engagement.ok_or(Invalid("must be a known type")));
+        let engagement =
+            violations.take("type", engagement.ok_or(Invalid::new(FieldRule::UnknownValue, "must be a known type")));
         let source = violations.optional("source", &message.source, text::free_text);
         let link = self.0.verify(&mut violations, &message.token);
         let record = link

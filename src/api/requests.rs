@@ -60,7 +60,7 @@ pub(crate) trait Named: Rpc {
     fn target(&self, service: Option<Kind>, violations: &mut Violations) -> Option<Target> {
         let ((etag, etag_field), (name, name_field)) = (self.etag(), self.name());
         let etag = violations.optional(etag_field, etag, text::opaque_id);
-        let name = violations.required(name_field, name, InvitationName::parse)?;
+        let name = InvitationName::required(violations, name_field, name, service)?;
         Some(Target { etag, ..name.target(service, violations)? })
     }
 }

@@ -14,8 +14,8 @@ use crate::domain::invitation::Invitation;
 use crate::domain::kind::Kind;
 use crate::domain::secret::token::Token;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
+use crate::domain::value::rule::Invalid;
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::domain::value::time::Timestamp;
 use crate::pb;
 use crate::server::status;
@@ -194,9 +194,27 @@ pub(crate) fn delivery_name(invitation: InvitationId, id: Uuid) -> String {
 }
 
 impl InvitationName {
-    /// Parses the name of an invitation.
+    /// Parses the name of an invitation, which is required, for the service of a kind, or for the general one. The violation shows
+    /// a name of that service.
+    pub(crate) fn required(
+        violations: &mut Violations,
+        field: &str,
+        name: &str,
+        service: Option<Kind>,
+    ) -> Option<Self> {
+        match (Self::parse(name), service) {
+            (Err(Invalid { rule, .. }), Some(kind)) if !name.is_empty() => {
+                let example = kind.collection();
+                violations.add(field, rule, &format!("must be the name of an invitation, such as {example}/{{uuid}}"));
+                None
+            }
+            (parsed, _) => violations.required(field, name, |_| parsed),
+        }
+    }
+
+    /// Parses the name of an invitation of any kind.
     pub(crate) fn parse(name: &str) -> Result<Self, Invalid> {
-        const INVALID: Invalid = Invalid("must be the name of an invitation, such as connectionInvitations/{uuid}");
+        const INVALID: Invalid = Invalid::format("must be the name of an invitation, such as invitations/{uuid}");
         let (collection, id) = name.split_once('/').ok_or(INVALID)?;
         let collection = match Kind::ALL.into_iter().find(|kind| kind.collection() == collection) {
             // The names of general invitations fit any.
@@ -234,7 +252,7 @@ impl InvitationName {
 
 /// Parses `invitations/{uuid}/acceptances/{uuid}`.
 pub(crate) fn parse_acceptance(name: &str) -> Result<(InvitationId, AcceptanceId), Invalid> {
-    const INVALID: Invalid = Invalid("must be invitations/{uuid}/acceptances/{uuid}");
+    const INVALID: Invalid = Invalid::format("must be invitations/{uuid}/acceptances/{uuid}");
     let parts: Vec<&str> = name.split('/').collect();
     let uuid = |value| text::uuid(value).map_err(|_| INVALID);
     match parts.as_slice() {

@@ -162,7 +162,7 @@ impl WebhookService for Webhooks {
         let (size, limit) = (asked.size, asked.limit());
         let query = AttemptQuery { endpoint, ascending: asked.ascending, limit, after: asked.after };
         let found = self.0.read(self.0.store.list_webhook_attempts(&call.caller.account, &query)).await?;
-        let mut rows = found.ok_or_else(status::webhook_endpoint_not_found)?;
+        let mut rows = found.ok_or_else(|| not_found(endpoint))?;
         let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, |last| Cursor::of_id(last.id))?;
         let webhook_attempts = rows.iter().map(|attempt| convert::attempt(endpoint, attempt)).collect();
         Ok(Response::new(pb::ListWebhookAttemptsResponse { webhook_attempts, next_page_token }))
@@ -191,7 +191,7 @@ impl WebhookService for Webhooks {
 impl Webhooks {
     async fn find(&self, account: &AccountId, id: Uuid) -> Result<Endpoint, Status> {
         let found = self.0.read(self.0.store.get_webhook_endpoint(account, id)).await?;
-        found.ok_or_else(status::webhook_endpoint_not_found)
+        found.ok_or_else(|| not_found(id))
     }
 
     /// Creates a secret, and its encrypted form.
@@ -209,14 +209,20 @@ impl Webhooks {
     }
 }
 
+fn not_found(endpoint: Uuid) -> Status {
+    status::webhook_endpoint_not_found(&EndpointName(endpoint).format())
+}
+
 fn refused(refusal: EndpointRefusal) -> Status {
     match refusal {
-        EndpointRefusal::NotFound => status::webhook_endpoint_not_found(),
-        EndpointRefusal::Stale => status::webhook_endpoint_changed(),
+        EndpointRefusal::NotFound(id) => not_found(id),
+        EndpointRefusal::Stale => status::etag_mismatch("webhook endpoint"),
         EndpointRefusal::Disabled => status::webhook_endpoint_disabled(),
-        EndpointRefusal::TooManyEndpoints => status::quota_exceeded("webhook_endpoints", "an account has 50 endpoints"),
+        EndpointRefusal::TooManyEndpoints => {
+            status::quota_exceeded("webhook_endpoints", "an account has at most 50 endpoints: delete one first")
+        }
         EndpointRefusal::TooManyEvents => {
-            let message = "there are more than 10,000 events in that time; ask for less of it";
+            let message = "there are more than 10,000 events in that time: ask for less of it";
             status::quota_exceeded("redelivered_events", message)
         }
         EndpointRefusal::RequestIdReused => status::request_id_reused(),

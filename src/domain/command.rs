@@ -25,6 +25,7 @@ use super::invitation::refusal::Refusal;
 use super::kind::{Kind, Lifetime};
 use super::secret::token::Claims;
 use super::value::id::{IdSeed, InvitationId};
+use super::value::rule::{FieldRule, Invalid};
 use super::value::text::AccountId;
 use super::value::time::{Timestamp, Ttl};
 use crate::domain::decide::{Context, Decided};
@@ -157,12 +158,15 @@ impl Expiry {
     /// Returns the moment of expiry for a decision at `now`, `None` for never. Refuses one that the kind does not allow.
     pub fn at(self, now: Timestamp, lifetime: &Lifetime) -> Result<Option<Timestamp>, Refusal> {
         let Self { time, field } = self;
-        lifetime.check(time).map_err(|description| Refusal::InvalidField { field, description })?;
+        lifetime.check(time).map_err(|invalid| Refusal::InvalidField { field, invalid })?;
         match time {
             ExpiryTime::Never => Ok(None),
             ExpiryTime::After(ttl) => Ok(Some(now.plus(ttl))),
             ExpiryTime::At(at) if at > now && at <= now.plus(lifetime.longest) => Ok(Some(at)),
-            ExpiryTime::At(_) => Err(Refusal::InvalidField { field, description: lifetime.time_rule }),
+            ExpiryTime::At(_) => {
+                let invalid = Invalid::new(FieldRule::OutOfRange, lifetime.time_rule);
+                Err(Refusal::InvalidField { field, invalid })
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::decide::{AcceptanceChange, Affected, Change, Changes, Context, Decide
 use super::delivery::{Delivery, DeliveryState, NewDelivery};
 use super::invitation::acceptance::Acceptance;
 use super::invitation::event::NewEvent;
-use super::invitation::refusal::Refusal;
+use super::invitation::refusal::{AsRefusal, Refusal};
 use super::invitation::slot::{Slot, SlotKey};
 use super::invitation::{Engagement, Invitation, NEWEST_ACCEPTANCES};
 use super::value::id::{AcceptanceId, InvitationId};
@@ -157,7 +157,7 @@ impl Group {
 
     /// Decides several commands with `decide`; later ones see the changes of earlier ones. Returns all their results,
     /// also if the group is reset because one of them is refused or because of the mode of the batch.
-    pub fn run_batch<E>(
+    pub fn run_batch<E: AsRefusal>(
         &mut self,
         commands: &[Command],
         mode: BatchMode,
@@ -182,9 +182,22 @@ impl Group {
         if let Some(before) = before
             && (dry_run || results.iter().any(Result::is_err))
         {
+            for refusal in results.iter_mut().filter_map(|result| result.as_mut().err()?.as_refusal()) {
+                self.forget_name(refusal, &before);
+            }
             *self = before;
         }
         results
+    }
+
+    /// Takes the name out of a refusal if it leads to an invitation that is taken back.
+    fn forget_name(&self, refusal: &mut Refusal, before: &Self) {
+        if let Refusal::InvitationExists(id, _) = refusal
+            && self.save.created.contains_key(id)
+            && !before.save.created.contains_key(id)
+        {
+            *refusal = Refusal::InvitationExistsInBatch;
+        }
     }
 
     /// Decides one more command and, if it is not refused, adds its changes.

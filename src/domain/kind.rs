@@ -21,6 +21,7 @@ use super::invitation::recipient::Recipient;
 use super::invitation::refusal::Refusal;
 use super::invitation::slot::SlotKey;
 use super::value::id::InvitationId;
+use super::value::rule::{FieldRule, Invalid};
 use super::value::text::AccountId;
 use super::value::time::Ttl;
 use super::value::word;
@@ -117,10 +118,12 @@ impl Lifetime {
     };
 
     /// Checks the part of an expiry that does not depend on the present moment. The error names the rule.
-    pub fn check(&self, time: ExpiryTime) -> Result<(), &'static str> {
+    pub fn check(&self, time: ExpiryTime) -> Result<(), Invalid> {
         match time {
-            ExpiryTime::Never => self.never_rule.map_or(Ok(()), Err),
-            ExpiryTime::After(ttl) if ttl > self.longest => Err(self.ttl_rule),
+            ExpiryTime::Never => {
+                self.never_rule.map_or(Ok(()), |description| Err(Invalid::new(FieldRule::NotAllowed, description)))
+            }
+            ExpiryTime::After(ttl) if ttl > self.longest => Err(Invalid::new(FieldRule::OutOfRange, self.ttl_rule)),
             ExpiryTime::After(_) | ExpiryTime::At(_) => Ok(()),
         }
     }
@@ -270,19 +273,20 @@ pub trait KindRules {
     /// Records in the details how the invitation was accepted.
     fn note_acceptance(&mut self, acceptance: &Acceptance);
     /// Checks that acceptors may bring a connection. The error names the reason.
-    fn check_created_connection(&self) -> Result<(), &'static str>;
+    fn check_created_connection(&self) -> Result<(), Invalid>;
     /// Returns the name of the kind in the names of mail templates.
     fn mail_name(&self) -> &'static str;
 }
 
 /// Refuses a guest organization if the kind has no guests.
 fn no_guest_organization(organization: Option<Uuid>) -> Result<(), Refusal> {
-    let description = "must not be set: this is not a guest invitation";
-    organization.map_or(Ok(()), |_| Err(Refusal::InvalidField { field: "guest_organization_id", description }))
+    let invalid = Invalid::new(FieldRule::NotAllowed, "must not be set: this is not a guest invitation");
+    organization.map_or(Ok(()), |_| Err(Refusal::InvalidField { field: "guest_organization_id", invalid }))
 }
 
 /// The error for a connection that comes with an invitation of another kind.
-const NO_CONNECTION: &str = "must not be set: this is not a connection invitation";
+const NO_CONNECTION: Invalid =
+    Invalid::new(FieldRule::NotAllowed, "must not be set: this is not a connection invitation");
 
 /// The type of the scope of user invitations.
 pub const ACCOUNT_SCOPE: &str = "account";

@@ -19,6 +19,7 @@ use super::kind::{Details, Kind};
 use super::organization_connection::OrganizationConnection;
 use super::secret::key_ring::KeyRing;
 use super::value::email::Email;
+use super::value::rule;
 use super::value::text;
 use super::value::time::Ttl;
 
@@ -102,7 +103,7 @@ fn addresses_are_bounded_and_folded() {
 
 #[test]
 fn texts_are_kept_as_they_are_within_their_bounds() {
-    type Check = fn(&str) -> Result<String, text::Invalid>;
+    type Check = fn(&str) -> Result<String, rule::Invalid>;
     for (name, check, min, max) in [
         ("free_text", text::free_text as Check, 1, 300),
         ("opaque_id", text::opaque_id, 1, 200),

@@ -2,6 +2,7 @@
 
 pub mod email;
 pub mod id;
+pub mod rule;
 pub mod scrubbed;
 pub mod text;
 pub mod time;

@@ -8,14 +8,15 @@ use std::sync::LazyLock;
 
 use bytes::Buf;
 use prost::{Message, Name, decode_length_delimiter};
-use prost_types::field_descriptor_proto::Type;
+use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FileDescriptorSet};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
-use tonic_types::FieldViolation;
 
 use super::status;
+use super::violation::Violation;
+use crate::domain::value::rule::FieldRule;
 use crate::pb;
 
 /// The most entries of one repeated field, and the most messages in one request. A message of a few bytes can decode to thousands:
@@ -105,7 +106,8 @@ impl Problem {
         match self.kind {
             ProblemKind::Unknown => status::unknown_field(&self.path),
             ProblemKind::TooMany => {
-                status::invalid_fields(vec![FieldViolation::new(self.path, "must have at most 5,000 entries")])
+                let description = "must have at most 5,000 entries";
+                status::invalid_fields(vec![Violation::new(self.path, FieldRule::TooMany, description)])
             }
         }
     }
@@ -124,10 +126,18 @@ struct Shapes {
     messages: Vec<HashMap<u32, Field>>,
 }
 
-/// A field: its name, and the message in it, by its place among the messages.
+/// A field: its name, whether it has entries, and the message in it, by its place among the messages.
 struct Field {
     name: String,
+    repeated: bool,
     message: Option<usize>,
+}
+
+impl Field {
+    /// Returns the path of the field, and of one of its entries if it has entries.
+    fn path(&self, index: u16) -> String {
+        if self.repeated { format!("{}[{index}]", self.name) } else { self.name.clone() }
+    }
 }
 
 impl Shapes {
@@ -141,8 +151,8 @@ impl Shapes {
         let fields = |descriptor: &DescriptorProto| {
             let field = descriptor.field.iter().map(|field| {
                 let message = (field.r#type() == Type::Message).then(|| places.get(field.type_name()).copied());
-                let name = field.name().to_owned();
-                (field.number().unsigned_abs(), Field { name, message: message.flatten() })
+                let (name, repeated) = (field.name().to_owned(), field.label() == Label::Repeated);
+                (field.number().unsigned_abs(), Field { name, repeated, message: message.flatten() })
             });
             field.collect()
         };
@@ -164,7 +174,7 @@ impl Shapes {
     }
 
     /// Finds the first field that the message does not have, or that has too many entries. The path has the names of the fields
-    /// around it, and the number of an unknown one. A body that is not well-formed is left to the decoder.
+    /// around it, with the index of an entry, and the number of an unknown one. A body that is not well-formed is left to the decoder.
     fn check(&self, message: usize, body: &[u8], depth: usize, messages: &mut usize) -> Result<(), Problem> {
         let Some(fields) = self.messages.get(message) else { return Ok(()) };
         let mut rest = body;
@@ -185,8 +195,10 @@ impl Shapes {
             }
             if let (Some(message), Some(inner), 1..) = (field.message, inner, depth) {
                 *messages += 1;
+                let index = entries.get(number).map_or(0, |entries| entries - 1);
                 let inner = self.check(message, inner, depth - 1, messages);
-                inner.map_err(|Problem { kind, path }| Problem { kind, path: format!("{}.{path}", field.name) })?;
+                let inside = |Problem { kind, path }| Problem { kind, path: format!("{}.{path}", field.path(index)) };
+                inner.map_err(inside)?;
             }
         }
         Ok(())
@@ -264,9 +276,20 @@ mod tests {
             assert_eq!(unknown(&[field, &create()].concat()).as_deref(), Some("100"));
             assert_eq!(unknown(&nested(1, field)).as_deref(), Some("invitation.100"));
         }
+        // A map has entries too: `labels` is field 29.
+        let labels = nested(1, &[0xea, 0x01, 2, 0x50, 1]);
+        assert_eq!(unknown(&labels).as_deref(), Some("invitation.labels[0].10"));
         // The largest number that a key can have, and one beyond the range of fields.
         assert_eq!(unknown(&[0xf8, 0xff, 0xff, 0xff, 0x0f, 1]).as_deref(), Some("536870911"));
         assert_eq!(unknown(&[0x00, 1]).as_deref(), Some("0"));
+    }
+
+    #[test]
+    fn path_of_an_unknown_field_has_the_index_of_its_entry() {
+        let entry = |inner: &[u8]| nested(1, &nested(1, inner));
+        let body = [nested(1, &create()), entry(&[]), entry(&[0xa0, 0x06, 1])].concat();
+        let found = problem("BatchCreateInvitationsRequest", &body).unwrap();
+        assert_eq!((found.kind, found.path.as_str()), (ProblemKind::Unknown, "requests[2].invitation.100"));
     }
 
     #[test]

@@ -1,14 +1,19 @@
 //! The one table from errors to the statuses that clients see. Every status has an ErrorInfo (AIP-193).
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
 
+use super::violation::Violation;
 use crate::auth::permission::Permission;
 use crate::domain::invitation::refusal::Refusal;
+use crate::domain::kind::Kind;
 use crate::pb::ErrorReason;
 use crate::store::{BatchError, ExecuteError};
 
@@ -17,9 +22,47 @@ const DOMAIN: &str = "invitation-service";
 /// The time that a client is asked to wait before it retries an UNAVAILABLE call.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
+/// Returns the code of a reason, which its comment in the proto file and the hundreds of its number repeat.
+const fn code(reason: ErrorReason) -> Code {
+    match reason {
+        ErrorReason::InvalidField | ErrorReason::MalformedMessage | ErrorReason::UnknownField => Code::InvalidArgument,
+        ErrorReason::InvitationNotFound
+        | ErrorReason::AcceptanceNotFound
+        | ErrorReason::CreatedConnectionNotFound
+        | ErrorReason::DeliveryNotFound
+        | ErrorReason::OrganizationConnectionNotFound
+        | ErrorReason::WebhookEndpointNotFound => Code::NotFound,
+        ErrorReason::InvitationExists
+        | ErrorReason::CreatedConnectionExists
+        | ErrorReason::OrganizationConnectionExists => Code::AlreadyExists,
+        ErrorReason::InvitationExpired
+        | ErrorReason::InvitationRevoked
+        | ErrorReason::InvitationDeclined
+        | ErrorReason::InvitationFulfilled
+        | ErrorReason::NotDeclinable
+        | ErrorReason::RecipientUnknown
+        | ErrorReason::RequestIdReused
+        | ErrorReason::WebhookEndpointDisabled => Code::FailedPrecondition,
+        ErrorReason::Unauthenticated => Code::Unauthenticated,
+        ErrorReason::PermissionDenied
+        | ErrorReason::OrganizationAccessDenied
+        | ErrorReason::EmailNotAllowed
+        | ErrorReason::EmailNotVerified
+        | ErrorReason::VerificationCodeInvalid => Code::PermissionDenied,
+        ErrorReason::QuotaExceeded | ErrorReason::RateLimited | ErrorReason::MessageTooLarge => Code::ResourceExhausted,
+        ErrorReason::EtagMismatch | ErrorReason::Conflict => Code::Aborted,
+        ErrorReason::Unavailable => Code::Unavailable,
+        ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
+        ErrorReason::Cancelled => Code::Cancelled,
+        ErrorReason::Unimplemented => Code::Unimplemented,
+        // The service has no status without a reason; if it had, that would be its own defect.
+        ErrorReason::Internal | ErrorReason::Unspecified => Code::Internal,
+    }
+}
+
 /// Creates a status with its reason and its details.
-fn status<const N: usize>(code: Code, reason: ErrorReason, message: &str, metadata: [(&str, String); N]) -> Status {
-    Status::with_error_details(code, message, details(reason, metadata))
+fn status<const N: usize>(reason: ErrorReason, message: &str, metadata: [(&str, String); N]) -> Status {
+    Status::with_error_details(code(reason), message, details(reason, metadata))
 }
 
 fn details<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
@@ -33,90 +76,119 @@ impl From<Refusal> for Status {
         use ErrorReason as Reason;
         match refusal {
             Refusal::InvitationNotFound => {
-                status(Code::NotFound, Reason::InvitationNotFound, "there is no such invitation", [])
+                let message = "there is no such invitation: check its name or link, and the account of the credential";
+                status(Reason::InvitationNotFound, message, [])
             }
-            Refusal::AcceptanceNotFound(id) => {
-                let metadata = [("acceptance", id.0.to_string())];
-                status(Code::NotFound, Reason::AcceptanceNotFound, "the invitation has no such acceptance", metadata)
+            Refusal::AcceptanceNotFound(invitation, id) => {
+                let message = "the invitation has no such acceptance: take the name from ListAcceptances";
+                let name = format!("{}/acceptances/{}", Kind::General.typed_name(invitation), id.0);
+                about(Reason::AcceptanceNotFound, message, &name, [("acceptance", name.clone())])
             }
             Refusal::CreatedConnectionNotFound(id) => {
-                let message = "the invitation has no such created connection";
-                let metadata = [("created_connection", id.to_string())];
-                status(Code::NotFound, Reason::CreatedConnectionNotFound, message, metadata)
+                let message = "the invitation has no such created connection: send an acceptance to add it to";
+                status(Reason::CreatedConnectionNotFound, message, [("created_connection", id.to_string())])
             }
             Refusal::CreatedConnectionExists(id) => {
-                let message = "the invitation has this created connection already, or the acceptance has another";
-                let metadata = [("created_connection", id.to_string())];
-                status(Code::AlreadyExists, Reason::CreatedConnectionExists, message, metadata)
+                let message = "another acceptance has this created connection, or the acceptance has another one: \
+                               send the id of the one that it has";
+                status(Reason::CreatedConnectionExists, message, [("created_connection", id.to_string())])
             }
-            Refusal::InvitationExists(id, kind) => invitation_exists(&kind.typed_name(id)),
+            Refusal::InvitationExists(id, kind) => {
+                let message = "there is an ACTIVE invitation like this already: use it, or revoke it first";
+                let name = kind.typed_name(id);
+                about(Reason::InvitationExists, message, &name, [("invitation", name.clone())])
+            }
+            Refusal::InvitationExistsInBatch => {
+                let message = "another entry of the batch is for the same invitation: leave one of the two out";
+                status(Reason::InvitationExists, message, [])
+            }
             Refusal::NotDeclinable => {
-                let message = "the invitation is meant for many, so nobody can decline it for all";
-                status(Code::FailedPrecondition, Reason::NotDeclinable, message, [])
+                let message = "the invitation is meant for many, so nobody can decline it for all: revoke it instead";
+                status(Reason::NotDeclinable, message, [])
             }
             Refusal::InvitationExpired => {
-                status(Code::FailedPrecondition, Reason::InvitationExpired, "the invitation has expired", [])
+                let message = "the invitation has expired: resend it with a new expiry to renew it";
+                status(Reason::InvitationExpired, message, [])
             }
             Refusal::InvitationRevoked => {
-                status(Code::FailedPrecondition, Reason::InvitationRevoked, "the invitation has been revoked", [])
+                let message = "the invitation has been revoked: create another one";
+                status(Reason::InvitationRevoked, message, [])
             }
             Refusal::InvitationDeclined => {
-                status(Code::FailedPrecondition, Reason::InvitationDeclined, "the invitation has been declined", [])
+                let message = "the invitation has been declined: create another one if the person asks for it";
+                status(Reason::InvitationDeclined, message, [])
             }
             Refusal::InvitationFulfilled => {
-                status(Code::FailedPrecondition, Reason::InvitationFulfilled, "the invitation has been used up", [])
+                let message = "the invitation has been used up: create another one";
+                status(Reason::InvitationFulfilled, message, [])
             }
             Refusal::RecipientUnknown => {
                 let message = "it is unknown which of the recipients declines: use a mailed link, or InvitationService with a target";
-                status(Code::FailedPrecondition, Reason::RecipientUnknown, message, [])
+                status(Reason::RecipientUnknown, message, [])
             }
             Refusal::RequestIdReused => {
-                let message = "the request_id has been used for another request";
-                status(Code::FailedPrecondition, Reason::RequestIdReused, message, [])
+                let message = "the request_id has been used for another request: send each request with its own id";
+                status(Reason::RequestIdReused, message, [])
             }
-            Refusal::EtagMismatch => {
-                status(Code::Aborted, Reason::EtagMismatch, "the invitation has changed since this etag was read", [])
-            }
+            Refusal::EtagMismatch => etag_mismatch("invitation"),
             Refusal::EmailNotAllowed => {
-                let message = "the acceptor's e-mail address is none of those invited";
-                status(Code::PermissionDenied, Reason::EmailNotAllowed, message, [])
+                let message = "the acceptor's e-mail address is none of those invited: accept with an invited address";
+                status(Reason::EmailNotAllowed, message, [])
             }
             Refusal::EmailNotVerified => {
-                let message = "nothing proves that the e-mail address is the acceptor's";
-                status(Code::PermissionDenied, Reason::EmailNotVerified, message, [])
+                let message = "nothing proves that the e-mail address is the acceptor's: set acceptor.email_verified, \
+                               use the mailed link, or send email_proof";
+                status(Reason::EmailNotVerified, message, [])
             }
-            Refusal::RotationsUsedUp => quota_exceeded("rotations", "the link cannot be rotated any more"),
+            Refusal::RotationsUsedUp => quota_exceeded(
+                "rotations",
+                "the link has been rotated as often as it can be: create another invitation",
+            ),
             Refusal::DeliveryNotFound => {
-                status(Code::NotFound, Reason::DeliveryNotFound, "there is no such delivery", [])
+                let message = "there is no such delivery: take the message_id from ListDeliveries";
+                let mut details = details(Reason::DeliveryNotFound, []);
+                // A message_id reads like an e-mail address, so it is not repeated.
+                details.set_resource_info(format!("{RESOURCE_PACKAGE}/Delivery"), "", "", message);
+                Self::with_error_details(code(Reason::DeliveryNotFound), message, details)
             }
-            Refusal::LeaseLost => {
-                let message = "another process has taken the message over";
-                status(Code::Aborted, Reason::Conflict, message, [])
-            }
-            Refusal::InvalidField { field, description } => {
-                invalid_fields(vec![FieldViolation::new(field, description)])
+            Refusal::LeaseLost => status(Reason::Conflict, "another process has taken the message over", []),
+            Refusal::InvalidField { field, invalid } => {
+                invalid_fields(vec![Violation::new(field, invalid.rule, invalid.description)])
             }
         }
     }
 }
 
-/// ALREADY_EXISTS with the name of the invitation that exists.
-fn invitation_exists(name: &str) -> Status {
-    let message = "there is an ACTIVE invitation like this already";
-    already_exists(ErrorReason::InvitationExists, message, "invitation", "invitation.v1/Invitation", name)
+/// The service part of the types of resources (AIP-122).
+const RESOURCE_PACKAGE: &str = crate::pb::PACKAGE;
+
+/// Creates a status about a resource, whose type follows from its name.
+fn about<const N: usize>(reason: ErrorReason, message: &str, name: &str, metadata: [(&str, String); N]) -> Status {
+    let mut details = details(reason, metadata);
+    details.set_resource_info(resource_type(name), name, "", message);
+    Status::with_error_details(code(reason), message, details)
+}
+
+/// Returns the type of a resource: the message that its collection is named after, `invitation.v1/GuestInvitation` for
+/// `guestInvitations/{uuid}` for example.
+fn resource_type(name: &str) -> String {
+    let collection = name.rsplit('/').nth(1).unwrap_or(name);
+    let singular = collection.strip_suffix('s').unwrap_or(collection);
+    let (first, rest) = singular.split_at_checked(1).unwrap_or_default();
+    format!("{RESOURCE_PACKAGE}/{}{rest}", first.to_uppercase())
 }
 
 /// ALREADY_EXISTS with the name of the connection that exists.
 pub(crate) fn organization_connection_exists(name: &str) -> Status {
-    let message = "the organizations are connected already";
-    let (key, resource_type) = ("organization_connection", "invitation.v1/OrganizationConnection");
-    already_exists(ErrorReason::OrganizationConnectionExists, message, key, resource_type, name)
+    let message = "the organizations are connected already: delete that connection to change its permissions";
+    let metadata = [("organization_connection", name.to_owned())];
+    about(ErrorReason::OrganizationConnectionExists, message, name, metadata)
 }
 
 /// NOT_FOUND, the same for missing and foreign connections.
-pub(crate) fn organization_connection_not_found() -> Status {
-    let message = "there is no such organization connection";
-    status(Code::NotFound, ErrorReason::OrganizationConnectionNotFound, message, [])
+pub(crate) fn organization_connection_not_found(name: &str) -> Status {
+    let message = "there is no such organization connection: take the name from ListOrganizationConnections";
+    about(ErrorReason::OrganizationConnectionNotFound, message, name, [])
 }
 
 /// FAILED_PRECONDITION for a request_id that another request has had.
@@ -125,33 +197,28 @@ pub(crate) fn request_id_reused() -> Status {
 }
 
 /// NOT_FOUND, the same for missing and foreign endpoints.
-pub(crate) fn webhook_endpoint_not_found() -> Status {
-    status(Code::NotFound, ErrorReason::WebhookEndpointNotFound, "there is no such webhook endpoint", [])
+pub(crate) fn webhook_endpoint_not_found(name: &str) -> Status {
+    let message = "there is no such webhook endpoint: take the name from ListWebhookEndpoints";
+    about(ErrorReason::WebhookEndpointNotFound, message, name, [])
 }
 
 /// FAILED_PRECONDITION for a call that needs an enabled endpoint.
 pub(crate) fn webhook_endpoint_disabled() -> Status {
-    let message = "the webhook endpoint is disabled; enable it first";
-    status(Code::FailedPrecondition, ErrorReason::WebhookEndpointDisabled, message, [])
+    let message = "the webhook endpoint is disabled: update it with `disabled` false first";
+    status(ErrorReason::WebhookEndpointDisabled, message, [])
 }
 
-/// ABORTED for an endpoint with another etag.
-pub(crate) fn webhook_endpoint_changed() -> Status {
-    let message = "the webhook endpoint has changed since this etag was read";
-    status(Code::Aborted, ErrorReason::EtagMismatch, message, [])
+/// ABORTED for a resource with another etag.
+pub(crate) fn etag_mismatch(resource: &str) -> Status {
+    let message = format!("the {resource} has changed since this etag was read: read it again");
+    status(ErrorReason::EtagMismatch, &message, [])
 }
 
-/// RESOURCE_EXHAUSTED for a limit on the number of rows.
+/// RESOURCE_EXHAUSTED for a limit on a number.
 pub(crate) fn quota_exceeded(limit: &str, message: &str) -> Status {
     let mut details = details(ErrorReason::QuotaExceeded, [("limit", limit.to_owned())]);
     details.add_quota_failure_violation(limit, message);
-    Status::with_error_details(Code::ResourceExhausted, message, details)
-}
-
-fn already_exists(reason: ErrorReason, message: &str, key: &str, resource_type: &str, name: &str) -> Status {
-    let mut details = details(reason, [(key, name.to_owned())]);
-    details.set_resource_info(resource_type, name, "", message);
-    Status::with_error_details(Code::AlreadyExists, message, details)
+    Status::with_error_details(code(ErrorReason::QuotaExceeded), message, details)
 }
 
 impl From<BatchError> for Status {
@@ -169,8 +236,8 @@ impl From<ExecuteError> for Status {
             ExecuteError::Refused(refusal) => refusal.into(),
             ExecuteError::Unavailable => unavailable(),
             ExecuteError::Conflict => {
-                let message = "others kept changing the invitation; try again";
-                status(Code::Aborted, ErrorReason::Conflict, message, [])
+                let message = "others kept changing the invitation: try again with the same request_id";
+                status(ErrorReason::Conflict, message, [])
             }
             ExecuteError::DeadlineExceeded => deadline_exceeded(),
             ExecuteError::Internal(error_id) => internal(error_id),
@@ -181,20 +248,20 @@ impl From<ExecuteError> for Status {
 /// INVALID_ARGUMENT: the request has a field, at a path, that this server does not know.
 pub(crate) fn unknown_field(path: &str) -> Status {
     let message = format!("this server does not know the field {path}: leave the field out, or call a newer server");
-    status(Code::InvalidArgument, ErrorReason::UnknownField, &message, [("field", path.to_owned())])
+    status(ErrorReason::UnknownField, &message, [("field", path.to_owned())])
 }
 
 /// INVALID_ARGUMENT with every violation there is.
-pub(crate) fn invalid_fields(violations: Vec<FieldViolation>) -> Status {
+pub(crate) fn invalid_fields(violations: Vec<Violation>) -> Status {
     // Logs and clients that show no details show the message: it has the first rule in full.
-    let first = violations.first().map(|first| format!("{} {}", first.field, first.description)).unwrap_or_default();
+    let first = violations.first().map(Violation::sentence).unwrap_or_default();
     let message = match violations.len() {
         0 | 1 => first,
         more => format!("{first} (and {} more)", more - 1),
     };
     let mut details = details(ErrorReason::InvalidField, []);
-    details.set_bad_request(violations);
-    Status::with_error_details(Code::InvalidArgument, message, details)
+    details.set_bad_request(violations.into_iter().map(Violation::into_detail).collect::<Vec<_>>());
+    Status::with_error_details(code(ErrorReason::InvalidField), message, details)
 }
 
 /// NOT_FOUND, the same for missing and foreign messages.
@@ -209,62 +276,66 @@ pub(crate) fn not_found() -> Status {
 
 /// UNAUTHENTICATED.
 pub(crate) fn unauthenticated() -> Status {
-    let message = "send one valid API key as `x-api-key` or as `authorization: Bearer`";
-    status(Code::Unauthenticated, ErrorReason::Unauthenticated, message, [])
+    let message = "there is no valid credential: send one API key as `x-api-key` or as `authorization: Bearer`";
+    status(ErrorReason::Unauthenticated, message, [])
 }
 
 /// PERMISSION_DENIED.
 pub(crate) fn permission_denied(caller: &str, permission: Permission) -> Status {
     let permission = permission.name();
-    let message = format!("{caller} lacks the permission {permission}");
+    let message = format!("{caller} lacks the permission {permission}: have it added, or use another credential");
     let metadata = [("permission", permission.to_owned())];
-    status(Code::PermissionDenied, ErrorReason::PermissionDenied, &message, metadata)
+    status(ErrorReason::PermissionDenied, &message, metadata)
 }
 
 /// PERMISSION_DENIED for acting for a whole account, or for no organization, with a credential that is bound to one.
 pub(crate) fn organization_access_denied() -> Status {
-    let message = "the credential is bound to an organization";
-    status(Code::PermissionDenied, ErrorReason::OrganizationAccessDenied, message, [])
+    let message = "the credential is bound to an organization, and this is for the account: use one that is not bound";
+    status(ErrorReason::OrganizationAccessDenied, message, [])
 }
 
 /// PERMISSION_DENIED for acting between organizations; it does not reveal what exists.
 pub(crate) fn organizations_access_denied(requester: Uuid, target: Uuid) -> Status {
-    let message = "the credential may not act for these organizations";
+    let message = "the credential may not act for these organizations: connect them with CreateOrganizationConnection";
     let metadata =
         [("requester_organization_id", requester.to_string()), ("target_organization_id", target.to_string())];
-    status(Code::PermissionDenied, ErrorReason::OrganizationAccessDenied, message, metadata)
+    status(ErrorReason::OrganizationAccessDenied, message, metadata)
 }
 
 /// PERMISSION_DENIED for a verification code, the same whatever is wrong with it.
 pub(crate) fn verification_code_invalid() -> Status {
-    let message = "the code is wrong, used, tried too often or too old; request another one";
-    status(Code::PermissionDenied, ErrorReason::VerificationCodeInvalid, message, [])
+    let message = "the code is wrong, used, tried too often or too old: request another one";
+    status(ErrorReason::VerificationCodeInvalid, message, [])
 }
 
 /// RESOURCE_EXHAUSTED, to be retried after a while.
 pub(crate) fn rate_limited(limit: &str, retry_after: Duration) -> Status {
     let mut details = details(ErrorReason::RateLimited, [("limit", limit.to_owned())]);
     details.set_retry_info(Some(retry_after));
-    let message = "there were too many requests; try again later";
-    Status::with_error_details(Code::ResourceExhausted, message, details)
+    let message = "there were too many requests: try again after the delay";
+    Status::with_error_details(code(ErrorReason::RateLimited), message, details)
 }
 
 /// UNAVAILABLE, to be retried shortly.
 pub(crate) fn unavailable() -> Status {
     let mut details = details(ErrorReason::Unavailable, []);
     details.set_retry_info(Some(RETRY_DELAY));
-    let message = "the service cannot answer now; a retry with the same request_id is safe";
-    Status::with_error_details(Code::Unavailable, message, details)
+    let message = "the service cannot answer now: try again with the same request_id";
+    Status::with_error_details(code(ErrorReason::Unavailable), message, details)
 }
 
 /// DEADLINE_EXCEEDED.
 pub(crate) fn deadline_exceeded() -> Status {
-    status(Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, "the deadline passed before there was an answer", [])
+    status(
+        ErrorReason::DeadlineExceeded,
+        "the deadline passed before there was an answer: try again with the same request_id",
+        [],
+    )
 }
 
 /// INTERNAL with the id under which the error is logged.
 pub(crate) fn internal(error_id: String) -> Status {
-    status(Code::Internal, ErrorReason::Internal, "internal error", [("error_id", error_id)])
+    status(ErrorReason::Internal, &format!("internal error: report error_id {error_id}"), [("error_id", error_id)])
 }
 
 /// Replaces the code and the reason of a status that tonic created with those of the contract. The service's own
@@ -277,17 +348,22 @@ pub(crate) fn of_tonic(raw: &Status, max_bytes: usize) -> Option<Status> {
         // The text is tonic's for a message beyond the limit.
         Code::OutOfRange | Code::ResourceExhausted => {
             let metadata = [("max_bytes", max_bytes.to_string())];
-            status(Code::ResourceExhausted, ErrorReason::MessageTooLarge, "the request message is too large", metadata)
+            status(
+                ErrorReason::MessageTooLarge,
+                &format!("the request message is larger than {max_bytes} bytes: split it"),
+                metadata,
+            )
         }
-        Code::Unimplemented => {
-            status(Code::Unimplemented, ErrorReason::Unimplemented, "there is no such method or encoding", [])
-        }
-        Code::Cancelled => status(Code::Cancelled, ErrorReason::Cancelled, "the caller went away", []),
+        Code::Unimplemented => status(
+            ErrorReason::Unimplemented,
+            "there is no such method or encoding: check the path, and the release of the server",
+            [],
+        ),
+        Code::Cancelled => status(ErrorReason::Cancelled, "the caller went away", []),
         // A status without details that reaches this arm is always for a request that tonic could not parse.
         _ => status(
-            Code::InvalidArgument,
             ErrorReason::MalformedMessage,
-            "the request is not a message of this method",
+            "the request is not a message of this method: use a client made of the proto files",
             [],
         ),
     })

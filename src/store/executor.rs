@@ -29,7 +29,7 @@ use super::sql::database::Database;
 use crate::domain::command::Command;
 use crate::domain::decide::Context;
 use crate::domain::group::{BatchMode, Executed, Group};
-use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::refusal::{AsRefusal, Refusal};
 use analyze::TableAnalyzer;
 use aside::Aside;
 use lane::Lane;
@@ -68,6 +68,15 @@ pub enum ExecuteError {
     DeadlineExceeded,
     /// An internal error, with the id under which it is logged.
     Internal(String),
+}
+
+impl AsRefusal for ExecuteError {
+    fn as_refusal(&mut self) -> Option<&mut Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            Self::Unavailable | Self::Conflict | Self::DeadlineExceeded | Self::Internal(_) => None,
+        }
+    }
 }
 
 impl ExecuteError {

@@ -46,8 +46,8 @@ pub enum ConnectionCreated {
     Replayed(OrganizationConnection),
     /// The two organizations are connected already, by the connection with this id.
     AlreadyExists(Uuid),
-    /// The same request created a connection that has been deleted since.
-    Deleted,
+    /// The same request created a connection, with this id, that has been deleted since.
+    Deleted(Uuid),
     /// Another request had this request_id.
     RequestIdReused,
 }
@@ -82,7 +82,7 @@ impl Store {
                 Known::Done { about, .. } => {
                     let select = Entity::find_by_id((account.as_str().to_owned(), about));
                     let found = select.one(&transaction).await?.map(OrganizationConnection::try_from).transpose()?;
-                    return Ok(found.map_or(ConnectionCreated::Deleted, ConnectionCreated::Replayed));
+                    return Ok(found.map_or(ConnectionCreated::Deleted(about), ConnectionCreated::Replayed));
                 }
                 Known::New if is_new && once.validate_only => return Ok(ConnectionCreated::Created),
                 Known::New if is_new => {

@@ -141,6 +141,17 @@ impl Store {
         }
     }
 
+    /// Forgets a call, with its parts, if none of them has changed an invitation. A part that is saved meanwhile stays, and a retry
+    /// goes on from it.
+    pub async fn forget_unchanged_call(&self, account: &AccountId, request: &Request) -> Result<(), StoreError> {
+        let changed =
+            Query::select().expr(Expr::val(1_i32)).from(Entity).cond_where(changed_parts(account, request)).take();
+        let unchanged = Condition::not(Condition::all().add(Expr::exists(changed)));
+        let delete = Entity::delete_many().filter(of_call(account, request)).filter(unchanged);
+        delete.exec(&self.database.write).await?;
+        Ok(())
+    }
+
     /// Returns the invitations that the parts of a call have changed, the newest first.
     pub async fn changed_by_call(
         &self,

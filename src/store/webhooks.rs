@@ -20,12 +20,13 @@ pub use attempts::{AttemptQuery, WebhookAttempt};
 pub use claim::{ClaimedMessage, MessageContent};
 pub use endpoints::{EndpointCreated, EndpointQuery};
 pub use settle::{Attempt, AttemptOutcome, Disabled, WebhookAttemptResult};
+use uuid::Uuid;
 
 /// The reason why a call about an endpoint is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointRefusal {
     /// The account has no endpoint of this id.
-    NotFound,
+    NotFound(Uuid),
     /// The endpoint has changed since the caller read it.
     Stale,
     /// The endpoint is disabled.

@@ -6,6 +6,7 @@ pub(crate) mod create_outcome;
 pub(crate) mod deadline;
 pub(crate) mod descriptor;
 pub(crate) mod etag;
+pub(crate) mod field_rule;
 pub(crate) mod future_rows;
 pub(crate) mod idempotency;
 pub(crate) mod input;

@@ -14,6 +14,7 @@ use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
 use crate::domain::kind::shared::SharedDetails;
 use crate::domain::kind::{Details, Kind};
+use crate::domain::value::rule::FieldRule;
 use crate::domain::value::text;
 use crate::pb;
 
@@ -38,7 +39,7 @@ pub(in crate::api) fn to_create(
     let given = request.connection_invitation.as_ref().unwrap_or(&empty);
     if !given.connection_id.is_empty() {
         let description = "must not be set: CreateReconnectInvitation repairs a connection";
-        violations.add("connection_invitation.connection_id", description);
+        violations.add("connection_invitation.connection_id", FieldRule::NotAllowed, description);
     }
     let prefill = given.prefill.as_ref().map(|given| prefill(violations, "connection_invitation.prefill", given));
     let common = Common {
@@ -80,7 +81,7 @@ impl Common<'_> {
         let company_id = self.company_id.and_then(|given| violations.required(&at("company_id"), given, text::uuid));
         let recipients = emails(violations, &at("allowed_emails"), self.allowed_emails);
         if self.send_email == Some(true) && self.allowed_emails.is_empty() {
-            violations.add("send_email", "needs at least one allowed e-mail address");
+            violations.add("send_email", FieldRule::Conflicts, "needs at least one allowed e-mail address");
         }
         let max_uses = max_uses(violations, &at("max_uses"), self.max_uses);
         let (shared, labels) = self.shared;

@@ -8,6 +8,7 @@ use crate::domain::kind::connection::{
     StartDate, UtilityType,
 };
 use crate::domain::value::email::Email;
+use crate::domain::value::rule::FieldRule;
 use crate::domain::value::text;
 use crate::pb;
 
@@ -40,13 +41,15 @@ pub(in crate::api) fn prefill(violations: &mut Violations, path: &str, prefill: 
 
 fn utility_types(violations: &mut Violations, field: &str, prefill: &pb::Prefill) -> Vec<UtilityType> {
     if prefill.utility_types.len() > MAX_UTILITY_TYPES {
-        violations.add(field, "must have at most 10 entries");
+        violations.add(field, FieldRule::TooMany, "must have at most 10 entries");
         return Vec::new();
     }
     let mut parsed = Vec::new();
     for (index, value) in prefill.utility_types.iter().enumerate() {
         match pb::UtilityType::try_from(*value).ok().and_then(utility_type) {
-            None => violations.add(format!("{field}[{index}]"), "must be a known utility type"),
+            None => {
+                violations.add(format!("{field}[{index}]"), FieldRule::UnknownValue, "must be a known utility type");
+            }
             Some(known) => parsed.push(known),
         }
     }

@@ -4,7 +4,7 @@ use tonic::Status;
 
 use crate::api::execute::{Api, Call};
 use crate::domain::invitation::event::Event;
-use crate::domain::value::text::Invalid;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::pb;
 
 fn context(call: &Call) -> Vec<u8> {
@@ -14,7 +14,9 @@ fn context(call: &Call) -> Vec<u8> {
 /// Parses a token.
 pub(crate) fn parse(api: &Api, call: &Call, token: &str) -> Result<i64, Invalid> {
     let position = api.ring.open(&context(call), token).and_then(|position| position.try_into().ok());
-    position.map(i64::from_be_bytes).ok_or(Invalid("must be the resume_token of an event"))
+    position
+        .map(i64::from_be_bytes)
+        .ok_or(Invalid::new(FieldRule::UnknownValue, "must be the resume_token of an event"))
 }
 
 /// Converts an event, with the token that resumes behind it if it has its position already.

@@ -12,6 +12,7 @@ use crate::api::resource::InvitationName;
 use crate::domain::command::{AcceptInvitation, Access, Action, Command, Target};
 use crate::domain::group::{BatchMode, Executed};
 use crate::domain::invitation::acceptance::Acceptor;
+use crate::domain::value::rule::FieldRule;
 use crate::pb;
 use crate::pb::accept_invitations_result::Result as Outcome;
 
@@ -25,13 +26,13 @@ pub(crate) async fn accept_invitations(
     mut violations: Violations,
 ) -> Result<pb::AcceptInvitationsResponse, Status> {
     if message.names.is_empty() {
-        violations.add("names", "must have 1 to 100 entries");
+        violations.add("names", FieldRule::Required, "must have 1 to 100 entries");
     }
     let names = violations.each("names", &message.names, MAX_NAMES, InvitationName::parse);
     let acceptor = parse_acceptor(&mut violations, message.acceptor.as_ref());
     let named: BTreeSet<_> = names.iter().map(|name| name.id().0).collect();
     if named.len() < names.len() {
-        violations.add("names", "must not name an invitation twice");
+        violations.add("names", FieldRule::Duplicate, "must not name an invitation twice");
     }
     let targets: Vec<_> = names.iter().filter_map(|name| name.target(None, &mut violations)).collect();
     let acceptor = violations.finish(acceptor)?;

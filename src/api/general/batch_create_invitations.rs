@@ -1,7 +1,6 @@
 //! `InvitationService.BatchCreateInvitations`: many creates in one group, independent or atomic.
 
 use tonic::Status;
-use tonic_types::{FieldViolation, StatusExt};
 use uuid::Uuid;
 
 use super::entry_error::entry_error;
@@ -11,9 +10,11 @@ use crate::api::organization_access::check_new;
 use crate::api::parse::violations::Violations;
 use crate::domain::command::{Action, Command, Request as Remembered};
 use crate::domain::group::{BatchMode, Executed};
+use crate::domain::value::rule::FieldRule;
 use crate::pb;
 use crate::pb::batch_create_invitations_result::Result as Outcome;
 use crate::server::status::invalid_fields;
+use crate::server::violation::Violation;
 use crate::store::BatchError;
 
 const MAX_REQUESTS: usize = 500;
@@ -67,20 +68,30 @@ pub(crate) async fn batch_create_invitations(
 fn check_size(violations: &mut Violations, message: &pb::BatchCreateInvitationsRequest) {
     let targets = message.requests.iter().filter_map(|request| request.invitation.as_ref());
     let targets: usize = targets.map(|invitation| invitation.targets.len()).sum();
-    if !(1..=MAX_REQUESTS).contains(&message.requests.len()) {
-        violations.add("requests", "must have 1 to 500 entries");
+    if message.requests.is_empty() {
+        violations.add("requests", FieldRule::Required, "must have 1 to 500 entries");
+    } else if message.requests.len() > MAX_REQUESTS {
+        violations.add("requests", FieldRule::TooMany, "must have 1 to 500 entries");
     } else if targets > MAX_TARGETS {
-        violations.add("requests", "must have at most 5,000 targets in all");
+        violations.add("requests", FieldRule::TooMany, "must have at most 5,000 targets in all");
     }
 }
 
 fn check_request_ids(violations: &mut Violations, message: &pb::BatchCreateInvitationsRequest) {
     for (index, request) in message.requests.iter().enumerate() {
         if request.validate_only {
-            violations.add(format!("requests[{index}].validate_only"), "must not be set: the batch has one");
+            violations.add(
+                format!("requests[{index}].validate_only"),
+                FieldRule::NotAllowed,
+                "must not be set: the batch has one",
+            );
         }
         if !message.request_id.is_empty() && !request.request_id.is_empty() {
-            violations.add(format!("requests[{index}].request_id"), "must not be set: the batch has one");
+            violations.add(
+                format!("requests[{index}].request_id"),
+                FieldRule::NotAllowed,
+                "must not be set: the batch has one",
+            );
         }
     }
 }
@@ -113,12 +124,8 @@ fn refuse_all(refused: impl Iterator<Item = Option<Status>>) -> Result<(), Statu
     let (mut first, mut violations) = (None, Vec::new());
     for (index, status) in refused.enumerate() {
         let Some(status) = status else { continue };
-        if let Some(bad) = status.get_error_details().bad_request() {
-            let placed = bad.field_violations.iter().map(|violation| {
-                FieldViolation::new(format!("requests[{index}].{}", violation.field), &violation.description)
-            });
-            violations.extend(placed);
-        }
+        let entry = format!("requests[{index}]");
+        violations.extend(Violation::all_of(&status).into_iter().map(|violation| violation.inside(&entry)));
         first.get_or_insert(status);
     }
     match first {

@@ -14,8 +14,8 @@ use crate::domain::invitation::recipient::{Address, AddressType, NewRecipient};
 use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, UnfurlConfig, Usage};
 use crate::domain::kind::shared::SharedDetails;
 use crate::domain::kind::{Details, Kind, Scope};
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::domain::value::time::Ttl;
 use crate::pb;
 
@@ -31,7 +31,7 @@ pub(in crate::api) fn to_create(
 ) -> Option<CreateInvitation> {
     let empty = pb::Invitation::default();
     if request.invitation.is_none() {
-        violations.add("invitation", "is required");
+        violations.add("invitation", FieldRule::Required, "is required");
     }
     let given = request.invitation.as_ref().unwrap_or(&empty);
     let at = |field: &str| format!("invitation.{field}");
@@ -43,13 +43,13 @@ pub(in crate::api) fn to_create(
     if on_conflict != OnConflict::Allow {
         let named = recipients.iter().any(|recipient| recipient.address.names_a_person());
         if !named || details.scope.is_none() {
-            violations.add("on_conflict", "needs a scope and a target that names a person");
+            violations.add("on_conflict", FieldRule::Conflicts, "needs a scope and a target that names a person");
         }
     }
     let max_uses = uses(violations, &at("max_uses"), given.max_uses, usage);
     let mailable = recipients.iter().any(|recipient| recipient.address.email().is_some());
     if request.send_email == Some(true) && !mailable {
-        violations.add("send_email", "needs a target of type EMAIL");
+        violations.add("send_email", FieldRule::Conflicts, "needs a target of type EMAIL");
     }
     let default = Expiry { time: ExpiryTime::After(default_ttl), field: "invitation.ttl" };
     let expiry = given.expiry(violations, Kind::General.lifetime()).unwrap_or(default);
@@ -69,11 +69,11 @@ fn usage(violations: &mut Violations, field: &str, given: i32) -> Usage {
         Ok(pb::InvitationType::Unspecified | pb::InvitationType::SingleUse) => Usage::SingleUse,
         Ok(pb::InvitationType::MultiUse) => Usage::MultiUse,
         Ok(pb::InvitationType::Autojoin) => {
-            violations.add(field, "must not be AUTOJOIN: SyncAutojoin makes auto-joins");
+            violations.add(field, FieldRule::NotAllowed, "must not be AUTOJOIN: SyncAutojoin makes auto-joins");
             Usage::Autojoin
         }
         Err(_) => {
-            violations.add(field, "must be a known value");
+            violations.add(field, FieldRule::UnknownValue, "must be a known value");
             Usage::SingleUse
         }
     }
@@ -83,7 +83,7 @@ fn uses(violations: &mut Violations, field: &str, given: Option<i32>, usage: Usa
     let given = max_uses(violations, field, given);
     match (usage, given) {
         (Usage::SingleUse, Some(2..)) => {
-            violations.add(field, "must be 1, or unset, for SINGLE_USE");
+            violations.add(field, FieldRule::Conflicts, "must be 1, or unset, for SINGLE_USE");
             None
         }
         (Usage::SingleUse, _) => Some(1),
@@ -93,7 +93,7 @@ fn uses(violations: &mut Violations, field: &str, given: Option<i32>, usage: Usa
 
 fn targets(violations: &mut Violations, field: &str, given: &[pb::Target]) -> Vec<NewRecipient> {
     if given.len() > MAX_TARGETS {
-        violations.add(field, "must have at most 100 entries");
+        violations.add(field, FieldRule::TooMany, "must have at most 100 entries");
         return Vec::new();
     }
     let mut recipients: Vec<NewRecipient> = Vec::new();
@@ -113,7 +113,7 @@ fn targets(violations: &mut Violations, field: &str, given: &[pb::Target]) -> Ve
 
 /// Parses a target's address.
 fn address(violations: &mut Violations, at: &impl Fn(&str) -> String, target: &pb::Target) -> Option<Address> {
-    let given_type = address_type(target.r#type).ok_or(Invalid("must be a known type"));
+    let given_type = address_type(target.r#type).ok_or(Invalid::new(FieldRule::UnknownValue, "must be a known type"));
     let Some(given_type) = violations.take(at("type"), given_type) else {
         violations.optional(&at("value"), &target.value, text::free_text);
         return None;
@@ -139,7 +139,7 @@ fn details(
         Ok(pb::RecipientMatch::Domain) => RecipientMatch::Domain,
         Ok(pb::RecipientMatch::Any) => RecipientMatch::Any,
         Err(_) => {
-            violations.add(at("recipient_match"), "must be a known value");
+            violations.add(at("recipient_match"), FieldRule::UnknownValue, "must be a known value");
             RecipientMatch::Exact
         }
     };
@@ -168,7 +168,7 @@ pub(in crate::api) fn scope(violations: &mut Violations, field: &str, given: &pb
 
 fn groups(violations: &mut Violations, field: &str, given: &[pb::Scope]) -> Vec<Scope> {
     if given.len() > MAX_GROUPS {
-        violations.add(field, "must have at most 50 entries");
+        violations.add(field, FieldRule::TooMany, "must have at most 50 entries");
         return Vec::new();
     }
     let mut groups: Vec<Scope> = Vec::new();
@@ -209,16 +209,15 @@ fn template_variables(
     given: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     if given.len() > MAX_VARIABLES {
-        violations.add(field, "must have at most 64 entries");
+        violations.add(field, FieldRule::TooMany, "must have at most 64 entries");
         return BTreeMap::new();
     }
     let problems: BTreeSet<_> = given
         .iter()
         .filter_map(|(key, value)| text::label_key(key).and_then(|_| text::variable(value)).err())
-        .map(|Invalid(description)| description)
         .collect();
-    for description in problems {
-        violations.add(field, description);
+    for Invalid { rule, description } in problems {
+        violations.add(field, rule, description);
     }
     given.clone()
 }

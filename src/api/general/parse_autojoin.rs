@@ -8,8 +8,8 @@ use crate::api::parse::violations::Violations;
 use crate::domain::command::SyncAutojoin;
 use crate::domain::kind::Scope;
 use crate::domain::value::email::ascii_domain;
+use crate::domain::value::rule::Invalid;
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::pb;
 
 const MAX_DOMAINS: usize = 1_000;
@@ -32,7 +32,7 @@ pub(in crate::api) fn to_sync(violations: &mut Violations, request: &pb::SyncAut
 }
 
 fn domain(value: &str) -> Result<String, Invalid> {
-    const INVALID: Invalid = Invalid("must be a domain name such as example.org");
+    const INVALID: Invalid = Invalid::format("must be a domain name such as example.org");
     if value.chars().any(text::is_control) {
         return Err(INVALID);
     }

@@ -17,8 +17,8 @@ use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::Kind;
 use crate::domain::value::id::InvitationId;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::pb;
 use crate::pb::InternalInvitationAction as Given;
 use crate::server::status;
@@ -41,7 +41,7 @@ pub(crate) async fn sync_internal_invitation(
     let accepts = match Given::try_from(message.action) {
         Ok(Given::Accepted) => Ok(true),
         Ok(Given::Declined) => Ok(false),
-        Ok(Given::Unspecified) | Err(_) => Err(Invalid("must be ACCEPTED or DECLINED")),
+        Ok(Given::Unspecified) | Err(_) => Err(Invalid::new(FieldRule::UnknownValue, "must be ACCEPTED or DECLINED")),
     };
     let accepts = violations.take("action", accepts);
     let (value, accepts) = violations.finish(value.zip(accepts))?;
@@ -100,6 +100,12 @@ async fn sync_once(
                 return Ok(synced.into_iter().rev().collect());
             }
             sync(api, call, Some(request), &query, action, mode).await?;
+            // A call that changes nothing is refused as one that finds nothing is, and its client cannot tell the two apart: both can
+            // be sent again with the request_id once there is something to do.
+            api.read(store.forget_unchanged_call(account, request)).await?;
+            if api.read(store.changed_by_call(account, request)).await?.is_empty() {
+                return Ok(Vec::new());
+            }
             api.read(store.finish_call(account, request)).await?;
         }
     }

@@ -12,8 +12,8 @@ use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::kind::guest::GuestDetails;
 use crate::domain::kind::{Details, Kind};
 use crate::domain::value::email::Email;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::pb;
 
 /// The longest address of a guest, in bytes.
@@ -55,15 +55,23 @@ pub(in crate::api) fn to_create(
     let email = violations.required("guest_invitation.email", &invitation.email, |value| {
         Email::parse(value).and_then(|email| {
             let short = email.original().len() <= MAX_EMAIL;
-            if short { Ok(email) } else { Err(Invalid("must be an e-mail address of 3 to 100 bytes")) }
+            if short {
+                Ok(email)
+            } else {
+                Err(Invalid::new(FieldRule::TooLong, "must be an e-mail address of 3 to 100 bytes"))
+            }
         })
     });
     if invitation.expiration.is_none() {
-        violations.add(EXPIRE_TIME, "is required");
+        violations.add(EXPIRE_TIME, FieldRule::Required, "is required");
     }
     violations.optional("guest_invitation.etag", &invitation.etag, text::opaque_id);
     if invitation.archived == Some(true) {
-        violations.add("guest_invitation.archived", "must not be set: a new invitation is not archived");
+        violations.add(
+            "guest_invitation.archived",
+            FieldRule::NotAllowed,
+            "must not be set: a new invitation is not archived",
+        );
     }
     let Given { expiry, parent_organization_id, parent_organization_name } = given(violations, invitation);
     let (shared, labels) = invitation.shared(violations);
@@ -105,7 +113,7 @@ pub(in crate::api) fn update(violations: &mut Violations, request: &pb::UpdateGu
     ];
     let mask = FieldMask::parse(violations, request.update_mask.as_ref(), fields);
     if mask.has("expire_time") && invitation.expiration.is_none() {
-        violations.add(EXPIRE_TIME, "is required");
+        violations.add(EXPIRE_TIME, FieldRule::Required, "is required");
     }
     Update { given: given(violations, invitation), archived: invitation.archived.unwrap_or_default(), mask }
 }

@@ -3,6 +3,7 @@
 use crate::api::parse::violations::Violations;
 use crate::domain::invitation::acceptance::{Acceptor, Subject};
 use crate::domain::value::email::Email;
+use crate::domain::value::rule::FieldRule;
 use crate::domain::value::text;
 use crate::pb;
 
@@ -16,7 +17,7 @@ pub(in crate::api) fn acceptor(violations: &mut Violations, acceptor: Option<&pb
     let phone = violations.optional("acceptor.phone", &acceptor.phone, text::phone);
     let display_name = violations.optional("acceptor.display_name", &acceptor.display_name, text::free_text);
     if acceptor.email_verified && acceptor.email.is_empty() {
-        violations.add("acceptor.email_verified", "needs an e-mail address");
+        violations.add("acceptor.email_verified", FieldRule::Conflicts, "needs an e-mail address");
     }
     Some(Acceptor {
         subject: Subject(subject?),

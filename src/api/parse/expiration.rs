@@ -4,7 +4,6 @@ use super::violations::Violations;
 use super::{moment, ttl};
 use crate::domain::command::{Expiry, ExpiryTime};
 use crate::domain::kind::Lifetime;
-use crate::domain::value::text::Invalid;
 use crate::pb;
 
 /// The oneof `expiration` of any message that has it.
@@ -32,7 +31,7 @@ pub(crate) trait Expires {
             Given::Never(()) => (ExpiryTime::Never, never),
         };
         let expiry = Expiry { time, field };
-        lifetime.check(time).map_err(|description| violations.take::<()>(field, Err(Invalid(description)))).ok()?;
+        violations.take(field, lifetime.check(time))?;
         Some(expiry)
     }
 }

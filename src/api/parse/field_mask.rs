@@ -1,6 +1,7 @@
 //! Update masks (AIP-134): without one, the fields that are set are updated; `*` means all fields that can be updated.
 
 use super::violations::Violations;
+use crate::domain::value::rule::FieldRule;
 
 /// The fields of a resource that a call updates.
 pub(in crate::api) struct FieldMask(Vec<&'static str>);
@@ -15,7 +16,11 @@ impl FieldMask {
         let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
         for (index, path) in paths.iter().enumerate() {
             if path != "*" && !fields.iter().any(|(field, _)| field == path) {
-                violations.add(format!("update_mask.paths[{index}]"), "must be a field that can be updated, or *");
+                violations.add(
+                    format!("update_mask.paths[{index}]"),
+                    FieldRule::UnknownValue,
+                    "must be a field that can be updated, or *",
+                );
             }
         }
         let is_named = |field: &str| paths.iter().any(|path| path == field || path == "*");

@@ -7,8 +7,8 @@ use crate::domain::invitation::recipient::{Address, AddressType};
 use crate::domain::invitation::state::State;
 use crate::domain::kind::{Kind, Scope};
 use crate::domain::value::email::Email;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::pb;
 use crate::store::GuestStatus;
 
@@ -17,11 +17,14 @@ const MAX_VALUES: usize = 50;
 /// Parses the values of a filter by an enum; unknown values are refused.
 fn values<T>(violations: &mut Violations, field: &str, values: &[i32], parse: impl Fn(i32) -> Option<T>) -> Vec<T> {
     if values.len() > MAX_VALUES {
-        violations.add(field, "must have at most 50 entries");
+        violations.add(field, FieldRule::TooMany, "must have at most 50 entries");
         return Vec::new();
     }
     let parsed = values.iter().enumerate().filter_map(|(index, value)| {
-        violations.take(format!("{field}[{index}]"), parse(*value).ok_or(Invalid("must be a known value")))
+        violations.take(
+            format!("{field}[{index}]"),
+            parse(*value).ok_or(Invalid::new(FieldRule::UnknownValue, "must be a known value")),
+        )
     });
     parsed.collect()
 }
@@ -51,7 +54,7 @@ pub(in crate::api) fn event_types(violations: &mut Violations, types: &[String])
 
 /// Parses the name of a type of event.
 pub(in crate::api) fn event_type(name: &str) -> Result<EventType, Invalid> {
-    EventType::from_name(name).ok_or(Invalid("must be a known type of event"))
+    EventType::from_name(name).ok_or(Invalid::new(FieldRule::UnknownValue, "must be a known type of event"))
 }
 
 /// Parses `scope`.
@@ -77,7 +80,7 @@ pub(in crate::api) fn address_type(given: i32) -> Option<AddressType> {
 /// address.
 pub(in crate::api) fn email_part(value: &str) -> Result<String, Invalid> {
     if value.len() > 100 {
-        return Err(Invalid("must have at most 100 bytes"));
+        return Err(Invalid::new(FieldRule::TooLong, "must have at most 100 bytes"));
     }
     text::free_text(value).map(|part| Email::normal_part(&part))
 }
@@ -98,7 +101,7 @@ pub(in crate::api) fn target(violations: &mut Violations, target: Option<&pb::Ta
     let target = target?;
     match address_type(target.r#type) {
         None => {
-            violations.add("target.type", "must be a known type");
+            violations.add("target.type", FieldRule::UnknownValue, "must be a known type");
             // The parser of an address depends on its type; a text that no type allows is reported together with the
             // type.
             violations.required("target.value", &target.value, text::free_text);

@@ -5,8 +5,8 @@ use prost_types::{Struct, Value as Given};
 use serde_json::{Map, Number, Value};
 
 use crate::api::parse::violations::Violations;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 
 /// The most bytes an object may have as JSON.
 const MAX_BYTES: usize = 16 * 1024;
@@ -15,7 +15,11 @@ const MAX_BYTES: usize = 16 * 1024;
 pub(in crate::api) fn json(violations: &mut Violations, field: &str, given: Option<&Struct>) -> Option<String> {
     let parsed = json_object(given?).and_then(|object| {
         let text = Value::Object(object).to_string();
-        if text.len() <= MAX_BYTES { Ok(text) } else { Err(Invalid("must have at most 16 KiB as JSON")) }
+        if text.len() <= MAX_BYTES {
+            Ok(text)
+        } else {
+            Err(Invalid::new(FieldRule::TooLong, "must have at most 16 KiB as JSON"))
+        }
     });
     violations.take(field, parsed)
 }
@@ -29,7 +33,7 @@ fn json_value(value: &Given) -> Result<Value, Invalid> {
         None | Some(Json::NullValue(_)) => Value::Null,
         Some(Json::BoolValue(value)) => Value::Bool(*value),
         Some(Json::NumberValue(value)) => {
-            Value::Number(Number::from_f64(*value).ok_or(Invalid("must not contain infinite numbers or NaN"))?)
+            Value::Number(Number::from_f64(*value).ok_or(Invalid::format("must not contain infinite numbers or NaN"))?)
         }
         Some(Json::StringValue(value)) => Value::String(plain(value)?),
         Some(Json::ListValue(list)) => Value::Array(list.values.iter().map(json_value).collect::<Result<_, _>>()?),
@@ -39,7 +43,7 @@ fn json_value(value: &Given) -> Result<Value, Invalid> {
 
 fn plain(text: &str) -> Result<String, Invalid> {
     if text.chars().any(text::is_control) {
-        Err(Invalid("must not contain control characters"))
+        Err(Invalid::format("must not contain control characters"))
     } else {
         Ok(text.to_owned())
     }

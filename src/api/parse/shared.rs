@@ -10,8 +10,8 @@ use super::violations::Violations;
 use crate::domain::kind::connection::HttpUrl;
 use crate::domain::kind::shared::{Inviter, RedirectUri, SharedDetails};
 use crate::domain::value::email::Email;
+use crate::domain::value::rule::Invalid;
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::pb;
 
 /// The shared fields of a message that creates an invitation.

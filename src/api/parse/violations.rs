@@ -1,27 +1,27 @@
 //! Collects the violations of a request, so that all of them are reported at once.
 
 use tonic::Status;
-use tonic_types::FieldViolation;
 
-use crate::domain::value::text::Invalid;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::server::status::invalid_fields;
+use crate::server::violation::Violation;
 
 /// The violations of one request, and the status that refuses it if it has none.
 #[derive(Default)]
 pub(crate) struct Violations {
-    fields: Vec<FieldViolation>,
+    fields: Vec<Violation>,
     refusal: Option<Status>,
 }
 
 impl Violations {
     /// Adds a violation.
-    pub(crate) fn add(&mut self, field: impl Into<String>, description: &str) {
-        self.fields.push(FieldViolation::new(field, description));
+    pub(crate) fn add(&mut self, field: impl Into<String>, rule: FieldRule, description: &str) {
+        self.fields.push(Violation::new(field, rule, description));
     }
 
     /// Returns the parsed value, or adds the violation.
     pub(crate) fn take<T>(&mut self, field: impl Into<String>, parsed: Result<T, Invalid>) -> Option<T> {
-        parsed.map_err(|Invalid(description)| self.add(field, description)).ok()
+        parsed.map_err(|Invalid { rule, description }| self.add(field, rule, description)).ok()
     }
 
     /// Parses a string; an empty one is `None`.
@@ -42,7 +42,7 @@ impl Violations {
         parse: impl FnOnce(&str) -> Result<T, Invalid>,
     ) -> Option<T> {
         if value.is_empty() {
-            self.add(field, "is required");
+            self.add(field, FieldRule::Required, "is required");
             return None;
         }
         self.take(field, parse(value))
@@ -57,7 +57,7 @@ impl Violations {
         parse: impl Fn(&str) -> Result<T, Invalid>,
     ) -> Vec<T> {
         if values.len() > max {
-            self.add(field, &format!("must have at most {max} entries"));
+            self.add(field, FieldRule::TooMany, &format!("must have at most {max} entries"));
             return Vec::new();
         }
         let parsed = values.iter().enumerate();

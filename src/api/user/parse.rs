@@ -11,6 +11,7 @@ use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::kind::user::UserDetails;
 use crate::domain::kind::{Details, Kind};
 use crate::domain::value::email::Email;
+use crate::domain::value::rule::FieldRule;
 use crate::domain::value::time::Ttl;
 use crate::pb;
 
@@ -29,7 +30,7 @@ pub(in crate::api) fn to_create(
     let (shared, labels) = given.shared(violations);
     // A key identifies no person, so its holder has to name the inviter.
     if caller.is_key && given.inviter.as_ref().is_none_or(|inviter| inviter.display_name.is_empty()) {
-        violations.add("user_invitation.inviter.display_name", "is required");
+        violations.add("user_invitation.inviter.display_name", FieldRule::Required, "is required");
     }
     let on_conflict = on_conflict(violations, request.on_conflict, OnConflict::Reject);
     let roles = roles(violations, "user_invitation.roles", &given.roles);

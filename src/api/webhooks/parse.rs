@@ -7,8 +7,8 @@ use crate::api::parse::filter::event_type;
 use crate::api::parse::moment;
 use crate::api::parse::violations::Violations;
 use crate::domain::invitation::event::EventType;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::Word;
 use crate::domain::webhook::networks::Networks;
@@ -27,7 +27,7 @@ pub(in crate::api) struct EndpointName(pub(in crate::api) Uuid);
 impl EndpointName {
     /// Parses `webhookEndpoints/{uuid}`.
     pub(in crate::api) fn parse(name: &str) -> Result<Self, Invalid> {
-        const INVALID: Invalid = Invalid("must be webhookEndpoints/{uuid}");
+        const INVALID: Invalid = Invalid::format("must be webhookEndpoints/{uuid}");
         let id = name.strip_prefix(COLLECTION).and_then(|rest| rest.strip_prefix('/')).ok_or(INVALID)?;
         text::uuid(id).map(Self).map_err(|_| INVALID)
     }
@@ -88,7 +88,7 @@ pub(in crate::api) fn to_redeliver(
 ) -> Option<(EndpointName, (Timestamp, Timestamp))> {
     let name = violations.required("name", &request.name, EndpointName::parse);
     if request.since.is_none() {
-        violations.add("since", "is required");
+        violations.add("since", FieldRule::Required, "is required");
     }
     let since = moment(violations, "since", request.since);
     let until = match request.until {
@@ -99,7 +99,11 @@ pub(in crate::api) fn to_redeliver(
     if let (Some(since), Some(until)) = (since, until)
         && until <= since
     {
-        violations.add(if request.until.is_some() { "until" } else { "since" }, "must be since < until");
+        violations.add(
+            if request.until.is_some() { "until" } else { "since" },
+            FieldRule::Conflicts,
+            "must be since < until",
+        );
     }
     Some((name?, (since?, until?)))
 }

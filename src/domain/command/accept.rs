@@ -188,7 +188,7 @@ fn check_created_connection(
     accept: &AcceptInvitation,
 ) -> Result<(), Refusal> {
     let Some(connection) = &accept.created_connection else { return Ok(()) };
-    let unfit = |description| Refusal::InvalidField { field: "created_connection", description };
+    let unfit = |invalid| Refusal::InvalidField { field: "created_connection", invalid };
     invitation.details.check_created_connection().map_err(unfit)?;
     match loaded.acceptance_with(invitation.id, connection.id) {
         Some(_) => Err(Refusal::CreatedConnectionExists(connection.id)),

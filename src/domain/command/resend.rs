@@ -12,6 +12,7 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot_plan::SlotPlan;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::general::Usage;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::time::Timestamp;
 
 /// Sends an invitation again.
@@ -63,7 +64,8 @@ impl CommandRules for ResendInvitation {
         if let (Some(expire_at), Some(Expiry { field, .. })) = (renewed, self.expiry) {
             if invitation.details.usage() == Some(Usage::Autojoin) {
                 let description = "must not be set: an auto-join never expires";
-                return Err(Refusal::InvalidField { field, description });
+                let invalid = Invalid::new(FieldRule::NotAllowed, description);
+                return Err(Refusal::InvalidField { field, invalid });
             }
             invitation.facts.expire_at = expire_at;
             slots = SlotPlan::of(loaded, &invitation).unrivalled(&invitation)?;
@@ -75,7 +77,8 @@ impl CommandRules for ResendInvitation {
         if self.send_email == Some(true) {
             if invitation.recipients.iter().all(|recipient| recipient.email().is_none()) {
                 let description = "needs a recipient with an e-mail address";
-                return Err(Refusal::InvalidField { field: "send_email", description });
+                let invalid = Invalid::new(FieldRule::Conflicts, description);
+                return Err(Refusal::InvalidField { field: "send_email", invalid });
             }
             invitation.mails = true;
         }

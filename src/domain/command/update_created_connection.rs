@@ -12,6 +12,7 @@ use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::connection::{CreatedConnection, NewConnection};
 use crate::domain::value::id::AcceptanceId;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::time::Timestamp;
 
 /// Updates, or adds, a connection that an acceptor created.
@@ -50,7 +51,8 @@ impl CommandRules for UpdateCreatedConnection {
         let invitation = loaded.named(command, &self.target)?;
         if invitation.details.check_created_connection().is_err() {
             let description = "must be an invitation to create a connection, not to repair one";
-            return Err(Refusal::InvalidField { field: "name", description });
+            let invalid = Invalid::new(FieldRule::NotAllowed, description);
+            return Err(Refusal::InvalidField { field: "name", invalid });
         }
         let mut acceptance = acceptance_to_change(loaded, invitation, self)?.clone();
         let created_at = acceptance.created_connection.as_ref().map_or(loaded.now, |created| created.created_at);
@@ -92,7 +94,8 @@ fn acceptance_to_change<'a>(
     let Some(wanted) = update.acceptance else {
         return holder.ok_or(Refusal::CreatedConnectionNotFound(connection));
     };
-    let acceptance = loaded.acceptance(invitation.id, wanted).ok_or(Refusal::AcceptanceNotFound(wanted))?;
+    let acceptance =
+        loaded.acceptance(invitation.id, wanted).ok_or(Refusal::AcceptanceNotFound(invitation.id, wanted))?;
     let elsewhere = holder.is_some_and(|holder| holder.id != wanted);
     let taken = acceptance.created_connection.as_ref().is_some_and(|created| created.connection.id != connection);
     if elsewhere || taken { Err(Refusal::CreatedConnectionExists(connection)) } else { Ok(acceptance) }

@@ -4,8 +4,8 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::domain::command::ENTRY_BYTES;
 use crate::domain::value::email::Email;
+use crate::domain::value::rule::Invalid;
 use crate::domain::value::text;
-use crate::domain::value::text::Invalid;
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word;
 

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::domain::kind::Kind;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
+use crate::domain::value::rule::Invalid;
 
 /// A rule of the domain that a command breaks. A refused command changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,13 +12,15 @@ pub enum Refusal {
     /// The caller can see no invitation with this token or name.
     InvitationNotFound,
     /// The invitation has no such acceptance.
-    AcceptanceNotFound(AcceptanceId),
+    AcceptanceNotFound(InvitationId, AcceptanceId),
     /// The invitation has no created connection of this id.
     CreatedConnectionNotFound(Uuid),
     /// The id is taken, or the acceptance has another connection.
     CreatedConnectionExists(Uuid),
     /// An equal invitation is ACTIVE already: this one.
     InvitationExists(InvitationId, Kind),
+    /// An equal invitation would exist, had the batch not been taken back: an earlier command of it creates that one.
+    InvitationExistsInBatch,
     /// It is meant for many, so no recipient can decline it for all.
     NotDeclinable,
     /// The expiry has passed.
@@ -49,7 +52,7 @@ pub enum Refusal {
         /// The field's path in the request.
         field: &'static str,
         /// The problem.
-        description: &'static str,
+        invalid: Invalid,
     },
 }
 
@@ -60,5 +63,17 @@ impl Refusal {
             self,
             Self::InvitationExpired | Self::InvitationRevoked | Self::InvitationDeclined | Self::InvitationFulfilled
         )
+    }
+}
+
+/// An error of a command, which may be a refusal.
+pub trait AsRefusal {
+    /// Returns the refusal, if it is one.
+    fn as_refusal(&mut self) -> Option<&mut Refusal>;
+}
+
+impl AsRefusal for Refusal {
+    fn as_refusal(&mut self) -> Option<&mut Refusal> {
+        Some(self)
     }
 }

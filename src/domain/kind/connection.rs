@@ -13,7 +13,8 @@ use crate::domain::invitation::recipient::Recipient;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::value::email::Email;
-use crate::domain::value::text::{AccountId, Invalid};
+use crate::domain::value::rule::{FieldRule, Invalid};
+use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
 /// A connection invitation's part of an invitation.
@@ -98,11 +99,12 @@ impl KindRules for ConnectionDetails {
 
     fn note_acceptance(&mut self, _acceptance: &Acceptance) {}
 
-    fn check_created_connection(&self) -> Result<(), &'static str> {
+    fn check_created_connection(&self) -> Result<(), Invalid> {
         match self.purpose {
             ConnectionPurpose::CreateConnection { .. } => Ok(()),
             ConnectionPurpose::EditConnection { .. } => {
-                Err("must not be set: this invitation is to repair an existing connection")
+                let description = "must not be set: this invitation is to repair an existing connection";
+                Err(Invalid::new(FieldRule::NotAllowed, description))
             }
         }
     }
@@ -194,7 +196,11 @@ impl Country {
     /// Parses a code in capitals.
     pub fn parse(value: &str) -> Result<Self, Invalid> {
         let known = value.len() == 2 && COUNTRIES.split_whitespace().any(|code| code == value);
-        if known { Ok(Self(value.to_owned())) } else { Err(Invalid("must be an ISO 3166-1 alpha-2 code in capitals")) }
+        if known {
+            Ok(Self(value.to_owned()))
+        } else {
+            Err(Invalid::new(FieldRule::UnknownValue, "must be an ISO 3166-1 alpha-2 code in capitals"))
+        }
     }
 
     /// Returns the code.
@@ -211,8 +217,10 @@ pub struct HttpUrl(String);
 impl HttpUrl {
     /// Parses a URL, which is kept as it was written.
     pub fn parse(value: &str) -> Result<Self, Invalid> {
-        const INVALID: Invalid = Invalid("must be an absolute http or https URL of at most 300 characters");
-        let text = crate::domain::value::text::free_text(value).map_err(|_| INVALID)?;
+        const DESCRIPTION: &str = "must be an absolute http or https URL of at most 300 characters";
+        const INVALID: Invalid = Invalid::format(DESCRIPTION);
+        let text = crate::domain::value::text::free_text(value);
+        let text = text.map_err(|Invalid { rule, .. }| Invalid::new(rule, DESCRIPTION))?;
         let url = url::Url::parse(&text).map_err(|_| INVALID)?;
         if matches!(url.scheme(), "http" | "https") && url.has_host() { Ok(Self(text)) } else { Err(INVALID) }
     }
@@ -234,7 +242,7 @@ impl StartDate {
         // The parser by itself also takes signs and one-digit months.
         let digits = value.len() == 10 && value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
         let exists = digits && NaiveDate::parse_from_str(value, "%Y-%m-%d").is_ok_and(|date| date.to_string() == value);
-        if exists { Ok(Self(value.to_owned())) } else { Err(Invalid("must be a date written YYYY-MM-DD")) }
+        if exists { Ok(Self(value.to_owned())) } else { Err(Invalid::format("must be a date written YYYY-MM-DD")) }
     }
 
     /// Returns the day.

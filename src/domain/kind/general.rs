@@ -12,6 +12,7 @@ use crate::domain::invitation::email_rule::Binding;
 use crate::domain::invitation::recipient::{Address, Recipient};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
+use crate::domain::value::rule::Invalid;
 use crate::domain::value::text::AccountId;
 
 /// A general invitation's part of an invitation.
@@ -126,7 +127,7 @@ impl KindRules for GeneralDetails {
 
     fn note_acceptance(&mut self, _acceptance: &Acceptance) {}
 
-    fn check_created_connection(&self) -> Result<(), &'static str> {
+    fn check_created_connection(&self) -> Result<(), Invalid> {
         Err(NO_CONNECTION)
     }
 

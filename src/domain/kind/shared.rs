@@ -5,7 +5,8 @@ use url::Url;
 
 use crate::domain::value::email::Email;
 use crate::domain::value::id::InvitationId;
-use crate::domain::value::text::{self, Invalid};
+use crate::domain::value::rule::{FieldRule, Invalid};
+use crate::domain::value::text;
 
 /// The part of an invitation that no kind treats differently.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,8 +70,10 @@ const MAX_REDIRECT: usize = 2_000;
 impl RedirectUri {
     /// Parses an address, which is kept as it was written.
     pub fn parse(value: &str) -> Result<Self, Invalid> {
-        const INVALID: Invalid =
-            Invalid("must be an absolute URL of at most 2,000 characters with https or the scheme of an app");
+        const INVALID: Invalid = Invalid::new(
+            FieldRule::InvalidFormat,
+            "must be an absolute URL of at most 2,000 characters with https or the scheme of an app",
+        );
         if value.chars().any(|c| text::is_control(c) || c.is_whitespace()) || value.chars().count() > MAX_REDIRECT {
             return Err(INVALID);
         }

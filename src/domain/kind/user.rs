@@ -11,6 +11,7 @@ use crate::domain::invitation::email_rule::Binding;
 use crate::domain::invitation::recipient::Recipient;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
+use crate::domain::value::rule::Invalid;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Ttl;
 
@@ -100,7 +101,7 @@ impl KindRules for UserDetails {
 
     fn note_acceptance(&mut self, _acceptance: &Acceptance) {}
 
-    fn check_created_connection(&self) -> Result<(), &'static str> {
+    fn check_created_connection(&self) -> Result<(), Invalid> {
         Err(NO_CONNECTION)
     }
 

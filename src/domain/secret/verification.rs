@@ -19,7 +19,8 @@ use crate::domain::invitation::recipient::Recipient;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::email::Email;
 use crate::domain::value::id::InvitationId;
-use crate::domain::value::text::{AccountId, Invalid};
+use crate::domain::value::rule::Invalid;
+use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
 /// The number of times that a code may be tried.
@@ -121,7 +122,7 @@ impl Code {
     /// Parses six digits.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let digits = Some(text).filter(|text| text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit()));
-        digits.and_then(|digits| digits.parse().ok()).map(Self).ok_or(Invalid("must be six digits"))
+        digits.and_then(|digits| digits.parse().ok()).map(Self).ok_or(Invalid::format("must be six digits"))
     }
 
     /// Returns the six digits, for a mail.
@@ -173,12 +174,12 @@ impl Asked {
         let pause = self.last.filter(|last| *last > now.earlier(MIN_INTERVAL)).map(|last| until(last, MIN_INTERVAL));
         let counted = self.since.filter(|since| self.codes >= MAX_CODES && *since > now.earlier(COUNT_WINDOW));
         if let Some(retry_after) = pause.max(counted.map(|since| until(since, COUNT_WINDOW))) {
-            return Err(RateLimited { limit: "verification codes per address", retry_after });
+            return Err(RateLimited { limit: "codes_per_email", retry_after });
         }
         let known = self.last.max(self.since).is_some_and(|last| last > now.earlier(COUNT_WINDOW));
         if !known && self.others >= MAX_ADDRESSES {
             let oldest = self.oldest.unwrap_or(now);
-            return Err(RateLimited { limit: "verified addresses per link", retry_after: until(oldest, COUNT_WINDOW) });
+            return Err(RateLimited { limit: "emails_per_invitation", retry_after: until(oldest, COUNT_WINDOW) });
         }
         Ok(())
     }

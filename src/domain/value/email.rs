@@ -6,8 +6,8 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::rule::{FieldRule, Invalid};
 use super::text;
-use super::text::Invalid;
 
 /// An address: as it was given, for people, and normalised, for comparisons.
 ///
@@ -24,17 +24,20 @@ impl Email {
     pub fn parse(value: &str) -> Result<Self, Invalid> {
         // The check precedes trimming, which would remove line ends as spaces.
         if value.chars().any(text::is_control) {
-            return Err(Invalid("must not contain control characters"));
+            return Err(Invalid::format("must not contain control characters"));
         }
         let original = value.trim();
-        if !(3..=254).contains(&original.len()) {
-            return Err(Invalid("must be an e-mail address of 3 to 254 bytes"));
+        const LENGTH: &str = "must be an e-mail address of 3 to 254 bytes";
+        match original.len() {
+            ..3 => return Err(Invalid::new(FieldRule::TooShort, LENGTH)),
+            255.. => return Err(Invalid::new(FieldRule::TooLong, LENGTH)),
+            3..=254 => {}
         }
-        let (local, domain) = original.split_once('@').ok_or(Invalid("must be an e-mail address"))?;
+        let (local, domain) = original.split_once('@').ok_or(Invalid::format("must be an e-mail address"))?;
         let local = fold(local);
         let key = format!("{}@{}", check_local(&local)?, ascii_domain(domain)?);
         if key.len() > 254 {
-            return Err(Invalid("must have at most 254 bytes once its domain is in ASCII"));
+            return Err(Invalid::new(FieldRule::TooLong, "must have at most 254 bytes once its domain is in ASCII"));
         }
         Ok(Self { original: original.to_owned(), key })
     }
@@ -77,7 +80,7 @@ impl TryFrom<String> for Email {
     type Error = String;
 
     fn try_from(value: String) -> Result<Self, String> {
-        Self::parse(&value).map_err(|Invalid(why)| why.to_owned())
+        Self::parse(&value).map_err(|invalid| invalid.description.to_owned())
     }
 }
 
@@ -102,12 +105,12 @@ fn check_local(local: &str) -> Result<&str, Invalid> {
     let is_mark = |c: char| !c.is_ascii() && unicode_normalization::char::is_combining_mark(c);
     let fits = local.len() <= 64
         && local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(|c| is_atom(c) || is_mark(c)));
-    if fits { Ok(local) } else { Err(Invalid("must have a plain local part of at most 64 bytes before the @")) }
+    if fits { Ok(local) } else { Err(Invalid::format("must have a plain local part of at most 64 bytes before the @")) }
 }
 
 /// Returns a domain's ASCII form: two labels or more, letters, digits and inner hyphens, no IP literal, no trailing dot.
 pub fn ascii_domain(domain: &str) -> Result<String, Invalid> {
-    const INVALID: Invalid = Invalid("must have a domain name such as example.org behind the @");
+    const INVALID: Invalid = Invalid::format("must have a domain name such as example.org behind the @");
     let ascii = idna::domain_to_ascii_strict(domain).map_err(|_| INVALID)?;
     let labels: Vec<&str> = ascii.split('.').collect();
     // All-digit last labels would be IPv4 addresses.

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-/// The reason why a value is refused: a text that fits behind the field's name and never repeats the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Invalid(pub &'static str);
+use super::rule::{FieldRule, Invalid};
 
 /// Returns whether a character could end a line or steer a terminal.
 pub fn is_control(c: char) -> bool {
@@ -16,12 +14,13 @@ pub fn is_control(c: char) -> bool {
 /// Parses text of `min` to `max` characters.
 fn bounded(value: &str, min: usize, max: usize, length: &'static str) -> Result<(), Invalid> {
     if value.chars().any(is_control) {
-        return Err(Invalid("must not contain control characters"));
+        return Err(Invalid::format("must not contain control characters"));
     }
-    if !(min..=max).contains(&value.chars().count()) {
-        return Err(Invalid(length));
+    match value.chars().count() {
+        count if count < min => Err(Invalid::new(FieldRule::TooShort, length)),
+        count if count > max => Err(Invalid::new(FieldRule::TooLong, length)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Checks free text: 1 to 300 characters.
@@ -69,17 +68,17 @@ pub fn sealed(value: &str) -> Result<String, Invalid> {
     if (1..=1_024).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(value.to_owned())
     } else {
-        Err(Invalid("must be a text that this service has returned"))
+        Err(Invalid::format("must be a text that this service has returned"))
     }
 }
 
 /// Checks a request_id: 1 to 128 visible ASCII characters.
 pub fn request_id(value: &str) -> Result<String, Invalid> {
-    if (1..=128).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Ok(value.to_owned())
-    } else {
-        Err(Invalid("must be 1 to 128 visible ASCII characters"))
+    const DESCRIPTION: &str = "must be 1 to 128 visible ASCII characters";
+    if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Invalid::format(DESCRIPTION));
     }
+    if value.len() > 128 { Err(Invalid::new(FieldRule::TooLong, DESCRIPTION)) } else { Ok(value.to_owned()) }
 }
 
 /// Checks a phone number: `+` and 2 to 15 digits, the first not 0 (E.164).
@@ -89,15 +88,19 @@ pub fn phone(value: &str) -> Result<String, Invalid> {
     if fits && !digits.starts_with('0') {
         Ok(value.to_owned())
     } else {
-        Err(Invalid("must be + and 2 to 15 digits (E.164)"))
+        Err(Invalid::format("must be + and 2 to 15 digits (E.164)"))
     }
 }
 
 /// Parses a UUID in its hyphenated form.
 pub fn uuid(value: &str) -> Result<Uuid, Invalid> {
-    let parsed = Uuid::try_parse(value).map_err(|_| Invalid("must be a UUID"))?;
+    let parsed = Uuid::try_parse(value).map_err(|_| Invalid::new(FieldRule::NotAUuid, "must be a UUID"))?;
     // Braces, `urn:uuid:` and missing hyphens are other spellings of one id; one spelling is enough.
-    if value.len() == 36 { Ok(parsed) } else { Err(Invalid("must be a UUID in its hyphenated form")) }
+    if value.len() == 36 {
+        Ok(parsed)
+    } else {
+        Err(Invalid::new(FieldRule::NotAUuid, "must be a UUID in its hyphenated form"))
+    }
 }
 
 /// The account that owns a row and that a credential belongs to.

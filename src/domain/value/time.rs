@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
 
-use super::text::Invalid;
+use super::rule::{FieldRule, Invalid};
 
 /// A moment in microseconds since 1970-01-01T00:00:00Z, the finest that both databases and JSON carry without loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,12 +77,14 @@ impl Ttl {
     /// Parses a span.
     pub fn parse(span: Duration) -> Result<Self, Invalid> {
         if span < Self::MIN {
-            return Err(Invalid("must be at least 60 seconds"));
+            return Err(Invalid::new(FieldRule::OutOfRange, "must be at least 60 seconds"));
         }
         if span > Self::MAX {
-            return Err(Invalid("must be at most 100 years"));
+            return Err(Invalid::new(FieldRule::OutOfRange, "must be at most 100 years"));
         }
-        i64::try_from(span.as_micros()).map(Self).map_err(|_| Invalid("must be at most 100 years"))
+        i64::try_from(span.as_micros())
+            .map(Self)
+            .map_err(|_| Invalid::new(FieldRule::OutOfRange, "must be at most 100 years"))
     }
 }
 

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use super::networks::Networks;
-use crate::domain::value::text::{Invalid, is_control};
+use crate::domain::value::rule::{FieldRule, Invalid};
+use crate::domain::value::text::is_control;
 
 const MAX_LENGTH: usize = 2_000;
 
@@ -13,29 +14,31 @@ const MAX_LENGTH: usize = 2_000;
 /// may be posted to. Plain http is for development: it needs a network that the configuration adds.
 pub fn parse(value: &str, networks: &Networks) -> Result<String, Invalid> {
     if value.chars().count() > MAX_LENGTH {
-        return Err(Invalid("must have at most 2,000 characters"));
+        return Err(Invalid::new(FieldRule::TooLong, "must have at most 2,000 characters"));
     }
     // The parser would silently drop line breaks and tabs.
     if value.chars().any(|c| is_control(c) || c.is_whitespace()) {
-        return Err(Invalid("must not contain white space or control characters"));
+        return Err(Invalid::format("must not contain white space or control characters"));
     }
-    let url = Url::parse(value).map_err(|_| Invalid("must be an absolute https URL"))?;
+    let url = Url::parse(value).map_err(|_| Invalid::format("must be an absolute https URL"))?;
     let tls = match url.scheme() {
         "https" => true,
         "http" if !networks.is_empty() => false,
-        _ => return Err(Invalid("must be an https URL")),
+        _ => return Err(Invalid::format("must be an https URL")),
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Invalid("must not have a user name or a password"));
+        return Err(Invalid::format("must not have a user name or a password"));
     }
     if url.fragment().is_some() {
-        return Err(Invalid("must not have a fragment"));
+        return Err(Invalid::format("must not have a fragment"));
     }
     if url.host().is_none() {
-        return Err(Invalid("must have a host"));
+        return Err(Invalid::format("must have a host"));
     }
     match literal(&url) {
-        Some(address) if !networks.allow(address, tls) => Err(Invalid("must lead to the open Internet")),
+        Some(address) if !networks.allow(address, tls) => {
+            Err(Invalid::new(FieldRule::NotAllowed, "must lead to the open Internet"))
+        }
         _ => Ok(value.to_owned()),
     }
 }

@@ -41,7 +41,7 @@ impl Store {
             if known == Known::Another {
                 return Ok(Err(EndpointRefusal::RequestIdReused));
             }
-            let Some(before) = found else { return Ok(Err(EndpointRefusal::NotFound)) };
+            let Some(before) = found else { return Ok(Err(EndpointRefusal::NotFound(id))) };
             if matches!(known, Known::Done { about, .. } if about == id) {
                 return Ok(Ok(before));
             }
@@ -108,7 +108,7 @@ impl Store {
                 Known::Done { .. } => return Ok(Ok(())),
                 Known::Another => return Ok(Err(EndpointRefusal::RequestIdReused)),
             }
-            let Some(found) = found else { return Ok(Err(EndpointRefusal::NotFound)) };
+            let Some(found) = found else { return Ok(Err(EndpointRefusal::NotFound(id))) };
             if check(&found).is_err() {
                 return Ok(Err(EndpointRefusal::Stale));
             }

@@ -64,7 +64,7 @@ impl Store {
                 Known::Done { about: id, .. } => {
                     let endpoint = find(&transaction, account, id).await?;
                     let replayed = endpoint.map(|endpoint| EndpointCreated::Replayed(Box::new(endpoint)));
-                    return Ok(replayed.ok_or(EndpointRefusal::NotFound));
+                    return Ok(replayed.ok_or(EndpointRefusal::NotFound(id)));
                 }
                 Known::Another => return Ok(Err(EndpointRefusal::RequestIdReused)),
             }

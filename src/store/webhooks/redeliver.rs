@@ -66,7 +66,7 @@ impl Store {
                 return Ok(Err(EndpointRefusal::RequestIdReused));
             }
             let found = find(&transaction, account, endpoint).await?;
-            let Some(found) = found else { return Ok(Err(EndpointRefusal::NotFound)) };
+            let Some(found) = found else { return Ok(Err(EndpointRefusal::NotFound(endpoint))) };
             if let Known::Done { changed, .. } = known {
                 // The span may end now, which is later than at the first call: the answer is the number that was queued
                 // then.

@@ -6,6 +6,7 @@ use invitation_service::api::requests::RPCS;
 use invitation_service::auth::permission::Permission;
 use invitation_service::pb;
 use invitation_service::pb::ErrorReason;
+use prost_types::EnumValueDescriptorProto;
 
 use super::raw;
 
@@ -47,6 +48,7 @@ fn each_error_reason_documents_a_status_code_and_keeps_its_name() {
         let code = comment.split('.').next().unwrap();
         assert!(crate::support::expect::code_named(code).is_some(), "{} begins with {code:?}", value.name());
     }
+    assert!(values.is_sorted_by_key(EnumValueDescriptorProto::number), "the blocks are in order");
     assert!(values.len() > 20);
 }
 

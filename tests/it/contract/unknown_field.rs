@@ -77,6 +77,11 @@ fn places(rpc: &raw::Rpc) -> Vec<(String, Vec<u32>)> {
     places
 }
 
+/// A path without the places of the entries in it, on which the valid request decides.
+fn without_indexes(path: &str) -> String {
+    path.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect()
+}
+
 async fn unknown_field_is_refused_wherever_it_is_and_changes_nothing(database: TestDatabase) {
     let service = Service::start(&database).await;
     let known = request::known(&service, None, messages::COMPANY).await;
@@ -90,8 +95,8 @@ async fn unknown_field_is_refused_wherever_it_is_and_changes_nothing(database: T
             let details = status.get_error_details();
             let field = &details.error_info().unwrap().metadata["field"];
             let wanted = if path.is_empty() { "100".to_owned() } else { format!("{path}.100") };
-            assert_eq!(*field, wanted, "{}", rpc.path);
-            assert!(status.message().contains(&wanted), "{}", status.message());
+            assert_eq!(without_indexes(field), wanted, "{}", rpc.path);
+            assert!(status.message().contains(field), "{}", status.message());
             tried += 1;
         }
     }

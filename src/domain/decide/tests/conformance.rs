@@ -19,6 +19,7 @@ use crate::domain::invitation::state::State::{Active, Declined, Expired, Fulfill
 use crate::domain::kind::general::Usage;
 use crate::domain::kind::{Details, Kind};
 use crate::domain::value::id::AcceptanceId;
+use crate::domain::value::rule::{FieldRule, Invalid};
 
 /// The effect of a verb in a state.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,7 +48,10 @@ const LIFECYCLE: [(State, [Cell; 6]); 5] = [
     (Fulfilled, [No(InvitationFulfilled), No(InvitationFulfilled), No(InvitationFulfilled), No(InvitationFulfilled), No(InvitationFulfilled), Stays]),
 ];
 
-const NO_TTL: Refusal = InvalidField { field: "ttl", description: "must not be set: an auto-join never expires" };
+const NO_TTL: Refusal = InvalidField {
+    field: "ttl",
+    invalid: Invalid::new(FieldRule::NotAllowed, "must not be set: an auto-join never expires"),
+};
 
 /// Returns the cell of the table, except where a shape of invitation differs: an invitation for many is not declined by
 /// one of them, and an auto-join never expires.

@@ -55,6 +55,14 @@ fn made(outcome: &Outcome) -> &pb::Invitation {
     }
 }
 
+/// The invitation that a refusal names.
+fn named(outcome: &Outcome) -> Option<&String> {
+    match outcome {
+        Outcome::Invitation(_) => None,
+        Outcome::Error(error) => error.metadata.get("invitation"),
+    }
+}
+
 /// The code, the reason and the fields of a refusal.
 #[track_caller]
 fn error(outcome: &Outcome) -> (Code, &str, Vec<&str>) {
@@ -132,7 +140,8 @@ async fn duplicate_inside_a_batch_meets_the_row_before_it(database: TestDatabase
     for atomic in [true, false] {
         let result = try_run(&service, Batch { atomic, ..batch(rows.clone()) }).await;
         if atomic {
-            refused(result, Code::AlreadyExists, "INVITATION_EXISTS");
+            let details = refused(result, Code::AlreadyExists, "INVITATION_EXISTS").get_error_details();
+            assert!(details.resource_info().is_none() && details.error_info().unwrap().metadata.is_empty());
             assert_eq!(generals::all(&service).await, []);
             continue;
         }
@@ -203,6 +212,8 @@ async fn validate_only_shows_the_invitation_and_creates_none(database: TestDatab
     for _ in 0..2 {
         let outcomes = run(&service, asked.clone()).await;
         assert_eq!((error(&outcomes[1]), error(&outcomes[2])), (EXISTS, EXISTS));
+        assert_eq!(named(&outcomes[1]), Some(&ann.name));
+        assert_eq!(named(&outcomes[2]), None, "bob's would be that of the batch itself");
         assert_eq!(error(&outcomes[3]).2, ["invitation.expire_time"]);
         for index in [0, 4, 5] {
             let would_be = made(&outcomes[index]);

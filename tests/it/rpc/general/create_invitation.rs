@@ -43,7 +43,10 @@ fn exists<T: std::fmt::Debug>(result: Result<T, Status>, holder: &pb::Invitation
     let status = refused(result, Code::AlreadyExists, "INVITATION_EXISTS");
     let details = status.get_error_details();
     let resource = details.resource_info().unwrap();
-    assert_eq!(resource.resource_name, holder.name);
+    assert_eq!(
+        (resource.resource_name.as_str(), resource.resource_type.as_str()),
+        (holder.name.as_str(), "invitation.v1/Invitation")
+    );
     assert_eq!(details.error_info().unwrap().metadata.get("invitation"), Some(&holder.name));
 }
 

@@ -21,6 +21,7 @@ on_both!(
     accepted_or_declined_invitation_is_updated_and_named,
     sync_finds_only_active_ones_of_inviter_person_and_widget,
     retry_names_the_same_and_another_body_is_refused,
+    call_that_changes_nothing_leaves_its_request_id_free,
     one_of_several_targets_declines_for_themselves_only,
     all_that_is_wrong_is_told_at_once,
 );
@@ -127,6 +128,26 @@ async fn retry_names_the_same_and_another_body_is_refused(database: TestDatabase
         }
         let other = Request { action: other.into(), ..sent };
         refused(try_sync(&service, other).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+    }
+    service.stop().await;
+}
+
+async fn call_that_changes_nothing_leaves_its_request_id_free(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let many = pb::InvitationType::MultiUse.into();
+    let open = pb::Invitation { invitation_type: many, ..by_boss("red", &[internal("ann")]) };
+    let open = generals::create(&service, open).await.name;
+    assert_eq!(try_sync(&service, request(Action::Accepted)).await.unwrap(), [open].into());
+    // The invitation is still ACTIVE, and found, but Ann has accepted it already.
+    let sent = || Request { request_id: "r1".to_owned(), ..request(Action::Accepted) };
+    for _ in 0..2 {
+        refused(try_sync(&service, sent()).await, Code::NotFound, "INVITATION_NOT_FOUND");
+    }
+    let other = Request { widget_configuration_id: "w".to_owned(), ..sent() };
+    refused(try_sync(&service, other).await, Code::NotFound, "INVITATION_NOT_FOUND");
+    let made = generals::create(&service, by_boss("blue", &[internal("ann")])).await.name;
+    for _ in 0..2 {
+        assert_eq!(try_sync(&service, sent()).await.unwrap(), [made.clone()].into(), "and a retry names it again");
     }
     service.stop().await;
 }

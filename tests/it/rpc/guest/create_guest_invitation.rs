@@ -102,7 +102,12 @@ async fn host_has_one_active_unarchived_invitation_of_an_address(database: TestD
     let try_create = || async { service.guests().create_guest_invitation(of(HOST, creation(guest(email)))).await };
     let taken = |name: String| async move {
         let status = refused(try_create().await, Code::AlreadyExists, "INVITATION_EXISTS");
-        assert_eq!(status.get_error_details().resource_info().unwrap().resource_name, name);
+        let details = status.get_error_details();
+        let resource = details.resource_info().unwrap();
+        assert_eq!(
+            (resource.resource_name.as_str(), resource.resource_type.as_str()),
+            (name.as_str(), "invitation.v1/GuestInvitation")
+        );
     };
     let first = create(&service, guest("Ann@Example.org")).await;
     taken(first.name.clone()).await;

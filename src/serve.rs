@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::api::execute::{Api, WebhookRules};
-use crate::api::requests::{permission_of, services};
+use crate::api::requests::{required_by, services};
 use crate::api::{Watches, routes};
 use crate::auth::authenticator::{Authenticator, AuthenticatorError};
 use crate::background::event_feed::EventFeed;
@@ -106,7 +106,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
         open.cancel();
     }
     let timeout = config.grpc.request_timeout;
-    let boundary = Boundary::new(routes, authenticator, permission_of, timeout, in_flight.clone(), open);
+    let boundary = Boundary::new(routes, authenticator, required_by, timeout, in_flight.clone(), open);
     let watch = tokio::spawn(health::watch(reporter, readiness, background.begin(), drain.clone()));
     let deadline = listener::serve(listener, boundary, in_flight, &config.grpc, &shutdown).await;
 

@@ -10,7 +10,7 @@ use super::organization_access::{OrganizationAccess, Organizations, check_new};
 use super::parse::violations::Violations;
 use super::requests::{Rpc, Write};
 use crate::auth::caller::Caller;
-use crate::auth::permission::Permission;
+use crate::auth::permission::{Permission, Required};
 use crate::clock::Clock;
 use crate::config::LinksConfig;
 use crate::domain::command::{Action, Command, Request};
@@ -67,8 +67,8 @@ pub(crate) struct Call {
     pub(crate) deadline: Deadline,
     /// Decides which organizations' invitations the call may be about.
     pub(crate) access: OrganizationAccess,
-    /// The permission that admitted the call.
-    pub(crate) permission: Permission,
+    /// The requirement that admitted the call.
+    pub(crate) required: Required,
     /// The organizations in the metadata, if the call needs them and both are there.
     pub(crate) organizations: Option<Organizations>,
 }
@@ -80,7 +80,7 @@ impl Call {
         let (metadata, mut extensions, message) = request.into_parts();
         let known = extensions.remove::<Caller>().zip(extensions.remove::<Deadline>());
         let (caller, deadline) = known.ok_or_else(status::unauthenticated)?;
-        let (access, permission) = (T::ACCESS, T::PERMISSION);
+        let (access, required) = (T::ACCESS, T::REQUIRED);
         if access == OrganizationAccess::Account && caller.organization_id.is_some() {
             return Err(status::organization_access_denied());
         }
@@ -88,7 +88,7 @@ impl Call {
         let between = access == OrganizationAccess::Metadata;
         let organizations = between.then(|| Organizations::parse(&mut violations, &metadata)).flatten();
         check_request_id(&mut violations, message.request_id());
-        Ok((Self { caller, deadline, access, permission, organizations }, message, violations))
+        Ok((Self { caller, deadline, access, required, organizations }, message, violations))
     }
 
     /// Returns the organizations that, beside the message, determine the permission of the call: the one that asks and

@@ -13,6 +13,8 @@ pub mod uri;
 use uuid::Uuid;
 
 use super::invitation::event::EventType;
+use super::value::etag;
+use super::value::etag::StaleEtag;
 use super::value::time::Timestamp;
 use super::value::word::Word;
 
@@ -78,10 +80,6 @@ pub struct EndpointChange {
     pub disabled: Option<bool>,
 }
 
-/// The error for an etag that is not the present one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StaleEtag;
-
 /// A rotation of an endpoint's secret.
 #[derive(Clone, Debug)]
 pub struct Rotation {
@@ -94,7 +92,7 @@ pub struct Rotation {
 impl Endpoint {
     /// Returns its etag, which changes with every change except those of its health.
     pub fn etag(&self) -> String {
-        format!("\"{}\"", self.revision)
+        etag::of(self.revision)
     }
 
     /// Returns the endpoint after an update, `None` if the update changes nothing.
@@ -121,7 +119,7 @@ impl Endpoint {
 
     /// Checks the etag, if the caller sent one.
     pub fn check_etag(&self, etag: Option<&str>) -> Result<(), StaleEtag> {
-        if etag.is_none_or(|etag| etag == self.etag()) { Ok(()) } else { Err(StaleEtag) }
+        etag::check(etag, self.revision)
     }
 
     /// Decides an update; `None` if it changes nothing.

@@ -106,17 +106,23 @@ fn invitation_exists(name: &str) -> Status {
     already_exists(ErrorReason::InvitationExists, message, "invitation", "invitation.v1/Invitation", name)
 }
 
-/// ALREADY_EXISTS with the name of the connection that exists.
-pub(crate) fn organization_connection_exists(name: &str) -> Status {
-    let message = "the organizations are connected already";
-    let (key, resource_type) = ("organization_connection", "invitation.v1/OrganizationConnection");
-    already_exists(ErrorReason::OrganizationConnectionExists, message, key, resource_type, name)
+/// ALREADY_EXISTS with the name of the grant that exists.
+pub(crate) fn organization_grant_exists(name: &str) -> Status {
+    let message = "there is a grant between these organizations already; update its permissions";
+    let (key, resource_type) = ("organization_grant", "invitation.v1/OrganizationGrant");
+    already_exists(ErrorReason::OrganizationGrantExists, message, key, resource_type, name)
 }
 
-/// NOT_FOUND, the same for missing and foreign connections.
-pub(crate) fn organization_connection_not_found() -> Status {
-    let message = "there is no such organization connection";
-    status(Code::NotFound, ErrorReason::OrganizationConnectionNotFound, message, [])
+/// NOT_FOUND, the same for missing and foreign grants.
+pub(crate) fn organization_grant_not_found() -> Status {
+    let message = "there is no such organization grant";
+    status(Code::NotFound, ErrorReason::OrganizationGrantNotFound, message, [])
+}
+
+/// ABORTED for a grant with another etag.
+pub(crate) fn organization_grant_changed() -> Status {
+    let message = "the organization grant has changed since this etag was read";
+    status(Code::Aborted, ErrorReason::EtagMismatch, message, [])
 }
 
 /// FAILED_PRECONDITION for a request_id that another request has had.

@@ -1,5 +1,6 @@
 //! The RPCs as clients see them: a real client and server over a real connection, on both databases.
 
+mod access;
 mod clock;
 pub(crate) mod connection;
 pub(crate) mod events;

@@ -13,7 +13,10 @@ use super::raw;
 fn each_rpc_documents_the_permission_it_needs() {
     for rpc in raw::rpcs() {
         let (_, needed) = RPCS.iter().find(|(path, _)| *path == rpc.path).unwrap();
-        let wanted = format!("Permission: `{}`.", needed.name());
+        let wanted = match needed.permission() {
+            Some(permission) => format!("Permission: `{}`.", permission.name()),
+            None => "Permission: none, but a valid credential.".to_owned(),
+        };
         assert!(rpc.comment.ends_with(&wanted), "{} says {:?}, not {wanted}", rpc.path, rpc.comment);
     }
 }

@@ -53,14 +53,14 @@ fn sync_autojoin(known: &Known) -> pb::SyncAutojoinRequest {
     pb::SyncAutojoinRequest { scope: Some(known.scope()), domains, ..Default::default() }
 }
 
-fn new_organizations(requester: &str, target: &str) -> pb::CreateOrganizationConnectionRequest {
-    let organization_connection = Some(pb::OrganizationConnection {
+fn new_organizations(requester: &str, target: &str) -> pb::CreateOrganizationGrantRequest {
+    let organization_grant = Some(pb::OrganizationGrant {
         requester_organization_id: requester.to_owned(),
         target_organization_id: target.to_owned(),
         permissions: vec!["guest_invitations.read".to_owned()],
         ..Default::default()
     });
-    pb::CreateOrganizationConnectionRequest { organization_connection, ..Default::default() }
+    pb::CreateOrganizationGrantRequest { organization_grant, ..Default::default() }
 }
 
 /// An endpoint that nothing is posted to, since nothing of this type happens here.
@@ -217,13 +217,20 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
 
 fn of_access(method: &str, known: &Known) -> (About, Vec<u8>) {
     match method {
-        "CreateOrganizationConnection" => new(&new_organizations(&known.id, GUEST)),
-        "ListOrganizationConnections" => many(&pb::ListOrganizationConnectionsRequest {
+        "CreateOrganizationGrant" => new(&new_organizations(&known.id, GUEST)),
+        "ListOrganizationGrants" => many(&pb::ListOrganizationGrantsRequest {
             requester_organization_id: known.id.clone(),
             ..Default::default()
         }),
-        "DeleteOrganizationConnection" => {
-            one(&pb::DeleteOrganizationConnectionRequest { name: known.organizations.clone(), ..Default::default() })
+        "GetCaller" => (About::New, pb::GetCallerRequest {}.encode_to_vec()),
+        "GetOrganizationGrant" => one(&pb::GetOrganizationGrantRequest { name: known.organizations.clone() }),
+        "UpdateOrganizationGrant" => {
+            let (name, permissions) = (known.organizations.clone(), vec!["guest_invitations.write".to_owned()]);
+            let organization_grant = Some(pb::OrganizationGrant { name, permissions, ..Default::default() });
+            one(&pb::UpdateOrganizationGrantRequest { organization_grant, ..Default::default() })
+        }
+        "DeleteOrganizationGrant" => {
+            one(&pb::DeleteOrganizationGrantRequest { name: known.organizations.clone(), ..Default::default() })
         }
         _ => panic!("{method} has no request here"),
     }

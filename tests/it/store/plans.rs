@@ -16,7 +16,7 @@ use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{
     AcceptanceQuery, Attempt, AttemptOutcome, AttemptQuery, BatchMode, DeliveryQuery, EndpointQuery,
-    OrganizationConnectionQuery, ReplayQuery, Store, WebhookAttemptResult, WriteOnce,
+    OrganizationGrantQuery, ReplayQuery, Store, WebhookAttemptResult, WriteOnce,
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, IsolationLevel, TransactionTrait};
 use uuid::Uuid;
@@ -304,12 +304,12 @@ async fn second_attempts(desk: &mut Desk) {
 }
 
 async fn organizations(desk: &mut Desk) {
-    let query = OrganizationConnectionQuery { requester: Some(COMPANY), limit: 10, ..Default::default() };
-    desk.store.list_organization_connections(&account(), &query).await.unwrap();
-    let query = OrganizationConnectionQuery { target: Some(COMPANY), limit: 10, ..Default::default() };
-    desk.store.list_organization_connections(&account(), &query).await.unwrap();
-    desk.store.find_organization_connection(&account(), COMPANY, HOST).await.unwrap();
-    desk.check("organization connections").await;
+    let query = OrganizationGrantQuery { requester: Some(COMPANY), limit: 10, ..Default::default() };
+    desk.store.list_organization_grants(&account(), &query).await.unwrap();
+    let query = OrganizationGrantQuery { target: Some(COMPANY), limit: 10, ..Default::default() };
+    desk.store.list_organization_grants(&account(), &query).await.unwrap();
+    desk.store.find_organization_grant(&account(), COMPANY, HOST).await.unwrap();
+    desk.check("organization grants").await;
 }
 
 async fn pruning(desk: &mut Desk) {

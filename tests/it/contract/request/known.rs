@@ -31,7 +31,7 @@ pub(crate) struct Known {
     pub(crate) general: String,
     /// Its token.
     pub(crate) general_token: String,
-    /// The name of a connection between organizations.
+    /// The name of a grant between organizations.
     pub(crate) organizations: String,
     /// The Message-ID of the message that brings the user invitation.
     pub(crate) message_id: String,
@@ -54,7 +54,7 @@ impl Known {
             guest: name("guestInvitations"),
             general: name("invitations"),
             general_token: messages::mailed_token(id, 0),
-            organizations: name("organizationConnections"),
+            organizations: name("organizationGrants"),
             message_id: format!("<{id}@example.org>"),
             endpoint: name("webhookEndpoints"),
         }
@@ -110,7 +110,7 @@ pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str
         invited_person(service, key, &known),
         async {
             let organizations = keys::with(key, new_organizations(&known.id, HOST));
-            service.access().create_organization_connection(organizations).await.unwrap().into_inner().name
+            service.access().create_organization_grant(organizations).await.unwrap().into_inner().name
         },
         endpoint(service, key, &known),
     );

@@ -24,7 +24,7 @@ pub use events::notifications::{Notifications, Topic};
 pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
 pub use maintenance::Maintenance;
 pub use organization_grants::{GrantCreated, GrantRefusal, OrganizationGrantQuery};
-pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, ReplayQuery, Topicality};
+pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, RedeliveryQuery, Topicality};
 pub use read::acceptances::AcceptanceQuery;
 pub use read::events::EventQuery;
 pub use read::invitations::{Listed, ListedName};

@@ -192,6 +192,7 @@ requests! {
         CreateUserInvitation(CreateUserInvitationRequest) UserInvitationsWrite, Caller [write];
         GetUserInvitation(GetUserInvitationRequest) UserInvitationsRead, Caller [named(without etag)];
         ListUserInvitations(ListUserInvitationsRequest) UserInvitationsRead, Caller [paged];
+        RevokeUserInvitation(RevokeUserInvitationRequest) UserInvitationsWrite, Caller [write] [named];
         DeleteUserInvitation(DeleteUserInvitationRequest) UserInvitationsWrite, Caller [write] [named];
         ResendUserInvitation(ResendUserInvitationRequest) UserInvitationsWrite, Caller [write] [named];
     }
@@ -210,6 +211,8 @@ requests! {
         BatchCreateInvitations(BatchCreateInvitationsRequest) InvitationsWrite, Caller [write];
         GetInvitation(GetInvitationRequest) InvitationsRead, Caller [named(without etag)];
         ListInvitations(ListInvitationsRequest) InvitationsRead, Caller [paged];
+        BatchGetInvitations(BatchGetInvitationsRequest) InvitationsRead, Caller;
+        GetAcceptance(GetAcceptanceRequest) InvitationsRead, Caller;
         ListAcceptances(ListAcceptancesRequest) InvitationsRead, Caller [paged];
         ListOpenInvitations(ListOpenInvitationsRequest) InvitationsRead, Caller [paged];
         AcceptInvitations(AcceptInvitationsRequest) InvitationsRedeem, Caller [write];
@@ -242,9 +245,10 @@ requests! {
         WatchEvents(WatchEventsRequest) EventsRead, Caller;
     }
     DeliveryService {
+        GetDelivery(GetDeliveryRequest) DeliveriesRead, Caller;
         ListDeliveries(ListDeliveriesRequest) DeliveriesRead, Caller [paged];
         ReportDeliveryStatus(ReportDeliveryStatusRequest) DeliveriesWrite, Caller [write];
-        ReplayDeliveries(ReplayDeliveriesRequest) DeliveriesWrite, Caller [write];
+        RedeliverDeliveries(RedeliverDeliveriesRequest) DeliveriesWrite, Caller [write];
     }
     WebhookService {
         CreateWebhookEndpoint(CreateWebhookEndpointRequest) WebhooksWrite, Account [write];

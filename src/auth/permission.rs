@@ -65,7 +65,7 @@ pub enum Permission {
     /// List messages and their states.
     #[strum(serialize = "deliveries.read")]
     DeliveriesRead,
-    /// Report the delivery of messages, and replay failed ones.
+    /// Report the delivery of messages, and queue failed ones again.
     #[strum(serialize = "deliveries.write")]
     DeliveriesWrite,
     /// Get and list webhook endpoints and the attempts at them.

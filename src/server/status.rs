@@ -213,6 +213,12 @@ pub(crate) fn not_found() -> Status {
     Refusal::InvitationNotFound.into()
 }
 
+/// NOT_FOUND for one of several names, the same for every invitation that the caller cannot see.
+pub(crate) fn named_not_found(name: &str) -> Status {
+    let metadata = [("name", name.to_owned())];
+    status(Code::NotFound, ErrorReason::InvitationNotFound, "there is no such invitation", metadata)
+}
+
 /// UNAUTHENTICATED.
 pub(crate) fn unauthenticated() -> Status {
     let message = "send one valid API key as `x-api-key` or as `authorization: Bearer`";

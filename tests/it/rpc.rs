@@ -3,6 +3,7 @@
 mod access;
 mod clock;
 pub(crate) mod connection;
+mod deliveries;
 pub(crate) mod events;
 pub(crate) mod general;
 pub(crate) mod guest;

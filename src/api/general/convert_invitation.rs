@@ -35,7 +35,7 @@ pub(in crate::api) fn invitation(
         targets: invitation.recipients.iter().map(target).collect(),
         scope: invitation.details.scope().map(scope),
         roles: invitation.details.roles().to_vec(),
-        delivery_types: invitation.mails.then_some(pb::DeliveryType::Email.into()).into_iter().collect(),
+        delivery_channels: invitation.mails.then_some(pb::DeliveryChannel::Email.into()).into_iter().collect(),
         delivery_count: count(invitation.deliveries),
         view_count: count(invitation.engagement.views),
         click_count: count(invitation.engagement.clicks),

@@ -79,6 +79,7 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
     let accepted = pb::AcceptInvitationResponse { invitation: Some(general()), ..Default::default() };
     let accepted_one = || pb::AcceptInvitationsResult { invitation: Some(general()), ..Default::default() };
     let accepted_all = pb::AcceptInvitationsResponse { results: vec![accepted_one()] };
+    let got = pb::BatchGetInvitationsResponse { invitations: vec![general()] };
     let batch = pb::BatchCreateInvitationsRequest { requests: vec![create()], ..Default::default() };
     let batch_one = || pb::BatchCreateInvitationsResult {
         result: Some(pb::batch_create_invitations_result::Result::Invitation(general())),
@@ -111,6 +112,7 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
         ("CreateGuestInvitationRequest", format!("{create_guest:?}")),
         ("UpdateGuestInvitationRequest", format!("{update_guest:?}")),
         ("CreateInvitationRequest", format!("{:?}", create())),
+        ("BatchGetInvitationsResponse", format!("{got:?}")),
         ("BatchCreateInvitationsRequest", format!("{batch:?}")),
         ("BatchCreateInvitationsResult", format!("{:?}", batch_one())),
         ("BatchCreateInvitationsResponse", format!("{batch_all:?}")),

@@ -80,6 +80,7 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "ConnectionInvitationService/RevokeConnectionInvitation"
         | "ConnectionInvitationService/ResendConnectionInvitation"
         | "ConnectionInvitationService/UpdateCreatedConnection"
+        | "UserInvitationService/RevokeUserInvitation"
         | "UserInvitationService/DeleteUserInvitation"
         | "UserInvitationService/ResendUserInvitation"
         | "GuestInvitationService/ResendGuestInvitation"
@@ -94,7 +95,7 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "RedemptionService/AcceptInvitation" => ("acceptor.subject", "bob"),
         "RedemptionService/DeclineInvitation" => ("reason", "because"),
         "RedemptionService/RecordEngagement" => ("source", "other"),
-        "DeliveryService/ReplayDeliveries" => ("parent", known.guest.as_str()),
+        "DeliveryService/RedeliverDeliveries" => ("parent", known.guest.as_str()),
         "AccessService/CreateOrganizationGrant" => ("organization_grant.permissions", "guest_invitations.write"),
         "AccessService/UpdateOrganizationGrant" => ("organization_grant.permissions", "guest_invitations.read"),
         "AccessService/DeleteOrganizationGrant" => ("etag", "\"x\""),

@@ -132,6 +132,7 @@ fn of_users(method: &str, known: &Known) -> (About, Vec<u8>) {
         "ListUserInvitations" => {
             many(&pb::ListUserInvitationsRequest { email: known.email("user"), ..Default::default() })
         }
+        "RevokeUserInvitation" => one(&pb::RevokeUserInvitationRequest { name, ..Default::default() }),
         "DeleteUserInvitation" => one(&pb::DeleteUserInvitationRequest { name, ..Default::default() }),
         "ResendUserInvitation" => one(&pb::ResendUserInvitationRequest { name, ..Default::default() }),
         _ => panic!("{method} has no request here"),
@@ -183,6 +184,8 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
             let scope = pb::ScopeFilter { r#type: "company".to_owned(), id: known.company_id.clone() };
             many(&pb::ListInvitationsRequest { scope: Some(scope), ..Default::default() })
         }
+        "BatchGetInvitations" => one(&pb::BatchGetInvitationsRequest { names: vec![name, known.guest.clone()] }),
+        "GetAcceptance" => one(&pb::GetAcceptanceRequest { name: known.acceptance.clone() }),
         "ListAcceptances" => {
             let parent = format!("invitations/{}", known.id);
             one(&pb::ListAcceptancesRequest { parent, ..Default::default() })
@@ -239,13 +242,14 @@ fn of_access(method: &str, known: &Known) -> (About, Vec<u8>) {
 fn of_deliveries(method: &str, known: &Known) -> (About, Vec<u8>) {
     let parent = known.user.clone();
     match method {
+        "GetDelivery" => one(&pb::GetDeliveryRequest { name: known.delivery.clone() }),
         "ListDeliveries" => one(&pb::ListDeliveriesRequest { parent, ..Default::default() }),
         "ReportDeliveryStatus" => one(&pb::ReportDeliveryStatusRequest {
             message_id: known.message_id.clone(),
-            status: pb::DeliveryReport::Delivered.into(),
+            report: pb::DeliveryReport::Delivered.into(),
             ..Default::default()
         }),
-        "ReplayDeliveries" => one(&pb::ReplayDeliveriesRequest { parent, ..Default::default() }),
+        "RedeliverDeliveries" => one(&pb::RedeliverDeliveriesRequest { parent, ..Default::default() }),
         _ => panic!("{method} has no request here"),
     }
 }

@@ -16,7 +16,7 @@ use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{
     AcceptanceQuery, Attempt, AttemptOutcome, AttemptQuery, BatchMode, DeliveryQuery, EndpointQuery,
-    OrganizationGrantQuery, ReplayQuery, Store, WebhookAttemptResult, WriteOnce,
+    OrganizationGrantQuery, RedeliveryQuery, Store, WebhookAttemptResult, WriteOnce,
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, IsolationLevel, TransactionTrait};
 use uuid::Uuid;
@@ -165,7 +165,7 @@ async fn reads(desk: &mut Desk, id: InvitationId) {
     read(&desk.store, id).await;
     events(&desk.store, id).await;
     desk.check("get").await;
-    let deliveries = DeliveryQuery { invitation: id, ascending: true, limit: 10, after: None };
+    let deliveries = DeliveryQuery { ascending: true, ..DeliveryQuery::of(id, 10) };
     desk.store.list_deliveries(&account(), &deliveries).await.unwrap().unwrap();
     desk.check("list deliveries").await;
     let acceptances = AcceptanceQuery { invitation: id, kind: None, ascending: true, limit: 10, after: None };
@@ -262,9 +262,9 @@ async fn mail(desk: &mut Desk) {
     let end = DeliveryEnd::Failed("gone".to_owned());
     desk.run(Action::SettleDelivery(SettleDelivery { delivery: own.delivery.message.id, lease, end })).await;
     desk.check("settle delivery").await;
-    let replay = ReplayQuery { invitation: Some(made.id), ..ReplayQuery::default() };
-    assert_eq!(store.replay_deliveries(&account(), &replay, &WriteOnce::default()).await.unwrap(), Some(1));
-    store.replay_deliveries(&account(), &ReplayQuery::default(), &WriteOnce::default()).await.unwrap();
+    let replay = RedeliveryQuery { invitation: Some(made.id), ..RedeliveryQuery::default() };
+    assert_eq!(store.redeliver_deliveries(&account(), &replay, &WriteOnce::default()).await.unwrap(), Some(1));
+    store.redeliver_deliveries(&account(), &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap();
     desk.check("replay deliveries").await;
     let again = store.claim_deliveries(lease, LEASE, 100, "").await.unwrap();
     assert!(store.cancel_delivery(&again[0], "no reason").await.unwrap());

@@ -33,7 +33,9 @@ pub(crate) struct Known {
     pub(crate) general_token: String,
     /// The name of a grant between organizations.
     pub(crate) organizations: String,
-    /// The Message-ID of the message that brings the user invitation.
+    /// The name of the message that brings the user invitation.
+    pub(crate) delivery: String,
+    /// Its Message-ID.
     pub(crate) message_id: String,
     /// The name of a webhook endpoint. One account has one, however often it is asked for.
     pub(crate) endpoint: String,
@@ -55,6 +57,7 @@ impl Known {
             general: name("invitations"),
             general_token: messages::mailed_token(id, 0),
             organizations: name("organizationGrants"),
+            delivery: format!("invitations/{id}/deliveries/{id}"),
             message_id: format!("<{id}@example.org>"),
             endpoint: name("webhookEndpoints"),
         }
@@ -100,11 +103,12 @@ pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str
         general: String::new(),
         general_token: String::new(),
         organizations: String::new(),
+        delivery: String::new(),
         message_id: String::new(),
         endpoint: String::new(),
     };
     // Whatever does not rest on one another is made at the same time.
-    let ((user, code, message_id), guest, (general, general_token), organizations, endpoint) = tokio::join!(
+    let ((user, code, sent), guest, (general, general_token), organizations, endpoint) = tokio::join!(
         invited_user(service, key, &known),
         invited_guest(service, key, &known),
         invited_person(service, key, &known),
@@ -114,13 +118,14 @@ pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str
         },
         endpoint(service, key, &known),
     );
-    (known.user, known.code, known.message_id, known.guest) = (user, code, message_id, guest);
+    (known.user, known.code, known.guest) = (user, code, guest);
+    (known.delivery, known.message_id) = (sent.name, sent.message_id);
     (known.general, known.general_token, known.organizations) = (general, general_token, organizations);
     Known { endpoint, ..known }
 }
 
-/// Makes a user invitation and has a code sent to its address. Returns its name, the code, and the Message-ID of its mail.
-async fn invited_user(service: &Service, key: &str, known: &Known) -> (String, String, String) {
+/// Makes a user invitation and has a code sent to its address. Returns its name, the code, and its mail.
+async fn invited_user(service: &Service, key: &str, known: &Known) -> (String, String, pb::Delivery) {
     let user = keys::with(key, new_user(known, "user"));
     let name = service.users().create_user_invitation(user).await.unwrap().into_inner().name;
     let list =
@@ -130,7 +135,7 @@ async fn invited_user(service: &Service, key: &str, known: &Known) -> (String, S
     let send = keys::with(key, codes::asking(&token, &known.email("user")));
     service.redemptions().send_verification_code(send).await.unwrap();
     let code = codes::sent(service, &known.email("user")).await.unwrap();
-    (name, code, listed.deliveries[0].message_id.clone())
+    (name, code, listed.deliveries[0].clone())
 }
 
 async fn invited_guest(service: &Service, key: &str, known: &Known) -> String {

@@ -40,6 +40,7 @@ use crate::shutdown::Shutdown;
 use crate::store::events::listener as notifications;
 use crate::store::{Database, ExecutorOptions, OpenError, Store, StoreError};
 use crate::webhook::client::WebhookClient;
+use crate::webhook::tester::WebhookTester;
 use crate::webhook::worker::{WebhookWorker, WebhookWorkerOptions};
 use crate::{nats, webhook};
 use keys::{check_keys, key_ring};
@@ -233,16 +234,22 @@ fn build_services(
     clock: Clock,
     watches: Watches,
 ) -> Result<Routes, ServeError> {
+    // A client that cannot be made is logged by the task that posts events.
+    let client = WebhookClient::new(networks(config), config.webhooks.timeout);
     let api = Api {
         store: store.clone(),
-        ring,
         links: config.links.clone(),
         mail_domain: config.mail.from.domain.clone(),
         general_ttl: Ttl::parse(config.general.ttl).map_err(ServeError::GeneralTtl)?,
         clock,
         entropy: Entropy::system(),
         read_timeout: config.store.timeout,
-        webhooks: WebhookRules { networks: networks(config), rotation_overlap: config.webhooks.rotation_overlap },
+        webhooks: WebhookRules {
+            networks: networks(config),
+            rotation_overlap: config.webhooks.rotation_overlap,
+            tester: WebhookTester::new(client.ok(), ring.clone()),
+        },
+        ring,
     };
     Ok(routes(Arc::new(api), watches)?)
 }

@@ -37,7 +37,7 @@ pub use sql::error::StoreError;
 pub use verifications::NewVerification;
 pub use webhooks::{
     Attempt, AttemptOutcome, AttemptQuery, ClaimedMessage, Disabled, EndpointCreated, EndpointQuery, EndpointRefusal,
-    MessageContent, WebhookAttempt, WebhookAttemptResult,
+    MessageContent, TestRefusal, WantedEvents, WebhookAttempt, WebhookAttemptResult,
 };
 
 /// Reads and writes invitations.

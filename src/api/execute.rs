@@ -28,6 +28,7 @@ use crate::entropy::Entropy;
 use crate::server::deadline::Deadline;
 use crate::server::status;
 use crate::store::{BatchError, ExecuteError, KnownCall, Read, Store, StoreError, WriteOnce};
+use crate::webhook::tester::WebhookTester;
 
 /// The parts that the services share.
 #[derive(Debug)]
@@ -59,6 +60,8 @@ pub struct WebhookRules {
     pub networks: Networks,
     /// The time for which the previous secret signs too after a rotation.
     pub rotation_overlap: Duration,
+    /// Posts tests of endpoints.
+    pub tester: WebhookTester,
 }
 
 /// The context of a call: everything beside its message.

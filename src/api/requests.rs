@@ -257,7 +257,9 @@ requests! {
         UpdateWebhookEndpoint(UpdateWebhookEndpointRequest) WebhooksWrite, Account [write];
         DeleteWebhookEndpoint(DeleteWebhookEndpointRequest) WebhooksWrite, Account [write];
         RotateWebhookSecret(RotateWebhookSecretRequest) WebhooksWrite, Account [write];
+        TestWebhookEndpoint(TestWebhookEndpointRequest) WebhooksWrite, Account;
+        GetWebhookAttempt(GetWebhookAttemptRequest) WebhooksRead, Account;
         ListWebhookAttempts(ListWebhookAttemptsRequest) WebhooksRead, Account [paged];
-        RedeliverEvents(RedeliverEventsRequest) WebhooksWrite, Account [write];
+        RedeliverWebhookEvents(RedeliverWebhookEventsRequest) WebhooksWrite, Account [write];
     }
 }

@@ -239,6 +239,15 @@ pub(crate) fn parse_recipient(name: &str) -> Result<(InvitationId, u16), Invalid
     parsed.ok_or(Invalid("must be invitations/{uuid}/recipients/{ordinal}"))
 }
 
+/// Parses `invitations/{uuid}/events/{sequence}`.
+pub(crate) fn parse_event(name: &str) -> Result<(InvitationId, i64), Invalid> {
+    let parsed = parse_child(name, "events").and_then(|(invitation, sequence)| {
+        let parsed: i64 = sequence.parse().ok()?;
+        (parsed > 0 && parsed.to_string() == sequence).then_some((invitation, parsed))
+    });
+    parsed.ok_or(Invalid("must be invitations/{uuid}/events/{sequence}"))
+}
+
 /// Splits `invitations/{uuid}/{collection}/{id}` into the invitation and the id within the collection.
 fn parse_child<'a>(name: &'a str, collection: &str) -> Option<(InvitationId, &'a str)> {
     let (invitation, rest) = name.strip_prefix(ANY_KIND)?.strip_prefix('/')?.split_once('/')?;

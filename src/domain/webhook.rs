@@ -10,6 +10,9 @@ pub mod signature;
 mod tests;
 pub mod uri;
 
+use std::time::Duration;
+
+use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
 use super::invitation::event::EventType;
@@ -21,10 +24,33 @@ use super::value::word::Word;
 /// The most endpoints that one account may have.
 pub const MAX_ENDPOINTS: usize = 50;
 
-/// The reason for disabling an endpoint that answered 410.
-pub const GONE: &str = "the endpoint answered 410 Gone";
-/// The reason for disabling an endpoint that failed for [`retry::DISABLED_AFTER`].
-pub const FAILED_TOO_LONG: &str = "every attempt failed for five days";
+/// The shortest time between two tests of one endpoint, so that tests cannot flood an address.
+pub const TEST_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The type of the message that tests an endpoint.
+pub const TEST_TYPE: &str = "webhook.test";
+
+/// The reason for disabling an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum DisabledReason {
+    /// The endpoint answered 410 (Gone).
+    Gone,
+    /// Every attempt failed for [`retry::DISABLED_AFTER`].
+    Failing,
+}
+
+impl DisabledReason {
+    /// Returns the code for it in the database.
+    pub fn code(self) -> &'static str {
+        self.into()
+    }
+
+    /// Reverses [`DisabledReason::code`].
+    pub fn from_code(code: &str) -> Option<Self> {
+        code.parse().ok()
+    }
+}
 
 /// An endpoint that events are posted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +64,7 @@ pub struct Endpoint {
     /// The moment since which nothing is posted to it.
     pub disabled_at: Option<Timestamp>,
     /// The reason why the service disabled it, `None` if the service did not.
-    pub disabled_reason: Option<String>,
+    pub disabled_reason: Option<Word<DisabledReason>>,
     /// The secrets that sign its messages.
     pub secrets: SealedSecrets,
     /// The moment since which every attempt has failed.

@@ -135,6 +135,12 @@ pub(crate) fn webhook_endpoint_not_found() -> Status {
     status(Code::NotFound, ErrorReason::WebhookEndpointNotFound, "there is no such webhook endpoint", [])
 }
 
+/// NOT_FOUND, the same for missing and foreign attempts.
+pub(crate) fn webhook_attempt_not_found() -> Status {
+    let message = "there is no such attempt at a webhook endpoint";
+    status(Code::NotFound, ErrorReason::WebhookAttemptNotFound, message, [])
+}
+
 /// FAILED_PRECONDITION for a call that needs an enabled endpoint.
 pub(crate) fn webhook_endpoint_disabled() -> Status {
     let message = "the webhook endpoint is disabled; enable it first";

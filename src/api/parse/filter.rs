@@ -16,7 +16,12 @@ use crate::store::GuestStatus;
 const MAX_VALUES: usize = 50;
 
 /// Parses the values of a filter by an enum; unknown values are refused.
-fn values<T>(violations: &mut Violations, field: &str, values: &[i32], parse: impl Fn(i32) -> Option<T>) -> Vec<T> {
+pub(in crate::api) fn values<T>(
+    violations: &mut Violations,
+    field: &str,
+    values: &[i32],
+    parse: impl Fn(i32) -> Option<T>,
+) -> Vec<T> {
     if values.len() > MAX_VALUES {
         violations.add(field, "must have at most 50 entries");
         return Vec::new();

@@ -91,7 +91,7 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         | "InvitationService/ResendInvitation"
         | "WebhookService/DeleteWebhookEndpoint"
         | "WebhookService/RotateWebhookSecret"
-        | "WebhookService/RedeliverEvents" => ("etag", "\"x\""),
+        | "WebhookService/RedeliverWebhookEvents" => ("etag", "\"x\""),
         "RedemptionService/AcceptInvitation" => ("acceptor.subject", "bob"),
         "RedemptionService/DeclineInvitation" => ("reason", "because"),
         "RedemptionService/RecordEngagement" => ("source", "other"),

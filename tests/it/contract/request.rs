@@ -63,9 +63,9 @@ fn new_organizations(requester: &str, target: &str) -> pb::CreateOrganizationGra
     pb::CreateOrganizationGrantRequest { organization_grant, ..Default::default() }
 }
 
-/// An endpoint that nothing is posted to, since nothing of this type happens here.
+/// An endpoint that nothing is posted to: nothing of this type happens here, and there is no such host.
 fn new_endpoint(request_id: &str) -> pb::CreateWebhookEndpointRequest {
-    let uri = "https://example.org/hook".to_owned();
+    let uri = "https://hook.invalid/".to_owned();
     let webhook_endpoint =
         Some(pb::WebhookEndpoint { uri, event_types: vec!["delivery.bounced".to_owned()], ..Default::default() });
     pb::CreateWebhookEndpointRequest { webhook_endpoint, request_id: request_id.to_owned(), ..Default::default() }
@@ -268,8 +268,10 @@ fn of_webhooks(method: &str, known: &Known) -> (About, Vec<u8>) {
         "DeleteWebhookEndpoint" => one(&pb::DeleteWebhookEndpointRequest { name, ..Default::default() }),
         "RotateWebhookSecret" => one(&pb::RotateWebhookSecretRequest { name, ..Default::default() }),
         "ListWebhookAttempts" => one(&pb::ListWebhookAttemptsRequest { parent: name, ..Default::default() }),
-        "RedeliverEvents" => {
-            one(&pb::RedeliverEventsRequest { name, since: messages::at(-3_600), ..Default::default() })
+        "TestWebhookEndpoint" => one(&pb::TestWebhookEndpointRequest { name }),
+        "GetWebhookAttempt" => one(&pb::GetWebhookAttemptRequest { name: known.attempt.clone() }),
+        "RedeliverWebhookEvents" => {
+            one(&pb::RedeliverWebhookEventsRequest { name, start_time: messages::at(-3_600), ..Default::default() })
         }
         _ => panic!("{method} has no request here"),
     }

@@ -45,8 +45,9 @@ fn idempotency(method: &MethodDescriptorProto) -> Vec<String> {
     if fits { Vec::new() } else { vec![format!("{} is {level:?}", method.name())] }
 }
 
-/// The RPCs that change something and cannot be asked only what they would do: a try of a code always counts.
-const ALWAYS_DONE: [&str; 2] = ["SendVerificationCode", "VerifyEmail"];
+/// The RPCs that cannot be asked only what they would do: a try of a code always counts, and a test of an endpoint is a
+/// try itself, which leaves nothing that a retry could be answered from.
+const ALWAYS_DONE: [&str; 3] = ["SendVerificationCode", "VerifyEmail", "TestWebhookEndpoint"];
 
 /// Returns the deviations of an RPC from the fields that every write has.
 fn writes(method: &MethodDescriptorProto, files: &[FileDescriptorProto]) -> Vec<String> {

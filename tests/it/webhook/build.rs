@@ -135,7 +135,7 @@ impl Desk {
 
     /// The requests to an endpoint, the oldest first.
     pub(crate) async fn attempts(&self, endpoint: &Endpoint) -> Vec<WebhookAttempt> {
-        let query = AttemptQuery { endpoint: endpoint.id, ascending: true, limit: 1_000, after: None };
+        let query = AttemptQuery { ascending: true, ..AttemptQuery::of(endpoint.id, 1_000) };
         self.store.list_webhook_attempts(&account(), &query).await.unwrap().unwrap()
     }
 

@@ -76,6 +76,8 @@ pub(in crate::store) mod webhook_endpoint {
         pub(in crate::store) updated_at: i64,
         /// Events up to this position are not posted to it.
         pub(in crate::store) since_position: i64,
+        /// The moment of the last test, which limits the next one.
+        pub(in crate::store) tested_at: Option<i64>,
     }
 
     without_relations!();

@@ -1,7 +1,9 @@
 //! The resources that the requests are about: one of each, created through the service itself.
 
 use invitation_service::pb;
+use sea_orm::{ConnectionTrait, Statement, Value};
 use tonic::Status;
+use uuid::Uuid;
 
 use super::{CREATED, new_endpoint, new_general, new_organizations, new_user, sync_autojoin};
 use crate::contract::codes;
@@ -39,6 +41,8 @@ pub(crate) struct Known {
     pub(crate) message_id: String,
     /// The name of a webhook endpoint. One account has one, however often it is asked for.
     pub(crate) endpoint: String,
+    /// The name of an attempt at it.
+    pub(crate) attempt: String,
 }
 
 impl Known {
@@ -60,6 +64,7 @@ impl Known {
             delivery: format!("invitations/{id}/deliveries/{id}"),
             message_id: format!("<{id}@example.org>"),
             endpoint: name("webhookEndpoints"),
+            attempt: format!("{}/attempts/{id}", name("webhookEndpoints")),
         }
     }
 
@@ -106,6 +111,7 @@ pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str
         delivery: String::new(),
         message_id: String::new(),
         endpoint: String::new(),
+        attempt: String::new(),
     };
     // Whatever does not rest on one another is made at the same time.
     let ((user, code, sent), guest, (general, general_token), organizations, endpoint) = tokio::join!(
@@ -121,7 +127,8 @@ pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str
     (known.user, known.code, known.guest) = (user, code, guest);
     (known.delivery, known.message_id) = (sent.name, sent.message_id);
     (known.general, known.general_token, known.organizations) = (general, general_token, organizations);
-    Known { endpoint, ..known }
+    let attempt = attempt(service, key, &endpoint).await;
+    Known { endpoint, attempt, ..known }
 }
 
 /// Makes a user invitation and has a code sent to its address. Returns its name, the code, and its mail.
@@ -150,6 +157,27 @@ async fn invited_person(service: &Service, key: &str, known: &Known) -> (String,
     let general = service.invitations().create_invitation(general).await.unwrap().into_inner();
     service.invitations().sync_autojoin(keys::with(key, sync_autojoin(known))).await.unwrap();
     (general.name, general.invitation_token)
+}
+
+/// An attempt at an endpoint, whose id is that of the endpoint. Nothing is posted here, so its row is written past the
+/// service.
+async fn attempt(service: &Service, key: &str, endpoint: &str) -> String {
+    let uid = endpoint.trim_start_matches("webhookEndpoints/");
+    let name = format!("{endpoint}/attempts/{uid}");
+    let get = keys::with(key, pb::GetWebhookAttemptRequest { name: name.clone() });
+    if service.webhooks().get_webhook_attempt(get).await.is_ok() {
+        return name;
+    }
+    let caller = service.access().get_caller(keys::with(key, pb::GetCallerRequest {})).await.unwrap().into_inner();
+    let (database, id) = (service.connect().await, uid.parse::<Uuid>().unwrap());
+    let sql =
+        "INSERT INTO webhook_attempt (account_id, endpoint_id, id, message_id, invitation_id, sequence, attempted_at,
+        duration_millis) VALUES ($1, $2, $2, $2, $2, 1, 1, 1) ON CONFLICT DO NOTHING";
+    let values: [Value; 2] = [caller.account.into(), id.into()];
+    let insert = Statement::from_sql_and_values(database.get_database_backend(), sql, values);
+    database.execute_raw(insert).await.unwrap();
+    database.close().await.unwrap();
+    name
 }
 
 /// One for all of a test, since an account has few of them, or another one where that was deleted.

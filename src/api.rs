@@ -2,6 +2,7 @@
 //!
 //! [`boundary`](crate::server::boundary) is what all RPCs have in common before and after.
 
+pub(crate) mod access;
 pub(crate) mod connection;
 mod convert;
 pub(crate) mod deliveries;
@@ -10,7 +11,6 @@ pub mod execute;
 pub(crate) mod general;
 pub(crate) mod guest;
 pub(crate) mod organization_access;
-pub(crate) mod organizations;
 mod page;
 mod parse;
 pub(crate) mod redemption;
@@ -26,13 +26,13 @@ use tonic::service::Routes;
 use crate::domain::kind::Details;
 use crate::pb;
 use crate::server::boundary::MAX_MESSAGE;
+use access::Access;
 use connection::ConnectionInvitations;
 use deliveries::Deliveries;
 use events::Events;
 use execute::Api;
 use general::Invitations;
 use guest::GuestInvitations;
-use organizations::Access;
 use redemption::Redemptions;
 use resource::KindFields;
 use user::UserInvitations;

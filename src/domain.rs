@@ -11,7 +11,7 @@ mod fixtures;
 pub mod group;
 pub mod invitation;
 pub mod kind;
-pub mod organization_connection;
+pub mod organization_grant;
 pub mod secret;
 #[cfg(test)]
 mod tests;

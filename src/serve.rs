@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::api::execute::{Api, WebhookRules};
-use crate::api::requests::{permission_of, services};
+use crate::api::requests::{required_by, services};
 use crate::api::{Watches, routes};
 use crate::auth::authenticator::{Authenticator, AuthenticatorError};
 use crate::background::event_feed::EventFeed;
@@ -40,6 +40,7 @@ use crate::shutdown::Shutdown;
 use crate::store::events::listener as notifications;
 use crate::store::{Database, ExecutorOptions, OpenError, Store, StoreError};
 use crate::webhook::client::WebhookClient;
+use crate::webhook::tester::WebhookTester;
 use crate::webhook::worker::{WebhookWorker, WebhookWorkerOptions};
 use crate::{nats, webhook};
 use keys::{check_keys, key_ring};
@@ -106,7 +107,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
         open.cancel();
     }
     let timeout = config.grpc.request_timeout;
-    let boundary = Boundary::new(routes, authenticator, permission_of, timeout, in_flight.clone(), open);
+    let boundary = Boundary::new(routes, authenticator, required_by, timeout, in_flight.clone(), open);
     let watch = tokio::spawn(health::watch(reporter, readiness, background.begin(), drain.clone()));
     let deadline = listener::serve(listener, boundary, in_flight, &config.grpc, &shutdown).await;
 
@@ -233,16 +234,22 @@ fn build_services(
     clock: Clock,
     watches: Watches,
 ) -> Result<Routes, ServeError> {
+    // A client that cannot be made is logged by the task that posts events.
+    let client = WebhookClient::new(networks(config), config.webhooks.timeout);
     let api = Api {
         store: store.clone(),
-        ring,
         links: config.links.clone(),
         mail_domain: config.mail.from.domain.clone(),
         general_ttl: Ttl::parse(config.general.ttl).map_err(ServeError::GeneralTtl)?,
         clock,
         entropy: Entropy::system(),
         read_timeout: config.store.timeout,
-        webhooks: WebhookRules { networks: networks(config), rotation_overlap: config.webhooks.rotation_overlap },
+        webhooks: WebhookRules {
+            networks: networks(config),
+            rotation_overlap: config.webhooks.rotation_overlap,
+            tester: WebhookTester::new(client.ok(), ring.clone()),
+        },
+        ring,
     };
     Ok(routes(Arc::new(api), watches)?)
 }

@@ -4,7 +4,7 @@ pub mod events;
 mod executor;
 pub mod expiry;
 pub mod maintenance;
-mod organization_connections;
+mod organization_grants;
 mod queue;
 mod read;
 mod requests;
@@ -23,8 +23,8 @@ pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
 pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
 pub use maintenance::Maintenance;
-pub use organization_connections::{ConnectionCreated, ConnectionDeleted, OrganizationConnectionQuery};
-pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, ReplayQuery, Topicality};
+pub use organization_grants::{GrantCreated, GrantRefusal, OrganizationGrantQuery};
+pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, RedeliveryQuery, Topicality};
 pub use read::acceptances::AcceptanceQuery;
 pub use read::events::EventQuery;
 pub use read::invitations::{Listed, ListedName};
@@ -37,7 +37,7 @@ pub use sql::error::StoreError;
 pub use verifications::NewVerification;
 pub use webhooks::{
     Attempt, AttemptOutcome, AttemptQuery, ClaimedMessage, Disabled, EndpointCreated, EndpointQuery, EndpointRefusal,
-    MessageContent, WebhookAttempt, WebhookAttemptResult,
+    MessageContent, TestRefusal, WantedEvents, WebhookAttempt, WebhookAttemptResult,
 };
 
 /// Reads and writes invitations.

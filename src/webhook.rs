@@ -4,7 +4,9 @@
 //! connected to is checked in [`client`], on the very address.
 
 pub mod client;
+mod request;
 pub mod reseal;
+pub mod tester;
 pub mod worker;
 
 use std::time::Duration;

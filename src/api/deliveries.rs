@@ -7,8 +7,11 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use super::convert::count;
 use super::execute::{Api, Call, note_invitation};
-use super::resource::InvitationName;
+use super::parse::filter;
+use super::parse::violations::Violations;
+use super::resource::{ALL_INVITATIONS, InvitationName, parse_delivery, parse_recipient};
 use super::{page, parse};
 use crate::domain::command::{Action, ReportDelivery};
 use crate::domain::delivery::DeliveryReport;
@@ -18,7 +21,7 @@ use crate::domain::value::text;
 use crate::pb;
 use crate::pb::delivery_service_server::DeliveryService;
 use crate::server::status;
-use crate::store::{Cursor, DeliveryQuery, ReplayQuery};
+use crate::store::{Cursor, DeliveryQuery, RedeliveryQuery};
 use convert::delivery;
 
 /// Serves `DeliveryService`.
@@ -27,6 +30,20 @@ pub(crate) struct Deliveries(pub(crate) Arc<Api>);
 
 #[tonic::async_trait]
 impl DeliveryService for Deliveries {
+    async fn get_delivery(&self, request: Request<pb::GetDeliveryRequest>) -> Result<Response<pb::Delivery>, Status> {
+        let (call, message, mut violations) = Call::of(request)?;
+        let name = violations.required("name", &message.name, parse_delivery);
+        let (invitation, id) = violations.finish(name)?;
+        let hosts = self.0.hosts(&call).await?;
+        let query = DeliveryQuery { id: Some(id), ..DeliveryQuery::of(invitation, 1) };
+        let found = self.0.read(self.0.store.list_deliveries(&call.caller.account, &query)).await?;
+        let found = found.filter(|(read, _)| read.found.details.is_hosted_by(hosts.as_deref()));
+        let found = found.and_then(|(read, mut rows)| Some((read, rows.pop()?)));
+        let (read, row) = found.ok_or_else(status::delivery_not_found)?;
+        note_invitation(invitation);
+        Ok(Response::new(delivery(&read.found, &row, &self.0.mail_domain)))
+    }
+
     async fn list_deliveries(
         &self,
         request: Request<pb::ListDeliveriesRequest>,
@@ -34,10 +51,12 @@ impl DeliveryService for Deliveries {
         let (call, message, mut violations) = Call::of(request)?;
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let parent = violations.required("parent", &message.parent, InvitationName::parse);
+        let states = filter::delivery_states(&mut violations, &message.states);
+        let recipient = parent.and_then(|parent| recipient_of(&mut violations, parent, &message.recipient));
         let (id, kind) = violations.finish(parent)?.id_and_kind();
         let hosts = self.0.hosts(&call).await?;
-        let (size, limit) = (asked.size, asked.limit());
-        let query = DeliveryQuery { invitation: id, ascending: asked.ascending, limit, after: asked.after };
+        let (size, ascending, limit) = (asked.size, asked.ascending, asked.limit());
+        let query = DeliveryQuery { states, recipient, ascending, after: asked.after, ..DeliveryQuery::of(id, limit) };
         let found = self.0.read(self.0.store.list_deliveries(&call.caller.account, &query)).await?;
         let found = found.filter(|(read, _)| kind.is_none_or(|kind| kind == read.found.details.kind()));
         let found = found.filter(|(read, _)| read.found.details.is_hosted_by(hosts.as_deref()));
@@ -52,10 +71,10 @@ impl DeliveryService for Deliveries {
     async fn report_delivery_status(
         &self,
         request: Request<pb::ReportDeliveryStatusRequest>,
-    ) -> Result<Response<pb::ReportDeliveryStatusResponse>, Status> {
+    ) -> Result<Response<pb::Delivery>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
         let id = violations.required("message_id", &message.message_id, parse_message_id);
-        let report = violations.take("status", parse_report(message.status));
+        let report = violations.take("report", parse_report(message.report));
         let detail = violations.optional("detail", &message.detail, text::free_text);
         // A Message-ID that another service created counts as one that does not exist.
         if id == Some(None) {
@@ -67,20 +86,21 @@ impl DeliveryService for Deliveries {
             .map(|(delivery, report)| Action::ReportDelivery(ReportDelivery { delivery, report, detail }));
         let executed = self.0.execute(&call, &message, violations, report).await?;
         let reported = executed.delivery.ok_or_else(status::delivery_not_found)?;
-        let reported = delivery(&executed.invitation, &reported, &self.0.mail_domain);
-        Ok(Response::new(pb::ReportDeliveryStatusResponse { delivery: Some(reported) }))
+        Ok(Response::new(delivery(&executed.invitation, &reported, &self.0.mail_domain)))
     }
 
-    async fn replay_deliveries(
+    async fn redeliver_deliveries(
         &self,
-        request: Request<pb::ReplayDeliveriesRequest>,
-    ) -> Result<Response<pb::ReplayDeliveriesResponse>, Status> {
+        request: Request<pb::RedeliverDeliveriesRequest>,
+    ) -> Result<Response<pb::RedeliverDeliveriesResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let parent = violations.optional("parent", &message.parent, InvitationName::parse);
-        let since = parse::moment(&mut violations, "since", message.since);
-        let until = parse::moment(&mut violations, "until", message.until);
-        let parent = violations.finish(Some(parent))?;
-        let invitation = parent.map(InvitationName::id_and_kind);
+        let parent = violations.required("parent", &message.parent, |name| match name {
+            ALL_INVITATIONS => Ok(None),
+            name => InvitationName::parse(name).map(|name| Some(name.id_and_kind())),
+        });
+        let start = parse::moment(&mut violations, "start_time", message.start_time);
+        let end = parse::moment(&mut violations, "end_time", message.end_time);
+        let invitation = violations.finish(parent)?;
         if let Some((id, kind)) = invitation {
             let hosts = self.0.hosts(&call).await?;
             self.0.find(&call, id, kind, false, hosts).await?;
@@ -88,14 +108,21 @@ impl DeliveryService for Deliveries {
             // The account's messages as a whole are beyond the access of one organization.
             return Err(status::organization_access_denied());
         }
-        let query = ReplayQuery { invitation: invitation.map(|(id, _)| id), since, until };
+        let query = RedeliveryQuery { invitation: invitation.map(|(id, _)| id), start, end };
         // The call may update a thousand rows, so only its own deadline limits it.
         let once = self.0.write_once(&call, &message);
-        let replayed = self.0.store.replay_deliveries(&call.caller.account, &query, &once).await;
-        let replayed = self.0.done(replayed)?.ok_or_else(status::request_id_reused)?;
-        let replayed_count = i32::try_from(replayed).unwrap_or(i32::MAX);
-        Ok(Response::new(pb::ReplayDeliveriesResponse { replayed_count }))
+        let queued = self.0.store.redeliver_deliveries(&call.caller.account, &query, &once).await;
+        let queued = self.0.done(queued)?.ok_or_else(status::request_id_reused)?;
+        Ok(Response::new(pb::RedeliverDeliveriesResponse { redelivered_count: count(queued) }))
     }
+}
+
+/// Parses the filter by a recipient, who has to be one of the parent's.
+fn recipient_of(violations: &mut Violations, parent: InvitationName, recipient: &str) -> Option<u16> {
+    violations.optional("recipient", recipient, |name| match parse_recipient(name)? {
+        (invitation, ordinal) if invitation == parent.id() => Ok(ordinal),
+        _ => Err(Invalid::new(FieldRule::Conflicts, "must be a recipient of the parent")),
+    })
 }
 
 /// Parses the message's id out of a Message-ID; `None` for one that this service cannot have created.
@@ -111,7 +138,7 @@ fn parse_report(report: i32) -> Result<DeliveryReport, Invalid> {
         Ok(pb::DeliveryReport::Opened) => Ok(DeliveryReport::Opened),
         Ok(pb::DeliveryReport::Complained) => Ok(DeliveryReport::Complained),
         Ok(pb::DeliveryReport::Unspecified) | Err(_) => {
-            Err(Invalid::new(FieldRule::UnknownValue, "must be a known status"))
+            Err(Invalid::new(FieldRule::UnknownValue, "must be a known report"))
         }
     }
 }

@@ -10,7 +10,7 @@ use super::organization_access::{OrganizationAccess, Organizations, check_new};
 use super::parse::violations::Violations;
 use super::requests::{Rpc, Write};
 use crate::auth::caller::Caller;
-use crate::auth::permission::Permission;
+use crate::auth::permission::{Permission, Required};
 use crate::clock::Clock;
 use crate::config::LinksConfig;
 use crate::domain::command::{Action, Command, Request};
@@ -28,6 +28,7 @@ use crate::entropy::Entropy;
 use crate::server::deadline::Deadline;
 use crate::server::status;
 use crate::store::{BatchError, ExecuteError, KnownCall, Read, Store, StoreError, WriteOnce};
+use crate::webhook::tester::WebhookTester;
 
 /// The parts that the services share.
 #[derive(Debug)]
@@ -59,6 +60,8 @@ pub struct WebhookRules {
     pub networks: Networks,
     /// The time for which the previous secret signs too after a rotation.
     pub rotation_overlap: Duration,
+    /// Posts tests of endpoints.
+    pub tester: WebhookTester,
 }
 
 /// The context of a call: everything beside its message.
@@ -67,8 +70,8 @@ pub(crate) struct Call {
     pub(crate) deadline: Deadline,
     /// Decides which organizations' invitations the call may be about.
     pub(crate) access: OrganizationAccess,
-    /// The permission that admitted the call.
-    pub(crate) permission: Permission,
+    /// The requirement that admitted the call.
+    pub(crate) required: Required,
     /// The organizations that the request names, if the call needs them and both are there.
     pub(crate) organizations: Option<Organizations>,
 }
@@ -80,7 +83,7 @@ impl Call {
         let (metadata, mut extensions, message) = request.into_parts();
         let known = extensions.remove::<Caller>().zip(extensions.remove::<Deadline>());
         let (caller, deadline) = known.ok_or_else(status::unauthenticated)?;
-        let (access, permission) = (T::ACCESS, T::PERMISSION);
+        let (access, required) = (T::ACCESS, T::REQUIRED);
         if access == OrganizationAccess::Account && caller.organization_id.is_some() {
             return Err(status::organization_access_denied());
         }
@@ -89,7 +92,7 @@ impl Call {
         let parse = |violations| Organizations::parse(violations, &metadata, message.organizations());
         let organizations = if between { parse(&mut violations) } else { None };
         check_request_id(&mut violations, message.request_id());
-        Ok((Self { caller, deadline, access, permission, organizations }, message, violations))
+        Ok((Self { caller, deadline, access, required, organizations }, message, violations))
     }
 
     /// Returns the organizations that, beside the message, determine the permission of the call: the one that asks and

@@ -2,6 +2,7 @@
 
 pub(super) mod accept_invitations;
 pub(super) mod batch_create_invitations;
+pub(super) mod batch_get_invitations;
 pub(super) mod convert;
 pub(super) mod convert_invitation;
 pub(super) mod entry_error;
@@ -15,14 +16,15 @@ use std::sync::Arc;
 use tonic::{Code, Request, Response, Status};
 
 use super::convert::acceptance::acceptance;
-use super::execute::{Api, Call};
+use super::execute::{Api, Call, note_invitation};
 use super::page;
 use super::parse::resend::Resend;
 use super::parse::{filter, labels};
 use super::requests::Named;
-use super::resource::InvitationName;
+use super::resource::{InvitationName, parse_acceptance};
 use crate::domain::command::{Access, Action, DeclineInvitation, RevokeInvitation};
 use crate::domain::invitation::Invitation;
+use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::rule::FieldRule;
 use crate::domain::value::text;
 use crate::pb;
@@ -31,6 +33,7 @@ use crate::server::status;
 use crate::store::{AcceptanceQuery, Cursor, InvitationQuery, Page, Read};
 use accept_invitations::accept_invitations;
 use batch_create_invitations::batch_create_invitations;
+use batch_get_invitations::batch_get_invitations;
 use parse::to_create;
 use parse_autojoin::{required_scope, to_sync};
 use revoke_scope_invitations::revoke_scope_invitations;
@@ -74,6 +77,32 @@ impl InvitationService for Invitations {
     ) -> Result<Response<pb::BatchCreateInvitationsResponse>, Status> {
         let (call, message, violations) = Call::of(request)?;
         batch_create_invitations(&self.0, &call, &message, violations).await.map(Response::new)
+    }
+
+    async fn batch_get_invitations(
+        &self,
+        request: Request<pb::BatchGetInvitationsRequest>,
+    ) -> Result<Response<pb::BatchGetInvitationsResponse>, Status> {
+        let (call, message, violations) = Call::of(request)?;
+        batch_get_invitations(&self.0, &call, &message, violations).await.map(Response::new)
+    }
+
+    async fn get_acceptance(
+        &self,
+        request: Request<pb::GetAcceptanceRequest>,
+    ) -> Result<Response<pb::Acceptance>, Status> {
+        let (call, message, mut violations) = Call::of(request)?;
+        let name = violations.required("name", &message.name, parse_acceptance);
+        let (invitation, id) = violations.finish(name)?;
+        let (account, not_found) = (&call.caller.account, || Status::from(Refusal::AcceptanceNotFound(invitation, id)));
+        if let Some(hosts) = self.0.hosts(&call).await? {
+            let read = self.0.read(self.0.store.get_invitation(account, invitation, false)).await?;
+            read.filter(|read| read.found.details.is_hosted_by(Some(&hosts))).ok_or_else(not_found)?;
+        }
+        let found = self.0.read(self.0.store.get_acceptance(account, invitation, id)).await?;
+        let found = found.ok_or_else(not_found)?;
+        note_invitation(invitation);
+        Ok(Response::new(acceptance(&found)))
     }
 
     async fn list_acceptances(

@@ -12,7 +12,7 @@ use crate::domain::command::Action;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::server::status;
-use crate::store::OrganizationConnectionQuery;
+use crate::store::OrganizationGrantQuery;
 
 /// The most organizations that one organization may act for.
 const MAX_ORGANIZATIONS: u64 = 10_000;
@@ -94,22 +94,23 @@ impl Api {
     }
 
     async fn hosts_of(&self, call: &Call, own: Uuid) -> Result<Vec<Uuid>, Status> {
-        let reads = call.permission.is_read();
+        let reads = call.required.permission().is_none_or(Permission::is_read);
         let needed = if reads { Permission::GuestInvitationsRead } else { Permission::GuestInvitationsWrite };
-        let query = OrganizationConnectionQuery {
+        let query = OrganizationGrantQuery {
             requester: Some(own),
             limit: MAX_ORGANIZATIONS,
-            ..OrganizationConnectionQuery::default()
+            ..OrganizationGrantQuery::default()
         };
-        let found = self.read(self.store.list_organization_connections(&call.caller.account, &query)).await?;
+        let found = self.read(self.store.list_organization_grants(&call.caller.account, &query)).await?;
         let granting = found.iter().filter(|found| found.grants(needed.name()));
         Ok(granting.map(|found| found.target).chain([own]).collect())
     }
 
     async fn may_act_for(&self, call: &Call, requester: Uuid, target: Uuid) -> Result<bool, Status> {
-        let found = self.store.find_organization_connection(&call.caller.account, requester, target);
+        let found = self.store.find_organization_grant(&call.caller.account, requester, target);
         let found = self.read(found).await?;
-        Ok(found.is_some_and(|connection| connection.grants(call.permission.name())))
+        let permission = call.required.permission();
+        Ok(permission.zip(found).is_some_and(|(permission, grant)| grant.grants(permission.name())))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The table of requests: for each request message its RPC, the permission that the RPC needs, the organizations that
+//! The table of requests: for each request message its RPC, the permission that the RPC needs, if any, the organizations that
 //! are checked beside it, and whether the message writes, names an invitation or asks for a page. A message that is
 //! used in one of these ways and has no row here does not compile.
 
@@ -9,7 +9,7 @@ use prost::Message;
 use super::organization_access::OrganizationAccess;
 use super::parse::violations::Violations;
 use super::resource::InvitationName;
-use crate::auth::permission::Permission;
+use crate::auth::permission::{Permission, Required};
 use crate::domain::command::Target;
 use crate::domain::kind::Kind;
 use crate::domain::value::text;
@@ -19,8 +19,8 @@ use crate::pb;
 pub(crate) trait Rpc: Message + Clone {
     /// The service and the method, as `Service/Method`.
     const METHOD: &'static str;
-    /// The permission that a caller needs.
-    const PERMISSION: Permission;
+    /// The credential that a caller needs.
+    const REQUIRED: Required;
     /// The organizations whose invitations the call may be about.
     const ACCESS: OrganizationAccess;
 
@@ -74,9 +74,9 @@ pub(crate) trait Paged: Rpc {
     fn fields(&self) -> (i32, &str, &str);
 }
 
-/// Returns the permission that an RPC needs, by its path; `None` for a path that is no RPC of this service.
-pub fn permission_of(path: &str) -> Option<Permission> {
-    RPCS.iter().find(|(known, _)| *known == path).map(|(_, permission)| *permission)
+/// Returns the credential that an RPC requires, by its path; `None` for a path that is no RPC of this service.
+pub fn required_by(path: &str) -> Option<Required> {
+    RPCS.iter().find(|(known, _)| *known == path).map(|(_, required)| *required)
 }
 
 /// Returns the names of the services.
@@ -86,18 +86,18 @@ pub fn services() -> BTreeSet<&'static str> {
 
 macro_rules! requests {
     ($($service:ident {
-        $($method:ident($message:ident) $permission:ident, $access:ident $([$($property:tt)+])*;)+
+        $($method:ident($message:ident) $required:ident, $access:ident $([$($property:tt)+])*;)+
     })+) => {
-        /// Every RPC of this service by its path, with the permission it needs.
-        pub const RPCS: &[(&str, Permission)] = &[$($((
+        /// Every RPC of this service by its path, with the credential it requires.
+        pub const RPCS: &[(&str, Required)] = &[$($((
             concat!("/invitation.v1.", stringify!($service), "/", stringify!($method)),
-            Permission::$permission,
+            requests!(@required $required),
         ),)+)+];
 
         $($(
             impl Rpc for pb::$message {
                 const METHOD: &'static str = concat!(stringify!($service), "/", stringify!($method));
-                const PERMISSION: Permission = Permission::$permission;
+                const REQUIRED: Required = requests!(@required $required);
                 const ACCESS: OrganizationAccess = OrganizationAccess::$access;
 
                 fn request_id(&self) -> &str {
@@ -113,6 +113,8 @@ macro_rules! requests {
     };
     (@organizations $self:ident Request) => { [&$self.requester_organization_id, &$self.target_organization_id] };
     (@organizations $self:ident $access:ident) => { ["", ""] };
+    (@required AnyCredential) => { Required::AnyCredential };
+    (@required $permission:ident) => { Required::Permission(Permission::$permission) };
     (@request_id $self:ident [write] $($rest:tt)*) => { &$self.request_id };
     (@request_id $self:ident [write(without $field:ident)] $($rest:tt)*) => { &$self.request_id };
     (@request_id $self:ident $($rest:tt)*) => { "" };
@@ -203,6 +205,7 @@ requests! {
         CreateUserInvitation(CreateUserInvitationRequest) UserInvitationsWrite, Caller [write];
         GetUserInvitation(GetUserInvitationRequest) UserInvitationsRead, Caller [named(without etag)];
         ListUserInvitations(ListUserInvitationsRequest) UserInvitationsRead, Caller [paged];
+        RevokeUserInvitation(RevokeUserInvitationRequest) UserInvitationsWrite, Caller [write] [named];
         DeleteUserInvitation(DeleteUserInvitationRequest) UserInvitationsWrite, Caller [write] [named];
         ResendUserInvitation(ResendUserInvitationRequest) UserInvitationsWrite, Caller [write] [named];
     }
@@ -221,6 +224,8 @@ requests! {
         BatchCreateInvitations(BatchCreateInvitationsRequest) InvitationsWrite, Caller [write];
         GetInvitation(GetInvitationRequest) InvitationsRead, Caller [named(without etag)];
         ListInvitations(ListInvitationsRequest) InvitationsRead, Caller [paged];
+        BatchGetInvitations(BatchGetInvitationsRequest) InvitationsRead, Caller;
+        GetAcceptance(GetAcceptanceRequest) InvitationsRead, Caller;
         ListAcceptances(ListAcceptancesRequest) InvitationsRead, Caller [paged];
         ListOpenInvitations(ListOpenInvitationsRequest) InvitationsRead, Caller [paged];
         AcceptInvitations(AcceptInvitationsRequest) InvitationsRedeem, Caller [write];
@@ -241,18 +246,22 @@ requests! {
         VerifyEmail(VerifyEmailRequest) InvitationsRedeem, Link;
     }
     AccessService {
-        CreateOrganizationConnection(CreateOrganizationConnectionRequest) OrganizationConnectionsWrite, Account [write];
-        ListOrganizationConnections(ListOrganizationConnectionsRequest) OrganizationConnectionsRead, Account [paged];
-        DeleteOrganizationConnection(DeleteOrganizationConnectionRequest) OrganizationConnectionsWrite, Account [write];
+        GetCaller(GetCallerRequest) AnyCredential, Caller;
+        CreateOrganizationGrant(CreateOrganizationGrantRequest) OrganizationGrantsWrite, Account [write];
+        GetOrganizationGrant(GetOrganizationGrantRequest) OrganizationGrantsRead, Account;
+        ListOrganizationGrants(ListOrganizationGrantsRequest) OrganizationGrantsRead, Account [paged];
+        UpdateOrganizationGrant(UpdateOrganizationGrantRequest) OrganizationGrantsWrite, Account [write];
+        DeleteOrganizationGrant(DeleteOrganizationGrantRequest) OrganizationGrantsWrite, Account [write];
     }
     EventService {
         ListEvents(ListEventsRequest) EventsRead, Caller [paged];
         WatchEvents(WatchEventsRequest) EventsRead, Caller;
     }
     DeliveryService {
+        GetDelivery(GetDeliveryRequest) DeliveriesRead, Caller;
         ListDeliveries(ListDeliveriesRequest) DeliveriesRead, Caller [paged];
         ReportDeliveryStatus(ReportDeliveryStatusRequest) DeliveriesWrite, Caller [write];
-        ReplayDeliveries(ReplayDeliveriesRequest) DeliveriesWrite, Caller [write];
+        RedeliverDeliveries(RedeliverDeliveriesRequest) DeliveriesWrite, Caller [write];
     }
     WebhookService {
         CreateWebhookEndpoint(CreateWebhookEndpointRequest) WebhooksWrite, Account [write];
@@ -261,7 +270,9 @@ requests! {
         UpdateWebhookEndpoint(UpdateWebhookEndpointRequest) WebhooksWrite, Account [write];
         DeleteWebhookEndpoint(DeleteWebhookEndpointRequest) WebhooksWrite, Account [write];
         RotateWebhookSecret(RotateWebhookSecretRequest) WebhooksWrite, Account [write];
+        TestWebhookEndpoint(TestWebhookEndpointRequest) WebhooksWrite, Account;
+        GetWebhookAttempt(GetWebhookAttemptRequest) WebhooksRead, Account;
         ListWebhookAttempts(ListWebhookAttemptsRequest) WebhooksRead, Account [paged];
-        RedeliverEvents(RedeliverEventsRequest) WebhooksWrite, Account [write];
+        RedeliverWebhookEvents(RedeliverWebhookEventsRequest) WebhooksWrite, Account [write];
     }
 }

@@ -193,6 +193,14 @@ pub(crate) fn delivery_name(invitation: InvitationId, id: Uuid) -> String {
     format!("{}/deliveries/{id}", invitation_name(invitation))
 }
 
+/// The name of a recipient of an invitation.
+pub(crate) fn recipient_name(invitation: InvitationId, ordinal: u16) -> String {
+    format!("{}/recipients/{ordinal}", invitation_name(invitation))
+}
+
+/// The parent that stands for all invitations of an account (AIP-159).
+pub(crate) const ALL_INVITATIONS: &str = "invitations/-";
+
 impl InvitationName {
     /// Parses the name of an invitation, which is required, for the service of a kind, or for the general one. The violation shows
     /// a name of that service.
@@ -252,14 +260,39 @@ impl InvitationName {
 
 /// Parses `invitations/{uuid}/acceptances/{uuid}`.
 pub(crate) fn parse_acceptance(name: &str) -> Result<(InvitationId, AcceptanceId), Invalid> {
-    const INVALID: Invalid = Invalid::format("must be invitations/{uuid}/acceptances/{uuid}");
-    let parts: Vec<&str> = name.split('/').collect();
-    let uuid = |value| text::uuid(value).map_err(|_| INVALID);
-    match parts.as_slice() {
-        [ANY_KIND, invitation, "acceptances", id] => {
-            let id: Uuid = uuid(id)?;
-            Ok((InvitationId(uuid(invitation)?), AcceptanceId(id)))
-        }
-        _ => Err(INVALID),
-    }
+    let parsed = parse_child(name, "acceptances").and_then(|(invitation, id)| Some((invitation, text::uuid(id).ok()?)));
+    let (invitation, id) = parsed.ok_or(Invalid::format("must be invitations/{uuid}/acceptances/{uuid}"))?;
+    Ok((invitation, AcceptanceId(id)))
+}
+
+/// Parses `invitations/{uuid}/deliveries/{uuid}`.
+pub(crate) fn parse_delivery(name: &str) -> Result<(InvitationId, Uuid), Invalid> {
+    let parsed = parse_child(name, "deliveries").and_then(|(invitation, id)| Some((invitation, text::uuid(id).ok()?)));
+    parsed.ok_or(Invalid::format("must be invitations/{uuid}/deliveries/{uuid}"))
+}
+
+/// Parses `invitations/{uuid}/recipients/{ordinal}`.
+pub(crate) fn parse_recipient(name: &str) -> Result<(InvitationId, u16), Invalid> {
+    let parsed = parse_child(name, "recipients").and_then(|(invitation, ordinal)| {
+        let parsed: u16 = ordinal.parse().ok()?;
+        // A name has one form: no sign, and no zero in front.
+        (parsed > 0 && parsed.to_string() == ordinal).then_some((invitation, parsed))
+    });
+    parsed.ok_or(Invalid::format("must be invitations/{uuid}/recipients/{ordinal}"))
+}
+
+/// Parses `invitations/{uuid}/events/{sequence}`.
+pub(crate) fn parse_event(name: &str) -> Result<(InvitationId, i64), Invalid> {
+    let parsed = parse_child(name, "events").and_then(|(invitation, sequence)| {
+        let parsed: i64 = sequence.parse().ok()?;
+        (parsed > 0 && parsed.to_string() == sequence).then_some((invitation, parsed))
+    });
+    parsed.ok_or(Invalid::format("must be invitations/{uuid}/events/{sequence}"))
+}
+
+/// Splits `invitations/{uuid}/{collection}/{id}` into the invitation and the id within the collection.
+fn parse_child<'a>(name: &'a str, collection: &str) -> Option<(InvitationId, &'a str)> {
+    let (invitation, rest) = name.strip_prefix(ANY_KIND)?.strip_prefix('/')?.split_once('/')?;
+    let id = rest.strip_prefix(collection)?.strip_prefix('/')?;
+    Some((InvitationId(text::uuid(invitation).ok()?), id))
 }

@@ -13,7 +13,7 @@ use super::parse::filter::email_part;
 use super::parse::resend::Resend;
 use super::parse::{filter, labels};
 use super::requests::Named;
-use crate::domain::command::{Action, DeleteInvitation};
+use crate::domain::command::{Action, DeleteInvitation, RevokeInvitation};
 use crate::domain::invitation::recipient::Address;
 use crate::domain::kind::Kind;
 use crate::domain::value::email::Email;
@@ -66,6 +66,17 @@ impl UserInvitationService for UserInvitations {
         let (rows, next_page_token) = page::invitations(&self.0, &call, &message, violations, query).await?;
         let user_invitations = self.0.resources(&call, &rows)?;
         Ok(Response::new(pb::ListUserInvitationsResponse { user_invitations, next_page_token }))
+    }
+
+    async fn revoke_user_invitation(
+        &self,
+        request: Request<pb::RevokeUserInvitationRequest>,
+    ) -> Result<Response<pb::UserInvitation>, Status> {
+        let (call, message, mut violations) = Call::of(request)?;
+        let target = message.target(Some(KIND), &mut violations);
+        let revoke = target.map(|target| Action::Revoke(RevokeInvitation { target }));
+        let executed = self.0.execute(&call, &message, violations, revoke).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn delete_user_invitation(

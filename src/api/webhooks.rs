@@ -5,12 +5,14 @@ pub(super) mod convert;
 pub(super) mod parse;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::execute::{Api, Call};
 use super::page;
+use super::resource::parse_event;
 use crate::domain::value::id::IdSeed;
 use crate::domain::value::text;
 use crate::domain::value::text::AccountId;
@@ -20,11 +22,14 @@ use crate::domain::webhook::{Endpoint, Rotation, SealedSecrets};
 use crate::pb;
 use crate::pb::webhook_service_server::WebhookService;
 use crate::server::status;
-use crate::store::{AttemptQuery, Cursor, EndpointCreated, EndpointQuery, EndpointRefusal};
+use crate::store::{AttemptQuery, Cursor, EndpointCreated, EndpointQuery, EndpointRefusal, TestRefusal};
 use parse::EndpointName;
 
 /// The most events that one call queues again.
 const MAX_REDELIVERED: usize = 10_000;
+
+/// The time that is left for an answer when the test of an endpoint is given up.
+const ANSWER_TIME: Duration = Duration::from_millis(200);
 
 /// Serves `WebhookService`.
 #[derive(Debug)]
@@ -151,16 +156,51 @@ impl WebhookService for Webhooks {
         }))
     }
 
+    async fn test_webhook_endpoint(
+        &self,
+        request: Request<pb::TestWebhookEndpointRequest>,
+    ) -> Result<Response<pb::WebhookAttempt>, Status> {
+        let (call, message, mut violations) = Call::of(request)?;
+        let name = violations.required("name", &message.name, EndpointName::parse);
+        let EndpointName(id) = violations.finish(name)?;
+        let account = &call.caller.account;
+        let endpoint = match self.0.read(self.0.store.begin_webhook_test(account, id)).await? {
+            Ok(endpoint) => endpoint,
+            Err(TestRefusal::NotFound) => return Err(status::webhook_endpoint_not_found(&message.name)),
+            Err(TestRefusal::TooSoon(left)) => return Err(status::rate_limited("webhook_tests", left)),
+        };
+        let now = self.0.clock.now();
+        let test = IdSeed::new(now, self.0.entropy.bytes()).nth(0);
+        // The caller is told of an endpoint that does not answer, and that takes a moment.
+        let until = call.deadline.0.checked_sub(ANSWER_TIME).unwrap_or(call.deadline.0);
+        let attempt = self.0.webhooks.tester.test(account, &endpoint, (test, now), until).await;
+        Ok(Response::new(convert::test(attempt, now)))
+    }
+
+    async fn get_webhook_attempt(
+        &self,
+        request: Request<pb::GetWebhookAttemptRequest>,
+    ) -> Result<Response<pb::WebhookAttempt>, Status> {
+        let (call, message, mut violations) = Call::of(request)?;
+        let name = violations.required("name", &message.name, parse::attempt_name);
+        let (endpoint, id) = violations.finish(name)?;
+        let found = self.0.store.get_webhook_attempt(&call.caller.account, endpoint, id);
+        let found = self.0.read(found).await?.ok_or_else(|| status::webhook_attempt_not_found(&message.name))?;
+        Ok(Response::new(convert::attempt(endpoint, &found)))
+    }
+
     async fn list_webhook_attempts(
         &self,
         request: Request<pb::ListWebhookAttemptsRequest>,
     ) -> Result<Response<pb::ListWebhookAttemptsResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
         let parent = violations.required("parent", &message.parent, EndpointName::parse);
+        let succeeded = parse::attempt_states(&mut violations, &message.states);
+        let event = violations.optional("event", &message.event, parse_event);
         let asked = page::asked(&self.0, &call, &message, "attempt_time", &mut violations);
         let EndpointName(endpoint) = violations.finish(parent)?;
-        let (size, limit) = (asked.size, asked.limit());
-        let query = AttemptQuery { endpoint, ascending: asked.ascending, limit, after: asked.after };
+        let (size, ascending, limit) = (asked.size, asked.ascending, asked.limit());
+        let query = AttemptQuery { endpoint, succeeded, event, ascending, limit, after: asked.after };
         let found = self.0.read(self.0.store.list_webhook_attempts(&call.caller.account, &query)).await?;
         let mut rows = found.ok_or_else(|| not_found(endpoint))?;
         let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, |last| Cursor::of_id(last.id))?;
@@ -168,23 +208,22 @@ impl WebhookService for Webhooks {
         Ok(Response::new(pb::ListWebhookAttemptsResponse { webhook_attempts, next_page_token }))
     }
 
-    async fn redeliver_events(
+    async fn redeliver_webhook_events(
         &self,
-        request: Request<pb::RedeliverEventsRequest>,
-    ) -> Result<Response<pb::RedeliverEventsResponse>, Status> {
+        request: Request<pb::RedeliverWebhookEventsRequest>,
+    ) -> Result<Response<pb::RedeliverWebhookEventsResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
         let (account, now) = (&call.caller.account, self.0.clock.now());
-        let parsed = parse::to_redeliver(&mut violations, &message, now);
+        let parsed = parse::to_redeliver(&mut violations, &message, (now, MAX_REDELIVERED));
         let etag = violations.optional("etag", &message.etag, text::opaque_id);
-        let (EndpointName(id), span) = violations.finish(parsed)?;
+        let (EndpointName(id), wanted) = violations.finish(parsed)?;
         let once = self.0.write_once(&call, &message);
         let seed = IdSeed::new(now, self.0.entropy.bytes());
         // The call may insert thousands of rows: only its own deadline limits it.
-        let wanted = (span, MAX_REDELIVERED);
         let check = |endpoint: &Endpoint| endpoint.check_etag(etag.as_deref());
-        let queued = self.0.store.redeliver_events(account, id, &once, wanted, &seed, check).await;
+        let queued = self.0.store.redeliver_webhook_events(account, id, &once, &wanted, &seed, check).await;
         let count = self.0.done(queued)?.map_err(refused)?;
-        Ok(Response::new(pb::RedeliverEventsResponse { redelivered_count: super::convert::count(count) }))
+        Ok(Response::new(pb::RedeliverWebhookEventsResponse { redelivered_count: super::convert::count(count) }))
     }
 }
 

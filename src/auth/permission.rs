@@ -4,6 +4,25 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::domain::value::word;
 
+/// The credential that an RPC requires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Required {
+    /// Any valid credential, whatever its permissions.
+    AnyCredential,
+    /// A credential with this permission.
+    Permission(Permission),
+}
+
+impl Required {
+    /// Returns the permission, if one is required.
+    pub fn permission(self) -> Option<Permission> {
+        match self {
+            Self::AnyCredential => None,
+            Self::Permission(permission) => Some(permission),
+        }
+    }
+}
+
 /// A permission of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 pub enum Permission {
@@ -28,12 +47,12 @@ pub enum Permission {
     /// Create general invitations; revoke, resend and sync those of every kind.
     #[strum(serialize = "invitations.write")]
     InvitationsWrite,
-    /// Create and delete connections by which one organization may act for another.
-    #[strum(serialize = "organization_connections.write")]
-    OrganizationConnectionsWrite,
-    /// List connections by which one organization may act for another.
-    #[strum(serialize = "organization_connections.read")]
-    OrganizationConnectionsRead,
+    /// Create, update and delete grants by which one organization may act for another.
+    #[strum(serialize = "organization_grants.write")]
+    OrganizationGrantsWrite,
+    /// Get and list grants by which one organization may act for another.
+    #[strum(serialize = "organization_grants.read")]
+    OrganizationGrantsRead,
     /// Get and list invitations of every kind.
     #[strum(serialize = "invitations.read")]
     InvitationsRead,
@@ -46,7 +65,7 @@ pub enum Permission {
     /// List messages and their states.
     #[strum(serialize = "deliveries.read")]
     DeliveriesRead,
-    /// Report the delivery of messages, and replay failed ones.
+    /// Report the delivery of messages, and queue failed ones again.
     #[strum(serialize = "deliveries.write")]
     DeliveriesWrite,
     /// Get and list webhook endpoints and the attempts at them.

@@ -58,7 +58,7 @@ pub enum DeliveryState {
     Delivered,
     /// The message bounced, as the provider reports.
     Bounced,
-    /// The message has failed for good; it can be replayed.
+    /// The message has failed for good; it can be queued again.
     Failed,
     /// The message was no longer needed when its turn came.
     Cancelled,

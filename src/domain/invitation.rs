@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use super::delivery::DeliveryState;
 use super::kind::{Details, Kind};
 use super::secret::token::Claims;
+use super::value::etag;
 use super::value::id::InvitationId;
 use super::value::text::AccountId;
 use super::value::time::Timestamp;
@@ -139,7 +140,7 @@ impl Invitation {
 
     /// Returns the strong entity tag: quoted, another one after each change.
     pub fn etag(&self) -> String {
-        format!("\"{}\"", self.revision)
+        etag::of(self.revision)
     }
 
     /// Returns the claims of the token of one of its links; recipient 0 is the plain link.

@@ -16,12 +16,13 @@ use super::invitation::state::State;
 use super::invitation::{Engagement, EngagementType, Invitation};
 use super::kind::connection::{ConnectionDetails, ConnectionPurpose, Country, HttpUrl, StartDate};
 use super::kind::{Details, Kind};
-use super::organization_connection::OrganizationConnection;
+use super::organization_grant::OrganizationGrant;
 use super::secret::key_ring::KeyRing;
 use super::value::email::Email;
+use super::value::etag::StaleEtag;
 use super::value::rule;
 use super::value::text;
-use super::value::time::Ttl;
+use super::value::time::{Timestamp, Ttl};
 
 fn loaded_with(invitation: &Invitation) -> Loaded {
     loaded(invitation, &[])
@@ -185,16 +186,34 @@ fn first_key_signs_and_seals() {
 }
 
 #[test]
-fn organization_connection_grants_what_it_names() {
-    let connection = OrganizationConnection {
+fn organization_grant_grants_what_it_names() {
+    let grant = grant();
+    assert!(grant.grants("guests.read") && !grant.grants("guests.write"));
+}
+
+#[test]
+fn organization_grant_has_another_etag_after_a_change_only() {
+    let (before, later) = (grant(), Timestamp::from_micros(NOW.micros() + 1));
+    assert_eq!(before.update(None, Some("\"1\""), later), Ok(None));
+    assert_eq!(before.update(Some(&["guests.read".to_owned()]), None, later), Ok(None));
+    let permissions = ["guests.write".to_owned()];
+    let after = before.update(Some(&permissions), None, later).unwrap().unwrap();
+    assert_eq!((after.etag().as_str(), after.updated_at, after.created_at), ("\"2\"", later, NOW));
+    assert!(after.grants("guests.write") && !after.grants("guests.read"));
+    assert_eq!(after.update(Some(&permissions), Some("\"1\""), later), Err(StaleEtag));
+}
+
+fn grant() -> OrganizationGrant {
+    OrganizationGrant {
         id: Uuid::from_u128(9),
         requester: organization(1),
         target: organization(2),
         permissions: vec!["guests.read".to_owned()],
+        revision: 1,
         creator: "maker".to_owned(),
         created_at: NOW,
-    };
-    assert!(connection.grants("guests.read") && !connection.grants("guests.write"));
+        updated_at: NOW,
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Values that are parsed once, at the edge, and are valid from then on.
 
 pub mod email;
+pub mod etag;
 pub mod id;
 pub mod rule;
 pub mod scrubbed;

@@ -10,19 +10,47 @@ pub mod signature;
 mod tests;
 pub mod uri;
 
+use std::time::Duration;
+
+use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
 use super::invitation::event::EventType;
+use super::value::etag;
+use super::value::etag::StaleEtag;
 use super::value::time::Timestamp;
 use super::value::word::Word;
 
 /// The most endpoints that one account may have.
 pub const MAX_ENDPOINTS: usize = 50;
 
-/// The reason for disabling an endpoint that answered 410.
-pub const GONE: &str = "the endpoint answered 410 Gone";
-/// The reason for disabling an endpoint that failed for [`retry::DISABLED_AFTER`].
-pub const FAILED_TOO_LONG: &str = "every attempt failed for five days";
+/// The shortest time between two tests of one endpoint, so that tests cannot flood an address.
+pub const TEST_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The type of the message that tests an endpoint.
+pub const TEST_TYPE: &str = "webhook.test";
+
+/// The reason for disabling an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum DisabledReason {
+    /// The endpoint answered 410 (Gone).
+    Gone,
+    /// Every attempt failed for [`retry::DISABLED_AFTER`].
+    Failing,
+}
+
+impl DisabledReason {
+    /// Returns the code for it in the database.
+    pub fn code(self) -> &'static str {
+        self.into()
+    }
+
+    /// Reverses [`DisabledReason::code`].
+    pub fn from_code(code: &str) -> Option<Self> {
+        code.parse().ok()
+    }
+}
 
 /// An endpoint that events are posted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +64,7 @@ pub struct Endpoint {
     /// The moment since which nothing is posted to it.
     pub disabled_at: Option<Timestamp>,
     /// The reason why the service disabled it, `None` if the service did not.
-    pub disabled_reason: Option<String>,
+    pub disabled_reason: Option<Word<DisabledReason>>,
     /// The secrets that sign its messages.
     pub secrets: SealedSecrets,
     /// The moment since which every attempt has failed.
@@ -78,10 +106,6 @@ pub struct EndpointChange {
     pub disabled: Option<bool>,
 }
 
-/// The error for an etag that is not the present one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StaleEtag;
-
 /// A rotation of an endpoint's secret.
 #[derive(Clone, Debug)]
 pub struct Rotation {
@@ -94,7 +118,7 @@ pub struct Rotation {
 impl Endpoint {
     /// Returns its etag, which changes with every change except those of its health.
     pub fn etag(&self) -> String {
-        format!("\"{}\"", self.revision)
+        etag::of(self.revision)
     }
 
     /// Returns the endpoint after an update, `None` if the update changes nothing.
@@ -121,7 +145,7 @@ impl Endpoint {
 
     /// Checks the etag, if the caller sent one.
     pub fn check_etag(&self, etag: Option<&str>) -> Result<(), StaleEtag> {
-        if etag.is_none_or(|etag| etag == self.etag()) { Ok(()) } else { Err(StaleEtag) }
+        etag::check(etag, self.revision)
     }
 
     /// Decides an update; `None` if it changes nothing.

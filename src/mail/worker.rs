@@ -284,7 +284,7 @@ impl MailWorker {
                 Ok(())
             }
             SendFailure::Retry | SendFailure::Refused => {
-                tracing::warn!(delivery = %id, attempts, error = %text, "a message failed for good; it can be replayed");
+                tracing::warn!(delivery = %id, attempts, error = %text, "a message failed for good; RedeliverDeliveries queues it again");
                 self.settle(message, DeliveryEnd::Failed(text)).await
             }
             SendFailure::Needless => {

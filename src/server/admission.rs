@@ -8,7 +8,7 @@ use tonic::Status;
 use super::status;
 use crate::auth::authenticator::Authenticator;
 use crate::auth::caller::Caller;
-use crate::auth::permission::Permission;
+use crate::auth::permission::Required;
 
 /// The interval at which the credential of a stream is checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(15);
@@ -17,11 +17,11 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 const CREDENTIAL_HEADERS: [&str; 2] = ["authorization", "x-api-key"];
 
 /// Checks the permission, before anything else, and returns the caller for the handler.
-pub(crate) fn admit(needed: Option<Permission>, caller: Caller) -> Result<http::Extensions, Status> {
+pub(crate) fn admit(required: Option<Required>, caller: Caller) -> Result<http::Extensions, Status> {
     let mut extensions = http::Extensions::new();
-    // A path that needs no permission is no RPC, and the router refuses it.
-    if let Some(permission) = needed {
-        if !caller.may(permission) {
+    // A path that requires nothing is no RPC, and the router refuses it.
+    if let Some(required) = required {
+        if let Some(permission) = required.permission().filter(|permission| !caller.may(*permission)) {
             return Err(status::permission_denied(&caller.name, permission));
         }
         extensions.insert(caller);
@@ -33,20 +33,20 @@ pub(crate) fn admit(needed: Option<Permission>, caller: Caller) -> Result<http::
 #[derive(Clone)]
 pub(crate) struct Admission {
     authenticator: Authenticator,
-    needed: Option<Permission>,
+    required: Option<Required>,
     credentials: HeaderMap,
 }
 
 impl Admission {
     /// Keeps the data for checking a call again.
-    pub(crate) fn of(authenticator: Authenticator, needed: Option<Permission>, metadata: &HeaderMap) -> Self {
+    pub(crate) fn of(authenticator: Authenticator, required: Option<Required>, metadata: &HeaderMap) -> Self {
         let mut credentials = HeaderMap::new();
         for name in CREDENTIAL_HEADERS {
             for value in metadata.get_all(name) {
                 credentials.append(name, value.clone());
             }
         }
-        Self { authenticator, needed, credentials }
+        Self { authenticator, required, credentials }
     }
 
     /// Waits until the caller would no longer be admitted, and returns the status.
@@ -65,7 +65,7 @@ impl Admission {
         if (&now.account, now.organization_id) != (&caller.account, caller.organization_id) {
             return Err(status::unauthenticated());
         }
-        admit(self.needed, now).map(drop)
+        admit(self.required, now).map(drop)
     }
 }
 
@@ -76,9 +76,10 @@ mod tests {
 
     use super::*;
     use crate::auth::api_key::hash_api_key;
+    use crate::auth::permission::Permission;
     use crate::config::{ApiKeyEntry, AuthConfig};
 
-    const NEEDED: Option<Permission> = Some(Permission::EventsRead);
+    const NEEDED: Option<Required> = Some(Required::Permission(Permission::EventsRead));
 
     fn keys(permission: &str, account: &str, organization_id: Option<Uuid>) -> Authenticator {
         let entry = ApiKeyEntry {

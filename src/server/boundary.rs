@@ -24,7 +24,7 @@ use super::deadline::Deadline;
 use super::in_flight::{Counted, InFlight};
 use super::status;
 use crate::auth::authenticator::Authenticator;
-use crate::auth::permission::Permission;
+use crate::auth::permission::Required;
 use crate::entropy::Entropy;
 
 /// The largest request message, in bytes.
@@ -35,15 +35,15 @@ const PATH_PREFIX: &str = "/invitation.v1.";
 /// The RPCs that stream until the client or the service ends them. They end themselves when the service drains.
 const STREAMING_PATHS: [&str; 1] = ["/invitation.v1.EventService/WatchEvents"];
 
-/// Returns the permission that an RPC needs, by its path; `None` for a path that is no RPC of this service.
-pub type PermissionOf = fn(&str) -> Option<Permission>;
+/// Returns the credential that an RPC requires, by its path; `None` for a path that is no RPC of this service.
+pub type RequiredBy = fn(&str) -> Option<Required>;
 
 /// Wraps all services.
 #[derive(Clone)]
 pub struct Boundary {
     routes: Routes,
     authenticator: Authenticator,
-    permission_of: PermissionOf,
+    required_by: RequiredBy,
     limit: Duration,
     in_flight: InFlight,
     open: CancellationToken,
@@ -55,12 +55,12 @@ impl Boundary {
     pub fn new(
         routes: Routes,
         authenticator: Authenticator,
-        permission_of: PermissionOf,
+        required_by: RequiredBy,
         limit: Duration,
         in_flight: InFlight,
         open: CancellationToken,
     ) -> Self {
-        Self { routes: routes.prepare(), authenticator, permission_of, limit, in_flight, open }
+        Self { routes: routes.prepare(), authenticator, required_by, limit, in_flight, open }
     }
 
     async fn answer<B>(self, mut request: Request<B>) -> Response<Body>
@@ -77,13 +77,13 @@ impl Boundary {
         let account = caller.as_ref().ok().map(|caller| caller.account.as_str());
         let span = tracing::info_span!("rpc", service, method, account, invitation = Empty, request_id = Empty);
         let deadline = Deadline::of(request.headers(), self.limit);
-        let needed = (self.permission_of)(&path);
+        let required = (self.required_by)(&path);
         let streams = STREAMING_PATHS.contains(&path.as_str());
         if streams {
-            let admission = Admission::of(self.authenticator.clone(), needed, request.headers());
+            let admission = Admission::of(self.authenticator.clone(), required, request.headers());
             request.extensions_mut().insert(admission);
         }
-        let admitted = caller.map_err(|_| status::unauthenticated()).and_then(|caller| admit(needed, caller));
+        let admitted = caller.map_err(|_| status::unauthenticated()).and_then(|caller| admit(required, caller));
         let answered = match admitted {
             Ok(_) if !self.open.is_cancelled() => status::unavailable().into_http(),
             // The timer is coarse: a fast call would still be answered for a caller who has gone.

@@ -276,8 +276,8 @@ mod tests {
             assert_eq!(unknown(&[field, &create()].concat()).as_deref(), Some("100"));
             assert_eq!(unknown(&nested(1, field)).as_deref(), Some("invitation.100"));
         }
-        // A map has entries too: `labels` is field 29.
-        let labels = nested(1, &[0xea, 0x01, 2, 0x50, 1]);
+        // A map has entries too: `labels` is field 25.
+        let labels = nested(1, &[0xca, 0x01, 2, 0x50, 1]);
         assert_eq!(unknown(&labels).as_deref(), Some("invitation.labels[0].10"));
         // The largest number that a key can have, and one beyond the range of fields.
         assert_eq!(unknown(&[0xf8, 0xff, 0xff, 0xff, 0x0f, 1]).as_deref(), Some("536870911"));

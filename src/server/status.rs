@@ -30,11 +30,12 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::AcceptanceNotFound
         | ErrorReason::CreatedConnectionNotFound
         | ErrorReason::DeliveryNotFound
-        | ErrorReason::OrganizationConnectionNotFound
+        | ErrorReason::OrganizationGrantNotFound
+        | ErrorReason::WebhookAttemptNotFound
         | ErrorReason::WebhookEndpointNotFound => Code::NotFound,
-        ErrorReason::InvitationExists
-        | ErrorReason::CreatedConnectionExists
-        | ErrorReason::OrganizationConnectionExists => Code::AlreadyExists,
+        ErrorReason::InvitationExists | ErrorReason::CreatedConnectionExists | ErrorReason::OrganizationGrantExists => {
+            Code::AlreadyExists
+        }
         ErrorReason::InvitationExpired
         | ErrorReason::InvitationRevoked
         | ErrorReason::InvitationDeclined
@@ -172,23 +173,33 @@ fn about<const N: usize>(reason: ErrorReason, message: &str, name: &str, metadat
 /// Returns the type of a resource: the message that its collection is named after, `invitation.v1/GuestInvitation` for
 /// `guestInvitations/{uuid}` for example.
 fn resource_type(name: &str) -> String {
-    let collection = name.rsplit('/').nth(1).unwrap_or(name);
+    let collection = match name.rsplit('/').nth(1).unwrap_or(name) {
+        // The only collection whose name is shorter than that of its message.
+        "attempts" => "webhookAttempts",
+        collection => collection,
+    };
     let singular = collection.strip_suffix('s').unwrap_or(collection);
     let (first, rest) = singular.split_at_checked(1).unwrap_or_default();
     format!("{RESOURCE_PACKAGE}/{}{rest}", first.to_uppercase())
 }
 
-/// ALREADY_EXISTS with the name of the connection that exists.
-pub(crate) fn organization_connection_exists(name: &str) -> Status {
-    let message = "the organizations are connected already: delete that connection to change its permissions";
-    let metadata = [("organization_connection", name.to_owned())];
-    about(ErrorReason::OrganizationConnectionExists, message, name, metadata)
+/// ALREADY_EXISTS with the name of the grant that exists.
+pub(crate) fn organization_grant_exists(name: &str) -> Status {
+    let message = "there is a grant between these organizations already: update its permissions";
+    let metadata = [("organization_grant", name.to_owned())];
+    about(ErrorReason::OrganizationGrantExists, message, name, metadata)
 }
 
-/// NOT_FOUND, the same for missing and foreign connections.
-pub(crate) fn organization_connection_not_found(name: &str) -> Status {
-    let message = "there is no such organization connection: take the name from ListOrganizationConnections";
-    about(ErrorReason::OrganizationConnectionNotFound, message, name, [])
+/// NOT_FOUND, the same for missing and foreign grants.
+pub(crate) fn organization_grant_not_found(name: &str) -> Status {
+    let message = "there is no such organization grant: take the name from ListOrganizationGrants";
+    about(ErrorReason::OrganizationGrantNotFound, message, name, [])
+}
+
+/// ABORTED for a grant with another etag.
+pub(crate) fn organization_grant_changed() -> Status {
+    let message = "the organization grant has changed since this etag was read: read it again";
+    status(ErrorReason::EtagMismatch, message, [])
 }
 
 /// FAILED_PRECONDITION for a request_id that another request has had.
@@ -200,6 +211,12 @@ pub(crate) fn request_id_reused() -> Status {
 pub(crate) fn webhook_endpoint_not_found(name: &str) -> Status {
     let message = "there is no such webhook endpoint: take the name from ListWebhookEndpoints";
     about(ErrorReason::WebhookEndpointNotFound, message, name, [])
+}
+
+/// NOT_FOUND, the same for missing and foreign attempts.
+pub(crate) fn webhook_attempt_not_found(name: &str) -> Status {
+    let message = "there is no such attempt at a webhook endpoint: take the name from ListWebhookAttempts";
+    about(ErrorReason::WebhookAttemptNotFound, message, name, [])
 }
 
 /// FAILED_PRECONDITION for a call that needs an enabled endpoint.
@@ -274,6 +291,12 @@ pub(crate) fn not_found() -> Status {
     Refusal::InvitationNotFound.into()
 }
 
+/// NOT_FOUND for one of several names, the same for every invitation that the caller cannot see.
+pub(crate) fn named_not_found(name: &str) -> Status {
+    let metadata = [("name", name.to_owned())];
+    status(ErrorReason::InvitationNotFound, "there is no such invitation: check the name", metadata)
+}
+
 /// UNAUTHENTICATED.
 pub(crate) fn unauthenticated() -> Status {
     let message = "there is no valid credential: send one API key as `x-api-key` or as `authorization: Bearer`";
@@ -296,7 +319,7 @@ pub(crate) fn organization_access_denied() -> Status {
 
 /// PERMISSION_DENIED for acting between organizations; it does not reveal what exists.
 pub(crate) fn organizations_access_denied(requester: Uuid, target: Uuid) -> Status {
-    let message = "the credential may not act for these organizations: connect them with CreateOrganizationConnection";
+    let message = "the credential may not act for these organizations: grant it with CreateOrganizationGrant";
     let metadata =
         [("requester_organization_id", requester.to_string()), ("target_organization_id", target.to_string())];
     status(ErrorReason::OrganizationAccessDenied, message, metadata)

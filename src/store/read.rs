@@ -136,7 +136,7 @@ impl Params {
         format!("${}", self.0.len())
     }
 
-    fn list<T: Into<Value>>(&mut self, values: impl IntoIterator<Item = T>) -> String {
+    pub(super) fn list<T: Into<Value>>(&mut self, values: impl IntoIterator<Item = T>) -> String {
         values.into_iter().map(|value| self.push(value)).collect::<Vec<_>>().join(", ")
     }
 }

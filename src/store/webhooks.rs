@@ -13,13 +13,16 @@ mod redeliver;
 mod reseal;
 mod row;
 mod settle;
+mod test_limit;
 
 use std::time::Duration;
 
 pub use attempts::{AttemptQuery, WebhookAttempt};
 pub use claim::{ClaimedMessage, MessageContent};
 pub use endpoints::{EndpointCreated, EndpointQuery};
+pub use redeliver::WantedEvents;
 pub use settle::{Attempt, AttemptOutcome, Disabled, WebhookAttemptResult};
+pub use test_limit::TestRefusal;
 use uuid::Uuid;
 
 /// The reason why a call about an endpoint is refused.

@@ -41,7 +41,7 @@ pub struct NoAnswer(pub &'static str);
 /// learn
 /// which names there are inside.
 const NOT_ALLOWED: NoAnswer = NoAnswer("no address that may be posted to");
-const TOO_LATE: NoAnswer = NoAnswer("no answer in time");
+pub(super) const TOO_LATE: NoAnswer = NoAnswer("no answer in time");
 
 /// Posts to endpoints. Clones share the connections.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderMap;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -12,13 +12,13 @@ use uuid::Uuid;
 
 use super::POLL_INTERVAL;
 use super::client::{Answer, NoAnswer, WebhookClient};
+use super::request::{NO_SECRET, error, headers};
 use crate::clock::Clock;
 use crate::domain::invitation::event::Event;
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::value::id::IdSeed;
 use crate::domain::value::time::Timestamp;
-use crate::domain::webhook::signature::{Secret, seconds, sign};
-use crate::domain::webhook::{Endpoint, retry};
+use crate::domain::webhook::retry;
 use crate::entropy::Entropy;
 use crate::event_json::event_json;
 use crate::store::{
@@ -198,7 +198,7 @@ impl WebhookWorker {
             let begun = Instant::now();
             let answer = match request {
                 Some((headers, body)) => client.post(&content.endpoint.uri, headers, body).await,
-                None => Err(NoAnswer("the secret cannot be decrypted: rotate it")),
+                None => Err(NO_SECRET),
             };
             let outcome = outcome(&message, &answer, random, (at, clock.now()));
             let attempt = Attempt {
@@ -219,25 +219,8 @@ impl WebhookWorker {
         MessageContent { endpoint, event }: &MessageContent,
         at: Timestamp,
     ) -> Option<(HeaderMap, String)> {
-        let (id, body, at_seconds) = (message.id.to_string(), body(event), seconds(at));
-        let secrets = self.secrets(message, endpoint, at);
-        if secrets.is_empty() {
-            return None;
-        }
-        let signature = sign(&secrets, &id, at_seconds, body.as_bytes());
-        let headers = [
-            (CONTENT_TYPE, "application/json".to_owned()),
-            (HeaderName::from_static("webhook-id"), id),
-            (HeaderName::from_static("webhook-timestamp"), at_seconds.to_string()),
-            (HeaderName::from_static("webhook-signature"), signature),
-        ];
-        let headers = headers.into_iter().map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)));
-        Some((headers.collect::<Option<_>>()?, body))
-    }
-
-    fn secrets(&self, message: &ClaimedMessage, endpoint: &Endpoint, at: Timestamp) -> Vec<Secret> {
-        let sealed = endpoint.secrets.signing(at).into_iter();
-        sealed.filter_map(|sealed| Secret::open(&self.ring, &message.account, endpoint.id, sealed)).collect()
+        let (id, body) = (message.id.to_string(), body(event));
+        Some((headers(&self.ring, &message.account, endpoint, (&id, at, &body))?, body))
     }
 
     /// Records the result of a request.
@@ -339,16 +322,6 @@ fn outcome(
 
 fn is_unfinished(message: &ClaimedMessage, now: Timestamp) -> bool {
     message.first_tried_at.is_some_and(|first| retry::is_over(first, now.earlier(UNFINISHED_LIMIT)))
-}
-
-/// Returns the reason why an answer is no success.
-fn error(answer: &Result<Answer, NoAnswer>) -> Option<String> {
-    match answer {
-        Ok(Answer { status: 200..=299, .. }) => None,
-        Ok(Answer { status: status @ 300..=399, .. }) => Some(format!("answered {status}; redirects are not followed")),
-        Ok(Answer { status, .. }) => Some(format!("answered {status}")),
-        Err(NoAnswer(words)) => Some((*words).to_owned()),
-    }
 }
 
 fn note(WebhookAttemptResult { message, outcome, attempt, .. }: &WebhookAttemptResult) {

@@ -1,7 +1,9 @@
 //! The RPCs as clients see them: a real client and server over a real connection, on both databases.
 
+mod access;
 mod clock;
 pub(crate) mod connection;
+mod deliveries;
 pub(crate) mod events;
 pub(crate) mod general;
 pub(crate) mod guest;

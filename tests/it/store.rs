@@ -5,7 +5,7 @@ mod events;
 pub(crate) mod executor;
 pub(crate) mod lifecycle;
 pub(crate) mod migrations;
-mod organization_connections;
+mod organization_grants;
 mod outbox;
 mod plans;
 mod plans_make;

@@ -67,7 +67,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("nats", &["domain", "store", "config", "entropy", "telemetry", "event_json", "background"]),
     ("background", &["domain", "store", "entropy", "telemetry"]),
     ("server", &["auth", "cli", "config", "domain", "entropy", "pb", "shutdown", "store"]),
-    ("api", &["auth", "background", "server", "store", "domain", "pb", "config", "clock", "entropy"]),
+    ("api", &["auth", "background", "server", "store", "domain", "pb", "config", "clock", "entropy", "webhook"]),
 ];
 
 /// The composition root knows everybody; `lib.rs` only names the modules and `main.rs` is another crate.

@@ -5,3 +5,4 @@ pub(crate) mod build;
 pub(crate) mod future;
 pub(crate) mod http_sink;
 pub(crate) mod posts;
+pub(crate) mod redelivery;

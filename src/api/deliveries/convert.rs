@@ -1,7 +1,7 @@
 //! Messages.
 
 use crate::api::convert::timestamp;
-use crate::api::resource::delivery_name;
+use crate::api::resource::{delivery_name, recipient_name};
 use crate::domain::delivery::message_id::MessageId;
 use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
 use crate::domain::invitation::Invitation;
@@ -9,13 +9,13 @@ use crate::pb;
 
 /// Converts a message about an invitation, sent from a domain.
 pub(in crate::api) fn delivery(invitation: &Invitation, delivery: &Delivery, domain: &str) -> pb::Delivery {
-    let NewDelivery { id, invitation: about, purpose, created_at, .. } = delivery.message;
+    let NewDelivery { id, invitation: about, recipient, purpose, created_at, .. } = delivery.message;
     // A message that precedes others has a due time before its creation.
     let next_attempt = delivery.due_at.filter(|_| delivery.state == DeliveryState::Queued);
     pb::Delivery {
         name: delivery_name(about, id),
         channel: pb::DeliveryChannel::Email.into(),
-        recipient: delivery.address(invitation).map(|email| email.original().to_owned()).unwrap_or_default(),
+        recipient: if recipient == 0 { String::new() } else { recipient_name(about, recipient) },
         state: state(delivery.state).into(),
         attempts: i32::try_from(delivery.attempts).unwrap_or(i32::MAX),
         last_error: delivery.last_error.clone().unwrap_or_default(),
@@ -24,6 +24,7 @@ pub(in crate::api) fn delivery(invitation: &Invitation, delivery: &Delivery, dom
         send_time: delivery.sent_at.map(timestamp),
         purpose: self::purpose(purpose).into(),
         next_attempt_time: next_attempt.map(|due_at| timestamp(due_at.max(created_at))),
+        address: delivery.address(invitation).map(|email| email.original().to_owned()).unwrap_or_default(),
     }
 }
 

@@ -39,7 +39,7 @@ pub(in crate::api) fn invitation(
         groups: details.groups().iter().map(scope).collect(),
         roles: details.roles().to_vec(),
         acceptances,
-        delivery_types: invitation.mails.then_some(pb::DeliveryType::Email.into()).into_iter().collect(),
+        delivery_channels: invitation.mails.then_some(pb::DeliveryChannel::Email.into()).into_iter().collect(),
         delivery_count: count(invitation.deliveries),
         view_count: count(invitation.engagement.views),
         click_count: count(invitation.engagement.clicks),

@@ -2,6 +2,7 @@
 
 use crate::api::convert::kind_of;
 use crate::api::parse::violations::Violations;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::recipient::{Address, AddressType};
 use crate::domain::invitation::state::State;
@@ -15,7 +16,12 @@ use crate::store::GuestStatus;
 const MAX_VALUES: usize = 50;
 
 /// Parses the values of a filter by an enum; unknown values are refused.
-fn values<T>(violations: &mut Violations, field: &str, values: &[i32], parse: impl Fn(i32) -> Option<T>) -> Vec<T> {
+pub(in crate::api) fn values<T>(
+    violations: &mut Violations,
+    field: &str,
+    values: &[i32],
+    parse: impl Fn(i32) -> Option<T>,
+) -> Vec<T> {
     if values.len() > MAX_VALUES {
         violations.add(field, FieldRule::TooMany, "must have at most 50 entries");
         return Vec::new();
@@ -93,6 +99,21 @@ pub(in crate::api) fn guest_statuses(violations: &mut Violations, statuses: &[i3
         Given::Sent => Some(GuestStatus::Sent),
         Given::AcceptedByGuest => Some(GuestStatus::AcceptedByGuest),
         Given::AcceptedBySystem => Some(GuestStatus::AcceptedBySystem),
+    })
+}
+
+/// Parses `states` of messages.
+pub(in crate::api) fn delivery_states(violations: &mut Violations, states: &[i32]) -> Vec<DeliveryState> {
+    use pb::DeliveryState as Given;
+    values(violations, "states", states, |value| match Given::try_from(value).ok()? {
+        Given::Unspecified => None,
+        Given::Queued => Some(DeliveryState::Queued),
+        Given::Sending => Some(DeliveryState::Sending),
+        Given::Sent => Some(DeliveryState::Sent),
+        Given::Delivered => Some(DeliveryState::Delivered),
+        Given::Bounced => Some(DeliveryState::Bounced),
+        Given::Failed => Some(DeliveryState::Failed),
+        Given::Cancelled => Some(DeliveryState::Cancelled),
     })
 }
 

@@ -3,9 +3,11 @@
 use uuid::Uuid;
 
 use crate::api::parse::field_mask::FieldMask;
+use crate::api::parse::filter;
 use crate::api::parse::filter::event_type;
 use crate::api::parse::moment;
 use crate::api::parse::violations::Violations;
+use crate::api::resource::InvitationName;
 use crate::domain::invitation::event::EventType;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
@@ -14,11 +16,13 @@ use crate::domain::value::word::Word;
 use crate::domain::webhook::networks::Networks;
 use crate::domain::webhook::{EndpointChange, uri};
 use crate::pb;
+use crate::store::WantedEvents;
 
 const COLLECTION: &str = "webhookEndpoints";
 const URI: &str = "webhook_endpoint.uri";
 const EVENT_TYPES: &str = "webhook_endpoint.event_types";
 const MAX_EVENT_TYPES: usize = 50;
+const MAX_INVITATIONS: usize = 100;
 
 /// The name of an endpoint, parsed.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +53,7 @@ pub(in crate::api) fn to_create(
     let uri = violations.required(URI, &given.uri, |value| uri::parse(value, networks));
     let event_types = event_types(violations, &given.event_types);
     violations.optional("webhook_endpoint.etag", &given.etag, text::opaque_id);
-    Some((uri?, event_types, given.disabled))
+    Some((uri?, event_types, given.disabled.unwrap_or_default()))
 }
 
 /// Parses the endpoint to be updated, the etag it must have, and its new fields.
@@ -65,7 +69,11 @@ pub(in crate::api) fn to_update(
     let mask = FieldMask::parse(
         violations,
         request.update_mask.as_ref(),
-        [("uri", !given.uri.is_empty()), ("event_types", !given.event_types.is_empty()), ("disabled", given.disabled)],
+        [
+            ("uri", !given.uri.is_empty()),
+            ("event_types", !given.event_types.is_empty()),
+            ("disabled", given.disabled.is_some()),
+        ],
     );
     let mut change = EndpointChange::default();
     if mask.has("uri") {
@@ -75,37 +83,60 @@ pub(in crate::api) fn to_update(
         change.event_types = Some(event_types(violations, &given.event_types));
     }
     if mask.has("disabled") {
-        change.disabled = Some(given.disabled);
+        change.disabled = Some(given.disabled.unwrap_or_default());
     }
     Some((name?, etag, change))
 }
 
-/// Parses the endpoint and the span of the events to be redelivered.
+/// Parses `webhookEndpoints/{uuid}/attempts/{uuid}`.
+pub(in crate::api) fn attempt_name(name: &str) -> Result<(Uuid, Uuid), Invalid> {
+    const INVALID: Invalid = Invalid::format("must be webhookEndpoints/{uuid}/attempts/{uuid}");
+    let (endpoint, id) = name.split_once("/attempts/").ok_or(INVALID)?;
+    let EndpointName(endpoint) = EndpointName::parse(endpoint).map_err(|_| INVALID)?;
+    Ok((endpoint, text::uuid(id).map_err(|_| INVALID)?))
+}
+
+/// Parses `states` of attempts: whether they succeeded; `None` for both.
+pub(in crate::api) fn attempt_states(violations: &mut Violations, states: &[i32]) -> Option<bool> {
+    use pb::WebhookAttemptState as Given;
+    let states = filter::values(violations, "states", states, |value| match Given::try_from(value).ok()? {
+        Given::Unspecified => None,
+        Given::Succeeded => Some(true),
+        Given::Failed => Some(false),
+    });
+    match (states.contains(&true), states.contains(&false)) {
+        (true, false) => Some(true),
+        (false, true) => Some(false),
+        (true, true) | (false, false) => None,
+    }
+}
+
+/// Parses the endpoint and the events to be redelivered, at most so many.
 pub(in crate::api) fn to_redeliver(
     violations: &mut Violations,
-    request: &pb::RedeliverEventsRequest,
-    now: Timestamp,
-) -> Option<(EndpointName, (Timestamp, Timestamp))> {
+    request: &pb::RedeliverWebhookEventsRequest,
+    (now, most): (Timestamp, usize),
+) -> Option<(EndpointName, WantedEvents)> {
     let name = violations.required("name", &request.name, EndpointName::parse);
-    if request.since.is_none() {
-        violations.add("since", FieldRule::Required, "is required");
+    if request.start_time.is_none() {
+        violations.add("start_time", FieldRule::Required, "is required");
     }
-    let since = moment(violations, "since", request.since);
-    let until = match request.until {
+    let start = moment(violations, "start_time", request.start_time);
+    let end = match request.end_time {
         // An event of this very moment belongs to the span.
         None => Some(Timestamp::from_micros(now.micros().saturating_add(1))),
-        Some(_) => moment(violations, "until", request.until),
+        Some(_) => moment(violations, "end_time", request.end_time),
     };
-    if let (Some(since), Some(until)) = (since, until)
-        && until <= since
+    if let (Some(start), Some(end)) = (start, end)
+        && end <= start
     {
-        violations.add(
-            if request.until.is_some() { "until" } else { "since" },
-            FieldRule::Conflicts,
-            "must be since < until",
-        );
+        let field = if request.end_time.is_some() { "end_time" } else { "start_time" };
+        violations.add(field, FieldRule::Conflicts, "must be start_time < end_time");
     }
-    Some((name?, (since?, until?)))
+    let types = filter::event_types(violations, &request.types);
+    let invitations = violations.each("invitations", &request.invitations, MAX_INVITATIONS, InvitationName::parse);
+    let invitations = invitations.into_iter().map(InvitationName::id_and_kind).collect();
+    Some((name?, WantedEvents { start: start?, end: end?, types, invitations, most }))
 }
 
 /// Parses types of events; the same twice counts once.

@@ -1,7 +1,5 @@
 //! The changes of an endpoint.
 
-use std::time::Duration;
-
 use uuid::Uuid;
 
 use super::*;
@@ -43,7 +41,7 @@ fn same_again_is_no_change() {
 fn enabling_forgets_why_it_was_disabled_and_that_it_failed() {
     let disabled = Endpoint {
         disabled_at: Some(NOW),
-        disabled_reason: Some(GONE.to_owned()),
+        disabled_reason: Some(DisabledReason::Gone.into()),
         failing_since: Some(NOW),
         ..endpoint()
     };

@@ -40,8 +40,9 @@ fn type_of_a_resource_follows_from_its_name() {
         ("userInvitations/1", "UserInvitation"),
         ("guestInvitations/1", "GuestInvitation"),
         ("invitations/1/acceptances/2", "Acceptance"),
-        ("organizationConnections/1", "OrganizationConnection"),
+        ("organizationGrants/1", "OrganizationGrant"),
         ("webhookEndpoints/1", "WebhookEndpoint"),
+        ("webhookEndpoints/1/attempts/2", "WebhookAttempt"),
     ] {
         assert_eq!(super::resource_type(name), format!("invitation.v1/{resource_type}"));
     }

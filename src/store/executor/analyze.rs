@@ -25,7 +25,7 @@ const ANALYZE_LIMIT: Duration = Duration::from_secs(30);
 const SELECT_GROWN_TABLES: &str = "SELECT c.relname::text FROM pg_class c
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
         AND c.relname IN ('invitation', 'recipient', 'label', 'acceptance', 'engagement', 'event', 'request', 'outbox',
-            'slot', 'invitation_group', 'autojoin_domain', 'organization_connection', 'webhook_message',
+            'slot', 'invitation_group', 'autojoin_domain', 'organization_grant', 'webhook_message',
             'webhook_attempt')
         AND pg_relation_size(c.oid) / current_setting('block_size')::bigint >= 2 * greatest(c.relpages, 2)";
 

@@ -1,4 +1,4 @@
-//! Messages to people: claimed and settled by the mail worker, listed and replayed by callers. Sending a message or
+//! Messages to people: claimed and settled by the mail worker, listed and queued again by callers. Sending a message or
 //! giving it up is an event of its invitation, and so a command; leases, attempts and cancellations are not.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::{ClaimRequest, OUTBOX};
-use crate::domain::delivery::Delivery;
+use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::value::id::InvitationId;
@@ -50,15 +50,15 @@ pub struct Topicality {
     pub acceptance: Option<Acceptance>,
 }
 
-/// The filters of a replay.
+/// The filters of failed messages to be queued again.
 #[derive(Clone, Debug, Default)]
-pub struct ReplayQuery {
+pub struct RedeliveryQuery {
     /// Only messages of this invitation.
     pub invitation: Option<InvitationId>,
     /// Only messages that were created at this moment or later.
-    pub since: Option<Timestamp>,
+    pub start: Option<Timestamp>,
     /// Only messages that were created before this moment.
-    pub until: Option<Timestamp>,
+    pub end: Option<Timestamp>,
 }
 
 /// The filters of a list of an invitation's messages, by age.
@@ -66,12 +66,26 @@ pub struct ReplayQuery {
 pub struct DeliveryQuery {
     /// The invitation.
     pub invitation: InvitationId,
+    /// Only the message with this id.
+    pub id: Option<Uuid>,
+    /// Only messages in these states; empty means all.
+    pub states: Vec<DeliveryState>,
+    /// Only messages to the recipient with this ordinal.
+    pub recipient: Option<u16>,
     /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
     /// The most rows.
     pub limit: u64,
     /// The place behind which the list continues.
     pub after: Option<Cursor>,
+}
+
+impl DeliveryQuery {
+    /// Returns the query for all messages of an invitation, the newest first.
+    pub fn of(invitation: InvitationId, limit: u64) -> Self {
+        let (id, states, recipient, ascending, after) = (None, Vec::new(), None, false, None);
+        Self { invitation, id, states, recipient, ascending, limit, after }
+    }
 }
 
 impl Store {
@@ -181,10 +195,10 @@ impl Store {
 
     /// Queues failed messages again and returns their number, at most a thousand per call; `None` if another request had the
     /// request_id. Once per request_id.
-    pub async fn replay_deliveries(
+    pub async fn redeliver_deliveries(
         &self,
         account: &AccountId,
-        query: &ReplayQuery,
+        query: &RedeliveryQuery,
         once: &WriteOnce,
     ) -> Result<Option<u64>, StoreError> {
         let backend = self.database.backend();
@@ -192,8 +206,8 @@ impl Store {
         let tag = if query.invitation.is_some() { "invitation" } else { "failed" };
         let mut all = vec![by_index(backend, tag, "o", ACCOUNT), "o.state = 'failed'".to_owned()];
         all.extend(query.invitation.map(|id| format!("o.invitation_id = {}", params.push(id.0))));
-        all.extend(query.since.map(|since| format!("o.created_at >= {}", params.push(since.micros()))));
-        all.extend(query.until.map(|until| format!("o.created_at < {}", params.push(until.micros()))));
+        all.extend(query.start.map(|start| format!("o.created_at >= {}", params.push(start.micros()))));
+        all.extend(query.end.map(|end| format!("o.created_at < {}", params.push(end.micros()))));
         let sql = format!(
             "{picked} UPDATE outbox AS o SET state = 'queued', due_at = {now}, attempts = 0 FROM {keys}
             WHERE o.account_id = p.account_id AND o.id = p.id AND o.state || '' = 'failed'",
@@ -209,15 +223,15 @@ impl Store {
                 Known::Done { changed, .. } => return Ok(Some(changed.unwrap_or_default().unsigned_abs())),
                 Known::New => {}
             }
-            let replayed = transaction.execute_raw(statement.clone()).await?.rows_affected();
+            let queued = transaction.execute_raw(statement.clone()).await?.rows_affected();
             if once.validate_only {
-                return Ok(Some(replayed));
+                return Ok(Some(queued));
             }
-            let about = (Uuid::nil(), i64::try_from(replayed).ok());
+            let about = (Uuid::nil(), i64::try_from(queued).ok());
             if remember(&transaction, account, once.request.as_ref(), about, self.database.clock.now()).await? {
                 transaction.commit().await?;
                 self.notifications.notify(Topic::Outbox);
-                return Ok(Some(replayed));
+                return Ok(Some(queued));
             }
         }
         Err(StoreError::Conflict)
@@ -248,14 +262,20 @@ impl Store {
         // The id of a reminder contains its due time, so ids are no order of creation.
         let after = query.after.as_ref().map(|Cursor { key, id, .. }| {
             let (at, id) = (params.push(key.clone()), params.push(*id));
-            format!(" AND (t.created_at, t.id) {compare} ({at}, {id})")
+            format!("(t.created_at, t.id) {compare} ({at}, {id})")
         });
+        let mut all = vec![by_index(backend, "invitation", "t", ACCOUNT), format!("t.invitation_id = {invitation}")];
+        all.extend(after);
+        all.extend(query.id.map(|id| format!("t.id = {}", params.push(id))));
+        all.extend(query.recipient.map(|ordinal| format!("t.recipient = {}", params.push(i32::from(ordinal)))));
+        if !query.states.is_empty() {
+            let states = query.states.iter().map(|state| state.code());
+            all.push(format!("t.state || '' IN ({})", params.list(states)));
+        }
         let page = format!(
-            "(SELECT * FROM outbox t WHERE {own} AND t.invitation_id = {invitation}{}
-            ORDER BY t.created_at {order}, t.id {order} LIMIT {}) o",
-            after.unwrap_or_default(),
+            "(SELECT * FROM outbox t WHERE {all} ORDER BY t.created_at {order}, t.id {order} LIMIT {}) o",
             params.push(query.limit.cast_signed()),
-            own = by_index(backend, "invitation", "t", ACCOUNT),
+            all = all.join(" AND "),
         );
         let page = json_array(backend, &Columns::of::<outbox::Entity>().json_of(backend, "o"), &page);
         let cast = if backend == DbBackend::Postgres { "::text" } else { "" };

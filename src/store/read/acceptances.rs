@@ -1,4 +1,4 @@
-//! Reads of acceptances: pages of one invitation's, by age.
+//! Reads of acceptances: one by its name, and pages of one invitation's, by age.
 
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
@@ -9,13 +9,13 @@ use super::unreadable::FullPage;
 use super::{Cursor, behind, order, page_of_owner};
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::kind::Kind;
-use crate::domain::value::id::InvitationId;
+use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::text::AccountId;
 use crate::store::Store;
 use crate::store::sql::entity::acceptance::{Column, Entity};
 use crate::store::sql::entity::invitation;
 use crate::store::sql::error::StoreError;
-use crate::store::sql::row::row_from;
+use crate::store::sql::row::{row_from, rows_with_id};
 
 /// The filters of a list of acceptances.
 #[derive(Clone, Debug)]
@@ -45,6 +45,21 @@ impl Store {
             let Some(read_on) = page.add(query.limit, found)? else { return Ok(Some(page.into_rows())) };
             query = AcceptanceQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
         }
+    }
+
+    /// Reads an acceptance of an invitation, if the account has it.
+    pub async fn get_acceptance(
+        &self,
+        account: &AccountId,
+        invitation: InvitationId,
+        id: AcceptanceId,
+    ) -> Result<Option<Acceptance>, StoreError> {
+        let select = Entity::find()
+            .filter(Column::AccountId.eq(account.as_str()))
+            .filter(Column::InvitationId.eq(invitation.0))
+            .filter(Column::Id.eq(id.0));
+        let found = rows_with_id(&self.database.read, select).await?.pop();
+        found.map(|(_, row)| row.and_then(Acceptance::try_from)).transpose()
     }
 
     /// Reads acceptances, each with the place behind which the list continues. Returns `None` if the account has no

@@ -1,6 +1,9 @@
-//! Reads of invitations: one by its id, and pages of filtered lists.
+//! Reads of invitations: one or several by id, and pages of filtered lists.
 
-use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
+use std::collections::BTreeSet;
+
+use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::query::{InvitationQuery, Order};
@@ -18,7 +21,7 @@ use crate::domain::value::time::Timestamp;
 use crate::store::executor::load::{Extent, invitation_body, newest_acceptances, parse_json};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::InvitationRows;
-use crate::store::sql::rows_param::{by_index, statement_clock};
+use crate::store::sql::rows_param::{Columns, RowsParam, by_index, statement_clock};
 use crate::store::{Database, Store};
 
 /// The name of an invitation in a list.
@@ -96,6 +99,28 @@ impl Store {
             ) known ORDER BY known.id DESC LIMIT 1)"
         );
         self.one(params, "invitation i", &condition, false).await
+    }
+
+    /// Reads those of some invitations that the account has, in any order.
+    pub async fn get_invitations(
+        &self,
+        account: &AccountId,
+        ids: &BTreeSet<InvitationId>,
+    ) -> Result<Vec<Read<Invitation>>, StoreError> {
+        let backend = self.database.backend();
+        let keys = Columns::list([("account_id", Text), ("invitation_id", UuidType)]);
+        let sql = format!(
+            "SELECT {now} AS now, {body} AS body FROM {keys}
+            JOIN invitation i ON i.account_id = k.account_id AND i.id = k.invitation_id",
+            now = statement_clock(backend, 1 + keys.width(backend)),
+            body = invitation_body(backend, &Extent::PLAIN),
+            keys = keys.keys_of(backend, 1, "k"),
+        );
+        let rows = ids.iter().map(|id| -> [Value; 2] { [account.as_str().into(), id.0.into()] });
+        let mut values = RowsParam::new(keys, rows).params(backend);
+        values.push(read_clock(&self.database, None).into());
+        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, values)).await?;
+        rows.iter().map(invitation_from).collect()
     }
 
     /// Reads the auto-join of a scope that is not revoked. It may have no domains.

@@ -1,4 +1,4 @@
-//! Reads of attempts: pages of the requests to one endpoint.
+//! Reads of attempts: one by its name, and pages of the requests to one endpoint.
 
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
@@ -13,13 +13,17 @@ use crate::store::read::{Cursor, behind, order, page_of_owner};
 use crate::store::sql::entity::webhook_attempt::{Column, Entity, Model};
 use crate::store::sql::entity::webhook_endpoint;
 use crate::store::sql::error::StoreError;
-use crate::store::sql::row::row_from;
+use crate::store::sql::row::{row_from, rows_with_id};
 
 /// The filters of a list of an endpoint's attempts, by age.
 #[derive(Clone, Debug)]
 pub struct AttemptQuery {
     /// The endpoint.
     pub endpoint: Uuid,
+    /// Only attempts that succeeded, or only those that failed.
+    pub succeeded: Option<bool>,
+    /// Only attempts to post the event with this sequence of this invitation.
+    pub event: Option<(InvitationId, i64)>,
     /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
     /// The most rows.
@@ -49,7 +53,26 @@ pub struct WebhookAttempt {
     pub duration_millis: i32,
 }
 
+impl AttemptQuery {
+    /// Returns the query for all attempts at an endpoint, the newest first.
+    pub fn of(endpoint: Uuid, limit: u64) -> Self {
+        Self { endpoint, succeeded: None, event: None, ascending: false, limit, after: None }
+    }
+}
+
 impl Store {
+    /// Reads an attempt at an endpoint, if the account has it.
+    pub async fn get_webhook_attempt(
+        &self,
+        account: &AccountId,
+        endpoint: Uuid,
+        id: Uuid,
+    ) -> Result<Option<WebhookAttempt>, StoreError> {
+        let select = Entity::find_by_id((account.as_str().to_owned(), endpoint, id));
+        let found = rows_with_id(&self.database.read, select).await?.pop();
+        found.map(|(_, row)| row.map(attempt_from)).transpose()
+    }
+
     /// Reads a page of attempts; `None` if the account has no such endpoint.
     pub async fn list_webhook_attempts(
         &self,
@@ -60,6 +83,12 @@ impl Store {
         let page = Entity::find()
             .filter(Column::AccountId.eq(account.as_str()))
             .filter(Column::EndpointId.eq(query.endpoint))
+            .apply_if(query.succeeded, |page, succeeded| {
+                page.filter(if succeeded { Column::Error.is_null() } else { Column::Error.is_not_null() })
+            })
+            .apply_if(query.event, |page, (invitation, sequence)| {
+                page.filter(Column::InvitationId.eq(invitation.0)).filter(Column::Sequence.eq(sequence))
+            })
             .apply_if(query.after.as_ref(), |page, cursor| page.filter(behind(Column::Id, cursor.id, query.ascending)))
             .order_by(Column::Id, order.clone())
             .limit(query.limit);

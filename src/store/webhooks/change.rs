@@ -7,12 +7,13 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::endpoints::find_for_update;
-use super::row::event_types_json;
+use super::row::{disabled_reason, event_types_json};
 use super::{CHUNK_ROWS, EndpointRefusal, LAST_POSITION};
 use crate::domain::delivery::DeliveryState;
+use crate::domain::value::etag::StaleEtag;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
-use crate::domain::webhook::{Endpoint, StaleEtag};
+use crate::domain::webhook::Endpoint;
 use crate::store::Store;
 use crate::store::requests::{Known, WriteOnce, recall, remember};
 use crate::store::sql::database::Database;
@@ -144,7 +145,7 @@ async fn save_endpoint<C: ConnectionTrait>(
         uri: Set(after.uri.clone()),
         event_types: Set(event_types_json(after)),
         disabled_at: Set(after.disabled_at.map(Timestamp::micros)),
-        disabled_reason: Set(after.disabled_reason.clone()),
+        disabled_reason: Set(disabled_reason(after)),
         secret: Set(after.secrets.present.clone()),
         previous_secret: Set(previous),
         previous_until: Set(until.map(Timestamp::micros)),

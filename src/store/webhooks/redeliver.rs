@@ -1,16 +1,20 @@
 //! Posts events again, or for the first time, at the request of a caller.
 
-use sea_orm::{Statement, Value};
+use sea_orm::Statement;
 use uuid::Uuid;
 
 use super::EndpointRefusal;
 use super::dispatch::{insert, wants};
 use super::endpoints::find;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::value::id::IdSeed;
+use crate::domain::invitation::event::EventType;
+use crate::domain::kind::Kind;
+use crate::domain::value::etag::StaleEtag;
+use crate::domain::value::id::{IdSeed, InvitationId};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
-use crate::domain::webhook::{Endpoint, StaleEtag};
+use crate::domain::webhook::Endpoint;
+use crate::store::read::Params;
 use crate::store::requests::{Known, WriteOnce, recall, remember};
 use crate::store::sql::entity::webhook_message::Model;
 use crate::store::sql::error::StoreError;
@@ -29,21 +33,35 @@ const MAX_CLOCK_SKEW: i64 = 3_600_000_000;
 const REQUEUE: &str = "UPDATE SET state = excluded.state, due_at = excluded.due_at, lease = NULL, attempts = 0,
     first_tried_at = NULL";
 
+/// The events that a caller wants posted again.
+#[derive(Clone, Debug)]
+pub struct WantedEvents {
+    /// The moment from which on they happened.
+    pub start: Timestamp,
+    /// The moment before which they happened.
+    pub end: Timestamp,
+    /// Only events of these types; empty means all.
+    pub types: Vec<EventType>,
+    /// Only events of these invitations, and of their kinds, if these are given; empty means all.
+    pub invitations: Vec<(InvitationId, Option<Kind>)>,
+    /// The most events; if there are more, none is queued.
+    pub most: usize,
+}
+
 impl Store {
-    /// Queues the events of a span of time to an endpoint, if it subscribes to their types, and returns their number.
-    /// If they are more than `most`, none is queued. Once per request_id.
-    pub async fn redeliver_events(
+    /// Queues events to an endpoint, if it subscribes to their types, and returns their number. Once per request_id.
+    pub async fn redeliver_webhook_events(
         &self,
         account: &AccountId,
         endpoint: Uuid,
         once: &WriteOnce,
-        (span, most): ((Timestamp, Timestamp), usize),
+        wanted: &WantedEvents,
         seed: &IdSeed,
         check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
     ) -> Result<Result<usize, EndpointRefusal>, StoreError> {
-        let now = self.database.clock.now();
+        let (now, most) = (self.database.clock.now(), wanted.most);
         let mut messages = Vec::new();
-        for (invitation_id, sequence, occurred_at) in self.events_within(account, endpoint, span, most + 1).await? {
+        for (invitation_id, sequence, occurred_at) in self.events_within(account, endpoint, wanted).await? {
             messages.push(Model {
                 account_id: account.as_str().to_owned(),
                 id: seed.nth(u32::try_from(messages.len()).unwrap_or(u32::MAX)),
@@ -101,29 +119,40 @@ impl Store {
         &self,
         account: &AccountId,
         endpoint: Uuid,
-        (since, until): (Timestamp, Timestamp),
-        limit: usize,
+        wanted: &WantedEvents,
     ) -> Result<Vec<(Uuid, i64, i64)>, StoreError> {
         let backend = self.database.backend();
-        let wants = wants(backend);
+        let WantedEvents { start, end, types, invitations, most } = wanted;
+        let least = |micros: i64| Uuid::from_u128(u128::try_from(micros.max(0) / 1_000).unwrap_or_default() << 80);
+        let mut params = Params(vec![
+            account.as_str().into(),
+            endpoint.into(),
+            least(start.micros().saturating_sub(MAX_CLOCK_SKEW)).into(),
+            least(end.micros().saturating_add(MAX_CLOCK_SKEW)).into(),
+            start.micros().into(),
+            end.micros().into(),
+            i64::try_from(*most).unwrap_or(i64::MAX).saturating_add(1).into(),
+        ]);
+        let mut all = vec![wants(backend).to_owned()];
+        if !types.is_empty() {
+            all.push(format!("e.event_type IN ({})", params.list(types.iter().map(|wanted| wanted.name()))));
+        }
+        if !invitations.is_empty() {
+            let named = invitations.iter().map(|(id, kind)| {
+                let of_kind = kind.map(|kind| format!(" AND e.kind = {}", params.push(kind.code())));
+                format!("e.invitation_id = {}{}", params.push(id.0), of_kind.unwrap_or_default())
+            });
+            all.push(format!("({})", named.collect::<Vec<_>>().join(" OR ")));
+        }
         let sql = format!(
             "SELECT e.invitation_id, e.sequence, e.occurred_at FROM event e
             JOIN webhook_endpoint w ON w.account_id = $1 AND w.id = $2
-            WHERE {own} AND e.id >= $3 AND e.id < $4 AND e.occurred_at >= $5 AND e.occurred_at < $6 AND {wants}
+            WHERE {own} AND e.id >= $3 AND e.id < $4 AND e.occurred_at >= $5 AND e.occurred_at < $6 AND {all}
             ORDER BY e.id LIMIT $7",
             own = by_index(backend, "id", "e", "$1"),
+            all = all.join(" AND "),
         );
-        let least = |micros: i64| Uuid::from_u128(u128::try_from(micros.max(0) / 1_000).unwrap_or_default() << 80);
-        let values: [Value; 7] = [
-            account.as_str().into(),
-            endpoint.into(),
-            least(since.micros().saturating_sub(MAX_CLOCK_SKEW)).into(),
-            least(until.micros().saturating_add(MAX_CLOCK_SKEW)).into(),
-            since.micros().into(),
-            until.micros().into(),
-            i64::try_from(limit).unwrap_or(i64::MAX).into(),
-        ];
-        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, values)).await?;
+        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         let event = |row: &sea_orm::QueryResult| {
             Ok((row.try_get("", "invitation_id")?, row.try_get("", "sequence")?, row.try_get("", "occurred_at")?))
         };

@@ -6,7 +6,7 @@ use crate::domain::invitation::event::EventType;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::Word;
-use crate::domain::webhook::{Endpoint, SealedSecrets};
+use crate::domain::webhook::{DisabledReason, Endpoint, SealedSecrets};
 use crate::store::sql::entity::webhook_endpoint::Model;
 use crate::store::sql::error::StoreError;
 
@@ -19,7 +19,7 @@ pub(super) fn endpoint_row(account: &AccountId, endpoint: &Endpoint) -> Model {
         uri: endpoint.uri.clone(),
         event_types: event_types_json(endpoint),
         disabled_at: endpoint.disabled_at.map(Timestamp::micros),
-        disabled_reason: endpoint.disabled_reason.clone(),
+        disabled_reason: disabled_reason(endpoint),
         secret: endpoint.secrets.present.clone(),
         previous_secret,
         previous_until: previous_until.map(Timestamp::micros),
@@ -29,7 +29,13 @@ pub(super) fn endpoint_row(account: &AccountId, endpoint: &Endpoint) -> Model {
         created_at: endpoint.created_at.micros(),
         updated_at: endpoint.updated_at.micros(),
         since_position: 0,
+        tested_at: None,
     }
+}
+
+/// Returns the code of the reason why the service disabled an endpoint, if it did.
+pub(super) fn disabled_reason(endpoint: &Endpoint) -> Option<String> {
+    endpoint.disabled_reason.as_ref().map(|reason| reason.text(DisabledReason::code).to_owned())
 }
 
 /// Returns the names of the types that an endpoint subscribes to.
@@ -41,12 +47,17 @@ impl TryFrom<Model> for Endpoint {
     type Error = StoreError;
 
     fn try_from(row: Model) -> Result<Self, StoreError> {
-        let corrupt = || StoreError::Corrupt {
+        let corrupt = |column: &'static str, problem: &'static str| StoreError::Corrupt {
             table: "webhook_endpoint",
-            column: "event_types",
+            column,
             row: row.id.to_string(),
-            problem: "is not a list of types",
+            problem,
         };
+        let reason = row.disabled_reason.as_deref().map(|code| {
+            Word::parse(code, DisabledReason::from_code).ok_or_else(|| corrupt("disabled_reason", "is not a code"))
+        });
+        let disabled_reason = reason.transpose()?;
+        let corrupt = || corrupt("event_types", "is not a list of types");
         let names = row.event_types.as_array().ok_or_else(corrupt)?.iter();
         let word = |name: &Value| name.as_str().and_then(|name| Word::parse(name, EventType::from_name));
         let event_types = names.map(|name| word(name).ok_or_else(corrupt));
@@ -55,7 +66,7 @@ impl TryFrom<Model> for Endpoint {
             event_types: event_types.collect::<Result<_, _>>()?,
             uri: row.uri,
             disabled_at: row.disabled_at.map(Timestamp::from_micros),
-            disabled_reason: row.disabled_reason,
+            disabled_reason,
             secrets: SealedSecrets {
                 present: row.secret,
                 previous: row.previous_secret.zip(row.previous_until.map(Timestamp::from_micros)),

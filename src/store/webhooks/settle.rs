@@ -11,7 +11,7 @@ use super::change::cancel_pending;
 use super::{ClaimedMessage, DATABASE_TIMEOUT};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::value::time::Timestamp;
-use crate::domain::webhook::{FAILED_TOO_LONG, GONE, retry};
+use crate::domain::webhook::{DisabledReason, retry};
 use crate::store::Store;
 use crate::store::sql::Transaction;
 use crate::store::sql::entity::webhook_attempt::{Entity, Model};
@@ -186,14 +186,16 @@ impl Store {
             "UPDATE webhook_endpoint AS w SET
                 failing_since = CASE WHEN h.health = 'well' THEN NULL ELSE coalesce(w.failing_since, h.at) END,
                 disabled_at = CASE WHEN {ends} THEN h.at ELSE w.disabled_at END,
-                disabled_reason = CASE WHEN NOT {ends} THEN w.disabled_reason WHEN h.health = 'gone' THEN '{GONE}'
-                    ELSE '{FAILED_TOO_LONG}' END,
+                disabled_reason = CASE WHEN NOT {ends} THEN w.disabled_reason WHEN h.health = 'gone' THEN '{gone}'
+                    ELSE '{failing}' END,
                 revision = w.revision + CASE WHEN {ends} THEN 1 ELSE 0 END,
                 updated_at = CASE WHEN {ends} THEN h.at ELSE w.updated_at END
             FROM {rows} WHERE w.account_id = h.account_id AND w.id = h.endpoint_id AND w.disabled_at IS NULL
                 AND (h.health = 'well' AND w.failing_since IS NOT NULL
                     OR h.health <> 'well' AND (w.failing_since IS NULL OR {ends}))
             RETURNING id, CASE WHEN disabled_at IS NULL THEN 0 ELSE 1 END AS ended",
+            gone = DisabledReason::Gone.code(),
+            failing = DisabledReason::Failing.code(),
             rows = columns.rows_of(backend, 1, "h"),
         );
         let row = |((account, endpoint), (health, at)): (&(&str, Uuid), &(Health, Timestamp))| -> [Value; 4] {

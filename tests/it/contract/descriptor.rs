@@ -14,7 +14,10 @@ use super::raw;
 fn each_rpc_documents_the_permission_it_needs() {
     for rpc in raw::rpcs() {
         let (_, needed) = RPCS.iter().find(|(path, _)| *path == rpc.path).unwrap();
-        let wanted = format!("Permission: `{}`.", needed.name());
+        let wanted = match needed.permission() {
+            Some(permission) => format!("Permission: `{}`.", permission.name()),
+            None => "Permission: none, but a valid credential.".to_owned(),
+        };
         assert!(rpc.comment.ends_with(&wanted), "{} says {:?}, not {wanted}", rpc.path, rpc.comment);
     }
 }
@@ -78,6 +81,7 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
     let accepted = pb::AcceptInvitationResponse { invitation: Some(general()), ..Default::default() };
     let accepted_one = || pb::AcceptInvitationsResult { invitation: Some(general()), ..Default::default() };
     let accepted_all = pb::AcceptInvitationsResponse { results: vec![accepted_one()] };
+    let got = pb::BatchGetInvitationsResponse { invitations: vec![general()] };
     let batch = pb::BatchCreateInvitationsRequest { requests: vec![create()], ..Default::default() };
     let batch_one = || pb::BatchCreateInvitationsResult {
         result: Some(pb::batch_create_invitations_result::Result::Invitation(general())),
@@ -110,6 +114,7 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
         ("CreateGuestInvitationRequest", format!("{create_guest:?}")),
         ("UpdateGuestInvitationRequest", format!("{update_guest:?}")),
         ("CreateInvitationRequest", format!("{:?}", create())),
+        ("BatchGetInvitationsResponse", format!("{got:?}")),
         ("BatchCreateInvitationsRequest", format!("{batch:?}")),
         ("BatchCreateInvitationsResult", format!("{:?}", batch_one())),
         ("BatchCreateInvitationsResponse", format!("{batch_all:?}")),

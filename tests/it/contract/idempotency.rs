@@ -28,7 +28,7 @@ on_both!(
 );
 
 /// The rows that show an effect, and the changes of them.
-const EFFECTS: [&str; 13] = [
+const EFFECTS: [&str; 14] = [
     "count(*) FROM invitation",
     "CAST(coalesce(sum(revision), 0) AS bigint) FROM invitation",
     "count(*) FROM recipient",
@@ -41,10 +41,11 @@ const EFFECTS: [&str; 13] = [
     "CAST(coalesce(sum(revision), 0) AS bigint) FROM webhook_endpoint",
     "count(*) FROM webhook_message",
     "count(*) FROM request",
-    "count(*) FROM organization_connection",
+    "count(*) FROM organization_grant",
+    "CAST(coalesce(sum(revision), 0) AS bigint) FROM organization_grant",
 ];
 
-pub(super) async fn effects(service: &Service) -> [i64; 13] {
+pub(super) async fn effects(service: &Service) -> [i64; 14] {
     let database = service.connect().await;
     let columns: Vec<_> = EFFECTS.iter().enumerate().map(|(at, sql)| format!("(SELECT {sql}) AS c{at}")).collect();
     let select = Statement::from_string(database.get_database_backend(), format!("SELECT {}", columns.join(", ")));
@@ -53,7 +54,7 @@ pub(super) async fn effects(service: &Service) -> [i64; 13] {
     std::array::from_fn(|at| row.try_get("", &format!("c{at}")).unwrap())
 }
 
-fn difference(before: [i64; 13], after: [i64; 13]) -> [i64; 13] {
+fn difference(before: [i64; 14], after: [i64; 14]) -> [i64; 14] {
     std::array::from_fn(|at| after[at] - before[at])
 }
 
@@ -79,6 +80,7 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "ConnectionInvitationService/RevokeConnectionInvitation"
         | "ConnectionInvitationService/ResendConnectionInvitation"
         | "ConnectionInvitationService/UpdateCreatedConnection"
+        | "UserInvitationService/RevokeUserInvitation"
         | "UserInvitationService/DeleteUserInvitation"
         | "UserInvitationService/ResendUserInvitation"
         | "GuestInvitationService/ResendGuestInvitation"
@@ -89,17 +91,14 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         | "InvitationService/ResendInvitation"
         | "WebhookService/DeleteWebhookEndpoint"
         | "WebhookService/RotateWebhookSecret"
-        | "WebhookService/RedeliverEvents" => ("etag", "\"x\""),
+        | "WebhookService/RedeliverWebhookEvents" => ("etag", "\"x\""),
         "RedemptionService/AcceptInvitation" => ("acceptor.subject", "bob"),
         "RedemptionService/DeclineInvitation" => ("reason", "because"),
         "RedemptionService/RecordEngagement" => ("source", "other"),
-        "DeliveryService/ReplayDeliveries" => ("parent", known.guest.as_str()),
-        "AccessService/CreateOrganizationConnection" => {
-            ("organization_connection.permissions", "guest_invitations.write")
-        }
-        "AccessService/DeleteOrganizationConnection" => {
-            ("name", "organizationConnections/01920000-0000-7000-8000-0000000000ff")
-        }
+        "DeliveryService/RedeliverDeliveries" => ("parent", known.guest.as_str()),
+        "AccessService/CreateOrganizationGrant" => ("organization_grant.permissions", "guest_invitations.write"),
+        "AccessService/UpdateOrganizationGrant" => ("organization_grant.permissions", "guest_invitations.read"),
+        "AccessService/DeleteOrganizationGrant" => ("etag", "\"x\""),
         "DeliveryService/ReportDeliveryStatus" => ("detail", "other"),
         "UserInvitationService/CreateUserInvitation" => ("user_invitation.inviter.display_name", "Bob"),
         "GuestInvitationService/CreateGuestInvitation" => ("guest_invitation.email", "other@example.org"),
@@ -245,15 +244,14 @@ async fn request_id_of_one_organization_is_free_for_another(database: TestDataba
 async fn key_of_an_organization_replays_only_what_it_reaches(database: TestDatabase) {
     let keys = [("ours", "*", None), ("ours", "*", Some(HOST)), ("ours", "*", Some(OTHER_HOST))];
     let (service, key) = keys::start_bound(&database, &keys).await;
-    let connection = pb::OrganizationConnection {
+    let grant = pb::OrganizationGrant {
         requester_organization_id: OTHER_HOST.to_owned(),
         target_organization_id: HOST.to_owned(),
         permissions: vec!["guest_invitations.write".to_owned()],
         ..Default::default()
     };
-    let connect =
-        pb::CreateOrganizationConnectionRequest { organization_connection: Some(connection), ..Default::default() };
-    let connection = service.access().create_organization_connection(keys::with(&key[0], connect)).await.unwrap();
+    let create = pb::CreateOrganizationGrantRequest { organization_grant: Some(grant), ..Default::default() };
+    let grant = service.access().create_organization_grant(keys::with(&key[0], create)).await.unwrap();
     let mut replays = Vec::new();
     for (rpc, id) in rpcs().into_iter().filter(|(rpc, _)| rpc.path.contains(".InvitationService/")) {
         let mut known = request::known(&service, Some(&key[0]), messages::COMPANY).await;
@@ -287,8 +285,8 @@ async fn key_of_an_organization_replays_only_what_it_reaches(database: TestDatab
         replays.push((rpc, message));
     }
     assert_eq!(replays.len(), 4);
-    let delete = pb::DeleteOrganizationConnectionRequest { name: connection.into_inner().name, ..Default::default() };
-    service.access().delete_organization_connection(keys::with(&key[0], delete)).await.unwrap();
+    let delete = pb::DeleteOrganizationGrantRequest { name: grant.into_inner().name, ..Default::default() };
+    service.access().delete_organization_grant(keys::with(&key[0], delete)).await.unwrap();
     for (rpc, message) in replays {
         let before = effects(&service).await;
         let withdrawn = keys::call(&service, &key[2], &rpc.path, message.clone()).await;

@@ -45,8 +45,11 @@ const GUEST_FIXED: [&str; 11] = [
 
 /// The RPCs that change a resource: fields that a new resource requires are not required of them, but for its name, nor is what
 /// of it cannot be changed looked at.
-const UPDATES: [(&str, &str, &[&str]); 2] =
-    [("/UpdateGuestInvitation", "guest_invitation", &GUEST_FIXED), ("/UpdateWebhookEndpoint", "webhook_endpoint", &[])];
+const UPDATES: [(&str, &str, &[&str]); 3] = [
+    ("/UpdateGuestInvitation", "guest_invitation", &GUEST_FIXED),
+    ("/UpdateWebhookEndpoint", "webhook_endpoint", &[]),
+    ("/UpdateOrganizationGrant", "organization_grant", &["requester_organization_id", "target_organization_id"]),
+];
 
 /// A field that a caller may fill, by its path from the request message down.
 #[derive(Clone)]

@@ -56,19 +56,19 @@ fn sync_autojoin(known: &Known) -> pb::SyncAutojoinRequest {
     pb::SyncAutojoinRequest { scope: Some(known.scope()), domains, ..Default::default() }
 }
 
-fn new_organizations(requester: &str, target: &str) -> pb::CreateOrganizationConnectionRequest {
-    let organization_connection = Some(pb::OrganizationConnection {
+fn new_organizations(requester: &str, target: &str) -> pb::CreateOrganizationGrantRequest {
+    let organization_grant = Some(pb::OrganizationGrant {
         requester_organization_id: requester.to_owned(),
         target_organization_id: target.to_owned(),
         permissions: vec!["guest_invitations.read".to_owned()],
         ..Default::default()
     });
-    pb::CreateOrganizationConnectionRequest { organization_connection, ..Default::default() }
+    pb::CreateOrganizationGrantRequest { organization_grant, ..Default::default() }
 }
 
-/// An endpoint that nothing is posted to, since nothing of this type happens here.
+/// An endpoint that nothing is posted to: nothing of this type happens here, and there is no such host.
 fn new_endpoint(request_id: &str) -> pb::CreateWebhookEndpointRequest {
-    let uri = "https://example.org/hook".to_owned();
+    let uri = "https://hook.invalid/".to_owned();
     let webhook_endpoint =
         Some(pb::WebhookEndpoint { uri, event_types: vec!["delivery.bounced".to_owned()], ..Default::default() });
     pb::CreateWebhookEndpointRequest { webhook_endpoint, request_id: request_id.to_owned(), ..Default::default() }
@@ -135,6 +135,7 @@ fn of_users(method: &str, known: &Known) -> (About, Vec<u8>) {
         "ListUserInvitations" => {
             many(&pb::ListUserInvitationsRequest { email: known.email("user"), ..Default::default() })
         }
+        "RevokeUserInvitation" => one(&pb::RevokeUserInvitationRequest { name, ..Default::default() }),
         "DeleteUserInvitation" => one(&pb::DeleteUserInvitationRequest { name, ..Default::default() }),
         "ResendUserInvitation" => one(&pb::ResendUserInvitationRequest { name, ..Default::default() }),
         _ => panic!("{method} has no request here"),
@@ -186,6 +187,8 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
             let scope = pb::ScopeFilter { r#type: "company".to_owned(), id: known.company_id.clone() };
             many(&pb::ListInvitationsRequest { scope: Some(scope), ..Default::default() })
         }
+        "BatchGetInvitations" => one(&pb::BatchGetInvitationsRequest { names: vec![name, known.guest.clone()] }),
+        "GetAcceptance" => one(&pb::GetAcceptanceRequest { name: known.acceptance.clone() }),
         "ListAcceptances" => {
             let parent = format!("invitations/{}", known.id);
             one(&pb::ListAcceptancesRequest { parent, ..Default::default() })
@@ -220,13 +223,20 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
 
 fn of_access(method: &str, known: &Known) -> (About, Vec<u8>) {
     match method {
-        "CreateOrganizationConnection" => new(&new_organizations(&known.id, GUEST)),
-        "ListOrganizationConnections" => many(&pb::ListOrganizationConnectionsRequest {
+        "CreateOrganizationGrant" => new(&new_organizations(&known.id, GUEST)),
+        "ListOrganizationGrants" => many(&pb::ListOrganizationGrantsRequest {
             requester_organization_id: known.id.clone(),
             ..Default::default()
         }),
-        "DeleteOrganizationConnection" => {
-            one(&pb::DeleteOrganizationConnectionRequest { name: known.organizations.clone(), ..Default::default() })
+        "GetCaller" => (About::New, pb::GetCallerRequest {}.encode_to_vec()),
+        "GetOrganizationGrant" => one(&pb::GetOrganizationGrantRequest { name: known.organizations.clone() }),
+        "UpdateOrganizationGrant" => {
+            let (name, permissions) = (known.organizations.clone(), vec!["guest_invitations.write".to_owned()]);
+            let organization_grant = Some(pb::OrganizationGrant { name, permissions, ..Default::default() });
+            one(&pb::UpdateOrganizationGrantRequest { organization_grant, ..Default::default() })
+        }
+        "DeleteOrganizationGrant" => {
+            one(&pb::DeleteOrganizationGrantRequest { name: known.organizations.clone(), ..Default::default() })
         }
         _ => panic!("{method} has no request here"),
     }
@@ -235,13 +245,14 @@ fn of_access(method: &str, known: &Known) -> (About, Vec<u8>) {
 fn of_deliveries(method: &str, known: &Known) -> (About, Vec<u8>) {
     let parent = known.user.clone();
     match method {
+        "GetDelivery" => one(&pb::GetDeliveryRequest { name: known.delivery.clone() }),
         "ListDeliveries" => one(&pb::ListDeliveriesRequest { parent, ..Default::default() }),
         "ReportDeliveryStatus" => one(&pb::ReportDeliveryStatusRequest {
             message_id: known.message_id.clone(),
-            status: pb::DeliveryReport::Delivered.into(),
+            report: pb::DeliveryReport::Delivered.into(),
             ..Default::default()
         }),
-        "ReplayDeliveries" => one(&pb::ReplayDeliveriesRequest { parent, ..Default::default() }),
+        "RedeliverDeliveries" => one(&pb::RedeliverDeliveriesRequest { parent, ..Default::default() }),
         _ => panic!("{method} has no request here"),
     }
 }
@@ -260,8 +271,10 @@ fn of_webhooks(method: &str, known: &Known) -> (About, Vec<u8>) {
         "DeleteWebhookEndpoint" => one(&pb::DeleteWebhookEndpointRequest { name, ..Default::default() }),
         "RotateWebhookSecret" => one(&pb::RotateWebhookSecretRequest { name, ..Default::default() }),
         "ListWebhookAttempts" => one(&pb::ListWebhookAttemptsRequest { parent: name, ..Default::default() }),
-        "RedeliverEvents" => {
-            one(&pb::RedeliverEventsRequest { name, since: messages::at(-3_600), ..Default::default() })
+        "TestWebhookEndpoint" => one(&pb::TestWebhookEndpointRequest { name }),
+        "GetWebhookAttempt" => one(&pb::GetWebhookAttemptRequest { name: known.attempt.clone() }),
+        "RedeliverWebhookEvents" => {
+            one(&pb::RedeliverWebhookEventsRequest { name, start_time: messages::at(-3_600), ..Default::default() })
         }
         _ => panic!("{method} has no request here"),
     }

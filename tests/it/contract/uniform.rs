@@ -40,17 +40,18 @@ fn common_fields(request: &DescriptorProto) -> Vec<String> {
 /// Returns the deviations of an RPC: reads say so, and writes do not.
 fn idempotency(method: &MethodDescriptorProto) -> Vec<String> {
     let level = method.options.as_ref().map_or(IdempotencyLevel::IdempotencyUnknown, MethodOptions::idempotency_level);
-    let reads = method.name().starts_with("Get") || method.name().starts_with("List");
+    let reads = ["Get", "BatchGet", "List"].iter().any(|verb| method.name().starts_with(verb));
     let fits = reads == (level == IdempotencyLevel::NoSideEffects);
     if fits { Vec::new() } else { vec![format!("{} is {level:?}", method.name())] }
 }
 
-/// The RPCs that change something and cannot be asked only what they would do: a try of a code always counts.
-const ALWAYS_DONE: [&str; 2] = ["SendVerificationCode", "VerifyEmail"];
+/// The RPCs that cannot be asked only what they would do: a try of a code always counts, and a test of an endpoint is a
+/// try itself, which leaves nothing that a retry could be answered from.
+const ALWAYS_DONE: [&str; 3] = ["SendVerificationCode", "VerifyEmail", "TestWebhookEndpoint"];
 
 /// Returns the deviations of an RPC from the fields that every write has.
 fn writes(method: &MethodDescriptorProto, files: &[FileDescriptorProto]) -> Vec<String> {
-    let reads = ["Get", "List", "Preview", "Watch"].iter().any(|verb| method.name().starts_with(verb));
+    let reads = ["Get", "BatchGet", "List", "Preview", "Watch"].iter().any(|verb| method.name().starts_with(verb));
     if reads || ALWAYS_DONE.contains(&method.name()) {
         return Vec::new();
     }

@@ -7,7 +7,7 @@ use invitation_service::domain::command::{Action, Command, SettleDelivery};
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryState};
 use invitation_service::domain::value::id::IdSeed;
 use invitation_service::domain::value::text::AccountId;
-use invitation_service::store::{BatchMode, ClaimedDelivery, ReplayQuery, StoreError, WriteOnce};
+use invitation_service::store::{BatchMode, ClaimedDelivery, RedeliveryQuery, StoreError, WriteOnce};
 use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 
@@ -183,7 +183,8 @@ impl World {
         let (account, now) = (self.random.pick(&accounts()), self.clock.now());
         self.told.note(format!("replay {account:?}"));
         let store = self.store();
-        let replayed = store.replay_deliveries(&account, &ReplayQuery::default(), &WriteOnce::default()).await.unwrap();
+        let queued =
+            store.redeliver_deliveries(&account, &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap();
         let mut failed = 0;
         for (_, message) in self.model.outbox.iter_mut().filter(|((owner, _), _)| *owner == account) {
             if message.delivery.state == DeliveryState::Failed {
@@ -193,7 +194,7 @@ impl World {
                 failed += 1;
             }
         }
-        assert_eq!(replayed, Some(failed), "how many had been given up");
+        assert_eq!(queued, Some(failed), "how many had been given up");
     }
 
     /// Of every expiry an event tells once. One that could not be told because of a fault is told by the next walk, here that of

@@ -79,7 +79,7 @@ fn relay(store: &Store, script: &Arc<Script>, clock: &Clock) -> MailWorker {
 }
 
 async fn deliveries(store: &Store, invitation: InvitationId) -> Vec<Delivery> {
-    let query = DeliveryQuery { invitation, ascending: true, limit: 100, after: None };
+    let query = DeliveryQuery { ascending: true, ..DeliveryQuery::of(invitation, 100) };
     store.list_deliveries(&account(), &query).await.unwrap().unwrap().1
 }
 

@@ -81,14 +81,13 @@ async fn endpoints(ours: &Service, theirs: &Service) {
 }
 
 async fn organizations(ours: &Service) {
-    let connection = pb::OrganizationConnection {
+    let grant = pb::OrganizationGrant {
         requester_organization_id: uuid::Uuid::from_u128(u128::from(ours.address.port())).to_string(),
         target_organization_id: uuid::Uuid::from_u128(7).to_string(),
         permissions: vec!["guest_invitations.read".to_owned()],
         ..Default::default()
     };
-    let create =
-        pb::CreateOrganizationConnectionRequest { organization_connection: Some(connection), ..Default::default() };
-    let made = ours.access().create_organization_connection(create).await.unwrap().into_inner();
-    near("create_time of an organization connection", made.create_time, 0);
+    let create = pb::CreateOrganizationGrantRequest { organization_grant: Some(grant), ..Default::default() };
+    let made = ours.access().create_organization_grant(create).await.unwrap().into_inner();
+    near("create_time of an organization grant", made.create_time, 0);
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod accept_invitations;
 pub(crate) mod batch_create_invitations;
+pub(crate) mod batch_get_invitations;
 pub(crate) mod create_invitation;
 pub(crate) mod decline_named_invitation;
 pub(crate) mod fields;

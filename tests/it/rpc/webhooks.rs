@@ -2,3 +2,4 @@
 
 pub(crate) mod endpoints;
 pub(crate) mod request_ids;
+pub(crate) mod test_endpoint;

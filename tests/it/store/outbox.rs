@@ -8,7 +8,7 @@ use invitation_service::domain::command::{Action, Command, ReportDelivery, Settl
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport, DeliveryState};
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::value::text::AccountId;
-use invitation_service::store::{ClaimedDelivery, DeliveryQuery, ExecuteError, ReplayQuery, Store, WriteOnce};
+use invitation_service::store::{ClaimedDelivery, DeliveryQuery, ExecuteError, RedeliveryQuery, Store, WriteOnce};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ on_both!(
     lost_lease_can_neither_settle_nor_release_nor_cancel,
     message_that_is_sent_is_an_event_and_never_claimed_again,
     released_message_comes_back_after_its_delay,
-    failed_message_can_be_replayed,
+    failed_message_can_be_queued_again,
     provider_report_sets_the_state_of_a_message,
     claim_of_unequal_shares_leaves_no_row_behind,
     message_that_cannot_be_read_keeps_no_other_waiting,
@@ -64,7 +64,7 @@ fn ids(claimed: &[ClaimedDelivery]) -> BTreeSet<Uuid> {
 
 async fn states(store: &Store, claimed: &ClaimedDelivery) -> Vec<DeliveryState> {
     let invitation = claimed.delivery.message.invitation;
-    let query = DeliveryQuery { invitation, ascending: true, limit: 10, after: None };
+    let query = DeliveryQuery { ascending: true, ..DeliveryQuery::of(invitation, 10) };
     let (_, found) = store.list_deliveries(&claimed.account, &query).await.unwrap().unwrap();
     found.into_iter().map(|delivery| delivery.state).collect()
 }
@@ -196,23 +196,26 @@ async fn released_message_comes_back_after_its_delay(database: TestDatabase) {
     assert_eq!(claim(&store, 3, 1, "").await[0].delivery.attempts, 2, "not counted");
 }
 
-async fn failed_message_can_be_replayed(database: TestDatabase) {
+async fn failed_message_can_be_queued_again(database: TestDatabase) {
     let (store, clock): (Store, Clock) = store(&database).await;
     invite(&store, "acme", 2).await;
     let dead = claim(&store, 1, 1, "").await.remove(0);
     settle(&store, &dead, DeliveryEnd::Failed("550".to_owned())).await.unwrap();
     clock.advance(LEASE);
     let other = AccountId::parse("bert").unwrap();
-    assert_eq!(store.replay_deliveries(&other, &ReplayQuery::default(), &WriteOnce::default()).await.unwrap(), Some(0));
-    let later = ReplayQuery { since: Some(clock.now()), ..ReplayQuery::default() };
-    assert_eq!(store.replay_deliveries(&account(), &later, &WriteOnce::default()).await.unwrap(), Some(0));
     assert_eq!(
-        store.replay_deliveries(&account(), &ReplayQuery::default(), &WriteOnce::default()).await.unwrap(),
+        store.redeliver_deliveries(&other, &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap(),
+        Some(0)
+    );
+    let later = RedeliveryQuery { start: Some(clock.now()), ..RedeliveryQuery::default() };
+    assert_eq!(store.redeliver_deliveries(&account(), &later, &WriteOnce::default()).await.unwrap(), Some(0));
+    assert_eq!(
+        store.redeliver_deliveries(&account(), &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap(),
         Some(1)
     );
     let again = claim(&store, 2, 10, "").await;
-    let replayed = again.iter().find(|claimed| claimed.delivery.message.id == dead.delivery.message.id).unwrap();
-    assert_eq!(replayed.delivery.attempts, 1, "it begins anew, under the same id");
+    let queued = again.iter().find(|claimed| claimed.delivery.message.id == dead.delivery.message.id).unwrap();
+    assert_eq!(queued.delivery.attempts, 1, "it begins anew, under the same id");
 }
 
 async fn report(store: &Store, claimed: &ClaimedDelivery, report: DeliveryReport) -> DeliveryState {

@@ -8,15 +8,15 @@ use invitation_service::clock::Clock;
 use invitation_service::domain::command::{
     Access, Action, Command, CreateInvitation, ExpireInvitation, OnConflict, SettleDelivery,
 };
-use invitation_service::domain::delivery::DeliveryEnd;
+use invitation_service::domain::delivery::{DeliveryEnd, DeliveryState};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::EngagementType;
-use invitation_service::domain::value::id::{IdSeed, InvitationId};
+use invitation_service::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{
     AcceptanceQuery, Attempt, AttemptOutcome, AttemptQuery, BatchMode, DeliveryQuery, EndpointQuery,
-    OrganizationConnectionQuery, ReplayQuery, Store, WebhookAttemptResult, WriteOnce,
+    OrganizationGrantQuery, RedeliveryQuery, Store, WantedEvents, WebhookAttemptResult, WriteOnce,
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, IsolationLevel, TransactionTrait};
 use uuid::Uuid;
@@ -165,9 +165,17 @@ async fn reads(desk: &mut Desk, id: InvitationId) {
     read(&desk.store, id).await;
     events(&desk.store, id).await;
     desk.check("get").await;
-    let deliveries = DeliveryQuery { invitation: id, ascending: true, limit: 10, after: None };
+    let deliveries = DeliveryQuery { ascending: true, ..DeliveryQuery::of(id, 10) };
     desk.store.list_deliveries(&account(), &deliveries).await.unwrap().unwrap();
     desk.check("list deliveries").await;
+    let one = DeliveryQuery { id: Some(COMPANY), states: vec![DeliveryState::Failed], ..deliveries };
+    desk.store.list_deliveries(&account(), &DeliveryQuery { recipient: Some(1), ..one }).await.unwrap().unwrap();
+    desk.check("get delivery").await;
+    let several = (0..100).map(|n| InvitationId(Uuid::from_u128(n))).chain([id]).collect();
+    assert_eq!(desk.store.get_invitations(&account(), &several).await.unwrap().len(), 1);
+    desk.check("get invitations").await;
+    assert!(desk.store.get_acceptance(&account(), id, AcceptanceId(COMPANY)).await.unwrap().is_none());
+    desk.check("get acceptance").await;
     let acceptances = AcceptanceQuery { invitation: id, kind: None, ascending: true, limit: 10, after: None };
     desk.store.list_acceptances(&account(), &acceptances).await.unwrap().unwrap();
     desk.check("list acceptances").await;
@@ -228,12 +236,13 @@ async fn webhooks(desk: &mut Desk) {
     };
     store.settle_webhook_messages(&[settled]).await.unwrap();
     desk.check("settle webhook messages").await;
-    let attempts = AttemptQuery { endpoint: id, ascending: true, limit: 10, after: None };
+    let attempts = AttemptQuery { ascending: true, ..AttemptQuery::of(id, 10) };
     assert_eq!(store.list_webhook_attempts(&account(), &attempts).await.unwrap().unwrap().len(), 1);
     desk.check("list attempts").await;
-    let span = (NEW_YEAR, desk.clock.now());
+    let wanted =
+        WantedEvents { start: NEW_YEAR, end: desk.clock.now(), types: Vec::new(), invitations: Vec::new(), most: 10 };
     store
-        .redeliver_events(&account(), id, &WriteOnce::default(), (span, 10), &desk.seed(), |_| Ok(()))
+        .redeliver_webhook_events(&account(), id, &WriteOnce::default(), &wanted, &desk.seed(), |_| Ok(()))
         .await
         .unwrap()
         .unwrap_err();
@@ -262,9 +271,9 @@ async fn mail(desk: &mut Desk) {
     let end = DeliveryEnd::Failed("gone".to_owned());
     desk.run(Action::SettleDelivery(SettleDelivery { delivery: own.delivery.message.id, lease, end })).await;
     desk.check("settle delivery").await;
-    let replay = ReplayQuery { invitation: Some(made.id), ..ReplayQuery::default() };
-    assert_eq!(store.replay_deliveries(&account(), &replay, &WriteOnce::default()).await.unwrap(), Some(1));
-    store.replay_deliveries(&account(), &ReplayQuery::default(), &WriteOnce::default()).await.unwrap();
+    let replay = RedeliveryQuery { invitation: Some(made.id), ..RedeliveryQuery::default() };
+    assert_eq!(store.redeliver_deliveries(&account(), &replay, &WriteOnce::default()).await.unwrap(), Some(1));
+    store.redeliver_deliveries(&account(), &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap();
     desk.check("replay deliveries").await;
     let again = store.claim_deliveries(lease, LEASE, 100, "").await.unwrap();
     assert!(store.cancel_delivery(&again[0], "no reason").await.unwrap());
@@ -304,12 +313,13 @@ async fn second_attempts(desk: &mut Desk) {
 }
 
 async fn organizations(desk: &mut Desk) {
-    let query = OrganizationConnectionQuery { requester: Some(COMPANY), limit: 10, ..Default::default() };
-    desk.store.list_organization_connections(&account(), &query).await.unwrap();
-    let query = OrganizationConnectionQuery { target: Some(COMPANY), limit: 10, ..Default::default() };
-    desk.store.list_organization_connections(&account(), &query).await.unwrap();
-    desk.store.find_organization_connection(&account(), COMPANY, HOST).await.unwrap();
-    desk.check("organization connections").await;
+    let query = OrganizationGrantQuery { requester: Some(COMPANY), limit: 10, ..Default::default() };
+    desk.store.list_organization_grants(&account(), &query).await.unwrap();
+    let query = OrganizationGrantQuery { target: Some(COMPANY), limit: 10, ..Default::default() };
+    desk.store.list_organization_grants(&account(), &query).await.unwrap();
+    desk.store.find_organization_grant(&account(), COMPANY, HOST).await.unwrap();
+    desk.store.get_organization_grant(&account(), COMPANY).await.unwrap();
+    desk.check("organization grants").await;
 }
 
 async fn pruning(desk: &mut Desk) {

@@ -48,8 +48,10 @@ pub(super) const GROW: &str = "
     INSERT INTO invitation_group SELECT account_id, id, 'team', 'big', created_at FROM invitation WHERE creator = 'x';
     INSERT INTO slot SELECT account_id, 'general ' || id, id, 1 FROM invitation WHERE creator = 'x';
     INSERT INTO autojoin_domain SELECT account_id, 'a.org', id, 1 FROM invitation WHERE creator = 'x';
-    INSERT INTO organization_connection (account_id, id, requester_id, target_id, permissions, creator, created_at)
-        SELECT 'acme', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), '[]', 'x', 1 FROM generate_series(1, ROWS) n;
+    INSERT INTO organization_grant (account_id, id, requester_id, target_id, permissions, revision, creator,
+            created_at, updated_at)
+        SELECT 'acme', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), '[]', 1, 'x', 1, 1
+        FROM generate_series(1, ROWS) n;
     INSERT INTO webhook_endpoint (account_id, id, uri, event_types, secret, revision, creator, created_at, updated_at,
             since_position)
         SELECT 'aaa', lpad(n::text, 32, '0')::uuid, 'https://example.org', '[]', '', 1, 'x', 1, 1, 0

@@ -140,7 +140,7 @@ async fn address_of_a_code_message_is_removed_on_settle(database: TestDatabase) 
             }
             None => assert!(store.cancel_delivery(&claimed, "no reason").await.unwrap()),
         }
-        let query = DeliveryQuery { invitation: made.id, ascending: true, limit: 10, after: None };
+        let query = DeliveryQuery { ascending: true, ..DeliveryQuery::of(made.id, 10) };
         let (_, settled) = store.list_deliveries(&account(), &query).await.unwrap().unwrap();
         assert_eq!(settled.iter().map(|settled| &settled.message.address).collect::<Vec<_>>(), [&None]);
     }

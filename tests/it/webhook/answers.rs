@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use invitation_service::domain::webhook::networks::Networks;
 use invitation_service::domain::webhook::retry::BACKOFF;
-use invitation_service::domain::webhook::{Endpoint, FAILED_TOO_LONG, GONE};
+use invitation_service::domain::webhook::{DisabledReason, Endpoint};
 use tokio::net::TcpListener;
 
 use super::build::Desk;
@@ -72,7 +72,8 @@ async fn gone_disables_the_endpoint_and_cancels_what_waits(database: TestDatabas
     let mut one_at_a_time = desk.sender_to(Networks::new(["127.0.0.0/8".parse().unwrap()]), 1);
     one_at_a_time.drain().await.unwrap();
     let found = desk.get(&endpoint).await;
-    assert_eq!((found.disabled_reason.as_deref(), found.disabled_at), (Some(GONE), Some(desk.clock.now())));
+    assert_eq!(found.disabled_reason, Some(DisabledReason::Gone.into()));
+    assert_eq!(found.disabled_at, Some(desk.clock.now()));
     assert_ne!(found.etag(), endpoint.etag());
     assert_eq!(desk.states(&endpoint).await, ["cancelled", "cancelled", "cancelled"]);
     assert_eq!(sink.received().len(), 1);
@@ -141,7 +142,7 @@ async fn endpoint_that_fails_for_five_days_is_disabled(database: TestDatabase) {
     desk.clock.advance(second);
     desk.sender_to(Networks::new(["127.0.0.0/8".parse().unwrap()]), 1).drain().await.unwrap();
     let found = desk.get(&endpoint).await;
-    assert_eq!(found.disabled_reason.as_deref(), Some(FAILED_TOO_LONG));
+    assert_eq!(found.disabled_reason, Some(DisabledReason::Failing.into()));
     let mut states = desk.states(&endpoint).await;
     states.sort();
     assert!(!states.contains(&"queued".to_owned()) || states.iter().filter(|state| *state == "queued").count() == 1);

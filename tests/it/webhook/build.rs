@@ -9,11 +9,12 @@ use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::invitation::event::EventType;
 use invitation_service::domain::secret::key_ring::KeyRing;
+use invitation_service::domain::value::etag::StaleEtag;
 use invitation_service::domain::value::id::IdSeed;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::webhook::networks::Networks;
 use invitation_service::domain::webhook::signature::Secret;
-use invitation_service::domain::webhook::{Endpoint, EndpointChange, SealedSecrets, StaleEtag};
+use invitation_service::domain::webhook::{Endpoint, EndpointChange, SealedSecrets};
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{AttemptQuery, EndpointCreated, Store, WebhookAttempt, WriteOnce};
 use invitation_service::webhook::client::WebhookClient;
@@ -134,7 +135,7 @@ impl Desk {
 
     /// The requests to an endpoint, the oldest first.
     pub(crate) async fn attempts(&self, endpoint: &Endpoint) -> Vec<WebhookAttempt> {
-        let query = AttemptQuery { endpoint: endpoint.id, ascending: true, limit: 1_000, after: None };
+        let query = AttemptQuery { ascending: true, ..AttemptQuery::of(endpoint.id, 1_000) };
         self.store.list_webhook_attempts(&account(), &query).await.unwrap().unwrap()
     }
 

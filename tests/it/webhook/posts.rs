@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use invitation_service::domain::command::{Command, Request};
+use invitation_service::domain::command::Command;
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::invitation::event::EventType;
-use invitation_service::domain::value::id::IdSeed;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::Timestamp;
 use invitation_service::domain::webhook::Rotation;
 use invitation_service::domain::webhook::signature::Secret;
 use invitation_service::entropy::Entropy;
-use invitation_service::store::{AttemptOutcome, EndpointRefusal, WebhookAttemptResult, WriteOnce};
+use invitation_service::store::{AttemptOutcome, WebhookAttemptResult};
 use sea_orm::ConnectionTrait as _;
 use standardwebhooks::Webhook;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +29,6 @@ on_both!(
     during_a_rotation_both_secrets_verify,
     endpoint_gets_nothing_of_what_was_before_it,
     disabled_endpoint_gets_nothing_and_its_queue_is_cancelled,
-    events_are_posted_again_under_the_ids_they_had,
     sender_frozen_beyond_its_lease_cannot_settle,
     slow_endpoint_holds_up_no_other,
     endpoint_that_fails_is_asked_one_thing_at_a_time,
@@ -155,58 +153,6 @@ async fn disabled_endpoint_gets_nothing_and_its_queue_is_cancelled(database: Tes
     desk.sender().drain().await.unwrap();
     assert_eq!(desk.states(&endpoint).await, ["cancelled", "cancelled"]);
     assert_eq!((sink.received().len(), desk.attempts(&endpoint).await.len()), (0, 0));
-}
-
-async fn events_are_posted_again_under_the_ids_they_had(database: TestDatabase) {
-    let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
-    let early = desk.execute(create(link())).await;
-    desk.sequence().await;
-    desk.clock.advance(Duration::from_secs(10));
-    let begin = desk.clock.now();
-    let (endpoint, _) = desk.endpoint(&sink.uri(), &[EventType::Created]).await;
-    let made = desk.execute(create(link())).await;
-    desk.execute(accept(&made, "ann")).await;
-    desk.dispatch().await;
-    desk.sender().drain().await.unwrap();
-    desk.clock.advance(Duration::from_secs(10));
-    let now = desk.clock.now();
-    let again = async |since: i64, until: i64, most: usize| {
-        let span = (Timestamp::from_micros(since), Timestamp::from_micros(until));
-        let seed = IdSeed::new(now, Entropy::system().bytes());
-        desk.store
-            .redeliver_events(&account(), endpoint.id, &WriteOnce::default(), (span, most), &seed, |_| Ok(()))
-            .await
-            .unwrap()
-    };
-    let digests = desk.ring.body_digests(b"until now");
-    let request = Request::new("RedeliverEvents", "r", digests);
-    for most in [10, 1] {
-        let (span, seed) = ((Timestamp::from_micros(0), now), IdSeed::new(now, Entropy::system().bytes()));
-        let queued = desk
-            .store
-            .redeliver_events(
-                &account(),
-                endpoint.id,
-                &WriteOnce { request: Some(request.clone()), ..WriteOnce::default() },
-                (span, most),
-                &seed,
-                |_| Ok(()),
-            )
-            .await;
-        assert_eq!(queued.unwrap(), Ok(2), "what is done is done, even if it would be too many by now");
-    }
-    assert_eq!(again(begin.micros() + 1, now.micros(), 10).await, Ok(0), "from this moment on");
-    assert_eq!(again(0, begin.micros(), 10).await, Ok(1), "and up to that one: what was before the endpoint");
-    assert_eq!(again(begin.micros(), now.micros(), 10).await, Ok(1), "of its types alone");
-    assert_eq!(again(0, now.micros(), 1).await, Err(EndpointRefusal::TooManyEvents), "more than may be");
-    desk.sender().drain().await.unwrap();
-    let received = sink.received();
-    let ids: Vec<&str> = received.iter().map(|received| received.header("webhook-id")).collect();
-    assert_eq!(ids.len(), 3);
-    let again: Vec<&Received> = received.iter().filter(|it| it.body.contains(&made.id.0.to_string())).collect();
-    assert_eq!(again.len(), 2);
-    assert_eq!(again[0].header("webhook-id"), again[1].header("webhook-id"));
-    assert!(received.iter().any(|received| received.body.contains(&early.id.0.to_string())));
 }
 
 async fn sender_frozen_beyond_its_lease_cannot_settle(database: TestDatabase) {

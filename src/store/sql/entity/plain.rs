@@ -1,12 +1,12 @@
 //! The tables that are written directly, without a command.
 
-/// The connections between organizations: one may act for the other.
-pub(in crate::store) mod organization_connection {
+/// The grants between organizations: one may act for the other.
+pub(in crate::store) mod organization_grant {
     use sea_orm::entity::prelude::*;
     use serde::Deserialize;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
-    #[sea_orm(table_name = "organization_connection")]
+    #[sea_orm(table_name = "organization_grant")]
     pub(in crate::store) struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub(in crate::store) account_id: String,
@@ -15,8 +15,10 @@ pub(in crate::store) mod organization_connection {
         pub(in crate::store) requester_id: Uuid,
         pub(in crate::store) target_id: Uuid,
         pub(in crate::store) permissions: Json,
+        pub(in crate::store) revision: i64,
         pub(in crate::store) creator: String,
         pub(in crate::store) created_at: i64,
+        pub(in crate::store) updated_at: i64,
     }
 
     without_relations!();
@@ -74,6 +76,8 @@ pub(in crate::store) mod webhook_endpoint {
         pub(in crate::store) updated_at: i64,
         /// Events up to this position are not posted to it.
         pub(in crate::store) since_position: i64,
+        /// The moment of the last test, which limits the next one.
+        pub(in crate::store) tested_at: Option<i64>,
     }
 
     without_relations!();

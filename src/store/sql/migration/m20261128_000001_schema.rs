@@ -53,7 +53,7 @@ const TABLES: [fn(Dialect) -> TableCreateStatement; 18] = [
     webhook_endpoint,
     webhook_message,
     webhook_attempt,
-    organization_connection,
+    organization_grant,
     key_check,
 ];
 
@@ -284,6 +284,7 @@ fn webhook_endpoint(dialect: Dialect) -> TableCreateStatement {
         .col(big_integer("created_at"))
         .col(big_integer("updated_at"))
         .col(big_integer("since_position"))
+        .col(big_integer_null("tested_at"))
         .take()
 }
 
@@ -320,16 +321,18 @@ fn webhook_attempt(dialect: Dialect) -> TableCreateStatement {
         .take()
 }
 
-fn organization_connection(dialect: Dialect) -> TableCreateStatement {
+fn organization_grant(dialect: Dialect) -> TableCreateStatement {
     dialect
-        .table("organization_connection", &["account_id", "id"])
+        .table("organization_grant", &["account_id", "id"])
         .col(dialect.key_text("account_id"))
         .col(dialect.uuid("id"))
         .col(dialect.uuid("requester_id"))
         .col(dialect.uuid("target_id"))
         .col(dialect.json("permissions"))
+        .col(big_integer("revision"))
         .col(text("creator"))
         .col(big_integer("created_at"))
+        .col(big_integer("updated_at"))
         .take()
 }
 
@@ -383,9 +386,9 @@ CREATE INDEX webhook_message_by_time ON webhook_message ({account:time}, endpoin
 CREATE INDEX webhook_message_pending ON webhook_message ({account:pending}, endpoint_id, due_at, id)
     WHERE due_at IS NOT NULL;
 CREATE INDEX webhook_message_leased ON webhook_message ({account:leased}, endpoint_id, due_at) WHERE lease IS NOT NULL;
-CREATE UNIQUE INDEX organization_connection_by_ends ON organization_connection
+CREATE UNIQUE INDEX organization_grant_by_ends ON organization_grant
     ({account:ends}, requester_id, target_id);
-CREATE INDEX organization_connection_by_target ON organization_connection ({account:target}, target_id, id)";
+CREATE INDEX organization_grant_by_target ON organization_grant ({account:target}, target_id, id)";
 
 /// Each row follows a sequence in its order, one replica at a time.
 const FOLLOWERS: &str = "INSERT INTO follower (name, position, leased_until)

@@ -1,7 +1,9 @@
 //! The resources that the requests are about: one of each, created through the service itself.
 
 use invitation_service::pb;
+use sea_orm::{ConnectionTrait, Statement, Value};
 use tonic::Status;
+use uuid::Uuid;
 
 use super::{CREATED, new_endpoint, new_general, new_organizations, new_user, sync_autojoin};
 use crate::contract::codes;
@@ -31,12 +33,16 @@ pub(crate) struct Known {
     pub(crate) general: String,
     /// Its token.
     pub(crate) general_token: String,
-    /// The name of a connection between organizations.
+    /// The name of a grant between organizations.
     pub(crate) organizations: String,
-    /// The Message-ID of the message that brings the user invitation.
+    /// The name of the message that brings the user invitation.
+    pub(crate) delivery: String,
+    /// Its Message-ID.
     pub(crate) message_id: String,
     /// The name of a webhook endpoint. One account has one, however often it is asked for.
     pub(crate) endpoint: String,
+    /// The name of an attempt at it.
+    pub(crate) attempt: String,
 }
 
 impl Known {
@@ -54,9 +60,11 @@ impl Known {
             guest: name("guestInvitations"),
             general: name("invitations"),
             general_token: messages::mailed_token(id, 0),
-            organizations: name("organizationConnections"),
+            organizations: name("organizationGrants"),
+            delivery: format!("invitations/{id}/deliveries/{id}"),
             message_id: format!("<{id}@example.org>"),
             endpoint: name("webhookEndpoints"),
+            attempt: format!("{}/attempts/{id}", name("webhookEndpoints")),
         }
     }
 
@@ -100,27 +108,31 @@ pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str
         general: String::new(),
         general_token: String::new(),
         organizations: String::new(),
+        delivery: String::new(),
         message_id: String::new(),
         endpoint: String::new(),
+        attempt: String::new(),
     };
     // Whatever does not rest on one another is made at the same time.
-    let ((user, code, message_id), guest, (general, general_token), organizations, endpoint) = tokio::join!(
+    let ((user, code, sent), guest, (general, general_token), organizations, endpoint) = tokio::join!(
         invited_user(service, key, &known),
         invited_guest(service, key, &known),
         invited_person(service, key, &known),
         async {
             let organizations = keys::with(key, new_organizations(&known.id, HOST));
-            service.access().create_organization_connection(organizations).await.unwrap().into_inner().name
+            service.access().create_organization_grant(organizations).await.unwrap().into_inner().name
         },
         endpoint(service, key, &known),
     );
-    (known.user, known.code, known.message_id, known.guest) = (user, code, message_id, guest);
+    (known.user, known.code, known.guest) = (user, code, guest);
+    (known.delivery, known.message_id) = (sent.name, sent.message_id);
     (known.general, known.general_token, known.organizations) = (general, general_token, organizations);
-    Known { endpoint, ..known }
+    let attempt = attempt(service, key, &endpoint).await;
+    Known { endpoint, attempt, ..known }
 }
 
-/// Makes a user invitation and has a code sent to its address. Returns its name, the code, and the Message-ID of its mail.
-async fn invited_user(service: &Service, key: &str, known: &Known) -> (String, String, String) {
+/// Makes a user invitation and has a code sent to its address. Returns its name, the code, and its mail.
+async fn invited_user(service: &Service, key: &str, known: &Known) -> (String, String, pb::Delivery) {
     let user = keys::with(key, new_user(known, "user"));
     let name = service.users().create_user_invitation(user).await.unwrap().into_inner().name;
     let list =
@@ -130,7 +142,7 @@ async fn invited_user(service: &Service, key: &str, known: &Known) -> (String, S
     let send = keys::with(key, codes::asking(&token, &known.email("user")));
     service.redemptions().send_verification_code(send).await.unwrap();
     let code = codes::sent(service, &known.email("user")).await.unwrap();
-    (name, code, listed.deliveries[0].message_id.clone())
+    (name, code, listed.deliveries[0].clone())
 }
 
 async fn invited_guest(service: &Service, key: &str, known: &Known) -> String {
@@ -145,6 +157,27 @@ async fn invited_person(service: &Service, key: &str, known: &Known) -> (String,
     let general = service.invitations().create_invitation(general).await.unwrap().into_inner();
     service.invitations().sync_autojoin(keys::with(key, sync_autojoin(known))).await.unwrap();
     (general.name, general.invitation_token)
+}
+
+/// An attempt at an endpoint, whose id is that of the endpoint. Nothing is posted here, so its row is written past the
+/// service.
+async fn attempt(service: &Service, key: &str, endpoint: &str) -> String {
+    let uid = endpoint.trim_start_matches("webhookEndpoints/");
+    let name = format!("{endpoint}/attempts/{uid}");
+    let get = keys::with(key, pb::GetWebhookAttemptRequest { name: name.clone() });
+    if service.webhooks().get_webhook_attempt(get).await.is_ok() {
+        return name;
+    }
+    let caller = service.access().get_caller(keys::with(key, pb::GetCallerRequest {})).await.unwrap().into_inner();
+    let (database, id) = (service.connect().await, uid.parse::<Uuid>().unwrap());
+    let sql =
+        "INSERT INTO webhook_attempt (account_id, endpoint_id, id, message_id, invitation_id, sequence, attempted_at,
+        duration_millis) VALUES ($1, $2, $2, $2, $2, 1, 1, 1) ON CONFLICT DO NOTHING";
+    let values: [Value; 2] = [caller.account.into(), id.into()];
+    let insert = Statement::from_sql_and_values(database.get_database_backend(), sql, values);
+    database.execute_raw(insert).await.unwrap();
+    database.close().await.unwrap();
+    name
 }
 
 /// One for all of a test, since an account has few of them, or another one where that was deleted.

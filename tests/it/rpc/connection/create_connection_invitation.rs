@@ -198,7 +198,7 @@ async fn mailed_recipients_count_once_per_mailbox(database: TestDatabase) {
     assert_eq!(made.allowed_emails, ["a@ex\u{e4}mple.org", "b@example.org"]);
     let general = messages::get_general(&service, &made.name).await;
     assert_eq!((general.delivery_count, general.status()), (2, InvitationStatus::Queued));
-    assert_eq!(general.delivery_types, [i32::from(pb::DeliveryType::Email)]);
+    assert_eq!(general.delivery_channels, [i32::from(pb::DeliveryChannel::Email)]);
     // Whoever has accepted is not mailed again.
     let accept = messages::accept(&messages::mailed_token(&made.uid, 2), "bob");
     service.redemptions().accept_invitation(accept).await.unwrap();

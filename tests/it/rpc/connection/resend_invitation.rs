@@ -62,7 +62,7 @@ async fn every_kind_is_sent_again_and_its_new_link_kills_the_old_ones(database: 
     for name in one_of_each(&service).await {
         let before = messages::get_general(&service, &name).await;
         let again = resend(&service, request(&name)).await;
-        let mailed = i32::from(!before.delivery_types.is_empty());
+        let mailed = i32::from(!before.delivery_channels.is_empty());
         assert_eq!(again.delivery_count, before.delivery_count + mailed, "{name}");
         assert_eq!((&again.invitation_token, again.expire_time()), (&before.invitation_token, before.expire_time()));
         let rotated = resend(&service, Request { rotate_token: true, ..request(&before.name) }).await;

@@ -153,7 +153,7 @@ async fn account_sees_its_own_and_a_bound_credential_its_reach(database: TestDat
         async move { guests.create_guest_invitation(request).await.unwrap().into_inner() }
     };
     let uid = |event: pb::Event| event.invitation.trim_start_matches("invitations/").to_owned();
-    let connection = pb::OrganizationConnection {
+    let grant = pb::OrganizationGrant {
         requester_organization_id: OTHER_HOST.to_owned(),
         target_organization_id: HOST.to_owned(),
         permissions: vec!["guest_invitations.read".to_owned()],
@@ -174,15 +174,14 @@ async fn account_sees_its_own_and_a_bound_credential_its_reach(database: TestDat
     assert_eq!(uid(next(&mut streams[1]).await.unwrap()), own.uid);
     assert_eq!(uid(next(&mut streams[2]).await.unwrap()), theirs.uid);
 
-    // A connection opens, and its end closes, what comes a moment later.
-    let request =
-        pb::CreateOrganizationConnectionRequest { organization_connection: Some(connection), ..Default::default() };
-    let connected = service.access().create_organization_connection(keys::with(&key[0], request)).await.unwrap();
+    // A grant opens, and its end closes, what comes a moment later.
+    let request = pb::CreateOrganizationGrantRequest { organization_grant: Some(grant), ..Default::default() };
+    let connected = service.access().create_organization_grant(keys::with(&key[0], request)).await.unwrap();
     service.clock.advance(Duration::from_secs(15));
     let reached = invite(&key[0], HOST, "b@example.org").await;
     assert_eq!(uid(next(&mut streams[1]).await.unwrap()), reached.uid);
-    let request = pb::DeleteOrganizationConnectionRequest { name: connected.into_inner().name, ..Default::default() };
-    service.access().delete_organization_connection(keys::with(&key[0], request)).await.unwrap();
+    let request = pb::DeleteOrganizationGrantRequest { name: connected.into_inner().name, ..Default::default() };
+    service.access().delete_organization_grant(keys::with(&key[0], request)).await.unwrap();
     service.clock.advance(Duration::from_secs(15));
     invite(&key[0], HOST, "c@example.org").await;
     let own = invite(&key[0], OTHER_HOST, "c@example.org").await;

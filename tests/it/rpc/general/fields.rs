@@ -119,7 +119,7 @@ async fn every_field_comes_back_as_it_was_sent_byte_for_byte(database: TestDatab
         account: String::new(),
         state: 0,
         status: 0,
-        delivery_types: Vec::new(),
+        delivery_channels: Vec::new(),
         delivery_count: 0,
         creator: String::new(),
         invitation_token: String::new(),
@@ -191,7 +191,7 @@ async fn target_without_email_gets_no_mail_and_returns_the_link(database: TestDa
         let made = service.invitations().create_invitation(messages::general(invitation.clone())).await;
         let made = made.unwrap().into_inner();
         assert_eq!((made.status(), made.delivery_count), (InvitationStatus::Shared, 0), "{value}");
-        assert!(made.delivery_types.is_empty());
+        assert!(made.delivery_channels.is_empty());
         assert!(made.invitation_uri.ends_with(&made.invitation_token) && !made.invitation_token.is_empty());
         let mailed = pb::CreateInvitationRequest { send_email: Some(true), ..messages::general(invitation) };
         let answer = service.invitations().create_invitation(mailed).await;

@@ -19,7 +19,7 @@ on_both!(
     migrated:
     every_guest_call_needs_each_organization_once,
     organizations_come_by_field_or_by_metadata,
-    organization_acts_for_another_only_by_its_connection,
+    organization_acts_for_another_only_by_its_grant,
     guests_of_another_host_are_not_found_like_missing_ones,
     key_of_one_organization_speaks_for_no_other,
 );
@@ -99,18 +99,18 @@ async fn organizations_come_by_field_or_by_metadata(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn connect(service: &Service, permissions: &[&str]) -> pb::OrganizationConnection {
-    let organization_connection = Some(pb::OrganizationConnection {
+async fn grant(service: &Service, permissions: &[&str]) -> pb::OrganizationGrant {
+    let organization_grant = Some(pb::OrganizationGrant {
         requester_organization_id: OTHER_HOST.to_owned(),
         target_organization_id: HOST.to_owned(),
         permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
         ..Default::default()
     });
-    let request = pb::CreateOrganizationConnectionRequest { organization_connection, ..Default::default() };
-    service.access().create_organization_connection(request).await.unwrap().into_inner()
+    let request = pb::CreateOrganizationGrantRequest { organization_grant, ..Default::default() };
+    service.access().create_organization_grant(request).await.unwrap().into_inner()
 }
 
-async fn organization_acts_for_another_only_by_its_connection(database: TestDatabase) {
+async fn organization_acts_for_another_only_by_its_grant(database: TestDatabase) {
     let service = Service::start(&database).await;
     let known = request::known(&service, None, messages::COMPANY).await;
     let (read, write) = ("guest_invitations.read", "guest_invitations.write");
@@ -118,7 +118,7 @@ async fn organization_acts_for_another_only_by_its_connection(database: TestData
     let reverse = [(REQUESTER, HOST), (TARGET, OTHER_HOST)];
     let forth = [(REQUESTER, OTHER_HOST), (TARGET, HOST)];
     for permissions in [&[][..], &[read], &[write], &[read, write]] {
-        let connection = if permissions.is_empty() { None } else { Some(connect(&service, permissions).await) };
+        let granted = if permissions.is_empty() { None } else { Some(grant(&service, permissions).await) };
         for rpc in guest_rpcs() {
             let known = request::known(&service, None, messages::COMPANY).await;
             let (_, message) = request::valid(&rpc.path, &known);
@@ -141,9 +141,9 @@ async fn organization_acts_for_another_only_by_its_connection(database: TestData
             let answer = call(&service, &rpc.path, message, &reverse).await;
             refused(answer, Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
         }
-        if let Some(connection) = connection {
-            let delete = pb::DeleteOrganizationConnectionRequest { name: connection.name, ..Default::default() };
-            service.access().delete_organization_connection(delete).await.unwrap();
+        if let Some(granted) = granted {
+            let delete = pb::DeleteOrganizationGrantRequest { name: granted.name, ..Default::default() };
+            service.access().delete_organization_grant(delete).await.unwrap();
         }
     }
     let get = pb::GetGuestInvitationRequest { name: known.guest, ..Default::default() };
@@ -235,8 +235,8 @@ async fn key_of_one_organization_speaks_for_no_other(database: TestDatabase) {
         let listed = service.invitations().list_invitations(request).await.unwrap().into_inner().invitations;
         assert_eq!(listed.len(), wanted);
     }
-    let refusal = keys::with(host, pb::ListOrganizationConnectionsRequest::default());
-    let refusal = service.access().list_organization_connections(refusal).await;
+    let refusal = keys::with(host, pb::ListOrganizationGrantsRequest::default());
+    let refusal = service.access().list_organization_grants(refusal).await;
     refused(refusal, Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
     service.stop().await;
 }

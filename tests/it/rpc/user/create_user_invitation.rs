@@ -52,7 +52,7 @@ async fn unset_field_has_its_default_and_a_set_one_comes_back(database: TestData
     assert_eq!((made.expire_time(), made.mailed), (messages::at(60), false));
     let general = messages::get_general(&service, &made.name).await;
     assert_eq!((general.status(), general.delivery_count), (InvitationStatus::Shared, 0), "nothing is mailed");
-    assert!(general.delivery_types.is_empty());
+    assert!(general.delivery_channels.is_empty());
     let resent = service.users().resend_user_invitation(resending(&made.name)).await.unwrap().into_inner();
     assert!(!resent.mailed);
     assert_eq!(messages::get_general(&service, &made.name).await.delivery_count, 0, "not on a resend either");

@@ -1,4 +1,4 @@
-//! DeleteUserInvitation: what is forgotten here is still known to the service of every kind.
+//! RevokeUserInvitation ends an invitation and shows it; DeleteUserInvitation hides it from this service as well.
 
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ on_both!(
     deleted_invitation_is_revoked_in_the_general_service,
     accepted_one_stays_fulfilled_and_a_declined_one_declined,
     deletion_is_done_once_and_its_retry_is_told_so,
+    revoked_invitation_stays_visible,
 );
 
 /// Asserts that the user service knows nothing of an invitation, as of one that never was.
@@ -99,5 +100,26 @@ async fn deletion_is_done_once_and_its_retry_is_told_so(database: TestDatabase) 
     users.delete_user_invitation(delete).await.unwrap();
     let any = format!("invitations/{}", made.uid);
     assert_eq!(messages::event_types(&service, &any).await, ["invitation.created", "invitation.revoked"]);
+    service.stop().await;
+}
+
+async fn revoked_invitation_stays_visible(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = create(&service, user("ann@example.org")).await;
+    let revoke = |etag: &str| pb::RevokeUserInvitationRequest {
+        name: made.name.clone(),
+        etag: etag.to_owned(),
+        ..Default::default()
+    };
+    let mut client = service.users();
+    refused(client.revoke_user_invitation(revoke("\"999\"")).await, Code::Aborted, "ETAG_MISMATCH");
+    let revoked = client.revoke_user_invitation(revoke(&made.etag)).await.unwrap().into_inner();
+    assert_eq!((revoked.state(), &revoked.name), (InvitationState::Revoked, &made.name));
+    assert_eq!(users::get(&service, &made.name).await, revoked);
+    assert_eq!(client.revoke_user_invitation(revoke("")).await.unwrap().into_inner(), revoked, "again changes nothing");
+    create(&service, user("ann@example.org")).await;
+    service.users().delete_user_invitation(deletion(&made.name)).await.unwrap();
+    gone(&service, &made.name).await;
+    refused(service.users().revoke_user_invitation(revoke("")).await, Code::NotFound, "INVITATION_NOT_FOUND");
     service.stop().await;
 }

@@ -73,9 +73,9 @@ fn attempts(name: &str) -> pb::ListWebhookAttemptsRequest {
     pb::ListWebhookAttemptsRequest { parent: name.to_owned(), ..Default::default() }
 }
 
-fn redelivery(name: &str, since: i64, until: Option<i64>) -> pb::RedeliverEventsRequest {
-    let (since, until) = (messages::at(since), until.and_then(messages::at));
-    pb::RedeliverEventsRequest { name: name.to_owned(), since, until, ..Default::default() }
+fn redelivery(name: &str, start: i64, end: Option<i64>) -> pb::RedeliverWebhookEventsRequest {
+    let (start_time, end_time) = (messages::at(start), end.and_then(messages::at));
+    pb::RedeliverWebhookEventsRequest { name: name.to_owned(), start_time, end_time, ..Default::default() }
 }
 
 async fn endpoint_shows_its_secret_when_it_is_made_and_never_again(database: TestDatabase) {
@@ -86,7 +86,7 @@ async fn endpoint_shows_its_secret_when_it_is_made_and_never_again(database: Tes
     assert_eq!((made.uri.as_str(), made.event_types.as_slice()), (URI, &types[..2]));
     assert!(made.secret.starts_with("whsec_") && made.secret.len() == 50, "32 bytes in base64");
     assert!(standardwebhooks::Webhook::new(&made.secret).is_ok());
-    assert_eq!((made.creator.as_str(), made.create_time, made.disabled), ("anonymous", messages::at(0), false));
+    assert_eq!((made.creator.as_str(), made.create_time, made.disabled), ("anonymous", messages::at(0), Some(false)));
     let shown = get(&service, &made.name).await.unwrap();
     assert_eq!(shown, WebhookEndpoint { secret: String::new(), ..made.clone() });
     let other = create(&service, endpoint(URI)).await;
@@ -127,7 +127,8 @@ async fn update_sets_what_its_mask_says(database: TestDatabase) {
     let made = create(&service, endpoint(URI)).await;
     let named = WebhookEndpoint { name: made.name.clone(), ..Default::default() };
     let (other, types) = ("https://example.org/".to_owned(), vec!["invitation.created".to_owned()]);
-    let given = WebhookEndpoint { uri: other.clone(), event_types: types.clone(), disabled: true, ..named.clone() };
+    let given =
+        WebhookEndpoint { uri: other.clone(), event_types: types.clone(), disabled: Some(true), ..named.clone() };
     service.clock.advance(Duration::from_secs(1));
     let one = webhooks.update_webhook_endpoint(update(given.clone(), &["uri"])).await.unwrap().into_inner();
     let expected = WebhookEndpoint {
@@ -139,13 +140,20 @@ async fn update_sets_what_its_mask_says(database: TestDatabase) {
     };
     assert!(one == expected && one.etag != made.etag, "{one:?}");
     let all = webhooks.update_webhook_endpoint(update(given.clone(), &[])).await.unwrap().into_inner();
-    assert_eq!((all.event_types.clone(), all.disabled, all.disabled_reason.as_str()), (types, true, ""));
+    assert_eq!((all.event_types.clone(), all.disabled, all.disable_time), (types, Some(true), messages::at(1)));
     let same = webhooks.update_webhook_endpoint(update(given, &["*"])).await.unwrap().into_inner();
     assert_eq!(same.etag, all.etag, "nothing has changed");
     let enabled = webhooks.update_webhook_endpoint(update(named.clone(), &["disabled", "event_types"])).await.unwrap();
     let enabled = enabled.into_inner();
-    assert!(!enabled.disabled && enabled.event_types.is_empty(), "what the mask names is emptied");
-    let stale = WebhookEndpoint { etag: made.etag.clone(), disabled: true, ..named.clone() };
+    assert!(enabled.disabled == Some(false) && enabled.event_types.is_empty(), "what the mask names is emptied");
+    assert_eq!((enabled.disable_time, enabled.disabled_reason()), (None, pb::WebhookDisabledReason::Unspecified));
+    for disabled in [true, false] {
+        // Without a mask, what is set is changed: false is not the same as unset.
+        let set = WebhookEndpoint { disabled: Some(disabled), ..named.clone() };
+        let shown = webhooks.update_webhook_endpoint(update(set, &[])).await.unwrap().into_inner();
+        assert_eq!(shown.disabled, Some(disabled));
+    }
+    let stale = WebhookEndpoint { etag: made.etag.clone(), disabled: Some(true), ..named.clone() };
     let refusal = webhooks.update_webhook_endpoint(update(stale, &["disabled"])).await;
     refused(refusal, Code::Aborted, "ETAG_MISMATCH");
     service.stop().await;
@@ -162,7 +170,7 @@ async fn deleted_endpoint_is_gone_with_its_attempts(database: TestDatabase) {
         webhooks.delete_webhook_endpoint(deletion(&made.name, "")).await.map(drop),
         get(&service, &made.name).await.map(drop),
         webhooks.list_webhook_attempts(attempts(&made.name)).await.map(drop),
-        webhooks.redeliver_events(redelivery(&made.name, -1, None)).await.map(drop),
+        webhooks.redeliver_webhook_events(redelivery(&made.name, -1, None)).await.map(drop),
         webhooks.rotate_webhook_secret(rotation(&made.name, "", "")).await.map(drop),
         webhooks.update_webhook_endpoint(update(made, &["uri"])).await.map(drop),
     ] {
@@ -237,11 +245,11 @@ async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
         assert_eq!(wrong(webhooks.rotate_webhook_secret(rotation(name, "", "")).await.map(drop)), ["name"]);
         assert_eq!(wrong(webhooks.list_webhook_attempts(attempts(name)).await.map(drop)), ["parent"]);
     }
-    let status = webhooks.redeliver_events(pb::RedeliverEventsRequest::default()).await;
-    assert_eq!(wrong(status.map(drop)), ["name", "since"]);
+    let status = webhooks.redeliver_webhook_events(pb::RedeliverWebhookEventsRequest::default()).await;
+    assert_eq!(wrong(status.map(drop)), ["name", "start_time"]);
     let made = create(&service, endpoint(URI)).await;
-    for (since, until, field) in [(10, Some(10), "until"), (10, Some(5), "until"), (10, None, "since")] {
-        let status = webhooks.redeliver_events(redelivery(&made.name, since, until)).await;
+    for (since, until, field) in [(10, Some(10), "end_time"), (10, Some(5), "end_time"), (10, None, "start_time")] {
+        let status = webhooks.redeliver_webhook_events(redelivery(&made.name, since, until)).await;
         assert_eq!(wrong(status.map(drop)), [field]);
     }
     service.stop().await;
@@ -297,7 +305,7 @@ async fn endpoint_is_hidden_from_other_accounts_and_bound_keys(database: TestDat
             webhooks.update_webhook_endpoint(keys::with(key, update(made.clone(), &["uri"]))).await.map(drop),
             webhooks.rotate_webhook_secret(keys::with(key, rotation(name, "", ""))).await.map(drop),
             webhooks.list_webhook_attempts(keys::with(key, attempts(name))).await.map(drop),
-            webhooks.redeliver_events(keys::with(key, since)).await.map(drop),
+            webhooks.redeliver_webhook_events(keys::with(key, since)).await.map(drop),
             webhooks.delete_webhook_endpoint(keys::with(key, deletion(name, ""))).await.map(drop),
         ] {
             refused(result, code, reason);
@@ -326,6 +334,19 @@ async fn event_is_posted_listed_and_redelivered(database: TestDatabase) {
             break attempt.clone();
         }
     };
+    let name = listed.name.clone();
+    let got = webhooks.get_webhook_attempt(pb::GetWebhookAttemptRequest { name }).await.unwrap().into_inner();
+    assert_eq!(got, listed);
+    let narrowed = async |states: &[pb::WebhookAttemptState], event: &str| {
+        let states = states.iter().map(|state| (*state).into()).collect();
+        let request = pb::ListWebhookAttemptsRequest { states, event: event.to_owned(), ..attempts(&made.name) };
+        let mut webhooks = service.webhooks();
+        webhooks.list_webhook_attempts(request).await.unwrap().into_inner().webhook_attempts.len()
+    };
+    use pb::WebhookAttemptState::{Failed, Succeeded};
+    assert_eq!((narrowed(&[Failed], &listed.event).await, narrowed(&[Succeeded], "").await), (1, 0));
+    let other = format!("invitations/{}/events/2", invitation.uid);
+    assert_eq!((narrowed(&[Failed, Succeeded], "").await, narrowed(&[], &other).await), (1, 0));
     let received = sink.received().remove(0);
     assert_eq!(listed.webhook_id, received.header("webhook-id"));
     assert_eq!((listed.http_status, listed.error.as_str()), (500, "answered 500"));
@@ -335,26 +356,26 @@ async fn event_is_posted_listed_and_redelivered(database: TestDatabase) {
     );
     assert!(listed.name.starts_with(&format!("{}/attempts/", made.name)));
     assert_eq!(get(&service, &made.name).await.unwrap().failing_since_time, messages::at(0));
-    let stale = pb::RedeliverEventsRequest { etag: "\"7\"".to_owned(), ..redelivery(&made.name, -60, None) };
-    refused(webhooks.redeliver_events(stale).await, Code::Aborted, "ETAG_MISMATCH");
-    let once = pb::RedeliverEventsRequest { request_id: "r".to_owned(), ..redelivery(&made.name, -60, None) };
-    let answer = webhooks.redeliver_events(once.clone()).await.unwrap().into_inner();
+    let stale = pb::RedeliverWebhookEventsRequest { etag: "\"7\"".to_owned(), ..redelivery(&made.name, -60, None) };
+    refused(webhooks.redeliver_webhook_events(stale).await, Code::Aborted, "ETAG_MISMATCH");
+    let once = pb::RedeliverWebhookEventsRequest { request_id: "r".to_owned(), ..redelivery(&made.name, -60, None) };
+    let answer = webhooks.redeliver_webhook_events(once.clone()).await.unwrap().into_inner();
     assert_eq!(answer.redelivered_count, 1);
     let received = sink.wait_for(2).await;
     assert_eq!(received[0].header("webhook-id"), received[1].header("webhook-id"));
     assert!(!received[1].body.contains("inv_"), "no token in what is posted");
-    let answer = webhooks.redeliver_events(once.clone()).await.unwrap().into_inner();
+    let answer = webhooks.redeliver_webhook_events(once.clone()).await.unwrap().into_inner();
     assert_eq!(answer.redelivered_count, 1, "a retry counts again");
     messages::create(&service, messages::invitation()).await;
     let next = sink.wait_for(3).await.remove(2);
     assert_ne!(next.header("webhook-id"), received[1].header("webhook-id"), "and has nothing posted again");
-    let disabled = WebhookEndpoint { disabled: true, ..made.clone() };
+    let disabled = WebhookEndpoint { disabled: Some(true), ..made.clone() };
     let disabled = WebhookEndpoint { etag: String::new(), ..disabled };
     webhooks.update_webhook_endpoint(update(disabled, &["disabled"])).await.unwrap();
-    webhooks.redeliver_events(once.clone()).await.unwrap();
-    let other = pb::RedeliverEventsRequest { since: messages::at(-61), ..once };
-    refused(webhooks.redeliver_events(other).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
-    let refusal = webhooks.redeliver_events(redelivery(&made.name, -60, None)).await.map(drop);
+    webhooks.redeliver_webhook_events(once.clone()).await.unwrap();
+    let other = pb::RedeliverWebhookEventsRequest { start_time: messages::at(-61), ..once };
+    refused(webhooks.redeliver_webhook_events(other).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+    let refusal = webhooks.redeliver_webhook_events(redelivery(&made.name, -60, None)).await.map(drop);
     refused(refusal, Code::FailedPrecondition, "WEBHOOK_ENDPOINT_DISABLED");
     webhooks.delete_webhook_endpoint(deletion(&made.name, "")).await.unwrap();
     service.stop().await;

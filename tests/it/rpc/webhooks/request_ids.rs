@@ -45,7 +45,8 @@ async fn request_id_is_executed_once(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut webhooks = service.webhooks();
     let made = create(&service, endpoint(URI)).await;
-    let set = |disabled| {
+    let set = |disabled: bool| {
+        let disabled = Some(disabled);
         let changed =
             WebhookEndpoint { name: made.name.clone(), etag: made.etag.clone(), disabled, ..Default::default() };
         pb::UpdateWebhookEndpointRequest { request_id: "r".to_owned(), ..update(changed, &["disabled"]) }
@@ -53,7 +54,7 @@ async fn request_id_is_executed_once(database: TestDatabase) {
     let disabled = webhooks.update_webhook_endpoint(set(true)).await.unwrap().into_inner();
     let back = WebhookEndpoint { name: made.name.clone(), ..Default::default() };
     let enabled = webhooks.update_webhook_endpoint(update(back, &["disabled"])).await.unwrap().into_inner();
-    assert!(disabled.disabled && !enabled.disabled);
+    assert!(disabled.disabled == Some(true) && enabled.disabled == Some(false));
     let again = webhooks.update_webhook_endpoint(set(true)).await.unwrap().into_inner();
     assert_eq!(again, enabled, "as it now is, whatever the etag was");
     refused(webhooks.update_webhook_endpoint(set(false)).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
@@ -64,9 +65,9 @@ async fn request_id_is_executed_once(database: TestDatabase) {
         pb::UpdateWebhookEndpointRequest { request_id: request_id.to_owned(), ..update(changed, &["disabled"]) }
     };
     webhooks.update_webhook_endpoint(enable("same")).await.unwrap();
-    let off = WebhookEndpoint { name: made.name.clone(), disabled: true, ..Default::default() };
+    let off = WebhookEndpoint { name: made.name.clone(), disabled: Some(true), ..Default::default() };
     webhooks.update_webhook_endpoint(update(off, &["disabled"])).await.unwrap();
-    assert!(webhooks.update_webhook_endpoint(enable("same")).await.unwrap().into_inner().disabled);
+    assert!(webhooks.update_webhook_endpoint(enable("same")).await.unwrap().into_inner().disabled());
     webhooks.update_webhook_endpoint(enable("")).await.unwrap();
 
     let rotated = webhooks.rotate_webhook_secret(rotation(&made.name, "", "r")).await.unwrap().into_inner();
@@ -129,6 +130,6 @@ async fn concurrent_deletes_with_one_request_id_delete_one_endpoint(database: Te
         }
     }
     refused(get(&service, &made[deleted].name).await, Code::NotFound, "WEBHOOK_ENDPOINT_NOT_FOUND");
-    assert!(!get(&service, &made[kept].name).await.unwrap().disabled);
+    assert!(!get(&service, &made[kept].name).await.unwrap().disabled());
     service.stop().await;
 }

@@ -12,7 +12,8 @@ use invitation_service::domain::kind::connection::NewConnection;
 use invitation_service::domain::secret::verification::Verification;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{
-    ClaimedDelivery, DeliveryQuery, EventQuery, ExecuteError, InvitationQuery, NewVerification, ReplayQuery, WriteOnce,
+    ClaimedDelivery, DeliveryQuery, EventQuery, ExecuteError, InvitationQuery, NewVerification, RedeliveryQuery,
+    WriteOnce,
 };
 use uuid::Uuid;
 
@@ -82,7 +83,7 @@ async fn messages_and_codes_of_another_account_are_not_found(database: TestDatab
     assert!(!store.release_delivery(&foreign, Duration::ZERO, true, "").await.unwrap());
     assert!(!store.cancel_delivery(&foreign, "").await.unwrap());
     assert!(store.topicality(&foreign).await.unwrap().is_none());
-    let query = DeliveryQuery { invitation: made.id, ascending: true, limit: 10, after: None };
+    let query = DeliveryQuery { ascending: true, ..DeliveryQuery::of(made.id, 10) };
     assert!(store.list_deliveries(&other, &query).await.unwrap().is_none());
     let delivery = claimed.delivery.message.id;
     for action in [
@@ -95,7 +96,10 @@ async fn messages_and_codes_of_another_account_are_not_found(database: TestDatab
     }
     let settle = SettleDelivery { delivery, lease, end: DeliveryEnd::Failed("550".to_owned()) };
     store.executor().execute(command(Action::SettleDelivery(settle)), None).await.unwrap();
-    assert_eq!(store.replay_deliveries(&other, &ReplayQuery::default(), &WriteOnce::default()).await.unwrap(), Some(0));
+    assert_eq!(
+        store.redeliver_deliveries(&other, &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap(),
+        Some(0)
+    );
 
     let code = Verification { account: account(), invitation: made.id, id: Uuid::from_u128(2), key_id: 7 };
     let new = NewVerification { verification: code.clone(), address_key: "ann".to_owned(), message: None };

@@ -271,7 +271,7 @@ async fn delivery_that_cannot_be_read_is_missing_from_the_list(database: TestDat
         let mut mailed = mailed_to("ann@example.org");
         (mailed.recipients, mailed.mails) = (emails(4), true);
         let made = created(&store, mailed).await;
-        let all = DeliveryQuery { invitation: made.id, ascending: true, limit: 10, after: None };
+        let all = DeliveryQuery { ascending: true, ..DeliveryQuery::of(made.id, 10) };
         let before = store.list_deliveries(&account(), &all).await.unwrap().unwrap().1;
         assert_eq!(before.len(), 4);
         let sql = format!("UPDATE outbox SET {damage} WHERE id = $1");

@@ -1,9 +1,9 @@
-//! Organization connections: made, listed, deleted, and what they allow in guest calls.
+//! Organization grants: created, read, updated, deleted, and what they allow in guest calls.
 
 use std::time::Duration;
 
 use invitation_service::pb;
-use invitation_service::pb::ListOrganizationConnectionsRequest as List;
+use invitation_service::pb::ListOrganizationGrantsRequest as List;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
@@ -17,63 +17,114 @@ use crate::support::service::Service;
 
 on_both!(
     migrated:
-    connection_is_made_once_listed_and_deleted,
+    grant_is_created_once_listed_and_deleted,
     lists_filter_and_page_both_ways,
+    update_changes_permissions_and_nothing_else,
     all_that_is_wrong_is_told_at_once,
-    connection_allows_only_the_granted_permissions,
-    organization_connection_is_hidden_from_other_accounts,
-    bound_credential_manages_no_organization_connections,
+    grant_allows_only_the_granted_permissions,
+    organization_grant_is_hidden_from_other_accounts,
+    bound_credential_manages_no_organization_grants,
 );
 
 const READ: &str = "guest_invitations.read";
 const WRITE: &str = "guest_invitations.write";
 
-fn creation(requester: &str, target: &str, permissions: &[&str]) -> pb::CreateOrganizationConnectionRequest {
-    let organization_connection = Some(pb::OrganizationConnection {
+fn creation(requester: &str, target: &str, permissions: &[&str]) -> pb::CreateOrganizationGrantRequest {
+    let organization_grant = Some(pb::OrganizationGrant {
         requester_organization_id: requester.to_owned(),
         target_organization_id: target.to_owned(),
         permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
         ..Default::default()
     });
-    pb::CreateOrganizationConnectionRequest { organization_connection, ..Default::default() }
+    pb::CreateOrganizationGrantRequest { organization_grant, ..Default::default() }
 }
 
-async fn connect(service: &Service, requester: &str, target: &str, permissions: &[&str]) -> pb::OrganizationConnection {
+async fn grant(service: &Service, requester: &str, target: &str, permissions: &[&str]) -> pb::OrganizationGrant {
     let request = creation(requester, target, permissions);
-    service.access().create_organization_connection(request).await.unwrap().into_inner()
+    service.access().create_organization_grant(request).await.unwrap().into_inner()
 }
 
-fn deletion(name: &str) -> pb::DeleteOrganizationConnectionRequest {
-    pb::DeleteOrganizationConnectionRequest { name: name.to_owned(), ..Default::default() }
+fn deletion(name: &str) -> pb::DeleteOrganizationGrantRequest {
+    pb::DeleteOrganizationGrantRequest { name: name.to_owned(), ..Default::default() }
 }
 
-async fn list(service: &Service, request: List) -> pb::ListOrganizationConnectionsResponse {
-    service.access().list_organization_connections(request).await.unwrap().into_inner()
+async fn list(service: &Service, request: List) -> pb::ListOrganizationGrantsResponse {
+    service.access().list_organization_grants(request).await.unwrap().into_inner()
 }
 
-async fn connection_is_made_once_listed_and_deleted(database: TestDatabase) {
+async fn grant_is_created_once_listed_and_deleted(database: TestDatabase) {
     let service = Service::start(&database).await;
-    let made = connect(&service, HOST, OTHER_HOST, &[WRITE, READ]).await;
-    assert_eq!(made.name, format!("organizationConnections/{}", made.uid));
+    let made = grant(&service, HOST, OTHER_HOST, &[WRITE, READ]).await;
+    assert_eq!(made.name, format!("organizationGrants/{}", made.uid));
     assert_eq!(
         (made.permissions.clone(), made.create_time),
         (vec![READ.to_owned(), WRITE.to_owned()], messages::at(0))
     );
     assert_eq!((made.requester_organization_id.as_str(), made.target_organization_id.as_str()), (HOST, OTHER_HOST));
     assert_eq!(made.creator, "anonymous");
-    let again = service.access().create_organization_connection(creation(HOST, OTHER_HOST, &[READ])).await;
-    let status = refused(again, Code::AlreadyExists, "ORGANIZATION_CONNECTION_EXISTS");
+    let again = service.access().create_organization_grant(creation(HOST, OTHER_HOST, &[READ])).await;
+    let status = refused(again, Code::AlreadyExists, "ORGANIZATION_GRANT_EXISTS");
     let details = status.get_error_details();
     assert_eq!(details.resource_info().unwrap().resource_name, made.name);
-    assert_eq!(details.error_info().unwrap().metadata["organization_connection"], made.name);
-    assert_eq!(list(&service, List::default()).await.organization_connections, std::slice::from_ref(&made));
-    connect(&service, OTHER_HOST, HOST, &[READ]).await;
-    service.access().delete_organization_connection(deletion(&made.name)).await.unwrap();
-    let gone = service.access().delete_organization_connection(deletion(&made.name)).await;
-    refused(gone, Code::NotFound, "ORGANIZATION_CONNECTION_NOT_FOUND");
-    assert_eq!(list(&service, List::default()).await.organization_connections.len(), 1, "the other direction");
-    let anew = connect(&service, HOST, OTHER_HOST, &[READ]).await;
+    assert_eq!(details.error_info().unwrap().metadata["organization_grant"], made.name);
+    assert_eq!(list(&service, List::default()).await.organization_grants, std::slice::from_ref(&made));
+    grant(&service, OTHER_HOST, HOST, &[READ]).await;
+    service.access().delete_organization_grant(deletion(&made.name)).await.unwrap();
+    let gone = service.access().delete_organization_grant(deletion(&made.name)).await;
+    refused(gone, Code::NotFound, "ORGANIZATION_GRANT_NOT_FOUND");
+    assert_eq!(list(&service, List::default()).await.organization_grants.len(), 1, "the other direction");
+    let anew = grant(&service, HOST, OTHER_HOST, &[READ]).await;
     assert_ne!(anew.name, made.name);
+    service.stop().await;
+}
+
+async fn update_changes_permissions_and_nothing_else(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let mut access = service.access();
+    let made = grant(&service, HOST, OTHER_HOST, &[READ]).await;
+    let get = pb::GetOrganizationGrantRequest { name: made.name.clone() };
+    assert_eq!(access.get_organization_grant(get.clone()).await.unwrap().into_inner(), made);
+    service.clock.advance(Duration::from_secs(1));
+    let update = |permissions: &[&str], etag: &str, paths: &[&str]| pb::UpdateOrganizationGrantRequest {
+        organization_grant: Some(pb::OrganizationGrant {
+            name: made.name.clone(),
+            requester_organization_id: GUEST.to_owned(),
+            permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
+            etag: etag.to_owned(),
+            ..Default::default()
+        }),
+        update_mask: Some(prost_types::FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() }),
+        ..Default::default()
+    };
+    let dry = pb::UpdateOrganizationGrantRequest { validate_only: true, ..update(&[WRITE], "", &[]) };
+    let shown = access.update_organization_grant(dry).await.unwrap().into_inner();
+    assert_eq!((shown.permissions.as_slice(), shown.etag.as_str()), ([WRITE.to_owned()].as_slice(), ""));
+    assert_eq!(access.get_organization_grant(get.clone()).await.unwrap().into_inner(), made, "a dry run");
+    let changed = access.update_organization_grant(update(&[WRITE], &made.etag, &[])).await.unwrap().into_inner();
+    assert_ne!(changed.etag, made.etag);
+    let expected = pb::OrganizationGrant {
+        permissions: vec![WRITE.to_owned()],
+        update_time: messages::at(1),
+        etag: changed.etag.clone(),
+        ..made.clone()
+    };
+    assert_eq!(changed, expected, "the organizations of the request are output");
+    let same = access.update_organization_grant(update(&[WRITE], "", &["permissions"])).await.unwrap().into_inner();
+    assert_eq!(same, changed, "the same again changes nothing");
+    refused(access.update_organization_grant(update(&[READ], &made.etag, &[])).await, Code::Aborted, "ETAG_MISMATCH");
+    for (request, field) in [
+        (update(&[], "", &["*"]), "organization_grant.permissions"),
+        (update(&[READ], "", &["creator"]), "update_mask.paths[0]"),
+        (update(&["events.read"], "", &[]), "organization_grant.permissions[0]"),
+    ] {
+        let status = refused(access.update_organization_grant(request).await, Code::InvalidArgument, "INVALID_FIELD");
+        assert_eq!(violated(&status), [field]);
+    }
+    let stale = pb::DeleteOrganizationGrantRequest { etag: made.etag.clone(), ..deletion(&made.name) };
+    refused(access.delete_organization_grant(stale).await, Code::Aborted, "ETAG_MISMATCH");
+    let fresh = pb::DeleteOrganizationGrantRequest { etag: changed.etag, ..deletion(&made.name) };
+    access.delete_organization_grant(fresh).await.unwrap();
+    refused(access.get_organization_grant(get).await, Code::NotFound, "ORGANIZATION_GRANT_NOT_FOUND");
     service.stop().await;
 }
 
@@ -83,10 +134,10 @@ async fn lists_filter_and_page_both_ways(database: TestDatabase) {
     for index in 0..7 {
         service.clock.advance(Duration::from_secs(1));
         let target = format!("01920000-0000-7000-8000-00000000010{index}");
-        oldest_first.push(connect(&service, HOST, &target, &[READ]).await);
+        oldest_first.push(grant(&service, HOST, &target, &[READ]).await);
     }
     service.clock.advance(Duration::from_secs(1));
-    let other = connect(&service, OTHER_HOST, HOST, &[READ]).await;
+    let other = grant(&service, OTHER_HOST, HOST, &[READ]).await;
     for (order_by, reverse) in [("create_time", false), ("", true), ("create_time desc", true)] {
         let mut request = List {
             requester_organization_id: HOST.to_owned(),
@@ -97,7 +148,7 @@ async fn lists_filter_and_page_both_ways(database: TestDatabase) {
         let mut seen = Vec::new();
         loop {
             let page = list(&service, request.clone()).await;
-            seen.extend(page.organization_connections);
+            seen.extend(page.organization_grants);
             request.page_token = page.next_page_token;
             if request.page_token.is_empty() {
                 break;
@@ -109,18 +160,18 @@ async fn lists_filter_and_page_both_ways(database: TestDatabase) {
         assert_eq!(seen, oldest_first, "{order_by}");
     }
     let by_target = |target: &str| List { target_organization_id: target.to_owned(), ..Default::default() };
-    assert_eq!(list(&service, by_target(HOST)).await.organization_connections, [other]);
-    assert_eq!(list(&service, by_target(OTHER_HOST)).await.organization_connections, []);
+    assert_eq!(list(&service, by_target(HOST)).await.organization_grants, [other]);
+    assert_eq!(list(&service, by_target(OTHER_HOST)).await.organization_grants, []);
     let first = list(&service, List { page_size: 1, ..Default::default() }).await;
     let elsewhere = List { page_token: first.next_page_token, ..by_target(HOST) };
-    let status = service.access().list_organization_connections(elsewhere).await;
+    let status = service.access().list_organization_grants(elsewhere).await;
     assert_eq!(violated(&refused(status, Code::InvalidArgument, "INVALID_FIELD")), ["page_token"]);
     service.stop().await;
 }
 
 async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
     let service = Service::start(&database).await;
-    let at = |field: &str| format!("organization_connection.{field}");
+    let at = |field: &str| format!("organization_grant.{field}");
     let requester = at("requester_organization_id");
     let (target, permissions) = (at("target_organization_id"), at("permissions"));
     for (request, wanted) in [
@@ -128,11 +179,11 @@ async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
         (creation("x", "", &["*", READ]), vec![requester, target.clone(), format!("{permissions}[0]")]),
         (creation(HOST, HOST, &["events.read"]), vec![target, format!("{permissions}[0]")]),
     ] {
-        let status = service.access().create_organization_connection(request).await;
+        let status = service.access().create_organization_grant(request).await;
         assert_eq!(violated(&refused(status, Code::InvalidArgument, "INVALID_FIELD")), wanted);
     }
-    for name in ["", "x", HOST, "organizationConnections/", "organizationConnections/x", "invitations/x"] {
-        let status = service.access().delete_organization_connection(deletion(name)).await;
+    for name in ["", "x", HOST, "organizationGrants/", "organizationGrants/x", "invitations/x"] {
+        let status = service.access().delete_organization_grant(deletion(name)).await;
         assert_eq!(violated(&refused(status, Code::InvalidArgument, "INVALID_FIELD")), ["name"], "{name}");
     }
     service.stop().await;
@@ -170,7 +221,7 @@ async fn may(service: &Service, requester: &str, target: &str, name: &str) -> (b
     (outcome([get, list]), outcome([resend, update]))
 }
 
-async fn connection_allows_only_the_granted_permissions(database: TestDatabase) {
+async fn grant_allows_only_the_granted_permissions(database: TestDatabase) {
     let service = Service::start(&database).await;
     let guest = guests::create(&service, guests::guest("ann@example.org")).await.name;
     assert_eq!(may(&service, HOST, HOST, &guest).await, (true, true), "of its own");
@@ -178,17 +229,17 @@ async fn connection_allows_only_the_granted_permissions(database: TestDatabase) 
     for (permissions, wanted) in
         [(vec![READ], (true, false)), (vec![WRITE], (false, true)), (vec![READ, WRITE], (true, true))]
     {
-        let connection = connect(&service, OTHER_HOST, HOST, &permissions).await;
+        let granted = grant(&service, OTHER_HOST, HOST, &permissions).await;
         assert_eq!(may(&service, OTHER_HOST, HOST, &guest).await, wanted, "{permissions:?}");
         assert_eq!(may(&service, GUEST, HOST, &guest).await, (false, false), "somebody else");
         let back = guests::between(HOST, OTHER_HOST, pb::ListGuestInvitationsRequest::default());
         let back = service.guests().list_guest_invitations(back).await;
         refused(back, Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
-        service.access().delete_organization_connection(deletion(&connection.name)).await.unwrap();
+        service.access().delete_organization_grant(deletion(&granted.name)).await.unwrap();
         assert_eq!(may(&service, OTHER_HOST, HOST, &guest).await, (false, false), "from the next call on");
     }
     // An invitation that is created for the target is the target's, and another host's guests are not found.
-    connect(&service, OTHER_HOST, HOST, &[READ, WRITE]).await;
+    grant(&service, OTHER_HOST, HOST, &[READ, WRITE]).await;
     let request = guests::between(OTHER_HOST, HOST, guests::creation(guests::guest("bob@example.org")));
     let made = service.guests().create_guest_invitation(request).await.unwrap().into_inner();
     assert_eq!(made.host_organization_id, HOST);
@@ -197,16 +248,16 @@ async fn connection_allows_only_the_granted_permissions(database: TestDatabase) 
     service.stop().await;
 }
 
-async fn organization_connection_is_hidden_from_other_accounts(database: TestDatabase) {
+async fn organization_grant_is_hidden_from_other_accounts(database: TestDatabase) {
     let (service, key) = keys::start(&database, &[("ours", "*"), ("theirs", "*")]).await;
     let mut access = service.access();
     let request = keys::with(&key[0], creation(OTHER_HOST, HOST, &[READ]));
-    let made = access.create_organization_connection(request).await.unwrap().into_inner();
+    let made = access.create_organization_grant(request).await.unwrap().into_inner();
     assert_eq!(made.creator, "apiKeys/key-0");
-    let listed = access.list_organization_connections(keys::with(&key[1], List::default())).await.unwrap().into_inner();
-    assert_eq!(listed.organization_connections, []);
-    let foreign = access.delete_organization_connection(keys::with(&key[1], deletion(&made.name))).await;
-    refused(foreign, Code::NotFound, "ORGANIZATION_CONNECTION_NOT_FOUND");
+    let listed = access.list_organization_grants(keys::with(&key[1], List::default())).await.unwrap().into_inner();
+    assert_eq!(listed.organization_grants, []);
+    let foreign = access.delete_organization_grant(keys::with(&key[1], deletion(&made.name))).await;
+    refused(foreign, Code::NotFound, "ORGANIZATION_GRANT_NOT_FOUND");
     let guests_of_host = |key: &str| {
         let mut request = keys::with(key, pb::ListGuestInvitationsRequest::default());
         guests::add(&mut request, OTHER_HOST, HOST);
@@ -217,23 +268,23 @@ async fn organization_connection_is_hidden_from_other_accounts(database: TestDat
     let theirs = client.list_guest_invitations(guests_of_host(&key[1])).await;
     refused(theirs, Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
     let same = keys::with(&key[1], creation(OTHER_HOST, HOST, &[WRITE]));
-    access.create_organization_connection(same).await.unwrap();
+    access.create_organization_grant(same).await.unwrap();
     service.stop().await;
 }
 
-async fn bound_credential_manages_no_organization_connections(database: TestDatabase) {
+async fn bound_credential_manages_no_organization_grants(database: TestDatabase) {
     let keys = [("ours", "*", None), ("ours", "*", Some(HOST))];
     let (service, key) = keys::start_bound(&database, &keys).await;
     let mut access = service.access();
     let denied = |status: Status| refused(Err::<(), _>(status), Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
-    let made = access.create_organization_connection(keys::with(&key[0], creation(HOST, OTHER_HOST, &[READ]))).await;
+    let made = access.create_organization_grant(keys::with(&key[0], creation(HOST, OTHER_HOST, &[READ]))).await;
     let made = made.unwrap().into_inner();
     for request in [creation(HOST, GUEST, &[READ]), creation("x", "y", &[])] {
         // Whatever is in it: what may not be done is not looked at.
-        denied(access.create_organization_connection(keys::with(&key[1], request)).await.unwrap_err());
+        denied(access.create_organization_grant(keys::with(&key[1], request)).await.unwrap_err());
     }
-    denied(access.list_organization_connections(keys::with(&key[1], List::default())).await.unwrap_err());
-    denied(access.delete_organization_connection(keys::with(&key[1], deletion(&made.name))).await.unwrap_err());
+    denied(access.list_organization_grants(keys::with(&key[1], List::default())).await.unwrap_err());
+    denied(access.delete_organization_grant(keys::with(&key[1], deletion(&made.name))).await.unwrap_err());
 
     let list = |key: &str, requester: &str, target: &str| -> Request<pb::ListGuestInvitationsRequest> {
         let mut request = keys::with(key, pb::ListGuestInvitationsRequest::default());

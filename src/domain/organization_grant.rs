@@ -1,0 +1,62 @@
+//! The permission of one organization to act for another.
+
+use uuid::Uuid;
+
+use super::value::etag;
+use super::value::etag::StaleEtag;
+use super::value::time::Timestamp;
+
+/// Allows one organization to act for another, within an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrganizationGrant {
+    /// Its id.
+    pub id: Uuid,
+    /// The organization that may act.
+    pub requester: Uuid,
+    /// The organization it may act for.
+    pub target: Uuid,
+    /// The granted permissions.
+    pub permissions: Vec<String>,
+    /// The number of its changes, from 1.
+    pub revision: i64,
+    /// The name of the credential that created it.
+    pub creator: String,
+    /// The moment of its creation.
+    pub created_at: Timestamp,
+    /// The moment of its last update.
+    pub updated_at: Timestamp,
+}
+
+impl OrganizationGrant {
+    /// Returns whether it grants the permission of this name.
+    pub fn grants(&self, permission: &str) -> bool {
+        self.permissions.iter().any(|granted| granted == permission)
+    }
+
+    /// Returns its etag, which changes with every change.
+    pub fn etag(&self) -> String {
+        etag::of(self.revision)
+    }
+
+    /// Checks the etag, if the caller sent one.
+    pub fn check_etag(&self, etag: Option<&str>) -> Result<(), StaleEtag> {
+        etag::check(etag, self.revision)
+    }
+
+    /// Decides an update of the permissions, which keep their values without new ones; `None` if it changes nothing.
+    pub fn update(
+        &self,
+        permissions: Option<&[String]>,
+        etag: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<Self>, StaleEtag> {
+        self.check_etag(etag)?;
+        let changed = permissions.filter(|permissions| *permissions != self.permissions);
+        Ok(changed.map(|permissions| Self {
+            permissions: permissions.to_vec(),
+            revision: self.revision + 1,
+            updated_at: now,
+            ..self.clone()
+        }))
+    }
+}

@@ -1,0 +1,46 @@
+//! One signed request, whatever it brings: its headers, and what its answer means.
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+
+use super::client::{Answer, NoAnswer};
+use crate::domain::secret::key_ring::KeyRing;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
+use crate::domain::webhook::Endpoint;
+use crate::domain::webhook::signature::{Secret, seconds, sign};
+
+/// The failure of an endpoint none of whose secrets can be decrypted.
+pub(super) const NO_SECRET: NoAnswer = NoAnswer("the secret cannot be decrypted: rotate it");
+
+/// Returns the headers of a request with a body; `None` if no secret of the endpoint can be decrypted.
+pub(super) fn headers(
+    ring: &KeyRing,
+    account: &AccountId,
+    endpoint: &Endpoint,
+    (id, at, body): (&str, Timestamp, &str),
+) -> Option<HeaderMap> {
+    let sealed = endpoint.secrets.signing(at).into_iter();
+    let secrets: Vec<_> = sealed.filter_map(|sealed| Secret::open(ring, account, endpoint.id, sealed)).collect();
+    if secrets.is_empty() {
+        return None;
+    }
+    let at_seconds = seconds(at);
+    let headers = [
+        (CONTENT_TYPE, "application/json".to_owned()),
+        (HeaderName::from_static("webhook-id"), id.to_owned()),
+        (HeaderName::from_static("webhook-timestamp"), at_seconds.to_string()),
+        (HeaderName::from_static("webhook-signature"), sign(&secrets, id, at_seconds, body.as_bytes())),
+    ];
+    let headers = headers.into_iter().map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)));
+    headers.collect()
+}
+
+/// Returns the reason why an answer is no success.
+pub(super) fn error(answer: &Result<Answer, NoAnswer>) -> Option<String> {
+    match answer {
+        Ok(Answer { status: 200..=299, .. }) => None,
+        Ok(Answer { status: status @ 300..=399, .. }) => Some(format!("answered {status}; redirects are not followed")),
+        Ok(Answer { status, .. }) => Some(format!("answered {status}")),
+        Err(NoAnswer(words)) => Some((*words).to_owned()),
+    }
+}

@@ -38,6 +38,7 @@ use resource::KindFields;
 use user::UserInvitations;
 use webhooks::Webhooks;
 
+pub(crate) use events::convert::event as event_message;
 pub use events::watch::Watches;
 
 /// Returns the fields that the kind of an invitation adds to the messages of all kinds.

@@ -1,96 +1,119 @@
-//! An event as everybody outside sees it: the one JSON object that webhooks post and NATS carries.
+//! An event as webhooks post it and NATS carries it: the protobuf JSON mapping of `invitation.v1.Event`.
 //!
-//! Fields and words are those of the proto's JSON mapping, so that a client of the API can read it as the `Event` it knows.
-//! Like every event it holds neither a token nor an address.
+//! The library that knows the mapping works on the compiled protos, so nothing is written out here that the protos say.
 
-use serde_json::{Map, Value};
+use std::sync::LazyLock;
 
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+
+use crate::api::event_message;
 use crate::domain::invitation::event::Event;
-use crate::domain::kind::Kind;
-use crate::domain::value::word::Word;
+use crate::pb;
+
+/// The compiled protos are part of the program, so their absence is a defect that every test of events would show.
+static DESCRIPTOR: LazyLock<Option<MessageDescriptor>> = LazyLock::new(|| {
+    let pool = DescriptorPool::decode(pb::DESCRIPTORS).ok()?;
+    pool.get_message_by_name("invitation.v1.Event")
+});
+
+/// The reason why an event is not converted, which is a defect of this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an event cannot be converted to JSON")]
+pub struct NoJson;
 
 /// Returns an event as JSON.
-pub fn event_json(Event { event, sequence, position: _ }: &Event) -> Value {
-    let invitation = format!("invitations/{}", event.invitation.0);
-    let fields = [
-        ("name", format!("{invitation}/events/{sequence}").into()),
-        ("type", event.type_name().into()),
-        ("time", event.time.to_string().into()),
-        ("account", event.account.as_str().into()),
-        ("invitation", invitation.into()),
-        ("kind", kind(&event.kind).into()),
-        // A number, which JSON readers of 64-bit fields take as well as the text that the mapping writes.
-        ("sequence", (*sequence).into()),
-        ("actor", event.actor.as_str().into()),
-        // Missing where the call had none, as the mapping leaves out what is empty.
-        ("requestId", event.request_id.clone().into()),
-        ("data", event.data.clone().into()),
-    ];
-    let fields = fields.into_iter().filter(|(_, value): &(_, Value)| !value.is_null());
-    Value::Object(fields.map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>())
-}
-
-/// Returns the value of the enum `InvitationKind` by its name, which a newer release forms of its kinds in the same way.
-fn kind(kind: &Word<Kind>) -> String {
-    format!("INVITATION_KIND_{}", kind.text(Kind::code).to_uppercase())
+pub fn event_json(event: &Event) -> Result<String, NoJson> {
+    let descriptor = DESCRIPTOR.clone().ok_or(NoJson)?;
+    let bytes = event_message(event).encode_to_vec();
+    let message = DynamicMessage::decode(descriptor, bytes.as_slice()).map_err(|_| NoJson)?;
+    serde_json::to_string(&message).map_err(|_| NoJson)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::invitation::event::payload::{AcceptedPayload, Payload};
     use crate::domain::invitation::event::{EventType, StoredEvent};
-    use crate::domain::value::id::InvitationId;
+    use crate::domain::invitation::state::State;
+    use crate::domain::kind::{Kind, Scope};
+    use crate::domain::value::id::{AcceptanceId, InvitationId};
     use crate::domain::value::text::AccountId;
     use crate::domain::value::time::Timestamp;
+    use crate::domain::value::word::Word;
 
-    fn event(kind: Kind, request_id: Option<&str>) -> Event {
+    fn accepted() -> Event {
+        let payload = AcceptedPayload {
+            acceptance: AcceptanceId(Uuid::from_u128(0xa1)),
+            subject: "user-42".to_owned(),
+            roles: vec!["admin".to_owned()],
+            groups: vec![Scope { scope_type: "team".to_owned(), id: "blue".to_owned(), display_name: None }],
+            use_count: 1,
+            recipient: Some(3),
+            guest_organization_id: None,
+            connection_id: None,
+        };
         let event = StoredEvent {
             id: Uuid::from_u128(1),
             account: AccountId::parse("acme").unwrap(),
             invitation: InvitationId(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001)),
-            kind: kind.into(),
+            kind: Kind::General.into(),
             event_type: EventType::Accepted.into(),
+            state: State::Fulfilled.into(),
+            scope: Some(Scope { scope_type: "team".to_owned(), id: "red".to_owned(), display_name: None }),
             time: Timestamp::from_micros(1_800_000_000_000_001),
             actor: "apiKeys/ci".to_owned(),
-            request_id: request_id.map(str::to_owned),
-            data: Map::from_iter([("use_count".to_owned(), 1.into())]),
+            request_id: Some("try-1".to_owned()),
+            pass_through: None,
+            payload: Some(Payload::Accepted(Box::new(payload))),
         };
         Event { event, sequence: 3, position: Some(99) }
     }
 
-    #[test]
-    fn an_event_has_the_fields_of_the_message_and_its_account() {
-        let expected = json!({
-            "name": "invitations/01920000-0000-7000-8000-000000000001/events/3",
-            "type": "invitation.accepted",
-            "time": "2027-01-15T08:00:00.000001Z",
-            "account": "acme",
-            "invitation": "invitations/01920000-0000-7000-8000-000000000001",
-            "kind": "INVITATION_KIND_CONNECTION",
-            "sequence": 3,
-            "actor": "apiKeys/ci",
-            "requestId": "try-1",
-            "data": {"use_count": 1},
-        });
-        assert_eq!(event_json(&event(Kind::Connection, Some("try-1"))), expected);
-        assert_eq!(event_json(&event(Kind::Connection, None)).get("requestId"), None);
+    fn parsed(event: &Event) -> Value {
+        serde_json::from_str(&event_json(event).unwrap()).unwrap()
     }
 
     #[test]
-    fn kinds_are_named_as_the_proto_names_them() {
-        let named = Kind::ALL.map(|kind| event_json(&event(kind, None))["kind"].clone());
-        let words = ["CONNECTION", "USER", "GUEST", "GENERAL"];
-        assert_eq!(named, words.map(|word| format!("INVITATION_KIND_{word}")));
-        let mut newer = event(Kind::User, None);
+    fn event_has_the_names_and_forms_of_the_json_mapping() {
+        let invitation = "invitations/01920000-0000-7000-8000-000000000001";
+        let expected = json!({
+            "name": format!("{invitation}/events/3"),
+            "uid": "00000000-0000-0000-0000-000000000001",
+            "type": "invitation.accepted",
+            "time": "2027-01-15T08:00:00.000001Z",
+            "account": "acme",
+            "invitation": invitation,
+            "kind": "INVITATION_KIND_GENERAL",
+            "state": "INVITATION_STATE_FULFILLED",
+            "scope": {"type": "team", "id": "red"},
+            "sequence": "3",
+            "actor": "apiKeys/ci",
+            "requestId": "try-1",
+            "accepted": {
+                "acceptance": format!("{invitation}/acceptances/00000000-0000-0000-0000-0000000000a1"),
+                "subject": "user-42",
+                "roles": ["admin"],
+                "groups": [{"type": "team", "id": "blue"}],
+                "useCount": 1,
+                "recipient": format!("{invitation}/recipients/3"),
+            },
+        });
+        assert_eq!(parsed(&accepted()), expected);
+    }
+
+    #[test]
+    fn event_of_a_newer_release_has_its_type_and_no_payload() {
+        let mut newer = accepted();
         newer.event.kind = Word::Unknown("unheard_of".to_owned());
+        newer.event.state = Word::Unknown("paused".to_owned());
         newer.event.event_type = Word::Unknown("invitation.transferred".to_owned());
-        let json = event_json(&newer);
-        assert_eq!(
-            (&json["kind"], &json["type"]),
-            (&"INVITATION_KIND_UNHEARD_OF".into(), &"invitation.transferred".into())
-        );
+        newer.event.payload = None;
+        let json = parsed(&newer);
+        assert_eq!(json["type"], "invitation.transferred");
+        assert!(["kind", "state", "accepted"].iter().all(|key| json.get(key).is_none()), "{json}");
     }
 }

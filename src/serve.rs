@@ -97,7 +97,8 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let drain = &shutdown.drain;
     let feed = EventFeed::new();
     let background = build_background(&config, &store, &ring, &feed, &clock, drain)?;
-    let watches = Watches { feed, patience: config.events.watch_patience, drain: drain.clone() };
+    let (patience, checkpoint_interval) = (config.events.watch_patience, config.events.checkpoint_interval);
+    let watches = Watches { feed, patience, checkpoint_interval, drain: drain.clone() };
     let (reporter, health_service) = tonic_health::server::health_reporter();
     let reporter = ReadinessReporter::register(reporter, services()).await;
     let routes = build_services(&config, &store, ring, clock, watches)?.add_service(health_service);

@@ -14,11 +14,14 @@ mod statements;
 mod verifications;
 mod webhooks;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 pub use crate::domain::group::BatchMode;
+use crate::domain::secret::key_ring::KeyRing;
 pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
 pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
@@ -46,6 +49,8 @@ pub struct Store {
     database: Database,
     executor: Executor,
     notifications: Notifications,
+    /// The key is the same for the life of the database.
+    resume_key: Arc<OnceCell<KeyRing>>,
 }
 
 impl Store {
@@ -53,7 +58,7 @@ impl Store {
     pub fn start(database: Database, options: &ExecutorOptions) -> Self {
         let notifications = Notifications::new();
         let executor = Executor::start(&database, options, &notifications);
-        Self { database, executor, notifications }
+        Self { database, executor, notifications, resume_key: Arc::default() }
     }
 
     /// Returns the notifications between tasks that write rows and tasks that wait for them.
@@ -73,7 +78,7 @@ impl Store {
 
     /// Finishes the waiting commands and closes the database.
     pub async fn close(self) {
-        let Self { database, executor, notifications: _ } = self;
+        let Self { database, executor, notifications: _, resume_key: _ } = self;
         executor.finish().await;
         database.close().await;
     }

@@ -11,11 +11,12 @@ use tonic::{Request, Response, Status};
 use super::execute::{Api, Call, note_invitation};
 use super::page;
 use super::parse::filter;
-use super::resource::InvitationName;
+use super::resource::{InvitationName, parse_event};
 use crate::pb;
 use crate::pb::event_service_server::EventService;
 use crate::server::status;
 use crate::store::{Cursor, EventQuery};
+use resume_token::ResumeTokens;
 use watch::Watches;
 
 /// Serves `EventService`.
@@ -33,13 +34,35 @@ impl EventService for Events {
         Ok(Response::new(self.1.begin(&self.0, request).await?))
     }
 
+    async fn get_event(&self, request: Request<pb::GetEventRequest>) -> Result<Response<pb::Event>, Status> {
+        let (call, message, mut violations) = Call::of(request)?;
+        let name = violations.required("name", &message.name, parse_event);
+        let (invitation, sequence) = violations.finish(name)?;
+        let hosts = self.0.hosts(&call).await?;
+        if hosts.is_some() {
+            self.0.find(&call, invitation, None, false, hosts).await?;
+        }
+        // The list that begins with it also tells whether there is such an invitation.
+        let after = Some(Cursor::behind_event(sequence - 1));
+        let query = EventQuery { invitation, kind: None, types: Vec::new(), ascending: true, limit: 1, after };
+        let found = self.0.read(self.0.store.list_events(&call.caller.account, &query)).await?;
+        let found = found.ok_or_else(status::not_found)?;
+        let event = found
+            .first()
+            .filter(|event| event.sequence == sequence)
+            .ok_or_else(|| status::event_not_found(&message.name))?;
+        note_invitation(invitation);
+        let tokens = ResumeTokens::of(&self.0, &call).await?;
+        Ok(Response::new(tokens.event(&self.0, event)?))
+    }
+
     async fn list_events(
         &self,
         request: Request<pb::ListEventsRequest>,
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
         let parent = violations.required("parent", &message.parent, InvitationName::parse);
-        let types = filter::event_types(&mut violations, &message.types);
+        let types = filter::event_types(&mut violations, "types", &message.types);
         let asked = page::asked(&self.0, &call, &message, "sequence", &mut violations);
         let (invitation, kind) = violations.finish(parent)?.id_and_kind();
         let hosts = self.0.hosts(&call).await?;
@@ -52,7 +75,8 @@ impl EventService for Events {
         let mut rows = found.ok_or_else(status::not_found)?;
         note_invitation(invitation);
         let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_event)?;
-        let events = rows.iter().map(|event| resume_token::event(&self.0, &call, event)).collect::<Result<_, _>>()?;
+        let tokens = ResumeTokens::of(&self.0, &call).await?;
+        let events = rows.iter().map(|event| tokens.event(&self.0, event)).collect::<Result<_, _>>()?;
         Ok(Response::new(pb::ListEventsResponse { events, next_page_token }))
     }
 }

@@ -254,6 +254,7 @@ requests! {
         DeleteOrganizationGrant(DeleteOrganizationGrantRequest) OrganizationGrantsWrite, Account [write];
     }
     EventService {
+        GetEvent(GetEventRequest) EventsRead, Caller;
         ListEvents(ListEventsRequest) EventsRead, Caller [paged];
         WatchEvents(WatchEventsRequest) EventsRead, Caller;
     }

@@ -20,7 +20,7 @@ use crate::store::expiry::ExpiryPlace;
 use crate::store::{BatchMode, Begin, ExecuteError, Follower, Store, StoreError};
 
 /// The actor in the events.
-const ACTOR: &str = "expiry";
+const ACTOR: &str = "system/expiry";
 /// The number of invitations in one group of commands.
 const CHUNK: i64 = 200;
 /// The time before the last walk that is walked again, in microseconds: a commit may be late, and may have set an expiry that

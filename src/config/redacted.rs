@@ -158,9 +158,10 @@ fn render_reminders(reminders: &RemindersConfig) -> String {
 }
 
 fn render_events(events: &EventsConfig, file: Option<String>) -> String {
-    let EventsConfig { watch_patience, expiry_interval, nats } = events;
+    let EventsConfig { watch_patience, checkpoint_interval, expiry_interval, nats } = events;
     let out = section("events")
         .text("watch_patience", format_duration(*watch_patience))
+        .text("checkpoint_interval", format_duration(*checkpoint_interval))
         .text("expiry_interval", format_duration(*expiry_interval));
     let Some(NatsConfig { url, stream, subject, begin }) = nats else {
         return out.comment("nats_url is not set: nothing is published").0;

@@ -122,6 +122,7 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("links.connection", "https://example.com/{tenant}/{token}", "braces"),
         ("links.connection", "https://example.com/\t{token}", "white space"),
         ("events.watch_patience", "0s", "from 1s to 3600s"),
+        ("events.checkpoint_interval", "31s", "from 100ms to 30s"),
         ("events.expiry_interval", "99ms", "from 100ms to 3600s"),
         ("events.nats_url", "nats://u:hunter2@", "must be nats://HOST:PORT"),
         ("events.nats_url", "tls://u:hunter2@one,http://two", "several with commas"),

@@ -8,7 +8,6 @@ pub(crate) mod request;
 #[cfg(test)]
 pub(in crate::domain) mod tests;
 
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::command::{Command, RequestKey};
@@ -16,7 +15,8 @@ use super::delivery::reminder::{Planned, Schedules};
 use super::delivery::{Delivery, NewDelivery, Purpose};
 use super::group::loaded::{Loaded, Remembered};
 use super::invitation::acceptance::Acceptance;
-use super::invitation::event::{EventType, NewEvent};
+use super::invitation::event::payload::DeliveryPayload;
+use super::invitation::event::{EventType, NewEvent, Payload};
 use super::invitation::recipient::Recipient;
 use super::invitation::refusal::Refusal;
 use super::invitation::slot::{Slot, SlotKey};
@@ -171,24 +171,22 @@ impl<'a> Maker<'a> {
         invitation
     }
 
-    pub(super) fn event<const N: usize>(
-        &mut self,
-        invitation: &Invitation,
-        event_type: EventType,
-        data: [(&str, Value); N],
-    ) -> NewEvent {
-        let kept = invitation.details.general().and_then(|details| details.caller_data.pass_through.clone());
-        let data = data.into_iter().chain([("pass_through", kept.into())]).filter(|(_, value)| !value.is_null());
+    /// Creates an event of an invitation as it is after the command.
+    pub(super) fn event(&mut self, invitation: &Invitation, event_type: EventType, payload: Payload) -> NewEvent {
+        let general = invitation.details.general();
         NewEvent {
             id: self.id(),
             account: self.command.account.clone(),
             invitation: invitation.id,
             kind: invitation.details.kind(),
             event_type,
+            state: invitation.state_at(self.loaded.now),
+            scope: invitation.details.scope(&invitation.account),
             time: self.loaded.now,
             actor: self.command.actor.clone(),
             request_id: self.command.request.as_ref().map(|request| request.id.clone()),
-            data: data.map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>(),
+            pass_through: general.and_then(|details| details.caller_data.pass_through.clone()),
+            payload,
         }
     }
 
@@ -201,13 +199,13 @@ impl<'a> Maker<'a> {
         detail: Option<&str>,
     ) -> NewEvent {
         let NewDelivery { id, purpose, recipient, .. } = delivery.message;
-        let data = [
-            ("delivery", id.to_string().into()),
-            ("purpose", purpose.code().into()),
-            ("recipient", Some(recipient).filter(|ordinal| *ordinal > 0).into()),
-            ("detail", detail.into()),
-        ];
-        self.event(invitation, event_type, data)
+        let payload = DeliveryPayload {
+            delivery: id,
+            recipient: Some(recipient).filter(|ordinal| *ordinal > 0),
+            purpose: purpose.into(),
+            detail: detail.map(str::to_owned),
+        };
+        self.event(invitation, event_type, Payload::Delivery(payload))
     }
 
     /// Creates a message to every recipient with an e-mail address who has not answered, if the invitation's links are

@@ -15,7 +15,7 @@ use std::time::Duration;
 use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
-use super::invitation::event::EventType;
+use super::invitation::event::EventTypeFilter;
 use super::value::etag;
 use super::value::etag::StaleEtag;
 use super::value::time::Timestamp;
@@ -60,7 +60,7 @@ pub struct Endpoint {
     /// An https URL; http only where the configuration allows the network.
     pub uri: String,
     /// The types of events that it receives; empty means all.
-    pub event_types: Vec<Word<EventType>>,
+    pub event_types: Vec<Word<EventTypeFilter>>,
     /// The moment since which nothing is posted to it.
     pub disabled_at: Option<Timestamp>,
     /// The reason why the service disabled it, `None` if the service did not.
@@ -101,7 +101,7 @@ pub struct EndpointChange {
     /// The new address.
     pub uri: Option<String>,
     /// The new types.
-    pub event_types: Option<Vec<Word<EventType>>>,
+    pub event_types: Option<Vec<Word<EventTypeFilter>>>,
     /// Whether it is disabled.
     pub disabled: Option<bool>,
 }

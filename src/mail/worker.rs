@@ -26,7 +26,7 @@ use crate::store::{ClaimedDelivery, ExecuteError, Store, StoreError, Topic, with
 use crate::telemetry::log_limiter::LogLimiter;
 
 /// The actor of the events of deliveries.
-const ACTOR: &str = "relay";
+const ACTOR: &str = "system/relay";
 /// The delays between attempts.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(6 * 3_600) };
 /// The time without sending after the transport has shown that it cannot send anything.

@@ -17,7 +17,7 @@ use url::Url;
 use crate::config::NatsConfig;
 use crate::domain::invitation::event::Event;
 use crate::domain::value::id::InvitationId;
-use crate::event_json::event_json;
+use crate::event_json::{NoJson, event_json};
 use crate::store::PositionedEvent;
 use crate::telemetry::cause;
 
@@ -43,6 +43,9 @@ pub(crate) enum SessionError {
     /// An event was not taken.
     #[error("NATS did not acknowledge an event: {0}")]
     Publish(PublishErrorKind),
+    /// An event has no JSON.
+    #[error(transparent)]
+    Json(#[from] NoJson),
     /// The connection broke.
     #[error("the connection to NATS is lost")]
     Lost,
@@ -114,7 +117,7 @@ impl Session {
         let subject = format!("{}.{}", self.subject, event.event.type_name());
         let mut headers = HeaderMap::new();
         headers.insert(async_nats::header::NATS_MESSAGE_ID, event.event.id.to_string());
-        let payload = event_json(event).to_string().into();
+        let payload = event_json(event)?.into();
         let failed = |error: jetstream::context::PublishError| SessionError::Publish(error.kind());
         let sent = self.context.publish_with_headers(subject, headers, payload).await.map_err(failed)?;
         sent.await.map_err(failed).map(drop)
@@ -175,11 +178,11 @@ fn decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Map;
     use uuid::Uuid;
 
     use super::*;
     use crate::domain::invitation::event::{EventType, StoredEvent};
+    use crate::domain::invitation::state::State;
     use crate::domain::kind::Kind;
     use crate::domain::value::text::AccountId;
     use crate::domain::value::time::Timestamp;
@@ -194,7 +197,10 @@ mod tests {
             time: Timestamp::from_micros(0),
             actor: String::new(),
             request_id: None,
-            data: Map::new(),
+            state: State::Active.into(),
+            scope: None,
+            pass_through: None,
+            payload: None,
         };
         Arc::new(PositionedEvent { event: Event { event, sequence, position: Some(1) }, position: 1, host: None })
     }

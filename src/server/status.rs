@@ -14,6 +14,7 @@ use super::violation::Violation;
 use crate::auth::permission::Permission;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::Kind;
+use crate::domain::value::time::Timestamp;
 use crate::pb::ErrorReason;
 use crate::store::{BatchError, ExecuteError};
 
@@ -32,7 +33,8 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::DeliveryNotFound
         | ErrorReason::OrganizationGrantNotFound
         | ErrorReason::WebhookAttemptNotFound
-        | ErrorReason::WebhookEndpointNotFound => Code::NotFound,
+        | ErrorReason::WebhookEndpointNotFound
+        | ErrorReason::EventNotFound => Code::NotFound,
         ErrorReason::InvitationExists | ErrorReason::CreatedConnectionExists | ErrorReason::OrganizationGrantExists => {
             Code::AlreadyExists
         }
@@ -52,6 +54,7 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::VerificationCodeInvalid => Code::PermissionDenied,
         ErrorReason::QuotaExceeded | ErrorReason::RateLimited | ErrorReason::MessageTooLarge => Code::ResourceExhausted,
         ErrorReason::EtagMismatch | ErrorReason::Conflict => Code::Aborted,
+        ErrorReason::ResumeTokenExpired => Code::OutOfRange,
         ErrorReason::Unavailable => Code::Unavailable,
         ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
         ErrorReason::Cancelled => Code::Cancelled,
@@ -217,6 +220,17 @@ pub(crate) fn webhook_endpoint_not_found(name: &str) -> Status {
 pub(crate) fn webhook_attempt_not_found(name: &str) -> Status {
     let message = "there is no such attempt at a webhook endpoint: take the name from ListWebhookAttempts";
     about(ErrorReason::WebhookAttemptNotFound, message, name, [])
+}
+
+/// NOT_FOUND for an event that an invitation does not have.
+pub(crate) fn event_not_found(name: &str) -> Status {
+    about(ErrorReason::EventNotFound, "the invitation has no such event: take the name from ListEvents", name, [])
+}
+
+/// OUT_OF_RANGE for a resume token behind which events have been deleted.
+pub(crate) fn resume_token_expired(oldest: Timestamp) -> Status {
+    let message = "events behind this resume_token have been deleted: begin again with start_time";
+    status(ErrorReason::ResumeTokenExpired, message, [("oldest_time", oldest.to_string())])
 }
 
 /// FAILED_PRECONDITION for a call that needs an enabled endpoint.

@@ -84,6 +84,11 @@ impl Cursor {
         Self { key: SortKey::Number(event.sequence), ..Self::of_id(event.event.id) }
     }
 
+    /// Continues behind the event of a sequence, whether there is one or not.
+    pub fn behind_event(sequence: i64) -> Self {
+        Self { key: SortKey::Number(sequence), ..Self::of_id(Uuid::nil()) }
+    }
+
     /// Continues behind an acceptance of an invitation.
     pub fn of_acceptance(acceptance: &Acceptance) -> Self {
         Self::of_id(acceptance.id.0)

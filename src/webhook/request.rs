@@ -12,6 +12,9 @@ use crate::domain::webhook::signature::{Secret, seconds, sign};
 /// The failure of an endpoint none of whose secrets can be decrypted.
 pub(super) const NO_SECRET: NoAnswer = NoAnswer("the secret cannot be decrypted: rotate it");
 
+/// The failure of an event that has no JSON, which is a defect of this program.
+pub(super) const NO_JSON: NoAnswer = NoAnswer("the event cannot be converted");
+
 /// Returns the headers of a request with a body; `None` if no secret of the endpoint can be decrypted.
 pub(super) fn headers(
     ring: &KeyRing,

@@ -48,7 +48,7 @@ impl WebhookTester {
             (Some(_), None) => Err(NO_SECRET),
         };
         let http_status = answer.as_ref().ok().map(|answer| answer.status);
-        Attempt { id, http_status, error: error(&answer), duration: begun.elapsed() }
+        Attempt { id, webhook_id: id, http_status, error: error(&answer), duration: begun.elapsed() }
     }
 }
 

@@ -12,9 +12,8 @@ use uuid::Uuid;
 
 use super::POLL_INTERVAL;
 use super::client::{Answer, NoAnswer, WebhookClient};
-use super::request::{NO_SECRET, error, headers};
+use super::request::{NO_JSON, NO_SECRET, error, headers};
 use crate::clock::Clock;
-use crate::domain::invitation::event::Event;
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::value::id::IdSeed;
 use crate::domain::value::time::Timestamp;
@@ -197,12 +196,13 @@ impl WebhookWorker {
         let task = self.requests.spawn(async move {
             let begun = Instant::now();
             let answer = match request {
-                Some((headers, body)) => client.post(&content.endpoint.uri, headers, body).await,
-                None => Err(NO_SECRET),
+                Ok((headers, body)) => client.post(&content.endpoint.uri, headers, body).await,
+                Err(reason) => Err(reason),
             };
             let outcome = outcome(&message, &answer, random, (at, clock.now()));
             let attempt = Attempt {
                 id: attempt,
+                webhook_id: content.event.event.id,
                 http_status: answer.as_ref().ok().map(|answer| answer.status),
                 error: error(&answer),
                 duration: begun.elapsed(),
@@ -212,15 +212,18 @@ impl WebhookWorker {
         self.under_way.insert(task.id(), posted);
     }
 
-    /// Returns the headers and the body of a request; `None` if no secret can be decrypted.
+    /// Returns the headers and the body of a request, or the failure that there is none. An event has the same `webhook-id` at
+    /// each endpoint, and the same as everywhere else.
     fn request(
         &self,
         message: &ClaimedMessage,
         MessageContent { endpoint, event }: &MessageContent,
         at: Timestamp,
-    ) -> Option<(HeaderMap, String)> {
-        let (id, body) = (message.id.to_string(), body(event));
-        Some((headers(&self.ring, &message.account, endpoint, (&id, at, &body))?, body))
+    ) -> Result<(HeaderMap, String), NoAnswer> {
+        let id = event.event.id.to_string();
+        let body = event_json(event).map_err(|_| NO_JSON)?;
+        let headers = headers(&self.ring, &message.account, endpoint, (&id, at, &body)).ok_or(NO_SECRET)?;
+        Ok((headers, body))
     }
 
     /// Records the result of a request.
@@ -293,12 +296,6 @@ impl WebhookWorker {
     fn unposted(&self, message: ClaimedMessage, outcome: AttemptOutcome) -> WebhookAttemptResult {
         WebhookAttemptResult { message, outcome, at: self.clock.now(), attempt: None }
     }
-}
-
-/// Returns the body of a request, as Standard Webhooks recommends it.
-fn body(event: &Event) -> String {
-    let (kind, time) = (event.event.type_name(), event.event.time.to_string());
-    serde_json::json!({ "type": kind, "timestamp": time, "data": event_json(event) }).to_string()
 }
 
 /// Decides the next state of a message.

@@ -6,6 +6,7 @@ mod crash;
 #[cfg(target_os = "linux")]
 mod faults;
 mod first_steps;
+mod followers;
 mod key_ring;
 mod keys;
 mod load;

@@ -72,7 +72,7 @@ async fn jetstream(server: &Nats) -> Context {
 type Message = (String, String, Value);
 
 /// Waits for so many messages and checks that there are no more.
-async fn messages(server: &Nats, count: usize) -> Vec<Message> {
+async fn kept(server: &Nats, count: usize) -> Vec<(String, String, String)> {
     let context = jetstream(server).await;
     let mut stream = in_time(async {
         loop {
@@ -89,10 +89,25 @@ async fn messages(server: &Nats, count: usize) -> Vec<Message> {
     for _ in 0..count {
         let message = in_time(kept.next()).await.unwrap().unwrap();
         let id = message.headers.as_ref().unwrap().get("Nats-Msg-Id").unwrap().to_string();
-        messages.push((message.subject.to_string(), id, serde_json::from_slice(&message.payload).unwrap()));
+        messages.push((message.subject.to_string(), id, String::from_utf8(message.payload.to_vec()).unwrap()));
     }
     assert_eq!(stream.info().await.unwrap().state.messages, count as u64);
     messages
+}
+
+async fn messages(server: &Nats, count: usize) -> Vec<Message> {
+    let kept = kept(server, count).await.into_iter();
+    kept.map(|(subject, id, body)| (subject, id, serde_json::from_str(&body).unwrap())).collect()
+}
+
+/// Waits for so many messages, checks that there are no more and that their ids are those of their events, and returns the bodies.
+pub(crate) async fn bodies(server: &Nats, count: usize) -> Vec<String> {
+    let kept = kept(server, count).await.into_iter();
+    kept.map(|(_, id, body)| {
+        assert!(body.contains(&format!("\"uid\":\"{id}\"")), "{id} {body}");
+        body
+    })
+    .collect()
 }
 
 /// The sequences of each invitation, in the order of the messages.
@@ -100,7 +115,7 @@ fn sequences(messages: &[Message]) -> BTreeMap<String, Vec<i64>> {
     let mut sequences = BTreeMap::<String, Vec<i64>>::new();
     for (_, _, event) in messages {
         let invitation = event["invitation"].as_str().unwrap().to_owned();
-        sequences.entry(invitation).or_default().push(event["sequence"].as_i64().unwrap());
+        sequences.entry(invitation).or_default().push(event["sequence"].as_str().unwrap().parse().unwrap());
     }
     sequences
 }
@@ -148,7 +163,11 @@ async fn service_publishes_events_under_their_ids(database: TestDatabase) {
         .iter()
         .map(|one| {
             let event = &one.event.event;
-            (format!("invitations.{}", event.type_name()), event.id.to_string(), event_json(&one.event))
+            (
+                format!("invitations.{}", event.type_name()),
+                event.id.to_string(),
+                serde_json::from_str(&event_json(&one.event).unwrap()).unwrap(),
+            )
         })
         .collect();
     assert_eq!(published, wanted);
@@ -216,7 +235,7 @@ async fn first_start_begins_as_configured_on_an_existing_stream(database: TestDa
     leased(&database).await;
     views(&store, &made, 1).await;
     let published = messages(&server, 1).await;
-    assert_eq!(published[0].2["sequence"], 2, "what came before is not published");
+    assert_eq!(published[0].2["sequence"], "2", "what came before is not published");
     tasks.end().await;
     let mut stream = jetstream(&server).await.get_stream("INVITATIONS").await.unwrap();
     let config = stream.info().await.unwrap().config.clone();

@@ -40,7 +40,8 @@ fn state(state: DeliveryState) -> pb::DeliveryState {
     }
 }
 
-fn purpose(purpose: Purpose) -> pb::DeliveryPurpose {
+/// Converts the purpose of a message.
+pub(in crate::api) fn purpose(purpose: Purpose) -> pb::DeliveryPurpose {
     match purpose {
         Purpose::Invitation => pb::DeliveryPurpose::Invitation,
         Purpose::Reminder => pb::DeliveryPurpose::Reminder,

@@ -17,13 +17,18 @@ use tonic::{Request, Status};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::resume_token;
+use super::resume_token::ResumeTokens;
+use crate::api::convert::timestamp;
 use crate::api::execute::{Api, Call};
-use crate::api::parse::filter;
+use crate::api::parse::violations::Violations;
+use crate::api::parse::{filter, moment};
 use crate::background::event_feed::EventFeed;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::EventTypeFilter;
+use crate::domain::kind::{Kind, Scope};
 use crate::domain::value::time::Timestamp;
 use crate::pb;
+use crate::pb::watch_events_request::Start as GivenStart;
+use crate::pb::watch_events_response::Item;
 use crate::server::admission::Admission;
 use crate::server::status;
 use crate::store::{EventBatch, PositionedEvent};
@@ -45,19 +50,53 @@ pub struct Watches {
     pub feed: EventFeed,
     /// The longest time for which a client may read nothing.
     pub patience: Duration,
+    /// The interval at which a watch sends a checkpoint.
+    pub checkpoint_interval: Duration,
     /// The signal that the service ends.
     pub drain: CancellationToken,
 }
 
 /// The stream of the answer.
-pub(crate) type Events = ReceiverStream<Result<pb::Event, Status>>;
+pub(crate) type Events = ReceiverStream<Result<pb::WatchEventsResponse, Status>>;
+
+type Responses = Sender<Result<pb::WatchEventsResponse, Status>>;
+
+/// The place at which a watch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// The next event.
+    Now,
+    /// The event behind a position.
+    Behind(i64),
+    /// The first event of a moment or later.
+    At(Timestamp),
+    /// The oldest event that is kept.
+    Beginning,
+}
+
+/// The events that a watch is about.
+#[derive(Debug)]
+struct Filter {
+    /// Only these types and families; empty means all.
+    types: Vec<EventTypeFilter>,
+    /// Only these kinds; empty means all.
+    kinds: Vec<Kind>,
+    /// Only this scope.
+    scope: Option<Scope>,
+    /// Only events of this moment or later.
+    since: Option<Timestamp>,
+}
 
 /// The watch of one client.
 struct Watch {
     api: Arc<Api>,
     call: Call,
-    types: Vec<EventType>,
+    tokens: ResumeTokens,
+    filter: Filter,
     patience: Duration,
+    checkpoint_interval: Duration,
+    /// The moment at which a checkpoint has to be sent.
+    checkpoint_due: Instant,
     batches: Receiver<Arc<EventBatch>>,
     /// The position up to which the client has been sent everything.
     position: i64,
@@ -74,22 +113,35 @@ impl Watches {
     ) -> Result<Events, Status> {
         let admission = request.extensions().get::<Admission>().cloned().ok_or_else(status::unauthenticated)?;
         let (call, message, mut violations) = Call::of(request)?;
-        let types = filter::event_types(&mut violations, &message.types);
-        let parse = |token: &str| resume_token::parse(api, &call, token);
-        let after = violations.optional("resume_token", &message.resume_token, parse);
-        violations.finish(Some(()))?;
+        let tokens = ResumeTokens::of(api, &call).await?;
+        let mut filter = Filter::parse(&mut violations, &message);
+        let start = Start::parse(&mut violations, &tokens, message.start.as_ref());
+        let start = violations.finish(start)?;
         // The subscription precedes the read of the last position: later events then arrive through the feed.
         let batches = self.feed.follow();
-        let last = api.read(api.store.last_position()).await?;
-        // A database that was restored may be behind the position of the client.
-        let position = after.map_or(last, |after| after.min(last));
+        let position = start.position(api, &call).await?;
+        if let Start::At(time) = start {
+            filter.since = Some(time);
+        }
         let hosts = (api.hosts(&call).await?, api.clock.now());
         let (deadline, caller) = (call.deadline.of_stream(), call.caller.clone());
         let (sender, events) = mpsc::channel(BUFFERED_EVENTS + 1);
         // The permit is for the final status, for which a client that reads nothing would have no room.
         let end = sender.clone().reserve_owned().await.map_err(|_| status::unavailable())?;
-        let patience = self.patience;
-        let watch = Watch { api: Arc::clone(api), call, types, patience, batches, position, hosts };
+        let (patience, checkpoint_interval, api) = (self.patience, self.checkpoint_interval, Arc::clone(api));
+        let checkpoint_due = Instant::now();
+        let watch = Watch {
+            api,
+            call,
+            tokens,
+            filter,
+            patience,
+            checkpoint_interval,
+            checkpoint_due,
+            batches,
+            position,
+            hosts,
+        };
         let drain = self.drain.clone();
         let task = async move {
             let ended = tokio::select! {
@@ -108,6 +160,53 @@ impl Watches {
     }
 }
 
+impl Start {
+    fn parse(violations: &mut Violations, tokens: &ResumeTokens, given: Option<&GivenStart>) -> Option<Self> {
+        match given {
+            None | Some(GivenStart::FromBeginning(false)) => Some(Self::Now),
+            Some(GivenStart::FromBeginning(true)) => Some(Self::Beginning),
+            Some(GivenStart::StartTime(time)) => moment(violations, "start_time", Some(*time)).map(Self::At),
+            Some(GivenStart::ResumeToken(token)) => {
+                violations.required("resume_token", token, |token| tokens.parse(token)).map(Self::Behind)
+            }
+        }
+    }
+
+    /// Returns the position behind which the watch begins.
+    async fn position(self, api: &Api, call: &Call) -> Result<i64, Status> {
+        let last = api.read(api.store.last_position()).await?;
+        match self {
+            Self::Now => Ok(last),
+            Self::Beginning => Ok(0),
+            Self::At(time) => api.read(api.store.position_before(&call.caller.account, time, last)).await,
+            // A database that was restored may be behind the position of the client.
+            Self::Behind(after) if after >= last => Ok(last),
+            Self::Behind(after) => match api.read(api.store.oldest_event()).await? {
+                Some((oldest, _)) if oldest <= after.saturating_add(1) => Ok(after),
+                Some((_, time)) => Err(status::resume_token_expired(time)),
+                None => Err(status::resume_token_expired(api.clock.now())),
+            },
+        }
+    }
+}
+
+impl Filter {
+    fn parse(violations: &mut Violations, message: &pb::WatchEventsRequest) -> Self {
+        let types = filter::event_types(violations, "types", &message.types);
+        let kinds = filter::kinds(violations, &message.kinds);
+        Self { types, kinds, scope: filter::scope(violations, message.scope.as_ref()), since: None }
+    }
+
+    fn matches(&self, PositionedEvent { event, .. }: &PositionedEvent) -> bool {
+        let event = &event.event;
+        let has_scope = |wanted: &Scope| event.scope.as_ref().is_some_and(|scope| scope.is(wanted));
+        (self.types.is_empty() || self.types.iter().any(|wanted| wanted.matches(&event.event_type)))
+            && (self.kinds.is_empty() || self.kinds.iter().any(|wanted| event.kind == *wanted))
+            && self.scope.as_ref().is_none_or(has_scope)
+            && self.since.is_none_or(|since| event.time >= since)
+    }
+}
+
 async fn passed(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
@@ -117,20 +216,26 @@ async fn passed(deadline: Option<Instant>) {
 
 impl Watch {
     /// Sends events until there is a reason to stop, and returns it.
-    async fn follow(mut self, sender: &Sender<Result<pb::Event, Status>>) -> Status {
+    async fn follow(mut self, sender: &Responses) -> Status {
         match self.try_follow(sender).await {
             Ok(never) => match never {},
             Err(ended) => ended,
         }
     }
 
-    async fn try_follow(
-        &mut self,
-        sender: &Sender<Result<pb::Event, Status>>,
-    ) -> Result<std::convert::Infallible, Status> {
+    async fn try_follow(&mut self, sender: &Responses) -> Result<std::convert::Infallible, Status> {
         self.catch_up(sender).await?;
         loop {
-            match self.batches.recv().await {
+            let batch = tokio::select! {
+                biased;
+                // The first one says that what was there at the beginning has been sent.
+                () = sleep_until(self.checkpoint_due) => {
+                    self.checkpoint(sender).await?;
+                    continue;
+                }
+                batch = self.batches.recv() => batch,
+            };
+            match batch {
                 // All events before the batch have been sent.
                 Ok(batch) if batch.after <= self.position => self.send(sender, &batch).await?,
                 Ok(_) | Err(RecvError::Lagged(_)) => self.catch_up(sender).await?,
@@ -140,12 +245,15 @@ impl Watch {
     }
 
     /// Reads and sends the stored events.
-    async fn catch_up(&mut self, sender: &Sender<Result<pb::Event, Status>>) -> Result<(), Status> {
+    async fn catch_up(&mut self, sender: &Responses) -> Result<(), Status> {
         loop {
             let batch = self.read().await?;
             self.send(sender, &batch).await?;
             if batch.is_last {
                 return Ok(());
+            }
+            if self.checkpoint_due <= Instant::now() {
+                self.checkpoint(sender).await?;
             }
         }
     }
@@ -156,26 +264,36 @@ impl Watch {
         again(|| self.api.read(self.api.store.events_behind(account, self.position, PAGE_EVENTS))).await
     }
 
-    async fn send(&mut self, sender: &Sender<Result<pb::Event, Status>>, batch: &EventBatch) -> Result<(), Status> {
+    async fn send(&mut self, sender: &Responses, batch: &EventBatch) -> Result<(), Status> {
         let behind = self.position;
         for event in batch.events.iter().filter(|event| event.position > behind) {
-            if self.is_for_it(event) && self.reaches(event).await? {
-                let converted = resume_token::event(&self.api, &self.call, &event.event)?;
-                let Ok(place) = timeout(self.patience, sender.reserve()).await else {
-                    tracing::warn!("ending a watch: its client reads nothing");
-                    return Err(status::unavailable());
-                };
-                place.map_err(|_| status::unavailable())?.send(Ok(converted));
+            let is_own = event.event.event.account == self.call.caller.account;
+            if is_own && self.filter.matches(event) && self.reaches(event).await? {
+                let event = self.tokens.event(&self.api, &event.event)?;
+                let resume_token = event.resume_token.clone();
+                self.respond(sender, Item::Event(event), resume_token).await?;
             }
         }
         self.position = self.position.max(batch.until);
         Ok(())
     }
 
-    fn is_for_it(&self, PositionedEvent { event, .. }: &PositionedEvent) -> bool {
-        let event = &event.event;
-        let is_wanted = |wanted: &EventType| event.event_type == *wanted;
-        event.account == self.call.caller.account && (self.types.is_empty() || self.types.iter().any(is_wanted))
+    /// Sends a checkpoint: all events up to the present position have been sent.
+    async fn checkpoint(&mut self, sender: &Responses) -> Result<(), Status> {
+        let token = self.tokens.token(&self.api, self.position)?;
+        self.respond(sender, Item::CheckpointTime(timestamp(self.api.clock.now())), token).await?;
+        self.checkpoint_due = Instant::now() + self.checkpoint_interval;
+        Ok(())
+    }
+
+    async fn respond(&self, sender: &Responses, item: Item, resume_token: String) -> Result<(), Status> {
+        let Ok(place) = timeout(self.patience, sender.reserve()).await else {
+            tracing::warn!("ending a watch: its client reads nothing");
+            return Err(status::unavailable());
+        };
+        let response = pb::WatchEventsResponse { item: Some(item), resume_token };
+        place.map_err(|_| status::unavailable())?.send(Ok(response));
+        Ok(())
     }
 
     /// Returns whether the caller may see an event, by organizations that were looked up a moment ago at most.

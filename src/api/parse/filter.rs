@@ -3,7 +3,7 @@
 use crate::api::convert::kind_of;
 use crate::api::parse::violations::Violations;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::EventTypeFilter;
 use crate::domain::invitation::recipient::{Address, AddressType};
 use crate::domain::invitation::state::State;
 use crate::domain::kind::{Kind, Scope};
@@ -14,6 +14,7 @@ use crate::pb;
 use crate::store::GuestStatus;
 
 const MAX_VALUES: usize = 50;
+const MAX_EVENT_TYPES: usize = 200;
 
 /// Parses the values of a filter by an enum; unknown values are refused.
 pub(in crate::api) fn values<T>(
@@ -53,14 +54,20 @@ pub(in crate::api) fn kinds(violations: &mut Violations, kinds: &[i32]) -> Vec<K
     values(violations, "kinds", kinds, kind_of)
 }
 
-/// Parses `types` of events.
-pub(in crate::api) fn event_types(violations: &mut Violations, types: &[String]) -> Vec<EventType> {
-    violations.each("types", types, MAX_VALUES, event_type)
-}
-
-/// Parses the name of a type of event.
-pub(in crate::api) fn event_type(name: &str) -> Result<EventType, Invalid> {
-    EventType::from_name(name).ok_or(Invalid::new(FieldRule::UnknownValue, "must be a known type of event"))
+/// Parses types and families of events; the same twice counts once.
+pub(in crate::api) fn event_types(violations: &mut Violations, field: &str, names: &[String]) -> Vec<EventTypeFilter> {
+    const UNKNOWN: Invalid = Invalid::new(
+        FieldRule::UnknownValue,
+        "must be a known type of event, or a family: invitation.*, delivery.* or autojoin.*",
+    );
+    let parse = |name: &str| EventTypeFilter::from_name(name).ok_or(UNKNOWN);
+    let mut chosen = Vec::new();
+    for found in violations.each(field, names, MAX_EVENT_TYPES, parse) {
+        if !chosen.contains(&found) {
+            chosen.push(found);
+        }
+    }
+    chosen
 }
 
 /// Parses `scope`.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::parse::EndpointName;
 use crate::api::convert::timestamp;
 use crate::api::resource::invitation_name;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::EventTypeFilter;
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::Word;
 use crate::domain::webhook::signature::Secret;
@@ -25,7 +25,7 @@ pub(in crate::api) fn endpoint(endpoint: &Endpoint, secret: Option<&Secret>, now
         event_types: endpoint
             .event_types
             .iter()
-            .map(|event_type| event_type.text(EventType::name).to_owned())
+            .map(|event_type| event_type.text(EventTypeFilter::name).to_owned())
             .collect(),
         disabled: Some(endpoint.disabled_at.is_some()),
         disabled_reason: disabled_reason(endpoint).into(),
@@ -44,7 +44,7 @@ pub(in crate::api) fn endpoint(endpoint: &Endpoint, secret: Option<&Secret>, now
 pub(in crate::api) fn attempt(endpoint: Uuid, attempt: &WebhookAttempt) -> pb::WebhookAttempt {
     pb::WebhookAttempt {
         name: format!("{}/attempts/{}", EndpointName(endpoint).format(), attempt.id),
-        webhook_id: attempt.message.to_string(),
+        webhook_id: attempt.webhook_id.to_string(),
         event: format!("{}/events/{}", invitation_name(attempt.invitation), attempt.sequence),
         attempt_time: Some(timestamp(attempt.at)),
         http_status: attempt.http_status.unwrap_or_default(),

@@ -4,11 +4,10 @@ use uuid::Uuid;
 
 use crate::api::parse::field_mask::FieldMask;
 use crate::api::parse::filter;
-use crate::api::parse::filter::event_type;
 use crate::api::parse::moment;
 use crate::api::parse::violations::Violations;
 use crate::api::resource::InvitationName;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::EventTypeFilter;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::domain::value::time::Timestamp;
@@ -21,7 +20,6 @@ use crate::store::WantedEvents;
 const COLLECTION: &str = "webhookEndpoints";
 const URI: &str = "webhook_endpoint.uri";
 const EVENT_TYPES: &str = "webhook_endpoint.event_types";
-const MAX_EVENT_TYPES: usize = 50;
 const MAX_INVITATIONS: usize = 100;
 
 /// The name of an endpoint, parsed.
@@ -47,7 +45,7 @@ pub(in crate::api) fn to_create(
     violations: &mut Violations,
     networks: &Networks,
     given: Option<&pb::WebhookEndpoint>,
-) -> Option<(String, Vec<Word<EventType>>, bool)> {
+) -> Option<(String, Vec<Word<EventTypeFilter>>, bool)> {
     let empty = pb::WebhookEndpoint::default();
     let given = given.unwrap_or(&empty);
     let uri = violations.required(URI, &given.uri, |value| uri::parse(value, networks));
@@ -133,20 +131,13 @@ pub(in crate::api) fn to_redeliver(
         let field = if request.end_time.is_some() { "end_time" } else { "start_time" };
         violations.add(field, FieldRule::Conflicts, "must be start_time < end_time");
     }
-    let types = filter::event_types(violations, &request.types);
+    let types = filter::event_types(violations, "types", &request.types);
     let invitations = violations.each("invitations", &request.invitations, MAX_INVITATIONS, InvitationName::parse);
     let invitations = invitations.into_iter().map(InvitationName::id_and_kind).collect();
     Some((name?, WantedEvents { start: start?, end: end?, types, invitations, most }))
 }
 
-/// Parses types of events; the same twice counts once.
-fn event_types(violations: &mut Violations, names: &[String]) -> Vec<Word<EventType>> {
-    let mut known = Vec::new();
-    for found in violations.each(EVENT_TYPES, names, MAX_EVENT_TYPES, event_type) {
-        let found = Word::from(found);
-        if !known.contains(&found) {
-            known.push(found);
-        }
-    }
-    known
+/// Parses types and families of events.
+fn event_types(violations: &mut Violations, names: &[String]) -> Vec<Word<EventTypeFilter>> {
+    filter::event_types(violations, EVENT_TYPES, names).into_iter().map(Into::into).collect()
 }

@@ -12,6 +12,7 @@ use crate::config::error::{Checked, Problems};
 use crate::config::value;
 
 const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
+const CHECKPOINT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30);
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
 
 /// The settings of events.
@@ -19,6 +20,8 @@ const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration
 pub struct EventsConfig {
     /// The time for which the client of a watch may read nothing before the watch ends.
     pub watch_patience: Duration,
+    /// The interval at which a watch sends a checkpoint.
+    pub checkpoint_interval: Duration,
     /// The interval at which expired invitations are recorded as events.
     pub expiry_interval: Duration,
     /// The NATS that events are published to, if there is one.
@@ -51,6 +54,7 @@ pub enum NatsBegin {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawEvents {
     watch_patience: String,
+    checkpoint_interval: String,
     expiry_interval: String,
     nats_url: Option<String>,
     nats_url_file: Option<String>,
@@ -62,10 +66,12 @@ pub(in crate::config) struct RawEvents {
 impl RawEvents {
     /// Parses the section; the second value is the file the URL came from.
     pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(EventsConfig, Option<PathBuf>)> {
-        let Self { watch_patience, expiry_interval, nats_url, nats_url_file, nats_stream, nats_subject, nats_begin } =
-            self;
-        let watch_patience = value::duration(problems, "events.watch_patience", &watch_patience, PATIENCE);
-        let expiry_interval = value::duration(problems, "events.expiry_interval", &expiry_interval, INTERVAL);
+        let Self { watch_patience, checkpoint_interval, expiry_interval, .. } = &self;
+        let watch_patience = value::duration(problems, "events.watch_patience", watch_patience, PATIENCE);
+        let checkpoint_interval =
+            value::duration(problems, "events.checkpoint_interval", checkpoint_interval, CHECKPOINT);
+        let expiry_interval = value::duration(problems, "events.expiry_interval", expiry_interval, INTERVAL);
+        let Self { nats_url, nats_url_file, nats_stream, nats_subject, nats_begin, .. } = self;
         let url = parse_url(problems, nats_url, nats_url_file);
         let stream = problems.check("events.nats_stream", parse_stream(nats_stream));
         let subject = problems.check("events.nats_subject", parse_subject(nats_subject));
@@ -73,7 +79,9 @@ impl RawEvents {
         let begin = value::choice(problems, "events.nats_begin", &nats_begin, &begins);
         let ((url, file), stream, subject, begin) = (url?, stream?, subject?, begin?);
         let nats = url.map(|url| NatsConfig { url, stream, subject, begin });
-        let config = EventsConfig { watch_patience: watch_patience?, expiry_interval: expiry_interval?, nats };
+        let (watch_patience, checkpoint_interval, expiry_interval) =
+            (watch_patience?, checkpoint_interval?, expiry_interval?);
+        let config = EventsConfig { watch_patience, checkpoint_interval, expiry_interval, nats };
         Ok((config, file))
     }
 }

@@ -2,7 +2,6 @@
 
 #[cfg(test)]
 mod tests;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Access, Command, CommandRules, ReadSet};
@@ -14,7 +13,8 @@ use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptance, Acceptor};
 use crate::domain::invitation::elsewhere::elsewhere;
 use crate::domain::invitation::email_rule::match_acceptor;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::payload::{AcceptedElsewherePayload, AcceptedPayload, FulfilledPayload};
+use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::connection::NewConnection;
 use crate::domain::kind::general::Usage;
@@ -100,7 +100,8 @@ impl CommandRules for AcceptInvitation {
 
         let mut events = vec![maker.event(&invitation, EventType::Accepted, accepted(&invitation, &acceptance))];
         if invitation.facts.remaining_uses() == Some(0) {
-            events.push(maker.event(&invitation, EventType::Fulfilled, []));
+            let payload = FulfilledPayload { use_count: invitation.facts.use_count };
+            events.push(maker.event(&invitation, EventType::Fulfilled, Payload::Fulfilled(payload)));
         }
         let deliveries = notice(&mut maker, &invitation, &acceptance, context).into_iter().collect();
         let affected = Affected {
@@ -113,8 +114,8 @@ impl CommandRules for AcceptInvitation {
         for other in left_over.filter(|other| other.details.usage() == Some(Usage::SingleUse)) {
             let mut closed = maker.touched(other);
             closed.facts.accepted_elsewhere_at = Some(loaded.now);
-            let data = [("invitation", affected.invitation.0.to_string().into())];
-            events.push(maker.event(&closed, EventType::AcceptedElsewhere, data));
+            let payload = AcceptedElsewherePayload { invitation: affected.invitation, acceptance: acceptance.id };
+            events.push(maker.event(&closed, EventType::AcceptedElsewhere, Payload::AcceptedElsewhere(payload)));
             invitations.push(Change::Update { invitation: closed, unexpired: false });
         }
         let acceptance = Some(AcceptanceChange::Create(acceptance));
@@ -157,15 +158,19 @@ fn new_acceptance(
     }
 }
 
-/// Returns the data of the event of an acceptance.
-fn accepted(invitation: &Invitation, acceptance: &Acceptance) -> [(&'static str, Value); 5] {
-    [
-        ("acceptance", acceptance.id.0.to_string().into()),
-        ("subject", acceptance.subject.0.clone().into()),
-        ("recipient", acceptance.recipient.into()),
-        ("use_count", invitation.facts.use_count.into()),
-        ("guest_organization_id", acceptance.guest_organization_id.map(|id| id.to_string()).into()),
-    ]
+/// Returns the content of the event of an acceptance, with everything that is to be granted.
+fn accepted(invitation: &Invitation, acceptance: &Acceptance) -> Payload {
+    let created = acceptance.created_connection.as_ref().map(|created| created.connection.id);
+    Payload::Accepted(Box::new(AcceptedPayload {
+        acceptance: acceptance.id,
+        subject: acceptance.subject.0.clone(),
+        roles: acceptance.roles.clone(),
+        groups: invitation.details.groups().to_vec(),
+        use_count: invitation.facts.use_count,
+        recipient: acceptance.recipient,
+        guest_organization_id: acceptance.guest_organization_id,
+        connection_id: created.or_else(|| invitation.details.resource_id()),
+    }))
 }
 
 /// Returns the invitation with one more use.

@@ -11,7 +11,8 @@ use super::{Command, CommandRules, Expiry, ExpiryTime, OpenSearch, ReadSet, text
 use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::payload::{CreatedPayload, RevokedPayload};
+use crate::domain::invitation::event::{EventType, NewEvent, Payload};
 use crate::domain::invitation::recipient::{NewRecipient, Recipient};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
@@ -165,14 +166,14 @@ impl CommandRules for CreateInvitation {
         invitation.details.shared_mut().replaced.clone_from(&rivals);
         let mut deliveries = maker.deliveries(&invitation);
         invitation.sent(deliveries.len(), loaded.now);
-        let data = [("recipients", invitation.recipients.len().into()), ("mailed", deliveries.len().into())];
-        let mut events = vec![maker.event(&invitation, EventType::Created, data)];
+        let mut events = vec![created(&mut maker, &invitation, deliveries.len())];
         let schedule = context.reminders.get(invitation.details.kind());
         deliveries.extend(maker.reminders(&invitation, &schedule.for_new(invitation.facts.expire_at, loaded.now)));
         let id = invitation.id;
         let mut invitations = vec![Change::Create(invitation)];
         for rival in rivals {
-            let rival = revoked(&mut maker, loaded.invitation(&command.account, rival)?);
+            let payload = RevokedPayload { replaced_by: Some(id), ..RevokedPayload::default() };
+            let rival = revoked(&mut maker, loaded.invitation(&command.account, rival)?, payload);
             events.push(rival.1);
             invitations.push(rival.0);
         }
@@ -189,6 +190,13 @@ fn details_json(details: &Details) -> Map<String, Value> {
         // Details that cannot be written are refused by the save.
         Ok(_) | Err(_) => Map::new(),
     }
+}
+
+/// Creates the event of a new invitation.
+pub(in crate::domain) fn created(maker: &mut Maker<'_>, invitation: &Invitation, mailed_count: usize) -> NewEvent {
+    let recipient_count = invitation.recipients.len();
+    let payload = CreatedPayload { recipient_count, mailed_count, expire_at: invitation.facts.expire_at };
+    maker.event(invitation, EventType::Created, Payload::Created(payload))
 }
 
 /// Returns a new invitation.

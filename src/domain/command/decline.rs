@@ -7,7 +7,8 @@ use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::payload::DeclinedPayload;
+use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
@@ -69,8 +70,8 @@ impl CommandRules for DeclineInvitation {
         if invitation.recipients.iter().all(|recipient| recipient.declined_at.is_some()) {
             invitation.facts.declined_at = Some(loaded.now);
         }
-        let data = [("recipient", recipient.into()), ("reason", self.reason.as_deref().map(scrubbed).into())];
-        let events = vec![maker.event(&invitation, EventType::Declined, data)];
+        let payload = DeclinedPayload { recipient, reason: self.reason.as_deref().map(scrubbed) };
+        let events = vec![maker.event(&invitation, EventType::Declined, Payload::Declined(payload))];
         let invitations = vec![Change::Update { invitation, unexpired: false }];
         Ok(Decided::changed(id, Changes { invitations, events, ..Changes::default() }))
     }

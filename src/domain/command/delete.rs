@@ -8,7 +8,8 @@ use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::payload::{RevokedPayload, UpdatedPayload};
+use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
 use crate::domain::value::time::Timestamp;
@@ -41,10 +42,13 @@ impl CommandRules for DeleteInvitation {
         let invitation = loaded.named(command, &self.target)?;
         let mut maker = Maker::new(loaded, command);
         let (mut change, event) = match invitation.state_at(loaded.now) {
-            State::Active | State::Expired => revoked(&mut maker, invitation),
+            State::Active | State::Expired => {
+                revoked(&mut maker, invitation, RevokedPayload { deleted: true, ..RevokedPayload::default() })
+            }
             State::Revoked | State::Declined | State::Fulfilled => {
                 let invitation = maker.touched(invitation);
-                let event = maker.event(&invitation, EventType::Updated, [("deleted", true.into())]);
+                let payload = UpdatedPayload { deleted: true, ..UpdatedPayload::default() };
+                let event = maker.event(&invitation, EventType::Updated, Payload::Updated(payload));
                 (Change::Update { invitation, unexpired: false }, event)
             }
         };

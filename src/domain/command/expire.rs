@@ -9,7 +9,8 @@ use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::payload::ExpiredPayload;
+use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
 use crate::domain::value::id::{IdSeed, InvitationId};
@@ -44,11 +45,8 @@ impl CommandRules for ExpireInvitation {
         let expired = invitation.state_at(loaded.now) == State::Expired;
         let untold = invitation.facts.expire_at.filter(|at| expired && invitation.expiry_told_at != Some(*at));
         let Some(expire_at) = untold else { return Ok(Decided::unchanged(invitation.id)) };
-        let mut event = Maker::new(loaded, command).event(
-            invitation,
-            EventType::Expired,
-            [("expire_time", expire_at.to_string().into())],
-        );
+        let payload = Payload::Expired(ExpiredPayload { expire_at });
+        let mut event = Maker::new(loaded, command).event(invitation, EventType::Expired, payload);
         event.id = event_id(invitation.id, expire_at);
         let told = Invitation { expiry_told_at: Some(expire_at), ..Invitation::clone(invitation) };
         let invitations = vec![Change::Update { invitation: told, unexpired: false }];

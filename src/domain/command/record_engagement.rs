@@ -4,6 +4,8 @@ use super::{Command, CommandRules, ReadSet};
 use crate::domain::decide::{Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::event::Payload;
+use crate::domain::invitation::event::payload::EngagementPayload;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::{EngagementType, Invitation};
 use crate::domain::secret::token::Claims;
@@ -41,8 +43,9 @@ impl CommandRules for RecordEngagement {
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
         let invitation = loaded.linked(command, &self.link)?;
         let recipient = Some(self.link.recipient).filter(|ordinal| *ordinal > 0);
-        let data = [("recipient", recipient.into()), ("source", self.source.as_deref().map(scrubbed).into())];
-        let events = vec![Maker::new(loaded, command).event(invitation, self.engagement.into(), data)];
+        let payload = EngagementPayload { recipient, source: self.source.as_deref().map(scrubbed) };
+        let payload = Payload::Engagement(payload);
+        let events = vec![Maker::new(loaded, command).event(invitation, self.engagement.into(), payload)];
         let engagement = Some((invitation.id, self.engagement));
         Ok(Decided::changed(invitation.id, Changes { engagement, events, ..Changes::default() }))
     }

@@ -7,7 +7,8 @@ use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::payload::ResentPayload;
+use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot_plan::SlotPlan;
 use crate::domain::invitation::state::State;
@@ -87,12 +88,9 @@ impl CommandRules for ResendInvitation {
             Some(true) | None => maker.deliveries(&invitation),
         };
         invitation.sent(deliveries.len(), loaded.now);
-        let data = [
-            ("rotated", self.rotate.into()),
-            ("expire_time", invitation.facts.expire_at.map(|expire_at| expire_at.to_string()).into()),
-            ("mailed", deliveries.len().into()),
-        ];
-        let events = vec![maker.event(&invitation, EventType::Resent, data)];
+        let (mailed_count, expire_at) = (deliveries.len(), invitation.facts.expire_at);
+        let payload = ResentPayload { rotated: self.rotate, mailed_count, expire_at };
+        let events = vec![maker.event(&invitation, EventType::Resent, Payload::Resent(payload))];
         deliveries.extend(maker.reminders_if_moved(before, &invitation, context));
         let id = invitation.id;
         let invitations = vec![Change::Update { invitation, unexpired: false }];

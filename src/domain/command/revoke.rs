@@ -5,7 +5,8 @@ use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::event::{EventType, NewEvent};
+use crate::domain::invitation::event::payload::RevokedPayload;
+use crate::domain::invitation::event::{EventType, NewEvent, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
 use crate::domain::value::time::Timestamp;
@@ -43,7 +44,7 @@ impl CommandRules for RevokeInvitation {
             State::Revoked | State::Active | State::Expired => {}
             ended @ (State::Declined | State::Fulfilled) => ended.require_active()?,
         }
-        let (change, event) = revoked(&mut Maker::new(loaded, command), invitation);
+        let (change, event) = revoked(&mut Maker::new(loaded, command), invitation, RevokedPayload::default());
         Ok(Decided::changed(
             invitation.id,
             Changes { invitations: vec![change], events: vec![event], ..Changes::default() },
@@ -52,11 +53,15 @@ impl CommandRules for RevokeInvitation {
 }
 
 /// Sets the fact of the revocation.
-pub(in crate::domain) fn revoked(maker: &mut Maker<'_>, invitation: &Invitation) -> (Change, NewEvent) {
+pub(in crate::domain) fn revoked(
+    maker: &mut Maker<'_>,
+    invitation: &Invitation,
+    payload: RevokedPayload,
+) -> (Change, NewEvent) {
     let mut invitation = maker.touched(invitation);
     // At most one terminal fact is stored, and this one is for good.
     invitation.facts.emptied_at = None;
     invitation.facts.revoked_at = Some(maker.loaded.now);
-    let event = maker.event(&invitation, EventType::Revoked, []);
+    let event = maker.event(&invitation, EventType::Revoked, Payload::Revoked(payload));
     (Change::Update { invitation, unexpired: false }, event)
 }

@@ -5,13 +5,14 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::create::new_invitation;
+use super::create::{created, new_invitation};
 use super::{Command, CommandRules, CreateInvitation, OnConflict, ReadSet, text_bytes};
 use crate::domain::decide::{Change, Changes, Context, Decided, DomainChange, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::payload::AutojoinPayload;
+use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::invitation::slot_plan::SlotPlan;
@@ -98,10 +99,10 @@ fn make(maker: &mut Maker<'_>, sync: &SyncAutojoin, context: &Context) -> Result
     let domains =
         domains.map(|(domain, joins)| DomainChange { invitation: invitation.id, domain: domain.clone(), joins });
     let domains: Vec<_> = domains.collect();
-    let data = [("added", sync.domains.clone().into())];
+    let payload = AutojoinPayload { added: sync.domains.clone(), removed: Vec::new() };
     let events = vec![
-        maker.event(&invitation, EventType::Created, []),
-        maker.event(&invitation, EventType::AutojoinUpdated, data),
+        created(maker, &invitation, 0),
+        maker.event(&invitation, EventType::AutojoinUpdated, Payload::Autojoin(payload)),
     ];
     let id = invitation.id;
     let invitations = vec![Change::Create(invitation)];
@@ -136,11 +137,8 @@ fn change(maker: &mut Maker<'_>, present: &Arc<Invitation>, sync: &SyncAutojoin)
         domains.iter().map(move |domain| DomainChange { invitation: id, domain: domain.clone(), joins })
     });
     let domains = domains.collect();
-    let events = vec![maker.event(
-        &invitation,
-        EventType::AutojoinUpdated,
-        [("added", added.clone().into()), ("removed", removed.clone().into())],
-    )];
+    let payload = AutojoinPayload { added: added.clone(), removed: removed.clone() };
+    let events = vec![maker.event(&invitation, EventType::AutojoinUpdated, Payload::Autojoin(payload))];
     let invitations = vec![Change::Update { invitation, unexpired: false }];
     Ok(Decided::changed(id, Changes { invitations, slots, domains, events, ..Changes::default() }))
 }

@@ -8,7 +8,8 @@ use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::payload::UpdatedPayload;
+use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::connection::{CreatedConnection, NewConnection};
 use crate::domain::value::id::AcceptanceId;
@@ -67,11 +68,12 @@ impl CommandRules for UpdateCreatedConnection {
         for shown in invitation.acceptances.iter_mut().filter(|shown| shown.id == acceptance.id) {
             shown.clone_from(&acceptance);
         }
-        let data = [
-            ("created_connection", self.connection.id.to_string().into()),
-            ("acceptance", acceptance.id.0.to_string().into()),
-        ];
-        let events = vec![maker.event(&invitation, EventType::Updated, data)];
+        let payload = UpdatedPayload {
+            created_connection: Some(self.connection.id),
+            acceptance: Some(acceptance.id),
+            ..UpdatedPayload::default()
+        };
+        let events = vec![maker.event(&invitation, EventType::Updated, Payload::Updated(payload))];
         let id = invitation.id;
         let changes = Changes {
             invitations: vec![Change::Update { invitation, unexpired: false }],

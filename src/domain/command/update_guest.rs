@@ -10,7 +10,8 @@ use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::payload::{EmptyPayload, UpdatedPayload};
+use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot_plan::SlotPlan;
 use crate::domain::invitation::state::State;
@@ -67,16 +68,19 @@ impl CommandRules for UpdateGuestInvitation {
         }
         let mut events = Vec::new();
         if !fields.is_empty() {
-            events.push(maker.event(&invitation, EventType::Updated, [("fields", fields.clone().into())]));
+            let expire_at = invitation.facts.expire_at.filter(|_| fields.contains(&"expire_time"));
+            let fields = fields.into_iter().map(str::to_owned).collect();
+            let payload = UpdatedPayload { fields, expire_at, ..UpdatedPayload::default() };
+            events.push(maker.event(&invitation, EventType::Updated, Payload::Updated(payload)));
         }
         match self.archived {
             Some(true) if before.archived_at.is_none() => {
                 invitation.archived_at = Some(loaded.now);
-                events.push(maker.event(&invitation, EventType::Archived, []));
+                events.push(maker.event(&invitation, EventType::Archived, Payload::Archived(EmptyPayload {})));
             }
             Some(false) if before.archived_at.is_some() => {
                 invitation.archived_at = None;
-                events.push(maker.event(&invitation, EventType::Unarchived, []));
+                events.push(maker.event(&invitation, EventType::Unarchived, Payload::Unarchived(EmptyPayload {})));
             }
             Some(_) | None => {}
         }

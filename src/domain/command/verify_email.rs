@@ -7,7 +7,8 @@ use crate::domain::decide::{Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::event::{EventType, NewEvent};
+use crate::domain::invitation::event::payload::EmailVerifiedPayload;
+use crate::domain::invitation::event::{EventType, NewEvent, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::secret::token::Claims;
 use crate::domain::value::email::Email;
@@ -45,9 +46,10 @@ impl CommandRules for VerifyEmail {
         // An address that counts only because of its domain belongs to no recipient, and the event does not name it.
         let is_it = |email: &Email| email.key() == self.email.key();
         let proven = invitation.recipients.iter().find(|recipient| recipient.email().is_some_and(is_it));
-        let data = [("recipient", proven.map(|recipient| recipient.ordinal).into())];
+        let payload = EmailVerifiedPayload { recipient: proven.map(|recipient| recipient.ordinal) };
         // The command is remembered by its code, which is no request_id of the caller.
-        let event = Maker::new(loaded, command).event(invitation, EventType::EmailVerified, data);
+        let payload = Payload::EmailVerified(payload);
+        let event = Maker::new(loaded, command).event(invitation, EventType::EmailVerified, payload);
         let events = vec![NewEvent { request_id: None, ..event }];
         Ok(Decided::changed(invitation.id, Changes { events, ..Changes::default() }))
     }

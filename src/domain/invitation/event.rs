@@ -1,16 +1,21 @@
 //! Events of invitations, in the past tense. They hold neither a token nor an address.
 
-use serde_json::{Map, Value};
+pub mod payload;
+mod type_filter;
+
 use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use super::EngagementType;
+use super::state::State;
 use crate::domain::delivery::DeliveryReport;
-use crate::domain::kind::Kind;
+use crate::domain::kind::{Kind, Scope};
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::{self, Word};
+pub use payload::{EventData, Payload};
+pub use type_filter::{EventFamily, EventTypeFilter};
 
 /// The type of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
@@ -121,7 +126,7 @@ impl From<DeliveryReport> for EventType {
 
 /// An event as it is decided; the store numbers it when it commits.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NewEvent<K = Kind, T = EventType> {
+pub struct NewEvent<K = Kind, T = EventType, S = State, P = Payload> {
     /// The event's id, the same over retries and deliveries.
     pub id: Uuid,
     /// The account that owns it.
@@ -132,18 +137,37 @@ pub struct NewEvent<K = Kind, T = EventType> {
     pub kind: K,
     /// The type.
     pub event_type: T,
+    /// The invitation's state after it.
+    pub state: S,
+    /// The invitation's scope, if it has one.
+    pub scope: Option<Scope>,
     /// The moment of the decision.
     pub time: Timestamp,
-    /// The name of the credential that caused it.
+    /// The actor that caused it: `apiKeys/{name}`, `users/{subject}`, `anonymous`, or `system/` and a part of this service.
     pub actor: String,
     /// The request_id of the call that caused it.
     pub request_id: Option<String>,
-    /// Further data, depending on the type.
-    pub data: Map<String, Value>,
+    /// The text that the invitation's creator passes through to followers of events.
+    pub pass_through: Option<String>,
+    /// The content, depending on the type.
+    pub payload: P,
 }
 
-/// An event with its stored kind and type, which a newer release may have written.
-pub type StoredEvent = NewEvent<Word<Kind>, Word<EventType>>;
+impl NewEvent {
+    /// Returns what is stored in one JSON object.
+    pub fn data(&self) -> EventData {
+        EventData {
+            state: self.state.code().to_owned(),
+            scope: self.scope.clone(),
+            pass_through: self.pass_through.clone(),
+            payload: self.payload.json(),
+        }
+    }
+}
+
+/// An event with its stored kind, type and state, which a newer release may have written; an event of an unknown type has
+/// no payload.
+pub type StoredEvent = NewEvent<Word<Kind>, Word<EventType>, Word<State>, Option<Payload>>;
 
 impl StoredEvent {
     /// Returns the name of the type that followers of events see.

@@ -5,14 +5,15 @@
 #[cfg(test)]
 mod tests;
 
-use strum::VariantArray;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::refusal::Refusal;
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word;
 
 /// The state of an invitation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum State {
     /// It can be accepted.
     Active,
@@ -29,6 +30,16 @@ pub enum State {
 impl State {
     /// Every state.
     pub const ALL: [Self; Self::VARIANTS.len()] = word::array(Self::VARIANTS);
+
+    /// Returns the code for it in stored events.
+    pub fn code(self) -> &'static str {
+        self.into()
+    }
+
+    /// Reverses [`State::code`].
+    pub fn from_code(code: &str) -> Option<Self> {
+        code.parse().ok()
+    }
 
     /// Returns the refusal of an action that needs an ACTIVE invitation; `None` if it is ACTIVE.
     pub fn require_active(self) -> Result<(), Refusal> {

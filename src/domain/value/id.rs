@@ -12,7 +12,7 @@ use super::time::Timestamp;
 pub struct InvitationId(pub Uuid);
 
 /// The id of an acceptance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AcceptanceId(pub Uuid);
 
 /// Derives the ids of everything that one command creates.

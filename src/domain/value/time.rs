@@ -4,11 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
+use serde::{Deserialize, Serialize};
 
 use super::rule::{FieldRule, Invalid};
 
 /// A moment in microseconds since 1970-01-01T00:00:00Z, the finest that both databases and JSON carry without loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(i64);
 
 impl Timestamp {

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::invitation::event::EventType;
 
 const NOW: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
 
@@ -14,7 +15,7 @@ fn endpoint() -> Endpoint {
     Endpoint {
         id: Uuid::from_u128(1),
         uri: "https://example.com/".to_owned(),
-        event_types: vec![EventType::Accepted.into()],
+        event_types: vec![EventTypeFilter::from(EventType::Accepted).into()],
         disabled_at: None,
         disabled_reason: None,
         secrets: SealedSecrets { present: "first".to_owned(), previous: None },

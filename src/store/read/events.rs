@@ -1,13 +1,12 @@
 //! Reads of the audit trail: pages of one invitation's events.
 
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
-use uuid::Uuid;
 
 use super::unreadable::FullPage;
-use super::{Cursor, SortKey, behind, order, page_of_owner};
-use crate::domain::invitation::event::{Event, EventType};
+use super::{Cursor, behind, order, page_of_owner};
+use crate::domain::invitation::event::{Event, EventTypeFilter};
 use crate::domain::kind::Kind;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
@@ -24,8 +23,8 @@ pub struct EventQuery {
     pub invitation: InvitationId,
     /// The kind that the invitation has to have; `None` for any kind.
     pub kind: Option<Kind>,
-    /// Only these types; empty means all.
-    pub types: Vec<EventType>,
+    /// Only these types and families; empty means all.
+    pub types: Vec<EventTypeFilter>,
     /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
     /// The most rows.
@@ -63,7 +62,12 @@ impl Store {
             .order_by(Column::Sequence, order(query.ascending))
             .limit(query.limit);
         if !query.types.is_empty() {
-            page = page.filter(Column::EventType.is_in(query.types.iter().map(|event_type| event_type.name())));
+            page = page.filter(query.types.iter().fold(Condition::any(), |any, wanted| {
+                any.add(match wanted {
+                    EventTypeFilter::Type(event_type) => Column::EventType.eq(event_type.name()),
+                    EventTypeFilter::Family(family) => Column::EventType.starts_with(family.prefix()),
+                })
+            }));
         }
         let select = page_of_owner(owner, page, (Column::Sequence, order(query.ascending)));
         let rows = self.database.list(self.database.backend().build(&select)).await?;
@@ -73,8 +77,7 @@ impl Store {
         let mut found = Vec::new();
         for row in rows {
             let Some(sequence) = row.try_get::<Option<i64>>("", "sequence")? else { continue };
-            let cursor = Cursor { key: SortKey::Number(sequence), ..Cursor::of_id(Uuid::nil()) };
-            found.push((cursor, row_from::<Entity>(&row).and_then(Event::try_from)));
+            found.push((Cursor::behind_event(sequence), row_from::<Entity>(&row).and_then(Event::try_from)));
         }
         Ok(Some(found))
     }

@@ -37,8 +37,8 @@ pub struct AttemptQuery {
 pub struct WebhookAttempt {
     /// The attempt's id.
     pub id: Uuid,
-    /// The message that the request carried.
-    pub message: Uuid,
+    /// The `webhook-id` of the request: the id of the event.
+    pub webhook_id: Uuid,
     /// The invitation that the message is about.
     pub invitation: InvitationId,
     /// The sequence of the event among the events of its invitation.
@@ -111,7 +111,7 @@ impl Store {
 fn attempt_from(row: Model) -> WebhookAttempt {
     WebhookAttempt {
         id: row.id,
-        message: row.message_id,
+        webhook_id: row.webhook_id,
         invitation: InvitationId(row.invitation_id),
         sequence: row.sequence,
         at: Timestamp::from_micros(row.attempted_at),

@@ -126,14 +126,16 @@ fn matching_sql(backend: DbBackend) -> String {
     )
 }
 
-/// Returns the condition that endpoint `w` subscribes to the type of event `e`.
+/// Returns the condition that endpoint `w` subscribes to the type of event `e`, or to its family.
 pub(super) fn wants(backend: DbBackend) -> &'static str {
     if backend == DbBackend::Postgres {
-        "(w.event_types = '[]'::jsonb OR jsonb_exists(w.event_types, e.event_type))"
+        "(w.event_types = '[]'::jsonb OR jsonb_exists(w.event_types, e.event_type)
+            OR jsonb_exists(w.event_types, split_part(e.event_type, '.', 1) || '.*'))"
     } else {
         // A text that is not JSON would fail the statement for the endpoints of all accounts.
         "CASE WHEN json_valid(w.event_types) THEN json_array_length(w.event_types) = 0
-            OR e.event_type IN (SELECT value FROM json_each(w.event_types)) END"
+            OR e.event_type IN (SELECT value FROM json_each(w.event_types))
+            OR (substr(e.event_type, 1, instr(e.event_type, '.')) || '*') IN (SELECT value FROM json_each(w.event_types)) END"
     }
 }
 

@@ -7,7 +7,7 @@ use super::EndpointRefusal;
 use super::dispatch::{insert, wants};
 use super::endpoints::find;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::EventTypeFilter;
 use crate::domain::kind::Kind;
 use crate::domain::value::etag::StaleEtag;
 use crate::domain::value::id::{IdSeed, InvitationId};
@@ -40,8 +40,8 @@ pub struct WantedEvents {
     pub start: Timestamp,
     /// The moment before which they happened.
     pub end: Timestamp,
-    /// Only events of these types; empty means all.
-    pub types: Vec<EventType>,
+    /// Only events of these types and families; empty means all.
+    pub types: Vec<EventTypeFilter>,
     /// Only events of these invitations, and of their kinds, if these are given; empty means all.
     pub invitations: Vec<(InvitationId, Option<Kind>)>,
     /// The most events; if there are more, none is queued.
@@ -135,7 +135,12 @@ impl Store {
         ]);
         let mut all = vec![wants(backend).to_owned()];
         if !types.is_empty() {
-            all.push(format!("e.event_type IN ({})", params.list(types.iter().map(|wanted| wanted.name()))));
+            let chosen = types.iter().map(|wanted| match wanted {
+                EventTypeFilter::Type(event_type) => format!("e.event_type = {}", params.push(event_type.name())),
+                // The prefixes are texts of this program, without characters that LIKE or SQL know.
+                EventTypeFilter::Family(family) => format!("e.event_type LIKE '{}%'", family.prefix()),
+            });
+            all.push(format!("({})", chosen.collect::<Vec<_>>().join(" OR ")));
         }
         if !invitations.is_empty() {
             let named = invitations.iter().map(|(id, kind)| {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::EventTypeFilter;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::Word;
@@ -40,7 +40,7 @@ pub(super) fn disabled_reason(endpoint: &Endpoint) -> Option<String> {
 
 /// Returns the names of the types that an endpoint subscribes to.
 pub(super) fn event_types_json(endpoint: &Endpoint) -> Value {
-    endpoint.event_types.iter().map(|event_type| event_type.text(EventType::name)).collect()
+    endpoint.event_types.iter().map(|event_type| event_type.text(EventTypeFilter::name)).collect()
 }
 
 impl TryFrom<Model> for Endpoint {
@@ -59,7 +59,7 @@ impl TryFrom<Model> for Endpoint {
         let disabled_reason = reason.transpose()?;
         let corrupt = || corrupt("event_types", "is not a list of types");
         let names = row.event_types.as_array().ok_or_else(corrupt)?.iter();
-        let word = |name: &Value| name.as_str().and_then(|name| Word::parse(name, EventType::from_name));
+        let word = |name: &Value| name.as_str().and_then(EventTypeFilter::parse_stored);
         let event_types = names.map(|name| word(name).ok_or_else(corrupt));
         Ok(Self {
             id: row.id,

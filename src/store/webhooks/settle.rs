@@ -39,6 +39,8 @@ pub enum AttemptOutcome {
 pub struct Attempt {
     /// The attempt's id; sorts by age.
     pub id: Uuid,
+    /// The `webhook-id` of the request: the id of the event.
+    pub webhook_id: Uuid,
     /// The status of the answer, if there was one.
     pub http_status: Option<u16>,
     /// The reason why the attempt failed, if it did. Never holds the address.
@@ -250,7 +252,7 @@ fn attempt_row(settled: &WebhookAttemptResult) -> Option<Model> {
         account_id: message.account.as_str().to_owned(),
         endpoint_id: message.endpoint,
         id: attempt.id,
-        message_id: message.id,
+        webhook_id: attempt.webhook_id,
         invitation_id: message.invitation.0,
         sequence: message.sequence,
         attempted_at: at.micros(),

@@ -15,6 +15,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::load::{COMPANY, Load};
 use super::server::{PATIENCE, Server, printed, run};
+use crate::support::build::messages;
 use crate::support::database::TestDatabase;
 use crate::support::network::Network;
 use crate::support::service::KEYS;
@@ -163,12 +164,7 @@ async fn events_go_on_while_another_replica_is_frozen() {
         let mut events = client.watch_events(pb::WatchEventsRequest::default()).await.unwrap().into_inner();
         let made = other.create().await.one().await.unwrap();
         let told = timeout(RECOVERY, async {
-            while let Some(event) = events.message().await.unwrap() {
-                if event.invitation.ends_with(&made.uid) {
-                    return;
-                }
-            }
-            panic!("the watch ended");
+            while !messages::next_event(&mut events).await.unwrap().invitation.ends_with(&made.uid) {}
         });
         told.await.unwrap_or_else(|_| panic!("events stopped with the other replica:\n{}", other.log()));
         assert!(stopped.elapsed() < RECOVERY, "{:?}", stopped.elapsed());

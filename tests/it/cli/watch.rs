@@ -9,11 +9,12 @@ use tonic::transport::Endpoint;
 use tonic::{Code, Status, Streaming};
 
 use super::server::{PATIENCE, Server};
+use crate::support::build::messages;
 use crate::support::expect::reason;
 use crate::support::folder::folder;
 
-async fn next(stream: &mut Streaming<pb::Event>) -> Result<Option<pb::Event>, Status> {
-    timeout(PATIENCE, stream.message()).await.expect("something happens")
+async fn next(stream: &mut Streaming<pb::WatchEventsResponse>) -> Result<pb::Event, Status> {
+    timeout(PATIENCE, messages::next_event(stream)).await.expect("something happens")
 }
 
 #[tokio::test(crate = "crate::support::limit")]
@@ -25,7 +26,7 @@ async fn open_watch_ends_unavailable_and_does_not_delay_shutdown() {
     let mut client = EventServiceClient::new(endpoint.connect().await.unwrap());
     let mut stream = client.watch_events(pb::WatchEventsRequest::default()).await.unwrap().into_inner();
     server.create().await.one().await.unwrap();
-    let token = next(&mut stream).await.unwrap().unwrap().resume_token;
+    let token = next(&mut stream).await.unwrap().resume_token;
     let told = Instant::now();
     server.signal("TERM").await;
     let ended = next(&mut stream).await.unwrap_err();
@@ -36,9 +37,9 @@ async fn open_watch_ends_unavailable_and_does_not_delay_shutdown() {
     let server = Server::ready(folder.path(), &[], &[]).await;
     let made = server.create().await.one().await.unwrap();
     let mut client = EventServiceClient::new(server.channel().await);
-    let request = pb::WatchEventsRequest { resume_token: token, ..Default::default() };
+    let request = messages::watch(&token);
     let mut stream = client.watch_events(request).await.unwrap().into_inner();
-    let event = next(&mut stream).await.unwrap().unwrap();
+    let event = next(&mut stream).await.unwrap();
     assert_eq!(event.invitation, format!("invitations/{}", made.uid), "it goes on after the restart");
     drop(stream);
     server.stop().await;
@@ -69,7 +70,7 @@ async fn watcher_that_does_not_read_is_dropped_and_others_are_not() {
     }
     let mut last = String::new();
     for _ in 0..EVENTS {
-        last = next(&mut read).await.unwrap().unwrap().resume_token;
+        last = next(&mut read).await.unwrap().resume_token;
     }
     assert!(!last.is_empty());
     writers.join_all().await;
@@ -79,16 +80,16 @@ async fn watcher_that_does_not_read_is_dropped_and_others_are_not() {
     let (mut seen, mut token) = (0, String::new());
     let ended = loop {
         match next(&mut unread).await {
-            Ok(event) => (seen, token) = (seen + 1, event.unwrap().resume_token),
+            Ok(event) => (seen, token) = (seen + 1, event.resume_token),
             Err(ended) => break ended,
         }
     };
     assert_eq!(reason(&ended), (Code::Unavailable, "UNAVAILABLE".to_owned()));
     assert!((1..EVENTS).contains(&seen), "{seen} events were on the way");
-    let request = pb::WatchEventsRequest { resume_token: token, ..Default::default() };
+    let request = messages::watch(&token);
     let mut rest = lazy.watch_events(request).await.unwrap().into_inner();
     for _ in seen..EVENTS {
-        next(&mut rest).await.unwrap().unwrap();
+        next(&mut rest).await.unwrap();
     }
     let told = Instant::now();
     server.signal("TERM").await;

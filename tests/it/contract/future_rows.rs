@@ -60,8 +60,8 @@ async fn unreadable_invitation_costs_no_other_its_list(database: TestDatabase) {
     service.stop().await;
 }
 
-async fn next(stream: &mut Streaming<pb::Event>) -> pb::Event {
-    timeout(PATIENCE, stream.message()).await.expect("something happens").unwrap().unwrap()
+async fn next(stream: &mut Streaming<pb::WatchEventsResponse>) -> pb::Event {
+    timeout(PATIENCE, messages::next_event(stream)).await.expect("something happens").unwrap()
 }
 
 /// Makes an invitation and waits until its event has its place. Returns its name and where a watch goes on behind it.
@@ -86,8 +86,7 @@ async fn watch_goes_on_over_events_of_a_newer_release(database: TestDatabase) {
     set(&raw, future, &unknown).await;
     set(&raw, "UPDATE event SET data = '[]' WHERE invitation_id = $1", &unreadable).await;
 
-    let request = pb::WatchEventsRequest { types: Vec::new(), resume_token };
-    let mut watch = service.events().watch_events(request).await.unwrap().into_inner();
+    let mut watch = service.events().watch_events(messages::watch(&resume_token)).await.unwrap().into_inner();
     let event = next(&mut watch).await;
     assert_eq!((event.r#type.as_str(), event.kind()), ("invitation.transferred", pb::InvitationKind::Unspecified));
     let event = next(&mut watch).await;

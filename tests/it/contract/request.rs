@@ -286,6 +286,7 @@ fn of_events(method: &str, known: &Known) -> (About, Vec<u8>) {
             let parent = format!("connectionInvitations/{}", known.id);
             one(&pb::ListEventsRequest { parent, ..Default::default() })
         }
+        "GetEvent" => one(&pb::GetEventRequest { name: format!("invitations/{}/events/1", known.id) }),
         // With what happens from now on.
         "WatchEvents" => new(&pb::WatchEventsRequest::default()),
         _ => panic!("{method} has no request here"),

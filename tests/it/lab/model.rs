@@ -141,10 +141,7 @@ impl Model {
         };
         let messages: Vec<_> = messages.iter().filter(brings_link).collect();
         view.deliveries = u32::try_from(messages.len()).unwrap();
-        let stands = messages.into_iter().filter(|delivery| {
-            use DeliveryState::{Delivered, Queued, Sending, Sent};
-            matches!(delivery.state, Queued | Sending | Sent | Delivered)
-        });
+        let stands = messages.into_iter().filter(|delivery| delivery.state != DeliveryState::Cancelled);
         let latest = stands.max_by_key(|delivery| (delivery.message.created_at, delivery.message.id));
         view.latest_delivery = latest.map(|delivery| delivery.state);
         view.acceptances = acceptances.unwrap_or_default();
@@ -229,7 +226,7 @@ impl Model {
         untold.sort_by_key(|invitation| (invitation.facts.expire_at, invitation.account.clone(), invitation.id));
         let command = |invitation: &Arc<Invitation>| Command {
             account: invitation.account.clone(),
-            actor: "expiry".to_owned(),
+            actor: "system/expiry".to_owned(),
             hosts: None,
             request: None,
             seed: IdSeed::new(invitation.facts.expire_at.unwrap(), *invitation.id.0.as_bytes()),

@@ -228,7 +228,7 @@ impl Model {
                 let event = &placed.event;
                 let names = [account.clone(), own.clone(), text(index + 1), id(event.id)];
                 let what = [text(event.event_type.name()), at(Some(event.time)), text(&event.actor)];
-                let data = Value::Object(event.data.clone()).to_string();
+                let data = serde_json::to_value(event.data()).unwrap().to_string();
                 let rest = [maybe(event.request_id.as_ref()), maybe(placed.position), Some(data)];
                 add("event", &[&names[..], &what, &rest].concat());
             }

@@ -66,7 +66,7 @@ impl World {
         let endpoint = Endpoint {
             id: IdSeed::new(now, self.random.bytes()).nth(0),
             uri: "https://example.org/hook".to_owned(),
-            event_types: types.iter().copied().map(Word::Known).collect(),
+            event_types: types.iter().map(|chosen| Word::Known((*chosen).into())).collect(),
             disabled_at: None,
             disabled_reason: None,
             secrets: SealedSecrets { present: "sealed".to_owned(), previous: None },
@@ -175,7 +175,8 @@ impl World {
             let outcome =
                 self.random.pick(&[AttemptOutcome::Arrived, AttemptOutcome::Retry(RETRY), AttemptOutcome::GivenUp]);
             let id = IdSeed::new(now, self.random.bytes()).nth(0);
-            let attempt = Attempt { id, http_status: Some(200), error: None, duration: Duration::from_millis(5) };
+            let attempt =
+                Attempt { id, webhook_id: id, http_status: Some(200), error: None, duration: Duration::from_millis(5) };
             settled.push(WebhookAttemptResult { message, outcome, at: now, attempt: Some(attempt) });
         }
         let outcomes: Vec<_> = settled.iter().map(|settled| (settled.message.id, settled.outcome)).collect();

@@ -1,4 +1,6 @@
 //! EventService.
 
+mod get_event;
 pub(crate) mod list_events;
 pub(crate) mod watch_events;
+mod watch_from;

@@ -57,6 +57,6 @@ async fn event_tells_who_what_and_when(database: TestDatabase) {
         (accepted.actor.as_str(), accepted.request_id.as_deref(), accepted.time),
         ("bot", Some("try-1"), clock.now())
     );
-    assert_eq!(accepted.data.get("acceptance"), Some(&executed.acceptance.unwrap().id.0.to_string().into()));
+    assert_eq!(payload(&events[1])["acceptance"], executed.acceptance.unwrap().id.0.to_string());
     assert_eq!(story(&store, made.id).await, ["created", "accepted", "fulfilled"]);
 }

@@ -226,8 +226,13 @@ async fn webhooks(desk: &mut Desk) {
     };
     store.webhook_contents(std::slice::from_ref(&claimed)).await.unwrap();
     desk.check("webhook contents").await;
-    let attempt =
-        Attempt { id: desk.seed().nth(1), http_status: Some(200), error: None, duration: Duration::from_millis(1) };
+    let attempt = Attempt {
+        id: desk.seed().nth(1),
+        webhook_id: desk.seed().nth(2),
+        http_status: Some(200),
+        error: None,
+        duration: Duration::from_millis(1),
+    };
     let settled = WebhookAttemptResult {
         message: claimed,
         outcome: AttemptOutcome::Arrived,

@@ -64,7 +64,7 @@ pub(super) const GROW: &str = "
     INSERT INTO webhook_message (account_id, id, endpoint_id, invitation_id, sequence, occurred_at, state, due_at, attempts)
         SELECT 'aab', gen_random_uuid(), lpad('1', 32, '0')::uuid, gen_random_uuid(), 1, NEW_YEAR, 'queued',
             CASE n % 2 WHEN 0 THEN NEW_YEAR + 3600000000 + n END, 1 FROM generate_series(1, ROWS) n;
-    INSERT INTO webhook_attempt (account_id, endpoint_id, id, message_id, invitation_id, sequence, attempted_at,
+    INSERT INTO webhook_attempt (account_id, endpoint_id, id, webhook_id, invitation_id, sequence, attempted_at,
             duration_millis)
         SELECT 'aaa', lpad('1', 32, '0')::uuid, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1, NEW_YEAR, 1
         FROM generate_series(1, ROWS) n;

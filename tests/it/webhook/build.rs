@@ -7,11 +7,12 @@ use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Action, Command};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::Invitation;
-use invitation_service::domain::invitation::event::EventType;
+use invitation_service::domain::invitation::event::{EventType, EventTypeFilter};
 use invitation_service::domain::secret::key_ring::KeyRing;
 use invitation_service::domain::value::etag::StaleEtag;
 use invitation_service::domain::value::id::IdSeed;
 use invitation_service::domain::value::text::AccountId;
+use invitation_service::domain::value::word::Word;
 use invitation_service::domain::webhook::networks::Networks;
 use invitation_service::domain::webhook::signature::Secret;
 use invitation_service::domain::webhook::{Endpoint, EndpointChange, SealedSecrets};
@@ -73,7 +74,7 @@ impl Desk {
         let endpoint = Endpoint {
             id,
             uri: uri.to_owned(),
-            event_types: event_types.iter().copied().map(Into::into).collect(),
+            event_types: event_types.iter().map(|chosen| Word::from(EventTypeFilter::from(*chosen))).collect(),
             disabled_at: None,
             disabled_reason: None,
             secrets: SealedSecrets { present: self.seal(id, &secret), previous: None },

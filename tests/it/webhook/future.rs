@@ -15,23 +15,32 @@ async fn posts_an_event_of_an_unknown_type_as_text(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
     desk.endpoint(&sink.uri(), &[]).await;
     let (chosen, _) = desk.endpoint(&sink.uri(), &[EventType::Created]).await;
-    let types =
-        if desk.is_postgres() { "'[\"invitation.transferred\"]'::jsonb" } else { "'[\"invitation.transferred\"]'" };
-    desk.rows(&format!("UPDATE webhook_endpoint SET event_types = {types} WHERE id = $1"), [chosen.id.into()]).await;
+    let (family, _) = desk.endpoint(&sink.uri(), &[EventType::Revoked]).await;
+    let (other_family, _) = desk.endpoint(&sink.uri(), &[EventType::Revoked]).await;
+    let cast = if desk.is_postgres() { "::jsonb" } else { "" };
+    for (endpoint, types) in [
+        (&chosen, r#"["invitation.transferred", "acceptance.*"]"#),
+        (&family, r#"["delivery.*", "invitation.*"]"#),
+        (&other_family, r#"["delivery.*", "autojoin.*"]"#),
+    ] {
+        let set = format!("UPDATE webhook_endpoint SET event_types = '{types}'{cast} WHERE id = $1");
+        desk.rows(&set, [endpoint.id.into()]).await;
+    }
     let made = created(&desk.store, link()).await;
     let set = "UPDATE event SET event_type = 'invitation.transferred', kind = 'unheard_of' WHERE invitation_id = $1";
     desk.rows(set, [made.id.0.into()]).await;
     desk.dispatch().await;
-    assert_eq!(desk.sender().drain().await.unwrap(), 2);
+    assert_eq!(desk.sender().drain().await.unwrap(), 3);
+    assert_eq!(desk.states(&other_family).await.len(), 0);
     for posted in sink.received() {
         let body: serde_json::Value = serde_json::from_str(&posted.body).unwrap();
         assert_eq!(
-            (&body["type"], &body["data"]["kind"]),
-            (&"invitation.transferred".into(), &"INVITATION_KIND_UNHEARD_OF".into())
+            (&body["type"], body.get("kind"), body.get("created")),
+            (&"invitation.transferred".into(), None, None)
         );
     }
     desk.set_disabled(&chosen, true).await;
-    assert_eq!(desk.get(&chosen).await.event_types.len(), 1, "a change of something else keeps the types");
+    assert_eq!(desk.get(&chosen).await.event_types.len(), 2, "a change of something else keeps the types");
 }
 
 async fn endpoint_that_cannot_be_read_keeps_no_other_waiting(database: TestDatabase) {

@@ -61,14 +61,15 @@ async fn event_is_posted_once_to_each_endpoint_that_wants_it(database: TestDatab
     let body: serde_json::Value = serde_json::from_str(&received.body).unwrap();
     let event = &events(&desk.store, made.id).await[1];
     assert_eq!(body["type"], "invitation.accepted");
-    assert_eq!(body["timestamp"], event.event.time.to_string());
-    assert_eq!(body["data"]["name"], format!("invitations/{}/events/2", made.id.0));
-    assert_eq!((&body["data"]["requestId"], &body["data"]["data"]["subject"]), (&"try-1".into(), &"ann".into()));
+    assert_eq!(body["name"], format!("invitations/{}/events/2", made.id.0));
+    assert_eq!((&body["requestId"], &body["accepted"]["subject"]), (&"try-1".into(), &"ann".into()));
+    assert_eq!((&body["sequence"], &body["uid"]), (&"2".into(), &event.event.id.to_string().into()));
+    assert_eq!(body["uid"], received.header("webhook-id"));
     let attempts = desk.attempts(&to_some).await;
     assert_eq!(attempts.len(), 1);
     assert_eq!((attempts[0].http_status, attempts[0].error.as_deref()), (Some(200), None));
     assert_eq!((attempts[0].invitation, attempts[0].sequence), (made.id, 2));
-    assert_eq!(attempts[0].message.to_string(), received.header("webhook-id"));
+    assert_eq!(attempts[0].webhook_id.to_string(), received.header("webhook-id"));
     assert_eq!(desk.states(&to_all).await, ["sent", "sent"]);
 }
 

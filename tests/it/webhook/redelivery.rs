@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use invitation_service::domain::command::Request;
-use invitation_service::domain::invitation::event::EventType;
+use invitation_service::domain::invitation::event::{EventFamily, EventType, EventTypeFilter};
 use invitation_service::domain::kind::Kind;
 use invitation_service::domain::value::id::{IdSeed, InvitationId};
 use invitation_service::domain::value::time::Timestamp;
@@ -48,14 +48,17 @@ async fn redelivery_is_narrowed_by_type_and_invitation(database: TestDatabase) {
     let end = Timestamp::from_micros(desk.clock.now().micros() + 1);
     let all = span(Timestamp::from_micros(0), end, 10);
     let of = |types: &[EventType], invitations: &[(InvitationId, Option<Kind>)]| WantedEvents {
-        types: types.to_vec(),
+        types: types.iter().map(|chosen| EventTypeFilter::from(*chosen)).collect(),
         invitations: invitations.to_vec(),
         ..all.clone()
     };
+    let of_family = |family| WantedEvents { types: vec![EventTypeFilter::Family(family)], ..all.clone() };
     let (accepted, revoked) = (EventType::Accepted, EventType::Revoked);
     let (created, guest) = (EventType::Created, Some(Kind::Guest));
     for (wanted, count) in [
         (all.clone(), 4),
+        (of_family(EventFamily::Invitation), 4),
+        (of_family(EventFamily::Delivery), 0),
         (of(&[accepted], &[]), 2),
         (of(&[accepted, revoked], &[]), 2),
         (of(&[], &[(one.id, None)]), 2),

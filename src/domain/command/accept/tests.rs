@@ -121,8 +121,8 @@ fn state_is_refused_before_the_address_is_checked() {
 fn accept_event_has_the_recipients_ordinal_and_no_address() {
     let bound = bound();
     let decided = run(&bound, accept(bound.claims(2), person("a", None, false))).unwrap();
-    assert_eq!(decided.changes.events[0].data["recipient"], 2);
-    assert!(decided.changes.events.iter().all(|event| !format!("{:?}", event.data).contains('@')));
+    assert_eq!(decided.changes.events[0].payload.json()["recipient"], 2);
+    assert!(decided.changes.events.iter().all(|event| !format!("{:?}", event.payload.json()).contains('@')));
 }
 
 /// A case of the general kind: the targets (one that begins with `!` has declined), and the acceptor.

@@ -32,8 +32,8 @@ fn new_invitation_of_every_kind_is_active_and_its_makers() {
         assert_eq!((made.archived_at, made.deleted_at), (None, None), "{kind:?}");
         assert_eq!((event_types(&changes), changes.events[0].kind), (vec![Created], kind), "{kind:?}");
         let kept = (kind == Kind::General).then_some("opaque");
-        assert_eq!(changes.events[0].data.get("pass_through").and_then(|kept| kept.as_str()), kept, "{kind:?}");
-        assert!(!format!("{:?}", changes.events[0].data).contains('@'), "{kind:?}: events hold no address");
+        assert_eq!(changes.events[0].pass_through.as_deref(), kept, "{kind:?}");
+        assert!(!format!("{:?}", changes.events[0].payload.json()).contains('@'), "{kind:?}: events hold no address");
     }
 }
 
@@ -49,7 +49,7 @@ fn only_addresses_of_mailboxes_are_mailed() {
         assert_eq!((made.first_sent_at, made.last_sent_at), (sent, sent), "sent is what is handed to delivery");
         assert_eq!(made.deliveries as usize, mailed.len());
         assert_eq!(
-            (&changes.events[0].data["recipients"], &changes.events[0].data["mailed"]),
+            (&changes.events[0].payload.json()["recipient_count"], &changes.events[0].payload.json()["mailed_count"]),
             (&5.into(), &mailed.len().into())
         );
     }

@@ -83,7 +83,7 @@ fn invitation_is_declined_once_all_recipients_have_declined() {
                 assert_eq!(after(&changes), Some(&wanted), "{case}");
                 assert_eq!(wanted.state_at(NOW), state, "{case}");
                 assert_eq!(event_types(&changes), [EventType::Declined], "{case}");
-                let data = &changes.events[0].data;
+                let data = &changes.events[0].payload.json();
                 assert_eq!(data.get("recipient"), recipient.map(Into::into).as_ref(), "{case}");
                 assert_eq!(data["reason"], "no time", "{case}");
             }
@@ -138,7 +138,7 @@ fn target_declines_by_its_link_or_by_being_named() {
                 let out = after.recipients.iter().find(|recipient| recipient.declined_at.is_some());
                 assert_eq!(out.map(|out| out.ordinal), recipient, "{case}");
                 assert_eq!(after.state_at(NOW), state, "{case}");
-                let data = &changes.events[0].data;
+                let data = &changes.events[0].payload.json();
                 assert_eq!(data.get("recipient"), recipient.map(Into::into).as_ref(), "{case}");
                 assert!(!format!("{data:?}").contains("jane"), "{case}: an address in {data:?}");
             }
@@ -169,6 +169,6 @@ fn reason_is_told_and_no_reason_is_not() {
         let access = Access::Link(invitation.claims(1));
         let decline = DeclineInvitation { access, address: None, reason: reason.clone() };
         let changes = run(&invitation, Action::Decline(decline)).unwrap().changes;
-        assert_eq!(changes.events[0].data.get("reason").and_then(|told| told.as_str()), reason.as_deref());
+        assert_eq!(changes.events[0].payload.json().get("reason").and_then(|told| told.as_str()), reason.as_deref());
     }
 }

@@ -34,7 +34,7 @@ fn only_what_is_expired_is_told_of_and_its_etag_stays() {
         assert_eq!(wanted.etag(), before.etag());
         let [event] = changes.events.as_slice() else { panic!("one event") };
         assert_eq!((event.event_type, event.time), (EventType::Expired, NOW));
-        assert_eq!(event.data["expire_time"], before.facts.expire_at.unwrap().to_string());
+        assert_eq!(event.payload.json()["expire_at"], before.facts.expire_at.unwrap().micros());
     }
     for (at, told) in [(minutes(1), false), (Timestamp::from_micros(NOW.micros() + 1), false), (NOW, true)] {
         let before = expired_at(at);

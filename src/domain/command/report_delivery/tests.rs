@@ -183,6 +183,9 @@ fn event_of_a_message_names_its_recipient_if_it_has_one() {
         delivery.message.recipient = recipient;
         let bounced = command(1, report(&delivery, DeliveryReport::Bounced));
         let decided = run_on(&with(&delivery, &invitation), &bounced).unwrap();
-        assert_eq!(decided.changes.events[0].data.get("recipient").unwrap_or(&serde_json::Value::Null), &wanted);
+        assert_eq!(
+            decided.changes.events[0].payload.json().get("recipient").unwrap_or(&serde_json::Value::Null),
+            &wanted
+        );
     }
 }

@@ -24,7 +24,7 @@ fn resend_changes_expiry_with_ttl_and_link_with_rotate_only() {
             }
             wanted.touch("caller", NOW);
             assert_eq!(after(&decided.changes), Some(&wanted), "rotate: {rotate}, ttl: {span:?}");
-            assert_eq!(decided.changes.events[0].data["rotated"], rotate);
+            assert_eq!(decided.changes.events[0].payload.json()["rotated"], rotate);
         }
     }
 }
@@ -41,7 +41,7 @@ fn resend_mails_who_has_not_answered_unless_mail_is_off() {
         let mailed: Vec<_> = changes.deliveries.iter().map(|delivery| delivery.recipient).collect();
         assert_eq!(mailed, to);
         assert_eq!(after(&changes).unwrap().deliveries as usize, 4 + to.len());
-        assert_eq!(changes.events[0].data["mailed"], to.len());
+        assert_eq!(changes.events[0].payload.json()["mailed_count"], to.len());
     }
 }
 

@@ -84,9 +84,9 @@ fn sync_leaves_exactly_the_domains_it_names() {
         assert_eq!(changed_domains(&changes), (new.to_vec(), gone.to_vec()), "{case}");
         assert_eq!(after.facts.emptied_at, wanted.is_empty().then_some(NOW), "{case}");
         assert_eq!(event_types(&changes), [AutojoinUpdated], "{case}");
-        let data = &changes.events[0].data;
+        let data = &changes.events[0].payload.json();
         assert_eq!((&data["added"], &data["removed"]), (&new.into(), &gone.into()), "{case}");
-        assert_eq!(data["pass_through"], "opaque", "{case}");
+        assert_eq!(changes.events[0].pass_through.as_deref(), Some("opaque"), "{case}");
         assert_eq!((changes.slots.len(), changes.slots[0].1.version), (1, 2), "{case}: two syncs at once collide");
     }
 }

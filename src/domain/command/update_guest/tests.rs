@@ -67,7 +67,8 @@ fn acceptance_says_for_which_organization_and_on_whose_word() {
         let after = after(&changes).unwrap();
         assert_eq!((accepted(after), after.state_at(NOW)), (Some(recorded), State::Fulfilled), "{by:?}");
         assert_eq!(event_types(&changes), [Accepted, Fulfilled], "{by:?}");
-        let told = changes.events[0].data.get("guest_organization_id").and_then(|id| id.as_str());
+        let payload = changes.events[0].payload.json();
+        let told = payload.get("guest_organization_id").and_then(|id| id.as_str());
         assert_eq!(told.map(str::to_owned), wanted.map(|id| id.to_string()), "the caller connects from the event");
     }
 }
@@ -163,7 +164,7 @@ fn update_names_the_fields_that_have_changed() {
     let before = guest();
     let changes = run(&before, updated(&before, &[AS_IS, PARENT, PARENT_NAME])).unwrap().changes;
     let fields = serde_json::json!(["parent_organization_id", "parent_organization_name"]);
-    assert_eq!(changes.events[0].data["fields"], fields);
+    assert_eq!(changes.events[0].payload.json()["fields"], fields);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn verified_address_is_recorded_by_ordinal_alone() {
     for (asked, ordinal) in [("R2@example.org", Some(2)), ("other@example.org", None)] {
         let changes = run(&invitation, verify(&invitation, email(asked))).unwrap().changes;
         assert_eq!(event_types(&changes), [EventType::EmailVerified]);
-        assert_eq!(changes.events[0].data.get("recipient").and_then(serde_json::Value::as_u64), ordinal);
+        assert_eq!(changes.events[0].payload.json().get("recipient").and_then(serde_json::Value::as_u64), ordinal);
         assert!(!format!("{:?}", changes.events).to_lowercase().contains("@example"), "no address in an event");
         assert!(changes.invitations.is_empty() && changes.deliveries.is_empty(), "{changes:?}");
     }

@@ -9,7 +9,7 @@ use crate::domain::fixtures::{
 };
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptance, Acceptor};
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::refusal::Refusal::{
     InvalidField, InvitationDeclined, InvitationExpired, InvitationFulfilled, InvitationRevoked, NotDeclinable,
@@ -232,8 +232,10 @@ fn check_changed(case: &str, before: &Invitation, changes: &Changes, (state, use
     for event in &changes.events {
         assert_eq!((event.invitation, event.kind), (before.id, before.details.kind()), "{case}");
         let kept = before.details.general().and_then(|details| details.caller_data.pass_through.as_deref());
-        assert_eq!(event.data.get("pass_through").and_then(|kept| kept.as_str()), kept, "{case}");
-        assert!(!format!("{:?}", event.data).contains('@'), "{case}: an address in {:?}", event.data);
+        assert_eq!(event.pass_through.as_deref(), kept, "{case}");
+        let json = event.payload.json();
+        assert!(!json.to_string().contains('@'), "{case}: an address in {json}");
+        assert_eq!(Payload::parse(event.event_type, json).unwrap(), event.payload, "{case}: as it is read back");
     }
 }
 

@@ -45,9 +45,9 @@ fn accept_fulfils_the_persons_other_invitations_with_events() {
         assert_eq!((closed.facts.accepted_elsewhere_at, closed.state_at(NOW)), (Some(NOW), State::Fulfilled));
         assert_eq!((closed.facts.use_count, closed.revision), (0, accepted.revision + 1), "no use is consumed");
         let event = changes.events.iter().find(|event| event.invitation == closed.id).unwrap();
-        assert_eq!(event.data["invitation"], accepted.id.0.to_string());
-        assert_eq!(event.data["pass_through"], "opaque");
-        assert!(!format!("{:?}", event.data).contains('@'));
+        assert_eq!(event.payload.json()["invitation"], accepted.id.0.to_string());
+        assert_eq!(event.pass_through.as_deref(), Some("opaque"));
+        assert!(!format!("{:?}", event.payload.json()).contains('@'));
     }
 }
 

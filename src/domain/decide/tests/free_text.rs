@@ -42,7 +42,8 @@ fn event_holds_no_address_link_or_token_from_callers_text() {
         ("detail", Action::ReportDelivery(ReportDelivery { delivery, report, detail: written.clone() })),
     ] {
         let changes = run_on(&loaded, &command(1, action)).unwrap().changes;
-        let told = changes.events[0].data.get(key).and_then(|told| told.as_str());
+        let payload = changes.events[0].payload.json();
+        let told = payload.get(key).and_then(|told| told.as_str());
         assert_eq!(told, Some("ask <[removed]>, not [removed] nor [removed]"), "{key}");
     }
 }

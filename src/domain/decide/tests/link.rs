@@ -140,7 +140,7 @@ fn engagement_by_a_mailed_link_names_its_recipient() {
     let invitation = invitation(2, None);
     for (link, recipient) in [(0, None), (2, Some(2.into()))] {
         let changes = run(&invitation, engage(invitation.claims(link), EngagementType::Unfurl)).unwrap().changes;
-        assert_eq!(changes.events[0].data.get("recipient"), recipient.as_ref());
+        assert_eq!(changes.events[0].payload.json().get("recipient"), recipient.as_ref());
         assert_eq!(changes.engagement, Some((invitation.id, EngagementType::Unfurl)));
     }
 }

@@ -62,7 +62,7 @@ fn create_plans_uncounted_reminders_to_mailed_recipients() {
         assert_eq!(planned(&changes), expected, "{case}");
         let links = changes.deliveries.len() - expected.len();
         assert_eq!(after(&changes).unwrap().deliveries, u32::try_from(links).unwrap(), "{case}");
-        assert_eq!(changes.events[0].data["mailed"], links, "{case}");
+        assert_eq!(changes.events[0].payload.json()["mailed_count"], links, "{case}");
     }
 }
 

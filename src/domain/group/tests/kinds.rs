@@ -239,7 +239,7 @@ proptest! {
             one_step(&mut group, number, verb);
         }
         for event in &group.save().events {
-            assert!(!format!("{:?}", event.data).contains("@"), "an address in {:?}", event.data);
+            assert!(!format!("{:?}", event.payload.json()).contains("@"), "an address in {:?}", event.payload.json());
         }
     }
 }

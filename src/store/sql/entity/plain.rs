@@ -123,7 +123,7 @@ pub(in crate::store) mod webhook_attempt {
         pub(in crate::store) endpoint_id: Uuid,
         #[sea_orm(primary_key, auto_increment = false)]
         pub(in crate::store) id: Uuid,
-        pub(in crate::store) message_id: Uuid,
+        pub(in crate::store) webhook_id: Uuid,
         pub(in crate::store) invitation_id: Uuid,
         pub(in crate::store) sequence: i64,
         pub(in crate::store) attempted_at: i64,

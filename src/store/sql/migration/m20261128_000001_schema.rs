@@ -12,6 +12,8 @@
 //! account and a tag of its own (`{account:TAG}`), which a statement has to name to use it (`by_index`). SQLite chooses by the
 //! number of columns that fit.
 
+mod seed;
+
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, integer, integer_null, text, text_null};
 
@@ -32,11 +34,14 @@ impl MigrationTrait for Migration {
         for index in INDEXES.split(';') {
             connection.execute_unprepared(&dialect.index(index)).await?;
         }
-        connection.execute_unprepared(FOLLOWERS).await.map(drop)
+        for row in seed::rows() {
+            connection.execute_unprepared(&row).await?;
+        }
+        Ok(())
     }
 }
 
-const TABLES: [fn(Dialect) -> TableCreateStatement; 18] = [
+const TABLES: [fn(Dialect) -> TableCreateStatement; 19] = [
     invitation,
     label,
     recipient,
@@ -55,6 +60,7 @@ const TABLES: [fn(Dialect) -> TableCreateStatement; 18] = [
     webhook_attempt,
     organization_grant,
     key_check,
+    resume_key,
 ];
 
 /// The checks are a second guard behind the domain.
@@ -311,7 +317,7 @@ fn webhook_attempt(dialect: Dialect) -> TableCreateStatement {
         .col(dialect.key_text("account_id"))
         .col(dialect.uuid("endpoint_id"))
         .col(dialect.uuid("id"))
-        .col(dialect.uuid("message_id"))
+        .col(dialect.uuid("webhook_id"))
         .col(dialect.uuid("invitation_id"))
         .col(big_integer("sequence"))
         .col(big_integer("attempted_at"))
@@ -345,6 +351,11 @@ fn key_check(dialect: Dialect) -> TableCreateStatement {
         .col(big_integer_null("signed_at"))
         .col(big_integer_null("retired_at"))
         .take()
+}
+
+/// The key that hides the positions of events in resume tokens: it is as old as the positions, and belongs to all accounts.
+fn resume_key(dialect: Dialect) -> TableCreateStatement {
+    dialect.table("resume_key", &["id"]).col(integer("id")).col(text("key")).take()
 }
 
 /// Guest invitations are indexed by columns that never change. Orders by other columns are sorted: an index over a
@@ -389,7 +400,3 @@ CREATE INDEX webhook_message_leased ON webhook_message ({account:leased}, endpoi
 CREATE UNIQUE INDEX organization_grant_by_ends ON organization_grant
     ({account:ends}, requester_id, target_id);
 CREATE INDEX organization_grant_by_target ON organization_grant ({account:target}, target_id, id)";
-
-/// Each row follows a sequence in its order, one replica at a time.
-const FOLLOWERS: &str = "INSERT INTO follower (name, position, leased_until)
-    VALUES ('sequencer', 0, 0), ('webhooks', 0, 0), ('nats', 0, 0), ('expiry', 0, 0), ('prune', 0, 0)";

@@ -1,9 +1,10 @@
-//! Events.
+//! Events. What only followers of events read is one JSON object, the column `data`.
 
-use serde_json::{Map, Value};
+use serde::Deserialize as _;
 
 use super::corrupt;
-use crate::domain::invitation::event::{Event, EventType, NewEvent, StoredEvent};
+use crate::domain::invitation::event::{Event, EventData, EventType, NewEvent, Payload, StoredEvent};
+use crate::domain::invitation::state::State;
 use crate::domain::kind::Kind;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
@@ -17,18 +18,24 @@ impl TryFrom<event::Model> for Event {
 
     fn try_from(row: event::Model) -> Result<Self, StoreError> {
         let corrupt = corrupt("event", &row.id);
-        let Value::Object(data) = row.data else { return Err(corrupt("data", "is not an object")) };
+        let EventData { state, scope, pass_through, payload } =
+            EventData::deserialize(row.data).map_err(|_| corrupt("data", "is not the data of an event"))?;
+        let event_type: Word<EventType> =
+            Word::parse(&row.event_type, EventType::from_name).ok_or_else(|| corrupt("event_type", "is not a type"))?;
+        let payload = event_type.known().map(|event_type| Payload::parse(event_type, payload)).transpose();
         let event = StoredEvent {
             id: row.id,
             account: AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is not an account"))?,
             invitation: InvitationId(row.invitation_id),
             kind: Word::parse(&row.kind, Kind::from_code).ok_or_else(|| corrupt("kind", "is not a kind"))?,
-            event_type: Word::parse(&row.event_type, EventType::from_name)
-                .ok_or_else(|| corrupt("event_type", "is not a type"))?,
+            event_type,
+            state: Word::parse(&state, State::from_code).ok_or_else(|| corrupt("data", "has no state"))?,
+            scope,
             time: Timestamp::from_micros(row.occurred_at),
             actor: row.actor,
             request_id: row.request_id,
-            data,
+            pass_through,
+            payload: payload.map_err(|_| corrupt("data", "has not the content of its type"))?,
         };
         Ok(Self { event, sequence: row.sequence, position: row.position })
     }
@@ -46,7 +53,8 @@ pub(in crate::store) fn event_row(event: &NewEvent, sequence: i64) -> event::Mod
         occurred_at: event.time.micros(),
         actor: event.actor.clone(),
         request_id: event.request_id.clone(),
-        data: Value::Object(Map::clone(&event.data)),
+        // Fields of plain types cannot fail.
+        data: serde_json::to_value(event.data()).unwrap_or_default(),
         position: None,
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::pb;
-use invitation_service::pb::WatchEventsRequest as Watch;
+use invitation_service::pb::watch_events_request::Start;
+use invitation_service::pb::{WatchEventsRequest as Watch, WatchEventsResponse as Response};
 use tokio::time::timeout;
 use tonic::{Code, Request, Status, Streaming};
 
@@ -30,19 +31,18 @@ on_both!(
 /// The time that a test waits for an event before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn watch(service: &Service, types: &[&str], resume_token: &str) -> Result<Streaming<pb::Event>, Status> {
+async fn watch(service: &Service, types: &[&str], resume_token: &str) -> Result<Streaming<Response>, Status> {
     let types = types.iter().map(|name| (*name).to_owned()).collect();
-    let request = Watch { types, resume_token: resume_token.to_owned() };
+    let request = Watch { types, ..messages::watch(resume_token) };
     service.events().watch_events(request).await.map(tonic::Response::into_inner)
 }
 
-async fn next(stream: &mut Streaming<pb::Event>) -> Result<pb::Event, Status> {
-    let message = timeout(PATIENCE, stream.message()).await.expect("something happens");
-    message.map(|event| event.expect("a watch never ends well"))
+async fn next(stream: &mut Streaming<Response>) -> Result<pb::Event, Status> {
+    timeout(PATIENCE, messages::next_event(stream)).await.expect("something happens")
 }
 
 /// Takes the next events of a watch: their types, in order.
-async fn types(stream: &mut Streaming<pb::Event>, count: usize) -> Vec<String> {
+async fn types(stream: &mut Streaming<Response>, count: usize) -> Vec<String> {
     let mut seen = Vec::new();
     for _ in 0..count {
         seen.push(next(stream).await.unwrap().r#type);
@@ -131,7 +131,8 @@ async fn only_a_token_of_the_account_is_a_place_to_go_on(database: TestDatabase)
     broken.replace_range(10..11, if &token[10..11] == "A" { "B" } else { "A" });
     for (key, token) in [(&key[1], token.as_str()), (&key[0], "x"), (&key[0], &broken), (&key[0], &token[1..])] {
         let types = vec!["invitation.unheard_of".to_owned()];
-        let request = Watch { types, resume_token: token.to_owned() };
+        let start = Some(Start::ResumeToken(token.to_owned()));
+        let request = Watch { start, types, ..Default::default() };
         let status =
             refused(events.watch_events(keys::with(key, request)).await, Code::InvalidArgument, "INVALID_FIELD");
         assert_eq!(violated(&status), ["types[0]", "resume_token"]);
@@ -191,7 +192,7 @@ async fn account_sees_its_own_and_a_bound_credential_its_reach(database: TestDat
     // Events that are read from the database are filtered as well.
     drop(streams);
     let own = invite(&key[0], OTHER_HOST, "d@example.org").await;
-    let request = keys::with(&key[1], Watch { resume_token: token, ..Default::default() });
+    let request = keys::with(&key[1], messages::watch(&token));
     let mut again = service.events().watch_events(request).await.unwrap().into_inner();
     assert_eq!(uid(next(&mut again).await.unwrap()), own.uid);
     service.stop().await;

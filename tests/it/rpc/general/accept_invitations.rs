@@ -2,6 +2,7 @@
 
 use invitation_service::pb;
 use invitation_service::pb::accept_invitations_result::Result as Outcome;
+use invitation_service::pb::event::Payload;
 use invitation_service::pb::{InvitationState, InvitationStatus};
 use tonic::Code;
 
@@ -148,10 +149,10 @@ async fn accepting_closes_the_same_persons_others_into_the_scope(database: TestD
         assert_eq!(generals::happened(&service, &closed.name).await, ["created", "accepted_elsewhere"]);
     }
     let events = messages::events(&service, &by_email.name).await;
-    let data = &events[1].data.as_ref().unwrap().fields;
-    let text = |key: &str| data[key].kind.clone().unwrap();
-    assert_eq!(text("invitation"), prost_types::value::Kind::StringValue(accepted.uid.clone()));
-    assert_eq!(text("pass_through"), prost_types::value::Kind::StringValue("mine".to_owned()));
+    let Some(Payload::AcceptedElsewhere(closed)) = &events[1].payload else { panic!("{:?}", events[1]) };
+    assert_eq!(closed.accepted_invitation, accepted.name);
+    assert!(closed.acceptance.starts_with(&format!("{}/acceptances/", accepted.name)));
+    assert_eq!(events[1].pass_through, "mine");
     assert_eq!(generals::happened(&service, &accepted.name).await, ["created", "accepted", "fulfilled"]);
     service.stop().await;
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use invitation_service::pb;
+use invitation_service::pb::event::Payload;
 use invitation_service::pb::{InvitationState, InvitationType, OnConflict, TargetType};
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -263,8 +264,9 @@ async fn replacement_revokes_all_that_match_and_tells_of_each(database: TestData
         let events = messages::events(&service, &replaced.name).await;
         let last = events.last().unwrap();
         assert_eq!(last.r#type, "invitation.revoked");
-        let passed = &last.data.as_ref().unwrap().fields["pass_through"];
-        assert_eq!(passed.kind, Some(prost_types::value::Kind::StringValue("mine".to_owned())));
+        assert_eq!(last.pass_through, "mine");
+        let Some(Payload::Revoked(revoked)) = &last.payload else { panic!("{last:?}") };
+        assert_eq!((revoked.replaced_by.as_str(), revoked.deleted), (made.name.as_str(), false));
     }
     assert_eq!(messages::get_general(&service, &other.name).await, other);
     assert_eq!(made.state(), InvitationState::Active);

@@ -1,6 +1,7 @@
 //! DeclineInvitation of InvitationService: by name, for one target or for the only one.
 
 use invitation_service::pb;
+use invitation_service::pb::event::Payload;
 use invitation_service::pb::{InvitationServiceDeclineInvitationRequest as Request, InvitationState, TargetType};
 use tonic::{Code, Status};
 
@@ -42,10 +43,9 @@ async fn only_recipient_of_any_kind_declines_without_being_named(database: TestD
         assert_eq!(declined, messages::get_general(&service, &name).await);
         let last = messages::events(&service, &name).await.pop().unwrap();
         assert_eq!(last.r#type, "invitation.declined");
-        let data = last.data.unwrap().fields;
-        let text = |key: &str| data.get(key).and_then(|value| value.kind.clone());
-        assert_eq!(text("reason"), Some(prost_types::value::Kind::StringValue("busy".to_owned())));
-        assert_eq!(text("pass_through").is_some(), declined.pass_through == "mine");
+        assert_eq!(last.pass_through, declined.pass_through);
+        let Some(Payload::Declined(payload)) = last.payload else { panic!("{last:?}") };
+        assert_eq!(payload.reason, "busy");
         assert_eq!(decline(&service, &name, None).await.unwrap(), declined, "again is OK and changes nothing");
     }
     service.stop().await;

@@ -1,6 +1,7 @@
 //! SyncAutojoin and GetAutojoin: which domains may join a scope by themselves.
 
 use invitation_service::pb;
+use invitation_service::pb::event::Payload;
 use invitation_service::pb::{InvitationState, InvitationType, SyncAutojoinRequest as Request};
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -49,17 +50,8 @@ async fn get(service: &Service) -> pb::Autojoin {
 async fn last_change(service: &Service, name: &str) -> [Vec<String>; 2] {
     let last = messages::events(service, name).await.pop().unwrap();
     assert_eq!(last.r#type, "autojoin.updated");
-    let data = last.data.unwrap().fields;
-    ["added", "removed"].map(|key| {
-        let Some(prost_types::value::Kind::ListValue(list)) = data.get(key).and_then(|value| value.kind.clone()) else {
-            return Vec::new();
-        };
-        let text = |value: prost_types::Value| match value.kind {
-            Some(prost_types::value::Kind::StringValue(text)) => text,
-            other => panic!("not a text: {other:?}"),
-        };
-        list.values.into_iter().map(text).collect()
-    })
+    let Some(Payload::Autojoin(payload)) = last.payload else { panic!("{last:?}") };
+    [payload.added_domains, payload.removed_domains]
 }
 
 async fn sync_sets_all_domains_in_one_form_and_tells_what_changed(database: TestDatabase) {

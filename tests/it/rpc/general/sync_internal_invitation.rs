@@ -63,8 +63,7 @@ async fn accepted_or_declined_invitation_is_updated_and_named(database: TestData
             assert_eq!(messages::get_general(&service, name).await.state(), state);
             let events = messages::events(&service, name).await;
             assert_eq!(events[1].r#type, format!("invitation.{event}"));
-            let passed = events[1].data.as_ref().unwrap().fields["pass_through"].kind.clone();
-            assert_eq!(passed, Some(prost_types::value::Kind::StringValue("mine".to_owned())));
+            assert_eq!(events[1].pass_through, "mine");
         }
         let nothing = try_sync(&service, request(action)).await;
         refused(nothing, Code::NotFound, "INVITATION_NOT_FOUND");

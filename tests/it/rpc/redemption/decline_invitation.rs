@@ -2,6 +2,7 @@
 
 use invitation_service::pb;
 use invitation_service::pb::InvitationState;
+use invitation_service::pb::event::Payload;
 use tonic::Code;
 
 use crate::support::build::messages;
@@ -36,11 +37,16 @@ async fn invitation_is_declined_with_its_last_recipient(database: TestDatabase) 
     assert_eq!((second.state(), second.deactivated), (InvitationState::Declined, true));
     assert!(second.decline_time.is_some());
     let events = messages::events(&service, &made.name).await;
-    let told: Vec<_> = events.iter().skip(1).map(|event| event.data.clone().unwrap().fields).collect();
-    assert_eq!(told.len(), 2);
-    assert_eq!(told[0]["reason"], prost_types::Value::from("wrong person".to_owned()));
-    assert_eq!(told[0]["recipient"], prost_types::Value::from(1.0));
-    assert_eq!(told[1]["recipient"], prost_types::Value::from(2.0));
+    let told = events.iter().skip(1).map(|event| match &event.payload {
+        Some(Payload::Declined(payload)) => (event.state(), payload.clone()),
+        other => panic!("{other:?}"),
+    });
+    let declined = |ordinal: u16, reason: &str| pb::InvitationDeclinedEvent {
+        recipient: format!("invitations/{}/recipients/{ordinal}", made.uid),
+        reason: reason.to_owned(),
+    };
+    let wanted = [(InvitationState::Active, declined(1, "wrong person")), (InvitationState::Declined, declined(2, ""))];
+    assert_eq!(told.collect::<Vec<_>>(), wanted);
     service.stop().await;
 }
 

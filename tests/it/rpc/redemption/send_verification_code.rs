@@ -207,7 +207,7 @@ async fn neither_an_address_nor_a_code_is_stored(database: TestDatabase) {
     for event in messages::events(&service, &bound.name).await {
         let told = format!("{event:?}");
         assert!(!told.contains("ann@") && !told.contains(&proof), "{told}");
-        assert!(event.data.is_none_or(|data| !format!("{data:?}").contains(&code)));
+        assert!(event.payload.is_none_or(|payload| !format!("{payload:?}").contains(&code)));
     }
     service.stop().await;
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::pb;
+use invitation_service::pb::event::Payload;
 use sea_orm::ConnectionTrait;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -55,8 +56,8 @@ async fn code_becomes_a_proof_with_which_its_address_accepts(database: TestDatab
     let events = messages::events(&service, &made.name).await;
     let last = events.last().unwrap();
     assert_eq!(last.r#type, "invitation.email_verified");
-    let recipient = last.data.clone().unwrap().fields["recipient"].kind.clone();
-    assert_eq!(recipient, Some(prost_types::value::Kind::NumberValue(2.0)));
+    let Some(Payload::EmailVerified(payload)) = &last.payload else { panic!("{last:?}") };
+    assert_eq!(payload.recipient, format!("invitations/{}/recipients/2", made.uid));
     assert_eq!(messages::get(&service, &made.name).await.etag, made.etag, "the invitation itself is as it was");
 
     let proof = answer.email_proof.as_str();

@@ -80,7 +80,7 @@ fn redelivery(name: &str, start: i64, end: Option<i64>) -> pb::RedeliverWebhookE
 
 async fn endpoint_shows_its_secret_when_it_is_made_and_never_again(database: TestDatabase) {
     let service = Service::start(&database).await;
-    let types = vec!["invitation.accepted".to_owned(), "delivery.failed".to_owned(), "invitation.accepted".to_owned()];
+    let types = vec!["invitation.accepted".to_owned(), "delivery.*".to_owned(), "invitation.accepted".to_owned()];
     let made = create(&service, WebhookEndpoint { event_types: types.clone(), ..endpoint(URI) }).await;
     assert_eq!(made.name, format!("webhookEndpoints/{}", made.uid));
     assert_eq!((made.uri.as_str(), made.event_types.as_slice()), (URI, &types[..2]));
@@ -225,7 +225,7 @@ async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
         (endpoint("https://127.0.0.1/"), "", vec![uri.to_owned()]),
         (endpoint("https://user@example.com/"), "", vec![uri.to_owned()]),
         (
-            WebhookEndpoint { event_types: vec!["invitation.created".to_owned(); 51], ..endpoint(URI) },
+            WebhookEndpoint { event_types: vec!["invitation.created".to_owned(); 201], ..endpoint(URI) },
             "",
             vec![types.to_owned()],
         ),

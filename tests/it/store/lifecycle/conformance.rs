@@ -168,8 +168,8 @@ async fn declining_persists_recipient_by_recipient(database: TestDatabase) {
     assert_eq!(read(&store, made.id).await, *twice);
     assert_eq!(twice.state_at(clock.now()), State::Declined);
     let events = events(&store, made.id).await;
-    assert_eq!(events[1].event.data.get("recipient"), Some(&2.into()));
-    assert_eq!(events[1].event.data.get("reason"), Some(&"no time".into()));
+    assert_eq!(payload(&events[1])["recipient"], 2);
+    assert_eq!(payload(&events[1])["reason"], "no time");
 }
 
 async fn revoking_and_resending_persist(database: TestDatabase) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use invitation_service::domain::command::{Command, CreateInvitation, Expiry, ExpiryTime};
 use invitation_service::domain::invitation::EngagementType;
-use invitation_service::domain::invitation::event::EventType;
+use invitation_service::domain::invitation::event::{EventType, EventTypeFilter};
 use invitation_service::domain::invitation::recipient::Address;
 use invitation_service::domain::invitation::state::State;
 use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
@@ -168,7 +168,7 @@ async fn pages_of_events_have_each_event_once_in_both_orders(database: TestDatab
             let query = EventQuery {
                 invitation: made.id,
                 kind: Some(Kind::Connection),
-                types: types.clone(),
+                types: types.iter().map(|chosen| EventTypeFilter::from(*chosen)).collect(),
                 ascending,
                 limit: 3,
                 after,

@@ -14,7 +14,7 @@ use invitation_service::domain::decide::Context;
 use invitation_service::domain::delivery::reminder::Schedules;
 use invitation_service::domain::group::{Executed, Group};
 use invitation_service::domain::invitation::acceptance::{Acceptor, Subject};
-use invitation_service::domain::invitation::event::Event;
+use invitation_service::domain::invitation::event::{Event, Payload};
 use invitation_service::domain::invitation::recipient::NewRecipient;
 use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::domain::kind::Details;
@@ -198,4 +198,9 @@ pub(crate) async fn all_at_once(commands: impl IntoIterator<Item = (Store, Comma
         answers.push(task.await.unwrap());
     }
     answers
+}
+
+/// The content of an event, as it is stored.
+pub(crate) fn payload(event: &Event) -> serde_json::Value {
+    event.event.payload.as_ref().map(Payload::json).unwrap_or_default()
 }

@@ -4,7 +4,9 @@ use invitation_service::domain::secret::key_ring::KeyRing;
 use invitation_service::domain::secret::token::{Claims, Token};
 use invitation_service::domain::value::id::InvitationId;
 use invitation_service::pb;
-use tonic::{Response, Status};
+use invitation_service::pb::watch_events_request::Start;
+use invitation_service::pb::watch_events_response::Item;
+use tonic::{Response, Status, Streaming};
 
 use crate::support::database::NEW_YEAR;
 use crate::support::service::{KEYS, Service};
@@ -123,6 +125,23 @@ pub(crate) async fn events(service: &Service, name: &str) -> Vec<pb::Event> {
 /// The types of what happened to an invitation, the oldest first.
 pub(crate) async fn event_types(service: &Service, name: &str) -> Vec<String> {
     events(service, name).await.into_iter().map(|event| event.r#type).collect()
+}
+
+/// The request to watch from a place on; an empty token means from now on.
+pub(crate) fn watch(resume_token: &str) -> pb::WatchEventsRequest {
+    let start = (!resume_token.is_empty()).then(|| Start::ResumeToken(resume_token.to_owned()));
+    pb::WatchEventsRequest { start, ..Default::default() }
+}
+
+/// The next event of a watch; checkpoints are passed over.
+pub(crate) async fn next_event(stream: &mut Streaming<pb::WatchEventsResponse>) -> Result<pb::Event, Status> {
+    loop {
+        let response = stream.message().await?.expect("a watch never ends well");
+        if let Some(Item::Event(event)) = response.item {
+            assert_eq!(event.resume_token, response.resume_token);
+            return Ok(event);
+        }
+    }
 }
 
 /// Ends an invitation.

@@ -1,0 +1,67 @@
+//! The places at which a watch can begin: the key that hides positions, the oldest event that is kept, and the place of a
+//! moment.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, Statement};
+
+use crate::domain::secret::key_ring::KeyRing;
+use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
+use crate::store::Store;
+use crate::store::sql::error::StoreError;
+use crate::store::sql::rows_param::by_index;
+
+/// The time by which an event may have a later position than another one that was decided after it: commands wait for their
+/// commit at most so long.
+const DISORDER: Duration = Duration::from_secs(60);
+
+impl Store {
+    /// Returns the key that hides positions in resume tokens. It is made with the schema and never changes.
+    pub async fn resume_key(&self) -> Result<KeyRing, StoreError> {
+        let read = async {
+            let statement = Statement::from_string(self.database.backend(), "SELECT key FROM resume_key");
+            let row = self.database.read.query_one_raw(statement).await?;
+            let text: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+            let key = text.and_then(|text| KeyRing::parse(&text).ok());
+            key.ok_or_else(|| StoreError::Refused("the table `resume_key` has no key".to_owned()))
+        };
+        self.resume_key.get_or_try_init(|| read).await.cloned()
+    }
+
+    /// Returns the position and the time of the oldest event that is kept. Positions have no gaps, so all events behind an
+    /// earlier position are there only if this one is the next; whatever deletes events has to take the lowest positions first.
+    pub async fn oldest_event(&self) -> Result<Option<(i64, Timestamp)>, StoreError> {
+        let sql = "SELECT position, occurred_at FROM event WHERE position IS NOT NULL ORDER BY position LIMIT 1";
+        let statement = Statement::from_string(self.database.backend(), sql);
+        let row = self.database.read.query_one_raw(statement).await?;
+        row.map(|row| Ok((row.try_get_by_index(0)?, Timestamp::from_micros(row.try_get_by_index(1)?)))).transpose()
+    }
+
+    /// Returns a position up to `last` behind which are all of an account's events of `time` or later, and few of before.
+    pub async fn position_before(&self, account: &AccountId, time: Timestamp, last: i64) -> Result<i64, StoreError> {
+        let time = time.earlier(DISORDER);
+        let (mut low, mut high) = (0, last);
+        // Times grow with positions, but for the disorder, so the place is found by halving.
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.first_behind(account, middle).await? {
+                Some((position, at)) if at < time => low = position,
+                Some(_) | None => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    async fn first_behind(&self, account: &AccountId, after: i64) -> Result<Option<(i64, Timestamp)>, StoreError> {
+        let backend = self.database.backend();
+        let sql = format!(
+            "SELECT e.position, e.occurred_at FROM event e WHERE {own} AND e.position > $2 AND e.position IS NOT NULL
+            ORDER BY e.position LIMIT 1",
+            own = by_index(backend, "position", "e", "$1"),
+        );
+        let statement = Statement::from_sql_and_values(backend, sql, [account.as_str().into(), after.into()]);
+        let row = self.database.read.query_one_raw(statement).await?;
+        row.map(|row| Ok((row.try_get_by_index(0)?, Timestamp::from_micros(row.try_get_by_index(1)?)))).transpose()
+    }
+}

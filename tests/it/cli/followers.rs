@@ -1,0 +1,190 @@
+//! Events of every type, as followers with generated classes get them: ListEvents, GetEvent, WatchEvents, webhooks and NATS.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::Duration;
+
+use invitation_service::clock::Clock;
+use invitation_service::domain::command::{Action, Command, SettleDelivery};
+use invitation_service::domain::delivery::DeliveryEnd;
+use invitation_service::domain::invitation::event::EventType;
+use invitation_service::pb;
+use sea_orm::{ConnectionTrait as _, Statement};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::tools;
+use crate::contract::codes;
+use crate::rpc::events::list_events::eventful;
+use crate::support::build::generals::{internal, into_team, subject, with_conflict};
+use crate::support::build::{commands, generals, guests, messages};
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::nats::Nats;
+use crate::support::on_both;
+use crate::support::service::{Service, configuration};
+use crate::webhook::http_sink::Sink;
+
+on_both!(migrated: every_follower_gets_the_same_events_of_every_type);
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/events.py");
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Reads the events by all ways with the Python script; returns its answer, or what it says of a difference.
+async fn compare(service: &Service, bodies: &Value) -> Result<Value, String> {
+    let mut command = tokio::process::Command::new("python3");
+    command.args([SCRIPT, &service.address.to_string()]).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(bodies.to_string().as_bytes()).await.unwrap();
+    drop(stdin);
+    let output = timeout(PATIENCE, child.wait_with_output()).await.expect("the script ends").unwrap();
+    match output.status.success() {
+        true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
+        false => Err(String::from_utf8(output.stderr).unwrap()),
+    }
+}
+
+/// Causes each type of event that a call causes.
+async fn calls(service: &Service) {
+    eventful(service).await;
+    let made = messages::create(service, messages::invitation_for(&["carl@example.org"])).await;
+    codes::prove(service, &made.invitation_token, "carl@example.org").await;
+    let expiration = messages::seconds(60).map(pb::connection_invitation::Expiration::Ttl);
+    messages::create(service, pb::ConnectionInvitation { expiration, ..messages::invitation() }).await;
+
+    let groups = vec![pb::Scope { r#type: "group".to_owned(), id: "editors".to_owned(), ..Default::default() }];
+    let granting = pb::Invitation {
+        roles: vec!["admin".to_owned()],
+        groups,
+        pass_through: "campaign=spring".to_owned(),
+        ..into_team(&[internal("ann")])
+    };
+    let accepted = generals::create(service, granting).await;
+    generals::create(service, into_team(&[internal("ann")])).await;
+    generals::accept(service, &[&accepted.name], subject("ann")).await;
+    generals::create(service, into_team(&[internal("bob")])).await;
+    let replacing = with_conflict(into_team(&[internal("bob")]), pb::OnConflict::Replace);
+    generals::try_create(service, replacing).await.unwrap();
+    let (scope, domains) = (Some(messages::scope("team", "blue")), vec!["example.org".to_owned()]);
+    let sync = pb::SyncAutojoinRequest { scope, domains, ..Default::default() };
+    service.invitations().sync_autojoin(sync).await.unwrap();
+
+    let guest = guests::create(service, guests::guest("ann@example.org")).await;
+    for archived in [true, false] {
+        let guest = pb::GuestInvitation { name: guest.name.clone(), archived: Some(archived), ..Default::default() };
+        service.guests().update_guest_invitation(guests::update(guest, &["archived"])).await.unwrap();
+    }
+}
+
+/// Settles two messages as the mail worker does, and returns the invitation that they are about.
+async fn settle(database: &TestDatabase) -> String {
+    let (store, clock) = commands::store(database).await;
+    clock.advance(Duration::from_secs(120));
+    let lease = Uuid::from_u128(1);
+    let claimed = store.claim_deliveries(lease, Duration::from_secs(60), 8, "").await.unwrap();
+    let ends = [DeliveryEnd::Sent, DeliveryEnd::Failed("mailbox full".to_owned())];
+    for (claimed, end) in claimed.iter().zip(ends) {
+        let settle = SettleDelivery { delivery: claimed.delivery.message.id, lease, end };
+        let command = commands::command(Action::SettleDelivery(settle));
+        let command = Command { account: claimed.account.clone(), actor: "system/relay".to_owned(), ..command };
+        store.executor().execute(command, None).await.unwrap();
+    }
+    format!("invitations/{}", claimed[0].delivery.message.invitation.0)
+}
+
+/// Reports about a message as a mail provider does.
+async fn report(service: &Service, parent: String) {
+    let list = pb::ListDeliveriesRequest { parent, ..Default::default() };
+    let delivery = service.deliveries().list_deliveries(list).await.unwrap().into_inner().deliveries.remove(0);
+    for reported in [
+        pb::DeliveryReport::Delivered,
+        pb::DeliveryReport::Opened,
+        pb::DeliveryReport::Complained,
+        pb::DeliveryReport::Bounced,
+    ] {
+        let (message_id, report, detail) = (delivery.message_id.clone(), reported.into(), "as told".to_owned());
+        let request = pb::ReportDeliveryStatusRequest { message_id, report, detail, ..Default::default() };
+        service.deliveries().report_delivery_status(request).await.unwrap();
+    }
+}
+
+/// Waits until every event has been posted, one of each type at least, and returns the bodies.
+async fn posted(service: &Service, sink: &Sink, wanted: &BTreeSet<&str>) -> Vec<String> {
+    let raw = service.connect().await;
+    let count = || Statement::from_string(raw.get_database_backend(), "SELECT count(*) FROM event");
+    let type_of = |body: &String| serde_json::from_str::<Value>(body).unwrap()["type"].as_str().unwrap().to_owned();
+    let complete = async {
+        loop {
+            let bodies: Vec<String> = sink.received().into_iter().map(|received| received.body).collect();
+            let events: i64 = raw.query_one_raw(count()).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+            let types: BTreeSet<String> = bodies.iter().map(type_of).collect();
+            if bodies.len() as i64 == events && types.iter().map(String::as_str).eq(wanted.iter().copied()) {
+                return bodies;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, complete).await.expect("every event is posted")
+}
+
+async fn every_follower_gets_the_same_events_of_every_type(database: TestDatabase) {
+    let Some(nats) = tools::python().then(Nats::started).flatten() else { return };
+    let networks = ("INVITATION__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8");
+    let often = ("INVITATION__EVENTS__EXPIRY_INTERVAL", "100ms");
+    let service = Service::start_with(configuration(&database, &[networks, often]), Clock::manual(NEW_YEAR)).await;
+    let sink = Sink::start([]).await;
+    let webhook_endpoint = Some(pb::WebhookEndpoint {
+        uri: sink.uri(),
+        event_types: ["invitation.*", "delivery.*", "autojoin.*"].map(str::to_owned).to_vec(),
+        ..Default::default()
+    });
+    let endpoint = pb::CreateWebhookEndpointRequest { webhook_endpoint, ..Default::default() };
+    service.webhooks().create_webhook_endpoint(endpoint).await.unwrap();
+    calls(&service).await;
+    service.stop().await;
+    let mailed = settle(&database).await;
+
+    let url = nats.url();
+    let more = [
+        networks,
+        often,
+        ("INVITATION__WEBHOOKS__ENABLED", "true"),
+        ("INVITATION__EVENTS__NATS_URL", url.as_str()),
+        ("INVITATION__EVENTS__NATS_BEGIN", "first"),
+    ];
+    let clock = Clock::manual(NEW_YEAR);
+    clock.advance(Duration::from_secs(121));
+    let service = Service::start_with(configuration(&database, &more), clock).await;
+    report(&service, mailed).await;
+
+    let wanted: BTreeSet<&str> = EventType::ALL.into_iter().map(EventType::name).collect();
+    let webhook = posted(&service, &sink, &wanted).await;
+    let mut bodies = json!({"webhook": webhook, "nats": crate::nats::bodies(&nats, webhook.len()).await});
+    let told = compare(&service, &bodies).await.unwrap();
+    assert_eq!(told["types"], json!(wanted));
+    let accepted = &told["accepted"];
+    assert_eq!(accepted["accepted"]["roles"], json!(["admin"]), "{accepted}");
+    assert_eq!(accepted["accepted"]["groups"], json!([{"type": "group", "id": "editors"}]));
+    assert_eq!((&accepted["scope"]["type"], &accepted["accepted"]["subject"]), (&json!("team"), &json!("ann")));
+    for received in sink.received() {
+        let body: Value = serde_json::from_str(&received.body).unwrap();
+        assert_eq!(body["uid"], received.header("webhook-id"));
+        assert!(!received.body.contains('@') && !received.body.contains("inv_"), "{}", received.body);
+    }
+
+    // A body that is not the message is noticed.
+    let first = webhook.iter().find(|body| body.contains("\"sequence\":\"1\"")).unwrap();
+    for (text, planted, noticed) in [
+        ("{", "{\"data\":{},", "no field named \"data\""),
+        ("\"sequence\":\"1\"", "\"sequence\":1", "not in the JSON mapping"),
+        ("\"sequence\":\"1\"", "\"sequence\":\"2\"", "differ"),
+    ] {
+        bodies["webhook"] = json!([first.replacen(text, planted, 1)]);
+        let told = compare(&service, &bodies).await.unwrap_err();
+        assert!(told.contains(noticed), "{told}");
+    }
+    service.stop().await;
+}

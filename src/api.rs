@@ -16,6 +16,7 @@ mod parse;
 pub(crate) mod redemption;
 pub mod requests;
 pub(crate) mod resource;
+pub(crate) mod scopes;
 pub(crate) mod user;
 pub(crate) mod webhooks;
 
@@ -35,6 +36,7 @@ use general::Invitations;
 use guest::GuestInvitations;
 use redemption::Redemptions;
 use resource::KindFields;
+use scopes::Scopes;
 use user::UserInvitations;
 use webhooks::Webhooks;
 
@@ -60,6 +62,7 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, tonic_re
     use pb::guest_invitation_service_server::GuestInvitationServiceServer as GuestServer;
     use pb::invitation_service_server::InvitationServiceServer as InvitationServer;
     use pb::redemption_service_server::RedemptionServiceServer as RedemptionServer;
+    use pb::scope_service_server::ScopeServiceServer as ScopeServer;
     use pb::user_invitation_service_server::UserInvitationServiceServer as UserServer;
     use pb::webhook_service_server::WebhookServiceServer as WebhookServer;
     let reflection = || {
@@ -75,6 +78,7 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, tonic_re
     let users = UserServer::new(UserInvitations(Arc::clone(&api)));
     let guests = GuestServer::new(GuestInvitations(Arc::clone(&api)));
     let access = AccessServer::new(Access(Arc::clone(&api)));
+    let scopes = ScopeServer::new(Scopes(Arc::clone(&api)));
     let deliveries = DeliveryServer::new(Deliveries(Arc::clone(&api)));
     let webhooks = WebhookServer::new(Webhooks(Arc::clone(&api)));
     let events = EventServer::new(Events(api, watches));
@@ -84,6 +88,7 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, tonic_re
         .add_service(guests.max_decoding_message_size(MAX_MESSAGE))
         .add_service(redemptions.max_decoding_message_size(MAX_MESSAGE))
         .add_service(invitations.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(scopes.max_decoding_message_size(MAX_MESSAGE))
         .add_service(deliveries.max_decoding_message_size(MAX_MESSAGE))
         .add_service(webhooks.max_decoding_message_size(MAX_MESSAGE))
         .add_service(events.max_decoding_message_size(MAX_MESSAGE))

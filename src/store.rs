@@ -37,7 +37,7 @@ pub use read::{Cursor, Page, Read, SortKey};
 pub use requests::{KnownCall, WriteOnce};
 pub use sql::database::{Database, OpenError};
 pub use sql::error::StoreError;
-pub use verifications::NewVerification;
+pub use verifications::{NewVerification, Requested};
 pub use webhooks::{
     Attempt, AttemptOutcome, AttemptQuery, ClaimedMessage, Disabled, EndpointCreated, EndpointQuery, EndpointRefusal,
     MessageContent, TestRefusal, WantedEvents, WebhookAttempt, WebhookAttemptResult,

@@ -15,7 +15,7 @@ use super::parse::filter;
 use super::parse::resend::Resend;
 use super::requests::Named;
 use super::resource::parse_acceptance;
-use crate::domain::command::{Action, RevokeInvitation, UpdateCreatedConnection};
+use crate::domain::command::{Action, RecordCreatedConnection, RevokeInvitation};
 use crate::domain::kind::{Details, Kind, company_scope};
 use crate::domain::value::text;
 use crate::pb;
@@ -122,15 +122,19 @@ impl ConnectionInvitationService for ConnectionInvitations {
         self.0.answer(&call, &executed)
     }
 
-    async fn update_created_connection(
+    async fn record_created_connection(
         &self,
-        request: Request<pb::UpdateCreatedConnectionRequest>,
+        request: Request<pb::RecordCreatedConnectionRequest>,
     ) -> Result<Response<pb::ConnectionInvitation>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
         let target = message.target(Some(KIND), &mut violations);
-        let empty = pb::CreatedConnection::default();
-        let given = message.created_connection.as_ref().unwrap_or(&empty);
-        let connection = prefill::created_connection(&mut violations, given);
+        let connection_id = violations.required("connection_id", &message.connection_id, text::uuid);
+        let mut free_text = |field: &str, given: Option<&String>| {
+            // An empty text is a value of its own here: it takes the place of the present one.
+            given.and_then(|given| violations.take(field, text::free_text(given)))
+        };
+        let datasource_name = free_text("datasource_name", message.datasource_name.as_ref());
+        let status = free_text("status", message.status.as_ref());
         let acceptance = violations.optional("acceptance", &message.acceptance, parse_acceptance);
         if let (Some(target), Some((invitation, _))) = (&target, acceptance)
             && invitation != target.id
@@ -138,10 +142,11 @@ impl ConnectionInvitationService for ConnectionInvitations {
             violations.refuse(status::not_found());
         }
         let acceptance = acceptance.map(|(_, id)| id);
-        let update = target.zip(connection).map(|(target, connection)| {
-            Action::UpdateCreatedConnection(UpdateCreatedConnection { target, connection, acceptance })
+        let record = target.zip(connection_id).map(|(target, connection_id)| {
+            let record = RecordCreatedConnection { target, connection_id, datasource_name, status, acceptance };
+            Action::RecordCreatedConnection(record)
         });
-        let executed = self.0.execute(&call, &message, violations, update).await?;
+        let executed = self.0.execute(&call, &message, violations, record).await?;
         self.0.answer(&call, &executed)
     }
 }

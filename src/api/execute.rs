@@ -13,7 +13,7 @@ use crate::auth::caller::Caller;
 use crate::auth::permission::{Permission, Required};
 use crate::clock::Clock;
 use crate::config::LinksConfig;
-use crate::domain::command::{Action, Command, Request};
+use crate::domain::command::{Access, Action, Command, Request};
 use crate::domain::group::{BatchMode, Executed};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::refusal::Refusal;
@@ -238,6 +238,23 @@ impl Api {
         let found = found.ok_or_else(status::not_found)?;
         note_invitation(id);
         Ok(found)
+    }
+
+    /// Reads the invitation that a link or a name leads to; `hosts` comes from [`Api::hosts_by`].
+    pub(crate) async fn find_by(
+        &self,
+        call: &Call,
+        access: &Access,
+        hosts: Option<Vec<Uuid>>,
+    ) -> Result<Read<Invitation>, Status> {
+        match access {
+            Access::Name(target) => self.find(call, target.id, target.kind, false, hosts).await,
+            Access::Link(link) => {
+                let read = self.find(call, link.invitation, None, false, hosts).await?;
+                read.found.check_link(link)?;
+                Ok(read)
+            }
+        }
     }
 
     /// Returns the claims of the field `token`. A forged token is refused without a query, as if its invitation did not

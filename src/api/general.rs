@@ -5,15 +5,16 @@ pub(super) mod batch_create_invitations;
 pub(super) mod batch_get_invitations;
 pub(super) mod convert;
 pub(super) mod convert_invitation;
+pub(super) mod decline_invitations;
+pub(super) mod each;
 pub(super) mod entry_error;
 pub(super) mod parse;
-pub(super) mod parse_autojoin;
 pub(super) mod revoke_scope_invitations;
 pub(super) mod sync_internal_invitation;
 
 use std::sync::Arc;
 
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use super::convert::acceptance::acceptance;
 use super::execute::{Api, Call, note_invitation};
@@ -22,33 +23,25 @@ use super::parse::resend::Resend;
 use super::parse::{filter, labels};
 use super::requests::Named;
 use super::resource::{InvitationName, parse_acceptance};
-use crate::domain::command::{Access, Action, DeclineInvitation, RevokeInvitation};
-use crate::domain::invitation::Invitation;
+use crate::domain::command::{Action, RevokeInvitation};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::rule::FieldRule;
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::invitation_service_server::InvitationService;
 use crate::server::status;
-use crate::store::{AcceptanceQuery, Cursor, InvitationQuery, Page, Read};
+use crate::store::{AcceptanceQuery, Cursor, InvitationQuery, Page};
 use accept_invitations::accept_invitations;
 use batch_create_invitations::batch_create_invitations;
 use batch_get_invitations::batch_get_invitations;
+use decline_invitations::decline_invitations;
 use parse::to_create;
-use parse_autojoin::{required_scope, to_sync};
 use revoke_scope_invitations::revoke_scope_invitations;
 use sync_internal_invitation::sync_internal_invitation;
 
 /// Serves `InvitationService`.
 #[derive(Debug)]
 pub(crate) struct Invitations(pub(crate) Arc<Api>);
-
-impl Invitations {
-    fn autojoin(found: &Invitation, shown: pb::Invitation) -> pb::Autojoin {
-        let domains = found.details.general().map(|details| details.domains.clone()).unwrap_or_default();
-        pb::Autojoin { domains, invitation: Some(shown) }
-    }
-}
 
 #[tonic::async_trait]
 impl InvitationService for Invitations {
@@ -134,7 +127,7 @@ impl InvitationService for Invitations {
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let (size, limit, hosts) = (asked.size, asked.limit(), self.0.hosts(&call).await?);
         let page = Page { hosts, ascending: asked.ascending, limit, scan: Some(page::SCAN), after: asked.after };
-        let empty = pb::TargetFilter::default();
+        let empty = pb::TargetRef::default();
         let address = filter::target(&mut violations, Some(message.target.as_ref().unwrap_or(&empty)));
         if address.as_ref().is_some_and(|address| !address.names_a_person()) {
             violations.add("target.type", FieldRule::NotAllowed, "must be EMAIL, PHONE or INTERNAL");
@@ -154,23 +147,12 @@ impl InvitationService for Invitations {
         accept_invitations(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
-    async fn decline_invitation(
+    async fn decline_invitations(
         &self,
-        request: Request<pb::InvitationServiceDeclineInvitationRequest>,
-    ) -> Result<Response<pb::Invitation>, Status> {
-        let (call, message, mut violations) = Call::of(request)?;
-        let reason = violations.optional("reason", &message.reason, text::free_text);
-        let named = message.target.as_ref();
-        let named = named.map(|target| pb::TargetFilter { r#type: target.r#type, value: target.value.clone() });
-        let address = filter::target(&mut violations, named.as_ref());
-        if let Some(target) = &message.target {
-            violations.optional("target.display_name", &target.display_name, text::free_text);
-            violations.optional("target.avatar_uri", &target.avatar_uri, text::free_text);
-        }
-        let access = message.target(None, &mut violations).map(Access::Name);
-        let decline = access.map(|access| Action::Decline(DeclineInvitation { access, address, reason }));
-        let executed = self.0.execute(&call, &message, violations, decline).await?;
-        self.0.answer(&call, &executed)
+        request: Request<pb::DeclineInvitationsRequest>,
+    ) -> Result<Response<pb::DeclineInvitationsResponse>, Status> {
+        let (call, message, violations) = Call::of(request)?;
+        decline_invitations(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn revoke_invitation(
@@ -208,33 +190,6 @@ impl InvitationService for Invitations {
     ) -> Result<Response<pb::SyncInternalInvitationResponse>, Status> {
         let (call, message, violations) = Call::of(request)?;
         sync_internal_invitation(&self.0, &call, &message, violations).await.map(Response::new)
-    }
-
-    async fn get_autojoin(&self, request: Request<pb::GetAutojoinRequest>) -> Result<Response<pb::Autojoin>, Status> {
-        let (call, message, mut violations) = Call::of(request)?;
-        let scope = required_scope(&mut violations, message.scope.as_ref());
-        let scope = violations.finish(scope)?;
-        let found = self.0.read(self.0.store.find_autojoin(&call.caller.account, &scope)).await?;
-        let Some(Read { found, now }) = found else { return Ok(Response::new(pb::Autojoin::default())) };
-        Ok(Response::new(Self::autojoin(&found, self.0.resource(&call, &found, now)?)))
-    }
-
-    async fn sync_autojoin(&self, request: Request<pb::SyncAutojoinRequest>) -> Result<Response<pb::Autojoin>, Status> {
-        let (call, message, mut violations) = Call::of(request)?;
-        let sync = to_sync(&mut violations, &message);
-        let nothing_to_empty = sync.as_ref().is_some_and(|sync| sync.domains.is_empty());
-        let sync = sync.map(Box::new).map(Action::SyncAutojoin);
-        match self.0.execute(&call, &message, violations, sync).await {
-            Ok(executed) => {
-                let shown = self.0.executed(&call, &executed)?;
-                Ok(Response::new(Self::autojoin(&executed.invitation, shown)))
-            }
-            // A scope that never had a domain has none afterwards either.
-            Err(refused) if nothing_to_empty && refused.code() == Code::NotFound => {
-                Ok(Response::new(pb::Autojoin::default()))
-            }
-            Err(refused) => Err(refused),
-        }
     }
 
     async fn list_invitations(

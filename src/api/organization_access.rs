@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::execute::{Api, Call};
 use super::parse::violations::Violations;
 use crate::auth::permission::Permission;
-use crate::domain::command::Action;
+use crate::domain::command::{Access, Action};
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::server::status;
@@ -29,6 +29,8 @@ pub(crate) enum OrganizationAccess {
     Request,
     /// Any organization: the token of a link opens its invitation.
     Link,
+    /// By the token of a link any organization; by a name those of `Caller`.
+    LinkOrName,
     /// The whole account, for which a credential that is bound to an organization may not act.
     Account,
 }
@@ -75,10 +77,11 @@ impl Api {
     /// look-up.
     pub(crate) async fn hosts(&self, call: &Call) -> Result<Option<Vec<Uuid>>, Status> {
         match (call.access, call.caller.organization_id) {
-            (OrganizationAccess::Link | OrganizationAccess::Account, _) | (OrganizationAccess::Caller, None) => {
-                Ok(None)
+            (OrganizationAccess::Link | OrganizationAccess::Account, _)
+            | (OrganizationAccess::Caller | OrganizationAccess::LinkOrName, None) => Ok(None),
+            (OrganizationAccess::Caller | OrganizationAccess::LinkOrName, Some(own)) => {
+                Ok(Some(self.hosts_of(call, own).await?))
             }
-            (OrganizationAccess::Caller, Some(own)) => Ok(Some(self.hosts_of(call, own).await?)),
             (OrganizationAccess::Request, bound) => match call.organizations {
                 // The violation of a field or of the metadata refuses the call.
                 None => Ok(Some(Vec::new())),
@@ -90,6 +93,14 @@ impl Api {
                     Err(status::organizations_access_denied(requester, target))
                 }
             },
+        }
+    }
+
+    /// Returns the organizations whose invitations the call may be about by this access.
+    pub(crate) async fn hosts_by(&self, call: &Call, access: &Access) -> Result<Option<Vec<Uuid>>, Status> {
+        match access {
+            Access::Link(_) => Ok(None),
+            Access::Name(_) => self.hosts(call).await,
         }
     }
 
@@ -125,7 +136,7 @@ pub(crate) fn check_new(call: &Call, action: &Action) -> Result<(), Status> {
         | Action::Resend(_)
         | Action::RecordEngagement(_)
         | Action::VerifyEmail(_)
-        | Action::UpdateCreatedConnection(_)
+        | Action::RecordCreatedConnection(_)
         | Action::UpdateGuest(_)
         | Action::Delete(_)
         | Action::SettleDelivery(_)

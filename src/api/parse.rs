@@ -5,6 +5,7 @@ pub(super) mod expiration;
 pub(super) mod field_mask;
 pub(super) mod filter;
 pub(super) mod json;
+pub(super) mod kind_input;
 pub(super) mod on_conflict;
 pub(super) mod resend;
 pub(super) mod shared;

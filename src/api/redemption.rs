@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::connection::prefill;
 use super::convert::timestamp;
 use super::execute::{Api, Call};
 use super::parse::acceptor::acceptor;
+use super::parse::kind_input::kind_input;
+use super::parse::violations::Violations;
+use super::resource::InvitationName;
 use crate::domain::command::{AcceptInvitation, Access, Action, DeclineInvitation, RecordEngagement};
 use crate::domain::invitation::EngagementType;
 use crate::domain::secret::verification::{Code, EmailProof};
@@ -20,6 +22,7 @@ use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::redemption_service_server::RedemptionService;
+use crate::store::Requested;
 use preview::preview;
 use send_verification_code::send_verification_code;
 use verify_email::verify_email;
@@ -28,6 +31,19 @@ use verify_email::verify_email;
 #[derive(Debug)]
 pub(crate) struct Redemptions(pub(crate) Arc<Api>);
 
+impl Redemptions {
+    /// Returns the access by the field `token`. It is the field that is missing where the request has no access.
+    fn by_token(&self, violations: &mut Violations, token: &str) -> Option<Access> {
+        self.0.verify(violations, token).map(Access::Link)
+    }
+}
+
+/// Returns the access by the field `name`.
+fn by_name(violations: &mut Violations, name: &str) -> Option<Access> {
+    let name = InvitationName::required(violations, "name", name, None)?;
+    name.target(None, violations).map(Access::Name)
+}
+
 #[tonic::async_trait]
 impl RedemptionService for Redemptions {
     async fn send_verification_code(
@@ -35,11 +51,20 @@ impl RedemptionService for Redemptions {
         request: Request<pb::SendVerificationCodeRequest>,
     ) -> Result<Response<pb::SendVerificationCodeResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
+        use pb::send_verification_code_request::Access as Given;
         let email = violations.required("email", &message.email, Email::parse);
-        let link = self.0.verify(&mut violations, &message.token);
-        let (email, link) = violations.finish(email.zip(link))?;
-        send_verification_code(&self.0, &call, &link, &email).await?;
-        Ok(Response::new(pb::SendVerificationCodeResponse {}))
+        let access = match &message.access {
+            Some(Given::Name(name)) => by_name(&mut violations, name),
+            Some(Given::Token(token)) => self.by_token(&mut violations, token),
+            None => self.by_token(&mut violations, ""),
+        };
+        let (email, access) = violations.finish(email.zip(access))?;
+        let Requested { expire_at, retry_after } = send_verification_code(&self.0, &call, &access, &email).await?;
+        let retry_delay = retry_after.try_into().map_err(|error| self.0.defect(&error))?;
+        Ok(Response::new(pb::SendVerificationCodeResponse {
+            expire_time: Some(timestamp(expire_at)),
+            retry_delay: Some(retry_delay),
+        }))
     }
 
     async fn verify_email(
@@ -47,11 +72,16 @@ impl RedemptionService for Redemptions {
         request: Request<pb::VerifyEmailRequest>,
     ) -> Result<Response<pb::VerifyEmailResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
+        use pb::verify_email_request::Access as Given;
         let email = violations.required("email", &message.email, Email::parse);
         let code = violations.required("code", &message.code, Code::parse);
-        let link = self.0.verify(&mut violations, &message.token);
-        let ((email, code), link) = violations.finish(email.zip(code).zip(link))?;
-        let (email_proof, proof) = verify_email(&self.0, &call, link, email, code).await?;
+        let access = match &message.access {
+            Some(Given::Name(name)) => by_name(&mut violations, name),
+            Some(Given::Token(token)) => self.by_token(&mut violations, token),
+            None => self.by_token(&mut violations, ""),
+        };
+        let ((email, code), access) = violations.finish(email.zip(code).zip(access))?;
+        let (email_proof, proof) = verify_email(&self.0, &call, access, email, code).await?;
         Ok(Response::new(pb::VerifyEmailResponse { email_proof, expire_time: Some(timestamp(proof.expire_at)) }))
     }
 
@@ -62,8 +92,7 @@ impl RedemptionService for Redemptions {
         let (call, message, mut violations) = Call::of(request)?;
         let link = self.0.verify(&mut violations, &message.token);
         let link = violations.finish(link)?;
-        let read = self.0.find(&call, link.invitation, None, false, self.0.hosts(&call).await?).await?;
-        read.found.check_link(&link)?;
+        let read = self.0.find_by(&call, &Access::Link(link), None).await?;
         Ok(Response::new(preview(&read.found, &link, read.now)))
     }
 
@@ -73,10 +102,8 @@ impl RedemptionService for Redemptions {
     ) -> Result<Response<pb::AcceptInvitationResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
         let acceptor = acceptor(&mut violations, message.acceptor.as_ref());
-        let given = message.created_connection.as_ref();
-        let created_connection = given.and_then(|given| prefill::created_connection(&mut violations, given));
-        let guest = message.guest_organization_id.as_deref().unwrap_or_default();
-        let guest_organization_id = violations.optional("guest_organization_id", guest, text::uuid);
+        let given = message.kind_input.as_ref().map(Into::into);
+        let input = kind_input(&mut violations, str::to_owned, given);
         let proof = violations.optional("email_proof", &message.email_proof, text::sealed).unwrap_or_default();
         let link = self.0.verify(&mut violations, &message.token);
         let accept = acceptor.zip(link).map(|(acceptor, link)| {
@@ -84,8 +111,8 @@ impl RedemptionService for Redemptions {
                 access: Access::Link(link),
                 acceptor,
                 proof: EmailProof::open(&self.0.ring, &call.caller.account, link.invitation, &proof),
-                created_connection,
-                guest_organization_id,
+                created_connection: input.created_connection,
+                guest_organization_id: input.guest_organization_id,
                 by_system: false,
             }))
         });

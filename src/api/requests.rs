@@ -199,7 +199,7 @@ requests! {
         ListConnectionInvitations(ListConnectionInvitationsRequest) ConnectionInvitationsRead, Caller [paged];
         RevokeConnectionInvitation(RevokeConnectionInvitationRequest) ConnectionInvitationsWrite, Caller [write] [named];
         ResendConnectionInvitation(ResendConnectionInvitationRequest) ConnectionInvitationsWrite, Caller [write] [named];
-        UpdateCreatedConnection(UpdateCreatedConnectionRequest) ConnectionInvitationsWrite, Caller [write] [named];
+        RecordCreatedConnection(RecordCreatedConnectionRequest) ConnectionInvitationsWrite, Caller [write] [named];
     }
     UserInvitationService {
         CreateUserInvitation(CreateUserInvitationRequest) UserInvitationsWrite, Caller [write];
@@ -229,11 +229,13 @@ requests! {
         ListAcceptances(ListAcceptancesRequest) InvitationsRead, Caller [paged];
         ListOpenInvitations(ListOpenInvitationsRequest) InvitationsRead, Caller [paged];
         AcceptInvitations(AcceptInvitationsRequest) InvitationsRedeem, Caller [write];
-        DeclineInvitation(InvitationServiceDeclineInvitationRequest) InvitationsRedeem, Caller [write] [named];
+        DeclineInvitations(DeclineInvitationsRequest) InvitationsRedeem, Caller [write];
         RevokeInvitation(RevokeInvitationRequest) InvitationsWrite, Caller [write] [named];
         RevokeScopeInvitations(RevokeScopeInvitationsRequest) InvitationsWrite, Caller [write];
         ResendInvitation(ResendInvitationRequest) InvitationsWrite, Caller [write] [named];
         SyncInternalInvitation(SyncInternalInvitationRequest) InvitationsWrite, Caller [write];
+    }
+    ScopeService {
         GetAutojoin(GetAutojoinRequest) InvitationsRead, Caller;
         SyncAutojoin(SyncAutojoinRequest) InvitationsWrite, Caller [write];
     }
@@ -242,8 +244,8 @@ requests! {
         AcceptInvitation(AcceptInvitationRequest) InvitationsRedeem, Link [write(without token)];
         DeclineInvitation(DeclineInvitationRequest) InvitationsRedeem, Link [write(without token)];
         RecordEngagement(RecordEngagementRequest) InvitationsRedeem, Link [write(without token)];
-        SendVerificationCode(SendVerificationCodeRequest) InvitationsRedeem, Link;
-        VerifyEmail(VerifyEmailRequest) InvitationsRedeem, Link;
+        SendVerificationCode(SendVerificationCodeRequest) InvitationsRedeem, LinkOrName;
+        VerifyEmail(VerifyEmailRequest) InvitationsRedeem, LinkOrName;
     }
     AccessService {
         GetCaller(GetCallerRequest) AnyCredential, Caller;

@@ -6,6 +6,7 @@ mod decline;
 mod delete;
 mod expire;
 pub(super) mod read_set;
+mod record_created_connection;
 mod record_engagement;
 mod report_delivery;
 mod resend;
@@ -14,7 +15,6 @@ mod settle_delivery;
 mod sync_autojoin;
 #[cfg(test)]
 mod tests;
-mod update_created_connection;
 mod update_guest;
 mod verify_email;
 
@@ -39,13 +39,13 @@ pub use decline::{DeclineInvitation, is_declinable};
 pub use delete::DeleteInvitation;
 pub use expire::ExpireInvitation;
 pub use read_set::{OpenSearch, ReadSet};
+pub use record_created_connection::RecordCreatedConnection;
 pub use record_engagement::RecordEngagement;
 pub use report_delivery::ReportDelivery;
 pub use resend::ResendInvitation;
 pub use revoke::RevokeInvitation;
 pub use settle_delivery::SettleDelivery;
 pub use sync_autojoin::SyncAutojoin;
-pub use update_created_connection::UpdateCreatedConnection;
 pub use update_guest::UpdateGuestInvitation;
 pub use verify_email::VerifyEmail;
 
@@ -83,8 +83,8 @@ pub enum Action {
     RecordEngagement(RecordEngagement),
     /// Records that a code has verified an address.
     VerifyEmail(VerifyEmail),
-    /// Updates a connection that an acceptor created.
-    UpdateCreatedConnection(UpdateCreatedConnection),
+    /// Records what is known of a connection that an acceptor created.
+    RecordCreatedConnection(RecordCreatedConnection),
     /// Updates the caller-set fields of a guest invitation.
     UpdateGuest(UpdateGuestInvitation),
     /// Hides a user invitation from its own service.
@@ -110,7 +110,7 @@ impl Action {
             | Self::Resend(_)
             | Self::RecordEngagement(_)
             | Self::VerifyEmail(_)
-            | Self::UpdateCreatedConnection(_)
+            | Self::RecordCreatedConnection(_)
             | Self::UpdateGuest(_)
             | Self::Delete(_)
             | Self::SyncAutojoin(_)
@@ -219,7 +219,7 @@ impl Command {
             Action::Resend(resend) => resend,
             Action::RecordEngagement(record) => record,
             Action::VerifyEmail(verify) => verify,
-            Action::UpdateCreatedConnection(update) => update,
+            Action::RecordCreatedConnection(record) => record,
             Action::UpdateGuest(update) => update,
             Action::Delete(delete) => delete,
             Action::SyncAutojoin(sync) => sync.as_ref(),

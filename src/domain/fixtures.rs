@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::command::{
     AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry,
     ExpiryTime, OnConflict, RecordEngagement, Request, ResendInvitation, RevokeInvitation, SyncAutojoin, Target,
-    UpdateCreatedConnection, UpdateGuestInvitation,
+    RecordCreatedConnection, UpdateGuestInvitation,
 };
 use super::decide::Context;
 use super::delivery::reminder::Schedules;
@@ -296,7 +296,13 @@ pub(super) fn engage(link: Claims, engagement: EngagementType) -> Action {
 }
 
 pub(super) fn update(invitation: &Invitation, connection: NewConnection, acceptance: Option<AcceptanceId>) -> Action {
-    Action::UpdateCreatedConnection(UpdateCreatedConnection { target: target(invitation), connection, acceptance })
+    Action::RecordCreatedConnection(RecordCreatedConnection {
+        target: target(invitation),
+        connection_id: connection.id,
+        datasource_name: Some(connection.datasource_name),
+        status: Some(connection.status),
+        acceptance,
+    })
 }
 
 pub(super) fn update_guest(invitation: &Invitation) -> UpdateGuestInvitation {
@@ -327,7 +333,7 @@ pub(super) fn accept_by_system(invitation: &Invitation, organization: Uuid) -> A
 
 pub(super) fn sync(domains: &[&str]) -> SyncAutojoin {
     let domains = domains.iter().map(|domain| (*domain).to_owned()).collect();
-    SyncAutojoin { scope: scope(), domains, widget_configuration_id: None, metadata: None }
+    SyncAutojoin { scope: scope(), domains, widget_configuration_id: None, metadata: None, etag: None }
 }
 
 /// Returns every verb on an invitation that is [`in_state`], for its recipient, who has not accepted yet.
@@ -342,6 +348,6 @@ pub(super) fn verbs(invitation: &Invitation) -> [(&'static str, Action); 9] {
         ("resend with rotate", resend(invitation, true, None)),
         ("resend with both", resend(invitation, true, Some(ttl(10)))),
         ("record engagement", engage(link, EngagementType::Click)),
-        ("update created connection", update(invitation, connection(1, "DOWN"), None)),
+        ("record created connection", update(invitation, connection(1, "DOWN"), None)),
     ]
 }

@@ -140,7 +140,7 @@ impl Invitation {
 
     /// Returns the strong entity tag: quoted, another one after each change.
     pub fn etag(&self) -> String {
-        etag::of(self.revision)
+        etag::of(self.id.0, self.revision)
     }
 
     /// Returns the claims of the token of one of its links; recipient 0 is the plain link.
@@ -190,10 +190,7 @@ impl Invitation {
 
     /// Checks the etag, if the caller sent one.
     pub fn check_etag(&self, etag: Option<&str>) -> Result<(), Refusal> {
-        match etag {
-            Some(etag) if etag != self.etag() => Err(Refusal::EtagMismatch),
-            _ => Ok(()),
-        }
+        etag::check(etag, self.id.0, self.revision).map_err(|etag::StaleEtag| Refusal::EtagMismatch)
     }
 
     /// Records an update by a credential.

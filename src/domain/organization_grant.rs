@@ -35,12 +35,12 @@ impl OrganizationGrant {
 
     /// Returns its etag, which changes with every change.
     pub fn etag(&self) -> String {
-        etag::of(self.revision)
+        etag::of(self.id, self.revision)
     }
 
     /// Checks the etag, if the caller sent one.
     pub fn check_etag(&self, etag: Option<&str>) -> Result<(), StaleEtag> {
-        etag::check(etag, self.revision)
+        etag::check(etag, self.id, self.revision)
     }
 
     /// Decides an update of the permissions, which keep their values without new ones; `None` if it changes nothing.

@@ -118,7 +118,7 @@ pub struct Rotation {
 impl Endpoint {
     /// Returns its etag, which changes with every change except those of its health.
     pub fn etag(&self) -> String {
-        etag::of(self.revision)
+        etag::of(self.id, self.revision)
     }
 
     /// Returns the endpoint after an update, `None` if the update changes nothing.
@@ -145,7 +145,7 @@ impl Endpoint {
 
     /// Checks the etag, if the caller sent one.
     pub fn check_etag(&self, etag: Option<&str>) -> Result<(), StaleEtag> {
-        etag::check(etag, self.revision)
+        etag::check(etag, self.id, self.revision)
     }
 
     /// Decides an update; `None` if it changes nothing.

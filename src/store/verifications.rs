@@ -3,6 +3,8 @@
 //!
 //! Everything here is the same for an address that is allowed and for one that is not, except for the message.
 
+use std::time::Duration;
+
 use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
@@ -44,6 +46,15 @@ pub struct NewVerification {
     pub message: Option<NewDelivery>,
 }
 
+/// What a requested code comes with, whether or not its address is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requested {
+    /// The end of the time in which the code can be used.
+    pub expire_at: Timestamp,
+    /// The time until another code may be requested for the address.
+    pub retry_after: Duration,
+}
+
 impl Store {
     /// Notes that a code was requested and enqueues its message, unless there were too many. The code replaces the
     /// address's previous one.
@@ -51,7 +62,7 @@ impl Store {
         &self,
         invitation: &Invitation,
         new: &NewVerification,
-    ) -> Result<Result<(), RateLimited>, StoreError> {
+    ) -> Result<Result<Requested, RateLimited>, StoreError> {
         let backend = self.database.backend();
         let transaction = self.database.begin_write_with_lock_wait().await?;
         let moment = read_clock(&self.database, None);
@@ -72,7 +83,7 @@ impl Store {
         if new.message.is_some() {
             self.notifications.notify(Topic::Outbox);
         }
-        Ok(Ok(()))
+        Ok(Ok(Requested { expire_at: now.later(CODE_TTL), retry_after: asked.pause_after(now) }))
     }
 
     /// Counts one try of the code of an address, under the keys that it may be kept under, and returns the values that

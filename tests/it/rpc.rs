@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod general;
 pub(crate) mod guest;
 pub(crate) mod redemption;
+pub(crate) mod scopes;
 pub(crate) mod user;
 pub(crate) mod webhooks;
 

@@ -73,15 +73,17 @@ fn utility_type(value: pb::UtilityType) -> Option<UtilityType> {
     }
 }
 
-/// Parses a created connection; `create_time` is the service's own and ignored.
+/// Parses a created connection; `path` is the path of its field. `create_time` is the service's own and ignored.
 pub(in crate::api) fn created_connection(
     violations: &mut Violations,
+    path: &str,
     connection: &pb::CreatedConnection,
 ) -> Option<NewConnection> {
-    let id = violations.required("created_connection.id", &connection.id, text::uuid);
+    let at = |field: &str| format!("{path}.{field}");
+    let id = violations.required(&at("id"), &connection.id, text::uuid);
     let name = &connection.datasource_name;
-    let datasource_name = violations.optional("created_connection.datasource_name", name, text::free_text);
-    let status = violations.optional("created_connection.status", &connection.status, text::free_text);
+    let datasource_name = violations.optional(&at("datasource_name"), name, text::free_text);
+    let status = violations.optional(&at("status"), &connection.status, text::free_text);
     Some(NewConnection {
         id: id?,
         datasource_name: datasource_name.unwrap_or_default(),

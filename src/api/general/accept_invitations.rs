@@ -1,22 +1,20 @@
 //! `InvitationService.AcceptInvitations`: several invitations, each independently, for one subject.
 
-use std::collections::BTreeSet;
-
 use tonic::Status;
 
+use super::each::{MAX_NAMES, execute_each, targets};
 use super::entry_error::entry_error;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::acceptor::acceptor as parse_acceptor;
+use crate::api::parse::kind_input::kind_input;
 use crate::api::parse::violations::Violations;
-use crate::api::resource::InvitationName;
-use crate::domain::command::{AcceptInvitation, Access, Action, Command, Target};
-use crate::domain::group::{BatchMode, Executed};
+use crate::domain::command::{AcceptInvitation, Access, Action, Target};
+use crate::domain::group::Executed;
 use crate::domain::invitation::acceptance::Acceptor;
-use crate::domain::value::rule::FieldRule;
+use crate::domain::secret::verification::EmailProof;
+use crate::domain::value::text;
 use crate::pb;
 use crate::pb::accept_invitations_result::Result as Outcome;
-
-const MAX_NAMES: usize = 100;
 
 /// Accepts the named invitations.
 pub(crate) async fn accept_invitations(
@@ -25,41 +23,42 @@ pub(crate) async fn accept_invitations(
     message: &pb::AcceptInvitationsRequest,
     mut violations: Violations,
 ) -> Result<pb::AcceptInvitationsResponse, Status> {
-    if message.names.is_empty() {
-        violations.add("names", FieldRule::Required, "must have 1 to 100 entries");
-    }
-    let names = violations.each("names", &message.names, MAX_NAMES, InvitationName::parse);
+    let entries = &message.entries;
+    let names = entries.iter().map(|entry| entry.name.as_str());
+    let mut targets = targets(&mut violations, "entries", |index| format!("entries[{index}].name"), names).into_iter();
     let acceptor = parse_acceptor(&mut violations, message.acceptor.as_ref());
-    let named: BTreeSet<_> = names.iter().map(|name| name.id().0).collect();
-    if named.len() < names.len() {
-        violations.add("names", FieldRule::Duplicate, "must not name an invitation twice");
+    let mut accepts = Vec::new();
+    for (index, entry) in entries.iter().enumerate().take(MAX_NAMES) {
+        let at = |field: &str| format!("entries[{index}].{field}");
+        let input = kind_input(&mut violations, at, entry.kind_input.as_ref().map(Into::into));
+        let proof = violations.optional(&at("email_proof"), &entry.email_proof, text::sealed).unwrap_or_default();
+        let etag = violations.optional(&at("etag"), &entry.etag, text::opaque_id);
+        // A name without a target is a violation, or a refusal, of the whole call.
+        let Some((target, acceptor)) = targets.next().zip(acceptor.clone()) else { continue };
+        accepts.push(AcceptInvitation {
+            proof: EmailProof::open(&api.ring, &call.caller.account, target.id, &proof),
+            created_connection: input.created_connection,
+            guest_organization_id: input.guest_organization_id,
+            ..accept(Access::Name(Target { etag, ..target }), acceptor)
+        });
     }
-    let targets: Vec<_> = names.iter().filter_map(|name| name.target(None, &mut violations)).collect();
-    let acceptor = violations.finish(acceptor)?;
-    let hosts = api.hosts(call).await?;
-    let whole = api.request(call, message, 0);
-    let command = |target: &Target| {
-        let request = whole.as_ref().map(|whole| whole.part(target.id.0));
-        api.command(call, hosts.clone(), request, accept(Access::Name(target.clone()), acceptor.clone()))
-    };
-    let commands: Vec<Command> = targets.iter().map(command).collect();
-    let mode = if message.validate_only { BatchMode::DryRun } else { BatchMode::Independent };
-    let results = api.execute_all(call, commands, mode).await?;
-    let results =
-        message.names.iter().zip(results).map(|(name, result)| outcome(api, call, name, result.map_err(Status::from)));
-    Ok(pb::AcceptInvitationsResponse { results: results.collect() })
+    violations.finish(Some(()))?;
+    let actions = accepts.into_iter().map(|accept| Action::Accept(Box::new(accept))).collect();
+    let results = execute_each(api, call, message, actions).await?;
+    let outcome = |(entry, result): (&pb::AcceptInvitationsEntry, _)| outcome(api, call, &entry.name, result);
+    Ok(pb::AcceptInvitationsResponse { results: entries.iter().zip(results).map(outcome).collect() })
 }
 
-/// Returns an acceptance by a person who has an account with the caller.
-pub(crate) fn accept(access: Access, acceptor: Acceptor) -> Action {
-    Action::Accept(Box::new(AcceptInvitation {
+/// Returns an acceptance with nothing but its acceptor.
+pub(super) fn accept(access: Access, acceptor: Acceptor) -> AcceptInvitation {
+    AcceptInvitation {
         access,
         acceptor,
         created_connection: None,
         guest_organization_id: None,
         by_system: false,
         proof: None,
-    }))
+    }
 }
 
 fn outcome(api: &Api, call: &Call, name: &str, result: Result<Executed, Status>) -> pb::AcceptInvitationsResult {

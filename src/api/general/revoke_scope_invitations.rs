@@ -3,7 +3,7 @@
 use tonic::Status;
 use uuid::Uuid;
 
-use super::parse_autojoin::required_scope;
+use super::parse::scope;
 use crate::api::convert::count;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::violations::Violations;
@@ -25,7 +25,8 @@ pub(crate) async fn revoke_scope_invitations(
     message: &pb::RevokeScopeInvitationsRequest,
     mut violations: Violations,
 ) -> Result<pb::RevokeScopeInvitationsResponse, Status> {
-    let scope = required_scope(&mut violations, message.scope.as_ref());
+    let empty = pb::Scope::default();
+    let scope = scope(&mut violations, "scope", message.scope.as_ref().unwrap_or(&empty));
     let scope = violations.finish(scope)?;
     let request = api.request(call, message, 0);
     let begun = match &request {

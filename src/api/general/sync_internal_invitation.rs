@@ -34,7 +34,7 @@ pub(crate) async fn sync_internal_invitation(
     message: &pb::SyncInternalInvitationRequest,
     mut violations: Violations,
 ) -> Result<pb::SyncInternalInvitationResponse, Status> {
-    let inviter_user_id = violations.required("creator_user_id", &message.creator_user_id, text::opaque_id);
+    let inviter_user_id = violations.required("inviter_user_id", &message.inviter_user_id, text::opaque_id);
     let value = violations.required("target_value", &message.target_value, text::opaque_id);
     let widget = &message.widget_configuration_id;
     let widget_configuration_id = violations.optional("widget_configuration_id", widget, text::opaque_id);
@@ -147,5 +147,5 @@ fn action(access: Access, value: &str, accepts: bool) -> Action {
         let address = Some(Address::Internal(value.to_owned()));
         return Action::Decline(DeclineInvitation { access, address, reason: None });
     }
-    accept(access, Acceptor::known_as(value.to_owned()))
+    Action::Accept(Box::new(accept(access, Acceptor::known_as(value.to_owned()))))
 }

@@ -125,7 +125,7 @@ pub(in crate::api) fn delivery_states(violations: &mut Violations, states: &[i32
 }
 
 /// Parses `target`.
-pub(in crate::api) fn target(violations: &mut Violations, target: Option<&pb::TargetFilter>) -> Option<Address> {
+pub(in crate::api) fn target(violations: &mut Violations, target: Option<&pb::TargetRef>) -> Option<Address> {
     let target = target?;
     match address_type(target.r#type) {
         None => {

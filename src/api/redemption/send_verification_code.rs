@@ -4,18 +4,22 @@
 use tonic::Status;
 
 use crate::api::execute::{Api, Call};
+use crate::domain::command::Access;
 use crate::domain::delivery::{NewDelivery, Purpose};
-use crate::domain::secret::token::Claims;
 use crate::domain::secret::verification::{Addressee, CODE_PRIORITY, Verification, address_keys, addressee};
 use crate::domain::value::email::Email;
 use crate::domain::value::id::IdSeed;
 use crate::server::status;
-use crate::store::{NewVerification, Read};
+use crate::store::{NewVerification, Read, Requested};
 
-/// Sends a code.
-pub(crate) async fn send_verification_code(api: &Api, call: &Call, link: &Claims, email: &Email) -> Result<(), Status> {
-    let Read { found: invitation, now } = api.find(call, link.invitation, None, false, api.hosts(call).await?).await?;
-    invitation.check_link(link)?;
+/// Sends a code, and returns when it ends and when the next one may be requested.
+pub(crate) async fn send_verification_code(
+    api: &Api,
+    call: &Call,
+    access: &Access,
+    email: &Email,
+) -> Result<Requested, Status> {
+    let Read { found: invitation, now } = api.find_by(call, access, api.hosts_by(call, access).await?).await?;
     let seed = IdSeed::new(now, api.entropy.bytes());
     let verification = Verification {
         account: invitation.account.clone(),
@@ -43,7 +47,7 @@ pub(crate) async fn send_verification_code(api: &Api, call: &Call, link: &Claims
     let address_key = address_keys(&api.ring, &invitation.account, invitation.id, email).swap_remove(0);
     let new = NewVerification { verification, address_key, message };
     match api.read(api.store.request_verification(&invitation, &new)).await? {
-        Ok(()) => Ok(()),
+        Ok(requested) => Ok(requested),
         Err(limited) => Err(status::rate_limited(limited.limit, limited.retry_after)),
     }
 }

@@ -3,8 +3,7 @@
 use tonic::Status;
 
 use crate::api::execute::{Api, Call, note_invitation};
-use crate::domain::command::{Action, Request, VerifyEmail};
-use crate::domain::secret::token::Claims;
+use crate::domain::command::{Access, Action, Request, VerifyEmail};
 use crate::domain::secret::verification::{Code, EmailProof, address_keys, addressee};
 use crate::domain::value::email::Email;
 use crate::server::status;
@@ -15,12 +14,12 @@ use crate::store::Read;
 pub(crate) async fn verify_email(
     api: &Api,
     call: &Call,
-    link: Claims,
+    access: Access,
     email: Email,
     code: Code,
 ) -> Result<(String, EmailProof), Status> {
-    let Read { found: invitation, now } = api.find(call, link.invitation, None, false, api.hosts(call).await?).await?;
-    invitation.check_link(&link)?;
+    let hosts = api.hosts_by(call, &access).await?;
+    let Read { found: invitation, now } = api.find_by(call, &access, hosts.clone()).await?;
     let allowed = addressee(&invitation, &email, now)?.is_some();
     let (ring, account) = (&api.ring, &invitation.account);
     let keys = address_keys(ring, account, invitation.id, &email);
@@ -35,9 +34,9 @@ pub(crate) async fn verify_email(
     // same proof and no second event.
     let digests = ring.body_digests(email.key().as_bytes());
     let request = Request::new("VerifyEmail", &fits.id.to_string(), digests);
-    let action = Action::VerifyEmail(VerifyEmail { link, email: email.clone() });
+    let action = Action::VerifyEmail(VerifyEmail { access, email: email.clone() });
     note_invitation(invitation.id);
-    let command = api.command(call, None, Some(request), action);
+    let command = api.command(call, hosts, Some(request), action);
     let executed = api.store.executor().execute(command, Some(call.deadline.0)).await?;
     let proof = EmailProof::new(email, executed.decided_at);
     let sealed = proof.seal(ring, account, invitation.id, api.entropy.bytes());

@@ -32,6 +32,8 @@ pub struct SyncAutojoin {
     pub widget_configuration_id: Option<String>,
     /// A JSON object that is kept for its creator.
     pub metadata: Option<String>,
+    /// The etag that the present auto-join must have.
+    pub etag: Option<String>,
 }
 
 impl CommandRules for SyncAutojoin {
@@ -57,6 +59,10 @@ impl CommandRules for SyncAutojoin {
         let present = held.and_then(|slot| loaded.invitation(&command.account, slot.invitation).ok());
         // A revoked auto-join stays revoked: the scope gets a new one.
         let Some(present) = present.filter(|present| present.facts.revoked_at.is_none()) else {
+            // The caller has seen an auto-join that is no longer there.
+            if self.etag.is_some() {
+                return Err(Refusal::EtagMismatch);
+            }
             // The request has no domain, and there is no auto-join to empty.
             return if self.domains.is_empty() {
                 Err(Refusal::InvitationNotFound)
@@ -64,6 +70,7 @@ impl CommandRules for SyncAutojoin {
                 make(&mut maker, self, context)
             };
         };
+        present.check_etag(self.etag.as_deref())?;
         change(&mut maker, present, self)
     }
 }

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod tests;
-use super::{Command, CommandRules, ReadSet};
+use super::{Access, Command, CommandRules, ReadSet};
 use crate::domain::decide::{Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
@@ -10,22 +10,21 @@ use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::payload::EmailVerifiedPayload;
 use crate::domain::invitation::event::{EventType, NewEvent, Payload};
 use crate::domain::invitation::refusal::Refusal;
-use crate::domain::secret::token::Claims;
 use crate::domain::value::email::Email;
 use crate::domain::value::time::Timestamp;
 
 /// Records that a code has verified an address.
 #[derive(Clone, Debug)]
 pub struct VerifyEmail {
-    /// The claims of the link's token.
-    pub link: Claims,
+    /// The invitation.
+    pub access: Access,
     /// The address.
     pub email: Email,
 }
 
 impl CommandRules for VerifyEmail {
     fn read_set(&self) -> ReadSet {
-        ReadSet::of(self.link.invitation)
+        ReadSet::of(self.access.invitation())
     }
 
     fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
@@ -41,7 +40,7 @@ impl CommandRules for VerifyEmail {
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
-        let invitation = loaded.linked(command, &self.link)?;
+        let invitation = loaded.reached(command, &self.access)?;
         invitation.state_at(loaded.now).require_active()?;
         // An address that counts only because of its domain belongs to no recipient, and the event does not name it.
         let is_it = |email: &Email| email.key() == self.email.key();

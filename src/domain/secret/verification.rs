@@ -183,6 +183,14 @@ impl Asked {
         }
         Ok(())
     }
+
+    /// Returns the time until another code may be requested for the address, if one was requested just now.
+    pub fn pause_after(&self, now: Timestamp) -> Duration {
+        let counted = self.since.filter(|since| *since > now.earlier(COUNT_WINDOW));
+        let codes = if counted.is_some() { self.codes + 1 } else { 1 };
+        let next = Self { last: Some(now), codes, since: counted.or(Some(now)), ..*self };
+        next.check(now).map_or_else(|limited| limited.retry_after, |()| Duration::ZERO)
+    }
 }
 
 /// An address that a code has verified, for one invitation and a limited time.

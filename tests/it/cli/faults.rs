@@ -20,6 +20,7 @@ use tonic::{Code, Status};
 
 use super::load::COMPANY;
 use super::server::{PATIENCE, Server};
+use crate::contract::codes;
 use crate::support::database::TestDatabase;
 use crate::support::folder::folder;
 use crate::support::on_both;
@@ -125,8 +126,8 @@ impl Caller {
         if let Err(status) = connections.get_connection_invitation(get).await {
             assert_eq!(status.code(), Code::Unavailable, "{label} was acknowledged: {status}");
         }
-        let (token, email) = (made.invitation_token, address(label));
-        let code = redemptions.send_verification_code(pb::SendVerificationCodeRequest { token, email }).await;
+        let ask = codes::asking(&made.invitation_token, &address(label));
+        let code = redemptions.send_verification_code(ask).await;
         if book.note(code).is_some() {
             book.coded.insert(label.to_owned());
         }

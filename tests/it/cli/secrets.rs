@@ -16,6 +16,7 @@ use tonic::transport::Channel;
 use super::keys::{WITH_KEYS, api_key};
 use super::load::COMPANY;
 use super::server::Server;
+use crate::contract::codes;
 use crate::support::codes::code_of;
 use crate::support::folder::folder;
 
@@ -125,7 +126,7 @@ async fn live(server: &Server, key: &str) -> Vec<String> {
 /// Proves the address by a code, wrongly and rightly, accepts with the proof, and returns the code and the proof.
 async fn verify(folder: &Path, server: &Server, key: &str, token: &str) -> (String, String) {
     let mut redemptions = redemptions(server).await;
-    let send = pb::SendVerificationCodeRequest { token: token.to_owned(), email: EMAIL.to_owned() };
+    let send = codes::asking(token, EMAIL);
     redemptions.send_verification_code(with(key, send.clone())).await.unwrap();
     redemptions.send_verification_code(with(key, send)).await.unwrap_err();
     let database = format!("sqlite://{}", folder.join("data/invitations.db").display());
@@ -133,10 +134,7 @@ async fn verify(folder: &Path, server: &Server, key: &str, token: &str) -> (Stri
     let keys = fs::read_to_string(folder.join("data/invitations.keys")).unwrap();
     let code = code_of(&database, keys.trim(), EMAIL).await.unwrap();
     database.close().await.unwrap();
-    let verify = |code: &str| {
-        let (token, email) = (token.to_owned(), EMAIL.to_owned());
-        with(key, pb::VerifyEmailRequest { token, email, code: code.to_owned() })
-    };
+    let verify = |code: &str| with(key, codes::trying(token, EMAIL, code));
     let wrong: String = code.chars().rev().map(|digit| if digit == '9' { '0' } else { '9' }).collect();
     redemptions.verify_email(verify(&wrong)).await.unwrap_err();
     let proof = redemptions.verify_email(verify(&code)).await.unwrap().into_inner().email_proof;
@@ -185,7 +183,7 @@ async fn live_of_the_other_kinds(server: &Server, key: &str) -> Vec<String> {
     let general = pb::CreateInvitationRequest { invitation: Some(general), ..Default::default() };
     let mut invitations = InvitationServiceClient::new(channel);
     let made = invitations.create_invitation(with(key, general)).await.unwrap().into_inner();
-    let open = pb::TargetFilter { r#type: target.r#type, value: target.value };
+    let open = pb::TargetRef { r#type: target.r#type, value: target.value };
     let open = pb::ListOpenInvitationsRequest { target: Some(open), ..Default::default() };
     let open = invitations.list_open_invitations(with(key, open)).await.unwrap().into_inner();
     assert_eq!(open.invitations.len(), 3, "the connection invitation was answered by this address");

@@ -179,13 +179,11 @@ async fn foreign_and_missing_resources_answer_alike(database: TestDatabase) {
                 assert!(holds(&own, &id(&ours)) && !holds(&own, &id(&theirs)), "{}", rpc.path);
             }
             About::Each => {
-                let errors = |answer: Result<Bytes, Status>| {
-                    let answer = pb::AcceptInvitationsResponse::decode(answer.unwrap()).unwrap();
-                    let results = answer.results.into_iter();
-                    results.map(|one| (one.result, one.invitation, one.already_accepted)).collect::<Vec<_>>()
-                };
-                assert_eq!(errors(foreign), errors(missing), "{}", rpc.path);
-                assert!(errors(ask(&ours).await.1)[0].1.is_some(), "{}: one's own", rpc.path);
+                let each = |answer: Result<Bytes, Status>| request::each(&rpc.path, &answer.unwrap());
+                let (foreign, missing) = (each(foreign), each(missing));
+                assert!(foreign[0].is_err(), "{}", rpc.path);
+                assert_eq!(foreign, missing, "{}", rpc.path);
+                assert!(each(ask(&ours).await.1)[0].is_ok(), "{}: one's own", rpc.path);
             }
             About::One => {
                 let (foreign, missing) = (foreign.unwrap_err(), missing.unwrap_err());

@@ -10,18 +10,20 @@ use crate::support::service::{KEYS, Service};
 
 /// The request for a code.
 pub(crate) fn asking(token: &str, email: &str) -> pb::SendVerificationCodeRequest {
-    pb::SendVerificationCodeRequest { token: token.to_owned(), email: email.to_owned() }
+    let access = Some(pb::send_verification_code_request::Access::Token(token.to_owned()));
+    pb::SendVerificationCodeRequest { access, email: email.to_owned() }
 }
 
 /// Asks for a code.
 pub(crate) async fn ask(service: &Service, token: &str, email: &str) -> Result<(), Status> {
     let answer = service.redemptions().send_verification_code(asking(token, email)).await;
-    answer.map(|answer| assert_eq!(answer.into_inner(), pb::SendVerificationCodeResponse {}))
+    answer.map(|answer| assert!(answer.into_inner().expire_time.is_some()))
 }
 
 /// A try of a code.
 pub(crate) fn trying(token: &str, email: &str, code: &str) -> pb::VerifyEmailRequest {
-    pb::VerifyEmailRequest { token: token.to_owned(), email: email.to_owned(), code: code.to_owned() }
+    let access = Some(pb::verify_email_request::Access::Token(token.to_owned()));
+    pb::VerifyEmailRequest { access, email: email.to_owned(), code: code.to_owned() }
 }
 
 /// Tries a code.
@@ -36,6 +38,17 @@ pub(crate) async fn prove(service: &Service, token: &str, email: &str) -> String
     ask(service, token, email).await.unwrap();
     let code = sent(service, email).await.unwrap();
     verify(service, token, email, &code).await.unwrap()
+}
+
+/// Asks for a code by the invitation's name and exchanges it for a proof.
+pub(crate) async fn prove_by_name(service: &Service, name: &str, email: &str) -> String {
+    let access = Some(pb::send_verification_code_request::Access::Name(name.to_owned()));
+    let ask = pb::SendVerificationCodeRequest { access, email: email.to_owned() };
+    service.redemptions().send_verification_code(ask).await.unwrap();
+    let access = Some(pb::verify_email_request::Access::Name(name.to_owned()));
+    let code = sent(service, email).await.unwrap();
+    let verify = pb::VerifyEmailRequest { access, email: email.to_owned(), code };
+    service.redemptions().verify_email(verify).await.unwrap().into_inner().email_proof
 }
 
 /// The code that an address can prove itself with; none if none was asked for.

@@ -19,7 +19,7 @@ async fn stale_etag_is_refused_by_every_rpc_without_a_change(database: TestDatab
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation()).await;
     let accept = pb::AcceptInvitationRequest {
-        created_connection: Some(pb::CreatedConnection { id: messages::CONNECTION.to_owned(), ..Default::default() }),
+        kind_input: messages::created(messages::CONNECTION),
         ..messages::accept(&made.invitation_token, "ann")
     };
     service.redemptions().accept_invitation(accept).await.unwrap();
@@ -30,17 +30,14 @@ async fn stale_etag_is_refused_by_every_rpc_without_a_change(database: TestDatab
     let mut connections = service.connections();
     let name = || made.name.clone();
     for etag in [made.etag.clone(), weak, unquoted, "\"999\"".to_owned(), "*".to_owned()] {
-        let update = pb::UpdateCreatedConnectionRequest {
+        let update = pb::RecordCreatedConnectionRequest {
             name: name(),
-            created_connection: Some(pb::CreatedConnection {
-                id: messages::CONNECTION.to_owned(),
-                status: "live".to_owned(),
-                ..Default::default()
-            }),
+            connection_id: messages::CONNECTION.to_owned(),
+            status: Some("live".to_owned()),
             etag: etag.clone(),
             ..Default::default()
         };
-        refused(connections.update_created_connection(update).await, Code::Aborted, "ETAG_MISMATCH");
+        refused(connections.record_created_connection(update).await, Code::Aborted, "ETAG_MISMATCH");
         let resend = pb::ResendConnectionInvitationRequest { name: name(), etag: etag.clone(), ..Default::default() };
         refused(connections.resend_connection_invitation(resend).await, Code::Aborted, "ETAG_MISMATCH");
         let revoke = pb::RevokeConnectionInvitationRequest { name: name(), etag, ..Default::default() };

@@ -7,7 +7,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use super::{raw, request};
-use crate::support::build::messages;
+use crate::support::build::{generals, messages};
 use crate::support::database::TestDatabase;
 use crate::support::expect::refused;
 use crate::support::service::Service;
@@ -58,12 +58,12 @@ async fn each_rule_is_the_reason_of_a_violation_on_the_wire() {
     let status = service.connections().create_connection_invitation(messages::creation(company)).await;
     assert_eq!(first(status), ("connection_invitation.company_id".to_owned(), "NOT_A_UUID".to_owned()));
     let twice = pb::AcceptInvitationsRequest {
-        names: vec![format!("invitations/{}", messages::COMPANY); 2],
+        entries: generals::entries(&vec![format!("invitations/{}", messages::COMPANY); 2]),
         acceptor: Some(pb::Acceptor { subject: "ann".to_owned(), ..Default::default() }),
         ..Default::default()
     };
     let status = service.invitations().accept_invitations(twice).await;
-    assert_eq!(first(status), ("names".to_owned(), "DUPLICATE".to_owned()));
+    assert_eq!(first(status), ("entries".to_owned(), "DUPLICATE".to_owned()));
     let every: BTreeSet<&str> = broken.values().copied().chain(["NOT_A_UUID", "DUPLICATE"]).collect();
     assert_eq!(every, documented().iter().map(String::as_str).collect());
 

@@ -13,7 +13,7 @@ use super::request::{About, Known, call, new_general};
 use super::{raw, request};
 use crate::rpc::redemption::keys;
 use crate::support::build::guests::{HOST, OTHER_HOST, add};
-use crate::support::build::messages;
+use crate::support::build::{generals, messages};
 use crate::support::database::TestDatabase;
 use crate::support::expect::refused;
 use crate::support::on_both;
@@ -79,21 +79,20 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "ConnectionInvitationService/CreateReconnectInvitation" => ("company_id", messages::CONNECTION),
         "ConnectionInvitationService/RevokeConnectionInvitation"
         | "ConnectionInvitationService/ResendConnectionInvitation"
-        | "ConnectionInvitationService/UpdateCreatedConnection"
+        | "ConnectionInvitationService/RecordCreatedConnection"
         | "UserInvitationService/RevokeUserInvitation"
         | "UserInvitationService/DeleteUserInvitation"
         | "UserInvitationService/ResendUserInvitation"
         | "GuestInvitationService/ResendGuestInvitation"
         | "GuestInvitationService/RevokeGuestInvitation"
         | "GuestInvitationService/AcceptGuestInvitation"
-        | "InvitationService/DeclineInvitation"
         | "InvitationService/RevokeInvitation"
         | "InvitationService/ResendInvitation"
         | "WebhookService/DeleteWebhookEndpoint"
         | "WebhookService/RotateWebhookSecret"
         | "WebhookService/RedeliverWebhookEvents" => ("etag", "\"x\""),
         "RedemptionService/AcceptInvitation" => ("acceptor.subject", "bob"),
-        "RedemptionService/DeclineInvitation" => ("reason", "because"),
+        "RedemptionService/DeclineInvitation" | "InvitationService/DeclineInvitations" => ("reason", "because"),
         "RedemptionService/RecordEngagement" => ("source", "other"),
         "DeliveryService/RedeliverDeliveries" => ("parent", known.guest.as_str()),
         "AccessService/CreateOrganizationGrant" => ("organization_grant.permissions", "guest_invitations.write"),
@@ -104,10 +103,10 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "GuestInvitationService/CreateGuestInvitation" => ("guest_invitation.email", "other@example.org"),
         "GuestInvitationService/UpdateGuestInvitation" => ("guest_invitation.parent_organization_name", "Other"),
         "InvitationService/CreateInvitation" => ("invitation.scope.id", "other"),
-        "InvitationService/AcceptInvitations" => ("names", known.guest.as_str()),
+        "InvitationService/AcceptInvitations" => ("entries.name", known.guest.as_str()),
         "InvitationService/RevokeScopeInvitations" => ("scope.id", "other"),
         "InvitationService/SyncInternalInvitation" => ("widget_configuration_id", "other"),
-        "InvitationService/SyncAutojoin" => ("domains", "other.example.org"),
+        "ScopeService/SyncAutojoin" => ("domains", "other.example.org"),
         "WebhookService/CreateWebhookEndpoint" | "WebhookService/UpdateWebhookEndpoint" => {
             ("webhook_endpoint.uri", "https://example.org/other")
         }
@@ -130,7 +129,7 @@ fn changing(rpc: &Rpc, known: &Known) -> Vec<u8> {
     let (_, valid) = request::valid(&rpc.path, known);
     let more = match rpc.path.rsplit('/').next().unwrap() {
         "AcceptInvitation" => with_text(rpc, "acceptor.subject", "cid"),
-        "UpdateCreatedConnection" => with_text(rpc, "created_connection.status", "live"),
+        "RecordCreatedConnection" => with_text(rpc, "status", "live"),
         "SyncAutojoin" => with_text(rpc, "domains", "new.example.org"),
         _ => Vec::new(),
     };
@@ -262,9 +261,9 @@ async fn key_of_an_organization_replays_only_what_it_reaches(database: TestDatab
         }
         let message = match rpc.path.rsplit('/').next().unwrap() {
             // The one recipient, whose address is not that of the known request.
-            "DeclineInvitation" => {
-                pb::InvitationServiceDeclineInvitationRequest { name: known.guest.clone(), ..Default::default() }
-                    .encode_to_vec()
+            "DeclineInvitations" => {
+                let names = vec![known.guest.clone()];
+                pb::DeclineInvitationsRequest { names, ..Default::default() }.encode_to_vec()
             }
             "AcceptInvitations" => {
                 let acceptor = pb::Acceptor {
@@ -273,8 +272,8 @@ async fn key_of_an_organization_replays_only_what_it_reaches(database: TestDatab
                     email_verified: true,
                     ..Default::default()
                 };
-                let names = vec![known.guest.clone()];
-                pb::AcceptInvitationsRequest { names, acceptor: Some(acceptor), ..Default::default() }.encode_to_vec()
+                let entries = generals::entries(&[&known.guest]);
+                pb::AcceptInvitationsRequest { entries, acceptor: Some(acceptor), ..Default::default() }.encode_to_vec()
             }
             _ => request::valid(&rpc.path, &known).1,
         };
@@ -291,10 +290,9 @@ async fn key_of_an_organization_replays_only_what_it_reaches(database: TestDatab
         let before = effects(&service).await;
         let withdrawn = keys::call(&service, &key[2], &rpc.path, message.clone()).await;
         match withdrawn {
-            Ok(answer) if rpc.path.ends_with("/AcceptInvitations") => {
-                let answer = pb::AcceptInvitationsResponse::decode(answer).unwrap();
-                assert_eq!(crate::support::build::generals::refusal(&answer.results[0]), "INVITATION_NOT_FOUND");
-                assert!(answer.results[0].invitation.is_none());
+            Ok(answer) => {
+                let error = request::each(&rpc.path, &answer).remove(0).unwrap_err();
+                assert_eq!(error.reason, "INVITATION_NOT_FOUND");
             }
             other => drop(refused(other, Code::NotFound, "INVITATION_NOT_FOUND")),
         }

@@ -24,7 +24,7 @@ enum Verb {
     Rotate,
     Renew,
     RenewAndRotate,
-    UpdateCreatedConnection,
+    RecordCreatedConnection,
     Preview,
     RecordEngagement,
 }
@@ -61,7 +61,7 @@ const TABLE: [(Verb, [Cell; 5]); 11] = [
     (Verb::Rotate, [ACTIVE, EXPIRED, REVOKED, DECLINED, FULFILLED]),
     (Verb::Renew, [ACTIVE, ACTIVE, REVOKED, DECLINED, FULFILLED]),
     (Verb::RenewAndRotate, [ACTIVE, ACTIVE, REVOKED, DECLINED, FULFILLED]),
-    (Verb::UpdateCreatedConnection, [ACTIVE, Becomes(State::Expired), Becomes(State::Revoked), Never, Becomes(State::Fulfilled)]),
+    (Verb::RecordCreatedConnection, [ACTIVE, Becomes(State::Expired), Becomes(State::Revoked), Never, Becomes(State::Fulfilled)]),
     (Verb::Preview, [Stays, Stays, Stays, Stays, Stays]),
     (Verb::RecordEngagement, [Stays, Stays, Stays, Stays, Stays]),
 ];
@@ -124,7 +124,7 @@ async fn in_state(service: &Service, state: State) -> pb::ConnectionInvitation {
     };
     let made = messages::create(service, wanted).await;
     let accept = pb::AcceptInvitationRequest {
-        created_connection: Some(pb::CreatedConnection { id: CREATED.to_owned(), ..Default::default() }),
+        kind_input: messages::created(CREATED),
         ..messages::accept(&made.invitation_token, "ann")
     };
     service.redemptions().accept_invitation(accept).await.unwrap();
@@ -173,15 +173,14 @@ async fn perform(service: &Service, verb: Verb, invitation: &pb::ConnectionInvit
         Verb::Rotate => resend(true, false).await,
         Verb::Renew => resend(false, true).await,
         Verb::RenewAndRotate => resend(true, true).await,
-        Verb::UpdateCreatedConnection => {
-            let created_connection =
-                pb::CreatedConnection { id: CREATED.to_owned(), status: "live".to_owned(), ..Default::default() };
-            let request = pb::UpdateCreatedConnectionRequest {
+        Verb::RecordCreatedConnection => {
+            let request = pb::RecordCreatedConnectionRequest {
                 name: invitation.name.clone(),
-                created_connection: Some(created_connection),
+                connection_id: CREATED.to_owned(),
+                status: Some("live".to_owned()),
                 ..Default::default()
             };
-            service.connections().update_created_connection(request).await.map(drop)
+            service.connections().record_created_connection(request).await.map(drop)
         }
         Verb::Preview => {
             let request = pb::PreviewInvitationRequest { token: token.to_owned() };

@@ -8,7 +8,7 @@ use tonic::Request;
 use super::raw::Rpc;
 use super::{codes, raw};
 use crate::support::build::guests::GUEST;
-use crate::support::build::{guests, messages};
+use crate::support::build::{generals, guests, messages};
 use crate::support::service::Service;
 
 mod known;
@@ -84,6 +84,7 @@ pub(crate) fn valid(path: &str, known: &Known) -> (About, Vec<u8>) {
         "GuestInvitationService" => of_guests(method, known),
         "RedemptionService" => of_redemptions(method, known),
         "InvitationService" => of_any(method, known),
+        "ScopeService" => of_scopes(method, known),
         "AccessService" => of_access(method, known),
         "DeliveryService" => of_deliveries(method, known),
         "WebhookService" => of_webhooks(method, known),
@@ -119,9 +120,9 @@ fn of_connections(method: &str, known: &Known) -> (About, Vec<u8>) {
         "ListConnectionInvitations" => many(&pb::ListConnectionInvitationsRequest { company_id, ..Default::default() }),
         "RevokeConnectionInvitation" => one(&pb::RevokeConnectionInvitationRequest { name, ..Default::default() }),
         "ResendConnectionInvitation" => one(&pb::ResendConnectionInvitationRequest { name, ..Default::default() }),
-        "UpdateCreatedConnection" => {
-            let created_connection = Some(pb::CreatedConnection { id: CREATED.to_owned(), ..Default::default() });
-            one(&pb::UpdateCreatedConnectionRequest { name, created_connection, acceptance, ..Default::default() })
+        "RecordCreatedConnection" => {
+            let connection_id = CREATED.to_owned();
+            one(&pb::RecordCreatedConnectionRequest { name, connection_id, acceptance, ..Default::default() })
         }
         _ => panic!("{method} has no request here"),
     }
@@ -198,27 +199,55 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
         }
         "AcceptInvitations" => {
             let acceptor = Some(pb::Acceptor { subject: known.id.clone(), ..Default::default() });
-            let request = pb::AcceptInvitationsRequest { names: vec![name], acceptor, ..Default::default() };
+            let request = pb::AcceptInvitationsRequest { entries: generals::entries(&[name]), acceptor, ..Default::default() };
             (About::Each, request.encode_to_vec())
         }
-        "DeclineInvitation" => {
-            let request = pb::InvitationServiceDeclineInvitationRequest { name, ..Default::default() };
-            let target = Some(messages::target(pb::TargetType::Internal, &known.id));
-            one(&pb::InvitationServiceDeclineInvitationRequest { target, ..request })
+        "DeclineInvitations" => {
+            let (names, target) = (vec![name], Some(known.target()));
+            let request = pb::DeclineInvitationsRequest { names, target, ..Default::default() };
+            (About::Each, request.encode_to_vec())
         }
         "RevokeInvitation" => one(&pb::RevokeInvitationRequest { name, ..Default::default() }),
         "RevokeScopeInvitations" => many(&pb::RevokeScopeInvitationsRequest { scope, ..Default::default() }),
         "ResendInvitation" => one(&pb::ResendInvitationRequest { name, ..Default::default() }),
         "SyncInternalInvitation" => one(&pb::SyncInternalInvitationRequest {
-            creator_user_id: known.id.clone(),
+            inviter_user_id: known.id.clone(),
             target_value: known.id.clone(),
             action: pb::InternalInvitationAction::Accepted.into(),
             ..Default::default()
         }),
-        "GetAutojoin" => many(&pb::GetAutojoinRequest { scope }),
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+fn of_scopes(method: &str, known: &Known) -> (About, Vec<u8>) {
+    let pb::Scope { r#type, id, .. } = known.scope();
+    match method {
+        "GetAutojoin" => many(&pb::GetAutojoinRequest { scope: Some(pb::ScopeRef { r#type, id }) }),
         "SyncAutojoin" => new(&sync_autojoin(known)),
         _ => panic!("{method} has no request here"),
     }
+}
+
+/// The results of an answer about several things, each without the name it is of.
+pub(crate) fn each(path: &str, answer: &[u8]) -> Vec<Result<pb::Invitation, pb::BatchError>> {
+    use pb::accept_invitations_result::Result as Accepted;
+    use pb::decline_invitations_result::Result as Declined;
+    if path.ends_with("/AcceptInvitations") {
+        let answer = pb::AcceptInvitationsResponse::decode(answer).unwrap();
+        let result = |one: pb::AcceptInvitationsResult| match one.result.unwrap() {
+            Accepted::Acceptance(_) => Ok(one.invitation.unwrap()),
+            Accepted::Error(error) => Err(error),
+        };
+        return answer.results.into_iter().map(result).collect();
+    }
+    assert!(path.ends_with("/DeclineInvitations"), "{path} has no results here");
+    let answer = pb::DeclineInvitationsResponse::decode(answer).unwrap();
+    let result = |one: pb::DeclineInvitationsResult| match one.result.unwrap() {
+        Declined::Invitation(invitation) => Ok(invitation),
+        Declined::Error(error) => Err(error),
+    };
+    answer.results.into_iter().map(result).collect()
 }
 
 fn of_access(method: &str, known: &Known) -> (About, Vec<u8>) {

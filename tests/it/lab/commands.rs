@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use invitation_service::domain::command::{
     AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, OnConflict,
-    ReportDelivery, Request, SettleDelivery, Target, UpdateCreatedConnection, VerifyEmail,
+    RecordCreatedConnection, ReportDelivery, Request, SettleDelivery, Target, VerifyEmail,
 };
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
 use invitation_service::domain::invitation::acceptance::Acceptor;
@@ -156,7 +156,7 @@ impl Chooser<'_> {
             }
             75..79 => ("Connect", self.connect(about)),
             79..82 => {
-                let verify = VerifyEmail { link: about.claims(0), email: email(&self.address()) };
+                let verify = VerifyEmail { access: Access::Link(about.claims(0)), email: email(&self.address()) };
                 ("Verify", Action::VerifyEmail(verify))
             }
             82..87 => ("Report", self.report().unwrap_or_else(|| revoke(about))),
@@ -208,7 +208,15 @@ impl Chooser<'_> {
         let made: Vec<_> = made.filter(|made| made.invitation == about.id).map(|made| made.id).collect();
         let acceptance = self.random.pick_late(&made).filter(|_| self.random.chance(50));
         let connection = self.connection();
-        Action::UpdateCreatedConnection(UpdateCreatedConnection { target: target(about), connection, acceptance })
+        // Half of the time the text is kept that is there, if there is one.
+        let status = Some(connection.status).filter(|_| self.random.chance(50));
+        Action::RecordCreatedConnection(RecordCreatedConnection {
+            target: target(about),
+            connection_id: connection.id,
+            datasource_name: Some(connection.datasource_name),
+            status,
+            acceptance,
+        })
     }
 
     fn report(&mut self) -> Option<Action> {

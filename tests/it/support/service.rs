@@ -11,6 +11,7 @@ use invitation_service::pb::event_service_client::EventServiceClient;
 use invitation_service::pb::guest_invitation_service_client::GuestInvitationServiceClient;
 use invitation_service::pb::invitation_service_client::InvitationServiceClient;
 use invitation_service::pb::redemption_service_client::RedemptionServiceClient;
+use invitation_service::pb::scope_service_client::ScopeServiceClient;
 use invitation_service::pb::user_invitation_service_client::UserInvitationServiceClient;
 use invitation_service::pb::webhook_service_client::WebhookServiceClient;
 use invitation_service::serve::{ServeError, run};
@@ -125,6 +126,10 @@ impl Service {
 
     pub(crate) fn invitations(&self) -> InvitationServiceClient<Channel> {
         InvitationServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn scopes(&self) -> ScopeServiceClient<Channel> {
+        ScopeServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Channel> {

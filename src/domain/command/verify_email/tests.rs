@@ -1,6 +1,6 @@
 //! Verified addresses: the event of a verification, and the effect of a proof on an acceptance.
 
-use crate::domain::command::{AcceptInvitation, Action, VerifyEmail};
+use crate::domain::command::{AcceptInvitation, Access, Action, VerifyEmail};
 use crate::domain::decide::tests::{event_types, run};
 use crate::domain::fixtures::{
     NOW, accept, acceptor, address, details, email, general, in_state, invitation, invited, minutes, person,
@@ -15,7 +15,7 @@ use crate::domain::secret::verification::EmailProof;
 use crate::domain::value::email::Email;
 
 fn verify(invitation: &Invitation, email: Email) -> Action {
-    Action::VerifyEmail(VerifyEmail { link: invitation.claims(0), email })
+    Action::VerifyEmail(VerifyEmail { access: Access::Link(invitation.claims(0)), email })
 }
 
 /// Accepts with an address, or none, that is not vouched for, and a proof.

@@ -86,9 +86,9 @@ fn by_name(invitation: &Invitation, etag: Option<&str>) -> Vec<(&'static str, Ac
             resend.target = wanted.clone();
             Some((verb, Action::Resend(resend)))
         }
-        Action::UpdateCreatedConnection(mut update) => {
+        Action::RecordCreatedConnection(mut update) => {
             update.target = wanted.clone();
-            Some((verb, Action::UpdateCreatedConnection(update)))
+            Some((verb, Action::RecordCreatedConnection(update)))
         }
         Action::UpdateGuest(_)
         | Action::Delete(_)
@@ -110,14 +110,18 @@ fn stale_etag_is_refused_before_the_state_counts() {
     for state in State::ALL {
         let invitation = in_state(state);
         let loaded = loaded(&invitation, &[early(&invitation)]);
-        assert_eq!(invitation.etag(), "\"7\"");
-        for stale in ["\"6\"", "\"8\"", "7", "W/\"7\"", "*", ""] {
+        let present = invitation.etag();
+        let neighbour = |revision| Invitation { revision, ..invitation.clone() }.etag();
+        let (before, next, unquoted) = (neighbour(6), neighbour(8), present.trim_matches('"'));
+        assert!(present.len() == unquoted.len() + 2 && ![&before, &next].contains(&&present), "{present}");
+        let weak = format!("W/{present}");
+        for stale in [before.as_str(), &next, unquoted, &weak, "\"7\"", "*", ""] {
             for (verb, action) in by_name(&invitation, Some(stale)) {
                 let refusal = run_on(&loaded, &command(1, action)).unwrap_err();
                 assert_eq!(refusal, Refusal::EtagMismatch, "{verb} with {stale} when {state:?}");
             }
         }
-        for (present, absent) in by_name(&invitation, Some("\"7\"")).into_iter().zip(by_name(&invitation, None)) {
+        for (present, absent) in by_name(&invitation, Some(present.as_str())).into_iter().zip(by_name(&invitation, None)) {
             let result = |action| format!("{:?}", run_on(&loaded, &command(1, action)));
             assert_eq!(result(present.1), result(absent.1), "{} when {state:?}", present.0);
         }

@@ -125,7 +125,7 @@ async fn interrupted_sweep_is_finished_by_its_retry(database: TestDatabase) {
 
 fn sync(id: &str) -> pb::SyncInternalInvitationRequest {
     pb::SyncInternalInvitationRequest {
-        creator_user_id: "boss".to_owned(),
+        inviter_user_id: "boss".to_owned(),
         target_value: "ann".to_owned(),
         action: pb::InternalInvitationAction::Accepted.into(),
         request_id: id.to_owned(),
@@ -175,7 +175,7 @@ async fn call_of_an_older_release_is_answered_as_before(database: TestDatabase) 
         generals::create(&service, into_team(&[])).await;
     }
     let accept = pb::AcceptInvitationsRequest {
-        names: vec![generals::create(&service, into("open", &[])).await.name],
+        entries: generals::entries(&[generals::create(&service, into("open", &[])).await.name]),
         acceptor: Some(generals::subject("ann")),
         request_id: "accept".to_owned(),
         ..Default::default()
@@ -232,7 +232,7 @@ async fn part_that_found_nothing_to_do_does_nothing_later(database: TestDatabase
 
     let open = generals::create(&service, into("open", &[])).await.name;
     let accept = pb::AcceptInvitationsRequest {
-        names: vec![accepted, open],
+        entries: generals::entries(&[accepted, open]),
         acceptor: Some(generals::subject("ann")),
         request_id: "r".to_owned(),
         ..Default::default()
@@ -251,7 +251,7 @@ async fn calls_without_an_invitation_in_common_share_no_request_id(database: Tes
         made.push(generals::create(&service, into("open", &[])).await.name);
     }
     let accept = |names: &[String]| pb::AcceptInvitationsRequest {
-        names: names.to_vec(),
+        entries: generals::entries(names),
         acceptor: Some(generals::subject("ann")),
         request_id: "r".to_owned(),
         ..Default::default()

@@ -60,7 +60,7 @@ async fn retry_of_any_mutation_returns_the_current_resource(database: TestDataba
     assert_eq!(count(&service).await, 2);
 
     let accept = pb::AcceptInvitationRequest {
-        created_connection: Some(pb::CreatedConnection { id: messages::CONNECTION.to_owned(), ..Default::default() }),
+        kind_input: messages::created(messages::CONNECTION),
         ..acceptance(&made.invitation_token, "ann", "retried")
     };
     let first = service.redemptions().accept_invitation(accept.clone()).await.unwrap().into_inner();
@@ -68,18 +68,15 @@ async fn retry_of_any_mutation_returns_the_current_resource(database: TestDataba
     assert!(!again.already_accepted, "as it was at first");
     assert_eq!(again, first);
 
-    let update = pb::UpdateCreatedConnectionRequest {
+    let update = pb::RecordCreatedConnectionRequest {
         name: name(),
-        created_connection: Some(pb::CreatedConnection {
-            id: messages::CONNECTION.to_owned(),
-            status: "live".to_owned(),
-            ..Default::default()
-        }),
+        connection_id: messages::CONNECTION.to_owned(),
+        status: Some("live".to_owned()),
         request_id: id(),
         ..Default::default()
     };
-    let first = connections.update_created_connection(update.clone()).await.unwrap().into_inner();
-    assert_eq!(connections.update_created_connection(update).await.unwrap().into_inner(), first);
+    let first = connections.record_created_connection(update.clone()).await.unwrap().into_inner();
+    assert_eq!(connections.record_created_connection(update).await.unwrap().into_inner(), first);
 
     let etag = first.etag;
     let resend = pb::ResendConnectionInvitationRequest {

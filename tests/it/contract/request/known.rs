@@ -81,8 +81,8 @@ impl Known {
         messages::scope("team", &self.id)
     }
 
-    pub(crate) fn target(&self) -> pb::TargetFilter {
-        pb::TargetFilter { r#type: pb::TargetType::Internal.into(), value: self.id.clone() }
+    pub(crate) fn target(&self) -> pb::TargetRef {
+        pb::TargetRef { r#type: pb::TargetType::Internal.into(), value: self.id.clone() }
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str
     let create = keys::with(key, messages::creation(create));
     let made = service.connections().create_connection_invitation(create).await.unwrap().into_inner();
     let accept = pb::AcceptInvitationRequest {
-        created_connection: Some(pb::CreatedConnection { id: CREATED.to_owned(), ..Default::default() }),
+        kind_input: messages::created(CREATED),
         ..messages::accept(&made.invitation_token, "ann")
     };
     let accepted = service.redemptions().accept_invitation(keys::with(key, accept)).await.unwrap().into_inner();
@@ -155,7 +155,7 @@ async fn invited_guest(service: &Service, key: &str, known: &Known) -> String {
 async fn invited_person(service: &Service, key: &str, known: &Known) -> (String, String) {
     let general = keys::with(key, new_general(known, &known.id));
     let general = service.invitations().create_invitation(general).await.unwrap().into_inner();
-    service.invitations().sync_autojoin(keys::with(key, sync_autojoin(known))).await.unwrap();
+    service.scopes().sync_autojoin(keys::with(key, sync_autojoin(known))).await.unwrap();
     (general.name, general.invitation_token)
 }
 

@@ -55,7 +55,7 @@ async fn reconnect_link_serves_at_most_two_people_for_61_seconds(database: TestD
 
     let email = "jane.doe+utility@example.org";
     let with_connection = pb::AcceptInvitationRequest {
-        created_connection: Some(pb::CreatedConnection { id: messages::CONNECTION.to_owned(), ..Default::default() }),
+        kind_input: messages::created(messages::CONNECTION),
         ..messages::accept_as(token, "jane", email, true)
     };
     let repaired = redemptions.accept_invitation(with_connection).await;
@@ -90,7 +90,7 @@ async fn company_of_a_known_connection_need_not_be_named(database: TestDatabase)
     let made = messages::create(&service, messages::invitation()).await;
     let id = "01920000-0000-7000-8000-00000000c0c7".to_owned();
     let accept = pb::AcceptInvitationRequest {
-        created_connection: Some(pb::CreatedConnection { id: id.clone(), ..Default::default() }),
+        kind_input: messages::created(&id),
         ..messages::accept(&made.invitation_token, "jane")
     };
     service.redemptions().accept_invitation(accept).await.unwrap();
@@ -138,22 +138,19 @@ async fn full_prefill_comes_back_as_it_was_sent(database: TestDatabase) {
             ..Default::default()
         };
         let accept = pb::AcceptInvitationRequest {
-            created_connection: Some(created),
+            kind_input: messages::made_connection(created),
             ..messages::accept(&made.invitation_token, subject)
         };
         service.redemptions().accept_invitation(accept).await.unwrap();
     }
-    let update = pb::UpdateCreatedConnectionRequest {
+    let update = pb::RecordCreatedConnectionRequest {
         name: made.name.clone(),
-        created_connection: Some(pb::CreatedConnection {
-            id: id(1),
-            datasource_name: "meter 7".to_owned(),
-            status: "live".to_owned(),
-            ..Default::default()
-        }),
+        connection_id: id(1),
+        datasource_name: Some("meter 7".to_owned()),
+        status: Some("live".to_owned()),
         ..Default::default()
     };
-    let updated = service.connections().update_created_connection(update).await.unwrap().into_inner();
+    let updated = service.connections().record_created_connection(update).await.unwrap().into_inner();
     let seen: Vec<_> = updated
         .created_connections
         .iter()

@@ -46,21 +46,18 @@ pub(crate) async fn eventful(service: &Service) -> pb::ConnectionInvitation {
     service.clock.advance(Duration::from_secs(1));
     let rotated = messages::rotate(service, &made.name).await;
     let accept = pb::AcceptInvitationRequest {
-        created_connection: Some(pb::CreatedConnection { id: messages::CONNECTION.to_owned(), ..Default::default() }),
+        kind_input: messages::created(messages::CONNECTION),
         request_id: "accept-1".to_owned(),
         ..messages::accept_as(&rotated.invitation_token, "subject-1", "ann@example.org", true)
     };
     redemptions.accept_invitation(accept).await.unwrap();
-    let update = pb::UpdateCreatedConnectionRequest {
+    let update = pb::RecordCreatedConnectionRequest {
         name: made.name.clone(),
-        created_connection: Some(pb::CreatedConnection {
-            id: messages::CONNECTION.to_owned(),
-            status: "live".to_owned(),
-            ..Default::default()
-        }),
+        connection_id: messages::CONNECTION.to_owned(),
+        status: Some("live".to_owned()),
         ..Default::default()
     };
-    service.connections().update_created_connection(update).await.unwrap();
+    service.connections().record_created_connection(update).await.unwrap();
     made
 }
 

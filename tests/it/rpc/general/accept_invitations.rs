@@ -6,6 +6,7 @@ use invitation_service::pb::event::Payload;
 use invitation_service::pb::{InvitationState, InvitationStatus};
 use tonic::Code;
 
+use crate::contract::codes;
 use crate::support::build::generals::{accept, email, internal, into, into_team, refusal, subject, verified};
 use crate::support::build::{generals, guests, messages, users};
 use crate::support::database::TestDatabase;
@@ -22,6 +23,8 @@ on_both!(
     accepting_closes_the_same_persons_others_into_the_scope,
     invitation_of_another_person_or_scope_stays_open,
     bad_request_accepts_nothing,
+    entry_has_its_own_etag_input_and_proof,
+    proof_by_name_opens_one_invitation_alone,
 );
 
 const ANN: &str = "ann@example.org";
@@ -50,7 +53,7 @@ async fn invitations_of_every_kind_are_accepted_each_with_a_result(database: Tes
         domains: vec!["example.org".to_owned()],
         ..Default::default()
     };
-    let autojoin = service.invitations().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap();
+    let autojoin = service.scopes().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap();
     names.push(autojoin.name);
     let names: Vec<&String> = names.iter().collect();
     let results = accept(&service, &names, verified("ann", "Ann@Example.org")).await;
@@ -113,7 +116,7 @@ async fn retry_tells_what_the_first_try_told(database: TestDatabase) {
     let service = Service::start(&database).await;
     let names = invite_ann_to_everything(&service).await;
     let request = pb::AcceptInvitationsRequest {
-        names: names.clone(),
+        entries: generals::entries(&names),
         acceptor: Some(verified("ann", ANN)),
         request_id: "r".to_owned(),
         ..Default::default()
@@ -186,16 +189,16 @@ async fn bad_request_accepts_nothing(database: TestDatabase) {
     let general = made.name.replace("connectionInvitations", "invitations");
     let acceptor = Some(subject("ann"));
     let request = |names: &[&String], acceptor: Option<pb::Acceptor>| pb::AcceptInvitationsRequest {
-        names: names.iter().map(|name| (*name).clone()).collect(),
+        entries: generals::entries(names),
         acceptor,
         ..Default::default()
     };
     let bad = "invitations/x".to_owned();
     for (request, fields) in [
-        (request(&[], None), vec!["names", "acceptor.subject"]),
-        (request(&vec![&made.name; 101], acceptor.clone()), vec!["names"]),
-        (request(&[&made.name, &bad, &general], None), vec!["names[1]", "names", "acceptor.subject"]),
-        (request(&[&made.name, &general], acceptor), vec!["names"]),
+        (request(&[], None), vec!["entries", "acceptor.subject"]),
+        (request(&vec![&made.name; 101], acceptor.clone()), vec!["entries"]),
+        (request(&[&made.name, &bad, &general], None), vec!["entries[1].name", "entries", "acceptor.subject"]),
+        (request(&[&made.name, &general], acceptor), vec!["entries"]),
     ] {
         let status = service.invitations().accept_invitations(request).await;
         let status = refused(status, Code::InvalidArgument, "INVALID_FIELD");
@@ -205,5 +208,65 @@ async fn bad_request_accepts_nothing(database: TestDatabase) {
         assert_eq!(seen, wanted);
     }
     assert_eq!(messages::get_general(&service, &made.name).await.use_count, 0);
+    service.stop().await;
+}
+
+async fn entry_has_its_own_etag_input_and_proof(database: TestDatabase) {
+    use pb::accept_invitations_entry::KindInput;
+    let service = Service::start(&database).await;
+    let connection = messages::create(&service, messages::invitation()).await;
+    let guest = guests::create(&service, guests::guest(ANN)).await;
+    let user = users::create(&service, users::user(ANN)).await;
+    let created = pb::CreatedConnection { id: messages::CONNECTION.to_owned(), ..Default::default() };
+    let created = Some(KindInput::CreatedConnection(created));
+    let organization = Some(KindInput::GuestOrganizationId(guests::GUEST.to_owned()));
+    let entry = |name: &str, etag: &str, kind_input: &Option<KindInput>| pb::AcceptInvitationsEntry {
+        name: name.to_owned(),
+        etag: etag.to_owned(),
+        kind_input: kind_input.clone(),
+        ..Default::default()
+    };
+    let run = async |entries: Vec<pb::AcceptInvitationsEntry>| {
+        let acceptor = Some(verified("ann", ANN));
+        let request = pb::AcceptInvitationsRequest { entries, acceptor, ..Default::default() };
+        service.invitations().accept_invitations(request).await.map(|answer| answer.into_inner().results)
+    };
+    let wrong = run(vec![
+        entry(&connection.name, &user.etag, &created),
+        entry(&guest.name, "", &created),
+        entry(&user.name, "", &organization),
+    ]);
+    let wrong = wrong.await.unwrap();
+    assert_eq!(wrong.iter().map(refusal).collect::<Vec<_>>(), ["ETAG_MISMATCH", "INVALID_FIELD", "INVALID_FIELD"]);
+    let bad = KindInput::GuestOrganizationId("x".to_owned());
+    let bad_connection = KindInput::CreatedConnection(pb::CreatedConnection::default());
+    let bad = run(vec![entry(&guest.name, "", &Some(bad)), entry(&connection.name, "", &Some(bad_connection))]).await;
+    let bad = violated(&refused(bad, Code::InvalidArgument, "INVALID_FIELD"));
+    assert_eq!(bad, ["entries[0].guest_organization_id", "entries[1].created_connection.id"]);
+    let right = run(vec![
+        entry(&connection.name, &connection.etag, &created),
+        entry(&guest.name, &guest.etag, &organization),
+        entry(&user.name, &user.etag, &None),
+    ]);
+    let right = right.await.unwrap();
+    assert_eq!(right.iter().map(refusal).collect::<Vec<_>>(), ["", "", ""]);
+    assert_eq!(acceptance(&right[0]).created_connection.as_ref().unwrap().id, messages::CONNECTION);
+    assert_eq!(acceptance(&right[1]).guest_organization_id, guests::GUEST);
+    service.stop().await;
+}
+
+async fn proof_by_name_opens_one_invitation_alone(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let user = users::create(&service, users::user(ANN)).await.name;
+    let general = generals::create(&service, into_team(&[email(ANN)])).await.name;
+    let proof = codes::prove_by_name(&service, &user, ANN).await;
+    let mut entries = generals::entries(&[&user, &general]);
+    entries.iter_mut().for_each(|entry| entry.email_proof.clone_from(&proof));
+    assert!(!format!("{:?}", entries[0]).contains(&proof), "a proof is no text for a log");
+    let acceptor = Some(subject("ann"));
+    let request = pb::AcceptInvitationsRequest { entries, acceptor, ..Default::default() };
+    let results = service.invitations().accept_invitations(request).await.unwrap().into_inner().results;
+    assert_eq!(results.iter().map(refusal).collect::<Vec<_>>(), ["", "EMAIL_NOT_ALLOWED"]);
+    assert_eq!(acceptance(&results[0]).email, ANN);
     service.stop().await;
 }

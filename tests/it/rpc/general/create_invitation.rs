@@ -296,8 +296,7 @@ async fn place_of_what_has_expired_or_ended_is_free(database: TestDatabase) {
     assert_eq!(generals::refusal(&accepted[0]), "");
     service.clock.advance(Duration::from_secs(1));
     let fourth = try_create(&service, wanted()).await.unwrap();
-    let request = pb::InvitationServiceDeclineInvitationRequest { name: fourth.name.clone(), ..Default::default() };
-    service.invitations().decline_invitation(request).await.unwrap();
+    generals::decline(&service, &[&fourth.name], None).await.remove(0).unwrap();
     service.clock.advance(Duration::from_secs(1));
     try_create(&service, wanted()).await.unwrap();
     let states: Vec<_> = generals::all(&service).await.iter().map(pb::Invitation::state).collect();

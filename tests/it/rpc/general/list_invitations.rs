@@ -33,8 +33,8 @@ fn labels(labels: &[(&str, &str)]) -> std::collections::BTreeMap<String, String>
     labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-fn email(value: &str) -> Option<pb::TargetFilter> {
-    Some(pb::TargetFilter { r#type: pb::TargetType::Email.into(), value: value.to_owned() })
+fn email(value: &str) -> Option<pb::TargetRef> {
+    Some(pb::TargetRef { r#type: pb::TargetType::Email.into(), value: value.to_owned() })
 }
 
 fn scope(id: &str) -> Option<pb::ScopeRef> {
@@ -93,7 +93,7 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
     }
     let empty = Request {
         scope: Some(pb::ScopeRef::default()),
-        target: Some(pb::TargetFilter::default()),
+        target: Some(pb::TargetRef::default()),
         page_size: -1,
         order_by: "name".to_owned(),
         kinds: vec![0],

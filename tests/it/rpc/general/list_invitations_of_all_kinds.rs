@@ -27,8 +27,8 @@ fn scope(r#type: &str, id: &str) -> Option<pb::ScopeRef> {
     Some(pb::ScopeRef { r#type: r#type.to_owned(), id: id.to_owned() })
 }
 
-fn target(r#type: TargetType, value: &str) -> Option<pb::TargetFilter> {
-    Some(pb::TargetFilter { r#type: r#type.into(), value: value.to_owned() })
+fn target(r#type: TargetType, value: &str) -> Option<pb::TargetRef> {
+    Some(pb::TargetRef { r#type: r#type.into(), value: value.to_owned() })
 }
 
 async fn list(service: &Service, request: Request) -> pb::ListInvitationsResponse {

@@ -29,7 +29,7 @@ on_both!(
 const ANN: &str = "ann@example.org";
 
 fn request(r#type: TargetType, value: &str) -> Request {
-    let target = Some(pb::TargetFilter { r#type: r#type.into(), value: value.to_owned() });
+    let target = Some(pb::TargetRef { r#type: r#type.into(), value: value.to_owned() });
     Request { target, ..Default::default() }
 }
 
@@ -52,7 +52,7 @@ async fn sync(service: &Service, team: &str, domains: &[&str]) -> String {
         domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
         ..Default::default()
     };
-    service.invitations().sync_autojoin(request).await.unwrap().into_inner().invitation.unwrap().uid
+    service.scopes().sync_autojoin(request).await.unwrap().into_inner().invitation.unwrap().uid
 }
 
 async fn every_kind_and_domain_auto_joins_are_listed_for_an_address(database: TestDatabase) {
@@ -133,12 +133,7 @@ async fn answered_or_ended_invitation_is_not_open(database: TestDatabase) {
     generals::revoke(&service, &revoked.name).await;
     assert_eq!(open_for(&service, ANN).await, [expiring.uid.clone(), user.uid.clone()].into());
     assert_eq!(open_for(&service, "bob@example.org").await, [both.uid.clone()].into(), "bob's part is open");
-    let decline = pb::InvitationServiceDeclineInvitationRequest {
-        name: both.name,
-        target: Some(email("bob@example.org")),
-        ..Default::default()
-    };
-    service.invitations().decline_invitation(decline).await.unwrap();
+    generals::decline(&service, &[&both.name], Some(email("bob@example.org"))).await.remove(0).unwrap();
     assert_eq!(open_for(&service, "bob@example.org").await, [].into());
     service.clock.advance(Duration::from_secs(60));
     assert_eq!(open_for(&service, ANN).await, [user.uid].into());
@@ -217,7 +212,7 @@ async fn rows_of_another_account_are_not_seen(database: TestDatabase) {
             domains: vec!["example.org".to_owned()],
             ..Default::default()
         };
-        client.sync_autojoin(keys::with(key, sync)).await.unwrap();
+        service.scopes().sync_autojoin(keys::with(key, sync)).await.unwrap();
     }
     for (key, account) in key.iter().zip(["ours", "theirs"]) {
         let page = client.list_open_invitations(keys::with(key, request(TargetType::Email, ANN))).await.unwrap();

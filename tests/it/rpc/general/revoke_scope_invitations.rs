@@ -70,7 +70,7 @@ async fn active_and_expired_invitations_of_a_scope_are_revoked(database: TestDat
         domains: vec!["example.org".to_owned()],
         ..Default::default()
     };
-    wanted.push(service.invitations().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap().name);
+    wanted.push(service.scopes().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap().name);
     let mut kept = Vec::new();
     for invitation in
         [into("blue", &[]), pb::Invitation { scope: Some(messages::scope("site", "red")), ..into_team(&[]) }]
@@ -81,8 +81,7 @@ async fn active_and_expired_invitations_of_a_scope_are_revoked(database: TestDat
     generals::accept(&service, &[&used], generals::subject("bob")).await;
     kept.push(used);
     let declined = generals::create(&service, into_team(&[])).await.name;
-    let decline = pb::InvitationServiceDeclineInvitationRequest { name: declined.clone(), ..Default::default() };
-    service.invitations().decline_invitation(decline).await.unwrap();
+    generals::decline(&service, &[&declined], None).await.remove(0).unwrap();
     kept.push(declined);
     service.clock.advance(Duration::from_secs(60));
 

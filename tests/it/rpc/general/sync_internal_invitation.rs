@@ -28,7 +28,7 @@ on_both!(
 
 fn request(action: Action) -> Request {
     Request {
-        creator_user_id: "boss".to_owned(),
+        inviter_user_id: "boss".to_owned(),
         target_value: "ann".to_owned(),
         action: action.into(),
         ..Default::default()
@@ -173,6 +173,6 @@ async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
     let status = refused(try_sync(&service, bad).await, Code::InvalidArgument, "INVALID_FIELD");
     let mut fields = violated(&status);
     fields.sort();
-    assert_eq!(fields, ["action", "creator_user_id", "request_id", "target_value", "widget_configuration_id"]);
+    assert_eq!(fields, ["action", "inviter_user_id", "request_id", "target_value", "widget_configuration_id"]);
     service.stop().await;
 }

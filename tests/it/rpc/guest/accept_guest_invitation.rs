@@ -66,7 +66,7 @@ async fn guest_with_the_link_accepts_with_or_without_organization(database: Test
         let eve = messages::accept_as(&made.invitation_token, "eve", "eve@example.org", true);
         refused(redemptions.accept_invitation(eve).await, Code::PermissionDenied, "EMAIL_NOT_ALLOWED");
         let accept = |organization: Option<&str>| pb::AcceptInvitationRequest {
-            guest_organization_id: organization.map(str::to_owned),
+            kind_input: organization.and_then(messages::as_guest),
             ..messages::accept_as(&made.invitation_token, "ann", &email, true)
         };
         let status =
@@ -91,7 +91,7 @@ async fn guest_and_system_for_one_organization_accept_once(database: TestDatabas
     let service = Service::start(&database).await;
     let made = create(&service, guest("ann@example.org")).await;
     let accept = pb::AcceptInvitationRequest {
-        guest_organization_id: Some(GUEST.to_owned()),
+        kind_input: messages::as_guest(GUEST),
         ..messages::accept(&messages::mailed_token(&made.uid, 1), "ann")
     };
     service.redemptions().accept_invitation(accept).await.unwrap();

@@ -51,7 +51,7 @@ async fn invite_all(service: &Service) {
         made.push(guests::create(service, guest).await);
     }
     let accept = pb::AcceptInvitationRequest {
-        guest_organization_id: Some(guests::GUEST.to_owned()),
+        kind_input: messages::as_guest(guests::GUEST),
         ..messages::accept(&messages::mailed_token(&made[1].uid, 1), "gus")
     };
     service.clock.advance(Duration::from_secs(1));

@@ -7,11 +7,12 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use super::keys;
 use crate::contract::codes;
 use crate::contract::raw::told;
-use crate::support::build::{generals, messages, users};
+use crate::support::build::{generals, guests, messages, users};
 use crate::support::database::TestDatabase;
-use crate::support::expect::refused;
+use crate::support::expect::{refused, violated};
 use crate::support::on_both;
 use crate::support::service::Service;
 
@@ -25,6 +26,8 @@ on_both!(
     invitation_that_cannot_be_accepted_sends_no_code,
     neither_an_address_nor_a_code_is_stored,
     code_goes_before_whatever_else_waits,
+    answer_tells_everybody_alike_when_to_come_again,
+    name_reaches_what_its_organization_reaches,
 );
 
 const ANN: &str = "ann@example.org";
@@ -43,7 +46,7 @@ async fn code_is_mailed_only_to_an_address_that_could_accept(database: TestDatab
         domains: vec!["example.com".to_owned()],
         ..Default::default()
     };
-    let autojoin = service.invitations().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap();
+    let autojoin = service.scopes().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap();
     let to = |address: &str| Some((0, Some(address.to_owned())));
     for (token, email, mailed) in [
         (&bound.invitation_token, "BOB@example.org", Some((2, None))),
@@ -225,5 +228,58 @@ async fn code_goes_before_whatever_else_waits(database: TestDatabase) {
     let list = pb::ListDeliveriesRequest { parent: made.name, ..Default::default() };
     let code = service.deliveries().list_deliveries(list).await.unwrap().into_inner().deliveries.remove(0);
     assert_eq!((code.purpose(), code.next_attempt_time), (pb::DeliveryPurpose::VerificationCode, messages::at(3_600)));
+    service.stop().await;
+}
+
+async fn answer_tells_everybody_alike_when_to_come_again(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let bound = messages::create(&service, messages::invitation_for(&[ANN])).await;
+    for (asked, wait) in [60, 60, 60, 60, 3_360].into_iter().enumerate() {
+        let mut answers = Vec::new();
+        for email in [ANN, "eve@example.org"] {
+            let request = codes::asking(&bound.invitation_token, email);
+            answers.push(service.redemptions().send_verification_code(request).await.unwrap().into_inner());
+        }
+        assert_eq!(answers[0], answers[1]);
+        let now = i64::try_from(asked).unwrap() * 60;
+        assert_eq!((answers[0].expire_time, answers[0].retry_delay), (messages::at(now + 600), messages::seconds(wait)));
+        service.clock.advance(Duration::from_secs(60));
+    }
+    service.stop().await;
+}
+
+async fn name_reaches_what_its_organization_reaches(database: TestDatabase) {
+    let all = [("ours", "*", None), ("ours", "*", Some(guests::HOST)), ("ours", "*", Some(guests::OTHER_HOST))];
+    let (service, key) = keys::start_bound(&database, &all).await;
+    let mut create = keys::with(&key[1], guests::creation(guests::guest(ANN)));
+    guests::add(&mut create, guests::HOST, guests::HOST);
+    let guest = service.guests().create_guest_invitation(create).await.unwrap().into_inner();
+    let by_name = |name: &str| pb::SendVerificationCodeRequest {
+        access: Some(pb::send_verification_code_request::Access::Name(name.to_owned())),
+        email: ANN.to_owned(),
+    };
+    let mut redemptions = service.redemptions();
+    let foreign = redemptions.send_verification_code(keys::with(&key[2], by_name(&guest.name))).await;
+    refused(foreign, Code::NotFound, "INVITATION_NOT_FOUND");
+    let mistyped = guest.name.replace("guestInvitations", "userInvitations");
+    let mistyped = redemptions.send_verification_code(keys::with(&key[0], by_name(&mistyped))).await;
+    refused(mistyped, Code::NotFound, "INVITATION_NOT_FOUND");
+    redemptions.send_verification_code(keys::with(&key[1], by_name(&guest.name))).await.unwrap();
+    let code = codes::sent(&service, ANN).await.unwrap();
+    let verify = pb::VerifyEmailRequest {
+        access: Some(pb::verify_email_request::Access::Name(guest.name.clone())),
+        email: ANN.to_owned(),
+        code,
+    };
+    let foreign = redemptions.verify_email(keys::with(&key[2], verify.clone())).await;
+    refused(foreign, Code::NotFound, "INVITATION_NOT_FOUND");
+    redemptions.verify_email(keys::with(&key[1], verify)).await.unwrap();
+    // A link opens it for every organization.
+    service.clock.advance(Duration::from_secs(60));
+    let link = codes::asking(&guest.invitation_token, ANN);
+    redemptions.send_verification_code(keys::with(&key[2], link)).await.unwrap();
+    let none = pb::SendVerificationCodeRequest { access: None, email: ANN.to_owned() };
+    let none = redemptions.send_verification_code(keys::with(&key[1], none)).await;
+    assert_eq!(violated(&refused(none, Code::InvalidArgument, "INVALID_FIELD")), ["token"]);
     service.stop().await;
 }

@@ -233,7 +233,7 @@ async fn auto_join_opens_with_a_proof(database: TestDatabase) {
         domains: vec!["example.org".to_owned()],
         ..Default::default()
     };
-    let made = service.invitations().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap();
+    let made = service.scopes().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap();
     let token = made.invitation_token.as_str();
     let proof = codes::prove(&service, token, ANN).await;
     let accepted = service.redemptions().accept_invitation(accept(token, "ann", "", &proof)).await.unwrap();

@@ -197,11 +197,12 @@ async fn only_the_person_invited_accepts_and_gets_the_roles(database: TestDataba
     refused(redemptions.accept_invitation(eve).await, Code::PermissionDenied, "EMAIL_NOT_ALLOWED");
     let unproven = messages::accept_as(&made.invitation_token, "ann", "ann@example.org", false);
     refused(redemptions.accept_invitation(unproven).await, Code::PermissionDenied, "EMAIL_NOT_VERIFIED");
-    for (connection, guest, field) in [(true, false, "created_connection"), (false, true, "guest_organization_id")] {
-        let id = messages::CONNECTION.to_owned();
+    for (kind_input, field) in [
+        (messages::created(messages::CONNECTION), "created_connection"),
+        (messages::as_guest(messages::CONNECTION), "guest_organization_id"),
+    ] {
         let accept = pb::AcceptInvitationRequest {
-            created_connection: connection.then(|| pb::CreatedConnection { id: id.clone(), ..Default::default() }),
-            guest_organization_id: guest.then_some(id),
+            kind_input,
             ..messages::accept_as(&made.invitation_token, "ann", "ann@example.org", true)
         };
         let status = refused(redemptions.accept_invitation(accept).await, Code::InvalidArgument, "INVALID_FIELD");

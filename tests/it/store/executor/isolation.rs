@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use invitation_service::domain::command::{
-    Action, Command, CreateInvitation, ReportDelivery, SettleDelivery, UpdateCreatedConnection,
+    Action, Command, CreateInvitation, ReportDelivery, SettleDelivery,
 };
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
 use invitation_service::domain::invitation::EngagementType;
@@ -44,7 +44,7 @@ async fn another_account_sees_and_changes_nothing(database: TestDatabase) {
     assert!(store.list_events(&other, &events).await.unwrap().is_none());
 
     let connection = NewConnection { id: COMPANY, datasource_name: String::new(), status: String::new() };
-    let update = UpdateCreatedConnection { target: target(&made), connection, acceptance: Some(acceptance.id) };
+    let update = recorded(&made, connection, Some(acceptance.id));
     for action in [
         accept(&made, "ann"),
         accept(&made, "bob"),
@@ -52,7 +52,7 @@ async fn another_account_sees_and_changes_nothing(database: TestDatabase) {
         revoke(&made),
         resend(&made, true, None),
         record(&made, EngagementType::View),
-        Action::UpdateCreatedConnection(update),
+        Action::RecordCreatedConnection(update),
     ] {
         let foreign = Command { account: other.clone(), ..command(action) };
         let refused = store.executor().execute(foreign, None).await.unwrap_err();

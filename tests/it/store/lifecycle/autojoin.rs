@@ -122,6 +122,7 @@ async fn fields_of_a_sync_are_read_back(database: TestDatabase) {
             domains: vec!["a.org".to_owned()],
             widget_configuration_id: widget.map(str::to_owned),
             metadata: metadata.map(str::to_owned),
+            etag: None,
         })))
     };
     for (name, widget, metadata) in

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use invitation_service::domain::command::{
-    AcceptInvitation, Action, Command, CreateInvitation, OnConflict, UpdateCreatedConnection,
+    AcceptInvitation, Action, Command, CreateInvitation, OnConflict, RecordCreatedConnection,
 };
 use invitation_service::domain::invitation::acceptance::Acceptor;
 use invitation_service::domain::invitation::refusal::Refusal;
@@ -16,7 +16,7 @@ use invitation_service::domain::kind::connection::{
     ConnectionDetails, ConnectionPurpose, Country, Datasource, HttpUrl, NewConnection, Prefill, StartDate, UtilityType,
 };
 use invitation_service::domain::value::email::Email;
-use invitation_service::domain::value::id::IdSeed;
+use invitation_service::domain::value::id::{AcceptanceId, IdSeed};
 use invitation_service::entropy::Entropy;
 use invitation_service::store::ExecuteError;
 use sea_orm::ConnectionTrait;
@@ -131,12 +131,12 @@ async fn created_connection_can_be_added_and_changed(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let made = created(&store, link()).await;
     let accepted = store.executor().execute(command(accept(&made, "ann")), None).await.unwrap().acceptance.unwrap();
-    let update = |status: &str, acceptance| {
-        let connection =
-            NewConnection { id: COMPANY, datasource_name: "Stadtwerke".to_owned(), status: status.to_owned() };
-        command(Action::UpdateCreatedConnection(UpdateCreatedConnection {
+    let update = |status: &str, acceptance: Option<AcceptanceId>| {
+        command(Action::RecordCreatedConnection(RecordCreatedConnection {
             target: target(&made),
-            connection,
+            connection_id: COMPANY,
+            datasource_name: acceptance.map(|_| "Stadtwerke".to_owned()),
+            status: Some(status.to_owned()),
             acceptance,
         }))
     };
@@ -151,6 +151,7 @@ async fn created_connection_can_be_added_and_changed(database: TestDatabase) {
     assert_eq!(found, *changed);
     let created = found.acceptances[0].created_connection.clone().unwrap();
     assert_eq!((created.connection.status.as_str(), created.created_at), ("DONE", added_at));
+    assert_eq!(created.connection.datasource_name, "Stadtwerke", "what is not given stays");
     assert_eq!(story(&store, made.id).await, ["created", "accepted", "updated", "updated"]);
 }
 

@@ -85,6 +85,7 @@ pub(crate) async fn autojoined(store: &Store, scope: &Scope, domain: &str) -> In
         domains: vec![domain.to_owned()],
         widget_configuration_id: None,
         metadata: None,
+        etag: None,
     };
     store.executor().execute(command(Action::SyncAutojoin(Box::new(sync))), None).await.unwrap().invitation.id
 }

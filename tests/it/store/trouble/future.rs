@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use invitation_service::background::expiry::ExpiryWalk;
 use invitation_service::clock::Clock;
-use invitation_service::domain::command::{Action, CreateInvitation, UpdateCreatedConnection};
+use invitation_service::domain::command::{Action, CreateInvitation};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::invitation::event::{Event, EventType};
@@ -392,8 +392,8 @@ async fn fields_of_a_newer_release_survive_a_write(database: TestDatabase) {
     stored["created_connection"]["from_the_future"] = "kept".into();
     write("acceptance", acceptance.id.0, &stored).await;
     let connection = NewConnection { status: "done".to_owned(), ..connection };
-    let update = UpdateCreatedConnection { target: target(&made), connection, acceptance: None };
-    store.executor().execute(command(Action::UpdateCreatedConnection(update)), None).await.unwrap();
+    let update = recorded(&made, connection, None);
+    store.executor().execute(command(Action::RecordCreatedConnection(update)), None).await.unwrap();
     stored["created_connection"]["status"] = "done".into();
     assert_eq!(details("acceptance", acceptance.id.0).await, stored);
     store.close().await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{
     AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, Expiry, ExpiryTime, OnConflict,
-    RecordEngagement, Request, ResendInvitation, RevokeInvitation, Target,
+    RecordCreatedConnection, RecordEngagement, Request, ResendInvitation, RevokeInvitation, Target,
 };
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::delivery::reminder::Schedules;
@@ -18,10 +18,10 @@ use invitation_service::domain::invitation::event::{Event, Payload};
 use invitation_service::domain::invitation::recipient::NewRecipient;
 use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::domain::kind::Details;
-use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
+use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose, NewConnection};
 use invitation_service::domain::secret::key_ring::BodyDigest;
 use invitation_service::domain::value::email::Email;
-use invitation_service::domain::value::id::{IdSeed, InvitationId};
+use invitation_service::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::Ttl;
 use invitation_service::entropy::Entropy;
@@ -144,6 +144,21 @@ pub(crate) fn resend(invitation: &Invitation, rotate: bool, ttl: Option<Ttl>) ->
         rotate,
         expiry: ttl.map(|ttl| Expiry { time: ExpiryTime::After(ttl), field: "ttl" }),
     })
+}
+
+/// Records all that is known of a connection.
+pub(crate) fn recorded(
+    made: &Invitation,
+    connection: NewConnection,
+    acceptance: Option<AcceptanceId>,
+) -> RecordCreatedConnection {
+    RecordCreatedConnection {
+        target: target(made),
+        connection_id: connection.id,
+        datasource_name: Some(connection.datasource_name),
+        status: Some(connection.status),
+        acceptance,
+    }
 }
 
 pub(crate) fn record(invitation: &Invitation, engagement: EngagementType) -> Action {

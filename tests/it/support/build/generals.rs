@@ -71,6 +71,33 @@ pub(crate) fn verified(subject: &str, email: &str) -> pb::Acceptor {
     pb::Acceptor { email: email.to_owned(), email_verified: true, ..self::subject(subject) }
 }
 
+/// The entries that accept invitations by their names alone.
+pub(crate) fn entries<T: AsRef<str>>(names: &[T]) -> Vec<pb::AcceptInvitationsEntry> {
+    let entry = |name: &T| pb::AcceptInvitationsEntry { name: name.as_ref().to_owned(), ..Default::default() };
+    names.iter().map(entry).collect()
+}
+
+/// Declines several invitations, for one target or for the only one of each.
+pub(crate) async fn decline<T: AsRef<str>>(
+    service: &Service,
+    names: &[T],
+    target: Option<pb::Target>,
+) -> Vec<Result<pb::Invitation, pb::BatchError>> {
+    use pb::decline_invitations_result::Result as Outcome;
+    let request = pb::DeclineInvitationsRequest {
+        names: names.iter().map(|name| name.as_ref().to_owned()).collect(),
+        target: target.map(messages::target_ref),
+        reason: "busy".to_owned(),
+        ..Default::default()
+    };
+    let results = service.invitations().decline_invitations(request).await.unwrap().into_inner().results;
+    let one = |result: pb::DeclineInvitationsResult| match result.result.expect("it has a result") {
+        Outcome::Invitation(invitation) => Ok(invitation),
+        Outcome::Error(error) => Err(error),
+    };
+    results.into_iter().map(one).collect()
+}
+
 /// Accepts several invitations.
 pub(crate) async fn accept(
     service: &Service,
@@ -78,7 +105,7 @@ pub(crate) async fn accept(
     acceptor: pb::Acceptor,
 ) -> Vec<pb::AcceptInvitationsResult> {
     let request = pb::AcceptInvitationsRequest {
-        names: names.iter().map(|name| (*name).clone()).collect(),
+        entries: entries(names),
         acceptor: Some(acceptor),
         ..Default::default()
     };

@@ -104,6 +104,7 @@ pub(crate) fn sync(scope: &str, domains: &[&str]) -> Action {
         domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
         widget_configuration_id: None,
         metadata: None,
+        etag: None,
     }))
 }
 

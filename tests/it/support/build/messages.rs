@@ -58,6 +58,26 @@ pub(crate) fn accept(token: &str, subject: &str) -> pb::AcceptInvitationRequest 
     }
 }
 
+/// The reference to a target.
+pub(crate) fn target_ref(target: pb::Target) -> pb::TargetRef {
+    pb::TargetRef { r#type: target.r#type, value: target.value }
+}
+
+/// The connection that an acceptor made.
+pub(crate) fn created(id: &str) -> Option<pb::accept_invitation_request::KindInput> {
+    made_connection(pb::CreatedConnection { id: id.to_owned(), ..Default::default() })
+}
+
+/// The connection that an acceptor made, as it is.
+pub(crate) fn made_connection(connection: pb::CreatedConnection) -> Option<pb::accept_invitation_request::KindInput> {
+    Some(pb::accept_invitation_request::KindInput::CreatedConnection(connection))
+}
+
+/// The organization that accepts as a guest.
+pub(crate) fn as_guest(organization: &str) -> Option<pb::accept_invitation_request::KindInput> {
+    Some(pb::accept_invitation_request::KindInput::GuestOrganizationId(organization.to_owned()))
+}
+
 /// An acceptance by a subject with an e-mail address.
 pub(crate) fn accept_as(token: &str, subject: &str, email: &str, verified: bool) -> pb::AcceptInvitationRequest {
     let mut request = accept(token, subject);

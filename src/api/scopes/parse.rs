@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::parse::scope;
+use crate::api::general::parse::scope;
+use crate::api::parse::filter;
 use crate::api::parse::json::json;
 use crate::api::parse::violations::Violations;
 use crate::domain::command::SyncAutojoin;
@@ -14,21 +15,24 @@ use crate::pb;
 
 const MAX_DOMAINS: usize = 1_000;
 
-/// Parses a required scope.
-pub(in crate::api) fn required_scope(violations: &mut Violations, given: Option<&pb::Scope>) -> Option<Scope> {
-    let empty = pb::Scope::default();
-    scope(violations, "scope", given.unwrap_or(&empty))
+/// Parses a required reference to a scope.
+pub(super) fn required_scope(violations: &mut Violations, given: Option<&pb::ScopeRef>) -> Option<Scope> {
+    let empty = pb::ScopeRef::default();
+    filter::scope(violations, Some(given.unwrap_or(&empty)))
 }
 
 /// Parses a SyncAutojoinRequest. Different spellings of one domain count once.
-pub(in crate::api) fn to_sync(violations: &mut Violations, request: &pb::SyncAutojoinRequest) -> Option<SyncAutojoin> {
-    let scope = required_scope(violations, request.scope.as_ref());
+pub(super) fn to_sync(violations: &mut Violations, request: &pb::SyncAutojoinRequest) -> Option<SyncAutojoin> {
+    let empty = pb::Scope::default();
+    let scope = scope(violations, "scope", request.scope.as_ref().unwrap_or(&empty));
     let domains = violations.each("domains", &request.domains, MAX_DOMAINS, domain);
     let widget = &request.widget_configuration_id;
     let widget_configuration_id = violations.optional("widget_configuration_id", widget, text::opaque_id);
     let metadata = json(violations, "metadata", request.metadata.as_ref());
     let domains: BTreeSet<_> = domains.into_iter().collect();
-    Some(SyncAutojoin { scope: scope?, domains: domains.into_iter().collect(), widget_configuration_id, metadata })
+    let etag = violations.optional("etag", &request.etag, text::opaque_id);
+    let domains = domains.into_iter().collect();
+    Some(SyncAutojoin { scope: scope?, domains, widget_configuration_id, metadata, etag })
 }
 
 fn domain(value: &str) -> Result<String, Invalid> {

@@ -1,9 +1,9 @@
-//! DeclineInvitation of InvitationService: by name, for one target or for the only one.
+//! DeclineInvitations: by name, each for itself, for one target or for the only one.
 
 use invitation_service::pb;
 use invitation_service::pb::event::Payload;
-use invitation_service::pb::{InvitationServiceDeclineInvitationRequest as Request, InvitationState, TargetType};
-use tonic::{Code, Status};
+use invitation_service::pb::{DeclineInvitationsRequest as Request, InvitationState, TargetType};
+use tonic::Code;
 
 use crate::support::build::generals::{email, internal, into_team};
 use crate::support::build::{generals, guests, messages, users};
@@ -18,12 +18,17 @@ on_both!(
     each_of_several_declines_by_name_and_the_last_ends_it,
     nobody_unknown_declines,
     invitation_that_ended_or_is_for_many_cannot_be_declined,
-    retry_declines_once_and_a_stale_etag_not_at_all,
+    each_name_is_answered_for_itself_and_a_retry_alike,
 );
 
-async fn decline(service: &Service, name: &str, target: Option<pb::Target>) -> Result<pb::Invitation, Status> {
-    let request = Request { name: name.to_owned(), target, reason: "busy".to_owned(), ..Default::default() };
-    service.invitations().decline_invitation(request).await.map(tonic::Response::into_inner)
+async fn decline(service: &Service, name: &str, target: Option<pb::Target>) -> Result<pb::Invitation, pb::BatchError> {
+    generals::decline(service, &[name], target).await.remove(0)
+}
+
+/// Asserts that one was not declined, and why.
+fn not_declined(result: Result<pb::Invitation, pb::BatchError>, code: Code, reason: &str) {
+    let error = result.unwrap_err();
+    assert_eq!((error.code, error.reason.as_str()), (code.into(), reason));
 }
 
 async fn only_recipient_of_any_kind_declines_without_being_named(database: TestDatabase) {
@@ -57,7 +62,7 @@ async fn each_of_several_declines_by_name_and_the_last_ends_it(database: TestDat
     let targets = [email("Ann@Example.org"), internal("ann"), phone.clone()];
     let made = generals::create(&service, into_team(&targets)).await;
     let nobody = decline(&service, &made.name, None).await;
-    refused(nobody, Code::FailedPrecondition, "RECIPIENT_UNKNOWN");
+    not_declined(nobody, Code::FailedPrecondition, "RECIPIENT_UNKNOWN");
     let first = decline(&service, &made.name, Some(email(" ann@EXAMPLE.org"))).await.unwrap();
     assert_eq!(first.state(), InvitationState::Active);
     assert_eq!(decline(&service, &made.name, Some(email("ann@example.org"))).await.unwrap(), first, "again");
@@ -75,23 +80,28 @@ async fn nobody_unknown_declines(database: TestDatabase) {
     let made = generals::create(&service, into_team(&[email("ann@example.org")])).await;
     for other in [email("bob@example.org"), internal("ann@example.org"), messages::target(TargetType::Share, "x")] {
         let other = decline(&service, &made.name, Some(other)).await;
-        refused(other, Code::FailedPrecondition, "RECIPIENT_UNKNOWN");
+        not_declined(other, Code::FailedPrecondition, "RECIPIENT_UNKNOWN");
     }
     let bad = Request {
-        name: "x".to_owned(),
-        target: Some(email("x")),
+        names: vec!["x".to_owned(), made.name.clone(), made.name.clone()],
+        target: Some(messages::target_ref(email("x"))),
         reason: "x".repeat(301),
         request_id: "\u{e4}".to_owned(),
         ..Default::default()
     };
-    let status = refused(service.invitations().decline_invitation(bad).await, Code::InvalidArgument, "INVALID_FIELD");
+    let status = refused(service.invitations().decline_invitations(bad).await, Code::InvalidArgument, "INVALID_FIELD");
     let mut fields = violated(&status);
     fields.sort();
-    assert_eq!(fields, ["name", "reason", "request_id", "target.value"]);
+    assert_eq!(fields, ["names", "names[0]", "reason", "request_id", "target.value"]);
+    let many = vec![made.name.clone(); 101];
+    for names in [Vec::new(), many] {
+        let status = service.invitations().decline_invitations(Request { names, ..Default::default() }).await;
+        assert_eq!(violated(&refused(status, Code::InvalidArgument, "INVALID_FIELD")), ["names"]);
+    }
     let missing = decline(&service, &format!("invitations/{}", messages::COMPANY), None).await;
-    refused(missing, Code::NotFound, "INVITATION_NOT_FOUND");
+    not_declined(missing, Code::NotFound, "INVITATION_NOT_FOUND");
     let mistyped = decline(&service, &made.name.replace("invitations", "userInvitations"), None).await;
-    refused(mistyped, Code::NotFound, "INVITATION_NOT_FOUND");
+    not_declined(mistyped, Code::NotFound, "INVITATION_NOT_FOUND");
     assert_eq!(messages::get_general(&service, &made.name).await, made);
     service.stop().await;
 }
@@ -106,38 +116,52 @@ async fn invitation_that_ended_or_is_for_many_cannot_be_declined(database: TestD
         domains: vec!["example.org".to_owned()],
         ..Default::default()
     };
-    let autojoin = service.invitations().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap().name;
+    let autojoin = service.scopes().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap().name;
     for name in [&many, &autojoin] {
         for target in [None, Some(email("ann@example.org"))] {
-            refused(decline(&service, name, target).await, Code::FailedPrecondition, "NOT_DECLINABLE");
+            not_declined(decline(&service, name, target).await, Code::FailedPrecondition, "NOT_DECLINABLE");
         }
     }
     let revoked = generals::create(&service, into_team(&[])).await.name;
     generals::revoke(&service, &revoked).await;
-    refused(decline(&service, &revoked, None).await, Code::FailedPrecondition, "INVITATION_REVOKED");
+    not_declined(decline(&service, &revoked, None).await, Code::FailedPrecondition, "INVITATION_REVOKED");
     let used = generals::create(&service, into_team(&[])).await.name;
     generals::accept(&service, &[&used], generals::subject("ann")).await;
-    refused(decline(&service, &used, None).await, Code::FailedPrecondition, "INVITATION_FULFILLED");
+    not_declined(decline(&service, &used, None).await, Code::FailedPrecondition, "INVITATION_FULFILLED");
     service.stop().await;
 }
 
-async fn retry_declines_once_and_a_stale_etag_not_at_all(database: TestDatabase) {
+async fn each_name_is_answered_for_itself_and_a_retry_alike(database: TestDatabase) {
     let service = Service::start(&database).await;
-    let made = generals::create(&service, into_team(&[email("a@x.org"), email("b@x.org")])).await;
+    let [ann, bob] = ["ann@x.org", "bob@x.org"].map(email);
+    let both = generals::create(&service, into_team(&[ann.clone(), bob.clone()])).await.name;
+    let other = generals::create(&service, into_team(&[bob])).await.name;
+    let only = users::create(&service, users::user("ann@x.org")).await.name;
     let request = Request {
-        name: made.name.clone(),
-        target: Some(email("a@x.org")),
-        etag: made.etag.clone(),
+        names: vec![both.clone(), other.clone(), only.clone()],
+        target: Some(messages::target_ref(ann)),
         request_id: "r".to_owned(),
         ..Default::default()
     };
     let mut client = service.invitations();
-    let first = client.decline_invitation(request.clone()).await.unwrap().into_inner();
-    assert_eq!(client.decline_invitation(request.clone()).await.unwrap().into_inner(), first);
-    let other = Request { target: Some(email("b@x.org")), ..request.clone() };
-    refused(client.decline_invitation(other).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
-    let stale = Request { target: Some(email("b@x.org")), request_id: String::new(), ..request };
-    refused(client.decline_invitation(stale).await, Code::Aborted, "ETAG_MISMATCH");
-    assert_eq!(messages::get_general(&service, &made.name).await, first);
+    let dry = Request { validate_only: true, ..request.clone() };
+    let dry = client.decline_invitations(dry).await.unwrap().into_inner();
+    assert_eq!(messages::get_general(&service, &only).await.state(), InvitationState::Active, "a dry run");
+    let first = client.decline_invitations(request.clone()).await.unwrap().into_inner();
+    let reason = |result: &pb::DeclineInvitationsResult| match result.result.as_ref().unwrap() {
+        pb::decline_invitations_result::Result::Invitation(_) => String::new(),
+        pb::decline_invitations_result::Result::Error(error) => error.reason.clone(),
+    };
+    for answer in [&dry, &first] {
+        let answered: Vec<_> = answer.results.iter().map(|result| (result.name.clone(), reason(result))).collect();
+        let wanted = [(&both, ""), (&other, "RECIPIENT_UNKNOWN"), (&only, "")];
+        assert_eq!(answered, wanted.map(|(name, reason)| (name.clone(), reason.to_owned())));
+    }
+    assert_eq!(client.decline_invitations(request.clone()).await.unwrap().into_inner(), first);
+    let changed = Request { reason: "other".to_owned(), ..request };
+    refused(client.decline_invitations(changed).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+    assert_eq!(messages::get_general(&service, &only).await.state(), InvitationState::Declined);
+    assert_eq!(messages::get_general(&service, &both).await.state(), InvitationState::Active, "Bob's part is open");
+    assert_eq!(generals::happened(&service, &both).await, ["created", "declined"]);
     service.stop().await;
 }

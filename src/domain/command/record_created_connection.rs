@@ -1,7 +1,10 @@
-//! Updates a connection that an acceptor created, or adds one to an acceptance that had none, in every state.
+//! Records what is known of a connection that an acceptor created, or adds one to an acceptance that had none, in every
+//! state. What the request does not have stays as it was.
 
 #[cfg(test)]
 mod tests;
+use uuid::Uuid;
+
 use super::{Command, CommandRules, ReadSet, Target};
 use crate::domain::decide::{AcceptanceChange, Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
@@ -16,22 +19,26 @@ use crate::domain::value::id::AcceptanceId;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::time::Timestamp;
 
-/// Updates, or adds, a connection that an acceptor created.
+/// Records what is known of a connection that an acceptor created.
 #[derive(Clone, Debug)]
-pub struct UpdateCreatedConnection {
+pub struct RecordCreatedConnection {
     /// The invitation.
     pub target: Target,
-    /// The new value of the connection.
-    pub connection: NewConnection,
+    /// The connection's id.
+    pub connection_id: Uuid,
+    /// The new name of its data source; `None` keeps the present one.
+    pub datasource_name: Option<String>,
+    /// Its new status; `None` keeps the present one.
+    pub status: Option<String>,
     /// The acceptance that it is added to; `None` if the connection exists.
     pub acceptance: Option<AcceptanceId>,
 }
 
-impl CommandRules for UpdateCreatedConnection {
+impl CommandRules for RecordCreatedConnection {
     fn read_set(&self) -> ReadSet {
         ReadSet {
             acceptance: self.acceptance,
-            created_connection: Some(self.connection.id),
+            created_connection: Some(self.connection_id),
             ..ReadSet::of_named(&self.target)
         }
     }
@@ -56,8 +63,7 @@ impl CommandRules for UpdateCreatedConnection {
             return Err(Refusal::InvalidField { field: "name", invalid });
         }
         let mut acceptance = acceptance_to_change(loaded, invitation, self)?.clone();
-        let created_at = acceptance.created_connection.as_ref().map_or(loaded.now, |created| created.created_at);
-        let created = CreatedConnection { connection: self.connection.clone(), created_at };
+        let created = self.recorded(acceptance.created_connection.as_ref(), loaded.now);
         if acceptance.created_connection.as_ref() == Some(&created) {
             return Ok(Decided::unchanged(invitation.id));
         }
@@ -69,7 +75,7 @@ impl CommandRules for UpdateCreatedConnection {
             shown.clone_from(&acceptance);
         }
         let payload = UpdatedPayload {
-            created_connection: Some(self.connection.id),
+            created_connection: Some(self.connection_id),
             acceptance: Some(acceptance.id),
             ..UpdatedPayload::default()
         };
@@ -85,15 +91,31 @@ impl CommandRules for UpdateCreatedConnection {
     }
 }
 
+impl RecordCreatedConnection {
+    /// Returns the connection with what is new about it.
+    fn recorded(&self, known: Option<&CreatedConnection>, now: Timestamp) -> CreatedConnection {
+        let or_known = |new: &Option<String>, known: Option<&String>| new.as_ref().or(known).cloned().unwrap_or_default();
+        let connection = known.map(|known| &known.connection);
+        CreatedConnection {
+            connection: NewConnection {
+                id: self.connection_id,
+                datasource_name: or_known(&self.datasource_name, connection.map(|known| &known.datasource_name)),
+                status: or_known(&self.status, connection.map(|known| &known.status)),
+            },
+            created_at: known.map_or(now, |known| known.created_at),
+        }
+    }
+}
+
 /// Finds the acceptance that has the connection, or that it is added to.
 fn acceptance_to_change<'a>(
     loaded: &'a Loaded,
     invitation: &Invitation,
-    update: &UpdateCreatedConnection,
+    record: &RecordCreatedConnection,
 ) -> Result<&'a Acceptance, Refusal> {
-    let connection = update.connection.id;
+    let connection = record.connection_id;
     let holder = loaded.acceptance_with(invitation.id, connection);
-    let Some(wanted) = update.acceptance else {
+    let Some(wanted) = record.acceptance else {
         return holder.ok_or(Refusal::CreatedConnectionNotFound(connection));
     };
     let acceptance =

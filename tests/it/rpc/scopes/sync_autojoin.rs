@@ -24,7 +24,12 @@ on_both!(
     retry_syncs_once_and_two_at_once_make_one,
     auto_join_never_expires_and_is_sent_to_nobody,
     all_that_is_wrong_is_told_at_once,
+    sync_with_an_etag_wants_the_present_autojoin,
 );
+
+fn red() -> pb::ScopeRef {
+    pb::ScopeRef { r#type: "team".to_owned(), id: "red".to_owned() }
+}
 
 fn request(domains: &[&str]) -> Request {
     let domains = domains.iter().map(|domain| (*domain).to_owned()).collect();
@@ -32,7 +37,7 @@ fn request(domains: &[&str]) -> Request {
 }
 
 async fn try_sync(service: &Service, request: Request) -> Result<pb::Autojoin, Status> {
-    service.invitations().sync_autojoin(request).await.map(tonic::Response::into_inner)
+    service.scopes().sync_autojoin(request).await.map(tonic::Response::into_inner)
 }
 
 async fn sync(service: &Service, domains: &[&str]) -> (Vec<String>, pb::Invitation) {
@@ -42,8 +47,8 @@ async fn sync(service: &Service, domains: &[&str]) -> (Vec<String>, pb::Invitati
 }
 
 async fn get(service: &Service) -> pb::Autojoin {
-    let request = pb::GetAutojoinRequest { scope: Some(messages::scope("team", "red")) };
-    service.invitations().get_autojoin(request).await.unwrap().into_inner()
+    let request = pb::GetAutojoinRequest { scope: Some(red()) };
+    service.scopes().get_autojoin(request).await.unwrap().into_inner()
 }
 
 /// The domains that the last event of an auto-join says were added, and removed.
@@ -171,7 +176,7 @@ async fn retry_syncs_once_and_two_at_once_make_one(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut calls = JoinSet::new();
     for index in 0..8 {
-        let mut client = service.invitations();
+        let mut client = service.scopes();
         calls.spawn(async move { client.sync_autojoin(request(&[&format!("{index}.example.org")])).await.unwrap() });
     }
     calls.join_all().await;
@@ -224,8 +229,33 @@ async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
     assert_eq!(violated(&status), ["domains"]);
     let most = try_sync(&service, request(&many[..1_000])).await.unwrap();
     assert_eq!(most.domains.len(), 1_000);
-    let none = service.invitations().get_autojoin(pb::GetAutojoinRequest::default()).await;
+    let none = service.scopes().get_autojoin(pb::GetAutojoinRequest::default()).await;
     let status = refused(none, Code::InvalidArgument, "INVALID_FIELD");
     assert_eq!(violated(&status), ["scope.type", "scope.id"]);
+    service.stop().await;
+}
+
+async fn sync_with_an_etag_wants_the_present_autojoin(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let with = |etag: &str, domains: &[&str]| Request { etag: etag.to_owned(), ..request(domains) };
+    let mismatch = async |etag: &str, domains: &[&str]| {
+        refused(try_sync(&service, with(etag, domains)).await, Code::Aborted, "ETAG_MISMATCH");
+    };
+    for domains in [&["example.org"][..], &[]] {
+        mismatch("\"x\"", domains).await;
+    }
+    let named = pb::Scope { display_name: "Red".to_owned(), ..messages::scope("team", "red") };
+    let first = Request { scope: Some(named.clone()), ..request(&["example.org"]) };
+    let dry = Request { validate_only: true, ..first.clone() };
+    assert_eq!(try_sync(&service, dry).await.unwrap().etag, "", "nothing has this etag");
+    let first = try_sync(&service, first).await.unwrap();
+    assert_eq!((first.scope, &first.etag), (Some(named), &first.invitation.unwrap().etag));
+    let second = try_sync(&service, with(&first.etag, &["example.com"])).await.unwrap();
+    assert_ne!(second.etag, first.etag);
+    mismatch(&first.etag, &["example.net"]).await;
+    assert_eq!(get(&service).await, second);
+    // An etag of the invitation is one of the scope's autojoin, until the invitation is revoked by its name.
+    generals::revoke(&service, &second.invitation.unwrap().name).await;
+    mismatch(&second.etag, &["example.net"]).await;
     service.stop().await;
 }

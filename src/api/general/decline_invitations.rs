@@ -1,0 +1,41 @@
+//! `InvitationService.DeclineInvitations`: several invitations, each independently, for one person.
+
+use tonic::Status;
+
+use super::each::{execute_each, targets};
+use super::entry_error::entry_error;
+use crate::api::execute::{Api, Call};
+use crate::api::parse::filter;
+use crate::api::parse::violations::Violations;
+use crate::domain::command::{Access, Action, DeclineInvitation, Target};
+use crate::domain::value::text;
+use crate::pb;
+use crate::pb::decline_invitations_result::Result as Outcome;
+
+/// Declines the named invitations.
+pub(crate) async fn decline_invitations(
+    api: &Api,
+    call: &Call,
+    message: &pb::DeclineInvitationsRequest,
+    mut violations: Violations,
+) -> Result<pb::DeclineInvitationsResponse, Status> {
+    let names = message.names.iter().map(String::as_str);
+    let targets = targets(&mut violations, "names", |index| format!("names[{index}]"), names);
+    let address = filter::target(&mut violations, message.target.as_ref());
+    let reason = violations.optional("reason", &message.reason, text::free_text);
+    violations.finish(Some(()))?;
+    let decline = |target: Target| {
+        let (access, address, reason) = (Access::Name(target), address.clone(), reason.clone());
+        Action::Decline(DeclineInvitation { access, address, reason })
+    };
+    let results = execute_each(api, call, message, targets.into_iter().map(decline).collect()).await?;
+    let result = |(name, result): (&String, Result<_, Status>)| {
+        let shown = result.and_then(|executed| api.executed(call, &executed));
+        let result = match shown {
+            Ok(invitation) => Outcome::Invitation(invitation),
+            Err(status) => Outcome::Error(entry_error(&status)),
+        };
+        pb::DeclineInvitationsResult { name: name.clone(), result: Some(result) }
+    };
+    Ok(pb::DeclineInvitationsResponse { results: message.names.iter().zip(results).map(result).collect() })
+}

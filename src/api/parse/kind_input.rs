@@ -1,0 +1,63 @@
+//! The input of an accept that only one kind of invitation takes.
+
+use uuid::Uuid;
+
+use crate::api::connection::prefill;
+use crate::api::parse::violations::Violations;
+use crate::domain::kind::connection::NewConnection;
+use crate::domain::value::text;
+use crate::pb;
+
+/// The input of an accept, of which at most one field is set.
+#[derive(Debug, Default)]
+pub(in crate::api) struct KindInput {
+    /// The connection that was made.
+    pub(in crate::api) created_connection: Option<NewConnection>,
+    /// The organization that becomes a guest.
+    pub(in crate::api) guest_organization_id: Option<Uuid>,
+}
+
+/// The input as the message of one RPC has it.
+pub(in crate::api) enum GivenKindInput<'a> {
+    CreatedConnection(&'a pb::CreatedConnection),
+    GuestOrganizationId(&'a str),
+}
+
+impl<'a> From<&'a pb::accept_invitation_request::KindInput> for GivenKindInput<'a> {
+    fn from(given: &'a pb::accept_invitation_request::KindInput) -> Self {
+        use pb::accept_invitation_request::KindInput as Given;
+        match given {
+            Given::CreatedConnection(connection) => Self::CreatedConnection(connection),
+            Given::GuestOrganizationId(id) => Self::GuestOrganizationId(id),
+        }
+    }
+}
+
+impl<'a> From<&'a pb::accept_invitations_entry::KindInput> for GivenKindInput<'a> {
+    fn from(given: &'a pb::accept_invitations_entry::KindInput) -> Self {
+        use pb::accept_invitations_entry::KindInput as Given;
+        match given {
+            Given::CreatedConnection(connection) => Self::CreatedConnection(connection),
+            Given::GuestOrganizationId(id) => Self::GuestOrganizationId(id),
+        }
+    }
+}
+
+/// Parses the input; `at` returns the path of a field.
+pub(in crate::api) fn kind_input(
+    violations: &mut Violations,
+    at: impl Fn(&str) -> String,
+    given: Option<GivenKindInput<'_>>,
+) -> KindInput {
+    match given {
+        None => KindInput::default(),
+        Some(GivenKindInput::CreatedConnection(given)) => {
+            let created_connection = prefill::created_connection(violations, &at("created_connection"), given);
+            KindInput { created_connection, ..KindInput::default() }
+        }
+        Some(GivenKindInput::GuestOrganizationId(given)) => {
+            let guest_organization_id = violations.take(at("guest_organization_id"), text::uuid(given));
+            KindInput { guest_organization_id, ..KindInput::default() }
+        }
+    }
+}

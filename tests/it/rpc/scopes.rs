@@ -1,0 +1,3 @@
+//! ScopeService.
+
+pub(crate) mod sync_autojoin;

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::command::{
     AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry,
-    ExpiryTime, OnConflict, RecordEngagement, Request, ResendInvitation, RevokeInvitation, SyncAutojoin, Target,
-    RecordCreatedConnection, UpdateGuestInvitation,
+    ExpiryTime, OnConflict, RecordCreatedConnection, RecordEngagement, Request, ResendInvitation, RevokeInvitation,
+    SyncAutojoin, Target, UpdateGuestInvitation,
 };
 use super::decide::Context;
 use super::delivery::reminder::Schedules;

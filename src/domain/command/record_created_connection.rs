@@ -94,7 +94,8 @@ impl CommandRules for RecordCreatedConnection {
 impl RecordCreatedConnection {
     /// Returns the connection with what is new about it.
     fn recorded(&self, known: Option<&CreatedConnection>, now: Timestamp) -> CreatedConnection {
-        let or_known = |new: &Option<String>, known: Option<&String>| new.as_ref().or(known).cloned().unwrap_or_default();
+        let or_known =
+            |new: &Option<String>, known: Option<&String>| new.as_ref().or(known).cloned().unwrap_or_default();
         let connection = known.map(|known| &known.connection);
         CreatedConnection {
             connection: NewConnection {

@@ -70,7 +70,7 @@ async fn calls(service: &Service) {
     generals::try_create(service, replacing).await.unwrap();
     let (scope, domains) = (Some(messages::scope("team", "blue")), vec!["example.org".to_owned()]);
     let sync = pb::SyncAutojoinRequest { scope, domains, ..Default::default() };
-    service.invitations().sync_autojoin(sync).await.unwrap();
+    service.scopes().sync_autojoin(sync).await.unwrap();
 
     let guest = guests::create(service, guests::guest("ann@example.org")).await;
     for archived in [true, false] {

@@ -199,15 +199,7 @@ async fn address_that_is_not_plain_is_refused_in_every_field() {
     let mut fields = violated(&refused(answer, Code::InvalidArgument, "INVALID_FIELD"));
     fields.sort();
     // The company is not missed: a valid connection could tell it.
-    let wanted = [
-        "allowed_emails[0]",
-        "allowed_emails[2]",
-        "connection_id",
-        "labels",
-        "max_uses",
-        "request_id",
-        "ttl",
-    ];
+    let wanted = ["allowed_emails[0]", "allowed_emails[2]", "connection_id", "labels", "max_uses", "request_id", "ttl"];
     assert_eq!(fields, wanted);
     service.stop().await;
 }

@@ -199,7 +199,8 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
         }
         "AcceptInvitations" => {
             let acceptor = Some(pb::Acceptor { subject: known.id.clone(), ..Default::default() });
-            let request = pb::AcceptInvitationsRequest { entries: generals::entries(&[name]), acceptor, ..Default::default() };
+            let request =
+                pb::AcceptInvitationsRequest { entries: generals::entries(&[name]), acceptor, ..Default::default() };
             (About::Each, request.encode_to_vec())
         }
         "DeclineInvitations" => {

@@ -121,7 +121,9 @@ fn stale_etag_is_refused_before_the_state_counts() {
                 assert_eq!(refusal, Refusal::EtagMismatch, "{verb} with {stale} when {state:?}");
             }
         }
-        for (present, absent) in by_name(&invitation, Some(present.as_str())).into_iter().zip(by_name(&invitation, None)) {
+        for (present, absent) in
+            by_name(&invitation, Some(present.as_str())).into_iter().zip(by_name(&invitation, None))
+        {
             let result = |action| format!("{:?}", run_on(&loaded, &command(1, action)));
             assert_eq!(result(present.1), result(absent.1), "{} when {state:?}", present.0);
         }

@@ -67,10 +67,7 @@ async fn connection_of_another_acceptance_is_refused(database: TestDatabase) {
     let mut connections = service.connections();
     let taken = connections.record_created_connection(update(&made.name, &id(1), &bob.name)).await;
     refused(taken, Code::AlreadyExists, "CREATED_CONNECTION_EXISTS");
-    let again = pb::AcceptInvitationRequest {
-        kind_input: messages::created(&id(1)),
-        ..messages::accept(token, "eve")
-    };
+    let again = pb::AcceptInvitationRequest { kind_input: messages::created(&id(1)), ..messages::accept(token, "eve") };
     let taken = service.redemptions().accept_invitation(again).await;
     refused(taken, Code::AlreadyExists, "CREATED_CONNECTION_EXISTS");
     assert_eq!(messages::get(&service, &made.name).await.use_count, 2, "what is refused consumes no use");

@@ -242,7 +242,10 @@ async fn answer_tells_everybody_alike_when_to_come_again(database: TestDatabase)
         }
         assert_eq!(answers[0], answers[1]);
         let now = i64::try_from(asked).unwrap() * 60;
-        assert_eq!((answers[0].expire_time, answers[0].retry_delay), (messages::at(now + 600), messages::seconds(wait)));
+        assert_eq!(
+            (answers[0].expire_time, answers[0].retry_delay),
+            (messages::at(now + 600), messages::seconds(wait))
+        );
         service.clock.advance(Duration::from_secs(60));
     }
     service.stop().await;

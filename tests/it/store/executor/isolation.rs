@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use invitation_service::domain::command::{
-    Action, Command, CreateInvitation, ReportDelivery, SettleDelivery,
-};
+use invitation_service::domain::command::{Action, Command, CreateInvitation, ReportDelivery, SettleDelivery};
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::invitation::refusal::Refusal;

@@ -104,11 +104,8 @@ pub(crate) async fn accept(
     names: &[&String],
     acceptor: pb::Acceptor,
 ) -> Vec<pb::AcceptInvitationsResult> {
-    let request = pb::AcceptInvitationsRequest {
-        entries: entries(names),
-        acceptor: Some(acceptor),
-        ..Default::default()
-    };
+    let request =
+        pb::AcceptInvitationsRequest { entries: entries(names), acceptor: Some(acceptor), ..Default::default() };
     service.invitations().accept_invitations(request).await.unwrap().into_inner().results
 }
 

@@ -78,7 +78,7 @@ async fn every_kind_is_resent_to_its_recipient(database: TestDatabase) {
     service.users().resend_user_invitation(request).await.unwrap();
     let request =
         pb::ResendGuestInvitationRequest { recipients: recipients(&guest), name: guest, ..Default::default() };
-    service.guests().resend_guest_invitation(guests::between(request)).await.unwrap();
+    service.guests().resend_guest_invitation(guests::of(guests::HOST, request)).await.unwrap();
     for (name, before) in names.iter().zip(before) {
         let mut after = mailed(&service, name).await;
         after.sort();

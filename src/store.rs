@@ -33,6 +33,7 @@ pub use read::events::EventQuery;
 pub use read::invitations::{Listed, ListedName};
 pub use read::positions::{EventBatch, PositionedEvent};
 pub use read::query::{GuestStatus, InvitationQuery, Order};
+pub use read::recipients::{ListedRecipient, RecipientQuery};
 pub use read::{Cursor, Page, Read, SortKey};
 pub use requests::{KnownCall, WriteOnce};
 pub use sql::database::{Database, OpenError};

@@ -9,6 +9,7 @@ pub(super) mod decline_invitations;
 pub(super) mod each;
 pub(super) mod entry_error;
 pub(super) mod parse;
+pub(super) mod recipients;
 pub(super) mod revoke_scope_invitations;
 pub(super) mod sync_internal_invitation;
 
@@ -36,6 +37,7 @@ use batch_create_invitations::batch_create_invitations;
 use batch_get_invitations::batch_get_invitations;
 use decline_invitations::decline_invitations;
 use parse::to_create;
+use recipients::{get_recipient, list_recipients};
 use revoke_scope_invitations::revoke_scope_invitations;
 use sync_internal_invitation::sync_internal_invitation;
 
@@ -117,6 +119,22 @@ impl InvitationService for Invitations {
         let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_acceptance)?;
         let acceptances = rows.iter().map(acceptance).collect();
         Ok(Response::new(pb::ListAcceptancesResponse { acceptances, next_page_token }))
+    }
+
+    async fn get_recipient(
+        &self,
+        request: Request<pb::GetRecipientRequest>,
+    ) -> Result<Response<pb::Recipient>, Status> {
+        let (call, message, violations) = Call::of(request)?;
+        get_recipient(&self.0, &call, &message, violations).await.map(Response::new)
+    }
+
+    async fn list_recipients(
+        &self,
+        request: Request<pb::ListRecipientsRequest>,
+    ) -> Result<Response<pb::ListRecipientsResponse>, Status> {
+        let (call, message, violations) = Call::of(request)?;
+        list_recipients(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn list_open_invitations(

@@ -48,6 +48,19 @@ pub(crate) fn asked<T: Paged>(
     asked_in(api, call, request, &[(field, ())], violations).1
 }
 
+/// Parses the requested page of a list whose only order ascends unless the request says otherwise.
+pub(crate) fn asked_ascending<T: Paged>(
+    api: &Api,
+    call: &Call,
+    request: &T,
+    field: &'static str,
+    violations: &mut Violations,
+) -> Asked {
+    let asked = asked(api, call, request, field, violations);
+    let is_default = request.fields().1.trim().is_empty();
+    Asked { ascending: asked.ascending || is_default, ..asked }
+}
+
 /// Parses the requested page of a list with several orders; the first order is the default.
 pub(crate) fn asked_in<T: Paged, O: Copy>(
     api: &Api,

@@ -227,6 +227,8 @@ requests! {
         BatchGetInvitations(BatchGetInvitationsRequest) InvitationsRead, Caller;
         GetAcceptance(GetAcceptanceRequest) InvitationsRead, Caller;
         ListAcceptances(ListAcceptancesRequest) InvitationsRead, Caller [paged];
+        GetRecipient(GetRecipientRequest) InvitationsRead, Caller;
+        ListRecipients(ListRecipientsRequest) InvitationsRead, Caller [paged];
         ListOpenInvitations(ListOpenInvitationsRequest) InvitationsRead, Caller [paged];
         AcceptInvitations(AcceptInvitationsRequest) InvitationsRedeem, Caller [write];
         DeclineInvitations(DeclineInvitationsRequest) InvitationsRedeem, Caller [write];

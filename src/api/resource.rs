@@ -12,7 +12,7 @@ use crate::domain::command::{CreateOutcome, Target};
 use crate::domain::group::Executed;
 use crate::domain::invitation::Invitation;
 use crate::domain::kind::Kind;
-use crate::domain::secret::token::Token;
+use crate::domain::secret::token::{Claims, Token};
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::rule::Invalid;
 use crate::domain::value::text;
@@ -106,15 +106,21 @@ impl Api {
     }
 
     fn with_link(&self, found: &Invitation, may_see: bool) -> Identity {
-        let token = Some(found.claims(0)).filter(|_| may_see).and_then(|claims| Token::sign(&claims, &self.ring));
-        let token_visibility = match (&token, may_see) {
+        let (token_visibility, (invitation_token, invitation_uri)) =
+            self.link(found.details.kind(), &found.claims(0), may_see);
+        Identity { etag: found.etag(), invitation_token, invitation_uri, token_visibility, ..Identity::of(found) }
+    }
+
+    /// Returns the token and the link with these claims, or the reason why they are empty.
+    pub(crate) fn link(&self, kind: Kind, claims: &Claims, may_see: bool) -> (pb::TokenVisibility, (String, String)) {
+        let token = Some(claims).filter(|_| may_see).and_then(|claims| Token::sign(claims, &self.ring));
+        let visibility = match (&token, may_see) {
             (Some(_), _) => pb::TokenVisibility::Shown,
             (None, true) => pb::TokenVisibility::KeyRetired,
             (None, false) => pb::TokenVisibility::PermissionMissing,
         };
-        let link = |token: &Token| (token.reveal().to_owned(), self.links.link(found.details.kind(), token));
-        let (invitation_token, invitation_uri) = token.as_ref().map(link).unwrap_or_default();
-        Identity { etag: found.etag(), invitation_token, invitation_uri, token_visibility, ..Identity::of(found) }
+        let link = |token: &Token| (token.reveal().to_owned(), self.links.link(kind, token));
+        (visibility, token.as_ref().map(link).unwrap_or_default())
     }
 
     /// A dry run leaves nothing that its etag or its link would lead to; nor do the names, if it would create the invitation.

@@ -215,6 +215,16 @@ impl<'a> Maker<'a> {
         mailed(invitation).map(message).collect()
     }
 
+    /// Creates a message to each of some recipients, whether or not the invitation's links are mailed.
+    pub(super) fn deliveries_to(&mut self, invitation: &Invitation, ordinals: &[u16]) -> Vec<NewDelivery> {
+        let named = invitation.recipients.iter().filter(|recipient| ordinals.contains(&recipient.ordinal));
+        let message = |named: &Recipient| NewDelivery {
+            recipient: named.ordinal,
+            ..self.message(invitation, Purpose::Invitation)
+        };
+        named.map(message).collect()
+    }
+
     /// Creates the reminders that are planned for the same recipients.
     pub(super) fn reminders(&self, invitation: &Invitation, planned: &[Planned]) -> Vec<NewDelivery> {
         let to = |recipient| planned.iter().map(move |planned| (recipient, *planned));

@@ -159,7 +159,7 @@ pub(super) fn at(value: &str) -> Address {
 }
 
 pub(super) fn recipient(address: Address) -> NewRecipient {
-    NewRecipient { address, display_name: None, avatar_uri: None }
+    NewRecipient { address, display_name: None, avatar_uri: None, existing_user: None }
 }
 
 /// Returns an invitation of a kind to these addresses, with a number as its id; the higher number is the newer.
@@ -288,7 +288,8 @@ pub(super) fn revoke(invitation: &Invitation) -> Action {
 
 pub(super) fn resend(invitation: &Invitation, rotate: bool, ttl: Option<Ttl>) -> Action {
     let expiry = ttl.map(after);
-    Action::Resend(ResendInvitation { target: target(invitation), rotate, expiry, send_email: None })
+    let (send_email, recipients) = (None, Vec::new());
+    Action::Resend(ResendInvitation { target: target(invitation), rotate, expiry, send_email, recipients })
 }
 
 pub(super) fn engage(link: Claims, engagement: EngagementType) -> Action {

@@ -32,6 +32,7 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::CreatedConnectionNotFound
         | ErrorReason::DeliveryNotFound
         | ErrorReason::OrganizationGrantNotFound
+        | ErrorReason::RecipientNotFound
         | ErrorReason::WebhookAttemptNotFound
         | ErrorReason::WebhookEndpointNotFound
         | ErrorReason::EventNotFound => Code::NotFound,
@@ -44,6 +45,7 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::InvitationFulfilled
         | ErrorReason::NotDeclinable
         | ErrorReason::RecipientUnknown
+        | ErrorReason::RecipientAnswered
         | ErrorReason::RequestIdReused
         | ErrorReason::WebhookEndpointDisabled => Code::FailedPrecondition,
         ErrorReason::Unauthenticated => Code::Unauthenticated,
@@ -156,7 +158,16 @@ impl From<Refusal> for Status {
                 Self::with_error_details(code(Reason::DeliveryNotFound), message, details)
             }
             Refusal::LeaseLost => status(Reason::Conflict, "another process has taken the message over", []),
+            Refusal::RecipientAnswered(invitation, ordinal) => {
+                let message = "the recipient has answered already: leave them out, or create another invitation";
+                let name = format!("{}/recipients/{ordinal}", Kind::General.typed_name(invitation));
+                about(Reason::RecipientAnswered, message, &name, [("recipient", name.clone())])
+            }
             Refusal::InvalidField { field, invalid } => {
+                invalid_fields(vec![Violation::new(field, invalid.rule, invalid.description)])
+            }
+            Refusal::InvalidEntry { field, index, invalid } => {
+                let field = format!("{field}[{index}]");
                 invalid_fields(vec![Violation::new(field, invalid.rule, invalid.description)])
             }
         }
@@ -214,6 +225,12 @@ pub(crate) fn request_id_reused() -> Status {
 pub(crate) fn webhook_endpoint_not_found(name: &str) -> Status {
     let message = "there is no such webhook endpoint: take the name from ListWebhookEndpoints";
     about(ErrorReason::WebhookEndpointNotFound, message, name, [])
+}
+
+/// NOT_FOUND, the same for missing and foreign recipients.
+pub(crate) fn recipient_not_found(name: &str) -> Status {
+    let message = "there is no such recipient: take the name from ListRecipients";
+    about(ErrorReason::RecipientNotFound, message, name, [("recipient", name.to_owned())])
 }
 
 /// NOT_FOUND, the same for missing and foreign attempts.

@@ -6,6 +6,7 @@ mod filter;
 pub(super) mod invitations;
 pub(super) mod positions;
 pub(super) mod query;
+pub(super) mod recipients;
 mod source;
 pub(super) mod unreadable;
 
@@ -92,6 +93,11 @@ impl Cursor {
     /// Continues behind an acceptance of an invitation.
     pub fn of_acceptance(acceptance: &Acceptance) -> Self {
         Self::of_id(acceptance.id.0)
+    }
+
+    /// Continues behind a recipient of an invitation.
+    pub fn of_ordinal(ordinal: u16) -> Self {
+        Self { key: SortKey::Number(ordinal.into()), ..Self::of_id(Uuid::nil()) }
     }
 
     /// Continues behind a message in the order of creation.

@@ -28,7 +28,8 @@ pub(in crate::api) fn delivery(invitation: &Invitation, delivery: &Delivery, dom
     }
 }
 
-fn state(state: DeliveryState) -> pb::DeliveryState {
+/// Converts the state of a message.
+pub(in crate::api) fn state(state: DeliveryState) -> pb::DeliveryState {
     match state {
         DeliveryState::Queued => pb::DeliveryState::Queued,
         DeliveryState::Sending => pb::DeliveryState::Sending,

@@ -48,19 +48,24 @@ fn recipient_match(rule: RecipientMatch) -> pb::RecipientMatch {
     }
 }
 
-/// Converts a recipient.
-pub(crate) fn target(recipient: &Recipient) -> pb::Target {
-    let target_type = match recipient.address.address_type() {
+/// Converts a type of address.
+pub(super) fn target_type(address_type: AddressType) -> pb::TargetType {
+    match address_type {
         AddressType::Email => pb::TargetType::Email,
         AddressType::Phone => pb::TargetType::Phone,
         AddressType::Internal => pb::TargetType::Internal,
         AddressType::Share => pb::TargetType::Share,
-    };
+    }
+}
+
+/// Converts a recipient.
+pub(crate) fn target(recipient: &Recipient) -> pb::Target {
     pb::Target {
-        r#type: target_type.into(),
+        r#type: target_type(recipient.address.address_type()).into(),
         value: recipient.address.original().to_owned(),
         display_name: recipient.display_name.clone().unwrap_or_default(),
         avatar_uri: recipient.avatar_uri.clone().unwrap_or_default(),
+        existing_user: recipient.existing_user,
     }
 }
 

@@ -105,7 +105,7 @@ fn targets(violations: &mut Violations, field: &str, given: &[pb::Target]) -> Ve
         let Some(address) = address else { continue };
         // Two spellings of one address are one target.
         if !recipients.iter().any(|known| known.address.is(&address)) {
-            recipients.push(NewRecipient { address, display_name, avatar_uri });
+            recipients.push(NewRecipient { address, display_name, avatar_uri, existing_user: target.existing_user });
         }
     }
     recipients

@@ -4,7 +4,7 @@ use crate::api::convert::kind_of;
 use crate::api::parse::violations::Violations;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::invitation::event::EventTypeFilter;
-use crate::domain::invitation::recipient::{Address, AddressType};
+use crate::domain::invitation::recipient::{Address, AddressType, RecipientState};
 use crate::domain::invitation::state::State;
 use crate::domain::kind::{Kind, Scope};
 use crate::domain::value::email::Email;
@@ -122,6 +122,19 @@ pub(in crate::api) fn delivery_states(violations: &mut Violations, states: &[i32
         Given::Failed => Some(DeliveryState::Failed),
         Given::Cancelled => Some(DeliveryState::Cancelled),
     })
+}
+
+/// Parses `states` of recipients; `None` if the list is not filtered by them. No recipient is REMOVED, so that state adds none.
+pub(in crate::api) fn recipient_states(violations: &mut Violations, states: &[i32]) -> Option<Vec<RecipientState>> {
+    use pb::RecipientState as Given;
+    let parsed = values(violations, "states", states, |value| match Given::try_from(value).ok()? {
+        Given::Unspecified => None,
+        Given::Open => Some(Some(RecipientState::Open)),
+        Given::Accepted => Some(Some(RecipientState::Accepted)),
+        Given::Declined => Some(Some(RecipientState::Declined)),
+        Given::Removed => Some(None),
+    });
+    (!states.is_empty()).then(|| parsed.into_iter().flatten().collect())
 }
 
 /// Parses `target`.

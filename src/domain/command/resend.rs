@@ -4,6 +4,7 @@
 mod tests;
 use super::{Command, CommandRules, Expiry, ReadSet, Target};
 use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
+use crate::domain::delivery::NewDelivery;
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
@@ -27,6 +28,40 @@ pub struct ResendInvitation {
     pub expiry: Option<Expiry>,
     /// Whether the recipients are mailed; `None` mails them if the invitation's links are mailed at all.
     pub send_email: Option<bool>,
+    /// The ordinals of the only recipients who are mailed, also if the invitation's links are not; empty for all.
+    pub recipients: Vec<u16>,
+}
+
+impl ResendInvitation {
+    /// Checks that the named recipients can be mailed. An answer is a wrong state, which is reported after wrong fields.
+    fn check_recipients(&self, invitation: &Invitation) -> Result<(), Refusal> {
+        for (index, ordinal) in self.recipients.iter().enumerate() {
+            let invalid = match invitation.recipient(*ordinal) {
+                None => Invalid::new(FieldRule::UnknownValue, "must be a recipient of the invitation"),
+                Some(named) if named.email().is_none() => {
+                    Invalid::new(FieldRule::NotAllowed, "must be a recipient with an e-mail address")
+                }
+                Some(_) => continue,
+            };
+            return Err(Refusal::InvalidEntry { field: "recipients", index, invalid });
+        }
+        Ok(())
+    }
+
+    fn check_answers(&self, invitation: &Invitation) -> Result<(), Refusal> {
+        let named = self.recipients.iter().filter_map(|ordinal| invitation.recipient(*ordinal));
+        let answered = named.into_iter().find(|recipient| !recipient.is_open());
+        answered.map_or(Ok(()), |recipient| Err(Refusal::RecipientAnswered(invitation.id, recipient.ordinal)))
+    }
+
+    /// Creates the messages to the recipients who are mailed.
+    fn deliveries(&self, maker: &mut Maker<'_>, invitation: &Invitation) -> Vec<NewDelivery> {
+        match self.send_email {
+            Some(false) => Vec::new(),
+            Some(true) | None if self.recipients.is_empty() => maker.deliveries(invitation),
+            Some(true) | None => maker.deliveries_to(invitation, &self.recipients),
+        }
+    }
 }
 
 impl CommandRules for ResendInvitation {
@@ -52,6 +87,7 @@ impl CommandRules for ResendInvitation {
         // A wrong field is reported before a wrong state.
         let lifetime = invitation.details.kind().lifetime();
         let renewed = self.expiry.map(|expiry| expiry.at(loaded.now, lifetime)).transpose()?;
+        self.check_recipients(invitation)?;
         match invitation.state_at(loaded.now) {
             State::Active => {}
             State::Expired if renewed.is_some() => {}
@@ -59,6 +95,7 @@ impl CommandRules for ResendInvitation {
                 closed.require_active()?;
             }
         }
+        self.check_answers(invitation)?;
         let mut maker = Maker::new(loaded, command);
         let (before, mut invitation) = (invitation, maker.touched(invitation));
         let mut slots = Vec::new();
@@ -83,10 +120,7 @@ impl CommandRules for ResendInvitation {
             }
             invitation.mails = true;
         }
-        let mut deliveries = match self.send_email {
-            Some(false) => Vec::new(),
-            Some(true) | None => maker.deliveries(&invitation),
-        };
+        let mut deliveries = self.deliveries(&mut maker, &invitation);
         invitation.sent(deliveries.len(), loaded.now);
         let (mailed_count, expire_at) = (deliveries.len(), invitation.facts.expire_at);
         let payload = ResentPayload { rotated: self.rotate, mailed_count, expire_at };

@@ -103,7 +103,13 @@ fn named_commands_reach_the_invitations_of_their_hosts_alone() {
         for action in [
             Action::Revoke(RevokeInvitation { target: target.clone() }),
             Action::Delete(DeleteInvitation { target: target.clone() }),
-            Action::Resend(ResendInvitation { send_email: None, target: target.clone(), rotate: false, expiry: None }),
+            Action::Resend(ResendInvitation {
+                send_email: None,
+                target: target.clone(),
+                rotate: false,
+                expiry: None,
+                recipients: Vec::new(),
+            }),
             Action::Accept(Box::new(accept)),
             Action::Decline(DeclineInvitation { access: Access::Name(target), address: None, reason: None }),
         ] {

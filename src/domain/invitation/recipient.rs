@@ -117,6 +117,8 @@ pub struct NewRecipient {
     pub display_name: Option<String>,
     /// Their picture.
     pub avatar_uri: Option<String>,
+    /// Whether the person has an account with the caller; `None` if the caller does not say.
+    pub existing_user: Option<bool>,
 }
 
 impl NewRecipient {
@@ -130,8 +132,19 @@ impl NewRecipient {
 
 impl From<Email> for NewRecipient {
     fn from(email: Email) -> Self {
-        Self { address: Address::Email(email), display_name: None, avatar_uri: None }
+        Self { address: Address::Email(email), display_name: None, avatar_uri: None, existing_user: None }
     }
+}
+
+/// The state of a recipient, by their answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecipientState {
+    /// The recipient has not answered.
+    Open,
+    /// The recipient has accepted.
+    Accepted,
+    /// The recipient has declined.
+    Declined,
 }
 
 /// One address of an invitation.
@@ -145,6 +158,8 @@ pub struct Recipient {
     pub display_name: Option<String>,
     /// Their picture.
     pub avatar_uri: Option<String>,
+    /// Whether the person has an account with the caller; `None` if the caller does not say.
+    pub existing_user: Option<bool>,
     /// The moment of the first acceptance with this address.
     pub accepted_at: Option<Timestamp>,
     /// The moment at which the recipient declined.
@@ -154,8 +169,8 @@ pub struct Recipient {
 impl Recipient {
     /// Creates a recipient without an answer.
     pub fn new(ordinal: u16, new: NewRecipient) -> Self {
-        let NewRecipient { address, display_name, avatar_uri } = new;
-        Self { ordinal, address, display_name, avatar_uri, accepted_at: None, declined_at: None }
+        let NewRecipient { address, display_name, avatar_uri, existing_user } = new;
+        Self { ordinal, address, display_name, avatar_uri, existing_user, accepted_at: None, declined_at: None }
     }
 
     /// Returns the e-mail address, if the recipient has one.
@@ -165,6 +180,15 @@ impl Recipient {
 
     /// Returns whether the recipient has not answered yet, so that mail to them makes sense.
     pub fn is_open(&self) -> bool {
-        self.accepted_at.is_none() && self.declined_at.is_none()
+        self.state() == RecipientState::Open
+    }
+
+    /// Returns the state. An acceptance counts before a refusal.
+    pub fn state(&self) -> RecipientState {
+        match (self.accepted_at, self.declined_at) {
+            (Some(_), _) => RecipientState::Accepted,
+            (None, Some(_)) => RecipientState::Declined,
+            (None, None) => RecipientState::Open,
+        }
     }
 }

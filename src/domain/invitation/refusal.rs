@@ -33,6 +33,8 @@ pub enum Refusal {
     InvitationFulfilled,
     /// A plain link does not show which recipient declines.
     RecipientUnknown,
+    /// A recipient whom the command names has answered already: the one with this ordinal.
+    RecipientAnswered(InvitationId, u16),
     /// The request_id was used for another request.
     RequestIdReused,
     /// The etag is stale.
@@ -51,6 +53,15 @@ pub enum Refusal {
     InvalidField {
         /// The field's path in the request.
         field: &'static str,
+        /// The problem.
+        invalid: Invalid,
+    },
+    /// An entry of a list does not fit the invitation it is meant for.
+    InvalidEntry {
+        /// The list's path in the request.
+        field: &'static str,
+        /// The place of the entry in the list.
+        index: usize,
         /// The problem.
         invalid: Invalid,
     },

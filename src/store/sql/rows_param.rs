@@ -106,8 +106,11 @@ impl Columns {
         if backend == DbBackend::Postgres {
             return format!("row_to_json({alias})");
         }
-        let pairs = self.0.iter().map(|Column { name, kind, .. }| match kind {
+        let pairs = self.0.iter().map(|Column { name, kind, nullable }| match kind {
             ColumnType::Uuid => format!("'{name}', nullif(lower(hex({alias}.{name})), '')"),
+            ColumnType::Boolean if *nullable => {
+                format!("'{name}', json(CASE {alias}.{name} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END)")
+            }
             ColumnType::Boolean => format!("'{name}', json(iif({alias}.{name}, 'true', 'false'))"),
             // A text that is not JSON would fail the whole statement, and so every row of it.
             ColumnType::Json | ColumnType::JsonBinary => {

@@ -194,6 +194,8 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
             let parent = format!("invitations/{}", known.id);
             one(&pb::ListAcceptancesRequest { parent, ..Default::default() })
         }
+        "GetRecipient" => one(&pb::GetRecipientRequest { name: format!("{name}/recipients/1") }),
+        "ListRecipients" => one(&pb::ListRecipientsRequest { parent: name, ..Default::default() }),
         "ListOpenInvitations" => {
             many(&pb::ListOpenInvitationsRequest { target: Some(known.target()), ..Default::default() })
         }

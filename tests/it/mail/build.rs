@@ -56,7 +56,8 @@ pub(crate) fn ring(id: u8) -> KeyRing {
 /// An invitation to Jane, signed with key 7, that expires after 7 days.
 pub(crate) fn invitation(details: Details) -> Invitation {
     let address = Address::Email(email("jane@example.org"));
-    let jane = NewRecipient { address, display_name: Some("Jane Doe".to_owned()), avatar_uri: None };
+    let jane =
+        NewRecipient { address, display_name: Some("Jane Doe".to_owned()), avatar_uri: None, existing_user: None };
     let week = Ttl::parse(std::time::Duration::from_secs(7 * 86_400)).unwrap();
     Invitation {
         id: InvitationId(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001)),

@@ -16,7 +16,7 @@ use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{
     AcceptanceQuery, Attempt, AttemptOutcome, AttemptQuery, BatchMode, DeliveryQuery, EndpointQuery,
-    OrganizationGrantQuery, RedeliveryQuery, Store, WantedEvents, WebhookAttemptResult, WriteOnce,
+    OrganizationGrantQuery, RecipientQuery, RedeliveryQuery, Store, WantedEvents, WebhookAttemptResult, WriteOnce,
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, IsolationLevel, TransactionTrait};
 use uuid::Uuid;
@@ -179,6 +179,11 @@ async fn reads(desk: &mut Desk, id: InvitationId) {
     let acceptances = AcceptanceQuery { invitation: id, kind: None, ascending: true, limit: 10, after: None };
     desk.store.list_acceptances(&account(), &acceptances).await.unwrap().unwrap();
     desk.check("list acceptances").await;
+    assert_eq!(desk.store.list_recipients(&account(), &RecipientQuery::of(id, 10)).await.unwrap().unwrap().len(), 3);
+    desk.check("list recipients").await;
+    let one = RecipientQuery { ordinal: Some(1), ..RecipientQuery::of(id, 1) };
+    assert_eq!(desk.store.list_recipients(&account(), &one).await.unwrap().unwrap().len(), 1);
+    desk.check("get recipient").await;
     assert!(desk.store.get_invitation(&account(), InvitationId(COMPANY), true).await.unwrap().is_none());
     desk.store.find_autojoin(&account(), &team("red").unwrap()).await.unwrap().unwrap();
     desk.check("find autojoin").await;

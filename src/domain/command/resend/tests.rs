@@ -1,9 +1,12 @@
 //! The effects of a resend: renewal, rotation and mail.
 
+use super::ResendInvitation;
+use crate::domain::command::Action;
 use crate::domain::decide::tests::{after, run};
 use crate::domain::decide::{Context, decide};
-use crate::domain::fixtures::{CONTEXT, NOW, command, invitation, loaded, minutes, resend, ttl};
+use crate::domain::fixtures::{CONTEXT, NOW, at, command, invitation, loaded, minutes, resend, target, ttl};
 use crate::domain::invitation::refusal::Refusal;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::time::Timestamp;
 
 #[test]
@@ -43,6 +46,42 @@ fn resend_mails_who_has_not_answered_unless_mail_is_off() {
         assert_eq!(after(&changes).unwrap().deliveries as usize, 4 + to.len());
         assert_eq!(changes.events[0].payload.json()["mailed_count"], to.len());
     }
+}
+
+#[test]
+fn named_recipients_alone_are_mailed_whether_or_not_mail_is_on() {
+    let mut invitation = invitation(4, None);
+    invitation.recipients[1].declined_at = Some(minutes(-1));
+    invitation.recipients[2].address = at("u-3");
+    let unknown = Invalid::new(FieldRule::UnknownValue, "must be a recipient of the invitation");
+    let without_email = Invalid::new(FieldRule::NotAllowed, "must be a recipient with an e-mail address");
+    let entry = |index, invalid| Err(Refusal::InvalidEntry { field: "recipients", index, invalid });
+    let answered = Err(Refusal::RecipientAnswered(invitation.id, 2));
+    for (recipients, wanted) in [
+        (vec![4, 1, 4], Ok(vec![1, 4])),
+        (vec![1], Ok(vec![1])),
+        (vec![2], answered.clone()),
+        (vec![1, 2], answered),
+        (vec![2, 3], entry(1, without_email)),
+        (vec![1, 2, 5], entry(2, unknown)),
+    ] {
+        for (mails, send_email) in [(true, None), (true, Some(true)), (false, None), (false, Some(true))] {
+            invitation.mails = mails;
+            let (target, recipients) = (target(&invitation), recipients.clone());
+            let resend = ResendInvitation { target, rotate: false, expiry: None, send_email, recipients };
+            let changes = run(&invitation, Action::Resend(resend)).map(|decided| decided.changes);
+            let mailed = changes.as_ref().map(|changes| {
+                assert_eq!(after(changes).unwrap().mails, mails || send_email == Some(true));
+                assert_eq!(changes.events[0].data["mailed"], changes.deliveries.len());
+                changes.deliveries.iter().map(|delivery| delivery.recipient).collect::<Vec<_>>()
+            });
+            assert_eq!(mailed.map_err(|refusal| *refusal), wanted, "mails: {mails}, send_email: {send_email:?}");
+        }
+    }
+    invitation.facts.revoked_at = Some(minutes(-1));
+    let (target, recipients) = (target(&invitation), vec![2]);
+    let resend = ResendInvitation { target, rotate: false, expiry: None, send_email: None, recipients };
+    assert_eq!(run(&invitation, Action::Resend(resend)).unwrap_err(), Refusal::InvitationRevoked);
 }
 
 #[test]

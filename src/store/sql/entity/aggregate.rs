@@ -67,6 +67,7 @@ pub(in crate::store) mod recipient {
         pub(in crate::store) declined_at: Option<i64>,
         pub(in crate::store) display_name: Option<String>,
         pub(in crate::store) avatar_uri: Option<String>,
+        pub(in crate::store) existing_user: Option<bool>,
         pub(in crate::store) created_at: i64,
         /// The moment until which a general invitation is open, if nothing has ended it; the largest number for no end.
         pub(in crate::store) open_until: Option<i64>,

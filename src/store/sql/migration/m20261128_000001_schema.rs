@@ -15,7 +15,9 @@
 mod seed;
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, integer, integer_null, text, text_null};
+use sea_orm_migration::schema::{
+    big_integer, big_integer_null, boolean, boolean_null, integer, integer_null, text, text_null,
+};
 
 use super::{Dialect, named};
 
@@ -128,6 +130,7 @@ fn recipient(dialect: Dialect) -> TableCreateStatement {
         .col(big_integer_null("declined_at"))
         .col(text_null("display_name"))
         .col(text_null("avatar_uri"))
+        .col(boolean_null("existing_user"))
         .col(big_integer("created_at").default(0))
         .col(big_integer_null("open_until"))
         .take()

@@ -114,7 +114,8 @@ fn recipients_from(rows: Vec<recipient::Model>) -> Result<Vec<Recipient>, StoreE
     Ok(recipients)
 }
 
-fn recipient_from(row: recipient::Model) -> Result<Recipient, StoreError> {
+/// Reads a recipient.
+pub(in crate::store) fn recipient_from(row: recipient::Model) -> Result<Recipient, StoreError> {
     let corrupt = corrupt("recipient", &row.invitation_id);
     let address_type =
         AddressType::from_code(&row.recipient_type).ok_or_else(|| corrupt("recipient_type", "is not a type"))?;
@@ -124,6 +125,7 @@ fn recipient_from(row: recipient::Model) -> Result<Recipient, StoreError> {
             .map_err(|_| corrupt("original", "is not an address of this type"))?,
         display_name: row.display_name,
         avatar_uri: row.avatar_uri,
+        existing_user: row.existing_user,
         accepted_at: at(row.accepted_at),
         declined_at: at(row.declined_at),
     })
@@ -204,6 +206,7 @@ pub(in crate::store) fn recipient_row(invitation: &Invitation, recipient: &Recip
         declined_at: recipient.declined_at.map(Timestamp::micros),
         display_name: unless_empty(recipient.display_name.clone()),
         avatar_uri: unless_empty(recipient.avatar_uri.clone()),
+        existing_user: recipient.existing_user,
         created_at: invitation.created_at.micros(),
         open_until: invitation.open_until().map(Timestamp::micros),
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use invitation_service::domain::command::{
     AcceptInvitation, Action, CreateInvitation, DeleteInvitation, Expiry, ExpiryTime, OnConflict, UpdateGuestInvitation,
 };
-use invitation_service::domain::invitation::recipient::{Address, NewRecipient};
+use invitation_service::domain::invitation::recipient::{Address, NewRecipient, Recipient};
 use invitation_service::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, UnfurlConfig, Usage};
 use invitation_service::domain::kind::guest::GuestDetails;
 use invitation_service::domain::kind::user::UserDetails;
@@ -44,7 +44,7 @@ fn named(scope_type: &str, id: &str, name: Option<&str>) -> Scope {
 }
 
 fn addressed(address: Address, display_name: Option<String>, avatar_uri: Option<String>) -> NewRecipient {
-    NewRecipient { address, display_name, avatar_uri }
+    NewRecipient { address, display_name, avatar_uri, existing_user: None }
 }
 
 fn full_general() -> CreateInvitation {
@@ -83,8 +83,8 @@ fn full_general() -> CreateInvitation {
         recipients: vec![
             addressed(mail("Jürgen+tag@EXÄMPLE.org"), odd(), Some("https://x.example/a.png".to_owned())),
             addressed(Address::Phone("+4930123456".to_owned()), odd(), None),
-            addressed(Address::Internal(ODD.to_owned()), None, None),
-            addressed(Address::Share(String::new()), None, None),
+            NewRecipient { existing_user: Some(true), ..addressed(Address::Internal(ODD.to_owned()), None, None) },
+            NewRecipient { existing_user: Some(false), ..addressed(Address::Share(String::new()), None, None) },
             addressed(Address::Share(ODD.to_owned()), None, odd()),
         ],
         mails: true,
@@ -144,9 +144,8 @@ async fn every_field_of_every_kind_is_read_back_as_it_was_created(database: Test
         let made = store.executor().execute(by_odd_people, None).await.unwrap().invitation;
         assert_eq!(read(&store, made.id).await, *made);
         assert_eq!(made.details, invitation.details);
-        let recipients = made.recipients.iter().map(|made| (&made.address, &made.display_name, &made.avatar_uri));
-        let wanted = invitation.recipients.iter().map(|new| (&new.address, &new.display_name, &new.avatar_uri));
-        assert_eq!(recipients.collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
+        let wanted = (1..).zip(&invitation.recipients).map(|(ordinal, new)| Recipient::new(ordinal, new.clone()));
+        assert_eq!(made.recipients, wanted.collect::<Vec<_>>());
         let events = events(&store, made.id).await;
         let kept = made.details.general().and_then(|details| details.caller_data.pass_through.as_deref());
         assert_eq!(events[0].event.pass_through.as_deref(), kept);

@@ -30,7 +30,7 @@ pub(crate) fn address(address_type: AddressType, value: &str) -> Address {
 }
 
 fn to(address: Address) -> NewRecipient {
-    NewRecipient { address, display_name: None, avatar_uri: None }
+    NewRecipient { address, display_name: None, avatar_uri: None, existing_user: None }
 }
 
 /// A user invitation.

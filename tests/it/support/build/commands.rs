@@ -142,6 +142,7 @@ pub(crate) fn resend(invitation: &Invitation, rotate: bool, ttl: Option<Ttl>) ->
         send_email: None,
         target: target(invitation),
         rotate,
+        recipients: Vec::new(),
         expiry: ttl.map(|ttl| Expiry { time: ExpiryTime::After(ttl), field: "ttl" }),
     })
 }

@@ -78,7 +78,7 @@ pub(crate) fn general(scope: Option<Scope>, on_conflict: OnConflict, addresses: 
 }
 
 pub(crate) fn recipient(address: Address) -> NewRecipient {
-    NewRecipient { address, display_name: None, avatar_uri: None }
+    NewRecipient { address, display_name: None, avatar_uri: None, existing_user: None }
 }
 
 pub(crate) fn mail(address: &str) -> Address {

@@ -64,7 +64,7 @@ pub(in crate::api) fn event_type(name: &str) -> Result<EventType, Invalid> {
 }
 
 /// Parses `scope`.
-pub(in crate::api) fn scope(violations: &mut Violations, scope: Option<&pb::ScopeFilter>) -> Option<Scope> {
+pub(in crate::api) fn scope(violations: &mut Violations, scope: Option<&pb::ScopeRef>) -> Option<Scope> {
     let scope = scope?;
     let scope_type = violations.required("scope.type", &scope.r#type, text::opaque_id);
     let id = violations.required("scope.id", &scope.id, text::opaque_id);

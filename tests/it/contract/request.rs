@@ -184,7 +184,7 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
         }
         "GetInvitation" => one(&pb::GetInvitationRequest { name }),
         "ListInvitations" => {
-            let scope = pb::ScopeFilter { r#type: "company".to_owned(), id: known.company_id.clone() };
+            let scope = pb::ScopeRef { r#type: "company".to_owned(), id: known.company_id.clone() };
             many(&pb::ListInvitationsRequest { scope: Some(scope), ..Default::default() })
         }
         "BatchGetInvitations" => one(&pb::BatchGetInvitationsRequest { names: vec![name, known.guest.clone()] }),

@@ -37,8 +37,8 @@ fn email(value: &str) -> Option<pb::TargetFilter> {
     Some(pb::TargetFilter { r#type: pb::TargetType::Email.into(), value: value.to_owned() })
 }
 
-fn scope(id: &str) -> Option<pb::ScopeFilter> {
-    Some(pb::ScopeFilter { r#type: "company".to_owned(), id: id.to_owned() })
+fn scope(id: &str) -> Option<pb::ScopeRef> {
+    Some(pb::ScopeRef { r#type: "company".to_owned(), id: id.to_owned() })
 }
 
 async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
@@ -68,7 +68,7 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
         (Request { scope: scope("%"), ..Default::default() }, vec![]),
         (
             Request {
-                scope: Some(pb::ScopeFilter { r#type: "site".to_owned(), id: OTHER.to_owned() }),
+                scope: Some(pb::ScopeRef { r#type: "site".to_owned(), id: OTHER.to_owned() }),
                 ..Default::default()
             },
             vec![],
@@ -92,7 +92,7 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
         assert_eq!(uids(&service, request.clone()).await, wanted.into_iter().cloned().collect(), "{request:?}");
     }
     let empty = Request {
-        scope: Some(pb::ScopeFilter::default()),
+        scope: Some(pb::ScopeRef::default()),
         target: Some(pb::TargetFilter::default()),
         page_size: -1,
         order_by: "name".to_owned(),

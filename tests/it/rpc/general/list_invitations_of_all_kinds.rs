@@ -23,8 +23,8 @@ on_both!(
 
 const ANN: &str = "ann@example.org";
 
-fn scope(r#type: &str, id: &str) -> Option<pb::ScopeFilter> {
-    Some(pb::ScopeFilter { r#type: r#type.to_owned(), id: id.to_owned() })
+fn scope(r#type: &str, id: &str) -> Option<pb::ScopeRef> {
+    Some(pb::ScopeRef { r#type: r#type.to_owned(), id: id.to_owned() })
 }
 
 fn target(r#type: TargetType, value: &str) -> Option<pb::TargetFilter> {

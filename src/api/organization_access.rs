@@ -78,7 +78,11 @@ impl Api {
             (OrganizationAccess::Link | OrganizationAccess::Account, _) | (OrganizationAccess::Caller, None) => {
                 Ok(None)
             }
-            (OrganizationAccess::Caller, Some(own)) => Ok(Some(self.hosts_of(call, own).await?)),
+            (OrganizationAccess::Caller, Some(own)) => {
+                let reads = call.required.permission().is_none_or(Permission::is_read);
+                let needed = if reads { Permission::GuestInvitationsRead } else { Permission::GuestInvitationsWrite };
+                Ok(Some(self.hosts_of(call, own, needed).await?))
+            }
             (OrganizationAccess::Request, bound) => match call.organizations {
                 // The violation of a field or of the metadata refuses the call.
                 None => Ok(Some(Vec::new())),
@@ -93,9 +97,15 @@ impl Api {
         }
     }
 
-    async fn hosts_of(&self, call: &Call, own: Uuid) -> Result<Vec<Uuid>, Status> {
-        let reads = call.required.permission().is_none_or(Permission::is_read);
-        let needed = if reads { Permission::GuestInvitationsRead } else { Permission::GuestInvitationsWrite };
+    /// Returns the organizations whose invitations a call may read, although its permission lets it write as well.
+    pub(crate) async fn hosts_to_read(&self, call: &Call) -> Result<Option<Vec<Uuid>>, Status> {
+        match call.caller.organization_id {
+            None => Ok(None),
+            Some(own) => Ok(Some(self.hosts_of(call, own, Permission::GuestInvitationsRead).await?)),
+        }
+    }
+
+    async fn hosts_of(&self, call: &Call, own: Uuid, needed: Permission) -> Result<Vec<Uuid>, Status> {
         let query = OrganizationGrantQuery {
             requester: Some(own),
             limit: MAX_ORGANIZATIONS,

@@ -227,11 +227,11 @@ requests! {
         BatchGetInvitations(BatchGetInvitationsRequest) InvitationsRead, Caller;
         GetAcceptance(GetAcceptanceRequest) InvitationsRead, Caller;
         ListAcceptances(ListAcceptancesRequest) InvitationsRead, Caller [paged];
-        ListOpenInvitations(ListOpenInvitationsRequest) InvitationsRead, Caller [paged];
+        ListOpenInvitations(ListOpenInvitationsRequest) InvitationsRedeem, Caller [paged];
         AcceptInvitations(AcceptInvitationsRequest) InvitationsRedeem, Caller [write];
         DeclineInvitation(InvitationServiceDeclineInvitationRequest) InvitationsRedeem, Caller [write] [named];
         RevokeInvitation(RevokeInvitationRequest) InvitationsWrite, Caller [write] [named];
-        RevokeScopeInvitations(RevokeScopeInvitationsRequest) InvitationsWrite, Caller [write];
+        RevokeInvitations(RevokeInvitationsRequest) InvitationsWrite, Caller [write];
         ResendInvitation(ResendInvitationRequest) InvitationsWrite, Caller [write] [named];
         SyncInternalInvitation(SyncInternalInvitationRequest) InvitationsWrite, Caller [write];
         GetAutojoin(GetAutojoinRequest) InvitationsRead, Caller;

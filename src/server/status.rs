@@ -43,7 +43,8 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::NotDeclinable
         | ErrorReason::RecipientUnknown
         | ErrorReason::RequestIdReused
-        | ErrorReason::WebhookEndpointDisabled => Code::FailedPrecondition,
+        | ErrorReason::WebhookEndpointDisabled
+        | ErrorReason::ExpectedCountExceeded => Code::FailedPrecondition,
         ErrorReason::Unauthenticated => Code::Unauthenticated,
         ErrorReason::PermissionDenied
         | ErrorReason::OrganizationAccessDenied
@@ -223,6 +224,13 @@ pub(crate) fn webhook_attempt_not_found(name: &str) -> Status {
 pub(crate) fn webhook_endpoint_disabled() -> Status {
     let message = "the webhook endpoint is disabled: update it with `disabled` false first";
     status(ErrorReason::WebhookEndpointDisabled, message, [])
+}
+
+/// FAILED_PRECONDITION for a filter that finds more invitations than the caller expects.
+pub(crate) fn expected_count_exceeded(expected: u64, matching: u64) -> Status {
+    let message = format!("the filter finds more than {expected} invitations: list them, then send the number that is meant");
+    let metadata = [("expected_count", expected.to_string()), ("matching_count", matching.to_string())];
+    status(ErrorReason::ExpectedCountExceeded, &message, metadata)
 }
 
 /// ABORTED for a resource with another etag.

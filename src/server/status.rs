@@ -228,7 +228,8 @@ pub(crate) fn webhook_endpoint_disabled() -> Status {
 
 /// FAILED_PRECONDITION for a filter that finds more invitations than the caller expects.
 pub(crate) fn expected_count_exceeded(expected: u64, matching: u64) -> Status {
-    let message = format!("the filter finds more than {expected} invitations: list them, then send the number that is meant");
+    let message =
+        format!("the filter finds more than {expected} invitations: list them, then send the number that is meant");
     let metadata = [("expected_count", expected.to_string()), ("matching_count", matching.to_string())];
     status(ErrorReason::ExpectedCountExceeded, &message, metadata)
 }

@@ -133,8 +133,6 @@ pub(in crate::api) fn target(
             violations.required(&value, &target.value, text::free_text);
             None
         }
-        Some(address_type) => {
-            violations.required(&value, &target.value, |value| Address::parse(address_type, value))
-        }
+        Some(address_type) => violations.required(&value, &target.value, |value| Address::parse(address_type, value)),
     }
 }

@@ -185,7 +185,7 @@ async fn live_of_the_other_kinds(server: &Server, key: &str) -> Vec<String> {
     let general = pb::CreateInvitationRequest { invitation: Some(general), ..Default::default() };
     let mut invitations = InvitationServiceClient::new(channel);
     let made = invitations.create_invitation(with(key, general)).await.unwrap().into_inner();
-    let open = pb::TargetFilter { r#type: target.r#type, value: target.value };
+    let open = pb::TargetRef { r#type: target.r#type, value: target.value };
     let open = pb::ListOpenInvitationsRequest { target: Some(open), ..Default::default() };
     let open = invitations.list_open_invitations(with(key, open)).await.unwrap().into_inner();
     assert_eq!(open.invitations.len(), 3, "the connection invitation was answered by this address");

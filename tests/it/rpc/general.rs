@@ -11,6 +11,7 @@ pub(crate) mod list_acceptances;
 pub(crate) mod list_invitations;
 pub(crate) mod list_invitations_of_all_kinds;
 pub(crate) mod list_open_invitations;
-pub(crate) mod revoke_scope_invitations;
+pub(crate) mod list_views;
+pub(crate) mod revoke_invitations;
 pub(crate) mod sync_autojoin;
 pub(crate) mod sync_internal_invitation;

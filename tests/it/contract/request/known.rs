@@ -81,8 +81,8 @@ impl Known {
         messages::scope("team", &self.id)
     }
 
-    pub(crate) fn target(&self) -> pb::TargetFilter {
-        pb::TargetFilter { r#type: pb::TargetType::Internal.into(), value: self.id.clone() }
+    pub(crate) fn target(&self) -> pb::TargetRef {
+        pb::TargetRef { r#type: pb::TargetType::Internal.into(), value: self.id.clone() }
     }
 }
 

@@ -10,9 +10,9 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::execute::{Api, Call};
-use super::page;
-use super::parse::filter;
+use super::page::{self, InvitationPage};
 use super::parse::resend::Resend;
+use super::parse::{filter, labels};
 use super::requests::Named;
 use super::resource::parse_acceptance;
 use crate::domain::command::{Action, RecordCreatedConnection, RevokeInvitation};
@@ -91,12 +91,16 @@ impl ConnectionInvitationService for ConnectionInvitations {
         let company_id = violations.optional("company_id", &message.company_id, text::uuid);
         let query = InvitationQuery {
             kinds: vec![KIND],
-            states: filter::states(&mut violations, &message.states),
+            states: filter::states(&mut violations, "states", &message.states),
             scope: company_id.map(company_scope),
             resource_id: violations.optional("connection_id", &message.connection_id, text::uuid),
+            target: filter::target(&mut violations, "target", message.target.as_ref()),
+            creator: violations.optional("creator", &message.creator, text::opaque_id),
+            labels: labels(&mut violations, "labels", &message.labels),
             ..asked.query()
         };
-        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, violations, query).await?;
+        let InvitationPage { rows, next_page_token, .. } =
+            page::invitations(&self.0, &call, &message, violations, query, false).await?;
         let connection_invitations = self.0.resources(&call, &rows)?;
         Ok(Response::new(pb::ListConnectionInvitationsResponse { connection_invitations, next_page_token }))
     }

@@ -10,8 +10,9 @@ pub(super) mod each;
 pub(super) mod entry_error;
 pub(super) mod parse;
 pub(super) mod recipients;
-pub(super) mod revoke_scope_invitations;
+pub(super) mod revoke_invitations;
 pub(super) mod sync_internal_invitation;
+pub(super) mod view;
 
 use std::sync::Arc;
 
@@ -20,14 +21,14 @@ use tonic::{Request, Response, Status};
 use super::convert::acceptance::acceptance;
 use super::execute::{Api, Call, note_invitation};
 use super::page;
+use super::parse::filter;
+use super::parse::invitation_filter::{invitation_filter, targets_in, view};
 use super::parse::resend::Resend;
-use super::parse::{filter, labels};
 use super::requests::Named;
 use super::resource::{InvitationName, parse_acceptance};
 use crate::domain::command::{Action, RevokeInvitation};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::rule::FieldRule;
-use crate::domain::value::text;
 use crate::pb;
 use crate::pb::invitation_service_server::InvitationService;
 use crate::server::status;
@@ -38,7 +39,7 @@ use batch_get_invitations::batch_get_invitations;
 use decline_invitations::decline_invitations;
 use parse::to_create;
 use recipients::{get_recipient, list_recipients};
-use revoke_scope_invitations::revoke_scope_invitations;
+use revoke_invitations::revoke_invitations;
 use sync_internal_invitation::sync_internal_invitation;
 
 /// Serves `InvitationService`.
@@ -143,17 +144,28 @@ impl InvitationService for Invitations {
     ) -> Result<Response<pb::ListOpenInvitationsResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
-        let (size, limit, hosts) = (asked.size, asked.limit(), self.0.hosts(&call).await?);
-        let page = Page { hosts, ascending: asked.ascending, limit, scan: Some(page::SCAN), after: asked.after };
+        let view = view(&mut violations, message.view);
+        let size = asked.size;
+        let page = Page {
+            kinds: filter::kinds(&mut violations, "kinds", &message.kinds),
+            scope: filter::scope(&mut violations, "scope", message.scope.as_ref()),
+            first_recipients: targets_in(view),
+            hosts: self.0.hosts_to_read(&call).await?,
+            ascending: asked.ascending,
+            limit: asked.limit(),
+            scan: Some(page::SCAN),
+            after: asked.after,
+        };
         let empty = pb::TargetRef::default();
-        let address = filter::target(&mut violations, Some(message.target.as_ref().unwrap_or(&empty)));
+        let address = filter::target(&mut violations, "target", Some(message.target.as_ref().unwrap_or(&empty)));
         if address.as_ref().is_some_and(|address| !address.names_a_person()) {
             violations.add("target.type", FieldRule::NotAllowed, "must be EMAIL, PHONE or INTERNAL");
         }
         let address = violations.finish(address)?;
         let found = self.0.store.list_open_invitations(&call.caller.account, &address, &page);
-        let (rows, next_page_token) = page::cut(&self.0, &call, &message, self.0.read(found).await?, size)?;
-        let invitations = self.0.resources(&call, &rows)?;
+        let found = self.0.read(found).await?;
+        let (rows, next_page_token) = page::cut(&self.0, &call, &message, found, size, Cursor::of_invitation)?;
+        let invitations = self.0.viewed(&call, &rows, view)?;
         Ok(Response::new(pb::ListOpenInvitationsResponse { invitations, next_page_token }))
     }
 
@@ -184,12 +196,12 @@ impl InvitationService for Invitations {
         self.0.answer(&call, &executed)
     }
 
-    async fn revoke_scope_invitations(
+    async fn revoke_invitations(
         &self,
-        request: Request<pb::RevokeScopeInvitationsRequest>,
-    ) -> Result<Response<pb::RevokeScopeInvitationsResponse>, Status> {
+        request: Request<pb::RevokeInvitationsRequest>,
+    ) -> Result<Response<pb::RevokeInvitationsResponse>, Status> {
         let (call, message, violations) = Call::of(request)?;
-        revoke_scope_invitations(&self.0, &call, &message, violations).await.map(Response::new)
+        revoke_invitations(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn resend_invitation(
@@ -216,19 +228,15 @@ impl InvitationService for Invitations {
     ) -> Result<Response<pb::ListInvitationsResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
-        let query = InvitationQuery {
-            kinds: filter::kinds(&mut violations, &message.kinds),
-            states: filter::states(&mut violations, &message.states),
-            scope: filter::scope(&mut violations, message.scope.as_ref()),
-            creator: violations.optional("creator", &message.creator, text::opaque_id),
-            target: filter::target(&mut violations, message.target.as_ref()),
-            inviter_user_id: violations.optional("inviter_user_id", &message.inviter_user_id, text::opaque_id),
-            labels: labels(&mut violations, "labels", &message.labels),
-            include_deleted: true,
-            ..asked.query()
-        };
-        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, violations, query).await?;
-        let invitations = self.0.resources(&call, &rows)?;
-        Ok(Response::new(pb::ListInvitationsResponse { invitations, next_page_token }))
+        let view = view(&mut violations, message.view);
+        let filter = invitation_filter(&mut violations, message.filter.as_ref());
+        let query = InvitationQuery { first_recipients: targets_in(view), ..asked.of(filter) };
+        let page = page::invitations(&self.0, &call, &message, violations, query, message.show_total).await?;
+        Ok(Response::new(pb::ListInvitationsResponse {
+            invitations: self.0.viewed(&call, &page.rows, view)?,
+            next_page_token: page.next_page_token,
+            total_size: page.total_size,
+            total_size_is_lower_bound: page.total_size_is_lower_bound,
+        }))
     }
 }

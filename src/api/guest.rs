@@ -8,22 +8,23 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::convert::count;
 use super::execute::{Api, Call};
 use super::page;
-use super::parse::filter;
 use super::parse::filter::email_part;
 use super::parse::resend::Resend;
+use super::parse::{filter, labels};
 use super::requests::Named;
 use crate::domain::command::{AcceptInvitation, Access, Action, RevokeInvitation, Target};
 use crate::domain::invitation::acceptance::Acceptor;
+use crate::domain::invitation::recipient::Address;
 use crate::domain::kind::guest::system_subject;
 use crate::domain::kind::{Kind, organization_scope};
+use crate::domain::value::email::Email;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::guest_invitation_service_server::GuestInvitationService;
-use crate::store::{Cursor, InvitationQuery, Order, Read};
+use crate::store::{InvitationQuery, Order};
 
 const KIND: Kind = Kind::Guest;
 
@@ -42,19 +43,6 @@ const ORDERS: [(&str, Order); 8] = [
 /// Serves `GuestInvitationService`.
 #[derive(Debug)]
 pub(crate) struct GuestInvitations(pub(crate) Arc<Api>);
-
-impl GuestInvitations {
-    /// Returns the number of invitations in a list: counted for its first page, at the moment at which that page is
-    /// judged, and carried along.
-    async fn total(&self, call: &Call, query: &mut InvitationQuery) -> Result<u64, Status> {
-        if let Some(total) = query.after.as_ref().and_then(|cursor| cursor.total) {
-            return Ok(total);
-        }
-        let counted = self.0.read(self.0.store.count_invitations(&call.caller.account, query)).await?;
-        query.at = Some(counted.now);
-        Ok(counted.found)
-    }
-}
 
 #[tonic::async_trait]
 impl GuestInvitationService for GuestInvitations {
@@ -87,30 +75,32 @@ impl GuestInvitationService for GuestInvitations {
             u64::try_from(message.skip).map_err(|_| Invalid::new(FieldRule::OutOfRange, "must not be negative")),
         );
         let (order, asked) = page::asked_in(&self.0, &call, &message, &ORDERS, &mut violations);
-        let size = asked.size;
+        let parent = &message.parent_organization_id;
         let query = InvitationQuery {
             kinds: vec![KIND],
-            states: filter::states(&mut violations, &message.states),
+            states: filter::states(&mut violations, "states", &message.states),
             guest_statuses: filter::guest_statuses(&mut violations, &message.statuses),
             scope: call.organizations.map(|organizations| organization_scope(organizations.target)),
+            target: violations.optional("email", &message.email, Email::parse).map(Address::Email),
+            email_prefix: violations.optional("email_prefix", &message.email_prefix, email_part),
             email_query: violations.optional("email_query", &message.email_query, email_part),
             expired: message.expired,
             archived: message.archived,
+            parent_organization_id: violations.optional("parent_organization_id", parent, text::uuid),
+            creator: violations.optional("creator", &message.creator, text::opaque_id),
+            labels: labels(&mut violations, "labels", &message.labels),
             order,
+            // The list of one host is short enough to look at all of it.
+            scan: None,
             skip: skip.unwrap_or_default(),
             ..asked.query()
         };
-        let hosts = self.0.hosts(&call).await?;
-        let mut query = InvitationQuery { hosts, ..violations.finish(Some(query))? };
-        let total = self.total(&call, &mut query).await?;
-        let listed = self.0.read(self.0.store.list_invitations(&call.caller.account, &query)).await?;
-        let mut rows = listed.rows;
-        let cursor_of = |read: &Read<_>| Cursor { total: Some(total), ..Cursor::of_invitation_by(order, read) };
-        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, cursor_of)?;
+        let page = page::invitations(&self.0, &call, &message, violations, query, message.show_total).await?;
         Ok(Response::new(pb::ListGuestInvitationsResponse {
-            guest_invitations: self.0.resources(&call, &rows)?,
-            next_page_token,
-            total_size: count(total),
+            guest_invitations: self.0.resources(&call, &page.rows)?,
+            next_page_token: page.next_page_token,
+            total_size: page.total_size,
+            total_size_is_lower_bound: page.total_size_is_lower_bound,
         }))
     }
 

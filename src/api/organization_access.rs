@@ -80,7 +80,9 @@ impl Api {
             (OrganizationAccess::Link | OrganizationAccess::Account, _)
             | (OrganizationAccess::Caller | OrganizationAccess::LinkOrName, None) => Ok(None),
             (OrganizationAccess::Caller | OrganizationAccess::LinkOrName, Some(own)) => {
-                Ok(Some(self.hosts_of(call, own).await?))
+                let reads = call.required.permission().is_none_or(Permission::is_read);
+                let needed = if reads { Permission::GuestInvitationsRead } else { Permission::GuestInvitationsWrite };
+                Ok(Some(self.hosts_of(call, own, needed).await?))
             }
             (OrganizationAccess::Request, bound) => match call.organizations {
                 // The violation of a field or of the metadata refuses the call.
@@ -96,6 +98,14 @@ impl Api {
         }
     }
 
+    /// Returns the organizations whose invitations a call may read, although its permission lets it write as well.
+    pub(crate) async fn hosts_to_read(&self, call: &Call) -> Result<Option<Vec<Uuid>>, Status> {
+        match call.caller.organization_id {
+            None => Ok(None),
+            Some(own) => Ok(Some(self.hosts_of(call, own, Permission::GuestInvitationsRead).await?)),
+        }
+    }
+
     /// Returns the organizations whose invitations the call may be about by this access.
     pub(crate) async fn hosts_by(&self, call: &Call, access: &Access) -> Result<Option<Vec<Uuid>>, Status> {
         match access {
@@ -104,9 +114,7 @@ impl Api {
         }
     }
 
-    async fn hosts_of(&self, call: &Call, own: Uuid) -> Result<Vec<Uuid>, Status> {
-        let reads = call.required.permission().is_none_or(Permission::is_read);
-        let needed = if reads { Permission::GuestInvitationsRead } else { Permission::GuestInvitationsWrite };
+    async fn hosts_of(&self, call: &Call, own: Uuid, needed: Permission) -> Result<Vec<Uuid>, Status> {
         let query = OrganizationGrantQuery {
             requester: Some(own),
             limit: MAX_ORGANIZATIONS,

@@ -2,6 +2,7 @@
 
 use tonic::Status;
 
+use super::convert::count;
 use super::execute::{Api, Call};
 use super::parse::violations::Violations;
 use super::requests::Paged;
@@ -13,6 +14,9 @@ const DEFAULT_SIZE: i32 = 50;
 const MAX_SIZE: i32 = 1_000;
 /// The most rows that a page of invitations looks at, in search of those that its filters let through.
 pub(crate) const SCAN: u64 = 5_000;
+
+/// The most rows that are counted of a list.
+const MAX_TOTAL: u64 = 10_000;
 
 /// The page that a request asks for.
 pub(crate) struct Asked {
@@ -32,8 +36,13 @@ impl Asked {
 
     /// Returns the query for this page of all invitations.
     pub(crate) fn query(self) -> InvitationQuery {
+        self.of(InvitationQuery::default())
+    }
+
+    /// Returns the query for this page of the invitations that another query finds.
+    pub(crate) fn of(self, query: InvitationQuery) -> InvitationQuery {
         let limit = self.limit();
-        InvitationQuery { ascending: self.ascending, limit, after: self.after, ..InvitationQuery::default() }
+        InvitationQuery { ascending: self.ascending, limit, scan: Some(SCAN), after: self.after, ..query }
     }
 }
 
@@ -134,19 +143,47 @@ fn cursor<T: Paged>(
     violations.optional("page_token", page_token, opened)
 }
 
-/// Reads a page of invitations and the token of the next page.
+/// A page of a list of invitations.
+pub(crate) struct InvitationPage {
+    pub(crate) rows: Vec<Read<Invitation>>,
+    pub(crate) next_page_token: String,
+    /// The number of rows of the whole list, 0 if it was not asked for.
+    pub(crate) total_size: i32,
+    /// Whether there are more than `total_size`.
+    pub(crate) total_size_is_lower_bound: bool,
+}
+
+/// Reads a page of invitations and, if it is asked for, the number of rows of the whole list.
 pub(crate) async fn invitations<T: Paged>(
     api: &Api,
     call: &Call,
     request: &T,
     violations: Violations,
     query: InvitationQuery,
-) -> Result<(Vec<Read<Invitation>>, String), Status> {
+    show_total: bool,
+) -> Result<InvitationPage, Status> {
     let hosts = api.hosts(call).await?;
-    let query = InvitationQuery { hosts, scan: Some(SCAN), ..violations.finish(Some(query))? };
+    let mut query = InvitationQuery { hosts, ..violations.finish(Some(query))? };
+    let total = if show_total { Some(total(api, call, &mut query).await?) } else { None };
     let size = usize::try_from(query.limit.saturating_sub(1)).unwrap_or(usize::MAX);
-    let listed = api.read(api.store.list_invitations(&call.caller.account, &query)).await?;
-    cut(api, call, request, listed, size)
+    let Listed { rows, goes_on } = api.read(api.store.list_invitations(&call.caller.account, &query)).await?;
+    let listed = Listed { rows, goes_on: goes_on.map(|cursor| Cursor { total, ..cursor }) };
+    let cursor_of = |read: &Read<_>| Cursor { total, ..Cursor::of_invitation_by(query.order, read) };
+    let (rows, next_page_token) = cut(api, call, request, listed, size, cursor_of)?;
+    let counted = total.unwrap_or_default();
+    let (total_size, total_size_is_lower_bound) = (count(counted.min(MAX_TOTAL)), counted > MAX_TOTAL);
+    Ok(InvitationPage { rows, next_page_token, total_size, total_size_is_lower_bound })
+}
+
+/// Returns the number of invitations in a list, up to one beyond [`MAX_TOTAL`]: counted for its first page, at the moment at
+/// which that page is judged, and carried along.
+async fn total(api: &Api, call: &Call, query: &mut InvitationQuery) -> Result<u64, Status> {
+    if let Some(total) = query.after.as_ref().and_then(|cursor| cursor.total) {
+        return Ok(total);
+    }
+    let counted = api.read(api.store.count_invitations(&call.caller.account, query, MAX_TOTAL + 1)).await?;
+    query.at = Some(counted.now);
+    Ok(counted.found)
 }
 
 /// Cuts off the row that was read beyond the page, and returns the token of the next page, also if the page is short.
@@ -156,11 +193,12 @@ pub(crate) fn cut<T: Paged>(
     request: &T,
     listed: Listed,
     size: usize,
+    cursor_of: impl Fn(&Read<Invitation>) -> Cursor,
 ) -> Result<(Vec<Read<Invitation>>, String), Status> {
     let Listed { mut rows, goes_on } = listed;
     let next_page_token = match goes_on {
         Some(cursor) if rows.len() <= size => seal(api, call, request, &cursor)?,
-        _ => next(api, call, request, &mut rows, size, Cursor::of_invitation)?,
+        _ => next(api, call, request, &mut rows, size, cursor_of)?,
     };
     Ok((rows, next_page_token))
 }

@@ -4,6 +4,7 @@ pub(super) mod acceptor;
 pub(super) mod expiration;
 pub(super) mod field_mask;
 pub(super) mod filter;
+pub(super) mod invitation_filter;
 pub(super) mod json;
 pub(super) mod kind_input;
 pub(super) mod on_conflict;

@@ -229,11 +229,11 @@ requests! {
         ListAcceptances(ListAcceptancesRequest) InvitationsRead, Caller [paged];
         GetRecipient(GetRecipientRequest) InvitationsRead, Caller;
         ListRecipients(ListRecipientsRequest) InvitationsRead, Caller [paged];
-        ListOpenInvitations(ListOpenInvitationsRequest) InvitationsRead, Caller [paged];
+        ListOpenInvitations(ListOpenInvitationsRequest) InvitationsRedeem, Caller [paged];
         AcceptInvitations(AcceptInvitationsRequest) InvitationsRedeem, Caller [write];
         DeclineInvitations(DeclineInvitationsRequest) InvitationsRedeem, Caller [write];
         RevokeInvitation(RevokeInvitationRequest) InvitationsWrite, Caller [write] [named];
-        RevokeScopeInvitations(RevokeScopeInvitationsRequest) InvitationsWrite, Caller [write];
+        RevokeInvitations(RevokeInvitationsRequest) InvitationsWrite, Caller [write];
         ResendInvitation(ResendInvitationRequest) InvitationsWrite, Caller [write] [named];
         SyncInternalInvitation(SyncInternalInvitationRequest) InvitationsWrite, Caller [write];
     }

@@ -50,7 +50,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    fn of(invitation: &Invitation) -> Self {
+    /// Returns the names of an invitation, without its etag and its link.
+    pub(super) fn of(invitation: &Invitation) -> Self {
         Self {
             token_visibility: pb::TokenVisibility::ValidateOnly,
             name: invitation_name(invitation.id),

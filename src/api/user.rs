@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::execute::{Api, Call};
-use super::page;
+use super::page::{self, InvitationPage};
 use super::parse::filter::email_part;
 use super::parse::resend::Resend;
 use super::parse::{filter, labels};
@@ -17,6 +17,7 @@ use crate::domain::command::{Action, DeleteInvitation, RevokeInvitation};
 use crate::domain::invitation::recipient::Address;
 use crate::domain::kind::Kind;
 use crate::domain::value::email::Email;
+use crate::domain::value::text;
 use crate::pb;
 use crate::pb::user_invitation_service_server::UserInvitationService;
 use crate::store::InvitationQuery;
@@ -57,13 +58,18 @@ impl UserInvitationService for UserInvitations {
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let query = InvitationQuery {
             kinds: vec![KIND],
-            states: filter::states(&mut violations, &message.states),
-            target: violations.optional("email", &message.email, Email::parse).map(Address::Email),
+            states: filter::states(&mut violations, "states", &message.states),
+            target: violations.optional("invited_email", &message.invited_email, Email::parse).map(Address::Email),
             email_prefix: violations.optional("email_prefix", &message.email_prefix, email_part),
+            email_query: violations.optional("email_query", &message.email_query, email_part),
+            inviter_user_id: violations.optional("inviter_user_id", &message.inviter_user_id, text::opaque_id),
+            creator: violations.optional("creator", &message.creator, text::opaque_id),
+            role: violations.optional("role", &message.role, text::opaque_id),
             labels: labels(&mut violations, "labels", &message.labels),
             ..asked.query()
         };
-        let (rows, next_page_token) = page::invitations(&self.0, &call, &message, violations, query).await?;
+        let InvitationPage { rows, next_page_token, .. } =
+            page::invitations(&self.0, &call, &message, violations, query, false).await?;
         let user_invitations = self.0.resources(&call, &rows)?;
         Ok(Response::new(pb::ListUserInvitationsResponse { user_invitations, next_page_token }))
     }

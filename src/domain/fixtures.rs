@@ -81,6 +81,7 @@ pub(super) fn invitation(recipients: u16, max_uses: Option<u32>) -> Invitation {
         key_id: 1,
         mails: true,
         recipients: (1..=recipients).map(|ordinal| Recipient::new(ordinal, address(ordinal).into())).collect(),
+        further_recipients: 0,
         labels: BTreeMap::new(),
         creator: "maker".to_owned(),
         updater: "maker".to_owned(),

@@ -53,6 +53,8 @@ pub struct Invitation {
     pub mails: bool,
     /// The recipients, by ordinal.
     pub recipients: Vec<Recipient>,
+    /// The number of recipients that were not read, which only a list leaves out.
+    pub further_recipients: usize,
     /// The caller's own labels.
     pub labels: BTreeMap<String, String>,
     /// The name of the credential that created it.

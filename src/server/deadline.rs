@@ -24,6 +24,11 @@ impl Deadline {
         self.1
     }
 
+    /// Returns the time until the caller stops waiting.
+    pub(crate) fn left(&self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
     /// Returns whether the caller has stopped waiting.
     pub(crate) fn has_passed(self) -> bool {
         self.0 <= Instant::now()

@@ -47,7 +47,8 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::RecipientUnknown
         | ErrorReason::RecipientAnswered
         | ErrorReason::RequestIdReused
-        | ErrorReason::WebhookEndpointDisabled => Code::FailedPrecondition,
+        | ErrorReason::WebhookEndpointDisabled
+        | ErrorReason::ExpectedCountExceeded => Code::FailedPrecondition,
         ErrorReason::Unauthenticated => Code::Unauthenticated,
         ErrorReason::PermissionDenied
         | ErrorReason::OrganizationAccessDenied
@@ -254,6 +255,14 @@ pub(crate) fn resume_token_expired(oldest: Timestamp) -> Status {
 pub(crate) fn webhook_endpoint_disabled() -> Status {
     let message = "the webhook endpoint is disabled: update it with `disabled` false first";
     status(ErrorReason::WebhookEndpointDisabled, message, [])
+}
+
+/// FAILED_PRECONDITION for a filter that finds more invitations than the caller expects.
+pub(crate) fn expected_count_exceeded(expected: u64, matching: u64) -> Status {
+    let message =
+        format!("the filter finds more than {expected} invitations: list them, then send the number that is meant");
+    let metadata = [("expected_count", expected.to_string()), ("matching_count", matching.to_string())];
+    status(ErrorReason::ExpectedCountExceeded, &message, metadata)
 }
 
 /// ABORTED for a resource with another etag.

@@ -18,6 +18,7 @@ use crate::domain::delivery::{Delivery, NewDelivery};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::event::Event;
+use crate::domain::kind::{Kind, Scope};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use query::Order;
@@ -115,6 +116,12 @@ impl Cursor {
 /// The requested part of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
+    /// Only invitations of these kinds; empty means all.
+    pub kinds: Vec<Kind>,
+    /// Only invitations to this scope, or to a group that is the same.
+    pub scope: Option<Scope>,
+    /// The most recipients that are read of each invitation; `None` for all.
+    pub first_recipients: Option<u32>,
     /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
     /// Only guest invitations of these organizations.

@@ -152,17 +152,19 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the invitations that the parts of a call have changed, the newest first.
+    /// Returns the invitations that the parts of a call have changed, the newest first, up to a number of them.
     pub async fn changed_by_call(
         &self,
         account: &AccountId,
         request: &Request,
+        most: Option<u64>,
     ) -> Result<Vec<InvitationId>, StoreError> {
         let select = Entity::find()
             .select_only()
             .column(Column::InvitationId)
             .filter(changed_parts(account, request))
-            .order_by_desc(Column::InvitationId);
+            .order_by_desc(Column::InvitationId)
+            .limit(most);
         let ids = select.into_tuple::<Uuid>().all(&self.database.read).await?;
         Ok(ids.into_iter().map(InvitationId).collect())
     }

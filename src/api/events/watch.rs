@@ -193,8 +193,8 @@ impl Start {
 impl Filter {
     fn parse(violations: &mut Violations, message: &pb::WatchEventsRequest) -> Self {
         let types = filter::event_types(violations, "types", &message.types);
-        let kinds = filter::kinds(violations, &message.kinds);
-        Self { types, kinds, scope: filter::scope(violations, message.scope.as_ref()), since: None }
+        let kinds = filter::kinds(violations, "kinds", &message.kinds);
+        Self { types, kinds, scope: filter::scope(violations, "scope", message.scope.as_ref()), since: None }
     }
 
     fn matches(&self, PositionedEvent { event, .. }: &PositionedEvent) -> bool {

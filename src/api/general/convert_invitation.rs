@@ -35,6 +35,7 @@ pub(in crate::api) fn invitation(
         status: status(invitation).into(),
         invitation_type: invitation_type(invitation).into(),
         targets: invitation.recipients.iter().map(target).collect(),
+        recipient_count: count(invitation.recipients.len() + invitation.further_recipients),
         scope: details.scope(&invitation.account).as_ref().map(scope),
         groups: details.groups().iter().map(scope).collect(),
         roles: details.roles().to_vec(),

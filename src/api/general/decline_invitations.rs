@@ -21,7 +21,7 @@ pub(crate) async fn decline_invitations(
 ) -> Result<pb::DeclineInvitationsResponse, Status> {
     let names = message.names.iter().map(String::as_str);
     let targets = targets(&mut violations, "names", |index| format!("names[{index}]"), names);
-    let address = filter::target(&mut violations, message.target.as_ref());
+    let address = filter::target(&mut violations, "target", message.target.as_ref());
     let reason = violations.optional("reason", &message.reason, text::free_text);
     violations.finish(Some(()))?;
     let decline = |target: Target| {

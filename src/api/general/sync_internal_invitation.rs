@@ -95,7 +95,7 @@ async fn sync_once(
             let query = InvitationQuery { after: Some(Cursor::until(at)), ..query };
             if mode == BatchMode::DryRun {
                 let mut synced: BTreeSet<_> =
-                    api.read(store.changed_by_call(account, request)).await?.into_iter().collect();
+                    api.read(store.changed_by_call(account, request, None)).await?.into_iter().collect();
                 synced.extend(sync(api, call, Some(request), &query, action, mode).await?);
                 return Ok(synced.into_iter().rev().collect());
             }
@@ -103,13 +103,13 @@ async fn sync_once(
             // A call that changes nothing is refused as one that finds nothing is, and its client cannot tell the two apart: both can
             // be sent again with the request_id once there is something to do.
             api.read(store.forget_unchanged_call(account, request)).await?;
-            if api.read(store.changed_by_call(account, request)).await?.is_empty() {
+            if api.read(store.changed_by_call(account, request, None)).await?.is_empty() {
                 return Ok(Vec::new());
             }
             api.read(store.finish_call(account, request)).await?;
         }
     }
-    api.read(store.changed_by_call(account, request)).await
+    api.read(store.changed_by_call(account, request, None)).await
 }
 
 /// Accepts or declines the invitations that a query finds, and returns those that changed, the newest first.

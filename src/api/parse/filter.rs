@@ -36,10 +36,10 @@ pub(in crate::api) fn values<T>(
     parsed.collect()
 }
 
-/// Parses `states`.
-pub(in crate::api) fn states(violations: &mut Violations, states: &[i32]) -> Vec<State> {
+/// Parses states.
+pub(in crate::api) fn states(violations: &mut Violations, field: &str, states: &[i32]) -> Vec<State> {
     use pb::InvitationState as Given;
-    values(violations, "states", states, |value| match Given::try_from(value).ok()? {
+    values(violations, field, states, |value| match Given::try_from(value).ok()? {
         Given::Unspecified => None,
         Given::Active => Some(State::Active),
         Given::Expired => Some(State::Expired),
@@ -49,9 +49,9 @@ pub(in crate::api) fn states(violations: &mut Violations, states: &[i32]) -> Vec
     })
 }
 
-/// Parses `kinds`.
-pub(in crate::api) fn kinds(violations: &mut Violations, kinds: &[i32]) -> Vec<Kind> {
-    values(violations, "kinds", kinds, kind_of)
+/// Parses kinds.
+pub(in crate::api) fn kinds(violations: &mut Violations, field: &str, kinds: &[i32]) -> Vec<Kind> {
+    values(violations, field, kinds, kind_of)
 }
 
 /// Parses types and families of events; the same twice counts once.
@@ -70,11 +70,11 @@ pub(in crate::api) fn event_types(violations: &mut Violations, field: &str, name
     chosen
 }
 
-/// Parses `scope`.
-pub(in crate::api) fn scope(violations: &mut Violations, scope: Option<&pb::ScopeRef>) -> Option<Scope> {
+/// Parses a reference to a scope.
+pub(in crate::api) fn scope(violations: &mut Violations, field: &str, scope: Option<&pb::ScopeRef>) -> Option<Scope> {
     let scope = scope?;
-    let scope_type = violations.required("scope.type", &scope.r#type, text::opaque_id);
-    let id = violations.required("scope.id", &scope.id, text::opaque_id);
+    let scope_type = violations.required(&format!("{field}.type"), &scope.r#type, text::opaque_id);
+    let id = violations.required(&format!("{field}.id"), &scope.id, text::opaque_id);
     Some(Scope { scope_type: scope_type?, id: id?, display_name: None })
 }
 
@@ -137,19 +137,22 @@ pub(in crate::api) fn recipient_states(violations: &mut Violations, states: &[i3
     (!states.is_empty()).then(|| parsed.into_iter().flatten().collect())
 }
 
-/// Parses `target`.
-pub(in crate::api) fn target(violations: &mut Violations, target: Option<&pb::TargetRef>) -> Option<Address> {
+/// Parses a reference to an address.
+pub(in crate::api) fn target(
+    violations: &mut Violations,
+    field: &str,
+    target: Option<&pb::TargetRef>,
+) -> Option<Address> {
     let target = target?;
+    let value = format!("{field}.value");
     match address_type(target.r#type) {
         None => {
-            violations.add("target.type", FieldRule::UnknownValue, "must be a known type");
+            violations.add(format!("{field}.type"), FieldRule::UnknownValue, "must be a known type");
             // The parser of an address depends on its type; a text that no type allows is reported together with the
             // type.
-            violations.required("target.value", &target.value, text::free_text);
+            violations.required(&value, &target.value, text::free_text);
             None
         }
-        Some(address_type) => {
-            violations.required("target.value", &target.value, |value| Address::parse(address_type, value))
-        }
+        Some(address_type) => violations.required(&value, &target.value, |value| Address::parse(address_type, value)),
     }
 }

@@ -18,7 +18,7 @@ const MAX_DOMAINS: usize = 1_000;
 /// Parses a required reference to a scope.
 pub(super) fn required_scope(violations: &mut Violations, given: Option<&pb::ScopeRef>) -> Option<Scope> {
     let empty = pb::ScopeRef::default();
-    filter::scope(violations, Some(given.unwrap_or(&empty)))
+    filter::scope(violations, "scope", Some(given.unwrap_or(&empty)))
 }
 
 /// Parses a SyncAutojoinRequest. Different spellings of one domain count once.

@@ -220,6 +220,7 @@ pub(in crate::domain) fn new_invitation(
         key_id: context.signing_key,
         mails: create.mails,
         recipients: recipients.collect(),
+        further_recipients: 0,
         labels: create.labels.clone(),
         creator: actor.clone(),
         updater: actor.clone(),

@@ -72,7 +72,7 @@ pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
     let slot = text(backend, &Columns::of::<slot::Entity>().json_of(backend, "s"));
     let newest = format!("CASE WHEN ids.newest = 1 THEN {} END", newest_acceptances(backend));
     let wide = "ids.recipients = 1";
-    let extent = Extent { recipients: wide, messages: wide, acceptances: &newest };
+    let extent = Extent { recipients: wide, first_recipients: None, messages: wide, acceptances: &newest };
     format!(
         "WITH wanted AS MATERIALIZED (SELECT * FROM {wanted}), asked AS (SELECT * FROM {asked}),
         remembered AS MATERIALIZED (
@@ -141,6 +141,9 @@ fn found(backend: DbBackend, open_search: &str, now: &str) -> String {
 pub(in crate::store) struct Extent<'a> {
     /// The condition for its recipients, which are called `t`.
     pub(in crate::store) recipients: &'a str,
+    /// The most recipients that are read, and all that there are counted; `None` to read all. One more is read where the
+    /// others do not show that addresses bind the invitation.
+    pub(in crate::store) first_recipients: Option<u32>,
     /// The condition under which its messages are counted.
     pub(in crate::store) messages: &'a str,
     /// The expression for its acceptances, as a JSON array.
@@ -149,12 +152,13 @@ pub(in crate::store) struct Extent<'a> {
 
 impl Extent<'_> {
     /// Everything except acceptances.
-    pub(in crate::store) const PLAIN: Self = Self { recipients: "true", messages: "true", acceptances: "NULL" };
+    pub(in crate::store) const PLAIN: Self =
+        Self { recipients: "true", first_recipients: None, messages: "true", acceptances: "NULL" };
 }
 
 /// Returns an expression for invitation `i` with its parts, as JSON text.
 pub(in crate::store) fn invitation_body(backend: DbBackend, extent: &Extent<'_>) -> String {
-    let Extent { recipients, messages, acceptances } = extent;
+    let Extent { recipients, first_recipients, messages, acceptances } = extent;
     let of = |table: &str, alias: &str| {
         format!("{table} {alias} WHERE {alias}.account_id = i.account_id AND {alias}.invitation_id = i.id")
     };
@@ -164,19 +168,28 @@ pub(in crate::store) fn invitation_body(backend: DbBackend, extent: &Extent<'_>)
     let sent = by_index(backend, "invitation", "o", "i.account_id");
     let outbox = format!("outbox o WHERE {sent} AND o.invitation_id = i.id AND {} AND {messages}", brings_link("o"));
     let engagement = Columns::of::<engagement::Entity>().json_of(backend, "e");
-    let body = json_object(
-        backend,
-        &[
-            ("invitation", Columns::of::<invitation::Entity>().json_of(backend, "i")),
-            ("recipients", rows(Columns::of::<recipient::Entity>(), "recipient", recipients)),
-            ("labels", rows(Columns::of::<label::Entity>(), "label", "true")),
-            ("engagement", format!("(SELECT {engagement} FROM {})", of("engagement", "e"))),
-            ("deliveries", format!("(SELECT count(*) FROM {outbox})")),
-            ("latest_delivery", latest_delivery(backend, &outbox)),
-            ("acceptances", (*acceptances).to_owned()),
-        ],
-    );
-    text(backend, &body)
+    let all = of("recipient", "t");
+    let recipients = match first_recipients {
+        None => rows(Columns::of::<recipient::Entity>(), "recipient", recipients),
+        Some(most) => {
+            let first = format!("SELECT * FROM (SELECT * FROM {all} ORDER BY t.ordinal LIMIT {most}) first");
+            let binding = format!("{all} AND t.recipient_type IN ('email', 'internal') ORDER BY t.ordinal LIMIT 1");
+            let some = format!("({first} UNION SELECT * FROM (SELECT * FROM {binding}) binding) t");
+            json_array(backend, &Columns::of::<recipient::Entity>().json_of(backend, "t"), &some)
+        }
+    };
+    let recipient_count = first_recipients.map(|_| ("recipient_count", format!("(SELECT count(*) FROM {all})")));
+    let pairs = [
+        ("invitation", Columns::of::<invitation::Entity>().json_of(backend, "i")),
+        ("recipients", recipients),
+        ("labels", rows(Columns::of::<label::Entity>(), "label", "true")),
+        ("engagement", format!("(SELECT {engagement} FROM {})", of("engagement", "e"))),
+        ("deliveries", format!("(SELECT count(*) FROM {outbox})")),
+        ("latest_delivery", latest_delivery(backend, &outbox)),
+        ("acceptances", (*acceptances).to_owned()),
+    ];
+    let pairs: Vec<_> = pairs.into_iter().chain(recipient_count).collect();
+    text(backend, &json_object(backend, &pairs))
 }
 
 /// Returns an expression for the state of the latest of some messages that was not cancelled, as JSON.

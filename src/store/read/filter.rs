@@ -2,10 +2,11 @@
 
 use sea_orm::DbBackend;
 
-use super::query::{GuestStatus, InvitationQuery};
+use super::query::{GuestStatus, InvitationQuery, TimeRange};
 use super::source::Source;
 use super::{ACCOUNT, CLOCK, Params};
 use crate::domain::invitation::state::State;
+use crate::domain::kind::general::Usage;
 use crate::domain::kind::{Kind, Scope};
 use crate::store::sql::rows_param::{by_index, statement_clock};
 
@@ -28,6 +29,9 @@ pub(super) fn conditions(
     for (column, value) in columns {
         all.extend(value.as_ref().map(|value| format!("i.{column} = {}", params.push(value.as_str()))));
     }
+    all.extend(details(backend, query, params));
+    all.extend(in_range("i.created_at", query.created, params));
+    all.extend(in_range("i.expire_at", query.expires, params));
     all.extend(query.resource_id.map(|resource_id| format!("i.resource_id = {}", params.push(resource_id))));
     all.extend(query.hosts.as_ref().map(|hosts| {
         let hosts = params.list(hosts.iter().map(ToString::to_string));
@@ -74,6 +78,47 @@ fn standing(backend: DbBackend, query: &InvitationQuery) -> Vec<String> {
         all.push("i.deleted_at IS NULL".to_owned());
     }
     all
+}
+
+/// Returns the conditions of a span, in which a column that is NULL never is.
+pub(super) fn in_range(column: &str, range: TimeRange, params: &mut Params) -> Vec<String> {
+    let ends = [(">=", range.start), ("<", range.end)];
+    let ends = ends.into_iter().filter_map(|(compare, end)| Some((compare, end?.micros())));
+    ends.map(|(compare, end)| format!("{column} {compare} {}", params.push(end))).collect()
+}
+
+/// Returns the conditions for fields that are stored in the details alone.
+fn details(backend: DbBackend, query: &InvitationQuery, params: &mut Params) -> Vec<String> {
+    let mut all = Vec::new();
+    if !query.usages.is_empty() {
+        all.push(any(query.usages.iter().map(|usage| usage_sql(*usage).to_owned())));
+    }
+    let parent = query.parent_organization_id.map(|parent| parent.to_string());
+    for (field, value) in [("subtype", &query.subtype), ("parent_organization_id", &parent)] {
+        all.extend(value.as_ref().map(|value| format!("i.details->>'{field}' = {}", params.push(value.as_str()))));
+    }
+    all.extend(query.role.as_ref().map(|role| {
+        let role = params.push(role.as_str());
+        if backend == DbBackend::Postgres {
+            format!("jsonb_exists(i.details->'roles', {role})")
+        } else {
+            format!("EXISTS (SELECT 1 FROM json_each(i.details, '$.roles') role WHERE role.value = {role})")
+        }
+    }));
+    all
+}
+
+/// Returns the condition for a usage. Kinds other than the general one have it from the number of uses.
+fn usage_sql(usage: Usage) -> &'static str {
+    match usage {
+        Usage::SingleUse => {
+            "(CASE i.kind WHEN 'general' THEN i.details->>'usage' = 'single_use' ELSE coalesce(i.max_uses, 0) = 1 END)"
+        }
+        Usage::MultiUse => {
+            "(CASE i.kind WHEN 'general' THEN i.details->>'usage' = 'multi_use' ELSE coalesce(i.max_uses, 0) <> 1 END)"
+        }
+        Usage::Autojoin => "(i.kind = 'general' AND i.details->>'usage' = 'autojoin')",
+    }
 }
 
 fn any(conditions: impl Iterator<Item = String>) -> String {

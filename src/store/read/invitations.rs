@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::query::{InvitationQuery, Order};
-use super::source::{PageSql, Source, order_by, page_sql};
+use super::source::{PageSql, Source, ids_sql, order_by, page_sql};
 use super::unreadable::{FullPage, ReadOn};
 use super::{ACCOUNT, CLOCK, Cursor, Page, Params, Read, SortKey};
 use crate::domain::invitation::Invitation;
@@ -151,7 +151,10 @@ impl Store {
         page: &Page,
     ) -> Result<Listed, StoreError> {
         let query = InvitationQuery {
+            kinds: page.kinds.clone(),
             states: vec![State::Active],
+            scope: page.scope.clone(),
+            first_recipients: page.first_recipients,
             include_deleted: true,
             ascending: page.ascending,
             hosts: page.hosts.clone(),
@@ -191,19 +194,20 @@ impl Store {
         }
     }
 
-    /// Counts a whole list, wherever a page of it begins. The moment of the count can be passed to the list
-    /// ([`InvitationQuery::at`]).
+    /// Counts a whole list, wherever a page of it begins, up to a number of rows. The moment of the count can be passed to
+    /// the list ([`InvitationQuery::at`]).
     pub async fn count_invitations(
         &self,
         account: &AccountId,
         query: &InvitationQuery,
+        most: u64,
     ) -> Result<Read<u64>, StoreError> {
         let backend = self.database.backend();
         let mut params = self.params(account, moment_of(query));
         let sql = format!(
-            "SELECT {now} AS now, counted.rows AS rows FROM (SELECT count(*) AS rows FROM {whole}) counted",
+            "SELECT {now} AS now, counted.rows AS rows FROM (SELECT count(*) AS rows FROM ({ids}) i) counted",
             now = statement_clock(backend, CLOCK),
-            whole = Source::whole_sql(backend, query, &mut params),
+            ids = ids_sql(backend, query, most, &mut params),
         );
         let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         let row = rows.into_iter().next().ok_or_else(|| StoreError::Refused("a count without a row".to_owned()))?;
@@ -265,7 +269,7 @@ fn list_sql(backend: DbBackend, query: &InvitationQuery, sources: &[Source<'_>],
     format!(
         "WITH {with} SELECT {now} AS now, i.id AS id, {key} AS sort_key, {body} AS body FROM ({rows}) i{end}",
         key = query.order.sql(),
-        body = invitation_body(backend, &Extent::PLAIN),
+        body = invitation_body(backend, &Extent { first_recipients: query.first_recipients, ..Extent::PLAIN }),
     )
 }
 

@@ -6,6 +6,7 @@ use super::{Cursor, SortKey};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::recipient::{Address, Recipient};
 use crate::domain::invitation::state::State;
+use crate::domain::kind::general::Usage;
 use crate::domain::kind::{Kind, Scope};
 use crate::domain::value::time::Timestamp;
 
@@ -26,6 +27,18 @@ pub struct InvitationQuery {
     pub inviter_user_id: Option<String>,
     /// Only invitations that were created with this widget.
     pub widget_configuration_id: Option<String>,
+    /// Only invitations of this type, in the words of their creator.
+    pub subtype: Option<String>,
+    /// Only invitations of these usages; empty means all.
+    pub usages: Vec<Usage>,
+    /// Only user invitations with this role.
+    pub role: Option<String>,
+    /// Only guest invitations with this parent organization.
+    pub parent_organization_id: Option<uuid::Uuid>,
+    /// Only invitations that were created in this span.
+    pub created: TimeRange,
+    /// Only invitations whose expiry lies in this span.
+    pub expires: TimeRange,
     /// Only invitations to this address, however it is spelled.
     pub target: Option<Address>,
     /// Only invitations to an e-mail address whose normalised form begins with this text.
@@ -44,6 +57,9 @@ pub struct InvitationQuery {
     pub hosts: Option<Vec<uuid::Uuid>>,
     /// Whether invitations are included that the service of their kind has deleted.
     pub include_deleted: bool,
+    /// The most recipients that are read of each invitation; `None` for all. One more is read where the others do not
+    /// show that addresses bind the invitation.
+    pub first_recipients: Option<u32>,
     /// The order of the list.
     pub order: Order,
     /// Whether the least comes first, instead of the greatest.
@@ -59,6 +75,25 @@ pub struct InvitationQuery {
     pub after: Option<Cursor>,
     /// The moment at which a first page is judged; `None` for the present moment.
     pub at: Option<Timestamp>,
+}
+
+impl InvitationQuery {
+    /// Restricts the query to the invitations that a moment knows, and judges them at it.
+    pub fn until(mut self, at: Timestamp) -> Self {
+        let end = Timestamp::from_micros(at.micros().saturating_add(1));
+        self.created.end = Some(self.created.end.map_or(end, |earlier| earlier.min(end)));
+        self.at = Some(at);
+        self
+    }
+}
+
+/// A span of time; an end that is `None` is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The first moment in it.
+    pub start: Option<Timestamp>,
+    /// The first moment behind it.
+    pub end: Option<Timestamp>,
 }
 
 /// The status of a guest invitation, as its host sees it.

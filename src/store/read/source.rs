@@ -5,7 +5,7 @@
 
 use sea_orm::DbBackend;
 
-use super::filter::conditions;
+use super::filter::{conditions, in_range};
 use super::query::{InvitationQuery, Order};
 use super::{ACCOUNT, Params, direction};
 use crate::domain::invitation::recipient::Address;
@@ -80,7 +80,7 @@ impl<'a> Source<'a> {
     }
 
     /// Returns the one source that has every row, whatever the order.
-    pub(super) fn of_whole(query: &'a InvitationQuery) -> Self {
+    fn of_whole(query: &'a InvitationQuery) -> Self {
         let by_age = query.order == Order::CreateTime;
         match &query.scope {
             Some(scope) if query.kinds == [Kind::Guest] => Self::Guests(scope),
@@ -136,25 +136,21 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns the text after FROM in a statement over the whole list, whose invitations are called `i`.
-    pub(super) fn whole_sql(backend: DbBackend, query: &InvitationQuery, params: &mut Params) -> String {
-        let source = Source::of_whole(query);
-        let mut all = vec![source.index(backend, query.order, params).conditions];
-        all.extend(conditions(backend, query, source, params));
-        format!("invitation i WHERE {}", all.join(" AND "))
-    }
-
-    /// Returns a statement for the first rows of this source, `invitation.*`, and one for the place at which the look
-    /// at it ended, which depends on `LIMIT`.
+    /// Returns a statement for the first rows of this source, and one for the place at which the look at it ended, which
+    /// depends on `LIMIT`.
     fn sql(
         self,
         backend: DbBackend,
         query: &InvitationQuery,
         params: &mut Params,
-        (limit, scan): (&str, Option<&str>),
+        (columns, limit, scan): (&str, &str, Option<&str>),
     ) -> (String, String) {
         let Index { table, conditions: mut looked_at, key, id } = self.index(backend, query.order, params);
         let (compare, order) = direction(!query.ascending);
+        if query.order == Order::CreateTime {
+            // The index is left where the span ends.
+            looked_at.extend(in_range(key, query.created, params).into_iter().map(|end| format!(" AND {end}")));
+        }
         if let Some(cursor) = &query.after {
             let (last_key, last_id) = (params.push(cursor.key.clone()), params.push(cursor.id));
             looked_at += &format!(" AND ({key}, {id}) {compare} ({last_key}, {last_id})");
@@ -171,17 +167,17 @@ impl<'a> Source<'a> {
         let order = if backend == DbBackend::Postgres || scan.is_empty() { order } else { String::new() };
         let found = format!("i.account_id = {ACCOUNT} AND i.id = s.invitation_id AND {all}");
         let rows = if table == "invitation i" {
-            format!("SELECT i.* FROM (SELECT i.* {looked_at}{scan}) i WHERE {all} {order} {limit}")
+            format!("SELECT {columns} FROM (SELECT i.* {looked_at}{scan}) i WHERE {all} {order} {limit}")
         } else if backend == DbBackend::Postgres {
             // The LIMIT keeps PostgreSQL from reading the invitations of the account for a hash join.
             format!(
-                "SELECT i.* FROM (SELECT s.* {looked_at}{scan}) s
+                "SELECT {columns} FROM (SELECT s.* {looked_at}{scan}) s
                 CROSS JOIN LATERAL (SELECT i.* FROM invitation i WHERE {found} LIMIT 1) i {order} {limit}"
             )
         } else {
             // CROSS JOIN has SQLite read the tables in this order.
             format!(
-                "SELECT i.* FROM (SELECT s.* {looked_at}{scan}) s CROSS JOIN invitation i WHERE {found} {order} {limit}"
+                "SELECT {columns} FROM (SELECT s.* {looked_at}{scan}) s CROSS JOIN invitation i WHERE {found} {order} {limit}"
             )
         };
         (rows, end)
@@ -207,8 +203,8 @@ pub(super) fn page_sql(
     let scan = query.scan.map(|scan| (params.push(scan.cast_signed()), params.push(scan.cast_signed() - 1)));
     let (mut with, mut rows, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for (number, source) in sources.iter().enumerate() {
-        let limits = (format!("LIMIT {most}"), scan.as_ref().map(|(scan, _)| scan.as_str()));
-        let (part, end) = source.sql(backend, query, params, (&limits.0, limits.1));
+        let looked_at = scan.as_ref().map(|(scan, _)| scan.as_str());
+        let (part, end) = source.sql(backend, query, params, ("i.*", &format!("LIMIT {most}"), looked_at));
         with.push(format!("part_{number} AS MATERIALIZED ({part})"));
         rows.push(format!("SELECT * FROM part_{number}"));
         if let Some((_, last)) = &scan {
@@ -222,6 +218,19 @@ pub(super) fn page_sql(
         format!("SELECT key, id FROM ({}) e ORDER BY key {order}, id {order} LIMIT 1", ends.join(" UNION ALL "))
     };
     PageSql { with: with.join(", "), rows, end: (!ends.is_empty()).then(|| first(ends)) }
+}
+
+/// Returns a statement for the ids of the first rows of a whole list, wherever a page of it begins. Their order does not
+/// matter, so they are read in the one that has the most indexes.
+pub(super) fn ids_sql(backend: DbBackend, query: &InvitationQuery, most: u64, params: &mut Params) -> String {
+    let query = InvitationQuery { order: Order::CreateTime, after: None, ..query.clone() };
+    let limit = format!("LIMIT {}", params.push(most.cast_signed()));
+    let sources = Source::of_page(&query).into_iter().enumerate();
+    let parts = sources.map(|(number, source)| {
+        let (rows, _) = source.sql(backend, &query, params, ("i.id", &limit, None));
+        format!("SELECT id FROM ({rows}) part_{number}")
+    });
+    format!("SELECT id FROM ({}) i {limit}", parts.collect::<Vec<_>>().join(" UNION "))
 }
 
 /// Returns the order of the invitations called `i`.

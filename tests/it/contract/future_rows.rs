@@ -121,23 +121,23 @@ async fn scope_is_revoked_but_for_an_unreadable_invitation(database: TestDatabas
         };
         set(&raw, &sql(damage), &names[3]).await;
         for request_id in ["", "once", "once"] {
-            let request = pb::RevokeScopeInvitationsRequest {
-                scope: Some(messages::scope("team", &team)),
+            let request = pb::RevokeInvitationsRequest {
+                filter: generals::in_scope("team", &team),
                 request_id: if request_id.is_empty() { String::new() } else { format!("{request_id}-{number}") },
                 ..Default::default()
             };
-            refused(service.invitations().revoke_scope_invitations(request).await, Code::Internal, "INTERNAL");
+            refused(service.invitations().revoke_invitations(request).await, Code::Internal, "INTERNAL");
         }
         for name in names.iter().enumerate().filter(|(row, _)| *row != 3).map(|(_, name)| name) {
             assert_eq!(messages::get_general(&service, name).await.state(), pb::InvitationState::Revoked, "{damage}");
         }
         set(&raw, &sql(cure), &names[3]).await;
-        let request = pb::RevokeScopeInvitationsRequest {
-            scope: Some(messages::scope("team", &team)),
+        let request = pb::RevokeInvitationsRequest {
+            filter: generals::in_scope("team", &team),
             request_id: format!("once-{number}"),
             ..Default::default()
         };
-        let answer = service.invitations().revoke_scope_invitations(request).await.unwrap().into_inner();
+        let answer = service.invitations().revoke_invitations(request).await.unwrap().into_inner();
         assert_eq!(answer.revoked_count, 1, "{damage}");
     }
     service.stop().await;

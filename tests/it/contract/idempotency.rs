@@ -104,7 +104,7 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "GuestInvitationService/UpdateGuestInvitation" => ("guest_invitation.parent_organization_name", "Other"),
         "InvitationService/CreateInvitation" => ("invitation.scope.id", "other"),
         "InvitationService/AcceptInvitations" => ("entries.name", known.guest.as_str()),
-        "InvitationService/RevokeScopeInvitations" => ("scope.id", "other"),
+        "InvitationService/RevokeInvitations" => ("filter.scope.id", "other"),
         "InvitationService/SyncInternalInvitation" => ("widget_configuration_id", "other"),
         "ScopeService/SyncAutojoin" => ("domains", "other.example.org"),
         "WebhookService/CreateWebhookEndpoint" | "WebhookService/UpdateWebhookEndpoint" => {

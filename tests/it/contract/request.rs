@@ -134,7 +134,7 @@ fn of_users(method: &str, known: &Known) -> (About, Vec<u8>) {
         "CreateUserInvitation" => new(&new_user(known, "somebody")),
         "GetUserInvitation" => one(&pb::GetUserInvitationRequest { name }),
         "ListUserInvitations" => {
-            many(&pb::ListUserInvitationsRequest { email: known.email("user"), ..Default::default() })
+            many(&pb::ListUserInvitationsRequest { invited_email: known.email("user"), ..Default::default() })
         }
         "RevokeUserInvitation" => one(&pb::RevokeUserInvitationRequest { name, ..Default::default() }),
         "DeleteUserInvitation" => one(&pb::DeleteUserInvitationRequest { name, ..Default::default() }),
@@ -186,7 +186,8 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
         "GetInvitation" => one(&pb::GetInvitationRequest { name }),
         "ListInvitations" => {
             let scope = pb::ScopeRef { r#type: "company".to_owned(), id: known.company_id.clone() };
-            many(&pb::ListInvitationsRequest { scope: Some(scope), ..Default::default() })
+            let filter = Some(pb::InvitationFilter { scope: Some(scope), ..Default::default() });
+            many(&pb::ListInvitationsRequest { filter, ..Default::default() })
         }
         "BatchGetInvitations" => one(&pb::BatchGetInvitationsRequest { names: vec![name, known.guest.clone()] }),
         "GetAcceptance" => one(&pb::GetAcceptanceRequest { name: known.acceptance.clone() }),
@@ -211,7 +212,11 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
             (About::Each, request.encode_to_vec())
         }
         "RevokeInvitation" => one(&pb::RevokeInvitationRequest { name, ..Default::default() }),
-        "RevokeScopeInvitations" => many(&pb::RevokeScopeInvitationsRequest { scope, ..Default::default() }),
+        "RevokeInvitations" => {
+            let scope = Some(pb::ScopeRef { r#type: "team".to_owned(), id: known.scope().id });
+            let filter = Some(pb::InvitationFilter { scope, ..Default::default() });
+            many(&pb::RevokeInvitationsRequest { filter, ..Default::default() })
+        }
         "ResendInvitation" => one(&pb::ResendInvitationRequest { name, ..Default::default() }),
         "SyncInternalInvitation" => one(&pb::SyncInternalInvitationRequest {
             inviter_user_id: known.id.clone(),

@@ -70,6 +70,7 @@ pub(crate) fn invitation(details: Details) -> Invitation {
         key_id: 7,
         mails: true,
         recipients: vec![Recipient::new(1, jane)],
+        further_recipients: 0,
         labels: BTreeMap::new(),
         creator: "tester".to_owned(),
         updater: "tester".to_owned(),

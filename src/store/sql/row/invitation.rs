@@ -26,6 +26,8 @@ use crate::store::sql::error::StoreError;
 pub(in crate::store) struct InvitationRows {
     invitation: invitation::Model,
     recipients: Option<Vec<recipient::Model>>,
+    /// The number of all recipients, where not all are read.
+    recipient_count: Option<usize>,
     labels: Option<Vec<label::Model>>,
     engagement: Option<engagement::Model>,
     deliveries: u32,
@@ -40,6 +42,7 @@ impl TryFrom<InvitationRows> for Invitation {
         let InvitationRows {
             invitation: row,
             recipients,
+            recipient_count,
             labels,
             engagement,
             deliveries,
@@ -49,6 +52,7 @@ impl TryFrom<InvitationRows> for Invitation {
         let corrupt = corrupt("invitation", &row.id);
         let kind = Kind::from_code(&row.kind).ok_or_else(|| corrupt("kind", "is not a kind"))?;
         let details = kind.details_from(&row.details).ok_or_else(|| corrupt("details", "does not fit its kind"))?;
+        let recipients = recipients_from(recipients.unwrap_or_default())?;
         let engagement = engagement.map_or(Engagement::default(), |row| Engagement {
             views: row.views,
             clicks: row.clicks,
@@ -77,7 +81,8 @@ impl TryFrom<InvitationRows> for Invitation {
             generation: u16::try_from(row.generation).map_err(|_| corrupt("generation", "is out of range"))?,
             key_id: u8::try_from(row.key_id).map_err(|_| corrupt("key_id", "is out of range"))?,
             mails: row.mails,
-            recipients: recipients_from(recipients.unwrap_or_default())?,
+            further_recipients: recipient_count.unwrap_or_default().saturating_sub(recipients.len()),
+            recipients,
             labels: labels.into_iter().flatten().map(|label| (label.key, label.value)).collect(),
             creator: row.creator,
             updater: row.updater,

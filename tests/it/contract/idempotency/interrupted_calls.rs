@@ -55,16 +55,16 @@ async fn run(database: &DatabaseConnection, statements: &[String]) {
     }
 }
 
-fn sweep(id: &str) -> pb::RevokeScopeInvitationsRequest {
-    pb::RevokeScopeInvitationsRequest {
-        scope: Some(messages::scope("team", "red")),
+fn sweep(id: &str) -> pb::RevokeInvitationsRequest {
+    pb::RevokeInvitationsRequest {
+        filter: generals::in_scope("team", "red"),
         request_id: id.to_owned(),
         ..Default::default()
     }
 }
 
-async fn revoked(service: &Service, request: pb::RevokeScopeInvitationsRequest) -> i32 {
-    service.invitations().revoke_scope_invitations(request).await.unwrap().into_inner().revoked_count
+async fn revoked(service: &Service, request: pb::RevokeInvitationsRequest) -> i32 {
+    service.invitations().revoke_invitations(request).await.unwrap().into_inner().revoked_count
 }
 
 async fn state(service: &Service, name: &str) -> InvitationState {
@@ -87,8 +87,8 @@ async fn retried_sweep_leaves_alone_what_came_later(database: TestDatabase) {
             assert_eq!(state(&service, &name).await, InvitationState::Active);
             generals::revoke(&service, &name).await;
         }
-        let other = pb::RevokeScopeInvitationsRequest { scope: Some(messages::scope("team", "blue")), ..sweep(id) };
-        let other = service.invitations().revoke_scope_invitations(other).await;
+        let other = pb::RevokeInvitationsRequest { filter: generals::in_scope("team", "blue"), ..sweep(id) };
+        let other = service.invitations().revoke_invitations(other).await;
         refused(other, Code::FailedPrecondition, "REQUEST_ID_REUSED");
     }
     service.stop().await;
@@ -105,7 +105,7 @@ async fn interrupted_sweep_is_finished_by_its_retry(database: TestDatabase) {
     }
     let past_the_service = database.connect().await;
     protect(&past_the_service, &oldest).await;
-    refused(service.invitations().revoke_scope_invitations(sweep("r")).await.map(drop), Code::Internal, "INTERNAL");
+    refused(service.invitations().revoke_invitations(sweep("r")).await.map(drop), Code::Internal, "INTERNAL");
     unprotect(&past_the_service).await;
     past_the_service.close().await.unwrap();
     assert_eq!(state(&service, &oldest).await, InvitationState::Active, "it is in the second chunk");
@@ -193,8 +193,8 @@ async fn call_of_an_older_release_is_answered_as_before(database: TestDatabase) 
     let later = [by_boss("later"), into_team(&[])];
     let later =
         [generals::create(&service, later[0].clone()).await, generals::create(&service, later[1].clone()).await];
-    let other = pb::RevokeScopeInvitationsRequest { scope: Some(messages::scope("team", "blue")), ..sweep("sweep") };
-    let other = service.invitations().revoke_scope_invitations(other).await;
+    let other = pb::RevokeInvitationsRequest { filter: generals::in_scope("team", "blue"), ..sweep("sweep") };
+    let other = service.invitations().revoke_invitations(other).await;
     refused(other, Code::FailedPrecondition, "REQUEST_ID_REUSED");
     for _ in 0..2 {
         assert_eq!(synced(&service, "sync").await, names);

@@ -61,7 +61,9 @@ async fn one_a_second(service: &Service, count: usize) -> Vec<String> {
 
 async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
     let service = Service::start(&database).await;
-    let active = messages::create(&service, messages::invitation()).await.name;
+    let labels: std::collections::BTreeMap<_, _> = [("team".to_owned(), "north".to_owned())].into();
+    let active = pb::ConnectionInvitation { labels: labels.clone(), ..messages::invitation() };
+    let active = messages::create(&service, active).await.name;
     let other = pb::ConnectionInvitation { company_id: OTHER.to_owned(), ..messages::invitation() };
     let other = messages::create(&service, other).await.name;
     let revoked = messages::create(&service, messages::invitation()).await.name;
@@ -88,6 +90,7 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
     use InvitationState::{Active, Declined, Expired, Fulfilled, Revoked};
     let states = |states: &[InvitationState]| states.iter().map(|state| (*state).into()).collect::<Vec<i32>>();
     let (company, connection) = (messages::COMPANY.to_owned(), messages::CONNECTION.to_owned());
+    let ann = Some(pb::TargetRef { r#type: pb::TargetType::Email.into(), value: "ANN@example.org".to_owned() });
     let all = [&active, &other, &revoked, &declined, &fulfilled, &expired, &reconnect];
     let cases: Vec<(Request, Vec<&String>)> = vec![
         (Request::default(), all.to_vec()),
@@ -106,6 +109,12 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
         ),
         (Request { states: states(&[Active]), company_id: company, ..Default::default() }, vec![&active]),
         (Request { company_id: messages::CONNECTION.to_owned(), ..Default::default() }, vec![]),
+        (Request { target: ann.clone(), ..Default::default() }, vec![&declined]),
+        (Request { target: ann, states: states(&[Active]), ..Default::default() }, vec![]),
+        (Request { creator: "anonymous".to_owned(), states: states(&[Expired]), ..Default::default() }, vec![&expired]),
+        (Request { creator: "nobody".to_owned(), ..Default::default() }, vec![]),
+        (Request { labels: labels.clone(), ..Default::default() }, vec![&active]),
+        (Request { labels, company_id: OTHER.to_owned(), ..Default::default() }, vec![]),
     ];
     for (request, wanted) in cases {
         let seen: BTreeSet<String> = names(&service, request.clone()).await.into_iter().collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use invitation_service::pb;
-use invitation_service::pb::ListInvitationsRequest as Request;
+use invitation_service::pb::{InvitationFilter as Filter, ListInvitationsRequest as Request};
 use tonic::Code;
 
 use crate::rpc::redemption::keys;
@@ -24,7 +24,8 @@ on_both!(
 
 const OTHER: &str = "01920000-0000-7000-8000-0000000000aa";
 
-async fn uids(service: &Service, request: Request) -> BTreeSet<String> {
+async fn uids(service: &Service, filter: Filter) -> BTreeSet<String> {
+    let request = Request { filter: Some(filter), ..Default::default() };
     let listed = service.invitations().list_invitations(request).await.unwrap().into_inner();
     listed.invitations.into_iter().map(|read| read.uid).collect()
 }
@@ -59,51 +60,72 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
     let three = three.uid;
     let (connection, revoked) = (pb::InvitationKind::Connection.into(), pb::InvitationState::Revoked.into());
 
-    let cases: Vec<(Request, Vec<&String>)> = vec![
-        (Request::default(), vec![&one, &two, &three]),
-        (Request { kinds: vec![connection, connection], ..Default::default() }, vec![&one, &two, &three]),
-        (Request { states: vec![revoked], ..Default::default() }, vec![&three]),
-        (Request { scope: scope(messages::COMPANY), ..Default::default() }, vec![&one, &three]),
-        (Request { scope: scope(OTHER), ..Default::default() }, vec![&two]),
-        (Request { scope: scope("%"), ..Default::default() }, vec![]),
+    let cases: Vec<(Filter, Vec<&String>)> = vec![
+        (Filter::default(), vec![&one, &two, &three]),
+        (Filter { kinds: vec![connection, connection], ..Default::default() }, vec![&one, &two, &three]),
+        (Filter { states: vec![revoked], ..Default::default() }, vec![&three]),
+        (Filter { scope: scope(messages::COMPANY), ..Default::default() }, vec![&one, &three]),
+        (Filter { scope: scope(OTHER), ..Default::default() }, vec![&two]),
+        (Filter { scope: scope("%"), ..Default::default() }, vec![]),
         (
-            Request {
+            Filter {
                 scope: Some(pb::ScopeRef { r#type: "site".to_owned(), id: OTHER.to_owned() }),
                 ..Default::default()
             },
             vec![],
         ),
-        (Request { target: email("bob@example.org"), ..Default::default() }, vec![&one, &two]),
-        (Request { target: email(" aNN@XN--EXMPLE-CUA.org"), ..Default::default() }, vec![&one]),
-        (Request { target: email("b_b@example.org"), ..Default::default() }, vec![]),
-        (Request { target: email("%@example.org"), ..Default::default() }, vec![]),
-        (Request { labels: labels(&[("team", "north")]), ..Default::default() }, vec![&one]),
-        (Request { labels: labels(&[("team", "north"), ("stage", "100%")]), ..Default::default() }, vec![&one]),
-        (Request { labels: labels(&[("team", "north"), ("stage", "1000")]), ..Default::default() }, vec![]),
-        (Request { labels: labels(&[("stage", "100%")]), ..Default::default() }, vec![&one]),
-        (Request { labels: labels(&[("a_b", "x")]), ..Default::default() }, vec![&one]),
-        (Request { labels: labels(&[("team", "")]), ..Default::default() }, vec![]),
-        (Request { creator: "anonymous".to_owned(), ..Default::default() }, vec![&one, &two, &three]),
-        (Request { creator: "anonymou_".to_owned(), ..Default::default() }, vec![]),
-        (Request { target: email("bob@example.org"), scope: scope(OTHER), ..Default::default() }, vec![&two]),
-        (Request { target: email("bob@example.org"), states: vec![revoked], ..Default::default() }, vec![]),
+        (Filter { target: email("bob@example.org"), ..Default::default() }, vec![&one, &two]),
+        (Filter { target: email(" aNN@XN--EXMPLE-CUA.org"), ..Default::default() }, vec![&one]),
+        (Filter { target: email("b_b@example.org"), ..Default::default() }, vec![]),
+        (Filter { target: email("%@example.org"), ..Default::default() }, vec![]),
+        (Filter { labels: labels(&[("team", "north")]), ..Default::default() }, vec![&one]),
+        (Filter { labels: labels(&[("team", "north"), ("stage", "100%")]), ..Default::default() }, vec![&one]),
+        (Filter { labels: labels(&[("team", "north"), ("stage", "1000")]), ..Default::default() }, vec![]),
+        (Filter { labels: labels(&[("stage", "100%")]), ..Default::default() }, vec![&one]),
+        (Filter { labels: labels(&[("a_b", "x")]), ..Default::default() }, vec![&one]),
+        (Filter { labels: labels(&[("team", "")]), ..Default::default() }, vec![]),
+        (Filter { creator: "anonymous".to_owned(), ..Default::default() }, vec![&one, &two, &three]),
+        (Filter { creator: "anonymou_".to_owned(), ..Default::default() }, vec![]),
+        (Filter { target: email("bob@example.org"), scope: scope(OTHER), ..Default::default() }, vec![&two]),
+        (Filter { target: email("bob@example.org"), states: vec![revoked], ..Default::default() }, vec![]),
     ];
-    for (request, wanted) in cases {
-        assert_eq!(uids(&service, request.clone()).await, wanted.into_iter().cloned().collect(), "{request:?}");
+    for (filter, wanted) in cases {
+        assert_eq!(uids(&service, filter.clone()).await, wanted.into_iter().cloned().collect(), "{filter:?}");
     }
-    let empty = Request {
+    let span = |start, end| {
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        Some(pb::TimeRange { start_time: at(start), end_time: at(end) })
+    };
+    let filter = Filter {
         scope: Some(pb::ScopeRef::default()),
         target: Some(pb::TargetRef::default()),
-        page_size: -1,
-        order_by: "name".to_owned(),
         kinds: vec![0],
         states: vec![99, revoked],
+        invitation_types: vec![0],
+        subtype: "a\0".to_owned(),
+        create_time: span(2, 2),
+        expire_time: Some(pb::TimeRange::default()),
         ..Default::default()
     };
+    let empty =
+        Request { filter: Some(filter), view: 9, page_size: -1, order_by: "name".to_owned(), ..Default::default() };
     let status = refused(service.invitations().list_invitations(empty).await, Code::InvalidArgument, "INVALID_FIELD");
     let fields: BTreeSet<String> = violated(&status).into_iter().collect();
-    let wanted =
-        ["kinds[0]", "order_by", "page_size", "scope.id", "scope.type", "states[0]", "target.type", "target.value"];
+    let wanted = [
+        "filter.create_time.end_time",
+        "filter.expire_time",
+        "filter.invitation_types[0]",
+        "filter.kinds[0]",
+        "filter.scope.id",
+        "filter.scope.type",
+        "filter.states[0]",
+        "filter.subtype",
+        "filter.target.type",
+        "filter.target.value",
+        "order_by",
+        "page_size",
+        "view",
+    ];
     assert_eq!(fields.iter().map(String::as_str).collect::<Vec<_>>(), wanted);
     service.stop().await;
 }
@@ -119,7 +141,8 @@ async fn only_invitations_of_a_creator_are_listed(database: TestDatabase) {
     for (creator, wanted) in
         [("apiKeys/key-0", vec![&made[0]]), ("apiKeys/key-1", vec![&made[1]]), ("apiKeys/key-2", vec![])]
     {
-        let request = keys::with(&key[1], Request { creator: creator.to_owned(), ..Default::default() });
+        let filter = Some(Filter { creator: creator.to_owned(), ..Default::default() });
+        let request = keys::with(&key[1], Request { filter, ..Default::default() });
         let listed = service.invitations().list_invitations(request).await.unwrap().into_inner().invitations;
         let seen: Vec<_> = listed.iter().map(|read| (&read.uid, read.account.as_str())).collect();
         assert_eq!(seen, wanted.iter().map(|made| (&made.uid, "ours")).collect::<Vec<_>>(), "{creator}");
@@ -138,7 +161,7 @@ async fn pages_follow_each_other_and_have_no_acceptances(database: TestDatabase)
         let mut request = Request {
             page_size: 2,
             order_by: order_by.to_owned(),
-            scope: scope(messages::COMPANY),
+            filter: Some(Filter { scope: scope(messages::COMPANY), ..Default::default() }),
             ..Default::default()
         };
         let (mut seen, mut sizes) = (Vec::new(), Vec::new());

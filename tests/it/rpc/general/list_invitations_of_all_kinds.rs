@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use invitation_service::pb;
-use invitation_service::pb::{InvitationKind, InvitationState, ListInvitationsRequest as Request, TargetType};
+use invitation_service::pb::{
+    InvitationFilter as Filter, InvitationKind, InvitationState, ListInvitationsRequest as Request, TargetType,
+};
 use tonic::Code;
 
 use crate::support::build::generals::{email, internal, into, into_team};
@@ -29,6 +31,10 @@ fn scope(r#type: &str, id: &str) -> Option<pb::ScopeRef> {
 
 fn target(r#type: TargetType, value: &str) -> Option<pb::TargetRef> {
     Some(pb::TargetRef { r#type: r#type.into(), value: value.to_owned() })
+}
+
+fn of(filter: Filter) -> Request {
+    Request { filter: Some(filter), ..Default::default() }
 }
 
 async fn list(service: &Service, request: Request) -> pb::ListInvitationsResponse {
@@ -63,19 +69,19 @@ async fn each_filter_finds_what_it_says_over_all_kinds(database: TestDatabase) {
     let deleted = deleted.uid;
 
     let all = [&connection, &user, &guest, &grouped, &shared, &revoked, &deleted];
-    let kinds = |kinds: &[InvitationKind]| Request {
+    let kinds = |kinds: &[InvitationKind]| Filter {
         kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
         ..Default::default()
     };
-    let states = |states: &[InvitationState]| Request {
+    let states = |states: &[InvitationState]| Filter {
         states: states.iter().map(|state| (*state).into()).collect(),
         ..Default::default()
     };
-    let by_target = |r#type, value| Request { target: target(r#type, value), ..Default::default() };
-    let by_scope = |r#type, id| Request { scope: scope(r#type, id), ..Default::default() };
-    let by_inviter = |id: &str| Request { inviter_user_id: id.to_owned(), ..Default::default() };
-    let cases: Vec<(Request, Vec<&String>)> = vec![
-        (Request::default(), all.to_vec()),
+    let by_target = |r#type, value| Filter { target: target(r#type, value), ..Default::default() };
+    let by_scope = |r#type, id| Filter { scope: scope(r#type, id), ..Default::default() };
+    let by_inviter = |id: &str| Filter { inviter_user_id: id.to_owned(), ..Default::default() };
+    let cases: Vec<(Filter, Vec<&String>)> = vec![
+        (Filter::default(), all.to_vec()),
         (kinds(&[InvitationKind::Connection]), vec![&connection]),
         (kinds(&[InvitationKind::User]), vec![&user, &deleted]),
         (kinds(&[InvitationKind::Guest]), vec![&guest]),
@@ -94,11 +100,11 @@ async fn each_filter_finds_what_it_says_over_all_kinds(database: TestDatabase) {
         (by_target(TargetType::Email, " ANN@Example.org"), vec![&connection, &user, &guest, &grouped]),
         (by_target(TargetType::Internal, "ann"), vec![&grouped, &revoked]),
         (by_target(TargetType::Phone, "+4930123456"), vec![&grouped]),
-        (Request { labels: team.clone(), ..Default::default() }, vec![&user, &grouped, &revoked]),
-        (Request { labels: both.clone(), ..Default::default() }, vec![&grouped]),
-        (Request { labels: team.clone(), scope: scope("team", "red"), ..by_inviter("boss") }, vec![&grouped, &revoked]),
+        (Filter { labels: team.clone(), ..Default::default() }, vec![&user, &grouped, &revoked]),
+        (Filter { labels: both.clone(), ..Default::default() }, vec![&grouped]),
+        (Filter { labels: team.clone(), scope: scope("team", "red"), ..by_inviter("boss") }, vec![&grouped, &revoked]),
         (
-            Request {
+            Filter {
                 scope: scope("team", "red"),
                 states: vec![InvitationState::Active.into()],
                 target: target(TargetType::Internal, "ann"),
@@ -109,7 +115,7 @@ async fn each_filter_finds_what_it_says_over_all_kinds(database: TestDatabase) {
             vec![&grouped],
         ),
         (
-            Request {
+            Filter {
                 scope: scope("team", "red"),
                 target: target(TargetType::Email, ANN),
                 ..kinds(&[InvitationKind::Guest])
@@ -117,10 +123,10 @@ async fn each_filter_finds_what_it_says_over_all_kinds(database: TestDatabase) {
             vec![],
         ),
     ];
-    for (request, wanted) in cases {
+    for (filter, wanted) in cases {
         let found: BTreeSet<_> =
-            list(&service, request.clone()).await.invitations.into_iter().map(|read| read.uid).collect();
-        assert_eq!(found, wanted.into_iter().cloned().collect(), "{request:?}");
+            list(&service, of(filter.clone())).await.invitations.into_iter().map(|read| read.uid).collect();
+        assert_eq!(found, wanted.into_iter().cloned().collect(), "{filter:?}");
     }
     service.stop().await;
 }
@@ -132,16 +138,14 @@ async fn filters_of_states_are_judged_at_the_first_page(database: TestDatabase) 
             pb::Invitation { expiration: messages::seconds(60).map(pb::invitation::Expiration::Ttl), ..into_team(&[]) };
         generals::create(&service, minute).await;
     }
-    let mut request = Request {
-        states: vec![InvitationState::Active.into()],
-        scope: scope("team", "red"),
-        page_size: 2,
-        ..Default::default()
-    };
+    let filter =
+        Filter { states: vec![InvitationState::Active.into()], scope: scope("team", "red"), ..Default::default() };
+    let mut request = Request { page_size: 2, show_total: true, ..of(filter) };
     let mut seen = 0;
     loop {
         let page = list(&service, request.clone()).await;
         assert!(page.invitations.iter().all(|read| read.state() == InvitationState::Active), "as at the first page");
+        assert_eq!((page.total_size, page.total_size_is_lower_bound), (6, false), "of the first page");
         seen += page.invitations.len();
         request.page_token = page.next_page_token;
         service.clock.advance(Duration::from_secs(60));
@@ -159,17 +163,22 @@ async fn page_token_of_other_filters_is_refused(database: TestDatabase) {
     for _ in 0..2 {
         generals::create(&service, into_team(&[internal("ann")])).await;
     }
-    let filtered = Request { scope: scope("team", "red"), page_size: 1, ..Default::default() };
+    let filter = Filter { scope: scope("team", "red"), ..Default::default() };
+    let filtered = Request { page_size: 1, ..of(filter.clone()) };
     let page_token = list(&service, filtered.clone()).await.next_page_token;
     let on = Request { page_token, ..filtered };
+    let with = |filter: Filter| Request { filter: Some(filter), ..on.clone() };
     for other in [
-        Request { scope: None, ..on.clone() },
-        Request { scope: scope("team", "blue"), ..on.clone() },
-        Request { target: target(TargetType::Internal, "ann"), ..on.clone() },
-        Request { inviter_user_id: "boss".to_owned(), ..on.clone() },
-        Request { creator: "x".to_owned(), ..on.clone() },
-        Request { kinds: vec![InvitationKind::General.into()], ..on.clone() },
-        Request { labels: [("a".to_owned(), "b".to_owned())].into(), ..on.clone() },
+        Request { filter: None, ..on.clone() },
+        Request { show_total: true, ..on.clone() },
+        Request { view: pb::InvitationView::Full.into(), ..on.clone() },
+        with(Filter { scope: scope("team", "blue"), ..filter.clone() }),
+        with(Filter { target: target(TargetType::Internal, "ann"), ..filter.clone() }),
+        with(Filter { inviter_user_id: "boss".to_owned(), ..filter.clone() }),
+        with(Filter { creator: "x".to_owned(), ..filter.clone() }),
+        with(Filter { kinds: vec![InvitationKind::General.into()], ..filter.clone() }),
+        with(Filter { labels: [("a".to_owned(), "b".to_owned())].into(), ..filter.clone() }),
+        with(Filter { archived: Some(false), ..filter.clone() }),
     ] {
         let status = service.invitations().list_invitations(other).await;
         assert_eq!(violated(&refused(status, Code::InvalidArgument, "INVALID_FIELD")), ["page_token"]);

@@ -72,6 +72,16 @@ async fn every_kind_and_domain_auto_joins_are_listed_for_an_address(database: Te
     messages::create(&service, messages::invitation()).await;
     generals::create(&service, into_team(&[email("bob@example.org"), messages::target(TargetType::Share, ANN)])).await;
     sync(&service, "green", &["example.com"]).await;
+    let by = async |request: Request| {
+        service.invitations().list_open_invitations(request).await.unwrap().into_inner().invitations.len()
+    };
+    let ann = request(TargetType::Email, ANN);
+    let kinds = vec![pb::InvitationKind::User.into(), pb::InvitationKind::General.into()];
+    let team = |id: &str| Some(pb::ScopeRef { r#type: "team".to_owned(), id: id.to_owned() });
+    assert_eq!(by(Request { kinds: kinds.clone(), ..ann.clone() }).await, 5);
+    assert_eq!(by(Request { scope: team("red"), ..ann.clone() }).await, 3);
+    assert_eq!(by(Request { scope: team("blue"), kinds, ..ann.clone() }).await, 1);
+    assert_eq!(by(Request { scope: team("blue"), kinds: vec![pb::InvitationKind::User.into()], ..ann }).await, 0);
     for spelled in [ANN, " Ann@EXAMPLE.ORG "] {
         assert_eq!(open_for(&service, spelled).await, wanted);
     }

@@ -26,6 +26,7 @@ on_both!(
 );
 
 async fn list(service: &Service, request: Request) -> pb::ListGuestInvitationsResponse {
+    let request = Request { show_total: true, ..request };
     service.guests().list_guest_invitations(guests::of(guests::HOST, request)).await.unwrap().into_inner()
 }
 
@@ -34,6 +35,10 @@ async fn emails(service: &Service, request: Request) -> Vec<String> {
     let page = list(service, request).await;
     assert_eq!(usize::try_from(page.total_size).unwrap(), page.guest_invitations.len());
     page.guest_invitations.into_iter().map(|guest| guest.email).collect()
+}
+
+fn labelled(name: &str) -> std::collections::BTreeMap<String, String> {
+    [("name".to_owned(), name.to_owned())].into()
 }
 
 /// Guests in many states, each named after theirs, the oldest first.
@@ -46,6 +51,8 @@ async fn invite_all(service: &Service) {
         let seconds = if email == "expired" { 100 } else { 10_000 - i64::try_from(index).unwrap() };
         let guest = pb::GuestInvitation {
             expiration: messages::at(seconds).map(pb::guest_invitation::Expiration::ExpireTime),
+            labels: labelled(email),
+            parent_organization_id: if email == "system" { guests::GUEST.to_owned() } else { String::new() },
             ..guests::guest(&format!("{email}@x.org"))
         };
         made.push(guests::create(service, guest).await);
@@ -101,6 +108,15 @@ async fn each_filter_finds_what_it_says(database: TestDatabase) {
         (Request { archived: Some(false), ..Default::default() }, "expired declined revoked system guest sent"),
         (Request { archived: Some(false), ..states(&[InvitationState::Active]) }, "sent"),
         (Request { email_query: "E@".to_owned(), ..Default::default() }, ""),
+        (Request { email: " Guest@X.org".to_owned(), ..Default::default() }, "guest"),
+        (Request { email: "guest@x.org".to_owned(), ..states(&[InvitationState::Active]) }, ""),
+        (Request { email_prefix: "S".to_owned(), ..Default::default() }, "system sent"),
+        (Request { creator: "anonymous".to_owned(), ..statuses(&[Status::AcceptedByGuest]) }, "guest"),
+        (Request { creator: "nobody".to_owned(), ..Default::default() }, ""),
+        (Request { labels: labelled("sent"), ..Default::default() }, "sent"),
+        (Request { labels: labelled("sent"), order_by: "email".to_owned(), ..Default::default() }, "sent"),
+        (Request { parent_organization_id: guests::GUEST.to_uppercase(), ..Default::default() }, "system"),
+        (Request { parent_organization_id: guests::HOST.to_owned(), ..Default::default() }, ""),
         (
             Request { email_query: "ED@X".to_owned(), expired: Some(false), ..Default::default() },
             "declined archived revoked",

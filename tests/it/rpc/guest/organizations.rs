@@ -176,6 +176,7 @@ async fn guests_of_another_host_are_not_found_like_missing_ones(database: TestDa
     // A page token is good for the guests of one host.
     request::known(&service, None, messages::COMPANY).await;
     let page = |token: &str| pb::ListGuestInvitationsRequest {
+        show_total: true,
         page_size: 1,
         page_token: token.to_owned(),
         ..Default::default()

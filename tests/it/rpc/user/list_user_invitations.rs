@@ -40,13 +40,15 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
     )
     .await;
     create(&service, user(percent)).await;
-    create(&service, user(under)).await;
+    let inviter = Some(pb::Inviter { user_id: "boss".to_owned(), ..user(under).inviter.unwrap_or_default() });
+    let roles = vec!["editor".to_owned(), "admin 100%".to_owned()];
+    create(&service, pb::UserInvitation { inviter, roles, ..user(under) }).await;
     let hidden = create(&service, user("hidden@example.org")).await;
     service.users().delete_user_invitation(deletion(&hidden.name)).await.unwrap();
     messages::create(&service, messages::invitation_for(&["ann@example.org"])).await;
     service.clock.advance(Duration::from_secs(60));
 
-    let email = |email: &str| Request { email: email.to_owned(), ..Default::default() };
+    let email = |email: &str| Request { invited_email: email.to_owned(), ..Default::default() };
     let prefix = |prefix: &str| Request { email_prefix: prefix.to_owned(), ..Default::default() };
     let state = |state: InvitationState| Request { states: vec![state.into()], ..Default::default() };
     let labelled = |value: &str| Request { labels: labels("team", value), ..Default::default() };
@@ -61,6 +63,14 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
         (prefix("a_"), vec![under]),
         (prefix("%"), vec![]),
         (prefix("nn"), vec![]),
+        (Request { email_query: "NN".to_owned(), ..Default::default() }, vec![ann, anna]),
+        (Request { inviter_user_id: "boss".to_owned(), ..Default::default() }, vec![under]),
+        (Request { inviter_user_id: "b_ss".to_owned(), ..Default::default() }, vec![]),
+        (Request { creator: "anonymous".to_owned(), ..prefix("a_") }, vec![under]),
+        (Request { creator: "nobody".to_owned(), ..Default::default() }, vec![]),
+        (Request { role: "admin 100%".to_owned(), ..Default::default() }, vec![under]),
+        (Request { role: "editor".to_owned(), ..prefix("ann") }, vec![]),
+        (Request { role: "admin".to_owned(), ..Default::default() }, vec![]),
         (state(InvitationState::Expired), vec![anna]),
         (state(InvitationState::Active), vec![ann, percent, under]),
         (state(InvitationState::Revoked), vec![]),
@@ -74,7 +84,7 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
         assert_eq!(emails(&service, request.clone()).await, wanted, "{request:?}");
     }
     let wrong = Request {
-        email: "ann".to_owned(),
+        invited_email: "ann".to_owned(),
         states: vec![0],
         page_size: -1,
         page_token: "x".to_owned(),
@@ -83,7 +93,7 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
     };
     let status = refused(service.users().list_user_invitations(wrong).await, Code::InvalidArgument, "INVALID_FIELD");
     let fields: BTreeSet<String> = violated(&status).into_iter().collect();
-    let wanted = ["email", "order_by", "page_size", "page_token", "states[0]"];
+    let wanted = ["invited_email", "order_by", "page_size", "page_token", "states[0]"];
     assert_eq!(fields.iter().map(String::as_str).collect::<Vec<_>>(), wanted);
     service.stop().await;
 }

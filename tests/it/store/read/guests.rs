@@ -144,7 +144,7 @@ async fn statuses_expiry_and_archive_are_filters_of_their_own(database: TestData
     ] {
         let wanted: Vec<_> = wanted.into_iter().map(|index: usize| made[index]).collect();
         assert_eq!(ids(&store, &query).await, wanted, "{query:?}");
-        assert_eq!(store.count_invitations(&account(), &query).await.unwrap().found, wanted.len() as u64);
+        assert_eq!(store.count_invitations(&account(), &query, 100).await.unwrap().found, wanted.len() as u64);
         assert_eq!(store.list_names(&account(), &query).await.unwrap().len(), wanted.len());
     }
 }
@@ -178,7 +178,7 @@ async fn total_is_that_of_the_moment_of_its_list(database: TestDatabase) {
     }
     clock.advance(Duration::from_secs(250));
     let expired = InvitationQuery { expired: Some(true), limit: 1, ..guests() };
-    let total = store.count_invitations(&account(), &expired).await.unwrap();
+    let total = store.count_invitations(&account(), &expired, 100).await.unwrap();
     assert_eq!(total.found, 2);
     clock.advance(Duration::from_secs(100));
     let frozen = InvitationQuery { at: Some(total.now), ..expired.clone() };
@@ -188,6 +188,10 @@ async fn total_is_that_of_the_moment_of_its_list(database: TestDatabase) {
     let kept: Cursor = serde_json::from_str(&serde_json::to_string(&cursor).unwrap()).unwrap();
     assert_eq!(kept, cursor);
     let next = InvitationQuery { after: Some(kept), skip: 7, ..expired.clone() };
-    assert_eq!(store.count_invitations(&account(), &next).await.unwrap().found, 2, "pages of a list have one total");
-    assert_eq!(store.count_invitations(&account(), &expired).await.unwrap().found, 3);
+    assert_eq!(
+        store.count_invitations(&account(), &next, 100).await.unwrap().found,
+        2,
+        "pages of a list have one total"
+    );
+    assert_eq!(store.count_invitations(&account(), &expired, 100).await.unwrap().found, 3);
 }

@@ -52,10 +52,20 @@ pub(crate) async fn revoke(service: &Service, name: &str) -> pb::Invitation {
     service.invitations().revoke_invitation(request).await.unwrap().into_inner()
 }
 
+/// A filter by a scope.
+pub(crate) fn in_scope(r#type: &str, id: &str) -> Option<pb::InvitationFilter> {
+    let scope = Some(pb::ScopeRef { r#type: r#type.to_owned(), id: id.to_owned() });
+    Some(pb::InvitationFilter { scope, ..Default::default() })
+}
+
 /// Every invitation of the account, the oldest first.
 pub(crate) async fn all(service: &Service) -> Vec<pb::Invitation> {
-    let request =
-        pb::ListInvitationsRequest { page_size: 1_000, order_by: "create_time".to_owned(), ..Default::default() };
+    let request = pb::ListInvitationsRequest {
+        view: pb::InvitationView::Full.into(),
+        page_size: 1_000,
+        order_by: "create_time".to_owned(),
+        ..Default::default()
+    };
     let page = service.invitations().list_invitations(request).await.unwrap().into_inner();
     assert_eq!(page.next_page_token, "", "more than a page");
     page.invitations

@@ -1,5 +1,6 @@
 //! The one table from errors to the statuses that clients see. Every status has an ErrorInfo (AIP-193).
 
+mod resource;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,11 @@ use crate::domain::kind::Kind;
 use crate::domain::value::time::Timestamp;
 use crate::pb::ErrorReason;
 use crate::store::{BatchError, ExecuteError};
+use resource::{RESOURCE_PACKAGE, about};
+pub(crate) use resource::{
+    event_not_found, organization_grant_exists, organization_grant_not_found, recipient_not_found,
+    webhook_attempt_not_found, webhook_endpoint_not_found,
+};
 
 const DOMAIN: &str = "invitation-service";
 
@@ -175,42 +181,6 @@ impl From<Refusal> for Status {
     }
 }
 
-/// The service part of the types of resources (AIP-122).
-const RESOURCE_PACKAGE: &str = crate::pb::PACKAGE;
-
-/// Creates a status about a resource, whose type follows from its name.
-fn about<const N: usize>(reason: ErrorReason, message: &str, name: &str, metadata: [(&str, String); N]) -> Status {
-    let mut details = details(reason, metadata);
-    details.set_resource_info(resource_type(name), name, "", message);
-    Status::with_error_details(code(reason), message, details)
-}
-
-/// Returns the type of a resource: the message that its collection is named after, `invitation.v1/GuestInvitation` for
-/// `guestInvitations/{uuid}` for example.
-fn resource_type(name: &str) -> String {
-    let collection = match name.rsplit('/').nth(1).unwrap_or(name) {
-        // The only collection whose name is shorter than that of its message.
-        "attempts" => "webhookAttempts",
-        collection => collection,
-    };
-    let singular = collection.strip_suffix('s').unwrap_or(collection);
-    let (first, rest) = singular.split_at_checked(1).unwrap_or_default();
-    format!("{RESOURCE_PACKAGE}/{}{rest}", first.to_uppercase())
-}
-
-/// ALREADY_EXISTS with the name of the grant that exists.
-pub(crate) fn organization_grant_exists(name: &str) -> Status {
-    let message = "there is a grant between these organizations already: update its permissions";
-    let metadata = [("organization_grant", name.to_owned())];
-    about(ErrorReason::OrganizationGrantExists, message, name, metadata)
-}
-
-/// NOT_FOUND, the same for missing and foreign grants.
-pub(crate) fn organization_grant_not_found(name: &str) -> Status {
-    let message = "there is no such organization grant: take the name from ListOrganizationGrants";
-    about(ErrorReason::OrganizationGrantNotFound, message, name, [])
-}
-
 /// ABORTED for a grant with another etag.
 pub(crate) fn organization_grant_changed() -> Status {
     let message = "the organization grant has changed since this etag was read: read it again";
@@ -220,29 +190,6 @@ pub(crate) fn organization_grant_changed() -> Status {
 /// FAILED_PRECONDITION for a request_id that another request has had.
 pub(crate) fn request_id_reused() -> Status {
     Refusal::RequestIdReused.into()
-}
-
-/// NOT_FOUND, the same for missing and foreign endpoints.
-pub(crate) fn webhook_endpoint_not_found(name: &str) -> Status {
-    let message = "there is no such webhook endpoint: take the name from ListWebhookEndpoints";
-    about(ErrorReason::WebhookEndpointNotFound, message, name, [])
-}
-
-/// NOT_FOUND, the same for missing and foreign recipients.
-pub(crate) fn recipient_not_found(name: &str) -> Status {
-    let message = "there is no such recipient: take the name from ListRecipients";
-    about(ErrorReason::RecipientNotFound, message, name, [("recipient", name.to_owned())])
-}
-
-/// NOT_FOUND, the same for missing and foreign attempts.
-pub(crate) fn webhook_attempt_not_found(name: &str) -> Status {
-    let message = "there is no such attempt at a webhook endpoint: take the name from ListWebhookAttempts";
-    about(ErrorReason::WebhookAttemptNotFound, message, name, [])
-}
-
-/// NOT_FOUND for an event that an invitation does not have.
-pub(crate) fn event_not_found(name: &str) -> Status {
-    about(ErrorReason::EventNotFound, "the invitation has no such event: take the name from ListEvents", name, [])
 }
 
 /// OUT_OF_RANGE for a resume token behind which events have been deleted.

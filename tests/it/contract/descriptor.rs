@@ -88,6 +88,8 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
     };
     let batch_all = pb::BatchCreateInvitationsResponse { results: vec![batch_one()] };
     let autojoin = pb::Autojoin { invitation: Some(general()), ..Default::default() };
+    let recipient = || pb::Recipient { invitation_token: token(), invitation_uri: uri(), ..Default::default() };
+    let recipients = pb::ListRecipientsResponse { recipients: vec![recipient()], ..Default::default() };
     let verified = pb::VerifyEmailResponse { email_proof: token(), ..Default::default() };
     let endpoint = || pb::WebhookEndpoint { secret: token(), ..Default::default() };
     let create_endpoint = pb::CreateWebhookEndpointRequest { webhook_endpoint: Some(endpoint()), ..Default::default() };
@@ -127,6 +129,8 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
         ("AcceptInvitationsResult", format!("{:?}", accepted_one())),
         ("AcceptInvitationsResponse", format!("{accepted_all:?}")),
         ("Autojoin", format!("{autojoin:?}")),
+        ("Recipient", format!("{:?}", recipient())),
+        ("ListRecipientsResponse", format!("{recipients:?}")),
     ]);
     // The list is complete: every message that has such a field, or a message that has one.
     let secret = ["token", "invitation_token", "invitation_uri", "email_proof", "secret"];

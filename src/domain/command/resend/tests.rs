@@ -72,7 +72,7 @@ fn named_recipients_alone_are_mailed_whether_or_not_mail_is_on() {
             let changes = run(&invitation, Action::Resend(resend)).map(|decided| decided.changes);
             let mailed = changes.as_ref().map(|changes| {
                 assert_eq!(after(changes).unwrap().mails, mails || send_email == Some(true));
-                assert_eq!(changes.events[0].data["mailed"], changes.deliveries.len());
+                assert_eq!(changes.events[0].payload.json()["mailed_count"], changes.deliveries.len());
                 changes.deliveries.iter().map(|delivery| delivery.recipient).collect::<Vec<_>>()
             });
             assert_eq!(mailed.map_err(|refusal| *refusal), wanted, "mails: {mails}, send_email: {send_email:?}");

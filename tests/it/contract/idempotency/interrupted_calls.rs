@@ -64,7 +64,12 @@ fn sweep(id: &str) -> pb::RevokeInvitationsRequest {
 }
 
 async fn revoked(service: &Service, request: pb::RevokeInvitationsRequest) -> i32 {
-    service.invitations().revoke_invitations(request).await.unwrap().into_inner().revoked_count
+    loop {
+        let answer = service.invitations().revoke_invitations(request.clone()).await.unwrap().into_inner();
+        if !answer.more {
+            return answer.revoked_count;
+        }
+    }
 }
 
 async fn state(service: &Service, name: &str) -> InvitationState {

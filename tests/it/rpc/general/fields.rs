@@ -121,6 +121,7 @@ async fn every_field_comes_back_as_it_was_sent_byte_for_byte(database: TestDatab
         status: 0,
         delivery_channels: Vec::new(),
         delivery_count: 0,
+        recipient_count: 0,
         creator: String::new(),
         invitation_token: String::new(),
         invitation_uri: String::new(),

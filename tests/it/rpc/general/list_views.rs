@@ -192,6 +192,7 @@ async fn total_counts_an_invitation_of_two_sources_once(database: TestDatabase) 
     let request = Request { show_total: true, ..request };
     let first = service.invitations().list_invitations(request.clone()).await.unwrap().into_inner();
     assert_eq!(first.total_size, 6);
+    service.clock.advance(Duration::from_secs(1));
     generals::create(&service, into_team(&[])).await;
     let next = Request { page_token: first.next_page_token, ..request };
     let next = service.invitations().list_invitations(next).await.unwrap().into_inner();

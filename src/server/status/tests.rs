@@ -44,6 +44,6 @@ fn type_of_a_resource_follows_from_its_name() {
         ("webhookEndpoints/1", "WebhookEndpoint"),
         ("webhookEndpoints/1/attempts/2", "WebhookAttempt"),
     ] {
-        assert_eq!(super::resource::resource_type(name), format!("invitation.v1/{resource_type}"));
+        assert_eq!(resource::resource_type(name), format!("invitation.v1/{resource_type}"));
     }
 }

@@ -11,6 +11,7 @@ use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, Fi
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Code, Request, Response, Status};
+use tonic_types::StatusExt as _;
 
 use crate::support::build::guests;
 use crate::support::service::Service;
@@ -215,7 +216,17 @@ pub(crate) async fn call_as_it_is(service: &Service, path: &str, request: Reques
     if STREAMS.contains(path) {
         return grpc.server_streaming(request, path.parse().unwrap(), Raw).await.map(|_| Bytes::new());
     }
-    grpc.unary(request, path.parse().unwrap(), Raw).await.map(Response::into_inner)
+    let answer = grpc.unary(request, path.parse().unwrap(), Raw).await.map(Response::into_inner);
+    answer.inspect_err(|status| check_documented(path, status))
+}
+
+/// Fails if the comment of an RPC does not name the reason of a refusal.
+fn check_documented(path: &str, status: &Status) {
+    let Some(rpc) = rpcs().into_iter().find(|rpc| rpc.path == path) else { return };
+    let details = status.get_error_details();
+    let Some(info) = details.error_info() else { return };
+    let documented = super::reference::documents(&rpc.comment, &info.reason);
+    assert!(documented, "the comment of {path} does not name {}", info.reason);
 }
 
 /// All that a client is told of a refusal.

@@ -176,7 +176,7 @@ fn of_redemptions(method: &str, known: &Known) -> (About, Vec<u8>) {
 }
 
 fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
-    let (name, scope) = (known.general.clone(), Some(known.scope()));
+    let name = known.general.clone();
     match method {
         "CreateInvitation" => new(&new_general(known, "somebody")),
         "BatchCreateInvitations" => {

@@ -129,7 +129,7 @@ async fn fields_of_the_caller_and_spans_are_filters(database: TestDatabase) {
         domains: vec!["example.org".to_owned()],
         ..Default::default()
     };
-    let join = service.invitations().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap();
+    let join = service.scopes().sync_autojoin(sync).await.unwrap().into_inner().invitation.unwrap();
     let archived = pb::GuestInvitation { name: guest.name.clone(), archived: Some(true), ..Default::default() };
     service.guests().update_guest_invitation(guests::update(archived, &["archived"])).await.unwrap();
 

@@ -1,0 +1,213 @@
+//! Dry runs over the table of the lifecycle: for each kind, state, verb and caller, a dry run answers as the call then does, and
+//! changes nothing.
+
+use std::time::Duration;
+
+use invitation_service::pb;
+use invitation_service::pb::InvitationState as State;
+use prost::Message;
+use tonic::{Code, Status};
+
+use super::idempotency::effects;
+use super::raw::told;
+use crate::rpc::redemption::keys;
+use crate::support::build::guests::{GUEST, HOST, OTHER_HOST};
+use crate::support::build::messages;
+use crate::support::database::TestDatabase;
+use crate::support::on_both;
+use crate::support::service::Service;
+
+on_both!(dry_run_of_each_verb_answers_as_the_call_in_every_state);
+
+const KINDS: [&str; 4] = ["connectionInvitations", "userInvitations", "guestInvitations", "invitations"];
+const STATES: [State; 5] = [State::Active, State::Expired, State::Revoked, State::Declined, State::Fulfilled];
+
+/// A call of a verb: the RPC and the request.
+type Call = (&'static str, Vec<u8>);
+
+/// Sets field 15, `validate_only`.
+fn dry(body: &[u8]) -> Vec<u8> {
+    [body, &[0x78, 1]].concat()
+}
+
+/// What a caller is told: nothing of an answer but that there is one.
+fn outcome(answer: Result<bytes::Bytes, Status>) -> Option<(Code, String, Vec<u8>)> {
+    answer.err().map(|status| told(&status))
+}
+
+async fn dry_run_of_each_verb_answers_as_the_call_in_every_state(database: TestDatabase) {
+    let callers =
+        [("theirs", "*", None), ("ours", "events.read", None), ("ours", "*", Some(OTHER_HOST)), ("ours", "*", None)];
+    let (service, keys) = keys::start_bound(&database, &callers).await;
+    let ours = keys.last().unwrap();
+    let mut outcomes = std::collections::BTreeSet::new();
+    for (number, kind) in KINDS.into_iter().enumerate() {
+        for state in STATES {
+            for verb in 0..verbs(kind, &pb::Invitation::default()).len() {
+                let who = format!("{number}-{}-{verb}", state.as_str_name());
+                let made = in_state(&service, ours, kind, state, &who).await;
+                let (path, body) = verbs(kind, &made).swap_remove(verb);
+                // The last caller may, so that what the call changes is seen by no other.
+                for key in &keys {
+                    let before = effects(&service).await;
+                    let asked = outcome(call(&service, key, path, dry(&body)).await);
+                    assert_eq!(effects(&service).await, before, "{kind} {state:?} {path}: a dry run changes nothing");
+                    let done = outcome(call(&service, key, path, body.clone()).await);
+                    assert_eq!(asked, done, "{kind} {state:?} {path}");
+                    outcomes.insert(done.map(|(code, ..)| code.to_string()));
+                }
+            }
+        }
+    }
+    assert!(outcomes.len() >= 4, "the table meets {outcomes:?}");
+    service.stop().await;
+}
+
+async fn call(service: &Service, key: &str, path: &str, body: Vec<u8>) -> Result<bytes::Bytes, Status> {
+    keys::call(service, key, &format!("/invitation.v1.{path}"), body).await
+}
+
+/// Returns the verbs on an invitation of a kind, by its link and by both of its names.
+fn verbs(kind: &str, made: &pb::Invitation) -> Vec<Call> {
+    let invited = made.targets.first().map(|target| target.value.clone()).unwrap_or_default();
+    let (name, typed, token) = (made.name.clone(), made.typed_name.clone(), made.invitation_token.clone());
+    let ttl = messages::seconds(120).map(pb::resend_invitation_request::Expiration::Ttl);
+    let resend = |rotate_token, expiration| {
+        pb::ResendInvitationRequest { name: name.clone(), rotate_token, expiration, ..Default::default() }
+            .encode_to_vec()
+    };
+    let mut calls = vec![
+        ("RedemptionService/AcceptInvitation", messages::accept_as(&token, "ann", &invited, true).encode_to_vec()),
+        (
+            "RedemptionService/AcceptInvitation",
+            messages::accept_as(&token, "eve", "eve@example.com", true).encode_to_vec(),
+        ),
+        ("RedemptionService/DeclineInvitation", messages::decline(&token).encode_to_vec()),
+        ("RedemptionService/RecordEngagement", messages::view(&token).encode_to_vec()),
+        (
+            "InvitationService/RevokeInvitation",
+            pb::RevokeInvitationRequest { name: name.clone(), ..Default::default() }.encode_to_vec(),
+        ),
+        ("InvitationService/ResendInvitation", resend(false, None)),
+        ("InvitationService/ResendInvitation", resend(true, ttl)),
+    ];
+    let name = typed;
+    match kind {
+        "connectionInvitations" => calls.push((
+            "ConnectionInvitationService/RevokeConnectionInvitation",
+            pb::RevokeConnectionInvitationRequest { name, etag: made.etag.clone(), ..Default::default() }
+                .encode_to_vec(),
+        )),
+        "userInvitations" => calls.push((
+            "UserInvitationService/DeleteUserInvitation",
+            pb::DeleteUserInvitationRequest { name, ..Default::default() }.encode_to_vec(),
+        )),
+        "guestInvitations" => {
+            let (requester_organization_id, target_organization_id) = (HOST.to_owned(), HOST.to_owned());
+            let update = pb::UpdateGuestInvitationRequest {
+                guest_invitation: Some(pb::GuestInvitation {
+                    name: name.clone(),
+                    archived: Some(true),
+                    parent_organization_name: "Parent".to_owned(),
+                    ..Default::default()
+                }),
+                requester_organization_id: requester_organization_id.clone(),
+                target_organization_id: target_organization_id.clone(),
+                ..Default::default()
+            };
+            let accept = pb::AcceptGuestInvitationRequest {
+                name,
+                guest_organization_id: GUEST.to_owned(),
+                requester_organization_id,
+                target_organization_id,
+                ..Default::default()
+            };
+            calls.push(("GuestInvitationService/UpdateGuestInvitation", update.encode_to_vec()));
+            calls.push(("GuestInvitationService/AcceptGuestInvitation", accept.encode_to_vec()));
+        }
+        _ => {}
+    }
+    calls
+}
+
+/// Creates an invitation of one person of a kind, and brings it to a state.
+async fn in_state(service: &Service, key: &str, kind: &str, state: State, who: &str) -> pb::Invitation {
+    let email = format!("{who}@example.org").to_lowercase().replace('_', "-");
+    let life = messages::seconds(if state == State::Expired { 60 } else { 1_000_000 });
+    let (path, body) = creation(kind, &email, life);
+    let made = call(service, key, path, body).await.unwrap_or_else(|status| panic!("{path}: {status:?}"));
+    // The uid is field 2 of every resource, as the id is of this message.
+    let uid = pb::ScopeRef::decode(made).unwrap().id;
+    let read = pb::GetInvitationRequest { name: format!("invitations/{uid}"), ..Default::default() }.encode_to_vec();
+    let made =
+        pb::Invitation::decode(call(service, key, "InvitationService/GetInvitation", read.clone()).await.unwrap())
+            .unwrap();
+    let token = made.invitation_token.as_str();
+    let (path, body) = match state {
+        State::Active | State::Unspecified => return made,
+        State::Expired => {
+            service.clock.advance(Duration::from_secs(60));
+            return made;
+        }
+        State::Revoked => (
+            "InvitationService/RevokeInvitation",
+            pb::RevokeInvitationRequest { name: made.name.clone(), ..Default::default() }.encode_to_vec(),
+        ),
+        State::Declined => ("RedemptionService/DeclineInvitation", messages::decline(token).encode_to_vec()),
+        State::Fulfilled => {
+            ("RedemptionService/AcceptInvitation", messages::accept_as(token, "bob", &email, true).encode_to_vec())
+        }
+    };
+    call(service, key, path, body).await.unwrap_or_else(|status| panic!("{path}: {status:?}"));
+    let made =
+        pb::Invitation::decode(call(service, key, "InvitationService/GetInvitation", read).await.unwrap()).unwrap();
+    assert_eq!(made.state(), state, "the preparation of {kind}");
+    made
+}
+
+fn creation(kind: &str, email: &str, life: Option<prost_types::Duration>) -> Call {
+    let inviter = Some(pb::Inviter { display_name: "Bob".to_owned(), ..Default::default() });
+    match kind {
+        "connectionInvitations" => {
+            let wanted = pb::ConnectionInvitation {
+                max_uses: Some(1),
+                expiration: life.map(pb::connection_invitation::Expiration::Ttl),
+                ..messages::invitation_for(&[email])
+            };
+            ("ConnectionInvitationService/CreateConnectionInvitation", messages::creation(wanted).encode_to_vec())
+        }
+        "userInvitations" => {
+            let wanted = pb::UserInvitation {
+                invited_email: email.to_owned(),
+                inviter,
+                expiration: life.map(pb::user_invitation::Expiration::Ttl),
+                ..Default::default()
+            };
+            let request = pb::CreateUserInvitationRequest { user_invitation: Some(wanted), ..Default::default() };
+            ("UserInvitationService/CreateUserInvitation", request.encode_to_vec())
+        }
+        "guestInvitations" => {
+            let wanted = pb::GuestInvitation {
+                email: email.to_owned(),
+                expiration: life.map(pb::guest_invitation::Expiration::Ttl),
+                ..Default::default()
+            };
+            let request = pb::CreateGuestInvitationRequest {
+                guest_invitation: Some(wanted),
+                requester_organization_id: HOST.to_owned(),
+                target_organization_id: HOST.to_owned(),
+                ..Default::default()
+            };
+            ("GuestInvitationService/CreateGuestInvitation", request.encode_to_vec())
+        }
+        _ => {
+            let wanted = pb::Invitation {
+                targets: vec![messages::target(pb::TargetType::Email, email)],
+                scope: Some(messages::scope("team", "red")),
+                expiration: life.map(pb::invitation::Expiration::Ttl),
+                ..Default::default()
+            };
+            ("InvitationService/CreateInvitation", messages::general(wanted).encode_to_vec())
+        }
+    }
+}

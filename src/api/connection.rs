@@ -135,7 +135,8 @@ impl ConnectionInvitationService for ConnectionInvitations {
         let connection_id = violations.required("connection_id", &message.connection_id, text::uuid);
         let mut free_text = |field: &str, given: Option<&String>| {
             // An empty text is a value of its own here: it takes the place of the present one.
-            given.and_then(|given| violations.take(field, text::free_text(given)))
+            let given = given?;
+            Some(violations.optional(field, given, text::free_text).unwrap_or_default())
         };
         let datasource_name = free_text("datasource_name", message.datasource_name.as_ref());
         let status = free_text("status", message.status.as_ref());

@@ -95,6 +95,13 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
     let create_endpoint = pb::CreateWebhookEndpointRequest { webhook_endpoint: Some(endpoint()), ..Default::default() };
     let update_endpoint = pb::UpdateWebhookEndpointRequest { webhook_endpoint: Some(endpoint()), ..Default::default() };
     let endpoints = pb::ListWebhookEndpointsResponse { webhook_endpoints: vec![endpoint()], ..Default::default() };
+    let entry = pb::AcceptInvitationsEntry { email_proof: token(), ..Default::default() };
+    let entries = pb::AcceptInvitationsRequest { entries: vec![entry.clone()], ..Default::default() };
+    let declined = pb::DeclineInvitationsResult {
+        result: Some(pb::decline_invitations_result::Result::Invitation(general())),
+        ..Default::default()
+    };
+    let declined_all = pb::DeclineInvitationsResponse { results: vec![declined.clone()] };
     let printed = BTreeMap::from([
         ("WebhookEndpoint", format!("{:?}", endpoint())),
         ("CreateWebhookEndpointRequest", format!("{create_endpoint:?}")),
@@ -129,6 +136,10 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
         ("AcceptInvitationsResult", format!("{:?}", accepted_one())),
         ("AcceptInvitationsResponse", format!("{accepted_all:?}")),
         ("Autojoin", format!("{autojoin:?}")),
+        ("AcceptInvitationsEntry", format!("{entry:?}")),
+        ("AcceptInvitationsRequest", format!("{entries:?}")),
+        ("DeclineInvitationsResult", format!("{declined:?}")),
+        ("DeclineInvitationsResponse", format!("{declined_all:?}")),
         ("Recipient", format!("{:?}", recipient())),
         ("ListRecipientsResponse", format!("{recipients:?}")),
     ]);

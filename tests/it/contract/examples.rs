@@ -44,6 +44,8 @@ fn with_names(example: &str, known: &Known) -> String {
         ("inv_AQIB...".to_owned(), &known.user_token()),
         ("<01a1fd3e@mail.example>".to_owned(), &known.message_id),
         (ORGANIZATION.to_owned(), HOST),
+        ("\"u-1\"".to_owned(), &format!("{:?}", known.id)),
+        ("\"u-17\"".to_owned(), &format!("{:?}", known.id)),
     ]
     .into_iter()
     .fold(example.to_owned(), |text, (shown, name)| text.replace(&shown, name))

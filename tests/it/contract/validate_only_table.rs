@@ -1,15 +1,16 @@
 //! Dry runs over the table of the lifecycle: for each kind, state, verb and caller, a dry run answers as the call then does, and
 //! changes nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use invitation_service::pb;
 use invitation_service::pb::InvitationState as State;
 use prost::Message;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use super::idempotency::effects;
-use super::raw::told;
 use crate::rpc::redemption::keys;
 use crate::support::build::guests::{GUEST, HOST, OTHER_HOST};
 use crate::support::build::messages;
@@ -31,8 +32,11 @@ fn dry(body: &[u8]) -> Vec<u8> {
 }
 
 /// What a caller is told: nothing of an answer but that there is one.
-fn outcome(answer: Result<bytes::Bytes, Status>) -> Option<(Code, String, Vec<u8>)> {
-    answer.err().map(|status| told(&status))
+fn outcome(answer: Result<bytes::Bytes, Status>) -> Option<(Code, String, String, BTreeMap<String, String>)> {
+    let status = answer.err()?;
+    // The metadata have no order.
+    let info = status.get_error_details().error_info().unwrap().clone();
+    Some((status.code(), status.message().to_owned(), info.reason, info.metadata.into_iter().collect()))
 }
 
 async fn dry_run_of_each_verb_answers_as_the_call_in_every_state(database: TestDatabase) {
@@ -40,7 +44,7 @@ async fn dry_run_of_each_verb_answers_as_the_call_in_every_state(database: TestD
         [("theirs", "*", None), ("ours", "events.read", None), ("ours", "*", Some(OTHER_HOST)), ("ours", "*", None)];
     let (service, keys) = keys::start_bound(&database, &callers).await;
     let ours = keys.last().unwrap();
-    let mut outcomes = std::collections::BTreeSet::new();
+    let mut outcomes = BTreeSet::new();
     for (number, kind) in KINDS.into_iter().enumerate() {
         for state in STATES {
             for verb in 0..verbs(kind, &pb::Invitation::default()).len() {

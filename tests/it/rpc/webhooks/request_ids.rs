@@ -104,7 +104,7 @@ async fn of_many_at_once_with_one_request_id_one_rotates(database: TestDatabase)
     }
     answers.dedup();
     assert_eq!(answers.len(), 1);
-    assert_eq!(get(&service, &made.name).await.unwrap().etag, "\"2\"");
+    assert_eq!(get(&service, &made.name).await.unwrap().etag, answers[0].etag, "rotated once");
     service.stop().await;
 }
 

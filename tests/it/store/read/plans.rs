@@ -45,8 +45,8 @@ const GROW: &str = "
             WHEN 'guest' THEN '01920000-0000-7000-8000-000000000b05' ELSE (n / 10 % 2)::text END AS scope_id) scopes;
     INSERT INTO recipient SELECT 'acme', id, 1, CASE WHEN kind = 'general' THEN 'internal' ELSE 'email' END,
         CASE WHEN kind = 'general' THEN 'ann' ELSE sort_email END, CASE WHEN kind = 'general' THEN 'ann' ELSE sort_email END,
-        NULL, NULL, NULL, NULL, created_at FROM invitation WHERE kind <> 'general' OR created_at % 2 = 0;
-    INSERT INTO recipient SELECT 'acme', id, 2, 'email', 'hot@example.com', 'hot@example.com', NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, created_at FROM invitation WHERE kind <> 'general' OR created_at % 2 = 0;
+    INSERT INTO recipient SELECT 'acme', id, 2, 'email', 'hot@example.com', 'hot@example.com', NULL, NULL, NULL, NULL, NULL,
         created_at FROM invitation WHERE kind = 'connection';
     INSERT INTO invitation_group SELECT 'acme', id, 'team', '2', created_at FROM invitation
         WHERE kind = 'general' AND created_at % 3 = 0;

@@ -14,6 +14,7 @@ use invitation_service::domain::group::loaded::Loaded;
 use invitation_service::domain::invitation::acceptance::{Acceptor, Subject};
 use invitation_service::domain::kind::Details;
 use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
+use invitation_service::domain::kind::shared::SharedDetails;
 use invitation_service::domain::secret::key_ring::KeyRing;
 use invitation_service::domain::secret::token::{Claims, Token};
 use invitation_service::domain::value::email::Email;
@@ -84,6 +85,7 @@ fn snapshot() -> (Loaded, InvitationId) {
         details: Details::Connection(ConnectionDetails {
             company_id: Uuid::from_u128(1),
             purpose: ConnectionPurpose::CreateConnection { prefill: None },
+            shared: SharedDetails::default(),
         }),
         max_uses: None,
         expiry: None,

@@ -207,6 +207,7 @@ impl Client {
             expiration: Some(Expiration::Ttl(prost_types::Duration { seconds: 30 * 24 * 3600, nanos: 0 })),
             ..ConnectionInvitation::default()
         });
+        let send_email = Some(send_email);
         let request = CreateConnectionInvitationRequest { connection_invitation, send_email, ..Default::default() };
         let made = self.connections.create_connection_invitation(request).await?.into_inner();
         Ok((made.name, made.invitation_token))

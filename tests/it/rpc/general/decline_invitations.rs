@@ -21,12 +21,16 @@ on_both!(
     each_name_is_answered_for_itself_and_a_retry_alike,
 );
 
-async fn decline(service: &Service, name: &str, target: Option<pb::Target>) -> Result<pb::Invitation, pb::BatchError> {
+async fn decline(
+    service: &Service,
+    name: &str,
+    target: Option<pb::Target>,
+) -> Result<pb::Invitation, Box<pb::BatchError>> {
     generals::decline(service, &[name], target).await.remove(0)
 }
 
 /// Asserts that one was not declined, and why.
-fn not_declined(result: Result<pb::Invitation, pb::BatchError>, code: Code, reason: &str) {
+fn not_declined(result: Result<pb::Invitation, Box<pb::BatchError>>, code: Code, reason: &str) {
     let error = result.unwrap_err();
     assert_eq!((error.code, error.reason.as_str()), (code.into(), reason));
 }

@@ -92,7 +92,7 @@ pub(crate) async fn decline<T: AsRef<str>>(
     service: &Service,
     names: &[T],
     target: Option<pb::Target>,
-) -> Vec<Result<pb::Invitation, pb::BatchError>> {
+) -> Vec<Result<pb::Invitation, Box<pb::BatchError>>> {
     use pb::decline_invitations_result::Result as Outcome;
     let request = pb::DeclineInvitationsRequest {
         names: names.iter().map(|name| name.as_ref().to_owned()).collect(),
@@ -103,7 +103,7 @@ pub(crate) async fn decline<T: AsRef<str>>(
     let results = service.invitations().decline_invitations(request).await.unwrap().into_inner().results;
     let one = |result: pb::DeclineInvitationsResult| match result.result.expect("it has a result") {
         Outcome::Invitation(invitation) => Ok(invitation),
-        Outcome::Error(error) => Err(error),
+        Outcome::Error(error) => Err(Box::new(error)),
     };
     results.into_iter().map(one).collect()
 }

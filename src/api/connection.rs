@@ -31,13 +31,15 @@ const KIND: Kind = Kind::Connection;
 pub(crate) struct ConnectionInvitations(pub(crate) Arc<Api>);
 
 impl ConnectionInvitations {
-    /// Returns the company of a connection that some invitation knows, if the request does not name it.
+    /// Returns the company of a connection that some invitation knows, if the request does not name it. A credential that
+    /// is bound to an organization may create no such invitation, so it must not learn which connections are known.
     async fn known_company(
         &self,
         call: &Call,
         message: &pb::CreateReconnectInvitationRequest,
     ) -> Result<Option<Uuid>, Status> {
-        let unnamed = Some(message).filter(|message| message.company_id.is_empty());
+        let looks_up = message.company_id.is_empty() && call.caller.organization_id.is_none();
+        let unnamed = Some(message).filter(|_| looks_up);
         let Some(connection) = unnamed.and_then(|message| text::uuid(&message.connection_id).ok()) else {
             return Ok(None);
         };

@@ -6,8 +6,9 @@ use invitation_service::pb;
 use invitation_service::pb::{ConnectionPurpose, InvitationState, InvitationStatus};
 use tonic::Code;
 
-use crate::support::build::messages;
+use crate::rpc::redemption::keys;
 use crate::support::build::messages::Expiring;
+use crate::support::build::{guests, messages};
 use crate::support::database::TestDatabase;
 use crate::support::expect::{refused, violated};
 use crate::support::on_both;
@@ -20,6 +21,7 @@ on_both!(
     link_without_limits_never_expires_and_never_runs_out,
     mailed_recipients_count_once_per_mailbox,
     company_of_a_known_connection_need_not_be_named,
+    bound_key_does_not_learn_which_connections_are_known,
 );
 
 async fn reconnect_link_serves_at_most_two_people_for_61_seconds(database: TestDatabase) {
@@ -96,6 +98,27 @@ async fn company_of_a_known_connection_need_not_be_named(database: TestDatabase)
     service.redemptions().accept_invitation(accept).await.unwrap();
     let created = create(request(&id, "")).await.unwrap().into_inner();
     assert_eq!(created.company_id, messages::COMPANY, "the acceptor who created it is known");
+    service.stop().await;
+}
+
+async fn bound_key_does_not_learn_which_connections_are_known(database: TestDatabase) {
+    let (service, key) = keys::start_bound(&database, &[("ours", "*", None), ("ours", "*", Some(guests::HOST))]).await;
+    let create = async |key: &str, connection: &str, company: &str| {
+        let request = pb::CreateReconnectInvitationRequest {
+            connection_id: connection.to_owned(),
+            company_id: company.to_owned(),
+            ..Default::default()
+        };
+        service.connections().create_reconnect_invitation(keys::with(key, request)).await
+    };
+    create(&key[0], messages::CONNECTION, messages::COMPANY).await.unwrap();
+    create(&key[0], messages::CONNECTION, "").await.unwrap();
+    for connection in [messages::CONNECTION, "01920000-0000-7000-8000-00000000c0c8"] {
+        let unnamed = create(&key[1], connection, "").await;
+        assert_eq!(violated(&refused(unnamed, Code::InvalidArgument, "INVALID_FIELD")), ["company_id"], "{connection}");
+        let named = create(&key[1], connection, messages::COMPANY).await;
+        refused(named, Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
+    }
     service.stop().await;
 }
 

@@ -146,7 +146,7 @@ impl AccessService for Access {
 fn refused(id: Uuid, refusal: GrantRefusal) -> Status {
     match refusal {
         GrantRefusal::NotFound => status::organization_grant_not_found(&name(id)),
-        GrantRefusal::Stale => status::organization_grant_changed(),
+        GrantRefusal::Stale => status::etag_mismatch("organization grant"),
         GrantRefusal::RequestIdReused => status::request_id_reused(),
     }
 }

@@ -38,9 +38,8 @@ impl EventService for Events {
         let (call, message, mut violations) = Call::of(request)?;
         let name = violations.required("name", &message.name, parse_event);
         let (invitation, sequence) = violations.finish(name)?;
-        let hosts = self.0.hosts(&call).await?;
-        if hosts.is_some() {
-            self.0.find(&call, invitation, None, false, hosts).await?;
+        if !self.0.reaches(&call, invitation).await? {
+            return Err(status::not_found());
         }
         // The list that begins with it also tells whether there is such an invitation.
         let after = Some(Cursor::behind_event(sequence - 1));
@@ -65,9 +64,8 @@ impl EventService for Events {
         let types = filter::event_types(&mut violations, "types", &message.types);
         let asked = page::asked(&self.0, &call, &message, "sequence", &mut violations);
         let (invitation, kind) = violations.finish(parent)?.id_and_kind();
-        let hosts = self.0.hosts(&call).await?;
-        if hosts.is_some() {
-            self.0.find(&call, invitation, kind, false, hosts).await?;
+        if !self.0.reaches(&call, invitation).await? {
+            return Err(status::not_found());
         }
         let (size, limit) = (asked.size, asked.limit());
         let query = EventQuery { invitation, kind, types, ascending: asked.ascending, limit, after: asked.after };

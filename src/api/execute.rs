@@ -1,12 +1,13 @@
 //! One call, and the parts that the services share: the store, the keys, and the functions that run the commands and
 //! the reads of a call.
 
+pub(crate) mod organization_access;
+
 use std::time::Duration;
 
 use tonic::Status;
 use uuid::Uuid;
 
-use super::organization_access::{OrganizationAccess, Organizations, check_new};
 use super::parse::violations::Violations;
 use super::requests::{Rpc, Write};
 use crate::auth::caller::Caller;
@@ -29,6 +30,7 @@ use crate::server::deadline::Deadline;
 use crate::server::status;
 use crate::store::{BatchError, ExecuteError, KnownCall, Read, Store, StoreError, WriteOnce};
 use crate::webhook::tester::WebhookTester;
+use organization_access::{OrganizationAccess, Organizations, check_new};
 
 /// The parts that the services share.
 #[derive(Debug)]

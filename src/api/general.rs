@@ -90,12 +90,11 @@ impl InvitationService for Invitations {
         let (call, message, mut violations) = Call::of(request)?;
         let name = violations.required("name", &message.name, parse_acceptance);
         let (invitation, id) = violations.finish(name)?;
-        let (account, not_found) = (&call.caller.account, || Status::from(Refusal::AcceptanceNotFound(invitation, id)));
-        if let Some(hosts) = self.0.hosts(&call).await? {
-            let read = self.0.read(self.0.store.get_invitation(account, invitation, false)).await?;
-            read.filter(|read| read.found.details.is_hosted_by(Some(&hosts))).ok_or_else(not_found)?;
+        let not_found = || Status::from(Refusal::AcceptanceNotFound(invitation, id));
+        if !self.0.reaches(&call, invitation).await? {
+            return Err(not_found());
         }
-        let found = self.0.read(self.0.store.get_acceptance(account, invitation, id)).await?;
+        let found = self.0.read(self.0.store.get_acceptance(&call.caller.account, invitation, id)).await?;
         let found = found.ok_or_else(not_found)?;
         note_invitation(invitation);
         Ok(Response::new(acceptance(&found)))
@@ -109,14 +108,14 @@ impl InvitationService for Invitations {
         let asked = page::asked(&self.0, &call, &message, "accept_time", &mut violations);
         let parent = violations.required("parent", &message.parent, InvitationName::parse);
         let (invitation, kind) = violations.finish(parent)?.id_and_kind();
-        let hosts = self.0.hosts(&call).await?;
-        if hosts.is_some() {
-            self.0.find(&call, invitation, kind, false, hosts).await?;
+        if !self.0.reaches(&call, invitation).await? {
+            return Err(status::not_found());
         }
         let (size, limit) = (asked.size, asked.limit());
         let query = AcceptanceQuery { invitation, kind, ascending: asked.ascending, limit, after: asked.after };
         let found = self.0.read(self.0.store.list_acceptances(&call.caller.account, &query)).await?;
         let mut rows = found.ok_or_else(status::not_found)?;
+        note_invitation(invitation);
         let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_acceptance)?;
         let acceptances = rows.iter().map(acceptance).collect();
         Ok(Response::new(pb::ListAcceptancesResponse { acceptances, next_page_token }))

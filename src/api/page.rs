@@ -34,6 +34,12 @@ impl Asked {
         self.size as u64 + 1
     }
 
+    /// Returns the page of a list that ascends unless its request says otherwise.
+    pub(crate) fn ascending_by_default<T: Paged>(self, request: &T) -> Self {
+        let is_default = request.fields().1.trim().is_empty();
+        Self { ascending: self.ascending || is_default, ..self }
+    }
+
     /// Returns the query for this page of all invitations.
     pub(crate) fn query(self) -> InvitationQuery {
         self.of(InvitationQuery::default())
@@ -55,19 +61,6 @@ pub(crate) fn asked<T: Paged>(
     violations: &mut Violations,
 ) -> Asked {
     asked_in(api, call, request, &[(field, ())], violations).1
-}
-
-/// Parses the requested page of a list whose only order ascends unless the request says otherwise.
-pub(crate) fn asked_ascending<T: Paged>(
-    api: &Api,
-    call: &Call,
-    request: &T,
-    field: &'static str,
-    violations: &mut Violations,
-) -> Asked {
-    let asked = asked(api, call, request, field, violations);
-    let is_default = request.fields().1.trim().is_empty();
-    Asked { ascending: asked.ascending || is_default, ..asked }
 }
 
 /// Parses the requested page of a list with several orders; the first order is the default.
@@ -118,8 +111,8 @@ fn order<O: Copy>(violations: &mut Violations, order_by: &str, orders: &[(&str, 
     }
 }
 
-/// Returns the data that a page token is bound to: the account, the method, the target organization, if the metadata
-/// name one, and the query.
+/// Returns the data that a page token is bound to: the account, the method, the target organization, if the request names
+/// one, and the query.
 fn context<T: Paged>(call: &Call, request: &T) -> Vec<u8> {
     let account = call.caller.account.as_str();
     let target = call.organizations.map(|organizations| organizations.target.into_bytes());

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use prost::Message;
 
-use super::organization_access::OrganizationAccess;
+use super::execute::organization_access::OrganizationAccess;
 use super::parse::violations::Violations;
 use super::resource::InvitationName;
 use crate::auth::permission::{Permission, Required};

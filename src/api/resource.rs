@@ -1,6 +1,9 @@
 //! The messages that show an invitation: the one of its own kind's service, and the general one; and its resource names
 //! (AIP-122), `{collection}/{uuid}`.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use tonic::{Response, Status};
 use uuid::Uuid;
 
@@ -50,10 +53,9 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Returns the names of an invitation, without its etag and its link.
+    /// Returns the names of an invitation, without its etag, its link and the reason why there is none.
     pub(super) fn of(invitation: &Invitation) -> Self {
         Self {
-            token_visibility: pb::TokenVisibility::ValidateOnly,
             name: invitation_name(invitation.id),
             typed_name: invitation.details.kind().typed_name(invitation.id),
             uid: invitation.id.0.to_string(),
@@ -126,10 +128,11 @@ impl Api {
 
     /// A dry run leaves nothing that its etag or its link would lead to; nor do the names, if it would create the invitation.
     fn executed_identity(&self, call: &Call, executed: &Executed) -> Identity {
+        let without_link = |identity| Identity { token_visibility: pb::TokenVisibility::ValidateOnly, ..identity };
         let identity = match (executed.dry_run, executed.created) {
             (false, _) => self.with_link(&executed.invitation, call.sees_tokens() || executed.made_link),
-            (true, false) => Identity::of(&executed.invitation),
-            (true, true) => Identity { token_visibility: pb::TokenVisibility::ValidateOnly, ..Identity::default() },
+            (true, false) => without_link(Identity::of(&executed.invitation)),
+            (true, true) => without_link(Identity::default()),
         };
         let (create_outcome, replaced, differing_fields) = match executed.outcome.clone() {
             None => (pb::CreateOutcome::Unspecified, Vec::new(), Vec::new()),
@@ -267,39 +270,38 @@ impl InvitationName {
 
 /// Parses `invitations/{uuid}/acceptances/{uuid}`.
 pub(crate) fn parse_acceptance(name: &str) -> Result<(InvitationId, AcceptanceId), Invalid> {
-    let parsed = parse_child(name, "acceptances").and_then(|(invitation, id)| Some((invitation, text::uuid(id).ok()?)));
+    let parsed = parse_child(name, "acceptances", |id| text::uuid(id).ok());
     let (invitation, id) = parsed.ok_or(Invalid::format("must be invitations/{uuid}/acceptances/{uuid}"))?;
     Ok((invitation, AcceptanceId(id)))
 }
 
 /// Parses `invitations/{uuid}/deliveries/{uuid}`.
 pub(crate) fn parse_delivery(name: &str) -> Result<(InvitationId, Uuid), Invalid> {
-    let parsed = parse_child(name, "deliveries").and_then(|(invitation, id)| Some((invitation, text::uuid(id).ok()?)));
+    let parsed = parse_child(name, "deliveries", |id| text::uuid(id).ok());
     parsed.ok_or(Invalid::format("must be invitations/{uuid}/deliveries/{uuid}"))
 }
 
 /// Parses `invitations/{uuid}/recipients/{ordinal}`.
 pub(crate) fn parse_recipient(name: &str) -> Result<(InvitationId, u16), Invalid> {
-    let parsed = parse_child(name, "recipients").and_then(|(invitation, ordinal)| {
-        let parsed: u16 = ordinal.parse().ok()?;
-        // A name has one form: no sign, and no zero in front.
-        (parsed > 0 && parsed.to_string() == ordinal).then_some((invitation, parsed))
-    });
+    let parsed = parse_child(name, "recipients", ordinal);
     parsed.ok_or(Invalid::format("must be invitations/{uuid}/recipients/{ordinal}"))
 }
 
 /// Parses `invitations/{uuid}/events/{sequence}`.
 pub(crate) fn parse_event(name: &str) -> Result<(InvitationId, i64), Invalid> {
-    let parsed = parse_child(name, "events").and_then(|(invitation, sequence)| {
-        let parsed: i64 = sequence.parse().ok()?;
-        (parsed > 0 && parsed.to_string() == sequence).then_some((invitation, parsed))
-    });
+    let parsed = parse_child(name, "events", ordinal);
     parsed.ok_or(Invalid::format("must be invitations/{uuid}/events/{sequence}"))
 }
 
-/// Splits `invitations/{uuid}/{collection}/{id}` into the invitation and the id within the collection.
-fn parse_child<'a>(name: &'a str, collection: &str) -> Option<(InvitationId, &'a str)> {
+/// Splits `invitations/{uuid}/{collection}/{id}` into the invitation and the parsed id within the collection.
+fn parse_child<T>(name: &str, collection: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<(InvitationId, T)> {
     let (invitation, rest) = name.strip_prefix(ANY_KIND)?.strip_prefix('/')?.split_once('/')?;
     let id = rest.strip_prefix(collection)?.strip_prefix('/')?;
-    Some((InvitationId(text::uuid(invitation).ok()?), id))
+    Some((InvitationId(text::uuid(invitation).ok()?), parse(id)?))
+}
+
+/// Parses a number from 1 on. A name has one form, so there is no sign, and no zero in front.
+fn ordinal<T: FromStr + Display + Default + PartialOrd>(text: &str) -> Option<T> {
+    let parsed: T = text.parse().ok()?;
+    (parsed > T::default() && parsed.to_string() == text).then_some(parsed)
 }

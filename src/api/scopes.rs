@@ -1,4 +1,4 @@
-//! `ScopeService`: what belongs to a scope rather than to one of its invitations.
+//! `ScopeService`: the settings that belong to a scope rather than to one of its invitations.
 
 mod parse;
 

@@ -247,6 +247,47 @@ impl Command {
         invitation.details.is_hosted_by(self.hosts.as_deref())
     }
 
+    /// Returns the outcome of a create that was answered by an invitation, which it created or not; `None` for another command.
+    pub(in crate::domain) fn create_outcome(&self, answered: &Invitation, created: bool) -> Option<CreateOutcome> {
+        match &self.action {
+            Action::Create(create) => Some(create.outcome(answered, created)),
+            Action::Accept(_)
+            | Action::Decline(_)
+            | Action::Revoke(_)
+            | Action::Resend(_)
+            | Action::RecordEngagement(_)
+            | Action::VerifyEmail(_)
+            | Action::RecordCreatedConnection(_)
+            | Action::UpdateGuest(_)
+            | Action::Delete(_)
+            | Action::SyncAutojoin(_)
+            | Action::SettleDelivery(_)
+            | Action::ReportDelivery(_)
+            | Action::Expire(_) => None,
+        }
+    }
+
+    /// Returns whether the present link of an invitation is the one that the command made when it took effect. A retry
+    /// shows the link to the credential that made it, and none that took its place.
+    pub(in crate::domain) fn made_link(&self, present: &Invitation) -> bool {
+        match &self.action {
+            Action::Create(_) => present.generation == 0 && present.creator == self.actor,
+            Action::Resend(resend) => resend.rotate && present.updater == self.actor,
+            Action::Accept(_)
+            | Action::Decline(_)
+            | Action::Revoke(_)
+            | Action::RecordEngagement(_)
+            | Action::VerifyEmail(_)
+            | Action::RecordCreatedConnection(_)
+            | Action::UpdateGuest(_)
+            | Action::Delete(_)
+            | Action::SyncAutojoin(_)
+            | Action::SettleDelivery(_)
+            | Action::ReportDelivery(_)
+            | Action::Expire(_) => false,
+        }
+    }
+
     /// Returns the most rows that it may write, which limits the size of groups.
     pub fn weight(&self, reminders: &Schedules) -> usize {
         self.rules().weight(reminders)

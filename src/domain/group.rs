@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::command::{Action, Command, CreateOutcome, RequestKey};
+use super::command::{Command, CreateOutcome, RequestKey};
 use super::decide::{AcceptanceChange, Affected, Change, Changes, Context, Decided, DomainChange, decide, remembered};
 use super::delivery::{Delivery, DeliveryState, NewDelivery};
 use super::invitation::acceptance::Acceptance;
@@ -43,7 +43,7 @@ pub struct Executed {
     pub happened: bool,
     /// Whether the command created the invitation, now.
     pub created: bool,
-    /// What a create did; `None` for another command.
+    /// The outcome of a create; `None` for another command.
     pub outcome: Option<CreateOutcome>,
     /// Whether the caller made the invitation's present link by this command, and so may see it.
     pub made_link: bool,
@@ -214,15 +214,8 @@ impl Group {
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
         let delivery = delivery.map(|id| self.loaded.delivery(&command.account, id).cloned()).transpose()?;
         let now = self.loaded.now;
-        let (outcome, made_link) = match &command.action {
-            Action::Create(create) => {
-                // A retry shows the link to the credential that made it, and none that took its place.
-                let mine = happened && invitation.creator == command.actor && invitation.generation == 0;
-                (Some(create.outcome(&invitation, happened)), mine)
-            }
-            Action::Resend(resend) => (None, resend.rotate && invitation.updater == command.actor),
-            _ => (None, false),
-        };
+        let outcome = command.create_outcome(&invitation, happened);
+        let made_link = happened && command.made_link(&invitation);
         Ok(Executed {
             now,
             decided_at,

@@ -181,12 +181,6 @@ impl From<Refusal> for Status {
     }
 }
 
-/// ABORTED for a grant with another etag.
-pub(crate) fn organization_grant_changed() -> Status {
-    let message = "the organization grant has changed since this etag was read: read it again";
-    status(ErrorReason::EtagMismatch, message, [])
-}
-
 /// FAILED_PRECONDITION for a request_id that another request has had.
 pub(crate) fn request_id_reused() -> Status {
     Refusal::RequestIdReused.into()

@@ -46,7 +46,7 @@ pub struct NewVerification {
     pub message: Option<NewDelivery>,
 }
 
-/// What a requested code comes with, whether or not its address is allowed.
+/// The answer to the request of a code, which is the same whether or not its address is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Requested {
     /// The end of the time in which the code can be used.

@@ -10,6 +10,10 @@ mod broken;
 mod planted;
 
 const LONGEST: usize = 400;
+const LONGEST_NAME: usize = 60;
+
+/// The words with which a comment begins that has no subject.
+const OPENINGS: [&str; 7] = ["What", "Which", "Whose", "Who", "How", "None", "Why"];
 
 /// The sources that are read: all Rust that is written by hand.
 const ROOTS: [&str; 4] = ["src", "tests", "benches", "build.rs"];
@@ -108,16 +112,34 @@ const LIMIT_FILE: &str = "tests/it/support/limit.rs";
 
 type Rule = fn(&str, &str) -> Vec<String>;
 
-const RULES: [Rule; 8] =
-    [foreign_crates, layers, time_and_chance, too_long, head, module_file, unfinished, without_limit];
+const RULES: [Rule; 10] = [
+    foreign_crates,
+    layers,
+    time_and_chance,
+    too_long,
+    head,
+    module_file,
+    unfinished,
+    without_limit,
+    without_subject,
+    long_test_name,
+];
 
 #[test]
 fn sources_keep_the_rules() {
-    let sources = sources();
+    let sources = sources(&ROOTS, "rs");
     assert!(sources.len() > 100, "only {} files were found", sources.len());
     let broken: Vec<String> =
         sources.iter().flat_map(|(path, text)| RULES.iter().flat_map(move |rule| rule(path, text))).collect();
     println!("{}", lengths(&sources));
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn comments_of_the_protos_have_subjects() {
+    let protos = sources(&["proto"], "proto");
+    assert!(protos.len() > 5, "only {} files were found", protos.len());
+    let broken: Vec<String> = protos.iter().flat_map(|(path, text)| without_subject(path, text)).collect();
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
 }
 
@@ -189,6 +211,22 @@ fn without_limit(path: &str, text: &str) -> Vec<String> {
     let evaded = path != LIMIT_FILE && code(text).any(|line| line.contains(".block_on("));
     let found = [(unlimited, "`#[tokio::test]`"), (evaded, "`block_on`")].into_iter().filter(|(found, _)| *found);
     found.map(|(_, what)| format!("{path}: {what} has no time limit: write #[tokio::test({limited}")).collect()
+}
+
+/// A comment names the thing it is about before it says something of it.
+fn without_subject(path: &str, text: &str) -> Vec<String> {
+    let comments = text.lines().filter_map(|line| line.trim_start().strip_prefix("//"));
+    let comments = comments.map(|comment| comment.trim_start_matches(['/', '!', ' ']));
+    let broken = comments.filter(|comment| comment.split(' ').next().is_some_and(|first| OPENINGS.contains(&first)));
+    broken.map(|comment| format!("{path}: begin with a subject: {comment}")).collect()
+}
+
+fn long_test_name(path: &str, text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim_start);
+    let names = lines.filter_map(|line| line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn "));
+    let names = names.map(|name| name.split(|c| !is_word(c)).next().unwrap_or_default());
+    let long = names.filter(|name| name.len() > LONGEST_NAME);
+    long.map(|name| format!("{path}: {name} has more than {LONGEST_NAME} characters")).collect()
 }
 
 /// The lines of a text without comments and without what is quoted in them.
@@ -275,15 +313,15 @@ fn calls(line: &str, call: &str) -> bool {
     })
 }
 
-/// The sources by their paths from the root of the repository.
-fn sources() -> Vec<(String, String)> {
+/// The files with an extension in some places, by their paths from the root of the repository.
+fn sources(places: &[&str], wanted: &str) -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
-    let mut pending: Vec<PathBuf> = ROOTS.iter().map(|name| root.join(name)).filter(|path| path.exists()).collect();
+    let mut pending: Vec<PathBuf> = places.iter().map(|name| root.join(name)).filter(|path| path.exists()).collect();
     while let Some(path) = pending.pop() {
         if path.is_dir() {
             pending.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == wanted) {
             let name = path.strip_prefix(root).unwrap().display().to_string();
             found.push((name, fs::read_to_string(&path).unwrap()));
         }

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::entry_error::entry_error;
 use super::parse::to_create;
+use crate::api::execute::organization_access::check_new;
 use crate::api::execute::{Api, Call, check_request_id};
-use crate::api::organization_access::check_new;
 use crate::api::parse::violations::Violations;
 use crate::domain::command::{Action, Command, Request as Remembered};
 use crate::domain::group::{BatchMode, Executed};

@@ -23,13 +23,12 @@ pub(super) async fn get_recipient(
 ) -> Result<pb::Recipient, Status> {
     let name = violations.required("name", &message.name, parse_recipient);
     let (invitation, ordinal) = violations.finish(name)?;
-    let (account, not_found) = (&call.caller.account, || status::recipient_not_found(&message.name));
-    if let Some(hosts) = api.hosts(call).await? {
-        let read = api.read(api.store.get_invitation(account, invitation, false)).await?;
-        read.filter(|read| read.found.details.is_hosted_by(Some(&hosts))).ok_or_else(not_found)?;
+    let not_found = || status::recipient_not_found(&message.name);
+    if !api.reaches(call, invitation).await? {
+        return Err(not_found());
     }
     let query = RecipientQuery { ordinal: Some(ordinal), ..RecipientQuery::of(invitation, 1) };
-    let found = api.read(api.store.list_recipients(account, &query)).await?;
+    let found = api.read(api.store.list_recipients(&call.caller.account, &query)).await?;
     let found = found.and_then(|mut rows| rows.pop()).ok_or_else(not_found)?;
     note_invitation(invitation);
     Ok(recipient(api, call, &found))
@@ -42,13 +41,12 @@ pub(super) async fn list_recipients(
     message: &pb::ListRecipientsRequest,
     mut violations: Violations,
 ) -> Result<pb::ListRecipientsResponse, Status> {
-    let asked = page::asked_ascending(api, call, message, "ordinal", &mut violations);
+    let asked = page::asked(api, call, message, "ordinal", &mut violations).ascending_by_default(message);
     let parent = violations.required("parent", &message.parent, InvitationName::parse);
     let states = filter::recipient_states(&mut violations, &message.states);
     let (invitation, kind) = violations.finish(parent)?.id_and_kind();
-    let hosts = api.hosts(call).await?;
-    if hosts.is_some() {
-        api.find(call, invitation, kind, false, hosts).await?;
+    if !api.reaches(call, invitation).await? {
+        return Err(status::not_found());
     }
     let (size, limit) = (asked.size, asked.limit());
     let of_invitation = RecipientQuery::of(invitation, limit);

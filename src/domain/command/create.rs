@@ -38,7 +38,7 @@ pub enum OnConflict {
     Replace,
 }
 
-/// What a create did.
+/// The outcome of a create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CreateOutcome {
     /// The invitation was created.

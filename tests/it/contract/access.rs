@@ -1,4 +1,4 @@
-//! Who may call what, for every RPC of the descriptors.
+//! The permission that each RPC of the descriptors needs.
 
 use std::collections::BTreeSet;
 

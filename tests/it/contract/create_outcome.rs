@@ -1,4 +1,4 @@
-//! What the answer of a create says: whether it created the invitation, and its link.
+//! The outcome in the answer of a create, and the link beside it.
 
 use invitation_service::pb;
 use invitation_service::pb::{CreateOutcome, OnConflict, TokenVisibility};

@@ -77,7 +77,7 @@ async fn deadline_ends_every_rpc_while_the_database_is_silent() {
     let lock = other.begin().await.unwrap();
     let tables = "invitation, acceptance, organization_grant, outbox, webhook_endpoint, webhook_attempt, event";
     lock.execute_unprepared(&format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")).await.unwrap();
-    // What a caller may do is known without the database.
+    // GetCaller answers without the database.
     for rpc in raw::rpcs().into_iter().filter(|rpc| !rpc.path.ends_with("/GetCaller")) {
         let (_, message) = request::valid(&rpc.path, &known);
         refused(call(&service, &rpc.path, "50m", &message).await, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");

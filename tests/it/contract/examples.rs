@@ -64,7 +64,7 @@ async fn example_of_each_rpc_is_a_request_that_it_takes() {
         let parsed =
             DynamicMessage::deserialize(descriptor, &mut reader).unwrap_or_else(|error| panic!("{json}: {error}"));
         let answer = call(&service, &rpc, parsed.encode_to_vec()).await;
-        // Who may accept, and whether a code fits, depends on what was there before.
+        // An example of an accept or of a code may fail by the state that the examples before it left.
         let taken = |code| !matches!(code, Code::InvalidArgument | Code::NotFound | Code::Unknown | Code::Internal);
         answer
             .map(drop)

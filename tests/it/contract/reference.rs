@@ -15,15 +15,10 @@ const HEAD: &str = "# Reference of the API
 
 This page is generated from the proto files in `proto/invitation/v1`; `UPDATE_DOCS=1 cargo test --test it -- reference` writes it anew. The same
 text is shown by `grpcurl describe`.
-
-Every RPC can fail for the reasons that are common to all: `MALFORMED_MESSAGE`, `UNKNOWN_FIELD`, `INVALID_FIELD`, `UNAUTHENTICATED`,
-`PERMISSION_DENIED`, `ORGANIZATION_ACCESS_DENIED`, `MESSAGE_TOO_LARGE`, `UNAVAILABLE`, `DEADLINE_EXCEEDED`, `CANCELLED`, `UNIMPLEMENTED` and
-`INTERNAL`; every write also for `REQUEST_ID_REUSED` and `CONFLICT`, and every request with an etag for `ETAG_MISMATCH`. The others are named with
-the RPC, and explained under [ErrorReason](#errorreason).
 ";
 
 /// The reasons for which any RPC can fail, and which none names by itself.
-const COMMON: [&str; 15] = [
+const OF_ANY: [&str; 12] = [
     "MALFORMED_MESSAGE",
     "UNKNOWN_FIELD",
     "INVALID_FIELD",
@@ -36,14 +31,18 @@ const COMMON: [&str; 15] = [
     "CANCELLED",
     "UNIMPLEMENTED",
     "INTERNAL",
-    "REQUEST_ID_REUSED",
-    "CONFLICT",
-    "ETAG_MISMATCH",
 ];
+
+/// The further reasons for which any write can fail, and which none names by itself.
+const OF_ANY_WRITE: [&str; 2] = ["REQUEST_ID_REUSED", "CONFLICT"];
+
+/// The reason for which any request with an etag can fail.
+const OF_ANY_ETAG: [&str; 1] = ["ETAG_MISMATCH"];
 
 /// Returns whether an RPC may fail for a reason: its comment names it, or every RPC may.
 pub(crate) fn documents(rpc_comment: &str, reason: &str) -> bool {
-    COMMON.contains(&reason) || named(rpc_comment).contains(reason)
+    let common = [OF_ANY.as_slice(), &OF_ANY_WRITE, &OF_ANY_ETAG];
+    common.iter().any(|reasons| reasons.contains(&reason)) || named(rpc_comment).contains(reason)
 }
 
 /// Returns the reasons that a comment names, each in backquotes.
@@ -86,7 +85,13 @@ fn reference_has_every_rpc_message_and_value() {
 }
 
 fn reference() -> String {
-    let mut text = HEAD.to_owned();
+    let (any, write, etag) = (listed(&OF_ANY), listed(&OF_ANY_WRITE), listed(&OF_ANY_ETAG));
+    let mut text = format!(
+        "{HEAD}
+Every RPC can fail for the reasons that are common to all: {any}; every write also for {write}, and every request with an etag for {etag}. The \
+         others are named with the RPC, and explained under [ErrorReason](#errorreason).
+"
+    );
     let files = raw::files();
     for file in &files {
         for (at, service) in file.service.iter().enumerate() {
@@ -114,6 +119,15 @@ fn reference() -> String {
         }
     }
     text
+}
+
+/// Returns a list of reasons as a sentence has it.
+fn listed(reasons: &[&str]) -> String {
+    let quoted: Vec<_> = reasons.iter().map(|reason| format!("`{reason}`")).collect();
+    match quoted.split_last() {
+        Some((last, first)) if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => quoted.concat(),
+    }
 }
 
 fn fields(text: &mut String, file: &FileDescriptorProto, at: usize, message: &DescriptorProto) {

@@ -31,7 +31,7 @@ fn dry(body: &[u8]) -> Vec<u8> {
     [body, &[0x78, 1]].concat()
 }
 
-/// What a caller is told: nothing of an answer but that there is one.
+/// Returns the refusal that a caller is told; `None` for an answer, whatever it holds.
 fn outcome(answer: Result<bytes::Bytes, Status>) -> Option<(Code, String, String, BTreeMap<String, String>)> {
     let status = answer.err()?;
     // The metadata have no order.

@@ -1,4 +1,4 @@
-//! Who vouches for servers in tests.
+//! The certificate authority that vouches for servers in tests.
 
 use std::fs;
 use std::sync::Arc;

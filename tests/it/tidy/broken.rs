@@ -96,6 +96,25 @@ fn unfinished_code_and_evasions_are_found() {
 }
 
 #[test]
+fn comment_without_subject_and_a_long_name_are_found() {
+    for opening in OPENINGS {
+        for mark in ["//", "    ///", "//!", "  //"] {
+            complains(without_subject, "src/a.rs", &format!("{mark} {opening} it is."), 1);
+        }
+        complains(
+            without_subject,
+            "src/a.rs",
+            &format!("let a = 1; // {opening}\n// It says {opening}\n// {opening}ever"),
+            0,
+        );
+    }
+    let name = |length| "a".repeat(length);
+    complains(long_test_name, "src/a.rs", &format!("    fn {}() {{", name(61)), 1);
+    complains(long_test_name, "src/a.rs", &format!("async fn {}() {{\nfn {}<T>(", name(61), name(61)), 2);
+    complains(long_test_name, "src/a.rs", &format!("    fn {}(\nlet fn_{} = 1;", name(60), name(60)), 0);
+}
+
+#[test]
 fn asynchronous_test_without_a_limit_is_found() {
     let limited = |place: &str| format!("#[tokio::test(flavor = \"multi_thread\", crate = \"crate::{place}\")]");
     for (path, place, other) in

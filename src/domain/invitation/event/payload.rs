@@ -51,7 +51,7 @@ pub enum Payload {
     Delivery(DeliveryPayload),
 }
 
-/// What only followers of events read of an event, as it is stored: one JSON object.
+/// The part of an event that only its followers read, as it is stored: one JSON object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventData {
     pub state: String,

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn family_has_the_types_of_newer_releases_and_a_type_only_itself() {
+    fn family_has_types_of_newer_releases_a_type_only_itself() {
         let newer = Word::Unknown("invitation.transferred".to_owned());
         let chosen = |name: &str| EventTypeFilter::from_name(name).unwrap().matches(&newer);
         assert!(chosen("invitation.*") && !chosen("delivery.*") && !chosen("invitation.created"));

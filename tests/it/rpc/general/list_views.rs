@@ -81,7 +81,7 @@ async fn basic_view_leaves_the_large_fields_out(database: TestDatabase) {
 
 async fn basic_view_has_ten_targets_and_counts_all(database: TestDatabase) {
     let service = Service::start(&database).await;
-    // What says that addresses bind the invitation is not among the first.
+    // The e-mail target, which binds the invitation, is not among the first.
     let shares = (0..12).map(|number| messages::target(TargetType::Share, &format!("channel-{number}")));
     let targets: Vec<_> = shares.chain([email("ann@example.org")]).collect();
     generals::create(&service, into_team(&targets)).await;

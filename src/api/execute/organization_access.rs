@@ -5,10 +5,11 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
-use super::execute::{Api, Call};
-use super::parse::violations::Violations;
+use super::{Api, Call};
+use crate::api::parse::violations::Violations;
 use crate::auth::permission::Permission;
 use crate::domain::command::{Access, Action};
+use crate::domain::value::id::InvitationId;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::server::status;
@@ -96,6 +97,14 @@ impl Api {
                 }
             },
         }
+    }
+
+    /// Returns whether the call may be about an invitation, for a read of its parts that looks up only those. The whole
+    /// account costs no look-up.
+    pub(crate) async fn reaches(&self, call: &Call, id: InvitationId) -> Result<bool, Status> {
+        let Some(hosts) = self.hosts(call).await? else { return Ok(true) };
+        let found = self.read(self.store.get_invitation(&call.caller.account, id, false)).await?;
+        Ok(found.is_some_and(|read| read.found.details.is_hosted_by(Some(&hosts))))
     }
 
     /// Returns the organizations whose invitations a call may read, although its permission lets it write as well.

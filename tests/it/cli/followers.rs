@@ -92,6 +92,8 @@ async fn settle(database: &TestDatabase) -> String {
         let command = Command { account: claimed.account.clone(), actor: "system/relay".to_owned(), ..command };
         store.executor().execute(command, None).await.unwrap();
     }
+    // A service can have the file only when this store has let go of it.
+    store.close().await;
     format!("invitations/{}", claimed[0].delivery.message.invitation.0)
 }
 

@@ -1,5 +1,6 @@
 //! Steps that are calls: one at a time, several at once, and races between two replicas.
 
+use futures_util::future::join_all;
 use invitation_service::domain::command::Command;
 use invitation_service::store::{BatchMode, Store};
 
@@ -58,17 +59,10 @@ impl World {
             calls.push((self.store(), command));
         }
         self.told.note(format!("at once {:?}", calls.iter().map(|(_, command)| brief(command)).collect::<Vec<_>>()));
-        let all = async {
-            let spawn = |(store, command): (Store, Command)| {
-                tokio::spawn(async move { End::of_one(store.executor().execute(command, None).await) })
-            };
-            let tasks: Vec<_> = calls.clone().into_iter().map(spawn).collect();
-            let mut ends = Vec::new();
-            for task in tasks {
-                ends.push(task.await.unwrap());
-            }
-            ends
-        };
+        // Not tasks of their own: a caller that leaves must not send its command later.
+        let all = join_all(calls.clone().into_iter().map(|(store, command)| async move {
+            End::of_one(store.executor().execute(command, None).await)
+        }));
         let ends = self.under(fault, all).await.unwrap_or_else(|| vec![End::Unknown; calls.len()]);
         let calls = calls.into_iter().zip(ends);
         let calls =

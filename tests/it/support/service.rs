@@ -67,8 +67,13 @@ impl Service {
         let listener = TcpListener::bind(config.grpc.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, store) = (Shutdown::default(), config.store.url.clone());
-        let task = tokio::spawn(run(config, listener, clock.clone(), shutdown.clone()));
-        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        let mut task = tokio::spawn(run(config, listener, clock.clone(), shutdown.clone()));
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let channel = tokio::select! {
+            connected = endpoint.connect() => connected,
+            ended = &mut task => panic!("the service ended at its start: {ended:?}"),
+        }
+        .unwrap();
         let service = Self { address, clock, channel, shutdown, task, store };
         service.until_ready().await;
         service

@@ -78,7 +78,7 @@ async fn deadline_ends_every_rpc_while_the_database_is_silent() {
     let tables = "invitation, acceptance, organization_grant, outbox, webhook_endpoint, webhook_attempt, event";
     lock.execute_unprepared(&format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")).await.unwrap();
     // GetCaller answers without the database.
-    for rpc in raw::rpcs().into_iter().filter(|rpc| !rpc.path.ends_with("/GetCaller")) {
+    for rpc in raw::rpcs().iter().filter(|rpc| !rpc.path.ends_with("/GetCaller")) {
         let (_, message) = request::valid(&rpc.path, &known);
         refused(call(&service, &rpc.path, "50m", &message).await, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     }

@@ -145,7 +145,7 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
     ]);
     // The list is complete: every message that has such a field, or a message that has one.
     let secret = ["token", "invitation_token", "invitation_uri", "email_proof", "secret"];
-    let messages: Vec<_> = raw::files().into_iter().flat_map(|file| file.message_type).collect();
+    let messages: Vec<_> = raw::files().iter().flat_map(|file| &file.message_type).collect();
     let mut holders: BTreeSet<String> = BTreeSet::new();
     loop {
         let holds = |field: &prost_types::FieldDescriptorProto| {
@@ -174,9 +174,9 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
 fn every_message_and_field_and_value_is_documented() {
     for file in raw::files() {
         for (at, message) in file.message_type.iter().enumerate() {
-            assert!(!raw::comment(&file, &[4, at]).is_empty(), "{}", message.name());
+            assert!(!raw::comment(file, &[4, at]).is_empty(), "{}", message.name());
             for (index, field) in message.field.iter().enumerate() {
-                let comment = raw::comment(&file, &[4, at, 2, index]);
+                let comment = raw::comment(file, &[4, at, 2, index]);
                 let begins = ["Required.", "Optional.", "Output only.", "Input only."];
                 assert!(begins.iter().any(|start| comment.starts_with(start)), "{}.{}", message.name(), field.name());
             }

@@ -58,12 +58,12 @@ async fn example_of_each_rpc_is_a_request_that_it_takes() {
     let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
     for rpc in raw::rpcs() {
         let known = request::known(&service, None, messages::COMPANY).await;
-        let json = with_names(example(&rpc), &known);
+        let json = with_names(example(rpc), &known);
         let descriptor = pool.get_message_by_name(rpc.input.trim_start_matches('.')).unwrap();
         let mut reader = serde_json::Deserializer::from_str(&json);
         let parsed =
             DynamicMessage::deserialize(descriptor, &mut reader).unwrap_or_else(|error| panic!("{json}: {error}"));
-        let answer = call(&service, &rpc, parsed.encode_to_vec()).await;
+        let answer = call(&service, rpc, parsed.encode_to_vec()).await;
         // An example of an accept or of a code may fail by the state that the examples before it left.
         let taken = |code| !matches!(code, Code::InvalidArgument | Code::NotFound | Code::Unknown | Code::Internal);
         answer

@@ -88,10 +88,10 @@ async fn violation_of_a_name_shows_a_name_of_its_own_service() {
         ("InvitationService/RevokeInvitation", "invitations"),
         ("InvitationService/ListAcceptances", "invitations"),
     ] {
-        let rpc = raw::rpcs().into_iter().find(|known| known.path.ends_with(&format!(".{rpc}"))).unwrap();
-        let name = raw::inputs(&rpc).into_iter().find(|input| input.path == "name" || input.path == "parent").unwrap();
+        let rpc = raw::rpcs().iter().find(|known| known.path.ends_with(&format!(".{rpc}"))).unwrap();
+        let name = raw::inputs(rpc).into_iter().find(|input| input.path == "name" || input.path == "parent").unwrap();
         let message = [request::valid(&rpc.path, &known).1, name.text("nobody")].concat();
-        let status = refused(request::call(&service, &rpc, message).await, Code::InvalidArgument, "INVALID_FIELD");
+        let status = refused(request::call(&service, rpc, message).await, Code::InvalidArgument, "INVALID_FIELD");
         let wanted = format!("must be the name of an invitation, such as {collection}/{{uuid}}");
         assert_eq!(status.message(), format!("{} {wanted}", name.path), "{}", rpc.path);
     }
@@ -107,7 +107,7 @@ fn first<T: std::fmt::Debug>(answer: Result<T, tonic::Status>) -> (String, Strin
 
 /// The rules of the proto file, without their prefix.
 fn documented() -> BTreeSet<String> {
-    let file = raw::files().into_iter().find(|file| file.name().ends_with("error_reason.proto")).unwrap();
+    let file = raw::files().iter().find(|file| file.name().ends_with("error_reason.proto")).unwrap();
     let rules = file.enum_type.iter().find(|known| known.name() == "FieldRule").unwrap();
     let rule =
         |value: &prost_types::EnumValueDescriptorProto| value.name().strip_prefix("FIELD_RULE_").unwrap().to_owned();

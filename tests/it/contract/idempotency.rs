@@ -59,12 +59,12 @@ fn difference(before: [i64; 14], after: [i64; 14]) -> [i64; 14] {
 }
 
 /// The RPCs that take a request_id, each with that field.
-fn rpcs() -> Vec<(Rpc, Input)> {
-    let with_id = |rpc: Rpc| {
-        let input = raw::inputs(&rpc).into_iter().find(|input| input.path == "request_id")?;
+fn rpcs() -> Vec<(&'static Rpc, Input)> {
+    let with_id = |rpc: &'static Rpc| {
+        let input = raw::inputs(rpc).into_iter().find(|input| input.path == "request_id")?;
         Some((rpc, input))
     };
-    let rpcs: Vec<_> = raw::rpcs().into_iter().filter_map(with_id).collect();
+    let rpcs: Vec<_> = raw::rpcs().iter().filter_map(with_id).collect();
     assert!(rpcs.len() >= 29, "the descriptors have lost request_ids");
     rpcs
 }
@@ -151,19 +151,19 @@ async fn request_id_has_one_effect_for_every_rpc(database: TestDatabase) {
     let mut done = Vec::new();
     for (rpc, id) in rpcs() {
         let known = fresh(&service).await;
-        let message = [changing(&rpc, &known), id.text("once")].concat();
+        let message = [changing(rpc, &known), id.text("once")].concat();
         let before = effects(&service).await;
-        let first = call(&service, &rpc, message.clone()).await;
+        let first = call(&service, rpc, message.clone()).await;
         let first = first.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
         let after = effects(&service).await;
         assert_ne!(before, after, "{}: the request is one that changes something", rpc.path);
-        let again = call(&service, &rpc, message.clone()).await.unwrap();
+        let again = call(&service, rpc, message.clone()).await.unwrap();
         assert_eq!(again, first, "{}: a retry has the same answer", rpc.path);
         assert_eq!(effects(&service).await, after, "{}: a retry has no effect", rpc.path);
-        let other = [message.clone(), other(&rpc, &known)].concat();
-        refused(call(&service, &rpc, other).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+        let other = [message.clone(), other(rpc, &known)].concat();
+        refused(call(&service, rpc, other).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
         assert_eq!(effects(&service).await, after, "{}: another body has no effect", rpc.path);
-        let again = call(&service, &rpc, message.clone()).await.unwrap();
+        let again = call(&service, rpc, message.clone()).await.unwrap();
         assert_eq!(again, first, "{}: the first call is remembered still", rpc.path);
         done.push((rpc, message, first));
     }
@@ -171,7 +171,7 @@ async fn request_id_has_one_effect_for_every_rpc(database: TestDatabase) {
     service.stop().await;
     let service = Service::start(&database).await;
     for (rpc, message, first) in done {
-        let again = call(&service, &rpc, message).await;
+        let again = call(&service, rpc, message).await;
         // The endpoints of all but the last of these requests are deleted by now.
         if !rpc.path.contains(".WebhookService/") {
             assert_eq!(again.unwrap(), first, "{}: a restart forgets nothing", rpc.path);
@@ -191,9 +191,9 @@ async fn request_id_used_ten_times_at_once_has_one_effect(database: TestDatabase
         for calls in [1, 10] {
             let known = fresh(&service).await;
             let text = format!("at-once-{calls}");
-            let message = [changing(&rpc, &known), id.text(&text)].concat();
+            let message = [changing(rpc, &known), id.text(&text)].concat();
             let before = effects(&service).await;
-            let answers = join_all((0..calls).map(|at| call(replicas[at % 2], &rpc, message.clone()))).await;
+            let answers = join_all((0..calls).map(|at| call(replicas[at % 2], rpc, message.clone()))).await;
             differences.push(difference(before, effects(&service).await));
             let first = answers[0].as_ref().unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
             assert!(
@@ -224,9 +224,9 @@ async fn request_id_of_one_organization_is_free_for_another(database: TestDataba
         let known = request::known(&service, None, messages::COMPANY).await;
         let (about, message) = request::valid(&rpc.path, &known);
         let message = [message, id.text("common")].concat();
-        let ours = call_of(&service, HOST, &rpc, message.clone()).await.unwrap();
+        let ours = call_of(&service, HOST, rpc, message.clone()).await.unwrap();
         let before = effects(&service).await;
-        let theirs = call_of(&service, OTHER_HOST, &rpc, message.clone()).await;
+        let theirs = call_of(&service, OTHER_HOST, rpc, message.clone()).await;
         if about == About::New {
             let [ours, theirs] = [ours.clone(), theirs.unwrap()].map(|it| pb::GuestInvitation::decode(it).unwrap());
             assert_ne!(ours.name, theirs.name);
@@ -235,7 +235,7 @@ async fn request_id_of_one_organization_is_free_for_another(database: TestDataba
             refused(theirs, Code::NotFound, "INVITATION_NOT_FOUND");
             assert_eq!(effects(&service).await, before, "{}", rpc.path);
         }
-        assert_eq!(call_of(&service, HOST, &rpc, message).await.unwrap(), ours, "{}", rpc.path);
+        assert_eq!(call_of(&service, HOST, rpc, message).await.unwrap(), ours, "{}", rpc.path);
     }
     service.stop().await;
 }

@@ -28,8 +28,8 @@ async fn empty_message_names_every_required_field_at_once() {
     let (service, _, _database) = start().await;
     for rpc in raw::rpcs() {
         let required: BTreeSet<String> =
-            raw::inputs(&rpc).into_iter().filter(|input| input.required).map(|input| input.path).collect();
-        let answer = call(&service, &rpc, Vec::new()).await;
+            raw::inputs(rpc).into_iter().filter(|input| input.required).map(|input| input.path).collect();
+        let answer = call(&service, rpc, Vec::new()).await;
         if required.is_empty() {
             answer.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
             continue;
@@ -49,7 +49,7 @@ async fn valid_request_is_what_the_refused_ones_are_made_of() {
     for rpc in raw::rpcs() {
         let known = request::known(&service, None, messages::COMPANY).await;
         let (_, message) = request::valid(&rpc.path, &known);
-        call(&service, &rpc, message).await.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
+        call(&service, rpc, message).await.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
     }
     service.stop().await;
 }
@@ -60,10 +60,10 @@ async fn control_character_in_any_text_is_refused_at_its_field() {
     let mut tried = 0;
     for rpc in raw::rpcs() {
         let (_, valid) = request::valid(&rpc.path, &known);
-        for input in raw::inputs(&rpc).into_iter().filter(|input| input.kind == Type::String) {
+        for input in raw::inputs(rpc).into_iter().filter(|input| input.kind == Type::String) {
             for text in ["a\r\nb", "a\nb", "\0", "a\u{2028}b", "a\u{2029}b", "\u{1b}[2J", "\u{85}"] {
                 let place = format!("{} {} {text:?}", rpc.path, input.path);
-                let answer = call(&service, &rpc, [valid.clone(), input.text(text)].concat()).await;
+                let answer = call(&service, rpc, [valid.clone(), input.text(text)].concat()).await;
                 let status = answer.expect_err(&place);
                 tried += 1;
                 if input.path == "token" {
@@ -88,9 +88,9 @@ async fn every_text_has_an_upper_limit() {
     let long = "a".repeat(70_000);
     for rpc in raw::rpcs() {
         let (_, valid) = request::valid(&rpc.path, &known);
-        let texts = raw::inputs(&rpc).into_iter().filter(|input| input.kind == Type::String && input.path != "token");
+        let texts = raw::inputs(rpc).into_iter().filter(|input| input.kind == Type::String && input.path != "token");
         for input in texts {
-            let answer = call(&service, &rpc, [valid.clone(), input.text(&long)].concat()).await;
+            let answer = call(&service, rpc, [valid.clone(), input.text(&long)].concat()).await;
             let place = format!("{} {}", rpc.path, input.path);
             let status = answer.expect_err(&place);
             assert_eq!(reason(&status), (Code::InvalidArgument, "INVALID_FIELD".to_owned()), "{place}");
@@ -107,11 +107,11 @@ async fn enum_value_that_is_unknown_or_unspecified_is_refused() {
     let mut tried = 0;
     for rpc in raw::rpcs() {
         let (_, valid) = request::valid(&rpc.path, &known);
-        for input in raw::inputs(&rpc).into_iter().filter(|input| input.kind == Type::Enum) {
+        for input in raw::inputs(rpc).into_iter().filter(|input| input.kind == Type::Enum) {
             // The last is -1 as protobuf writes it.
             let wrong = [0, 99, u64::MAX].into_iter().skip(input.has_default.into());
             for value in wrong {
-                let answer = call(&service, &rpc, [valid.clone(), input.number(value)].concat()).await;
+                let answer = call(&service, rpc, [valid.clone(), input.number(value)].concat()).await;
                 let place = format!("{} {} {value}", rpc.path, input.path);
                 let status = answer.expect_err(&place);
                 assert_eq!(reason(&status), (Code::InvalidArgument, "INVALID_FIELD".to_owned()), "{place}");
@@ -137,7 +137,7 @@ async fn bytes_that_are_no_message_are_malformed_and_nothing_worse() {
             if bytes.is_empty() {
                 continue;
             }
-            let status = call(&service, &rpc, bytes.clone()).await.expect_err(&place);
+            let status = call(&service, rpc, bytes.clone()).await.expect_err(&place);
             let (code, reason) = reason(&status);
             // Some of these bytes are a message of some methods, with other fields than were meant.
             let expected = ["MALFORMED_MESSAGE", "INVALID_FIELD", "UNKNOWN_FIELD"];
@@ -155,12 +155,11 @@ async fn bytes_that_are_no_message_are_malformed_and_nothing_worse() {
 async fn message_of_more_than_a_mebibyte_is_too_large_for_every_rpc() {
     let (service, known, _database) = start().await;
     for rpc in raw::rpcs() {
-        let status =
-            refused(call(&service, &rpc, vec![0; MAX + 1]).await, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+        let status = refused(call(&service, rpc, vec![0; MAX + 1]).await, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
         let details = tonic_types::StatusExt::get_error_details(&status);
         assert_eq!(details.error_info().unwrap().metadata["max_bytes"], MAX.to_string());
     }
-    let rpc = raw::rpcs().into_iter().find(|rpc| rpc.path.ends_with("/GetInvitation")).unwrap();
+    let rpc = raw::rpcs().iter().find(|rpc| rpc.path.ends_with("/GetInvitation")).unwrap();
     let (_, valid) = request::valid(&rpc.path, &known);
     let fill = |size: usize| {
         // Field 100, a text of the length that makes the whole message this long; the length takes three bytes.
@@ -173,8 +172,8 @@ async fn message_of_more_than_a_mebibyte_is_too_large_for_every_rpc() {
     };
     assert_eq!(fill(MAX).len(), MAX);
     // A message of the largest size is read, as its unknown field shows.
-    refused(call(&service, &rpc, fill(MAX)).await, Code::InvalidArgument, "UNKNOWN_FIELD");
-    refused(call(&service, &rpc, fill(MAX + 1)).await, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+    refused(call(&service, rpc, fill(MAX)).await, Code::InvalidArgument, "UNKNOWN_FIELD");
+    refused(call(&service, rpc, fill(MAX + 1)).await, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
     service.stop().await;
 }
 

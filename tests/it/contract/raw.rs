@@ -1,6 +1,5 @@
 //! Calls by path and bytes, and what the compiled descriptors know of RPCs and their fields.
 
-use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use bytes::{Buf, BufMut, Bytes};
@@ -24,10 +23,6 @@ pub(crate) struct Rpc {
     /// Whether it answers with a stream.
     pub(crate) streams: bool,
 }
-
-/// The paths of the RPCs that answer with a stream.
-static STREAMS: LazyLock<BTreeSet<String>> =
-    LazyLock::new(|| rpcs().into_iter().filter(|rpc| rpc.streams).map(|rpc| rpc.path).collect());
 
 /// The fields of a guest invitation that only its creation sets.
 const GUEST_FIXED: [&str; 11] = [
@@ -66,9 +61,12 @@ pub(crate) struct Input {
 }
 
 /// Every file of this package.
-pub(crate) fn files() -> Vec<FileDescriptorProto> {
-    let set = FileDescriptorSet::decode(pb::DESCRIPTORS).unwrap();
-    set.file.into_iter().filter(|file| file.package() == "invitation.v1").collect()
+pub(crate) fn files() -> &'static [FileDescriptorProto] {
+    static FILES: LazyLock<Vec<FileDescriptorProto>> = LazyLock::new(|| {
+        let set = FileDescriptorSet::decode(pb::DESCRIPTORS).unwrap();
+        set.file.into_iter().filter(|file| file.package() == "invitation.v1").collect()
+    });
+    &FILES
 }
 
 /// The comment at a path of a file (`SourceCodeInfo`).
@@ -81,21 +79,27 @@ pub(crate) fn comment(file: &FileDescriptorProto, path: &[usize]) -> String {
 }
 
 /// Every RPC there is.
-pub(crate) fn rpcs() -> Vec<Rpc> {
+pub(crate) fn rpcs() -> &'static [Rpc] {
+    static RPCS: LazyLock<Vec<Rpc>> = LazyLock::new(|| {
+        let rpcs: Vec<_> = files().iter().flat_map(rpcs_of).collect();
+        assert!(rpcs.len() >= 55, "the descriptors have lost RPCs");
+        rpcs
+    });
+    &RPCS
+}
+
+fn rpcs_of(file: &FileDescriptorProto) -> Vec<Rpc> {
     let mut rpcs = Vec::new();
-    for file in files() {
-        for (at, service) in file.service.iter().enumerate() {
-            for (index, method) in service.method.iter().enumerate() {
-                rpcs.push(Rpc {
-                    path: format!("/invitation.v1.{}/{}", service.name(), method.name()),
-                    comment: comment(&file, &[6, at, 2, index]),
-                    input: method.input_type().to_owned(),
-                    streams: method.server_streaming(),
-                });
-            }
+    for (at, service) in file.service.iter().enumerate() {
+        for (index, method) in service.method.iter().enumerate() {
+            rpcs.push(Rpc {
+                path: format!("/invitation.v1.{}/{}", service.name(), method.name()),
+                comment: comment(file, &[6, at, 2, index]),
+                input: method.input_type().to_owned(),
+                streams: method.server_streaming(),
+            });
         }
     }
-    assert!(rpcs.len() >= 55, "the descriptors have lost RPCs");
     rpcs
 }
 
@@ -115,7 +119,7 @@ pub(crate) fn inputs(rpc: &Rpc) -> Vec<Input> {
 fn descend(message: &str, prefix: &str, numbers: &[u32], required: bool, inputs: &mut Vec<Input>) {
     let (file, at, descriptor) = message_of(message);
     for (index, field) in descriptor.field.iter().enumerate() {
-        let comment = comment(&file, &[4, at, 2, index]);
+        let comment = comment(file, &[4, at, 2, index]);
         if comment.starts_with("Output only.") {
             continue;
         }
@@ -131,7 +135,7 @@ fn descend(message: &str, prefix: &str, numbers: &[u32], required: bool, inputs:
             required: required && comment.starts_with("Required."),
             has_default: comment.to_lowercase().contains("unset means"),
         };
-        if let Some(entry) = map_entry(&descriptor, field) {
+        if let Some(entry) = map_entry(descriptor, field) {
             for part in &entry.field {
                 let numbers = [input.numbers.as_slice(), &[part.number().unsigned_abs()]].concat();
                 inputs.push(Input { numbers, kind: part.r#type(), required: false, ..input.clone() });
@@ -150,12 +154,11 @@ fn descend(message: &str, prefix: &str, numbers: &[u32], required: bool, inputs:
     }
 }
 
-fn message_of(name: &str) -> (FileDescriptorProto, usize, DescriptorProto) {
+fn message_of(name: &str) -> (&'static FileDescriptorProto, usize, &'static DescriptorProto) {
     let name = name.trim_start_matches(".invitation.v1.");
-    let found = files().into_iter().find_map(|file| {
+    let found = files().iter().find_map(|file| {
         let at = file.message_type.iter().position(|message| message.name() == name)?;
-        let message = file.message_type[at].clone();
-        Some((file, at, message))
+        Some((file, at, &file.message_type[at]))
     });
     found.unwrap_or_else(|| panic!("no message {name}"))
 }
@@ -213,7 +216,7 @@ pub(crate) async fn call(service: &Service, path: &str, mut request: Request<Byt
 pub(crate) async fn call_as_it_is(service: &Service, path: &str, request: Request<Bytes>) -> Result<Bytes, Status> {
     let mut grpc = Grpc::new(service.channel.clone());
     grpc.ready().await.unwrap();
-    if STREAMS.contains(path) {
+    if rpcs().iter().any(|rpc| rpc.path == path && rpc.streams) {
         return grpc.server_streaming(request, path.parse().unwrap(), Raw).await.map(|_| Bytes::new());
     }
     let answer = grpc.unary(request, path.parse().unwrap(), Raw).await.map(Response::into_inner);
@@ -222,7 +225,7 @@ pub(crate) async fn call_as_it_is(service: &Service, path: &str, request: Reques
 
 /// Fails if the comment of an RPC does not name the reason of a refusal.
 fn check_documented(path: &str, status: &Status) {
-    let Some(rpc) = rpcs().into_iter().find(|rpc| rpc.path == path) else { return };
+    let Some(rpc) = rpcs().iter().find(|rpc| rpc.path == path) else { return };
     let details = status.get_error_details();
     let Some(info) = details.error_info() else { return };
     let documented = super::reference::documents(&rpc.comment, &info.reason);

@@ -93,7 +93,7 @@ Every RPC can fail for the reasons that are common to all: {any}; every write al
 "
     );
     let files = raw::files();
-    for file in &files {
+    for file in files {
         for (at, service) in file.service.iter().enumerate() {
             writeln!(text, "\n## {}\n\n{}", service.name(), paragraphs(file, &[6, at])).unwrap();
             for (index, method) in service.method.iter().enumerate() {
@@ -105,14 +105,14 @@ Every RPC can fail for the reasons that are common to all: {any}; every write al
         }
     }
     text.push_str("\n# Messages\n");
-    for file in &files {
+    for file in files {
         for (at, message) in file.message_type.iter().enumerate() {
             writeln!(text, "\n## {}\n\n{}\n", message.name(), paragraphs(file, &[4, at])).unwrap();
             fields(&mut text, file, at, message);
         }
     }
     text.push_str("\n# Enums\n");
-    for file in &files {
+    for file in files {
         for (at, values) in file.enum_type.iter().enumerate() {
             writeln!(text, "\n## {}\n\n{}\n", values.name(), paragraphs(file, &[5, at])).unwrap();
             enum_values(&mut text, file, at, values);

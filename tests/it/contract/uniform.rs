@@ -84,7 +84,7 @@ fn every_request_rpc_and_file_keeps_the_uniform_rules() {
         .flat_map(|file| {
             let methods = file.service.iter().flat_map(|service| &service.method);
             let fields = requests(file).flat_map(common_fields);
-            let methods = methods.flat_map(|method| [idempotency(method), writes(method, &files)].concat());
+            let methods = methods.flat_map(|method| [idempotency(method), writes(method, files)].concat());
             fields.chain(methods).chain(options(file)).collect::<Vec<_>>()
         })
         .collect();
@@ -130,7 +130,7 @@ fn each_uniform_rule_fails_on_a_planted_deviation() {
     assert_eq!(idempotency(&write).len(), 1);
     let mut unsafe_write = methods().find(|method| method.name() == "RevokeInvitation").unwrap();
     unsafe_write.input_type = Some(".invitation.v1.GetInvitationRequest".to_owned());
-    assert_eq!(writes(&unsafe_write, &files).len(), 2);
+    assert_eq!(writes(&unsafe_write, files).len(), 2);
     let mut file = files[0].clone();
     file.options.get_or_insert_default().java_multiple_files = None;
     assert_eq!(options(&file).len(), 1);

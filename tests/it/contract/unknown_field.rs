@@ -89,8 +89,8 @@ async fn unknown_field_is_refused_wherever_it_is_and_changes_nothing(database: T
     let mut tried = 0;
     for rpc in raw::rpcs() {
         let (_, valid) = request::valid(&rpc.path, &known);
-        for (path, numbers) in places(&rpc) {
-            let answer = request::call(&service, &rpc, planted(&valid, &numbers)).await;
+        for (path, numbers) in places(rpc) {
+            let answer = request::call(&service, rpc, planted(&valid, &numbers)).await;
             let status = refused(answer, Code::InvalidArgument, "UNKNOWN_FIELD");
             let details = status.get_error_details();
             let field = &details.error_info().unwrap().metadata["field"];

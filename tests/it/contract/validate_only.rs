@@ -23,12 +23,12 @@ on_both!(
 );
 
 /// The RPCs that take the field.
-fn rpcs() -> Vec<Rpc> {
-    let takes = |rpc: &Rpc| {
+fn rpcs() -> Vec<&'static Rpc> {
+    let takes = |rpc: &&Rpc| {
         let mut inputs = raw::inputs(rpc).into_iter();
         inputs.any(|input| input.path == "validate_only" && input.kind == Type::Bool)
     };
-    let rpcs: Vec<Rpc> = raw::rpcs().into_iter().filter(takes).collect();
+    let rpcs: Vec<_> = raw::rpcs().iter().filter(takes).collect();
     assert!(rpcs.len() >= 30, "only {} RPCs take validate_only", rpcs.len());
     rpcs
 }
@@ -48,12 +48,12 @@ async fn dry_run_of_every_rpc_answers_as_the_call_and_changes_nothing(database: 
         let known = request::known(&service, None, messages::COMPANY).await;
         let (_, valid) = request::valid(&rpc.path, &known);
         let before = effects(&service).await;
-        call(&service, &rpc, dry(&valid)).await.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
+        call(&service, rpc, dry(&valid)).await.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
         assert_eq!(effects(&service).await, before, "{}", rpc.path);
-        call(&service, &rpc, valid.clone()).await.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
+        call(&service, rpc, valid.clone()).await.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
         // A second dry run is decided as a second call is.
-        let again = outcome(call(&service, &rpc, dry(&valid)).await);
-        assert_eq!(again, outcome(call(&service, &rpc, valid).await), "{}", rpc.path);
+        let again = outcome(call(&service, rpc, dry(&valid)).await);
+        assert_eq!(again, outcome(call(&service, rpc, valid).await), "{}", rpc.path);
     }
     service.stop().await;
 }
@@ -66,10 +66,10 @@ async fn dry_run_of_every_rpc_is_refused_as_the_call_is(database: TestDatabase) 
     for rpc in rpcs() {
         let (_, body) = request::valid(&rpc.path, &missing);
         for body in [Vec::new(), body] {
-            let answer = outcome(call(&service, &rpc, dry(&body)).await);
+            let answer = outcome(call(&service, rpc, dry(&body)).await);
             assert_eq!(effects(&service).await, before, "{}", rpc.path);
             if answer.is_some() {
-                assert_eq!(answer, outcome(call(&service, &rpc, body).await), "{}", rpc.path);
+                assert_eq!(answer, outcome(call(&service, rpc, body).await), "{}", rpc.path);
             }
         }
     }

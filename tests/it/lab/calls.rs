@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use invitation_service::domain::command::Command;
-use invitation_service::store::{BatchMode, Store};
+use invitation_service::store::BatchMode;
 
 use super::commands::{Chooser, brief};
 use super::explain::{Call, End, Evidence, complaint};
@@ -60,9 +60,12 @@ impl World {
         }
         self.told.note(format!("at once {:?}", calls.iter().map(|(_, command)| brief(command)).collect::<Vec<_>>()));
         // Not tasks of their own: a caller that leaves must not send its command later.
-        let all = join_all(calls.clone().into_iter().map(|(store, command)| async move {
-            End::of_one(store.executor().execute(command, None).await)
-        }));
+        let all = join_all(
+            calls
+                .clone()
+                .into_iter()
+                .map(|(store, command)| async move { End::of_one(store.executor().execute(command, None).await) }),
+        );
         let ends = self.under(fault, all).await.unwrap_or_else(|| vec![End::Unknown; calls.len()]);
         let calls = calls.into_iter().zip(ends);
         let calls =

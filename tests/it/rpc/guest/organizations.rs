@@ -24,9 +24,9 @@ on_both!(
     key_of_one_organization_speaks_for_no_other,
 );
 
-fn guest_rpcs() -> Vec<raw::Rpc> {
-    let mut rpcs = raw::rpcs();
-    rpcs.retain(|rpc| rpc.path.contains(".GuestInvitationService/"));
+fn guest_rpcs() -> Vec<&'static raw::Rpc> {
+    let of_guests = |rpc: &&raw::Rpc| rpc.path.contains(".GuestInvitationService/");
+    let rpcs: Vec<_> = raw::rpcs().iter().filter(of_guests).collect();
     assert_eq!(rpcs.len(), 7);
     rpcs
 }

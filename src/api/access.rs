@@ -25,6 +25,8 @@ const COLLECTION: &str = "organizationGrants";
 const PERMISSIONS: &str = "organization_grant.permissions";
 
 /// The permissions that one organization may grant to another.
+/// The most entries of `permissions`; the same one twice counts once.
+const MAX_PERMISSIONS: usize = 50;
 const GRANTABLE: [Permission; 2] = [Permission::GuestInvitationsRead, Permission::GuestInvitationsWrite];
 
 /// Serves `AccessService`.
@@ -189,7 +191,7 @@ fn granted(violations: &mut Violations, given: &[String]) -> Vec<String> {
     if given.is_empty() {
         violations.add(PERMISSIONS, FieldRule::Required, "is required");
     }
-    let permissions = violations.each(PERMISSIONS, given, GRANTABLE.len(), |value| {
+    let permissions = violations.each(PERMISSIONS, given, MAX_PERMISSIONS, |value| {
         let known = GRANTABLE.iter().find(|permission| permission.name() == value);
         let rule = Invalid::new(FieldRule::UnknownValue, "must be guest_invitations.read or guest_invitations.write");
         known.map(|known| known.name()).ok_or(rule)

@@ -21,7 +21,7 @@ use crate::domain::value::text;
 use crate::pb;
 use crate::pb::delivery_service_server::DeliveryService;
 use crate::server::status;
-use crate::store::{Cursor, DeliveryQuery, RedeliveryQuery};
+use crate::store::{Cursor, DeliveryQuery, RedeliveryQuery, TimeRange};
 use convert::delivery;
 
 /// Serves `DeliveryService`.
@@ -98,8 +98,7 @@ impl DeliveryService for Deliveries {
             ALL_INVITATIONS => Ok(None),
             name => InvitationName::parse(name).map(|name| Some(name.id_and_kind())),
         });
-        let start = parse::moment(&mut violations, "start_time", message.start_time);
-        let end = parse::moment(&mut violations, "end_time", message.end_time);
+        let TimeRange { start, end } = parse::span(&mut violations, "", message.start_time, message.end_time);
         let invitation = violations.finish(parent)?;
         if let Some((id, kind)) = invitation {
             let hosts = self.0.hosts(&call).await?;

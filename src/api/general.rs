@@ -27,8 +27,10 @@ use super::parse::resend::Resend;
 use super::requests::Named;
 use super::resource::{InvitationName, parse_acceptance};
 use crate::domain::command::{Action, RevokeInvitation};
+use crate::domain::invitation::acceptance::Subject;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::rule::FieldRule;
+use crate::domain::value::text;
 use crate::pb;
 use crate::pb::invitation_service_server::InvitationService;
 use crate::server::status;
@@ -107,12 +109,16 @@ impl InvitationService for Invitations {
         let (call, message, mut violations) = Call::of(request)?;
         let asked = page::asked(&self.0, &call, &message, "accept_time", &mut violations);
         let parent = violations.required("parent", &message.parent, InvitationName::parse);
+        let subject = violations.optional("subject", &message.subject, text::opaque_id).map(Subject);
+        // Every acceptance there is has the one state that can be asked for.
+        filter::acceptance_states(&mut violations, &message.states);
         let (invitation, kind) = violations.finish(parent)?.id_and_kind();
         if !self.0.reaches(&call, invitation).await? {
             return Err(status::not_found());
         }
         let (size, limit) = (asked.size, asked.limit());
-        let query = AcceptanceQuery { invitation, kind, ascending: asked.ascending, limit, after: asked.after };
+        let of_invitation = AcceptanceQuery::of(invitation, limit);
+        let query = AcceptanceQuery { kind, subject, ascending: asked.ascending, after: asked.after, ..of_invitation };
         let found = self.0.read(self.0.store.list_acceptances(&call.caller.account, &query)).await?;
         let mut rows = found.ok_or_else(status::not_found)?;
         note_invitation(invitation);

@@ -19,6 +19,7 @@ use crate::domain::value::email::Email;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::domain::value::time::{Timestamp, Ttl};
+use crate::store::TimeRange;
 use violations::Violations;
 
 const MAX_EMAILS: usize = 1_000;
@@ -52,6 +53,22 @@ pub(crate) fn moment(
         field,
         known.ok_or(Invalid::new(FieldRule::OutOfRange, "must be a moment between the years 1970 and 9999")),
     )
+}
+
+/// Parses `start_time` and `end_time` of a span, in the message of this prefix; an absent one is no bound.
+pub(crate) fn span(
+    violations: &mut Violations,
+    prefix: &str,
+    start_time: Option<prost_types::Timestamp>,
+    end_time: Option<prost_types::Timestamp>,
+) -> TimeRange {
+    let start = moment(violations, &format!("{prefix}start_time"), start_time);
+    let field = format!("{prefix}end_time");
+    let end = moment(violations, &field, end_time);
+    if start.zip(end).is_some_and(|(start, end)| end <= start) {
+        violations.add(field, FieldRule::Conflicts, "must be after start_time");
+    }
+    TimeRange { start, end }
 }
 
 /// Drops the values that repeat an earlier one: the same one twice in a list counts once.

@@ -238,8 +238,8 @@ requests! {
         SyncInternalInvitation(SyncInternalInvitationRequest) InvitationsWrite, Caller [write];
     }
     ScopeService {
-        GetAutojoin(GetAutojoinRequest) InvitationsRead, Caller;
-        SyncAutojoin(SyncAutojoinRequest) InvitationsWrite, Caller [write];
+        GetAutojoin(GetAutojoinRequest) InvitationsRead, Account;
+        SyncAutojoin(SyncAutojoinRequest) InvitationsWrite, Account [write];
     }
     RedemptionService {
         PreviewInvitation(PreviewInvitationRequest) InvitationsRedeem, Link;

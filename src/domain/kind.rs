@@ -260,8 +260,6 @@ pub trait KindRules {
     fn slots(&self, people: &[String]) -> Vec<SlotKey>;
     /// Returns the proof that an acceptor of an invitation to these recipients has to bring.
     fn binding(&self, recipients: &[Recipient]) -> Binding<'_>;
-    /// Returns whether the host may see an invitation from its creation on, mailed or not.
-    fn is_sent_when_created(&self) -> bool;
     /// Returns whether a system may accept, which has no address.
     fn admits_systems(&self) -> bool;
     /// Returns the acceptor type of an acceptance.

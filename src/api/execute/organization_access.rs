@@ -146,8 +146,8 @@ impl Api {
 pub(crate) fn check_new(call: &Call, action: &Action) -> Result<(), Status> {
     let belongs_to_none = match action {
         Action::Create(create) => create.details.host().is_none(),
-        Action::SyncAutojoin(_) => true,
-        Action::Accept(_)
+        Action::SyncAutojoin(_)
+        | Action::Accept(_)
         | Action::Decline(_)
         | Action::Revoke(_)
         | Action::Resend(_)

@@ -137,6 +137,15 @@ pub(in crate::api) fn recipient_states(violations: &mut Violations, states: &[i3
     (!states.is_empty()).then(|| parsed.into_iter().flatten().collect())
 }
 
+/// Checks `states` of acceptances.
+pub(in crate::api) fn acceptance_states(violations: &mut Violations, states: &[i32]) {
+    use pb::AcceptanceState as Given;
+    values(violations, "states", states, |value| match Given::try_from(value).ok()? {
+        Given::Unspecified => None,
+        Given::Active => Some(()),
+    });
+}
+
 /// Parses a reference to an address.
 pub(in crate::api) fn target(
     violations: &mut Violations,

@@ -2,7 +2,7 @@
 
 use super::filter;
 use super::violations::Violations;
-use super::{labels, moment};
+use super::{labels, span};
 use crate::domain::kind::general::Usage;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
@@ -56,13 +56,7 @@ fn time_range(violations: &mut Violations, field: &str, range: Option<&pb::TimeR
     if range.start_time.is_none() && range.end_time.is_none() {
         violations.add(field, FieldRule::Required, "must have a start_time or an end_time");
     }
-    let start = moment(violations, &format!("{field}.start_time"), range.start_time);
-    let end_time = format!("{field}.end_time");
-    let end = moment(violations, &end_time, range.end_time);
-    if start.zip(end).is_some_and(|(start, end)| end <= start) {
-        violations.add(end_time, FieldRule::Conflicts, "must be after start_time");
-    }
-    TimeRange { start, end }
+    span(violations, &format!("{field}."), range.start_time, range.end_time)
 }
 
 /// Parses `view`: BASIC, unless it is FULL.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::api::parse::field_mask::FieldMask;
 use crate::api::parse::filter;
-use crate::api::parse::moment;
+use crate::api::parse::span;
 use crate::api::parse::violations::Violations;
 use crate::api::resource::InvitationName;
 use crate::domain::invitation::event::EventTypeFilter;
@@ -15,7 +15,7 @@ use crate::domain::value::word::Word;
 use crate::domain::webhook::networks::Networks;
 use crate::domain::webhook::{EndpointChange, uri};
 use crate::pb;
-use crate::store::WantedEvents;
+use crate::store::{TimeRange, WantedEvents};
 
 const COLLECTION: &str = "webhookEndpoints";
 const URI: &str = "webhook_endpoint.uri";
@@ -119,22 +119,16 @@ pub(in crate::api) fn to_redeliver(
     if request.start_time.is_none() {
         violations.add("start_time", FieldRule::Required, "is required");
     }
-    let start = moment(violations, "start_time", request.start_time);
-    let end = match request.end_time {
-        // An event of this very moment belongs to the span.
-        None => Some(Timestamp::from_micros(now.micros().saturating_add(1))),
-        Some(_) => moment(violations, "end_time", request.end_time),
-    };
-    if let (Some(start), Some(end)) = (start, end)
-        && end <= start
-    {
-        let field = if request.end_time.is_some() { "end_time" } else { "start_time" };
-        violations.add(field, FieldRule::Conflicts, "must be start_time < end_time");
+    let TimeRange { start, end } = span(violations, "", request.start_time, request.end_time);
+    // An event of this very moment belongs to the span.
+    let end = end.unwrap_or(Timestamp::from_micros(now.micros().saturating_add(1)));
+    if request.end_time.is_none() && start.is_some_and(|start| end <= start) {
+        violations.add("start_time", FieldRule::Conflicts, "must not be in the future");
     }
     let types = filter::event_types(violations, "types", &request.types);
     let invitations = violations.each("invitations", &request.invitations, MAX_INVITATIONS, InvitationName::parse);
     let invitations = invitations.into_iter().map(InvitationName::id_and_kind).collect();
-    Some((name?, WantedEvents { start: start?, end: end?, types, invitations, most }))
+    Some((name?, WantedEvents { start: start?, end, types, invitations, most }))
 }
 
 /// Parses types and families of events.

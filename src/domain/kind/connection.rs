@@ -77,10 +77,6 @@ impl KindRules for ConnectionDetails {
         if recipients.is_empty() { Binding::Open } else { Binding::Recipients(RecipientMatch::Exact) }
     }
 
-    fn is_sent_when_created(&self) -> bool {
-        false
-    }
-
     fn admits_systems(&self) -> bool {
         false
     }

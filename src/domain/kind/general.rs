@@ -105,10 +105,6 @@ impl KindRules for GeneralDetails {
         }
     }
 
-    fn is_sent_when_created(&self) -> bool {
-        false
-    }
-
     fn admits_systems(&self) -> bool {
         false
     }

@@ -83,11 +83,6 @@ impl KindRules for GuestDetails {
         Binding::Recipients(RecipientMatch::Exact)
     }
 
-    fn is_sent_when_created(&self) -> bool {
-        // A guest invitation is visible to its host alone before it is sent.
-        true
-    }
-
     fn admits_systems(&self) -> bool {
         true
     }

@@ -79,10 +79,6 @@ impl KindRules for UserDetails {
         Binding::Recipients(RecipientMatch::Exact)
     }
 
-    fn is_sent_when_created(&self) -> bool {
-        false
-    }
-
     fn admits_systems(&self) -> bool {
         false
     }

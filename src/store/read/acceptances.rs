@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::unreadable::FullPage;
 use super::{Cursor, behind, order, page_of_owner};
-use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::invitation::acceptance::{Acceptance, Subject};
 use crate::domain::kind::Kind;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::text::AccountId;
@@ -24,12 +24,21 @@ pub struct AcceptanceQuery {
     pub invitation: InvitationId,
     /// The kind that the invitation has to have; `None` for any kind.
     pub kind: Option<Kind>,
+    /// Only the acceptance by this subject.
+    pub subject: Option<Subject>,
     /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
     /// The most rows.
     pub limit: u64,
     /// The place behind which the list continues.
     pub after: Option<Cursor>,
+}
+
+impl AcceptanceQuery {
+    /// Returns the query for all acceptances of an invitation, the newest first.
+    pub fn of(invitation: InvitationId, limit: u64) -> Self {
+        Self { invitation, kind: None, subject: None, ascending: false, limit, after: None }
+    }
 }
 
 impl Store {
@@ -75,6 +84,7 @@ impl Store {
         let page = Entity::find()
             .filter(Column::AccountId.eq(account.as_str()))
             .filter(Column::InvitationId.eq(query.invitation.0))
+            .apply_if(query.subject.as_ref(), |page, subject| page.filter(Column::Subject.eq(&subject.0)))
             .apply_if(query.after.as_ref(), |page, cursor| page.filter(behind(Column::Id, cursor.id, query.ascending)))
             .order_by(Column::Id, order(query.ascending))
             .limit(query.limit);

@@ -133,7 +133,7 @@ fn descend(message: &str, prefix: &str, numbers: &[u32], required: bool, inputs:
             numbers: [numbers, &[field.number().unsigned_abs()]].concat(),
             kind: field.r#type(),
             required: required && comment.starts_with("Required."),
-            has_default: comment.to_lowercase().contains("unset means"),
+            has_default: comment.starts_with("Optional. Default "),
         };
         if let Some(entry) = map_entry(descriptor, field) {
             for part in &entry.field {

@@ -1,137 +1,130 @@
-//! The parts of the contract that are the same in every request: a rule each, which fails on a planted deviation.
+//! The parts of the contract that are the same everywhere: rules over the descriptors, each of which finds a planted deviation.
 
-use prost_types::field_descriptor_proto::Type;
-use prost_types::method_options::IdempotencyLevel;
-use prost_types::{DescriptorProto, FileDescriptorProto, MethodDescriptorProto, MethodOptions};
+mod comments;
+mod generators;
+mod requests;
+mod resources;
+
+use prost_types::{
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, MethodDescriptorProto,
+};
 
 use super::raw;
 
-/// The fields that requests have in common, with their numbers and types.
-const COMMON: [(&str, i32, Type); 6] = [
-    ("etag", 13, Type::String),
-    ("request_id", 14, Type::String),
-    ("validate_only", 15, Type::Bool),
-    ("page_size", 13, Type::Int32),
-    ("page_token", 14, Type::String),
-    ("order_by", 15, Type::String),
-];
+/// A rule, and deviations from it, each with the sentence in which the rule names it.
+struct Rule {
+    name: &'static str,
+    /// Returns a sentence for each deviation.
+    check: fn(&[FileDescriptorProto]) -> Vec<String>,
+    planted: &'static [(fn(&mut [FileDescriptorProto]), &'static str)],
+}
 
-/// Returns the deviations of a request from the common fields.
-fn common_fields(request: &DescriptorProto) -> Vec<String> {
-    let mut broken = Vec::new();
-    for field in &request.field {
-        let known = COMMON.iter().find(|(name, ..)| *name == field.name());
-        let fits = match known {
-            Some((_, number, kind)) => field.number() == *number && field.r#type() == *kind,
-            None => !(13..=15).contains(&field.number()),
-        };
-        if !fits {
-            broken.push(format!("{}.{} = {}", request.name(), field.name(), field.number()));
+fn rules() -> Vec<&'static Rule> {
+    [requests::RULES, resources::RULES, comments::RULES, generators::RULES].into_iter().flatten().collect()
+}
+
+#[test]
+fn every_rule_of_the_contract_holds() {
+    let broken: Vec<_> = rules().iter().flat_map(|rule| (rule.check)(raw::files())).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn each_rule_of_the_contract_finds_a_planted_deviation() {
+    for rule in rules() {
+        assert!(!rule.planted.is_empty(), "{} has no deviation", rule.name);
+        for (plant, wanted) in rule.planted {
+            let mut files = raw::files().to_vec();
+            plant(&mut files);
+            assert_eq!((rule.check)(&files), [*wanted], "{}", rule.name);
         }
     }
-    let has = |name: &str| request.field.iter().any(|field| field.name() == name);
-    let pages = ["page_size", "page_token", "order_by"].map(has);
-    if pages.contains(&true) && pages.contains(&false) {
-        broken.push(format!("{} pages in part", request.name()));
+}
+
+/// A message with its file and its place in there.
+struct Message<'a> {
+    file: &'a FileDescriptorProto,
+    at: usize,
+    descriptor: &'a DescriptorProto,
+}
+
+impl Message<'_> {
+    fn comment(&self) -> String {
+        raw::comment(self.file, &[4, self.at])
     }
-    broken
-}
 
-/// Returns the deviations of an RPC: reads say so, and writes do not.
-fn idempotency(method: &MethodDescriptorProto) -> Vec<String> {
-    let level = method.options.as_ref().map_or(IdempotencyLevel::IdempotencyUnknown, MethodOptions::idempotency_level);
-    let reads = ["Get", "BatchGet", "List"].iter().any(|verb| method.name().starts_with(verb));
-    let fits = reads == (level == IdempotencyLevel::NoSideEffects);
-    if fits { Vec::new() } else { vec![format!("{} is {level:?}", method.name())] }
-}
-
-/// The RPCs that cannot be asked only what they would do: a try of a code always counts, and a test of an endpoint is a
-/// try itself, which leaves nothing that a retry could be answered from.
-const ALWAYS_DONE: [&str; 3] = ["SendVerificationCode", "VerifyEmail", "TestWebhookEndpoint"];
-
-/// Returns the deviations of an RPC from the fields that every write has.
-fn writes(method: &MethodDescriptorProto, files: &[FileDescriptorProto]) -> Vec<String> {
-    let reads = ["Get", "BatchGet", "List", "Preview", "Watch"].iter().any(|verb| method.name().starts_with(verb));
-    if reads || ALWAYS_DONE.contains(&method.name()) {
-        return Vec::new();
+    fn comment_of(&self, field: usize) -> String {
+        raw::comment(self.file, &[4, self.at, 2, field])
     }
-    let name = method.input_type().rsplit('.').next().unwrap_or_default();
-    let request = files.iter().flat_map(requests).find(|request| request.name() == name);
-    let has = |field: &str| request.is_some_and(|request| request.field.iter().any(|known| known.name() == field));
-    let missing = ["request_id", "validate_only"].into_iter().filter(|field| !has(field));
-    missing.map(|field| format!("{name} has no {field}")).collect()
 }
 
-/// Returns the deviations of a file from the options for generated code.
-fn options(file: &FileDescriptorProto) -> Vec<String> {
-    let options = file.options.clone().unwrap_or_default();
-    let fits = options.go_package() == "invitation/v1;invitationv1"
-        && options.java_package() == "invitation.v1"
-        && options.java_multiple_files()
-        && options.csharp_namespace() == "Invitation.V1";
-    if fits { Vec::new() } else { vec![format!("{} has other options", file.name())] }
+fn messages(files: &[FileDescriptorProto]) -> impl Iterator<Item = Message<'_>> {
+    files.iter().flat_map(|file| {
+        file.message_type.iter().enumerate().map(move |(at, descriptor)| Message { file, at, descriptor })
+    })
 }
 
-fn requests(file: &FileDescriptorProto) -> impl Iterator<Item = &DescriptorProto> {
-    file.message_type.iter().filter(|message| message.name().ends_with("Request"))
+fn message<'a>(files: &'a [FileDescriptorProto], type_name: &str) -> Option<&'a DescriptorProto> {
+    let name = short(type_name);
+    messages(files).map(|message| message.descriptor).find(|message| message.name() == name)
 }
 
-#[test]
-fn every_request_rpc_and_file_keeps_the_uniform_rules() {
-    let files = raw::files();
-    let broken: Vec<String> = files
-        .iter()
-        .flat_map(|file| {
-            let methods = file.service.iter().flat_map(|service| &service.method);
-            let fields = requests(file).flat_map(common_fields);
-            let methods = methods.flat_map(|method| [idempotency(method), writes(method, files)].concat());
-            fields.chain(methods).chain(options(file)).collect::<Vec<_>>()
-        })
-        .collect();
-    assert!(broken.is_empty(), "{broken:#?}");
-    assert!(files.iter().flat_map(requests).count() > 50);
+fn methods(files: &[FileDescriptorProto]) -> impl Iterator<Item = &MethodDescriptorProto> {
+    files.iter().flat_map(|file| &file.service).flat_map(|service| &service.method)
 }
 
-#[test]
-fn each_uniform_rule_fails_on_a_planted_deviation() {
-    let files = raw::files();
-    let list = files.iter().flat_map(requests).find(|request| request.name() == "ListInvitationsRequest").unwrap();
-    let planted = |plant: fn(&mut DescriptorProto)| {
-        let mut request = list.clone();
-        plant(&mut request);
-        common_fields(&request)
-    };
-    let field = |request: &mut DescriptorProto, name: &str| {
-        request.field.iter().position(|field| field.name() == name).unwrap()
-    };
-    assert!(planted(|_| ()).is_empty());
-    assert_eq!(planted(|request| request.field[0].number = Some(14)).len(), 1);
-    let renumbered = {
-        let mut request = list.clone();
-        let at = field(&mut request, "page_size");
-        request.field[at].number = Some(12);
-        common_fields(&request)
-    };
-    assert_eq!(renumbered, ["ListInvitationsRequest.page_size = 12"]);
-    let without = {
-        let mut request = list.clone();
-        let at = field(&mut request, "order_by");
-        request.field.remove(at);
-        common_fields(&request)
-    };
-    assert_eq!(without, ["ListInvitationsRequest pages in part"]);
+fn field<'a>(message: &'a DescriptorProto, name: &str) -> Option<&'a FieldDescriptorProto> {
+    message.field.iter().find(|field| field.name() == name)
+}
 
-    let methods = || files.iter().flat_map(|file| &file.service).flat_map(|service| service.method.clone());
-    let mut read = methods().find(|method| method.name() == "GetInvitation").unwrap();
-    read.options = None;
-    assert_eq!(idempotency(&read).len(), 1);
-    let mut write = methods().find(|method| method.name() == "RevokeInvitation").unwrap();
-    write.options.get_or_insert_default().set_idempotency_level(IdempotencyLevel::NoSideEffects);
-    assert_eq!(idempotency(&write).len(), 1);
-    let mut unsafe_write = methods().find(|method| method.name() == "RevokeInvitation").unwrap();
-    unsafe_write.input_type = Some(".invitation.v1.GetInvitationRequest".to_owned());
-    assert_eq!(writes(&unsafe_write, files).len(), 2);
-    let mut file = files[0].clone();
-    file.options.get_or_insert_default().java_multiple_files = None;
-    assert_eq!(options(&file).len(), 1);
+/// Whether a method reads only.
+fn reads(method: &MethodDescriptorProto) -> bool {
+    ["Get", "BatchGet", "List", "Preview", "Watch"].iter().any(|verb| method.name().starts_with(verb))
+}
+
+/// The name of a type without its package.
+fn short(type_name: &str) -> &str {
+    type_name.rsplit('.').next().unwrap_or_default()
+}
+
+/// A name as fields have it: `webhook_endpoint` of `WebhookEndpoint`.
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
+fn message_mut<'a>(files: &'a mut [FileDescriptorProto], name: &str) -> &'a mut DescriptorProto {
+    files.iter_mut().flat_map(|file| &mut file.message_type).find(|message| message.name() == name).unwrap()
+}
+
+fn field_mut<'a>(files: &'a mut [FileDescriptorProto], message: &str, name: &str) -> &'a mut FieldDescriptorProto {
+    message_mut(files, message).field.iter_mut().find(|field| field.name() == name).unwrap()
+}
+
+fn method_mut<'a>(files: &'a mut [FileDescriptorProto], name: &str) -> &'a mut MethodDescriptorProto {
+    let services = files.iter_mut().flat_map(|file| &mut file.service);
+    services.flat_map(|service| &mut service.method).find(|method| method.name() == name).unwrap()
+}
+
+fn enum_mut<'a>(files: &'a mut [FileDescriptorProto], name: &str) -> &'a mut EnumDescriptorProto {
+    files.iter_mut().flat_map(|file| &mut file.enum_type).find(|known| known.name() == name).unwrap()
+}
+
+fn without_field(files: &mut [FileDescriptorProto], message: &str, name: &str) {
+    message_mut(files, message).field.retain(|field| field.name() != name);
+}
+
+/// Replaces a part of the one comment that has it.
+fn reword(files: &mut [FileDescriptorProto], from: &str, to: &str) {
+    let locations = files.iter_mut().flat_map(|file| &mut file.source_code_info.as_mut().unwrap().location);
+    let comments = locations.filter_map(|location| location.leading_comments.as_mut());
+    let found: Vec<_> = comments.filter(|comment| comment.contains(from)).collect();
+    let [comment] = found.try_into().unwrap_or_else(|found: Vec<_>| panic!("{} comments have {from:?}", found.len()));
+    *comment = comment.replace(from, to);
 }

@@ -124,6 +124,10 @@ async fn failed_messages_of_one_or_all_invitations_are_queued_again(database: Te
     assert_eq!(redeliver(span(None, messages::at(0))).await, 0, "the end is exclusive");
     assert_eq!(redeliver(span(messages::at(0), messages::at(60))).await, count(&ours), "the start is inclusive");
     assert_eq!(redeliver(span(messages::at(60), messages::at(61))).await, count(&theirs));
+    for (start, end) in [(61, 60), (60, 60)] {
+        let status = service.deliveries().redeliver_deliveries(span(messages::at(start), messages::at(end))).await;
+        assert_eq!(violated(&refused(status, Code::InvalidArgument, "INVALID_FIELD")), ["end_time"]);
+    }
     for parent in ["", "-", "invitations/", "guestInvitations/-"] {
         let status = service.deliveries().redeliver_deliveries(of(parent)).await;
         assert_eq!(violated(&refused(status, Code::InvalidArgument, "INVALID_FIELD")), ["parent"], "{parent}");

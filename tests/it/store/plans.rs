@@ -11,6 +11,7 @@ use invitation_service::domain::command::{
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryState};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::EngagementType;
+use invitation_service::domain::invitation::acceptance::Subject;
 use invitation_service::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
@@ -176,9 +177,12 @@ async fn reads(desk: &mut Desk, id: InvitationId) {
     desk.check("get invitations").await;
     assert!(desk.store.get_acceptance(&account(), id, AcceptanceId(COMPANY)).await.unwrap().is_none());
     desk.check("get acceptance").await;
-    let acceptances = AcceptanceQuery { invitation: id, kind: None, ascending: true, limit: 10, after: None };
+    let acceptances = AcceptanceQuery::of(id, 10);
     desk.store.list_acceptances(&account(), &acceptances).await.unwrap().unwrap();
     desk.check("list acceptances").await;
+    let of_subject = AcceptanceQuery { subject: Some(Subject("dan".to_owned())), ..acceptances };
+    desk.store.list_acceptances(&account(), &of_subject).await.unwrap().unwrap();
+    desk.check("list acceptances of a subject").await;
     assert_eq!(desk.store.list_recipients(&account(), &RecipientQuery::of(id, 10)).await.unwrap().unwrap().len(), 3);
     desk.check("list recipients").await;
     let one = RecipientQuery { ordinal: Some(1), ..RecipientQuery::of(id, 1) };

@@ -1,5 +1,6 @@
 //! A database of one's own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use invitation_service::clock::Clock;
@@ -11,12 +12,26 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::folder::folder;
-use super::postgres;
+use super::postgres::{self, Cluster};
 
 /// An empty database that no other test has.
 pub(crate) struct TestDatabase {
     url: String,
-    _folder: Option<TempDir>,
+    _place: Arc<Place>,
+}
+
+/// The place of a database, which goes with its last user.
+enum Place {
+    Folder { _folder: TempDir },
+    Server { cluster: &'static Cluster, url: String },
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Self::Server { cluster, url } = self {
+            cluster.end(url);
+        }
+    }
 }
 
 /// 2026-01-01T00:00:00Z: where the clocks of tests begin.
@@ -27,19 +42,23 @@ impl TestDatabase {
     pub(crate) fn sqlite() -> Self {
         let folder = folder();
         let url = format!("sqlite://{}", folder.path().join("invitations.db").display());
-        Self { url, _folder: Some(folder) }
+        Self { url, _place: Arc::new(Place::Folder { _folder: folder }) }
     }
 
     /// A database on this process's own server; none where there is no PostgreSQL and nobody requires it.
     pub(crate) async fn postgres() -> Option<Self> {
-        let url = postgres::cluster()?.database().await;
-        Some(Self { url, _folder: None })
+        let cluster = postgres::cluster()?;
+        Some(Self::on(cluster, cluster.database().await))
     }
 
     /// The same with the schema at its head.
     pub(crate) async fn migrated_postgres() -> Option<Self> {
-        let url = postgres::cluster()?.migrated().await;
-        Some(Self { url, _folder: None })
+        let cluster = postgres::cluster()?;
+        Some(Self::on(cluster, cluster.migrated().await))
+    }
+
+    fn on(cluster: &'static Cluster, url: String) -> Self {
+        Self { url: url.clone(), _place: Arc::new(Place::Server { cluster, url }) }
     }
 
     /// The URL as `store.url` takes it.
@@ -81,7 +100,7 @@ impl TestDatabase {
         }
         admin.close().await.unwrap();
         let (scheme, host) = (server.split("//").next().unwrap(), server.rsplit('@').next().unwrap());
-        Self { url: format!("{scheme}//{role}:{role}@{host}/{name}"), _folder: None }
+        Self { url: format!("{scheme}//{role}:{role}@{host}/{name}"), _place: Arc::clone(&self._place) }
     }
 
     /// Opens it as it is.

@@ -1,10 +1,11 @@
 //! A folder that goes with its test.
 
+use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use tempfile::TempDir;
+use tempfile::{Builder, TempDir};
 
 /// The file system in memory on Linux.
 const MEMORY: &str = "/dev/shm";
@@ -14,13 +15,18 @@ const LEAST_KIB: u64 = 1 << 20;
 /// Makes an empty folder, in memory where there is room: nothing in it has to outlive the machine, and a commit that waits for
 /// a disk is what most tests on SQLite would wait for. What a killed process has written stays there as it does on a disk.
 pub(crate) fn folder() -> TempDir {
-    static IN_MEMORY: OnceLock<bool> = OnceLock::new();
-    let in_memory = *IN_MEMORY.get_or_init(|| {
+    folder_called("test-")
+}
+
+/// Makes such a folder with a name that begins so.
+pub(crate) fn folder_called(prefix: &str) -> TempDir {
+    static PLACE: OnceLock<PathBuf> = OnceLock::new();
+    let place = PLACE.get_or_init(|| {
         let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-        has_room(&mounts) && tempfile::tempdir_in(MEMORY).is_ok()
+        let in_memory = has_room(&mounts) && tempfile::tempdir_in(MEMORY).is_ok();
+        if in_memory { PathBuf::from(MEMORY) } else { env::temp_dir() }
     });
-    let made = if in_memory { tempfile::tempdir_in(MEMORY) } else { TempDir::new() };
-    made.expect("a folder for the files of a test")
+    Builder::new().prefix(prefix).tempdir_in(place).expect("a folder for the files of a test")
 }
 
 /// Returns whether a list of mounts has a file system in memory of the least size. Without a size it is half of the memory.

@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
     process::{self, Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU16, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -28,6 +28,8 @@ use invitation_service::clock::Clock;
 use invitation_service::store;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database};
 use tokio::sync::OnceCell;
+
+use super::folder::folder_called;
 
 const SUPERVISOR: &str = r#"
 trap : PIPE # nobody may be left to hear an answer
@@ -48,6 +50,7 @@ const SETTINGS: &str = "
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 300
+max_wal_size = 128MB
 shared_buffers = 128MB
 fsync = off
 full_page_writes = off
@@ -61,6 +64,8 @@ pub(crate) struct Cluster {
     port: u16,
     password: String,
     databases: AtomicUsize,
+    /// The databases that no test uses any more.
+    ended: Mutex<Vec<String>>,
     /// The name of a database that is copied, once there is one.
     template: OnceCell<String>,
     supervisor: Mutex<Supervisor>,
@@ -112,10 +117,24 @@ impl Cluster {
         let mut options = ConnectOptions::new(self.url("postgres"));
         options.max_connections(1).sqlx_logging(false);
         let admin = Database::connect(options).await.expect("connect to the throw-away cluster");
+        for ended in std::mem::take(&mut *self.ended()) {
+            // Tasks of its test may still be connected.
+            let drop = format!("DROP DATABASE {ended} WITH (FORCE)");
+            admin.execute_unprepared(&drop).await.expect("drop a database");
+        }
         let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
         admin.execute_unprepared(&create).await.expect("create a database");
         admin.close().await.expect("close the connection that created the database");
         self.url(&name)
+    }
+
+    /// Marks a database, by its URL, as one that is used no more. The next one that is made takes its room.
+    pub(crate) fn end(&self, url: &str) {
+        self.ended().extend(url.rsplit('/').next().map(str::to_owned));
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Vec<String>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An orderly stop: clients are disconnected and everything is written. Returns when the server is gone.
@@ -134,8 +153,7 @@ impl Cluster {
     }
 
     fn create(bin: &Path) -> Self {
-        let dir =
-            tempfile::Builder::new().prefix("invitation-postgres-").tempdir().expect("a temporary directory").keep();
+        let dir = folder_called("invitation-postgres-").keep();
         let password = random_hex();
         fs::write(dir.join("password"), &password).expect("write the password file");
         let user = unprivileged_user(&dir);
@@ -145,8 +163,15 @@ impl Cluster {
             }
         }
         let supervisor = Mutex::new(Supervisor::spawn(bin, &dir, user));
-        let mut cluster =
-            Self { dir, port: 0, password, databases: AtomicUsize::new(0), template: OnceCell::new(), supervisor };
+        let mut cluster = Self {
+            dir,
+            port: 0,
+            password,
+            databases: AtomicUsize::new(0),
+            ended: Mutex::default(),
+            template: OnceCell::new(),
+            supervisor,
+        };
         cluster.must("init");
         let configuration = cluster.dir.join("data/postgresql.conf");
         let mut file = OpenOptions::new().append(true).open(configuration).expect("open postgresql.conf");

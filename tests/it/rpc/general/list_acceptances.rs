@@ -14,6 +14,7 @@ use crate::support::service::Service;
 on_both!(
     migrated:
     pages_follow_each_other_both_ways_and_ties_lose_nobody,
+    subject_and_state_narrow_the_list,
     only_acceptances_of_an_invitation_that_is_there_are_listed
 );
 
@@ -60,6 +61,48 @@ async fn pages_follow_each_other_both_ways_and_ties_lose_nobody(database: TestDa
     }
     let read = messages::get_general(&service, &made.name).await;
     assert_eq!((read.use_count, read.acceptances.len()), (110, 100), "embedded are the newest 100 only");
+    service.stop().await;
+}
+
+async fn subject_and_state_narrow_the_list(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let made = messages::create(&service, messages::invitation()).await;
+    let mut accepted = Vec::new();
+    for subject in ["ann", "Ann", "bob"] {
+        let accept = messages::accept(&made.invitation_token, subject);
+        accepted.extend(service.redemptions().accept_invitation(accept).await.unwrap().into_inner().acceptance);
+    }
+    let other = messages::create(&service, messages::invitation()).await;
+    service.redemptions().accept_invitation(messages::accept(&other.invitation_token, "eve")).await.unwrap();
+
+    let active = pb::AcceptanceState::Active as i32;
+    let list = |subject: &str, states: &[i32]| Request {
+        parent: made.name.clone(),
+        subject: subject.to_owned(),
+        states: states.to_vec(),
+        ..Default::default()
+    };
+    for (subject, states, wanted) in [
+        ("ann", vec![], &accepted[..1]),
+        ("Ann", vec![active], &accepted[1..2]),
+        ("eve", vec![], &[]),
+        ("an", vec![active], &[]),
+    ] {
+        let found = service.invitations().list_acceptances(list(subject, &states)).await.unwrap().into_inner();
+        assert_eq!(found.acceptances, wanted, "{subject}");
+        assert!(found.next_page_token.is_empty());
+    }
+    let all = service.invitations().list_acceptances(list("", &[active])).await.unwrap().into_inner();
+    assert_eq!(all.acceptances.len(), 3);
+
+    let wrong = list(&"a".repeat(201), &[active, 0, 99]);
+    let status = refused(service.invitations().list_acceptances(wrong).await, Code::InvalidArgument, "INVALID_FIELD");
+    assert_eq!(violated(&status), ["subject", "states[1]", "states[2]"]);
+    let first = Request { page_size: 1, ..list("", &[]) };
+    let page_token = service.invitations().list_acceptances(first).await.unwrap().into_inner().next_page_token;
+    let mixed = Request { page_token, ..list("ann", &[]) };
+    let status = refused(service.invitations().list_acceptances(mixed).await, Code::InvalidArgument, "INVALID_FIELD");
+    assert_eq!(violated(&status), ["page_token"]);
     service.stop().await;
 }
 

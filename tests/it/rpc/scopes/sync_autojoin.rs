@@ -6,9 +6,10 @@ use invitation_service::pb::{InvitationState, InvitationType, SyncAutojoinReques
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
+use crate::rpc::redemption::keys;
 use crate::support::build::generals::{subject, verified};
 use crate::support::build::messages::Expiring;
-use crate::support::build::{generals, messages};
+use crate::support::build::{generals, guests, messages};
 use crate::support::database::TestDatabase;
 use crate::support::expect::{refused, violated};
 use crate::support::on_both;
@@ -25,6 +26,7 @@ on_both!(
     auto_join_never_expires_and_is_sent_to_nobody,
     all_that_is_wrong_is_told_at_once,
     sync_with_an_etag_wants_the_present_autojoin,
+    bound_key_reaches_no_scope,
 );
 
 fn red() -> pb::ScopeRef {
@@ -257,5 +259,23 @@ async fn sync_with_an_etag_wants_the_present_autojoin(database: TestDatabase) {
     // An etag of the invitation is one of the scope's autojoin, until the invitation is revoked by its name.
     generals::revoke(&service, &second.invitation.unwrap().name).await;
     mismatch(&second.etag, &["example.net"]).await;
+    service.stop().await;
+}
+
+/// A scope is the account's, not an organization's: whether it has domains is nothing to a key of one.
+async fn bound_key_reaches_no_scope(database: TestDatabase) {
+    let credentials = [("ours", "*", None), ("ours", "*", Some(guests::HOST))];
+    let (service, key) = keys::start_bound(&database, &credentials).await;
+    let mut scopes = service.scopes();
+    let get = || pb::GetAutojoinRequest { scope: Some(red()) };
+    for domains in [vec![], vec!["example.org"]] {
+        scopes.sync_autojoin(keys::with(&key[0], request(&domains))).await.unwrap();
+        let sync = scopes.sync_autojoin(keys::with(&key[1], request(&["example.com"]))).await;
+        for status in [sync.unwrap_err(), scopes.get_autojoin(keys::with(&key[1], get())).await.unwrap_err()] {
+            refused::<()>(Err(status), Code::PermissionDenied, "ORGANIZATION_ACCESS_DENIED");
+        }
+        let found = scopes.get_autojoin(keys::with(&key[0], get())).await.unwrap().into_inner();
+        assert_eq!(found.domains, domains);
+    }
     service.stop().await;
 }

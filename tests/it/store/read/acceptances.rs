@@ -37,8 +37,7 @@ async fn acceptances_are_paged_newest_first_for_their_account_alone(database: Te
         accept_now(&other, &format!("person {n}")).await;
     }
     wanted.reverse();
-    let mut query =
-        AcceptanceQuery { invitation: made.id, kind: Some(Kind::Connection), ascending: false, limit: 4, after: None };
+    let mut query = AcceptanceQuery { kind: Some(Kind::Connection), ..AcceptanceQuery::of(made.id, 4) };
     let mut seen = Vec::new();
     loop {
         let page = store.list_acceptances(&account(), &query).await.unwrap().unwrap();

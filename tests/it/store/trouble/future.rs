@@ -251,7 +251,7 @@ async fn acceptance_that_cannot_be_read_is_skipped(database: TestDatabase) {
         store.executor().execute(command(accept(&made, subject)), None).await.unwrap();
     }
     set(&raw, "UPDATE acceptance SET details = '[1]' WHERE subject = 'bob' AND invitation_id = $1", made.id).await;
-    let query = AcceptanceQuery { invitation: made.id, kind: None, ascending: true, limit: 2, after: None };
+    let query = AcceptanceQuery { ascending: true, ..AcceptanceQuery::of(made.id, 2) };
     let listed = store.list_acceptances(&account(), &query).await.unwrap().unwrap();
     let mut subjects: Vec<_> = listed.iter().map(|acceptance| acceptance.subject.0.as_str()).collect();
     subjects.sort_unstable();

@@ -310,7 +310,7 @@ async fn slow_lists_leave_connections_to_other_calls() {
         let (store, stop, invitation) = (store.clone(), Arc::clone(&stop), made.id);
         lists.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
-                let query = AcceptanceQuery { invitation, kind: None, ascending: true, limit: 10, after: None };
+                let query = AcceptanceQuery::of(invitation, 10);
                 let list = timeout(Duration::from_millis(500), store.list_acceptances(&account(), &query)).await;
                 assert!(!list.is_ok_and(|list| list.is_ok()), "the list is slow");
             }

@@ -17,10 +17,10 @@ use super::requests::Named;
 use super::resource::parse_acceptance;
 use crate::domain::command::{Action, RecordCreatedConnection, RevokeInvitation};
 use crate::domain::kind::{Details, Kind, company_scope};
+use crate::domain::value::rule::FieldRule;
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::connection_invitation_service_server::ConnectionInvitationService;
-use crate::server::status;
 use crate::store::InvitationQuery;
 use parse::{to_create, to_reconnect};
 
@@ -146,7 +146,7 @@ impl ConnectionInvitationService for ConnectionInvitations {
         if let (Some(target), Some((invitation, _))) = (&target, acceptance)
             && invitation != target.id
         {
-            violations.refuse(status::not_found());
+            violations.add("acceptance", FieldRule::Conflicts, "must be an acceptance of the invitation in name");
         }
         let acceptance = acceptance.map(|(_, id)| id);
         let record = target.zip(connection_id).map(|(target, connection_id)| {

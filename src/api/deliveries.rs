@@ -39,7 +39,7 @@ impl DeliveryService for Deliveries {
         let found = self.0.read(self.0.store.list_deliveries(&call.caller.account, &query)).await?;
         let found = found.filter(|(read, _)| read.found.details.is_hosted_by(hosts.as_deref()));
         let found = found.and_then(|(read, mut rows)| Some((read, rows.pop()?)));
-        let (read, row) = found.ok_or_else(status::delivery_not_found)?;
+        let (read, row) = found.ok_or_else(|| status::named_delivery_not_found(&message.name))?;
         note_invitation(invitation);
         Ok(Response::new(delivery(&read.found, &row, &self.0.mail_domain)))
     }

@@ -99,7 +99,7 @@ impl Call {
 
     /// Returns the organizations that, beside the message, determine the permission of the call: the one that asks and
     /// the one it asks for. `None` if the caller acts for the whole account.
-    fn requester_and_target(&self) -> Option<(Uuid, Uuid)> {
+    pub(crate) fn requester_and_target(&self) -> Option<(Uuid, Uuid)> {
         let given = self.organizations.map(|organizations| (organizations.requester, organizations.target));
         given.or(self.caller.organization_id.map(|own| (own, own)))
     }
@@ -180,6 +180,12 @@ impl Api {
         let are_parts = commands.iter().any(|command| command.request.as_ref().is_some_and(Request::is_part));
         let results = self.store.executor().execute_all(commands, mode, Some(call.deadline.0)).await?;
         let reused = ExecuteError::Refused(Refusal::RequestIdReused);
+        // The commands share one deadline. Those that were done are told, but an answer that tells only of the deadline is none.
+        let is_late =
+            |result: &Result<_, _>| result.as_ref().is_err_and(|error| *error == ExecuteError::DeadlineExceeded);
+        if !results.is_empty() && results.iter().all(is_late) {
+            return Err(BatchError::Failed(ExecuteError::DeadlineExceeded));
+        }
         if are_parts && results.iter().any(|result| result.as_ref().is_err_and(|error| *error == reused)) {
             return Err(BatchError::Failed(reused));
         }

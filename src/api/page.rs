@@ -111,13 +111,14 @@ fn order<O: Copy>(violations: &mut Violations, order_by: &str, orders: &[(&str, 
     }
 }
 
-/// Returns the data that a page token is bound to: the account, the method, the target organization, if the request names
-/// one, and the query.
+/// Returns the data that a page token is bound to: the account, the method, the organizations that determine the rows, if the
+/// call has any, and the query. So a total that the token carries is told to nobody whose rows are others.
 fn context<T: Paged>(call: &Call, request: &T) -> Vec<u8> {
     let account = call.caller.account.as_str();
-    let target = call.organizations.map(|organizations| organizations.target.into_bytes());
-    let target = target.as_ref().map(<[u8; 16]>::as_slice).unwrap_or_default();
-    [account.as_bytes(), b"\0", T::METHOD.as_bytes(), b"\0", target, &request.query()].concat()
+    let organizations =
+        call.requester_and_target().map(|(requester, target)| [requester.into_bytes(), target.into_bytes()]);
+    let organizations = organizations.as_ref().map(|both| both.as_flattened()).unwrap_or_default();
+    [account.as_bytes(), b"\0", T::METHOD.as_bytes(), b"\0", organizations, &request.query()].concat()
 }
 
 /// Parses a page token of the same query.

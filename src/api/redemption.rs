@@ -143,13 +143,13 @@ impl RedemptionService for Redemptions {
     ) -> Result<Response<pb::RecordEngagementResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
         let engagement = match pb::EngagementType::try_from(message.r#type) {
-            Ok(pb::EngagementType::View) => Some(EngagementType::View),
-            Ok(pb::EngagementType::Click) => Some(EngagementType::Click),
-            Ok(pb::EngagementType::Unfurl) => Some(EngagementType::Unfurl),
-            Ok(pb::EngagementType::Unspecified) | Err(_) => None,
+            Ok(pb::EngagementType::View) => Ok(EngagementType::View),
+            Ok(pb::EngagementType::Click) => Ok(EngagementType::Click),
+            Ok(pb::EngagementType::Unfurl) => Ok(EngagementType::Unfurl),
+            Ok(pb::EngagementType::Unspecified) => Err(Invalid::new(FieldRule::Required, "is required")),
+            Err(_) => Err(Invalid::new(FieldRule::UnknownValue, "must be a known type")),
         };
-        let engagement =
-            violations.take("type", engagement.ok_or(Invalid::new(FieldRule::UnknownValue, "must be a known type")));
+        let engagement = violations.take("type", engagement);
         let source = violations.optional("source", &message.source, text::free_text);
         let link = self.0.verify(&mut violations, &message.token);
         let record = link

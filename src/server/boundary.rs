@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 use tower::{Service, ServiceExt};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
@@ -75,7 +76,9 @@ impl Boundary {
         let (service, method) = method.split_once('/').unwrap_or((method, ""));
         let caller = self.authenticator.authenticate(request.headers());
         let account = caller.as_ref().ok().map(|caller| caller.account.as_str());
-        let span = tracing::info_span!("rpc", service, method, account, invitation = Empty, request_id = Empty);
+        let name = caller.as_ref().ok().map(|caller| caller.name.as_str());
+        let span =
+            tracing::info_span!("rpc", service, method, account, caller = name, invitation = Empty, request_id = Empty);
         let deadline = Deadline::of(request.headers(), self.limit);
         let required = (self.required_by)(&path);
         let streams = STREAMING_PATHS.contains(&path.as_str());
@@ -97,8 +100,8 @@ impl Boundary {
             }
             Err(refused) => refused.into_http(),
         };
-        let (answered, code) = with_reason(answered);
-        log(&span, code, started.elapsed());
+        let (answered, code, reason) = with_reason(answered);
+        log(&span, code, reason.as_deref(), started.elapsed());
         if streams {
             // The client may never read to the end, so nothing waits for it.
             return answered;
@@ -127,25 +130,29 @@ async fn or_defect(call: impl Future<Output = Response<Body>>) -> Response<Body>
     })
 }
 
-/// Returns the response and its code. If tonic refused by itself, it has the code and the reason of the contract.
-fn with_reason(answered: Response<Body>) -> (Response<Body>, Code) {
-    let Some(refused) = Status::from_header_map(answered.headers()) else { return (answered, Code::Ok) };
+/// Returns the response, its code and the reason of a refusal. If tonic refused by itself, they are those of the contract.
+fn with_reason(answered: Response<Body>) -> (Response<Body>, Code, Option<String>) {
+    let Some(refused) = Status::from_header_map(answered.headers()) else { return (answered, Code::Ok, None) };
     match status::of_tonic(&refused, MAX_MESSAGE) {
         Some(refused) if refused.code() != Code::Ok => {
-            let code = refused.code();
-            (refused.into_http(), code)
+            let (code, reason) = (refused.code(), reason(&refused));
+            (refused.into_http(), code, reason)
         }
-        _ => (answered, refused.code()),
+        _ => (answered, refused.code(), reason(&refused)),
     }
 }
 
-fn log(span: &Span, code: Code, duration: Duration) {
+fn reason(refused: &Status) -> Option<String> {
+    refused.get_details_error_info().map(|info| info.reason)
+}
+
+fn log(span: &Span, code: Code, reason: Option<&str>, duration: Duration) {
     let duration_ms = duration.as_secs_f64() * 1_000.0;
     let _entered = span.enter();
     match code {
-        Code::Internal | Code::Unknown | Code::DataLoss => tracing::error!(?code, duration_ms, "answered"),
-        Code::Unavailable | Code::DeadlineExceeded => tracing::warn!(?code, duration_ms, "answered"),
-        _ => tracing::info!(?code, duration_ms, "answered"),
+        Code::Internal | Code::Unknown | Code::DataLoss => tracing::error!(?code, reason, duration_ms, "answered"),
+        Code::Unavailable | Code::DeadlineExceeded => tracing::warn!(?code, reason, duration_ms, "answered"),
+        _ => tracing::info!(?code, reason, duration_ms, "answered"),
     }
 }
 
@@ -170,7 +177,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use tonic_types::StatusExt;
 
     use super::*;
 

@@ -89,7 +89,7 @@ impl From<Refusal> for Status {
         use ErrorReason as Reason;
         match refusal {
             Refusal::InvitationNotFound => {
-                let message = "there is no such invitation: check its name or link, and the account of the credential";
+                let message = "there is no such invitation: check its name or its token (not the whole link), and the account of the credential";
                 status(Reason::InvitationNotFound, message, [])
             }
             Refusal::AcceptanceNotFound(invitation, id) => {
@@ -107,7 +107,7 @@ impl From<Refusal> for Status {
                 status(Reason::CreatedConnectionExists, message, [("created_connection", id.to_string())])
             }
             Refusal::InvitationExists(id, kind) => {
-                let message = "there is an ACTIVE invitation like this already: use it, or revoke it first";
+                let message = "there is an ACTIVE invitation like this already: use it, revoke it, or set on_conflict";
                 let name = kind.typed_name(id);
                 about(Reason::InvitationExists, message, &name, [("invitation", name.clone())])
             }
@@ -145,7 +145,7 @@ impl From<Refusal> for Status {
             }
             Refusal::EtagMismatch => etag_mismatch("invitation"),
             Refusal::EmailNotAllowed => {
-                let message = "the acceptor's e-mail address is none of those invited: accept with an invited address";
+                let message = "the acceptor's e-mail address is missing or none of those invited: set it to an invited one, or use the mailed link";
                 status(Reason::EmailNotAllowed, message, [])
             }
             Refusal::EmailNotVerified => {
@@ -200,8 +200,9 @@ pub(crate) fn webhook_endpoint_disabled() -> Status {
 
 /// FAILED_PRECONDITION for a filter that finds more invitations than the caller expects.
 pub(crate) fn expected_count_exceeded(expected: u64, matching: u64) -> Status {
-    let message =
-        format!("the filter finds more than {expected} invitations: list them, then send the number that is meant");
+    let message = format!(
+        "the filter finds more than {expected} invitations: look at them with validate_only, then send the number that is meant"
+    );
     let metadata = [("expected_count", expected.to_string()), ("matching_count", matching.to_string())];
     status(ErrorReason::ExpectedCountExceeded, &message, metadata)
 }
@@ -265,6 +266,11 @@ pub(crate) fn invalid_fields(violations: Vec<Violation>) -> Status {
 /// NOT_FOUND, the same for missing and foreign messages.
 pub(crate) fn delivery_not_found() -> Status {
     Refusal::DeliveryNotFound.into()
+}
+
+/// NOT_FOUND, the same for every delivery that the caller cannot see by its name.
+pub(crate) fn named_delivery_not_found(name: &str) -> Status {
+    about(ErrorReason::DeliveryNotFound, "there is no such delivery: take the name from ListDeliveries", name, [])
 }
 
 /// NOT_FOUND, the same for every invitation that the caller cannot see.

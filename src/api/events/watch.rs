@@ -129,7 +129,7 @@ impl Watches {
         // The permit is for the final status, for which a client that reads nothing would have no room.
         let end = sender.clone().reserve_owned().await.map_err(|_| status::unavailable())?;
         let (patience, checkpoint_interval, api) = (self.patience, self.checkpoint_interval, Arc::clone(api));
-        let checkpoint_due = Instant::now();
+        let checkpoint_due = Instant::now() + checkpoint_interval;
         let watch = Watch {
             api,
             call,
@@ -225,12 +225,12 @@ impl Watch {
 
     async fn try_follow(&mut self, sender: &Responses) -> Result<std::convert::Infallible, Status> {
         self.catch_up(sender).await?;
+        self.checkpoint(sender, self.api.clock.now()).await?;
         loop {
             let batch = tokio::select! {
                 biased;
-                // The first one says that what was there at the beginning has been sent.
                 () = sleep_until(self.checkpoint_due) => {
-                    self.checkpoint(sender).await?;
+                    self.checkpoint(sender, self.api.clock.now()).await?;
                     continue;
                 }
                 batch = self.batches.recv() => batch,
@@ -244,7 +244,7 @@ impl Watch {
         }
     }
 
-    /// Reads and sends the stored events.
+    /// Reads and sends the stored events. A checkpoint on the way has the time of the last event so far.
     async fn catch_up(&mut self, sender: &Responses) -> Result<(), Status> {
         loop {
             let batch = self.read().await?;
@@ -252,8 +252,8 @@ impl Watch {
             if batch.is_last {
                 return Ok(());
             }
-            if self.checkpoint_due <= Instant::now() {
-                self.checkpoint(sender).await?;
+            if let Some(last) = batch.events.last().filter(|_| self.checkpoint_due <= Instant::now()) {
+                self.checkpoint(sender, last.event.event.time).await?;
             }
         }
     }
@@ -278,10 +278,10 @@ impl Watch {
         Ok(())
     }
 
-    /// Sends a checkpoint: all events up to the present position have been sent.
-    async fn checkpoint(&mut self, sender: &Responses) -> Result<(), Status> {
+    /// Sends a checkpoint: all events up to the present position, and so up to this time, have been sent.
+    async fn checkpoint(&mut self, sender: &Responses, time: Timestamp) -> Result<(), Status> {
         let token = self.tokens.token(&self.api, self.position)?;
-        self.respond(sender, Item::CheckpointTime(timestamp(self.api.clock.now())), token).await?;
+        self.respond(sender, Item::CheckpointTime(timestamp(time)), token).await?;
         self.checkpoint_due = Instant::now() + self.checkpoint_interval;
         Ok(())
     }

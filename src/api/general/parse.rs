@@ -83,7 +83,11 @@ fn uses(violations: &mut Violations, field: &str, given: Option<i32>, usage: Usa
     let given = max_uses(violations, field, given);
     match (usage, given) {
         (Usage::SingleUse, Some(2..)) => {
-            violations.add(field, FieldRule::Conflicts, "must be 1, or unset, for SINGLE_USE");
+            violations.add(
+                field,
+                FieldRule::Conflicts,
+                "must be 1 or unset for SINGLE_USE, the default: more uses need invitation_type MULTI_USE",
+            );
             None
         }
         (Usage::SingleUse, _) => Some(1),
@@ -113,8 +117,7 @@ fn targets(violations: &mut Violations, field: &str, given: &[pb::Target]) -> Ve
 
 /// Parses a target's address.
 fn address(violations: &mut Violations, at: &impl Fn(&str) -> String, target: &pb::Target) -> Option<Address> {
-    let given_type = address_type(target.r#type).ok_or(Invalid::new(FieldRule::UnknownValue, "must be a known type"));
-    let Some(given_type) = violations.take(at("type"), given_type) else {
+    let Some(given_type) = violations.take(at("type"), address_type(target.r#type)) else {
         violations.optional(&at("value"), &target.value, text::free_text);
         return None;
     };

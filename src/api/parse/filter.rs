@@ -78,14 +78,17 @@ pub(in crate::api) fn scope(violations: &mut Violations, field: &str, scope: Opt
     Some(Scope { scope_type: scope_type?, id: id?, display_name: None })
 }
 
-/// Converts a type of address; `None` for one that is not known.
-pub(in crate::api) fn address_type(given: i32) -> Option<AddressType> {
-    match pb::TargetType::try_from(given).ok()? {
-        pb::TargetType::Unspecified => None,
-        pb::TargetType::Email => Some(AddressType::Email),
-        pb::TargetType::Phone => Some(AddressType::Phone),
-        pb::TargetType::Internal => Some(AddressType::Internal),
-        pb::TargetType::Share => Some(AddressType::Share),
+/// Parses a type of address.
+pub(in crate::api) fn address_type(given: i32) -> Result<AddressType, Invalid> {
+    const MISSING: Invalid =
+        Invalid::new(FieldRule::Required, "is required: one of TARGET_TYPE_EMAIL, _PHONE, _INTERNAL, _SHARE");
+    match pb::TargetType::try_from(given) {
+        Ok(pb::TargetType::Unspecified) => Err(MISSING),
+        Ok(pb::TargetType::Email) => Ok(AddressType::Email),
+        Ok(pb::TargetType::Phone) => Ok(AddressType::Phone),
+        Ok(pb::TargetType::Internal) => Ok(AddressType::Internal),
+        Ok(pb::TargetType::Share) => Ok(AddressType::Share),
+        Err(_) => Err(Invalid::new(FieldRule::UnknownValue, "must be a known type")),
     }
 }
 
@@ -154,9 +157,8 @@ pub(in crate::api) fn target(
 ) -> Option<Address> {
     let target = target?;
     let value = format!("{field}.value");
-    match address_type(target.r#type) {
+    match violations.take(format!("{field}.type"), address_type(target.r#type)) {
         None => {
-            violations.add(format!("{field}.type"), FieldRule::UnknownValue, "must be a known type");
             // The parser of an address depends on its type; a text that no type allows is reported together with the
             // type.
             violations.required(&value, &target.value, text::free_text);

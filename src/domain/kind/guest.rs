@@ -124,7 +124,10 @@ pub struct GuestAcceptance {
     pub by_system: bool,
 }
 
+/// The beginning of the subject of a system that accepts for its organization. No person's subject has it.
+pub const SYSTEM_SUBJECT: &str = "system:";
+
 /// Returns the subject of an acceptance by the system.
 pub fn system_subject(guest_organization_id: Uuid) -> String {
-    format!("system:{guest_organization_id}")
+    format!("{SYSTEM_SUBJECT}{guest_organization_id}")
 }

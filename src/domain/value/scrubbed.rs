@@ -11,7 +11,8 @@ pub fn scrubbed(text: &str) -> String {
     for piece in text.split_inclusive(ends_word) {
         let end = piece.chars().next_back().filter(|last| ends_word(*last));
         let word = &piece[..piece.len() - end.map_or(0, char::len_utf8)];
-        kept.push_str(if SIGNS.iter().any(|sign| word.contains(sign)) { REMOVED } else { word });
+        let lower = word.to_ascii_lowercase();
+        kept.push_str(if SIGNS.iter().any(|sign| lower.contains(sign)) { REMOVED } else { word });
         kept.extend(end);
     }
     kept
@@ -37,6 +38,7 @@ mod tests {
             ("see https://app.example.com/i/inv_AbC-_1?a=b now", "see [removed] now"),
             ("token=inv_AbC-_1.", "[removed]"),
             ("(inv_AbC)", "([removed])"),
+            ("Inv_AbC or INV_AbC", "[removed] or [removed]"),
             ("größer als 40 % – invited", "größer als 40 % – invited"),
             ("@", "[removed]"),
         ] {

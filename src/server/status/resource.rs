@@ -29,7 +29,10 @@ pub(super) fn resource_type(name: &str) -> String {
         "attempts" => "webhookAttempts",
         collection => collection,
     };
-    let singular = collection.strip_suffix('s').unwrap_or(collection);
+    let singular = match (collection.strip_suffix("ies"), collection.strip_suffix('s')) {
+        (Some(stem), _) => format!("{stem}y"),
+        (None, stem) => stem.unwrap_or(collection).to_owned(),
+    };
     let (first, rest) = singular.split_at_checked(1).unwrap_or_default();
     format!("{RESOURCE_PACKAGE}/{}{rest}", first.to_uppercase())
 }

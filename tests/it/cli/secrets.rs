@@ -41,6 +41,12 @@ async fn output_holds_no_secret_and_the_log_no_address() {
     let (code, proof) = verify(folder.path(), &server, &key, tokens.last().unwrap()).await;
     let log = server.log();
     assert!(log.lines().filter(|line| line.contains("answered")).count() >= 9, "the calls are not in the log:\n{log}");
+    let explains =
+        |line: &&str| ["answered", "INVITATION_NOT_FOUND", "apiKeys/"].iter().all(|part| line.contains(part));
+    assert!(
+        log.lines().filter(explains).count() >= 2,
+        "the log does not say why a call was refused, and whose:\n{log}"
+    );
     // Before the end, which folds the write-ahead log into the file.
     let mut written = files(&folder.path().join("data"));
     server.stop().await;

@@ -140,7 +140,7 @@ async fn missing_permission_says_nothing_about_what_exists() {
 fn told_of(status: &Status, known: &Known) -> (Code, String, Vec<u8>) {
     let (code, message, mut details) = told(status);
     let sent = [&known.attempt, &known.acceptance, &known.organizations, &known.endpoint, &known.general, &known.user];
-    for name in sent.into_iter().chain([&known.guest, &format!("invitations/{}", known.id)]) {
+    for name in sent.into_iter().chain([&known.delivery, &known.guest, &format!("invitations/{}", known.id)]) {
         while let Some(at) = details.windows(name.len()).position(|part| part == name.as_bytes()) {
             details[at..at + name.len()].fill(b'?');
         }

@@ -78,7 +78,7 @@ async fn connection_of_another_acceptance_is_refused(database: TestDatabase) {
     refused(missing, Code::NotFound, "ACCEPTANCE_NOT_FOUND");
     let other = messages::create(&service, messages::invitation()).await;
     let elsewhere = connections.record_created_connection(update(&other.name, &id(2), &bob.name)).await;
-    refused(elsewhere, Code::NotFound, "INVITATION_NOT_FOUND");
+    assert_eq!(violated(&refused(elsewhere, Code::InvalidArgument, "INVALID_FIELD")), ["acceptance"]);
     // The same id in another invitation is another connection.
     accepted(&service, &other.invitation_token, "eve", Some(id(1))).await;
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 use invitation_service::clock::Clock;
 use invitation_service::pb;
 use invitation_service::pb::WatchEventsRequest as Watch;
+use invitation_service::pb::event_service_client::EventServiceClient;
 use invitation_service::pb::watch_events_request::Start;
 use invitation_service::pb::watch_events_response::Item;
 use sea_orm::ConnectionTrait as _;
 use tokio::time::timeout;
+use tonic::transport::Endpoint;
 use tonic::{Code, Streaming};
 use tonic_types::StatusExt as _;
 
@@ -23,6 +25,7 @@ on_both!(
     watch_begins_at_a_time_or_at_the_beginning,
     watch_is_about_the_chosen_kinds_families_and_scope,
     checkpoints_move_a_watch_on_that_sees_no_event,
+    checkpoint_on_the_way_has_the_time_of_what_was_sent,
     resume_token_ends_when_events_behind_it_are_deleted,
     resume_token_outlives_the_keys_of_the_ring,
     start_that_cannot_be_is_refused,
@@ -144,6 +147,37 @@ async fn checkpoints_move_a_watch_on_that_sees_no_event(database: TestDatabase) 
     let mut all = open(&service, messages::watch(&behind.resume_token)).await;
     let later = placed(&service).await.0;
     assert_eq!(next(&mut all).await.invitation, later);
+    service.stop().await;
+}
+
+async fn checkpoint_on_the_way_has_the_time_of_what_was_sent(database: TestDatabase) {
+    let often = [("INVITATION__EVENTS__CHECKPOINT_INTERVAL", "100ms")];
+    let service = Service::start_with(configuration(&database, &often), Clock::manual(NEW_YEAR)).await;
+    // Events of which the connection of the client below holds less than a page.
+    let large = pb::Invitation { pass_through: "x".repeat(1_000), ..generals::into_team(&[]) };
+    let requests = vec![generals::with_conflict(large, pb::OnConflict::Allow); 400];
+    let batch = pb::BatchCreateInvitationsRequest { requests, ..Default::default() };
+    service.invitations().batch_create_invitations(batch).await.unwrap();
+    placed(&service).await;
+    service.clock.advance(Duration::from_secs(60));
+
+    let endpoint = Endpoint::from_shared(format!("http://{}", service.address)).unwrap();
+    let narrow = endpoint.initial_stream_window_size(65_535).initial_connection_window_size(65_535);
+    let mut client = EventServiceClient::new(narrow.connect().await.unwrap());
+    let mut stream = client.watch_events(from(Start::FromBeginning(true))).await.unwrap().into_inner();
+    let (mut events, mut checkpoints) = (0, Vec::new());
+    while checkpoints.last() != Some(&messages::at(60).unwrap()) {
+        match timeout(PATIENCE, stream.message()).await.unwrap().unwrap().unwrap().item.unwrap() {
+            Item::Event(_) => events += 1,
+            Item::CheckpointTime(time) => checkpoints.push(time),
+        }
+        if events == 1 {
+            // A client that is slower than the interval: a page of events is under way when the checkpoint is due.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+    assert_eq!(events, 401, "the watch has caught up only when everything has been sent");
+    assert_eq!(checkpoints, [messages::at(0).unwrap(), messages::at(60).unwrap()]);
     service.stop().await;
 }
 

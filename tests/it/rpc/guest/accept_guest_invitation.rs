@@ -36,6 +36,9 @@ async fn system_accepts_once_for_one_organization(database: TestDatabase) {
     assert_eq!(again.into_inner(), accepted, "the same organization again changes nothing");
     let other = guests.accept_guest_invitation(by_system(&made.name, OTHER_HOST)).await;
     refused(other, Code::FailedPrecondition, "INVITATION_FULFILLED");
+    let system = messages::accept_as(&made.invitation_token, &format!("system:{GUEST}"), "ann@example.org", true);
+    let system = service.redemptions().accept_invitation(system).await;
+    assert_eq!(violated(&refused(system, Code::InvalidArgument, "INVALID_FIELD")), ["acceptor.subject"]);
     let person = messages::accept_as(&made.invitation_token, "ann", "ann@example.org", true);
     let person = service.redemptions().accept_invitation(person).await;
     refused(person, Code::FailedPrecondition, "INVITATION_FULFILLED");

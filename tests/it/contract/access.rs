@@ -139,8 +139,9 @@ async fn missing_permission_says_nothing_about_what_exists() {
 /// All that a client is told of a refusal, without the names that it sent itself.
 fn told_of(status: &Status, known: &Known) -> (Code, String, Vec<u8>) {
     let (code, message, mut details) = told(status);
-    let sent = [&known.attempt, &known.acceptance, &known.organizations, &known.endpoint, &known.general, &known.user];
-    for name in sent.into_iter().chain([&known.delivery, &known.guest, &format!("invitations/{}", known.id)]) {
+    let sent =
+        [&known.attempt, &known.acceptance, &known.delivery, &known.organizations, &known.endpoint, &known.general];
+    for name in sent.into_iter().chain([&known.user, &known.guest, &format!("invitations/{}", known.id)]) {
         while let Some(at) = details.windows(name.len()).position(|part| part == name.as_bytes()) {
             details[at..at + name.len()].fill(b'?');
         }

@@ -104,9 +104,11 @@ impl Call {
         given.or(self.caller.organization_id.map(|own| (own, own)))
     }
 
-    /// Returns whether tokens and links may be shown.
-    pub(crate) fn sees_tokens(&self) -> bool {
-        self.caller.may(Permission::TokensRead)
+    /// Returns whether tokens and links of a host's invitations may be shown. A link lets whoever has it accept, so a
+    /// credential that is bound to an organization sees those of its own alone, whatever others let it read.
+    pub(crate) fn sees_tokens_of(&self, host: Option<Uuid>) -> bool {
+        let is_own = self.caller.organization_id.is_none_or(|own| host == Some(own));
+        is_own && self.caller.may(Permission::TokensRead)
     }
 }
 

@@ -105,7 +105,7 @@ impl Api {
     }
 
     fn identity(&self, call: &Call, found: &Invitation) -> Identity {
-        self.with_link(found, call.sees_tokens())
+        self.with_link(found, call.sees_tokens_of(found.details.host()))
     }
 
     fn with_link(&self, found: &Invitation, may_see: bool) -> Identity {
@@ -130,7 +130,10 @@ impl Api {
     fn executed_identity(&self, call: &Call, executed: &Executed) -> Identity {
         let without_link = |identity| Identity { token_visibility: pb::TokenVisibility::ValidateOnly, ..identity };
         let identity = match (executed.dry_run, executed.created) {
-            (false, _) => self.with_link(&executed.invitation, call.sees_tokens() || executed.made_link),
+            (false, _) => {
+                let host = executed.invitation.details.host();
+                self.with_link(&executed.invitation, call.sees_tokens_of(host) || executed.made_link)
+            }
             (true, false) => without_link(Identity::of(&executed.invitation)),
             (true, true) => without_link(Identity::default()),
         };

@@ -22,7 +22,7 @@ use std::time::Instant;
 use crate::support::database::TestDatabase;
 use world::World;
 
-const SEEDS: u64 = 3;
+const SEEDS: u64 = 2;
 const STEPS: u64 = 500;
 
 fn setting(name: &str) -> Option<u64> {

@@ -36,6 +36,13 @@ pub(crate) enum OrganizationAccess {
     Account,
 }
 
+/// The part of an invitation that a call may see.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    /// Whether its tokens and links may be shown.
+    pub(crate) sees_tokens: bool,
+}
+
 /// The organizations that one request names.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Organizations {
@@ -99,12 +106,20 @@ impl Api {
         }
     }
 
-    /// Returns whether the call may be about an invitation, for a read of its parts that looks up only those. The whole
-    /// account costs no look-up.
+    /// Returns whether the call may be about an invitation, for a read of its parts that looks up only those.
     pub(crate) async fn reaches(&self, call: &Call, id: InvitationId) -> Result<bool, Status> {
-        let Some(hosts) = self.hosts(call).await? else { return Ok(true) };
+        Ok(self.reach(call, id).await?.is_some())
+    }
+
+    /// Returns what the call may see of an invitation, for a read of its parts that looks up only those; `None` if nothing. The
+    /// whole account costs no look-up.
+    pub(crate) async fn reach(&self, call: &Call, id: InvitationId) -> Result<Option<Reach>, Status> {
+        let Some(hosts) = self.hosts(call).await? else {
+            return Ok(Some(Reach { sees_tokens: call.sees_tokens_of(None) }));
+        };
         let found = self.read(self.store.get_invitation(&call.caller.account, id, false)).await?;
-        Ok(found.is_some_and(|read| read.found.details.is_hosted_by(Some(&hosts))))
+        let found = found.map(|read| read.found.details).filter(|details| details.is_hosted_by(Some(&hosts)));
+        Ok(found.map(|details| Reach { sees_tokens: call.sees_tokens_of(details.host()) }))
     }
 
     /// Returns the organizations whose invitations a call may read, although its permission lets it write as well.

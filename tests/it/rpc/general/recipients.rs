@@ -229,7 +229,7 @@ async fn recipient_is_found_by_its_name_alone(database: TestDatabase) {
 }
 
 async fn bound_key_sees_recipients_of_its_hosts_alone(database: TestDatabase) {
-    let credentials = [("ours", "*", Some(HOST)), ("ours", "*", Some(OTHER_HOST))];
+    let credentials = [("ours", "*", Some(HOST)), ("ours", "*", Some(OTHER_HOST)), ("ours", "*", None)];
     let (service, key) = keys::start_bound(&database, &credentials).await;
     let mut create = keys::with(&key[0], guests::creation(guests::guest("ann@example.org")));
     guests::add(&mut create, HOST, HOST);
@@ -238,8 +238,34 @@ async fn bound_key_sees_recipients_of_its_hosts_alone(database: TestDatabase) {
     let get = pb::GetRecipientRequest { name: listed[0].name.clone() };
     let mut invitations = service.invitations();
     assert_eq!(invitations.get_recipient(keys::with(&key[0], get.clone())).await.unwrap().into_inner(), listed[0]);
-    refused(invitations.get_recipient(keys::with(&key[1], get)).await, Code::NotFound, "RECIPIENT_NOT_FOUND");
+    refused(invitations.get_recipient(keys::with(&key[1], get.clone())).await, Code::NotFound, "RECIPIENT_NOT_FOUND");
     let foreign = invitations.list_recipients(keys::with(&key[1], listing(&made.name))).await;
     refused(foreign, Code::NotFound, "INVITATION_NOT_FOUND");
+
+    // By a grant it reads them, but no link, with which it could accept for the host.
+    let organization_grant = Some(pb::OrganizationGrant {
+        requester_organization_id: OTHER_HOST.to_owned(),
+        target_organization_id: HOST.to_owned(),
+        permissions: ["guest_invitations.read", "guest_invitations.write"].map(str::to_owned).to_vec(),
+        ..Default::default()
+    });
+    let grant = pb::CreateOrganizationGrantRequest { organization_grant, ..Default::default() };
+    service.access().create_organization_grant(keys::with(&key[2], grant)).await.unwrap();
+    let hidden = pb::TokenVisibility::PermissionMissing as i32;
+    let without_link = Recipient {
+        invitation_token: String::new(),
+        invitation_uri: String::new(),
+        token_visibility: hidden,
+        ..listed[0].clone()
+    };
+    assert_eq!(list_with(&service, &key[1], &made.name).await, [without_link.clone()]);
+    assert_eq!(invitations.get_recipient(keys::with(&key[1], get)).await.unwrap().into_inner(), without_link);
+    let get = pb::GetInvitationRequest { name: format!("invitations/{}", made.uid) };
+    let seen = invitations.get_invitation(keys::with(&key[1], get.clone())).await.unwrap().into_inner();
+    assert_eq!((seen.invitation_token.as_str(), seen.token_visibility), ("", hidden));
+    for own in [0, 2] {
+        let seen = invitations.get_invitation(keys::with(&key[own], get.clone())).await.unwrap().into_inner();
+        assert!(seen.invitation_token.starts_with("inv_"), "{own}");
+    }
     service.stop().await;
 }

@@ -16,8 +16,10 @@ struct Rule {
     name: &'static str,
     /// Returns a sentence for each deviation.
     check: fn(&[FileDescriptorProto]) -> Vec<String>,
-    planted: &'static [(fn(&mut [FileDescriptorProto]), &'static str)],
+    planted: &'static [(Plant, &'static str)],
 }
+
+type Plant = fn(&mut [FileDescriptorProto]);
 
 fn rules() -> Vec<&'static Rule> {
     [requests::RULES, resources::RULES, comments::RULES, generators::RULES].into_iter().flatten().collect()

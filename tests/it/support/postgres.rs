@@ -117,7 +117,8 @@ impl Cluster {
         let mut options = ConnectOptions::new(self.url("postgres"));
         options.max_connections(1).sqlx_logging(false);
         let admin = Database::connect(options).await.expect("connect to the throw-away cluster");
-        for ended in std::mem::take(&mut *self.ended()) {
+        let ended = std::mem::take(&mut *self.ended());
+        for ended in ended {
             // Tasks of its test may still be connected.
             let drop = format!("DROP DATABASE {ended} WITH (FORCE)");
             admin.execute_unprepared(&drop).await.expect("drop a database");

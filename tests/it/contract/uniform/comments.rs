@@ -17,13 +17,7 @@ pub(super) const RULES: &[Rule] = &[
                 "RevokeInvitations does not end with an example, its errors and its permission",
             ),
             (
-                |files| {
-                    reword(
-                        files,
-                        "Errors: `EXPECTED_COUNT_EXCEEDED`. Permission",
-                        "Errors: `TOO_MANY_ROWS`. Permission",
-                    )
-                },
+                |files| reword(files, "Errors: `EXPECTED_COUNT_EXCEEDED`.", "Errors: `TOO_MANY_ROWS`."),
                 "RevokeInvitations names TOO_MANY_ROWS, which is no reason",
             ),
         ],
@@ -54,13 +48,7 @@ pub(super) const RULES: &[Rule] = &[
         name: "texts",
         check: texts,
         planted: &[(
-            |files| {
-                reword(
-                    files,
-                    "Optional. Only the acceptance by this subject, for example `user-42`",
-                    "Optional. The subject",
-                )
-            },
+            |files| reword(files, "Only the acceptance by this subject, for example `user-42`", "The subject"),
             "ListAcceptancesRequest.subject shows no value",
         )],
     },

@@ -258,7 +258,7 @@ async fn bound_key_sees_recipients_of_its_hosts_alone(database: TestDatabase) {
         token_visibility: hidden,
         ..listed[0].clone()
     };
-    assert_eq!(list_with(&service, &key[1], &made.name).await, [without_link.clone()]);
+    assert_eq!(list_with(&service, &key[1], &made.name).await, std::slice::from_ref(&without_link));
     assert_eq!(invitations.get_recipient(keys::with(&key[1], get)).await.unwrap().into_inner(), without_link);
     let get = pb::GetInvitationRequest { name: format!("invitations/{}", made.uid) };
     let seen = invitations.get_invitation(keys::with(&key[1], get.clone())).await.unwrap().into_inner();

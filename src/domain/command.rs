@@ -249,43 +249,13 @@ impl Command {
 
     /// Returns the outcome of a create that was answered by an invitation, which it created or not; `None` for another command.
     pub(in crate::domain) fn create_outcome(&self, answered: &Invitation, created: bool) -> Option<CreateOutcome> {
-        match &self.action {
-            Action::Create(create) => Some(create.outcome(answered, created)),
-            Action::Accept(_)
-            | Action::Decline(_)
-            | Action::Revoke(_)
-            | Action::Resend(_)
-            | Action::RecordEngagement(_)
-            | Action::VerifyEmail(_)
-            | Action::RecordCreatedConnection(_)
-            | Action::UpdateGuest(_)
-            | Action::Delete(_)
-            | Action::SyncAutojoin(_)
-            | Action::SettleDelivery(_)
-            | Action::ReportDelivery(_)
-            | Action::Expire(_) => None,
-        }
+        self.rules().create_outcome(answered, created)
     }
 
     /// Returns whether the present link of an invitation is the one that the command made when it took effect. A retry
     /// shows the link to the credential that made it, and none that took its place.
     pub(in crate::domain) fn made_link(&self, present: &Invitation) -> bool {
-        match &self.action {
-            Action::Create(_) => present.generation == 0 && present.creator == self.actor,
-            Action::Resend(resend) => resend.rotate && present.updater == self.actor,
-            Action::Accept(_)
-            | Action::Decline(_)
-            | Action::Revoke(_)
-            | Action::RecordEngagement(_)
-            | Action::VerifyEmail(_)
-            | Action::RecordCreatedConnection(_)
-            | Action::UpdateGuest(_)
-            | Action::Delete(_)
-            | Action::SyncAutojoin(_)
-            | Action::SettleDelivery(_)
-            | Action::ReportDelivery(_)
-            | Action::Expire(_) => false,
-        }
+        self.rules().made_link(present, &self.actor)
     }
 
     /// Returns the most rows that it may write, which limits the size of groups.
@@ -311,6 +281,16 @@ pub(in crate::domain) trait CommandRules {
     fn bytes(&self) -> usize;
     /// Decides the command on the loaded rows.
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal>;
+
+    /// Returns the outcome, if the command creates an invitation where there is none; the answer was created or not.
+    fn create_outcome(&self, _answered: &Invitation, _created: bool) -> Option<CreateOutcome> {
+        None
+    }
+
+    /// Returns whether the present link of an invitation is one that the command of this actor made.
+    fn made_link(&self, _present: &Invitation, _actor: &str) -> bool {
+        false
+    }
 }
 
 /// The bytes of a command without lists and JSON.

@@ -20,8 +20,8 @@ use crate::pb::ErrorReason;
 use crate::store::{BatchError, ExecuteError};
 use resource::{RESOURCE_PACKAGE, about};
 pub(crate) use resource::{
-    event_not_found, organization_grant_exists, organization_grant_not_found, recipient_not_found,
-    webhook_attempt_not_found, webhook_endpoint_not_found,
+    event_not_found, named_delivery_not_found, organization_grant_exists, organization_grant_not_found,
+    recipient_not_found, webhook_attempt_not_found, webhook_endpoint_not_found,
 };
 
 const DOMAIN: &str = "invitation-service";
@@ -107,7 +107,7 @@ impl From<Refusal> for Status {
                 status(Reason::CreatedConnectionExists, message, [("created_connection", id.to_string())])
             }
             Refusal::InvitationExists(id, kind) => {
-                let message = "there is an ACTIVE invitation like this already: use it, revoke it, or set on_conflict";
+                let message = "there is an ACTIVE invitation like this already: use it, revoke it, or create with another on_conflict";
                 let name = kind.typed_name(id);
                 about(Reason::InvitationExists, message, &name, [("invitation", name.clone())])
             }
@@ -266,11 +266,6 @@ pub(crate) fn invalid_fields(violations: Vec<Violation>) -> Status {
 /// NOT_FOUND, the same for missing and foreign messages.
 pub(crate) fn delivery_not_found() -> Status {
     Refusal::DeliveryNotFound.into()
-}
-
-/// NOT_FOUND, the same for every delivery that the caller cannot see by its name.
-pub(crate) fn named_delivery_not_found(name: &str) -> Status {
-    about(ErrorReason::DeliveryNotFound, "there is no such delivery: take the name from ListDeliveries", name, [])
 }
 
 /// NOT_FOUND, the same for every invitation that the caller cannot see.

@@ -157,25 +157,10 @@ impl Api {
     }
 }
 
-/// Refuses rows of the whole account to a caller who is bound to an organization.
+/// Refuses a new invitation that belongs to no organization to a caller who is bound to one.
 pub(crate) fn check_new(call: &Call, action: &Action) -> Result<(), Status> {
-    let belongs_to_none = match action {
-        Action::Create(create) => create.details.host().is_none(),
-        Action::SyncAutojoin(_)
-        | Action::Accept(_)
-        | Action::Decline(_)
-        | Action::Revoke(_)
-        | Action::Resend(_)
-        | Action::RecordEngagement(_)
-        | Action::VerifyEmail(_)
-        | Action::RecordCreatedConnection(_)
-        | Action::UpdateGuest(_)
-        | Action::Delete(_)
-        | Action::SettleDelivery(_)
-        | Action::ReportDelivery(_)
-        | Action::Expire(_) => false,
-    };
-    if belongs_to_none && call.caller.organization_id.is_some() {
+    let Action::Create(create) = action else { return Ok(()) };
+    if create.details.host().is_none() && call.caller.organization_id.is_some() {
         return Err(status::organization_access_denied());
     }
     Ok(())

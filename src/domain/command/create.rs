@@ -74,15 +74,6 @@ impl CreateInvitation {
         SlotKey::of(&self.details, self.recipients.iter().map(|recipient| &recipient.address))
     }
 
-    /// Returns what the command did if it is answered by this invitation, which it created or not.
-    pub(in crate::domain) fn outcome(&self, invitation: &Invitation, created: bool) -> CreateOutcome {
-        match invitation.details.shared().replaced.as_slice() {
-            _ if !created => CreateOutcome::Existing(self.differing_fields(invitation)),
-            [] => CreateOutcome::Created,
-            replaced => CreateOutcome::Replaced(replaced.to_vec()),
-        }
-    }
-
     /// Returns the fields in which an existing invitation differs from the one that the command would create. A time to live
     /// is not compared: it would begin now.
     fn differing_fields(&self, existing: &Invitation) -> Vec<String> {
@@ -178,6 +169,18 @@ impl CommandRules for CreateInvitation {
             invitations.push(rival.0);
         }
         Ok(Decided::changed(id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
+    }
+
+    fn create_outcome(&self, answered: &Invitation, created: bool) -> Option<CreateOutcome> {
+        Some(match answered.details.shared().replaced.as_slice() {
+            _ if !created => CreateOutcome::Existing(self.differing_fields(answered)),
+            [] => CreateOutcome::Created,
+            replaced => CreateOutcome::Replaced(replaced.to_vec()),
+        })
+    }
+
+    fn made_link(&self, present: &Invitation, actor: &str) -> bool {
+        present.generation == 0 && present.creator == actor
     }
 }
 

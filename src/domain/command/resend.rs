@@ -130,4 +130,8 @@ impl CommandRules for ResendInvitation {
         let invitations = vec![Change::Update { invitation, unexpired: false }];
         Ok(Decided::changed(id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
     }
+
+    fn made_link(&self, present: &Invitation, actor: &str) -> bool {
+        self.rotate && present.updater == actor
+    }
 }

@@ -68,6 +68,11 @@ pub(crate) fn webhook_attempt_not_found(name: &str) -> Status {
     about(ErrorReason::WebhookAttemptNotFound, message, name, [])
 }
 
+/// NOT_FOUND, the same for every delivery that the caller cannot see by its name.
+pub(crate) fn named_delivery_not_found(name: &str) -> Status {
+    about(ErrorReason::DeliveryNotFound, "there is no such delivery: take the name from ListDeliveries", name, [])
+}
+
 /// NOT_FOUND for an event that an invitation does not have.
 pub(crate) fn event_not_found(name: &str) -> Status {
     about(ErrorReason::EventNotFound, "the invitation has no such event: take the name from ListEvents", name, [])

@@ -12,13 +12,14 @@ use super::page;
 use super::parse::field_mask::FieldMask;
 use super::parse::violations::Violations;
 use crate::auth::permission::Permission;
-use crate::domain::organization_grant::OrganizationGrant;
+use crate::domain::organization_grant::{GrantUpdate, OrganizationGrant};
 use crate::domain::value::id::IdSeed;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::access_service_server::AccessService;
 use crate::server::status;
+use crate::server::violation::Violation;
 use crate::store::{Cursor, GrantCreated, GrantRefusal, OrganizationGrantQuery};
 
 const COLLECTION: &str = "organizationGrants";
@@ -121,9 +122,9 @@ impl AccessService for Access {
     ) -> Result<Response<pb::OrganizationGrant>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
         let parsed = to_update(&mut violations, &message);
-        let (id, etag, permissions) = violations.finish(parsed)?;
+        let (id, etag, update) = violations.finish(parsed)?;
         let (once, now) = (self.0.write_once(&call, &message), self.0.clock.now());
-        let decide = |grant: &OrganizationGrant| grant.update(permissions.as_deref(), etag.as_deref(), now);
+        let decide = |grant: &OrganizationGrant| grant.update(&update, etag.as_deref(), now);
         let changed = self.0.store.change_organization_grant(&call.caller.account, id, &once, decide);
         let changed = self.0.read(changed).await?.map_err(|refusal| refused(id, refusal))?;
         Ok(Response::new(if message.validate_only { dry_run(&changed) } else { convert(&changed) }))
@@ -149,6 +150,14 @@ fn refused(id: Uuid, refusal: GrantRefusal) -> Status {
     match refusal {
         GrantRefusal::NotFound => status::organization_grant_not_found(&name(id)),
         GrantRefusal::Stale => status::etag_mismatch("organization grant"),
+        GrantRefusal::Fixed(field) => {
+            let rule = Invalid::new(FieldRule::NotAllowed, "must be unset or as it is: it cannot be updated");
+            status::invalid_fields(vec![Violation::new(
+                format!("organization_grant.{field}"),
+                rule.rule,
+                rule.description,
+            )])
+        }
         GrantRefusal::RequestIdReused => status::request_id_reused(),
     }
 }
@@ -171,19 +180,26 @@ fn to_create(violations: &mut Violations, given: Option<&pb::OrganizationGrant>)
     Some((requester?, target?, permissions))
 }
 
-/// Parses the grant to be updated, the etag it must have, and its new permissions.
+/// Parses the grant to be updated, the etag it must have, and the update.
 fn to_update(
     violations: &mut Violations,
     request: &pb::UpdateOrganizationGrantRequest,
-) -> Option<(Uuid, Option<String>, Option<Vec<String>>)> {
+) -> Option<(Uuid, Option<String>, GrantUpdate)> {
     let empty = pb::OrganizationGrant::default();
     let given = request.organization_grant.as_ref().unwrap_or(&empty);
     let id = violations.required("organization_grant.name", &given.name, parse_name);
     let etag = violations.optional("organization_grant.etag", &given.etag, text::opaque_id);
     let fields = [("permissions", !given.permissions.is_empty())];
     let mask = FieldMask::parse(violations, request.update_mask.as_ref(), fields);
+    // A mask that names fields says that the others are not looked at.
+    let mut fixed = |field: &str, value: &str| {
+        let value = if mask.is_whole() { value } else { "" };
+        violations.optional(&format!("organization_grant.{field}"), value, text::uuid)
+    };
+    let requester = fixed("requester_organization_id", &given.requester_organization_id);
+    let target = fixed("target_organization_id", &given.target_organization_id);
     let permissions = mask.has("permissions").then(|| granted(violations, &given.permissions));
-    Some((id?, etag, permissions))
+    Some((id?, etag, GrantUpdate { requester, target, permissions }))
 }
 
 /// Parses granted permissions, at least one; the same twice counts once.

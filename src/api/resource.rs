@@ -143,7 +143,8 @@ impl Api {
             Some(CreateOutcome::Replaced(replaced)) => (pb::CreateOutcome::Replaced, replaced, Vec::new()),
             Some(CreateOutcome::Existing(fields)) => (pb::CreateOutcome::Existing, Vec::new(), fields),
         };
-        let replaced_invitations = replaced.into_iter().map(invitation_name).collect();
+        let name = |replaced: Option<InvitationId>| replaced.map(invitation_name).unwrap_or_default();
+        let replaced_invitations = replaced.into_iter().map(name).collect();
         let hides_acceptance = executed.dry_run && !executed.already_accepted;
         Identity { create_outcome, replaced_invitations, differing_fields, hides_acceptance, ..identity }
     }

@@ -46,7 +46,7 @@ pub use resend::ResendInvitation;
 pub use revoke::RevokeInvitation;
 pub use settle_delivery::SettleDelivery;
 pub use sync_autojoin::SyncAutojoin;
-pub use update_guest::UpdateGuestInvitation;
+pub use update_guest::{FixedFields, UpdateGuestInvitation};
 pub use verify_email::VerifyEmail;
 
 /// An action for one caller.

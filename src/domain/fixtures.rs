@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::command::{
     AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry,
-    ExpiryTime, OnConflict, RecordCreatedConnection, RecordEngagement, Request, ResendInvitation, RevokeInvitation,
-    SyncAutojoin, Target, UpdateGuestInvitation,
+    ExpiryTime, FixedFields, OnConflict, RecordCreatedConnection, RecordEngagement, Request, ResendInvitation,
+    RevokeInvitation, SyncAutojoin, Target, UpdateGuestInvitation,
 };
 use super::decide::Context;
 use super::delivery::reminder::Schedules;
@@ -314,6 +314,7 @@ pub(super) fn update_guest(invitation: &Invitation) -> UpdateGuestInvitation {
         archived: None,
         parent_organization_id: None,
         parent_organization_name: None,
+        fixed: FixedFields::default(),
     }
 }
 

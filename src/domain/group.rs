@@ -171,12 +171,9 @@ impl Group {
         let dry_run = mode == BatchMode::DryRun;
         let mut results = Vec::with_capacity(commands.len());
         for command in commands {
-            results.push(decide(self, command).map(|executed| {
-                // An invitation that an earlier command of the dry run created does not exist either.
-                let id = &executed.invitation.id;
-                let existed = before.as_ref().is_some_and(|before| before.save.created.contains_key(id));
-                let created = executed.created || (dry_run && !existed && self.save.created.contains_key(id));
-                Executed { created, dry_run, ..executed }
+            results.push(decide(self, command).map(|executed| match &before {
+                Some(before) if dry_run => self.as_dry_run(executed, before),
+                Some(_) | None => executed,
             }));
         }
         if let Some(before) = before
@@ -190,11 +187,28 @@ impl Group {
         results
     }
 
+    /// Marks what a command of a dry run did. An invitation that an earlier command of it created does not exist either.
+    fn as_dry_run(&self, executed: Executed, before: &Self) -> Executed {
+        let created = executed.created || self.has_created(executed.invitation.id, before);
+        let outcome = executed.outcome.map(|outcome| match outcome {
+            CreateOutcome::Replaced(names) => {
+                let existing = |name: Option<InvitationId>| name.filter(|id| !self.has_created(*id, before));
+                CreateOutcome::Replaced(names.into_iter().map(existing).collect())
+            }
+            CreateOutcome::Created | CreateOutcome::Existing(_) => outcome,
+        });
+        Executed { created, dry_run: true, outcome, ..executed }
+    }
+
+    /// Returns whether an invitation has been created since the group was as `before`.
+    fn has_created(&self, id: InvitationId, before: &Self) -> bool {
+        self.save.created.contains_key(&id) && !before.save.created.contains_key(&id)
+    }
+
     /// Takes the name out of a refusal if it leads to an invitation that is taken back.
     fn forget_name(&self, refusal: &mut Refusal, before: &Self) {
         if let Refusal::InvitationExists(id, _) = refusal
-            && self.save.created.contains_key(id)
-            && !before.save.created.contains_key(id)
+            && self.has_created(*id, before)
         {
             *refusal = Refusal::InvitationExistsInBatch;
         }

@@ -27,6 +27,26 @@ pub struct OrganizationGrant {
     pub updated_at: Timestamp,
 }
 
+/// An update of a grant.
+#[derive(Clone, Debug, Default)]
+pub struct GrantUpdate {
+    /// The organization that may act, if the update repeats it: it cannot be changed.
+    pub requester: Option<Uuid>,
+    /// The organization it may act for, if the update repeats it: it cannot be changed.
+    pub target: Option<Uuid>,
+    /// The new permissions; `None` keeps the present ones.
+    pub permissions: Option<Vec<String>>,
+}
+
+/// The reason why a grant is not updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateRefusal {
+    /// Its etag is another one.
+    Stale,
+    /// The field of this name cannot be changed.
+    Fixed(&'static str),
+}
+
 impl OrganizationGrant {
     /// Returns whether it grants the permission of this name.
     pub fn grants(&self, permission: &str) -> bool {
@@ -43,15 +63,21 @@ impl OrganizationGrant {
         etag::check(etag, self.id, self.revision)
     }
 
-    /// Decides an update of the permissions, which keep their values without new ones; `None` if it changes nothing.
+    /// Decides an update; `None` if it changes nothing.
     pub fn update(
         &self,
-        permissions: Option<&[String]>,
+        update: &GrantUpdate,
         etag: Option<&str>,
         now: Timestamp,
-    ) -> Result<Option<Self>, StaleEtag> {
-        self.check_etag(etag)?;
-        let changed = permissions.filter(|permissions| *permissions != self.permissions);
+    ) -> Result<Option<Self>, UpdateRefusal> {
+        self.check_etag(etag).map_err(|StaleEtag| UpdateRefusal::Stale)?;
+        if update.requester.is_some_and(|id| id != self.requester) {
+            return Err(UpdateRefusal::Fixed("requester_organization_id"));
+        }
+        if update.target.is_some_and(|id| id != self.target) {
+            return Err(UpdateRefusal::Fixed("target_organization_id"));
+        }
+        let changed = update.permissions.as_deref().filter(|permissions| *permissions != self.permissions);
         Ok(changed.map(|permissions| Self {
             permissions: permissions.to_vec(),
             revision: self.revision + 1,

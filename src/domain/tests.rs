@@ -16,10 +16,9 @@ use super::invitation::state::State;
 use super::invitation::{Engagement, EngagementType, Invitation};
 use super::kind::connection::{ConnectionDetails, ConnectionPurpose, Country, HttpUrl, StartDate};
 use super::kind::{Details, Kind};
-use super::organization_grant::OrganizationGrant;
+use super::organization_grant::{GrantUpdate, OrganizationGrant, UpdateRefusal};
 use super::secret::key_ring::KeyRing;
 use super::value::email::Email;
-use super::value::etag::StaleEtag;
 use super::value::rule;
 use super::value::text;
 use super::value::time::{Timestamp, Ttl};
@@ -194,14 +193,28 @@ fn organization_grant_grants_what_it_names() {
 #[test]
 fn organization_grant_has_another_etag_after_a_change_only() {
     let (before, later) = (grant(), Timestamp::from_micros(NOW.micros() + 1));
-    assert_eq!(before.update(None, Some(&before.etag()), later), Ok(None));
-    assert_eq!(before.update(Some(&["guests.read".to_owned()]), None, later), Ok(None));
-    let permissions = ["guests.write".to_owned()];
-    let after = before.update(Some(&permissions), None, later).unwrap().unwrap();
+    let to =
+        |permission: &str| GrantUpdate { permissions: Some(vec![permission.to_owned()]), ..GrantUpdate::default() };
+    assert_eq!(before.update(&GrantUpdate::default(), Some(&before.etag()), later), Ok(None));
+    assert_eq!(before.update(&to("guests.read"), None, later), Ok(None));
+    let after = before.update(&to("guests.write"), None, later).unwrap().unwrap();
     assert_eq!((after.revision, after.updated_at, after.created_at), (2, later, NOW));
     assert_ne!(after.etag(), before.etag());
     assert!(after.grants("guests.write") && !after.grants("guests.read"));
-    assert_eq!(after.update(Some(&permissions), Some(&before.etag()), later), Err(StaleEtag));
+    assert_eq!(after.update(&to("guests.write"), Some(&before.etag()), later), Err(UpdateRefusal::Stale));
+}
+
+#[test]
+fn organization_grant_keeps_its_two_organizations() {
+    let before = grant();
+    let ends = |requester: u128, target: u128| GrantUpdate {
+        requester: Some(organization(requester)),
+        target: Some(organization(target)),
+        permissions: None,
+    };
+    assert_eq!(before.update(&ends(1, 2), None, NOW), Ok(None), "as they are");
+    assert_eq!(before.update(&ends(3, 2), None, NOW), Err(UpdateRefusal::Fixed("requester_organization_id")));
+    assert_eq!(before.update(&ends(1, 3), None, NOW), Err(UpdateRefusal::Fixed("target_organization_id")));
 }
 
 fn grant() -> OrganizationGrant {

@@ -18,7 +18,7 @@ use crate::domain::kind::Kind;
 use crate::domain::value::time::Timestamp;
 use crate::pb::ErrorReason;
 use crate::store::{BatchError, ExecuteError};
-use resource::{RESOURCE_PACKAGE, about};
+use resource::{about, about_unnamed};
 pub(crate) use resource::{
     event_not_found, named_delivery_not_found, organization_grant_exists, organization_grant_not_found,
     recipient_not_found, webhook_attempt_not_found, webhook_endpoint_not_found,
@@ -90,7 +90,7 @@ impl From<Refusal> for Status {
         match refusal {
             Refusal::InvitationNotFound => {
                 let message = "there is no such invitation: check its name or its token (not the whole link), and the account of the credential";
-                status(Reason::InvitationNotFound, message, [])
+                about_unnamed(Reason::InvitationNotFound, message, "Invitation")
             }
             Refusal::AcceptanceNotFound(invitation, id) => {
                 let message = "the invitation has no such acceptance: take the name from ListAcceptances";
@@ -159,10 +159,8 @@ impl From<Refusal> for Status {
             ),
             Refusal::DeliveryNotFound => {
                 let message = "there is no such delivery: take the message_id from ListDeliveries";
-                let mut details = details(Reason::DeliveryNotFound, []);
                 // A message_id reads like an e-mail address, so it is not repeated.
-                details.set_resource_info(format!("{RESOURCE_PACKAGE}/Delivery"), "", "", message);
-                Self::with_error_details(code(Reason::DeliveryNotFound), message, details)
+                about_unnamed(Reason::DeliveryNotFound, message, "Delivery")
             }
             Refusal::LeaseLost => status(Reason::Conflict, "another process has taken the message over", []),
             Refusal::RecipientAnswered(invitation, ordinal) => {
@@ -209,7 +207,7 @@ pub(crate) fn expected_count_exceeded(expected: u64, matching: u64) -> Status {
 
 /// ABORTED for a resource with another etag.
 pub(crate) fn etag_mismatch(resource: &str) -> Status {
-    let message = format!("the {resource} has changed since this etag was read: read it again");
+    let message = format!("the {resource} has changed, or is another one, since this etag was read: read it again");
     status(ErrorReason::EtagMismatch, &message, [])
 }
 
@@ -276,7 +274,7 @@ pub(crate) fn not_found() -> Status {
 /// NOT_FOUND for one of several names, the same for every invitation that the caller cannot see.
 pub(crate) fn named_not_found(name: &str) -> Status {
     let metadata = [("name", name.to_owned())];
-    status(ErrorReason::InvitationNotFound, "there is no such invitation: check the name", metadata)
+    about(ErrorReason::InvitationNotFound, "there is no such invitation: check the name", name, metadata)
 }
 
 /// UNAUTHENTICATED.

@@ -15,7 +15,7 @@ use super::sql::entity::organization_grant::{Column, Entity, Model};
 use super::sql::error::StoreError;
 use super::sql::row::rows_with_id;
 use super::sql::rows_param::in_index;
-use crate::domain::organization_grant::OrganizationGrant;
+use crate::domain::organization_grant::{OrganizationGrant, UpdateRefusal};
 use crate::domain::value::etag::StaleEtag;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
@@ -60,6 +60,8 @@ pub enum GrantRefusal {
     NotFound,
     /// The grant has changed since the caller read it.
     Stale,
+    /// The field of this name cannot be changed.
+    Fixed(&'static str),
     /// Another request had this request_id.
     RequestIdReused,
 }
@@ -172,7 +174,7 @@ impl Store {
         account: &AccountId,
         id: Uuid,
         once: &WriteOnce,
-        decide: impl Fn(&OrganizationGrant) -> Result<Option<OrganizationGrant>, StaleEtag>,
+        decide: impl Fn(&OrganizationGrant) -> Result<Option<OrganizationGrant>, UpdateRefusal>,
     ) -> Result<Result<OrganizationGrant, GrantRefusal>, StoreError> {
         for _ in 0..MAX_ATTEMPTS {
             let transaction = self.database.begin_write_with_lock_wait().await?;
@@ -186,7 +188,11 @@ impl Store {
             if matches!(known, Known::Done { about, .. } if about == id) {
                 return Ok(Ok(before));
             }
-            let Ok(decided) = decide(&before) else { return Ok(Err(GrantRefusal::Stale)) };
+            let decided = match decide(&before) {
+                Ok(decided) => decided,
+                Err(UpdateRefusal::Stale) => return Ok(Err(GrantRefusal::Stale)),
+                Err(UpdateRefusal::Fixed(field)) => return Ok(Err(GrantRefusal::Fixed(field))),
+            };
             if once.validate_only {
                 return Ok(Ok(decided.unwrap_or(before)));
             }

@@ -120,7 +120,7 @@ impl Store {
     }
 
     /// Finishes a call: from now on it gets the same answer as at first. Returns the number of invitations that it has
-    /// changed, now and before it was interrupted.
+    /// changed, now and before it was interrupted. Of two attempts at the call that run at once, the last to finish counts.
     pub async fn finish_call(&self, account: &AccountId, request: &Request) -> Result<u64, StoreError> {
         let changed = Query::select()
             .expr(Expr::col(Column::InvitationId).count())
@@ -132,8 +132,7 @@ impl Store {
             .col_expr(Column::Changed, Expr::from(changed))
             .filter(Column::AccountId.eq(account.as_str()))
             .filter(Column::Method.eq(key.method))
-            .filter(Column::RequestId.eq(key.id))
-            .filter(Column::Changed.is_null());
+            .filter(Column::RequestId.eq(key.id));
         update.exec(&self.database.write).await?;
         match self.find_call(account, request).await? {
             KnownCall::Finished { changed } => Ok(changed),

@@ -7,7 +7,7 @@ use crate::api::parse::field_mask::FieldMask;
 use crate::api::parse::on_conflict::on_conflict;
 use crate::api::parse::shared::SharedFields;
 use crate::api::parse::violations::Violations;
-use crate::domain::command::{CreateInvitation, Expiry, OnConflict, Target, UpdateGuestInvitation};
+use crate::domain::command::{CreateInvitation, Expiry, FixedFields, OnConflict, Target, UpdateGuestInvitation};
 use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::kind::guest::GuestDetails;
 use crate::domain::kind::{Details, Kind};
@@ -98,6 +98,7 @@ pub(in crate::api) fn to_create(
 pub(in crate::api) struct Update {
     given: Given,
     archived: bool,
+    fixed: FixedFields,
     mask: FieldMask,
 }
 
@@ -115,19 +116,28 @@ pub(in crate::api) fn update(violations: &mut Violations, request: &pb::UpdateGu
     if mask.has("expire_time") && invitation.expiration.is_none() {
         violations.add(EXPIRE_TIME, FieldRule::Required, "is required");
     }
-    Update { given: given(violations, invitation), archived: invitation.archived.unwrap_or_default(), mask }
+    // A mask that names fields says that the others are not looked at.
+    let fixed = if mask.is_whole() { fixed(violations, invitation) } else { FixedFields::default() };
+    Update { given: given(violations, invitation), archived: invitation.archived.unwrap_or_default(), fixed, mask }
+}
+
+fn fixed(violations: &mut Violations, invitation: &pb::GuestInvitation) -> FixedFields {
+    let email = violations.optional("guest_invitation.email", &invitation.email, Email::parse);
+    let (shared, labels) = invitation.shared(violations);
+    FixedFields { email, shared, labels }
 }
 
 impl Update {
     /// Returns the command on an invitation.
     pub(in crate::api) fn of(self, target: Target) -> UpdateGuestInvitation {
-        let Self { given, archived, mask } = self;
+        let Self { given, archived, fixed, mask } = self;
         UpdateGuestInvitation {
             target,
             expiry: given.expiry.filter(|_| mask.has("expire_time")),
             archived: mask.has("archived").then_some(archived),
             parent_organization_id: mask.has("parent_organization_id").then_some(given.parent_organization_id),
             parent_organization_name: mask.has("parent_organization_name").then_some(given.parent_organization_name),
+            fixed,
         }
     }
 }

@@ -4,7 +4,10 @@ use super::violations::Violations;
 use crate::domain::value::rule::FieldRule;
 
 /// The fields of a resource that a call updates.
-pub(in crate::api) struct FieldMask(Vec<&'static str>);
+pub(in crate::api) struct FieldMask {
+    updated: Vec<&'static str>,
+    is_whole: bool,
+}
 
 impl FieldMask {
     /// Parses `update_mask`. Each of `fields` can be updated; its second part is whether it is set.
@@ -25,11 +28,17 @@ impl FieldMask {
         }
         let is_named = |field: &str| paths.iter().any(|path| path == field || path == "*");
         let changed = fields.into_iter().filter(|(field, filled)| is_named(field) || (paths.is_empty() && *filled));
-        Self(changed.map(|(field, _)| field).collect())
+        let is_whole = paths.is_empty() || paths.iter().any(|path| path == "*");
+        Self { updated: changed.map(|(field, _)| field).collect(), is_whole }
     }
 
     /// Returns whether the call updates a field.
     pub(in crate::api) fn has(&self, field: &str) -> bool {
-        self.0.contains(&field)
+        self.updated.contains(&field)
+    }
+
+    /// Returns whether the resource as a whole is meant, so that what is set but cannot be updated has to be as it is.
+    pub(in crate::api) fn is_whole(&self) -> bool {
+        self.is_whole
     }
 }

@@ -45,8 +45,8 @@ pub enum CreateOutcome {
     Created,
     /// Nothing was created; the existing invitation differs from the command in these fields.
     Existing(Vec<String>),
-    /// The invitation was created in place of these.
-    Replaced(Vec<InvitationId>),
+    /// The invitation was created in place of these; `None` stands for one that exists only in the same dry run.
+    Replaced(Vec<Option<InvitationId>>),
 }
 
 /// Creates an invitation of any kind.
@@ -90,11 +90,10 @@ impl CreateInvitation {
         let expires = match self.expiry.map(|expiry| expiry.time) {
             Some(ExpiryTime::At(at)) => existing.facts.expire_at != Some(at),
             Some(ExpiryTime::Never) | None => existing.facts.expire_at.is_some(),
-            Some(ExpiryTime::After(_)) => false,
+            Some(ExpiryTime::After(_)) => existing.facts.expire_at.is_none(),
         };
-        let people = self.recipients.iter().map(|recipient| &recipient.address);
-        let same_people = people.clone().count() == existing.recipients.len()
-            && people.clone().all(|address| existing.addresses().any(|known| known.is(address)));
+        let same_people = self.recipients.len() == existing.recipients.len()
+            && self.recipients.iter().all(|new| existing.recipients.iter().any(|known| known.is(new)));
         let others = [
             ("expire_time", expires),
             ("labels", self.labels != existing.labels),
@@ -175,7 +174,7 @@ impl CommandRules for CreateInvitation {
         Some(match answered.details.shared().replaced.as_slice() {
             _ if !created => CreateOutcome::Existing(self.differing_fields(answered)),
             [] => CreateOutcome::Created,
-            replaced => CreateOutcome::Replaced(replaced.to_vec()),
+            replaced => CreateOutcome::Replaced(replaced.iter().copied().map(Some).collect()),
         })
     }
 

@@ -3,19 +3,25 @@
 
 #[cfg(test)]
 mod tests;
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
-use super::{Command, CommandRules, Expiry, ReadSet, Target};
+use super::{Command, CommandRules, Expiry, ExpiryTime, ReadSet, Target};
 use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::payload::{EmptyPayload, UpdatedPayload};
 use crate::domain::invitation::event::{EventType, Payload};
+use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot_plan::SlotPlan;
 use crate::domain::invitation::state::State;
+use crate::domain::kind::shared::SharedDetails;
 use crate::domain::kind::{Details, Kind};
+use crate::domain::value::email::Email;
+use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::time::Timestamp;
 
 /// Updates the caller-set fields of a guest invitation; a field that is `None` stays.
@@ -31,6 +37,44 @@ pub struct UpdateGuestInvitation {
     pub parent_organization_id: Option<Option<Uuid>>,
     /// Its name; the inner `None` clears it.
     pub parent_organization_name: Option<Option<String>>,
+    /// The fields that cannot be updated, as an update of the whole invitation repeats them.
+    pub fixed: FixedFields,
+}
+
+/// The fields of a guest invitation that no update changes. One that is set has to be as it is in the invitation: a caller that
+/// changes it would otherwise be told that it has.
+#[derive(Clone, Debug, Default)]
+pub struct FixedFields {
+    /// The guest's address.
+    pub email: Option<Email>,
+    /// The fields that every kind has.
+    pub shared: SharedDetails,
+    /// The caller's own labels; empty means that they are not set.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl FixedFields {
+    fn check(&self, invitation: &Invitation) -> Result<(), Refusal> {
+        let email = self.email.clone().map(Address::Email);
+        let (given, kept) = (&self.shared, invitation.details.shared());
+        let fields = [
+            ("guest_invitation.email", email.is_none_or(|email| invitation.addresses().any(|known| known.is(&email)))),
+            ("guest_invitation.inviter", is_kept(&given.inviter, &kept.inviter)),
+            ("guest_invitation.scope_display_name", is_kept(&given.scope_display_name, &kept.scope_display_name)),
+            ("guest_invitation.message", is_kept(&given.message, &kept.message)),
+            ("guest_invitation.locale", is_kept(&given.locale, &kept.locale)),
+            ("guest_invitation.redirect_uri", is_kept(&given.redirect_uri, &kept.redirect_uri)),
+            ("guest_invitation.labels", self.labels.is_empty() || self.labels == invitation.labels),
+            ("guest_invitation.metadata", is_kept(&given.metadata, &kept.metadata)),
+        ];
+        let invalid = Invalid::new(FieldRule::NotAllowed, "must be unset or as it is: it cannot be updated");
+        let changed = fields.into_iter().find(|(_, kept)| !kept);
+        changed.map_or(Ok(()), |(field, _)| Err(Refusal::InvalidField { field, invalid }))
+    }
+}
+
+fn is_kept<T: PartialEq>(given: &Option<T>, kept: &Option<T>) -> bool {
+    given.is_none() || given == kept
 }
 
 impl CommandRules for UpdateGuestInvitation {
@@ -52,10 +96,13 @@ impl CommandRules for UpdateGuestInvitation {
 
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let before = loaded.named(command, &self.target)?;
+        self.fixed.check(before)?;
         let mut maker = Maker::new(loaded, command);
         let mut invitation = maker.touched(before);
         let mut fields = change_details(&mut invitation, self)?;
-        if let Some(expiry) = self.expiry {
+        // The present expiry is no change, even where it has passed.
+        let present = before.facts.expire_at.map(ExpiryTime::At);
+        if let Some(expiry) = self.expiry.filter(|expiry| Some(expiry.time) != present) {
             let expire_at = expiry.at(loaded.now, before.details.kind().lifetime())?;
             if invitation.facts.expire_at != expire_at {
                 match before.state_at(loaded.now) {

@@ -173,6 +173,13 @@ impl Recipient {
         Self { ordinal, address, display_name, avatar_uri, existing_user, accepted_at: None, declined_at: None }
     }
 
+    /// Returns whether a new recipient would be the same one: the same address, with the same words about the person.
+    pub fn is(&self, new: &NewRecipient) -> bool {
+        self.address.is(&new.address)
+            && (&self.display_name, &self.avatar_uri) == (&new.display_name, &new.avatar_uri)
+            && self.existing_user == new.existing_user
+    }
+
     /// Returns the e-mail address, if the recipient has one.
     pub fn email(&self) -> Option<&Email> {
         self.address.email()

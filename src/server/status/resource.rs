@@ -7,7 +7,7 @@ use super::{code, details};
 use crate::pb::ErrorReason;
 
 /// The service part of the types of resources (AIP-122).
-pub(super) const RESOURCE_PACKAGE: &str = crate::pb::PACKAGE;
+const RESOURCE_PACKAGE: &str = crate::pb::PACKAGE;
 
 /// Creates a status about a resource, whose type follows from its name.
 pub(super) fn about<const N: usize>(
@@ -18,6 +18,13 @@ pub(super) fn about<const N: usize>(
 ) -> Status {
     let mut details = details(reason, metadata);
     details.set_resource_info(resource_type(name), name, "", message);
+    Status::with_error_details(code(reason), message, details)
+}
+
+/// Creates a status about a resource of a type, whose name the caller did not send.
+pub(super) fn about_unnamed(reason: ErrorReason, message: &str, resource: &str) -> Status {
+    let mut details = details(reason, []);
+    details.set_resource_info(format!("{RESOURCE_PACKAGE}/{resource}"), "", "", message);
     Status::with_error_details(code(reason), message, details)
 }
 

@@ -14,7 +14,13 @@ use crate::support::expect::{refused, violated};
 use crate::support::on_both;
 use crate::support::service::Service;
 
-on_both!(migrated: create_says_what_it_did_in_every_kind_with_a_place, retry_of_a_create_says_what_the_first_try_said,);
+on_both!(
+    migrated:
+    create_says_what_it_did_in_every_kind_with_a_place,
+    retry_of_a_create_says_what_the_first_try_said,
+    existing_one_names_words_about_a_person_and_an_end,
+    dry_run_names_no_replaced_one_of_its_own,
+);
 
 const ANN: &str = "ann@example.org";
 
@@ -83,6 +89,59 @@ async fn retry_of_a_create_says_what_the_first_try_said(database: TestDatabase) 
     assert_eq!(create("r3", OnConflict::Replace).await, replaced);
     assert_eq!(replaced.replaced_invitations, [created.name]);
     assert_eq!(create("r2", OnConflict::ReturnExisting).await.create_outcome(), CreateOutcome::Existing);
+    service.stop().await;
+}
+
+async fn existing_one_names_words_about_a_person_and_an_end(database: TestDatabase) {
+    use pb::invitation::Expiration::{Never, Ttl};
+    let service = Service::start(&database).await;
+    let day = prost_types::Duration { seconds: 86_400, nanos: 0 };
+    let target = || messages::target(pb::TargetType::Internal, "ann");
+    let create = async |target: pb::Target, expiration, on_conflict: OnConflict| {
+        let invitation = pb::Invitation { expiration: Some(expiration), ..into_team(&[target]) };
+        let request = pb::CreateInvitationRequest { on_conflict: on_conflict.into(), ..messages::general(invitation) };
+        service.invitations().create_invitation(request).await.unwrap().into_inner()
+    };
+    create(target(), Never(()), OnConflict::Reject).await;
+    for (other, expiration, differing) in [
+        (target(), Never(()), &[][..]),
+        (target(), Ttl(day), &["expire_time"]),
+        (pb::Target { display_name: "Ann".to_owned(), ..target() }, Never(()), &["targets"]),
+        (pb::Target { existing_user: Some(true), ..target() }, Never(()), &["targets"]),
+    ] {
+        let existing = create(other, expiration, OnConflict::ReturnExisting).await;
+        assert_eq!(existing.create_outcome(), CreateOutcome::Existing);
+        assert_eq!(existing.differing_fields, differing);
+    }
+    service.stop().await;
+}
+
+async fn dry_run_names_no_replaced_one_of_its_own(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let entry = |subject: &str| pb::CreateInvitationRequest {
+        on_conflict: OnConflict::Replace.into(),
+        ..messages::general(into_team(&[messages::target(pb::TargetType::Internal, subject)]))
+    };
+    let present = service.invitations().create_invitation(entry("ann")).await.unwrap().into_inner().name;
+    let batch = |validate_only: bool| pb::BatchCreateInvitationsRequest {
+        requests: ["ann", "ann", "bob", "bob"].map(entry).to_vec(),
+        validate_only,
+        ..Default::default()
+    };
+    let replaced = async |batch| {
+        let answer = service.invitations().batch_create_invitations(batch).await.unwrap().into_inner();
+        let created = answer.results.into_iter().map(|result| match result.result {
+            Some(pb::batch_create_invitations_result::Result::Invitation(created)) => created,
+            other => panic!("{other:?}"),
+        });
+        created.map(|created| (created.name, created.replaced_invitations)).collect::<Vec<_>>()
+    };
+    let empty = String::new;
+    let dry: Vec<_> = replaced(batch(true)).await.into_iter().map(|(_, replaced)| replaced).collect();
+    assert_eq!(dry, [vec![present.clone()], vec![empty()], vec![], vec![empty()]]);
+    let real = replaced(batch(false)).await;
+    let names: Vec<_> = real.iter().map(|(_, replaced)| replaced.clone()).collect();
+    assert_eq!(names, [vec![present], vec![real[0].0.clone()], vec![], vec![real[2].0.clone()]]);
     service.stop().await;
 }
 

@@ -24,27 +24,11 @@ pub(crate) struct Rpc {
     pub(crate) streams: bool,
 }
 
-/// The fields of a guest invitation that only its creation sets.
-const GUEST_FIXED: [&str; 11] = [
-    "email",
-    "inviter.user_id",
-    "inviter.email",
-    "inviter.display_name",
-    "inviter.avatar_uri",
-    "scope_display_name",
-    "message",
-    "locale",
-    "redirect_uri",
-    "labels",
-    "metadata",
-];
-
-/// The RPCs that change a resource: fields that a new resource requires are not required of them, but for its name, nor is what
-/// of it cannot be changed looked at.
-const UPDATES: [(&str, &str, &[&str]); 3] = [
-    ("/UpdateGuestInvitation", "guest_invitation", &GUEST_FIXED),
-    ("/UpdateWebhookEndpoint", "webhook_endpoint", &[]),
-    ("/UpdateOrganizationGrant", "organization_grant", &["requester_organization_id", "target_organization_id"]),
+/// The RPCs that change a resource: fields that a new resource requires are not required of them, but for its name.
+const UPDATES: [(&str, &str); 3] = [
+    ("/UpdateGuestInvitation", "guest_invitation"),
+    ("/UpdateWebhookEndpoint", "webhook_endpoint"),
+    ("/UpdateOrganizationGrant", "organization_grant"),
 ];
 
 /// A field that a caller may fill, by its path from the request message down.
@@ -107,8 +91,7 @@ fn rpcs_of(file: &FileDescriptorProto) -> Vec<Rpc> {
 pub(crate) fn inputs(rpc: &Rpc) -> Vec<Input> {
     let mut inputs = Vec::new();
     descend(&rpc.input, "", &[], true, &mut inputs);
-    for (_, resource, fixed) in UPDATES.iter().filter(|(method, ..)| rpc.path.ends_with(method)) {
-        inputs.retain(|input| !fixed.iter().any(|field| input.path == format!("{resource}.{field}")));
+    for (_, resource) in UPDATES.iter().filter(|(method, _)| rpc.path.ends_with(method)) {
         inputs.iter_mut().for_each(|input| input.required = false);
         let (path, kind) = (format!("{resource}.name"), Type::String);
         inputs.push(Input { path, numbers: vec![1, 1], kind, required: true, has_default: false });

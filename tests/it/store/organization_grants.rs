@@ -1,6 +1,6 @@
 //! Grants between organizations.
 
-use invitation_service::domain::organization_grant::OrganizationGrant;
+use invitation_service::domain::organization_grant::{GrantUpdate, OrganizationGrant};
 use invitation_service::domain::value::etag::StaleEtag;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{Cursor, GrantCreated, GrantRefusal, OrganizationGrantQuery, WriteOnce};
@@ -72,7 +72,8 @@ async fn grant_changes_for_one_writer_at_a_time(database: TestDatabase) {
         async move {
             let decide = |found: &OrganizationGrant| {
                 let permissions = [found.permissions.as_slice(), &[name.to_string()]].concat();
-                found.update(Some(&permissions), None, NEW_YEAR)
+                let update = GrantUpdate { permissions: Some(permissions), ..GrantUpdate::default() };
+                found.update(&update, None, NEW_YEAR)
             };
             let once = WriteOnce::default();
             store.change_organization_grant(&account(), Uuid::from_u128(1), &once, decide).await.unwrap().unwrap();

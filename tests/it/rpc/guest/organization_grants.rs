@@ -88,7 +88,7 @@ async fn update_changes_permissions_and_nothing_else(database: TestDatabase) {
     let update = |permissions: &[&str], etag: &str, paths: &[&str]| pb::UpdateOrganizationGrantRequest {
         organization_grant: Some(pb::OrganizationGrant {
             name: made.name.clone(),
-            requester_organization_id: GUEST.to_owned(),
+            requester_organization_id: HOST.to_owned(),
             permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
             etag: etag.to_owned(),
             ..Default::default()
@@ -108,7 +108,27 @@ async fn update_changes_permissions_and_nothing_else(database: TestDatabase) {
         etag: changed.etag.clone(),
         ..made.clone()
     };
-    assert_eq!(changed, expected, "the organizations of the request are output");
+    assert_eq!(changed, expected);
+    for (requester, target, field) in [
+        (GUEST, OTHER_HOST, Some("requester_organization_id")),
+        (HOST, GUEST, Some("target_organization_id")),
+        ("x", "", Some("requester_organization_id")),
+        (HOST, OTHER_HOST, None),
+    ] {
+        for mask in [&[][..], &["*"], &["permissions"]] {
+            let mut moved = update(&[WRITE], "", mask);
+            let grant = moved.organization_grant.as_mut().unwrap();
+            grant.requester_organization_id = requester.to_owned();
+            grant.target_organization_id = target.to_owned();
+            let answer = access.update_organization_grant(moved).await;
+            if let Some(field) = field.filter(|_| mask != ["permissions"]) {
+                let status = refused(answer, Code::InvalidArgument, "INVALID_FIELD");
+                assert_eq!(violated(&status), [format!("organization_grant.{field}")], "{mask:?}");
+            } else {
+                assert_eq!(answer.unwrap().into_inner(), changed, "{mask:?}");
+            }
+        }
+    }
     let same = access.update_organization_grant(update(&[WRITE], "", &["permissions"])).await.unwrap().into_inner();
     assert_eq!(same, changed, "the same again changes nothing");
     refused(access.update_organization_grant(update(&[READ], &made.etag, &[])).await, Code::Aborted, "ETAG_MISMATCH");

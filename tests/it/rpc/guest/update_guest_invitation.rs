@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use invitation_service::pb;
 use invitation_service::pb::{GuestInvitation, InvitationState, guest_invitation};
 use tonic::Code;
 
@@ -17,6 +18,7 @@ on_both!(
     migrated:
     each_field_of_the_mask_is_set_and_no_other,
     without_a_mask_what_is_not_empty_is_set_and_a_star_sets_all,
+    field_that_cannot_change_is_refused_unless_it_is_as_it_is,
     archiving_is_a_flag_of_its_own_in_every_state,
     etag_in_the_message_has_to_be_the_present_one,
     call_without_effect_leaves_no_trace,
@@ -30,8 +32,7 @@ fn changed(name: &str) -> GuestInvitation {
         archived: Some(true),
         parent_organization_id: OTHER_HOST.to_owned(),
         parent_organization_name: "Parent".to_owned(),
-        // These fields cannot be changed.
-        email: "eve@example.org".to_owned(),
+        // Output only.
         host_organization_id: GUEST.to_owned(),
         creator: "eve".to_owned(),
         ..Default::default()
@@ -58,7 +59,9 @@ async fn each_field_of_the_mask_is_set_and_no_other(database: TestDatabase) {
     {
         let made = create(&service, guest(&format!("p{number}@example.org"))).await;
         service.clock.advance(Duration::from_secs(1));
-        let request = update(changed(&made.name), &[field]);
+        // A mask that names fields says that the others do not matter.
+        let eve = GuestInvitation { email: "eve@example.org".to_owned(), ..changed(&made.name) };
+        let request = update(eve, &[field]);
         let updated = service.guests().update_guest_invitation(request).await.unwrap().into_inner();
         assert_eq!(face(&updated), wanted, "{field}");
         assert_eq!((&updated.email, &updated.host_organization_id), (&made.email, &made.host_organization_id));
@@ -112,6 +115,59 @@ async fn without_a_mask_what_is_not_empty_is_set_and_a_star_sets_all(database: T
     let status =
         refused(guests.update_guest_invitation(update(past, &[])).await, Code::InvalidArgument, "INVALID_FIELD");
     assert_eq!(violated(&status), ["guest_invitation.expire_time"]);
+    service.stop().await;
+}
+
+async fn field_that_cannot_change_is_refused_unless_it_is_as_it_is(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let text = |value: &str| value.to_owned();
+    let labels = |value: &str| [(text("campaign"), text(value))].into_iter().collect();
+    let data = |value: &str| {
+        let kind = Some(prost_types::value::Kind::StringValue(text(value)));
+        prost_types::Struct { fields: [(text("a"), prost_types::Value { kind })].into() }
+    };
+    let inviter = |name: &str| Some(pb::Inviter { display_name: text(name), ..Default::default() });
+    let wordy = GuestInvitation {
+        inviter: inviter("Bob"),
+        scope_display_name: text("Acme"),
+        message: text("Hello"),
+        locale: text("de"),
+        redirect_uri: text("https://app.example/welcome"),
+        labels: labels("spring"),
+        metadata: Some(data("b")),
+        ..guest("ann@example.org")
+    };
+    let made = create(&service, wordy).await;
+    let mut guests = service.guests();
+    let whole = GuestInvitation {
+        expiration: messages::at(3_600).map(guest_invitation::Expiration::ExpireTime),
+        ..made.clone()
+    };
+    for mask in [&[][..], &["*"]] {
+        let same = guests.update_guest_invitation(update(whole.clone(), mask)).await.unwrap().into_inner();
+        assert_eq!(same.read(), made, "what was read can be sent back: {mask:?}");
+        for (field, other) in [
+            ("email", GuestInvitation { email: text("eve@example.org"), ..whole.clone() }),
+            ("inviter", GuestInvitation { inviter: inviter("Eve"), ..whole.clone() }),
+            ("inviter", GuestInvitation { inviter: Some(pb::Inviter::default()), ..whole.clone() }),
+            ("scope_display_name", GuestInvitation { scope_display_name: text("Evil"), ..whole.clone() }),
+            ("message", GuestInvitation { message: text("Bye"), ..whole.clone() }),
+            ("locale", GuestInvitation { locale: text("fr"), ..whole.clone() }),
+            ("redirect_uri", GuestInvitation { redirect_uri: text("https://evil.example"), ..whole.clone() }),
+            ("labels", GuestInvitation { labels: labels("winter"), ..whole.clone() }),
+            ("metadata", GuestInvitation { metadata: Some(data("c")), ..whole.clone() }),
+        ] {
+            let other = GuestInvitation { archived: Some(true), ..other };
+            let answer = guests.update_guest_invitation(update(other, mask)).await;
+            let status = refused(answer, Code::InvalidArgument, "INVALID_FIELD");
+            assert_eq!(violated(&status), [format!("guest_invitation.{field}")], "{mask:?}");
+        }
+    }
+    assert_eq!(get(&service, &made.name).await, made, "what is refused changes nothing");
+    service.clock.advance(Duration::from_secs(3_601));
+    let archived = GuestInvitation { archived: Some(true), ..whole };
+    let archived = guests.update_guest_invitation(update(archived, &[])).await.unwrap().into_inner();
+    assert_eq!(archived.archived, Some(true), "an expiry that has passed can be sent back too");
     service.stop().await;
 }
 

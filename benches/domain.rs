@@ -15,6 +15,7 @@ use invitation_service::domain::invitation::acceptance::{Acceptor, Subject};
 use invitation_service::domain::kind::Details;
 use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
 use invitation_service::domain::kind::shared::SharedDetails;
+use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::key_ring::KeyRing;
 use invitation_service::domain::secret::token::{Claims, Token};
 use invitation_service::domain::value::email::Email;
@@ -103,9 +104,8 @@ fn snapshot() -> (Loaded, InvitationId) {
 
 fn command(number: u8, action: Action) -> Command {
     Command {
-        account: AccountId::parse("acme").expect("an account"),
+        reach: Reach::of_account(AccountId::parse("acme").expect("an account")),
         actor: "bench".to_owned(),
-        hosts: None,
         request: None,
         seed: IdSeed::new(NOW, [number; 16]),
         action,

@@ -12,6 +12,7 @@ pub mod group;
 pub mod invitation;
 pub mod kind;
 pub mod organization_grant;
+pub mod reach;
 pub mod secret;
 #[cfg(test)]
 mod tests;

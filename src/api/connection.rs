@@ -43,7 +43,8 @@ impl ConnectionInvitations {
         let Some(connection) = unnamed.and_then(|message| text::uuid(&message.connection_id).ok()) else {
             return Ok(None);
         };
-        let known = self.0.read(self.0.store.find_by_connection(&call.caller.account, connection)).await?;
+        let reach = self.0.reach(call).await?;
+        let known = self.0.read(self.0.store.find_by_connection(&reach, connection)).await?;
         Ok(known.and_then(|known| match &known.found.details {
             Details::Connection(details) => Some(details.company_id),
             Details::User(_) | Details::Guest(_) | Details::General(_) => None,

@@ -34,10 +34,9 @@ impl DeliveryService for Deliveries {
         let (call, message, mut violations) = Call::of(request)?;
         let name = violations.required("name", &message.name, parse_delivery);
         let (invitation, id) = violations.finish(name)?;
-        let hosts = self.0.hosts(&call).await?;
+        let reach = self.0.reach(&call).await?;
         let query = DeliveryQuery { id: Some(id), ..DeliveryQuery::of(invitation, 1) };
-        let found = self.0.read(self.0.store.list_deliveries(&call.caller.account, &query)).await?;
-        let found = found.filter(|(read, _)| read.found.details.is_hosted_by(hosts.as_deref()));
+        let found = self.0.read(self.0.store.list_deliveries(&reach, &query)).await?;
         let found = found.and_then(|(read, mut rows)| Some((read, rows.pop()?)));
         let (read, row) = found.ok_or_else(|| status::named_delivery_not_found(&message.name))?;
         note_invitation(invitation);
@@ -54,12 +53,11 @@ impl DeliveryService for Deliveries {
         let states = filter::delivery_states(&mut violations, &message.states);
         let recipient = parent.and_then(|parent| recipient_of(&mut violations, parent, &message.recipient));
         let (id, kind) = violations.finish(parent)?.id_and_kind();
-        let hosts = self.0.hosts(&call).await?;
+        let reach = self.0.reach(&call).await?;
         let (size, ascending, limit) = (asked.size, asked.ascending, asked.limit());
         let query = DeliveryQuery { states, recipient, ascending, after: asked.after, ..DeliveryQuery::of(id, limit) };
-        let found = self.0.read(self.0.store.list_deliveries(&call.caller.account, &query)).await?;
+        let found = self.0.read(self.0.store.list_deliveries(&reach, &query)).await?;
         let found = found.filter(|(read, _)| kind.is_none_or(|kind| kind == read.found.details.kind()));
-        let found = found.filter(|(read, _)| read.found.details.is_hosted_by(hosts.as_deref()));
         let (invitation, mut rows) = found.ok_or_else(status::not_found)?;
         note_invitation(id);
         let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_delivery)?;
@@ -100,9 +98,9 @@ impl DeliveryService for Deliveries {
         });
         let TimeRange { start, end } = parse::span(&mut violations, "", message.start_time, message.end_time);
         let invitation = violations.finish(parent)?;
+        let reach = self.0.reach(&call).await?;
         if let Some((id, kind)) = invitation {
-            let hosts = self.0.hosts(&call).await?;
-            self.0.find(&call, id, kind, false, hosts).await?;
+            self.0.find(&reach, id, kind, false).await?;
         } else if call.caller.organization_id.is_some() {
             // The account's messages as a whole are beyond the access of one organization.
             return Err(status::organization_access_denied());
@@ -110,7 +108,7 @@ impl DeliveryService for Deliveries {
         let query = RedeliveryQuery { invitation: invitation.map(|(id, _)| id), start, end };
         // The call may update a thousand rows, so only its own deadline limits it.
         let once = self.0.write_once(&call, &message);
-        let queued = self.0.store.redeliver_deliveries(&call.caller.account, &query, &once).await;
+        let queued = self.0.store.redeliver_deliveries(&reach, &query, &once).await;
         let queued = self.0.done(queued)?.ok_or_else(status::request_id_reused)?;
         Ok(Response::new(pb::RedeliverDeliveriesResponse { redelivered_count: count(queued) }))
     }

@@ -38,13 +38,11 @@ impl EventService for Events {
         let (call, message, mut violations) = Call::of(request)?;
         let name = violations.required("name", &message.name, parse_event);
         let (invitation, sequence) = violations.finish(name)?;
-        if !self.0.reaches(&call, invitation).await? {
-            return Err(status::not_found());
-        }
+        let reach = self.0.reach(&call).await?;
         // The list that begins with it also tells whether there is such an invitation.
         let after = Some(Cursor::behind_event(sequence - 1));
         let query = EventQuery { invitation, kind: None, types: Vec::new(), ascending: true, limit: 1, after };
-        let found = self.0.read(self.0.store.list_events(&call.caller.account, &query)).await?;
+        let found = self.0.read(self.0.store.list_events(&reach, &query)).await?;
         let found = found.ok_or_else(status::not_found)?;
         let event = found
             .first()
@@ -64,12 +62,10 @@ impl EventService for Events {
         let types = filter::event_types(&mut violations, "types", &message.types);
         let asked = page::asked(&self.0, &call, &message, "sequence", &mut violations);
         let (invitation, kind) = violations.finish(parent)?.id_and_kind();
-        if !self.0.reaches(&call, invitation).await? {
-            return Err(status::not_found());
-        }
+        let reach = self.0.reach(&call).await?;
         let (size, limit) = (asked.size, asked.limit());
         let query = EventQuery { invitation, kind, types, ascending: asked.ascending, limit, after: asked.after };
-        let found = self.0.read(self.0.store.list_events(&call.caller.account, &query)).await?;
+        let found = self.0.read(self.0.store.list_events(&reach, &query)).await?;
         let mut rows = found.ok_or_else(status::not_found)?;
         note_invitation(invitation);
         let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_event)?;

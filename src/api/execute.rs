@@ -14,11 +14,12 @@ use crate::auth::caller::Caller;
 use crate::auth::permission::{Permission, Required};
 use crate::clock::Clock;
 use crate::config::LinksConfig;
-use crate::domain::command::{Access, Action, Command, Request};
+use crate::domain::command::{Access, Action, Command, Request, Target};
 use crate::domain::group::{BatchMode, Executed};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::Kind;
+use crate::domain::reach::Reach;
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::secret::token::Claims;
 use crate::domain::value::id::{IdSeed, InvitationId};
@@ -104,6 +105,19 @@ impl Call {
         given.or(self.caller.organization_id.map(|own| (own, own)))
     }
 
+    /// Returns the access by a name of a caller who answers for a person.
+    pub(crate) fn by_name(&self, target: Target) -> Access {
+        let for_all = self.caller.may(Permission::InvitationsAccept);
+        if for_all { Access::Name(target) } else { Access::NameOfInvited(target) }
+    }
+
+    /// Returns whether an answer to an invitation of a host may show all of it: the permission to redeem is none to read, and a
+    /// credential that is bound to an organization may use any link.
+    pub(crate) fn reads_all_of(&self, host: Option<Uuid>) -> bool {
+        let is_own = self.caller.organization_id.is_none_or(|own| host == Some(own));
+        is_own && self.caller.may(Permission::InvitationsRead)
+    }
+
     /// Returns whether tokens and links of a host's invitations may be shown. A link lets whoever has it accept, so a
     /// credential that is bound to an organization sees those of its own alone, whatever others let it read.
     pub(crate) fn sees_tokens_of(&self, host: Option<Uuid>) -> bool {
@@ -122,14 +136,14 @@ impl Api {
         action: Option<Action>,
     ) -> Result<Executed, Status> {
         // Access precedes violations: a caller without access learns nothing about them.
-        let hosts = self.hosts(call).await?;
+        let reach = self.reach(call).await?;
         let action = violations.finish(action)?;
         check_new(call, &action)?;
         let request = self.request(call, message, action.recipient());
         if let Some(request) = &request {
             tracing::Span::current().record("request_id", request.id.as_str());
         }
-        let command = self.command(call, hosts, request, action);
+        let command = self.command(call, &reach, request, action);
         let named = command.invitation();
         named.into_iter().for_each(note_invitation);
         let (executor, deadline) = (self.store.executor(), Some(call.deadline.0));
@@ -154,17 +168,10 @@ impl Api {
     }
 
     /// Returns a command of a call.
-    pub(crate) fn command(
-        &self,
-        call: &Call,
-        hosts: Option<Vec<Uuid>>,
-        request: Option<Request>,
-        action: Action,
-    ) -> Command {
+    pub(crate) fn command(&self, call: &Call, reach: &Reach, request: Option<Request>, action: Action) -> Command {
         Command {
-            account: call.caller.account.clone(),
+            reach: reach.clone(),
             actor: call.caller.name.clone(),
-            hosts,
             request,
             seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
             action,
@@ -232,35 +239,29 @@ impl Api {
         })
     }
 
-    /// Reads an invitation of one kind, or of any, that one of some organizations hosts; `hosts` comes from
-    /// [`Api::hosts`].
+    /// Reads an invitation of one kind, or of any, within the reach of the call.
     pub(crate) async fn find(
         &self,
-        call: &Call,
+        reach: &Reach,
         id: InvitationId,
         kind: Option<Kind>,
         newest_acceptances: bool,
-        hosts: Option<Vec<Uuid>>,
     ) -> Result<Read<Invitation>, Status> {
-        let found = self.read(self.store.get_invitation(&call.caller.account, id, newest_acceptances)).await?;
+        let found = self.read(self.store.get_invitation(reach, id, newest_acceptances)).await?;
         let fits = |read: &Read<Invitation>| kind.is_none_or(|kind| kind == read.found.details.kind());
-        let found = found.filter(fits).filter(|read| read.found.details.is_hosted_by(hosts.as_deref()));
-        let found = found.ok_or_else(status::not_found)?;
+        let found = found.filter(fits).ok_or_else(status::not_found)?;
         note_invitation(id);
         Ok(found)
     }
 
-    /// Reads the invitation that a link or a name leads to; `hosts` comes from [`Api::hosts_by`].
-    pub(crate) async fn find_by(
-        &self,
-        call: &Call,
-        access: &Access,
-        hosts: Option<Vec<Uuid>>,
-    ) -> Result<Read<Invitation>, Status> {
+    /// Reads the invitation that a link or a name leads to; the reach comes from [`Api::reach_by`].
+    pub(crate) async fn find_by(&self, reach: &Reach, access: &Access) -> Result<Read<Invitation>, Status> {
         match access {
-            Access::Name(target) => self.find(call, target.id, target.kind, false, hosts).await,
+            Access::Name(target) | Access::NameOfInvited(target) => {
+                self.find(reach, target.id, target.kind, false).await
+            }
             Access::Link(link) => {
-                let read = self.find(call, link.invitation, None, false, hosts).await?;
+                let read = self.find(reach, link.invitation, None, false).await?;
                 read.found.check_link(link)?;
                 Ok(read)
             }

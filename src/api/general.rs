@@ -10,6 +10,7 @@ pub(super) mod each;
 pub(super) mod entry_error;
 pub(super) mod parse;
 pub(super) mod recipients;
+pub(super) mod redeemable;
 pub(super) mod revoke_invitations;
 pub(super) mod sync_internal_invitation;
 pub(super) mod view;
@@ -41,6 +42,7 @@ use batch_get_invitations::batch_get_invitations;
 use decline_invitations::decline_invitations;
 use parse::to_create;
 use recipients::{get_recipient, list_recipients};
+use redeemable::redeemable;
 use revoke_invitations::revoke_invitations;
 use sync_internal_invitation::sync_internal_invitation;
 
@@ -93,10 +95,8 @@ impl InvitationService for Invitations {
         let name = violations.required("name", &message.name, parse_acceptance);
         let (invitation, id) = violations.finish(name)?;
         let not_found = || Status::from(Refusal::AcceptanceNotFound(invitation, id));
-        if !self.0.reaches(&call, invitation).await? {
-            return Err(not_found());
-        }
-        let found = self.0.read(self.0.store.get_acceptance(&call.caller.account, invitation, id)).await?;
+        let reach = self.0.reach(&call).await?;
+        let found = self.0.read(self.0.store.get_acceptance(&reach, invitation, id)).await?;
         let found = found.ok_or_else(not_found)?;
         note_invitation(invitation);
         Ok(Response::new(acceptance(&found)))
@@ -113,13 +113,11 @@ impl InvitationService for Invitations {
         // Every acceptance there is has the one state that can be asked for.
         filter::acceptance_states(&mut violations, &message.states);
         let (invitation, kind) = violations.finish(parent)?.id_and_kind();
-        if !self.0.reaches(&call, invitation).await? {
-            return Err(status::not_found());
-        }
+        let reach = self.0.reach(&call).await?;
         let (size, limit) = (asked.size, asked.limit());
         let of_invitation = AcceptanceQuery::of(invitation, limit);
         let query = AcceptanceQuery { kind, subject, ascending: asked.ascending, after: asked.after, ..of_invitation };
-        let found = self.0.read(self.0.store.list_acceptances(&call.caller.account, &query)).await?;
+        let found = self.0.read(self.0.store.list_acceptances(&reach, &query)).await?;
         let mut rows = found.ok_or_else(status::not_found)?;
         note_invitation(invitation);
         let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_acceptance)?;
@@ -155,7 +153,6 @@ impl InvitationService for Invitations {
             kinds: filter::kinds(&mut violations, "kinds", &message.kinds),
             scope: filter::scope(&mut violations, "scope", message.scope.as_ref()),
             first_recipients: targets_in(view),
-            hosts: self.0.hosts_to_read(&call).await?,
             ascending: asked.ascending,
             limit: asked.limit(),
             scan: Some(page::SCAN),
@@ -167,10 +164,12 @@ impl InvitationService for Invitations {
             violations.add("target.type", FieldRule::NotAllowed, "must be EMAIL, PHONE or INTERNAL");
         }
         let address = violations.finish(address)?;
-        let found = self.0.store.list_open_invitations(&call.caller.account, &address, &page);
+        let reach = self.0.reach_to_read(&call).await?;
+        let found = self.0.store.list_open_invitations(&reach, &address, &page);
         let found = self.0.read(found).await?;
         let (rows, next_page_token) = page::cut(&self.0, &call, &message, found, size, Cursor::of_invitation)?;
-        let invitations = self.0.viewed(&call, &rows, view)?;
+        let shown = self.0.viewed(&call, &rows, view)?;
+        let invitations = rows.iter().zip(shown).map(|(read, shown)| redeemable(&call, &read.found, shown)).collect();
         Ok(Response::new(pb::ListOpenInvitationsResponse { invitations, next_page_token }))
     }
 

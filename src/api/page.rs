@@ -7,6 +7,7 @@ use super::execute::{Api, Call};
 use super::parse::violations::Violations;
 use super::requests::Paged;
 use crate::domain::invitation::Invitation;
+use crate::domain::reach::Reach;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::store::{Cursor, InvitationQuery, Listed, Read};
 
@@ -156,11 +157,11 @@ pub(crate) async fn invitations<T: Paged>(
     query: InvitationQuery,
     show_total: bool,
 ) -> Result<InvitationPage, Status> {
-    let hosts = api.hosts(call).await?;
-    let mut query = InvitationQuery { hosts, ..violations.finish(Some(query))? };
-    let total = if show_total { Some(total(api, call, &mut query).await?) } else { None };
+    let reach = api.reach(call).await?;
+    let mut query = violations.finish(Some(query))?;
+    let total = if show_total { Some(total(api, &reach, &mut query).await?) } else { None };
     let size = usize::try_from(query.limit.saturating_sub(1)).unwrap_or(usize::MAX);
-    let Listed { rows, goes_on } = api.read(api.store.list_invitations(&call.caller.account, &query)).await?;
+    let Listed { rows, goes_on } = api.read(api.store.list_invitations(&reach, &query)).await?;
     let listed = Listed { rows, goes_on: goes_on.map(|cursor| Cursor { total, ..cursor }) };
     let cursor_of = |read: &Read<_>| Cursor { total, ..Cursor::of_invitation_by(query.order, read) };
     let (rows, next_page_token) = cut(api, call, request, listed, size, cursor_of)?;
@@ -171,11 +172,11 @@ pub(crate) async fn invitations<T: Paged>(
 
 /// Returns the number of invitations in a list, up to one beyond [`MAX_TOTAL`]: counted for its first page, at the moment at
 /// which that page is judged, and carried along.
-async fn total(api: &Api, call: &Call, query: &mut InvitationQuery) -> Result<u64, Status> {
+async fn total(api: &Api, reach: &Reach, query: &mut InvitationQuery) -> Result<u64, Status> {
     if let Some(total) = query.after.as_ref().and_then(|cursor| cursor.total) {
         return Ok(total);
     }
-    let counted = api.read(api.store.count_invitations(&call.caller.account, query, MAX_TOTAL + 1)).await?;
+    let counted = api.read(api.store.count_invitations(reach, query, MAX_TOTAL + 1)).await?;
     query.at = Some(counted.now);
     Ok(counted.found)
 }

@@ -92,7 +92,8 @@ impl RedemptionService for Redemptions {
         let (call, message, mut violations) = Call::of(request)?;
         let link = self.0.verify(&mut violations, &message.token);
         let link = violations.finish(link)?;
-        let read = self.0.find_by(&call, &Access::Link(link), None).await?;
+        let reach = self.0.reach(&call).await?;
+        let read = self.0.find_by(&reach, &Access::Link(link)).await?;
         Ok(Response::new(preview(&read.found, &link, read.now)))
     }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::execute::{Api, Call};
 use super::general::convert_invitation::invitation;
+use super::general::redeemable::redeemable;
 use super::parse::violations::Violations;
 use super::requests::Named;
 use crate::domain::command::{CreateOutcome, Target};
@@ -153,7 +154,12 @@ impl Api {
     pub(crate) fn accepted(&self, call: &Call, executed: &Executed) -> (Option<pb::Acceptance>, pb::Invitation) {
         let identity = self.executed_identity(call, executed);
         let shown = invitation(&executed.invitation, executed.acceptance.as_slice(), executed.now, identity);
-        (shown.acceptances.first().cloned(), shown)
+        (shown.acceptances.first().cloned(), redeemable(call, &executed.invitation, shown))
+    }
+
+    /// Shows an invitation as the answer of a recipient left it, or would have.
+    pub(crate) fn answered(&self, call: &Call, executed: &Executed) -> Result<pb::Invitation, Status> {
+        Ok(redeemable(call, &executed.invitation, self.executed(call, executed)?))
     }
 
     /// Gets the invitation that a message names, with its newest acceptances if they are shown.
@@ -165,9 +171,9 @@ impl Api {
         newest_acceptances: bool,
     ) -> Result<Response<R>, Status> {
         let target = message.target(R::KIND, &mut violations);
-        let hosts = self.hosts(call).await?;
+        let reach = self.reach(call).await?;
         let Target { id, kind, hides_deleted, etag: _ } = violations.finish(target)?;
-        let read = self.find(call, id, kind, newest_acceptances, hosts).await?;
+        let read = self.find(&reach, id, kind, newest_acceptances).await?;
         // An invitation that was deleted for its own service still exists for the general one.
         if hides_deleted && read.found.deleted_at.is_some() {
             return Err(status::not_found());

@@ -24,7 +24,8 @@ impl ScopeService for Scopes {
         let (call, message, mut violations) = Call::of(request)?;
         let scope = required_scope(&mut violations, message.scope.as_ref());
         let scope = violations.finish(scope)?;
-        let found = self.0.read(self.0.store.find_autojoin(&call.caller.account, &scope)).await?;
+        let reach = self.0.reach(&call).await?;
+        let found = self.0.read(self.0.store.find_autojoin(&reach, &scope)).await?;
         let Some(Read { found, now }) = found else { return Ok(Response::new(pb::Autojoin::default())) };
         Ok(Response::new(autojoin(&found, self.0.resource(&call, &found, now)?)))
     }

@@ -59,6 +59,9 @@ pub enum Permission {
     /// Preview, accept and decline through a link, and count the engagement with it.
     #[strum(serialize = "invitations.redeem")]
     InvitationsRedeem,
+    /// Accept and decline by name for a person who is not among those invited.
+    #[strum(serialize = "invitations.accept")]
+    InvitationsAccept,
     /// Read the audit trail.
     #[strum(serialize = "events.read")]
     EventsRead,

@@ -58,7 +58,7 @@ async fn read(store: &Store, feed: &EventFeed, at: &mut Option<i64>) -> Result<T
         Some(after) => store.all_events_behind(after, MAX_EVENTS).await?,
         None => {
             let last = store.last_position().await?;
-            EventBatch { after: last, until: last, is_last: true, events: Vec::new() }
+            EventBatch { after: last, until: last, is_last: true, time: None, events: Vec::new() }
         }
     };
     let is_last = batch.is_last;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::periodic_task::{PeriodicTask, TickResult};
 use crate::domain::command::{Action, Command, ExpireInvitation};
+use crate::domain::reach::Reach;
 use crate::domain::value::id::{IdSeed, InvitationId};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
@@ -144,9 +145,8 @@ impl ExpiryWalk {
 /// Returns the command that records an expiry; `None` for an account that no command can have.
 fn expire(place: &ExpiryPlace) -> Option<Command> {
     Some(Command {
-        account: AccountId::parse(&place.account_id).ok()?,
+        reach: Reach::of_account(AccountId::parse(&place.account_id).ok()?),
         actor: ACTOR.to_owned(),
-        hosts: None,
         request: None,
         seed: IdSeed::new(Timestamp::from_micros(place.expire_at), *place.id.as_bytes()),
         action: Action::Expire(ExpireInvitation { id: InvitationId(place.id) }),

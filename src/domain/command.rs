@@ -18,8 +18,6 @@ mod tests;
 mod update_guest;
 mod verify_email;
 
-use uuid::Uuid;
-
 use super::delivery::reminder::Schedules;
 use super::invitation::refusal::Refusal;
 use super::kind::{Kind, Lifetime};
@@ -31,6 +29,7 @@ use super::value::time::{Timestamp, Ttl};
 use crate::domain::decide::{Context, Decided};
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
+use crate::domain::reach::Reach;
 
 pub use super::decide::request::{REMEMBERED_FOR, Request, RequestKey};
 pub use accept::AcceptInvitation;
@@ -52,12 +51,10 @@ pub use verify_email::VerifyEmail;
 /// An action for one caller.
 #[derive(Clone, Debug)]
 pub struct Command {
-    /// The account of the caller's credential.
-    pub account: AccountId,
+    /// The invitations that the command may be about.
+    pub reach: Reach,
     /// The name of the caller's credential.
     pub actor: String,
-    /// The organizations whose invitations the command may be about; `None` for those of the whole account.
-    pub hosts: Option<Vec<Uuid>>,
     /// The idempotency key, if the caller sent one.
     pub request: Option<Request>,
     /// Derives the ids of the rows that the command creates.
@@ -178,6 +175,9 @@ pub enum Access {
     Link(Claims),
     /// By name, on behalf of the person.
     Name(Target),
+    /// By name, on behalf of a person who is invited: an id is no credential, so it does not stand for a link that is open to
+    /// whoever has it.
+    NameOfInvited(Target),
 }
 
 impl Access {
@@ -185,7 +185,7 @@ impl Access {
     pub fn invitation(&self) -> InvitationId {
         match self {
             Self::Link(claims) => claims.invitation,
-            Self::Name(target) => target.id,
+            Self::Name(target) | Self::NameOfInvited(target) => target.id,
         }
     }
 
@@ -193,15 +193,25 @@ impl Access {
     pub fn recipient(&self) -> u16 {
         match self {
             Self::Link(claims) => claims.recipient,
-            Self::Name(_) => 0,
+            Self::Name(_) | Self::NameOfInvited(_) => 0,
         }
+    }
+
+    /// Returns whether it is only for a person who is invited.
+    pub fn is_for_invited(&self) -> bool {
+        matches!(self, Self::NameOfInvited(_))
     }
 }
 
 impl Command {
+    /// Returns the account of the caller's credential.
+    pub fn account(&self) -> &AccountId {
+        self.reach.account()
+    }
+
     /// Returns every key under which its request may be remembered.
     pub fn request_keys(&self) -> impl Iterator<Item = RequestKey> {
-        self.request.iter().flat_map(|request| request.keys(&self.account))
+        self.request.iter().flat_map(|request| request.keys(self.account()))
     }
 
     /// Returns the invitation it is about; `None` for a create.
@@ -237,14 +247,14 @@ impl Command {
     /// Returns the further rows that its decision needs, which depend on the loaded invitation; most commands have
     /// none.
     pub fn second_read_set(&self, loaded: &Loaded) -> ReadSet {
-        let invitation = self.invitation().and_then(|id| loaded.invitation(&self.account, id).ok());
+        let invitation = self.invitation().and_then(|id| loaded.invitation(self.account(), id).ok());
         invitation.map_or_else(ReadSet::default, |invitation| self.rules().second_read_set(invitation, loaded.now))
     }
 
     /// Returns whether the organizations that the caller may act for allow the command to be about an invitation. The
     /// check covers a replay as well, so that it shows no more than a first call would.
     pub fn reaches(&self, invitation: &Invitation) -> bool {
-        invitation.details.is_hosted_by(self.hosts.as_deref())
+        self.reach.includes(invitation.details.host())
     }
 
     /// Returns the outcome of a create that was answered by an invitation, which it created or not; `None` for another command.

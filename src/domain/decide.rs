@@ -176,7 +176,7 @@ impl<'a> Maker<'a> {
         let general = invitation.details.general();
         NewEvent {
             id: self.id(),
-            account: self.command.account.clone(),
+            account: self.command.account().clone(),
             invitation: invitation.id,
             kind: invitation.details.kind(),
             event_type,

@@ -1,5 +1,6 @@
 //! Fixtures that the tests of the domain share: invitations, links and commands.
 
+use crate::domain::reach::Reach;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use uuid::Uuid;
 
 use super::command::{
     AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry,
-    ExpiryTime, FixedFields, OnConflict, RecordCreatedConnection, RecordEngagement, Request, ResendInvitation,
-    RevokeInvitation, SyncAutojoin, Target, UpdateGuestInvitation,
+    ExpiryTime, OnConflict, RecordCreatedConnection, RecordEngagement, Request, ResendInvitation, RevokeInvitation,
+    SyncAutojoin, Target, UpdateGuestInvitation,
 };
 use super::decide::Context;
 use super::delivery::reminder::Schedules;
@@ -48,6 +49,15 @@ pub(super) fn ttl(minutes: u64) -> Ttl {
 /// Returns an expiry some time after the decision.
 pub(super) fn after(ttl: Ttl) -> Expiry {
     Expiry { time: ExpiryTime::After(ttl), field: "ttl" }
+}
+
+pub(super) fn reach(id: &str) -> Reach {
+    Reach::of_account(account(id))
+}
+
+/// The reach of a caller who acts for some organizations; for the whole account, if `hosts` is `None`.
+pub(super) fn reach_of(hosts: Option<Vec<Uuid>>) -> Reach {
+    hosts.map_or_else(|| reach("acme"), |hosts| Reach::of_hosts(account("acme"), hosts))
 }
 
 pub(super) fn account(name: &str) -> AccountId {
@@ -204,7 +214,7 @@ pub(super) fn loaded(invitation: &Invitation, acceptances: &[Acceptance]) -> Loa
 /// Returns a command without a request_id. Different numbers give different ids.
 pub(super) fn command(number: u8, action: Action) -> Command {
     let seed = IdSeed::new(NOW, [number; 16]);
-    Command { account: account("acme"), actor: "caller".to_owned(), hosts: None, request: None, seed, action }
+    Command { reach: Reach::of_account(account("acme")), actor: "caller".to_owned(), request: None, seed, action }
 }
 
 /// Returns the command with a request_id and the digests of a body under a ring of these keys.
@@ -314,7 +324,7 @@ pub(super) fn update_guest(invitation: &Invitation) -> UpdateGuestInvitation {
         archived: None,
         parent_organization_id: None,
         parent_organization_name: None,
-        fixed: FixedFields::default(),
+        fixed: Box::default(),
     }
 }
 

@@ -221,12 +221,12 @@ impl Group {
         let happened = replayed.as_ref().map_or(!changes.events.is_empty(), Remembered::has_changed_something);
         let decided_at = replayed.map_or(self.loaded.now, |replayed| replayed.at);
         let created = matches!(changes.invitations.first(), Some(Change::Create(_)));
-        self.take_in(&command.account, changes);
-        let invitation = self.loaded.invitation(&command.account, affected.invitation)?;
+        self.take_in(command.account(), changes);
+        let invitation = self.loaded.invitation(command.account(), affected.invitation)?;
         let invitation = self.as_left(invitation, command.read_set().newest_acceptances);
         let Affected { invitation: id, acceptance, delivery, already_accepted } = affected;
         let acceptance = acceptance.and_then(|acceptance| self.loaded.acceptance(id, acceptance)).cloned();
-        let delivery = delivery.map(|id| self.loaded.delivery(&command.account, id).cloned()).transpose()?;
+        let delivery = delivery.map(|id| self.loaded.delivery(command.account(), id).cloned()).transpose()?;
         let now = self.loaded.now;
         let outcome = command.create_outcome(&invitation, happened);
         let made_link = happened && command.made_link(&invitation);

@@ -187,11 +187,6 @@ impl Details {
         self.general().map(|details| details.usage)
     }
 
-    /// Returns whether one of some organizations invites; `None` stands for any.
-    pub fn is_hosted_by(&self, hosts: Option<&[Uuid]>) -> bool {
-        hosts.is_none_or(|hosts| self.host().is_some_and(|host| hosts.contains(&host)))
-    }
-
     /// Returns the field of the kind's own message that holds the addresses.
     pub fn recipients_field(&self) -> &'static str {
         match self {

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::domain::command::{Action, Command, SettleDelivery};
 use crate::domain::delivery::DeliveryEnd;
 use crate::domain::delivery::backoff::Backoff;
+use crate::domain::reach::Reach;
 use crate::domain::value::id::IdSeed;
 use crate::entropy::Entropy;
 use crate::store::{ClaimedDelivery, ExecuteError, Store, StoreError, Topic, within};
@@ -305,9 +306,8 @@ impl MailWorker {
         let Some(lease) = message.delivery.lease else { return Err(StoreError::Conflict) };
         let settle = SettleDelivery { delivery: message.delivery.message.id, lease, end };
         let command = Command {
-            account: message.account.clone(),
+            reach: Reach::of_account(message.account.clone()),
             actor: ACTOR.to_owned(),
-            hosts: None,
             request: None,
             seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
             action: Action::SettleDelivery(settle),

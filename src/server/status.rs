@@ -135,6 +135,14 @@ impl From<Refusal> for Status {
                 let message = "the invitation has been used up: create another one";
                 status(Reason::InvitationFulfilled, message, [])
             }
+            Refusal::LinkRequired => {
+                let permission = Permission::InvitationsAccept.name();
+                let message = format!(
+                    "the invitation is open to whoever has its link, and its name is no proof of that: accept with the \
+                     token, decline with a target, or have the permission {permission} added"
+                );
+                status(Reason::PermissionDenied, &message, [("permission", permission.to_owned())])
+            }
             Refusal::RecipientUnknown => {
                 let message = "it is unknown which of the recipients declines: use a mailed link, or InvitationService with a target";
                 status(Reason::RecipientUnknown, message, [])

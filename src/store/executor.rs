@@ -147,7 +147,7 @@ impl Executor {
         command: Command,
         deadline: Option<Instant>,
     ) -> Result<Executed, ExecuteError> {
-        let (lane, account) = (self.lane_of(&command), command.account.clone());
+        let (lane, account) = (self.lane_of(&command), command.account().clone());
         let (submission, answers) = Submission::new(vec![command], mode, deadline);
         // A full queue is answered at once: waiting would only move the queue to where nobody counts it.
         lane.push(&account, vec![submission]).map_err(|_| ExecuteError::Unavailable)?;
@@ -164,7 +164,7 @@ impl Executor {
         deadline: Option<Instant>,
     ) -> Result<Vec<Result<Executed, ExecuteError>>, BatchError> {
         let Some(first) = commands.first() else { return Ok(Vec::new()) };
-        let (lane, account) = (self.lane_of(first), first.account.clone());
+        let (lane, account) = (self.lane_of(first), first.account().clone());
         let submission = |commands| Submission::new(commands, mode, deadline);
         // Independent commands are separate submissions, so that none of them can fail another.
         let (submissions, answers): (Vec<_>, Vec<_>) = match mode {
@@ -192,7 +192,7 @@ impl Executor {
         let read_set = command.read_set();
         let number = match (read_set.invitation, read_set.slots.first()) {
             (Some(id), _) => self.number_of(id),
-            (None, Some(slot)) => self.number_of((&command.account, slot)),
+            (None, Some(slot)) => self.number_of((command.account(), slot)),
             (None, None) => self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.0.len(),
         };
         &self.lanes.0[number]

@@ -1,4 +1,4 @@
-//! Reads: one round trip each, straight to the pool, always within one account.
+//! Reads: one round trip each, straight to the pool, always within one account, and those of invitations within a [`Reach`].
 
 pub(super) mod acceptances;
 pub(super) mod events;
@@ -11,7 +11,7 @@ mod source;
 pub(super) mod unreadable;
 
 use sea_orm::sea_query::{Asterisk, Expr, JoinType, Query, SelectStatement};
-use sea_orm::{ColumnTrait, EntityTrait, Order as Direction, QueryTrait as _, Select, Value};
+use sea_orm::{ColumnTrait, EntityTrait, Order as Direction, QueryFilter as _, QueryTrait as _, Select, Value};
 use uuid::Uuid;
 
 use crate::domain::delivery::{Delivery, NewDelivery};
@@ -19,8 +19,11 @@ use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::event::Event;
 use crate::domain::kind::{Kind, Scope};
+use crate::domain::reach::Reach;
+use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
+use crate::store::sql::entity::invitation;
 use query::Order;
 
 /// A result of a read, and the moment at which its state is judged.
@@ -124,8 +127,6 @@ pub struct Page {
     pub first_recipients: Option<u32>,
     /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
-    /// Only guest invitations of these organizations.
-    pub hosts: Option<Vec<Uuid>>,
     /// The most rows.
     pub limit: u64,
     /// The most rows that are looked at; see [`query::InvitationQuery::scan`].
@@ -136,6 +137,29 @@ pub struct Page {
 
 /// Appends the values of a composed statement and numbers them.
 pub(super) struct Params(pub(super) Vec<Value>);
+
+/// Returns the condition for invitation `i` to be within a reach, beyond that of its account; `None` if all are.
+pub(super) fn within(reach: &Reach, params: &mut Params) -> Option<String> {
+    let hosts = reach.hosts()?.iter().map(ToString::to_string);
+    Some(format!("(i.kind = 'guest' AND i.scope_id IN ({}))", params.list(hosts)))
+}
+
+/// Returns the statement for the invitations within a reach.
+pub(super) fn reached(reach: &Reach) -> Select<invitation::Entity> {
+    use invitation::Column;
+    let all = invitation::Entity::find().filter(Column::AccountId.eq(reach.account().as_str()));
+    all.apply_if(reach.hosts(), |all, hosts| {
+        let hosts = hosts.iter().map(ToString::to_string);
+        all.filter(Column::Kind.eq(Kind::Guest.code())).filter(Column::ScopeId.is_in(hosts))
+    })
+}
+
+/// Returns the statement for an invitation of a kind, or of any, within a reach.
+fn owner(reach: &Reach, id: InvitationId, kind: Option<Kind>) -> Select<invitation::Entity> {
+    use invitation::Column;
+    let owner = reached(reach).filter(Column::Id.eq(id.0));
+    owner.apply_if(kind, |owner, kind| owner.filter(Column::Kind.eq(kind.code())))
+}
 
 /// The parameter that overrides the database's clock.
 const CLOCK: usize = 1;

@@ -10,12 +10,15 @@ use uuid::Uuid;
 
 use super::Store;
 use super::read::invitations::read_clock;
+use super::read::reached;
+use super::sql::entity::invitation;
 use super::sql::entity::request::{Column, Entity};
 use super::sql::error::StoreError;
 use super::sql::row::{request_from, request_row, row_from};
 use super::sql::rows_param::present;
 use crate::domain::command::Request;
 use crate::domain::group::loaded::Remembered;
+use crate::domain::reach::Reach;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
@@ -151,17 +154,21 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the invitations that the parts of a call have changed, the newest first, up to a number of them.
+    /// Returns the invitations within a reach that the parts of a call have changed, the newest first, up to a number of them.
     pub async fn changed_by_call(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         request: &Request,
         most: Option<u64>,
     ) -> Result<Vec<InvitationId>, StoreError> {
         let select = Entity::find()
             .select_only()
             .column(Column::InvitationId)
-            .filter(changed_parts(account, request))
+            .filter(changed_parts(reach.account(), request))
+            .apply_if(reach.hosts(), |select, _| {
+                let reached = reached(reach).select_only().column(invitation::Column::Id);
+                select.filter(Column::InvitationId.in_subquery(reached.into_query()))
+            })
             .order_by_desc(Column::InvitationId)
             .limit(most);
         let ids = select.into_tuple::<Uuid>().all(&self.database.read).await?;

@@ -21,3 +21,4 @@ pub(crate) mod uniform;
 pub(crate) mod unknown_field;
 pub(crate) mod validate_only;
 pub(crate) mod validate_only_table;
+pub(crate) mod walls;

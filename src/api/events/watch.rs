@@ -15,7 +15,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 use tracing::Instrument as _;
-use uuid::Uuid;
 
 use super::resume_token::ResumeTokens;
 use crate::api::convert::timestamp;
@@ -25,6 +24,7 @@ use crate::api::parse::{filter, moment};
 use crate::background::event_feed::EventFeed;
 use crate::domain::invitation::event::EventTypeFilter;
 use crate::domain::kind::{Kind, Scope};
+use crate::domain::reach::Reach;
 use crate::domain::value::time::Timestamp;
 use crate::pb;
 use crate::pb::watch_events_request::Start as GivenStart;
@@ -38,7 +38,7 @@ const BUFFERED_EVENTS: usize = 64;
 /// The number of events that are read at a time.
 const PAGE_EVENTS: u64 = 256;
 /// The time for which the organizations of a credential count as known, in microseconds.
-const HOSTS_TTL: i64 = 15_000_000;
+const REACH_TTL: i64 = 15_000_000;
 /// The number of tries of a read while the database does not answer, and the delay between them.
 const MAX_READS: u32 = 20;
 const READ_RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -100,8 +100,8 @@ struct Watch {
     batches: Receiver<Arc<EventBatch>>,
     /// The position up to which the client has been sent everything.
     position: i64,
-    /// The organizations whose events it may see, and the moment of that look-up.
-    hosts: (Option<Vec<Uuid>>, Timestamp),
+    /// The invitations whose events it may see, and the moment of that look-up.
+    reach: (Reach, Timestamp),
 }
 
 impl Watches {
@@ -123,7 +123,7 @@ impl Watches {
         if let Start::At(time) = start {
             filter.since = Some(time);
         }
-        let hosts = (api.hosts(&call).await?, api.clock.now());
+        let reach = (api.reach(&call).await?, api.clock.now());
         let (deadline, caller) = (call.deadline.of_stream(), call.caller.clone());
         let (sender, events) = mpsc::channel(BUFFERED_EVENTS + 1);
         // The permit is for the final status, for which a client that reads nothing would have no room.
@@ -140,7 +140,7 @@ impl Watches {
             checkpoint_due,
             batches,
             position,
-            hosts,
+            reach,
         };
         let drain = self.drain.clone();
         let task = async move {
@@ -252,23 +252,27 @@ impl Watch {
             if batch.is_last {
                 return Ok(());
             }
-            if let Some(last) = batch.events.last().filter(|_| self.checkpoint_due <= Instant::now()) {
-                self.checkpoint(sender, last.event.event.time).await?;
+            if let Some(last) = batch.time.filter(|_| self.checkpoint_due <= Instant::now()) {
+                self.checkpoint(sender, last).await?;
             }
         }
     }
 
     /// Reads the next events. A database that is unavailable for a moment ends no watch.
-    async fn read(&self) -> Result<EventBatch, Status> {
-        let account = &self.call.caller.account;
-        again(|| self.api.read(self.api.store.events_behind(account, self.position, PAGE_EVENTS))).await
+    async fn read(&mut self) -> Result<EventBatch, Status> {
+        self.look_up_reach().await?;
+        let reach = &self.reach.0;
+        again(|| self.api.read(self.api.store.events_behind(reach, self.position, PAGE_EVENTS))).await
     }
 
     async fn send(&mut self, sender: &Responses, batch: &EventBatch) -> Result<(), Status> {
         let behind = self.position;
         for event in batch.events.iter().filter(|event| event.position > behind) {
-            let is_own = event.event.event.account == self.call.caller.account;
-            if is_own && self.filter.matches(event) && self.reaches(event).await? {
+            if event.event.event.account != self.call.caller.account || !self.filter.matches(event) {
+                continue;
+            }
+            self.look_up_reach().await?;
+            if event.is_within(&self.reach.0) {
                 let event = self.tokens.event(&self.api, &event.event)?;
                 let resume_token = event.resume_token.clone();
                 self.respond(sender, Item::Event(event), resume_token).await?;
@@ -296,18 +300,14 @@ impl Watch {
         Ok(())
     }
 
-    /// Returns whether the caller may see an event, by organizations that were looked up a moment ago at most.
-    async fn reaches(&mut self, event: &PositionedEvent) -> Result<bool, Status> {
-        if self.call.caller.organization_id.is_none() {
-            return Ok(true);
-        }
+    /// Looks up what the caller may see, unless that was done a moment ago.
+    async fn look_up_reach(&mut self) -> Result<(), Status> {
         let now = self.api.clock.now();
-        if now.micros() - self.hosts.1.micros() >= HOSTS_TTL {
-            // Nothing is sent until they are known again.
-            self.hosts = (again(|| self.api.hosts(&self.call)).await?, now);
+        if self.call.caller.organization_id.is_some() && now.micros() - self.reach.1.micros() >= REACH_TTL {
+            // Nothing is sent until it is known again.
+            self.reach = (again(|| self.api.reach(&self.call)).await?, now);
         }
-        let hosts = self.hosts.0.as_deref();
-        Ok(hosts.is_none_or(|hosts| event.host.is_some_and(|host| hosts.contains(&host))))
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Api, Call};
 use crate::api::parse::violations::Violations;
 use crate::auth::permission::Permission;
 use crate::domain::command::{Access, Action};
-use crate::domain::value::id::InvitationId;
+use crate::domain::reach::Reach;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::server::status;
@@ -34,13 +34,6 @@ pub(crate) enum OrganizationAccess {
     LinkOrName,
     /// The whole account, for which a credential that is bound to an organization may not act.
     Account,
-}
-
-/// The part of an invitation that a call may see.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reach {
-    /// Whether its tokens and links may be shown.
-    pub(crate) sees_tokens: bool,
 }
 
 /// The organizations that one request names.
@@ -81,24 +74,24 @@ impl Organizations {
 }
 
 impl Api {
-    /// Returns the organizations whose invitations the call may be about; `None` for the whole account, which costs no
-    /// look-up.
-    pub(crate) async fn hosts(&self, call: &Call) -> Result<Option<Vec<Uuid>>, Status> {
+    /// Returns the invitations that the call may be about. The whole account costs no look-up.
+    pub(crate) async fn reach(&self, call: &Call) -> Result<Reach, Status> {
+        let account = call.caller.account.clone();
         match (call.access, call.caller.organization_id) {
             (OrganizationAccess::Link | OrganizationAccess::Account, _)
-            | (OrganizationAccess::Caller | OrganizationAccess::LinkOrName, None) => Ok(None),
+            | (OrganizationAccess::Caller | OrganizationAccess::LinkOrName, None) => Ok(Reach::of_account(account)),
             (OrganizationAccess::Caller | OrganizationAccess::LinkOrName, Some(own)) => {
                 let reads = call.required.permission().is_none_or(Permission::is_read);
                 let needed = if reads { Permission::GuestInvitationsRead } else { Permission::GuestInvitationsWrite };
-                Ok(Some(self.hosts_of(call, own, needed).await?))
+                Ok(Reach::of_hosts(account, self.hosts_of(call, own, needed).await?))
             }
             (OrganizationAccess::Request, bound) => match call.organizations {
                 // The violation of a field or of the metadata refuses the call.
-                None => Ok(Some(Vec::new())),
+                None => Ok(Reach::of_hosts(account, Vec::new())),
                 Some(Organizations { requester, target }) => {
                     let speaks = bound.is_none_or(|bound| bound == requester);
                     if speaks && (requester == target || self.may_act_for(call, requester, target).await?) {
-                        return Ok(Some(vec![target]));
+                        return Ok(Reach::of_hosts(account, vec![target]));
                     }
                     Err(status::organizations_access_denied(requester, target))
                 }
@@ -106,35 +99,20 @@ impl Api {
         }
     }
 
-    /// Returns whether the call may be about an invitation, for a read of its parts that looks up only those.
-    pub(crate) async fn reaches(&self, call: &Call, id: InvitationId) -> Result<bool, Status> {
-        Ok(self.reach(call, id).await?.is_some())
+    /// Returns the invitations that a call may read, although its permission lets it write as well.
+    pub(crate) async fn reach_to_read(&self, call: &Call) -> Result<Reach, Status> {
+        let account = call.caller.account.clone();
+        Ok(match call.caller.organization_id {
+            None => Reach::of_account(account),
+            Some(own) => Reach::of_hosts(account, self.hosts_of(call, own, Permission::GuestInvitationsRead).await?),
+        })
     }
 
-    /// Returns what the call may see of an invitation, for a read of its parts that looks up only those; `None` if nothing. The
-    /// whole account costs no look-up.
-    pub(crate) async fn reach(&self, call: &Call, id: InvitationId) -> Result<Option<Reach>, Status> {
-        let Some(hosts) = self.hosts(call).await? else {
-            return Ok(Some(Reach { sees_tokens: call.sees_tokens_of(None) }));
-        };
-        let found = self.read(self.store.get_invitation(&call.caller.account, id, false)).await?;
-        let found = found.map(|read| read.found.details).filter(|details| details.is_hosted_by(Some(&hosts)));
-        Ok(found.map(|details| Reach { sees_tokens: call.sees_tokens_of(details.host()) }))
-    }
-
-    /// Returns the organizations whose invitations a call may read, although its permission lets it write as well.
-    pub(crate) async fn hosts_to_read(&self, call: &Call) -> Result<Option<Vec<Uuid>>, Status> {
-        match call.caller.organization_id {
-            None => Ok(None),
-            Some(own) => Ok(Some(self.hosts_of(call, own, Permission::GuestInvitationsRead).await?)),
-        }
-    }
-
-    /// Returns the organizations whose invitations the call may be about by this access.
-    pub(crate) async fn hosts_by(&self, call: &Call, access: &Access) -> Result<Option<Vec<Uuid>>, Status> {
+    /// Returns the invitations that the call may be about by this access.
+    pub(crate) async fn reach_by(&self, call: &Call, access: &Access) -> Result<Reach, Status> {
         match access {
-            Access::Link(_) => Ok(None),
-            Access::Name(_) => self.hosts(call).await,
+            Access::Link(_) => Ok(Reach::of_account(call.caller.account.clone())),
+            Access::Name(_) | Access::NameOfInvited(_) => self.reach(call).await,
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) async fn accept_invitations(
             proof: EmailProof::open(&api.ring, &call.caller.account, target.id, &proof),
             created_connection: input.created_connection,
             guest_organization_id: input.guest_organization_id,
-            ..accept(Access::Name(Target { etag, ..target }), acceptor)
+            ..accept(call.by_name(Target { etag, ..target }), acceptor)
         });
     }
     violations.finish(Some(()))?;

@@ -1,7 +1,6 @@
 //! `InvitationService.BatchCreateInvitations`: many creates in one group, independent or atomic.
 
 use tonic::Status;
-use uuid::Uuid;
 
 use super::entry_error::entry_error;
 use super::parse::to_create;
@@ -10,6 +9,7 @@ use crate::api::execute::{Api, Call, check_request_id};
 use crate::api::parse::violations::Violations;
 use crate::domain::command::{Action, Command, Request as Remembered};
 use crate::domain::group::{BatchMode, Executed};
+use crate::domain::reach::Reach;
 use crate::domain::value::rule::FieldRule;
 use crate::pb;
 use crate::pb::batch_create_invitations_result::Result as Outcome;
@@ -30,12 +30,12 @@ pub(crate) async fn batch_create_invitations(
     check_size(&mut violations, message);
     check_request_ids(&mut violations, message);
     violations.finish(Some(()))?;
-    let hosts = api.hosts(call).await?;
+    let reach = api.reach(call).await?;
 
     // The digest is computed once: a batch may be as large as a message.
     let whole = api.request(call, message, 0);
     let parsed: Vec<Result<Command, Status>> = (0..message.requests.len())
-        .map(|index| to_command(api, call, message, (hosts.clone(), whole.as_ref()), index))
+        .map(|index| to_command(api, call, message, (&reach, whole.as_ref()), index))
         .collect();
     let mode = match (message.validate_only, message.atomic) {
         (true, _) => BatchMode::DryRun,
@@ -101,7 +101,7 @@ fn to_command(
     api: &Api,
     call: &Call,
     message: &pb::BatchCreateInvitationsRequest,
-    (hosts, whole): (Option<Vec<Uuid>>, Option<&Remembered>),
+    (reach, whole): (&Reach, Option<&Remembered>),
     index: usize,
 ) -> Result<Command, Status> {
     let request = &message.requests[index];
@@ -115,7 +115,7 @@ fn to_command(
         None => api.request(call, request, 0),
         Some(whole) => Some(whole.part(index)),
     };
-    Ok(api.command(call, hosts, remembered, create))
+    Ok(api.command(call, reach, remembered, create))
 }
 
 /// Fails if any entry was refused: with the violations of all of them or, if there are none, with the status of the

@@ -25,18 +25,15 @@ pub(super) async fn batch_get_invitations(
         violations.add("names", FieldRule::Required, "is required");
     }
     let names = violations.each("names", &message.names, MAX_NAMES, InvitationName::parse);
-    let hosts = api.hosts(call).await?;
+    let reach = api.reach(call).await?;
     let names = violations.finish(Some(names))?;
     let ids: BTreeSet<InvitationId> = names.iter().map(|name| name.id()).collect();
-    let found = api.read(api.store.get_invitations(&call.caller.account, &ids)).await?;
+    let found = api.read(api.store.get_invitations(&reach, &ids)).await?;
     let found: HashMap<_, _> = found.into_iter().map(|read| (read.found.id, read)).collect();
     let mut invitations = Vec::with_capacity(names.len());
     for (name, given) in names.into_iter().zip(&message.names) {
         let (id, kind) = name.id_and_kind();
-        let read = found.get(&id).filter(|read| {
-            let details = &read.found.details;
-            kind.is_none_or(|kind| kind == details.kind()) && details.is_hosted_by(hosts.as_deref())
-        });
+        let read = found.get(&id).filter(|read| kind.is_none_or(|kind| kind == read.found.details.kind()));
         let read = read.ok_or_else(|| status::named_not_found(given))?;
         invitations.push(api.resource(call, &read.found, read.now)?);
     }

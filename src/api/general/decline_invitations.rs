@@ -7,7 +7,7 @@ use super::entry_error::entry_error;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::filter;
 use crate::api::parse::violations::Violations;
-use crate::domain::command::{Access, Action, DeclineInvitation, Target};
+use crate::domain::command::{Action, DeclineInvitation, Target};
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::decline_invitations_result::Result as Outcome;
@@ -25,12 +25,12 @@ pub(crate) async fn decline_invitations(
     let reason = violations.optional("reason", &message.reason, text::free_text);
     violations.finish(Some(()))?;
     let decline = |target: Target| {
-        let (access, address, reason) = (Access::Name(target), address.clone(), reason.clone());
+        let (access, address, reason) = (call.by_name(target), address.clone(), reason.clone());
         Action::Decline(DeclineInvitation { access, address, reason })
     };
     let results = execute_each(api, call, message, targets.into_iter().map(decline).collect()).await?;
     let result = |(name, result): (&String, Result<_, Status>)| {
-        let shown = result.and_then(|executed| api.executed(call, &executed));
+        let shown = result.and_then(|executed| api.answered(call, &executed));
         let result = match shown {
             Ok(invitation) => Outcome::Invitation(invitation),
             Err(status) => Outcome::Error(entry_error(&status)),

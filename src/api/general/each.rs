@@ -48,10 +48,10 @@ pub(super) async fn execute_each<T: Write>(
     message: &T,
     actions: Vec<Action>,
 ) -> Result<Vec<Result<Executed, Status>>, Status> {
-    let hosts = api.hosts(call).await?;
+    let reach = api.reach(call).await?;
     let whole = api.request(call, message, 0);
     let command = |action| {
-        let command = api.command(call, hosts.clone(), None, action);
+        let command = api.command(call, &reach, None, action);
         let part = whole.as_ref().zip(command.invitation());
         Command { request: part.map(|(whole, invitation)| whole.part(invitation.0)), ..command }
     };

@@ -3,7 +3,6 @@
 use super::convert::target_type;
 use crate::api::convert::timestamp;
 use crate::api::deliveries::convert::state as delivery_state;
-use crate::api::execute::organization_access::Reach;
 use crate::api::execute::{Api, Call, note_invitation};
 use crate::api::page;
 use crate::api::parse::filter;
@@ -25,12 +24,12 @@ pub(super) async fn get_recipient(
     let name = violations.required("name", &message.name, parse_recipient);
     let (invitation, ordinal) = violations.finish(name)?;
     let not_found = || status::recipient_not_found(&message.name);
-    let reach = api.reach(call, invitation).await?.ok_or_else(not_found)?;
+    let reach = api.reach(call).await?;
     let query = RecipientQuery { ordinal: Some(ordinal), ..RecipientQuery::of(invitation, 1) };
-    let found = api.read(api.store.list_recipients(&call.caller.account, &query)).await?;
+    let found = api.read(api.store.list_recipients(&reach, &query)).await?;
     let found = found.and_then(|mut rows| rows.pop()).ok_or_else(not_found)?;
     note_invitation(invitation);
-    Ok(recipient(api, reach, &found))
+    Ok(recipient(api, call, &found))
 }
 
 /// Lists the recipients of an invitation.
@@ -44,22 +43,22 @@ pub(super) async fn list_recipients(
     let parent = violations.required("parent", &message.parent, InvitationName::parse);
     let states = filter::recipient_states(&mut violations, &message.states);
     let (invitation, kind) = violations.finish(parent)?.id_and_kind();
-    let reach = api.reach(call, invitation).await?.ok_or_else(status::not_found)?;
+    let reach = api.reach(call).await?;
     let (size, limit) = (asked.size, asked.limit());
     let of_invitation = RecipientQuery::of(invitation, limit);
     let query = RecipientQuery { kind, states, ascending: asked.ascending, after: asked.after, ..of_invitation };
-    let found = api.read(api.store.list_recipients(&call.caller.account, &query)).await?;
+    let found = api.read(api.store.list_recipients(&reach, &query)).await?;
     let mut rows = found.ok_or_else(status::not_found)?;
     note_invitation(invitation);
     let cursor_of = |row: &ListedRecipient| Cursor::of_ordinal(row.recipient.ordinal);
     let next_page_token = page::next(api, call, message, &mut rows, size, cursor_of)?;
-    let recipients = rows.iter().map(|row| recipient(api, reach, row)).collect();
+    let recipients = rows.iter().map(|row| recipient(api, call, row)).collect();
     Ok(pb::ListRecipientsResponse { recipients, next_page_token })
 }
 
-fn recipient(api: &Api, reach: Reach, row: &ListedRecipient) -> pb::Recipient {
-    let ListedRecipient { recipient, kind, link, last_delivery } = row;
-    let (token_visibility, (invitation_token, invitation_uri)) = api.link(*kind, link, reach.sees_tokens);
+fn recipient(api: &Api, call: &Call, row: &ListedRecipient) -> pb::Recipient {
+    let ListedRecipient { recipient, kind, host, link, last_delivery } = row;
+    let (token_visibility, (invitation_token, invitation_uri)) = api.link(*kind, link, call.sees_tokens_of(*host));
     let Recipient { ordinal, address, display_name, avatar_uri, existing_user, accepted_at, declined_at } = recipient;
     pb::Recipient {
         name: recipient_name(link.invitation, *ordinal),

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use tonic::Status;
-use uuid::Uuid;
 
 use crate::api::convert::count;
 use crate::api::execute::{Api, Call};
@@ -14,6 +13,7 @@ use crate::api::resource::invitation_name;
 use crate::domain::command::{Action, Command, Request, RevokeInvitation, Target};
 use crate::domain::group::BatchMode;
 use crate::domain::invitation::state::State;
+use crate::domain::reach::Reach;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::pb;
@@ -42,7 +42,8 @@ pub(crate) async fn revoke_invitations(
         violations.take("expected_count", u64::try_from(expected).map_err(|_| rule))
     });
     let query = violations.finish(Some(query))?;
-    let (account, mut query) = (&call.caller.account, InvitationQuery { hosts: api.hosts(call).await?, ..query });
+    let mut query = query;
+    let (account, reach) = (&call.caller.account, api.reach(call).await?);
     let request = api.request(call, message, 0);
     // The invitations that an interrupted call has revoked. A dry run reads them before it lists the others, so that nothing
     // that the call itself revokes meanwhile counts twice.
@@ -50,24 +51,27 @@ pub(crate) async fn revoke_invitations(
     if let Some(request) = &request {
         match api.begin_call(call, request, message.validate_only).await? {
             KnownCall::Finished { changed } => {
-                let names = api.store.changed_by_call(account, request, Some(MAX_NAMES as u64));
-                return Ok(answer(changed, api.read(names).await?, false));
+                // The organizations may have changed since, so that the count is of what the caller reaches now.
+                let most = reach.hosts().is_none().then_some(MAX_NAMES as u64);
+                let names = api.read(api.store.changed_by_call(&reach, request, most)).await?;
+                let count = if most.is_some() { changed } else { names.len() as u64 };
+                return Ok(answer(count, names, false));
             }
             KnownCall::Another => return Err(status::request_id_reused()),
             KnownCall::New => {}
             // A retry revokes no invitation that was created after the first call.
             KnownCall::Begun { at } => {
-                before = api.read(api.store.changed_by_call(account, request, None)).await?;
+                before = api.read(api.store.changed_by_call(&reach, request, None)).await?;
                 query = query.until(at);
             }
         }
     }
     // A call that has revoked some was let through when it began.
     if let Some(expected) = expected.filter(|_| before.is_empty()) {
-        query = expect(api, call, query, expected, request.as_ref().filter(|_| !message.validate_only)).await?;
+        query = expect(api, &reach, query, expected, request.as_ref().filter(|_| !message.validate_only)).await?;
     }
     let mode = if message.validate_only { BatchMode::DryRun } else { BatchMode::Atomic };
-    let Revoked { ids, failed, more } = revoke(api, call, request.as_ref(), query, mode).await?;
+    let Revoked { ids, failed, more } = revoke((api, call, &reach), request.as_ref(), query, mode).await?;
     // The call is not finished: not all are revoked, and a retry goes on.
     if let Some(failed) = failed {
         return Err(failed.into());
@@ -77,7 +81,7 @@ pub(crate) async fn revoke_invitations(
             if !more {
                 api.read(api.store.finish_call(account, request)).await?;
             }
-            let all = api.read(api.store.changed_by_call(account, request, None)).await?;
+            let all = api.read(api.store.changed_by_call(&reach, request, None)).await?;
             Ok(answer(all.len() as u64, all, more))
         }
         Some(_) | None => {
@@ -109,17 +113,16 @@ fn query(violations: &mut Violations, filter: Option<&pb::InvitationFilter>) -> 
 /// were counted.
 async fn expect(
     api: &Api,
-    call: &Call,
+    reach: &Reach,
     query: InvitationQuery,
     expected: u64,
     request: Option<&Request>,
 ) -> Result<InvitationQuery, Status> {
-    let account = &call.caller.account;
-    let counted = api.read(api.store.count_invitations(account, &query, expected.saturating_add(1))).await?;
+    let counted = api.read(api.store.count_invitations(reach, &query, expected.saturating_add(1))).await?;
     if counted.found > expected {
         // A refusal is not remembered.
         if let Some(request) = request {
-            api.read(api.store.forget_unchanged_call(account, request)).await?;
+            api.read(api.store.forget_unchanged_call(reach.account(), request)).await?;
         }
         return Err(status::expected_count_exceeded(expected, counted.found));
     }
@@ -140,8 +143,7 @@ struct Revoked {
 }
 
 async fn revoke(
-    api: &Api,
-    call: &Call,
+    (api, call, reach): (&Api, &Call, &Reach),
     request: Option<&Request>,
     mut query: InvitationQuery,
     mode: BatchMode,
@@ -149,8 +151,8 @@ async fn revoke(
     let (mut revoked, mut slowest) = (Revoked::default(), Duration::ZERO);
     loop {
         let before = call.deadline.left();
-        let found = api.read(api.store.list_names(&call.caller.account, &query)).await?;
-        let command = |found: &ListedName| command(api, call, request, (found.id, query.hosts.clone()));
+        let found = api.read(api.store.list_names(reach, &query)).await?;
+        let command = |found: &ListedName| command((api, call, reach), request, found.id);
         revoke_chunk(api, call, found.iter().map(command).collect(), mode, &mut revoked).await?;
         if (found.len() as u64) < CHUNK_INVITATIONS {
             return Ok(revoked);
@@ -169,15 +171,10 @@ fn is_enough(left: Duration, slowest: Duration) -> bool {
     left >= slowest.saturating_mul(2).max(MIN_TIME)
 }
 
-fn command(
-    api: &Api,
-    call: &Call,
-    request: Option<&Request>,
-    (id, hosts): (InvitationId, Option<Vec<Uuid>>),
-) -> Command {
+fn command((api, call, reach): (&Api, &Call, &Reach), request: Option<&Request>, id: InvitationId) -> Command {
     let target = Target { id, kind: None, hides_deleted: false, etag: None };
     let request = request.map(|request| request.part(id.0));
-    api.command(call, hosts, request, Action::Revoke(RevokeInvitation { target }))
+    api.command(call, reach, request, Action::Revoke(RevokeInvitation { target }))
 }
 
 /// Revokes a chunk in one commit. An invitation that somebody has accepted or declined since it was listed is left out. Where one

@@ -16,6 +16,7 @@ use crate::domain::invitation::acceptance::Acceptor;
 use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::Kind;
+use crate::domain::reach::Reach;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
@@ -45,9 +46,9 @@ pub(crate) async fn sync_internal_invitation(
     };
     let accepts = violations.take("action", accepts);
     let (value, accepts) = violations.finish(value.zip(accepts))?;
+    let reach = api.reach(call).await?;
     let query = InvitationQuery {
         kinds: vec![Kind::General],
-        hosts: api.hosts(call).await?,
         states: vec![State::Active],
         target: Some(Address::Internal(value.clone())),
         inviter_user_id,
@@ -58,8 +59,8 @@ pub(crate) async fn sync_internal_invitation(
     let action = |access| action(access, &value, accepts);
     let mode = if message.validate_only { BatchMode::DryRun } else { BatchMode::Independent };
     let processed = match api.request(call, message, 0) {
-        None => sync(api, call, None, &query, action, mode).await?,
-        Some(request) => sync_once(api, call, &request, query, action, mode).await?,
+        None => sync((api, call, &reach), None, &query, action, mode).await?,
+        Some(request) => sync_once((api, call, &reach), &request, query, action, mode).await?,
     };
     if processed.is_empty() {
         return Err(status::not_found());
@@ -71,8 +72,7 @@ pub(crate) async fn sync_internal_invitation(
 /// Does the same once per request_id, and returns the invitations that the first call and its retries have accepted, or
 /// declined.
 async fn sync_once(
-    api: &Api,
-    call: &Call,
+    (api, call, reach): (&Api, &Call, &Reach),
     request: &Request,
     query: InvitationQuery,
     action: impl Fn(Access) -> Action,
@@ -82,50 +82,49 @@ async fn sync_once(
     let any = InvitationQuery { limit: 1, ..query.clone() };
     // A call that finds no invitation is refused, and a refusal is not remembered. The same call, at the same time, may
     // have left no invitation to be found.
-    if api.read(store.list_names(account, &any)).await?.is_empty()
+    if api.read(store.list_names(reach, &any)).await?.is_empty()
         && api.read(store.find_call(account, request)).await? == KnownCall::New
     {
         return Ok(Vec::new());
     }
     match api.begin_call(call, request, mode == BatchMode::DryRun).await? {
         KnownCall::Another => return Err(status::request_id_reused()),
-        KnownCall::New => return sync(api, call, Some(request), &query, action, mode).await,
+        KnownCall::New => return sync((api, call, reach), Some(request), &query, action, mode).await,
         KnownCall::Finished { .. } => {}
         KnownCall::Begun { at } => {
             let query = InvitationQuery { after: Some(Cursor::until(at)), ..query };
             if mode == BatchMode::DryRun {
                 let mut synced: BTreeSet<_> =
-                    api.read(store.changed_by_call(account, request, None)).await?.into_iter().collect();
-                synced.extend(sync(api, call, Some(request), &query, action, mode).await?);
+                    api.read(store.changed_by_call(reach, request, None)).await?.into_iter().collect();
+                synced.extend(sync((api, call, reach), Some(request), &query, action, mode).await?);
                 return Ok(synced.into_iter().rev().collect());
             }
-            sync(api, call, Some(request), &query, action, mode).await?;
+            sync((api, call, reach), Some(request), &query, action, mode).await?;
             // A call that changes nothing is refused as one that finds nothing is, and its client cannot tell the two apart: both can
             // be sent again with the request_id once there is something to do.
             api.read(store.forget_unchanged_call(account, request)).await?;
-            if api.read(store.changed_by_call(account, request, None)).await?.is_empty() {
+            if api.read(store.changed_by_call(reach, request, None)).await?.is_empty() {
                 return Ok(Vec::new());
             }
             api.read(store.finish_call(account, request)).await?;
         }
     }
-    api.read(store.changed_by_call(account, request, None)).await
+    api.read(store.changed_by_call(reach, request, None)).await
 }
 
 /// Accepts or declines the invitations that a query finds, and returns those that changed, the newest first.
 async fn sync(
-    api: &Api,
-    call: &Call,
+    (api, call, reach): (&Api, &Call, &Reach),
     request: Option<&Request>,
     query: &InvitationQuery,
     action: impl Fn(Access) -> Action,
     mode: BatchMode,
 ) -> Result<Vec<InvitationId>, Status> {
-    let found = api.read(api.store.list_names(&call.caller.account, query)).await?;
+    let found = api.read(api.store.list_names(reach, query)).await?;
     let command = |found: &ListedName| {
         let access = Access::Name(Target { id: found.id, kind: None, hides_deleted: false, etag: None });
         let request = request.map(|request| request.part(found.id.0));
-        api.command(call, query.hosts.clone(), request, action(access))
+        api.command(call, reach, request, action(access))
     };
     let results = api.execute_all(call, found.iter().map(command).collect(), mode).await?;
     let mut changed = Vec::new();

@@ -137,7 +137,7 @@ impl Update {
             archived: mask.has("archived").then_some(archived),
             parent_organization_id: mask.has("parent_organization_id").then_some(given.parent_organization_id),
             parent_organization_name: mask.has("parent_organization_name").then_some(given.parent_organization_name),
-            fixed,
+            fixed: Box::new(fixed),
         }
     }
 }

@@ -19,7 +19,8 @@ pub(crate) async fn send_verification_code(
     access: &Access,
     email: &Email,
 ) -> Result<Requested, Status> {
-    let Read { found: invitation, now } = api.find_by(call, access, api.hosts_by(call, access).await?).await?;
+    let reach = api.reach_by(call, access).await?;
+    let Read { found: invitation, now } = api.find_by(&reach, access).await?;
     let seed = IdSeed::new(now, api.entropy.bytes());
     let verification = Verification {
         account: invitation.account.clone(),

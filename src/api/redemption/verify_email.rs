@@ -18,8 +18,8 @@ pub(crate) async fn verify_email(
     email: Email,
     code: Code,
 ) -> Result<(String, EmailProof), Status> {
-    let hosts = api.hosts_by(call, &access).await?;
-    let Read { found: invitation, now } = api.find_by(call, &access, hosts.clone()).await?;
+    let reach = api.reach_by(call, &access).await?;
+    let Read { found: invitation, now } = api.find_by(&reach, &access).await?;
     let allowed = addressee(&invitation, &email, now)?.is_some();
     let (ring, account) = (&api.ring, &invitation.account);
     let keys = address_keys(ring, account, invitation.id, &email);
@@ -36,7 +36,7 @@ pub(crate) async fn verify_email(
     let request = Request::new("VerifyEmail", &fits.id.to_string(), digests);
     let action = Action::VerifyEmail(VerifyEmail { access, email: email.clone() });
     note_invitation(invitation.id);
-    let command = api.command(call, hosts, Some(request), action);
+    let command = api.command(call, &reach, Some(request), action);
     let executed = api.store.executor().execute(command, Some(call.deadline.0)).await?;
     let proof = EmailProof::new(email, executed.decided_at);
     let sealed = proof.seal(ring, account, invitation.id, api.entropy.bytes());

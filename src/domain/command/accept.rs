@@ -12,7 +12,7 @@ use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptance, Acceptor};
 use crate::domain::invitation::elsewhere::elsewhere;
-use crate::domain::invitation::email_rule::match_acceptor;
+use crate::domain::invitation::email_rule::{is_meant_for, match_acceptor};
 use crate::domain::invitation::event::payload::{AcceptedElsewherePayload, AcceptedPayload, FulfilledPayload};
 use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
@@ -88,13 +88,16 @@ impl CommandRules for AcceptInvitation {
         } else {
             match_acceptor(invitation, self.access.recipient(), acceptor)?
         };
+        if self.access.is_for_invited() && !is_meant_for(invitation, acceptor, &matched) {
+            return Err(Refusal::LinkRequired);
+        }
         check_created_connection(loaded, invitation, self)?;
         invitation.details.check_guest_organization(self.guest_organization_id)?;
 
         let mut maker = Maker::new(loaded, command);
         let acceptance = new_acceptance(&mut maker, invitation, self, matched);
         let open_search = elsewhere(invitation, self, loaded.now);
-        let left_over = open_search.iter().flat_map(|open_search| loaded.open_search(&command.account, open_search));
+        let left_over = open_search.iter().flat_map(|open_search| loaded.open_search(command.account(), open_search));
         let left_over = left_over.filter(|other| other.id != invitation.id);
         let invitation = used(&maker, invitation, &acceptance);
 

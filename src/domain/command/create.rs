@@ -139,7 +139,7 @@ impl CommandRules for CreateInvitation {
         let mut invitation = new_invitation(&mut maker, self, context)?;
         let SlotPlan { slots, mut rivals, .. } = SlotPlan::of(loaded, &invitation).readable(&invitation)?;
         let open_search = self.open_search();
-        let open = open_search.iter().flat_map(|open_search| loaded.open_search(&command.account, open_search));
+        let open = open_search.iter().flat_map(|open_search| loaded.open_search(command.account(), open_search));
         rivals.extend(open.map(|open| open.id));
         rivals.sort();
         rivals.dedup();
@@ -163,7 +163,7 @@ impl CommandRules for CreateInvitation {
         let mut invitations = vec![Change::Create(invitation)];
         for rival in rivals {
             let payload = RevokedPayload { replaced_by: Some(id), ..RevokedPayload::default() };
-            let rival = revoked(&mut maker, loaded.invitation(&command.account, rival)?, payload);
+            let rival = revoked(&mut maker, loaded.invitation(command.account(), rival)?, payload);
             events.push(rival.1);
             invitations.push(rival.0);
         }
@@ -213,7 +213,7 @@ pub(in crate::domain) fn new_invitation(
     let recipients = (1..).zip(&create.recipients).map(|(ordinal, new)| Recipient::new(ordinal, new.clone()));
     Ok(Invitation {
         id: InvitationId(maker.id()),
-        account: maker.command.account.clone(),
+        account: maker.command.account().clone(),
         details: create.details.clone(),
         unknown: UnknownFields::default(),
         facts: Facts::new(create.max_uses, expire_at),

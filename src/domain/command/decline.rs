@@ -51,6 +51,9 @@ impl CommandRules for DeclineInvitation {
             return Ok(Decided::unchanged(invitation.id));
         }
         state.require_active()?;
+        if self.access.is_for_invited() && self.address.is_none() {
+            return Err(Refusal::LinkRequired);
+        }
         let recipient = who_declines(invitation, self.access.recipient(), self.address.as_ref())?;
 
         let mut maker = Maker::new(loaded, command);

@@ -41,7 +41,7 @@ impl CommandRules for ExpireInvitation {
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
-        let invitation = loaded.invitation(&command.account, self.id)?;
+        let invitation = loaded.invitation(command.account(), self.id)?;
         let expired = invitation.state_at(loaded.now) == State::Expired;
         let untold = invitation.facts.expire_at.filter(|at| expired && invitation.expiry_told_at != Some(*at));
         let Some(expire_at) = untold else { return Ok(Decided::unchanged(invitation.id)) };

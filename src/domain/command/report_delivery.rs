@@ -44,8 +44,8 @@ impl CommandRules for ReportDelivery {
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
-        let before = loaded.delivery(&command.account, self.delivery)?;
-        let invitation = loaded.invitation(&command.account, before.message.invitation)?;
+        let before = loaded.delivery(command.account(), self.delivery)?;
+        let invitation = loaded.invitation(command.account(), before.message.invitation)?;
         if !command.reaches(invitation) {
             return Err(Refusal::DeliveryNotFound);
         }

@@ -42,11 +42,11 @@ impl CommandRules for SettleDelivery {
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
-        let before = loaded.delivery(&command.account, self.delivery)?;
+        let before = loaded.delivery(command.account(), self.delivery)?;
         if before.state != DeliveryState::Sending || before.lease != Some(self.lease) {
             return Err(Refusal::LeaseLost);
         }
-        let invitation = loaded.invitation(&command.account, before.message.invitation)?;
+        let invitation = loaded.invitation(command.account(), before.message.invitation)?;
         let settled = Delivery { lease: None, due_at: None, ..before.clone() };
         let (delivery, event_type, detail) = match &self.end {
             DeliveryEnd::Sent => {

@@ -55,8 +55,8 @@ impl CommandRules for SyncAutojoin {
 
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let mut maker = Maker::new(loaded, command);
-        let held = loaded.slot(&command.account, &SlotKey::autojoin(&self.scope));
-        let present = held.and_then(|slot| loaded.invitation(&command.account, slot.invitation).ok());
+        let held = loaded.slot(command.account(), &SlotKey::autojoin(&self.scope));
+        let present = held.and_then(|slot| loaded.invitation(command.account(), slot.invitation).ok());
         // A revoked auto-join stays revoked: the scope gets a new one.
         let Some(present) = present.filter(|present| present.facts.revoked_at.is_none()) else {
             // The caller has seen an auto-join that is no longer there.

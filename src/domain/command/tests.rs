@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::*;
+use uuid::Uuid;
+
 use crate::domain::delivery::reminder::Schedule;
 use crate::domain::fixtures::{
     accept_with, acceptor, account, at, command, connection, creation, details, email, general, in_state, invited,
-    loaded, organization, person, requested, revoke, scope, sync, target, verbs,
+    loaded, organization, person, reach_of, requested, revoke, scope, sync, target, verbs,
 };
 use crate::domain::invitation::state::State;
 use crate::domain::kind::Details;
@@ -113,7 +115,7 @@ fn named_commands_reach_the_invitations_of_their_hosts_alone() {
             Action::Accept(Box::new(accept)),
             Action::Decline(DeclineInvitation { access: Access::Name(target), address: None, reason: None }),
         ] {
-            let command = Command { hosts: hosts.clone(), ..command(1, action) };
+            let command = Command { reach: reach_of(hosts.clone()), ..command(1, action) };
             assert_eq!(command.reaches(&guest), reaches, "{hosts:?}: {:?}", command.action);
         }
     }

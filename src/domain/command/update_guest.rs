@@ -38,7 +38,7 @@ pub struct UpdateGuestInvitation {
     /// Its name; the inner `None` clears it.
     pub parent_organization_name: Option<Option<String>>,
     /// The fields that cannot be updated, as an update of the whole invitation repeats them.
-    pub fixed: FixedFields,
+    pub fixed: Box<FixedFields>,
 }
 
 /// The fields of a guest invitation that no update changes. One that is set has to be as it is in the invitation: a caller that

@@ -12,7 +12,7 @@ use crate::domain::value::id::InvitationId;
 pub(in crate::domain) fn replay(loaded: &Loaded, command: &Command) -> Result<Option<Affected>, Refusal> {
     let Some(request) = &command.request else { return Ok(None) };
     // Another call is refused as a whole, even if it has no part in common with this one.
-    let call = loaded.request(&request.call_key(&command.account));
+    let call = loaded.request(&request.call_key(command.account()));
     if call.is_some_and(|call| !request.has_digest(&call.digest)) {
         return Err(Refusal::RequestIdReused);
     }
@@ -22,20 +22,21 @@ pub(in crate::domain) fn replay(loaded: &Loaded, command: &Command) -> Result<Op
     if !request.has_digest(&remembered.digest) || !same_invitation {
         return Err(Refusal::RequestIdReused);
     }
-    let found = loaded.invitation(&command.account, remembered.invitation);
+    let found = loaded.invitation(command.account(), remembered.invitation);
+    let delivery = command.read_set().delivery;
     if found.is_ok_and(|found| !command.reaches(found)) {
-        return Err(Refusal::InvitationNotFound);
+        let is_missing = delivery.map_or(Refusal::InvitationNotFound, |_| Refusal::DeliveryNotFound);
+        return Err(is_missing);
     }
     let Remembered { invitation, acceptance, .. } = *remembered;
     let already_accepted = acceptance.is_some() && !remembered.has_changed_something();
-    let delivery = command.read_set().delivery;
     Ok(Some(Affected { invitation, acceptance, delivery, already_accepted }))
 }
 
 /// Returns what is remembered of a command's request_id.
 pub(in crate::domain) fn remembered<'a>(loaded: &'a Loaded, command: &Command) -> Option<&'a Remembered> {
     let request = command.request.as_ref()?;
-    loaded.request(&request.key(&command.account))
+    loaded.request(&request.key(command.account()))
 }
 
 /// Returns the request of a command to be remembered, also if everything was done already: its retry must not repeat
@@ -50,7 +51,7 @@ pub(in crate::domain) fn remember(
     let Some(digest) = request.digests.first().copied() else { return Vec::new() };
     let Affected { invitation, acceptance, .. } = *affected;
     let own = Remembered { digest, invitation, acceptance, at: loaded.now, changed: (!changed).then_some(0) };
-    let (own_key, call_key) = (request.key(&command.account), request.call_key(&command.account));
+    let (own_key, call_key) = (request.key(command.account()), request.call_key(command.account()));
     let begins_call = own_key != call_key && loaded.request(&call_key).is_none();
     // A call over several invitations is about none of them.
     let call = || Remembered { invitation: InvitationId(Uuid::nil()), acceptance: None, changed: None, ..own.clone() };

@@ -184,7 +184,7 @@ impl Loaded {
 
     /// Returns the invitation that a command's target names, if it has the version that the caller knows.
     pub fn named(&self, command: &Command, target: &Target) -> Result<&Arc<Invitation>, Refusal> {
-        let invitation = self.invitation(&command.account, target.id)?;
+        let invitation = self.invitation(command.account(), target.id)?;
         if target.kind.is_some_and(|kind| kind != invitation.details.kind()) {
             return Err(Refusal::InvitationNotFound);
         }
@@ -203,13 +203,13 @@ impl Loaded {
     pub fn reached(&self, command: &Command, access: &Access) -> Result<&Arc<Invitation>, Refusal> {
         match access {
             Access::Link(link) => self.linked(command, link),
-            Access::Name(target) => self.named(command, target),
+            Access::Name(target) | Access::NameOfInvited(target) => self.named(command, target),
         }
     }
 
     /// Returns the invitation that a command's link opens.
     pub fn linked(&self, command: &Command, link: &Claims) -> Result<&Arc<Invitation>, Refusal> {
-        let invitation = self.invitation(&command.account, link.invitation)?;
+        let invitation = self.invitation(command.account(), link.invitation)?;
         invitation.check_link(link)?;
         Ok(invitation)
     }

@@ -59,6 +59,23 @@ pub fn match_acceptor(
     Ok((recipient.map(|recipient| recipient.ordinal), email.cloned()))
 }
 
+/// Returns whether an invitation is meant for an acceptor who has been matched, and not open to whoever has its link.
+pub fn is_meant_for(
+    invitation: &Invitation,
+    acceptor: &Acceptor,
+    (recipient, email): &(Option<u16>, Option<Email>),
+) -> bool {
+    let rule = binding(invitation);
+    match recipient.and_then(|ordinal| invitation.recipient(ordinal)) {
+        None => matches!(rule, Binding::Domains(_)),
+        // Any address counts as that of any recipient.
+        Some(recipient) if rule == Binding::Recipients(RecipientMatch::Any) => {
+            is_subject(recipient, acceptor) || email.as_ref().is_some_and(|email| has_email(recipient, email))
+        }
+        Some(_) => true,
+    }
+}
+
 /// Finds the recipient of a bound invitation that an acceptor is: by the caller's own id or by their address,
 /// preferring a recipient who has not declined.
 fn invited<'a>(

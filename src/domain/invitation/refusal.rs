@@ -31,6 +31,8 @@ pub enum Refusal {
     InvitationDeclined,
     /// It, or the recipient in question, has been used up.
     InvitationFulfilled,
+    /// The name of an invitation that is open to whoever has its link is no proof of having it.
+    LinkRequired,
     /// A plain link does not show which recipient declines.
     RecipientUnknown,
     /// A recipient whom the command names has answered already: the one with this ordinal.

@@ -23,6 +23,7 @@ use crate::domain::invitation::acceptance::{Acceptor, Subject};
 use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
 use crate::domain::kind::shared::SharedDetails;
 use crate::domain::kind::{Details, Scope};
+use crate::domain::reach::Reach;
 use crate::domain::value::email::Email;
 use crate::domain::value::id::IdSeed;
 use crate::domain::value::text::AccountId;
@@ -85,7 +86,13 @@ async fn open(folder: &TempDir) -> (Database, Store) {
 
 fn command(action: Action) -> Command {
     let account = AccountId::parse("acme").unwrap();
-    Command { account, actor: "tester".to_owned(), hosts: None, request: None, seed: IdSeed::new(NOW, [7; 16]), action }
+    Command {
+        reach: Reach::of_account(account),
+        actor: "tester".to_owned(),
+        request: None,
+        seed: IdSeed::new(NOW, [7; 16]),
+        action,
+    }
 }
 
 /// Returns an action that invites Ann into a scope, with a message.

@@ -382,7 +382,7 @@ impl Lane {
 /// load.
 async fn lock<C: ConnectionTrait>(db: &C, group: &[Submission]) -> Result<(), StoreError> {
     let commands = group.iter().flat_map(|submission| &submission.commands);
-    let keys = commands.filter_map(|command| Some((command.account.as_str(), command.invitation()?.0)));
+    let keys = commands.filter_map(|command| Some((command.account().as_str(), command.invitation()?.0)));
     let keys: BTreeSet<(&str, Uuid)> = keys.collect();
     let columns = Columns::list([("account_id", Text), ("id", UuidType)]);
     let sql = format!(

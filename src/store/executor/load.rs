@@ -319,7 +319,7 @@ fn id_of(body: &str) -> Option<InvitationId> {
 fn invitation_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let wanted = read_set.iter().filter_map(|(command, read_set)| {
         Some(InvitationKey {
-            account_id: command.account.as_str(),
+            account_id: command.account().as_str(),
             invitation_id: read_set.invitation?.0,
             subject: read_set.subject.as_ref().map(|subject| subject.0.as_str()),
             acceptance_id: read_set.acceptance.map(|id| id.0),
@@ -338,7 +338,7 @@ fn request_keys(requests: &BTreeSet<RequestKey>) -> RowsParam {
 fn slot_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let keys = read_set
         .iter()
-        .flat_map(|(command, read_set)| read_set.slots.iter().map(|key| [command.account.as_str(), key.0.as_str()]));
+        .flat_map(|(command, read_set)| read_set.slots.iter().map(|key| [command.account().as_str(), key.0.as_str()]));
     distinct(slot_key_columns(), keys)
 }
 
@@ -348,7 +348,7 @@ fn open_searches(read_set: &[(&Command, ReadSet)]) -> RowsParam {
         // The row of an invitation without a scope has empty texts.
         let scope = open_search.scope.as_ref().map(|scope| (scope.scope_type.as_str(), scope.id.as_str()));
         let (scope_type, scope_id) = scope.unwrap_or_default();
-        let account_id = command.account.as_str();
+        let account_id = command.account().as_str();
         open_search
             .addresses
             .iter()
@@ -359,7 +359,7 @@ fn open_searches(read_set: &[(&Command, ReadSet)]) -> RowsParam {
 
 fn message_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {
     let messages = read_set.iter().filter_map(|(command, read_set)| {
-        Some((command.account.as_str(), read_set.delivery?, i32::from(!read_set.without_recipients)))
+        Some((command.account().as_str(), read_set.delivery?, i32::from(!read_set.without_recipients)))
     });
     let messages: BTreeSet<_> = messages.collect();
     RowsParam::new(

@@ -11,6 +11,7 @@ use super::{ClaimRequest, OUTBOX};
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::reach::Reach;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
@@ -19,7 +20,7 @@ use crate::store::events::notifications::Topic;
 use crate::store::executor::load::{Extent, invitation_body, parse_json};
 use crate::store::read::invitations::invitation_from;
 use crate::store::read::unreadable::FullPage;
-use crate::store::read::{ACCOUNT, Cursor, Params, Read, SortKey, direction};
+use crate::store::read::{ACCOUNT, Cursor, Params, Read, SortKey, direction, within};
 use crate::store::requests::{Known, WriteOnce, recall, remember};
 use crate::store::sql::entity::{acceptance, outbox};
 use crate::store::sql::error::StoreError;
@@ -197,17 +198,22 @@ impl Store {
     /// request_id. Once per request_id.
     pub async fn redeliver_deliveries(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         query: &RedeliveryQuery,
         once: &WriteOnce,
     ) -> Result<Option<u64>, StoreError> {
         let backend = self.database.backend();
-        let mut params = Params::new(self.database.clock().map(Timestamp::micros), account);
+        let mut params = Params::new(self.database.clock().map(Timestamp::micros), reach.account());
         let tag = if query.invitation.is_some() { "invitation" } else { "failed" };
         let mut all = vec![by_index(backend, tag, "o", ACCOUNT), "o.state = 'failed'".to_owned()];
         all.extend(query.invitation.map(|id| format!("o.invitation_id = {}", params.push(id.0))));
         all.extend(query.start.map(|start| format!("o.created_at >= {}", params.push(start.micros()))));
         all.extend(query.end.map(|end| format!("o.created_at < {}", params.push(end.micros()))));
+        all.extend(within(reach, &mut params).map(|within| {
+            format!(
+                "(SELECT true FROM invitation i WHERE i.account_id = {ACCOUNT} AND i.id = o.invitation_id AND {within})"
+            )
+        }));
         let sql = format!(
             "{picked} UPDATE outbox AS o SET state = 'queued', due_at = {now}, attempts = 0 FROM {keys}
             WHERE o.account_id = p.account_id AND o.id = p.id AND o.state || '' = 'failed'",
@@ -218,7 +224,7 @@ impl Store {
         let statement = Statement::from_sql_and_values(backend, sql, params.0);
         for _ in 0..MAX_ATTEMPTS {
             let transaction = self.database.begin_write_with_lock_wait().await?;
-            match recall(&transaction, account, once.request.as_ref()).await? {
+            match recall(&transaction, reach.account(), once.request.as_ref()).await? {
                 Known::Another => return Ok(None),
                 Known::Done { changed, .. } => return Ok(Some(changed.unwrap_or_default().unsigned_abs())),
                 Known::New => {}
@@ -228,7 +234,7 @@ impl Store {
                 return Ok(Some(queued));
             }
             let about = (Uuid::nil(), i64::try_from(queued).ok());
-            if remember(&transaction, account, once.request.as_ref(), about, self.database.clock.now()).await? {
+            if remember(&transaction, reach.account(), once.request.as_ref(), about, self.database.clock.now()).await? {
                 transaction.commit().await?;
                 self.notifications.notify(Topic::Outbox);
                 return Ok(Some(queued));
@@ -238,15 +244,15 @@ impl Store {
     }
 
     /// Reads a page of the messages of an invitation, with the invitation, whose recipients they name; `None` if the
-    /// account has no such invitation.
+    /// reach includes no such invitation.
     pub async fn list_deliveries(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         query: &DeliveryQuery,
     ) -> Result<Option<(Read<Invitation>, Vec<Delivery>)>, StoreError> {
         let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
         loop {
-            let Some((invitation, found)) = self.deliveries_of(account, &query).await? else { return Ok(None) };
+            let Some((invitation, found)) = self.deliveries_of(reach, &query).await? else { return Ok(None) };
             let read_on = page.add(query.limit, found)?;
             let Some(read_on) = read_on else { return Ok(Some((invitation, page.into_rows()))) };
             query = DeliveryQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
@@ -254,10 +260,10 @@ impl Store {
     }
 
     /// Reads messages, each with the place behind which the list continues.
-    async fn deliveries_of(&self, account: &AccountId, query: &DeliveryQuery) -> Result<Option<Listed>, StoreError> {
+    async fn deliveries_of(&self, reach: &Reach, query: &DeliveryQuery) -> Result<Option<Listed>, StoreError> {
         let backend = self.database.backend();
         let (compare, order) = direction(!query.ascending);
-        let mut params = Params::new(self.database.clock().map(Timestamp::micros), account);
+        let mut params = Params::new(self.database.clock().map(Timestamp::micros), reach.account());
         let invitation = params.push(query.invitation.0);
         // The id of a reminder contains its due time, so ids are no order of creation.
         let after = query.after.as_ref().map(|Cursor { key, id, .. }| {
@@ -279,9 +285,10 @@ impl Store {
         );
         let page = json_array(backend, &Columns::of::<outbox::Entity>().json_of(backend, "o"), &page);
         let cast = if backend == DbBackend::Postgres { "::text" } else { "" };
+        let within = within(reach, &mut params).map(|within| format!(" AND {within}")).unwrap_or_default();
         let sql = format!(
             "SELECT {now} AS now, {body} AS body, {page}{cast} AS page FROM invitation i
-            WHERE i.account_id = {ACCOUNT} AND i.id = {invitation}",
+            WHERE i.account_id = {ACCOUNT} AND i.id = {invitation}{within}",
             now = statement_clock(backend, 1),
             body = invitation_body(backend, &Extent::PLAIN),
         );

@@ -6,11 +6,11 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::unreadable::FullPage;
-use super::{Cursor, behind, order, page_of_owner};
+use super::{Cursor, behind, order, owner, page_of_owner};
 use crate::domain::invitation::acceptance::{Acceptance, Subject};
 use crate::domain::kind::Kind;
+use crate::domain::reach::Reach;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
-use crate::domain::value::text::AccountId;
 use crate::store::Store;
 use crate::store::sql::entity::acceptance::{Column, Entity};
 use crate::store::sql::entity::invitation;
@@ -42,30 +42,31 @@ impl AcceptanceQuery {
 }
 
 impl Store {
-    /// Reads a page of acceptances by age; `None` if the account has no such invitation.
+    /// Reads a page of acceptances by age; `None` if the reach includes no such invitation.
     pub async fn list_acceptances(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         query: &AcceptanceQuery,
     ) -> Result<Option<Vec<Acceptance>>, StoreError> {
         let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
         loop {
-            let Some(found) = self.acceptances_of(account, &query).await? else { return Ok(None) };
+            let Some(found) = self.acceptances_of(reach, &query).await? else { return Ok(None) };
             let Some(read_on) = page.add(query.limit, found)? else { return Ok(Some(page.into_rows())) };
             query = AcceptanceQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
         }
     }
 
-    /// Reads an acceptance of an invitation, if the account has it.
+    /// Reads an acceptance of an invitation, if the reach includes it.
     pub async fn get_acceptance(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         invitation: InvitationId,
         id: AcceptanceId,
     ) -> Result<Option<Acceptance>, StoreError> {
+        let owner = owner(reach, invitation, None).select_only().column(invitation::Column::Id);
         let select = Entity::find()
-            .filter(Column::AccountId.eq(account.as_str()))
-            .filter(Column::InvitationId.eq(invitation.0))
+            .filter(Column::AccountId.eq(reach.account().as_str()))
+            .filter(Column::InvitationId.in_subquery(owner.into_query()))
             .filter(Column::Id.eq(id.0));
         let found = rows_with_id(&self.database.read, select).await?.pop();
         found.map(|(_, row)| row.and_then(Acceptance::try_from)).transpose()
@@ -75,14 +76,13 @@ impl Store {
     /// such invitation.
     async fn acceptances_of(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         query: &AcceptanceQuery,
     ) -> Result<Option<Vec<(Cursor, Result<Acceptance, StoreError>)>>, StoreError> {
-        let owner = invitation::Entity::find_by_id((account.as_str().to_owned(), query.invitation.0))
-            .apply_if(query.kind, |owner, kind| owner.filter(invitation::Column::Kind.eq(kind.code())));
+        let owner = owner(reach, query.invitation, query.kind);
         // Ids sort by age.
         let page = Entity::find()
-            .filter(Column::AccountId.eq(account.as_str()))
+            .filter(Column::AccountId.eq(reach.account().as_str()))
             .filter(Column::InvitationId.eq(query.invitation.0))
             .apply_if(query.subject.as_ref(), |page, subject| page.filter(Column::Subject.eq(&subject.0)))
             .apply_if(query.after.as_ref(), |page, cursor| page.filter(behind(Column::Id, cursor.id, query.ascending)))

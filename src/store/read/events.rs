@@ -5,14 +5,13 @@ use sea_orm::{
 };
 
 use super::unreadable::FullPage;
-use super::{Cursor, behind, order, page_of_owner};
+use super::{Cursor, behind, order, owner, page_of_owner};
 use crate::domain::invitation::event::{Event, EventTypeFilter};
 use crate::domain::kind::Kind;
+use crate::domain::reach::Reach;
 use crate::domain::value::id::InvitationId;
-use crate::domain::value::text::AccountId;
 use crate::store::Store;
 use crate::store::sql::entity::event::{Column, Entity};
-use crate::store::sql::entity::invitation;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::row_from;
 
@@ -34,27 +33,26 @@ pub struct EventQuery {
 }
 
 impl Store {
-    /// Reads a page of events; `None` if the account has no such invitation.
-    pub async fn list_events(&self, account: &AccountId, query: &EventQuery) -> Result<Option<Vec<Event>>, StoreError> {
+    /// Reads a page of events; `None` if the reach includes no such invitation.
+    pub async fn list_events(&self, reach: &Reach, query: &EventQuery) -> Result<Option<Vec<Event>>, StoreError> {
         let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
         loop {
-            let Some(found) = self.events_of(account, &query).await? else { return Ok(None) };
+            let Some(found) = self.events_of(reach, &query).await? else { return Ok(None) };
             let Some(read_on) = page.add(query.limit, found)? else { return Ok(Some(page.into_rows())) };
             query = EventQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
         }
     }
 
-    /// Reads events, each with the place behind which the list continues. Returns `None` if the account has no such
-    /// invitation.
+    /// Reads events, each with the place behind which the list continues. Returns `None` if the reach includes no
+    /// such invitation.
     async fn events_of(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         query: &EventQuery,
     ) -> Result<Option<Vec<(Cursor, Result<Event, StoreError>)>>, StoreError> {
-        let owner = invitation::Entity::find_by_id((account.as_str().to_owned(), query.invitation.0))
-            .apply_if(query.kind, |owner, kind| owner.filter(invitation::Column::Kind.eq(kind.code())));
+        let owner = owner(reach, query.invitation, query.kind);
         let mut page = Entity::find()
-            .filter(Column::AccountId.eq(account.as_str()))
+            .filter(Column::AccountId.eq(reach.account().as_str()))
             .filter(Column::InvitationId.eq(query.invitation.0))
             .apply_if(query.after.as_ref(), |page, cursor| {
                 page.filter(behind(Column::Sequence, cursor.key.clone(), query.ascending))

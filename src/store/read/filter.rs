@@ -4,17 +4,18 @@ use sea_orm::DbBackend;
 
 use super::query::{GuestStatus, InvitationQuery, TimeRange};
 use super::source::Source;
-use super::{ACCOUNT, CLOCK, Params};
+use super::{ACCOUNT, CLOCK, Params, within};
 use crate::domain::invitation::state::State;
 use crate::domain::kind::general::Usage;
 use crate::domain::kind::{Kind, Scope};
+use crate::domain::reach::Reach;
 use crate::store::sql::rows_param::{by_index, statement_clock};
 
 /// Returns the conditions of invitation `i` beyond those of its source. PostgreSQL evaluates a subselect that is
 /// compared for each row, and never turns it into a join, for which it might read all rows of the account.
 pub(super) fn conditions(
     backend: DbBackend,
-    query: &InvitationQuery,
+    (reach, query): (&Reach, &InvitationQuery),
     source: Source<'_>,
     params: &mut Params,
 ) -> Vec<String> {
@@ -33,10 +34,7 @@ pub(super) fn conditions(
     all.extend(in_range("i.created_at", query.created, params));
     all.extend(in_range("i.expire_at", query.expires, params));
     all.extend(query.resource_id.map(|resource_id| format!("i.resource_id = {}", params.push(resource_id))));
-    all.extend(query.hosts.as_ref().map(|hosts| {
-        let hosts = params.list(hosts.iter().map(ToString::to_string));
-        format!("(i.kind = 'guest' AND i.scope_id IN ({hosts}))")
-    }));
+    all.extend(within(reach, params));
     all.extend(addresses(backend, query, source, params));
     let others = query.labels.iter().filter(|(key, _)| !matches!(source, Source::Label(own, _) if own == key.as_str()));
     for (key, value) in others {

@@ -9,14 +9,14 @@ use uuid::Uuid;
 use super::query::{InvitationQuery, Order};
 use super::source::{PageSql, Source, ids_sql, order_by, page_sql};
 use super::unreadable::{FullPage, ReadOn};
-use super::{ACCOUNT, CLOCK, Cursor, Page, Params, Read, SortKey};
+use super::{ACCOUNT, CLOCK, Cursor, Page, Params, Read, SortKey, within};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::Scope;
+use crate::domain::reach::Reach;
 use crate::domain::value::id::InvitationId;
-use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::store::executor::load::{Extent, invitation_body, newest_acceptances, parse_json};
 use crate::store::sql::error::StoreError;
@@ -69,25 +69,25 @@ impl IntoIterator for Listed {
 }
 
 impl Store {
-    /// Reads one invitation of an account, with its newest acceptances if they are requested.
+    /// Reads one invitation, with its newest acceptances if they are requested.
     pub async fn get_invitation(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         id: InvitationId,
         newest: bool,
     ) -> Result<Option<Read<Invitation>>, StoreError> {
-        let mut params = self.params(account, None);
+        let mut params = self.params(reach, None);
         let condition = format!("i.id = {}", params.push(id.0));
-        self.one(params, "invitation i", &condition, newest).await
+        self.one(reach, params, "invitation i", &condition, newest).await
     }
 
     /// Reads the newest invitation that knows a connection: to repair it, or as one that an acceptor created.
     pub async fn find_by_connection(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         connection: Uuid,
     ) -> Result<Option<Read<Invitation>>, StoreError> {
-        let (backend, mut params) = (self.database.backend(), self.params(account, None));
+        let (backend, mut params) = (self.database.backend(), self.params(reach, None));
         let (repairs, created) =
             (by_index(backend, "resource", "r", ACCOUNT), by_index(backend, "connection", "a", ACCOUNT));
         let connection = params.push(connection);
@@ -98,13 +98,13 @@ impl Store {
                 SELECT a.invitation_id FROM acceptance a WHERE {created} AND a.created_connection_id = {connection}
             ) known ORDER BY known.id DESC LIMIT 1)"
         );
-        self.one(params, "invitation i", &condition, false).await
+        self.one(reach, params, "invitation i", &condition, false).await
     }
 
-    /// Reads those of some invitations that the account has, in any order.
+    /// Reads those of some invitations that are within the reach, in any order.
     pub async fn get_invitations(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         ids: &BTreeSet<InvitationId>,
     ) -> Result<Vec<Read<Invitation>>, StoreError> {
         let backend = self.database.backend();
@@ -116,37 +116,34 @@ impl Store {
             body = invitation_body(backend, &Extent::PLAIN),
             keys = keys.keys_of(backend, 1, "k"),
         );
-        let rows = ids.iter().map(|id| -> [Value; 2] { [account.as_str().into(), id.0.into()] });
+        let rows = ids.iter().map(|id| -> [Value; 2] { [reach.account().as_str().into(), id.0.into()] });
         let mut values = RowsParam::new(keys, rows).params(backend);
         values.push(read_clock(&self.database, None).into());
         let rows = self.database.list(Statement::from_sql_and_values(backend, sql, values)).await?;
-        rows.iter().map(invitation_from).collect()
+        let found: Vec<_> = rows.iter().map(invitation_from).collect::<Result<_, _>>()?;
+        Ok(found.into_iter().filter(|read| reach.includes(read.found.details.host())).collect())
     }
 
     /// Reads the auto-join of a scope that is not revoked. It may have no domains.
-    pub async fn find_autojoin(
-        &self,
-        account: &AccountId,
-        scope: &Scope,
-    ) -> Result<Option<Read<Invitation>>, StoreError> {
-        let mut params = self.params(account, None);
+    pub async fn find_autojoin(&self, reach: &Reach, scope: &Scope) -> Result<Option<Read<Invitation>>, StoreError> {
+        let mut params = self.params(reach, None);
         let condition = format!(
             "s.account_id = {ACCOUNT} AND s.key = {} AND i.id = s.invitation_id AND i.revoked_at IS NULL",
             params.push(SlotKey::autojoin(scope).0)
         );
-        self.one(params, "slot s CROSS JOIN invitation i", &condition, false).await
+        self.one(reach, params, "slot s CROSS JOIN invitation i", &condition, false).await
     }
 
-    /// Reads a page of an account's invitations, judged at one moment.
-    pub async fn list_invitations(&self, account: &AccountId, query: &InvitationQuery) -> Result<Listed, StoreError> {
-        self.page(account, query, &Source::of_page(query)).await
+    /// Reads a page of invitations, judged at one moment.
+    pub async fn list_invitations(&self, reach: &Reach, query: &InvitationQuery) -> Result<Listed, StoreError> {
+        self.page(reach, query, &Source::of_page(query)).await
     }
 
     /// Reads a page, by age, of the invitations that one invitee can accept: ACTIVE invitations of every kind to the
     /// address that have no answer from it, and the auto-joins of an e-mail address's domain.
     pub async fn list_open_invitations(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         address: &Address,
         page: &Page,
     ) -> Result<Listed, StoreError> {
@@ -157,7 +154,6 @@ impl Store {
             first_recipients: page.first_recipients,
             include_deleted: true,
             ascending: page.ascending,
-            hosts: page.hosts.clone(),
             limit: page.limit,
             scan: page.scan,
             after: page.after.clone(),
@@ -165,21 +161,18 @@ impl Store {
         };
         let mut sources = vec![Source::Recipient { address, open: true }];
         sources.extend(address.email().map(|email| Source::Domain(email.domain())));
-        self.page(account, &query, &sources).await
+        self.page(reach, &query, &sources).await
     }
 
     /// Reads a page of names only.
-    pub async fn list_names(
-        &self,
-        account: &AccountId,
-        query: &InvitationQuery,
-    ) -> Result<Vec<ListedName>, StoreError> {
+    pub async fn list_names(&self, reach: &Reach, query: &InvitationQuery) -> Result<Vec<ListedName>, StoreError> {
         let backend = self.database.backend();
         let (mut query, mut names) = (query.clone(), FullPage::new(query.limit));
         loop {
-            let mut params = self.params(account, moment_of(&query));
+            let mut params = self.params(reach, moment_of(&query));
             let key = query.order.sql();
-            let PageSql { with, rows, end: _ } = page_sql(backend, &query, &Source::of_page(&query), &mut params);
+            let PageSql { with, rows, end: _ } =
+                page_sql(backend, (reach, &query), &Source::of_page(&query), &mut params);
             let sql = format!(
                 "WITH {with} SELECT {now} AS now, i.id AS id, {key} AS sort_key FROM ({rows}) i
                 ORDER BY {order_by}",
@@ -198,16 +191,16 @@ impl Store {
     /// the list ([`InvitationQuery::at`]).
     pub async fn count_invitations(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         query: &InvitationQuery,
         most: u64,
     ) -> Result<Read<u64>, StoreError> {
         let backend = self.database.backend();
-        let mut params = self.params(account, moment_of(query));
+        let mut params = self.params(reach, moment_of(query));
         let sql = format!(
             "SELECT {now} AS now, counted.rows AS rows FROM (SELECT count(*) AS rows FROM ({ids}) i) counted",
             now = statement_clock(backend, CLOCK),
-            ids = ids_sql(backend, query, most, &mut params),
+            ids = ids_sql(backend, (reach, query), most, &mut params),
         );
         let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         let row = rows.into_iter().next().ok_or_else(|| StoreError::Refused("a count without a row".to_owned()))?;
@@ -217,15 +210,17 @@ impl Store {
 
     async fn one(
         &self,
-        params: Params,
+        reach: &Reach,
+        mut params: Params,
         from: &str,
         condition: &str,
         newest: bool,
     ) -> Result<Option<Read<Invitation>>, StoreError> {
         let backend = self.database.backend();
         let acceptances = if newest { newest_acceptances(backend) } else { "NULL".to_owned() };
+        let within = within(reach, &mut params).map(|within| format!(" AND {within}")).unwrap_or_default();
         let sql = format!(
-            "SELECT {now} AS now, {body} AS body FROM {from} WHERE i.account_id = {ACCOUNT} AND {condition}",
+            "SELECT {now} AS now, {body} AS body FROM {from} WHERE i.account_id = {ACCOUNT} AND {condition}{within}",
             now = statement_clock(backend, CLOCK),
             body = invitation_body(backend, &Extent { acceptances: &acceptances, ..Extent::PLAIN })
         );
@@ -233,17 +228,12 @@ impl Store {
         row.as_ref().map(invitation_from).transpose()
     }
 
-    async fn page(
-        &self,
-        account: &AccountId,
-        query: &InvitationQuery,
-        sources: &[Source<'_>],
-    ) -> Result<Listed, StoreError> {
+    async fn page(&self, reach: &Reach, query: &InvitationQuery, sources: &[Source<'_>]) -> Result<Listed, StoreError> {
         let backend = self.database.backend();
         let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
         loop {
-            let mut params = self.params(account, moment_of(&query));
-            let sql = list_sql(backend, &query, sources, &mut params);
+            let mut params = self.params(reach, moment_of(&query));
+            let sql = list_sql(backend, (reach, &query), sources, &mut params);
             let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
             let Look { found, end } = look_from(&query, &rows)?;
             let is_short = (found.len() as u64) < query.limit;
@@ -255,15 +245,20 @@ impl Store {
         }
     }
 
-    fn params(&self, account: &AccountId, moment: Option<i64>) -> Params {
-        Params::new(read_clock(&self.database, moment), account)
+    fn params(&self, reach: &Reach, moment: Option<i64>) -> Params {
+        Params::new(read_clock(&self.database, moment), reach.account())
     }
 }
 
 /// The page is cut out first, so that the parts of an invitation are read only for its rows and not for those that are
 /// skipped. A row without a body holds the place at which the look ended.
-fn list_sql(backend: DbBackend, query: &InvitationQuery, sources: &[Source<'_>], params: &mut Params) -> String {
-    let PageSql { with, rows, end } = page_sql(backend, query, sources, params);
+fn list_sql(
+    backend: DbBackend,
+    (reach, query): (&Reach, &InvitationQuery),
+    sources: &[Source<'_>],
+    params: &mut Params,
+) -> String {
+    let PageSql { with, rows, end } = page_sql(backend, (reach, query), sources, params);
     let now = statement_clock(backend, CLOCK);
     let end = end.map(|end| format!(" UNION ALL SELECT {now}, e.id, e.key, NULL FROM ({end}) e")).unwrap_or_default();
     format!(

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::Params;
 use super::unreadable::skip_unreadable;
 use crate::domain::invitation::event::Event;
-use crate::domain::value::text::AccountId;
+use crate::domain::reach::Reach;
+use crate::domain::value::time::Timestamp;
 use crate::store::Store;
 use crate::store::executor::load::parse_json;
 use crate::store::sql::entity::event;
@@ -24,6 +25,8 @@ pub struct EventBatch {
     pub until: i64,
     /// Whether it was the end of the events when it was read.
     pub is_last: bool,
+    /// The time of the last event that it covers; `None` if it covers none.
+    pub time: Option<Timestamp>,
     /// The events, in order.
     pub events: Vec<Arc<PositionedEvent>>,
 }
@@ -37,6 +40,13 @@ pub struct PositionedEvent {
     pub position: i64,
     /// The organization that hosts its invitation, if one does.
     pub host: Option<Uuid>,
+}
+
+impl PositionedEvent {
+    /// Returns whether a reach includes its invitation.
+    pub fn is_within(&self, reach: &Reach) -> bool {
+        self.event.event.account == *reach.account() && reach.includes(self.host)
+    }
 }
 
 impl Store {
@@ -55,13 +65,15 @@ impl Store {
         self.event_batch(after, limit, params, &condition, "e.position").await
     }
 
-    /// Reads the events of an account behind a position.
-    pub async fn events_behind(&self, account: &AccountId, after: i64, limit: u64) -> Result<EventBatch, StoreError> {
+    /// Reads the events within a reach behind a position.
+    pub async fn events_behind(&self, reach: &Reach, after: i64, limit: u64) -> Result<EventBatch, StoreError> {
         let mut params = Params(Vec::new());
-        let (account, after_) = (params.push(account.as_str()), params.push(after));
+        let (account, after_) = (params.push(reach.account().as_str()), params.push(after));
         let own = by_index(self.database.backend(), "position", "e", &account);
         let condition = format!("{own} AND e.position > {after_} AND e.position IS NOT NULL");
-        self.event_batch(after, limit, params, &condition, "e.position").await
+        let mut batch = self.event_batch(after, limit, params, &condition, "e.position").await?;
+        batch.events.retain(|event| event.is_within(reach));
+        Ok(batch)
     }
 
     async fn event_batch(
@@ -85,7 +97,7 @@ impl Store {
             limit = params.push(limit.cast_signed()),
         );
         let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
-        let (mut last, mut place, mut found) = (after, after, 0);
+        let (mut last, mut place, mut time, mut found) = (after, after, None, 0);
         let mut events = Vec::new();
         for row in rows {
             last = row.try_get("", "last")?;
@@ -94,12 +106,13 @@ impl Store {
             (place, found) = (position, found + 1);
             // Followers continue behind an event that cannot be read.
             let Some(event) = skip_unreadable(event_from(&body))? else { continue };
+            time = Some(event.event.time);
             let host = row.try_get::<Option<String>>("", "host")?.and_then(|host| host.parse().ok());
             events.push(Arc::new(PositionedEvent { event, position, host }));
         }
         let is_last = found < limit;
         let until = if is_last { last.max(after) } else { place };
-        Ok(EventBatch { after, until, is_last, events })
+        Ok(EventBatch { after, until, is_last, time, events })
     }
 }
 

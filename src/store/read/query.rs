@@ -53,8 +53,6 @@ pub struct InvitationQuery {
     pub expired: Option<bool>,
     /// Only guest invitations of these statuses; empty means all.
     pub guest_statuses: Vec<GuestStatus>,
-    /// Only guest invitations of these organizations.
-    pub hosts: Option<Vec<uuid::Uuid>>,
     /// Whether invitations are included that the service of their kind has deleted.
     pub include_deleted: bool,
     /// The most recipients that are read of each invitation; `None` for all. One more is read where the others do not

@@ -8,15 +8,16 @@ use sea_orm::{
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _,
     QueryTrait as _,
 };
+use uuid::Uuid;
 
 use super::unreadable::FullPage;
-use super::{Cursor, behind, order, page_of_owner};
+use super::{Cursor, behind, order, owner, page_of_owner};
 use crate::domain::delivery::{DeliveryState, Purpose};
 use crate::domain::invitation::recipient::{Recipient, RecipientState};
 use crate::domain::kind::Kind;
+use crate::domain::reach::Reach;
 use crate::domain::secret::token::Claims;
 use crate::domain::value::id::InvitationId;
-use crate::domain::value::text::AccountId;
 use crate::store::Store;
 use crate::store::sql::entity::recipient::{Column, Entity};
 use crate::store::sql::entity::{invitation, outbox};
@@ -57,6 +58,8 @@ pub struct ListedRecipient {
     pub recipient: Recipient,
     /// The kind of the invitation.
     pub kind: Kind,
+    /// The organization that hosts the invitation, if one does.
+    pub host: Option<Uuid>,
     /// The claims of the recipient's own link.
     pub link: Claims,
     /// The state of the latest message with the link to the recipient that was not cancelled.
@@ -64,31 +67,30 @@ pub struct ListedRecipient {
 }
 
 impl Store {
-    /// Reads a page of an invitation's recipients; `None` if the account has no such invitation.
+    /// Reads a page of an invitation's recipients; `None` if the reach includes no such invitation.
     pub async fn list_recipients(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         query: &RecipientQuery,
     ) -> Result<Option<Vec<ListedRecipient>>, StoreError> {
         let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));
         loop {
-            let Some(found) = self.recipients_of(account, &query).await? else { return Ok(None) };
+            let Some(found) = self.recipients_of(reach, &query).await? else { return Ok(None) };
             let Some(read_on) = page.add(query.limit, found)? else { return Ok(Some(page.into_rows())) };
             query = RecipientQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
         }
     }
 
-    /// Reads recipients, each with the place behind which the list continues. Returns `None` if the account has no such
-    /// invitation.
+    /// Reads recipients, each with the place behind which the list continues. Returns `None` if the reach includes no
+    /// such invitation.
     async fn recipients_of(
         &self,
-        account: &AccountId,
+        reach: &Reach,
         query: &RecipientQuery,
     ) -> Result<Option<Vec<(Cursor, Result<ListedRecipient, StoreError>)>>, StoreError> {
-        let owner = invitation::Entity::find_by_id((account.as_str().to_owned(), query.invitation.0))
-            .apply_if(query.kind, |owner, kind| owner.filter(invitation::Column::Kind.eq(kind.code())));
+        let owner = owner(reach, query.invitation, query.kind);
         let page = Entity::find()
-            .filter(Column::AccountId.eq(account.as_str()))
+            .filter(Column::AccountId.eq(reach.account().as_str()))
             .filter(Column::InvitationId.eq(query.invitation.0))
             .apply_if(query.ordinal, |page, ordinal| page.filter(Column::Ordinal.eq(i32::from(ordinal))))
             .apply_if(query.states.as_deref(), |page, states| page.filter(in_states(states)))
@@ -100,6 +102,7 @@ impl Store {
         let mut select = page_of_owner(owner, page, (Column::Ordinal, order(query.ascending)));
         select
             .expr_as(Expr::col(("owner", invitation::Column::Kind)), "owner_kind")
+            .expr_as(Expr::col(("owner", invitation::Column::ScopeId)), "owner_scope_id")
             .expr_as(Expr::col(("owner", invitation::Column::Generation)), "owner_generation")
             .expr_as(Expr::col(("owner", invitation::Column::KeyId)), "owner_key_id")
             .expr_as(Expr::col(("latest", outbox::Column::State)), "latest_state")
@@ -110,7 +113,7 @@ impl Store {
                     .eq(Expr::col(("page", Column::Ordinal)))
                     .and(Expr::col(("latest", "place")).eq(1)),
             );
-        let select = select.with_cte(self.latest_messages(account, query)).to_owned();
+        let select = select.with_cte(self.latest_messages(reach, query)).to_owned();
         let rows = self.database.list(self.database.backend().build(&select)).await?;
         if rows.is_empty() {
             return Ok(None);
@@ -126,7 +129,7 @@ impl Store {
 
     /// Returns the messages that bring a recipient of the invitation the link, numbered from the latest one on. They are read once,
     /// however many recipients there are. A reminder brings the link only once it is tried.
-    fn latest_messages(&self, account: &AccountId, query: &RecipientQuery) -> CommonTableExpression {
+    fn latest_messages(&self, reach: &Reach, query: &RecipientQuery) -> CommonTableExpression {
         use outbox::Column as Message;
         let [invitation, reminder] = [Purpose::Invitation, Purpose::Reminder].map(Purpose::code);
         let tried = Message::Purpose.eq(reminder).and(Message::Attempts.gt(0));
@@ -136,7 +139,7 @@ impl Store {
             .columns([Message::Recipient, Message::State])
             .expr_window_as(Expr::cust("row_number()"), latest_first, "place")
             .from(outbox::Entity)
-            .and_where(in_index(self.database.backend(), "invitation", Message::AccountId, account.as_str()))
+            .and_where(in_index(self.database.backend(), "invitation", Message::AccountId, reach.account().as_str()))
             .and_where(Message::InvitationId.eq(query.invitation.0))
             .and_where(Message::Purpose.eq(invitation).or(tried))
             .and_where(Message::State.ne(DeliveryState::Cancelled.code()))
@@ -171,9 +174,12 @@ fn listed(row: &QueryResult, invitation: InvitationId) -> Result<ListedRecipient
         recipient: recipient.ordinal,
     };
     let latest: Option<String> = row.try_get("", "latest_state")?;
+    let kind = Kind::from_code(&kind).ok_or_else(|| corrupt("kind", "is not a kind"))?;
+    let scope: Option<String> = row.try_get("", "owner_scope_id")?;
     Ok(ListedRecipient {
         recipient,
-        kind: Kind::from_code(&kind).ok_or_else(|| corrupt("kind", "is not a kind"))?,
+        kind,
+        host: scope.filter(|_| kind == Kind::Guest).and_then(|id| id.parse().ok()),
         link,
         last_delivery: latest.as_deref().and_then(DeliveryState::from_code),
     })

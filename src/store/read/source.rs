@@ -10,6 +10,7 @@ use super::query::{InvitationQuery, Order};
 use super::{ACCOUNT, Params, direction};
 use crate::domain::invitation::recipient::Address;
 use crate::domain::kind::{ACCOUNT_SCOPE, Kind, Scope};
+use crate::domain::reach::Reach;
 use crate::store::sql::rows_param::by_index;
 
 /// A list that is read in order.
@@ -141,7 +142,7 @@ impl<'a> Source<'a> {
     fn sql(
         self,
         backend: DbBackend,
-        query: &InvitationQuery,
+        (reach, query): (&Reach, &InvitationQuery),
         params: &mut Params,
         (columns, limit, scan): (&str, &str, Option<&str>),
     ) -> (String, String) {
@@ -157,7 +158,7 @@ impl<'a> Source<'a> {
         }
         let order = format!("ORDER BY {key} {order}, {id} {order}");
         let looked_at = format!("FROM {table} WHERE {looked_at} {order}");
-        let mut all = conditions(backend, query, self, params);
+        let mut all = conditions(backend, (reach, query), self, params);
         all.push("true".to_owned());
         let all = all.join(" AND ");
         let end = format!("SELECT {key} AS key, {id} AS id {looked_at}");
@@ -192,7 +193,7 @@ fn in_scope(alias: &str, scope: &Scope, params: &mut Params) -> String {
 /// Returns the statements for a page.
 pub(super) fn page_sql(
     backend: DbBackend,
-    query: &InvitationQuery,
+    (reach, query): (&Reach, &InvitationQuery),
     sources: &[Source<'_>],
     params: &mut Params,
 ) -> PageSql {
@@ -204,7 +205,7 @@ pub(super) fn page_sql(
     let (mut with, mut rows, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for (number, source) in sources.iter().enumerate() {
         let looked_at = scan.as_ref().map(|(scan, _)| scan.as_str());
-        let (part, end) = source.sql(backend, query, params, ("i.*", &format!("LIMIT {most}"), looked_at));
+        let (part, end) = source.sql(backend, (reach, query), params, ("i.*", &format!("LIMIT {most}"), looked_at));
         with.push(format!("part_{number} AS MATERIALIZED ({part})"));
         rows.push(format!("SELECT * FROM part_{number}"));
         if let Some((_, last)) = &scan {
@@ -222,12 +223,17 @@ pub(super) fn page_sql(
 
 /// Returns a statement for the ids of the first rows of a whole list, wherever a page of it begins. Their order does not
 /// matter, so they are read in the one that has the most indexes.
-pub(super) fn ids_sql(backend: DbBackend, query: &InvitationQuery, most: u64, params: &mut Params) -> String {
+pub(super) fn ids_sql(
+    backend: DbBackend,
+    (reach, query): (&Reach, &InvitationQuery),
+    most: u64,
+    params: &mut Params,
+) -> String {
     let query = InvitationQuery { order: Order::CreateTime, after: None, ..query.clone() };
     let limit = format!("LIMIT {}", params.push(most.cast_signed()));
     let sources = Source::of_page(&query).into_iter().enumerate();
     let parts = sources.map(|(number, source)| {
-        let (rows, _) = source.sql(backend, &query, params, ("i.id", &limit, None));
+        let (rows, _) = source.sql(backend, (reach, &query), params, ("i.id", &limit, None));
         format!("SELECT id FROM ({rows}) part_{number}")
     });
     format!("SELECT id FROM ({}) i {limit}", parts.collect::<Vec<_>>().join(" UNION "))

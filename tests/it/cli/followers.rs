@@ -8,6 +8,7 @@ use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Action, Command, SettleDelivery};
 use invitation_service::domain::delivery::DeliveryEnd;
 use invitation_service::domain::invitation::event::EventType;
+use invitation_service::domain::reach::Reach;
 use invitation_service::pb;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
@@ -89,7 +90,8 @@ async fn settle(database: &TestDatabase) -> String {
     for (claimed, end) in claimed.iter().zip(ends) {
         let settle = SettleDelivery { delivery: claimed.delivery.message.id, lease, end };
         let command = commands::command(Action::SettleDelivery(settle));
-        let command = Command { account: claimed.account.clone(), actor: "system/relay".to_owned(), ..command };
+        let command =
+            Command { reach: Reach::of_account(claimed.account.clone()), actor: "system/relay".to_owned(), ..command };
         store.executor().execute(command, None).await.unwrap();
     }
     // A service can have the file only when this store has let go of it.

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use invitation_service::domain::command::Command;
+use invitation_service::domain::reach::Reach;
 use invitation_service::store::BatchMode;
 
 use super::commands::{Chooser, brief};
@@ -124,7 +125,10 @@ impl World {
             let End::Answered(answers) = &call.end else { continue };
             let about = answers.iter().flatten().map(|executed| &executed.invitation);
             for invitation in about.filter(|invitation| self.model.invitations.contains_key(&invitation.id)) {
-                let found = store.get_invitation(&invitation.account, invitation.id, true).await.unwrap();
+                let found = store
+                    .get_invitation(&Reach::of_account(invitation.account.clone()), invitation.id, true)
+                    .await
+                    .unwrap();
                 assert_eq!(found.map(|found| found.found), Some(self.model.view(invitation.id)));
             }
         }

@@ -12,6 +12,7 @@ use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::domain::kind::Kind;
 use invitation_service::domain::kind::connection::NewConnection;
 use invitation_service::domain::kind::guest::system_subject;
+use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::key_ring::BodyDigest;
 use invitation_service::domain::value::id::{IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
@@ -68,14 +69,20 @@ impl Chooser<'_> {
             _ => account,
         };
         let request = self.random.chance(35).then(|| self.request(method));
-        Command { account, actor: "caller".to_owned(), hosts: None, request, seed, action }
+        Command { reach: Reach::of_account(account), actor: "caller".to_owned(), request, seed, action }
     }
 
     /// A command about an invitation.
     pub(super) fn command_about(&mut self, about: &Arc<Invitation>) -> Command {
         let seed = IdSeed::new(self.now, self.random.bytes());
         let (_, action) = self.change(about);
-        Command { account: about.account.clone(), actor: "rival".to_owned(), hosts: None, request: None, seed, action }
+        Command {
+            reach: Reach::of_account(about.account.clone()),
+            actor: "rival".to_owned(),
+            request: None,
+            seed,
+            action,
+        }
     }
 
     fn owner(&self, delivery: Uuid) -> Option<AccountId> {
@@ -240,7 +247,7 @@ pub(super) fn brief(command: &Command) -> String {
     let request = command.request.as_ref();
     let request =
         request.map(|request| format!("{} {} body {}", request.method, request.id, request.digests[0].mac[0]));
-    format!("{} ({}) {:?}", command.account.as_str(), request.unwrap_or_default(), command.action)
+    format!("{} ({}) {:?}", command.account().as_str(), request.unwrap_or_default(), command.action)
 }
 
 /// A command that is refused whatever there is: its answer means that what was sent before is over.
@@ -248,5 +255,11 @@ pub(super) fn probe(now: Timestamp) -> Command {
     let nobody = Target { id: InvitationId(Uuid::nil()), kind: None, hides_deleted: false, etag: None };
     let action = Action::Delete(DeleteInvitation { target: nobody });
     let account = accounts()[0].clone();
-    Command { account, actor: "probe".to_owned(), hosts: None, request: None, seed: IdSeed::new(now, [0; 16]), action }
+    Command {
+        reach: Reach::of_account(account),
+        actor: "probe".to_owned(),
+        request: None,
+        seed: IdSeed::new(now, [0; 16]),
+        action,
+    }
 }

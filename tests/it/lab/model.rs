@@ -15,6 +15,7 @@ use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::invitation::slot::{Slot, SlotKey};
 use invitation_service::domain::invitation::state::State;
 use invitation_service::domain::invitation::{Engagement, Invitation, NEWEST_ACCEPTANCES};
+use invitation_service::domain::reach::Reach;
 use invitation_service::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::Timestamp;
@@ -77,13 +78,13 @@ impl Model {
     /// Says what has to be refused whatever the domain decides: two guarantees that would be lost if model and service shared
     /// a mistake.
     fn must_refuse(&self, command: &Command) -> Option<Refusal> {
-        let key = command.request.as_ref().map(|request| request.key(&command.account));
+        let key = command.request.as_ref().map(|request| request.key(command.account()));
         let remembered = key.and_then(|key| self.requests.get(&key));
         if let (Some(remembered), Some(request)) = (remembered, &command.request) {
             return (!request.digests.contains(&remembered.digest)).then_some(Refusal::RequestIdReused);
         }
         let Action::SettleDelivery(settle) = &command.action else { return None };
-        let message = self.outbox.get(&(command.account.clone(), settle.delivery))?;
+        let message = self.outbox.get(&(command.account().clone(), settle.delivery))?;
         (message.delivery.lease != Some(settle.lease)).then_some(Refusal::LeaseLost)
     }
 
@@ -225,9 +226,8 @@ impl Model {
         let mut untold: Vec<_> = untold.collect();
         untold.sort_by_key(|invitation| (invitation.facts.expire_at, invitation.account.clone(), invitation.id));
         let command = |invitation: &Arc<Invitation>| Command {
-            account: invitation.account.clone(),
+            reach: Reach::of_account(invitation.account.clone()),
             actor: "system/expiry".to_owned(),
-            hosts: None,
             request: None,
             seed: IdSeed::new(invitation.facts.expire_at.unwrap(), *invitation.id.0.as_bytes()),
             action: Action::Expire(ExpireInvitation { id: invitation.id }),

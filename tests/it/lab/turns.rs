@@ -5,6 +5,7 @@ use std::time::Duration;
 use invitation_service::background::expiry::ExpiryWalk;
 use invitation_service::domain::command::{Action, Command, SettleDelivery};
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryState};
+use invitation_service::domain::reach::Reach;
 use invitation_service::domain::value::id::IdSeed;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{BatchMode, ClaimedDelivery, RedeliveryQuery, StoreError, WriteOnce};
@@ -183,8 +184,14 @@ impl World {
         let (account, now) = (self.random.pick(&accounts()), self.clock.now());
         self.told.note(format!("replay {account:?}"));
         let store = self.store();
-        let queued =
-            store.redeliver_deliveries(&account, &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap();
+        let queued = store
+            .redeliver_deliveries(
+                &Reach::of_account(account.clone()),
+                &RedeliveryQuery::default(),
+                &WriteOnce::default(),
+            )
+            .await
+            .unwrap();
         let mut failed = 0;
         for (_, message) in self.model.outbox.iter_mut().filter(|((owner, _), _)| *owner == account) {
             if message.delivery.state == DeliveryState::Failed {
@@ -247,7 +254,7 @@ impl World {
         let Some((account, delivery, lease)) = self.random.pick_late(&held) else { return };
         let seed = IdSeed::new(self.clock.now(), self.random.bytes());
         let action = Action::SettleDelivery(SettleDelivery { delivery, lease, end: DeliveryEnd::Sent });
-        let command = Command { account, actor: gate::actor(), hosts: None, request: None, seed, action };
+        let command = Command { reach: Reach::of_account(account), actor: gate::actor(), request: None, seed, action };
         self.told.note(format!("late settle {}", brief(&command)));
         let mut gate = gate::gate(&command.actor);
         let (first, second) = (self.stores[0].clone(), self.stores[1].clone());

@@ -3,6 +3,7 @@
 pub(crate) mod accept_invitations;
 pub(crate) mod batch_create_invitations;
 pub(crate) mod batch_get_invitations;
+pub(crate) mod by_name;
 pub(crate) mod create_invitation;
 pub(crate) mod decline_invitations;
 pub(crate) mod fields;

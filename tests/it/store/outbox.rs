@@ -7,6 +7,7 @@ use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Action, Command, ReportDelivery, SettleDelivery};
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport, DeliveryState};
 use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::reach::Reach;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{ClaimedDelivery, DeliveryQuery, ExecuteError, RedeliveryQuery, Store, WriteOnce};
 use sea_orm::ConnectionTrait;
@@ -43,7 +44,7 @@ async fn invite(store: &Store, account: &str, addresses: usize) {
     for number in 0..addresses {
         let create = create(user(&format!("ann{number}@example.org")));
         let account = AccountId::parse(account).unwrap();
-        store.executor().execute(Command { account, ..command(create) }, None).await.unwrap();
+        store.executor().execute(Command { reach: Reach::of_account(account), ..command(create) }, None).await.unwrap();
     }
 }
 
@@ -55,7 +56,10 @@ async fn settle(store: &Store, claimed: &ClaimedDelivery, end: DeliveryEnd) -> A
     let ClaimedDelivery { account, delivery } = claimed;
     let settle = SettleDelivery { delivery: delivery.message.id, lease: delivery.lease.unwrap(), end };
     let account = account.clone();
-    store.executor().execute(Command { account, ..command(Action::SettleDelivery(settle)) }, None).await
+    store
+        .executor()
+        .execute(Command { reach: Reach::of_account(account), ..command(Action::SettleDelivery(settle)) }, None)
+        .await
 }
 
 fn ids(claimed: &[ClaimedDelivery]) -> BTreeSet<Uuid> {
@@ -65,7 +69,7 @@ fn ids(claimed: &[ClaimedDelivery]) -> BTreeSet<Uuid> {
 async fn states(store: &Store, claimed: &ClaimedDelivery) -> Vec<DeliveryState> {
     let invitation = claimed.delivery.message.invitation;
     let query = DeliveryQuery { ascending: true, ..DeliveryQuery::of(invitation, 10) };
-    let (_, found) = store.list_deliveries(&claimed.account, &query).await.unwrap().unwrap();
+    let (_, found) = store.list_deliveries(&Reach::of_account(claimed.account.clone()), &query).await.unwrap().unwrap();
     found.into_iter().map(|delivery| delivery.state).collect()
 }
 
@@ -204,13 +208,16 @@ async fn failed_message_can_be_queued_again(database: TestDatabase) {
     clock.advance(LEASE);
     let other = AccountId::parse("bert").unwrap();
     assert_eq!(
-        store.redeliver_deliveries(&other, &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap(),
+        store
+            .redeliver_deliveries(&Reach::of_account(other.clone()), &RedeliveryQuery::default(), &WriteOnce::default())
+            .await
+            .unwrap(),
         Some(0)
     );
     let later = RedeliveryQuery { start: Some(clock.now()), ..RedeliveryQuery::default() };
-    assert_eq!(store.redeliver_deliveries(&account(), &later, &WriteOnce::default()).await.unwrap(), Some(0));
+    assert_eq!(store.redeliver_deliveries(&reach(), &later, &WriteOnce::default()).await.unwrap(), Some(0));
     assert_eq!(
-        store.redeliver_deliveries(&account(), &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap(),
+        store.redeliver_deliveries(&reach(), &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap(),
         Some(1)
     );
     let again = claim(&store, 2, 10, "").await;
@@ -222,7 +229,7 @@ async fn report(store: &Store, claimed: &ClaimedDelivery, report: DeliveryReport
     let delivery = claimed.delivery.message.id;
     let report = ReportDelivery { delivery, report, detail: None };
     let account = claimed.account.clone();
-    let command = Command { account, ..command(Action::ReportDelivery(report)) };
+    let command = Command { reach: Reach::of_account(account), ..command(Action::ReportDelivery(report)) };
     store.executor().execute(command, None).await.unwrap().delivery.unwrap().state
 }
 

@@ -12,6 +12,7 @@ use invitation_service::domain::delivery::{DeliveryEnd, DeliveryState};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::invitation::acceptance::Subject;
+use invitation_service::domain::reach::Reach;
 use invitation_service::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
@@ -167,29 +168,29 @@ async fn reads(desk: &mut Desk, id: InvitationId) {
     events(&desk.store, id).await;
     desk.check("get").await;
     let deliveries = DeliveryQuery { ascending: true, ..DeliveryQuery::of(id, 10) };
-    desk.store.list_deliveries(&account(), &deliveries).await.unwrap().unwrap();
+    desk.store.list_deliveries(&reach(), &deliveries).await.unwrap().unwrap();
     desk.check("list deliveries").await;
     let one = DeliveryQuery { id: Some(COMPANY), states: vec![DeliveryState::Failed], ..deliveries };
-    desk.store.list_deliveries(&account(), &DeliveryQuery { recipient: Some(1), ..one }).await.unwrap().unwrap();
+    desk.store.list_deliveries(&reach(), &DeliveryQuery { recipient: Some(1), ..one }).await.unwrap().unwrap();
     desk.check("get delivery").await;
     let several = (0..100).map(|n| InvitationId(Uuid::from_u128(n))).chain([id]).collect();
-    assert_eq!(desk.store.get_invitations(&account(), &several).await.unwrap().len(), 1);
+    assert_eq!(desk.store.get_invitations(&reach(), &several).await.unwrap().len(), 1);
     desk.check("get invitations").await;
-    assert!(desk.store.get_acceptance(&account(), id, AcceptanceId(COMPANY)).await.unwrap().is_none());
+    assert!(desk.store.get_acceptance(&reach(), id, AcceptanceId(COMPANY)).await.unwrap().is_none());
     desk.check("get acceptance").await;
     let acceptances = AcceptanceQuery::of(id, 10);
-    desk.store.list_acceptances(&account(), &acceptances).await.unwrap().unwrap();
+    desk.store.list_acceptances(&reach(), &acceptances).await.unwrap().unwrap();
     desk.check("list acceptances").await;
     let of_subject = AcceptanceQuery { subject: Some(Subject("dan".to_owned())), ..acceptances };
-    desk.store.list_acceptances(&account(), &of_subject).await.unwrap().unwrap();
+    desk.store.list_acceptances(&reach(), &of_subject).await.unwrap().unwrap();
     desk.check("list acceptances of a subject").await;
-    assert_eq!(desk.store.list_recipients(&account(), &RecipientQuery::of(id, 10)).await.unwrap().unwrap().len(), 3);
+    assert_eq!(desk.store.list_recipients(&reach(), &RecipientQuery::of(id, 10)).await.unwrap().unwrap().len(), 3);
     desk.check("list recipients").await;
     let one = RecipientQuery { ordinal: Some(1), ..RecipientQuery::of(id, 1) };
-    assert_eq!(desk.store.list_recipients(&account(), &one).await.unwrap().unwrap().len(), 1);
+    assert_eq!(desk.store.list_recipients(&reach(), &one).await.unwrap().unwrap().len(), 1);
     desk.check("get recipient").await;
-    assert!(desk.store.get_invitation(&account(), InvitationId(COMPANY), true).await.unwrap().is_none());
-    desk.store.find_autojoin(&account(), &team("red").unwrap()).await.unwrap().unwrap();
+    assert!(desk.store.get_invitation(&reach(), InvitationId(COMPANY), true).await.unwrap().is_none());
+    desk.store.find_autojoin(&reach(), &team("red").unwrap()).await.unwrap().unwrap();
     desk.check("find autojoin").await;
 }
 
@@ -203,9 +204,9 @@ async fn following(desk: &mut Desk) {
     desk.check("sequence").await;
     assert!(!store.all_events_behind(before, 256).await.unwrap().events.is_empty());
     desk.check("tail").await;
-    assert!(!store.events_behind(&account(), before, 256).await.unwrap().events.is_empty());
+    assert!(!store.events_behind(&reach(), before, 256).await.unwrap().events.is_empty());
     let quiet = AccountId::parse("quiet").unwrap();
-    assert!(store.events_behind(&quiet, 0, 256).await.unwrap().events.is_empty());
+    assert!(store.events_behind(&Reach::of_account(quiet.clone()), 0, 256).await.unwrap().events.is_empty());
     desk.check("events of an account").await;
     let told = ExpiryWalk::new(store.clone(), Uuid::from_u128(1)).record_expiries().await.unwrap();
     assert!(told.is_some_and(|told| told >= 1), "{told:?}");
@@ -286,8 +287,8 @@ async fn mail(desk: &mut Desk) {
     desk.run(Action::SettleDelivery(SettleDelivery { delivery: own.delivery.message.id, lease, end })).await;
     desk.check("settle delivery").await;
     let replay = RedeliveryQuery { invitation: Some(made.id), ..RedeliveryQuery::default() };
-    assert_eq!(store.redeliver_deliveries(&account(), &replay, &WriteOnce::default()).await.unwrap(), Some(1));
-    store.redeliver_deliveries(&account(), &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap();
+    assert_eq!(store.redeliver_deliveries(&reach(), &replay, &WriteOnce::default()).await.unwrap(), Some(1));
+    store.redeliver_deliveries(&reach(), &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap();
     desk.check("replay deliveries").await;
     let again = store.claim_deliveries(lease, LEASE, 100, "").await.unwrap();
     assert!(store.cancel_delivery(&again[0], "no reason").await.unwrap());
@@ -319,7 +320,7 @@ async fn second_attempts(desk: &mut Desk) {
     let mut commands = vec![expire(made.id)];
     for number in 0..100 {
         let account = AccountId::parse(&format!("account-{number}")).unwrap();
-        commands.push(Command { account, ..expire(InvitationId(Uuid::from_u128(number))) });
+        commands.push(Command { reach: Reach::of_account(account), ..expire(InvitationId(Uuid::from_u128(number))) });
     }
     let results = store.executor().execute_all(commands, BatchMode::Independent, None).await.unwrap();
     assert!(results.iter().all(Result::is_err));

@@ -7,6 +7,7 @@ use invitation_service::domain::command::{Action, Command, SettleDelivery};
 use invitation_service::domain::delivery::{DeliveryEnd, NewDelivery, Purpose};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::Invitation;
+use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::verification::Verification;
 use invitation_service::domain::value::email::Email;
 use invitation_service::domain::value::id::{IdSeed, InvitationId};
@@ -134,14 +135,14 @@ async fn address_of_a_code_message_is_removed_on_settle(database: TestDatabase) 
                 let action = Action::SettleDelivery(SettleDelivery { delivery, lease, end });
                 store
                     .executor()
-                    .execute(Command { account: claimed.account.clone(), ..command(action) }, None)
+                    .execute(Command { reach: Reach::of_account(claimed.account.clone()), ..command(action) }, None)
                     .await
                     .unwrap();
             }
             None => assert!(store.cancel_delivery(&claimed, "no reason").await.unwrap()),
         }
         let query = DeliveryQuery { ascending: true, ..DeliveryQuery::of(made.id, 10) };
-        let (_, settled) = store.list_deliveries(&account(), &query).await.unwrap().unwrap();
+        let (_, settled) = store.list_deliveries(&reach(), &query).await.unwrap().unwrap();
         assert_eq!(settled.iter().map(|settled| &settled.message.address).collect::<Vec<_>>(), [&None]);
     }
 }

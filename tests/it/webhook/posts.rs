@@ -5,6 +5,7 @@ use std::time::Duration;
 use invitation_service::domain::command::Command;
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::invitation::event::EventType;
+use invitation_service::domain::reach::Reach;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::Timestamp;
 use invitation_service::domain::webhook::Rotation;
@@ -309,7 +310,7 @@ async fn event_is_queued_for_the_endpoints_of_its_account_alone(database: TestDa
     let mut wanted = Vec::new();
     for account in &accounts {
         let endpoint = desk.endpoint_of(account, "http://127.0.0.1:1/hook", &[]).await.0;
-        let made = Command { account: account.clone(), ..command(create(link())) };
+        let made = Command { reach: Reach::of_account(account.clone()), ..command(create(link())) };
         let made = desk.store.executor().execute(made, None).await.unwrap().invitation;
         wanted.push((account.as_str().to_owned(), endpoint.id, made.id.0));
     }

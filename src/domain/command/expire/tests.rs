@@ -64,6 +64,6 @@ fn each_expiry_is_recorded_once_under_one_id() {
 fn another_account_s_expiry_cannot_be_told() {
     let invitation = in_state(State::Expired);
     let mut foreign = command(1, expire(&invitation));
-    foreign.account = crate::domain::fixtures::account("other");
+    foreign.reach = crate::domain::fixtures::reach("other");
     assert_eq!(decide(&loaded(&invitation, &[]), &foreign, &CONTEXT).unwrap_err(), Refusal::InvitationNotFound);
 }

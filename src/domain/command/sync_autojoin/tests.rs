@@ -4,7 +4,7 @@ use crate::domain::command::{Action, RevokeInvitation, SyncAutojoin};
 use crate::domain::decide::tests::{after, event_types, is_nothing, run_on, together};
 use crate::domain::decide::{Changes, Decided};
 use crate::domain::fixtures::{
-    CONTEXT, NOW, accept, account, by_any_name, command, email, general, invited, minutes, person, resend, sync,
+    CONTEXT, NOW, accept, by_any_name, command, email, general, invited, minutes, person, reach, resend, sync,
 };
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
@@ -149,7 +149,7 @@ fn scopes_and_accounts_have_auto_joins_of_their_own() {
     let other = SyncAutojoin { scope: Scope::new("team", "t2"), ..sync(&["a.org"]) };
     assert_ne!(run_sync(&loaded, other.clone()).unwrap().affected.invitation, present.id);
     let mut theirs = command(1, Action::SyncAutojoin(Box::new(sync(&["a.org"]))));
-    theirs.account = account("other");
+    theirs.reach = reach("other");
     let made = crate::domain::decide::decide(&loaded, &theirs, &CONTEXT).unwrap();
     assert_ne!(made.affected.invitation, present.id);
 }

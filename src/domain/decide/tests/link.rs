@@ -6,12 +6,13 @@ use super::{after, run, run_on};
 use crate::domain::command::{Action, Command, RevokeInvitation, Target};
 use crate::domain::fixtures::{
     accept, acceptor, account, by_any_name, command, decline, details, early, engage, in_state, invitation, invited,
-    loaded, organization, person, resend, target, verbs,
+    loaded, organization, person, reach_of, resend, target, verbs,
 };
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
 use crate::domain::invitation::{EngagementType, Invitation};
 use crate::domain::kind::Kind;
+use crate::domain::reach::Reach;
 use crate::domain::secret::token::Claims;
 use crate::domain::value::id::InvitationId;
 
@@ -56,7 +57,7 @@ fn another_account_finds_nothing_by_link_or_name() {
     let invitation = in_state(State::Active);
     let loaded = loaded(&invitation, &[early(&invitation)]);
     for (verb, action) in verbs(&invitation) {
-        let theirs = Command { account: account("other"), ..command(1, action) };
+        let theirs = Command { reach: Reach::of_account(account("other")), ..command(1, action) };
         assert_eq!(run_on(&loaded, &theirs).unwrap_err(), Refusal::InvitationNotFound, "{verb}");
     }
 }
@@ -168,7 +169,7 @@ fn name_of_a_foreign_host_is_not_found_before_its_etag_counts() {
         for (etag, refusal) in [(None, None), (Some("stale".to_owned()), Some(Refusal::EtagMismatch))] {
             let target = Target { etag, ..by_any_name(invitation) };
             let revoke = command(1, Action::Revoke(RevokeInvitation { target }));
-            let result = run_on(&loaded(invitation, &[]), &Command { hosts: hosts.clone(), ..revoke });
+            let result = run_on(&loaded(invitation, &[]), &Command { reach: reach_of(hosts.clone()), ..revoke });
             let expected = if found { refusal } else { Some(Refusal::InvitationNotFound) };
             assert_eq!(result.err(), expected, "{hosts:?}");
         }

@@ -10,7 +10,7 @@ use crate::domain::decide::Affected;
 use crate::domain::fixtures::{
     CONTEXT, NOW, accept, accept_by_system, acceptor, account, at, command, connection, create, creation, decline,
     decline_as, delete, details, early, general, in_state, invitation, invited, loaded, minutes, organization,
-    requested, revoke, sync, update, update_guest, verbs,
+    reach_of, requested, revoke, sync, update, update_guest, verbs,
 };
 use crate::domain::group::Group;
 use crate::domain::group::loaded::Loaded;
@@ -20,6 +20,7 @@ use crate::domain::invitation::slot::Slot;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::general::{GeneralDetails, Usage};
 use crate::domain::kind::{Details, Kind};
+use crate::domain::reach::Reach;
 
 /// Decides a command and adds only its remembered request to the snapshot.
 fn remember(loaded: &mut Loaded, command: &Command) -> Affected {
@@ -136,7 +137,7 @@ fn request_ids_are_separate_by_account_method_and_spelling() {
     let fresh = requested(command(2, create(&[], true)), "r", "other body", &[1]);
     let mut elsewhere = fresh.clone();
     elsewhere.request.as_mut().unwrap().method = "OtherMethod";
-    let theirs = Command { account: account("other"), ..fresh.clone() };
+    let theirs = Command { reach: Reach::of_account(account("other")), ..fresh.clone() };
     let mut capital = fresh.clone();
     capital.request.as_mut().unwrap().id = "R".to_owned();
     for (case, command) in [("method", elsewhere), ("account", theirs), ("spelling", capital)] {
@@ -202,7 +203,7 @@ fn between(number: u8, guest: &Invitation, host: u128, organizations: (u128, u12
     let mut command = requested(command(number, revoke(guest)), "r", "body", &[1]);
     let request = command.request.as_mut().unwrap();
     request.organizations = Some((organization(organizations.0), organization(organizations.1)));
-    command.hosts = Some(vec![organization(host)]);
+    command.reach = reach_of(Some(vec![organization(host)]));
     command
 }
 

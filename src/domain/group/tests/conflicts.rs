@@ -3,7 +3,7 @@
 use super::{event_types, run};
 use crate::domain::command::{Action, CreateInvitation, OnConflict};
 use crate::domain::fixtures::{
-    NOW, accept, acceptor, account, at, command, creation, details, email, general, invited, person, sync,
+    NOW, accept, acceptor, at, command, creation, details, email, general, invited, person, reach, sync,
 };
 use crate::domain::group::loaded::Loaded;
 use crate::domain::group::{Executed, Group};
@@ -105,7 +105,7 @@ fn slots_of_accounts_do_not_meet() {
     let action = general_for_jane(OnConflict::Reject);
     done(&mut group, 1, action.clone());
     let mut theirs = command(2, action);
-    theirs.account = account("other");
+    theirs.reach = reach("other");
     assert!(run(&mut group, &theirs).is_ok());
     assert_eq!(group.save().slots.len(), 2);
     let key = SlotKey::of(&details(Kind::User), [at(JANE)].iter());

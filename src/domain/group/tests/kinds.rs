@@ -121,7 +121,7 @@ fn action(verb: &Verb, all: &[&Invitation]) -> Option<Action> {
 /// Loads only the read set of a command, as the store would.
 fn asked_for(all: &Loaded, command: &Command) -> Loaded {
     let mut loaded = Loaded::empty(all.now);
-    let account = &command.account;
+    let account = command.account();
     let mut read_set = command.read_set();
     for _ in 0..2 {
         let found = read_set.invitation.and_then(|id| all.invitation(account, id).ok());

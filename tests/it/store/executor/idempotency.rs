@@ -1,11 +1,12 @@
 //! A request_id has one effect: tried again, in parallel, after a restart, on another replica.
 
 use invitation_service::clock::Clock;
-use invitation_service::domain::command::{Access, Action, CreateInvitation, OnConflict};
+use invitation_service::domain::command::{Access, Action, Command, CreateInvitation, OnConflict};
 use invitation_service::domain::group::Group;
+use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::invitation::state::State;
-use invitation_service::store::{ExecuteError, InvitationQuery, Store};
+use invitation_service::store::{ExecuteError, InvitationQuery, KnownCall, Store};
 
 use crate::support::build::commands::*;
 use crate::support::build::kinds::{archive, general, guest, internal, sync, team};
@@ -21,11 +22,12 @@ on_both!(
     refused_request_is_not_remembered,
     refusal_due_to_a_lost_request_is_decided_again,
     retry_of_a_request_that_changed_nothing_changes_nothing,
+    call_finished_twice_counts_what_both_attempts_changed,
 );
 
 async fn how_many(store: &Store) -> usize {
     let query = InvitationQuery { limit: 1_000, ..InvitationQuery::default() };
-    store.list_invitations(&account(), &query).await.unwrap().len()
+    store.list_invitations(&reach(), &query).await.unwrap().len()
 }
 
 async fn request_id_survives_a_restart(database: TestDatabase) {
@@ -46,7 +48,7 @@ async fn request_id_survives_a_restart(database: TestDatabase) {
     assert_eq!((how_many(&second).await, read(&second, made.id).await.deliveries), (1, 2));
 }
 
-fn accept_bound(made: &invitation_service::domain::invitation::Invitation) -> Action {
+fn accept_bound(made: &Invitation) -> Action {
     let mut accept = accept_by(made, acceptor("ann"));
     accept.access = Access::Link(made.claims(1));
     Action::Accept(Box::new(accept))
@@ -148,4 +150,23 @@ async fn retry_of_a_request_that_changed_nothing_changes_nothing(database: TestD
     }
     let reused = again("Accept", 2, accept(&link, "bob")).await.unwrap_err();
     assert_eq!(reused, ExecuteError::Refused(Refusal::RequestIdReused));
+}
+
+/// Two replicas may work at one call at once: what the slower one changes after the other has finished counts too.
+async fn call_finished_twice_counts_what_both_attempts_changed(database: TestDatabase) {
+    let (store, _) = store(&database).await;
+    let (one, other) = (created(&store, link()).await, created(&store, link()).await);
+    let part = |made: &Invitation| {
+        let command = retryable("RevokeInvitations", "r", 1, revoke(made));
+        let request = command.request.as_ref().map(|request| request.part(made.id.0));
+        Command { request, ..command }
+    };
+    let call = retryable("RevokeInvitations", "r", 1, revoke(&one)).request.unwrap();
+    assert!(matches!(store.begin_call(&account(), &call).await.unwrap(), KnownCall::Begun { .. }));
+    for (made, changed) in [(&one, 1), (&other, 2), (&other, 2)] {
+        store.executor().execute(part(made), None).await.unwrap();
+        assert_eq!(store.finish_call(&account(), &call).await.unwrap(), changed);
+        assert_eq!(store.begin_call(&account(), &call).await.unwrap(), KnownCall::Finished { changed });
+        assert_eq!(store.changed_by_call(&reach(), &call, None).await.unwrap().len() as u64, changed);
+    }
 }

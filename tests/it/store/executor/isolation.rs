@@ -7,6 +7,7 @@ use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::kind::connection::NewConnection;
+use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::verification::Verification;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{
@@ -33,13 +34,13 @@ async fn another_account_sees_and_changes_nothing(database: TestDatabase) {
     let before = read(&store, made.id).await;
     let other = AccountId::parse("Acme").unwrap();
 
-    assert!(store.get_invitation(&other, made.id, true).await.unwrap().is_none());
+    assert!(store.get_invitation(&Reach::of_account(other.clone()), made.id, true).await.unwrap().is_none());
     let query = InvitationQuery { limit: 10, ..InvitationQuery::default() };
-    assert!(store.list_invitations(&other, &query).await.unwrap().is_empty());
-    assert_eq!(store.list_invitations(&account(), &query).await.unwrap().len(), 1, "the owner sees it");
+    assert!(store.list_invitations(&Reach::of_account(other.clone()), &query).await.unwrap().is_empty());
+    assert_eq!(store.list_invitations(&reach(), &query).await.unwrap().len(), 1, "the owner sees it");
     let events =
         EventQuery { invitation: made.id, kind: None, types: Vec::new(), ascending: true, limit: 10, after: None };
-    assert!(store.list_events(&other, &events).await.unwrap().is_none());
+    assert!(store.list_events(&Reach::of_account(other.clone()), &events).await.unwrap().is_none());
 
     let connection = NewConnection { id: COMPANY, datasource_name: String::new(), status: String::new() };
     let update = recorded(&made, connection, Some(acceptance.id));
@@ -52,7 +53,7 @@ async fn another_account_sees_and_changes_nothing(database: TestDatabase) {
         record(&made, EngagementType::View),
         Action::RecordCreatedConnection(update),
     ] {
-        let foreign = Command { account: other.clone(), ..command(action) };
+        let foreign = Command { reach: Reach::of_account(other.clone()), ..command(action) };
         let refused = store.executor().execute(foreign, None).await.unwrap_err();
         assert_eq!(refused, ExecuteError::Refused(Refusal::InvitationNotFound));
     }
@@ -63,12 +64,16 @@ async fn another_account_sees_and_changes_nothing(database: TestDatabase) {
 async fn request_ids_of_two_accounts_do_not_meet(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let ours = retryable("Create", "same", 1, create(link()));
-    let theirs =
-        Command { account: AccountId::parse("other").unwrap(), ..retryable("Create", "same", 2, create(link())) };
+    let theirs = Command {
+        reach: Reach::of_account(AccountId::parse("other").unwrap()),
+        ..retryable("Create", "same", 2, create(link()))
+    };
     let ours = store.executor().execute(ours, None).await.unwrap().invitation;
     let theirs = store.executor().execute(theirs, None).await.unwrap().invitation;
     assert_ne!(ours.id, theirs.id);
-    assert!(store.get_invitation(&theirs.account, theirs.id, false).await.unwrap().is_some());
+    assert!(
+        store.get_invitation(&Reach::of_account(theirs.account.clone()), theirs.id, false).await.unwrap().is_some()
+    );
 }
 
 async fn messages_and_codes_of_another_account_are_not_found(database: TestDatabase) {
@@ -82,20 +87,23 @@ async fn messages_and_codes_of_another_account_are_not_found(database: TestDatab
     assert!(!store.cancel_delivery(&foreign, "").await.unwrap());
     assert!(store.topicality(&foreign).await.unwrap().is_none());
     let query = DeliveryQuery { ascending: true, ..DeliveryQuery::of(made.id, 10) };
-    assert!(store.list_deliveries(&other, &query).await.unwrap().is_none());
+    assert!(store.list_deliveries(&Reach::of_account(other.clone()), &query).await.unwrap().is_none());
     let delivery = claimed.delivery.message.id;
     for action in [
         Action::SettleDelivery(SettleDelivery { delivery, lease, end: DeliveryEnd::Failed("550".to_owned()) }),
         Action::ReportDelivery(ReportDelivery { delivery, report: DeliveryReport::Bounced, detail: None }),
     ] {
-        let foreign = Command { account: other.clone(), ..command(action) };
+        let foreign = Command { reach: Reach::of_account(other.clone()), ..command(action) };
         let refused = store.executor().execute(foreign, None).await.unwrap_err();
         assert_eq!(refused, ExecuteError::Refused(Refusal::DeliveryNotFound));
     }
     let settle = SettleDelivery { delivery, lease, end: DeliveryEnd::Failed("550".to_owned()) };
     store.executor().execute(command(Action::SettleDelivery(settle)), None).await.unwrap();
     assert_eq!(
-        store.redeliver_deliveries(&other, &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap(),
+        store
+            .redeliver_deliveries(&Reach::of_account(other.clone()), &RedeliveryQuery::default(), &WriteOnce::default())
+            .await
+            .unwrap(),
         Some(0)
     );
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Command, CreateInvitation};
 use invitation_service::domain::invitation::recipient::NewRecipient;
+use invitation_service::domain::reach::Reach;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{BatchMode, ExecuteError, ExecutorOptions, InvitationQuery, Store};
 use tokio::time::Instant;
@@ -96,7 +97,7 @@ async fn full_queue_has_room_for_another_account(database: TestDatabase) {
         waiting.push(send(&store, command(create(link()))).await);
     }
     assert_eq!(store.executor().execute(command(create(link())), None).await.unwrap_err(), ExecuteError::Unavailable);
-    let other = || Command { account: AccountId::parse("other").unwrap(), ..command(create(link())) };
+    let other = || Command { reach: Reach::of_account(AccountId::parse("other").unwrap()), ..command(create(link())) };
     for _ in 0..2 {
         waiting.push(send(&store, other()).await);
     }
@@ -118,12 +119,12 @@ async fn big_batches_keep_another_account_waiting_for_one_group(database: TestDa
     for _ in 0..3 {
         batches.push(send_all(&store, batch(500)).await);
     }
-    let small = Command { account: AccountId::parse("other").unwrap(), ..command(create(link())) };
+    let small = Command { reach: Reach::of_account(AccountId::parse("other").unwrap()), ..command(create(link())) };
     let small = send(&store, small).await;
     drop(held);
     small.await.unwrap();
     let query = InvitationQuery { limit: 2_000, ..InvitationQuery::default() };
-    let made = store.list_invitations(&account(), &query).await.unwrap().len();
+    let made = store.list_invitations(&reach(), &query).await.unwrap().len();
     assert!(made < 1_000, "{made} invitations of the big batches were created before the small call");
     for batch in batches {
         batch.await;
@@ -170,9 +171,9 @@ async fn calls_that_would_wait_beyond_their_deadline_are_shed(database: TestData
     let own = command(create(link()));
     assert_eq!(store.executor().execute(own.clone(), soon()).await.unwrap_err(), ExecuteError::Unavailable);
     let patient = send_until(&store, own, Some(Instant::now() + Duration::from_secs(60))).await;
-    let other = Command { account: AccountId::parse("other").unwrap(), ..command(create(link())) };
+    let other = Command { reach: Reach::of_account(AccountId::parse("other").unwrap()), ..command(create(link())) };
     let other = send_until(&store, other, Some(Instant::now() + Duration::from_secs(60))).await;
-    let another = Command { account: AccountId::parse("another").unwrap(), ..command(create(link())) };
+    let another = Command { reach: Reach::of_account(AccountId::parse("another").unwrap()), ..command(create(link())) };
     let another = send_until(&store, another, soon()).await;
     drop(held);
     another.await.expect("an account that has nothing waiting has its turn soon");
@@ -196,7 +197,7 @@ async fn queue_is_full_of_bytes_before_it_is_full_of_calls(database: TestDatabas
     }
     assert_eq!(store.executor().execute(long(), None).await.unwrap_err(), ExecuteError::Unavailable);
     waiting.push(send(&store, command(create(link()))).await);
-    let other = || Command { account: AccountId::parse("other").unwrap(), ..long() };
+    let other = || Command { reach: Reach::of_account(AccountId::parse("other").unwrap()), ..long() };
     for _ in 0..4 {
         waiting.push(send(&store, other()).await);
     }

@@ -4,8 +4,7 @@ use invitation_service::domain::kind::shared::{Inviter, RedirectUri, SharedDetai
 use std::collections::BTreeMap;
 
 use invitation_service::domain::command::{
-    AcceptInvitation, Action, CreateInvitation, DeleteInvitation, Expiry, ExpiryTime, FixedFields, OnConflict,
-    UpdateGuestInvitation,
+    AcceptInvitation, Action, CreateInvitation, DeleteInvitation, Expiry, ExpiryTime, OnConflict, UpdateGuestInvitation,
 };
 use invitation_service::domain::invitation::recipient::{Address, NewRecipient, Recipient};
 use invitation_service::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, UnfurlConfig, Usage};
@@ -208,7 +207,7 @@ async fn guest_invitation_is_read_back_as_it_was_changed(database: TestDatabase)
             archived,
             parent_organization_id: parent_id,
             parent_organization_name: parent_name,
-            fixed: FixedFields::default(),
+            fixed: Box::default(),
         }))
     };
     let later = Some(Expiry { time: ExpiryTime::At(NEW_YEAR.plus(seconds(9_000))), field: "expire_time" });

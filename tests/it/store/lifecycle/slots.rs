@@ -9,6 +9,8 @@ use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::invitation::state::State;
 use invitation_service::domain::kind::Kind;
+use invitation_service::domain::reach::Reach;
+use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{ExecuteError, ExecutorOptions, Store};
 
 use crate::support::build::commands::*;
@@ -179,7 +181,7 @@ async fn slots_of_two_accounts_kinds_hosts_and_scopes_do_not_meet(database: Test
         created(&store, invitation).await;
     }
     let mut foreign = command(create(user("ann@example.org")));
-    foreign.account = invitation_service::domain::value::text::AccountId::parse("other").unwrap();
+    foreign.reach = Reach::of_account(AccountId::parse("other").unwrap());
     store.executor().execute(foreign, None).await.unwrap();
     let same = store.executor().execute(command(create(user("Ann@EXAMPLE.org"))), None).await.unwrap_err();
     assert!(matches!(same, ExecuteError::Refused(Refusal::InvitationExists(_, Kind::User))), "{same:?}");

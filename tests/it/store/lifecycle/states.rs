@@ -73,7 +73,7 @@ async fn state_filter_agrees_with_the_domain_over_all_facts(database: TestDataba
             .map(|(_, state)| state)
             .collect();
         let query = InvitationQuery { states: states.clone(), limit: 2_000, ..InvitationQuery::default() };
-        let found = store.list_invitations(&account(), &query).await.unwrap();
+        let found = store.list_invitations(&reach(), &query).await.unwrap();
         let wanted =
             rows.iter().filter(|(_, facts)| states.is_empty() || states.contains(&facts.state_at(clock.now())));
         let wanted: BTreeSet<InvitationId> = wanted.map(|(id, _)| *id).collect();

@@ -13,6 +13,7 @@ use invitation_service::domain::kind::guest::GuestDetails;
 use invitation_service::domain::kind::shared::{Inviter, SharedDetails};
 use invitation_service::domain::kind::user::UserDetails;
 use invitation_service::domain::kind::{Details, Scope};
+use invitation_service::domain::reach::Reach;
 use invitation_service::domain::value::id::InvitationId;
 use invitation_service::domain::value::time::Timestamp;
 use invitation_service::store::{Cursor, InvitationQuery, Store};
@@ -97,7 +98,7 @@ pub(crate) fn all() -> InvitationQuery {
 
 /// The ids of a page.
 pub(crate) async fn ids(store: &Store, query: &InvitationQuery) -> Vec<InvitationId> {
-    let rows = store.list_invitations(&account(), query).await.unwrap();
+    let rows = store.list_invitations(&reach(), query).await.unwrap();
     rows.iter().map(|row| row.found.id).collect()
 }
 
@@ -106,7 +107,7 @@ pub(crate) async fn walk(store: &Store, query: &InvitationQuery, limit: u64) -> 
     let mut query = InvitationQuery { limit, ..query.clone() };
     let mut seen = Vec::new();
     loop {
-        let page = store.list_invitations(&account(), &query).await.unwrap();
+        let page = store.list_invitations(&reach(), &query).await.unwrap();
         seen.extend(page.iter().map(|row| row.found.id));
         let Some(last) = page.last().filter(|_| page.len() as u64 == limit) else { return seen };
         query.after = Some(Cursor::of_invitation_by(query.order, last));
@@ -117,7 +118,12 @@ pub(crate) async fn walk(store: &Store, query: &InvitationQuery, limit: u64) -> 
 /// Makes an invitation of another account.
 pub(crate) async fn foreign(store: &Store, invitation: CreateInvitation) -> Arc<Invitation> {
     let account = invitation_service::domain::value::text::AccountId::parse("Acme").unwrap();
-    store.executor().execute(Command { account, ..command(create(invitation)) }, None).await.unwrap().invitation
+    store
+        .executor()
+        .execute(Command { reach: Reach::of_account(account), ..command(create(invitation)) }, None)
+        .await
+        .unwrap()
+        .invitation
 }
 
 /// An id as both databases read it.

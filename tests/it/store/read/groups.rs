@@ -47,7 +47,7 @@ async fn group_is_as_good_as_a_scope_and_no_row_is_there_twice(database: TestDat
 
     let query = InvitationQuery { scope: Some(team.clone()), ..all() };
     assert_eq!(ids(&store, &query).await, descending);
-    assert_eq!(store.count_invitations(&account(), &query, 100).await.unwrap().found, 9);
+    assert_eq!(store.count_invitations(&reach(), &query, 100).await.unwrap().found, 9);
     for limit in 1..=4 {
         assert_eq!(walk(&store, &query, limit).await, descending, "{limit}");
         let ascends = InvitationQuery { ascending: true, ..query.clone() };
@@ -66,7 +66,7 @@ async fn group_is_as_good_as_a_scope_and_no_row_is_there_twice(database: TestDat
     let mut names = Vec::new();
     let mut query = InvitationQuery { limit: 4, states: vec![State::Active, State::Expired], ..query };
     loop {
-        let page = store.list_names(&account(), &query).await.unwrap();
+        let page = store.list_names(&reach(), &query).await.unwrap();
         let Some(last) = page.last() else { break };
         query.after = Some(last.cursor.clone());
         names.extend(page.iter().map(|name| name.id));
@@ -125,7 +125,7 @@ async fn addresses_are_found_whole_by_their_beginning_and_by_a_part(database: Te
     {
         let wanted: Vec<_> = wanted.into_iter().map(|index: usize| made[index]).collect();
         assert_eq!(ids(&store, &query).await, wanted, "query {number}");
-        let counted = store.count_invitations(&account(), &query, 100).await.unwrap().found;
+        let counted = store.count_invitations(&reach(), &query, 100).await.unwrap().found;
         assert!(counted == wanted.len() as u64 || query.limit < counted, "query {number}");
     }
 }
@@ -149,7 +149,7 @@ async fn general_invitation_is_found_by_its_fields(database: TestDatabase) {
         target: Some(ann),
         ..all()
     };
-    let names = store.list_names(&account(), &sync).await.unwrap();
+    let names = store.list_names(&reach(), &sync).await.unwrap();
     assert_eq!(names.iter().map(|name| name.id).collect::<Vec<_>>(), [second, first]);
     for (query, wanted) in [
         (InvitationQuery { inviter_user_id: Some("inviter-1".to_owned()), ..all() }, vec![shared, second, first]),

@@ -6,6 +6,7 @@ use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::recipient::{Address, AddressType};
 use invitation_service::domain::invitation::state::State;
 use invitation_service::domain::kind::{Kind, Scope, organization_scope};
+use invitation_service::domain::reach::Reach;
 use invitation_service::store::{Cursor, InvitationQuery, Order, Page, SortKey, Store};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
@@ -60,6 +61,8 @@ const GROW: &str = "
 /// A list that is read.
 enum List {
     Query(Box<InvitationQuery>),
+    /// Of one host.
+    OfHost(Box<InvitationQuery>),
     Open(Address),
 }
 
@@ -88,7 +91,6 @@ fn lists() -> Vec<(String, List)> {
         ("common label", InvitationQuery { labels: labels(&["all"]), ..page.clone() }),
         ("rare label", InvitationQuery { labels: labels(&["rare"]), ..page.clone() }),
         ("two labels", InvitationQuery { labels: labels(&["all", "rare"]), ..page.clone() }),
-        ("hosts", InvitationQuery { hosts: Some(vec![HOST]), ..page.clone() }),
         ("users", users.clone()),
         ("users by beginning", InvitationQuery { email_prefix: Some("person199".to_owned()), ..users.clone() }),
         ("user", InvitationQuery { target: target(AddressType::Email, "person10@example.org"), ..users }),
@@ -103,6 +105,10 @@ fn lists() -> Vec<(String, List)> {
         [query, ascending].map(|query| (format!("{name} {:?} {}", query.order, query.ascending), query))
     });
     let mut lists: Vec<_> = both.map(|(name, query)| (name, List::Query(Box::new(query)))).collect();
+    for ascending in [false, true] {
+        let of_host = InvitationQuery { ascending, ..page.clone() };
+        lists.push((format!("of a host {ascending}"), List::OfHost(Box::new(of_host))));
+    }
     let hot = address(AddressType::Email, "hot@example.com");
     lists.push(("open".to_owned(), List::Open(hot)));
     lists
@@ -140,7 +146,7 @@ async fn pages_of_grown_lists_read_little_more_than_their_rows() {
 /// Some place far from both ends of a list.
 fn middle(list: &List) -> Cursor {
     let (order, users) = match list {
-        List::Query(query) => (query.order, query.kinds == [Kind::User]),
+        List::Query(query) | List::OfHost(query) => (query.order, query.kinds == [Kind::User]),
         List::Open(_) => (Order::CreateTime, false),
     };
     let key = match order {
@@ -154,11 +160,16 @@ async fn read_page(store: &Store, list: &List, after: Option<Cursor>) -> usize {
     match list {
         List::Query(query) => {
             let query = InvitationQuery { after, ..(**query).clone() };
-            store.list_invitations(&account(), &query).await.unwrap().len()
+            store.list_invitations(&reach(), &query).await.unwrap().len()
+        }
+        List::OfHost(query) => {
+            let query = InvitationQuery { after, ..(**query).clone() };
+            let reach = Reach::of_hosts(account(), vec![HOST]);
+            store.list_invitations(&reach, &query).await.unwrap().len()
         }
         List::Open(address) => {
             let page = Page { limit: PAGE, scan: Some(SCAN), after, ..Page::default() };
-            store.list_open_invitations(&account(), address, &page).await.unwrap().len()
+            store.list_open_invitations(&reach(), address, &page).await.unwrap().len()
         }
     }
 }

@@ -81,16 +81,16 @@ impl Reader<'_> {
     async fn read(self, store: &Store, query: &InvitationQuery) -> Result<Vec<(InvitationId, Cursor)>, StoreError> {
         let row = |read: Read<Invitation>| (read.found.id, Cursor::of_invitation_by(query.order, &read));
         Ok(match self {
-            Self::List => store.list_invitations(&account(), query).await?.into_iter().map(row).collect(),
+            Self::List => store.list_invitations(&reach(), query).await?.into_iter().map(row).collect(),
             Self::Names => {
-                let names = store.list_names(&account(), query).await?;
+                let names = store.list_names(&reach(), query).await?;
                 names.into_iter().map(|name| (name.id, name.cursor)).collect()
             }
             Self::Open(email) => {
                 let (limit, after) = (query.limit, query.after.clone());
                 let page = Page { ascending: query.ascending, limit, after, ..Page::default() };
                 let to = address(AddressType::Email, email);
-                store.list_open_invitations(&account(), &to, &page).await?.into_iter().map(row).collect()
+                store.list_open_invitations(&reach(), &to, &page).await?.into_iter().map(row).collect()
             }
         })
     }
@@ -147,7 +147,7 @@ async fn invitation_that_cannot_be_read_is_missing_from_every_list(database: Tes
         }
         let names = listed(&store, &by_target, Reader::Names).await;
         assert!(of(&[0, 1]).iter().all(|id| names.contains(id)), "{damage}: {names:?}");
-        let read = store.get_invitation(&account(), made[2][0], true).await;
+        let read = store.get_invitation(&reach(), made[2][0], true).await;
         assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{damage}: {read:?}");
     }
     store.close().await;
@@ -195,9 +195,8 @@ async fn event_of_an_unknown_type_is_carried_on_as_text(database: TestDatabase) 
     store.sequence().await.unwrap();
     let names = |events: Vec<Event>| events.iter().map(|event| event.event.type_name().to_owned()).collect::<Vec<_>>();
     let wanted = ["invitation.transferred", "invitation.revoked"];
-    assert_eq!(names(store.list_events(&account(), &of(made.id)).await.unwrap().unwrap()), wanted);
-    for batch in [store.all_events_behind(0, 10).await.unwrap(), store.events_behind(&account(), 0, 10).await.unwrap()]
-    {
+    assert_eq!(names(store.list_events(&reach(), &of(made.id)).await.unwrap().unwrap()), wanted);
+    for batch in [store.all_events_behind(0, 10).await.unwrap(), store.events_behind(&reach(), 0, 10).await.unwrap()] {
         assert_eq!(names(batch.events.iter().map(|one| one.event.clone()).collect()), wanted);
     }
     store.close().await;
@@ -221,7 +220,7 @@ async fn event_that_cannot_be_read_is_skipped(database: TestDatabase) {
         let types =
             |events: Vec<Event>| events.iter().map(|event| event.event.event_type.known().unwrap()).collect::<Vec<_>>();
         let wanted = [EventType::Created, EventType::Revoked];
-        assert_eq!(types(store.list_events(&account(), &of(made.id)).await.unwrap().unwrap()), wanted, "{damage}");
+        assert_eq!(types(store.list_events(&reach(), &of(made.id)).await.unwrap().unwrap()), wanted, "{damage}");
         let mut followed = (Vec::new(), begin);
         loop {
             // One at a time: a batch of nothing but an event that cannot be read moves its follower on.
@@ -235,7 +234,7 @@ async fn event_that_cannot_be_read_is_skipped(database: TestDatabase) {
         }
         assert_eq!(types(followed.0), wanted, "{damage}");
         assert_eq!(followed.1, begin + 3, "{damage}");
-        let own = store.events_behind(&account(), begin, 10).await.unwrap();
+        let own = store.events_behind(&reach(), begin, 10).await.unwrap();
         assert_eq!((own.events.len(), own.until, own.is_last), (2, begin + 3, true), "{damage}");
         begin = followed.1;
     }
@@ -252,11 +251,11 @@ async fn acceptance_that_cannot_be_read_is_skipped(database: TestDatabase) {
     }
     set(&raw, "UPDATE acceptance SET details = '[1]' WHERE subject = 'bob' AND invitation_id = $1", made.id).await;
     let query = AcceptanceQuery { ascending: true, ..AcceptanceQuery::of(made.id, 2) };
-    let listed = store.list_acceptances(&account(), &query).await.unwrap().unwrap();
+    let listed = store.list_acceptances(&reach(), &query).await.unwrap().unwrap();
     let mut subjects: Vec<_> = listed.iter().map(|acceptance| acceptance.subject.0.as_str()).collect();
     subjects.sort_unstable();
     assert_eq!(subjects, ["ann", "cid"]);
-    let read = store.get_invitation(&account(), made.id, true).await.unwrap().unwrap().found;
+    let read = store.get_invitation(&reach(), made.id, true).await.unwrap().unwrap().found;
     assert_eq!(read.acceptances.len(), 2);
     store.executor().execute(command(accept(&made, "dan")), None).await.unwrap();
     let again = store.executor().execute(command(accept(&made, "bob")), None).await.unwrap_err();
@@ -272,12 +271,12 @@ async fn delivery_that_cannot_be_read_is_missing_from_the_list(database: TestDat
         (mailed.recipients, mailed.mails) = (emails(4), true);
         let made = created(&store, mailed).await;
         let all = DeliveryQuery { ascending: true, ..DeliveryQuery::of(made.id, 10) };
-        let before = store.list_deliveries(&account(), &all).await.unwrap().unwrap().1;
+        let before = store.list_deliveries(&reach(), &all).await.unwrap().unwrap().1;
         assert_eq!(before.len(), 4);
         let sql = format!("UPDATE outbox SET {damage} WHERE id = $1");
         set(&raw, &sql, InvitationId(before[1].message.id)).await;
         let mut ids: Vec<Uuid> = Vec::new();
-        let first = store.list_deliveries(&account(), &DeliveryQuery { limit: 2, ..all }).await.unwrap().unwrap().1;
+        let first = store.list_deliveries(&reach(), &DeliveryQuery { limit: 2, ..all }).await.unwrap().unwrap().1;
         ids.extend(first.iter().map(|delivery| delivery.message.id));
         assert_eq!(ids, [before[0].message.id, before[2].message.id], "{damage}");
     }
@@ -372,7 +371,7 @@ async fn fields_of_a_newer_release_survive_a_write(database: TestDatabase) {
             }
         }
         write("invitation", made.id.0, &stored).await;
-        let read = store.get_invitation(&account(), made.id, true).await.unwrap().unwrap();
+        let read = store.get_invitation(&reach(), made.id, true).await.unwrap().unwrap();
         assert_eq!(read.found.details, made.details, "what is not known is not seen");
         store.executor().execute(command(resend(&made, true, None)), None).await.unwrap();
         assert_eq!(details("invitation", made.id.0).await, stored);

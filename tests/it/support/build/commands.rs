@@ -19,6 +19,7 @@ use invitation_service::domain::invitation::recipient::NewRecipient;
 use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::domain::kind::Details;
 use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose, NewConnection};
+use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::key_ring::BodyDigest;
 use invitation_service::domain::value::email::Email;
 use invitation_service::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
@@ -59,10 +60,15 @@ pub(crate) fn account() -> AccountId {
     AccountId::parse("acme").unwrap()
 }
 
+/// All of that account.
+pub(crate) fn reach() -> Reach {
+    Reach::of_account(account())
+}
+
 /// A command of that account.
 pub(crate) fn command(action: Action) -> Command {
     let seed = IdSeed::new(NEW_YEAR, Entropy::system().bytes());
-    Command { account: account(), actor: "tester".to_owned(), hosts: None, request: None, seed, action }
+    Command { reach: Reach::of_account(account()), actor: "tester".to_owned(), request: None, seed, action }
 }
 
 /// A command by which its caller may try again; `body` stands for what is in it.
@@ -176,14 +182,14 @@ pub(crate) fn emails(count: usize) -> Vec<NewRecipient> {
 
 /// Reads an invitation with its newest acceptances.
 pub(crate) async fn read(store: &Store, id: InvitationId) -> Invitation {
-    store.get_invitation(&account(), id, true).await.unwrap().unwrap().found
+    store.get_invitation(&reach(), id, true).await.unwrap().unwrap().found
 }
 
 /// Reads all events of an invitation, the oldest first, and checks that nothing is missing in their numbers.
 pub(crate) async fn events(store: &Store, id: InvitationId) -> Vec<Event> {
     let query =
         EventQuery { invitation: id, kind: None, types: Vec::new(), ascending: true, limit: 10_000, after: None };
-    let events = store.list_events(&account(), &query).await.unwrap().unwrap();
+    let events = store.list_events(&reach(), &query).await.unwrap().unwrap();
     let sequences: Vec<i64> = events.iter().map(|event| event.sequence).collect();
     assert_eq!(sequences, (1..).take(events.len()).collect::<Vec<i64>>(), "sequences count from 1 without a gap");
     events

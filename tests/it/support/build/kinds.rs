@@ -1,7 +1,7 @@
 //! Invitations of the kinds that take slots, and looks at the tables beside theirs.
 
 use invitation_service::domain::command::{
-    AcceptInvitation, Access, Action, CreateInvitation, FixedFields, OnConflict, SyncAutojoin, UpdateGuestInvitation,
+    AcceptInvitation, Access, Action, CreateInvitation, OnConflict, SyncAutojoin, UpdateGuestInvitation,
 };
 use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::invitation::recipient::{Address, NewRecipient};
@@ -115,7 +115,7 @@ pub(crate) fn archive(made: &Invitation, archived: bool) -> Action {
         archived: Some(archived),
         parent_organization_id: None,
         parent_organization_name: None,
-        fixed: FixedFields::default(),
+        fixed: Box::default(),
     })
 }
 

@@ -49,8 +49,8 @@ pub(crate) struct Identity {
     pub(crate) create_outcome: pb::CreateOutcome,
     pub(crate) replaced_invitations: Vec<String>,
     pub(crate) differing_fields: Vec<String>,
-    /// Whether a dry run would create the acceptance that is shown, whose name leads to nothing.
-    pub(crate) hides_acceptance: bool,
+    /// The acceptance that a dry run would create, whose name leads to nothing.
+    pub(crate) hidden_acceptance: Option<AcceptanceId>,
 }
 
 impl Identity {
@@ -146,8 +146,8 @@ impl Api {
         };
         let name = |replaced: Option<InvitationId>| replaced.map(invitation_name).unwrap_or_default();
         let replaced_invitations = replaced.into_iter().map(name).collect();
-        let hides_acceptance = executed.dry_run && !executed.already_accepted;
-        Identity { create_outcome, replaced_invitations, differing_fields, hides_acceptance, ..identity }
+        let hidden_acceptance = executed.new_acceptance.filter(|_| executed.dry_run);
+        Identity { create_outcome, replaced_invitations, differing_fields, hidden_acceptance, ..identity }
     }
 
     /// Shows an invitation with the acceptance that a command left, or would have.

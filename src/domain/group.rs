@@ -35,6 +35,8 @@ pub struct Executed {
     pub invitation: Arc<Invitation>,
     /// The subject's acceptance, for an accept.
     pub acceptance: Option<Acceptance>,
+    /// The acceptance that the command created, now.
+    pub new_acceptance: Option<AcceptanceId>,
     /// The message, for a command about one.
     pub delivery: Option<Delivery>,
     /// Whether the subject had accepted before.
@@ -221,6 +223,10 @@ impl Group {
         let happened = replayed.as_ref().map_or(!changes.events.is_empty(), Remembered::has_changed_something);
         let decided_at = replayed.map_or(self.loaded.now, |replayed| replayed.at);
         let created = matches!(changes.invitations.first(), Some(Change::Create(_)));
+        let new_acceptance = match &changes.acceptance {
+            Some(AcceptanceChange::Create(acceptance)) => Some(acceptance.id),
+            Some(AcceptanceChange::Update(_)) | None => None,
+        };
         self.take_in(command.account(), changes);
         let invitation = self.loaded.invitation(command.account(), affected.invitation)?;
         let invitation = self.as_left(invitation, command.read_set().newest_acceptances);
@@ -235,6 +241,7 @@ impl Group {
             decided_at,
             invitation,
             acceptance,
+            new_acceptance,
             delivery,
             already_accepted,
             happened,

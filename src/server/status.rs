@@ -73,6 +73,10 @@ const fn code(reason: ErrorReason) -> Code {
     }
 }
 
+/// The message of INVITATION_EXISTS. In a dry run, the other one may be that of another entry, which has no name.
+const EXISTS: &str = "there is an ACTIVE invitation like this already, or another entry of the batch makes one: use it, \
+                      revoke it, leave one of the two out, or create with another on_conflict";
+
 /// Creates a status with its reason and its details.
 fn status<const N: usize>(reason: ErrorReason, message: &str, metadata: [(&str, String); N]) -> Status {
     Status::with_error_details(code(reason), message, details(reason, metadata))
@@ -107,13 +111,11 @@ impl From<Refusal> for Status {
                 status(Reason::CreatedConnectionExists, message, [("created_connection", id.to_string())])
             }
             Refusal::InvitationExists(id, kind) => {
-                let message = "there is an ACTIVE invitation like this already: use it, revoke it, or create with another on_conflict";
                 let name = kind.typed_name(id);
-                about(Reason::InvitationExists, message, &name, [("invitation", name.clone())])
+                about(Reason::InvitationExists, EXISTS, &name, [("invitation", name.clone())])
             }
             Refusal::InvitationExistsInBatch => {
-                let message = "another entry of the batch is for the same invitation: leave one of the two out";
-                status(Reason::InvitationExists, message, [])
+                status(Reason::InvitationExists, EXISTS, [("invitation", String::new())])
             }
             Refusal::NotDeclinable => {
                 let message = "the invitation is meant for many, so nobody can decline it for all: revoke it instead";

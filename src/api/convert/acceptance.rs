@@ -8,9 +8,13 @@ use crate::pb;
 
 /// Converts the acceptances that are shown with an invitation. Those that do not exist yet have no name.
 pub(in crate::api) fn acceptances(acceptances: &[Acceptance], identity: &Identity) -> Vec<pb::Acceptance> {
-    let shown = |found| {
+    let shown = |found: &Acceptance| {
         let shown = acceptance(found);
-        if identity.hides_acceptance { pb::Acceptance { name: String::new(), ..shown } } else { shown }
+        if identity.hidden_acceptance == Some(found.id) {
+            pb::Acceptance { name: String::new(), ..shown }
+        } else {
+            shown
+        }
     };
     acceptances.iter().map(shown).collect()
 }

@@ -63,7 +63,7 @@ pub(in crate::api) fn to_create(
         })
     });
     if invitation.expiration.is_none() {
-        violations.add(EXPIRE_TIME, FieldRule::Required, "is required");
+        violations.add(EXPIRE_TIME, FieldRule::Required, "is required, or ttl in its place");
     }
     violations.optional("guest_invitation.etag", &invitation.etag, text::opaque_id);
     if invitation.archived == Some(true) {
@@ -114,7 +114,7 @@ pub(in crate::api) fn update(violations: &mut Violations, request: &pb::UpdateGu
     ];
     let mask = FieldMask::parse(violations, request.update_mask.as_ref(), fields);
     if mask.has("expire_time") && invitation.expiration.is_none() {
-        violations.add(EXPIRE_TIME, FieldRule::Required, "is required");
+        violations.add(EXPIRE_TIME, FieldRule::Required, "is required, or ttl in its place");
     }
     // A mask that names fields says that the others are not looked at.
     let fixed = if mask.is_whole() { fixed(violations, invitation) } else { FixedFields::default() };

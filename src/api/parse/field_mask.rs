@@ -19,11 +19,9 @@ impl FieldMask {
         let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
         for (index, path) in paths.iter().enumerate() {
             if path != "*" && !fields.iter().any(|(field, _)| field == path) {
-                violations.add(
-                    format!("update_mask.paths[{index}]"),
-                    FieldRule::UnknownValue,
-                    "must be a field that can be updated, or *",
-                );
+                let known = fields.map(|(field, _)| field).join(", ");
+                let description = format!("must be a field that can be updated, one of {known}, or *");
+                violations.add(format!("update_mask.paths[{index}]"), FieldRule::UnknownValue, &description);
             }
         }
         let is_named = |field: &str| paths.iter().any(|path| path == field || path == "*");

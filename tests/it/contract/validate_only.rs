@@ -20,6 +20,7 @@ on_both!(
     dry_run_shows_no_name_token_or_etag_of_what_it_would_create,
     dry_run_of_a_used_request_id_answers_as_the_retry,
     dry_batch_names_nothing_that_it_would_create,
+    dry_run_names_the_acceptances_that_there_are,
 );
 
 /// The RPCs that take the field.
@@ -160,5 +161,27 @@ async fn dry_batch_names_nothing_that_it_would_create(database: TestDatabase) {
     let status = refused(answer, Code::InvalidArgument, "INVALID_FIELD");
     assert_eq!(violated(&status), ["requests[1].validate_only"]);
     assert_eq!(effects(&service).await, before);
+    service.stop().await;
+}
+
+async fn dry_run_names_the_acceptances_that_there_are(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let many = pb::Invitation { invitation_type: pb::InvitationType::MultiUse.into(), ..Default::default() };
+    let made = service.invitations().create_invitation(messages::general(many)).await.unwrap().into_inner();
+    let accept = |subject: &str, validate_only| pb::AcceptInvitationRequest {
+        request_id: subject.to_owned(),
+        validate_only,
+        ..messages::accept(&made.invitation_token, subject)
+    };
+    let redeem = async |request| service.redemptions().accept_invitation(request).await.unwrap().into_inner();
+    let accepted = redeem(accept("ann", false)).await.acceptance.unwrap();
+    assert_eq!(redeem(accept("ann", true)).await.acceptance.unwrap(), accepted, "the retry shows it");
+    assert_eq!(redeem(accept("bob", true)).await.acceptance.unwrap().name, "");
+    let name = made.name.clone();
+    let resend = pb::ResendInvitationRequest { name: name.clone(), validate_only: true, ..Default::default() };
+    let revoke = pb::RevokeInvitationRequest { name, validate_only: true, ..Default::default() };
+    let resent = service.invitations().resend_invitation(resend).await.unwrap().into_inner();
+    let revoked = service.invitations().revoke_invitation(revoke).await.unwrap().into_inner();
+    assert_eq!((resent.acceptances, revoked.acceptances), (vec![accepted.clone()], vec![accepted]));
     service.stop().await;
 }

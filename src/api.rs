@@ -25,7 +25,7 @@ use tonic::service::Routes;
 
 use crate::domain::kind::Details;
 use crate::pb;
-use crate::server::boundary::MAX_MESSAGE;
+use crate::server::request_body::MAX_MESSAGE;
 use access::Access;
 use connection::ConnectionInvitations;
 use deliveries::Deliveries;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::api::execute::{Api, WebhookRules};
-use crate::api::requests::{required_by, services};
+use crate::api::requests::{answer_size, required_by, services};
 use crate::api::{Watches, routes};
 use crate::auth::authenticator::{Authenticator, AuthenticatorError};
 use crate::background::event_feed::EventFeed;
@@ -32,9 +32,10 @@ use crate::mail::compose::{Composer, TemplatesError};
 use crate::mail::mailer::TemplateMailer;
 use crate::mail::transport::{Transport, TransportError};
 use crate::mail::worker::{MailWorker, MailWorkerOptions};
-use crate::server::boundary::Boundary;
+use crate::server::boundary::{Boundary, Rpcs};
 use crate::server::health::{ReadinessCheck, ReadinessReporter};
 use crate::server::in_flight::InFlight;
+use crate::server::open_services::OpenServices;
 use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
 use crate::store::events::listener as notifications;
@@ -98,7 +99,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let feed = EventFeed::new();
     let background = build_background(&config, &store, &ring, &feed, &clock, drain)?;
     let (patience, checkpoint_interval) = (config.events.watch_patience, config.events.checkpoint_interval);
-    let watches = Watches { feed, patience, checkpoint_interval, drain: drain.clone() };
+    let watches = Watches::new(feed, patience, checkpoint_interval, drain.clone());
     let (reporter, health_service) = tonic_health::server::health_reporter();
     let reporter = ReadinessReporter::register(reporter, services()).await;
     let routes = build_services(&config, &store, ring, clock, watches)?.add_service(health_service);
@@ -108,7 +109,9 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
         open.cancel();
     }
     let timeout = config.grpc.request_timeout;
-    let boundary = Boundary::new(routes, authenticator, required_by, timeout, in_flight.clone(), open);
+    let rpcs = Rpcs { required_by, answer_size };
+    let open_services = OpenServices::new(config.grpc.reflection, authenticator.needs_credential());
+    let boundary = Boundary::new(routes, authenticator, rpcs, timeout, in_flight.clone(), open_services, open);
     let watch = tokio::spawn(health::watch(reporter, readiness, background.begin(), drain.clone()));
     let deadline = listener::serve(listener, boundary, in_flight, &config.grpc, &shutdown).await;
 

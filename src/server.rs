@@ -2,11 +2,17 @@
 //! deadline, the calls in flight, statuses and health.
 
 pub(crate) mod admission;
+pub(crate) mod answer;
 pub mod boundary;
 pub mod codec;
+pub(crate) mod connection;
 pub(crate) mod deadline;
 pub mod health;
 pub(crate) mod in_flight;
 pub(crate) mod listener;
+pub mod open_services;
+pub(crate) mod refused;
+pub mod request_body;
+pub(crate) mod room;
 pub(crate) mod status;
 pub(crate) mod violation;

@@ -21,7 +21,7 @@ use crate::config::{LogConfig, LogFormat};
 
 const OWN_TARGET: &str = "invitation_service";
 /// The number of lines that may wait to be written.
-const BUFFERED: usize = 65_536;
+const BUFFERED: usize = 8_192;
 
 /// The reason why logging cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ pub struct Logging(#[expect(dead_code, reason = "works by being dropped")] Worke
 /// Installs the subscriber of the process; to be called once, before anything logs.
 ///
 /// Lines are written by a thread of their own, as many at once as there are, so that a slow reader of the log delays no call:
-/// when it is 65,536 lines behind, lines are lost.
+/// when it is 8,192 lines behind, lines are lost.
 ///
 /// # Errors
 /// A malformed filter, or a second call.

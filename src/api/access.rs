@@ -110,9 +110,10 @@ impl AccessService for Access {
         let query = OrganizationGrantQuery { requester, target, ascending: asked.ascending, limit, after: asked.after };
         let query = violations.finish(Some(query))?;
         let found = self.0.store.list_organization_grants(&call.caller.account, &query);
-        let mut rows = self.0.read(found).await?;
-        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, |last| Cursor::of_id(last.id))?;
-        let organization_grants = rows.iter().map(convert).collect();
+        let rows = self.0.read(found).await?;
+        let (context, show) = ((self.0.as_ref(), &call, &message), |row: &_| Ok(convert(row)));
+        let cursor_of = |row: &OrganizationGrant| Cursor::of_id(row.id);
+        let (organization_grants, next_page_token) = page::show(context, (&rows, None), size, cursor_of, show)?;
         Ok(Response::new(pb::ListOrganizationGrantsResponse { organization_grants, next_page_token }))
     }
 

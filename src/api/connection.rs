@@ -16,12 +16,13 @@ use super::parse::{filter, labels};
 use super::requests::Named;
 use super::resource::parse_acceptance;
 use crate::domain::command::{Action, RecordCreatedConnection, RevokeInvitation};
+use crate::domain::invitation::Invitation;
 use crate::domain::kind::{Details, Kind, company_scope};
 use crate::domain::value::rule::FieldRule;
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::connection_invitation_service_server::ConnectionInvitationService;
-use crate::store::InvitationQuery;
+use crate::store::{InvitationQuery, Read};
 use parse::{to_create, to_reconnect};
 
 const KIND: Kind = Kind::Connection;
@@ -102,9 +103,9 @@ impl ConnectionInvitationService for ConnectionInvitations {
             labels: labels(&mut violations, "labels", &message.labels),
             ..asked.query()
         };
-        let InvitationPage { rows, next_page_token, .. } =
-            page::invitations(&self.0, &call, &message, violations, query, false).await?;
-        let connection_invitations = self.0.resources(&call, &rows)?;
+        let show = |read: &Read<Invitation>| self.0.resource(&call, &read.found, read.now);
+        let InvitationPage { shown: connection_invitations, next_page_token, .. } =
+            page::invitations((&self.0, &call, &message), violations, query, false, show).await?;
         Ok(Response::new(pb::ListConnectionInvitationsResponse { connection_invitations, next_page_token }))
     }
 

@@ -58,11 +58,11 @@ impl DeliveryService for Deliveries {
         let query = DeliveryQuery { states, recipient, ascending, after: asked.after, ..DeliveryQuery::of(id, limit) };
         let found = self.0.read(self.0.store.list_deliveries(&reach, &query)).await?;
         let found = found.filter(|(read, _)| kind.is_none_or(|kind| kind == read.found.details.kind()));
-        let (invitation, mut rows) = found.ok_or_else(status::not_found)?;
+        let (invitation, rows) = found.ok_or_else(status::not_found)?;
         note_invitation(id);
-        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_delivery)?;
-        let domain = &self.0.mail_domain;
-        let deliveries = rows.iter().map(|row| delivery(&invitation.found, row, domain)).collect();
+        let (context, domain) = ((self.0.as_ref(), &call, &message), &self.0.mail_domain);
+        let show = |row: &_| Ok(delivery(&invitation.found, row, domain));
+        let (deliveries, next_page_token) = page::show(context, (&rows, None), size, Cursor::of_delivery, show)?;
         Ok(Response::new(pb::ListDeliveriesResponse { deliveries, next_page_token }))
     }
 

@@ -3,6 +3,7 @@
 pub(super) mod convert;
 pub(super) mod resume_token;
 pub(super) mod watch;
+pub(super) mod watch_limits;
 
 use std::sync::Arc;
 
@@ -18,6 +19,9 @@ use crate::server::status;
 use crate::store::{Cursor, EventQuery};
 use resume_token::ResumeTokens;
 use watch::Watches;
+
+/// The most events of a page.
+const MAX_EVENTS: usize = 250;
 
 /// Serves `EventService`.
 #[derive(Debug)]
@@ -63,14 +67,16 @@ impl EventService for Events {
         let asked = page::asked(&self.0, &call, &message, "sequence", &mut violations);
         let (invitation, kind) = violations.finish(parent)?.id_and_kind();
         let reach = self.0.reach(&call).await?;
+        // An event may have some ten kilobytes of its caller's.
+        let asked = page::Asked { size: asked.size.min(MAX_EVENTS), ..asked };
         let (size, limit) = (asked.size, asked.limit());
         let query = EventQuery { invitation, kind, types, ascending: asked.ascending, limit, after: asked.after };
         let found = self.0.read(self.0.store.list_events(&reach, &query)).await?;
-        let mut rows = found.ok_or_else(status::not_found)?;
+        let rows = found.ok_or_else(status::not_found)?;
         note_invitation(invitation);
-        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_event)?;
         let tokens = ResumeTokens::of(&self.0, &call).await?;
-        let events = rows.iter().map(|event| tokens.event(&self.0, event)).collect::<Result<_, _>>()?;
+        let (context, show) = ((self.0.as_ref(), &call, &message), |event: &_| tokens.event(&self.0, event));
+        let (events, next_page_token) = page::show(context, (&rows, None), size, Cursor::of_event, show)?;
         Ok(Response::new(pb::ListEventsResponse { events, next_page_token }))
     }
 }

@@ -8,6 +8,7 @@ pub(super) mod convert_invitation;
 pub(super) mod decline_invitations;
 pub(super) mod each;
 pub(super) mod entry_error;
+pub(super) mod fit;
 pub(super) mod parse;
 pub(super) mod recipients;
 pub(super) mod redeemable;
@@ -28,6 +29,7 @@ use super::parse::resend::Resend;
 use super::requests::Named;
 use super::resource::{InvitationName, parse_acceptance};
 use crate::domain::command::{Action, RevokeInvitation};
+use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Subject;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::rule::FieldRule;
@@ -35,7 +37,7 @@ use crate::domain::value::text;
 use crate::pb;
 use crate::pb::invitation_service_server::InvitationService;
 use crate::server::status;
-use crate::store::{AcceptanceQuery, Cursor, InvitationQuery, Page};
+use crate::store::{AcceptanceQuery, Cursor, InvitationQuery, Page, Read};
 use accept_invitations::accept_invitations;
 use batch_create_invitations::batch_create_invitations;
 use batch_get_invitations::batch_get_invitations;
@@ -118,10 +120,10 @@ impl InvitationService for Invitations {
         let of_invitation = AcceptanceQuery::of(invitation, limit);
         let query = AcceptanceQuery { kind, subject, ascending: asked.ascending, after: asked.after, ..of_invitation };
         let found = self.0.read(self.0.store.list_acceptances(&reach, &query)).await?;
-        let mut rows = found.ok_or_else(status::not_found)?;
+        let rows = found.ok_or_else(status::not_found)?;
         note_invitation(invitation);
-        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, Cursor::of_acceptance)?;
-        let acceptances = rows.iter().map(acceptance).collect();
+        let (context, show) = ((self.0.as_ref(), &call, &message), |row: &_| Ok(acceptance(row)));
+        let (acceptances, next_page_token) = page::show(context, (&rows, None), size, Cursor::of_acceptance, show)?;
         Ok(Response::new(pb::ListAcceptancesResponse { acceptances, next_page_token }))
     }
 
@@ -167,9 +169,10 @@ impl InvitationService for Invitations {
         let reach = self.0.reach_to_read(&call).await?;
         let found = self.0.store.list_open_invitations(&reach, &address, &page);
         let found = self.0.read(found).await?;
-        let (rows, next_page_token) = page::cut(&self.0, &call, &message, found, size, Cursor::of_invitation)?;
-        let shown = self.0.viewed(&call, &rows, view)?;
-        let invitations = rows.iter().zip(shown).map(|(read, shown)| redeemable(&call, &read.found, shown)).collect();
+        let context = (self.0.as_ref(), &call, &message);
+        let show = |read: &Read<Invitation>| Ok(redeemable(&call, &read.found, self.0.viewed(&call, read, view)?));
+        let listed = (found.rows.as_slice(), found.goes_on);
+        let (invitations, next_page_token) = page::show(context, listed, size, Cursor::of_invitation, show)?;
         Ok(Response::new(pb::ListOpenInvitationsResponse { invitations, next_page_token }))
     }
 
@@ -235,9 +238,11 @@ impl InvitationService for Invitations {
         let view = view(&mut violations, message.view);
         let filter = invitation_filter(&mut violations, message.filter.as_ref());
         let query = InvitationQuery { first_recipients: targets_in(view), ..asked.of(filter) };
-        let page = page::invitations(&self.0, &call, &message, violations, query, message.show_total).await?;
+        let (context, total) = ((self.0.as_ref(), &call, &message), message.show_total);
+        let show = |read: &Read<Invitation>| self.0.viewed(&call, read, view);
+        let page = page::invitations(context, violations, query, total, show).await?;
         Ok(Response::new(pb::ListInvitationsResponse {
-            invitations: self.0.viewed(&call, &page.rows, view)?,
+            invitations: page.shown,
             next_page_token: page.next_page_token,
             total_size: page.total_size,
             total_size_is_lower_bound: page.total_size_is_lower_bound,

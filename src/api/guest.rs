@@ -15,6 +15,7 @@ use super::parse::resend::Resend;
 use super::parse::{filter, labels};
 use super::requests::Named;
 use crate::domain::command::{AcceptInvitation, Access, Action, RevokeInvitation, Target};
+use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptor;
 use crate::domain::invitation::recipient::Address;
 use crate::domain::kind::guest::system_subject;
@@ -24,7 +25,7 @@ use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::guest_invitation_service_server::GuestInvitationService;
-use crate::store::{InvitationQuery, Order};
+use crate::store::{InvitationQuery, Order, Read};
 
 const KIND: Kind = Kind::Guest;
 
@@ -95,9 +96,11 @@ impl GuestInvitationService for GuestInvitations {
             skip: skip.unwrap_or_default(),
             ..asked.query()
         };
-        let page = page::invitations(&self.0, &call, &message, violations, query, message.show_total).await?;
+        let (context, total) = ((self.0.as_ref(), &call, &message), message.show_total);
+        let show = |read: &Read<Invitation>| self.0.resource(&call, &read.found, read.now);
+        let page = page::invitations(context, violations, query, total, show).await?;
         Ok(Response::new(pb::ListGuestInvitationsResponse {
-            guest_invitations: self.0.resources(&call, &page.rows)?,
+            guest_invitations: page.shown,
             next_page_token: page.next_page_token,
             total_size: page.total_size,
             total_size_is_lower_bound: page.total_size_is_lower_bound,

@@ -1,5 +1,6 @@
 //! Pages of lists (AIP-158): sizes, orders, and page tokens that are encrypted, authenticated, and bound to their query.
 
+use prost::Message;
 use tonic::Status;
 
 use super::convert::count;
@@ -15,6 +16,9 @@ const DEFAULT_SIZE: i32 = 50;
 const MAX_SIZE: i32 = 1_000;
 /// The most rows that a page of invitations looks at, in search of those that its filters let through.
 pub(crate) const SCAN: u64 = 5_000;
+
+/// The most bytes of the messages of a page (AIP-158 lets a page be short): clients take no more than four mebibytes.
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// The most rows that are counted of a list.
 const MAX_TOTAL: u64 = 10_000;
@@ -139,8 +143,8 @@ fn cursor<T: Paged>(
 }
 
 /// A page of a list of invitations.
-pub(crate) struct InvitationPage {
-    pub(crate) rows: Vec<Read<Invitation>>,
+pub(crate) struct InvitationPage<M> {
+    pub(crate) shown: Vec<M>,
     pub(crate) next_page_token: String,
     /// The number of rows of the whole list, 0 if it was not asked for.
     pub(crate) total_size: i32,
@@ -148,26 +152,25 @@ pub(crate) struct InvitationPage {
     pub(crate) total_size_is_lower_bound: bool,
 }
 
-/// Reads a page of invitations and, if it is asked for, the number of rows of the whole list.
-pub(crate) async fn invitations<T: Paged>(
-    api: &Api,
-    call: &Call,
-    request: &T,
+/// Reads a page of invitations, shows them and, if it is asked for, counts the rows of the whole list.
+pub(crate) async fn invitations<T: Paged, M: Message>(
+    (api, call, request): (&Api, &Call, &T),
     violations: Violations,
     query: InvitationQuery,
     show_total: bool,
-) -> Result<InvitationPage, Status> {
+    show: impl Fn(&Read<Invitation>) -> Result<M, Status>,
+) -> Result<InvitationPage<M>, Status> {
     let reach = api.reach(call).await?;
     let mut query = violations.finish(Some(query))?;
     let total = if show_total { Some(total(api, &reach, &mut query).await?) } else { None };
     let size = usize::try_from(query.limit.saturating_sub(1)).unwrap_or(usize::MAX);
     let Listed { rows, goes_on } = api.read(api.store.list_invitations(&reach, &query)).await?;
-    let listed = Listed { rows, goes_on: goes_on.map(|cursor| Cursor { total, ..cursor }) };
+    let goes_on = goes_on.map(|cursor| Cursor { total, ..cursor });
     let cursor_of = |read: &Read<_>| Cursor { total, ..Cursor::of_invitation_by(query.order, read) };
-    let (rows, next_page_token) = cut(api, call, request, listed, size, cursor_of)?;
+    let (shown, next_page_token) = self::show((api, call, request), (&rows, goes_on), size, cursor_of, show)?;
     let counted = total.unwrap_or_default();
     let (total_size, total_size_is_lower_bound) = (count(counted.min(MAX_TOTAL)), counted > MAX_TOTAL);
-    Ok(InvitationPage { rows, next_page_token, total_size, total_size_is_lower_bound })
+    Ok(InvitationPage { shown, next_page_token, total_size, total_size_is_lower_bound })
 }
 
 /// Returns the number of invitations in a list, up to one beyond [`MAX_TOTAL`]: counted for its first page, at the moment at
@@ -181,36 +184,29 @@ async fn total(api: &Api, reach: &Reach, query: &mut InvitationQuery) -> Result<
     Ok(counted.found)
 }
 
-/// Cuts off the row that was read beyond the page, and returns the token of the next page, also if the page is short.
-pub(crate) fn cut<T: Paged>(
-    api: &Api,
-    call: &Call,
-    request: &T,
-    listed: Listed,
-    size: usize,
-    cursor_of: impl Fn(&Read<Invitation>) -> Cursor,
-) -> Result<(Vec<Read<Invitation>>, String), Status> {
-    let Listed { mut rows, goes_on } = listed;
-    let next_page_token = match goes_on {
-        Some(cursor) if rows.len() <= size => seal(api, call, request, &cursor)?,
-        _ => next(api, call, request, &mut rows, size, cursor_of)?,
-    };
-    Ok((rows, next_page_token))
-}
-
-/// Cuts off the row that was read beyond the page, and returns the token of the next page if there was one.
-pub(crate) fn next<T: Paged, R>(
-    api: &Api,
-    call: &Call,
-    request: &T,
-    rows: &mut Vec<R>,
+/// Shows rows up to the size of the page, in rows and in bytes, and returns the token of the next page if there is one. The rows
+/// have one beyond the page if there are more; `goes_on` is the place at which a list that ended early continues.
+pub(crate) fn show<T: Paged, R, M: Message>(
+    (api, call, request): (&Api, &Call, &T),
+    (rows, goes_on): (&[R], Option<Cursor>),
     size: usize,
     cursor_of: impl Fn(&R) -> Cursor,
-) -> Result<String, Status> {
-    let more = rows.len() > size;
-    rows.truncate(size);
-    let Some(last) = rows.last().filter(|_| more) else { return Ok(String::new()) };
-    seal(api, call, request, &cursor_of(last))
+    mut show: impl FnMut(&R) -> Result<M, Status>,
+) -> Result<(Vec<M>, String), Status> {
+    let (mut shown, mut bytes) = (Vec::with_capacity(rows.len().min(size)), 0);
+    for row in rows.iter().take(size) {
+        let message = show(row)?;
+        bytes += message.encoded_len();
+        // One row is shown however large it is.
+        if bytes > MAX_BYTES && !shown.is_empty() {
+            break;
+        }
+        shown.push(message);
+    }
+    let is_cut = shown.len() < rows.len();
+    let last = shown.len().checked_sub(1).and_then(|last| rows.get(last)).filter(|_| is_cut).map(cursor_of);
+    let next = last.or(goes_on).map(|cursor| seal(api, call, request, &cursor)).transpose()?;
+    Ok((shown, next.unwrap_or_default()))
 }
 
 fn seal<T: Paged>(api: &Api, call: &Call, request: &T, cursor: &Cursor) -> Result<String, Status> {

@@ -79,6 +79,15 @@ pub fn required_by(path: &str) -> Option<Required> {
     RPCS.iter().find(|(known, _)| *known == path).map(|(_, required)| *required)
 }
 
+/// The room for an answer of many: a page of a mebibyte, and what it is made of.
+const MANY_BYTES: usize = 2 * 1024 * 1024;
+
+/// Returns the number of bytes that the answer of an RPC may need room for, by its path: 0 unless it shows many things.
+pub fn answer_size(path: &str) -> usize {
+    let method = path.rsplit('/').next().unwrap_or_default();
+    if method.starts_with("List") || method.starts_with("Batch") { MANY_BYTES } else { 0 }
+}
+
 /// Returns the names of the services.
 pub fn services() -> BTreeSet<&'static str> {
     RPCS.iter().filter_map(|(path, _)| path[1..].split_once('/')).map(|(service, _)| service).collect()

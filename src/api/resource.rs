@@ -23,7 +23,6 @@ use crate::domain::value::text;
 use crate::domain::value::time::Timestamp;
 use crate::pb;
 use crate::server::status;
-use crate::store::Read;
 
 /// A message that shows an invitation.
 pub(crate) trait Resource: Sized {
@@ -87,11 +86,6 @@ impl Api {
     /// Shows an invitation.
     pub(crate) fn resource<R: Resource>(&self, call: &Call, found: &Invitation, now: Timestamp) -> Result<R, Status> {
         R::of(found, now, self.identity(call, found)).ok_or_else(status::not_found)
-    }
-
-    /// Shows a page of a list.
-    pub(crate) fn resources<R: Resource>(&self, call: &Call, rows: &[Read<Invitation>]) -> Result<Vec<R>, Status> {
-        rows.iter().map(|read| self.resource(call, &read.found, read.now)).collect()
     }
 
     /// Answers a command.

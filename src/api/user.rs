@@ -14,13 +14,14 @@ use super::parse::resend::Resend;
 use super::parse::{filter, labels};
 use super::requests::Named;
 use crate::domain::command::{Action, DeleteInvitation, RevokeInvitation};
+use crate::domain::invitation::Invitation;
 use crate::domain::invitation::recipient::Address;
 use crate::domain::kind::Kind;
 use crate::domain::value::email::Email;
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::user_invitation_service_server::UserInvitationService;
-use crate::store::InvitationQuery;
+use crate::store::{InvitationQuery, Read};
 use parse::to_create;
 
 const KIND: Kind = Kind::User;
@@ -68,9 +69,9 @@ impl UserInvitationService for UserInvitations {
             labels: labels(&mut violations, "labels", &message.labels),
             ..asked.query()
         };
-        let InvitationPage { rows, next_page_token, .. } =
-            page::invitations(&self.0, &call, &message, violations, query, false).await?;
-        let user_invitations = self.0.resources(&call, &rows)?;
+        let show = |read: &Read<Invitation>| self.0.resource(&call, &read.found, read.now);
+        let InvitationPage { shown: user_invitations, next_page_token, .. } =
+            page::invitations((&self.0, &call, &message), violations, query, false, show).await?;
         Ok(Response::new(pb::ListUserInvitationsResponse { user_invitations, next_page_token }))
     }
 

@@ -22,7 +22,9 @@ use crate::domain::webhook::{Endpoint, Rotation, SealedSecrets};
 use crate::pb;
 use crate::pb::webhook_service_server::WebhookService;
 use crate::server::status;
-use crate::store::{AttemptQuery, Cursor, EndpointCreated, EndpointQuery, EndpointRefusal, TestRefusal};
+use crate::store::{
+    AttemptQuery, Cursor, EndpointCreated, EndpointQuery, EndpointRefusal, TestRefusal, WebhookAttempt,
+};
 use parse::EndpointName;
 
 /// The most events that one call queues again.
@@ -92,10 +94,11 @@ impl WebhookService for Webhooks {
         let (size, limit) = (asked.size, asked.limit());
         let query = EndpointQuery { ascending: asked.ascending, limit, after: asked.after };
         let query = violations.finish(Some(query))?;
-        let mut rows = self.0.read(self.0.store.list_webhook_endpoints(&call.caller.account, &query)).await?;
-        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, |last| Cursor::of_id(last.id))?;
-        let now = self.0.clock.now();
-        let webhook_endpoints = rows.iter().map(|endpoint| convert::endpoint(endpoint, None, now)).collect();
+        let rows = self.0.read(self.0.store.list_webhook_endpoints(&call.caller.account, &query)).await?;
+        let (context, now) = ((self.0.as_ref(), &call, &message), self.0.clock.now());
+        let (cursor_of, show) =
+            (|row: &Endpoint| Cursor::of_id(row.id), |row: &_| Ok(convert::endpoint(row, None, now)));
+        let (webhook_endpoints, next_page_token) = page::show(context, (&rows, None), size, cursor_of, show)?;
         Ok(Response::new(pb::ListWebhookEndpointsResponse { webhook_endpoints, next_page_token }))
     }
 
@@ -202,9 +205,10 @@ impl WebhookService for Webhooks {
         let (size, ascending, limit) = (asked.size, asked.ascending, asked.limit());
         let query = AttemptQuery { endpoint, succeeded, event, ascending, limit, after: asked.after };
         let found = self.0.read(self.0.store.list_webhook_attempts(&call.caller.account, &query)).await?;
-        let mut rows = found.ok_or_else(|| not_found(endpoint))?;
-        let next_page_token = page::next(&self.0, &call, &message, &mut rows, size, |last| Cursor::of_id(last.id))?;
-        let webhook_attempts = rows.iter().map(|attempt| convert::attempt(endpoint, attempt)).collect();
+        let rows = found.ok_or_else(|| not_found(endpoint))?;
+        let (context, show) = ((self.0.as_ref(), &call, &message), |row: &_| Ok(convert::attempt(endpoint, row)));
+        let cursor_of = |row: &WebhookAttempt| Cursor::of_id(row.id);
+        let (webhook_attempts, next_page_token) = page::show(context, (&rows, None), size, cursor_of, show)?;
         Ok(Response::new(pb::ListWebhookAttemptsResponse { webhook_attempts, next_page_token }))
     }
 

@@ -46,6 +46,11 @@ pub enum AuthenticatorError {
 }
 
 impl Authenticator {
+    /// Returns whether a call needs a credential.
+    pub fn needs_credential(&self) -> bool {
+        matches!(*self.0, Mode::ApiKeys(_))
+    }
+
     /// Creates an authenticator of the configured credentials.
     pub fn new(config: &AuthConfig) -> Result<Self, AuthenticatorError> {
         let mode = match config {

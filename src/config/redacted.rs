@@ -42,13 +42,23 @@ pub(super) fn render(config: &Config) -> String {
 }
 
 fn render_grpc(grpc: &GrpcConfig) -> String {
-    let GrpcConfig { listen, request_timeout, drain_delay, drain_timeout, max_concurrent_streams } = grpc;
+    let GrpcConfig {
+        listen,
+        request_timeout,
+        drain_delay,
+        drain_timeout,
+        max_concurrent_streams,
+        max_connections,
+        reflection,
+    } = grpc;
     section("grpc")
         .text("listen", listen.to_string())
         .text("request_timeout", format_duration(*request_timeout))
         .text("drain_delay", format_duration(*drain_delay))
         .text("drain_timeout", format_duration(*drain_timeout))
         .number("max_concurrent_streams", i64::from(*max_concurrent_streams))
+        .number("max_connections", i64::try_from(*max_connections).unwrap_or(i64::MAX))
+        .value("reflection", Value::Boolean(*reflection))
         .0
 }
 

@@ -4,11 +4,14 @@
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::{Request, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -21,15 +24,18 @@ use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::admission::{Admission, admit};
+use super::answer::{Answers, Keeping, Whole};
 use super::deadline::Deadline;
-use super::in_flight::{Counted, InFlight};
-use super::status;
+use super::in_flight::InFlight;
+use super::open_services::OpenServices;
+use super::refused::RefusedCalls;
+use super::request_body::MAX_MESSAGE;
+use super::room::Room;
+use super::{request_body, status};
 use crate::auth::authenticator::Authenticator;
+use crate::auth::caller::Caller;
 use crate::auth::permission::Required;
 use crate::entropy::Entropy;
-
-/// The largest request message, in bytes.
-pub const MAX_MESSAGE: usize = 1024 * 1024;
 
 const PATH_PREFIX: &str = "/invitation.v1.";
 
@@ -39,14 +45,37 @@ const STREAMING_PATHS: [&str; 1] = ["/invitation.v1.EventService/WatchEvents"];
 /// Returns the credential that an RPC requires, by its path; `None` for a path that is no RPC of this service.
 pub type RequiredBy = fn(&str) -> Option<Required>;
 
+/// The most metadata of a call, in bytes, with what HTTP/2 counts for each beside its name and its value (RFC 9113).
+const MAX_METADATA: usize = 16 * 1024;
+const HEADER_BYTES: usize = 32;
+
+/// The time that a client has for taking an answer.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Returns the number of bytes that an answer of an RPC, by its path, may need room for; 0 for a small one.
+pub type AnswerSize = fn(&str) -> usize;
+
+/// The facts about RPCs that the boundary needs, by their paths.
+#[derive(Clone, Copy)]
+pub struct Rpcs {
+    /// The credential that an RPC requires.
+    pub required_by: RequiredBy,
+    /// The room that its answer may need.
+    pub answer_size: AnswerSize,
+}
+
 /// Wraps all services.
 #[derive(Clone)]
 pub struct Boundary {
     routes: Routes,
     authenticator: Authenticator,
-    required_by: RequiredBy,
+    rpcs: Rpcs,
     limit: Duration,
     in_flight: InFlight,
+    room: Room,
+    answers: Answers,
+    refused: Arc<RefusedCalls>,
+    open_services: OpenServices,
     open: CancellationToken,
 }
 
@@ -56,12 +85,30 @@ impl Boundary {
     pub fn new(
         routes: Routes,
         authenticator: Authenticator,
-        required_by: RequiredBy,
+        rpcs: Rpcs,
         limit: Duration,
         in_flight: InFlight,
+        open_services: OpenServices,
         open: CancellationToken,
     ) -> Self {
-        Self { routes: routes.prepare(), authenticator, required_by, limit, in_flight, open }
+        let (room, answers, refused) = (Room::default(), Answers::default(), Arc::default());
+        Self {
+            routes: routes.prepare(),
+            authenticator,
+            rpcs,
+            limit,
+            in_flight,
+            room,
+            answers,
+            refused,
+            open_services,
+            open,
+        }
+    }
+
+    /// Returns the answers that clients have not taken yet.
+    pub(crate) fn answers(&self) -> Answers {
+        self.answers.clone()
     }
 
     async fn answer<B>(self, mut request: Request<B>) -> Response<Body>
@@ -70,17 +117,22 @@ impl Boundary {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let path = request.uri().path().to_owned();
-        let Some(method) = path.strip_prefix(PATH_PREFIX) else { return self.pass_on(request).await };
+        if let Some(refused) = refuse_headers(request.headers()) {
+            return refused;
+        }
+        let Some(method) = path.strip_prefix(PATH_PREFIX) else { return self.pass_on_open(request).await };
         let started = Instant::now();
         let token = self.in_flight.enter();
-        let (service, method) = method.split_once('/').unwrap_or((method, ""));
+        let required = (self.rpcs.required_by)(&path);
+        // The log has no names that callers invent.
+        let known = method.split_once('/').filter(|_| required.is_some());
+        let (service, method) = known.unwrap_or(("unknown", "unknown"));
         let caller = self.authenticator.authenticate(request.headers());
         let account = caller.as_ref().ok().map(|caller| caller.account.as_str());
         let name = caller.as_ref().ok().map(|caller| caller.name.as_str());
         let span =
             tracing::info_span!("rpc", service, method, account, caller = name, invitation = Empty, request_id = Empty);
         let deadline = Deadline::of(request.headers(), self.limit);
-        let required = (self.required_by)(&path);
         let streams = STREAMING_PATHS.contains(&path.as_str());
         if streams {
             let admission = Admission::of(self.authenticator.clone(), required, request.headers());
@@ -95,18 +147,87 @@ impl Boundary {
                 request.extensions_mut().insert(deadline);
                 request.extensions_mut().extend(caller);
                 // Dropping the handler is safe: the executor finishes the commands that it has submitted.
-                let call = timeout_at(deadline.0, or_defect(self.pass_on(request))).instrument(span.clone()).await;
+                let called = or_defect(self.call(request, &path, streams));
+                let call = timeout_at(deadline.0, called).instrument(span.clone()).await;
                 call.unwrap_or_else(|_| status::deadline_exceeded().into_http())
             }
             Err(refused) => refused.into_http(),
         };
         let (answered, code, reason) = with_reason(answered);
-        log(&span, code, reason.as_deref(), started.elapsed());
+        if code == Code::Unauthenticated {
+            self.refused.count();
+        } else {
+            log(&span, code, reason.as_deref(), started.elapsed());
+        }
         if streams {
             // The client may never read to the end, so nothing waits for it.
             return answered;
         }
-        answered.map(|body| Body::new(Counted { body, _token: token }))
+        let until = Instant::now() + ANSWER_PATIENCE;
+        answered.map(|body| self.answers.hold(Keeping::body(body, token), until))
+    }
+
+    /// Answers a call once there is room for it. Its answer keeps the room that it needs until the client has taken it.
+    async fn call<B>(&self, request: Request<B>, path: &str, streams: bool) -> Response<Body>
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Some(account) = request.extensions().get::<Caller>().map(|caller| caller.account.clone()) else {
+            return self.pass_on(request).await;
+        };
+        let place = match self.room.call(&account) {
+            Ok(place) => place,
+            Err(refused) => return refused.into_http(),
+        };
+        let (parts, body) = request.into_parts();
+        let answer_size = (self.rpcs.answer_size)(path);
+        let read = request_body::read(Box::pin(body), (&self.room, &account), answer_size).await;
+        let (body, bytes) = match read {
+            Ok(read) => read,
+            Err(refused) => return refused.into_http(),
+        };
+        let answered = self.pass_on(Request::from_parts(parts, Full::new(body))).await;
+        if streams {
+            return answered;
+        }
+        let (parts, body) = answered.into_parts();
+        let whole = match Whole::read(body).await {
+            Ok(whole) => whole,
+            Err(broken) => return broken.into_http(),
+        };
+        let bytes = match bytes {
+            Some(bytes) => bytes.shrink(whole.len()),
+            None => self.room.bytes(&account, whole.len()).await,
+        };
+        Response::from_parts(parts, Body::new(whole.with((place, bytes))))
+    }
+
+    /// Answers a call of another service than this one's: of health, which needs no credential, or of reflection.
+    async fn pass_on_open<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let has_credential = self.authenticator.authenticate(request.headers()).is_ok();
+        match self.open_services.admit(request.uri().path(), has_credential) {
+            Err(refused) => {
+                if refused.code() == Code::Unauthenticated {
+                    self.refused.count();
+                }
+                refused.into_http()
+            }
+            Ok(None) => self.pass_on(request).await,
+            Ok(Some(stream)) => {
+                let answered = self.pass_on(request).await;
+                let until = stream.until;
+                let kept = answered.map(|body| Keeping::body(body, stream));
+                match until {
+                    Some(until) => kept.map(|body| self.answers.hold(body, until)),
+                    None => kept,
+                }
+            }
+        }
     }
 
     async fn pass_on<B>(&self, request: Request<B>) -> Response<Body>
@@ -119,6 +240,19 @@ impl Boundary {
             Ok(answered) => answered,
         }
     }
+}
+
+/// Refuses a call that is none of gRPC, or has more metadata than any call needs.
+fn refuse_headers(headers: &HeaderMap) -> Option<Response<Body>> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = content_type.split(';').next().unwrap_or_default().trim();
+    if media != "application/grpc" && media != "application/grpc+proto" {
+        let mut refused = Response::new(Body::empty());
+        *refused.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Some(refused);
+    }
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES).sum();
+    (size > MAX_METADATA).then(|| status::metadata_too_large(MAX_METADATA).into_http())
 }
 
 /// Answers a call; if its handler panics, with INTERNAL and an id that is also in the log.
@@ -138,7 +272,10 @@ fn with_reason(answered: Response<Body>) -> (Response<Body>, Code, Option<String
             let (code, reason) = (refused.code(), reason(&refused));
             (refused.into_http(), code, reason)
         }
-        _ => (answered, refused.code(), reason(&refused)),
+        _ => {
+            let (code, reason) = (refused.code(), reason(&refused));
+            (status::bounded(&refused).map_or(answered, |bounded| bounded.into_http()), code, reason)
+        }
     }
 }
 

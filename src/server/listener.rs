@@ -3,28 +3,42 @@
 //! tonic's own server has no deadline for its shutdown and does not expose its timeout, hence hyper is used directly.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::boundary::Boundary;
+use super::connection::{Admitted, Connection};
 use super::in_flight::InFlight;
 use crate::config::GrpcConfig;
 use crate::shutdown::Shutdown;
 
 /// The time after which an idle connection is pinged, and the time that it has for the answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// The bytes that a client may send of one call before they are read. The library derives from the window of all calls of a
+/// connection how many small parts may wait, so that one is left as it is: a smaller one ends connections with many small calls.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// The bytes of one answer that are kept for a connection that takes none.
+const SEND_BUFFER: usize = 16 * 1024;
+/// The most headers of a call that are read, in bytes. Beyond half of it the boundary refuses the call, in words.
+const MAX_HEADERS: u32 = 32 * 1024;
 /// The time without calls after which an open connection is closed: the last answers are written within it, and busy
 /// clients learn that the connection takes no more calls.
 const QUIET_PERIOD: Duration = Duration::from_millis(500);
 /// The pause of accepting connections while the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The connections beyond the most, which take probes of health alone.
+const PROBES: usize = 16;
+/// The file descriptors that are left to the databases, the mail and the webhooks.
+const OTHER_DESCRIPTORS: usize = 128;
 
 /// Serves until the shutdown begins, and returns the moment by which the rest has to end.
 pub(crate) async fn serve(
@@ -34,11 +48,15 @@ pub(crate) async fn serve(
     config: &GrpcConfig,
     shutdown: &Shutdown,
 ) -> Instant {
-    let graceful = GracefulShutdown::new();
-    let cut = CancellationToken::new();
+    let (close, cut, connections) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+    let answers = boundary.answers();
+    let sweep = tokio::spawn(async move { answers.sweep().await });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).max_concurrent_streams(config.max_concurrent_streams);
-    builder.keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE);
+    builder.keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE).max_send_buf_size(SEND_BUFFER);
+    builder.max_header_list_size(MAX_HEADERS);
+    builder.initial_stream_window_size(STREAM_WINDOW);
+    let seats = Seats::new(config.max_connections);
     let mut end = std::pin::pin!(end_of_accepting(shutdown, config.drain_delay));
     loop {
         let accepted = tokio::select! {
@@ -47,16 +65,15 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                let service = TowerToHyperService::new(boundary.clone());
-                let connection = builder.serve_connection(TokioIo::new(no_delay(stream)), service);
-                let connection = graceful.watch(connection);
-                let cut = cut.clone();
-                tokio::spawn(async move {
-                    tokio::select! {
-                        // Clients that vanish or break the protocol need no log line.
-                        ended = connection => drop(ended),
-                        () = cut.cancelled() => {}
-                    }
+                // A client beyond all seats is closed at once, so that the others keep their descriptors.
+                let Some((admitted, seat)) = seats.take() else { continue };
+                let connection = Connection::new(admitted);
+                let service = TowerToHyperService::new(connection.service(boundary.clone()));
+                let served = builder.serve_connection(TokioIo::new(no_delay(stream)), service);
+                let (close, cut) = (close.clone(), cut.clone());
+                connections.spawn(async move {
+                    connection.follow(served, close, cut).await;
+                    drop(seat);
                 });
             }
             Err(error) => pause(&error).await,
@@ -65,9 +82,11 @@ pub(crate) async fn serve(
     drop(listener);
     let deadline = Instant::now() + config.drain_timeout;
     tracing::info!(drain_timeout_ms = config.drain_timeout.as_millis(), "draining");
+    close.cancel();
+    connections.close();
     let drained = async {
         tokio::select! {
-            () = graceful.shutdown() => {}
+            () = connections.wait() => {}
             // A health Watch or a silent client keeps its connection open for ever; the shutdown does not wait for
             // them.
             () = quiet(&in_flight) => {}
@@ -79,14 +98,43 @@ pub(crate) async fn serve(
         () = shutdown.now.cancelled() => tracing::warn!("closing connections with calls: a second signal arrived"),
     }
     cut.cancel();
+    sweep.abort();
     deadline
+}
+
+/// The connections that there may be at once.
+struct Seats {
+    ordinary: Arc<Semaphore>,
+    probes: Arc<Semaphore>,
+}
+
+impl Seats {
+    fn new(most: usize) -> Self {
+        let most = descriptors().map_or(most, |all| most.min(all.saturating_sub(OTHER_DESCRIPTORS + PROBES).max(1)));
+        Self { ordinary: Arc::new(Semaphore::new(most)), probes: Arc::new(Semaphore::new(PROBES)) }
+    }
+
+    /// Returns a seat, and what its connection may do; `None` if there is none.
+    fn take(&self) -> Option<(Admitted, OwnedSemaphorePermit)> {
+        if let Ok(seat) = Arc::clone(&self.ordinary).try_acquire_owned() {
+            return Some((Admitted::All, seat));
+        }
+        Arc::clone(&self.probes).try_acquire_owned().ok().map(|seat| (Admitted::Probes, seat))
+    }
+}
+
+/// Returns the number of file descriptors that the process may have, where the system says so.
+fn descriptors() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Continues to accept for a while after the shutdown began, so that load balancers can learn of it first.
 async fn end_of_accepting(shutdown: &Shutdown, delay: Duration) {
     shutdown.drain.cancelled().await;
     tokio::select! {
-        () = tokio::time::sleep(delay) => {}
+        () = sleep(delay) => {}
         () = shutdown.now.cancelled() => {}
     }
 }
@@ -95,7 +143,7 @@ async fn end_of_accepting(shutdown: &Shutdown, delay: Duration) {
 async fn quiet(in_flight: &InFlight) {
     loop {
         in_flight.finished().await;
-        tokio::time::sleep(QUIET_PERIOD).await;
+        sleep(QUIET_PERIOD).await;
         if in_flight.is_empty() {
             return;
         }
@@ -112,5 +160,20 @@ fn no_delay(stream: TcpStream) -> TcpStream {
 
 async fn pause(error: &io::Error) {
     tracing::warn!(%error, "a connection could not be accepted; accepting continues");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
+    sleep(ACCEPT_PAUSE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seats_beyond_the_most_are_for_probes_and_few() {
+        let seats = Seats::new(2);
+        let mut taken: Vec<_> = std::iter::from_fn(|| seats.take()).collect();
+        let admitted: Vec<_> = taken.iter().map(|(admitted, _)| *admitted).collect();
+        assert_eq!(admitted, [&[Admitted::All; 2][..], &[Admitted::Probes; PROBES]].concat());
+        drop(taken.remove(0));
+        assert_eq!(seats.take().unwrap().0, Admitted::All);
+    }
 }

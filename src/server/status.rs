@@ -1,6 +1,7 @@
 //! The one table from errors to the statuses that clients see. Every status has an ErrorInfo (AIP-193).
 
 mod resource;
+mod size;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ pub(crate) use resource::{
     event_not_found, named_delivery_not_found, organization_grant_exists, organization_grant_not_found,
     recipient_not_found, webhook_attempt_not_found, webhook_endpoint_not_found,
 };
+pub(crate) use size::{answer_too_large, bounded, message_too_large, metadata_too_large};
 
 const DOMAIN: &str = "invitation-service";
 
@@ -351,6 +353,12 @@ pub(crate) fn internal(error_id: String) -> Status {
     status(ErrorReason::Internal, &format!("internal error: report error_id {error_id}"), [("error_id", error_id)])
 }
 
+/// UNIMPLEMENTED for a path or an encoding.
+pub(crate) fn unimplemented() -> Status {
+    let message = "there is no such method or encoding: check the path, and the release of the server";
+    status(ErrorReason::Unimplemented, message, [])
+}
+
 /// Replaces the code and the reason of a status that tonic created with those of the contract. The service's own
 /// statuses have details and stay.
 pub(crate) fn of_tonic(raw: &Status, max_bytes: usize) -> Option<Status> {
@@ -359,19 +367,8 @@ pub(crate) fn of_tonic(raw: &Status, max_bytes: usize) -> Option<Status> {
     }
     Some(match raw.code() {
         // The text is tonic's for a message beyond the limit.
-        Code::OutOfRange | Code::ResourceExhausted => {
-            let metadata = [("max_bytes", max_bytes.to_string())];
-            status(
-                ErrorReason::MessageTooLarge,
-                &format!("the request message is larger than {max_bytes} bytes: split it"),
-                metadata,
-            )
-        }
-        Code::Unimplemented => status(
-            ErrorReason::Unimplemented,
-            "there is no such method or encoding: check the path, and the release of the server",
-            [],
-        ),
+        Code::OutOfRange | Code::ResourceExhausted => message_too_large(max_bytes),
+        Code::Unimplemented => unimplemented(),
         Code::Cancelled => status(ErrorReason::Cancelled, "the caller went away", []),
         // A status without details that reaches this arm is always for a request that tonic could not parse.
         _ => status(

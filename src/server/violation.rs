@@ -6,6 +6,9 @@ use tonic_types::{FieldViolation, StatusExt};
 use crate::domain::value::rule::FieldRule;
 use crate::pb;
 
+/// The most bytes of the violations of one status.
+const MAX_BYTES: usize = 3 * 1024;
+
 /// A field, the rule it breaks, and a sentence that follows the field's path.
 #[derive(Clone, Debug)]
 pub(crate) struct Violation(FieldViolation);
@@ -21,6 +24,22 @@ impl Violation {
     pub(crate) fn all_of(status: &Status) -> Vec<Self> {
         let bad = status.get_details_bad_request();
         bad.map(|bad| bad.field_violations).unwrap_or_default().into_iter().map(Self).collect()
+    }
+
+    /// Returns the first violations of a status, as many as answers have room for.
+    pub(crate) fn first_of(status: &Status) -> Vec<Self> {
+        let mut room = MAX_BYTES;
+        let fits = |violation: &Self| {
+            let Self(FieldViolation { field, description, reason, localized_message: _ }) = violation;
+            match room.checked_sub(field.len() + description.len() + reason.len()) {
+                Some(left) => {
+                    room = left;
+                    true
+                }
+                None => false,
+            }
+        };
+        Self::all_of(status).into_iter().take_while(fits).collect()
     }
 
     /// Returns the violation of a field inside of another one.

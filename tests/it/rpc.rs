@@ -9,6 +9,7 @@ pub(crate) mod general;
 pub(crate) mod guest;
 pub(crate) mod redemption;
 pub(crate) mod scopes;
+pub(crate) mod sizes;
 pub(crate) mod user;
 pub(crate) mod webhooks;
 

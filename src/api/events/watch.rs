@@ -17,6 +17,7 @@ use tonic::{Request, Status};
 use tracing::Instrument as _;
 
 use super::resume_token::ResumeTokens;
+use super::watch_limits::WatchLimits;
 use crate::api::convert::timestamp;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::violations::Violations;
@@ -34,9 +35,9 @@ use crate::server::status;
 use crate::store::{EventBatch, PositionedEvent};
 
 /// The number of events that wait for a client beside those on the wire.
-const BUFFERED_EVENTS: usize = 64;
+const BUFFERED_EVENTS: usize = 16;
 /// The number of events that are read at a time.
-const PAGE_EVENTS: u64 = 256;
+const PAGE_EVENTS: u64 = 64;
 /// The time for which the organizations of a credential count as known, in microseconds.
 const REACH_TTL: i64 = 15_000_000;
 /// The number of tries of a read while the database does not answer, and the delay between them.
@@ -47,13 +48,15 @@ const READ_RETRY_DELAY: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct Watches {
     /// The feed of the newest events.
-    pub feed: EventFeed,
+    feed: EventFeed,
     /// The longest time for which a client may read nothing.
-    pub patience: Duration,
+    patience: Duration,
     /// The interval at which a watch sends a checkpoint.
-    pub checkpoint_interval: Duration,
+    checkpoint_interval: Duration,
     /// The signal that the service ends.
-    pub drain: CancellationToken,
+    drain: CancellationToken,
+    /// The number of watches.
+    limits: WatchLimits,
 }
 
 /// The stream of the answer.
@@ -105,6 +108,11 @@ struct Watch {
 }
 
 impl Watches {
+    /// Returns the settings, without watches.
+    pub fn new(feed: EventFeed, patience: Duration, checkpoint_interval: Duration, drain: CancellationToken) -> Self {
+        Self { feed, patience, checkpoint_interval, drain, limits: WatchLimits::default() }
+    }
+
     /// Starts a watch.
     pub(crate) async fn begin(
         &self,
@@ -117,6 +125,7 @@ impl Watches {
         let mut filter = Filter::parse(&mut violations, &message);
         let start = Start::parse(&mut violations, &tokens, message.start.as_ref());
         let start = violations.finish(start)?;
+        let place = self.limits.take(&call.caller)?;
         // The subscription precedes the read of the last position: later events then arrive through the feed.
         let batches = self.feed.follow();
         let position = start.position(api, &call).await?;
@@ -154,6 +163,7 @@ impl Watches {
             };
             tracing::info!(code = ?ended.code(), "ended a watch");
             end.send(Err(ended));
+            drop(place);
         };
         tokio::spawn(task.in_current_span());
         Ok(ReceiverStream::new(events))

@@ -4,6 +4,7 @@ use tonic::Status;
 
 use super::each::{MAX_NAMES, execute_each, targets};
 use super::entry_error::entry_error;
+use super::fit::Fit;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::acceptor::acceptor as parse_acceptor;
 use crate::api::parse::kind_input::kind_input;
@@ -45,7 +46,9 @@ pub(crate) async fn accept_invitations(
     violations.finish(Some(()))?;
     let actions = accepts.into_iter().map(|accept| Action::Accept(Box::new(accept))).collect();
     let results = execute_each(api, call, message, actions).await?;
-    let outcome = |(entry, result): (&pb::AcceptInvitationsEntry, _)| outcome(api, call, &entry.name, result);
+    let mut fit = Fit::default();
+    let outcome =
+        |(entry, result): (&pb::AcceptInvitationsEntry, _)| outcome(api, call, (&entry.name, result), &mut fit);
     Ok(pb::AcceptInvitationsResponse { results: entries.iter().zip(results).map(outcome).collect() })
 }
 
@@ -61,7 +64,12 @@ pub(super) fn accept(access: Access, acceptor: Acceptor) -> AcceptInvitation {
     }
 }
 
-fn outcome(api: &Api, call: &Call, name: &str, result: Result<Executed, Status>) -> pb::AcceptInvitationsResult {
+fn outcome(
+    api: &Api,
+    call: &Call,
+    (name, result): (&str, Result<Executed, Status>),
+    fit: &mut Fit,
+) -> pb::AcceptInvitationsResult {
     let name = name.to_owned();
     match result {
         Err(status) => pb::AcceptInvitationsResult {
@@ -74,7 +82,7 @@ fn outcome(api: &Api, call: &Call, name: &str, result: Result<Executed, Status>)
             pb::AcceptInvitationsResult {
                 name,
                 result: acceptance.map(Outcome::Acceptance),
-                invitation: Some(invitation),
+                invitation: Some(fit.show(invitation)),
                 already_accepted: executed.already_accepted,
             }
         }

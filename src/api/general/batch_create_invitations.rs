@@ -3,6 +3,7 @@
 use tonic::Status;
 
 use super::entry_error::entry_error;
+use super::fit::Fit;
 use super::parse::to_create;
 use crate::api::execute::organization_access::check_new;
 use crate::api::execute::{Api, Call, check_request_id};
@@ -60,8 +61,14 @@ pub(crate) async fn batch_create_invitations(
     if message.atomic {
         refuse_all(results.iter().map(|result| result.as_ref().err().cloned()))?;
     }
-    let results =
-        results.into_iter().map(|result| pb::BatchCreateInvitationsResult { result: Some(outcome(api, call, result)) });
+    let mut fit = Fit::default();
+    let results = results.into_iter().map(|result| {
+        let result = match outcome(api, call, result) {
+            Outcome::Invitation(invitation) => Outcome::Invitation(fit.show(invitation)),
+            error @ Outcome::Error(_) => error,
+        };
+        pb::BatchCreateInvitationsResult { result: Some(result) }
+    });
     Ok(pb::BatchCreateInvitationsResponse { results: results.collect() })
 }
 

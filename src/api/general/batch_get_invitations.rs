@@ -29,6 +29,7 @@ pub(super) async fn batch_get_invitations(
     let names = violations.finish(Some(names))?;
     let ids: BTreeSet<InvitationId> = names.iter().map(|name| name.id()).collect();
     let found = api.read(api.store.get_invitations(&reach, &ids)).await?;
+    let found = found.ok_or_else(status::answer_too_large)?;
     let found: HashMap<_, _> = found.into_iter().map(|read| (read.found.id, read)).collect();
     let mut invitations = Vec::with_capacity(names.len());
     for (name, given) in names.into_iter().zip(&message.names) {

@@ -4,6 +4,7 @@ use tonic::Status;
 
 use super::each::{execute_each, targets};
 use super::entry_error::entry_error;
+use super::fit::Fit;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::filter;
 use crate::api::parse::violations::Violations;
@@ -29,10 +30,11 @@ pub(crate) async fn decline_invitations(
         Action::Decline(DeclineInvitation { access, address, reason })
     };
     let results = execute_each(api, call, message, targets.into_iter().map(decline).collect()).await?;
+    let mut fit = Fit::default();
     let result = |(name, result): (&String, Result<_, Status>)| {
         let shown = result.and_then(|executed| api.answered(call, &executed));
         let result = match shown {
-            Ok(invitation) => Outcome::Invitation(invitation),
+            Ok(invitation) => Outcome::Invitation(fit.show(invitation)),
             Err(status) => Outcome::Error(entry_error(&status)),
         };
         pb::DeclineInvitationsResult { name: name.clone(), result: Some(result) }

@@ -16,7 +16,7 @@ pub(in crate::api) fn entry_error(status: &Status) -> pb::BatchError {
         code: status.code().into(),
         reason,
         message: status.message().to_owned(),
-        field_violations: Violation::all_of(status).into_iter().map(Into::into).collect(),
+        field_violations: Violation::first_of(status).into_iter().map(Into::into).collect(),
         metadata: metadata.into_iter().collect(),
         retry_delay: retry_delay.and_then(|delay| delay.try_into().ok()),
     }

@@ -48,11 +48,11 @@ pub(super) async fn list_recipients(
     let of_invitation = RecipientQuery::of(invitation, limit);
     let query = RecipientQuery { kind, states, ascending: asked.ascending, after: asked.after, ..of_invitation };
     let found = api.read(api.store.list_recipients(&reach, &query)).await?;
-    let mut rows = found.ok_or_else(status::not_found)?;
+    let rows = found.ok_or_else(status::not_found)?;
     note_invitation(invitation);
     let cursor_of = |row: &ListedRecipient| Cursor::of_ordinal(row.recipient.ordinal);
-    let next_page_token = page::next(api, call, message, &mut rows, size, cursor_of)?;
-    let recipients = rows.iter().map(|row| recipient(api, call, row)).collect();
+    let show = |row: &_| Ok(recipient(api, call, row));
+    let (recipients, next_page_token) = page::show((api, call, message), (&rows, None), size, cursor_of, show)?;
     Ok(pb::ListRecipientsResponse { recipients, next_page_token })
 }
 

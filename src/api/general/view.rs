@@ -11,16 +11,16 @@ use crate::pb;
 use crate::store::Read;
 
 impl Api {
-    /// Shows a page of a list in a view.
+    /// Shows an invitation of a list in a view.
     pub(in crate::api) fn viewed(
         &self,
         call: &Call,
-        rows: &[Read<Invitation>],
+        read: &Read<Invitation>,
         view: pb::InvitationView,
-    ) -> Result<Vec<pb::Invitation>, Status> {
+    ) -> Result<pb::Invitation, Status> {
         match view {
-            pb::InvitationView::Full => self.resources(call, rows),
-            pb::InvitationView::Unspecified | pb::InvitationView::Basic => Ok(rows.iter().map(basic).collect()),
+            pb::InvitationView::Full => self.resource(call, &read.found, read.now),
+            pb::InvitationView::Unspecified | pb::InvitationView::Basic => Ok(basic(read)),
         }
     }
 }

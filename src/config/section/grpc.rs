@@ -23,6 +23,10 @@ pub struct GrpcConfig {
     pub drain_timeout: Duration,
     /// The number of calls that one connection may have in flight.
     pub max_concurrent_streams: u32,
+    /// The number of connections; a few more take probes of health alone.
+    pub max_connections: usize,
+    /// Whether reflection is served: to everybody, or to callers with a credential where calls need one.
+    pub reflection: bool,
 }
 
 #[derive(Default, Deserialize, Serialize)]
@@ -33,6 +37,8 @@ pub(in crate::config) struct RawGrpc {
     drain_delay: String,
     drain_timeout: String,
     max_concurrent_streams: String,
+    max_connections: String,
+    reflection: String,
 }
 
 const REQUEST_TIMEOUT_MIN: Duration = Duration::from_millis(100);
@@ -41,7 +47,15 @@ const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
 
 impl RawGrpc {
     pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<GrpcConfig> {
-        let RawGrpc { listen, request_timeout, drain_delay, drain_timeout, max_concurrent_streams } = self;
+        let RawGrpc {
+            listen,
+            request_timeout,
+            drain_delay,
+            drain_timeout,
+            max_concurrent_streams,
+            max_connections,
+            reflection,
+        } = self;
         let listen = problems.check(
             "grpc.listen",
             listen.parse().map_err(|_| "must be an IP address and a port, such as 127.0.0.1:50051 or [::1]:50051"),
@@ -56,12 +70,16 @@ impl RawGrpc {
         let drain_timeout = value::duration(problems, "grpc.drain_timeout", &drain_timeout, Duration::ZERO..=DRAIN_MAX);
         let max_concurrent_streams =
             value::number(problems, "grpc.max_concurrent_streams", &max_concurrent_streams, 1..=65_536);
+        let max_connections = value::number(problems, "grpc.max_connections", &max_connections, 1..=65_536);
+        let reflection = value::choice(problems, "grpc.reflection", &reflection, &[("true", true), ("false", false)]);
         Ok(GrpcConfig {
             listen: listen?,
             request_timeout: request_timeout?,
             drain_delay: drain_delay?,
             drain_timeout: drain_timeout?,
             max_concurrent_streams: max_concurrent_streams?,
+            max_connections: max_connections?,
+            reflection: reflection?,
         })
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::query::{InvitationQuery, Order};
 use super::source::{PageSql, Source, ids_sql, order_by, page_sql};
 use super::unreadable::{FullPage, ReadOn};
-use super::{ACCOUNT, CLOCK, Cursor, Page, Params, Read, SortKey, within};
+use super::{ACCOUNT, CLOCK, Cursor, Page, Params, Read, SortKey, direction, within};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::slot::SlotKey;
@@ -101,17 +101,21 @@ impl Store {
         self.one(reach, params, "invitation i", &condition, false).await
     }
 
-    /// Reads those of some invitations that are within the reach, in any order.
+    /// Reads those of some invitations that are within the reach, in any order; `None` if they are too large together.
     pub async fn get_invitations(
         &self,
         reach: &Reach,
         ids: &BTreeSet<InvitationId>,
-    ) -> Result<Vec<Read<Invitation>>, StoreError> {
+    ) -> Result<Option<Vec<Read<Invitation>>>, StoreError> {
         let backend = self.database.backend();
         let keys = Columns::list([("account_id", Text), ("invitation_id", UuidType)]);
         let sql = format!(
-            "SELECT {now} AS now, {body} AS body FROM {keys}
-            JOIN invitation i ON i.account_id = k.account_id AND i.id = k.invitation_id",
+            "SELECT {now} AS now, CASE WHEN i.all_bytes <= {MAX_TOGETHER} THEN i.body END AS body FROM (
+                SELECT i.body, sum(octet_length(i.body)) OVER () AS all_bytes FROM (
+                    SELECT {body} AS body FROM {keys}
+                    JOIN invitation i ON i.account_id = k.account_id AND i.id = k.invitation_id
+                ) i
+            ) i",
             now = statement_clock(backend, 1 + keys.width(backend)),
             body = invitation_body(backend, &Extent::PLAIN),
             keys = keys.keys_of(backend, 1, "k"),
@@ -120,8 +124,15 @@ impl Store {
         let mut values = RowsParam::new(keys, rows).params(backend);
         values.push(read_clock(&self.database, None).into());
         let rows = self.database.list(Statement::from_sql_and_values(backend, sql, values)).await?;
-        let found: Vec<_> = rows.iter().map(invitation_from).collect::<Result<_, _>>()?;
-        Ok(found.into_iter().filter(|read| reach.includes(read.found.details.host())).collect())
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if row.try_get::<Option<String>>("", "body")?.is_none() {
+                return Ok(None);
+            }
+            found.push(invitation_from(row)?);
+        }
+        found.retain(|read| reach.includes(read.found.details.host()));
+        Ok(Some(found))
     }
 
     /// Reads the auto-join of a scope that is not revoked. It may have no domains.
@@ -235,7 +246,12 @@ impl Store {
             let mut params = self.params(reach, moment_of(&query));
             let sql = list_sql(backend, (reach, &query), sources, &mut params);
             let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
-            let Look { found, end } = look_from(&query, &rows)?;
+            let Look { found, end, is_cut } = look_from(&query, &rows)?;
+            if is_cut {
+                let goes_on = found.last().map(|(cursor, _)| cursor.clone());
+                page.add(query.limit, found)?;
+                return Ok(Listed { rows: page.into_rows(), goes_on });
+            }
             let is_short = (found.len() as u64) < query.limit;
             let Some(read_on) = page.add(query.limit, found)? else {
                 let goes_on = end.filter(|_| is_short && !page.is_full());
@@ -250,6 +266,12 @@ impl Store {
     }
 }
 
+/// The most bytes of the rows of several invitations that are read by their ids.
+const MAX_TOGETHER: usize = 4 * 1024 * 1024;
+
+/// The bytes of the rows of a page that are read; a row that begins before is read as a whole.
+const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
+
 /// The page is cut out first, so that the parts of an invitation are read only for its rows and not for those that are
 /// skipped. A row without a body holds the place at which the look ended.
 fn list_sql(
@@ -260,10 +282,16 @@ fn list_sql(
 ) -> String {
     let PageSql { with, rows, end } = page_sql(backend, (reach, query), sources, params);
     let now = statement_clock(backend, CLOCK);
-    let end = end.map(|end| format!(" UNION ALL SELECT {now}, e.id, e.key, NULL FROM ({end}) e")).unwrap_or_default();
+    let end =
+        end.map(|end| format!(" UNION ALL SELECT {now}, e.id, e.key, NULL, NULL FROM ({end}) e")).unwrap_or_default();
     format!(
-        "WITH {with} SELECT {now} AS now, i.id AS id, {key} AS sort_key, {body} AS body FROM ({rows}) i{end}",
+        "WITH {with} SELECT {now} AS now, i.id AS id, i.sort_key AS sort_key, i.body AS body, i.page_rows AS page_rows FROM (
+            SELECT i.*, octet_length(i.body) AS bytes, count(*) OVER () AS page_rows,
+                sum(octet_length(i.body)) OVER (ORDER BY i.sort_key {order}, i.id {order} ROWS UNBOUNDED PRECEDING) AS read_bytes
+            FROM (SELECT i.id AS id, {key} AS sort_key, {body} AS body FROM ({rows}) i) i
+        ) i WHERE i.read_bytes - i.bytes < {MAX_PAGE_BYTES}{end}",
         key = query.order.sql(),
+        order = direction(!query.ascending).1,
         body = invitation_body(backend, &Extent { first_recipients: query.first_recipients, ..Extent::PLAIN }),
     )
 }
@@ -272,18 +300,24 @@ fn list_sql(
 struct Look {
     found: Vec<(Cursor, Result<Read<Invitation>, StoreError>)>,
     end: Option<Cursor>,
+    /// Whether the page has more rows than were read, since those are large enough.
+    is_cut: bool,
 }
 
 /// Rows behind the end are dropped: only up to the end are they complete.
 fn look_from(query: &InvitationQuery, rows: &[QueryResult]) -> Result<Look, StoreError> {
-    let (mut found, mut end) = (Vec::new(), None);
+    let (mut found, mut end, mut page_rows) = (Vec::new(), None, 0);
     for row in rows {
         let cursor = cursor_from(row, query.order)?;
-        match row.try_get::<Option<String>>("", "body")? {
-            Some(_) => found.push((cursor, invitation_from(row))),
+        match row.try_get::<Option<i64>>("", "page_rows")? {
+            Some(all) => {
+                page_rows = all;
+                found.push((cursor, invitation_from(row)));
+            }
             None => end = Some(cursor),
         }
     }
+    let is_cut = (found.len() as u64) < page_rows.cast_unsigned();
     // The union has no order of its own.
     let place = |cursor: &Cursor| (cursor.key.clone(), cursor.id);
     found.sort_by_key(|(cursor, _)| place(cursor));
@@ -293,7 +327,7 @@ fn look_from(query: &InvitationQuery, rows: &[QueryResult]) -> Result<Look, Stor
     if let Some(last) = end.as_ref().map(place) {
         found.retain(|(cursor, _)| if query.ascending { place(cursor) <= last } else { place(cursor) >= last });
     }
-    Ok(Look { found, end })
+    Ok(Look { found, end, is_cut })
 }
 
 /// Returns the moment at which a list is judged, in microseconds; `None` for the present moment.

@@ -1,0 +1,244 @@
+//! One connection: what it may call, and when it has been idle for too long.
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tower::Service;
+
+use super::answer::Keeping;
+use super::boundary::Boundary;
+use super::status;
+
+/// The time that a client has for its first call; without one it is silent, or speaks no HTTP/2.
+const FIRST_CALL: Duration = Duration::from_secs(10);
+/// The time after which a connection without calls is closed. Clients open another one for their next call.
+const IDLE: Duration = Duration::from_secs(300);
+/// The time that a probe has.
+const PROBE: Duration = Duration::from_secs(5);
+/// The time that a client has for leaving a connection that is being closed, once its calls have ended.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// The path of a probe.
+const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+
+/// The calls that a connection may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admitted {
+    /// Every RPC.
+    All,
+    /// Probes of health alone: there are as many other connections as there may be.
+    Probes,
+}
+
+/// A connection.
+pub(crate) struct Connection {
+    admitted: Admitted,
+    activity: Arc<Mutex<Activity>>,
+}
+
+/// The calls of a connection.
+#[derive(Clone, Copy, Debug)]
+struct Activity {
+    calls: usize,
+    /// The moment by which a call has to begin.
+    until: Instant,
+}
+
+impl Connection {
+    pub(crate) fn new(admitted: Admitted) -> Self {
+        let first = if admitted == Admitted::All { FIRST_CALL } else { PROBE };
+        let activity = Activity { calls: 0, until: Instant::now() + first };
+        Self { admitted, activity: Arc::new(Mutex::new(activity)) }
+    }
+
+    /// Returns the service of this connection.
+    pub(crate) fn service(&self, boundary: Boundary) -> ConnectionService {
+        ConnectionService { boundary, admitted: self.admitted, activity: Arc::clone(&self.activity) }
+    }
+
+    /// Serves the connection until its client ends it, it is to be closed, or it has been idle for too long. `close` lets calls
+    /// finish; `cut` does not.
+    pub(crate) async fn follow<S>(self, served: S, close: CancellationToken, cut: CancellationToken)
+    where
+        S: Future + Graceful,
+    {
+        let mut served = pin!(served);
+        tokio::select! {
+            // Clients that vanish or break the protocol need no log line.
+            ended = served.as_mut() => return drop(ended),
+            () = cut.cancelled() => return,
+            () = close.cancelled() => {}
+            () = self.idle() => {}
+        }
+        served.as_mut().close();
+        tokio::select! {
+            ended = served => drop(ended),
+            () = cut.cancelled() => {}
+            () = self.left() => {}
+        }
+    }
+
+    /// Waits until there was no call for too long.
+    async fn idle(&self) {
+        loop {
+            let Activity { calls, until } = *self.activity.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            if calls == 0 && until <= now {
+                return;
+            }
+            // While there are calls, the end of the last one sets the moment anew.
+            sleep_until(until.max(now + PROBE)).await;
+        }
+    }
+
+    /// Waits until a client without calls has had the time to leave.
+    async fn left(&self) {
+        loop {
+            sleep(LEAVE).await;
+            if self.activity.lock().unwrap_or_else(PoisonError::into_inner).calls == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// A connection that is served, and can be told to let its calls finish and take no more.
+pub(crate) trait Graceful {
+    /// Takes no more calls.
+    fn close(self: Pin<&mut Self>);
+}
+
+impl<I, S, B, E> Graceful for hyper::server::conn::http2::Connection<I, S, E>
+where
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+{
+    fn close(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// The calls of one connection.
+#[derive(Clone)]
+pub(crate) struct ConnectionService {
+    boundary: Boundary,
+    admitted: Admitted,
+    activity: Arc<Mutex<Activity>>,
+}
+
+impl Service<Request<hyper::body::Incoming>> for ConnectionService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<hyper::body::Incoming>) -> Self::Future {
+        let active = Active::begin(&self.activity, self.admitted);
+        if self.admitted == Admitted::Probes && request.uri().path() != HEALTH_CHECK {
+            return Box::pin(async { Ok(status::unavailable().into_http()) });
+        }
+        let answered = self.boundary.call(request);
+        Box::pin(async move { Ok(answered.await?.map(|body| Keeping::body(body, active))) })
+    }
+}
+
+/// A call of a connection, until its answer has been taken.
+struct Active(Arc<Mutex<Activity>>, Duration);
+
+impl Active {
+    fn begin(activity: &Arc<Mutex<Activity>>, admitted: Admitted) -> Self {
+        activity.lock().unwrap_or_else(PoisonError::into_inner).calls += 1;
+        Self(Arc::clone(activity), if admitted == Admitted::All { IDLE } else { Duration::ZERO })
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let mut activity = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        activity.calls -= 1;
+        activity.until = Instant::now() + self.1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection whose client never ends it, and leaves once it is told to.
+    struct Served(CancellationToken);
+
+    impl Future for Served {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+    }
+
+    impl Graceful for Served {
+        fn close(self: Pin<&mut Self>) {
+            self.0.cancel();
+        }
+    }
+
+    async fn seconds_until_closed(admitted: Admitted, calls: &[(u64, u64)]) -> u64 {
+        let (connection, told) = (Connection::new(admitted), CancellationToken::new());
+        let activity = Arc::clone(&connection.activity);
+        let followed =
+            tokio::spawn(connection.follow(Served(told.clone()), CancellationToken::new(), CancellationToken::new()));
+        let began = Instant::now();
+        for (from, until) in calls {
+            sleep_until(began + Duration::from_secs(*from)).await;
+            let active = Active::begin(&activity, admitted);
+            sleep_until(began + Duration::from_secs(*until)).await;
+            drop(active);
+        }
+        told.cancelled().await;
+        let closed = began.elapsed().as_secs();
+        followed.await.unwrap();
+        closed
+    }
+
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
+    async fn connection_is_closed_once_it_was_idle_for_long() {
+        for (admitted, calls, closed) in [
+            (Admitted::All, &[][..], 10..=15),
+            (Admitted::All, &[(9, 10)], 310..=316),
+            (Admitted::All, &[(1, 1_000)], 1_300..=1_306),
+            (Admitted::All, &[(1, 2), (200, 201), (400, 401)], 701..=707),
+            (Admitted::Probes, &[], 5..=10),
+            (Admitted::Probes, &[(1, 2)], 2..=10),
+        ] {
+            let at = seconds_until_closed(admitted, calls).await;
+            assert!(closed.contains(&at), "{admitted:?} {calls:?}: {at}");
+        }
+    }
+
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
+    async fn call_is_finished_after_the_connection_is_to_be_closed() {
+        let (connection, close) = (Connection::new(Admitted::All), CancellationToken::new());
+        let active = Active::begin(&connection.activity, Admitted::All);
+        let served = Served(CancellationToken::new());
+        let followed = tokio::spawn(connection.follow(served, close.clone(), CancellationToken::new()));
+        close.cancel();
+        sleep(Duration::from_secs(60)).await;
+        assert!(!followed.is_finished());
+        drop(active);
+        sleep(Duration::from_secs(6)).await;
+        assert!(followed.is_finished());
+    }
+}

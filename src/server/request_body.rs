@@ -1,0 +1,132 @@
+//! The body of a request, read before its handler runs: a large one only when there is room for it.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use tonic::Status;
+
+use super::room::{BytesPlace, Room, SMALL};
+use super::status;
+use crate::domain::value::text::AccountId;
+
+/// The bytes before a message: a flag, and its length.
+const PREFIX: usize = 5;
+
+/// The room that a large request takes, in multiples of its size: it is decoded, parsed and made a command.
+const TIMES: usize = 8;
+
+/// The largest request message, in bytes.
+pub const MAX_MESSAGE: usize = 1024 * 1024;
+
+/// Reads the one message of a request and takes the room for it, and for an answer of a size. A body that is not one message is
+/// left as it is, for the codec to refuse.
+pub(crate) async fn read<B>(
+    mut body: B,
+    (room, account): (&Room, &AccountId),
+    answer: usize,
+) -> Result<(Bytes, Option<BytesPlace>), Status>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (mut read, mut first) = (BytesMut::new(), Bytes::new());
+    let (mut place, mut is_taken) = (None, false);
+    loop {
+        if !is_taken && let Some(announced) = announced(&first, &read) {
+            if announced > MAX_MESSAGE {
+                return Err(status::message_too_large(MAX_MESSAGE));
+            }
+            let is_large = announced > SMALL;
+            let waiting = if is_large { Some(room.waiting(account)?) } else { None };
+            let request = if is_large { announced.saturating_mul(TIMES) } else { 0 };
+            place = room.bytes(account, request.saturating_add(answer)).await;
+            drop(waiting);
+            is_taken = true;
+        }
+        let Some(frame) = body.frame().await else { break };
+        let frame = frame.map_err(|_| Status::cancelled("the client ended the call"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.is_empty() && read.is_empty() {
+            first = data;
+        } else {
+            if read.is_empty() {
+                read.extend_from_slice(&std::mem::take(&mut first));
+            }
+            read.extend_from_slice(&data);
+        }
+        if first.len().max(read.len()) > MAX_MESSAGE + PREFIX {
+            return Err(status::message_too_large(MAX_MESSAGE));
+        }
+    }
+    // Most requests come in one part, which is not copied.
+    Ok((if read.is_empty() { first } else { read.freeze() }, place))
+}
+
+/// Returns the length that the message has by its prefix, once that is there.
+fn announced(first: &Bytes, read: &BytesMut) -> Option<usize> {
+    let begun = if read.is_empty() { first.as_ref() } else { read.as_ref() };
+    let mut length = begun.get(1..PREFIX)?;
+    usize::try_from(length.get_u32()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use tokio::time::timeout;
+    use tokio_stream::iter;
+    use tonic::Code;
+
+    use super::*;
+
+    fn body(parts: Vec<Vec<u8>>) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+        let frames: VecDeque<_> = parts.into_iter().map(|part| Ok(Frame::data(Bytes::from(part)))).collect();
+        StreamBody::new(iter(frames))
+    }
+
+    fn message(length: usize) -> Vec<u8> {
+        let prefix = [&[0][..], &u32::try_from(length).unwrap().to_be_bytes()].concat();
+        [prefix, vec![7; length]].concat()
+    }
+
+    async fn read_parts(parts: Vec<Vec<u8>>) -> Result<(Bytes, Option<BytesPlace>), Status> {
+        read(body(parts), (&Room::default(), &AccountId::parse("a").unwrap()), 0).await
+    }
+
+    #[tokio::test(crate = "crate::limit")]
+    async fn body_is_read_as_it_was_sent_in_however_many_parts() {
+        for length in [0, 1, SMALL, SMALL + 1, MAX_MESSAGE] {
+            let sent = message(length);
+            for size in [1_000_000_000, 9_000, 4_097] {
+                let parts = sent.chunks(size).map(<[u8]>::to_vec).collect();
+                let (read, place) = read_parts(parts).await.unwrap();
+                assert_eq!((read.as_ref() == sent, place.is_some()), (true, length > SMALL), "{length} by {size}");
+            }
+        }
+        let (odd, _) = read_parts(vec![vec![0], vec![0, 0], vec![1]]).await.unwrap();
+        assert_eq!(odd.as_ref(), [0, 0, 0, 1], "what is no message is left to the codec");
+    }
+
+    #[tokio::test(crate = "crate::limit")]
+    async fn message_that_is_announced_too_large_is_not_read() {
+        let announced = message(MAX_MESSAGE + 1)[..10].to_vec();
+        let longer = [message(3), vec![7; MAX_MESSAGE + 6]];
+        for parts in [vec![announced], longer.to_vec()] {
+            assert_eq!(read_parts(parts).await.unwrap_err().code(), Code::ResourceExhausted);
+        }
+    }
+
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
+    async fn large_message_waits_for_room_before_it_is_read() {
+        let (room, account) = (Room::default(), AccountId::parse("a").unwrap());
+        let read = || async { read(body(vec![message(MAX_MESSAGE)]), (&room, &account), 0).await.unwrap().1 };
+        let two = (read().await, read().await);
+        assert!(timeout(Duration::from_secs(1), read()).await.is_err());
+        drop(two);
+        assert!(read().await.is_some());
+    }
+}

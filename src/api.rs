@@ -21,6 +21,7 @@ pub(crate) mod webhooks;
 
 use std::sync::Arc;
 
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
 use crate::domain::kind::Details;
@@ -54,6 +55,7 @@ fn kind_fields(details: &Details) -> &dyn KindFields {
 
 /// Puts the services together, with reflection in both versions: older clients know only the first.
 pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, tonic_reflection::server::Error> {
+    use CompressionEncoding::Gzip;
     use pb::access_service_server::AccessServiceServer as AccessServer;
     use pb::connection_invitation_service_server::ConnectionInvitationServiceServer as ConnectionServer;
     use pb::delivery_service_server::DeliveryServiceServer as DeliveryServer;
@@ -71,6 +73,12 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, tonic_re
             // So that grpcurl can show the details of errors.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
+    // The boundary decides for which calls the answer is compressed.
+    macro_rules! limited {
+        ($service:expr) => {
+            $service.max_decoding_message_size(MAX_MESSAGE).accept_compressed(Gzip).send_compressed(Gzip)
+        };
+    }
     let connections = ConnectionServer::new(ConnectionInvitations(Arc::clone(&api)));
     let redemptions = RedemptionServer::new(Redemptions(Arc::clone(&api)));
     let invitations = InvitationServer::new(Invitations(Arc::clone(&api)));
@@ -81,16 +89,16 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, tonic_re
     let deliveries = DeliveryServer::new(Deliveries(Arc::clone(&api)));
     let webhooks = WebhookServer::new(Webhooks(Arc::clone(&api)));
     let events = EventServer::new(Events(api, watches));
-    Ok(Routes::new(connections.max_decoding_message_size(MAX_MESSAGE))
-        .add_service(users.max_decoding_message_size(MAX_MESSAGE))
-        .add_service(access.max_decoding_message_size(MAX_MESSAGE))
-        .add_service(guests.max_decoding_message_size(MAX_MESSAGE))
-        .add_service(redemptions.max_decoding_message_size(MAX_MESSAGE))
-        .add_service(invitations.max_decoding_message_size(MAX_MESSAGE))
-        .add_service(scopes.max_decoding_message_size(MAX_MESSAGE))
-        .add_service(deliveries.max_decoding_message_size(MAX_MESSAGE))
-        .add_service(webhooks.max_decoding_message_size(MAX_MESSAGE))
-        .add_service(events.max_decoding_message_size(MAX_MESSAGE))
+    Ok(Routes::new(limited!(connections))
+        .add_service(limited!(users))
+        .add_service(limited!(access))
+        .add_service(limited!(guests))
+        .add_service(limited!(redemptions))
+        .add_service(limited!(invitations))
+        .add_service(limited!(scopes))
+        .add_service(limited!(deliveries))
+        .add_service(limited!(webhooks))
+        .add_service(limited!(events))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))
 }

@@ -45,6 +45,10 @@ const STREAMING_PATHS: [&str; 1] = ["/invitation.v1.EventService/WatchEvents"];
 /// Returns the credential that an RPC requires, by its path; `None` for a path that is no RPC of this service.
 pub type RequiredBy = fn(&str) -> Option<Required>;
 
+/// The compression of a request's message, and those that its client takes in the answer.
+const ENCODING: &str = "grpc-encoding";
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+
 /// The most metadata of a call, in bytes, with what HTTP/2 counts for each beside its name and its value (RFC 9113).
 const MAX_METADATA: usize = 16 * 1024;
 const HEADER_BYTES: usize = 32;
@@ -180,8 +184,12 @@ impl Boundary {
             Ok(place) => place,
             Err(refused) => return refused.into_http(),
         };
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let answer_size = (self.rpcs.answer_size)(path);
+        if answer_size == 0 && !parts.headers.contains_key(ENCODING) {
+            // Small answers are compressed for clients alone that compress as well: it takes longer than sending them.
+            parts.headers.remove(ACCEPT_ENCODING);
+        }
         let read = request_body::read(Box::pin(body), (&self.room, &account), answer_size).await;
         let (body, bytes) = match read {
             Ok(read) => read,

@@ -36,6 +36,7 @@ where
             if announced > MAX_MESSAGE {
                 return Err(status::message_too_large(MAX_MESSAGE));
             }
+            let announced = if is_compressed(&first, &read) { decompressed(announced) } else { announced };
             let is_large = announced > SMALL;
             let waiting = if is_large { Some(room.waiting(account)?) } else { None };
             let request = if is_large { announced.saturating_mul(TIMES) } else { 0 };
@@ -60,6 +61,18 @@ where
     }
     // Most requests come in one part, which is not copied.
     Ok((if read.is_empty() { first } else { read.freeze() }, place))
+}
+
+/// The times that a compressed message usually grows at most. The codec refuses one that grows beyond the largest message.
+const GROWTH: usize = 32;
+
+fn is_compressed(first: &Bytes, read: &BytesMut) -> bool {
+    first.first().or(read.first()) == Some(&1)
+}
+
+/// Returns the size for which a compressed message of a length takes room.
+fn decompressed(length: usize) -> usize {
+    length.saturating_mul(GROWTH).min(MAX_MESSAGE)
 }
 
 /// Returns the length that the message has by its prefix, once that is there.

@@ -18,7 +18,7 @@ text is shown by `grpcurl describe`.
 ";
 
 /// The reasons for which any RPC can fail, and which none names by itself.
-const OF_ANY: [&str; 12] = [
+const OF_ANY: [&str; 13] = [
     "MALFORMED_MESSAGE",
     "UNKNOWN_FIELD",
     "INVALID_FIELD",
@@ -26,6 +26,7 @@ const OF_ANY: [&str; 12] = [
     "PERMISSION_DENIED",
     "ORGANIZATION_ACCESS_DENIED",
     "MESSAGE_TOO_LARGE",
+    "RATE_LIMITED",
     "UNAVAILABLE",
     "DEADLINE_EXCEEDED",
     "CANCELLED",

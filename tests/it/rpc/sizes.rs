@@ -136,3 +136,33 @@ async fn other_content_types_are_unsupported_media() {
     }
     service.stop().await;
 }
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn messages_are_compressed_both_ways_for_clients_that_compress() {
+    use tonic::codec::CompressionEncoding::Gzip;
+    let database = TestDatabase::sqlite();
+    let service = Service::start(&database).await;
+    let text = "x".repeat(900);
+    let create = || messages::general(pb::Invitation { message: text.clone(), ..into_team(&[]) });
+    let (plain, takes) = (service.invitations(), service.invitations().accept_compressed(Gzip));
+    let both = service.invitations().accept_compressed(Gzip).send_compressed(Gzip);
+    for (mut client, encoding) in [(plain, None), (takes, None), (both, Some("gzip"))] {
+        let answer = client.create_invitation(create()).await.unwrap();
+        let shown = answer.metadata().get("grpc-encoding").map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!((shown.as_deref(), &answer.into_inner().message), (encoding, &text));
+        let list = client.list_invitations(pb::ListInvitationsRequest::default()).await.unwrap();
+        assert!(!list.into_inner().invitations.is_empty());
+    }
+    let mut takes = service.invitations().accept_compressed(Gzip);
+    let list = takes.list_invitations(pb::ListInvitationsRequest::default()).await.unwrap();
+    assert_eq!(list.metadata().get("grpc-encoding").unwrap(), "gzip", "a list is worth it");
+    // A message that grows beyond the largest one is refused.
+    let bomb = pb::Invitation { message: "x".repeat(2 * MIB), ..into_team(&[]) };
+    let bomb = service.invitations().send_compressed(Gzip).create_invitation(messages::general(bomb)).await.map(drop);
+    refused(bomb, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+    let mut zstd = tonic::Request::new(Bytes::new());
+    zstd.metadata_mut().insert("grpc-encoding", "zstd".parse().unwrap());
+    let unknown = raw::call(&service, "/invitation.v1.InvitationService/ListInvitations", zstd).await;
+    assert_eq!(reason(&unknown.unwrap_err()), (Code::Unimplemented, "UNIMPLEMENTED".to_owned()));
+    service.stop().await;
+}

@@ -114,6 +114,9 @@ pub struct ApiKeyArgs {
     /// The only organization the key may act for.
     #[arg(long, value_name = "UUID")]
     pub organization_id: Option<Uuid>,
+    /// File that the key's entry is added to, for its owner alone; then the key alone is printed.
+    #[arg(long, value_name = "FILE")]
+    pub entry_file: Option<PathBuf>,
 }
 
 /// The flags of `token-key`.

@@ -8,7 +8,8 @@
 //! - [`domain`]: what an invitation is and what each command does to it. Pure.
 //! - [`mail`], [`webhook`] and [`nats`]: messages to people, and events to programs.
 //! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
-//! - [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log.
+//! - [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log. `private_file`: what is written, for
+//!   the owner alone.
 
 pub mod api;
 pub mod auth;
@@ -26,6 +27,7 @@ mod limit;
 pub mod mail;
 pub mod nats;
 pub mod pb;
+mod private_file;
 pub mod serve;
 pub mod server;
 pub mod shutdown;

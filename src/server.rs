@@ -14,5 +14,6 @@ pub mod open_services;
 pub(crate) mod refused;
 pub mod request_body;
 pub(crate) mod room;
+pub(crate) mod seats;
 pub(crate) mod status;
 pub(crate) mod violation;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::execute::{Api, Call};
 use super::page::{self, InvitationPage};
 use super::parse::resend::Resend;
-use super::parse::{filter, labels};
+use super::parse::{filter, filter_labels};
 use super::requests::Named;
 use super::resource::parse_acceptance;
 use crate::domain::command::{Action, RecordCreatedConnection, RevokeInvitation};
@@ -100,7 +100,7 @@ impl ConnectionInvitationService for ConnectionInvitations {
             resource_id: violations.optional("connection_id", &message.connection_id, text::uuid),
             target: filter::target(&mut violations, "target", message.target.as_ref()),
             creator: violations.optional("creator", &message.creator, text::opaque_id),
-            labels: labels(&mut violations, "labels", &message.labels),
+            labels: filter_labels(&mut violations, "labels", &message.labels),
             ..asked.query()
         };
         let show = |read: &Read<Invitation>| self.0.resource(&call, &read.found, read.now);

@@ -73,7 +73,7 @@ impl DeliveryService for Deliveries {
         let (call, message, mut violations) = Call::of(request)?;
         let id = violations.required("message_id", &message.message_id, parse_message_id);
         let report = violations.take("report", parse_report(message.report));
-        let detail = violations.optional("detail", &message.detail, text::free_text);
+        let detail = Some(text::noted(&message.detail)).filter(|detail| !detail.is_empty());
         // A Message-ID that another service created counts as one that does not exist.
         if id == Some(None) {
             violations.refuse(status::delivery_not_found());

@@ -12,7 +12,7 @@ use super::execute::{Api, Call};
 use super::page;
 use super::parse::filter::email_part;
 use super::parse::resend::Resend;
-use super::parse::{filter, labels};
+use super::parse::{filter, filter_labels};
 use super::requests::Named;
 use crate::domain::command::{AcceptInvitation, Access, Action, RevokeInvitation, Target};
 use crate::domain::invitation::Invitation;
@@ -89,7 +89,7 @@ impl GuestInvitationService for GuestInvitations {
             archived: message.archived,
             parent_organization_id: violations.optional("parent_organization_id", parent, text::uuid),
             creator: violations.optional("creator", &message.creator, text::opaque_id),
-            labels: labels(&mut violations, "labels", &message.labels),
+            labels: filter_labels(&mut violations, "labels", &message.labels),
             order,
             // The list of one host is short enough to look at all of it.
             scan: None,

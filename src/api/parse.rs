@@ -23,6 +23,8 @@ use crate::store::TimeRange;
 use violations::Violations;
 
 const MAX_EMAILS: usize = 1_000;
+/// The most labels of a filter.
+const MAX_FILTER_LABELS: usize = 8;
 const MAX_LABELS: usize = 64;
 const MAX_ROLES: usize = 50;
 
@@ -111,8 +113,35 @@ pub(crate) fn labels(
         violations.add(field, FieldRule::TooMany, "must have at most 64 entries");
         return BTreeMap::new();
     }
-    for (key, value) in labels {
-        violations.take(field, text::label_key(key).and_then(|_| text::label_value(value)));
+    entries(violations, field, labels, text::label_value)
+}
+
+/// Parses the labels of a filter: each of them is a look-up of its own.
+pub(crate) fn filter_labels(
+    violations: &mut Violations,
+    field: &str,
+    labels: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    if labels.len() > MAX_FILTER_LABELS {
+        violations.add(field, FieldRule::TooMany, "must have at most 8 entries");
+        return BTreeMap::new();
     }
-    labels.clone()
+    entries(violations, field, labels, text::label_value)
+}
+
+/// Parses the entries of a map. A violation names the key, if it is one.
+pub(crate) fn entries(
+    violations: &mut Violations,
+    field: &str,
+    given: &BTreeMap<String, String>,
+    value_rule: impl Fn(&str) -> Result<String, Invalid>,
+) -> BTreeMap<String, String> {
+    for (key, value) in given {
+        if text::label_key(key).is_err() {
+            violations.take(field, text::label_key(key));
+        } else {
+            violations.take(&format!("{field}[{key:?}]"), value_rule(value));
+        }
+    }
+    given.clone()
 }

@@ -131,7 +131,7 @@ impl RedemptionService for Redemptions {
         request: Request<pb::DeclineInvitationRequest>,
     ) -> Result<Response<pb::Invitation>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let reason = violations.optional("reason", &message.reason, text::free_text);
+        let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
         let access = self.0.verify(&mut violations, &message.token).map(Access::Link);
         let decline = access.map(|access| Action::Decline(DeclineInvitation { access, address: None, reason }));
         let executed = self.0.execute(&call, &message, violations, decline).await?;
@@ -151,7 +151,7 @@ impl RedemptionService for Redemptions {
             Err(_) => Err(Invalid::new(FieldRule::UnknownValue, "must be a known type")),
         };
         let engagement = violations.take("type", engagement);
-        let source = violations.optional("source", &message.source, text::free_text);
+        let source = Some(text::noted(&message.source)).filter(|source| !source.is_empty());
         let link = self.0.verify(&mut violations, &message.token);
         let record = link
             .zip(engagement)

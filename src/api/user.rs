@@ -11,7 +11,7 @@ use super::execute::{Api, Call};
 use super::page::{self, InvitationPage};
 use super::parse::filter::email_part;
 use super::parse::resend::Resend;
-use super::parse::{filter, labels};
+use super::parse::{filter, filter_labels};
 use super::requests::Named;
 use crate::domain::command::{Action, DeleteInvitation, RevokeInvitation};
 use crate::domain::invitation::Invitation;
@@ -66,7 +66,7 @@ impl UserInvitationService for UserInvitations {
             inviter_user_id: violations.optional("inviter_user_id", &message.inviter_user_id, text::opaque_id),
             creator: violations.optional("creator", &message.creator, text::opaque_id),
             role: violations.optional("role", &message.role, text::opaque_id),
-            labels: labels(&mut violations, "labels", &message.labels),
+            labels: filter_labels(&mut violations, "labels", &message.labels),
             ..asked.query()
         };
         let show = |read: &Read<Invitation>| self.0.resource(&call, &read.found, read.now);

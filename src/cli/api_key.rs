@@ -1,6 +1,8 @@
 //! `api-key`: makes a key and the entry that lets it in.
 //!
-//! The key is in the returned text only; nothing is written anywhere.
+//! The key is in the returned text only. Its entry, which has its hash, is there too, or is added to a file.
+
+use std::io::Write as _;
 
 use toml::Value;
 
@@ -8,15 +10,22 @@ use super::ApiKeyArgs;
 use crate::auth::api_key::{ApiKey, format_hash};
 use crate::config::{ApiKeyEntry, ConfigError, Problem};
 use crate::entropy::Entropy;
+use crate::private_file;
 
 /// Creates an API key and returns the text to print: the key, and its entry for the API key file.
 ///
 /// # Errors
-/// Arguments that the API key file would refuse too.
+/// Arguments that the API key file would refuse too, or a file that cannot be written.
 pub fn run(args: ApiKeyArgs, entropy: &Entropy) -> Result<String, ConfigError> {
-    let ApiKeyArgs { name, account, permissions, organization_id } = args;
+    let ApiKeyArgs { name, account, permissions, organization_id, entry_file } = args;
     let key = ApiKey::generate(entropy);
     let entry = ApiKeyEntry::new(name, key.hash(), account, permissions, organization_id).map_err(refuse)?;
+    if let Some(file) = entry_file {
+        let added = private_file::options().append(true).create(true).open(&file);
+        let added = added.and_then(|mut file| writeln!(file, "{}", render(entry)));
+        added.map_err(|error| refuse(vec![format!("{}: {error}", file.display())]))?;
+        return Ok(key.expose().to_owned());
+    }
     let text = format!(
         "# The key, shown this once.\n{}\n\n\
          # Its entry for the file that auth.api_keys_file names; the server reads it at start.\n{}",
@@ -58,8 +67,9 @@ mod tests {
         ApiKeyArgs {
             name: "ci".to_owned(),
             account: account.to_owned(),
-            permissions: vec!["connections.read".to_owned(), "*".to_owned()],
+            permissions: vec!["events.read".to_owned(), "*".to_owned()],
             organization_id: Some(Uuid::from_u128(7)),
+            entry_file: None,
         }
     }
 
@@ -80,6 +90,24 @@ mod tests {
         assert_eq!(api_keys[0].account, expected.account);
         assert_eq!(api_keys[0].permissions, expected.permissions);
         assert_eq!(api_keys[0].organization_id, expected.organization_id);
+    }
+
+    #[test]
+    fn entries_are_added_to_a_file_of_the_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("keys.toml");
+        let make = |name: &str| {
+            let args = ApiKeyArgs { name: name.to_owned(), entry_file: Some(file.clone()), ..args("acme") };
+            run(args, &Entropy::system()).unwrap()
+        };
+        let keys = [make("one"), make("two")];
+        assert!(keys.iter().all(|key| key.starts_with("ivk_") && !key.contains('\n')), "the key alone");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let flags = [("auth.mode", "required".to_owned()), ("auth.api_keys_file", file.display().to_string())];
+        let config = Config::load(None, Vec::<(String, String)>::new(), flags).unwrap();
+        let AuthConfig::Required { api_keys } = config.auth else { panic!("authentication is off") };
+        assert_eq!(api_keys.iter().map(|entry| entry.hash).collect::<Vec<_>>(), keys.map(|key| hash_api_key(&key)));
     }
 
     #[test]

@@ -80,6 +80,8 @@ impl Session {
             .ping_interval(Duration::from_secs(10))
             // A connection that is lost is given up; this only lets the library's own attempts end.
             .max_reconnects(1)
+            // A server names others before the connection is encrypted: whoever sits in between could name their own.
+            .ignore_discovered_servers()
             .event_callback(move |event| {
                 if matches!(event, async_nats::Event::Disconnected | async_nats::Event::Closed) {
                     told.cancel();
@@ -158,6 +160,7 @@ fn servers(urls: &str) -> Result<(Vec<ServerAddr>, ConnectOptions), SessionError
     let malformed = SessionError::Connect(ConnectErrorKind::ServerParse);
     let urls: Result<Vec<Url>, _> = urls.split(',').map(|url| Url::parse(url.trim())).collect();
     let Ok(urls) = urls else { return Err(malformed) };
+    let needs_tls = urls.iter().all(|url| url.scheme() == "tls");
     let options = match urls.iter().find(|url| !url.username().is_empty()) {
         None => ConnectOptions::new(),
         Some(url) => {
@@ -169,7 +172,7 @@ fn servers(urls: &str) -> Result<(Vec<ServerAddr>, ConnectOptions), SessionError
         }
     };
     let servers: Result<Vec<_>, _> = urls.into_iter().map(ServerAddr::from_url).collect();
-    servers.map(|servers| (servers, options)).map_err(|_| malformed)
+    servers.map(|servers| (servers, options.require_tls(needs_tls))).map_err(|_| malformed)
 }
 
 fn decoded(text: &str) -> String {

@@ -1,8 +1,6 @@
 //! The keys: read from the configuration or from the file beside the embedded database, and compared with the database.
 
-use std::fs::{File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +11,7 @@ use super::ServeError;
 use crate::config::{StoreUrl, TokenConfig};
 use crate::domain::secret::key_ring::KeyRing;
 use crate::entropy::Entropy;
+use crate::private_file;
 use crate::store::Maintenance;
 
 /// The time that the start waits for the comparison of the keys with the database.
@@ -68,11 +67,10 @@ pub(super) async fn key_ring(
 /// Writes a new key to a file that only its owner can read.
 fn create_keys(path: &Path) -> io::Result<String> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        private_file::make_folder(folder)?;
     }
     let keys = KeyRing::format_key(1, Entropy::system().bytes());
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
+    let mut file = private_file::options().write(true).create_new(true).open(path)?;
     writeln!(file, "{keys}")?;
     file.sync_all()?;
     Ok(keys)

@@ -24,8 +24,10 @@ use crate::pb;
 const MAX_ENTRIES: u16 = 5_000;
 const MAX_MESSAGES: usize = 100_000;
 
-/// The depth at which messages are not looked into: prost refuses to decode deeper ones.
-const MAX_DEPTH: usize = 100;
+/// The most messages inside of one another: 30 levels of a JSON object take three each, and the decoder refuses a hundred.
+const MAX_DEPTH: usize = 95;
+/// The most bytes of a path that is told.
+const MAX_PATH: usize = 200;
 
 /// Encodes and decodes the messages of this service.
 pub struct ServiceCodec<E, D>(PhantomData<(E, D)>);
@@ -99,12 +101,20 @@ enum ProblemKind {
     Unknown,
     /// The field has too many entries.
     TooMany,
+    /// The field holds too many messages inside of one another.
+    TooDeep,
 }
 
 impl Problem {
     fn into_status(self) -> Status {
         match self.kind {
             ProblemKind::Unknown => status::unknown_field(&self.path),
+            ProblemKind::TooDeep => {
+                let end = self.path.floor_char_boundary(MAX_PATH);
+                let path = self.path.get(..end).unwrap_or_default();
+                let description = "must be nested at most 30 levels deep";
+                status::invalid_fields(vec![Violation::new(path, FieldRule::TooMany, description)])
+            }
             ProblemKind::TooMany => {
                 let description = "must have at most 5,000 entries";
                 status::invalid_fields(vec![Violation::new(self.path, FieldRule::TooMany, description)])
@@ -193,7 +203,10 @@ impl Shapes {
             if entries.get(number).is_some_and(|entries| *entries > MAX_ENTRIES) || *messages > MAX_MESSAGES {
                 return Err(Problem { kind: ProblemKind::TooMany, path: field.name.clone() });
             }
-            if let (Some(message), Some(inner), 1..) = (field.message, inner, depth) {
+            if let (Some(message), Some(inner)) = (field.message, inner) {
+                if depth == 0 {
+                    return Err(Problem { kind: ProblemKind::TooDeep, path: field.name.clone() });
+                }
                 *messages += 1;
                 let index = entries.get(number).map_or(0, |entries| entries - 1);
                 let inner = self.check(message, inner, depth - 1, messages);

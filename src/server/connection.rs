@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -37,25 +38,71 @@ pub(crate) enum Admitted {
     Probes,
 }
 
-/// A connection.
+/// The permit of a connection.
+pub(crate) type Seat = OwnedSemaphorePermit;
+
+/// A connection, with its seat until it is given up.
 pub(crate) struct Connection {
     admitted: Admitted,
     activity: Arc<Mutex<Activity>>,
+    seat: Arc<Mutex<Option<Seat>>>,
+    given_up: CancellationToken,
+}
+
+/// A connection as long as it has made no call.
+pub(crate) struct Newcomer {
+    activity: Arc<Mutex<Activity>>,
+    seat: Arc<Mutex<Option<Seat>>>,
+    given_up: CancellationToken,
+}
+
+/// Gives the seat back, whoever else can still give it up.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Newcomer {
+    /// Returns whether the connection is open, and has made no call.
+    pub(crate) fn is_silent(&self) -> bool {
+        let is_open = self.seat.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        is_open && !self.activity.lock().unwrap_or_else(PoisonError::into_inner).has_called
+    }
+
+    /// Closes the connection and returns its seat, if it is silent.
+    pub(crate) fn give_up(self) -> Option<Seat> {
+        let activity = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
+        if activity.has_called {
+            return None;
+        }
+        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.given_up.cancel();
+        seat
+    }
 }
 
 /// The calls of a connection.
 #[derive(Clone, Copy, Debug)]
 struct Activity {
     calls: usize,
+    has_called: bool,
     /// The moment by which a call has to begin.
     until: Instant,
 }
 
 impl Connection {
-    pub(crate) fn new(admitted: Admitted) -> Self {
+    pub(crate) fn new(admitted: Admitted, seat: Seat) -> Self {
         let first = if admitted == Admitted::All { FIRST_CALL } else { PROBE };
-        let activity = Activity { calls: 0, until: Instant::now() + first };
-        Self { admitted, activity: Arc::new(Mutex::new(activity)) }
+        let activity = Activity { calls: 0, has_called: false, until: Instant::now() + first };
+        let (activity, seat) = (Arc::new(Mutex::new(activity)), Arc::new(Mutex::new(Some(seat))));
+        Self { admitted, activity, seat, given_up: CancellationToken::new() }
+    }
+
+    /// Returns the side of it that can be given up.
+    pub(crate) fn newcomer(&self) -> Newcomer {
+        let (activity, seat) = (Arc::clone(&self.activity), Arc::clone(&self.seat));
+        Newcomer { activity, seat, given_up: self.given_up.clone() }
     }
 
     /// Returns the service of this connection.
@@ -74,6 +121,7 @@ impl Connection {
             // Clients that vanish or break the protocol need no log line.
             ended = served.as_mut() => return drop(ended),
             () = cut.cancelled() => return,
+            () = self.given_up.cancelled() => return,
             () = close.cancelled() => {}
             () = self.idle() => {}
         }
@@ -85,10 +133,26 @@ impl Connection {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn admitted(&self) -> Admitted {
+        self.admitted
+    }
+
+    #[cfg(test)]
+    pub(crate) fn note_call(&self) {
+        drop(Active::begin(&self.activity, self.admitted));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.is_cancelled()
+    }
+
     /// Waits until there was no call for too long.
     async fn idle(&self) {
         loop {
-            let Activity { calls, until } = *self.activity.lock().unwrap_or_else(PoisonError::into_inner);
+            let Activity { calls, until, has_called: _ } =
+                *self.activity.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
             if calls == 0 && until <= now {
                 return;
@@ -161,7 +225,10 @@ struct Active(Arc<Mutex<Activity>>, Duration);
 
 impl Active {
     fn begin(activity: &Arc<Mutex<Activity>>, admitted: Admitted) -> Self {
-        activity.lock().unwrap_or_else(PoisonError::into_inner).calls += 1;
+        let mut begun = activity.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.calls += 1;
+        begun.has_called = true;
+        drop(begun);
         Self(Arc::clone(activity), if admitted == Admitted::All { IDLE } else { Duration::ZERO })
     }
 }
@@ -195,8 +262,12 @@ mod tests {
         }
     }
 
+    fn seat() -> Seat {
+        Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap()
+    }
+
     async fn seconds_until_closed(admitted: Admitted, calls: &[(u64, u64)]) -> u64 {
-        let (connection, told) = (Connection::new(admitted), CancellationToken::new());
+        let (connection, told) = (Connection::new(admitted, seat()), CancellationToken::new());
         let activity = Arc::clone(&connection.activity);
         let followed =
             tokio::spawn(connection.follow(Served(told.clone()), CancellationToken::new(), CancellationToken::new()));
@@ -230,7 +301,7 @@ mod tests {
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]
     async fn call_is_finished_after_the_connection_is_to_be_closed() {
-        let (connection, close) = (Connection::new(Admitted::All), CancellationToken::new());
+        let (connection, close) = (Connection::new(Admitted::All, seat()), CancellationToken::new());
         let active = Active::begin(&connection.activity, Admitted::All);
         let served = Served(CancellationToken::new());
         let followed = tokio::spawn(connection.follow(served, close.clone(), CancellationToken::new()));

@@ -3,21 +3,19 @@
 //! tonic's own server has no deadline for its shutdown and does not expose its timeout, hence hyper is used directly.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::boundary::Boundary;
-use super::connection::{Admitted, Connection};
 use super::in_flight::InFlight;
+use super::seats::Seats;
 use crate::config::GrpcConfig;
 use crate::shutdown::Shutdown;
 
@@ -35,11 +33,6 @@ const MAX_HEADERS: u32 = 32 * 1024;
 const QUIET_PERIOD: Duration = Duration::from_millis(500);
 /// The pause of accepting connections while the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The connections beyond the most, which take probes of health alone.
-const PROBES: usize = 16;
-/// The file descriptors that are left to the databases, the mail and the webhooks.
-const OTHER_DESCRIPTORS: usize = 128;
-
 /// Serves until the shutdown begins, and returns the moment by which the rest has to end.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -56,7 +49,7 @@ pub(crate) async fn serve(
     builder.keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE).max_send_buf_size(SEND_BUFFER);
     builder.max_header_list_size(MAX_HEADERS);
     builder.initial_stream_window_size(STREAM_WINDOW);
-    let seats = Seats::new(config.max_connections);
+    let mut seats = Seats::new(config.max_connections);
     let mut end = std::pin::pin!(end_of_accepting(shutdown, config.drain_delay));
     loop {
         let accepted = tokio::select! {
@@ -66,15 +59,11 @@ pub(crate) async fn serve(
         match accepted {
             Ok((stream, _)) => {
                 // A client beyond all seats is closed at once, so that the others keep their descriptors.
-                let Some((admitted, seat)) = seats.take() else { continue };
-                let connection = Connection::new(admitted);
+                let Some(connection) = seats.take() else { continue };
                 let service = TowerToHyperService::new(connection.service(boundary.clone()));
                 let served = builder.serve_connection(TokioIo::new(no_delay(stream)), service);
                 let (close, cut) = (close.clone(), cut.clone());
-                connections.spawn(async move {
-                    connection.follow(served, close, cut).await;
-                    drop(seat);
-                });
+                connections.spawn(connection.follow(served, close, cut));
             }
             Err(error) => pause(&error).await,
         }
@@ -100,34 +89,6 @@ pub(crate) async fn serve(
     cut.cancel();
     sweep.abort();
     deadline
-}
-
-/// The connections that there may be at once.
-struct Seats {
-    ordinary: Arc<Semaphore>,
-    probes: Arc<Semaphore>,
-}
-
-impl Seats {
-    fn new(most: usize) -> Self {
-        let most = descriptors().map_or(most, |all| most.min(all.saturating_sub(OTHER_DESCRIPTORS + PROBES).max(1)));
-        Self { ordinary: Arc::new(Semaphore::new(most)), probes: Arc::new(Semaphore::new(PROBES)) }
-    }
-
-    /// Returns a seat, and what its connection may do; `None` if there is none.
-    fn take(&self) -> Option<(Admitted, OwnedSemaphorePermit)> {
-        if let Ok(seat) = Arc::clone(&self.ordinary).try_acquire_owned() {
-            return Some((Admitted::All, seat));
-        }
-        Arc::clone(&self.probes).try_acquire_owned().ok().map(|seat| (Admitted::Probes, seat))
-    }
-}
-
-/// Returns the number of file descriptors that the process may have, where the system says so.
-fn descriptors() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Continues to accept for a while after the shutdown began, so that load balancers can learn of it first.
@@ -161,19 +122,4 @@ fn no_delay(stream: TcpStream) -> TcpStream {
 async fn pause(error: &io::Error) {
     tracing::warn!(%error, "a connection could not be accepted; accepting continues");
     sleep(ACCEPT_PAUSE).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seats_beyond_the_most_are_for_probes_and_few() {
-        let seats = Seats::new(2);
-        let mut taken: Vec<_> = std::iter::from_fn(|| seats.take()).collect();
-        let admitted: Vec<_> = taken.iter().map(|(admitted, _)| *admitted).collect();
-        assert_eq!(admitted, [&[Admitted::All; 2][..], &[Admitted::Probes; PROBES]].concat());
-        drop(taken.remove(0));
-        assert_eq!(seats.take().unwrap().0, Admitted::All);
-    }
 }

@@ -40,10 +40,29 @@ def call(channel, args):
         request_serializer=lambda message: message.SerializeToString(),
         response_deserializer=message_class(method.output_type).FromString,
     )
-    metadata = [tuple(header.split("=", 1)) for header in args.header]
-    response = invoke(request, timeout=args.timeout, metadata=metadata)
+    response = invoke(request, timeout=args.timeout)
     for message in response if method.server_streaming else [response]:
         yield json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=pool)
+
+
+class Headers(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamStreamClientInterceptor):
+    """Adds the headers to every call, those of reflection included, which asks for a credential where calls do."""
+
+    def __init__(self, headers):
+        self.headers = [tuple(header.split("=", 1)) for header in headers]
+
+    def add(self, continuation, details, request):
+        class Details(grpc.ClientCallDetails):
+            method = details.method
+            timeout = details.timeout
+            metadata = [*(details.metadata or []), *self.headers]
+            credentials = details.credentials
+            wait_for_ready = details.wait_for_ready
+            compression = details.compression
+
+        return continuation(Details(), request)
+
+    intercept_unary_unary = intercept_unary_stream = intercept_stream_stream = add
 
 
 def message_class(descriptor):
@@ -75,7 +94,7 @@ def main():
     args = arguments()
     with grpc.insecure_channel(args.address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
-            for response in call(channel, args):
+            for response in call(grpc.intercept_channel(channel, Headers(args.header)), args):
                 print(json.dumps(response, ensure_ascii=False), flush=True)
         except grpc.RpcError as error:
             print(json.dumps(describe(error), ensure_ascii=False))

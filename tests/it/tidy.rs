@@ -66,19 +66,20 @@ const CRATES: [(&str, &[&str]); 7] = [
 ];
 
 /// The modules of the crate, and which of the others each may use. What is not here has no place yet.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("entropy", &[]),
+    ("private_file", &[]),
     ("pb", &[]),
     ("shutdown", &[]),
     ("config", &["auth", "domain"]),
     ("auth", &["domain", "config", "entropy"]),
     ("telemetry", &["config"]),
-    ("cli", &["auth", "config", "entropy"]),
-    ("store", &["domain", "clock", "entropy", "telemetry"]),
+    ("cli", &["auth", "config", "entropy", "private_file"]),
+    ("store", &["domain", "clock", "entropy", "private_file", "telemetry"]),
     ("event_json", &["api", "domain", "pb"]),
-    ("mail", &["domain", "store", "config", "clock", "entropy", "telemetry"]),
+    ("mail", &["domain", "store", "config", "clock", "entropy", "private_file", "telemetry"]),
     ("webhook", &["domain", "store", "config", "clock", "entropy", "telemetry", "event_json", "background"]),
     ("nats", &["domain", "store", "config", "entropy", "telemetry", "event_json", "background"]),
     ("background", &["domain", "store", "entropy", "telemetry"]),

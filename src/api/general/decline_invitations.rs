@@ -23,7 +23,7 @@ pub(crate) async fn decline_invitations(
     let names = message.names.iter().map(String::as_str);
     let targets = targets(&mut violations, "names", |index| format!("names[{index}]"), names);
     let address = filter::target(&mut violations, "target", message.target.as_ref());
-    let reason = violations.optional("reason", &message.reason, text::free_text);
+    let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
     violations.finish(Some(()))?;
     let decline = |target: Target| {
         let (access, address, reason) = (call.by_name(target), address.clone(), reason.clone());

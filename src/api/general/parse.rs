@@ -1,7 +1,8 @@
 //! Parses the requests that create general invitations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use crate::api::parse::entries;
 use crate::api::parse::expiration::Expires;
 use crate::api::parse::filter::address_type;
 use crate::api::parse::json::json;
@@ -14,7 +15,7 @@ use crate::domain::invitation::recipient::{Address, AddressType, NewRecipient};
 use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, UnfurlConfig, Usage};
 use crate::domain::kind::shared::SharedDetails;
 use crate::domain::kind::{Details, Kind, Scope};
-use crate::domain::value::rule::{FieldRule, Invalid};
+use crate::domain::value::rule::FieldRule;
 use crate::domain::value::text;
 use crate::domain::value::time::Ttl;
 use crate::pb;
@@ -215,14 +216,7 @@ fn template_variables(
         violations.add(field, FieldRule::TooMany, "must have at most 64 entries");
         return BTreeMap::new();
     }
-    let problems: BTreeSet<_> = given
-        .iter()
-        .filter_map(|(key, value)| text::label_key(key).and_then(|_| text::variable(value)).err())
-        .collect();
-    for Invalid { rule, description } in problems {
-        violations.add(field, rule, description);
-    }
-    given.clone()
+    entries(violations, field, given, text::variable)
 }
 
 fn unfurl_config(violations: &mut Violations, field: &str, given: &pb::UnfurlConfig) -> UnfurlConfig {

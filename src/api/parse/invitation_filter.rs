@@ -2,7 +2,7 @@
 
 use super::filter;
 use super::violations::Violations;
-use super::{labels, span};
+use super::{filter_labels, span};
 use crate::domain::kind::general::Usage;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
@@ -28,7 +28,7 @@ pub(in crate::api) fn invitation_filter(
         target: filter::target(violations, "filter.target", given.target.as_ref()),
         inviter_user_id: violations.optional("filter.inviter_user_id", inviter, text::opaque_id),
         creator: violations.optional("filter.creator", &given.creator, text::opaque_id),
-        labels: labels(violations, "filter.labels", &given.labels),
+        labels: filter_labels(violations, "filter.labels", &given.labels),
         usages: usages(violations, &given.invitation_types),
         archived: given.archived,
         widget_configuration_id: violations.optional("filter.widget_configuration_id", widget, text::opaque_id),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::auth::api_key::parse_hash;
+use crate::auth::permission::Permission;
 use crate::config::error::{Checked, Problems, Reported};
 use crate::config::value;
 
@@ -61,8 +62,9 @@ impl ApiKeyEntry {
         if permissions.is_empty() {
             refused.push("permissions must name at least one permission".to_owned());
         }
-        for permission in permissions.iter().filter(|permission| !is_permission(permission)) {
-            refused.push(format!("permission {permission:?} must be \"*\" or of the form \"area.action\""));
+        for permission in permissions.iter().filter(|permission| Permission::from_name(permission).is_none()) {
+            let known = Permission::ALL.map(Permission::name).join(", ");
+            refused.push(format!("there is no permission {permission:?}: it must be \"*\" or one of {known}"));
         }
         if refused.is_empty() {
             Ok(ApiKeyEntry { name, hash, account, permissions, organization_id })
@@ -70,11 +72,6 @@ impl ApiKeyEntry {
             Err(refused)
         }
     }
-}
-
-fn is_permission(text: &str) -> bool {
-    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    text == "*" || text.split_once('.').is_some_and(|(area, action)| is_word(area) && is_word(action))
 }
 
 #[derive(Default, Deserialize, Serialize)]

@@ -2,6 +2,7 @@
 //!
 //! Opening it, creating the file and its directory, and migrating belong to `store`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -156,6 +157,18 @@ fn parse_sqlite(path: &str) -> Result<StoreUrl, String> {
     Ok(StoreUrl::Sqlite(PathBuf::from(path)))
 }
 
+/// Returns whether a URL names a server on this machine, or says whether the connection to another one is encrypted. The library
+/// would send the password in the clear to whoever says that it speaks no TLS.
+fn is_encrypted_or_near(url: &Url) -> bool {
+    let last = |wanted: &str| url.query_pairs().filter(|(name, _)| name == wanted).last().map(|(_, value)| value);
+    let host = last("host").map_or_else(|| url.host_str().unwrap_or_default().to_owned(), std::borrow::Cow::into_owned);
+    let host = percent_encoding::percent_decode_str(&host).decode_utf8_lossy().into_owned();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_near = host == "localhost" || host.starts_with('/') || address.is_ok_and(|address| address.is_loopback());
+    let mode = last("sslmode").or_else(|| last("ssl-mode"));
+    is_near || mode.is_some_and(|mode| ["verify-full", "verify-ca", "require", "disable"].contains(&mode.as_ref()))
+}
+
 fn parse_postgres(text: &str) -> Result<StoreUrl, String> {
     let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
     // A raw `#` in a password silently cuts the URL short there.
@@ -168,6 +181,13 @@ fn parse_postgres(text: &str) -> Result<StoreUrl, String> {
     }
     if url.path().trim_start_matches('/').is_empty() {
         return Err("must name a database, as in postgres://USER:PASSWORD@HOST/DATABASE".into());
+    }
+    if !is_encrypted_or_near(&url) {
+        return Err(
+            "must say how the connection is encrypted: sslmode=verify-full or sslmode=require, or sslmode=disable to \
+                    send the password in the clear, as in postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full"
+                .into(),
+        );
     }
     Ok(StoreUrl::Postgres(text.into()))
 }

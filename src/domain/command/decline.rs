@@ -91,7 +91,7 @@ pub fn is_declinable(invitation: &Invitation, link: u16, now: Timestamp) -> bool
 }
 
 /// Returns the recipient who declines: the one to whom the link was mailed, the one with the given address, or the only
-/// one; `None` if there is none. A general invitation for many cannot be declined by one of them for all.
+/// one; `None` if there is none. An invitation for many cannot be declined by one of them for all.
 fn who_declines(invitation: &Invitation, link: u16, address: Option<&Address>) -> Result<Option<u16>, Refusal> {
     if invitation.details.usage().is_some_and(|usage| usage != Usage::SingleUse) {
         return Err(Refusal::NotDeclinable);
@@ -100,7 +100,10 @@ fn who_declines(invitation: &Invitation, link: u16, address: Option<&Address>) -
         let named = invitation.recipients.iter().find(|recipient| recipient.address.is(address));
         return named.map(|recipient| Some(recipient.ordinal)).ok_or(Refusal::RecipientUnknown);
     }
+    // Whoever has the plain link of an invitation for several uses would decline it for all of them.
+    let is_for_many = invitation.facts.max_uses != Some(1);
     match (link, invitation.recipients.as_slice()) {
+        (0, [] | [_]) if is_for_many => Err(Refusal::NotDeclinable),
         (0, []) => Ok(None),
         (0, [only]) => Ok(Some(only.ordinal)),
         (0, _) => Err(Refusal::RecipientUnknown),

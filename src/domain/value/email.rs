@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use icu_casemap::CaseMapper;
 use unicode_normalization::UnicodeNormalization;
 
 use super::rule::{FieldRule, Invalid};
@@ -11,7 +12,7 @@ use super::text;
 
 /// An address: as it was given, for people, and normalised, for comparisons.
 ///
-/// Normalised means: trimmed, NFC, lower case, the domain in its ASCII form (IDNA 2008 by UTS 46); `+tag` is kept.
+/// Normalised means: trimmed, NFC, without case (full case folding, Unicode 3.13), the domain in its ASCII form (IDNA 2008 by UTS 46); `+tag` is kept.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Email {
@@ -22,7 +23,9 @@ pub struct Email {
 impl Email {
     /// Parses an address of 3 to 254 bytes with an unquoted local part and a domain of two labels or more.
     pub fn parse(value: &str) -> Result<Self, Invalid> {
-        // The check precedes trimming, which would remove line ends as spaces.
+        // An address is often pasted with what stood around it in a list or a header.
+        let value = value.trim_matches(|c| matches!(c, ' ' | '\t' | '\r' | '\n' | '<' | '>' | ';' | ','));
+        // The check precedes trimming, which would remove other line ends as spaces.
         if value.chars().any(text::is_control) {
             return Err(Invalid::format("must not contain control characters"));
         }
@@ -90,9 +93,12 @@ impl From<Email> for String {
     }
 }
 
-/// Returns a text in the one form that two spellings of it share: NFC, lower case.
+/// Returns a text in the one form that two spellings of it share: NFC, without case. Folding, unlike lower case, makes one letter of
+/// the two sigmas, and of `ß` and `ss`.
 fn fold(text: &str) -> String {
-    text.nfc().flat_map(char::to_lowercase).nfc().collect()
+    let composed: String = text.nfc().collect();
+    let folded = CaseMapper::new().fold_string(&composed);
+    folded.nfc().collect()
 }
 
 /// Checks a local part: a dot-atom (RFC 5322) that may have letters beyond ASCII (RFC 6531). Quoted ones are refused,
@@ -132,6 +138,12 @@ mod tests {
             ("jane@example.org", "jane@example.org"),
             ("  Jane@EXAMPLE.org ", "jane@example.org"),
             ("jane+tag@example.org", "jane+tag@example.org"),
+            ("ΝΙΚΟΣ@example.org", "νικοσ@example.org"),
+            ("νικος@example.org", "νικοσ@example.org"),
+            ("\u{212a}arl@example.org", "karl@example.org"),
+            ("Weiß@example.org", "weiss@example.org"),
+            ("ju\u{308}rgen@example.org", "jürgen@example.org"),
+            ("विक्रम@example.org", "विक्रम@example.org"),
             ("jane@exämple.org", "jane@xn--exmple-cua.org"),
             ("jane@exa\u{308}mple.org", "jane@xn--exmple-cua.org"),
             ("jane@xn--exmple-cua.org", "jane@xn--exmple-cua.org"),
@@ -166,10 +178,11 @@ mod tests {
             "a@localhost",
             "a@b.org,c@d.org",
             "Name <a@x.org>",
-            "<a@x.org>",
             "a@x.org\r\nBcc: b@x.org",
             "a\0@x.org",
             "a@x.org\u{2028}",
+            "<a@x.org> b",
+            "a@x.org; b@x.org",
             "a@x\n.org",
             ".a@x.org",
             "a.@x.org",
@@ -186,6 +199,16 @@ mod tests {
             &long,
         ] {
             assert!(Email::parse(value).is_err(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn pasted_address_loses_what_stood_around_it() {
+        for pasted in
+            ["jane@x.org\r\n", "\tjane@x.org\n", "<jane@x.org>", " <jane@x.org>; ", "jane@x.org,", "jane@x.org;\n"]
+        {
+            let email = Email::parse(pasted).unwrap();
+            assert_eq!((email.original(), email.key()), ("jane@x.org", "jane@x.org"), "{pasted:?}");
         }
     }
 

@@ -6,6 +6,9 @@ use uuid::Uuid;
 
 use super::rule::{FieldRule, Invalid};
 
+/// The characters of a text that is only noted.
+const NOTED: usize = 300;
+
 /// Returns whether a character could end a line or steer a terminal.
 pub fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
@@ -26,6 +29,16 @@ fn bounded(value: &str, min: usize, max: usize, length: &'static str) -> Result<
 /// Checks free text: 1 to 300 characters.
 pub fn free_text(value: &str) -> Result<String, Invalid> {
     bounded(value, 1, 300, "must have 1 to 300 characters").map(|()| value.to_owned())
+}
+
+/// Returns a text that is only noted: on one line, and at most 300 characters, of which a longer one keeps the first. A text of
+/// another system, such as the diagnostic of a mail server, is not refused for its form.
+pub fn noted(value: &str) -> String {
+    let line: String = value.chars().map(|c| if is_control(c) { ' ' } else { c }).collect();
+    let mut words = line.split(' ').filter(|word| !word.is_empty());
+    let first = words.next().unwrap_or_default().to_owned();
+    let line = words.fold(first, |line, word| line + " " + word);
+    line.chars().take(NOTED).collect()
 }
 
 /// Checks an id that means nothing to this service: 1 to 200 characters.
@@ -137,6 +150,19 @@ mod tests {
         assert!(free_text(&"ä".repeat(301)).is_err());
         assert!(free_text("").is_err() && opaque_id("").is_err() && label_key("").is_err());
         assert!(label_value("").is_ok() && label_value(&"v".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn noted_text_is_one_line_of_a_length_and_never_refused() {
+        for (value, kept) in [
+            ("550 5.1.1 no such\r\n\tmailbox", "550 5.1.1 no such mailbox"),
+            ("", ""),
+            (" \n ", ""),
+            ("a\u{2028}b\0c", "a b c"),
+        ] {
+            assert_eq!(noted(value), kept);
+        }
+        assert_eq!(noted(&"ä".repeat(400)), "ä".repeat(300));
     }
 
     #[test]

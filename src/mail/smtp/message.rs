@@ -1,10 +1,11 @@
-//! A message on the wire (RFC 5322): headers, and both forms of the body, always encoded.
+//! A message on the wire (RFC 5322): headers, and both forms of the body, in seven bits.
 
 use std::time::{Duration, SystemTime};
 
 use lettre::Address;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
+use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::config;
 use crate::domain::value::email::Email;
@@ -28,11 +29,11 @@ impl Formatted {
 /// Writes a message down.
 pub(in crate::mail) fn format(mail: &Mail) -> Result<Formatted, SendError> {
     let from = operator(&mail.from)?;
-    let to = recipient(&mail.to)?;
+    let to = recipient(&mail.to);
     let mut builder = Message::builder()
         .from(from.clone())
-        .to(Mailbox::new(mail.to_name.clone(), to.clone()))
-        .subject(mail.subject.as_str())
+        .to(Mailbox::new(mail.to_name.as_deref().map(header_text), to.clone()))
+        .subject(header_text(&mail.subject))
         .message_id(Some(mail.message_id.to_string()))
         .date(date(mail));
     if let Some(reply_to) = &mail.reply_to {
@@ -42,7 +43,7 @@ pub(in crate::mail) fn format(mail: &Mail) -> Result<Formatted, SendError> {
         builder = builder.raw_header(HeaderValue::new(HeaderName::new_from_ascii_str(name), value.clone()));
     }
     let body = MultiPart::alternative()
-        // Quoted-printable has no `=_`, so no body can hold this boundary.
+        // No body that stays as it is holds this boundary: see `part`.
         .boundary(format!("=_{}", mail.id.simple()))
         .singlepart(part(ContentType::TEXT_PLAIN, &mail.text))
         .singlepart(part(ContentType::TEXT_HTML, &mail.html));
@@ -54,10 +55,20 @@ pub(in crate::mail) fn format(mail: &Mail) -> Result<Formatted, SendError> {
     Ok(Formatted { from: from.email, to, bytes })
 }
 
-/// Encodes a body with line ends as they have to be.
+/// The longest line of a body that stays as it is, in bytes; RFC 5322 allows 998.
+const LONGEST_LINE: usize = 990;
+
+/// Returns a body with line ends as they have to be. It stays as it is if it may, and is in base64 otherwise: some programs spoil
+/// the soft line ends of quoted-printable, and with them the link.
 fn part(content_type: ContentType, text: &str) -> SinglePart {
     let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n");
-    SinglePart::builder().header(content_type).header(ContentTransferEncoding::QuotedPrintable).body(text)
+    let is_plain = text.is_ascii() && !text.contains("=_") && text.lines().all(|line| line.len() <= LONGEST_LINE);
+    let part = SinglePart::builder().header(content_type);
+    if is_plain {
+        // The library would refuse lines that are longer than it likes, but shorter than they may be.
+        return part.body(Body::dangerous_pre_encoded(text.into_bytes(), ContentTransferEncoding::SevenBit));
+    }
+    part.header(ContentTransferEncoding::Base64).body(text)
 }
 
 fn operator(mailbox: &config::Mailbox) -> Result<Mailbox, SendError> {
@@ -66,11 +77,18 @@ fn operator(mailbox: &config::Mailbox) -> Result<Mailbox, SendError> {
     Ok(Mailbox::new(mailbox.name.clone(), address))
 }
 
-/// Returns the address with its domain in ASCII. The local part stays as it was given: only its server may know that two
-/// spellings are one.
-fn recipient(email: &Email) -> Result<Address, SendError> {
-    let local = email.original().rsplit_once('@').map_or("", |(local, _)| local);
-    Address::new(local, email.domain()).map_err(|_| unfit("the address cannot be written"))
+/// Returns the address with its domain in ASCII, and its local part as it was given, composed (RFC 6532): only its server may know
+/// that two other spellings are one. The library's own check refuses letters that are written with marks; the address was parsed,
+/// and has neither a space nor anything that ends a line.
+fn recipient(email: &Email) -> Address {
+    let local: String = email.original().rsplit_once('@').map_or("", |(local, _)| local).nfc().collect();
+    Address::new_dangerous(local, email.domain())
+}
+
+/// Returns a text for a header. What looks like an encoded word (RFC 2047) stands for itself: mail programs would decode it, to
+/// links and line ends as well.
+fn header_text(text: &str) -> String {
+    text.replace("=?", "=\u{2060}?")
 }
 
 fn unfit(why: &str) -> SendError {
@@ -98,6 +116,34 @@ fn has_whole_line_ends(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_address_is_accepted_can_be_written() {
+        for address in [
+            "विक्रम@example.org",
+            "முருகன்@example.org",
+            "রবীন্দ্র@example.org",
+            "สมชาย@example.org",
+            "محمد@example.org",
+            "田中@example.org",
+            "νίκος@example.org",
+            "иван@пример.рф",
+            "jürgen@example.org",
+            "ju\u{308}rgen@exa\u{308}mple.org",
+            "o'neil+tag@example.org",
+        ] {
+            let written = recipient(&Email::parse(address).unwrap()).to_string();
+            let local: String = address.split('@').next().unwrap_or_default().nfc().collect();
+            assert!(written.starts_with(&format!("{local}@")) && written.rsplit('@').all(|part| !part.is_empty()));
+            assert!(written.split('@').next_back().is_some_and(str::is_ascii), "{written}");
+        }
+    }
+
+    #[test]
+    fn text_that_looks_encoded_stands_for_itself_in_a_header() {
+        assert_eq!(header_text("=?utf-8?q?a?= =?"), "=\u{2060}?utf-8?q?a?= =\u{2060}?");
+        assert_eq!(header_text("1 = 1?"), "1 = 1?");
+    }
 
     #[test]
     fn half_a_line_end_is_found() {

@@ -1,13 +1,13 @@
 //! Messages as files, for looking at them and for programs that collect them.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
 use super::{SendError, SendFailure, TransportError};
+use crate::private_file;
 
 /// A folder that messages are written to, as `{id}.eml`.
 #[derive(Clone, Debug)]
@@ -16,8 +16,8 @@ pub(crate) struct Directory(PathBuf);
 impl Directory {
     /// Creates the folder if it does not exist. Messages hold links, so it is the owner's alone.
     pub(crate) fn new(path: &Path) -> Result<Self, TransportError> {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(|error| TransportError::Directory(path.display().to_string(), error))?;
+        private_file::make_folder(path)
+            .map_err(|error| TransportError::Directory(path.display().to_string(), error))?;
         Ok(Self(path.to_owned()))
     }
 
@@ -38,7 +38,7 @@ impl Directory {
 }
 
 fn put(path: &Path, unfinished: &Path, message: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(unfinished)?;
+    let mut file = private_file::options().write(true).create(true).truncate(true).open(unfinished)?;
     file.write_all(message)?;
     file.sync_all()?;
     fs::rename(unfinished, path)

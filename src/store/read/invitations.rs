@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::query::{InvitationQuery, Order};
-use super::source::{PageSql, Source, ids_sql, order_by, page_sql};
+use super::source::{PageSql, Source, ids_sql, page_sql};
 use super::unreadable::{FullPage, ReadOn};
 use super::{ACCOUNT, CLOCK, Cursor, Page, Params, Read, SortKey, direction, within};
 use crate::domain::invitation::Invitation;
@@ -181,14 +181,13 @@ impl Store {
         let (mut query, mut names) = (query.clone(), FullPage::new(query.limit));
         loop {
             let mut params = self.params(reach, moment_of(&query));
-            let key = query.order.sql();
-            let PageSql { with, rows, end: _ } =
-                page_sql(backend, (reach, &query), &Source::of_page(&query), &mut params);
+            let sources = Source::of_page(&query);
+            let PageSql { with, rows, end: _ } = page_sql(backend, (reach, &query), &sources, ("0", &mut params));
             let sql = format!(
-                "WITH {with} SELECT {now} AS now, i.id AS id, {key} AS sort_key FROM ({rows}) i
-                ORDER BY {order_by}",
+                "WITH {with} SELECT {now} AS now, i.id AS id, i.sort_key AS sort_key FROM ({rows}) i
+                ORDER BY i.sort_key {order}, i.id {order}",
                 now = statement_clock(backend, CLOCK),
-                order_by = order_by(&query),
+                order = direction(!query.ascending).1,
             );
             let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
             let found = rows.iter().map(|row| Ok((cursor_from(row, query.order)?, name_from(row, query.order))));
@@ -269,6 +268,10 @@ impl Store {
 /// The most bytes of the rows of several invitations that are read by their ids.
 const MAX_TOGETHER: usize = 4 * 1024 * 1024;
 
+/// The usual bytes of a recipient, and of an invitation without its details and its recipients.
+const RECIPIENT_BYTES: usize = 300;
+const ROW_BYTES: usize = 700;
+
 /// The bytes of the rows of a page that are read; a row that begins before is read as a whole.
 const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 
@@ -280,20 +283,39 @@ fn list_sql(
     sources: &[Source<'_>],
     params: &mut Params,
 ) -> String {
-    let PageSql { with, rows, end } = page_sql(backend, (reach, query), sources, params);
+    let size = size_sql(query);
+    let PageSql { with, rows, end } = page_sql(backend, (reach, query), sources, (&size, params));
     let now = statement_clock(backend, CLOCK);
     let end =
         end.map(|end| format!(" UNION ALL SELECT {now}, e.id, e.key, NULL, NULL FROM ({end}) e")).unwrap_or_default();
+    // Each row is looked up by its key: PostgreSQL might read the invitations of the account for a join, and SQLite in another order.
+    let whole = format!("invitation i WHERE i.account_id = {ACCOUNT} AND i.id = p.id");
+    let whole = if backend == DbBackend::Postgres {
+        format!("CROSS JOIN LATERAL (SELECT i.* FROM {whole} LIMIT 1) i WHERE true")
+    } else {
+        format!("CROSS JOIN {whole}")
+    };
     format!(
-        "WITH {with} SELECT {now} AS now, i.id AS id, i.sort_key AS sort_key, i.body AS body, i.page_rows AS page_rows FROM (
-            SELECT i.*, octet_length(i.body) AS bytes, count(*) OVER () AS page_rows,
-                sum(octet_length(i.body)) OVER (ORDER BY i.sort_key {order}, i.id {order} ROWS UNBOUNDED PRECEDING) AS read_bytes
-            FROM (SELECT i.id AS id, {key} AS sort_key, {body} AS body FROM ({rows}) i) i
-        ) i WHERE i.read_bytes - i.bytes < {MAX_PAGE_BYTES}{end}",
-        key = query.order.sql(),
+        "WITH {with} SELECT {now} AS now, p.id AS id, p.sort_key AS sort_key, {body} AS body, p.page_rows AS page_rows FROM (
+            SELECT i.*, count(*) OVER () AS page_rows,
+                sum(i.bytes) OVER (ORDER BY i.sort_key {order}, i.id {order} ROWS UNBOUNDED PRECEDING) AS read_bytes
+            FROM ({rows}) i
+        ) p {whole} AND p.read_bytes - p.bytes < {MAX_PAGE_BYTES}{end}",
         order = direction(!query.ascending).1,
         body = invitation_body(backend, &Extent { first_recipients: query.first_recipients, ..Extent::PLAIN }),
     )
+}
+
+/// Returns an expression for the approximate size of invitation `i` as it is read, in bytes: a row is not composed to learn that
+/// there is no room for it.
+fn size_sql(query: &InvitationQuery) -> String {
+    let recipients = match query.first_recipients {
+        Some(first) => first.to_string(),
+        None => {
+            "(SELECT count(*) FROM recipient t WHERE t.account_id = i.account_id AND t.invitation_id = i.id)".to_owned()
+        }
+    };
+    format!("octet_length(CAST(i.details AS TEXT)) + {recipients} * {RECIPIENT_BYTES} + {ROW_BYTES}")
 }
 
 /// The rows that one look at a list found, in order, and the place at which the look ended before it had found enough.

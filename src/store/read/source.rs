@@ -190,13 +190,15 @@ fn in_scope(alias: &str, scope: &Scope, params: &mut Params) -> String {
     format!(" AND {alias}.scope_type = {kind} AND {alias}.scope_id = {id}")
 }
 
-/// Returns the statements for a page.
+/// Returns the statements for a page: the ids of its rows, their sort keys, and their sizes by an expression. The rest of a row is
+/// read once it is known to be in the page.
 pub(super) fn page_sql(
     backend: DbBackend,
     (reach, query): (&Reach, &InvitationQuery),
     sources: &[Source<'_>],
-    params: &mut Params,
+    (size, params): (&str, &mut Params),
 ) -> PageSql {
+    let columns = format!("i.id AS id, {} AS sort_key, {size} AS bytes", query.order.sql());
     let (limit, skip) = (query.limit.cast_signed(), query.skip.cast_signed());
     let page = format!("LIMIT {} OFFSET {}", params.push(limit), params.push(skip));
     // Any row of the page may come from any source, and so may any that is skipped.
@@ -205,7 +207,7 @@ pub(super) fn page_sql(
     let (mut with, mut rows, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for (number, source) in sources.iter().enumerate() {
         let looked_at = scan.as_ref().map(|(scan, _)| scan.as_str());
-        let (part, end) = source.sql(backend, (reach, query), params, ("i.*", &format!("LIMIT {most}"), looked_at));
+        let (part, end) = source.sql(backend, (reach, query), params, (&columns, &format!("LIMIT {most}"), looked_at));
         with.push(format!("part_{number} AS MATERIALIZED ({part})"));
         rows.push(format!("SELECT * FROM part_{number}"));
         if let Some((_, last)) = &scan {
@@ -213,8 +215,8 @@ pub(super) fn page_sql(
             ends.push(format!("SELECT * FROM ({end} LIMIT {short} OFFSET {last}) AS end_{number}"));
         }
     }
-    let rows = format!("SELECT i.* FROM ({}) i ORDER BY {} {page}", rows.join(" UNION "), order_by(query));
     let (_, order) = direction(!query.ascending);
+    let rows = format!("SELECT i.* FROM ({}) i ORDER BY i.sort_key {order}, i.id {order} {page}", rows.join(" UNION "));
     let first = |ends: Vec<String>| {
         format!("SELECT key, id FROM ({}) e ORDER BY key {order}, id {order} LIMIT 1", ends.join(" UNION ALL "))
     };
@@ -237,12 +239,6 @@ pub(super) fn ids_sql(
         format!("SELECT id FROM ({rows}) part_{number}")
     });
     format!("SELECT id FROM ({}) i {limit}", parts.collect::<Vec<_>>().join(" UNION "))
-}
-
-/// Returns the order of the invitations called `i`.
-pub(super) fn order_by(query: &InvitationQuery) -> String {
-    let (_, order) = direction(!query.ascending);
-    format!("{} {order}, i.id {order}", query.order.sql())
 }
 
 /// Returns whether the listed invitations can have groups: general invitations alone do.

@@ -18,6 +18,7 @@ use super::sqlite_lock::SqliteLock;
 use super::{Pool, PoolHealth, PoolOptions, Transaction};
 use crate::clock::Clock;
 use crate::domain::value::time::Timestamp;
+use crate::private_file;
 
 /// The longest a SQLite statement waits for a lock; only another program's transaction can hold one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -87,9 +88,11 @@ impl Database {
     /// Opens a SQLite file, and creates it if there is none. Refuses a file that another process has open.
     pub async fn sqlite(path: &Path, max_connections: u32, timeout: Duration, clock: Clock) -> Result<Self, OpenError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|error| OpenError::File(folder.display().to_string(), error))?;
+            private_file::make_folder(folder).map_err(|error| OpenError::File(folder.display().to_string(), error))?;
         }
         let lock = SqliteLock::acquire(path)?;
+        // SQLite gives its further files the mode of this one.
+        private_file::make_file(path).map_err(|error| OpenError::File(path.display().to_string(), error))?;
         let connect = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

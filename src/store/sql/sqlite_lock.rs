@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::database::OpenError;
+use crate::private_file;
 
 /// A lock that is held as long as the database is open.
 #[derive(Clone, Debug)]
@@ -19,7 +20,7 @@ impl SqliteLock {
         let mut name = database.as_os_str().to_owned();
         name.push(".lock");
         let failed = |error| OpenError::File(name.display().to_string(), error);
-        let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(failed)?;
+        let file = private_file::options().create(true).truncate(false).write(true).open(&name).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: Arc::new(file) }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse(database.display().to_string())),

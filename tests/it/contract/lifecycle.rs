@@ -138,7 +138,7 @@ async fn in_state(service: &Service, state: State) -> pb::ConnectionInvitation {
 
 /// Makes an invitation for bob, who may decline it then.
 async fn for_bob(service: &Service, state: State) -> pb::ConnectionInvitation {
-    let made = messages::create(service, messages::invitation_for(&["bob@example.org"])).await;
+    let made = messages::create(service, messages::once_for("bob@example.org")).await;
     if state == State::Declined {
         service.redemptions().decline_invitation(messages::decline(&made.invitation_token)).await.unwrap();
     }

@@ -54,7 +54,7 @@ const TABLE: [(&[Answer], u16, Expected); 18] = [
 ];
 
 fn answered(answers: &[Answer]) -> Invitation {
-    let mut invitation = invitation(u16::try_from(answers.len()).unwrap(), None);
+    let mut invitation = invitation(u16::try_from(answers.len()).unwrap(), Some(1));
     for (recipient, answer) in invitation.recipients.iter_mut().zip(answers) {
         match answer {
             Open => {}
@@ -88,6 +88,24 @@ fn invitation_is_declined_once_all_recipients_have_declined() {
                 assert_eq!(data["reason"], "no time", "{case}");
             }
             (result, expected) => panic!("{case}: {result:?}, not {expected:?}"),
+        }
+    }
+}
+
+#[test]
+fn plain_link_of_an_invitation_for_many_declines_for_nobody() {
+    for max_uses in [None, Some(2)] {
+        for (answers, link, result) in [
+            (&[][..], 0, Err(Refusal::NotDeclinable)),
+            (&[Open], 0, Err(Refusal::NotDeclinable)),
+            (&[Open], 1, Ok(())),
+            (&[Open, Open], 0, Err(Refusal::RecipientUnknown)),
+            (&[Open, Open], 2, Ok(())),
+        ] {
+            let mut before = answered(answers);
+            before.facts.max_uses = max_uses;
+            let declined = run(&before, decline(before.claims(link))).map(drop);
+            assert_eq!(declined, result, "{answers:?} by link {link}, {max_uses:?}");
         }
     }
 }

@@ -59,7 +59,7 @@ fn expected(shape: Shape, state: State, verb: &str, invitation: &Invitation) -> 
     let (_, row) = LIFECYCLE.into_iter().find(|(of, _)| *of == state).unwrap();
     let (_, cell) = VERBS.into_iter().zip(row).find(|(of, _)| *of == verb).unwrap();
     match (shape, verb, state) {
-        (Shape::ForMany | Shape::Autojoin, "decline", Active) => No(NotDeclinable),
+        (Shape::ForMany | Shape::Link | Shape::Autojoin, "decline", Active) => No(NotDeclinable),
         (Shape::Autojoin, "resend with ttl", Active) => No(NO_TTL),
         (Shape::Autojoin, "expiry passes", Active) => Stays,
         // It is shown as REVOKED, but a sync restores it until it is revoked by a call.

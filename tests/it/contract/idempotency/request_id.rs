@@ -100,7 +100,7 @@ async fn retry_of_any_mutation_returns_the_current_resource(database: TestDataba
     assert_eq!(create, messages::get(&service, &made.name).await, "as it now is: revoked");
     assert_eq!(create.state(), pb::InvitationState::Revoked);
 
-    let other = messages::create(&service, messages::invitation_for(&["ann@example.org"])).await;
+    let other = messages::create(&service, messages::once_for("ann@example.org")).await;
     let decline = pb::DeclineInvitationRequest { request_id: id(), ..messages::decline(&other.invitation_token) };
     let first = service.redemptions().decline_invitation(decline.clone()).await.unwrap().into_inner();
     assert_eq!(service.redemptions().decline_invitation(decline).await.unwrap().into_inner(), first);

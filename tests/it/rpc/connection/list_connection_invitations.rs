@@ -69,7 +69,8 @@ async fn filters_must_all_hold_and_none_means_all(database: TestDatabase) {
     let revoked = messages::create(&service, messages::invitation()).await.name;
     messages::revoke(&service, &revoked).await.unwrap();
     let declined = messages::create(&service, messages::invitation_for(&["ann@example.org"])).await;
-    service.redemptions().decline_invitation(messages::decline(&declined.invitation_token)).await.unwrap();
+    let mailed = messages::mailed_token(&declined.uid, 1);
+    service.redemptions().decline_invitation(messages::decline(&mailed)).await.unwrap();
     let once = pb::ConnectionInvitation { max_uses: Some(1), ..messages::invitation() };
     let fulfilled = messages::create(&service, once).await;
     service.redemptions().accept_invitation(messages::accept(&fulfilled.invitation_token, "ann")).await.unwrap();

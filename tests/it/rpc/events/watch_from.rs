@@ -177,7 +177,9 @@ async fn checkpoint_on_the_way_has_the_time_of_what_was_sent(database: TestDatab
         }
     }
     assert_eq!(events, 401, "the watch has caught up only when everything has been sent");
-    assert_eq!(checkpoints, [messages::at(0).unwrap(), messages::at(60).unwrap()]);
+    let (last, on_the_way) = checkpoints.split_last().unwrap();
+    assert_eq!(*last, messages::at(60).unwrap());
+    assert!(!on_the_way.is_empty() && on_the_way.iter().all(|time| *time == messages::at(0).unwrap()));
     service.stop().await;
 }
 

@@ -141,7 +141,9 @@ async fn duplicate_inside_a_batch_meets_the_row_before_it(database: TestDatabase
         let result = try_run(&service, Batch { atomic, ..batch(rows.clone()) }).await;
         if atomic {
             let details = refused(result, Code::AlreadyExists, "INVITATION_EXISTS").get_error_details();
-            assert!(details.resource_info().is_none() && details.error_info().unwrap().metadata.is_empty());
+            assert!(
+                details.resource_info().is_none() && details.error_info().unwrap().metadata["invitation"].is_empty()
+            );
             assert_eq!(generals::all(&service).await, []);
             continue;
         }

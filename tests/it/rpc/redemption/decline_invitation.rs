@@ -52,8 +52,15 @@ async fn invitation_is_declined_with_its_last_recipient(database: TestDatabase) 
 
 async fn plain_link_declines_for_the_only_recipient(database: TestDatabase) {
     let service = Service::start(&database).await;
-    let made = messages::create(&service, messages::invitation_for(&["ann@example.org"])).await;
+    let made = messages::create(&service, messages::once_for("ann@example.org")).await;
     let declined = service.redemptions().decline_invitation(messages::decline(&made.invitation_token)).await;
+    assert_eq!(declined.unwrap().into_inner().state(), InvitationState::Declined);
+    // Whoever has the plain link of one for many cannot decline it for all.
+    let many = messages::create(&service, messages::invitation_for(&["ann@example.org"])).await;
+    let plain = service.redemptions().decline_invitation(messages::decline(&many.invitation_token)).await;
+    refused(plain, Code::FailedPrecondition, "NOT_DECLINABLE");
+    let mailed = messages::decline(&messages::mailed_token(&many.uid, 1));
+    let declined = service.redemptions().decline_invitation(mailed).await;
     assert_eq!(declined.unwrap().into_inner().state(), InvitationState::Declined);
     service.stop().await;
 }

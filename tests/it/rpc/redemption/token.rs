@@ -37,7 +37,7 @@ async fn counts(service: &Service, key: &str, token: &str) {
     sending.unwrap();
     refused(verification, Code::PermissionDenied, "VERIFICATION_CODE_INVALID");
     acceptance.unwrap();
-    decline.unwrap();
+    refused(decline, Code::FailedPrecondition, "NOT_DECLINABLE");
 }
 
 /// The answer of each RPC that takes a token to this one.

@@ -60,15 +60,22 @@ pub(crate) fn in_scope(r#type: &str, id: &str) -> Option<pb::InvitationFilter> {
 
 /// Every invitation of the account, the oldest first.
 pub(crate) async fn all(service: &Service) -> Vec<pb::Invitation> {
-    let request = pb::ListInvitationsRequest {
-        view: pb::InvitationView::Full.into(),
-        page_size: 1_000,
-        order_by: "create_time".to_owned(),
-        ..Default::default()
-    };
-    let page = service.invitations().list_invitations(request).await.unwrap().into_inner();
-    assert_eq!(page.next_page_token, "", "more than a page");
-    page.invitations
+    let (mut all, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = pb::ListInvitationsRequest {
+            view: pb::InvitationView::Full.into(),
+            page_size: 1_000,
+            order_by: "create_time".to_owned(),
+            page_token,
+            ..Default::default()
+        };
+        let page = service.invitations().list_invitations(request).await.unwrap().into_inner();
+        all.extend(page.invitations);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return all;
+        }
+    }
 }
 
 /// Somebody known by the caller's own id alone.

@@ -21,6 +21,11 @@ pub(crate) fn invitation() -> pb::ConnectionInvitation {
     pb::ConnectionInvitation { company_id: COMPANY.to_owned(), ..Default::default() }
 }
 
+/// An invitation for one person, once.
+pub(crate) fn once_for(email: &str) -> pb::ConnectionInvitation {
+    pb::ConnectionInvitation { max_uses: Some(1), ..invitation_for(&[email]) }
+}
+
 /// An invitation for these addresses alone.
 pub(crate) fn invitation_for(emails: &[&str]) -> pb::ConnectionInvitation {
     pb::ConnectionInvitation {

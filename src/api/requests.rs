@@ -79,8 +79,8 @@ pub fn required_by(path: &str) -> Option<Required> {
     RPCS.iter().find(|(known, _)| *known == path).map(|(_, required)| *required)
 }
 
-/// The room for an answer of many: a page of a mebibyte, and what it is made of.
-const MANY_BYTES: usize = 2 * 1024 * 1024;
+/// The room for an answer of many: a page of a mebibyte, and what it is made of. An account composes four of them at once.
+const MANY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Returns the number of bytes that the answer of an RPC may need room for, by its path: 0 unless it shows many things.
 pub fn answer_size(path: &str) -> usize {

@@ -22,7 +22,7 @@ use crate::pb;
 /// The most entries of one repeated field, and the most messages in one request. A message of a few bytes can decode to thousands:
 /// without a bound, a body of a mebibyte would take a gibibyte of memory.
 const MAX_ENTRIES: u16 = 5_000;
-const MAX_MESSAGES: usize = 100_000;
+const MAX_MESSAGES: usize = 40_000;
 
 /// The most messages inside of one another: 30 levels of a JSON object take three each, and the decoder refuses a hundred.
 const MAX_DEPTH: usize = 95;

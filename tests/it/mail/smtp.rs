@@ -208,6 +208,21 @@ async fn address_beyond_ascii_needs_a_server_that_takes_it() {
     transport(&able.url(), &[]).send(&mail_to("jürgen@exämple.org")).await.unwrap();
     assert_eq!(able.said()[1], "MAIL FROM:<no-reply@example.com> SMTPUTF8 BODY=8BITMIME");
     assert_eq!(able.said()[2], "RCPT TO:<jürgen@xn--exmple-cua.org>");
+    // Whatever is accepted can be mailed: letters with marks, and letters that are not composed.
+    for (address, said) in [
+        ("विक्रम@example.org", "विक्रम@example.org"),
+        ("முருகன்@example.org", "முருகன்@example.org"),
+        ("রবীন্দ্র@example.org", "রবীন্দ্র@example.org"),
+        ("สมชาย@example.org", "สมชาย@example.org"),
+        ("محمد@example.org", "محمد@example.org"),
+        ("田中@example.org", "田中@example.org"),
+        ("νίκος@example.org", "νίκος@example.org"),
+        ("иван@пример.рф", "иван@xn--e1afmkfd.xn--p1ai"),
+        ("ju\u{308}rgen@example.org", "jürgen@example.org"),
+    ] {
+        transport(&able.url(), &[]).send(&mail_to(address)).await.unwrap();
+        assert!(able.said().contains(&format!("RCPT TO:<{said}>")), "{address}: {:?}", able.said());
+    }
 
     transport(&plain.url(), &[]).send(&mail_to("jane@exämple.org")).await.unwrap();
     assert_eq!(plain.said().last().unwrap(), "DATA");

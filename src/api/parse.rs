@@ -140,7 +140,7 @@ pub(crate) fn entries(
         if text::label_key(key).is_err() {
             violations.take(field, text::label_key(key));
         } else {
-            violations.take(&format!("{field}[{key:?}]"), value_rule(value));
+            violations.take(format!("{field}[{key:?}]"), value_rule(value));
         }
     }
     given.clone()

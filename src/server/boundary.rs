@@ -282,7 +282,7 @@ fn with_reason(answered: Response<Body>) -> (Response<Body>, Code, Option<String
         }
         _ => {
             let (code, reason) = (refused.code(), reason(&refused));
-            (status::bounded(&refused).map_or(answered, |bounded| bounded.into_http()), code, reason)
+            (status::bounded(&refused).map_or(answered, Status::into_http), code, reason)
         }
     }
 }

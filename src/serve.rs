@@ -10,6 +10,8 @@ use tokio::net::TcpListener;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::HealthReporter;
 
 use crate::api::execute::{Api, WebhookRules};
 use crate::api::requests::{answer_size, required_by, services};
@@ -36,6 +38,7 @@ use crate::server::boundary::{Boundary, Rpcs};
 use crate::server::health::{ReadinessCheck, ReadinessReporter};
 use crate::server::in_flight::InFlight;
 use crate::server::open_services::OpenServices;
+use crate::server::watched_health::WatchedHealth;
 use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
 use crate::store::events::listener as notifications;
@@ -58,6 +61,9 @@ pub enum ServeError {
     /// The embedded database cannot be brought up to date.
     #[error("the schema cannot be brought up to date: {0}")]
     Migrate(#[from] StoreError),
+    /// The database can never be used.
+    #[error("store.url: {0}")]
+    Database(StoreError),
     /// The keys do not fit.
     #[error("token.keys: {0}")]
     Keys(#[from] KeyRingError),
@@ -100,7 +106,8 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let background = build_background(&config, &store, &ring, &feed, &clock, drain)?;
     let (patience, checkpoint_interval) = (config.events.watch_patience, config.events.checkpoint_interval);
     let watches = Watches::new(feed, patience, checkpoint_interval, drain.clone());
-    let (reporter, health_service) = tonic_health::server::health_reporter();
+    let reporter = HealthReporter::new();
+    let health_service = HealthServer::new(WatchedHealth::new(reporter.clone()));
     let reporter = ReadinessReporter::register(reporter, services()).await;
     let routes = build_services(&config, &store, ring, clock, watches)?.add_service(health_service);
     let in_flight = InFlight::default();

@@ -12,7 +12,7 @@ use crate::config::{StoreUrl, TokenConfig};
 use crate::domain::secret::key_ring::KeyRing;
 use crate::entropy::Entropy;
 use crate::private_file;
-use crate::store::Maintenance;
+use crate::store::{Maintenance, StoreError};
 
 /// The time that the start waits for the comparison of the keys with the database.
 const KEY_CHECK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +30,8 @@ pub(super) async fn check_keys(maintenance: &Maintenance, ring: &KeyRing) -> Res
     match timeout(KEY_CHECK_TIMEOUT, checking).await {
         Ok(Ok(Some(fits))) => Ok(fits.map(|()| true)?),
         Ok(Ok(None)) | Err(_) => Ok(false),
+        // It stays as it was created: waiting does not help.
+        Ok(Err(error @ StoreError::Encoding(_))) => Err(ServeError::Database(error)),
         Ok(Err(error)) => {
             tracing::warn!(%error, "token.keys is compared with the database when that answers");
             Ok(false)

@@ -64,6 +64,7 @@ impl Database {
 impl Maintenance {
     /// Migrates the schema to its newest version; waits if another process is doing so.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.is_writable().await?;
         let connections = self.0.for_migrations();
         migration::migrate(&connections).await?;
         if !self.0.is_embedded() {
@@ -91,18 +92,24 @@ impl Maintenance {
         within(READINESS_LIMIT, look).await
     }
 
-    /// Returns whether there is a schema. Returns an error if the database takes no writes, and closes its connections:
-    /// sessions from before still take none when the database takes writes again.
+    /// Returns whether there is a schema. Returns an error if texts cannot have every character, or if the database takes
+    /// no writes; then its connections are closed, since they still take none when the database takes writes again.
     async fn is_writable(&self) -> Result<bool, StoreError> {
         let backend = self.0.backend();
         let sql = if backend == DbBackend::Postgres {
             "SELECT to_regclass('seaql_migrations') IS NOT NULL AS has_schema,
-                current_setting('transaction_read_only') = 'on' AS read_only"
+                current_setting('transaction_read_only') = 'on' AS read_only,
+                current_setting('server_encoding') AS encoding"
         } else {
-            "SELECT count(*) > 0 AS has_schema, false AS read_only FROM sqlite_master WHERE name = 'seaql_migrations'"
+            "SELECT count(*) > 0 AS has_schema, false AS read_only, 'UTF8' AS encoding
+                FROM sqlite_master WHERE name = 'seaql_migrations'"
         };
         let row = self.0.upkeep.query_one_raw(Statement::from_string(backend, sql)).await?;
         let row = row.ok_or_else(|| StoreError::Refused("the query for the schema returned no row".to_owned()))?;
+        let encoding: String = row.try_get("", "encoding")?;
+        if encoding != "UTF8" {
+            return Err(StoreError::Encoding(encoding));
+        }
         if row.try_get("", "read_only")? {
             self.0.replace_connections();
             return Err(StoreError::Unavailable("it takes no writes; check whether it is a standby".to_owned()));

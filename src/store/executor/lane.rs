@@ -357,7 +357,7 @@ impl Lane {
                 ExecuteError::Unavailable
             }
             StoreError::Locked => ExecuteError::Unavailable,
-            StoreError::Refused(_) | StoreError::Corrupt { .. } => self.defect(error),
+            StoreError::Refused(_) | StoreError::Encoding(_) | StoreError::Corrupt { .. } => self.defect(error),
         };
         for submission in group {
             submission.answer(Err(failure.clone()));

@@ -19,6 +19,12 @@ pub enum StoreError {
     /// Another transaction holds a lock for too long; nothing has changed.
     #[error("another transaction of the database holds a lock for too long")]
     Locked,
+    /// The database was created with an encoding that lacks characters of names and addresses.
+    #[error(
+        "the encoding of the database is {0}, which lacks characters of names and addresses: create one with \
+         ENCODING 'UTF8'"
+    )]
+    Encoding(String),
     /// The database refuses a statement: a defect of this program, or a constraint that caught one.
     #[error("the database refuses a statement: {0}")]
     Refused(String),

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use sea_orm::ConnectionTrait;
 use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 
@@ -64,6 +65,31 @@ async fn postgresql_is_served_once_somebody_has_migrated_it() {
     server.until(ServingStatus::Serving).await;
     server.create().await.one().await.unwrap();
     server.stop().await;
+}
+
+/// What waits for such a database waits for ever.
+#[tokio::test(crate = "crate::support::limit")]
+async fn database_that_lacks_characters_is_refused() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let folder = folder();
+    let (server, name) = database.url().rsplit_once('/').unwrap();
+    let admin = sea_orm::Database::connect(format!("{server}/postgres")).await.unwrap();
+    for encoding in ["LATIN1", "SQL_ASCII", "EUC_JP"] {
+        admin.execute_unprepared(&format!("DROP DATABASE {name}")).await.unwrap();
+        let create = format!("CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
+        admin.execute_unprepared(&create).await.unwrap();
+        let environment = [("INVITATION__STORE__URL", database.url()), ("INVITATION__TOKEN__KEYS", KEYS)];
+        let on_start = [&environment[..], &[("INVITATION__STORE__MIGRATE_ON_START", "true")]].concat();
+        for (arguments, environment) in [
+            (&["migrate"][..], &environment[..]),
+            (&["serve", "--listen", "127.0.0.1:0"], &environment),
+            (&["serve", "--listen", "127.0.0.1:0"], &on_start),
+        ] {
+            let text = refusal(&run(folder.path(), arguments, environment).await);
+            assert!(text.contains(encoding) && text.contains("ENCODING 'UTF8'"), "{arguments:?}: {text}");
+        }
+    }
+    admin.close().await.unwrap();
 }
 
 #[tokio::test(crate = "crate::support::limit")]

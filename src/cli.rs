@@ -13,6 +13,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::config::{Config, ConfigError, parse_duration};
+use crate::domain::value::time::Timestamp;
 
 pub mod api_key;
 pub mod check_config;
@@ -114,6 +115,9 @@ pub struct ApiKeyArgs {
     /// The only organization the key may act for.
     #[arg(long, value_name = "UUID")]
     pub organization_id: Option<Uuid>,
+    /// Moment from which the key is refused, such as 2027-01-01T00:00:00Z; never, if it is not given.
+    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    pub expires_at: Option<Timestamp>,
     /// File that the key's entry is added to, for its owner alone; then the key alone is printed.
     #[arg(long, value_name = "FILE")]
     pub entry_file: Option<PathBuf>,
@@ -188,6 +192,10 @@ fn load<const N: usize>(args: ConfigArgs, more: [(&'static str, Option<String>);
     let flags = [("store.url", store_url), ("log.level", log_level), ("log.format", log_format)];
     let given = flags.into_iter().chain(more).filter_map(|(key, value)| Some((key, value?)));
     Config::load(config.as_deref(), std::env::vars_os(), given)
+}
+
+fn moment(text: &str) -> Result<Timestamp, &'static str> {
+    Timestamp::from_rfc3339(text).ok_or("it must be a moment such as 2027-01-01T00:00:00Z")
 }
 
 fn parse_endpoint(text: &str) -> Result<String, String> {

@@ -99,7 +99,7 @@ pub enum ServeError {
 /// Runs the service on a listener until it is told to end.
 pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: Shutdown) -> Result<(), ServeError> {
     use_ring();
-    let authenticator = Authenticator::new(&config.auth)?;
+    let authenticator = Authenticator::new(&config.auth, clock.clone())?;
     let OpenStore { store, ring, readiness, is_known } = Box::pin(build_store(&config, &clock)).await?;
     let drain = &shutdown.drain;
     let feed = EventFeed::new();

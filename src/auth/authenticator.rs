@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
 
 use super::api_key::hash_api_key;
 use super::caller::Caller;
 use super::permission::Permission;
+use crate::clock::Clock;
 use crate::config::AuthConfig;
 use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 
 /// The account of callers without credentials, which only a loopback address allows.
 const OPEN_ACCOUNT: &str = "default";
@@ -22,10 +25,30 @@ enum Mode {
     /// Callers need no credentials.
     Open(Caller),
     /// API keys, found by their hash: comparing hashes of 32 random bytes reveals nothing by its timing.
-    ApiKeys(HashMap<[u8; 32], Caller>),
+    ApiKeys(HashMap<[u8; 32], Key>, Clock),
 }
 
-/// The metadata contain no credential, more than one, or an unknown one. The error does not reveal the reason.
+/// An API key that is accepted until it expires.
+struct Key {
+    caller: Caller,
+    expires_at: Option<Timestamp>,
+    /// Whether the log has told that it expired.
+    told: AtomicBool,
+}
+
+impl Key {
+    fn caller(&self, clock: &Clock) -> Option<&Caller> {
+        let Some(expires_at) = self.expires_at.filter(|expires_at| *expires_at <= clock.now()) else {
+            return Some(&self.caller);
+        };
+        if !self.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(caller = %self.caller.name, %expires_at, "an API key has expired and is refused");
+        }
+        None
+    }
+}
+
+/// The metadata contain no credential, more than one, an unknown one, or one that has expired. The error does not reveal the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unauthenticated;
 
@@ -48,11 +71,11 @@ pub enum AuthenticatorError {
 impl Authenticator {
     /// Returns whether a call needs a credential.
     pub fn needs_credential(&self) -> bool {
-        matches!(*self.0, Mode::ApiKeys(_))
+        matches!(*self.0, Mode::ApiKeys(..))
     }
 
-    /// Creates an authenticator of the configured credentials.
-    pub fn new(config: &AuthConfig) -> Result<Self, AuthenticatorError> {
+    /// Creates an authenticator of the configured credentials, which expire by a clock.
+    pub fn new(config: &AuthConfig, clock: Clock) -> Result<Self, AuthenticatorError> {
         let mode = match config {
             AuthConfig::None => Mode::Open(Caller {
                 account: account(OPEN_ACCOUNT, OPEN_ACCOUNT)?,
@@ -62,7 +85,7 @@ impl Authenticator {
                 is_key: false,
             }),
             AuthConfig::Required { api_keys } => {
-                let mut callers = HashMap::new();
+                let mut keys = HashMap::new();
                 for key in api_keys {
                     let mut permissions = Vec::new();
                     for name in &key.permissions {
@@ -74,9 +97,10 @@ impl Authenticator {
                     let name = format!("apiKeys/{}", key.name);
                     let organization_id = key.organization_id;
                     let caller = Caller { account, name, permissions, organization_id, is_key: true };
-                    callers.insert(key.hash, caller);
+                    let told = AtomicBool::new(false);
+                    keys.insert(key.hash, Key { caller, expires_at: key.expires_at, told });
                 }
-                Mode::ApiKeys(callers)
+                Mode::ApiKeys(keys, clock)
             }
         };
         Ok(Self(Arc::new(mode)))
@@ -85,9 +109,9 @@ impl Authenticator {
     /// Returns the caller whose credential the metadata contain. Two credentials count as none: otherwise the caller
     /// would depend on which of them a reader picks.
     pub fn authenticate(&self, metadata: &HeaderMap) -> Result<Caller, Unauthenticated> {
-        let callers = match self.0.as_ref() {
+        let (keys, clock) = match self.0.as_ref() {
             Mode::Open(caller) => return Ok(caller.clone()),
-            Mode::ApiKeys(callers) => callers,
+            Mode::ApiKeys(keys, clock) => (keys, clock),
         };
         let bearer = metadata.get_all(http::header::AUTHORIZATION).iter().map(|value| {
             let (scheme, credential) = value.to_str().ok()?.split_once(' ')?;
@@ -96,7 +120,10 @@ impl Authenticator {
         let plain = metadata.get_all("x-api-key").iter().map(|value| value.to_str().ok());
         let mut credentials = bearer.chain(plain);
         match (credentials.next(), credentials.next()) {
-            (Some(Some(key)), None) => callers.get(&hash_api_key(key)).cloned().ok_or(Unauthenticated),
+            (Some(Some(key)), None) => {
+                let key = keys.get(&hash_api_key(key)).ok_or(Unauthenticated)?;
+                key.caller(clock).cloned().ok_or(Unauthenticated)
+            }
             _ => Err(Unauthenticated),
         }
     }

@@ -17,9 +17,10 @@ use crate::private_file;
 /// # Errors
 /// Arguments that the API key file would refuse too, or a file that cannot be written.
 pub fn run(args: ApiKeyArgs, entropy: &Entropy) -> Result<String, ConfigError> {
-    let ApiKeyArgs { name, account, permissions, organization_id, entry_file } = args;
+    let ApiKeyArgs { name, account, permissions, organization_id, expires_at, entry_file } = args;
     let key = ApiKey::generate(entropy);
-    let entry = ApiKeyEntry::new(name, key.hash(), account, permissions, organization_id).map_err(refuse)?;
+    let entry =
+        ApiKeyEntry::new(name, key.hash(), account, permissions, organization_id, expires_at).map_err(refuse)?;
     if let Some(file) = entry_file {
         let added = private_file::options().append(true).create(true).open(&file);
         let added = added.and_then(|mut file| writeln!(file, "{}", render(entry)));
@@ -41,7 +42,7 @@ fn refuse(texts: Vec<String>) -> ConfigError {
 }
 
 fn render(entry: ApiKeyEntry) -> String {
-    let ApiKeyEntry { name, hash, account, permissions, organization_id } = entry;
+    let ApiKeyEntry { name, hash, account, permissions, organization_id, expires_at } = entry;
     let permissions = Value::Array(permissions.into_iter().map(Value::String).collect());
     let mut text = format!(
         "[[api_key]]\nname = {}\nhash = {}\naccount = {}\npermissions = {permissions}\n",
@@ -51,6 +52,9 @@ fn render(entry: ApiKeyEntry) -> String {
     );
     if let Some(id) = organization_id {
         text += &format!("organization_id = {}\n", Value::String(id.to_string()));
+    }
+    if let Some(moment) = expires_at {
+        text += &format!("expires_at = {}\n", Value::String(moment.to_string()));
     }
     text
 }
@@ -62,6 +66,7 @@ mod tests {
     use super::*;
     use crate::auth::api_key::hash_api_key;
     use crate::config::{AuthConfig, Config};
+    use crate::domain::value::time::Timestamp;
 
     fn args(account: &str) -> ApiKeyArgs {
         ApiKeyArgs {
@@ -69,6 +74,7 @@ mod tests {
             account: account.to_owned(),
             permissions: vec!["events.read".to_owned(), "*".to_owned()],
             organization_id: Some(Uuid::from_u128(7)),
+            expires_at: Timestamp::from_rfc3339("2027-01-01T01:00:00+01:00"),
             entry_file: None,
         }
     }
@@ -90,6 +96,8 @@ mod tests {
         assert_eq!(api_keys[0].account, expected.account);
         assert_eq!(api_keys[0].permissions, expected.permissions);
         assert_eq!(api_keys[0].organization_id, expected.organization_id);
+        assert_eq!(api_keys[0].expires_at, Timestamp::from_rfc3339("2027-01-01T00:00:00Z"));
+        assert!(api_keys[0].expires_at.is_some());
     }
 
     #[test]

@@ -77,19 +77,30 @@ mod tests {
     use super::*;
     use crate::auth::api_key::hash_api_key;
     use crate::auth::permission::Permission;
+    use crate::clock::Clock;
     use crate::config::{ApiKeyEntry, AuthConfig};
+    use crate::domain::value::time::Timestamp;
 
+    const NOW: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
     const NEEDED: Option<Required> = Some(Required::Permission(Permission::EventsRead));
 
     fn keys(permission: &str, account: &str, organization_id: Option<Uuid>) -> Authenticator {
-        let entry = ApiKeyEntry {
+        authenticator(vec![entry(permission, account, organization_id)], NOW)
+    }
+
+    fn entry(permission: &str, account: &str, organization_id: Option<Uuid>) -> ApiKeyEntry {
+        ApiKeyEntry {
             name: "ci".to_owned(),
             hash: hash_api_key("key"),
             account: account.to_owned(),
             permissions: vec![permission.to_owned()],
             organization_id,
-        };
-        Authenticator::new(&AuthConfig::Required { api_keys: vec![entry] }).unwrap()
+            expires_at: None,
+        }
+    }
+
+    fn authenticator(api_keys: Vec<ApiKeyEntry>, now: Timestamp) -> Authenticator {
+        Authenticator::new(&AuthConfig::Required { api_keys }, Clock::manual(now)).unwrap()
     }
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]
@@ -97,7 +108,7 @@ mod tests {
         let mut metadata = HeaderMap::new();
         metadata.insert("x-api-key", http::HeaderValue::from_static("key"));
         let caller = keys("events.read", "acme", None).authenticate(&metadata).unwrap();
-        let none = Authenticator::new(&AuthConfig::Required { api_keys: Vec::new() }).unwrap();
+        let none = authenticator(Vec::new(), NOW);
         let other = Some(Uuid::from_u128(1));
         for (later, code) in [
             (none, Code::Unauthenticated),
@@ -111,5 +122,27 @@ mod tests {
         }
         let unchanged = Admission::of(keys("events.read", "acme", None), NEEDED, &metadata);
         tokio::time::timeout(Duration::from_secs(3_600), unchanged.ended(&caller)).await.unwrap_err();
+    }
+
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
+    async fn expired_key_is_refused_and_ends_its_streams() {
+        let mut metadata = HeaderMap::new();
+        metadata.insert("authorization", http::HeaderValue::from_static("Bearer key"));
+        let entry = entry("events.read", "acme", None);
+        let expires_at = NOW.later(Duration::from_secs(60));
+        for (expires_at, millis, accepted) in [
+            (Some(expires_at), 59_999, true),
+            (Some(expires_at), 60_000, false),
+            (Some(expires_at), 90_000_000, false),
+            (None, 90_000_000, true),
+        ] {
+            let entries = vec![ApiKeyEntry { expires_at, ..entry.clone() }];
+            let caller = authenticator(entries.clone(), NOW).authenticate(&metadata).unwrap();
+            let later = authenticator(entries, NOW.later(Duration::from_millis(millis)));
+            assert_eq!(later.authenticate(&metadata).is_ok(), accepted, "{expires_at:?} after {millis} ms");
+            let admission = Admission::of(later, NEEDED, &metadata);
+            let ended = tokio::time::timeout(Duration::from_secs(20), admission.ended(&caller)).await;
+            assert_eq!(ended.ok().map(|status| status.code()), (!accepted).then_some(Code::Unauthenticated));
+        }
     }
 }

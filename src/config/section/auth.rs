@@ -12,6 +12,7 @@ use crate::auth::api_key::parse_hash;
 use crate::auth::permission::Permission;
 use crate::config::error::{Checked, Problems, Reported};
 use crate::config::value;
+use crate::domain::value::time::Timestamp;
 
 /// The authentication of callers.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct ApiKeyEntry {
     pub permissions: Vec<String>,
     /// The only organization the key may act for, if it is bound to one.
     pub organization_id: Option<Uuid>,
+    /// The moment from which the key is refused, if there is one.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl ApiKeyEntry {
@@ -51,6 +54,7 @@ impl ApiKeyEntry {
         account: String,
         permissions: Vec<String>,
         organization_id: Option<Uuid>,
+        expires_at: Option<Timestamp>,
     ) -> Result<ApiKeyEntry, Vec<String>> {
         let mut refused = Vec::new();
         if !(1..=100).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -67,7 +71,7 @@ impl ApiKeyEntry {
             refused.push(format!("there is no permission {permission:?}: it must be \"*\" or one of {known}"));
         }
         if refused.is_empty() {
-            Ok(ApiKeyEntry { name, hash, account, permissions, organization_id })
+            Ok(ApiKeyEntry { name, hash, account, permissions, organization_id, expires_at })
         } else {
             Err(refused)
         }
@@ -96,6 +100,7 @@ struct RawApiKey {
     account: String,
     permissions: Vec<String>,
     organization_id: Option<String>,
+    expires_at: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -157,7 +162,7 @@ fn read_keys(problems: &mut Problems, path: &str) -> Checked<Vec<ApiKeyEntry>> {
 }
 
 fn parse_entry(raw: RawApiKey) -> Result<ApiKeyEntry, Vec<String>> {
-    let RawApiKey { name, hash, account, permissions, organization_id } = raw;
+    let RawApiKey { name, hash, account, permissions, organization_id, expires_at } = raw;
     let mut refused = Vec::new();
     let hash = parse_hash(&hash).unwrap_or_else(|| {
         // Not quoted: the likeliest mistake is the key itself in place of its hash.
@@ -171,7 +176,14 @@ fn parse_entry(raw: RawApiKey) -> Result<ApiKeyEntry, Vec<String>> {
             None
         }
     });
-    match ApiKeyEntry::new(name, hash, account, permissions, organization_id) {
+    let expires_at = expires_at.and_then(|text| {
+        let parsed = Timestamp::from_rfc3339(&text);
+        if parsed.is_none() {
+            refused.push("expires_at must be a moment such as \"2027-01-01T00:00:00Z\"".to_owned());
+        }
+        parsed
+    });
+    match ApiKeyEntry::new(name, hash, account, permissions, organization_id, expires_at) {
         Ok(entry) if refused.is_empty() => Ok(entry),
         Ok(_) => Err(refused),
         Err(more) => Err(refused.into_iter().chain(more).collect()),

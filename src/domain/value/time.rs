@@ -21,6 +21,11 @@ impl Timestamp {
         Self(micros)
     }
 
+    /// Parses a moment as RFC 3339 writes it, such as 2027-01-01T00:00:00Z.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        DateTime::parse_from_rfc3339(text).ok().map(|time| Self(time.timestamp_micros()))
+    }
+
     /// Returns the microseconds since 1970.
     pub const fn micros(self) -> i64 {
         self.0

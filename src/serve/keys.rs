@@ -66,14 +66,46 @@ pub(super) async fn key_ring(
     }
 }
 
-/// Writes a new key to a file that only its owner can read.
+/// Writes a new key to a file that only its owner can read. The file gets its name once it is whole: a process that is
+/// killed meanwhile leaves none that the next one would have to refuse.
 fn create_keys(path: &Path) -> io::Result<String> {
-    if let Some(folder) = path.parent() {
-        private_file::make_folder(folder)?;
-    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    private_file::make_folder(folder)?;
     let keys = KeyRing::format_key(1, Entropy::system().bytes());
-    let mut file = private_file::options().write(true).create_new(true).open(path)?;
+    let unfinished = path.with_extension("keys.new");
+    // A file that is there keeps its mode, so a new one is made.
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = private_file::options().write(true).create_new(true).open(&unfinished)?;
     writeln!(file, "{keys}")?;
     file.sync_all()?;
+    std::fs::rename(&unfinished, path)?;
+    // The name has to outlive the machine too, as the database does.
+    std::fs::File::open(folder)?.sync_all()?;
     Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn key_file_is_whole_whatever_a_killed_process_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("invitations.keys");
+        for left in ["", "1:", "1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=, and much more than a key has"] {
+            std::fs::write(path.with_extension("keys.new"), left).unwrap();
+            let keys = create_keys(&path).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{keys}\n"), "after {left:?}");
+            KeyRing::parse(&keys).unwrap();
+            assert!(!path.with_extension("keys.new").exists());
+        }
+        let made = folder.path().join("first.keys");
+        create_keys(&made).unwrap();
+        assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 }

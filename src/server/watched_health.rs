@@ -35,7 +35,7 @@ impl Health for WatchedHealth {
     /// stays true.
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         match self.0.watch(request).await {
-            Ok(answer) => Ok(answer.map(|answers| answers.boxed())),
+            Ok(answer) => Ok(answer.map(StreamExt::boxed)),
             Err(refused) if refused.code() == Code::NotFound => {
                 let unknown = HealthCheckResponse { status: ServingStatus::ServiceUnknown.into() };
                 Ok(Response::new(stream::iter([Ok(unknown)]).chain(stream::pending()).boxed()))

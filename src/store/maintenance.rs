@@ -50,6 +50,14 @@ impl Old {
     }
 }
 
+/// The encoding of the database on PostgreSQL.
+const ENCODING: &str = "current_setting('server_encoding') AS encoding";
+
+/// Returns an error if texts of an encoding cannot have every character.
+fn check_encoding(encoding: String) -> Result<(), StoreError> {
+    if encoding == "UTF8" { Ok(()) } else { Err(StoreError::Encoding(encoding)) }
+}
+
 /// Migrates, checks and cleans up a database.
 #[derive(Clone, Debug)]
 pub struct Maintenance(pub(super) Database);
@@ -64,8 +72,12 @@ impl Database {
 impl Maintenance {
     /// Migrates the schema to its newest version; waits if another process is doing so.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.is_writable().await?;
         let connections = self.0.for_migrations();
+        if !self.0.is_embedded() {
+            let sql = format!("SELECT {ENCODING}");
+            let row = connections.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+            check_encoding(row.map(|row| row.try_get("", "encoding")).transpose()?.unwrap_or_default())?;
+        }
         migration::migrate(&connections).await?;
         if !self.0.is_embedded() {
             connections.close().await?;
@@ -97,19 +109,18 @@ impl Maintenance {
     async fn is_writable(&self) -> Result<bool, StoreError> {
         let backend = self.0.backend();
         let sql = if backend == DbBackend::Postgres {
-            "SELECT to_regclass('seaql_migrations') IS NOT NULL AS has_schema,
-                current_setting('transaction_read_only') = 'on' AS read_only,
-                current_setting('server_encoding') AS encoding"
+            format!(
+                "SELECT to_regclass('seaql_migrations') IS NOT NULL AS has_schema,
+                current_setting('transaction_read_only') = 'on' AS read_only, {ENCODING}"
+            )
         } else {
             "SELECT count(*) > 0 AS has_schema, false AS read_only, 'UTF8' AS encoding
                 FROM sqlite_master WHERE name = 'seaql_migrations'"
+                .to_owned()
         };
         let row = self.0.upkeep.query_one_raw(Statement::from_string(backend, sql)).await?;
         let row = row.ok_or_else(|| StoreError::Refused("the query for the schema returned no row".to_owned()))?;
-        let encoding: String = row.try_get("", "encoding")?;
-        if encoding != "UTF8" {
-            return Err(StoreError::Encoding(encoding));
-        }
+        check_encoding(row.try_get("", "encoding")?)?;
         if row.try_get("", "read_only")? {
             self.0.replace_connections();
             return Err(StoreError::Unavailable("it takes no writes; check whether it is a standby".to_owned()));

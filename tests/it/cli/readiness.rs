@@ -67,7 +67,7 @@ async fn postgresql_is_served_once_somebody_has_migrated_it() {
     server.stop().await;
 }
 
-/// What waits for such a database waits for ever.
+/// A database keeps the encoding that it was created with, so waiting for it does not help.
 #[tokio::test(crate = "crate::support::limit")]
 async fn database_that_lacks_characters_is_refused() {
     let Some(database) = TestDatabase::postgres().await else { return };

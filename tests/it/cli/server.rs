@@ -134,7 +134,8 @@ impl Server {
         let mut health = HealthClient::new(self.endpoint().connect().await.unwrap());
         let request = HealthCheckRequest { service: BY_NAME.to_owned() };
         let reached = timeout(PATIENCE, async {
-            let mut stream = health.watch(request).await.unwrap().into_inner();
+            let watched = health.watch(request).await;
+            let mut stream = watched.unwrap_or_else(|refused| panic!("{refused}:\n{}", self.log())).into_inner();
             while let Some(answer) = stream.message().await.unwrap() {
                 if answer.status() == wanted {
                     return;

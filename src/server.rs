@@ -17,4 +17,3 @@ pub(crate) mod room;
 pub(crate) mod seats;
 pub(crate) mod status;
 pub(crate) mod violation;
-pub(crate) mod watched_health;

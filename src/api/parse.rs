@@ -109,11 +109,7 @@ pub(crate) fn labels(
     field: &str,
     labels: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    if labels.len() > MAX_LABELS {
-        violations.add(field, FieldRule::TooMany, "must have at most 64 entries");
-        return BTreeMap::new();
-    }
-    entries(violations, field, labels, text::label_value)
+    label_entries(violations, field, labels, MAX_LABELS)
 }
 
 /// Parses the labels of a filter: each of them is a look-up of its own.
@@ -122,8 +118,17 @@ pub(crate) fn filter_labels(
     field: &str,
     labels: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    if labels.len() > MAX_FILTER_LABELS {
-        violations.add(field, FieldRule::TooMany, "must have at most 8 entries");
+    label_entries(violations, field, labels, MAX_FILTER_LABELS)
+}
+
+fn label_entries(
+    violations: &mut Violations,
+    field: &str,
+    labels: &BTreeMap<String, String>,
+    most: usize,
+) -> BTreeMap<String, String> {
+    if labels.len() > most {
+        violations.add(field, FieldRule::TooMany, &format!("must have at most {most} entries"));
         return BTreeMap::new();
     }
     entries(violations, field, labels, text::label_value)

@@ -130,33 +130,27 @@ impl<T: Send + Unpin> http_body::Body for Keeping<T> {
     }
 }
 
-/// An answer that is complete, and what is kept until it has been taken.
-pub(crate) struct Whole<P> {
+/// An answer that is complete.
+pub(crate) struct Whole {
     data: Bytes,
     trailers: Option<http::HeaderMap>,
-    _place: P,
 }
 
-impl Whole<()> {
+impl Whole {
     /// Reads the whole body of an answer.
     pub(crate) async fn read(body: Body) -> Result<Self, Status> {
         let collected = body.collect().await?;
         let trailers = collected.trailers().cloned();
-        Ok(Self { data: collected.to_bytes(), trailers, _place: () })
+        Ok(Self { data: collected.to_bytes(), trailers })
     }
 
     /// Returns the size of its data, in bytes.
     pub(crate) fn len(&self) -> usize {
         self.data.len()
     }
-
-    /// Keeps a place until it has been taken.
-    pub(crate) fn with<P>(self, place: P) -> Whole<P> {
-        Whole { data: self.data, trailers: self.trailers, _place: place }
-    }
 }
 
-impl<P: Send + Unpin> http_body::Body for Whole<P> {
+impl http_body::Body for Whole {
     type Data = Bytes;
     type Error = Status;
 
@@ -179,7 +173,7 @@ mod tests {
 
     fn whole(size: usize, place: Arc<()>) -> Body {
         let trailers = Some(http::HeaderMap::new());
-        Body::new(Whole { data: Bytes::from(vec![7; size]), trailers, _place: place })
+        Keeping::body(Body::new(Whole { data: Bytes::from(vec![7; size]), trailers }), place)
     }
 
     #[tokio::test(crate = "crate::limit")]

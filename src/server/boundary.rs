@@ -208,7 +208,7 @@ impl Boundary {
             Some(bytes) => bytes.shrink(whole.len()),
             None => self.room.bytes(&account, whole.len()).await,
         };
-        Response::from_parts(parts, Body::new(whole.with((place, bytes))))
+        Response::from_parts(parts, Keeping::body(Body::new(whole), (place, bytes)))
     }
 
     /// Answers a call of another service than this one's: of health, which needs no credential, or of reflection.
@@ -322,7 +322,6 @@ where
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     #[tokio::test(crate = "crate::limit")]

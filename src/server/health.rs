@@ -3,6 +3,8 @@
 //!
 //! Liveness never queries the database, so an outage of the database restarts nothing.
 
+pub(crate) mod watched;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

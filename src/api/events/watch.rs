@@ -314,7 +314,7 @@ impl Watch {
     async fn look_up_reach(&mut self) -> Result<(), Status> {
         let now = self.api.clock.now();
         if self.call.caller.organization_id.is_some() && now.micros() - self.reach.1.micros() >= REACH_TTL {
-            // Nothing is sent until it is known again.
+            // The stream is silent until it is known again.
             self.reach = (again(|| self.api.reach(&self.call)).await?, now);
         }
         Ok(())

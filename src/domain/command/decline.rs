@@ -100,7 +100,7 @@ fn who_declines(invitation: &Invitation, link: u16, address: Option<&Address>) -
         let named = invitation.recipients.iter().find(|recipient| recipient.address.is(address));
         return named.map(|recipient| Some(recipient.ordinal)).ok_or(Refusal::RecipientUnknown);
     }
-    // Whoever has the plain link of an invitation for several uses would decline it for all of them.
+    // The holder of the plain link of an invitation for several uses would decline it for all of them.
     let is_for_many = invitation.facts.max_uses != Some(1);
     match (link, invitation.recipients.as_slice()) {
         (0, [] | [_]) if is_for_many => Err(Refusal::NotDeclinable),

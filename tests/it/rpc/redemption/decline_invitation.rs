@@ -55,7 +55,7 @@ async fn plain_link_declines_for_the_only_recipient(database: TestDatabase) {
     let made = messages::create(&service, messages::once_for("ann@example.org")).await;
     let declined = service.redemptions().decline_invitation(messages::decline(&made.invitation_token)).await;
     assert_eq!(declined.unwrap().into_inner().state(), InvitationState::Declined);
-    // Whoever has the plain link of one for many cannot decline it for all.
+    // The holder of the plain link of one for many cannot decline it for all.
     let many = messages::create(&service, messages::invitation_for(&["ann@example.org"])).await;
     let plain = service.redemptions().decline_invitation(messages::decline(&many.invitation_token)).await;
     refused(plain, Code::FailedPrecondition, "NOT_DECLINABLE");

@@ -239,18 +239,22 @@ impl<'a> Maker<'a> {
     }
 
     /// Creates the reminders that name the expiry, if it has changed; those that named the old one are
-    /// cancelled when their time comes.
+    /// cancelled when their time comes. An expiry may be moved to where a reminder is due at once, so such moves are limited.
     pub(super) fn reminders_if_moved(
         &self,
         before: &Invitation,
-        after: &Invitation,
+        after: &mut Invitation,
         context: &Context,
-    ) -> Vec<NewDelivery> {
+    ) -> Result<Vec<NewDelivery>, Refusal> {
         if before.facts.expire_at == after.facts.expire_at {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let schedule = context.reminders.get(after.details.kind());
-        self.reminders(after, &schedule.for_moved(after.facts.expire_at, self.loaded.now))
+        let reminders = self.reminders(after, &schedule.for_moved(after.facts.expire_at, self.loaded.now));
+        if !reminders.is_empty() {
+            after.repeats.count_move(self.loaded.now)?;
+        }
+        Ok(reminders)
     }
 
     /// Creates a message without a recipient, due now.

@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod message_id;
 pub mod reminder;
+pub mod repeats;
 
 use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
@@ -14,6 +15,9 @@ use super::value::email::Email;
 use super::value::id::InvitationId;
 use super::value::time::Timestamp;
 use super::value::word;
+
+/// The reason for which a message is cancelled when a later one brings its recipient the link.
+pub const REPLACED: &str = "a later message replaces it";
 
 /// The purpose of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]

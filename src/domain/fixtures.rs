@@ -13,6 +13,7 @@ use super::command::{
 };
 use super::decide::Context;
 use super::delivery::reminder::Schedules;
+use super::delivery::repeats::Repeats;
 use super::group::loaded::Loaded;
 use super::invitation::acceptance::{Acceptance, Acceptor, Subject};
 use super::invitation::recipient::{Address, NewRecipient, Recipient};
@@ -100,6 +101,7 @@ pub(super) fn invitation(recipients: u16, max_uses: Option<u32>) -> Invitation {
         expiry_told_at: None,
         first_sent_at: None,
         last_sent_at: None,
+        repeats: Repeats::default(),
         created_at: minutes(-60),
         updated_at: minutes(-60),
         engagement: Engagement::default(),

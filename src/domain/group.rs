@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::command::{Command, CreateOutcome, RequestKey};
 use super::decide::{AcceptanceChange, Affected, Change, Changes, Context, Decided, DomainChange, decide, remembered};
-use super::delivery::{Delivery, DeliveryState, NewDelivery};
+use super::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
 use super::invitation::acceptance::Acceptance;
 use super::invitation::event::NewEvent;
 use super::invitation::refusal::{AsRefusal, Refusal};
@@ -92,6 +92,10 @@ pub struct Save {
     pub events: Vec<NewEvent>,
     /// Messages to be sent, with their invitations.
     pub deliveries: Vec<(Arc<Invitation>, NewDelivery)>,
+    /// Those of them that a later one replaces: they are saved as cancelled.
+    pub replaced: BTreeSet<Uuid>,
+    /// Messages that replace those of the same purpose to the same recipient which are queued, by invitation and recipient.
+    pub replacing: BTreeMap<(InvitationId, u16), (AccountId, Uuid)>,
     /// Changed messages, with the state and the lease that they must still have.
     pub settled: BTreeMap<(AccountId, Uuid), SettledDelivery>,
     /// Requests to be remembered.
@@ -275,6 +279,7 @@ impl Group {
     fn take_in(&mut self, account: &AccountId, changes: Changes) {
         let Changes { invitations, slots, domains, acceptance, engagement, events, deliveries, delivery, requests } =
             changes;
+        let is_update = matches!(invitations.first(), Some(Change::Update { .. }));
         let changed: Vec<_> = invitations
             .into_iter()
             .map(|change| match change {
@@ -283,6 +288,9 @@ impl Group {
             })
             .collect();
         if let Some(about) = changed.first() {
+            if is_update {
+                self.replace_queued(account, &deliveries);
+            }
             let deliveries = deliveries.into_iter().map(|delivery| (Arc::clone(about), delivery));
             self.save.deliveries.extend(deliveries);
             self.take_in_acceptance(acceptance, Arc::clone(about));
@@ -304,6 +312,20 @@ impl Group {
         for (key, remembered) in requests {
             self.loaded.put_request(key.clone(), remembered.clone());
             self.save.requests.insert(key, remembered);
+        }
+    }
+
+    /// Notes that messages with a link replace earlier ones to the same recipients which are not sent yet, so that nobody
+    /// gets the same mail twice after an outage of the mail server.
+    fn replace_queued(&mut self, account: &AccountId, deliveries: &[NewDelivery]) {
+        for new in deliveries.iter().filter(|new| new.purpose == Purpose::Invitation) {
+            let key = (new.invitation, new.recipient);
+            let same = |earlier: &&NewDelivery| {
+                (earlier.invitation, earlier.recipient) == key && earlier.purpose == Purpose::Invitation
+            };
+            let earlier = self.save.deliveries.iter().map(|(_, earlier)| earlier).filter(same);
+            self.save.replaced.extend(earlier.map(|earlier| earlier.id));
+            self.save.replacing.insert(key, (account.clone(), new.id));
         }
     }
 

@@ -14,6 +14,7 @@ pub mod unknown_fields;
 use std::collections::BTreeMap;
 
 use super::delivery::DeliveryState;
+use super::delivery::repeats::Repeats;
 use super::kind::{Details, Kind};
 use super::secret::token::Claims;
 use super::value::etag;
@@ -71,6 +72,8 @@ pub struct Invitation {
     pub first_sent_at: Option<Timestamp>,
     /// The moment at which its link was last handed to delivery.
     pub last_sent_at: Option<Timestamp>,
+    /// The times that callers had it mailed again.
+    pub repeats: Repeats,
     /// The moment of its creation.
     pub created_at: Timestamp,
     /// The moment of its last update.

@@ -18,8 +18,8 @@ use super::pace::Pace;
 use super::transport::{SendError, SendFailure};
 use crate::clock::Clock;
 use crate::domain::command::{Action, Command, SettleDelivery};
-use crate::domain::delivery::DeliveryEnd;
 use crate::domain::delivery::backoff::Backoff;
+use crate::domain::delivery::{DeliveryEnd, REPLACED};
 use crate::domain::reach::Reach;
 use crate::domain::value::id::IdSeed;
 use crate::entropy::Entropy;
@@ -258,7 +258,8 @@ impl MailWorker {
             within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, "the invitation is deleted")).await?;
             return Ok(None);
         };
-        if let Some(reason) = message.delivery.needless(&topic.invitation.found, topic.invitation.now) {
+        let needless = message.delivery.needless(&topic.invitation.found, topic.invitation.now);
+        if let Some(reason) = needless.or(topic.is_replaced.then_some(REPLACED)) {
             within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, reason)).await?;
             return Ok(None);
         }

@@ -169,6 +169,7 @@ impl From<Refusal> for Status {
                 "rotations",
                 "the link has been rotated as often as it can be: create another invitation",
             ),
+            Refusal::RateLimited(limited) => rate_limited(limited.limit, limited.retry_after),
             Refusal::DeliveryNotFound => {
                 let message = "there is no such delivery: take the message_id from ListDeliveries";
                 // A message_id reads like an e-mail address, so it is not repeated.

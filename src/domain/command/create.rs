@@ -10,6 +10,7 @@ use super::revoke::revoked;
 use super::{Command, CommandRules, Expiry, ExpiryTime, OpenSearch, ReadSet, text_bytes};
 use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
+use crate::domain::delivery::repeats::Repeats;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::event::payload::{CreatedPayload, RevokedPayload};
 use crate::domain::invitation::event::{EventType, NewEvent, Payload};
@@ -231,6 +232,7 @@ pub(in crate::domain) fn new_invitation(
         expiry_told_at: None,
         first_sent_at: None,
         last_sent_at: None,
+        repeats: Repeats::default(),
         created_at: now,
         updated_at: now,
         engagement: Engagement::default(),

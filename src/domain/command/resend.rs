@@ -121,11 +121,16 @@ impl CommandRules for ResendInvitation {
             invitation.mails = true;
         }
         let mut deliveries = self.deliveries(&mut maker, &invitation);
+        // A resend that mails nobody only renews or replaces the link.
+        if !deliveries.is_empty() {
+            invitation.repeats.count_resend(loaded.now)?;
+        }
+        let reminders = maker.reminders_if_moved(before, &mut invitation, context)?;
         invitation.sent(deliveries.len(), loaded.now);
         let (mailed_count, expire_at) = (deliveries.len(), invitation.facts.expire_at);
         let payload = ResentPayload { rotated: self.rotate, mailed_count, expire_at };
         let events = vec![maker.event(&invitation, EventType::Resent, Payload::Resent(payload))];
-        deliveries.extend(maker.reminders_if_moved(before, &invitation, context));
+        deliveries.extend(reminders);
         let id = invitation.id;
         let invitations = vec![Change::Update { invitation, unexpired: false }];
         Ok(Decided::changed(id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))

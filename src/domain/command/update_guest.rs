@@ -140,7 +140,7 @@ impl CommandRules for UpdateGuestInvitation {
         } else {
             Vec::new()
         };
-        let deliveries = maker.reminders_if_moved(before, &invitation, context);
+        let deliveries = maker.reminders_if_moved(before, &mut invitation, context)?;
         let invitations = vec![Change::Update { invitation, unexpired: false }];
         Ok(Decided::changed(before.id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
     }

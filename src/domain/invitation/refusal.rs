@@ -1,10 +1,21 @@
 //! The reasons why a command is refused. `server::status` gives each reason its code, its text and its `ErrorReason`.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use crate::domain::kind::Kind;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::rule::Invalid;
+
+/// A caller asked for something too often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimited {
+    /// The limit's name.
+    pub limit: &'static str,
+    /// The time to wait.
+    pub retry_after: Duration,
+}
 
 /// A rule of the domain that a command breaks. A refused command changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +58,8 @@ pub enum Refusal {
     EmailNotVerified,
     /// The link was rotated as often as its token can count.
     RotationsUsedUp,
+    /// The invitation was mailed again too often.
+    RateLimited(RateLimited),
     /// The account has no such message.
     DeliveryNotFound,
     /// Another process has the lease of the message.
@@ -76,6 +89,12 @@ impl Refusal {
             self,
             Self::InvitationExpired | Self::InvitationRevoked | Self::InvitationDeclined | Self::InvitationFulfilled
         )
+    }
+}
+
+impl From<RateLimited> for Refusal {
+    fn from(limited: RateLimited) -> Self {
+        Self::RateLimited(limited)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptor;
 use crate::domain::invitation::email_rule::{Binding, binding, by_email};
 use crate::domain::invitation::recipient::Recipient;
-use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::refusal::{RateLimited, Refusal};
 use crate::domain::value::email::Email;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::rule::Invalid;
@@ -156,15 +156,6 @@ pub struct Asked {
     pub others: u32,
     /// The moment of the oldest of those requests.
     pub oldest: Option<Timestamp>,
-}
-
-/// Too many codes were requested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimited {
-    /// The limit's name.
-    pub limit: &'static str,
-    /// The time to wait.
-    pub retry_after: Duration,
 }
 
 impl Asked {

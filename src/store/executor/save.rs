@@ -15,7 +15,7 @@ use crate::domain::invitation::{Engagement, Invitation};
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
-use crate::store::sql::entity::{autojoin_domain, event, recipient};
+use crate::store::sql::entity::{autojoin_domain, event, outbox, recipient};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{RowsParam, values_of};
 use crate::store::sql::{Pool, row};
@@ -39,7 +39,7 @@ fn sets(save: &Save, parts: &[Part]) -> Vec<RowsParam> {
         Part::Recipients => RowsParam::of(created().flat_map(recipient_rows)),
         Part::Groups => RowsParam::of(created().flat_map(row::group_rows)),
         Part::FirstEvents => RowsParam::of(first_events.take().into_iter().flatten()),
-        Part::Outbox => RowsParam::of(save.deliveries.iter().map(|(about, delivery)| row::outbox_row(about, delivery))),
+        Part::Outbox => RowsParam::of(outbox_rows(save)),
         Part::Requests => {
             RowsParam::of(save.requests.iter().map(|(key, remembered)| row::request_row(key, remembered)))
         }
@@ -53,10 +53,22 @@ fn sets(save: &Save, parts: &[Part]) -> Vec<RowsParam> {
         Part::Joining => RowsParam::of(domain_rows(save, true)),
         Part::Leaving => RowsParam::of(domain_rows(save, false)),
         Part::DeliveryUpdates => RowsParam::new(part.columns(), save.settled.iter().map(settled_row)),
+        Part::Replacing => RowsParam::new(part.columns(), save.replacing.iter().map(replacing_row)),
         Part::Counts => RowsParam::new(part.columns(), counts.iter().map(counts_row)),
         Part::Events => RowsParam::new(part.columns(), events.take().into_iter().flatten()),
     };
     parts.iter().map(set).collect()
+}
+
+fn outbox_rows(save: &Save) -> impl Iterator<Item = outbox::Model> {
+    save.deliveries.iter().map(|(about, delivery)| {
+        let is_replaced = save.replaced.contains(&delivery.id);
+        if is_replaced { row::replaced_outbox_row(about, delivery) } else { row::outbox_row(about, delivery) }
+    })
+}
+
+fn replacing_row(((invitation, recipient), (account, id)): (&(InvitationId, u16), &(AccountId, Uuid))) -> [Value; 4] {
+    [account.as_str().into(), invitation.0.into(), i32::from(*recipient).into(), (*id).into()]
 }
 
 fn recipient_rows(invitation: &Invitation) -> impl Iterator<Item = recipient::Model> {

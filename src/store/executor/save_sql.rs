@@ -7,6 +7,8 @@
 //! SQLite has one writer, so nothing can have changed; the same sets go through `sqlite_sqls`, and the rows affected
 //! are a second check.
 
+mod messages;
+
 use sea_orm::sea_query::ColumnType::{BigInteger, Boolean, Text, Uuid as UuidType};
 use sea_orm::{DbBackend, EntityTrait};
 
@@ -15,6 +17,7 @@ use crate::store::sql::entity::{
     slot,
 };
 use crate::store::sql::rows_param::{Columns, clock};
+use messages::{cancel_replaced, replacing_columns, settle_deliveries, settled_columns};
 
 /// The sets of rows that a save consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,8 @@ pub(in crate::store) enum Part {
     Leaving,
     /// Changed messages, with the conditions for their update.
     DeliveryUpdates,
+    /// Messages that replace those which are queued.
+    Replacing,
     /// Increments of counters.
     Counts,
     /// Events that are numbered by the counters.
@@ -76,6 +81,7 @@ impl Part {
         Self::Joining,
         Self::Leaving,
         Self::DeliveryUpdates,
+        Self::Replacing,
         Self::Counts,
         Self::Events,
     ];
@@ -97,6 +103,7 @@ impl Part {
             Self::Slots => Columns::of::<slot::Entity>(),
             Self::Joining | Self::Leaving => Columns::of::<autojoin_domain::Entity>(),
             Self::DeliveryUpdates => settled_columns(),
+            Self::Replacing => replacing_columns(),
             Self::Counts => engagement_columns(),
             Self::Events => Columns::of::<event::Entity>().and([("before_last", BigInteger)]),
         }
@@ -126,7 +133,7 @@ fn first(backend: DbBackend, part: Option<Part>) -> usize {
 }
 
 /// The columns of an invitation that change after its creation.
-const MUTABLE: [&str; 19] = [
+const MUTABLE: [&str; 20] = [
     "use_count",
     "expire_at",
     "accepted_at",
@@ -146,6 +153,7 @@ const MUTABLE: [&str; 19] = [
     "widget_configuration_id",
     "details",
     "expiry_told_at",
+    "repeats",
 ];
 
 /// The texts of the save for one database.
@@ -169,14 +177,6 @@ impl SaveSql {
             Self::Sqlite(sqlite_sqls())
         }
     }
-}
-
-fn settled_columns() -> Columns {
-    Columns::list([("account_id", Text), ("id", UuidType), ("state", Text), ("loaded_state", Text)]).and_nullable([
-        ("loaded_lease", UuidType),
-        ("last_error", Text),
-        ("sent_at", BigInteger),
-    ])
 }
 
 fn engagement_columns() -> Columns {
@@ -244,7 +244,8 @@ fn save_sql() -> String {
         event_ AS ({events}),
         created AS ({invitation}), label_ AS ({label}), recipient_ AS ({recipient}), group_ AS ({group}),
         created_event AS ({created_event}), outbox_ AS ({outbox}), request_ AS ({request}), acceptance_ AS ({accepted}),
-        reaccepted AS ({reaccepted}), answered AS ({answered}), joining AS ({joining}), leaving AS ({leaving})
+        reaccepted AS ({reaccepted}), answered AS ({answered}), joining AS ({joining}), leaving AS ({leaving}),
+        replaced AS ({replaced})
         SELECT ok FROM guard",
         updated = Part::Updates.columns().keys_of(pg, first(pg, Some(Part::Updates)), "u"),
         set = set_mutable(),
@@ -267,6 +268,7 @@ fn save_sql() -> String {
         answered = update_recipients(pg),
         joining = insert::<autojoin_domain::Entity>(pg, Part::Joining, KEEP_KNOWN_DOMAINS),
         leaving = delete_domains(pg),
+        replaced = cancel_replaced(pg, "JOIN guard ON guard.ok = 1"),
     )
 }
 
@@ -294,6 +296,7 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
         Part::Joining => insert::<autojoin_domain::Entity>(lite, *part, KEEP_KNOWN_DOMAINS),
         Part::Leaving => delete_domains(lite),
         Part::DeliveryUpdates => settle_deliveries(lite),
+        Part::Replacing => cancel_replaced(lite, ""),
         Part::Counts => upsert_engagement(lite, "WHERE true"),
         Part::Events => insert_events(lite, "engagement"),
     };
@@ -318,20 +321,6 @@ fn take_slots(backend: DbBackend) -> String {
     let taken = "WHERE true ORDER BY r.key ON CONFLICT (account_id, key) DO UPDATE
         SET invitation_id = excluded.invitation_id, version = excluded.version WHERE slot.version = excluded.version - 1";
     insert::<slot::Entity>(backend, Part::Slots, taken)
-}
-
-/// Updates messages, each only if it is unchanged since it was loaded. A person who asks for a verification code need
-/// not have been invited, so their address is kept no longer than it takes to mail the code.
-fn settle_deliveries(backend: DbBackend) -> String {
-    format!(
-        "UPDATE outbox AS o SET state = r.state, last_error = r.last_error, sent_at = r.sent_at, lease = NULL,
-        due_at = CASE WHEN r.state IN ('queued', 'sending') THEN o.due_at END, planned_at = NULL,
-        address = CASE WHEN o.purpose = 'verification_code' AND r.state NOT IN ('queued', 'sending') THEN NULL
-            ELSE o.address END
-        FROM {} WHERE o.account_id = r.account_id AND o.id = r.id AND o.state = r.loaded_state
-            AND o.lease IS NOT DISTINCT FROM r.loaded_lease",
-        Part::DeliveryUpdates.keys(backend)
-    )
 }
 
 /// A domain that one group removes and adds again was never removed.

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use sea_orm::sea_query::ColumnType::{Integer, Text, Uuid as UuidType};
+use sea_orm::sea_query::ColumnType::{BigInteger, Integer, Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::{ClaimRequest, OUTBOX};
-use crate::domain::delivery::{Delivery, DeliveryState};
+use crate::domain::delivery::{Delivery, DeliveryState, Purpose};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::reach::Reach;
@@ -49,6 +49,8 @@ pub struct Topicality {
     pub invitation: Read<Invitation>,
     /// The acceptance that the message reports.
     pub acceptance: Option<Acceptance>,
+    /// Whether a later message brings its recipient the same link, or has brought it.
+    pub is_replaced: bool,
 }
 
 /// The filters of failed messages to be queued again.
@@ -108,24 +110,28 @@ impl Store {
     pub async fn topicality(&self, claimed: &ClaimedDelivery) -> Result<Option<Topicality>, StoreError> {
         let backend = self.database.backend();
         let keys = Columns::list([("account_id", Text), ("invitation_id", UuidType), ("recipient", Integer)]);
-        let keys = keys.and_nullable([("about", UuidType)]);
+        let keys = keys.and([("purpose", Text), ("created_at", BigInteger)]).and_nullable([("about", UuidType)]);
         let message = &claimed.delivery.message;
         let (account, recipient) = (claimed.account.as_str(), i32::from(message.recipient));
-        let row: [Value; 4] = [account.into(), message.invitation.0.into(), recipient.into(), message.about.into()];
+        let (purpose, created_at) = (message.purpose.code(), message.created_at.micros());
+        let key = [account.into(), message.invitation.0.into(), recipient.into(), purpose.into(), created_at.into()];
+        let row = key.into_iter().chain([Value::from(message.about)]);
         // There may be a thousand recipients, each with a message of their own.
         let extent = Extent { recipients: "t.ordinal = k.recipient", messages: "false", ..Extent::PLAIN };
         let clock_at = 1 + keys.width(backend);
         let cast = if backend == DbBackend::Postgres { "::text" } else { "" };
         let sql = format!(
-            "SELECT {now} AS now, {body} AS body, CASE WHEN a.id IS NOT NULL THEN ({acceptance}){cast} END AS acceptance
+            "SELECT {now} AS now, {body} AS body, CASE WHEN a.id IS NOT NULL THEN ({acceptance}){cast} END AS acceptance,
+                CASE WHEN {is_replaced} THEN 1 ELSE 0 END AS is_replaced
             FROM {keys} JOIN invitation i ON i.account_id = k.account_id AND i.id = k.invitation_id
             LEFT JOIN acceptance a ON a.account_id = k.account_id AND a.invitation_id = k.invitation_id AND a.id = k.about",
             now = statement_clock(backend, clock_at),
             body = invitation_body(backend, &extent),
             acceptance = Columns::of::<acceptance::Entity>().json_of(backend, "a"),
+            is_replaced = is_replaced(backend),
             keys = keys.keys_of(backend, 1, "k"),
         );
-        let mut values = RowsParam::new(keys, [row].into_iter()).params(backend);
+        let mut values = RowsParam::new(keys, std::iter::once(row)).params(backend);
         values.push(self.database.clock().map(Timestamp::micros).into());
         let found = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         found.map(|row| topicality_from(&row)).transpose()
@@ -317,6 +323,20 @@ fn picked(rows: &str) -> String {
     format!("WITH picked AS MATERIALIZED (SELECT o.account_id, o.id FROM outbox o {rows})")
 }
 
+/// Returns the condition under which a later message has taken the place of message `k`: one that was being sent when the
+/// later one was made, or that was queued again. Messages of one moment belong to one save, which brings nobody two links.
+fn is_replaced(backend: DbBackend) -> String {
+    format!(
+        "k.purpose = '{invitation}' AND EXISTS (SELECT 1 FROM outbox n WHERE {by_invitation} AND n.invitation_id = i.id
+            AND n.created_at > k.created_at AND n.recipient = k.recipient AND n.purpose = '{invitation}'
+            AND n.state NOT IN ('{cancelled}', '{failed}'))",
+        by_invitation = by_index(backend, "invitation", "n", "k.account_id"),
+        invitation = Purpose::Invitation.code(),
+        cancelled = DeliveryState::Cancelled.code(),
+        failed = DeliveryState::Failed.code(),
+    )
+}
+
 /// Returns the table expression `p` over the picked keys. PostgreSQL is made to expect one row: see `Columns::keys_of`.
 fn picked_keys(backend: DbBackend) -> &'static str {
     if backend == DbBackend::Postgres {
@@ -330,5 +350,6 @@ fn topicality_from(row: &QueryResult) -> Result<Topicality, StoreError> {
     let acceptance = row.try_get::<Option<String>>("", "acceptance")?;
     let acceptance =
         acceptance.map(|json| parse_json::<acceptance::Model>(&json, "acceptance").and_then(Acceptance::try_from));
-    Ok(Topicality { invitation: invitation_from(row)?, acceptance: acceptance.transpose()? })
+    let is_replaced = row.try_get::<i32>("", "is_replaced")? == 1;
+    Ok(Topicality { invitation: invitation_from(row)?, acceptance: acceptance.transpose()?, is_replaced })
 }

@@ -1,5 +1,7 @@
 //! The outcome in the answer of a create, and the link beside it.
 
+use std::time::Duration;
+
 use invitation_service::pb;
 use invitation_service::pb::{CreateOutcome, OnConflict, TokenVisibility};
 use tonic::Code;
@@ -171,6 +173,7 @@ async fn link_is_shown_to_whoever_makes_it_and_to_no_other() {
     let resend = |rotate_token| pb::ResendUserInvitationRequest { rotate_token, ..users::resending(&made.name) };
     let resent = users.resend_user_invitation(keys::with(&key[1], resend(false))).await.unwrap().into_inner();
     assert_eq!(shown(&resent), hidden);
+    service.clock.advance(Duration::from_secs(60));
     let rotated = users.resend_user_invitation(keys::with(&key[1], resend(true))).await.unwrap().into_inner();
     assert_ne!((rotated.invitation_token.as_str(), &rotated.invitation_token), ("", &made.invitation_token));
     let retried = users.create_user_invitation(keys::with(&key[0], creation())).await.unwrap().into_inner();

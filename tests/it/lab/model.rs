@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use invitation_service::domain::command::{Action, Command, ExpireInvitation, RequestKey};
 use invitation_service::domain::decide::Context;
-use invitation_service::domain::delivery::{Delivery, DeliveryState, Purpose};
+use invitation_service::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose, REPLACED};
 use invitation_service::domain::group::loaded::{Loaded, Remembered};
 use invitation_service::domain::group::{BatchMode, Executed, Group, Save};
 use invitation_service::domain::invitation::acceptance::Acceptance;
@@ -53,6 +53,12 @@ pub(super) struct Model {
     pub(super) posts: BTreeMap<PostKey, TemplateMailer>,
     pub(super) attempts: BTreeSet<(Uuid, Uuid, AccountId)>,
     pub(super) dispatched: i64,
+}
+
+/// Does what becomes of a message that a later one replaces.
+fn replace(delivery: &mut Delivery) {
+    (delivery.state, delivery.due_at) = (DeliveryState::Cancelled, None);
+    delivery.last_error = Some(REPLACED.to_owned());
 }
 
 impl Model {
@@ -182,9 +188,22 @@ impl Model {
             let planned = message.due_at > message.created_at;
             let due_at = Some(message.due_at);
             let key = (invitation.account.clone(), message.id);
+            let is_replaced = save.replaced.contains(&message.id);
             let (state, lease, attempts) = (DeliveryState::Queued, None, 0);
-            let delivery = Delivery { message, state, lease, attempts, last_error: None, sent_at: None, due_at };
+            let mut delivery = Delivery { message, state, lease, attempts, last_error: None, sent_at: None, due_at };
+            if is_replaced {
+                replace(&mut delivery);
+            }
             self.outbox.entry(key).or_insert(Message { delivery, planned });
+        }
+        let replacing = |message: &Message| {
+            let NewDelivery { invitation, recipient, purpose, id, .. } = message.delivery.message;
+            let new = save.replacing.get(&(invitation, recipient));
+            let is_waiting = purpose == Purpose::Invitation && message.delivery.state == DeliveryState::Queued;
+            is_waiting && new.is_some_and(|(_, new)| *new != id)
+        };
+        for message in self.outbox.values_mut().filter(|message| replacing(message)) {
+            replace(&mut message.delivery);
         }
         for (key, settled) in save.settled {
             self.outbox.insert(key, Message { delivery: settled.delivery, planned: false });

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use invitation_service::config::{Config, MailConfig};
+use invitation_service::domain::delivery::repeats::Repeats;
 use invitation_service::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
 use invitation_service::domain::invitation::recipient::{Address, NewRecipient, Recipient};
 use invitation_service::domain::invitation::state::Facts;
@@ -79,6 +80,7 @@ pub(crate) fn invitation(details: Details) -> Invitation {
         expiry_told_at: None,
         first_sent_at: None,
         last_sent_at: None,
+        repeats: Repeats::default(),
         created_at: NEW_YEAR,
         updated_at: NEW_YEAR,
         engagement: Engagement::default(),

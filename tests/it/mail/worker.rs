@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::CreateInvitation;
 use invitation_service::domain::delivery::{Delivery, DeliveryState};
+use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::value::id::InvitationId;
 use invitation_service::mail::mailer::Mailer;
 use invitation_service::mail::transport::{SendError, SendFailure};
 use invitation_service::mail::worker::{MailWorker, MailWorkerOptions, SETTLE_RESERVE};
-use invitation_service::store::{ClaimedDelivery, DeliveryQuery, Store, Topicality};
+use invitation_service::store::{ClaimedDelivery, DeliveryQuery, RedeliveryQuery, Store, Topicality, WriteOnce};
 use sea_orm::{ConnectionTrait, Statement};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -26,6 +27,9 @@ on_both!(
     migrated:
     every_recipient_is_sent_one_message_and_its_event_follows,
     message_is_cancelled_when_its_invitation_ends_before,
+    resends_in_an_outage_leave_one_message,
+    message_replaced_while_it_was_sent_is_sent_no_more,
+    failed_message_queued_behind_a_later_one_is_needless,
     failing_message_is_retried_later_and_fails_in_the_end,
     permanently_refused_message_fails_at_once,
     unusable_transport_costs_no_attempts_and_pauses,
@@ -125,6 +129,65 @@ async fn message_is_cancelled_when_its_invitation_ends_before(database: TestData
     assert_eq!(states(&store, open.id).await, [Sent]);
     assert_eq!(script.sent().len(), 2);
     assert_eq!(story(&store, revoked.id).await, ["created", "revoked"], "nothing was sent, nothing happened");
+}
+
+/// Resends a minute after the last time.
+async fn resend_later(store: &Store, clock: &Clock, invitation: &Invitation) {
+    clock.advance(Duration::from_secs(60));
+    store.executor().execute(command(resend(invitation, false, None)), None).await.unwrap();
+}
+
+async fn resends_in_an_outage_leave_one_message(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let invitation = created(&store, mailed_link(2)).await;
+    let away = || fails(SendFailure::Retry, "no answer");
+    let script = Script::new([away(), away()]);
+    let relay = relay(&store, &script, &clock);
+    relay.drain().await.unwrap();
+    for _ in 0..5 {
+        resend_later(&store, &clock, &invitation).await;
+    }
+    let found = deliveries(&store, invitation.id).await;
+    let replaced = found.iter().filter(|one| one.state == DeliveryState::Cancelled);
+    let reasons: Vec<_> = replaced.map(|one| (one.last_error.as_deref(), one.due_at)).collect();
+    assert_eq!(reasons, [(Some("a later message replaces it"), None); 10]);
+    relay.drain().await.unwrap();
+    assert_eq!(script.sent().len(), 2 + 2, "each recipient gets one mail once the server is back");
+    let latest = deliveries(&store, invitation.id).await.split_off(10);
+    assert!(latest.iter().all(|one| one.state == DeliveryState::Sent));
+}
+
+async fn message_replaced_while_it_was_sent_is_sent_no_more(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let invitation = created(&store, mailed_link(1)).await;
+    let claimed = store.claim_deliveries(Uuid::from_u128(1), OPTIONS.lease * 2, 1, "").await.unwrap().remove(0);
+    resend_later(&store, &clock, &invitation).await;
+    assert!(store.release_delivery(&claimed, Duration::ZERO, true, "no answer").await.unwrap());
+    let script = Script::new([]);
+    relay(&store, &script, &clock).drain().await.unwrap();
+    let found = deliveries(&store, invitation.id).await;
+    assert_eq!(states_by_age(&store, &invitation).await, [DeliveryState::Cancelled, DeliveryState::Sent]);
+    assert_eq!(script.sent(), [found[1].message.id]);
+}
+
+async fn failed_message_queued_behind_a_later_one_is_needless(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let invitation = created(&store, mailed_link(1)).await;
+    let script = Script::new([fails(SendFailure::Refused, "550"), fails(SendFailure::Refused, "550")]);
+    let relay = relay(&store, &script, &clock);
+    relay.drain().await.unwrap();
+    resend_later(&store, &clock, &invitation).await;
+    relay.drain().await.unwrap();
+    let once = WriteOnce { request: None, validate_only: false };
+    let queued = store.redeliver_deliveries(&reach(), &RedeliveryQuery::default(), &once).await.unwrap();
+    assert_eq!(queued, Some(2));
+    relay.drain().await.unwrap();
+    assert_eq!(states_by_age(&store, &invitation).await, [DeliveryState::Cancelled, DeliveryState::Sent]);
+    assert_eq!(script.sent().len(), 3);
+}
+
+async fn states_by_age(store: &Store, invitation: &Invitation) -> Vec<DeliveryState> {
+    deliveries(store, invitation.id).await.into_iter().map(|delivery| delivery.state).collect()
 }
 
 async fn failing_message_is_retried_later_and_fails_in_the_end(database: TestDatabase) {

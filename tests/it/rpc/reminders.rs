@@ -68,6 +68,7 @@ async fn reminders_wait_in_the_outbox_and_count_as_no_delivery(database: TestDat
     let renewed = [(1, 3, None), (1, 7, None), (1, 9, Some(10)), (1, 19, Some(20))];
     assert_eq!(waiting(&service).await, renewed, "what speaks of the old expiry is cancelled when its time comes");
     assert_eq!(messages::get_general(&service, &name).await.delivery_count, 2);
+    service.clock.advance(Duration::from_secs(60));
     service.users().resend_user_invitation(users::resending(&made.name)).await.unwrap();
     assert_eq!(waiting(&service).await, renewed, "the expiry has not moved");
     let tried = "UPDATE outbox SET attempts = 1 WHERE purpose = 'reminder' AND for_expire_at IS NULL";

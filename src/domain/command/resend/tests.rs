@@ -1,8 +1,10 @@
 //! The effects of a resend: renewal, rotation and mail.
 
+use std::time::Duration;
+
 use super::ResendInvitation;
 use crate::domain::command::Action;
-use crate::domain::decide::tests::{after, run};
+use crate::domain::decide::tests::{after, run, run_on};
 use crate::domain::decide::{Context, decide};
 use crate::domain::fixtures::{CONTEXT, NOW, at, command, invitation, loaded, minutes, resend, target, ttl};
 use crate::domain::invitation::refusal::Refusal;
@@ -85,6 +87,37 @@ fn named_recipients_alone_are_mailed_whether_or_not_mail_is_on() {
 }
 
 #[test]
+fn resends_that_mail_are_limited_and_others_are_not() {
+    let mut invitation = invitation(1, None);
+    let with = |mails: Option<bool>| {
+        let Action::Resend(resend) = resend(&self::invitation(1, None), true, Some(ttl(10))) else {
+            panic!("no resend")
+        };
+        Action::Resend(ResendInvitation { send_email: mails, ..resend })
+    };
+    for day in 0..2 {
+        for minute in 0..10 {
+            let mut loaded = loaded(&invitation, &[]);
+            loaded.now = minutes(day * 24 * 60 + minute);
+            let decided = run_on(&loaded, &command(1, with(None))).unwrap();
+            invitation = after(&decided.changes).unwrap().clone();
+        }
+        let mut loaded = loaded(&invitation, &[]);
+        loaded.now = minutes(day * 24 * 60 + 10);
+        let Refusal::RateLimited(limited) = run_on(&loaded, &command(1, with(Some(true)))).unwrap_err() else {
+            panic!("another refusal")
+        };
+        let left = Duration::from_secs((24 * 60 - 10) * 60);
+        assert_eq!((limited.limit, limited.retry_after), ("resends_per_invitation", left));
+        assert!(run_on(&loaded, &command(1, with(Some(false)))).is_ok(), "it mails nobody");
+        let mut silent = invitation.clone();
+        silent.mails = false;
+        loaded.put_invitation(silent);
+        assert!(run_on(&loaded, &command(1, with(None))).is_ok(), "its links are not mailed");
+    }
+}
+
+#[test]
 fn link_rotates_as_often_as_its_token_can_count_and_no_more() {
     let mut invitation = invitation(0, None);
     invitation.generation = u16::MAX - 1;
@@ -100,7 +133,6 @@ fn no_renewal_goes_beyond_the_calendar() {
     let invitation = invitation(0, None);
     let mut loaded = loaded(&invitation, &[]);
     loaded.now = Timestamp::MAX;
-    let decided =
-        crate::domain::decide::tests::run_on(&loaded, &command(1, resend(&invitation, false, Some(ttl(1))))).unwrap();
+    let decided = run_on(&loaded, &command(1, resend(&invitation, false, Some(ttl(1))))).unwrap();
     assert_eq!(after(&decided.changes).unwrap().facts.expire_at, Some(Timestamp::MAX));
 }

@@ -12,6 +12,7 @@ use crate::domain::fixtures::{
 };
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
+use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::Kind;
 use crate::domain::value::time::Timestamp;
 
@@ -109,6 +110,25 @@ fn guest_update_plans_reminders_if_the_expiry_moves() {
     let again = moved(after(&back).unwrap(), 300);
     assert_eq!(reminders(&again)[0].id, reminders(&there)[0].id);
     assert_ne!(reminders(&back)[0].id, reminders(&there)[0].id);
+}
+
+#[test]
+fn moves_of_the_expiry_that_plan_reminders_are_limited() {
+    let mut guest = invited(1, details(Kind::Guest), &["ann@example.org"]);
+    let moved = |from: &Invitation, to: i64| {
+        let expiry = Some(Expiry { time: ExpiryTime::At(minutes(to)), field: "expire_time" });
+        let update = Action::UpdateGuest(UpdateGuestInvitation { expiry, ..update_guest(from) });
+        decide(&loaded(from, &[]), &command(1, update), &hourly())
+    };
+    guest.facts.expire_at = Some(minutes(100));
+    for count in 0..10 {
+        guest = after(&moved(&guest, 101 + count).unwrap().changes).unwrap().clone();
+    }
+    let Refusal::RateLimited(limited) = moved(&guest, 200).unwrap_err() else { panic!("another refusal") };
+    assert_eq!((limited.limit, limited.retry_after), ("expiry_moves_per_invitation", 24 * HOUR));
+    assert!(moved(&guest, 59).is_ok(), "no reminder is due before that expiry");
+    let silent = Invitation { mails: false, ..guest };
+    assert!(moved(&silent, 200).is_ok(), "nobody is reminded");
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub(in crate::store) mod invitation {
         pub(in crate::store) widget_configuration_id: Option<String>,
         pub(in crate::store) sort_email: String,
         pub(in crate::store) expiry_told_at: Option<i64>,
+        pub(in crate::store) repeats: Json,
     }
 
     without_relations!();

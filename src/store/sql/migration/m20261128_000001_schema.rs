@@ -101,6 +101,7 @@ fn invitation(dialect: Dialect) -> TableCreateStatement {
         .col(dialect.key_text_null("widget_configuration_id"))
         .col(dialect.key_text("sort_email").default(""))
         .col(big_integer_null("expiry_told_at"))
+        .col(dialect.json("repeats").default("{}"))
         .check(Expr::col("use_count").lte(Expr::col("max_uses")))
         .take()
 }

@@ -1,7 +1,7 @@
 //! Messages.
 
 use super::{account, at, corrupt};
-use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
+use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose, REPLACED};
 use crate::domain::invitation::Invitation;
 use crate::domain::value::email::Email;
 use crate::domain::value::id::InvitationId;
@@ -36,6 +36,17 @@ pub(in crate::store) fn delivery_from(row: outbox::Model) -> Result<(AccountId, 
     };
     let account = AccountId::parse(&row.account_id).map_err(|_| corrupt("account_id", "is not an account"))?;
     Ok((account, delivery))
+}
+
+/// Returns the row of a message that a later one in the same save replaces.
+pub(in crate::store) fn replaced_outbox_row(invitation: &Invitation, delivery: &NewDelivery) -> outbox::Model {
+    outbox::Model {
+        state: DeliveryState::Cancelled.code().to_owned(),
+        due_at: None,
+        planned_at: None,
+        last_error: Some(REPLACED.to_owned()),
+        ..outbox_row(invitation, delivery)
+    }
 }
 
 /// Returns the row of a message to be sent.

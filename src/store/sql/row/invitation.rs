@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{account, at, corrupt, unless_empty};
 use crate::domain::delivery::DeliveryState;
+use crate::domain::delivery::repeats::Repeats;
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::recipient::{Address, AddressType, Recipient};
 use crate::domain::invitation::slot::{Slot, SlotKey};
@@ -91,6 +92,7 @@ impl TryFrom<InvitationRows> for Invitation {
             expiry_told_at: at(row.expiry_told_at),
             first_sent_at: at(row.first_sent_at),
             last_sent_at: at(row.last_sent_at),
+            repeats: Repeats::deserialize(row.repeats).map_err(|_| corrupt("repeats", "is no list of moments"))?,
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(row.updated_at),
             engagement,
@@ -184,6 +186,8 @@ pub(in crate::store) fn invitation_row(invitation: &Invitation) -> invitation::M
         ),
         sort_email: first_email.map(|email| email.key().to_owned()).unwrap_or_default(),
         expiry_told_at: invitation.expiry_told_at.map(Timestamp::micros),
+        // It consists of numbers, which JSON can always represent.
+        repeats: serde_json::to_value(&invitation.repeats).unwrap_or_default(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The resends of every kind to some of the recipients alone.
 
+use std::time::Duration;
+
 use invitation_service::pb;
 use invitation_service::pb::ResendInvitationRequest as Request;
 use tonic::Code;
@@ -49,9 +51,11 @@ async fn only_the_named_recipients_are_mailed(database: TestDatabase) {
     let all = Request { name: made.name.clone(), ..Default::default() };
     let resent = service.invitations().resend_invitation(all).await.unwrap().into_inner();
     assert_eq!(resent.delivery_count, 1, "a plain resend of it mails nobody");
+    service.clock.advance(Duration::from_secs(60));
     let insisting = Request { send_email: Some(true), ..to(&made.name, &[3]) };
     let resent = service.invitations().resend_invitation(insisting).await.unwrap().into_inner();
     assert_eq!((resent.mailed, resent.delivery_count), (true, 2));
+    service.clock.advance(Duration::from_secs(60));
     let dry = Request { validate_only: true, ..to(&made.name, &[1]) };
     service.invitations().resend_invitation(dry).await.unwrap();
     let mut seen = mailed(&service, &made.name).await;

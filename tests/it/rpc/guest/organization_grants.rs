@@ -216,6 +216,7 @@ async fn may(service: &Service, requester: &str, target: &str, name: &str) -> (b
     let get = service.guests().get_guest_invitation(get).await.map(drop);
     let list = guests::between(requester, target, pb::ListGuestInvitationsRequest::default());
     let list = service.guests().list_guest_invitations(list).await.map(drop);
+    service.clock.advance(Duration::from_secs(60));
     let resend = pb::ResendGuestInvitationRequest { name: name.to_owned(), ..Default::default() };
     let resend = service.guests().resend_guest_invitation(guests::between(requester, target, resend)).await.map(drop);
     let update = pb::UpdateGuestInvitationRequest {

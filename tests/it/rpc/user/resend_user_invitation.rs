@@ -34,6 +34,7 @@ async fn resend_mails_the_same_link_again_unless_it_is_rotated(database: TestDat
     assert_eq!(messages::get_general(&service, &made.name).await.delivery_count, 2);
 
     let rotate = pb::ResendUserInvitationRequest { rotate_token: true, etag: again.etag, ..resending(&made.name) };
+    service.clock.advance(Duration::from_secs(60));
     let rotated = users.resend_user_invitation(rotate.clone()).await.unwrap().into_inner();
     assert_ne!(rotated.invitation_token, made.invitation_token);
     refused(users.resend_user_invitation(rotate).await, Code::Aborted, "ETAG_MISMATCH");

@@ -209,9 +209,10 @@ impl Command {
         self.reach.account()
     }
 
-    /// Returns every key under which its request may be remembered.
+    /// Returns every key under which its request may be remembered, and that of the use of a proof.
     pub fn request_keys(&self) -> impl Iterator<Item = RequestKey> {
-        self.request.iter().flat_map(|request| request.keys(self.account()))
+        let requests = self.request.iter().flat_map(|request| request.keys(self.account()));
+        requests.chain(self.rules().use_key(self.account()))
     }
 
     /// Returns the invitation it is about; `None` for a create.
@@ -291,6 +292,11 @@ pub(in crate::domain) trait CommandRules {
     fn bytes(&self) -> usize;
     /// Decides the command on the loaded rows.
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal>;
+
+    /// Returns the key under which the use of something that serves once is remembered, if the command brings such a thing.
+    fn use_key(&self, _account: &AccountId) -> Option<RequestKey> {
+        None
+    }
 
     /// Returns the outcome, if the command creates an invitation where there is none; the answer was created or not.
     fn create_outcome(&self, _answered: &Invitation, _created: bool) -> Option<CreateOutcome> {

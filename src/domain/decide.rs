@@ -78,7 +78,7 @@ pub struct Changes {
     pub deliveries: Vec<NewDelivery>,
     /// A message that has changed.
     pub delivery: Option<Delivery>,
-    /// The request to be remembered, and the call that it is a part of.
+    /// The request to be remembered, the call that it is a part of, and the use of a proof.
     pub requests: Vec<(RequestKey, Remembered)>,
 }
 
@@ -123,7 +123,7 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
     }
     let mut decided = command.rules().decide(loaded, command, context)?;
     let changed = !decided.changes.events.is_empty();
-    decided.changes.requests = remember(loaded, command, &decided.affected, changed);
+    decided.changes.requests.extend(remember(loaded, command, &decided.affected, changed));
     Ok(decided)
 }
 

@@ -62,6 +62,7 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::OrganizationAccessDenied
         | ErrorReason::EmailNotAllowed
         | ErrorReason::EmailNotVerified
+        | ErrorReason::EmailProofUsed
         | ErrorReason::VerificationCodeInvalid => Code::PermissionDenied,
         ErrorReason::QuotaExceeded | ErrorReason::RateLimited | ErrorReason::MessageTooLarge => Code::ResourceExhausted,
         ErrorReason::EtagMismatch | ErrorReason::Conflict => Code::Aborted,
@@ -164,6 +165,11 @@ impl From<Refusal> for Status {
                 let message = "nothing proves that the e-mail address is the acceptor's: set acceptor.email_verified, \
                                use the mailed link, or send email_proof";
                 status(Reason::EmailNotVerified, message, [])
+            }
+            Refusal::EmailProofUsed => {
+                let message = "another subject has accepted with this email_proof, and one serves one subject: have the \
+                               person prove the address with a code of their own";
+                status(Reason::EmailProofUsed, message, [])
             }
             Refusal::RotationsUsedUp => quota_exceeded(
                 "rotations",

@@ -38,7 +38,7 @@ pub(crate) async fn verify_email(
     note_invitation(invitation.id);
     let command = api.command(call, &reach, Some(request), action);
     let executed = api.store.executor().execute(command, Some(call.deadline.0)).await?;
-    let proof = EmailProof::new(email, executed.decided_at);
+    let proof = EmailProof::new(fits.id, email, executed.decided_at);
     let sealed = proof.seal(ring, account, invitation.id, api.entropy.bytes());
     let sealed = sealed.ok_or_else(|| api.defect(&"a proof could not be sealed"))?;
     Ok((sealed, proof))

@@ -4,11 +4,11 @@
 mod tests;
 use uuid::Uuid;
 
-use super::{Access, Command, CommandRules, ReadSet};
+use super::{Access, Command, CommandRules, ReadSet, RequestKey};
 use crate::domain::decide::{AcceptanceChange, Affected, Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::delivery::{NewDelivery, Purpose};
-use crate::domain::group::loaded::Loaded;
+use crate::domain::group::loaded::{Loaded, Remembered};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptance, Acceptor};
 use crate::domain::invitation::elsewhere::elsewhere;
@@ -18,9 +18,11 @@ use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::connection::NewConnection;
 use crate::domain::kind::general::Usage;
+use crate::domain::secret::key_ring::BodyDigest;
 use crate::domain::secret::verification::EmailProof;
 use crate::domain::value::email::Email;
 use crate::domain::value::id::AcceptanceId;
+use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
 /// Accepts an invitation for one subject.
@@ -56,11 +58,15 @@ impl CommandRules for AcceptInvitation {
     }
 
     fn weight(&self, _reminders: &Schedules) -> usize {
-        7
+        7 + usize::from(self.proof.is_some())
     }
 
     fn bytes(&self) -> usize {
         0
+    }
+
+    fn use_key(&self, account: &AccountId) -> Option<RequestKey> {
+        self.proof.as_ref().map(|proof| proof.use_key(account))
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
@@ -81,6 +87,7 @@ impl CommandRules for AcceptInvitation {
             return Ok(Decided { changes: Changes::default(), affected });
         }
         invitation.state_at(loaded.now).require_active()?;
+        check_proof(loaded, command, invitation, self)?;
         let acceptor = &*self.proven_acceptor(invitation, loaded.now);
         // A system needs no address, since it acts for an organization.
         let matched = if self.by_system && invitation.details.admits_systems() {
@@ -96,6 +103,7 @@ impl CommandRules for AcceptInvitation {
 
         let mut maker = Maker::new(loaded, command);
         let acceptance = new_acceptance(&mut maker, invitation, self, matched);
+        let used_proof = used_proof(&maker, invitation, self, &acceptance, context);
         let open_search = elsewhere(invitation, self, loaded.now);
         let left_over = open_search.iter().flat_map(|open_search| loaded.open_search(command.account(), open_search));
         let left_over = left_over.filter(|other| other.id != invitation.id);
@@ -122,8 +130,43 @@ impl CommandRules for AcceptInvitation {
             invitations.push(Change::Update { invitation: closed, unexpired: false });
         }
         let acceptance = Some(AcceptanceChange::Create(acceptance));
-        Ok(Decided { changes: Changes { invitations, acceptance, events, deliveries, ..Changes::default() }, affected })
+        let requests = used_proof.into_iter().collect();
+        let changes = Changes { invitations, acceptance, events, deliveries, requests, ..Changes::default() };
+        Ok(Decided { changes, affected })
     }
+}
+
+/// Checks that no other subject has accepted with the proof. A proof that does not count is not looked at.
+fn check_proof(
+    loaded: &Loaded,
+    command: &Command,
+    invitation: &Invitation,
+    accept: &AcceptInvitation,
+) -> Result<(), Refusal> {
+    let Some(proof) = accept.counting_proof(invitation, loaded.now) else { return Ok(()) };
+    let Some(used) = loaded.request(&proof.use_key(command.account())) else { return Ok(()) };
+    let by = used.acceptance.and_then(|id| loaded.acceptance(invitation.id, id));
+    if by.is_some_and(|by| by.subject == accept.acceptor.subject) { Ok(()) } else { Err(Refusal::EmailProofUsed) }
+}
+
+/// Returns the use of a proof that counts, to be remembered. Another process that saves the same one has a conflict, and
+/// decides again.
+fn used_proof(
+    maker: &Maker<'_>,
+    invitation: &Invitation,
+    accept: &AcceptInvitation,
+    acceptance: &Acceptance,
+    context: &Context,
+) -> Option<(RequestKey, Remembered)> {
+    let proof = accept.counting_proof(invitation, maker.loaded.now)?;
+    let key = proof.use_key(maker.command.account());
+    if maker.loaded.request(&key).is_some() {
+        return None;
+    }
+    // No body is compared with it.
+    let digest = BodyDigest { key_id: context.signing_key, mac: [0; 32] };
+    let (invitation, acceptance, at) = (invitation.id, Some(acceptance.id), maker.loaded.now);
+    Some((key, Remembered { digest, invitation, acceptance, at, changed: None }))
 }
 
 /// Creates the notice to the inviter, if notices are enabled and their address is known.

@@ -56,6 +56,8 @@ pub enum Refusal {
     EmailNotAllowed,
     /// Nothing proves that the allowed address is the acceptor's.
     EmailNotVerified,
+    /// Another subject has accepted with the proof of the address.
+    EmailProofUsed,
     /// The link was rotated as often as its token can count.
     RotationsUsedUp,
     /// The invitation was mailed again too often.

@@ -3,25 +3,26 @@
 //! A code is derived whenever it is needed, as a token is, and a proof is sealed: neither is stored. The rows store
 //! only that a code was requested and how often it was tried, under a keyed hash of the address.
 
-use std::borrow::Cow;
+mod proof;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use uuid::Uuid;
 
-use super::key_ring::{KeyRing, Sealed};
-use crate::domain::command::AcceptInvitation;
+use super::key_ring::KeyRing;
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::acceptance::Acceptor;
 use crate::domain::invitation::email_rule::{Binding, binding, by_email};
-use crate::domain::invitation::recipient::Recipient;
 use crate::domain::invitation::refusal::{RateLimited, Refusal};
 use crate::domain::value::email::Email;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::rule::Invalid;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
+pub use proof::EmailProof;
 
 /// The number of times that a code may be tried.
 pub const MAX_TRIES: u32 = 5;
@@ -37,11 +38,6 @@ const MIN_INTERVAL: Duration = Duration::from_secs(60);
 const MAX_CODES: u32 = 5;
 /// The number of addresses of one invitation that codes may be requested for in a [`COUNT_WINDOW`].
 const MAX_ADDRESSES: u32 = 20;
-/// The time for which a proof is valid.
-const PROOF_TTL: Duration = Duration::from_secs(30 * 60);
-
-#[cfg(test)]
-mod tests;
 
 /// The person that a code is mailed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,66 +177,5 @@ impl Asked {
         let codes = if counted.is_some() { self.codes + 1 } else { 1 };
         let next = Self { last: Some(now), codes, since: counted.or(Some(now)), ..*self };
         next.check(now).map_or_else(|limited| limited.retry_after, |()| Duration::ZERO)
-    }
-}
-
-/// An address that a code has verified, for one invitation and a limited time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EmailProof {
-    /// The address.
-    pub email: Email,
-    /// The moment at which it expires.
-    pub expire_at: Timestamp,
-}
-
-impl EmailProof {
-    /// Creates the proof of an address that was verified just now.
-    pub fn new(email: Email, now: Timestamp) -> Self {
-        Self { email, expire_at: now.later(PROOF_TTL) }
-    }
-
-    /// Seals the proof for one invitation. The nonce has to be random.
-    pub fn seal(
-        &self,
-        ring: &KeyRing,
-        account: &AccountId,
-        invitation: InvitationId,
-        nonce: [u8; 24],
-    ) -> Option<String> {
-        let content = [self.expire_at.micros().to_be_bytes().as_slice(), self.email.key().as_bytes()].concat();
-        ring.seal_as(Sealed::EmailProof, &context(account, invitation), &content, nonce)
-    }
-
-    /// Reverses [`EmailProof::seal`]. Returns `None` for a proof of another invitation or account.
-    pub fn open(ring: &KeyRing, account: &AccountId, invitation: InvitationId, sealed: &str) -> Option<Self> {
-        let content = ring.open_as(Sealed::EmailProof, &context(account, invitation), sealed)?;
-        let (expire_at, address) = content.split_first_chunk()?;
-        let email = Email::parse(std::str::from_utf8(address).ok()?).ok()?;
-        Some(Self { email, expire_at: Timestamp::from_micros(i64::from_be_bytes(*expire_at)) })
-    }
-
-    /// Returns whether it proves the address of an acceptor, or replaces a missing one.
-    fn proves(&self, meant: Option<&Email>, now: Timestamp) -> bool {
-        self.expire_at > now && meant.is_none_or(|email| email.key() == self.email.key())
-    }
-}
-
-fn context(account: &AccountId, invitation: InvitationId) -> Vec<u8> {
-    [invitation.0.as_bytes().as_slice(), account.as_str().as_bytes()].concat()
-}
-
-impl AcceptInvitation {
-    /// Returns the acceptor with the address of a valid proof. Without a proof the acceptor means the address that
-    /// their link was mailed to; a proof of another address replaces it only if there is none.
-    pub fn proven_acceptor(&self, invitation: &Invitation, now: Timestamp) -> Cow<'_, Acceptor> {
-        let mailed_to = invitation.recipient(self.access.recipient()).and_then(Recipient::email);
-        let meant = self.acceptor.email.as_ref().or(mailed_to);
-        match self.proof.as_ref().filter(|proof| proof.proves(meant, now)) {
-            None => Cow::Borrowed(&self.acceptor),
-            Some(proof) => {
-                let email = self.acceptor.email.clone().unwrap_or_else(|| proof.email.clone());
-                Cow::Owned(Acceptor { email: Some(email), email_verified: true, ..self.acceptor.clone() })
-            }
-        }
     }
 }

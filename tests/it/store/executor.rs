@@ -6,6 +6,7 @@ pub(crate) mod conflicts;
 pub(crate) mod groups;
 pub(crate) mod idempotency;
 pub(crate) mod isolation;
+pub(crate) mod proofs;
 pub(crate) mod queue;
 pub(crate) mod races;
 pub(crate) mod retries;

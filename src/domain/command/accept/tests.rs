@@ -1,13 +1,21 @@
 //! The e-mail rule, over every type of invitation, link, address and proof.
 
+use crate::domain::command::{AcceptInvitation, Action};
 use crate::domain::decide::tests::{after, run};
 use crate::domain::decide::{AcceptanceChange, Decided};
-use crate::domain::fixtures::{NOW, accept, details, email, general, invitation, invited, minutes, person};
+use crate::domain::fixtures::{
+    CONTEXT, NOW, accept, command, details, email, general, invitation, invited, loaded, minutes, person,
+};
+use crate::domain::group::Group;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::refusal::Refusal;
-use crate::domain::invitation::refusal::Refusal::{EmailNotAllowed, EmailNotVerified, InvitationDeclined};
+use crate::domain::invitation::refusal::Refusal::{
+    EmailNotAllowed, EmailNotVerified, EmailProofUsed, InvitationDeclined,
+};
 use crate::domain::kind::general::{GeneralDetails, RecipientMatch, Usage};
 use crate::domain::kind::{Details, Kind};
+use crate::domain::secret::verification::EmailProof;
+use uuid::Uuid;
 
 const R1: &str = "r1@example.org";
 const R2: &str = "r2@example.org";
@@ -273,4 +281,35 @@ fn user_and_guest_invitations_are_bound_to_their_address() {
             assert_eq!(result.map(|(recipient, ..)| recipient), expected, "{kind:?} by {link} {address:?} {verified}");
         }
     }
+}
+
+#[test]
+fn proof_serves_the_first_subject_that_accepts_with_it() {
+    let mut bound = bound();
+    bound.facts.max_uses = None;
+    let proof = |id: u128, address: &str| EmailProof::new(Uuid::from_u128(id), email(address), NOW);
+    let accept_with = |subject: &str, address: Option<&str>, verified: bool, proof: EmailProof| {
+        let Action::Accept(accept) = accept(bound.claims(0), person(subject, address.map(email), verified)) else {
+            unreachable!()
+        };
+        Action::Accept(Box::new(AcceptInvitation { proof: Some(proof), ..*accept }))
+    };
+    let mut group = Group::new(loaded(&bound, &[]));
+    let late = EmailProof { expire_at: NOW, ..proof(1, R1) };
+    for (number, (case, action, expected)) in (1..).zip([
+        ("refused, so nothing is used", accept_with("eve", None, false, proof(1, STRANGER)), Err(EmailNotAllowed)),
+        ("the first", accept_with("ann", None, false, proof(1, R1)), Ok(false)),
+        ("the same subject again", accept_with("ann", None, false, proof(1, R1)), Ok(true)),
+        ("another subject", accept_with("bob", None, false, proof(1, R1)), Err(EmailProofUsed)),
+        ("another subject with the address", accept_with("bob", Some(R1), false, proof(1, R1)), Err(EmailProofUsed)),
+        ("another subject, vouched for", accept_with("bob", Some(R1), true, proof(1, R1)), Err(EmailProofUsed)),
+        ("a used proof that does not count", accept_with("bob", Some(R2), true, proof(1, R1)), Ok(false)),
+        ("one that is too old", accept_with("carl", Some(R1), false, late), Err(EmailNotVerified)),
+        ("a proof of its own", accept_with("carl", None, false, proof(2, R1)), Ok(false)),
+    ]) {
+        let result = group.run(&command(number, action), &CONTEXT).map(|executed| executed.already_accepted);
+        assert_eq!(result, expected, "{case}");
+    }
+    let used: Vec<_> = group.save().requests.keys().map(|key| key.id.clone()).collect();
+    assert_eq!(used, [1, 2].map(|id| Uuid::from_u128(id).to_string()), "each of the two that counted, once");
 }

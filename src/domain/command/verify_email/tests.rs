@@ -13,9 +13,15 @@ use crate::domain::kind::general::{GeneralDetails, Usage};
 use crate::domain::kind::{Details, Kind};
 use crate::domain::secret::verification::EmailProof;
 use crate::domain::value::email::Email;
+use crate::domain::value::time::Timestamp;
+use uuid::Uuid;
 
 fn verify(invitation: &Invitation, email: Email) -> Action {
     Action::VerifyEmail(VerifyEmail { access: Access::Link(invitation.claims(0)), email })
+}
+
+fn proof_of(email: Email, now: Timestamp) -> EmailProof {
+    EmailProof::new(Uuid::from_u128(7), email, now)
 }
 
 /// Accepts with an address, or none, that is not vouched for, and a proof.
@@ -49,7 +55,7 @@ fn no_address_is_verified_for_what_cannot_be_accepted() {
 
 #[test]
 fn proof_counts_as_a_verified_address_where_one_is_needed() {
-    let proof = |value: &str| EmailProof::new(email(value), NOW);
+    let proof = |value: &str| proof_of(email(value), NOW);
     let late = |value: &str| EmailProof { expire_at: NOW, ..proof(value) };
     let some = |value: &str| Some(email(value));
     let (ann, bob) = ("ann@example.org", "bob@example.org");
@@ -79,7 +85,7 @@ fn proof_opens_an_auto_join() {
     invitation.facts.max_uses = None;
     let nothing = run(&invitation, accept(invitation.claims(0), acceptor("p"))).map(|_| ());
     assert_eq!(nothing, Err(Refusal::EmailNotAllowed));
-    let proof = EmailProof::new(email("new@example.org"), minutes(-29));
+    let proof = proof_of(email("new@example.org"), minutes(-29));
     assert!(run(&invitation, accept_with(&invitation, 0, None, proof)).is_ok());
 }
 
@@ -89,7 +95,7 @@ fn proof_finds_the_same_persons_other_invitations() {
     let (one, other) = (invited(1, details(), &["ann@example.org"]), invited(2, details(), &["ann@example.org"]));
     let mut loaded = crate::domain::decide::tests::together(&[&one, &other]);
     loaded.now = NOW;
-    let accept = accept_with(&one, 0, None, EmailProof::new(email("ann@example.org"), NOW));
+    let accept = accept_with(&one, 0, None, proof_of(email("ann@example.org"), NOW));
     let changes =
         crate::domain::decide::tests::run_on(&loaded, &crate::domain::fixtures::command(1, accept)).unwrap().changes;
     assert_eq!(

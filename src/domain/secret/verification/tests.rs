@@ -1,6 +1,7 @@
 //! Codes, limits and proofs as tables.
 
 use super::*;
+use crate::domain::command::AcceptInvitation;
 use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
 use crate::domain::fixtures;
 use crate::domain::fixtures::{NOW, account, details, email, general, in_state, invitation, invited, minutes, person};
@@ -16,6 +17,10 @@ fn ring(ids: &[u8]) -> KeyRing {
 fn verification(id: u128) -> Verification {
     let (account, invitation) = (account("acme"), invitation(0, None).id);
     Verification { account, invitation, id: Uuid::from_u128(id), key_id: 1 }
+}
+
+fn proof_of(email: Email, now: Timestamp) -> EmailProof {
+    EmailProof::new(Uuid::from_u128(7), email, now)
 }
 
 fn matching(recipient_match: RecipientMatch) -> Details {
@@ -198,11 +203,11 @@ fn code_expires_after_ten_minutes_and_is_mailed_no_more() {
 #[test]
 fn proof_opens_for_its_own_invitation_and_account_alone() {
     let (acme, id) = (account("acme"), invitation(0, None).id);
-    let proof = EmailProof::new(email("Ann@example.org"), NOW);
+    let proof = proof_of(email("Ann@example.org"), NOW);
     let sealed = proof.seal(&ring(&[1]), &acme, id, [7; 24]).unwrap();
     let open = |ids: &[u8], account: &AccountId, id, sealed: &str| EmailProof::open(&ring(ids), account, id, sealed);
     let opened = open(&[2, 1], &acme, id, &sealed).unwrap();
-    assert_eq!((opened.email.key(), opened.expire_at), ("ann@example.org", minutes(30)));
+    assert_eq!((opened.id, opened.email.key(), opened.expire_at), (proof.id, "ann@example.org", minutes(30)));
     assert_eq!(open(&[1], &account("other"), id, &sealed), None);
     assert_eq!(open(&[1], &acme, InvitationId(Uuid::from_u128(9)), &sealed), None);
     assert_eq!(open(&[2], &acme, id, &sealed), None);
@@ -228,7 +233,7 @@ fn proof_shows_its_own_address_for_half_an_hour() {
         let accept = AcceptInvitation {
             access: crate::domain::command::Access::Link(invitation(0, None).claims(0)),
             acceptor: person("p", acceptors.cloned(), verified),
-            proof: Some(EmailProof::new(ann.clone(), NOW)),
+            proof: Some(proof_of(ann.clone(), NOW)),
             created_connection: None,
             guest_organization_id: None,
             by_system: false,
@@ -247,7 +252,7 @@ fn proof_does_not_replace_the_address_of_a_mailed_link() {
         let accept = AcceptInvitation {
             access: crate::domain::command::Access::Link(invited.claims(link)),
             acceptor: person("p", None, false),
-            proof: Some(EmailProof::new(ann.clone(), NOW)),
+            proof: Some(proof_of(ann.clone(), NOW)),
             created_connection: None,
             guest_organization_id: None,
             by_system: false,

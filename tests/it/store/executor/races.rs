@@ -26,7 +26,7 @@ on_both!(
 );
 
 /// One store on SQLite, two replicas with several lanes each on PostgreSQL.
-async fn replicas(database: &TestDatabase) -> Vec<Store> {
+pub(super) async fn replicas(database: &TestDatabase) -> Vec<Store> {
     let clock = Clock::manual(NEW_YEAR);
     let options = ExecutorOptions { lanes: 3, ..options(Group::run) };
     let mut stores = vec![store_with(database, &clock, &options).await];
@@ -37,7 +37,7 @@ async fn replicas(database: &TestDatabase) -> Vec<Store> {
 }
 
 /// Deals commands out to the replicas and runs them all at once.
-async fn deal(stores: &[Store], commands: impl IntoIterator<Item = Command>) -> Vec<Answer> {
+pub(super) async fn deal(stores: &[Store], commands: impl IntoIterator<Item = Command>) -> Vec<Answer> {
     let stores = stores.iter().cycle().cloned();
     all_at_once(stores.zip(commands)).await
 }

@@ -38,6 +38,7 @@ pub use read::{Cursor, Page, Read, SortKey};
 pub use requests::{KnownCall, WriteOnce};
 pub use sql::database::{Database, OpenError};
 pub use sql::error::StoreError;
+pub use verifications::tries::{CodeTry, KeptCode, Tried};
 pub use verifications::{NewVerification, Requested};
 pub use webhooks::{
     Attempt, AttemptOutcome, AttemptQuery, ClaimedMessage, Disabled, EndpointCreated, EndpointQuery, EndpointRefusal,

@@ -25,7 +25,7 @@ use crate::pb::redemption_service_server::RedemptionService;
 use crate::store::Requested;
 use preview::preview;
 use send_verification_code::send_verification_code;
-use verify_email::verify_email;
+use verify_email::{Try, verify_email};
 
 /// Serves `RedemptionService`.
 #[derive(Debug)]
@@ -58,8 +58,10 @@ impl RedemptionService for Redemptions {
             Some(Given::Token(token)) => self.by_token(&mut violations, token),
             None => self.by_token(&mut violations, ""),
         };
+        let client_key = violations.optional("client_key", &message.client_key, text::opaque_id);
         let (email, access) = violations.finish(email.zip(access))?;
-        let Requested { expire_at, retry_after } = send_verification_code(&self.0, &call, &access, &email).await?;
+        let requested = send_verification_code(&self.0, &call, &access, &email, client_key.as_deref()).await?;
+        let Requested { expire_at, retry_after } = requested;
         let retry_delay = retry_after.try_into().map_err(|error| self.0.defect(&error))?;
         Ok(Response::new(pb::SendVerificationCodeResponse {
             expire_time: Some(timestamp(expire_at)),
@@ -80,8 +82,9 @@ impl RedemptionService for Redemptions {
             Some(Given::Token(token)) => self.by_token(&mut violations, token),
             None => self.by_token(&mut violations, ""),
         };
+        let client_key = violations.optional("client_key", &message.client_key, text::opaque_id);
         let ((email, code), access) = violations.finish(email.zip(code).zip(access))?;
-        let (email_proof, proof) = verify_email(&self.0, &call, access, email, code).await?;
+        let (email_proof, proof) = verify_email(&self.0, &call, access, Try { email, code, client_key }).await?;
         Ok(Response::new(pb::VerifyEmailResponse { email_proof, expire_time: Some(timestamp(proof.expire_at)) }))
     }
 

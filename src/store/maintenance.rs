@@ -12,7 +12,7 @@ use super::sql::error::StoreError;
 use super::sql::{SqliteFile, migration};
 use super::within;
 use crate::domain::command::REMEMBERED_FOR;
-use crate::domain::secret::verification::COUNT_WINDOW;
+use crate::domain::secret::verification::{COUNT_WINDOW, WRONG_CODES_WINDOW};
 
 /// The number of rows that one statement deletes, so that none holds its locks for long.
 const CHUNK_ROWS: i64 = 1_000;
@@ -155,15 +155,23 @@ impl Maintenance {
         self.prune(&old, self.before(REMEMBERED_FOR).await?.into()).await
     }
 
-    /// Deletes verification codes that no longer count towards a limit, and returns their number.
+    /// Deletes verification codes and budgets that no longer count towards a limit, and returns their number.
     pub async fn prune_verifications(&self) -> Result<u64, StoreError> {
         let old = Old {
             table: "verification",
-            key: "account_id, invitation_id, address_mac",
+            key: "account_id, invitation_id, address_mac, client_mac",
             rows: "verification t WHERE t.created_at < $1 ORDER BY t.created_at".to_owned(),
             still: "true",
         };
-        self.prune(&old, self.before(COUNT_WINDOW).await?.into()).await
+        let codes = self.prune(&old, self.before(COUNT_WINDOW).await?.into()).await?;
+        // The row may have been touched since it was selected.
+        let old = Old {
+            table: "verification_budget",
+            key: "account_id, invitation_id, client_mac",
+            rows: "verification_budget t WHERE t.touched_at < $1 ORDER BY t.touched_at".to_owned(),
+            still: "touched_at < $1",
+        };
+        Ok(codes + self.prune(&old, self.before(WRONG_CODES_WINDOW).await?.into()).await?)
     }
 
     /// Returns the moment a span ago by the database's clock, in microseconds.

@@ -8,6 +8,7 @@ use super::executor::load::load_sql;
 use super::executor::save_sql::SaveSql;
 use super::queue::{OUTBOX, WEBHOOK_MESSAGES};
 use super::sql::entity::{outbox, webhook_message};
+use super::verifications::tries::{postgres_sql, sqlite_sqls};
 
 /// The keywords that begin a line.
 const BEGIN: [&str; 16] = [
@@ -91,6 +92,17 @@ fn claims_take_what_their_snapshots_show() {
             ("where a claim of messages to endpoints stopped", WEBHOOK_MESSAGES.stop_sql(backend)),
         ];
         claims.map(|(title, sql)| (title.to_owned(), sql)).into()
+    });
+}
+
+#[test]
+fn tries_of_codes_count_what_their_snapshot_shows() {
+    check("tries", |backend| match backend {
+        DbBackend::Postgres => vec![("try".to_owned(), postgres_sql())],
+        _ => {
+            let titles = ["client", "all calls", "code"].map(str::to_owned);
+            titles.into_iter().zip(sqlite_sqls()).collect()
+        }
     });
 }
 

@@ -29,6 +29,7 @@ struct Key {
     token: Hmac<Sha256>,
     request: Hmac<Sha256>,
     address: Hmac<Sha256>,
+    client: Hmac<Sha256>,
     code: Hmac<Sha256>,
     page: XChaCha20Poly1305,
     proof: XChaCha20Poly1305,
@@ -124,6 +125,12 @@ impl KeyRing {
         self.keys.iter().map(digest).collect()
     }
 
+    /// Returns the hash of a client under every key, the signing one first.
+    pub(crate) fn client_macs(&self, client: &[u8]) -> Vec<[u8; 32]> {
+        let mac = |key: &Key| key.client.clone().chain_update(client).finalize().into_bytes().into();
+        self.keys.iter().map(mac).collect()
+    }
+
     /// Returns the hash of an address under every key, the signing one first.
     pub(crate) fn address_macs(&self, address: &[u8]) -> Vec<[u8; 32]> {
         let mac = |key: &Key| key.address.clone().chain_update(address).finalize().into_bytes().into();
@@ -202,6 +209,7 @@ impl Key {
             token: Hmac::new_from_slice(&subkey("token")?).ok()?,
             request: Hmac::new_from_slice(&subkey("request body")?).ok()?,
             address: Hmac::new_from_slice(&subkey("verified address")?).ok()?,
+            client: Hmac::new_from_slice(&subkey("verification client")?).ok()?,
             code: Hmac::new_from_slice(&subkey("verification code")?).ok()?,
             page: XChaCha20Poly1305::new(&subkey("page token")?.into()),
             proof: XChaCha20Poly1305::new(&subkey("email proof")?.into()),

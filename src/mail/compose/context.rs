@@ -237,7 +237,7 @@ pub(crate) fn full_sample() -> MailContext {
         acceptor: hostile.clone(),
         acceptor_email: name::name("jane@example.com"),
         connection: hostile,
-        code: "012345".to_owned(),
+        code: "K7QM-4T2X".to_owned(),
         personal: true,
         expires: Some(Moment { year: 2026, month: 12, day: 31, hour: 9, minute: 5 }),
         variables: BTreeMap::from([("sample".to_owned(), "value".to_owned())]),

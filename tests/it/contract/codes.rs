@@ -11,7 +11,13 @@ use crate::support::service::{KEYS, Service};
 /// The request for a code.
 pub(crate) fn asking(token: &str, email: &str) -> pb::SendVerificationCodeRequest {
     let access = Some(pb::send_verification_code_request::Access::Token(token.to_owned()));
-    pb::SendVerificationCodeRequest { access, email: email.to_owned() }
+    pb::SendVerificationCodeRequest { access, email: email.to_owned(), client_key: String::new() }
+}
+
+/// Asks for a code for one visitor.
+pub(crate) async fn ask_as(service: &Service, token: &str, email: &str, client: &str) -> Result<(), Status> {
+    let request = pb::SendVerificationCodeRequest { client_key: client.to_owned(), ..asking(token, email) };
+    service.redemptions().send_verification_code(request).await.map(drop)
 }
 
 /// Asks for a code.
@@ -23,7 +29,23 @@ pub(crate) async fn ask(service: &Service, token: &str, email: &str) -> Result<(
 /// A try of a code.
 pub(crate) fn trying(token: &str, email: &str, code: &str) -> pb::VerifyEmailRequest {
     let access = Some(pb::verify_email_request::Access::Token(token.to_owned()));
-    pb::VerifyEmailRequest { access, email: email.to_owned(), code: code.to_owned() }
+    pb::VerifyEmailRequest { access, email: email.to_owned(), code: code.to_owned(), client_key: String::new() }
+}
+
+/// A try of a code by one visitor.
+pub(crate) fn trying_as(token: &str, email: &str, code: &str, client: &str) -> pb::VerifyEmailRequest {
+    pb::VerifyEmailRequest { client_key: client.to_owned(), ..trying(token, email, code) }
+}
+
+/// Tries a code for one visitor.
+pub(crate) async fn verify_as(
+    service: &Service,
+    token: &str,
+    email: &str,
+    code: &str,
+    client: &str,
+) -> Result<(), Status> {
+    service.redemptions().verify_email(trying_as(token, email, code, client)).await.map(drop)
 }
 
 /// Tries a code.
@@ -43,11 +65,11 @@ pub(crate) async fn prove(service: &Service, token: &str, email: &str) -> String
 /// Asks for a code by the invitation's name and exchanges it for a proof.
 pub(crate) async fn prove_by_name(service: &Service, name: &str, email: &str) -> String {
     let access = Some(pb::send_verification_code_request::Access::Name(name.to_owned()));
-    let ask = pb::SendVerificationCodeRequest { access, email: email.to_owned() };
+    let ask = pb::SendVerificationCodeRequest { access, ..asking("", email) };
     service.redemptions().send_verification_code(ask).await.unwrap();
     let access = Some(pb::verify_email_request::Access::Name(name.to_owned()));
     let code = sent(service, email).await.unwrap();
-    let verify = pb::VerifyEmailRequest { access, email: email.to_owned(), code };
+    let verify = pb::VerifyEmailRequest { access, ..trying("", email, &code) };
     service.redemptions().verify_email(verify).await.unwrap().into_inner().email_proof
 }
 
@@ -58,7 +80,8 @@ pub(crate) async fn sent(service: &Service, email: &str) -> Option<String> {
 
 /// A code that is not this one.
 pub(crate) fn other(code: &str) -> String {
-    format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
+    let first = if code.starts_with('1') { '2' } else { '1' };
+    format!("{first}{}", &code[1..])
 }
 
 /// The messages that bring codes: to which recipient, or else to which address.

@@ -144,7 +144,7 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
         ("ListRecipientsResponse", format!("{recipients:?}")),
     ]);
     // The list is complete: every message that has such a field, or a message that has one.
-    let secret = ["token", "invitation_token", "invitation_uri", "email_proof", "secret"];
+    let secret = ["token", "invitation_token", "invitation_uri", "email_proof", "client_key", "secret"];
     let messages: Vec<_> = raw::files().iter().flat_map(|file| &file.message_type).collect();
     let mut holders: BTreeSet<String> = BTreeSet::new();
     loop {

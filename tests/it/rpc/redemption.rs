@@ -1,6 +1,7 @@
 //! RedemptionService.
 
 pub(crate) mod accept_invitation;
+pub(crate) mod code_limits;
 pub(crate) mod decline_invitation;
 pub(crate) mod key_rotation;
 pub(crate) mod keys;

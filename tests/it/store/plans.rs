@@ -13,17 +13,19 @@ use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::invitation::acceptance::Subject;
 use invitation_service::domain::reach::Reach;
+use invitation_service::domain::secret::verification::FreeTries;
 use invitation_service::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{
-    AcceptanceQuery, Attempt, AttemptOutcome, AttemptQuery, BatchMode, DeliveryQuery, EndpointQuery,
-    OrganizationGrantQuery, RecipientQuery, RedeliveryQuery, Store, WantedEvents, WebhookAttemptResult, WriteOnce,
+    AcceptanceQuery, Attempt, AttemptOutcome, AttemptQuery, BatchMode, CodeTry, DeliveryQuery, EndpointQuery,
+    OrganizationGrantQuery, RecipientQuery, RedeliveryQuery, Store, Tried, WantedEvents, WebhookAttemptResult,
+    WriteOnce,
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, IsolationLevel, TransactionTrait};
 use uuid::Uuid;
 
-use super::plans_make::{GROW, endpoint, verification};
+use super::plans_make::{GROW, endpoint, new_verification};
 use crate::support::build::commands::*;
 use crate::support::build::kinds::*;
 use crate::support::database::{NEW_YEAR, TestDatabase};
@@ -298,13 +300,17 @@ async fn mail(desk: &mut Desk) {
 async fn verifications(desk: &mut Desk) {
     let store = desk.store.clone();
     let made = created(&store, link()).await;
-    let new = verification(&made, &desk.seed(), desk.clock.now());
+    let new = new_verification(&made, &desk.seed(), desk.clock.now());
     store.request_verification(&made, &new).await.unwrap().unwrap();
     desk.check("request verification").await;
     let keys = [new.address_key.clone()];
-    assert_eq!(store.try_verification(&account(), made.id, &keys).await.unwrap().len(), 1);
+    let kept = store.find_codes(&account(), made.id, &keys).await.unwrap();
     assert!(store.find_verification(&account(), made.id, new.verification.id).await.unwrap().is_some());
-    assert!(store.use_verification(&new.verification).await.unwrap());
+    let (account, free) = (account(), FreeTries { client: 1, invitation: 1 });
+    for (code, is_right) in [(None, false), (kept.first(), true)] {
+        let tried = CodeTry { account: &account, invitation: made.id, client_key: "client", code, is_right, free };
+        assert_eq!(store.try_code(&tried).await.unwrap() == Tried::Right, is_right);
+    }
     desk.check("verification").await;
 }
 

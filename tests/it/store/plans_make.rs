@@ -2,13 +2,12 @@
 
 use invitation_service::domain::delivery::{NewDelivery, Purpose};
 use invitation_service::domain::invitation::Invitation;
-use invitation_service::domain::secret::verification::Verification;
 use invitation_service::domain::value::id::IdSeed;
 use invitation_service::domain::value::time::Timestamp;
 use invitation_service::domain::webhook::{Endpoint, SealedSecrets};
 use invitation_service::store::NewVerification;
 
-use crate::support::build::commands::*;
+use crate::support::codes::{requested, verification};
 
 /// Each table gets so many rows, most of the account that asks. Half of the invitations are general ones into a scope that is
 /// asked for, and have ended; the others never expire. One link has as many acceptances. Of the messages few are due. In front
@@ -68,9 +67,13 @@ pub(super) const GROW: &str = "
             duration_millis)
         SELECT 'aaa', lpad('1', 32, '0')::uuid, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1, NEW_YEAR, 1
         FROM generate_series(1, ROWS) n;
-    INSERT INTO verification (account_id, invitation_id, address_mac, id, key_id, tries, created_at, asked, asked_since)
-        SELECT 'acme', gen_random_uuid(), 'x', gen_random_uuid(), 7, 0, CASE WHEN n <= 10 THEN 1 ELSE NEW_YEAR END, 1, 1
-        FROM generate_series(1, ROWS) n;";
+    INSERT INTO verification (account_id, invitation_id, address_mac, client_mac, id, key_id, length, tries, created_at, asked,
+            asked_since, invited)
+        SELECT 'acme', gen_random_uuid(), 'x', 'c', gen_random_uuid(), 7, 6, 0, CASE WHEN n <= 10 THEN 1 ELSE NEW_YEAR END, 1,
+            1, false
+        FROM generate_series(1, ROWS) n;
+    INSERT INTO verification_budget SELECT 'acme', gen_random_uuid(), '', 0, 1, 1, 1, 1,
+        CASE WHEN n <= 10 THEN 1 ELSE NEW_YEAR END FROM generate_series(1, ROWS) n;";
 
 /// An endpoint that gets every event.
 pub(super) fn endpoint(seed: &IdSeed, now: Timestamp) -> Endpoint {
@@ -90,8 +93,8 @@ pub(super) fn endpoint(seed: &IdSeed, now: Timestamp) -> Endpoint {
 }
 
 /// A code for an address, and the message that brings it.
-pub(super) fn verification(invitation: &Invitation, seed: &IdSeed, now: Timestamp) -> NewVerification {
-    let verification = Verification { account: account(), invitation: invitation.id, id: seed.nth(1), key_id: 7 };
+pub(super) fn new_verification(invitation: &Invitation, seed: &IdSeed, now: Timestamp) -> NewVerification {
+    let verification = verification(invitation, seed.nth(1));
     let message = NewDelivery {
         id: seed.nth(2),
         invitation: invitation.id,
@@ -103,5 +106,6 @@ pub(super) fn verification(invitation: &Invitation, seed: &IdSeed, now: Timestam
         created_at: now,
         due_at: now,
     };
-    NewVerification { verification, address_key: seed.nth(3).to_string(), message: Some(message) }
+    let requested = requested(&verification, &seed.nth(3).to_string(), "client");
+    NewVerification { limits_others: true, message: Some(message), ..requested }
 }

@@ -7,15 +7,19 @@ use invitation_service::domain::command::{Action, Command, SettleDelivery};
 use invitation_service::domain::delivery::{DeliveryEnd, NewDelivery, Purpose};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::Invitation;
+use invitation_service::domain::invitation::refusal::RateLimited;
 use invitation_service::domain::reach::Reach;
-use invitation_service::domain::secret::verification::Verification;
+use invitation_service::domain::secret::verification::FreeTries;
 use invitation_service::domain::value::email::Email;
 use invitation_service::domain::value::id::{IdSeed, InvitationId};
 use invitation_service::entropy::Entropy;
-use invitation_service::store::{DeliveryQuery, NewVerification, Store, Topic};
+use invitation_service::store::{CodeTry, DeliveryQuery, KeptCode, NewVerification, Store, Topic, Tried};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use super::executor::races::replicas;
 use crate::support::build::commands::*;
+use crate::support::codes::{requested, verification};
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::on_both;
 
@@ -24,13 +28,16 @@ on_both!(
     codes_are_forgotten_after_an_hour_and_not_before,
     message_finds_its_verification_until_replaced_or_used,
     used_code_counts_only_its_wrong_tries,
+    parallel_tries_over_replicas_count_one_by_one,
+    clients_together_have_a_budget_of_their_invitation,
+    budget_is_forgotten_a_day_after_its_last_use,
     whoever_sends_messages_is_told_of_a_code_and_of_no_other,
     address_of_a_code_message_is_removed_on_settle,
 );
 
 fn asked(invitation: &Invitation, address_key: &str, mailed: bool) -> NewVerification {
     let seed = IdSeed::new(NEW_YEAR, Entropy::system().bytes());
-    let verification = Verification { account: account(), invitation: invitation.id, id: seed.nth(1), key_id: 7 };
+    let verification = verification(invitation, seed.nth(1));
     let message = mailed.then(|| NewDelivery {
         id: seed.nth(2),
         invitation: invitation.id,
@@ -42,7 +49,21 @@ fn asked(invitation: &Invitation, address_key: &str, mailed: bool) -> NewVerific
         created_at: NEW_YEAR,
         due_at: NEW_YEAR,
     });
-    NewVerification { verification, address_key: address_key.to_owned(), message }
+    NewVerification { message, ..requested(&verification, address_key, "client") }
+}
+
+/// Tries the code that an address has, as one client.
+async fn tried(store: &Store, invitation: InvitationId, address: &str, client: &str, is_right: bool) -> Tried {
+    let account = account();
+    let kept = store.find_codes(&account, invitation, &[address.to_owned()]).await.unwrap();
+    let code = if is_right { kept.first() } else { kept.iter().find(|kept| kept.client_key == client) };
+    let free = FreeTries { client: 3, invitation: 8 };
+    let tried = CodeTry { account: &account, invitation, client_key: client, code, is_right, free };
+    store.try_code(&tried).await.unwrap()
+}
+
+fn paused(limit: &'static str, seconds: u64) -> Tried {
+    Tried::Paused(RateLimited { limit, retry_after: Duration::from_secs(seconds) })
 }
 
 async fn ask(store: &Store, invitation: &Invitation, new: &NewVerification) {
@@ -81,10 +102,21 @@ async fn message_finds_its_verification_until_replaced_or_used(database: TestDat
     ask(&store, &made, &second).await;
     assert_eq!((find(&first).await, find(&second).await), (None, Some(second.verification.clone())));
     let keys = ["other".to_owned(), "ann".to_owned()];
-    assert_eq!(store.try_verification(&account(), made.id, &keys).await.unwrap(), vec![second.verification.clone()]);
-    assert!(store.try_verification(&account(), elsewhere, &keys).await.unwrap().is_empty());
-    assert!(!store.use_verification(&first.verification).await.unwrap(), "another took its place");
-    assert!(store.use_verification(&second.verification).await.unwrap());
+    let kept = store.find_codes(&account(), made.id, &keys).await.unwrap();
+    assert_eq!(kept.iter().map(|kept| &kept.verification).collect::<Vec<_>>(), [&second.verification]);
+    assert!(store.find_codes(&account(), elsewhere, &keys).await.unwrap().is_empty());
+    let replaced = KeptCode { verification: first.verification.clone(), ..kept[0].clone() };
+    let (account, free) = (account(), FreeTries { client: 3, invitation: 8 });
+    let of_replaced = CodeTry {
+        account: &account,
+        invitation: made.id,
+        client_key: "client",
+        code: Some(&replaced),
+        is_right: true,
+        free,
+    };
+    assert_eq!(store.try_code(&of_replaced).await.unwrap(), Tried::Wrong, "another took its place");
+    assert_eq!(tried(&store, made.id, "ann", "client", true).await, Tried::Right);
     assert_eq!(find(&second).await, None);
     assert_eq!(read(&store, made.id).await.deliveries, 0, "what brings a code brings no link");
 }
@@ -92,20 +124,79 @@ async fn message_finds_its_verification_until_replaced_or_used(database: TestDat
 async fn used_code_counts_only_its_wrong_tries(database: TestDatabase) {
     let (store, _) = store(&database).await;
     let made = created(&store, link()).await;
-    let new = asked(&made, "ann", true);
-    ask(&store, &made, &new).await;
-    let keys = ["ann".to_owned()];
-    let tried = async || !store.try_verification(&account(), made.id, &keys).await.unwrap().is_empty();
-    for _ in 0..4 {
-        assert!(tried().await);
+    ask(&store, &made, &asked(&made, "ann", true)).await;
+    // Clients of their own, so that no budget is used up; the code counts those of its client alone.
+    for _ in 0..2 {
+        assert_eq!(tried(&store, made.id, "ann", "client", false).await, Tried::Wrong);
     }
     for _ in 0..20 {
-        assert!(tried().await);
-        assert!(store.use_verification(&new.verification).await.unwrap());
+        assert_eq!(tried(&store, made.id, "ann", "client", true).await, Tried::Right);
     }
-    // The four that were wrong count still.
-    assert!(tried().await);
-    assert!(!tried().await);
+    assert_eq!(tried(&store, made.id, "ann", "other", false).await, Tried::Wrong);
+    let tries = "UPDATE verification SET tries = tries + 2";
+    sea_orm::ConnectionTrait::execute_unprepared(&database.connect().await, tries).await.unwrap();
+    assert_eq!(tried(&store, made.id, "ann", "client", true).await, Tried::Right);
+    assert_eq!(tried(&store, made.id, "ann", "client", false).await, Tried::Wrong, "the fifth");
+    assert_eq!(tried(&store, made.id, "ann", "client", true).await, Tried::Wrong, "it was tried too often");
+}
+
+async fn parallel_tries_over_replicas_count_one_by_one(database: TestDatabase) {
+    let stores = replicas(&database).await;
+    let made = created(&stores[0], link()).await;
+    ask(&stores[0], &made, &asked(&made, "ann", true)).await;
+    let mut tries = JoinSet::new();
+    for number in 0..40 {
+        let (store, id) = (stores[number % stores.len()].clone(), made.id);
+        let client = ["client", "other"][number % 4 / 2];
+        tries.spawn(async move { (client, tried(&store, id, "ann", client, false).await) });
+    }
+    let answers = tries.join_all().await;
+    let wrong = |of: &str| answers.iter().filter(|(client, tried)| *client == of && *tried == Tried::Wrong).count();
+    assert_eq!([wrong("client"), wrong("other")], [4, 4], "three are free, and the next one makes a pause");
+    for client in ["client", "other"] {
+        assert_eq!(tried(&stores[0], made.id, "ann", client, true).await, paused("wrong_codes_per_client", 10));
+    }
+    assert_eq!(tried(&stores[0], made.id, "ann", "honest", true).await, Tried::Right, "nine would be too many");
+}
+
+async fn clients_together_have_a_budget_of_their_invitation(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let (made, other) = (created(&store, link()).await, created(&store, link()).await);
+    for made in [&made, &other] {
+        ask(&store, made, &asked(made, "ann", true)).await;
+    }
+    for number in 0..9 {
+        let client = format!("client {number}");
+        assert_eq!(tried(&store, made.id, "ann", &client, false).await, Tried::Wrong);
+    }
+    for is_right in [false, true] {
+        let answer = tried(&store, made.id, "ann", "client 0", is_right).await;
+        assert_eq!(answer, paused("wrong_codes_per_invitation", 10));
+    }
+    assert_eq!(tried(&store, other.id, "ann", "client 0", true).await, Tried::Right, "another invitation");
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(tried(&store, made.id, "ann", "client 0", true).await, Tried::Right);
+    for client in ["client 0", "client 0"] {
+        assert_eq!(tried(&store, made.id, "ann", client, false).await, Tried::Wrong, "no paused try was counted");
+        clock.advance(Duration::from_secs(40));
+    }
+}
+
+async fn budget_is_forgotten_a_day_after_its_last_use(database: TestDatabase) {
+    let clock = Clock::manual(NEW_YEAR);
+    let opened = database.open(&clock).await;
+    let maintenance = opened.maintenance();
+    let store = Store::start(opened, &options(Group::run));
+    let made = created(&store, link()).await;
+    assert_eq!(tried(&store, made.id, "ann", "client", false).await, Tried::Wrong, "nothing counts before a request");
+    ask(&store, &made, &asked(&made, "ann", false)).await;
+    for _ in 0..4 {
+        assert_eq!(tried(&store, made.id, "ann", "client", false).await, Tried::Wrong);
+    }
+    clock.advance(Duration::from_secs(86_400));
+    assert_eq!(maintenance.prune_verifications().await.unwrap(), 1, "the code alone");
+    clock.advance(Duration::from_micros(1));
+    assert_eq!(maintenance.prune_verifications().await.unwrap(), 2, "that of the client, and that of all");
 }
 
 async fn whoever_sends_messages_is_told_of_a_code_and_of_no_other(database: TestDatabase) {

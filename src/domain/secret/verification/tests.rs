@@ -1,5 +1,8 @@
 //! Codes, limits and proofs as tables.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use super::*;
 use crate::domain::command::AcceptInvitation;
 use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
@@ -16,7 +19,7 @@ fn ring(ids: &[u8]) -> KeyRing {
 
 fn verification(id: u128) -> Verification {
     let (account, invitation) = (account("acme"), invitation(0, None).id);
-    Verification { account, invitation, id: Uuid::from_u128(id), key_id: 1 }
+    Verification { account, invitation, id: Uuid::from_u128(id), key_id: 1, form: CodeForm::Digits }
 }
 
 fn proof_of(email: Email, now: Timestamp) -> EmailProof {
@@ -84,7 +87,7 @@ fn no_code_goes_out_after_an_answer_or_an_end() {
 }
 
 #[test]
-fn code_has_six_digits_and_differs_with_every_input() {
+fn code_has_its_form_and_differs_with_every_input() {
     let (ring, ann) = (ring(&[1, 2]), email("ann@example.org"));
     let code = |verification: &Verification, email: &Email| verification.code(&ring, email).unwrap();
     let first = verification(1);
@@ -109,14 +112,10 @@ fn code_has_six_digits_and_differs_with_every_input() {
         short += u32::from(digits.starts_with('0'));
     }
     assert!((50..200).contains(&short), "a tenth of the codes, not {short} of 1000, begin with 0");
-    assert_eq!(format!("{:?}", code(&first, &ann)), "Code([redacted])");
-}
-
-#[test]
-fn text_that_is_not_six_digits_is_no_code() {
-    for text in ["", "12345", "1234567", "12345a", "-12345", "+12345", "１２３４５６", " 12345", "12345\n"] {
-        assert!(Code::parse(text).is_err(), "{text:?}");
-    }
+    let long = |id| Verification { form: CodeForm::Characters, ..verification(id) };
+    let codes: HashSet<String> = (0..1_000).map(|id| code(&long(id), &ann).reveal()).collect();
+    assert_eq!(codes.len(), 1_000);
+    assert!(codes.iter().all(|code| code.len() == 9), "two groups of four");
 }
 
 #[test]
@@ -135,44 +134,32 @@ fn address_key_differs_by_invitation_and_matches_every_ring_key() {
 }
 
 #[test]
-fn codes_are_limited_per_address_and_per_invitation() {
-    let seconds = |seconds: u64| Duration::from_secs(seconds);
-    let ago = |span: u64| Some(NOW.earlier(seconds(span)));
-    for (last, others, oldest, wait) in [
-        (None, 0, None, None),
-        (ago(0), 0, None, Some(60)),
-        (ago(59), 0, None, Some(1)),
-        (ago(60), 0, None, None),
-        (None, 19, ago(10), None),
-        (None, 20, ago(10), Some(3_590)),
-        (None, 50, ago(3_599), Some(1)),
-        (ago(60), 20, ago(10), None),
-        (ago(3_599), 20, ago(10), None),
-        (ago(3_600), 20, ago(10), Some(3_590)),
-        (ago(1), 20, ago(10), Some(59)),
-    ] {
-        let asked = Asked { last, codes: 1, since: last, others, oldest };
-        let waited = asked.check(NOW).err().map(|limited| limited.retry_after);
-        assert_eq!(waited, wait.map(seconds), "{asked:?}");
-    }
+fn client_key_is_a_hash_for_one_invitation() {
+    let (acme, id) = (account("acme"), invitation(0, None).id);
+    let keys = |ids: &[u8], client| client_keys(&ring(ids), &acme, id, client);
+    assert_eq!(keys(&[2, 1], Some("a")), [keys(&[2], Some("a")), keys(&[1], Some("a"))].concat());
+    assert_eq!(keys(&[1], None).len(), 1, "callers without a client key are one client");
+    let others = [
+        keys(&[1], None),
+        keys(&[1], Some("b")),
+        client_keys(&ring(&[1]), &account("other"), id, Some("a")),
+        client_keys(&ring(&[1]), &acme, InvitationId(Uuid::from_u128(9)), Some("a")),
+        address_keys(&ring(&[1]), &acme, id, &email("a@example.org")),
+    ];
+    assert!(others.iter().all(|other| *other != keys(&[1], Some("a"))));
+    assert_ne!(
+        keys(&[1], Some("a@example.org")),
+        address_keys(&ring(&[1]), &acme, id, &email("a@example.org")),
+        "a client is no address"
+    );
 }
 
 #[test]
-fn five_codes_an_hour_for_each_address() {
-    let seconds = |seconds: u64| Duration::from_secs(seconds);
-    for (codes, last, since, wait) in [
-        (4, 60, 300, None),
-        (5, 60, 300, Some(3_300)),
-        (5, 1_000, 3_599, Some(1)),
-        (5, 1, 3_599, Some(59)),
-        (5, 60, 3_600, None),
-        (9, 60, 60, Some(3_540)),
-    ] {
-        let ago = |span: u64| Some(NOW.earlier(seconds(span)));
-        let asked = Asked { last: ago(last), codes, since: ago(since), others: 0, oldest: None };
-        let waited = asked.check(NOW).err().map(|limited| limited.retry_after);
-        assert_eq!(waited, wait.map(seconds), "{asked:?}");
-    }
+fn address_is_invited_if_it_is_a_recipients() {
+    let mut invitation = invited(1, details(Kind::Connection), &["ann@example.org"]);
+    invitation.recipients[0].declined_at = Some(NOW);
+    let invited = |value: &str| is_invited(&invitation, &email(value));
+    assert_eq!(["ANN@example.org", "eve@example.org"].map(invited), [true, false], "answered or not");
 }
 
 #[test]

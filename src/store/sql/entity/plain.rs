@@ -24,8 +24,8 @@ pub(in crate::store) mod organization_grant {
     without_relations!();
 }
 
-/// The codes that were sent to addresses to verify them. The table contains neither codes nor addresses: codes are
-/// derived from `id` by the key `key_id`, addresses are kept as keyed hashes.
+/// The codes that clients requested for addresses. The table contains neither codes nor addresses: codes are derived from
+/// `id` by the key `key_id`, addresses and clients are kept as keyed hashes.
 pub(in crate::store) mod verification {
     use sea_orm::entity::prelude::*;
     use serde::Deserialize;
@@ -39,12 +39,22 @@ pub(in crate::store) mod verification {
         pub(in crate::store) invitation_id: Uuid,
         #[sea_orm(primary_key, auto_increment = false)]
         pub(in crate::store) address_mac: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) client_mac: String,
         pub(in crate::store) id: Uuid,
         pub(in crate::store) key_id: i32,
+        /// The number of characters of the code.
+        pub(in crate::store) length: i32,
+        /// The number of wrong tries of its client.
         pub(in crate::store) tries: i32,
         pub(in crate::store) created_at: i64,
+        /// The moment at which the code was first used.
+        pub(in crate::store) used_at: Option<i64>,
+        /// The number of requests since `asked_since`.
         pub(in crate::store) asked: i32,
         pub(in crate::store) asked_since: i64,
+        /// Whether the address is that of a recipient.
+        pub(in crate::store) invited: bool,
     }
 
     without_relations!();

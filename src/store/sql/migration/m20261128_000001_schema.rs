@@ -44,7 +44,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [fn(Dialect) -> TableCreateStatement; 19] = [
+const TABLES: [fn(Dialect) -> TableCreateStatement; 20] = [
     invitation,
     label,
     recipient,
@@ -58,6 +58,7 @@ const TABLES: [fn(Dialect) -> TableCreateStatement; 19] = [
     follower,
     outbox,
     verification,
+    verification_budget,
     webhook_endpoint,
     webhook_message,
     webhook_attempt,
@@ -264,16 +265,36 @@ fn outbox(dialect: Dialect) -> TableCreateStatement {
 
 fn verification(dialect: Dialect) -> TableCreateStatement {
     dialect
-        .table("verification", &["account_id", "invitation_id", "address_mac"])
+        .table("verification", &["account_id", "invitation_id", "address_mac", "client_mac"])
         .col(dialect.key_text("account_id"))
         .col(dialect.uuid("invitation_id"))
         .col(dialect.key_text("address_mac"))
+        .col(dialect.key_text("client_mac"))
         .col(dialect.uuid("id"))
         .col(integer("key_id"))
+        .col(integer("length"))
         .col(integer("tries"))
         .col(big_integer("created_at"))
+        .col(big_integer_null("used_at"))
         .col(integer("asked"))
         .col(big_integer("asked_since"))
+        .col(boolean("invited"))
+        .take()
+}
+
+/// One row for each client of an invitation, and one with an empty `client_mac` for all calls.
+fn verification_budget(dialect: Dialect) -> TableCreateStatement {
+    dialect
+        .table("verification_budget", &["account_id", "invitation_id", "client_mac"])
+        .col(dialect.key_text("account_id"))
+        .col(dialect.uuid("invitation_id"))
+        .col(dialect.key_text("client_mac"))
+        .col(integer("wrong"))
+        .col(big_integer("wrong_since"))
+        .col(big_integer("paused_until"))
+        .col(integer("asked"))
+        .col(big_integer("asked_since"))
+        .col(big_integer("touched_at"))
         .take()
 }
 

@@ -8,15 +8,16 @@ use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::kind::connection::NewConnection;
 use invitation_service::domain::reach::Reach;
-use invitation_service::domain::secret::verification::Verification;
+use invitation_service::domain::secret::verification::FreeTries;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{
-    ClaimedDelivery, DeliveryQuery, EventQuery, ExecuteError, InvitationQuery, NewVerification, RedeliveryQuery,
+    ClaimedDelivery, CodeTry, DeliveryQuery, EventQuery, ExecuteError, InvitationQuery, RedeliveryQuery, Tried,
     WriteOnce,
 };
 use uuid::Uuid;
 
 use crate::support::build::commands::*;
+use crate::support::codes::{requested, verification};
 use crate::support::database::TestDatabase;
 use crate::support::on_both;
 
@@ -107,13 +108,15 @@ async fn messages_and_codes_of_another_account_are_not_found(database: TestDatab
         Some(0)
     );
 
-    let code = Verification { account: account(), invitation: made.id, id: Uuid::from_u128(2), key_id: 7 };
-    let new = NewVerification { verification: code.clone(), address_key: "ann".to_owned(), message: None };
-    store.request_verification(&made, &new).await.unwrap().unwrap();
+    let code = verification(&made, Uuid::from_u128(2));
+    store.request_verification(&made, &requested(&code, "ann", "client")).await.unwrap().unwrap();
     let key = ["ann".to_owned()];
     assert_eq!(store.find_verification(&other, made.id, code.id).await.unwrap(), None);
-    assert!(store.try_verification(&other, made.id, &key).await.unwrap().is_empty());
-    let foreign = Verification { account: other, ..code.clone() };
-    assert!(!store.use_verification(&foreign).await.unwrap());
+    assert!(store.find_codes(&other, made.id, &key).await.unwrap().is_empty());
+    let kept = store.find_codes(&account(), made.id, &key).await.unwrap();
+    let free = FreeTries { client: 1, invitation: 1 };
+    let (invitation, client_key, is_right) = (made.id, "client", true);
+    let foreign = CodeTry { account: &other, invitation, client_key, code: kept.first(), is_right, free };
+    assert_eq!(store.try_code(&foreign).await.unwrap(), Tried::Wrong);
     assert_eq!(store.find_verification(&account(), made.id, code.id).await.unwrap(), Some(code), "the owner finds it");
 }

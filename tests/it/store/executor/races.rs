@@ -26,7 +26,7 @@ on_both!(
 );
 
 /// One store on SQLite, two replicas with several lanes each on PostgreSQL.
-pub(super) async fn replicas(database: &TestDatabase) -> Vec<Store> {
+pub(crate) async fn replicas(database: &TestDatabase) -> Vec<Store> {
     let clock = Clock::manual(NEW_YEAR);
     let options = ExecutorOptions { lanes: 3, ..options(Group::run) };
     let mut stores = vec![store_with(database, &clock, &options).await];

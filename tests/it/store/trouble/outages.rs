@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::group::Group;
-use invitation_service::domain::secret::verification::Verification;
 use invitation_service::domain::value::id::IdSeed;
 use invitation_service::entropy::Entropy;
-use invitation_service::store::{AcceptanceQuery, ExecuteError, ExecutorOptions, NewVerification, Store, StoreError};
+use invitation_service::store::{AcceptanceQuery, ExecuteError, ExecutorOptions, Store, StoreError};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use crate::support::build::commands::*;
+use crate::support::codes::{requested, verification};
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::network::Network;
 use crate::support::on_both;
@@ -265,22 +265,19 @@ async fn locks_of_a_silent_process_are_taken_away() {
     let network = Network::to(database.url()).await;
     let silent = network.store(&Clock::system(), 4, &limited(1));
     let admin = database.connect().await;
-    let lock = admin.begin().await.unwrap();
-    let everything = "SELECT pg_advisory_xact_lock(c, k) FROM (VALUES (202235904)) AS l (c),
-        LATERAL (SELECT hashtext('acme ' || id::text) AS k FROM invitation) AS i";
-    lock.execute_unprepared(everything).await.unwrap();
     let new = || {
         let seed = IdSeed::new(NEW_YEAR, Entropy::system().bytes());
-        let verification = Verification { account: account(), invitation: made.id, id: seed.nth(1), key_id: 7 };
-        NewVerification { verification, address_key: seed.nth(2).to_string(), message: None }
+        requested(&verification(&made, seed.nth(1)), &seed.nth(2).to_string(), &seed.nth(3).to_string())
     };
+    beside.request_verification(&made, &new()).await.unwrap().unwrap();
+    let lock = admin.begin().await.unwrap();
+    lock.execute_unprepared("SELECT 1 FROM verification_budget FOR UPDATE").await.unwrap();
     // Its process falls silent while it waits for the lock, gets the lock, and never says another word.
     let call = tokio::spawn({
         let (silent, made, new) = (silent.clone(), Arc::clone(&made), new());
         async move { timeout(Duration::from_secs(30), silent.request_verification(&made, &new)).await }
     });
-    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     until(&admin, waits, |waiting| waiting == 1).await;
     network.silence_present();
     lock.rollback().await.unwrap();

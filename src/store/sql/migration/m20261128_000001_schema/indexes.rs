@@ -34,6 +34,7 @@ CREATE INDEX outbox_pending ON outbox ({account:pending}, due_at, id) WHERE due_
 CREATE INDEX outbox_planned ON outbox (planned_at) WHERE planned_at IS NOT NULL;
 CREATE INDEX outbox_failed ON outbox ({account:failed}, created_at, id) WHERE state = 'failed';
 CREATE INDEX verification_by_age ON verification (created_at);
+CREATE INDEX verification_budget_by_age ON verification_budget (touched_at);
 CREATE UNIQUE INDEX webhook_message_by_event ON webhook_message ({account:event}, endpoint_id, invitation_id, sequence);
 CREATE INDEX webhook_message_by_time ON webhook_message ({account:time}, endpoint_id, occurred_at);
 CREATE INDEX webhook_message_pending ON webhook_message ({account:pending}, endpoint_id, due_at, id)

@@ -31,7 +31,7 @@ pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, RedeliveryQuery, Topical
 pub use read::acceptances::AcceptanceQuery;
 pub use read::events::EventQuery;
 pub use read::invitations::{Listed, ListedName};
-pub use read::positions::{EventBatch, PositionedEvent};
+pub use read::positions::{CatchUpTurn, EventBatch, PositionedEvent};
 pub use read::query::{GuestStatus, InvitationQuery, Order, TimeRange};
 pub use read::recipients::{ListedRecipient, RecipientQuery};
 pub use read::{Cursor, Page, Read, SortKey};

@@ -142,7 +142,7 @@ impl Store {
             })
             .order_by(Column::Id, order(query.ascending))
             .limit(query.limit);
-        let _permit = self.database.list_permit().await?;
+        let _turn = self.database.read_turns.list(account).await?;
         rows_with_id(&self.database.read, select).await
     }
 
@@ -156,6 +156,7 @@ impl Store {
         let own = in_index(self.database.backend(), "ends", Column::AccountId, account.as_str());
         let select =
             Entity::find().filter(own).filter(Column::RequesterId.eq(requester)).filter(Column::TargetId.eq(target));
+        let _turn = self.database.read_turns.short(account).await?;
         one(&self.database.read, select).await
     }
 
@@ -165,6 +166,7 @@ impl Store {
         account: &AccountId,
         id: Uuid,
     ) -> Result<Option<OrganizationGrant>, StoreError> {
+        let _turn = self.database.read_turns.short(account).await?;
         one(&self.database.read, Entity::find_by_id((account.as_str().to_owned(), id))).await
     }
 

@@ -81,6 +81,7 @@ impl Store {
             .filter(of_call(account, request))
             .order_by_asc(Column::RequestId)
             .limit(1);
+        let _turn = self.database.read_turns.short(account).await?;
         let Some(row) = self.database.read.query_one(select.as_query()).await? else { return Ok(KnownCall::New) };
         let (key, remembered) = request_from(row_from::<Entity>(&row)?)?;
         if !request.has_digest(&remembered.digest) {
@@ -171,6 +172,7 @@ impl Store {
             })
             .order_by_desc(Column::InvitationId)
             .limit(most);
+        let _turn = self.database.read_turns.short(reach.account()).await?;
         let ids = select.into_tuple::<Uuid>().all(&self.database.read).await?;
         Ok(ids.into_iter().map(InvitationId).collect())
     }

@@ -11,11 +11,13 @@ pub(super) mod error;
 pub(super) mod migration;
 mod pool;
 mod pool_health;
+mod read_turns;
 pub(super) mod row;
 pub(super) mod rows_param;
 mod sqlite_file;
 pub(super) mod sqlite_lock;
 mod transaction;
+pub(super) mod turns;
 
 pub(super) use pool::{Pool, PoolOptions};
 pub(super) use pool_health::PoolHealth;

@@ -1,14 +1,12 @@
 //! WatchEvents: an account's events as they get their position, from any position on.
 //!
-//! A watch holds a position and nothing else. Behind the feed it reads from the database, page by page; at the feed's
-//! position it takes the batches that all watches share. If the two do not meet, it reads again. It reads no events
-//! before its client has taken the earlier ones.
+//! A watch holds a position and nothing else. Behind the feed it reads from the database, page by page and in turns with the
+//! watches of other accounts; at the feed's position it is woken by what the feed has for its filter. If the two do not
+//! meet, it reads again. It reads no events before its client has taken the earlier ones.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,9 +20,8 @@ use crate::api::convert::timestamp;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::violations::Violations;
 use crate::api::parse::{filter, moment};
-use crate::background::event_feed::EventFeed;
-use crate::domain::invitation::event::EventTypeFilter;
-use crate::domain::kind::{Kind, Scope};
+use crate::background::event_feed::{EventFeed, Following, Taken};
+use crate::domain::invitation::event::EventFilter;
 use crate::domain::reach::Reach;
 use crate::domain::value::time::Timestamp;
 use crate::pb;
@@ -77,30 +74,19 @@ enum Start {
     Beginning,
 }
 
-/// The events that a watch is about.
-#[derive(Debug)]
-struct Filter {
-    /// Only these types and families; empty means all.
-    types: Vec<EventTypeFilter>,
-    /// Only these kinds; empty means all.
-    kinds: Vec<Kind>,
-    /// Only this scope.
-    scope: Option<Scope>,
-    /// Only events of this moment or later.
-    since: Option<Timestamp>,
-}
-
 /// The watch of one client.
 struct Watch {
     api: Arc<Api>,
     call: Call,
     tokens: ResumeTokens,
-    filter: Filter,
+    filter: EventFilter,
+    /// Only events of this moment or later.
+    since: Option<Timestamp>,
     patience: Duration,
     checkpoint_interval: Duration,
     /// The moment at which a checkpoint has to be sent.
     checkpoint_due: Instant,
-    batches: Receiver<Arc<EventBatch>>,
+    following: Following,
     /// The position up to which the client has been sent everything.
     position: i64,
     /// The invitations whose events it may see, and the moment of that look-up.
@@ -122,17 +108,16 @@ impl Watches {
         let admission = request.extensions().get::<Admission>().cloned().ok_or_else(status::unauthenticated)?;
         let (call, message, mut violations) = Call::of(request)?;
         let tokens = ResumeTokens::of(api, &call).await?;
-        let mut filter = Filter::parse(&mut violations, &message);
+        let filter = filter_of(&mut violations, &message);
         let start = Start::parse(&mut violations, &tokens, message.start.as_ref());
         let start = violations.finish(start)?;
         let place = self.limits.take(&call.caller)?;
         // The subscription precedes the read of the last position: later events then arrive through the feed.
-        let batches = self.feed.follow();
-        let position = start.position(api, &call).await?;
-        if let Start::At(time) = start {
-            filter.since = Some(time);
-        }
         let reach = (api.reach(&call).await?, api.clock.now());
+        let filter = filter.within(&reach.0);
+        let following = self.feed.follow(&call.caller.account, &filter);
+        let position = start.position(api, &call).await?;
+        let since = if let Start::At(time) = start { Some(time) } else { None };
         let (deadline, caller) = (call.deadline.of_stream(), call.caller.clone());
         let (sender, events) = mpsc::channel(BUFFERED_EVENTS + 1);
         // The permit is for the final status, for which a client that reads nothing would have no room.
@@ -144,10 +129,11 @@ impl Watches {
             call,
             tokens,
             filter,
+            since,
             patience,
             checkpoint_interval,
             checkpoint_due,
-            batches,
+            following,
             position,
             reach,
         };
@@ -200,21 +186,11 @@ impl Start {
     }
 }
 
-impl Filter {
-    fn parse(violations: &mut Violations, message: &pb::WatchEventsRequest) -> Self {
-        let types = filter::event_types(violations, "types", &message.types);
-        let kinds = filter::kinds(violations, "kinds", &message.kinds);
-        Self { types, kinds, scope: filter::scope(violations, "scope", message.scope.as_ref()), since: None }
-    }
-
-    fn matches(&self, PositionedEvent { event, .. }: &PositionedEvent) -> bool {
-        let event = &event.event;
-        let has_scope = |wanted: &Scope| event.scope.as_ref().is_some_and(|scope| scope.is(wanted));
-        (self.types.is_empty() || self.types.iter().any(|wanted| wanted.matches(&event.event_type)))
-            && (self.kinds.is_empty() || self.kinds.iter().any(|wanted| event.kind == *wanted))
-            && self.scope.as_ref().is_none_or(has_scope)
-            && self.since.is_none_or(|since| event.time >= since)
-    }
+fn filter_of(violations: &mut Violations, message: &pb::WatchEventsRequest) -> EventFilter {
+    let types = filter::event_types(violations, "types", &message.types);
+    let kinds = filter::kinds(violations, "kinds", &message.kinds);
+    let scope = filter::scope(violations, "scope", message.scope.as_ref());
+    EventFilter { types, kinds, scope, is_hosted: false }
 }
 
 async fn passed(deadline: Option<Instant>) {
@@ -237,19 +213,17 @@ impl Watch {
         self.catch_up(sender).await?;
         self.checkpoint(sender, self.api.clock.now()).await?;
         loop {
-            let batch = tokio::select! {
+            let is_due = tokio::select! {
                 biased;
-                () = sleep_until(self.checkpoint_due) => {
-                    self.checkpoint(sender, self.api.clock.now()).await?;
-                    continue;
-                }
-                batch = self.batches.recv() => batch,
+                () = sleep_until(self.checkpoint_due) => true,
+                () = self.following.changed() => false,
             };
-            match batch {
-                // All events before the batch have been sent.
-                Ok(batch) if batch.after <= self.position => self.send(sender, &batch).await?,
-                Ok(_) | Err(RecvError::Lagged(_)) => self.catch_up(sender).await?,
-                Err(RecvError::Closed) => return Err(status::unavailable()),
+            match self.following.take(self.position) {
+                Some(Taken { events, until }) => self.send(sender, &events, until).await?,
+                None => self.catch_up(sender).await?,
+            }
+            if is_due {
+                self.checkpoint(sender, self.api.clock.now()).await?;
             }
         }
     }
@@ -258,7 +232,7 @@ impl Watch {
     async fn catch_up(&mut self, sender: &Responses) -> Result<(), Status> {
         loop {
             let batch = self.read().await?;
-            self.send(sender, &batch).await?;
+            self.send(sender, &batch.events, batch.until).await?;
             if batch.is_last {
                 return Ok(());
             }
@@ -271,16 +245,17 @@ impl Watch {
     /// Reads the next events. A database that is unavailable for a moment ends no watch.
     async fn read(&mut self) -> Result<EventBatch, Status> {
         self.look_up_reach().await?;
-        let reach = &self.reach.0;
-        again(|| self.api.read(self.api.store.events_behind(reach, self.position, PAGE_EVENTS))).await
+        let (store, reach, filter) = (&self.api.store, &self.reach.0, &self.filter);
+        // The wait for a turn is no time in which the database does not answer.
+        let turn = store.turn_to_catch_up(reach.account()).await;
+        let _turn = self.api.done(turn)?;
+        again(|| self.api.read(store.events_behind(reach, filter, self.position, PAGE_EVENTS))).await
     }
 
-    async fn send(&mut self, sender: &Responses, batch: &EventBatch) -> Result<(), Status> {
-        let behind = self.position;
-        for event in batch.events.iter().filter(|event| event.position > behind) {
-            if event.event.event.account != self.call.caller.account || !self.filter.matches(event) {
-                continue;
-            }
+    /// Sends the events that the filter chooses, of those up to a position.
+    async fn send(&mut self, sender: &Responses, events: &[Arc<PositionedEvent>], until: i64) -> Result<(), Status> {
+        let since = self.since;
+        for event in events.iter().filter(|event| since.is_none_or(|since| event.event.event.time >= since)) {
             self.look_up_reach().await?;
             if event.is_within(&self.reach.0) {
                 let event = self.tokens.event(&self.api, &event.event)?;
@@ -288,7 +263,7 @@ impl Watch {
                 self.respond(sender, Item::Event(event), resume_token).await?;
             }
         }
-        self.position = self.position.max(batch.until);
+        self.position = self.position.max(until);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Events of invitations, in the past tense. They hold neither a token nor an address.
 
+mod filter;
 pub mod payload;
 mod type_filter;
 
@@ -14,6 +15,7 @@ use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::{self, Word};
+pub use filter::EventFilter;
 pub use payload::{EventData, Payload};
 pub use type_filter::{EventFamily, EventTypeFilter};
 

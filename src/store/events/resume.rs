@@ -61,6 +61,7 @@ impl Store {
             own = by_index(backend, "position", "e", "$1"),
         );
         let statement = Statement::from_sql_and_values(backend, sql, [account.as_str().into(), after.into()]);
+        let _turn = self.database.read_turns.short(account).await?;
         let row = self.database.read.query_one_raw(statement).await?;
         row.map(|row| Ok((row.try_get_by_index(0)?, Timestamp::from_micros(row.try_get_by_index(1)?)))).transpose()
     }

@@ -356,7 +356,7 @@ impl Lane {
                 self.is_down = !self.database.write.has_answered_since(since.into_std());
                 ExecuteError::Unavailable
             }
-            StoreError::Locked => ExecuteError::Unavailable,
+            StoreError::Locked | StoreError::Busy => ExecuteError::Unavailable,
             StoreError::Refused(_) | StoreError::Encoding(_) | StoreError::Corrupt { .. } => self.defect(error),
         };
         for submission in group {

@@ -68,6 +68,7 @@ impl Store {
             .filter(Column::AccountId.eq(reach.account().as_str()))
             .filter(Column::InvitationId.in_subquery(owner.into_query()))
             .filter(Column::Id.eq(id.0));
+        let _turn = self.database.read_turns.short(reach.account()).await?;
         let found = rows_with_id(&self.database.read, select).await?.pop();
         found.map(|(_, row)| row.and_then(Acceptance::try_from)).transpose()
     }
@@ -89,7 +90,7 @@ impl Store {
             .order_by(Column::Id, order(query.ascending))
             .limit(query.limit);
         let select = page_of_owner(owner, page, (Column::Id, order(query.ascending)));
-        let rows = self.database.list(self.database.backend().build(&select)).await?;
+        let rows = self.database.list(reach.account(), self.database.backend().build(&select)).await?;
         if rows.is_empty() {
             return Ok(None);
         }

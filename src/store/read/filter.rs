@@ -37,14 +37,23 @@ pub(super) fn conditions(
     all.extend(within(reach, params));
     all.extend(addresses(backend, query, source, params));
     let others = query.labels.iter().filter(|(key, _)| !matches!(source, Source::Label(own, _) if own == key.as_str()));
-    for (key, value) in others {
-        let (key, value) = (params.push(key.as_str()), params.push(value.as_str()));
-        all.push(format!(
-            "(SELECT true FROM label l WHERE l.account_id = {ACCOUNT} AND l.invitation_id = i.id AND l.key = {key}
-                AND l.value = {value} LIMIT 1)"
-        ));
-    }
+    all.extend(labels(others.collect(), params));
     all
+}
+
+/// Returns the condition for several labels: one, since each subselect of a statement takes its time to be planned.
+fn labels(wanted: Vec<(&String, &String)>, params: &mut Params) -> Option<String> {
+    let pair = |(key, value): &(&String, &String)| {
+        format!("l.key = {} AND l.value = {}", params.push(key.as_str()), params.push(value.as_str()))
+    };
+    let pairs: Vec<_> = wanted.iter().map(pair).collect();
+    (!pairs.is_empty()).then(|| {
+        format!(
+            "(SELECT count(*) FROM label l WHERE l.account_id = {ACCOUNT} AND l.invitation_id = i.id AND ({})) = {}",
+            pairs.join(" OR "),
+            pairs.len()
+        )
+    })
 }
 
 /// Returns the condition for kinds, as literals, so that indexes of one kind fit.

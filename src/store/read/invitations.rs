@@ -123,7 +123,7 @@ impl Store {
         let rows = ids.iter().map(|id| -> [Value; 2] { [reach.account().as_str().into(), id.0.into()] });
         let mut values = RowsParam::new(keys, rows).params(backend);
         values.push(read_clock(&self.database, None).into());
-        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, values)).await?;
+        let rows = self.database.list(reach.account(), Statement::from_sql_and_values(backend, sql, values)).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
             if row.try_get::<Option<String>>("", "body")?.is_none() {
@@ -189,7 +189,8 @@ impl Store {
                 now = statement_clock(backend, CLOCK),
                 order = direction(!query.ascending).1,
             );
-            let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+            let rows =
+                self.database.list(reach.account(), Statement::from_sql_and_values(backend, sql, params.0)).await?;
             let found = rows.iter().map(|row| Ok((cursor_from(row, query.order)?, name_from(row, query.order))));
             let found = found.collect::<Result<_, StoreError>>()?;
             let Some(read_on) = names.add(query.limit, found)? else { return Ok(names.into_rows()) };
@@ -212,7 +213,7 @@ impl Store {
             now = statement_clock(backend, CLOCK),
             ids = ids_sql(backend, (reach, query), most, &mut params),
         );
-        let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let rows = self.database.list(reach.account(), Statement::from_sql_and_values(backend, sql, params.0)).await?;
         let row = rows.into_iter().next().ok_or_else(|| StoreError::Refused("a count without a row".to_owned()))?;
         let found = row.try_get::<i64>("", "rows")?.cast_unsigned();
         Ok(Read { found, now: Timestamp::from_micros(row.try_get("", "now")?) })
@@ -234,6 +235,7 @@ impl Store {
             now = statement_clock(backend, CLOCK),
             body = invitation_body(backend, &Extent { acceptances: &acceptances, ..Extent::PLAIN })
         );
+        let _turn = self.database.read_turns.short(reach.account()).await?;
         let row = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         row.as_ref().map(invitation_from).transpose()
     }
@@ -244,7 +246,8 @@ impl Store {
         loop {
             let mut params = self.params(reach, moment_of(&query));
             let sql = list_sql(backend, (reach, &query), sources, &mut params);
-            let rows = self.database.list(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+            let rows =
+                self.database.list(reach.account(), Statement::from_sql_and_values(backend, sql, params.0)).await?;
             let Look { found, end, is_cut } = look_from(&query, &rows)?;
             if is_cut {
                 let goes_on = found.last().map(|(cursor, _)| cursor.clone());

@@ -11,12 +11,14 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr, SqlxError, SqlxPostgresConnector,
     Statement,
 };
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use super::error::StoreError;
+use super::read_turns::ReadTurns;
 use super::sqlite_lock::SqliteLock;
 use super::{Pool, PoolHealth, PoolOptions, Transaction};
 use crate::clock::Clock;
+use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::private_file;
 
@@ -75,8 +77,8 @@ pub struct Database {
     pub(in crate::store) upkeep: Pool,
     /// The options of a connection to PostgreSQL whose statements may take any time.
     unlimited: Option<PgConnectOptions>,
-    /// The share of the connections for lists.
-    list_permits: Arc<Semaphore>,
+    /// The turns in which accounts get connections for their reads.
+    pub(in crate::store) read_turns: ReadTurns,
     /// The share of the connections that may wait for locks of other transactions.
     pub(in crate::store) lock_wait_permits: Arc<Semaphore>,
     /// Follows the database's clock, and replaces it if the database has none.
@@ -105,9 +107,9 @@ impl Database {
         let write = Pool::sqlite(options(1), connect.clone()).await.map_err(OpenError::Database)?;
         let connect = connect.create_if_missing(false);
         let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;
-        let (upkeep, list_permits, lock_wait_permits) =
-            (read.clone(), share(max_connections, 2), share(max_connections, 4));
-        Ok(Self { read, write, upkeep, unlimited: None, list_permits, lock_wait_permits, clock, lock: Some(lock) })
+        let (upkeep, read_turns, lock_wait_permits) =
+            (read.clone(), ReadTurns::new(max_connections), share(max_connections, 4));
+        Ok(Self { read, write, upkeep, unlimited: None, read_turns, lock_wait_permits, clock, lock: Some(lock) })
     }
 
     /// Prepares to connect to PostgreSQL, which need not be there yet.
@@ -124,14 +126,14 @@ impl Database {
             Pool::postgres(options, limited.clone(), timeout + STATEMENT_GRACE, health.clone())
         };
         let (calls, upkeep) = (pool(max_connections), pool(1));
-        let (list_permits, lock_wait_permits) = (share(max_connections, 2), share(max_connections, 4));
+        let (read_turns, lock_wait_permits) = (ReadTurns::new(max_connections), share(max_connections, 4));
         let unlimited = Some(unlimited);
         Ok(Self {
             read: calls.clone(),
             write: calls,
             upkeep,
             unlimited,
-            list_permits,
+            read_turns,
             lock_wait_permits,
             clock,
             lock: None,
@@ -180,15 +182,13 @@ impl Database {
         Ok(())
     }
 
-    /// Waits for one of the permits for lists, which have half of the connections between them. A list may take long,
-    /// and short reads have to find a connection all the same.
-    pub(in crate::store) async fn list_permit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
-        self.list_permits.acquire().await.map_err(|_| StoreError::Unavailable("the database is closed".to_owned()))
-    }
-
-    /// Reads a list with one of the permits for lists.
-    pub(in crate::store) async fn list(&self, statement: Statement) -> Result<Vec<QueryResult>, StoreError> {
-        let _permit = self.list_permit().await?;
+    /// Reads a list for an account, in its turn.
+    pub(in crate::store) async fn list(
+        &self,
+        account: &AccountId,
+        statement: Statement,
+    ) -> Result<Vec<QueryResult>, StoreError> {
+        let _turn = self.read_turns.list(account).await?;
         Ok(self.read.query_all_raw(statement).await?)
     }
 

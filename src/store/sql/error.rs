@@ -19,6 +19,9 @@ pub enum StoreError {
     /// Another transaction holds a lock for too long; nothing has changed.
     #[error("another transaction of the database holds a lock for too long")]
     Locked,
+    /// As many reads of one account wait as may.
+    #[error("as many reads of the account wait as may; try again")]
+    Busy,
     /// The database was created with an encoding that lacks characters of names and addresses.
     #[error(
         "the encoding of the database is {0}, which lacks characters of names and addresses: create one with \
@@ -55,7 +58,7 @@ const CONFLICTS: [&str; 4] = ["22012", "23505", "40001", "40P01"];
 impl StoreError {
     /// Returns whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Conflict | Self::Unavailable(_) | Self::Slow | Self::Locked)
+        matches!(self, Self::Conflict | Self::Unavailable(_) | Self::Slow | Self::Locked | Self::Busy)
     }
 }
 

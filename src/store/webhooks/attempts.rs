@@ -69,6 +69,7 @@ impl Store {
         id: Uuid,
     ) -> Result<Option<WebhookAttempt>, StoreError> {
         let select = Entity::find_by_id((account.as_str().to_owned(), endpoint, id));
+        let _turn = self.database.read_turns.short(account).await?;
         let found = rows_with_id(&self.database.read, select).await?.pop();
         found.map(|(_, row)| row.map(attempt_from)).transpose()
     }
@@ -94,7 +95,7 @@ impl Store {
             .limit(query.limit);
         let endpoint = webhook_endpoint::Entity::find_by_id((account.as_str().to_owned(), query.endpoint));
         let select = page_of_owner(endpoint, page, (Column::Id, order));
-        let rows = self.database.list(self.database.backend().build(&select)).await?;
+        let rows = self.database.list(account, self.database.backend().build(&select)).await?;
         if rows.is_empty() {
             return Ok(None);
         }

@@ -85,6 +85,7 @@ impl Store {
 
     /// Reads an endpoint, if the account has it.
     pub async fn get_webhook_endpoint(&self, account: &AccountId, id: Uuid) -> Result<Option<Endpoint>, StoreError> {
+        let _turn = self.database.read_turns.short(account).await?;
         find(&self.database.read, account, id).await
     }
 
@@ -103,7 +104,7 @@ impl Store {
                 .order_by(Column::Id, order(query.ascending))
                 .limit(query.limit);
             let found = {
-                let _permit = self.database.list_permit().await?;
+                let _turn = self.database.read_turns.list(account).await?;
                 rows_with_id(&self.database.read, select).await?
             };
             let found = found.into_iter().map(|(id, row)| (Cursor::of_id(id), row.and_then(Endpoint::try_from)));

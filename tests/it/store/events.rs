@@ -3,6 +3,7 @@
 pub(crate) mod expiry;
 pub(crate) mod listener;
 pub(crate) mod sequencer;
+pub(crate) mod stored;
 
 use std::collections::BTreeSet;
 

@@ -12,6 +12,7 @@ use invitation_service::domain::delivery::{DeliveryEnd, DeliveryState};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::EngagementType;
 use invitation_service::domain::invitation::acceptance::Subject;
+use invitation_service::domain::invitation::event::{EventFilter, EventType};
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::verification::FreeTries;
 use invitation_service::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
@@ -206,9 +207,13 @@ async fn following(desk: &mut Desk) {
     desk.check("sequence").await;
     assert!(!store.all_events_behind(before, 256).await.unwrap().events.is_empty());
     desk.check("tail").await;
-    assert!(!store.events_behind(&reach(), before, 256).await.unwrap().events.is_empty());
+    assert!(!store.events_behind(&reach(), &EventFilter::default(), before, 256).await.unwrap().events.is_empty());
     let quiet = AccountId::parse("quiet").unwrap();
-    assert!(store.events_behind(&Reach::of_account(quiet.clone()), 0, 256).await.unwrap().events.is_empty());
+    let rare = EventFilter { types: vec![EventType::Unfurled.into()], ..EventFilter::default() };
+    assert!(store.events_behind(&reach(), &rare, before, 256).await.unwrap().events.is_empty());
+    let nothing =
+        store.events_behind(&Reach::of_account(quiet.clone()), &EventFilter::default(), 0, 256).await.unwrap();
+    assert!(nothing.events.is_empty());
     desk.check("events of an account").await;
     let told = ExpiryWalk::new(store.clone(), Uuid::from_u128(1)).record_expiries().await.unwrap();
     assert!(told.is_some_and(|told| told >= 1), "{told:?}");

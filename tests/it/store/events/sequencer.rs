@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use invitation_service::background::sequencer;
 use invitation_service::domain::invitation::EngagementType;
+use invitation_service::domain::invitation::event::EventFilter;
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::Store;
@@ -127,18 +128,18 @@ async fn event_batch_holds_all_positions_of_its_account_only(database: TestDatab
         foreign.reach = Reach::of_account(theirs.clone());
         store.executor().execute(foreign, None).await.unwrap();
     }
-    let nothing = store.events_behind(&reach(), 0, 10).await.unwrap();
+    let nothing = store.events_behind(&reach(), &EventFilter::default(), 0, 10).await.unwrap();
     assert_eq!((nothing.until, nothing.is_last, nothing.events.len()), (0, true, 0), "not numbered yet");
     assert_eq!(store.sequence().await.unwrap(), Some(6));
     for (account, more) in [(account(), 2), (theirs, 2)] {
         let reach = Reach::of_account(account.clone());
-        let first = store.events_behind(&reach, 0, 2).await.unwrap();
+        let first = store.events_behind(&reach, &EventFilter::default(), 0, 2).await.unwrap();
         assert_eq!((first.events.len(), first.is_last, first.until), (2, false, first.events[1].position));
-        let rest = store.events_behind(&reach, first.until, more).await.unwrap();
+        let rest = store.events_behind(&reach, &EventFilter::default(), first.until, more).await.unwrap();
         assert_eq!((rest.events.len(), rest.is_last, rest.until), (1, true, 6), "up to the last there is");
         let read = first.events.iter().chain(&rest.events);
         assert!(read.clone().all(|event| event.event.event.account == account && event.host.is_none()));
-        assert_eq!(store.events_behind(&reach, 6, 10).await.unwrap().until, 6);
+        assert_eq!(store.events_behind(&reach, &EventFilter::default(), 6, 10).await.unwrap().until, 6);
     }
 }
 

@@ -27,6 +27,8 @@ pub use events::notifications::{Notifications, Topic};
 pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
 pub use maintenance::Maintenance;
 pub use organization_grants::{GrantCreated, GrantRefusal, OrganizationGrantQuery};
+pub use queue::ClaimLimit;
+pub(crate) use queue::last_served;
 pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, RedeliveryQuery, Topicality};
 pub use read::acceptances::AcceptanceQuery;
 pub use read::events::EventQuery;

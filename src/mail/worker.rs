@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,7 +23,7 @@ use crate::domain::delivery::{DeliveryEnd, REPLACED};
 use crate::domain::reach::Reach;
 use crate::domain::value::id::IdSeed;
 use crate::entropy::Entropy;
-use crate::store::{ClaimedDelivery, ExecuteError, Store, StoreError, Topic, within};
+use crate::store::{ClaimLimit, ClaimedDelivery, ExecuteError, Store, StoreError, Topic, last_served, within};
 use crate::telemetry::log_limiter::LogLimiter;
 
 /// The actor of the events of deliveries.
@@ -66,6 +66,8 @@ pub struct MailWorker {
     options: MailWorkerOptions,
     slots: Arc<Semaphore>,
     course: Arc<Mutex<Course>>,
+    /// Notified when a message has ended: its account may have another one that waits.
+    ended: Arc<Notify>,
     log_limiter: Arc<std::sync::Mutex<LogLimiter>>,
 }
 
@@ -86,7 +88,7 @@ struct Course {
 enum Step {
     /// As many messages were due as could be sent: there may be more.
     Full,
-    /// All due messages are being sent.
+    /// All due messages are being sent, or those of their accounts that may be sent at the same time.
     Idle,
     /// Nothing can be sent before this moment.
     Until(Instant),
@@ -98,8 +100,8 @@ impl MailWorker {
         let pace = Pace::new(options.per_second, Instant::now());
         let course = Course { pace, after: String::new(), paused: None, planned: None };
         let slots = Arc::new(Semaphore::new(options.concurrency as usize));
-        let (course, log_limiter) = (Arc::new(Mutex::new(course)), Arc::default());
-        Self { store, mailer, clock, entropy: Entropy::system(), options, slots, course, log_limiter }
+        let (course, ended, log_limiter) = (Arc::new(Mutex::new(course)), Arc::default(), Arc::default());
+        Self { store, mailer, clock, entropy: Entropy::system(), options, slots, course, ended, log_limiter }
     }
 
     /// Sends messages until `stop` is cancelled, then finishes those that it is sending.
@@ -115,7 +117,7 @@ impl MailWorker {
                 Step::Until(Instant::now() + POLL_INTERVAL)
             });
             tokio::select! {
-                () = wait(step, &mut notified) => {}
+                () = wait(step, &mut notified, &self.ended) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -177,6 +179,7 @@ impl MailWorker {
             tasks.spawn(async move {
                 worker.send(&message).await;
                 drop(slot);
+                worker.ended.notify_one();
             });
         }
     }
@@ -202,22 +205,11 @@ impl MailWorker {
             return Ok((Step::Full, None));
         };
         let lease = Uuid::from_bytes(self.entropy.bytes());
-        let mut claimed =
-            within(DATABASE_TIMEOUT, self.store.claim_deliveries(lease, self.options.lease, wanted, &course.after))
-                .await?;
-        let count = |claimed: &Vec<ClaimedDelivery>| u32::try_from(claimed.len()).unwrap_or(wanted);
-        if count(&claimed) < wanted && !course.after.is_empty() {
-            // No account after the last one has more: the claim starts again with the first.
-            course.after.clear();
-            let rest = wanted - count(&claimed);
-            claimed.extend(
-                within(DATABASE_TIMEOUT, self.store.claim_deliveries(lease, self.options.lease, rest, "")).await?,
-            );
-        }
-        let last = claimed.iter().map(|claimed| claimed.account.as_str()).max().unwrap_or_default();
-        last.clone_into(&mut course.after);
-        course.pace.give_back(wanted - count(&claimed));
-        // A short claim may be due to equal shares of the partitions: only an empty one means that nothing is due.
+        let limit = ClaimLimit::of_places(wanted, free, self.options.concurrency);
+        let claim = self.store.claim_deliveries(lease, self.options.lease, limit, &course.after);
+        let claimed = within(DATABASE_TIMEOUT, claim).await?;
+        course.after = last_served(&course.after, claimed.iter().map(|claimed| claimed.account.as_str()));
+        course.pace.give_back(wanted - u32::try_from(claimed.len()).unwrap_or(wanted));
         let step = if claimed.is_empty() { Step::Idle } else { Step::Full };
         let messages = claimed.into_iter().map_while(|message| Some((message, slots.split(1)?))).collect();
         Ok((step, Some(messages)))
@@ -327,10 +319,15 @@ impl MailWorker {
 }
 
 /// Waits until the next step is due.
-async fn wait(step: Step, notified: &mut watch::Receiver<()>) {
+async fn wait(step: Step, notified: &mut watch::Receiver<()>, ended: &Notify) {
     match step {
         Step::Full => {}
-        Step::Idle => drop(timeout(POLL_INTERVAL, notified.changed()).await),
+        Step::Idle => {
+            tokio::select! {
+                _ = timeout(POLL_INTERVAL, notified.changed()) => {}
+                () = ended.notified() => {}
+            }
+        }
         Step::Until(moment) => sleep_until(moment).await,
     }
 }

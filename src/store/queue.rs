@@ -21,7 +21,8 @@ use super::sql::error::StoreError;
 use super::sql::rows_param::statement_clock;
 use crate::domain::value::time::Timestamp;
 
-/// A table, and the columns that tell its partitions apart: each partition gets its share of a claim.
+/// A table, and the columns that tell its partitions apart: each account gets its share of a claim, and each of its
+/// partitions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Queue {
     table: &'static str,
@@ -32,33 +33,60 @@ pub(super) struct Queue {
     notes_first: bool,
 }
 
-/// A limit, and an expression for the limit of partition `step`, which may be lower.
+/// A limit, and an expression for the limit of partition `step` at a moment, which may be lower.
 #[derive(Clone, Copy, Debug)]
 struct AtOnce {
     most: u32,
-    of_partition: &'static str,
+    of_partition: fn(now: &str) -> String,
 }
 
 /// The messages to people, a partition for each account.
 pub(super) const OUTBOX: Queue =
     Queue { table: "outbox", partition_by: &["account_id"], at_once: None, notes_first: false };
 
-/// The events to be posted, a partition for each endpoint. A slow endpoint occupies only a few workers, and a failing
-/// one gets one message at a time until it answers.
+/// The events to be posted, a partition for each endpoint. One that fails or answers slowly gets one message at a time, and
+/// none while it rests, until it answers well and soon.
 pub(super) const WEBHOOK_MESSAGES: Queue = Queue {
     table: "webhook_message",
     partition_by: &["account_id", "endpoint_id"],
-    at_once: Some(AtOnce {
-        most: 4,
-        of_partition: "CASE WHEN EXISTS (SELECT 1 FROM webhook_endpoint w WHERE w.account_id = step.account_id
-            AND w.id = step.endpoint_id AND w.failing_since IS NOT NULL) THEN 1 ELSE 4 END",
-    }),
+    at_once: Some(AtOnce { most: 4, of_partition: at_once_to_endpoint }),
     notes_first: true,
 };
+
+fn at_once_to_endpoint(now: &str) -> String {
+    format!(
+        "coalesce((SELECT CASE WHEN w.rests_until > {now} THEN 0
+            WHEN w.failing_since IS NOT NULL OR w.rests_until IS NOT NULL THEN 1 ELSE 4 END
+            FROM webhook_endpoint w WHERE w.account_id = step.account_id AND w.id = step.endpoint_id), 4)"
+    )
+}
 
 /// The delay after which a row that cannot be read is claimed again: a newer release, which may be running beside this
 /// one, can read it.
 const UNREADABLE_DELAY: Duration = Duration::from_secs(60);
+
+/// The limits of a claim.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimLimit {
+    /// The most rows.
+    pub rows: u32,
+    /// The places that are free in this process. An account with rows under way gets no more than leaves some of them free.
+    pub free_places: u32,
+}
+
+impl ClaimLimit {
+    /// Limits a claim to places of a process of which some are free. A single place cannot be shared.
+    pub fn of_places(rows: u32, free_places: u32, places: u32) -> Self {
+        if places > 1 { Self { rows, free_places } } else { Self::from(rows) }
+    }
+}
+
+impl From<u32> for ClaimLimit {
+    /// Limits the number of rows alone.
+    fn from(rows: u32) -> Self {
+        Self { rows, free_places: u32::MAX }
+    }
+}
 
 /// The parameters of a claim.
 #[derive(Clone, Debug)]
@@ -68,14 +96,20 @@ pub(super) struct ClaimRequest {
     /// The duration of the lease.
     pub(super) lasts: Duration,
     /// The most rows.
-    pub(super) limit: u32,
+    pub(super) limit: ClaimLimit,
     /// The values of the partition behind which the claim begins: the last partition that was served.
     pub(super) after: Vec<Value>,
 }
 
+/// Returns the account that was served last, if claims go through the accounts in their order, behind `after` at first.
+pub(crate) fn last_served<'a>(after: &str, claimed: impl Iterator<Item = &'a str> + Clone) -> String {
+    let behind = claimed.clone().filter(|account| *account <= after).max();
+    behind.or(claimed.max()).unwrap_or_default().to_owned()
+}
+
 impl Queue {
-    /// Claims due rows, the oldest of each partition first, and reads them. An empty result means that no partition after
-    /// `after` has due rows. A short result does not, because shares are rounded down.
+    /// Claims due rows, in turns by account and by partition and the oldest of each partition first, and reads them. A
+    /// result that is empty or short may mean that accounts have as many under way as they may.
     ///
     /// A row that cannot be read, since a newer release may have written it, is put back for a while, so that it blocks
     /// no other.
@@ -92,7 +126,9 @@ impl Queue {
         let ClaimRequest { lease, lasts, limit, after } = claim;
         let lasts = i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX);
         let clock = database.clock().map(Timestamp::micros);
-        let mut values: Vec<Value> = vec![clock.into(), lease.into(), lasts.into(), i64::from(limit).into()];
+        let ClaimLimit { rows, free_places } = limit;
+        let limits = [i64::from(rows).into(), i64::from(free_places).into()];
+        let mut values: Vec<Value> = [clock.into(), lease.into(), lasts.into()].into_iter().chain(limits).collect();
         values.extend(after);
         let mut claim = Statement::from_sql_and_values(backend, self.claim_sql::<E>(backend), values.clone());
         loop {
@@ -167,5 +203,24 @@ impl Queue {
         let values = [account_id.into(), id.into(), lease.into()].into_iter().chain(values);
         let settle = Statement::from_sql_and_values(database.backend(), sql, values);
         Ok(database.write.execute_raw(settle).await?.rows_affected() > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_behind_the_end_of_a_claim_were_served_last() {
+        for (after, claimed, wanted) in [
+            ("", &["a", "c", "b"][..], "c"),
+            ("b", &["c", "d"], "d"),
+            ("b", &["c", "a", "b"], "b"),
+            ("b", &["c", "a"], "a"),
+            ("b", &["b"], "b"),
+            ("b", &[], ""),
+        ] {
+            assert_eq!(last_served(after, claimed.iter().copied()), wanted, "{after} {claimed:?}");
+        }
     }
 }

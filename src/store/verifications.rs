@@ -96,7 +96,6 @@ impl Store {
             .filter(Column::InvitationId.eq(invitation.0))
             .filter(Column::Id.eq(id))
             .filter(Column::UsedAt.is_null());
-        let _turn = self.database.read_turns.short(account).await?;
         let found = select.one(&self.database.read).await?;
         found.map(|row| verification_of(account, invitation, (row.id, row.key_id, row.length))).transpose()
     }

@@ -21,7 +21,8 @@ use crate::domain::webhook::retry;
 use crate::entropy::Entropy;
 use crate::event_json::event_json;
 use crate::store::{
-    Attempt, AttemptOutcome, ClaimedMessage, MessageContent, Store, StoreError, Topic, WebhookAttemptResult,
+    Attempt, AttemptOutcome, ClaimLimit, ClaimedMessage, MessageContent, Store, StoreError, Topic,
+    WebhookAttemptResult, last_served,
 };
 use crate::telemetry::log_limiter::LogLimiter;
 
@@ -64,8 +65,8 @@ pub struct WebhookWorker {
     clock: Clock,
     entropy: Entropy,
     options: WebhookWorkerOptions,
-    /// The endpoint that was served last.
-    after: (String, Uuid),
+    /// The account that was served last.
+    after: String,
     /// The messages under way, by task: a task may be aborted, or panic.
     under_way: HashMap<Id, ClaimedMessage>,
     requests: JoinSet<WebhookAttemptResult>,
@@ -82,7 +83,7 @@ impl WebhookWorker {
         clock: Clock,
         options: WebhookWorkerOptions,
     ) -> Self {
-        let (entropy, after) = (Entropy::system(), (String::new(), Uuid::nil()));
+        let (entropy, after) = (Entropy::system(), String::new());
         let (under_way, requests, ended) = (HashMap::new(), JoinSet::new(), Vec::new());
         Self { store, ring, client, clock, entropy, options, after, under_way, requests, ended }
     }
@@ -172,17 +173,11 @@ impl WebhookWorker {
     async fn claim(&mut self, room: u32) -> Result<Vec<ClaimedMessage>, StoreError> {
         let lease = Uuid::from_bytes(self.entropy.bytes());
         let lasts = self.options.lease;
-        let mut claimed = self.store.claim_webhook_messages(lease, lasts, room, &self.after).await?;
-        let rest = room.saturating_sub(u32::try_from(claimed.len()).unwrap_or(room));
-        let first = (String::new(), Uuid::nil());
-        if rest > 0 && self.after != first {
-            // No endpoint after the last one has more: the claim starts again with the first.
-            claimed.extend(self.store.claim_webhook_messages(lease, lasts, rest, &first).await?);
-            self.after = first;
-        } else {
-            let served = claimed.iter().map(|message| (message.account.as_str().to_owned(), message.endpoint));
-            self.after = served.max().unwrap_or(first);
-        }
+        let limit = ClaimLimit::of_places(room, room, self.options.concurrency);
+        // The next turn begins behind all endpoints of the account.
+        let after = (self.after.clone(), Uuid::max());
+        let claimed = self.store.claim_webhook_messages(lease, lasts, limit, &after).await?;
+        self.after = last_served(&self.after, claimed.iter().map(|message| message.account.as_str()));
         Ok(claimed)
     }
 

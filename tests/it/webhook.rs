@@ -6,3 +6,4 @@ pub(crate) mod future;
 pub(crate) mod http_sink;
 pub(crate) mod posts;
 pub(crate) mod redelivery;
+pub(crate) mod turns;

@@ -15,6 +15,15 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
 /// The delays between attempts: from seconds to hours.
 pub const BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(6 * 3_600) };
 
+/// The time from which on an answer is slow.
+const SLOW_ANSWER: Duration = Duration::from_secs(3);
+
+/// Returns the time for which an endpoint rests after an answer that took this long: as long again if it was slow, so that a slow
+/// endpoint takes up half of a place.
+pub fn rest_after(answer: Duration) -> Option<Duration> {
+    Some(answer).filter(|answer| *answer >= SLOW_ANSWER)
+}
+
 /// Returns the delay after the `attempts`th attempt: no less than the endpoint asked for.
 pub fn delay(attempts: u32, random: u64, asked: Option<Duration>) -> Duration {
     BACKOFF.delay(attempts, random).max(asked.unwrap_or_default())
@@ -54,6 +63,13 @@ mod tests {
         assert_eq!(delay(1, u64::MAX, Some(asked)), asked);
         assert!(delay(20, 21_000_000_000, Some(asked)) > asked);
         assert!(delay(1, u64::MAX, None) <= Duration::from_secs(10));
+    }
+
+    #[test]
+    fn endpoint_rests_after_a_slow_answer_alone() {
+        for (millis, wanted) in [(0, None), (2_999, None), (3_000, Some(3_000)), (14_000, Some(14_000))] {
+            assert_eq!(rest_after(Duration::from_millis(millis)), wanted.map(Duration::from_millis), "{millis}");
+        }
     }
 
     #[test]

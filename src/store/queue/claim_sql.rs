@@ -1,30 +1,45 @@
 //! The texts of a claim, for each database. Both step from partition to partition, and look first at the oldest row of
-//! each, whether it is due or not: so one step is one look into the index, however many rows wait. Of each partition
-//! that is ready they then claim as many rows as makes the shares equal.
+//! each, whether it is due or not: so one step is one look into the index, however many rows wait. The steps begin behind
+//! the partition that was served last, and go on with the first ones, so that one claim sees them all.
+//!
+//! The rows that are due are then taken in turns: the next one is of the account of which the fewest are being processed,
+//! and of its partition of which the fewest are. An account leaves places free for others, so that one whose rows take
+//! long keeps nobody waiting.
 
 use sea_orm::{DbBackend, EntityTrait};
 
-use super::{AtOnce, Queue};
+use super::Queue;
 use crate::store::sql::rows_param::{Columns, by_index, statement_clock};
 
-/// The parameters of a claim, in this order: the clock, the lease, its duration, the most rows, and the columns of the
-/// partition to begin behind.
+/// The parameters of a claim, in this order: the clock, the lease, its duration, the most rows, the places that are free in
+/// this process, and the columns of the partition to begin behind.
 const CLOCK: usize = 1;
-pub(super) const FIRST_OF_PARTITION: usize = 5;
+pub(super) const FIRST_OF_PARTITION: usize = 6;
 
 /// The number of partitions that one statement looks at beyond the number of rows: some have nothing that is due, or as
 /// much claimed as they may.
 const MORE_PARTITIONS: u32 = 500;
+
+/// The number of rows of one account that may be processed, over all processes, for each place that is left free.
+const ROWS_PER_FREE: u32 = 3;
 
 /// Returns the columns of a partition in one of the tables of a claim.
 fn columns(partition: &[&str], alias: &str) -> String {
     partition.iter().map(|column| format!("{alias}.{column}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the same columns as in the index of pending rows on PostgreSQL.
-fn pending_key(partition: &[&str], alias: &str) -> String {
-    let columns = columns(partition, alias);
-    columns.replacen("account_id", "account_id || ' pending'", 1)
+/// Returns the same columns as in the index of pending rows.
+fn pending_key(backend: DbBackend, columns: &[String]) -> String {
+    let tag = if backend == DbBackend::Postgres { " || ' pending'" } else { "" };
+    let key = columns.iter().enumerate();
+    key.map(|(place, column)| if place == 0 { format!("{column}{tag}") } else { column.clone() })
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Returns the types of the columns of a partition.
+fn types(backend: DbBackend) -> [&'static str; 2] {
+    if backend == DbBackend::Postgres { ["text) COLLATE \"C\"", "uuid)"] } else { ["text)", "blob)"] }
 }
 
 impl Queue {
@@ -38,41 +53,32 @@ impl Queue {
         }
     }
 
-    /// Rows that another process is claiming at this moment are skipped. PostgreSQL is made to expect one row when it
-    /// looks the picked rows up: see `Columns::keys_of`.
+    /// Rows that another process is claiming at this moment are skipped, and others of their partition taken instead.
+    /// PostgreSQL is made to expect one row when it looks the picked rows up: see `Columns::keys_of`.
     fn claim_on_postgres(self, body: &str) -> String {
+        let keys = self.partition_by.join(", ");
         format!(
-            "WITH {partitions},
+            "WITH {chosen},
+            quota AS MATERIALIZED (SELECT {keys}, count(*) AS quota FROM chosen GROUP BY {keys}),
             picked AS MATERIALIZED (
-                SELECT t.account_id, t.id FROM ready CROSS JOIN LATERAL (
-                    SELECT t.account_id, t.id {waiting}
-                    LIMIT least(ready.free, greatest(1, $4 / (SELECT greatest(1, count(*)) FROM ready)))
-                    FOR UPDATE SKIP LOCKED) t
-                LIMIT $4),
+                SELECT t.account_id, t.id FROM quota r CROSS JOIN LATERAL (
+                    SELECT t.account_id, t.id {waiting} LIMIT r.quota FOR UPDATE SKIP LOCKED) t),
             claimed AS (
                 {update} FROM (SELECT * FROM picked WHERE account_id || '' = account_id) AS p
                 WHERE t.account_id = p.account_id AND t.id = p.id RETURNING t.*)
             SELECT account_id, id, ({body})::text AS body FROM claimed c",
-            partitions = self.partitions(DbBackend::Postgres),
+            chosen = self.chosen(DbBackend::Postgres),
             waiting = self.waiting(DbBackend::Postgres),
             update = self.update(DbBackend::Postgres),
         )
     }
 
-    /// A limit cannot name a partition on SQLite, so rows beyond a share are cut off afterwards.
     fn claim_on_sqlite(self, body: &str) -> String {
-        let share = "max(1, $4 / (SELECT max(1, count(*)) FROM ready))";
-        let share = self.at_once.map_or(share.to_owned(), |AtOnce { most, .. }| format!("min({most}, {share})"));
         format!(
-            "WITH {partitions},
-            picked AS MATERIALIZED (
-                SELECT ready.account_id, unhex(j.value) AS id FROM ready, json_each(
-                    (SELECT json_group_array(hex(id)) FROM (SELECT t.id {waiting} LIMIT {share}))) j
-                WHERE j.key < ready.free LIMIT $4)
-            {update} FROM picked AS p WHERE t.account_id = p.account_id AND t.id = p.id
+            "WITH {chosen}
+            {update} FROM chosen AS p WHERE t.account_id = p.account_id AND t.id = p.id
             RETURNING account_id, id, {body} AS body",
-            partitions = self.partitions(DbBackend::Sqlite),
-            waiting = self.waiting(DbBackend::Sqlite),
+            chosen = self.chosen(DbBackend::Sqlite),
             update = self.update(DbBackend::Sqlite),
         )
     }
@@ -82,91 +88,162 @@ impl Queue {
     pub(in crate::store) fn stop_sql(self, backend: DbBackend) -> String {
         let (uuid, integer) = if backend == DbBackend::Postgres { ("uuid", "bigint") } else { ("blob", "integer") };
         format!(
-            "WITH {partitions} SELECT {columns} FROM step WHERE number = $4 + {MORE_PARTITIONS} AND account_id IS NOT NULL
-                AND (CAST($2 AS {uuid}) IS NOT NULL OR CAST($3 AS {integer}) IS NOT NULL)",
-            partitions = self.partitions(backend),
+            "WITH RECURSIVE {ahead} SELECT {columns} FROM ahead
+            WHERE number = $4 + {MORE_PARTITIONS} AND account_id IS NOT NULL AND (CAST($1 AS {integer}) IS NOT NULL
+                OR CAST($2 AS {uuid}) IS NOT NULL OR CAST($3 AS {integer}) IS NOT NULL OR CAST($5 AS {integer}) IS NOT NULL)",
+            ahead = self.ahead(backend),
             columns = self.partition_by.join(", "),
         )
     }
 
-    /// Returns the common table expressions that end with `ready`: the partitions to claim from.
-    fn partitions(self, backend: DbBackend) -> String {
-        let is_postgres = backend == DbBackend::Postgres;
+    /// Returns the common table expressions that end with `chosen`: the rows to be claimed.
+    fn chosen(self, backend: DbBackend) -> String {
+        let (least, greatest) = if backend == DbBackend::Postgres { ("least", "greatest") } else { ("min", "max") };
         format!(
-            "RECURSIVE step({columns}, due_at, number) AS (
-                SELECT {columns}, CAST(NULL AS bigint), 0 FROM (SELECT {first}) AS first
-                UNION ALL SELECT {next}),
+            "RECURSIVE {ahead}, {behind},
+            step AS MATERIALIZED (
+                SELECT * FROM ahead WHERE number > 0 UNION ALL SELECT * FROM behind WHERE number > $4 + {MORE_PARTITIONS}),
             ready AS MATERIALIZED (
                 SELECT * FROM (
-                    SELECT {columns}, {free} AS free FROM step
-                    WHERE number > 0 AND account_id IS NOT NULL AND due_at <= {now}) AS due
-                WHERE free > 0)",
+                    SELECT {columns}, number, {under_way} AS under_way, {most} AS most FROM step
+                    WHERE account_id IS NOT NULL AND due_at <= {now}) AS due
+                WHERE most > under_way),
+            busy AS MATERIALIZED (
+                SELECT s.account_id, {busy} AS busy FROM (SELECT DISTINCT account_id FROM ready) s),
+            share AS MATERIALIZED (
+                SELECT account_id, busy, {least}($4, {greatest}(CASE WHEN busy = 0 THEN 1 ELSE 0 END,
+                    ({ROWS_PER_FREE} * $5 - busy) / (1 + {ROWS_PER_FREE} * (SELECT count(*) FROM busy)))) AS share FROM busy),
+            candidate AS MATERIALIZED ({candidate}),
+            placed AS MATERIALIZED (
+                SELECT candidate.*, row_number() OVER (PARTITION BY account_id ORDER BY nth, due_at, id) AS place FROM candidate),
+            chosen AS MATERIALIZED (
+                SELECT * FROM placed WHERE place <= share ORDER BY busy + place, number LIMIT $4)",
+            ahead = self.ahead(backend),
+            behind = self.behind(backend),
             columns = self.partition_by.join(", "),
-            first = self.first(backend),
-            next = if is_postgres { self.next_on_postgres() } else { self.next_on_sqlite() },
-            free = self.free(backend),
+            under_way = self.under_way(backend),
+            most = self.most(backend),
             now = statement_clock(backend, CLOCK),
+            busy = self.leased(backend, "s.account_id", ""),
+            candidate = if backend == DbBackend::Postgres {
+                self.candidate_on_postgres()
+            } else {
+                self.candidate_on_sqlite()
+            },
         )
     }
 
-    /// Returns the partition to begin behind.
-    fn first(self, backend: DbBackend) -> String {
-        let types = if backend == DbBackend::Postgres { ["text) COLLATE \"C\"", "uuid)"] } else { ["text)", "blob)"] };
-        let parameters = (FIRST_OF_PARTITION..).zip(types).zip(self.partition_by);
-        let columns = parameters.map(|((number, kind), column)| format!("CAST(${number} AS {kind} AS {column}"));
-        columns.collect::<Vec<_>>().join(", ")
-    }
-
-    /// Returns the step from one partition to the next.
-    fn next_on_postgres(self) -> String {
-        let Self { table, partition_by, .. } = self;
+    /// Returns the due rows of each partition, no more than may be claimed, numbered with those that are being processed.
+    fn candidate_on_postgres(self) -> String {
         format!(
-            "n.*, step.number + 1 FROM step CROSS JOIN LATERAL (
-                SELECT {columns}, q.due_at FROM {table} q WHERE q.due_at IS NOT NULL AND ({key}) > ({last})
-                ORDER BY {key}, q.due_at LIMIT 1) n
-            WHERE step.number < $4 + {MORE_PARTITIONS}",
-            columns = columns(partition_by, "q"),
-            key = pending_key(partition_by, "q"),
-            last = pending_key(partition_by, "step"),
+            "SELECT {columns}, r.number, s.busy, s.share, r.under_way + t.nth AS nth, t.due_at, t.id
+            FROM ready r JOIN share s ON s.account_id = r.account_id CROSS JOIN LATERAL (
+                SELECT w.id, w.due_at, row_number() OVER (ORDER BY w.due_at, w.id) AS nth FROM (
+                    SELECT t.id, t.due_at {waiting} LIMIT least(r.most - r.under_way, s.share)) w) t",
+            columns = columns(self.partition_by, "r"),
+            waiting = self.waiting(DbBackend::Postgres),
         )
     }
 
+    /// A limit cannot name a partition on SQLite, so rows beyond a share are cut off afterwards.
+    fn candidate_on_sqlite(self) -> String {
+        format!(
+            "SELECT {columns}, r.number, s.busy, s.share, r.under_way + 1 + j.key AS nth, j.value->>1 AS due_at,
+                unhex(j.value->>0) AS id
+            FROM ready r CROSS JOIN share s ON s.account_id = r.account_id CROSS JOIN json_each((
+                SELECT json_group_array(json_array(hex(w.id), w.due_at)) FROM (
+                    SELECT t.id, t.due_at {waiting} LIMIT {limit}) w)) j
+            WHERE j.key < min(r.most - r.under_way, s.share)",
+            columns = columns(self.partition_by, "r"),
+            waiting = self.waiting(DbBackend::Sqlite),
+            limit = self.at_once.map_or("$4".to_owned(), |at_once| at_once.most.to_string()),
+        )
+    }
+
+    /// Returns the partitions behind the one that was served last, in the order of their keys.
+    fn ahead(self, backend: DbBackend) -> String {
+        let parameters = (FIRST_OF_PARTITION..).zip(types(backend)).zip(self.partition_by);
+        let first = parameters.map(|((number, kind), column)| format!("CAST(${number} AS {kind} AS {column}"));
+        let first = first.collect::<Vec<_>>().join(", ");
+        self.steps(backend, "ahead", (&first, "0"), "")
+    }
+
+    /// Returns the partitions from the first one to the one that was served last.
+    fn behind(self, backend: DbBackend) -> String {
+        let smallest = if backend == DbBackend::Postgres {
+            ["''", "'00000000-0000-0000-0000-000000000000'"]
+        } else {
+            ["''", "x''"]
+        };
+        let smallest = smallest.into_iter().zip(types(backend)).zip(self.partition_by);
+        let first = smallest.map(|((value, kind), column)| format!("CAST({value} AS {kind} AS {column}"));
+        let first = first.collect::<Vec<_>>().join(", ");
+        let last = (FIRST_OF_PARTITION..).zip(types(backend)).take(self.partition_by.len());
+        let last: Vec<_> = last.map(|(number, kind)| format!("(CAST(${number} AS {kind})")).collect();
+        let key: Vec<_> = self.partition_by.iter().map(|column| format!("q.{column}")).collect();
+        let until = format!(" AND ({}) <= ({})", pending_key(backend, &key), pending_key(backend, &last));
+        self.steps(backend, "behind", (&first, &format!("$4 + {MORE_PARTITIONS}")), &until)
+    }
+
+    /// Returns a recursive table expression: the partitions behind `first`, one after the other, numbered from a number on.
     /// SQLite has no lateral joins, so each column is looked up by itself.
-    fn next_on_sqlite(self) -> String {
+    fn steps(self, backend: DbBackend, name: &str, (first, from): (&str, &str), until: &str) -> String {
         let Self { table, partition_by, .. } = self;
-        let (key, last) = (columns(partition_by, "q"), columns(partition_by, "step"));
-        let next = partition_by.iter().chain(&["due_at"]).map(|column| {
+        let of = |alias: &str| partition_by.iter().map(|column| format!("{alias}.{column}")).collect::<Vec<_>>();
+        let (key, last) = (pending_key(backend, &of("q")), pending_key(backend, &of(name)));
+        let rows = format!(
+            "FROM {table} q WHERE q.due_at IS NOT NULL AND ({key}) > ({last}){until} ORDER BY {key}, q.due_at LIMIT 1"
+        );
+        let end = format!("{name}.number < {from} + $4 + {MORE_PARTITIONS}");
+        let next = if backend == DbBackend::Postgres {
             format!(
-                "(SELECT q.{column} FROM {table} q WHERE q.due_at IS NOT NULL AND ({key}) > ({last})
-                ORDER BY {key}, q.due_at LIMIT 1)"
+                "n.*, {name}.number + 1 FROM {name} CROSS JOIN LATERAL (SELECT {}, q.due_at {rows}) n WHERE {end}",
+                columns(partition_by, "q")
             )
-        });
+        } else {
+            let next = partition_by.iter().chain(&["due_at"]).map(|column| format!("(SELECT q.{column} {rows})"));
+            let next = next.collect::<Vec<_>>().join(", ");
+            format!("{next}, {name}.number + 1 FROM {name} WHERE {name}.account_id IS NOT NULL AND {end}")
+        };
         format!(
-            "{next}, step.number + 1 FROM step WHERE step.account_id IS NOT NULL AND step.number < $4 + {MORE_PARTITIONS}",
-            next = next.collect::<Vec<_>>().join(", "),
+            "{name}({columns}, due_at, number) AS (
+                SELECT {columns}, CAST(NULL AS bigint), {from} FROM (SELECT {first}) AS first
+                UNION ALL SELECT {next})",
+            columns = partition_by.join(", "),
         )
     }
 
-    /// Returns the number of rows of partition `step` that may be claimed.
-    fn free(self, backend: DbBackend) -> String {
-        let Some(AtOnce { of_partition, .. }) = self.at_once else { return "$4".to_owned() };
-        // A row that is claimed is due again when its lease ends.
+    /// Returns the number of rows of partition `step` that are being processed.
+    fn under_way(self, backend: DbBackend) -> String {
+        if self.at_once.is_none() {
+            return "0".to_owned();
+        }
+        self.leased(backend, "step.account_id", " AND c.endpoint_id = step.endpoint_id")
+    }
+
+    /// Returns the number of rows of partition `step` that may be processed at the same time.
+    fn most(self, backend: DbBackend) -> String {
+        self.at_once.map_or("$4".to_owned(), |at_once| (at_once.of_partition)(&statement_clock(backend, CLOCK)))
+    }
+
+    /// Returns the number of an account's rows that are being processed. A row that is claimed is due again when its lease
+    /// ends.
+    fn leased(self, backend: DbBackend, account: &str, condition: &str) -> String {
         format!(
-            "{of_partition} - (SELECT count(*) FROM {table} c WHERE {leased} AND c.endpoint_id = step.endpoint_id
-                AND c.lease IS NOT NULL AND c.due_at > {now})",
+            "(SELECT count(*) FROM {table} c WHERE {leased}{condition} AND c.lease IS NOT NULL AND c.due_at > {now})",
             table = self.table,
-            leased = by_index(backend, "leased", "c", "step.account_id"),
+            leased = by_index(backend, "leased", "c", account),
             now = statement_clock(backend, CLOCK),
         )
     }
 
-    /// Returns the rows `t` of partition `ready` that are due, the oldest first.
+    /// Returns the rows `t` of partition `r` that are due, the oldest first.
     fn waiting(self, backend: DbBackend) -> String {
-        let rest = self.partition_by[1..].iter().map(|column| format!(" AND t.{column} = ready.{column}"));
+        let rest = self.partition_by[1..].iter().map(|column| format!(" AND t.{column} = r.{column}"));
         format!(
             "FROM {table} t WHERE {own}{rest} AND t.due_at <= {now} ORDER BY t.due_at, t.id",
             table = self.table,
-            own = by_index(backend, "pending", "t", "ready.account_id"),
+            own = by_index(backend, "pending", "t", "r.account_id"),
             rest = rest.collect::<String>(),
             now = statement_clock(backend, CLOCK),
         )

@@ -7,7 +7,7 @@ use sea_orm::sea_query::ColumnType::{BigInteger, Integer, Text, Uuid as UuidType
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
-use super::{ClaimRequest, OUTBOX};
+use super::{ClaimLimit, ClaimRequest, OUTBOX};
 use crate::domain::delivery::{Delivery, DeliveryState, Purpose};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
@@ -92,15 +92,16 @@ impl DeliveryQuery {
 }
 
 impl Store {
-    /// Claims due messages for a lease, the oldest of each account first, beginning behind the account that was served last.
+    /// Claims due messages for a lease, in turns by account and the oldest of each first, beginning behind the account that
+    /// was served last.
     pub async fn claim_deliveries(
         &self,
         lease: Uuid,
         lasts: Duration,
-        limit: u32,
+        limit: impl Into<ClaimLimit>,
         after: &str,
     ) -> Result<Vec<ClaimedDelivery>, StoreError> {
-        let claim = ClaimRequest { lease, lasts, limit, after: vec![after.into()] };
+        let claim = ClaimRequest { lease, lasts, limit: limit.into(), after: vec![after.into()] };
         let read = |row| delivery_from(row).map(|(account, delivery)| ClaimedDelivery { account, delivery });
         OUTBOX.claim::<outbox::Entity, _>(&self.database, claim, read).await
     }

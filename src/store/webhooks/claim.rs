@@ -15,7 +15,7 @@ use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::Endpoint;
 use crate::store::Store;
 use crate::store::executor::load::parse_json;
-use crate::store::queue::{ClaimRequest, WEBHOOK_MESSAGES};
+use crate::store::queue::{ClaimLimit, ClaimRequest, WEBHOOK_MESSAGES};
 use crate::store::sql::entity::{event, webhook_endpoint, webhook_message};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam};
@@ -52,16 +52,17 @@ pub struct MessageContent {
 }
 
 impl Store {
-    /// Claims due messages for a lease, the oldest of each endpoint first, beginning behind the endpoint that was served
-    /// last.
+    /// Claims due messages for a lease, in turns by account and by endpoint and the oldest of each endpoint first, beginning
+    /// behind the endpoint that was served last.
     pub async fn claim_webhook_messages(
         &self,
         lease: Uuid,
         lasts: Duration,
-        limit: u32,
+        limit: impl Into<ClaimLimit>,
         after: &(String, Uuid),
     ) -> Result<Vec<ClaimedMessage>, StoreError> {
-        let claim = ClaimRequest { lease, lasts, limit, after: vec![after.0.as_str().into(), after.1.into()] };
+        let after = vec![after.0.as_str().into(), after.1.into()];
+        let claim = ClaimRequest { lease, lasts, limit: limit.into(), after };
         let read = |row| claimed_from(row, lease);
         within(DATABASE_TIMEOUT, WEBHOOK_MESSAGES.claim::<webhook_message::Entity, _>(&self.database, claim, read))
             .await

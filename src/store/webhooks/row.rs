@@ -30,6 +30,7 @@ pub(super) fn endpoint_row(account: &AccountId, endpoint: &Endpoint) -> Model {
         updated_at: endpoint.updated_at.micros(),
         since_position: 0,
         tested_at: None,
+        rests_until: None,
     }
 }
 

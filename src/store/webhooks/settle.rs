@@ -71,6 +71,16 @@ pub struct Disabled {
     pub endpoint: Uuid,
 }
 
+/// The state of an endpoint after some attempts.
+#[derive(Clone, Copy)]
+struct EndpointState {
+    health: Health,
+    /// The moment of the attempt that decides the health.
+    at: Timestamp,
+    /// The time for which the endpoint rests, if an answer was slow.
+    rest: Option<Duration>,
+}
+
 /// The health of an endpoint after the last of its attempts; the greatest of several counts if one of them disables it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Health {
@@ -172,13 +182,14 @@ impl Store {
         transaction: &Transaction,
         held: &[&WebhookAttemptResult],
     ) -> Result<Vec<Disabled>, StoreError> {
-        let endpoints = healths(held);
+        let endpoints = states(held);
         if endpoints.is_empty() {
             return Ok(Vec::new());
         }
         let backend = self.database.backend();
         let columns =
             Columns::list([("account_id", Text), ("endpoint_id", UuidType), ("health", Text), ("at", BigInteger)]);
+        let columns = columns.and([("rest", BigInteger)]);
         let first = 1 + columns.width(backend);
         let long = if backend == DbBackend::Postgres { format!("${first}::bigint") } else { format!("${first}") };
         let ends = format!(
@@ -186,6 +197,7 @@ impl Store {
         );
         let sql = format!(
             "UPDATE webhook_endpoint AS w SET
+                rests_until = CASE WHEN h.rest >= 0 THEN {now} + h.rest END,
                 failing_since = CASE WHEN h.health = 'well' THEN NULL ELSE coalesce(w.failing_since, h.at) END,
                 disabled_at = CASE WHEN {ends} THEN h.at ELSE w.disabled_at END,
                 disabled_reason = CASE WHEN NOT {ends} THEN w.disabled_reason WHEN h.health = 'gone' THEN '{gone}'
@@ -194,17 +206,21 @@ impl Store {
                 updated_at = CASE WHEN {ends} THEN h.at ELSE w.updated_at END
             FROM {rows} WHERE w.account_id = h.account_id AND w.id = h.endpoint_id AND w.disabled_at IS NULL
                 AND (h.health = 'well' AND w.failing_since IS NOT NULL
-                    OR h.health <> 'well' AND (w.failing_since IS NULL OR {ends}))
+                    OR h.health <> 'well' AND (w.failing_since IS NULL OR {ends})
+                    OR h.rest >= 0 OR w.rests_until IS NOT NULL)
             RETURNING id, CASE WHEN disabled_at IS NULL THEN 0 ELSE 1 END AS ended",
             gone = DisabledReason::Gone.code(),
             failing = DisabledReason::Failing.code(),
+            now = statement_clock(backend, first + 1),
             rows = columns.rows_of(backend, 1, "h"),
         );
-        let row = |((account, endpoint), (health, at)): (&(&str, Uuid), &(Health, Timestamp))| -> [Value; 4] {
-            [(*account).into(), (*endpoint).into(), health.code().into(), at.micros().into()]
+        let row = |((account, endpoint), state): (&(&str, Uuid), &EndpointState)| -> [Value; 5] {
+            let (health, rest) = (state.health.code(), state.rest.map_or(-1, micros));
+            [(*account).into(), (*endpoint).into(), health.into(), state.at.micros().into(), rest.into()]
         };
         let mut values = RowsParam::new(columns, endpoints.iter().map(row)).params(backend);
         values.push(micros(retry::DISABLED_AFTER).into());
+        values.push(self.database.clock().map(Timestamp::micros).into());
         let rows = transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         let mut ended = HashSet::new();
         for row in rows {
@@ -217,8 +233,8 @@ impl Store {
     }
 }
 
-/// Returns the health of the endpoints of some attempts, in the order of their keys, which is the order of the locks.
-fn healths<'a>(held: &[&'a WebhookAttemptResult]) -> BTreeMap<(&'a str, Uuid), (Health, Timestamp)> {
+/// Returns the state of the endpoints of some attempts, in the order of their keys, which is the order of the locks.
+fn states<'a>(held: &[&'a WebhookAttemptResult]) -> BTreeMap<(&'a str, Uuid), EndpointState> {
     let mut endpoints = BTreeMap::new();
     for settled in held.iter().filter(|settled| settled.attempt.is_some()) {
         let health = match settled.outcome {
@@ -228,9 +244,11 @@ fn healths<'a>(held: &[&'a WebhookAttemptResult]) -> BTreeMap<(&'a str, Uuid), (
             AttemptOutcome::Needless => continue,
         };
         let key = (settled.message.account.as_str(), settled.message.endpoint);
-        let known = endpoints.entry(key).or_insert((health, settled.at));
-        if known.0 != Health::Gone {
-            *known = (health, settled.at);
+        let rest = settled.attempt.as_ref().and_then(|attempt| retry::rest_after(attempt.duration));
+        let known = endpoints.entry(key).or_insert(EndpointState { health, at: settled.at, rest: None });
+        known.rest = known.rest.max(rest);
+        if known.health != Health::Gone {
+            (known.health, known.at) = (health, settled.at);
         }
     }
     endpoints

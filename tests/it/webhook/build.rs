@@ -77,7 +77,7 @@ impl Desk {
             event_types: event_types.iter().map(|chosen| Word::from(EventTypeFilter::from(*chosen))).collect(),
             disabled_at: None,
             disabled_reason: None,
-            secrets: SealedSecrets { present: self.seal(id, &secret), previous: None },
+            secrets: SealedSecrets { present: self.seal_of(account, id, &secret), previous: None },
             failing_since: None,
             revision: 1,
             creator: "tester".to_owned(),
@@ -108,7 +108,11 @@ impl Desk {
     }
 
     pub(crate) fn seal(&self, endpoint: Uuid, secret: &Secret) -> String {
-        secret.seal(&self.ring, &account(), endpoint, Entropy::system().bytes()).unwrap()
+        self.seal_of(&account(), endpoint, secret)
+    }
+
+    fn seal_of(&self, account: &AccountId, endpoint: Uuid, secret: &Secret) -> String {
+        secret.seal(&self.ring, account, endpoint, Entropy::system().bytes()).unwrap()
     }
 
     /// Runs a command at the present moment, as callers do: the ids of its events tell when.

@@ -88,6 +88,8 @@ pub(in crate::store) mod webhook_endpoint {
         pub(in crate::store) since_position: i64,
         /// The moment of the last test, which limits the next one.
         pub(in crate::store) tested_at: Option<i64>,
+        /// The moment until which nothing is posted to it, since its last answer took long; `None` if it came soon.
+        pub(in crate::store) rests_until: Option<i64>,
     }
 
     without_relations!();

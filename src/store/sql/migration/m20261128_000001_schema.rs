@@ -317,6 +317,7 @@ fn webhook_endpoint(dialect: Dialect) -> TableCreateStatement {
         .col(big_integer("updated_at"))
         .col(big_integer("since_position"))
         .col(big_integer_null("tested_at"))
+        .col(big_integer_null("rests_until"))
         .take()
 }
 

@@ -31,6 +31,7 @@ CREATE INDEX event_by_account_position ON event ({account:position}, position) W
 CREATE INDEX event_unsequenced ON event (occurred_at, account_id, invitation_id, sequence) WHERE position IS NULL;
 CREATE INDEX outbox_by_invitation ON outbox ({account:invitation}, invitation_id, created_at, id);
 CREATE INDEX outbox_pending ON outbox ({account:pending}, due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX outbox_leased ON outbox ({account:leased}, due_at) WHERE lease IS NOT NULL;
 CREATE INDEX outbox_planned ON outbox (planned_at) WHERE planned_at IS NOT NULL;
 CREATE INDEX outbox_failed ON outbox ({account:failed}, created_at, id) WHERE state = 'failed';
 CREATE INDEX verification_by_age ON verification (created_at);

@@ -1,4 +1,4 @@
-//! The SeaORM repository: the only place that knows SQL. Commands go through the [`Executor`], reads straight to the pool.
+//! The SeaORM repository: the only place that knows SQL. Commands go through the [`Executor`], reads to the pool, in turns by account.
 
 pub mod events;
 mod executor;

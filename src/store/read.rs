@@ -1,4 +1,4 @@
-//! Reads: one round trip each, straight to the pool, always within one account, and those of invitations within a [`Reach`].
+//! Reads: one round trip each, in turns by account, always within one account, and those of invitations within a [`Reach`].
 
 pub(super) mod acceptances;
 pub(super) mod events;

@@ -50,3 +50,33 @@ impl ReadTurns {
         Ok([own, self.lists.take(account).await?])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn account(id: &str) -> AccountId {
+        AccountId::parse(id).unwrap()
+    }
+
+    /// Takes what a kind of read gets without waiting.
+    fn all<T>(take: impl AsyncFn() -> Result<T, StoreError>) -> Vec<T> {
+        std::iter::from_fn(|| take().now_or_never()?.ok()).collect()
+    }
+
+    #[test]
+    fn reads_of_one_account_leave_connections_for_another() {
+        for (connections, lists, catch_ups, short) in [(2, 1, 1, 2), (4, 1, 1, 4), (8, 3, 1, 8), (16, 6, 3, 16)] {
+            let (turns, evil) = (ReadTurns::new(connections), account("evil"));
+            let caught_up = all(|| turns.catch_up(&evil));
+            assert_eq!(caught_up.len(), catch_ups, "{connections}");
+            let listed = all(|| turns.list(&evil));
+            assert_eq!(listed.len(), lists - catch_ups, "watches and lists share: {connections}");
+            assert_eq!(all(|| turns.short(&evil)).len(), short, "{connections}");
+            let other = turns.list(&account("other")).now_or_never();
+            assert_eq!(other.is_some(), connections > 2, "another finds one, where there are two: {connections}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Random commands on a universe so small that they meet: few accounts, people, addresses, scopes and request_ids.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use invitation_service::domain::command::{
     AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, OnConflict,
@@ -14,6 +15,7 @@ use invitation_service::domain::kind::connection::NewConnection;
 use invitation_service::domain::kind::guest::system_subject;
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::key_ring::BodyDigest;
+use invitation_service::domain::secret::verification::EmailProof;
 use invitation_service::domain::value::id::{IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::Timestamp;
@@ -190,7 +192,15 @@ impl Chooser<'_> {
             Kind::Guest if self.random.chance(40) => return self.accept_by_system(about, accept),
             Kind::Connection | Kind::User | Kind::Guest | Kind::General => {}
         }
+        accept.proof = self.random.chance(25).then(|| self.proof(about));
         Action::Accept(Box::new(accept))
+    }
+
+    /// One of two proofs, which several people bring.
+    fn proof(&mut self, about: &Invitation) -> EmailProof {
+        let number = self.random.below(2);
+        let (id, email) = (about.id.0.as_u128() ^ number as u128, email(&format!("{}@example.org", PEOPLE[number])));
+        EmailProof { id: Uuid::from_u128(id), email, expire_at: self.now.later(Duration::from_secs(1_800)) }
     }
 
     fn accept_by_system(&mut self, about: &Invitation, accept: AcceptInvitation) -> Action {

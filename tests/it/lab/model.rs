@@ -260,6 +260,14 @@ impl Model {
         for (_, acceptance) in self.acceptances.values() {
             *uses.entry(acceptance.invitation).or_default() += 1;
         }
+        for (key, used) in self.requests.iter().filter(|(key, _)| key.method == "email_proof") {
+            let by = used.acceptance.and_then(|id| self.acceptances.get(&id));
+            assert!(
+                by.is_some_and(|(account, _)| *account == key.account),
+                "nobody has accepted with proof {}",
+                key.id
+            );
+        }
         let mut holders = BTreeMap::new();
         for (id, invitation) in &self.invitations {
             let used = uses.get(id).copied().unwrap_or_default();

@@ -13,7 +13,8 @@ use invitation_service::domain::secret::verification::FreeTries;
 use invitation_service::domain::value::email::Email;
 use invitation_service::domain::value::id::{IdSeed, InvitationId};
 use invitation_service::entropy::Entropy;
-use invitation_service::store::{CodeTry, DeliveryQuery, KeptCode, NewVerification, Store, Topic, Tried};
+use invitation_service::store::{CodeTry, DeliveryQuery, KeptCode, NewVerification, Store, StoreError, Topic, Tried};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -29,6 +30,7 @@ on_both!(
     message_finds_its_verification_until_replaced_or_used,
     used_code_counts_only_its_wrong_tries,
     parallel_tries_over_replicas_count_one_by_one,
+    parallel_clients_share_the_budget_of_their_invitation,
     clients_together_have_a_budget_of_their_invitation,
     budget_is_forgotten_a_day_after_its_last_use,
     whoever_sends_messages_is_told_of_a_code_and_of_no_other,
@@ -53,13 +55,22 @@ fn asked(invitation: &Invitation, address_key: &str, mailed: bool) -> NewVerific
 }
 
 /// Tries the code that an address has, as one client.
-async fn tried(store: &Store, invitation: InvitationId, address: &str, client: &str, is_right: bool) -> Tried {
+async fn try_once(
+    store: &Store,
+    invitation: InvitationId,
+    address: &str,
+    client: &str,
+    is_right: bool,
+) -> Result<Tried, StoreError> {
     let account = account();
-    let kept = store.find_codes(&account, invitation, &[address.to_owned()]).await.unwrap();
+    let kept = store.find_codes(&account, invitation, &[address.to_owned()]).await?;
     let code = if is_right { kept.first() } else { kept.iter().find(|kept| kept.client_key == client) };
     let free = FreeTries { client: 3, invitation: 8 };
-    let tried = CodeTry { account: &account, invitation, client_key: client, code, is_right, free };
-    store.try_code(&tried).await.unwrap()
+    store.try_code(&CodeTry { account: &account, invitation, client_key: client, code, is_right, free }).await
+}
+
+async fn tried(store: &Store, invitation: InvitationId, address: &str, client: &str, is_right: bool) -> Tried {
+    try_once(store, invitation, address, client, is_right).await.unwrap()
 }
 
 fn paused(limit: &'static str, seconds: u64) -> Tried {
@@ -134,7 +145,7 @@ async fn used_code_counts_only_its_wrong_tries(database: TestDatabase) {
     }
     assert_eq!(tried(&store, made.id, "ann", "other", false).await, Tried::Wrong);
     let tries = "UPDATE verification SET tries = tries + 2";
-    sea_orm::ConnectionTrait::execute_unprepared(&database.connect().await, tries).await.unwrap();
+    database.connect().await.execute_unprepared(tries).await.unwrap();
     assert_eq!(tried(&store, made.id, "ann", "client", true).await, Tried::Right);
     assert_eq!(tried(&store, made.id, "ann", "client", false).await, Tried::Wrong, "the fifth");
     assert_eq!(tried(&store, made.id, "ann", "client", true).await, Tried::Wrong, "it was tried too often");
@@ -157,6 +168,42 @@ async fn parallel_tries_over_replicas_count_one_by_one(database: TestDatabase) {
         assert_eq!(tried(&stores[0], made.id, "ann", client, true).await, paused("wrong_codes_per_client", 10));
     }
     assert_eq!(tried(&stores[0], made.id, "ann", "honest", true).await, Tried::Right, "nine would be too many");
+}
+
+/// On PostgreSQL all of them begin before the lock of the first one ends, so that none has seen what the others count.
+async fn parallel_clients_share_the_budget_of_their_invitation(database: TestDatabase) {
+    let stores = replicas(&database).await;
+    let made = created(&stores[0], link()).await;
+    ask(&stores[0], &made, &asked(&made, "ann", true)).await;
+    for number in 0..7 {
+        assert_eq!(tried(&stores[0], made.id, "ann", &format!("early {number}"), false).await, Tried::Wrong);
+    }
+    let admin = database.connect().await;
+    let lock = if stores.len() > 1 { Some(admin.begin().await.unwrap()) } else { None };
+    if let Some(lock) = &lock {
+        lock.execute_unprepared("SELECT 1 FROM verification_budget WHERE client_mac = '' FOR UPDATE").await.unwrap();
+    }
+    let mut tries = JoinSet::new();
+    for number in 0..12 {
+        let (store, id) = (stores[number % stores.len()].clone(), made.id);
+        tries.spawn(async move { try_once(&store, id, "ann", &format!("client {number}"), false).await });
+    }
+    if let Some(lock) = lock {
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        let waiting = Statement::from_string(DbBackend::Postgres, waiting);
+        for _ in 0..100 {
+            let row = admin.query_one_raw(waiting.clone()).await.unwrap().unwrap();
+            if row.try_get_by_index::<i64>(0).unwrap() >= 10 {
+                break;
+            }
+        }
+        lock.rollback().await.unwrap();
+    }
+    // One that waited for too long is refused, and counts nothing.
+    let answers = tries.join_all().await;
+    let wrong = answers.iter().filter(|tried| matches!(tried, Ok(Tried::Wrong))).count();
+    assert!(wrong <= 2, "the eighth is free, and the ninth makes a pause: {answers:?}");
 }
 
 async fn clients_together_have_a_budget_of_their_invitation(database: TestDatabase) {

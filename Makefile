@@ -3,7 +3,7 @@ export TOOLS_DIR
 with_tools := PATH="$(TOOLS_DIR)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test planted mutants lint bench
+.PHONY: help run test pooled planted mutants lint bench
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -14,6 +14,10 @@ run: ## Serve on 127.0.0.1:50051 with a SQLite file under ./data
 test: ## Every test on SQLite and PostgreSQL, installing what is missing
 	.ci/tools test
 	$(with_tools) REQUIRE_POSTGRES=1 REQUIRE_E2E=1 cargo test --locked
+
+pooled: ## The tests on PostgreSQL again, through PgBouncer, with serializable transactions and refusals at random
+	.ci/tools test
+	$(with_tools) REQUIRE_POSTGRES=1 REQUIRE_E2E=1 TEST_POOLER=1 cargo test --locked --test it -- --skip on_sqlite --skip tidy:: --skip mail::
 
 planted: ## Plant the bugs of tests/planted.toml; each must be found by a test
 	.ci/tools test

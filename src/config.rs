@@ -26,6 +26,7 @@ pub use section::links::{LinksConfig, TOKEN_PLACEHOLDER};
 pub use section::log::{LogConfig, LogFormat};
 pub use section::mail::{Encryption, MailConfig, MailTransport, Mailbox, SmtpConfig, SmtpServer, Unsubscribe};
 pub use section::reminders::{ReminderTimes, RemindersConfig};
+use section::store::ValidStore;
 pub use section::store::{StoreConfig, StoreUrl};
 pub use section::token::TokenConfig;
 pub use section::webhooks::WebhooksConfig;
@@ -67,6 +68,7 @@ pub struct Config {
 #[derive(Debug)]
 struct SecretFiles {
     store_url: Option<PathBuf>,
+    listen_url: Option<PathBuf>,
     token_keys: Option<PathBuf>,
     api_keys: Option<PathBuf>,
     mail_url: Option<PathBuf>,
@@ -134,19 +136,20 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     if let (Ok(grpc), Ok((auth, _))) = (&grpc, &auth) {
         check_open_access(grpc, auth, problems);
     }
-    if let (Ok(grpc), Ok((store, _))) = (&grpc, &store) {
-        check_time_budget(grpc, store, problems);
+    if let (Ok(grpc), Ok(store)) = (&grpc, &store) {
+        check_time_budget(grpc, &store.config, problems);
     }
     if let (Ok(delivery), Ok((mail, _))) = (&delivery, &mail) {
         check_lease(delivery, mail, problems);
     }
-    if let (Ok((store, _)), Ok((token, _))) = (&store, &token) {
-        check_shared_keys(store, token, problems);
+    if let (Ok(store), Ok((token, _))) = (&store, &token) {
+        check_shared_keys(&store.config, token, problems);
     }
 
-    let ((store, store_url), (token, token_keys), (auth, api_keys), (mail, mail_url)) = (store?, token?, auth?, mail?);
+    let ValidStore { config: store, url_file: store_url, listen_url_file: listen_url } = store?;
+    let ((token, token_keys), (auth, api_keys), (mail, mail_url)) = (token?, auth?, mail?);
     let (events, nats_url) = events?;
-    let files = SecretFiles { store_url, token_keys, api_keys, mail_url, nats_url };
+    let files = SecretFiles { store_url, listen_url, token_keys, api_keys, mail_url, nats_url };
     Ok(Config {
         grpc: grpc?,
         store,

@@ -42,7 +42,7 @@ use crate::server::open_services::OpenServices;
 use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
 use crate::store::events::listener as notifications;
-use crate::store::{Database, ExecutorOptions, OpenError, Store, StoreError};
+use crate::store::{Database, ExecutorOptions, OpenError, PostgresOptions, Store, StoreError};
 use crate::webhook::client::WebhookClient;
 use crate::webhook::tester::WebhookTester;
 use crate::webhook::worker::{WebhookWorker, WebhookWorkerOptions};
@@ -282,9 +282,18 @@ fn schedules(reminders: &RemindersConfig) -> Schedules {
 
 /// Opens the configured database; PostgreSQL need not be there yet.
 pub async fn open(config: &StoreConfig, clock: Clock) -> Result<Database, OpenError> {
-    let StoreConfig { url, migrate_on_start: _, max_connections, lanes: _, queue: _, timeout } = config;
+    let StoreConfig { url, max_connections, timeout, pooler, listen_url, .. } = config;
     match url {
         StoreUrl::Sqlite(path) => Database::sqlite(path, *max_connections, *timeout, clock).await,
-        StoreUrl::Postgres(url) => Database::postgres(url.expose_secret(), *max_connections, *timeout, clock),
+        StoreUrl::Postgres(url) => {
+            let options = PostgresOptions {
+                url: url.expose_secret(),
+                pooler: *pooler,
+                listen_url: listen_url.as_ref().map(ExposeSecret::expose_secret),
+                max_connections: *max_connections,
+                timeout: *timeout,
+            };
+            Database::postgres(&options, clock)
+        }
     }
 }

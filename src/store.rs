@@ -38,7 +38,7 @@ pub use read::query::{GuestStatus, InvitationQuery, Order, TimeRange};
 pub use read::recipients::{ListedRecipient, RecipientQuery};
 pub use read::{Cursor, Page, Read, SortKey};
 pub use requests::{KnownCall, WriteOnce};
-pub use sql::database::{Database, OpenError};
+pub use sql::database::{Database, OpenError, PostgresOptions};
 pub use sql::error::StoreError;
 pub use verifications::tries::{CodeTry, KeptCode, Tried};
 pub use verifications::{NewVerification, Requested};

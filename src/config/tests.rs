@@ -110,6 +110,9 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("store.lanes", "2", "must be 1 or \"auto\" on SQLite"),
         ("store.lanes", "some", "from 1 to 16"),
         ("store.queue", "1.5", "from 1 to 1000000"),
+        ("store.pooler", "session", "\"none\", \"transaction\""),
+        ("store.listen_url", "postgres://u:hunter2@127.0.0.1/d", "beside one in store.url"),
+        ("store.listen_url", "hunter2", "must be sqlite://FILE"),
         ("store.timeout", "10s", "shorter than grpc.request_timeout, which is 10s"),
         ("token.keys", " ", "is empty"),
         ("auth.mode", "off", "\"none\", \"required\""),
@@ -226,6 +229,27 @@ fn secret_comes_from_its_key_or_its_file_but_not_from_both() {
     assert_refused(load(&[both[0], both[1], POSTGRES]), "store.url_file", "and so is store.url");
     assert_refused(load(&[("INVITATION__TOKEN__KEYS_FILE", &path("none"))]), "token.keys_file", "cannot read");
     assert_refused(load(&[("INVITATION__TOKEN__KEYS_FILE", &path("empty"))]), "token.keys_file", "is empty");
+}
+
+#[test]
+fn notifications_come_past_a_pooler_or_not_at_all() {
+    const POOLER: (&str, &str) = ("INVITATION__STORE__POOLER", "transaction");
+    let listen = |url| ("INVITATION__STORE__LISTEN_URL", url);
+    let direct = "postgres://iv:hunter2@db:5432/invitations?sslmode=require";
+    let listen_url = |more: &[(&'static str, &'static str)]| {
+        let config = load(&[&[POSTGRES, KEYS], more].concat()).unwrap();
+        let shown = config.redacted();
+        assert!(!shown.contains("hunter2"), "{shown}");
+        (config.store.listen_url.map(|url| url.expose_secret().to_owned()), shown)
+    };
+    assert_eq!(listen_url(&[]).0.as_deref(), Some(POSTGRES.1));
+    for off in [&[POOLER][..], &[listen("off")], &[POOLER, listen("off")]] {
+        let (none, shown) = listen_url(off);
+        assert!(none.is_none() && shown.contains("listen_url = \"off\""), "{shown}");
+    }
+    let (past, shown) = listen_url(&[POOLER, listen(direct)]);
+    assert_eq!(past.as_deref(), Some(direct));
+    assert!(shown.contains("@db:5432/invitations") && shown.contains("pooler = \"transaction\""), "{shown}");
 }
 
 #[test]

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
+use super::sql::SqliteFile;
 use super::sql::database::Database;
 use super::sql::error::StoreError;
-use super::sql::{SqliteFile, migration};
+use super::sql::migration::{self, ENCODING, check_encoding};
+use super::sql::retry::retry;
 use super::within;
 use crate::domain::command::REMEMBERED_FOR;
 use crate::domain::secret::verification::{COUNT_WINDOW, WRONG_CODES_WINDOW};
@@ -50,14 +52,6 @@ impl Old {
     }
 }
 
-/// The encoding of the database on PostgreSQL.
-const ENCODING: &str = "current_setting('server_encoding') AS encoding";
-
-/// Returns an error if texts of an encoding cannot have every character.
-fn check_encoding(encoding: String) -> Result<(), StoreError> {
-    if encoding == "UTF8" { Ok(()) } else { Err(StoreError::Encoding(encoding)) }
-}
-
 /// Migrates, checks and cleans up a database.
 #[derive(Clone, Debug)]
 pub struct Maintenance(pub(super) Database);
@@ -73,11 +67,6 @@ impl Maintenance {
     /// Migrates the schema to its newest version; waits if another process is doing so.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let connections = self.0.for_migrations();
-        if !self.0.is_embedded() {
-            let sql = format!("SELECT {ENCODING}");
-            let row = connections.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
-            check_encoding(row.map(|row| row.try_get("", "encoding")).transpose()?.unwrap_or_default())?;
-        }
         migration::migrate(&connections).await?;
         if !self.0.is_embedded() {
             connections.close().await?;
@@ -185,15 +174,20 @@ impl Maintenance {
         let sql = old.delete_sql(self.0.backend());
         let mut pruned = 0;
         loop {
-            let statement = Statement::from_sql_and_values(self.0.backend(), &sql, [before.clone(), CHUNK_ROWS.into()]);
-            let transaction = self.0.begin_write().await?;
-            transaction.set_limits(CHUNK_LIMIT, LOCK_LIMIT).await?;
-            let done = transaction.execute_raw(statement).await?.rows_affected();
-            transaction.commit().await?;
+            let chunk = || Statement::from_sql_and_values(self.0.backend(), &sql, [before.clone(), CHUNK_ROWS.into()]);
+            let done = retry(|| self.delete_chunk(chunk())).await?;
             pruned += done;
             if done < CHUNK_ROWS.unsigned_abs() {
                 return Ok(pruned);
             }
         }
+    }
+
+    async fn delete_chunk(&self, statement: Statement) -> Result<u64, StoreError> {
+        let transaction = self.0.begin_write().await?;
+        transaction.set_limits(CHUNK_LIMIT, LOCK_LIMIT).await?;
+        let done = transaction.execute_raw(statement).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(done)
     }
 }

@@ -13,15 +13,13 @@ use super::read::{Cursor, behind, order};
 use super::requests::{Known, WriteOnce, recall, remember};
 use super::sql::entity::organization_grant::{Column, Entity, Model};
 use super::sql::error::StoreError;
+use super::sql::retry::retry;
 use super::sql::row::rows_with_id;
 use super::sql::rows_param::in_index;
 use crate::domain::organization_grant::{OrganizationGrant, UpdateRefusal};
 use crate::domain::value::etag::StaleEtag;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
-
-/// The number of attempts at a write before the call gives up because of concurrent changes.
-const MAX_ATTEMPTS: usize = 3;
 
 /// The filters of a list of grants, by age.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +72,7 @@ impl Store {
         grant: &OrganizationGrant,
         once: &WriteOnce,
     ) -> Result<GrantCreated, StoreError> {
-        for _ in 0..MAX_ATTEMPTS {
+        retry(|| async {
             let transaction = self.database.begin_write_with_lock_wait().await?;
             // The same request at the same time waits here for this one, and is then refused its insert.
             let insert = Entity::insert(row_of(account, grant).into_active_model());
@@ -90,20 +88,17 @@ impl Store {
                 Known::New if is_new && once.validate_only => return Ok(GrantCreated::Created),
                 Known::New if is_new => {
                     let about = (grant.id, None);
-                    if remember(&transaction, account, once.request.as_ref(), about, grant.created_at).await? {
-                        transaction.commit().await?;
-                        return Ok(GrantCreated::Created);
-                    }
-                    continue;
+                    remember(&transaction, account, once.request.as_ref(), about, grant.created_at).await?;
+                    transaction.commit().await?;
+                    return Ok(GrantCreated::Created);
                 }
                 Known::New => drop(transaction),
             }
             let found = self.find_organization_grant(account, grant.requester, grant.target).await?;
-            if let Some(found) = found {
-                return Ok(GrantCreated::AlreadyExists(found.id));
-            }
-        }
-        Err(StoreError::Conflict)
+            // A grant that was deleted meanwhile is no longer in the way.
+            found.map(|found| GrantCreated::AlreadyExists(found.id)).ok_or(StoreError::Conflict)
+        })
+        .await
     }
 
     /// Reads a page of grants.
@@ -178,7 +173,7 @@ impl Store {
         once: &WriteOnce,
         decide: impl Fn(&OrganizationGrant) -> Result<Option<OrganizationGrant>, UpdateRefusal>,
     ) -> Result<Result<OrganizationGrant, GrantRefusal>, StoreError> {
-        for _ in 0..MAX_ATTEMPTS {
+        retry(|| async {
             let transaction = self.database.begin_write_with_lock_wait().await?;
             // The lock precedes the look-up of the request: the same call that is under way has then finished.
             let found = find_for_update(&transaction, account, id).await?;
@@ -202,12 +197,11 @@ impl Store {
                 row_of(account, after).into_active_model().reset_all().update(&transaction).await?;
             }
             let now = self.database.clock.now();
-            if remember(&transaction, account, once.request.as_ref(), (id, None), now).await? {
-                transaction.commit().await?;
-                return Ok(Ok(decided.unwrap_or(before)));
-            }
-        }
-        Err(StoreError::Conflict)
+            remember(&transaction, account, once.request.as_ref(), (id, None), now).await?;
+            transaction.commit().await?;
+            Ok(Ok(decided.unwrap_or(before)))
+        })
+        .await
     }
 
     /// Deletes a grant that passes a check, once per request_id.
@@ -218,7 +212,7 @@ impl Store {
         once: &WriteOnce,
         check: impl Fn(&OrganizationGrant) -> Result<(), StaleEtag>,
     ) -> Result<Result<(), GrantRefusal>, StoreError> {
-        for _ in 0..MAX_ATTEMPTS {
+        retry(|| async {
             let transaction = self.database.begin_write_with_lock_wait().await?;
             let found = find_for_update(&transaction, account, id).await?;
             match recall(&transaction, account, once.request.as_ref()).await? {
@@ -234,12 +228,11 @@ impl Store {
                 return Ok(Ok(()));
             }
             Entity::delete_by_id((account.as_str().to_owned(), id)).exec(&transaction).await?;
-            if remember(&transaction, account, once.request.as_ref(), (id, None), self.database.clock.now()).await? {
-                transaction.commit().await?;
-                return Ok(Ok(()));
-            }
-        }
-        Err(StoreError::Conflict)
+            remember(&transaction, account, once.request.as_ref(), (id, None), self.database.clock.now()).await?;
+            transaction.commit().await?;
+            Ok(Ok(()))
+        })
+        .await
     }
 }
 

@@ -214,19 +214,19 @@ pub(super) async fn recall<C: ConnectionTrait>(
 }
 
 /// Remembers a request, the row that it was about and, if that is not simply one, the number of rows it changed.
-/// Returns false if another call has remembered its id meanwhile; then nothing of it may be committed.
+/// Returns [`StoreError::Conflict`] if another call has remembered its id meanwhile; then nothing of it may be committed.
 pub(super) async fn remember<C: ConnectionTrait>(
     db: &C,
     account: &AccountId,
     request: Option<&Request>,
     (about, changed): (Uuid, Option<i64>),
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<(), StoreError> {
     let Some((request, digest)) = request.and_then(|request| Some((request, *request.digests.first()?))) else {
-        return Ok(true);
+        return Ok(());
     };
     let remembered = Remembered { digest, invitation: InvitationId(about), acceptance: None, at: now, changed };
     let insert = Entity::insert(request_row(&request.key(account), &remembered).into_active_model());
     let insert = insert.on_conflict(OnConflict::new().do_nothing().to_owned());
-    Ok(insert.exec_without_returning(db).await? > 0)
+    if insert.exec_without_returning(db).await? > 0 { Ok(()) } else { Err(StoreError::Conflict) }
 }

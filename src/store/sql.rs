@@ -12,6 +12,7 @@ pub(super) mod migration;
 mod pool;
 mod pool_health;
 mod read_turns;
+pub(super) mod retry;
 pub(super) mod row;
 pub(super) mod rows_param;
 mod sqlite_file;

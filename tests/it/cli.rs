@@ -11,6 +11,7 @@ mod key_ring;
 mod keys;
 mod load;
 mod outage;
+mod pooler;
 mod readiness;
 mod restart;
 mod secrets;

@@ -46,6 +46,17 @@ pub struct StoreConfig {
     pub queue: usize,
     /// The longest one call waits for the database.
     pub timeout: Duration,
+    /// Whether a pooler that gives a connection away after each transaction is before PostgreSQL.
+    pub pooler: bool,
+    /// The URL of the connection that hears of changes by other processes; `None` if nothing does.
+    pub listen_url: Option<SecretString>,
+}
+
+/// The configuration of the section, with the files that secrets came from.
+pub(in crate::config) struct ValidStore {
+    pub(in crate::config) config: StoreConfig,
+    pub(in crate::config) url_file: Option<PathBuf>,
+    pub(in crate::config) listen_url_file: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize, Serialize)]
@@ -58,13 +69,18 @@ pub(in crate::config) struct RawStore {
     lanes: String,
     queue: String,
     timeout: String,
+    pooler: String,
+    listen_url: Option<String>,
+    listen_url_file: Option<String>,
 }
 
 impl RawStore {
-    /// Parses the section; the second value is the file the URL came from.
-    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(StoreConfig, Option<PathBuf>)> {
-        let RawStore { url, url_file, migrate_on_start, max_connections, lanes, queue, timeout } = self;
+    /// Parses the section.
+    pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<ValidStore> {
+        let RawStore { url, url_file, migrate_on_start, max_connections, lanes, queue, timeout, pooler, .. } = self;
         let url = parse_source(problems, url, url_file);
+        let listen_url = parse_listen(problems, self.listen_url, self.listen_url_file);
+        let pooler = value::choice(problems, "store.pooler", &pooler, &[("none", false), ("transaction", true)]);
         let migrate_on_start = value::choice(
             problems,
             "store.migrate_on_start",
@@ -79,7 +95,9 @@ impl RawStore {
         let queue = value::number(problems, "store.queue", &queue, 1..=1_000_000);
         let timeout = value::duration(problems, "store.timeout", &timeout, TIMEOUT_MIN..=TIMEOUT_MAX);
 
-        let ((url, file), max_connections) = (url?, max_connections?);
+        let ((url, url_file), max_connections, pooler) = (url?, max_connections?, pooler?);
+        let (listen, listen_url_file) = listen_url?;
+        let listen_url = resolve_listen(problems, &url, listen, pooler)?;
         let lanes = resolve_lanes(problems, &url, lanes?, max_connections)?;
         let on_sqlite = matches!(url, StoreUrl::Sqlite(_));
         let config = StoreConfig {
@@ -89,8 +107,53 @@ impl RawStore {
             lanes,
             queue: queue?,
             timeout: timeout?,
+            pooler,
+            listen_url,
         };
-        Ok((config, file))
+        Ok(ValidStore { config, url_file, listen_url_file })
+    }
+}
+
+/// The answer to where notifications are waited for.
+enum Listen {
+    /// Nothing is said.
+    Default,
+    Off,
+    At(StoreUrl),
+}
+
+fn parse_listen(
+    problems: &mut Problems,
+    url: Option<String>,
+    file: Option<String>,
+) -> Checked<(Listen, Option<PathBuf>)> {
+    let Some(secret) = value::secret(problems, "store.listen_url", url, file)? else {
+        return Ok((Listen::Default, None));
+    };
+    if secret.value.expose_secret() == "off" {
+        return Ok((Listen::Off, secret.file));
+    }
+    let field = if secret.file.is_some() { "store.listen_url_file" } else { "store.listen_url" };
+    let url = problems.check(field, StoreUrl::parse(secret.value.expose_secret()))?;
+    Ok((Listen::At(url), secret.file))
+}
+
+/// Returns where notifications are waited for. A pooler does not keep the connection that waits, so behind one nothing
+/// does, unless a way past it is given.
+fn resolve_listen(
+    problems: &mut Problems,
+    url: &StoreUrl,
+    listen: Listen,
+    pooler: bool,
+) -> Checked<Option<SecretString>> {
+    match (url, listen) {
+        (_, Listen::Off) | (StoreUrl::Sqlite(_), Listen::Default) => Ok(None),
+        (StoreUrl::Postgres(url), Listen::Default) => Ok((!pooler).then(|| url.clone())),
+        (StoreUrl::Postgres(_), Listen::At(StoreUrl::Postgres(listen))) => Ok(Some(listen)),
+        (StoreUrl::Sqlite(_), Listen::At(_)) | (_, Listen::At(StoreUrl::Sqlite(_))) => {
+            let problem = "must be \"off\", or a postgres:// URL beside one in store.url";
+            problems.check("store.listen_url", Err(problem))
+        }
     }
 }
 

@@ -26,9 +26,9 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 const PING_AFTER: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Carries notifications until stopped. On SQLite there are no other replicas.
+/// Carries notifications until stopped, if there are other processes and a way to hear of them.
 pub async fn run(store: Store, stop: CancellationToken) {
-    let Some(options) = store.database.read.postgres_options() else { return };
+    let Some(options) = store.database.listen.clone() else { return };
     // The id by which a process recognizes its own notifications.
     let process = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
     tokio::select! {

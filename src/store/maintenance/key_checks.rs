@@ -5,7 +5,6 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, Set, Statement, Value,
 };
-use sea_orm_migration::SchemaManager;
 
 use crate::domain::secret::key_check::{Comparison, KeyFingerprint, KnownKey, Misfit, RingRefused, compare};
 use crate::domain::secret::key_ring::KeyRing;
@@ -14,6 +13,8 @@ use crate::store::Maintenance;
 use crate::store::sql::Transaction;
 use crate::store::sql::entity::key_check::{ActiveModel, Column, Entity, Model};
 use crate::store::sql::error::StoreError;
+use crate::store::sql::migration;
+use crate::store::sql::retry::retry;
 use crate::store::sql::rows_param::{clock, present};
 
 /// The key of the advisory lock; any number that no other advisory lock of the database has.
@@ -36,6 +37,10 @@ impl Maintenance {
     /// Compares a ring, the signing key first, with the keys that are in use, and notes its keys if it fits. Processes
     /// that start at once do so one after the other.
     pub async fn check_keys(&self, ring: &[KeyFingerprint]) -> Result<Result<(), RingRefused>, StoreError> {
+        retry(|| self.compare_and_note(ring)).await
+    }
+
+    async fn compare_and_note(&self, ring: &[KeyFingerprint]) -> Result<Result<(), RingRefused>, StoreError> {
         let transaction = self.0.begin_write().await?;
         if !self.0.is_embedded() {
             // The lock ends with the transaction.
@@ -87,9 +92,8 @@ impl Maintenance {
 
     /// Returns whether there may be links that a new key could not verify.
     pub async fn is_used(&self) -> Result<bool, StoreError> {
-        let connection = self.0.read.unguarded();
         for table in ["key_check", "invitation"] {
-            if !SchemaManager::new(&connection).has_table(table).await? {
+            if !migration::has_table(&self.0.read, table).await? {
                 continue;
             }
             let sql = format!("SELECT 1 FROM {table} LIMIT 1");

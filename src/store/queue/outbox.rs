@@ -24,11 +24,9 @@ use crate::store::read::{ACCOUNT, Cursor, Params, Read, SortKey, direction, with
 use crate::store::requests::{Known, WriteOnce, recall, remember};
 use crate::store::sql::entity::{acceptance, outbox};
 use crate::store::sql::error::StoreError;
+use crate::store::sql::retry::retry;
 use crate::store::sql::row::delivery_from;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, json_array, statement_clock};
-
-/// The number of attempts while requests with the same id come in between.
-const MAX_ATTEMPTS: usize = 5;
 
 /// The number of planned messages that one statement makes due, and of failed messages that one call queues again.
 const CHUNK_ROWS: i64 = 1_000;
@@ -229,7 +227,7 @@ impl Store {
             now = statement_clock(backend, 1),
         );
         let statement = Statement::from_sql_and_values(backend, sql, params.0);
-        for _ in 0..MAX_ATTEMPTS {
+        retry(|| async {
             let transaction = self.database.begin_write_with_lock_wait().await?;
             match recall(&transaction, reach.account(), once.request.as_ref()).await? {
                 Known::Another => return Ok(None),
@@ -241,13 +239,12 @@ impl Store {
                 return Ok(Some(queued));
             }
             let about = (Uuid::nil(), i64::try_from(queued).ok());
-            if remember(&transaction, reach.account(), once.request.as_ref(), about, self.database.clock.now()).await? {
-                transaction.commit().await?;
-                self.notifications.notify(Topic::Outbox);
-                return Ok(Some(queued));
-            }
-        }
-        Err(StoreError::Conflict)
+            remember(&transaction, reach.account(), once.request.as_ref(), about, self.database.clock.now()).await?;
+            transaction.commit().await?;
+            self.notifications.notify(Topic::Outbox);
+            Ok(Some(queued))
+        })
+        .await
     }
 
     /// Reads a page of the messages of an invitation, with the invitation, whose recipients they name; `None` if the

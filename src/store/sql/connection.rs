@@ -50,6 +50,8 @@ pub(super) struct Connection {
     is_fit: bool,
     /// The time that a statement may take; `None` for any time.
     limit: Option<Duration>,
+    /// Whether the server keeps prepared statements under their names, as no pooler does for one of its clients.
+    is_named: bool,
     health: PoolHealth,
     /// The file that a connection to SQLite writes to.
     file: Option<SqliteFile>,
@@ -63,7 +65,8 @@ macro_rules! run {
         $self.is_fit = false;
         let result = match &mut $self.raw {
             Some(Raw::Postgres(raw)) => {
-                in_time($self.limit, sqlx::query_with(sql, values).$method(&mut **raw)).await.map($convert)
+                let query = sqlx::query_with(sql, values).persistent($self.is_named);
+                in_time($self.limit, query.$method(&mut **raw)).await.map($convert)
             }
             Some(Raw::Sqlite(raw)) => sqlx::query_with(sql, values).$method(&mut **raw).await.map($convert),
             None => Err(SqlxError::PoolClosed),
@@ -76,12 +79,19 @@ macro_rules! run {
 impl Connection {
     /// Creates a connection that reports the results of its writes to its file.
     pub(super) fn of_file(raw: Raw, file: SqliteFile) -> Self {
-        Self { raw: Some(raw), is_fit: true, limit: None, health: PoolHealth::default(), file: Some(file) }
+        Self {
+            raw: Some(raw),
+            is_fit: true,
+            limit: None,
+            is_named: true,
+            health: PoolHealth::default(),
+            file: Some(file),
+        }
     }
 
     /// Creates a connection whose statements have a time limit, and that reports to its pool.
-    pub(super) fn limited(raw: Raw, limit: Duration, health: PoolHealth) -> Self {
-        Self { raw: Some(raw), is_fit: true, limit: Some(limit), health, file: None }
+    pub(super) fn limited(raw: Raw, limit: Duration, is_named: bool, health: PoolHealth) -> Self {
+        Self { raw: Some(raw), is_fit: true, limit: Some(limit), is_named, health, file: None }
     }
 
     /// Sets another time limit for the next statements, until the connection returns to its pool.

@@ -66,6 +66,33 @@ fn time_limits(timeout: Duration) -> [(&'static str, String); 3] {
     ]
 }
 
+/// Makes the commit of a transaction wait until it is on disk, unless it waits for more, such as a standby.
+const DURABLE: &str = "; SELECT set_config('synchronous_commit', 'on', true)
+    WHERE current_setting('synchronous_commit') = 'off'";
+
+/// Returns the statements that set for one transaction what a session has without a pooler.
+fn local_settings(timeout: Duration) -> Arc<str> {
+    let planner = PLANNER_SETTINGS.map(|(name, value)| (name, value.to_owned()));
+    let set = |(name, value): &(&str, String)| format!("; SET LOCAL {name} = {value}");
+    let settings: String = planner.iter().chain(&time_limits(timeout)).map(set).collect();
+    (settings + DURABLE).into()
+}
+
+/// The options of the connections to a PostgreSQL.
+#[derive(Clone, Copy)]
+pub struct PostgresOptions<'a> {
+    /// The URL.
+    pub url: &'a str,
+    /// Whether a pooler gives connections away after each transaction, so that no state of a session lasts.
+    pub pooler: bool,
+    /// The URL of the connection that waits for notifications; `None` if none does.
+    pub listen_url: Option<&'a str>,
+    /// The largest number of connections for calls.
+    pub max_connections: u32,
+    /// The longest one call waits for the database.
+    pub timeout: Duration,
+}
+
 /// The connections to a database. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -79,6 +106,8 @@ pub struct Database {
     unlimited: Option<PgConnectOptions>,
     /// The turns in which accounts get connections for their reads.
     pub(in crate::store) read_turns: ReadTurns,
+    /// The options of the connection that waits for notifications; `None` if none does.
+    pub(in crate::store) listen: Option<PgConnectOptions>,
     /// The share of the connections that may wait for locks of other transactions.
     pub(in crate::store) lock_wait_permits: Arc<Semaphore>,
     /// Follows the database's clock, and replaces it if the database has none.
@@ -109,30 +138,35 @@ impl Database {
         let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;
         let (upkeep, read_turns, lock_wait_permits) =
             (read.clone(), ReadTurns::new(max_connections), share(max_connections, 4));
-        Ok(Self { read, write, upkeep, unlimited: None, read_turns, lock_wait_permits, clock, lock: Some(lock) })
+        let (unlimited, listen, lock) = (None, None, Some(lock));
+        Ok(Self { read, write, upkeep, unlimited, listen, read_turns, lock_wait_permits, clock, lock })
     }
 
     /// Prepares to connect to PostgreSQL, which need not be there yet.
-    pub fn postgres(url: &str, max_connections: u32, timeout: Duration, clock: Clock) -> Result<Self, OpenError> {
-        let connect: PgConnectOptions = url
-            .parse()
-            .map_err(|error: SqlxError| OpenError::Database(DbErr::Conn(RuntimeErr::SqlxError(error.into()))))?;
-        let connect = connect.application_name("invitation-service").options(PLANNER_SETTINGS).options(TCP_SETTINGS);
-        let unlimited = connect.disable_statement_logging();
-        let limited = unlimited.clone().options(time_limits(timeout));
+    pub fn postgres(options: &PostgresOptions<'_>, clock: Clock) -> Result<Self, OpenError> {
+        let &PostgresOptions { url, pooler, listen_url, max_connections, timeout } = options;
+        let connect = parse(url)?;
+        // A pooler refuses the settings of a session.
+        let unlimited = if pooler {
+            connect.extra_float_digits(None)
+        } else {
+            connect.options(PLANNER_SETTINGS).options(TCP_SETTINGS)
+        };
+        let limited = if pooler { unlimited.clone() } else { unlimited.clone().options(time_limits(timeout)) };
+        let local = pooler.then(|| local_settings(timeout));
         let health = PoolHealth::default();
         let pool = |max_connections| {
             let options = PoolOptions { max_connections, acquire_timeout: timeout };
-            Pool::postgres(options, limited.clone(), timeout + STATEMENT_GRACE, health.clone())
+            Pool::postgres(options, limited.clone(), local.clone(), timeout + STATEMENT_GRACE, health.clone())
         };
         let (calls, upkeep) = (pool(max_connections), pool(1));
         let (read_turns, lock_wait_permits) = (ReadTurns::new(max_connections), share(max_connections, 4));
-        let unlimited = Some(unlimited);
         Ok(Self {
             read: calls.clone(),
             write: calls,
             upkeep,
-            unlimited,
+            unlimited: Some(unlimited),
+            listen: listen_url.map(parse).transpose()?.map(|listen| listen.options(TCP_SETTINGS)),
             read_turns,
             lock_wait_permits,
             clock,
@@ -201,7 +235,10 @@ impl Database {
     pub(in crate::store) fn for_migrations(&self) -> DatabaseConnection {
         match &self.unlimited {
             Some(connect) => {
-                let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(connect.clone());
+                // SeaORM's own connections name each statement, and a pooler gives the next transaction another connection:
+                // so a migration drops its names, and none of them is thought to be there.
+                let connect = connect.clone().statement_cache_capacity(0);
+                let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(connect);
                 SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
             }
             None => self.write.unguarded(),
@@ -225,6 +262,13 @@ impl Database {
         self.write.close().await;
         drop(self.lock);
     }
+}
+
+fn parse(url: &str) -> Result<PgConnectOptions, OpenError> {
+    let connect: PgConnectOptions = url
+        .parse()
+        .map_err(|error: SqlxError| OpenError::Database(DbErr::Conn(RuntimeErr::SqlxError(error.into()))))?;
+    Ok(connect.application_name("invitation-service").disable_statement_logging())
 }
 
 /// Returns permits for a part of the connections, at least one.

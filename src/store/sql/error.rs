@@ -51,6 +51,9 @@ const QUERY_CANCELED: &str = "57014";
 /// The SQLSTATE of a write on a server that takes none.
 const READ_ONLY: &str = "25006";
 
+/// The SQLSTATE with which a pooler answers what it cannot do.
+const PROTOCOL_VIOLATION: &str = "08P01";
+
 /// SQLSTATEs after which the same commands may succeed: a failed guard (division by zero, see `save`), a key that was
 /// taken meanwhile, a serialisation failure, a deadlock.
 const CONFLICTS: [&str; 4] = ["22012", "23505", "40001", "40P01"];
@@ -88,6 +91,8 @@ fn from_runtime(error: &RuntimeErr) -> StoreError {
             } else if is_outage_code_of_file(&code) {
                 // These messages of SQLite are fixed texts, such as "database or disk is full".
                 StoreError::Unavailable(format!("{} (code {code})", database.message()))
+            } else if code == PROTOCOL_VIOLATION && database.message().contains("startup parameter") {
+                StoreError::Unavailable(format!("{}: set store.pooler = \"transaction\"", database.message()))
             } else if is_outage(&code) {
                 StoreError::Unavailable(format!("code {code}"))
             } else {
@@ -102,6 +107,8 @@ fn from_runtime(error: &RuntimeErr) -> StoreError {
         | SqlxError::PoolTimedOut
         | SqlxError::PoolClosed
         | SqlxError::WorkerCrashed => StoreError::Unavailable(error.to_string()),
+        // The pool's own check of a connection.
+        SqlxError::Configuration(reason) => StoreError::Unavailable(reason.to_string()),
         other => StoreError::Refused(other.to_string()),
     }
 }
@@ -129,6 +136,18 @@ pub(in crate::store) fn is_outage_of_file(error: &SqlxError) -> bool {
 /// Returns whether a connection takes no writes; those that were opened beside it take none either.
 pub(in crate::store) fn is_read_only(error: &SqlxError) -> bool {
     matches!(error, SqlxError::Database(database) if database.code().is_some_and(|code| code == READ_ONLY))
+}
+
+/// The SQLSTATEs of a serialisation failure and of a deadlock: the transaction is rolled back, and may be tried again.
+const SERIALIZATION_FAILURES: [&str; 2] = ["40001", "40P01"];
+
+/// Returns whether the database refused a transaction because of other transactions.
+pub(in crate::store) fn is_serialization_failure(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return false;
+    };
+    let SqlxError::Database(database) = error.as_ref() else { return false };
+    database.code().is_some_and(|code| SERIALIZATION_FAILURES.contains(&code.as_ref()))
 }
 
 /// Returns whether no more statements may be sent over the connection that met an error: it is broken, its server is

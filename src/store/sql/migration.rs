@@ -12,10 +12,16 @@ use sea_orm::{
 };
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, seaql_migrations};
 
+use super::error::StoreError;
 use super::rows_param::index_key;
 
 /// The key of the advisory lock; any number that no other advisory lock of the database has.
 const MIGRATION_LOCK: i64 = 0x1417_5e1f;
+
+/// Drops the prepared statements of a session.
+const DEALLOCATE: &str = "DEALLOCATE ALL";
+/// The encoding of the database on PostgreSQL.
+pub(in crate::store) const ENCODING: &str = "current_setting('server_encoding') AS encoding";
 
 /// The list of migrations, in the order in which they are applied.
 struct Migrator;
@@ -35,13 +41,13 @@ const APPLIED: &str = "seaql_migrations";
 /// SeaORM's own runner is not used: on SQLite it applies a migration and notes it in separate commits, so that a process that
 /// is killed in between leaves a file that no later start can migrate, and it refuses a schema that a newer release has
 /// migrated, so that no release could be rolled back.
-pub(in crate::store) async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
+pub(in crate::store) async fn migrate(db: &DatabaseConnection) -> Result<(), StoreError> {
     while apply_next(db).await? {}
     Ok(())
 }
 
 /// Applies the first migration that is missing and notes it, both in one transaction. Returns false if none is missing.
-async fn apply_next(db: &DatabaseConnection) -> Result<bool, DbErr> {
+async fn apply_next(db: &DatabaseConnection) -> Result<bool, StoreError> {
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let options = TransactionOptions {
         sqlite_transaction_mode: (!is_postgres).then_some(SqliteTransactionMode::Immediate),
@@ -49,9 +55,17 @@ async fn apply_next(db: &DatabaseConnection) -> Result<bool, DbErr> {
     };
     let transaction = db.begin_with_options(options).await?;
     if is_postgres {
+        // What another process has migrated while this one waited for the lock has to be seen. The connection of a pooler may
+        // have names from a migration that was interrupted.
+        transaction
+            .execute_unprepared(&format!("SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {DEALLOCATE}"))
+            .await?;
         // The lock ends with the transaction, so a killed process blocks no other.
         let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
         transaction.execute_unprepared(&lock).await?;
+        let encoding = Statement::from_string(DbBackend::Postgres, format!("SELECT {ENCODING}"));
+        let row = transaction.query_one_raw(encoding).await?;
+        check_encoding(row.map(|row| row.try_get("", "encoding")).transpose()?.unwrap_or_default())?;
     }
     let applied = applied(&transaction).await?;
     let migrations = Migrator::migrations();
@@ -61,18 +75,38 @@ async fn apply_next(db: &DatabaseConnection) -> Result<bool, DbErr> {
     };
     next.up(&SchemaManager::new(&transaction)).await?;
     note(&transaction, next.name()).await?;
+    if is_postgres {
+        transaction.execute_unprepared(DEALLOCATE).await?;
+    }
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Returns an error if texts of an encoding cannot have every character.
+pub(in crate::store) fn check_encoding(encoding: String) -> Result<(), StoreError> {
+    if encoding == "UTF8" { Ok(()) } else { Err(StoreError::Encoding(encoding)) }
 }
 
 /// Returns the versions that are applied, and creates their table if there is none.
 async fn applied(transaction: &DatabaseTransaction) -> Result<BTreeSet<String>, DbErr> {
     // The table is looked for first, because a role that owns nothing may not even create a table that exists.
-    if !SchemaManager::new(transaction).has_table(APPLIED).await? {
+    if !has_table(transaction, APPLIED).await? {
         let schema = Schema::new(transaction.get_database_backend());
         transaction.execute(&schema.create_table_from_entity(seaql_migrations::Entity)).await?;
     }
     versions(transaction).await
+}
+
+/// Returns whether there is a table.
+pub(in crate::store) async fn has_table<C: ConnectionTrait>(db: &C, name: &str) -> Result<bool, DbErr> {
+    let backend = db.get_database_backend();
+    let sql = if backend == DbBackend::Postgres {
+        "SELECT to_regclass($1) IS NOT NULL"
+    } else {
+        "SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = $1"
+    };
+    let row = db.query_one_raw(Statement::from_sql_and_values(backend, sql, [name.into()])).await?;
+    row.map_or(Ok(false), |row| row.try_get_by_index(0))
 }
 
 async fn versions<C: ConnectionTrait>(db: &C) -> Result<BTreeSet<String>, DbErr> {

@@ -1,17 +1,19 @@
 //! A pool of connections to one database.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sea_orm::sqlx::{Executor as _, PgPool, SqlitePool};
+use sea_orm::sqlx::{Executor as _, PgPool, Row as _, SqlitePool};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
     SqlxError, SqlxPostgresConnector, SqlxSqliteConnector, Statement,
 };
 
 use super::connection::{Connection, Raw};
+use super::error::is_serialization_failure;
 use super::pool_health::PoolHealth;
 use super::sqlite_file::SqliteFile;
 use super::transaction::Transaction;
@@ -21,9 +23,15 @@ pub(super) const ROLLBACK_LIMIT: Duration = Duration::from_secs(2);
 /// The time for which an answer is awaited after the server's own limit.
 pub(super) const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
-/// Makes a session wait until its commits are on disk, unless it waits for more, such as a standby.
-const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
-    WHERE current_setting('synchronous_commit') = 'off'";
+/// Reads whether statements of a session may be refused because of other transactions.
+const LOOK_BEHIND_POOLER: &str = "SELECT current_setting('default_transaction_isolation')";
+/// Does the same and reads a setting of the session. Makes it wait until its commits are on disk, unless it waits for more, such as
+/// a standby: a server that answers a COMMIT before would lose changes that callers believe to be saved.
+const LOOK: &str = "SELECT current_setting('default_transaction_isolation'), current_setting('plan_cache_mode'),
+    CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END";
+const NO_SESSION: &str = "a pooler drops the settings of the session: set store.pooler = \"transaction\"";
+/// The attempts at a statement that is refused because of other transactions.
+const MAX_ATTEMPTS: usize = 8;
 
 /// The size of a pool, and the time that a caller waits for a connection.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +53,8 @@ pub(in crate::store) enum Pool {
         health: PoolHealth,
         /// The time for which the answer to a statement is awaited.
         limit: Duration,
+        /// The statements that a transaction begins with behind a pooler, where no setting of a session lasts.
+        local: Option<Arc<str>>,
     },
     /// Connections to a file.
     Sqlite {
@@ -56,25 +66,37 @@ pub(in crate::store) enum Pool {
 }
 
 impl Pool {
-    /// Creates a pool that connects on first use. The server ends statements after `statement_timeout`.
+    /// Creates a pool that connects on first use. The server ends statements after `statement_timeout`. With `local`
+    /// settings it needs none of a session.
     pub(in crate::store) fn postgres(
         options: PoolOptions,
         connect: PgConnectOptions,
+        local: Option<Arc<str>>,
         statement_timeout: Duration,
         health: PoolHealth,
     ) -> Self {
         let PoolOptions { max_connections, acquire_timeout } = options;
         let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(acquire_timeout);
         let pool = pool.test_before_acquire(false).idle_timeout(Duration::from_secs(600));
-        // A server that answers a COMMIT before it is on disk would lose changes that callers believe to be saved.
-        let pool =
-            pool.after_connect(|connection, _| Box::pin(async move { connection.execute(DURABLE).await.map(drop) }));
+        let (known, has_session) = (health.clone(), local.is_none());
+        let pool = pool.after_connect(move |connection, _| {
+            let health = known.clone();
+            Box::pin(async move {
+                let look = connection.fetch_one(if has_session { LOOK } else { LOOK_BEHIND_POOLER }).await?;
+                if has_session && look.try_get::<&str, _>(1)? != "force_generic_plan" {
+                    return Err(SqlxError::Configuration(NO_SESSION.into()));
+                }
+                health.note_isolation(look.try_get(0)?);
+                Ok(())
+            })
+        });
         let known = health.clone();
         let pool = pool.before_acquire(move |connection, metadata| {
             let health = known.clone();
             Box::pin(async move { Ok(health.may_use(connection, &metadata).await) })
         });
-        Self::Postgres { pool: pool.connect_lazy_with(connect), health, limit: statement_timeout + ANSWER_GRACE }
+        let (pool, limit) = (pool.connect_lazy_with(connect), statement_timeout + ANSWER_GRACE);
+        Self::Postgres { pool, health, limit, local }
     }
 
     /// Creates a pool and opens its first connection, which fails if the file cannot be used.
@@ -90,8 +112,9 @@ impl Pool {
 
     async fn acquire(&self) -> Result<Connection, DbErr> {
         let connection = match self {
-            Self::Postgres { pool, health, limit } => {
-                pool.acquire().await.map(|raw| Connection::limited(Raw::Postgres(raw), *limit, health.clone()))
+            Self::Postgres { pool, health, limit, local } => {
+                let connection = |raw| Connection::limited(Raw::Postgres(raw), *limit, local.is_none(), health.clone());
+                pool.acquire().await.map(connection)
             }
             Self::Sqlite { pool, file } => match file.check() {
                 Ok(()) => pool.acquire().await.map(|raw| Connection::of_file(Raw::Sqlite(raw), file.clone())),
@@ -111,15 +134,35 @@ impl Pool {
 
     /// Begins a transaction that writes.
     pub(in crate::store) async fn begin(&self) -> Result<Transaction, DbErr> {
-        Transaction::begin(self.acquire().await?, false).await
+        self.begin_with(false).await
     }
 
     /// Begins a transaction that waits for the locks of others.
     pub(in crate::store) async fn begin_with_lock_wait(&self) -> Result<Transaction, DbErr> {
-        Transaction::begin(self.acquire().await?, true).await
+        self.begin_with(true).await
     }
 
-    /// Returns the same connections for SeaORM's own tools, which do not watch their state.
+    async fn begin_with(&self, waits_for_locks: bool) -> Result<Transaction, DbErr> {
+        let local = self.local().map_or("", |local| local);
+        let waits = if waits_for_locks { "; SET LOCAL lock_timeout = 0" } else { "" };
+        let begin = match self {
+            // What one statement has waited for, the next one has to see, whatever the default isolation of the database is.
+            Self::Postgres { .. } => format!("BEGIN ISOLATION LEVEL READ COMMITTED{local}{waits}"),
+            // A deferred transaction on SQLite that reads before it writes may find that it can no longer write.
+            Self::Sqlite { .. } => "BEGIN IMMEDIATE".to_owned(),
+        };
+        Transaction::begin(self.acquire().await?, &begin).await
+    }
+
+    /// Returns the statements that a transaction begins with behind a pooler; `None` if there is none.
+    fn local(&self) -> Option<&str> {
+        match self {
+            Self::Postgres { local, .. } => local.as_deref(),
+            Self::Sqlite { .. } => None,
+        }
+    }
+
+    /// Returns the connections of a SQLite file for SeaORM's own tools, which do not watch their state.
     pub(in crate::store) fn unguarded(&self) -> DatabaseConnection {
         match self {
             Self::Postgres { pool, .. } => SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
@@ -127,12 +170,10 @@ impl Pool {
         }
     }
 
-    /// Returns the options of connections to PostgreSQL; `None` on SQLite.
-    pub(in crate::store) fn postgres_options(&self) -> Option<PgConnectOptions> {
-        match self {
-            Self::Postgres { pool, .. } => Some((*pool.connect_options()).clone()),
-            Self::Sqlite { .. } => None,
-        }
+    /// Returns whether the database may refuse any statement because of other transactions, as stricter isolation levels
+    /// than READ COMMITTED do.
+    fn may_refuse_any_statement(&self) -> bool {
+        matches!(self, Self::Postgres { health, .. } if health.is_strict())
     }
 
     /// Returns whether the database has answered any statement since a moment; always false on SQLite.
@@ -164,6 +205,40 @@ fn connection_error(error: SqlxError) -> DbErr {
     }
 }
 
+/// Runs a statement on a connection of the pool: behind a pooler in a transaction with its settings, else as it is.
+macro_rules! run_once {
+    ($self:ident, $begin:expr, $method:ident, $raw:ident, $statement:expr) => {
+        match $begin {
+            None => $self.acquire().await?.$method($statement).await,
+            Some(begin) => {
+                let transaction = Transaction::begin($self.acquire().await?, begin).await?;
+                match transaction.$raw($statement).await {
+                    Ok(result) => transaction.commit().await.map(|()| result),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    };
+}
+
+/// Runs a statement, again if the database refuses it because of other transactions: then it has changed nothing.
+macro_rules! run {
+    ($self:ident, $method:ident, $raw:ident, $statement:expr) => {{
+        let statement = $statement;
+        let begin = $self.local().map(|local| format!("BEGIN{local}"));
+        for _ in 1..MAX_ATTEMPTS {
+            if !$self.may_refuse_any_statement() {
+                break;
+            }
+            let result = run_once!($self, begin.as_deref(), $method, $raw, statement.clone());
+            if !result.as_ref().is_err_and(is_serialization_failure) {
+                return result;
+            }
+        }
+        run_once!($self, begin.as_deref(), $method, $raw, statement)
+    }};
+}
+
 #[async_trait::async_trait]
 impl ConnectionTrait for Pool {
     fn get_database_backend(&self) -> DbBackend {
@@ -174,19 +249,19 @@ impl ConnectionTrait for Pool {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.acquire().await?.execute(statement).await
+        run!(self, execute, execute_raw, statement)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.acquire().await?.execute_unprepared(sql).await
+        run!(self, execute_unprepared, execute_unprepared, sql)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.acquire().await?.query_one(statement).await
+        run!(self, query_one, query_one_raw, statement)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.acquire().await?.query_all(statement).await
+        run!(self, query_all, query_all_raw, statement)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Conclusions from one connection of a pool about the others: they may be broken, or must not be used any more.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ const PING_LIMIT: Duration = Duration::from_millis(300);
 pub(in crate::store) struct PoolHealth {
     known: Arc<Mutex<Known>>,
     answers: Arc<Answers>,
+    is_strict: Arc<AtomicBool>,
 }
 
 /// The moment at which the database last answered.
@@ -59,6 +60,17 @@ impl PoolHealth {
     pub(super) fn note_answer(&self) {
         let Answers { opened, last } = &*self.answers;
         last.store(u64::try_from(opened.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Notes the isolation that statements have by default.
+    pub(super) fn note_isolation(&self, isolation: &str) {
+        let is_strict = !["read committed", "read uncommitted"].contains(&isolation);
+        self.is_strict.store(is_strict, Ordering::Relaxed);
+    }
+
+    /// Returns whether the database may refuse any statement because of other transactions.
+    pub(super) fn is_strict(&self) -> bool {
+        self.is_strict.load(Ordering::Relaxed)
     }
 
     /// Returns whether the database has answered any statement since a moment.

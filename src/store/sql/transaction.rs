@@ -23,16 +23,9 @@ pub(in crate::store) struct Transaction {
 }
 
 impl Transaction {
-    /// Begins a transaction on a connection that has none. With `waits_for_locks` a statement waits for the locks of
-    /// others as long as it may take.
-    pub(super) async fn begin(mut connection: Connection, waits_for_locks: bool) -> Result<Self, DbErr> {
+    /// Begins a transaction on a connection that has none.
+    pub(super) async fn begin(mut connection: Connection, begin: &str) -> Result<Self, DbErr> {
         let backend = connection.backend();
-        let begin = match (backend, waits_for_locks) {
-            // A deferred transaction on SQLite that reads before it writes may find that it can no longer write.
-            (DbBackend::Sqlite, _) => "BEGIN IMMEDIATE",
-            (_, false) => "BEGIN",
-            (_, true) => "BEGIN; SET LOCAL lock_timeout = 0",
-        };
         if let Err(error) = connection.execute_unprepared(begin).await {
             connection.condemn();
             return Err(error);
@@ -113,6 +106,10 @@ macro_rules! run {
         let result = connection.$method($argument).await;
         match &result {
             Ok(_) => *open = Some(connection),
+            // A pooler closes its own connection if one of ours is closed in a transaction.
+            Err(_) if $self.backend == DbBackend::Postgres && connection.is_fit() => {
+                drop(end(&mut connection, "ROLLBACK").await);
+            }
             Err(_) => connection.condemn(),
         }
         result

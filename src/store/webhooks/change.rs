@@ -19,10 +19,8 @@ use crate::store::requests::{Known, WriteOnce, recall, remember};
 use crate::store::sql::database::Database;
 use crate::store::sql::entity::{webhook_attempt, webhook_endpoint, webhook_message};
 use crate::store::sql::error::StoreError;
+use crate::store::sql::retry::retry;
 use crate::store::sql::rows_param::in_index;
-
-/// The number of retries if another request with the same id, about another endpoint, comes in between.
-const MAX_ATTEMPTS: usize = 5;
 
 impl Store {
     /// Updates an endpoint to the result of `decide`, once per request_id; `None` from `decide` leaves it as it is.
@@ -33,7 +31,7 @@ impl Store {
         once: &WriteOnce,
         decide: impl Fn(&Endpoint) -> Result<Option<Endpoint>, StaleEtag>,
     ) -> Result<Result<Endpoint, EndpointRefusal>, StoreError> {
-        for _ in 0..MAX_ATTEMPTS {
+        retry(|| async {
             let transaction = self.database.begin_write_with_lock_wait().await?;
             // The endpoint is locked before the request is looked up: a call with the same request that is under way
             // has then finished.
@@ -58,15 +56,14 @@ impl Store {
                 save_endpoint(&transaction, account, &before, after).await?;
             }
             let after = decided.unwrap_or_else(|| before.clone());
-            if remember(&transaction, account, once.request.as_ref(), (id, None), self.database.clock.now()).await? {
-                transaction.commit().await?;
-                if before.is_disabled_by(&after) {
-                    cancel_pending(&self.database, account.as_str(), id).await?;
-                }
-                return Ok(Ok(after));
+            remember(&transaction, account, once.request.as_ref(), (id, None), self.database.clock.now()).await?;
+            transaction.commit().await?;
+            if before.is_disabled_by(&after) {
+                cancel_pending(&self.database, account.as_str(), id).await?;
             }
-        }
-        Err(StoreError::Conflict)
+            Ok(Ok(after))
+        })
+        .await
     }
 
     /// Deletes an endpoint with all its messages and attempts, once per request_id.
@@ -101,7 +98,7 @@ impl Store {
         once: &WriteOnce,
         check: impl Fn(&Endpoint) -> Result<(), StaleEtag>,
     ) -> Result<Result<(), EndpointRefusal>, StoreError> {
-        for _ in 0..MAX_ATTEMPTS {
+        retry(|| async {
             let transaction = self.database.begin_write_with_lock_wait().await?;
             let found = find_for_update(&transaction, account, id).await?;
             match recall(&transaction, account, once.request.as_ref()).await? {
@@ -123,12 +120,11 @@ impl Store {
                 .filter(webhook_endpoint::Column::AccountId.eq(account.as_str()))
                 .filter(webhook_endpoint::Column::Id.eq(id));
             disable.exec(&transaction).await?;
-            if remember(&transaction, account, once.request.as_ref(), (id, None), now).await? {
-                transaction.commit().await?;
-                return Ok(Ok(()));
-            }
-        }
-        Err(StoreError::Conflict)
+            remember(&transaction, account, once.request.as_ref(), (id, None), now).await?;
+            transaction.commit().await?;
+            Ok(Ok(()))
+        })
+        .await
     }
 }
 

@@ -17,10 +17,8 @@ use crate::store::read::{Cursor, behind, order};
 use crate::store::requests::{Known, WriteOnce, recall, remember};
 use crate::store::sql::entity::webhook_endpoint::{Column, Entity, Model};
 use crate::store::sql::error::StoreError;
+use crate::store::sql::retry::retry;
 use crate::store::sql::row::rows_with_id;
-
-/// The number of attempts if another request with the same id comes in between.
-const MAX_ATTEMPTS: usize = 3;
 
 /// The filters of a list of endpoints, by age.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +49,7 @@ impl Store {
         once: &WriteOnce,
     ) -> Result<Result<EndpointCreated, EndpointRefusal>, StoreError> {
         let row = endpoint_row(account, endpoint);
-        for _ in 0..MAX_ATTEMPTS {
+        retry(|| async {
             let transaction = self.database.begin_write_with_lock_wait().await?;
             if !self.database.is_embedded() {
                 // Another call that creates an endpoint waits here for this one; its next statement sees the result of
@@ -75,12 +73,12 @@ impl Store {
                 return Ok(Ok(EndpointCreated::Created));
             }
             insert(&transaction, &row).await?;
-            if remember(&transaction, account, once.request.as_ref(), (endpoint.id, None), endpoint.created_at).await? {
-                transaction.commit().await?;
-                return Ok(Ok(EndpointCreated::Created));
-            }
-        }
-        Err(StoreError::Conflict)
+            let about = (endpoint.id, None);
+            remember(&transaction, account, once.request.as_ref(), about, endpoint.created_at).await?;
+            transaction.commit().await?;
+            Ok(Ok(EndpointCreated::Created))
+        })
+        .await
     }
 
     /// Reads an endpoint, if the account has it.

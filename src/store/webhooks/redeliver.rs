@@ -18,11 +18,9 @@ use crate::store::read::Params;
 use crate::store::requests::{Known, WriteOnce, recall, remember};
 use crate::store::sql::entity::webhook_message::Model;
 use crate::store::sql::error::StoreError;
+use crate::store::sql::retry::retry;
 use crate::store::sql::rows_param::by_index;
 use crate::store::{Store, Topic};
-
-/// The number of attempts if another request with the same id comes in between.
-const MAX_ATTEMPTS: usize = 3;
 
 /// The largest difference, in microseconds, between the time in an event's id, which comes from a process's clock, and
 /// the time at which the database saw it.
@@ -77,7 +75,7 @@ impl Store {
             });
         }
         let count = messages.len();
-        for _ in 0..MAX_ATTEMPTS {
+        retry(|| async {
             let transaction = self.database.begin_write_with_lock_wait().await?;
             let known = recall(&transaction, account, once.request.as_ref()).await?;
             if known == Known::Another {
@@ -104,14 +102,13 @@ impl Store {
                 return Ok(Ok(count));
             }
             let about = (endpoint, i64::try_from(count).ok());
-            if remember(&transaction, account, once.request.as_ref(), about, now).await? {
-                insert(&transaction, messages, REQUEUE).await?;
-                transaction.commit().await?;
-                self.notifications.notify(Topic::Webhook);
-                return Ok(Ok(count));
-            }
-        }
-        Err(StoreError::Conflict)
+            remember(&transaction, account, once.request.as_ref(), about, now).await?;
+            insert(&transaction, messages.clone(), REQUEUE).await?;
+            transaction.commit().await?;
+            self.notifications.notify(Topic::Webhook);
+            Ok(Ok(count))
+        })
+        .await
     }
 
     /// Finds events by the time in their ids, which is indexed.

@@ -16,6 +16,7 @@ use crate::store::Store;
 use crate::store::sql::Transaction;
 use crate::store::sql::entity::webhook_attempt::{Entity, Model};
 use crate::store::sql::error::StoreError;
+use crate::store::sql::retry::retry;
 use crate::store::sql::rows_param::{Columns, RowsParam, statement_clock};
 use crate::store::within;
 
@@ -103,7 +104,7 @@ impl Store {
     /// Settles claimed messages, and returns the endpoints that it disabled because of their answers. A message whose
     /// lease now belongs to another holder is left alone.
     pub async fn settle_webhook_messages(&self, settled: &[WebhookAttemptResult]) -> Result<Vec<Disabled>, StoreError> {
-        within(DATABASE_TIMEOUT, self.settle(settled)).await
+        within(DATABASE_TIMEOUT, retry(|| self.settle(settled))).await
     }
 
     async fn settle(&self, settled: &[WebhookAttemptResult]) -> Result<Vec<Disabled>, StoreError> {

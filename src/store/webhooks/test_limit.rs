@@ -11,6 +11,7 @@ use crate::domain::webhook::{Endpoint, TEST_INTERVAL};
 use crate::store::Store;
 use crate::store::sql::entity::webhook_endpoint::{Column, Entity};
 use crate::store::sql::error::StoreError;
+use crate::store::sql::retry::retry;
 use crate::store::sql::row::rows_with_id;
 
 /// The reason why an endpoint is not tested.
@@ -29,6 +30,10 @@ impl Store {
         account: &AccountId,
         id: Uuid,
     ) -> Result<Result<Endpoint, TestRefusal>, StoreError> {
+        retry(|| self.begin_test(account, id)).await
+    }
+
+    async fn begin_test(&self, account: &AccountId, id: Uuid) -> Result<Result<Endpoint, TestRefusal>, StoreError> {
         let transaction = self.database.begin_write_with_lock_wait().await?;
         let locked = Entity::find_by_id((account.as_str().to_owned(), id)).lock_exclusive();
         let found = rows_with_id(&transaction, locked).await?.pop();

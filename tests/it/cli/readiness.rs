@@ -72,10 +72,11 @@ async fn postgresql_is_served_once_somebody_has_migrated_it() {
 async fn database_that_lacks_characters_is_refused() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let folder = folder();
-    let (server, name) = database.url().rsplit_once('/').unwrap();
+    let (server, name) = database.direct().rsplit_once('/').unwrap();
     let admin = sea_orm::Database::connect(format!("{server}/postgres")).await.unwrap();
     for encoding in ["LATIN1", "SQL_ASCII", "EUC_JP"] {
-        admin.execute_unprepared(&format!("DROP DATABASE {name}")).await.unwrap();
+        // A pooler may still be connected.
+        admin.execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
         let create = format!("CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
         admin.execute_unprepared(&create).await.unwrap();
         let environment = [("INVITATION__STORE__URL", database.url()), ("INVITATION__TOKEN__KEYS", KEYS)];

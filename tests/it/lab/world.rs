@@ -25,8 +25,8 @@ use super::rows::Rows;
 use super::{faults, rows};
 use crate::support::build::commands::options;
 use crate::support::database::{NEW_YEAR, TestDatabase};
-use crate::support::gate;
 use crate::support::proxy::Proxy;
+use crate::support::{gate, postgres};
 
 /// The number of steps that pass before all rows are compared, if nothing goes wrong before.
 const WHOLE: usize = 12;
@@ -128,7 +128,7 @@ impl World {
         let timeout = Duration::from_secs(10);
         let clock = self.clock.clone();
         let database = match &self.proxy {
-            Some((_, url)) => Database::postgres(url, 6, timeout, clock).unwrap(),
+            Some((_, url)) => Database::postgres(&postgres::options(url, Some(url), 6, timeout), clock).unwrap(),
             // The lock on the file is free as soon as the lane of the store before has ended.
             None => {
                 let path = std::path::PathBuf::from(self.database.url().trim_start_matches("sqlite://"));

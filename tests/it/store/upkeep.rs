@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 
 use crate::support::build::commands::*;
 use crate::support::database::{NEW_YEAR, TestDatabase};
-use crate::support::on_both;
+use crate::support::{on_both, postgres};
 
 on_both!(request_ids_are_forgotten_after_forty_eight_hours, database_is_ready_once_it_is_migrated);
 
@@ -51,7 +51,10 @@ async fn unmigrated(database: &TestDatabase) -> Database {
     let (timeout, clock) = (Duration::from_secs(20), Clock::manual(NEW_YEAR));
     match StoreUrl::parse(database.url()).unwrap() {
         StoreUrl::Sqlite(path) => Database::sqlite(&path, 4, timeout, clock).await.unwrap(),
-        StoreUrl::Postgres(url) => Database::postgres(url.expose_secret(), 4, timeout, clock).unwrap(),
+        StoreUrl::Postgres(url) => {
+            let options = postgres::options(url.expose_secret(), Some(database.direct()), 4, timeout);
+            Database::postgres(&options, clock).unwrap()
+        }
     }
 }
 

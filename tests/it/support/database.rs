@@ -17,6 +17,8 @@ use super::postgres::{self, Cluster};
 /// An empty database that no other test has.
 pub(crate) struct TestDatabase {
     url: String,
+    /// The URL past the pooler, if there is one.
+    direct: String,
     _place: Arc<Place>,
 }
 
@@ -42,7 +44,7 @@ impl TestDatabase {
     pub(crate) fn sqlite() -> Self {
         let folder = folder();
         let url = format!("sqlite://{}", folder.path().join("invitations.db").display());
-        Self { url, _place: Arc::new(Place::Folder { _folder: folder }) }
+        Self { direct: url.clone(), url, _place: Arc::new(Place::Folder { _folder: folder }) }
     }
 
     /// A database on this process's own server; none where there is no PostgreSQL and nobody requires it.
@@ -58,12 +60,22 @@ impl TestDatabase {
     }
 
     fn on(cluster: &'static Cluster, url: String) -> Self {
-        Self { url: url.clone(), _place: Arc::new(Place::Server { cluster, url }) }
+        let pooled = if postgres::is_pooled() { cluster.through_pooler(&url) } else { None };
+        Self {
+            url: pooled.unwrap_or_else(|| url.clone()),
+            direct: url.clone(),
+            _place: Arc::new(Place::Server { cluster, url }),
+        }
     }
 
     /// The URL as `store.url` takes it.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The URL past the pooler, if there is one.
+    pub(crate) fn direct(&self) -> &str {
+        &self.direct
     }
 
     /// Opens it and brings the schema to its head.
@@ -77,7 +89,7 @@ impl TestDatabase {
     /// No statistics are gathered, so every plan is made as if the tables were new. Every plan of that role is logged.
     pub(crate) async fn without_statistics(&self) -> Self {
         self.open(&Clock::manual(NEW_YEAR)).await.close().await;
-        let (server, name) = self.url.rsplit_once('/').unwrap();
+        let (server, name) = self.direct.rsplit_once('/').unwrap();
         let role = format!("guest_of_{name}");
         let admin = self.connect().await;
         for sql in [
@@ -100,7 +112,8 @@ impl TestDatabase {
         }
         admin.close().await.unwrap();
         let (scheme, host) = (server.split("//").next().unwrap(), server.rsplit('@').next().unwrap());
-        Self { url: format!("{scheme}//{role}:{role}@{host}/{name}"), _place: Arc::clone(&self._place) }
+        let url = format!("{scheme}//{role}:{role}@{host}/{name}");
+        Self { direct: url.clone(), url, _place: Arc::clone(&self._place) }
     }
 
     /// Opens it as it is.
@@ -114,13 +127,14 @@ impl TestDatabase {
         match StoreUrl::parse(&self.url).unwrap() {
             StoreUrl::Sqlite(path) => Database::sqlite(&path, connections, timeout, clock.clone()).await.unwrap(),
             StoreUrl::Postgres(url) => {
-                Database::postgres(url.expose_secret(), connections, timeout, clock.clone()).unwrap()
+                let options = postgres::options(url.expose_secret(), Some(&self.direct), connections, timeout);
+                Database::postgres(&options, clock.clone()).unwrap()
             }
         }
     }
 
     /// Connects past the service, to look at or tamper with rows.
     pub(crate) async fn connect(&self) -> sea_orm::DatabaseConnection {
-        sea_orm::Database::connect(&self.url).await.unwrap()
+        sea_orm::Database::connect(&self.direct).await.unwrap()
     }
 }

@@ -7,6 +7,8 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::postgres;
+
 /// The fate of connections, by their numbers.
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
@@ -44,7 +46,8 @@ impl Network {
 
     /// A store that takes this way.
     pub(crate) fn store(&self, clock: &Clock, connections: u32, options: &ExecutorOptions) -> Store {
-        let database = Database::postgres(&self.url, connections, options.timeout, clock.clone()).unwrap();
+        let options_of_database = postgres::options(&self.url, Some(&self.url), connections, options.timeout);
+        let database = Database::postgres(&options_of_database, clock.clone()).unwrap();
         Store::start(database, options)
     }
 

@@ -25,7 +25,7 @@ use std::{
 
 use data_encoding::HEXLOWER;
 use invitation_service::clock::Clock;
-use invitation_service::store;
+use invitation_service::store::{self, PostgresOptions};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database};
 use tokio::sync::OnceCell;
 
@@ -38,8 +38,10 @@ while read -r action argument; do
         init) "$1/initdb" -D "$2/data" -U postgres -A password --pwfile="$2/password" -E UTF8 --locale=C --no-sync ;;
         start) "$1/pg_ctl" -D "$2/data" -l "$2/server.log" -w -t 60 -o "$argument" start ;;
         stop) "$1/pg_ctl" -D "$2/data" -w -t 60 -m "$argument" stop ;;
+        pool) "$argument" -d "$2/pgbouncer.ini" ;;
     esac >>"$2/pg_ctl.log" 2>&1; then echo done; else echo failed; fi
 done
+[ ! -f "$2/pgbouncer.pid" ] || kill "$(cat "$2/pgbouncer.pid")"
 "$1/pg_ctl" -D "$2/data" -w -m immediate stop >/dev/null 2>&1
 rm -rf "$2"
 "#;
@@ -58,10 +60,35 @@ jit = off
 log_line_prefix = '%d '
 ";
 
+/// The default isolation of a database whose tests go through a pooler: any statement may be refused because of others.
+const STRICT: &str = "default_transaction_isolation = 'serializable'\n";
+
+/// The configuration of the pooler, which gives a connection away after each transaction and has too few for all.
+const POOLER: &str = "
+auth_type = plain
+pool_mode = transaction
+default_pool_size = 6
+max_client_conn = 3000
+server_idle_timeout = 5
+unix_socket_dir =
+listen_addr = 127.0.0.1
+";
+
+/// Returns whether the tests go through a pooler.
+pub(crate) fn is_pooled() -> bool {
+    is_set("TEST_POOLER")
+}
+
+fn is_set(variable: &str) -> bool {
+    env::var(variable).is_ok_and(|value| !matches!(value.as_str(), "" | "0"))
+}
+
 /// A running server with an own data directory, port and password.
 pub(crate) struct Cluster {
     dir: PathBuf,
     port: u16,
+    /// The port of the pooler, once there is one.
+    pooler_port: OnceLock<u16>,
     password: String,
     databases: AtomicUsize,
     /// The databases that no test uses any more.
@@ -82,8 +109,7 @@ pub(crate) fn start_private() -> Option<Cluster> {
     static NOTICE: OnceLock<()> = OnceLock::new();
     let bin = find_binaries();
     if bin.is_none() {
-        let required = env::var("REQUIRE_POSTGRES").is_ok_and(|value| !matches!(value.as_str(), "" | "0"));
-        assert!(!required, "REQUIRE_POSTGRES is set, and no PostgreSQL server was found");
+        assert!(!is_set("REQUIRE_POSTGRES"), "REQUIRE_POSTGRES is set, and no PostgreSQL server was found");
         NOTICE.get_or_init(|| eprintln!("PostgreSQL not found: its half of the suites is skipped"));
     }
     bin.as_deref().map(Cluster::create)
@@ -101,11 +127,14 @@ impl Cluster {
         let template = self.template.get_or_init(|| async {
             let url = self.database().await;
             // One connection holds the lock of the migration, another migrates.
-            let (timeout, clock) = (Duration::from_secs(60), Clock::system());
-            let database = store::Database::postgres(&url, 2, timeout, clock).expect("prepare the template");
+            let options = options(&url, Some(&url), 2, Duration::from_secs(60));
+            let database = store::Database::postgres(&options, Clock::system()).expect("prepare the template");
             database.maintenance().migrate().await.expect("migrate the template");
             // A database that somebody is connected to cannot be copied.
             database.close().await;
+            if is_pooled() {
+                refuse_at_random(&url).await;
+            }
             url.rsplit('/').next().unwrap_or_default().to_owned()
         });
         let template = template.await;
@@ -167,6 +196,7 @@ impl Cluster {
         let mut cluster = Self {
             dir,
             port: 0,
+            pooler_port: OnceLock::new(),
             password,
             databases: AtomicUsize::new(0),
             ended: Mutex::default(),
@@ -176,7 +206,8 @@ impl Cluster {
         cluster.must("init");
         let configuration = cluster.dir.join("data/postgresql.conf");
         let mut file = OpenOptions::new().append(true).open(configuration).expect("open postgresql.conf");
-        file.write_all(SETTINGS.as_bytes()).expect("write postgresql.conf");
+        let settings = SETTINGS.to_owned() + if is_pooled() { STRICT } else { "" };
+        file.write_all(settings.as_bytes()).expect("write postgresql.conf");
         // Between looking and binding, somebody else may take the port. `pg_ctl start` succeeds only when the very process
         // it started is ready, and that one has exactly one address to listen on: a foreign server is never taken for ours.
         let started = (0..5).any(|_| {
@@ -187,8 +218,35 @@ impl Cluster {
         cluster
     }
 
+    fn start_pooler(&self, program: &Path) -> u16 {
+        let (dir, port) = (self.dir.display(), free_port());
+        let users = format!("\"postgres\" \"{}\"\n", self.password);
+        let configuration = format!(
+            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]{POOLER}listen_port = {port}
+            auth_file = {dir}/users\nlogfile = {dir}/pgbouncer.log\npidfile = {dir}/pgbouncer.pid\n",
+            self.port
+        );
+        fs::write(self.dir.join("users"), users).expect("write the pooler's users");
+        fs::write(self.dir.join("pgbouncer.ini"), configuration).expect("write the pooler's configuration");
+        self.must(&format!("pool {}", program.display()));
+        port
+    }
+
     fn url(&self, database: &str) -> String {
         format!("postgres://postgres:{}@127.0.0.1:{}/{database}", self.password, self.port)
+    }
+
+    /// The URL of a database by way of the pooler, which is started if there is none; `None` where none is installed.
+    pub(crate) fn through_pooler(&self, url: &str) -> Option<String> {
+        let program = find_pooler();
+        let is_required = is_set("REQUIRE_POSTGRES") || is_pooled();
+        assert!(
+            program.is_some() || !is_required,
+            "REQUIRE_POSTGRES or TEST_POOLER is set, and no PgBouncer was found"
+        );
+        let program = program?;
+        let port = self.pooler_port.get_or_init(|| self.start_pooler(&program));
+        Some(url.replace(&format!(":{}/", self.port), &format!(":{port}/")))
     }
 
     fn must(&self, order: &str) {
@@ -239,6 +297,42 @@ impl Supervisor {
     }
 }
 
+/// Makes a database refuse one write in a hundred or two, as if it met other transactions: a save writes several tables.
+async fn refuse_at_random(url: &str) {
+    let admin = Database::connect(url).await.expect("connect to the template");
+    for sql in [
+        "CREATE FUNCTION refuse_at_random() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF current_setting('application_name') = 'invitation-service' AND random() < 0.005 THEN RAISE EXCEPTION 'at random' USING ERRCODE = '40001'; END IF;
+            RETURN NULL; END $$",
+        "DO $$ DECLARE r record; BEGIN
+            FOR r IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+                AND relname <> 'seaql_migrations' LOOP
+                EXECUTE format('CREATE TRIGGER refuse AFTER INSERT OR UPDATE OR DELETE ON %I
+                    FOR EACH STATEMENT EXECUTE FUNCTION refuse_at_random()', r.relname);
+            END LOOP; END $$",
+    ] {
+        admin.execute_unprepared(sql).await.expect("have the template refuse");
+    }
+    admin.close().await.expect("close the connection to the template");
+}
+
+/// Returns the URL of a database of the shared cluster past the pooler, if there is one.
+pub(crate) fn past_pooler(url: &str) -> String {
+    let Some(Cluster { pooler_port, port, .. }) = cluster() else { return url.to_owned() };
+    let pooler = pooler_port.get().unwrap_or(port);
+    url.replace(&format!(":{pooler}/"), &format!(":{port}/"))
+}
+
+/// The options of a store. Without a state of the session it can be reached through a pooler and past it.
+pub(crate) fn options<'a>(
+    url: &'a str,
+    listen_url: Option<&'a str>,
+    max_connections: u32,
+    timeout: Duration,
+) -> PostgresOptions<'a> {
+    PostgresOptions { url, pooler: is_pooled(), listen_url, max_connections, timeout }
+}
+
 /// The directory of the server's programs: the one in PATH, else the newest that a distribution or Homebrew installed.
 fn find_binaries() -> Option<PathBuf> {
     let complete = |dir: &PathBuf| ["initdb", "pg_ctl", "postgres"].iter().all(|name| dir.join(name).is_file());
@@ -262,6 +356,13 @@ fn find_binaries() -> Option<PathBuf> {
         });
         versions.filter(|(_, dir)| complete(dir)).max().map(|(_, dir)| dir)
     })
+}
+
+/// The program of PgBouncer: the one in PATH, or where Debian has it.
+fn find_pooler() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    folders.map(|folder| folder.join("pgbouncer")).find(|program| program.is_file())
 }
 
 /// PostgreSQL refuses to run as root: whoever made `dir` as root starts it as another user.

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::build::commands;
 use super::database::TestDatabase;
+use super::postgres;
 
 /// The moment at which a connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,8 @@ impl Proxy {
     pub(crate) async fn store(database: &TestDatabase, clock: &Clock) -> (Self, Store) {
         let (proxy, url) = Self::before(database).await;
         let options = commands::options(Group::run);
-        let database = Database::postgres(&url, 8, options.timeout, clock.clone()).unwrap();
+        let connections = postgres::options(&url, Some(&url), 8, options.timeout);
+        let database = Database::postgres(&connections, clock.clone()).unwrap();
         (proxy, Store::start(database, &options))
     }
 

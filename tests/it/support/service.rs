@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 
 use super::database::{NEW_YEAR, TestDatabase};
+use super::postgres;
 
 /// Two keys; the first signs.
 pub(crate) const KEYS: &str =
@@ -51,6 +52,10 @@ pub(crate) fn configuration(database: &TestDatabase, more: &[(&'static str, &str
         // Time passes by hand, so what it brings about does too, but where a test asks for it.
         ("INVITATION__EVENTS__EXPIRY_INTERVAL", "1h"),
     ];
+    if postgres::is_pooled() && database.url().starts_with("postgres") {
+        environment.push(("INVITATION__STORE__POOLER", "transaction"));
+        environment.push(("INVITATION__STORE__LISTEN_URL", database.direct()));
+    }
     environment.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
     environment.extend(more);
     Config::load(None, environment, []).unwrap()
@@ -104,7 +109,7 @@ impl Service {
     pub(crate) async fn connect(&self) -> sea_orm::DatabaseConnection {
         let url = match &self.store {
             StoreUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
-            StoreUrl::Postgres(url) => url.expose_secret().to_owned(),
+            StoreUrl::Postgres(url) => postgres::past_pooler(url.expose_secret()),
         };
         sea_orm::Database::connect(url).await.unwrap()
     }

@@ -55,7 +55,7 @@ async fn apply_next(db: &DatabaseConnection) -> Result<bool, StoreError> {
     };
     let transaction = db.begin_with_options(options).await?;
     if is_postgres {
-        // What another process has migrated while this one waited for the lock has to be seen. The connection of a pooler may
+        // The transaction has to see another process's migration that it has waited for. The connection of a pooler may
         // have names from a migration that was interrupted.
         transaction
             .execute_unprepared(&format!("SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {DEALLOCATE}"))

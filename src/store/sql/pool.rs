@@ -146,7 +146,7 @@ impl Pool {
         let local = self.local().map_or("", |local| local);
         let waits = if waits_for_locks { "; SET LOCAL lock_timeout = 0" } else { "" };
         let begin = match self {
-            // What one statement has waited for, the next one has to see, whatever the default isolation of the database is.
+            // A statement has to see the change that an earlier one waited for, whatever the default isolation of the database is.
             Self::Postgres { .. } => format!("BEGIN ISOLATION LEVEL READ COMMITTED{local}{waits}"),
             // A deferred transaction on SQLite that reads before it writes may find that it can no longer write.
             Self::Sqlite { .. } => "BEGIN IMMEDIATE".to_owned(),

@@ -17,6 +17,7 @@ use super::sql::Transaction;
 use super::sql::entity::verification::{Column, Entity};
 use super::sql::entity::{outbox, verification};
 use super::sql::error::StoreError;
+use super::sql::retry::retry;
 use super::sql::row::outbox_row;
 use super::sql::rows_param::{Columns, RowsParam, clock};
 use super::{Store, Topic};
@@ -63,6 +64,14 @@ impl Store {
     /// Notes that a code was requested and enqueues its message, unless there were too many. The code replaces the
     /// client's previous one for the address.
     pub async fn request_verification(
+        &self,
+        invitation: &Invitation,
+        new: &NewVerification,
+    ) -> Result<Result<Requested, RateLimited>, StoreError> {
+        retry(|| self.count_and_enqueue(invitation, new)).await
+    }
+
+    async fn count_and_enqueue(
         &self,
         invitation: &Invitation,
         new: &NewVerification,

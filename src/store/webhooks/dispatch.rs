@@ -13,6 +13,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::value::id::IdSeed;
 use crate::store::sql::entity::webhook_message::{Entity, Model};
 use crate::store::sql::error::StoreError;
+use crate::store::sql::retry::retry;
 use crate::store::sql::rows_param::{Columns, RowsParam, index_key};
 use crate::store::within;
 use crate::store::{Store, Topic};
@@ -34,7 +35,7 @@ impl Store {
     ///
     /// Of several replicas one dispatches at a time; the others return at once, since nothing is left for them.
     pub async fn dispatch_webhooks(&self, seed: &IdSeed) -> Result<bool, StoreError> {
-        within(TRANSACTION_LIMIT, self.dispatch_next(seed)).await
+        within(TRANSACTION_LIMIT, retry(|| self.dispatch_next(seed))).await
     }
 
     async fn dispatch_next(&self, seed: &IdSeed) -> Result<bool, StoreError> {

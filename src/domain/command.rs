@@ -27,7 +27,7 @@ use super::value::rule::{FieldRule, Invalid};
 use super::value::text::AccountId;
 use super::value::time::{Timestamp, Ttl};
 use crate::domain::decide::{Context, Decided};
-use crate::domain::group::loaded::Loaded;
+use crate::domain::group::loaded::{Loaded, Rivals};
 use crate::domain::invitation::Invitation;
 use crate::domain::reach::Reach;
 
@@ -252,6 +252,25 @@ impl Command {
         invitation.map_or_else(ReadSet::default, |invitation| self.rules().second_read_set(invitation, loaded.now))
     }
 
+    /// Returns the invitations that its search has found, that its decision needs, and that are not read yet.
+    pub fn found_to_read(&self, loaded: &Loaded) -> ReadSet {
+        let found = self.search(loaded).map(|search| loaded.rivals(self.account(), &search));
+        let found = found.filter(|rivals| !(rivals.is_crowded && loaded.is_shared()));
+        let found = found.map_or_else(Vec::new, |rivals| self.rules().found_to_read(loaded, &rivals));
+        ReadSet { found: loaded.unread(&found), ..ReadSet::default() }
+    }
+
+    /// Returns whether its search has found more than a command may compare in a group of several callers' commands.
+    pub fn outgrows_shared_group(&self, loaded: &Loaded) -> bool {
+        self.search(loaded).is_some_and(|search| loaded.rivals(self.account(), &search).is_crowded)
+    }
+
+    fn search(&self, loaded: &Loaded) -> Option<OpenSearch> {
+        // Most groups search for nothing.
+        let search = || self.read_set().open_search.or_else(|| self.second_read_set(loaded).open_search);
+        loaded.has_searched().then(search).flatten()
+    }
+
     /// Returns whether the organizations that the caller may act for allow the command to be about an invitation. The
     /// check covers a replay as well, so that it shows no more than a first call would.
     pub fn reaches(&self, invitation: &Invitation) -> bool {
@@ -269,7 +288,7 @@ impl Command {
         self.rules().made_link(present, &self.actor)
     }
 
-    /// Returns the most rows that it may write, which limits the size of groups.
+    /// Returns the most rows that it may write, and the addresses that it searches for, which limits the size of groups.
     pub fn weight(&self, reminders: &Schedules) -> usize {
         self.rules().weight(reminders)
     }
@@ -286,7 +305,7 @@ pub(in crate::domain) trait CommandRules {
     fn read_set(&self) -> ReadSet;
     /// Returns the further rows that it needs, which depend on the loaded invitation.
     fn second_read_set(&self, invitation: &Invitation, now: Timestamp) -> ReadSet;
-    /// Returns the most rows that the command may write.
+    /// Returns the most rows that the command may write, and the addresses that it searches for.
     fn weight(&self, reminders: &Schedules) -> usize;
     /// Returns the bytes of its lists and of its JSON; its other fields are bounded to some hundred characters each.
     fn bytes(&self) -> usize;
@@ -296,6 +315,11 @@ pub(in crate::domain) trait CommandRules {
     /// Returns the key under which the use of something that serves once is remembered, if the command brings such a thing.
     fn use_key(&self, _account: &AccountId) -> Option<RequestKey> {
         None
+    }
+
+    /// Returns those of the invitations found by its search that its decision needs.
+    fn found_to_read(&self, _loaded: &Loaded, _rivals: &Rivals) -> Vec<InvitationId> {
+        Vec::new()
     }
 
     /// Returns the outcome, if the command creates an invitation where there is none; the answer was created or not.

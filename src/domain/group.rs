@@ -3,6 +3,7 @@
 //! Later commands see what earlier ones changed; the save holds one final row per key, whatever the number of commands.
 
 pub mod loaded;
+pub mod open;
 #[cfg(test)]
 mod tests;
 

@@ -175,6 +175,11 @@ impl From<Refusal> for Status {
                 "rotations",
                 "the link has been rotated as often as it can be: create another invitation",
             ),
+            Refusal::TooManyRivals => quota_exceeded(
+                "open_invitations",
+                "more than 1,000 invitations into the scope are open for these targets: revoke some with RevokeInvitations, or \
+                 send fewer targets and smaller batches",
+            ),
             Refusal::RateLimited(limited) => rate_limited(limited.limit, limited.retry_after),
             Refusal::DeliveryNotFound => {
                 let message = "there is no such delivery: take the message_id from ListDeliveries";

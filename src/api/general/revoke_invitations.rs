@@ -20,8 +20,8 @@ use crate::pb;
 use crate::server::status;
 use crate::store::{BatchError, ExecuteError, InvitationQuery, KnownCall, ListedName};
 
-/// The number of invitations that one commit revokes.
-const CHUNK_INVITATIONS: u64 = 1_000;
+/// The number of invitations that one commit revokes: each may have a thousand recipients, which are read and written with it.
+const CHUNK_INVITATIONS: u64 = 100;
 
 /// The most names in the answer.
 const MAX_NAMES: usize = 20;

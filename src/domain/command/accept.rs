@@ -8,7 +8,8 @@ use super::{Access, Command, CommandRules, ReadSet, RequestKey};
 use crate::domain::decide::{AcceptanceChange, Affected, Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::delivery::{NewDelivery, Purpose};
-use crate::domain::group::loaded::{Loaded, Remembered};
+use crate::domain::group::loaded::{Loaded, Remembered, Rivals};
+use crate::domain::group::open::MAX_RIVALS;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptance, Acceptor};
 use crate::domain::invitation::elsewhere::elsewhere;
@@ -21,7 +22,7 @@ use crate::domain::kind::general::Usage;
 use crate::domain::secret::key_ring::BodyDigest;
 use crate::domain::secret::verification::EmailProof;
 use crate::domain::value::email::Email;
-use crate::domain::value::id::AcceptanceId;
+use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
@@ -55,6 +56,10 @@ impl CommandRules for AcceptInvitation {
 
     fn second_read_set(&self, invitation: &Invitation, now: Timestamp) -> ReadSet {
         ReadSet { open_search: elsewhere(invitation, self, now), ..ReadSet::default() }
+    }
+
+    fn found_to_read(&self, _loaded: &Loaded, rivals: &Rivals) -> Vec<InvitationId> {
+        rivals.ids.iter().rev().take(MAX_RIVALS).copied().collect()
     }
 
     fn weight(&self, _reminders: &Schedules) -> usize {
@@ -104,8 +109,10 @@ impl CommandRules for AcceptInvitation {
         let mut maker = Maker::new(loaded, command);
         let acceptance = new_acceptance(&mut maker, invitation, self, matched);
         let used_proof = used_proof(&maker, invitation, self, &acceptance, context);
-        let open_search = elsewhere(invitation, self, loaded.now);
-        let left_over = open_search.iter().flat_map(|open_search| loaded.open_search(command.account(), open_search));
+        let search = elsewhere(invitation, self, loaded.now);
+        let left_over = search.iter().flat_map(|search| loaded.rivals(command.account(), search).ids.into_iter().rev());
+        // Beyond the number that a command may change they stay open: a person is not kept out because they were invited often.
+        let left_over = left_over.filter_map(|id| loaded.invitation(command.account(), id).ok());
         let left_over = left_over.filter(|other| other.id != invitation.id);
         let invitation = used(&maker, invitation, &acceptance);
 

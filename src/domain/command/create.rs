@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -11,7 +12,7 @@ use super::{Command, CommandRules, Expiry, ExpiryTime, OpenSearch, ReadSet, text
 use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::delivery::repeats::Repeats;
-use crate::domain::group::loaded::Loaded;
+use crate::domain::group::loaded::{Loaded, Rivals};
 use crate::domain::invitation::event::payload::{CreatedPayload, RevokedPayload};
 use crate::domain::invitation::event::{EventType, NewEvent, Payload};
 use crate::domain::invitation::recipient::{NewRecipient, Recipient};
@@ -126,7 +127,8 @@ impl CommandRules for CreateInvitation {
 
     fn weight(&self, reminders: &Schedules) -> usize {
         let messages = if self.mails { 1 + reminders.get(self.details.kind()).len() } else { 0 };
-        3 + self.labels.len() + self.details.groups().len() + self.recipients.len() * (2 + messages)
+        let searched = self.open_search().map_or(0, |search| search.addresses.len());
+        3 + self.labels.len() + self.details.groups().len() + self.recipients.len() * (2 + messages) + searched
     }
 
     fn bytes(&self) -> usize {
@@ -139,14 +141,19 @@ impl CommandRules for CreateInvitation {
         let mut maker = Maker::new(loaded, command);
         let mut invitation = new_invitation(&mut maker, self, context)?;
         let SlotPlan { slots, mut rivals, .. } = SlotPlan::of(loaded, &invitation).readable(&invitation)?;
-        let open_search = self.open_search();
-        let open = open_search.iter().flat_map(|open_search| loaded.open_search(command.account(), open_search));
-        rivals.extend(open.map(|open| open.id));
+        let open = self.open_search().map(|search| loaded.rivals(command.account(), &search));
+        if open.as_ref().is_some_and(|open| open.is_crowded) {
+            return Err(Refusal::TooManyRivals);
+        }
+        rivals.extend(open.into_iter().flat_map(|open| open.ids));
         rivals.sort();
         rivals.dedup();
         if let Some(newest) = rivals.last() {
             match self.on_conflict {
-                OnConflict::ReturnExisting => return Ok(Decided::unchanged(*newest)),
+                OnConflict::ReturnExisting => {
+                    let existing = read(loaded, command, *newest)?;
+                    return Ok(Decided::unchanged(existing.id));
+                }
                 OnConflict::Replace => {}
                 OnConflict::Allow | OnConflict::Reject => {
                     return Err(Refusal::InvitationExists(*newest, self.details.kind()));
@@ -164,11 +171,22 @@ impl CommandRules for CreateInvitation {
         let mut invitations = vec![Change::Create(invitation)];
         for rival in rivals {
             let payload = RevokedPayload { replaced_by: Some(id), ..RevokedPayload::default() };
-            let rival = revoked(&mut maker, loaded.invitation(command.account(), rival)?, payload);
+            let rival = revoked(&mut maker, read(loaded, command, rival)?, payload);
             events.push(rival.1);
             invitations.push(rival.0);
         }
         Ok(Decided::changed(id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
+    }
+
+    fn found_to_read(&self, loaded: &Loaded, rivals: &Rivals) -> Vec<InvitationId> {
+        match self.on_conflict {
+            // A refusal shows no more than the name.
+            OnConflict::Allow | OnConflict::Reject => Vec::new(),
+            _ if rivals.is_crowded => Vec::new(),
+            // In a group of several callers' commands, another one may end the newest.
+            OnConflict::ReturnExisting if !loaded.is_shared() => rivals.ids.last().copied().into_iter().collect(),
+            OnConflict::ReturnExisting | OnConflict::Replace => rivals.ids.clone(),
+        }
     }
 
     fn create_outcome(&self, answered: &Invitation, created: bool) -> Option<CreateOutcome> {
@@ -182,6 +200,12 @@ impl CommandRules for CreateInvitation {
     fn made_link(&self, present: &Invitation, actor: &str) -> bool {
         present.generation == 0 && present.creator == actor
     }
+}
+
+/// Returns an invitation that was found, if it was read: of a batch that is decided as a whole, not more than a command may
+/// compare are read.
+fn read<'a>(loaded: &'a Loaded, command: &Command, id: InvitationId) -> Result<&'a Arc<Invitation>, Refusal> {
+    loaded.invitation(command.account(), id).map_err(|_| Refusal::TooManyRivals)
 }
 
 fn details_json(details: &Details) -> Map<String, Value> {

@@ -36,6 +36,8 @@ pub struct ReadSet {
     pub slots: Vec<SlotKey>,
     /// The search for open invitations.
     pub open_search: Option<OpenSearch>,
+    /// Invitations that the search has found.
+    pub found: Vec<InvitationId>,
     /// The message that is read with its invitation.
     pub delivery: Option<Uuid>,
     /// Whether the recipients of that invitation are left out: there may be a thousand, with a message for each.

@@ -7,6 +7,7 @@ mod link;
 mod notice;
 mod reminders;
 mod request_id;
+mod rivals;
 mod slots;
 
 use super::{Change, Changes, Decided, decide};

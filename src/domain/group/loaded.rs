@@ -1,20 +1,20 @@
 //! The snapshot that a group of commands is decided on. Decisions change it, so that later commands see earlier ones.
 
-use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::open::{MAX_RIVALS, OpenIndex};
 use crate::domain::command::{Access, Command, OpenSearch, RequestKey, Target};
 use crate::domain::delivery::Delivery;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptance, Subject};
-use crate::domain::invitation::recipient::Recipient;
+use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::{Slot, SlotKey};
 use crate::domain::invitation::state::State;
-use crate::domain::kind::Kind;
+use crate::domain::kind::Scope;
 use crate::domain::secret::key_ring::BodyDigest;
 use crate::domain::secret::token::Claims;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
@@ -33,8 +33,20 @@ pub struct Loaded {
     requests: HashMap<RequestKey, Remembered>,
     slots: HashMap<(AccountId, SlotKey), Slot>,
     deliveries: HashMap<(AccountId, Uuid), Delivery>,
+    open: OpenIndex,
+    /// The most invitations that a search may find.
+    max_rivals: usize,
     /// Invitations that this release cannot read.
     unreadable: HashSet<InvitationId>,
+}
+
+/// The invitations that a search finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rivals {
+    /// Their ids, the oldest first.
+    pub ids: Vec<InvitationId>,
+    /// Whether there are more than a command may compare.
+    pub is_crowded: bool,
 }
 
 /// A request that succeeded, or a call over several invitations that has begun.
@@ -72,6 +84,8 @@ impl Loaded {
             requests: HashMap::new(),
             slots: HashMap::new(),
             deliveries: HashMap::new(),
+            open: OpenIndex::default(),
+            max_rivals: MAX_RIVALS,
             unreadable: HashSet::new(),
         }
     }
@@ -79,7 +93,10 @@ impl Loaded {
     /// Adds or replaces an invitation.
     pub fn put_invitation(&mut self, invitation: Invitation) -> Arc<Invitation> {
         let invitation = Arc::new(invitation);
-        self.invitations.insert(invitation.id, Arc::clone(&invitation));
+        // Neither its scope nor its addresses ever change.
+        if self.invitations.insert(invitation.id, Arc::clone(&invitation)).is_none() {
+            self.open.add(&invitation);
+        }
         invitation
     }
 
@@ -114,6 +131,7 @@ impl Loaded {
         for (key, slot) in more.slots {
             self.slots.entry(key).or_insert(slot);
         }
+        self.open.merge(more.open);
         self.unreadable.extend(more.unreadable);
     }
 
@@ -153,22 +171,39 @@ impl Loaded {
         self.slots.get(&(account.clone(), key.clone())).copied()
     }
 
-    /// Returns the ACTIVE general invitations of an account that a search finds, the newest first.
-    pub fn open_search<'a>(&'a self, account: &'a AccountId, open_search: &'a OpenSearch) -> Vec<&'a Arc<Invitation>> {
-        let fits = |invitation: &&Arc<Invitation>| {
-            let same_scope = match (invitation.details.scope(&invitation.account), &open_search.scope) {
-                (Some(one), Some(other)) => one.is(other),
-                (one, other) => one.is_none() && other.is_none(),
-            };
-            let same =
-                |recipient: &Recipient| open_search.addresses.iter().any(|address| recipient.address.is(address));
-            let general = invitation.details.kind() == Kind::General && invitation.account == *account;
-            general && same_scope && invitation.recipients.iter().any(same)
-        };
-        let mut found: Vec<_> = self.invitations.values().filter(fits).collect();
-        found.retain(|invitation| invitation.state_at(self.now) == State::Active);
-        found.sort_by_key(|invitation| Reverse((invitation.created_at, invitation.id)));
-        found
+    /// Limits what a search may find, for a group in which commands of several callers are decided.
+    pub fn limit_rivals(&mut self, max_rivals: usize) {
+        self.max_rivals = max_rivals;
+    }
+
+    /// Adds the open general invitations to a scope that were found for an address; `is_cut` if there are more.
+    pub fn put_found(&mut self, place: (&AccountId, Option<&Scope>, &Address), ids: Vec<InvitationId>, is_cut: bool) {
+        self.open.put(place, ids, is_cut);
+    }
+
+    /// Returns whether it has the result of any search.
+    pub(in crate::domain) fn has_searched(&self) -> bool {
+        self.open.is_searched()
+    }
+
+    /// Returns the ACTIVE general invitations of an account that a search finds.
+    pub fn rivals(&self, account: &AccountId, search: &OpenSearch) -> Rivals {
+        let (mut ids, is_cut) = self.open.search(account, search);
+        // An invitation that was found and not read was ACTIVE in the load.
+        let is_active =
+            |id: &InvitationId| self.invitations.get(id).is_none_or(|known| known.state_at(self.now) == State::Active);
+        ids.retain(|id| !self.unreadable.contains(id) && is_active(id));
+        Rivals { is_crowded: is_cut || ids.len() > self.max_rivals, ids }
+    }
+
+    /// Returns those of some invitations that were found and not read yet.
+    pub(in crate::domain) fn unread(&self, ids: &[InvitationId]) -> Vec<InvitationId> {
+        ids.iter().filter(|id| !self.invitations.contains_key(id)).copied().collect()
+    }
+
+    /// Returns whether the commands of several callers are decided on the snapshot.
+    pub(in crate::domain) fn is_shared(&self) -> bool {
+        self.max_rivals < MAX_RIVALS
     }
 
     /// Adds a remembered request.

@@ -32,6 +32,8 @@ pub enum Refusal {
     InvitationExists(InvitationId, Kind),
     /// An equal invitation would exist, had the batch not been taken back: an earlier command of it creates that one.
     InvitationExistsInBatch,
+    /// More invitations are ACTIVE for its targets than a command may compare, or a batch read.
+    TooManyRivals,
     /// It is meant for many, so no recipient can decline it for all.
     NotDeclinable,
     /// The expiry has passed.

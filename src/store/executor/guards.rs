@@ -13,13 +13,12 @@ use super::load::{load, load_sql};
 use super::save::save;
 use super::save_sql::SaveSql;
 use crate::clock::Clock;
-use crate::domain::command::{AcceptInvitation, Access, Action, Command, CreateInvitation, OnConflict, SettleDelivery};
+use crate::domain::command::{Action, Command, CreateInvitation, OnConflict, ResendInvitation, SettleDelivery, Target};
 use crate::domain::decide::Context;
 use crate::domain::delivery::DeliveryEnd;
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::Group;
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::acceptance::{Acceptor, Subject};
 use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
 use crate::domain::kind::shared::SharedDetails;
 use crate::domain::kind::{Details, Scope};
@@ -103,7 +102,7 @@ fn create() -> Action {
         explicit_scope: true,
         groups: Vec::new(),
         roles: Vec::new(),
-        exclusive: false,
+        exclusive: true,
         recipient_match: RecipientMatch::Exact,
         domains: Vec::new(),
         caller_data: CallerData::default(),
@@ -120,24 +119,11 @@ fn create() -> Action {
     }))
 }
 
-/// Returns Ann's acceptance, which looks for her other invitations once hers is known.
-fn accept(invitation: &Invitation) -> Action {
-    let acceptor = Acceptor {
-        subject: Subject("ann".to_owned()),
-        email: Some(Email::parse(ANN).unwrap()),
-        email_verified: true,
-        phone: None,
-        display_name: None,
-        existing_user: None,
-    };
-    Action::Accept(Box::new(AcceptInvitation {
-        access: Access::Link(invitation.claims(1)),
-        acceptor,
-        created_connection: None,
-        guest_organization_id: None,
-        by_system: false,
-        proof: None,
-    }))
+/// Returns a renewal, which looks for the holders of its slots once the invitation is known.
+fn renew(invitation: &Invitation) -> Action {
+    let target = Target { id: invitation.id, kind: None, hides_deleted: false, etag: None };
+    let (rotate, expiry, send_email, recipients) = (false, None, Some(false), Vec::new());
+    Action::Resend(ResendInvitation { target, rotate, expiry, send_email, recipients })
 }
 
 #[tokio::test(crate = "crate::limit")]
@@ -145,14 +131,14 @@ async fn load_is_a_conflict_when_its_second_look_differs() {
     let folder = TempDir::new().unwrap();
     let (database, store) = open(&folder).await;
     let created = store.executor().execute(command(create()), None).await.unwrap().invitation;
-    let accept = command(accept(&created));
+    let renew = command(renew(&created));
     let sql = load_sql(DbBackend::Sqlite);
     for (statement, agrees) in [
         ("UPDATE invitation SET updater = 'nobody'", true),
         ("UPDATE invitation SET revision = revision + 1, updater = 'somebody else'", false),
     ] {
         let meddler = Meddler { inner: &database.write, asked: Mutex::new(0), statement };
-        let loaded = load(&meddler, &sql, [&accept].into_iter(), Some(NOW)).await;
+        let loaded = load(&meddler, &sql, [&renew].into_iter(), true, Some(NOW)).await;
         assert_eq!(*meddler.asked.lock().unwrap(), 2, "it looks twice");
         match loaded {
             Ok(_) => assert!(agrees, "{statement}"),
@@ -171,7 +157,7 @@ async fn save_is_a_conflict_when_a_lease_was_lost() {
     let delivery = claimed.delivery.message.id;
     let settle = command(Action::SettleDelivery(SettleDelivery { delivery, lease, end: DeliveryEnd::Sent }));
     let sql = load_sql(DbBackend::Sqlite);
-    let loaded = load(&database.write, &sql, [&settle].into_iter(), Some(NOW)).await.unwrap();
+    let loaded = load(&database.write, &sql, [&settle].into_iter(), true, Some(NOW)).await.unwrap();
     let mut group = Group::new(loaded);
     group.run(&settle, &CONTEXT).unwrap();
     let take_over = "UPDATE outbox SET lease = $1";

@@ -1,5 +1,7 @@
 //! One lane of the executor: load, decide, save, answer, one group after another.
 
+mod trouble;
+
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,9 +13,9 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::analyze::TableAnalyzer;
-use super::aside::{Aside, invitations, locked_invitations};
+use super::aside::Aside;
 use super::commit_check::committed_invitations;
-use super::lane_queue::LaneQueue;
+use super::lane_queue::{LaneQueue, Taken};
 use super::load::{load, load_sql};
 use super::save::{create, save};
 use super::save_sql::SaveSql;
@@ -51,6 +53,12 @@ pub(in crate::store) struct Lane {
     step: Instant,
     /// Whether the last group found that the database does not answer.
     is_down: bool,
+    /// Whether the present group is a submission that shares it with no other.
+    is_alone: bool,
+    /// The submissions of the present group that need more rows than a shared group is loaded with.
+    crowded: Vec<bool>,
+    /// The queue that takes back what is to run alone; `None` for a lane that runs nothing else.
+    queue: Option<Arc<LaneQueue>>,
 }
 
 impl Lane {
@@ -74,6 +82,9 @@ impl Lane {
             until: Instant::now(),
             step: Instant::now(),
             is_down: false,
+            is_alone: false,
+            crowded: Vec::new(),
+            queue: None,
         }
     }
 
@@ -85,7 +96,9 @@ impl Lane {
 
     /// Runs until the queue is closed and empty.
     pub(in crate::store) async fn run(mut self, queue: Arc<LaneQueue>) {
-        while let Some(group) = queue.next().await {
+        self.queue = Some(Arc::clone(&queue));
+        while let Some(Taken { submissions: group, is_alone }) = queue.next().await {
+            self.is_alone = is_alone;
             let commands = group.iter().map(|submission| submission.commands.len()).sum();
             // The callers get UNAVAILABLE, since it is unknown how far the group came; the lane continues with the next
             // group. The lane is consistent at every await and at every call that can panic.
@@ -187,6 +200,12 @@ impl Lane {
                     }
                 }
                 Err(error) if sent.is_some() => return self.fail_unknown(group, &error),
+                Err(StoreError::Crowded) => {
+                    group = self.without_crowded(group);
+                    if group.is_empty() {
+                        return;
+                    }
+                }
                 Err(StoreError::Locked) => return self.step_aside(group).await,
                 Err(error) => return self.give_up_or_split(group, &error).await,
             }
@@ -262,8 +281,17 @@ impl Lane {
     ) -> Result<(), StoreError> {
         let clock = self.database.clock();
         let asked = std::time::Instant::now();
-        let loaded = load(db, &self.load_sql, group.iter().flat_map(|submission| &submission.commands), clock).await?;
+        let commands = group.iter().flat_map(|submission| &submission.commands);
+        let loaded = load(db, &self.load_sql, commands, !self.is_alone, clock).await?;
         self.database.learn(loaded.now, asked);
+        if !self.is_alone {
+            let outgrows = |command: &Command| command.outgrows_shared_group(&loaded);
+            let crowded = group.iter().map(|submission| submission.commands.iter().any(outgrows));
+            self.crowded = crowded.collect();
+            if self.crowded.contains(&true) {
+                return Err(StoreError::Crowded);
+            }
+        }
         let mut state = Group::new(loaded);
         *answers = self.decide(&mut state, group);
         let changes = state.into_save();
@@ -289,92 +317,6 @@ impl Lane {
 
     async fn in_time<T>(&self, step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         timeout_at(self.until, step).await.map_err(|_| StoreError::Slow)?
-    }
-
-    /// Moves the submissions that meet a lock of another transaction beside the lane, where they wait for it, and runs
-    /// the others without them.
-    async fn step_aside(&mut self, group: Vec<Submission>) {
-        let Some(aside) = self.aside.clone() else { return self.fail(group, &StoreError::Locked) };
-        let locked = match self.in_time(locked_invitations(&self.database.write, &group)).await {
-            Ok(locked) => locked,
-            Err(error) => return self.fail(group, &error),
-        };
-        // If no invitation is locked, the lock is on an unknown row: each submission finds out for itself.
-        let meets =
-            |submission: &Submission| locked.is_empty() || invitations(submission).any(|id| locked.contains(&id));
-        let (waiting, group): (Vec<_>, Vec<_>) = group.into_iter().partition(meets);
-        tracing::debug!(submissions = waiting.len(), "commands wait beside the lane for a lock of another transaction");
-        for submission in waiting {
-            let key =
-                invitations(&submission).find(|id| locked.contains(id)).or_else(|| invitations(&submission).next());
-            aside.put(submission, key, Self { aside: None, ..self.clone() });
-        }
-        if !group.is_empty() {
-            self.begin();
-            Box::pin(self.run_loaded(group, None)).await;
-        }
-    }
-
-    /// Runs a submission that waits for locks until its time is over, if it gets a permit to wait.
-    pub(in crate::store) async fn run_patiently(&mut self, submission: Submission) {
-        let permits = Arc::clone(&self.database.lock_wait_permits);
-        if submission.is_late(Instant::now()) {
-            return submission.answer(Err(ExecuteError::DeadlineExceeded));
-        }
-        self.until = submission.since + self.options.timeout;
-        match timeout_at(self.until, permits.acquire()).await {
-            Ok(Ok(_permit)) => {
-                if AssertUnwindSafe(self.run_loaded(vec![submission], None)).catch_unwind().await.is_err() {
-                    self.defect(&"a command that waited for a lock panicked");
-                }
-            }
-            Ok(Err(_)) | Err(_) => submission.answer(Err(ExecuteError::Unavailable)),
-        }
-    }
-
-    /// Halves a group that the database refuses, that needs a row which cannot be read, or that stays in conflict,
-    /// until only the submission that causes it fails: one submission of 256 costs the group 16 more runs.
-    async fn give_up_or_split(&mut self, mut group: Vec<Submission>, error: &StoreError) {
-        if group.len() == 1 {
-            return self.fail(group, error);
-        }
-        tracing::warn!(%error, submissions = group.len(), "retrying the halves of a group");
-        let second = group.split_off(group.len() / 2);
-        for half in [group, second] {
-            self.begin();
-            Box::pin(self.run_loaded(half, None)).await;
-        }
-    }
-
-    fn fail(&mut self, group: Vec<Submission>, error: &StoreError) {
-        let failure = match error {
-            StoreError::Conflict => ExecuteError::Conflict,
-            StoreError::Unavailable(_) | StoreError::Slow => {
-                // If only this statement met trouble, others were answered meanwhile, also shortly before it was given
-                // up.
-                let since = Instant::now() - self.step.elapsed() * 3 / 4;
-                self.is_down = !self.database.write.has_answered_since(since.into_std());
-                ExecuteError::Unavailable
-            }
-            StoreError::Locked | StoreError::Busy => ExecuteError::Unavailable,
-            StoreError::Refused(_) | StoreError::Encoding(_) | StoreError::Corrupt { .. } => self.defect(error),
-        };
-        for submission in group {
-            submission.answer(Err(failure.clone()));
-        }
-    }
-
-    /// Answers submissions whose save may still take effect: UNAVAILABLE, whatever the later error was.
-    fn fail_unknown(&mut self, group: Vec<Submission>, error: &StoreError) {
-        tracing::debug!(%error, submissions = group.len(), "commit of a group is unknown; answering UNAVAILABLE");
-        self.fail(group, &StoreError::Slow);
-    }
-
-    /// Logs an internal error under an id that its caller gets.
-    fn defect(&self, error: &dyn std::fmt::Display) -> ExecuteError {
-        let id = Uuid::from_bytes(self.entropy.bytes()).simple().to_string();
-        tracing::error!(error_id = %id, %error, "a command failed with an internal error");
-        ExecuteError::Internal(id)
     }
 }
 

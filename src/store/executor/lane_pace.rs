@@ -12,23 +12,17 @@ const TTL: Duration = Duration::from_secs(5);
 /// The pace of a lane, measured at its latest large group.
 #[derive(Debug, Default)]
 pub(in crate::store) struct LanePace {
-    /// The group under way: its start and its rows.
-    running: Option<(Instant, usize)>,
     /// The latest measurement: its moment, and the time for each row.
     measured: Option<(Instant, Duration)>,
 }
 
 impl LanePace {
-    pub(in crate::store) fn group_begins(&mut self, rows: usize) {
-        self.running = Some((Instant::now(), rows));
-    }
-
-    pub(in crate::store) fn group_ended(&mut self) {
-        let Some((begin, rows)) = self.running.take() else { return };
+    /// Measures a group by the time that it took and its rows.
+    pub(in crate::store) fn group_ended(&mut self, took: Duration, rows: usize) {
         if let Ok(divisor) = u32::try_from(rows)
             && rows >= MIN_ROWS
         {
-            self.measured = Some((Instant::now(), begin.elapsed() / divisor));
+            self.measured = Some((Instant::now(), took / divisor));
         }
     }
 

@@ -1,18 +1,24 @@
 //! The queue of a lane: bounded by calls, rows and bytes, and handed out in turns by account.
+//!
+//! Much work runs alone, and for as long as it took, the lane is left to accounts with less to do: so nothing that one account
+//! asks for costs the others more than half of a lane.
 
-use std::collections::{HashMap, VecDeque};
+mod turns;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use super::lane_pace::LanePace;
 use super::submission::Submission;
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::value::text::AccountId;
+use turns::State;
 
 /// The most rows that one group may write, so that it does not hold its locks for long.
 const MAX_ROWS: usize = 5_000;
+/// The most rows of one account in a group that it shares with others, and of a submission that may share one.
+const MAX_SHARED_ROWS: usize = 500;
 /// The number of rows that may wait in one lane for each call that may wait: some seconds of work in total.
 const ROWS_PER_CALL: usize = 32;
 /// The number of bytes that may wait in one lane for each call that may wait.
@@ -29,15 +35,12 @@ pub(in crate::store) struct LaneQueue {
     reminders: Schedules,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    accounts: HashMap<AccountId, Waiting>,
-    /// The accounts that have submissions, in the order of their turns.
-    turns: VecDeque<AccountId>,
-    waiting: Load,
-    /// The time that a row takes at present.
-    pace: LanePace,
-    is_closed: bool,
+/// A group of submissions that was taken from the queue.
+#[derive(Debug)]
+pub(in crate::store) struct Taken {
+    pub(in crate::store) submissions: Vec<Submission>,
+    /// Whether it is one submission, which is much work.
+    pub(in crate::store) is_alone: bool,
 }
 
 /// The calls that wait, the rows that they write, and their bytes in memory.
@@ -46,13 +49,6 @@ struct Load {
     calls: usize,
     rows: usize,
     bytes: usize,
-}
-
-/// The waiting submissions of one account, each with its load. The last submission of a call carries the call.
-#[derive(Debug, Default)]
-struct Waiting {
-    submissions: VecDeque<(Submission, Load)>,
-    load: Load,
 }
 
 impl LaneQueue {
@@ -86,49 +82,58 @@ impl LaneQueue {
             || shares > 1 && own.has_room_for(call, self.limits, shares);
         // The accounts take turns, so the others get as much done as the account itself.
         let before = state.waiting.rows.min(own.rows.saturating_mul(shares));
-        let time = state.pace.time_for(before);
+        let time = state.time_for(before);
         let is_hopeless =
             !time.is_zero() && submissions.iter().any(|submission| submission.is_late(Instant::now() + time));
         if state.is_closed || !fits || is_hopeless {
             return Err(submissions);
         }
-        let waiting = state.accounts.entry(account.clone()).or_default();
-        let is_new = waiting.submissions.is_empty();
-        waiting.load = waiting.load.plus(call);
-        waiting.submissions.extend(submissions.into_iter().zip(loads));
-        if is_new {
-            state.turns.push_back(account.clone());
+        state.note_call(account, Instant::now());
+        for (submission, load) in submissions.into_iter().zip(loads) {
+            state.put(account, submission, load, load.rows > MAX_SHARED_ROWS);
         }
-        state.waiting = state.waiting.plus(call);
         drop(state);
         self.changed.notify_one();
         Ok(())
     }
 
+    /// Takes submissions back that were found to be too much work for a shared group: each will run alone.
+    pub(in crate::store) fn put_back(&self, submissions: Vec<Submission>) {
+        let mut state = self.state();
+        for submission in submissions {
+            let load = Load::of(&submission, &self.reminders);
+            let account = submission.commands.first().map(|command| command.account().clone());
+            if let Some(account) = account {
+                state.put(&account, submission, load, true);
+            }
+        }
+    }
+
     /// Waits for submissions and takes the next group; `None` once the queue is closed and empty.
-    pub(in crate::store) async fn next(&self) -> Option<Vec<Submission>> {
+    pub(in crate::store) async fn next(&self) -> Option<Taken> {
         loop {
-            {
+            let rest_end = {
                 let mut state = self.state();
-                state.pace.group_ended();
-                let group = state.take_group();
-                if !group.is_empty() {
-                    return Some(group);
+                let now = Instant::now();
+                state.group_ended(now);
+                if let Some(taken) = state.take(now) {
+                    return Some(taken);
                 }
                 if state.is_closed {
                     return None;
                 }
+                state.rest_end(now)
+            };
+            match rest_end {
+                Some(end) => drop(timeout_at(end, self.changed.notified()).await),
+                None => self.changed.notified().await,
             }
-            self.changed.notified().await;
         }
     }
 
     /// Takes all waiting submissions.
     pub(in crate::store) fn drain(&self) -> Vec<Submission> {
-        let mut state = self.state();
-        let accounts = std::mem::take(&mut state.accounts);
-        (state.turns, state.waiting) = (VecDeque::new(), Load::default());
-        accounts.into_values().flat_map(|waiting| waiting.submissions).map(|(submission, _)| submission).collect()
+        self.state().drain()
     }
 
     /// Accepts no more submissions.
@@ -159,42 +164,5 @@ impl Load {
         self.calls < limits.calls.div_ceil(shares)
             && fits(self.rows, call.rows, limits.rows)
             && fits(self.bytes, call.bytes, limits.bytes)
-    }
-}
-
-impl State {
-    /// Takes submissions of one account after another, of each as many rows as its share of a group.
-    fn take_group(&mut self) -> Vec<Submission> {
-        let share = MAX_ROWS / self.turns.len().max(1);
-        let (mut group, mut rows) = (Vec::new(), 0);
-        while let Some(account) = self.turns.pop_front() {
-            let Some(waiting) = self.accounts.get_mut(&account) else { continue };
-            let mut taken = 0;
-            while taken < share.max(1)
-                && let Some((_, next)) = waiting.submissions.front()
-                && (group.is_empty() || rows + taken + next.rows <= MAX_ROWS)
-                && let Some((submission, load)) = waiting.submissions.pop_front()
-            {
-                taken += load.rows;
-                waiting.load = waiting.load.minus(load);
-                self.waiting = self.waiting.minus(load);
-                group.push(submission);
-            }
-            rows += taken;
-            if waiting.submissions.is_empty() {
-                self.accounts.remove(&account);
-            } else if taken == 0 {
-                // The account begins the next group.
-                self.turns.push_front(account);
-                break;
-            } else {
-                self.turns.push_back(account);
-            }
-            if rows >= MAX_ROWS {
-                break;
-            }
-        }
-        self.pace.group_begins(rows);
-        group
     }
 }

@@ -1,6 +1,8 @@
 //! The load: one statement that reads everything a group of commands needs, with the database's clock. A few commands
 //! learn only from their invitation which rows they need besides; for these the statement runs a second time.
 
+mod search;
+
 use std::collections::BTreeSet;
 
 use sea_orm::sea_query::ColumnType::{Integer, Text, Uuid as UuidType};
@@ -11,9 +13,9 @@ use uuid::Uuid;
 use crate::domain::command::{Command, ReadSet, RequestKey};
 use crate::domain::delivery::Purpose;
 use crate::domain::group::loaded::Loaded;
+use crate::domain::group::open::{MAX_RIVALS, MAX_SHARED_RIVALS};
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::{Invitation, NEWEST_ACCEPTANCES};
-use crate::domain::kind::Kind;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
 use crate::store::read::unreadable::skip_unreadable;
@@ -21,9 +23,10 @@ use crate::store::sql::entity::{acceptance, engagement, invitation, label, outbo
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::{InvitationRows, delivery_from, request_from, slot_from};
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, clock, json_array, json_object, statement_clock};
+use search::{Found, MAX_LOOKS, entries, found, open_search_columns, search_keys, searches};
 
 /// The read set of one command, as a row.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Default, PartialEq, Eq, PartialOrd, Ord)]
 struct InvitationKey<'a> {
     account_id: &'a str,
     invitation_id: Uuid,
@@ -50,13 +53,8 @@ fn message_key_columns() -> Columns {
     Columns::list([("account_id", Text), ("id", UuidType), ("recipients", Integer)])
 }
 
-fn open_search_columns() -> Columns {
-    let address = [("recipient_type", Text), ("value", Text)];
-    Columns::list([("account_id", Text), ("scope_type", Text), ("scope_id", Text)]).and(address)
-}
-
 /// Returns the text of the load for one database. Parameters: the invitations to read, the requests to look up, the
-/// slots, the open invitations to search for, the messages, the clock.
+/// slots, the open invitations to search for, the messages, the clock, the number of entries that are searched for an address.
 pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
     let (wanted, asked, held, open_search) =
         (invitation_key_columns(), request_key_columns(), slot_key_columns(), open_search_columns());
@@ -82,14 +80,12 @@ pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
             SELECT {slot_columns} FROM {held} JOIN slot s ON s.account_id = k.account_id AND s.key = k.key),
         message AS MATERIALIZED (
             SELECT {outbox_columns}, k.recipients FROM {messages} JOIN outbox o ON o.account_id = k.account_id AND o.id = k.id),
-        {found},
         ids AS (
             SELECT account_id, invitation_id, max(newest) AS newest, max(recipients) AS recipients FROM (
                 SELECT account_id, invitation_id, newest, 1 AS recipients FROM wanted
                 UNION ALL SELECT account_id, invitation_id, 1, 1 FROM remembered
                 UNION ALL SELECT account_id, invitation_id, 0, 1 FROM held
-                UNION ALL SELECT account_id, invitation_id, 0, recipients FROM message
-                UNION ALL SELECT account_id, invitation_id, 0, 1 FROM found) needed
+                UNION ALL SELECT account_id, invitation_id, 0, recipients FROM message) needed
             GROUP BY account_id, invitation_id)
         SELECT {clock} AS now, 'now' AS tag, NULL AS body
         UNION ALL SELECT 0, 'invitation', {body} FROM ids
@@ -104,36 +100,19 @@ pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
             ON a.account_id = q.account_id AND a.invitation_id = q.invitation_id AND a.id = q.acceptance_id
         UNION ALL SELECT 0, 'request', {request} FROM remembered q
         UNION ALL SELECT 0, 'delivery', {delivery} FROM message o
-        UNION ALL SELECT 0, 'slot', {slot} FROM held s",
+        UNION ALL SELECT 0, 'slot', {slot} FROM held s
+        UNION ALL SELECT 0, 'found', {found} FROM {searched}",
         outbox_columns = Columns::of::<outbox::Entity>().names_of("o"),
         messages = message.keys_of(backend, message_at, "k"),
         wanted = wanted.keys_of(backend, 1, "w"),
         asked = asked.keys_of(backend, asked_at, "k"),
         held = held.keys_of(backend, held_at, "k"),
-        found = found(backend, &open_search.keys_of(backend, sought_at, "k"), &statement_clock(backend, clock_at)),
+        found = found(backend, &statement_clock(backend, clock_at), clock_at + 1),
+        searched = open_search.keys_of(backend, sought_at, "k"),
         request_columns = Columns::of::<request::Entity>().names_of("q"),
         slot_columns = Columns::of::<slot::Entity>().names_of("s"),
         clock = clock(backend, clock_at),
         body = invitation_body(backend, &extent),
-    )
-}
-
-/// Returns the common table expressions that end with `found`: the open invitations to the searched scopes. They are
-/// looked up by address among the open ones, so that the number of ended ones does not matter.
-fn found(backend: DbBackend, open_search: &str, now: &str) -> String {
-    format!(
-        "addressed AS MATERIALIZED (
-            SELECT DISTINCT k.account_id, k.scope_type, k.scope_id, r.invitation_id FROM {open_search} JOIN recipient r
-                ON {open} AND r.recipient_type = k.recipient_type AND r.value = k.value AND r.open_until > {now}),
-        found AS (
-            SELECT i.account_id, i.id AS invitation_id FROM addressed a
-            JOIN invitation i ON i.account_id = a.account_id AND i.id = a.invitation_id
-            WHERE i.kind = '{general}' AND i.scope_type = a.scope_type AND i.scope_id = a.scope_id
-                AND i.revoked_at IS NULL AND i.declined_at IS NULL AND i.accepted_elsewhere_at IS NULL
-                AND i.emptied_at IS NULL AND (i.max_uses IS NULL OR i.use_count < i.max_uses)
-                AND (i.expire_at IS NULL OR i.expire_at > {now}))",
-        open = by_index(backend, "open", "r", "k.account_id"),
-        general = Kind::General.code(),
     )
 }
 
@@ -220,21 +199,37 @@ pub(in crate::store) fn text(backend: DbBackend, json: &str) -> String {
     if backend == DbBackend::Postgres { format!("({json})::text") } else { json.to_owned() }
 }
 
-/// Loads the read sets of a group of commands, then the second read sets, which depend on the first load.
+/// Loads the read sets of a group of commands, then the further ones, which depend on what was loaded. For a group that is
+/// `shared` by several callers, less is searched, see [`Command::outgrows_shared_group`].
 pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
     db: &C,
     sql: &str,
     commands: impl Iterator<Item = &'a Command> + Clone,
+    shared: bool,
     clock: Option<Timestamp>,
 ) -> Result<Loaded, StoreError> {
+    let statement = LoadStatement { sql, shared, clock };
     let read_set: Vec<_> = commands.clone().map(|command| (command, command.read_set())).collect();
     let keys = commands.clone().flat_map(Command::request_keys).collect();
-    let mut loaded = load_read_sets(db, sql, &read_set, &keys, clock).await?;
-    let second = commands.map(|command| (command, command.second_read_set(&loaded)));
-    let second: Vec<_> = second.filter(|(_, read_set)| *read_set != ReadSet::default()).collect();
-    if !second.is_empty() {
-        let more = load_read_sets(db, sql, &second, &BTreeSet::new(), clock).await?;
-        // A row that changed between the two loads was seen in two states: no decision may depend on that.
+    let mut loaded = statement.run(db, &read_set, &keys).await?;
+    let mut found = BTreeSet::new();
+    for look in 1..MAX_LOOKS {
+        let second = commands.clone().filter(|_| look == 1).map(|command| (command, command.second_read_set(&loaded)));
+        let mut more: Vec<_> = second.filter(|(_, read_set)| *read_set != ReadSet::default()).collect();
+        for command in commands.clone() {
+            let read_set = command.found_to_read(&loaded);
+            // Of a batch that is decided as a whole, no more are read than of one command.
+            let new = read_set.found.iter().filter(|id| !found.contains(*id)).count();
+            if new > 0 && (shared || found.len() + new <= MAX_RIVALS) {
+                found.extend(read_set.found.iter().copied());
+                more.push((command, read_set));
+            }
+        }
+        if more.is_empty() {
+            break;
+        }
+        let more = statement.run(db, &more, &BTreeSet::new()).await?;
+        // A row that changed between two loads was seen in two states: no decision may depend on that.
         if !loaded.agrees_with(&more) {
             return Err(StoreError::Conflict);
         }
@@ -243,71 +238,97 @@ pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
     Ok(loaded)
 }
 
-/// Loads read sets in one statement.
-async fn load_read_sets<C: ConnectionTrait>(
-    db: &C,
-    sql: &str,
-    read_set: &[(&Command, ReadSet)],
-    requests: &BTreeSet<RequestKey>,
+/// The statement of a load, with what is the same for all of its runs.
+struct LoadStatement<'a> {
+    sql: &'a str,
+    shared: bool,
     clock: Option<Timestamp>,
-) -> Result<Loaded, StoreError> {
-    let backend = db.get_database_backend();
-    let mut values = Vec::new();
-    for set in [
-        invitation_keys(read_set),
-        request_keys(requests),
-        slot_keys(read_set),
-        open_searches(read_set),
-        message_keys(read_set),
-    ] {
-        values.extend(set.params(backend));
-    }
-    values.push(clock.map(Timestamp::micros).into());
-    let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+}
 
-    let mut loaded = Loaded::empty(Timestamp::from_micros(0));
-    let mut unreadable = Vec::new();
-    for row in rows {
-        let body = row.try_get::<Option<String>>("", "body")?.unwrap_or_default();
-        match row.try_get::<String>("", "tag")?.as_str() {
-            "now" => loaded.now = Timestamp::from_micros(row.try_get("", "now")?),
-            "invitation" => match parse_json::<InvitationRows>(&body, "invitation").and_then(Invitation::try_from) {
-                Ok(invitation) => drop(loaded.put_invitation(invitation)),
-                Err(error @ StoreError::Corrupt { .. }) => match id_of(&body) {
-                    Some(id) => unreadable.push((id, error)),
-                    // The invitation may be the one that a command is about.
-                    None => return Err(error),
-                },
-                Err(error) => return Err(error),
-            },
-            "acceptance" => {
-                let row: acceptance::Model = parse_json(&body, "acceptance")?;
-                loaded.put_acceptance(Acceptance::try_from(row)?);
-            }
-            "request" => {
-                let (key, remembered) = request_from(parse_json(&body, "request")?)?;
-                loaded.put_request(key, remembered);
-            }
-            "delivery" => {
-                let (account, delivery) = delivery_from(parse_json(&body, "outbox")?)?;
-                loaded.put_delivery(&account, delivery);
-            }
-            "slot" => {
-                let (account, key, slot) = slot_from(parse_json(&body, "slot")?)?;
-                loaded.put_slot(&account, key, slot);
-            }
-            _ => return Err(StoreError::Refused("the load answered with an unknown tag".to_owned())),
+impl LoadStatement<'_> {
+    /// Loads read sets in one statement.
+    async fn run<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        read_set: &[(&Command, ReadSet)],
+        requests: &BTreeSet<RequestKey>,
+    ) -> Result<Loaded, StoreError> {
+        let backend = db.get_database_backend();
+        let mut values = Vec::new();
+        let searches = searches(read_set);
+        let entries = entries(searches.len(), self.shared);
+        for set in [
+            invitation_keys(read_set),
+            request_keys(requests),
+            slot_keys(read_set),
+            search_keys(&searches),
+            message_keys(read_set),
+        ] {
+            values.extend(set.params(backend));
         }
-    }
-    for (id, error) in unreadable {
-        // A command fails only because of the invitation that it is about, not because of others beside it.
-        if read_set.iter().any(|(_, read_set)| read_set.invitation == Some(id)) || loaded.mentions(id) {
-            return Err(error);
+        values.push(self.clock.map(Timestamp::micros).into());
+        // One more shows that there are more.
+        values.push(i64::try_from(entries + 1).unwrap_or(i64::MAX).into());
+        let rows = db.query_all_raw(Statement::from_sql_and_values(backend, self.sql, values)).await?;
+
+        let mut loaded = Loaded::empty(Timestamp::from_micros(0));
+        loaded.limit_rivals(if self.shared { MAX_SHARED_RIVALS } else { MAX_RIVALS });
+        let mut unreadable = Vec::new();
+        for row in rows {
+            let body = row.try_get::<Option<String>>("", "body")?.unwrap_or_default();
+            match row.try_get::<String>("", "tag")?.as_str() {
+                "now" => loaded.now = Timestamp::from_micros(row.try_get("", "now")?),
+                "invitation" => {
+                    match parse_json::<InvitationRows>(&body, "invitation").and_then(Invitation::try_from) {
+                        Ok(invitation) => drop(loaded.put_invitation(invitation)),
+                        Err(error @ StoreError::Corrupt { .. }) => match id_of(&body) {
+                            Some(id) => unreadable.push((id, error)),
+                            // The invitation may be the one that a command is about.
+                            None => return Err(error),
+                        },
+                        Err(error) => return Err(error),
+                    }
+                }
+                "acceptance" => {
+                    let row: acceptance::Model = parse_json(&body, "acceptance")?;
+                    loaded.put_acceptance(Acceptance::try_from(row)?);
+                }
+                "request" => {
+                    let (key, remembered) = request_from(parse_json(&body, "request")?)?;
+                    loaded.put_request(key, remembered);
+                }
+                "delivery" => {
+                    let (account, delivery) = delivery_from(parse_json(&body, "outbox")?)?;
+                    loaded.put_delivery(&account, delivery);
+                }
+                "slot" => {
+                    let (account, key, slot) = slot_from(parse_json(&body, "slot")?)?;
+                    loaded.put_slot(&account, key, slot);
+                }
+                "found" => {
+                    let found: Found = parse_json(&body, "recipient")?;
+                    let Some(search) = searches.get(found.place) else { continue };
+                    let ids = found.ids.unwrap_or_default();
+                    let is_cut = ids.len() > entries;
+                    loaded.put_found(
+                        (search.account, search.scope, search.address),
+                        ids.into_iter().flatten().collect(),
+                        is_cut,
+                    );
+                }
+                _ => return Err(StoreError::Refused("the load answered with an unknown tag".to_owned())),
+            }
         }
-        skip_unreadable::<()>(Err(error))?;
-        loaded.put_unreadable(id);
+        for (id, error) in unreadable {
+            // A command fails only because of the invitation that it is about, not because of others beside it.
+            if read_set.iter().any(|(_, read_set)| read_set.invitation == Some(id)) || loaded.mentions(id) {
+                return Err(error);
+            }
+            skip_unreadable::<()>(Err(error))?;
+            loaded.put_unreadable(id);
+        }
+        Ok(loaded)
     }
-    Ok(loaded)
 }
 
 /// Returns the id of an invitation whose document cannot be read.
@@ -327,7 +348,12 @@ fn invitation_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {
             newest: i32::from(read_set.newest_acceptances),
         })
     });
-    RowsParam::new(invitation_key_columns(), wanted.collect::<BTreeSet<_>>().into_iter().map(invitation_key_row))
+    let found = read_set.iter().flat_map(|(command, read_set)| {
+        let account_id = command.account().as_str();
+        read_set.found.iter().map(move |id| InvitationKey { account_id, invitation_id: id.0, ..Default::default() })
+    });
+    let keys: BTreeSet<_> = wanted.chain(found).collect();
+    RowsParam::new(invitation_key_columns(), keys.into_iter().map(invitation_key_row))
 }
 
 fn request_keys(requests: &BTreeSet<RequestKey>) -> RowsParam {
@@ -340,21 +366,6 @@ fn slot_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {
         .iter()
         .flat_map(|(command, read_set)| read_set.slots.iter().map(|key| [command.account().as_str(), key.0.as_str()]));
     distinct(slot_key_columns(), keys)
-}
-
-fn open_searches(read_set: &[(&Command, ReadSet)]) -> RowsParam {
-    let open_search = read_set.iter().filter_map(|(command, read_set)| Some((command, read_set.open_search.as_ref()?)));
-    let rows = open_search.flat_map(|(command, open_search)| {
-        // The row of an invitation without a scope has empty texts.
-        let scope = open_search.scope.as_ref().map(|scope| (scope.scope_type.as_str(), scope.id.as_str()));
-        let (scope_type, scope_id) = scope.unwrap_or_default();
-        let account_id = command.account().as_str();
-        open_search
-            .addresses
-            .iter()
-            .map(move |to| [account_id, scope_type, scope_id, to.address_type().code(), to.key()])
-    });
-    distinct(open_search_columns(), rows)
 }
 
 fn message_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {

@@ -22,6 +22,9 @@ pub enum StoreError {
     /// As many reads of one account wait as may.
     #[error("as many reads of the account wait as may; try again")]
     Busy,
+    /// A command of a shared group needs more than such a group is loaded with: it runs alone.
+    #[error("a command needs more rows than a shared group is loaded with")]
+    Crowded,
     /// The database was created with an encoding that lacks characters of names and addresses.
     #[error(
         "the encoding of the database is {0}, which lacks characters of names and addresses: create one with \

@@ -135,8 +135,8 @@ fn asked_for(all: &Loaded, command: &Command) -> Loaded {
             loaded.put_slot(account, key.clone(), slot);
             loaded.put_invitation(Invitation::clone(all.invitation(account, slot.invitation).unwrap()));
         }
-        for open_search in read_set.open_search.iter().flat_map(|open_search| all.open_search(account, open_search)) {
-            loaded.put_invitation(Invitation::clone(open_search));
+        for id in read_set.open_search.iter().flat_map(|search| all.rivals(account, search).ids) {
+            loaded.put_invitation(Invitation::clone(all.invitation(account, id).unwrap()));
         }
         read_set = command.second_read_set(&loaded);
     }

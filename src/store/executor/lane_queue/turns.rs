@@ -1,0 +1,221 @@
+//! The turns of a lane: which submissions make the next group.
+//!
+//! Accounts share groups, each with as many rows as its share. A submission that is too much for that runs alone. After it,
+//! no other such submission runs for as long as it took, if other accounts have work. In the same way an account rests that
+//! had more than half of a shared group, for as long as it took more than the others: they may answer and ask again meanwhile.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Load, MAX_ROWS, MAX_SHARED_ROWS, Taken};
+use crate::domain::value::text::AccountId;
+use crate::store::executor::lane_pace::LanePace;
+use crate::store::executor::submission::Submission;
+
+/// The time for which an account counts as one that has work after its last call.
+const COMPANY_TTL: Duration = Duration::from_millis(250);
+/// The shortest rest of an account in a shared group: less is what any account takes.
+const MIN_REST: Duration = Duration::from_millis(10);
+
+/// The waiting submissions, and the turns.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) accounts: HashMap<AccountId, Waiting>,
+    /// The accounts that have submissions which share groups, in the order of their turns.
+    turns: VecDeque<AccountId>,
+    /// The accounts that have submissions which run alone, in the order of their turns.
+    turns_alone: VecDeque<AccountId>,
+    pub(super) waiting: Load,
+    /// The time that a row takes at present.
+    pace: LanePace,
+    running: Option<Running>,
+    /// Whether the last group was a submission that ran alone: then the others have their turn first.
+    was_alone: bool,
+    /// The moment from which the next submission may run alone.
+    rest_alone: Option<Instant>,
+    /// The moments until which accounts rest.
+    resting: HashMap<AccountId, Instant>,
+    /// The accounts with the latest calls: the last one, and the last one of any other.
+    callers: [Option<(AccountId, Instant)>; 2],
+    pub(super) is_closed: bool,
+}
+
+/// The waiting submissions of one account, each with its load. The last submission of a call carries the call.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    shared: VecDeque<(Submission, Load)>,
+    alone: VecDeque<(Submission, Load)>,
+    pub(super) load: Load,
+}
+
+/// The group under way.
+#[derive(Debug)]
+struct Running {
+    begin: Instant,
+    rows: HashMap<AccountId, usize>,
+    is_alone: bool,
+}
+
+impl State {
+    /// Notes that an account has work.
+    pub(super) fn note_call(&mut self, account: &AccountId, now: Instant) {
+        if self.callers[0].as_ref().is_some_and(|(last, _)| last != account) {
+            self.callers.swap(0, 1);
+        }
+        self.callers[0] = Some((account.clone(), now));
+    }
+
+    /// Returns whether another account has work, or had some shortly before a moment.
+    fn has_others(&self, account: &AccountId, since: Instant) -> bool {
+        let calls = self.callers.iter().flatten();
+        let others = calls.filter(|(caller, _)| caller != account);
+        others.into_iter().any(|(_, at)| *at + COMPANY_TTL >= since)
+            || self.accounts.keys().any(|other| other != account)
+    }
+
+    /// Adds a submission to those of its account.
+    pub(super) fn put(&mut self, account: &AccountId, submission: Submission, load: Load, alone: bool) {
+        let waiting = self.accounts.entry(account.clone()).or_default();
+        let (submissions, turns) = match alone {
+            true => (&mut waiting.alone, &mut self.turns_alone),
+            false => (&mut waiting.shared, &mut self.turns),
+        };
+        if submissions.is_empty() {
+            turns.push_back(account.clone());
+        }
+        submissions.push_back((submission, load));
+        waiting.load = waiting.load.plus(load);
+        self.waiting = self.waiting.plus(load);
+    }
+
+    /// Takes all submissions.
+    pub(super) fn drain(&mut self) -> Vec<Submission> {
+        let accounts = std::mem::take(&mut self.accounts);
+        self.turns.clear();
+        self.turns_alone.clear();
+        self.waiting = Load::default();
+        let submissions = accounts.into_values().flat_map(|waiting| waiting.shared.into_iter().chain(waiting.alone));
+        submissions.map(|(submission, _)| submission).collect()
+    }
+
+    /// Returns the least time that some rows will take.
+    pub(super) fn time_for(&self, rows: usize) -> Duration {
+        self.pace.time_for(rows)
+    }
+
+    /// Measures the group that has ended, and has whoever took more than the others rest.
+    pub(super) fn group_ended(&mut self, now: Instant) {
+        let Some(Running { begin, rows, is_alone }) = self.running.take() else { return };
+        let all: usize = rows.values().sum();
+        let took = now.duration_since(begin);
+        self.pace.group_ended(took, all);
+        self.resting.retain(|_, until| *until > now);
+        for (account, own) in rows {
+            if !self.has_others(&account, begin) {
+                continue;
+            }
+            if is_alone {
+                self.rest_alone = Some(now + took);
+                continue;
+            }
+            let rows = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);
+            let rest = took * rows((2 * own).saturating_sub(all)) / rows(all.max(1));
+            if rest >= MIN_REST {
+                self.resting.insert(account, now + rest);
+            }
+        }
+    }
+
+    /// Returns the next moment at which a rest ends.
+    pub(super) fn rest_end(&self, now: Instant) -> Option<Instant> {
+        let alone = self.rest_alone.filter(|_| !self.turns_alone.is_empty());
+        let waits = |account: &&AccountId| self.turns.contains(account);
+        let resting = self.resting.iter().filter(|(account, _)| waits(account)).map(|(_, until)| *until);
+        resting.chain(alone).filter(|until| *until > now).min()
+    }
+
+    /// Takes the next group, if there is one that may run now.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Taken> {
+        // The end of the service keeps nobody waiting.
+        let may_run_alone = self.is_closed || self.rest_alone.is_none_or(|until| until <= now);
+        let was_alone = std::mem::take(&mut self.was_alone);
+        let shared = if was_alone { self.take_shared(now) } else { None };
+        let (taken, rows) = shared.or_else(|| self.take_alone(may_run_alone)).or_else(|| self.take_shared(now))?;
+        self.was_alone = taken.is_alone;
+        self.running = Some(Running { begin: now, rows, is_alone: taken.is_alone });
+        Some(taken)
+    }
+
+    /// Takes the next submission that runs alone.
+    fn take_alone(&mut self, may_run: bool) -> Option<(Taken, HashMap<AccountId, usize>)> {
+        let account = self.turns_alone.pop_front_if(|_| may_run)?;
+        let waiting = self.accounts.get_mut(&account)?;
+        let (submission, load) = waiting.alone.pop_front()?;
+        waiting.load = waiting.load.minus(load);
+        self.waiting = self.waiting.minus(load);
+        if !waiting.alone.is_empty() {
+            self.turns_alone.push_back(account.clone());
+        }
+        self.forget_if_empty(&account);
+        Some((Taken { submissions: vec![submission], is_alone: true }, HashMap::from([(account, load.rows)])))
+    }
+
+    fn forget_if_empty(&mut self, account: &AccountId) {
+        let is_empty = |waiting: &Waiting| waiting.shared.is_empty() && waiting.alone.is_empty();
+        if self.accounts.get(account).is_some_and(is_empty) {
+            self.accounts.remove(account);
+        }
+    }
+
+    /// Takes submissions of one account after another, of each as many rows as its share of a group. Returns them with the
+    /// rows of each account.
+    fn take_shared(&mut self, now: Instant) -> Option<(Taken, HashMap<AccountId, usize>)> {
+        let rests =
+            |account: &AccountId| !self.is_closed && self.resting.get(account).is_some_and(|until| *until > now);
+        let (mut resting, mut turns): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.turns).into_iter().partition(rests);
+        let mut share = MAX_ROWS / turns.len().max(1);
+        if turns.front().is_some_and(|account| self.has_others(account, now)) {
+            share = share.min(MAX_SHARED_ROWS);
+        }
+        let (mut group, mut rows, mut all) = (Vec::new(), HashMap::new(), 0);
+        while let Some(account) = turns.pop_front() {
+            let Some(waiting) = self.accounts.get_mut(&account) else { continue };
+            let mut taken = 0;
+            while taken < share.max(1)
+                && let Some((_, next)) = waiting.shared.front()
+                && (group.is_empty() || all + taken + next.rows <= MAX_ROWS)
+                && let Some((submission, load)) = waiting.shared.pop_front()
+            {
+                taken += load.rows;
+                waiting.load = waiting.load.minus(load);
+                self.waiting = self.waiting.minus(load);
+                group.push(submission);
+            }
+            all += taken;
+            let is_left = !waiting.shared.is_empty();
+            if taken == 0 {
+                // The account begins the next group.
+                turns.push_front(account);
+                break;
+            }
+            self.forget_if_empty(&account);
+            rows.insert(account.clone(), taken);
+            if is_left {
+                resting.push_back(account);
+            }
+            if all >= MAX_ROWS {
+                break;
+            }
+        }
+        turns.extend(resting);
+        self.turns = turns;
+        let taken = Taken { submissions: group, is_alone: false };
+        Some((taken, rows)).filter(|(taken, _)| !taken.submissions.is_empty())
+    }
+}

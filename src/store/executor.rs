@@ -119,9 +119,10 @@ impl Executor {
     pub fn start(database: &Database, options: &ExecutorOptions, notifications: &Notifications) -> Self {
         let tasks = TaskTracker::new();
         let lanes = if database.is_embedded() { 1 } else { options.lanes.max(1) };
-        let table_analyzer = TableAnalyzer::new(database.clone());
+        let (table_analyzer, all_lanes) = (TableAnalyzer::new(database.clone()), Arc::default());
         let lanes = (0..lanes).map(|_| {
-            let queue = Arc::new(LaneQueue::new(options.queue, options.context.reminders.clone()));
+            let reminders = options.context.reminders.clone();
+            let queue = Arc::new(LaneQueue::new(options.queue, reminders, Arc::clone(&all_lanes)));
             let aside = Aside::new(tasks.clone(), options.queue);
             let lane =
                 Lane::new(database.clone(), options.clone(), table_analyzer.clone(), notifications.clone(), aside);
@@ -193,9 +194,16 @@ impl Executor {
         let number = match (read_set.invitation, read_set.slots.first()) {
             (Some(id), _) => self.number_of(id),
             (None, Some(slot)) => self.number_of((command.account(), slot)),
-            (None, None) => self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.0.len(),
+            (None, None) => self.next_lane(),
         };
         &self.lanes.0[number]
+    }
+
+    /// Returns the lane whose turn it is, or one behind it that is not busy with much work.
+    fn next_lane(&self) -> usize {
+        let (turn, lanes) = (self.next.fetch_add(1, Ordering::Relaxed), self.lanes.0.len());
+        let mut from_turn = (0..lanes).map(|further| turn.wrapping_add(further) % lanes);
+        from_turn.find(|number| !self.lanes.0[*number].runs_alone()).unwrap_or(turn % lanes)
     }
 
     fn number_of(&self, key: impl Hash) -> usize {

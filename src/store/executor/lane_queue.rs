@@ -3,9 +3,10 @@
 //! Much work runs alone, and for as long as it took, the lane is left to accounts with less to do: so nothing that one account
 //! asks for costs the others more than half of a lane.
 
+pub(super) mod all_lanes;
 mod turns;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -13,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::submission::Submission;
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::value::text::AccountId;
+use all_lanes::AllLanes;
 use turns::State;
 
 /// The most rows that one group may write, so that it does not hold its locks for long.
@@ -53,10 +55,11 @@ struct Load {
 
 impl LaneQueue {
     /// Creates a queue for a number of calls.
-    pub(in crate::store) fn new(calls: usize, reminders: Schedules) -> Self {
+    pub(in crate::store) fn new(calls: usize, reminders: Schedules, all_lanes: Arc<AllLanes>) -> Self {
         let rows = calls.saturating_mul(ROWS_PER_CALL).max(MAX_ROWS);
         let bytes = calls.saturating_mul(BYTES_PER_CALL).max(MIN_BYTES);
-        Self { state: Mutex::default(), changed: Notify::new(), limits: Load { calls, rows, bytes }, reminders }
+        let state = Mutex::new(State::new(all_lanes));
+        Self { state, changed: Notify::new(), limits: Load { calls, rows, bytes }, reminders }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -88,13 +91,18 @@ impl LaneQueue {
         if state.is_closed || !fits || is_hopeless {
             return Err(submissions);
         }
-        state.note_call(account, Instant::now());
+        state.all_lanes.note_call(account, Instant::now());
         for (submission, load) in submissions.into_iter().zip(loads) {
             state.put(account, submission, load, load.rows > MAX_SHARED_ROWS);
         }
         drop(state);
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Returns whether a submission runs alone, so that another lane may have time sooner.
+    pub(in crate::store) fn runs_alone(&self) -> bool {
+        self.state().runs_alone()
     }
 
     /// Takes submissions back that were found to be too much work for a shared group: each will run alone.

@@ -1,24 +1,24 @@
 //! The turns of a lane: which submissions make the next group.
 //!
 //! Accounts share groups, each with as many rows as its share. A submission that is too much for that runs alone. After it,
-//! no other such submission runs for as long as it took, if other accounts have work. In the same way an account rests that
+//! no other such submission runs for as long as it took, in any lane, if other accounts have work. In the same way an account rests that
 //! had more than half of a shared group, for as long as it took more than the others: they may answer and ask again meanwhile.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::all_lanes::AllLanes;
 use super::{Load, MAX_ROWS, MAX_SHARED_ROWS, Taken};
 use crate::domain::value::text::AccountId;
 use crate::store::executor::lane_pace::LanePace;
 use crate::store::executor::submission::Submission;
 
-/// The time for which an account counts as one that has work after its last call.
-const COMPANY_TTL: Duration = Duration::from_millis(250);
 /// The shortest rest of an account in a shared group: less is what any account takes.
 const MIN_REST: Duration = Duration::from_millis(10);
 
@@ -36,12 +36,9 @@ pub(super) struct State {
     running: Option<Running>,
     /// Whether the last group was a submission that ran alone: then the others have their turn first.
     was_alone: bool,
-    /// The moment from which the next submission may run alone.
-    rest_alone: Option<Instant>,
     /// The moments until which accounts rest.
     resting: HashMap<AccountId, Instant>,
-    /// The accounts with the latest calls: the last one, and the last one of any other.
-    callers: [Option<(AccountId, Instant)>; 2],
+    pub(super) all_lanes: Arc<AllLanes>,
     pub(super) is_closed: bool,
 }
 
@@ -62,20 +59,19 @@ struct Running {
 }
 
 impl State {
-    /// Notes that an account has work.
-    pub(super) fn note_call(&mut self, account: &AccountId, now: Instant) {
-        if self.callers[0].as_ref().is_some_and(|(last, _)| last != account) {
-            self.callers.swap(0, 1);
-        }
-        self.callers[0] = Some((account.clone(), now));
+    /// Creates the state of an empty queue.
+    pub(super) fn new(all_lanes: Arc<AllLanes>) -> Self {
+        Self { all_lanes, ..Self::default() }
     }
 
     /// Returns whether another account has work, or had some shortly before a moment.
     fn has_others(&self, account: &AccountId, since: Instant) -> bool {
-        let calls = self.callers.iter().flatten();
-        let others = calls.filter(|(caller, _)| caller != account);
-        others.into_iter().any(|(_, at)| *at + COMPANY_TTL >= since)
-            || self.accounts.keys().any(|other| other != account)
+        self.all_lanes.has_others(account, since) || self.accounts.keys().any(|other| other != account)
+    }
+
+    /// Returns whether the group under way is a submission that runs alone.
+    pub(super) fn runs_alone(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.is_alone)
     }
 
     /// Adds a submission to those of its account.
@@ -115,12 +111,12 @@ impl State {
         let took = now.duration_since(begin);
         self.pace.group_ended(took, all);
         self.resting.retain(|_, until| *until > now);
+        if is_alone {
+            let others = rows.keys().any(|account| self.has_others(account, begin));
+            return self.all_lanes.end_alone(others.then(|| now + took));
+        }
         for (account, own) in rows {
             if !self.has_others(&account, begin) {
-                continue;
-            }
-            if is_alone {
-                self.rest_alone = Some(now + took);
                 continue;
             }
             let rows = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);
@@ -133,7 +129,7 @@ impl State {
 
     /// Returns the next moment at which a rest ends.
     pub(super) fn rest_end(&self, now: Instant) -> Option<Instant> {
-        let alone = self.rest_alone.filter(|_| !self.turns_alone.is_empty());
+        let alone = if self.turns_alone.is_empty() { None } else { self.all_lanes.next_alone(now) };
         let waits = |account: &&AccountId| self.turns.contains(account);
         let resting = self.resting.iter().filter(|(account, _)| waits(account)).map(|(_, until)| *until);
         resting.chain(alone).filter(|until| *until > now).min()
@@ -141,18 +137,18 @@ impl State {
 
     /// Takes the next group, if there is one that may run now.
     pub(super) fn take(&mut self, now: Instant) -> Option<Taken> {
-        // The end of the service keeps nobody waiting.
-        let may_run_alone = self.is_closed || self.rest_alone.is_none_or(|until| until <= now);
         let was_alone = std::mem::take(&mut self.was_alone);
         let shared = if was_alone { self.take_shared(now) } else { None };
-        let (taken, rows) = shared.or_else(|| self.take_alone(may_run_alone)).or_else(|| self.take_shared(now))?;
+        let (taken, rows) = shared.or_else(|| self.take_alone(now)).or_else(|| self.take_shared(now))?;
         self.was_alone = taken.is_alone;
         self.running = Some(Running { begin: now, rows, is_alone: taken.is_alone });
         Some(taken)
     }
 
     /// Takes the next submission that runs alone.
-    fn take_alone(&mut self, may_run: bool) -> Option<(Taken, HashMap<AccountId, usize>)> {
+    fn take_alone(&mut self, now: Instant) -> Option<(Taken, HashMap<AccountId, usize>)> {
+        // The end of the service keeps nobody waiting.
+        let may_run = !self.turns_alone.is_empty() && (self.all_lanes.begin_alone(now) || self.is_closed);
         let account = self.turns_alone.pop_front_if(|_| may_run)?;
         let waiting = self.accounts.get_mut(&account)?;
         let (submission, load) = waiting.alone.pop_front()?;

@@ -1,5 +1,6 @@
 //! The turns of a lane, by a clock that the tests move.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,10 +22,15 @@ impl Scene {
         Self { state: State::default(), now: Instant::now() }
     }
 
+    /// Another lane of the same process.
+    fn beside(other: &Self) -> Self {
+        Self { state: State::new(Arc::clone(&other.state.all_lanes)), now: other.now }
+    }
+
     /// Has an account ask for submissions of so many rows.
     fn ask(&mut self, account: &str, submissions: usize, rows: usize) {
         let account = AccountId::parse(account).unwrap();
-        self.state.note_call(&account, self.now);
+        self.state.all_lanes.note_call(&account, self.now);
         for _ in 0..submissions {
             let (submission, _) = Submission::new(Vec::new(), BatchMode::Independent, None);
             let load = Load { calls: 0, rows, bytes: 0 };
@@ -91,6 +97,23 @@ fn much_work_of_another_account_rests_as_well() {
     assert_eq!(scene.take(), Some((1, true)));
     scene.end_after(100);
     assert_eq!((scene.take(), scene.rest()), (None, Some(100)));
+}
+
+#[test]
+fn much_work_runs_in_one_lane_at_a_time() {
+    let mut scene = Scene::new();
+    let mut other = Scene::beside(&scene);
+    scene.ask("heavy", 1, 9_000);
+    other.ask("heavy", 1, 9_000);
+    assert_eq!((scene.take(), scene.state.runs_alone()), (Some((1, true)), true));
+    assert_eq!((other.take(), other.rest()), (None, Some(20)), "it looks again");
+    other.ask("light", 1, 1);
+    assert_eq!((other.take(), other.state.runs_alone()), (Some((1, false)), false));
+    scene.end_after(100);
+    other.end_after(100);
+    assert_eq!((other.take(), other.rest()), (None, Some(100)));
+    other.pass(100);
+    assert_eq!(other.take(), Some((1, true)));
 }
 
 #[test]

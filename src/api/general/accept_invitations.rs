@@ -2,7 +2,7 @@
 
 use tonic::Status;
 
-use super::each::{MAX_NAMES, execute_each, targets};
+use super::each::{Named, check_count, execute_each};
 use super::entry_error::entry_error;
 use super::fit::Fit;
 use crate::api::execute::{Api, Call};
@@ -25,31 +25,38 @@ pub(crate) async fn accept_invitations(
     mut violations: Violations,
 ) -> Result<pb::AcceptInvitationsResponse, Status> {
     let entries = &message.entries;
-    let names = entries.iter().map(|entry| entry.name.as_str());
-    let mut targets = targets(&mut violations, "entries", |index| format!("entries[{index}].name"), names).into_iter();
+    check_count(&mut violations, "entries", entries.len());
     let acceptor = parse_acceptor(&mut violations, message.acceptor.as_ref());
-    let mut accepts = Vec::new();
-    for (index, entry) in entries.iter().enumerate().take(MAX_NAMES) {
-        let at = |field: &str| format!("entries[{index}].{field}");
-        let input = kind_input(&mut violations, at, entry.kind_input.as_ref().map(Into::into));
-        let proof = violations.optional(&at("email_proof"), &entry.email_proof, text::sealed).unwrap_or_default();
-        let etag = violations.optional(&at("etag"), &entry.etag, text::opaque_id);
-        // A name without a target is a violation, or a refusal, of the whole call.
-        let Some((target, acceptor)) = targets.next().zip(acceptor.clone()) else { continue };
-        accepts.push(AcceptInvitation {
-            proof: EmailProof::open(&api.ring, &call.caller.account, target.id, &proof),
-            created_connection: input.created_connection,
-            guest_organization_id: input.guest_organization_id,
-            ..accept(call.by_name(Target { etag, ..target }), acceptor)
-        });
-    }
-    violations.finish(Some(()))?;
-    let actions = accepts.into_iter().map(|accept| Action::Accept(Box::new(accept))).collect();
-    let results = execute_each(api, call, message, actions).await?;
-    let mut fit = Fit::default();
+    let acceptor = violations.finish(acceptor)?;
+    let mut named = Named::default();
+    let accepts = entries.iter().map(|entry| to_accept(api, call, &mut named, entry, acceptor.clone())).collect();
+    let results = execute_each(api, call, message, accepts).await?;
+    let mut fit = Fit::beside(entries.iter().map(|entry| &entry.name));
     let outcome =
         |(entry, result): (&pb::AcceptInvitationsEntry, _)| outcome(api, call, (&entry.name, result), &mut fit);
     Ok(pb::AcceptInvitationsResponse { results: entries.iter().zip(results).map(outcome).collect() })
+}
+
+/// Returns the command of an entry, or the error that refuses this entry alone.
+fn to_accept(
+    api: &Api,
+    call: &Call,
+    named: &mut Named,
+    entry: &pb::AcceptInvitationsEntry,
+    acceptor: Acceptor,
+) -> Result<Action, Status> {
+    let mut violations = Violations::default();
+    let target = named.target(&mut violations, &entry.name);
+    let input = kind_input(&mut violations, str::to_owned, entry.kind_input.as_ref().map(Into::into));
+    let proof = violations.optional("email_proof", &entry.email_proof, text::sealed).unwrap_or_default();
+    let etag = violations.optional("etag", &entry.etag, text::opaque_id);
+    let target = violations.finish(target)?;
+    Ok(Action::Accept(Box::new(AcceptInvitation {
+        proof: EmailProof::open(&api.ring, &call.caller.account, target.id, &proof),
+        created_connection: input.created_connection,
+        guest_organization_id: input.guest_organization_id,
+        ..accept(call.by_name(Target { etag, ..target }), acceptor)
+    })))
 }
 
 /// Returns an acceptance with nothing but its acceptor.

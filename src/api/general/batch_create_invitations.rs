@@ -2,6 +2,7 @@
 
 use tonic::Status;
 
+use super::each::in_place;
 use super::entry_error::entry_error;
 use super::fit::Fit;
 use super::parse::to_create;
@@ -51,12 +52,7 @@ pub(crate) async fn batch_create_invitations(
     if let Err(BatchError::Refused(errors)) = &executed {
         refuse_all(errors.iter().map(|error| error.clone().map(Status::from)))?;
     }
-    let mut executed = executed?.into_iter();
-    let results = parsed.into_iter().map(|parsed| {
-        let mut executed = || executed.next().map(|result| result.map_err(Status::from));
-        parsed.and_then(|_| executed().unwrap_or_else(|| Err(api.defect(&"a command of a batch has no result"))))
-    });
-    let results: Vec<_> = results.collect();
+    let results = in_place(api, parsed, executed?);
     // An atomic batch fails as a whole with validate_only, too.
     if message.atomic {
         refuse_all(results.iter().map(|result| result.as_ref().err().cloned()))?;

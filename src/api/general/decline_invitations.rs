@@ -2,13 +2,13 @@
 
 use tonic::Status;
 
-use super::each::{execute_each, targets};
+use super::each::{Named, check_count, execute_each};
 use super::entry_error::entry_error;
 use super::fit::Fit;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::filter;
 use crate::api::parse::violations::Violations;
-use crate::domain::command::{Action, DeclineInvitation, Target};
+use crate::domain::command::{Action, DeclineInvitation};
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::decline_invitations_result::Result as Outcome;
@@ -20,17 +20,20 @@ pub(crate) async fn decline_invitations(
     message: &pb::DeclineInvitationsRequest,
     mut violations: Violations,
 ) -> Result<pb::DeclineInvitationsResponse, Status> {
-    let names = message.names.iter().map(String::as_str);
-    let targets = targets(&mut violations, "names", |index| format!("names[{index}]"), names);
+    check_count(&mut violations, "names", message.names.len());
     let address = filter::target(&mut violations, "target", message.target.as_ref());
     let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
     violations.finish(Some(()))?;
-    let decline = |target: Target| {
-        let (access, address, reason) = (call.by_name(target), address.clone(), reason.clone());
-        Action::Decline(DeclineInvitation { access, address, reason })
+    let mut named = Named::default();
+    let decline = |name: &String| {
+        let mut violations = Violations::default();
+        let target = named.target(&mut violations, name);
+        let access = call.by_name(violations.finish(target)?);
+        Ok(Action::Decline(DeclineInvitation { access, address: address.clone(), reason: reason.clone() }))
     };
-    let results = execute_each(api, call, message, targets.into_iter().map(decline).collect()).await?;
-    let mut fit = Fit::default();
+    let declines = message.names.iter().map(decline).collect();
+    let results = execute_each(api, call, message, declines).await?;
+    let mut fit = Fit::beside(message.names.iter());
     let result = |(name, result): (&String, Result<_, Status>)| {
         let shown = result.and_then(|executed| api.answered(call, &executed));
         let result = match shown {

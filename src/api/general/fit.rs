@@ -19,6 +19,11 @@ impl Default for Fit {
 }
 
 impl Fit {
+    /// Returns the room that is left beside texts that the answer repeats from the request.
+    pub(in crate::api) fn beside<'a>(texts: impl Iterator<Item = &'a String>) -> Self {
+        Self { left: texts.fold(MOST, |left, text| left.saturating_sub(text.len())) }
+    }
+
     /// Returns the invitation, or the names and the outcome of one that is too large for what is left.
     pub(in crate::api) fn show(&mut self, whole: pb::Invitation) -> pb::Invitation {
         if let Some(left) = self.left.checked_sub(whole.encoded_len()) {

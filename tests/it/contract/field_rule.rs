@@ -62,8 +62,8 @@ async fn each_rule_is_the_reason_of_a_violation_on_the_wire() {
         acceptor: Some(pb::Acceptor { subject: "ann".to_owned(), ..Default::default() }),
         ..Default::default()
     };
-    let status = service.invitations().accept_invitations(twice).await;
-    assert_eq!(first(status), ("entries".to_owned(), "DUPLICATE".to_owned()));
+    let results = service.invitations().accept_invitations(twice).await.unwrap().into_inner().results;
+    assert_eq!(generals::entry_error(&results[1]), "name DUPLICATE");
     let every: BTreeSet<&str> = broken.values().copied().chain(["NOT_A_UUID", "DUPLICATE"]).collect();
     assert_eq!(every, documented().iter().map(String::as_str).collect());
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use invitation_service::pb;
 use prost_types::field_descriptor_proto::Type;
 use tonic::{Code, Request};
 
@@ -62,6 +63,28 @@ fn is_noted(rpc: &Rpc, input: &Input) -> bool {
     noted.iter().any(|(method, field)| rpc.path.contains(method) && input.path == *field)
 }
 
+/// The refusal of a text: its code, reason, fields and message.
+type Refusal = ((Code, String), Vec<String>, String);
+
+/// The refusal of a call or, where several things are answered each for itself, of the entry that was added to a valid request.
+fn refusal(rpc: &Rpc, input: &Input, place: &str, answer: Result<Bytes, tonic::Status>) -> Refusal {
+    let (in_entry, in_names) = (input.path.starts_with("entries."), input.path == "names");
+    let answer = match answer {
+        Err(status) => return (reason(&status), violated(&status), status.message().to_owned()),
+        Ok(answer) => answer,
+    };
+    assert!((in_entry || in_names) && rpc.path.ends_with("Invitations"), "{place} was taken");
+    let mut results = request::each(&rpc.path, &answer);
+    let error = results.pop().expect(place).expect_err(place);
+    let is_same =
+        |other: &Result<_, Box<pb::BatchError>>| other.as_ref().is_err_and(|other| other.reason == error.reason);
+    assert!(!results.iter().any(is_same), "{place}: it fails alone");
+    let list = if in_entry { "entries" } else { "names" };
+    let path = |field: &str| if in_entry { format!("{list}[{}].{field}", results.len()) } else { list.to_owned() };
+    let fields = error.field_violations.iter().map(|broken| path(&broken.field)).collect();
+    ((error.code.into(), error.reason), fields, error.message)
+}
+
 #[tokio::test(crate = "crate::support::limit")]
 async fn control_character_in_any_text_is_refused_at_its_field() {
     let (service, known, _database) = start().await;
@@ -73,17 +96,16 @@ async fn control_character_in_any_text_is_refused_at_its_field() {
             for text in ["a\r\nb", "a\nb", "\0", "a\u{2028}b", "a\u{2029}b", "\u{1b}[2J", "\u{85}"] {
                 let place = format!("{} {} {text:?}", rpc.path, input.path);
                 let answer = call(&service, rpc, [valid.clone(), input.text(text)].concat()).await;
-                let status = answer.expect_err(&place);
+                let (reason, violated, message) = refusal(rpc, &input, &place, answer);
                 tried += 1;
                 if input.path == "token" {
                     // Nothing tells a malformed token from any other that does not count.
-                    assert_eq!(reason(&status), (Code::NotFound, "INVITATION_NOT_FOUND".to_owned()), "{place}");
+                    assert_eq!(reason, (Code::NotFound, "INVITATION_NOT_FOUND".to_owned()), "{place}");
                     continue;
                 }
-                assert_eq!(reason(&status), (Code::InvalidArgument, "INVALID_FIELD".to_owned()), "{place}");
-                let violated = violated(&status);
+                assert_eq!(reason, (Code::InvalidArgument, "INVALID_FIELD".to_owned()), "{place}");
                 assert!(violated.iter().any(|field| input.is_named_by(field)), "{place}: {violated:?}");
-                assert!(!status.message().contains(text), "{place}: the value is not repeated");
+                assert!(!message.contains(text), "{place}: the value is not repeated");
             }
         }
     }
@@ -101,9 +123,8 @@ async fn every_text_has_an_upper_limit() {
         for input in raw::inputs(rpc).into_iter().filter(is_bounded) {
             let answer = call(&service, rpc, [valid.clone(), input.text(&long)].concat()).await;
             let place = format!("{} {}", rpc.path, input.path);
-            let status = answer.expect_err(&place);
-            assert_eq!(reason(&status), (Code::InvalidArgument, "INVALID_FIELD".to_owned()), "{place}");
-            let violated = violated(&status);
+            let (reason, violated, _) = refusal(rpc, &input, &place, answer);
+            assert_eq!(reason, (Code::InvalidArgument, "INVALID_FIELD".to_owned()), "{place}");
             assert!(violated.iter().any(|field| input.is_named_by(field)), "{place}: {violated:?}");
         }
     }

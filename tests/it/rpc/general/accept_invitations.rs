@@ -23,6 +23,7 @@ on_both!(
     accepting_closes_the_same_persons_others_into_the_scope,
     invitation_of_another_person_or_scope_stays_open,
     bad_request_accepts_nothing,
+    malformed_or_repeated_entry_fails_alone,
     entry_has_its_own_etag_input_and_proof,
     proof_by_name_opens_one_invitation_alone,
 );
@@ -186,19 +187,16 @@ async fn invitation_of_another_person_or_scope_stays_open(database: TestDatabase
 async fn bad_request_accepts_nothing(database: TestDatabase) {
     let service = Service::start(&database).await;
     let made = messages::create(&service, messages::invitation()).await;
-    let general = made.name.replace("connectionInvitations", "invitations");
     let acceptor = Some(subject("ann"));
     let request = |names: &[&String], acceptor: Option<pb::Acceptor>| pb::AcceptInvitationsRequest {
         entries: generals::entries(names),
         acceptor,
         ..Default::default()
     };
-    let bad = "invitations/x".to_owned();
     for (request, fields) in [
         (request(&[], None), vec!["entries", "acceptor.subject"]),
-        (request(&vec![&made.name; 101], acceptor.clone()), vec!["entries"]),
-        (request(&[&made.name, &bad, &general], None), vec!["entries[1].name", "entries", "acceptor.subject"]),
-        (request(&[&made.name, &general], acceptor), vec!["entries"]),
+        (request(&vec![&made.name; 101], acceptor), vec!["entries"]),
+        (request(&[&made.name], None), vec!["acceptor.subject"]),
     ] {
         let status = service.invitations().accept_invitations(request).await;
         let status = refused(status, Code::InvalidArgument, "INVALID_FIELD");
@@ -208,6 +206,49 @@ async fn bad_request_accepts_nothing(database: TestDatabase) {
         assert_eq!(seen, wanted);
     }
     assert_eq!(messages::get_general(&service, &made.name).await.use_count, 0);
+    service.stop().await;
+}
+
+async fn malformed_or_repeated_entry_fails_alone(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let (one, two) = (
+        messages::create(&service, messages::invitation()).await,
+        messages::create(&service, messages::invitation()).await,
+    );
+    let general = one.name.replace("connectionInvitations", "invitations");
+    let names = [&general, "invitations/x", &one.name, "", &two.name, "nobody", &general];
+    let entries = generals::entries(&names);
+    let acceptor = Some(subject("ann"));
+    let request = pb::AcceptInvitationsRequest { entries, acceptor, request_id: "r".to_owned(), ..Default::default() };
+    let mut client = service.invitations();
+    let dry = pb::AcceptInvitationsRequest { validate_only: true, ..request.clone() };
+    let dry = client.accept_invitations(dry).await.unwrap().into_inner();
+    let first = client.accept_invitations(request.clone()).await.unwrap().into_inner();
+    let (malformed, repeated) = ("name INVALID_FORMAT", "name DUPLICATE");
+    for answer in [&dry, &first] {
+        let errors: Vec<_> = answer.results.iter().map(generals::entry_error).collect();
+        assert_eq!(errors, ["", malformed, repeated, "name REQUIRED", "", malformed, repeated]);
+        assert_eq!(answer.results.iter().map(|result| result.name.as_str()).collect::<Vec<_>>(), names);
+        for result in answer.results.iter().filter(|result| result.invitation.is_none()) {
+            let Some(Outcome::Error(error)) = &result.result else { panic!("{result:?}") };
+            assert_eq!((error.code, error.reason.as_str()), (Code::InvalidArgument.into(), "INVALID_FIELD"));
+            assert!(error.message.starts_with("name "), "{}", error.message);
+        }
+    }
+    for name in [&one.name, &two.name] {
+        assert_eq!(generals::happened(&service, name).await[..2], ["created", "accepted"]);
+    }
+    assert_eq!(client.accept_invitations(request.clone()).await.unwrap().into_inner(), first, "a replay");
+    let fewer = request.entries.iter().filter(|entry| entry.name != "nobody").cloned().collect();
+    let fewer = pb::AcceptInvitationsRequest { entries: fewer, ..request };
+    refused(client.accept_invitations(fewer).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+
+    let again = generals::entries(&[&one.name, &one.name]);
+    let mut again =
+        pb::AcceptInvitationsRequest { entries: again, acceptor: Some(subject("bob")), ..Default::default() };
+    again.entries[0].etag = "a\nb".to_owned();
+    let results = client.accept_invitations(again).await.unwrap().into_inner().results;
+    assert_eq!(results.iter().map(generals::entry_error).collect::<Vec<_>>(), ["etag INVALID_FORMAT", repeated]);
     service.stop().await;
 }
 
@@ -241,8 +282,8 @@ async fn entry_has_its_own_etag_input_and_proof(database: TestDatabase) {
     let bad = KindInput::GuestOrganizationId("x".to_owned());
     let bad_connection = KindInput::CreatedConnection(pb::CreatedConnection::default());
     let bad = run(vec![entry(&guest.name, "", &Some(bad)), entry(&connection.name, "", &Some(bad_connection))]).await;
-    let bad = violated(&refused(bad, Code::InvalidArgument, "INVALID_FIELD"));
-    assert_eq!(bad, ["entries[0].guest_organization_id", "entries[1].created_connection.id"]);
+    let bad: Vec<_> = bad.unwrap().iter().map(generals::entry_error).collect();
+    assert_eq!(bad, ["guest_organization_id NOT_A_UUID", "created_connection.id REQUIRED"]);
     let right = run(vec![
         entry(&connection.name, &connection.etag, &created),
         entry(&guest.name, &guest.etag, &organization),

@@ -96,7 +96,7 @@ async fn nobody_unknown_declines(database: TestDatabase) {
     let status = refused(service.invitations().decline_invitations(bad).await, Code::InvalidArgument, "INVALID_FIELD");
     let mut fields = violated(&status);
     fields.sort();
-    assert_eq!(fields, ["names", "names[0]", "request_id", "target.value"], "a reason is only noted");
+    assert_eq!(fields, ["request_id", "target.value"], "a reason is only noted, and names have results of their own");
     let many = vec![made.name.clone(); 101];
     for names in [Vec::new(), many] {
         let status = service.invitations().decline_invitations(Request { names, ..Default::default() }).await;
@@ -142,7 +142,7 @@ async fn each_name_is_answered_for_itself_and_a_retry_alike(database: TestDataba
     let other = generals::create(&service, into_team(&[bob])).await.name;
     let only = users::create(&service, users::user("ann@x.org")).await.name;
     let request = Request {
-        names: vec![both.clone(), other.clone(), only.clone()],
+        names: vec![both.clone(), "x".to_owned(), other.clone(), only.clone(), both.clone()],
         target: Some(messages::target_ref(ann)),
         request_id: "r".to_owned(),
         ..Default::default()
@@ -158,7 +158,8 @@ async fn each_name_is_answered_for_itself_and_a_retry_alike(database: TestDataba
     };
     for answer in [&dry, &first] {
         let answered: Vec<_> = answer.results.iter().map(|result| (result.name.clone(), reason(result))).collect();
-        let wanted = [(&both, ""), (&other, "RECIPIENT_UNKNOWN"), (&only, "")];
+        let (bad, x) = ("INVALID_FIELD", "x".to_owned());
+        let wanted = [(&both, ""), (&x, bad), (&other, "RECIPIENT_UNKNOWN"), (&only, ""), (&both, bad)];
         assert_eq!(answered, wanted.map(|(name, reason)| (name.clone(), reason.to_owned())));
     }
     assert_eq!(client.decline_invitations(request.clone()).await.unwrap().into_inner(), first);

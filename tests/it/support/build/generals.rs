@@ -134,6 +134,12 @@ pub(crate) fn refusal(result: &pb::AcceptInvitationsResult) -> &str {
     }
 }
 
+/// The first violation of one part of a call: the field and the rule; empty if it has none.
+pub(crate) fn entry_error(result: &pb::AcceptInvitationsResult) -> String {
+    let Some(pb::accept_invitations_result::Result::Error(error)) = &result.result else { return String::new() };
+    error.field_violations.first().map(|broken| format!("{} {}", broken.field, broken.reason)).unwrap_or_default()
+}
+
 /// The types of what happened to an invitation, without what they all begin with.
 pub(crate) async fn happened(service: &Service, name: &str) -> Vec<String> {
     let types = messages::event_types(service, name).await;

@@ -29,6 +29,7 @@ use super::kind::{Details, Kind, Scope};
 use super::secret::key_ring::KeyRing;
 use super::secret::token::Claims;
 use super::value::email::Email;
+use super::value::given_email::GivenEmail;
 use super::value::id::{AcceptanceId, IdSeed, InvitationId};
 use super::value::text::AccountId;
 use super::value::time::{Timestamp, Ttl};
@@ -233,6 +234,7 @@ pub(super) fn acceptor(subject: &str) -> Acceptor {
 
 pub(super) fn person(subject: &str, email: Option<Email>, email_verified: bool) -> Acceptor {
     let subject = Subject(subject.to_owned());
+    let email = email.map(GivenEmail::from);
     Acceptor { subject, email, email_verified, phone: None, display_name: None, existing_user: None }
 }
 

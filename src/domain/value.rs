@@ -2,6 +2,7 @@
 
 pub mod email;
 pub mod etag;
+pub mod given_email;
 pub mod id;
 pub mod rule;
 pub mod scrubbed;

@@ -3,7 +3,7 @@
 use crate::api::parse::violations::Violations;
 use crate::domain::invitation::acceptance::{Acceptor, Subject};
 use crate::domain::kind::guest::SYSTEM_SUBJECT;
-use crate::domain::value::email::Email;
+use crate::domain::value::given_email::GivenEmail;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::pb;
@@ -21,7 +21,7 @@ pub(in crate::api) fn acceptor(violations: &mut Violations, acceptor: Option<&pb
         subject if subject.starts_with(SYSTEM_SUBJECT) => Err(RESERVED),
         subject => text::opaque_id(subject),
     });
-    let email = violations.optional("acceptor.email", &acceptor.email, Email::parse);
+    let email = violations.optional("acceptor.email", &acceptor.email, GivenEmail::parse);
     let phone = violations.optional("acceptor.phone", &acceptor.phone, text::phone);
     let display_name = violations.optional("acceptor.display_name", &acceptor.display_name, text::free_text);
     if acceptor.email_verified && acceptor.email.is_empty() {

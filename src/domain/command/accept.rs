@@ -21,7 +21,7 @@ use crate::domain::kind::connection::NewConnection;
 use crate::domain::kind::general::Usage;
 use crate::domain::secret::key_ring::BodyDigest;
 use crate::domain::secret::verification::EmailProof;
-use crate::domain::value::email::Email;
+use crate::domain::value::given_email::GivenEmail;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
@@ -199,7 +199,7 @@ fn new_acceptance(
     maker: &mut Maker<'_>,
     invitation: &Invitation,
     accept: &AcceptInvitation,
-    matched: (Option<u16>, Option<Email>),
+    matched: (Option<u16>, Option<GivenEmail>),
 ) -> Acceptance {
     let id = AcceptanceId(maker.id());
     let connection = accept.created_connection.clone();

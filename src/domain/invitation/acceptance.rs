@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::unknown_fields::UnknownFields;
 use crate::domain::kind::connection::{CreatedConnection, NewConnection};
-use crate::domain::value::email::Email;
+use crate::domain::value::given_email::GivenEmail;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::time::Timestamp;
 
@@ -18,7 +18,7 @@ pub struct Acceptor {
     /// The person.
     pub subject: Subject,
     /// The person's address, if the caller knows it.
-    pub email: Option<Email>,
+    pub email: Option<GivenEmail>,
     /// Whether the caller vouches that the address is the person's.
     pub email_verified: bool,
     /// The person's phone number.
@@ -62,7 +62,7 @@ pub struct Acceptance {
     /// The recipient that they were matched with, if the invitation is bound to addresses.
     pub recipient: Option<u16>,
     /// The address they accepted with.
-    pub email: Option<Email>,
+    pub email: Option<GivenEmail>,
     /// Their phone number.
     pub phone: Option<String>,
     /// Their name.
@@ -89,7 +89,7 @@ impl Acceptance {
         id: AcceptanceId,
         invitation: InvitationId,
         acceptor: &Acceptor,
-        matched: (Option<u16>, Option<Email>),
+        matched: (Option<u16>, Option<GivenEmail>),
         connection: Option<NewConnection>,
         now: Timestamp,
     ) -> Self {

@@ -4,6 +4,7 @@ use super::Invitation;
 use super::recipient::{Address, Recipient};
 use crate::domain::command::{AcceptInvitation, OpenSearch};
 use crate::domain::kind::general::Usage;
+use crate::domain::value::given_email::GivenEmail;
 use crate::domain::value::time::Timestamp;
 
 /// Returns the search for the invitations that this acceptance fulfils as well. Returns `None` unless the invitation is
@@ -21,7 +22,7 @@ pub(in crate::domain) fn elsewhere(
     let mailed_to = invitation.recipient(accept.access.recipient()).and_then(Recipient::email);
     let acceptor = accept.proven_acceptor(invitation, now);
     let vouched = acceptor.email.as_ref().filter(|_| acceptor.email_verified);
-    let email = vouched.or(mailed_to).cloned().map(Address::Email);
+    let email = vouched.map_or(mailed_to, GivenEmail::comparable).cloned().map(Address::Email);
     let addresses = [Address::Internal(acceptor.subject.0.clone())].into_iter().chain(email).collect();
     Some(OpenSearch { scope: general.scope.clone(), addresses })
 }

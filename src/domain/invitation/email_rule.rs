@@ -6,6 +6,7 @@ use super::recipient::{Address, Recipient};
 use super::refusal::Refusal;
 use crate::domain::kind::general::RecipientMatch;
 use crate::domain::value::email::Email;
+use crate::domain::value::given_email::GivenEmail;
 
 /// The proof that an acceptor has to bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +33,13 @@ pub fn match_acceptor(
     invitation: &Invitation,
     link_recipient: u16,
     acceptor: &Acceptor,
-) -> Result<(Option<u16>, Option<Email>), Refusal> {
+) -> Result<(Option<u16>, Option<GivenEmail>), Refusal> {
     let mailed_to = invitation.recipient(link_recipient).and_then(Recipient::email);
-    let email = acceptor.email.as_ref().or(mailed_to);
-    let proven = email
-        .filter(|email| acceptor.email_verified || mailed_to.is_some_and(|mailed_to| mailed_to.key() == email.key()));
+    let given = acceptor.email.clone().or_else(|| mailed_to.cloned().map(GivenEmail::from));
+    let email = given.as_ref().and_then(GivenEmail::comparable);
+    let by_link = || email.zip(mailed_to).is_some_and(|(email, mailed_to)| mailed_to.key() == email.key());
+    let is_proven = given.is_some() && (acceptor.email_verified || by_link());
+    let proven = email.filter(|_| is_proven);
     let recipient = match binding(invitation) {
         Binding::Open => recipient_by(invitation, |recipient| {
             is_subject(recipient, acceptor) || proven.is_some_and(|email| has_email(recipient, email))
@@ -46,31 +49,32 @@ pub fn match_acceptor(
             if !domains.iter().any(|domain| domain == email.domain()) {
                 return Err(Refusal::EmailNotAllowed);
             }
-            if proven.is_none() {
+            if !is_proven {
                 return Err(Refusal::EmailNotVerified);
             }
             None
         }
-        Binding::Recipients(rule) => Some(invited(invitation, rule, acceptor, email, proven.is_some())?),
+        Binding::Recipients(rule) => Some(invited(invitation, rule, acceptor, given.as_ref(), is_proven)?),
     };
     if recipient.is_some_and(|recipient| recipient.declined_at.is_some()) {
         return Err(Refusal::InvitationDeclined);
     }
-    Ok((recipient.map(|recipient| recipient.ordinal), email.cloned()))
+    Ok((recipient.map(|recipient| recipient.ordinal), given))
 }
 
 /// Returns whether an invitation is meant for an acceptor who has been matched, and not open to whoever has its link.
 pub fn is_meant_for(
     invitation: &Invitation,
     acceptor: &Acceptor,
-    (recipient, email): &(Option<u16>, Option<Email>),
+    (recipient, email): &(Option<u16>, Option<GivenEmail>),
 ) -> bool {
     let rule = binding(invitation);
     match recipient.and_then(|ordinal| invitation.recipient(ordinal)) {
         None => matches!(rule, Binding::Domains(_)),
         // Any address counts as that of any recipient.
         Some(recipient) if rule == Binding::Recipients(RecipientMatch::Any) => {
-            is_subject(recipient, acceptor) || email.as_ref().is_some_and(|email| has_email(recipient, email))
+            let email = email.as_ref().and_then(GivenEmail::comparable);
+            is_subject(recipient, acceptor) || email.is_some_and(|email| has_email(recipient, email))
         }
         Some(_) => true,
     }
@@ -82,8 +86,8 @@ fn invited<'a>(
     invitation: &'a Invitation,
     rule: RecipientMatch,
     acceptor: &Acceptor,
-    email: Option<&Email>,
-    proven: bool,
+    given: Option<&GivenEmail>,
+    is_proven: bool,
 ) -> Result<&'a Recipient, Refusal> {
     let by_id = recipient_by(invitation, |recipient| is_subject(recipient, acceptor));
     if let Some(recipient) = by_id.filter(|recipient| recipient.declined_at.is_none()) {
@@ -91,23 +95,25 @@ fn invited<'a>(
     }
     // A person who has declined by their id is refused as declined, unless an address of theirs is still invited.
     let rule = if by_id.is_some() { RecipientMatch::Exact } else { rule };
-    let found = email.and_then(|email| by_email(invitation, rule, email)).ok_or(Refusal::EmailNotAllowed);
-    let found = found.and_then(|found| if proven { Ok(found) } else { Err(Refusal::EmailNotVerified) });
+    let found = given.and_then(|given| by_email(invitation, rule, given.comparable())).ok_or(Refusal::EmailNotAllowed);
+    let found = found.and_then(|found| if is_proven { Ok(found) } else { Err(Refusal::EmailNotVerified) });
     found.or_else(|refusal| by_id.ok_or(refusal))
 }
 
-/// Finds the recipient with an address, else one whose address makes it count.
+/// Finds the recipient with an address, else one whose address makes it count. An address that cannot be compared is `None`, and
+/// counts only where any does.
 pub(in crate::domain) fn by_email<'a>(
     invitation: &'a Invitation,
     rule: RecipientMatch,
-    email: &Email,
+    email: Option<&Email>,
 ) -> Option<&'a Recipient> {
     let loosely = |recipient: &Recipient| match (rule, recipient.email()) {
         (_, None) | (RecipientMatch::Exact, _) => false,
-        (RecipientMatch::Domain, Some(invited)) => invited.domain() == email.domain(),
+        (RecipientMatch::Domain, Some(invited)) => email.is_some_and(|email| invited.domain() == email.domain()),
         (RecipientMatch::Any, Some(_)) => true,
     };
-    recipient_by(invitation, |recipient| has_email(recipient, email)).or_else(|| recipient_by(invitation, loosely))
+    let exactly = |recipient: &Recipient| email.is_some_and(|email| has_email(recipient, email));
+    recipient_by(invitation, exactly).or_else(|| recipient_by(invitation, loosely))
 }
 
 fn is_subject(recipient: &Recipient, acceptor: &Acceptor) -> bool {

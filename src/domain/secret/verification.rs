@@ -51,7 +51,7 @@ pub fn addressee(invitation: &Invitation, email: &Email, now: Timestamp) -> Resu
             joins.then(|| Addressee::Address(email.clone()))
         }
         Binding::Recipients(rule) => {
-            let recipient = by_email(invitation, rule, email).filter(|recipient| recipient.is_open());
+            let recipient = by_email(invitation, rule, Some(email)).filter(|recipient| recipient.is_open());
             recipient.map(|recipient| match recipient.email() {
                 Some(invited) if invited.key() == email.key() => Addressee::Recipient(recipient.ordinal),
                 Some(_) | None => Addressee::Address(email.clone()),

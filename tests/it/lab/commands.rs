@@ -131,7 +131,7 @@ impl Chooser<'_> {
         let person = self.random.pick(&PEOPLE);
         let mut acceptor = acceptor(person);
         if self.random.chance(70) {
-            acceptor.email = Some(email(&format!("{person}@example.org")));
+            acceptor.email = Some(email(&format!("{person}@example.org")).into());
             acceptor.email_verified = self.random.chance(80);
         }
         acceptor

@@ -41,7 +41,7 @@ fn speaking(locale: &str, details: Details) -> Invitation {
 
 fn acceptance(invitation: &Invitation) -> Acceptance {
     let acceptor = Acceptor {
-        email: Some(email("jane@example.org")),
+        email: Some(email("jane@example.org").into()),
         display_name: Some("Jane Doe".to_owned()),
         ..Acceptor::known_as("jane".to_owned())
     };

@@ -3,12 +3,13 @@
 use invitation_service::domain::delivery::Purpose;
 use invitation_service::domain::invitation::acceptance::{Acceptance, Acceptor};
 use invitation_service::domain::kind::Details;
+use invitation_service::domain::value::given_email::GivenEmail;
 use invitation_service::domain::value::id::AcceptanceId;
 use invitation_service::mail::compose::About;
 use invitation_service::mail::message::Mail;
 use uuid::Uuid;
 
-use super::build::{composer, connection, delivery, delivery_to, email, general, guest, invitation, user};
+use super::build::{composer, connection, delivery, delivery_to, general, guest, invitation, user};
 use crate::support::database::NEW_YEAR;
 
 const HOSTILE: [&str; 12] = [
@@ -44,7 +45,7 @@ fn messages(name: &str) -> Vec<Mail> {
             mails.push(composer.compose(&delivery(purpose), &invitation, About::Nothing, NEW_YEAR).unwrap());
         }
         let acceptor = Acceptor {
-            email: Some(email("jane@evil.example")),
+            email: GivenEmail::parse(&format!("{name}@evil.example")).ok(),
             display_name: Some(name.to_owned()),
             ..Acceptor::known_as("jane".to_owned())
         };

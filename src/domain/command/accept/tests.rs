@@ -8,6 +8,9 @@ use crate::domain::fixtures::{
 };
 use crate::domain::group::Group;
 use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::Acceptor;
+use crate::domain::invitation::elsewhere::elsewhere;
+use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::refusal::Refusal::{
     EmailNotAllowed, EmailNotVerified, EmailProofUsed, InvitationDeclined,
@@ -15,6 +18,7 @@ use crate::domain::invitation::refusal::Refusal::{
 use crate::domain::kind::general::{GeneralDetails, RecipientMatch, Usage};
 use crate::domain::kind::{Details, Kind};
 use crate::domain::secret::verification::EmailProof;
+use crate::domain::value::given_email::GivenEmail;
 use uuid::Uuid;
 
 const R1: &str = "r1@example.org";
@@ -312,4 +316,46 @@ fn proof_serves_the_first_subject_that_accepts_with_it() {
     }
     let used: Vec<_> = group.save().requests.keys().map(|key| key.id.clone()).collect();
     assert_eq!(used, [1, 2].map(|id| Uuid::from_u128(id).to_string()), "each of the two that counted, once");
+}
+
+/// An address as Japanese carriers gave them to people, in the domain of those who are invited.
+const NOT_PLAIN: &str = "\"a..b\"@a.org";
+
+#[test]
+fn address_that_is_not_plain_counts_only_where_none_is_compared() {
+    let bound = |rule, targets: &[&str]| {
+        let details = GeneralDetails { recipient_match: rule, ..general(Usage::SingleUse) };
+        invited(0, Details::General(Box::new(details)), targets)
+    };
+    let mut autojoin = general(Usage::Autojoin);
+    autojoin.domains = vec!["a.org".to_owned()];
+    let autojoin = invited(0, Details::General(Box::new(autojoin)), &[]);
+    for (invitation, link, subject, verified, expected) in [
+        (&invitation(0, None), 0, "u", false, Ok(None)),
+        (&invitation(0, None), 0, "u", true, Ok(None)),
+        (&bound(Exact, &["r1@a.org"]), 0, "u", true, Err(EmailNotAllowed)),
+        (&bound(Exact, &["r1@a.org"]), 1, "u", true, Err(EmailNotAllowed)),
+        (&bound(Exact, &["u1"]), 0, "u1", false, Ok(Some(1))),
+        (&bound(Domain, &["r1@a.org"]), 0, "u", true, Err(EmailNotAllowed)),
+        (&bound(Any, &["r1@a.org"]), 0, "u", true, Ok(Some(1))),
+        (&bound(Any, &["r1@a.org"]), 0, "u", false, Err(EmailNotVerified)),
+        (&autojoin, 0, "u", true, Err(EmailNotAllowed)),
+    ] {
+        let email = Some(GivenEmail::parse(NOT_PLAIN).unwrap());
+        let acceptor = Acceptor { email, ..person(subject, None, verified) };
+        let result = run(invitation, accept(invitation.claims(link), acceptor)).map(accepted);
+        let result = result.map(|(recipient, email, _)| (recipient, email.unwrap()));
+        assert_eq!(result, expected.map(|recipient| (recipient, NOT_PLAIN.to_owned())), "{:?}", invitation.recipients);
+    }
+}
+
+#[test]
+fn address_that_is_not_plain_closes_nothing_elsewhere() {
+    let details = || Details::General(Box::new(general(Usage::SingleUse)));
+    let invitation = invited(0, details(), &["u1", "r1@a.org"]);
+    let email = Some(GivenEmail::parse(NOT_PLAIN).unwrap());
+    let acceptor = Acceptor { email, ..person("u1", None, true) };
+    let Action::Accept(accept) = accept(invitation.claims(2), acceptor) else { panic!("no accept") };
+    let search = elsewhere(&invitation, &accept, NOW).unwrap();
+    assert_eq!(search.addresses, [Address::Internal("u1".to_owned())]);
 }

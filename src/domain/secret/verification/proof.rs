@@ -11,6 +11,7 @@ use crate::domain::invitation::acceptance::Acceptor;
 use crate::domain::invitation::recipient::Recipient;
 use crate::domain::secret::key_ring::{KeyRing, Sealed};
 use crate::domain::value::email::Email;
+use crate::domain::value::given_email::GivenEmail;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
@@ -81,8 +82,11 @@ impl AcceptInvitation {
     /// mailed to. A proof replaces the address only if there is none.
     pub fn counting_proof(&self, invitation: &Invitation, now: Timestamp) -> Option<&EmailProof> {
         let mailed_to = invitation.recipient(self.access.recipient()).and_then(Recipient::email);
-        let meant = self.acceptor.email.as_ref().or(mailed_to);
-        self.proof.as_ref().filter(|proof| proof.proves(meant, now))
+        let given = self.acceptor.email.as_ref();
+        let meant = given.map_or(mailed_to, GivenEmail::comparable);
+        // No proof is of an address that cannot be compared.
+        let can_prove = given.is_none() || meant.is_some();
+        self.proof.as_ref().filter(|proof| can_prove && proof.proves(meant, now))
     }
 
     /// Returns the acceptor with the address of a proof that counts.
@@ -90,7 +94,7 @@ impl AcceptInvitation {
         match self.counting_proof(invitation, now) {
             None => Cow::Borrowed(&self.acceptor),
             Some(proof) => {
-                let email = self.acceptor.email.clone().unwrap_or_else(|| proof.email.clone());
+                let email = self.acceptor.email.clone().unwrap_or_else(|| proof.email.clone().into());
                 Cow::Owned(Acceptor { email: Some(email), email_verified: true, ..self.acceptor.clone() })
             }
         }

@@ -8,7 +8,7 @@ use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy, Subject};
 use crate::domain::invitation::unknown_fields::UnknownFields;
 use crate::domain::kind::connection::NewConnection;
-use crate::domain::value::email::Email;
+use crate::domain::value::given_email::GivenEmail;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::time::Timestamp;
 use crate::store::sql::entity::acceptance;
@@ -18,7 +18,7 @@ use crate::store::sql::error::StoreError;
 #[derive(Serialize, Deserialize)]
 struct AcceptanceDetails {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    email: Option<Email>,
+    email: Option<GivenEmail>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     phone: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::support::build::messages;
 use crate::support::database::TestDatabase;
-use crate::support::expect::refused;
+use crate::support::expect::{refused, violated};
 use crate::support::on_both;
 use crate::support::service::Service;
 
@@ -17,6 +17,7 @@ on_both!(
     last_use_fulfils_and_the_same_subject_stays_in,
     expired_link_is_refused_until_it_is_renewed,
     only_a_proven_allowed_address_accepts_a_bound_invitation,
+    address_that_is_not_plain_is_taken_where_none_is_compared,
     mailed_link_proves_its_own_recipient_and_no_other,
     uses_are_never_exceeded_however_many_ask_at_once,
     one_subject_at_once_many_times_is_one_acceptance,
@@ -94,6 +95,30 @@ async fn only_a_proven_allowed_address_accepts_a_bound_invitation(database: Test
     assert!(acceptance.name.starts_with(&format!("invitations/{}/acceptances/", made.uid)));
     assert_eq!(acceptance.accepted_by(), pb::AcceptedBy::User);
     assert_eq!(acceptance.state(), pb::AcceptanceState::Active);
+    service.stop().await;
+}
+
+async fn address_that_is_not_plain_is_taken_where_none_is_compared(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let open = messages::create(&service, messages::invitation()).await;
+    let bound = messages::create(&service, messages::invitation_for(&["ann@docomo.example"])).await;
+    let mut redemptions = service.redemptions();
+    for (subject, email) in [("ann", "a..b@docomo.example"), ("bob", "\"a..b\"@docomo.example")] {
+        for verified in [false, true] {
+            let refusal = messages::accept_as(&bound.invitation_token, subject, email, verified);
+            refused(redemptions.accept_invitation(refusal).await, Code::PermissionDenied, "EMAIL_NOT_ALLOWED");
+        }
+        let accept = messages::accept_as(&open.invitation_token, subject, email, true);
+        let accepted = redemptions.accept_invitation(accept).await.unwrap().into_inner().acceptance.unwrap();
+        assert_eq!(accepted.email, email);
+        let request = pb::GetAcceptanceRequest { name: accepted.name.clone() };
+        assert_eq!(service.invitations().get_acceptance(request).await.unwrap().into_inner(), accepted);
+    }
+    for email in ["ann", "@docomo.example", "a..b@docomo.example\r\nBcc: x@x.org"] {
+        let malformed = messages::accept_as(&open.invitation_token, "eve", email, true);
+        let malformed = redemptions.accept_invitation(malformed).await;
+        assert_eq!(violated(&refused(malformed, Code::InvalidArgument, "INVALID_FIELD")), ["acceptor.email"]);
+    }
     service.stop().await;
 }
 

@@ -106,7 +106,7 @@ async fn acceptance_is_read_back_with_all_data_of_the_person(database: TestDatab
     let made = created(&store, CreateInvitation { recipients: emails(2), ..link() }).await;
     clock.advance(Duration::from_micros(1_234_567));
     let person = Acceptor {
-        email: Some(email("person.1@example.org")),
+        email: Some(email("person.1@example.org").into()),
         email_verified: true,
         phone: Some("+4930123456".to_owned()),
         display_name: Some(ODD.to_owned()),

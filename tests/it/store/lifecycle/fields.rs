@@ -235,7 +235,7 @@ async fn guest_acceptance_is_read_back_by_person_and_by_system(database: TestDat
     for by_system in [false, true] {
         let made = created(&store, guest("ann@example.org")).await;
         let mut person = acceptor("ann");
-        person.email = Some(email("ann@example.org")).filter(|_| !by_system);
+        person.email = Some(email("ann@example.org").into()).filter(|_| !by_system);
         person.email_verified = true;
         let accept = AcceptInvitation { guest_organization_id: Some(COMPANY), by_system, ..accept_by(&made, person) };
         let executed = store.executor().execute(command(Action::Accept(Box::new(accept))), None).await.unwrap();

@@ -92,7 +92,7 @@ pub(crate) fn internal(id: &str) -> Address {
 /// Accepts with a verified address.
 pub(crate) fn accept_as(made: &Invitation, subject: &str, address: &str) -> Action {
     let mut acceptor = acceptor(subject);
-    acceptor.email = Some(email(address));
+    acceptor.email = Some(email(address).into());
     acceptor.email_verified = true;
     let accept = AcceptInvitation { access: Access::Name(target(made)), ..accept_by(made, acceptor) };
     Action::Accept(Box::new(accept))

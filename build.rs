@@ -32,6 +32,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_transport(false)
         .codec_path("crate::server::codec::ServiceCodec")
         .compile_fds_with_config(descriptors, messages)?;
+    compile_health(&out)
+}
+
+/// Compiles `grpc.health.v1` by itself, with a codec that ignores unknown fields as any health service does.
+fn compile_health(out: &str) -> Result<(), Box<dyn Error>> {
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_source_info(true).include_imports(true);
+    let descriptors = compiler.open_files(["proto/grpc/health/v1/health.proto"])?.file_descriptor_set();
+    std::fs::write(Path::new(out).join("health.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().btree_map(".").build_transport(false).compile_fds(descriptors)?;
     Ok(())
 }
 

@@ -26,6 +26,7 @@ use tonic::service::Routes;
 
 use crate::domain::kind::Details;
 use crate::pb;
+use crate::server::reflection::Reflection;
 use crate::server::request_body::MAX_MESSAGE;
 use access::Access;
 use connection::ConnectionInvitations;
@@ -53,8 +54,8 @@ fn kind_fields(details: &Details) -> &dyn KindFields {
     }
 }
 
-/// Puts the services together, with reflection in both versions: older clients know only the first.
-pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, tonic_reflection::server::Error> {
+/// Puts the services together, with reflection, which they are described by.
+pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, prost::DecodeError> {
     use CompressionEncoding::Gzip;
     use pb::access_service_server::AccessServiceServer as AccessServer;
     use pb::connection_invitation_service_server::ConnectionInvitationServiceServer as ConnectionServer;
@@ -66,13 +67,16 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, tonic_re
     use pb::scope_service_server::ScopeServiceServer as ScopeServer;
     use pb::user_invitation_service_server::UserInvitationServiceServer as UserServer;
     use pb::webhook_service_server::WebhookServiceServer as WebhookServer;
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            // So that grpcurl can show the details of errors.
-            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-    };
+    use tonic_reflection::pb::{v1, v1alpha};
+    let described = [
+        pb::DESCRIPTORS,
+        pb::health::DESCRIPTORS,
+        v1::FILE_DESCRIPTOR_SET,
+        v1alpha::FILE_DESCRIPTOR_SET,
+        // So that grpcurl can show the details of errors.
+        tonic_types::pb::FILE_DESCRIPTOR_SET,
+    ];
+    let reflection = Reflection::new(&described)?;
     // The boundary decides for which calls the answer is compressed.
     macro_rules! limited {
         ($service:expr) => {
@@ -99,6 +103,6 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, tonic_re
         .add_service(limited!(deliveries))
         .add_service(limited!(webhooks))
         .add_service(limited!(events))
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?))
+        .add_service(v1::server_reflection_server::ServerReflectionServer::new(reflection.clone()))
+        .add_service(v1alpha::server_reflection_server::ServerReflectionServer::new(reflection)))
 }

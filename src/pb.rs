@@ -12,6 +12,14 @@ pub const PACKAGE: &str = "invitation.v1";
 /// The compiled files with their comments, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
+/// `grpc.health.v1`, as its protocol defines it.
+pub mod health {
+    tonic::include_proto!("grpc.health.v1");
+
+    /// The compiled file with its comments, for reflection.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/health.bin"));
+}
+
 /// Prints a message by its type alone: what is in it can open an invitation.
 macro_rules! redact {
     ($($message:ident),+) => {$(

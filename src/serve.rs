@@ -10,8 +10,6 @@ use tokio::net::TcpListener;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::HealthReporter;
 
 use crate::api::execute::{Api, WebhookRules};
 use crate::api::requests::{answer_size, required_by, services};
@@ -34,9 +32,10 @@ use crate::mail::compose::{Composer, TemplatesError};
 use crate::mail::mailer::TemplateMailer;
 use crate::mail::transport::{Transport, TransportError};
 use crate::mail::worker::{MailWorker, MailWorkerOptions};
+use crate::pb::health::health_server::HealthServer;
 use crate::server::boundary::{Boundary, Rpcs};
-use crate::server::health::watched::WatchedHealth;
-use crate::server::health::{ReadinessCheck, ReadinessReporter};
+use crate::server::health::ReadinessCheck;
+use crate::server::health::service::HealthService;
 use crate::server::in_flight::InFlight;
 use crate::server::open_services::OpenServices;
 use crate::server::{health, listener};
@@ -93,7 +92,7 @@ pub enum ServeError {
     Transport(#[from] TransportError),
     /// The compiled protobuf files cannot be read.
     #[error("reflection: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
+    Reflection(#[from] prost::DecodeError),
 }
 
 /// Runs the service on a listener until it is told to end.
@@ -106,10 +105,9 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let background = build_background(&config, &store, &ring, &feed, &clock, drain)?;
     let (patience, checkpoint_interval) = (config.events.watch_patience, config.events.checkpoint_interval);
     let watches = Watches::new(feed, patience, checkpoint_interval, drain.clone());
-    let reporter = HealthReporter::new();
-    let health_service = HealthServer::new(WatchedHealth::new(reporter.clone()));
-    let reporter = ReadinessReporter::register(reporter, services()).await;
-    let routes = build_services(&config, &store, ring, clock, watches)?.add_service(health_service);
+    let (readiness_sender, health_service) = HealthService::new(services());
+    let routes = build_services(&config, &store, ring, clock, watches)?;
+    let routes = routes.add_service(HealthServer::new(health_service));
     let in_flight = InFlight::default();
     let open = if is_known { CancellationToken::new() } else { background.begin() };
     if is_known {
@@ -119,7 +117,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let rpcs = Rpcs { required_by, answer_size };
     let open_services = OpenServices::new(config.grpc.reflection, authenticator.needs_credential());
     let boundary = Boundary::new(routes, authenticator, rpcs, timeout, in_flight.clone(), open_services, open);
-    let watch = tokio::spawn(health::watch(reporter, readiness, background.begin(), drain.clone()));
+    let watch = tokio::spawn(health::watch(readiness_sender, readiness, background.begin(), drain.clone()));
     let deadline = listener::serve(listener, boundary, in_flight, &config.grpc, &shutdown).await;
 
     let finish = async {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use invitation_service::pb::health::HealthCheckRequest;
+use invitation_service::pb::health::health_check_response::ServingStatus;
+use invitation_service::pb::health::health_client::HealthClient;
 use invitation_service::pb::invitation_service_server::SERVICE_NAME;
 use tonic::transport::{Channel, Endpoint};
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use crate::Outcome;
 use crate::supervisor::Supervisor;

@@ -3,21 +3,20 @@
 //!
 //! Liveness never queries the database, so an outage of the database restarts nothing.
 
-pub(crate) mod watched;
+pub(crate) mod service;
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
-use tonic_health::ServingStatus;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus as Answer;
-use tonic_health::pb::health_client::HealthClient;
-use tonic_health::server::HealthReporter;
 
 use crate::cli::HealthArgs;
 use crate::domain::secret::key_check::KeyFingerprint;
+use crate::pb::health::HealthCheckRequest;
+use crate::pb::health::health_check_response::ServingStatus;
+use crate::pb::health::health_client::HealthClient;
 use crate::store::{Maintenance, StoreError};
 
 /// The interval of the readiness checks.
@@ -27,31 +26,10 @@ const CHECKS_PER_OUTAGE_LOG: u32 = 10;
 /// The number of checks between two records that the first key signs.
 const CHECKS_PER_SIGNING_NOTE: u32 = 600;
 
-/// Reports the readiness of each service by its name.
-pub(crate) struct ReadinessReporter {
-    reporter: HealthReporter,
-    services: BTreeSet<&'static str>,
-}
-
-impl ReadinessReporter {
-    /// Registers the services as not ready; it has to run before the first connection is accepted.
-    pub(crate) async fn register(reporter: HealthReporter, services: BTreeSet<&'static str>) -> Self {
-        let registered = Self { reporter, services };
-        registered.set(ServingStatus::NotServing).await;
-        registered
-    }
-
-    async fn set(&self, status: ServingStatus) {
-        for service in &self.services {
-            self.reporter.set_service_status(service, status).await;
-        }
-    }
-}
-
 /// Watches the database and reports its state to the health service, until the service drains. Cancels `begin` when the
 /// database is ready for the first time.
 pub(crate) async fn watch(
-    reporter: ReadinessReporter,
+    reported: Arc<watch::Sender<bool>>,
     mut look: ReadinessCheck,
     begin: CancellationToken,
     drain: CancellationToken,
@@ -69,8 +47,7 @@ pub(crate) async fn watch(
             }
         }
         if ready != was_ready {
-            let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-            reporter.set(status).await;
+            reported.send_replace(ready);
             tracing::info!(ready, "readiness changed");
             was_ready = ready;
             looks = 0;
@@ -87,7 +64,7 @@ pub(crate) async fn watch(
             () = drain.cancelled() => break,
         }
     }
-    reporter.set(ServingStatus::NotServing).await;
+    reported.send_replace(false);
 }
 
 /// Checks the readiness of the database.
@@ -149,7 +126,7 @@ pub async fn ask(args: HealthArgs) -> Result<(), String> {
     };
     let answer = tokio::time::timeout(timeout, asked).await.map_err(|_| "no answer in time".to_owned())??;
     match answer.into_inner().status() {
-        Answer::Serving => Ok(()),
+        ServingStatus::Serving => Ok(()),
         other => Err(other.as_str_name().to_owned()),
     }
 }

@@ -13,12 +13,12 @@ use super::status;
 const HEALTH: &str = "/grpc.health.v1.Health/";
 const REFLECTION: &str = "/grpc.reflection.";
 
-/// The streams that watch the health, which last as long as their clients want.
+/// The streams that watch the health, which last as long as their clients want, and the lists of it that are not taken yet.
 const HEALTH_STREAMS: usize = 256;
 /// The streams of reflection. Each may hold an answer of several hundred kilobytes.
 const REFLECTION_STREAMS: usize = 16;
-/// The time that one of them may take.
-const REFLECTION_TIME: Duration = Duration::from_secs(30);
+/// The time that a client has for taking a list of the health, and for all its questions on one stream of reflection.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
 
 /// The rules for these services.
 #[derive(Clone, Debug)]
@@ -50,8 +50,12 @@ impl OpenServices {
     /// Admits a call, as a stream if it is one. Any other path is left to the router, which refuses it.
     pub(crate) fn admit(&self, path: &str, has_credential: bool) -> Result<Option<OpenStream>, Status> {
         if let Some(method) = path.strip_prefix(HEALTH) {
-            // Probes are always answered.
-            return if method == "Watch" { take(&self.health_streams, None).map(Some) } else { Ok(None) };
+            return match method {
+                "Watch" => take(&self.health_streams, None).map(Some),
+                "List" => take(&self.health_streams, Some(Instant::now() + ANSWER_TIME)).map(Some),
+                // Probes are always answered.
+                _ => Ok(None),
+            };
         }
         if !path.starts_with(REFLECTION) {
             return Ok(None);
@@ -62,7 +66,7 @@ impl OpenServices {
         if self.needs_credential && !has_credential {
             return Err(status::unauthenticated());
         }
-        take(&self.reflection_streams, Some(Instant::now() + REFLECTION_TIME)).map(Some)
+        take(&self.reflection_streams, Some(Instant::now() + ANSWER_TIME)).map(Some)
     }
 }
 
@@ -97,7 +101,9 @@ mod tests {
     #[tokio::test(crate = "crate::limit")]
     async fn streams_of_strangers_are_few_and_probes_are_always_answered() {
         let services = OpenServices::new(true, false);
-        for (path, most) in [(ASK, REFLECTION_STREAMS), ("/grpc.health.v1.Health/Watch", HEALTH_STREAMS)] {
+        let health =
+            [("/grpc.health.v1.Health/Watch", HEALTH_STREAMS), ("/grpc.health.v1.Health/List", HEALTH_STREAMS)];
+        for (path, most) in health.into_iter().chain([(ASK, REFLECTION_STREAMS)]) {
             let mut streams: Vec<_> = (0..most).map(|_| services.admit(path, false).unwrap().unwrap()).collect();
             assert_eq!(services.admit(path, false).unwrap_err().code(), Code::ResourceExhausted);
             streams.pop();

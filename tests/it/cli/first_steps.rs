@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use invitation_service::pb::health::health_check_response::ServingStatus;
 use serde_json::json;
-use tonic_health::pb::health_check_response::ServingStatus;
+use tokio_stream::StreamExt as _;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
@@ -121,6 +123,51 @@ async fn reflection_in_both_versions_knows_every_service() {
     server.stop().await;
 }
 
+#[tokio::test(crate = "crate::support::limit")]
+async fn reflection_goes_on_after_an_unknown_symbol() {
+    let folder = folder();
+    let server = Server::ready(folder.path(), &[], &[]).await;
+    let symbol = |name: &str| MessageRequest::FileContainingSymbol(name.to_owned());
+    let questions = [
+        symbol("invitation.v1.InvitationService"),
+        symbol("invitation.v1.Nothing"),
+        MessageRequest::FileByFilename("nothing.proto".to_owned()),
+        MessageRequest::AllExtensionNumbersOfType("invitation.v1.Invitation".to_owned()),
+        symbol("invitation.v1.Invitation"),
+    ];
+    let questions = questions.map(Some);
+    let requests = questions.map(|message_request| ServerReflectionRequest { message_request, ..Default::default() });
+    let mut client = ServerReflectionClient::new(server.channel().await);
+    let answers = client.server_reflection_info(tokio_stream::iter(requests.clone())).await.unwrap().into_inner();
+    let answers: Vec<_> = answers.map(Result::unwrap).collect().await;
+    let asked: Vec<_> = answers.iter().map(|answer| answer.original_request.clone().unwrap()).collect();
+    assert_eq!(asked, requests);
+    let told = |answer: ServerReflectionResponse| match answer.message_response.unwrap() {
+        MessageResponse::ErrorResponse(error) => error.error_code,
+        MessageResponse::FileDescriptorResponse(files) => i32::from(files.file_descriptor_proto.len() != 1),
+        MessageResponse::AllExtensionNumbersResponse(_) => 0,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(answers.into_iter().map(told).collect::<Vec<_>>(), [0, 5, 5, 0, 0]);
+    if tools::grpcurl() {
+        let describe = |what: &str| format!("grpcurl -plaintext {} describe {what}", server.address);
+        let unknown = tools::shell(&describe("invitation.v1.Nothing")).await;
+        let text = String::from_utf8_lossy(&unknown.stderr).into_owned();
+        assert!(!unknown.status.success() && text.contains("Symbol not found: invitation.v1.Nothing"), "{text}");
+        for known in ["invitation.v1.Invitation", "invitation.v1.InvitationState", "grpc.health.v1.Health"] {
+            let output = tools::shell(&describe(known)).await;
+            assert!(output.status.success(), "{known}: {output:?}");
+        }
+        let health = format!("grpcurl -plaintext {} grpc.health.v1.Health/List", server.address);
+        let output = tools::shell(&health).await;
+        let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let statuses = listed["statuses"].as_object().unwrap();
+        assert_eq!(statuses.len(), OUR_SERVICES.len() + 1, "{listed}");
+        assert!(statuses.values().all(|answer| answer["status"] == "SERVING"), "{listed}");
+    }
+    server.stop().await;
+}
+
 /// The services that reflection lists. Both versions have the same messages, and one message asked is a stream of one.
 async fn services(server: &Server, version: &str) -> BTreeSet<String> {
     let list = MessageRequest::ListServices(String::new());
@@ -135,7 +182,7 @@ async fn services(server: &Server, version: &str) -> BTreeSet<String> {
     but_reflection(list.service.into_iter().map(|service| service.name))
 }
 
-/// Each version names only itself beside the services.
+/// Returns the services beside those of reflection itself.
 fn but_reflection(names: impl Iterator<Item = String>) -> BTreeSet<String> {
     names.filter(|name| !name.starts_with("grpc.reflection.")).collect()
 }

@@ -7,9 +7,9 @@ use invitation_service::clock::Clock;
 use invitation_service::domain::group::Group;
 use invitation_service::domain::secret::key_ring::KeyRing;
 use invitation_service::domain::value::time::Timestamp;
+use invitation_service::pb::health::health_check_response::ServingStatus;
 use sea_orm::{ConnectionTrait, Statement};
 use tempfile::TempDir;
-use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::server::{Server, printed, refusal, run};
 use crate::support::build::commands::{command, create, created, link, options, revoke, store_with};

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use invitation_service::pb::health::health_check_response::ServingStatus;
 use tempfile::TempDir;
 use tonic::Code;
-use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::load::{Load, kept};
 use super::server::{BY_NAME, Server, printed, run};

@@ -1,6 +1,6 @@
 //! The binary behind a pooler that gives a connection to another client after each transaction.
 
-use tonic_health::pb::health_check_response::ServingStatus;
+use invitation_service::pb::health::health_check_response::ServingStatus;
 
 use super::server::{BY_NAME, Server, printed, run};
 use crate::support::database::TestDatabase;

@@ -2,9 +2,9 @@
 
 use std::net::TcpListener;
 
+use invitation_service::pb::health::health_check_response::ServingStatus;
 use sea_orm::ConnectionTrait;
 use tonic::Code;
-use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::server::{BY_NAME, Server, printed, refusal, run};
 use crate::store::migrations::migrate_further;

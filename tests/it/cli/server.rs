@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use invitation_service::pb;
+use invitation_service::pb::health::HealthCheckRequest;
+use invitation_service::pb::health::health_check_response::ServingStatus;
+use invitation_service::pb::health::health_client::HealthClient;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use super::load::Create;
 use crate::support::postgres;

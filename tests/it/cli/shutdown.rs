@@ -7,15 +7,15 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use invitation_service::pb;
+use invitation_service::pb::health::HealthCheckRequest;
+use invitation_service::pb::health::health_check_response::ServingStatus;
+use invitation_service::pb::health::health_client::HealthClient;
 use invitation_service::pb::user_invitation_service_client::UserInvitationServiceClient;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tonic::Request;
 use tonic::client::Grpc;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use super::load::{COMPANY, Load, kept};
 use super::server::{BY_NAME, PATIENCE, Server, refusal, run};

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use invitation_service::pb;
 use invitation_service::pb::connection_invitation_service_client::ConnectionInvitationServiceClient;
 use invitation_service::pb::event_service_client::EventServiceClient;
+use invitation_service::pb::health::health_check_response::ServingStatus;
 use invitation_service::pb::webhook_service_client::WebhookServiceClient;
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
-use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::load::{COMPANY, Load};
 use super::server::{PATIENCE, Server, printed, run};

@@ -86,13 +86,13 @@ impl Service {
 
     /// Waits, on the health service's own stream, until the service says that it serves.
     async fn until_ready(&self) {
-        use tonic_health::pb::HealthCheckRequest;
-        use tonic_health::pb::health_client::HealthClient;
+        use invitation_service::pb::health::HealthCheckRequest;
+        use invitation_service::pb::health::health_client::HealthClient;
         let service = invitation_service::pb::invitation_service_server::SERVICE_NAME.to_owned();
         let mut health = HealthClient::new(self.channel.clone());
         let mut watch = health.watch(HealthCheckRequest { service }).await.unwrap().into_inner();
         while let Some(answer) = watch.message().await.unwrap() {
-            if answer.status() == tonic_health::pb::health_check_response::ServingStatus::Serving {
+            if answer.status() == invitation_service::pb::health::health_check_response::ServingStatus::Serving {
                 return;
             }
         }

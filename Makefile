@@ -34,6 +34,7 @@ lint: ## Format, clippy, proto, docs, dependencies, chart
 	$(with_tools) buf lint proto
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --no-deps --locked --document-private-items
 	$(with_tools) cargo-deny --locked check bans licenses sources
+	$(with_tools) .ci/advisories
 	helm/lint
 
 bench: ## Load benchmark on SQLite and PostgreSQL, with pgbench beside it

@@ -17,6 +17,7 @@ mod tests;
 mod value;
 
 pub use error::{ConfigError, Problem};
+pub(crate) use section::auth::parse_api_keys;
 pub use section::auth::{ApiKeyEntry, AuthConfig};
 pub use section::delivery::DeliveryConfig;
 pub use section::events::{EventsConfig, NatsBegin, NatsConfig};
@@ -64,7 +65,7 @@ pub struct Config {
     files: SecretFiles,
 }
 
-/// The files that secrets were read from, kept only so that `redacted` can name them.
+/// The files that secrets were read from.
 #[derive(Debug)]
 struct SecretFiles {
     store_url: Option<PathBuf>,
@@ -96,6 +97,11 @@ impl Config {
             Ok(config) if problems.is_empty() => Ok(config),
             Ok(_) | Err(error::Reported) => Err(problems.into_error(&origins)),
         }
+    }
+
+    /// Returns the file that the API keys were read from, if calls need one.
+    pub(crate) fn api_keys_file(&self) -> Option<&Path> {
+        self.files.api_keys.as_deref()
     }
 
     /// Renders the effective configuration as TOML with every secret replaced by `[redacted]`.

@@ -1,5 +1,6 @@
 //! The composition root: from a configuration and a listener to a running service, and to its end.
 
+mod api_keys;
 mod keys;
 
 use std::io;
@@ -18,7 +19,7 @@ use crate::auth::authenticator::{Authenticator, AuthenticatorError};
 use crate::background::event_feed::EventFeed;
 use crate::background::{Background, event_feed, expiry, prune, sequencer};
 use crate::clock::Clock;
-use crate::config::{Config, DeliveryConfig, ReminderTimes, RemindersConfig, StoreConfig, StoreUrl};
+use crate::config::{AuthConfig, Config, DeliveryConfig, ReminderTimes, RemindersConfig, StoreConfig, StoreUrl};
 use crate::domain::decide::Context;
 use crate::domain::delivery::reminder::{Schedule, Schedules};
 use crate::domain::group::Group;
@@ -103,6 +104,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let drain = &shutdown.drain;
     let feed = EventFeed::new();
     let background = build_background(&config, &store, &ring, &feed, &clock, drain)?;
+    follow_api_keys(&config, &authenticator, &background);
     let (patience, checkpoint_interval) = (config.events.watch_patience, config.events.checkpoint_interval);
     let watches = Watches::new(feed, patience, checkpoint_interval, drain.clone());
     let (readiness_sender, health_service) = HealthService::new(services());
@@ -209,6 +211,14 @@ fn build_background(
         background.spawn(nats::run(store.clone(), config.clone(), stop));
     }
     Ok(background)
+}
+
+/// Starts the task that puts a changed file of API keys to work.
+fn follow_api_keys(config: &Config, authenticator: &Authenticator, background: &Background) {
+    let AuthConfig::Required { api_keys } = &config.auth else { return };
+    let Some(file) = config.api_keys_file() else { return };
+    let (keys, stop) = (api_keys.clone(), background.stop());
+    background.spawn(api_keys::run(authenticator.clone(), keys, file.to_owned(), stop));
 }
 
 /// Returns the task that posts events to endpoints until the service drains.

@@ -1,8 +1,8 @@
 //! Finds the caller of a request by its metadata.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::HeaderMap;
 
@@ -10,7 +10,7 @@ use super::api_key::hash_api_key;
 use super::caller::Caller;
 use super::permission::Permission;
 use crate::clock::Clock;
-use crate::config::AuthConfig;
+use crate::config::{ApiKeyEntry, AuthConfig};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
@@ -24,9 +24,12 @@ pub struct Authenticator(Arc<Mode>);
 enum Mode {
     /// Callers need no credentials.
     Open(Caller),
-    /// API keys, found by their hash: comparing hashes of 32 random bytes reveals nothing by its timing.
-    ApiKeys(HashMap<[u8; 32], Key>, Clock),
+    /// API keys, which may be replaced by others.
+    ApiKeys(RwLock<Keys>, Clock),
 }
+
+/// API keys, found by their hash: comparing hashes of 32 random bytes reveals nothing by its timing.
+type Keys = HashMap<[u8; 32], Key>;
 
 /// An API key that is accepted until it expires.
 struct Key {
@@ -84,26 +87,17 @@ impl Authenticator {
                 organization_id: None,
                 is_key: false,
             }),
-            AuthConfig::Required { api_keys } => {
-                let mut keys = HashMap::new();
-                for key in api_keys {
-                    let mut permissions = Vec::new();
-                    for name in &key.permissions {
-                        permissions.extend(Permission::from_name(name).ok_or_else(|| {
-                            AuthenticatorError::Permission { key: key.name.clone(), permission: name.clone() }
-                        })?);
-                    }
-                    let account = account(&key.account, &key.name)?;
-                    let name = format!("apiKeys/{}", key.name);
-                    let organization_id = key.organization_id;
-                    let caller = Caller { account, name, permissions, organization_id, is_key: true };
-                    let told = AtomicBool::new(false);
-                    keys.insert(key.hash, Key { caller, expires_at: key.expires_at, told });
-                }
-                Mode::ApiKeys(keys, clock)
-            }
+            AuthConfig::Required { api_keys } => Mode::ApiKeys(RwLock::new(keys_of(api_keys)?), clock),
         };
         Ok(Self(Arc::new(mode)))
+    }
+
+    /// Replaces all API keys; those of before are refused from now on, unless they are among the new ones. Nothing changes
+    /// where calls need no credential.
+    pub(crate) fn replace(&self, api_keys: &[ApiKeyEntry]) -> Result<(), AuthenticatorError> {
+        let Mode::ApiKeys(keys, _) = self.0.as_ref() else { return Ok(()) };
+        *keys.write().unwrap_or_else(PoisonError::into_inner) = keys_of(api_keys)?;
+        Ok(())
     }
 
     /// Returns the caller whose credential the metadata contain. Two credentials count as none: otherwise the caller
@@ -121,12 +115,33 @@ impl Authenticator {
         let mut credentials = bearer.chain(plain);
         match (credentials.next(), credentials.next()) {
             (Some(Some(key)), None) => {
-                let key = keys.get(&hash_api_key(key)).ok_or(Unauthenticated)?;
+                let (hash, keys) = (hash_api_key(key), keys.read().unwrap_or_else(PoisonError::into_inner));
+                let key = keys.get(&hash).ok_or(Unauthenticated)?;
                 key.caller(clock).cloned().ok_or(Unauthenticated)
             }
             _ => Err(Unauthenticated),
         }
     }
+}
+
+fn keys_of(api_keys: &[ApiKeyEntry]) -> Result<Keys, AuthenticatorError> {
+    let mut keys = HashMap::new();
+    for key in api_keys {
+        let mut permissions = Vec::new();
+        for name in &key.permissions {
+            permissions.extend(
+                Permission::from_name(name).ok_or_else(|| AuthenticatorError::Permission {
+                    key: key.name.clone(),
+                    permission: name.clone(),
+                })?,
+            );
+        }
+        let account = account(&key.account, &key.name)?;
+        let name = format!("apiKeys/{}", key.name);
+        let caller = Caller { account, name, permissions, organization_id: key.organization_id, is_key: true };
+        keys.insert(key.hash, Key { caller, expires_at: key.expires_at, told: AtomicBool::new(false) });
+    }
+    Ok(keys)
 }
 
 fn account(account: &str, key: &str) -> Result<AccountId, AuthenticatorError> {

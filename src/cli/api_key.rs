@@ -29,7 +29,7 @@ pub fn run(args: ApiKeyArgs, entropy: &Entropy) -> Result<String, ConfigError> {
     }
     let text = format!(
         "# The key, shown this once.\n{}\n\n\
-         # Its entry for the file that auth.api_keys_file names; the server reads it at start.\n{}",
+         # Its entry for the file that auth.api_keys_file names; a running server reads it within seconds.\n{}",
         key.expose(),
         render(entry)
     );

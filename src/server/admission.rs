@@ -10,8 +10,8 @@ use crate::auth::authenticator::Authenticator;
 use crate::auth::caller::Caller;
 use crate::auth::permission::Required;
 
-/// The interval at which the credential of a stream is checked.
-const CHECK_INTERVAL: Duration = Duration::from_secs(15);
+/// The interval at which the credential of a stream is checked: that of a key that was withdrawn ends soon.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The metadata that hold a credential.
 const CREDENTIAL_HEADERS: [&str; 2] = ["authorization", "x-api-key"];
@@ -122,6 +122,28 @@ mod tests {
         }
         let unchanged = Admission::of(keys("events.read", "acme", None), NEEDED, &metadata);
         tokio::time::timeout(Duration::from_secs(3_600), unchanged.ended(&caller)).await.unwrap_err();
+    }
+
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
+    async fn replaced_keys_end_the_streams_of_those_withdrawn() {
+        let mut metadata = HeaderMap::new();
+        metadata.insert("x-api-key", http::HeaderValue::from_static("key"));
+        let authenticator = keys("events.read", "acme", None);
+        let caller = authenticator.authenticate(&metadata).unwrap();
+        let admission = Admission::of(authenticator.clone(), NEEDED, &metadata);
+        let other = ApiKeyEntry { hash: hash_api_key("other"), ..entry("*", "acme", None) };
+        let kept = entry("events.read", "acme", None);
+        authenticator.replace(&[kept, other.clone()]).unwrap();
+        tokio::time::timeout(Duration::from_secs(60), admission.ended(&caller)).await.unwrap_err();
+        authenticator.replace(&[other]).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(2), admission.ended(&caller)).await.unwrap();
+        assert_eq!(ended.code(), Code::Unauthenticated);
+        authenticator.authenticate(&metadata).unwrap_err();
+        metadata.insert("x-api-key", http::HeaderValue::from_static("other"));
+        authenticator.authenticate(&metadata).unwrap();
+        let unknown = entry("everything", "acme", None);
+        authenticator.replace(&[unknown]).unwrap_err();
+        authenticator.authenticate(&metadata).unwrap();
     }
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]

@@ -1,8 +1,8 @@
 //! Section `[auth]`: whether callers must authenticate, and the file of API keys.
 //!
-//! The file is read once, at start. Which permissions exist is the auth module's knowledge: here only their form.
+//! The file is read at start, and again when it changes. Which permissions exist is the auth module's knowledge: here only their form.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::auth::api_key::parse_hash;
 use crate::auth::permission::Permission;
-use crate::config::error::{Checked, Problems, Reported};
+use crate::config::error::{Checked, ConfigError, Problems, Reported};
 use crate::config::value;
 use crate::domain::value::time::Timestamp;
 
@@ -134,10 +134,23 @@ impl RawAuth {
     }
 }
 
+/// Parses the content of a file of API keys, as a start does that reads it.
+///
+/// # Errors
+/// The texts of everything that is refused in it.
+pub(crate) fn parse_api_keys(path: &str, text: &str) -> Result<Vec<ApiKeyEntry>, ConfigError> {
+    let mut problems = Problems::default();
+    parse_keys(&mut problems, path, text).map_err(|Reported| problems.into_error(&BTreeMap::new()))
+}
+
 fn read_keys(problems: &mut Problems, path: &str) -> Checked<Vec<ApiKeyEntry>> {
     let text = problems.check(FILE_FIELD, value::read_file(path))?;
-    let parsed = toml::from_str::<KeyFile>(&text)
-        .map_err(|error| format!("{path}, {}", value::describe_toml_error(&text, &error)));
+    parse_keys(problems, path, &text)
+}
+
+fn parse_keys(problems: &mut Problems, path: &str, text: &str) -> Checked<Vec<ApiKeyEntry>> {
+    let parsed = toml::from_str::<KeyFile>(text)
+        .map_err(|error| format!("{path}, {}", value::describe_toml_error(text, &error)));
     let KeyFile { api_key } = problems.check(FILE_FIELD, parsed)?;
     if api_key.is_empty() {
         return problems.check(FILE_FIELD, Err(format!("{path} has no [[api_key]] entry")));

@@ -1,14 +1,20 @@
 //! The output of `api-key` and `token-key` is valid input of `serve`.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use invitation_service::pb;
+use invitation_service::pb::event_service_client::EventServiceClient;
 use serde_json::json;
+use tokio::time::timeout;
 use tonic::Code;
 
 use super::load::COMPANY;
 use super::server::{Server, printed, run};
 use super::tools;
+use crate::support::build::messages;
 use crate::support::expect::refused;
 use crate::support::folder::folder;
 
@@ -55,6 +61,61 @@ async fn printed_api_key_is_let_in_and_nobody_else() {
             let output = tools::shell(&format!("grpcurl {line}")).await;
             assert!(output.status.success(), "{output:?}");
         }
+    }
+    server.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn withdrawn_key_is_refused_without_a_restart() {
+    let folder = folder();
+    let kept = api_key(folder.path(), "acme", "*").await;
+    let both = folder.path().join("keys.toml");
+    let one = fs::read_to_string(&both).unwrap();
+    let withdrawn = api_key(folder.path(), "reader", "*").await;
+    // A link that is replaced, as Kubernetes mounts a Secret.
+    let publish = |file: &Path| {
+        symlink(file, folder.path().join("next")).unwrap();
+        fs::rename(folder.path().join("next"), folder.path().join("mounted.toml")).unwrap();
+    };
+    publish(&both);
+    let with_keys = ["--auth-mode", "required", "--api-keys-file", "mounted.toml"];
+    let server = Server::ready(folder.path(), &with_keys, &[]).await;
+    let mut client = EventServiceClient::new(server.channel().await);
+    let watch = |key: &str| {
+        let mut request = tonic::Request::new(pb::WatchEventsRequest::default());
+        request.metadata_mut().insert("x-api-key", key.parse().unwrap());
+        request
+    };
+    let mut stays = client.watch_events(watch(&kept)).await.unwrap().into_inner();
+    let mut ends = client.watch_events(watch(&withdrawn)).await.unwrap().into_inner();
+
+    let fewer = folder.path().join("fewer.toml");
+    fs::write(&fewer, &one).unwrap();
+    publish(&fewer);
+    let began = Instant::now();
+    let ended = messages::next_event(&mut ends).await.unwrap_err();
+    assert_eq!(ended.code(), Code::Unauthenticated);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    refused(client.watch_events(watch(&withdrawn)).await, Code::Unauthenticated, "UNAUTHENTICATED");
+    let told = server.logged("API keys were read again").await;
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["keys"], &told["withdrawn"]), (&json!(1), &json!(1)), "{told}");
+    assert_eq!(told["fingerprint"].as_str().unwrap().len(), 16);
+
+    // Nothing that is not a file of keys takes the place of one.
+    let bad = folder.path().join("bad.toml");
+    fs::write(&bad, "[[api_key]]\nname = \"ci\"\nhash = \"ivk_this_is_a_key\"\n").unwrap();
+    publish(&bad);
+    server.logged("a file that changed cannot be used").await;
+    client.watch_events(watch(&kept)).await.unwrap();
+    publish(&both);
+    server.logged("\"withdrawn\":0").await;
+    client.watch_events(watch(&withdrawn)).await.unwrap();
+    assert_eq!(server.log().matches("a file that changed cannot be used").count(), 1);
+    let log = server.log();
+    assert!([&kept, &withdrawn, "ivk_this_is_a_key"].iter().all(|key| !log.contains(*key)), "{log}");
+    while let Ok(checkpoint) = timeout(Duration::from_millis(10), stays.message()).await {
+        checkpoint.unwrap().expect("the key that stayed keeps its stream");
     }
     server.stop().await;
 }

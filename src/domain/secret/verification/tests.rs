@@ -8,9 +8,11 @@ use crate::domain::command::AcceptInvitation;
 use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
 use crate::domain::fixtures;
 use crate::domain::fixtures::{NOW, account, details, email, general, in_state, invitation, invited, minutes, person};
+use crate::domain::invitation::acceptance::Acceptor;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::general::{GeneralDetails, RecipientMatch, Usage};
 use crate::domain::kind::{Details, Kind};
+use crate::domain::value::given_email::GivenEmail;
 
 fn ring(ids: &[u8]) -> KeyRing {
     let keys: Vec<_> = ids.iter().map(|id| KeyRing::format_key(*id, [*id; 32])).collect();
@@ -259,7 +261,7 @@ fn proof_does_not_replace_an_address_that_is_not_plain() {
     let accept = AcceptInvitation {
         access: crate::domain::command::Access::Link(invitation.claims(1)),
         acceptor: Acceptor { email: email.clone(), ..person("p", None, false) },
-        proof: Some(EmailProof::new(self::email("ann@example.org"), NOW)),
+        proof: Some(EmailProof::new(Uuid::from_u128(1), self::email("ann@example.org"), NOW)),
         created_connection: None,
         guest_organization_id: None,
         by_system: false,

@@ -10,6 +10,7 @@ mod followers;
 mod key_ring;
 mod keys;
 mod load;
+mod log;
 mod outage;
 mod pooler;
 mod readiness;

@@ -15,7 +15,7 @@ test: ## Every test on SQLite and PostgreSQL, installing what is missing
 	.ci/tools test
 	$(with_tools) REQUIRE_POSTGRES=1 REQUIRE_E2E=1 cargo test --locked
 
-pooled: ## The tests on PostgreSQL again, through PgBouncer, with serializable transactions and refusals at random
+pooled: ## The tests on PostgreSQL again, through PgBouncer, serializable, with refusals now and then
 	.ci/tools test
 	$(with_tools) REQUIRE_POSTGRES=1 REQUIRE_E2E=1 TEST_POOLER=1 cargo test --locked --test it -- --skip on_sqlite --skip tidy:: --skip mail::
 

@@ -60,9 +60,6 @@ jit = off
 log_line_prefix = '%d '
 ";
 
-/// The default isolation of a database whose tests go through a pooler: any statement may be refused because of others.
-const STRICT: &str = "default_transaction_isolation = 'serializable'\n";
-
 /// The configuration of the pooler, which gives a connection away after each transaction and has too few for all.
 const POOLER: &str = "
 auth_type = plain
@@ -73,6 +70,9 @@ server_idle_timeout = 5
 unix_socket_dir =
 listen_addr = 127.0.0.1
 ";
+
+/// The default isolation of the pooler's connections: any statement may be refused because of others.
+const STRICT: &str = "SET default_transaction_isolation = serializable";
 
 /// Returns whether the tests go through a pooler.
 pub(crate) fn is_pooled() -> bool {
@@ -133,7 +133,7 @@ impl Cluster {
             // A database that somebody is connected to cannot be copied.
             database.close().await;
             if is_pooled() {
-                refuse_at_random(&url).await;
+                refuse_now_and_then(&url).await;
             }
             url.rsplit('/').next().unwrap_or_default().to_owned()
         });
@@ -206,8 +206,7 @@ impl Cluster {
         cluster.must("init");
         let configuration = cluster.dir.join("data/postgresql.conf");
         let mut file = OpenOptions::new().append(true).open(configuration).expect("open postgresql.conf");
-        let settings = SETTINGS.to_owned() + if is_pooled() { STRICT } else { "" };
-        file.write_all(settings.as_bytes()).expect("write postgresql.conf");
+        file.write_all(SETTINGS.as_bytes()).expect("write postgresql.conf");
         // Between looking and binding, somebody else may take the port. `pg_ctl start` succeeds only when the very process
         // it started is ready, and that one has exactly one address to listen on: a foreign server is never taken for ours.
         let started = (0..5).any(|_| {
@@ -222,13 +221,16 @@ impl Cluster {
         let (dir, port) = (self.dir.display(), free_port());
         let users = format!("\"postgres\" \"{}\"\n", self.password);
         let configuration = format!(
-            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]{POOLER}listen_port = {port}
+            "[databases]\n* = host=127.0.0.1 port={} connect_query='{STRICT}'\n[pgbouncer]{POOLER}listen_port = {port}
             auth_file = {dir}/users\nlogfile = {dir}/pgbouncer.log\npidfile = {dir}/pgbouncer.pid\n",
             self.port
         );
         fs::write(self.dir.join("users"), users).expect("write the pooler's users");
         fs::write(self.dir.join("pgbouncer.ini"), configuration).expect("write the pooler's configuration");
-        self.must(&format!("pool {}", program.display()));
+        // The server's user may not be let into the folder of the program.
+        let copy = self.dir.join("pgbouncer");
+        fs::copy(program, &copy).expect("copy the pooler");
+        self.must(&format!("pool {}", copy.display()));
         port
     }
 
@@ -263,7 +265,9 @@ impl Cluster {
     }
 
     fn logs(&self) -> String {
-        ["pg_ctl.log", "server.log"].map(|name| fs::read_to_string(self.dir.join(name)).unwrap_or_default()).concat()
+        ["pg_ctl.log", "server.log", "pgbouncer.log"]
+            .map(|name| fs::read_to_string(self.dir.join(name)).unwrap_or_default())
+            .concat()
     }
 }
 
@@ -297,18 +301,22 @@ impl Supervisor {
     }
 }
 
-/// Makes a database refuse one write in a hundred or two, as if it met other transactions: a save writes several tables.
-async fn refuse_at_random(url: &str) {
+/// Makes a database refuse the service one write in twenty or so, as if it met other transactions: a save writes a dozen tables. The
+/// refusals come at equal distances, so that the next attempt succeeds.
+async fn refuse_now_and_then(url: &str) {
     let admin = Database::connect(url).await.expect("connect to the template");
     for sql in [
-        "CREATE FUNCTION refuse_at_random() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            IF current_setting('application_name') = 'invitation-service' AND random() < 0.005 THEN RAISE EXCEPTION 'at random' USING ERRCODE = '40001'; END IF;
+        "CREATE SEQUENCE written",
+        "CREATE FUNCTION refuse_now_and_then() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF current_setting('application_name') = 'invitation-service' AND nextval('written') % 211 = 0 THEN
+                RAISE EXCEPTION 'now and then' USING ERRCODE = '40001';
+            END IF;
             RETURN NULL; END $$",
         "DO $$ DECLARE r record; BEGIN
             FOR r IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
                 AND relname <> 'seaql_migrations' LOOP
                 EXECUTE format('CREATE TRIGGER refuse AFTER INSERT OR UPDATE OR DELETE ON %I
-                    FOR EACH STATEMENT EXECUTE FUNCTION refuse_at_random()', r.relname);
+                    FOR EACH STATEMENT EXECUTE FUNCTION refuse_now_and_then()', r.relname);
             END LOOP; END $$",
     ] {
         admin.execute_unprepared(sql).await.expect("have the template refuse");

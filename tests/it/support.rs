@@ -11,6 +11,7 @@ pub(crate) mod gate;
 pub(crate) mod limit;
 pub(crate) mod nats;
 pub(crate) mod network;
+pub(crate) mod pooler;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod service;

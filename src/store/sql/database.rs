@@ -1,5 +1,6 @@
 //! The connections: one database, with a pool for reads and a pool for writes.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -94,7 +95,7 @@ pub struct PostgresOptions<'a> {
 }
 
 /// The connections to a database. Clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Database {
     /// The pool for reads. On PostgreSQL also the pool for writes.
     pub(in crate::store) read: Pool,
@@ -261,6 +262,13 @@ impl Database {
         self.read.close().await;
         self.write.close().await;
         drop(self.lock);
+    }
+}
+
+impl fmt::Debug for Database {
+    // The options of a connection hold its password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({:?})", self.backend())
     }
 }
 

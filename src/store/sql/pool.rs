@@ -83,9 +83,8 @@ impl Pool {
             let health = known.clone();
             Box::pin(async move {
                 let look = connection.fetch_one(if has_session { LOOK } else { LOOK_BEHIND_POOLER }).await?;
-                if has_session && look.try_get::<&str, _>(1)? != "force_generic_plan" {
-                    return Err(SqlxError::Configuration(NO_SESSION.into()));
-                }
+                // The driver would only log an error from here, and connect again.
+                health.note_session(has_session && look.try_get::<&str, _>(1)? != "force_generic_plan");
                 health.note_isolation(look.try_get(0)?);
                 Ok(())
             })
@@ -121,6 +120,12 @@ impl Pool {
                 Err(error) => Err(SqlxError::Io(error)),
             },
         };
+        if matches!(self, Self::Postgres { health, .. } if health.lacks_session()) {
+            if let Ok(mut connection) = connection {
+                connection.condemn();
+            }
+            return Err(connection_error(SqlxError::Configuration(NO_SESSION.into())));
+        }
         connection.map_err(connection_error)
     }
 

@@ -17,6 +17,8 @@ pub(in crate::store) struct PoolHealth {
     known: Arc<Mutex<Known>>,
     answers: Arc<Answers>,
     is_strict: Arc<AtomicBool>,
+    /// Whether the last connection that was opened has lost the settings that it asked for.
+    lacks_session: Arc<AtomicBool>,
 }
 
 /// The moment at which the database last answered.
@@ -66,6 +68,16 @@ impl PoolHealth {
     pub(super) fn note_isolation(&self, isolation: &str) {
         let is_strict = !["read committed", "read uncommitted"].contains(&isolation);
         self.is_strict.store(is_strict, Ordering::Relaxed);
+    }
+
+    /// Notes whether a new connection has lost the settings that it asked for.
+    pub(super) fn note_session(&self, is_lost: bool) {
+        self.lacks_session.store(is_lost, Ordering::Relaxed);
+    }
+
+    /// Returns whether the last connection that was opened has lost the settings that it asked for.
+    pub(super) fn lacks_session(&self) -> bool {
+        self.lacks_session.load(Ordering::Relaxed)
     }
 
     /// Returns whether the database may refuse any statement because of other transactions.

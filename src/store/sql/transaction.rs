@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use tokio::time::timeout;
 
 use super::connection::Connection;
+use super::error::is_serialization_failure;
 use super::pool::{ANSWER_GRACE, ROLLBACK_LIMIT};
 
 /// A transaction that writes.
@@ -71,7 +72,8 @@ impl Transaction {
 /// Runs the last statement of a transaction, and discards the connection if the statement fails.
 async fn end(connection: &mut Connection, sql: &str) -> Result<(), DbErr> {
     let result = connection.execute_unprepared(sql).await;
-    if result.is_err() {
+    // PostgreSQL has rolled back a transaction that met others, and its session goes on.
+    if result.as_ref().is_err_and(|error| !is_serialization_failure(error)) {
         connection.condemn();
     }
     result.map(drop)

@@ -90,6 +90,8 @@ impl Store {
     pub async fn try_code(&self, tried: &CodeTry<'_>) -> Result<Tried, StoreError> {
         let backend = self.database.backend();
         let values = values(tried, read_clock(&self.database, None));
+        // Tries of one invitation wait for each other, and must not take the connections of all meanwhile.
+        let _turn = self.database.read_turns.list(tried.account).await?;
         let counted = if backend == DbBackend::Postgres {
             let statement = Statement::from_sql_and_values(backend, postgres_sql(), values);
             self.database.write.query_one_raw(statement).await?

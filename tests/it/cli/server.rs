@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
 use super::load::Create;
-use crate::support::postgres;
+use crate::support::pooler;
 
 /// The service whose readiness is asked for when any of them would do.
 pub(super) const BY_NAME: &str = pb::connection_invitation_service_server::SERVICE_NAME;
@@ -52,7 +52,7 @@ pub(super) fn command(folder: &Path, arguments: &[&str], environment: &[(&str, &
 
 fn dressed(mut command: Command, folder: &Path, environment: &[(&str, &str)]) -> Command {
     command.env_clear().envs(environment.iter().copied()).current_dir(folder);
-    if postgres::is_pooled() && !environment.iter().any(|(name, _)| *name == "INVITATION__STORE__POOLER") {
+    if pooler::is_pooled() && !environment.iter().any(|(name, _)| *name == "INVITATION__STORE__POOLER") {
         command.env("INVITATION__STORE__POOLER", "transaction");
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);

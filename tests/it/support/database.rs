@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::folder::folder;
+use super::pooler;
 use super::postgres::{self, Cluster};
 
 /// An empty database that no other test has.
@@ -60,7 +61,7 @@ impl TestDatabase {
     }
 
     fn on(cluster: &'static Cluster, url: String) -> Self {
-        let pooled = if postgres::is_pooled() { cluster.through_pooler(&url) } else { None };
+        let pooled = if pooler::is_pooled() { cluster.through_pooler(&url) } else { None };
         Self {
             url: pooled.unwrap_or_else(|| url.clone()),
             direct: url.clone(),

@@ -30,6 +30,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database};
 use tokio::sync::OnceCell;
 
 use super::folder::folder_called;
+use super::pooler;
 
 const SUPERVISOR: &str = r#"
 trap : PIPE # nobody may be left to hear an answer
@@ -60,26 +61,7 @@ jit = off
 log_line_prefix = '%d '
 ";
 
-/// The configuration of the pooler, which gives a connection away after each transaction and has too few for all.
-const POOLER: &str = "
-auth_type = plain
-pool_mode = transaction
-default_pool_size = 6
-max_client_conn = 3000
-server_idle_timeout = 5
-unix_socket_dir =
-listen_addr = 127.0.0.1
-";
-
-/// The default isolation of the pooler's connections: any statement may be refused because of others.
-const STRICT: &str = "SET default_transaction_isolation = serializable";
-
-/// Returns whether the tests go through a pooler.
-pub(crate) fn is_pooled() -> bool {
-    is_set("TEST_POOLER")
-}
-
-fn is_set(variable: &str) -> bool {
+pub(super) fn is_set(variable: &str) -> bool {
     env::var(variable).is_ok_and(|value| !matches!(value.as_str(), "" | "0"))
 }
 
@@ -132,8 +114,8 @@ impl Cluster {
             database.maintenance().migrate().await.expect("migrate the template");
             // A database that somebody is connected to cannot be copied.
             database.close().await;
-            if is_pooled() {
-                refuse_now_and_then(&url).await;
+            if pooler::is_pooled() {
+                pooler::refuse_now_and_then(&url).await;
             }
             url.rsplit('/').next().unwrap_or_default().to_owned()
         });
@@ -218,19 +200,9 @@ impl Cluster {
     }
 
     fn start_pooler(&self, program: &Path) -> u16 {
-        let (dir, port) = (self.dir.display(), free_port());
-        let users = format!("\"postgres\" \"{}\"\n", self.password);
-        let configuration = format!(
-            "[databases]\n* = host=127.0.0.1 port={} connect_query='{STRICT}'\n[pgbouncer]{POOLER}listen_port = {port}
-            auth_file = {dir}/users\nlogfile = {dir}/pgbouncer.log\npidfile = {dir}/pgbouncer.pid\n",
-            self.port
-        );
-        fs::write(self.dir.join("users"), users).expect("write the pooler's users");
-        fs::write(self.dir.join("pgbouncer.ini"), configuration).expect("write the pooler's configuration");
-        // The server's user may not be let into the folder of the program.
-        let copy = self.dir.join("pgbouncer");
-        fs::copy(program, &copy).expect("copy the pooler");
-        self.must(&format!("pool {}", copy.display()));
+        let port = free_port();
+        let program = pooler::prepare(program, &self.dir, self.port, port, &self.password);
+        self.must(&format!("pool {}", program.display()));
         port
     }
 
@@ -240,8 +212,8 @@ impl Cluster {
 
     /// The URL of a database by way of the pooler, which is started if there is none; `None` where none is installed.
     pub(crate) fn through_pooler(&self, url: &str) -> Option<String> {
-        let program = find_pooler();
-        let is_required = is_set("REQUIRE_POSTGRES") || is_pooled();
+        let program = pooler::find();
+        let is_required = is_set("REQUIRE_POSTGRES") || pooler::is_pooled();
         assert!(
             program.is_some() || !is_required,
             "REQUIRE_POSTGRES or TEST_POOLER is set, and no PgBouncer was found"
@@ -301,29 +273,6 @@ impl Supervisor {
     }
 }
 
-/// Makes a database refuse the service one write in twenty or so, as if it met other transactions: a save writes a dozen tables. The
-/// refusals come at equal distances, so that the next attempt succeeds.
-async fn refuse_now_and_then(url: &str) {
-    let admin = Database::connect(url).await.expect("connect to the template");
-    for sql in [
-        "CREATE SEQUENCE written",
-        "CREATE FUNCTION refuse_now_and_then() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            IF current_setting('application_name') = 'invitation-service' AND nextval('written') % 211 = 0 THEN
-                RAISE EXCEPTION 'now and then' USING ERRCODE = '40001';
-            END IF;
-            RETURN NULL; END $$",
-        "DO $$ DECLARE r record; BEGIN
-            FOR r IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
-                AND relname <> 'seaql_migrations' LOOP
-                EXECUTE format('CREATE TRIGGER refuse AFTER INSERT OR UPDATE OR DELETE ON %I
-                    FOR EACH STATEMENT EXECUTE FUNCTION refuse_now_and_then()', r.relname);
-            END LOOP; END $$",
-    ] {
-        admin.execute_unprepared(sql).await.expect("have the template refuse");
-    }
-    admin.close().await.expect("close the connection to the template");
-}
-
 /// Returns the URL of a database of the shared cluster past the pooler, if there is one.
 pub(crate) fn past_pooler(url: &str) -> String {
     let Some(Cluster { pooler_port, port, .. }) = cluster() else { return url.to_owned() };
@@ -338,7 +287,7 @@ pub(crate) fn options<'a>(
     max_connections: u32,
     timeout: Duration,
 ) -> PostgresOptions<'a> {
-    PostgresOptions { url, pooler: is_pooled(), listen_url, max_connections, timeout }
+    PostgresOptions { url, pooler: pooler::is_pooled(), listen_url, max_connections, timeout }
 }
 
 /// The directory of the server's programs: the one in PATH, else the newest that a distribution or Homebrew installed.
@@ -364,13 +313,6 @@ fn find_binaries() -> Option<PathBuf> {
         });
         versions.filter(|(_, dir)| complete(dir)).max().map(|(_, dir)| dir)
     })
-}
-
-/// The program of PgBouncer: the one in PATH, or where Debian has it.
-fn find_pooler() -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    folders.map(|folder| folder.join("pgbouncer")).find(|program| program.is_file())
 }
 
 /// PostgreSQL refuses to run as root: whoever made `dir` as root starts it as another user.

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 
 use super::database::{NEW_YEAR, TestDatabase};
-use super::postgres;
+use super::{pooler, postgres};
 
 /// Two keys; the first signs.
 pub(crate) const KEYS: &str =
@@ -52,7 +52,7 @@ pub(crate) fn configuration(database: &TestDatabase, more: &[(&'static str, &str
         // Time passes by hand, so what it brings about does too, but where a test asks for it.
         ("INVITATION__EVENTS__EXPIRY_INTERVAL", "1h"),
     ];
-    if postgres::is_pooled() && database.url().starts_with("postgres") {
+    if pooler::is_pooled() && database.url().starts_with("postgres") {
         environment.push(("INVITATION__STORE__POOLER", "transaction"));
         environment.push(("INVITATION__STORE__LISTEN_URL", database.direct()));
     }

@@ -1,5 +1,6 @@
 //! The facts that the lanes of a process share: which accounts have work, and whether a submission runs alone.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub(in crate::store) struct AllLanes(Mutex<Facts>);
 struct Facts {
     /// The accounts with the latest calls: the last one, and the last one of any other.
     callers: [Option<(AccountId, Instant)>; 2],
+    /// The number of submissions of each account that wait to run alone.
+    waiting: HashMap<AccountId, usize>,
     /// Whether a submission runs alone.
     is_alone: bool,
     /// The moment from which the next submission may run alone.
@@ -44,7 +47,7 @@ impl AllLanes {
     pub(super) fn has_others(&self, account: &AccountId, since: Instant) -> bool {
         let facts = self.facts();
         let mut others = facts.callers.iter().flatten().filter(|(caller, _)| caller != account);
-        others.any(|(_, at)| *at + COMPANY_TTL >= since)
+        others.any(|(_, at)| *at + COMPANY_TTL >= since) || facts.waiting.keys().any(|waiting| waiting != account)
     }
 
     /// Begins to run a submission alone. Returns `false` if another one runs, or if it is too early after the last one.
@@ -62,9 +65,27 @@ impl AllLanes {
         facts.rest_until = facts.rest_until.max(rest_until);
     }
 
-    /// Returns the moment at which the next submission may run alone, or at which it is worth another look.
-    pub(super) fn next_alone(&self, now: Instant) -> Option<Instant> {
+    /// Notes that a submission of an account waits to run alone, in any lane.
+    pub(super) fn note_waiting(&self, account: &AccountId) {
+        *self.facts().waiting.entry(account.clone()).or_default() += 1;
+    }
+
+    /// Notes that a submission of an account no longer waits to run alone.
+    pub(super) fn note_taken(&self, account: &AccountId) {
+        let mut facts = self.facts();
+        let left = facts.waiting.get(account).map_or(0, |count| count.saturating_sub(1));
+        if left == 0 {
+            facts.waiting.remove(account);
+        } else {
+            facts.waiting.insert(account.clone(), left);
+        }
+    }
+
+    /// Returns the moment at which it is worth another look whether a submission may run alone. It is never past: the submission of
+    /// another lane may have ended since the last look, and nothing tells this lane.
+    pub(super) fn next_alone(&self, now: Instant) -> Instant {
         let facts = self.facts();
-        facts.rest_until.max(facts.is_alone.then_some(now + POLL_INTERVAL))
+        let until = facts.rest_until.max(facts.is_alone.then_some(now + POLL_INTERVAL));
+        until.filter(|until| *until > now).unwrap_or(now + POLL_INTERVAL)
     }
 }

@@ -85,6 +85,9 @@ impl State {
             turns.push_back(account.clone());
         }
         submissions.push_back((submission, load));
+        if alone {
+            self.all_lanes.note_waiting(account);
+        }
         waiting.load = waiting.load.plus(load);
         self.waiting = self.waiting.plus(load);
     }
@@ -92,6 +95,8 @@ impl State {
     /// Takes all submissions.
     pub(super) fn drain(&mut self) -> Vec<Submission> {
         let accounts = std::mem::take(&mut self.accounts);
+        let alone = accounts.iter().flat_map(|(account, waiting)| waiting.alone.iter().map(move |_| account));
+        alone.for_each(|account| self.all_lanes.note_taken(account));
         self.turns.clear();
         self.turns_alone.clear();
         self.waiting = Load::default();
@@ -129,7 +134,7 @@ impl State {
 
     /// Returns the next moment at which a rest ends.
     pub(super) fn rest_end(&self, now: Instant) -> Option<Instant> {
-        let alone = if self.turns_alone.is_empty() { None } else { self.all_lanes.next_alone(now) };
+        let alone = (!self.turns_alone.is_empty()).then(|| self.all_lanes.next_alone(now));
         let waits = |account: &&AccountId| self.turns.contains(account);
         let resting = self.resting.iter().filter(|(account, _)| waits(account)).map(|(_, until)| *until);
         resting.chain(alone).filter(|until| *until > now).min()
@@ -152,6 +157,7 @@ impl State {
         let account = self.turns_alone.pop_front_if(|_| may_run)?;
         let waiting = self.accounts.get_mut(&account)?;
         let (submission, load) = waiting.alone.pop_front()?;
+        self.all_lanes.note_taken(&account);
         waiting.load = waiting.load.minus(load);
         self.waiting = self.waiting.minus(load);
         if !waiting.alone.is_empty() {

@@ -18,7 +18,7 @@ use crate::support::build::commands::*;
 use crate::support::codes::{requested, verification};
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::network::Network;
-use crate::support::{on_both, postgres};
+use crate::support::{on_both, pooler};
 
 on_both!(migrated: old_rows_are_deleted_in_turn);
 
@@ -186,7 +186,7 @@ async fn read_only_sessions_are_closed_and_are_not_ready() {
             store.get_invitation(&reach(), made_by_nobody(), false).await.unwrap();
         }
         admin.execute_unprepared(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await.unwrap();
-        if postgres::is_pooled() {
+        if pooler::is_pooled() {
             // The operator of a pooler has it connect anew, too.
             number(&admin, &end).await;
         }

@@ -1,6 +1,6 @@
 //! The queue of a lane: bounded by calls, rows and bytes, and handed out in turns by account.
 //!
-//! Much work runs alone, and for as long as it took, the lane is left to accounts with less to do: so nothing that one account
+//! Much work runs alone, and for twice as long as it took, the lane is left to accounts with less to do: so nothing that one account
 //! asks for costs the others more than half of a lane.
 
 pub(super) mod all_lanes;

@@ -1,7 +1,7 @@
 //! The turns of a lane: which submissions make the next group.
 //!
 //! Accounts share groups, each with as many rows as its share. A submission that is too much for that runs alone. After it,
-//! no other such submission runs for as long as it took, in any lane, if other accounts have work. In the same way an account rests that
+//! no other such submission runs for twice as long as it took, in any lane, if other accounts have work. In the same way an account rests that
 //! had more than half of a shared group, for as long as it took more than the others: they may answer and ask again meanwhile.
 
 #[cfg(test)]
@@ -19,6 +19,8 @@ use crate::domain::value::text::AccountId;
 use crate::store::executor::lane_pace::LanePace;
 use crate::store::executor::submission::Submission;
 
+/// The rest after a submission that ran alone, as a multiple of the time that it took.
+const REST: u32 = 2;
 /// The shortest rest of an account in a shared group: less is what any account takes.
 const MIN_REST: Duration = Duration::from_millis(10);
 
@@ -118,7 +120,8 @@ impl State {
         self.resting.retain(|_, until| *until > now);
         if is_alone {
             let others = rows.keys().any(|account| self.has_others(account, begin));
-            return self.all_lanes.end_alone(others.then(|| now + took));
+            // The work of the others costs the database and this process something too: they get the greater part of the time.
+            return self.all_lanes.end_alone(others.then(|| now + REST * took));
         }
         for (account, own) in rows {
             if !self.has_others(&account, begin) {

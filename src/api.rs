@@ -26,7 +26,7 @@ use tonic::service::Routes;
 
 use crate::domain::kind::Details;
 use crate::pb;
-use crate::server::reflection::Reflection;
+use crate::server::open_services::reflection::Reflection;
 use crate::server::request_body::MAX_MESSAGE;
 use access::Access;
 use connection::ConnectionInvitations;

@@ -11,7 +11,6 @@ pub mod health;
 pub(crate) mod in_flight;
 pub(crate) mod listener;
 pub mod open_services;
-pub(crate) mod reflection;
 pub(crate) mod refused;
 pub mod request_body;
 pub(crate) mod room;

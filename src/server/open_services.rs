@@ -1,6 +1,8 @@
 //! The services that everybody may call: health, and reflection where it is on and no credentials are asked for. Their streams are
 //! few, so that callers without a credential hold little memory.
 
+pub(crate) mod reflection;
+
 use std::sync::Arc;
 use std::time::Duration;
 

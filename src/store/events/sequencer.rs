@@ -142,11 +142,7 @@ async fn number_on_postgres(database: &Database, batch: i64, since: i64) -> Resu
         number_sql(DbBackend::Postgres),
         [batch.into(), since.into()],
     );
-    let row = match database.write.query_one_raw(statement).await.map_err(StoreError::from) {
-        // At a stricter isolation level than the usual, a lock that came too late is an error.
-        Err(StoreError::Conflict) => None,
-        result => result?,
-    };
+    let row = database.write.query_one_raw(statement).await?;
     let Some(row) = row else { return Ok(Numbering::Busy { position: 0 }) };
     if row.try_get::<i64>("", "held")? == 0 {
         return Ok(Numbering::Busy { position: row.try_get("", "position")? });

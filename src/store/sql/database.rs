@@ -26,6 +26,9 @@ use crate::private_file;
 /// The longest a SQLite statement waits for a lock; only another program's transaction can hold one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The isolation of a statement that is a transaction by itself: it has to see the changes that it waited for.
+const ISOLATION: (&str, &str) = ("default_transaction_isolation", "read committed");
+
 /// The planner settings of PostgreSQL: one plan per statement, whatever the number of rows, since sets are one
 /// parameter, whose size is unknown to the planner; and plans for tables that grow, so that rows are looked up by an
 /// index however few there are at that moment.
@@ -151,7 +154,7 @@ impl Database {
         let unlimited = if pooler {
             connect.extra_float_digits(None)
         } else {
-            connect.options(PLANNER_SETTINGS).options(TCP_SETTINGS)
+            connect.options([ISOLATION]).options(PLANNER_SETTINGS).options(TCP_SETTINGS)
         };
         let limited = if pooler { unlimited.clone() } else { unlimited.clone().options(time_limits(timeout)) };
         let local = pooler.then(|| local_settings(timeout));

@@ -23,14 +23,15 @@ pub(super) const ROLLBACK_LIMIT: Duration = Duration::from_secs(2);
 /// The time for which an answer is awaited after the server's own limit.
 pub(super) const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
-/// Reads whether statements of a session may be refused because of other transactions.
-const LOOK_BEHIND_POOLER: &str = "SELECT current_setting('default_transaction_isolation')";
-/// Does the same and reads a setting of the session. Makes it wait until its commits are on disk, unless it waits for more, such as
-/// a standby: a server that answers a COMMIT before would lose changes that callers believe to be saved.
-const LOOK: &str = "SELECT current_setting('default_transaction_isolation'), current_setting('plan_cache_mode'),
+/// Reads a setting of a session. Makes it wait until its commits are on disk, unless it waits for more, such as a standby: a server
+/// that answers a COMMIT before would lose changes that callers believe to be saved.
+const LOOK: &str = "SELECT current_setting('plan_cache_mode'),
     CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END";
 const NO_SESSION: &str = "a pooler drops the settings of the session: set store.pooler = \"transaction\"";
-/// The attempts at a statement that is refused because of other transactions.
+/// Begins a transaction on PostgreSQL. A statement has to see the change that it, or one before it, waited for, whatever the default
+/// isolation of the database is.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// The attempts at a statement behind a pooler that is refused because of other transactions.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The size of a pool, and the time that a caller waits for a connection.
@@ -82,10 +83,11 @@ impl Pool {
         let pool = pool.after_connect(move |connection, _| {
             let health = known.clone();
             Box::pin(async move {
-                let look = connection.fetch_one(if has_session { LOOK } else { LOOK_BEHIND_POOLER }).await?;
-                // The driver would only log an error from here, and connect again.
-                health.note_session(has_session && look.try_get::<&str, _>(1)? != "force_generic_plan");
-                health.note_isolation(look.try_get(0)?);
+                if has_session {
+                    let look = connection.fetch_one(LOOK).await?;
+                    // The driver would only log an error from here, and connect again.
+                    health.note_session(look.try_get::<&str, _>(0)? != "force_generic_plan");
+                }
                 Ok(())
             })
         });
@@ -148,11 +150,9 @@ impl Pool {
     }
 
     async fn begin_with(&self, waits_for_locks: bool) -> Result<Transaction, DbErr> {
-        let local = self.local().map_or("", |local| local);
         let waits = if waits_for_locks { "; SET LOCAL lock_timeout = 0" } else { "" };
         let begin = match self {
-            // A statement has to see the change that an earlier one waited for, whatever the default isolation of the database is.
-            Self::Postgres { .. } => format!("BEGIN ISOLATION LEVEL READ COMMITTED{local}{waits}"),
+            Self::Postgres { local, .. } => format!("{BEGIN}{}{waits}", local.as_deref().unwrap_or_default()),
             // A deferred transaction on SQLite that reads before it writes may find that it can no longer write.
             Self::Sqlite { .. } => "BEGIN IMMEDIATE".to_owned(),
         };
@@ -173,12 +173,6 @@ impl Pool {
             Self::Postgres { pool, .. } => SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
             Self::Sqlite { pool, .. } => SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()),
         }
-    }
-
-    /// Returns whether the database may refuse any statement because of other transactions, as stricter isolation levels
-    /// than READ COMMITTED do.
-    fn may_refuse_any_statement(&self) -> bool {
-        matches!(self, Self::Postgres { health, .. } if health.is_strict())
     }
 
     /// Returns whether the database has answered any statement since a moment; always false on SQLite.
@@ -210,37 +204,32 @@ fn connection_error(error: SqlxError) -> DbErr {
     }
 }
 
-/// Runs a statement on a connection of the pool: behind a pooler in a transaction with its settings, else as it is.
-macro_rules! run_once {
-    ($self:ident, $begin:expr, $method:ident, $raw:ident, $statement:expr) => {
-        match $begin {
-            None => $self.acquire().await?.$method($statement).await,
-            Some(begin) => {
-                let transaction = Transaction::begin($self.acquire().await?, begin).await?;
-                match transaction.$raw($statement).await {
-                    Ok(result) => transaction.commit().await.map(|()| result),
-                    Err(error) => Err(error),
-                }
-            }
+/// Runs a statement in a transaction of its own.
+macro_rules! run_in_transaction {
+    ($self:ident, $begin:expr, $raw:ident, $statement:expr) => {{
+        let transaction = Transaction::begin($self.acquire().await?, $begin).await?;
+        match transaction.$raw($statement).await {
+            Ok(result) => transaction.commit().await.map(|()| result),
+            Err(error) => Err(error),
         }
-    };
+    }};
 }
 
-/// Runs a statement, again if the database refuses it because of other transactions: then it has changed nothing.
+/// Runs a statement. Behind a pooler, where it is a transaction, runs it again if the database refuses it because of other
+/// transactions: then it has changed nothing.
 macro_rules! run {
     ($self:ident, $method:ident, $raw:ident, $statement:expr) => {{
         let statement = $statement;
-        let begin = $self.local().map(|local| format!("BEGIN{local}"));
+        let Some(begin) = $self.local().map(|local| format!("{BEGIN}{local}")) else {
+            return $self.acquire().await?.$method(statement).await;
+        };
         for _ in 1..MAX_ATTEMPTS {
-            if !$self.may_refuse_any_statement() {
-                break;
-            }
-            let result = run_once!($self, begin.as_deref(), $method, $raw, statement.clone());
+            let result = run_in_transaction!($self, &begin, $raw, statement.clone());
             if !result.as_ref().is_err_and(is_serialization_failure) {
                 return result;
             }
         }
-        run_once!($self, begin.as_deref(), $method, $raw, statement)
+        run_in_transaction!($self, &begin, $raw, statement)
     }};
 }
 
@@ -274,5 +263,21 @@ impl fmt::Debug for Pool {
     // The options of a connection hold its password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Pool({:?})", self.get_database_backend())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(crate = "crate::limit")]
+    async fn sqlite_is_built_to_keep_its_plans() {
+        let options = PoolOptions { max_connections: 1, acquire_timeout: Duration::from_secs(5) };
+        let folder = tempfile::tempdir().unwrap();
+        let connect = SqliteConnectOptions::new().filename(folder.path().join("a.db")).create_if_missing(true);
+        let pool = Pool::sqlite(options, connect).await.unwrap();
+        let pragma = Statement::from_string(DbBackend::Sqlite, "PRAGMA compile_options");
+        let built = pool.query_all_raw(pragma).await.unwrap();
+        assert!(built.iter().any(|option| option.try_get_by_index::<String>(0).unwrap() == "ENABLE_QPSG"));
     }
 }

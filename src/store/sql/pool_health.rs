@@ -16,7 +16,6 @@ const PING_LIMIT: Duration = Duration::from_millis(300);
 pub(in crate::store) struct PoolHealth {
     known: Arc<Mutex<Known>>,
     answers: Arc<Answers>,
-    is_strict: Arc<AtomicBool>,
     /// Whether the last connection that was opened has lost the settings that it asked for.
     lacks_session: Arc<AtomicBool>,
 }
@@ -64,12 +63,6 @@ impl PoolHealth {
         last.store(u64::try_from(opened.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Notes the isolation that statements have by default.
-    pub(super) fn note_isolation(&self, isolation: &str) {
-        let is_strict = !["read committed", "read uncommitted"].contains(&isolation);
-        self.is_strict.store(is_strict, Ordering::Relaxed);
-    }
-
     /// Notes whether a new connection has lost the settings that it asked for.
     pub(super) fn note_session(&self, is_lost: bool) {
         self.lacks_session.store(is_lost, Ordering::Relaxed);
@@ -78,11 +71,6 @@ impl PoolHealth {
     /// Returns whether the last connection that was opened has lost the settings that it asked for.
     pub(super) fn lacks_session(&self) -> bool {
         self.lacks_session.load(Ordering::Relaxed)
-    }
-
-    /// Returns whether the database may refuse any statement because of other transactions.
-    pub(super) fn is_strict(&self) -> bool {
-        self.is_strict.load(Ordering::Relaxed)
     }
 
     /// Returns whether the database has answered any statement since a moment.

@@ -56,6 +56,7 @@ max_connections = 300
 max_wal_size = 128MB
 shared_buffers = 128MB
 fsync = off
+default_transaction_isolation = serializable
 full_page_writes = off
 jit = off
 log_line_prefix = '%d '

@@ -43,8 +43,6 @@ pub(super) fn open_search_columns() -> Columns {
 /// looked up by address among the open ones, so that the number of ended ones does not matter.
 pub(super) fn found(backend: DbBackend, now: &str, limit: usize) -> String {
     let id = if backend == DbBackend::Postgres { "i.id" } else { "lower(hex(i.id))" };
-    // SQLite would prepare the whole statement anew at each run for a limit that is a bare parameter.
-    let limit = if backend == DbBackend::Postgres { format!("${limit}") } else { format!("(${limit} + 0)") };
     let entries = format!(
         "SELECT (SELECT {id} FROM invitation i WHERE i.account_id = k.account_id AND i.id = r.invitation_id
                 AND i.kind = '{general}' AND i.scope_type = k.scope_type AND i.scope_id = k.scope_id
@@ -52,7 +50,7 @@ pub(super) fn found(backend: DbBackend, now: &str, limit: usize) -> String {
                 AND i.emptied_at IS NULL AND (i.max_uses IS NULL OR i.use_count < i.max_uses)
                 AND (i.expire_at IS NULL OR i.expire_at > {now})) AS id
             FROM recipient r WHERE {open} AND r.recipient_type = k.recipient_type AND r.value = k.value
-                AND r.open_until > {now} LIMIT {limit}",
+                AND r.open_until > {now} LIMIT ${limit}",
         open = by_index(backend, "open", "r", "k.account_id"),
         general = Kind::General.code(),
     );

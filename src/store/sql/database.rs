@@ -141,7 +141,7 @@ impl Database {
         let connect = connect.create_if_missing(false);
         let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;
         let (upkeep, read_turns, lock_wait_permits) =
-            (read.clone(), ReadTurns::new(max_connections), share(max_connections, 4));
+            (read.clone(), ReadTurns::of_file(max_connections), share(max_connections, 4));
         let (unlimited, listen, lock) = (None, None, Some(lock));
         Ok(Self { read, write, upkeep, unlimited, listen, read_turns, lock_wait_permits, clock, lock })
     }
@@ -164,7 +164,7 @@ impl Database {
             Pool::postgres(options, limited.clone(), local.clone(), timeout + STATEMENT_GRACE, health.clone())
         };
         let (calls, upkeep) = (pool(max_connections), pool(1));
-        let (read_turns, lock_wait_permits) = (ReadTurns::new(max_connections), share(max_connections, 4));
+        let (read_turns, lock_wait_permits) = (ReadTurns::of_server(max_connections), share(max_connections, 4));
         Ok(Self {
             read: calls.clone(),
             write: calls,

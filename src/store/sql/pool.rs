@@ -31,7 +31,7 @@ const NO_SESSION: &str = "a pooler drops the settings of the session: set store.
 /// Begins a transaction on PostgreSQL. A statement has to see the change that it, or one before it, waited for, whatever the default
 /// isolation of the database is.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-/// The attempts at a statement behind a pooler that is refused because of other transactions.
+/// The attempts at a statement that is refused because of other transactions.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The size of a pool, and the time that a caller waits for a connection.
@@ -204,32 +204,35 @@ fn connection_error(error: SqlxError) -> DbErr {
     }
 }
 
-/// Runs a statement in a transaction of its own.
-macro_rules! run_in_transaction {
-    ($self:ident, $begin:expr, $raw:ident, $statement:expr) => {{
-        let transaction = Transaction::begin($self.acquire().await?, $begin).await?;
-        match transaction.$raw($statement).await {
-            Ok(result) => transaction.commit().await.map(|()| result),
-            Err(error) => Err(error),
+/// Runs a statement on a connection of the pool: behind a pooler in a transaction with its settings, else as it is.
+macro_rules! run_once {
+    ($self:ident, $begin:expr, $method:ident, $raw:ident, $statement:expr) => {
+        match $begin {
+            None => $self.acquire().await?.$method($statement).await,
+            Some(begin) => {
+                let transaction = Transaction::begin($self.acquire().await?, begin).await?;
+                match transaction.$raw($statement).await {
+                    Ok(result) => transaction.commit().await.map(|()| result),
+                    Err(error) => Err(error),
+                }
+            }
         }
-    }};
+    };
 }
 
-/// Runs a statement. Behind a pooler, where it is a transaction, runs it again if the database refuses it because of other
-/// transactions: then it has changed nothing.
+/// Runs a statement, again if PostgreSQL refuses it because of other transactions: then it has changed nothing.
 macro_rules! run {
     ($self:ident, $method:ident, $raw:ident, $statement:expr) => {{
         let statement = $statement;
-        let Some(begin) = $self.local().map(|local| format!("{BEGIN}{local}")) else {
-            return $self.acquire().await?.$method(statement).await;
-        };
-        for _ in 1..MAX_ATTEMPTS {
-            let result = run_in_transaction!($self, &begin, $raw, statement.clone());
+        let begin = $self.local().map(|local| format!("{BEGIN}{local}"));
+        let attempts = if $self.file().is_some() { 1 } else { MAX_ATTEMPTS };
+        for _ in 1..attempts {
+            let result = run_once!($self, begin.as_deref(), $method, $raw, statement.clone());
             if !result.as_ref().is_err_and(is_serialization_failure) {
                 return result;
             }
         }
-        run_in_transaction!($self, &begin, $raw, statement)
+        run_once!($self, begin.as_deref(), $method, $raw, statement)
     }};
 }
 

@@ -1,5 +1,8 @@
 //! The turns in which accounts get connections for their reads.
 
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
 use super::error::StoreError;
 use super::turns::{Turn, TurnRules, Turns};
 use crate::domain::value::text::AccountId;
@@ -19,14 +22,27 @@ pub(in crate::store) struct ReadTurns {
 }
 
 impl ReadTurns {
-    /// Shares a number of connections.
-    pub(in crate::store) fn new(max_connections: u32) -> Self {
+    /// Shares connections to a server: lists may have half of them.
+    pub(in crate::store) fn of_server(max_connections: u32) -> Self {
+        Self::new(max_connections, usize::MAX)
+    }
+
+    /// Shares connections to a file. A list keeps a processor busy, so more at once than there are processors would only make
+    /// short reads wait for one, and their pages take memory.
+    pub(in crate::store) fn of_file(max_connections: u32) -> Self {
+        let processors = available_parallelism().map_or(1, NonZero::get);
+        // One account never has all turns, so one alone would get none.
+        Self::new(max_connections, processors.max(2))
+    }
+
+    fn new(max_connections: u32, most_lists: usize) -> Self {
         let connections = usize::try_from(max_connections).unwrap_or(1).max(1);
+        let lists = most_lists.min(connections / 2);
         let rules = |permits: usize, leaves_some, waiting| TurnRules { permits: permits.max(1), leaves_some, waiting };
         Self {
             short: Turns::new(rules(connections, false, connections * WAITING_SHORT)),
-            lists: Turns::new(rules(connections / 2, true, connections * WAITING_LISTS)),
-            catch_ups: Turns::new(rules(connections / 4, true, WAITING_WATCHES)),
+            lists: Turns::new(rules(lists, true, connections * WAITING_LISTS)),
+            catch_ups: Turns::new(rules(lists / 2, true, WAITING_WATCHES)),
         }
     }
 
@@ -36,7 +52,7 @@ impl ReadTurns {
         self.short.take(account).await
     }
 
-    /// Waits for a connection for a list. Lists have half of the connections between them: one may take long, and short
+    /// Waits for a connection for a list. Lists have at most half of the connections between them: one may take long, and short
     /// reads have to find a connection all the same.
     pub(in crate::store) async fn list(&self, account: &AccountId) -> Result<Turn, StoreError> {
         self.lists.take(account).await
@@ -68,8 +84,16 @@ mod tests {
 
     #[test]
     fn reads_of_one_account_leave_connections_for_another() {
-        for (connections, lists, catch_ups, short) in [(2, 1, 1, 2), (4, 1, 1, 4), (8, 3, 1, 8), (16, 6, 3, 16)] {
-            let (turns, evil) = (ReadTurns::new(connections), account("evil"));
+        let rows = [
+            (2, 9, 1, 1, 2),
+            (4, 9, 1, 1, 4),
+            (8, 9, 3, 1, 8),
+            (16, 9, 6, 3, 16),
+            (16, 2, 1, 1, 16),
+            (16, 4, 3, 1, 16),
+        ];
+        for (connections, most, lists, catch_ups, short) in rows {
+            let (turns, evil) = (ReadTurns::new(connections, most), account("evil"));
             let caught_up = all(|| turns.catch_up(&evil));
             assert_eq!(caught_up.len(), catch_ups, "{connections}");
             let listed = all(|| turns.list(&evil));

@@ -33,6 +33,7 @@ pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, RedeliveryQuery, Topical
 pub use read::acceptances::AcceptanceQuery;
 pub use read::events::EventQuery;
 pub use read::invitations::{Listed, ListedName};
+use read::points::Points;
 pub use read::positions::{CatchUpTurn, EventBatch, PositionedEvent};
 pub use read::query::{GuestStatus, InvitationQuery, Order, TimeRange};
 pub use read::recipients::{ListedRecipient, RecipientQuery};
@@ -52,6 +53,7 @@ pub use webhooks::{
 pub struct Store {
     database: Database,
     executor: Executor,
+    points: Points,
     notifications: Notifications,
     /// The key is the same for the life of the database.
     resume_key: Arc<OnceCell<KeyRing>>,
@@ -62,7 +64,8 @@ impl Store {
     pub fn start(database: Database, options: &ExecutorOptions) -> Self {
         let notifications = Notifications::new();
         let executor = Executor::start(&database, options, &notifications);
-        Self { database, executor, notifications, resume_key: Arc::default() }
+        let points = Points::new(&database);
+        Self { database, executor, points, notifications, resume_key: Arc::default() }
     }
 
     /// Returns the notifications between tasks that write rows and tasks that wait for them.
@@ -82,7 +85,7 @@ impl Store {
 
     /// Finishes the waiting commands and closes the database.
     pub async fn close(self) {
-        let Self { database, executor, notifications: _, resume_key: _ } = self;
+        let Self { database, executor, points: _, notifications: _, resume_key: _ } = self;
         executor.finish().await;
         database.close().await;
     }

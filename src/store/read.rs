@@ -3,7 +3,9 @@
 pub(super) mod acceptances;
 pub(super) mod events;
 mod filter;
+mod groups;
 pub(super) mod invitations;
+pub(super) mod points;
 pub(super) mod positions;
 pub(super) mod query;
 pub(super) mod recipients;

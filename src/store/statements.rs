@@ -7,6 +7,7 @@ use super::events::sequencer::{number_sql, unnumbered_sql};
 use super::executor::load::load_sql;
 use super::executor::save_sql::SaveSql;
 use super::queue::{OUTBOX, WEBHOOK_MESSAGES};
+use super::read::points::PointSql;
 use super::sql::entity::{outbox, webhook_message};
 use super::verifications::tries::{postgres_sql, sqlite_sqls};
 
@@ -72,6 +73,16 @@ fn check(subject: &str, statements: impl Fn(DbBackend) -> Vec<(String, String)>)
 #[test]
 fn load_reads_what_its_snapshot_shows() {
     check("load", |backend| vec![("load".to_owned(), load_sql(backend))]);
+}
+
+#[test]
+fn point_reads_read_what_their_snapshot_shows() {
+    check("points", |backend| {
+        let PointSql { one: [plain, newest], several } = PointSql::new(backend);
+        [("one", plain), ("one with its newest acceptances", newest), ("several", several)]
+            .map(|(title, sql)| (title.to_owned(), sql))
+            .into()
+    });
 }
 
 #[test]

@@ -6,6 +6,7 @@ use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
+use super::points::PointKey;
 use super::query::{InvitationQuery, Order};
 use super::source::{PageSql, Source, ids_sql, page_sql};
 use super::unreadable::{FullPage, ReadOn};
@@ -18,7 +19,7 @@ use crate::domain::kind::Scope;
 use crate::domain::reach::Reach;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
-use crate::store::executor::load::{Extent, invitation_body, newest_acceptances, parse_json};
+use crate::store::executor::load::{Extent, invitation_body, parse_json};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::InvitationRows;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, statement_clock};
@@ -76,9 +77,10 @@ impl Store {
         id: InvitationId,
         newest: bool,
     ) -> Result<Option<Read<Invitation>>, StoreError> {
-        let mut params = self.params(reach, None);
-        let condition = format!("i.id = {}", params.push(id.0));
-        self.one(reach, params, "invitation i", &condition, newest).await
+        let key = PointKey { account: reach.account().clone(), id, newest };
+        let Some(row) = self.points.read(key).await? else { return Ok(None) };
+        let read = invitation_of(&row.body, row.now)?;
+        Ok(Some(read).filter(|read| reach.includes(read.found.details.host())))
     }
 
     /// Reads the newest invitation that knows a connection: to repair it, or as one that an acceptor created.
@@ -98,7 +100,7 @@ impl Store {
                 SELECT a.invitation_id FROM acceptance a WHERE {created} AND a.created_connection_id = {connection}
             ) known ORDER BY known.id DESC LIMIT 1)"
         );
-        self.one(reach, params, "invitation i", &condition, false).await
+        self.one(reach, params, "invitation i", &condition).await
     }
 
     /// Reads those of some invitations that are within the reach, in any order; `None` if they are too large together.
@@ -142,7 +144,7 @@ impl Store {
             "s.account_id = {ACCOUNT} AND s.key = {} AND i.id = s.invitation_id AND i.revoked_at IS NULL",
             params.push(SlotKey::autojoin(scope).0)
         );
-        self.one(reach, params, "slot s CROSS JOIN invitation i", &condition, false).await
+        self.one(reach, params, "slot s CROSS JOIN invitation i", &condition).await
     }
 
     /// Reads a page of invitations, judged at one moment.
@@ -225,15 +227,13 @@ impl Store {
         mut params: Params,
         from: &str,
         condition: &str,
-        newest: bool,
     ) -> Result<Option<Read<Invitation>>, StoreError> {
         let backend = self.database.backend();
-        let acceptances = if newest { newest_acceptances(backend) } else { "NULL".to_owned() };
         let within = within(reach, &mut params).map(|within| format!(" AND {within}")).unwrap_or_default();
         let sql = format!(
             "SELECT {now} AS now, {body} AS body FROM {from} WHERE i.account_id = {ACCOUNT} AND {condition}{within}",
             now = statement_clock(backend, CLOCK),
-            body = invitation_body(backend, &Extent { acceptances: &acceptances, ..Extent::PLAIN })
+            body = invitation_body(backend, &Extent::PLAIN)
         );
         let _turn = self.database.read_turns.short(reach.account()).await?;
         let row = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
@@ -367,8 +367,12 @@ pub(in crate::store) fn read_clock(database: &Database, frozen: Option<i64>) -> 
 }
 
 pub(in crate::store) fn invitation_from(row: &QueryResult) -> Result<Read<Invitation>, StoreError> {
-    let rows: InvitationRows = parse_json(&row.try_get::<String>("", "body")?, "invitation")?;
-    Ok(Read { found: Invitation::try_from(rows)?, now: Timestamp::from_micros(row.try_get("", "now")?) })
+    invitation_of(&row.try_get::<String>("", "body")?, row.try_get("", "now")?)
+}
+
+fn invitation_of(body: &str, now: i64) -> Result<Read<Invitation>, StoreError> {
+    let rows: InvitationRows = parse_json(body, "invitation")?;
+    Ok(Read { found: Invitation::try_from(rows)?, now: Timestamp::from_micros(now) })
 }
 
 /// Returns the query for the rows behind a part of its page.

@@ -5,7 +5,7 @@ use std::io;
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 
 /// A failure of the database, or of a row in it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another transaction was faster: load, decide and save again.
     #[error("a concurrent transaction changed the same rows; try again")]

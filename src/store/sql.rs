@@ -17,6 +17,7 @@ pub(super) mod row;
 pub(super) mod rows_param;
 mod sqlite_file;
 pub(super) mod sqlite_lock;
+pub(super) mod texts;
 mod transaction;
 pub(super) mod turns;
 

@@ -5,7 +5,7 @@ use sea_orm::DbBackend;
 
 use super::events::sequencer::{number_sql, unnumbered_sql};
 use super::executor::load::load_sql;
-use super::executor::save_sql::SaveSql;
+use super::executor::save_sql::{Part, SaveSql, create_sql, save_sql};
 use super::queue::{OUTBOX, WEBHOOK_MESSAGES};
 use super::read::points::PointSql;
 use super::sql::entity::{outbox, webhook_message};
@@ -87,8 +87,16 @@ fn point_reads_read_what_their_snapshot_shows() {
 
 #[test]
 fn save_writes_what_its_snapshot_shows() {
+    let plain_create = [Part::Invitations, Part::FirstEvents];
+    let accept = [Part::Updates, Part::Answers, Part::Acceptances, Part::Counts, Part::Events];
     check("save", |backend| match SaveSql::new(backend) {
-        SaveSql::Postgres { create, save } => vec![("create".to_owned(), create), ("save".to_owned(), save)],
+        SaveSql::Postgres { .. } => vec![
+            ("create of a bare invitation".to_owned(), create_sql(&plain_create)),
+            ("create".to_owned(), create_sql(Part::OF_CREATES)),
+            ("save of views".to_owned(), save_sql(&[Part::Counts, Part::Events])),
+            ("save of an acceptance".to_owned(), save_sql(&accept)),
+            ("save".to_owned(), save_sql(Part::ALL)),
+        ],
         SaveSql::Sqlite(parts) => parts.into_iter().map(|(part, sql)| (format!("{part:?}"), sql)).collect(),
     });
 }

@@ -134,13 +134,13 @@ impl Lane {
     /// save that was sent for them if its result is unknown.
     async fn create_without_load(&mut self, group: Vec<Submission>) -> (Vec<Submission>, Option<Sent>) {
         let save_sql = Arc::clone(&self.save_sql);
-        let SaveSql::Postgres { create: sql, .. } = &*save_sql else { return (group, None) };
+        let SaveSql::Postgres { create: texts, .. } = &*save_sql else { return (group, None) };
         // The database's time is not known well enough; a load returns it.
         let Some(now) = self.database.clock.database_now() else { return (group, None) };
         let mut decided = Group::new(Loaded::empty(now));
         let answers = self.decide(&mut decided, &group);
         let sent = Sent { answers, save: decided.into_save() };
-        match self.in_time(create(&self.database.write, sql, &sent.save)).await {
+        match self.in_time(create(&self.database.write, texts, &sent.save)).await {
             Ok(created) => {
                 self.notify(&sent.save);
                 (sent.settle(group, &created), None)

@@ -18,6 +18,7 @@ use crate::domain::value::time::Timestamp;
 use crate::store::sql::entity::{autojoin_domain, event, outbox, recipient};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{RowsParam, values_of};
+use crate::store::sql::texts::Texts;
 use crate::store::sql::{Pool, row};
 
 /// The increments of the counters beside an invitation.
@@ -140,10 +141,29 @@ fn number_events(save: &Save) -> (Vec<event::Model>, Vec<Vec<Value>>, BTreeMap<I
     (firsts, others.collect(), counts)
 }
 
+/// Returns the statement for the parts of a save that have rows.
+fn statement(texts: &Texts<Part>, save: &Save, parts: &'static [Part], clock: Option<Timestamp>) -> Statement {
+    let mut sets: BTreeMap<Part, RowsParam> = parts.iter().copied().zip(sets(save, parts)).collect();
+    let needed = sets.iter().filter(|(_, set)| set.len() > 0).map(|(part, _)| *part).collect();
+    let (parts, text) = texts.text(needed);
+    let rows = parts.iter().filter_map(|part| sets.remove(part)).flat_map(|set| set.params(DbBackend::Postgres));
+    let mut values: Vec<Value> = rows.collect();
+    if parts.contains(&Part::Updates) {
+        values.push(clock.map(Timestamp::micros).into());
+    }
+    Statement::from_sql_and_values(DbBackend::Postgres, &*text, values)
+}
+
 /// Creates new invitations on PostgreSQL without a load, and returns the ids of those that were created.
-pub(in crate::store) async fn create(db: &Pool, sql: &str, save: &Save) -> Result<BTreeSet<InvitationId>, StoreError> {
-    let values = sets(save, Part::OF_CREATES).into_iter().flat_map(|set| set.params(DbBackend::Postgres));
-    let rows = db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+pub(in crate::store) async fn create(
+    db: &Pool,
+    texts: &Texts<Part>,
+    save: &Save,
+) -> Result<BTreeSet<InvitationId>, StoreError> {
+    if save.created.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let rows = db.query_all_raw(statement(texts, save, Part::OF_CREATES, None)).await?;
     let ids = rows.iter().map(|row| row.try_get_by_index::<Uuid>(0).map(InvitationId));
     Ok(ids.collect::<Result<_, _>>()?)
 }
@@ -156,10 +176,8 @@ pub(in crate::store) async fn save<C: ConnectionTrait>(
     clock: Option<Timestamp>,
 ) -> Result<(), StoreError> {
     match sql {
-        SaveSql::Postgres { save: sql, .. } => {
-            let values = sets(save, Part::ALL).into_iter().flat_map(|set| set.params(DbBackend::Postgres));
-            let values = values.chain([clock.map(Timestamp::micros).into()]);
-            db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+        SaveSql::Postgres { save: texts, .. } => {
+            db.query_one_raw(statement(texts, save, Part::ALL, clock)).await?;
         }
         SaveSql::Sqlite(statements) => {
             for ((part, sql), set) in statements.iter().zip(sets(save, Part::ALL)) {

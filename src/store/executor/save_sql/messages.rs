@@ -1,9 +1,8 @@
 //! The parts of the save that change messages which exist.
 
-use sea_orm::DbBackend;
 use sea_orm::sea_query::ColumnType::{BigInteger, Integer, Text, Uuid as UuidType};
 
-use super::Part;
+use super::{Layout, Part};
 use crate::domain::delivery::{DeliveryState, Purpose, REPLACED};
 use crate::store::sql::rows_param::{Columns, by_index};
 
@@ -22,7 +21,7 @@ pub(super) fn replacing_columns() -> Columns {
 
 /// Updates messages, each only if it is unchanged since it was loaded. A person who asks for a verification code need
 /// not have been invited, so their address is kept no longer than it takes to mail the code.
-pub(super) fn settle_deliveries(backend: DbBackend) -> String {
+pub(super) fn settle_deliveries(layout: &Layout<'_>) -> String {
     format!(
         "UPDATE outbox AS o SET state = r.state, last_error = r.last_error, sent_at = r.sent_at, lease = NULL,
         due_at = CASE WHEN r.state IN ('queued', 'sending') THEN o.due_at END, planned_at = NULL,
@@ -30,21 +29,21 @@ pub(super) fn settle_deliveries(backend: DbBackend) -> String {
             ELSE o.address END
         FROM {} WHERE o.account_id = r.account_id AND o.id = r.id AND o.state = r.loaded_state
             AND o.lease IS NOT DISTINCT FROM r.loaded_lease",
-        Part::DeliveryUpdates.keys(backend)
+        layout.keys(Part::DeliveryUpdates, "r")
     )
 }
 
 /// Cancels the queued messages with a link that new ones replace; one that is being sent is left. The messages of an
 /// invitation are read once, whatever the number of its recipients.
-pub(super) fn cancel_replaced(backend: DbBackend, condition: &str) -> String {
-    let rows = Part::Replacing.rows(backend);
+pub(super) fn cancel_replaced(layout: &Layout<'_>, condition: &str) -> String {
+    let rows = layout.rows(Part::Replacing);
     format!(
         "UPDATE outbox AS o SET state = '{cancelled}', due_at = NULL, planned_at = NULL, last_error = '{REPLACED}'
         FROM (SELECT DISTINCT account_id, invitation_id FROM {rows} WHERE account_id || '' = account_id) k {condition}
         WHERE {by_invitation} AND o.invitation_id = k.invitation_id AND o.purpose = '{invitation}'
             AND o.state || '' = '{queued}' AND o.id NOT IN (SELECT id FROM {rows})
             AND (o.invitation_id, o.recipient) IN (SELECT invitation_id, recipient FROM {rows})",
-        by_invitation = by_index(backend, "invitation", "o", "k.account_id"),
+        by_invitation = by_index(layout.backend, "invitation", "o", "k.account_id"),
         invitation = Purpose::Invitation.code(),
         cancelled = DeliveryState::Cancelled.code(),
         queued = DeliveryState::Queued.code(),

@@ -1,0 +1,116 @@
+//! The statements of a save on PostgreSQL, each composed of the parts that have rows.
+
+use sea_orm::{DbBackend, EntityTrait};
+
+use super::messages::{cancel_replaced, settle_deliveries};
+use super::{
+    KEEP_KNOWN_DOMAINS, KEEP_KNOWN_MESSAGES, Layout, Part, delete_domains, insert, insert_events, set_mutable,
+    take_slots, update_acceptances, update_recipients, upsert_engagement,
+};
+use crate::store::sql::entity::{
+    acceptance, autojoin_domain, event, invitation, invitation_group, label, outbox, recipient, request,
+};
+use crate::store::sql::rows_param::clock;
+
+/// Creates invitations with their children and returns their ids. An invitation whose request_id is taken, now or earlier, is
+/// left out with everything that belongs to it.
+pub(in crate::store) fn create_sql(parts: &[Part]) -> String {
+    let layout = Layout { backend: DbBackend::Postgres, parts };
+    let mut with = Vec::new();
+    let mut created = insert::<invitation::Entity>(&layout, Part::Invitations, "");
+    if layout.has(Part::Requests) {
+        let claimed = insert::<request::Entity>(&layout, Part::Requests, "ON CONFLICT DO NOTHING");
+        with.push(format!("claimed AS ({claimed} RETURNING account_id, invitation_id)"));
+        with.push(format!("asked AS (SELECT account_id, invitation_id FROM {})", layout.rows(Part::Requests)));
+        created += "WHERE (r.account_id, r.id) NOT IN (SELECT account_id, invitation_id FROM asked)
+            OR (r.account_id, r.id) IN (SELECT account_id, invitation_id FROM claimed)";
+    }
+    with.push(format!("created AS ({created} ON CONFLICT DO NOTHING RETURNING account_id, id)"));
+    for part in parts {
+        let child = match part {
+            Part::Labels => of_created::<label::Entity>(&layout, *part),
+            Part::Recipients => of_created::<recipient::Entity>(&layout, *part),
+            Part::Groups => of_created::<invitation_group::Entity>(&layout, *part),
+            Part::FirstEvents => of_created::<event::Entity>(&layout, *part),
+            Part::Outbox => of_created::<outbox::Entity>(&layout, *part),
+            _ => continue,
+        };
+        with.push(format!("{}_ AS ({child})", part.name()));
+    }
+    format!("WITH {} SELECT id FROM created", with.join(",\n"))
+}
+
+fn of_created<E: EntityTrait + Default>(layout: &Layout<'_>, part: Part) -> String {
+    insert::<E>(layout, part, "JOIN created c ON c.account_id = r.account_id AND c.id = r.invitation_id")
+}
+
+/// Saves a group of any commands, or fails as a whole. Locks are taken in the order of the ids, invitations before slots before
+/// counters.
+pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
+    let layout = Layout { backend: DbBackend::Postgres, parts };
+    let (mut with, holds) = guarded(&layout);
+    let is_guarded = !holds.is_empty();
+    if is_guarded {
+        with.push(format!("guard AS MATERIALIZED (SELECT 1 / ({})::int AS ok)", holds.join(" AND ")));
+    }
+    let counts =
+        if is_guarded { "JOIN guard ON guard.ok = 1 ORDER BY r.invitation_id" } else { "ORDER BY r.invitation_id" };
+    let replaces = if is_guarded { "JOIN guard ON guard.ok = 1" } else { "" };
+    if layout.has(Part::Counts) {
+        let counted = upsert_engagement(&layout, counts);
+        with.push(format!("counted AS ({counted} RETURNING account_id, invitation_id, last_sequence)"));
+    }
+    for part in parts {
+        let sql = match part {
+            Part::Updates | Part::Slots | Part::DeliveryUpdates | Part::Counts => continue,
+            Part::Events => insert_events(&layout, "counted"),
+            Part::Invitations => insert::<invitation::Entity>(&layout, *part, ""),
+            Part::Labels => insert::<label::Entity>(&layout, *part, ""),
+            Part::Recipients => insert::<recipient::Entity>(&layout, *part, ""),
+            Part::Groups => insert::<invitation_group::Entity>(&layout, *part, ""),
+            Part::FirstEvents => insert::<event::Entity>(&layout, *part, ""),
+            Part::Outbox => insert::<outbox::Entity>(&layout, *part, KEEP_KNOWN_MESSAGES),
+            Part::Requests => insert::<request::Entity>(&layout, *part, ""),
+            Part::Acceptances => insert::<acceptance::Entity>(&layout, *part, ""),
+            Part::Reacceptances => update_acceptances(&layout),
+            Part::Answers => update_recipients(&layout),
+            Part::Joining => insert::<autojoin_domain::Entity>(&layout, *part, KEEP_KNOWN_DOMAINS),
+            Part::Leaving => delete_domains(&layout),
+            Part::Replacing => cancel_replaced(&layout, replaces),
+        };
+        with.push(format!("{}_ AS ({sql})", part.name()));
+    }
+    let ok = if is_guarded { "ok FROM guard" } else { "1 AS ok" };
+    format!("WITH {} SELECT {ok}", with.join(",\n"))
+}
+
+/// Returns the parts that fail the statement if not every row of theirs finds the row that it updates, and the conditions for it.
+fn guarded(layout: &Layout<'_>) -> (Vec<String>, Vec<String>) {
+    let (mut with, mut holds) = (Vec::new(), Vec::new());
+    if layout.has(Part::Updates) {
+        with.push(format!("target AS MATERIALIZED (SELECT * FROM {})", layout.keys(Part::Updates, "u")));
+        with.push(
+            "locked AS MATERIALIZED (SELECT t.* FROM target t
+            JOIN invitation i ON i.account_id = t.account_id AND i.id = t.id ORDER BY i.id FOR UPDATE OF i)"
+                .to_owned(),
+        );
+        with.push(format!(
+            "updated AS (UPDATE invitation i SET {set} FROM locked r
+            WHERE i.account_id = r.account_id AND i.id = r.id AND i.revision = r.loaded_revision
+            RETURNING NOT r.unexpired OR i.expire_at IS NULL OR i.expire_at > {clock} AS holds)",
+            set = set_mutable(),
+            clock = clock(layout.backend, layout.first(None)),
+        ));
+        holds.push("(SELECT count(*) FROM updated WHERE holds) = (SELECT count(*) FROM target)".to_owned());
+    }
+    if layout.has(Part::Slots) {
+        with.push(format!("taken AS ({} RETURNING 1)", take_slots(layout)));
+        holds.push(format!("(SELECT count(*) FROM taken) = (SELECT count(*) FROM {})", layout.rows(Part::Slots)));
+    }
+    if layout.has(Part::DeliveryUpdates) {
+        with.push(format!("settled AS ({} RETURNING 1)", settle_deliveries(layout)));
+        let rows = layout.rows(Part::DeliveryUpdates);
+        holds.push(format!("(SELECT count(*) FROM settled) = (SELECT count(*) FROM {rows})"));
+    }
+    (with, holds)
+}

@@ -4,7 +4,7 @@
 use sea_orm::DbBackend;
 
 use super::events::sequencer::{number_sql, unnumbered_sql};
-use super::executor::load::load_sql;
+use super::executor::load::{LoadPart, load_sql};
 use super::executor::save_sql::{Part, SaveSql, create_sql, save_sql};
 use super::queue::{OUTBOX, WEBHOOK_MESSAGES};
 use super::read::points::PointSql;
@@ -72,7 +72,14 @@ fn check(subject: &str, statements: impl Fn(DbBackend) -> Vec<(String, String)>)
 
 #[test]
 fn load_reads_what_its_snapshot_shows() {
-    check("load", |backend| vec![("load".to_owned(), load_sql(backend))]);
+    let accept = [LoadPart::Invitations, LoadPart::BySubject];
+    check("load", |backend| {
+        vec![
+            ("load for nothing but the clock".to_owned(), load_sql(backend, &[])),
+            ("load for an acceptance".to_owned(), load_sql(backend, &accept)),
+            ("load".to_owned(), load_sql(backend, LoadPart::ALL)),
+        ]
+    });
 }
 
 #[test]

@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statem
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::load::{load, load_sql};
+use super::load::{load, load_texts};
 use super::save::save;
 use super::save_sql::SaveSql;
 use crate::clock::Clock;
@@ -132,13 +132,13 @@ async fn load_is_a_conflict_when_its_second_look_differs() {
     let (database, store) = open(&folder).await;
     let created = store.executor().execute(command(create()), None).await.unwrap().invitation;
     let renew = command(renew(&created));
-    let sql = load_sql(DbBackend::Sqlite);
+    let texts = load_texts(DbBackend::Sqlite);
     for (statement, agrees) in [
         ("UPDATE invitation SET updater = 'nobody'", true),
         ("UPDATE invitation SET revision = revision + 1, updater = 'somebody else'", false),
     ] {
         let meddler = Meddler { inner: &database.write, asked: Mutex::new(0), statement };
-        let loaded = load(&meddler, &sql, [&renew].into_iter(), true, Some(NOW)).await;
+        let loaded = load(&meddler, &texts, [&renew].into_iter(), true, Some(NOW)).await;
         assert_eq!(*meddler.asked.lock().unwrap(), 2, "it looks twice");
         match loaded {
             Ok(_) => assert!(agrees, "{statement}"),
@@ -156,15 +156,15 @@ async fn save_is_a_conflict_when_a_lease_was_lost() {
     let claimed = store.claim_deliveries(lease, Duration::from_secs(45), 1, "").await.unwrap().remove(0);
     let delivery = claimed.delivery.message.id;
     let settle = command(Action::SettleDelivery(SettleDelivery { delivery, lease, end: DeliveryEnd::Sent }));
-    let sql = load_sql(DbBackend::Sqlite);
-    let loaded = load(&database.write, &sql, [&settle].into_iter(), true, Some(NOW)).await.unwrap();
+    let texts = load_texts(DbBackend::Sqlite);
+    let loaded = load(&database.write, &texts, [&settle].into_iter(), true, Some(NOW)).await.unwrap();
     let mut group = Group::new(loaded);
     group.run(&settle, &CONTEXT).unwrap();
     let take_over = "UPDATE outbox SET lease = $1";
     let take_over = |lease: Uuid| Statement::from_sql_and_values(DbBackend::Sqlite, take_over, [Value::from(lease)]);
     database.write.execute_raw(take_over(other)).await.unwrap();
-    let (decided, texts) = (group.into_save(), SaveSql::new(DbBackend::Sqlite));
-    let saved = save(&database.write, &texts, &decided, Some(NOW)).await;
+    let (decided, sql) = (group.into_save(), SaveSql::new(DbBackend::Sqlite));
+    let saved = save(&database.write, &sql, &decided, Some(NOW)).await;
     assert!(matches!(saved, Err(StoreError::Conflict)), "{saved:?}");
     let states = Statement::from_string(DbBackend::Sqlite, "SELECT state FROM outbox");
     let row = database.read.query_one_raw(states).await.unwrap().unwrap();

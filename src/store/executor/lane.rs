@@ -16,7 +16,7 @@ use super::analyze::TableAnalyzer;
 use super::aside::Aside;
 use super::commit_check::committed_invitations;
 use super::lane_queue::{LaneQueue, Taken};
-use super::load::{load, load_sql};
+use super::load::{LoadPart, load, load_texts};
 use super::save::{create, save};
 use super::save_sql::SaveSql;
 use super::submission::{Answer, Sent, Submission, answer_all};
@@ -29,6 +29,7 @@ use crate::store::events::notifications::{Notifications, Topic};
 use crate::store::sql::database::Database;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam};
+use crate::store::sql::texts::StatementTexts;
 
 /// The number of attempts that load without locks; later attempts lock the invitations first.
 const UNLOCKED_ATTEMPTS: usize = 2;
@@ -43,7 +44,7 @@ pub(in crate::store) struct Lane {
     entropy: Entropy,
     table_analyzer: TableAnalyzer,
     notifications: Notifications,
-    load_sql: Arc<str>,
+    load_texts: Arc<StatementTexts<LoadPart>>,
     save_sql: Arc<SaveSql>,
     /// The place of submissions that meet a lock; `None` for a lane that runs such a submission and waits for the lock.
     aside: Option<Aside>,
@@ -76,7 +77,7 @@ impl Lane {
             entropy: Entropy::system(),
             table_analyzer,
             notifications,
-            load_sql: load_sql(backend).into(),
+            load_texts: Arc::new(load_texts(backend)),
             save_sql: Arc::new(SaveSql::new(backend)),
             aside: Some(aside),
             until: Instant::now(),
@@ -282,7 +283,7 @@ impl Lane {
         let clock = self.database.clock();
         let asked = std::time::Instant::now();
         let commands = group.iter().flat_map(|submission| &submission.commands);
-        let loaded = load(db, &self.load_sql, commands, !self.is_alone, clock).await?;
+        let loaded = load(db, &self.load_texts, commands, !self.is_alone, clock).await?;
         self.database.learn(loaded.now, asked);
         if !self.is_alone {
             let outgrows = |command: &Command| command.outgrows_shared_group(&loaded);

@@ -2,10 +2,10 @@
 //! learn only from their invitation which rows they need besides; for these the statement runs a second time.
 
 mod search;
+mod sql;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::sea_query::ColumnType::{Integer, Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -19,11 +19,14 @@ use crate::domain::invitation::{Invitation, NEWEST_ACCEPTANCES};
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
 use crate::store::read::unreadable::skip_unreadable;
-use crate::store::sql::entity::{acceptance, engagement, invitation, label, outbox, recipient, request, slot};
+use crate::store::sql::entity::{acceptance, engagement, invitation, label, recipient};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::{InvitationRows, delivery_from, request_from, slot_from};
-use crate::store::sql::rows_param::{Columns, RowsParam, by_index, clock, json_array, json_object, statement_clock};
-use search::{Found, MAX_LOOKS, entries, found, open_search_columns, search_keys, searches};
+use crate::store::sql::rows_param::{Columns, RowsParam, by_index, json_array, json_object};
+use crate::store::sql::texts::StatementTexts;
+use search::{Found, MAX_LOOKS, entries, search_keys, searches};
+pub(in crate::store) use sql::{LoadPart, load_sql};
+use sql::{invitation_key_columns, message_key_columns, request_key_columns, slot_key_columns};
 
 /// The read set of one command, as a row.
 #[derive(Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,84 +39,13 @@ struct InvitationKey<'a> {
     newest: i32,
 }
 
-fn invitation_key_columns() -> Columns {
-    let columns = Columns::list([("account_id", Text), ("invitation_id", UuidType), ("newest", Integer)]);
-    columns.and_nullable([("subject", Text), ("acceptance_id", UuidType), ("connection_id", UuidType)])
-}
-
-fn request_key_columns() -> Columns {
-    Columns::list([("account_id", Text), ("method", Text), ("request_id", Text)])
-}
-
-fn slot_key_columns() -> Columns {
-    Columns::list([("account_id", Text), ("key", Text)])
-}
-
-fn message_key_columns() -> Columns {
-    Columns::list([("account_id", Text), ("id", UuidType), ("recipients", Integer)])
-}
-
-/// Returns the text of the load for one database. Parameters: the invitations to read, the requests to look up, the
-/// slots, the open invitations to search for, the messages, the clock, the number of entries that are searched for an address.
-pub(in crate::store) fn load_sql(backend: DbBackend) -> String {
-    let (wanted, asked, held, open_search) =
-        (invitation_key_columns(), request_key_columns(), slot_key_columns(), open_search_columns());
-    let message = message_key_columns();
-    let widths = [&wanted, &asked, &held, &open_search, &message].map(|columns| columns.width(backend));
-    let [asked_at, held_at, sought_at, message_at, clock_at] =
-        [1, 2, 3, 4, 5].map(|sets| 1 + widths[..sets].iter().sum::<usize>());
-    let delivery = text(backend, &Columns::of::<outbox::Entity>().json_of(backend, "o"));
-    let subject = by_index(backend, "subject", "a", "wanted.account_id");
-    let connection = by_index(backend, "connection", "a", "wanted.account_id");
-    let acceptance = text(backend, &Columns::of::<acceptance::Entity>().json_of(backend, "a"));
-    let request = text(backend, &Columns::of::<request::Entity>().json_of(backend, "q"));
-    let slot = text(backend, &Columns::of::<slot::Entity>().json_of(backend, "s"));
-    let newest = format!("CASE WHEN ids.newest = 1 THEN {} END", newest_acceptances(backend));
-    let wide = "ids.recipients = 1";
-    let extent = Extent { recipients: wide, first_recipients: None, messages: wide, acceptances: &newest };
-    format!(
-        "WITH wanted AS MATERIALIZED (SELECT * FROM {wanted}), asked AS (SELECT * FROM {asked}),
-        remembered AS MATERIALIZED (
-            SELECT {request_columns} FROM asked JOIN request q ON q.account_id = asked.account_id
-                AND q.method = asked.method AND q.request_id = asked.request_id),
-        held AS MATERIALIZED (
-            SELECT {slot_columns} FROM {held} JOIN slot s ON s.account_id = k.account_id AND s.key = k.key),
-        message AS MATERIALIZED (
-            SELECT {outbox_columns}, k.recipients FROM {messages} JOIN outbox o ON o.account_id = k.account_id AND o.id = k.id),
-        ids AS (
-            SELECT account_id, invitation_id, max(newest) AS newest, max(recipients) AS recipients FROM (
-                SELECT account_id, invitation_id, newest, 1 AS recipients FROM wanted
-                UNION ALL SELECT account_id, invitation_id, 1, 1 FROM remembered
-                UNION ALL SELECT account_id, invitation_id, 0, 1 FROM held
-                UNION ALL SELECT account_id, invitation_id, 0, recipients FROM message) needed
-            GROUP BY account_id, invitation_id)
-        SELECT {clock} AS now, 'now' AS tag, NULL AS body
-        UNION ALL SELECT 0, 'invitation', {body} FROM ids
-            JOIN invitation i ON i.account_id = ids.account_id AND i.id = ids.invitation_id
-        UNION ALL SELECT 0, 'acceptance', {acceptance} FROM wanted JOIN acceptance a
-            ON {subject} AND a.invitation_id = wanted.invitation_id AND a.subject = wanted.subject
-        UNION ALL SELECT 0, 'acceptance', {acceptance} FROM wanted JOIN acceptance a
-            ON a.account_id = wanted.account_id AND a.invitation_id = wanted.invitation_id AND a.id = wanted.acceptance_id
-        UNION ALL SELECT 0, 'acceptance', {acceptance} FROM wanted JOIN acceptance a
-            ON {connection} AND a.invitation_id = wanted.invitation_id AND a.created_connection_id = wanted.connection_id
-        UNION ALL SELECT 0, 'acceptance', {acceptance} FROM remembered q JOIN acceptance a
-            ON a.account_id = q.account_id AND a.invitation_id = q.invitation_id AND a.id = q.acceptance_id
-        UNION ALL SELECT 0, 'request', {request} FROM remembered q
-        UNION ALL SELECT 0, 'delivery', {delivery} FROM message o
-        UNION ALL SELECT 0, 'slot', {slot} FROM held s
-        UNION ALL SELECT 0, 'found', {found} FROM {searched}",
-        outbox_columns = Columns::of::<outbox::Entity>().names_of("o"),
-        messages = message.keys_of(backend, message_at, "k"),
-        wanted = wanted.keys_of(backend, 1, "w"),
-        asked = asked.keys_of(backend, asked_at, "k"),
-        held = held.keys_of(backend, held_at, "k"),
-        found = found(backend, &statement_clock(backend, clock_at), clock_at + 1),
-        searched = open_search.keys_of(backend, sought_at, "k"),
-        request_columns = Columns::of::<request::Entity>().names_of("q"),
-        slot_columns = Columns::of::<slot::Entity>().names_of("s"),
-        clock = clock(backend, clock_at),
-        body = invitation_body(backend, &extent),
-    )
+/// Returns the texts of the load for one database.
+pub(in crate::store) fn load_texts(backend: DbBackend) -> StatementTexts<LoadPart> {
+    if backend == DbBackend::Postgres {
+        StatementTexts::new(LoadPart::ALL, |parts| load_sql(DbBackend::Postgres, parts))
+    } else {
+        StatementTexts::new(LoadPart::ALL, |parts| load_sql(DbBackend::Sqlite, parts))
+    }
 }
 
 /// The parts that are read with an invitation.
@@ -203,12 +135,12 @@ pub(in crate::store) fn text(backend: DbBackend, json: &str) -> String {
 /// `shared` by several callers, less is searched, see [`Command::outgrows_shared_group`].
 pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
     db: &C,
-    sql: &str,
+    texts: &StatementTexts<LoadPart>,
     commands: impl Iterator<Item = &'a Command> + Clone,
     shared: bool,
     clock: Option<Timestamp>,
 ) -> Result<Loaded, StoreError> {
-    let statement = LoadStatement { sql, shared, clock };
+    let statement = LoadStatement { texts, shared, clock };
     let read_set: Vec<_> = commands.clone().map(|command| (command, command.read_set())).collect();
     let keys = commands.clone().flat_map(Command::request_keys).collect();
     let mut loaded = statement.run(db, &read_set, &keys).await?;
@@ -240,7 +172,7 @@ pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
 
 /// The statement of a load, with what is the same for all of its runs.
 struct LoadStatement<'a> {
-    sql: &'a str,
+    texts: &'a StatementTexts<LoadPart>,
     shared: bool,
     clock: Option<Timestamp>,
 }
@@ -254,22 +186,40 @@ impl LoadStatement<'_> {
         requests: &BTreeSet<RequestKey>,
     ) -> Result<Loaded, StoreError> {
         let backend = db.get_database_backend();
-        let mut values = Vec::new();
         let searches = searches(read_set);
         let entries = entries(searches.len(), self.shared);
-        for set in [
-            invitation_keys(read_set),
-            request_keys(requests),
-            slot_keys(read_set),
-            search_keys(&searches),
-            message_keys(read_set),
-        ] {
-            values.extend(set.params(backend));
+        let mut sets: BTreeMap<LoadPart, RowsParam> = BTreeMap::from([
+            (LoadPart::Invitations, invitation_keys(read_set)),
+            (LoadPart::Requests, request_keys(requests)),
+            (LoadPart::Slots, slot_keys(read_set)),
+            (LoadPart::Searches, search_keys(&searches)),
+            (LoadPart::Messages, message_keys(read_set)),
+        ]);
+        sets.retain(|_, set| set.len() > 0);
+        let has = |wants: fn(&ReadSet) -> bool| {
+            read_set.iter().any(|(_, read_set)| read_set.invitation.is_some() && wants(read_set))
+        };
+        let more = [
+            (LoadPart::BySubject, has(|read_set| read_set.subject.is_some())),
+            (LoadPart::ById, has(|read_set| read_set.acceptance.is_some())),
+            (LoadPart::ByConnection, has(|read_set| read_set.created_connection.is_some())),
+            (LoadPart::Newest, has(|read_set| read_set.newest_acceptances)),
+        ];
+        let more = more.into_iter().filter(|(_, needed)| *needed).map(|(part, _)| part);
+        let (parts, text) = self.texts.text(sets.keys().copied().chain(more).collect());
+        let mut values: Vec<Value> = Vec::new();
+        for part in &parts {
+            if let Some(columns) = part.columns() {
+                let set = sets.remove(part).unwrap_or_else(|| RowsParam::empty(columns));
+                values.extend(set.params(backend));
+            }
         }
         values.push(self.clock.map(Timestamp::micros).into());
-        // One more shows that there are more.
-        values.push(i64::try_from(entries + 1).unwrap_or(i64::MAX).into());
-        let rows = db.query_all_raw(Statement::from_sql_and_values(backend, self.sql, values)).await?;
+        if parts.contains(&LoadPart::Searches) {
+            // One more shows that there are more.
+            values.push(i64::try_from(entries + 1).unwrap_or(i64::MAX).into());
+        }
+        let rows = db.query_all_raw(Statement::from_sql_and_values(backend, &*text, values)).await?;
 
         let mut loaded = Loaded::empty(Timestamp::from_micros(0));
         loaded.limit_rivals(if self.shared { MAX_SHARED_RIVALS } else { MAX_RIVALS });

@@ -18,7 +18,7 @@ use crate::domain::value::time::Timestamp;
 use crate::store::sql::entity::{autojoin_domain, event, outbox, recipient};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{RowsParam, values_of};
-use crate::store::sql::texts::Texts;
+use crate::store::sql::texts::StatementTexts;
 use crate::store::sql::{Pool, row};
 
 /// The increments of the counters beside an invitation.
@@ -142,7 +142,7 @@ fn number_events(save: &Save) -> (Vec<event::Model>, Vec<Vec<Value>>, BTreeMap<I
 }
 
 /// Returns the statement for the parts of a save that have rows.
-fn statement(texts: &Texts<Part>, save: &Save, parts: &'static [Part], clock: Option<Timestamp>) -> Statement {
+fn statement(texts: &StatementTexts<Part>, save: &Save, parts: &'static [Part], clock: Option<Timestamp>) -> Statement {
     let mut sets: BTreeMap<Part, RowsParam> = parts.iter().copied().zip(sets(save, parts)).collect();
     let needed = sets.iter().filter(|(_, set)| set.len() > 0).map(|(part, _)| *part).collect();
     let (parts, text) = texts.text(needed);
@@ -157,7 +157,7 @@ fn statement(texts: &Texts<Part>, save: &Save, parts: &'static [Part], clock: Op
 /// Creates new invitations on PostgreSQL without a load, and returns the ids of those that were created.
 pub(in crate::store) async fn create(
     db: &Pool,
-    texts: &Texts<Part>,
+    texts: &StatementTexts<Part>,
     save: &Save,
 ) -> Result<BTreeSet<InvitationId>, StoreError> {
     if save.created.is_empty() {

@@ -19,7 +19,7 @@ use crate::store::sql::entity::{
     slot,
 };
 use crate::store::sql::rows_param::Columns;
-use crate::store::sql::texts::Texts;
+use crate::store::sql::texts::StatementTexts;
 use messages::{cancel_replaced, replacing_columns, settle_deliveries, settled_columns};
 pub(in crate::store) use postgres::{create_sql, save_sql};
 
@@ -200,9 +200,9 @@ pub(in crate::store) enum SaveSql {
     /// One statement for each purpose.
     Postgres {
         /// The statement for submissions that only create invitations.
-        create: Texts<Part>,
+        create: StatementTexts<Part>,
         /// The statement for all other groups.
-        save: Texts<Part>,
+        save: StatementTexts<Part>,
     },
     /// Several statements in one transaction, each with its part.
     Sqlite(Vec<(Part, String)>),
@@ -211,7 +211,10 @@ pub(in crate::store) enum SaveSql {
 impl SaveSql {
     pub(in crate::store) fn new(backend: DbBackend) -> Self {
         if backend == DbBackend::Postgres {
-            Self::Postgres { create: Texts::new(Part::OF_CREATES, create_sql), save: Texts::new(Part::ALL, save_sql) }
+            Self::Postgres {
+                create: StatementTexts::new(Part::OF_CREATES, create_sql),
+                save: StatementTexts::new(Part::ALL, save_sql),
+            }
         } else {
             Self::Sqlite(sqlite_sqls())
         }

@@ -199,6 +199,11 @@ impl RowsParam {
         Self { columns, values }
     }
 
+    /// Creates a set without rows.
+    pub(in crate::store) fn empty(columns: Columns) -> Self {
+        Self::new(columns, std::iter::empty::<[Value; 0]>())
+    }
+
     /// Creates a set of a table's rows.
     pub(in crate::store) fn of<M: ModelTrait>(models: impl Iterator<Item = M>) -> Self {
         Self::new(Columns::of::<M::Entity>(), models.map(|model| values_of(&model)))

@@ -7,13 +7,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 const MOST_TEXTS: usize = 24;
 
 /// The texts that were composed, by their parts.
-pub(in crate::store) struct Texts<P: 'static> {
+pub(in crate::store) struct StatementTexts<P: 'static> {
     all: &'static [P],
     compose: fn(&[P]) -> String,
     known: RwLock<BTreeMap<Vec<P>, Arc<str>>>,
 }
 
-impl<P: Copy + Ord> Texts<P> {
+impl<P: Copy + Ord> StatementTexts<P> {
     /// Composes texts of these parts, which are in the order of their parameters.
     pub(in crate::store) fn new(all: &'static [P], compose: fn(&[P]) -> String) -> Self {
         Self { all, compose, known: RwLock::default() }
@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn statement_has_the_parts_it_needs_or_all() {
         const ALL: &[u8] = &[1, 2, 3, 4, 5, 6, 7];
-        let texts = Texts::new(ALL, |parts| format!("{parts:?}"));
+        let texts = StatementTexts::new(ALL, |parts| format!("{parts:?}"));
         let mut composed = 0;
         for mask in 1_u8..128 {
             let needed: Vec<u8> = ALL.iter().copied().filter(|part| mask & (1 << (part - 1)) != 0).collect();

@@ -1,0 +1,199 @@
+//! The text of the load, composed of the parts that a group needs.
+
+use sea_orm::DbBackend;
+use sea_orm::sea_query::ColumnType::{Integer, Text, Uuid as UuidType};
+
+use super::search::{found, open_search_columns};
+use super::{Extent, invitation_body, newest_acceptances, text};
+use crate::store::sql::entity::{acceptance, outbox, request, slot};
+use crate::store::sql::rows_param::{Columns, by_index, clock, statement_clock};
+
+/// The parts of a load: sets of keys, and what is read besides for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::store) enum LoadPart {
+    /// The invitations to read.
+    Invitations,
+    /// The requests to look up, with their invitations and acceptances.
+    Requests,
+    /// The slots, with the invitations that hold them.
+    Slots,
+    /// The open invitations to search for.
+    Searches,
+    /// The messages, with their invitations.
+    Messages,
+    /// Acceptances by their subjects.
+    BySubject,
+    /// Acceptances by their ids.
+    ById,
+    /// Acceptances by the connections that they created.
+    ByConnection,
+    /// The newest acceptances of invitations.
+    Newest,
+}
+
+impl LoadPart {
+    /// All parts; their sets of keys are parameters in this order, followed by the clock and, with searches, by the number of
+    /// entries that are searched for an address.
+    pub(in crate::store) const ALL: &[Self] = &[
+        Self::Invitations,
+        Self::Requests,
+        Self::Slots,
+        Self::Searches,
+        Self::Messages,
+        Self::BySubject,
+        Self::ById,
+        Self::ByConnection,
+        Self::Newest,
+    ];
+
+    /// Returns the columns of the keys; `None` if the part has none.
+    pub(super) fn columns(self) -> Option<Columns> {
+        match self {
+            Self::Invitations => Some(invitation_key_columns()),
+            Self::Requests => Some(request_key_columns()),
+            Self::Slots => Some(slot_key_columns()),
+            Self::Searches => Some(open_search_columns()),
+            Self::Messages => Some(message_key_columns()),
+            Self::BySubject | Self::ById | Self::ByConnection | Self::Newest => None,
+        }
+    }
+}
+
+pub(super) fn invitation_key_columns() -> Columns {
+    let columns = Columns::list([("account_id", Text), ("invitation_id", UuidType), ("newest", Integer)]);
+    columns.and_nullable([("subject", Text), ("acceptance_id", UuidType), ("connection_id", UuidType)])
+}
+
+pub(super) fn request_key_columns() -> Columns {
+    Columns::list([("account_id", Text), ("method", Text), ("request_id", Text)])
+}
+
+pub(super) fn slot_key_columns() -> Columns {
+    Columns::list([("account_id", Text), ("key", Text)])
+}
+
+pub(super) fn message_key_columns() -> Columns {
+    Columns::list([("account_id", Text), ("id", UuidType), ("recipients", Integer)])
+}
+
+/// The parts of one statement, in the order of their parameters.
+struct Layout<'a> {
+    backend: DbBackend,
+    parts: &'a [LoadPart],
+}
+
+impl Layout<'_> {
+    fn has(&self, part: LoadPart) -> bool {
+        self.parts.contains(&part)
+    }
+
+    /// Returns a table expression over the keys of a part.
+    fn keys(&self, part: LoadPart, alias: &str) -> String {
+        let columns = part.columns().map(|columns| columns.keys_of(self.backend, self.first(Some(part)), alias));
+        columns.unwrap_or_default()
+    }
+
+    /// Returns the number of the first parameter of a part, or of the clock.
+    fn first(&self, part: Option<LoadPart>) -> usize {
+        let before = self.parts.iter().take_while(|other| Some(**other) != part);
+        1 + before.filter_map(|part| Some(part.columns()?.width(self.backend))).sum::<usize>()
+    }
+}
+
+/// Returns the text of a load of some parts.
+pub(in crate::store) fn load_sql(backend: DbBackend, parts: &[LoadPart]) -> String {
+    let layout = Layout { backend, parts };
+    let clock_at = layout.first(None);
+    let (mut with, needed) = sources(&layout);
+    let mut rows = vec![format!("SELECT {} AS now, 'now' AS tag, NULL AS body", clock(backend, clock_at))];
+    let mut row = |tag: &str, body: &str, from: &str| rows.push(format!("SELECT 0, '{tag}', {body} FROM {from}"));
+    if !needed.is_empty() {
+        with.push(format!(
+            "ids AS (SELECT account_id, invitation_id, max(newest) AS newest, max(recipients) AS recipients FROM ({}) needed
+            GROUP BY account_id, invitation_id)",
+            needed.join(" UNION ALL ")
+        ));
+        let newest = format!("CASE WHEN ids.newest = 1 THEN {} END", newest_acceptances(backend));
+        let has_newest = layout.has(LoadPart::Newest) || layout.has(LoadPart::Requests);
+        let wide = if layout.has(LoadPart::Messages) { "ids.recipients = 1" } else { "true" };
+        let acceptances = if has_newest { &*newest } else { "NULL" };
+        let extent = Extent { recipients: wide, first_recipients: None, messages: wide, acceptances };
+        let invitation = "ids JOIN invitation i ON i.account_id = ids.account_id AND i.id = ids.invitation_id";
+        row("invitation", &invitation_body(backend, &extent), invitation);
+    }
+    let acceptance = text(backend, &Columns::of::<acceptance::Entity>().json_of(backend, "a"));
+    for (part, condition) in [
+        (
+            LoadPart::BySubject,
+            format!("{} AND a.subject = w.subject", by_index(backend, "subject", "a", "w.account_id")),
+        ),
+        (LoadPart::ById, "a.account_id = w.account_id AND a.id = w.acceptance_id".to_owned()),
+        (
+            LoadPart::ByConnection,
+            format!(
+                "{} AND a.created_connection_id = w.connection_id",
+                by_index(backend, "connection", "a", "w.account_id")
+            ),
+        ),
+    ] {
+        if layout.has(part) {
+            let of_wanted = format!("wanted w JOIN acceptance a ON {condition} AND a.invitation_id = w.invitation_id");
+            row("acceptance", &acceptance, &of_wanted);
+        }
+    }
+    if layout.has(LoadPart::Requests) {
+        let of_remembered =
+            "remembered q JOIN acceptance a ON a.account_id = q.account_id AND a.invitation_id = q.invitation_id
+            AND a.id = q.acceptance_id";
+        row("acceptance", &acceptance, of_remembered);
+        row("request", &text(backend, &Columns::of::<request::Entity>().json_of(backend, "q")), "remembered q");
+    }
+    if layout.has(LoadPart::Messages) {
+        row("delivery", &text(backend, &Columns::of::<outbox::Entity>().json_of(backend, "o")), "message o");
+    }
+    if layout.has(LoadPart::Slots) {
+        row("slot", &text(backend, &Columns::of::<slot::Entity>().json_of(backend, "s")), "held s");
+    }
+    if layout.has(LoadPart::Searches) {
+        let found = found(backend, &statement_clock(backend, clock_at), clock_at + 1);
+        row("found", &found, &layout.keys(LoadPart::Searches, "k"));
+    }
+    let with = if with.is_empty() { String::new() } else { format!("WITH {} ", with.join(",\n")) };
+    format!("{with}{}", rows.join(" UNION ALL "))
+}
+
+/// Returns the tables of the keys and of what they lead to, and the invitations that each of them needs.
+fn sources(layout: &Layout<'_>) -> (Vec<String>, Vec<&'static str>) {
+    let (mut with, mut needed) = (Vec::new(), Vec::new());
+    if layout.has(LoadPart::Invitations) {
+        with.push(format!("wanted AS MATERIALIZED (SELECT * FROM {})", layout.keys(LoadPart::Invitations, "w")));
+        needed.push("SELECT account_id, invitation_id, newest, 1 AS recipients FROM wanted");
+    }
+    if layout.has(LoadPart::Requests) {
+        with.push(format!(
+            "remembered AS MATERIALIZED (SELECT {} FROM {} JOIN request q ON q.account_id = k.account_id
+                AND q.method = k.method AND q.request_id = k.request_id)",
+            Columns::of::<request::Entity>().names_of("q"),
+            layout.keys(LoadPart::Requests, "k"),
+        ));
+        needed.push("SELECT account_id, invitation_id, 1 AS newest, 1 AS recipients FROM remembered");
+    }
+    if layout.has(LoadPart::Slots) {
+        with.push(format!(
+            "held AS MATERIALIZED (SELECT {} FROM {} JOIN slot s ON s.account_id = k.account_id AND s.key = k.key)",
+            Columns::of::<slot::Entity>().names_of("s"),
+            layout.keys(LoadPart::Slots, "k"),
+        ));
+        needed.push("SELECT account_id, invitation_id, 0 AS newest, 1 AS recipients FROM held");
+    }
+    if layout.has(LoadPart::Messages) {
+        with.push(format!(
+            "message AS MATERIALIZED (SELECT {}, k.recipients FROM {}
+                JOIN outbox o ON o.account_id = k.account_id AND o.id = k.id)",
+            Columns::of::<outbox::Entity>().names_of("o"),
+            layout.keys(LoadPart::Messages, "k"),
+        ));
+        needed.push("SELECT account_id, invitation_id, 0 AS newest, recipients FROM message");
+    }
+    (with, needed)
+}

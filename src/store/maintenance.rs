@@ -66,7 +66,7 @@ impl Database {
 impl Maintenance {
     /// Migrates the schema to its newest version; waits if another process is doing so.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let connections = self.0.for_migrations();
+        let connections = self.0.for_migrations().await;
         migration::migrate(&connections).await?;
         if !self.0.is_embedded() {
             connections.close().await?;

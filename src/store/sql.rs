@@ -10,7 +10,6 @@ pub(super) mod entity;
 pub(super) mod error;
 pub(super) mod migration;
 mod pool;
-mod pool_health;
 mod read_turns;
 pub(super) mod retry;
 pub(super) mod row;
@@ -21,7 +20,7 @@ pub(super) mod texts;
 mod transaction;
 pub(super) mod turns;
 
+pub(super) use pool::health::PoolHealth;
 pub(super) use pool::{Pool, PoolOptions};
-pub(super) use pool_health::PoolHealth;
 pub(super) use sqlite_file::SqliteFile;
 pub(super) use transaction::Transaction;

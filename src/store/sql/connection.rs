@@ -1,7 +1,7 @@
 //! One connection out of the pool, and the decision whether it may go back.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::{self, AssertSqlSafe, Executor as _, Postgres, SqlStr, Sqlite};
@@ -11,7 +11,8 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::error::{condemns_session, is_outage_of_file, is_read_only};
-use super::pool_health::PoolHealth;
+use super::pool::health::PoolHealth;
+use super::pool::warm::Warm;
 use super::sqlite_file::SqliteFile;
 
 /// The longest a connection may take to return to its pool, which pings the database.
@@ -24,7 +25,12 @@ pub(super) enum Raw {
 }
 
 impl Raw {
-    async fn return_to_pool(self) {
+    /// Gives the connection back, unless its answer to a ping takes too long.
+    pub(super) async fn return_to_pool(self) {
+        drop(timeout(RETURN_LIMIT, self.give_back()).await);
+    }
+
+    async fn give_back(self) {
         match self {
             Self::Postgres(mut raw) => raw.return_to_pool().await,
             Self::Sqlite(mut raw) => raw.return_to_pool().await,
@@ -33,7 +39,7 @@ impl Raw {
 
     /// Closes the connection without a message to the database, and frees its place in the pool at once. A server may
     /// not answer a farewell; SQLite rolls an open transaction back.
-    fn discard(self) {
+    pub(super) fn discard(self) {
         match self {
             Self::Postgres(raw) => drop(raw.detach()),
             Self::Sqlite(raw) => drop(raw.detach()),
@@ -45,6 +51,10 @@ impl Raw {
 pub(super) struct Connection {
     /// `None` only while the connection is dropped.
     raw: Option<Raw>,
+    /// The moment at which it was taken out of the pool.
+    taken: Instant,
+    /// Where it goes after its use.
+    warm: Warm,
     /// Whether the connection may be used again: false while a statement is under way, and after an error that condemns
     /// it.
     is_fit: bool,
@@ -78,9 +88,12 @@ macro_rules! run {
 
 impl Connection {
     /// Creates a connection that reports the results of its writes to its file.
-    pub(super) fn of_file(raw: Raw, file: SqliteFile) -> Self {
+    pub(super) fn of_file(raw: (Raw, Instant), warm: Warm, file: SqliteFile) -> Self {
+        let (raw, taken) = raw;
         Self {
             raw: Some(raw),
+            taken,
+            warm,
             is_fit: true,
             limit: None,
             is_named: true,
@@ -90,8 +103,15 @@ impl Connection {
     }
 
     /// Creates a connection whose statements have a time limit, and that reports to its pool.
-    pub(super) fn limited(raw: Raw, limit: Duration, is_named: bool, health: PoolHealth) -> Self {
-        Self { raw: Some(raw), is_fit: true, limit: Some(limit), is_named, health, file: None }
+    pub(super) fn limited(
+        raw: (Raw, Instant),
+        warm: Warm,
+        limit: Duration,
+        is_named: bool,
+        health: PoolHealth,
+    ) -> Self {
+        let (raw, taken) = raw;
+        Self { raw: Some(raw), taken, warm, is_fit: true, limit: Some(limit), is_named, health, file: None }
     }
 
     /// Sets another time limit for the next statements, until the connection returns to its pool.
@@ -164,9 +184,11 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let Some(raw) = self.raw.take() else { return };
         match Handle::try_current() {
-            // A pool pings a returned connection without a time limit of its own. A connection that does not answer is
-            // discarded with the future.
-            Ok(runtime) if self.is_fit => drop(runtime.spawn(timeout(RETURN_LIMIT, raw.return_to_pool()))),
+            Ok(runtime) if self.is_fit => {
+                for raw in self.warm.keep(raw, self.taken) {
+                    runtime.spawn(raw.return_to_pool());
+                }
+            }
             Ok(_) | Err(_) => {
                 self.health.suspect_others();
                 raw.discard();

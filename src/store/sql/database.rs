@@ -236,7 +236,7 @@ impl Database {
     }
 
     /// Returns connections for migrations, whose statements take as long as there are rows.
-    pub(in crate::store) fn for_migrations(&self) -> DatabaseConnection {
+    pub(in crate::store) async fn for_migrations(&self) -> DatabaseConnection {
         match &self.unlimited {
             Some(connect) => {
                 // SeaORM's own connections name each statement, and a pooler gives the next transaction another connection:
@@ -245,7 +245,7 @@ impl Database {
                 let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(connect);
                 SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
             }
-            None => self.write.unguarded(),
+            None => self.write.unguarded().await,
         }
     }
 

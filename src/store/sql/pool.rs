@@ -1,5 +1,8 @@
 //! A pool of connections to one database.
 
+pub(super) mod health;
+pub(super) mod warm;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,9 +17,10 @@ use sea_orm::{
 
 use super::connection::{Connection, Raw};
 use super::error::is_serialization_failure;
-use super::pool_health::PoolHealth;
 use super::sqlite_file::SqliteFile;
 use super::transaction::Transaction;
+use health::PoolHealth;
+use warm::{Kept, Warm};
 
 /// The longest a ROLLBACK may take after its transaction was dropped.
 pub(super) const ROLLBACK_LIMIT: Duration = Duration::from_secs(2);
@@ -56,6 +60,8 @@ pub(in crate::store) enum Pool {
         limit: Duration,
         /// The statements that a transaction begins with behind a pooler, where no setting of a session lasts.
         local: Option<Arc<str>>,
+        /// The connections that were used last.
+        warm: Warm,
     },
     /// Connections to a file.
     Sqlite {
@@ -63,6 +69,8 @@ pub(in crate::store) enum Pool {
         pool: SqlitePool,
         /// The file.
         file: SqliteFile,
+        /// The connections that were used last.
+        warm: Warm,
     },
 }
 
@@ -94,10 +102,10 @@ impl Pool {
         let known = health.clone();
         let pool = pool.before_acquire(move |connection, metadata| {
             let health = known.clone();
-            Box::pin(async move { Ok(health.may_use(connection, &metadata).await) })
+            Box::pin(async move { Ok(health.may_use(connection, metadata.age, metadata.idle_for).await) })
         });
         let (pool, limit) = (pool.connect_lazy_with(connect), statement_timeout + ANSWER_GRACE);
-        Self::Postgres { pool, health, limit, local }
+        Self::Postgres { pool, health, limit, local, warm: Warm::new() }
     }
 
     /// Creates a pool and opens its first connection, which fails if the file cannot be used.
@@ -106,19 +114,19 @@ impl Pool {
         let pool = SqlitePoolOptions::new().max_connections(max_connections).acquire_timeout(acquire_timeout);
         let pool = pool.test_before_acquire(false).idle_timeout(None).max_lifetime(None);
         let (path, pool) = (connect.get_filename().to_owned(), pool.connect_lazy_with(connect));
-        drop(pool.acquire().await.map_err(connection_error)?);
+        pool.acquire().await.map_err(connection_error)?.return_to_pool().await;
         let file = SqliteFile::at(&path).map_err(|error| connection_error(SqlxError::Io(error)))?;
-        Ok(Self::Sqlite { pool, file })
+        Ok(Self::Sqlite { pool, file, warm: Warm::new() })
     }
 
     async fn acquire(&self) -> Result<Connection, DbErr> {
         let connection = match self {
-            Self::Postgres { pool, health, limit, local } => {
-                let connection = |raw| Connection::limited(Raw::Postgres(raw), *limit, local.is_none(), health.clone());
-                pool.acquire().await.map(connection)
+            Self::Postgres { health, limit, local, warm, .. } => {
+                let connection = |raw| Connection::limited(raw, warm.clone(), *limit, local.is_none(), health.clone());
+                self.raw(warm).await.map(connection)
             }
-            Self::Sqlite { pool, file } => match file.check() {
-                Ok(()) => pool.acquire().await.map(|raw| Connection::of_file(Raw::Sqlite(raw), file.clone())),
+            Self::Sqlite { file, warm, .. } => match file.check() {
+                Ok(()) => self.raw(warm).await.map(|raw| Connection::of_file(raw, warm.clone(), file.clone())),
                 Err(error) => Err(SqlxError::Io(error)),
             },
         };
@@ -129,6 +137,32 @@ impl Pool {
             return Err(connection_error(SqlxError::Configuration(NO_SESSION.into())));
         }
         connection.map_err(connection_error)
+    }
+
+    /// Takes a connection, and returns the moment at which it was taken out of the pool: the one that was used last, if it may
+    /// still be used.
+    async fn raw(&self, warm: &Warm) -> Result<(Raw, Instant), SqlxError> {
+        let _waiting = loop {
+            let Kept { mut raw, taken, used } = match warm.take() {
+                Ok(kept) => kept,
+                Err(waiting) => break waiting,
+            };
+            let may_use = match (&mut raw, self) {
+                (Raw::Postgres(raw), Self::Postgres { health, .. }) => {
+                    health.may_use(raw, taken.elapsed(), used.elapsed()).await
+                }
+                _ => true,
+            };
+            if may_use {
+                return Ok((raw, taken));
+            }
+            raw.discard();
+        };
+        let raw = match self {
+            Self::Postgres { pool, .. } => Raw::Postgres(pool.acquire().await?),
+            Self::Sqlite { pool, .. } => Raw::Sqlite(pool.acquire().await?),
+        };
+        Ok((raw, Instant::now()))
     }
 
     /// Returns the file; `None` on PostgreSQL.
@@ -168,10 +202,19 @@ impl Pool {
     }
 
     /// Returns the connections of a SQLite file for SeaORM's own tools, which do not watch their state.
-    pub(in crate::store) fn unguarded(&self) -> DatabaseConnection {
+    pub(in crate::store) async fn unguarded(&self) -> DatabaseConnection {
+        self.give_back_all().await;
         match self {
             Self::Postgres { pool, .. } => SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
             Self::Sqlite { pool, .. } => SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()),
+        }
+    }
+
+    /// Gives the connections that nobody uses back to the pool.
+    async fn give_back_all(&self) {
+        let (Self::Postgres { warm, .. } | Self::Sqlite { warm, .. }) = self;
+        for raw in warm.drain() {
+            raw.return_to_pool().await;
         }
     }
 
@@ -189,6 +232,9 @@ impl Pool {
 
     /// Closes all connections when those in use have been returned.
     pub(in crate::store) async fn close(self) {
+        let (Self::Postgres { warm, .. } | Self::Sqlite { warm, .. }) = &self;
+        warm.close();
+        self.give_back_all().await;
         match self {
             Self::Postgres { pool, .. } => pool.close().await,
             Self::Sqlite { pool, .. } => pool.close().await,
@@ -271,14 +317,77 @@ impl fmt::Debug for Pool {
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
+
+    async fn file(folder: &TempDir, max_connections: u32) -> Pool {
+        let options = PoolOptions { max_connections, acquire_timeout: Duration::from_secs(5) };
+        let connect = SqliteConnectOptions::new().filename(folder.path().join("a.db")).create_if_missing(true);
+        Pool::sqlite(options, connect).await.unwrap()
+    }
+
+    fn in_pool(pool: &Pool) -> (u32, usize) {
+        match pool {
+            Pool::Sqlite { pool, .. } => (pool.size(), pool.num_idle()),
+            Pool::Postgres { pool, .. } => (pool.size(), pool.num_idle()),
+        }
+    }
+
+    #[tokio::test(crate = "crate::limit")]
+    async fn connection_stays_out_of_the_pool_while_nobody_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = file(&folder, 2).await;
+        for _ in 0..3 {
+            pool.execute_unprepared("SELECT 1").await.unwrap();
+            assert_eq!(in_pool(&pool), (1, 0));
+        }
+        pool.give_back_all().await;
+        assert_eq!(in_pool(&pool), (1, 1));
+    }
+
+    #[tokio::test(crate = "crate::limit")]
+    async fn whoever_waits_gets_the_next_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = file(&folder, 1).await;
+        for _ in 0..50 {
+            let transaction = pool.begin().await.unwrap();
+            let waiting: Vec<_> = (0..3)
+                .map(|_| {
+                    let pool = pool.clone();
+                    tokio::spawn(async move { pool.execute_unprepared("SELECT 1").await })
+                })
+                .collect();
+            tokio::task::yield_now().await;
+            transaction.commit().await.unwrap();
+            for waiting in waiting {
+                waiting.await.unwrap().unwrap();
+            }
+        }
+        pool.close().await;
+    }
+
+    #[tokio::test(crate = "crate::limit")]
+    async fn connection_goes_back_after_a_minute_and_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = file(&folder, 2).await;
+        let Pool::Sqlite { warm, .. } = &pool else { panic!("a file") };
+        let (raw, taken) = pool.raw(warm).await.unwrap();
+        let long_ago = taken.checked_sub(Duration::from_secs(61)).unwrap();
+        let back = warm.keep(raw, long_ago);
+        assert_eq!(back.len(), 1, "it is old");
+        drop(back);
+        let (raw, taken) = pool.raw(warm).await.unwrap();
+        assert!(warm.keep(raw, taken).is_empty());
+        let (raw, taken) = pool.raw(warm).await.unwrap();
+        warm.close();
+        assert_eq!(warm.keep(raw, taken).len(), 1, "the pool is being closed");
+    }
 
     #[tokio::test(crate = "crate::limit")]
     async fn sqlite_is_built_to_keep_its_plans() {
-        let options = PoolOptions { max_connections: 1, acquire_timeout: Duration::from_secs(5) };
         let folder = tempfile::tempdir().unwrap();
-        let connect = SqliteConnectOptions::new().filename(folder.path().join("a.db")).create_if_missing(true);
-        let pool = Pool::sqlite(options, connect).await.unwrap();
+        let pool = file(&folder, 1).await;
         let pragma = Statement::from_string(DbBackend::Sqlite, "PRAGMA compile_options");
         let built = pool.query_all_raw(pragma).await.unwrap();
         assert!(built.iter().any(|option| option.try_get_by_index::<String>(0).unwrap() == "ENABLE_QPSG"));

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sea_orm::sqlx::pool::PoolConnectionMetadata;
 use sea_orm::sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
@@ -53,28 +52,28 @@ enum Verdict {
 
 impl PoolHealth {
     /// Notes that a connection was discarded. Others may be broken for the same reason.
-    pub(super) fn suspect_others(&self) {
+    pub(in crate::store::sql) fn suspect_others(&self) {
         self.set(|known, now| known.suspect_before = Some(now));
     }
 
     /// Notes that the database has answered a statement, if only with an error.
-    pub(super) fn note_answer(&self) {
+    pub(in crate::store::sql) fn note_answer(&self) {
         let Answers { opened, last } = &*self.answers;
         last.store(u64::try_from(opened.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Notes whether a new connection has lost the settings that it asked for.
-    pub(super) fn note_session(&self, is_lost: bool) {
+    pub(in crate::store::sql) fn note_session(&self, is_lost: bool) {
         self.lacks_session.store(is_lost, Ordering::Relaxed);
     }
 
     /// Returns whether the last connection that was opened has lost the settings that it asked for.
-    pub(super) fn lacks_session(&self) -> bool {
+    pub(in crate::store::sql) fn lacks_session(&self) -> bool {
         self.lacks_session.load(Ordering::Relaxed)
     }
 
     /// Returns whether the database has answered any statement since a moment.
-    pub(super) fn has_answered_since(&self, moment: Instant) -> bool {
+    pub(in crate::store::sql) fn has_answered_since(&self, moment: Instant) -> bool {
         let Answers { opened, last } = &*self.answers;
         *opened + Duration::from_micros(last.load(Ordering::Relaxed)) >= moment
     }
@@ -85,8 +84,13 @@ impl PoolHealth {
     }
 
     /// Returns whether an idle connection may be used.
-    pub(super) async fn may_use(&self, connection: &mut PgConnection, metadata: &PoolConnectionMetadata) -> bool {
-        match self.verdict(metadata.age, metadata.idle_for) {
+    pub(in crate::store::sql) async fn may_use(
+        &self,
+        connection: &mut PgConnection,
+        age: Duration,
+        idle: Duration,
+    ) -> bool {
+        match self.verdict(age, idle) {
             Verdict::Use => true,
             Verdict::Close => false,
             Verdict::Ping => {

@@ -74,16 +74,18 @@ type Message = (String, String, Value);
 /// Waits for so many messages and checks that there are no more.
 async fn kept(server: &Nats, count: usize) -> Vec<(String, String, String)> {
     let context = jetstream(server).await;
-    let mut stream = in_time(async {
+    // A stream is found a moment before the server lets it have consumers.
+    let (mut stream, consumer) = in_time(async {
         loop {
-            match context.get_stream("INVITATIONS").await {
-                Ok(stream) => return stream,
-                Err(_) => tokio::task::yield_now().await,
+            if let Ok(stream) = context.get_stream("INVITATIONS").await
+                && let Ok(consumer) = stream.create_consumer(OrderedConfig::default()).await
+            {
+                return (stream, consumer);
             }
+            tokio::task::yield_now().await;
         }
     })
     .await;
-    let consumer = stream.create_consumer(OrderedConfig::default()).await.unwrap();
     let mut kept = consumer.messages().await.unwrap();
     let mut messages = Vec::new();
     for _ in 0..count {

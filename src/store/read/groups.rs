@@ -52,9 +52,11 @@ struct State<R: ReadGroup> {
     turns: VecDeque<AccountId>,
 }
 
+type Answer<R> = Result<Option<<R as ReadGroup>::Row>, StoreError>;
+
 struct Waiting<R: ReadGroup> {
     key: R::Key,
-    answer: oneshot::Sender<Result<Option<R::Row>, StoreError>>,
+    answer: oneshot::Sender<Answer<R>>,
 }
 
 /// The place of a call that reads alone, which is left to those that wait when it is dropped.
@@ -178,7 +180,7 @@ impl<R: ReadGroup> Drop for Rounds<R> {
 
 impl<R: ReadGroup> State<R> {
     /// Lets a call wait.
-    fn wait(&mut self, key: R::Key) -> Result<oneshot::Receiver<Result<Option<R::Row>, StoreError>>, StoreError> {
+    fn wait(&mut self, key: R::Key) -> Result<oneshot::Receiver<Answer<R>>, StoreError> {
         let account = R::account(&key);
         if !self.waiting.contains_key(account) {
             self.turns.push_back(account.clone());

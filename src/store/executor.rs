@@ -32,7 +32,7 @@ use crate::domain::group::{BatchMode, Executed, Group};
 use crate::domain::invitation::refusal::{AsRefusal, Refusal};
 use analyze::TableAnalyzer;
 use aside::Aside;
-use lane::Lane;
+use lane::{Lane, Statements};
 use lane_queue::LaneQueue;
 use submission::Submission;
 
@@ -120,12 +120,14 @@ impl Executor {
         let tasks = TaskTracker::new();
         let lanes = if database.is_embedded() { 1 } else { options.lanes.max(1) };
         let (table_analyzer, all_lanes) = (TableAnalyzer::new(database.clone()), Arc::default());
+        let statements = Arc::new(Statements::new(database.backend()));
         let lanes = (0..lanes).map(|_| {
             let reminders = options.context.reminders.clone();
             let queue = Arc::new(LaneQueue::new(options.queue, reminders, Arc::clone(&all_lanes)));
             let aside = Aside::new(tasks.clone(), options.queue);
-            let lane =
-                Lane::new(database.clone(), options.clone(), table_analyzer.clone(), notifications.clone(), aside);
+            let (options, notifications, statements) =
+                (options.clone(), notifications.clone(), Arc::clone(&statements));
+            let lane = Lane::new(database.clone(), options, table_analyzer.clone(), notifications, aside, statements);
             tasks.spawn(lane.run(Arc::clone(&queue)));
             queue
         });

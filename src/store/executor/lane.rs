@@ -44,8 +44,7 @@ pub(in crate::store) struct Lane {
     entropy: Entropy,
     table_analyzer: TableAnalyzer,
     notifications: Notifications,
-    load_texts: Arc<StatementTexts<LoadPart>>,
-    save_sql: Arc<SaveSql>,
+    statements: Arc<Statements>,
     /// The place of submissions that meet a lock; `None` for a lane that runs such a submission and waits for the lock.
     aside: Option<Aside>,
     /// The moment by which the present group has to be answered.
@@ -62,6 +61,18 @@ pub(in crate::store) struct Lane {
     queue: Option<Arc<LaneQueue>>,
 }
 
+/// The texts of the statements, which all lanes share: each connection keeps a plan of every text that it meets.
+pub(in crate::store) struct Statements {
+    load: StatementTexts<LoadPart>,
+    save: SaveSql,
+}
+
+impl Statements {
+    pub(in crate::store) fn new(backend: DbBackend) -> Self {
+        Self { load: load_texts(backend), save: SaveSql::new(backend) }
+    }
+}
+
 impl Lane {
     pub(in crate::store) fn new(
         database: Database,
@@ -69,16 +80,15 @@ impl Lane {
         table_analyzer: TableAnalyzer,
         notifications: Notifications,
         aside: Aside,
+        statements: Arc<Statements>,
     ) -> Self {
-        let backend = database.backend();
         Self {
             database,
             options,
             entropy: Entropy::system(),
             table_analyzer,
             notifications,
-            load_texts: Arc::new(load_texts(backend)),
-            save_sql: Arc::new(SaveSql::new(backend)),
+            statements,
             aside: Some(aside),
             until: Instant::now(),
             step: Instant::now(),
@@ -134,8 +144,8 @@ impl Lane {
     /// Creates new invitations in one round trip, without a load. Returns the submissions that need a load, and the
     /// save that was sent for them if its result is unknown.
     async fn create_without_load(&mut self, group: Vec<Submission>) -> (Vec<Submission>, Option<Sent>) {
-        let save_sql = Arc::clone(&self.save_sql);
-        let SaveSql::Postgres { create: texts, .. } = &*save_sql else { return (group, None) };
+        let statements = Arc::clone(&self.statements);
+        let SaveSql::Postgres { create: texts, .. } = &statements.save else { return (group, None) };
         // The database's time is not known well enough; a load returns it.
         let Some(now) = self.database.clock.database_now() else { return (group, None) };
         let mut decided = Group::new(Loaded::empty(now));
@@ -283,7 +293,7 @@ impl Lane {
         let clock = self.database.clock();
         let asked = std::time::Instant::now();
         let commands = group.iter().flat_map(|submission| &submission.commands);
-        let loaded = load(db, &self.load_texts, commands, !self.is_alone, clock).await?;
+        let loaded = load(db, &self.statements.load, commands, !self.is_alone, clock).await?;
         self.database.learn(loaded.now, asked);
         if !self.is_alone {
             let outgrows = |command: &Command| command.outgrows_shared_group(&loaded);
@@ -299,7 +309,7 @@ impl Lane {
         if changes.is_empty() {
             return Ok(());
         }
-        save(db, &self.save_sql, decided.insert(changes), clock).await
+        save(db, &self.statements.save, decided.insert(changes), clock).await
     }
 
     fn decide(&self, state: &mut Group, group: &[Submission]) -> Vec<Vec<Answer>> {

@@ -3,17 +3,24 @@
 //! A group has one call of each account in turn, so that an account with many calls makes the others wait for one group at
 //! most. Nothing is added to a call that meets no other: it runs in its own task.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::domain::value::text::AccountId;
 use crate::store::sql::error::StoreError;
 
 /// The most reads of one group.
 pub(super) const MOST_READS: usize = 64;
+/// The time for which a call waits for its group, before it reads by itself.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// The calls of one account that may wait.
 const WAITING: usize = 1_024;
 
@@ -29,6 +36,9 @@ pub(super) trait ReadGroup: Send + Sync + 'static {
 
     /// Reads the row of one key; `None` if there is none.
     fn one(&self, key: &Self::Key) -> impl Future<Output = Result<Option<Self::Row>, StoreError>> + Send;
+
+    /// Reads the row of a key whose group is late.
+    fn late(&self, key: &Self::Key) -> impl Future<Output = Result<Option<Self::Row>, StoreError>> + Send;
 
     /// Reads the rows of keys, in their order. The last ones may be left for another group: they are missing in the answer.
     fn several(&self, keys: &[Self::Key]) -> impl Future<Output = Result<Vec<Option<Self::Row>>, StoreError>> + Send;
@@ -47,6 +57,8 @@ struct Shared<R: ReadGroup> {
 struct State<R: ReadGroup> {
     /// The places that are taken.
     taken: usize,
+    /// The most reads of the next group: fewer while rows are large or the database is slow.
+    most: usize,
     waiting: HashMap<AccountId, VecDeque<Waiting<R>>>,
     /// The accounts that have calls waiting, in the order of their turns.
     turns: VecDeque<AccountId>,
@@ -74,7 +86,7 @@ impl<R: ReadGroup> Clone for Groups<R> {
 impl<R: ReadGroup> Groups<R> {
     /// Creates places of which none is taken.
     pub(super) fn new(reader: R, places: usize) -> Self {
-        let state = State { taken: 0, waiting: HashMap::new(), turns: VecDeque::new() };
+        let state = State { taken: 0, most: MOST_READS, waiting: HashMap::new(), turns: VecDeque::new() };
         Self(Arc::new(Shared { reader, places, state: Mutex::new(state) }))
     }
 
@@ -90,7 +102,11 @@ impl<R: ReadGroup> Groups<R> {
             }
         };
         match answer {
-            Some(answer) => answer.await.map_err(|_| StoreError::Busy)?,
+            // The groups before it may wait for connections that do not answer.
+            Some(answer) => match timeout(PATIENCE, answer).await {
+                Ok(answer) => answer.map_err(|_| StoreError::Busy)?,
+                Err(_) => self.0.reader.late(&key).await,
+            },
             None => {
                 let _place = Place(Arc::clone(&self.0));
                 self.0.reader.one(&key).await
@@ -114,20 +130,31 @@ impl<R: ReadGroup> Shared<R> {
         match rows {
             Ok(rows) => {
                 let left = group.split_off(rows.len().clamp(1, group.len()));
-                self.state().wait_again(left);
+                let mut state = self.state();
+                state.most = if left.is_empty() { (2 * state.most).min(MOST_READS) } else { group.len() };
+                state.wait_again(left);
+                drop(state);
                 for (waiting, row) in group.into_iter().zip(rows) {
                     drop(waiting.answer.send(Ok(row)));
                 }
             }
             Err(error) if error.is_transient() || group.len() == 1 => {
+                if matches!(error, StoreError::Slow) {
+                    self.state().most = group.len().div_ceil(2);
+                }
                 for waiting in group {
                     drop(waiting.answer.send(Err(error.clone())));
                 }
             }
             // A row that fails its statement fails alone.
             Err(_) => {
-                for waiting in group {
-                    let row = self.reader.one(&waiting.key).await;
+                let mut outage = None;
+                for waiting in group.into_iter().filter(|waiting| !waiting.answer.is_closed()) {
+                    let row = match &outage {
+                        Some(error) => Err(StoreError::clone(error)),
+                        None => self.reader.one(&waiting.key).await,
+                    };
+                    outage = outage.or_else(|| row.as_ref().err().filter(|error| error.is_transient()).cloned());
                     drop(waiting.answer.send(row));
                 }
             }
@@ -169,12 +196,14 @@ impl<R: ReadGroup> Rounds<R> {
 
 impl<R: ReadGroup> Drop for Rounds<R> {
     fn drop(&mut self) {
-        // The process ends, or a read has panicked: nobody would read for those that wait.
+        // The process ends, or a read has panicked: nobody would read for those that wait, unless another place is taken.
         let Some(shared) = self.0.take() else { return };
         let mut state = shared.state();
         state.taken -= 1;
-        state.turns.clear();
-        state.waiting.clear();
+        if state.taken == 0 {
+            state.turns.clear();
+            state.waiting.clear();
+        }
     }
 }
 
@@ -210,7 +239,7 @@ impl<R: ReadGroup> State<R> {
     /// Takes the next group, one call of each account in turn; empty if nobody waits.
     fn next(&mut self) -> Vec<Waiting<R>> {
         let mut group = Vec::new();
-        while group.len() < MOST_READS {
+        while group.len() < self.most {
             let Some(account) = self.turns.pop_front() else { break };
             let Some(calls) = self.waiting.get_mut(&account) else { continue };
             // A call that was given up needs no answer.
@@ -227,157 +256,5 @@ impl<R: ReadGroup> State<R> {
             }
         }
         group
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::sync::{Semaphore, mpsc};
-    use tokio::task::JoinSet;
-    use tokio::time::sleep;
-
-    use super::*;
-
-    type Key = (AccountId, u32);
-
-    /// Answers with the number of the key once it may, and tells what it reads.
-    struct Numbers {
-        may: Arc<Semaphore>,
-        reads: mpsc::UnboundedSender<Vec<u32>>,
-        /// The most keys of one group.
-        room: usize,
-        /// The error of a group.
-        error: Option<StoreError>,
-    }
-
-    impl ReadGroup for Numbers {
-        type Key = Key;
-        type Row = u32;
-
-        fn account(key: &Key) -> &AccountId {
-            &key.0
-        }
-
-        async fn one(&self, key: &Key) -> Result<Option<u32>, StoreError> {
-            self.reads.send(vec![key.1]).unwrap();
-            self.may.acquire().await.unwrap().forget();
-            Ok(Some(key.1))
-        }
-
-        async fn several(&self, keys: &[Key]) -> Result<Vec<Option<u32>>, StoreError> {
-            self.reads.send(keys.iter().map(|key| key.1).collect()).unwrap();
-            self.may.acquire().await.unwrap().forget();
-            match &self.error {
-                Some(error) => Err(error.clone()),
-                None => Ok(keys.iter().take(self.room).map(|key| Some(key.1)).collect()),
-            }
-        }
-    }
-
-    struct Desk {
-        groups: Groups<Numbers>,
-        may: Arc<Semaphore>,
-        reads: mpsc::UnboundedReceiver<Vec<u32>>,
-        calls: JoinSet<Result<Option<u32>, StoreError>>,
-    }
-
-    impl Desk {
-        /// Has one place, which is taken by a first call.
-        async fn new(room: usize, error: Option<StoreError>) -> Self {
-            let (may, (sender, reads)) = (Arc::new(Semaphore::new(0)), mpsc::unbounded_channel());
-            let reader = Numbers { may: Arc::clone(&may), reads: sender, room, error };
-            let mut desk = Self { groups: Groups::new(reader, 1), may, reads, calls: JoinSet::new() };
-            desk.call("first", 0).await;
-            assert_eq!(desk.reads.recv().await.unwrap(), [0]);
-            desk
-        }
-
-        async fn call(&mut self, account: &str, number: u32) {
-            let (groups, account) = (self.groups.clone(), AccountId::parse(account).unwrap());
-            self.calls.spawn(async move { groups.read((account, number)).await });
-            sleep(Duration::from_millis(1)).await;
-        }
-
-        /// Lets one statement end, and returns what the next one reads.
-        async fn next(&mut self) -> Vec<u32> {
-            self.may.add_permits(1);
-            self.reads.recv().await.unwrap()
-        }
-
-        /// Lets all end, and returns the answers in the order of their numbers.
-        async fn answers(mut self) -> Vec<Result<u32, StoreError>> {
-            self.may.add_permits(1_000);
-            let mut answers: Vec<_> =
-                std::mem::take(&mut self.calls).join_all().await.into_iter().map(|it| it.map(Option::unwrap)).collect();
-            answers.sort_by_key(|answer| *answer.as_ref().unwrap_or(&u32::MAX));
-            assert_eq!(self.groups.0.state().taken, 0);
-            answers
-        }
-    }
-
-    fn numbers(answers: Vec<Result<u32, StoreError>>) -> Vec<u32> {
-        answers.into_iter().map(Result::unwrap).collect()
-    }
-
-    #[tokio::test(start_paused = true, crate = "crate::limit")]
-    async fn what_comes_meanwhile_is_read_together_in_turns() {
-        let mut desk = Desk::new(MOST_READS, None).await;
-        for number in 1..=100 {
-            desk.call("much", number).await;
-        }
-        desk.call("little", 101).await;
-        let group = desk.next().await;
-        assert_eq!((group.len(), &group[..4]), (MOST_READS, &[1, 101, 2, 3][..]));
-        assert_eq!(desk.next().await.len(), 101 - MOST_READS);
-        assert_eq!(numbers(desk.answers().await), (0..=101).collect::<Vec<_>>());
-    }
-
-    #[tokio::test(start_paused = true, crate = "crate::limit")]
-    async fn what_finds_no_room_comes_first_in_the_next_group() {
-        let mut desk = Desk::new(2, None).await;
-        for (account, number) in [("a", 1), ("b", 2), ("a", 3), ("b", 4), ("a", 5)] {
-            desk.call(account, number).await;
-        }
-        assert_eq!(desk.next().await, [1, 2, 3, 4, 5]);
-        assert_eq!(desk.next().await, [3, 4, 5]);
-        assert_eq!(desk.next().await, [5]);
-        assert_eq!(numbers(desk.answers().await), [0, 1, 2, 3, 4, 5]);
-    }
-
-    #[tokio::test(start_paused = true, crate = "crate::limit")]
-    async fn call_that_is_given_up_leaves_its_place_and_is_not_read() {
-        let mut desk = Desk::new(MOST_READS, None).await;
-        desk.call("a", 1).await;
-        desk.calls.abort_all();
-        while desk.calls.join_next().await.is_some() {}
-        desk.call("a", 2).await;
-        assert_eq!(desk.reads.recv().await.unwrap(), [2], "neither the first, which held the place, nor the second");
-        assert_eq!(numbers(desk.answers().await), [2]);
-    }
-
-    #[tokio::test(start_paused = true, crate = "crate::limit")]
-    async fn outage_fails_the_group_and_other_errors_only_their_rows() {
-        for (error, read) in [(StoreError::Slow, vec![0]), (StoreError::Refused(String::new()), vec![0, 1, 2])] {
-            let mut desk = Desk::new(MOST_READS, Some(error)).await;
-            desk.call("a", 1).await;
-            desk.call("a", 2).await;
-            let answers = desk.answers().await;
-            assert_eq!(answers.len(), 3);
-            assert_eq!(answers.into_iter().filter_map(Result::ok).collect::<Vec<_>>(), read);
-        }
-    }
-
-    #[tokio::test(start_paused = true, crate = "crate::limit")]
-    async fn calls_of_one_account_wait_up_to_a_number() {
-        let mut desk = Desk::new(MOST_READS, None).await;
-        for number in 0..WAITING as u32 {
-            desk.call("a", number).await;
-        }
-        let refused = desk.groups.read((AccountId::parse("a").unwrap(), 0)).await;
-        assert!(matches!(refused, Err(StoreError::Busy)));
-        desk.call("b", 7).await;
-        assert_eq!(desk.next().await[1], 7, "another account waits for one group at most");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use sea_orm::sea_query::ColumnType::{Integer, Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
@@ -35,7 +36,7 @@ pub(super) struct PointKey {
 #[derive(Clone)]
 pub(super) struct PointRow {
     /// The invitation with its parts, as JSON.
-    pub(super) body: String,
+    pub(super) body: Arc<str>,
     /// The moment at which it was read, in microseconds.
     pub(super) now: i64,
 }
@@ -125,6 +126,11 @@ impl ReadGroup for PointReader {
         self.database.read.query_one_raw(statement).await?.map(|row| point_row(&row)).transpose()
     }
 
+    async fn late(&self, key: &PointKey) -> Result<Option<PointRow>, StoreError> {
+        let _turn = self.database.read_turns.short(&key.account).await?;
+        self.one(key).await
+    }
+
     async fn several(&self, keys: &[PointKey]) -> Result<Vec<Option<PointRow>>, StoreError> {
         let backend = self.database.backend();
         // Many may read one invitation, which is read once.
@@ -148,7 +154,9 @@ impl ReadGroup for PointReader {
         for row in self.database.read.query_all_raw(statement).await? {
             let place = usize::try_from(row.try_get::<i32>("", "place")?).unwrap_or(usize::MAX);
             match (row.try_get::<Option<String>>("", "body")?, found.get_mut(place)) {
-                (Some(body), Some(found)) => *found = Some(PointRow { body, now: row.try_get("", "now")? }),
+                (Some(body), Some(found)) => {
+                    *found = Some(PointRow { body: body.into(), now: row.try_get("", "now")? })
+                }
                 // The room ends here, and whatever comes later is read with another group.
                 (None, _) => read = read.min(place),
                 (Some(_), None) => {}
@@ -159,5 +167,5 @@ impl ReadGroup for PointReader {
 }
 
 fn point_row(row: &QueryResult) -> Result<PointRow, StoreError> {
-    Ok(PointRow { body: row.try_get("", "body")?, now: row.try_get("", "now")? })
+    Ok(PointRow { body: row.try_get::<String>("", "body")?.into(), now: row.try_get("", "now")? })
 }

@@ -26,6 +26,9 @@ use crate::private_file;
 /// The longest a SQLite statement waits for a lock; only another program's transaction can hold one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The statements of which a connection keeps the plans: more than there are.
+const STATEMENTS: usize = 200;
+
 /// The isolation of a statement that is a transaction by itself: it has to see the changes that it waited for.
 const ISOLATION: (&str, &str) = ("default_transaction_isolation", "read committed");
 
@@ -134,7 +137,7 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
-            .statement_cache_capacity(200)
+            .statement_cache_capacity(STATEMENTS)
             .disable_statement_logging();
         let options = |max_connections| PoolOptions { max_connections, acquire_timeout: timeout };
         let write = Pool::sqlite(options(1), connect.clone()).await.map_err(OpenError::Database)?;
@@ -154,7 +157,11 @@ impl Database {
         let unlimited = if pooler {
             connect.extra_float_digits(None)
         } else {
-            connect.options([ISOLATION]).options(PLANNER_SETTINGS).options(TCP_SETTINGS)
+            connect
+                .statement_cache_capacity(STATEMENTS)
+                .options([ISOLATION])
+                .options(PLANNER_SETTINGS)
+                .options(TCP_SETTINGS)
         };
         let limited = if pooler { unlimited.clone() } else { unlimited.clone().options(time_limits(timeout)) };
         let local = pooler.then(|| local_settings(timeout));

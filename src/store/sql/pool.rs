@@ -20,12 +20,15 @@ use super::error::is_serialization_failure;
 use super::sqlite_file::SqliteFile;
 use super::transaction::Transaction;
 use health::PoolHealth;
-use warm::{Kept, Warm};
+use warm::Warm;
 
 /// The longest a ROLLBACK may take after its transaction was dropped.
 pub(super) const ROLLBACK_LIMIT: Duration = Duration::from_secs(2);
 /// The time for which an answer is awaited after the server's own limit.
 pub(super) const ANSWER_GRACE: Duration = Duration::from_secs(1);
+
+/// The longest a connection to a server stays open without use.
+const LONGEST_IDLE: Duration = Duration::from_secs(600);
 
 /// Reads a setting of a session. Makes it wait until its commits are on disk, unless it waits for more, such as a standby: a server
 /// that answers a COMMIT before would lose changes that callers believe to be saved.
@@ -86,7 +89,7 @@ impl Pool {
     ) -> Self {
         let PoolOptions { max_connections, acquire_timeout } = options;
         let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(acquire_timeout);
-        let pool = pool.test_before_acquire(false).idle_timeout(Duration::from_secs(600));
+        let pool = pool.test_before_acquire(false).idle_timeout(LONGEST_IDLE);
         let (known, has_session) = (health.clone(), local.is_none());
         let pool = pool.after_connect(move |connection, _| {
             let health = known.clone();
@@ -143,26 +146,27 @@ impl Pool {
     /// still be used.
     async fn raw(&self, warm: &Warm) -> Result<(Raw, Instant), SqlxError> {
         let _waiting = loop {
-            let Kept { mut raw, taken, used } = match warm.take() {
+            let mut kept = match warm.take() {
                 Ok(kept) => kept,
                 Err(waiting) => break waiting,
             };
-            let may_use = match (&mut raw, self) {
-                (Raw::Postgres(raw), Self::Postgres { health, .. }) => {
-                    health.may_use(raw, taken.elapsed(), used.elapsed()).await
-                }
+            let (age, idle) = (kept.taken.elapsed(), kept.used.elapsed());
+            let may_use = match (kept.raw.as_mut(), self) {
+                (Some(Raw::Postgres(_)), Self::Postgres { .. }) if idle > LONGEST_IDLE => false,
+                (Some(Raw::Postgres(raw)), Self::Postgres { health, .. }) => health.may_use(raw, age, idle).await,
                 _ => true,
             };
-            if may_use {
-                return Ok((raw, taken));
+            if may_use && let Some(raw) = kept.raw.take() {
+                return Ok((raw, kept.taken));
             }
-            raw.discard();
         };
+        // Whatever is learned about others while this one is taken concerns it too.
+        let taken = Instant::now();
         let raw = match self {
             Self::Postgres { pool, .. } => Raw::Postgres(pool.acquire().await?),
             Self::Sqlite { pool, .. } => Raw::Sqlite(pool.acquire().await?),
         };
-        Ok((raw, Instant::now()))
+        Ok((raw, taken))
     }
 
     /// Returns the file; `None` on PostgreSQL.
@@ -234,10 +238,10 @@ impl Pool {
     pub(in crate::store) async fn close(self) {
         let (Self::Postgres { warm, .. } | Self::Sqlite { warm, .. }) = &self;
         warm.close();
-        self.give_back_all().await;
-        match self {
-            Self::Postgres { pool, .. } => pool.close().await,
-            Self::Sqlite { pool, .. } => pool.close().await,
+        // Once the pool is being closed, it pings none that comes back.
+        match &self {
+            Self::Postgres { pool, .. } => drop(tokio::join!(biased; pool.close(), self.give_back_all())),
+            Self::Sqlite { pool, .. } => drop(tokio::join!(biased; pool.close(), self.give_back_all())),
         }
     }
 }

@@ -88,6 +88,8 @@ impl Drop for Transaction {
         let Some(mut connection) = self.open.get_mut().take() else { return };
         match Handle::try_current() {
             Ok(runtime) if connection.is_fit() => {
+                // A runtime that ends drops the task before it has begun.
+                connection.condemn();
                 runtime.spawn(async move {
                     let ended = timeout(ROLLBACK_LIMIT, end(&mut connection, "ROLLBACK")).await;
                     if ended.is_err() {

@@ -60,10 +60,12 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
         let counted = upsert_engagement(&layout, counts);
         with.push(format!("counted AS ({counted} RETURNING account_id, invitation_id, last_sequence)"));
     }
+    if layout.has(Part::Events) {
+        with.push(format!("event_ AS ({})", insert_events(&layout, "counted")));
+    }
     for part in parts {
         let sql = match part {
-            Part::Updates | Part::Slots | Part::DeliveryUpdates | Part::Counts => continue,
-            Part::Events => insert_events(&layout, "counted"),
+            Part::Updates | Part::Slots | Part::DeliveryUpdates | Part::Counts | Part::Events => continue,
             Part::Invitations => insert::<invitation::Entity>(&layout, *part, ""),
             Part::Labels => insert::<label::Entity>(&layout, *part, ""),
             Part::Recipients => insert::<recipient::Entity>(&layout, *part, ""),

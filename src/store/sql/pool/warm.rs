@@ -22,9 +22,9 @@ struct State {
     is_closed: bool,
 }
 
-/// A connection out of the pool.
+/// A connection out of the pool, which is discarded unless it is taken out of here: it may not answer.
 pub(in crate::store::sql) struct Kept {
-    pub(in crate::store::sql) raw: Raw,
+    pub(in crate::store::sql) raw: Option<Raw>,
     /// The moment at which it was taken out of the pool.
     pub(in crate::store::sql) taken: Instant,
     /// The moment of its last use.
@@ -60,19 +60,27 @@ impl Warm {
         if state.is_closed || state.waiting > 0 || used.duration_since(taken) > LONGEST {
             return vec![raw];
         }
-        state.idle.push(Kept { raw, taken, used });
+        state.idle.push(Kept { raw: Some(raw), taken, used });
         let is_old = |kept: &Kept| used.duration_since(kept.taken) > LONGEST;
-        state.idle.extract_if(.., |kept| is_old(kept)).map(|kept| kept.raw).collect()
+        state.idle.extract_if(.., |kept| is_old(kept)).filter_map(|mut kept| kept.raw.take()).collect()
     }
 
     /// Returns all connections that nobody uses, for the pool.
     pub(in crate::store::sql) fn drain(&self) -> Vec<Raw> {
-        self.state().idle.drain(..).map(|kept| kept.raw).collect()
+        self.state().idle.drain(..).filter_map(|mut kept| kept.raw.take()).collect()
     }
 
     /// Keeps no connection from now on.
     pub(in crate::store::sql) fn close(&self) {
         self.state().is_closed = true;
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            raw.discard();
+        }
     }
 }
 

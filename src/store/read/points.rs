@@ -155,7 +155,7 @@ impl ReadGroup for PointReader {
             let place = usize::try_from(row.try_get::<i32>("", "place")?).unwrap_or(usize::MAX);
             match (row.try_get::<Option<String>>("", "body")?, found.get_mut(place)) {
                 (Some(body), Some(found)) => {
-                    *found = Some(PointRow { body: body.into(), now: row.try_get("", "now")? })
+                    *found = Some(PointRow { body: body.into(), now: row.try_get("", "now")? });
                 }
                 // The room ends here, and whatever comes later is read with another group.
                 (None, _) => read = read.min(place),

@@ -23,7 +23,7 @@ use crate::store::sql::entity::{acceptance, engagement, invitation, label, recip
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::{InvitationRows, delivery_from, request_from, slot_from};
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, json_array, json_object};
-use crate::store::sql::texts::StatementTexts;
+use crate::store::sql::texts::{StatementPart as _, StatementTexts};
 use search::{Found, MAX_LOOKS, entries, search_keys, searches};
 pub(in crate::store) use sql::{LoadPart, load_sql};
 use sql::{invitation_key_columns, message_key_columns, request_key_columns, slot_key_columns};

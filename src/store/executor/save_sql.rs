@@ -19,7 +19,7 @@ use crate::store::sql::entity::{
     slot,
 };
 use crate::store::sql::rows_param::Columns;
-use crate::store::sql::texts::StatementTexts;
+use crate::store::sql::texts::{Layout, StatementPart, StatementTexts};
 use messages::{cancel_replaced, replacing_columns, settle_deliveries, settled_columns};
 pub(in crate::store) use postgres::{create_sql, save_sql};
 
@@ -143,31 +143,9 @@ impl Part {
     }
 }
 
-/// The parts of one statement, in the order of their parameters.
-struct Layout<'a> {
-    backend: DbBackend,
-    parts: &'a [Part],
-}
-
-impl Layout<'_> {
-    fn has(&self, part: Part) -> bool {
-        self.parts.contains(&part)
-    }
-
-    /// Returns a table expression, called `r`, over the rows of a part.
-    fn rows(&self, part: Part) -> String {
-        part.columns().rows_of(self.backend, self.first(Some(part)), "r")
-    }
-
-    /// Returns such an expression for rows that are looked up one by one.
-    fn keys(&self, part: Part, alias: &str) -> String {
-        part.columns().keys_of(self.backend, self.first(Some(part)), alias)
-    }
-
-    /// Returns the number of the first parameter of a part, or of the clock, which is the last parameter.
-    fn first(&self, part: Option<Part>) -> usize {
-        let before = self.parts.iter().take_while(|other| Some(**other) != part);
-        1 + before.map(|part| part.columns().width(self.backend)).sum::<usize>()
+impl StatementPart for Part {
+    fn columns(self) -> Option<Columns> {
+        Some(Part::columns(self))
     }
 }
 
@@ -233,8 +211,8 @@ fn engagement_columns() -> Columns {
 }
 
 /// Returns `INSERT INTO table (columns) SELECT columns FROM a set` with what follows.
-fn insert<E: EntityTrait + Default>(layout: &Layout<'_>, part: Part, rest: &str) -> String {
-    let (table, columns, rows) = (E::default(), Columns::of::<E>(), layout.rows(part));
+fn insert<E: EntityTrait + Default>(layout: &Layout<'_, Part>, part: Part, rest: &str) -> String {
+    let (table, columns, rows) = (E::default(), Columns::of::<E>(), layout.rows(part, "r"));
     let table = table.table_name();
     format!("INSERT INTO {table} ({}) SELECT {} FROM {rows} {rest}", columns.names(), columns.names_of("r"))
 }
@@ -255,7 +233,7 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
                 "UPDATE invitation AS i SET {} FROM {} WHERE i.account_id = r.account_id AND i.id = r.id
             AND i.revision = r.loaded_revision",
                 set_mutable(),
-                lite.rows(*part)
+                lite.rows(*part, "r")
             ),
             Part::Answers => update_recipients(lite),
             Part::Acceptances => insert::<acceptance::Entity>(lite, *part, ""),
@@ -286,7 +264,7 @@ fn set_mutable() -> String {
 }
 
 /// Takes slots, each only from the invitation that it was loaded with. A slot that was never taken is inserted.
-fn take_slots(layout: &Layout<'_>) -> String {
+fn take_slots(layout: &Layout<'_, Part>) -> String {
     let taken = "WHERE true ORDER BY r.key ON CONFLICT (account_id, key) DO UPDATE
         SET invitation_id = excluded.invitation_id, version = excluded.version WHERE slot.version = excluded.version - 1";
     insert::<slot::Entity>(layout, Part::Slots, taken)
@@ -298,13 +276,13 @@ const KEEP_KNOWN_DOMAINS: &str = "WHERE true ON CONFLICT DO NOTHING";
 /// A reminder is planned once, even if its expiry is set again after another one; see `Planned::id`.
 const KEEP_KNOWN_MESSAGES: &str = "WHERE true ON CONFLICT DO NOTHING";
 
-fn delete_domains(layout: &Layout<'_>) -> String {
+fn delete_domains(layout: &Layout<'_, Part>) -> String {
     let key = "account_id, domain, created_at, invitation_id";
     format!("DELETE FROM autojoin_domain WHERE ({key}) IN (SELECT {key} FROM {})", layout.keys(Part::Leaving, "r"))
 }
 
 /// Adds to the counters. The first event of an invitation, its creation, is counted without a row.
-fn upsert_engagement(layout: &Layout<'_>, condition: &str) -> String {
+fn upsert_engagement(layout: &Layout<'_, Part>, condition: &str) -> String {
     format!(
         "INSERT INTO engagement ({}) SELECT r.account_id, r.invitation_id, r.views, r.clicks, r.unfurls, 1 + r.events
         FROM {} {condition}
@@ -312,23 +290,23 @@ fn upsert_engagement(layout: &Layout<'_>, condition: &str) -> String {
             clicks = engagement.clicks + excluded.clicks, unfurls = engagement.unfurls + excluded.unfurls,
             last_sequence = engagement.last_sequence + excluded.last_sequence - 1",
         Columns::of::<engagement::Entity>().names(),
-        layout.rows(Part::Counts),
+        layout.rows(Part::Counts, "r"),
     )
 }
 
 /// Numbers events by the counters, which `counted` holds as they are after the save.
-fn insert_events(layout: &Layout<'_>, counted: &str) -> String {
+fn insert_events(layout: &Layout<'_, Part>, counted: &str) -> String {
     let columns = Columns::of::<event::Entity>();
     format!(
         "INSERT INTO event ({}) SELECT {} FROM {} JOIN {counted} c ON c.account_id = r.account_id
         AND c.invitation_id = r.invitation_id",
         columns.names(),
         columns.names_with("r", "sequence", "c.last_sequence - r.before_last"),
-        layout.rows(Part::Events)
+        layout.rows(Part::Events, "r")
     )
 }
 
-fn update_recipients(layout: &Layout<'_>) -> String {
+fn update_recipients(layout: &Layout<'_, Part>) -> String {
     format!(
         "UPDATE recipient AS i SET accepted_at = r.accepted_at, declined_at = r.declined_at,
             open_until = r.open_until FROM {}
@@ -337,7 +315,7 @@ fn update_recipients(layout: &Layout<'_>) -> String {
     )
 }
 
-fn update_acceptances(layout: &Layout<'_>) -> String {
+fn update_acceptances(layout: &Layout<'_, Part>) -> String {
     format!(
         "UPDATE acceptance AS i SET created_connection_id = r.created_connection_id, details = r.details FROM {}
         WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.id = r.id",

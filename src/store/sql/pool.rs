@@ -160,7 +160,7 @@ impl Pool {
                 return Ok((raw, kept.taken));
             }
         };
-        // Whatever is learned about others while this one is taken concerns it too.
+        // Facts about others that are learned while this one is taken concern it too.
         let taken = Instant::now();
         let raw = match self {
             Self::Postgres { pool, .. } => Raw::Postgres(pool.acquire().await?),

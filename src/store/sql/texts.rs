@@ -3,6 +3,46 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use sea_orm::DbBackend;
+
+use super::rows_param::Columns;
+
+/// A part of a statement, with a set of rows as its parameters.
+pub(in crate::store) trait StatementPart: Copy + Ord {
+    /// Returns the columns of the rows; `None` if the part has no rows of its own.
+    fn columns(self) -> Option<Columns>;
+}
+
+/// The parts of one statement, in the order of their parameters.
+pub(in crate::store) struct Layout<'a, P> {
+    pub(in crate::store) backend: DbBackend,
+    pub(in crate::store) parts: &'a [P],
+}
+
+impl<P: StatementPart> Layout<'_, P> {
+    pub(in crate::store) fn has(&self, part: P) -> bool {
+        self.parts.contains(&part)
+    }
+
+    /// Returns a table expression, called `alias`, over the rows of a part.
+    pub(in crate::store) fn rows(&self, part: P, alias: &str) -> String {
+        let columns = part.columns().map(|columns| columns.rows_of(self.backend, self.first(Some(part)), alias));
+        columns.unwrap_or_default()
+    }
+
+    /// Returns such an expression for rows that are looked up one by one.
+    pub(in crate::store) fn keys(&self, part: P, alias: &str) -> String {
+        let columns = part.columns().map(|columns| columns.keys_of(self.backend, self.first(Some(part)), alias));
+        columns.unwrap_or_default()
+    }
+
+    /// Returns the number of the first parameter of a part, or of the one behind all parts.
+    pub(in crate::store) fn first(&self, part: Option<P>) -> usize {
+        let before = self.parts.iter().take_while(|other| Some(**other) != part);
+        1 + before.filter_map(|part| Some(part.columns()?.width(self.backend))).sum::<usize>()
+    }
+}
+
 /// The most texts of one statement. Connections keep their plans, which take memory and the time to be made.
 const MOST_TEXTS: usize = 24;
 

@@ -7,6 +7,7 @@ use super::search::{found, open_search_columns};
 use super::{Extent, invitation_body, newest_acceptances, text};
 use crate::store::sql::entity::{acceptance, outbox, request, slot};
 use crate::store::sql::rows_param::{Columns, by_index, clock, statement_clock};
+use crate::store::sql::texts::{Layout, StatementPart};
 
 /// The parts of a load: sets of keys, and what is read besides for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,9 +46,10 @@ impl LoadPart {
         Self::ByConnection,
         Self::Newest,
     ];
+}
 
-    /// Returns the columns of the keys; `None` if the part has none.
-    pub(super) fn columns(self) -> Option<Columns> {
+impl StatementPart for LoadPart {
+    fn columns(self) -> Option<Columns> {
         match self {
             Self::Invitations => Some(invitation_key_columns()),
             Self::Requests => Some(request_key_columns()),
@@ -74,30 +76,6 @@ pub(super) fn slot_key_columns() -> Columns {
 
 pub(super) fn message_key_columns() -> Columns {
     Columns::list([("account_id", Text), ("id", UuidType), ("recipients", Integer)])
-}
-
-/// The parts of one statement, in the order of their parameters.
-struct Layout<'a> {
-    backend: DbBackend,
-    parts: &'a [LoadPart],
-}
-
-impl Layout<'_> {
-    fn has(&self, part: LoadPart) -> bool {
-        self.parts.contains(&part)
-    }
-
-    /// Returns a table expression over the keys of a part.
-    fn keys(&self, part: LoadPart, alias: &str) -> String {
-        let columns = part.columns().map(|columns| columns.keys_of(self.backend, self.first(Some(part)), alias));
-        columns.unwrap_or_default()
-    }
-
-    /// Returns the number of the first parameter of a part, or of the clock.
-    fn first(&self, part: Option<LoadPart>) -> usize {
-        let before = self.parts.iter().take_while(|other| Some(**other) != part);
-        1 + before.filter_map(|part| Some(part.columns()?.width(self.backend))).sum::<usize>()
-    }
 }
 
 /// Returns the text of a load of some parts.
@@ -163,7 +141,7 @@ pub(in crate::store) fn load_sql(backend: DbBackend, parts: &[LoadPart]) -> Stri
 }
 
 /// Returns the tables of the keys and of what they lead to, and the invitations that each of them needs.
-fn sources(layout: &Layout<'_>) -> (Vec<String>, Vec<&'static str>) {
+fn sources(layout: &Layout<'_, LoadPart>) -> (Vec<String>, Vec<&'static str>) {
     let (mut with, mut needed) = (Vec::new(), Vec::new());
     if layout.has(LoadPart::Invitations) {
         with.push(format!("wanted AS MATERIALIZED (SELECT * FROM {})", layout.keys(LoadPart::Invitations, "w")));

@@ -2,9 +2,10 @@
 
 use sea_orm::sea_query::ColumnType::{BigInteger, Integer, Text, Uuid as UuidType};
 
-use super::{Layout, Part};
+use super::Part;
 use crate::domain::delivery::{DeliveryState, Purpose, REPLACED};
 use crate::store::sql::rows_param::{Columns, by_index};
+use crate::store::sql::texts::Layout;
 
 pub(super) fn settled_columns() -> Columns {
     Columns::list([("account_id", Text), ("id", UuidType), ("state", Text), ("loaded_state", Text)]).and_nullable([
@@ -21,7 +22,7 @@ pub(super) fn replacing_columns() -> Columns {
 
 /// Updates messages, each only if it is unchanged since it was loaded. A person who asks for a verification code need
 /// not have been invited, so their address is kept no longer than it takes to mail the code.
-pub(super) fn settle_deliveries(layout: &Layout<'_>) -> String {
+pub(super) fn settle_deliveries(layout: &Layout<'_, Part>) -> String {
     format!(
         "UPDATE outbox AS o SET state = r.state, last_error = r.last_error, sent_at = r.sent_at, lease = NULL,
         due_at = CASE WHEN r.state IN ('queued', 'sending') THEN o.due_at END, planned_at = NULL,
@@ -35,8 +36,8 @@ pub(super) fn settle_deliveries(layout: &Layout<'_>) -> String {
 
 /// Cancels the queued messages with a link that new ones replace; one that is being sent is left. The messages of an
 /// invitation are read once, whatever the number of its recipients.
-pub(super) fn cancel_replaced(layout: &Layout<'_>, condition: &str) -> String {
-    let rows = layout.rows(Part::Replacing);
+pub(super) fn cancel_replaced(layout: &Layout<'_, Part>, condition: &str) -> String {
+    let rows = layout.rows(Part::Replacing, "r");
     format!(
         "UPDATE outbox AS o SET state = '{cancelled}', due_at = NULL, planned_at = NULL, last_error = '{REPLACED}'
         FROM (SELECT DISTINCT account_id, invitation_id FROM {rows} WHERE account_id || '' = account_id) k {condition}

@@ -4,13 +4,14 @@ use sea_orm::{DbBackend, EntityTrait};
 
 use super::messages::{cancel_replaced, settle_deliveries};
 use super::{
-    KEEP_KNOWN_DOMAINS, KEEP_KNOWN_MESSAGES, Layout, Part, delete_domains, insert, insert_events, set_mutable,
-    take_slots, update_acceptances, update_recipients, upsert_engagement,
+    KEEP_KNOWN_DOMAINS, KEEP_KNOWN_MESSAGES, Part, delete_domains, insert, insert_events, set_mutable, take_slots,
+    update_acceptances, update_recipients, upsert_engagement,
 };
 use crate::store::sql::entity::{
     acceptance, autojoin_domain, event, invitation, invitation_group, label, outbox, recipient, request,
 };
 use crate::store::sql::rows_param::clock;
+use crate::store::sql::texts::Layout;
 
 /// Creates invitations with their children and returns their ids. An invitation whose request_id is taken, now or earlier, is
 /// left out with everything that belongs to it.
@@ -21,7 +22,7 @@ pub(in crate::store) fn create_sql(parts: &[Part]) -> String {
     if layout.has(Part::Requests) {
         let claimed = insert::<request::Entity>(&layout, Part::Requests, "ON CONFLICT DO NOTHING");
         with.push(format!("claimed AS ({claimed} RETURNING account_id, invitation_id)"));
-        with.push(format!("asked AS (SELECT account_id, invitation_id FROM {})", layout.rows(Part::Requests)));
+        with.push(format!("asked AS (SELECT account_id, invitation_id FROM {})", layout.rows(Part::Requests, "r")));
         created += "WHERE (r.account_id, r.id) NOT IN (SELECT account_id, invitation_id FROM asked)
             OR (r.account_id, r.id) IN (SELECT account_id, invitation_id FROM claimed)";
     }
@@ -40,7 +41,7 @@ pub(in crate::store) fn create_sql(parts: &[Part]) -> String {
     format!("WITH {} SELECT id FROM created", with.join(",\n"))
 }
 
-fn of_created<E: EntityTrait + Default>(layout: &Layout<'_>, part: Part) -> String {
+fn of_created<E: EntityTrait + Default>(layout: &Layout<'_, Part>, part: Part) -> String {
     insert::<E>(layout, part, "JOIN created c ON c.account_id = r.account_id AND c.id = r.invitation_id")
 }
 
@@ -87,7 +88,7 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
 }
 
 /// Returns the parts that fail the statement if not every row of theirs finds the row that it updates, and the conditions for it.
-fn guarded(layout: &Layout<'_>) -> (Vec<String>, Vec<String>) {
+fn guarded(layout: &Layout<'_, Part>) -> (Vec<String>, Vec<String>) {
     let (mut with, mut holds) = (Vec::new(), Vec::new());
     if layout.has(Part::Updates) {
         with.push(format!("target AS MATERIALIZED (SELECT * FROM {})", layout.keys(Part::Updates, "u")));
@@ -107,11 +108,11 @@ fn guarded(layout: &Layout<'_>) -> (Vec<String>, Vec<String>) {
     }
     if layout.has(Part::Slots) {
         with.push(format!("taken AS ({} RETURNING 1)", take_slots(layout)));
-        holds.push(format!("(SELECT count(*) FROM taken) = (SELECT count(*) FROM {})", layout.rows(Part::Slots)));
+        holds.push(format!("(SELECT count(*) FROM taken) = (SELECT count(*) FROM {})", layout.rows(Part::Slots, "r")));
     }
     if layout.has(Part::DeliveryUpdates) {
         with.push(format!("settled AS ({} RETURNING 1)", settle_deliveries(layout)));
-        let rows = layout.rows(Part::DeliveryUpdates);
+        let rows = layout.rows(Part::DeliveryUpdates, "r");
         holds.push(format!("(SELECT count(*) FROM settled) = (SELECT count(*) FROM {rows})"));
     }
     (with, holds)

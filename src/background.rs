@@ -5,6 +5,7 @@ pub mod expiry;
 pub(crate) mod periodic_task;
 pub(crate) mod prune;
 pub mod sequencer;
+pub(crate) mod standby;
 pub(crate) mod watched_file;
 
 use tokio_util::sync::CancellationToken;

@@ -70,6 +70,7 @@ pub struct Config {
 struct SecretFiles {
     store_url: Option<PathBuf>,
     listen_url: Option<PathBuf>,
+    read_url: Option<PathBuf>,
     token_keys: Option<PathBuf>,
     api_keys: Option<PathBuf>,
     mail_url: Option<PathBuf>,
@@ -152,10 +153,11 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         check_shared_keys(&store.config, token, problems);
     }
 
-    let ValidStore { config: store, url_file: store_url, listen_url_file: listen_url } = store?;
+    let ValidStore { config: store, url_file: store_url, listen_url_file: listen_url, read_url_file: read_url } =
+        store?;
     let ((token, token_keys), (auth, api_keys), (mail, mail_url)) = (token?, auth?, mail?);
     let (events, nats_url) = events?;
-    let files = SecretFiles { store_url, listen_url, token_keys, api_keys, mail_url, nats_url };
+    let files = SecretFiles { store_url, listen_url, read_url, token_keys, api_keys, mail_url, nats_url };
     Ok(Config {
         grpc: grpc?,
         store,

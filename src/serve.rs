@@ -17,7 +17,7 @@ use crate::api::requests::{answer_size, required_by, services};
 use crate::api::{Watches, routes};
 use crate::auth::authenticator::{Authenticator, AuthenticatorError};
 use crate::background::event_feed::EventFeed;
-use crate::background::{Background, event_feed, expiry, prune, sequencer};
+use crate::background::{Background, event_feed, expiry, prune, sequencer, standby};
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config, DeliveryConfig, ReminderTimes, RemindersConfig, StoreConfig, StoreUrl};
 use crate::domain::decide::Context;
@@ -207,6 +207,7 @@ fn build_background(
     background.spawn(event_feed::run(store.clone(), feed.clone(), stop.clone()));
     background.spawn(expiry::run(store.clone(), config.events.expiry_interval, stop.clone()));
     background.spawn(prune::run(store.clone(), stop.clone()));
+    background.spawn(standby::run(store.clone(), stop.clone()));
     if let Some(config) = &config.events.nats {
         background.spawn(nats::run(store.clone(), config.clone(), stop));
     }
@@ -290,7 +291,7 @@ fn schedules(reminders: &RemindersConfig) -> Schedules {
 
 /// Opens the configured database; PostgreSQL need not be there yet.
 pub async fn open(config: &StoreConfig, clock: Clock) -> Result<Database, OpenError> {
-    let StoreConfig { url, max_connections, timeout, pooler, listen_url, .. } = config;
+    let StoreConfig { url, max_connections, timeout, pooler, listen_url, read_url, .. } = config;
     match url {
         StoreUrl::Sqlite(path) => Database::sqlite(path, *max_connections, *timeout, clock).await,
         StoreUrl::Postgres(url) => {
@@ -298,6 +299,7 @@ pub async fn open(config: &StoreConfig, clock: Clock) -> Result<Database, OpenEr
                 url: url.expose_secret(),
                 pooler: *pooler,
                 listen_url: listen_url.as_ref().map(ExposeSecret::expose_secret),
+                read_url: read_url.as_ref().map(ExposeSecret::expose_secret),
                 max_connections: *max_connections,
                 timeout: *timeout,
             };

@@ -9,11 +9,13 @@ mod queue;
 mod read;
 mod requests;
 mod sql;
+mod standby;
 #[cfg(test)]
 mod statements;
 mod verifications;
 mod webhooks;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +43,7 @@ pub use read::{Cursor, Page, Read, SortKey};
 pub use requests::{KnownCall, WriteOnce};
 pub use sql::database::{Database, OpenError, PostgresOptions};
 pub use sql::error::StoreError;
+use standby::Standby;
 pub use verifications::tries::{CodeTry, KeptCode, Tried};
 pub use verifications::{NewVerification, Requested};
 pub use webhooks::{
@@ -51,12 +54,28 @@ pub use webhooks::{
 /// Reads and writes invitations.
 #[derive(Clone, Debug)]
 pub struct Store {
-    database: Database,
+    reads: Reads,
+    /// The standby that reads which may lag are asked of; `None` if there is none.
+    standby: Option<Standby>,
     executor: Executor,
-    points: Points,
     notifications: Notifications,
     /// The key is the same for the life of the database.
     resume_key: Arc<OnceCell<KeyRing>>,
+}
+
+/// The reads of what is shown, which may be asked of a standby; those of a [`Store`] itself are asked of the primary.
+#[derive(Clone, Debug)]
+pub struct Reads {
+    database: Database,
+    points: Points,
+}
+
+impl Deref for Store {
+    type Target = Reads;
+
+    fn deref(&self) -> &Reads {
+        &self.reads
+    }
 }
 
 impl Store {
@@ -64,8 +83,9 @@ impl Store {
     pub fn start(database: Database, options: &ExecutorOptions) -> Self {
         let notifications = Notifications::new();
         let executor = Executor::start(&database, options, &notifications);
-        let points = Points::new(&database);
-        Self { database, executor, points, notifications, resume_key: Arc::default() }
+        let (standby, points) = (Standby::of(&database), Points::new(&database));
+        let reads = Reads { database, points };
+        Self { reads, standby, executor, notifications, resume_key: Arc::default() }
     }
 
     /// Returns the notifications between tasks that write rows and tasks that wait for them.
@@ -85,9 +105,9 @@ impl Store {
 
     /// Finishes the waiting commands and closes the database.
     pub async fn close(self) {
-        let Self { database, executor, points: _, notifications: _, resume_key: _ } = self;
+        let Self { reads, executor, standby: _, notifications: _, resume_key: _ } = self;
         executor.finish().await;
-        database.close().await;
+        reads.database.close().await;
     }
 }
 

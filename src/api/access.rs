@@ -92,7 +92,10 @@ impl AccessService for Access {
         let (call, message, mut violations) = Call::of(request)?;
         let id = violations.required("name", &message.name, parse_name);
         let id = violations.finish(id)?;
-        let found = self.0.read(self.0.store.get_organization_grant(&call.caller.account, id)).await?;
+        let found = self
+            .0
+            .find_lagging(Option::is_some, |reads| reads.get_organization_grant(&call.caller.account, id))
+            .await?;
         let found = found.ok_or_else(|| status::organization_grant_not_found(&name(id)))?;
         Ok(Response::new(convert(&found)))
     }
@@ -109,8 +112,7 @@ impl AccessService for Access {
         let (size, limit) = (asked.size, asked.limit());
         let query = OrganizationGrantQuery { requester, target, ascending: asked.ascending, limit, after: asked.after };
         let query = violations.finish(Some(query))?;
-        let found = self.0.store.list_organization_grants(&call.caller.account, &query);
-        let rows = self.0.read(found).await?;
+        let rows = self.0.read_lagging(|reads| reads.list_organization_grants(&call.caller.account, &query)).await?;
         let (context, show) = ((self.0.as_ref(), &call, &message), |row: &_| Ok(convert(row)));
         let cursor_of = |row: &OrganizationGrant| Cursor::of_id(row.id);
         let (organization_grants, next_page_token) = page::show(context, (&rows, None), size, cursor_of, show)?;

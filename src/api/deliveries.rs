@@ -36,7 +36,8 @@ impl DeliveryService for Deliveries {
         let (invitation, id) = violations.finish(name)?;
         let reach = self.0.reach(&call).await?;
         let query = DeliveryQuery { id: Some(id), ..DeliveryQuery::of(invitation, 1) };
-        let found = self.0.read(self.0.store.list_deliveries(&reach, &query)).await?;
+        let is_found = |found: &Option<(_, Vec<_>)>| found.as_ref().is_some_and(|(_, rows)| !rows.is_empty());
+        let found = self.0.find_lagging(is_found, |reads| reads.list_deliveries(&reach, &query)).await?;
         let found = found.and_then(|(read, mut rows)| Some((read, rows.pop()?)));
         let (read, row) = found.ok_or_else(|| status::named_delivery_not_found(&message.name))?;
         note_invitation(invitation);
@@ -56,7 +57,7 @@ impl DeliveryService for Deliveries {
         let reach = self.0.reach(&call).await?;
         let (size, ascending, limit) = (asked.size, asked.ascending, asked.limit());
         let query = DeliveryQuery { states, recipient, ascending, after: asked.after, ..DeliveryQuery::of(id, limit) };
-        let found = self.0.read(self.0.store.list_deliveries(&reach, &query)).await?;
+        let found = self.0.find_lagging(Option::is_some, |reads| reads.list_deliveries(&reach, &query)).await?;
         let found = found.filter(|(read, _)| kind.is_none_or(|kind| kind == read.found.details.kind()));
         let (invitation, rows) = found.ok_or_else(status::not_found)?;
         note_invitation(id);

@@ -13,6 +13,7 @@ use super::execute::{Api, Call, note_invitation};
 use super::page;
 use super::parse::filter;
 use super::resource::{InvitationName, parse_event};
+use crate::domain::invitation::event::Event;
 use crate::pb;
 use crate::pb::event_service_server::EventService;
 use crate::server::status;
@@ -46,12 +47,11 @@ impl EventService for Events {
         // The list that begins with it also tells whether there is such an invitation.
         let after = Some(Cursor::behind_event(sequence - 1));
         let query = EventQuery { invitation, kind: None, types: Vec::new(), ascending: true, limit: 1, after };
-        let found = self.0.read(self.0.store.list_events(&reach, &query)).await?;
+        let is_it = |event: &Event| event.sequence == sequence;
+        let is_found = |found: &Option<Vec<_>>| found.as_ref().is_some_and(|events| events.iter().any(is_it));
+        let found = self.0.find_lagging(is_found, |reads| reads.list_events(&reach, &query)).await?;
         let found = found.ok_or_else(status::not_found)?;
-        let event = found
-            .first()
-            .filter(|event| event.sequence == sequence)
-            .ok_or_else(|| status::event_not_found(&message.name))?;
+        let event = found.first().filter(|event| is_it(event)).ok_or_else(|| status::event_not_found(&message.name))?;
         note_invitation(invitation);
         let tokens = ResumeTokens::of(&self.0, &call).await?;
         Ok(Response::new(tokens.event(&self.0, event)?))
@@ -71,7 +71,7 @@ impl EventService for Events {
         let asked = page::Asked { size: asked.size.min(MAX_EVENTS), ..asked };
         let (size, limit) = (asked.size, asked.limit());
         let query = EventQuery { invitation, kind, types, ascending: asked.ascending, limit, after: asked.after };
-        let found = self.0.read(self.0.store.list_events(&reach, &query)).await?;
+        let found = self.0.find_lagging(Option::is_some, |reads| reads.list_events(&reach, &query)).await?;
         let rows = found.ok_or_else(status::not_found)?;
         note_invitation(invitation);
         let tokens = ResumeTokens::of(&self.0, &call).await?;

@@ -29,7 +29,7 @@ use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
 use crate::server::deadline::Deadline;
 use crate::server::status;
-use crate::store::{BatchError, ExecuteError, KnownCall, Read, Store, StoreError, WriteOnce};
+use crate::store::{BatchError, ExecuteError, KnownCall, Read, Reads, Store, StoreError, WriteOnce};
 use crate::webhook::tester::WebhookTester;
 use organization_access::{OrganizationAccess, Organizations, check_new};
 
@@ -231,6 +231,23 @@ impl Api {
         }
     }
 
+    /// Runs a read of what is only shown, which may lag. Its closure reads from a standby, or from the primary.
+    pub(crate) async fn read_lagging<'r, T, R: Future<Output = Result<T, StoreError>>>(
+        &'r self,
+        read: impl Fn(&'r Reads) -> R,
+    ) -> Result<T, Status> {
+        self.read(self.store.read_lagging(read)).await
+    }
+
+    /// Runs such a read of something that has to be found once it was created.
+    pub(crate) async fn find_lagging<'r, T, R: Future<Output = Result<T, StoreError>>>(
+        &'r self,
+        is_found: impl Fn(&T) -> bool,
+        read: impl Fn(&'r Reads) -> R,
+    ) -> Result<T, Status> {
+        self.read(self.store.find_lagging(is_found, read)).await
+    }
+
     /// Returns the result of the database, or the status of its error.
     pub(crate) fn done<T>(&self, done: Result<T, StoreError>) -> Result<T, Status> {
         done.map_err(|error| match error {
@@ -247,11 +264,21 @@ impl Api {
         kind: Option<Kind>,
         newest_acceptances: bool,
     ) -> Result<Read<Invitation>, Status> {
-        let found = self.read(self.store.get_invitation(reach, id, newest_acceptances)).await?;
-        let fits = |read: &Read<Invitation>| kind.is_none_or(|kind| kind == read.found.details.kind());
-        let found = found.filter(fits).ok_or_else(status::not_found)?;
-        note_invitation(id);
-        Ok(found)
+        of_kind(self.read(self.store.get_invitation(reach, id, newest_acceptances)).await?, kind)
+    }
+
+    /// Reads such an invitation to show it, as it was a moment ago.
+    pub(crate) async fn find_to_show(
+        &self,
+        reach: &Reach,
+        id: InvitationId,
+        kind: Option<Kind>,
+        newest_acceptances: bool,
+    ) -> Result<Read<Invitation>, Status> {
+        of_kind(
+            self.find_lagging(Option::is_some, |reads| reads.get_invitation(reach, id, newest_acceptances)).await?,
+            kind,
+        )
     }
 
     /// Reads the invitation that a link or a name leads to; the reach comes from [`Api::reach_by`].
@@ -285,6 +312,14 @@ impl Api {
         tracing::error!(%error_id, %error, "a call failed with an internal error");
         status::internal(error_id)
     }
+}
+
+/// Returns the invitation that was found if it has the kind.
+fn of_kind(found: Option<Read<Invitation>>, kind: Option<Kind>) -> Result<Read<Invitation>, Status> {
+    let fits = |read: &Read<Invitation>| kind.is_none_or(|kind| kind == read.found.details.kind());
+    let found = found.filter(fits).ok_or_else(status::not_found)?;
+    note_invitation(found.found.id);
+    Ok(found)
 }
 
 /// Checks a request_id; empty means that there is none.

@@ -98,7 +98,7 @@ impl InvitationService for Invitations {
         let (invitation, id) = violations.finish(name)?;
         let not_found = || Status::from(Refusal::AcceptanceNotFound(invitation, id));
         let reach = self.0.reach(&call).await?;
-        let found = self.0.read(self.0.store.get_acceptance(&reach, invitation, id)).await?;
+        let found = self.0.find_lagging(Option::is_some, |reads| reads.get_acceptance(&reach, invitation, id)).await?;
         let found = found.ok_or_else(not_found)?;
         note_invitation(invitation);
         Ok(Response::new(acceptance(&found)))
@@ -119,7 +119,7 @@ impl InvitationService for Invitations {
         let (size, limit) = (asked.size, asked.limit());
         let of_invitation = AcceptanceQuery::of(invitation, limit);
         let query = AcceptanceQuery { kind, subject, ascending: asked.ascending, after: asked.after, ..of_invitation };
-        let found = self.0.read(self.0.store.list_acceptances(&reach, &query)).await?;
+        let found = self.0.find_lagging(Option::is_some, |reads| reads.list_acceptances(&reach, &query)).await?;
         let rows = found.ok_or_else(status::not_found)?;
         note_invitation(invitation);
         let (context, show) = ((self.0.as_ref(), &call, &message), |row: &_| Ok(acceptance(row)));
@@ -167,8 +167,7 @@ impl InvitationService for Invitations {
         }
         let address = violations.finish(address)?;
         let reach = self.0.reach_to_read(&call).await?;
-        let found = self.0.store.list_open_invitations(&reach, &address, &page);
-        let found = self.0.read(found).await?;
+        let found = self.0.read_lagging(|reads| reads.list_open_invitations(&reach, &address, &page)).await?;
         let context = (self.0.as_ref(), &call, &message);
         let show = |read: &Read<Invitation>| Ok(redeemable(&call, &read.found, self.0.viewed(&call, read, view)?));
         let listed = (found.rows.as_slice(), found.goes_on);

@@ -164,7 +164,7 @@ pub(crate) async fn invitations<T: Paged, M: Message>(
     let mut query = violations.finish(Some(query))?;
     let total = if show_total { Some(total(api, &reach, &mut query).await?) } else { None };
     let size = usize::try_from(query.limit.saturating_sub(1)).unwrap_or(usize::MAX);
-    let Listed { rows, goes_on } = api.read(api.store.list_invitations(&reach, &query)).await?;
+    let Listed { rows, goes_on } = api.read_lagging(|reads| reads.list_invitations(&reach, &query)).await?;
     let goes_on = goes_on.map(|cursor| Cursor { total, ..cursor });
     let cursor_of = |read: &Read<_>| Cursor { total, ..Cursor::of_invitation_by(query.order, read) };
     let (shown, next_page_token) = self::show((api, call, request), (&rows, goes_on), size, cursor_of, show)?;
@@ -179,7 +179,7 @@ async fn total(api: &Api, reach: &Reach, query: &mut InvitationQuery) -> Result<
     if let Some(total) = query.after.as_ref().and_then(|cursor| cursor.total) {
         return Ok(total);
     }
-    let counted = api.read(api.store.count_invitations(reach, query, MAX_TOTAL + 1)).await?;
+    let counted = api.read_lagging(|reads| reads.count_invitations(reach, query, MAX_TOTAL + 1)).await?;
     query.at = Some(counted.now);
     Ok(counted.found)
 }

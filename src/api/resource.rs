@@ -167,7 +167,7 @@ impl Api {
         let target = message.target(R::KIND, &mut violations);
         let reach = self.reach(call).await?;
         let Target { id, kind, hides_deleted, etag: _ } = violations.finish(target)?;
-        let read = self.find(&reach, id, kind, newest_acceptances).await?;
+        let read = self.find_to_show(&reach, id, kind, newest_acceptances).await?;
         // An invitation that was deleted for its own service still exists for the general one.
         if hides_deleted && read.found.deleted_at.is_some() {
             return Err(status::not_found());

@@ -25,7 +25,7 @@ impl ScopeService for Scopes {
         let scope = required_scope(&mut violations, message.scope.as_ref());
         let scope = violations.finish(scope)?;
         let reach = self.0.reach(&call).await?;
-        let found = self.0.read(self.0.store.find_autojoin(&reach, &scope)).await?;
+        let found = self.0.find_lagging(Option::is_some, |reads| reads.find_autojoin(&reach, &scope)).await?;
         let Some(Read { found, now }) = found else { return Ok(Response::new(pb::Autojoin::default())) };
         Ok(Response::new(autojoin(&found, self.0.resource(&call, &found, now)?)))
     }

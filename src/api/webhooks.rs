@@ -94,7 +94,7 @@ impl WebhookService for Webhooks {
         let (size, limit) = (asked.size, asked.limit());
         let query = EndpointQuery { ascending: asked.ascending, limit, after: asked.after };
         let query = violations.finish(Some(query))?;
-        let rows = self.0.read(self.0.store.list_webhook_endpoints(&call.caller.account, &query)).await?;
+        let rows = self.0.read_lagging(|reads| reads.list_webhook_endpoints(&call.caller.account, &query)).await?;
         let (context, now) = ((self.0.as_ref(), &call, &message), self.0.clock.now());
         let (cursor_of, show) =
             (|row: &Endpoint| Cursor::of_id(row.id), |row: &_| Ok(convert::endpoint(row, None, now)));
@@ -187,8 +187,11 @@ impl WebhookService for Webhooks {
         let (call, message, mut violations) = Call::of(request)?;
         let name = violations.required("name", &message.name, parse::attempt_name);
         let (endpoint, id) = violations.finish(name)?;
-        let found = self.0.store.get_webhook_attempt(&call.caller.account, endpoint, id);
-        let found = self.0.read(found).await?.ok_or_else(|| status::webhook_attempt_not_found(&message.name))?;
+        let found = self
+            .0
+            .find_lagging(Option::is_some, |reads| reads.get_webhook_attempt(&call.caller.account, endpoint, id))
+            .await?;
+        let found = found.ok_or_else(|| status::webhook_attempt_not_found(&message.name))?;
         Ok(Response::new(convert::attempt(endpoint, &found)))
     }
 
@@ -204,7 +207,10 @@ impl WebhookService for Webhooks {
         let EndpointName(endpoint) = violations.finish(parent)?;
         let (size, ascending, limit) = (asked.size, asked.ascending, asked.limit());
         let query = AttemptQuery { endpoint, succeeded, event, ascending, limit, after: asked.after };
-        let found = self.0.read(self.0.store.list_webhook_attempts(&call.caller.account, &query)).await?;
+        let found = self
+            .0
+            .find_lagging(Option::is_some, |reads| reads.list_webhook_attempts(&call.caller.account, &query))
+            .await?;
         let rows = found.ok_or_else(|| not_found(endpoint))?;
         let (context, show) = ((self.0.as_ref(), &call, &message), |row: &_| Ok(convert::attempt(endpoint, row)));
         let cursor_of = |row: &WebhookAttempt| Cursor::of_id(row.id);
@@ -233,7 +239,7 @@ impl WebhookService for Webhooks {
 
 impl Webhooks {
     async fn find(&self, account: &AccountId, id: Uuid) -> Result<Endpoint, Status> {
-        let found = self.0.read(self.0.store.get_webhook_endpoint(account, id)).await?;
+        let found = self.0.find_lagging(Option::is_some, |reads| reads.get_webhook_endpoint(account, id)).await?;
         found.ok_or_else(|| not_found(id))
     }
 

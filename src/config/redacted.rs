@@ -22,11 +22,11 @@ const REDACTED: &str = "[redacted]";
 pub(super) fn render(config: &Config) -> String {
     let Config { grpc, store, token, auth, links, general, mail, delivery, reminders, events, webhooks, log, files } =
         config;
-    let SecretFiles { store_url, listen_url, token_keys, api_keys, mail_url, nats_url } = files;
+    let SecretFiles { store_url, listen_url, read_url, token_keys, api_keys, mail_url, nats_url } = files;
     let path = |file: &Option<std::path::PathBuf>| file.as_ref().map(|path| path.display().to_string());
     let sections = [
         render_grpc(grpc),
-        render_store(store, path(store_url), path(listen_url)),
+        render_store(store, [path(store_url), path(listen_url), path(read_url)]),
         render_token(token, path(token_keys)),
         render_auth(auth, path(api_keys)),
         render_links(links),
@@ -62,8 +62,9 @@ fn render_grpc(grpc: &GrpcConfig) -> String {
         .0
 }
 
-fn render_store(store: &StoreConfig, file: Option<String>, listen_file: Option<String>) -> String {
-    let StoreConfig { url, migrate_on_start, max_connections, lanes, queue, timeout, pooler, listen_url } = store;
+fn render_store(store: &StoreConfig, [file, listen_file, read_file]: [Option<String>; 3]) -> String {
+    let StoreConfig { url, migrate_on_start, max_connections, lanes, queue, timeout, pooler, listen_url, read_url } =
+        store;
     let url = match url {
         StoreUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
         StoreUrl::Postgres(url) => without_credentials(url),
@@ -76,6 +77,12 @@ fn render_store(store: &StoreConfig, file: Option<String>, listen_file: Option<S
     let head = match listen_file {
         Some(file) => head.text("listen_url_file", file).comment(&format!("which says {listen_url}")),
         None => head.text("listen_url", listen_url),
+    };
+    let read_url = read_url.as_ref().map(without_credentials);
+    let head = match (read_file, read_url) {
+        (Some(file), Some(read_url)) => head.text("read_url_file", file).comment(&format!("which says {read_url}")),
+        (None, Some(read_url)) => head.text("read_url", read_url),
+        (_, None) => head.comment("read_url is not set: there is no standby to read from"),
     };
     head.value("migrate_on_start", Value::Boolean(*migrate_on_start))
         .number("max_connections", i64::from(*max_connections))

@@ -113,6 +113,10 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("store.pooler", "session", "\"none\", \"transaction\""),
         ("store.listen_url", "postgres://u:hunter2@127.0.0.1/d", "beside one in store.url"),
         ("store.listen_url", "hunter2", "must be sqlite://FILE"),
+        ("store.read_url", "postgres://u:hunter2@127.0.0.1/d", "beside one in store.url"),
+        ("store.read_url", "postgres://u:hunter2@db.example.com/d", "sslmode=verify-full"),
+        ("store.read_url", "hunter2", "must be sqlite://FILE"),
+        ("store.read_url", " ", "is empty"),
         ("store.timeout", "10s", "shorter than grpc.request_timeout, which is 10s"),
         ("token.keys", " ", "is empty"),
         ("auth.mode", "off", "\"none\", \"required\""),
@@ -253,6 +257,29 @@ fn notifications_come_past_a_pooler_or_not_at_all() {
 }
 
 #[test]
+fn standby_is_a_postgres_beside_one_shown_without_password() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let standby = "postgres://iv:hunter2@standby:5432/invitations?sslmode=require";
+    std::fs::write(file.path(), format!("{standby}\n")).unwrap();
+    let path = file.path().display().to_string();
+    for (variable, value, key) in [
+        ("INVITATION__STORE__READ_URL", standby, "read_url = "),
+        ("INVITATION__STORE__READ_URL_FILE", path.as_str(), "read_url_file = "),
+    ] {
+        let config = load(&[POSTGRES, KEYS, (variable, value)]).unwrap();
+        let shown = config.redacted();
+        assert!(!shown.contains("hunter2") && shown.contains(key), "{shown}");
+        assert!(shown.contains("@standby:5432/invitations"), "{shown}");
+        assert_eq!(config.store.read_url.map(|url| url.expose_secret().to_owned()).as_deref(), Some(standby));
+    }
+    let none = load(&[POSTGRES, KEYS]).unwrap();
+    assert!(none.redacted().contains("# read_url is not set"));
+    assert!(none.store.read_url.is_none());
+    let sqlite = ("INVITATION__STORE__READ_URL", "sqlite://data/copy.db");
+    assert_refused(load(&[POSTGRES, KEYS, sqlite]), "store.read_url", "must be a postgres:// URL");
+}
+
+#[test]
 fn postgres_needs_shared_keys_and_a_connection_beside_the_lanes() {
     assert_refused(load(&[POSTGRES]), "token.keys", "is required on PostgreSQL");
     let lanes = [POSTGRES, KEYS, ("INVITATION__STORE__LANES", "4"), ("INVITATION__STORE__MAX_CONNECTIONS", "4")];
@@ -276,7 +303,8 @@ fn sqlite_url_is_relative_with_two_slashes_absolute_with_three() {
 #[test]
 fn redacted_configuration_has_every_key_and_no_secret() {
     let mail = ("INVITATION__MAIL__URL", "smtps://iv:hunter2@mail.example.com");
-    let config = load(&[POSTGRES, KEYS, NATS, mail]).unwrap();
+    let read = ("INVITATION__STORE__READ_URL", "postgres://iv:hunter2@standby/invitations?sslmode=require");
+    let config = load(&[POSTGRES, KEYS, NATS, mail, read]).unwrap();
     let shown = config.redacted();
     assert!(shown.contains("\"smtps://[redacted]@mail.example.com:465\""), "{shown}");
     for secret in ["hunter2", "c2VjcmV0", "iv:"] {

@@ -3,5 +3,5 @@
 pub(super) mod cursor;
 pub mod listener;
 pub(super) mod notifications;
-mod resume;
+pub(super) mod resume;
 pub mod sequencer;

@@ -7,7 +7,6 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::Store;
 use super::read::unreadable::FullPage;
 use super::read::{Cursor, behind, order};
 use super::requests::{Known, WriteOnce, recall, remember};
@@ -16,6 +15,7 @@ use super::sql::error::StoreError;
 use super::sql::retry::retry;
 use super::sql::row::rows_with_id;
 use super::sql::rows_param::in_index;
+use super::{Reads, Store};
 use crate::domain::organization_grant::{OrganizationGrant, UpdateRefusal};
 use crate::domain::value::etag::StaleEtag;
 use crate::domain::value::text::AccountId;
@@ -100,7 +100,9 @@ impl Store {
         })
         .await
     }
+}
 
+impl Reads {
     /// Reads a page of grants.
     pub async fn list_organization_grants(
         &self,
@@ -141,6 +143,18 @@ impl Store {
         rows_with_id(&self.database.read, select).await
     }
 
+    /// Reads a grant, if the account has it.
+    pub async fn get_organization_grant(
+        &self,
+        account: &AccountId,
+        id: Uuid,
+    ) -> Result<Option<OrganizationGrant>, StoreError> {
+        let _turn = self.database.read_turns.short(account).await?;
+        one(&self.database.read, Entity::find_by_id((account.as_str().to_owned(), id))).await
+    }
+}
+
+impl Store {
     /// Reads the grant by which one organization may act for another.
     pub async fn find_organization_grant(
         &self,
@@ -153,16 +167,6 @@ impl Store {
             Entity::find().filter(own).filter(Column::RequesterId.eq(requester)).filter(Column::TargetId.eq(target));
         let _turn = self.database.read_turns.short(account).await?;
         one(&self.database.read, select).await
-    }
-
-    /// Reads a grant, if the account has it.
-    pub async fn get_organization_grant(
-        &self,
-        account: &AccountId,
-        id: Uuid,
-    ) -> Result<Option<OrganizationGrant>, StoreError> {
-        let _turn = self.database.read_turns.short(account).await?;
-        one(&self.database.read, Entity::find_by_id((account.as_str().to_owned(), id))).await
     }
 
     /// Updates a grant to the result of `decide`, once per request_id; `None` from `decide` leaves it as it is.

@@ -14,3 +14,4 @@ pub(crate) mod user;
 pub(crate) mod webhooks;
 
 mod reminders;
+pub(crate) mod standby;

@@ -103,7 +103,11 @@ A JSON string is a TOML basic string.
 {{- if eq .Values.store.backend "sqlite" }}
 {{- $_ := set $own "store" (dict "url" "sqlite:///var/lib/invitation-service/invitations.db") }}
 {{- else }}
-{{- $_ := set $own "store" (dict "url_file" "/run/secrets/invitation-service/store-url") }}
+{{- $store := dict "url_file" "/run/secrets/invitation-service/store-url" }}
+{{- if .Values.existingSecret.keys.readUrl }}
+{{- $_ := set $store "read_url_file" "/run/secrets/invitation-service/read-url" }}
+{{- end }}
+{{- $_ := set $own "store" $store }}
 {{- end }}
 {{- if or (eq .Values.store.backend "postgres") .Values.sqlite.tokenKeysFromSecret }}
 {{- $_ := set $own "token" (dict "keys_file" "/run/secrets/invitation-service/token-keys") }}
@@ -226,6 +230,10 @@ Call with (dict "root" $ "configMap" NAME "storeUrlKey" KEY).
       {{- if $postgres }}
       - key: {{ .storeUrlKey }}
         path: store-url
+      {{- with $values.existingSecret.keys.readUrl }}
+      - key: {{ . }}
+        path: read-url
+      {{- end }}
       {{- end }}
       {{- with $values.existingSecret.keys.mailUrl }}
       - key: {{ . }}

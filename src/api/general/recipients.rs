@@ -26,7 +26,8 @@ pub(super) async fn get_recipient(
     let not_found = || status::recipient_not_found(&message.name);
     let reach = api.reach(call).await?;
     let query = RecipientQuery { ordinal: Some(ordinal), ..RecipientQuery::of(invitation, 1) };
-    let found = api.read(api.store.list_recipients(&reach, &query)).await?;
+    let is_found = |found: &Option<Vec<_>>| found.as_ref().is_some_and(|rows| !rows.is_empty());
+    let found = api.find_lagging(is_found, |reads| reads.list_recipients(&reach, &query)).await?;
     let found = found.and_then(|mut rows| rows.pop()).ok_or_else(not_found)?;
     note_invitation(invitation);
     Ok(recipient(api, call, &found))
@@ -47,7 +48,7 @@ pub(super) async fn list_recipients(
     let (size, limit) = (asked.size, asked.limit());
     let of_invitation = RecipientQuery::of(invitation, limit);
     let query = RecipientQuery { kind, states, ascending: asked.ascending, after: asked.after, ..of_invitation };
-    let found = api.read(api.store.list_recipients(&reach, &query)).await?;
+    let found = api.find_lagging(Option::is_some, |reads| reads.list_recipients(&reach, &query)).await?;
     let rows = found.ok_or_else(status::not_found)?;
     note_invitation(invitation);
     let cursor_of = |row: &ListedRecipient| Cursor::of_ordinal(row.recipient.ordinal);

@@ -50,6 +50,8 @@ pub struct StoreConfig {
     pub pooler: bool,
     /// The URL of the connection that hears of changes by other processes; `None` if nothing does.
     pub listen_url: Option<SecretString>,
+    /// The URL of a standby for reads that may lag; `None` if there is none.
+    pub read_url: Option<SecretString>,
 }
 
 /// The configuration of the section, with the files that secrets came from.
@@ -57,6 +59,7 @@ pub(in crate::config) struct ValidStore {
     pub(in crate::config) config: StoreConfig,
     pub(in crate::config) url_file: Option<PathBuf>,
     pub(in crate::config) listen_url_file: Option<PathBuf>,
+    pub(in crate::config) read_url_file: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize, Serialize)]
@@ -72,6 +75,8 @@ pub(in crate::config) struct RawStore {
     pooler: String,
     listen_url: Option<String>,
     listen_url_file: Option<String>,
+    read_url: Option<String>,
+    read_url_file: Option<String>,
 }
 
 impl RawStore {
@@ -80,6 +85,7 @@ impl RawStore {
         let RawStore { url, url_file, migrate_on_start, max_connections, lanes, queue, timeout, pooler, .. } = self;
         let url = parse_source(problems, url, url_file);
         let listen_url = parse_listen(problems, self.listen_url, self.listen_url_file);
+        let read_url = parse_url(problems, "store.read_url", self.read_url, self.read_url_file);
         let pooler = value::choice(problems, "store.pooler", &pooler, &[("none", false), ("transaction", true)]);
         let migrate_on_start = value::choice(
             problems,
@@ -98,6 +104,8 @@ impl RawStore {
         let ((url, url_file), max_connections, pooler) = (url?, max_connections?, pooler?);
         let (listen, listen_url_file) = listen_url?;
         let listen_url = resolve_listen(problems, &url, listen, pooler)?;
+        let (read, read_url_file) = read_url?.unzip();
+        let read_url = read.map(|read| resolve_read(problems, &url, read)).transpose()?;
         let lanes = resolve_lanes(problems, &url, lanes?, max_connections)?;
         let on_sqlite = matches!(url, StoreUrl::Sqlite(_));
         let config = StoreConfig {
@@ -109,8 +117,9 @@ impl RawStore {
             timeout: timeout?,
             pooler,
             listen_url,
+            read_url,
         };
-        Ok(ValidStore { config, url_file, listen_url_file })
+        Ok(ValidStore { config, url_file, listen_url_file, read_url_file: read_url_file.flatten() })
     }
 }
 
@@ -157,17 +166,38 @@ fn resolve_listen(
     }
 }
 
+/// Returns where lists and gets are read. SQLite has no standby.
+fn resolve_read(problems: &mut Problems, url: &StoreUrl, read: StoreUrl) -> Checked<SecretString> {
+    match (url, read) {
+        (StoreUrl::Postgres(_), StoreUrl::Postgres(read)) => Ok(read),
+        (StoreUrl::Sqlite(_), _) | (_, StoreUrl::Sqlite(_)) => {
+            problems.check("store.read_url", Err("must be a postgres:// URL beside one in store.url"))
+        }
+    }
+}
+
 fn parse_source(
     problems: &mut Problems,
     url: Option<String>,
     url_file: Option<String>,
 ) -> Checked<(StoreUrl, Option<PathBuf>)> {
-    let Some(secret) = value::secret(problems, "store.url", url, url_file)? else {
-        return problems.check("store.url", StoreUrl::parse(DEFAULT_URL)).map(|url| (url, None));
-    };
-    let field = if secret.file.is_some() { "store.url_file" } else { "store.url" };
-    let url = problems.check(field, StoreUrl::parse(secret.value.expose_secret()))?;
-    Ok((url, secret.file))
+    match parse_url(problems, "store.url", url, url_file)? {
+        Some(parsed) => Ok(parsed),
+        None => problems.check("store.url", StoreUrl::parse(DEFAULT_URL)).map(|url| (url, None)),
+    }
+}
+
+/// Parses a URL and returns it with the file that it came from; `None` if neither is set.
+fn parse_url(
+    problems: &mut Problems,
+    field: &str,
+    url: Option<String>,
+    url_file: Option<String>,
+) -> Checked<Option<(StoreUrl, Option<PathBuf>)>> {
+    let Some(secret) = value::secret(problems, field, url, url_file)? else { return Ok(None) };
+    let field = if secret.file.is_some() { format!("{field}_file") } else { field.to_owned() };
+    let url = problems.check(&field, StoreUrl::parse(secret.value.expose_secret()))?;
+    Ok(Some((url, secret.file)))
 }
 
 fn resolve_lanes(

@@ -9,6 +9,7 @@ use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::store::Store;
+use crate::store::sql::Pool;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::by_index;
 
@@ -16,17 +17,19 @@ use crate::store::sql::rows_param::by_index;
 /// commit at most so long.
 const DISORDER: Duration = Duration::from_secs(60);
 
+/// Reads the key that hides positions in resume tokens.
+pub(in crate::store) async fn resume_key(pool: &Pool) -> Result<KeyRing, StoreError> {
+    let statement = Statement::from_string(pool.get_database_backend(), "SELECT key FROM resume_key");
+    let row = pool.query_one_raw(statement).await?;
+    let text: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+    let key = text.and_then(|text| KeyRing::parse(&text).ok());
+    key.ok_or_else(|| StoreError::Refused("the table `resume_key` has no key".to_owned()))
+}
+
 impl Store {
     /// Returns the key that hides positions in resume tokens. It is made with the schema and never changes.
     pub async fn resume_key(&self) -> Result<KeyRing, StoreError> {
-        let read = async {
-            let statement = Statement::from_string(self.database.backend(), "SELECT key FROM resume_key");
-            let row = self.database.read.query_one_raw(statement).await?;
-            let text: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
-            let key = text.and_then(|text| KeyRing::parse(&text).ok());
-            key.ok_or_else(|| StoreError::Refused("the table `resume_key` has no key".to_owned()))
-        };
-        self.resume_key.get_or_try_init(|| read).await.cloned()
+        self.resume_key.get_or_try_init(|| resume_key(&self.database.read)).await.cloned()
     }
 
     /// Returns the position and the time of the oldest event that is kept. Positions have no gaps, so all events behind an

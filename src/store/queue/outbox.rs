@@ -15,7 +15,6 @@ use crate::domain::reach::Reach;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
-use crate::store::Store;
 use crate::store::events::notifications::Topic;
 use crate::store::executor::load::{Extent, invitation_body, parse_json};
 use crate::store::read::invitations::invitation_from;
@@ -27,6 +26,7 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::retry::retry;
 use crate::store::sql::row::delivery_from;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, json_array, statement_clock};
+use crate::store::{Reads, Store};
 
 /// The number of planned messages that one statement makes due, and of failed messages that one call queues again.
 const CHUNK_ROWS: i64 = 1_000;
@@ -246,7 +246,9 @@ impl Store {
         })
         .await
     }
+}
 
+impl Reads {
     /// Reads a page of the messages of an invitation, with the invitation, whose recipients they name; `None` if the
     /// reach includes no such invitation.
     pub async fn list_deliveries(

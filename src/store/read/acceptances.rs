@@ -11,7 +11,7 @@ use crate::domain::invitation::acceptance::{Acceptance, Subject};
 use crate::domain::kind::Kind;
 use crate::domain::reach::Reach;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
-use crate::store::Store;
+use crate::store::Reads;
 use crate::store::sql::entity::acceptance::{Column, Entity};
 use crate::store::sql::entity::invitation;
 use crate::store::sql::error::StoreError;
@@ -41,7 +41,7 @@ impl AcceptanceQuery {
     }
 }
 
-impl Store {
+impl Reads {
     /// Reads a page of acceptances by age; `None` if the reach includes no such invitation.
     pub async fn list_acceptances(
         &self,

@@ -10,7 +10,7 @@ use crate::domain::invitation::event::{Event, EventTypeFilter};
 use crate::domain::kind::Kind;
 use crate::domain::reach::Reach;
 use crate::domain::value::id::InvitationId;
-use crate::store::Store;
+use crate::store::Reads;
 use crate::store::sql::entity::event::{Column, Entity};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::row_from;
@@ -32,7 +32,7 @@ pub struct EventQuery {
     pub after: Option<Cursor>,
 }
 
-impl Store {
+impl Reads {
     /// Reads a page of events; `None` if the reach includes no such invitation.
     pub async fn list_events(&self, reach: &Reach, query: &EventQuery) -> Result<Option<Vec<Event>>, StoreError> {
         let (mut query, mut page) = (query.clone(), FullPage::new(query.limit));

@@ -23,7 +23,7 @@ use crate::store::executor::load::{Extent, invitation_body, parse_json};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::InvitationRows;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, statement_clock};
-use crate::store::{Database, Store};
+use crate::store::{Database, Reads, Store};
 
 /// The name of an invitation in a list.
 #[derive(Clone, Debug)]
@@ -69,20 +69,8 @@ impl IntoIterator for Listed {
     }
 }
 
+/// The reads that decide how a call goes on.
 impl Store {
-    /// Reads one invitation, with its newest acceptances if they are requested.
-    pub async fn get_invitation(
-        &self,
-        reach: &Reach,
-        id: InvitationId,
-        newest: bool,
-    ) -> Result<Option<Read<Invitation>>, StoreError> {
-        let key = PointKey { account: reach.account().clone(), id, newest };
-        let Some(row) = self.points.read(key).await? else { return Ok(None) };
-        let read = invitation_of(&row.body, row.now)?;
-        Ok(Some(read).filter(|read| reach.includes(read.found.details.host())))
-    }
-
     /// Reads the newest invitation that knows a connection: to repair it, or as one that an acceptor created.
     pub async fn find_by_connection(
         &self,
@@ -101,6 +89,44 @@ impl Store {
             ) known ORDER BY known.id DESC LIMIT 1)"
         );
         self.one(reach, params, "invitation i", &condition).await
+    }
+
+    /// Reads a page of names only.
+    pub async fn list_names(&self, reach: &Reach, query: &InvitationQuery) -> Result<Vec<ListedName>, StoreError> {
+        let backend = self.database.backend();
+        let (mut query, mut names) = (query.clone(), FullPage::new(query.limit));
+        loop {
+            let mut params = self.params(reach, moment_of(&query));
+            let sources = Source::of_page(&query);
+            let PageSql { with, rows, end: _ } = page_sql(backend, (reach, &query), &sources, ("0", &mut params));
+            let sql = format!(
+                "WITH {with} SELECT {now} AS now, i.id AS id, i.sort_key AS sort_key FROM ({rows}) i
+                ORDER BY i.sort_key {order}, i.id {order}",
+                now = statement_clock(backend, CLOCK),
+                order = direction(!query.ascending).1,
+            );
+            let rows =
+                self.database.list(reach.account(), Statement::from_sql_and_values(backend, sql, params.0)).await?;
+            let found = rows.iter().map(|row| Ok((cursor_from(row, query.order)?, name_from(row, query.order))));
+            let found = found.collect::<Result<_, StoreError>>()?;
+            let Some(read_on) = names.add(query.limit, found)? else { return Ok(names.into_rows()) };
+            query = read_on_behind(query, read_on);
+        }
+    }
+}
+
+impl Reads {
+    /// Reads one invitation, with its newest acceptances if they are requested.
+    pub async fn get_invitation(
+        &self,
+        reach: &Reach,
+        id: InvitationId,
+        newest: bool,
+    ) -> Result<Option<Read<Invitation>>, StoreError> {
+        let key = PointKey { account: reach.account().clone(), id, newest };
+        let Some(row) = self.points.read(key).await? else { return Ok(None) };
+        let read = invitation_of(&row.body, row.now)?;
+        Ok(Some(read).filter(|read| reach.includes(read.found.details.host())))
     }
 
     /// Reads those of some invitations that are within the reach, in any order; `None` if they are too large together.
@@ -175,29 +201,6 @@ impl Store {
         let mut sources = vec![Source::Recipient { address, open: true }];
         sources.extend(address.email().map(|email| Source::Domain(email.domain())));
         self.page(reach, &query, &sources).await
-    }
-
-    /// Reads a page of names only.
-    pub async fn list_names(&self, reach: &Reach, query: &InvitationQuery) -> Result<Vec<ListedName>, StoreError> {
-        let backend = self.database.backend();
-        let (mut query, mut names) = (query.clone(), FullPage::new(query.limit));
-        loop {
-            let mut params = self.params(reach, moment_of(&query));
-            let sources = Source::of_page(&query);
-            let PageSql { with, rows, end: _ } = page_sql(backend, (reach, &query), &sources, ("0", &mut params));
-            let sql = format!(
-                "WITH {with} SELECT {now} AS now, i.id AS id, i.sort_key AS sort_key FROM ({rows}) i
-                ORDER BY i.sort_key {order}, i.id {order}",
-                now = statement_clock(backend, CLOCK),
-                order = direction(!query.ascending).1,
-            );
-            let rows =
-                self.database.list(reach.account(), Statement::from_sql_and_values(backend, sql, params.0)).await?;
-            let found = rows.iter().map(|row| Ok((cursor_from(row, query.order)?, name_from(row, query.order))));
-            let found = found.collect::<Result<_, StoreError>>()?;
-            let Some(read_on) = names.add(query.limit, found)? else { return Ok(names.into_rows()) };
-            query = read_on_behind(query, read_on);
-        }
     }
 
     /// Counts a whole list, wherever a page of it begins, up to a number of rows. The moment of the count can be passed to

@@ -18,7 +18,7 @@ use crate::domain::kind::Kind;
 use crate::domain::reach::Reach;
 use crate::domain::secret::token::Claims;
 use crate::domain::value::id::InvitationId;
-use crate::store::Store;
+use crate::store::Reads;
 use crate::store::sql::entity::recipient::{Column, Entity};
 use crate::store::sql::entity::{invitation, outbox};
 use crate::store::sql::error::StoreError;
@@ -66,7 +66,7 @@ pub struct ListedRecipient {
     pub last_delivery: Option<DeliveryState>,
 }
 
-impl Store {
+impl Reads {
     /// Reads a page of an invitation's recipients; `None` if the reach includes no such invitation.
     pub async fn list_recipients(
         &self,

@@ -1,4 +1,4 @@
-//! The connections: one database, with a pool for reads and a pool for writes.
+//! The connections: one database, with a pool for reads and a pool for writes, and perhaps those to a standby of it.
 
 use std::fmt;
 use std::path::Path;
@@ -31,6 +31,10 @@ const STATEMENTS: usize = 200;
 
 /// The isolation of a statement that is a transaction by itself: it has to see the changes that it waited for.
 const ISOLATION: (&str, &str) = ("default_transaction_isolation", "read committed");
+
+/// The settings of a session, and of a transaction behind a pooler, that only reads from a standby.
+const READ_ONLY: (&str, &str) = ("default_transaction_read_only", "on");
+const READ_ONLY_TRANSACTION: &str = "; SET LOCAL transaction_read_only = on";
 
 /// The planner settings of PostgreSQL: one plan per statement, whatever the number of rows, since sets are one
 /// parameter, whose size is unknown to the planner; and plans for tables that grow, so that rows are looked up by an
@@ -94,6 +98,8 @@ pub struct PostgresOptions<'a> {
     pub pooler: bool,
     /// The URL of the connection that waits for notifications; `None` if none does.
     pub listen_url: Option<&'a str>,
+    /// The URL of a standby for reads that may lag; `None` if there is none.
+    pub read_url: Option<&'a str>,
     /// The largest number of connections for calls.
     pub max_connections: u32,
     /// The longest one call waits for the database.
@@ -113,6 +119,10 @@ pub struct Database {
     unlimited: Option<PgConnectOptions>,
     /// The turns in which accounts get connections for their reads.
     pub(in crate::store) read_turns: ReadTurns,
+    /// The connections to a standby; `None` if there is none.
+    standby: Option<StandbyPools>,
+    /// Whether `read` and `upkeep` lead to a standby. Everything else belongs to the database that it is a copy of.
+    reads_standby: bool,
     /// The options of the connection that waits for notifications; `None` if none does.
     pub(in crate::store) listen: Option<PgConnectOptions>,
     /// The share of the connections that may wait for locks of other transactions.
@@ -120,6 +130,15 @@ pub struct Database {
     /// Follows the database's clock, and replaces it if the database has none.
     pub(in crate::store) clock: Clock,
     lock: Option<SqliteLock>,
+}
+
+/// The connections to a standby.
+#[derive(Clone)]
+struct StandbyPools {
+    read: Pool,
+    /// The pool that the standby is looked at with, so that no call has to end first.
+    upkeep: Pool,
+    read_turns: ReadTurns,
 }
 
 impl Database {
@@ -145,24 +164,25 @@ impl Database {
         let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;
         let (upkeep, read_turns, lock_wait_permits) =
             (read.clone(), ReadTurns::of_file(max_connections), share(max_connections, 4));
-        let (unlimited, listen, lock) = (None, None, Some(lock));
-        Ok(Self { read, write, upkeep, unlimited, listen, read_turns, lock_wait_permits, clock, lock })
+        Ok(Self {
+            read,
+            write,
+            upkeep,
+            unlimited: None,
+            listen: None,
+            read_turns,
+            standby: None,
+            reads_standby: false,
+            lock_wait_permits,
+            clock,
+            lock: Some(lock),
+        })
     }
 
     /// Prepares to connect to PostgreSQL, which need not be there yet.
     pub fn postgres(options: &PostgresOptions<'_>, clock: Clock) -> Result<Self, OpenError> {
-        let &PostgresOptions { url, pooler, listen_url, max_connections, timeout } = options;
-        let connect = parse(url)?;
-        // A pooler refuses the settings of a session.
-        let unlimited = if pooler {
-            connect.extra_float_digits(None)
-        } else {
-            connect
-                .statement_cache_capacity(STATEMENTS)
-                .options([ISOLATION])
-                .options(PLANNER_SETTINGS)
-                .options(TCP_SETTINGS)
-        };
+        let &PostgresOptions { url, pooler, listen_url, read_url, max_connections, timeout } = options;
+        let unlimited = connect_options(url, pooler)?;
         let limited = if pooler { unlimited.clone() } else { unlimited.clone().options(time_limits(timeout)) };
         let local = pooler.then(|| local_settings(timeout));
         let health = PoolHealth::default();
@@ -171,6 +191,7 @@ impl Database {
             Pool::postgres(options, limited.clone(), local.clone(), timeout + STATEMENT_GRACE, health.clone())
         };
         let (calls, upkeep) = (pool(max_connections), pool(1));
+        let standby = read_url.map(|url| StandbyPools::new(url, options)).transpose()?;
         let (read_turns, lock_wait_permits) = (ReadTurns::of_server(max_connections), share(max_connections, 4));
         Ok(Self {
             read: calls.clone(),
@@ -179,10 +200,18 @@ impl Database {
             unlimited: Some(unlimited),
             listen: listen_url.map(parse).transpose()?.map(|listen| listen.options(TCP_SETTINGS)),
             read_turns,
+            standby,
+            reads_standby: false,
             lock_wait_permits,
             clock,
             lock: None,
         })
+    }
+
+    /// Returns the same database, read from its standby; `None` if it has none. What it writes is written as ever.
+    pub(in crate::store) fn of_standby(&self) -> Option<Self> {
+        let StandbyPools { read, upkeep, read_turns } = self.standby.clone()?;
+        Some(Self { read, upkeep, read_turns, standby: None, reads_standby: true, ..self.clone() })
     }
 
     /// Returns the type of the database.
@@ -256,9 +285,11 @@ impl Database {
         }
     }
 
-    /// Overrides the database clock; `None` on PostgreSQL except in tests.
+    /// Overrides the clock of the server that is asked; `None` on PostgreSQL except in tests and for a standby, whose clock may
+    /// differ from the one that decides: there, the moment is the one that this process carries on.
     pub(in crate::store) fn clock(&self) -> Option<Timestamp> {
-        if self.is_embedded() { Some(self.clock.now()) } else { self.clock.in_place_of_the_database() }
+        let has_none = self.is_embedded() || self.reads_standby;
+        if has_none { Some(self.clock.now()) } else { self.clock.in_place_of_the_database() }
     }
 
     /// Returns whether the database is a file that only this process uses.
@@ -268,6 +299,10 @@ impl Database {
 
     /// Closes the connections, the reading ones first, so that SQLite folds its log into the file.
     pub async fn close(self) {
+        if let Some(StandbyPools { read, upkeep, read_turns: _ }) = self.standby {
+            upkeep.close().await;
+            read.close().await;
+        }
         self.upkeep.close().await;
         self.read.close().await;
         self.write.close().await;
@@ -280,6 +315,32 @@ impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Database({:?})", self.backend())
     }
+}
+
+impl StandbyPools {
+    /// Prepares to connect to a standby, with as many connections for calls as to the database itself.
+    fn new(url: &str, options: &PostgresOptions<'_>) -> Result<Self, OpenError> {
+        let &PostgresOptions { pooler, max_connections, timeout, .. } = options;
+        let connect = connect_options(url, pooler)?;
+        let connect = if pooler { connect } else { connect.options([READ_ONLY]).options(time_limits(timeout)) };
+        let local = pooler.then(|| (local_settings(timeout).to_string() + READ_ONLY_TRANSACTION).into());
+        let health = PoolHealth::default();
+        let pool = |max_connections| {
+            let options = PoolOptions { max_connections, acquire_timeout: timeout };
+            Pool::postgres(options, connect.clone(), local.clone(), timeout + STATEMENT_GRACE, health.clone())
+        };
+        Ok(Self { read: pool(max_connections), upkeep: pool(1), read_turns: ReadTurns::of_server(max_connections) })
+    }
+}
+
+/// Returns the options of a connection whose statements may take any time. A pooler refuses the settings of a session.
+fn connect_options(url: &str, pooler: bool) -> Result<PgConnectOptions, OpenError> {
+    let connect = parse(url)?;
+    if pooler {
+        return Ok(connect.extra_float_digits(None));
+    }
+    let connect = connect.statement_cache_capacity(STATEMENTS).options([ISOLATION]);
+    Ok(connect.options(PLANNER_SETTINGS).options(TCP_SETTINGS))
 }
 
 fn parse(url: &str) -> Result<PgConnectOptions, OpenError> {

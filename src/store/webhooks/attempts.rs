@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
-use crate::store::Store;
+use crate::store::Reads;
 use crate::store::read::{Cursor, behind, order, page_of_owner};
 use crate::store::sql::entity::webhook_attempt::{Column, Entity, Model};
 use crate::store::sql::entity::webhook_endpoint;
@@ -60,7 +60,7 @@ impl AttemptQuery {
     }
 }
 
-impl Store {
+impl Reads {
     /// Reads an attempt at an endpoint, if the account has it.
     pub async fn get_webhook_attempt(
         &self,

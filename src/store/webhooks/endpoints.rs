@@ -11,7 +11,6 @@ use super::row::endpoint_row;
 use super::{EndpointRefusal, LAST_POSITION};
 use crate::domain::value::text::AccountId;
 use crate::domain::webhook::{Endpoint, MAX_ENDPOINTS};
-use crate::store::Store;
 use crate::store::read::unreadable::FullPage;
 use crate::store::read::{Cursor, behind, order};
 use crate::store::requests::{Known, WriteOnce, recall, remember};
@@ -19,6 +18,7 @@ use crate::store::sql::entity::webhook_endpoint::{Column, Entity, Model};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::retry::retry;
 use crate::store::sql::row::rows_with_id;
+use crate::store::{Reads, Store};
 
 /// The filters of a list of endpoints, by age.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +80,9 @@ impl Store {
         })
         .await
     }
+}
 
+impl Reads {
     /// Reads an endpoint, if the account has it.
     pub async fn get_webhook_endpoint(&self, account: &AccountId, id: Uuid) -> Result<Option<Endpoint>, StoreError> {
         let _turn = self.database.read_turns.short(account).await?;

@@ -69,6 +69,12 @@ impl TestDatabase {
         }
     }
 
+    /// A copy of this database on the same server, with what is in it; `None` on SQLite.
+    pub(crate) async fn copy(&self) -> Option<Self> {
+        let Place::Server { cluster, url } = &*self._place else { return None };
+        Some(Self::on(cluster, cluster.copy(url).await))
+    }
+
     /// The URL as `store.url` takes it.
     pub(crate) fn url(&self) -> &str {
         &self.url

@@ -39,10 +39,14 @@ while read -r action argument; do
         init) "$1/initdb" -D "$2/data" -U postgres -A password --pwfile="$2/password" -E UTF8 --locale=C --no-sync ;;
         start) "$1/pg_ctl" -D "$2/data" -l "$2/server.log" -w -t 60 -o "$argument" start ;;
         stop) "$1/pg_ctl" -D "$2/data" -w -t 60 -m "$argument" stop ;;
+        copy) "$1/pg_basebackup" -D "$2/standby" -R -X stream -c fast --no-sync -d "$argument" ;;
+        follow) "$1/pg_ctl" -D "$2/standby" -l "$2/server.log" -w -t 60 -o "$argument" start ;;
+        leave) "$1/pg_ctl" -D "$2/standby" -w -t 60 -m "$argument" stop ;;
         pool) "$argument" -d "$2/pgbouncer.ini" ;;
     esac >>"$2/pg_ctl.log" 2>&1; then echo done; else echo failed; fi
 done
 [ ! -f "$2/pgbouncer.pid" ] || kill "$(cat "$2/pgbouncer.pid")"
+[ ! -d "$2/standby" ] || "$1/pg_ctl" -D "$2/standby" -w -m immediate stop >/dev/null 2>&1
 "$1/pg_ctl" -D "$2/data" -w -m immediate stop >/dev/null 2>&1
 rm -rf "$2"
 "#;
@@ -163,6 +167,35 @@ impl Cluster {
     /// Starts a stopped server again, on the same port. Returns when it takes connections.
     pub(crate) fn start(&self) {
         self.must(&format!("start -p {}", self.port));
+    }
+
+    /// Copies a database, with what is in it, and returns the URL of the copy. Whoever is connected to it is cut off.
+    pub(crate) async fn copy(&self, url: &str) -> String {
+        let name = url.rsplit('/').next().unwrap_or_default();
+        let admin = Database::connect(self.url("postgres")).await.expect("connect to the throw-away cluster");
+        let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        admin.execute_unprepared(&cut).await.expect("cut connections off");
+        admin.close().await.expect("close the connection that cut others off");
+        self.database_like(name).await
+    }
+
+    /// Starts a standby of the whole cluster, and returns the port that it listens on.
+    pub(crate) fn start_standby(&self) -> u16 {
+        let Self { password, port, .. } = self;
+        self.must(&format!("copy host=127.0.0.1 port={port} user=postgres password={password}"));
+        let port = free_port();
+        self.must(&format!("follow -p {port}"));
+        port
+    }
+
+    /// Starts a standby again that was stopped.
+    pub(crate) fn restart_standby(&self, port: u16) {
+        self.must(&format!("follow -p {port}"));
+    }
+
+    /// Stops the standby at once.
+    pub(crate) fn stop_standby(&self) {
+        self.must("leave immediate");
     }
 
     fn create(bin: &Path) -> Self {
@@ -288,7 +321,7 @@ pub(crate) fn options<'a>(
     max_connections: u32,
     timeout: Duration,
 ) -> PostgresOptions<'a> {
-    PostgresOptions { url, pooler: pooler::is_pooled(), listen_url, max_connections, timeout }
+    PostgresOptions { url, pooler: pooler::is_pooled(), listen_url, read_url: None, max_connections, timeout }
 }
 
 /// The directory of the server's programs: the one in PATH, else the newest that a distribution or Homebrew installed.

@@ -27,6 +27,7 @@ pub use section::links::{LinksConfig, TOKEN_PLACEHOLDER};
 pub use section::log::{LogConfig, LogFormat};
 pub use section::mail::{Encryption, MailConfig, MailTransport, Mailbox, SmtpConfig, SmtpServer, Unsubscribe};
 pub use section::reminders::{ReminderTimes, RemindersConfig};
+pub use section::retention::RetentionConfig;
 use section::store::ValidStore;
 pub use section::store::{StoreConfig, StoreUrl};
 pub use section::token::TokenConfig;
@@ -60,6 +61,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// The posting of events to endpoints.
     pub webhooks: WebhooksConfig,
+    /// The ages after which rows are deleted.
+    pub retention: RetentionConfig,
     /// The log.
     pub log: LogConfig,
     files: SecretFiles,
@@ -125,6 +128,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         reminders,
         events,
         webhooks,
+        retention,
         log,
     } = raw;
     let grpc = grpc.validate(problems);
@@ -138,6 +142,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     let reminders = reminders.validate(problems);
     let events = events.validate(problems);
     let webhooks = webhooks.validate(problems);
+    let retention = retention.validate(problems);
     let log = log.validate(problems);
 
     if let (Ok(grpc), Ok((auth, _))) = (&grpc, &auth) {
@@ -170,6 +175,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         reminders: reminders?,
         events,
         webhooks: webhooks?,
+        retention: retention?,
         log: log?,
         files,
     })

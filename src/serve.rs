@@ -19,7 +19,9 @@ use crate::auth::authenticator::{Authenticator, AuthenticatorError};
 use crate::background::event_feed::EventFeed;
 use crate::background::{Background, event_feed, expiry, prune, sequencer, standby};
 use crate::clock::Clock;
-use crate::config::{AuthConfig, Config, DeliveryConfig, ReminderTimes, RemindersConfig, StoreConfig, StoreUrl};
+use crate::config::{
+    AuthConfig, Config, DeliveryConfig, ReminderTimes, RemindersConfig, RetentionConfig, StoreConfig, StoreUrl,
+};
 use crate::domain::decide::Context;
 use crate::domain::delivery::reminder::{Schedule, Schedules};
 use crate::domain::group::Group;
@@ -42,7 +44,7 @@ use crate::server::open_services::OpenServices;
 use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
 use crate::store::events::listener as notifications;
-use crate::store::{Database, ExecutorOptions, OpenError, PostgresOptions, Store, StoreError};
+use crate::store::{Database, ExecutorOptions, OpenError, PostgresOptions, Retention, Store, StoreError};
 use crate::webhook::client::WebhookClient;
 use crate::webhook::tester::WebhookTester;
 use crate::webhook::worker::{WebhookWorker, WebhookWorkerOptions};
@@ -206,12 +208,17 @@ fn build_background(
     background.spawn(sequencer::run(store.clone(), stop.clone()));
     background.spawn(event_feed::run(store.clone(), feed.clone(), stop.clone()));
     background.spawn(expiry::run(store.clone(), config.events.expiry_interval, stop.clone()));
-    background.spawn(prune::run(store.clone(), stop.clone()));
+    background.spawn(prune::run(store.clone(), retention(config), stop.clone()));
     background.spawn(standby::run(store.clone(), stop.clone()));
     if let Some(config) = &config.events.nats {
         background.spawn(nats::run(store.clone(), config.clone(), stop));
     }
     Ok(background)
+}
+
+fn retention(config: &Config) -> Retention {
+    let RetentionConfig { events, deliveries, ended_invitations } = config.retention;
+    Retention { events, deliveries, ended_invitations, publishes: config.events.nats.is_some() }
 }
 
 /// Starts the task that puts a changed file of API keys to work.

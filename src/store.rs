@@ -27,7 +27,7 @@ use crate::domain::secret::key_ring::KeyRing;
 pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
 pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
-pub use maintenance::Maintenance;
+pub use maintenance::{Maintenance, PruneTurn, Pruned, Retention};
 pub use organization_grants::{GrantCreated, GrantRefusal, OrganizationGrantQuery};
 pub use queue::ClaimLimit;
 pub(crate) use queue::last_served;

@@ -235,7 +235,7 @@ async fn read(store: &Store, feed: &EventFeed) -> Result<TickResult, StoreError>
         Some(after) => store.all_events_behind(after, MAX_EVENTS).await?,
         None => {
             let last = store.last_position().await?;
-            EventBatch { after: last, until: last, is_last: true, time: None, events: Vec::new() }
+            EventBatch { after: last, until: last, is_last: true, time: None, pruned_until: 0, events: Vec::new() }
         }
     };
     feed.publish(&batch);
@@ -286,7 +286,7 @@ mod tests {
             (after + 1..).zip(events).map(|(position, (account, event_type))| event(account, *event_type, position));
         let events: Vec<_> = events.collect();
         let until = after + i64::try_from(events.len()).unwrap();
-        feed.publish(&EventBatch { after, until, is_last: true, time: None, events });
+        feed.publish(&EventBatch { after, until, is_last: true, time: None, pruned_until: 0, events });
         until
     }
 

@@ -1,6 +1,8 @@
-//! Deletes old rows: remembered request_ids, verification codes, and what was posted to webhook endpoints.
+//! Deletes old rows: remembered request_ids, verification codes, and what was posted to webhook endpoints; and, if an age is set
+//! for them, events, messages to people and ended invitations.
 //!
-//! One replica at a time does it, in short statements, and nothing waits for it: not readiness, and no call.
+//! One replica at a time does it, in short statements, and nothing waits for it: not readiness, and no call. Where much is to be
+//! deleted, it does so in turns of some seconds, with pauses as long as the statements.
 
 use std::time::Duration;
 
@@ -9,38 +11,68 @@ use uuid::Uuid;
 
 use super::periodic_task::{PeriodicTask, TickResult};
 use crate::entropy::Entropy;
-use crate::store::{Begin, Follower, Store, StoreError};
+use crate::store::{Begin, Follower, PruneTurn, Pruned, Retention, Store, StoreError};
 
 /// The interval at which a replica looks whether it is time.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 /// The interval at which old rows are deleted, over all replicas, in microseconds.
 const PRUNE_INTERVAL: i64 = 600_000_000;
 
+/// The time after which a turn begins no further chunk: its lease and the limit of a tick last longer.
+const TURN_TIME: Duration = Duration::from_secs(10);
+
 /// Deletes old rows until stopped.
-pub(crate) async fn run(store: Store, stop: CancellationToken) {
+pub(crate) async fn run(store: Store, retention: Retention, stop: CancellationToken) {
     let holder = Uuid::from_bytes(Entropy::system().bytes());
     let task = PeriodicTask { name: "prune", notified: None, gather: Duration::ZERO, interval: POLL_INTERVAL, stop };
-    task.run(|| async { store.prune_in_turn(holder).await.map(|_| TickResult::Done) }).await;
+    task.run(|| async {
+        let pruned = store.prune_in_turn(holder, &retention).await?;
+        Ok::<_, StoreError>(if pruned.is_none_or(|pruned| pruned.is_done) {
+            TickResult::Done
+        } else {
+            TickResult::More
+        })
+    })
+    .await;
     // The lease ends by itself otherwise, which is soon enough.
     drop(store.release(Follower::Prune, holder).await);
 }
 
 impl Store {
-    /// Deletes old rows if it is time and no other replica does. Returns how many, `None` if it did not look.
-    pub async fn prune_in_turn(&self, holder: Uuid) -> Result<Option<u64>, StoreError> {
+    /// Deletes old rows if it is time and no other replica does. Returns `None` if it did not look.
+    pub async fn prune_in_turn(&self, holder: Uuid, retention: &Retention) -> Result<Option<Pruned>, StoreError> {
         let Some(leased) = self.lease(Follower::Prune, holder, Begin::First).await? else { return Ok(None) };
         let now = leased.now.micros();
         if now - leased.position < PRUNE_INTERVAL {
             return Ok(None);
         }
-        let maintenance = self.maintenance();
+        let (maintenance, mut turn) = (self.maintenance(), PruneTurn::lasting(TURN_TIME));
         let requests = maintenance.prune_requests().await?;
         let codes = maintenance.prune_verifications().await?;
         let webhooks = maintenance.prune_webhooks().await?;
-        self.advance(Follower::Prune, holder, now).await?;
-        if requests + codes + webhooks > 0 {
-            tracing::info!(requests, codes, webhooks, "old rows were deleted");
+        let Retention { events, deliveries, ended_invitations, publishes } = *retention;
+        let none = Pruned { rows: 0, is_done: true };
+        let events = match events {
+            Some(age) => maintenance.prune_events(age, publishes, &mut turn).await?,
+            None => none,
+        };
+        let deliveries = match deliveries {
+            Some(age) => maintenance.prune_deliveries(age, &mut turn).await?,
+            None => none,
+        };
+        let invitations = match ended_invitations {
+            Some(age) => maintenance.prune_ended_invitations(age, &mut turn).await?,
+            None => none,
+        };
+        let is_done = events.is_done && deliveries.is_done && invitations.is_done;
+        if is_done {
+            self.advance(Follower::Prune, holder, now).await?;
         }
-        Ok(Some(requests + codes + webhooks))
+        let (events, deliveries, invitations) = (events.rows, deliveries.rows, invitations.rows);
+        let rows = requests + codes + webhooks + events + deliveries + invitations;
+        if rows > 0 {
+            tracing::info!(requests, codes, webhooks, events, deliveries, invitations, "old rows were deleted");
+        }
+        Ok(Some(Pruned { rows, is_done }))
     }
 }

@@ -10,7 +10,9 @@ use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, Problems};
-use super::section::{auth, delivery, events, general, grpc, links, log, mail, reminders, store, token, webhooks};
+use super::section::{
+    auth, delivery, events, general, grpc, links, log, mail, reminders, retention, store, token, webhooks,
+};
 use super::value;
 
 /// The lowest layer, and the reference of all keys.
@@ -34,6 +36,7 @@ pub(super) struct RawConfig {
     pub(super) reminders: reminders::RawReminders,
     pub(super) events: events::RawEvents,
     pub(super) webhooks: webhooks::RawWebhooks,
+    pub(super) retention: retention::RawRetention,
     pub(super) log: log::RawLog,
 }
 

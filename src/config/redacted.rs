@@ -9,19 +9,34 @@ use toml::Value;
 use url::Url;
 
 use super::section::reminders::{AFTER, BEFORE_EXPIRY, key};
+use super::section::retention::OFF;
 use super::value::format_duration;
 use super::{
     AuthConfig, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LinksConfig, LogConfig, LogFormat,
-    MailConfig, MailTransport, NatsBegin, NatsConfig, ReminderTimes, RemindersConfig, SecretFiles, SmtpConfig,
-    StoreConfig, StoreUrl, TokenConfig, WebhooksConfig,
+    MailConfig, MailTransport, NatsBegin, NatsConfig, ReminderTimes, RemindersConfig, RetentionConfig, SecretFiles,
+    SmtpConfig, StoreConfig, StoreUrl, TokenConfig, WebhooksConfig,
 };
 use crate::domain::kind::Kind;
 
 const REDACTED: &str = "[redacted]";
 
 pub(super) fn render(config: &Config) -> String {
-    let Config { grpc, store, token, auth, links, general, mail, delivery, reminders, events, webhooks, log, files } =
-        config;
+    let Config {
+        grpc,
+        store,
+        token,
+        auth,
+        links,
+        general,
+        mail,
+        delivery,
+        reminders,
+        events,
+        webhooks,
+        retention,
+        log,
+        files,
+    } = config;
     let SecretFiles { store_url, listen_url, read_url, token_keys, api_keys, mail_url, nats_url } = files;
     let path = |file: &Option<std::path::PathBuf>| file.as_ref().map(|path| path.display().to_string());
     let sections = [
@@ -36,6 +51,7 @@ pub(super) fn render(config: &Config) -> String {
         render_reminders(reminders),
         render_events(events, path(nats_url)),
         render_webhooks(webhooks),
+        render_retention(retention),
         render_log(log),
     ];
     sections.join("\n")
@@ -212,6 +228,16 @@ fn render_webhooks(webhooks: &WebhooksConfig) -> String {
         .number("concurrency", i64::from(*concurrency))
         .text("allowed_networks", networks.join(", "))
         .text("rotation_overlap", format_duration(*rotation_overlap))
+        .0
+}
+
+fn render_retention(retention: &RetentionConfig) -> String {
+    let RetentionConfig { events, deliveries, ended_invitations } = retention;
+    let age = |age: &Option<Duration>| age.map_or_else(|| OFF.to_owned(), format_duration);
+    section("retention")
+        .text("events", age(events))
+        .text("deliveries", age(deliveries))
+        .text("ended_invitations", age(ended_invitations))
         .0
 }
 

@@ -9,6 +9,7 @@ pub(super) mod links;
 pub(super) mod log;
 pub(super) mod mail;
 pub(super) mod reminders;
+pub(super) mod retention;
 pub(super) mod store;
 pub(super) mod token;
 pub(super) mod webhooks;

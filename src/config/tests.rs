@@ -154,6 +154,11 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("mail.timeout", "99ms", "from 100ms to 300s"),
         ("mail.connections", "0", "from 1 to 100"),
         ("mail.helo", "two words", "a host name"),
+        ("retention.events", "23h", "from 1d to 36525d"),
+        ("retention.events", "", "must be a duration"),
+        ("retention.deliveries", "6d", "from 7d to 36525d"),
+        ("retention.deliveries", "never", "must be a duration"),
+        ("retention.ended_invitations", "29d", "from 30d to 36525d"),
         ("log.level", "inof", "must be error, warn"),
         ("log.level", "info,h2=loud", "directives"),
         ("log.format", "xml", "\"auto\", \"text\", \"json\""),
@@ -298,6 +303,19 @@ fn sqlite_url_is_relative_with_two_slashes_absolute_with_three() {
     for (url, path) in [("sqlite://a b/c.db", "a b/c.db"), ("sqlite:///var/c.db", "/var/c.db"), ("sqlite://c", "c")] {
         assert!(matches!(StoreUrl::parse(url), Ok(StoreUrl::Sqlite(parsed)) if parsed == Path::new(path)), "{url}");
     }
+}
+
+#[test]
+fn nothing_that_users_see_is_deleted_unless_an_age_is_set() {
+    let RetentionConfig { events, deliveries, ended_invitations } = load(&[]).unwrap().retention;
+    assert_eq!((events, deliveries, ended_invitations), (None, None, None));
+    let file = "[retention]\nevents = \"24h\"\ndeliveries = \"7d\"\nended_invitations = \"36525d\"\n";
+    let config = load_file(file, &[("INVITATION__RETENTION__DELIVERIES", "off")]).unwrap();
+    let RetentionConfig { events, deliveries, ended_invitations } = config.retention;
+    let days = |days: u64| Some(Duration::from_secs(days * 86_400));
+    assert_eq!((events, deliveries, ended_invitations), (days(1), None, days(36_525)));
+    let shown = config.redacted();
+    assert!(shown.contains("events = \"1d\"\ndeliveries = \"off\"\nended_invitations = \"36525d\""), "{shown}");
 }
 
 #[test]

@@ -135,6 +135,12 @@ impl Invitation {
         self.facts.state_at(now)
     }
 
+    /// Returns whether it had ended before a moment and has not been changed since. Every end but the expiry is a change, so
+    /// nothing else has to say when it was: the moment of the last use is stored nowhere.
+    pub fn ended_before(&self, moment: Timestamp) -> bool {
+        self.updated_at < moment && self.state_at(moment) != State::Active
+    }
+
     /// Returns the moment until which a search for open invitations finds it, unless it ends earlier. `None` if it has
     /// ended, or is of a kind that no search covers.
     pub fn open_until(&self) -> Option<Timestamp> {

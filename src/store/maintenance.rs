@@ -1,11 +1,16 @@
-//! Maintenance of the database beside commands and reads: migrations, readiness, and deleting old request_ids and
-//! codes.
+//! Maintenance of the database beside commands and reads: migrations, readiness, and deleting old rows.
 
+mod deliveries;
+mod ended;
+mod events;
 pub(super) mod key_checks;
+mod turn;
+mod walk;
 
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+pub use turn::{PruneTurn, Pruned, Retention};
 
 use super::sql::SqliteFile;
 use super::sql::database::Database;
@@ -190,4 +195,23 @@ impl Maintenance {
         transaction.commit().await?;
         Ok(done)
     }
+}
+
+/// Returns the statements that delete rows which users see, with their titles, for their snapshots.
+#[cfg(test)]
+pub(super) fn prune_sqls(backend: DbBackend) -> Vec<(String, String)> {
+    let [delete_events, note_events] = events::delete_sqls(backend);
+    let named = [
+        ("look at events", events::look_sql(backend)),
+        ("delete events", delete_events),
+        ("note deleted events", note_events),
+        ("look at messages", walk::Walk::Messages.look_sql(backend)),
+        ("delete messages", deliveries::delete_sql(backend)),
+        ("look at invitations", walk::Walk::Invitations.look_sql(backend)),
+        ("lock invitations", ended::lock_sql(backend)),
+        ("delete messages of invitations", ended::delete_messages_sql(backend)),
+    ];
+    let owned =
+        ended::OWNED.map(|owned| (format!("delete rows of {}", owned.0), ended::delete_owned_sql(backend, owned)));
+    named.map(|(title, sql)| (title.to_owned(), sql)).into_iter().chain(owned).collect()
 }

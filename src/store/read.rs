@@ -2,7 +2,7 @@
 
 pub(super) mod acceptances;
 pub(super) mod events;
-mod filter;
+pub(super) mod filter;
 mod groups;
 pub(super) mod invitations;
 pub(super) mod points;

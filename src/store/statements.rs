@@ -1,11 +1,12 @@
-//! Snapshots of the statements that are composed of parts: the load, the save, the claims and the numbering of events,
-//! for each database. `INSTA_UPDATE=always cargo test --lib store::statements` updates them.
+//! Snapshots of the statements that are composed of parts: the load, the save, the claims, the numbering of events and the
+//! deletion of old rows, for each database. `INSTA_UPDATE=always cargo test --lib store::statements` updates them.
 
 use sea_orm::DbBackend;
 
 use super::events::sequencer::{number_sql, unnumbered_sql};
 use super::executor::load::{LoadPart, load_sql};
 use super::executor::save_sql::{Part, SaveSql, create_sql, save_sql};
+use super::maintenance::prune_sqls;
 use super::queue::{OUTBOX, WEBHOOK_MESSAGES};
 use super::read::points::PointSql;
 use super::sql::entity::{outbox, webhook_message};
@@ -137,4 +138,9 @@ fn sequencer_numbers_as_its_snapshot_shows() {
     check("sequencer", |backend| {
         vec![("look".to_owned(), unnumbered_sql(backend)), ("number".to_owned(), number_sql(backend))]
     });
+}
+
+#[test]
+fn deletion_looks_and_deletes_as_its_snapshot_shows() {
+    check("prune", prune_sqls);
 }

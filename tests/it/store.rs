@@ -10,6 +10,7 @@ mod outbox;
 mod plans;
 mod plans_make;
 pub(crate) mod read;
+mod retention;
 mod standby;
 pub(crate) mod trouble;
 mod upkeep;

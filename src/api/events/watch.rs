@@ -23,6 +23,7 @@ use crate::api::parse::{filter, moment};
 use crate::background::event_feed::{EventFeed, Following, Taken};
 use crate::domain::invitation::event::EventFilter;
 use crate::domain::reach::Reach;
+use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::pb;
 use crate::pb::watch_events_request::Start as GivenStart;
@@ -89,6 +90,8 @@ struct Watch {
     following: Following,
     /// The position up to which the client has been sent everything.
     position: i64,
+    /// The position up to which events had been deleted when it began: it misses none of those.
+    pruned_until: i64,
     /// The invitations whose events it may see, and the moment of that look-up.
     reach: (Reach, Timestamp),
 }
@@ -116,7 +119,7 @@ impl Watches {
         let reach = (api.reach(&call).await?, api.clock.now());
         let filter = filter.within(&reach.0);
         let following = self.feed.follow(&call.caller.account, &filter);
-        let position = start.position(api, &call).await?;
+        let (position, pruned_until) = start.position(api, &call).await?;
         let since = if let Start::At(time) = start { Some(time) } else { None };
         let (deadline, caller) = (call.deadline.of_stream(), call.caller.clone());
         let (sender, events) = mpsc::channel(BUFFERED_EVENTS + 1);
@@ -135,6 +138,7 @@ impl Watches {
             checkpoint_due,
             following,
             position,
+            pruned_until,
             reach,
         };
         let drain = self.drain.clone();
@@ -168,21 +172,29 @@ impl Start {
         }
     }
 
-    /// Returns the position behind which the watch begins.
-    async fn position(self, api: &Api, call: &Call) -> Result<i64, Status> {
-        let last = api.read(api.store.last_position()).await?;
-        match self {
-            Self::Now => Ok(last),
-            Self::Beginning => Ok(0),
-            Self::At(time) => api.read(api.store.position_before(&call.caller.account, time, last)).await,
+    /// Returns the position behind which the watch begins, and that up to which events of its account have been deleted.
+    async fn position(self, api: &Api, call: &Call) -> Result<(i64, i64), Status> {
+        let (store, account) = (&api.store, &call.caller.account);
+        let last = api.read(store.last_position()).await?;
+        let pruned_until = api.read(store.pruned_until(account)).await?;
+        let position = match self {
+            Self::Now => last,
+            Self::Beginning => 0,
+            Self::At(time) => api.read(store.position_before(account, time, last)).await?,
             // A database that was restored may be behind the position of the client.
-            Self::Behind(after) if after >= last => Ok(last),
-            Self::Behind(after) => match api.read(api.store.oldest_event()).await? {
-                Some((oldest, _)) if oldest <= after.saturating_add(1) => Ok(after),
-                Some((_, time)) => Err(status::resume_token_expired(time)),
-                None => Err(status::resume_token_expired(api.clock.now())),
-            },
-        }
+            Self::Behind(after) if after >= last => last,
+            Self::Behind(after) if after >= pruned_until => after,
+            Self::Behind(_) => return Err(expired(api, account).await),
+        };
+        Ok((position, pruned_until))
+    }
+}
+
+/// Returns the status of a watch behind whose position events of its account have been deleted.
+async fn expired(api: &Api, account: &AccountId) -> Status {
+    match api.read(api.store.oldest_event(account)).await {
+        Ok(oldest) => status::resume_token_expired(oldest.unwrap_or_else(|| api.clock.now())),
+        Err(status) => status,
     }
 }
 
@@ -249,7 +261,12 @@ impl Watch {
         // The wait for a turn is no time in which the database does not answer.
         let turn = store.turn_to_catch_up(reach.account()).await;
         let _turn = self.api.done(turn)?;
-        again(|| self.api.read(store.events_behind(reach, filter, self.position, PAGE_EVENTS))).await
+        let batch = again(|| self.api.read(store.events_behind(reach, filter, self.position, PAGE_EVENTS))).await?;
+        // Events may grow too old while a slow client catches up with them.
+        if batch.pruned_until > self.position.max(self.pruned_until) {
+            return Err(expired(&self.api, reach.account()).await);
+        }
+        Ok(batch)
     }
 
     /// Sends the events that the filter chooses, of those up to a position.

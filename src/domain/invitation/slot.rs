@@ -23,7 +23,7 @@ pub struct SlotKey(pub String);
 pub struct Slot {
     /// The invitation that took it last.
     pub invitation: InvitationId,
-    /// The number of times that it was taken, from 1; checked by a save.
+    /// The moment at which it was first taken, in microseconds, and one more for each time since; checked by a save.
     pub version: i64,
 }
 

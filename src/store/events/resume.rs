@@ -1,4 +1,4 @@
-//! The places at which a watch can begin: the key that hides positions, the oldest event that is kept, and the place of a
+//! The places at which a watch can begin: the key that hides positions, the end of the deleted events, and the place of a
 //! moment.
 
 use std::time::Duration;
@@ -26,19 +26,31 @@ pub(in crate::store) async fn resume_key(pool: &Pool) -> Result<KeyRing, StoreEr
     key.ok_or_else(|| StoreError::Refused("the table `resume_key` has no key".to_owned()))
 }
 
+/// Returns an expression for the highest position of an account's deleted events.
+pub(in crate::store) fn pruned_until_sql(account: &str) -> String {
+    format!("coalesce((SELECT p.position FROM pruned_events p WHERE p.account_id = {account}), 0)")
+}
+
 impl Store {
     /// Returns the key that hides positions in resume tokens. It is made with the schema and never changes.
     pub async fn resume_key(&self) -> Result<KeyRing, StoreError> {
         self.resume_key.get_or_try_init(|| resume_key(&self.database.read)).await.cloned()
     }
 
-    /// Returns the position and the time of the oldest event that is kept. Positions have no gaps, so all events behind an
-    /// earlier position are there only if this one is the next; whatever deletes events has to take the lowest positions first.
-    pub async fn oldest_event(&self) -> Result<Option<(i64, Timestamp)>, StoreError> {
-        let sql = "SELECT position, occurred_at FROM event WHERE position IS NOT NULL ORDER BY position LIMIT 1";
-        let statement = Statement::from_string(self.database.backend(), sql);
+    /// Returns the highest position of an account's deleted events; 0 if none was deleted. Behind it all are kept, but others of
+    /// before it may be kept too.
+    pub async fn pruned_until(&self, account: &AccountId) -> Result<i64, StoreError> {
+        let backend = self.database.backend();
+        let sql = format!("SELECT {} AS position", pruned_until_sql("$1"));
+        let statement = Statement::from_sql_and_values(backend, sql, [account.as_str().into()]);
+        let _turn = self.database.read_turns.short(account).await?;
         let row = self.database.read.query_one_raw(statement).await?;
-        row.map(|row| Ok((row.try_get_by_index(0)?, Timestamp::from_micros(row.try_get_by_index(1)?)))).transpose()
+        Ok(row.map(|row| row.try_get("", "position")).transpose()?.unwrap_or_default())
+    }
+
+    /// Returns the time of an account's oldest event that is kept.
+    pub async fn oldest_event(&self, account: &AccountId) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.first_behind(account, 0).await?.map(|(_, time)| time))
     }
 
     /// Returns a position up to `last` behind which are all of an account's events of `time` or later, and few of before.

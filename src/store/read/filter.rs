@@ -200,7 +200,7 @@ fn end_of_prefix(prefix: &str) -> Option<String> {
 
 /// Returns [`crate::domain::invitation::state::Facts::state_at`] in SQL; a test compares the two over all combinations
 /// of facts.
-fn state_sql(state: State, now: &str) -> String {
+pub(in crate::store) fn state_sql(state: State, now: &str) -> String {
     let revoked = "(i.revoked_at IS NOT NULL OR i.emptied_at IS NOT NULL)";
     let open = "i.revoked_at IS NULL AND i.emptied_at IS NULL AND i.declined_at IS NULL";
     let fulfilled = "((i.max_uses IS NOT NULL AND i.use_count >= i.max_uses) OR i.accepted_elsewhere_at IS NOT NULL)";

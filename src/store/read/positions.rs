@@ -13,6 +13,7 @@ use crate::domain::reach::Reach;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::store::Store;
+use crate::store::events::resume::pruned_until_sql;
 use crate::store::executor::load::parse_json;
 use crate::store::sql::entity::event;
 use crate::store::sql::error::StoreError;
@@ -33,6 +34,8 @@ pub struct EventBatch {
     pub is_last: bool,
     /// The time of the last event that it covers; `None` if it covers none.
     pub time: Option<Timestamp>,
+    /// The highest position of the account's deleted events when it was read, for a batch of one account; 0 if none was deleted.
+    pub pruned_until: i64,
     /// The events, in order.
     pub events: Vec<Arc<PositionedEvent>>,
 }
@@ -112,7 +115,8 @@ impl Store {
             picked AS MATERIALIZED (SELECT * FROM looked WHERE chosen ORDER BY position LIMIT {limit})
             SELECT f.position AS last, e.position AS position, {body} AS body, e.host,
                 (SELECT count(*) FROM looked) AS looked, (SELECT max(position) FROM looked) AS seen,
-                (SELECT occurred_at FROM looked ORDER BY position DESC LIMIT 1) AS seen_at FROM follower f
+                (SELECT occurred_at FROM looked ORDER BY position DESC LIMIT 1) AS seen_at, {pruned} AS pruned
+            FROM follower f
             LEFT JOIN (SELECT e.*, i.scope_id AS host FROM picked p {picked}
                 LEFT JOIN invitation i ON e.kind = 'guest' AND i.account_id = e.account_id AND i.id = e.invitation_id
             ) e ON e.sequence IS NOT NULL
@@ -123,9 +127,13 @@ impl Store {
             limit = params.push(limit.cast_signed()),
             body = body(backend),
             picked = picked_sql(backend),
+            pruned = pruned_until_sql("$1"),
         );
         let rows = self.database.read.query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
         let mut batch = batch_from(&rows, after, limit)?;
+        if let Some(row) = rows.first() {
+            batch.pruned_until = row.try_get("", "pruned")?;
+        }
         if let Some(row) = rows.first().filter(|_| batch.is_last)
             && row.try_get::<i64>("", "looked")?.cast_unsigned() >= scan
         {
@@ -190,12 +198,19 @@ fn batch_from(rows: &[QueryResult], after: i64, limit: u64) -> Result<EventBatch
         // Followers continue behind an event that cannot be read.
         let Some(event) = skip_unreadable(event_from(&body))? else { continue };
         time = Some(event.event.time);
-        let host = row.try_get::<Option<String>>("", "host")?.and_then(|host| host.parse().ok());
+        let host = row.try_get::<Option<String>>("", "host")?.or_else(|| host_of(&event));
+        let host = host.and_then(|host| host.parse().ok());
         events.push(Arc::new(PositionedEvent { event, position, host }));
     }
     let is_last = found < limit;
     let until = if is_last { last.max(after) } else { place };
-    Ok(EventBatch { after, until, is_last, time, events })
+    Ok(EventBatch { after, until, is_last, time, pruned_until: 0, events })
+}
+
+/// Returns the host of an event whose invitation is deleted: the scope of a guest invitation.
+fn host_of(event: &Event) -> Option<String> {
+    let event = &event.event;
+    event.scope.as_ref().filter(|_| event.kind == Kind::Guest).map(|scope| scope.id.clone())
 }
 
 /// Reads an event.

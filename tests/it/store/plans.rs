@@ -20,8 +20,8 @@ use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{
     AcceptanceQuery, Attempt, AttemptOutcome, AttemptQuery, BatchMode, CodeTry, DeliveryQuery, EndpointQuery,
-    OrganizationGrantQuery, RecipientQuery, RedeliveryQuery, Store, Tried, WantedEvents, WebhookAttemptResult,
-    WriteOnce,
+    OrganizationGrantQuery, PruneTurn, RecipientQuery, RedeliveryQuery, Store, Tried, WantedEvents,
+    WebhookAttemptResult, WriteOnce,
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, IsolationLevel, TransactionTrait};
 use uuid::Uuid;
@@ -353,6 +353,14 @@ async fn pruning(desk: &mut Desk) {
     maintenance.prune_requests().await.unwrap();
     maintenance.prune_verifications().await.unwrap();
     maintenance.prune_webhooks().await.unwrap();
+    // Of the rows by which the tables have grown, some thousand events are old, and what has one of the lowest ids.
+    let (day, since) = (Duration::from_secs(86_400), desk.clock.now().micros() - NEW_YEAR.micros());
+    let age = Duration::from_micros(since.unsigned_abs() + 900_000_000 - 1_500);
+    for publishes in [false, true] {
+        maintenance.prune_events(age, publishes, &mut PruneTurn::lasting(Duration::from_secs(60))).await.unwrap();
+    }
+    maintenance.prune_deliveries(day, &mut PruneTurn::lasting(Duration::from_secs(60))).await.unwrap();
+    maintenance.prune_ended_invitations(day, &mut PruneTurn::lasting(Duration::from_secs(60))).await.unwrap();
     desk.check("prune").await;
 }
 

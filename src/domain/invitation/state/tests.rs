@@ -1,7 +1,7 @@
 //! The state over all combinations of facts, against a table written by hand.
 
 use super::{Facts, State};
-use crate::domain::fixtures::{NOW, minutes};
+use crate::domain::fixtures::{NOW, invitation, minutes};
 use crate::domain::value::time::Timestamp;
 
 /// The facts, a bit each, and the state that follows from the first of them that holds.
@@ -75,5 +75,24 @@ fn new_invitations_are_active_until_they_expire() {
         assert_eq!(Facts::new(max_uses, None).state_at(Timestamp::MAX), State::Active);
         assert_eq!(Facts::new(max_uses, Some(NOW)).state_at(NOW), State::Expired);
         assert_eq!(Facts::new(max_uses, None).remaining_uses(), max_uses);
+    }
+}
+
+#[test]
+fn invitation_has_ended_since_its_expiry_or_its_last_change() {
+    for (expire_at, revoked_at, updated_at, ended) in [
+        (None, None, -60, false),
+        (Some(1), None, -60, false),
+        (Some(0), None, -60, true),
+        (Some(0), None, 0, false),
+        (None, Some(-1), -1, true),
+        (None, Some(-1), 0, false),
+        (None, Some(-1), 1, false),
+        (Some(1), Some(-1), -1, true),
+    ] {
+        let mut invitation = invitation(1, None);
+        invitation.facts = Facts { revoked_at: revoked_at.map(minutes), ..Facts::new(None, expire_at.map(minutes)) };
+        invitation.updated_at = minutes(updated_at);
+        assert_eq!(invitation.ended_before(NOW), ended, "{expire_at:?} {revoked_at:?} {updated_at}");
     }
 }

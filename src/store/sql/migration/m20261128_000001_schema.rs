@@ -13,6 +13,7 @@
 //! number of columns that fit.
 
 mod indexes;
+mod retention;
 mod seed;
 
 use sea_orm_migration::prelude::*;
@@ -44,7 +45,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [fn(Dialect) -> TableCreateStatement; 20] = [
+const TABLES: [fn(Dialect) -> TableCreateStatement; 22] = [
     invitation,
     label,
     recipient,
@@ -55,7 +56,9 @@ const TABLES: [fn(Dialect) -> TableCreateStatement; 20] = [
     request,
     engagement,
     event,
+    retention::pruned_events,
     follower,
+    retention::prune_walk,
     outbox,
     verification,
     verification_budget,

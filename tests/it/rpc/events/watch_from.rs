@@ -8,7 +8,7 @@ use invitation_service::pb::WatchEventsRequest as Watch;
 use invitation_service::pb::event_service_client::EventServiceClient;
 use invitation_service::pb::watch_events_request::Start;
 use invitation_service::pb::watch_events_response::Item;
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use tokio::time::timeout;
 use tonic::transport::Endpoint;
 use tonic::{Code, Streaming};
@@ -27,6 +27,8 @@ on_both!(
     checkpoints_move_a_watch_on_that_sees_no_event,
     checkpoint_on_the_way_has_the_time_of_what_was_sent,
     resume_token_ends_when_events_behind_it_are_deleted,
+    watch_ends_when_its_next_events_are_deleted,
+    running_service_deletes_events_of_the_age_that_is_set,
     resume_token_outlives_the_keys_of_the_ring,
     start_that_cannot_be_is_refused,
 );
@@ -183,6 +185,69 @@ async fn checkpoint_on_the_way_has_the_time_of_what_was_sent(database: TestDatab
     service.stop().await;
 }
 
+/// Deletes the events up to a position, as the service does with old ones.
+async fn delete_events(raw: &DatabaseConnection, position: i64) {
+    for sql in [
+        "INSERT INTO pruned_events (account_id, position) SELECT account_id, max(position) FROM event WHERE position <= $
+        GROUP BY account_id ON CONFLICT (account_id) DO UPDATE SET position = excluded.position",
+        "DELETE FROM event WHERE position <= $",
+    ] {
+        raw.execute_unprepared(&sql.replace('$', &position.to_string())).await.unwrap();
+    }
+}
+
+async fn watch_ends_when_its_next_events_are_deleted(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let large = pb::Invitation { pass_through: "x".repeat(1_000), ..generals::into_team(&[]) };
+    let requests = vec![generals::with_conflict(large, pb::OnConflict::Allow); 400];
+    for _ in 0..2 {
+        let batch = pb::BatchCreateInvitationsRequest { requests: requests.clone(), ..Default::default() };
+        service.invitations().batch_create_invitations(batch).await.unwrap();
+    }
+    placed(&service).await;
+    let raw = database.connect().await;
+    delete_events(&raw, 1).await;
+    let endpoint = Endpoint::from_shared(format!("http://{}", service.address)).unwrap();
+    let narrow = endpoint.initial_stream_window_size(65_535).initial_connection_window_size(65_535);
+    let mut client = EventServiceClient::new(narrow.connect().await.unwrap());
+    let mut stream = client.watch_events(from(Start::FromBeginning(true))).await.unwrap().into_inner();
+    next(&mut stream).await;
+    delete_events(&raw, 799).await;
+    let ended = loop {
+        match timeout(PATIENCE, stream.message()).await.unwrap() {
+            Ok(response) => {
+                assert!(matches!(response.unwrap().item, Some(Item::Event(_))), "no checkpoint hides a gap");
+            }
+            Err(status) => break status,
+        }
+    };
+    refused::<()>(Err(ended), Code::OutOfRange, "RESUME_TOKEN_EXPIRED");
+    assert_eq!(invitations(&service, from(Start::FromBeginning(true))).await.len(), 2);
+    service.stop().await;
+}
+
+async fn running_service_deletes_events_of_the_age_that_is_set(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let (name, token) = placed(&service).await;
+    let (_, last) = placed(&service).await;
+    service.stop().await;
+    let ages = [("INVITATION__RETENTION__EVENTS", "1d")];
+    let later = Clock::manual(NEW_YEAR.later(Duration::from_secs(2 * 86_400)));
+    let service = Service::start_with(configuration(&database, &ages), later).await;
+    let gone = async {
+        while !messages::events(&service, &name).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("they are deleted soon after the start");
+    let resumed = service.events().watch_events(messages::watch(&token)).await;
+    let status = refused(resumed, Code::OutOfRange, "RESUME_TOKEN_EXPIRED");
+    let oldest = status.get_details_error_info().unwrap().metadata["oldest_time"].clone();
+    assert_eq!(oldest, "2026-01-03T00:00:00.000000Z", "none is left");
+    assert_eq!(invitations(&service, messages::watch(&last)).await.len(), 0, "it has missed nothing");
+    service.stop().await;
+}
+
 async fn resume_token_ends_when_events_behind_it_are_deleted(database: TestDatabase) {
     let service = Service::start(&database).await;
     let mut placed_ = Vec::new();
@@ -191,9 +256,7 @@ async fn resume_token_ends_when_events_behind_it_are_deleted(database: TestDatab
         service.clock.advance(Duration::from_secs(60));
     }
     let raw = database.connect().await;
-    let delete = async |count: i64| {
-        raw.execute_unprepared(&format!("DELETE FROM event WHERE position <= {count}")).await.unwrap();
-    };
+    let delete = async |count: i64| delete_events(&raw, count).await;
     let resume = |index: usize| messages::watch(&placed_[index].1);
     assert_eq!(invitations(&service, resume(0)).await.len(), 3);
     delete(1).await;

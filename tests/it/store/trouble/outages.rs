@@ -8,7 +8,7 @@ use invitation_service::clock::Clock;
 use invitation_service::domain::group::Group;
 use invitation_service::domain::value::id::IdSeed;
 use invitation_service::entropy::Entropy;
-use invitation_service::store::{AcceptanceQuery, ExecuteError, ExecutorOptions, Store, StoreError};
+use invitation_service::store::{AcceptanceQuery, ExecuteError, ExecutorOptions, Pruned, Retention, Store, StoreError};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -340,22 +340,23 @@ async fn old_rows_are_deleted_in_turn(database: TestDatabase) {
         store.executor().execute(retryable("Create", &format!("old {n}"), 1, create(link())), None).await.unwrap();
     }
     clock.advance(Duration::from_secs(48 * 3_600 + 1));
-    let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let (first, second, off) = (Uuid::from_u128(1), Uuid::from_u128(2), Retention::default());
+    let rows = |pruned: Option<Pruned>| pruned.map(|pruned| pruned.rows);
     if database.url().starts_with("postgres") {
         let admin = database.connect().await;
         let lock = admin.begin().await.unwrap();
         let sql = "SELECT 1 FROM request WHERE request_id = 'old 1' FOR UPDATE";
         assert_eq!(lock.execute_unprepared(sql).await.unwrap().rows_affected(), 1);
-        let pruned = timeout(Duration::from_secs(2), store.prune_in_turn(first)).await;
-        assert_eq!(pruned.expect("a locked row is stepped over").unwrap(), Some(2));
+        let pruned = timeout(Duration::from_secs(2), store.prune_in_turn(first, &off)).await;
+        assert_eq!(rows(pruned.expect("a locked row is stepped over").unwrap()), Some(2));
         lock.rollback().await.unwrap();
     } else {
-        assert_eq!(store.prune_in_turn(first).await.unwrap(), Some(3));
+        assert_eq!(rows(store.prune_in_turn(first, &off).await.unwrap()), Some(3));
     }
-    assert_eq!(store.prune_in_turn(second).await.unwrap(), None, "another replica is at it");
-    assert_eq!(store.prune_in_turn(first).await.unwrap(), None, "it has just been done");
+    assert_eq!(store.prune_in_turn(second, &off).await.unwrap(), None, "another replica is at it");
+    assert_eq!(store.prune_in_turn(first, &off).await.unwrap(), None, "it has just been done");
     clock.advance(Duration::from_secs(660));
-    assert!(store.prune_in_turn(second).await.unwrap().is_some());
+    assert!(store.prune_in_turn(second, &off).await.unwrap().is_some());
     let again = store.executor().execute(retryable("Create", "old 1", 2, create(link())), None).await;
     again.expect("what was deleted can be used anew");
 }

@@ -3,10 +3,10 @@ export TOOLS_DIR
 with_tools := PATH="$(TOOLS_DIR)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test pooled planted mutants lint bench
+.PHONY: help run test pooled instructions planted mutants lint bench
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## Serve on 127.0.0.1:50051 with a SQLite file under ./data
 	cargo run --locked
@@ -18,6 +18,10 @@ test: ## Every test on SQLite and PostgreSQL, installing what is missing
 pooled: ## The tests on PostgreSQL again, through PgBouncer, serializable, with refusals now and then
 	.ci/tools test
 	$(with_tools) REQUIRE_POSTGRES=1 REQUIRE_E2E=1 TEST_POOLER=1 cargo test --locked --test it -- --skip on_sqlite --skip tidy:: --skip mail::
+
+instructions: ## Count the instructions of the benchmark's cases; none may take 5 % more than is recorded
+	.ci/tools instructions
+	$(with_tools) .ci/instructions
 
 planted: ## Plant the bugs of tests/planted.toml; each must be found by a test
 	.ci/tools test

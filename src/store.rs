@@ -26,6 +26,8 @@ pub use crate::domain::group::BatchMode;
 use crate::domain::secret::key_ring::KeyRing;
 pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
+#[doc(hidden)]
+pub use executor::measured;
 pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
 pub use maintenance::{Maintenance, PruneTurn, Pruned, Retention};
 pub use organization_grants::{GrantCreated, GrantRefusal, OrganizationGrantQuery};

@@ -1,6 +1,8 @@
 //! One call, and the parts that the services share: the store, the keys, and the functions that run the commands and
 //! the reads of a call.
 
+#[doc(hidden)]
+pub mod measured;
 pub(crate) mod organization_access;
 
 use std::time::Duration;
@@ -295,15 +297,9 @@ impl Api {
         }
     }
 
-    /// Returns the claims of the field `token`. A forged token is refused without a query, as if its invitation did not
-    /// exist.
+    /// Returns the claims of the field `token`, see [`verify`].
     pub(crate) fn verify(&self, violations: &mut Violations, token: &str) -> Option<Claims> {
-        violations.required("token", token, |_| Ok(()))?;
-        let claims = Claims::verify(token, &self.ring);
-        if claims.is_none() {
-            violations.refuse(status::not_found());
-        }
-        claims
+        verify(&self.ring, violations, token)
     }
 
     /// Logs an internal error under an id that the caller gets.
@@ -320,6 +316,16 @@ fn of_kind(found: Option<Read<Invitation>>, kind: Option<Kind>) -> Result<Read<I
     let found = found.filter(fits).ok_or_else(status::not_found)?;
     note_invitation(found.found.id);
     Ok(found)
+}
+
+/// Returns the claims of the field `token`. A forged token is refused without a query, as if its invitation did not exist.
+pub(crate) fn verify(ring: &KeyRing, violations: &mut Violations, token: &str) -> Option<Claims> {
+    violations.required("token", token, |_| Ok(()))?;
+    let claims = Claims::verify(token, ring);
+    if claims.is_none() {
+        violations.refuse(status::not_found());
+    }
+    claims
 }
 
 /// Checks a request_id; empty means that there is none.

@@ -1,5 +1,6 @@
 //! `RedemptionService`: redeeming the token that a link carries.
 
+pub(super) mod parse;
 pub(super) mod preview;
 pub(super) mod send_verification_code;
 pub(super) mod verify_email;
@@ -10,19 +11,18 @@ use tonic::{Request, Response, Status};
 
 use super::convert::timestamp;
 use super::execute::{Api, Call};
-use super::parse::acceptor::acceptor;
-use super::parse::kind_input::kind_input;
 use super::parse::violations::Violations;
 use super::resource::InvitationName;
-use crate::domain::command::{AcceptInvitation, Access, Action, DeclineInvitation, RecordEngagement};
+use crate::domain::command::{Access, Action, DeclineInvitation, RecordEngagement};
 use crate::domain::invitation::EngagementType;
-use crate::domain::secret::verification::{Code, EmailProof};
+use crate::domain::secret::verification::Code;
 use crate::domain::value::email::Email;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::redemption_service_server::RedemptionService;
 use crate::store::Requested;
+use parse::to_accept;
 use preview::preview;
 use send_verification_code::send_verification_code;
 use verify_email::{Try, verify_email};
@@ -105,21 +105,8 @@ impl RedemptionService for Redemptions {
         request: Request<pb::AcceptInvitationRequest>,
     ) -> Result<Response<pb::AcceptInvitationResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let acceptor = acceptor(&mut violations, message.acceptor.as_ref());
-        let given = message.kind_input.as_ref().map(Into::into);
-        let input = kind_input(&mut violations, str::to_owned, given);
-        let proof = violations.optional("email_proof", &message.email_proof, text::sealed).unwrap_or_default();
-        let link = self.0.verify(&mut violations, &message.token);
-        let accept = acceptor.zip(link).map(|(acceptor, link)| {
-            Action::Accept(Box::new(AcceptInvitation {
-                access: Access::Link(link),
-                acceptor,
-                proof: EmailProof::open(&self.0.ring, &call.caller.account, link.invitation, &proof),
-                created_connection: input.created_connection,
-                guest_organization_id: input.guest_organization_id,
-                by_system: false,
-            }))
-        });
+        let accept = to_accept(&mut violations, &message, &self.0.ring, &call.caller.account);
+        let accept = accept.map(Box::new).map(Action::Accept);
         let executed = self.0.execute(&call, &message, violations, accept).await?;
         let (acceptance, invitation) = self.0.accepted(&call, &executed);
         Ok(Response::new(pb::AcceptInvitationResponse {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::LazyLock;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use prost::{Message, Name, decode_length_delimiter};
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FileDescriptorSet};
@@ -77,15 +77,19 @@ impl<D: Message + Default + Name> Decoder for RequestDecoder<D> {
     type Error = Status;
 
     fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
-        let body = source.copy_to_bytes(source.remaining());
-        let shape = if D::PACKAGE == pb::PACKAGE { REQUESTS.request(D::NAME) } else { None };
-        if let Some(shape) = shape {
-            let mut messages = 0;
-            REQUESTS.check(shape, &body, MAX_DEPTH, &mut messages).map_err(Problem::into_status)?;
-        }
         // The boundary turns it into the status of a malformed message.
-        D::decode(body).map(Some).map_err(|error| Status::internal(error.to_string()))
+        decode_request(source.copy_to_bytes(source.remaining())).map(Some)
     }
+}
+
+/// Decodes a message, and refuses a request with a field that it does not have.
+pub(crate) fn decode_request<D: Message + Default + Name>(body: Bytes) -> Result<D, Status> {
+    let shape = if D::PACKAGE == pb::PACKAGE { REQUESTS.request(D::NAME) } else { None };
+    if let Some(shape) = shape {
+        let mut messages = 0;
+        REQUESTS.check(shape, &body, MAX_DEPTH, &mut messages).map_err(Problem::into_status)?;
+    }
+    D::decode(body).map_err(|error| Status::internal(error.to_string()))
 }
 
 /// The reason for which a request is refused before it is decoded, and the path of the field.

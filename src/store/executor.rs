@@ -12,6 +12,7 @@ pub(super) mod lane;
 pub(super) mod lane_pace;
 pub(super) mod lane_queue;
 pub(super) mod load;
+pub mod measured;
 pub(super) mod save;
 pub(super) mod save_sql;
 pub(super) mod submission;

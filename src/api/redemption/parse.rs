@@ -1,0 +1,33 @@
+//! Parses the requests that redeem a token.
+
+use crate::api::execute::verify;
+use crate::api::parse::acceptor::acceptor;
+use crate::api::parse::kind_input::kind_input;
+use crate::api::parse::violations::Violations;
+use crate::domain::command::{AcceptInvitation, Access};
+use crate::domain::secret::key_ring::KeyRing;
+use crate::domain::secret::verification::EmailProof;
+use crate::domain::value::text::{self, AccountId};
+use crate::pb;
+
+/// Parses an AcceptInvitationRequest of an account, whose token and proof are those of the ring.
+pub(in crate::api) fn to_accept(
+    violations: &mut Violations,
+    request: &pb::AcceptInvitationRequest,
+    ring: &KeyRing,
+    account: &AccountId,
+) -> Option<AcceptInvitation> {
+    let acceptor = acceptor(violations, request.acceptor.as_ref());
+    let given = request.kind_input.as_ref().map(Into::into);
+    let input = kind_input(violations, str::to_owned, given);
+    let proof = violations.optional("email_proof", &request.email_proof, text::sealed).unwrap_or_default();
+    let link = verify(ring, violations, &request.token);
+    acceptor.zip(link).map(|(acceptor, link)| AcceptInvitation {
+        access: Access::Link(link),
+        acceptor,
+        proof: EmailProof::open(ring, account, link.invitation, &proof),
+        created_connection: input.created_connection,
+        guest_organization_id: input.guest_organization_id,
+        by_system: false,
+    })
+}

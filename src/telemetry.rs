@@ -4,25 +4,26 @@
 //! whatever a value holds: libraries never get below INFO, and one event is one line.
 
 pub(crate) mod cause;
+mod json;
+mod line_writer;
 pub(crate) mod log_limiter;
 
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write};
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, Targets};
-use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::json::{JsonLine, JsonMembers};
+use self::line_writer::{LastLines, LineWriter};
 use crate::config::{LogConfig, LogFormat};
 
 const OWN_TARGET: &str = "invitation_service";
-/// The number of lines that may wait to be written.
-const BUFFERED: usize = 8_192;
-
 /// The reason why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -32,20 +33,28 @@ pub enum TelemetryError {
     /// A subscriber is installed already.
     #[error("logging is already set up: {0}")]
     Installed(#[from] tracing_subscriber::util::TryInitError),
+    /// No thread can be started.
+    #[error("the thread that writes the log cannot be started: {0}")]
+    Thread(#[from] io::Error),
 }
 
 /// The running log. Dropping it writes the last lines.
 #[must_use = "logging ends when this is dropped"]
-#[derive(Debug)]
-pub struct Logging(#[expect(dead_code, reason = "works by being dropped")] WorkerGuard);
+pub struct Logging(#[expect(dead_code, reason = "works by being dropped")] LastLines);
+
+impl fmt::Debug for Logging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Logging")
+    }
+}
 
 /// Installs the subscriber of the process; to be called once, before anything logs.
 ///
-/// Lines are written by a thread of their own, as many at once as there are, so that a slow reader of the log delays no call:
-/// when it is 8,192 lines behind, lines are lost.
+/// Lines are written by a thread of their own, so that a slow reader of the log delays no call: when it is 2 MiB behind, lines are
+/// lost.
 ///
 /// # Errors
-/// A malformed filter, or a second call.
+/// A malformed filter, a second call, or a thread that cannot be started.
 pub fn init(config: &LogConfig) -> Result<Logging, TelemetryError> {
     let LogConfig { level, format } = config;
     let json = match format {
@@ -53,10 +62,9 @@ pub fn init(config: &LogConfig) -> Result<Logging, TelemetryError> {
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let lines = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED);
-    let (writer, guard) = lines.finish(BufWriter::new(io::stderr()));
+    let (writer, last_lines) = LineWriter::start(io::stderr())?;
     subscriber(level, json, writer)?.try_init()?;
-    Ok(Logging(guard))
+    Ok(Logging(last_lines))
 }
 
 fn subscriber<W>(level: &str, json: bool, writer: W) -> Result<impl Subscriber + Send + Sync, TelemetryError>
@@ -65,12 +73,9 @@ where
 {
     let filter = EnvFilter::builder().parse(level)?.and(ceiling());
     // No colours: without escapes of our own, every escape in the output is foreign and can be neutralised.
-    let lines = fmt::layer().with_ansi(false).with_writer(OneLine(writer));
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = if json {
-        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
-    } else {
-        lines.boxed()
-    };
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(OneLine(writer));
+    let lines: Box<dyn Layer<Registry> + Send + Sync> =
+        if json { lines.fmt_fields(JsonMembers).event_format(JsonLine).boxed() } else { lines.boxed() };
     Ok(tracing_subscriber::registry().with(lines.with_filter(filter)))
 }
 

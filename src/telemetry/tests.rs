@@ -97,8 +97,8 @@ fn a_value_can_neither_forge_a_line_nor_drive_a_terminal() {
     const HOSTILE: &str = "x\r\n2026-01-01T00:00:00Z  INFO forged\u{2028}\u{9b}31m\u{1b}[2J\u{202e}\0\t\u{85}";
     #[derive(Debug)]
     struct Error;
-    impl std::fmt::Display for Error {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    impl fmt::Display for Error {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str(HOSTILE)
         }
     }
@@ -124,6 +124,31 @@ fn a_value_can_neither_forge_a_line_nor_drive_a_terminal() {
             assert_eq!(event["level"], "INFO");
         }
     }
+}
+
+#[test]
+fn json_line_has_the_fields_of_the_event_and_of_its_span() {
+    let lines = capture("info", true, || {
+        let span =
+            tracing::info_span!("rpc", method = "Get", absent = tracing::field::Empty, late = tracing::field::Empty);
+        span.record("late", "one \"quoted\"");
+        span.record("late", "two");
+        let _span = span.entered();
+        tracing::info!(code = ?Some(1), share = 0.5, none = f64::NAN, count = 3_u64, below = -3, yes = true, "a \\ line");
+    });
+    let line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&lines[0]).unwrap();
+    let names: Vec<_> = line.keys().map(String::as_str).collect();
+    let wanted = ["below", "code", "count", "level", "message", "none", "share", "span", "target", "timestamp", "yes"];
+    assert_eq!(names, wanted);
+    let value = serde_json::Value::Object(line);
+    assert_eq!(
+        (&value["code"], &value["share"], &value["none"]),
+        (&"Some(1)".into(), &0.5.into(), &serde_json::Value::Null)
+    );
+    assert_eq!((&value["count"], &value["below"], &value["yes"]), (&3.into(), &(-3).into(), &true.into()));
+    assert_eq!(value["message"], "a \\ line");
+    assert_eq!(value["span"], serde_json::json!({"method": "Get", "late": "two", "name": "rpc"}));
+    assert_eq!(value["target"], "invitation_service::telemetry::tests");
 }
 
 #[test]

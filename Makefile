@@ -41,6 +41,6 @@ lint: ## Format, clippy, proto, docs, dependencies, chart
 	$(with_tools) .ci/advisories
 	helm/lint
 
-bench: ## Load benchmark on SQLite and PostgreSQL, with pgbench beside it
+bench: ## Load benchmark on SQLite and PostgreSQL, with pgbench beside it: medians of three runs
 	.ci/tools test
-	$(with_tools) cargo bench --locked --bench load
+	$(with_tools) cargo bench --locked --bench load -- --runs 3

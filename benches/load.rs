@@ -1,13 +1,20 @@
 //! The load benchmark: drives the release server, a process of its own, on SQLite and on PostgreSQL, with pgbench beside it.
 //!
-//! `cargo bench --bench load` measures and prints one table; `-- --help` says what can be chosen. Every call's grpc-status
-//! is checked, and one that is not OK fails the run. Nothing is gated on a figure: the machine decides how large it is, so
-//! compare within one run, with pgbench or with another revision on the same, idle machine.
+//! `make bench` measures every row three times and prints a table of medians; `cargo bench --bench load -- --help` shows what can
+//! be chosen. The status of every call is checked, and one that is not the row's fails the run. Nothing is gated on a figure:
+//! rates depend on the machine, so compare them within one run, with the empty call and with pgbench. CPU time per call differs
+//! less from run to run.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is the purpose")]
 
+#[path = "load/client.rs"]
+mod client;
 #[path = "load/drive.rs"]
 mod drive;
+#[path = "load/filler.rs"]
+mod filler;
+#[path = "load/known.rs"]
+mod known;
 #[path = "load/options.rs"]
 mod options;
 #[path = "load/pgbench.rs"]
@@ -16,17 +23,21 @@ mod pgbench;
 mod postgres;
 #[path = "load/report.rs"]
 mod report;
+#[path = "load/row.rs"]
+mod row;
 #[path = "load/server.rs"]
 mod server;
 #[path = "load/supervisor.rs"]
 mod supervisor;
+#[path = "load/usage.rs"]
+mod usage;
 
 use std::error::Error;
 use std::process::ExitCode;
 
-use drive::{Load, Rpc};
+use drive::{Load, Pace};
 use options::{Database, Options};
-use pgbench::{Pgbench, Script};
+use pgbench::Pgbench;
 use postgres::Cluster;
 use report::Report;
 use server::Server;
@@ -56,43 +67,53 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options) -> Outcome {
-    let mut report = Report::new();
-    if options.databases.contains(&Database::Sqlite) {
-        let server = Server::on_sqlite().await?;
-        drive_all(options, &server, &mut report, None).await?;
-    }
-    if options.databases.contains(&Database::Postgres) {
-        let cluster = Cluster::start(&options.postgres)?;
-        // The same tables, empty, in a database of its own.
-        let (served, compared) = (cluster.database("served")?, cluster.database("compared")?);
-        server::migrate(&compared)?;
-        let pgbench = Pgbench::prepare(&cluster, "compared")?;
-        let server = Server::on_postgres(&served).await?;
-        drive_all(options, &server, &mut report, Some(&pgbench)).await?;
+    let mut report = Report::default();
+    for _ in 0..options.runs {
+        if options.databases.contains(&Database::Sqlite) {
+            measure_on_sqlite(options, &mut report).await?;
+        }
+        if options.databases.contains(&Database::Postgres) {
+            measure_on_postgres(options, &mut report).await?;
+        }
     }
     println!("{report}");
     Ok(())
 }
 
-/// Measures every RPC, each followed by the statement that does the same in pgbench.
+async fn measure_on_sqlite(options: &Options, report: &mut Report) -> Outcome {
+    let server = Server::on_sqlite(options.filler).await?;
+    drive_all(options, &server, report, None).await
+}
+
+async fn measure_on_postgres(options: &Options, report: &mut Report) -> Outcome {
+    let cluster = Cluster::start(&options.postgres)?;
+    // The same tables, empty, in a database of its own.
+    let (served, compared) = (cluster.database("served")?, cluster.database("compared")?);
+    server::migrate(&compared)?;
+    let pgbench = Pgbench::prepare(&cluster, "compared")?;
+    let server = Server::on_postgres(&served, options.filler).await?;
+    drive_all(options, &server, report, Some(&pgbench)).await
+}
+
+/// Measures every row, each followed by the statement that does the same in pgbench. The empty call comes first: others are
+/// compared with it.
 async fn drive_all(options: &Options, server: &Server, report: &mut Report, pgbench: Option<&Pgbench<'_>>) -> Outcome {
-    let load = Load::prepare(server, options).await?;
+    let load = Load::prepare(server, options, pgbench.map(Pgbench::cluster)).await?;
     let database = if pgbench.is_some() { "postgresql" } else { "sqlite" };
-    for rpc in options.rpcs.iter().copied() {
+    for row in options.rows.iter().copied() {
+        let mut fastest: f64 = 0.0;
         for in_flight in options.in_flight.iter().copied() {
-            server.forget_log()?;
-            let measured = load.measure(rpc, in_flight).await?;
-            report.rpc(database, rpc, in_flight, measured);
+            let measured = load.measure(row, Pace::InFlight(in_flight)).await?;
+            fastest = fastest.max(measured.per_second);
+            report.row(database, row, Pace::InFlight(in_flight), measured);
         }
-        let script = match rpc {
-            Rpc::Create => Some(Script::Create),
-            Rpc::Get => Some(Script::Select),
-            Rpc::Accept => Some(Script::Accept),
-            Rpc::Preview | Rpc::AcceptHot => None,
-        };
-        let Some((pgbench, script)) = pgbench.zip(script) else { continue };
+        if options.paced {
+            let pace = Pace::PerSecond((fastest / 2.0).max(1.0));
+            report.row(database, row, pace, load.measure(row, pace).await?);
+        }
+        let Some((pgbench, script)) = pgbench.zip(row.script()) else { continue };
         for clients in [1, 32] {
-            report.pgbench(script, clients, pgbench.run(script, clients, options.seconds)?);
+            report.pgbench(script, clients, pgbench.run(script, clients, options.measured())?);
         }
     }
     Ok(())

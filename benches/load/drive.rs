@@ -1,133 +1,135 @@
-//! Drives one RPC with a number of calls in flight, and checks the status of every one.
+//! Drives one row, with a number of calls in flight or a number of calls in each second.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use invitation_service::pb::connection_invitation::Expiration;
-use invitation_service::pb::connection_invitation_service_client::ConnectionInvitationServiceClient as Connections;
-use invitation_service::pb::redemption_service_client::RedemptionServiceClient as Redemptions;
-use invitation_service::pb::{
-    AcceptInvitationRequest, Acceptor, ConnectionInvitation, CreateConnectionInvitationRequest,
-    GetConnectionInvitationRequest, PreviewInvitationRequest,
-};
 use tokio::task::JoinSet;
-use tonic::Status;
-use tonic::transport::Channel;
 
 use crate::Outcome;
+use crate::client::Client;
+use crate::known::Known;
 use crate::options::Options;
+use crate::postgres::Cluster;
+use crate::row::Row;
 use crate::server::Server;
+use crate::usage::{Meter, Process};
 
-/// The number of invitations that are read and accepted, in turn.
-pub(crate) const INVITATIONS: usize = 10_000;
 /// Over how many connections the calls go.
 const CONNECTIONS: usize = 4;
-/// The number of calls in flight while the invitations are created.
-const PREPARING: usize = 256;
+/// The most calls in flight of those that are made by the clock.
+const PACED: usize = 256;
 
-/// The RPC that is called.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rpc {
-    /// A connection invitation for one address.
-    Create,
-    /// One by its name.
-    Get,
-    /// One by its token.
-    Preview,
-    /// Accepts of many invitations in turn, each by somebody new.
-    Accept,
-    /// Accepts of one invitation.
-    AcceptHot,
+/// When the next call is made.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Pace {
+    /// As soon as an answer is there: so many calls are in flight.
+    InFlight(usize),
+    /// By the clock, whether or not answers are there.
+    PerSecond(f64),
 }
 
-impl Rpc {
-    pub(crate) const ALL: [Self; 5] = [Self::Create, Self::Get, Self::Preview, Self::Accept, Self::AcceptHot];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Get => "get",
-            Self::Preview => "preview",
-            Self::Accept => "accept",
-            Self::AcceptHot => "accept-hot",
-        }
-    }
-}
-
-impl FromStr for Rpc {
-    type Err = &'static str;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|rpc| rpc.name() == name).ok_or("is no name of an RPC here")
-    }
-}
-
-/// The speed of one cell.
+/// The figures of one cell.
+#[derive(Clone, Copy)]
 pub(crate) struct Measured {
     pub(crate) per_second: f64,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
+    /// CPU time of one call.
+    pub(crate) server: Duration,
+    pub(crate) postgres: Option<Duration>,
+    pub(crate) driver: Duration,
+    /// The most memory of the server, in KiB.
+    pub(crate) memory: u64,
 }
 
 /// A server with invitations, and connections to it.
-pub(crate) struct Load {
+pub(crate) struct Load<'a> {
+    server: &'a Server,
+    postgres: Option<Process>,
     clients: Vec<Client>,
+    known: Arc<Known>,
+    turn: Arc<AtomicUsize>,
     warm_up: Duration,
     measured: Duration,
 }
 
-impl Load {
-    /// Connects, and makes the invitations that are read and accepted.
-    pub(crate) async fn prepare(server: &Server, options: &Options) -> Outcome<Self> {
-        let known = Arc::new(Known { invitations: Vec::new(), turn: AtomicUsize::new(0) });
+impl<'a> Load<'a> {
+    /// Connects, and creates the invitations that are read and accepted.
+    pub(crate) async fn prepare(server: &'a Server, options: &Options, cluster: Option<&Cluster>) -> Outcome<Self> {
         let mut clients = Vec::new();
         for _ in 0..CONNECTIONS {
-            let channel = server.connect().await?;
-            let (connections, redemptions) = (Connections::new(channel.clone()), Redemptions::new(channel));
-            clients.push(Client { connections, redemptions, known: Arc::clone(&known) });
+            clients.push(Client::connect(server.address()).await?);
         }
-        for _ in 0..options.pending / 1_000 {
-            clients[0].enqueue().await?;
-        }
-        let mut making = JoinSet::new();
-        for task in 0..PREPARING {
-            let mut client = clients[task % CONNECTIONS].clone();
-            making.spawn(async move {
-                let mut made = Vec::new();
-                for _ in (task..INVITATIONS).step_by(PREPARING) {
-                    made.push(client.create(Vec::new()).await?);
-                }
-                Ok::<_, Status>(made)
-            });
-        }
-        let mut invitations = Vec::new();
-        while let Some(made) = making.join_next().await {
-            invitations.extend(made??);
-        }
-        let known = Arc::new(Known { invitations, turn: AtomicUsize::new(0) });
-        for client in &mut clients {
-            client.known = Arc::clone(&known);
-        }
-        Ok(Self { clients, warm_up: options.warm_up(), measured: options.measured() })
+        let known = Arc::new(Known::create(&clients, options.pending).await?);
+        let postgres = cluster.map(|cluster| Process::with_children(cluster.process()));
+        let (warm_up, measured) = (options.warm_up(), options.measured());
+        Ok(Self { server, postgres, clients, known, turn: Arc::default(), warm_up, measured })
     }
 
-    /// Keeps a number of calls in flight and measures those that are answered after the warm-up.
-    pub(crate) async fn measure(&self, rpc: Rpc, in_flight: usize) -> Outcome<Measured> {
+    /// Makes calls and measures those that are answered after the warm-up.
+    pub(crate) async fn measure(&self, row: Row, pace: Pace) -> Outcome<Measured> {
+        self.server.forget_log()?;
+        let server = Process::alone(self.server.process());
+        server.forget_peak()?;
         let begin = Instant::now() + self.warm_up;
         let end = begin + self.measured;
+        let mut tasks = self.spawn(row, pace, begin, end);
+        tokio::time::sleep_until(begin.into()).await;
+        let meter =
+            Meter::start([server, Process::alone(std::process::id())].into_iter().chain(self.postgres).collect())?;
+        tokio::time::sleep_until(end.into()).await;
+        let spent = meter.stop()?;
+        let mut latencies = Vec::new();
+        while let Some(done) = tasks.join_next().await {
+            latencies.extend(done?.map_err(|error| format!("{} {pace:?}: {error}", row.name()))?);
+        }
+        latencies.sort_unstable();
+        let at = |percent: usize| latencies.get(latencies.len() * percent / 100).copied().ok_or("no call was answered");
+        let calls = u32::try_from(latencies.len())?.max(1);
+        Ok(Measured {
+            per_second: f64::from(calls) / self.measured.as_secs_f64(),
+            p50: at(50)?,
+            p99: at(99)?,
+            server: spent[0] / calls,
+            driver: spent[1] / calls,
+            postgres: spent.get(2).map(|spent| *spent / calls),
+            memory: server.peak_memory()?,
+        })
+    }
+
+    fn spawn(&self, row: Row, pace: Pace, begin: Instant, end: Instant) -> JoinSet<Outcome<Vec<Duration>>> {
         let mut tasks = JoinSet::new();
-        for task in 0..in_flight {
-            let mut client = self.clients[task % CONNECTIONS].clone();
+        let (number, interval) = match pace {
+            Pace::InFlight(number) => (number, None),
+            Pace::PerSecond(rate) => (PACED, Some(Duration::from_secs_f64(1.0 / rate))),
+        };
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let first = Instant::now();
+        for task in 0..number {
+            let client = self.clients[task as usize % CONNECTIONS].clone();
+            let (known, turns) = (Arc::clone(&self.known), Arc::clone(&self.turn));
+            let mut next = interval.map(|interval| (first + interval * task, interval * number));
             tasks.spawn(async move {
                 let mut latencies = Vec::new();
                 loop {
-                    let started = Instant::now();
-                    if started >= end {
-                        return Ok::<_, Status>(latencies);
+                    let mut started = Instant::now();
+                    if let Some((at, interval)) = &mut next {
+                        if started < *at {
+                            tokio::time::sleep_until((*at).into()).await;
+                            // The timer is up to a millisecond late, which is not the server's.
+                            started = Instant::now();
+                        } else {
+                            // The answer before was late: the call that should have been made meanwhile has waited.
+                            started = *at;
+                        }
+                        *at += *interval;
                     }
-                    client.call(rpc).await?;
+                    if Instant::now() >= end {
+                        return Ok(latencies);
+                    }
+                    let turn = turns.fetch_add(1, Ordering::Relaxed);
+                    row.check(&client.call(row.path(), row.message(turn, &known)).await?)?;
                     let answered = Instant::now();
                     if (begin..end).contains(&answered) {
                         latencies.push(answered - started);
@@ -135,91 +137,15 @@ impl Load {
                 }
             });
         }
-        let mut latencies = Vec::new();
-        while let Some(done) = tasks.join_next().await {
-            let done = done?.map_err(|status| format!("{} with {in_flight} in flight: {status}", rpc.name()))?;
-            latencies.extend(done);
-        }
-        latencies.sort_unstable();
-        let at = |percent: usize| latencies.get(latencies.len() * percent / 100).copied().ok_or("no call was answered");
-        let per_second = latencies.len() as f64 / self.measured.as_secs_f64();
-        Ok(Measured { per_second, p50: at(50)?, p99: at(99)? })
+        tasks
     }
 }
 
-/// The invitations that are there from the beginning: names and tokens.
-struct Known {
-    invitations: Vec<(String, String)>,
-    turn: AtomicUsize,
-}
-
-#[derive(Clone)]
-struct Client {
-    connections: Connections<Channel>,
-    redemptions: Redemptions<Channel>,
-    known: Arc<Known>,
-}
-
-impl Client {
-    async fn call(&mut self, rpc: Rpc) -> Result<(), Status> {
-        let turn = self.known.turn.fetch_add(1, Ordering::Relaxed);
-        let (name, token) = &self.known.invitations[turn % self.known.invitations.len()];
-        match rpc {
-            Rpc::Create => {
-                self.create(vec![format!("person-{turn}@example.org")]).await?;
-            }
-            Rpc::Get => {
-                let name = name.clone();
-                self.connections.get_connection_invitation(GetConnectionInvitationRequest { name }).await?;
-            }
-            Rpc::Preview => {
-                let token = token.clone();
-                self.redemptions.preview_invitation(PreviewInvitationRequest { token }).await?;
-            }
-            Rpc::Accept => {
-                let token = token.clone();
-                self.accept(token, turn).await?;
-            }
-            Rpc::AcceptHot => {
-                let (_, token) = &self.known.invitations[0];
-                let token = token.clone();
-                self.accept(token, turn).await?;
-            }
+impl std::fmt::Debug for Pace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::InFlight(number) => write!(f, "{number}"),
+            Self::PerSecond(_) => f.write_str("half"),
         }
-        Ok(())
-    }
-
-    /// Makes an invitation without a limit of uses and returns its name and token.
-    /// Makes an invitation of a thousand addresses, each of which is to be mailed.
-    async fn enqueue(&mut self) -> Result<(), Status> {
-        let addresses = (0..1_000).map(|number| format!("waiting-{number}@example.org"));
-        self.make(addresses.collect(), true).await.map(drop)
-    }
-
-    async fn create(&mut self, allowed_emails: Vec<String>) -> Result<(String, String), Status> {
-        self.make(allowed_emails, false).await
-    }
-
-    async fn make(&mut self, allowed_emails: Vec<String>, send_email: bool) -> Result<(String, String), Status> {
-        let connection_invitation = Some(ConnectionInvitation {
-            company_id: "0190a000-0000-7000-8000-00000000c0de".to_owned(),
-            allowed_emails,
-            expiration: Some(Expiration::Ttl(prost_types::Duration { seconds: 30 * 24 * 3600, nanos: 0 })),
-            ..ConnectionInvitation::default()
-        });
-        let send_email = Some(send_email);
-        let request = CreateConnectionInvitationRequest { connection_invitation, send_email, ..Default::default() };
-        let made = self.connections.create_connection_invitation(request).await?.into_inner();
-        Ok((made.name, made.invitation_token))
-    }
-
-    async fn accept(&mut self, token: String, turn: usize) -> Result<(), Status> {
-        let acceptor = Some(Acceptor { subject: format!("subject-{turn}"), ..Acceptor::default() });
-        let request = AcceptInvitationRequest { token, acceptor, ..AcceptInvitationRequest::default() };
-        let answer = self.redemptions.accept_invitation(request).await?.into_inner();
-        if answer.already_accepted {
-            return Err(Status::unknown("an acceptance of somebody new changed nothing"));
-        }
-        Ok(())
     }
 }

@@ -4,28 +4,34 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::Outcome;
-use crate::drive::Rpc;
+use crate::row::Row;
 
 const HELP: &str = "\
-Measures every RPC on SQLite and PostgreSQL, with pgbench beside it.
+Measures every row on SQLite and PostgreSQL, with pgbench beside it.
 
 cargo bench --bench load -- [OPTIONS]
-  --seconds N          how long each cell is measured, a whole number [3]
-  --quick              one second each
+  --seconds N          how long each cell is measured, a whole number [2]
+  --runs N             how often everything is measured; the table has the medians [1]
   --database NAMES     of sqlite,postgres [both]
-  --rpc NAMES          of create,get,preview,accept,accept-hot [all]
+  --row NAMES          of empty,create,create-user,create-guest,create-general,batch-100,get,preview,forged,
+                       accept,accept-hot,list,list-target,open [all]
   --in-flight NUMBERS  calls in flight [1,32,256]
+  --no-half            leaves out the cells at half of a row's fastest rate
   --pending N          messages that wait to be sent meanwhile, in whole thousands [0]
+  --filler N           invitations that are in the database besides [0]
   --set 'NAME = VALUE' one more line for postgresql.conf; may be repeated";
 
 /// The cells that are measured, and their length.
 pub(crate) struct Options {
-    pub(crate) seconds: u64,
+    seconds: u64,
+    pub(crate) runs: usize,
     pub(crate) databases: Vec<Database>,
-    pub(crate) rpcs: Vec<Rpc>,
+    pub(crate) rows: Vec<Row>,
     pub(crate) in_flight: Vec<usize>,
+    pub(crate) paced: bool,
     pub(crate) postgres: Vec<String>,
     pub(crate) pending: usize,
+    pub(crate) filler: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,23 +44,28 @@ impl Options {
     /// Reads the arguments; none when only help was wanted.
     pub(crate) fn parse() -> Outcome<Option<Self>> {
         let mut options = Self {
-            seconds: 3,
+            seconds: 2,
+            runs: 1,
             databases: vec![Database::Sqlite, Database::Postgres],
-            rpcs: Rpc::ALL.to_vec(),
+            rows: Row::ALL.to_vec(),
             in_flight: vec![1, 32, 256],
+            paced: true,
             postgres: Vec::new(),
             pending: 0,
+            filler: 0,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or(format!("{argument} read_set a value"));
+            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
                 // The argument that cargo adds.
                 "--bench" => {}
-                "--quick" => options.seconds = 1,
                 "--seconds" => options.seconds = value()?.parse::<u64>()?.max(1),
                 "--database" => options.databases = list(&value()?)?,
-                "--rpc" => options.rpcs = list(&value()?)?,
+                "--row" => options.rows = list(&value()?)?,
+                "--runs" => options.runs = value()?.parse()?,
+                "--no-half" => options.paced = false,
+                "--filler" => options.filler = value()?.parse()?,
                 "--in-flight" => options.in_flight = list(&value()?)?,
                 "--pending" => options.pending = value()?.parse()?,
                 "--set" => options.postgres.push(value()?),

@@ -1,12 +1,19 @@
 //! The yardstick: PostgreSQL by itself with the same rows, one statement at a time.
 
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::Outcome;
-use crate::drive::INVITATIONS;
+use crate::known::INVITATIONS;
 use crate::postgres::Cluster;
+use crate::usage::{Meter, Process};
+
+/// The time for which pgbench runs before its CPU time is counted: it connects meanwhile.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// A statement that writes, or reads, what an RPC does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,6 +24,17 @@ pub(crate) enum Script {
     Select,
     /// A use of one of many invitations: its row, the acceptance, the counters and the event.
     Accept,
+    /// A use of one invitation.
+    AcceptHot,
+}
+
+/// The speed of a script.
+#[derive(Clone, Copy)]
+pub(crate) struct Compared {
+    pub(crate) per_second: f64,
+    /// CPU time of one statement.
+    pub(crate) postgres: Duration,
+    pub(crate) client: Duration,
 }
 
 /// An id of version 7, as the service makes them: ordered by time, which is kind to the indexes.
@@ -49,28 +67,43 @@ impl<'a> Pgbench<'a> {
             ),
         )?;
         cluster.sql(database, "VACUUM ANALYZE")?;
-        for script in [Script::Create, Script::Select, Script::Accept] {
+        for script in [Script::Create, Script::Select, Script::Accept, Script::AcceptHot] {
             std::fs::write(pgbench.path(script), script.text())?;
         }
         Ok(pgbench)
     }
 
-    /// Returns how many statements a number of clients ran in a second.
-    pub(crate) fn run(&self, script: Script, clients: usize, seconds: u64) -> Outcome<f64> {
+    pub(crate) fn cluster(&self) -> &Cluster {
+        self.cluster
+    }
+
+    /// Lets a number of clients run a script for a time and a warm-up.
+    pub(crate) fn run(&self, script: Script, clients: usize, measured: Duration) -> Outcome<Compared> {
         let path = self.path(script);
         let path = path.to_str().ok_or("the temporary directory's name is not UTF-8")?;
         let (threads, clients) = (clients.min(2).to_string(), clients.to_string());
-        let run = |more: [&str; 2]| {
-            let arguments = ["-n", "-M", "prepared", "-j", &threads, "-c", &clients, "-f", path];
-            self.cluster.run("pgbench", self.database, &[&arguments[..], &more[..]].concat())
-        };
-        run(["-t", "200"])?;
-        let printed = run(["-T", &seconds.to_string()])?;
-        if printed.lines().any(|line| line.starts_with("number of failed") && !line.contains(": 0 ")) {
-            return Err(format!("pgbench had failures:\n{printed}").into());
+        // A little longer than what is counted, so that all of that is under load.
+        let seconds = (WARM_UP + measured).as_secs() + 1;
+        let seconds = seconds.to_string();
+        let arguments = ["-n", "-M", "prepared", "-j", &threads, "-c", &clients, "-f", path, "-T", &seconds];
+        let mut command = self.cluster.command("pgbench", self.database, &arguments);
+        let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        thread::sleep(WARM_UP);
+        let processes = vec![Process::alone(running.id()), Process::with_children(self.cluster.process())];
+        let meter = Meter::start(processes)?;
+        thread::sleep(measured);
+        let spent = meter.stop()?;
+        let output = running.wait_with_output()?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success()
+            || printed.lines().any(|line| line.starts_with("number of failed") && !line.contains(": 0 "))
+        {
+            return Err(format!("pgbench failed:\n{printed}{}", String::from_utf8_lossy(&output.stderr)).into());
         }
         let tps = printed.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
-        Ok(tps.ok_or("pgbench does not say how fast it was")?)
+        let per_second: f64 = tps.ok_or("pgbench does not say how fast it was")?;
+        let statements = per_second * measured.as_secs_f64();
+        Ok(Compared { per_second, client: spent[0].div_f64(statements), postgres: spent[1].div_f64(statements) })
     }
 
     fn path(&self, script: Script) -> PathBuf {
@@ -85,6 +118,7 @@ impl Script {
             Self::Create => "create",
             Self::Select => "select",
             Self::Accept => "accept",
+            Self::AcceptHot => "accept-hot",
         }
     }
 
@@ -92,7 +126,8 @@ impl Script {
         let sql = match self {
             Self::Create => create(),
             Self::Select => format!("SELECT * FROM invitation WHERE account_id = 'default' AND id = {}", known(":n")),
-            Self::Accept => accept(),
+            Self::Accept => accept(&known(":n")),
+            Self::AcceptHot => accept(&known("1")),
         };
         // pgbench ends a statement at its line, unless it is one.
         format!("\\set n random(1, {INVITATIONS})\n\\set r random(1, 1000000000)\n{};\n", sql.replace('\n', " "))
@@ -113,8 +148,7 @@ fn create() -> String {
     )
 }
 
-fn accept() -> String {
-    let id = known(":n");
+fn accept(id: &str) -> String {
     format!(
         "WITH used AS (UPDATE invitation SET use_count = use_count + 1, accepted_at = coalesce(accepted_at, {MICROS}),
             revision = revision + 1, updated_at = {MICROS} WHERE account_id = 'default' AND id = {id}

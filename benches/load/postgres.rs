@@ -42,6 +42,7 @@ checkpoint_timeout = 1h
 pub(crate) struct Cluster {
     bin: PathBuf,
     port: u16,
+    process: u32,
     _supervisor: Supervisor,
 }
 
@@ -60,18 +61,13 @@ impl Cluster {
             return Err(format!("PostgreSQL cannot be set up:\n{}", logs().concat()).into());
         }
         let mut configuration = OpenOptions::new().append(true).open(dir.join("data/postgresql.conf"))?;
-        writeln!(
-            configuration,
-            "{SETTINGS}{}",
-            more_settings.join(
-                "
-"
-            )
-        )?;
+        writeln!(configuration, "{SETTINGS}{}", more_settings.join("\n"))?;
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
             if supervisor.order(&format!("start -p {port}"))? == "done" {
-                return Ok(Self { bin, port, _supervisor: supervisor });
+                let first = fs::read_to_string(dir.join("data/postmaster.pid"))?;
+                let process = first.lines().next().unwrap_or_default().trim().parse()?;
+                return Ok(Self { bin, port, process, _supervisor: supervisor });
             }
         }
         Err(format!("PostgreSQL does not start:\n{}", logs().concat()).into())
@@ -88,11 +84,22 @@ impl Cluster {
         self.run("psql", database, &["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql]).map(drop)
     }
 
-    /// Runs one of PostgreSQL's programs on a database and returns what it prints.
-    pub(crate) fn run(&self, program: &str, database: &str, arguments: &[&str]) -> Outcome<String> {
+    /// Returns the process that starts all others.
+    pub(crate) fn process(&self) -> u32 {
+        self.process
+    }
+
+    /// Returns one of PostgreSQL's programs, ready to run on a database.
+    pub(crate) fn command(&self, program: &str, database: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.bin.join(program));
         command.args(["-h", "127.0.0.1", "-U", "postgres", "-p"]).arg(self.port.to_string());
-        let Output { status, stdout, stderr } = command.args(arguments).arg(database).output()?;
+        command.args(arguments).arg(database);
+        command
+    }
+
+    /// Runs one of PostgreSQL's programs on a database and returns what it prints.
+    fn run(&self, program: &str, database: &str, arguments: &[&str]) -> Outcome<String> {
+        let Output { status, stdout, stderr } = self.command(program, database, arguments).output()?;
         if status.success() {
             return Ok(String::from_utf8_lossy(&stdout).into_owned());
         }

@@ -1,62 +1,111 @@
-//! The table.
+//! The table, in Markdown: medians of the runs.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::drive::{Measured, Rpc};
-use crate::pgbench::Script;
+use crate::drive::{Measured, Pace};
+use crate::pgbench::{Compared, Script};
+use crate::row::Row;
 
-/// Rows as they are measured, shown on standard error as they come.
+/// The figures, each of which is shown on standard error as it comes. Those of one cell are kept together.
+#[derive(Default)]
 pub(crate) struct Report {
-    rpcs: Vec<(&'static str, Rpc, usize, Measured)>,
-    pgbench: Vec<(Script, usize, f64)>,
+    cells: Vec<Cell>,
+    pgbench: Vec<(Script, usize, Vec<Compared>)>,
+}
+
+struct Cell {
+    database: &'static str,
+    row: Row,
+    pace: String,
+    runs: Vec<Measured>,
 }
 
 impl Report {
-    pub(crate) fn new() -> Self {
-        Self { rpcs: Vec::new(), pgbench: Vec::new() }
+    pub(crate) fn row(&mut self, database: &'static str, row: Row, pace: Pace, measured: Measured) {
+        let pace = format!("{pace:?}");
+        eprintln!("{database} {} {pace}: {:.0} calls/s", row.name(), measured.per_second);
+        let cell = self.cells.iter_mut().find(|cell| (cell.database, cell.row, &cell.pace) == (database, row, &pace));
+        match cell {
+            Some(cell) => cell.runs.push(measured),
+            None => self.cells.push(Cell { database, row, pace, runs: vec![measured] }),
+        }
     }
 
-    pub(crate) fn rpc(&mut self, database: &'static str, rpc: Rpc, in_flight: usize, measured: Measured) {
-        eprintln!("{database} {} {in_flight}: {:.0} calls/s", rpc.name(), measured.per_second);
-        self.rpcs.push((database, rpc, in_flight, measured));
+    pub(crate) fn pgbench(&mut self, script: Script, clients: usize, compared: Compared) {
+        eprintln!("pgbench {} {clients}: {:.0} statements/s", script.name(), compared.per_second);
+        match self.pgbench.iter_mut().find(|known| (known.0, known.1) == (script, clients)) {
+            Some((_, _, runs)) => runs.push(compared),
+            None => self.pgbench.push((script, clients, vec![compared])),
+        }
     }
 
-    pub(crate) fn pgbench(&mut self, script: Script, clients: usize, per_second: f64) {
-        eprintln!("pgbench {} {clients}: {per_second:.0} statements/s", script.name());
-        self.pgbench.push((script, clients, per_second));
+    /// Returns how often faster a cell is than the empty call with as many in flight, and on the same database.
+    fn of_the_empty_call(&self, cell: &Cell) -> Option<f64> {
+        let same = |other: &&Cell| (other.database, other.row, &other.pace) == (cell.database, Row::Empty, &cell.pace);
+        let empty = self.cells.iter().find(same)?;
+        Some(cell.median(|run| run.per_second) / empty.median(|run| run.per_second))
     }
 
-    /// Returns how often faster a cell on PostgreSQL is than pgbench with as many clients as make it fast.
-    fn ratio(&self, database: &str, rpc: Rpc, per_second: f64) -> Option<f64> {
-        let wanted = match rpc {
-            Rpc::Create => Script::Create,
-            Rpc::Get | Rpc::Preview => Script::Select,
-            Rpc::Accept | Rpc::AcceptHot => Script::Accept,
-        };
-        let yardstick = self.pgbench.iter().find(|(script, clients, _)| *script == wanted && *clients == 32);
-        yardstick.filter(|_| database == "postgresql").map(|(_, _, yardstick)| per_second / yardstick)
+    /// Returns how often faster a cell on PostgreSQL is than pgbench: one call alone than one client, several than as many as
+    /// make pgbench fast.
+    fn of_pgbench(&self, cell: &Cell) -> Option<f64> {
+        let clients = if cell.pace == "1" { 1 } else { 32 };
+        let wanted = (cell.row.yardstick()?, clients);
+        let (_, _, runs) = self.pgbench.iter().find(|known| (known.0, known.1) == wanted)?;
+        let compared = cell.database == "postgresql" && cell.pace != "half";
+        compared.then(|| cell.median(|run| run.per_second) / median(runs, |run| run.per_second))
     }
 }
+
+impl Cell {
+    fn median(&self, of: impl Fn(&Measured) -> f64) -> f64 {
+        median(&self.runs, of)
+    }
+}
+
+fn median<T>(runs: &[T], of: impl Fn(&T) -> f64) -> f64 {
+    let mut values: Vec<_> = runs.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+const HEAD: &str = "\
+| database | row | in flight | calls/s | p50 ms | p99 ms | server us | PostgreSQL us | driver us | MiB | x empty | x pgbench |
+|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["database", "rpc", "in flight", "calls/s", "p50 ms", "p99 ms", "x pgbench 32"];
-        let [database, rpc, in_flight, calls, p50, p99, ratio] = head;
-        writeln!(f, "{database:<11} {rpc:<11} {in_flight:>9} {calls:>9} {p50:>8} {p99:>8} {ratio:>13}")?;
-        for (database, rpc, in_flight, measured) in &self.rpcs {
-            let Measured { per_second, p50, p99 } = measured;
-            let ratio = self.ratio(database, *rpc, *per_second).map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
-            let (rpc, p50, p99) = (rpc.name(), millis(*p50), millis(*p99));
-            writeln!(f, "{database:<11} {rpc:<11} {in_flight:>9} {per_second:>9.0} {p50:>8} {p99:>8} {ratio:>13}")?;
+        writeln!(f, "{HEAD}")?;
+        let micros = |spent: Duration| spent.as_secs_f64() * 1_000_000.0;
+        let ratio = |ratio: Option<f64>| ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        for cell in &self.cells {
+            let Cell { database, row, pace, .. } = cell;
+            let postgres = cell.median(|run| run.postgres.map_or(f64::NAN, micros));
+            let postgres = if postgres.is_nan() { String::new() } else { format!("{postgres:.0}") };
+            writeln!(
+                f,
+                "| {database} | {} | {pace} | {:.0} | {:.2} | {:.2} | {:.0} | {postgres} | {:.0} | {:.0} | {} | {} |",
+                row.name(),
+                cell.median(|run| run.per_second),
+                cell.median(|run| micros(run.p50) / 1_000.0),
+                cell.median(|run| micros(run.p99) / 1_000.0),
+                cell.median(|run| micros(run.server)),
+                cell.median(|run| micros(run.driver)),
+                cell.median(|run| run.memory as f64 / 1_024.0),
+                ratio(self.of_the_empty_call(cell)),
+                ratio(self.of_pgbench(cell)),
+            )?;
         }
-        for (script, clients, per_second) in &self.pgbench {
-            writeln!(f, "{:<11} {:<11} {clients:>9} {per_second:>9.0}", "pgbench", script.name())?;
+        writeln!(f, "\n| pgbench | clients | statements/s | PostgreSQL us | pgbench us |\n|---|--:|--:|--:|--:|")?;
+        for (script, clients, runs) in &self.pgbench {
+            let [rate, postgres, client] = [
+                median(runs, |run| run.per_second),
+                median(runs, |run| micros(run.postgres)),
+                median(runs, |run| micros(run.client)),
+            ];
+            writeln!(f, "| {} | {clients} | {rate:.0} | {postgres:.0} | {client:.0} |", script.name())?;
         }
         Ok(())
     }
-}
-
-fn millis(duration: Duration) -> String {
-    format!("{:.2}", duration.as_secs_f64() * 1_000.0)
 }

@@ -12,64 +12,100 @@ use invitation_service::pb::invitation_service_server::SERVICE_NAME;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Outcome;
+use crate::client::{Client, framed};
+use crate::filler::fill;
+use crate::row::{Row, general};
 use crate::supervisor::Supervisor;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_invitation-service");
 const KEYS: &str = "1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 /// The time limit of the server's start.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A message a second leaves, so that those that wait go on waiting.
+/// Runs `$1 serve` with its log in `$2` from `start` until `stop` or the end of its own input; then it removes the directory.
 ///
-/// Runs `$1 serve` with its log in `$2` until its own input ends, then stops it and removes the directory.
+/// A message a second leaves, so that those that wait go on waiting.
 const SCRIPT: &str = r#"
 cd "$2" || exit
-INVITATION__GRPC__LISTEN=127.0.0.1:0 INVITATION__STORE__URL="$3" INVITATION__TOKEN__KEYS="$4" INVITATION__LOG__FORMAT=json \
-    INVITATION__DELIVERY__PER_SECOND=1 \
-    "$1" serve </dev/null >/dev/null 2>>"$2/log" &
-server=$!
-read -r _
-kill -TERM "$server" 2>/dev/null
-wait "$server"
+export INVITATION__GRPC__LISTEN=127.0.0.1:0 INVITATION__STORE__URL="$3" INVITATION__TOKEN__KEYS="$4" \
+    INVITATION__LOG__FORMAT=json INVITATION__DELIVERY__PER_SECOND=1
+stop() {
+    kill -TERM "$server" 2>/dev/null
+    wait "$server"
+}
+while read -r action; do
+    case $action in
+        start) "$1" serve </dev/null >/dev/null 2>"$2/log" & server=$!; echo "$server" ;;
+        stop) stop; echo stopped ;;
+    esac
+done
+stop
 cd / && rm -rf "$2"
 "#;
+/// The file of SQLite, in the server's directory.
+const FILE: &str = "invitations.db";
 
 /// A running server.
 pub(crate) struct Server {
     address: String,
+    process: u32,
     log: PathBuf,
-    _supervisor: Supervisor,
+    supervisor: Supervisor,
 }
 
 impl Server {
     /// Starts a server on a new SQLite file.
-    pub(crate) async fn on_sqlite() -> Outcome<Self> {
-        Self::start("sqlite://invitations.db").await
+    pub(crate) async fn on_sqlite(filler: usize) -> Outcome<Self> {
+        let dir = tempfile::Builder::new().prefix("invitation-load-").tempdir()?.keep();
+        let file = format!("sqlite://{}/{FILE}", dir.display());
+        Self::start(dir, &file, filler).await
     }
 
     /// Starts a server on a database of a PostgreSQL, and makes the tables.
-    pub(crate) async fn on_postgres(url: &str) -> Outcome<Self> {
+    pub(crate) async fn on_postgres(url: &str, filler: usize) -> Outcome<Self> {
         migrate(url)?;
-        Self::start(url).await
+        let dir = tempfile::Builder::new().prefix("invitation-load-").tempdir()?.keep();
+        Self::start(dir, url, filler).await
     }
 
-    async fn start(url: &str) -> Outcome<Self> {
-        let dir = tempfile::Builder::new().prefix("invitation-load-").tempdir()?.keep();
+    async fn start(dir: PathBuf, url: &str, filler: usize) -> Outcome<Self> {
         let dir_text = dir.to_str().ok_or("the temporary directory's name is not UTF-8")?;
         let supervisor = Supervisor::start(SCRIPT, &[BINARY, dir_text, url, KEYS], None)?;
-        let log = dir.join("log");
+        let mut server = Self { address: String::new(), process: 0, log: dir.join("log"), supervisor };
+        server.serve().await?;
+        if filler > 0 {
+            let client = Client::connect(&server.address).await?;
+            let created = client.call(Row::CreateGeneral.path(), framed(&general("filler@example.org"))).await?;
+            Row::CreateGeneral.check(&created)?;
+            server.supervisor.order("stop")?;
+            fill(url, filler).await?;
+            server.serve().await?;
+        }
+        Ok(server)
+    }
+
+    /// Returns the address that it listens on.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.process
+    }
+
+    async fn serve(&mut self) -> Outcome {
+        self.process = self.supervisor.order("start")?.parse()?;
         let ready = tokio::time::timeout(PATIENCE, async {
-            let address = loop {
-                if let Some(address) = address_in(&log) {
+            self.address = loop {
+                if let Some(address) = address_in(&self.log) {
                     break address;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             };
-            let server = Self { address, log: log.clone(), _supervisor: supervisor };
-            server.until_ready().await.map(|()| server)
+            self.until_ready().await
         });
-        let log_text = || fs::read_to_string(&log).unwrap_or_default();
-        ready.await.map_err(|_| format!("the server does not serve:\n{}", log_text()))?
+        let ready = ready.await.unwrap_or_else(|_| Err("the server does not serve".into()));
+        ready.map_err(|error| format!("{error}:\n{}", fs::read_to_string(&self.log).unwrap_or_default()).into())
     }
 
     async fn until_ready(&self) -> Outcome {
@@ -83,8 +119,7 @@ impl Server {
         Err("the server ended before it was ready".into())
     }
 
-    /// Opens one more connection.
-    pub(crate) async fn connect(&self) -> Outcome<Channel> {
+    async fn connect(&self) -> Outcome<Channel> {
         Ok(Endpoint::from_shared(format!("http://{}", self.address))?.tcp_nodelay(true).connect().await?)
     }
 

@@ -33,6 +33,11 @@ impl Supervisor {
     /// Gives an order and waits for the answer, one line each.
     pub(crate) fn order(&mut self, order: &str) -> Outcome<String> {
         writeln!(self.orders.as_ref().ok_or("the supervisor takes no orders")?, "{order}")?;
+        self.answer()
+    }
+
+    /// Waits for the next line that it prints.
+    pub(crate) fn answer(&mut self) -> Outcome<String> {
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;
         Ok(answer.trim_end().to_owned())

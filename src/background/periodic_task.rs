@@ -19,6 +19,10 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// The pause after a failure.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// The time that notifications gather, as a multiple of the time that the last tick took, so that calls have most of the database.
+const GATHER_SHARE: u32 = 9;
+/// The longest time that they gather on this account.
+const MAX_GATHER_TIME: Duration = Duration::from_millis(50);
 
 /// The result of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +45,7 @@ pub(crate) struct PeriodicTask {
     pub(crate) name: &'static str,
     /// Notifies the task of work; `None` if only time does.
     pub(crate) notified: Option<watch::Receiver<()>>,
-    /// The time that notifications gather before a tick.
+    /// The time that notifications gather before a tick; longer, unless it is zero, after ticks that take long.
     pub(crate) gather: Duration,
     /// The longest time between two ticks.
     pub(crate) interval: Duration,
@@ -57,6 +61,7 @@ impl PeriodicTask {
             let mut log_limiter = LogLimiter::default();
             let mut others = Others(None);
             loop {
+                let began = Instant::now();
                 let result = timeout(TICK_TIMEOUT, AssertUnwindSafe(tick()).catch_unwind().map(Result::ok)).await;
                 if others.are_stuck(&result) {
                     log_limiter.warn(name, &"another process has held the lock for seconds");
@@ -80,7 +85,7 @@ impl PeriodicTask {
                 };
                 match wait {
                     Some(wait) => sleep(wait).await,
-                    None => wait_for_work(&mut notified, gather, interval).await,
+                    None => wait_for_work(&mut notified, gather_time(gather, began.elapsed()), interval).await,
                 }
             }
         };
@@ -108,6 +113,11 @@ impl Others {
         }
         since.elapsed() >= STUCK_AFTER
     }
+}
+
+/// Returns the time that notifications gather after a tick that took some time.
+fn gather_time(least: Duration, took: Duration) -> Duration {
+    if least.is_zero() { least } else { least.max((took * GATHER_SHARE).min(MAX_GATHER_TIME)) }
 }
 
 /// Waits for a notification, or for the interval.
@@ -167,6 +177,14 @@ mod tests {
         assert!(others.are_stuck(&busy(4)));
         assert!(!others.are_stuck(&Ok::<_, ()>(Some(Ok::<_, ()>(TickResult::Done)))));
         assert!(!others.are_stuck(&busy(4)), "it is another stay");
+    }
+
+    #[test]
+    fn notifications_gather_for_longer_after_slow_ticks() {
+        let millis = Duration::from_millis;
+        for (least, took, wanted) in [(10, 1, 10), (10, 2, 18), (10, 1_000, 50), (100, 1_000, 100), (0, 1_000, 0)] {
+            assert_eq!(gather_time(millis(least), millis(took)), millis(wanted), "{least} {took}");
+        }
     }
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]

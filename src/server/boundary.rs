@@ -68,9 +68,12 @@ pub struct Rpcs {
     pub answer_size: AnswerSize,
 }
 
-/// Wraps all services.
+/// Wraps all services. Clones share everything.
 #[derive(Clone)]
-pub struct Boundary {
+pub struct Boundary(Arc<Steps>);
+
+/// The parts that the steps of a call need.
+struct Steps {
     routes: Routes,
     authenticator: Authenticator,
     rpcs: Rpcs,
@@ -78,7 +81,7 @@ pub struct Boundary {
     in_flight: InFlight,
     room: Room,
     answers: Answers,
-    refused: Arc<RefusedCalls>,
+    refused: RefusedCalls,
     open_services: OpenServices,
     open: CancellationToken,
 }
@@ -95,8 +98,8 @@ impl Boundary {
         open_services: OpenServices,
         open: CancellationToken,
     ) -> Self {
-        let (room, answers, refused) = (Room::default(), Answers::default(), Arc::default());
-        Self {
+        let (room, answers, refused) = (Room::default(), Answers::default(), RefusedCalls::default());
+        Self(Arc::new(Steps {
             routes: routes.prepare(),
             authenticator,
             rpcs,
@@ -107,15 +110,17 @@ impl Boundary {
             refused,
             open_services,
             open,
-        }
+        }))
     }
 
     /// Returns the answers that clients have not taken yet.
     pub(crate) fn answers(&self) -> Answers {
-        self.answers.clone()
+        self.0.answers.clone()
     }
+}
 
-    async fn answer<B>(self, mut request: Request<B>) -> Response<Body>
+impl Steps {
+    async fn answer<B>(&self, mut request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -315,8 +320,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let boundary = self.clone();
-        Box::pin(async move { Ok(boundary.answer(request).await) })
+        let steps = Arc::clone(&self.0);
+        Box::pin(async move { Ok(steps.answer(request).await) })
     }
 }
 

@@ -4,6 +4,7 @@
 //! given up, or with a transaction that neither COMMIT nor ROLLBACK could end. Here a connection returns to the pool
 //! only if its last statement was answered and no transaction is open on it; any other is discarded.
 
+mod arguments;
 mod connection;
 pub(super) mod database;
 pub(super) mod entity;

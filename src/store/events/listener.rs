@@ -57,7 +57,9 @@ async fn pass_on(store: &Store, process: &str) {
 async fn notify(store: &Store, process: &str, topics: &[Topic]) -> Result<(), DbErr> {
     let payload = topics.iter().fold(process.to_owned(), |payload, topic| payload + " " + name(*topic));
     let values = [CHANNEL.into(), payload.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_notify($1, $2)", values);
+    // Nothing waits for the disk: a notification that a crash of the database loses, it loses with everybody who listens.
+    let sql = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)";
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
     store.database.read.query_one_raw(statement).await.map(drop)
 }
 

@@ -275,7 +275,8 @@ impl Lane {
             self.notifications.notify(Topic::Outbox);
         }
         if !save.events.is_empty() {
-            self.notifications.notify(Topic::Event);
+            // Each process numbers events, and this one begins at once: the others would look in vain.
+            self.notifications.notify_local(Topic::Event);
         }
     }
 

@@ -83,7 +83,7 @@ fn domain_rows(save: &Save, joining: bool) -> impl Iterator<Item = autojoin_doma
 }
 
 fn update_row(update: &Update) -> Vec<Value> {
-    let mut row = values_of(&row::invitation_row(&update.invitation));
+    let mut row = values_of(row::invitation_row(&update.invitation));
     row.extend([update.loaded_revision.into(), update.unexpired.into()]);
     row
 }
@@ -134,7 +134,7 @@ fn number_events(save: &Save) -> (Vec<event::Model>, Vec<Vec<Value>>, BTreeMap<I
     }
     let others = others.into_iter().map(|(event, number)| {
         let total = counts.get(&event.invitation).map_or(0, |count| count.events);
-        let mut row = values_of(&row::event_row(event, 0));
+        let mut row = values_of(row::event_row(event, 0));
         row.push((total - number).into());
         row
     });

@@ -10,6 +10,7 @@ use sea_query_sqlx::SqlxValues;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::arguments::postgres_arguments;
 use super::error::{condemns_session, is_outage_of_file, is_read_only};
 use super::pool::health::PoolHealth;
 use super::pool::warm::Warm;
@@ -71,14 +72,20 @@ pub(super) struct Connection {
 macro_rules! run {
     ($self:ident, $statement:expr, $method:ident, $convert:expr, $error:path) => {{
         let Statement { sql, values, .. } = $statement;
-        let (sql, values) = (AssertSqlSafe(sql), SqlxValues(values.unwrap_or_else(|| Values(Vec::new()))));
+        let (sql, values) = (AssertSqlSafe(sql), values.unwrap_or_else(|| Values(Vec::new())));
         $self.is_fit = false;
         let result = match &mut $self.raw {
             Some(Raw::Postgres(raw)) => {
-                let query = sqlx::query_with(sql, values).persistent($self.is_named);
-                in_time($self.limit, query.$method(&mut **raw)).await.map($convert)
+                let query = postgres_arguments(values).map(|arguments| sqlx::query_with(sql, arguments));
+                match query {
+                    Ok(query) => {
+                        let query = query.persistent($self.is_named);
+                        in_time($self.limit, query.$method(&mut **raw)).await.map($convert)
+                    }
+                    Err(error) => Err(SqlxError::Encode(error)),
+                }
             }
-            Some(Raw::Sqlite(raw)) => sqlx::query_with(sql, values).$method(&mut **raw).await.map($convert),
+            Some(Raw::Sqlite(raw)) => sqlx::query_with(sql, SqlxValues(values)).$method(&mut **raw).await.map($convert),
             None => Err(SqlxError::PoolClosed),
         };
         $self.judge(result.as_ref().err());

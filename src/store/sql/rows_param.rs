@@ -6,7 +6,10 @@
 
 use sea_orm::sea_query::extension::postgres::PgExpr as _;
 use sea_orm::sea_query::{ArrayType, ColumnType, Expr, ExprTrait as _, sea_value_to_json_value};
-use sea_orm::{ColumnTrait, DbBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, Value};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait, DbBackend, EntityTrait, IdenStatic, IntoActiveModel, Iterable, ModelTrait,
+    Value,
+};
 use serde_json::Value as Json;
 
 /// One column of a set.
@@ -87,10 +90,12 @@ impl Columns {
             self.0.iter().enumerate().map(|(index, it)| column(index, it)).collect::<Vec<_>>().join(", ")
         };
         if backend == DbBackend::Postgres {
-            let values = list(&|_, column| column.unpacked());
-            let arrays = list(&|index, column| format!("${}::{}[]", first + index, column.array_type()));
+            let arrays = list(&|index, column| format!("${}::{}[]", first + index, column.postgres_type()));
             let names = self.names();
-            format!("(SELECT {values} FROM unnest({arrays}) AS {alias}({names}){condition}) AS {alias}")
+            if condition.is_empty() {
+                return format!("unnest({arrays}) AS {alias}({names})");
+            }
+            format!("(SELECT {names} FROM unnest({arrays}) AS {alias}({names}){condition}) AS {alias}")
         } else {
             let values = list(&|index, Column { name, kind, .. }| match kind {
                 ColumnType::Uuid => format!("unhex(value->>{index}, '-') AS {name}"),
@@ -134,46 +139,17 @@ impl Column {
         }
     }
 
-    /// An array must not contain a NULL (the driver's rule), so an optional value travels as text, and is empty if it
-    /// is missing. No value of this service is an empty text, since proto3 cannot tell it from a missing one either.
-    fn array_type(&self) -> &'static str {
-        match self.postgres_type() {
-            "jsonb" => "text",
-            _ if self.nullable => "text",
-            kind => kind,
-        }
-    }
-
-    fn unpacked(&self) -> String {
-        let Self { name, nullable, .. } = self;
-        let value = if *nullable { format!("nullif({name}, '')") } else { (*name).to_owned() };
-        let (kind, travels_as) = (self.postgres_type(), self.array_type());
-        if kind == travels_as && !nullable { value } else { format!("{value}::{kind} AS {name}") }
-    }
-
     fn array(&self, values: Vec<Value>) -> Value {
-        let (kind, values) = match self.array_type() {
-            "uuid" => (ArrayType::Uuid, values),
-            "integer" => (ArrayType::Int, values),
-            "bigint" => (ArrayType::BigInt, values),
-            "boolean" => (ArrayType::Bool, values),
-            _ => (ArrayType::String, values.into_iter().map(as_text).collect()),
+        let kind = match self.postgres_type() {
+            "uuid" => ArrayType::Uuid,
+            "integer" => ArrayType::Int,
+            "bigint" => ArrayType::BigInt,
+            "boolean" => ArrayType::Bool,
+            "jsonb" => ArrayType::Json,
+            _ => ArrayType::String,
         };
         Value::Array(kind, Some(Box::new(values)))
     }
-}
-
-fn as_text(value: Value) -> Value {
-    let text = match value {
-        Value::String(text) => text.unwrap_or_default(),
-        Value::Json(json) => json.map(|json| json.to_string()).unwrap_or_default(),
-        other => match sea_value_to_json_value(&other) {
-            Json::Null => String::new(),
-            Json::String(text) => text,
-            json => json.to_string(),
-        },
-    };
-    text.into()
 }
 
 /// Rows that are the parameters of a statement.
@@ -205,8 +181,8 @@ impl RowsParam {
     }
 
     /// Creates a set of a table's rows.
-    pub(in crate::store) fn of<M: ModelTrait>(models: impl Iterator<Item = M>) -> Self {
-        Self::new(Columns::of::<M::Entity>(), models.map(|model| values_of(&model)))
+    pub(in crate::store) fn of<M: Row>(models: impl Iterator<Item = M>) -> Self {
+        Self::new(Columns::of::<M::Entity>(), models.map(values_of))
     }
 
     /// Returns the number of rows.
@@ -226,9 +202,20 @@ impl RowsParam {
     }
 }
 
+/// A row whose values can be moved out of it.
+pub(in crate::store) trait Row:
+    ModelTrait + IntoActiveModel<<Self::Entity as EntityTrait>::ActiveModel>
+{
+}
+
+impl<M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>> Row for M {}
+
 /// Returns a row's values in the order of its table's columns.
-pub(in crate::store) fn values_of<M: ModelTrait>(model: &M) -> Vec<Value> {
-    <M::Entity as EntityTrait>::Column::iter().map(|column| model.get(column)).collect()
+pub(in crate::store) fn values_of<M: Row>(row: M) -> Vec<Value> {
+    let mut row = row.into_active_model();
+    // Every column of a whole row has a value.
+    let value = |column| row.take(column).into_value().unwrap_or(Value::String(None));
+    <M::Entity as EntityTrait>::Column::iter().map(value).collect()
 }
 
 /// Returns an expression for a subselect's rows as a JSON array. `from` begins with a table expression.

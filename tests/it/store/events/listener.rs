@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use invitation_service::domain::command::CreateInvitation;
 use invitation_service::domain::group::Group;
 use invitation_service::store::events::listener;
 use invitation_service::store::{Store, Topic};
@@ -41,9 +42,12 @@ async fn commit_of_one_store_notifies_the_other_once() {
     listening(&one, &stop).await;
     listening(&other, &stop).await;
 
-    let mut there = other.notifications().subscribe(Topic::Event);
-    created(&one, link()).await;
+    let mailed = || CreateInvitation { recipients: emails(1), mails: true, ..link() };
+    let mut there = other.notifications().subscribe(Topic::Outbox);
+    let numbered_here = other.notifications().subscribe(Topic::Event);
+    created(&one, mailed()).await;
     heard(&mut there).await;
+    assert!(!numbered_here.has_changed().unwrap(), "whoever has committed events numbers them");
 
     // Were it passed on, each would hear of it for ever. A signal of another topic comes behind all that was sent.
     let (mut here, outbox) =
@@ -72,7 +76,7 @@ async fn commit_of_one_store_notifies_the_other_once() {
     cut(&admin).await;
     heard(&mut anything).await;
     there.mark_unchanged();
-    created(&one, link()).await;
+    created(&one, mailed()).await;
     heard(&mut there).await;
     stop.cancel();
 }

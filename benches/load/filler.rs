@@ -64,7 +64,12 @@ pub(crate) async fn fill(url: &str, count: usize) -> Outcome {
     for copied in &TABLES {
         database.execute_unprepared(&copied.sql(&database, count).await?).await?;
     }
-    database.execute_unprepared(&format!("UPDATE follower SET position = {}", 1_000_000 + count)).await?;
+    database
+        .execute_unprepared(&format!(
+            "UPDATE follower SET position = {} WHERE name IN ('sequencer', 'webhooks', 'nats')",
+            1_000_000 + count
+        ))
+        .await?;
     for index in indexes {
         database.execute_unprepared(&index).await?;
     }

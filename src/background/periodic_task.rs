@@ -21,7 +21,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(5);
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// The time that notifications gather, as a multiple of the time that the last tick took, so that calls have most of the database.
 const GATHER_SHARE: u32 = 9;
-/// The longest time that they gather on this account.
+/// The most that a slow tick makes notifications gather.
 const MAX_GATHER_TIME: Duration = Duration::from_millis(50);
 
 /// The result of a tick.

@@ -29,21 +29,23 @@ pub(super) struct LastLines(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Wakes the thread.
-    written: Condvar,
-    /// Wakes the end of the process.
-    ended: Condvar,
+    /// Wakes the thread that writes.
+    lines_came: Condvar,
+    /// Wakes the end of the process, which waits for the last lines.
+    writer_ended: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     lines: Vec<u8>,
-    lost: u64,
+    /// The number of lines for which there was no room.
+    lost: usize,
     /// Whether the thread waits to be woken.
     sleeps: bool,
-    /// Whether the process ends, and whether the thread has ended.
-    closed: bool,
-    done: bool,
+    /// Whether the process ends.
+    is_closing: bool,
+    /// Whether the thread has written the last lines.
+    has_ended: bool,
 }
 
 impl LineWriter {
@@ -62,41 +64,47 @@ impl Shared {
     }
 
     fn run(&self, mut output: impl Write) {
-        let mut lines = Vec::new();
-        while self.take(&mut lines) {
-            // A log that cannot be written has nobody to be told to.
-            drop(output.write_all(&lines).and_then(|()| output.flush()));
+        let (mut lines, mut lost, mut is_whole) = (Vec::new(), 0, true);
+        while self.take(&mut lines, &mut lost) {
+            // There is room for the warning now. A log that takes no lines gets none about that.
+            if lost > 0 && is_whole {
+                tracing::warn!(lost = mem::take(&mut lost), "the log was read too slowly; lines were lost");
+            }
+            // Half a line may have been written before an error.
+            let begin: &[u8] = if is_whole { b"" } else { b"\n" };
+            let written = output.write_all(begin).and_then(|()| output.write_all(&lines)).and_then(|()| output.flush());
+            is_whole = written.is_ok();
+            if !is_whole {
+                lost += lines.iter().filter(|byte| **byte == b'\n').count();
+            }
             lines.clear();
             lines.shrink_to(KEPT_CAPACITY);
-            let lost = mem::take(&mut self.state().lost);
-            if lost > 0 {
-                tracing::warn!(lost, "the log is read too slowly; lines were lost");
-            }
         }
-        self.state().done = true;
-        self.ended.notify_all();
+        self.state().has_ended = true;
+        self.writer_ended.notify_all();
     }
 
-    /// Waits for lines and takes them; false once there are none and the process ends.
-    fn take(&self, lines: &mut Vec<u8>) -> bool {
+    /// Waits for lines and takes them, and adds the number of those that were lost; false once there are none and the process ends.
+    fn take(&self, lines: &mut Vec<u8>, lost: &mut usize) -> bool {
         let mut state = self.state();
-        while state.lines.is_empty() && !state.closed {
+        while state.lines.is_empty() && !state.is_closing {
             state.sleeps = true;
-            state = self.written.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.lines_came.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if !state.closed {
+        if !state.is_closing {
             drop(state);
             thread::sleep(GATHER_TIME);
             state = self.state();
         }
         mem::swap(&mut state.lines, lines);
+        *lost += mem::take(&mut state.lost);
         !lines.is_empty()
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
         if mem::take(&mut state.sleeps) {
             drop(state);
-            self.written.notify_one();
+            self.lines_came.notify_one();
         }
     }
 }
@@ -129,11 +137,11 @@ impl<'a> MakeWriter<'a> for LineWriter {
 impl Drop for LastLines {
     fn drop(&mut self) {
         let mut state = self.0.state();
-        state.closed = true;
+        state.is_closing = true;
         self.0.wake(state);
-        let pending = |state: &mut State| !state.done;
+        let pending = |state: &mut State| !state.has_ended;
         // A reader that does not read must not keep the process from ending.
-        drop(self.0.ended.wait_timeout_while(self.0.state(), LAST_LINES_LIMIT, pending));
+        drop(self.0.writer_ended.wait_timeout_while(self.0.state(), LAST_LINES_LIMIT, pending));
     }
 }
 

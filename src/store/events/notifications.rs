@@ -8,7 +8,7 @@ use tokio::sync::watch;
 pub enum Topic {
     /// Messages that are due.
     Outbox,
-    /// Events without a position.
+    /// Events without a position, which the process that has committed them numbers.
     Event,
     /// Events with a position.
     Position,

@@ -31,8 +31,8 @@ fn add(arguments: &mut PgArguments, value: Value) -> Result<(), BoxDynError> {
         Value::Array(ArrayType::String, values) => add_array::<String>(arguments, values),
         Value::Array(ArrayType::Uuid, values) => add_array::<Uuid>(arguments, values),
         Value::Array(ArrayType::Json, values) => {
-            let values = optional::<serde_json::Value>(values)?;
-            arguments.add(values.into_iter().map(|value| value.map(Json)).collect::<Vec<_>>())
+            let wrap = |values: Vec<Option<_>>| values.into_iter().map(|value| value.map(Json)).collect::<Vec<_>>();
+            arguments.add(optional::<serde_json::Value>(values)?.map(wrap))
         }
         Value::Bool(value) => arguments.add(value),
         Value::Int(value) => arguments.add(value),
@@ -51,7 +51,9 @@ where
     arguments.add(optional::<T>(values)?)
 }
 
-fn optional<T: ValueType + Nullable>(values: Option<Box<Vec<Value>>>) -> Result<Vec<Option<T>>, BoxDynError> {
-    let values = values.map(|values| *values).unwrap_or_default();
-    values.into_iter().map(|value| <Option<T> as ValueType>::try_from(value).map_err(Into::into)).collect()
+type Optional<T> = Option<Vec<Option<T>>>;
+
+fn optional<T: ValueType + Nullable>(values: Option<Box<Vec<Value>>>) -> Result<Optional<T>, BoxDynError> {
+    let one = |value| <Option<T> as ValueType>::try_from(value).map_err(Into::into);
+    values.map(|values| values.into_iter().map(one).collect()).transpose()
 }

@@ -29,8 +29,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pages of SQLite's log after which they are written to the file, which waits for the disk twice: a group of commands alone
 /// may write a thousand, the library's own number.
 const CHECKPOINT_PAGES: &str = "4000";
-/// The memory for the pages that a group changes, in KiB and below zero, as SQLite writes it. What does not fit is written twice.
-const WRITER_CACHE: &str = "-16384";
 
 /// The statements of which a connection keeps the plans: more than there are.
 const STATEMENTS: usize = 200;
@@ -165,7 +163,7 @@ impl Database {
             .statement_cache_capacity(STATEMENTS)
             .disable_statement_logging();
         let options = |max_connections| PoolOptions { max_connections, acquire_timeout: timeout };
-        let writer = connect.clone().pragma("wal_autocheckpoint", CHECKPOINT_PAGES).pragma("cache_size", WRITER_CACHE);
+        let writer = connect.clone().pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
         let write = Pool::sqlite(options(1), writer).await.map_err(OpenError::Database)?;
         let connect = connect.create_if_missing(false);
         let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;

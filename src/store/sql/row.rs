@@ -31,7 +31,7 @@ fn at(micros: Option<i64>) -> Option<Timestamp> {
     micros.map(Timestamp::from_micros)
 }
 
-/// An optional text is never empty: an empty text travels to PostgreSQL as a missing one.
+/// Leaves an empty text out: proto3 cannot tell one from a missing text either, so only one of them is stored.
 fn unless_empty(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }

@@ -15,7 +15,6 @@ mod statements;
 mod verifications;
 mod webhooks;
 
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +55,10 @@ pub use webhooks::{
 /// Reads and writes invitations.
 #[derive(Clone, Debug)]
 pub struct Store {
-    reads: Reads,
+    /// The connections to the primary.
+    database: Database,
+    /// The reads of what is shown, asked of the primary.
+    primary: Reads,
     /// The standby that reads which may lag are asked of; `None` if there is none.
     standby: Option<Standby>,
     executor: Executor,
@@ -65,19 +67,12 @@ pub struct Store {
     resume_key: Arc<OnceCell<KeyRing>>,
 }
 
-/// The reads of what is shown, which may be asked of a standby; those of a [`Store`] itself are asked of the primary.
+/// The reads of what is shown, asked of one server: of the primary ([`Store::primary`]), or of a standby. Reads that only decide are
+/// methods of [`Store`] and cannot be asked of a standby.
 #[derive(Clone, Debug)]
 pub struct Reads {
     database: Database,
     points: Points,
-}
-
-impl Deref for Store {
-    type Target = Reads;
-
-    fn deref(&self) -> &Reads {
-        &self.reads
-    }
 }
 
 impl Store {
@@ -86,8 +81,13 @@ impl Store {
         let notifications = Notifications::new();
         let executor = Executor::start(&database, options, &notifications);
         let (standby, points) = (Standby::of(&database), Points::new(&database));
-        let reads = Reads { database, points };
-        Self { reads, standby, executor, notifications, resume_key: Arc::default() }
+        let primary = Reads { database: database.clone(), points };
+        Self { database, primary, standby, executor, notifications, resume_key: Arc::default() }
+    }
+
+    /// Returns the reads of what is shown, asked of the primary: for whatever decides, or answers a write.
+    pub fn primary(&self) -> &Reads {
+        &self.primary
     }
 
     /// Returns the notifications between tasks that write rows and tasks that wait for them.
@@ -107,9 +107,9 @@ impl Store {
 
     /// Finishes the waiting commands and closes the database.
     pub async fn close(self) {
-        let Self { reads, executor, standby: _, notifications: _, resume_key: _ } = self;
+        let Self { database, executor, primary: _, standby: _, notifications: _, resume_key: _ } = self;
         executor.finish().await;
-        reads.database.close().await;
+        database.close().await;
     }
 }
 

@@ -266,7 +266,7 @@ impl Api {
         kind: Option<Kind>,
         newest_acceptances: bool,
     ) -> Result<Read<Invitation>, Status> {
-        of_kind(self.read(self.store.get_invitation(reach, id, newest_acceptances)).await?, kind)
+        of_kind(self.read(self.store.primary().get_invitation(reach, id, newest_acceptances)).await?, kind)
     }
 
     /// Reads such an invitation to show it, as it was a moment ago.

@@ -1,5 +1,6 @@
-//! Checks whether reads can be asked of the standby.
+//! Checks whether the standby can be read.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -16,5 +17,9 @@ pub(crate) async fn run(store: Store, stop: CancellationToken) {
         return;
     }
     let task = PeriodicTask { name: "standby", notified: None, gather: Duration::ZERO, interval: CHECK_INTERVAL, stop };
-    task.run(|| async { store.check_standby().await.map(|_| TickResult::Done) }).await;
+    let check = || async {
+        store.check_standby().await;
+        Ok::<_, Infallible>(TickResult::Done)
+    };
+    task.run(check).await;
 }

@@ -1,40 +1,54 @@
-//! Reads that may lag: they are asked of a standby while it answers, and of the primary otherwise.
+//! Reads that may lag: they are asked of a standby while it answers and follows the primary, and of the primary otherwise.
 //!
 //! A caller says of each such read that it may lag. Every other read, and whatever decides or writes, is asked of the primary:
 //! only a method of [`Reads`] can be asked of the standby.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod progress;
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::events::resume::resume_key;
 use super::read::points::Points;
 use super::sql::database::Database;
 use super::sql::error::StoreError;
 use super::{Reads, Store, within};
 use crate::telemetry::log_limiter::LogLimiter;
+use progress::{Progress, ServerState};
 
 /// The longest a standby may take to answer a check. An interval and this limit together are shorter than the usual time limit
 /// of a read, so that a read that waits for a silent standby has time left for the primary.
 const CHECK_LIMIT: Duration = Duration::from_millis(500);
+/// The longest a check waits for the primary. It is longer, because a statement that is given up costs a connection, which a busy
+/// primary should not have to replace four times a second.
+const PRIMARY_LIMIT: Duration = Duration::from_secs(2);
 
 /// A standby of the database. Clones share its state.
 #[derive(Clone, Debug)]
 pub(super) struct Standby {
     reads: Reads,
-    /// Whether reads are asked of it: not before it has shown that it is a copy of the database.
-    is_asked: watch::Sender<bool>,
+    /// The longest a read may wait for the standby, so that it has time left for the primary.
+    limit: Duration,
+    /// Whether reads are asked of the standby.
+    in_use: watch::Sender<bool>,
+    progress: Arc<Mutex<Progress>>,
     warnings: Arc<Mutex<LogLimiter>>,
 }
 
 impl Standby {
-    /// Returns the standby of a database, if there is one.
+    /// Returns the standby of a database, if there is one. It is not used before a check.
     pub(super) fn of(database: &Database) -> Option<Self> {
-        let database = database.of_standby()?;
+        let (database, limit) = database.of_standby()?;
         let points = Points::new(&database);
-        let is_asked = watch::Sender::new(false);
-        Some(Self { reads: Reads { database, points }, is_asked, warnings: Arc::default() })
+        Some(Self {
+            reads: Reads { database, points },
+            limit,
+            in_use: watch::Sender::new(false),
+            progress: Arc::default(),
+            warnings: Arc::default(),
+        })
     }
 
     /// Asks the standby; `None` if the primary has to be asked instead.
@@ -42,21 +56,21 @@ impl Standby {
         &'r self,
         read: impl Fn(&'r Reads) -> R,
     ) -> Option<Result<T, StoreError>> {
-        let mut is_asked = self.is_asked.subscribe();
-        if !*is_asked.borrow_and_update() {
+        let mut in_use = self.in_use.subscribe();
+        if !*in_use.borrow_and_update() {
             return None;
         }
         let result = tokio::select! {
             biased;
-            result = read(&self.reads) => result,
+            result = within(self.limit, read(&self.reads)) => result,
             // A check has found out meanwhile that the standby does not answer.
-            _ = is_asked.wait_for(|is_asked| !is_asked) => return None,
+            _ = in_use.wait_for(|in_use| !in_use) => return None,
         };
         match result {
             // Such an account has its share of the standby, and gets none of the primary on top.
             Ok(_) | Err(StoreError::Busy) => Some(result),
-            // The next check decides whether the standby is asked again. It may be well, and only this statement was cancelled,
-            // because it was in the way of what the primary did, or needs a schema that has not come yet.
+            // The next check decides whether the standby stays in use. It may be well, and only this statement was too slow, or was
+            // cancelled because it was in the way of what the primary did, or needs a schema that has not come yet.
             Err(error) => {
                 self.warn(&error);
                 None
@@ -64,21 +78,48 @@ impl Standby {
         }
     }
 
-    /// Notes the result of a check.
-    fn note(&self, result: Result<(), &StoreError>) {
-        let was_asked = self.is_asked.send_replace(result.is_ok());
-        match result {
-            Ok(()) if !was_asked => tracing::info!("the standby answers: lists and gets are read from it"),
-            Ok(()) => {}
-            Err(error) => self.warn(error),
+    /// Asks the standby for its state. A standby that does not answer is in use no more, whatever the primary answers.
+    async fn state(&self) -> Result<ServerState, StoreError> {
+        let state = within(CHECK_LIMIT, ServerState::read(&self.reads.database.upkeep)).await;
+        if let Err(error) = &state {
+            self.in_use.send_replace(false);
+            self.warn(error);
         }
+        state
     }
 
-    fn warn(&self, error: &StoreError) {
-        if self.warnings.lock().unwrap_or_else(PoisonError::into_inner).is_due() {
+    /// Puts the standby to use, or out of use, after it has answered a check.
+    fn note(&self, primary: Option<ServerState>, standby: &ServerState) -> bool {
+        let verdict = locked(&self.progress).judge(primary, standby, self.reads.database.clock.now());
+        let in_use = verdict.as_ref().is_ok_and(|may_be_read| *may_be_read);
+        let was_in_use = self.in_use.send_replace(in_use);
+        if in_use && !was_in_use {
+            tracing::info!("the standby answers: lists and gets are read from it");
+            if !standby.in_recovery {
+                tracing::warn!(
+                    "store.read_url leads to no streaming standby: a copy that others write to goes unnoticed"
+                );
+            }
+        }
+        // The address may lead to another server by now, such as one that has taken the place of this one.
+        if verdict.is_err_and(|error| self.warn(&error)) {
+            self.reads.database.replace_connections();
+        }
+        in_use
+    }
+
+    /// Logs why the standby was not read, unless a warning was logged a moment ago. Returns whether it was logged.
+    fn warn(&self, error: &dyn Display) -> bool {
+        let is_due = locked(&self.warnings).is_due();
+        if is_due {
             tracing::warn!(%error, "the standby of store.read_url cannot be read: lists and gets are read from the primary");
         }
+        is_due
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Store {
@@ -102,9 +143,9 @@ impl Store {
             None => None,
         };
         match lagging {
-            Some(Ok(found)) if !is_found(&found) => read(&self.reads).await,
+            Some(Ok(found)) if !is_found(&found) => read(&self.primary).await,
             Some(result) => result,
-            None => read(&self.reads).await,
+            None => read(&self.primary).await,
         }
     }
 
@@ -113,18 +154,11 @@ impl Store {
         self.standby.is_some()
     }
 
-    /// Checks whether the standby answers and is a copy of the database. Returns whether reads are asked of it from now on.
-    pub async fn check_standby(&self) -> Result<bool, StoreError> {
-        let Some(standby) = &self.standby else { return Ok(false) };
-        let own = within(CHECK_LIMIT, self.resume_key()).await?.fingerprints();
-        let check = async {
-            // The key is another one in each database that was not copied.
-            let copied = resume_key(&standby.reads.database.upkeep).await?.fingerprints();
-            let other = || StoreError::Refused("it is no copy of the database of store.url".to_owned());
-            if copied == own { Ok(()) } else { Err(other()) }
-        };
-        let result = within(CHECK_LIMIT, check).await;
-        standby.note(result.as_ref().copied());
-        Ok(result.is_ok())
+    /// Checks whether the standby answers, is a copy of the database and follows it. Returns whether it is in use from now on.
+    pub async fn check_standby(&self) -> bool {
+        let Some(standby) = &self.standby else { return false };
+        let primary = within(PRIMARY_LIMIT, ServerState::read(&self.database.upkeep));
+        let (primary, state) = tokio::join!(primary, standby.state());
+        state.is_ok_and(|state| standby.note(primary.ok(), &state))
     }
 }

@@ -122,7 +122,7 @@ impl Api {
             limit: MAX_ORGANIZATIONS,
             ..OrganizationGrantQuery::default()
         };
-        let found = self.read(self.store.list_organization_grants(&call.caller.account, &query)).await?;
+        let found = self.read(self.store.primary().list_organization_grants(&call.caller.account, &query)).await?;
         let granting = found.iter().filter(|found| found.grants(needed.name()));
         Ok(granting.map(|found| found.target).chain([own]).collect())
     }

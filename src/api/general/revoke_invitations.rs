@@ -118,7 +118,7 @@ async fn expect(
     expected: u64,
     request: Option<&Request>,
 ) -> Result<InvitationQuery, Status> {
-    let counted = api.read(api.store.count_invitations(reach, &query, expected.saturating_add(1))).await?;
+    let counted = api.read(api.store.primary().count_invitations(reach, &query, expected.saturating_add(1))).await?;
     if counted.found > expected {
         // A refusal is not remembered.
         if let Some(request) = request {

@@ -18,10 +18,14 @@ use crate::store::sql::rows_param::by_index;
 const DISORDER: Duration = Duration::from_secs(60);
 
 /// Reads the key that hides positions in resume tokens.
-pub(in crate::store) async fn resume_key(pool: &Pool) -> Result<KeyRing, StoreError> {
+async fn resume_key(pool: &Pool) -> Result<KeyRing, StoreError> {
     let statement = Statement::from_string(pool.get_database_backend(), "SELECT key FROM resume_key");
     let row = pool.query_one_raw(statement).await?;
-    let text: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+    parse_resume_key(row.map(|row| row.try_get_by_index(0)).transpose()?)
+}
+
+/// Returns the key that the column `resume_key.key` holds.
+pub(in crate::store) fn parse_resume_key(text: Option<String>) -> Result<KeyRing, StoreError> {
     let key = text.and_then(|text| KeyRing::parse(&text).ok());
     key.ok_or_else(|| StoreError::Refused("the table `resume_key` has no key".to_owned()))
 }

@@ -77,7 +77,7 @@ impl Store {
         reach: &Reach,
         connection: Uuid,
     ) -> Result<Option<Read<Invitation>>, StoreError> {
-        let (backend, mut params) = (self.database.backend(), self.params(reach, None));
+        let (backend, mut params) = (self.database.backend(), self.primary.params(reach, None));
         let (repairs, created) =
             (by_index(backend, "resource", "r", ACCOUNT), by_index(backend, "connection", "a", ACCOUNT));
         let connection = params.push(connection);
@@ -88,7 +88,7 @@ impl Store {
                 SELECT a.invitation_id FROM acceptance a WHERE {created} AND a.created_connection_id = {connection}
             ) known ORDER BY known.id DESC LIMIT 1)"
         );
-        self.one(reach, params, "invitation i", &condition).await
+        self.primary.one(reach, params, "invitation i", &condition).await
     }
 
     /// Reads a page of names only.
@@ -96,7 +96,7 @@ impl Store {
         let backend = self.database.backend();
         let (mut query, mut names) = (query.clone(), FullPage::new(query.limit));
         loop {
-            let mut params = self.params(reach, moment_of(&query));
+            let mut params = self.primary.params(reach, moment_of(&query));
             let sources = Source::of_page(&query);
             let PageSql { with, rows, end: _ } = page_sql(backend, (reach, &query), &sources, ("0", &mut params));
             let sql = format!(

@@ -143,6 +143,8 @@ struct StandbyPools {
     /// The pool that the standby is looked at with, so that no call has to end first.
     upkeep: Pool,
     read_turns: ReadTurns,
+    /// The longest that a read may take.
+    limit: Duration,
 }
 
 impl Database {
@@ -213,10 +215,11 @@ impl Database {
         })
     }
 
-    /// Returns the same database, read from its standby; `None` if it has none. What it writes is written as ever.
-    pub(in crate::store) fn of_standby(&self) -> Option<Self> {
-        let StandbyPools { read, upkeep, read_turns } = self.standby.clone()?;
-        Some(Self { read, upkeep, read_turns, standby: None, reads_standby: true, ..self.clone() })
+    /// Returns the same database, read from its standby, and the longest that a read may take there; `None` if there is no standby.
+    /// Its writes go to the primary as ever.
+    pub(in crate::store) fn of_standby(&self) -> Option<(Self, Duration)> {
+        let StandbyPools { read, upkeep, read_turns, limit } = self.standby.clone()?;
+        Some((Self { read, upkeep, read_turns, standby: None, reads_standby: true, ..self.clone() }, limit))
     }
 
     /// Returns the type of the database.
@@ -304,7 +307,7 @@ impl Database {
 
     /// Closes the connections, the reading ones first, so that SQLite folds its log into the file.
     pub async fn close(self) {
-        if let Some(StandbyPools { read, upkeep, read_turns: _ }) = self.standby {
+        if let Some(StandbyPools { read, upkeep, .. }) = self.standby {
             upkeep.close().await;
             read.close().await;
         }
@@ -326,6 +329,8 @@ impl StandbyPools {
     /// Prepares to connect to a standby, with as many connections for calls as to the database itself.
     fn new(url: &str, options: &PostgresOptions<'_>) -> Result<Self, OpenError> {
         let &PostgresOptions { pooler, max_connections, timeout, .. } = options;
+        // The other half of the time is left for the primary, in case the standby is too slow.
+        let timeout = timeout / 2;
         let connect = connect_options(url, pooler)?;
         let connect = if pooler { connect } else { connect.options([READ_ONLY]).options(time_limits(timeout)) };
         let local = pooler.then(|| (local_settings(timeout).to_string() + READ_ONLY_TRANSACTION).into());
@@ -334,7 +339,8 @@ impl StandbyPools {
             let options = PoolOptions { max_connections, acquire_timeout: timeout };
             Pool::postgres(options, connect.clone(), local.clone(), timeout + STATEMENT_GRACE, health.clone())
         };
-        Ok(Self { read: pool(max_connections), upkeep: pool(1), read_turns: ReadTurns::of_server(max_connections) })
+        let read_turns = ReadTurns::of_server(max_connections);
+        Ok(Self { read: pool(max_connections), upkeep: pool(1), read_turns, limit: timeout })
     }
 }
 

@@ -126,6 +126,7 @@ impl World {
             let about = answers.iter().flatten().map(|executed| &executed.invitation);
             for invitation in about.filter(|invitation| self.model.invitations.contains_key(&invitation.id)) {
                 let found = store
+                    .primary()
                     .get_invitation(&Reach::of_account(invitation.account.clone()), invitation.id, true)
                     .await
                     .unwrap();

@@ -53,7 +53,7 @@ async fn slow_mail_of_one_account_leaves_places_for_another(database: TestDataba
     let made = store.executor().execute(made, None).await.unwrap().invitation;
     let query = DeliveryQuery::of(made.id, 10);
     let is_sent = async || {
-        let found = store.list_deliveries(&other, &query).await.unwrap().unwrap().1;
+        let found = store.primary().list_deliveries(&other, &query).await.unwrap().unwrap().1;
         found.iter().all(|delivery| delivery.state == DeliveryState::Sent)
     };
     while !is_sent().await {

@@ -84,7 +84,7 @@ fn relay(store: &Store, script: &Arc<Script>, clock: &Clock) -> MailWorker {
 
 async fn deliveries(store: &Store, invitation: InvitationId) -> Vec<Delivery> {
     let query = DeliveryQuery { ascending: true, ..DeliveryQuery::of(invitation, 100) };
-    store.list_deliveries(&reach(), &query).await.unwrap().unwrap().1
+    store.primary().list_deliveries(&reach(), &query).await.unwrap().unwrap().1
 }
 
 async fn states(store: &Store, invitation: InvitationId) -> Vec<DeliveryState> {

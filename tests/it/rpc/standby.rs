@@ -8,7 +8,7 @@ use bytes::Bytes;
 use invitation_service::clock::Clock;
 use invitation_service::pb;
 use prost::Message as _;
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 
 use crate::contract::raw::Rpc;
 use crate::contract::{codes, raw, request};
@@ -44,6 +44,12 @@ const LOSSES: [&str; 3] =
 async fn copied(database: &TestDatabase, changes: &[&str]) -> (request::Known, TestDatabase) {
     let service = Service::start(database).await;
     let known = request::known(&service, None, messages::COMPANY).await;
+    // Events that get their positions later would be ones that the copy lacks.
+    let rows = database.connect().await;
+    while count_unnumbered(&rows).await > 0 {
+        pause().await;
+    }
+    rows.close().await.unwrap();
     service.stop().await;
     let copy = database.copy().await.unwrap();
     let rows = copy.connect().await;
@@ -52,6 +58,12 @@ async fn copied(database: &TestDatabase, changes: &[&str]) -> (request::Known, T
     }
     rows.close().await.unwrap();
     (known, copy)
+}
+
+async fn count_unnumbered(rows: &DatabaseConnection) -> i64 {
+    let sql = "SELECT count(*) FROM event WHERE position IS NULL";
+    let row = rows.query_one_raw(Statement::from_string(rows.get_database_backend(), sql)).await.unwrap();
+    row.unwrap().try_get_by_index(0).unwrap()
 }
 
 /// Starts a service that reads from a standby, and waits until it does: until an invitation looks as it does there.

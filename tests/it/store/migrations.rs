@@ -107,7 +107,7 @@ async fn older_release_works_with_every_table_extended(database: TestDatabase) {
     assert!(opened.maintenance().is_ready().await.unwrap());
     let store = Store::start(opened, &options(Group::run));
     let made = created(&store, link()).await;
-    let read = store.get_invitation(&reach(), made.id, true).await.unwrap().unwrap();
+    let read = store.primary().get_invitation(&reach(), made.id, true).await.unwrap().unwrap();
     assert_eq!(read.found.id, made.id);
     store.close().await;
 }

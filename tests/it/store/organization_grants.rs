@@ -80,10 +80,10 @@ async fn grant_changes_for_one_writer_at_a_time(database: TestDatabase) {
         }
     };
     futures_util::future::join_all((0..5).map(add)).await;
-    let found = store.get_organization_grant(&account(), first.id).await.unwrap().unwrap();
+    let found = store.primary().get_organization_grant(&account(), first.id).await.unwrap().unwrap();
     assert_eq!((found.permissions.len(), found.revision), (first.permissions.len() + 5, 6));
     let other = AccountId::parse("Acme").unwrap();
-    assert_eq!(store.get_organization_grant(&other, first.id).await.unwrap(), None);
+    assert_eq!(store.primary().get_organization_grant(&other, first.id).await.unwrap(), None);
     let foreign = store.change_organization_grant(&other, first.id, &WriteOnce::default(), |_| Ok(None)).await.unwrap();
     assert_eq!(foreign, Err(GrantRefusal::NotFound));
 }
@@ -108,7 +108,7 @@ async fn grants_are_paged_and_filtered_within_their_account(database: TestDataba
             let mut query = OrganizationGrantQuery { requester, target, ascending, limit: 2, after: None };
             let mut seen = Vec::new();
             loop {
-                let page = store.list_organization_grants(&account(), &query).await.unwrap();
+                let page = store.primary().list_organization_grants(&account(), &query).await.unwrap();
                 let Some(last) = page.last() else { break };
                 query.after = Some(Cursor::of_id(last.id));
                 seen.extend(page.iter().map(|grant| grant.id.as_u128()));

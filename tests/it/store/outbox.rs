@@ -69,7 +69,8 @@ fn ids(claimed: &[ClaimedDelivery]) -> BTreeSet<Uuid> {
 async fn states(store: &Store, claimed: &ClaimedDelivery) -> Vec<DeliveryState> {
     let invitation = claimed.delivery.message.invitation;
     let query = DeliveryQuery { ascending: true, ..DeliveryQuery::of(invitation, 10) };
-    let (_, found) = store.list_deliveries(&Reach::of_account(claimed.account.clone()), &query).await.unwrap().unwrap();
+    let (_, found) =
+        store.primary().list_deliveries(&Reach::of_account(claimed.account.clone()), &query).await.unwrap().unwrap();
     found.into_iter().map(|delivery| delivery.state).collect()
 }
 

@@ -280,7 +280,7 @@ async fn address_of_a_code_message_is_removed_on_settle(database: TestDatabase) 
             None => assert!(store.cancel_delivery(&claimed, "no reason").await.unwrap()),
         }
         let query = DeliveryQuery { ascending: true, ..DeliveryQuery::of(made.id, 10) };
-        let (_, settled) = store.list_deliveries(&reach(), &query).await.unwrap().unwrap();
+        let (_, settled) = store.primary().list_deliveries(&reach(), &query).await.unwrap().unwrap();
         assert_eq!(settled.iter().map(|settled| &settled.message.address).collect::<Vec<_>>(), [&None]);
     }
 }

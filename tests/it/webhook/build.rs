@@ -135,13 +135,13 @@ impl Desk {
 
     /// The endpoint as it now is.
     pub(crate) async fn get(&self, endpoint: &Endpoint) -> Endpoint {
-        self.store.get_webhook_endpoint(&account(), endpoint.id).await.unwrap().unwrap()
+        self.store.primary().get_webhook_endpoint(&account(), endpoint.id).await.unwrap().unwrap()
     }
 
     /// The requests to an endpoint, the oldest first.
     pub(crate) async fn attempts(&self, endpoint: &Endpoint) -> Vec<WebhookAttempt> {
         let query = AttemptQuery { ascending: true, ..AttemptQuery::of(endpoint.id, 1_000) };
-        self.store.list_webhook_attempts(&account(), &query).await.unwrap().unwrap()
+        self.store.primary().list_webhook_attempts(&account(), &query).await.unwrap().unwrap()
     }
 
     /// The states of an endpoint's messages, and when they are due.

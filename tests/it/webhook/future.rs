@@ -54,7 +54,7 @@ async fn endpoint_that_cannot_be_read_keeps_no_other_waiting(database: TestDatab
     desk.dispatch().await;
     assert_eq!(desk.sender().drain().await.unwrap(), 2);
     let query = EndpointQuery { ascending: true, limit: 2, after: None };
-    let listed = desk.store.list_webhook_endpoints(&account(), &query).await.unwrap();
+    let listed = desk.store.primary().list_webhook_endpoints(&account(), &query).await.unwrap();
     let mut wanted = [first.id, last.id];
     wanted.sort();
     assert_eq!(listed.iter().map(|endpoint| endpoint.id).collect::<Vec<_>>(), wanted);

@@ -16,8 +16,8 @@ use crate::support::database::TestDatabase;
 use crate::support::postgres::{Cluster, start_private};
 use crate::support::service::{Service, configuration};
 
-/// The default time limit of a read.
-const TIMEOUT: &str = "1500ms";
+/// A time limit of which even the standby's half is longer than a caller waits while the standby is silent.
+const TIMEOUT: &str = "6s";
 /// The longest that a caller waits while the standby is silent.
 const ANSWERED: Duration = Duration::from_secs(2);
 /// The time that a test waits for an event before it fails.
@@ -87,13 +87,16 @@ impl World {
         listed.connection_invitations.iter().any(|invitation| invitation.name == name)
     }
 
-    /// Creates invitations until one is not listed: then lists are read from the standby, which takes over nothing.
+    /// Creates invitations until one is not listed: then lists are read from the standby, which takes over nothing. Before, the
+    /// standby takes over some, so that it can show that it follows.
     async fn until_standby_is_read(&self) -> pb::ConnectionInvitation {
         loop {
+            self.pause_replay().await;
             let made = self.create().await;
             if !self.lists(&made.name).await {
                 return made;
             }
+            self.resume_replay().await;
             pause().await;
         }
     }
@@ -150,7 +153,6 @@ async fn reads_lag_with_the_standby_and_outlive_it() {
     let Some(cluster) = start_private() else { return };
     let world = World::start(cluster).await;
     let mut watched = world.service.events().watch_events(messages::watch("")).await.unwrap().into_inner();
-    world.pause_replay().await;
     let unseen = world.until_standby_is_read().await;
     assert_eq!(world.get(&unseen.name).await.name, unseen.name, "a Get asks the primary for what it does not find");
 
@@ -183,7 +185,6 @@ async fn reads_lag_with_the_standby_and_outlive_it() {
     world.cluster.stop_standby();
     world.read_through_an_outage(&unseen.name).await;
     world.cluster.restart_standby(world.standby_port);
-    world.pause_replay().await;
     world.until_standby_is_read().await;
     world.service.stop().await;
 }

@@ -44,7 +44,7 @@ async fn run(store: &Store, mode: BatchMode, actions: impl IntoIterator<Item = A
 
 async fn how_many(store: &Store) -> usize {
     let query = InvitationQuery { limit: 2_000, ..InvitationQuery::default() };
-    store.list_invitations(&reach(), &query).await.unwrap().len()
+    store.primary().list_invitations(&reach(), &query).await.unwrap().len()
 }
 
 fn refused(refusal: Refusal) -> ExecuteError {

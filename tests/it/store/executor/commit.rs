@@ -41,7 +41,7 @@ async fn new_invitation_is_made_once_when_the_connection_breaks() {
                 assert_eq!(store.executor().execute(marked(once), None).await.unwrap().invitation.id, made.id);
             }
             let all = InvitationQuery { limit: 100, ..InvitationQuery::default() };
-            assert_eq!(store.list_invitations(&reach(), &all).await.unwrap().len(), wanted);
+            assert_eq!(store.primary().list_invitations(&reach(), &all).await.unwrap().len(), wanted);
         }
     }
 }

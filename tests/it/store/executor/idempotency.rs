@@ -27,7 +27,7 @@ on_both!(
 
 async fn how_many(store: &Store) -> usize {
     let query = InvitationQuery { limit: 1_000, ..InvitationQuery::default() };
-    store.list_invitations(&reach(), &query).await.unwrap().len()
+    store.primary().list_invitations(&reach(), &query).await.unwrap().len()
 }
 
 async fn request_id_survives_a_restart(database: TestDatabase) {

@@ -35,13 +35,13 @@ async fn another_account_sees_and_changes_nothing(database: TestDatabase) {
     let before = read(&store, made.id).await;
     let other = AccountId::parse("Acme").unwrap();
 
-    assert!(store.get_invitation(&Reach::of_account(other.clone()), made.id, true).await.unwrap().is_none());
+    assert!(store.primary().get_invitation(&Reach::of_account(other.clone()), made.id, true).await.unwrap().is_none());
     let query = InvitationQuery { limit: 10, ..InvitationQuery::default() };
-    assert!(store.list_invitations(&Reach::of_account(other.clone()), &query).await.unwrap().is_empty());
-    assert_eq!(store.list_invitations(&reach(), &query).await.unwrap().len(), 1, "the owner sees it");
+    assert!(store.primary().list_invitations(&Reach::of_account(other.clone()), &query).await.unwrap().is_empty());
+    assert_eq!(store.primary().list_invitations(&reach(), &query).await.unwrap().len(), 1, "the owner sees it");
     let events =
         EventQuery { invitation: made.id, kind: None, types: Vec::new(), ascending: true, limit: 10, after: None };
-    assert!(store.list_events(&Reach::of_account(other.clone()), &events).await.unwrap().is_none());
+    assert!(store.primary().list_events(&Reach::of_account(other.clone()), &events).await.unwrap().is_none());
 
     let connection = NewConnection { id: COMPANY, datasource_name: String::new(), status: String::new() };
     let update = recorded(&made, connection, Some(acceptance.id));
@@ -73,7 +73,12 @@ async fn request_ids_of_two_accounts_do_not_meet(database: TestDatabase) {
     let theirs = store.executor().execute(theirs, None).await.unwrap().invitation;
     assert_ne!(ours.id, theirs.id);
     assert!(
-        store.get_invitation(&Reach::of_account(theirs.account.clone()), theirs.id, false).await.unwrap().is_some()
+        store
+            .primary()
+            .get_invitation(&Reach::of_account(theirs.account.clone()), theirs.id, false)
+            .await
+            .unwrap()
+            .is_some()
     );
 }
 
@@ -88,7 +93,7 @@ async fn messages_and_codes_of_another_account_are_not_found(database: TestDatab
     assert!(!store.cancel_delivery(&foreign, "").await.unwrap());
     assert!(store.topicality(&foreign).await.unwrap().is_none());
     let query = DeliveryQuery { ascending: true, ..DeliveryQuery::of(made.id, 10) };
-    assert!(store.list_deliveries(&Reach::of_account(other.clone()), &query).await.unwrap().is_none());
+    assert!(store.primary().list_deliveries(&Reach::of_account(other.clone()), &query).await.unwrap().is_none());
     let delivery = claimed.delivery.message.id;
     for action in [
         Action::SettleDelivery(SettleDelivery { delivery, lease, end: DeliveryEnd::Failed("550".to_owned()) }),

@@ -59,7 +59,7 @@ async fn read_bare(
     store: &invitation_service::store::Store,
     made: &invitation_service::domain::invitation::Invitation,
 ) -> invitation_service::domain::invitation::Invitation {
-    store.get_invitation(&reach(), made.id, false).await.unwrap().unwrap().found
+    store.primary().get_invitation(&reach(), made.id, false).await.unwrap().unwrap().found
 }
 
 #[tokio::test(crate = "crate::support::limit")]
@@ -89,7 +89,7 @@ async fn creates_are_decided_again_after_a_conflict() {
     assert_eq!(attempts(&connection).await, 4);
     assert_eq!(read(&store, made.id).await, *made);
     let all = InvitationQuery { limit: 10, ..InvitationQuery::default() };
-    assert_eq!(store.list_invitations(&reach(), &all).await.unwrap().len(), 1);
+    assert_eq!(store.primary().list_invitations(&reach(), &all).await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
@@ -175,7 +175,7 @@ async fn expiry_between_decision_and_commit_is_respected() {
             continue;
         }
         assert_eq!(answer.unwrap_err(), ExecuteError::Refused(Refusal::InvitationExpired));
-        let found = store.get_invitation(&reach(), made.id, true).await.unwrap().unwrap();
+        let found = store.primary().get_invitation(&reach(), made.id, true).await.unwrap().unwrap();
         assert_eq!((found.found.facts.use_count, found.found.state_at(found.now)), (0, State::Expired));
         assert_eq!(story(&store, made.id).await, ["created"]);
         return;
@@ -192,7 +192,7 @@ async fn all_rows_of_a_page_are_judged_at_one_moment_of_the_database() {
         answer.unwrap();
     }
     let page = InvitationQuery { states: vec![State::Active], limit: 300, ..InvitationQuery::default() };
-    let page = store.list_invitations(&reach(), &page).await.unwrap();
+    let page = store.primary().list_invitations(&reach(), &page).await.unwrap();
     assert_eq!(page.len(), 300);
     assert!(page.iter().all(|row| row.now == page[0].now));
 }

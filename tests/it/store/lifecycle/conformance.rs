@@ -220,7 +220,7 @@ async fn newest_hundred_acceptances_come_with_an_invitation(database: TestDataba
     let newest: Vec<String> = (3..103).rev().map(|n| format!("subject {n}")).collect();
     assert_eq!(subjects, newest);
     assert_eq!(found.facts.use_count, 103);
-    let bare = store.get_invitation(&reach(), made.id, false).await.unwrap().unwrap().found;
+    let bare = store.primary().get_invitation(&reach(), made.id, false).await.unwrap().unwrap().found;
     assert!(bare.acceptances.is_empty(), "nobody asked for them");
     let revoked = store.executor().execute(command(revoke(&made)), None).await.unwrap().invitation;
     assert_eq!(revoked.acceptances, found.acceptances, "a command by name answers with them");

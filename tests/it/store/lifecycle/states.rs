@@ -83,7 +83,7 @@ async fn state_filter_agrees_with_the_domain_over_all_facts(database: TestDataba
             .map(|(_, state)| state)
             .collect();
         let query = InvitationQuery { states: states.clone(), limit: 2_000, ..InvitationQuery::default() };
-        let found = store.list_invitations(&reach(), &query).await.unwrap();
+        let found = store.primary().list_invitations(&reach(), &query).await.unwrap();
         let wanted =
             rows.iter().filter(|(_, facts)| states.is_empty() || states.contains(&facts.state_at(clock.now())));
         let wanted: BTreeSet<InvitationId> = wanted.map(|(id, _)| *id).collect();
@@ -121,6 +121,6 @@ async fn deletion_agrees_with_the_domain_over_all_facts(database: TestDatabase) 
         .unwrap();
     assert_eq!((pruned.is_done, pruned.rows), (true, (rows.len() - wanted.len()) as u64));
     let query = InvitationQuery { limit: 2_000, ..InvitationQuery::default() };
-    let kept = store.list_invitations(&reach(), &query).await.unwrap();
+    let kept = store.primary().list_invitations(&reach(), &query).await.unwrap();
     assert_eq!(kept.iter().map(|row| row.found.id).collect::<BTreeSet<_>>(), wanted);
 }

@@ -41,7 +41,7 @@ async fn acceptances_are_paged_newest_first_for_their_account_alone(database: Te
     let mut query = AcceptanceQuery { kind: Some(Kind::Connection), ..AcceptanceQuery::of(made.id, 4) };
     let mut seen = Vec::new();
     loop {
-        let page = store.list_acceptances(&reach(), &query).await.unwrap().unwrap();
+        let page = store.primary().list_acceptances(&reach(), &query).await.unwrap().unwrap();
         let Some(last) = page.last() else { break };
         query.after = Some(Cursor::of_acceptance(last));
         seen.extend(page);
@@ -52,16 +52,16 @@ async fn acceptances_are_paged_newest_first_for_their_account_alone(database: Te
     assert_eq!(seen, wanted);
 
     let query = AcceptanceQuery { after: None, ascending: true, ..query };
-    let oldest = store.list_acceptances(&reach(), &query).await.unwrap().unwrap();
+    let oldest = store.primary().list_acceptances(&reach(), &query).await.unwrap().unwrap();
     assert_eq!(oldest, wanted.iter().rev().take(4).cloned().collect::<Vec<_>>());
     let after = oldest.get(1).map(Cursor::of_acceptance);
     let next = AcceptanceQuery { after, ..query.clone() };
-    let next = store.list_acceptances(&reach(), &next).await.unwrap().unwrap();
+    let next = store.primary().list_acceptances(&reach(), &next).await.unwrap().unwrap();
     assert_eq!(next[..2], oldest[2..]);
     let wrong = AcceptanceQuery { kind: Some(Kind::Guest), ..query.clone() };
-    assert!(store.list_acceptances(&reach(), &wrong).await.unwrap().is_none());
+    assert!(store.primary().list_acceptances(&reach(), &wrong).await.unwrap().is_none());
     let foreign = AccountId::parse("Acme").unwrap();
-    assert!(store.list_acceptances(&Reach::of_account(foreign.clone()), &query).await.unwrap().is_none());
+    assert!(store.primary().list_acceptances(&Reach::of_account(foreign.clone()), &query).await.unwrap().is_none());
     let unused = AcceptanceQuery { invitation: created(&store, link()).await.id, ..query };
-    assert!(store.list_acceptances(&reach(), &unused).await.unwrap().unwrap().is_empty());
+    assert!(store.primary().list_acceptances(&reach(), &unused).await.unwrap().unwrap().is_empty());
 }

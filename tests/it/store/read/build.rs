@@ -98,7 +98,7 @@ pub(crate) fn all() -> InvitationQuery {
 
 /// The ids of a page.
 pub(crate) async fn ids(store: &Store, query: &InvitationQuery) -> Vec<InvitationId> {
-    let rows = store.list_invitations(&reach(), query).await.unwrap();
+    let rows = store.primary().list_invitations(&reach(), query).await.unwrap();
     rows.iter().map(|row| row.found.id).collect()
 }
 
@@ -107,7 +107,7 @@ pub(crate) async fn walk(store: &Store, query: &InvitationQuery, limit: u64) -> 
     let mut query = InvitationQuery { limit, ..query.clone() };
     let mut seen = Vec::new();
     loop {
-        let page = store.list_invitations(&reach(), &query).await.unwrap();
+        let page = store.primary().list_invitations(&reach(), &query).await.unwrap();
         seen.extend(page.iter().map(|row| row.found.id));
         let Some(last) = page.last().filter(|_| page.len() as u64 == limit) else { return seen };
         query.after = Some(Cursor::of_invitation_by(query.order, last));

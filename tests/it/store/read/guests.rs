@@ -58,7 +58,7 @@ async fn mixed(database: &TestDatabase, store: &Store, connection: &DatabaseConn
     }
     created(store, user("not@example.org")).await;
     foreign(store, guest("foreign@example.org", later(1_000))).await;
-    let rows = store.list_invitations(&reach(), &guests()).await.unwrap();
+    let rows = store.primary().list_invitations(&reach(), &guests()).await.unwrap();
     rows.into_iter().map(|row| row.found).collect()
 }
 
@@ -144,7 +144,7 @@ async fn statuses_expiry_and_archive_are_filters_of_their_own(database: TestData
     ] {
         let wanted: Vec<_> = wanted.into_iter().map(|index: usize| made[index]).collect();
         assert_eq!(ids(&store, &query).await, wanted, "{query:?}");
-        assert_eq!(store.count_invitations(&reach(), &query, 100).await.unwrap().found, wanted.len() as u64);
+        assert_eq!(store.primary().count_invitations(&reach(), &query, 100).await.unwrap().found, wanted.len() as u64);
         assert_eq!(store.list_names(&reach(), &query).await.unwrap().len(), wanted.len());
     }
 }
@@ -159,7 +159,7 @@ async fn row_is_seen_where_its_key_is_while_the_list_is_walked(database: TestDat
         made.push(id);
     }
     let query = InvitationQuery { order: Order::Update, ascending: true, limit: 4, ..guests() };
-    let first = store.list_invitations(&reach(), &query).await.unwrap();
+    let first = store.primary().list_invitations(&reach(), &query).await.unwrap();
     // One that was seen is changed and comes again; one that was not goes to the place it now has, or is passed by.
     set(&database, &connection, made[0], "updated_at = 75").await;
     set(&database, &connection, made[5], "updated_at = 500").await;
@@ -178,16 +178,20 @@ async fn total_is_that_of_the_moment_of_its_list(database: TestDatabase) {
     }
     clock.advance(Duration::from_secs(250));
     let expired = InvitationQuery { expired: Some(true), limit: 1, ..guests() };
-    let total = store.count_invitations(&reach(), &expired, 100).await.unwrap();
+    let total = store.primary().count_invitations(&reach(), &expired, 100).await.unwrap();
     assert_eq!(total.found, 2);
     clock.advance(Duration::from_secs(100));
     let frozen = InvitationQuery { at: Some(total.now), ..expired.clone() };
-    let first = store.list_invitations(&reach(), &frozen).await.unwrap();
+    let first = store.primary().list_invitations(&reach(), &frozen).await.unwrap();
     assert_eq!(first[0].now, total.now);
     let cursor = Cursor { total: Some(total.found), ..Cursor::of_invitation(&first[0]) };
     let kept: Cursor = serde_json::from_str(&serde_json::to_string(&cursor).unwrap()).unwrap();
     assert_eq!(kept, cursor);
     let next = InvitationQuery { after: Some(kept), skip: 7, ..expired.clone() };
-    assert_eq!(store.count_invitations(&reach(), &next, 100).await.unwrap().found, 2, "pages of a list have one total");
-    assert_eq!(store.count_invitations(&reach(), &expired, 100).await.unwrap().found, 3);
+    assert_eq!(
+        store.primary().count_invitations(&reach(), &next, 100).await.unwrap().found,
+        2,
+        "pages of a list have one total"
+    );
+    assert_eq!(store.primary().count_invitations(&reach(), &expired, 100).await.unwrap().found, 3);
 }

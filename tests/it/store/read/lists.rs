@@ -33,7 +33,7 @@ fn all() -> InvitationQuery {
 }
 
 async fn ids(store: &Store, query: InvitationQuery) -> Vec<InvitationId> {
-    let rows = store.list_invitations(&reach(), &query).await.unwrap();
+    let rows = store.primary().list_invitations(&reach(), &query).await.unwrap();
     rows.iter().map(|row| row.found.id).collect()
 }
 
@@ -110,7 +110,7 @@ async fn list_walked_while_rows_change_and_appear_has_each_row_once(database: Te
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
             let query = InvitationQuery { ascending, limit: 7, after, ..InvitationQuery::default() };
-            let page = store.list_invitations(&reach(), &query).await.unwrap();
+            let page = store.primary().list_invitations(&reach(), &query).await.unwrap();
             let Some(last) = page.last() else { break };
             after = Some(Cursor::of_invitation(last));
             seen.extend(page.iter().map(|row| row.found.id));
@@ -138,15 +138,19 @@ async fn moment_of_the_first_page_judges_all_pages(database: TestDatabase) {
         .await;
     }
     let active = InvitationQuery { states: vec![State::Active], limit: 2, ..InvitationQuery::default() };
-    let first = store.list_invitations(&reach(), &active).await.unwrap();
+    let first = store.primary().list_invitations(&reach(), &active).await.unwrap();
     clock.advance(Duration::from_secs(61));
     let after = first.last().map(Cursor::of_invitation);
-    let second = store.list_invitations(&reach(), &InvitationQuery { after, ..active.clone() }).await.unwrap();
+    let second =
+        store.primary().list_invitations(&reach(), &InvitationQuery { after, ..active.clone() }).await.unwrap();
     assert_eq!((first.len(), second.len()), (2, 2));
     for row in &second {
         assert_eq!((row.now, row.found.state_at(row.now)), (first[0].now, State::Active));
     }
-    assert!(store.list_invitations(&reach(), &active).await.unwrap().is_empty(), "a new list is of a new moment");
+    assert!(
+        store.primary().list_invitations(&reach(), &active).await.unwrap().is_empty(),
+        "a new list is of a new moment"
+    );
 }
 
 async fn pages_of_events_have_each_event_once_in_both_orders(database: TestDatabase) {
@@ -173,7 +177,7 @@ async fn pages_of_events_have_each_event_once_in_both_orders(database: TestDatab
                 limit: 3,
                 after,
             };
-            let page = store.list_events(&reach(), &query).await.unwrap().unwrap();
+            let page = store.primary().list_events(&reach(), &query).await.unwrap().unwrap();
             let Some(last) = page.last() else { break };
             after = Some(Cursor::of_event(last));
             seen.extend(page.iter().map(|event| event.sequence));

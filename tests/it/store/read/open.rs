@@ -22,7 +22,7 @@ on_both!(
 );
 
 async fn open(store: &Store, address: &Address, page: &Page) -> Vec<InvitationId> {
-    let rows = store.list_open_invitations(&reach(), address, page).await.unwrap();
+    let rows = store.primary().list_open_invitations(&reach(), address, page).await.unwrap();
     rows.iter().map(|row| row.found.id).collect()
 }
 
@@ -69,7 +69,7 @@ async fn open_invitations_are_active_ones_and_domain_auto_joins(database: TestDa
             let mut page = Page { ascending: ascends, limit, ..Page::default() };
             let mut seen = Vec::new();
             loop {
-                let rows = store.list_open_invitations(&reach(), &ann, &page).await.unwrap();
+                let rows = store.primary().list_open_invitations(&reach(), &ann, &page).await.unwrap();
                 let Some(last) = rows.last() else { break };
                 page.after = Some(Cursor::of_invitation(last));
                 seen.extend(rows.iter().map(|row| row.found.id));
@@ -95,15 +95,15 @@ async fn auto_join_of_a_scope_is_the_one_that_was_not_revoked(database: TestData
     let (store, _) = store(&database).await;
     let connection = database.connect().await;
     let scope = Scope::new("te'am", "\"1\" ");
-    assert!(store.find_autojoin(&reach(), &scope).await.unwrap().is_none());
+    assert!(store.primary().find_autojoin(&reach(), &scope).await.unwrap().is_none());
     let scope = Scope::new("team", "\"1\" ");
     let made = autojoined(&store, &scope, "example.org").await;
-    let find = async || store.find_autojoin(&reach(), &scope).await.unwrap().map(|read| read.found.id);
+    let find = async || store.primary().find_autojoin(&reach(), &scope).await.unwrap().map(|read| read.found.id);
     assert_eq!(find().await, Some(made));
     set(&database, &connection, made, "emptied_at = 5").await;
     assert_eq!(find().await, Some(made), "a sync brings it back");
     set(&database, &connection, made, "revoked_at = 6, emptied_at = NULL").await;
     assert_eq!(find().await, None);
     let other = invitation_service::domain::value::text::AccountId::parse("Acme").unwrap();
-    assert!(store.find_autojoin(&Reach::of_account(other.clone()), &scope).await.unwrap().is_none());
+    assert!(store.primary().find_autojoin(&Reach::of_account(other.clone()), &scope).await.unwrap().is_none());
 }

@@ -160,16 +160,16 @@ async fn read_page(store: &Store, list: &List, after: Option<Cursor>) -> usize {
     match list {
         List::Query(query) => {
             let query = InvitationQuery { after, ..(**query).clone() };
-            store.list_invitations(&reach(), &query).await.unwrap().len()
+            store.primary().list_invitations(&reach(), &query).await.unwrap().len()
         }
         List::OfHost(query) => {
             let query = InvitationQuery { after, ..(**query).clone() };
             let reach = Reach::of_hosts(account(), vec![HOST]);
-            store.list_invitations(&reach, &query).await.unwrap().len()
+            store.primary().list_invitations(&reach, &query).await.unwrap().len()
         }
         List::Open(address) => {
             let page = Page { limit: PAGE, scan: Some(SCAN), after, ..Page::default() };
-            store.list_open_invitations(&reach(), address, &page).await.unwrap().len()
+            store.primary().list_open_invitations(&reach(), address, &page).await.unwrap().len()
         }
     }
 }

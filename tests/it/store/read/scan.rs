@@ -69,7 +69,7 @@ async fn short_pages_make_the_same_list(database: TestDatabase) {
             let whole = ids(&store, &InvitationQuery { limit: 1_000, ..query.clone() }).await;
             let (seen, _) = follow(async |after| {
                 let query = InvitationQuery { scan: Some(SCAN), limit: PAGE, after, ..query.clone() };
-                store.list_invitations(&reach(), &query).await.unwrap()
+                store.primary().list_invitations(&reach(), &query).await.unwrap()
             })
             .await;
             assert_eq!(seen, whole, "{query:?}");
@@ -77,10 +77,10 @@ async fn short_pages_make_the_same_list(database: TestDatabase) {
     }
     let whole = Page { limit: 1_000, ..Page::default() };
     let ann = address(AddressType::Internal, "ann");
-    let whole = store.list_open_invitations(&reach(), &ann, &whole).await.unwrap();
+    let whole = store.primary().list_open_invitations(&reach(), &ann, &whole).await.unwrap();
     let (seen, _) = follow(async |after| {
         let page = Page { scan: Some(SCAN), limit: PAGE, after, ..Page::default() };
-        store.list_open_invitations(&reach(), &ann, &page).await.unwrap()
+        store.primary().list_open_invitations(&reach(), &ann, &page).await.unwrap()
     })
     .await;
     assert_eq!(seen, whole.iter().map(|row| row.found.id).collect::<Vec<_>>());
@@ -91,7 +91,7 @@ async fn page_without_rows_says_where_the_list_goes_on(database: TestDatabase) {
     let (seen, pages) = follow(async |after| {
         let creator = Some("nobody".to_owned());
         let query = InvitationQuery { creator, scan: Some(SCAN), limit: PAGE, after, ..InvitationQuery::default() };
-        store.list_invitations(&reach(), &query).await.unwrap()
+        store.primary().list_invitations(&reach(), &query).await.unwrap()
     })
     .await;
     assert_eq!((seen.len(), pages), (0, 9), "40 rows, 5 at a time, and an empty rest");

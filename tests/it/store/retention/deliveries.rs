@@ -66,7 +66,8 @@ async fn deleted_message_counts_no_more_for_its_invitation(database: TestDatabas
     let after = read(&store, made.id).await;
     assert_eq!((after.deliveries, after.latest_delivery), (1, Some(DeliveryState::Queued)));
     assert_eq!(after.first_sent_at, Some(NEW_YEAR), "the invitation tells when its link was sent first");
-    let (_, listed) = store.list_deliveries(&reach(), &DeliveryQuery::of(made.id, 10)).await.unwrap().unwrap();
+    let (_, listed) =
+        store.primary().list_deliveries(&reach(), &DeliveryQuery::of(made.id, 10)).await.unwrap().unwrap();
     assert_eq!(listed.len(), 1);
     run(&database, "UPDATE outbox SET state = 'sent', due_at = NULL, sent_at = created_at").await;
     clock.advance(WEEK + DAY);

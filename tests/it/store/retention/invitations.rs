@@ -116,11 +116,11 @@ async fn invitation_goes_by_the_time_since_its_end(database: TestDatabase) {
     run_for(&store, archive(&archived, true)).await;
     clock.advance(20 * DAY + Duration::from_secs(601));
     assert_eq!(prune(&store).await, 1, "the one that expired after ten minutes and was left alone");
-    assert!(store.get_invitation(&reach(), brief.id, false).await.unwrap().is_none());
+    assert!(store.primary().get_invitation(&reach(), brief.id, false).await.unwrap().is_none());
     clock.advance(10 * DAY);
     assert_eq!(prune(&store).await, 2, "the used one, and the one that was archived after its end");
     for gone in [&used, &archived] {
-        assert!(store.get_invitation(&reach(), gone.id, false).await.unwrap().is_none());
+        assert!(store.primary().get_invitation(&reach(), gone.id, false).await.unwrap().is_none());
     }
     run_for(&store, resend(&expired, false, Some(seconds(600)))).await;
     run(&database, "UPDATE outbox SET state = 'sent', due_at = NULL").await;
@@ -140,18 +140,19 @@ async fn deleted_invitation_is_as_if_it_had_never_been(database: TestDatabase) {
     run(&database, "UPDATE invitation SET expire_at = NULL WHERE account_id = 'bert'").await;
     clock.advance(2 * MONTH);
     assert_eq!(prune(&store).await, 1);
-    assert!(store.get_invitation(&reach(), made.id, true).await.unwrap().is_none());
+    assert!(store.primary().get_invitation(&reach(), made.id, true).await.unwrap().is_none());
     assert!(
         store
+            .primary()
             .list_invitations(&reach(), &InvitationQuery { limit: 10, ..Default::default() })
             .await
             .unwrap()
             .is_empty()
     );
-    assert!(store.list_deliveries(&reach(), &DeliveryQuery::of(made.id, 10)).await.unwrap().is_none());
+    assert!(store.primary().list_deliveries(&reach(), &DeliveryQuery::of(made.id, 10)).await.unwrap().is_none());
     let query =
         EventQuery { invitation: made.id, kind: None, types: Vec::new(), ascending: true, limit: 10, after: None };
-    assert!(store.list_events(&reach(), &query).await.unwrap().is_none());
+    assert!(store.primary().list_events(&reach(), &query).await.unwrap().is_none());
     for action in [
         accept(&made, "ann"),
         decline(&made, 1),
@@ -166,7 +167,7 @@ async fn deleted_invitation_is_as_if_it_had_never_been(database: TestDatabase) {
     let new = created(&store, guest("ann@example.org")).await;
     let versions = texts(&database, "SELECT 'version ' || version FROM slot WHERE account_id = 'acme'").await;
     assert_eq!(versions, [format!("version {}", new.created_at.micros())], "no version occurs twice");
-    let other = store.get_invitation(&reach_of(&other()), foreign.id, false).await.unwrap().unwrap();
+    let other = store.primary().get_invitation(&reach_of(&other()), foreign.id, false).await.unwrap().unwrap();
     assert_eq!(other.found.recipients.len(), 1);
 }
 

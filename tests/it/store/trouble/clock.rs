@@ -24,7 +24,7 @@ async fn first_create_of_a_skewed_process_lives_its_whole_ttl() {
         let expiry =
             Some(Expiry { time: ExpiryTime::After(Ttl::parse(Duration::from_secs(120)).unwrap()), field: "ttl" });
         let made = created(&store, CreateInvitation { expiry, ..link() }).await;
-        let read = store.get_invitation(&reach(), made.id, false).await.unwrap().unwrap();
+        let read = store.primary().get_invitation(&reach(), made.id, false).await.unwrap().unwrap();
         assert_eq!(read.found.state_at(read.now), State::Active);
         let sql = "SELECT (extract(epoch FROM now()) * 1000000)::bigint - created_at,
             expire_at - created_at FROM invitation ORDER BY created_at DESC LIMIT 1";

@@ -81,7 +81,7 @@ impl Reader<'_> {
     async fn read(self, store: &Store, query: &InvitationQuery) -> Result<Vec<(InvitationId, Cursor)>, StoreError> {
         let row = |read: Read<Invitation>| (read.found.id, Cursor::of_invitation_by(query.order, &read));
         Ok(match self {
-            Self::List => store.list_invitations(&reach(), query).await?.into_iter().map(row).collect(),
+            Self::List => store.primary().list_invitations(&reach(), query).await?.into_iter().map(row).collect(),
             Self::Names => {
                 let names = store.list_names(&reach(), query).await?;
                 names.into_iter().map(|name| (name.id, name.cursor)).collect()
@@ -90,7 +90,7 @@ impl Reader<'_> {
                 let (limit, after) = (query.limit, query.after.clone());
                 let page = Page { ascending: query.ascending, limit, after, ..Page::default() };
                 let to = address(AddressType::Email, email);
-                store.list_open_invitations(&reach(), &to, &page).await?.into_iter().map(row).collect()
+                store.primary().list_open_invitations(&reach(), &to, &page).await?.into_iter().map(row).collect()
             }
         })
     }
@@ -147,7 +147,7 @@ async fn invitation_that_cannot_be_read_is_missing_from_every_list(database: Tes
         }
         let names = listed(&store, &by_target, Reader::Names).await;
         assert!(of(&[0, 1]).iter().all(|id| names.contains(id)), "{damage}: {names:?}");
-        let read = store.get_invitation(&reach(), made[2][0], true).await;
+        let read = store.primary().get_invitation(&reach(), made[2][0], true).await;
         assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{damage}: {read:?}");
     }
     store.close().await;
@@ -195,7 +195,7 @@ async fn event_of_an_unknown_type_is_carried_on_as_text(database: TestDatabase) 
     store.sequence().await.unwrap();
     let names = |events: Vec<Event>| events.iter().map(|event| event.event.type_name().to_owned()).collect::<Vec<_>>();
     let wanted = ["invitation.transferred", "invitation.revoked"];
-    assert_eq!(names(store.list_events(&reach(), &of(made.id)).await.unwrap().unwrap()), wanted);
+    assert_eq!(names(store.primary().list_events(&reach(), &of(made.id)).await.unwrap().unwrap()), wanted);
     let own = store.events_behind(&reach(), &EventFilter::default(), 0, 10).await.unwrap();
     for batch in [store.all_events_behind(0, 10).await.unwrap(), own] {
         assert_eq!(names(batch.events.iter().map(|one| one.event.clone()).collect()), wanted);
@@ -221,7 +221,8 @@ async fn event_that_cannot_be_read_is_skipped(database: TestDatabase) {
         let types =
             |events: Vec<Event>| events.iter().map(|event| event.event.event_type.known().unwrap()).collect::<Vec<_>>();
         let wanted = [EventType::Created, EventType::Revoked];
-        assert_eq!(types(store.list_events(&reach(), &of(made.id)).await.unwrap().unwrap()), wanted, "{damage}");
+        let listed = store.primary().list_events(&reach(), &of(made.id)).await.unwrap();
+        assert_eq!(types(listed.unwrap()), wanted, "{damage}");
         let mut followed = (Vec::new(), begin);
         loop {
             // One at a time: a batch of nothing but an event that cannot be read moves its follower on.
@@ -234,10 +235,9 @@ async fn event_that_cannot_be_read_is_skipped(database: TestDatabase) {
             }
         }
         assert_eq!(types(followed.0), wanted, "{damage}");
-        assert_eq!(followed.1, begin + 3, "{damage}");
         let own = store.events_behind(&reach(), &EventFilter::default(), begin, 10).await.unwrap();
         assert_eq!((own.events.len(), own.until, own.is_last), (2, begin + 3, true), "{damage}");
-        begin = followed.1;
+        assert_eq!(std::mem::replace(&mut begin, followed.1) + 3, followed.1, "{damage}");
     }
     store.close().await;
 }
@@ -252,11 +252,11 @@ async fn acceptance_that_cannot_be_read_is_skipped(database: TestDatabase) {
     }
     set(&raw, "UPDATE acceptance SET details = '[1]' WHERE subject = 'bob' AND invitation_id = $1", made.id).await;
     let query = AcceptanceQuery { ascending: true, ..AcceptanceQuery::of(made.id, 2) };
-    let listed = store.list_acceptances(&reach(), &query).await.unwrap().unwrap();
+    let listed = store.primary().list_acceptances(&reach(), &query).await.unwrap().unwrap();
     let mut subjects: Vec<_> = listed.iter().map(|acceptance| acceptance.subject.0.as_str()).collect();
     subjects.sort_unstable();
     assert_eq!(subjects, ["ann", "cid"]);
-    let read = store.get_invitation(&reach(), made.id, true).await.unwrap().unwrap().found;
+    let read = store.primary().get_invitation(&reach(), made.id, true).await.unwrap().unwrap().found;
     assert_eq!(read.acceptances.len(), 2);
     store.executor().execute(command(accept(&made, "dan")), None).await.unwrap();
     let again = store.executor().execute(command(accept(&made, "bob")), None).await.unwrap_err();
@@ -272,13 +272,13 @@ async fn delivery_that_cannot_be_read_is_missing_from_the_list(database: TestDat
         (mailed.recipients, mailed.mails) = (emails(4), true);
         let made = created(&store, mailed).await;
         let all = DeliveryQuery { ascending: true, ..DeliveryQuery::of(made.id, 10) };
-        let before = store.list_deliveries(&reach(), &all).await.unwrap().unwrap().1;
+        let before = store.primary().list_deliveries(&reach(), &all).await.unwrap().unwrap().1;
         assert_eq!(before.len(), 4);
         let sql = format!("UPDATE outbox SET {damage} WHERE id = $1");
         set(&raw, &sql, InvitationId(before[1].message.id)).await;
-        let mut ids: Vec<Uuid> = Vec::new();
-        let first = store.list_deliveries(&reach(), &DeliveryQuery { limit: 2, ..all }).await.unwrap().unwrap().1;
-        ids.extend(first.iter().map(|delivery| delivery.message.id));
+        let page = DeliveryQuery { limit: 2, ..all };
+        let first = store.primary().list_deliveries(&reach(), &page).await.unwrap().unwrap().1;
+        let ids: Vec<Uuid> = first.iter().map(|delivery| delivery.message.id).collect();
         assert_eq!(ids, [before[0].message.id, before[2].message.id], "{damage}");
     }
     store.close().await;
@@ -372,7 +372,7 @@ async fn fields_of_a_newer_release_survive_a_write(database: TestDatabase) {
             }
         }
         write("invitation", made.id.0, &stored).await;
-        let read = store.get_invitation(&reach(), made.id, true).await.unwrap().unwrap();
+        let read = store.primary().get_invitation(&reach(), made.id, true).await.unwrap().unwrap();
         assert_eq!(read.found.details, made.details, "what is not known is not seen");
         store.executor().execute(command(resend(&made, true, None)), None).await.unwrap();
         assert_eq!(details("invitation", made.id.0).await, stored);

@@ -67,7 +67,7 @@ impl Callers {
                         Ok(made) => {
                             let id = made.invitation.id;
                             let reach = reach();
-                            let read = store.get_invitation(&reach, id, false);
+                            let read = store.primary().get_invitation(&reach, id, false);
                             timeout(LIMIT, read).await.is_ok_and(|read| read.is_ok_and(|read| read.is_some()))
                         }
                         Err(_) => false,
@@ -143,7 +143,7 @@ async fn idle_silent_connections_cost_one_call_and_no_more() {
     network.silence_present();
     let mut failed = 0;
     for _ in 0..40 {
-        let read = timeout(LIMIT, store.get_invitation(&reach(), made_by_nobody(), false)).await;
+        let read = timeout(LIMIT, store.primary().get_invitation(&reach(), made_by_nobody(), false)).await;
         failed += usize::from(!read.is_ok_and(|read| read.is_ok()));
     }
     assert!(failed <= 2, "{failed} of 40 calls met a silent connection, one after another");
@@ -183,7 +183,7 @@ async fn read_only_sessions_are_closed_and_are_not_ready() {
         assert_eq!(answer, ExecuteError::Unavailable);
         // Reads go on, by sessions that take no writes.
         for _ in 0..20 {
-            store.get_invitation(&reach(), made_by_nobody(), false).await.unwrap();
+            store.primary().get_invitation(&reach(), made_by_nobody(), false).await.unwrap();
         }
         admin.execute_unprepared(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await.unwrap();
         if pooler::is_pooled() {
@@ -310,7 +310,8 @@ async fn slow_lists_leave_connections_to_other_calls() {
         lists.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 let query = AcceptanceQuery::of(invitation, 10);
-                let list = timeout(Duration::from_millis(500), store.list_acceptances(&reach(), &query)).await;
+                let list =
+                    timeout(Duration::from_millis(500), store.primary().list_acceptances(&reach(), &query)).await;
                 assert!(!list.is_ok_and(|list| list.is_ok()), "the list is slow");
             }
         });
@@ -321,7 +322,7 @@ async fn slow_lists_leave_connections_to_other_calls() {
     let mut longest = Duration::ZERO;
     for _ in 0..100 {
         let asked = Instant::now();
-        store.get_invitation(&reach(), made.id, false).await.unwrap().unwrap();
+        store.primary().get_invitation(&reach(), made.id, false).await.unwrap().unwrap();
         created(&store, link()).await;
         longest = longest.max(asked.elapsed());
     }

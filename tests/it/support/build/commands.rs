@@ -182,14 +182,14 @@ pub(crate) fn emails(count: usize) -> Vec<NewRecipient> {
 
 /// Reads an invitation with its newest acceptances.
 pub(crate) async fn read(store: &Store, id: InvitationId) -> Invitation {
-    store.get_invitation(&reach(), id, true).await.unwrap().unwrap().found
+    store.primary().get_invitation(&reach(), id, true).await.unwrap().unwrap().found
 }
 
 /// Reads all events of an invitation, the oldest first, and checks that nothing is missing in their numbers.
 pub(crate) async fn events(store: &Store, id: InvitationId) -> Vec<Event> {
     let query =
         EventQuery { invitation: id, kind: None, types: Vec::new(), ascending: true, limit: 10_000, after: None };
-    let events = store.list_events(&reach(), &query).await.unwrap().unwrap();
+    let events = store.primary().list_events(&reach(), &query).await.unwrap().unwrap();
     let sequences: Vec<i64> = events.iter().map(|event| event.sequence).collect();
     assert_eq!(sequences, (1..).take(events.len()).collect::<Vec<i64>>(), "sequences count from 1 without a gap");
     events

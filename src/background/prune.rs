@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -46,10 +47,12 @@ impl Store {
         if now - leased.position < PRUNE_INTERVAL {
             return Ok(None);
         }
-        let (maintenance, mut turn) = (self.maintenance(), PruneTurn::lasting(TURN_TIME));
+        let (maintenance, begun) = (self.maintenance(), Instant::now());
         let requests = maintenance.prune_requests().await?;
         let codes = maintenance.prune_verifications().await?;
         let webhooks = maintenance.prune_webhooks().await?;
+        // The turn begins here, because it rests for as long as its own chunks took; the time before counts for its end.
+        let mut turn = PruneTurn::lasting(TURN_TIME.saturating_sub(begun.elapsed()));
         let Retention { events, deliveries, ended_invitations, publishes } = *retention;
         let none = Pruned { rows: 0, is_done: true };
         let events = match events {

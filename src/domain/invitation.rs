@@ -136,9 +136,11 @@ impl Invitation {
     }
 
     /// Returns whether it had ended before a moment and has not been changed since. Every end but the expiry is a change, so
-    /// nothing else has to say when it was: the moment of the last use is stored nowhere.
+    /// nothing else has to say when it was: the moment of the last use is stored nowhere. An auto-join without domains has not
+    /// ended for good, since a sync gives it domains again, unless it is deleted.
     pub fn ended_before(&self, moment: Timestamp) -> bool {
-        self.updated_at < moment && self.state_at(moment) != State::Active
+        let comes_back = self.facts.emptied_at.is_some() && self.deleted_at.is_none();
+        self.updated_at < moment && self.state_at(moment) != State::Active && !comes_back
     }
 
     /// Returns the moment until which a search for open invitations finds it, unless it ends earlier. `None` if it has

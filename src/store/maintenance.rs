@@ -4,6 +4,7 @@ mod deliveries;
 mod ended;
 mod events;
 pub(super) mod key_checks;
+mod tables;
 mod turn;
 mod walk;
 
@@ -205,13 +206,18 @@ pub(super) fn prune_sqls(backend: DbBackend) -> Vec<(String, String)> {
         ("look at events", events::look_sql(backend)),
         ("delete events", delete_events),
         ("note deleted events", note_events),
-        ("look at messages", walk::Walk::Messages.look_sql(backend)),
+        ("look at messages", tables::Table::Messages.look_sql(backend)),
         ("delete messages", deliveries::delete_sql(backend)),
-        ("look at invitations", walk::Walk::Invitations.look_sql(backend)),
+        ("look at invitations", tables::Table::Invitations.look_sql(backend)),
         ("lock invitations", ended::lock_sql(backend)),
         ("delete messages of invitations", ended::delete_messages_sql(backend)),
     ];
     let owned =
         ended::OWNED.map(|owned| (format!("delete rows of {}", owned.0), ended::delete_owned_sql(backend, owned)));
-    named.map(|(title, sql)| (title.to_owned(), sql)).into_iter().chain(owned).collect()
+    let locks = [
+        ("lock messages of invitations", ended::lock_messages_sql(backend)),
+        ("lock slots of invitations", ended::lock_slots_sql(backend)),
+    ];
+    let locks = locks.into_iter().filter(|_| backend == DbBackend::Postgres);
+    named.into_iter().chain(locks).map(|(title, sql)| (title.to_owned(), sql)).chain(owned).collect()
 }

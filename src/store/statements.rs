@@ -101,7 +101,7 @@ fn save_writes_what_its_snapshot_shows() {
         SaveSql::Postgres { .. } => vec![
             ("create of a bare invitation".to_owned(), create_sql(&plain_create)),
             ("create".to_owned(), create_sql(Part::OF_CREATES)),
-            ("save of views".to_owned(), save_sql(&[Part::Counts, Part::Events])),
+            ("save of views".to_owned(), save_sql(&[Part::Counts, Part::Events, Part::Unchanged])),
             ("save of an acceptance".to_owned(), save_sql(&accept)),
             ("save".to_owned(), save_sql(Part::ALL)),
         ],

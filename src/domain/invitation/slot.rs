@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::recipient::Address;
 use crate::domain::kind::{Details, Scope};
 use crate::domain::value::id::InvitationId;
+use crate::domain::value::time::Timestamp;
 
 /// PostgreSQL indexes rows of up to 2,704 bytes, and the account is part of them with up to 800.
 const MAX_KEY_BYTES: usize = 1_000;
@@ -23,8 +24,24 @@ pub struct SlotKey(pub String);
 pub struct Slot {
     /// The invitation that took it last.
     pub invitation: InvitationId,
-    /// The moment at which it was first taken, in microseconds, and one more for each time since; checked by a save.
+    /// The version of a slot that nobody held, see [`Slot::first_version`], and one more for each time that it was taken since;
+    /// checked by a save.
     pub version: i64,
+}
+
+impl Slot {
+    /// The binary digits of a version that count how often the slot was taken over: they fit behind the microseconds for
+    /// another two centuries.
+    const COUNT_DIGITS: u32 = 10;
+
+    /// Returns the version of a slot that is taken at a moment and that nobody holds.
+    ///
+    /// The row of a holder that ended long ago may be deleted, so versions go on from the present moment: none occurs twice.
+    /// A save takes a slot over from the version that is one less than its own. The versions of two moments are far apart, so
+    /// a save that saw the slot free never takes it over from one that took it a microsecond before.
+    pub fn first_version(now: Timestamp) -> i64 {
+        now.micros().saturating_mul(1 << Self::COUNT_DIGITS)
+    }
 }
 
 impl SlotKey {

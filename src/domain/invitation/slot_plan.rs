@@ -30,9 +30,8 @@ impl SlotPlan {
             {
                 claim.rivals.push(rival.id);
             }
-            // The holder takes its slot again as well, so that a takeover at the same moment is noticed. The row of a holder that
-            // ended long ago may be deleted: what comes after it begins at the present moment, so no version occurs twice.
-            let version = held.map_or(loaded.now.micros(), |slot| slot.version + 1);
+            // The holder takes its slot again as well, so that a takeover at the same moment is noticed.
+            let version = held.map_or_else(|| Slot::first_version(loaded.now), |slot| slot.version + 1);
             claim.slots.push((key, Slot { invitation: invitation.id, version }));
         }
         claim

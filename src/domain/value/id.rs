@@ -40,9 +40,22 @@ impl IdSeed {
     }
 }
 
+/// Returns the id before all that begin with the millisecond of a moment, or with a later one.
+pub fn least_id(moment: Timestamp) -> Uuid {
+    Uuid::from_u128(u128::try_from(moment.micros() / 1_000).unwrap_or_default() << 80)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn least_id_of_a_moment_is_before_its_ids_alone() {
+        let at = |millis: i64| IdSeed::new(Timestamp::from_micros(millis * 1_000), [7; 16]).nth(0);
+        let least = least_id(Timestamp::from_micros(1_700_000_000_000_999));
+        assert!(at(1_699_999_999_999) < least && least < at(1_700_000_000_000));
+        assert_eq!(least_id(Timestamp::from_micros(-1_000)), Uuid::nil());
+    }
 
     #[test]
     fn ids_are_version_7_distinct_and_the_same_again() {

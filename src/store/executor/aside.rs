@@ -100,7 +100,7 @@ pub(in crate::store) async fn locked_invitations(
     let (accounts, ids): (Vec<String>, Vec<Uuid>) =
         commands.filter_map(|command| Some((command.account().as_str().to_owned(), command.invitation()?.0))).unzip();
     let sql = "WITH free AS MATERIALIZED (SELECT i.id FROM invitation i JOIN unnest($1::text[], $2::uuid[]) AS k (account_id, id)
-            ON i.account_id = k.account_id AND i.id = k.id FOR UPDATE OF i SKIP LOCKED)
+            ON i.account_id = k.account_id AND i.id = k.id FOR NO KEY UPDATE OF i SKIP LOCKED)
         SELECT i.id FROM invitation i JOIN unnest($1::text[], $2::uuid[]) AS k (account_id, id)
             ON i.account_id = k.account_id AND i.id = k.id
         WHERE i.id NOT IN (SELECT id FROM free)";

@@ -95,7 +95,7 @@ fn command(action: Action) -> Command {
 }
 
 /// Returns an action that invites Ann into a scope, with a message.
-fn create() -> Action {
+fn create(on_conflict: OnConflict) -> Action {
     let details = GeneralDetails {
         usage: Usage::SingleUse,
         scope: Some(Scope::new("team", "t1")),
@@ -115,7 +115,7 @@ fn create() -> Action {
         recipients: vec![Email::parse(ANN).unwrap().into()],
         mails: true,
         labels: BTreeMap::new(),
-        on_conflict: OnConflict::Allow,
+        on_conflict,
     }))
 }
 
@@ -130,7 +130,8 @@ fn renew(invitation: &Invitation) -> Action {
 async fn load_is_a_conflict_when_its_second_look_differs() {
     let folder = TempDir::new().unwrap();
     let (database, store) = open(&folder).await;
-    let created = store.executor().execute(command(create()), None).await.unwrap().invitation;
+    let create = command(create(OnConflict::Allow));
+    let created = store.executor().execute(create, None).await.unwrap().invitation;
     let renew = command(renew(&created));
     let texts = load_texts(DbBackend::Sqlite);
     for (statement, agrees) in [
@@ -151,7 +152,7 @@ async fn load_is_a_conflict_when_its_second_look_differs() {
 async fn save_is_a_conflict_when_a_lease_was_lost() {
     let folder = TempDir::new().unwrap();
     let (database, store) = open(&folder).await;
-    store.executor().execute(command(create()), None).await.unwrap();
+    store.executor().execute(command(create(OnConflict::Allow)), None).await.unwrap();
     let (lease, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
     let claimed = store.claim_deliveries(lease, Duration::from_secs(45), 1, "").await.unwrap().remove(0);
     let delivery = claimed.delivery.message.id;
@@ -169,6 +170,26 @@ async fn save_is_a_conflict_when_a_lease_was_lost() {
     let states = Statement::from_string(DbBackend::Sqlite, "SELECT state FROM outbox");
     let row = database.read.query_one_raw(states).await.unwrap().unwrap();
     assert_eq!(row.try_get::<String>("", "state").unwrap(), "sending");
+}
+
+/// Two processes see a slot free at moments that are a microsecond apart, or at the same one.
+#[tokio::test(crate = "crate::limit")]
+async fn save_is_a_conflict_when_a_free_slot_was_taken() {
+    let (texts, sql) = (load_texts(DbBackend::Sqlite), SaveSql::new(DbBackend::Sqlite));
+    for micros in [-1, 0, 1, 2] {
+        let folder = TempDir::new().unwrap();
+        let (database, store) = open(&folder).await;
+        let moment = Timestamp::from_micros(NOW.micros() + micros);
+        let late = Command { seed: IdSeed::new(NOW, [8; 16]), ..command(create(OnConflict::Reject)) };
+        let loaded = load(&database.write, &texts, [&late].into_iter(), true, Some(moment)).await.unwrap();
+        let mut group = Group::new(loaded);
+        group.run(&late, &CONTEXT).unwrap();
+        store.executor().execute(command(create(OnConflict::Reject)), None).await.unwrap();
+        let decided = group.into_save();
+        assert_eq!(decided.slots.len(), 1);
+        let saved = save(&database.write, &sql, &decided, Some(moment)).await;
+        assert!(matches!(saved, Err(StoreError::Conflict)), "{micros}: {saved:?}");
+    }
 }
 
 /// A crash of the process does not show that a commit may be lost with the power, so the settings are read back.

@@ -340,7 +340,7 @@ async fn lock<C: ConnectionTrait>(db: &C, group: &[Submission]) -> Result<(), St
     let keys: BTreeSet<(&str, Uuid)> = keys.collect();
     let columns = Columns::list([("account_id", Text), ("id", UuidType)]);
     let sql = format!(
-        "SELECT 1 FROM {} JOIN invitation i ON i.account_id = k.account_id AND i.id = k.id ORDER BY i.id FOR UPDATE OF i",
+        "SELECT 1 FROM {} JOIN invitation i ON i.account_id = k.account_id AND i.id = k.id ORDER BY i.id FOR NO KEY UPDATE OF i",
         columns.keys_of(DbBackend::Postgres, 1, "k")
     );
     let rows = keys.into_iter().map(|(account, id)| [Value::from(account), id.into()]);

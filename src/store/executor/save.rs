@@ -57,6 +57,7 @@ fn sets(save: &Save, parts: &[Part]) -> Vec<RowsParam> {
         Part::Replacing => RowsParam::new(part.columns(), save.replacing.iter().map(replacing_row)),
         Part::Counts => RowsParam::new(part.columns(), counts.iter().map(counts_row)),
         Part::Events => RowsParam::new(part.columns(), events.take().into_iter().flatten()),
+        Part::Unchanged => RowsParam::new(part.columns(), unchanged_rows(save, &counts)),
     };
     parts.iter().map(set).collect()
 }
@@ -104,6 +105,14 @@ fn settled_row(((account, id), settled): (&(AccountId, Uuid), &SettledDelivery))
 fn counts_row((id, counts): (&InvitationId, &Counts<'_>)) -> [Value; 6] {
     let Counts { account_id, engagement: Engagement { views, clicks, unfurls }, events } = counts;
     [(*account_id).into(), id.0.into(), (*views).into(), (*clicks).into(), (*unfurls).into(), (*events).into()]
+}
+
+/// Returns the keys of the invitations that something is counted for and that the save neither creates nor updates: nothing
+/// else makes sure that they exist.
+fn unchanged_rows(save: &Save, counts: &BTreeMap<InvitationId, Counts<'_>>) -> impl Iterator<Item = [Value; 2]> {
+    let is_saved = |id: &InvitationId| save.updated.contains_key(id) || save.created.contains_key(id);
+    let unchanged = counts.iter().filter(move |(id, _)| !is_saved(id));
+    unchanged.map(|(id, counts)| [counts.account_id.into(), id.0.into()])
 }
 
 fn changed_recipients(update: &Update) -> impl Iterator<Item = recipient::Model> {

@@ -4,9 +4,10 @@
 //! PostgreSQL has two statements: `create_sql` for new invitations, which can lose nothing but their request_id, and `save_sql`
 //! for everything. The latter fails as a whole (a division by zero) unless every invitation
 //! still has the revision it was loaded with and, where it is accepted, has not expired by the clock after any wait for
-//! its lock, and unless every slot still belongs to the invitation that the load returned.
-//! SQLite has one writer, so nothing can have changed; the same sets go through `sqlite_sqls`, and the rows affected
-//! are a second check.
+//! its lock, unless every slot still belongs to the invitation that the load returned, and unless every invitation that
+//! something is counted for still exists.
+//! SQLite has one writer, whose transaction begins before the load, so nothing can have changed; the same sets go through
+//! `sqlite_sqls`, and the rows affected are a second check.
 
 mod messages;
 mod postgres;
@@ -62,6 +63,9 @@ pub(in crate::store) enum Part {
     Counts,
     /// Events that are numbered by the counters.
     Events,
+    /// The invitations that something is counted for and that stay as they are: on PostgreSQL another process may have
+    /// deleted them since they were loaded.
+    Unchanged,
 }
 
 impl Part {
@@ -88,6 +92,7 @@ impl Part {
         Self::Replacing,
         Self::Counts,
         Self::Events,
+        Self::Unchanged,
     ];
 
     /// Returns the columns of the part.
@@ -110,6 +115,7 @@ impl Part {
             Self::Replacing => replacing_columns(),
             Self::Counts => engagement_columns(),
             Self::Events => Columns::of::<event::Entity>().and([("before_last", BigInteger)]),
+            Self::Unchanged => Columns::list([("account_id", Text), ("invitation_id", UuidType)]),
         }
     }
 
@@ -139,6 +145,7 @@ impl Part {
             Self::Replacing => "replacing",
             Self::Counts => "count",
             Self::Events => "event",
+            Self::Unchanged => "unchanged",
         }
     }
 }
@@ -217,11 +224,11 @@ fn insert<E: EntityTrait + Default>(layout: &Layout<'_, Part>, part: Part, rest:
     format!("INSERT INTO {table} ({}) SELECT {} FROM {rows} {rest}", columns.names(), columns.names_of("r"))
 }
 
-/// Returns the statements of a save on SQLite, in an order that writes events after their counters.
+/// Returns the statements of a save on SQLite, in the order of their parts, which writes events after their counters.
 fn sqlite_sqls() -> Vec<(Part, String)> {
     let sql = |part: &Part| {
         let lite = &Layout { backend: DbBackend::Sqlite, parts: &[*part] };
-        match part {
+        let sql = match part {
             Part::Invitations => insert::<invitation::Entity>(lite, *part, ""),
             Part::Labels => insert::<label::Entity>(lite, *part, ""),
             Part::Recipients => insert::<recipient::Entity>(lite, *part, ""),
@@ -245,9 +252,12 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
             Part::Replacing => cancel_replaced(lite, ""),
             Part::Counts => upsert_engagement(lite, "WHERE true"),
             Part::Events => insert_events(lite, "engagement"),
-        }
+            // Nobody else can have deleted an invitation. This part is the last one, so the sets of the others keep their order.
+            Part::Unchanged => return None,
+        };
+        Some((*part, sql))
     };
-    Part::ALL.iter().map(|part| (*part, sql(part))).collect()
+    Part::ALL.iter().filter_map(sql).collect()
 }
 
 fn set_mutable() -> String {

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use sea_orm::sea_query::ColumnType::{BigInteger, Text};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use uuid::Uuid;
 
 use super::turn::{PruneTurn, Pruned};
+use super::walk::{Place, Step, Walk};
 use super::{CHUNK_LIMIT, CHUNK_ROWS, LOCK_LIMIT, Maintenance};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::retry::retry;
@@ -18,10 +20,6 @@ use crate::store::sql::rows_param::{Columns, RowsParam, by_index};
 
 /// The time after which NATS counts as given up, in microseconds, if no process has published to it.
 const NATS_GIVEN_UP: i64 = 30 * 86_400_000_000;
-
-/// The number of events that a turn looks at and keeps, because endpoints have still to get them. The next turn goes on behind
-/// them, so that a long backlog is not read from end to end every few minutes.
-const MAX_KEPT: u64 = 100_000;
 
 /// The positions up to which events were followed.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +33,6 @@ struct Followers {
     /// The position up to which events were published, and the end of the last lease for that: 0 if there was none.
     nats: i64,
     nats_leased_until: i64,
-    /// The position behind which the deletion goes on.
-    walked: i64,
 }
 
 impl Followers {
@@ -50,12 +46,26 @@ impl Followers {
     }
 }
 
-/// The result of deleting a chunk.
-struct Chunk {
-    deleted: u64,
-    kept: u64,
-    /// The position behind which to go on; `None` if no old event follows.
-    read_on: Option<i64>,
+/// The walk along events by their positions, up to one, for those from before a moment in microseconds.
+struct EventWalk {
+    until: i64,
+    before: i64,
+}
+
+impl Walk for EventWalk {
+    fn table(&self) -> &'static str {
+        "event"
+    }
+
+    async fn step(&mut self, maintenance: &Maintenance, after: &Place) -> Result<Step, StoreError> {
+        let after = i64::try_from(after.id.as_u128()).unwrap_or_default();
+        retry(|| maintenance.prune_events_behind(after, self.until, self.before)).await
+    }
+}
+
+/// Returns the place of a position, which stands in for an id.
+fn place_of(position: i64) -> Place {
+    Place { id: Uuid::from_u128(u128::try_from(position).unwrap_or_default()), ..Place::start() }
 }
 
 impl Maintenance {
@@ -69,33 +79,14 @@ impl Maintenance {
         let before = self.before(age).await?;
         let followers = self.followers().await?;
         let until = followers.passed_by_all(publishes, self.0.clock.now().micros());
-        let (mut rows, mut kept, mut after) = (0, 0, followers.walked);
-        let is_done = loop {
-            let chunk = retry(|| self.prune_events_behind(after, until, before)).await?;
-            (rows, kept) = (rows + chunk.deleted, kept + chunk.kept);
-            // At the end of the old events it begins anew.
-            after = chunk.read_on.unwrap_or_default();
-            if chunk.read_on.is_none() || kept >= MAX_KEPT {
-                break true;
-            }
-            if !turn.goes_on().await {
-                break false;
-            }
-        };
-        if after != followers.walked {
-            let sql = "UPDATE follower SET position = $1 WHERE name = 'prune_events'";
-            let note = Statement::from_sql_and_values(self.0.backend(), sql, [after.into()]);
-            self.0.write.execute_raw(note).await?;
-        }
-        Ok(Pruned { rows, is_done })
+        self.walk(EventWalk { until, before }, turn).await
     }
 
     async fn followers(&self) -> Result<Followers, StoreError> {
         let sql = "SELECT s.position AS last, w.position AS webhooks, n.position AS nats,
-                n.leased_until AS nats_leased_until, p.position AS walked,
+                n.leased_until AS nats_leased_until,
                 (SELECT count(*) FROM (SELECT 1 FROM webhook_endpoint WHERE disabled_at IS NULL LIMIT 1) e) AS endpoints
             FROM follower s JOIN follower w ON w.name = 'webhooks' JOIN follower n ON n.name = 'nats'
-            JOIN follower p ON p.name = 'prune_events'
             WHERE s.name = 'sequencer'";
         let row = self.0.read.query_one_raw(Statement::from_string(self.0.backend(), sql)).await?;
         let row = row.ok_or_else(|| StoreError::Refused("a row is missing in the table `follower`".to_owned()))?;
@@ -105,13 +96,12 @@ impl Maintenance {
             has_endpoints: row.try_get::<i64>("", "endpoints")? > 0,
             nats: row.try_get("", "nats")?,
             nats_leased_until: row.try_get("", "nats_leased_until")?,
-            walked: row.try_get("", "walked")?,
         })
     }
 
     /// Deletes what is old of the next events. An event that was decided before another one may have a later position, so the
     /// walk ends behind a chunk without any old event.
-    async fn prune_events_behind(&self, after: i64, until: i64, before: i64) -> Result<Chunk, StoreError> {
+    async fn prune_events_behind(&self, after: i64, until: i64, before: i64) -> Result<Step, StoreError> {
         let backend = self.0.backend();
         let transaction = self.0.begin_write().await?;
         transaction.set_limits(CHUNK_LIMIT, LOCK_LIMIT).await?;
@@ -135,8 +125,8 @@ impl Maintenance {
             transaction.execute_raw(with_rows(backend, note, highest)).await?;
         }
         transaction.commit().await?;
-        let read_on = (any_old && looked == CHUNK_ROWS).then_some(place);
-        Ok(Chunk { deleted, kept: looked.unsigned_abs().saturating_sub(deleted), read_on })
+        let read_on = (any_old && looked == CHUNK_ROWS).then(|| place_of(place));
+        Ok(Step { deleted, kept: looked.unsigned_abs().saturating_sub(deleted), read_on, may_end: true })
     }
 }
 
@@ -149,26 +139,38 @@ fn with_rows(backend: DbBackend, sql: String, rows: impl IntoIterator<Item = (St
     Statement::from_sql_and_values(backend, sql, RowsParam::new(columns(), rows).params(backend))
 }
 
-/// Returns the text that reads up to $4 events behind $1 and up to $2: whether each is older than $3, and whether an endpoint
-/// has still to get it. Such a look-up is a subselect, which PostgreSQL never turns into a join of whole tables.
-pub(super) fn look_sql(backend: DbBackend) -> String {
+/// Returns an expression for whether an endpoint has still to get event `t`: 1 or 0. Such a look-up is a subselect, which
+/// PostgreSQL never turns into a join of whole tables.
+fn awaited(backend: DbBackend) -> String {
     let of_event = by_index(backend, "event", "m", "w.account_id");
     format!(
+        "coalesce((
+            SELECT 1 FROM webhook_endpoint w WHERE w.account_id = t.account_id AND (
+                SELECT true FROM webhook_message m WHERE {of_event} AND m.endpoint_id = w.id
+                    AND m.invitation_id = t.invitation_id AND m.sequence = t.sequence AND m.due_at IS NOT NULL LIMIT 1)
+            LIMIT 1), 0)"
+    )
+}
+
+/// Returns the text that reads up to $4 events behind $1 and up to $2: whether each is older than $3, and whether an endpoint
+/// has still to get it.
+pub(super) fn look_sql(backend: DbBackend) -> String {
+    let awaited = awaited(backend);
+    format!(
         "SELECT t.account_id, t.position, CASE WHEN t.occurred_at < $3 THEN 1 ELSE 0 END AS is_old,
-            CASE WHEN t.occurred_at < $3 THEN coalesce((
-                SELECT 1 FROM webhook_endpoint w WHERE w.account_id = t.account_id AND (
-                    SELECT true FROM webhook_message m WHERE {of_event} AND m.endpoint_id = w.id
-                        AND m.invitation_id = t.invitation_id AND m.sequence = t.sequence AND m.due_at IS NOT NULL LIMIT 1)
-                LIMIT 1), 0) ELSE 0 END AS is_awaited
+            CASE WHEN t.occurred_at < $3 THEN {awaited} ELSE 0 END AS is_awaited
         FROM event t WHERE t.position > $1 AND t.position <= $2 AND t.position IS NOT NULL ORDER BY t.position LIMIT $4"
     )
 }
 
-/// Returns the texts that delete events and that note the highest position of each account.
+/// Returns the texts that delete events and that note the highest position of each account. An event that a caller has queued to
+/// an endpoint since the look is kept.
 pub(super) fn delete_sqls(backend: DbBackend) -> [String; 2] {
     let delete = format!(
-        "DELETE FROM event WHERE position IS NOT NULL AND position IN (SELECT position FROM {})",
-        columns().keys_of(backend, 1, "k")
+        "DELETE FROM event AS t WHERE t.position IS NOT NULL AND t.position IN (SELECT position FROM {})
+            AND {} = 0",
+        columns().keys_of(backend, 1, "k"),
+        awaited(backend)
     );
     let note = format!(
         "INSERT INTO pruned_events (account_id, position) SELECT r.account_id, r.position FROM {} WHERE true
@@ -198,7 +200,7 @@ mod tests {
             (false, false, NOW - 30 * DAY, 9),
             (true, false, NOW - 30 * DAY, 7),
         ] {
-            let followers = Followers { last: 9, webhooks: 7, has_endpoints, nats: 5, nats_leased_until, walked: 0 };
+            let followers = Followers { last: 9, webhooks: 7, has_endpoints, nats: 5, nats_leased_until };
             assert_eq!(followers.passed_by_all(publishes, NOW), passed, "{followers:?}, {publishes}");
         }
     }

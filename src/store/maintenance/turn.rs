@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+/// The longest rest after a chunk: a turn has to end before the tick that it is part of.
+const MAX_REST: Duration = Duration::from_secs(4);
+
 /// The ages after which rows are deleted; `None` keeps them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Retention {
@@ -43,7 +46,7 @@ impl PruneTurn {
     /// Rests for as long as the last chunk took, so that calls have the database for half of the time. Returns whether there is
     /// time for another chunk.
     pub(super) async fn goes_on(&mut self) -> bool {
-        sleep(self.chunk_begun.elapsed()).await;
+        sleep(self.chunk_begun.elapsed().min(MAX_REST)).await;
         self.chunk_begun = Instant::now();
         self.chunk_begun < self.ends
     }
@@ -63,7 +66,8 @@ mod tests {
             assert!(turn.goes_on().await);
             assert_eq!(begun.elapsed().as_secs(), 2 * chunk);
         }
-        advance(Duration::from_secs(1)).await;
+        advance(Duration::from_secs(60)).await;
         assert!(!turn.goes_on().await, "the time is over");
+        assert_eq!(begun.elapsed(), Duration::from_secs(68) + MAX_REST);
     }
 }

@@ -25,15 +25,7 @@ pub(super) fn postgres_arguments(values: Values) -> Result<PgArguments, BoxDynEr
 
 fn add(arguments: &mut PgArguments, value: Value) -> Result<(), BoxDynError> {
     match value {
-        Value::Array(ArrayType::Bool, values) => add_array::<bool>(arguments, values),
-        Value::Array(ArrayType::Int, values) => add_array::<i32>(arguments, values),
-        Value::Array(ArrayType::BigInt, values) => add_array::<i64>(arguments, values),
-        Value::Array(ArrayType::String, values) => add_array::<String>(arguments, values),
-        Value::Array(ArrayType::Uuid, values) => add_array::<Uuid>(arguments, values),
-        Value::Array(ArrayType::Json, values) => {
-            let wrap = |values: Vec<Option<_>>| values.into_iter().map(|value| value.map(Json)).collect::<Vec<_>>();
-            arguments.add(optional::<serde_json::Value>(values)?.map(wrap))
-        }
+        Value::Array(kind, values) => add_any_array(arguments, &kind, values.map(|values| *values)),
         Value::Bool(value) => arguments.add(value),
         Value::Int(value) => arguments.add(value),
         Value::BigInt(value) => arguments.add(value),
@@ -44,7 +36,22 @@ fn add(arguments: &mut PgArguments, value: Value) -> Result<(), BoxDynError> {
     }
 }
 
-fn add_array<T>(arguments: &mut PgArguments, values: Option<Box<Vec<Value>>>) -> Result<(), BoxDynError>
+fn add_any_array(arguments: &mut PgArguments, kind: &ArrayType, values: Option<Vec<Value>>) -> Result<(), BoxDynError> {
+    match kind {
+        ArrayType::Bool => add_array::<bool>(arguments, values),
+        ArrayType::Int => add_array::<i32>(arguments, values),
+        ArrayType::BigInt => add_array::<i64>(arguments, values),
+        ArrayType::String => add_array::<String>(arguments, values),
+        ArrayType::Uuid => add_array::<Uuid>(arguments, values),
+        ArrayType::Json => {
+            let wrap = |values: Vec<Option<_>>| values.into_iter().map(|value| value.map(Json)).collect::<Vec<_>>();
+            arguments.add(optional::<serde_json::Value>(values)?.map(wrap))
+        }
+        other => Err(format!("an array of {other:?} is no argument").into()),
+    }
+}
+
+fn add_array<T>(arguments: &mut PgArguments, values: Option<Vec<Value>>) -> Result<(), BoxDynError>
 where
     T: ValueType + Nullable + PgHasArrayType + Type<Postgres> + for<'q> Encode<'q, Postgres> + Send + 'static,
 {
@@ -53,7 +60,7 @@ where
 
 type Optional<T> = Option<Vec<Option<T>>>;
 
-fn optional<T: ValueType + Nullable>(values: Option<Box<Vec<Value>>>) -> Result<Optional<T>, BoxDynError> {
+fn optional<T: ValueType + Nullable>(values: Option<Vec<Value>>) -> Result<Optional<T>, BoxDynError> {
     let one = |value| <Option<T> as ValueType>::try_from(value).map_err(Into::into);
     values.map(|values| values.into_iter().map(one).collect()).transpose()
 }

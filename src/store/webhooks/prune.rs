@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use sea_orm::DbBackend;
-use uuid::Uuid;
 
+use crate::domain::value::id::least_id;
+use crate::domain::value::time::Timestamp;
 use crate::store::Maintenance;
 use crate::store::maintenance::Old;
 use crate::store::sql::error::StoreError;
@@ -18,8 +19,7 @@ impl Maintenance {
     /// Deletes attempts and messages that are older than 30 days, and returns the number of rows.
     pub async fn prune_webhooks(&self) -> Result<u64, StoreError> {
         let before = self.before(RETENTION).await?;
-        // Ids begin with the milliseconds of their creation.
-        let least = Uuid::from_u128(u128::try_from(before / 1_000).unwrap_or_default() << 80);
+        let least = least_id(Timestamp::from_micros(before));
         let backend = self.0.backend();
         Ok(self.prune(&attempts(backend), least.into()).await? + self.prune(&messages(backend), before.into()).await?)
     }

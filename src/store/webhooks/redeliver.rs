@@ -10,7 +10,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::invitation::event::EventTypeFilter;
 use crate::domain::kind::Kind;
 use crate::domain::value::etag::StaleEtag;
-use crate::domain::value::id::{IdSeed, InvitationId};
+use crate::domain::value::id::{IdSeed, InvitationId, least_id};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::Endpoint;
@@ -120,7 +120,7 @@ impl Store {
     ) -> Result<Vec<(Uuid, i64, i64)>, StoreError> {
         let backend = self.database.backend();
         let WantedEvents { start, end, types, invitations, most } = wanted;
-        let least = |micros: i64| Uuid::from_u128(u128::try_from(micros.max(0) / 1_000).unwrap_or_default() << 80);
+        let least = |micros: i64| least_id(Timestamp::from_micros(micros));
         let mut params = Params(vec![
             account.as_str().into(),
             endpoint.into(),

@@ -3,6 +3,7 @@
 mod deliveries;
 mod events;
 mod invitations;
+mod races;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ on_both!(migrated: nothing_that_users_see_is_deleted_by_default, replicas_delete
 const DAY: Duration = Duration::from_secs(86_400);
 /// More time than any deletion here takes.
 const MINUTE: Duration = Duration::from_secs(60);
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
 const ALL: Retention = Retention {
     events: Some(DAY),
     deliveries: Some(Duration::from_secs(7 * 86_400)),

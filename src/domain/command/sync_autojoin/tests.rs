@@ -10,6 +10,7 @@ use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType::{AutojoinUpdated, Created, Revoked};
 use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot::Slot;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::general::{GeneralDetails, Usage};
 use crate::domain::kind::{Details, Scope};
@@ -49,7 +50,7 @@ fn first_sync_creates_an_endless_auto_join_with_the_scopes_slot() {
     assert_eq!(event_types(&changes), [Created, AutojoinUpdated]);
     assert_eq!(
         changes.slots.iter().map(|(key, slot)| (key.clone(), slot.version)).collect::<Vec<_>>(),
-        [(made.slots()[0].clone(), NOW.micros())]
+        [(made.slots()[0].clone(), Slot::first_version(NOW))]
     );
 }
 

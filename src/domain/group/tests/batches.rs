@@ -8,6 +8,7 @@ use crate::domain::fixtures::{
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::slot::Slot;
 use crate::domain::invitation::{EngagementType, Invitation};
 use crate::domain::kind::Kind;
 
@@ -113,7 +114,7 @@ fn slot_taken_twice_in_a_group_keeps_its_first_version() {
     run(&mut group, &command(2, revoke(&first))).unwrap();
     let second = run(&mut group, &command(3, Action::Create(Box::new(slot())))).unwrap().invitation;
     let slots: Vec<_> = group.save().slots.values().map(|slot| (slot.invitation, slot.version)).collect();
-    assert_eq!(slots, [(second.id, minutes(0).micros())]);
+    assert_eq!(slots, [(second.id, Slot::first_version(minutes(0)))]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::domain::invitation::event::EventType::{
     Accepted, AcceptedElsewhere, AutojoinUpdated, Created, Fulfilled, Revoked,
 };
 use crate::domain::invitation::refusal::Refusal;
-use crate::domain::invitation::slot::SlotKey;
+use crate::domain::invitation::slot::{Slot, SlotKey};
 use crate::domain::invitation::state::State;
 use crate::domain::kind::general::{GeneralDetails, Usage};
 use crate::domain::kind::{Details, Kind};
@@ -70,7 +70,7 @@ fn replacement_in_a_group_inserts_the_replaced_one_revoked() {
     let slots: Vec<_> = save.slots.values().collect();
     assert_eq!(
         (slots.len(), slots[0].invitation, slots[0].version),
-        (1, second, NOW.micros()),
+        (1, second, Slot::first_version(NOW)),
         "guarded as if taken once"
     );
 }
@@ -99,7 +99,7 @@ fn syncs_of_one_group_fold_to_the_last_domains() {
     assert_eq!(save.created[&ids[0]].state_at(NOW), State::Active);
     let domains: Vec<_> = save.domains.iter().map(|((_, domain), (_, joins))| (domain.as_str(), *joins)).collect();
     assert_eq!(domains, [("a.org", true), ("b.org", false), ("c.org", true)]);
-    assert_eq!(save.slots.values().map(|slot| slot.version).collect::<Vec<_>>(), [NOW.micros()]);
+    assert_eq!(save.slots.values().map(|slot| slot.version).collect::<Vec<_>>(), [Slot::first_version(NOW)]);
     assert_eq!(event_types(&group)[1..], [AutojoinUpdated; 4]);
 }
 

@@ -94,5 +94,9 @@ fn invitation_has_ended_since_its_expiry_or_its_last_change() {
         invitation.facts = Facts { revoked_at: revoked_at.map(minutes), ..Facts::new(None, expire_at.map(minutes)) };
         invitation.updated_at = minutes(updated_at);
         assert_eq!(invitation.ended_before(NOW), ended, "{expire_at:?} {revoked_at:?} {updated_at}");
+        invitation.facts.emptied_at = Some(minutes(-60));
+        assert!(!invitation.ended_before(NOW), "a sync gives it domains again");
+        invitation.deleted_at = Some(minutes(-60));
+        assert_eq!(invitation.ended_before(NOW), updated_at < 0);
     }
 }

@@ -66,7 +66,9 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
     }
     for part in parts {
         let sql = match part {
-            Part::Updates | Part::Slots | Part::DeliveryUpdates | Part::Counts | Part::Events => continue,
+            Part::Updates | Part::Slots | Part::DeliveryUpdates | Part::Unchanged | Part::Counts | Part::Events => {
+                continue;
+            }
             Part::Invitations => insert::<invitation::Entity>(&layout, *part, ""),
             Part::Labels => insert::<label::Entity>(&layout, *part, ""),
             Part::Recipients => insert::<recipient::Entity>(&layout, *part, ""),
@@ -88,13 +90,16 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
 }
 
 /// Returns the parts that fail the statement if not every row of theirs finds the row that it updates, and the conditions for it.
+///
+/// An invitation is locked in the weakest way that keeps others from updating it. So a view of its page, which only keeps it
+/// from being deleted, waits for no accept, and no accept for a view.
 fn guarded(layout: &Layout<'_, Part>) -> (Vec<String>, Vec<String>) {
     let (mut with, mut holds) = (Vec::new(), Vec::new());
     if layout.has(Part::Updates) {
         with.push(format!("target AS MATERIALIZED (SELECT * FROM {})", layout.keys(Part::Updates, "u")));
         with.push(
             "locked AS MATERIALIZED (SELECT t.* FROM target t
-            JOIN invitation i ON i.account_id = t.account_id AND i.id = t.id ORDER BY i.id FOR UPDATE OF i)"
+            JOIN invitation i ON i.account_id = t.account_id AND i.id = t.id ORDER BY i.id FOR NO KEY UPDATE OF i)"
                 .to_owned(),
         );
         with.push(format!(
@@ -114,6 +119,15 @@ fn guarded(layout: &Layout<'_, Part>) -> (Vec<String>, Vec<String>) {
         with.push(format!("settled AS ({} RETURNING 1)", settle_deliveries(layout)));
         let rows = layout.rows(Part::DeliveryUpdates, "r");
         holds.push(format!("(SELECT count(*) FROM settled) = (SELECT count(*) FROM {rows})"));
+    }
+    if layout.has(Part::Unchanged) {
+        with.push(format!(
+            "present AS MATERIALIZED (SELECT i.id FROM {keys}
+            JOIN invitation i ON i.account_id = k.account_id AND i.id = k.invitation_id ORDER BY i.id FOR KEY SHARE OF i)",
+            keys = layout.keys(Part::Unchanged, "k"),
+        ));
+        let rows = layout.rows(Part::Unchanged, "r");
+        holds.push(format!("(SELECT count(*) FROM present) = (SELECT count(*) FROM {rows})"));
     }
     (with, holds)
 }

@@ -7,6 +7,7 @@ use invitation_service::domain::command::{Command, CreateInvitation, OnConflict}
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::invitation::slot::Slot;
 use invitation_service::domain::invitation::state::State;
 use invitation_service::domain::kind::Kind;
 use invitation_service::domain::reach::Reach;
@@ -82,7 +83,7 @@ async fn of_many_creates_for_one_slot_in_one_group_the_first_wins(database: Test
         }
     }
     let versions = texts(&database, "SELECT DISTINCT 'version ' || version FROM slot").await;
-    assert_eq!(versions, [format!("version {}", NEW_YEAR.micros())]);
+    assert_eq!(versions, [format!("version {}", Slot::first_version(NEW_YEAR))]);
 }
 
 async fn slot_is_free_again_when_its_holder_ended_or_is_archived(database: TestDatabase) {

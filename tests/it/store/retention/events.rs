@@ -106,7 +106,9 @@ async fn deletion_goes_on_where_the_last_turn_stopped(database: TestDatabase) {
         store.sequence().await.unwrap();
     }
     clock.advance(2 * DAY);
-    run(&database, "UPDATE follower SET position = 2 WHERE name = 'prune_events'").await;
+    let position = "00000000000000000000000000000002";
+    let id = if database.url().starts_with("sqlite") { format!("x'{position}'") } else { format!("'{position}'") };
+    run(&database, &format!("INSERT INTO prune_walk (name, account_id, id) VALUES ('event', '', {id})")).await;
     assert_eq!(prune(&store, false).await, 1);
     assert_eq!(count(&database, "event WHERE position <= 2").await, 2);
     assert_eq!(prune(&store, false).await, 2, "the next turn begins at the beginning");

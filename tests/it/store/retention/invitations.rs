@@ -5,6 +5,7 @@ use std::time::Duration;
 use invitation_service::domain::command::{Action, Command, CreateInvitation, OnConflict};
 use invitation_service::domain::invitation::event::EventFilter;
 use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::invitation::slot::Slot;
 use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::domain::kind::{Details, Scope};
 use invitation_service::domain::reach::Reach;
@@ -15,7 +16,7 @@ use invitation_service::store::{
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use uuid::Uuid;
 
-use super::{DAY, MINUTE, TABLES, all, count, other, reach_of, revoked, run};
+use super::{DAY, MINUTE, MONTH, TABLES, all, count, other, reach_of, revoked, run};
 use crate::store::plans_make::new_verification;
 use crate::support::build::commands::*;
 use crate::support::build::kinds::*;
@@ -33,9 +34,8 @@ on_both!(
     walk_goes_on_where_the_last_turn_stopped,
     bound_watcher_still_sees_events_of_a_deleted_invitation,
     unreadable_invitation_is_kept_and_holds_up_no_other,
+    emptied_auto_join_is_kept_until_it_is_deleted,
 );
-
-const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 async fn prune(store: &Store) -> u64 {
     let pruned = store.maintenance().prune_ended_invitations(MONTH, &mut PruneTurn::lasting(MINUTE)).await.unwrap();
@@ -166,7 +166,7 @@ async fn deleted_invitation_is_as_if_it_had_never_been(database: TestDatabase) {
     }
     let new = created(&store, guest("ann@example.org")).await;
     let versions = texts(&database, "SELECT 'version ' || version FROM slot WHERE account_id = 'acme'").await;
-    assert_eq!(versions, [format!("version {}", new.created_at.micros())], "no version occurs twice");
+    assert_eq!(versions, [format!("version {}", Slot::first_version(new.created_at))], "no version occurs twice");
     let other = store.primary().get_invitation(&reach_of(&other()), foreign.id, false).await.unwrap().unwrap();
     assert_eq!(other.found.recipients.len(), 1);
 }
@@ -280,4 +280,18 @@ async fn unreadable_invitation_is_kept_and_holds_up_no_other(database: TestDatab
     clock.advance(MONTH + DAY);
     assert_eq!(prune(&store).await, 1);
     assert_eq!((count(&database, "invitation").await, count(&database, "recipient").await), (1, 1));
+}
+
+async fn emptied_auto_join_is_kept_until_it_is_deleted(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let made = run_for(&store, sync("red", &["a.org"])).await;
+    run_for(&store, sync("red", &[])).await;
+    clock.advance(MONTH + DAY);
+    assert_eq!(prune(&store).await, 0);
+    let back = run_for(&store, sync("red", &["b.org"])).await;
+    assert_eq!((back.id, back.facts.emptied_at), (made.id, None), "a sync gives it domains again");
+    run_for(&store, sync("red", &[])).await;
+    run(&database, "UPDATE invitation SET deleted_at = updated_at").await;
+    clock.advance(MONTH + DAY);
+    assert_eq!(prune(&store).await, 1);
 }

@@ -16,7 +16,7 @@ pub(super) fn pruned_events(dialect: Dialect) -> TableCreateStatement {
 }
 
 /// One row for each table that is walked from end to end for rows to be deleted: the place behind which the walk goes on, by
-/// whichever replica.
+/// whichever replica. The walk along events has a position in place of an id, and no account.
 pub(super) fn prune_walk(dialect: Dialect) -> TableCreateStatement {
     dialect
         .table("prune_walk", &["name"])

@@ -5,8 +5,7 @@ use crate::entropy::Entropy;
 
 /// Each row follows a sequence in its order, one replica at a time.
 const FOLLOWERS: &str = "INSERT INTO follower (name, position, leased_until)
-    VALUES ('sequencer', 0, 0), ('webhooks', 0, 0), ('nats', 0, 0), ('expiry', 0, 0), ('prune', 0, 0),
-        ('prune_events', 0, 0)";
+    VALUES ('sequencer', 0, 0), ('webhooks', 0, 0), ('nats', 0, 0), ('expiry', 0, 0), ('prune', 0, 0)";
 
 /// Returns the statements that insert the rows. The key for resume tokens is another one in each database.
 pub(super) fn rows() -> [String; 2] {

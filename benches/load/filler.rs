@@ -1,7 +1,7 @@
 //! Invitations that are there besides, as many as a large installation has: copies of one that the service created.
 //!
-//! They are rows of SQL, because the service would take an hour for ten million. Each has a recipient of its own, an event with
-//! its position, and counters. Indexes are dropped and created again, which takes a fraction of the time.
+//! They are rows of SQL, because the service would take an hour for ten million. Each has a recipient of its own, and an event with
+//! its position. Indexes are dropped and created again, which takes a fraction of the time.
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, QueryResult, Statement};
 
@@ -18,7 +18,7 @@ struct Copied {
     columns: &'static [(&'static str, &'static str)],
 }
 
-const TABLES: [Copied; 4] = [
+const TABLES: [Copied; 3] = [
     Copied {
         table: "invitation",
         invitation: "id",
@@ -50,7 +50,6 @@ const TABLES: [Copied; 4] = [
             ("position", "1000000 + {n}"),
         ],
     },
-    Copied { table: "engagement", invitation: "invitation_id", columns: &[("invitation_id", "{id}")] },
 ];
 
 /// Fills the database of a service that has created one invitation and is stopped.
@@ -137,7 +136,8 @@ impl Copied {
             .replace("{n}", "s.n");
         let names = names.join(", ");
         let one = format!("t.{invitation} = (SELECT id FROM invitation ORDER BY created_at LIMIT 1)");
-        Ok(format!("INSERT INTO {table} ({names}) SELECT {values} FROM {series} CROSS JOIN {table} t WHERE {one}"))
+        let from = format!("{series} CROSS JOIN {table} t WHERE {one}");
+        Ok(format!("INSERT INTO {table} ({names}) SELECT {values} FROM {from}"))
     }
 }
 

@@ -25,6 +25,7 @@ pub use crate::domain::group::BatchMode;
 use crate::domain::secret::key_ring::KeyRing;
 pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
+pub use events::resume::KeptEvents;
 #[doc(hidden)]
 pub use executor::measured;
 pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};

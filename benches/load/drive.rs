@@ -15,12 +15,12 @@ use crate::row::Row;
 use crate::server::Server;
 use crate::usage::{Meter, Process};
 
-/// Over how many connections the calls go.
+/// The number of connections that the calls share.
 const CONNECTIONS: usize = 4;
 /// The most calls in flight of those that are made by the clock.
 const PACED: usize = 256;
 
-/// When the next call is made.
+/// The moment at which a call is made.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Pace {
     /// As soon as an answer is there: so many calls are in flight.

@@ -72,7 +72,7 @@ impl Stat {
     }
 }
 
-/// Runs something and returns the CPU time that each of the processes took meanwhile.
+/// Counts the CPU time of processes between two moments.
 pub(crate) struct Meter {
     processes: Vec<Process>,
     before: Vec<Duration>,

@@ -297,11 +297,6 @@ impl Api {
         }
     }
 
-    /// Returns the claims of the field `token`, see [`verify`].
-    pub(crate) fn verify(&self, violations: &mut Violations, token: &str) -> Option<Claims> {
-        verify(&self.ring, violations, token)
-    }
-
     /// Logs an internal error under an id that the caller gets.
     pub(crate) fn defect(&self, error: &dyn std::fmt::Display) -> Status {
         let error_id = Uuid::from_bytes(self.entropy.bytes()).simple().to_string();

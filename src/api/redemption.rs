@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::convert::timestamp;
-use super::execute::{Api, Call};
+use super::execute::{Api, Call, verify};
 use super::parse::violations::Violations;
 use super::resource::InvitationName;
 use crate::domain::command::{Access, Action, DeclineInvitation, RecordEngagement};
@@ -34,7 +34,7 @@ pub(crate) struct Redemptions(pub(crate) Arc<Api>);
 impl Redemptions {
     /// Returns the access by the field `token`. It is the field that is missing where the request has no access.
     fn by_token(&self, violations: &mut Violations, token: &str) -> Option<Access> {
-        self.0.verify(violations, token).map(Access::Link)
+        verify(&self.0.ring, violations, token).map(Access::Link)
     }
 }
 
@@ -93,7 +93,7 @@ impl RedemptionService for Redemptions {
         request: Request<pb::PreviewInvitationRequest>,
     ) -> Result<Response<pb::InvitationPreview>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let link = self.0.verify(&mut violations, &message.token);
+        let link = verify(&self.0.ring, &mut violations, &message.token);
         let link = violations.finish(link)?;
         let reach = self.0.reach(&call).await?;
         let read = self.0.find_by(&reach, &Access::Link(link)).await?;
@@ -122,7 +122,7 @@ impl RedemptionService for Redemptions {
     ) -> Result<Response<pb::Invitation>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
         let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
-        let access = self.0.verify(&mut violations, &message.token).map(Access::Link);
+        let access = verify(&self.0.ring, &mut violations, &message.token).map(Access::Link);
         let decline = access.map(|access| Action::Decline(DeclineInvitation { access, address: None, reason }));
         let executed = self.0.execute(&call, &message, violations, decline).await?;
         Ok(Response::new(self.0.accepted(&call, &executed).1))
@@ -142,7 +142,7 @@ impl RedemptionService for Redemptions {
         };
         let engagement = violations.take("type", engagement);
         let source = Some(text::noted(&message.source)).filter(|source| !source.is_empty());
-        let link = self.0.verify(&mut violations, &message.token);
+        let link = verify(&self.0.ring, &mut violations, &message.token);
         let record = link
             .zip(engagement)
             .map(|(link, engagement)| Action::RecordEngagement(RecordEngagement { link, engagement, source }));

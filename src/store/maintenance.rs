@@ -43,19 +43,23 @@ pub(super) struct Old {
 }
 
 impl Old {
-    /// On PostgreSQL rows are named by their place in the table: every plan has to go there, whatever the size of the
-    /// table was when the statement was planned.
     fn delete_sql(&self, backend: DbBackend) -> String {
         let Self { table, key, rows, still } = self;
         if backend == DbBackend::Postgres {
-            return format!(
-                "WITH old AS MATERIALIZED (SELECT t.ctid FROM {rows} LIMIT $2 FOR UPDATE OF t SKIP LOCKED)
-                DELETE FROM {table} WHERE {still} AND ctid = ANY (ARRAY(SELECT ctid FROM old))"
-            );
+            return delete_unlocked_sql(table, "t", &format!("{rows} LIMIT $2"), still);
         }
         let keys = key.split(", ").map(|column| format!("t.{column}")).collect::<Vec<_>>().join(", ");
         format!("DELETE FROM {table} WHERE {still} AND ({key}) IN (SELECT {keys} FROM {rows} LIMIT $2)")
     }
+}
+
+/// Returns the text that deletes rows `alias` of a table on PostgreSQL, except rows that another transaction has locked. Rows are named
+/// by their place in the table: every plan has to go there, whatever the size of the table was when the statement was planned.
+fn delete_unlocked_sql(table: &str, alias: &str, rows: &str, still: &str) -> String {
+    format!(
+        "WITH old AS MATERIALIZED (SELECT {alias}.ctid FROM {rows} FOR UPDATE OF {alias} SKIP LOCKED)
+        DELETE FROM {table} WHERE {still} AND ctid = ANY (ARRAY(SELECT ctid FROM old))"
+    )
 }
 
 /// Migrates, checks and cleans up a database.

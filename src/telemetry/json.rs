@@ -57,23 +57,35 @@ impl<'writer> FormatFields<'writer> for JsonMembers {
     }
 
     fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        let mut again = Again { current, is_known: false };
+        fields.record(&mut again);
+        if !again.is_known {
+            return write_members(&mut current.fields, fields);
+        }
+        // A field that is recorded again has its last value.
         let mut added = String::new();
         write_members(&mut added, fields)?;
-        // A field that is recorded again has its last value.
-        let again = serde_json::from_str(&format!("{{{}}}", added.trim_end_matches(',')));
-        let again: serde_json::Map<String, serde_json::Value> = again.map_err(|_| fmt::Error)?;
-        if again.keys().any(|name| current.contains(&format!("\"{name}\":"))) {
-            let known = serde_json::from_str(&format!("{{{}}}", current.trim_end_matches(',')));
-            let mut known: serde_json::Map<String, serde_json::Value> = known.map_err(|_| fmt::Error)?;
-            known.extend(again);
-            current.fields.clear();
-            for (name, value) in known {
-                write!(current.fields, "\"{name}\":{value},")?;
-            }
-        } else {
-            current.fields.push_str(&added);
-        }
-        Ok(())
+        let mut members = object(current)?;
+        members.extend(object(&added)?);
+        current.fields.clear();
+        members.iter().try_for_each(|(name, value)| write!(current.fields, "\"{name}\":{value},"))
+    }
+}
+
+/// Reads members, each with a comma behind it.
+fn object(members: &str) -> Result<serde_json::Map<String, serde_json::Value>, fmt::Error> {
+    serde_json::from_str(&format!("{{{}}}", members.trim_end_matches(','))).map_err(|_| fmt::Error)
+}
+
+/// Finds out whether one of some fields is there already. A value has no such text in it: its quotes are escaped.
+struct Again<'a> {
+    current: &'a str,
+    is_known: bool,
+}
+
+impl Visit for Again<'_> {
+    fn record_debug(&mut self, field: &Field, _: &dyn Debug) {
+        self.is_known |= self.current.contains(&format!("\"{}\":", field.name()));
     }
 }
 

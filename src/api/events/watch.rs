@@ -30,7 +30,7 @@ use crate::pb::watch_events_request::Start as GivenStart;
 use crate::pb::watch_events_response::Item;
 use crate::server::admission::Admission;
 use crate::server::status;
-use crate::store::{EventBatch, PositionedEvent};
+use crate::store::{EventBatch, KeptEvents, PositionedEvent};
 
 /// The number of events that wait for a client beside those on the wire.
 const BUFFERED_EVENTS: usize = 16;
@@ -175,8 +175,7 @@ impl Start {
     /// Returns the position behind which the watch begins, and that up to which events of its account have been deleted.
     async fn position(self, api: &Api, call: &Call) -> Result<(i64, i64), Status> {
         let (store, account) = (&api.store, &call.caller.account);
-        let last = api.read(store.last_position()).await?;
-        let pruned_until = api.read(store.pruned_until(account)).await?;
+        let KeptEvents { pruned_until, last } = api.read(store.kept_events(account)).await?;
         let position = match self {
             Self::Now => last,
             Self::Beginning => 0,

@@ -17,6 +17,15 @@ use crate::store::sql::rows_param::by_index;
 /// commit at most so long.
 const DISORDER: Duration = Duration::from_secs(60);
 
+/// The positions between which all events of an account are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptEvents {
+    /// The highest position of the account's deleted events; 0 if none was deleted. Others of before it may be kept too.
+    pub pruned_until: i64,
+    /// The last position of all accounts.
+    pub last: i64,
+}
+
 /// Reads the key that hides positions in resume tokens.
 async fn resume_key(pool: &Pool) -> Result<KeyRing, StoreError> {
     let statement = Statement::from_string(pool.get_database_backend(), "SELECT key FROM resume_key");
@@ -41,15 +50,16 @@ impl Store {
         self.resume_key.get_or_try_init(|| resume_key(&self.database.read)).await.cloned()
     }
 
-    /// Returns the highest position of an account's deleted events; 0 if none was deleted. Behind it all are kept, but others of
-    /// before it may be kept too.
-    pub async fn pruned_until(&self, account: &AccountId) -> Result<i64, StoreError> {
+    /// Returns the positions between which all events of an account are kept.
+    pub async fn kept_events(&self, account: &AccountId) -> Result<KeptEvents, StoreError> {
         let backend = self.database.backend();
-        let sql = format!("SELECT {} AS position", pruned_until_sql("$1"));
+        let pruned = pruned_until_sql("$1");
+        let sql = format!("SELECT position AS last, {pruned} AS pruned FROM follower WHERE name = 'sequencer'");
         let statement = Statement::from_sql_and_values(backend, sql, [account.as_str().into()]);
         let _turn = self.database.read_turns.short(account).await?;
         let row = self.database.read.query_one_raw(statement).await?;
-        Ok(row.map(|row| row.try_get("", "position")).transpose()?.unwrap_or_default())
+        let Some(row) = row else { return Ok(KeptEvents { pruned_until: 0, last: 0 }) };
+        Ok(KeptEvents { pruned_until: row.try_get("", "pruned")?, last: row.try_get("", "last")? })
     }
 
     /// Returns the time of an account's oldest event that is kept.

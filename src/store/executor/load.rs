@@ -69,25 +69,6 @@ impl Extent<'_> {
 
 /// Returns an expression for invitation `i` with its parts, as JSON text.
 pub(in crate::store) fn invitation_body(backend: DbBackend, extent: &Extent<'_>) -> String {
-    let row = ("invitation", Columns::of::<invitation::Entity>().json_of(backend, "i"));
-    let pairs: Vec<_> = std::iter::once(row).chain(parts_of(backend, extent)).collect();
-    text(backend, &json_object(backend, &pairs))
-}
-
-/// The columns of an invitation's parts, each with JSON.
-pub(in crate::store) const PART_COLUMNS: [&str; 6] =
-    ["recipients", "labels", "engagement", "deliveries", "latest_delivery", "acceptances"];
-
-/// Returns the columns of invitation `i`, and those of its parts: they cost half of what one text of them all does.
-pub(in crate::store) fn invitation_columns(backend: DbBackend, acceptances: &str) -> String {
-    let parts = parts_of(backend, &Extent { acceptances, ..Extent::PLAIN });
-    let part = |(name, json): &(&str, String)| format!("{} AS {name}", text(backend, json));
-    let parts = parts.iter().map(part).collect::<Vec<_>>().join(", ");
-    format!("{}, {parts}", Columns::of::<invitation::Entity>().names_of("i"))
-}
-
-/// Returns the names and the JSON of the parts of invitation `i`.
-fn parts_of(backend: DbBackend, extent: &Extent<'_>) -> Vec<(&'static str, String)> {
     let Extent { recipients, first_recipients, messages, acceptances } = extent;
     let of = |table: &str, alias: &str| {
         format!("{table} {alias} WHERE {alias}.account_id = i.account_id AND {alias}.invitation_id = i.id")
@@ -109,16 +90,17 @@ fn parts_of(backend: DbBackend, extent: &Extent<'_>) -> Vec<(&'static str, Strin
         }
     };
     let recipient_count = first_recipients.map(|_| ("recipient_count", format!("(SELECT count(*) FROM {all})")));
-    let count = if backend == DbBackend::Postgres { "to_json(count(*))" } else { "CAST(count(*) AS text)" };
-    let parts = [
+    let pairs = [
+        ("invitation", Columns::of::<invitation::Entity>().json_of(backend, "i")),
         ("recipients", recipients),
         ("labels", rows(Columns::of::<label::Entity>(), "label", "true")),
         ("engagement", format!("(SELECT {engagement} FROM {})", of("engagement", "e"))),
-        ("deliveries", format!("(SELECT {count} FROM {outbox})")),
+        ("deliveries", format!("(SELECT count(*) FROM {outbox})")),
         ("latest_delivery", latest_delivery(backend, &outbox)),
         ("acceptances", (*acceptances).to_owned()),
     ];
-    parts.into_iter().chain(recipient_count).collect()
+    let pairs: Vec<_> = pairs.into_iter().chain(recipient_count).collect();
+    text(backend, &json_object(backend, &pairs))
 }
 
 /// Returns an expression for the state of the latest of some messages that was not cancelled, as JSON.

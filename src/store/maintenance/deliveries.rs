@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sea_orm::{DbBackend, Statement};
 
-use super::Maintenance;
 use super::tables::{Due, Table, TableWalk, key_columns, keys, places};
 use super::turn::{PruneTurn, Pruned};
+use super::{Maintenance, delete_unlocked_sql};
 use crate::domain::delivery::DeliveryState;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::retry::retry;
@@ -44,12 +44,8 @@ pub(super) fn delete_sql(backend: DbBackend) -> String {
     let columns = key_columns("id");
     let (keys, old) = (columns.keys_of(backend, 1, "k"), old(&format!("${}", 1 + columns.width(backend))));
     if backend == DbBackend::Postgres {
-        format!(
-            "WITH old AS MATERIALIZED (
-                SELECT i.ctid FROM {keys} JOIN outbox i ON i.account_id = k.account_id AND i.id = k.id AND {old}
-                FOR UPDATE OF i SKIP LOCKED)
-            DELETE FROM outbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM old))"
-        )
+        let rows = format!("{keys} JOIN outbox i ON i.account_id = k.account_id AND i.id = k.id AND {old}");
+        delete_unlocked_sql("outbox", "i", &rows, "true")
     } else {
         // The keys are found by a join: SQLite looks a pair of values from JSON up by the first one alone.
         format!(

@@ -125,8 +125,7 @@ impl Reads {
     ) -> Result<Option<Read<Invitation>>, StoreError> {
         let key = PointKey { account: reach.account().clone(), id, newest };
         let Some(row) = self.points.read(key).await? else { return Ok(None) };
-        let now = Timestamp::from_micros(row.try_get("", "now")?);
-        let read = Read { found: Invitation::try_from(InvitationRows::from_columns(&row)?)?, now };
+        let read = invitation_of(&row.body, row.now)?;
         Ok(Some(read).filter(|read| reach.includes(read.found.details.host())))
     }
 
@@ -371,8 +370,12 @@ pub(in crate::store) fn read_clock(database: &Database, frozen: Option<i64>) -> 
 }
 
 pub(in crate::store) fn invitation_from(row: &QueryResult) -> Result<Read<Invitation>, StoreError> {
-    let rows: InvitationRows = parse_json(&row.try_get::<String>("", "body")?, "invitation")?;
-    Ok(Read { found: rows.try_into()?, now: Timestamp::from_micros(row.try_get("", "now")?) })
+    invitation_of(&row.try_get::<String>("", "body")?, row.try_get("", "now")?)
+}
+
+fn invitation_of(body: &str, now: i64) -> Result<Read<Invitation>, StoreError> {
+    let rows: InvitationRows = parse_json(body, "invitation")?;
+    Ok(Read { found: Invitation::try_from(rows)?, now: Timestamp::from_micros(now) })
 }
 
 /// Returns the query for the rows behind a part of its page.

@@ -12,7 +12,7 @@ use super::invitations::read_clock;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::store::Database;
-use crate::store::executor::load::{PART_COLUMNS, invitation_columns, newest_acceptances};
+use crate::store::executor::load::{Extent, invitation_body, newest_acceptances};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam, statement_clock};
 
@@ -32,8 +32,14 @@ pub(super) struct PointKey {
     pub(super) newest: bool,
 }
 
-/// An invitation as it was read, and the moment `now` at which it was. Several calls may want it.
-type PointRow = Arc<QueryResult>;
+/// An invitation as it was read.
+#[derive(Clone)]
+pub(super) struct PointRow {
+    /// The invitation with its parts, as JSON.
+    pub(super) body: Arc<str>,
+    /// The moment at which it was read, in microseconds.
+    pub(super) now: i64,
+}
 
 /// The reads of invitations by their ids. Clones share them.
 #[derive(Clone)]
@@ -69,29 +75,27 @@ impl PointSql {
     pub(in crate::store) fn new(backend: DbBackend) -> Self {
         let one = |acceptances: &str| {
             format!(
-                "SELECT {now} AS now, {columns} FROM invitation i WHERE i.account_id = $2 AND i.id = $3",
+                "SELECT {now} AS now, {body} AS body FROM invitation i WHERE i.account_id = $2 AND i.id = $3",
                 now = statement_clock(backend, 1),
-                columns = invitation_columns(backend, acceptances),
+                body = invitation_body(backend, &Extent { acceptances, ..Extent::PLAIN }),
             )
         };
         let newest = newest_acceptances(backend);
         let one = [one("NULL"), one(&newest)];
         let keys = key_columns();
         let some = format!("CASE WHEN k.newest = 1 THEN {newest} END");
-        let parts = PART_COLUMNS.map(|part| format!("coalesce(octet_length({part}), 0)")).join(" + ");
         // The rows are composed once: PostgreSQL would compose them for their size and again for the answer.
         let several = format!(
             "WITH found AS MATERIALIZED (
-                SELECT k.place, {columns} FROM {keys}
+                SELECT k.place, {body} AS body FROM {keys}
                 JOIN invitation i ON i.account_id = k.account_id AND i.id = k.invitation_id
+            ), sized AS (
+                SELECT place, body, sum(octet_length(body)) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING) - octet_length(body) AS bytes_before
+                FROM found
             )
-            SELECT {now} AS now, s.* FROM (
-                SELECT f.*, sum(f.bytes) OVER (ORDER BY f.place ROWS UNBOUNDED PRECEDING) - f.bytes AS bytes_before,
-                    count(*) OVER () AS rows_found
-                FROM (SELECT found.*, octet_length(CAST(details AS text)) + {parts} AS bytes FROM found) f
-            ) s WHERE s.bytes_before < {MAX_BYTES}",
+            SELECT {now} AS now, place, CASE WHEN bytes_before < {MAX_BYTES} THEN body END AS body FROM sized ORDER BY place",
             now = statement_clock(backend, 1 + keys.width(backend)),
-            columns = invitation_columns(backend, &some),
+            body = invitation_body(backend, &Extent { acceptances: &some, ..Extent::PLAIN }),
             keys = keys.keys_of(backend, 1, "k"),
         );
         Self { one, several }
@@ -119,7 +123,7 @@ impl ReadGroup for PointReader {
         let sql = &self.sql.one[usize::from(key.newest)];
         let values = [read_clock(&self.database, None).into(), key.account.as_str().into(), key.id.0.into()];
         let statement = Statement::from_sql_and_values(self.database.backend(), sql, values);
-        Ok(self.database.read.query_one_raw(statement).await?.map(Arc::new))
+        self.database.read.query_one_raw(statement).await?.map(|row| point_row(&row)).transpose()
     }
 
     async fn late(&self, key: &PointKey) -> Result<Option<PointRow>, StoreError> {
@@ -146,18 +150,22 @@ impl ReadGroup for PointReader {
         values.push(read_clock(&self.database, None).into());
         let statement = Statement::from_sql_and_values(backend, &self.sql.several, values);
         let mut found: Vec<Option<PointRow>> = vec![None; places.len()];
-        let (mut end, mut missing) = (0, 0);
+        let mut read = found.len();
         for row in self.database.read.query_all_raw(statement).await? {
             let place = usize::try_from(row.try_get::<i32>("", "place")?).unwrap_or(usize::MAX);
-            missing = row.try_get::<i64>("", "rows_found")?;
-            if let Some(found) = found.get_mut(place) {
-                *found = Some(Arc::new(row));
-                end = end.max(place + 1);
+            match (row.try_get::<Option<String>>("", "body")?, found.get_mut(place)) {
+                (Some(body), Some(found)) => {
+                    *found = Some(PointRow { body: body.into(), now: row.try_get("", "now")? });
+                }
+                // The room ends here, and whatever comes later is read with another group.
+                (None, _) => read = read.min(place),
+                (Some(_), None) => {}
             }
         }
-        missing -= i64::try_from(found.iter().flatten().count()).unwrap_or_default();
-        // Where the room has ended, whatever comes later is read with another group.
-        let read = if missing > 0 { end } else { found.len() };
         Ok(wanted.into_iter().take_while(|place| *place < read).map(|place| found[place].clone()).collect())
     }
+}
+
+fn point_row(row: &QueryResult) -> Result<PointRow, StoreError> {
+    Ok(PointRow { body: row.try_get::<String>("", "body")?.into(), now: row.try_get("", "now")? })
 }

@@ -26,10 +26,6 @@ use crate::private_file;
 /// The longest a SQLite statement waits for a lock; only another program's transaction can hold one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The pages of SQLite's log after which they are written to the file, which waits for the disk twice: a group of commands alone
-/// may write a thousand, the library's own number.
-const CHECKPOINT_PAGES: &str = "4000";
-
 /// The statements of which a connection keeps the plans: more than there are.
 const STATEMENTS: usize = 200;
 
@@ -165,8 +161,7 @@ impl Database {
             .statement_cache_capacity(STATEMENTS)
             .disable_statement_logging();
         let options = |max_connections| PoolOptions { max_connections, acquire_timeout: timeout };
-        let writer = connect.clone().pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
-        let write = Pool::sqlite(options(1), writer).await.map_err(OpenError::Database)?;
+        let write = Pool::sqlite(options(1), connect.clone()).await.map_err(OpenError::Database)?;
         let connect = connect.create_if_missing(false);
         let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;
         let (upkeep, read_turns, lock_wait_permits) =

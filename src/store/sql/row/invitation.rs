@@ -1,11 +1,9 @@
 //! Invitations with the rows that are read together with them: recipients, labels, groups, slots, domains.
 
-use sea_orm::QueryResult;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{account, at, corrupt, row_from, unless_empty};
+use super::{account, at, corrupt, unless_empty};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::delivery::repeats::Repeats;
 use crate::domain::invitation::acceptance::Acceptance;
@@ -18,7 +16,6 @@ use crate::domain::kind::{Details, Kind, Scope};
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
-use crate::store::executor::load::parse_json;
 use crate::store::read::unreadable::skip_unreadable;
 use crate::store::sql::entity::{
     acceptance, autojoin_domain, engagement, invitation, invitation_group, label, recipient, slot,
@@ -37,28 +34,6 @@ pub(in crate::store) struct InvitationRows {
     deliveries: u32,
     latest_delivery: Option<String>,
     acceptances: Option<Vec<acceptance::Model>>,
-}
-
-impl InvitationRows {
-    /// Reads a row of the invitation's columns, with its parts as JSON in columns of their names.
-    pub(in crate::store) fn from_columns(row: &QueryResult) -> Result<Self, StoreError> {
-        Ok(Self {
-            invitation: row_from::<invitation::Entity>(row)?,
-            recipients: part(row, "recipients")?,
-            recipient_count: None,
-            labels: part(row, "labels")?,
-            engagement: part(row, "engagement")?,
-            deliveries: part(row, "deliveries")?.unwrap_or_default(),
-            latest_delivery: part(row, "latest_delivery")?,
-            acceptances: part(row, "acceptances")?,
-        })
-    }
-}
-
-/// Reads a part; `None` if there is none.
-fn part<T: DeserializeOwned>(row: &QueryResult, name: &'static str) -> Result<Option<T>, StoreError> {
-    let json: Option<String> = row.try_get("", name)?;
-    json.map_or(Ok(None), |json| parse_json(&json, name))
 }
 
 impl TryFrom<InvitationRows> for Invitation {

@@ -112,7 +112,7 @@ async fn deletion_goes_on_where_the_last_turn_stopped(database: TestDatabase) {
     assert_eq!(prune(&store, false).await, 1);
     assert_eq!(count(&database, "event WHERE position <= 2").await, 2);
     assert_eq!(prune(&store, false).await, 2, "the next turn begins at the beginning");
-    assert_eq!(store.pruned_until(&account()).await.unwrap(), 3);
+    assert_eq!(store.kept_events(&account()).await.unwrap().pruned_until, 3);
 }
 
 async fn end_of_the_deleted_events_is_noted_for_each_account(database: TestDatabase) {
@@ -130,7 +130,7 @@ async fn end_of_the_deleted_events_is_noted_for_each_account(database: TestDatab
     store.sequence().await.unwrap();
     let until = async |reach: &Reach| {
         let batch = store.events_behind(reach, &EventFilter::default(), 0, 10).await.unwrap();
-        assert_eq!(batch.pruned_until, store.pruned_until(reach.account()).await.unwrap());
+        assert_eq!(batch.pruned_until, store.kept_events(reach.account()).await.unwrap().pruned_until);
         batch.pruned_until
     };
     assert_eq!((until(&reach()).await, until(&reach_of(&other())).await), (0, 0));
@@ -143,7 +143,8 @@ async fn end_of_the_deleted_events_is_noted_for_each_account(database: TestDatab
     clock.advance(2 * DAY);
     assert_eq!(prune(&store, false).await, 1);
     assert_eq!((until(&reach()).await, until(&reach_of(&other())).await), (4, 3));
-    assert_eq!(store.last_position().await.unwrap(), 4, "a token of the last position goes on");
+    let kept = store.kept_events(&other()).await.unwrap();
+    assert_eq!((kept.pruned_until, kept.last), (3, 4), "a token of the last position goes on");
 }
 
 async fn backlog_of_events_is_deleted_in_chunks(database: TestDatabase) {
@@ -169,7 +170,10 @@ async fn backlog_of_events_is_deleted_in_chunks(database: TestDatabase) {
     assert_eq!(count(&database, "event WHERE position <= 2490").await, 830);
     assert_eq!(count(&database, "event").await, 840, "nobody follows positions that are not there yet");
     assert_eq!(prune(&store, false).await, 0);
-    let until = [store.pruned_until(&account()).await.unwrap(), store.pruned_until(&other()).await.unwrap()];
+    let until = [
+        store.kept_events(&account()).await.unwrap().pruned_until,
+        store.kept_events(&other()).await.unwrap().pruned_until,
+    ];
     assert_eq!(until, [2_488, 2_489]);
 }
 

@@ -72,7 +72,10 @@ pub(crate) async fn fill(url: &str, count: usize) -> Outcome {
     for index in indexes {
         database.execute_unprepared(&index).await?;
     }
-    database.execute_unprepared(if on_postgres { "VACUUM ANALYZE" } else { "ANALYZE" }).await?;
+    for Copied { table, .. } in &TABLES {
+        let analyze = if on_postgres { "VACUUM ANALYZE" } else { "ANALYZE" };
+        database.execute_unprepared(&format!("{analyze} {table}")).await?;
+    }
     if on_postgres {
         database.execute_unprepared("CHECKPOINT").await?;
     }

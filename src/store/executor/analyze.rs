@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tokio::sync::Mutex;
@@ -16,6 +16,9 @@ use crate::store::sql::error::StoreError;
 
 /// The number of commands before the first look at the tables; fewer rows are found fast by any plan.
 const MIN_COMMANDS: u64 = 256;
+
+/// The time after which commands make the next look, whatever their number: a table may be filled for the first time after years.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// The time that the analysis of one table may take. It reads a sample, however large the table is.
 const ANALYZE_LIMIT: Duration = Duration::from_secs(30);
@@ -34,24 +37,31 @@ const SELECT_GROWN_TABLES: &str = "SELECT c.relname::text FROM pg_class c
 pub(in crate::store) struct TableAnalyzer {
     database: Database,
     commands: Arc<AtomicU64>,
+    started: Instant,
+    /// The time of the last look, in milliseconds since the start.
+    looked: Arc<AtomicU64>,
     analysis: Arc<Mutex<()>>,
 }
 
 impl TableAnalyzer {
     pub(in crate::store) fn new(database: Database) -> Self {
-        Self { database, commands: Arc::default(), analysis: Arc::default() }
+        let (commands, looked) = (Arc::default(), Arc::default());
+        Self { database, commands, started: Instant::now(), looked, analysis: Arc::default() }
     }
 
-    /// Counts commands, and looks at the tables whenever their number has doubled. Does not wait for the look.
+    /// Counts commands, and looks at the tables whenever their number has doubled or the last look was long ago. Does not wait for
+    /// the look.
     pub(in crate::store) fn count(&self, commands: usize) {
         let before = self.commands.fetch_add(commands as u64, Ordering::Relaxed);
         let after = before + commands as u64;
-        let doubled = after >= MIN_COMMANDS && after.ilog2() > before.max(1).ilog2();
-        if !doubled || self.database.backend() != DbBackend::Postgres {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let since_look = Duration::from_millis(now.saturating_sub(self.looked.load(Ordering::Relaxed)));
+        if !is_due(before, after, since_look) || self.database.backend() != DbBackend::Postgres {
             return;
         }
         // A look is already under way; the next doubling looks again.
         let Ok(analysis) = Arc::clone(&self.analysis).try_lock_owned() else { return };
+        self.looked.store(now, Ordering::Relaxed);
         let database = self.database.clone();
         tokio::spawn(async move {
             if let Err(error) = analyze(&database).await {
@@ -60,6 +70,12 @@ impl TableAnalyzer {
             drop(analysis);
         });
     }
+}
+
+/// Returns whether the tables are looked at now that the number of commands has grown.
+fn is_due(before: u64, after: u64, since_look: Duration) -> bool {
+    let has_doubled = after.ilog2() > before.max(1).ilog2();
+    after >= MIN_COMMANDS && (has_doubled || since_look >= LOOK_AGAIN)
 }
 
 /// Analyses the grown tables. PostgreSQL then also plans every statement that reads them again.
@@ -74,4 +90,24 @@ async fn analyze(database: &Database) -> Result<(), StoreError> {
         transaction.commit().await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_looked_at_when_commands_double_and_after_a_while() {
+        for (before, after, seconds, due) in [
+            (0, 255, 60, false),
+            (255, 256, 0, true),
+            (256, 257, 9, false),
+            (256, 257, 10, true),
+            (500, 600, 0, true),
+            (1_000_000, 1_000_001, 9, false),
+            (1_000_000, 1_000_001, 10, true),
+        ] {
+            assert_eq!(is_due(before, after, Duration::from_secs(seconds)), due, "{before} {after} {seconds}");
+        }
+    }
 }

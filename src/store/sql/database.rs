@@ -26,6 +26,10 @@ use crate::private_file;
 /// The longest a SQLite statement waits for a lock; only another program's transaction can hold one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The cache of pages of a SQLite connection that reads, in KiB (negative, as SQLite wants it): the operating system caches the file
+/// once for all of them.
+const READER_CACHE: &str = "-512";
+
 /// The statements of which a connection keeps the plans: more than there are.
 const STATEMENTS: usize = 200;
 
@@ -162,7 +166,7 @@ impl Database {
             .disable_statement_logging();
         let options = |max_connections| PoolOptions { max_connections, acquire_timeout: timeout };
         let write = Pool::sqlite(options(1), connect.clone()).await.map_err(OpenError::Database)?;
-        let connect = connect.create_if_missing(false);
+        let connect = connect.create_if_missing(false).pragma("cache_size", READER_CACHE);
         let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;
         let (upkeep, read_turns, lock_wait_permits) =
             (read.clone(), ReadTurns::of_file(max_connections), share(max_connections, 4));

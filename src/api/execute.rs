@@ -7,6 +7,7 @@ pub(crate) mod organization_access;
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tonic::Status;
 use uuid::Uuid;
 
@@ -225,12 +226,15 @@ impl Api {
         WriteOnce { request: self.request(call, message, 0), validate_only: message.validate_only() }
     }
 
-    /// Runs a read with a time limit.
-    pub(crate) async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, Status> {
-        match tokio::time::timeout(self.read_timeout, read).await {
+    /// Runs a read with a time limit. It is no async function: that would hold the read twice, and it is the largest part of most calls.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl Future<Output = Result<T, StoreError>>,
+    ) -> impl Future<Output = Result<T, Status>> {
+        tokio::time::timeout(self.read_timeout, read).map(|done| match done {
             Ok(done) => self.done(done),
             Err(_) => Err(status::unavailable()),
-        }
+        })
     }
 
     /// Runs a read of what is only shown, which may lag. Its closure reads from a standby, or from the primary.

@@ -269,11 +269,13 @@ fn refuse_headers(headers: &HeaderMap) -> Option<Response<Body>> {
 }
 
 /// Answers a call; if its handler panics, with INTERNAL and an id that is also in the log.
-async fn or_defect(call: impl Future<Output = Response<Body>>) -> Response<Body> {
-    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| {
-        let error_id = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
-        tracing::error!(%error_id, "a handler panicked; answering INTERNAL");
-        status::internal(error_id).into_http()
+fn or_defect(call: impl Future<Output = Response<Body>>) -> impl Future<Output = Response<Body>> {
+    AssertUnwindSafe(call).catch_unwind().map(|answered| {
+        answered.unwrap_or_else(|_| {
+            let error_id = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
+            tracing::error!(%error_id, "a handler panicked; answering INTERNAL");
+            status::internal(error_id).into_http()
+        })
     })
 }
 

@@ -138,14 +138,11 @@ impl Store {
         is_found: impl Fn(&T) -> bool,
         read: impl Fn(&'r Reads) -> R,
     ) -> Result<T, StoreError> {
-        let lagging = match &self.standby {
-            Some(standby) => standby.read(&read).await,
-            None => None,
-        };
-        match lagging {
-            Some(Ok(found)) if !is_found(&found) => read(&self.primary).await,
-            Some(result) => result,
-            None => read(&self.primary).await,
+        let Some(standby) = &self.standby else { return read(&self.primary).await };
+        match Box::pin(standby.read(&read)).await {
+            Some(Ok(found)) if is_found(&found) => Ok(found),
+            Some(Err(error)) => Err(error),
+            Some(Ok(_)) | None => Box::pin(read(&self.primary)).await,
         }
     }
 

@@ -74,7 +74,8 @@ impl Organizations {
 }
 
 impl Api {
-    /// Returns the invitations that the call may be about. The whole account costs no look-up.
+    /// Returns the invitations that the call may be about. The whole account costs no look-up, and no room for one: the look-ups are
+    /// in boxes.
     pub(crate) async fn reach(&self, call: &Call) -> Result<Reach, Status> {
         let account = call.caller.account.clone();
         match (call.access, call.caller.organization_id) {
@@ -83,14 +84,14 @@ impl Api {
             (OrganizationAccess::Caller | OrganizationAccess::LinkOrName, Some(own)) => {
                 let reads = call.required.permission().is_none_or(Permission::is_read);
                 let needed = if reads { Permission::GuestInvitationsRead } else { Permission::GuestInvitationsWrite };
-                Ok(Reach::of_hosts(account, self.hosts_of(call, own, needed).await?))
+                Ok(Reach::of_hosts(account, Box::pin(self.hosts_of(call, own, needed)).await?))
             }
             (OrganizationAccess::Request, bound) => match call.organizations {
                 // The violation of a field or of the metadata refuses the call.
                 None => Ok(Reach::of_hosts(account, Vec::new())),
                 Some(Organizations { requester, target }) => {
                     let speaks = bound.is_none_or(|bound| bound == requester);
-                    if speaks && (requester == target || self.may_act_for(call, requester, target).await?) {
+                    if speaks && (requester == target || Box::pin(self.may_act_for(call, requester, target)).await?) {
                         return Ok(Reach::of_hosts(account, vec![target]));
                     }
                     Err(status::organizations_access_denied(requester, target))

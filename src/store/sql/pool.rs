@@ -162,9 +162,10 @@ impl Pool {
         };
         // Facts about others that are learned while this one is taken concern it too.
         let taken = Instant::now();
+        // Its future is large, and hardly ever needed: in a box it takes no room in those of all calls.
         let raw = match self {
-            Self::Postgres { pool, .. } => Raw::Postgres(pool.acquire().await?),
-            Self::Sqlite { pool, .. } => Raw::Sqlite(pool.acquire().await?),
+            Self::Postgres { pool, .. } => Raw::Postgres(Box::pin(pool.acquire()).await?),
+            Self::Sqlite { pool, .. } => Raw::Sqlite(Box::pin(pool.acquire()).await?),
         };
         Ok((raw, taken))
     }

@@ -35,15 +35,18 @@ pub use queue::ClaimLimit;
 pub(crate) use queue::last_served;
 pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, RedeliveryQuery, Topicality};
 pub use read::acceptances::AcceptanceQuery;
+use read::acceptances::HostedAcceptance;
 pub use read::events::EventQuery;
 pub use read::invitations::{Listed, ListedName};
 use read::points::Points;
 pub use read::positions::{CatchUpTurn, EventBatch, PositionedEvent};
 pub use read::query::{GuestStatus, InvitationQuery, Order, TimeRange};
 pub use read::recipients::{ListedRecipient, RecipientQuery};
+use read::rows::Rows;
 pub use read::{Cursor, Page, Read, SortKey};
 pub use requests::{KnownCall, WriteOnce};
 pub use sql::database::{Database, OpenError, PostgresOptions};
+use sql::entity::{organization_grant, webhook_endpoint};
 pub use sql::error::StoreError;
 use standby::Standby;
 pub use verifications::tries::{CodeTry, KeptCode, Tried};
@@ -74,6 +77,24 @@ pub struct Store {
 pub struct Reads {
     database: Database,
     points: Points,
+    acceptances: Rows<HostedAcceptance, 2>,
+    grants: Rows<organization_grant::Model, 1>,
+    grants_by_ends: Rows<organization_grant::Model, 2>,
+    endpoints: Rows<webhook_endpoint::Model, 1>,
+}
+
+impl Reads {
+    fn of(database: Database) -> Self {
+        let backend = database.backend();
+        Self {
+            points: Points::new(&database),
+            acceptances: Rows::new(&database, HostedAcceptance::lookup(backend)),
+            grants: Rows::new(&database, organization_grants::by_id(backend)),
+            grants_by_ends: Rows::new(&database, organization_grants::by_ends(backend)),
+            endpoints: Rows::new(&database, webhooks::by_id(backend)),
+            database,
+        }
+    }
 }
 
 impl Store {
@@ -81,8 +102,7 @@ impl Store {
     pub fn start(database: Database, options: &ExecutorOptions) -> Self {
         let notifications = Notifications::new();
         let executor = Executor::start(&database, options, &notifications);
-        let (standby, points) = (Standby::of(&database), Points::new(&database));
-        let primary = Reads { database: database.clone(), points };
+        let (standby, primary) = (Standby::of(&database), Reads::of(database.clone()));
         Self { database, primary, standby, executor, notifications, resume_key: Arc::default() }
     }
 

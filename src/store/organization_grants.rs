@@ -2,11 +2,12 @@
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
 use uuid::Uuid;
 
+use super::read::rows::Lookup;
 use super::read::unreadable::FullPage;
 use super::read::{Cursor, behind, order};
 use super::requests::{Known, WriteOnce, recall, remember};
@@ -149,8 +150,7 @@ impl Reads {
         account: &AccountId,
         id: Uuid,
     ) -> Result<Option<OrganizationGrant>, StoreError> {
-        let _turn = self.database.read_turns.short(account).await?;
-        one(&self.database.read, Entity::find_by_id((account.as_str().to_owned(), id))).await
+        self.grants.read(account, [id]).await?.map(OrganizationGrant::try_from).transpose()
     }
 }
 
@@ -162,11 +162,8 @@ impl Store {
         requester: Uuid,
         target: Uuid,
     ) -> Result<Option<OrganizationGrant>, StoreError> {
-        let own = in_index(self.database.backend(), "ends", Column::AccountId, account.as_str());
-        let select =
-            Entity::find().filter(own).filter(Column::RequesterId.eq(requester)).filter(Column::TargetId.eq(target));
-        let _turn = self.database.read_turns.short(account).await?;
-        one(&self.database.read, select).await
+        let found = self.primary.grants_by_ends.read(account, [requester, target]).await?;
+        found.map(OrganizationGrant::try_from).transpose()
     }
 
     /// Updates a grant to the result of `decide`, once per request_id; `None` from `decide` leaves it as it is.
@@ -238,6 +235,16 @@ impl Store {
         })
         .await
     }
+}
+
+/// Looks up grants by their ids.
+pub(super) fn by_id(backend: DbBackend) -> Lookup<1> {
+    Lookup::of::<Entity>(backend, [Column::Id])
+}
+
+/// Looks up grants by the organization that acts and the one it acts for.
+pub(super) fn by_ends(backend: DbBackend) -> Lookup<2> {
+    Lookup { tag: Some("ends"), ..Lookup::of::<Entity>(backend, [Column::RequesterId, Column::TargetId]) }
 }
 
 /// Reads a grant and locks it until the transaction ends. SQLite has no such lock; there the transaction itself keeps

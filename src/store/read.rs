@@ -9,6 +9,7 @@ pub(super) mod points;
 pub(super) mod positions;
 pub(super) mod query;
 pub(super) mod recipients;
+pub(super) mod rows;
 mod source;
 pub(super) mod unreadable;
 

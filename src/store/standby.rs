@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::read::points::Points;
 use super::sql::database::Database;
 use super::sql::error::StoreError;
 use super::{Reads, Store, within};
@@ -41,9 +40,8 @@ impl Standby {
     /// Returns the standby of a database, if there is one. It is not used before a check.
     pub(super) fn of(database: &Database) -> Option<Self> {
         let (database, limit) = database.of_standby()?;
-        let points = Points::new(&database);
         Some(Self {
-            reads: Reads { database, points },
+            reads: Reads::of(database),
             limit,
             in_use: watch::Sender::new(false),
             progress: Arc::default(),

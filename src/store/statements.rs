@@ -1,16 +1,24 @@
 //! Snapshots of the statements that are composed of parts: the load, the save, the claims, the numbering of events and the
 //! deletion of old rows, for each database. `INSTA_UPDATE=always cargo test --lib store::statements` updates them.
 
-use sea_orm::DbBackend;
+use std::time::Duration;
 
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+
+use super::Database;
 use super::events::sequencer::{number_sql, unnumbered_sql};
 use super::executor::load::{LoadPart, load_sql};
 use super::executor::save_sql::{Part, SaveSql, create_sql, save_sql};
 use super::maintenance::prune_sqls;
+use super::organization_grants;
 use super::queue::{OUTBOX, WEBHOOK_MESSAGES};
+use super::read::acceptances::HostedAcceptance;
 use super::read::points::PointSql;
+use super::read::rows::Lookup;
 use super::sql::entity::{outbox, webhook_message};
 use super::verifications::tries::{postgres_sql, sqlite_sqls};
+use super::webhooks;
+use crate::clock::Clock;
 
 /// The keywords that begin a line.
 const BEGIN: [&str; 16] = [
@@ -86,11 +94,56 @@ fn load_reads_what_its_snapshot_shows() {
 #[test]
 fn point_reads_read_what_their_snapshot_shows() {
     check("points", |backend| {
-        let PointSql { one: [plain, newest], several } = PointSql::new(backend);
-        [("one", plain), ("one with its newest acceptances", newest), ("several", several)]
-            .map(|(title, sql)| (title.to_owned(), sql))
-            .into()
+        let PointSql { one: [plain, newest], autojoin, connection, ids, any } = PointSql::new(backend);
+        let texts = [
+            ("one", plain),
+            ("one with its newest acceptances", newest),
+            ("several", ids),
+            ("one auto-join", autojoin),
+            ("one by a connection", connection),
+            ("several by keys of any type", any),
+        ];
+        texts.map(|(title, sql)| (title.to_owned(), sql)).into()
     });
+}
+
+fn row_texts(backend: DbBackend) -> Vec<(String, String)> {
+    fn texts<const N: usize>(backend: DbBackend, title: &str, lookup: &Lookup<N>) -> [(String, String); 2] {
+        [(format!("one {title}"), lookup.one_sql(backend)), (format!("several: {title}"), lookup.several_sql(backend))]
+    }
+    let all = [
+        texts(backend, "acceptance", &HostedAcceptance::lookup(backend)),
+        texts(backend, "grant", &organization_grants::by_id(backend)),
+        texts(backend, "grant by its ends", &organization_grants::by_ends(backend)),
+        texts(backend, "endpoint", &webhooks::by_id(backend)),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+#[test]
+fn rows_are_looked_up_as_their_snapshot_shows() {
+    check("rows", row_texts);
+}
+
+#[tokio::test(crate = "crate::limit")]
+async fn sqlite_looks_rows_up_by_their_whole_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, timeout) = (folder.path().join("invitations.db"), Duration::from_secs(10));
+    let database = Database::sqlite(&path, 2, timeout, Clock::system()).await.unwrap();
+    database.maintenance().migrate().await.unwrap();
+    let PointSql { autojoin, connection, any, .. } = PointSql::new(DbBackend::Sqlite);
+    let rows = row_texts(DbBackend::Sqlite).into_iter().map(|(_, sql)| (sql, ["t", "i"].as_slice()));
+    // The other tables, such as that of messages, belong to every read of an invitation.
+    let points = [autojoin, connection, any].map(|sql| (sql, ["i", "s", "r", "a"].as_slice()));
+    for (sql, tables) in rows.chain(points) {
+        let plan = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql}"));
+        for step in database.read.query_all_raw(plan).await.unwrap() {
+            let step: String = step.try_get("", "detail").unwrap();
+            let [what, table] = [0, 1].map(|word| step.split(' ').nth(word).unwrap_or_default());
+            let reads = ["SEARCH", "SCAN"].contains(&what) && tables.contains(&table);
+            assert!(!reads || step.contains("=? AND "), "{step}\n{sql}");
+        }
+    }
 }
 
 #[test]

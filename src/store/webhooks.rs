@@ -19,6 +19,7 @@ use std::time::Duration;
 
 pub use attempts::{AttemptQuery, WebhookAttempt};
 pub use claim::{ClaimedMessage, MessageContent};
+pub(super) use endpoints::by_id;
 pub use endpoints::{EndpointCreated, EndpointQuery};
 pub use redeliver::WantedEvents;
 pub use settle::{Attempt, AttemptOutcome, Disabled, WebhookAttemptResult};

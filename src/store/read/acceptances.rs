@@ -1,10 +1,12 @@
 //! Reads of acceptances: one by its name, and pages of one invitation's, by age.
 
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    ColumnTrait as _, DbBackend, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
+use serde::Deserialize;
 use uuid::Uuid;
 
+use super::rows::Lookup;
 use super::unreadable::FullPage;
 use super::{Cursor, behind, order, owner, page_of_owner};
 use crate::domain::invitation::acceptance::{Acceptance, Subject};
@@ -12,10 +14,10 @@ use crate::domain::kind::Kind;
 use crate::domain::reach::Reach;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::store::Reads;
-use crate::store::sql::entity::acceptance::{Column, Entity};
-use crate::store::sql::entity::invitation;
+use crate::store::sql::entity::acceptance::{Column, Entity, Model};
 use crate::store::sql::error::StoreError;
-use crate::store::sql::row::{row_from, rows_with_id};
+use crate::store::sql::row::row_from;
+use crate::store::sql::rows_param::json_object;
 
 /// The filters of a list of acceptances.
 #[derive(Clone, Debug)]
@@ -41,6 +43,28 @@ impl AcceptanceQuery {
     }
 }
 
+/// An acceptance that is looked up, and the host of its invitation.
+#[derive(Clone, Debug, Deserialize)]
+pub(in crate::store) struct HostedAcceptance {
+    acceptance: Model,
+    host: Option<Uuid>,
+}
+
+impl HostedAcceptance {
+    /// Looks up acceptances by their invitation and their id.
+    pub(in crate::store) fn lookup(backend: DbBackend) -> Lookup<2> {
+        let whole = Lookup::of::<Entity>(backend, [Column::InvitationId, Column::Id]);
+        let quote = if backend == DbBackend::Postgres { "to_json" } else { "json_quote" };
+        let host = format!(
+            "(SELECT {quote}(i.scope_id) FROM invitation i
+            WHERE i.account_id = t.account_id AND i.id = t.invitation_id AND i.kind = '{}')",
+            Kind::Guest.code()
+        );
+        let body = json_object(backend, &[("acceptance", whole.body), ("host", host)]);
+        Lookup { body, ..whole }
+    }
+}
+
 impl Reads {
     /// Reads a page of acceptances by age; `None` if the reach includes no such invitation.
     pub async fn list_acceptances(
@@ -63,14 +87,9 @@ impl Reads {
         invitation: InvitationId,
         id: AcceptanceId,
     ) -> Result<Option<Acceptance>, StoreError> {
-        let owner = owner(reach, invitation, None).select_only().column(invitation::Column::Id);
-        let select = Entity::find()
-            .filter(Column::AccountId.eq(reach.account().as_str()))
-            .filter(Column::InvitationId.in_subquery(owner.into_query()))
-            .filter(Column::Id.eq(id.0));
-        let _turn = self.database.read_turns.short(reach.account()).await?;
-        let found = rows_with_id(&self.database.read, select).await?.pop();
-        found.map(|(_, row)| row.and_then(Acceptance::try_from)).transpose()
+        let found = self.acceptances.read(reach.account(), [invitation.0, id.0]).await?;
+        let found = found.filter(|found| reach.includes(found.host));
+        found.map(|found| Acceptance::try_from(found.acceptance)).transpose()
     }
 
     /// Reads acceptances, each with the place behind which the list continues. Returns `None` if the account has no

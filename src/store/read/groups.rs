@@ -6,7 +6,8 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use tokio::time::timeout;
 use crate::domain::value::text::AccountId;
 use crate::store::sql::error::StoreError;
 
+/// The statements of one kind of reads at once: enough to keep a database busy while the rows of others are read.
+pub(super) const PLACES: usize = 2;
 /// The most reads of one group.
 pub(super) const MOST_READS: usize = 64;
 /// The time for which a call waits for its group, before it reads by itself.
@@ -80,6 +83,42 @@ struct Rounds<R: ReadGroup>(Option<Arc<Shared<R>>>);
 impl<R: ReadGroup> Clone for Groups<R> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R: ReadGroup> fmt::Debug for Groups<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Groups")
+    }
+}
+
+/// The keys of a group, each of them once: many may ask for one row, which is read once.
+pub(super) struct Distinct<'k, K> {
+    /// The place of each key, in the order in which they came.
+    places: BTreeMap<&'k K, usize>,
+    /// The place of each call's key.
+    calls: Vec<usize>,
+}
+
+impl<'k, K: Ord> Distinct<'k, K> {
+    pub(super) fn of(keys: &'k [K]) -> Self {
+        let mut places = BTreeMap::new();
+        let place = |key| {
+            let next = places.len();
+            *places.entry(key).or_insert(next)
+        };
+        let calls = keys.iter().map(place).collect();
+        Self { places, calls }
+    }
+
+    /// Returns the keys with their places.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (&'k K, i32)> {
+        self.places.iter().map(|(key, place)| (*key, i32::try_from(*place).unwrap_or(i32::MAX)))
+    }
+
+    /// Returns the row of each call, up to the first whose row was not read. `rows` has the rows by their places.
+    pub(super) fn answers<R: Clone>(&self, rows: &[Option<R>]) -> Vec<Option<R>> {
+        self.calls.iter().map_while(|place| rows.get(*place).cloned()).collect()
     }
 }
 

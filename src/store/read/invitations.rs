@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
-use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
+use sea_orm::{DbBackend, QueryResult, Statement, Value};
 use uuid::Uuid;
 
-use super::points::PointKey;
+use super::points::{By, PointKey};
 use super::query::{InvitationQuery, Order};
 use super::source::{PageSql, Source, ids_sql, page_sql};
 use super::unreadable::{FullPage, ReadOn};
-use super::{ACCOUNT, CLOCK, Cursor, Page, Params, Read, SortKey, direction, within};
+use super::{ACCOUNT, CLOCK, Cursor, Page, Params, Read, SortKey, direction};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::slot::SlotKey;
@@ -22,7 +22,7 @@ use crate::domain::value::time::Timestamp;
 use crate::store::executor::load::{Extent, invitation_body, parse_json};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::InvitationRows;
-use crate::store::sql::rows_param::{Columns, RowsParam, by_index, statement_clock};
+use crate::store::sql::rows_param::{Columns, RowsParam, statement_clock};
 use crate::store::{Database, Reads, Store};
 
 /// The name of an invitation in a list.
@@ -77,18 +77,7 @@ impl Store {
         reach: &Reach,
         connection: Uuid,
     ) -> Result<Option<Read<Invitation>>, StoreError> {
-        let (backend, mut params) = (self.database.backend(), self.primary.params(reach, None));
-        let (repairs, created) =
-            (by_index(backend, "resource", "r", ACCOUNT), by_index(backend, "connection", "a", ACCOUNT));
-        let connection = params.push(connection);
-        let condition = format!(
-            "i.id = (SELECT known.id FROM (
-                SELECT r.id FROM invitation r WHERE {repairs} AND r.resource_id = {connection}
-                UNION ALL
-                SELECT a.invitation_id FROM acceptance a WHERE {created} AND a.created_connection_id = {connection}
-            ) known ORDER BY known.id DESC LIMIT 1)"
-        );
-        self.primary.one(reach, params, "invitation i", &condition).await
+        self.primary.point(reach, By::Connection(connection), false).await
     }
 
     /// Reads a page of names only.
@@ -123,10 +112,7 @@ impl Reads {
         id: InvitationId,
         newest: bool,
     ) -> Result<Option<Read<Invitation>>, StoreError> {
-        let key = PointKey { account: reach.account().clone(), id, newest };
-        let Some(row) = self.points.read(key).await? else { return Ok(None) };
-        let read = invitation_of(&row.body, row.now)?;
-        Ok(Some(read).filter(|read| reach.includes(read.found.details.host())))
+        self.point(reach, By::Id(id), newest).await
     }
 
     /// Reads those of some invitations that are within the reach, in any order; `None` if they are too large together.
@@ -165,12 +151,8 @@ impl Reads {
 
     /// Reads the auto-join of a scope that is not revoked. It may have no domains.
     pub async fn find_autojoin(&self, reach: &Reach, scope: &Scope) -> Result<Option<Read<Invitation>>, StoreError> {
-        let mut params = self.params(reach, None);
-        let condition = format!(
-            "s.account_id = {ACCOUNT} AND s.key = {} AND i.id = s.invitation_id AND i.revoked_at IS NULL",
-            params.push(SlotKey::autojoin(scope).0)
-        );
-        self.one(reach, params, "slot s CROSS JOIN invitation i", &condition).await
+        let found = self.point(reach, By::AutoJoin(SlotKey::autojoin(scope)), false).await?;
+        Ok(found.filter(|read| read.found.facts.revoked_at.is_none()))
     }
 
     /// Reads a page of invitations, judged at one moment.
@@ -224,23 +206,11 @@ impl Reads {
         Ok(Read { found, now: Timestamp::from_micros(row.try_get("", "now")?) })
     }
 
-    async fn one(
-        &self,
-        reach: &Reach,
-        mut params: Params,
-        from: &str,
-        condition: &str,
-    ) -> Result<Option<Read<Invitation>>, StoreError> {
-        let backend = self.database.backend();
-        let within = within(reach, &mut params).map(|within| format!(" AND {within}")).unwrap_or_default();
-        let sql = format!(
-            "SELECT {now} AS now, {body} AS body FROM {from} WHERE i.account_id = {ACCOUNT} AND {condition}{within}",
-            now = statement_clock(backend, CLOCK),
-            body = invitation_body(backend, &Extent::PLAIN)
-        );
-        let _turn = self.database.read_turns.short(reach.account()).await?;
-        let row = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
-        row.as_ref().map(invitation_from).transpose()
+    async fn point(&self, reach: &Reach, by: By, newest: bool) -> Result<Option<Read<Invitation>>, StoreError> {
+        let key = PointKey { account: reach.account().clone(), by, newest };
+        let Some(row) = self.points.read(key).await? else { return Ok(None) };
+        let read = invitation_of(&row.body, row.now)?;
+        Ok(Some(read).filter(|read| reach.includes(read.found.details.host())))
     }
 
     async fn page(&self, reach: &Reach, query: &InvitationQuery, sources: &[Source<'_>]) -> Result<Listed, StoreError> {

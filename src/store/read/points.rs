@@ -1,33 +1,42 @@
-//! Reads of invitations by their ids, in groups.
+//! Reads of single invitations, in groups: by id, by the scope of an auto-join, and by a connection.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use sea_orm::sea_query::ColumnType::{Integer, Text, Uuid as UuidType};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
+use uuid::Uuid;
 
-use super::groups::{Groups, ReadGroup};
+use super::groups::{Distinct, Groups, PLACES, ReadGroup};
 use super::invitations::read_clock;
+use crate::domain::invitation::slot::SlotKey;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::store::Database;
 use crate::store::executor::load::{Extent, invitation_body, newest_acceptances};
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::{Columns, RowsParam, statement_clock};
+use crate::store::sql::rows_param::{Columns, RowsParam, by_index, statement_clock};
 
-/// The statements at once: enough to keep a database busy while the rows of others are read.
-const PLACES: usize = 2;
 /// The bytes of rows that a group reads; a row that begins before is read as a whole.
 const MAX_BYTES: usize = 1024 * 1024;
+
+/// The key by which an invitation is looked up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum By {
+    /// Its id.
+    Id(InvitationId),
+    /// The slot of a scope's auto-join, which may have been revoked.
+    AutoJoin(SlotKey),
+    /// A connection: the newest invitation that repairs it, or one of whose acceptors created it.
+    Connection(Uuid),
+}
 
 /// The name of an invitation that is read, and what is read of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PointKey {
     /// The account.
     pub(super) account: AccountId,
-    /// The invitation.
-    pub(super) id: InvitationId,
+    /// The key within the account.
+    pub(super) by: By,
     /// Whether its newest acceptances are read with it.
     pub(super) newest: bool,
 }
@@ -41,8 +50,8 @@ pub(super) struct PointRow {
     pub(super) now: i64,
 }
 
-/// The reads of invitations by their ids. Clones share them.
-#[derive(Clone)]
+/// The reads of single invitations. Clones share them.
+#[derive(Clone, Debug)]
 pub(in crate::store) struct Points(Groups<PointReader>);
 
 impl Points {
@@ -57,53 +66,100 @@ impl Points {
     }
 }
 
-impl fmt::Debug for Points {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Points")
-    }
-}
-
 /// The texts of the statements.
 pub(in crate::store) struct PointSql {
-    /// Reads one invitation; with its newest acceptances at place 1.
+    /// Reads one invitation by its id; with its newest acceptances at place 1.
     pub(in crate::store) one: [String; 2],
-    /// Reads several.
-    pub(in crate::store) several: String,
+    /// Reads one auto-join.
+    pub(in crate::store) autojoin: String,
+    /// Reads one invitation by a connection.
+    pub(in crate::store) connection: String,
+    /// Reads several by their ids.
+    pub(in crate::store) ids: String,
+    /// Reads several by keys of any type.
+    pub(in crate::store) any: String,
 }
 
 impl PointSql {
     pub(in crate::store) fn new(backend: DbBackend) -> Self {
-        let one = |acceptances: &str| {
+        let one = |acceptances: &str, id: &str| {
             format!(
-                "SELECT {now} AS now, {body} AS body FROM invitation i WHERE i.account_id = $2 AND i.id = $3",
+                "SELECT {now} AS now, {body} AS body FROM invitation i WHERE i.account_id = $2 AND i.id = {id}",
                 now = statement_clock(backend, 1),
                 body = invitation_body(backend, &Extent { acceptances, ..Extent::PLAIN }),
             )
         };
-        let newest = newest_acceptances(backend);
-        let one = [one("NULL"), one(&newest)];
-        let keys = key_columns();
-        let some = format!("CASE WHEN k.newest = 1 THEN {newest} END");
-        // The rows are composed once: PostgreSQL would compose them for their size and again for the answer.
-        let several = format!(
-            "WITH found AS MATERIALIZED (
-                SELECT k.place, {body} AS body FROM {keys}
-                JOIN invitation i ON i.account_id = k.account_id AND i.id = k.invitation_id
-            ), sized AS (
-                SELECT place, body, sum(octet_length(body)) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING) - octet_length(body) AS bytes_before
-                FROM found
-            )
-            SELECT {now} AS now, place, CASE WHEN bytes_before < {MAX_BYTES} THEN body END AS body FROM sized ORDER BY place",
-            now = statement_clock(backend, 1 + keys.width(backend)),
-            body = invitation_body(backend, &Extent { acceptances: &some, ..Extent::PLAIN }),
-            keys = keys.keys_of(backend, 1, "k"),
+        let any = format!(
+            "coalesce(k.invitation_id, {}, {})",
+            id_of_autojoin("k.account_id", "k.slot_key"),
+            id_by_connection(backend, "k.account_id", "k.connection_id")
         );
-        Self { one, several }
+        Self {
+            one: [one("NULL", "$3"), one(&newest_acceptances(backend), "$3")],
+            autojoin: one("NULL", &id_of_autojoin("$2", "$3")),
+            connection: one("NULL", &id_by_connection(backend, "$2", "$3")),
+            ids: several_sql(backend, &id_columns(), "k.invitation_id"),
+            any: several_sql(backend, &any_columns(), &any),
+        }
     }
 }
 
-fn key_columns() -> Columns {
+/// Returns the statement for several invitations with the ids of an expression over their keys, which are called `k`.
+fn several_sql(backend: DbBackend, keys: &Columns, id: &str) -> String {
+    let acceptances = format!("CASE WHEN k.newest = 1 THEN {} END", newest_acceptances(backend));
+    // The rows are composed once: PostgreSQL would compose them for their size and again for the answer.
+    format!(
+        "WITH found AS MATERIALIZED (
+            SELECT k.place, {body} AS body FROM {keys}
+            JOIN invitation i ON i.account_id = k.account_id AND i.id = {id}
+        ), sized AS (
+            SELECT place, body, sum(octet_length(body)) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING) - octet_length(body) AS bytes_before
+            FROM found
+        )
+        SELECT {now} AS now, place, CASE WHEN bytes_before < {MAX_BYTES} THEN body END AS body FROM sized ORDER BY place",
+        now = statement_clock(backend, 1 + keys.width(backend)),
+        body = invitation_body(backend, &Extent { acceptances: &acceptances, ..Extent::PLAIN }),
+        keys = keys.keys_of(backend, 1, "k"),
+    )
+}
+
+/// Returns an expression for the id of the invitation in a slot.
+fn id_of_autojoin(account: &str, slot: &str) -> String {
+    format!("(SELECT s.invitation_id FROM slot s WHERE s.account_id = {account} AND s.key = {slot})")
+}
+
+/// Returns an expression for the id of the newest invitation that knows a connection.
+fn id_by_connection(backend: DbBackend, account: &str, connection: &str) -> String {
+    let repairs = by_index(backend, "resource", "r", account);
+    let created = by_index(backend, "connection", "a", account);
+    // SQLite would otherwise walk the invitations of the account in the order of their ids.
+    format!(
+        "(WITH known AS MATERIALIZED (
+            SELECT r.id FROM invitation r WHERE {repairs} AND r.resource_id = {connection}
+            UNION ALL
+            SELECT a.invitation_id FROM acceptance a WHERE {created} AND a.created_connection_id = {connection}
+        ) SELECT known.id FROM known ORDER BY known.id DESC LIMIT 1)"
+    )
+}
+
+/// Returns the columns of keys that are ids.
+fn id_columns() -> Columns {
     Columns::list([("account_id", Text), ("invitation_id", UuidType), ("newest", Integer), ("place", Integer)])
+}
+
+/// Returns the columns of keys of any type.
+fn any_columns() -> Columns {
+    id_columns().and_nullable([("slot_key", Text), ("connection_id", UuidType)])
+}
+
+/// Returns the values of a key in the order of [`any_columns`].
+fn row_of((key, place): (&PointKey, i32)) -> [Value; 6] {
+    let (id, slot, connection) = match &key.by {
+        By::Id(id) => (Some(id.0), None, None),
+        By::AutoJoin(slot) => (None, Some(slot.0.as_str()), None),
+        By::Connection(connection) => (None, None, Some(*connection)),
+    };
+    [key.account.as_str().into(), id.into(), i32::from(key.newest).into(), place.into(), slot.into(), connection.into()]
 }
 
 struct PointReader {
@@ -120,8 +176,12 @@ impl ReadGroup for PointReader {
     }
 
     async fn one(&self, key: &PointKey) -> Result<Option<PointRow>, StoreError> {
-        let sql = &self.sql.one[usize::from(key.newest)];
-        let values = [read_clock(&self.database, None).into(), key.account.as_str().into(), key.id.0.into()];
+        let (sql, name) = match &key.by {
+            By::Id(id) => (&self.sql.one[usize::from(key.newest)], id.0.into()),
+            By::AutoJoin(slot) => (&self.sql.autojoin, slot.0.as_str().into()),
+            By::Connection(connection) => (&self.sql.connection, (*connection).into()),
+        };
+        let values = [read_clock(&self.database, None).into(), key.account.as_str().into(), name];
         let statement = Statement::from_sql_and_values(self.database.backend(), sql, values);
         self.database.read.query_one_raw(statement).await?.map(|row| point_row(&row)).transpose()
     }
@@ -133,23 +193,13 @@ impl ReadGroup for PointReader {
 
     async fn several(&self, keys: &[PointKey]) -> Result<Vec<Option<PointRow>>, StoreError> {
         let backend = self.database.backend();
-        // Many may read one invitation, which is read once.
-        let mut places: BTreeMap<&PointKey, usize> = BTreeMap::new();
-        let wanted: Vec<usize> = keys
-            .iter()
-            .map(|key| {
-                let next = places.len();
-                *places.entry(key).or_insert(next)
-            })
-            .collect();
-        let row = |(key, place): (&&PointKey, &usize)| -> [Value; 4] {
-            let place = i32::try_from(*place).unwrap_or(i32::MAX);
-            [key.account.as_str().into(), key.id.0.into(), i32::from(key.newest).into(), place.into()]
-        };
-        let mut values = RowsParam::new(key_columns(), places.iter().map(row)).params(backend);
+        let are_ids = keys.iter().all(|key| matches!(key.by, By::Id(_)));
+        let (columns, sql) = if are_ids { (id_columns(), &self.sql.ids) } else { (any_columns(), &self.sql.any) };
+        let keys = Distinct::of(keys);
+        let mut values = RowsParam::new(columns, keys.iter().map(row_of)).params(backend);
         values.push(read_clock(&self.database, None).into());
-        let statement = Statement::from_sql_and_values(backend, &self.sql.several, values);
-        let mut found: Vec<Option<PointRow>> = vec![None; places.len()];
+        let statement = Statement::from_sql_and_values(backend, sql, values);
+        let mut found: Vec<Option<PointRow>> = vec![None; keys.iter().len()];
         let mut read = found.len();
         for row in self.database.read.query_all_raw(statement).await? {
             let place = usize::try_from(row.try_get::<i32>("", "place")?).unwrap_or(usize::MAX);
@@ -162,7 +212,8 @@ impl ReadGroup for PointReader {
                 (Some(_), None) => {}
             }
         }
-        Ok(wanted.into_iter().take_while(|place| *place < read).map(|place| found[place].clone()).collect())
+        found.truncate(read);
+        Ok(keys.answers(&found))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, Iterable as _, ModelTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, Iterable as _, ModelTrait as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
 use uuid::Uuid;
 
@@ -11,6 +11,7 @@ use super::row::endpoint_row;
 use super::{EndpointRefusal, LAST_POSITION};
 use crate::domain::value::text::AccountId;
 use crate::domain::webhook::{Endpoint, MAX_ENDPOINTS};
+use crate::store::read::rows::Lookup;
 use crate::store::read::unreadable::FullPage;
 use crate::store::read::{Cursor, behind, order};
 use crate::store::requests::{Known, WriteOnce, recall, remember};
@@ -85,8 +86,7 @@ impl Store {
 impl Reads {
     /// Reads an endpoint, if the account has it.
     pub async fn get_webhook_endpoint(&self, account: &AccountId, id: Uuid) -> Result<Option<Endpoint>, StoreError> {
-        let _turn = self.database.read_turns.short(account).await?;
-        find(&self.database.read, account, id).await
+        self.endpoints.read(account, [id]).await?.map(Endpoint::try_from).transpose()
     }
 
     /// Reads a page of endpoints.
@@ -112,6 +112,11 @@ impl Reads {
             query = EndpointQuery { after: Some(read_on.after), limit: read_on.limit, ..query };
         }
     }
+}
+
+/// Looks up endpoints by their ids.
+pub(in crate::store) fn by_id(backend: DbBackend) -> Lookup<1> {
+    Lookup::of::<Entity>(backend, [Column::Id])
 }
 
 fn of_account(account: &AccountId) -> Select<Entity> {

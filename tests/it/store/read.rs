@@ -7,4 +7,5 @@ pub(crate) mod guests;
 pub(crate) mod lists;
 pub(crate) mod open;
 pub(crate) mod plans;
+pub(crate) mod points;
 pub(crate) mod scan;

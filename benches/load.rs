@@ -82,7 +82,7 @@ async fn run(options: &Options) -> Outcome {
 
 async fn measure_on_sqlite(options: &Options, report: &mut Report) -> Outcome {
     let server = Server::on_sqlite(options.filler).await?;
-    drive_all(options, &server, report, None).await
+    drive_all(options, &[server], report, None).await
 }
 
 async fn measure_on_postgres(options: &Options, report: &mut Report) -> Outcome {
@@ -91,14 +91,22 @@ async fn measure_on_postgres(options: &Options, report: &mut Report) -> Outcome 
     let (served, compared) = (cluster.database("served")?, cluster.database("compared")?);
     server::migrate(&compared)?;
     let pgbench = Pgbench::prepare(&cluster, "compared")?;
-    let server = Server::on_postgres(&served, options.filler).await?;
-    drive_all(options, &server, report, Some(&pgbench)).await
+    let mut servers = vec![Server::on_postgres(&served, options.filler).await?];
+    while servers.len() < options.replicas {
+        servers.push(Server::on_postgres(&served, 0).await?);
+    }
+    drive_all(options, &servers, report, Some(&pgbench)).await
 }
 
 /// Measures every row, each followed by the statement that does the same in pgbench. The empty call comes first: others are
 /// compared with it.
-async fn drive_all(options: &Options, server: &Server, report: &mut Report, pgbench: Option<&Pgbench<'_>>) -> Outcome {
-    let load = Load::prepare(server, options, pgbench.map(Pgbench::cluster)).await?;
+async fn drive_all(
+    options: &Options,
+    servers: &[Server],
+    report: &mut Report,
+    pgbench: Option<&Pgbench<'_>>,
+) -> Outcome {
+    let load = Load::prepare(servers, options, pgbench.map(Pgbench::cluster)).await?;
     let database = if pgbench.is_some() { "postgresql" } else { "sqlite" };
     for row in options.rows.iter().copied() {
         let mut fastest: f64 = 0.0;

@@ -16,7 +16,7 @@ use crate::server::Server;
 use crate::usage::{Meter, Process};
 
 /// The number of connections that the calls share.
-const CONNECTIONS: usize = 4;
+pub(crate) const CONNECTIONS: usize = 4;
 /// The most calls in flight of those that are made by the clock.
 const PACED: usize = 256;
 
@@ -35,17 +35,17 @@ pub(crate) struct Measured {
     pub(crate) per_second: f64,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
-    /// CPU time of one call.
+    /// CPU time of one call, of all servers together.
     pub(crate) server: Duration,
     pub(crate) postgres: Option<Duration>,
     pub(crate) driver: Duration,
-    /// The most memory of the server, in KiB.
+    /// The most memory of a server, in KiB.
     pub(crate) memory: u64,
 }
 
-/// A server with invitations, and connections to it.
+/// Servers of one database with invitations, and connections to them.
 pub(crate) struct Load<'a> {
-    server: &'a Server,
+    servers: &'a [Server],
     postgres: Option<Process>,
     clients: Vec<Client>,
     known: Arc<Known>,
@@ -56,28 +56,31 @@ pub(crate) struct Load<'a> {
 
 impl<'a> Load<'a> {
     /// Connects, and creates the invitations that are read and accepted.
-    pub(crate) async fn prepare(server: &'a Server, options: &Options, cluster: Option<&Cluster>) -> Outcome<Self> {
+    pub(crate) async fn prepare(servers: &'a [Server], options: &Options, cluster: Option<&Cluster>) -> Outcome<Self> {
         let mut clients = Vec::new();
-        for _ in 0..CONNECTIONS {
+        for server in servers.iter().cycle().take(CONNECTIONS) {
             clients.push(Client::connect(server.address()).await?);
         }
         let known = Arc::new(Known::create(&clients, options.pending).await?);
         let postgres = cluster.map(|cluster| Process::with_children(cluster.process()));
         let (warm_up, measured) = (options.warm_up(), options.measured());
-        Ok(Self { server, postgres, clients, known, turn: Arc::default(), warm_up, measured })
+        Ok(Self { servers, postgres, clients, known, turn: Arc::default(), warm_up, measured })
     }
 
     /// Makes calls and measures those that are answered after the warm-up.
     pub(crate) async fn measure(&self, row: Row, pace: Pace) -> Outcome<Measured> {
-        self.server.forget_log()?;
-        let server = Process::alone(self.server.process());
-        server.forget_peak()?;
+        let servers: Vec<_> = self.servers.iter().map(|server| Process::alone(server.process())).collect();
+        for (server, process) in self.servers.iter().zip(&servers) {
+            server.forget_log()?;
+            process.forget_peak()?;
+        }
         let begin = Instant::now() + self.warm_up;
         let end = begin + self.measured;
         let mut tasks = self.spawn(row, pace, begin, end);
         tokio::time::sleep_until(begin.into()).await;
-        let meter =
-            Meter::start([server, Process::alone(std::process::id())].into_iter().chain(self.postgres).collect())?;
+        let driver = Process::alone(std::process::id());
+        let processes = [driver].into_iter().chain(servers.iter().copied()).chain(self.postgres);
+        let meter = Meter::start(processes.collect())?;
         tokio::time::sleep_until(end.into()).await;
         let spent = meter.stop()?;
         let mut latencies = Vec::new();
@@ -91,10 +94,16 @@ impl<'a> Load<'a> {
             per_second: f64::from(calls) / self.measured.as_secs_f64(),
             p50: at(50)?,
             p99: at(99)?,
-            server: spent[0] / calls,
-            driver: spent[1] / calls,
-            postgres: spent.get(2).map(|spent| *spent / calls),
-            memory: server.peak_memory()?,
+            server: spent[1..=servers.len()].iter().sum::<Duration>() / calls,
+            driver: spent[0] / calls,
+            postgres: spent.get(servers.len() + 1).map(|spent| *spent / calls),
+            memory: servers
+                .iter()
+                .map(|server| server.peak_memory())
+                .collect::<Outcome<Vec<_>>>()?
+                .into_iter()
+                .max()
+                .unwrap_or_default(),
         })
     }
 

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::Outcome;
+use crate::drive::CONNECTIONS;
 use crate::row::Row;
 
 const HELP: &str = "\
@@ -19,6 +20,7 @@ cargo bench --bench load -- [OPTIONS]
   --no-half            leaves out the cells at half of a row's fastest rate
   --pending N          messages that wait to be sent meanwhile, in whole thousands [0]
   --filler N           invitations that are in the database besides [0]
+  --replicas N         servers on the one PostgreSQL, at most 4; CPU time is theirs together [1]
   --set 'NAME = VALUE' one more line for postgresql.conf; may be repeated";
 
 /// The cells that are measured, and their length.
@@ -32,6 +34,7 @@ pub(crate) struct Options {
     pub(crate) postgres: Vec<String>,
     pub(crate) pending: usize,
     pub(crate) filler: usize,
+    pub(crate) replicas: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,7 @@ impl Options {
             postgres: Vec::new(),
             pending: 0,
             filler: 0,
+            replicas: 1,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -66,6 +70,7 @@ impl Options {
                 "--runs" => options.runs = value()?.parse()?,
                 "--no-half" => options.paced = false,
                 "--filler" => options.filler = value()?.parse()?,
+                "--replicas" => options.replicas = value()?.parse()?,
                 "--in-flight" => options.in_flight = list(&value()?)?,
                 "--pending" => options.pending = value()?.parse()?,
                 "--set" => options.postgres.push(value()?),
@@ -78,6 +83,9 @@ impl Options {
         }
         if options.in_flight.contains(&0) {
             return Err("--in-flight must be at least 1".into());
+        }
+        if !(1..=CONNECTIONS).contains(&options.replicas) {
+            return Err(format!("--replicas must be 1 to {CONNECTIONS}").into());
         }
         Ok(Some(options))
     }

@@ -2,6 +2,7 @@
 //! afterwards.
 
 mod m20261128_000001_schema;
+mod sqlite_statistics;
 
 use std::collections::BTreeSet;
 
@@ -43,6 +44,9 @@ const APPLIED: &str = "seaql_migrations";
 /// migrated, so that no release could be rolled back.
 pub(in crate::store) async fn migrate(db: &DatabaseConnection) -> Result<(), StoreError> {
     while apply_next(db).await? {}
+    if db.get_database_backend() == DbBackend::Sqlite {
+        sqlite_statistics::assume_large_tables(db).await?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 TOOLS_DIR ?= $(HOME)/.cache/invitation-service/tools
 export TOOLS_DIR
 with_tools := PATH="$(TOOLS_DIR)/bin:$$PATH"
+# Tests wait half of their time for processes that they start.
+threads := $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test pooled instructions planted mutants lint bench
@@ -13,7 +15,7 @@ run: ## Serve on 127.0.0.1:50051 with a SQLite file under ./data
 
 test: ## Every test on SQLite and PostgreSQL, installing what is missing
 	.ci/tools test
-	$(with_tools) REQUIRE_POSTGRES=1 REQUIRE_E2E=1 cargo test --locked
+	$(with_tools) REQUIRE_POSTGRES=1 REQUIRE_E2E=1 RUST_TEST_THREADS=$(threads) cargo test --locked
 
 pooled: ## The tests on PostgreSQL again, through PgBouncer, serializable, with refusals now and then
 	.ci/tools test

@@ -41,6 +41,9 @@ const BEGIN: [&str; 16] = [
 ];
 const LONGEST_LINE: usize = 140;
 
+/// Statements with their titles.
+type Texts = Vec<(String, String)>;
+
 /// Lays a statement out in lines, indented by the parentheses that are open.
 fn lay_out(sql: &str) -> String {
     let (mut text, mut line, mut depth) = (String::new(), String::new(), 0_usize);
@@ -69,7 +72,7 @@ fn lay_out(sql: &str) -> String {
 }
 
 /// Compares some named statements with the snapshots of a database.
-fn check(subject: &str, statements: impl Fn(DbBackend) -> Vec<(String, String)>) {
+fn check(subject: &str, statements: impl Fn(DbBackend) -> Texts) {
     for (backend, name) in [(DbBackend::Postgres, "postgres"), (DbBackend::Sqlite, "sqlite")] {
         let texts = statements(backend).into_iter().map(|(title, sql)| format!("-- {title}\n{}", lay_out(&sql)));
         let texts = texts.collect::<Vec<_>>().join("\n");
@@ -79,7 +82,7 @@ fn check(subject: &str, statements: impl Fn(DbBackend) -> Vec<(String, String)>)
     }
 }
 
-fn load_texts(backend: DbBackend) -> Vec<(String, String)> {
+fn load_texts(backend: DbBackend) -> Texts {
     let accept = [LoadPart::Invitations, LoadPart::BySubject];
     vec![
         ("load for nothing but the clock".to_owned(), load_sql(backend, &[])),
@@ -88,7 +91,7 @@ fn load_texts(backend: DbBackend) -> Vec<(String, String)> {
     ]
 }
 
-fn point_texts(backend: DbBackend) -> Vec<(String, String)> {
+fn point_texts(backend: DbBackend) -> Texts {
     let PointSql { one: [plain, newest], autojoin, connection, ids, any } = PointSql::new(backend);
     let texts = [
         ("one", plain),
@@ -101,7 +104,7 @@ fn point_texts(backend: DbBackend) -> Vec<(String, String)> {
     texts.map(|(title, sql)| (title.to_owned(), sql)).into()
 }
 
-fn row_texts(backend: DbBackend) -> Vec<(String, String)> {
+fn row_texts(backend: DbBackend) -> Texts {
     fn texts<const N: usize>(backend: DbBackend, title: &str, lookup: &Lookup<N>) -> [(String, String); 2] {
         [(format!("one {title}"), lookup.one_sql(backend)), (format!("several: {title}"), lookup.several_sql(backend))]
     }
@@ -114,7 +117,7 @@ fn row_texts(backend: DbBackend) -> Vec<(String, String)> {
     all.into_iter().flatten().collect()
 }
 
-fn save_texts(backend: DbBackend) -> Vec<(String, String)> {
+fn save_texts(backend: DbBackend) -> Texts {
     let plain_create = [Part::Invitations, Part::FirstEvents];
     let accept = [Part::Updates, Part::Answers, Part::Acceptances, Part::Counts, Part::Events];
     match SaveSql::new(backend) {
@@ -129,7 +132,7 @@ fn save_texts(backend: DbBackend) -> Vec<(String, String)> {
     }
 }
 
-fn claim_texts(backend: DbBackend) -> Vec<(String, String)> {
+fn claim_texts(backend: DbBackend) -> Texts {
     let claims = [
         ("claim messages to people", OUTBOX.claim_sql::<outbox::Entity>(backend)),
         ("where a claim of messages to people stopped", OUTBOX.stop_sql(backend)),
@@ -139,7 +142,7 @@ fn claim_texts(backend: DbBackend) -> Vec<(String, String)> {
     claims.map(|(title, sql)| (title.to_owned(), sql)).into()
 }
 
-fn try_texts(backend: DbBackend) -> Vec<(String, String)> {
+fn try_texts(backend: DbBackend) -> Texts {
     match backend {
         DbBackend::Postgres => vec![("try".to_owned(), postgres_sql())],
         _ => {
@@ -149,12 +152,14 @@ fn try_texts(backend: DbBackend) -> Vec<(String, String)> {
     }
 }
 
-fn number_texts(backend: DbBackend) -> Vec<(String, String)> {
+fn number_texts(backend: DbBackend) -> Texts {
     vec![("look".to_owned(), unnumbered_sql(backend)), ("number".to_owned(), number_sql(backend))]
 }
 
+type Subject = (&'static str, fn(DbBackend) -> Texts);
+
 /// The subjects of the snapshots, and the statements of each.
-const SUBJECTS: [(&str, fn(DbBackend) -> Vec<(String, String)>); 8] = [
+const SUBJECTS: [Subject; 8] = [
     ("load", load_texts),
     ("points", point_texts),
     ("rows", row_texts),

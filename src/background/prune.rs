@@ -54,21 +54,21 @@ impl Store {
         // The turn begins here, because it rests for as long as its own chunks took; the time before counts for its end.
         let mut turn = PruneTurn::lasting(TURN_TIME.saturating_sub(begun.elapsed()));
         let Retention { events, deliveries, ended_invitations, publishes } = *retention;
-        let none = Pruned { rows: 0, is_done: true };
+        let mut troubles = Troubles::default();
         let events = match events {
-            Some(age) => maintenance.prune_events(age, publishes, &mut turn).await?,
-            None => none,
+            Some(age) => troubles.without(maintenance.prune_events(age, publishes, &mut turn).await),
+            None => NONE,
         };
         let deliveries = match deliveries {
-            Some(age) => maintenance.prune_deliveries(age, &mut turn).await?,
-            None => none,
+            Some(age) => troubles.without(maintenance.prune_deliveries(age, &mut turn).await),
+            None => NONE,
         };
         let invitations = match ended_invitations {
-            Some(age) => maintenance.prune_ended_invitations(age, &mut turn).await?,
-            None => none,
+            Some(age) => troubles.without(maintenance.prune_ended_invitations(age, &mut turn).await),
+            None => NONE,
         };
         let is_done = events.is_done && deliveries.is_done && invitations.is_done;
-        if is_done {
+        if is_done && troubles.0.is_none() {
             self.advance(Follower::Prune, holder, now).await?;
         }
         let (events, deliveries, invitations) = (events.rows, deliveries.rows, invitations.rows);
@@ -76,6 +76,21 @@ impl Store {
         if rows > 0 {
             tracing::info!(requests, codes, webhooks, events, deliveries, invitations, "old rows were deleted");
         }
-        Ok(Some(Pruned { rows, is_done }))
+        troubles.0.map_or(Ok(Some(Pruned { rows, is_done })), Err)
+    }
+}
+
+const NONE: Pruned = Pruned { rows: 0, is_done: true };
+
+/// The first trouble of a turn: what cannot be deleted holds up nothing else.
+#[derive(Default)]
+struct Troubles(Option<StoreError>);
+
+impl Troubles {
+    fn without(&mut self, pruned: Result<Pruned, StoreError>) -> Pruned {
+        pruned.unwrap_or_else(|error| {
+            self.0.get_or_insert(error);
+            NONE
+        })
     }
 }

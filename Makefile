@@ -2,7 +2,7 @@ TOOLS_DIR ?= $(HOME)/.cache/invitation-service/tools
 export TOOLS_DIR
 with_tools := PATH="$(TOOLS_DIR)/bin:$$PATH"
 # Tests wait half of their time for processes that they start.
-threads := $(shell expr $$(nproc) + 1)
+threads = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test pooled instructions planted mutants lint bench

@@ -20,7 +20,7 @@ cargo bench --bench load -- [OPTIONS]
   --no-half            leaves out the cells at half of a row's fastest rate
   --pending N          messages that wait to be sent meanwhile, in whole thousands [0]
   --filler N           invitations that are in the database besides [0]
-  --replicas N         servers on the one PostgreSQL, at most 4; CPU time is theirs together [1]
+  --replicas N         servers on the one PostgreSQL: 1, 2 or 4; CPU time is theirs together [1]
   --set 'NAME = VALUE' one more line for postgresql.conf; may be repeated";
 
 /// The cells that are measured, and their length.
@@ -84,8 +84,8 @@ impl Options {
         if options.in_flight.contains(&0) {
             return Err("--in-flight must be at least 1".into());
         }
-        if !(1..=CONNECTIONS).contains(&options.replicas) {
-            return Err(format!("--replicas must be 1 to {CONNECTIONS}").into());
+        if options.replicas == 0 || CONNECTIONS % options.replicas != 0 {
+            return Err(format!("--replicas must divide the {CONNECTIONS} connections of the driver").into());
         }
         Ok(Some(options))
     }

@@ -78,7 +78,7 @@ impl Server {
             let created = client.call(Row::CreateGeneral.path(), framed(&general("filler@example.org"))).await?;
             Row::CreateGeneral.check(&created)?;
             server.supervisor.order("stop")?;
-            // It has the address of before, which the next start waits for.
+            // The log still has the old address, which the next start would take.
             fs::remove_file(&server.log)?;
             fill(url, filler).await?;
             server.serve().await?;

@@ -226,7 +226,7 @@ impl Api {
         WriteOnce { request: self.request(call, message, 0), validate_only: message.validate_only() }
     }
 
-    /// Runs a read with a time limit. It is no async function: that would hold the read twice, and it is the largest part of most calls.
+    /// Runs a read with a time limit. An async function would hold the read twice, and the read is the largest part of most calls.
     pub(crate) fn read<T>(
         &self,
         read: impl Future<Output = Result<T, StoreError>>,

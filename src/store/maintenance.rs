@@ -43,6 +43,23 @@ pub(super) struct Old {
 }
 
 impl Old {
+    fn requests() -> Self {
+        let rows = "request t WHERE t.created_at < $1 ORDER BY t.created_at".to_owned();
+        Self { table: "request", key: "account_id, method, request_id", rows, still: "true" }
+    }
+
+    fn verifications() -> Self {
+        let rows = "verification t WHERE t.created_at < $1 ORDER BY t.created_at".to_owned();
+        Self { table: "verification", key: "account_id, invitation_id, address_mac, client_mac", rows, still: "true" }
+    }
+
+    /// The row may have been touched since it was selected.
+    fn budgets() -> Self {
+        let rows = "verification_budget t WHERE t.touched_at < $1 ORDER BY t.touched_at".to_owned();
+        let key = "account_id, invitation_id, client_mac";
+        Self { table: "verification_budget", key, rows, still: "touched_at < $1" }
+    }
+
     fn delete_sql(&self, backend: DbBackend) -> String {
         let Self { table, key, rows, still } = self;
         if backend == DbBackend::Postgres {
@@ -145,32 +162,13 @@ impl Maintenance {
 
     /// Deletes request_ids whose retention has ended, and returns their number.
     pub async fn prune_requests(&self) -> Result<u64, StoreError> {
-        let old = Old {
-            table: "request",
-            key: "account_id, method, request_id",
-            rows: "request t WHERE t.created_at < $1 ORDER BY t.created_at".to_owned(),
-            still: "true",
-        };
-        self.prune(&old, self.before(REMEMBERED_FOR).await?.into()).await
+        self.prune(&Old::requests(), self.before(REMEMBERED_FOR).await?.into()).await
     }
 
     /// Deletes verification codes and budgets that no longer count towards a limit, and returns their number.
     pub async fn prune_verifications(&self) -> Result<u64, StoreError> {
-        let old = Old {
-            table: "verification",
-            key: "account_id, invitation_id, address_mac, client_mac",
-            rows: "verification t WHERE t.created_at < $1 ORDER BY t.created_at".to_owned(),
-            still: "true",
-        };
-        let codes = self.prune(&old, self.before(COUNT_WINDOW).await?.into()).await?;
-        // The row may have been touched since it was selected.
-        let old = Old {
-            table: "verification_budget",
-            key: "account_id, invitation_id, client_mac",
-            rows: "verification_budget t WHERE t.touched_at < $1 ORDER BY t.touched_at".to_owned(),
-            still: "touched_at < $1",
-        };
-        Ok(codes + self.prune(&old, self.before(WRONG_CODES_WINDOW).await?.into()).await?)
+        let codes = self.prune(&Old::verifications(), self.before(COUNT_WINDOW).await?.into()).await?;
+        Ok(codes + self.prune(&Old::budgets(), self.before(WRONG_CODES_WINDOW).await?.into()).await?)
     }
 
     /// Returns the moment a span ago by the database's clock, in microseconds.
@@ -205,6 +203,7 @@ impl Maintenance {
 /// Returns the statements that delete rows which users see, with their titles, for their snapshots.
 #[cfg(test)]
 pub(super) fn prune_sqls(backend: DbBackend) -> Vec<(String, String)> {
+    use super::webhooks::prune::{attempts, messages};
     let [delete_events, note_events] = events::delete_sqls(backend);
     let named = [
         ("look at events", events::look_sql(backend)),
@@ -214,6 +213,11 @@ pub(super) fn prune_sqls(backend: DbBackend) -> Vec<(String, String)> {
         ("delete messages", deliveries::delete_sql(backend)),
         ("look at invitations", tables::Table::Invitations.look_sql(backend)),
         ("lock invitations", ended::lock_sql(backend)),
+        ("delete requests", Old::requests().delete_sql(backend)),
+        ("delete codes", Old::verifications().delete_sql(backend)),
+        ("delete budgets of codes", Old::budgets().delete_sql(backend)),
+        ("delete attempts at endpoints", attempts(backend).delete_sql(backend)),
+        ("delete messages to endpoints", messages(backend).delete_sql(backend)),
         ("delete messages of invitations", ended::delete_messages_sql(backend)),
     ];
     let owned =

@@ -8,7 +8,7 @@ mod change;
 mod claim;
 mod dispatch;
 mod endpoints;
-mod prune;
+pub(super) mod prune;
 mod redeliver;
 mod reseal;
 mod row;

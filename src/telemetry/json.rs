@@ -57,7 +57,7 @@ impl<'writer> FormatFields<'writer> for JsonMembers {
     }
 
     fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
-        let mut again = Again { current, is_known: false };
+        let mut again = RepeatedField { current, is_known: false };
         fields.record(&mut again);
         if !again.is_known {
             return write_members(&mut current.fields, fields);
@@ -77,16 +77,21 @@ fn object(members: &str) -> Result<serde_json::Map<String, serde_json::Value>, f
     serde_json::from_str(&format!("{{{}}}", members.trim_end_matches(','))).map_err(|_| fmt::Error)
 }
 
-/// Finds out whether one of some fields is there already. A value has no such text in it: its quotes are escaped.
-struct Again<'a> {
+/// Finds out whether a field was recorded before. A value cannot contain the searched text, because its quotes are escaped.
+struct RepeatedField<'a> {
     current: &'a str,
     is_known: bool,
 }
 
-impl Visit for Again<'_> {
+impl Visit for RepeatedField<'_> {
     fn record_debug(&mut self, field: &Field, _: &dyn Debug) {
-        self.is_known |= self.current.contains(&format!("\"{}\":", field.name()));
+        self.is_known |= self.current.contains(&format!("\"{}\":", name_of(field)));
     }
+}
+
+/// Returns the name of a field, which Rust writes in another way if it is a keyword.
+fn name_of(field: &Field) -> &'static str {
+    field.name().strip_prefix("r#").unwrap_or(field.name())
 }
 
 fn write_members(members: &mut impl fmt::Write, fields: impl RecordFields) -> fmt::Result {
@@ -108,8 +113,7 @@ impl<W: fmt::Write> Members<'_, W> {
         if self.result.is_err() || name.starts_with("log.") {
             return;
         }
-        let name = name.strip_prefix("r#").unwrap_or(name);
-        self.result = write!(self.members, "\"{name}\":")
+        self.result = write!(self.members, "\"{}\":", name_of(field))
             .and_then(|()| value(self.members))
             .and_then(|()| self.members.write_char(','));
     }

@@ -18,15 +18,18 @@ use crate::store::sql::error::StoreError;
 const MIN_COMMANDS: u64 = 256;
 
 /// The time after which commands make the next look, whatever their number: a table may be filled for the first time after years.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The time that the analysis of one table may take. It reads a sample, however large the table is.
 const ANALYZE_LIMIT: Duration = Duration::from_secs(30);
 
-/// Selects the tables that have at least twice as many pages as at the last analysis. A few pages count as none: an
+/// The time for which another process's analysis of a table is waited for.
+const LOCK_LIMIT: Duration = Duration::from_millis(100);
+
+/// Selects the tables of this role (autovacuum has to analyse others) that have at least twice as many pages as at the last analysis. A few pages count as none: an
 /// empty page costs nothing to read.
 const SELECT_GROWN_TABLES: &str = "SELECT c.relname::text FROM pg_class c
-    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND pg_has_role(c.relowner, 'USAGE')
         AND c.relname IN ('invitation', 'recipient', 'label', 'acceptance', 'engagement', 'event', 'request', 'outbox',
             'slot', 'invitation_group', 'autojoin_domain', 'organization_grant', 'webhook_message',
             'webhook_attempt')
@@ -59,7 +62,7 @@ impl TableAnalyzer {
         if !is_due(before, after, since_look) || self.database.backend() != DbBackend::Postgres {
             return;
         }
-        // A look is already under way; the next doubling looks again.
+        // A look is already under way; one of the next groups looks again.
         let Ok(analysis) = Arc::clone(&self.analysis).try_lock_owned() else { return };
         self.looked.store(now, Ordering::Relaxed);
         let database = self.database.clone();
@@ -75,7 +78,7 @@ impl TableAnalyzer {
 /// Returns whether the tables are looked at now that the number of commands has grown.
 fn is_due(before: u64, after: u64, since_look: Duration) -> bool {
     let has_doubled = after.ilog2() > before.max(1).ilog2();
-    after >= MIN_COMMANDS && (has_doubled || since_look >= LOOK_AGAIN)
+    after >= MIN_COMMANDS && (has_doubled || since_look >= LOOK_INTERVAL)
 }
 
 /// Analyses the grown tables. PostgreSQL then also plans every statement that reads them again.
@@ -83,9 +86,8 @@ async fn analyze(database: &Database) -> Result<(), StoreError> {
     let grown = database.write.query_all_raw(Statement::from_string(DbBackend::Postgres, SELECT_GROWN_TABLES)).await?;
     for row in grown {
         let table: String = row.try_get_by_index(0)?;
-        // A role that does not own the table gets a warning; then autovacuum has to analyse it.
         let transaction = database.begin_write().await?;
-        transaction.set_limits(ANALYZE_LIMIT, ANALYZE_LIMIT).await?;
+        transaction.set_limits(ANALYZE_LIMIT, LOCK_LIMIT).await?;
         transaction.execute_unprepared(&format!("ANALYZE {table}")).await?;
         transaction.commit().await?;
     }

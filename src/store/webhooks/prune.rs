@@ -25,13 +25,15 @@ impl Maintenance {
     }
 }
 
-fn attempts(backend: DbBackend) -> Old {
+/// Returns the deletion of attempts, by the least id of those that are kept.
+pub(in crate::store) fn attempts(backend: DbBackend) -> Old {
     let rows =
         of_endpoints(backend, "webhook_attempt", "t.account_id = w.account_id AND t.endpoint_id = w.id AND t.id < $1");
     Old { table: "webhook_attempt", key: "account_id, endpoint_id, id", rows, still: "true" }
 }
 
-fn messages(backend: DbBackend) -> Old {
+/// Returns the deletion of settled messages.
+pub(in crate::store) fn messages(backend: DbBackend) -> Old {
     let own = by_index(backend, "time", "t", "w.account_id");
     let condition = format!("{own} AND t.endpoint_id = w.id AND t.occurred_at < $1 AND t.due_at IS NULL");
     let rows = of_endpoints(backend, "webhook_message", &condition);
@@ -46,6 +48,7 @@ fn of_endpoints(backend: DbBackend, table: &str, condition: &str) -> String {
         // The LIMIT keeps PostgreSQL from reading the whole table for a hash join.
         format!("webhook_endpoint w CROSS JOIN LATERAL (SELECT t.ctid FROM {table} t WHERE {condition} LIMIT $2) t")
     } else {
-        format!("webhook_endpoint w JOIN {table} t ON {condition}")
+        // SQLite keeps the order of a CROSS JOIN, and would otherwise walk the whole table.
+        format!("webhook_endpoint w CROSS JOIN {table} t ON {condition}")
     }
 }

@@ -36,8 +36,8 @@ const CALLERS: u128 = 64;
 
 /// The most rows that may come out of one node of a plan, and the most pages that a statement may look at, for a group of as
 /// many keys. Reading a table or an index of all rows takes more.
-const MOST_ROWS: u64 = 500;
-const MOST_PAGES: u64 = 600;
+const MAX_ROWS: u64 = 500;
+const MAX_PAGES: u64 = 600;
 
 /// A connection that invitations of every account know.
 const CONNECTION: Uuid = Uuid::from_u128(78);
@@ -225,7 +225,7 @@ async fn look_ups_in_groups_read_only_their_rows() {
         let joined = format!("JOIN {table}");
         assert!(executions.iter().any(|execution| execution.sql.contains(&joined)), "{table} was read in groups");
     }
-    let late = executions.iter().filter(|it| it.rows > MOST_ROWS || it.pages > MOST_PAGES);
+    let late = executions.iter().filter(|it| it.rows > MAX_ROWS || it.pages > MAX_PAGES);
     let late: Vec<_> =
         late.map(|it| format!("{} rows, {} pages\n{}\n{}", it.rows, it.pages, it.sql, it.plan)).collect();
     assert!(late.is_empty(), "{}", late.join("\n"));

@@ -19,7 +19,7 @@ import yaml
 
 KUBERNETES = ("1.27", "1.37")
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
-SERVICE = "invitation.v1.InvitationService"
+PROBES = {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
 WORKLOADS = {"Deployment", "Job", "Pod"}
 
 
@@ -197,16 +197,21 @@ def environment(docs):
 
 
 def probes(docs):
-    """Liveness never asks for the database: an outage must not restart the pods."""
+    """Liveness never asks for the database: an outage must not restart the pods. No Service leads to the port of the probes."""
     for doc in docs:
         if doc["kind"] != "Deployment":
             continue
         container = doc["spec"]["template"]["spec"]["containers"][0]
-        port = container["ports"][0]["containerPort"]
-        for probe, service in (("startupProbe", ""), ("livenessProbe", ""), ("readinessProbe", SERVICE)):
-            grpc = container.get(probe, {}).get("grpc", {})
-            if grpc.get("port") != port or grpc.get("service", "") != service:
-                yield f"{name(doc)}: {probe} is {grpc}"
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        if not re.search(rf'^\[admin\]\nlisten = ".*:{ports["admin"]}"$', config_of(doc, docs), re.MULTILINE):
+            yield f"{name(doc)}: the port of the probes is not that of admin.listen"
+        for probe, path in PROBES.items():
+            if container.get(probe, {}).get("httpGet") != {"path": path, "port": "admin"}:
+                yield f"{name(doc)}: {probe} is {container.get(probe)}"
+        for service in docs:
+            for port in service["spec"]["ports"] if service["kind"] == "Service" else ():
+                if port.get("targetPort", port["port"]) in ("admin", ports["admin"]):
+                    yield f"{name(service)}: leads to the port of the probes"
 
 
 def drain(docs):
@@ -282,8 +287,12 @@ SPOILERS = (
     ("p['volumes'][1]['secret']['defaultMode'] = 0o444", "0440"),
     ("c['env'] = [{'name': 'INVITATION__TOKEN__KEYS', 'value': 'k'}]", "may be a secret"),
     ("del p['enableServiceLinks']", "enableServiceLinks"),
-    (f"c['livenessProbe']['grpc']['service'] = '{SERVICE}'", "livenessProbe"),
-    ("del c['readinessProbe']['grpc']['service']", "readinessProbe"),
+    ("c['livenessProbe']['httpGet']['path'] = '/readyz'", "livenessProbe"),
+    ("c['readinessProbe']['httpGet']['path'] = '/livez'", "readinessProbe"),
+    ("c['startupProbe']['httpGet']['port'] = 'grpc'", "startupProbe"),
+    ("c['ports'][1]['containerPort'] = 9091", "not that of admin.listen"),
+    ("s['spec']['ports'].append({'name': 'admin', 'port': 9090})", "leads to the port of the probes"),
+    ("s['spec']['ports'][0]['targetPort'] = 'admin'", "leads to the port of the probes"),
     ("p['terminationGracePeriodSeconds'] = 25", "of grace"),
     ("p['volumes'].append({'name': 'data', 'persistentVolumeClaim': {'claimName': 'x'}})", "two pods"),
     ("d['spec']['replicas'] = 1", "PodDisruptionBudget"),

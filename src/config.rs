@@ -17,6 +17,7 @@ mod tests;
 mod value;
 
 pub use error::{ConfigError, Problem};
+pub use section::admin::AdminConfig;
 pub(crate) use section::auth::parse_api_keys;
 pub use section::auth::{ApiKeyEntry, AuthConfig};
 pub use section::delivery::DeliveryConfig;
@@ -41,6 +42,8 @@ use error::{Checked, Problems};
 pub struct Config {
     /// Everything about the listening socket and its connections.
     pub grpc: GrpcConfig,
+    /// The listener for probes.
+    pub admin: AdminConfig,
     /// The database.
     pub store: StoreConfig,
     /// The keys that sign invitation tokens.
@@ -118,6 +121,7 @@ impl Config {
 fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     let layers::RawConfig {
         grpc,
+        admin,
         store,
         token,
         auth,
@@ -132,6 +136,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         log,
     } = raw;
     let grpc = grpc.validate(problems);
+    let admin = admin.validate(problems);
     let store = store.validate(problems);
     let token = token.validate(problems);
     let auth = auth.validate(problems);
@@ -147,6 +152,9 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
 
     if let (Ok(grpc), Ok((auth, _))) = (&grpc, &auth) {
         check_open_access(grpc, auth, problems);
+    }
+    if let (Ok(grpc), Ok(admin)) = (&grpc, &admin) {
+        check_sockets(grpc, admin, problems);
     }
     if let (Ok(grpc), Ok(store)) = (&grpc, &store) {
         check_time_budget(grpc, &store.config, problems);
@@ -165,6 +173,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     let files = SecretFiles { store_url, listen_url, read_url, token_keys, api_keys, mail_url, nats_url };
     Ok(Config {
         grpc: grpc?,
+        admin: admin?,
         store,
         token,
         auth,
@@ -194,6 +203,12 @@ fn check_open_access(grpc: &GrpcConfig, auth: &AuthConfig, problems: &mut Proble
             ),
         ),
         AuthConfig::None | AuthConfig::Required { .. } => {}
+    }
+}
+
+fn check_sockets(grpc: &GrpcConfig, admin: &AdminConfig, problems: &mut Problems) {
+    if admin.listen == Some(grpc.listen) && grpc.listen.port() != 0 {
+        problems.add("admin.listen", "is grpc.listen as well: give the probes a port of their own");
     }
 }
 

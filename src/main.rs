@@ -9,10 +9,10 @@ use invitation_service::cli::{self, Command, RetireKeyArgs, ServeArgs};
 use invitation_service::clock::Clock;
 use invitation_service::config::{AuthConfig, Config};
 use invitation_service::entropy::Entropy;
+use invitation_service::serve::Listeners;
 use invitation_service::server::health;
 use invitation_service::shutdown::Shutdown;
 use invitation_service::{serve, telemetry};
-use tokio::net::TcpListener;
 
 /// The service makes and drops many small values on several threads, where the system's allocator is slow.
 #[global_allocator]
@@ -90,12 +90,14 @@ async fn run(args: ServeArgs) -> Outcome {
         tracing::error!(location, "panicked");
     }));
     let shutdown = Shutdown::on_signals()?;
-    let listen = config.grpc.listen;
-    let listener = TcpListener::bind(listen).await.map_err(|error| format!("grpc.listen: {listen}: {error}"))?;
-    let address = listener.local_addr()?;
+    let listeners = Listeners::bind(&config).await?;
+    let address = listeners.grpc.local_addr()?;
+    if let Some(admin) = &listeners.admin {
+        tracing::info!(address = %admin.local_addr()?, "listening for probes");
+    }
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     print_hint(&config, &address.to_string());
-    serve::run(config, listener, Clock::system(), shutdown).await?;
+    serve::run(config, listeners, Clock::system(), shutdown).await?;
     Ok(())
 }
 

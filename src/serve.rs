@@ -4,6 +4,7 @@ mod api_keys;
 mod keys;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
@@ -98,8 +99,36 @@ pub enum ServeError {
     Reflection(#[from] prost::DecodeError),
 }
 
-/// Runs the service on a listener until it is told to end.
-pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: Shutdown) -> Result<(), ServeError> {
+/// The sockets of the service.
+#[derive(Debug)]
+pub struct Listeners {
+    /// The socket for calls.
+    pub grpc: TcpListener,
+    /// The socket for probes, if the configuration has one.
+    pub admin: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Opens the configured sockets.
+    ///
+    /// # Errors
+    /// The key whose address cannot be listened on, and the reason.
+    pub async fn bind(config: &Config) -> Result<Self, String> {
+        let grpc = bind("grpc.listen", config.grpc.listen).await?;
+        let admin = match config.admin.listen {
+            Some(address) => Some(bind("admin.listen", address).await?),
+            None => None,
+        };
+        Ok(Self { grpc, admin })
+    }
+}
+
+async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| format!("{key}: {address}: {error}"))
+}
+
+/// Runs the service on its sockets until it is told to end.
+pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: Shutdown) -> Result<(), ServeError> {
     use_ring();
     let authenticator = Authenticator::new(&config.auth, clock.clone())?;
     let OpenStore { store, ring, readiness, is_known } = Box::pin(build_store(&config, &clock)).await?;
@@ -111,7 +140,13 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let watches = Watches::new(feed, patience, checkpoint_interval, drain.clone());
     let (readiness_sender, health_service) = HealthService::new(services());
     let routes = build_services(&config, &store, ring, clock, watches)?;
-    let routes = routes.add_service(HealthServer::new(health_service));
+    let routes = routes.add_service(HealthServer::new(health_service.clone()));
+    // Probes are answered until everything else has ended.
+    let end_of_probes = CancellationToken::new();
+    let _end_of_probes = end_of_probes.clone().drop_guard();
+    if let Some(admin) = listeners.admin {
+        tokio::spawn(listener::admin::serve(admin, health_service, end_of_probes));
+    }
     let in_flight = InFlight::default();
     let open = if is_known { CancellationToken::new() } else { background.begin() };
     if is_known {
@@ -122,7 +157,7 @@ pub async fn run(config: Config, listener: TcpListener, clock: Clock, shutdown: 
     let open_services = OpenServices::new(config.grpc.reflection, authenticator.needs_credential());
     let boundary = Boundary::new(routes, authenticator, rpcs, timeout, in_flight.clone(), open_services, open);
     let watch = tokio::spawn(health::watch(readiness_sender, readiness, background.begin(), drain.clone()));
-    let deadline = listener::serve(listener, boundary, in_flight, &config.grpc, &shutdown).await;
+    let deadline = listener::serve(listeners.grpc, boundary, in_flight, &config.grpc, &shutdown).await;
 
     let finish = async {
         // Its result is that of a task that was not cancelled and does not panic.

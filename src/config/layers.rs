@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, Problems};
 use super::section::{
-    auth, delivery, events, general, grpc, links, log, mail, reminders, retention, store, token, webhooks,
+    admin, auth, delivery, events, general, grpc, links, log, mail, reminders, retention, store, token, webhooks,
 };
 use super::value;
 
@@ -26,6 +26,7 @@ const SEPARATOR: &str = "__";
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
     pub(super) grpc: grpc::RawGrpc,
+    pub(super) admin: admin::RawAdmin,
     pub(super) store: store::RawStore,
     pub(super) token: token::RawToken,
     pub(super) auth: auth::RawAuth,

@@ -12,9 +12,9 @@ use super::section::reminders::{AFTER, BEFORE_EXPIRY, key};
 use super::section::retention::OFF;
 use super::value::format_duration;
 use super::{
-    AuthConfig, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LinksConfig, LogConfig, LogFormat,
-    MailConfig, MailTransport, NatsBegin, NatsConfig, ReminderTimes, RemindersConfig, RetentionConfig, SecretFiles,
-    SmtpConfig, StoreConfig, StoreUrl, TokenConfig, WebhooksConfig,
+    AdminConfig, AuthConfig, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LinksConfig, LogConfig,
+    LogFormat, MailConfig, MailTransport, NatsBegin, NatsConfig, ReminderTimes, RemindersConfig, RetentionConfig,
+    SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TokenConfig, WebhooksConfig,
 };
 use crate::domain::kind::Kind;
 
@@ -23,6 +23,7 @@ const REDACTED: &str = "[redacted]";
 pub(super) fn render(config: &Config) -> String {
     let Config {
         grpc,
+        admin,
         store,
         token,
         auth,
@@ -41,6 +42,7 @@ pub(super) fn render(config: &Config) -> String {
     let path = |file: &Option<std::path::PathBuf>| file.as_ref().map(|path| path.display().to_string());
     let sections = [
         render_grpc(grpc),
+        render_admin(admin),
         render_store(store, [path(store_url), path(listen_url), path(read_url)]),
         render_token(token, path(token_keys)),
         render_auth(auth, path(api_keys)),
@@ -76,6 +78,15 @@ fn render_grpc(grpc: &GrpcConfig) -> String {
         .number("max_connections", i64::try_from(*max_connections).unwrap_or(i64::MAX))
         .value("reflection", Value::Boolean(*reflection))
         .0
+}
+
+fn render_admin(admin: &AdminConfig) -> String {
+    let AdminConfig { listen } = admin;
+    match listen {
+        Some(listen) => section("admin").text("listen", listen.to_string()),
+        None => section("admin").comment("listen is not set: there is no listener for probes alone"),
+    }
+    .0
 }
 
 fn render_store(store: &StoreConfig, [file, listen_file, read_file]: [Option<String>; 3]) -> String {

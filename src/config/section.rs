@@ -1,5 +1,6 @@
 //! The sections of the configuration, a file for each: a private raw struct of texts, and a public parsed struct.
 
+pub(super) mod admin;
 pub(super) mod auth;
 pub(super) mod delivery;
 pub(super) mod events;

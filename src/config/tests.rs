@@ -87,6 +87,8 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("grpc.listen", "127.0.0.1", "an IP address and a port"),
         ("grpc.listen", "0.0.0.0:50051", "grpc.listen is 0.0.0.0:50051"),
         ("grpc.listen", "[::]:50051", "set auth.mode = \"required\" or listen on 127.0.0.1"),
+        ("admin.listen", "9090", "an IP address and a port"),
+        ("admin.listen", "", "an IP address and a port"),
         ("grpc.request_timeout", "10", "\"10s\""),
         ("grpc.request_timeout", "99ms", "from 100ms to 300s"),
         ("grpc.request_timeout", "99999999999999999m", "must be a duration"),
@@ -322,7 +324,8 @@ fn nothing_that_users_see_is_deleted_unless_an_age_is_set() {
 fn redacted_configuration_has_every_key_and_no_secret() {
     let mail = ("INVITATION__MAIL__URL", "smtps://iv:hunter2@mail.example.com");
     let read = ("INVITATION__STORE__READ_URL", "postgres://iv:hunter2@standby/invitations?sslmode=require");
-    let config = load(&[POSTGRES, KEYS, NATS, mail, read]).unwrap();
+    let admin = ("INVITATION__ADMIN__LISTEN", "127.0.0.1:9090");
+    let config = load(&[POSTGRES, KEYS, NATS, mail, read, admin]).unwrap();
     let shown = config.redacted();
     assert!(shown.contains("\"smtps://[redacted]@mail.example.com:465\""), "{shown}");
     for secret in ["hunter2", "c2VjcmV0", "iv:"] {

@@ -3,6 +3,7 @@
 //! This module knows neither the names nor the defaults of keys.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -61,6 +62,11 @@ where
     let parsed = text.parse::<T>().ok().filter(|number| range.contains(number));
     problems
         .check(field, parsed.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end())))
+}
+
+pub(super) fn address(problems: &mut Problems, field: &str, text: &str) -> Checked<SocketAddr> {
+    let expected = "must be an IP address and a port, such as 127.0.0.1:50051 or [::1]:50051";
+    problems.check(field, text.parse().map_err(|_| expected))
 }
 
 /// Returns the value that goes with a word. The error names all words.

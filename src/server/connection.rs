@@ -14,7 +14,6 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::answer::Keeping;
-use super::boundary::Boundary;
 use super::status;
 
 /// The time that a client has for its first call; without one it is silent, or speaks no HTTP/2.
@@ -26,8 +25,8 @@ const PROBE: Duration = Duration::from_secs(5);
 /// The time that a client has for leaving a connection that is being closed, once its calls have ended.
 const LEAVE: Duration = Duration::from_secs(5);
 
-/// The path of a probe.
-const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+/// The paths of probes: the last two are those of the admin listener.
+const PROBE_PATHS: [&str; 3] = ["/grpc.health.v1.Health/Check", "/livez", "/readyz"];
 
 /// The calls that a connection may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,9 +104,9 @@ impl Connection {
         Newcomer { activity, seat, given_up: self.given_up.clone() }
     }
 
-    /// Returns the service of this connection.
-    pub(crate) fn service(&self, boundary: Boundary) -> ConnectionService {
-        ConnectionService { boundary, admitted: self.admitted, activity: Arc::clone(&self.activity) }
+    /// Returns the service of this connection, which counts the calls of another one.
+    pub(crate) fn service<S>(&self, inner: S) -> ConnectionService<S> {
+        ConnectionService { inner, admitted: self.admitted, activity: Arc::clone(&self.activity) }
     }
 
     /// Serves the connection until its client ends it, it is to be closed, or it has been idle for too long. `close` lets calls
@@ -193,15 +192,34 @@ where
     }
 }
 
+impl<I, S, B, E> Graceful for hyper_util::server::conn::auto::Connection<'_, I, S, E>
+where
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Future: 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    E: hyper_util::server::conn::auto::HttpServerConnExec<S::Future, B>,
+{
+    fn close(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
 /// The calls of one connection.
 #[derive(Clone)]
-pub(crate) struct ConnectionService {
-    boundary: Boundary,
+pub(crate) struct ConnectionService<S> {
+    inner: S,
     admitted: Admitted,
     activity: Arc<Mutex<Activity>>,
 }
 
-impl Service<Request<hyper::body::Incoming>> for ConnectionService {
+impl<S> Service<Request<hyper::body::Incoming>> for ConnectionService<S>
+where
+    S: Service<Request<hyper::body::Incoming>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -212,10 +230,10 @@ impl Service<Request<hyper::body::Incoming>> for ConnectionService {
 
     fn call(&mut self, request: Request<hyper::body::Incoming>) -> Self::Future {
         let active = Active::begin(&self.activity, self.admitted);
-        if self.admitted == Admitted::Probes && request.uri().path() != HEALTH_CHECK {
+        if self.admitted == Admitted::Probes && !PROBE_PATHS.contains(&request.uri().path()) {
             return Box::pin(async { Ok(status::unavailable().into_http()) });
         }
-        let answered = self.boundary.call(request);
+        let answered = self.inner.call(request);
         Box::pin(async move { Ok(answered.await?.map(|body| Keeping::body(body, active))) })
     }
 }

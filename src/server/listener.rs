@@ -2,6 +2,8 @@
 //!
 //! tonic's own server has no deadline for its shutdown and does not expose its timeout, hence hyper is used directly.
 
+pub(crate) mod admin;
+
 use std::io;
 use std::time::Duration;
 
@@ -33,6 +35,7 @@ const MAX_HEADERS: u32 = 32 * 1024;
 const QUIET_PERIOD: Duration = Duration::from_millis(500);
 /// The pause of accepting connections while the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// Serves until the shutdown begins, and returns the moment by which the rest has to end.
 pub(crate) async fn serve(
     listener: TcpListener,

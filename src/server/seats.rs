@@ -10,8 +10,8 @@ use super::connection::{Admitted, Connection, Newcomer, Seat};
 
 /// The connections beyond the most, which take probes of health alone.
 const PROBES: usize = 16;
-/// The file descriptors that are left to the databases, the mail and the webhooks.
-const OTHER_DESCRIPTORS: usize = 128;
+/// The file descriptors that are left to the databases, the mail, the webhooks and the admin listener.
+const OTHER_DESCRIPTORS: usize = 160;
 
 /// The seats, and the connections without a call so far, the oldest first.
 pub(crate) struct Seats {

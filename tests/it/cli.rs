@@ -1,6 +1,7 @@
 //! The built binary as its users meet it: started by a shell, configured by files and variables, spoken to by other
 //! people's clients, stopped by notifications, and killed.
 
+mod admin;
 mod commands;
 mod crash;
 #[cfg(target_os = "linux")]

@@ -98,6 +98,7 @@ A JSON string is a TOML basic string.
 {{- $config := deepCopy .Values.config }}
 {{- $listen := ternary "[::]" .Values.listenAddress (eq .Values.listenAddress "::") }}
 {{- $own := dict
+      "admin" (dict "listen" (printf "%s:9090" $listen))
       "grpc" (dict "listen" (printf "%s:50051" $listen))
       "auth" (dict "mode" "required" "api_keys_file" "/run/secrets/invitation-service/api-keys.toml") }}
 {{- if eq .Values.store.backend "sqlite" }}

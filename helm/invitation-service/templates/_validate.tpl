@@ -27,7 +27,7 @@
 {{- end }}
 {{- end }}
 {{- range $name, $_ := .Values.extraEnv }}
-{{- if regexMatch "^INVITATION__(GRPC__LISTEN|GRPC__DRAIN_|STORE__URL|STORE__READ_URL|TOKEN__KEYS|AUTH__|MAIL__URL)" $name }}
+{{- if regexMatch "^INVITATION__(ADMIN__|GRPC__LISTEN|GRPC__DRAIN_|STORE__URL|STORE__READ_URL|TOKEN__KEYS|AUTH__|MAIL__URL)" $name }}
 {{- $complaints = append $complaints (printf "extraEnv.%s goes past the chart: use config or the Secret" $name) }}
 {{- end }}
 {{- end }}

@@ -56,10 +56,7 @@ impl RawGrpc {
             max_connections,
             reflection,
         } = self;
-        let listen = problems.check(
-            "grpc.listen",
-            listen.parse().map_err(|_| "must be an IP address and a port, such as 127.0.0.1:50051 or [::1]:50051"),
-        );
+        let listen = value::address(problems, "grpc.listen", &listen);
         let request_timeout = value::duration(
             problems,
             "grpc.request_timeout",

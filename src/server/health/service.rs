@@ -32,10 +32,15 @@ impl HealthService {
         (Arc::clone(&ready), Self { services, ready })
     }
 
+    /// Returns whether the services are ready.
+    pub(crate) fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
     fn status_of(&self, service: &str) -> ServingStatus {
         match service {
             PROCESS => ServingStatus::Serving,
-            known if self.services.contains(known) => readiness(*self.ready.borrow()),
+            known if self.services.contains(known) => readiness(self.is_ready()),
             _ => ServingStatus::ServiceUnknown,
         }
     }

@@ -14,10 +14,9 @@ use invitation_service::pb::redemption_service_client::RedemptionServiceClient;
 use invitation_service::pb::scope_service_client::ScopeServiceClient;
 use invitation_service::pb::user_invitation_service_client::UserInvitationServiceClient;
 use invitation_service::pb::webhook_service_client::WebhookServiceClient;
-use invitation_service::serve::{ServeError, run};
+use invitation_service::serve::{Listeners, ServeError, run};
 use invitation_service::shutdown::Shutdown;
 use secrecy::ExposeSecret;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 
@@ -69,10 +68,10 @@ impl Service {
 
     /// Starts a service and waits until it is ready.
     pub(crate) async fn start_with(config: Config, clock: Clock) -> Self {
-        let listener = TcpListener::bind(config.grpc.listen).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listeners = Listeners::bind(&config).await.unwrap();
+        let address = listeners.grpc.local_addr().unwrap();
         let (shutdown, store) = (Shutdown::default(), config.store.url.clone());
-        let mut task = tokio::spawn(run(config, listener, clock.clone(), shutdown.clone()));
+        let mut task = tokio::spawn(run(config, listeners, clock.clone(), shutdown.clone()));
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let channel = tokio::select! {
             connected = endpoint.connect() => connected,

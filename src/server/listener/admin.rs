@@ -1,0 +1,139 @@
+//! The listener for probes: health and nothing else, over gRPC and over HTTP/1.1, in plain text.
+//!
+//! The probes of an orchestrator speak no TLS and have no credential, so they have a port of their own.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tower::Service;
+
+use super::pause;
+use crate::pb::health::health_check_response::ServingStatus;
+use crate::pb::health::health_server::HealthServer;
+use crate::server::answer::Keeping;
+use crate::server::health::service::HealthService;
+use crate::server::open_services::OpenServices;
+use crate::server::seats::Seats;
+use crate::server::status;
+
+/// The connections that there may be at once, beside those that probes alone may have.
+const CONNECTIONS: usize = 16;
+/// The calls that one connection may have in flight.
+const STREAMS: u32 = 16;
+/// The most bytes of the headers of a call.
+const MAX_HEADERS: u16 = 8 * 1024;
+/// The most bytes of a message, which has the name of a service.
+const MAX_MESSAGE: usize = 4 * 1024;
+/// The time that a client has for its headers, and for its message.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Answers probes until stopped; then all connections end at once.
+pub(crate) async fn serve(listener: TcpListener, health: HealthService, stop: CancellationToken) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MAX_HEADERS.into());
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_header_list_size(MAX_HEADERS.into());
+    let service = AdminService { health, limits: OpenServices::new(false, false) };
+    let mut seats = Seats::new(CONNECTIONS);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let Some(connection) = seats.take() else { continue };
+                let calls = TowerToHyperService::new(connection.service(service.clone()));
+                let served = builder.serve_connection(TokioIo::new(stream), calls).into_owned();
+                tokio::spawn(connection.follow(served, CancellationToken::new(), stop.clone()));
+            }
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+/// The answers to probes.
+#[derive(Clone)]
+struct AdminService {
+    health: HealthService,
+    limits: OpenServices,
+}
+
+impl AdminService {
+    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+        let content_type = request.headers().get(CONTENT_TYPE);
+        if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
+            return self.answer_grpc(request).await;
+        }
+        self.answer_http(request.method(), request.uri().path())
+    }
+
+    /// Answers a call of the health service, which refuses every other path.
+    async fn answer_grpc(self, request: Request<Incoming>) -> Response<Body> {
+        let stream = match self.limits.admit(request.uri().path(), false) {
+            Ok(stream) => stream,
+            Err(refused) => return refused.into_http(),
+        };
+        let mut health = HealthServer::new(self.health).max_decoding_message_size(MAX_MESSAGE);
+        // A client may never send the message that its headers announce.
+        match timeout(PATIENCE, health.call(request)).await {
+            Ok(Ok(answered)) => answered.map(|body| Keeping::body(body, stream)),
+            Err(_) => status::deadline_exceeded().into_http(),
+        }
+    }
+
+    fn answer_http(&self, method: &Method, path: &str) -> Response<Body> {
+        let serving = match path {
+            "/livez" => true,
+            "/readyz" => self.health.is_ready(),
+            _ => return with_code(StatusCode::NOT_FOUND, Body::empty()),
+        };
+        if method != Method::GET {
+            let mut refused = with_code(StatusCode::METHOD_NOT_ALLOWED, Body::empty());
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+            return refused;
+        }
+        let (code, word) = if serving {
+            (StatusCode::OK, ServingStatus::Serving)
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, ServingStatus::NotServing)
+        };
+        let word = word.as_str_name();
+        let mut answered = with_code(code, Body::new(word.to_owned()));
+        answered.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        answered.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(word.len()));
+        answered
+    }
+}
+
+fn with_code(code: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = code;
+    response
+}
+
+impl Service<Request<Incoming>> for AdminService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.answer(request).await) })
+    }
+}

@@ -151,6 +151,15 @@ def references(docs):
                     yield f"{name(doc)}: there is no volume {mount['name']}"
 
 
+def settings(section):
+    """The keys of a configuration and their values, those of inner sections too."""
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from settings(value)
+        else:
+            yield key, value
+
+
 def configuration(docs):
     """The configuration parses, is safe to serve on every address, and each file that it names is mounted."""
     for doc in docs:
@@ -169,8 +178,7 @@ def configuration(docs):
             if not str(config.get(section, {}).get(key, "sqlite:")).startswith("sqlite:"):
                 yield f"{name(doc)}: {section}.{key} is a secret"
         # An authority's certificate is no secret: it comes from a volume of the user's own.
-        files = ((k, v) for section in config.values() for k, v in section.items() if k.endswith("_file"))
-        wanted = {v for k, v in files if k != "ca_file"}
+        wanted = {v for k, v in settings(config) if k.endswith("_file") and k != "ca_file"}
         for where, template in pods(docs):
             volumes = {volume["name"]: volume for volume in template["spec"].get("volumes", [])}
             if volumes.get("config", {}).get("configMap", {}).get("name") != doc["metadata"]["name"]:
@@ -180,6 +188,11 @@ def configuration(docs):
                 yield f"{where}: the secret files are not 0440"
             mounts = {m["name"]: m["mountPath"] for m in template["spec"]["containers"][0]["volumeMounts"]}
             found = {f"{mounts['secrets']}/{item['path']}" for item in secret["items"]}
+            if tls := volumes.get("tls", {}).get("projected"):
+                items = [item for source in tls["sources"] for item in source["secret"]["items"]]
+                found |= {f"{mounts['tls']}/{item['path']}" for item in items}
+                if tls.get("defaultMode") != 0o440:
+                    yield f"{where}: the files of the certificate are not 0440"
             if wanted != found:
                 yield f"{where}: the configuration names {sorted(wanted)}, the Secret is mounted as {sorted(found)}"
 

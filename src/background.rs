@@ -31,6 +31,11 @@ impl Background {
         });
     }
 
+    /// Starts a task that needs no database at once.
+    pub(crate) fn spawn_at_once(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
     /// Returns the token that has to be cancelled for the tasks to begin: not before there is a schema for them to work on.
     pub(crate) fn begin(&self) -> CancellationToken {
         self.begin.clone()

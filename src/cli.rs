@@ -89,12 +89,15 @@ pub struct ServeArgs {
 /// The flags of `health`.
 #[derive(Clone, Debug, Args)]
 pub struct HealthArgs {
-    /// Server to ask, an http:// URL.
+    /// Server to ask, an http:// URL, or an https:// one where it serves TLS.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051", value_parser = parse_endpoint)]
     pub endpoint: String,
     /// Service to ask about; empty means the server as a whole.
     #[arg(long, value_name = "NAME", default_value = "")]
     pub service: String,
+    /// PEM file of the authorities that may have signed the certificate of an https:// server; the system's, if it is not given.
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
     /// Longest time to wait for the answer.
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = parse_duration)]
     pub timeout: Duration,
@@ -200,8 +203,8 @@ fn moment(text: &str) -> Result<Timestamp, &'static str> {
 
 fn parse_endpoint(text: &str) -> Result<String, String> {
     match Url::parse(text) {
-        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(text.to_owned()),
-        Ok(_) | Err(_) => Err("must be an http:// URL such as http://127.0.0.1:50051".to_owned()),
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(text.to_owned()),
+        Ok(_) | Err(_) => Err("must be an http:// or https:// URL such as http://127.0.0.1:50051".to_owned()),
     }
 }
 
@@ -240,7 +243,8 @@ mod tests {
         let Ok(Command::Health(args)) = parse(&["health"]) else { panic!("not health") };
         assert_eq!((args.endpoint.as_str(), args.service.as_str()), ("http://127.0.0.1:50051", ""));
         assert_eq!(args.timeout, Duration::from_secs(2));
-        assert!(parse(&["health", "--endpoint", "https://127.0.0.1:1"]).is_err());
+        assert!(parse(&["health", "--endpoint", "https://127.0.0.1:1", "--tls-ca", "ca.pem"]).is_ok());
+        assert!(parse(&["health", "--endpoint", "grpc://127.0.0.1:1"]).is_err());
         assert!(parse(&["health", "--timeout", "2"]).unwrap_err().contains("1500ms"));
     }
 

@@ -24,6 +24,7 @@ pub use section::delivery::DeliveryConfig;
 pub use section::events::{EventsConfig, NatsBegin, NatsConfig};
 pub use section::general::GeneralConfig;
 pub use section::grpc::GrpcConfig;
+pub use section::grpc::tls::TlsConfig;
 pub use section::links::{LinksConfig, TOKEN_PLACEHOLDER};
 pub use section::log::{LogConfig, LogFormat};
 pub use section::mail::{Encryption, MailConfig, MailTransport, Mailbox, SmtpConfig, SmtpServer, Unsubscribe};
@@ -191,10 +192,8 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
 }
 
 fn check_open_access(grpc: &GrpcConfig, auth: &AuthConfig, problems: &mut Problems) {
-    // `::ffff:127.0.0.1` is loopback too, but only its canonical form says so.
-    let loopback = grpc.listen.ip().to_canonical().is_loopback();
     match auth {
-        AuthConfig::None if !loopback => problems.add(
+        AuthConfig::None if !grpc.is_on_loopback() => problems.add(
             "auth.mode",
             format!(
                 "\"none\" is allowed on a loopback address only, and grpc.listen is {}: set auth.mode = \"required\" \

@@ -8,6 +8,7 @@
 //! - [`domain`]: what an invitation is and what each command does to it. Pure.
 //! - [`mail`], [`webhook`] and [`nats`]: messages to people, and events to programs.
 //! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
+//! - [`tls`]: the certificate of the server.
 //! - [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log. `private_file`: what is written, for
 //!   the owner alone.
 
@@ -33,4 +34,5 @@ pub mod server;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod webhook;

@@ -96,9 +96,20 @@ async fn run(args: ServeArgs) -> Outcome {
         tracing::info!(address = %admin.local_addr()?, "listening for probes");
     }
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+    warn_of_clear_text(&config);
     print_hint(&config, &address.to_string());
     serve::run(config, listeners, Clock::system(), shutdown).await?;
     Ok(())
+}
+
+/// Says so where credentials and links may be read on their way.
+fn warn_of_clear_text(config: &Config) {
+    if config.grpc.tls.is_none() && !config.grpc.is_on_loopback() {
+        tracing::warn!(
+            "calls are served in clear text, with their credentials and links: set grpc.tls.cert_file and grpc.tls.key_file, or let \
+             nothing but a proxy that speaks TLS reach this port"
+        );
+    }
 }
 
 /// Prints a call to try, for people who start the service by hand.

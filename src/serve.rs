@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod keys;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -46,6 +47,7 @@ use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
 use crate::store::events::listener as notifications;
 use crate::store::{Database, ExecutorOptions, OpenError, PostgresOptions, Retention, Store, StoreError};
+use crate::tls::ServerTls;
 use crate::webhook::client::WebhookClient;
 use crate::webhook::tester::WebhookTester;
 use crate::webhook::worker::{WebhookWorker, WebhookWorkerOptions};
@@ -94,6 +96,9 @@ pub enum ServeError {
     /// Mail cannot be sent the configured way.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// Connections cannot be served with TLS.
+    #[error("grpc.tls: {0}")]
+    Tls(String),
     /// The compiled protobuf files cannot be read.
     #[error("reflection: {0}")]
     Reflection(#[from] prost::DecodeError),
@@ -136,6 +141,7 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     let feed = EventFeed::new();
     let background = build_background(&config, &store, &ring, &feed, &clock, drain)?;
     follow_api_keys(&config, &authenticator, &background);
+    let tls = build_tls(&config, &clock, &background)?;
     let (patience, checkpoint_interval) = (config.events.watch_patience, config.events.checkpoint_interval);
     let watches = Watches::new(feed, patience, checkpoint_interval, drain.clone());
     let (readiness_sender, health_service) = HealthService::new(services());
@@ -157,7 +163,7 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     let open_services = OpenServices::new(config.grpc.reflection, authenticator.needs_credential());
     let boundary = Boundary::new(routes, authenticator, rpcs, timeout, in_flight.clone(), open_services, open);
     let watch = tokio::spawn(health::watch(readiness_sender, readiness, background.begin(), drain.clone()));
-    let deadline = listener::serve(listeners.grpc, boundary, in_flight, &config.grpc, &shutdown).await;
+    let deadline = listener::serve(listeners.grpc, boundary, in_flight, tls, &config.grpc, &shutdown).await;
 
     let finish = async {
         // Its result is that of a task that was not cancelled and does not panic.
@@ -262,6 +268,14 @@ fn follow_api_keys(config: &Config, authenticator: &Authenticator, background: &
     let Some(file) = config.api_keys_file() else { return };
     let (keys, stop) = (api_keys.clone(), background.stop());
     background.spawn(api_keys::run(authenticator.clone(), keys, file.to_owned(), stop));
+}
+
+/// Returns the TLS of connections, if they have one, and starts the task that puts a changed certificate to work.
+fn build_tls(config: &Config, clock: &Clock, background: &Background) -> Result<Option<ServerTls>, ServeError> {
+    let Some(config) = &config.grpc.tls else { return Ok(None) };
+    let tls = ServerTls::new(&config.identity).map_err(ServeError::Tls)?;
+    background.spawn_at_once(tls::run(tls.clone(), config.clone(), clock.clone(), background.stop()));
+    Ok(Some(tls))
 }
 
 /// Returns the task that posts events to endpoints until the service drains.

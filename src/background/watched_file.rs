@@ -1,7 +1,8 @@
-//! A file that is read again when it changes, such as the mount of a Secret.
+//! Files that are read again when they change, such as the mount of a Secret.
 //!
-//! Its path is followed anew at each look: Kubernetes replaces what a link in the path leads to. A content is handed out once two
-//! looks in a row have found it, so that nobody works with half of what is being written.
+//! Their paths are followed anew at each look: Kubernetes replaces what a link in the path leads to. Contents are handed out once two
+//! looks in a row have found them, so that nobody works with half of what is being written. Files that belong together, such as a
+//! certificate and its key, are looked at together.
 
 use std::fs::Metadata;
 use std::io;
@@ -20,11 +21,11 @@ use super::periodic_task::{PeriodicTask, TickResult};
 /// The interval between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A file, and what was found at the looks before.
-pub(crate) struct WatchedFile {
-    path: PathBuf,
-    /// The metadata of the last content that was read.
-    stamp: Option<Stamp>,
+/// Files, and what was found at the looks before.
+struct WatchedFiles {
+    paths: Vec<PathBuf>,
+    /// The metadata of the last contents that were read.
+    stamps: Option<Vec<Stamp>>,
     /// The finding of the last look, unless it has been handed out.
     pending: Option<Found>,
     /// The finding that was handed out last.
@@ -34,8 +35,8 @@ pub(crate) struct WatchedFile {
 /// The metadata that change with the content: device, inode, size, and the moment of the last change.
 type Stamp = (u64, u64, u64, (i64, i64));
 
-/// The digest of a content, or the reason why there is none.
-type Found = Result<[u8; 32], String>;
+/// The digests of the contents, or the reason why there are none.
+type Found = Result<Vec<[u8; 32]>, String>;
 
 /// A content, and the start of its digest in hexadecimal digits, by which logs name it.
 pub(crate) struct Content {
@@ -43,23 +44,24 @@ pub(crate) struct Content {
     pub(crate) fingerprint: String,
 }
 
-impl WatchedFile {
-    /// Watches a path. What it has at present counts as a change.
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, stamp: None, pending: None, known: None }
+impl WatchedFiles {
+    /// Watches paths. What they have at present counts as a change.
+    fn new(paths: Vec<PathBuf>) -> Self {
+        Self { paths, stamps: None, pending: None, known: None }
     }
 
-    /// Returns the content if it has changed, or the reason why it cannot be read, once.
-    fn look(&mut self) -> Option<Result<Content, String>> {
+    /// Returns the contents if one of them has changed, or the reason why they cannot be read, once.
+    fn look(&mut self) -> Option<Result<Vec<Content>, String>> {
         let bytes = match self.read() {
             Ok(None) => return None,
             Ok(Some(bytes)) => Ok(bytes),
-            Err(error) => {
-                self.stamp = None;
-                Err(error.to_string())
+            Err(problem) => {
+                self.stamps = None;
+                Err(problem)
             }
         };
-        let found = bytes.as_ref().map(|bytes| Sha256::digest(bytes).into()).map_err(Clone::clone);
+        let digests = |bytes: &Vec<Vec<u8>>| bytes.iter().map(|bytes| Sha256::digest(bytes).into()).collect();
+        let found: Found = bytes.as_ref().map(digests).map_err(Clone::clone);
         if self.known.as_ref() == Some(&found) {
             self.pending = None;
             return None;
@@ -70,24 +72,36 @@ impl WatchedFile {
         }
         self.pending = None;
         self.known = Some(found.clone());
-        Some(bytes.and_then(|bytes| {
-            let fingerprint = found.map(|digest| HEXLOWER.encode(&digest[..8])).unwrap_or_default();
+        let contents = |(bytes, digest): (Vec<u8>, [u8; 32])| {
             let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
-            Ok(Content { text, fingerprint })
-        }))
+            Ok(Content { text, fingerprint: HEXLOWER.encode(&digest[..8]) })
+        };
+        Some(bytes.and_then(|bytes| bytes.into_iter().zip(found.unwrap_or_default()).map(contents).collect()))
     }
 
-    /// Reads the file, unless it has the metadata of what is known. A content that is new has to be found twice. A pipe can be
+    /// Reads the files, unless they have the metadata of what is known. A content that is new has to be found twice. A pipe can be
     /// read only once, so it never changes.
-    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let metadata = std::fs::metadata(&self.path)?;
-        let stamp = stamp(&metadata);
-        if !metadata.is_file() || self.stamp == Some(stamp) && self.pending.is_none() {
+    fn read(&mut self) -> Result<Option<Vec<Vec<u8>>>, String> {
+        let metadata = self.each(|path| std::fs::metadata(path))?;
+        let stamps: Vec<_> = metadata.iter().map(stamp).collect();
+        let is_known = self.stamps.as_ref() == Some(&stamps) && self.pending.is_none();
+        if is_known || !metadata.iter().all(Metadata::is_file) {
             return Ok(None);
         }
-        let bytes = std::fs::read(&self.path)?;
-        self.stamp = Some(stamp);
+        let bytes = self.each(|path| std::fs::read(path))?;
+        self.stamps = Some(stamps);
         Ok(Some(bytes))
+    }
+
+    /// Does the same with each path. The error names the path where there are several.
+    fn each<T>(&self, read: impl Fn(&PathBuf) -> io::Result<T>) -> Result<Vec<T>, String> {
+        let one = |path: &PathBuf| {
+            read(path).map_err(|error| match self.paths.len() {
+                1 => error.to_string(),
+                _ => format!("{}: {error}", path.display()),
+            })
+        };
+        self.paths.iter().map(one).collect()
     }
 }
 
@@ -103,8 +117,18 @@ pub(crate) async fn run(
     stop: CancellationToken,
     apply: impl Fn(&Content) -> Result<(), String> + Send + Sync,
 ) {
-    let file = path.display().to_string();
-    let watched = Arc::new(Mutex::new(WatchedFile::new(path)));
+    run_together(name, vec![path], stop, |contents| contents.iter().try_for_each(&apply)).await;
+}
+
+/// Hands the contents of files that belong together to `apply`, in the order of the paths, when one of them has changed.
+pub(crate) async fn run_together(
+    name: &'static str,
+    paths: Vec<PathBuf>,
+    stop: CancellationToken,
+    apply: impl Fn(&[Content]) -> Result<(), String> + Send + Sync,
+) {
+    let file = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    let watched = Arc::new(Mutex::new(WatchedFiles::new(paths)));
     let task = PeriodicTask { name, notified: None, gather: Duration::ZERO, interval: POLL_INTERVAL, stop };
     let tick = || async {
         let watched = Arc::clone(&watched);
@@ -112,7 +136,7 @@ pub(crate) async fn run(
         let look = spawn_blocking(move || watched.try_lock().ok().and_then(|mut watched| watched.look()));
         let used = match look.await? {
             None => Ok(()),
-            Some(Ok(content)) => apply(&content),
+            Some(Ok(contents)) => apply(&contents),
             Some(Err(problem)) => Err(problem),
         };
         if let Err(problem) = used {
@@ -137,16 +161,21 @@ mod tests {
     use super::*;
 
     /// Looks as often as a change needs, and returns what was handed out: a text, or `!` and the reason why there is none.
-    fn looks(watched: &mut WatchedFile) -> Vec<String> {
+    fn looks(watched: &mut WatchedFiles) -> Vec<String> {
+        let texts = |contents: Vec<Content>| contents.iter().map(|content| content.text.clone()).collect::<Vec<_>>();
         let found = (0..4).filter_map(|_| watched.look());
-        found.map(|found| found.map_or_else(|problem| format!("! {problem}"), |content| content.text)).collect()
+        found.map(|found| found.map_or_else(|problem| format!("! {problem}"), |found| texts(found).join(" "))).collect()
+    }
+
+    fn watch(path: impl Into<PathBuf>) -> WatchedFiles {
+        WatchedFiles::new(vec![path.into()])
     }
 
     #[test]
     fn content_is_handed_out_once_after_each_change() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("keys");
-        let mut watched = WatchedFile::new(file.clone());
+        let mut watched = watch(&file);
         for text in ["one", "three", "five", "three"] {
             fs::write(&file, text).unwrap();
             assert_eq!(looks(&mut watched), [text]);
@@ -154,7 +183,7 @@ mod tests {
         }
         fs::write(&file, "three").unwrap();
         assert!(looks(&mut watched).is_empty(), "only its metadata changed");
-        assert!(looks(&mut WatchedFile::new("/dev/null".into())).is_empty(), "it is no file");
+        assert!(looks(&mut watch("/dev/null")).is_empty(), "it is no file");
     }
 
     #[test]
@@ -162,7 +191,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("keys");
         fs::write(&file, "whole").unwrap();
-        let mut watched = WatchedFile::new(file.clone());
+        let mut watched = watch(&file);
         assert_eq!(looks(&mut watched), ["whole"]);
         for text in ["", "n", "ne"] {
             fs::write(&file, text).unwrap();
@@ -173,7 +202,7 @@ mod tests {
         let fingerprint = |text: &str| {
             fs::write(&file, text).unwrap();
             let found = (0..2).find_map(|_| watched.look());
-            found.unwrap().unwrap_or_else(|problem| panic!("{problem}")).fingerprint
+            found.unwrap().unwrap_or_else(|problem| panic!("{problem}")).remove(0).fingerprint
         };
         assert_eq!(["abc", "other"].map(fingerprint)[0], "ba7816bf8f01cfea", "the start of its SHA-256");
     }
@@ -191,7 +220,7 @@ mod tests {
         };
         publish("..1", "one");
         symlink(Path::new("..data").join("keys"), at("keys")).unwrap();
-        let mut watched = WatchedFile::new(at("keys"));
+        let mut watched = watch(at("keys"));
         assert_eq!(looks(&mut watched), ["one"]);
         publish("..2", "two");
         assert_eq!(looks(&mut watched), ["two"]);
@@ -202,5 +231,25 @@ mod tests {
         assert_eq!(looks(&mut watched), ["two"], "after trouble it is handed out again");
         fs::write(at("..2").join("keys"), [0xff]).unwrap();
         assert_eq!(looks(&mut watched), ["! is not UTF-8"]);
+    }
+
+    #[test]
+    fn files_that_belong_together_are_handed_out_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        fs::write(&one, "1").unwrap();
+        fs::write(&two, "a").unwrap();
+        let mut watched = WatchedFiles::new(vec![one.clone(), two.clone()]);
+        assert_eq!(looks(&mut watched), ["1 a"]);
+        // While the second is still the old one, no look finds the same twice.
+        fs::write(&one, "2").unwrap();
+        assert!(watched.look().is_none());
+        fs::write(&two, "b").unwrap();
+        assert_eq!(looks(&mut watched), ["2 b"]);
+        fs::remove_file(&two).unwrap();
+        let gone = looks(&mut watched);
+        assert!(gone.len() == 1 && gone[0].contains("two: No such file"), "{gone:?}");
+        fs::write(&two, "b").unwrap();
+        assert_eq!(looks(&mut watched), ["2 b"]);
     }
 }

@@ -65,7 +65,13 @@ pub(super) fn merge(
         for (section, key) in texts.iter().flat_map(|(section, keys)| keys.keys().map(move |key| (section, key))) {
             origins.insert(format!("{section}.{key}"), path.display().to_string());
         }
-        builder = builder.add_source(Config::try_from(&texts).map_err(|error| internal(&error))?);
+        let mut layer = Config::builder();
+        for (section, keys) in texts {
+            for (key, text) in keys {
+                layer = layer.set_override(format!("{section}.{key}"), text).map_err(|error| internal(&error))?;
+            }
+        }
+        builder = builder.add_source(layer.build().map_err(|error| internal(&error))?);
     }
 
     let variables = known_variables(environment, &known, problems);
@@ -84,17 +90,26 @@ pub(super) fn merge(
     Ok(Merged { raw, origins })
 }
 
-/// The keys of each section, as the raw structs know them.
+/// The keys of each section, as the raw structs know them. A section inside another has the name of both, such as `grpc.tls`.
 pub(super) fn known_keys() -> Result<BTreeMap<String, BTreeMap<String, serde_json::Value>>, ConfigError> {
     // The serialised default is the one list of keys that cannot differ from the structs.
-    serde_json::to_value(RawConfig::default())
+    let mut known: BTreeMap<String, BTreeMap<String, serde_json::Value>> = serde_json::to_value(RawConfig::default())
         .and_then(serde_json::from_value)
-        .map_err(|error| ConfigError::one("configuration", error.to_string()))
+        .map_err(|error| ConfigError::one("configuration", error.to_string()))?;
+    let mut inner = BTreeMap::new();
+    for (section, keys) in &mut known {
+        for (key, value) in keys.extract_if(.., |_, value| value.is_object()) {
+            let keys = serde_json::from_value(value).map_err(|error| ConfigError::one(&key, error.to_string()))?;
+            inner.insert(format!("{section}.{key}"), keys);
+        }
+    }
+    known.append(&mut inner);
+    Ok(known)
 }
 
 /// The environment variable that sets a key.
 pub(super) fn variable_name(section: &str, key: &str) -> String {
-    [PREFIX, &section.to_uppercase(), &key.to_uppercase()].join(SEPARATOR)
+    [PREFIX, &section.to_uppercase().replace('.', SEPARATOR), &key.to_uppercase()].join(SEPARATOR)
 }
 
 /// Reads a TOML file into texts, leaving out what is not understood after reporting it.
@@ -109,7 +124,7 @@ fn read_file<V>(
         .map_err(|error| ConfigError::one(&name, value::describe_toml_error(&content, &error)))?;
 
     let mut texts = Texts::new();
-    for (section, keys) in sections {
+    for (section, keys) in flat(sections, known) {
         let (Some(known_section), toml::Value::Table(keys)) = (known.get(&section), keys) else {
             let sections = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             problems.add(section, format!("is not a section (in {name}); there are {sections}"));
@@ -130,6 +145,25 @@ fn read_file<V>(
         }
     }
     Ok(texts)
+}
+
+/// Takes the sections that are inside others out of them.
+fn flat<V>(sections: toml::Table, known: &BTreeMap<String, V>) -> Vec<(String, toml::Value)> {
+    let mut flat = Vec::new();
+    for (section, mut value) in sections {
+        if let toml::Value::Table(keys) = &mut value {
+            for key in keys.keys().cloned().collect::<Vec<_>>() {
+                let name = format!("{section}.{key}");
+                if known.contains_key(&name)
+                    && let Some(inner) = keys.remove(&key)
+                {
+                    flat.push((name, inner));
+                }
+            }
+        }
+        flat.push((section, value));
+    }
+    flat
 }
 
 fn to_text(value: toml::Value) -> Option<String> {

@@ -14,7 +14,7 @@ use super::value::format_duration;
 use super::{
     AdminConfig, AuthConfig, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LinksConfig, LogConfig,
     LogFormat, MailConfig, MailTransport, NatsBegin, NatsConfig, ReminderTimes, RemindersConfig, RetentionConfig,
-    SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TokenConfig, WebhooksConfig,
+    SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig, WebhooksConfig,
 };
 use crate::domain::kind::Kind;
 
@@ -68,8 +68,9 @@ fn render_grpc(grpc: &GrpcConfig) -> String {
         max_concurrent_streams,
         max_connections,
         reflection,
+        tls,
     } = grpc;
-    section("grpc")
+    let plain = section("grpc")
         .text("listen", listen.to_string())
         .text("request_timeout", format_duration(*request_timeout))
         .text("drain_delay", format_duration(*drain_delay))
@@ -77,6 +78,18 @@ fn render_grpc(grpc: &GrpcConfig) -> String {
         .number("max_concurrent_streams", i64::from(*max_concurrent_streams))
         .number("max_connections", i64::try_from(*max_connections).unwrap_or(i64::MAX))
         .value("reflection", Value::Boolean(*reflection))
+        .0;
+    format!("{plain}\n{}", render_tls(tls.as_ref()))
+}
+
+fn render_tls(tls: Option<&TlsConfig>) -> String {
+    let Some(TlsConfig { cert_file, key_file, identity }) = tls else {
+        return section("grpc.tls").comment("cert_file is not set: connections are plain").0;
+    };
+    section("grpc.tls")
+        .text("cert_file", cert_file.display().to_string())
+        .comment(&format!("which has {} until {}", identity.fingerprint, identity.not_after))
+        .text("key_file", key_file.display().to_string())
         .0
 }
 

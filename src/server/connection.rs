@@ -109,6 +109,21 @@ impl Connection {
         ConnectionService { inner, admitted: self.admitted, activity: Arc::clone(&self.activity) }
     }
 
+    /// Waits for what has to come before the first call; `None` if the connection is given up or to be closed meanwhile.
+    pub(crate) async fn prepare<T>(
+        &self,
+        ready: impl Future<Output = T>,
+        close: &CancellationToken,
+        cut: &CancellationToken,
+    ) -> Option<T> {
+        tokio::select! {
+            ready = ready => Some(ready),
+            () = self.given_up.cancelled() => None,
+            () = close.cancelled() => None,
+            () = cut.cancelled() => None,
+        }
+    }
+
     /// Serves the connection until its client ends it, it is to be closed, or it has been idle for too long. `close` lets calls
     /// finish; `cut` does not.
     pub(crate) async fn follow<S>(self, served: S, close: CancellationToken, cut: CancellationToken)

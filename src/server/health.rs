@@ -5,12 +5,14 @@
 
 pub(crate) mod service;
 
+use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Endpoint;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
 use crate::cli::HealthArgs;
 use crate::domain::secret::key_check::KeyFingerprint;
@@ -117,10 +119,10 @@ impl ReadinessCheck {
 
 /// Asks a server for its health. The error is the reason why it does not serve.
 pub async fn ask(args: HealthArgs) -> Result<(), String> {
-    let HealthArgs { endpoint, service, timeout } = args;
-    let endpoint = Endpoint::from_shared(endpoint).map_err(|error| error.to_string())?;
+    let HealthArgs { endpoint, service, tls_ca, timeout } = args;
+    let endpoint = endpoint_of(endpoint, tls_ca.as_deref())?;
     let asked = async {
-        let channel = endpoint.connect().await.map_err(|error| format!("no connection: {error}"))?;
+        let channel = endpoint.connect().await.map_err(|error| format!("no connection: {}", with_causes(&error)))?;
         let request = HealthCheckRequest { service };
         HealthClient::new(channel).check(request).await.map_err(|status| status.code().description().to_owned())
     };
@@ -129,4 +131,26 @@ pub async fn ask(args: HealthArgs) -> Result<(), String> {
         ServingStatus::Serving => Ok(()),
         other => Err(other.as_str_name().to_owned()),
     }
+}
+
+/// Returns the server to ask, which is checked against the authorities in a file, or else against the system's.
+fn endpoint_of(url: String, ca_file: Option<&Path>) -> Result<Endpoint, String> {
+    let endpoint = Endpoint::from_shared(url).map_err(|error| error.to_string())?;
+    let is_plain = endpoint.uri().scheme_str() == Some("http");
+    let tls = match ca_file {
+        None if is_plain => return Ok(endpoint),
+        Some(_) if is_plain => return Err("--tls-ca is for an https:// endpoint".to_owned()),
+        None => ClientTlsConfig::new().with_native_roots(),
+        Some(file) => {
+            let pem = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
+        }
+    };
+    endpoint.tls_config(tls).map_err(|error| with_causes(&error))
+}
+
+/// Returns the text of an error with those of its causes: that of a connection alone tells nothing.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -5,21 +5,26 @@
 pub(crate) mod admin;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::boundary::Boundary;
 use super::in_flight::InFlight;
+use super::refused::RefusedCalls;
 use super::seats::Seats;
 use crate::config::GrpcConfig;
 use crate::shutdown::Shutdown;
+use crate::tls::ServerTls;
 
 /// The time after which an idle connection is pinged, and the time that it has for the answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -35,12 +40,15 @@ const MAX_HEADERS: u32 = 32 * 1024;
 const QUIET_PERIOD: Duration = Duration::from_millis(500);
 /// The pause of accepting connections while the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The time that a client has for its TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Serves until the shutdown begins, and returns the moment by which the rest has to end.
 pub(crate) async fn serve(
     listener: TcpListener,
     boundary: Boundary,
     in_flight: InFlight,
+    tls: Option<ServerTls>,
     config: &GrpcConfig,
     shutdown: &Shutdown,
 ) -> Instant {
@@ -52,6 +60,7 @@ pub(crate) async fn serve(
     builder.keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE).max_send_buf_size(SEND_BUFFER);
     builder.max_header_list_size(MAX_HEADERS);
     builder.initial_stream_window_size(STREAM_WINDOW);
+    let failures = Arc::new(RefusedCalls::default());
     let mut seats = Seats::new(config.max_connections);
     let mut end = std::pin::pin!(end_of_accepting(shutdown, config.drain_delay));
     loop {
@@ -63,10 +72,20 @@ pub(crate) async fn serve(
             Ok((stream, _)) => {
                 // A client beyond all seats is closed at once, so that the others keep their descriptors.
                 let Some(connection) = seats.take() else { continue };
+                let stream = no_delay(stream);
                 let service = TowerToHyperService::new(connection.service(boundary.clone()));
-                let served = builder.serve_connection(TokioIo::new(no_delay(stream)), service);
                 let (close, cut) = (close.clone(), cut.clone());
-                connections.spawn(connection.follow(served, close, cut));
+                let Some(tls) = &tls else {
+                    let served = builder.serve_connection(TokioIo::new(stream), service);
+                    connections.spawn(connection.follow(served, close, cut));
+                    continue;
+                };
+                let (handshake, builder) = (shake_hands(tls, stream, &failures), builder.clone());
+                connections.spawn(async move {
+                    let Some(Some(stream)) = connection.prepare(handshake, &close, &cut).await else { return };
+                    let served = builder.serve_connection(TokioIo::new(stream), service);
+                    connection.follow(served, close, cut).await;
+                });
             }
             Err(error) => pause(&error).await,
         }
@@ -92,6 +111,24 @@ pub(crate) async fn serve(
     cut.cancel();
     sweep.abort();
     deadline
+}
+
+/// Turns a connection into one of TLS, if its client takes part in time.
+fn shake_hands(
+    tls: &ServerTls,
+    stream: TcpStream,
+    failures: &Arc<RefusedCalls>,
+) -> impl Future<Output = Option<TlsStream<TcpStream>>> + Send + use<> {
+    let (acceptor, failures) = (TlsAcceptor::from(tls.config()), Arc::clone(failures));
+    async move {
+        let problem = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no handshake in time".to_owned(),
+        };
+        failures.count_handshake(&problem);
+        None
+    }
 }
 
 /// Continues to accept for a while after the shutdown began, so that load balancers can learn of it first.

@@ -1,5 +1,7 @@
-//! The calls without a valid credential: they are counted, so that whoever has none does not fill the log.
+//! The calls without a valid credential, and the connections that fail to become TLS: they are counted, so that strangers do not fill
+//! the log.
 
+use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use tokio::time::Instant;
 /// The shortest time between two lines.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Counts refused calls and logs their number now and then.
+/// Counts refused calls, or failed handshakes, and logs their number now and then.
 #[derive(Debug, Default)]
 pub(crate) struct RefusedCalls(Mutex<Counted>);
 
@@ -23,6 +25,13 @@ impl RefusedCalls {
     pub(crate) fn count(&self) {
         if let Some(calls) = self.count_at(Instant::now()) {
             tracing::info!(calls, "refused calls without a valid credential");
+        }
+    }
+
+    /// Counts a connection that has not become one of TLS.
+    pub(crate) fn count_handshake(&self, problem: &dyn Display) {
+        if let Some(connections) = self.count_at(Instant::now()) {
+            tracing::info!(connections, %problem, "TLS handshakes failed");
         }
     }
 

@@ -19,6 +19,7 @@ mod restart;
 mod secrets;
 mod server;
 mod shutdown;
+mod tls;
 mod tools;
 mod trouble;
 mod watch;

@@ -2,6 +2,7 @@
 //! is moved by hand.
 
 pub(crate) mod build;
+pub(crate) mod certificates;
 pub(crate) mod codes;
 pub(crate) mod database;
 pub(crate) mod expect;

@@ -66,14 +66,15 @@ const CRATES: [(&str, &[&str]); 7] = [
 ];
 
 /// The modules of the crate, and which of the others each may use. What is not here has no place yet.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("entropy", &[]),
     ("private_file", &[]),
     ("pb", &[]),
     ("shutdown", &[]),
-    ("config", &["auth", "domain"]),
+    ("tls", &["domain"]),
+    ("config", &["auth", "domain", "tls"]),
     ("auth", &["domain", "clock", "config", "entropy"]),
     ("telemetry", &["config"]),
     ("cli", &["auth", "config", "domain", "entropy", "private_file"]),
@@ -83,7 +84,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("webhook", &["domain", "store", "config", "clock", "entropy", "telemetry", "event_json", "background"]),
     ("nats", &["domain", "store", "config", "entropy", "telemetry", "event_json", "background"]),
     ("background", &["domain", "store", "entropy", "telemetry"]),
-    ("server", &["auth", "cli", "clock", "config", "domain", "entropy", "pb", "shutdown", "store"]),
+    ("server", &["auth", "cli", "clock", "config", "domain", "entropy", "pb", "shutdown", "store", "tls"]),
     ("api", &["auth", "background", "server", "store", "domain", "pb", "config", "clock", "entropy", "webhook"]),
 ];
 

@@ -101,6 +101,9 @@ A JSON string is a TOML basic string.
       "admin" (dict "listen" (printf "%s:9090" $listen))
       "grpc" (dict "listen" (printf "%s:50051" $listen))
       "auth" (dict "mode" "required" "api_keys_file" "/run/secrets/invitation-service/api-keys.toml") }}
+{{- if .Values.tls.secretName }}
+{{- $_ := set $own "grpc.tls" (dict "cert_file" "/run/secrets/invitation-service-tls/tls.crt" "key_file" "/run/secrets/invitation-service-tls/tls.key") }}
+{{- end }}
 {{- if eq .Values.store.backend "sqlite" }}
 {{- $_ := set $own "store" (dict "url" "sqlite:///var/lib/invitation-service/invitations.db") }}
 {{- else }}

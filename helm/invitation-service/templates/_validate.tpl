@@ -26,8 +26,11 @@
 {{- $complaints = append $complaints (printf "terminationGracePeriodSeconds (%d) must exceed config.grpc.drain_delay + drain_timeout (%d s), or calls are killed while they drain; leave it null to have it derived" (int .Values.terminationGracePeriodSeconds) $drain) }}
 {{- end }}
 {{- end }}
+{{- if and .Values.tls.secretName (eq .Values.service.appProtocol "kubernetes.io/h2c") }}
+{{- $complaints = append $complaints "service.appProtocol=kubernetes.io/h2c is plain text, and tls.secretName makes the port speak TLS: use grpc or https" }}
+{{- end }}
 {{- range $name, $_ := .Values.extraEnv }}
-{{- if regexMatch "^INVITATION__(ADMIN__|GRPC__LISTEN|GRPC__DRAIN_|STORE__URL|STORE__READ_URL|TOKEN__KEYS|AUTH__|MAIL__URL)" $name }}
+{{- if regexMatch "^INVITATION__(ADMIN__|GRPC__LISTEN|GRPC__TLS__|GRPC__DRAIN_|STORE__URL|STORE__READ_URL|TOKEN__KEYS|AUTH__|MAIL__URL)" $name }}
 {{- $complaints = append $complaints (printf "extraEnv.%s goes past the chart: use config or the Secret" $name) }}
 {{- end }}
 {{- end }}

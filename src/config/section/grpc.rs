@@ -2,6 +2,8 @@
 //!
 //! Sizes of messages and pages are part of the API contract, not configuration.
 
+pub(in crate::config) mod tls;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::error::{Checked, Problems};
 use crate::config::value;
+use tls::{RawTls, TlsConfig};
 
 /// The settings of the server.
 #[derive(Clone, Debug)]
@@ -27,6 +30,16 @@ pub struct GrpcConfig {
     pub max_connections: usize,
     /// Whether reflection is served: to everybody, or to callers with a credential where calls need one.
     pub reflection: bool,
+    /// The TLS of connections; `None` if they are plain.
+    pub tls: Option<TlsConfig>,
+}
+
+impl GrpcConfig {
+    /// Returns whether only this machine can connect.
+    pub fn is_on_loopback(&self) -> bool {
+        // `::ffff:127.0.0.1` is loopback too, but only its canonical form says so.
+        self.listen.ip().to_canonical().is_loopback()
+    }
 }
 
 #[derive(Default, Deserialize, Serialize)]
@@ -39,6 +52,7 @@ pub(in crate::config) struct RawGrpc {
     max_concurrent_streams: String,
     max_connections: String,
     reflection: String,
+    tls: RawTls,
 }
 
 const REQUEST_TIMEOUT_MIN: Duration = Duration::from_millis(100);
@@ -55,6 +69,7 @@ impl RawGrpc {
             max_concurrent_streams,
             max_connections,
             reflection,
+            tls,
         } = self;
         let listen = value::address(problems, "grpc.listen", &listen);
         let request_timeout = value::duration(
@@ -69,6 +84,7 @@ impl RawGrpc {
             value::number(problems, "grpc.max_concurrent_streams", &max_concurrent_streams, 1..=65_536);
         let max_connections = value::number(problems, "grpc.max_connections", &max_connections, 1..=65_536);
         let reflection = value::choice(problems, "grpc.reflection", &reflection, &[("true", true), ("false", false)]);
+        let tls = tls.validate(problems);
         Ok(GrpcConfig {
             listen: listen?,
             request_timeout: request_timeout?,
@@ -77,6 +93,7 @@ impl RawGrpc {
             max_concurrent_streams: max_concurrent_streams?,
             max_connections: max_connections?,
             reflection: reflection?,
+            tls: tls?,
         })
     }
 }

@@ -91,6 +91,11 @@ impl Server {
         Self::spawn(command(folder, &arguments, environment)).await
     }
 
+    /// Starts the binary with no other arguments than these and waits until it listens.
+    pub(super) async fn start_exactly(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::spawn(command(folder, arguments, environment)).await
+    }
+
     /// Starts it through a shell in which a write beyond the limit of a file's size fails instead of ending the process, and
     /// waits until it says that it is ready.
     pub(super) async fn ready_for_faults(folder: &Path, environment: &[(&str, &str)]) -> Self {

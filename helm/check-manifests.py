@@ -188,6 +188,7 @@ def configuration(docs):
                 yield f"{where}: the secret files are not 0440"
             mounts = {m["name"]: m["mountPath"] for m in template["spec"]["containers"][0]["volumeMounts"]}
             found = {f"{mounts['secrets']}/{item['path']}" for item in secret["items"]}
+            found |= {f"{mounts['config']}/{key}" for key in doc["data"] if key != "config.toml"}
             if tls := volumes.get("tls", {}).get("projected"):
                 items = [item for source in tls["sources"] for item in source["secret"]["items"]]
                 found |= {f"{mounts['tls']}/{item['path']}" for item in items}

@@ -17,7 +17,7 @@ import yaml
 
 BEGIN, END = "<!-- values: written by helm/lint --update -->\n", "<!-- end of values -->\n"
 LONGEST_DEFAULT = 40
-SET_BY_CHART = re.compile(r"(admin|grpc)\.listen|grpc\.tls\.[a-z_]+|store\.(read_)?url(_file)?|token\.keys(_file)?|auth\.(mode|api_keys_file)|mail\.url(_file)?")
+SET_BY_CHART = re.compile(r"(admin|grpc)\.listen|grpc\.tls\.[a-z_]+|store\.(read_)?url(_file)?|token\.keys(_file)?|auth\.(mode|api_keys_file|client_certificates_file)|mail\.url(_file)?")
 
 
 def comments(text):

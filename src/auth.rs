@@ -1,9 +1,10 @@
 //! From a credential to a [`Caller`](caller::Caller): who calls, for which account, and what they may do.
 //!
-//! Each way to prove who one is (now: API keys of a configuration file) ends in a `Caller`; nothing behind this module asks
+//! Each way to prove who one is (now: API keys, and certificates of clients) ends in a `Caller`; nothing behind this module asks
 //! how it came about.
 
 pub mod api_key;
 pub mod authenticator;
 pub mod caller;
+pub mod client_certificate;
 pub mod permission;

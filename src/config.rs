@@ -18,13 +18,15 @@ mod value;
 
 pub use error::{ConfigError, Problem};
 pub use section::admin::AdminConfig;
+pub(crate) use section::auth::client_certificate::parse_client_certificates;
+pub use section::auth::client_certificate::{ClientCertificateEntry, ClientCertificatesConfig};
 pub(crate) use section::auth::parse_api_keys;
 pub use section::auth::{ApiKeyEntry, AuthConfig};
 pub use section::delivery::DeliveryConfig;
 pub use section::events::{EventsConfig, NatsBegin, NatsConfig};
 pub use section::general::GeneralConfig;
 pub use section::grpc::GrpcConfig;
-pub use section::grpc::tls::TlsConfig;
+pub use section::grpc::tls::{ClientAuth, TlsConfig};
 pub use section::links::{LinksConfig, TOKEN_PLACEHOLDER};
 pub use section::log::{LogConfig, LogFormat};
 pub use section::mail::{Encryption, MailConfig, MailTransport, Mailbox, SmtpConfig, SmtpServer, Unsubscribe};
@@ -51,6 +53,8 @@ pub struct Config {
     pub token: TokenConfig,
     /// The authentication of callers.
     pub auth: AuthConfig,
+    /// The callers that prove who they are by a certificate; `None` if there are none.
+    pub client_certificates: Option<ClientCertificatesConfig>,
     /// The link of an invitation, by kind.
     pub links: LinksConfig,
     /// The defaults of general invitations.
@@ -140,6 +144,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     let admin = admin.validate(problems);
     let store = store.validate(problems);
     let token = token.validate(problems);
+    let client_certificates = auth.validate_client_certificates(problems);
     let auth = auth.validate(problems);
     let links = links.validate(problems);
     let general = general.validate(problems);
@@ -153,6 +158,9 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
 
     if let (Ok(grpc), Ok((auth, _))) = (&grpc, &auth) {
         check_open_access(grpc, auth, problems);
+    }
+    if let (Ok(grpc), Ok(Some(certificates))) = (&grpc, &client_certificates) {
+        check_authorities(grpc, certificates, problems);
     }
     if let (Ok(grpc), Ok(admin)) = (&grpc, &admin) {
         check_sockets(grpc, admin, problems);
@@ -178,6 +186,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         store,
         token,
         auth,
+        client_certificates: client_certificates?,
         links: links?,
         general: general?,
         mail,
@@ -202,6 +211,15 @@ fn check_open_access(grpc: &GrpcConfig, auth: &AuthConfig, problems: &mut Proble
             ),
         ),
         AuthConfig::None | AuthConfig::Required { .. } => {}
+    }
+}
+
+fn check_authorities(grpc: &GrpcConfig, certificates: &ClientCertificatesConfig, problems: &mut Problems) {
+    if grpc.tls.as_ref().is_none_or(|tls| tls.client_authorities.is_none()) {
+        let file = certificates.file.display();
+        let text =
+            format!("has no effect without grpc.tls.client_ca_file: nobody can show a certificate that is in {file}");
+        problems.add("auth.client_certificates_file", text);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The composition root: from a configuration and a listener to a running service, and to its end.
 
 mod api_keys;
+mod client_certificates;
 mod keys;
 mod tls;
 
@@ -18,6 +19,7 @@ use crate::api::execute::{Api, WebhookRules};
 use crate::api::requests::{answer_size, required_by, services};
 use crate::api::{Watches, routes};
 use crate::auth::authenticator::{Authenticator, AuthenticatorError};
+use crate::auth::client_certificate::ClientCertificates;
 use crate::background::event_feed::EventFeed;
 use crate::background::{Background, event_feed, expiry, prune, sequencer, standby};
 use crate::clock::Clock;
@@ -42,6 +44,7 @@ use crate::server::boundary::{Boundary, Rpcs};
 use crate::server::health::ReadinessCheck;
 use crate::server::health::service::HealthService;
 use crate::server::in_flight::InFlight;
+use crate::server::listener::Tls;
 use crate::server::open_services::OpenServices;
 use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
@@ -271,11 +274,19 @@ fn follow_api_keys(config: &Config, authenticator: &Authenticator, background: &
 }
 
 /// Returns the TLS of connections, if they have one, and starts the task that puts a changed certificate to work.
-fn build_tls(config: &Config, clock: &Clock, background: &Background) -> Result<Option<ServerTls>, ServeError> {
-    let Some(config) = &config.grpc.tls else { return Ok(None) };
-    let tls = ServerTls::new(&config.identity).map_err(ServeError::Tls)?;
-    background.spawn_at_once(tls::run(tls.clone(), config.clone(), clock.clone(), background.stop()));
-    Ok(Some(tls))
+fn build_tls(config: &Config, clock: &Clock, background: &Background) -> Result<Option<Tls>, ServeError> {
+    let Some(tls) = &config.grpc.tls else { return Ok(None) };
+    let server = ServerTls::new(&tls.identity, tls.client_authorities.as_ref()).map_err(ServeError::Tls)?;
+    let clients = match (&config.client_certificates, &tls.client_authorities) {
+        (Some(table), Some(authorities)) => {
+            let clients = ClientCertificates::new(&table.entries, authorities.clone(), clock.clone())?;
+            background.spawn_at_once(client_certificates::run(clients.clone(), table.clone(), background.stop()));
+            Some(clients)
+        }
+        _ => None,
+    };
+    background.spawn_at_once(tls::run(server.clone(), clients.clone(), tls.clone(), clock.clone(), background.stop()));
+    Ok(Some(Tls { server, clients }))
 }
 
 /// Returns the task that posts events to endpoints until the service drains.

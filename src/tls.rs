@@ -1,13 +1,17 @@
-//! The certificate of this server, and the TLS it is served with: PEM texts to values that fit together. No file is read here.
+//! The certificates of this server and its clients, and the TLS that calls are served with: PEM texts to values that fit together. No file is read here.
+
+pub mod client;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use client::ClientAuthorities;
 use data_encoding::HEXLOWER;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use sha2::{Digest as _, Sha256};
@@ -82,16 +86,17 @@ impl ServerTls {
     ///
     /// # Errors
     /// The reason why the library refuses it.
-    pub(crate) fn new(identity: &ServerIdentity) -> Result<Self, String> {
-        Ok(Self(Arc::new(RwLock::new(config_of(identity)?))))
+    pub(crate) fn new(identity: &ServerIdentity, clients: Option<&ClientAuthorities>) -> Result<Self, String> {
+        Ok(Self(Arc::new(RwLock::new(config_of(identity, clients)?))))
     }
 
-    /// Has later connections served with another identity. Those that are open stay as they are.
+    /// Has later connections served with another identity, and their clients verified by other authorities. Connections that are
+    /// open stay as they are.
     ///
     /// # Errors
     /// The reason why the library refuses it; then nothing has changed.
-    pub(crate) fn replace(&self, identity: &ServerIdentity) -> Result<(), String> {
-        let config = config_of(identity)?;
+    pub(crate) fn replace(&self, identity: &ServerIdentity, clients: Option<&ClientAuthorities>) -> Result<(), String> {
+        let config = config_of(identity, clients)?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())
     }
@@ -102,11 +107,20 @@ impl ServerTls {
     }
 }
 
-fn config_of(identity: &ServerIdentity) -> Result<Arc<ServerConfig>, String> {
+fn config_of(identity: &ServerIdentity, clients: Option<&ClientAuthorities>) -> Result<Arc<ServerConfig>, String> {
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_protocol_versions(&[&TLS13, &TLS12]).map_err(|error| error.to_string())?;
     let resolver = SingleCertAndKey::from(Arc::clone(&identity.certified));
-    let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(resolver));
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(Arc::clone(&clients.verifier)),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(resolver));
+    if clients.is_some() {
+        // A session that is resumed brings its certificate along, unverified, also after it has expired.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     config.alpn_protocols = vec![HTTP2.to_vec()];
     Ok(Arc::new(config))
 }
@@ -133,7 +147,7 @@ mod tests {
         assert!(identity.has_same_chain(&ServerIdentity::parse(&certificate, &key).unwrap()));
         let (other, other_key) = pair();
         assert!(!identity.has_same_chain(&ServerIdentity::parse(&other, &other_key).unwrap()));
-        assert_eq!(ServerTls::new(&identity).unwrap().config().alpn_protocols, [b"h2"]);
+        assert_eq!(ServerTls::new(&identity, None).unwrap().config().alpn_protocols, [b"h2"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::execute::{Api, Call};
 use super::page;
 use super::parse::field_mask::FieldMask;
 use super::parse::violations::Violations;
+use crate::auth::caller::Credential;
 use crate::auth::permission::Permission;
 use crate::domain::organization_grant::{GrantUpdate, OrganizationGrant};
 use crate::domain::value::id::IdSeed;
@@ -40,7 +41,11 @@ impl AccessService for Access {
         let (Call { caller, .. }, _, violations) = Call::of(request)?;
         violations.finish(Some(()))?;
         let permissions: BTreeSet<_> = caller.permissions.iter().map(|permission| permission.name()).collect();
-        let auth_mode = if caller.is_key { pb::AuthMode::ApiKey } else { pb::AuthMode::None };
+        let auth_mode = match caller.credential {
+            Credential::None => pb::AuthMode::None,
+            Credential::ApiKey => pb::AuthMode::ApiKey,
+            Credential::ClientCertificate => pb::AuthMode::ClientCertificate,
+        };
         Ok(Response::new(pb::Caller {
             account: caller.account.as_str().to_owned(),
             name: caller.name,

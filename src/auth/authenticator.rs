@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use http::HeaderMap;
 
 use super::api_key::hash_api_key;
-use super::caller::Caller;
+use super::caller::{Caller, Credential};
 use super::permission::Permission;
 use crate::clock::Clock;
 use crate::config::{ApiKeyEntry, AuthConfig};
@@ -85,7 +85,7 @@ impl Authenticator {
                 name: "anonymous".to_owned(),
                 permissions: Permission::ALL.into(),
                 organization_id: None,
-                is_key: false,
+                credential: Credential::None,
             }),
             AuthConfig::Required { api_keys } => Mode::ApiKeys(RwLock::new(keys_of(api_keys)?), clock),
         };
@@ -127,21 +127,24 @@ impl Authenticator {
 fn keys_of(api_keys: &[ApiKeyEntry]) -> Result<Keys, AuthenticatorError> {
     let mut keys = HashMap::new();
     for key in api_keys {
-        let mut permissions = Vec::new();
-        for name in &key.permissions {
-            permissions.extend(
-                Permission::from_name(name).ok_or_else(|| AuthenticatorError::Permission {
-                    key: key.name.clone(),
-                    permission: name.clone(),
-                })?,
-            );
-        }
+        let permissions = permissions_of(&key.name, &key.permissions)?;
         let account = account(&key.account, &key.name)?;
         let name = format!("apiKeys/{}", key.name);
-        let caller = Caller { account, name, permissions, organization_id: key.organization_id, is_key: true };
+        let organization_id = key.organization_id;
+        let caller = Caller { account, name, permissions, organization_id, credential: Credential::ApiKey };
         keys.insert(key.hash, Key { caller, expires_at: key.expires_at, told: AtomicBool::new(false) });
     }
     Ok(keys)
+}
+
+/// Returns the permissions of a credential by their names.
+pub(super) fn permissions_of(credential: &str, names: &[String]) -> Result<Vec<Permission>, AuthenticatorError> {
+    let mut permissions = Vec::new();
+    for name in names {
+        let unknown = || AuthenticatorError::Permission { key: credential.to_owned(), permission: name.clone() };
+        permissions.extend(Permission::from_name(name).ok_or_else(unknown)?);
+    }
+    Ok(permissions)
 }
 
 fn account(account: &str, key: &str) -> Result<AccountId, AuthenticatorError> {

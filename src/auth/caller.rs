@@ -16,8 +16,19 @@ pub struct Caller {
     pub permissions: Vec<Permission>,
     /// The organization the credential is bound to; `None` for one of the whole account.
     pub organization_id: Option<Uuid>,
-    /// Whether the credential is an API key, which identifies no person.
-    pub is_key: bool,
+    /// The kind of the credential.
+    pub credential: Credential,
+}
+
+/// The kind of a credential. None of them identifies a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// No credential is asked for.
+    None,
+    /// An API key.
+    ApiKey,
+    /// The certificate of the connection's client.
+    ClientCertificate,
 }
 
 impl Caller {

@@ -12,9 +12,10 @@ use super::section::reminders::{AFTER, BEFORE_EXPIRY, key};
 use super::section::retention::OFF;
 use super::value::format_duration;
 use super::{
-    AdminConfig, AuthConfig, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LinksConfig, LogConfig,
-    LogFormat, MailConfig, MailTransport, NatsBegin, NatsConfig, ReminderTimes, RemindersConfig, RetentionConfig,
-    SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig, WebhooksConfig,
+    AdminConfig, AuthConfig, ClientAuth, ClientCertificateEntry, ClientCertificatesConfig, Config, DeliveryConfig,
+    Encryption, EventsConfig, GrpcConfig, LinksConfig, LogConfig, LogFormat, MailConfig, MailTransport, NatsBegin,
+    NatsConfig, ReminderTimes, RemindersConfig, RetentionConfig, SecretFiles, SmtpConfig, StoreConfig, StoreUrl,
+    TlsConfig, TokenConfig, WebhooksConfig,
 };
 use crate::domain::kind::Kind;
 
@@ -27,6 +28,7 @@ pub(super) fn render(config: &Config) -> String {
         store,
         token,
         auth,
+        client_certificates,
         links,
         general,
         mail,
@@ -45,7 +47,7 @@ pub(super) fn render(config: &Config) -> String {
         render_admin(admin),
         render_store(store, [path(store_url), path(listen_url), path(read_url)]),
         render_token(token, path(token_keys)),
-        render_auth(auth, path(api_keys)),
+        render_auth(auth, path(api_keys), client_certificates.as_ref()),
         render_links(links),
         section("general").text("ttl", format_duration(general.ttl)).0,
         render_mail(mail, path(mail_url)),
@@ -83,14 +85,21 @@ fn render_grpc(grpc: &GrpcConfig) -> String {
 }
 
 fn render_tls(tls: Option<&TlsConfig>) -> String {
-    let Some(TlsConfig { cert_file, key_file, identity }) = tls else {
-        return section("grpc.tls").comment("cert_file is not set: connections are plain").0;
+    let word = |client_auth: ClientAuth| if client_auth.is_required() { "required" } else { "optional" }.to_owned();
+    let Some(tls) = tls else {
+        let plain = section("grpc.tls").comment("cert_file is not set: connections are plain");
+        return plain.text("client_auth", word(ClientAuth::Optional)).0;
     };
-    section("grpc.tls")
+    let TlsConfig { cert_file, key_file, identity, client_ca_file, client_authorities, client_auth } = tls;
+    let mut out = section("grpc.tls")
         .text("cert_file", cert_file.display().to_string())
         .comment(&format!("which has {} until {}", identity.fingerprint, identity.not_after))
-        .text("key_file", key_file.display().to_string())
-        .0
+        .text("key_file", key_file.display().to_string());
+    if let (Some(file), Some(authorities)) = (client_ca_file, client_authorities) {
+        out = out.text("client_ca_file", file.display().to_string());
+        out = out.comment(&format!("which has {}", authorities.fingerprints()));
+    }
+    out.text("client_auth", word(*client_auth)).0
 }
 
 fn render_admin(admin: &AdminConfig) -> String {
@@ -143,7 +152,11 @@ fn render_token(token: &TokenConfig, file: Option<String>) -> String {
     .0
 }
 
-fn render_auth(auth: &AuthConfig, file: Option<String>) -> String {
+fn render_auth(
+    auth: &AuthConfig,
+    file: Option<String>,
+    client_certificates: Option<&ClientCertificatesConfig>,
+) -> String {
     match auth {
         AuthConfig::None => section("auth").text("mode", "none".to_owned()).0,
         AuthConfig::Required { api_keys } => {
@@ -159,6 +172,14 @@ fn render_auth(auth: &AuthConfig, file: Option<String>) -> String {
                     key.account,
                     key.permissions.join(", ")
                 ));
+            }
+            if let Some(ClientCertificatesConfig { file, entries }) = client_certificates {
+                out = out.text("client_certificates_file", file.display().to_string());
+                for entry in entries {
+                    let ClientCertificateEntry { name, san, account, permissions, organization_id: _ } = entry;
+                    let permissions = permissions.join(", ");
+                    out = out.comment(&format!("certificate {name} of {san} acts in {account:?} with {permissions}"));
+                }
             }
             out.0
         }

@@ -30,6 +30,6 @@ pub(crate) async fn run(authenticator: Authenticator, keys: Vec<ApiKeyEntry>, pa
     watched_file::run("API keys", path, stop, apply).await;
 }
 
-fn one_line(error: &ConfigError) -> String {
+pub(super) fn one_line(error: &ConfigError) -> String {
     error.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

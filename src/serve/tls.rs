@@ -1,35 +1,65 @@
-//! Puts a changed certificate to work: later connections are served with it, and those that are open stay as they are.
+//! Puts changed certificates to work: later connections are served with them, and those that are open go on. A client whose
+//! certificate is by none of the present authorities has no caller any more.
 
 use std::sync::{Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::client_certificate::ClientCertificates;
 use crate::background::watched_file::{self, Content};
 use crate::clock::Clock;
 use crate::config::TlsConfig;
+use crate::tls::client::ClientAuthorities;
 use crate::tls::{ServerIdentity, ServerTls};
 
-/// Follows the files of the certificate and its key until stopped.
-pub(super) async fn run(tls: ServerTls, config: TlsConfig, clock: Clock, stop: CancellationToken) {
-    let TlsConfig { cert_file, key_file, identity } = config;
+/// Follows the files of the certificate, its key and the authorities of clients until stopped.
+pub(super) async fn run(
+    tls: ServerTls,
+    certificates: Option<ClientCertificates>,
+    config: TlsConfig,
+    clock: Clock,
+    stop: CancellationToken,
+) {
+    let TlsConfig { cert_file, key_file, identity, client_ca_file, client_authorities, client_auth } = config;
     log("the certificate of this server was read", &identity, &clock);
-    let at_work = Mutex::new(identity);
+    let at_work = Mutex::new((identity, client_authorities));
+    let paths = [cert_file, key_file].into_iter().chain(client_ca_file).collect();
     let apply = |contents: &[Content]| {
-        let [certificate, key] = contents else { return Err("two files are expected".to_owned()) };
+        let (certificate, key, authorities) = match contents {
+            [certificate, key] => (certificate, key, None),
+            [certificate, key, authorities] => (certificate, key, Some(authorities)),
+            _ => return Err("two or three files are expected".to_owned()),
+        };
         let identity = ServerIdentity::parse(&certificate.text, &key.text)?;
+        let parse = |content: &Content| ClientAuthorities::parse(&content.text, client_auth.is_required());
+        let authorities = authorities.map(parse).transpose().map_err(|problem| format!("client_ca_file: {problem}"))?;
         let mut at_work = at_work.lock().unwrap_or_else(PoisonError::into_inner);
-        if at_work.has_same_chain(&identity) {
+        let is_same_chain = at_work.0.has_same_chain(&identity);
+        let are_same_authorities = match (&at_work.1, &authorities) {
+            (Some(before), Some(now)) => before.are_the_same(now),
+            _ => true,
+        };
+        if is_same_chain && are_same_authorities {
             return Ok(());
         }
-        if identity.not_after <= clock.now() {
+        if !is_same_chain && identity.not_after <= clock.now() {
             return Err(format!("the certificate has expired at {}", identity.not_after));
         }
-        tls.replace(&identity)?;
-        log("the certificate of this server was read again", &identity, &clock);
-        *at_work = identity;
+        tls.replace(&identity, authorities.as_ref())?;
+        if !is_same_chain {
+            log("the certificate of this server was read again", &identity, &clock);
+        }
+        if let Some(authorities) = authorities.as_ref().filter(|_| !are_same_authorities) {
+            let fingerprints = authorities.fingerprints();
+            tracing::info!(fingerprints, "the authorities of clients were read again");
+            if let Some(certificates) = &certificates {
+                certificates.trust(authorities.clone());
+            }
+        }
+        *at_work = (identity, authorities);
         Ok(())
     };
-    watched_file::run_together("TLS certificate", vec![cert_file, key_file], stop, apply).await;
+    watched_file::run_together("TLS certificate", paths, stop, apply).await;
 }
 
 fn log(message: &str, identity: &ServerIdentity, clock: &Clock) {

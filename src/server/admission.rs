@@ -6,8 +6,9 @@ use http::HeaderMap;
 use tonic::Status;
 
 use super::status;
-use crate::auth::authenticator::Authenticator;
+use crate::auth::authenticator::{Authenticator, Unauthenticated};
 use crate::auth::caller::Caller;
+use crate::auth::client_certificate::Client;
 use crate::auth::permission::Required;
 
 /// The interval at which the credential of a stream is checked: that of a key that was withdrawn ends soon.
@@ -15,6 +16,18 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The metadata that hold a credential.
 const CREDENTIAL_HEADERS: [&str; 2] = ["authorization", "x-api-key"];
+
+/// Finds the caller of a call: by the credential in its metadata or, if there is none, by the certificate of its connection.
+pub(crate) fn find_caller(
+    authenticator: &Authenticator,
+    metadata: &HeaderMap,
+    client: Option<&Client>,
+) -> Result<Caller, Unauthenticated> {
+    match client {
+        Some(client) if !CREDENTIAL_HEADERS.iter().any(|name| metadata.contains_key(*name)) => client.caller(),
+        _ => authenticator.authenticate(metadata),
+    }
+}
 
 /// Checks the permission, before anything else, and returns the caller for the handler.
 pub(crate) fn admit(required: Option<Required>, caller: Caller) -> Result<http::Extensions, Status> {
@@ -35,18 +48,24 @@ pub(crate) struct Admission {
     authenticator: Authenticator,
     required: Option<Required>,
     credentials: HeaderMap,
+    client: Option<Client>,
 }
 
 impl Admission {
     /// Keeps the data for checking a call again.
-    pub(crate) fn of(authenticator: Authenticator, required: Option<Required>, metadata: &HeaderMap) -> Self {
+    pub(crate) fn of(
+        authenticator: Authenticator,
+        required: Option<Required>,
+        metadata: &HeaderMap,
+        client: Option<Client>,
+    ) -> Self {
         let mut credentials = HeaderMap::new();
         for name in CREDENTIAL_HEADERS {
             for value in metadata.get_all(name) {
                 credentials.append(name, value.clone());
             }
         }
-        Self { authenticator, required, credentials }
+        Self { authenticator, required, credentials, client }
     }
 
     /// Waits until the caller would no longer be admitted, and returns the status.
@@ -60,7 +79,8 @@ impl Admission {
     }
 
     fn check(&self, caller: &Caller) -> Result<(), Status> {
-        let now = self.authenticator.authenticate(&self.credentials).map_err(|_| status::unauthenticated())?;
+        let now = find_caller(&self.authenticator, &self.credentials, self.client.as_ref());
+        let now = now.map_err(|_| status::unauthenticated())?;
         // A credential that now belongs to another caller is not the one that was admitted.
         if (&now.account, now.organization_id) != (&caller.account, caller.organization_id) {
             return Err(status::unauthenticated());
@@ -117,10 +137,10 @@ mod tests {
             (keys("invitations.read", "acme", None), Code::PermissionDenied),
         ] {
             let began = tokio::time::Instant::now();
-            assert_eq!(Admission::of(later, NEEDED, &metadata).ended(&caller).await.code(), code);
+            assert_eq!(Admission::of(later, NEEDED, &metadata, None).ended(&caller).await.code(), code);
             assert!(began.elapsed() < Duration::from_secs(60));
         }
-        let unchanged = Admission::of(keys("events.read", "acme", None), NEEDED, &metadata);
+        let unchanged = Admission::of(keys("events.read", "acme", None), NEEDED, &metadata, None);
         tokio::time::timeout(Duration::from_secs(3_600), unchanged.ended(&caller)).await.unwrap_err();
     }
 
@@ -130,7 +150,7 @@ mod tests {
         metadata.insert("x-api-key", http::HeaderValue::from_static("key"));
         let authenticator = keys("events.read", "acme", None);
         let caller = authenticator.authenticate(&metadata).unwrap();
-        let admission = Admission::of(authenticator.clone(), NEEDED, &metadata);
+        let admission = Admission::of(authenticator.clone(), NEEDED, &metadata, None);
         let other = ApiKeyEntry { hash: hash_api_key("other"), ..entry("*", "acme", None) };
         let kept = entry("events.read", "acme", None);
         authenticator.replace(&[kept, other.clone()]).unwrap();
@@ -162,7 +182,7 @@ mod tests {
             let caller = authenticator(entries.clone(), NOW).authenticate(&metadata).unwrap();
             let later = authenticator(entries, NOW.later(Duration::from_millis(millis)));
             assert_eq!(later.authenticate(&metadata).is_ok(), accepted, "{expires_at:?} after {millis} ms");
-            let admission = Admission::of(later, NEEDED, &metadata);
+            let admission = Admission::of(later, NEEDED, &metadata, None);
             let ended = tokio::time::timeout(Duration::from_secs(20), admission.ended(&caller)).await;
             assert_eq!(ended.ok().map(|status| status.code()), (!accepted).then_some(Code::Unauthenticated));
         }

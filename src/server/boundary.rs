@@ -23,7 +23,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use super::admission::{Admission, admit};
+use super::admission::{Admission, admit, find_caller};
 use super::answer::{Answers, Keeping, Whole};
 use super::deadline::Deadline;
 use super::in_flight::InFlight;
@@ -34,6 +34,7 @@ use super::room::Room;
 use super::{request_body, status};
 use crate::auth::authenticator::Authenticator;
 use crate::auth::caller::Caller;
+use crate::auth::client_certificate::Client;
 use crate::auth::permission::Required;
 use crate::entropy::Entropy;
 
@@ -70,7 +71,11 @@ pub struct Rpcs {
 
 /// Wraps all services. Clones share everything.
 #[derive(Clone)]
-pub struct Boundary(Arc<Steps>);
+pub struct Boundary {
+    steps: Arc<Steps>,
+    /// The client of the connection, if it has shown a certificate that may stand for a caller.
+    client: Option<Client>,
+}
 
 /// The parts that the steps of a call need.
 struct Steps {
@@ -99,7 +104,7 @@ impl Boundary {
         open: CancellationToken,
     ) -> Self {
         let (room, answers, refused) = (Room::default(), Answers::default(), RefusedCalls::default());
-        Self(Arc::new(Steps {
+        let steps = Steps {
             routes: routes.prepare(),
             authenticator,
             rpcs,
@@ -110,17 +115,23 @@ impl Boundary {
             refused,
             open_services,
             open,
-        }))
+        };
+        Self { steps: Arc::new(steps), client: None }
+    }
+
+    /// Returns the boundary for the calls of a connection whose client may have shown a certificate.
+    pub(crate) fn for_client(self, client: Option<Client>) -> Self {
+        Self { client, ..self }
     }
 
     /// Returns the answers that clients have not taken yet.
     pub(crate) fn answers(&self) -> Answers {
-        self.0.answers.clone()
+        self.steps.answers.clone()
     }
 }
 
 impl Steps {
-    async fn answer<B>(&self, mut request: Request<B>) -> Response<Body>
+    async fn answer<B>(&self, mut request: Request<B>, client: Option<Client>) -> Response<Body>
     where
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -129,14 +140,14 @@ impl Steps {
         if let Some(refused) = refuse_headers(request.headers()) {
             return refused;
         }
-        let Some(method) = path.strip_prefix(PATH_PREFIX) else { return self.pass_on_open(request).await };
+        let Some(method) = path.strip_prefix(PATH_PREFIX) else { return self.pass_on_open(request, client).await };
         let started = Instant::now();
         let token = self.in_flight.enter();
         let required = (self.rpcs.required_by)(&path);
         // The log has no names that callers invent.
         let known = method.split_once('/').filter(|_| required.is_some());
         let (service, method) = known.unwrap_or(("unknown", "unknown"));
-        let caller = self.authenticator.authenticate(request.headers());
+        let caller = find_caller(&self.authenticator, request.headers(), client.as_ref());
         let account = caller.as_ref().ok().map(|caller| caller.account.as_str());
         let name = caller.as_ref().ok().map(|caller| caller.name.as_str());
         let span =
@@ -144,7 +155,7 @@ impl Steps {
         let deadline = Deadline::of(request.headers(), self.limit);
         let streams = STREAMING_PATHS.contains(&path.as_str());
         if streams {
-            let admission = Admission::of(self.authenticator.clone(), required, request.headers());
+            let admission = Admission::of(self.authenticator.clone(), required, request.headers(), client);
             request.extensions_mut().insert(admission);
         }
         let admitted = caller.map_err(|_| status::unauthenticated()).and_then(|caller| admit(required, caller));
@@ -217,12 +228,12 @@ impl Steps {
     }
 
     /// Answers a call of another service than this one's: of health, which needs no credential, or of reflection.
-    async fn pass_on_open<B>(&self, request: Request<B>) -> Response<Body>
+    async fn pass_on_open<B>(&self, request: Request<B>, client: Option<Client>) -> Response<Body>
     where
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let has_credential = self.authenticator.authenticate(request.headers()).is_ok();
+        let has_credential = find_caller(&self.authenticator, request.headers(), client.as_ref()).is_ok();
         match self.open_services.admit(request.uri().path(), has_credential) {
             Err(refused) => {
                 if refused.code() == Code::Unauthenticated {
@@ -322,8 +333,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let steps = Arc::clone(&self.0);
-        Box::pin(async move { Ok(steps.answer(request).await) })
+        let Self { steps, client } = self.clone();
+        Box::pin(async move { Ok(steps.answer(request, client).await) })
     }
 }
 

@@ -6,13 +6,13 @@
 pub(crate) mod service;
 
 use std::error::Error;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use crate::cli::HealthArgs;
 use crate::domain::secret::key_check::KeyFingerprint;
@@ -119,8 +119,8 @@ impl ReadinessCheck {
 
 /// Asks a server for its health. The error is the reason why it does not serve.
 pub async fn ask(args: HealthArgs) -> Result<(), String> {
-    let HealthArgs { endpoint, service, tls_ca, timeout } = args;
-    let endpoint = endpoint_of(endpoint, tls_ca.as_deref())?;
+    let endpoint = endpoint_of(&args)?;
+    let HealthArgs { service, timeout, .. } = args;
     let asked = async {
         let channel = endpoint.connect().await.map_err(|error| format!("no connection: {}", with_causes(&error)))?;
         let request = HealthCheckRequest { service };
@@ -134,18 +134,25 @@ pub async fn ask(args: HealthArgs) -> Result<(), String> {
 }
 
 /// Returns the server to ask, which is checked against the authorities in a file, or else against the system's.
-fn endpoint_of(url: String, ca_file: Option<&Path>) -> Result<Endpoint, String> {
-    let endpoint = Endpoint::from_shared(url).map_err(|error| error.to_string())?;
-    let is_plain = endpoint.uri().scheme_str() == Some("http");
-    let tls = match ca_file {
-        None if is_plain => return Ok(endpoint),
-        Some(_) if is_plain => return Err("--tls-ca is for an https:// endpoint".to_owned()),
+fn endpoint_of(args: &HealthArgs) -> Result<Endpoint, String> {
+    let HealthArgs { endpoint, tls_ca, tls_cert, tls_key, .. } = args;
+    let endpoint = Endpoint::from_shared(endpoint.clone()).map_err(|error| error.to_string())?;
+    if endpoint.uri().scheme_str() == Some("http") {
+        let files = tls_ca.is_some() || tls_cert.is_some();
+        return if files {
+            Err("--tls-ca and --tls-cert are for an https:// endpoint".to_owned())
+        } else {
+            Ok(endpoint)
+        };
+    }
+    let read = |file: &PathBuf| std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()));
+    let mut tls = match tls_ca {
         None => ClientTlsConfig::new().with_native_roots(),
-        Some(file) => {
-            let pem = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-            ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
-        }
+        Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(file)?)),
     };
+    if let (Some(certificate), Some(key)) = (tls_cert, tls_key) {
+        tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+    }
     endpoint.tls_config(tls).map_err(|error| with_causes(&error))
 }
 

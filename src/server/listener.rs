@@ -22,9 +22,11 @@ use super::boundary::Boundary;
 use super::in_flight::InFlight;
 use super::refused::RefusedCalls;
 use super::seats::Seats;
+use crate::auth::client_certificate::{Client, ClientCertificates};
 use crate::config::GrpcConfig;
 use crate::shutdown::Shutdown;
 use crate::tls::ServerTls;
+use crate::tls::client::ClientCertificate;
 
 /// The time after which an idle connection is pinged, and the time that it has for the answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -43,12 +45,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The time that a client has for its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
+/// The TLS of connections.
+pub(crate) struct Tls {
+    pub(crate) server: ServerTls,
+    /// The clients that may prove who they are by a certificate.
+    pub(crate) clients: Option<ClientCertificates>,
+}
+
 /// Serves until the shutdown begins, and returns the moment by which the rest has to end.
 pub(crate) async fn serve(
     listener: TcpListener,
     boundary: Boundary,
     in_flight: InFlight,
-    tls: Option<ServerTls>,
+    tls: Option<Tls>,
     config: &GrpcConfig,
     shutdown: &Shutdown,
 ) -> Instant {
@@ -73,16 +82,19 @@ pub(crate) async fn serve(
                 // A client beyond all seats is closed at once, so that the others keep their descriptors.
                 let Some(connection) = seats.take() else { continue };
                 let stream = no_delay(stream);
-                let service = TowerToHyperService::new(connection.service(boundary.clone()));
-                let (close, cut) = (close.clone(), cut.clone());
+                let (boundary, close, cut) = (boundary.clone(), close.clone(), cut.clone());
                 let Some(tls) = &tls else {
+                    let service = TowerToHyperService::new(connection.service(boundary));
                     let served = builder.serve_connection(TokioIo::new(stream), service);
                     connections.spawn(connection.follow(served, close, cut));
                     continue;
                 };
                 let (handshake, builder) = (shake_hands(tls, stream, &failures), builder.clone());
                 connections.spawn(async move {
-                    let Some(Some(stream)) = connection.prepare(handshake, &close, &cut).await else { return };
+                    let Some(Some((stream, client))) = connection.prepare(handshake, &close, &cut).await else {
+                        return;
+                    };
+                    let service = TowerToHyperService::new(connection.service(boundary.for_client(client)));
                     let served = builder.serve_connection(TokioIo::new(stream), service);
                     connection.follow(served, close, cut).await;
                 });
@@ -115,14 +127,19 @@ pub(crate) async fn serve(
 
 /// Turns a connection into one of TLS, if its client takes part in time.
 fn shake_hands(
-    tls: &ServerTls,
+    tls: &Tls,
     stream: TcpStream,
     failures: &Arc<RefusedCalls>,
-) -> impl Future<Output = Option<TlsStream<TcpStream>>> + Send + use<> {
-    let (acceptor, failures) = (TlsAcceptor::from(tls.config()), Arc::clone(failures));
+) -> impl Future<Output = Option<(TlsStream<TcpStream>, Option<Client>)>> + Send + use<> {
+    let (acceptor, failures) = (TlsAcceptor::from(tls.server.config()), Arc::clone(failures));
+    let clients = tls.clients.clone();
     async move {
         let problem = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => return Some(stream),
+            Ok(Ok(stream)) => {
+                let certificate = stream.get_ref().1.peer_certificates().and_then(ClientCertificate::of);
+                let client = clients.zip(certificate).map(|(clients, certificate)| clients.client(certificate));
+                return Some((stream, client));
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no handshake in time".to_owned(),
         };

@@ -102,7 +102,15 @@ A JSON string is a TOML basic string.
       "grpc" (dict "listen" (printf "%s:50051" $listen))
       "auth" (dict "mode" "required" "api_keys_file" "/run/secrets/invitation-service/api-keys.toml") }}
 {{- if .Values.tls.secretName }}
-{{- $_ := set $own "grpc.tls" (dict "cert_file" "/run/secrets/invitation-service-tls/tls.crt" "key_file" "/run/secrets/invitation-service-tls/tls.key") }}
+{{- $tls := dict "cert_file" "/run/secrets/invitation-service-tls/tls.crt" "key_file" "/run/secrets/invitation-service-tls/tls.key" }}
+{{- if .Values.tls.clientCa.secretName }}
+{{- $_ := set $tls "client_ca_file" "/run/secrets/invitation-service-tls/client-ca.crt" }}
+{{- $_ := set $tls "client_auth" .Values.tls.clientAuth }}
+{{- if .Values.tls.clientCertificates }}
+{{- $_ := set $own.auth "client_certificates_file" "/etc/invitation-service/client-certificates.toml" }}
+{{- end }}
+{{- end }}
+{{- $_ := set $own "grpc.tls" $tls }}
 {{- end }}
 {{- if eq .Values.store.backend "sqlite" }}
 {{- $_ := set $own "store" (dict "url" "sqlite:///var/lib/invitation-service/invitations.db") }}

@@ -29,6 +29,18 @@
 {{- if and .Values.tls.secretName (eq .Values.service.appProtocol "kubernetes.io/h2c") }}
 {{- $complaints = append $complaints "service.appProtocol=kubernetes.io/h2c is plain text, and tls.secretName makes the port speak TLS: use grpc or https" }}
 {{- end }}
+{{- if and .Values.tls.clientCa.secretName (not .Values.tls.secretName) }}
+{{- $complaints = append $complaints "tls.clientCa.secretName needs tls.secretName: clients show certificates over TLS alone" }}
+{{- end }}
+{{- if and .Values.tls.clientCertificates (not .Values.tls.clientCa.secretName) }}
+{{- $complaints = append $complaints "tls.clientCertificates needs tls.clientCa.secretName: nobody could show one of these" }}
+{{- end }}
+{{- if and (eq .Values.tls.clientAuth "required") (not .Values.tls.clientCa.secretName) }}
+{{- $complaints = append $complaints "tls.clientAuth=required needs tls.clientCa.secretName: by what are certificates verified?" }}
+{{- end }}
+{{- if and (eq .Values.tls.clientAuth "required") (not .Values.tls.testSecretName) }}
+{{- $complaints = append $complaints "tls.clientAuth=required needs tls.testSecretName: without a certificate `helm test` is not served" }}
+{{- end }}
 {{- range $name, $_ := .Values.extraEnv }}
 {{- if regexMatch "^INVITATION__(ADMIN__|GRPC__LISTEN|GRPC__TLS__|GRPC__DRAIN_|STORE__URL|STORE__READ_URL|TOKEN__KEYS|AUTH__|MAIL__URL)" $name }}
 {{- $complaints = append $complaints (printf "extraEnv.%s goes past the chart: use config or the Secret" $name) }}

@@ -64,6 +64,7 @@ impl Drop for WatchPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::caller::Credential;
     use crate::domain::value::text::AccountId;
 
     fn caller(account: &str, name: &str) -> Caller {
@@ -72,7 +73,7 @@ mod tests {
             name: name.to_owned(),
             permissions: Vec::new(),
             organization_id: None,
-            is_key: true,
+            credential: Credential::ApiKey,
         }
     }
 

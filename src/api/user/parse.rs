@@ -5,7 +5,7 @@ use crate::api::parse::on_conflict::on_conflict;
 use crate::api::parse::roles;
 use crate::api::parse::shared::SharedFields;
 use crate::api::parse::violations::Violations;
-use crate::auth::caller::Caller;
+use crate::auth::caller::{Caller, Credential};
 use crate::domain::command::{CreateInvitation, Expiry, ExpiryTime, OnConflict};
 use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::kind::user::UserDetails;
@@ -28,8 +28,9 @@ pub(in crate::api) fn to_create(
     let given = request.user_invitation.as_ref().unwrap_or(&empty);
     let email = violations.required("user_invitation.invited_email", &given.invited_email, Email::parse);
     let (shared, labels) = given.shared(violations);
-    // A key identifies no person, so its holder has to name the inviter.
-    if caller.is_key && given.inviter.as_ref().is_none_or(|inviter| inviter.display_name.is_empty()) {
+    // A credential identifies no person, so its holder has to name the inviter.
+    let is_unnamed = given.inviter.as_ref().is_none_or(|inviter| inviter.display_name.is_empty());
+    if caller.credential != Credential::None && is_unnamed {
         violations.add("user_invitation.inviter.display_name", FieldRule::Required, "is required");
     }
     let on_conflict = on_conflict(violations, request.on_conflict, OnConflict::Reject);

@@ -1,6 +1,8 @@
-//! Section `[auth]`: whether callers must authenticate, and the file of API keys.
+//! Section `[auth]`: whether callers must authenticate, the file of API keys, and the file of client certificates.
 //!
-//! The file is read at start, and again when it changes. Which permissions exist is the auth module's knowledge: here only their form.
+//! The files are read at start, and again when they change. Which permissions exist is the auth module's knowledge: here only their form.
+
+pub(in crate::config) mod client_certificate;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use crate::auth::permission::Permission;
 use crate::config::error::{Checked, ConfigError, Problems, Reported};
 use crate::config::value;
 use crate::domain::value::time::Timestamp;
+use client_certificate::ClientCertificatesConfig;
 
 /// The authentication of callers.
 #[derive(Clone, Debug)]
@@ -21,7 +24,7 @@ pub enum AuthConfig {
     None,
     /// A call needs a credential.
     Required {
-        /// The keys that are accepted; names and hashes are unique, and there is at least one.
+        /// The keys that are accepted; names and hashes are unique, and there is at least one unless there are client certificates.
         api_keys: Vec<ApiKeyEntry>,
     },
 }
@@ -56,20 +59,7 @@ impl ApiKeyEntry {
         organization_id: Option<Uuid>,
         expires_at: Option<Timestamp>,
     ) -> Result<ApiKeyEntry, Vec<String>> {
-        let mut refused = Vec::new();
-        if !(1..=100).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            refused.push("name must be 1-100 visible ASCII characters without spaces".to_owned());
-        }
-        if !(1..=200).contains(&account.chars().count()) || value::has_control(&account) {
-            refused.push("account must be 1-200 characters without control characters".to_owned());
-        }
-        if permissions.is_empty() {
-            refused.push("permissions must name at least one permission".to_owned());
-        }
-        for permission in permissions.iter().filter(|permission| Permission::from_name(permission).is_none()) {
-            let known = Permission::ALL.map(Permission::name).join(", ");
-            refused.push(format!("there is no permission {permission:?}: it must be \"*\" or one of {known}"));
-        }
+        let refused = grant_problems(&name, &account, &permissions);
         if refused.is_empty() {
             Ok(ApiKeyEntry { name, hash, account, permissions, organization_id, expires_at })
         } else {
@@ -78,11 +68,31 @@ impl ApiKeyEntry {
     }
 }
 
+/// Returns the texts of what is refused in the name, the account and the permissions of a credential.
+fn grant_problems(name: &str, account: &str, permissions: &[String]) -> Vec<String> {
+    let mut refused = Vec::new();
+    if !(1..=100).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        refused.push("name must be 1-100 visible ASCII characters without spaces".to_owned());
+    }
+    if !(1..=200).contains(&account.chars().count()) || value::has_control(account) {
+        refused.push("account must be 1-200 characters without control characters".to_owned());
+    }
+    if permissions.is_empty() {
+        refused.push("permissions must name at least one permission".to_owned());
+    }
+    for permission in permissions.iter().filter(|permission| Permission::from_name(permission).is_none()) {
+        let known = Permission::ALL.map(Permission::name).join(", ");
+        refused.push(format!("there is no permission {permission:?}: it must be \"*\" or one of {known}"));
+    }
+    refused
+}
+
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawAuth {
     mode: String,
     api_keys_file: Option<String>,
+    client_certificates_file: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -112,15 +122,33 @@ enum Mode {
 const FILE_FIELD: &str = "auth.api_keys_file";
 
 impl RawAuth {
+    /// Parses the file of client certificates, if there is one.
+    pub(in crate::config) fn validate_client_certificates(
+        &self,
+        problems: &mut Problems,
+    ) -> Checked<Option<ClientCertificatesConfig>> {
+        match (&self.client_certificates_file, self.mode.as_str()) {
+            (None, _) => Ok(None),
+            (Some(_), "none") => problems.check(
+                client_certificate::FILE_FIELD,
+                Err("has no effect while auth.mode is \"none\": set one of the two"),
+            ),
+            (Some(path), _) => client_certificate::read(problems, path).map(Some),
+        }
+    }
+
     /// Parses the section; the second value is the file the keys came from.
     pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(AuthConfig, Option<PathBuf>)> {
-        let RawAuth { mode, api_keys_file } = self;
+        let RawAuth { mode, api_keys_file, client_certificates_file } = self;
         let mode = value::choice(problems, "auth.mode", &mode, &[("none", Mode::None), ("required", Mode::Required)])?;
         match (mode, api_keys_file) {
             (Mode::None, None) => Ok((AuthConfig::None, None)),
             // An operator who lists keys expects that they are checked.
             (Mode::None, Some(_)) => {
                 problems.check(FILE_FIELD, Err("has no effect while auth.mode is \"none\": set one of the two"))
+            }
+            (Mode::Required, None) if client_certificates_file.is_some() => {
+                Ok((AuthConfig::Required { api_keys: Vec::new() }, None))
             }
             (Mode::Required, None) => problems.check(
                 FILE_FIELD,

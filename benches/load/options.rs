@@ -84,7 +84,7 @@ impl Options {
         if options.in_flight.contains(&0) {
             return Err("--in-flight must be at least 1".into());
         }
-        if options.replicas == 0 || CONNECTIONS % options.replicas != 0 {
+        if options.replicas == 0 || !CONNECTIONS.is_multiple_of(options.replicas) {
             return Err(format!("--replicas must divide the {CONNECTIONS} connections of the driver").into());
         }
         Ok(Some(options))

@@ -116,8 +116,9 @@ fn warn_of_clear_text(config: &Config) {
 fn print_hint(config: &Config, address: &str) {
     if let AuthConfig::None = config.auth {
         let company_id = uuid::Uuid::from_bytes(Entropy::system().bytes());
+        let security = if config.grpc.tls.is_some() { "-cacert CA.pem" } else { "-plaintext" };
         println!(
-            "Try: grpcurl -plaintext -d '{{\"connection_invitation\": {{\"company_id\": \"{company_id}\"}}}}' \
+            "Try: grpcurl {security} -d '{{\"connection_invitation\": {{\"company_id\": \"{company_id}\"}}}}' \
              {address} invitation.v1.ConnectionInvitationService/CreateConnectionInvitation"
         );
     }

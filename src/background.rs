@@ -1,5 +1,6 @@
 //! The tasks beside the calls.
 
+pub(crate) mod api_keys;
 pub mod event_feed;
 pub mod expiry;
 pub(crate) mod periodic_task;

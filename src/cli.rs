@@ -44,8 +44,9 @@ pub enum Command {
     CheckConfig(ServeArgs),
     /// Ask a running server for its health; exit code 0 means SERVING.
     Health(HealthArgs),
-    /// Make an API key: prints it, once, and its entry for the API key file.
-    ApiKey(ApiKeyArgs),
+    /// Make an API key, in the database or for a file: prints it, once.
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
     /// Make a key that signs invitation tokens, for token.keys.
     TokenKey(TokenKeyArgs),
     /// Give up a key, so that token.keys may lack it: every link and webhook secret that depends on it is lost.
@@ -109,10 +110,42 @@ pub struct HealthArgs {
     pub timeout: Duration,
 }
 
-/// The flags of `api-key`.
+/// Where an API key is made.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ApiKeyCommand {
+    /// Make a key in the configured database and print it, once. A running service lets it in at once; a SQLite file has one
+    /// process at a time, so there the service has to be stopped.
+    Create(CreateApiKeyArgs),
+    /// Make a key for the file that auth.api_keys_file names: print it, once, and its entry.
+    Entry(ApiKeyEntryArgs),
+}
+
+/// The flags of `api-key create`.
+#[derive(Clone, Debug, Args)]
+pub struct CreateApiKeyArgs {
+    /// The flags of every command that reads the configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The key.
+    #[command(flatten)]
+    pub key: ApiKeyArgs,
+}
+
+/// The flags of `api-key entry`.
+#[derive(Clone, Debug, Args)]
+pub struct ApiKeyEntryArgs {
+    /// The key.
+    #[command(flatten)]
+    pub key: ApiKeyArgs,
+    /// File that the key's entry is added to, for its owner alone; then the key alone is printed.
+    #[arg(long, value_name = "FILE")]
+    pub entry_file: Option<PathBuf>,
+}
+
+/// The flags that say what a key is.
 #[derive(Clone, Debug, Args)]
 pub struct ApiKeyArgs {
-    /// Unique name of the key, for logs.
+    /// Unique name of the key, for logs; in the database lower-case letters, digits and hyphens, never used before.
     #[arg(long)]
     pub name: String,
     /// Account the key acts in.
@@ -127,9 +160,6 @@ pub struct ApiKeyArgs {
     /// Moment from which the key is refused, such as 2027-01-01T00:00:00Z; never, if it is not given.
     #[arg(long, value_name = "MOMENT", value_parser = moment)]
     pub expires_at: Option<Timestamp>,
-    /// File that the key's entry is added to, for its owner alone; then the key alone is printed.
-    #[arg(long, value_name = "FILE")]
-    pub entry_file: Option<PathBuf>,
 }
 
 /// The flags of `token-key`.
@@ -259,9 +289,17 @@ mod tests {
         assert!(parse(&["token-key", "--id", "0"]).is_err());
         assert!(parse(&["token-key", "--id", "256"]).is_err());
         assert!(matches!(parse(&["token-key"]), Ok(Command::TokenKey(TokenKeyArgs { id: 1 }))));
-        assert!(parse(&["api-key", "--name", "ci", "--account", "acme"]).is_err(), "no permission");
-        let several = ["api-key", "--name", "ci", "--account", "acme", "--permission", "a.b", "--permission", "*"];
-        let Ok(Command::ApiKey(args)) = parse(&several) else { panic!("not api-key") };
-        assert_eq!(args.permissions, ["a.b", "*"]);
+        assert!(parse(&["api-key", "entry", "--name", "ci", "--account", "acme"]).is_err(), "no permission");
+        let several = ["--name", "ci", "--account", "acme", "--permission", "a.b", "--permission", "*"];
+        let entry = [&["api-key", "entry"], &several[..]].concat();
+        let Ok(Command::ApiKey(ApiKeyCommand::Entry(args))) = parse(&entry) else { panic!("not an entry") };
+        assert_eq!(args.key.permissions, ["a.b", "*"]);
+        let create = [&["api-key", "create", "--store-url", "sqlite://a"], &several[..]].concat();
+        let Ok(Command::ApiKey(ApiKeyCommand::Create(args))) = parse(&create) else { panic!("not a creation") };
+        assert_eq!(
+            (args.key.permissions, args.config.store_url.is_some()),
+            (vec!["a.b".to_owned(), "*".to_owned()], true)
+        );
+        assert!(parse(&[&["api-key"], &several[..]].concat()).is_err(), "neither");
     }
 }

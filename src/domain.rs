@@ -3,6 +3,7 @@
 //! Pure: no async, no I/O, no clock, no randomness, and no knowledge of gRPC or SQL. Values are parsed once, at the edge,
 //! and are valid from then on. What a command does is decided in [`decide`], on what was [loaded](group::loaded::Loaded).
 
+pub mod api_key;
 pub mod command;
 pub mod decide;
 pub mod delivery;

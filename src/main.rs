@@ -5,13 +5,16 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use invitation_service::cli::{self, Command, RetireKeyArgs, ServeArgs};
+use invitation_service::auth::audit::{KeyEvent, audit};
+use invitation_service::cli::api_key::NewApiKey;
+use invitation_service::cli::{self, ApiKeyCommand, Command, CreateApiKeyArgs, RetireKeyArgs, ServeArgs};
 use invitation_service::clock::Clock;
 use invitation_service::config::{AuthConfig, Config};
 use invitation_service::entropy::Entropy;
 use invitation_service::serve::Listeners;
 use invitation_service::server::health;
 use invitation_service::shutdown::Shutdown;
+use invitation_service::store::{ApiKeyCreated, WriteOnce};
 use invitation_service::{serve, telemetry};
 
 /// The service makes and drops many small values on several threads, where the system's allocator is slow.
@@ -55,15 +58,37 @@ async fn execute(command: Command) -> Outcome {
             println!("SERVING");
             Ok(())
         }
-        Command::ApiKey(args) => {
-            println!("{}", cli::api_key::run(args, &Entropy::system())?);
+        Command::ApiKey(ApiKeyCommand::Entry(args)) => {
+            println!("{}", cli::api_key::entry(args, &Entropy::system())?);
             Ok(())
         }
+        Command::ApiKey(ApiKeyCommand::Create(args)) => create_api_key(args).await,
         Command::TokenKey(args) => {
             println!("{}", cli::token_key::run(&args, &Entropy::system()));
             Ok(())
         }
     }
+}
+
+/// Creates an API key in the database, whose schema is brought up to date first where a start would do so too.
+async fn create_api_key(args: CreateApiKeyArgs) -> Outcome {
+    let config = args.config.load()?;
+    let NewApiKey { secret, account, record } =
+        cli::api_key::record(args.key, &Entropy::system(), Clock::system().now())?;
+    let _logging = telemetry::init(&config.log)?;
+    let database = serve::open(&config.store, Clock::system()).await?;
+    if config.store.migrate_on_start {
+        database.maintenance().migrate().await?;
+    }
+    let created = database.create_api_key(&account, &record, &WriteOnce::default()).await;
+    database.close().await;
+    if created? != ApiKeyCreated::Created {
+        return Err(format!("the account has, or had, an API key {}: choose another name", record.key_id).into());
+    }
+    let span = tracing::info_span!("cli", account = account.as_str(), caller = record.creator);
+    span.in_scope(|| audit(KeyEvent::Created, &record));
+    println!("{}", secret.expose());
+    Ok(())
 }
 
 /// Gives up a key. On SQLite the service has to be stopped, since the file has one process at a time.

@@ -20,6 +20,8 @@ use crate::api::requests::{answer_size, required_by, services};
 use crate::api::{Watches, routes};
 use crate::auth::authenticator::{Authenticator, AuthenticatorError};
 use crate::auth::client_certificate::ClientCertificates;
+use crate::auth::key_directory::KeyDirectory;
+use crate::background::api_keys as api_keys_of_database;
 use crate::background::event_feed::EventFeed;
 use crate::background::{Background, event_feed, expiry, prune, sequencer, standby};
 use crate::clock::Clock;
@@ -138,12 +140,17 @@ async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, String> {
 /// Runs the service on its sockets until it is told to end.
 pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: Shutdown) -> Result<(), ServeError> {
     use_ring();
-    let authenticator = Authenticator::new(&config.auth, clock.clone())?;
+    let (directory, asks) = KeyDirectory::new();
+    let authenticator = Authenticator::new(&config.auth, directory.clone(), clock.clone())?;
     let OpenStore { store, ring, readiness, is_known } = Box::pin(build_store(&config, &clock)).await?;
     let drain = &shutdown.drain;
     let feed = EventFeed::new();
     let background = build_background(&config, &store, &ring, &feed, &clock, drain)?;
     follow_api_keys(&config, &authenticator, &background);
+    if let AuthConfig::Required { api_keys } = &config.auth {
+        let (clock, stop, has_others) = (clock.clone(), background.stop(), !api_keys.is_empty());
+        background.spawn(api_keys_of_database::run(store.clone(), directory, asks, clock, has_others, stop));
+    }
     let tls = build_tls(&config, &clock, &background)?;
     let (patience, checkpoint_interval) = (config.events.watch_patience, config.events.checkpoint_interval);
     let watches = Watches::new(feed, patience, checkpoint_interval, drain.clone());

@@ -1,5 +1,6 @@
 //! The SeaORM repository: the only place that knows SQL. Commands go through the [`Executor`], reads to the pool, in turns by account.
 
+mod api_keys;
 pub mod events;
 mod executor;
 pub mod expiry;
@@ -23,6 +24,8 @@ use tokio::time::timeout;
 
 pub use crate::domain::group::BatchMode;
 use crate::domain::secret::key_ring::KeyRing;
+pub use api_keys::followed::{ChangedKeys, FollowedKey};
+pub use api_keys::{ApiKeyChanged, ApiKeyCreated, ApiKeyName, ApiKeyQuery};
 pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
 pub use events::resume::KeptEvents;

@@ -1,4 +1,6 @@
-//! `AccessService`: the caller, and the grants by which one organization may act for another.
+//! `AccessService`: the caller, API keys, and the grants by which one organization may act for another.
+
+mod api_keys;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -54,6 +56,29 @@ impl AccessService for Access {
             auth_mode: auth_mode.into(),
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
         }))
+    }
+
+    async fn create_api_key(&self, request: Request<pb::CreateApiKeyRequest>) -> Result<Response<pb::ApiKey>, Status> {
+        api_keys::create(&self.0, request).await.map(Response::new)
+    }
+
+    async fn get_api_key(&self, request: Request<pb::GetApiKeyRequest>) -> Result<Response<pb::ApiKey>, Status> {
+        api_keys::get(&self.0, request).await.map(Response::new)
+    }
+
+    async fn list_api_keys(
+        &self,
+        request: Request<pb::ListApiKeysRequest>,
+    ) -> Result<Response<pb::ListApiKeysResponse>, Status> {
+        api_keys::list(&self.0, request).await.map(Response::new)
+    }
+
+    async fn update_api_key(&self, request: Request<pb::UpdateApiKeyRequest>) -> Result<Response<pb::ApiKey>, Status> {
+        api_keys::update(&self.0, request).await.map(Response::new)
+    }
+
+    async fn revoke_api_key(&self, request: Request<pb::RevokeApiKeyRequest>) -> Result<Response<pb::ApiKey>, Status> {
+        api_keys::revoke(&self.0, request).await.map(Response::new)
     }
 
     async fn create_organization_grant(

@@ -260,6 +260,11 @@ requests! {
     }
     AccessService {
         GetCaller(GetCallerRequest) AnyCredential, Caller;
+        CreateApiKey(CreateApiKeyRequest) ApiKeysWrite, Caller [write];
+        GetApiKey(GetApiKeyRequest) ApiKeysRead, Caller;
+        ListApiKeys(ListApiKeysRequest) ApiKeysRead, Caller [paged];
+        UpdateApiKey(UpdateApiKeyRequest) ApiKeysWrite, Caller [write];
+        RevokeApiKey(RevokeApiKeyRequest) ApiKeysWrite, Caller [write];
         CreateOrganizationGrant(CreateOrganizationGrantRequest) OrganizationGrantsWrite, Account [write];
         GetOrganizationGrant(GetOrganizationGrantRequest) OrganizationGrantsRead, Account;
         ListOrganizationGrants(ListOrganizationGrantsRequest) OrganizationGrantsRead, Account [paged];

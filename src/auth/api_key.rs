@@ -1,7 +1,9 @@
 //! API keys: their format, their creation, and the hash that is stored instead of a key.
 //!
-//! The owner of a key and its permissions are not here. A key has 256 random bits, so a plain SHA-256 is enough: there
-//! is nothing to guess, and a slow hash would only slow down callers.
+//! A key is `ivk_`, the base64url of 32 random bytes (43 characters), and a checksum: the first 6 characters of the base64url of
+//! the SHA-256 of the 47 characters before. So scanners of secrets recognise a key without asking anybody, and a mistyped one is
+//! refused without a look-up. The owner of a key and its permissions are not here. A key has 256 random bits, so a plain SHA-256
+//! is enough as its hash: there is nothing to guess, and a slow hash would only slow down callers.
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +13,8 @@ use crate::entropy::Entropy;
 
 const PREFIX: &str = "ivk_";
 const HASH_PREFIX: &str = "sha256:";
+/// The number of characters of the checksum.
+const CHECKSUM: usize = 6;
 
 /// A well-formed API key; `Debug` does not show it.
 #[derive(Clone, Debug)]
@@ -18,22 +22,26 @@ pub struct ApiKey(SecretString);
 
 /// The error for a text that is not an API key; it does not repeat the text, which may be a mistyped key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an API key is `ivk_` and 43 characters of base64url")]
+#[error("an API key is `ivk_`, 43 characters of base64url, and a checksum of 6 characters")]
 pub struct ApiKeyError;
 
 impl ApiKey {
     /// Creates a new key of 32 random bytes.
     pub fn generate(entropy: &Entropy) -> ApiKey {
-        let secret = BASE64URL_NOPAD.encode(&entropy.bytes::<32>());
-        ApiKey(format!("{PREFIX}{secret}").into())
+        let secret = format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&entropy.bytes::<32>()));
+        let checksum = checksum(&secret);
+        ApiKey(format!("{secret}{checksum}").into())
     }
 
-    /// Parses exactly the keys that `generate` can create: `ivk_` and the canonical base64url of 32 bytes.
+    /// Parses exactly the keys that `generate` can create: the prefix, the canonical base64url of 32 bytes, and their checksum.
     pub fn parse(text: &str) -> Result<ApiKey, ApiKeyError> {
-        let secret = text.strip_prefix(PREFIX).ok_or(ApiKeyError)?;
-        match BASE64URL_NOPAD.decode(secret.as_bytes()) {
-            Ok(bytes) if bytes.len() == 32 => Ok(ApiKey(text.into())),
-            Ok(_) | Err(_) => Err(ApiKeyError),
+        let (secret, given) =
+            text.len().checked_sub(CHECKSUM).and_then(|at| text.split_at_checked(at)).ok_or(ApiKeyError)?;
+        let bytes = secret.strip_prefix(PREFIX).and_then(|bytes| BASE64URL_NOPAD.decode(bytes.as_bytes()).ok());
+        if bytes.is_some_and(|bytes| bytes.len() == 32) && given == checksum(secret) {
+            Ok(ApiKey(text.into()))
+        } else {
+            Err(ApiKeyError)
         }
     }
 
@@ -48,7 +56,14 @@ impl ApiKey {
     }
 }
 
-/// Computes the SHA-256 of a whole key, prefix included.
+/// Computes the checksum of a key's first characters. It is the start of another hash than the one that is stored.
+fn checksum(secret: &str) -> String {
+    let mut text = BASE64URL_NOPAD.encode(&Sha256::digest(secret.as_bytes()));
+    text.truncate(CHECKSUM);
+    text
+}
+
+/// Computes the SHA-256 of a whole key, prefix and checksum included.
 pub fn hash_api_key(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
@@ -71,7 +86,7 @@ mod tests {
     #[test]
     fn generated_key_parses_and_is_never_shown_by_debug() {
         let key = ApiKey::generate(&Entropy::system());
-        assert_eq!(key.expose().len(), 47);
+        assert_eq!(key.expose().len(), 53);
         let parsed = ApiKey::parse(key.expose()).unwrap();
         assert_eq!(parsed.hash(), key.hash());
         assert!(!format!("{key:?}").contains(&key.expose()[4..]));
@@ -79,14 +94,23 @@ mod tests {
 
     #[test]
     fn text_that_generate_cannot_create_is_not_a_key() {
-        let good = format!("ivk_{}", "A".repeat(43));
+        let with_checksum = |secret: String| secret.clone() + &checksum(&secret);
+        // From `printf ivk_AAA... | sha256sum`, whose first bytes are 7d28e1e181.
+        let good = format!("ivk_{}fSjh4Y", "A".repeat(43));
         assert!(ApiKey::parse(&good).is_ok());
-        let spare_bit = format!("ivk_{}B", "A".repeat(42));
+        let spare_bit = with_checksum(format!("ivk_{}B", "A".repeat(42)));
+        let short = with_checksum(format!("ivk_{}", "A".repeat(42)));
+        let umlaut = format!("{}ä{}", &good[..47], &good[48..52]);
         let cases = [
             "",
             "ivk_",
             &good[4..],
-            &good[..46],
+            &good[..47],
+            &good[..52],
+            &good.replace("fSjh4Y", "fSjh4Z"),
+            &good.replace("ivk_AA", "ivk_AB"),
+            &short,
+            &umlaut,
             &format!("{good}A"),
             &format!("{good}="),
             &format!(" {good}"),

@@ -6,13 +6,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use http::HeaderMap;
 
-use super::api_key::hash_api_key;
+use super::api_key::{ApiKey, hash_api_key};
 use super::caller::{Caller, Credential};
+use super::key_directory::{Changes, KeyDirectory, LookUp};
 use super::permission::Permission;
 use crate::clock::Clock;
 use crate::config::{ApiKeyEntry, AuthConfig};
 use crate::domain::value::text::AccountId;
-use crate::domain::value::time::Timestamp;
 
 /// The account of callers without credentials, which only a loopback address allows.
 const OPEN_ACCOUNT: &str = "default";
@@ -24,8 +24,8 @@ pub struct Authenticator(Arc<Mode>);
 enum Mode {
     /// Callers need no credentials.
     Open(Caller),
-    /// API keys, which may be replaced by others.
-    ApiKeys(RwLock<Keys>, Clock),
+    /// API keys: those of a file, which may be replaced by others, and those of the database.
+    ApiKeys(RwLock<Keys>, KeyDirectory, Clock),
 }
 
 /// API keys, found by their hash: comparing hashes of 32 random bytes reveals nothing by its timing.
@@ -34,26 +34,38 @@ type Keys = HashMap<[u8; 32], Key>;
 /// An API key that is accepted until it expires.
 struct Key {
     caller: Caller,
-    expires_at: Option<Timestamp>,
     /// Whether the log has told that it expired.
     told: AtomicBool,
 }
 
 impl Key {
-    fn caller(&self, clock: &Clock) -> Option<&Caller> {
-        let Some(expires_at) = self.expires_at.filter(|expires_at| *expires_at <= clock.now()) else {
-            return Some(&self.caller);
-        };
-        if !self.told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(caller = %self.caller.name, %expires_at, "an API key has expired and is refused");
+    fn caller(&self, clock: &Clock) -> Result<Caller, NoCaller> {
+        if has_expired(&self.caller, &self.told, clock) {
+            Err(NoCaller::Unauthenticated)
+        } else {
+            Ok(self.caller.clone())
         }
-        None
     }
 }
 
-/// The metadata contain no credential, more than one, an unknown one, or one that has expired. The error does not reveal the reason.
+/// Returns whether a credential has expired, which is logged once.
+pub(super) fn has_expired(caller: &Caller, told: &AtomicBool, clock: &Clock) -> bool {
+    let Some(expires_at) = caller.expires_at.filter(|expires_at| *expires_at <= clock.now()) else { return false };
+    if !told.swap(true, Ordering::Relaxed) {
+        tracing::warn!(caller = %caller.name, %expires_at, "an API key has expired and is refused");
+    }
+    true
+}
+
+/// The reason why a call has no caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unauthenticated;
+pub enum NoCaller {
+    /// The metadata contain no credential, more than one, an unknown one, or one that has expired or was revoked. The error does not
+    /// reveal which.
+    Unauthenticated,
+    /// The credential cannot be judged, because the database does not answer, or too many unknown ones wait for it.
+    Unavailable,
+}
 
 /// The reason why the configured credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +89,8 @@ impl Authenticator {
         matches!(*self.0, Mode::ApiKeys(..))
     }
 
-    /// Creates an authenticator of the configured credentials, which expire by a clock.
-    pub fn new(config: &AuthConfig, clock: Clock) -> Result<Self, AuthenticatorError> {
+    /// Creates an authenticator of the configured credentials and of the database's keys, which expire by a clock.
+    pub fn new(config: &AuthConfig, directory: KeyDirectory, clock: Clock) -> Result<Self, AuthenticatorError> {
         let mode = match config {
             AuthConfig::None => Mode::Open(Caller {
                 account: account(OPEN_ACCOUNT, OPEN_ACCOUNT)?,
@@ -86,26 +98,45 @@ impl Authenticator {
                 permissions: Permission::ALL.into(),
                 organization_id: None,
                 credential: Credential::None,
+                expires_at: None,
+                grantable_roles: None,
             }),
-            AuthConfig::Required { api_keys } => Mode::ApiKeys(RwLock::new(keys_of(api_keys)?), clock),
+            AuthConfig::Required { api_keys } => Mode::ApiKeys(RwLock::new(keys_of(api_keys)?), directory, clock),
         };
         Ok(Self(Arc::new(mode)))
     }
 
-    /// Replaces all API keys; those of before are refused from now on, unless they are among the new ones. Nothing changes
-    /// where calls need no credential.
+    /// Replaces all API keys of the file; those of before are refused from now on, unless they are among the new ones. Nothing
+    /// changes where calls need no credential.
     pub(crate) fn replace(&self, api_keys: &[ApiKeyEntry]) -> Result<(), AuthenticatorError> {
-        let Mode::ApiKeys(keys, _) = self.0.as_ref() else { return Ok(()) };
+        let Mode::ApiKeys(keys, directory, _) = self.0.as_ref() else { return Ok(()) };
         *keys.write().unwrap_or_else(PoisonError::into_inner) = keys_of(api_keys)?;
+        directory.tell_change();
         Ok(())
     }
 
-    /// Returns the caller whose credential the metadata contain. Two credentials count as none: otherwise the caller
-    /// would depend on which of them a reader picks.
-    pub fn authenticate(&self, metadata: &HeaderMap) -> Result<Caller, Unauthenticated> {
-        let (keys, clock) = match self.0.as_ref() {
-            Mode::Open(caller) => return Ok(caller.clone()),
-            Mode::ApiKeys(keys, clock) => (keys, clock),
+    /// Returns a receiver of the moments at which credentials may have changed; `None` where calls need none.
+    pub(crate) fn changes(&self) -> Option<Changes> {
+        let Mode::ApiKeys(_, directory, _) = self.0.as_ref() else { return None };
+        Some(directory.changes())
+    }
+
+    /// Returns the caller whose credential the metadata contain. A key that this process knows is found without waiting; another
+    /// one is asked for.
+    pub async fn authenticate(&self, metadata: &HeaderMap) -> Result<Caller, NoCaller> {
+        match self.find(metadata)? {
+            Found::Caller(caller) => Ok(caller),
+            // Few calls take this way, and the future of all must not have room for it.
+            Found::Unknown(hash, directory, clock) => Box::pin(directory.ask(hash, clock)).await,
+        }
+    }
+
+    /// Finds the credential in memory. Two credentials count as none: otherwise the caller would depend on which of them a reader
+    /// picks.
+    fn find(&self, metadata: &HeaderMap) -> Result<Found<'_>, NoCaller> {
+        let (keys, directory, clock) = match self.0.as_ref() {
+            Mode::Open(caller) => return Ok(Found::Caller(caller.clone())),
+            Mode::ApiKeys(keys, directory, clock) => (keys, directory, clock),
         };
         let bearer = metadata.get_all(http::header::AUTHORIZATION).iter().map(|value| {
             let (scheme, credential) = value.to_str().ok()?.split_once(' ')?;
@@ -113,26 +144,43 @@ impl Authenticator {
         });
         let plain = metadata.get_all("x-api-key").iter().map(|value| value.to_str().ok());
         let mut credentials = bearer.chain(plain);
-        match (credentials.next(), credentials.next()) {
-            (Some(Some(key)), None) => {
-                let (hash, keys) = (hash_api_key(key), keys.read().unwrap_or_else(PoisonError::into_inner));
-                let key = keys.get(&hash).ok_or(Unauthenticated)?;
-                key.caller(clock).cloned().ok_or(Unauthenticated)
-            }
-            _ => Err(Unauthenticated),
+        let (Some(Some(key)), None) = (credentials.next(), credentials.next()) else {
+            return Err(NoCaller::Unauthenticated);
+        };
+        let hash = hash_api_key(key);
+        if let Some(key) = keys.read().unwrap_or_else(PoisonError::into_inner).get(&hash) {
+            return key.caller(clock).map(Found::Caller);
+        }
+        match directory.look_up(&hash, clock) {
+            LookUp::Known(known) => known.map(Found::Caller),
+            // A mistyped key, or what is none, is refused without a question.
+            LookUp::Unknown if ApiKey::parse(key).is_err() => Err(NoCaller::Unauthenticated),
+            LookUp::Unknown => Ok(Found::Unknown(hash, directory, clock)),
         }
     }
+}
+
+/// The result of a look-up in memory.
+enum Found<'a> {
+    /// The caller.
+    Caller(Caller),
+    /// A well-formed key that this process has not seen: its hash, and where to ask for it.
+    Unknown([u8; 32], &'a KeyDirectory, &'a Clock),
 }
 
 fn keys_of(api_keys: &[ApiKeyEntry]) -> Result<Keys, AuthenticatorError> {
     let mut keys = HashMap::new();
     for key in api_keys {
-        let permissions = permissions_of(&key.name, &key.permissions)?;
-        let account = account(&key.account, &key.name)?;
-        let name = format!("apiKeys/{}", key.name);
-        let organization_id = key.organization_id;
-        let caller = Caller { account, name, permissions, organization_id, credential: Credential::ApiKey };
-        keys.insert(key.hash, Key { caller, expires_at: key.expires_at, told: AtomicBool::new(false) });
+        let caller = Caller {
+            account: account(&key.account, &key.name)?,
+            name: format!("apiKeys/{}", key.name),
+            permissions: permissions_of(&key.name, &key.permissions)?,
+            organization_id: key.organization_id,
+            credential: Credential::ApiKey,
+            expires_at: key.expires_at,
+            grantable_roles: None,
+        };
+        keys.insert(key.hash, Key { caller, told: AtomicBool::new(false) });
     }
     Ok(keys)
 }

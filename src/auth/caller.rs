@@ -1,9 +1,13 @@
 //! The caller of an RPC.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::permission::Permission;
+use crate::domain::api_key::Powers;
 use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 
 /// The owner of a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +22,10 @@ pub struct Caller {
     pub organization_id: Option<Uuid>,
     /// The kind of the credential.
     pub credential: Credential,
+    /// The moment from which the credential is refused; `None` for one that does not expire, or that others renew.
+    pub expires_at: Option<Timestamp>,
+    /// The only roles that new invitations may grant; `None` for any role.
+    pub grantable_roles: Option<Arc<[String]>>,
 }
 
 /// The kind of a credential. None of them identifies a person.
@@ -35,5 +43,14 @@ impl Caller {
     /// Returns whether they have a permission.
     pub fn may(&self, permission: Permission) -> bool {
         self.permissions.contains(&permission)
+    }
+
+    /// Returns everything that the credential lets them do, which is the most that they can give to another.
+    pub fn powers(&self) -> Powers {
+        Powers {
+            permissions: self.permissions.iter().map(|permission| permission.name().to_owned()).collect(),
+            grantable_roles: self.grantable_roles.as_ref().map(|roles| roles.to_vec()),
+            expires_at: self.expires_at,
+        }
     }
 }

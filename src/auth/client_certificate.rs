@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::authenticator::{AuthenticatorError, Unauthenticated, permissions_of};
+use super::authenticator::{AuthenticatorError, NoCaller, permissions_of};
 use super::caller::{Caller, Credential};
 use crate::clock::Clock;
 use crate::config::ClientCertificateEntry;
@@ -73,11 +73,11 @@ struct Known {
 
 impl Client {
     /// Returns the caller, which is looked up once for each state of the table.
-    pub(crate) fn caller(&self) -> Result<Caller, Unauthenticated> {
+    pub(crate) fn caller(&self) -> Result<Caller, NoCaller> {
         let Known { of, certificate, caller } = &*self.0;
         let now = of.0.clock.now();
         if certificate.not_after < now {
-            return Err(Unauthenticated);
+            return Err(NoCaller::Unauthenticated);
         }
         let table = of.0.table.read().unwrap_or_else(PoisonError::into_inner);
         let mut known = caller.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,7 +89,7 @@ impl Client {
                 (table.generation, found.cloned())
             }
         };
-        known.insert((table.generation, caller)).1.clone().ok_or(Unauthenticated)
+        known.insert((table.generation, caller)).1.clone().ok_or(NoCaller::Unauthenticated)
     }
 }
 
@@ -111,6 +111,8 @@ fn callers_of(entries: &[ClientCertificateEntry]) -> Result<HashMap<SubjectName,
             permissions: permissions_of(name, permissions)?,
             organization_id: *organization_id,
             credential: Credential::ClientCertificate,
+            expires_at: None,
+            grantable_roles: None,
         };
         Ok((san.clone(), caller))
     };
@@ -129,6 +131,8 @@ mod tests {
             permissions: vec![Permission::EventsRead],
             organization_id: None,
             credential: Credential::ClientCertificate,
+            expires_at: None,
+            grantable_roles: None,
         }
     }
 

@@ -53,6 +53,12 @@ pub enum Permission {
     /// Get and list grants by which one organization may act for another.
     #[strum(serialize = "organization_grants.read")]
     OrganizationGrantsRead,
+    /// Create API keys with powers of one's own, change them within these, and revoke any.
+    #[strum(serialize = "api_keys.write")]
+    ApiKeysWrite,
+    /// Get and list API keys, without the keys themselves.
+    #[strum(serialize = "api_keys.read")]
+    ApiKeysRead,
     /// Get and list invitations of every kind.
     #[strum(serialize = "invitations.read")]
     InvitationsRead,

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::time::timeout;
 use tonic::Status;
 
 use super::status;
-use crate::auth::authenticator::{Authenticator, Unauthenticated};
+use crate::auth::authenticator::{Authenticator, NoCaller};
 use crate::auth::caller::Caller;
 use crate::auth::client_certificate::Client;
 use crate::auth::permission::Required;
@@ -18,14 +19,14 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const CREDENTIAL_HEADERS: [&str; 2] = ["authorization", "x-api-key"];
 
 /// Finds the caller of a call: by the credential in its metadata or, if there is none, by the certificate of its connection.
-pub(crate) fn find_caller(
+pub(crate) async fn find_caller(
     authenticator: &Authenticator,
     metadata: &HeaderMap,
     client: Option<&Client>,
-) -> Result<Caller, Unauthenticated> {
+) -> Result<Caller, NoCaller> {
     match client {
         Some(client) if !CREDENTIAL_HEADERS.iter().any(|name| metadata.contains_key(*name)) => client.caller(),
-        _ => authenticator.authenticate(metadata),
+        _ => authenticator.authenticate(metadata).await,
     }
 }
 
@@ -70,17 +71,28 @@ impl Admission {
 
     /// Waits until the caller would no longer be admitted, and returns the status.
     pub(crate) async fn ended(&self, caller: &Caller) -> Status {
+        let mut changes = self.authenticator.changes();
         loop {
-            tokio::time::sleep(CHECK_INTERVAL).await;
-            if let Err(refused) = self.check(caller) {
+            let changed = async {
+                let is_change = match &mut changes {
+                    Some(changes) => changes.changed().await.is_ok(),
+                    None => false,
+                };
+                if !is_change {
+                    std::future::pending::<()>().await;
+                }
+            };
+            // A key that expires changes by time alone.
+            drop(timeout(CHECK_INTERVAL, changed).await);
+            if let Err(refused) = self.check(caller).await {
                 return refused;
             }
         }
     }
 
-    fn check(&self, caller: &Caller) -> Result<(), Status> {
-        let now = find_caller(&self.authenticator, &self.credentials, self.client.as_ref());
-        let now = now.map_err(|_| status::unauthenticated())?;
+    async fn check(&self, caller: &Caller) -> Result<(), Status> {
+        let now = find_caller(&self.authenticator, &self.credentials, self.client.as_ref()).await;
+        let now = now.map_err(status::not_authenticated)?;
         // A credential that now belongs to another caller is not the one that was admitted.
         if (&now.account, now.organization_id) != (&caller.account, caller.organization_id) {
             return Err(status::unauthenticated());
@@ -96,12 +108,15 @@ mod tests {
 
     use super::*;
     use crate::auth::api_key::hash_api_key;
+    use crate::auth::key_directory::KeyDirectory;
     use crate::auth::permission::Permission;
     use crate::clock::Clock;
     use crate::config::{ApiKeyEntry, AuthConfig};
     use crate::domain::value::time::Timestamp;
 
     const NOW: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
+    const KEY: &str = "key";
+    const OTHER: &str = "other";
     const NEEDED: Option<Required> = Some(Required::Permission(Permission::EventsRead));
 
     fn keys(permission: &str, account: &str, organization_id: Option<Uuid>) -> Authenticator {
@@ -111,7 +126,7 @@ mod tests {
     fn entry(permission: &str, account: &str, organization_id: Option<Uuid>) -> ApiKeyEntry {
         ApiKeyEntry {
             name: "ci".to_owned(),
-            hash: hash_api_key("key"),
+            hash: hash_api_key(KEY),
             account: account.to_owned(),
             permissions: vec![permission.to_owned()],
             organization_id,
@@ -120,14 +135,14 @@ mod tests {
     }
 
     fn authenticator(api_keys: Vec<ApiKeyEntry>, now: Timestamp) -> Authenticator {
-        Authenticator::new(&AuthConfig::Required { api_keys }, Clock::manual(now)).unwrap()
+        Authenticator::new(&AuthConfig::Required { api_keys }, KeyDirectory::new().0, Clock::manual(now)).unwrap()
     }
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]
     async fn stream_ends_soon_after_its_credential_loses_permission() {
         let mut metadata = HeaderMap::new();
-        metadata.insert("x-api-key", http::HeaderValue::from_static("key"));
-        let caller = keys("events.read", "acme", None).authenticate(&metadata).unwrap();
+        metadata.insert("x-api-key", http::HeaderValue::from_static(KEY));
+        let caller = keys("events.read", "acme", None).authenticate(&metadata).await.unwrap();
         let none = authenticator(Vec::new(), NOW);
         let other = Some(Uuid::from_u128(1));
         for (later, code) in [
@@ -141,29 +156,29 @@ mod tests {
             assert!(began.elapsed() < Duration::from_secs(60));
         }
         let unchanged = Admission::of(keys("events.read", "acme", None), NEEDED, &metadata, None);
-        tokio::time::timeout(Duration::from_secs(3_600), unchanged.ended(&caller)).await.unwrap_err();
+        timeout(Duration::from_secs(3_600), unchanged.ended(&caller)).await.unwrap_err();
     }
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]
     async fn replaced_keys_end_the_streams_of_those_withdrawn() {
         let mut metadata = HeaderMap::new();
-        metadata.insert("x-api-key", http::HeaderValue::from_static("key"));
+        metadata.insert("x-api-key", http::HeaderValue::from_static(KEY));
         let authenticator = keys("events.read", "acme", None);
-        let caller = authenticator.authenticate(&metadata).unwrap();
+        let caller = authenticator.authenticate(&metadata).await.unwrap();
         let admission = Admission::of(authenticator.clone(), NEEDED, &metadata, None);
-        let other = ApiKeyEntry { hash: hash_api_key("other"), ..entry("*", "acme", None) };
+        let other = ApiKeyEntry { hash: hash_api_key(OTHER), ..entry("*", "acme", None) };
         let kept = entry("events.read", "acme", None);
         authenticator.replace(&[kept, other.clone()]).unwrap();
-        tokio::time::timeout(Duration::from_secs(60), admission.ended(&caller)).await.unwrap_err();
+        timeout(Duration::from_secs(60), admission.ended(&caller)).await.unwrap_err();
         authenticator.replace(&[other]).unwrap();
-        let ended = tokio::time::timeout(Duration::from_secs(2), admission.ended(&caller)).await.unwrap();
+        let ended = timeout(Duration::from_secs(2), admission.ended(&caller)).await.unwrap();
         assert_eq!(ended.code(), Code::Unauthenticated);
-        authenticator.authenticate(&metadata).unwrap_err();
-        metadata.insert("x-api-key", http::HeaderValue::from_static("other"));
-        authenticator.authenticate(&metadata).unwrap();
+        authenticator.authenticate(&metadata).await.unwrap_err();
+        metadata.insert("x-api-key", http::HeaderValue::from_static(OTHER));
+        authenticator.authenticate(&metadata).await.unwrap();
         let unknown = entry("everything", "acme", None);
         authenticator.replace(&[unknown]).unwrap_err();
-        authenticator.authenticate(&metadata).unwrap();
+        authenticator.authenticate(&metadata).await.unwrap();
     }
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]
@@ -179,11 +194,11 @@ mod tests {
             (None, 90_000_000, true),
         ] {
             let entries = vec![ApiKeyEntry { expires_at, ..entry.clone() }];
-            let caller = authenticator(entries.clone(), NOW).authenticate(&metadata).unwrap();
+            let caller = authenticator(entries.clone(), NOW).authenticate(&metadata).await.unwrap();
             let later = authenticator(entries, NOW.later(Duration::from_millis(millis)));
-            assert_eq!(later.authenticate(&metadata).is_ok(), accepted, "{expires_at:?} after {millis} ms");
+            assert_eq!(later.authenticate(&metadata).await.is_ok(), accepted, "{expires_at:?} after {millis} ms");
             let admission = Admission::of(later, NEEDED, &metadata, None);
-            let ended = tokio::time::timeout(Duration::from_secs(20), admission.ended(&caller)).await;
+            let ended = timeout(Duration::from_secs(20), admission.ended(&caller)).await;
             assert_eq!(ended.ok().map(|status| status.code()), (!accepted).then_some(Code::Unauthenticated));
         }
     }

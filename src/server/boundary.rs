@@ -147,7 +147,7 @@ impl Steps {
         // The log has no names that callers invent.
         let known = method.split_once('/').filter(|_| required.is_some());
         let (service, method) = known.unwrap_or(("unknown", "unknown"));
-        let caller = find_caller(&self.authenticator, request.headers(), client.as_ref());
+        let caller = find_caller(&self.authenticator, request.headers(), client.as_ref()).await;
         let account = caller.as_ref().ok().map(|caller| caller.account.as_str());
         let name = caller.as_ref().ok().map(|caller| caller.name.as_str());
         let span =
@@ -158,7 +158,8 @@ impl Steps {
             let admission = Admission::of(self.authenticator.clone(), required, request.headers(), client);
             request.extensions_mut().insert(admission);
         }
-        let admitted = caller.map_err(|_| status::unauthenticated()).and_then(|caller| admit(required, caller));
+        let is_known = caller.is_ok();
+        let admitted = caller.map_err(status::not_authenticated).and_then(|caller| admit(required, caller));
         let answered = match admitted {
             Ok(_) if !self.open.is_cancelled() => status::unavailable().into_http(),
             // The timer is coarse: a fast call would still be answered for a caller who has gone.
@@ -174,7 +175,7 @@ impl Steps {
             Err(refused) => refused.into_http(),
         };
         let (answered, code, reason) = with_reason(answered);
-        if code == Code::Unauthenticated {
+        if !is_known || code == Code::Unauthenticated {
             self.refused.count();
         } else {
             log(&span, code, reason.as_deref(), started.elapsed());
@@ -233,8 +234,11 @@ impl Steps {
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let has_credential = find_caller(&self.authenticator, request.headers(), client.as_ref()).is_ok();
-        match self.open_services.admit(request.uri().path(), has_credential) {
+        let path = request.uri().path();
+        // Health asks for no credential, so none is looked up for it.
+        let has_credential = self.open_services.looks_at_credential(path)
+            && find_caller(&self.authenticator, request.headers(), client.as_ref()).await.is_ok();
+        match self.open_services.admit(path, has_credential) {
             Err(refused) => {
                 if refused.code() == Code::Unauthenticated {
                     self.refused.count();

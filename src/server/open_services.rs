@@ -49,6 +49,11 @@ impl OpenServices {
         Self { reflection, needs_credential, health_streams, reflection_streams }
     }
 
+    /// Returns whether a call of a path needs a credential to be admitted.
+    pub(crate) fn looks_at_credential(&self, path: &str) -> bool {
+        self.reflection && self.needs_credential && path.starts_with(REFLECTION)
+    }
+
     /// Admits a call, as a stream if it is one. Any other path is left to the router, which refuses it.
     pub(crate) fn admit(&self, path: &str, has_credential: bool) -> Result<Option<OpenStream>, Status> {
         if let Some(method) = path.strip_prefix(HEALTH) {

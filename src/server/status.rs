@@ -1,5 +1,6 @@
 //! The one table from errors to the statuses that clients see. Every status has an ErrorInfo (AIP-193).
 
+mod access;
 mod resource;
 mod size;
 #[cfg(test)]
@@ -10,7 +11,6 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
-use uuid::Uuid;
 
 use super::violation::Violation;
 use crate::auth::permission::Permission;
@@ -19,10 +19,14 @@ use crate::domain::kind::Kind;
 use crate::domain::value::time::Timestamp;
 use crate::pb::ErrorReason;
 use crate::store::{BatchError, ExecuteError};
+pub(crate) use access::{
+    api_key_revoked, not_authenticated, organization_access_denied, organizations_access_denied, permission_denied,
+    permission_not_given, role_not_grantable, unauthenticated,
+};
 use resource::{about, about_unnamed};
 pub(crate) use resource::{
-    event_not_found, named_delivery_not_found, organization_grant_exists, organization_grant_not_found,
-    recipient_not_found, webhook_attempt_not_found, webhook_endpoint_not_found,
+    api_key_exists, api_key_not_found, event_not_found, named_delivery_not_found, organization_grant_exists,
+    organization_grant_not_found, recipient_not_found, webhook_attempt_not_found, webhook_endpoint_not_found,
 };
 pub(crate) use size::{answer_too_large, bounded, message_too_large, metadata_too_large};
 
@@ -43,10 +47,12 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::RecipientNotFound
         | ErrorReason::WebhookAttemptNotFound
         | ErrorReason::WebhookEndpointNotFound
+        | ErrorReason::ApiKeyNotFound
         | ErrorReason::EventNotFound => Code::NotFound,
-        ErrorReason::InvitationExists | ErrorReason::CreatedConnectionExists | ErrorReason::OrganizationGrantExists => {
-            Code::AlreadyExists
-        }
+        ErrorReason::InvitationExists
+        | ErrorReason::CreatedConnectionExists
+        | ErrorReason::ApiKeyExists
+        | ErrorReason::OrganizationGrantExists => Code::AlreadyExists,
         ErrorReason::InvitationExpired
         | ErrorReason::InvitationRevoked
         | ErrorReason::InvitationDeclined
@@ -56,10 +62,12 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::RecipientAnswered
         | ErrorReason::RequestIdReused
         | ErrorReason::WebhookEndpointDisabled
+        | ErrorReason::ApiKeyRevoked
         | ErrorReason::ExpectedCountExceeded => Code::FailedPrecondition,
         ErrorReason::Unauthenticated => Code::Unauthenticated,
         ErrorReason::PermissionDenied
         | ErrorReason::OrganizationAccessDenied
+        | ErrorReason::RoleNotGrantable
         | ErrorReason::EmailNotAllowed
         | ErrorReason::EmailNotVerified
         | ErrorReason::EmailProofUsed
@@ -299,34 +307,6 @@ pub(crate) fn not_found() -> Status {
 pub(crate) fn named_not_found(name: &str) -> Status {
     let metadata = [("name", name.to_owned())];
     about(ErrorReason::InvitationNotFound, "there is no such invitation: check the name", name, metadata)
-}
-
-/// UNAUTHENTICATED.
-pub(crate) fn unauthenticated() -> Status {
-    let message = "there is no valid credential: send one API key as `x-api-key` or as `authorization: Bearer`";
-    status(ErrorReason::Unauthenticated, message, [])
-}
-
-/// PERMISSION_DENIED.
-pub(crate) fn permission_denied(caller: &str, permission: Permission) -> Status {
-    let permission = permission.name();
-    let message = format!("{caller} lacks the permission {permission}: have it added, or use another credential");
-    let metadata = [("permission", permission.to_owned())];
-    status(ErrorReason::PermissionDenied, &message, metadata)
-}
-
-/// PERMISSION_DENIED for acting for a whole account, or for no organization, with a credential that is bound to one.
-pub(crate) fn organization_access_denied() -> Status {
-    let message = "the credential is bound to an organization, and this is for the account: use one that is not bound";
-    status(ErrorReason::OrganizationAccessDenied, message, [])
-}
-
-/// PERMISSION_DENIED for acting between organizations; it does not reveal what exists.
-pub(crate) fn organizations_access_denied(requester: Uuid, target: Uuid) -> Status {
-    let message = "the credential may not act for these organizations: grant it with CreateOrganizationGrant";
-    let metadata =
-        [("requester_organization_id", requester.to_string()), ("target_organization_id", target.to_string())];
-    status(ErrorReason::OrganizationAccessDenied, message, metadata)
 }
 
 /// PERMISSION_DENIED for a verification code, the same whatever is wrong with it.

@@ -1,5 +1,6 @@
 //! The repository and its executor: one list of guarantees, on both databases.
 
+mod api_keys;
 mod claims;
 mod events;
 pub(crate) mod executor;

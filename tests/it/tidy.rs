@@ -42,6 +42,8 @@ const CRATES: [(&str, &[&str]); 7] = [
         "tokio",
         &[
             "src/main.rs",
+            "src/auth/key_directory.rs",
+            "src/auth/key_directory/",
             "src/background.rs",
             "src/background/",
             "src/serve.rs",
@@ -83,7 +85,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("mail", &["domain", "store", "config", "clock", "entropy", "private_file", "telemetry"]),
     ("webhook", &["domain", "store", "config", "clock", "entropy", "telemetry", "event_json", "background"]),
     ("nats", &["domain", "store", "config", "entropy", "telemetry", "event_json", "background"]),
-    ("background", &["domain", "store", "entropy", "telemetry"]),
+    ("background", &["auth", "clock", "domain", "store", "entropy", "telemetry"]),
     ("server", &["auth", "cli", "clock", "config", "domain", "entropy", "pb", "shutdown", "store", "tls"]),
     ("api", &["auth", "background", "server", "store", "domain", "pb", "config", "clock", "entropy", "webhook"]),
 ];

@@ -74,6 +74,8 @@ mod tests {
             permissions: Vec::new(),
             organization_id: None,
             credential: Credential::ApiKey,
+            expires_at: None,
+            grantable_roles: None,
         }
     }
 

@@ -24,7 +24,8 @@ pub enum AuthConfig {
     None,
     /// A call needs a credential.
     Required {
-        /// The keys that are accepted; names and hashes are unique, and there is at least one unless there are client certificates.
+        /// The keys of the file, which are accepted beside those of the database; names and hashes are unique. There is at least
+        /// one if there is a file.
         api_keys: Vec<ApiKeyEntry>,
     },
 }
@@ -139,7 +140,7 @@ impl RawAuth {
 
     /// Parses the section; the second value is the file the keys came from.
     pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(AuthConfig, Option<PathBuf>)> {
-        let RawAuth { mode, api_keys_file, client_certificates_file } = self;
+        let RawAuth { mode, api_keys_file, .. } = self;
         let mode = value::choice(problems, "auth.mode", &mode, &[("none", Mode::None), ("required", Mode::Required)])?;
         match (mode, api_keys_file) {
             (Mode::None, None) => Ok((AuthConfig::None, None)),
@@ -147,13 +148,8 @@ impl RawAuth {
             (Mode::None, Some(_)) => {
                 problems.check(FILE_FIELD, Err("has no effect while auth.mode is \"none\": set one of the two"))
             }
-            (Mode::Required, None) if client_certificates_file.is_some() => {
-                Ok((AuthConfig::Required { api_keys: Vec::new() }, None))
-            }
-            (Mode::Required, None) => problems.check(
-                FILE_FIELD,
-                Err("is required while auth.mode is \"required\": `invitation-service api-key` prints an entry for it"),
-            ),
+            // The keys of the database remain.
+            (Mode::Required, None) => Ok((AuthConfig::Required { api_keys: Vec::new() }, None)),
             (Mode::Required, Some(path)) => {
                 let api_keys = read_keys(problems, &path)?;
                 Ok((AuthConfig::Required { api_keys }, Some(PathBuf::from(path))))

@@ -57,6 +57,18 @@ pub(crate) fn organization_grant_not_found(name: &str) -> Status {
     about(ErrorReason::OrganizationGrantNotFound, message, name, [])
 }
 
+/// ALREADY_EXISTS with the name of the key that exists, or existed.
+pub(crate) fn api_key_exists(name: &str) -> Status {
+    let message = "the account has, or had, an API key with this id: choose another one";
+    about(ErrorReason::ApiKeyExists, message, name, [("api_key", name.to_owned())])
+}
+
+/// NOT_FOUND, the same for missing and foreign keys.
+pub(crate) fn api_key_not_found(name: &str) -> Status {
+    let message = "there is no such API key: take the name from ListApiKeys";
+    about(ErrorReason::ApiKeyNotFound, message, name, [])
+}
+
 /// NOT_FOUND, the same for missing and foreign endpoints.
 pub(crate) fn webhook_endpoint_not_found(name: &str) -> Status {
     let message = "there is no such webhook endpoint: take the name from ListWebhookEndpoints";

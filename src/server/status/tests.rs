@@ -41,6 +41,7 @@ fn type_of_a_resource_follows_from_its_name() {
         ("guestInvitations/1", "GuestInvitation"),
         ("invitations/1/acceptances/2", "Acceptance"),
         ("organizationGrants/1", "OrganizationGrant"),
+        ("apiKeys/1", "ApiKey"),
         ("webhookEndpoints/1", "WebhookEndpoint"),
         ("webhookEndpoints/1/attempts/2", "WebhookAttempt"),
     ] {

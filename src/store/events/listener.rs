@@ -124,6 +124,7 @@ fn name(topic: Topic) -> &'static str {
         Topic::Event => "event",
         Topic::Position => "position",
         Topic::Webhook => "webhook",
+        Topic::ApiKey => "api_key",
     }
 }
 
@@ -134,13 +135,13 @@ mod tests {
     #[test]
     fn receives_known_topics_of_other_processes_only() {
         let notifications = Notifications::new();
-        let (pending, [outbox, event, position, webhook]) =
+        let (pending, [outbox, event, position, webhook, api_key]) =
             (notifications.subscribe_remote(), Topic::ALL.map(|topic| notifications.subscribe(topic)));
         receive("me outbox", &notifications, "me");
         receive("", &notifications, "me");
         receive("other event future webhook", &notifications, "me");
-        let notified = [outbox, event, position, webhook].map(|topic| topic.has_changed().unwrap());
-        assert_eq!(notified, [false, true, false, true]);
+        let notified = [outbox, event, position, webhook, api_key].map(|topic| topic.has_changed().unwrap());
+        assert_eq!(notified, [false, true, false, true, false]);
         assert!(!pending.has_changed().unwrap(), "what comes from others does not go back to them");
     }
 }

@@ -14,11 +14,13 @@ pub enum Topic {
     Position,
     /// Events to be posted to endpoints.
     Webhook,
+    /// API keys that have changed.
+    ApiKey,
 }
 
 impl Topic {
     /// All topics.
-    pub const ALL: [Self; 4] = [Self::Outbox, Self::Event, Self::Position, Self::Webhook];
+    pub const ALL: [Self; 5] = [Self::Outbox, Self::Event, Self::Position, Self::Webhook, Self::ApiKey];
 
     fn bit(self) -> u8 {
         1 << self as u8

@@ -21,5 +21,5 @@ pub(in crate::store) use aggregate::{
     slot,
 };
 pub(in crate::store) use plain::{
-    key_check, organization_grant, verification, webhook_attempt, webhook_endpoint, webhook_message,
+    api_key, key_check, organization_grant, verification, webhook_attempt, webhook_endpoint, webhook_message,
 };

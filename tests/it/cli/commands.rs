@@ -68,13 +68,6 @@ async fn postgresql_without_keys_of_its_own_is_refused() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn authentication_without_keys_is_refused() {
-    let folder = folder();
-    let text = refusal(&run(folder.path(), &["serve", "--auth-mode", "required"], &[]).await);
-    assert!(text.contains("auth.api_keys_file") && text.contains("invitation-service api-key"), "{text}");
-}
-
-#[tokio::test(crate = "crate::support::limit")]
 async fn second_process_on_a_sqlite_file_is_refused() {
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;

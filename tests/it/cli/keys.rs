@@ -5,15 +5,18 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use invitation_service::auth::api_key::{format_hash, hash_api_key};
 use invitation_service::pb;
+use invitation_service::pb::access_service_client::AccessServiceClient;
 use invitation_service::pb::event_service_client::EventServiceClient;
 use serde_json::json;
 use tokio::time::timeout;
 use tonic::Code;
 
 use super::load::COMPANY;
-use super::server::{Server, printed, run};
+use super::server::{Server, printed, refusal, run};
 use super::tools;
+use crate::rpc::redemption::keys::with;
 use crate::support::build::messages;
 use crate::support::expect::refused;
 use crate::support::folder::folder;
@@ -25,7 +28,7 @@ pub(super) const WITH_KEYS: [&str; 4] = ["--auth-mode", "required", "--api-keys-
 
 /// Makes a key as an operator does, appends its entry to the file, and returns the key.
 pub(super) async fn api_key(folder: &Path, account: &str, permission: &str) -> String {
-    let arguments = ["api-key", "--name", account, "--account", account, "--permission", permission];
+    let arguments = ["api-key", "entry", "--name", account, "--account", account, "--permission", permission];
     let text = printed(&run(folder, &arguments, &[]).await);
     let key = text.lines().find(|line| line.starts_with("ivk_")).unwrap().to_owned();
     let file = folder.join("keys.toml");
@@ -61,6 +64,52 @@ async fn printed_api_key_is_let_in_and_nobody_else() {
             let output = tools::shell(&format!("grpcurl {line}")).await;
             assert!(output.status.success(), "{output:?}");
         }
+    }
+    server.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn created_key_is_let_in_and_each_change_is_logged() {
+    let folder = folder();
+    let arguments = |name| ["api-key", "create", "--name", name, "--account", "acme", "--permission", "*"];
+    let root = printed(&run(folder.path(), &arguments("root"), &[]).await).trim().to_owned();
+    assert!(root.starts_with("ivk_") && root.len() == 53, "the key alone");
+    let again = refusal(&run(folder.path(), &arguments("root"), &[]).await);
+    assert!(again.contains("an API key root: choose another name"), "{again}");
+    let bad = refusal(&run(folder.path(), &arguments("No Name"), &[]).await);
+    assert!(bad.contains("name must be"), "{bad}");
+    // Beside a file.
+    let other = api_key(folder.path(), "other", "*").await;
+    let server = Server::ready(folder.path(), &[&WITH_KEYS[..], &["--log-level", "trace"]].concat(), &[]).await;
+    let running = refusal(&run(folder.path(), &arguments("late"), &[]).await);
+    assert!(running.contains("is in use by another process"), "{running}");
+
+    let mut access = AccessServiceClient::new(server.channel().await);
+    let mut create = async |key: &str, id: &str| {
+        let api_key = Some(pb::ApiKey { permissions: vec!["events.read".to_owned()], ..Default::default() });
+        let create = pb::CreateApiKeyRequest { api_key_id: id.to_owned(), api_key, ..Default::default() };
+        access.create_api_key(with(key, create)).await.unwrap().into_inner().key_string
+    };
+    let keys = [create(&root, "made").await, create(&other, "theirs").await];
+    let name = "apiKeys/made".to_owned();
+    let fewer =
+        pb::ApiKey { name: name.clone(), permissions: vec!["deliveries.read".to_owned()], ..Default::default() };
+    let update = pb::UpdateApiKeyRequest { api_key: Some(fewer), ..Default::default() };
+    access.update_api_key(with(&root, update)).await.unwrap();
+    for _ in 0..2 {
+        let revoke = pb::RevokeApiKeyRequest { name: name.clone(), ..Default::default() };
+        access.revoke_api_key(with(&root, revoke)).await.unwrap();
+    }
+    let last = server.logged("api_key.revoked").await;
+    let last: serde_json::Value = serde_json::from_str(&last).unwrap();
+    assert_eq!((&last["api_key"], &last["permissions"]), (&json!("apiKeys/made"), &json!("deliveries.read")), "{last}");
+    assert_eq!((&last["span"]["account"], &last["span"]["caller"]), (&json!("acme"), &json!("apiKeys/root")), "{last}");
+    let log = server.log();
+    let audits = |event: &str| log.matches(&format!("\"audit\":\"api_key.{event}\"")).count();
+    assert_eq!(["created", "updated", "revoked"].map(audits), [2, 1, 1], "one line for each change");
+    for key in keys.iter().chain([&root, &other]) {
+        let hash = format_hash(&hash_api_key(key));
+        assert!(!log.contains(&key[4..47]) && !log.contains(&hash[7..]), "a key, or its hash, is in the log");
     }
     server.stop().await;
 }

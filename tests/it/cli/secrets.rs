@@ -5,6 +5,7 @@ use std::path::Path;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use invitation_service::pb;
+use invitation_service::pb::access_service_client::AccessServiceClient;
 use invitation_service::pb::connection_invitation_service_client::ConnectionInvitationServiceClient;
 use invitation_service::pb::guest_invitation_service_client::GuestInvitationServiceClient;
 use invitation_service::pb::invitation_service_client::InvitationServiceClient;
@@ -38,6 +39,7 @@ async fn output_holds_no_secret_and_the_log_no_address() {
     let arguments = [&WITH_KEYS[..], &["--log-level", "trace"]].concat();
     let server = Server::ready(folder.path(), &arguments, &[]).await;
     let tokens = live(&server, &key).await;
+    let made = made_key(&server, &key).await;
     let (code, proof) = verify(folder.path(), &server, &key, tokens.last().unwrap()).await;
     let log = server.log();
     assert!(log.lines().filter(|line| line.contains("answered")).count() >= 9, "the calls are not in the log:\n{log}");
@@ -59,6 +61,11 @@ async fn output_holds_no_secret_and_the_log_no_address() {
     let (_, token_key) = ring.trim().split_once(':').unwrap();
     let mut secrets = forms("the API key", &key, key.as_bytes());
     secrets.extend(forms("the API key without its prefix", &key["ivk_".len()..], key.as_bytes()));
+    secrets.extend(forms(
+        "a key that was made",
+        &made[4..47],
+        &BASE64URL_NOPAD.decode(&made.as_bytes()[4..47]).unwrap(),
+    ));
     secrets.extend(forms("the token key", token_key, &BASE64.decode(token_key.as_bytes()).unwrap()));
     secrets.extend(forms("a proof", &proof, &BASE64URL_NOPAD.decode(proof.as_bytes()).unwrap()));
     let words = log.split(|c: char| !c.is_alphanumeric() && c != '.');
@@ -127,6 +134,21 @@ async fn live(server: &Server, key: &str) -> Vec<String> {
     let mut tokens = vec![first, second];
     tokens.extend(live_of_the_other_kinds(server, key).await);
     tokens
+}
+
+/// Makes an API key, calls with it rightly and wrongly, revokes it, and returns it.
+async fn made_key(server: &Server, key: &str) -> String {
+    let mut access = AccessServiceClient::new(server.channel().await);
+    let api_key = Some(pb::ApiKey { permissions: vec!["events.read".to_owned()], ..Default::default() });
+    let create = pb::CreateApiKeyRequest { api_key_id: "made".to_owned(), api_key, ..Default::default() };
+    let made = access.create_api_key(with(key, create)).await.unwrap().into_inner();
+    let ask = pb::GetCallerRequest {};
+    access.get_caller(with(&made.key_string, ask)).await.unwrap();
+    access.get_caller(with(&format!("{}A", &made.key_string[..52]), ask)).await.unwrap_err();
+    access.list_api_keys(with(&made.key_string, pb::ListApiKeysRequest::default())).await.unwrap_err();
+    let revoke = pb::RevokeApiKeyRequest { name: made.name, ..Default::default() };
+    access.revoke_api_key(with(key, revoke)).await.unwrap();
+    made.key_string
 }
 
 /// Proves the address by a code, wrongly and rightly, accepts with the proof, and returns the code and the proof.

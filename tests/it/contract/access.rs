@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use invitation_service::api::requests::{RPCS, required_by};
+use invitation_service::auth::api_key::ApiKey;
 use invitation_service::auth::permission::{Permission, Required};
+use invitation_service::entropy::Entropy;
 use invitation_service::pb;
 use prost::Message as _;
 use tokio::task::JoinSet;
@@ -54,7 +56,9 @@ async fn rpc_without_one_good_credential_is_unauthenticated_first() {
         ("Bearer alone", vec![("authorization", "Bearer".to_owned())]),
         ("Bearer and nothing", vec![bearer("")]),
         ("an empty key", vec![plain("")]),
-        ("an unknown key", vec![plain(&format!("ivk_{}", "A".repeat(43)))]),
+        ("an unknown key", vec![plain(ApiKey::generate(&Entropy::system()).expose())]),
+        ("a key without its checksum", vec![plain(&key[0][..47])]),
+        ("a key with another checksum", vec![plain(&format!("{}AAAAAA", &key[0][..47]))]),
         ("a key cut short", vec![plain(&key[0][..46])]),
         ("a key with a tail", vec![plain(&format!("{}A", key[0]))]),
         ("two in one value", vec![bearer(&format!("{0}, Bearer {0}", key[0]))]),
@@ -141,7 +145,9 @@ fn told_of(status: &Status, known: &Known) -> (Code, String, Vec<u8>) {
     let (code, message, mut details) = told(status);
     let sent =
         [&known.attempt, &known.acceptance, &known.delivery, &known.organizations, &known.endpoint, &known.general];
-    for name in sent.into_iter().chain([&known.user, &known.guest, &format!("invitations/{}", known.id)]) {
+    for name in
+        sent.into_iter().chain([&known.user, &known.guest, &known.api_key, &format!("invitations/{}", known.id)])
+    {
         while let Some(at) = details.windows(name.len()).position(|part| part == name.as_bytes()) {
             details[at..at + name.len()].fill(b'?');
         }
@@ -189,6 +195,7 @@ async fn foreign_and_missing_resources_answer_alike(database: TestDatabase) {
             About::One => {
                 let (foreign, missing) = (foreign.unwrap_err(), missing.unwrap_err());
                 let wanted = match rpc.path.trim_start_matches("/invitation.v1.") {
+                    path if path.ends_with("ApiKey") => "API_KEY_NOT_FOUND",
                     path if path.starts_with("AccessService/") => "ORGANIZATION_GRANT_NOT_FOUND",
                     "DeliveryService/ReportDeliveryStatus" | "DeliveryService/GetDelivery" => "DELIVERY_NOT_FOUND",
                     "InvitationService/GetAcceptance" => "ACCEPTANCE_NOT_FOUND",
@@ -278,6 +285,8 @@ async fn snapshot(service: &Service, key: &str, known: &Known) -> Vec<Vec<u8>> {
             seen.push(pb::Event { resume_token: String::new(), ..event }.encode_to_vec());
         }
     }
+    let api_key = pb::GetApiKeyRequest { name: known.api_key.clone() };
+    asked.push(("AccessService/GetApiKey", api_key.encode_to_vec()));
     let endpoints = pb::ListWebhookEndpointsRequest::default();
     asked.push(("WebhookService/ListWebhookEndpoints", endpoints.encode_to_vec()));
     for (path, message) in asked {

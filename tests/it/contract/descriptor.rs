@@ -95,6 +95,10 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
     let create_endpoint = pb::CreateWebhookEndpointRequest { webhook_endpoint: Some(endpoint()), ..Default::default() };
     let update_endpoint = pb::UpdateWebhookEndpointRequest { webhook_endpoint: Some(endpoint()), ..Default::default() };
     let endpoints = pb::ListWebhookEndpointsResponse { webhook_endpoints: vec![endpoint()], ..Default::default() };
+    let api_key = || pb::ApiKey { key_string: token(), ..Default::default() };
+    let create_key = pb::CreateApiKeyRequest { api_key: Some(api_key()), ..Default::default() };
+    let update_key = pb::UpdateApiKeyRequest { api_key: Some(api_key()), ..Default::default() };
+    let keys = pb::ListApiKeysResponse { api_keys: vec![api_key()], ..Default::default() };
     let entry = pb::AcceptInvitationsEntry { email_proof: token(), ..Default::default() };
     let entries = pb::AcceptInvitationsRequest { entries: vec![entry.clone()], ..Default::default() };
     let declined = pb::DeclineInvitationsResult {
@@ -103,6 +107,10 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
     };
     let declined_all = pb::DeclineInvitationsResponse { results: vec![declined.clone()] };
     let printed = BTreeMap::from([
+        ("ApiKey", format!("{:?}", api_key())),
+        ("CreateApiKeyRequest", format!("{create_key:?}")),
+        ("UpdateApiKeyRequest", format!("{update_key:?}")),
+        ("ListApiKeysResponse", format!("{keys:?}")),
         ("WebhookEndpoint", format!("{:?}", endpoint())),
         ("CreateWebhookEndpointRequest", format!("{create_endpoint:?}")),
         ("UpdateWebhookEndpointRequest", format!("{update_endpoint:?}")),
@@ -144,7 +152,7 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
         ("ListRecipientsResponse", format!("{recipients:?}")),
     ]);
     // The list is complete: every message that has such a field, or a message that has one.
-    let secret = ["token", "invitation_token", "invitation_uri", "email_proof", "client_key", "secret"];
+    let secret = ["token", "invitation_token", "invitation_uri", "email_proof", "client_key", "secret", "key_string"];
     let messages: Vec<_> = raw::files().iter().flat_map(|file| &file.message_type).collect();
     let mut holders: BTreeSet<String> = BTreeSet::new();
     loop {

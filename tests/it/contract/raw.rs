@@ -25,10 +25,11 @@ pub(crate) struct Rpc {
 }
 
 /// The RPCs that change a resource: fields that a new resource requires are not required of them, but for its name.
-const UPDATES: [(&str, &str); 3] = [
+const UPDATES: [(&str, &str); 4] = [
     ("/UpdateGuestInvitation", "guest_invitation"),
     ("/UpdateWebhookEndpoint", "webhook_endpoint"),
     ("/UpdateOrganizationGrant", "organization_grant"),
+    ("/UpdateApiKey", "api_key"),
 ];
 
 /// A field that a caller may fill, by its path from the request message down.

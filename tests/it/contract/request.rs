@@ -66,6 +66,16 @@ fn new_organizations(requester: &str, target: &str) -> pb::CreateOrganizationGra
     pb::CreateOrganizationGrantRequest { organization_grant, ..Default::default() }
 }
 
+/// A key of an organization that only one known has.
+fn new_api_key(known: &Known, who: &str) -> pb::CreateApiKeyRequest {
+    let api_key = Some(pb::ApiKey {
+        permissions: vec!["invitations.read".to_owned()],
+        organization_id: known.id.clone(),
+        ..Default::default()
+    });
+    pb::CreateApiKeyRequest { api_key_id: format!("{who}-{}", known.id), api_key, ..Default::default() }
+}
+
 /// An endpoint that nothing is posted to: nothing of this type happens here, and there is no such host.
 fn new_endpoint(request_id: &str) -> pb::CreateWebhookEndpointRequest {
     let uri = "https://hook.invalid/".to_owned();
@@ -265,6 +275,15 @@ fn of_access(method: &str, known: &Known) -> (About, Vec<u8>) {
             requester_organization_id: known.id.clone(),
             ..Default::default()
         }),
+        "CreateApiKey" => new(&new_api_key(known, "new")),
+        "GetApiKey" => one(&pb::GetApiKeyRequest { name: known.api_key.clone() }),
+        "ListApiKeys" => many(&pb::ListApiKeysRequest { organization_id: known.id.clone(), ..Default::default() }),
+        "UpdateApiKey" => {
+            let (name, permissions) = (known.api_key.clone(), vec!["events.read".to_owned()]);
+            let api_key = Some(pb::ApiKey { name, permissions, ..Default::default() });
+            one(&pb::UpdateApiKeyRequest { api_key, ..Default::default() })
+        }
+        "RevokeApiKey" => one(&pb::RevokeApiKeyRequest { name: known.api_key.clone(), ..Default::default() }),
         "GetCaller" => (About::New, pb::GetCallerRequest {}.encode_to_vec()),
         "GetOrganizationGrant" => one(&pb::GetOrganizationGrantRequest { name: known.organizations.clone() }),
         "UpdateOrganizationGrant" => {

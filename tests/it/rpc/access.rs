@@ -1,5 +1,9 @@
 //! `AccessService.GetCaller`: what a credential is, and what for. Grants have their tests beside those of guests.
 
+mod api_keys;
+mod followed_keys;
+pub(crate) mod stored_keys;
+
 use invitation_service::pb;
 use tonic::Code;
 

@@ -51,6 +51,10 @@ pub(super) const GROW: &str = "
             created_at, updated_at)
         SELECT 'acme', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), '[]', 1, 'x', 1, 1
         FROM generate_series(1, ROWS) n;
+    INSERT INTO api_key (account_id, id, key_id, display_name, hash, permissions, grantable_roles, organization_id, revision,
+            position, creator, created_at, updated_at)
+        SELECT 'acme', gen_random_uuid(), 'grown-' || n, '', md5(n::text) || md5(n::text), '[]', 'null',
+            gen_random_uuid(), 1, -n, 'x', 1, 1 FROM generate_series(1, ROWS) n;
     INSERT INTO webhook_endpoint (account_id, id, uri, event_types, secret, revision, creator, created_at, updated_at,
             since_position)
         SELECT 'aaa', lpad(n::text, 32, '0')::uuid, 'https://example.org', '[]', '', 1, 'x', 1, 1, 0

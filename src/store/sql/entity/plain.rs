@@ -24,6 +24,40 @@ pub(in crate::store) mod organization_grant {
     without_relations!();
 }
 
+/// The API keys, each as its hash.
+pub(in crate::store) mod api_key {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "api_key")]
+    pub(in crate::store) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) account_id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) id: Uuid,
+        pub(in crate::store) key_id: String,
+        pub(in crate::store) display_name: String,
+        /// The SHA-256 of the key in hexadecimal digits.
+        pub(in crate::store) hash: String,
+        pub(in crate::store) permissions: Json,
+        /// A list of roles, or null for any.
+        pub(in crate::store) grantable_roles: Json,
+        pub(in crate::store) organization_id: Option<Uuid>,
+        pub(in crate::store) expires_at: Option<i64>,
+        pub(in crate::store) revoked_at: Option<i64>,
+        /// The hour of the last use.
+        pub(in crate::store) last_used_at: Option<i64>,
+        pub(in crate::store) revision: i64,
+        /// The position of the last change among those of all keys.
+        pub(in crate::store) position: i64,
+        pub(in crate::store) creator: String,
+        pub(in crate::store) created_at: i64,
+        pub(in crate::store) updated_at: i64,
+    }
+
+    without_relations!();
+}
+
 /// The codes that clients requested for addresses. The table contains neither codes nor addresses: codes are derived from
 /// `id` by the key `key_id`, addresses and clients are kept as keyed hashes.
 pub(in crate::store) mod verification {

@@ -12,6 +12,7 @@
 //! account and a tag of its own (`{account:TAG}`), which a statement has to name to use it (`by_index`). SQLite chooses by the
 //! number of columns that fit.
 
+mod api_keys;
 mod indexes;
 mod retention;
 mod seed;
@@ -45,7 +46,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [fn(Dialect) -> TableCreateStatement; 22] = [
+const TABLES: [fn(Dialect) -> TableCreateStatement; 24] = [
     invitation,
     label,
     recipient,
@@ -66,6 +67,8 @@ const TABLES: [fn(Dialect) -> TableCreateStatement; 22] = [
     webhook_message,
     webhook_attempt,
     organization_grant,
+    api_keys::api_key,
+    api_keys::api_key_position,
     key_check,
     resume_key,
 ];

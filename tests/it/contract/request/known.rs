@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, Statement, Value};
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{CREATED, new_endpoint, new_general, new_organizations, new_user, sync_autojoin};
+use super::{CREATED, new_api_key, new_endpoint, new_general, new_organizations, new_user, sync_autojoin};
 use crate::contract::codes;
 use crate::rpc::redemption::keys;
 use crate::support::build::guests::HOST;
@@ -35,6 +35,8 @@ pub(crate) struct Known {
     pub(crate) general_token: String,
     /// The name of a grant between organizations.
     pub(crate) organizations: String,
+    /// The name of an API key of an organization that only this one has.
+    pub(crate) api_key: String,
     /// The name of the message that brings the user invitation.
     pub(crate) delivery: String,
     /// Its Message-ID.
@@ -61,6 +63,7 @@ impl Known {
             general: name("invitations"),
             general_token: messages::mailed_token(id, 0),
             organizations: name("organizationGrants"),
+            api_key: self.api_key.replace(&self.id, id),
             delivery: format!("invitations/{id}/deliveries/{id}"),
             message_id: format!("<{id}@example.org>"),
             endpoint: name("webhookEndpoints"),
@@ -108,13 +111,14 @@ pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str
         general: String::new(),
         general_token: String::new(),
         organizations: String::new(),
+        api_key: String::new(),
         delivery: String::new(),
         message_id: String::new(),
         endpoint: String::new(),
         attempt: String::new(),
     };
     // Whatever does not rest on one another is made at the same time.
-    let ((user, code, sent), guest, (general, general_token), organizations, endpoint) = tokio::join!(
+    let ((user, code, sent), guest, (general, general_token), organizations, api_key, endpoint) = tokio::join!(
         invited_user(service, key, &known),
         invited_guest(service, key, &known),
         invited_person(service, key, &known),
@@ -122,11 +126,16 @@ pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str
             let organizations = keys::with(key, new_organizations(&known.id, HOST));
             service.access().create_organization_grant(organizations).await.unwrap().into_inner().name
         },
+        async {
+            let create = keys::with(key, new_api_key(&known, "known"));
+            service.access().create_api_key(create).await.unwrap().into_inner().name
+        },
         endpoint(service, key, &known),
     );
     (known.user, known.code, known.guest) = (user, code, guest);
     (known.delivery, known.message_id) = (sent.name, sent.message_id);
     (known.general, known.general_token, known.organizations) = (general, general_token, organizations);
+    known.api_key = api_key;
     let attempt = attempt(service, key, &endpoint).await;
     Known { endpoint, attempt, ..known }
 }

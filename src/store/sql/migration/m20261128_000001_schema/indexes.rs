@@ -43,4 +43,9 @@ CREATE INDEX webhook_message_pending ON webhook_message ({account:pending}, endp
 CREATE INDEX webhook_message_leased ON webhook_message ({account:leased}, endpoint_id, due_at) WHERE lease IS NOT NULL;
 CREATE UNIQUE INDEX organization_grant_by_ends ON organization_grant
     ({account:ends}, requester_id, target_id);
-CREATE INDEX organization_grant_by_target ON organization_grant ({account:target}, target_id, id)";
+CREATE INDEX organization_grant_by_target ON organization_grant ({account:target}, target_id, id);
+CREATE UNIQUE INDEX api_key_by_hash ON api_key (hash);
+CREATE UNIQUE INDEX api_key_by_position ON api_key (position);
+CREATE UNIQUE INDEX api_key_by_key_id ON api_key ({account:key-id}, key_id);
+CREATE INDEX api_key_by_organization ON api_key ({account:organization}, organization_id, id)
+    WHERE organization_id IS NOT NULL";

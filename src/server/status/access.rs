@@ -1,0 +1,62 @@
+//! The statuses about credentials and what they may do.
+
+use tonic::Status;
+use uuid::Uuid;
+
+use super::{status, unavailable};
+use crate::auth::authenticator::NoCaller;
+use crate::auth::permission::Permission;
+use crate::pb::ErrorReason;
+
+/// UNAUTHENTICATED.
+pub(crate) fn unauthenticated() -> Status {
+    let message = "there is no valid credential: send one API key as `x-api-key` or as `authorization: Bearer`";
+    status(ErrorReason::Unauthenticated, message, [])
+}
+
+/// UNAUTHENTICATED, or UNAVAILABLE if the credential cannot be judged: it may be a good one.
+pub(crate) fn not_authenticated(error: NoCaller) -> Status {
+    match error {
+        NoCaller::Unauthenticated => unauthenticated(),
+        NoCaller::Unavailable => unavailable(),
+    }
+}
+
+/// PERMISSION_DENIED.
+pub(crate) fn permission_denied(caller: &str, permission: Permission) -> Status {
+    let permission = permission.name();
+    let message = format!("{caller} lacks the permission {permission}: have it added, or use another credential");
+    let metadata = [("permission", permission.to_owned())];
+    status(ErrorReason::PermissionDenied, &message, metadata)
+}
+
+/// PERMISSION_DENIED for giving a permission that the caller does not have.
+pub(crate) fn permission_not_given(caller: &str, permission: &str) -> Status {
+    let message = format!("{caller} lacks the permission {permission}, so it cannot give it to a key: leave it out");
+    status(ErrorReason::PermissionDenied, &message, [("permission", permission.to_owned())])
+}
+
+/// PERMISSION_DENIED for a role that the credential may not grant; empty for any role.
+pub(crate) fn role_not_grantable(role: &str) -> Status {
+    let message = "the credential may grant none but its grantable_roles: name only roles that are among these";
+    status(ErrorReason::RoleNotGrantable, message, [("role", role.to_owned())])
+}
+
+/// FAILED_PRECONDITION for a key that was revoked.
+pub(crate) fn api_key_revoked() -> Status {
+    status(ErrorReason::ApiKeyRevoked, "the API key was revoked, which is for ever: create another one", [])
+}
+
+/// PERMISSION_DENIED for acting for a whole account, or for no organization, with a credential that is bound to one.
+pub(crate) fn organization_access_denied() -> Status {
+    let message = "the credential is bound to an organization, and this is for the account: use one that is not bound";
+    status(ErrorReason::OrganizationAccessDenied, message, [])
+}
+
+/// PERMISSION_DENIED for acting between organizations; it does not reveal what exists.
+pub(crate) fn organizations_access_denied(requester: Uuid, target: Uuid) -> Status {
+    let message = "the credential may not act for these organizations: grant it with CreateOrganizationGrant";
+    let metadata =
+        [("requester_organization_id", requester.to_string()), ("target_organization_id", target.to_string())];
+    status(ErrorReason::OrganizationAccessDenied, message, metadata)
+}

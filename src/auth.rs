@@ -1,12 +1,13 @@
 //! From a credential to a [`Caller`](caller::Caller): who calls, for which account, and what they may do.
 //!
-//! Each way to prove who one is (now: API keys of a configuration file and of the database, and certificates of clients) ends in a
-//! `Caller`; nothing behind this module asks how it came about.
+//! Each way to prove who one is (now: API keys of a configuration file and of the database, JWTs of configured issuers, and
+//! certificates of clients) ends in a `Caller`; nothing behind this module asks how it came about.
 
 pub mod api_key;
 pub mod audit;
 pub mod authenticator;
 pub mod caller;
 pub mod client_certificate;
+pub(crate) mod jwt;
 pub mod key_directory;
 pub mod permission;

@@ -20,6 +20,8 @@ pub use error::{ConfigError, Problem};
 pub use section::admin::AdminConfig;
 pub(crate) use section::auth::client_certificate::parse_client_certificates;
 pub use section::auth::client_certificate::{ClientCertificateEntry, ClientCertificatesConfig};
+pub(crate) use section::auth::jwt::parse::{parse_jwt_issuers, read_authorities, read_bearer};
+pub use section::auth::jwt::{JwksSource, JwtAccess, JwtConfig, JwtIssuer, JwtSource, JwtSubject};
 pub(crate) use section::auth::parse_api_keys;
 pub use section::auth::{ApiKeyEntry, AuthConfig};
 pub use section::delivery::DeliveryConfig;
@@ -55,6 +57,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The callers that prove who they are by a certificate; `None` if there are none.
     pub client_certificates: Option<ClientCertificatesConfig>,
+    /// The issuers of JWTs that are accepted; `None` if there are none.
+    pub jwt: Option<JwtConfig>,
     /// The link of an invitation, by kind.
     pub links: LinksConfig,
     /// The defaults of general invitations.
@@ -145,6 +149,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     let store = store.validate(problems);
     let token = token.validate(problems);
     let client_certificates = auth.validate_client_certificates(problems);
+    let jwt = auth.validate_jwt(problems);
     let auth = auth.validate(problems);
     let links = links.validate(problems);
     let general = general.validate(problems);
@@ -187,6 +192,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         token,
         auth,
         client_certificates: client_certificates?,
+        jwt: jwt?,
         links: links?,
         general: general?,
         mail,

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod client_certificates;
+mod jwt;
 mod keys;
 mod tls;
 
@@ -140,13 +141,18 @@ async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, String> {
 /// Runs the service on its sockets until it is told to end.
 pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: Shutdown) -> Result<(), ServeError> {
     use_ring();
+    let jwt = config.jwt.clone().map(|jwt| (jwt::verifier(&jwt, clock.clone()), jwt));
+    let verifier = jwt.as_ref().map(|(verifier, _)| verifier.clone());
     let (directory, asks) = KeyDirectory::new();
-    let authenticator = Authenticator::new(&config.auth, directory.clone(), clock.clone())?;
+    let authenticator = Authenticator::new(&config.auth, directory.clone(), clock.clone())?.with_jwt(verifier);
     let OpenStore { store, ring, readiness, is_known } = Box::pin(build_store(&config, &clock)).await?;
     let drain = &shutdown.drain;
     let feed = EventFeed::new();
     let background = build_background(&config, &store, &ring, &feed, &clock, drain)?;
     follow_api_keys(&config, &authenticator, &background);
+    if let Some((verifier, jwt)) = jwt {
+        background.spawn(jwt::run(verifier, jwt, background.stop()));
+    }
     if let AuthConfig::Required { api_keys } = &config.auth {
         let (clock, stop, has_others) = (clock.clone(), background.stop(), !api_keys.is_empty());
         background.spawn(api_keys_of_database::run(store.clone(), directory, asks, clock, has_others, stop));

@@ -47,6 +47,7 @@ impl AccessService for Access {
             Credential::None => pb::AuthMode::None,
             Credential::ApiKey => pb::AuthMode::ApiKey,
             Credential::ClientCertificate => pb::AuthMode::ClientCertificate,
+            Credential::Jwt => pb::AuthMode::Jwt,
         };
         Ok(Response::new(pb::Caller {
             account: caller.account.as_str().to_owned(),

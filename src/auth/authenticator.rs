@@ -8,6 +8,7 @@ use http::HeaderMap;
 
 use super::api_key::{ApiKey, hash_api_key};
 use super::caller::{Caller, Credential};
+use super::jwt::{self, JwtVerifier};
 use super::key_directory::{Changes, KeyDirectory, LookUp};
 use super::permission::Permission;
 use crate::clock::Clock;
@@ -19,7 +20,7 @@ const OPEN_ACCOUNT: &str = "default";
 
 /// Finds the caller of every credential.
 #[derive(Clone)]
-pub struct Authenticator(Arc<Mode>);
+pub struct Authenticator(Arc<Mode>, Option<JwtVerifier>);
 
 enum Mode {
     /// Callers need no credentials.
@@ -63,7 +64,8 @@ pub enum NoCaller {
     /// The metadata contain no credential, more than one, an unknown one, or one that has expired or was revoked. The error does not
     /// reveal which.
     Unauthenticated,
-    /// The credential cannot be judged, because the database does not answer, or too many unknown ones wait for it.
+    /// The credential cannot be judged, because the database does not answer, too many unknown ones wait for it, or the keys of its
+    /// issuer are not known.
     Unavailable,
 }
 
@@ -103,7 +105,12 @@ impl Authenticator {
             }),
             AuthConfig::Required { api_keys } => Mode::ApiKeys(RwLock::new(keys_of(api_keys)?), directory, clock),
         };
-        Ok(Self(Arc::new(mode)))
+        Ok(Self(Arc::new(mode), None))
+    }
+
+    /// Accepts JWTs too, where calls need a credential.
+    pub(crate) fn with_jwt(self, jwt: Option<JwtVerifier>) -> Self {
+        Self(self.0, jwt)
     }
 
     /// Replaces all API keys of the file; those of before are refused from now on, unless they are among the new ones. Nothing
@@ -147,6 +154,10 @@ impl Authenticator {
         let (Some(Some(key)), None) = (credentials.next(), credentials.next()) else {
             return Err(NoCaller::Unauthenticated);
         };
+        if metadata.contains_key(http::header::AUTHORIZATION) && jwt::is_jwt(key) {
+            let verifier = self.1.as_ref().ok_or(NoCaller::Unauthenticated)?;
+            return verifier.authenticate(key).map(Found::Caller);
+        }
         let hash = hash_api_key(key);
         if let Some(key) = keys.read().unwrap_or_else(PoisonError::into_inner).get(&hash) {
             return key.caller(clock).map(Found::Caller);

@@ -37,6 +37,8 @@ pub enum Credential {
     ApiKey,
     /// The certificate of the connection's client.
     ClientCertificate,
+    /// A JWT of a service.
+    Jwt,
 }
 
 impl Caller {

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
-use url::Url;
+use url::{Position, Url};
 
 use super::section::reminders::{AFTER, BEFORE_EXPIRY, key};
 use super::section::retention::OFF;
 use super::value::format_duration;
 use super::{
     AdminConfig, AuthConfig, ClientAuth, ClientCertificateEntry, ClientCertificatesConfig, Config, DeliveryConfig,
-    Encryption, EventsConfig, GrpcConfig, LinksConfig, LogConfig, LogFormat, MailConfig, MailTransport, NatsBegin,
-    NatsConfig, ReminderTimes, RemindersConfig, RetentionConfig, SecretFiles, SmtpConfig, StoreConfig, StoreUrl,
-    TlsConfig, TokenConfig, WebhooksConfig,
+    Encryption, EventsConfig, GrpcConfig, JwksSource, JwtAccess, JwtConfig, JwtIssuer, LinksConfig, LogConfig,
+    LogFormat, MailConfig, MailTransport, NatsBegin, NatsConfig, ReminderTimes, RemindersConfig, RetentionConfig,
+    SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig, WebhooksConfig,
 };
 use crate::domain::kind::Kind;
 
@@ -29,6 +29,7 @@ pub(super) fn render(config: &Config) -> String {
         token,
         auth,
         client_certificates,
+        jwt,
         links,
         general,
         mail,
@@ -47,7 +48,7 @@ pub(super) fn render(config: &Config) -> String {
         render_admin(admin),
         render_store(store, [path(store_url), path(listen_url), path(read_url)]),
         render_token(token, path(token_keys)),
-        render_auth(auth, path(api_keys), client_certificates.as_ref()),
+        render_auth(auth, path(api_keys), client_certificates.as_ref(), jwt.as_ref()),
         render_links(links),
         section("general").text("ttl", format_duration(general.ttl)).0,
         render_mail(mail, path(mail_url)),
@@ -156,6 +157,7 @@ fn render_auth(
     auth: &AuthConfig,
     file: Option<String>,
     client_certificates: Option<&ClientCertificatesConfig>,
+    jwt: Option<&JwtConfig>,
 ) -> String {
     match auth {
         AuthConfig::None => section("auth").text("mode", "none".to_owned()).0,
@@ -181,9 +183,27 @@ fn render_auth(
                     out = out.comment(&format!("certificate {name} of {san} acts in {account:?} with {permissions}"));
                 }
             }
-            out.0
+            jwt.into_iter().fold(out, render_jwt).0
         }
     }
+}
+
+fn render_jwt(out: Section, jwt: &JwtConfig) -> Section {
+    let JwtConfig { file, issuers } = jwt;
+    issuers.iter().fold(out.text("jwt_issuers_file", file.display().to_string()), |out, issuer| {
+        let JwtIssuer { name, issuer, audiences, keys, leeway, subject_claim: _, access } = issuer;
+        let keys = match keys {
+            JwksSource::File(path) => path.display().to_string(),
+            // A query may hold a secret.
+            JwksSource::Url { url, .. } => url[..Position::AfterPath].to_owned(),
+        };
+        let accepted = match access {
+            JwtAccess::All { .. } => "all subjects".to_owned(),
+            JwtAccess::Subjects(subjects) => format!("rules for subjects: {}", subjects.len()),
+        };
+        let leeway = format_duration(*leeway);
+        out.comment(&format!("issuer {name}: {issuer:?} for {audiences:?}, {accepted}, keys {keys:?}, leeway {leeway}"))
+    })
 }
 
 fn render_links(links: &LinksConfig) -> String {

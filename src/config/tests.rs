@@ -10,6 +10,7 @@ use super::*;
 use crate::domain::kind::Kind;
 
 mod api_keys;
+mod jwt;
 mod reference;
 
 type Settings<'a> = &'a [(&'a str, &'a str)];

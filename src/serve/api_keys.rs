@@ -30,6 +30,7 @@ pub(crate) async fn run(authenticator: Authenticator, keys: Vec<ApiKeyEntry>, pa
     watched_file::run("API keys", path, stop, apply).await;
 }
 
+/// Returns all problems of a configuration on one line.
 pub(super) fn one_line(error: &ConfigError) -> String {
     error.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -158,7 +158,7 @@ impl Steps {
             let admission = Admission::of(self.authenticator.clone(), required, request.headers(), client);
             request.extensions_mut().insert(admission);
         }
-        let is_known = caller.is_ok();
+        let has_caller = caller.is_ok();
         let admitted = caller.map_err(status::not_authenticated).and_then(|caller| admit(required, caller));
         let answered = match admitted {
             Ok(_) if !self.open.is_cancelled() => status::unavailable().into_http(),
@@ -175,10 +175,10 @@ impl Steps {
             Err(refused) => refused.into_http(),
         };
         let (answered, code, reason) = with_reason(answered);
-        if !is_known || code == Code::Unauthenticated {
-            self.refused.count();
-        } else {
+        if has_caller {
             log(&span, code, reason.as_deref(), started.elapsed());
+        } else {
+            self.refused.count();
         }
         if streams {
             // The client may never read to the end, so nothing waits for it.

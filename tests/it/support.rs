@@ -9,6 +9,7 @@ pub(crate) mod expect;
 pub(crate) mod explain;
 pub(crate) mod folder;
 pub(crate) mod gate;
+pub(crate) mod jwt;
 pub(crate) mod limit;
 pub(crate) mod nats;
 pub(crate) mod network;

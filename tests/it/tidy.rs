@@ -77,7 +77,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("shutdown", &[]),
     ("tls", &["domain"]),
     ("config", &["auth", "domain", "tls"]),
-    ("auth", &["domain", "clock", "config", "entropy", "tls"]),
+    ("auth", &["domain", "clock", "config", "entropy", "telemetry", "tls"]),
     ("telemetry", &["config"]),
     ("cli", &["auth", "config", "domain", "entropy", "private_file"]),
     ("store", &["domain", "clock", "entropy", "private_file", "telemetry"]),

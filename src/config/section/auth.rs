@@ -1,14 +1,17 @@
-//! Section `[auth]`: whether callers must authenticate, the file of API keys, and the file of client certificates.
+//! Section `[auth]`: whether callers must authenticate, and the files of API keys, of JWT issuers and of client certificates.
 //!
 //! The files are read at start, and again when they change. Which permissions exist is the auth module's knowledge: here only their form.
 
 pub(in crate::config) mod client_certificate;
+pub(in crate::config) mod jwt;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use jwt::JwtConfig;
 
 use crate::auth::api_key::parse_hash;
 use crate::auth::permission::Permission;
@@ -94,6 +97,7 @@ pub(in crate::config) struct RawAuth {
     mode: String,
     api_keys_file: Option<String>,
     client_certificates_file: Option<String>,
+    jwt_issuers_file: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +125,7 @@ enum Mode {
 }
 
 const FILE_FIELD: &str = "auth.api_keys_file";
+const JWT_FIELD: &str = "auth.jwt_issuers_file";
 
 impl RawAuth {
     /// Parses the file of client certificates, if there is one.
@@ -135,6 +140,17 @@ impl RawAuth {
                 Err("has no effect while auth.mode is \"none\": set one of the two"),
             ),
             (Some(path), _) => client_certificate::read(problems, path).map(Some),
+        }
+    }
+
+    /// Parses the file of JWT issuers, if there is one.
+    pub(in crate::config) fn validate_jwt(&self, problems: &mut Problems) -> Checked<Option<JwtConfig>> {
+        match (&self.jwt_issuers_file, self.mode.as_str()) {
+            (None, _) => Ok(None),
+            (Some(_), "none") => {
+                problems.check(JWT_FIELD, Err("has no effect while auth.mode is \"none\": set one of the two"))
+            }
+            (Some(path), _) => jwt::parse::read(problems, path).map(Some),
         }
     }
 

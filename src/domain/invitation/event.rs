@@ -145,7 +145,7 @@ pub struct NewEvent<K = Kind, T = EventType, S = State, P = Payload> {
     pub scope: Option<Scope>,
     /// The moment of the decision.
     pub time: Timestamp,
-    /// The actor that caused it: `apiKeys/{name}`, `users/{subject}`, `anonymous`, or `system/` and a part of this service.
+    /// The actor that caused it: `apiKeys/{name}`, `issuers/{issuer}/subjects/{subject}`, `users/{subject}`, `anonymous`, or `system/` and a part of this service.
     pub actor: String,
     /// The request_id of the call that caused it.
     pub request_id: Option<String>,

@@ -10,7 +10,7 @@ use crate::pb::ErrorReason;
 
 /// UNAUTHENTICATED.
 pub(crate) fn unauthenticated() -> Status {
-    let message = "there is no valid credential: send one API key as `x-api-key` or as `authorization: Bearer`";
+    let message = "there is no valid credential: send one API key as `x-api-key`, or one API key or JWT as `authorization: Bearer`";
     status(ErrorReason::Unauthenticated, message, [])
 }
 

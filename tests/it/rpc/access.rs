@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod followed_keys;
+mod jwt;
 pub(crate) mod stored_keys;
 
 use invitation_service::pb;

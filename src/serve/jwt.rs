@@ -1,0 +1,158 @@
+//! Keeps the issuers of JWTs and their keys up to date: files are followed, URLs are fetched now and then.
+
+mod fetch;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::api_keys::one_line;
+use crate::auth::jwt::jwks::KeySet;
+use crate::auth::jwt::key_cache::Read;
+use crate::auth::jwt::{Issuer, JwtVerifier};
+use crate::background::watched_file::{self, Content};
+use crate::clock::Clock;
+use crate::config::{JwksSource, JwtConfig, parse_jwt_issuers};
+use fetch::Source;
+
+/// The time after which the keys of a URL are fetched again.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(600);
+/// The shortest time between two fetches of a URL that has answered, whatever keys tokens name.
+const MIN_INTERVAL: Duration = Duration::from_secs(30);
+/// The pause after the first fetch that failed; it doubles up to the shortest time between two.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The time for which keys stay at work while their URL does not answer.
+const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
+/// The interval at which tokens that name unknown keys are noticed.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Returns a verifier of the configured issuers, with the keys that come from files.
+pub(super) fn verifier(config: &JwtConfig, clock: Clock) -> JwtVerifier {
+    let verifier = JwtVerifier::new(&config.issuers, clock);
+    verifier.issuers().iter().for_each(|issuer| read_file(&verifier, issuer));
+    verifier
+}
+
+/// Follows the file of issuers, and the keys of each, until stopped.
+pub(super) async fn run(verifier: JwtVerifier, config: JwtConfig, stop: CancellationToken) {
+    let JwtConfig { file, issuers } = config;
+    let tracker = TaskTracker::new();
+    let start = |verifier: &JwtVerifier| {
+        let stop = stop.child_token();
+        for issuer in verifier.issuers() {
+            tracker.spawn(follow_keys(verifier.clone(), issuer, stop.clone()));
+        }
+        stop
+    };
+    let at_work = Mutex::new((issuers, start(&verifier)));
+    let path = file.display().to_string();
+    let apply = |content: &Content| {
+        let issuers = parse_jwt_issuers(&path, &content.text).map_err(|error| one_line(&error))?;
+        let mut at_work = at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        if at_work.0 == issuers {
+            return Ok(());
+        }
+        at_work.1.cancel();
+        verifier.replace(&issuers);
+        verifier.issuers().iter().for_each(|issuer| read_file(&verifier, issuer));
+        tracing::info!(issuers = issuers.len(), fingerprint = content.fingerprint, "JWT issuers were read again");
+        *at_work = (issuers, start(&verifier));
+        Ok(())
+    };
+    watched_file::run("JWT issuers", file, stop.clone(), apply).await;
+    tracker.close();
+    tracker.wait().await;
+}
+
+async fn follow_keys(verifier: JwtVerifier, issuer: Arc<Issuer>, stop: CancellationToken) {
+    match &issuer.config.keys {
+        JwksSource::File(path) => follow_file(&verifier, &issuer, path.clone(), stop).await,
+        JwksSource::Url { url, ca_file, bearer_file } => {
+            let source = Source { url: url.clone(), ca_file: ca_file.clone(), bearer_file: bearer_file.clone() };
+            let fetch = || fetch::fetch(source.clone(), fetch::TIMEOUT);
+            tokio::select! {
+                () = follow_url(&verifier, &issuer, fetch) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+}
+
+async fn follow_file(verifier: &JwtVerifier, issuer: &Issuer, path: PathBuf, stop: CancellationToken) {
+    let apply = |content: &Content| {
+        let keys = KeySet::parse(content.text.as_bytes())?;
+        put_to_work(verifier, issuer, issuer.keys.begin(), keys, &content.fingerprint);
+        Ok(())
+    };
+    watched_file::run("JWKS", path, stop, apply).await;
+}
+
+/// Fetches the keys of a URL now, from time to time, and soon after a token has named a key that is not among them.
+async fn follow_url<F>(verifier: &JwtVerifier, issuer: &Issuer, fetch: impl Fn() -> F)
+where
+    F: Future<Output = Result<(KeySet, String), String>>,
+{
+    let name = issuer.config.name.as_str();
+    let (mut retry, mut fetched_at) = (FIRST_RETRY, None);
+    loop {
+        let (read, began) = (issuer.keys.begin(), Instant::now());
+        match fetch().await {
+            Ok((keys, fingerprint)) => {
+                put_to_work(verifier, issuer, read, keys, &fingerprint);
+                (retry, fetched_at) = (FIRST_RETRY, Some(began));
+                wait_for_next(issuer, began).await;
+            }
+            Err(problem) => {
+                let age = fetched_at.map(|at: Instant| at.elapsed());
+                if age.is_some_and(|age| age >= MAX_AGE) && verifier.drop_keys(&issuer.keys) {
+                    tracing::error!(
+                        issuer = name,
+                        problem,
+                        "the keys of a JWT issuer are too old; its tokens are UNAVAILABLE"
+                    );
+                } else {
+                    let age_s = age.map(|age| age.as_secs());
+                    tracing::warn!(
+                        issuer = name,
+                        problem,
+                        age_s,
+                        "the keys of a JWT issuer cannot be fetched; trying again"
+                    );
+                }
+                tokio::time::sleep_until(began + retry).await;
+                retry = (retry * 2).min(MIN_INTERVAL);
+            }
+        }
+    }
+}
+
+async fn wait_for_next(issuer: &Issuer, began: Instant) {
+    tokio::time::sleep_until(began + MIN_INTERVAL).await;
+    while began.elapsed() < REFRESH_INTERVAL && !issuer.keys.is_wanted() {
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Reads the keys of an issuer that come from a file, so that they are there before the first call.
+fn read_file(verifier: &JwtVerifier, issuer: &Issuer) {
+    let JwksSource::File(path) = &issuer.config.keys else { return };
+    let read = std::fs::read(path).map_err(|error| error.to_string());
+    // If it cannot be used, the file is looked at again, and the reason is logged then.
+    if let Ok(keys) = read.and_then(|bytes| KeySet::parse(&bytes)) {
+        verifier.use_keys(&issuer.keys, issuer.keys.begin(), keys);
+    }
+}
+
+fn put_to_work(verifier: &JwtVerifier, issuer: &Issuer, read: Read, keys: KeySet, fingerprint: &str) {
+    let (name, usable, skipped) = (issuer.config.name.as_str(), keys.len(), keys.skipped);
+    if verifier.use_keys(&issuer.keys, read, keys) {
+        tracing::info!(issuer = name, keys = usable, skipped, fingerprint, "the keys of a JWT issuer were read");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -18,11 +18,11 @@ mod value;
 
 pub use error::{ConfigError, Problem};
 pub use section::admin::AdminConfig;
-pub(crate) use section::auth::client_certificate::parse_client_certificates;
-pub use section::auth::client_certificate::{ClientCertificateEntry, ClientCertificatesConfig};
-pub(crate) use section::auth::jwt::parse::{parse_jwt_issuers, read_authorities, read_bearer};
-pub use section::auth::jwt::{JwksSource, JwtAccess, JwtConfig, JwtIssuer, JwtSource, JwtSubject};
-pub(crate) use section::auth::parse_api_keys;
+pub use section::auth::client_certificate::ClientCertificateEntry;
+pub use section::auth::entry_file::EntryFile;
+pub(crate) use section::auth::entry_file::{FileEntry, parse_entries};
+pub(crate) use section::auth::jwt::parse::{read_authorities, read_bearer};
+pub use section::auth::jwt::{JwksSource, JwtAccess, JwtIssuer, JwtSource, JwtSubject};
 pub use section::auth::{ApiKeyEntry, AuthConfig};
 pub use section::delivery::DeliveryConfig;
 pub use section::events::{EventsConfig, NatsBegin, NatsConfig};
@@ -56,9 +56,9 @@ pub struct Config {
     /// The authentication of callers.
     pub auth: AuthConfig,
     /// The callers that prove who they are by a certificate; `None` if there are none.
-    pub client_certificates: Option<ClientCertificatesConfig>,
+    pub client_certificates: Option<EntryFile<ClientCertificateEntry>>,
     /// The issuers of JWTs that are accepted; `None` if there are none.
-    pub jwt: Option<JwtConfig>,
+    pub jwt: Option<EntryFile<JwtIssuer>>,
     /// The link of an invitation, by kind.
     pub links: LinksConfig,
     /// The defaults of general invitations.
@@ -220,9 +220,9 @@ fn check_open_access(grpc: &GrpcConfig, auth: &AuthConfig, problems: &mut Proble
     }
 }
 
-fn check_authorities(grpc: &GrpcConfig, certificates: &ClientCertificatesConfig, problems: &mut Problems) {
+fn check_authorities(grpc: &GrpcConfig, certificates: &EntryFile<ClientCertificateEntry>, problems: &mut Problems) {
     if grpc.tls.as_ref().is_none_or(|tls| tls.client_authorities.is_none()) {
-        let file = certificates.file.display();
+        let file = certificates.path.display();
         let text =
             format!("has no effect without grpc.tls.client_ca_file: nobody can show a certificate that is in {file}");
         problems.add("auth.client_certificates_file", text);

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod client_certificates;
+mod entry_file;
 mod jwt;
 mod keys;
 mod tls;
@@ -27,7 +28,7 @@ use crate::background::event_feed::EventFeed;
 use crate::background::{Background, event_feed, expiry, prune, sequencer, standby};
 use crate::clock::Clock;
 use crate::config::{
-    AuthConfig, Config, DeliveryConfig, ReminderTimes, RemindersConfig, RetentionConfig, StoreConfig, StoreUrl,
+    AuthConfig, Config, DeliveryConfig, EntryFile, ReminderTimes, RemindersConfig, RetentionConfig, StoreConfig, StoreUrl,
 };
 use crate::domain::decide::Context;
 use crate::domain::delivery::reminder::{Schedule, Schedules};
@@ -141,7 +142,7 @@ async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, String> {
 /// Runs the service on its sockets until it is told to end.
 pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: Shutdown) -> Result<(), ServeError> {
     use_ring();
-    let jwt = config.jwt.clone().map(|jwt| (jwt::verifier(&jwt, clock.clone()), jwt));
+    let jwt = config.jwt.clone().map(|jwt| (jwt::verifier(&jwt.entries, clock.clone()), jwt));
     let verifier = jwt.as_ref().map(|(verifier, _)| verifier.clone());
     let (directory, asks) = KeyDirectory::new();
     let authenticator = Authenticator::new(&config.auth, directory.clone(), clock.clone())?.with_jwt(verifier);
@@ -151,7 +152,7 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     let background = build_background(&config, &store, &ring, &feed, &clock, drain)?;
     follow_api_keys(&config, &authenticator, &background);
     if let Some((verifier, jwt)) = jwt {
-        background.spawn(jwt::run(verifier, jwt, background.stop()));
+        background.spawn_at_once(jwt::run(verifier, jwt, background.stop()));
     }
     if let AuthConfig::Required { api_keys } = &config.auth {
         let (clock, stop, has_others) = (clock.clone(), background.stop(), !api_keys.is_empty());
@@ -282,8 +283,8 @@ fn retention(config: &Config) -> Retention {
 fn follow_api_keys(config: &Config, authenticator: &Authenticator, background: &Background) {
     let AuthConfig::Required { api_keys } = &config.auth else { return };
     let Some(file) = config.api_keys_file() else { return };
-    let (keys, stop) = (api_keys.clone(), background.stop());
-    background.spawn(api_keys::run(authenticator.clone(), keys, file.to_owned(), stop));
+    let file = EntryFile { path: file.to_owned(), entries: api_keys.clone() };
+    background.spawn_at_once(api_keys::run(authenticator.clone(), file, background.stop()));
 }
 
 /// Returns the TLS of connections, if they have one, and starts the task that puts a changed certificate to work.

@@ -12,8 +12,8 @@ use super::section::reminders::{AFTER, BEFORE_EXPIRY, key};
 use super::section::retention::OFF;
 use super::value::format_duration;
 use super::{
-    AdminConfig, AuthConfig, ClientAuth, ClientCertificateEntry, ClientCertificatesConfig, Config, DeliveryConfig,
-    Encryption, EventsConfig, GrpcConfig, JwksSource, JwtAccess, JwtConfig, JwtIssuer, LinksConfig, LogConfig,
+    AdminConfig, AuthConfig, ClientAuth, ClientCertificateEntry, Config, DeliveryConfig,
+    Encryption, EntryFile, EventsConfig, GrpcConfig, JwksSource, JwtAccess, JwtIssuer, LinksConfig, LogConfig,
     LogFormat, MailConfig, MailTransport, NatsBegin, NatsConfig, ReminderTimes, RemindersConfig, RetentionConfig,
     SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig, WebhooksConfig,
 };
@@ -156,8 +156,8 @@ fn render_token(token: &TokenConfig, file: Option<String>) -> String {
 fn render_auth(
     auth: &AuthConfig,
     file: Option<String>,
-    client_certificates: Option<&ClientCertificatesConfig>,
-    jwt: Option<&JwtConfig>,
+    client_certificates: Option<&EntryFile<ClientCertificateEntry>>,
+    jwt: Option<&EntryFile<JwtIssuer>>,
 ) -> String {
     match auth {
         AuthConfig::None => section("auth").text("mode", "none".to_owned()).0,
@@ -175,8 +175,8 @@ fn render_auth(
                     key.permissions.join(", ")
                 ));
             }
-            if let Some(ClientCertificatesConfig { file, entries }) = client_certificates {
-                out = out.text("client_certificates_file", file.display().to_string());
+            if let Some(EntryFile { path, entries }) = client_certificates {
+                out = out.text("client_certificates_file", path.display().to_string());
                 for entry in entries {
                     let ClientCertificateEntry { name, san, account, permissions, organization_id: _ } = entry;
                     let permissions = permissions.join(", ");
@@ -188,9 +188,9 @@ fn render_auth(
     }
 }
 
-fn render_jwt(out: Section, jwt: &JwtConfig) -> Section {
-    let JwtConfig { file, issuers } = jwt;
-    issuers.iter().fold(out.text("jwt_issuers_file", file.display().to_string()), |out, issuer| {
+fn render_jwt(out: Section, jwt: &EntryFile<JwtIssuer>) -> Section {
+    let EntryFile { path, entries } = jwt;
+    entries.iter().fold(out.text("jwt_issuers_file", path.display().to_string()), |out, issuer| {
         let JwtIssuer { name, issuer, audiences, keys, leeway, subject_claim: _, access } = issuer;
         let keys = match keys {
             JwksSource::File(path) => path.display().to_string(),

@@ -1,30 +1,21 @@
 //! Puts a changed file of client certificates to work: connections that are open have the callers that it now names.
 
-use std::sync::{Mutex, PoisonError};
-
 use tokio_util::sync::CancellationToken;
 
-use super::api_keys::one_line;
+use super::entry_file::{Change, follow};
 use crate::auth::client_certificate::ClientCertificates;
-use crate::background::watched_file::{self, Content};
-use crate::config::{ClientCertificatesConfig, parse_client_certificates};
+use crate::config::{ClientCertificateEntry, EntryFile};
 
 /// Follows the file of client certificates until stopped.
-pub(super) async fn run(certificates: ClientCertificates, config: ClientCertificatesConfig, stop: CancellationToken) {
-    let ClientCertificatesConfig { file: path, entries } = config;
-    let file = path.display().to_string();
-    let at_work = Mutex::new(entries);
-    let apply = |content: &Content| {
-        let entries = parse_client_certificates(&file, &content.text).map_err(|error| one_line(&error))?;
-        let mut at_work = at_work.lock().unwrap_or_else(PoisonError::into_inner);
-        if *at_work == entries {
-            return Ok(());
-        }
-        certificates.replace(&entries).map_err(|error| error.to_string())?;
-        let (fingerprint, count) = (&content.fingerprint, entries.len());
-        tracing::info!(entries = count, fingerprint, "client certificates were read again");
-        *at_work = entries;
+pub(super) async fn run(
+    certificates: ClientCertificates,
+    file: EntryFile<ClientCertificateEntry>,
+    stop: CancellationToken,
+) {
+    let replace = |Change { now, fingerprint, .. }: Change<'_, ClientCertificateEntry>| {
+        certificates.replace(now).map_err(|error| error.to_string())?;
+        tracing::info!(entries = now.len(), fingerprint, "client certificates were read again");
         Ok(())
     };
-    watched_file::run("client certificates", path, stop, apply).await;
+    follow("client certificates", file, stop, replace).await;
 }

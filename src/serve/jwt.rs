@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::api_keys::one_line;
+use super::entry_file::{Change, follow};
 use crate::auth::jwt::jwks::KeySet;
 use crate::auth::jwt::key_cache::Read;
 use crate::auth::jwt::{Issuer, JwtVerifier};
 use crate::background::watched_file::{self, Content};
 use crate::clock::Clock;
-use crate::config::{JwksSource, JwtConfig, parse_jwt_issuers};
+use crate::config::{EntryFile, JwksSource, JwtIssuer};
 use fetch::Source;
 
 /// The time after which the keys of a URL are fetched again.
@@ -31,39 +31,33 @@ const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Returns a verifier of the configured issuers, with the keys that come from files.
-pub(super) fn verifier(config: &JwtConfig, clock: Clock) -> JwtVerifier {
-    let verifier = JwtVerifier::new(&config.issuers, clock);
+pub(super) fn verifier(issuers: &[JwtIssuer], clock: Clock) -> JwtVerifier {
+    let verifier = JwtVerifier::new(issuers, clock);
     verifier.issuers().iter().for_each(|issuer| read_file(&verifier, issuer));
     verifier
 }
 
 /// Follows the file of issuers, and the keys of each, until stopped.
-pub(super) async fn run(verifier: JwtVerifier, config: JwtConfig, stop: CancellationToken) {
-    let JwtConfig { file, issuers } = config;
+pub(super) async fn run(verifier: JwtVerifier, file: EntryFile<JwtIssuer>, stop: CancellationToken) {
     let tracker = TaskTracker::new();
-    let start = |verifier: &JwtVerifier| {
+    let start = || {
         let stop = stop.child_token();
         for issuer in verifier.issuers() {
             tracker.spawn(follow_keys(verifier.clone(), issuer, stop.clone()));
         }
         stop
     };
-    let at_work = Mutex::new((issuers, start(&verifier)));
-    let path = file.display().to_string();
-    let apply = |content: &Content| {
-        let issuers = parse_jwt_issuers(&path, &content.text).map_err(|error| one_line(&error))?;
+    let at_work = Mutex::new(start());
+    let replace = |Change { now, fingerprint, .. }: Change<'_, JwtIssuer>| {
         let mut at_work = at_work.lock().unwrap_or_else(PoisonError::into_inner);
-        if at_work.0 == issuers {
-            return Ok(());
-        }
-        at_work.1.cancel();
-        verifier.replace(&issuers);
+        at_work.cancel();
+        verifier.replace(now);
         verifier.issuers().iter().for_each(|issuer| read_file(&verifier, issuer));
-        tracing::info!(issuers = issuers.len(), fingerprint = content.fingerprint, "JWT issuers were read again");
-        *at_work = (issuers, start(&verifier));
+        tracing::info!(issuers = now.len(), fingerprint, "JWT issuers were read again");
+        *at_work = start();
         Ok(())
     };
-    watched_file::run("JWT issuers", file, stop.clone(), apply).await;
+    follow("JWT issuers", file, stop.clone(), replace).await;
     tracker.close();
     tracker.wait().await;
 }

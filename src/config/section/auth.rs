@@ -3,22 +3,22 @@
 //! The files are read at start, and again when they change. Which permissions exist is the auth module's knowledge: here only their form.
 
 pub(in crate::config) mod client_certificate;
+pub(in crate::config) mod entry_file;
 pub(in crate::config) mod jwt;
 
-use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use jwt::JwtConfig;
-
 use crate::auth::api_key::parse_hash;
 use crate::auth::permission::Permission;
-use crate::config::error::{Checked, ConfigError, Problems, Reported};
+use crate::config::error::{Checked, Problems};
 use crate::config::value;
 use crate::domain::value::time::Timestamp;
-use client_certificate::ClientCertificatesConfig;
+use client_certificate::ClientCertificateEntry;
+use entry_file::{EntryFile, FileEntry};
+use jwt::JwtIssuer;
 
 /// The authentication of callers.
 #[derive(Clone, Debug)]
@@ -102,14 +102,14 @@ pub(in crate::config) struct RawAuth {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KeyFile {
+pub(crate) struct KeyFile {
     #[serde(default)]
     api_key: Vec<RawApiKey>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawApiKey {
+pub(crate) struct RawApiKey {
     name: String,
     hash: String,
     account: String,
@@ -124,97 +124,61 @@ enum Mode {
     Required,
 }
 
-const FILE_FIELD: &str = "auth.api_keys_file";
-const JWT_FIELD: &str = "auth.jwt_issuers_file";
-
 impl RawAuth {
-    /// Parses the file of client certificates, if there is one.
+    /// Reads the file of client certificates, if there is one.
     pub(in crate::config) fn validate_client_certificates(
         &self,
         problems: &mut Problems,
-    ) -> Checked<Option<ClientCertificatesConfig>> {
-        match (&self.client_certificates_file, self.mode.as_str()) {
-            (None, _) => Ok(None),
-            (Some(_), "none") => problems.check(
-                client_certificate::FILE_FIELD,
-                Err("has no effect while auth.mode is \"none\": set one of the two"),
-            ),
-            (Some(path), _) => client_certificate::read(problems, path).map(Some),
-        }
+    ) -> Checked<Option<EntryFile<ClientCertificateEntry>>> {
+        self.read(problems, self.client_certificates_file.as_ref())
     }
 
-    /// Parses the file of JWT issuers, if there is one.
-    pub(in crate::config) fn validate_jwt(&self, problems: &mut Problems) -> Checked<Option<JwtConfig>> {
-        match (&self.jwt_issuers_file, self.mode.as_str()) {
-            (None, _) => Ok(None),
-            (Some(_), "none") => {
-                problems.check(JWT_FIELD, Err("has no effect while auth.mode is \"none\": set one of the two"))
-            }
-            (Some(path), _) => jwt::parse::read(problems, path).map(Some),
-        }
+    /// Reads the file of JWT issuers, if there is one.
+    pub(in crate::config) fn validate_jwt(&self, problems: &mut Problems) -> Checked<Option<EntryFile<JwtIssuer>>> {
+        self.read(problems, self.jwt_issuers_file.as_ref())
     }
 
     /// Parses the section; the second value is the file the keys came from.
     pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(AuthConfig, Option<PathBuf>)> {
-        let RawAuth { mode, api_keys_file, .. } = self;
-        let mode = value::choice(problems, "auth.mode", &mode, &[("none", Mode::None), ("required", Mode::Required)])?;
-        match (mode, api_keys_file) {
-            (Mode::None, None) => Ok((AuthConfig::None, None)),
-            // An operator who lists keys expects that they are checked.
-            (Mode::None, Some(_)) => {
-                problems.check(FILE_FIELD, Err("has no effect while auth.mode is \"none\": set one of the two"))
-            }
-            // The keys of the database remain.
-            (Mode::Required, None) => Ok((AuthConfig::Required { api_keys: Vec::new() }, None)),
-            (Mode::Required, Some(path)) => {
-                let api_keys = read_keys(problems, &path)?;
-                Ok((AuthConfig::Required { api_keys }, Some(PathBuf::from(path))))
-            }
-        }
+        let modes = [("none", Mode::None), ("required", Mode::Required)];
+        let mode = value::choice(problems, "auth.mode", &self.mode, &modes)?;
+        let file = self.read::<ApiKeyEntry>(problems, self.api_keys_file.as_ref())?;
+        // Without a file, the keys of the database remain.
+        let (path, api_keys) = file.map(|file| (file.path, file.entries)).unzip();
+        let config = match mode {
+            Mode::None => AuthConfig::None,
+            Mode::Required => AuthConfig::Required { api_keys: api_keys.unwrap_or_default() },
+        };
+        Ok((config, path))
+    }
+
+    fn read<E: FileEntry>(&self, problems: &mut Problems, path: Option<&String>) -> Checked<Option<EntryFile<E>>> {
+        entry_file::read(problems, path, self.mode == "none")
     }
 }
 
-/// Parses the content of a file of API keys, as a start does that reads it.
-///
-/// # Errors
-/// The texts of everything that is refused in it.
-pub(crate) fn parse_api_keys(path: &str, text: &str) -> Result<Vec<ApiKeyEntry>, ConfigError> {
-    let mut problems = Problems::default();
-    parse_keys(&mut problems, path, text).map_err(|Reported| problems.into_error(&BTreeMap::new()))
-}
+impl FileEntry for ApiKeyEntry {
+    const FIELD: &'static str = "auth.api_keys_file";
+    const TABLE: &'static str = "api_key";
+    const UNIQUE: &'static str = "hash";
 
-fn read_keys(problems: &mut Problems, path: &str) -> Checked<Vec<ApiKeyEntry>> {
-    let text = problems.check(FILE_FIELD, value::read_file(path))?;
-    parse_keys(problems, path, &text)
-}
+    type File = KeyFile;
+    type Raw = RawApiKey;
+    type Unique = [u8; 32];
 
-fn parse_keys(problems: &mut Problems, path: &str, text: &str) -> Checked<Vec<ApiKeyEntry>> {
-    let parsed = toml::from_str::<KeyFile>(text)
-        .map_err(|error| format!("{path}, {}", value::describe_toml_error(text, &error)));
-    let KeyFile { api_key } = problems.check(FILE_FIELD, parsed)?;
-    if api_key.is_empty() {
-        return problems.check(FILE_FIELD, Err(format!("{path} has no [[api_key]] entry")));
+    fn raw_entries(file: KeyFile) -> Vec<RawApiKey> {
+        file.api_key
     }
 
-    let count = api_key.len();
-    let (mut entries, mut names, mut hashes) = (Vec::new(), HashSet::new(), HashSet::new());
-    for (index, raw) in api_key.into_iter().enumerate() {
-        let place = format!("{path}, api_key number {} ({:?})", index + 1, raw.name);
-        match parse_entry(raw) {
-            Ok(entry) if !names.insert(entry.name.clone()) => {
-                problems.add(FILE_FIELD, format!("{place}: another entry has the same name"));
-            }
-            Ok(entry) if !hashes.insert(entry.hash) => {
-                problems.add(FILE_FIELD, format!("{place}: another entry has the same hash"));
-            }
-            Ok(entry) => entries.push(entry),
-            Err(refused) => refused.iter().for_each(|text| problems.add(FILE_FIELD, format!("{place}: {text}"))),
-        }
+    fn name(raw: &RawApiKey) -> &str {
+        &raw.name
     }
-    if entries.len() == count { Ok(entries) } else { Err(Reported) }
-}
 
-fn parse_entry(raw: RawApiKey) -> Result<ApiKeyEntry, Vec<String>> {
+    fn unique(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    fn parse(raw: RawApiKey) -> Result<Self, Vec<String>> {
     let RawApiKey { name, hash, account, permissions, organization_id, expires_at } = raw;
     let mut refused = Vec::new();
     let hash = parse_hash(&hash).unwrap_or_else(|| {
@@ -241,4 +205,5 @@ fn parse_entry(raw: RawApiKey) -> Result<ApiKeyEntry, Vec<String>> {
         Ok(_) => Err(refused),
         Err(more) => Err(refused.into_iter().chain(more).collect()),
     }
+}
 }

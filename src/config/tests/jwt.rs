@@ -48,7 +48,7 @@ fn issuers_alone_open_every_address_and_are_shown() {
     let shown = config.redacted();
     assert!(shown.contains("issuers.toml\"") && shown.contains("# issuer cluster: \"https://kubernetes"), "{shown}");
     assert!(shown.contains("rules for subjects: 1") && !shown.contains("hunter2"), "{shown}");
-    let issuers = config.jwt.unwrap().issuers;
+    let issuers = config.jwt.unwrap().entries;
     assert_eq!(issuers.iter().map(|issuer| issuer.leeway.as_secs()).collect::<Vec<_>>(), [5, 30, 30]);
     assert!(matches!(&issuers[0].keys, JwksSource::Url { ca_file: Some(_), bearer_file: Some(_), .. }));
     let JwtAccess::Subjects(rules) = &issuers[0].access else { panic!("{issuers:?}") };

@@ -1,24 +1,11 @@
-//! The file of client certificates: the names in them that stand for callers. It is read at start, and again when it changes.
-
-use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+//! The entries of the file of client certificates: the names in them that stand for callers.
 
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::entry_file::FileEntry;
 use super::grant_problems;
-use crate::config::error::{Checked, ConfigError, Problems, Reported};
-use crate::config::value;
 use crate::tls::client::SubjectName;
-
-/// The callers that prove who they are by a certificate.
-#[derive(Clone, Debug)]
-pub struct ClientCertificatesConfig {
-    /// The file that names them.
-    pub file: PathBuf,
-    /// The entries of the file; names and subjects are unique, and there is at least one.
-    pub entries: Vec<ClientCertificateEntry>,
-}
 
 /// A caller, by the name in its certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,14 +24,14 @@ pub struct ClientCertificateEntry {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CertificateFile {
+pub(crate) struct CertificateFile {
     #[serde(default)]
-    client_certificate: Vec<RawEntry>,
+    client_certificate: Vec<RawClientCertificate>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawEntry {
+pub(crate) struct RawClientCertificate {
     name: String,
     san: String,
     account: String,
@@ -52,49 +39,29 @@ struct RawEntry {
     organization_id: Option<String>,
 }
 
-pub(super) const FILE_FIELD: &str = "auth.client_certificates_file";
+impl FileEntry for ClientCertificateEntry {
+    const FIELD: &'static str = "auth.client_certificates_file";
+    const TABLE: &'static str = "client_certificate";
+    const UNIQUE: &'static str = "san";
 
-/// Parses the content of a file of client certificates, as a start does that reads it.
-///
-/// # Errors
-/// The texts of everything that is refused in it.
-pub(crate) fn parse_client_certificates(path: &str, text: &str) -> Result<Vec<ClientCertificateEntry>, ConfigError> {
-    let mut problems = Problems::default();
-    parse(&mut problems, path, text).map_err(|Reported| problems.into_error(&BTreeMap::new()))
-}
+    type File = CertificateFile;
+    type Raw = RawClientCertificate;
+    type Unique = SubjectName;
 
-pub(super) fn read(problems: &mut Problems, path: &str) -> Checked<ClientCertificatesConfig> {
-    let text = problems.check(FILE_FIELD, value::read_file(path))?;
-    Ok(ClientCertificatesConfig { file: path.into(), entries: parse(problems, path, &text)? })
-}
-
-fn parse(problems: &mut Problems, path: &str, text: &str) -> Checked<Vec<ClientCertificateEntry>> {
-    let parsed = toml::from_str::<CertificateFile>(text)
-        .map_err(|error| format!("{path}, {}", value::describe_toml_error(text, &error)));
-    let CertificateFile { client_certificate } = problems.check(FILE_FIELD, parsed)?;
-    if client_certificate.is_empty() {
-        return problems.check(FILE_FIELD, Err(format!("{path} has no [[client_certificate]] entry")));
+    fn raw_entries(file: CertificateFile) -> Vec<RawClientCertificate> {
+        file.client_certificate
     }
-    let count = client_certificate.len();
-    let (mut entries, mut names, mut sans) = (Vec::new(), HashSet::new(), HashSet::new());
-    for (index, raw) in client_certificate.into_iter().enumerate() {
-        let place = format!("{path}, client_certificate number {} ({:?})", index + 1, raw.name);
-        match parse_entry(raw) {
-            Ok(entry) if !names.insert(entry.name.clone()) => {
-                problems.add(FILE_FIELD, format!("{place}: another entry has the same name"));
-            }
-            Ok(entry) if !sans.insert(entry.san.clone()) => {
-                problems.add(FILE_FIELD, format!("{place}: another entry has the same san"));
-            }
-            Ok(entry) => entries.push(entry),
-            Err(refused) => refused.iter().for_each(|text| problems.add(FILE_FIELD, format!("{place}: {text}"))),
-        }
-    }
-    if entries.len() == count { Ok(entries) } else { Err(Reported) }
-}
 
-fn parse_entry(raw: RawEntry) -> Result<ClientCertificateEntry, Vec<String>> {
-    let RawEntry { name, san, account, permissions, organization_id } = raw;
+    fn name(raw: &RawClientCertificate) -> &str {
+        &raw.name
+    }
+
+    fn unique(&self) -> &SubjectName {
+        &self.san
+    }
+
+    fn parse(raw: RawClientCertificate) -> Result<Self, Vec<String>> {
+        let RawClientCertificate { name, san, account, permissions, organization_id } = raw;
     let mut refused = grant_problems(&name, &account, &permissions);
     let san = SubjectName::parse(&san);
     if san.is_none() {
@@ -111,4 +78,5 @@ fn parse_entry(raw: RawEntry) -> Result<ClientCertificateEntry, Vec<String>> {
         }
         _ => Err(refused),
     }
+}
 }

@@ -11,15 +11,6 @@ use uuid::Uuid;
 use crate::auth::permission::Permission;
 use crate::domain::value::text::AccountId;
 
-/// The issuers of JWTs, and the file that lists them.
-#[derive(Clone, Debug)]
-pub struct JwtConfig {
-    /// The file.
-    pub file: PathBuf,
-    /// The issuers; names and issuers are unique, and there is at least one.
-    pub issuers: Vec<JwtIssuer>,
-}
-
 /// An issuer whose tokens are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwtIssuer {

@@ -1,6 +1,5 @@
 //! Parsing of the file of JWT issuers.
 
-use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,11 +11,10 @@ use serde::Deserialize;
 use url::{Host, Url};
 use uuid::Uuid;
 
-use super::super::JWT_FIELD;
-use super::{JwksSource, JwtAccess, JwtConfig, JwtIssuer, JwtSource, JwtSubject};
+use super::super::entry_file::FileEntry;
+use super::{JwksSource, JwtAccess, JwtIssuer, JwtSource, JwtSubject};
 use crate::auth::jwt::jwks::KeySet;
 use crate::auth::permission::Permission;
-use crate::config::error::{Checked, ConfigError, Problems, Reported};
 use crate::config::value;
 use crate::domain::value::text::{self, AccountId};
 
@@ -29,14 +27,14 @@ const MAX_SUBJECTS: usize = 1_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct IssuerFile {
+pub(crate) struct IssuerFile {
     #[serde(default)]
     issuer: Vec<RawIssuer>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawIssuer {
+pub(crate) struct RawIssuer {
     name: String,
     issuer: String,
     audiences: Vec<String>,
@@ -65,44 +63,31 @@ struct RawSubject {
     organization_id: Option<String>,
 }
 
-/// Reads the file of issuers, with the files that it names.
-pub(in crate::config) fn read(problems: &mut Problems, path: &str) -> Checked<JwtConfig> {
-    let text = problems.check(JWT_FIELD, value::read_file(path))?;
-    parse(problems, path, &text).map(|issuers| JwtConfig { file: PathBuf::from(path), issuers })
-}
+impl FileEntry for JwtIssuer {
+    const FIELD: &'static str = "auth.jwt_issuers_file";
+    const TABLE: &'static str = "issuer";
+    const MAX: usize = MAX_ISSUERS;
+    const UNIQUE: &'static str = "issuer";
 
-/// Parses the content of a file of issuers, as a start does that reads it.
-///
-/// # Errors
-/// The texts of everything that is refused in it.
-pub(crate) fn parse_jwt_issuers(path: &str, text: &str) -> Result<Vec<JwtIssuer>, ConfigError> {
-    let mut problems = Problems::default();
-    parse(&mut problems, path, text).map_err(|Reported| problems.into_error(&BTreeMap::new()))
-}
+    type File = IssuerFile;
+    type Raw = RawIssuer;
+    type Unique = String;
 
-fn parse(problems: &mut Problems, path: &str, text: &str) -> Checked<Vec<JwtIssuer>> {
-    let parsed = toml::from_str::<IssuerFile>(text)
-        .map_err(|error| format!("{path}, {}", value::describe_toml_error(text, &error)));
-    let IssuerFile { issuer } = problems.check(JWT_FIELD, parsed)?;
-    let count = issuer.len();
-    if !(1..=MAX_ISSUERS).contains(&count) {
-        return problems.check(JWT_FIELD, Err(format!("{path} must have 1 to {MAX_ISSUERS} [[issuer]] entries")));
+    fn raw_entries(file: IssuerFile) -> Vec<RawIssuer> {
+        file.issuer
     }
-    let (mut issuers, mut names, mut claims) = (Vec::new(), HashSet::new(), HashSet::new());
-    for (index, raw) in issuer.into_iter().enumerate() {
-        let place = format!("{path}, issuer number {} ({:?})", index + 1, raw.name);
-        match parse_issuer(raw) {
-            Ok(issuer) if !names.insert(issuer.name.clone()) => {
-                problems.add(JWT_FIELD, format!("{place}: another entry has the same name"));
-            }
-            Ok(issuer) if !claims.insert(issuer.issuer.clone()) => {
-                problems.add(JWT_FIELD, format!("{place}: another entry has the same issuer"));
-            }
-            Ok(issuer) => issuers.push(issuer),
-            Err(refused) => refused.0.iter().for_each(|text| problems.add(JWT_FIELD, format!("{place}: {text}"))),
-        }
+
+    fn name(raw: &RawIssuer) -> &str {
+        &raw.name
     }
-    if issuers.len() == count { Ok(issuers) } else { Err(Reported) }
+
+    fn parse(raw: RawIssuer) -> Result<Self, Vec<String>> {
+        parse_issuer(raw).map_err(|refused| refused.0)
+    }
+
+    fn unique(&self) -> &String {
+        &self.issuer
+    }
 }
 
 /// The texts of what is refused in one entry.

@@ -253,7 +253,6 @@ async fn settings_that_let_nobody_in_are_refused() {
             "auth.client_certificates_file: has no effect without grpc.tls.client_ca_file",
         ),
         (&[clients, cert, key, ca], "has no effect while auth.mode is \"none\""),
-        (&[mode, cert, key, ca], "auth.api_keys_file: is required"),
         (&[cert, key, (ca.0, "tls/tls.key")], "no certificate in PEM"),
     ] {
         let text = refusal(&check(environment).await);

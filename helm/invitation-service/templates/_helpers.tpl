@@ -100,7 +100,10 @@ A JSON string is a TOML basic string.
 {{- $own := dict
       "admin" (dict "listen" (printf "%s:9090" $listen))
       "grpc" (dict "listen" (printf "%s:50051" $listen))
-      "auth" (dict "mode" "required" "api_keys_file" "/run/secrets/invitation-service/api-keys.toml") }}
+      "auth" (dict "mode" "required") }}
+{{- if .Values.existingSecret.keys.apiKeys }}
+{{- $_ := set $own.auth "api_keys_file" "/run/secrets/invitation-service/api-keys.toml" }}
+{{- end }}
 {{- if .Values.tls.secretName }}
 {{- $tls := dict "cert_file" "/run/secrets/invitation-service-tls/tls.crt" "key_file" "/run/secrets/invitation-service-tls/tls.key" }}
 {{- if .Values.tls.clientCa.secretName }}
@@ -233,8 +236,10 @@ Call with (dict "root" $ "configMap" NAME "storeUrlKey" KEY).
     secretName: {{ $values.existingSecret.name }}
     defaultMode: 0440
     items:
-      - key: {{ $values.existingSecret.keys.apiKeys }}
+      {{- with $values.existingSecret.keys.apiKeys }}
+      - key: {{ . }}
         path: api-keys.toml
+      {{- end }}
       {{- if or $postgres $values.sqlite.tokenKeysFromSecret }}
       - key: {{ $values.existingSecret.keys.tokenKeys }}
         path: token-keys

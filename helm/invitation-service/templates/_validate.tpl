@@ -9,7 +9,10 @@
 {{- else if .Values.sqlite.tokenKeysFromSecret }}
 {{- $needs = list .Values.existingSecret.keys.tokenKeys .Values.existingSecret.keys.apiKeys }}
 {{- end }}
-{{- $complaints = append $complaints (printf "existingSecret.name is required: with store.backend=%s, name a Secret that has the keys %s" .Values.store.backend (join ", " $needs)) }}
+{{- $complaints = append $complaints (printf "existingSecret.name is required: with store.backend=%s, name a Secret that has the keys %s" .Values.store.backend (join ", " (compact $needs))) }}
+{{- end }}
+{{- if and $sqlite (not .Values.existingSecret.keys.apiKeys) }}
+{{- $complaints = append $complaints "existingSecret.keys.apiKeys is required with store.backend=sqlite: the first key of its database cannot be made while the pod has the file" }}
 {{- end }}
 {{- if and $sqlite (gt (include "invitation-service.replicas" . | int) 1) }}
 {{- $complaints = append $complaints "store.backend=sqlite allows one replica: the database is a file with one writer. Set replicas to 1, or use PostgreSQL" }}

@@ -9,6 +9,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use invitation_service::domain::command::{AcceptInvitation, Access, Action, Command, CreateInvitation, OnConflict};
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::delivery::reminder::Schedules;
+use invitation_service::domain::grantable_roles::GrantableRoles;
 use invitation_service::domain::group::Group;
 use invitation_service::domain::group::loaded::Loaded;
 use invitation_service::domain::invitation::acceptance::{Acceptor, Subject};
@@ -106,6 +107,7 @@ fn command(number: u8, action: Action) -> Command {
     Command {
         reach: Reach::of_account(AccountId::parse("acme").expect("an account")),
         actor: "bench".to_owned(),
+        grantable_roles: GrantableRoles::default(),
         request: None,
         seed: IdSeed::new(NOW, [number; 16]),
         action,

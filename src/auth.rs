@@ -3,6 +3,7 @@
 //! Each way to prove who one is (now: API keys of a configuration file and of the database, JWTs of configured issuers, and
 //! certificates of clients) ends in a `Caller`; nothing behind this module asks how it came about.
 
+pub mod accounts;
 pub mod api_key;
 pub mod audit;
 pub mod authenticator;

@@ -18,6 +18,7 @@ mod value;
 
 pub use error::{ConfigError, Problem};
 pub use section::admin::AdminConfig;
+pub use section::auth::account::AccountEntry;
 pub use section::auth::client_certificate::ClientCertificateEntry;
 pub use section::auth::entry_file::EntryFile;
 pub(crate) use section::auth::entry_file::{FileEntry, parse_entries};
@@ -55,6 +56,8 @@ pub struct Config {
     pub token: TokenConfig,
     /// The authentication of callers.
     pub auth: AuthConfig,
+    /// The rules of accounts; `None` if there are none.
+    pub accounts: Option<EntryFile<AccountEntry>>,
     /// The callers that prove who they are by a certificate; `None` if there are none.
     pub client_certificates: Option<EntryFile<ClientCertificateEntry>>,
     /// The issuers of JWTs that are accepted; `None` if there are none.
@@ -148,6 +151,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     let admin = admin.validate(problems);
     let store = store.validate(problems);
     let token = token.validate(problems);
+    let accounts = auth.validate_accounts(problems);
     let client_certificates = auth.validate_client_certificates(problems);
     let jwt = auth.validate_jwt(problems);
     let auth = auth.validate(problems);
@@ -191,6 +195,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         store,
         token,
         auth,
+        accounts: accounts?,
         client_certificates: client_certificates?,
         jwt: jwt?,
         links: links?,

@@ -9,6 +9,7 @@ pub mod decide;
 pub mod delivery;
 #[cfg(test)]
 mod fixtures;
+pub mod grantable_roles;
 pub mod group;
 pub mod invitation;
 pub mod kind;

@@ -1,18 +1,18 @@
 //! The composition root: from a configuration and a listener to a running service, and to its end.
 
+mod accounts;
 mod api_keys;
 mod client_certificates;
 mod entry_file;
 mod jwt;
 mod keys;
+mod listeners;
 mod tls;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
-use tokio::net::TcpListener;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -20,6 +20,7 @@ use tonic::service::Routes;
 use crate::api::execute::{Api, WebhookRules};
 use crate::api::requests::{answer_size, required_by, services};
 use crate::api::{Watches, routes};
+use crate::auth::accounts::Accounts;
 use crate::auth::authenticator::{Authenticator, AuthenticatorError};
 use crate::auth::client_certificate::ClientCertificates;
 use crate::auth::key_directory::KeyDirectory;
@@ -28,7 +29,8 @@ use crate::background::event_feed::EventFeed;
 use crate::background::{Background, event_feed, expiry, prune, sequencer, standby};
 use crate::clock::Clock;
 use crate::config::{
-    AuthConfig, Config, DeliveryConfig, EntryFile, ReminderTimes, RemindersConfig, RetentionConfig, StoreConfig, StoreUrl,
+    AuthConfig, Config, DeliveryConfig, EntryFile, ReminderTimes, RemindersConfig, RetentionConfig, StoreConfig,
+    StoreUrl,
 };
 use crate::domain::decide::Context;
 use crate::domain::delivery::reminder::{Schedule, Schedules};
@@ -60,6 +62,8 @@ use crate::webhook::tester::WebhookTester;
 use crate::webhook::worker::{WebhookWorker, WebhookWorkerOptions};
 use crate::{nats, webhook};
 use keys::{check_keys, key_ring};
+
+pub use listeners::Listeners;
 
 /// The reason for which the service cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -111,34 +115,6 @@ pub enum ServeError {
     Reflection(#[from] prost::DecodeError),
 }
 
-/// The sockets of the service.
-#[derive(Debug)]
-pub struct Listeners {
-    /// The socket for calls.
-    pub grpc: TcpListener,
-    /// The socket for probes, if the configuration has one.
-    pub admin: Option<TcpListener>,
-}
-
-impl Listeners {
-    /// Opens the configured sockets.
-    ///
-    /// # Errors
-    /// The key whose address cannot be listened on, and the reason.
-    pub async fn bind(config: &Config) -> Result<Self, String> {
-        let grpc = bind("grpc.listen", config.grpc.listen).await?;
-        let admin = match config.admin.listen {
-            Some(address) => Some(bind("admin.listen", address).await?),
-            None => None,
-        };
-        Ok(Self { grpc, admin })
-    }
-}
-
-async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("{key}: {address}: {error}"))
-}
-
 /// Runs the service on its sockets until it is told to end.
 pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: Shutdown) -> Result<(), ServeError> {
     use_ring();
@@ -162,7 +138,8 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     let (patience, checkpoint_interval) = (config.events.watch_patience, config.events.checkpoint_interval);
     let watches = Watches::new(feed, patience, checkpoint_interval, drain.clone());
     let (readiness_sender, health_service) = HealthService::new(services());
-    let routes = build_services(&config, &store, ring, clock, watches)?;
+    let accounts = follow_accounts(&config, &background);
+    let routes = build_services(&config, &store, ring, clock, watches, accounts)?;
     let routes = routes.add_service(HealthServer::new(health_service.clone()));
     // Probes are answered until everything else has ended.
     let end_of_probes = CancellationToken::new();
@@ -287,6 +264,16 @@ fn follow_api_keys(config: &Config, authenticator: &Authenticator, background: &
     background.spawn_at_once(api_keys::run(authenticator.clone(), file, background.stop()));
 }
 
+/// Returns the rules of accounts, and starts the task that puts a changed file of them to work.
+fn follow_accounts(config: &Config, background: &Background) -> Accounts {
+    let accounts = Accounts::default();
+    if let Some(file) = &config.accounts {
+        accounts.replace(&file.entries);
+        background.spawn_at_once(accounts::run(accounts.clone(), file.clone(), background.stop()));
+    }
+    accounts
+}
+
 /// Returns the TLS of connections, if they have one, and starts the task that puts a changed certificate to work.
 fn build_tls(config: &Config, clock: &Clock, background: &Background) -> Result<Option<Tls>, ServeError> {
     let Some(tls) = &config.grpc.tls else { return Ok(None) };
@@ -334,6 +321,7 @@ fn build_services(
     ring: KeyRing,
     clock: Clock,
     watches: Watches,
+    accounts: Accounts,
 ) -> Result<Routes, ServeError> {
     // A client that cannot be made is logged by the task that posts events.
     let client = WebhookClient::new(networks(config), config.webhooks.timeout);
@@ -351,6 +339,7 @@ fn build_services(
             tester: WebhookTester::new(client.ok(), ring.clone()),
         },
         ring,
+        accounts,
     };
     Ok(routes(Arc::new(api), watches)?)
 }

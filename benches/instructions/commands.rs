@@ -5,6 +5,7 @@ use invitation_service::api::execute::measured::{parse_accept, parse_create, par
 use invitation_service::domain::command::{Action, Command, Request};
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::delivery::reminder::Schedules;
+use invitation_service::domain::grantable_roles::GrantableRoles;
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::key_ring::KeyRing;
 use invitation_service::domain::secret::token::Claims;
@@ -65,6 +66,7 @@ fn command(number: u8, action: Action) -> Command {
     Command {
         reach: Reach::of_account(account()),
         actor: "bench".to_owned(),
+        grantable_roles: GrantableRoles::default(),
         request: Some(Request::new("Bench/Call", &format!("request-{number}"), digests)),
         seed: IdSeed::new(NOW, [number; 16]),
         action,

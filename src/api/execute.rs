@@ -13,11 +13,13 @@ use uuid::Uuid;
 
 use super::parse::violations::Violations;
 use super::requests::{Rpc, Write};
+use crate::auth::accounts::Accounts;
 use crate::auth::caller::Caller;
 use crate::auth::permission::{Permission, Required};
 use crate::clock::Clock;
 use crate::config::LinksConfig;
 use crate::domain::command::{Access, Action, Command, Request, Target};
+use crate::domain::grantable_roles::GrantableRoles;
 use crate::domain::group::{BatchMode, Executed};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::refusal::Refusal;
@@ -57,6 +59,8 @@ pub struct Api {
     pub read_timeout: Duration,
     /// The rules for webhook endpoints.
     pub webhooks: WebhookRules,
+    /// The rules of accounts.
+    pub accounts: Accounts,
 }
 
 /// The configured rules for webhook endpoints.
@@ -170,11 +174,18 @@ impl Api {
         })
     }
 
+    fn grantable_roles(&self, caller: &Caller) -> GrantableRoles {
+        let (of_credential, of_account) =
+            (caller.grantable_roles.clone(), self.accounts.grantable_roles(&caller.account));
+        GrantableRoles { of_credential, of_account }
+    }
+
     /// Returns a command of a call.
     pub(crate) fn command(&self, call: &Call, reach: &Reach, request: Option<Request>, action: Action) -> Command {
         Command {
             reach: reach.clone(),
             actor: call.caller.name.clone(),
+            grantable_roles: self.grantable_roles(&call.caller),
             request,
             seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
             action,

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::periodic_task::{PeriodicTask, TickResult};
 use crate::domain::command::{Action, Command, ExpireInvitation};
+use crate::domain::grantable_roles::GrantableRoles;
 use crate::domain::reach::Reach;
 use crate::domain::value::id::{IdSeed, InvitationId};
 use crate::domain::value::text::AccountId;
@@ -147,6 +148,7 @@ fn expire(place: &ExpiryPlace) -> Option<Command> {
     Some(Command {
         reach: Reach::of_account(AccountId::parse(&place.account_id).ok()?),
         actor: ACTOR.to_owned(),
+        grantable_roles: GrantableRoles::default(),
         request: None,
         seed: IdSeed::new(Timestamp::from_micros(place.expire_at), *place.id.as_bytes()),
         action: Action::Expire(ExpireInvitation { id: InvitationId(place.id) }),

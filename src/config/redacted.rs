@@ -12,10 +12,10 @@ use super::section::reminders::{AFTER, BEFORE_EXPIRY, key};
 use super::section::retention::OFF;
 use super::value::format_duration;
 use super::{
-    AdminConfig, AuthConfig, ClientAuth, ClientCertificateEntry, Config, DeliveryConfig,
-    Encryption, EntryFile, EventsConfig, GrpcConfig, JwksSource, JwtAccess, JwtIssuer, LinksConfig, LogConfig,
-    LogFormat, MailConfig, MailTransport, NatsBegin, NatsConfig, ReminderTimes, RemindersConfig, RetentionConfig,
-    SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig, WebhooksConfig,
+    AccountEntry, AdminConfig, AuthConfig, ClientAuth, ClientCertificateEntry, Config, DeliveryConfig, Encryption,
+    EntryFile, EventsConfig, GrpcConfig, JwksSource, JwtAccess, JwtIssuer, LinksConfig, LogConfig, LogFormat,
+    MailConfig, MailTransport, NatsBegin, NatsConfig, ReminderTimes, RemindersConfig, RetentionConfig, SecretFiles,
+    SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig, WebhooksConfig,
 };
 use crate::domain::kind::Kind;
 
@@ -28,6 +28,7 @@ pub(super) fn render(config: &Config) -> String {
         store,
         token,
         auth,
+        accounts,
         client_certificates,
         jwt,
         links,
@@ -48,7 +49,11 @@ pub(super) fn render(config: &Config) -> String {
         render_admin(admin),
         render_store(store, [path(store_url), path(listen_url), path(read_url)]),
         render_token(token, path(token_keys)),
-        render_auth(auth, path(api_keys), client_certificates.as_ref(), jwt.as_ref()),
+        render_accounts(
+            render_auth(auth, path(api_keys), client_certificates.as_ref(), jwt.as_ref()),
+            accounts.as_ref(),
+        )
+        .0,
         render_links(links),
         section("general").text("ttl", format_duration(general.ttl)).0,
         render_mail(mail, path(mail_url)),
@@ -158,9 +163,9 @@ fn render_auth(
     file: Option<String>,
     client_certificates: Option<&EntryFile<ClientCertificateEntry>>,
     jwt: Option<&EntryFile<JwtIssuer>>,
-) -> String {
+) -> Section {
     match auth {
-        AuthConfig::None => section("auth").text("mode", "none".to_owned()).0,
+        AuthConfig::None => section("auth").text("mode", "none".to_owned()),
         AuthConfig::Required { api_keys } => {
             let mut out = section("auth").text("mode", "required".to_owned());
             if let Some(file) = file {
@@ -183,9 +188,19 @@ fn render_auth(
                     out = out.comment(&format!("certificate {name} of {san} acts in {account:?} with {permissions}"));
                 }
             }
-            jwt.into_iter().fold(out, render_jwt).0
+            jwt.into_iter().fold(out, render_jwt)
         }
     }
+}
+
+fn render_accounts(out: Section, accounts: Option<&EntryFile<AccountEntry>>) -> Section {
+    let Some(EntryFile { path, entries }) = accounts else { return out };
+    entries.iter().fold(out.text("accounts_file", path.display().to_string()), |out, entry| {
+        let AccountEntry { account, grantable_roles } = entry;
+        let account = account.as_ref().map_or("*", |account| account.as_str());
+        let roles = grantable_roles.as_ref().map_or("any role".to_owned(), |roles| format!("the roles {roles:?}"));
+        out.comment(&format!("account {account:?} may give {roles}"))
+    })
 }
 
 fn render_jwt(out: Section, jwt: &EntryFile<JwtIssuer>) -> Section {

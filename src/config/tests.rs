@@ -9,6 +9,7 @@ use secrecy::ExposeSecret as _;
 use super::*;
 use crate::domain::kind::Kind;
 
+mod accounts;
 mod api_keys;
 mod jwt;
 mod reference;

@@ -27,6 +27,7 @@ use super::value::rule::{FieldRule, Invalid};
 use super::value::text::AccountId;
 use super::value::time::{Timestamp, Ttl};
 use crate::domain::decide::{Context, Decided};
+use crate::domain::grantable_roles::GrantableRoles;
 use crate::domain::group::loaded::{Loaded, Rivals};
 use crate::domain::invitation::Invitation;
 use crate::domain::reach::Reach;
@@ -55,6 +56,8 @@ pub struct Command {
     pub reach: Reach,
     /// The name of the caller's credential.
     pub actor: String,
+    /// The roles that the caller may give.
+    pub grantable_roles: GrantableRoles,
     /// The idempotency key, if the caller sent one.
     pub request: Option<Request>,
     /// Derives the ids of the rows that the command creates.

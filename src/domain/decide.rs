@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::command::{Command, RequestKey};
 use super::delivery::reminder::{Planned, Schedules};
 use super::delivery::{Delivery, NewDelivery, Purpose};
+use super::grantable_roles::GrantableRoles;
 use super::group::loaded::{Loaded, Remembered};
 use super::invitation::acceptance::Acceptance;
 use super::invitation::event::payload::DeliveryPayload;
@@ -122,9 +123,29 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
         return Ok(Decided { changes: Changes::default(), affected });
     }
     let mut decided = command.rules().decide(loaded, command, context)?;
+    check_roles(&command.grantable_roles, &decided.changes)?;
     let changed = !decided.changes.events.is_empty();
     decided.changes.requests.extend(remember(loaded, command, &decided.affected, changed));
     Ok(decided)
+}
+
+/// Refuses to give a role that the caller may not give, by a new invitation, by sending one again, or by an acceptance. What was
+/// given before the roles were fewer is not taken back.
+fn check_roles(grantable: &GrantableRoles, changes: &Changes) -> Result<(), Refusal> {
+    let is_sent_again = changes.events.iter().any(|event| event.event_type == EventType::Resent);
+    let invitation = changes.invitations.first().and_then(|change| match change {
+        Change::Create(invitation) => Some(invitation),
+        Change::Update { invitation, .. } => Some(invitation).filter(|_| is_sent_again),
+    });
+    let accepted = changes.acceptance.as_ref().and_then(|change| match change {
+        AcceptanceChange::Create(acceptance) => Some(acceptance.roles.as_slice()),
+        AcceptanceChange::Update(_) => None,
+    });
+    let given = invitation.map(|invitation| invitation.details.roles()).into_iter().chain(accepted);
+    match given.into_iter().find_map(|roles| grantable.excess(roles)) {
+        Some(role) => Err(Refusal::RoleNotGrantable(role.to_owned())),
+        None => Ok(()),
+    }
 }
 
 impl Decided {

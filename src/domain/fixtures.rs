@@ -1,5 +1,6 @@
 //! Fixtures that the tests of the domain share: invitations, links and commands.
 
+use crate::domain::grantable_roles::GrantableRoles;
 use crate::domain::reach::Reach;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -217,7 +218,8 @@ pub(super) fn loaded(invitation: &Invitation, acceptances: &[Acceptance]) -> Loa
 /// Returns a command without a request_id. Different numbers give different ids.
 pub(super) fn command(number: u8, action: Action) -> Command {
     let seed = IdSeed::new(NOW, [number; 16]);
-    Command { reach: Reach::of_account(account("acme")), actor: "caller".to_owned(), request: None, seed, action }
+    let (reach, grantable_roles) = (Reach::of_account(account("acme")), GrantableRoles::default());
+    Command { reach, actor: "caller".to_owned(), grantable_roles, request: None, seed, action }
 }
 
 /// Returns the command with a request_id and the digests of a body under a ring of these keys.

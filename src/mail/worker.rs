@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::domain::command::{Action, Command, SettleDelivery};
 use crate::domain::delivery::backoff::Backoff;
 use crate::domain::delivery::{DeliveryEnd, REPLACED};
+use crate::domain::grantable_roles::GrantableRoles;
 use crate::domain::reach::Reach;
 use crate::domain::value::id::IdSeed;
 use crate::entropy::Entropy;
@@ -301,6 +302,7 @@ impl MailWorker {
         let command = Command {
             reach: Reach::of_account(message.account.clone()),
             actor: ACTOR.to_owned(),
+            grantable_roles: GrantableRoles::default(),
             request: None,
             seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
             action: Action::SettleDelivery(settle),

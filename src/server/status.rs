@@ -148,6 +148,7 @@ impl From<Refusal> for Status {
                 let message = "the invitation has been used up: create another one";
                 status(Reason::InvitationFulfilled, message, [])
             }
+            Refusal::RoleNotGrantable(role) => role_not_grantable(&role),
             Refusal::LinkRequired => {
                 let permission = Permission::InvitationsAccept.name();
                 let message = format!(

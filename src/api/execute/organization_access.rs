@@ -136,15 +136,9 @@ impl Api {
     }
 }
 
-/// Refuses a new invitation that belongs to no organization to a caller who is bound to one, and one that grants a role that the
-/// caller may not grant.
+/// Refuses a new invitation that belongs to no organization to a caller who is bound to one.
 pub(crate) fn check_new(call: &Call, action: &Action) -> Result<(), Status> {
     let Action::Create(create) = action else { return Ok(()) };
-    if let Some(grantable) = &call.caller.grantable_roles
-        && let Some(role) = create.details.roles().iter().find(|role| !grantable.contains(*role))
-    {
-        return Err(status::role_not_grantable(role));
-    }
     if create.details.host().is_none() && call.caller.organization_id.is_some() {
         return Err(status::organization_access_denied());
     }

@@ -1,7 +1,8 @@
-//! Section `[auth]`: whether callers must authenticate, and the files of API keys, of JWT issuers and of client certificates.
+//! Section `[auth]`: whether callers must authenticate, and the files of API keys, of JWT issuers, of client certificates and of accounts.
 //!
 //! The files are read at start, and again when they change. Which permissions exist is the auth module's knowledge: here only their form.
 
+pub(in crate::config) mod account;
 pub(in crate::config) mod client_certificate;
 pub(in crate::config) mod entry_file;
 pub(in crate::config) mod jwt;
@@ -16,6 +17,7 @@ use crate::auth::permission::Permission;
 use crate::config::error::{Checked, Problems};
 use crate::config::value;
 use crate::domain::value::time::Timestamp;
+use account::AccountEntry;
 use client_certificate::ClientCertificateEntry;
 use entry_file::{EntryFile, FileEntry};
 use jwt::JwtIssuer;
@@ -98,6 +100,7 @@ pub(in crate::config) struct RawAuth {
     api_keys_file: Option<String>,
     client_certificates_file: Option<String>,
     jwt_issuers_file: Option<String>,
+    accounts_file: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -136,6 +139,14 @@ impl RawAuth {
     /// Reads the file of JWT issuers, if there is one.
     pub(in crate::config) fn validate_jwt(&self, problems: &mut Problems) -> Checked<Option<EntryFile<JwtIssuer>>> {
         self.read(problems, self.jwt_issuers_file.as_ref())
+    }
+
+    /// Reads the file of accounts, if there is one. Its rules hold for callers without a credential too.
+    pub(in crate::config) fn validate_accounts(
+        &self,
+        problems: &mut Problems,
+    ) -> Checked<Option<EntryFile<AccountEntry>>> {
+        entry_file::read(problems, self.accounts_file.as_ref(), false)
     }
 
     /// Parses the section; the second value is the file the keys came from.
@@ -179,31 +190,31 @@ impl FileEntry for ApiKeyEntry {
     }
 
     fn parse(raw: RawApiKey) -> Result<Self, Vec<String>> {
-    let RawApiKey { name, hash, account, permissions, organization_id, expires_at } = raw;
-    let mut refused = Vec::new();
-    let hash = parse_hash(&hash).unwrap_or_else(|| {
-        // Not quoted: the likeliest mistake is the key itself in place of its hash.
-        refused.push("hash must be \"sha256:\" and 64 hexadecimal digits".to_owned());
-        [0; 32]
-    });
-    let organization_id = organization_id.and_then(|text| match Uuid::parse_str(&text) {
-        Ok(id) => Some(id),
-        Err(_) => {
-            refused.push("organization_id must be a UUID".to_owned());
-            None
+        let RawApiKey { name, hash, account, permissions, organization_id, expires_at } = raw;
+        let mut refused = Vec::new();
+        let hash = parse_hash(&hash).unwrap_or_else(|| {
+            // Not quoted: the likeliest mistake is the key itself in place of its hash.
+            refused.push("hash must be \"sha256:\" and 64 hexadecimal digits".to_owned());
+            [0; 32]
+        });
+        let organization_id = organization_id.and_then(|text| match Uuid::parse_str(&text) {
+            Ok(id) => Some(id),
+            Err(_) => {
+                refused.push("organization_id must be a UUID".to_owned());
+                None
+            }
+        });
+        let expires_at = expires_at.and_then(|text| {
+            let parsed = Timestamp::from_rfc3339(&text);
+            if parsed.is_none() {
+                refused.push("expires_at must be a moment such as \"2027-01-01T00:00:00Z\"".to_owned());
+            }
+            parsed
+        });
+        match ApiKeyEntry::new(name, hash, account, permissions, organization_id, expires_at) {
+            Ok(entry) if refused.is_empty() => Ok(entry),
+            Ok(_) => Err(refused),
+            Err(more) => Err(refused.into_iter().chain(more).collect()),
         }
-    });
-    let expires_at = expires_at.and_then(|text| {
-        let parsed = Timestamp::from_rfc3339(&text);
-        if parsed.is_none() {
-            refused.push("expires_at must be a moment such as \"2027-01-01T00:00:00Z\"".to_owned());
-        }
-        parsed
-    });
-    match ApiKeyEntry::new(name, hash, account, permissions, organization_id, expires_at) {
-        Ok(entry) if refused.is_empty() => Ok(entry),
-        Ok(_) => Err(refused),
-        Err(more) => Err(refused.into_iter().chain(more).collect()),
     }
-}
 }

@@ -8,6 +8,7 @@ mod notice;
 mod reminders;
 mod request_id;
 mod rivals;
+mod roles;
 mod slots;
 
 use super::{Change, Changes, Decided, decide};
@@ -70,7 +71,7 @@ pub(in crate::domain) fn is_nothing(changes: &Changes) -> bool {
     format!("{changes:?}") == format!("{:?}", Changes::default())
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Expected {
     /// Another row with a higher revision, in this state.
     To(State, &'static [EventType]),
@@ -117,8 +118,9 @@ fn lifecycle(state: State) -> [Expected; 9] {
 /// A row of a terminal state, in which only the action of that state is OK once more.
 fn closed(refusal: Refusal, state: State, decline: Option<()>, revoke: Option<()>) -> [Expected; 9] {
     let no = Refused(refusal);
-    let [decline, revoke] = [decline, revoke].map(|fits| fits.map_or(no, |()| Unchanged));
-    [no, decline, revoke, no, no, no, no, Beside(&[Clicked]), To(state, &[Updated])]
+    let [decline, revoke] = [decline, revoke].map(|fits| fits.map_or(no.clone(), |()| Unchanged));
+    let [a, b, c, d, e] = std::array::from_fn(|_| no.clone());
+    [a, decline, revoke, b, c, d, e, Beside(&[Clicked]), To(state, &[Updated])]
 }
 
 /// The invitation in this state, then the same with its expiry passed where that makes no difference.

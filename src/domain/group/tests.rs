@@ -124,7 +124,7 @@ fn later_commands_see_what_earlier_ones_changed() {
         (late(), decline(link), Refusal::InvitationFulfilled),
         (decline(link), late(), Refusal::InvitationDeclined),
         (decline(link), resend(&invitation, false, Some(ttl(5))), Refusal::InvitationDeclined),
-        (resend(&invitation, true, None), late(), refused),
+        (resend(&invitation, true, None), late(), refused.clone()),
         (resend(&invitation, true, None), engage(link, EngagementType::View), refused),
     ] {
         let mut group = group(&invitation);

@@ -18,7 +18,7 @@ pub struct RateLimited {
 }
 
 /// A rule of the domain that a command breaks. A refused command changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The caller can see no invitation with this token or name.
     InvitationNotFound,
@@ -44,6 +44,8 @@ pub enum Refusal {
     InvitationDeclined,
     /// It, or the recipient in question, has been used up.
     InvitationFulfilled,
+    /// The caller may not give this role.
+    RoleNotGrantable(String),
     /// The name of an invitation that is open to whoever has its link is no proof of having it.
     LinkRequired,
     /// A plain link does not show which recipient declines.

@@ -36,9 +36,10 @@ pub(crate) fn permission_not_given(caller: &str, permission: &str) -> Status {
     status(ErrorReason::PermissionDenied, &message, [("permission", permission.to_owned())])
 }
 
-/// PERMISSION_DENIED for a role that the credential may not grant; empty for any role.
+/// PERMISSION_DENIED for a role that the credential or its account may not give; empty for any role.
 pub(crate) fn role_not_grantable(role: &str) -> Status {
-    let message = "the credential may grant none but its grantable_roles: name only roles that are among these";
+    let message =
+        "the credential or the account may not give this role: leave it out, or have it added to their grantable_roles";
     status(ErrorReason::RoleNotGrantable, message, [("role", role.to_owned())])
 }
 

@@ -17,6 +17,7 @@ use crate::domain::command::{Action, Command, CreateInvitation, OnConflict, Rese
 use crate::domain::decide::Context;
 use crate::domain::delivery::DeliveryEnd;
 use crate::domain::delivery::reminder::Schedules;
+use crate::domain::grantable_roles::GrantableRoles;
 use crate::domain::group::Group;
 use crate::domain::invitation::Invitation;
 use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
@@ -88,6 +89,7 @@ fn command(action: Action) -> Command {
     Command {
         reach: Reach::of_account(account),
         actor: "tester".to_owned(),
+        grantable_roles: GrantableRoles::default(),
         request: None,
         seed: IdSeed::new(NOW, [7; 16]),
         action,

@@ -8,6 +8,7 @@ use invitation_service::domain::command::{
     RecordCreatedConnection, ReportDelivery, Request, SettleDelivery, Target, VerifyEmail,
 };
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
+use invitation_service::domain::grantable_roles::GrantableRoles;
 use invitation_service::domain::invitation::acceptance::Acceptor;
 use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::domain::kind::Kind;
@@ -71,7 +72,14 @@ impl Chooser<'_> {
             _ => account,
         };
         let request = self.random.chance(35).then(|| self.request(method));
-        Command { reach: Reach::of_account(account), actor: "caller".to_owned(), request, seed, action }
+        Command {
+            reach: Reach::of_account(account),
+            actor: "caller".to_owned(),
+            grantable_roles: GrantableRoles::default(),
+            request,
+            seed,
+            action,
+        }
     }
 
     /// A command about an invitation.
@@ -81,6 +89,7 @@ impl Chooser<'_> {
         Command {
             reach: Reach::of_account(about.account.clone()),
             actor: "rival".to_owned(),
+            grantable_roles: GrantableRoles::default(),
             request: None,
             seed,
             action,
@@ -268,6 +277,7 @@ pub(super) fn probe(now: Timestamp) -> Command {
     Command {
         reach: Reach::of_account(account),
         actor: "probe".to_owned(),
+        grantable_roles: GrantableRoles::default(),
         request: None,
         seed: IdSeed::new(now, [0; 16]),
         action,

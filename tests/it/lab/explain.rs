@@ -160,7 +160,7 @@ impl Evidence<'_> {
 /// Returns whether an atomic batch is refused as it should be.
 fn was_refused(results: &[Result<Executed, Refusal>], refused: &[Option<ExecuteError>]) -> bool {
     let should: Vec<_> =
-        results.iter().map(|result| result.as_ref().err().copied().map(ExecuteError::Refused)).collect();
+        results.iter().map(|result| result.as_ref().err().cloned().map(ExecuteError::Refused)).collect();
     should == refused && should.iter().any(Option::is_some)
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use invitation_service::domain::command::{Action, Command, ExpireInvitation, RequestKey};
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose, REPLACED};
+use invitation_service::domain::grantable_roles::GrantableRoles;
 use invitation_service::domain::group::loaded::{Loaded, Remembered};
 use invitation_service::domain::group::{BatchMode, Executed, Group, Save};
 use invitation_service::domain::invitation::acceptance::Acceptance;
@@ -247,6 +248,7 @@ impl Model {
         let command = |invitation: &Arc<Invitation>| Command {
             reach: Reach::of_account(invitation.account.clone()),
             actor: "system/expiry".to_owned(),
+            grantable_roles: GrantableRoles::default(),
             request: None,
             seed: IdSeed::new(invitation.facts.expire_at.unwrap(), *invitation.id.0.as_bytes()),
             action: Action::Expire(ExpireInvitation { id: invitation.id }),

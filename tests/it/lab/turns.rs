@@ -5,6 +5,7 @@ use std::time::Duration;
 use invitation_service::background::expiry::ExpiryWalk;
 use invitation_service::domain::command::{Action, Command, SettleDelivery};
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryState};
+use invitation_service::domain::grantable_roles::GrantableRoles;
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::value::id::IdSeed;
 use invitation_service::domain::value::text::AccountId;
@@ -254,7 +255,14 @@ impl World {
         let Some((account, delivery, lease)) = self.random.pick_late(&held) else { return };
         let seed = IdSeed::new(self.clock.now(), self.random.bytes());
         let action = Action::SettleDelivery(SettleDelivery { delivery, lease, end: DeliveryEnd::Sent });
-        let command = Command { reach: Reach::of_account(account), actor: gate::actor(), request: None, seed, action };
+        let command = Command {
+            reach: Reach::of_account(account),
+            actor: gate::actor(),
+            grantable_roles: GrantableRoles::default(),
+            request: None,
+            seed,
+            action,
+        };
         self.told.note(format!("late settle {}", brief(&command)));
         let mut gate = gate::gate(&command.actor);
         let (first, second) = (self.stores[0].clone(), self.stores[1].clone());

@@ -3,6 +3,7 @@
 mod api_keys;
 mod followed_keys;
 mod jwt;
+mod roles;
 pub(crate) mod stored_keys;
 
 use invitation_service::pb;

@@ -62,21 +62,21 @@ impl FileEntry for ClientCertificateEntry {
 
     fn parse(raw: RawClientCertificate) -> Result<Self, Vec<String>> {
         let RawClientCertificate { name, san, account, permissions, organization_id } = raw;
-    let mut refused = grant_problems(&name, &account, &permissions);
-    let san = SubjectName::parse(&san);
-    if san.is_none() {
-        let forms = "a DNS name without wildcards, or a SPIFFE URI such as spiffe://example.org/billing";
-        refused.push(format!("san must be {forms}"));
-    }
-    let organization_id = organization_id.map(|text| Uuid::parse_str(&text)).transpose().unwrap_or_else(|_| {
-        refused.push("organization_id must be a UUID".to_owned());
-        None
-    });
-    match san {
-        Some(san) if refused.is_empty() => {
-            Ok(ClientCertificateEntry { name, san, account, permissions, organization_id })
+        let mut refused = grant_problems(&name, &account, &permissions);
+        let san = SubjectName::parse(&san);
+        if san.is_none() {
+            let forms = "a DNS name without wildcards, or a SPIFFE URI such as spiffe://example.org/billing";
+            refused.push(format!("san must be {forms}"));
         }
-        _ => Err(refused),
+        let organization_id = organization_id.map(|text| Uuid::parse_str(&text)).transpose().unwrap_or_else(|_| {
+            refused.push("organization_id must be a UUID".to_owned());
+            None
+        });
+        match san {
+            Some(san) if refused.is_empty() => {
+                Ok(ClientCertificateEntry { name, san, account, permissions, organization_id })
+            }
+            _ => Err(refused),
+        }
     }
-}
 }

@@ -21,7 +21,7 @@ enum Answer {
 
 use Answer::{No, Open, Yes};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Expected {
     /// Declined by this recipient, with the state that follows.
     By(Option<u16>, State),

@@ -77,7 +77,7 @@ fn named_recipients_alone_are_mailed_whether_or_not_mail_is_on() {
                 assert_eq!(changes.events[0].payload.json()["mailed_count"], changes.deliveries.len());
                 changes.deliveries.iter().map(|delivery| delivery.recipient).collect::<Vec<_>>()
             });
-            assert_eq!(mailed.map_err(|refusal| *refusal), wanted, "mails: {mails}, send_email: {send_email:?}");
+            assert_eq!(mailed.map_err(Clone::clone), wanted, "mails: {mails}, send_email: {send_email:?}");
         }
     }
     invitation.facts.revoked_at = Some(minutes(-1));

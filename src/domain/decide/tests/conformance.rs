@@ -22,7 +22,7 @@ use crate::domain::value::id::AcceptanceId;
 use crate::domain::value::rule::{FieldRule, Invalid};
 
 /// The effect of a verb in a state.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Cell {
     /// OK: one use more, and FULFILLED when that is the last.
     Used,

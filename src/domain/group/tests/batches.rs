@@ -63,7 +63,7 @@ fn every_refusal_of_an_atomic_batch_is_reported() {
     let link = one.claims(0);
     let actions = ["a", "b", "c"].map(|subject| accept(link, acceptor(subject)));
     let fulfilled = Some(Refusal::InvitationFulfilled);
-    assert_eq!(refusals(run_batch(&mut group, BatchMode::Atomic, actions)), [None, fulfilled, fulfilled]);
+    assert_eq!(refusals(run_batch(&mut group, BatchMode::Atomic, actions)), [None, fulfilled.clone(), fulfilled]);
     assert!(group.save().is_empty());
     run(&mut group, &command(9, accept(link, acceptor("d")))).expect("its use was given back");
 }
@@ -87,7 +87,7 @@ fn each_of_a_batch_is_decided_for_itself() {
     let link = invitation.claims(0);
     let actions = [accept(link, acceptor("a")), accept(link, acceptor("b")), revoke(&invitation)];
     let fulfilled = Some(Refusal::InvitationFulfilled);
-    assert_eq!(refusals(run_batch(&mut group, BatchMode::Independent, actions)), [None, fulfilled, fulfilled]);
+    assert_eq!(refusals(run_batch(&mut group, BatchMode::Independent, actions)), [None, fulfilled.clone(), fulfilled]);
     assert_eq!(group.save().accepted.len(), 1);
 }
 

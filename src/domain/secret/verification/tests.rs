@@ -83,7 +83,7 @@ fn no_code_goes_out_after_an_answer_or_an_end() {
         (State::Fulfilled, Refusal::InvitationFulfilled),
     ] {
         for asked in ["r1@example.org", "nobody@example.org"] {
-            assert_eq!(addressee(&in_state(state), &email(asked), NOW), Err(refusal), "{state:?}");
+            assert_eq!(addressee(&in_state(state), &email(asked), NOW), Err(refusal.clone()), "{state:?}");
         }
     }
 }

@@ -89,7 +89,7 @@ async fn in_serial_order(ending: fn(&Invitation) -> Action, refusal: Refusal, na
         let answers = against(&stores, &made, ending(&made)).await;
         let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
         for error in answers.into_iter().filter_map(Result::err) {
-            assert_eq!(error, ExecuteError::Refused(refusal));
+            assert_eq!(error, ExecuteError::Refused(refusal.clone()));
         }
         let story = story(&stores[0], made.id).await;
         assert_eq!(story.len(), accepted + 2);

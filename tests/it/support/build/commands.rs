@@ -1,5 +1,6 @@
 //! Stores, commands and answers that most tests begin with.
 
+use invitation_service::domain::grantable_roles::GrantableRoles;
 use invitation_service::domain::kind::shared::SharedDetails;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,7 +69,14 @@ pub(crate) fn reach() -> Reach {
 /// A command of that account.
 pub(crate) fn command(action: Action) -> Command {
     let seed = IdSeed::new(NEW_YEAR, Entropy::system().bytes());
-    Command { reach: Reach::of_account(account()), actor: "tester".to_owned(), request: None, seed, action }
+    Command {
+        reach: Reach::of_account(account()),
+        actor: "tester".to_owned(),
+        grantable_roles: GrantableRoles::default(),
+        request: None,
+        seed,
+        action,
+    }
 }
 
 /// A command by which its caller may try again; `body` stands for what is in it.

@@ -238,6 +238,9 @@ fn check_sockets(grpc: &GrpcConfig, admin: &AdminConfig, problems: &mut Problems
     if admin.listen == Some(grpc.listen) && grpc.listen.port() != 0 {
         problems.add("admin.listen", "is grpc.listen as well: give the probes a port of their own");
     }
+    if admin.listen.is_none() && !grpc.health {
+        problems.add("grpc.health", "can be false where admin.listen is set alone: otherwise no probe is answered");
+    }
 }
 
 fn check_time_budget(grpc: &GrpcConfig, store: &StoreConfig, problems: &mut Problems) {

@@ -51,7 +51,7 @@ use crate::server::health::ReadinessCheck;
 use crate::server::health::service::HealthService;
 use crate::server::in_flight::InFlight;
 use crate::server::listener::Tls;
-use crate::server::open_services::OpenServices;
+use crate::server::open_services::{OpenServices, Switches};
 use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
 use crate::store::events::listener as notifications;
@@ -154,7 +154,9 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     }
     let timeout = config.grpc.request_timeout;
     let rpcs = Rpcs { required_by, answer_size };
-    let open_services = OpenServices::new(config.grpc.reflection, authenticator.needs_credential());
+    let (health, reflection) = (config.grpc.health, config.grpc.reflection);
+    let needs_credential = authenticator.needs_credential();
+    let open_services = OpenServices::new(Switches { health, reflection, needs_credential });
     let boundary = Boundary::new(routes, authenticator, rpcs, timeout, in_flight.clone(), open_services, open);
     let watch = tokio::spawn(health::watch(readiness_sender, readiness, background.begin(), drain.clone()));
     let deadline = listener::serve(listeners.grpc, boundary, in_flight, tls, &config.grpc, &shutdown).await;

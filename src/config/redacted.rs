@@ -76,6 +76,7 @@ fn render_grpc(grpc: &GrpcConfig) -> String {
         max_concurrent_streams,
         max_connections,
         reflection,
+        health,
         tls,
     } = grpc;
     let plain = section("grpc")
@@ -86,6 +87,7 @@ fn render_grpc(grpc: &GrpcConfig) -> String {
         .number("max_concurrent_streams", i64::from(*max_concurrent_streams))
         .number("max_connections", i64::try_from(*max_connections).unwrap_or(i64::MAX))
         .value("reflection", Value::Boolean(*reflection))
+        .value("health", Value::Boolean(*health))
         .0;
     format!("{plain}\n{}", render_tls(tls.as_ref()))
 }

@@ -89,6 +89,7 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("grpc.listen", "127.0.0.1", "an IP address and a port"),
         ("grpc.listen", "0.0.0.0:50051", "grpc.listen is 0.0.0.0:50051"),
         ("grpc.listen", "[::]:50051", "set auth.mode = \"required\" or listen on 127.0.0.1"),
+        ("grpc.health", "false", "where admin.listen is set alone"),
         ("admin.listen", "9090", "an IP address and a port"),
         ("admin.listen", "", "an IP address and a port"),
         ("grpc.request_timeout", "10", "\"10s\""),

@@ -22,13 +22,21 @@ const REFLECTION_STREAMS: usize = 16;
 /// The time that a client has for taking a list of the health, and for all its questions on one stream of reflection.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 
+/// The services that are on.
+#[derive(Clone, Copy, Debug)]
+pub struct Switches {
+    /// Whether health is on.
+    pub health: bool,
+    /// Whether reflection is on.
+    pub reflection: bool,
+    /// Whether reflection asks for a credential.
+    pub needs_credential: bool,
+}
+
 /// The rules for these services.
 #[derive(Clone, Debug)]
 pub struct OpenServices {
-    /// Whether reflection is on.
-    reflection: bool,
-    /// Whether it asks for a credential.
-    needs_credential: bool,
+    switches: Switches,
     health_streams: Arc<Semaphore>,
     reflection_streams: Arc<Semaphore>,
 }
@@ -42,22 +50,23 @@ pub(crate) struct OpenStream {
 }
 
 impl OpenServices {
-    /// Returns the rules: whether reflection is on, and whether calls need a credential.
-    pub fn new(reflection: bool, needs_credential: bool) -> Self {
+    /// Returns the rules for the services that are on.
+    pub fn new(switches: Switches) -> Self {
         let streams = |most| Arc::new(Semaphore::new(most));
         let (health_streams, reflection_streams) = (streams(HEALTH_STREAMS), streams(REFLECTION_STREAMS));
-        Self { reflection, needs_credential, health_streams, reflection_streams }
+        Self { switches, health_streams, reflection_streams }
     }
 
     /// Returns whether a call of a path needs a credential to be admitted.
     pub(crate) fn looks_at_credential(&self, path: &str) -> bool {
-        self.reflection && self.needs_credential && path.starts_with(REFLECTION)
+        self.switches.reflection && self.switches.needs_credential && path.starts_with(REFLECTION)
     }
 
     /// Admits a call, as a stream if it is one. Any other path is left to the router, which refuses it.
     pub(crate) fn admit(&self, path: &str, has_credential: bool) -> Result<Option<OpenStream>, Status> {
         if let Some(method) = path.strip_prefix(HEALTH) {
             return match method {
+                _ if !self.switches.health => Err(status::unimplemented()),
                 "Watch" => take(&self.health_streams, None).map(Some),
                 "List" => take(&self.health_streams, Some(Instant::now() + ANSWER_TIME)).map(Some),
                 // Probes are always answered.
@@ -67,10 +76,10 @@ impl OpenServices {
         if !path.starts_with(REFLECTION) {
             return Ok(None);
         }
-        if !self.reflection {
+        if !self.switches.reflection {
             return Err(status::unimplemented());
         }
-        if self.needs_credential && !has_credential {
+        if self.switches.needs_credential && !has_credential {
             return Err(status::unauthenticated());
         }
         take(&self.reflection_streams, Some(Instant::now() + ANSWER_TIME)).map(Some)
@@ -90,6 +99,7 @@ mod tests {
     use super::*;
 
     const ASK: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    const ALL: Switches = Switches { health: true, reflection: true, needs_credential: false };
 
     #[tokio::test(crate = "crate::limit")]
     async fn reflection_needs_its_switch_and_a_credential_where_calls_do() {
@@ -100,14 +110,24 @@ mod tests {
             (false, false, false, Code::Unimplemented),
             (false, true, true, Code::Unimplemented),
         ] {
-            let admitted = OpenServices::new(reflection, needs).admit(ASK, has);
+            let admitted = OpenServices::new(Switches { reflection, needs_credential: needs, ..ALL }).admit(ASK, has);
             assert_eq!(admitted.map_or_else(|refused| refused.code(), |_| Code::Ok), code);
         }
     }
 
     #[tokio::test(crate = "crate::limit")]
+    async fn health_that_is_off_is_no_service() {
+        for method in ["Check", "Watch", "List", "Else"] {
+            let path = format!("{HEALTH}{method}");
+            let services = OpenServices::new(Switches { health: false, ..ALL });
+            assert_eq!(services.admit(&path, true).unwrap_err().code(), Code::Unimplemented);
+            assert!(OpenServices::new(ALL).admit(&path, false).is_ok());
+        }
+    }
+
+    #[tokio::test(crate = "crate::limit")]
     async fn streams_of_strangers_are_few_and_probes_are_always_answered() {
-        let services = OpenServices::new(true, false);
+        let services = OpenServices::new(ALL);
         let health =
             [("/grpc.health.v1.Health/Watch", HEALTH_STREAMS), ("/grpc.health.v1.Health/List", HEALTH_STREAMS)];
         for (path, most) in health.into_iter().chain([(ASK, REFLECTION_STREAMS)]) {

@@ -30,6 +30,8 @@ pub struct GrpcConfig {
     pub max_connections: usize,
     /// Whether reflection is served: to everybody, or to callers with a credential where calls need one.
     pub reflection: bool,
+    /// Whether health is served on the port of the calls.
+    pub health: bool,
     /// The TLS of connections; `None` if they are plain.
     pub tls: Option<TlsConfig>,
 }
@@ -52,6 +54,7 @@ pub(in crate::config) struct RawGrpc {
     max_concurrent_streams: String,
     max_connections: String,
     reflection: String,
+    health: String,
     tls: RawTls,
 }
 
@@ -69,6 +72,7 @@ impl RawGrpc {
             max_concurrent_streams,
             max_connections,
             reflection,
+            health,
             tls,
         } = self;
         let listen = value::address(problems, "grpc.listen", &listen);
@@ -84,6 +88,7 @@ impl RawGrpc {
             value::number(problems, "grpc.max_concurrent_streams", &max_concurrent_streams, 1..=65_536);
         let max_connections = value::number(problems, "grpc.max_connections", &max_connections, 1..=65_536);
         let reflection = value::choice(problems, "grpc.reflection", &reflection, &[("true", true), ("false", false)]);
+        let health = value::choice(problems, "grpc.health", &health, &[("true", true), ("false", false)]);
         let tls = tls.validate(problems);
         Ok(GrpcConfig {
             listen: listen?,
@@ -93,6 +98,7 @@ impl RawGrpc {
             max_concurrent_streams: max_concurrent_streams?,
             max_connections: max_connections?,
             reflection: reflection?,
+            health: health?,
             tls: tls?,
         })
     }

@@ -24,9 +24,12 @@ use crate::pb::health::health_check_response::ServingStatus;
 use crate::pb::health::health_server::HealthServer;
 use crate::server::answer::Keeping;
 use crate::server::health::service::HealthService;
-use crate::server::open_services::OpenServices;
+use crate::server::open_services::{OpenServices, Switches};
 use crate::server::seats::Seats;
 use crate::server::status;
+
+/// The services: health alone.
+const ON: Switches = Switches { health: true, reflection: false, needs_credential: false };
 
 /// The connections that there may be at once, beside those that probes alone may have.
 const CONNECTIONS: usize = 16;
@@ -44,7 +47,7 @@ pub(crate) async fn serve(listener: TcpListener, health: HealthService, stop: Ca
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MAX_HEADERS.into());
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_header_list_size(MAX_HEADERS.into());
-    let service = AdminService { health, limits: OpenServices::new(false, false) };
+    let service = AdminService { health, limits: OpenServices::new(ON) };
     let mut seats = Seats::new(CONNECTIONS);
     loop {
         let accepted = tokio::select! {

@@ -12,6 +12,7 @@ pub(crate) mod general;
 pub(crate) mod guest;
 mod page;
 mod parse;
+pub(crate) mod privacy;
 pub(crate) mod redemption;
 pub mod requests;
 pub(crate) mod resource;
@@ -35,6 +36,7 @@ use events::Events;
 use execute::Api;
 use general::Invitations;
 use guest::GuestInvitations;
+use privacy::Privacy;
 use redemption::Redemptions;
 use resource::KindFields;
 use scopes::Scopes;
@@ -63,6 +65,7 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, prost::D
     use pb::event_service_server::EventServiceServer as EventServer;
     use pb::guest_invitation_service_server::GuestInvitationServiceServer as GuestServer;
     use pb::invitation_service_server::InvitationServiceServer as InvitationServer;
+    use pb::privacy_service_server::PrivacyServiceServer as PrivacyServer;
     use pb::redemption_service_server::RedemptionServiceServer as RedemptionServer;
     use pb::scope_service_server::ScopeServiceServer as ScopeServer;
     use pb::user_invitation_service_server::UserInvitationServiceServer as UserServer;
@@ -91,6 +94,7 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, prost::D
     let access = AccessServer::new(Access(Arc::clone(&api)));
     let scopes = ScopeServer::new(Scopes(Arc::clone(&api)));
     let deliveries = DeliveryServer::new(Deliveries(Arc::clone(&api)));
+    let privacy = PrivacyServer::new(Privacy(Arc::clone(&api)));
     let webhooks = WebhookServer::new(Webhooks(Arc::clone(&api)));
     let events = EventServer::new(Events(api, watches));
     Ok(Routes::new(limited!(connections))
@@ -101,6 +105,7 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, prost::D
         .add_service(limited!(invitations))
         .add_service(limited!(scopes))
         .add_service(limited!(deliveries))
+        .add_service(limited!(privacy))
         .add_service(limited!(webhooks))
         .add_service(limited!(events))
         .add_service(v1::server_reflection_server::ServerReflectionServer::new(reflection.clone()))

@@ -49,6 +49,10 @@ pub enum Command {
     ApiKey(ApiKeyCommand),
     /// Make a key that signs invitation tokens, for token.keys.
     TokenKey(TokenKeyArgs),
+    /// Print the tombstones of erased people, one a line: keep them apart from the backups of the database.
+    Erasures(ConfigArgs),
+    /// Erase people again whom a restored backup brought back, by the tombstones in the database and in a file.
+    EraseAgain(EraseAgainArgs),
     /// Give up a key, so that token.keys may lack it: every link and webhook secret that depends on it is lost.
     RetireKey(RetireKeyArgs),
 }
@@ -179,6 +183,17 @@ pub struct RetireKeyArgs {
     /// Id of the key.
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
     pub id: u8,
+}
+
+/// The flags of `erase-again`.
+#[derive(Clone, Debug, Args)]
+pub struct EraseAgainArgs {
+    /// The flags of every command that reads the configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// File of tombstones, as `erasures` prints them or as the log has them; they are added to those in the database.
+    #[arg(long, value_name = "FILE")]
+    pub tombstones: Option<PathBuf>,
 }
 
 /// Parses the arguments of the process; on a mistake, `--help` or `--version` it prints and exits.

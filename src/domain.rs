@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod command;
 pub mod decide;
 pub mod delivery;
+pub mod erasure;
 #[cfg(test)]
 mod fixtures;
 pub mod grantable_roles;

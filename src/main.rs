@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use invitation_service::auth::audit::{KeyEvent, audit};
 use invitation_service::cli::api_key::NewApiKey;
-use invitation_service::cli::{self, ApiKeyCommand, Command, CreateApiKeyArgs, RetireKeyArgs, ServeArgs};
+use invitation_service::cli::{
+    self, ApiKeyCommand, Command, CreateApiKeyArgs, EraseAgainArgs, RetireKeyArgs, ServeArgs,
+};
 use invitation_service::clock::Clock;
 use invitation_service::config::{AuthConfig, Config};
 use invitation_service::entropy::Entropy;
@@ -48,6 +50,14 @@ async fn execute(command: Command) -> Outcome {
             println!("the schema is up to date");
             Ok(())
         }
+        Command::Erasures(args) => {
+            let config = args.load()?;
+            let _logging = telemetry::init(&config.log)?;
+            let print = |line: String| println!("{line}");
+            serve::erasures::list(&config.store, Clock::system(), print).await?;
+            Ok(())
+        }
+        Command::EraseAgain(args) => Box::pin(erase_again(args)).await,
         Command::RetireKey(args) => retire_key(args).await,
         Command::CheckConfig(args) => {
             println!("{}", cli::check_config::run(args)?);
@@ -89,6 +99,17 @@ async fn create_api_key(args: CreateApiKeyArgs) -> Outcome {
     span.in_scope(|| audit(KeyEvent::Created, &record));
     println!("{}", secret.expose());
     Ok(())
+}
+
+/// Erases people again after a restore. On SQLite the service has to be stopped, since the file has one process at a time.
+async fn erase_again(args: EraseAgainArgs) -> Outcome {
+    let EraseAgainArgs { config, tombstones } = args;
+    let config = config.load()?;
+    let _logging = telemetry::init(&config.log)?;
+    let text = tombstones.map(std::fs::read_to_string).transpose()?.unwrap_or_default();
+    let report = serve::erasures::again(&config, &Clock::system(), &text).await?;
+    println!("{report}");
+    if report.is_complete() { Ok(()) } else { Err("some tombstones could not be applied".into()) }
 }
 
 /// Gives up a key. On SQLite the service has to be stopped, since the file has one process at a time.

@@ -4,6 +4,7 @@ mod accounts;
 mod api_keys;
 mod client_certificates;
 mod entry_file;
+pub mod erasures;
 mod jwt;
 mod keys;
 mod listeners;
@@ -110,6 +111,9 @@ pub enum ServeError {
     /// Connections cannot be served with TLS.
     #[error("grpc.tls: {0}")]
     Tls(String),
+    /// A line of a file of tombstones is none.
+    #[error("line {0} is not a tombstone: expected a line of `invitation-service erasures`")]
+    Tombstone(usize),
     /// The compiled protobuf files cannot be read.
     #[error("reflection: {0}")]
     Reflection(#[from] prost::DecodeError),

@@ -1,6 +1,7 @@
 //! The SeaORM repository: the only place that knows SQL. Commands go through the [`Executor`], reads to the pool, in turns by account.
 
 mod api_keys;
+pub mod erasures;
 pub mod events;
 mod executor;
 pub mod expiry;

@@ -267,10 +267,12 @@ impl Api {
 
     /// Returns the result of the database, or the status of its error.
     pub(crate) fn done<T>(&self, done: Result<T, StoreError>) -> Result<T, Status> {
-        done.map_err(|error| match error {
-            error if error.is_transient() => status::unavailable(),
-            error => self.defect(&error),
-        })
+        done.map_err(|error| self.failed(error))
+    }
+
+    /// Returns the status of an error of the database.
+    pub(crate) fn failed(&self, error: StoreError) -> Status {
+        if error.is_transient() { status::unavailable() } else { self.defect(&error) }
     }
 
     /// Reads an invitation of one kind, or of any, within the reach of the call.

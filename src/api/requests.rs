@@ -85,7 +85,8 @@ const MANY_BYTES: usize = 4 * 1024 * 1024;
 /// Returns the number of bytes that the answer of an RPC may need room for, by its path: 0 unless it shows many things.
 pub fn answer_size(path: &str) -> usize {
     let method = path.rsplit('/').next().unwrap_or_default();
-    if method.starts_with("List") || method.starts_with("Batch") { MANY_BYTES } else { 0 }
+    let shows_many = ["List", "Batch", "Export"].iter().any(|verb| method.starts_with(verb));
+    if shows_many { MANY_BYTES } else { 0 }
 }
 
 /// Returns the names of the services.
@@ -281,6 +282,10 @@ requests! {
         ListDeliveries(ListDeliveriesRequest) DeliveriesRead, Caller [paged];
         ReportDeliveryStatus(ReportDeliveryStatusRequest) DeliveriesWrite, Caller [write];
         RedeliverDeliveries(RedeliverDeliveriesRequest) DeliveriesWrite, Caller [write];
+    }
+    PrivacyService {
+        EraseRecipient(EraseRecipientRequest) PrivacyWrite, Account [write];
+        ExportRecipient(ExportRecipientRequest) PrivacyRead, Account [paged];
     }
     WebhookService {
         CreateWebhookEndpoint(CreateWebhookEndpointRequest) WebhooksWrite, Account [write];

@@ -83,6 +83,12 @@ pub enum Permission {
     /// Create, update and delete webhook endpoints, see their new secrets, and redeliver events.
     #[strum(serialize = "webhooks.write")]
     WebhooksWrite,
+    /// Export the data of a person.
+    #[strum(serialize = "privacy.read")]
+    PrivacyRead,
+    /// Erase the data of a person.
+    #[strum(serialize = "privacy.write")]
+    PrivacyWrite,
     /// See tokens and links in the results of reads.
     #[strum(serialize = "tokens.read")]
     TokensRead,

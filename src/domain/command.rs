@@ -4,6 +4,7 @@ mod accept;
 mod create;
 mod decline;
 mod delete;
+mod erase_recipient;
 mod expire;
 pub(super) mod read_set;
 mod record_created_connection;
@@ -37,6 +38,7 @@ pub use accept::AcceptInvitation;
 pub use create::{CreateInvitation, CreateOutcome, OnConflict};
 pub use decline::{DeclineInvitation, is_declinable};
 pub use delete::DeleteInvitation;
+pub use erase_recipient::EraseRecipient;
 pub use expire::ExpireInvitation;
 pub use read_set::{OpenSearch, ReadSet};
 pub use record_created_connection::RecordCreatedConnection;
@@ -97,6 +99,8 @@ pub enum Action {
     ReportDelivery(ReportDelivery),
     /// Records that an invitation has expired.
     Expire(ExpireInvitation),
+    /// Erases a person's data from an invitation.
+    EraseRecipient(EraseRecipient),
 }
 
 impl Action {
@@ -116,7 +120,8 @@ impl Action {
             | Self::SyncAutojoin(_)
             | Self::SettleDelivery(_)
             | Self::ReportDelivery(_)
-            | Self::Expire(_) => 0,
+            | Self::Expire(_)
+            | Self::EraseRecipient(_) => 0,
         }
     }
 }
@@ -240,6 +245,7 @@ impl Command {
             Action::SettleDelivery(settle) => settle,
             Action::ReportDelivery(report) => report,
             Action::Expire(expire) => expire,
+            Action::EraseRecipient(erase) => erase,
         }
     }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::command::{Command, RequestKey};
 use super::delivery::reminder::{Planned, Schedules};
 use super::delivery::{Delivery, NewDelivery, Purpose};
+use super::erasure::Erasure;
 use super::grantable_roles::GrantableRoles;
 use super::group::loaded::{Loaded, Remembered};
 use super::invitation::acceptance::Acceptance;
@@ -81,6 +82,8 @@ pub struct Changes {
     pub delivery: Option<Delivery>,
     /// The request to be remembered, the call that it is a part of, and the use of a proof.
     pub requests: Vec<(RequestKey, Remembered)>,
+    /// The person's data to take out of the rows beside the invitation.
+    pub erasure: Option<Erasure>,
 }
 
 /// A change of an invitation.

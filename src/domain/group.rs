@@ -2,6 +2,7 @@
 //!
 //! Later commands see what earlier ones changed; the save holds one final row per key, whatever the number of commands.
 
+pub mod erasures;
 pub mod loaded;
 pub mod open;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use super::invitation::{Engagement, Invitation, NEWEST_ACCEPTANCES};
 use super::value::id::{AcceptanceId, InvitationId};
 use super::value::text::AccountId;
 use super::value::time::Timestamp;
+use erasures::Erasures;
 use loaded::{Loaded, Remembered};
 use uuid::Uuid;
 
@@ -101,6 +103,8 @@ pub struct Save {
     pub settled: BTreeMap<(AccountId, Uuid), SettledDelivery>,
     /// Requests to be remembered.
     pub requests: BTreeMap<RequestKey, Remembered>,
+    /// The data of people to take out of stored rows.
+    pub erasures: Erasures,
 }
 
 /// A changed invitation, with the conditions of the save.
@@ -278,8 +282,18 @@ impl Group {
     }
 
     fn take_in(&mut self, account: &AccountId, changes: Changes) {
-        let Changes { invitations, slots, domains, acceptance, engagement, events, deliveries, delivery, requests } =
-            changes;
+        let Changes {
+            invitations,
+            slots,
+            domains,
+            acceptance,
+            engagement,
+            events,
+            deliveries,
+            delivery,
+            requests,
+            erasure,
+        } = changes;
         let is_update = matches!(invitations.first(), Some(Change::Update { .. }));
         let changed: Vec<_> = invitations
             .into_iter()
@@ -295,6 +309,7 @@ impl Group {
             let deliveries = deliveries.into_iter().map(|delivery| (Arc::clone(about), delivery));
             self.save.deliveries.extend(deliveries);
             self.take_in_acceptance(acceptance, Arc::clone(about));
+            erasure.into_iter().for_each(|erasure| self.take_in_erasure(about, erasure));
             for DomainChange { invitation, domain, joins } in domains {
                 self.save.domains.insert((invitation, domain), (Arc::clone(about), joins));
             }

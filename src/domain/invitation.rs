@@ -194,11 +194,8 @@ impl Invitation {
     /// Checks that a well-formed token is one of its present links.
     pub fn check_link(&self, link: &Claims) -> Result<(), Refusal> {
         let is_mine = *link == self.claims(link.recipient);
-        if is_mine && (link.recipient == 0 || self.recipient(link.recipient).is_some()) {
-            Ok(())
-        } else {
-            Err(Refusal::InvitationNotFound)
-        }
+        let is_known = || self.recipient(link.recipient).is_some_and(|recipient| !recipient.is_erased());
+        if is_mine && (link.recipient == 0 || is_known()) { Ok(()) } else { Err(Refusal::InvitationNotFound) }
     }
 
     /// Checks the etag, if the caller sent one.

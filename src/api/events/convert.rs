@@ -81,6 +81,10 @@ fn payload(id: InvitationId, payload: &Payload) -> Shown {
         Payload::EmailVerified(verified) => {
             Shown::EmailVerified(pb::InvitationEmailVerifiedEvent { recipient: recipient(verified.recipient) })
         }
+        Payload::RecipientErased(erased) => Shown::RecipientErased(pb::InvitationRecipientErasedEvent {
+            recipients: erased.recipients.iter().map(|ordinal| recipient_name(id, *ordinal)).collect(),
+            acceptances: erased.acceptances.iter().map(|acceptance| acceptance_name(id, *acceptance)).collect(),
+        }),
         Payload::Autojoin(autojoin) => Shown::Autojoin(pb::AutojoinUpdatedEvent {
             added_domains: autojoin.added.clone(),
             removed_domains: autojoin.removed.clone(),

@@ -82,5 +82,6 @@ fn state(state: RecipientState) -> pb::RecipientState {
         RecipientState::Open => pb::RecipientState::Open,
         RecipientState::Accepted => pb::RecipientState::Accepted,
         RecipientState::Declined => pb::RecipientState::Declined,
+        RecipientState::Removed => pb::RecipientState::Removed,
     }
 }

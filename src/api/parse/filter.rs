@@ -88,6 +88,9 @@ pub(in crate::api) fn address_type(given: i32) -> Result<AddressType, Invalid> {
         Ok(pb::TargetType::Phone) => Ok(AddressType::Phone),
         Ok(pb::TargetType::Internal) => Ok(AddressType::Internal),
         Ok(pb::TargetType::Share) => Ok(AddressType::Share),
+        Ok(pb::TargetType::Erased) => {
+            Err(Invalid::new(FieldRule::NotAllowed, "must not be TARGET_TYPE_ERASED: nothing is left to look for"))
+        }
         Err(_) => Err(Invalid::new(FieldRule::UnknownValue, "must be a known type")),
     }
 }
@@ -127,17 +130,17 @@ pub(in crate::api) fn delivery_states(violations: &mut Violations, states: &[i32
     })
 }
 
-/// Parses `states` of recipients; `None` if the list is not filtered by them. No recipient is REMOVED, so that state adds none.
+/// Parses `states` of recipients; `None` if the list is not filtered by them.
 pub(in crate::api) fn recipient_states(violations: &mut Violations, states: &[i32]) -> Option<Vec<RecipientState>> {
     use pb::RecipientState as Given;
     let parsed = values(violations, "states", states, |value| match Given::try_from(value).ok()? {
         Given::Unspecified => None,
-        Given::Open => Some(Some(RecipientState::Open)),
-        Given::Accepted => Some(Some(RecipientState::Accepted)),
-        Given::Declined => Some(Some(RecipientState::Declined)),
-        Given::Removed => Some(None),
+        Given::Open => Some(RecipientState::Open),
+        Given::Accepted => Some(RecipientState::Accepted),
+        Given::Declined => Some(RecipientState::Declined),
+        Given::Removed => Some(RecipientState::Removed),
     });
-    (!states.is_empty()).then(|| parsed.into_iter().flatten().collect())
+    (!states.is_empty()).then_some(parsed)
 }
 
 /// Checks `states` of acceptances.

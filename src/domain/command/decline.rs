@@ -70,7 +70,8 @@ impl CommandRules for DeclineInvitation {
             }
             declining.declined_at = Some(loaded.now);
         }
-        if invitation.recipients.iter().all(|recipient| recipient.declined_at.is_some()) {
+        // Nobody can answer for a recipient who was erased.
+        if invitation.recipients.iter().all(|recipient| recipient.declined_at.is_some() || recipient.is_erased()) {
             invitation.facts.declined_at = Some(loaded.now);
         }
         let payload = DeclinedPayload { recipient, reason: self.reason.as_deref().map(scrubbed) };

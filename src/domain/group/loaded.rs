@@ -93,7 +93,7 @@ impl Loaded {
     /// Adds or replaces an invitation.
     pub fn put_invitation(&mut self, invitation: Invitation) -> Arc<Invitation> {
         let invitation = Arc::new(invitation);
-        // Neither its scope nor its addresses ever change.
+        // Its scope never changes, and an address is only ever erased.
         if self.invitations.insert(invitation.id, Arc::clone(&invitation)).is_none() {
             self.open.add(&invitation);
         }
@@ -252,6 +252,15 @@ impl Loaded {
     /// Returns an acceptance of an invitation.
     pub fn acceptance(&self, invitation: InvitationId, id: AcceptanceId) -> Option<&Acceptance> {
         self.acceptances.get(&id).filter(|acceptance| acceptance.invitation == invitation)
+    }
+
+    /// Returns the acceptances of an invitation that are known, as they are now.
+    pub fn acceptances_of(&self, invitation: &Invitation) -> Vec<Acceptance> {
+        let read = self.acceptances.values().filter(|read| read.invitation == invitation.id);
+        let newest = invitation.acceptances.iter().filter(|newest| !self.acceptances.contains_key(&newest.id));
+        let mut all: Vec<_> = read.chain(newest).cloned().collect();
+        all.sort_unstable_by_key(|acceptance| acceptance.id);
+        all
     }
 
     /// Returns a subject's acceptance of an invitation.

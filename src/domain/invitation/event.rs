@@ -70,6 +70,9 @@ pub enum EventType {
     /// A code verified an address of it.
     #[strum(serialize = "invitation.email_verified")]
     EmailVerified,
+    /// The data of a person were erased from it.
+    #[strum(serialize = "invitation.recipient_erased")]
+    RecipientErased,
     /// The mail server accepted a message.
     #[strum(serialize = "delivery.sent")]
     DeliverySent,

@@ -21,6 +21,8 @@ pub enum AddressType {
     Internal,
     /// No person: the link is shared.
     Share,
+    /// An address that was erased, of whatever type it was.
+    Erased,
 }
 
 impl AddressType {
@@ -49,6 +51,8 @@ pub enum Address {
     Internal(String),
     /// A link that the inviter shares; the text, which may be empty, names the place.
     Share(String),
+    /// An address that was erased: nothing of it is left.
+    Erased,
 }
 
 impl Address {
@@ -60,6 +64,7 @@ impl Address {
             AddressType::Internal => text::opaque_id(value).map(Self::Internal),
             AddressType::Share if value.is_empty() => Ok(Self::Share(String::new())),
             AddressType::Share => text::free_text(value).map(Self::Share),
+            AddressType::Erased => Ok(Self::Erased),
         }
     }
 
@@ -70,6 +75,7 @@ impl Address {
             Self::Phone(_) => AddressType::Phone,
             Self::Internal(_) => AddressType::Internal,
             Self::Share(_) => AddressType::Share,
+            Self::Erased => AddressType::Erased,
         }
     }
 
@@ -78,6 +84,7 @@ impl Address {
         match self {
             Self::Email(email) => email.key(),
             Self::Phone(value) | Self::Internal(value) | Self::Share(value) => value,
+            Self::Erased => "",
         }
     }
 
@@ -86,6 +93,7 @@ impl Address {
         match self {
             Self::Email(email) => email.original(),
             Self::Phone(value) | Self::Internal(value) | Self::Share(value) => value,
+            Self::Erased => "",
         }
     }
 
@@ -93,7 +101,7 @@ impl Address {
     pub fn email(&self) -> Option<&Email> {
         match self {
             Self::Email(email) => Some(email),
-            Self::Phone(_) | Self::Internal(_) | Self::Share(_) => None,
+            Self::Phone(_) | Self::Internal(_) | Self::Share(_) | Self::Erased => None,
         }
     }
 
@@ -104,7 +112,7 @@ impl Address {
 
     /// Returns whether it identifies a person.
     pub fn names_a_person(&self) -> bool {
-        self.address_type() != AddressType::Share
+        !matches!(self, Self::Share(_) | Self::Erased)
     }
 }
 
@@ -145,6 +153,8 @@ pub enum RecipientState {
     Accepted,
     /// The recipient has declined.
     Declined,
+    /// The recipient was erased before they answered.
+    Removed,
 }
 
 /// One address of an invitation.
@@ -190,11 +200,17 @@ impl Recipient {
         self.state() == RecipientState::Open
     }
 
+    /// Returns whether the address was erased.
+    pub fn is_erased(&self) -> bool {
+        self.address == Address::Erased
+    }
+
     /// Returns the state. An acceptance counts before a refusal.
     pub fn state(&self) -> RecipientState {
         match (self.accepted_at, self.declined_at) {
             (Some(_), _) => RecipientState::Accepted,
             (None, Some(_)) => RecipientState::Declined,
+            (None, None) if self.is_erased() => RecipientState::Removed,
             (None, None) => RecipientState::Open,
         }
     }

@@ -31,6 +31,7 @@ struct Key {
     address: Hmac<Sha256>,
     client: Hmac<Sha256>,
     code: Hmac<Sha256>,
+    erased: Hmac<Sha256>,
     page: XChaCha20Poly1305,
     proof: XChaCha20Poly1305,
     webhook: XChaCha20Poly1305,
@@ -137,6 +138,12 @@ impl KeyRing {
         self.keys.iter().map(mac).collect()
     }
 
+    /// Returns the hash of an erased address under every key, each with the id of its key, the signing one first.
+    pub(crate) fn erased_macs(&self, address: &[u8]) -> Vec<(u8, [u8; 32])> {
+        let mac = |key: &Key| (key.id, key.erased.clone().chain_update(address).finalize().into_bytes().into());
+        self.keys.iter().map(mac).collect()
+    }
+
     /// Returns the MAC that a verification code is derived from, if the ring still has its key.
     pub(crate) fn code_mac(&self, key_id: u8, verification: &[u8]) -> Option<[u8; 32]> {
         self.key(key_id).map(|key| key.code.clone().chain_update(verification).finalize().into_bytes().into())
@@ -211,6 +218,7 @@ impl Key {
             address: Hmac::new_from_slice(&subkey("verified address")?).ok()?,
             client: Hmac::new_from_slice(&subkey("verification client")?).ok()?,
             code: Hmac::new_from_slice(&subkey("verification code")?).ok()?,
+            erased: Hmac::new_from_slice(&subkey("erased address")?).ok()?,
             page: XChaCha20Poly1305::new(&subkey("page token")?.into()),
             proof: XChaCha20Poly1305::new(&subkey("email proof")?.into()),
             webhook: XChaCha20Poly1305::new(&subkey("webhook secret")?.into()),

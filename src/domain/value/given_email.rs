@@ -40,6 +40,14 @@ impl GivenEmail {
         }
     }
 
+    /// Returns the text by which acceptances are found: the normalised address, or the text without case.
+    pub fn search_key(&self) -> String {
+        match self {
+            Self::Comparable(email) => email.key().to_owned(),
+            Self::Other(text) => Email::normal_part(text),
+        }
+    }
+
     /// Returns the address if it can be compared.
     pub fn comparable(&self) -> Option<&Email> {
         match self {

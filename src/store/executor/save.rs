@@ -10,7 +10,9 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
 use super::save_sql::{Part, SaveSql};
+use crate::domain::erasure::ErasedRows;
 use crate::domain::group::{Save, SettledDelivery, Update};
+use crate::domain::invitation::slot::SlotKey;
 use crate::domain::invitation::{Engagement, Invitation};
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
@@ -57,6 +59,11 @@ fn sets(save: &Save, parts: &[Part]) -> Vec<RowsParam> {
         Part::Replacing => RowsParam::new(part.columns(), save.replacing.iter().map(replacing_row)),
         Part::Counts => RowsParam::new(part.columns(), counts.iter().map(counts_row)),
         Part::Events => RowsParam::new(part.columns(), events.take().into_iter().flatten()),
+        Part::Released => RowsParam::new(part.columns(), save.erasures.slots.iter().map(released_row)),
+        Part::Unlabelled => RowsParam::new(part.columns(), save.erasures.labels.iter().map(unlabelled_row)),
+        Part::ErasedEvents | Part::ErasedMessages => {
+            RowsParam::new(part.columns(), save.erasures.rows.iter().map(erased_row))
+        }
         Part::Unchanged => RowsParam::new(part.columns(), unchanged_rows(save, &counts)),
     };
     parts.iter().map(set).collect()
@@ -100,6 +107,33 @@ fn settled_row(((account, id), settled): (&(AccountId, Uuid), &SettledDelivery))
         delivery.last_error.clone().into(),
         delivery.sent_at.map(Timestamp::micros).into(),
     ]
+}
+
+fn released_row(((account, key), invitation): (&(AccountId, SlotKey), &InvitationId)) -> [Value; 3] {
+    [account.as_str().into(), invitation.0.into(), key.0.as_str().into()]
+}
+
+fn unlabelled_row((invitation, account, key): &(InvitationId, AccountId, String)) -> [Value; 3] {
+    [account.as_str().into(), invitation.0.into(), key.as_str().into()]
+}
+
+/// Returns the row of an erasure. A list is a text with a line for each entry, since no entry has a line end.
+fn erased_row((invitation, (account, rows)): (&InvitationId, &(AccountId, ErasedRows))) -> [Value; 8] {
+    let ErasedRows { recipients, acceptances, actors, addresses, is_whole, drops_words } = rows;
+    [
+        account.as_str().into(),
+        invitation.0.into(),
+        lines(recipients).into(),
+        lines(acceptances.iter().map(|id| id.0)).into(),
+        lines(actors).into(),
+        lines(addresses).into(),
+        (*is_whole).into(),
+        (*drops_words).into(),
+    ]
+}
+
+fn lines<T: ToString>(entries: impl IntoIterator<Item = T>) -> String {
+    entries.into_iter().fold("\n".to_owned(), |lines, entry| lines + &entry.to_string() + "\n")
 }
 
 fn counts_row((id, counts): (&InvitationId, &Counts<'_>)) -> [Value; 6] {

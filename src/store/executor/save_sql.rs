@@ -9,6 +9,7 @@
 //! SQLite has one writer, whose transaction begins before the load, so nothing can have changed; the same sets go through
 //! `sqlite_sqls`, and the rows affected are a second check.
 
+mod erase;
 mod messages;
 mod postgres;
 
@@ -21,6 +22,7 @@ use crate::store::sql::entity::{
 };
 use crate::store::sql::rows_param::Columns;
 use crate::store::sql::texts::{Layout, StatementPart, StatementTexts};
+use erase::{erase_events, erase_messages, erased_columns, release_slots, remove_labels};
 use messages::{cancel_replaced, replacing_columns, settle_deliveries, settled_columns};
 pub(in crate::store) use postgres::{create_sql, save_sql};
 
@@ -63,6 +65,14 @@ pub(in crate::store) enum Part {
     Counts,
     /// Events that are numbered by the counters.
     Events,
+    /// Slots that are given up, because their keys have an erased address.
+    Released,
+    /// Labels that are removed.
+    Unlabelled,
+    /// The invitations whose stored events lose the data of a person.
+    ErasedEvents,
+    /// The invitations whose messages lose the address of a person.
+    ErasedMessages,
     /// The invitations that something is counted for and that stay as they are: on PostgreSQL another process may have
     /// deleted them since they were loaded.
     Unchanged,
@@ -92,6 +102,10 @@ impl Part {
         Self::Replacing,
         Self::Counts,
         Self::Events,
+        Self::Released,
+        Self::Unlabelled,
+        Self::ErasedEvents,
+        Self::ErasedMessages,
         Self::Unchanged,
     ];
 
@@ -115,6 +129,10 @@ impl Part {
             Self::Replacing => replacing_columns(),
             Self::Counts => engagement_columns(),
             Self::Events => Columns::of::<event::Entity>().and([("before_last", BigInteger)]),
+            Self::Released | Self::Unlabelled => {
+                Columns::list([("account_id", Text), ("invitation_id", UuidType), ("key", Text)])
+            }
+            Self::ErasedEvents | Self::ErasedMessages => erased_columns(),
             Self::Unchanged => Columns::list([("account_id", Text), ("invitation_id", UuidType)]),
         }
     }
@@ -145,6 +163,10 @@ impl Part {
             Self::Replacing => "replacing",
             Self::Counts => "count",
             Self::Events => "event",
+            Self::Released => "released",
+            Self::Unlabelled => "unlabelled",
+            Self::ErasedEvents => "erased_event",
+            Self::ErasedMessages => "erased_message",
             Self::Unchanged => "unchanged",
         }
     }
@@ -157,7 +179,7 @@ impl StatementPart for Part {
 }
 
 /// The columns of an invitation that change after its creation.
-const MUTABLE: [&str; 20] = [
+const MUTABLE: [&str; 23] = [
     "use_count",
     "expire_at",
     "accepted_at",
@@ -178,6 +200,9 @@ const MUTABLE: [&str; 20] = [
     "details",
     "expiry_told_at",
     "repeats",
+    "creator",
+    "inviter_user_id",
+    "sort_email",
 ];
 
 /// The texts of the save for one database.
@@ -252,6 +277,10 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
             Part::Replacing => cancel_replaced(lite, ""),
             Part::Counts => upsert_engagement(lite, "WHERE true"),
             Part::Events => insert_events(lite, "engagement"),
+            Part::Released => release_slots(lite),
+            Part::Unlabelled => remove_labels(lite),
+            Part::ErasedEvents => erase_events(lite),
+            Part::ErasedMessages => erase_messages(lite),
             // Nobody else can have deleted an invitation. This part is the last one, so the sets of the others keep their order.
             Part::Unchanged => return None,
         };
@@ -318,8 +347,9 @@ fn insert_events(layout: &Layout<'_, Part>, counted: &str) -> String {
 
 fn update_recipients(layout: &Layout<'_, Part>) -> String {
     format!(
-        "UPDATE recipient AS i SET accepted_at = r.accepted_at, declined_at = r.declined_at,
-            open_until = r.open_until FROM {}
+        "UPDATE recipient AS i SET recipient_type = r.recipient_type, value = r.value, original = r.original,
+            display_name = r.display_name, avatar_uri = r.avatar_uri, accepted_at = r.accepted_at,
+            declined_at = r.declined_at, open_until = r.open_until FROM {}
         WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.ordinal = r.ordinal",
         layout.keys(Part::Answers, "r")
     )
@@ -327,7 +357,8 @@ fn update_recipients(layout: &Layout<'_, Part>) -> String {
 
 fn update_acceptances(layout: &Layout<'_, Part>) -> String {
     format!(
-        "UPDATE acceptance AS i SET created_connection_id = r.created_connection_id, details = r.details FROM {}
+        "UPDATE acceptance AS i SET subject = r.subject, email_key = r.email_key,
+            created_connection_id = r.created_connection_id, details = r.details FROM {}
         WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.id = r.id",
         layout.keys(Part::Reacceptances, "r")
     )

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::unreadable::FullPage;
 use super::{Cursor, behind, order, owner, page_of_owner};
 use crate::domain::delivery::{DeliveryState, Purpose};
-use crate::domain::invitation::recipient::{Recipient, RecipientState};
+use crate::domain::invitation::recipient::{AddressType, Recipient, RecipientState};
 use crate::domain::kind::Kind;
 use crate::domain::reach::Reach;
 use crate::domain::secret::token::Claims;
@@ -151,10 +151,15 @@ impl Reads {
 
 /// Returns the condition for recipients in one of some states; none is in one of no states.
 fn in_states(states: &[RecipientState]) -> Condition {
-    let none = Column::Ordinal.is_in(Vec::<i32>::new());
+    let (none, erased) = (Column::Ordinal.is_in(Vec::<i32>::new()), AddressType::Erased.code());
     states.iter().fold(Condition::any().add(none), |any, state| {
         any.add(match state {
-            RecipientState::Open => Column::AcceptedAt.is_null().and(Column::DeclinedAt.is_null()),
+            RecipientState::Open => {
+                Column::AcceptedAt.is_null().and(Column::DeclinedAt.is_null()).and(Column::RecipientType.ne(erased))
+            }
+            RecipientState::Removed => {
+                Column::AcceptedAt.is_null().and(Column::DeclinedAt.is_null()).and(Column::RecipientType.eq(erased))
+            }
             RecipientState::Accepted => Column::AcceptedAt.is_not_null(),
             RecipientState::Declined => Column::AcceptedAt.is_null().and(Column::DeclinedAt.is_not_null()),
         })

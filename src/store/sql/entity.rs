@@ -14,6 +14,7 @@ macro_rules! without_relations {
 }
 
 mod aggregate;
+pub(in crate::store) mod erasure;
 mod plain;
 
 pub(in crate::store) use aggregate::{

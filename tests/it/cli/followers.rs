@@ -73,6 +73,9 @@ async fn calls(service: &Service) {
     let sync = pb::SyncAutojoinRequest { scope, domains, ..Default::default() };
     service.scopes().sync_autojoin(sync).await.unwrap();
 
+    messages::create(service, messages::invitation_for(&["dora@example.org"])).await;
+    let erase = pb::EraseRecipientRequest { email: "dora@example.org".to_owned(), ..Default::default() };
+    service.privacy().erase_recipient(erase).await.unwrap();
     let guest = guests::create(service, guests::guest("ann@example.org")).await;
     for archived in [true, false] {
         let guest = pb::GuestInvitation { name: guest.name.clone(), archived: Some(archived), ..Default::default() };

@@ -110,6 +110,7 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "InvitationService/RevokeInvitations" => ("filter.scope.id", "other"),
         "InvitationService/SyncInternalInvitation" => ("widget_configuration_id", "other"),
         "ScopeService/SyncAutojoin" => ("domains", "other.example.org"),
+        "PrivacyService/EraseRecipient" => ("email", "other@example.org"),
         "WebhookService/CreateWebhookEndpoint" | "WebhookService/UpdateWebhookEndpoint" => {
             ("webhook_endpoint.uri", "https://example.org/other")
         }

@@ -98,6 +98,7 @@ pub(crate) fn valid(path: &str, known: &Known) -> (About, Vec<u8>) {
         "AccessService" => of_access(method, known),
         "DeliveryService" => of_deliveries(method, known),
         "WebhookService" => of_webhooks(method, known),
+        "PrivacyService" => of_privacy(method, known),
         "EventService" => of_events(method, known),
         _ => panic!("{path} has no request here"),
     }
@@ -332,6 +333,15 @@ fn of_webhooks(method: &str, known: &Known) -> (About, Vec<u8>) {
         "RedeliverWebhookEvents" => {
             one(&pb::RedeliverWebhookEventsRequest { name, start_time: messages::at(-3_600), ..Default::default() })
         }
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+fn of_privacy(method: &str, known: &Known) -> (About, Vec<u8>) {
+    let email = known.email("user");
+    match method {
+        "EraseRecipient" => many(&pb::EraseRecipientRequest { email, ..Default::default() }),
+        "ExportRecipient" => many(&pb::ExportRecipientRequest { email, ..Default::default() }),
         _ => panic!("{method} has no request here"),
     }
 }

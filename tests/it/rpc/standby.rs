@@ -18,8 +18,9 @@ use crate::support::build::{generals, guests, messages};
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::service::{Service, configuration};
 
-/// The RPCs that change nothing and yet are never asked of a standby: what a link shows is a decision.
-const CURRENT: [&str; 1] = ["PreviewInvitation"];
+/// The RPCs that change nothing and yet are never asked of a standby: what a link shows is a decision, and an export has everything
+/// that is stored.
+const CURRENT: [&str; 2] = ["PreviewInvitation", "ExportRecipient"];
 
 /// The RPCs without a request_id that are no reads of rows: they show none, do something, or answer with a stream.
 const OTHERS: [&str; 5] = ["GetCaller", "SendVerificationCode", "VerifyEmail", "TestWebhookEndpoint", "WatchEvents"];

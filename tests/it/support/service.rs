@@ -10,6 +10,7 @@ use invitation_service::pb::delivery_service_client::DeliveryServiceClient;
 use invitation_service::pb::event_service_client::EventServiceClient;
 use invitation_service::pb::guest_invitation_service_client::GuestInvitationServiceClient;
 use invitation_service::pb::invitation_service_client::InvitationServiceClient;
+use invitation_service::pb::privacy_service_client::PrivacyServiceClient;
 use invitation_service::pb::redemption_service_client::RedemptionServiceClient;
 use invitation_service::pb::scope_service_client::ScopeServiceClient;
 use invitation_service::pb::user_invitation_service_client::UserInvitationServiceClient;
@@ -143,6 +144,10 @@ impl Service {
 
     pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Channel> {
         DeliveryServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn privacy(&self) -> PrivacyServiceClient<Channel> {
+        PrivacyServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn events(&self) -> EventServiceClient<Channel> {

@@ -101,7 +101,8 @@ fn by_name(invitation: &Invitation, etag: Option<&str>) -> Vec<(&'static str, Ac
         | Action::SettleDelivery(_)
         | Action::ReportDelivery(_)
         | Action::VerifyEmail(_)
-        | Action::Expire(_) => None,
+        | Action::Expire(_)
+        | Action::EraseRecipient(_) => None,
     });
     named.collect()
 }

@@ -44,6 +44,8 @@ pub enum Payload {
     Expired(ExpiredPayload),
     /// Of `invitation.email_verified`.
     EmailVerified(EmailVerifiedPayload),
+    /// Of `invitation.recipient_erased`.
+    RecipientErased(RecipientErasedPayload),
     /// Of `autojoin.updated`.
     Autojoin(AutojoinPayload),
     /// Of `delivery.sent`, `delivery.delivered`, `delivery.bounced`, `delivery.failed`, `delivery.opened` and
@@ -170,6 +172,15 @@ pub struct EmailVerifiedPayload {
     pub recipient: Option<u16>,
 }
 
+/// The erasure of a person's data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecipientErasedPayload {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<u16>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acceptances: Vec<AcceptanceId>,
+}
+
 /// The domains of an auto-join that are new or gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AutojoinPayload {
@@ -209,6 +220,7 @@ impl Payload {
             EventType::Fulfilled => Self::Fulfilled(from_value(json)?),
             EventType::Expired => Self::Expired(from_value(json)?),
             EventType::EmailVerified => Self::EmailVerified(from_value(json)?),
+            EventType::RecipientErased => Self::RecipientErased(from_value(json)?),
             EventType::AutojoinUpdated => Self::Autojoin(from_value(json)?),
             EventType::DeliverySent
             | EventType::DeliveryDelivered

@@ -2,6 +2,7 @@
 
 use sea_orm::{DbBackend, EntityTrait};
 
+use super::erase::{erase_events, erase_messages, release_slots, remove_labels};
 use super::messages::{cancel_replaced, settle_deliveries};
 use super::{
     KEEP_KNOWN_DOMAINS, KEEP_KNOWN_MESSAGES, Part, delete_domains, insert, insert_events, set_mutable, take_slots,
@@ -82,6 +83,10 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
             Part::Joining => insert::<autojoin_domain::Entity>(&layout, *part, KEEP_KNOWN_DOMAINS),
             Part::Leaving => delete_domains(&layout),
             Part::Replacing => cancel_replaced(&layout, replaces),
+            Part::Released => release_slots(&layout),
+            Part::Unlabelled => remove_labels(&layout),
+            Part::ErasedEvents => erase_events(&layout),
+            Part::ErasedMessages => erase_messages(&layout),
         };
         with.push(format!("{}_ AS ({sql})", part.name()));
     }

@@ -141,6 +141,8 @@ pub(in crate::store) mod acceptance {
         pub(in crate::store) created_connection_id: Option<Uuid>,
         pub(in crate::store) accepted_at: i64,
         pub(in crate::store) details: Json,
+        /// The address in the form in which it is searched for.
+        pub(in crate::store) email_key: Option<String>,
     }
 
     without_relations!();

@@ -13,6 +13,7 @@
 //! number of columns that fit.
 
 mod api_keys;
+mod erasure;
 mod indexes;
 mod retention;
 mod seed;
@@ -46,7 +47,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [fn(Dialect) -> TableCreateStatement; 24] = [
+const TABLES: [fn(Dialect) -> TableCreateStatement; 25] = [
     invitation,
     label,
     recipient,
@@ -71,6 +72,7 @@ const TABLES: [fn(Dialect) -> TableCreateStatement; 24] = [
     api_keys::api_key_position,
     key_check,
     resume_key,
+    erasure::erasure,
 ];
 
 /// The checks are a second guard behind the domain.
@@ -168,6 +170,7 @@ fn acceptance(dialect: Dialect) -> TableCreateStatement {
         .col(dialect.uuid_null("created_connection_id"))
         .col(big_integer("accepted_at"))
         .col(dialect.json("details"))
+        .col(dialect.key_text_null("email_key"))
         .take()
 }
 

@@ -102,5 +102,6 @@ pub(in crate::store) fn acceptance_row(invitation: &Invitation, acceptance: &Acc
         created_connection_id: created_connection.map(|created| created.connection.id),
         accepted_at: acceptance.accepted_at.micros(),
         details,
+        email_key: acceptance.email.as_ref().map(GivenEmail::search_key),
     }
 }

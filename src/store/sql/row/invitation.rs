@@ -217,7 +217,8 @@ pub(in crate::store) fn recipient_row(invitation: &Invitation, recipient: &Recip
         avatar_uri: unless_empty(recipient.avatar_uri.clone()),
         existing_user: recipient.existing_user,
         created_at: invitation.created_at.micros(),
-        open_until: invitation.open_until().map(Timestamp::micros),
+        // No search finds an address that was erased.
+        open_until: invitation.open_until().filter(|_| !recipient.is_erased()).map(Timestamp::micros),
     }
 }
 

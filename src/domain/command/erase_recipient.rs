@@ -1,0 +1,76 @@
+//! Erases the data of a person from one invitation.
+
+use super::{Command, CommandRules, ReadSet};
+use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
+use crate::domain::delivery::reminder::Schedules;
+use crate::domain::erasure::{Erased, erase};
+use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::event::payload::{RecipientErasedPayload, RevokedPayload};
+use crate::domain::invitation::event::{EventType, Payload};
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::value::given_email::GivenEmail;
+use crate::domain::value::id::{AcceptanceId, InvitationId};
+use crate::domain::value::time::Timestamp;
+
+/// Erases the data of a person from one invitation.
+#[derive(Clone, Debug)]
+pub struct EraseRecipient {
+    /// The invitation.
+    pub invitation: InvitationId,
+    /// An acceptance of the person, which may not be among the newest.
+    pub acceptance: Option<AcceptanceId>,
+    /// The address that the person is known by.
+    pub email: GivenEmail,
+}
+
+impl CommandRules for EraseRecipient {
+    fn read_set(&self) -> ReadSet {
+        // The newest acceptances are read as well: one of them may have been made since the person was looked for.
+        ReadSet { newest_acceptances: true, acceptance: self.acceptance, ..ReadSet::of(self.invitation) }
+    }
+
+    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
+        ReadSet::default()
+    }
+
+    fn weight(&self, _reminders: &Schedules) -> usize {
+        // The events and messages are not known before the load; this is enough for most.
+        20
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
+        let before = loaded.invitation(command.account(), self.invitation)?;
+        if !command.reaches(before) {
+            return Err(Refusal::InvitationNotFound);
+        }
+        let known = loaded.acceptances_of(before);
+        let Some(erased) = erase(before, &known, &self.email, loaded.now) else {
+            return Ok(Decided::unchanged(before.id));
+        };
+        let Erased { mut invitation, is_revoked, erasure } = erased;
+        let mut maker = Maker::new(loaded, command);
+        invitation.touch(&command.actor, loaded.now);
+        let revoked = is_revoked
+            .then(|| maker.event(&invitation, EventType::Revoked, Payload::Revoked(RevokedPayload::default())));
+        let payload = RecipientErasedPayload {
+            recipients: erasure.rows.recipients.iter().copied().collect(),
+            acceptances: erasure.rows.acceptances.iter().copied().collect(),
+        };
+        let told = maker.event(&invitation, EventType::RecipientErased, Payload::RecipientErased(payload));
+        let id = invitation.id;
+        Ok(Decided::changed(
+            id,
+            Changes {
+                invitations: vec![Change::Update { invitation, unexpired: false }],
+                events: revoked.into_iter().chain([told]).collect(),
+                erasure: Some(erasure),
+                ..Changes::default()
+            },
+        ))
+    }
+}

@@ -1,0 +1,118 @@
+//! What is left of an erasure when it breaks off, or when a backup brings the person back.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use invitation_service::clock::Clock;
+use invitation_service::domain::command::CreateInvitation;
+use invitation_service::domain::secret::key_ring::KeyRing;
+use invitation_service::domain::value::given_email::GivenEmail;
+use invitation_service::domain::value::id::IdSeed;
+use invitation_service::pb;
+use invitation_service::serve::erasures;
+use invitation_service::store::erasures::chunk::{PersonErasure, PersonPlace};
+
+use super::{ADDRESS, BOB, erase};
+use crate::support::build::commands::{account, created, email, link, store};
+use crate::support::build::messages;
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::on_both;
+use crate::support::service::{KEYS, Service, configuration};
+
+on_both!(
+    migrated:
+    erasure_that_broke_off_goes_on_with_what_is_left,
+    tombstones_erase_again_what_is_older_than_they_are,
+    tombstone_of_a_key_that_is_gone_is_reported,
+);
+
+async fn erasure_that_broke_off_goes_on_with_what_is_left(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    for _ in 0..120 {
+        created(&store, CreateInvitation { recipients: vec![email(ADDRESS).into()], ..link() }).await;
+    }
+    let (ring, given, account) = (KeyRing::parse(KEYS).unwrap(), GivenEmail::parse(ADDRESS).unwrap(), account());
+    let person = PersonErasure {
+        account: &account,
+        actor: "apiKeys/ci",
+        email: &given,
+        until: clock.now(),
+        ring: &ring,
+        is_dry_run: false,
+    };
+    let mut number = 0_u8;
+    let mut seed = move || {
+        number = number.wrapping_add(1);
+        number
+    };
+    let mut counts = Vec::new();
+    // The second round breaks off nowhere; the first does behind its first invitations.
+    for most in [2, usize::MAX] {
+        let (mut place, mut chunks) = (Some(PersonPlace::start()), 0);
+        while let Some(after) = place.filter(|_| chunks < most) {
+            let bytes = [seed(); 16];
+            let numbered = std::cell::Cell::new(0_u8);
+            let seed = || {
+                numbered.set(numbered.get() + 1);
+                let mut bytes = bytes;
+                bytes[0] = numbered.get();
+                IdSeed::new(clock.now(), bytes)
+            };
+            let chunk = store.erase_chunk(&person, after, seed, None).await.unwrap();
+            assert!(chunk.failed.is_none());
+            counts.push(chunk.counts.invitations);
+            (place, chunks) = (chunk.next, chunks + 1);
+        }
+    }
+    assert_eq!(counts, [0, 50, 0, 50, 20], "acceptances, recipients; and again");
+    store.close().await;
+}
+
+/// Erases the address an hour after New Year in another database, and returns its tombstones.
+async fn tombstones(elsewhere: &TestDatabase) -> String {
+    let service = Service::start(elsewhere).await;
+    service.clock.advance(Duration::from_secs(3_600));
+    erase(&service, ADDRESS, "").await;
+    service.stop().await;
+    let lines = Arc::new(Mutex::new(String::new()));
+    let print = |line: String| *lines.lock().unwrap() += &(line + "\n");
+    let config = configuration(elsewhere, &[]);
+    erasures::list(&config.store, Clock::manual(NEW_YEAR), print).await.unwrap();
+    let text = lines.lock().unwrap().clone();
+    assert!(!text.to_lowercase().contains("zebra"), "{text}");
+    text
+}
+
+async fn tombstones_erase_again_what_is_older_than_they_are(database: TestDatabase) {
+    let text = tombstones(&TestDatabase::sqlite()).await;
+    assert_eq!(text.lines().count(), 1);
+    // The database as a backup has brought it back: it knows nothing of the erasure.
+    let service = Service::start(&database).await;
+    let old = messages::create(&service, messages::invitation_for(&[ADDRESS, BOB])).await;
+    service.clock.advance(Duration::from_secs(2 * 3_600));
+    let new = messages::create(&service, messages::invitation_for(&[ADDRESS])).await;
+    service.stop().await;
+    let config = configuration(&database, &[]);
+    let clock = Clock::manual(NEW_YEAR);
+    clock.advance(Duration::from_secs(3 * 3_600));
+    for people in [1, 1] {
+        let report = erasures::again(&config, &clock, &text).await.unwrap();
+        assert!(report.is_complete(), "{report}");
+        assert_eq!((report.tombstones, report.people), (1, people), "{report}");
+    }
+    let service = Service::start_with(config, clock).await;
+    assert_eq!(messages::get(&service, &old.name).await.allowed_emails, ["", BOB]);
+    assert_eq!(messages::get(&service, &new.name).await.allowed_emails, [ADDRESS], "it is younger");
+    let last = messages::events(&service, &format!("invitations/{}", old.uid)).await.pop().unwrap();
+    assert_eq!((last.r#type.as_str(), last.actor.as_str()), ("invitation.recipient_erased", "system/erasure"));
+    assert!(last.payload.is_some_and(|payload| matches!(payload, pb::event::Payload::RecipientErased(_))));
+    service.stop().await;
+}
+
+async fn tombstone_of_a_key_that_is_gone_is_reported(database: TestDatabase) {
+    let text = tombstones(&TestDatabase::sqlite()).await.replace("\"key_id\":2", "\"key_id\":77");
+    let config = configuration(&database, &[]);
+    Service::start(&database).await.stop().await;
+    let report = erasures::again(&config, &Clock::manual(NEW_YEAR), &text).await.unwrap();
+    assert_eq!((report.tombstones, report.without_key, report.is_complete()), (1, 1, false), "{report}");
+}

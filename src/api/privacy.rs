@@ -2,6 +2,7 @@
 
 mod export;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,7 +106,7 @@ struct Erased {
 /// the call in the end.
 async fn erase_all(api: &Api, call: &Call, person: &PersonErasure<'_>, id: Uuid) -> Result<Erased, Status> {
     let (mut counts, mut failed, mut slowest) = (ErasureCounts::default(), None, Duration::ZERO);
-    let mut place = Some(PersonPlace::start());
+    let (mut place, mut seen) = (Some(PersonPlace::start()), BTreeSet::new());
     while let Some(after) = place {
         let before = call.deadline.left();
         if before < slowest.saturating_mul(2).max(MIN_TIME) {
@@ -116,10 +117,11 @@ async fn erase_all(api: &Api, call: &Call, person: &PersonErasure<'_>, id: Uuid)
             ChunkError::Store(error) => api.failed(error),
             ChunkError::Batch(error) => error.into(),
         })?;
-        if !person.is_dry_run && chunk.counts != ErasureCounts::default() {
-            api.read(api.store.count_erased(person.account, id, chunk.counts)).await?;
+        let erased = chunk.counts(&mut seen);
+        if !person.is_dry_run && erased != ErasureCounts::default() {
+            api.read(api.store.count_erased(person.account, id, erased)).await?;
         }
-        counts.add(chunk.counts);
+        counts.add(erased);
         failed = failed.or(chunk.failed);
         place = chunk.next;
         slowest = slowest.max(before.saturating_sub(call.deadline.left()));

@@ -4,7 +4,7 @@
 //! from the backups, and are taken in before they are applied. The operator knows of a restore and the service does not: this is a
 //! command, and no step of the start, which would have to read every address each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use uuid::Uuid;
@@ -117,14 +117,14 @@ pub async fn again(config: &Config, clock: &Clock, text: &str) -> Result<Report,
 /// Erases one person, and returns the numbers and whether nothing failed.
 async fn erase(store: &Store, person: &PersonErasure<'_>, clock: &Clock) -> Result<(ErasureCounts, bool), ServeError> {
     let (entropy, mut counts, mut is_whole) = (Entropy::system(), ErasureCounts::default(), true);
-    let mut place = Some(PersonPlace::start());
+    let (mut place, mut seen) = (Some(PersonPlace::start()), BTreeSet::new());
     while let Some(after) = place {
         let seed = || IdSeed::new(clock.now(), entropy.bytes());
         let chunk = store.erase_chunk(person, after, seed, None).await.map_err(|error| match error {
             ChunkError::Store(error) => error,
             ChunkError::Batch(_) => StoreError::Unavailable("the executor does not take commands".to_owned()),
         })?;
-        counts.add(chunk.counts);
+        counts.add(chunk.counts(&mut seen));
         is_whole &= chunk.failed.is_none();
         place = chunk.next;
     }

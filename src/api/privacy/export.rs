@@ -42,7 +42,7 @@ pub(super) async fn export(
     let reach = api.reach(call).await?;
     let (account, address) = (&call.caller.account, email.search_key());
     let after = asked.after.as_ref().map(|cursor| cursor.id);
-    // What is stored is shown as it is now, and not as it was on a standby.
+    // The export shows what is stored now, and not what a standby has.
     let reads = api.store.primary();
     let ids = reads.person_invitations(account, &address, (after, asked.ascending, asked.limit()));
     let ids = api.read(ids).await?;

@@ -45,12 +45,21 @@ pub struct PersonErasure<'a> {
 /// The result of a chunk.
 #[derive(Debug)]
 pub struct ErasedChunk {
-    /// The numbers of what was erased.
-    pub counts: ErasureCounts,
+    /// The invitations that something was erased from, with the numbers of what was the person's in each.
+    pub erased: Vec<(Uuid, ErasureCounts)>,
     /// The place at which the erasure goes on; `None` at the end.
     pub next: Option<PersonPlace>,
     /// The first failure of an invitation, which the others were erased beside.
     pub failed: Option<ExecuteError>,
+}
+
+impl ErasedChunk {
+    /// Returns the numbers of the invitations that were not seen yet: one with an acceptance and a recipient is found twice.
+    pub fn counts(&self, seen: &mut BTreeSet<Uuid>) -> ErasureCounts {
+        let mut counts = ErasureCounts::default();
+        self.erased.iter().filter(|(id, _)| seen.insert(*id)).for_each(|(_, more)| counts.add(*more));
+        counts
+    }
 }
 
 /// The reason why a chunk was not run.
@@ -81,7 +90,7 @@ impl Store {
         let address = email.search_key();
         let (found, next) = self.find_person(account, &address, until, (after, CHUNK)).await?;
         if found.is_empty() {
-            return Ok(ErasedChunk { counts: ErasureCounts::default(), next, failed: None });
+            return Ok(ErasedChunk { erased: Vec::new(), next, failed: None });
         }
         let invitations: BTreeSet<Uuid> = found.iter().map(|found| found.invitation).collect();
         let invitations: Vec<_> = invitations.into_iter().collect();
@@ -121,9 +130,8 @@ impl Store {
             };
             self.forget_codes(account, invitations.iter().flat_map(keys)).await?;
         }
-        let mut counts = ErasureCounts::default();
-        counted.into_iter().filter(|(id, _)| erased.contains(id)).for_each(|(_, more)| counts.add(more));
-        Ok(ErasedChunk { counts, next, failed })
+        let erased = counted.into_iter().filter(|(id, _)| erased.contains(id)).collect();
+        Ok(ErasedChunk { erased, next, failed })
     }
 
     /// Finds the addresses of an account that tombstones stand for, each with the latest moment of them.

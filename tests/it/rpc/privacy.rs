@@ -6,6 +6,7 @@ mod export_recipient;
 mod inventory;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use invitation_service::pb;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
@@ -20,6 +21,8 @@ pub(super) const ADDRESS: &str = "Quentin.Zebra@Example.org";
 pub(super) const NAME: &str = "Quentin Zebra";
 pub(super) const PHONE: &str = "+4915799887766";
 pub(super) const SUBJECT: &str = "subject-zebra-77";
+/// The time between two invitations, whose ids sort by age.
+const SECOND: Duration = Duration::from_secs(1);
 /// Another person.
 pub(super) const BOB: &str = "bob@example.org";
 
@@ -57,9 +60,11 @@ pub(super) async fn make(service: &Service) -> Made {
     let user = users::create(service, user).await;
     codes::ask(service, &messages::mailed_token(&user.uid, 0), ADDRESS).await.unwrap();
     made.insert("user", general(service, &user.uid).await);
+    service.clock.advance(SECOND);
     let guest = guests::create(service, guests::guest(ADDRESS)).await;
     made.insert("guest", general(service, &guest.uid).await);
 
+    service.clock.advance(SECOND);
     let prefill = Some(pb::Prefill { connection_owner_email: ADDRESS.to_owned(), ..Default::default() });
     let connection = pb::ConnectionInvitation { prefill, ..messages::invitation_for(&[ADDRESS, BOB]) };
     let connection = messages::create(service, connection).await;
@@ -85,7 +90,12 @@ pub(super) async fn make(service: &Service) -> Made {
         ..generals::into_team(&targets)
     };
     let single = generals::with_conflict(single, pb::OnConflict::Reject);
+    service.clock.advance(SECOND);
     let single = generals::try_create(service, single).await.unwrap();
+    made.insert("targets", general(service, &single.uid).await);
+
+    service.clock.advance(SECOND);
+    let single = generals::create(service, generals::into("red", &[email(ADDRESS)])).await;
     let decline = pb::DeclineInvitationRequest {
         reason: format!("{NAME} has moved"),
         ..messages::decline(&messages::mailed_token(&single.uid, 1))
@@ -93,6 +103,7 @@ pub(super) async fn make(service: &Service) -> Made {
     service.redemptions().decline_invitation(decline).await.unwrap();
     made.insert("declined", general(service, &single.uid).await);
 
+    service.clock.advance(SECOND);
     let link = pb::Invitation { invitation_type: pb::InvitationType::MultiUse.into(), ..generals::into("blue", &[]) };
     let link = generals::create(service, link).await;
     for acceptor in [acceptor(), Some(generals::verified("bob", BOB))] {
@@ -101,6 +112,11 @@ pub(super) async fn make(service: &Service) -> Made {
     }
     made.insert("link", general(service, &link.uid).await);
     report(service, &made["user"].name).await;
+    // An address of the same domain may accept, so a code is mailed to it.
+    let domain = pb::RecipientMatch::Domain.into();
+    let bob = pb::Invitation { recipient_match: domain, ..generals::into("green", &[email(BOB)]) };
+    let bob = generals::create(service, bob).await;
+    codes::ask(service, &bob.invitation_token, ADDRESS).await.unwrap();
     made
 }
 

@@ -1,4 +1,4 @@
-//! What is left of an erasure when it breaks off, or when a backup brings the person back.
+//! Erasures that break off, and people whom a backup brings back.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -60,7 +60,7 @@ async fn erasure_that_broke_off_goes_on_with_what_is_left(database: TestDatabase
             };
             let chunk = store.erase_chunk(&person, after, seed, None).await.unwrap();
             assert!(chunk.failed.is_none());
-            counts.push(chunk.counts.invitations);
+            counts.push(chunk.erased.len());
             (place, chunks) = (chunk.next, chunks + 1);
         }
     }

@@ -25,7 +25,7 @@ async fn export_has_everything_of_the_person_and_of_nobody_else(database: TestDa
     let (document, next) = page(&service, of("quentin.zebra@example.org")).await;
     assert_eq!((document["account"].as_str(), next.as_str()), (Some("default"), ""));
     let names: Vec<_> = document["invitations"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
-    let wanted = ["link", "declined", "connection", "guest", "user"].map(|which| made[which].name.as_str());
+    let wanted = ["link", "declined", "targets", "connection", "guest", "user"].map(|which| made[which].name.as_str());
     assert_eq!(names, wanted, "the newest first");
     let text = document.to_string();
     for part in [ADDRESS, NAME, PHONE, SUBJECT, "has moved", "invitation.accepted"] {

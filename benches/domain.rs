@@ -16,6 +16,7 @@ use invitation_service::domain::invitation::acceptance::{Acceptor, Subject};
 use invitation_service::domain::kind::Details;
 use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
 use invitation_service::domain::kind::shared::SharedDetails;
+use invitation_service::domain::quota::Quotas;
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::key_ring::KeyRing;
 use invitation_service::domain::secret::token::{Claims, Token};
@@ -26,7 +27,8 @@ use invitation_service::domain::value::time::Timestamp;
 use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
-const CONTEXT: Context = Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false };
+const CONTEXT: Context =
+    Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false, quotas: Quotas::NONE };
 /// As many as are decided together when that many calls are in flight.
 const ACCEPTS: u8 = u8::MAX;
 

@@ -30,6 +30,7 @@ pub use section::events::{EventsConfig, NatsBegin, NatsConfig};
 pub use section::general::GeneralConfig;
 pub use section::grpc::GrpcConfig;
 pub use section::grpc::tls::{ClientAuth, TlsConfig};
+pub use section::limits::{LimitsConfig, Rate};
 pub use section::links::{LinksConfig, TOKEN_PLACEHOLDER};
 pub use section::log::{LogConfig, LogFormat};
 pub use section::mail::{Encryption, MailConfig, MailTransport, Mailbox, SmtpConfig, SmtpServer, Unsubscribe};
@@ -62,6 +63,8 @@ pub struct Config {
     pub client_certificates: Option<EntryFile<ClientCertificateEntry>>,
     /// The issuers of JWTs that are accepted; `None` if there are none.
     pub jwt: Option<EntryFile<JwtIssuer>>,
+    /// The limits on invitations.
+    pub limits: LimitsConfig,
     /// The link of an invitation, by kind.
     pub links: LinksConfig,
     /// The defaults of general invitations.
@@ -137,6 +140,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         store,
         token,
         auth,
+        limits,
         links,
         general,
         mail,
@@ -155,6 +159,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     let client_certificates = auth.validate_client_certificates(problems);
     let jwt = auth.validate_jwt(problems);
     let auth = auth.validate(problems);
+    let limits = limits.validate(problems);
     let links = links.validate(problems);
     let general = general.validate(problems);
     let mail = mail.validate(problems);
@@ -198,6 +203,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         accounts: accounts?,
         client_certificates: client_certificates?,
         jwt: jwt?,
+        limits: limits?,
         links: links?,
         general: general?,
         mail,

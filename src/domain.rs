@@ -15,6 +15,7 @@ pub mod group;
 pub mod invitation;
 pub mod kind;
 pub mod organization_grant;
+pub mod quota;
 pub mod reach;
 pub mod secret;
 #[cfg(test)]

@@ -18,6 +18,7 @@ use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use crate::api::execute::rates::Rates;
 use crate::api::execute::{Api, WebhookRules};
 use crate::api::requests::{answer_size, required_by, services};
 use crate::api::{Watches, routes};
@@ -36,6 +37,7 @@ use crate::config::{
 use crate::domain::decide::Context;
 use crate::domain::delivery::reminder::{Schedule, Schedules};
 use crate::domain::group::Group;
+use crate::domain::quota::{Quotas, RecipientQuota};
 use crate::domain::secret::key_check::RingRefused;
 use crate::domain::secret::key_ring::{KeyRing, KeyRingError};
 use crate::domain::value::rule::Invalid;
@@ -214,6 +216,7 @@ async fn build_store(config: &Config, clock: &Clock) -> Result<OpenStore, ServeE
             signing_key: ring.signing_key(),
             reminders: schedules(&config.reminders),
             acceptance_notice: config.mail.acceptance_notice,
+            quotas: quotas(config, &ring),
         },
         decide: Group::run,
     };
@@ -259,7 +262,8 @@ fn build_background(
 
 fn retention(config: &Config) -> Retention {
     let RetentionConfig { events, deliveries, ended_invitations } = config.retention;
-    Retention { events, deliveries, ended_invitations, publishes: config.events.nats.is_some() }
+    let counts_open = config.limits.open_invitations_per_account.is_some();
+    Retention { events, deliveries, ended_invitations, counts_open, publishes: config.events.nats.is_some() }
 }
 
 /// Starts the task that puts a changed file of API keys to work.
@@ -336,6 +340,8 @@ fn build_services(
         links: config.links.clone(),
         mail_domain: config.mail.from.domain.clone(),
         general_ttl: Ttl::parse(config.general.ttl).map_err(ServeError::GeneralTtl)?,
+        rates: Rates::new(&config.limits, &clock),
+        quotas: quotas(config, &ring),
         clock,
         entropy: Entropy::system(),
         read_timeout: config.store.timeout,
@@ -348,6 +354,17 @@ fn build_services(
         accounts,
     };
     Ok(routes(Arc::new(api), watches)?)
+}
+
+fn quotas(config: &Config, ring: &KeyRing) -> Quotas {
+    let limits = &config.limits;
+    let recipient = |limit| RecipientQuota { limit, ring: ring.clone() };
+    Quotas {
+        open_invitations: limits.open_invitations_per_account,
+        per_inviter: limits.invitations_per_inviter_per_day,
+        per_recipient: limits.mails_per_recipient_per_day.map(recipient),
+        resends: limits.resends,
+    }
 }
 
 fn networks(config: &Config) -> Networks {

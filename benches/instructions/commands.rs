@@ -6,6 +6,7 @@ use invitation_service::domain::command::{Action, Command, Request};
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::delivery::reminder::Schedules;
 use invitation_service::domain::grantable_roles::GrantableRoles;
+use invitation_service::domain::quota::Quotas;
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::key_ring::KeyRing;
 use invitation_service::domain::secret::token::Claims;
@@ -18,7 +19,8 @@ use crate::messages;
 /// The moment of everything.
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 /// The settings of decisions.
-pub(crate) const CONTEXT: Context = Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false };
+pub(crate) const CONTEXT: Context =
+    Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false, quotas: Quotas::NONE };
 /// The first seed of accepts, behind those of creates.
 const ACCEPTS: u8 = 128;
 

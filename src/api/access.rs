@@ -2,6 +2,8 @@
 
 mod api_keys;
 
+mod quota;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -80,6 +82,13 @@ impl AccessService for Access {
 
     async fn revoke_api_key(&self, request: Request<pb::RevokeApiKeyRequest>) -> Result<Response<pb::ApiKey>, Status> {
         api_keys::revoke(&self.0, request).await.map(Response::new)
+    }
+
+    async fn get_quota(&self, request: Request<pb::GetQuotaRequest>) -> Result<Response<pb::Quota>, Status> {
+        let (call, message, mut violations) = Call::of(request)?;
+        let inviter = violations.optional("inviter_user_id", &message.inviter_user_id, text::opaque_id);
+        violations.finish(Some(()))?;
+        quota::quota(&self.0, &call.caller, inviter.as_deref()).await.map(Response::new)
     }
 
     async fn create_organization_grant(

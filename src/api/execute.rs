@@ -4,6 +4,7 @@
 #[doc(hidden)]
 pub mod measured;
 pub(crate) mod organization_access;
+pub mod rates;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::domain::group::{BatchMode, Executed};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::Kind;
+use crate::domain::quota::Quotas;
 use crate::domain::reach::Reach;
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::secret::token::Claims;
@@ -37,6 +39,7 @@ use crate::server::status;
 use crate::store::{BatchError, ExecuteError, KnownCall, Read, Reads, Store, StoreError, WriteOnce};
 use crate::webhook::tester::WebhookTester;
 use organization_access::{OrganizationAccess, Organizations, check_new};
+use rates::{Rates, invitees_of};
 
 /// The parts that the services share.
 #[derive(Debug)]
@@ -51,6 +54,10 @@ pub struct Api {
     pub mail_domain: String,
     /// The time to live of a general invitation whose creator sets none.
     pub general_ttl: Ttl,
+    /// The rates of this process.
+    pub rates: Rates,
+    /// The limits that hold over all replicas.
+    pub quotas: Quotas,
     /// The clock for ids.
     pub clock: Clock,
     /// The randomness for ids and page tokens.
@@ -154,10 +161,16 @@ impl Api {
         let named = command.invitation();
         named.into_iter().for_each(note_invitation);
         let (executor, deadline) = (self.store.executor(), Some(call.deadline.0));
+        let invitees = if message.validate_only() { 0 } else { invitees_of(&command.action) };
+        let invited = self.rates.invite(&call.caller, invitees)?;
         let executed = match message.validate_only() {
-            true => executor.dry_run(command, deadline).await?,
-            false => executor.execute(command, deadline).await?,
+            true => executor.dry_run(command, deadline).await,
+            false => executor.execute(command, deadline).await,
         };
+        if invites_nobody(&executed) {
+            invited.give_back(invitees);
+        }
+        let executed = executed?;
         if named.is_none() && !executed.dry_run {
             note_invitation(executed.invitation.id);
         }
@@ -328,6 +341,14 @@ fn of_kind(found: Option<Read<Invitation>>, kind: Option<Kind>) -> Result<Read<I
     let found = found.filter(fits).ok_or_else(status::not_found)?;
     note_invitation(found.found.id);
     Ok(found)
+}
+
+/// Returns whether it is known that a command has created no invitation.
+pub(crate) fn invites_nobody(executed: &Result<Executed, ExecuteError>) -> bool {
+    match executed {
+        Ok(executed) => !executed.created,
+        Err(error) => matches!(error, ExecuteError::Refused(_)),
+    }
 }
 
 /// Returns the claims of the field `token`. A forged token is refused without a query, as if its invitation did not exist.

@@ -59,8 +59,12 @@ impl RedemptionService for Redemptions {
             None => self.by_token(&mut violations, ""),
         };
         let client_key = violations.optional("client_key", &message.client_key, text::opaque_id);
-        let (email, access) = violations.finish(email.zip(access))?;
-        let requested = send_verification_code(&self.0, &call, &access, &email, client_key.as_deref()).await?;
+        let by_name = matches!(message.access, Some(Given::Name(_)));
+        let request = async {
+            let (email, access) = violations.finish(email.zip(access))?;
+            send_verification_code(&self.0, &call, &access, &email, client_key.as_deref()).await
+        };
+        let requested = if by_name { request.await? } else { self.0.rates.look_up(&call.caller, request).await? };
         let Requested { expire_at, retry_after } = requested;
         let retry_delay = retry_after.try_into().map_err(|error| self.0.defect(&error))?;
         Ok(Response::new(pb::SendVerificationCodeResponse {
@@ -83,8 +87,13 @@ impl RedemptionService for Redemptions {
             None => self.by_token(&mut violations, ""),
         };
         let client_key = violations.optional("client_key", &message.client_key, text::opaque_id);
-        let ((email, code), access) = violations.finish(email.zip(code).zip(access))?;
-        let (email_proof, proof) = verify_email(&self.0, &call, access, Try { email, code, client_key }).await?;
+        let by_name = matches!(message.access, Some(Given::Name(_)));
+        let verify = async {
+            let ((email, code), access) = violations.finish(email.zip(code).zip(access))?;
+            verify_email(&self.0, &call, access, Try { email, code, client_key }).await
+        };
+        let verified = if by_name { verify.await } else { self.0.rates.look_up(&call.caller, verify).await };
+        let (email_proof, proof) = verified?;
         Ok(Response::new(pb::VerifyEmailResponse { email_proof, expire_time: Some(timestamp(proof.expire_at)) }))
     }
 
@@ -93,11 +102,14 @@ impl RedemptionService for Redemptions {
         request: Request<pb::PreviewInvitationRequest>,
     ) -> Result<Response<pb::InvitationPreview>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let link = verify(&self.0.ring, &mut violations, &message.token);
-        let link = violations.finish(link)?;
-        let reach = self.0.reach(&call).await?;
-        let read = self.0.find_by(&reach, &Access::Link(link)).await?;
-        Ok(Response::new(preview(&read.found, &link, read.now)))
+        let look_up = async {
+            let link = verify(&self.0.ring, &mut violations, &message.token);
+            let link = violations.finish(link)?;
+            let reach = self.0.reach(&call).await?;
+            let read = self.0.find_by(&reach, &Access::Link(link)).await?;
+            Ok(Response::new(preview(&read.found, &link, read.now)))
+        };
+        self.0.rates.look_up(&call.caller, look_up).await
     }
 
     async fn accept_invitation(
@@ -107,7 +119,8 @@ impl RedemptionService for Redemptions {
         let (call, message, mut violations) = Call::of(request)?;
         let accept = to_accept(&mut violations, &message, &self.0.ring, &call.caller.account);
         let accept = accept.map(Box::new).map(Action::Accept);
-        let executed = self.0.execute(&call, &message, violations, accept).await?;
+        let accepted = self.0.execute(&call, &message, violations, accept);
+        let executed = self.0.rates.look_up(&call.caller, accepted).await?;
         let (acceptance, invitation) = self.0.accepted(&call, &executed);
         Ok(Response::new(pb::AcceptInvitationResponse {
             acceptance,
@@ -124,7 +137,8 @@ impl RedemptionService for Redemptions {
         let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
         let access = verify(&self.0.ring, &mut violations, &message.token).map(Access::Link);
         let decline = access.map(|access| Action::Decline(DeclineInvitation { access, address: None, reason }));
-        let executed = self.0.execute(&call, &message, violations, decline).await?;
+        let declined = self.0.execute(&call, &message, violations, decline);
+        let executed = self.0.rates.look_up(&call.caller, declined).await?;
         Ok(Response::new(self.0.accepted(&call, &executed).1))
     }
 
@@ -146,7 +160,8 @@ impl RedemptionService for Redemptions {
         let record = link
             .zip(engagement)
             .map(|(link, engagement)| Action::RecordEngagement(RecordEngagement { link, engagement, source }));
-        self.0.execute(&call, &message, violations, record).await?;
+        let recorded = self.0.execute(&call, &message, violations, record);
+        self.0.rates.look_up(&call.caller, recorded).await?;
         Ok(Response::new(pb::RecordEngagementResponse {}))
     }
 }

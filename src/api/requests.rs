@@ -266,6 +266,7 @@ requests! {
         ListApiKeys(ListApiKeysRequest) ApiKeysRead, Caller [paged];
         UpdateApiKey(UpdateApiKeyRequest) ApiKeysWrite, Caller [write];
         RevokeApiKey(RevokeApiKeyRequest) ApiKeysWrite, Caller [write];
+        GetQuota(GetQuotaRequest) AnyCredential, Caller;
         CreateOrganizationGrant(CreateOrganizationGrantRequest) OrganizationGrantsWrite, Account [write];
         GetOrganizationGrant(GetOrganizationGrantRequest) OrganizationGrantsRead, Account;
         ListOrganizationGrants(ListOrganizationGrantsRequest) OrganizationGrantsRead, Account [paged];

@@ -51,10 +51,15 @@ impl Store {
         let requests = maintenance.prune_requests().await?;
         let codes = maintenance.prune_verifications().await?;
         let webhooks = maintenance.prune_webhooks().await?;
+        let quotas = maintenance.prune_quotas().await?;
         // The turn begins here, because it rests for as long as its own chunks took; the time before counts for its end.
         let mut turn = PruneTurn::lasting(TURN_TIME.saturating_sub(begun.elapsed()));
-        let Retention { events, deliveries, ended_invitations, publishes } = *retention;
+        let Retention { events, deliveries, ended_invitations, counts_open, publishes } = *retention;
         let mut troubles = Troubles::default();
+        let holds = match counts_open {
+            true => troubles.without(maintenance.compare_holds(&mut turn).await),
+            false => NONE,
+        };
         let events = match events {
             Some(age) => troubles.without(maintenance.prune_events(age, publishes, &mut turn).await),
             None => NONE,
@@ -67,14 +72,15 @@ impl Store {
             Some(age) => troubles.without(maintenance.prune_ended_invitations(age, &mut turn).await),
             None => NONE,
         };
-        let is_done = events.is_done && deliveries.is_done && invitations.is_done;
+        let is_done = holds.is_done && events.is_done && deliveries.is_done && invitations.is_done;
         if is_done && troubles.0.is_none() {
             self.advance(Follower::Prune, holder, now).await?;
         }
         let (events, deliveries, invitations) = (events.rows, deliveries.rows, invitations.rows);
-        let rows = requests + codes + webhooks + events + deliveries + invitations;
+        let quotas = quotas + holds.rows;
+        let rows = requests + codes + webhooks + quotas + events + deliveries + invitations;
         if rows > 0 {
-            tracing::info!(requests, codes, webhooks, events, deliveries, invitations, "old rows were deleted");
+            tracing::info!(requests, codes, webhooks, quotas, events, deliveries, invitations, "old rows were deleted");
         }
         troubles.0.map_or(Ok(Some(Pruned { rows, is_done })), Err)
     }

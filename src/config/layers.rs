@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, Problems};
 use super::section::{
-    admin, auth, delivery, events, general, grpc, links, log, mail, reminders, retention, store, token, webhooks,
+    admin, auth, delivery, events, general, grpc, limits, links, log, mail, reminders, retention, store, token,
+    webhooks,
 };
 use super::value;
 
@@ -30,6 +31,7 @@ pub(super) struct RawConfig {
     pub(super) store: store::RawStore,
     pub(super) token: token::RawToken,
     pub(super) auth: auth::RawAuth,
+    pub(super) limits: limits::RawLimits,
     pub(super) links: links::RawLinks,
     pub(super) general: general::RawGeneral,
     pub(super) mail: mail::RawMail,

@@ -8,15 +8,17 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 use url::{Position, Url};
 
+use super::section::limits::OFF as NO_LIMIT;
 use super::section::reminders::{AFTER, BEFORE_EXPIRY, key};
 use super::section::retention::OFF;
 use super::value::format_duration;
 use super::{
     AccountEntry, AdminConfig, AuthConfig, ClientAuth, ClientCertificateEntry, Config, DeliveryConfig, Encryption,
-    EntryFile, EventsConfig, GrpcConfig, JwksSource, JwtAccess, JwtIssuer, LinksConfig, LogConfig, LogFormat,
-    MailConfig, MailTransport, NatsBegin, NatsConfig, ReminderTimes, RemindersConfig, RetentionConfig, SecretFiles,
-    SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig, WebhooksConfig,
+    EntryFile, EventsConfig, GrpcConfig, JwksSource, JwtAccess, JwtIssuer, LimitsConfig, LinksConfig, LogConfig,
+    LogFormat, MailConfig, MailTransport, NatsBegin, NatsConfig, Rate, ReminderTimes, RemindersConfig, RetentionConfig,
+    SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig, WebhooksConfig,
 };
+use crate::domain::delivery::repeats::ResendLimits;
 use crate::domain::kind::Kind;
 
 const REDACTED: &str = "[redacted]";
@@ -31,6 +33,7 @@ pub(super) fn render(config: &Config) -> String {
         accounts,
         client_certificates,
         jwt,
+        limits,
         links,
         general,
         mail,
@@ -54,6 +57,7 @@ pub(super) fn render(config: &Config) -> String {
             accounts.as_ref(),
         )
         .0,
+        render_limits(limits),
         render_links(links),
         section("general").text("ttl", format_duration(general.ttl)).0,
         render_mail(mail, path(mail_url)),
@@ -320,6 +324,34 @@ fn render_retention(retention: &RetentionConfig) -> String {
         .text("events", age(events))
         .text("deliveries", age(deliveries))
         .text("ended_invitations", age(ended_invitations))
+        .0
+}
+
+fn render_limits(limits: &LimitsConfig) -> String {
+    let LimitsConfig {
+        invitations_per_key,
+        invitations_per_account,
+        failed_lookups_per_key,
+        open_invitations_per_account,
+        invitations_per_inviter_per_day,
+        mails_per_recipient_per_day,
+        resends: ResendLimits { per_day, min_interval },
+    } = *limits;
+    let off = || Value::String(NO_LIMIT.to_owned());
+    let rate = |rate: Option<Rate>| {
+        let text = |Rate { most, per }: Rate| Value::String(format!("{most} per {}", format_duration(per)));
+        rate.map_or_else(off, text)
+    };
+    let number = |number: Option<u32>| number.map_or_else(off, |number| Value::Integer(number.into()));
+    section("limits")
+        .value("invitations_per_key", rate(invitations_per_key))
+        .value("invitations_per_account", rate(invitations_per_account))
+        .value("failed_lookups_per_key", rate(failed_lookups_per_key))
+        .value("open_invitations_per_account", number(open_invitations_per_account))
+        .value("invitations_per_inviter_per_day", number(invitations_per_inviter_per_day))
+        .value("mails_per_recipient_per_day", number(mails_per_recipient_per_day))
+        .number("resends_per_invitation_per_day", i64::from(per_day))
+        .text("resend_interval", format_duration(min_interval))
         .0
 }
 

@@ -6,6 +6,7 @@ pub(super) mod delivery;
 pub(super) mod events;
 pub(super) mod general;
 pub(super) mod grpc;
+pub(super) mod limits;
 pub(super) mod links;
 pub(super) mod log;
 pub(super) mod mail;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 
 use super::*;
+use crate::domain::delivery::repeats::ResendLimits;
 use crate::domain::kind::Kind;
 
 mod accounts;
@@ -160,6 +161,11 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("mail.timeout", "99ms", "from 100ms to 300s"),
         ("mail.connections", "0", "from 1 to 100"),
         ("mail.helo", "two words", "a host name"),
+        ("limits.invitations_per_key", "600", "such as \"600 per 1m\""),
+        ("limits.invitations_per_account", "0 per 1m", "from 1 to 100000000"),
+        ("limits.failed_lookups_per_key", "5 per 2d", "from 1s to 1d"),
+        ("limits.open_invitations_per_account", "0", "from 1 to 100000000"),
+        ("limits.resends_per_invitation_per_day", "off", "from 1 to 100"),
         ("retention.events", "23h", "from 1d to 36525d"),
         ("retention.events", "", "must be a duration"),
         ("retention.deliveries", "6d", "from 7d to 36525d"),
@@ -322,6 +328,24 @@ fn nothing_that_users_see_is_deleted_unless_an_age_is_set() {
     assert_eq!((events, deliveries, ended_invitations), (days(1), None, days(36_525)));
     let shown = config.redacted();
     assert!(shown.contains("events = \"1d\"\ndeliveries = \"off\"\nended_invitations = \"36525d\""), "{shown}");
+}
+
+#[test]
+fn nothing_but_resends_is_limited_unless_it_is_set() {
+    let limits = load(&[]).unwrap().limits;
+    assert_eq!((limits.invitations_per_key, limits.failed_lookups_per_key), (None, None));
+    assert_eq!((limits.open_invitations_per_account, limits.mails_per_recipient_per_day), (None, None));
+    assert_eq!(limits.resends, ResendLimits::DEFAULT);
+    let file =
+        "[limits]\ninvitations_per_key = \"600 per 1m\"\nmails_per_recipient_per_day = 5\nresend_interval = \"0s\"\n";
+    let config = load_file(file, &[]).unwrap();
+    let rate = config.limits.invitations_per_key.unwrap();
+    assert_eq!((rate.most.get(), rate.per), (600, Duration::from_secs(60)));
+    assert_eq!(
+        (config.limits.mails_per_recipient_per_day, config.limits.resends.min_interval),
+        (Some(5), Duration::ZERO)
+    );
+    assert!(config.redacted().contains("invitations_per_key = \"600 per 60s\""), "{}", config.redacted());
 }
 
 #[test]

@@ -31,6 +31,7 @@ use crate::domain::decide::{Context, Decided};
 use crate::domain::grantable_roles::GrantableRoles;
 use crate::domain::group::loaded::{Loaded, Rivals};
 use crate::domain::invitation::Invitation;
+use crate::domain::quota::Quotas;
 use crate::domain::reach::Reach;
 
 pub use super::decide::request::{REMEMBERED_FOR, Request, RequestKey};
@@ -254,11 +255,19 @@ impl Command {
         self.rules().read_set()
     }
 
+    /// Returns the same rows, with the counts of quotas.
+    pub fn read_set_with(&self, quotas: &Quotas) -> ReadSet {
+        ReadSet { quotas: quotas.keys(self), ..self.read_set() }
+    }
+
     /// Returns the further rows that its decision needs, which depend on the loaded invitation; most commands have
     /// none.
-    pub fn second_read_set(&self, loaded: &Loaded) -> ReadSet {
+    pub fn second_read_set(&self, loaded: &Loaded, quotas: &Quotas) -> ReadSet {
         let invitation = self.invitation().and_then(|id| loaded.invitation(self.account(), id).ok());
-        invitation.map_or_else(ReadSet::default, |invitation| self.rules().second_read_set(invitation, loaded.now))
+        invitation.map_or_else(ReadSet::default, |invitation| ReadSet {
+            quotas: quotas.second_keys(self, invitation),
+            ..self.rules().second_read_set(invitation, loaded.now)
+        })
     }
 
     /// Returns the invitations that its search has found, that its decision needs, and that are not read yet.
@@ -276,7 +285,7 @@ impl Command {
 
     fn search(&self, loaded: &Loaded) -> Option<OpenSearch> {
         // Most groups search for nothing.
-        let search = || self.read_set().open_search.or_else(|| self.second_read_set(loaded).open_search);
+        let search = || self.read_set().open_search.or_else(|| self.second_read_set(loaded, &Quotas::NONE).open_search);
         loaded.has_searched().then(search).flatten()
     }
 
@@ -324,6 +333,21 @@ pub(in crate::domain) trait CommandRules {
     /// Returns the key under which the use of something that serves once is remembered, if the command brings such a thing.
     fn use_key(&self, _account: &AccountId) -> Option<RequestKey> {
         None
+    }
+
+    /// Returns the invitation that it would create, if it invites somebody.
+    fn create(&self) -> Option<&CreateInvitation> {
+        None
+    }
+
+    /// Returns whether an invitation may be open after it that was not before.
+    fn may_open(&self) -> bool {
+        false
+    }
+
+    /// Returns whether it may mail the recipients of the invitation that it is about.
+    fn may_mail_again(&self) -> bool {
+        false
     }
 
     /// Returns those of the invitations found by its search that its decision needs.

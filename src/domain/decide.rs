@@ -23,6 +23,7 @@ use super::invitation::recipient::Recipient;
 use super::invitation::refusal::Refusal;
 use super::invitation::slot::{Slot, SlotKey};
 use super::invitation::{EngagementType, Invitation};
+use super::quota::{QuotaChanges, Quotas};
 use super::value::id::{AcceptanceId, InvitationId};
 pub(super) use replay::remembered;
 use replay::{remember, replay};
@@ -36,6 +37,8 @@ pub struct Context {
     pub reminders: Schedules,
     /// Whether inviters receive a notice of acceptances.
     pub acceptance_notice: bool,
+    /// The limits that hold over all replicas.
+    pub quotas: Quotas,
 }
 
 /// The changes of a command, and the answer to its caller.
@@ -84,6 +87,8 @@ pub struct Changes {
     pub requests: Vec<(RequestKey, Remembered)>,
     /// The person's data to take out of the rows beside the invitation.
     pub erasure: Option<Erasure>,
+    /// The use of the quotas.
+    pub quotas: QuotaChanges,
 }
 
 /// A change of an invitation.
@@ -127,6 +132,7 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
     }
     let mut decided = command.rules().decide(loaded, command, context)?;
     check_roles(&command.grantable_roles, &decided.changes)?;
+    context.quotas.charge(loaded, command, &mut decided.changes)?;
     let changed = !decided.changes.events.is_empty();
     decided.changes.requests.extend(remember(loaded, command, &decided.affected, changed));
     Ok(decided)

@@ -19,6 +19,9 @@ use super::value::word;
 /// The reason for which a message is cancelled when a later one brings its recipient the link.
 pub const REPLACED: &str = "a later message replaces it";
 
+/// The reason for which a message is suppressed.
+pub const SUPPRESSED: &str = "the address has had as many messages today as it may, from all accounts together";
+
 /// The purpose of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -66,6 +69,8 @@ pub enum DeliveryState {
     Failed,
     /// The message was no longer needed when its turn came.
     Cancelled,
+    /// The message is not sent, because its address has had as many as it may.
+    Suppressed,
 }
 
 impl DeliveryState {

@@ -27,6 +27,7 @@ use super::kind::guest::{GuestDetails, system_subject};
 use super::kind::shared::{Inviter, SharedDetails};
 use super::kind::user::UserDetails;
 use super::kind::{Details, Kind, Scope};
+use super::quota::Quotas;
 use super::secret::key_ring::KeyRing;
 use super::secret::token::Claims;
 use super::value::email::Email;
@@ -38,7 +39,8 @@ use super::value::time::{Timestamp, Ttl};
 /// The moment of every decision, unless a test sets another one.
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 /// Key 1 signs; there are no reminders and no notices.
-pub(super) const CONTEXT: Context = Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false };
+pub(super) const CONTEXT: Context =
+    Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false, quotas: Quotas::NONE };
 
 /// Returns the moment some minutes after [`NOW`], or before it.
 pub(super) fn minutes(minutes: i64) -> Timestamp {

@@ -20,6 +20,7 @@ use super::invitation::event::NewEvent;
 use super::invitation::refusal::{AsRefusal, Refusal};
 use super::invitation::slot::{Slot, SlotKey};
 use super::invitation::{Engagement, Invitation, NEWEST_ACCEPTANCES};
+use super::quota::QuotaSave;
 use super::value::id::{AcceptanceId, InvitationId};
 use super::value::text::AccountId;
 use super::value::time::Timestamp;
@@ -105,6 +106,8 @@ pub struct Save {
     pub requests: BTreeMap<RequestKey, Remembered>,
     /// The data of people to take out of stored rows.
     pub erasures: Erasures,
+    /// The use of the quotas.
+    pub quotas: QuotaSave,
 }
 
 /// A changed invitation, with the conditions of the save.
@@ -147,6 +150,7 @@ impl Save {
             && self.slots.is_empty()
             && self.domains.is_empty()
             && self.settled.is_empty()
+            && self.quotas.additions.is_empty()
     }
 }
 
@@ -293,6 +297,7 @@ impl Group {
             delivery,
             requests,
             erasure,
+            quotas,
         } = changes;
         let is_update = matches!(invitations.first(), Some(Change::Update { .. }));
         let changed: Vec<_> = invitations
@@ -304,7 +309,7 @@ impl Group {
             .collect();
         if let Some(about) = changed.first() {
             if is_update {
-                self.replace_queued(account, &deliveries);
+                self.replace_queued(account, &deliveries, &quotas.suppressed);
             }
             let deliveries = deliveries.into_iter().map(|delivery| (Arc::clone(about), delivery));
             self.save.deliveries.extend(deliveries);
@@ -325,6 +330,7 @@ impl Group {
             self.save.engagement.entry(id).or_default().count(engagement);
         }
         self.save.events.extend(events);
+        self.save.quotas.take_in(account, &mut self.loaded, quotas);
         for (key, remembered) in requests {
             self.loaded.put_request(key.clone(), remembered.clone());
             self.save.requests.insert(key, remembered);
@@ -333,8 +339,9 @@ impl Group {
 
     /// Notes that messages with a link replace earlier ones to the same recipients which are not sent yet, so that nobody
     /// gets the same mail twice after an outage of the mail server.
-    fn replace_queued(&mut self, account: &AccountId, deliveries: &[NewDelivery]) {
-        for new in deliveries.iter().filter(|new| new.purpose == Purpose::Invitation) {
+    fn replace_queued(&mut self, account: &AccountId, deliveries: &[NewDelivery], suppressed: &[Uuid]) {
+        let replaces = |new: &&NewDelivery| new.purpose == Purpose::Invitation && !suppressed.contains(&new.id);
+        for new in deliveries.iter().filter(replaces) {
             let key = (new.invitation, new.recipient);
             let same = |earlier: &&NewDelivery| {
                 (earlier.invitation, earlier.recipient) == key && earlier.purpose == Purpose::Invitation

@@ -1,6 +1,7 @@
 //! The one table from errors to the statuses that clients see. Every status has an ErrorInfo (AIP-193).
 
 mod access;
+mod limit;
 mod resource;
 mod size;
 #[cfg(test)]
@@ -23,6 +24,8 @@ pub(crate) use access::{
     api_key_revoked, not_authenticated, organization_access_denied, organizations_access_denied, permission_denied,
     permission_not_given, role_not_grantable, unauthenticated,
 };
+use limit::quota_used_up;
+pub(crate) use limit::{quota_exceeded, rate_limited};
 use resource::{about, about_unnamed};
 pub(crate) use resource::{
     api_key_exists, api_key_not_found, event_not_found, named_delivery_not_found, organization_grant_exists,
@@ -189,6 +192,7 @@ impl From<Refusal> for Status {
                 "more than 1,000 invitations into the scope are open for these targets: revoke some with RevokeInvitations, or \
                  send fewer targets and smaller batches",
             ),
+            Refusal::QuotaExceeded(exceeded) => quota_used_up(&exceeded),
             Refusal::RateLimited(limited) => rate_limited(limited.limit, limited.retry_after),
             Refusal::DeliveryNotFound => {
                 let message = "there is no such delivery: take the message_id from ListDeliveries";
@@ -242,13 +246,6 @@ pub(crate) fn expected_count_exceeded(expected: u64, matching: u64) -> Status {
 pub(crate) fn etag_mismatch(resource: &str) -> Status {
     let message = format!("the {resource} has changed, or is another one, since this etag was read: read it again");
     status(ErrorReason::EtagMismatch, &message, [])
-}
-
-/// RESOURCE_EXHAUSTED for a limit on a number.
-pub(crate) fn quota_exceeded(limit: &str, message: &str) -> Status {
-    let mut details = details(ErrorReason::QuotaExceeded, [("limit", limit.to_owned())]);
-    details.add_quota_failure_violation(limit, message);
-    Status::with_error_details(code(ErrorReason::QuotaExceeded), message, details)
 }
 
 impl From<BatchError> for Status {
@@ -314,14 +311,6 @@ pub(crate) fn named_not_found(name: &str) -> Status {
 pub(crate) fn verification_code_invalid() -> Status {
     let message = "the code is wrong, used, tried too often or too old: request another one";
     status(ErrorReason::VerificationCodeInvalid, message, [])
-}
-
-/// RESOURCE_EXHAUSTED, to be retried after a while.
-pub(crate) fn rate_limited(limit: &str, retry_after: Duration) -> Status {
-    let mut details = details(ErrorReason::RateLimited, [("limit", limit.to_owned())]);
-    details.set_retry_info(Some(retry_after));
-    let message = "there were too many requests: try again after the delay";
-    Status::with_error_details(code(ErrorReason::RateLimited), message, details)
 }
 
 /// UNAVAILABLE, to be retried shortly.

@@ -4,6 +4,7 @@ mod deliveries;
 mod ended;
 mod events;
 pub(super) mod key_checks;
+mod quotas;
 mod tables;
 mod turn;
 mod walk;
@@ -227,5 +228,11 @@ pub(super) fn prune_sqls(backend: DbBackend) -> Vec<(String, String)> {
         ("lock slots of invitations", ended::lock_slots_sql(backend)),
     ];
     let locks = locks.into_iter().filter(|_| backend == DbBackend::Postgres);
-    named.into_iter().chain(locks).map(|(title, sql)| (title.to_owned(), sql)).chain(owned).collect()
+    named
+        .into_iter()
+        .chain(locks)
+        .map(|(title, sql)| (title.to_owned(), sql))
+        .chain(owned)
+        .chain(quotas::sqls(backend))
+        .collect()
 }

@@ -8,6 +8,7 @@ pub(super) mod invitations;
 pub(super) mod points;
 pub(super) mod positions;
 pub(super) mod query;
+mod quotas;
 pub(super) mod recipients;
 pub(super) mod rows;
 mod source;

@@ -7,6 +7,7 @@ mod deliveries;
 pub(crate) mod events;
 pub(crate) mod general;
 pub(crate) mod guest;
+mod limits;
 pub(crate) mod privacy;
 pub(crate) mod redemption;
 pub(crate) mod scopes;

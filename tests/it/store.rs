@@ -10,6 +10,7 @@ mod organization_grants;
 mod outbox;
 mod plans;
 mod plans_make;
+mod quotas;
 pub(crate) mod read;
 mod retention;
 mod standby;

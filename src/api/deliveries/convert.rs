@@ -38,6 +38,7 @@ pub(in crate::api) fn state(state: DeliveryState) -> pb::DeliveryState {
         DeliveryState::Bounced => pb::DeliveryState::Bounced,
         DeliveryState::Failed => pb::DeliveryState::Failed,
         DeliveryState::Cancelled => pb::DeliveryState::Cancelled,
+        DeliveryState::Suppressed => pb::DeliveryState::Suppressed,
     }
 }
 

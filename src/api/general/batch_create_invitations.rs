@@ -7,7 +7,8 @@ use super::entry_error::entry_error;
 use super::fit::Fit;
 use super::parse::to_create;
 use crate::api::execute::organization_access::check_new;
-use crate::api::execute::{Api, Call, check_request_id};
+use crate::api::execute::rates::invitees_of;
+use crate::api::execute::{Api, Call, check_request_id, invites_nobody};
 use crate::api::parse::violations::Violations;
 use crate::domain::command::{Action, Command, Request as Remembered};
 use crate::domain::group::{BatchMode, Executed};
@@ -17,7 +18,7 @@ use crate::pb;
 use crate::pb::batch_create_invitations_result::Result as Outcome;
 use crate::server::status::invalid_fields;
 use crate::server::violation::Violation;
-use crate::store::BatchError;
+use crate::store::{BatchError, ExecuteError};
 
 const MAX_REQUESTS: usize = 500;
 const MAX_TARGETS: usize = 5_000;
@@ -47,8 +48,14 @@ pub(crate) async fn batch_create_invitations(
     if message.atomic {
         refuse_all(parsed.iter().map(|parsed| parsed.as_ref().err().cloned()))?;
     }
-    let commands = parsed.iter().filter_map(|parsed| parsed.as_ref().ok()).cloned().collect();
+    let commands: Vec<_> = parsed.iter().filter_map(|parsed| parsed.as_ref().ok()).cloned().collect();
+    let invitees: Vec<_> = commands.iter().map(|command| invitees_of(&command.action)).collect();
+    let all = if message.validate_only { 0 } else { invitees.iter().sum() };
+    let invited = api.rates.invite(&call.caller, all)?;
     let executed = api.execute_all(call, commands, mode).await;
+    if !message.validate_only {
+        invited.give_back(not_invited(&executed, &invitees));
+    }
     if let Err(BatchError::Refused(errors)) = &executed {
         refuse_all(errors.iter().map(|error| error.clone().map(Status::from)))?;
     }
@@ -66,6 +73,18 @@ pub(crate) async fn batch_create_invitations(
         pb::BatchCreateInvitationsResult { result: Some(result) }
     });
     Ok(pb::BatchCreateInvitationsResponse { results: results.collect() })
+}
+
+/// Returns the number of those whom a batch would have invited, and has not.
+fn not_invited(executed: &Result<Vec<Result<Executed, ExecuteError>>, BatchError>, invitees: &[u32]) -> u32 {
+    match executed {
+        Ok(results) => {
+            let nobody = results.iter().zip(invitees).filter(|(result, _)| invites_nobody(result));
+            nobody.map(|(_, invitees)| invitees).sum()
+        }
+        Err(BatchError::Refused(_) | BatchError::Failed(ExecuteError::Refused(_))) => invitees.iter().sum(),
+        Err(BatchError::Failed(_)) => 0,
+    }
 }
 
 fn check_size(violations: &mut Violations, message: &pb::BatchCreateInvitationsRequest) {

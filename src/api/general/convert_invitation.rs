@@ -78,6 +78,7 @@ fn status(invitation: &Invitation) -> pb::InvitationStatus {
             Some(DeliveryState::Delivered) => pb::InvitationStatus::Delivered,
             Some(DeliveryState::Bounced) => pb::InvitationStatus::Bounced,
             Some(DeliveryState::Failed) => pb::InvitationStatus::Failed,
+            Some(DeliveryState::Suppressed) => pb::InvitationStatus::Suppressed,
             Some(DeliveryState::Cancelled) | None => pb::InvitationStatus::Shared,
         }
     }

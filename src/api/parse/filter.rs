@@ -127,6 +127,7 @@ pub(in crate::api) fn delivery_states(violations: &mut Violations, states: &[i32
         Given::Bounced => Some(DeliveryState::Bounced),
         Given::Failed => Some(DeliveryState::Failed),
         Given::Cancelled => Some(DeliveryState::Cancelled),
+        Given::Suppressed => Some(DeliveryState::Suppressed),
     })
 }
 

@@ -23,6 +23,7 @@ use crate::domain::invitation::state::Facts;
 use crate::domain::invitation::unknown_fields::UnknownFields;
 use crate::domain::invitation::{Engagement, Invitation};
 use crate::domain::kind::Details;
+use crate::domain::value::email::Email;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
 
@@ -71,6 +72,11 @@ pub struct CreateInvitation {
 }
 
 impl CreateInvitation {
+    /// Returns the addresses that a link can be mailed to.
+    pub fn emails(&self) -> impl Iterator<Item = &Email> {
+        self.recipients.iter().filter_map(|recipient| recipient.address.email())
+    }
+
     /// Returns the slots that it takes.
     fn slots(&self) -> Vec<SlotKey> {
         SlotKey::of(&self.details, self.recipients.iter().map(|recipient| &recipient.address))
@@ -176,6 +182,14 @@ impl CommandRules for CreateInvitation {
             invitations.push(rival.0);
         }
         Ok(Decided::changed(id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
+    }
+
+    fn create(&self) -> Option<&CreateInvitation> {
+        Some(self)
+    }
+
+    fn may_open(&self) -> bool {
+        true
     }
 
     fn found_to_read(&self, loaded: &Loaded, rivals: &Rivals) -> Vec<InvitationId> {

@@ -8,6 +8,7 @@ use crate::domain::invitation::acceptance::Subject;
 use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::kind::Scope;
+use crate::domain::quota::QuotaKey;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 
 /// A search for general invitations to a scope that are meant for one of some addresses and have not ended.
@@ -40,6 +41,8 @@ pub struct ReadSet {
     pub found: Vec<InvitationId>,
     /// The message that is read with its invitation.
     pub delivery: Option<Uuid>,
+    /// The counts of quotas.
+    pub quotas: Vec<QuotaKey>,
     /// Whether the recipients of that invitation are left out: there may be a thousand, with a message for each.
     pub without_recipients: bool,
 }

@@ -123,7 +123,7 @@ impl CommandRules for ResendInvitation {
         let mut deliveries = self.deliveries(&mut maker, &invitation);
         // A resend that mails nobody only renews or replaces the link.
         if !deliveries.is_empty() {
-            invitation.repeats.count_resend(loaded.now)?;
+            invitation.repeats.count_resend(loaded.now, &context.quotas.resends)?;
         }
         let reminders = maker.reminders_if_moved(before, &mut invitation, context)?;
         invitation.sent(deliveries.len(), loaded.now);
@@ -134,6 +134,14 @@ impl CommandRules for ResendInvitation {
         let id = invitation.id;
         let invitations = vec![Change::Update { invitation, unexpired: false }];
         Ok(Decided::changed(id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
+    }
+
+    fn may_open(&self) -> bool {
+        true
+    }
+
+    fn may_mail_again(&self) -> bool {
+        true
     }
 
     fn made_link(&self, present: &Invitation, actor: &str) -> bool {

@@ -73,6 +73,10 @@ impl CommandRules for SyncAutojoin {
         present.check_etag(self.etag.as_deref())?;
         change(&mut maker, present, self)
     }
+
+    fn may_open(&self) -> bool {
+        true
+    }
 }
 
 fn make(maker: &mut Maker<'_>, sync: &SyncAutojoin, context: &Context) -> Result<Decided, Refusal> {

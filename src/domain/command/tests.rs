@@ -13,6 +13,7 @@ use crate::domain::fixtures::{
 use crate::domain::invitation::state::State;
 use crate::domain::kind::Details;
 use crate::domain::kind::general::Usage;
+use crate::domain::quota::Quotas;
 
 fn schedules() -> Schedules {
     let schedule =
@@ -82,7 +83,7 @@ fn accept_reads_subject_connection_and_rival_invitations() {
     let read_set = command.read_set();
     assert_eq!(read_set.subject.unwrap().0, "ann");
     assert_eq!(read_set.created_connection, Some(Uuid::from_u128(9)));
-    let second = command.second_read_set(&loaded(&invited, &[]));
+    let second = command.second_read_set(&loaded(&invited, &[]), &Quotas::NONE);
     let search = second.open_search.unwrap();
     assert_eq!(search.scope, Some(scope()));
     assert_eq!(search.addresses.len(), 2, "the id and the address of the person");

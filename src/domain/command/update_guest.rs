@@ -144,6 +144,10 @@ impl CommandRules for UpdateGuestInvitation {
         let invitations = vec![Change::Update { invitation, unexpired: false }];
         Ok(Decided::changed(before.id, Changes { invitations, slots, events, deliveries, ..Changes::default() }))
     }
+
+    fn may_open(&self) -> bool {
+        true
+    }
 }
 
 /// Updates the parent organization and returns the fields that have changed.

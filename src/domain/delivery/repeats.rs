@@ -8,12 +8,25 @@ use serde::{Deserialize, Serialize};
 use crate::domain::invitation::refusal::RateLimited;
 use crate::domain::value::time::Timestamp;
 
-/// The least time between two resends.
-const MIN_INTERVAL: Duration = Duration::from_secs(60);
 /// The time within which resends, and moves of the expiry, are counted.
 const WINDOW: Duration = Duration::from_secs(24 * 3_600);
-/// The number of resends, and of moves of the expiry, in any [`WINDOW`].
-const MAX_IN_WINDOW: usize = 10;
+/// The number of moves of the expiry in any [`WINDOW`].
+const MAX_MOVES: usize = 10;
+
+/// The limits on the resends of one invitation that mail somebody. They are counted in the row of the invitation, which a
+/// save updates only if nobody else has: so they hold over all replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResendLimits {
+    /// The most resends in any 24 hours.
+    pub per_day: u16,
+    /// The least time between two of them.
+    pub min_interval: Duration,
+}
+
+impl ResendLimits {
+    /// One a minute, and ten in any 24 hours.
+    pub const DEFAULT: Self = Self { per_day: 10, min_interval: Duration::from_secs(60) };
+}
 
 /// The moments of the last day at which callers had an invitation mailed again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,25 +40,26 @@ pub struct Repeats {
 
 impl Repeats {
     /// Counts a resend that mails somebody, or refuses it.
-    pub(in crate::domain) fn count_resend(&mut self, now: Timestamp) -> Result<(), RateLimited> {
-        count(&mut self.resends, ("resends_per_invitation", MIN_INTERVAL), now)
+    pub(in crate::domain) fn count_resend(&mut self, now: Timestamp, limits: &ResendLimits) -> Result<(), RateLimited> {
+        let ResendLimits { per_day, min_interval } = *limits;
+        count(&mut self.resends, ("resends_per_invitation", min_interval, per_day.into()), now)
     }
 
     /// Counts a move of the expiry that plans reminders, or refuses it. There is no pause between two, so that a wrong
     /// expiry can be corrected at once.
     pub(in crate::domain) fn count_move(&mut self, now: Timestamp) -> Result<(), RateLimited> {
-        count(&mut self.moves, ("expiry_moves_per_invitation", Duration::ZERO), now)
+        count(&mut self.moves, ("expiry_moves_per_invitation", Duration::ZERO, MAX_MOVES), now)
     }
 }
 
 fn count(
     moments: &mut Vec<Timestamp>,
-    (limit, min_interval): (&'static str, Duration),
+    (limit, min_interval, most): (&'static str, Duration, usize),
     now: Timestamp,
 ) -> Result<(), RateLimited> {
     moments.retain(|at| *at > now.earlier(WINDOW));
     let pause = moments.last().map(|last| last.later(min_interval));
-    let oldest_of_full = moments.len().checked_sub(MAX_IN_WINDOW).and_then(|first| moments.get(first));
+    let oldest_of_full = moments.len().checked_sub(most).and_then(|first| moments.get(first));
     let next = pause.max(oldest_of_full.map(|oldest| oldest.later(WINDOW)));
     match next.filter(|next| *next > now) {
         Some(next) => Err(RateLimited { limit, retry_after: next.since(now) }),
@@ -66,7 +80,7 @@ mod tests {
     /// Counts resends at some minutes, and returns the minutes that each of them has to wait.
     fn waits(at: &[i64]) -> Vec<u64> {
         let mut repeats = Repeats::default();
-        let wait = |minute: &i64| match repeats.count_resend(minutes(*minute)) {
+        let wait = |minute: &i64| match repeats.count_resend(minutes(*minute), &ResendLimits::DEFAULT) {
             Ok(()) => 0,
             Err(limited) => {
                 assert_eq!(limited.limit, "resends_per_invitation");
@@ -80,9 +94,12 @@ mod tests {
     fn one_resend_a_minute_is_allowed() {
         assert_eq!(waits(&[0, 0, 1, 1, 2]), [0, 1, 0, 1, 0]);
         let mut repeats = Repeats::default();
-        repeats.count_resend(minutes(0)).unwrap();
+        repeats.count_resend(minutes(0), &ResendLimits::DEFAULT).unwrap();
         let almost = minutes(1).earlier(Duration::from_micros(1));
-        assert_eq!(repeats.count_resend(almost).unwrap_err().retry_after, Duration::from_micros(1));
+        assert_eq!(
+            repeats.count_resend(almost, &ResendLimits::DEFAULT).unwrap_err().retry_after,
+            Duration::from_micros(1)
+        );
     }
 
     #[test]
@@ -106,7 +123,7 @@ mod tests {
         let moves = (0..11).map(|_| repeats.count_move(minutes(0)).is_ok()).filter(|moved| *moved).count();
         assert_eq!(moves, 10);
         assert_eq!(repeats.count_move(minutes(0)).unwrap_err().limit, "expiry_moves_per_invitation");
-        assert!(repeats.count_resend(minutes(0)).is_ok(), "they are counted apart");
+        assert!(repeats.count_resend(minutes(0), &ResendLimits::DEFAULT).is_ok(), "they are counted apart");
         assert!(repeats.count_move(minutes(DAY)).is_ok());
     }
 

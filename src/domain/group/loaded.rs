@@ -15,6 +15,7 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::{Slot, SlotKey};
 use crate::domain::invitation::state::State;
 use crate::domain::kind::Scope;
+use crate::domain::quota::{Addition, QuotaCount, QuotaKey};
 use crate::domain::secret::key_ring::BodyDigest;
 use crate::domain::secret::token::Claims;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
@@ -33,6 +34,7 @@ pub struct Loaded {
     requests: HashMap<RequestKey, Remembered>,
     slots: HashMap<(AccountId, SlotKey), Slot>,
     deliveries: HashMap<(AccountId, Uuid), Delivery>,
+    quotas: HashMap<QuotaKey, QuotaCount>,
     open: OpenIndex,
     /// The most invitations that a search may find.
     max_rivals: usize,
@@ -84,6 +86,7 @@ impl Loaded {
             requests: HashMap::new(),
             slots: HashMap::new(),
             deliveries: HashMap::new(),
+            quotas: HashMap::new(),
             open: OpenIndex::default(),
             max_rivals: MAX_RIVALS,
             unreadable: HashSet::new(),
@@ -131,6 +134,9 @@ impl Loaded {
         for (key, slot) in more.slots {
             self.slots.entry(key).or_insert(slot);
         }
+        for (key, count) in more.quotas {
+            self.quotas.entry(key).or_insert(count);
+        }
         self.open.merge(more.open);
         self.unreadable.extend(more.unreadable);
     }
@@ -169,6 +175,24 @@ impl Loaded {
     /// Returns the holder of a slot.
     pub fn slot(&self, account: &AccountId, key: &SlotKey) -> Option<Slot> {
         self.slots.get(&(account.clone(), key.clone())).copied()
+    }
+
+    /// Adds or replaces a count of a quota.
+    pub fn put_quota(&mut self, key: QuotaKey, count: QuotaCount) {
+        self.quotas.insert(key, count);
+    }
+
+    /// Returns a count of a quota for the period that begins at a moment; of another period nothing is used.
+    pub fn quota(&self, key: &QuotaKey, period: Timestamp) -> QuotaCount {
+        let known = self.quotas.get(key).filter(|count| count.period == period);
+        known.copied().unwrap_or(QuotaCount { period, used: 0, lapsed: 0 })
+    }
+
+    /// Adds to a count of a quota.
+    pub(in crate::domain) fn add_to_quota(&mut self, addition: &Addition) {
+        let mut count = self.quota(&addition.key, addition.period);
+        count.used += addition.net;
+        self.quotas.insert(addition.key.clone(), count);
     }
 
     /// Limits what a search may find, for a group in which commands of several callers are decided.

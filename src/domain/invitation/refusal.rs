@@ -17,6 +17,21 @@ pub struct RateLimited {
     pub retry_after: Duration,
 }
 
+/// A command would use more of a quota than is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaExceeded {
+    /// The quota's name.
+    pub name: &'static str,
+    /// The most that may be used.
+    pub limit: u32,
+    /// The part that is used.
+    pub used: i64,
+    /// The number that the command asks for.
+    pub asked: i64,
+    /// The time after which there is room again, if only time makes it.
+    pub retry_after: Option<Duration>,
+}
+
 /// A rule of the domain that a command breaks. A refused command changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -66,6 +81,8 @@ pub enum Refusal {
     RotationsUsedUp,
     /// The invitation was mailed again too often.
     RateLimited(RateLimited),
+    /// The command would use more of a quota than is left.
+    QuotaExceeded(QuotaExceeded),
     /// The account has no such message.
     DeliveryNotFound,
     /// Another process has the lease of the message.

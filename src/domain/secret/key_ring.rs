@@ -30,6 +30,7 @@ struct Key {
     request: Hmac<Sha256>,
     address: Hmac<Sha256>,
     client: Hmac<Sha256>,
+    recipient: Hmac<Sha256>,
     code: Hmac<Sha256>,
     erased: Hmac<Sha256>,
     page: XChaCha20Poly1305,
@@ -144,6 +145,11 @@ impl KeyRing {
         self.keys.iter().map(mac).collect()
     }
 
+    /// Returns the hash under which messages to an address are counted, by the signing key.
+    pub(crate) fn recipient_mac(&self, address: &[u8]) -> [u8; 32] {
+        self.keys[0].recipient.clone().chain_update(address).finalize().into_bytes().into()
+    }
+
     /// Returns the MAC that a verification code is derived from, if the ring still has its key.
     pub(crate) fn code_mac(&self, key_id: u8, verification: &[u8]) -> Option<[u8; 32]> {
         self.key(key_id).map(|key| key.code.clone().chain_update(verification).finalize().into_bytes().into())
@@ -217,6 +223,7 @@ impl Key {
             request: Hmac::new_from_slice(&subkey("request body")?).ok()?,
             address: Hmac::new_from_slice(&subkey("verified address")?).ok()?,
             client: Hmac::new_from_slice(&subkey("verification client")?).ok()?,
+            recipient: Hmac::new_from_slice(&subkey("recipient quota")?).ok()?,
             code: Hmac::new_from_slice(&subkey("verification code")?).ok()?,
             erased: Hmac::new_from_slice(&subkey("erased address")?).ok()?,
             page: XChaCha20Poly1305::new(&subkey("page token")?.into()),

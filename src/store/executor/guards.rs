@@ -23,6 +23,7 @@ use crate::domain::invitation::Invitation;
 use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
 use crate::domain::kind::shared::SharedDetails;
 use crate::domain::kind::{Details, Scope};
+use crate::domain::quota::Quotas;
 use crate::domain::reach::Reach;
 use crate::domain::value::email::Email;
 use crate::domain::value::id::IdSeed;
@@ -32,7 +33,8 @@ use crate::store::sql::error::StoreError;
 use crate::store::{Database, ExecutorOptions, Store};
 
 const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
-const CONTEXT: Context = Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false };
+const CONTEXT: Context =
+    Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false, quotas: Quotas::NONE };
 const ANN: &str = "ann@example.org";
 
 /// Runs a statement of its own, once, before the second query.
@@ -141,7 +143,7 @@ async fn load_is_a_conflict_when_its_second_look_differs() {
         ("UPDATE invitation SET revision = revision + 1, updater = 'somebody else'", false),
     ] {
         let meddler = Meddler { inner: &database.write, asked: Mutex::new(0), statement };
-        let loaded = load(&meddler, &texts, [&renew].into_iter(), true, Some(NOW)).await;
+        let loaded = load(&meddler, &texts, [&renew].into_iter(), true, &Quotas::NONE, Some(NOW)).await;
         assert_eq!(*meddler.asked.lock().unwrap(), 2, "it looks twice");
         match loaded {
             Ok(_) => assert!(agrees, "{statement}"),
@@ -160,7 +162,7 @@ async fn save_is_a_conflict_when_a_lease_was_lost() {
     let delivery = claimed.delivery.message.id;
     let settle = command(Action::SettleDelivery(SettleDelivery { delivery, lease, end: DeliveryEnd::Sent }));
     let texts = load_texts(DbBackend::Sqlite);
-    let loaded = load(&database.write, &texts, [&settle].into_iter(), true, Some(NOW)).await.unwrap();
+    let loaded = load(&database.write, &texts, [&settle].into_iter(), true, &Quotas::NONE, Some(NOW)).await.unwrap();
     let mut group = Group::new(loaded);
     group.run(&settle, &CONTEXT).unwrap();
     let take_over = "UPDATE outbox SET lease = $1";
@@ -183,7 +185,8 @@ async fn save_is_a_conflict_when_a_free_slot_was_taken() {
         let (database, store) = open(&folder).await;
         let moment = Timestamp::from_micros(NOW.micros() + micros);
         let late = Command { seed: IdSeed::new(NOW, [8; 16]), ..command(create(OnConflict::Reject)) };
-        let loaded = load(&database.write, &texts, [&late].into_iter(), true, Some(moment)).await.unwrap();
+        let loaded =
+            load(&database.write, &texts, [&late].into_iter(), true, &Quotas::NONE, Some(moment)).await.unwrap();
         let mut group = Group::new(loaded);
         group.run(&late, &CONTEXT).unwrap();
         store.executor().execute(command(create(OnConflict::Reject)), None).await.unwrap();

@@ -133,7 +133,8 @@ impl Lane {
             group = aside.join(group);
         }
         let mut sent = None;
-        if self.is_postgres() && group.iter().all(Submission::needs_no_load) {
+        let quotas = &self.options.context.quotas;
+        if self.is_postgres() && group.iter().all(|submission| submission.needs_no_load(quotas)) {
             (group, sent) = self.create_without_load(group).await;
         }
         if !group.is_empty() {
@@ -294,7 +295,8 @@ impl Lane {
         let clock = self.database.clock();
         let asked = std::time::Instant::now();
         let commands = group.iter().flat_map(|submission| &submission.commands);
-        let loaded = load(db, &self.statements.load, commands, !self.is_alone, clock).await?;
+        let quotas = &self.options.context.quotas;
+        let loaded = load(db, &self.statements.load, commands, !self.is_alone, quotas, clock).await?;
         self.database.learn(loaded.now, asked);
         if !self.is_alone {
             let outgrows = |command: &Command| command.outgrows_shared_group(&loaded);

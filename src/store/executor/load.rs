@@ -1,6 +1,7 @@
 //! The load: one statement that reads everything a group of commands needs, with the database's clock. A few commands
 //! learn only from their invitation which rows they need besides; for these the statement runs a second time.
 
+pub(in crate::store) mod quotas;
 mod search;
 mod sql;
 
@@ -16,6 +17,7 @@ use crate::domain::group::loaded::Loaded;
 use crate::domain::group::open::{MAX_RIVALS, MAX_SHARED_RIVALS};
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::{Invitation, NEWEST_ACCEPTANCES};
+use crate::domain::quota::Quotas;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
 use crate::store::read::unreadable::skip_unreadable;
@@ -24,6 +26,7 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::row::{InvitationRows, delivery_from, request_from, slot_from};
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, json_array, json_object};
 use crate::store::sql::texts::{StatementPart as _, StatementTexts};
+use quotas::{QuotaRow, keys_in};
 use search::{Found, MAX_LOOKS, entries, search_keys, searches};
 pub(in crate::store) use sql::{LoadPart, load_sql};
 use sql::{invitation_key_columns, message_key_columns, request_key_columns, slot_key_columns};
@@ -138,15 +141,17 @@ pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
     texts: &StatementTexts<LoadPart>,
     commands: impl Iterator<Item = &'a Command> + Clone,
     shared: bool,
+    quotas: &Quotas,
     clock: Option<Timestamp>,
 ) -> Result<Loaded, StoreError> {
     let statement = LoadStatement { texts, shared, clock };
-    let read_set: Vec<_> = commands.clone().map(|command| (command, command.read_set())).collect();
+    let read_set: Vec<_> = commands.clone().map(|command| (command, command.read_set_with(quotas))).collect();
     let keys = commands.clone().flat_map(Command::request_keys).collect();
     let mut loaded = statement.run(db, &read_set, &keys).await?;
     let mut found = BTreeSet::new();
     for look in 1..MAX_LOOKS {
-        let second = commands.clone().filter(|_| look == 1).map(|command| (command, command.second_read_set(&loaded)));
+        let second = commands.clone().filter(|_| look == 1);
+        let second = second.map(|command| (command, command.second_read_set(&loaded, quotas)));
         let mut more: Vec<_> = second.filter(|(_, read_set)| *read_set != ReadSet::default()).collect();
         for command in commands.clone() {
             let read_set = command.found_to_read(&loaded);
@@ -194,6 +199,7 @@ impl LoadStatement<'_> {
             (LoadPart::Slots, slot_keys(read_set)),
             (LoadPart::Searches, search_keys(&searches)),
             (LoadPart::Messages, message_keys(read_set)),
+            (LoadPart::Quotas, keys_in(read_set)),
         ]);
         sets.retain(|_, set| set.len() > 0);
         let has = |wants: fn(&ReadSet) -> bool| {
@@ -254,6 +260,10 @@ impl LoadStatement<'_> {
                 "slot" => {
                     let (account, key, slot) = slot_from(parse_json(&body, "slot")?)?;
                     loaded.put_slot(&account, key, slot);
+                }
+                "quota" => {
+                    let (key, count) = parse_json::<QuotaRow>(&body, "quota")?.parse()?;
+                    loaded.put_quota(key, count);
                 }
                 "found" => {
                     let found: Found = parse_json(&body, "recipient")?;

@@ -8,6 +8,7 @@ use super::save_sql::SaveSql;
 use crate::domain::command::Command;
 use crate::domain::group::Save;
 use crate::domain::group::loaded::Loaded;
+use crate::domain::quota::Quotas;
 use crate::domain::value::time::Timestamp;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::texts::StatementTexts;
@@ -32,7 +33,7 @@ impl GroupStatements {
         commands: &[Command],
         clock: Timestamp,
     ) -> Result<Loaded, StoreError> {
-        load(db, &self.load, commands.iter(), true, Some(clock)).await
+        load(db, &self.load, commands.iter(), true, &Quotas::NONE, Some(clock)).await
     }
 
     /// Saves what a group has changed.

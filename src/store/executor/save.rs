@@ -9,15 +9,17 @@ use std::sync::Arc;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
+use super::load::quotas::account_of;
 use super::save_sql::{Part, SaveSql};
 use crate::domain::erasure::ErasedRows;
 use crate::domain::group::{Save, SettledDelivery, Update};
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::invitation::{Engagement, Invitation};
+use crate::domain::quota::Addition;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
-use crate::store::sql::entity::{autojoin_domain, event, outbox, recipient};
+use crate::store::sql::entity::{autojoin_domain, event, outbox, quota_hold, recipient};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{RowsParam, values_of};
 use crate::store::sql::texts::StatementTexts;
@@ -59,11 +61,14 @@ fn sets(save: &Save, parts: &[Part]) -> Vec<RowsParam> {
         Part::Replacing => RowsParam::new(part.columns(), save.replacing.iter().map(replacing_row)),
         Part::Counts => RowsParam::new(part.columns(), counts.iter().map(counts_row)),
         Part::Events => RowsParam::new(part.columns(), events.take().into_iter().flatten()),
-        Part::Released => RowsParam::new(part.columns(), save.erasures.slots.iter().map(released_row)),
+        Part::Freed => RowsParam::new(part.columns(), save.erasures.slots.iter().map(freed_row)),
         Part::Unlabelled => RowsParam::new(part.columns(), save.erasures.labels.iter().map(unlabelled_row)),
         Part::ErasedEvents | Part::ErasedMessages => {
             RowsParam::new(part.columns(), save.erasures.rows.iter().map(erased_row))
         }
+        Part::Released => RowsParam::new(part.columns(), save.quotas.released.iter().map(released_row)),
+        Part::Taken => RowsParam::of(save.quotas.taken.iter().map(hold_row)),
+        Part::Quotas => RowsParam::new(part.columns(), save.quotas.additions.values().map(quota_row)),
         Part::Unchanged => RowsParam::new(part.columns(), unchanged_rows(save, &counts)),
     };
     parts.iter().map(set).collect()
@@ -71,13 +76,38 @@ fn sets(save: &Save, parts: &[Part]) -> Vec<RowsParam> {
 
 fn outbox_rows(save: &Save) -> impl Iterator<Item = outbox::Model> {
     save.deliveries.iter().map(|(about, delivery)| {
-        let is_replaced = save.replaced.contains(&delivery.id);
-        if is_replaced { row::replaced_outbox_row(about, delivery) } else { row::outbox_row(about, delivery) }
+        if save.replaced.contains(&delivery.id) {
+            row::replaced_outbox_row(about, delivery)
+        } else if save.quotas.suppressed.contains(&delivery.id) {
+            row::suppressed_outbox_row(about, delivery)
+        } else {
+            row::outbox_row(about, delivery)
+        }
     })
 }
 
 fn replacing_row(((invitation, recipient), (account, id)): (&(InvitationId, u16), &(AccountId, Uuid))) -> [Value; 4] {
     [account.as_str().into(), invitation.0.into(), i32::from(*recipient).into(), (*id).into()]
+}
+
+fn released_row((account, id, until): &(AccountId, InvitationId, Timestamp)) -> [Value; 3] {
+    [account.as_str().into(), id.0.into(), until.micros().into()]
+}
+
+fn hold_row(((account, id, until), invitees): (&(AccountId, InvitationId, Timestamp), &u32)) -> quota_hold::Model {
+    quota_hold::Model {
+        account_id: account.as_str().to_owned(),
+        invitation_id: id.0,
+        open_until: until.micros(),
+        invitees: i32::try_from(*invitees).unwrap_or(i32::MAX),
+    }
+}
+
+/// The statement adds the numbers of holds by itself, since it knows which it has found.
+fn quota_row(addition: &Addition) -> [Value; 5] {
+    let Addition { key, period, net, by_holds, most } = addition;
+    let added = if *by_holds { 0 } else { *net };
+    [account_of(key).into(), key.key.as_str().into(), period.micros().into(), added.into(), (*most).into()]
 }
 
 fn recipient_rows(invitation: &Invitation) -> impl Iterator<Item = recipient::Model> {
@@ -109,7 +139,7 @@ fn settled_row(((account, id), settled): (&(AccountId, Uuid), &SettledDelivery))
     ]
 }
 
-fn released_row(((account, key), invitation): (&(AccountId, SlotKey), &InvitationId)) -> [Value; 3] {
+fn freed_row(((account, key), invitation): (&(AccountId, SlotKey), &InvitationId)) -> [Value; 3] {
     [account.as_str().into(), invitation.0.into(), key.0.as_str().into()]
 }
 
@@ -223,12 +253,15 @@ pub(in crate::store) async fn save<C: ConnectionTrait>(
             db.query_one_raw(statement(texts, save, Part::ALL, clock)).await?;
         }
         SaveSql::Sqlite(statements) => {
-            for ((part, sql), set) in statements.iter().zip(sets(save, Part::ALL)) {
-                let rows = set.len();
+            for ((part, sqls), set) in statements.iter().zip(sets(save, Part::ALL)) {
+                let (rows, Some((sql, before))) = (set.len(), sqls.split_last()) else { continue };
                 if rows == 0 {
                     continue;
                 }
                 let values = set.params(DbBackend::Sqlite);
+                for sql in before {
+                    db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values.clone())).await?;
+                }
                 let done = db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
                 if part.is_guarded() && done.rows_affected() != rows as u64 {
                     return Err(StoreError::Conflict);

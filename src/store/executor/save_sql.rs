@@ -4,27 +4,31 @@
 //! PostgreSQL has two statements: `create_sql` for new invitations, which can lose nothing but their request_id, and `save_sql`
 //! for everything. The latter fails as a whole (a division by zero) unless every invitation
 //! still has the revision it was loaded with and, where it is accepted, has not expired by the clock after any wait for
-//! its lock, unless every slot still belongs to the invitation that the load returned, and unless every invitation that
-//! something is counted for still exists.
+//! its lock, unless every slot still belongs to the invitation that the load returned, unless no more of a quota is used than
+//! its decision allows, and unless every invitation that something is counted for still exists.
 //! SQLite has one writer, whose transaction begins before the load, so nothing can have changed; the same sets go through
 //! `sqlite_sqls`, and the rows affected are a second check.
 
 mod erase;
 mod messages;
 mod postgres;
+mod quotas;
 
 use sea_orm::sea_query::ColumnType::{BigInteger, Boolean, Text, Uuid as UuidType};
 use sea_orm::{DbBackend, EntityTrait};
 
 use crate::store::sql::entity::{
-    acceptance, autojoin_domain, engagement, event, invitation, invitation_group, label, outbox, recipient, request,
-    slot,
+    acceptance, autojoin_domain, engagement, event, invitation, invitation_group, label, outbox, quota_hold, recipient,
+    request, slot,
 };
 use crate::store::sql::rows_param::Columns;
 use crate::store::sql::texts::{Layout, StatementPart, StatementTexts};
 use erase::{erase_events, erase_messages, erased_columns, release_slots, remove_labels};
 use messages::{cancel_replaced, replacing_columns, settle_deliveries, settled_columns};
 pub(in crate::store) use postgres::{create_sql, save_sql};
+use quotas::{
+    quota_columns, release_holds, released_columns, sqlite_add, sqlite_count_released, sqlite_count_taken, take_holds,
+};
 
 /// The sets of rows that a save consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,13 +70,19 @@ pub(in crate::store) enum Part {
     /// Events that are numbered by the counters.
     Events,
     /// Slots that are given up, because their keys have an erased address.
-    Released,
+    Freed,
     /// Labels that are removed.
     Unlabelled,
     /// The invitations whose stored events lose the data of a person.
     ErasedEvents,
     /// The invitations whose messages lose the address of a person.
     ErasedMessages,
+    /// Parts of quotas that are given back.
+    Released,
+    /// Parts of quotas that open invitations hold.
+    Taken,
+    /// Additions to counts of quotas, with the most that there may be.
+    Quotas,
     /// The invitations that something is counted for and that stay as they are: on PostgreSQL another process may have
     /// deleted them since they were loaded.
     Unchanged,
@@ -102,10 +112,13 @@ impl Part {
         Self::Replacing,
         Self::Counts,
         Self::Events,
-        Self::Released,
+        Self::Freed,
         Self::Unlabelled,
         Self::ErasedEvents,
         Self::ErasedMessages,
+        Self::Released,
+        Self::Taken,
+        Self::Quotas,
         Self::Unchanged,
     ];
 
@@ -129,10 +142,13 @@ impl Part {
             Self::Replacing => replacing_columns(),
             Self::Counts => engagement_columns(),
             Self::Events => Columns::of::<event::Entity>().and([("before_last", BigInteger)]),
-            Self::Released | Self::Unlabelled => {
+            Self::Freed | Self::Unlabelled => {
                 Columns::list([("account_id", Text), ("invitation_id", UuidType), ("key", Text)])
             }
             Self::ErasedEvents | Self::ErasedMessages => erased_columns(),
+            Self::Released => released_columns(),
+            Self::Taken => Columns::of::<quota_hold::Entity>(),
+            Self::Quotas => quota_columns(),
             Self::Unchanged => Columns::list([("account_id", Text), ("invitation_id", UuidType)]),
         }
     }
@@ -163,10 +179,13 @@ impl Part {
             Self::Replacing => "replacing",
             Self::Counts => "count",
             Self::Events => "event",
-            Self::Released => "released",
+            Self::Freed => "freed",
             Self::Unlabelled => "unlabelled",
             Self::ErasedEvents => "erased_event",
             Self::ErasedMessages => "erased_message",
+            Self::Released => "released",
+            Self::Taken => "held",
+            Self::Quotas => "quota",
             Self::Unchanged => "unchanged",
         }
     }
@@ -214,8 +233,8 @@ pub(in crate::store) enum SaveSql {
         /// The statement for all other groups.
         save: StatementTexts<Part>,
     },
-    /// Several statements in one transaction, each with its part.
-    Sqlite(Vec<(Part, String)>),
+    /// Several statements in one transaction, each with its part; a few parts have two.
+    Sqlite(Vec<(Part, Vec<String>)>),
 }
 
 impl SaveSql {
@@ -250,7 +269,7 @@ fn insert<E: EntityTrait + Default>(layout: &Layout<'_, Part>, part: Part, rest:
 }
 
 /// Returns the statements of a save on SQLite, in the order of their parts, which writes events after their counters.
-fn sqlite_sqls() -> Vec<(Part, String)> {
+fn sqlite_sqls() -> Vec<(Part, Vec<String>)> {
     let sql = |part: &Part| {
         let lite = &Layout { backend: DbBackend::Sqlite, parts: &[*part] };
         let sql = match part {
@@ -277,14 +296,17 @@ fn sqlite_sqls() -> Vec<(Part, String)> {
             Part::Replacing => cancel_replaced(lite, ""),
             Part::Counts => upsert_engagement(lite, "WHERE true"),
             Part::Events => insert_events(lite, "engagement"),
-            Part::Released => release_slots(lite),
+            Part::Freed => release_slots(lite),
             Part::Unlabelled => remove_labels(lite),
             Part::ErasedEvents => erase_events(lite),
             Part::ErasedMessages => erase_messages(lite),
+            Part::Released => return Some((*part, vec![sqlite_count_released(lite), release_holds(lite)])),
+            Part::Taken => return Some((*part, vec![sqlite_count_taken(lite), take_holds(lite)])),
+            Part::Quotas => sqlite_add(lite),
             // Nobody else can have deleted an invitation. This part is the last one, so the sets of the others keep their order.
             Part::Unchanged => return None,
         };
-        Some((*part, sql))
+        Some((*part, vec![sql]))
     };
     Part::ALL.iter().filter_map(sql).collect()
 }

@@ -9,6 +9,7 @@ use super::ExecuteError;
 use crate::domain::command::{Action, Command, ReadSet};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::{BatchMode, Executed, Save};
+use crate::domain::quota::Quotas;
 use crate::domain::value::id::InvitationId;
 
 /// The result of one command.
@@ -58,10 +59,12 @@ impl Submission {
     /// Returns whether it can be saved without a load: it creates invitations that depend on no others, and none of
     /// them can be left out because of its request_id if that would split the submission. A command that is part of a
     /// call needs a load, because the call has to be known.
-    pub(in crate::store) fn needs_no_load(&self) -> bool {
+    pub(in crate::store) fn needs_no_load(&self, quotas: &Quotas) -> bool {
         let plain = |command: &Command| {
             let stands_alone = command.request.as_ref().is_none_or(|request| !request.is_part());
-            stands_alone && matches!(command.action, Action::Create(_)) && command.read_set() == ReadSet::default()
+            stands_alone
+                && matches!(command.action, Action::Create(_))
+                && command.read_set_with(quotas) == ReadSet::default()
         };
         let whole = match self.commands.as_slice() {
             [_] => true,

@@ -16,6 +16,8 @@ pub struct Retention {
     pub deliveries: Option<Duration>,
     /// The time since an invitation ended.
     pub ended_invitations: Option<Duration>,
+    /// Whether the open invitations of accounts are limited, so that they are counted.
+    pub counts_open: bool,
     /// Whether this process publishes events, so that none is deleted before NATS has it, however long NATS has been away.
     pub publishes: bool,
 }

@@ -329,11 +329,12 @@ fn is_replaced(backend: DbBackend) -> String {
     format!(
         "k.purpose = '{invitation}' AND EXISTS (SELECT 1 FROM outbox n WHERE {by_invitation} AND n.invitation_id = i.id
             AND n.created_at > k.created_at AND n.recipient = k.recipient AND n.purpose = '{invitation}'
-            AND n.state NOT IN ('{cancelled}', '{failed}'))",
+            AND n.state NOT IN ('{cancelled}', '{failed}', '{suppressed}'))",
         by_invitation = by_index(backend, "invitation", "n", "k.account_id"),
         invitation = Purpose::Invitation.code(),
         cancelled = DeliveryState::Cancelled.code(),
         failed = DeliveryState::Failed.code(),
+        suppressed = DeliveryState::Suppressed.code(),
     )
 }
 

@@ -18,8 +18,8 @@ pub(in crate::store) mod erasure;
 mod plain;
 
 pub(in crate::store) use aggregate::{
-    acceptance, autojoin_domain, engagement, event, invitation, invitation_group, label, outbox, recipient, request,
-    slot,
+    acceptance, autojoin_domain, engagement, event, invitation, invitation_group, label, outbox, quota_hold, recipient,
+    request, slot,
 };
 pub(in crate::store) use plain::{
     api_key, key_check, organization_grant, verification, webhook_attempt, webhook_endpoint, webhook_message,

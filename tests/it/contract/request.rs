@@ -286,6 +286,7 @@ fn of_access(method: &str, known: &Known) -> (About, Vec<u8>) {
         }
         "RevokeApiKey" => one(&pb::RevokeApiKeyRequest { name: known.api_key.clone(), ..Default::default() }),
         "GetCaller" => (About::New, pb::GetCallerRequest {}.encode_to_vec()),
+        "GetQuota" => (About::New, pb::GetQuotaRequest { inviter_user_id: "user-7".to_owned() }.encode_to_vec()),
         "GetOrganizationGrant" => one(&pb::GetOrganizationGrantRequest { name: known.organizations.clone() }),
         "UpdateOrganizationGrant" => {
             let (name, permissions) = (known.organizations.clone(), vec!["guest_invitations.write".to_owned()]);

@@ -13,6 +13,7 @@ use invitation_service::domain::delivery::reminder::{Schedule, Schedules};
 use invitation_service::domain::group::{Executed, Save};
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::kind::Kind;
+use invitation_service::domain::quota::Quotas;
 use invitation_service::store::{BatchMode, ClaimedMessage, Database, ExecuteError, ExecutorOptions, Follower, Store};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use uuid::Uuid;
@@ -83,7 +84,7 @@ fn context() -> Context {
         Kind::Connection | Kind::User => schedule.clone(),
         Kind::Guest | Kind::General => Schedule::NONE,
     });
-    Context { signing_key: 7, reminders, acceptance_notice: true }
+    Context { signing_key: 7, reminders, acceptance_notice: true, quotas: Quotas::NONE }
 }
 
 impl World {

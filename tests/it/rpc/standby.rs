@@ -23,7 +23,8 @@ use crate::support::service::{Service, configuration};
 const CURRENT: [&str; 2] = ["PreviewInvitation", "ExportRecipient"];
 
 /// The RPCs without a request_id that are no reads of rows: they show none, do something, or answer with a stream.
-const OTHERS: [&str; 5] = ["GetCaller", "SendVerificationCode", "VerifyEmail", "TestWebhookEndpoint", "WatchEvents"];
+const OTHERS: [&str; 6] =
+    ["GetCaller", "GetQuota", "SendVerificationCode", "VerifyEmail", "TestWebhookEndpoint", "WatchEvents"];
 
 /// Statements that make a copy differ in each table that is shown.
 const DIFFERENCES: [&str; 9] = [

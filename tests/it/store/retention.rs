@@ -30,6 +30,7 @@ const ALL: Retention = Retention {
     events: Some(DAY),
     deliveries: Some(Duration::from_secs(7 * 86_400)),
     ended_invitations: Some(Duration::from_secs(30 * 86_400)),
+    counts_open: false,
     publishes: false,
 };
 

@@ -166,7 +166,7 @@ fn stored_enums_keep_their_words() {
     let words = ["invitation", "reminder", "acceptance_notice", "verification_code"];
     assert_eq!(Purpose::ALL.map(Purpose::code), words);
     assert_eq!(words.map(Purpose::from_code), Purpose::ALL.map(Some));
-    let words = ["queued", "sending", "sent", "delivered", "bounced", "failed", "cancelled"];
+    let words = ["queued", "sending", "sent", "delivered", "bounced", "failed", "cancelled", "suppressed"];
     assert_eq!(DeliveryState::ALL.map(DeliveryState::code), words);
     assert_eq!(words.map(DeliveryState::from_code), DeliveryState::ALL.map(Some));
     let words = ["email", "phone", "internal", "share", "erased"];

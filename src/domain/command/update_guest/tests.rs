@@ -17,6 +17,7 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::guest::GuestAcceptance;
 use crate::domain::kind::{Details, Kind};
+use crate::domain::quota::Quotas;
 use crate::domain::value::time::Timestamp;
 
 fn guest() -> Invitation {
@@ -194,7 +195,7 @@ fn unarchiving_or_renewing_checks_the_holder_of_the_slot() {
     let slots = away.slots();
     away.archived_at = Some(minutes(-5));
     for action in [updated(&away, &[TAKE_OUT]), updated(&away, &[LATER]), resend(&away, false, Some(ttl(5)))] {
-        assert_eq!(command(1, action).second_read_set(&together(&[&away])).slots, slots);
+        assert_eq!(command(1, action).second_read_set(&together(&[&away]), &Quotas::NONE).slots, slots);
     }
 }
 

@@ -12,8 +12,10 @@ use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::kind::general::{GeneralDetails, Usage};
 use crate::domain::kind::shared::{Inviter, SharedDetails};
 use crate::domain::kind::{Details, Kind};
+use crate::domain::quota::Quotas;
 
-const TOLD: Context = Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: true };
+const TOLD: Context =
+    Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: true, quotas: Quotas::NONE };
 
 /// Returns a link for many by an inviter with this address.
 fn by(inviter: Option<&str>) -> Details {

@@ -20,6 +20,7 @@ use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::general::{GeneralDetails, RecipientMatch, Usage};
 use crate::domain::kind::{Details, Kind};
+use crate::domain::quota::Quotas;
 use crate::domain::value::id::InvitationId;
 
 /// The numbers are small, so that the commands collide.
@@ -138,7 +139,7 @@ fn asked_for(all: &Loaded, command: &Command) -> Loaded {
         for id in read_set.open_search.iter().flat_map(|search| all.rivals(account, search).ids) {
             loaded.put_invitation(Invitation::clone(all.invitation(account, id).unwrap()));
         }
-        read_set = command.second_read_set(&loaded);
+        read_set = command.second_read_set(&loaded, &Quotas::NONE);
     }
     loaded
 }

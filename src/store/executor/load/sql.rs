@@ -3,6 +3,7 @@
 use sea_orm::DbBackend;
 use sea_orm::sea_query::ColumnType::{Integer, Text, Uuid as UuidType};
 
+use super::quotas::{quota_body, quota_key_columns};
 use super::search::{found, open_search_columns};
 use super::{Extent, invitation_body, newest_acceptances, text};
 use crate::store::sql::entity::{acceptance, outbox, request, slot};
@@ -30,6 +31,8 @@ pub(in crate::store) enum LoadPart {
     ByConnection,
     /// The newest acceptances of invitations.
     Newest,
+    /// The counts of quotas.
+    Quotas,
 }
 
 impl LoadPart {
@@ -45,6 +48,7 @@ impl LoadPart {
         Self::ById,
         Self::ByConnection,
         Self::Newest,
+        Self::Quotas,
     ];
 }
 
@@ -56,6 +60,7 @@ impl StatementPart for LoadPart {
             Self::Slots => Some(slot_key_columns()),
             Self::Searches => Some(open_search_columns()),
             Self::Messages => Some(message_key_columns()),
+            Self::Quotas => Some(quota_key_columns()),
             Self::BySubject | Self::ById | Self::ByConnection | Self::Newest => None,
         }
     }
@@ -135,6 +140,13 @@ pub(in crate::store) fn load_sql(backend: DbBackend, parts: &[LoadPart]) -> Stri
     if layout.has(LoadPart::Searches) {
         let found = found(backend, &statement_clock(backend, clock_at), clock_at + 1);
         row("found", &found, &layout.keys(LoadPart::Searches, "k"));
+    }
+    if layout.has(LoadPart::Quotas) {
+        let counts = format!(
+            "{} LEFT JOIN quota q ON q.account_id = k.account_id AND q.key = k.key",
+            layout.keys(LoadPart::Quotas, "k")
+        );
+        row("quota", &quota_body(backend, &statement_clock(backend, clock_at)), &counts);
     }
     let with = if with.is_empty() { String::new() } else { format!("WITH {} ", with.join(",\n")) };
     format!("{with}{}", rows.join(" UNION ALL "))

@@ -24,7 +24,7 @@ pub(super) fn erased_columns() -> Columns {
 
 /// Deletes slots of invitations, unless another invitation has taken them over.
 pub(super) fn release_slots(layout: &Layout<'_, Part>) -> String {
-    let keys = layout.keys(Part::Released, "r");
+    let keys = layout.keys(Part::Freed, "r");
     format!(
         "DELETE FROM slot WHERE (account_id, key, invitation_id) IN (SELECT t.account_id, t.key, t.invitation_id FROM {keys}
             JOIN slot t ON t.account_id = r.account_id AND t.key = r.key AND t.invitation_id = r.invitation_id)"

@@ -4,6 +4,7 @@ use sea_orm::{DbBackend, EntityTrait};
 
 use super::erase::{erase_events, erase_messages, release_slots, remove_labels};
 use super::messages::{cancel_replaced, settle_deliveries};
+use super::quotas::charge;
 use super::{
     KEEP_KNOWN_DOMAINS, KEEP_KNOWN_MESSAGES, Part, delete_domains, insert, insert_events, set_mutable, take_slots,
     update_acceptances, update_recipients, upsert_engagement,
@@ -47,7 +48,7 @@ fn of_created<E: EntityTrait + Default>(layout: &Layout<'_, Part>, part: Part) -
 }
 
 /// Saves a group of any commands, or fails as a whole. Locks are taken in the order of the ids, invitations before slots before
-/// counters.
+/// quotas before counters.
 pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
     let layout = Layout { backend: DbBackend::Postgres, parts };
     let (mut with, holds) = guarded(&layout);
@@ -70,6 +71,7 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
             Part::Updates | Part::Slots | Part::DeliveryUpdates | Part::Unchanged | Part::Counts | Part::Events => {
                 continue;
             }
+            Part::Released | Part::Taken | Part::Quotas => continue,
             Part::Invitations => insert::<invitation::Entity>(&layout, *part, ""),
             Part::Labels => insert::<label::Entity>(&layout, *part, ""),
             Part::Recipients => insert::<recipient::Entity>(&layout, *part, ""),
@@ -83,7 +85,7 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
             Part::Joining => insert::<autojoin_domain::Entity>(&layout, *part, KEEP_KNOWN_DOMAINS),
             Part::Leaving => delete_domains(&layout),
             Part::Replacing => cancel_replaced(&layout, replaces),
-            Part::Released => release_slots(&layout),
+            Part::Freed => release_slots(&layout),
             Part::Unlabelled => remove_labels(&layout),
             Part::ErasedEvents => erase_events(&layout),
             Part::ErasedMessages => erase_messages(&layout),
@@ -134,5 +136,8 @@ fn guarded(layout: &Layout<'_, Part>) -> (Vec<String>, Vec<String>) {
         let rows = layout.rows(Part::Unchanged, "r");
         holds.push(format!("(SELECT count(*) FROM present) = (SELECT count(*) FROM {rows})"));
     }
+    let (charged, fits) = charge(layout);
+    with.extend(charged);
+    holds.extend(fits);
     (with, holds)
 }

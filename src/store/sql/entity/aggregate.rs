@@ -294,3 +294,23 @@ pub(in crate::store) mod outbox {
 
     without_relations!();
 }
+
+/// The parts of their accounts' quotas that open invitations hold.
+pub(in crate::store) mod quota_hold {
+    use sea_orm::entity::prelude::*;
+    use serde::Deserialize;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
+    #[sea_orm(table_name = "quota_hold")]
+    pub(in crate::store) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) account_id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) invitation_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) open_until: i64,
+        pub(in crate::store) invitees: i32,
+    }
+
+    without_relations!();
+}

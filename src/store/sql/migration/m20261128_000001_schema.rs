@@ -15,6 +15,7 @@
 mod api_keys;
 mod erasure;
 mod indexes;
+mod quotas;
 mod retention;
 mod seed;
 
@@ -47,7 +48,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [fn(Dialect) -> TableCreateStatement; 25] = [
+const TABLES: [fn(Dialect) -> TableCreateStatement; 27] = [
     invitation,
     label,
     recipient,
@@ -73,6 +74,8 @@ const TABLES: [fn(Dialect) -> TableCreateStatement; 25] = [
     key_check,
     resume_key,
     erasure::erasure,
+    quotas::quota,
+    quotas::quota_hold,
 ];
 
 /// The checks are a second guard behind the domain.

@@ -1,7 +1,7 @@
 //! Messages.
 
 use super::{account, at, corrupt};
-use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose, REPLACED};
+use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose, REPLACED, SUPPRESSED};
 use crate::domain::invitation::Invitation;
 use crate::domain::value::email::Email;
 use crate::domain::value::id::InvitationId;
@@ -40,13 +40,17 @@ pub(in crate::store) fn delivery_from(row: outbox::Model) -> Result<(AccountId, 
 
 /// Returns the row of a message that a later one in the same save replaces.
 pub(in crate::store) fn replaced_outbox_row(invitation: &Invitation, delivery: &NewDelivery) -> outbox::Model {
-    outbox::Model {
-        state: DeliveryState::Cancelled.code().to_owned(),
-        due_at: None,
-        planned_at: None,
-        last_error: Some(REPLACED.to_owned()),
-        ..outbox_row(invitation, delivery)
-    }
+    settled_outbox_row(outbox_row(invitation, delivery), DeliveryState::Cancelled, REPLACED)
+}
+
+/// Returns the row of a message that is not sent, because its address has had as many as it may.
+pub(in crate::store) fn suppressed_outbox_row(invitation: &Invitation, delivery: &NewDelivery) -> outbox::Model {
+    settled_outbox_row(outbox_row(invitation, delivery), DeliveryState::Suppressed, SUPPRESSED)
+}
+
+fn settled_outbox_row(row: outbox::Model, state: DeliveryState, reason: &str) -> outbox::Model {
+    let (state, last_error) = (state.code().to_owned(), Some(reason.to_owned()));
+    outbox::Model { state, due_at: None, planned_at: None, last_error, ..row }
 }
 
 /// Returns the row of a message to be sent.

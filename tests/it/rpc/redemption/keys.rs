@@ -21,6 +21,15 @@ pub(crate) async fn start(database: &TestDatabase, keys: &[(&str, &str)]) -> (Se
 
 /// The same with keys that may be bound to an organization.
 pub(crate) async fn start_bound(database: &TestDatabase, keys: &[Key<'_>]) -> (Service, Vec<String>) {
+    start_configured(database, keys, &[]).await
+}
+
+/// The same with more configuration.
+pub(crate) async fn start_configured(
+    database: &TestDatabase,
+    keys: &[Key<'_>],
+    more: &[(&'static str, &str)],
+) -> (Service, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.toml");
     let made: Vec<ApiKey> = keys.iter().map(|_| ApiKey::generate(&Entropy::system())).collect();
@@ -35,7 +44,8 @@ pub(crate) async fn start_bound(database: &TestDatabase, keys: &[Key<'_>]) -> (S
     let entries: String = keys.iter().zip(&made).enumerate().map(entry).collect();
     std::fs::write(&path, entries).unwrap();
     let path = path.to_str().unwrap();
-    let more = [("INVITATION__AUTH__MODE", "required"), ("INVITATION__AUTH__API_KEYS_FILE", path)];
+    let auth = [("INVITATION__AUTH__MODE", "required"), ("INVITATION__AUTH__API_KEYS_FILE", path)];
+    let more = [&auth, more].concat();
     let service = Service::start_with(configuration(database, &more), Clock::manual(NEW_YEAR)).await;
     (service, made.iter().map(|key| key.expose().to_owned()).collect())
 }

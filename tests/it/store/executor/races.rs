@@ -37,7 +37,7 @@ pub(crate) async fn replicas(database: &TestDatabase) -> Vec<Store> {
 }
 
 /// Deals commands out to the replicas and runs them all at once.
-pub(super) async fn deal(stores: &[Store], commands: impl IntoIterator<Item = Command>) -> Vec<Answer> {
+pub(crate) async fn deal(stores: &[Store], commands: impl IntoIterator<Item = Command>) -> Vec<Answer> {
     let stores = stores.iter().cycle().cloned();
     all_at_once(stores.zip(commands)).await
 }

@@ -20,6 +20,7 @@ use invitation_service::domain::invitation::recipient::NewRecipient;
 use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::domain::kind::Details;
 use invitation_service::domain::kind::connection::{ConnectionDetails, ConnectionPurpose, NewConnection};
+use invitation_service::domain::quota::Quotas;
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::key_ring::BodyDigest;
 use invitation_service::domain::value::email::Email;
@@ -41,7 +42,8 @@ pub(crate) const COMPANY: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000
 /// One lane, so that what waits together is one group on either database.
 pub(crate) fn options(decide: Decide) -> ExecutorOptions {
     let timeout = Duration::from_secs(20);
-    let context = Context { signing_key: 7, reminders: Schedules::NONE, acceptance_notice: false };
+    let context =
+        Context { signing_key: 7, reminders: Schedules::NONE, acceptance_notice: false, quotas: Quotas::NONE };
     ExecutorOptions { lanes: 1, queue: 5_000, timeout, context, decide }
 }
 

@@ -42,6 +42,9 @@ CREATE INDEX webhook_message_by_time ON webhook_message ({account:time}, endpoin
 CREATE INDEX webhook_message_pending ON webhook_message ({account:pending}, endpoint_id, due_at, id)
     WHERE due_at IS NOT NULL;
 CREATE INDEX webhook_message_leased ON webhook_message ({account:leased}, endpoint_id, due_at) WHERE lease IS NOT NULL;
+CREATE INDEX quota_by_period ON quota (period_start) WHERE period_start > 0;
+CREATE INDEX quota_hold_by_account_end ON quota_hold ({account:end}, open_until);
+CREATE INDEX quota_hold_by_end ON quota_hold (open_until);
 CREATE UNIQUE INDEX organization_grant_by_ends ON organization_grant
     ({account:ends}, requester_id, target_id);
 CREATE INDEX organization_grant_by_target ON organization_grant ({account:target}, target_id, id);

@@ -1,0 +1,391 @@
+//! Quotas: how much of something may be used, over all replicas.
+//!
+//! The idea behind each of them is one number: a save adds to it, and fails if more of it is used by then than the decision
+//! allows. So two replicas never wait for each other while there is room, and together never use more than there is.
+//!
+//! An open invitation holds a part of its account's quota until a moment, its expiry. What it holds goes back when it ends, and
+//! does not count from that moment on, whether or not anything has noticed.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::command::{Command, CreateInvitation};
+use super::decide::{Change, Changes};
+use super::delivery::repeats::ResendLimits;
+use super::delivery::{DeliveryState, Purpose};
+use super::group::loaded::Loaded;
+use super::invitation::Invitation;
+use super::invitation::event::Payload;
+use super::invitation::event::payload::{CreatedPayload, ResentPayload};
+use super::invitation::recipient::Recipient;
+use super::invitation::refusal::{QuotaExceeded, Refusal};
+use super::invitation::state::State;
+use super::kind::Details;
+use super::secret::key_ring::KeyRing;
+use super::value::email::Email;
+use super::value::id::InvitationId;
+use super::value::text::AccountId;
+use super::value::time::Timestamp;
+
+/// The invitees of an account's open invitations.
+pub const OPEN_INVITATIONS: &str = "open_invitations_per_account";
+/// The invitees of one inviter in a day.
+pub const PER_INVITER: &str = "invitations_per_inviter_per_day";
+/// The messages with a link to one address in a day, over all accounts.
+pub const PER_RECIPIENT: &str = "mails_per_recipient_per_day";
+
+/// The key of the count of an account's open invitations.
+pub const OPEN_KEY: &str = "open";
+
+/// The time for which an inviter's invitees, and the messages to an address, are counted: a day of UTC.
+pub const DAY: Duration = Duration::from_secs(86_400);
+
+/// The quotas; what is `None` is not limited, and not counted.
+#[derive(Clone, Debug)]
+pub struct Quotas {
+    /// The most invitees of an account's open invitations.
+    pub open_invitations: Option<u32>,
+    /// The most invitees of one inviter in a [`DAY`].
+    pub per_inviter: Option<u32>,
+    /// The most messages with a link to one address in a [`DAY`], whatever the account.
+    pub per_recipient: Option<RecipientQuota>,
+    /// The limits on mailing one invitation again.
+    pub resends: ResendLimits,
+}
+
+/// The quota of an address, which is counted under a keyed hash: the rows belong to no account, so nobody else may read from
+/// them who is invited.
+#[derive(Clone, Debug)]
+pub struct RecipientQuota {
+    /// The most messages.
+    pub limit: u32,
+    /// The keys of the hash. The signing one counts, so a rotation begins the count anew.
+    pub ring: KeyRing,
+}
+
+/// The name of a count.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QuotaKey {
+    /// The account; `None` for a count of all accounts.
+    pub account: Option<AccountId>,
+    /// The name within it.
+    pub key: String,
+}
+
+/// A count as it was loaded, with what the group has added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaCount {
+    /// The beginning of the day it is of; 1970 for a count without an end.
+    pub period: Timestamp,
+    /// The sum of all that was taken, less what was given back.
+    pub used: i64,
+    /// The part of it that no longer counts, because its time is over.
+    pub lapsed: i64,
+}
+
+/// The part of the quota that an open invitation holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The invitation.
+    pub invitation: InvitationId,
+    /// Its recipients, at least one: a link that is open to whoever has it counts as one.
+    pub invitees: u32,
+    /// The moment from which it does not count.
+    pub open_until: Timestamp,
+}
+
+impl Hold {
+    /// Returns the part that an invitation holds at a moment; `None` unless it is ACTIVE.
+    pub fn of(invitation: &Invitation, now: Timestamp) -> Option<Self> {
+        let open_until = invitation.facts.expire_at.unwrap_or(Timestamp::from_micros(i64::MAX));
+        let invitees = invitees(invitation.recipients.len());
+        let hold = Self { invitation: invitation.id, invitees, open_until };
+        (invitation.state_at(now) == State::Active).then_some(hold)
+    }
+}
+
+/// Returns the number of invitees of an invitation with some recipients: an open link counts as one.
+pub fn invitees(recipients: usize) -> u32 {
+    u32::try_from(recipients).unwrap_or(u32::MAX).max(1)
+}
+
+/// An addition to a count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addition {
+    /// The count.
+    pub key: QuotaKey,
+    /// The beginning of the day it belongs to.
+    pub period: Timestamp,
+    /// The number that is added, less what is given back.
+    pub net: i64,
+    /// Whether the save adds the numbers of the holds that it finds instead.
+    pub by_holds: bool,
+    /// The most that may have been used after the save.
+    pub most: i64,
+}
+
+/// The use of the quotas by a command.
+#[derive(Clone, Debug, Default)]
+pub struct QuotaChanges {
+    /// Holds that are taken.
+    pub taken: Vec<Hold>,
+    /// Holds that are given back.
+    pub released: Vec<Hold>,
+    /// Additions to counts.
+    pub additions: Vec<Addition>,
+    /// Messages that are not sent because their addresses have had as many as they may.
+    pub suppressed: Vec<Uuid>,
+}
+
+/// The use of the quotas by a group.
+#[derive(Clone, Debug, Default)]
+pub struct QuotaSave {
+    /// Holds that are taken, with their numbers.
+    pub taken: BTreeMap<(AccountId, InvitationId, Timestamp), u32>,
+    /// Holds that are given back.
+    pub released: BTreeSet<(AccountId, InvitationId, Timestamp)>,
+    /// Additions to counts.
+    pub additions: BTreeMap<QuotaKey, Addition>,
+    /// Messages that are saved as suppressed.
+    pub suppressed: BTreeSet<Uuid>,
+}
+
+impl QuotaSave {
+    /// Adds the changes of one more command.
+    pub(super) fn take_in(&mut self, account: &AccountId, loaded: &mut Loaded, changes: QuotaChanges) {
+        let QuotaChanges { taken, released, additions, suppressed } = changes;
+        let key = |hold: &Hold| (account.clone(), hold.invitation, hold.open_until);
+        for hold in released {
+            // A hold that this group has taken was never saved.
+            if self.taken.remove(&key(&hold)).is_none() {
+                self.released.insert(key(&hold));
+            }
+        }
+        for hold in taken {
+            if !self.released.remove(&key(&hold)) {
+                self.taken.insert(key(&hold), hold.invitees);
+            }
+        }
+        for addition in additions {
+            loaded.add_to_quota(&addition);
+            let known = self.additions.entry(addition.key.clone()).or_insert(Addition { net: 0, ..addition.clone() });
+            known.net += addition.net;
+            known.most = known.most.min(addition.most);
+            known.period = known.period.max(addition.period);
+        }
+        self.suppressed.extend(suppressed);
+    }
+}
+
+impl Quotas {
+    /// Nothing is limited but resends.
+    pub const NONE: Self =
+        Self { open_invitations: None, per_inviter: None, per_recipient: None, resends: ResendLimits::DEFAULT };
+
+    /// Returns the counts that the decision of a command depends on.
+    pub fn keys(&self, command: &Command) -> Vec<QuotaKey> {
+        let mut keys = Vec::new();
+        if self.open_invitations.is_some() && command.rules().may_open() {
+            keys.push(open_key(command.account()));
+        }
+        let Some(create) = command.rules().create() else { return keys };
+        if self.per_inviter.is_some() {
+            keys.push(inviter_key(command.account(), &create.details, &command.actor));
+        }
+        if let Some(quota) = self.per_recipient.as_ref().filter(|_| create.mails) {
+            keys.extend(create.emails().map(|email| quota.key(email)));
+        }
+        keys
+    }
+
+    /// Returns the further counts, which depend on the loaded invitation.
+    pub fn second_keys(&self, command: &Command, invitation: &Invitation) -> Vec<QuotaKey> {
+        let Some(quota) = self.per_recipient.as_ref().filter(|_| command.rules().may_mail_again()) else {
+            return Vec::new();
+        };
+        invitation.recipients.iter().filter_map(Recipient::email).map(|email| quota.key(email)).collect()
+    }
+
+    /// Adds to the changes of a command what they use of the quotas, or refuses the command. A message to an address that has
+    /// had as many as it may is suppressed, and no reminders follow it.
+    pub(super) fn charge(&self, loaded: &Loaded, command: &Command, changes: &mut Changes) -> Result<(), Refusal> {
+        let mut quotas = QuotaChanges::default();
+        if let Some(limit) = self.open_invitations {
+            charge_open(limit, loaded, (command, changes), &mut quotas)?;
+        }
+        if let Some((limit, create)) = self.per_inviter.zip(command.rules().create()) {
+            charge_inviter(limit, loaded, (command, create, changes), &mut quotas)?;
+        }
+        if let Some(quota) = &self.per_recipient {
+            quota.charge(loaded, changes, &mut quotas);
+        }
+        changes.quotas = quotas;
+        Ok(())
+    }
+}
+
+/// Returns the count of an account's open invitations.
+pub fn open_key(account: &AccountId) -> QuotaKey {
+    QuotaKey { account: Some(account.clone()), key: OPEN_KEY.to_owned() }
+}
+
+/// Returns the count of an inviter: of their id, else their address, else of the credential.
+pub fn inviter_key(account: &AccountId, details: &Details, actor: &str) -> QuotaKey {
+    let inviter = details.shared().inviter.as_ref();
+    let user_id = inviter.map(|inviter| inviter.user_id.as_str()).filter(|user_id| !user_id.is_empty());
+    let email = || inviter.and_then(|inviter| inviter.email.as_ref());
+    match (user_id, email()) {
+        (Some(user_id), _) => user_key(account, user_id),
+        (None, Some(email)) => named_inviter(account, "email", email.key()),
+        (None, None) => credential_key(account, actor),
+    }
+}
+
+/// Returns the count of an inviter with an id of the caller's own.
+pub fn user_key(account: &AccountId, user_id: &str) -> QuotaKey {
+    named_inviter(account, "user", user_id)
+}
+
+/// Returns the count of invitations that name no inviter, by the credential that created them.
+pub fn credential_key(account: &AccountId, actor: &str) -> QuotaKey {
+    named_inviter(account, "credential", actor)
+}
+
+/// The name is hashed, so that it fits any index.
+fn named_inviter(account: &AccountId, named_by: &str, name: &str) -> QuotaKey {
+    let digest = BASE64URL_NOPAD.encode(&Sha256::digest(format!("{named_by} {name}")));
+    QuotaKey { account: Some(account.clone()), key: format!("inviter {digest}") }
+}
+
+/// Returns the beginning of the day of a moment.
+pub fn day_of(now: Timestamp) -> Timestamp {
+    let day = i64::try_from(DAY.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(now.micros().div_euclid(day).saturating_mul(day))
+}
+
+fn charge_open(
+    limit: u32,
+    loaded: &Loaded,
+    (command, changes): (&Command, &Changes),
+    quotas: &mut QuotaChanges,
+) -> Result<(), Refusal> {
+    for change in &changes.invitations {
+        let (before, after) = match change {
+            Change::Create(invitation) => (None, invitation),
+            Change::Update { invitation, .. } => (loaded.invitation(command.account(), invitation.id).ok(), invitation),
+        };
+        let before = before.and_then(|before| Hold::of(before, loaded.now));
+        let after = Hold::of(after, loaded.now);
+        if before != after {
+            quotas.released.extend(before);
+            quotas.taken.extend(after);
+        }
+    }
+    let sum = |holds: &[Hold]| holds.iter().map(|hold| i64::from(hold.invitees)).sum::<i64>();
+    let net = sum(&quotas.taken) - sum(&quotas.released);
+    let key = open_key(command.account());
+    let period = Timestamp::from_micros(0);
+    let QuotaCount { used, lapsed, .. } = loaded.quota(&key, period);
+    if net > 0 {
+        check(OPEN_INVITATIONS, limit, (used - lapsed, net), None)?;
+    }
+    // A command that gives back more than it takes always fits.
+    let most = if net > 0 { i64::from(limit) + lapsed } else { i64::MAX };
+    if net != 0 {
+        quotas.additions.push(Addition { key, period, net, by_holds: true, most });
+    }
+    Ok(())
+}
+
+fn charge_inviter(
+    limit: u32,
+    loaded: &Loaded,
+    (command, create, changes): (&Command, &CreateInvitation, &Changes),
+    quotas: &mut QuotaChanges,
+) -> Result<(), Refusal> {
+    let invited = changes.invitations.iter().map(|change| match change {
+        Change::Create(invitation) => i64::from(invitees(invitation.recipients.len())),
+        Change::Update { .. } => 0,
+    });
+    let net: i64 = invited.sum();
+    if net > 0 {
+        let key = inviter_key(command.account(), &create.details, &command.actor);
+        let period = day_of(loaded.now);
+        let wait = period.later(DAY).since(loaded.now);
+        check(PER_INVITER, limit, (loaded.quota(&key, period).used, net), Some(wait))?;
+        quotas.additions.push(Addition { key, period, net, by_holds: false, most: limit.into() });
+    }
+    Ok(())
+}
+
+/// Refuses a number that does not fit. One that is larger than the whole quota never will, so there is nothing to wait for.
+fn check(name: &'static str, limit: u32, (used, asked): (i64, i64), wait: Option<Duration>) -> Result<(), Refusal> {
+    if used + asked <= i64::from(limit) {
+        return Ok(());
+    }
+    let retry_after = wait.filter(|_| asked <= i64::from(limit));
+    Err(Refusal::QuotaExceeded(QuotaExceeded { name, limit, used, asked, retry_after }))
+}
+
+impl RecipientQuota {
+    fn key(&self, email: &Email) -> QuotaKey {
+        let mac = BASE64URL_NOPAD.encode(&self.ring.recipient_mac(email.key().as_bytes()));
+        QuotaKey { account: None, key: format!("recipient {mac}") }
+    }
+
+    fn charge(&self, loaded: &Loaded, changes: &mut Changes, quotas: &mut QuotaChanges) {
+        let Some(Change::Create(about) | Change::Update { invitation: about, .. }) = changes.invitations.first() else {
+            return;
+        };
+        let period = day_of(loaded.now);
+        let (mut suppressed, mut sent) = (BTreeSet::new(), 0);
+        for delivery in changes.deliveries.iter().filter(|delivery| delivery.purpose == Purpose::Invitation) {
+            let Some(email) = about.recipient(delivery.recipient).and_then(Recipient::email) else { continue };
+            let key = self.key(email);
+            if loaded.quota(&key, period).used < i64::from(self.limit) {
+                let most = i64::from(self.limit);
+                quotas.additions.push(Addition { key, period, net: 1, by_holds: false, most });
+                sent += 1;
+            } else {
+                quotas.suppressed.push(delivery.id);
+                suppressed.insert(delivery.recipient);
+            }
+        }
+        if !suppressed.is_empty() {
+            let last = changes.deliveries.iter().rfind(|delivery| delivery.purpose == Purpose::Invitation);
+            let is_last = last.is_some_and(|last| suppressed.contains(&last.recipient));
+            let is_reminder = |purpose, recipient| purpose == Purpose::Reminder && suppressed.contains(&recipient);
+            changes.deliveries.retain(|delivery| !is_reminder(delivery.purpose, delivery.recipient));
+            show_suppressed(loaded, changes, (suppressed.len(), sent), is_last);
+        }
+    }
+}
+
+/// Takes suppressed messages out of what the invitation and its events say was sent.
+fn show_suppressed(loaded: &Loaded, changes: &mut Changes, (suppressed, sent): (usize, usize), is_last: bool) {
+    for event in &mut changes.events {
+        if let Payload::Created(CreatedPayload { mailed_count, .. })
+        | Payload::Resent(ResentPayload { mailed_count, .. }) = &mut event.payload
+        {
+            *mailed_count = mailed_count.saturating_sub(suppressed);
+        }
+    }
+    let Some(Change::Create(about) | Change::Update { invitation: about, .. }) = changes.invitations.first_mut() else {
+        return;
+    };
+    if is_last {
+        about.latest_delivery = Some(DeliveryState::Suppressed);
+    }
+    if sent == 0 {
+        let before = loaded.invitation(&about.account, about.id).ok();
+        about.first_sent_at = before.and_then(|before| before.first_sent_at);
+        about.last_sent_at = before.and_then(|before| before.last_sent_at);
+    }
+}

@@ -1,0 +1,44 @@
+//! Statuses of limits: each names its limit, in ErrorInfo and in QuotaFailure, and says whether waiting helps.
+
+use std::time::Duration;
+
+use tonic::Status;
+use tonic_types::StatusExt as _;
+
+use super::{code, details};
+use crate::domain::invitation::refusal::QuotaExceeded;
+use crate::pb::ErrorReason;
+
+/// RESOURCE_EXHAUSTED for a limit on a number.
+pub(crate) fn quota_exceeded(limit: &str, message: &str) -> Status {
+    let mut details = details(ErrorReason::QuotaExceeded, [("limit", limit.to_owned())]);
+    details.add_quota_failure_violation(limit, message);
+    Status::with_error_details(code(ErrorReason::QuotaExceeded), message, details)
+}
+
+/// RESOURCE_EXHAUSTED for more of a quota than is left, with the time after which there is room again, if only time makes it.
+pub(super) fn quota_used_up(exceeded: &QuotaExceeded) -> Status {
+    let QuotaExceeded { name, limit, used, asked, retry_after } = *exceeded;
+    let remedy = match (retry_after, asked > i64::from(limit)) {
+        (_, true) => "that is more than it ever allows, so send fewer",
+        (Some(_), false) => "try again after the delay, which ends with the day",
+        (None, false) => "revoke open invitations, or wait until some end or expire",
+    };
+    let message = format!("{name} is {limit}, of which {used} are used, and this asks for {asked} more: {remedy}");
+    let metadata = [("limit", name.to_owned()), ("max", limit.to_string()), ("used", used.to_string())];
+    let mut details = details(ErrorReason::QuotaExceeded, metadata);
+    details.add_quota_failure_violation(name, &message);
+    if retry_after.is_some() {
+        details.set_retry_info(retry_after);
+    }
+    Status::with_error_details(code(ErrorReason::QuotaExceeded), message, details)
+}
+
+/// RESOURCE_EXHAUSTED, to be retried after a while.
+pub(crate) fn rate_limited(limit: &str, retry_after: Duration) -> Status {
+    let mut details = details(ErrorReason::RateLimited, [("limit", limit.to_owned())]);
+    details.set_retry_info(Some(retry_after));
+    let message = "there were too many requests: try again after the delay";
+    details.add_quota_failure_violation(limit, message);
+    Status::with_error_details(code(ErrorReason::RateLimited), message, details)
+}

@@ -23,7 +23,7 @@ pub use section::auth::client_certificate::ClientCertificateEntry;
 pub use section::auth::entry_file::EntryFile;
 pub(crate) use section::auth::entry_file::{FileEntry, parse_entries};
 pub(crate) use section::auth::jwt::parse::{read_authorities, read_bearer};
-pub use section::auth::jwt::{JwksSource, JwtAccess, JwtIssuer, JwtSource, JwtSubject};
+pub use section::auth::jwt::{JwksSource, JwtAccess, JwtIssuer, JwtSource, JwtSubject, VerifiedEmailClaims};
 pub use section::auth::{ApiKeyEntry, AuthConfig};
 pub use section::delivery::DeliveryConfig;
 pub use section::events::{EventsConfig, NatsBegin, NatsConfig};

@@ -16,7 +16,7 @@ use super::page;
 use super::parse::field_mask::FieldMask;
 use super::parse::violations::Violations;
 use crate::auth::caller::Credential;
-use crate::auth::permission::Permission;
+use crate::auth::permission::{Permission, SELF};
 use crate::domain::organization_grant::{GrantUpdate, OrganizationGrant};
 use crate::domain::value::id::IdSeed;
 use crate::domain::value::rule::{FieldRule, Invalid};
@@ -44,12 +44,18 @@ impl AccessService for Access {
     async fn get_caller(&self, request: Request<pb::GetCallerRequest>) -> Result<Response<pb::Caller>, Status> {
         let (Call { caller, .. }, _, violations) = Call::of(request)?;
         violations.finish(Some(()))?;
-        let permissions: BTreeSet<_> = caller.permissions.iter().map(|permission| permission.name()).collect();
+        let own = caller.person().map(|_| SELF);
+        let permissions = caller.permissions.iter().map(|permission| permission.name());
+        let permissions: BTreeSet<_> = permissions.chain(own).collect();
+        let person = caller.person().map(|person| pb::Person {
+            subject: person.subject.0.clone(),
+            email: person.email.as_ref().map(|email| email.original().to_owned()).unwrap_or_default(),
+        });
         let auth_mode = match caller.credential {
             Credential::None => pb::AuthMode::None,
             Credential::ApiKey => pb::AuthMode::ApiKey,
             Credential::ClientCertificate => pb::AuthMode::ClientCertificate,
-            Credential::Jwt => pb::AuthMode::Jwt,
+            Credential::Jwt | Credential::Person(_) => pb::AuthMode::Jwt,
         };
         Ok(Response::new(pb::Caller {
             account: caller.account.as_str().to_owned(),
@@ -58,6 +64,7 @@ impl AccessService for Access {
             permissions: permissions.into_iter().map(str::to_owned).collect(),
             auth_mode: auth_mode.into(),
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
+            person,
         }))
     }
 

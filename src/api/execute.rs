@@ -4,6 +4,7 @@
 #[doc(hidden)]
 pub mod measured;
 pub(crate) mod organization_access;
+pub(crate) mod person;
 pub mod rates;
 
 use std::time::Duration;
@@ -101,6 +102,7 @@ impl Call {
         let known = extensions.remove::<Caller>().zip(extensions.remove::<Deadline>());
         let (caller, deadline) = known.ok_or_else(status::unauthenticated)?;
         let (access, required) = (T::ACCESS, T::REQUIRED);
+        person::check(&caller, required, &metadata)?;
         if access == OrganizationAccess::Account && caller.organization_id.is_some() {
             return Err(status::organization_access_denied());
         }
@@ -183,7 +185,8 @@ impl Api {
         Some(message.request_id()).filter(|id| !id.is_empty()).map(|id| {
             let body = [message.body().as_slice(), &recipient.to_be_bytes()].concat();
             let request = Request::new(T::METHOD, id, self.ring.body_digests(&body));
-            Request { organizations: call.requester_and_target(), ..request }
+            let person = call.caller.person().map(|person| person.subject.clone());
+            Request { organizations: call.requester_and_target(), person, ..request }
         })
     }
 

@@ -13,6 +13,7 @@ pub(super) mod parse;
 pub(super) mod recipients;
 pub(super) mod redeemable;
 pub(super) mod revoke_invitations;
+pub(super) mod seen_by_person;
 pub(super) mod sync_internal_invitation;
 pub(super) mod view;
 
@@ -46,6 +47,7 @@ use parse::to_create;
 use recipients::{get_recipient, list_recipients};
 use redeemable::redeemable;
 use revoke_invitations::revoke_invitations;
+use seen_by_person::sent;
 use sync_internal_invitation::sync_internal_invitation;
 
 /// Serves `InvitationService`.
@@ -161,15 +163,19 @@ impl InvitationService for Invitations {
             after: asked.after,
         };
         let empty = pb::TargetRef::default();
-        let address = filter::target(&mut violations, "target", Some(message.target.as_ref().unwrap_or(&empty)));
+        // A person is the target, unless they name one of their addresses.
+        let target = message.target.as_ref().or(call.person().is_none().then_some(&empty));
+        let address = filter::target(&mut violations, "target", target);
         if address.as_ref().is_some_and(|address| !address.names_a_person()) {
             violations.add("target.type", FieldRule::NotAllowed, "must be EMAIL, PHONE or INTERNAL");
         }
-        let address = violations.finish(address)?;
+        let invitee = call.invitee(&mut violations, address);
+        violations.finish(Some(()))?;
         let reach = self.0.reach_to_read(&call).await?;
-        let found = self.0.read_lagging(|reads| reads.list_open_invitations(&reach, &address, &page)).await?;
+        let found = self.0.read_lagging(|reads| reads.list_open_invitations(&reach, &invitee, &page)).await?;
         let context = (self.0.as_ref(), &call, &message);
-        let show = |read: &Read<Invitation>| Ok(redeemable(&call, &read.found, self.0.viewed(&call, read, view)?));
+        let show =
+            |read: &Read<Invitation>| Ok(redeemable(&call, &read.found, read.now, self.0.viewed(&call, read, view)?));
         let listed = (found.rows.as_slice(), found.goes_on);
         let (invitations, next_page_token) = page::show(context, listed, size, Cursor::of_invitation, show)?;
         Ok(Response::new(pb::ListOpenInvitationsResponse { invitations, next_page_token }))
@@ -236,9 +242,10 @@ impl InvitationService for Invitations {
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
         let view = view(&mut violations, message.view);
         let filter = invitation_filter(&mut violations, message.filter.as_ref());
+        let filter = call.sent(&mut violations, filter, message.filter.as_ref());
         let query = InvitationQuery { first_recipients: targets_in(view), ..asked.of(filter) };
         let (context, total) = ((self.0.as_ref(), &call, &message), message.show_total);
-        let show = |read: &Read<Invitation>| self.0.viewed(&call, read, view);
+        let show = |read: &Read<Invitation>| Ok(sent(&call, self.0.viewed(&call, read, view)?));
         let page = page::invitations(context, violations, query, total, show).await?;
         Ok(Response::new(pb::ListInvitationsResponse {
             invitations: page.shown,

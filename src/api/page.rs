@@ -116,14 +116,17 @@ fn order<O: Copy>(violations: &mut Violations, order_by: &str, orders: &[(&str, 
     }
 }
 
-/// Returns the data that a page token is bound to: the account, the method, the organizations that determine the rows, if the
-/// call has any, and the query. So a total that the token carries is told to nobody whose rows are others.
+/// Returns the data that a page token is bound to: the account, the method, the person or the organizations that determine the
+/// rows, if the call has any, and the query. So a total that the token carries is told to nobody whose rows are others.
 fn context<T: Paged>(call: &Call, request: &T) -> Vec<u8> {
     let account = call.caller.account.as_str();
     let organizations =
         call.requester_and_target().map(|(requester, target)| [requester.into_bytes(), target.into_bytes()]);
     let organizations = organizations.as_ref().map(|both| both.as_flattened()).unwrap_or_default();
-    [account.as_bytes(), b"\0", T::METHOD.as_bytes(), b"\0", organizations, &request.query()].concat()
+    // No subject has a control character, so no two persons have the same beginning.
+    let person = call.person().map(|person| person.name() + "\0").unwrap_or_default();
+    [account.as_bytes(), b"\0", T::METHOD.as_bytes(), b"\0", person.as_bytes(), organizations, &request.query()]
+        .concat()
 }
 
 /// Parses a page token of the same query.

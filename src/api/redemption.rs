@@ -107,7 +107,7 @@ impl RedemptionService for Redemptions {
             let link = violations.finish(link)?;
             let reach = self.0.reach(&call).await?;
             let read = self.0.find_by(&reach, &Access::Link(link)).await?;
-            Ok(Response::new(preview(&read.found, &link, read.now)))
+            Ok(Response::new(preview(&read.found, &link, call.person(), read.now)))
         };
         self.0.rates.look_up(&call.caller, look_up).await
     }
@@ -117,7 +117,7 @@ impl RedemptionService for Redemptions {
         request: Request<pb::AcceptInvitationRequest>,
     ) -> Result<Response<pb::AcceptInvitationResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let accept = to_accept(&mut violations, &message, &self.0.ring, &call.caller.account);
+        let accept = to_accept(&mut violations, &message, &self.0.ring, (&call.caller.account, call.person()));
         let accept = accept.map(Box::new).map(Action::Accept);
         let accepted = self.0.execute(&call, &message, violations, accept);
         let executed = self.0.rates.look_up(&call.caller, accepted).await?;

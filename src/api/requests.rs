@@ -12,6 +12,7 @@ use super::resource::InvitationName;
 use crate::auth::permission::{Permission, Required};
 use crate::domain::command::Target;
 use crate::domain::kind::Kind;
+use crate::domain::reach::person::Relation;
 use crate::domain::value::text;
 use crate::pb;
 
@@ -96,7 +97,7 @@ pub fn services() -> BTreeSet<&'static str> {
 
 macro_rules! requests {
     ($($service:ident {
-        $($method:ident($message:ident) $required:ident, $access:ident $([$($property:tt)+])*;)+
+        $($method:ident($message:ident) $required:tt, $access:ident $([$($property:tt)+])*;)+
     })+) => {
         /// Every RPC of this service by its path, with the credential it requires.
         pub const RPCS: &[(&str, Required)] = &[$($((
@@ -125,6 +126,10 @@ macro_rules! requests {
     (@organizations $self:ident $access:ident) => { ["", ""] };
     (@required AnyCredential) => { Required::AnyCredential };
     (@required $permission:ident) => { Required::Permission(Permission::$permission) };
+    // A person may call too, about the invitations that stand in this relation to them.
+    (@required ($permission:ident or self as $relation:ident)) => {
+        Required::PermissionOrSelf(Permission::$permission, Relation::$relation)
+    };
     (@request_id $self:ident [write] $($rest:tt)*) => { &$self.request_id };
     (@request_id $self:ident [write(without $field:ident)] $($rest:tt)*) => { &$self.request_id };
     (@request_id $self:ident $($rest:tt)*) => { "" };
@@ -233,15 +238,15 @@ requests! {
         CreateInvitation(CreateInvitationRequest) InvitationsWrite, Caller [write];
         BatchCreateInvitations(BatchCreateInvitationsRequest) InvitationsWrite, Caller [write];
         GetInvitation(GetInvitationRequest) InvitationsRead, Caller [named(without etag)];
-        ListInvitations(ListInvitationsRequest) InvitationsRead, Caller [paged];
+        ListInvitations(ListInvitationsRequest) (InvitationsRead or self as Inviter), Caller [paged];
         BatchGetInvitations(BatchGetInvitationsRequest) InvitationsRead, Caller;
         GetAcceptance(GetAcceptanceRequest) InvitationsRead, Caller;
         ListAcceptances(ListAcceptancesRequest) InvitationsRead, Caller [paged];
         GetRecipient(GetRecipientRequest) InvitationsRead, Caller;
         ListRecipients(ListRecipientsRequest) InvitationsRead, Caller [paged];
-        ListOpenInvitations(ListOpenInvitationsRequest) InvitationsRedeem, Caller [paged];
-        AcceptInvitations(AcceptInvitationsRequest) InvitationsRedeem, Caller [write];
-        DeclineInvitations(DeclineInvitationsRequest) InvitationsRedeem, Caller [write];
+        ListOpenInvitations(ListOpenInvitationsRequest) (InvitationsRedeem or self as Recipient), Caller [paged];
+        AcceptInvitations(AcceptInvitationsRequest) (InvitationsRedeem or self as Recipient), Caller [write];
+        DeclineInvitations(DeclineInvitationsRequest) (InvitationsRedeem or self as Recipient), Caller [write];
         RevokeInvitation(RevokeInvitationRequest) InvitationsWrite, Caller [write] [named];
         RevokeInvitations(RevokeInvitationsRequest) InvitationsWrite, Caller [write];
         ResendInvitation(ResendInvitationRequest) InvitationsWrite, Caller [write] [named];
@@ -252,9 +257,9 @@ requests! {
         SyncAutojoin(SyncAutojoinRequest) InvitationsWrite, Account [write];
     }
     RedemptionService {
-        PreviewInvitation(PreviewInvitationRequest) InvitationsRedeem, Link;
-        AcceptInvitation(AcceptInvitationRequest) InvitationsRedeem, Link [write(without token)];
-        DeclineInvitation(DeclineInvitationRequest) InvitationsRedeem, Link [write(without token)];
+        PreviewInvitation(PreviewInvitationRequest) (InvitationsRedeem or self as LinkHolder), Link;
+        AcceptInvitation(AcceptInvitationRequest) (InvitationsRedeem or self as LinkHolder), Link [write(without token)];
+        DeclineInvitation(DeclineInvitationRequest) (InvitationsRedeem or self as LinkHolder), Link [write(without token)];
         RecordEngagement(RecordEngagementRequest) InvitationsRedeem, Link [write(without token)];
         SendVerificationCode(SendVerificationCodeRequest) InvitationsRedeem, LinkOrName;
         VerifyEmail(VerifyEmailRequest) InvitationsRedeem, LinkOrName;

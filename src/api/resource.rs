@@ -148,12 +148,12 @@ impl Api {
     pub(crate) fn accepted(&self, call: &Call, executed: &Executed) -> (Option<pb::Acceptance>, pb::Invitation) {
         let identity = self.executed_identity(call, executed);
         let shown = invitation(&executed.invitation, executed.acceptance.as_slice(), executed.now, identity);
-        (shown.acceptances.first().cloned(), redeemable(call, &executed.invitation, shown))
+        (shown.acceptances.first().cloned(), redeemable(call, &executed.invitation, executed.now, shown))
     }
 
     /// Shows an invitation as the answer of a recipient left it, or would have.
     pub(crate) fn answered(&self, call: &Call, executed: &Executed) -> Result<pb::Invitation, Status> {
-        Ok(redeemable(call, &executed.invitation, self.executed(call, executed)?))
+        Ok(redeemable(call, &executed.invitation, executed.now, self.executed(call, executed)?))
     }
 
     /// Gets the invitation that a message names, with its newest acceptances if they are shown.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::permission::Permission;
 use crate::domain::api_key::Powers;
+use crate::domain::reach::person::Person;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
@@ -28,8 +29,8 @@ pub struct Caller {
     pub grantable_roles: Option<Arc<[String]>>,
 }
 
-/// The kind of a credential. None of them identifies a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The kind of a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// No credential is asked for.
     None,
@@ -39,12 +40,22 @@ pub enum Credential {
     ClientCertificate,
     /// A JWT of a service.
     Jwt,
+    /// A JWT of a person, who acts as themselves. It has no permission of a service.
+    Person(Arc<Person>),
 }
 
 impl Caller {
     /// Returns whether they have a permission.
     pub fn may(&self, permission: Permission) -> bool {
         self.permissions.contains(&permission)
+    }
+
+    /// Returns the person who calls as themselves, if one does.
+    pub fn person(&self) -> Option<&Arc<Person>> {
+        match &self.credential {
+            Credential::Person(person) => Some(person),
+            Credential::None | Credential::ApiKey | Credential::ClientCertificate | Credential::Jwt => None,
+        }
     }
 
     /// Returns everything that the credential lets them do, which is the most that they can give to another.

@@ -1,4 +1,4 @@
-//! JWTs of services: signed by a configured issuer, verified by the keys that it publishes.
+//! JWTs of services and of persons: signed by a configured issuer, verified by the keys that it publishes.
 //!
 //! The issuer is found by the claim `iss`, and nothing but its own keys is asked. The key chooses the algorithm: a header that
 //! names another is refused. Keys are put here by others (`serve::jwt`), which read them from files and URLs.

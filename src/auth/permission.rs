@@ -2,6 +2,8 @@
 
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use super::caller::Caller;
+use crate::domain::reach::person::Relation;
 use crate::domain::value::word;
 
 /// The credential that an RPC requires.
@@ -11,15 +13,35 @@ pub enum Required {
     AnyCredential,
     /// A credential with this permission.
     Permission(Permission),
+    /// A credential with this permission, or a person, about the invitations that stand in this relation to them.
+    PermissionOrSelf(Permission, Relation),
 }
 
+/// The name of the one permission that a person has, which no other credential can have.
+pub const SELF: &str = "self";
+
 impl Required {
-    /// Returns the permission, if one is required.
+    /// Returns the permission, if one is required of a credential that is not a person's.
     pub fn permission(self) -> Option<Permission> {
         match self {
             Self::AnyCredential => None,
-            Self::Permission(permission) => Some(permission),
+            Self::Permission(permission) | Self::PermissionOrSelf(permission, _) => Some(permission),
         }
+    }
+
+    /// Returns the relation to a person of the invitations that they may call about; `None` if persons may not call, or are told
+    /// of no invitation.
+    pub fn relation(self) -> Option<Relation> {
+        match self {
+            Self::AnyCredential | Self::Permission(_) => None,
+            Self::PermissionOrSelf(_, relation) => Some(relation),
+        }
+    }
+
+    /// Returns the permission that a caller lacks, if they lack it. A person has none but `self`.
+    pub fn lacked_by(self, caller: &Caller) -> Option<Permission> {
+        let is_open = self.relation().is_some() && caller.person().is_some();
+        self.permission().filter(|permission| !is_open && !caller.may(*permission))
     }
 }
 

@@ -221,6 +221,7 @@ fn render_jwt(out: Section, jwt: &EntryFile<JwtIssuer>) -> Section {
         let accepted = match access {
             JwtAccess::All { .. } => "all subjects".to_owned(),
             JwtAccess::Subjects(subjects) => format!("rules for subjects: {}", subjects.len()),
+            JwtAccess::Persons { .. } => "persons".to_owned(),
         };
         let leeway = format_duration(*leeway);
         out.comment(&format!("issuer {name}: {issuer:?} for {audiences:?}, {accepted}, keys {keys:?}, leeway {leeway}"))

@@ -289,10 +289,32 @@ impl Command {
         loaded.has_searched().then(search).flatten()
     }
 
-    /// Returns whether the organizations that the caller may act for allow the command to be about an invitation. The
-    /// check covers a replay as well, so that it shows no more than a first call would.
+    /// Returns whether the reach of the caller allows the command to be about an invitation. The check covers a replay as
+    /// well, so that it shows no more than a first call would.
     pub fn reaches(&self, invitation: &Invitation) -> bool {
-        self.reach.includes(invitation.details.host())
+        self.reach.includes_invitation(invitation)
+    }
+
+    /// Returns whether its caller may run it at all. A person accepts and declines as themselves, and does nothing else; the API
+    /// refuses everything else before it makes a command of it.
+    pub(in crate::domain) fn is_open_to_its_caller(&self) -> bool {
+        let Some(person) = self.reach.person() else { return true };
+        match &self.action {
+            Action::Accept(accept) => accept.is_by(person),
+            Action::Decline(decline) => decline.address.as_ref().is_none_or(|address| person.has(address)),
+            Action::Create(_)
+            | Action::Revoke(_)
+            | Action::Resend(_)
+            | Action::RecordEngagement(_)
+            | Action::VerifyEmail(_)
+            | Action::RecordCreatedConnection(_)
+            | Action::UpdateGuest(_)
+            | Action::Delete(_)
+            | Action::SyncAutojoin(_)
+            | Action::SettleDelivery(_)
+            | Action::ReportDelivery(_)
+            | Action::Expire(_) => false,
+        }
     }
 
     /// Returns the outcome of a create that was answered by an invitation, which it created or not; `None` for another command.

@@ -127,6 +127,9 @@ pub enum AcceptanceChange {
 
 /// Decides one command: replays a remembered request, or decides anew and remembers the request.
 pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
+    if !command.is_open_to_its_caller() {
+        return Err(Refusal::InvitationNotFound);
+    }
     if let Some(affected) = replay(loaded, command)? {
         return Ok(Decided { changes: Changes::default(), affected });
     }

@@ -35,8 +35,8 @@ pub(crate) fn admit(required: Option<Required>, caller: Caller) -> Result<http::
     let mut extensions = http::Extensions::new();
     // A path that requires nothing is no RPC, and the router refuses it.
     if let Some(required) = required {
-        if let Some(permission) = required.permission().filter(|permission| !caller.may(*permission)) {
-            return Err(status::permission_denied(&caller.name, permission));
+        if let Some(permission) = required.lacked_by(&caller) {
+            return Err(status::permission_denied(&caller, permission));
         }
         extensions.insert(caller);
     }
@@ -94,7 +94,9 @@ impl Admission {
         let now = find_caller(&self.authenticator, &self.credentials, self.client.as_ref()).await;
         let now = now.map_err(status::not_authenticated)?;
         // A credential that now belongs to another caller is not the one that was admitted.
-        if (&now.account, now.organization_id) != (&caller.account, caller.organization_id) {
+        if (&now.account, now.organization_id, now.person())
+            != (&caller.account, caller.organization_id, caller.person())
+        {
             return Err(status::unauthenticated());
         }
         admit(self.required, now).map(drop)

@@ -21,8 +21,8 @@ use crate::domain::value::time::Timestamp;
 use crate::pb::ErrorReason;
 use crate::store::{BatchError, ExecuteError};
 pub(crate) use access::{
-    api_key_revoked, not_authenticated, organization_access_denied, organizations_access_denied, permission_denied,
-    permission_not_given, role_not_grantable, unauthenticated,
+    api_key_revoked, no_organization_of_person, not_authenticated, not_oneself, organization_access_denied,
+    organizations_access_denied, permission_denied, permission_not_given, role_not_grantable, unauthenticated,
 };
 use limit::quota_used_up;
 pub(crate) use limit::{quota_exceeded, rate_limited};

@@ -23,7 +23,8 @@ use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::event::Event;
 use crate::domain::kind::{Kind, Scope};
-use crate::domain::reach::Reach;
+use crate::domain::reach::person::{Person, Relation};
+use crate::domain::reach::{Extent, Reach};
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
@@ -144,18 +145,52 @@ pub(super) struct Params(pub(super) Vec<Value>);
 
 /// Returns the condition for invitation `i` to be within a reach, beyond that of its account; `None` if all are.
 pub(super) fn within(reach: &Reach, params: &mut Params) -> Option<String> {
-    let hosts = reach.hosts()?.iter().map(ToString::to_string);
-    Some(format!("(i.kind = 'guest' AND i.scope_id IN ({}))", params.list(hosts)))
+    match reach.extent() {
+        Extent::Account => None,
+        Extent::Hosts(hosts) => {
+            let hosts = hosts.iter().map(ToString::to_string);
+            Some(format!("(i.kind = 'guest' AND i.scope_id IN ({}))", params.list(hosts)))
+        }
+        Extent::Person(person, Relation::Recipient) => Some(addressed_to(person, params)),
+        Extent::Person(person, Relation::Inviter) => {
+            Some(format!("i.inviter_user_id = {}", params.push(person.subject.0.as_str())))
+        }
+        // A link leads to one invitation, and to no list.
+        Extent::Person(_, Relation::LinkHolder) => Some("1 = 0".to_owned()),
+    }
+}
+
+/// Returns the condition for invitation `i` to be addressed to a person, or to the domain of their address.
+fn addressed_to(person: &Person, params: &mut Params) -> String {
+    let own = person.addresses().into_iter().map(|address| {
+        let code = address.address_type().code();
+        format!("r.recipient_type = '{code}' AND r.value = {}", params.push(address.key()))
+    });
+    let own = own.collect::<Vec<_>>().join(" OR ");
+    let recipient = format!(
+        "(SELECT true FROM recipient r WHERE r.account_id = {ACCOUNT} AND r.invitation_id = i.id AND ({own}) LIMIT 1)"
+    );
+    let Some(email) = person.comparable_email() else { return recipient };
+    let domain = params.push(email.domain());
+    format!(
+        "({recipient} OR (SELECT true FROM autojoin_domain d WHERE d.account_id = {ACCOUNT} AND d.invitation_id = i.id
+            AND d.domain = {domain} LIMIT 1))"
+    )
 }
 
 /// Returns the statement for the invitations within a reach.
 pub(super) fn reached(reach: &Reach) -> Select<invitation::Entity> {
     use invitation::Column;
     let all = invitation::Entity::find().filter(Column::AccountId.eq(reach.account().as_str()));
-    all.apply_if(reach.hosts(), |all, hosts| {
-        let hosts = hosts.iter().map(ToString::to_string);
-        all.filter(Column::Kind.eq(Kind::Guest.code())).filter(Column::ScopeId.is_in(hosts))
-    })
+    match reach.extent() {
+        Extent::Account => all,
+        Extent::Hosts(hosts) => {
+            let hosts = hosts.iter().map(ToString::to_string);
+            all.filter(Column::Kind.eq(Kind::Guest.code())).filter(Column::ScopeId.is_in(hosts))
+        }
+        // A person is shown nothing that belongs to an invitation beside it.
+        Extent::Person(..) => all.filter(Column::Id.is_in([] as [Uuid; 0])),
+    }
 }
 
 /// Returns the statement for an invitation of a kind, or of any, within a reach.

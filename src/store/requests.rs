@@ -166,7 +166,7 @@ impl Store {
             .select_only()
             .column(Column::InvitationId)
             .filter(changed_parts(reach.account(), request))
-            .apply_if(reach.hosts(), |select, _| {
+            .apply_if((!reach.is_whole()).then_some(()), |select, ()| {
                 let reached = reached(reach).select_only().column(invitation::Column::Id);
                 select.filter(Column::InvitationId.in_subquery(reached.into_query()))
             })

@@ -34,7 +34,7 @@ pub fn parse_create(body: Bytes, default_ttl: Ttl) -> Result<CreateInvitation, S
 /// Parses the bytes of an AcceptInvitationRequest.
 pub fn parse_accept(body: Bytes, ring: &KeyRing, account: &AccountId) -> Result<AcceptInvitation, Status> {
     let (request, mut violations) = (decode_request(body)?, Violations::default());
-    let accept = redemption::parse::to_accept(&mut violations, &request, ring, account);
+    let accept = redemption::parse::to_accept(&mut violations, &request, ring, (account, None));
     violations.finish(accept)
 }
 

@@ -1,5 +1,7 @@
-//! The organizations whose invitations a call may be about: those that its credential may act for, or the one that its
-//! request names, in a field or in the metadata.
+//! The invitations that a call may be about: those of the organizations that its credential may act for, or of the one that its
+//! request names, in a field or in the metadata; or those of the person who calls.
+
+use std::sync::Arc;
 
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -10,6 +12,7 @@ use crate::api::parse::violations::Violations;
 use crate::auth::permission::Permission;
 use crate::domain::command::{Access, Action};
 use crate::domain::reach::Reach;
+use crate::domain::reach::person::Person;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::server::status;
@@ -18,8 +21,8 @@ use crate::store::OrganizationGrantQuery;
 /// The most organizations that one organization may act for.
 const MAX_ORGANIZATIONS: u64 = 10_000;
 
-const REQUESTER: &str = "requester-organization-id";
-const TARGET: &str = "target-organization-id";
+pub(super) const REQUESTER: &str = "requester-organization-id";
+pub(super) const TARGET: &str = "target-organization-id";
 
 /// Decides which organizations' invitations a call may be about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +81,9 @@ impl Api {
     /// in boxes.
     pub(crate) async fn reach(&self, call: &Call) -> Result<Reach, Status> {
         let account = call.caller.account.clone();
+        if let Some(person) = call.caller.person() {
+            return reach_of_person(call, person);
+        }
         match (call.access, call.caller.organization_id) {
             (OrganizationAccess::Link | OrganizationAccess::Account, _)
             | (OrganizationAccess::Caller | OrganizationAccess::LinkOrName, None) => Ok(Reach::of_account(account)),
@@ -103,6 +109,9 @@ impl Api {
     /// Returns the invitations that a call may read, although its permission lets it write as well.
     pub(crate) async fn reach_to_read(&self, call: &Call) -> Result<Reach, Status> {
         let account = call.caller.account.clone();
+        if let Some(person) = call.caller.person() {
+            return reach_of_person(call, person);
+        }
         Ok(match call.caller.organization_id {
             None => Reach::of_account(account),
             Some(own) => Reach::of_hosts(account, self.hosts_of(call, own, Permission::GuestInvitationsRead).await?),
@@ -112,8 +121,8 @@ impl Api {
     /// Returns the invitations that the call may be about by this access.
     pub(crate) async fn reach_by(&self, call: &Call, access: &Access) -> Result<Reach, Status> {
         match access {
-            Access::Link(_) => Ok(Reach::of_account(call.caller.account.clone())),
-            Access::Name(_) | Access::NameOfInvited(_) => self.reach(call).await,
+            Access::Link(_) if call.person().is_none() => Ok(Reach::of_account(call.caller.account.clone())),
+            Access::Link(_) | Access::Name(_) | Access::NameOfInvited(_) => self.reach(call).await,
         }
     }
 
@@ -134,6 +143,13 @@ impl Api {
         let permission = call.required.permission();
         Ok(permission.zip(found).is_some_and(|(permission, grant)| grant.grants(permission.name())))
     }
+}
+
+/// Returns the reach of a person: the invitations that stand to them in the relation for which the call is open to persons. A call
+/// that is open to none has no reach.
+fn reach_of_person(call: &Call, person: &Arc<Person>) -> Result<Reach, Status> {
+    let relation = call.required.relation().ok_or_else(status::not_found)?;
+    Ok(Reach::of_person(call.caller.account.clone(), Arc::clone(person), relation))
 }
 
 /// Refuses a new invitation that belongs to no organization to a caller who is bound to one.

@@ -118,7 +118,7 @@ fn credential(caller: &Caller) -> Option<String> {
     match caller.credential {
         Credential::None => None,
         // No name has a line feed in it.
-        Credential::ApiKey | Credential::Jwt | Credential::ClientCertificate => {
+        Credential::ApiKey | Credential::ClientCertificate | Credential::Jwt | Credential::Person(_) => {
             Some(format!("{}\n{}", caller.account.as_str(), caller.name))
         }
     }

@@ -5,6 +5,7 @@ use tonic::Status;
 use super::each::{Named, check_count, execute_each};
 use super::entry_error::entry_error;
 use super::fit::Fit;
+use crate::api::execute::person::check_of_service;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::acceptor::acceptor as parse_acceptor;
 use crate::api::parse::kind_input::kind_input;
@@ -26,7 +27,7 @@ pub(crate) async fn accept_invitations(
 ) -> Result<pb::AcceptInvitationsResponse, Status> {
     let entries = &message.entries;
     check_count(&mut violations, "entries", entries.len());
-    let acceptor = parse_acceptor(&mut violations, message.acceptor.as_ref());
+    let acceptor = parse_acceptor(&mut violations, call.person(), message.acceptor.as_ref());
     let acceptor = violations.finish(acceptor)?;
     let mut named = Named::default();
     let accepts = entries.iter().map(|entry| to_accept(api, call, &mut named, entry, acceptor.clone())).collect();
@@ -47,7 +48,8 @@ fn to_accept(
 ) -> Result<Action, Status> {
     let mut violations = Violations::default();
     let target = named.target(&mut violations, &entry.name);
-    let input = kind_input(&mut violations, str::to_owned, entry.kind_input.as_ref().map(Into::into));
+    let input = kind_input(&mut violations, call.person(), entry.kind_input.as_ref().map(Into::into));
+    check_of_service(&mut violations, call.person(), "email_proof", !entry.email_proof.is_empty());
     let proof = violations.optional("email_proof", &entry.email_proof, text::sealed).unwrap_or_default();
     let etag = violations.optional("etag", &entry.etag, text::opaque_id);
     let target = violations.finish(target)?;

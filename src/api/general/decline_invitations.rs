@@ -22,6 +22,7 @@ pub(crate) async fn decline_invitations(
 ) -> Result<pb::DeclineInvitationsResponse, Status> {
     check_count(&mut violations, "names", message.names.len());
     let address = filter::target(&mut violations, "target", message.target.as_ref());
+    let address = call.own_target(&mut violations, address);
     let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
     violations.finish(Some(()))?;
     let mut named = Named::default();

@@ -1,12 +1,23 @@
 //! The part of an invitation that a caller sees who may redeem it but not read it.
 
+use super::seen_by_person::received;
 use crate::api::execute::Call;
 use crate::domain::invitation::Invitation;
+use crate::domain::value::time::Timestamp;
 use crate::pb;
 use crate::pb::invitation::Details;
 
-/// Returns the message of an invitation for a caller: all of it, or what the preview shows, with the acceptances that are in it.
-pub(in crate::api) fn redeemable(call: &Call, invitation: &Invitation, whole: pb::Invitation) -> pb::Invitation {
+/// Returns the message of an invitation for a caller: all of it, or what the preview shows, with the acceptances that are in it. A
+/// person sees less: see [`received`].
+pub(in crate::api) fn redeemable(
+    call: &Call,
+    invitation: &Invitation,
+    now: Timestamp,
+    whole: pb::Invitation,
+) -> pb::Invitation {
+    if let Some(person) = call.person() {
+        return received(person, invitation, now, whole);
+    }
     if call.reads_all_of(invitation.details.host()) {
         return whole;
     }

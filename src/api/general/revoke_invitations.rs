@@ -52,7 +52,7 @@ pub(crate) async fn revoke_invitations(
         match api.begin_call(call, request, message.validate_only).await? {
             KnownCall::Finished { changed } => {
                 // The organizations may have changed since, so that the count is of what the caller reaches now.
-                let most = reach.hosts().is_none().then_some(MAX_NAMES as u64);
+                let most = reach.is_whole().then_some(MAX_NAMES as u64);
                 let names = api.read(api.store.changed_by_call(&reach, request, most)).await?;
                 let count = if most.is_some() { changed } else { names.len() as u64 };
                 return Ok(answer(count, names, false));

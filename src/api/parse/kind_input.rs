@@ -3,8 +3,10 @@
 use uuid::Uuid;
 
 use crate::api::connection::prefill;
+use crate::api::execute::person::check_of_service;
 use crate::api::parse::violations::Violations;
 use crate::domain::kind::connection::NewConnection;
+use crate::domain::reach::person::Person;
 use crate::domain::value::text;
 use crate::pb;
 
@@ -43,20 +45,25 @@ impl<'a> From<&'a pb::accept_invitations_entry::KindInput> for GivenKindInput<'a
     }
 }
 
-/// Parses the input; `at` returns the path of a field.
+const CREATED_CONNECTION: &str = "created_connection";
+const GUEST_ORGANIZATION_ID: &str = "guest_organization_id";
+
+/// Parses the input, which a person may not give: whose connection or organization it is, a service knows.
 pub(in crate::api) fn kind_input(
     violations: &mut Violations,
-    at: impl Fn(&str) -> String,
+    person: Option<&Person>,
     given: Option<GivenKindInput<'_>>,
 ) -> KindInput {
     match given {
         None => KindInput::default(),
         Some(GivenKindInput::CreatedConnection(given)) => {
-            let created_connection = prefill::created_connection(violations, &at("created_connection"), given);
+            check_of_service(violations, person, CREATED_CONNECTION, true);
+            let created_connection = prefill::created_connection(violations, CREATED_CONNECTION, given);
             KindInput { created_connection, ..KindInput::default() }
         }
         Some(GivenKindInput::GuestOrganizationId(given)) => {
-            let guest_organization_id = violations.take(at("guest_organization_id"), text::uuid(given));
+            check_of_service(violations, person, GUEST_ORGANIZATION_ID, true);
+            let guest_organization_id = violations.take(GUEST_ORGANIZATION_ID, text::uuid(given));
             KindInput { guest_organization_id, ..KindInput::default() }
         }
     }

@@ -6,11 +6,12 @@ use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::server::status::invalid_fields;
 use crate::server::violation::Violation;
 
-/// The violations of one request, and the status that refuses it if it has none.
+/// The violations of one request, the status that refuses it if it has none, and the one that refuses it in any case.
 #[derive(Default)]
 pub(crate) struct Violations {
     fields: Vec<Violation>,
     refusal: Option<Status>,
+    denial: Option<Status>,
 }
 
 impl Violations {
@@ -69,8 +70,16 @@ impl Violations {
         self.refusal.get_or_insert(status);
     }
 
+    /// Refuses the request with a status, whether its fields are valid or not: the caller may not say what it says.
+    pub(crate) fn deny(&mut self, status: Status) {
+        self.denial.get_or_insert(status);
+    }
+
     /// Returns the parsed value, unless there are violations.
     pub(crate) fn finish<T>(self, parsed: Option<T>) -> Result<T, Status> {
+        if let Some(denial) = self.denial {
+            return Err(denial);
+        }
         match (parsed, self.refusal) {
             (Some(parsed), None) if self.fields.is_empty() => Ok(parsed),
             (_, Some(refusal)) if self.fields.is_empty() => Err(refusal),

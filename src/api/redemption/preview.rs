@@ -9,6 +9,7 @@ use crate::domain::command::is_declinable;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::email_rule::{Binding, binding};
 use crate::domain::invitation::recipient::Recipient;
+use crate::domain::reach::person::Person;
 use crate::domain::secret::token::Claims;
 use crate::domain::value::email::Email;
 use crate::domain::value::time::Timestamp;
@@ -17,8 +18,13 @@ use crate::pb;
 /// The most addresses in a preview: a page needs a few to remind its reader, not the list of all recipients.
 const MAX_MASKED: usize = 10;
 
-/// Converts an invitation to its preview through one of its links.
-pub(in crate::api) fn preview(invitation: &Invitation, link: &Claims, now: Timestamp) -> pb::InvitationPreview {
+/// Converts an invitation to its preview through one of its links, for a service or for a person.
+pub(in crate::api) fn preview(
+    invitation: &Invitation,
+    link: &Claims,
+    person: Option<&Person>,
+    now: Timestamp,
+) -> pb::InvitationPreview {
     let mailed_to = invitation.recipient(link.recipient).and_then(Recipient::email);
     let bound = binding(invitation) != Binding::Open;
     let addresses = invitation.recipients.iter().filter_map(Recipient::email).filter(|_| bound);
@@ -37,7 +43,7 @@ pub(in crate::api) fn preview(invitation: &Invitation, link: &Claims, now: Times
         metadata: shared.metadata.as_deref().and_then(json_text),
         expire_time: invitation.facts.expire_at.map(timestamp),
         remaining_uses: invitation.facts.remaining_uses().map(count),
-        declinable: is_declinable(invitation, link.recipient, now),
+        declinable: is_declinable(invitation, link.recipient, person, now),
         email_required: bound && mailed_to.is_none(),
         masked_emails: addresses.take(MAX_MASKED).map(Email::masked).collect(),
         recipient_email: mailed_to.map(|email| email.original().to_owned()).unwrap_or_default(),

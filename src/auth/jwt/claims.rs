@@ -1,5 +1,6 @@
 //! From the claims of a verified token to its caller, or to the reason why there is none.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,7 +10,10 @@ use super::token::Reason;
 use super::verified::Verified;
 use crate::auth::caller::{Caller, Credential};
 use crate::auth::permission::Permission;
-use crate::config::{JwtAccess, JwtIssuer, JwtSource, JwtSubject};
+use crate::config::{JwtAccess, JwtIssuer, JwtSource, JwtSubject, VerifiedEmailClaims};
+use crate::domain::invitation::acceptance::Subject;
+use crate::domain::kind::guest::SYSTEM_SUBJECT;
+use crate::domain::reach::person::Person;
 use crate::domain::value::text::{self, AccountId};
 use crate::domain::value::time::Timestamp;
 
@@ -35,14 +39,17 @@ pub(super) fn check(claims: &Value, issuer: &JwtIssuer, now: Timestamp) -> Resul
     let until = check_times(claims, now, issuer.leeway)?;
     let subject = claim(claims, &issuer.subject_claim).and_then(Value::as_str).filter(|subject| is_subject(subject));
     let subject = subject.ok_or("its subject is not a text of 1 to 150 characters without control characters")?;
-    let (account, permissions, organization_id) = access(claims, subject, &issuer.access)?;
-    let name = format!("issuers/{}/subjects/{subject}", issuer.name);
+    let Access { account, permissions, organization_id, person } = access(claims, subject, &issuer.access)?;
+    let (name, credential) = match person {
+        None => (format!("issuers/{}/subjects/{subject}", issuer.name), Credential::Jwt),
+        Some(person) => (person.name(), Credential::Person(Arc::new(person))),
+    };
     let caller = Caller {
         account,
         name,
         permissions,
         organization_id,
-        credential: Credential::Jwt,
+        credential,
         // Its issuer gives the service another one.
         expires_at: None,
         grantable_roles: None,
@@ -97,20 +104,24 @@ fn claim<'a>(claims: &'a Value, name: &str) -> Option<&'a Value> {
     if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) }
 }
 
-type Access = (AccountId, Vec<Permission>, Option<Uuid>);
+/// The access of a token.
+struct Access {
+    account: AccountId,
+    permissions: Vec<Permission>,
+    organization_id: Option<Uuid>,
+    person: Option<Person>,
+}
 
 fn access(claims: &Value, subject: &str, access: &JwtAccess) -> Result<Access, Reason> {
     match access {
         JwtAccess::Subjects(subjects) => {
             let found = subjects.iter().find(|rule| rule.matches(subject)).ok_or("its subject is not configured")?;
             let JwtSubject { subject: _, account, permissions, organization_id } = found;
-            Ok((account.clone(), permissions.clone(), *organization_id))
+            let (account, permissions) = (account.clone(), permissions.clone());
+            Ok(Access { account, permissions, organization_id: *organization_id, person: None })
         }
         JwtAccess::All { account, permissions, organization_id } => {
-            let account = match account {
-                JwtSource::Fixed(account) => account.clone(),
-                JwtSource::Claim(name) => account_of(claim(claims, name))?,
-            };
+            let account = account_of(claims, account)?;
             let permissions = match permissions {
                 JwtSource::Fixed(permissions) => permissions.clone(),
                 JwtSource::Claim(name) => permissions_of(claim(claims, name))?,
@@ -121,14 +132,33 @@ fn access(claims: &Value, subject: &str, access: &JwtAccess) -> Result<Access, R
                 // Without it the token would be for all organizations.
                 Some(JwtSource::Claim(name)) => Some(organization_of(claim(claims, name))?),
             };
-            Ok((account, permissions, organization_id))
+            Ok(Access { account, permissions, organization_id, person: None })
+        }
+        // Whatever the token claims beside them, a person has no permission of a service and acts for no organization.
+        JwtAccess::Persons { account, email } => {
+            let (account, person) = (account_of(claims, account)?, person_of(claims, subject, email)?);
+            Ok(Access { account, permissions: Vec::new(), organization_id: None, person: Some(person) })
         }
     }
 }
 
-fn account_of(claim: Option<&Value>) -> Result<AccountId, Reason> {
-    let account = claim.and_then(Value::as_str).and_then(|account| AccountId::parse(account).ok());
+fn account_of(claims: &Value, account: &JwtSource<AccountId>) -> Result<AccountId, Reason> {
+    let name = match account {
+        JwtSource::Fixed(account) => return Ok(account.clone()),
+        JwtSource::Claim(name) => name,
+    };
+    let account = claim(claims, name).and_then(Value::as_str).and_then(|account| AccountId::parse(account).ok());
     account.ok_or("its account is not a text of 1 to 200 characters without control characters")
+}
+
+/// Returns the person that a subject is. An address that is not said to be verified is not there.
+fn person_of(claims: &Value, subject: &str, names: &VerifiedEmailClaims) -> Result<Person, Reason> {
+    if subject.starts_with(SYSTEM_SUBJECT) {
+        return Err("its subject begins like that of a system, which no person is");
+    }
+    let is_verified = claim(claims, &names.verified).and_then(Value::as_bool) == Some(true);
+    let email = claim(claims, &names.email).and_then(Value::as_str).filter(|_| is_verified);
+    Ok(Person { subject: Subject(subject.to_owned()), email: email.and_then(Person::parse_email) })
 }
 
 fn organization_of(claim: Option<&Value>) -> Result<Uuid, Reason> {

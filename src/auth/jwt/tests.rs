@@ -2,6 +2,7 @@
 
 mod claims;
 mod hostile;
+mod persons;
 mod samples;
 
 use std::time::Duration;

@@ -5,6 +5,7 @@ use crate::auth::permission::Permission;
 
 const KEY: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"}]}"#;
 const URL: &str = "jwks_url = \"https://issuer.example/keys?key=hunter2\"";
+const PERSONS: &str = "persons = true\naccount = \"acme\"";
 const FIXED: &str = "account = \"acme\"\npermissions = [\"events.read\"]";
 
 /// An entry with the parts that are always needed.
@@ -103,6 +104,16 @@ fn bad_issuer_is_refused_with_its_place_and_reason() {
         (issuer(&[URL, FIXED, "organization_id = \"x\""]), "must be a UUID"),
         (issuer(&[URL, FIXED, "subject_claim = \"\""]), "claim of subject_claim"),
         (issuer(&[URL, FIXED, "algorithms = [\"none\"]"]), "unknown field `algorithms`"),
+        (issuer(&[URL, "persons = true"]), "account or its claim"),
+        (issuer(&[URL, FIXED, "persons = true"]), "persons have no permissions"),
+        (issuer(&[URL, PERSONS, "permissions_claim = \"scope\""]), "persons have no permissions"),
+        (issuer(&[URL, PERSONS, "organization_claim = \"org\""]), "persons have no permissions"),
+        (issuer(&[URL, PERSONS, "organization_id = \"x\""]), "persons have no permissions"),
+        (issuer(&[URL, PERSONS, "[[issuer.subject]]\nsubject = \"a\"", FIXED]), "persons have no permissions"),
+        (issuer(&[URL, PERSONS, "email_claim = \"\""]), "claim of email_claim"),
+        (issuer(&[URL, FIXED, "email_claim = \"email\""]), "go with persons = true"),
+        (issuer(&[URL, FIXED, "persons = false\nemail_verified_claim = \"v\""]), "go with persons = true"),
+        (issuer(&[URL, FIXED, "persons = \"yes\""]), "persons"),
         (subject("subject = \"a*b\"\naccount = \"a\"\npermissions = [\"*\"]"), "subject number 1: subject must be"),
         (subject("subject = \"\"\naccount = \"a\"\npermissions = [\"*\"]"), "subject number 1: subject must be"),
         (subject("subject = \"ä\"\naccount = \"\"\npermissions = [\"*\"]"), "subject number 1: account must be"),
@@ -125,6 +136,23 @@ fn bad_issuer_is_refused_with_its_place_and_reason() {
         assert_refused(result, "auth.jwt_issuers_file", text);
     }
     load_issuers(&good).unwrap();
+}
+
+#[test]
+fn issuer_of_persons_has_an_account_and_the_claims_of_openid() {
+    let named = "email_claim = \"/contact/mail\"\nemail_verified_claim = \"mail_is_true\"";
+    let content = [
+        entry("login", "https://login.example", &[URL, PERSONS]),
+        entry("other", "https://other.example", &[URL, "persons = true\naccount_claim = \"tenant\"", named]),
+    ];
+    let config = load_issuers(&content.concat()).unwrap();
+    assert!(config.redacted().contains(", persons, keys"), "{}", config.redacted());
+    let emails = config.jwt.unwrap().entries.into_iter().map(|issuer| match issuer.access {
+        JwtAccess::Persons { email, .. } => (email.email, email.verified),
+        access => panic!("{access:?}"),
+    });
+    let expected = [("email", "email_verified"), ("/contact/mail", "mail_is_true")];
+    assert_eq!(emails.collect::<Vec<_>>(), expected.map(|(email, verified)| (email.to_owned(), verified.to_owned())));
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::connection::NewConnection;
 use crate::domain::kind::general::Usage;
+use crate::domain::reach::person::Person;
 use crate::domain::secret::key_ring::BodyDigest;
 use crate::domain::secret::verification::EmailProof;
 use crate::domain::value::given_email::GivenEmail;
@@ -140,6 +141,16 @@ impl CommandRules for AcceptInvitation {
         let requests = used_proof.into_iter().collect();
         let changes = Changes { invitations, acceptance, events, deliveries, requests, ..Changes::default() };
         Ok(Decided { changes, affected })
+    }
+}
+
+impl AcceptInvitation {
+    /// Returns whether a person accepts as themselves, and brings nothing that is not theirs to say.
+    pub(in crate::domain) fn is_by(&self, person: &Person) -> bool {
+        let Acceptor { subject, email, email_verified, phone, display_name: _, existing_user } = &self.acceptor;
+        let is_them = (subject, email) == (&person.subject, &person.email) && *email_verified == email.is_some();
+        let is_plain = phone.is_none() && existing_user.is_none() && self.proof.is_none() && !self.by_system;
+        is_them && is_plain && self.created_connection.is_none() && self.guest_organization_id.is_none()
     }
 }
 

@@ -7,12 +7,14 @@ use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
+use crate::domain::invitation::email_rule::{Binding, binding};
 use crate::domain::invitation::event::payload::DeclinedPayload;
 use crate::domain::invitation::event::{EventType, Payload};
-use crate::domain::invitation::recipient::Address;
+use crate::domain::invitation::recipient::{Address, Recipient};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::general::Usage;
+use crate::domain::reach::person::Person;
 use crate::domain::value::scrubbed::scrubbed;
 use crate::domain::value::time::Timestamp;
 
@@ -51,44 +53,87 @@ impl CommandRules for DeclineInvitation {
             return Ok(Decided::unchanged(invitation.id));
         }
         state.require_active()?;
-        if self.access.is_for_invited() && self.address.is_none() {
-            return Err(Refusal::LinkRequired);
+        let declining = self.declining(invitation, command.reach.person())?;
+        let mut open = Vec::with_capacity(declining.len());
+        for ordinal in &declining {
+            let recipient = invitation.recipient(*ordinal).ok_or(Refusal::InvitationNotFound)?;
+            match (recipient.declined_at, recipient.accepted_at) {
+                (Some(_), _) => {}
+                (None, Some(_)) => return Err(Refusal::InvitationFulfilled),
+                (None, None) => open.push(*ordinal),
+            }
         }
-        let recipient = who_declines(invitation, self.access.recipient(), self.address.as_ref())?;
+        let id = invitation.id;
+        if open.is_empty() && !declining.is_empty() {
+            return Ok(Decided::unchanged(id));
+        }
 
         let mut maker = Maker::new(loaded, command);
-        let id = invitation.id;
         let mut invitation = maker.touched(invitation);
-        if let Some(ordinal) = recipient {
-            let declining = invitation.recipients.iter_mut().find(|recipient| recipient.ordinal == ordinal);
-            let declining = declining.ok_or(Refusal::InvitationNotFound)?;
-            if declining.declined_at.is_some() {
-                return Ok(Decided::unchanged(id));
-            }
-            if declining.accepted_at.is_some() {
-                return Err(Refusal::InvitationFulfilled);
-            }
-            declining.declined_at = Some(loaded.now);
+        for recipient in invitation.recipients.iter_mut().filter(|recipient| open.contains(&recipient.ordinal)) {
+            recipient.declined_at = Some(loaded.now);
         }
         // Nobody can answer for a recipient who was erased.
         if invitation.recipients.iter().all(|recipient| recipient.declined_at.is_some() || recipient.is_erased()) {
             invitation.facts.declined_at = Some(loaded.now);
         }
-        let payload = DeclinedPayload { recipient, reason: self.reason.as_deref().map(scrubbed) };
-        let events = vec![maker.event(&invitation, EventType::Declined, Payload::Declined(payload))];
+        let reason = self.reason.as_deref().map(scrubbed);
+        let mut event = |recipient| {
+            let payload = DeclinedPayload { recipient, reason: reason.clone() };
+            maker.event(&invitation, EventType::Declined, Payload::Declined(payload))
+        };
+        let events = match open.as_slice() {
+            [] => vec![event(None)],
+            open => open.iter().map(|ordinal| event(Some(*ordinal))).collect(),
+        };
         let invitations = vec![Change::Update { invitation, unexpired: false }];
         Ok(Decided::changed(id, Changes { invitations, events, ..Changes::default() }))
     }
 }
 
-/// Returns whether one of the links of an invitation can be used to decline it: the plain link, or that of a recipient.
-pub fn is_declinable(invitation: &Invitation, link: u16, now: Timestamp) -> bool {
-    let answered = |recipient: Option<u16>| {
-        let recipient = recipient.and_then(|ordinal| invitation.recipient(ordinal));
-        recipient.is_some_and(|recipient| !recipient.is_open())
+impl DeclineInvitation {
+    /// Returns the recipients who decline; empty if the invitation has none.
+    fn declining(&self, invitation: &Invitation, person: Option<&Person>) -> Result<Vec<u16>, Refusal> {
+        let link = self.access.recipient();
+        if let Some(person) = person.filter(|_| self.address.is_none()) {
+            return person_declines(invitation, link, person);
+        }
+        if self.access.is_for_invited() && self.address.is_none() {
+            return Err(Refusal::LinkRequired);
+        }
+        Ok(who_declines(invitation, link, self.address.as_ref())?.into_iter().collect())
+    }
+}
+
+/// Returns whether one of the links of an invitation can be used to decline it: the plain link, or that of a recipient. A
+/// person declines for themselves alone.
+pub fn is_declinable(invitation: &Invitation, link: u16, person: Option<&Person>, now: Timestamp) -> bool {
+    let is_open = |ordinal: &u16| invitation.recipient(*ordinal).is_some_and(Recipient::is_open);
+    let declines = match person {
+        Some(person) => person_declines(invitation, link, person),
+        None => who_declines(invitation, link, None).map(|recipient| recipient.into_iter().collect()),
     };
-    let declines = who_declines(invitation, link, None);
-    invitation.state_at(now) == State::Active && declines.is_ok_and(|recipient| !answered(recipient))
+    let can_decline = |declining: Vec<u16>| declining.is_empty() || declining.iter().any(is_open);
+    invitation.state_at(now) == State::Active && declines.is_ok_and(can_decline)
+}
+
+/// Returns the recipients that a person is, however many of their addresses are invited. By a link they also decline what they
+/// could accept by it: an invitation that is addressed to nobody, or one whose link was mailed to them, if nothing else is
+/// known of their address.
+fn person_declines(invitation: &Invitation, link: u16, person: &Person) -> Result<Vec<u16>, Refusal> {
+    if invitation.details.usage().is_some_and(|usage| usage != Usage::SingleUse) {
+        return Err(Refusal::NotDeclinable);
+    }
+    let own = invitation.recipients.iter().filter(|recipient| person.is(recipient));
+    let own: Vec<u16> = own.map(|recipient| recipient.ordinal).collect();
+    if !own.is_empty() {
+        return Ok(own);
+    }
+    let is_proven_by_link = link > 0 && person.email.is_none();
+    if binding(invitation) != Binding::Open && !is_proven_by_link {
+        return Err(Refusal::EmailNotAllowed);
+    }
+    Ok(who_declines(invitation, link, None)?.into_iter().collect())
 }
 
 /// Returns the recipient who declines: the one to whom the link was mailed, the one with the given address, or the only

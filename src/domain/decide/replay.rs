@@ -24,7 +24,7 @@ pub(in crate::domain) fn replay(loaded: &Loaded, command: &Command) -> Result<Op
     }
     let found = loaded.invitation(command.account(), remembered.invitation);
     let delivery = command.read_set().delivery;
-    if found.is_ok_and(|found| !command.reaches(found)) {
+    if found.is_ok_and(|found| !loaded.is_reached(command, found)) {
         let is_missing = delivery.map_or(Refusal::InvitationNotFound, |_| Refusal::DeliveryNotFound);
         return Err(is_missing);
     }

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::domain::invitation::acceptance::Subject;
 use crate::domain::secret::key_ring::BodyDigest;
 use crate::domain::value::text::AccountId;
 
@@ -21,6 +24,8 @@ pub struct Request {
     /// The organization that asks and the one that it asks for, if the call's permission depends on them; ids of
     /// different organizations do not collide.
     pub organizations: Option<(Uuid, Uuid)>,
+    /// The person who calls as themselves, if one does; ids of different persons do not collide.
+    pub person: Option<Subject>,
     /// The part of a call that has several commands; empty for a call that has one.
     pub part: String,
     /// The digest of the body under every key of the ring, the signing one first.
@@ -34,14 +39,14 @@ pub struct RequestKey {
     pub account: AccountId,
     /// The method of the call.
     pub method: String,
-    /// The id, with the organizations before it and the part behind it.
+    /// The id, with the organizations or the person before it and the part behind it.
     pub id: String,
 }
 
 impl Request {
     /// Returns the request of a call that speaks for the whole account.
     pub fn new(method: &'static str, id: &str, digests: Vec<BodyDigest>) -> Self {
-        Self { method, id: id.to_owned(), organizations: None, part: String::new(), digests }
+        Self { method, id: id.to_owned(), organizations: None, person: None, part: String::new(), digests }
     }
 
     /// Returns the request of one of several commands of a call.
@@ -61,12 +66,12 @@ impl Request {
 
     /// Returns the key under which it is remembered.
     pub fn key(&self, account: &AccountId) -> RequestKey {
-        self.key_of(account, self.with_organizations(), &self.part)
+        self.key_of(account, self.with_owner(), &self.part)
     }
 
     /// Returns the key of the call that it belongs to.
     pub fn call_key(&self, account: &AccountId) -> RequestKey {
-        self.key_of(account, self.with_organizations(), "")
+        self.key_of(account, self.with_owner(), "")
     }
 
     /// Returns every key under which it may be remembered.
@@ -75,11 +80,12 @@ impl Request {
         [self.key(account)].into_iter().chain(call)
     }
 
-    /// An id has no spaces, so that no two keys are the same.
-    fn with_organizations(&self) -> String {
-        match self.organizations {
-            None => self.id.clone(),
-            Some((requester, target)) => format!(" {requester} {target} {}", self.id),
+    /// An id has no spaces, so that no two keys are the same. A subject may have some, and may be long, so its hash stands for it.
+    fn with_owner(&self) -> String {
+        match (&self.person, self.organizations) {
+            (Some(person), _) => format!(" person {} {}", HEXLOWER.encode(&Sha256::digest(&person.0)), self.id),
+            (None, Some((requester, target))) => format!(" {requester} {target} {}", self.id),
+            (None, None) => self.id.clone(),
         }
     }
 

@@ -5,6 +5,7 @@ mod elsewhere;
 mod free_text;
 mod link;
 mod notice;
+mod person;
 mod reminders;
 mod request_id;
 mod rivals;

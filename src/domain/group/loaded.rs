@@ -16,6 +16,7 @@ use crate::domain::invitation::slot::{Slot, SlotKey};
 use crate::domain::invitation::state::State;
 use crate::domain::kind::Scope;
 use crate::domain::quota::{Addition, QuotaCount, QuotaKey};
+use crate::domain::reach::person::Person;
 use crate::domain::secret::key_ring::BodyDigest;
 use crate::domain::secret::token::Claims;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
@@ -247,7 +248,7 @@ impl Loaded {
         if target.kind.is_some_and(|kind| kind != invitation.details.kind()) {
             return Err(Refusal::InvitationNotFound);
         }
-        if !command.reaches(invitation) {
+        if !self.is_reached(command, invitation) {
             return Err(Refusal::InvitationNotFound);
         }
         // An invitation that its own service deleted still exists for the general service.
@@ -256,6 +257,13 @@ impl Loaded {
         }
         invitation.check_etag(target.etag.as_deref())?;
         Ok(invitation)
+    }
+
+    /// Returns whether a command may be about an invitation. What a person has accepted stays theirs, also when their address
+    /// is another one by now.
+    pub fn is_reached(&self, command: &Command, invitation: &Invitation) -> bool {
+        let accepted = |person: &Person| self.acceptance_of(invitation.id, &person.subject).is_some();
+        command.reaches(invitation) || command.reach.person().is_some_and(accepted)
     }
 
     /// Returns the invitation that a link or a name leads to.

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{status, unavailable};
 use crate::auth::authenticator::NoCaller;
+use crate::auth::caller::Caller;
 use crate::auth::permission::Permission;
 use crate::pb::ErrorReason;
 
@@ -23,11 +24,20 @@ pub(crate) fn not_authenticated(error: NoCaller) -> Status {
 }
 
 /// PERMISSION_DENIED.
-pub(crate) fn permission_denied(caller: &str, permission: Permission) -> Status {
-    let permission = permission.name();
-    let message = format!("{caller} lacks the permission {permission}: have it added, or use another credential");
+pub(crate) fn permission_denied(caller: &Caller, permission: Permission) -> Status {
+    let (caller, is_person, permission) = (&caller.name, caller.person().is_some(), permission.name());
+    let message = match is_person {
+        true => format!("a person may not call this, which needs the permission {permission}: have a service call it"),
+        false => format!("{caller} lacks the permission {permission}: have it added, or use another credential"),
+    };
     let metadata = [("permission", permission.to_owned())];
     status(ErrorReason::PermissionDenied, &message, metadata)
+}
+
+/// PERMISSION_DENIED for a field by which a person would speak for somebody else, or as a service.
+pub(crate) fn not_oneself(field: &str) -> Status {
+    let message = format!("a person acts as themselves alone: leave {field} out");
+    status(ErrorReason::PermissionDenied, &message, [("field", field.to_owned())])
 }
 
 /// PERMISSION_DENIED for giving a permission that the caller does not have.
@@ -51,6 +61,12 @@ pub(crate) fn api_key_revoked() -> Status {
 /// PERMISSION_DENIED for acting for a whole account, or for no organization, with a credential that is bound to one.
 pub(crate) fn organization_access_denied() -> Status {
     let message = "the credential is bound to an organization, and this is for the account: use one that is not bound";
+    status(ErrorReason::OrganizationAccessDenied, message, [])
+}
+
+/// PERMISSION_DENIED for a person who names organizations in the metadata.
+pub(crate) fn no_organization_of_person() -> Status {
+    let message = "no organization acts for a person: leave the organizations out of the metadata";
     status(ErrorReason::OrganizationAccessDenied, message, [])
 }
 

@@ -145,7 +145,7 @@ impl Reads {
             }
             found.push(invitation_from(row)?);
         }
-        found.retain(|read| reach.includes(read.found.details.host()));
+        found.retain(|read| reach.includes_invitation(&read.found));
         Ok(Some(found))
     }
 
@@ -160,12 +160,12 @@ impl Reads {
         self.page(reach, query, &Source::of_page(query)).await
     }
 
-    /// Reads a page, by age, of the invitations that one invitee can accept: ACTIVE invitations of every kind to the
-    /// address that have no answer from it, and the auto-joins of an e-mail address's domain.
+    /// Reads a page, by age, of the invitations that one invitee can accept: ACTIVE invitations of every kind to one of their
+    /// addresses that have no answer from it, and the auto-joins of an e-mail address's domain.
     pub async fn list_open_invitations(
         &self,
         reach: &Reach,
-        address: &Address,
+        addresses: &[Address],
         page: &Page,
     ) -> Result<Listed, StoreError> {
         let query = InvitationQuery {
@@ -180,8 +180,8 @@ impl Reads {
             after: page.after.clone(),
             ..InvitationQuery::default()
         };
-        let mut sources = vec![Source::Recipient { address, open: true }];
-        sources.extend(address.email().map(|email| Source::Domain(email.domain())));
+        let mut sources: Vec<_> = addresses.iter().map(|address| Source::Recipient { address, open: true }).collect();
+        sources.extend(addresses.iter().filter_map(Address::email).map(|email| Source::Domain(email.domain())));
         self.page(reach, &query, &sources).await
     }
 
@@ -210,7 +210,7 @@ impl Reads {
         let key = PointKey { account: reach.account().clone(), by, newest };
         let Some(row) = self.points.read(key).await? else { return Ok(None) };
         let read = invitation_of(&row.body, row.now)?;
-        Ok(Some(read).filter(|read| reach.includes(read.found.details.host())))
+        Ok(Some(read).filter(|read| reach.includes_invitation(&read.found)))
     }
 
     async fn page(&self, reach: &Reach, query: &InvitationQuery, sources: &[Source<'_>]) -> Result<Listed, StoreError> {

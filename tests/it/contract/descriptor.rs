@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use invitation_service::api::requests::RPCS;
-use invitation_service::auth::permission::Permission;
+use invitation_service::auth::permission::{Permission, Required, SELF};
 use invitation_service::pb;
 use invitation_service::pb::ErrorReason;
 use prost_types::EnumValueDescriptorProto;
@@ -14,9 +14,10 @@ use super::raw;
 fn each_rpc_documents_the_permission_it_needs() {
     for rpc in raw::rpcs() {
         let (_, needed) = RPCS.iter().find(|(path, _)| *path == rpc.path).unwrap();
-        let wanted = match needed.permission() {
-            Some(permission) => format!("Permission: `{}`.", permission.name()),
-            None => "Permission: none, but a valid credential.".to_owned(),
+        let wanted = match needed {
+            Required::Permission(permission) => format!("Permission: `{}`.", permission.name()),
+            Required::PermissionOrSelf(permission, _) => format!("Permission: `{}`, or `{SELF}`.", permission.name()),
+            Required::AnyCredential => "Permission: none, but a valid credential.".to_owned(),
         };
         assert!(rpc.comment.ends_with(&wanted), "{} says {:?}, not {wanted}", rpc.path, rpc.comment);
     }

@@ -3,6 +3,7 @@
 mod api_keys;
 mod followed_keys;
 mod jwt;
+mod person;
 mod roles;
 pub(crate) mod stored_keys;
 
@@ -29,6 +30,7 @@ async fn caller_sees_its_own_credential_without_a_permission() {
         permissions: vec!["events.read".to_owned(), "invitations.read".to_owned()],
         auth_mode: pb::AuthMode::ApiKey.into(),
         server_version: env!("CARGO_PKG_VERSION").to_owned(),
+        person: None,
     };
     assert_eq!(caller, expected);
     let bound = access.get_caller(keys::with(&key[1], pb::GetCallerRequest {})).await.unwrap().into_inner();

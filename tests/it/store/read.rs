@@ -6,6 +6,7 @@ pub(crate) mod groups;
 pub(crate) mod guests;
 pub(crate) mod lists;
 pub(crate) mod open;
+pub(crate) mod persons;
 pub(crate) mod plans;
 pub(crate) mod points;
 pub(crate) mod scan;

@@ -16,6 +16,8 @@ use super::database::{NEW_YEAR, TestDatabase};
 use super::service::{Service, configuration};
 
 pub(crate) const ISSUER: &str = "https://issuer.example";
+/// The issuer whose tokens are of persons.
+pub(crate) const LOGIN: &str = "https://login.example";
 
 /// A key of the issuer.
 pub(crate) struct Signer {
@@ -60,6 +62,14 @@ pub(crate) fn issuers_file(folder: &Path, keys: &str) -> PathBuf {
     let head = format!("[[issuer]]\nname = \"main\"\nissuer = \"{ISSUER}\"\naudiences = [\"invitation-service\"]");
     std::fs::write(&path, format!("{head}\n{keys}\n{claims}\n")).unwrap();
     path
+}
+
+/// Adds an issuer of persons, whose account is a claim too, to the file of issuers.
+pub(crate) fn add_persons(issuers: &Path, keys: &str) {
+    let before = std::fs::read_to_string(issuers).unwrap();
+    let head = format!("[[issuer]]\nname = \"login\"\nissuer = \"{LOGIN}\"\naudiences = [\"invitation-service\"]");
+    std::fs::write(issuers, format!("{before}\n{head}\n{keys}\naccount_claim = \"account\"\npersons = true\n"))
+        .unwrap();
 }
 
 /// Starts a service that accepts the tokens of a file of issuers, at New Year.

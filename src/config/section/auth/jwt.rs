@@ -60,6 +60,22 @@ pub enum JwtAccess {
     },
     /// Only tokens of these subjects are accepted; the first rule that matches decides.
     Subjects(Vec<JwtSubject>),
+    /// The tokens are of persons, who act as themselves.
+    Persons {
+        /// The account.
+        account: JwtSource<AccountId>,
+        /// The claims that have their address.
+        email: VerifiedEmailClaims,
+    },
+}
+
+/// The claims that have an e-mail address, and whether the issuer has verified it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedEmailClaims {
+    /// The claim that has the address.
+    pub email: String,
+    /// The claim that is true if the address is verified.
+    pub verified: String,
 }
 
 /// A value that is configured, or comes from a claim.

@@ -20,7 +20,7 @@ pub struct EventFilter {
 impl EventFilter {
     /// Returns the same filter for a follower with a reach.
     pub fn within(self, reach: &Reach) -> Self {
-        Self { is_hosted: reach.hosts().is_some(), ..self }
+        Self { is_hosted: !reach.is_whole(), ..self }
     }
 
     /// Returns whether it chooses all events.

@@ -22,7 +22,7 @@ on_both!(
 );
 
 async fn open(store: &Store, address: &Address, page: &Page) -> Vec<InvitationId> {
-    let rows = store.primary().list_open_invitations(&reach(), address, page).await.unwrap();
+    let rows = store.primary().list_open_invitations(&reach(), std::slice::from_ref(address), page).await.unwrap();
     rows.iter().map(|row| row.found.id).collect()
 }
 
@@ -69,7 +69,8 @@ async fn open_invitations_are_active_ones_and_domain_auto_joins(database: TestDa
             let mut page = Page { ascending: ascends, limit, ..Page::default() };
             let mut seen = Vec::new();
             loop {
-                let rows = store.primary().list_open_invitations(&reach(), &ann, &page).await.unwrap();
+                let rows =
+                    store.primary().list_open_invitations(&reach(), std::slice::from_ref(&ann), &page).await.unwrap();
                 let Some(last) = rows.last() else { break };
                 page.after = Some(Cursor::of_invitation(last));
                 seen.extend(rows.iter().map(|row| row.found.id));

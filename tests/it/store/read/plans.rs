@@ -169,7 +169,7 @@ async fn read_page(store: &Store, list: &List, after: Option<Cursor>) -> usize {
         }
         List::Open(address) => {
             let page = Page { limit: PAGE, scan: Some(SCAN), after, ..Page::default() };
-            store.primary().list_open_invitations(&reach(), address, &page).await.unwrap().len()
+            store.primary().list_open_invitations(&reach(), std::slice::from_ref(address), &page).await.unwrap().len()
         }
     }
 }

@@ -77,10 +77,10 @@ async fn short_pages_make_the_same_list(database: TestDatabase) {
     }
     let whole = Page { limit: 1_000, ..Page::default() };
     let ann = address(AddressType::Internal, "ann");
-    let whole = store.primary().list_open_invitations(&reach(), &ann, &whole).await.unwrap();
+    let whole = store.primary().list_open_invitations(&reach(), std::slice::from_ref(&ann), &whole).await.unwrap();
     let (seen, _) = follow(async |after| {
         let page = Page { scan: Some(SCAN), limit: PAGE, after, ..Page::default() };
-        store.primary().list_open_invitations(&reach(), &ann, &page).await.unwrap()
+        store.primary().list_open_invitations(&reach(), std::slice::from_ref(&ann), &page).await.unwrap()
     })
     .await;
     assert_eq!(seen, whole.iter().map(|row| row.found.id).collect::<Vec<_>>());

@@ -90,7 +90,7 @@ impl Reader<'_> {
                 let (limit, after) = (query.limit, query.after.clone());
                 let page = Page { ascending: query.ascending, limit, after, ..Page::default() };
                 let to = address(AddressType::Email, email);
-                store.primary().list_open_invitations(&reach(), &to, &page).await?.into_iter().map(row).collect()
+                store.primary().list_open_invitations(&reach(), &[to], &page).await?.into_iter().map(row).collect()
             }
         })
     }

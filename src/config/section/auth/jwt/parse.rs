@@ -12,7 +12,7 @@ use url::{Host, Url};
 use uuid::Uuid;
 
 use super::super::entry_file::FileEntry;
-use super::{JwksSource, JwtAccess, JwtIssuer, JwtSource, JwtSubject};
+use super::{JwksSource, JwtAccess, JwtIssuer, JwtSource, JwtSubject, VerifiedEmailClaims};
 use crate::auth::jwt::jwks::KeySet;
 use crate::auth::permission::Permission;
 use crate::config::value;
@@ -50,6 +50,10 @@ pub(crate) struct RawIssuer {
     permissions_claim: Option<String>,
     organization_id: Option<String>,
     organization_claim: Option<String>,
+    #[serde(default)]
+    persons: bool,
+    email_claim: Option<String>,
+    email_verified_claim: Option<String>,
     #[serde(default)]
     subject: Vec<RawSubject>,
 }
@@ -209,6 +213,12 @@ fn parse_access(raw: &RawIssuer, refused: &mut RefusedParts) -> Option<JwtAccess
     let RawIssuer {
         account, account_claim, permissions, permissions_claim, organization_id, organization_claim, ..
     } = raw;
+    if raw.persons {
+        return parse_persons(raw, refused);
+    }
+    if raw.email_claim.is_some() || raw.email_verified_claim.is_some() {
+        refused.add("email_claim and email_verified_claim go with persons = true");
+    }
     if !raw.subject.is_empty() {
         let texts = [account, account_claim, permissions_claim, organization_id, organization_claim];
         if permissions.is_some() || texts.into_iter().any(Option::is_some) {
@@ -231,6 +241,24 @@ fn parse_access(raw: &RawIssuer, refused: &mut RefusedParts) -> Option<JwtAccess
         given => source("organization_id", given, refused, |text, refused| parse_organization(text, refused)).map(Some),
     };
     Some(JwtAccess::All { account: account?, permissions: permissions?, organization_id: organization_id? })
+}
+
+/// Parses the access of persons, whose one permission is `self`.
+fn parse_persons(raw: &RawIssuer, refused: &mut RefusedParts) -> Option<JwtAccess> {
+    let RawIssuer {
+        account, account_claim, permissions, permissions_claim, organization_id, organization_claim, ..
+    } = raw;
+    let texts = [permissions_claim, organization_id, organization_claim];
+    if permissions.is_some() || texts.into_iter().any(Option::is_some) || !raw.subject.is_empty() {
+        refused.add("persons have no permissions, no organization and no [[issuer.subject]] entries: leave these out");
+    }
+    let mut name = |key: &str, given: &Option<String>, default: &str| {
+        claim_name(key, given.as_deref().unwrap_or(default), refused)
+    };
+    let email = name("email_claim", &raw.email_claim, "email");
+    let verified = name("email_verified_claim", &raw.email_verified_claim, "email_verified");
+    let account = source("account", (account, account_claim), refused, |text, refused| parse_account(text, refused));
+    Some(JwtAccess::Persons { account: account?, email: VerifiedEmailClaims { email: email?, verified: verified? } })
 }
 
 fn source<R, T>(

@@ -313,6 +313,7 @@ impl Command {
             | Action::SyncAutojoin(_)
             | Action::SettleDelivery(_)
             | Action::ReportDelivery(_)
+            | Action::EraseRecipient(_)
             | Action::Expire(_) => false,
         }
     }

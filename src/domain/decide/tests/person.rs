@@ -66,7 +66,7 @@ fn matching(recipient_match: RecipientMatch) -> Details {
 #[test]
 fn person_accepts_by_name_what_is_addressed_to_them() {
     let multi_use = Details::General(Box::new(general(Usage::MultiUse)));
-    let missing = Err(Refusal::InvitationNotFound);
+    let missing = || Err(Refusal::InvitationNotFound);
     for (details, addresses, expected) in [
         (details(Kind::User), vec!["ANN@Example.org"], Ok(())),
         (details(Kind::Guest), vec![ANN], Ok(())),
@@ -76,19 +76,19 @@ fn person_accepts_by_name_what_is_addressed_to_them() {
         (multi_use.clone(), vec![ANN], Ok(())),
         (autojoin("example.org"), vec![], Ok(())),
         (matching(RecipientMatch::Any), vec![ANN], Ok(())),
-        (details(Kind::User), vec!["ann+x@example.org"], missing),
-        (details(Kind::User), vec!["bob@example.org"], missing),
-        (details(Kind::Connection), vec![], missing),
-        (details(Kind::General), vec!["bob"], missing),
-        (details(Kind::General), vec!["+4930123456", ""], missing),
-        (multi_use, vec![], missing),
-        (autojoin("sub.example.org"), vec![], missing),
-        (matching(RecipientMatch::Domain), vec!["bob@example.org"], missing),
-        (matching(RecipientMatch::Any), vec!["bob@other.example"], missing),
+        (details(Kind::User), vec!["ann+x@example.org"], missing()),
+        (details(Kind::User), vec!["bob@example.org"], missing()),
+        (details(Kind::Connection), vec![], missing()),
+        (details(Kind::General), vec!["bob"], missing()),
+        (details(Kind::General), vec!["+4930123456", ""], missing()),
+        (multi_use, vec![], missing()),
+        (autojoin("sub.example.org"), vec![], missing()),
+        (matching(RecipientMatch::Domain), vec!["bob@example.org"], missing()),
+        (matching(RecipientMatch::Any), vec!["bob@other.example"], missing()),
     ] {
         let invitation = invited(1, details, &addresses);
         let decided = accepts(&invitation, &ann());
-        assert_eq!(decided.as_ref().map(|_| ()).map_err(|refusal| *refusal), expected, "{addresses:?}");
+        assert_eq!(decided.as_ref().map(|_| ()).map_err(Clone::clone), expected, "{addresses:?}");
         let Ok(decided) = decided else { continue };
         assert_eq!(after(&decided.changes).unwrap().updater, "users/ann");
         assert!(decided.changes.events.iter().all(|event| event.actor == "users/ann"));

@@ -25,6 +25,9 @@ use crate::domain::erasure::tombstone::{AddressMac, Tombstone};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
+/// The time for which an attempt is thought to be at work after it began, or erased something.
+const LEASE: i64 = 10_000_000;
+
 /// The numbers of what an erasure has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ErasureCounts {
@@ -98,6 +101,7 @@ impl Store {
                 (Column::KeyId, Expr::val(i32::from(address.key_id))),
                 (Column::Mac, Expr::val(address.mac.as_str())),
                 (Column::ErasedAt, present(read_clock(&self.database, None))),
+                (Column::LeasedUntil, present(read_clock(&self.database, None)).add(LEASE)),
                 (Column::Invitations, Expr::val(0_i64)),
                 (Column::Acceptances, Expr::val(0_i64)),
                 (Column::Events, Expr::val(0_i64)),
@@ -120,10 +124,33 @@ impl Store {
         .await
     }
 
+    /// Takes up an erasure that another attempt has begun, unless that one is still at work. Two at once would erase no more, and count
+    /// less.
+    pub async fn take_up_erasure(&self, account: &AccountId, id: Uuid) -> Result<bool, StoreError> {
+        let now = || present(read_clock(&self.database, None));
+        let update = Entity::update_many()
+            .col_expr(Column::LeasedUntil, now().add(LEASE))
+            .filter(Column::AccountId.eq(account.as_str()))
+            .filter(Column::Id.eq(id))
+            .filter(Expr::col(Column::LeasedUntil).lt(now()));
+        Ok(update.exec(&self.database.write).await?.rows_affected > 0)
+    }
+
+    /// Leaves an erasure to the next attempt.
+    pub async fn leave_erasure(&self, account: &AccountId, id: Uuid) -> Result<(), StoreError> {
+        let update = Entity::update_many()
+            .col_expr(Column::LeasedUntil, Expr::val(0_i64))
+            .filter(Column::AccountId.eq(account.as_str()))
+            .filter(Column::Id.eq(id));
+        update.exec(&self.database.write).await?;
+        Ok(())
+    }
+
     /// Adds to the numbers of an erasure.
     pub async fn count_erased(&self, account: &AccountId, id: Uuid, more: ErasureCounts) -> Result<(), StoreError> {
         let add = |column: Column, more: i64| Expr::col(column).add(more);
         let update = Entity::update_many()
+            .col_expr(Column::LeasedUntil, present(read_clock(&self.database, None)).add(LEASE))
             .col_expr(Column::Invitations, add(Column::Invitations, more.invitations))
             .col_expr(Column::Acceptances, add(Column::Acceptances, more.acceptances))
             .col_expr(Column::Events, add(Column::Events, more.events))
@@ -173,6 +200,7 @@ impl Store {
             mac,
             erased_at: erased_at.micros(),
             done_at: None,
+            leased_until: 0,
             invitations: 0,
             acceptances: 0,
             events: 0,

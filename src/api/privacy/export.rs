@@ -42,7 +42,7 @@ pub(super) async fn export(
     let reach = api.reach(call).await?;
     let (account, address) = (&call.caller.account, email.search_key());
     let after = asked.after.as_ref().map(|cursor| cursor.id);
-    // The export shows what is stored now, and not what a standby has.
+    // An export shows what is stored now, and not what a standby has.
     let reads = api.store.primary();
     let ids = reads.person_invitations(account, &address, (after, asked.ascending, asked.limit()));
     let ids = api.read(ids).await?;
@@ -64,6 +64,10 @@ pub(super) async fn export(
     let show = |(_, document): &(InvitationId, String)| Ok(document.clone());
     let page = page::show((api, call, message), (&rows, goes_on), asked.size, cursor_of, show)?;
     let (invitations, next_page_token): (Vec<String>, String) = page;
+    // Nothing is stored, so there is nothing to show.
+    if invitations.iter().all(String::is_empty) {
+        return Ok(pb::ExportRecipientResponse { document: String::new(), next_page_token });
+    }
     let document = format!(
         "{{\"account\":{},\"email\":{},\"export_time\":{},\"invitations\":[{}]}}",
         json!(account.as_str()),

@@ -68,7 +68,7 @@ fn open_invitation_is_revoked_if_nobody_else_is_meant() {
 }
 
 #[test]
-fn ended_invitation_keeps_its_state_expired_one_is_revoked() {
+fn ended_invitation_keeps_its_state_but_for_an_expired_one() {
     for (state, after) in [
         (State::Expired, State::Revoked),
         (State::Revoked, State::Revoked),

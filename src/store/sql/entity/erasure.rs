@@ -14,6 +14,8 @@ pub(in crate::store) struct Model {
     pub(in crate::store) erased_at: i64,
     /// The moment at which nothing of the person was left to be erased.
     pub(in crate::store) done_at: Option<i64>,
+    /// The moment until which an attempt is at work, unless it says so again.
+    pub(in crate::store) leased_until: i64,
     pub(in crate::store) invitations: i64,
     pub(in crate::store) acceptances: i64,
     pub(in crate::store) events: i64,

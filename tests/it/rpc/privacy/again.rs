@@ -1,4 +1,4 @@
-//! Erasures that break off, and people whom a backup brings back.
+//! An erasure that breaks off goes on, and one that a backup takes back is done again.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

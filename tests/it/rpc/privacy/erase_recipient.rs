@@ -118,7 +118,8 @@ async fn states_and_counts_stay_and_open_invitations_end(database: TestDatabase)
     }
     let link = now(&service, &made, "link").await;
     let list = pb::ListAcceptancesRequest { parent: link.name.clone(), ..Default::default() };
-    let listed = service.invitations().list_acceptances(list).await.unwrap().into_inner().acceptances;
+    let mut listed = service.invitations().list_acceptances(list).await.unwrap().into_inner().acceptances;
+    listed.sort_unstable_by(|one, other| one.subject.cmp(&other.subject));
     let subjects: Vec<_> = listed.iter().map(|acceptance| acceptance.subject.as_str()).collect();
     let erased = format!("erased:{}", listed[1].name.rsplit('/').next().unwrap());
     assert_eq!(subjects, ["bob", erased.as_str()]);

@@ -16,6 +16,7 @@ pub(super) fn erasure(dialect: Dialect) -> TableCreateStatement {
         .col(dialect.key_text("mac"))
         .col(big_integer("erased_at"))
         .col(big_integer_null("done_at"))
+        .col(big_integer("leased_until"))
         .col(big_integer("invitations"))
         .col(big_integer("acceptances"))
         .col(big_integer("events"))

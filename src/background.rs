@@ -9,8 +9,11 @@ pub mod sequencer;
 pub(crate) mod standby;
 pub(crate) mod watched_file;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use watched_file::Follow;
 
 /// The tasks. They outlive the calls, so that what the last of them did is followed up too.
 #[derive(Debug, Default)]
@@ -18,9 +21,26 @@ pub(crate) struct Background {
     tasks: TaskTracker,
     begin: CancellationToken,
     stop: CancellationToken,
+    /// Asks those who follow files to look at them at once.
+    files: watch::Sender<u32>,
 }
 
 impl Background {
+    /// Creates tasks that look at files when `files` asks for it.
+    pub(crate) fn new(files: watch::Sender<u32>) -> Self {
+        Self { files, ..Self::default() }
+    }
+
+    /// Returns the request and the end of a task that follows files.
+    pub(crate) fn follow(&self) -> Follow {
+        Follow { stop: self.stop(), asked: self.files.subscribe() }
+    }
+
+    /// Returns the sender that asks those who follow files to look at them at once.
+    pub(crate) fn files(&self) -> watch::Sender<u32> {
+        self.files.clone()
+    }
+
     /// Starts a task that ends by itself once it is stopped, or the service drains.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let (begin, stop) = (self.begin.clone(), self.stop.clone());

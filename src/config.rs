@@ -10,6 +10,7 @@ use std::time::Duration;
 
 mod error;
 mod layers;
+mod parameters;
 mod redacted;
 mod section;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub(crate) use section::auth::jwt::parse::{read_authorities, read_bearer};
 pub use section::auth::jwt::{JwksSource, JwtAccess, JwtIssuer, JwtSource, JwtSubject, VerifiedEmailClaims};
 pub use section::auth::{ApiKeyEntry, AuthConfig};
 pub use section::delivery::DeliveryConfig;
+pub(crate) use section::events::check_urls as check_nats_urls;
 pub use section::events::{EventsConfig, NatsBegin, NatsConfig};
 pub use section::general::GeneralConfig;
 pub use section::grpc::GrpcConfig;
@@ -37,6 +39,7 @@ pub use section::mail::{Encryption, MailConfig, MailTransport, Mailbox, SmtpConf
 pub use section::reminders::{ReminderTimes, RemindersConfig};
 pub use section::retention::RetentionConfig;
 use section::store::ValidStore;
+pub(crate) use section::store::reread::StoreTexts;
 pub use section::store::{StoreConfig, StoreUrl};
 pub use section::token::TokenConfig;
 pub use section::webhooks::WebhooksConfig;
@@ -83,19 +86,20 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// The log.
     pub log: LogConfig,
-    files: SecretFiles,
+    pub(crate) files: SecretFiles,
 }
 
 /// The files that secrets were read from.
 #[derive(Debug)]
-struct SecretFiles {
-    store_url: Option<PathBuf>,
-    listen_url: Option<PathBuf>,
-    read_url: Option<PathBuf>,
-    token_keys: Option<PathBuf>,
-    api_keys: Option<PathBuf>,
-    mail_url: Option<PathBuf>,
-    nats_url: Option<PathBuf>,
+pub(crate) struct SecretFiles {
+    pub(crate) store_url: Option<PathBuf>,
+    pub(crate) store_password: Option<PathBuf>,
+    pub(crate) listen_url: Option<PathBuf>,
+    pub(crate) read_url: Option<PathBuf>,
+    pub(crate) token_keys: Option<PathBuf>,
+    pub(crate) api_keys: Option<PathBuf>,
+    pub(crate) mail_url: Option<PathBuf>,
+    pub(crate) nats_url: Option<PathBuf>,
 }
 
 impl Config {
@@ -119,11 +123,6 @@ impl Config {
             Ok(config) if problems.is_empty() => Ok(config),
             Ok(_) | Err(error::Reported) => Err(problems.into_error(&origins)),
         }
-    }
-
-    /// Returns the file that the API keys were read from, if calls need one.
-    pub(crate) fn api_keys_file(&self) -> Option<&Path> {
-        self.files.api_keys.as_deref()
     }
 
     /// Renders the effective configuration as TOML with every secret replaced by `[redacted]`.
@@ -189,11 +188,17 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         check_shared_keys(&store.config, token, problems);
     }
 
-    let ValidStore { config: store, url_file: store_url, listen_url_file: listen_url, read_url_file: read_url } =
-        store?;
+    let ValidStore {
+        config: store,
+        url_file: store_url,
+        listen_url_file: listen_url,
+        read_url_file: read_url,
+        password_file: store_password,
+    } = store?;
     let ((token, token_keys), (auth, api_keys), (mail, mail_url)) = (token?, auth?, mail?);
     let (events, nats_url) = events?;
-    let files = SecretFiles { store_url, listen_url, read_url, token_keys, api_keys, mail_url, nats_url };
+    let files =
+        SecretFiles { store_url, store_password, listen_url, read_url, token_keys, api_keys, mail_url, nats_url };
     Ok(Config {
         grpc: grpc?,
         admin: admin?,
@@ -271,6 +276,14 @@ fn check_lease(delivery: &DeliveryConfig, mail: &MailConfig, problems: &mut Prob
             format!("must be at least {}: four times mail.timeout and 10s", value::format_duration(least)),
         );
     }
+}
+
+/// Returns the settings of mail with another URL, unless the lease of messages is too short for it.
+pub(crate) fn reread_mail(mail: &MailConfig, delivery: &DeliveryConfig, url: &str) -> Result<MailConfig, String> {
+    let mail = mail.with_url(url)?;
+    let mut problems = Problems::default();
+    check_lease(delivery, &mail, &mut problems);
+    if problems.is_empty() { Ok(mail) } else { Err("needs a longer delivery.lease, and so a restart".to_owned()) }
 }
 
 fn check_shared_keys(store: &StoreConfig, token: &TokenConfig, problems: &mut Problems) {

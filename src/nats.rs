@@ -8,7 +8,8 @@ mod session;
 
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use secrecy::SecretString;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -48,13 +49,15 @@ struct Publisher {
     held: Option<(i64, Instant)>,
     session: Option<Session>,
     failures: u32,
+    /// The servers' URLs, which may be read again.
+    urls: watch::Receiver<SecretString>,
 }
 
 /// Publishes until stopped. Every replica runs this, and one of them at a time publishes.
-pub async fn run(store: Store, config: NatsConfig, stop: CancellationToken) {
+pub async fn run(store: Store, config: NatsConfig, urls: watch::Receiver<SecretString>, stop: CancellationToken) {
     let holder = Uuid::from_bytes(Entropy::system().bytes());
     let notified = Some(store.notifications().subscribe(Topic::Position));
-    let publisher = Publisher { store: store.clone(), config, holder, held: None, session: None, failures: 0 };
+    let publisher = Publisher { store: store.clone(), config, holder, held: None, session: None, failures: 0, urls };
     let publisher = Mutex::new(publisher);
     let task = PeriodicTask { name: "nats", notified, gather: Duration::ZERO, interval: POLL_INTERVAL, stop };
     task.run(|| async { publisher.lock().await.round().await }).await;
@@ -80,6 +83,10 @@ impl Publisher {
     }
 
     async fn publish(&mut self) -> Result<TickResult, NatsError> {
+        if self.urls.has_changed().unwrap_or(false) {
+            self.config.url = self.urls.borrow_and_update().clone();
+            (self.session, self.failures) = (None, 0);
+        }
         // The position is read before the connection, so that the start does not depend on when NATS is available.
         let Some(after) = self.position().await? else { return Ok(TickResult::Done) };
         if self.session.is_none() {

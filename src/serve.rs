@@ -3,17 +3,20 @@
 mod accounts;
 mod api_keys;
 mod client_certificates;
+mod database;
 mod entry_file;
 pub mod erasures;
 mod jwt;
 mod keys;
 mod listeners;
+mod logins;
 mod tls;
+mod token_keys;
 
 use std::io;
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
+use tokio::sync::watch;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -30,10 +33,7 @@ use crate::background::api_keys as api_keys_of_database;
 use crate::background::event_feed::EventFeed;
 use crate::background::{Background, event_feed, expiry, prune, sequencer, standby};
 use crate::clock::Clock;
-use crate::config::{
-    AuthConfig, Config, DeliveryConfig, EntryFile, ReminderTimes, RemindersConfig, RetentionConfig, StoreConfig,
-    StoreUrl,
-};
+use crate::config::{AuthConfig, Config, DeliveryConfig, EntryFile, ReminderTimes, RemindersConfig, RetentionConfig};
 use crate::domain::decide::Context;
 use crate::domain::delivery::reminder::{Schedule, Schedules};
 use crate::domain::group::Group;
@@ -46,7 +46,7 @@ use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
 use crate::mail::compose::{Composer, TemplatesError};
 use crate::mail::mailer::TemplateMailer;
-use crate::mail::transport::{Transport, TransportError};
+use crate::mail::transport::{SharedTransport, Transport, TransportError};
 use crate::mail::worker::{MailWorker, MailWorkerOptions};
 use crate::pb::health::health_server::HealthServer;
 use crate::server::boundary::{Boundary, Rpcs};
@@ -58,7 +58,7 @@ use crate::server::open_services::{OpenServices, Switches};
 use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
 use crate::store::events::listener as notifications;
-use crate::store::{Database, ExecutorOptions, OpenError, PostgresOptions, Retention, Store, StoreError};
+use crate::store::{ExecutorOptions, OpenError, Retention, Store, StoreError};
 use crate::tls::ServerTls;
 use crate::webhook::client::WebhookClient;
 use crate::webhook::tester::WebhookTester;
@@ -66,6 +66,7 @@ use crate::webhook::worker::{WebhookWorker, WebhookWorkerOptions};
 use crate::{nats, webhook};
 use keys::{check_keys, key_ring};
 
+pub use database::open;
 pub use listeners::Listeners;
 
 /// The reason for which the service cannot run.
@@ -131,10 +132,12 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     let OpenStore { store, ring, readiness, is_known } = Box::pin(build_store(&config, &clock)).await?;
     let drain = &shutdown.drain;
     let feed = EventFeed::new();
-    let background = build_background(&config, &store, &ring, &feed, &clock, drain)?;
+    let background = Background::new(shutdown.files.clone());
+    start_background(&background, &config, &store, &ring, &feed, &clock, drain)?;
+    logins::follow(&background, &config, &store, &ring);
     follow_api_keys(&config, &authenticator, &background);
     if let Some((verifier, jwt)) = jwt {
-        background.spawn_at_once(jwt::run(verifier, jwt, background.stop()));
+        background.spawn_at_once(jwt::run(verifier, jwt, background.follow()));
     }
     if let AuthConfig::Required { api_keys } = &config.auth {
         let (clock, stop, has_others) = (clock.clone(), background.stop(), !api_keys.is_empty());
@@ -204,7 +207,7 @@ async fn build_store(config: &Config, clock: &Clock) -> Result<OpenStore, ServeE
     let ring = key_ring(&config.token, &config.store.url, &maintenance).await?;
     let readiness = ReadinessCheck {
         keys_fit: check_keys(&maintenance, &ring).await?,
-        keys: ring.fingerprints(),
+        ring: ring.clone(),
         migrate: config.store.migrate_on_start && !is_known,
         maintenance,
     };
@@ -225,23 +228,26 @@ async fn build_store(config: &Config, clock: &Clock) -> Result<OpenStore, ServeE
 
 /// Starts the tasks beside the calls. Mail and webhooks begin nothing more once the service drains, and finish what they are
 /// sending meanwhile; the others go on until the last call has ended.
-fn build_background(
+fn start_background(
+    background: &Background,
     config: &Config,
     store: &Store,
     ring: &KeyRing,
     feed: &EventFeed,
     clock: &Clock,
     drain: &CancellationToken,
-) -> Result<Background, ServeError> {
-    let background = Background::default();
+) -> Result<(), ServeError> {
     let composer = Composer::new(&config.mail, &config.links, ring.clone())?;
-    let transport = Transport::new(&config.mail)?;
+    let transport = SharedTransport::new(Transport::new(&config.mail)?);
     let DeliveryConfig { enabled, lease, per_second, attempts } = config.delivery;
     if enabled {
         let options = MailWorkerOptions { lease, concurrency: config.mail.smtp.connections, per_second, attempts };
-        let mailer = TemplateMailer { store: store.clone(), ring: ring.clone(), composer, transport };
+        let mailer =
+            TemplateMailer { store: store.clone(), ring: ring.clone(), composer, transport: transport.clone() };
         let worker = MailWorker::new(store.clone(), Arc::new(mailer), clock.clone(), options);
-        background.spawn(worker.run(drain.clone()));
+        background.spawn(worker.following(transport.clone()).run(drain.clone()));
+        let (settings, url_file) = ((config.mail.clone(), config.delivery), config.files.mail_url.clone());
+        background.spawn_at_once(logins::follow_mail(transport, settings, url_file, ring.clone(), background.follow()));
     }
     if config.webhooks.enabled {
         background.spawn(post_webhooks(config, store, ring, clock, drain));
@@ -254,10 +260,14 @@ fn build_background(
     background.spawn(expiry::run(store.clone(), config.events.expiry_interval, stop.clone()));
     background.spawn(prune::run(store.clone(), retention(config), stop.clone()));
     background.spawn(standby::run(store.clone(), stop.clone()));
-    if let Some(config) = &config.events.nats {
-        background.spawn(nats::run(store.clone(), config.clone(), stop));
+    if let Some(nats) = &config.events.nats {
+        let urls = watch::Sender::new(nats.url.clone());
+        background.spawn(nats::run(store.clone(), nats.clone(), urls.subscribe(), stop));
+        if let Some(path) = &config.files.nats_url {
+            background.spawn_at_once(logins::follow_nats(urls, path.clone(), ring.clone(), background.follow()));
+        }
     }
-    Ok(background)
+    Ok(())
 }
 
 fn retention(config: &Config) -> Retention {
@@ -269,9 +279,9 @@ fn retention(config: &Config) -> Retention {
 /// Starts the task that puts a changed file of API keys to work.
 fn follow_api_keys(config: &Config, authenticator: &Authenticator, background: &Background) {
     let AuthConfig::Required { api_keys } = &config.auth else { return };
-    let Some(file) = config.api_keys_file() else { return };
+    let Some(file) = &config.files.api_keys else { return };
     let file = EntryFile { path: file.to_owned(), entries: api_keys.clone() };
-    background.spawn_at_once(api_keys::run(authenticator.clone(), file, background.stop()));
+    background.spawn_at_once(api_keys::run(authenticator.clone(), file, background.follow()));
 }
 
 /// Returns the rules of accounts, and starts the task that puts a changed file of them to work.
@@ -279,7 +289,7 @@ fn follow_accounts(config: &Config, background: &Background) -> Accounts {
     let accounts = Accounts::default();
     if let Some(file) = &config.accounts {
         accounts.replace(&file.entries);
-        background.spawn_at_once(accounts::run(accounts.clone(), file.clone(), background.stop()));
+        background.spawn_at_once(accounts::run(accounts.clone(), file.clone(), background.follow()));
     }
     accounts
 }
@@ -291,12 +301,18 @@ fn build_tls(config: &Config, clock: &Clock, background: &Background) -> Result<
     let clients = match (&config.client_certificates, &tls.client_authorities) {
         (Some(table), Some(authorities)) => {
             let clients = ClientCertificates::new(&table.entries, authorities.clone(), clock.clone())?;
-            background.spawn_at_once(client_certificates::run(clients.clone(), table.clone(), background.stop()));
+            background.spawn_at_once(client_certificates::run(clients.clone(), table.clone(), background.follow()));
             Some(clients)
         }
         _ => None,
     };
-    background.spawn_at_once(tls::run(server.clone(), clients.clone(), tls.clone(), clock.clone(), background.stop()));
+    background.spawn_at_once(tls::run(
+        server.clone(),
+        clients.clone(),
+        tls.clone(),
+        clock.clone(),
+        background.follow(),
+    ));
     Ok(Some(Tls { server, clients }))
 }
 
@@ -380,23 +396,4 @@ fn use_ring() {
 
 fn schedules(reminders: &RemindersConfig) -> Schedules {
     reminders.clone().map(|ReminderTimes { after, before_expiry }| Schedule { after, before_expiry })
-}
-
-/// Opens the configured database; PostgreSQL need not be there yet.
-pub async fn open(config: &StoreConfig, clock: Clock) -> Result<Database, OpenError> {
-    let StoreConfig { url, max_connections, timeout, pooler, listen_url, read_url, .. } = config;
-    match url {
-        StoreUrl::Sqlite(path) => Database::sqlite(path, *max_connections, *timeout, clock).await,
-        StoreUrl::Postgres(url) => {
-            let options = PostgresOptions {
-                url: url.expose_secret(),
-                pooler: *pooler,
-                listen_url: listen_url.as_ref().map(ExposeSecret::expose_secret),
-                read_url: read_url.as_ref().map(ExposeSecret::expose_secret),
-                max_connections: *max_connections,
-                timeout: *timeout,
-            };
-            Database::postgres(&options, clock)
-        }
-    }
 }

@@ -20,7 +20,7 @@ mod webhooks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 use tokio::time::timeout;
 
 pub use crate::domain::group::BatchMode;
@@ -49,7 +49,7 @@ pub use read::recipients::{ListedRecipient, RecipientQuery};
 use read::rows::Rows;
 pub use read::{Cursor, Page, Read, SortKey};
 pub use requests::{KnownCall, WriteOnce};
-pub use sql::database::{Database, OpenError, PostgresOptions};
+pub use sql::database::{ChangedLogins, Database, OpenError, PostgresOptions};
 use sql::entity::{organization_grant, webhook_endpoint};
 pub use sql::error::StoreError;
 use standby::Standby;
@@ -123,6 +123,21 @@ impl Store {
     /// Returns the maintenance of the database.
     pub fn maintenance(&self) -> Maintenance {
         self.database.maintenance()
+    }
+
+    /// Logs in to the database with the URLs and the password of these options from now on.
+    pub fn use_logins(&self, options: &PostgresOptions<'_>) -> Result<ChangedLogins, OpenError> {
+        self.database.use_logins(options)
+    }
+
+    /// Returns a receiver that changes whenever a server refuses a login.
+    pub fn refused_logins(&self) -> watch::Receiver<()> {
+        self.database.refused_logins()
+    }
+
+    /// Signs with another key from the next group of commands on.
+    pub fn sign_with(&self, key_id: u8) {
+        self.executor.sign_with(key_id);
     }
 
     /// Returns the executor, through which every change of an invitation goes.

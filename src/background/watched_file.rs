@@ -2,24 +2,37 @@
 //!
 //! Their paths are followed anew at each look: Kubernetes replaces what a link in the path leads to. Contents are handed out once two
 //! looks in a row have found them, so that nobody works with half of what is being written. Files that belong together, such as a
-//! certificate and its key, are looked at together.
+//! certificate and its key, are looked at together. SIGHUP, or a server that refuses a login, makes everybody look at once.
 
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::periodic_task::{PeriodicTask, TickResult};
 
 /// The interval between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// The pause between the two looks that find the same, where looks are asked for.
+const ASKED_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The end of a task that follows files, and the requests to look at them at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Follow {
+    pub(crate) stop: CancellationToken,
+    /// Changes when the files have to be looked at at once. With a higher number, what they have counts as a change.
+    pub(crate) asked: watch::Receiver<u32>,
+}
 
 /// Files, and what was found at the looks before.
 struct WatchedFiles {
@@ -48,6 +61,14 @@ impl WatchedFiles {
     /// Watches paths. What they have at present counts as a change.
     fn new(paths: Vec<PathBuf>) -> Self {
         Self { paths, stamps: None, pending: None, known: None }
+    }
+
+    /// Reads the files at the next look, whatever their metadata are. If `anew`, what they have counts as a change.
+    fn ask(&mut self, anew: bool) {
+        self.stamps = None;
+        if anew {
+            (self.known, self.pending) = (None, None);
+        }
     }
 
     /// Returns the contents if one of them has changed, or the reason why they cannot be read, once.
@@ -114,42 +135,94 @@ fn stamp(metadata: &Metadata) -> Stamp {
 pub(crate) async fn run(
     name: &'static str,
     path: PathBuf,
-    stop: CancellationToken,
+    follow: Follow,
     apply: impl Fn(&Content) -> Result<(), String> + Send + Sync,
 ) {
-    run_together(name, vec![path], stop, |contents| contents.iter().try_for_each(&apply)).await;
+    run_together(name, vec![path], follow, |contents| contents.iter().try_for_each(&apply)).await;
 }
 
 /// Hands the contents of files that belong together to `apply`, in the order of the paths, when one of them has changed.
 pub(crate) async fn run_together(
     name: &'static str,
     paths: Vec<PathBuf>,
-    stop: CancellationToken,
+    follow: Follow,
     apply: impl Fn(&[Content]) -> Result<(), String> + Send + Sync,
 ) {
-    let file = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    let Follow { stop, mut asked } = follow;
+    let file = names(&paths);
     let watched = Arc::new(Mutex::new(WatchedFiles::new(paths)));
-    let task = PeriodicTask { name, notified: None, gather: Duration::ZERO, interval: POLL_INTERVAL, stop };
-    let tick = || async {
-        let watched = Arc::clone(&watched);
-        // A look that hangs, as on a mount that is gone, must not gather others behind it.
-        let look = spawn_blocking(move || watched.try_lock().ok().and_then(|mut watched| watched.look()));
-        let used = match look.await? {
-            None => Ok(()),
-            Some(Ok(contents)) => apply(&contents),
-            Some(Err(problem)) => Err(problem),
-        };
-        if let Err(problem) = used {
-            tracing::warn!(
-                task = name,
-                file,
-                problem,
-                "a file that changed cannot be used; what it had before stays at work"
-            );
+    let times = AtomicU32::new(*asked.borrow());
+    let requests = Mutex::new(asked.clone());
+    let told = watch::Sender::new(());
+    let notified = Some(told.subscribe());
+    let task = PeriodicTask { name, notified, gather: Duration::ZERO, interval: POLL_INTERVAL, stop };
+    let tell = async {
+        while asked.changed().await.is_ok() {
+            told.send_replace(());
         }
+        std::future::pending::<()>().await;
+    };
+    let tick = || async {
+        let asked = {
+            let mut requests = requests.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_asked = requests.has_changed().unwrap_or(false);
+            is_asked.then(|| *requests.borrow_and_update())
+        };
+        if let Some(number) = asked {
+            let anew = times.swap(number, Ordering::Relaxed) != number;
+            // Whatever this look finds has to be found again by the next.
+            let first = look(&watched, Some(anew)).await?;
+            if first.is_none() {
+                sleep(ASKED_INTERVAL).await;
+            } else {
+                use_found(name, &file, first, &apply);
+            }
+        }
+        use_found(name, &file, look(&watched, None).await?, &apply);
         Ok::<_, JoinError>(TickResult::Done)
     };
-    task.run(tick).await;
+    tokio::select! {
+        () = task.run(tick) => {}
+        () = tell => {}
+    }
+}
+
+/// Returns the names of files for the log.
+pub(crate) fn names(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Logs that a file that changed cannot be used.
+pub(crate) fn warn(name: &'static str, file: &str, problem: &str) {
+    tracing::warn!(task = name, file, problem, "a file that changed cannot be used; what it had before stays at work");
+}
+
+/// The contents of files, or the reason why they cannot be read; `None` if there is nothing new.
+type Look = Option<Result<Vec<Content>, String>>;
+
+/// Looks at the files on a thread that may wait for a disk.
+async fn look(watched: &Arc<Mutex<WatchedFiles>>, ask: Option<bool>) -> Result<Look, JoinError> {
+    let watched = Arc::clone(watched);
+    // A look that hangs, as on a mount that is gone, must not gather others behind it.
+    spawn_blocking(move || {
+        let mut watched = watched.try_lock().ok()?;
+        if let Some(anew) = ask {
+            watched.ask(anew);
+        }
+        watched.look()
+    })
+    .await
+}
+
+fn use_found(name: &'static str, file: &str, found: Look, apply: &impl Fn(&[Content]) -> Result<(), String>) {
+    let used = match found {
+        None => Ok(()),
+        Some(Ok(contents)) => apply(&contents),
+        Some(Err(problem)) => Err(problem),
+    };
+    if let Err(problem) = used {
+        warn(name, file, &problem);
+    }
 }
 
 #[cfg(test)]
@@ -184,6 +257,25 @@ mod tests {
         fs::write(&file, "three").unwrap();
         assert!(looks(&mut watched).is_empty(), "only its metadata changed");
         assert!(looks(&mut watch("/dev/null")).is_empty(), "it is no file");
+    }
+
+    #[test]
+    fn known_content_is_handed_out_again_if_asked_for_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys");
+        fs::write(&file, "one").unwrap();
+        let mut watched = watch(&file);
+        assert_eq!(looks(&mut watched), ["one"]);
+        watched.ask(false);
+        assert!(looks(&mut watched).is_empty(), "it is the same");
+        watched.ask(true);
+        assert_eq!(looks(&mut watched), ["one"]);
+        fs::remove_file(&file).unwrap();
+        assert_eq!(looks(&mut watched).len(), 1);
+        watched.ask(false);
+        assert!(looks(&mut watched).is_empty(), "it is the same problem");
+        watched.ask(true);
+        assert_eq!(looks(&mut watched).len(), 1, "whoever asks wants to know that it is still there");
     }
 
     #[test]

@@ -2,21 +2,22 @@
 //!
 //! Every struct is taken apart without `..`: a new option does not compile until it is shown here.
 
+mod auth;
+
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
-use url::{Position, Url};
+use url::Url;
 
 use super::section::limits::OFF as NO_LIMIT;
 use super::section::reminders::{AFTER, BEFORE_EXPIRY, key};
 use super::section::retention::OFF;
 use super::value::format_duration;
 use super::{
-    AccountEntry, AdminConfig, AuthConfig, ClientAuth, ClientCertificateEntry, Config, DeliveryConfig, Encryption,
-    EntryFile, EventsConfig, GrpcConfig, JwksSource, JwtAccess, JwtIssuer, LimitsConfig, LinksConfig, LogConfig,
-    LogFormat, MailConfig, MailTransport, NatsBegin, NatsConfig, Rate, ReminderTimes, RemindersConfig, RetentionConfig,
-    SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig, WebhooksConfig,
+    AdminConfig, ClientAuth, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LimitsConfig, LinksConfig,
+    LogConfig, LogFormat, MailConfig, MailTransport, NatsBegin, NatsConfig, Rate, ReminderTimes, RemindersConfig,
+    RetentionConfig, SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig, WebhooksConfig,
 };
 use crate::domain::delivery::repeats::ResendLimits;
 use crate::domain::kind::Kind;
@@ -45,15 +46,16 @@ pub(super) fn render(config: &Config) -> String {
         log,
         files,
     } = config;
-    let SecretFiles { store_url, listen_url, read_url, token_keys, api_keys, mail_url, nats_url } = files;
+    let SecretFiles { store_url, store_password, listen_url, read_url, token_keys, api_keys, mail_url, nats_url } =
+        files;
     let path = |file: &Option<std::path::PathBuf>| file.as_ref().map(|path| path.display().to_string());
     let sections = [
         render_grpc(grpc),
         render_admin(admin),
-        render_store(store, [path(store_url), path(listen_url), path(read_url)]),
+        render_store(store, [path(store_url), path(listen_url), path(read_url), path(store_password)]),
         render_token(token, path(token_keys)),
-        render_accounts(
-            render_auth(auth, path(api_keys), client_certificates.as_ref(), jwt.as_ref()),
+        auth::render_accounts(
+            auth::render(auth, path(api_keys), client_certificates.as_ref(), jwt.as_ref()),
             accounts.as_ref(),
         )
         .0,
@@ -123,9 +125,19 @@ fn render_admin(admin: &AdminConfig) -> String {
     .0
 }
 
-fn render_store(store: &StoreConfig, [file, listen_file, read_file]: [Option<String>; 3]) -> String {
-    let StoreConfig { url, migrate_on_start, max_connections, lanes, queue, timeout, pooler, listen_url, read_url } =
-        store;
+fn render_store(store: &StoreConfig, [file, listen_file, read_file, password_file]: [Option<String>; 4]) -> String {
+    let StoreConfig {
+        url,
+        migrate_on_start,
+        max_connections,
+        lanes,
+        queue,
+        timeout,
+        pooler,
+        listen_url,
+        read_url,
+        password,
+    } = store;
     let url = match url {
         StoreUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
         StoreUrl::Postgres(url) => without_credentials(url),
@@ -133,6 +145,10 @@ fn render_store(store: &StoreConfig, [file, listen_file, read_file]: [Option<Str
     let head = match file {
         Some(file) => section("store").text("url_file", file).comment(&format!("which says {url}")),
         None => section("store").text("url", url),
+    };
+    let head = match (password_file, password) {
+        (Some(file), Some(_)) => head.text("password_file", file).comment(&format!("which says {REDACTED}")),
+        (_, _) => head.comment("password_file is not set: the URL has the password, if there is one"),
     };
     let listen_url = listen_url.as_ref().map_or_else(|| "off".to_owned(), without_credentials);
     let head = match listen_file {
@@ -162,70 +178,6 @@ fn render_token(token: &TokenConfig, file: Option<String>) -> String {
         (None, _) => section("token").comment("keys are not set: a ring is kept beside the SQLite file"),
     }
     .0
-}
-
-fn render_auth(
-    auth: &AuthConfig,
-    file: Option<String>,
-    client_certificates: Option<&EntryFile<ClientCertificateEntry>>,
-    jwt: Option<&EntryFile<JwtIssuer>>,
-) -> Section {
-    match auth {
-        AuthConfig::None => section("auth").text("mode", "none".to_owned()),
-        AuthConfig::Required { api_keys } => {
-            let mut out = section("auth").text("mode", "required".to_owned());
-            if let Some(file) = file {
-                out = out.text("api_keys_file", file);
-            }
-            for key in api_keys {
-                // The account is quoted, since it may hold any visible character.
-                out = out.comment(&format!(
-                    "key {} acts in {:?} with {}",
-                    key.name,
-                    key.account,
-                    key.permissions.join(", ")
-                ));
-            }
-            if let Some(EntryFile { path, entries }) = client_certificates {
-                out = out.text("client_certificates_file", path.display().to_string());
-                for entry in entries {
-                    let ClientCertificateEntry { name, san, account, permissions, organization_id: _ } = entry;
-                    let permissions = permissions.join(", ");
-                    out = out.comment(&format!("certificate {name} of {san} acts in {account:?} with {permissions}"));
-                }
-            }
-            jwt.into_iter().fold(out, render_jwt)
-        }
-    }
-}
-
-fn render_accounts(out: Section, accounts: Option<&EntryFile<AccountEntry>>) -> Section {
-    let Some(EntryFile { path, entries }) = accounts else { return out };
-    entries.iter().fold(out.text("accounts_file", path.display().to_string()), |out, entry| {
-        let AccountEntry { account, grantable_roles } = entry;
-        let account = account.as_ref().map_or("*", |account| account.as_str());
-        let roles = grantable_roles.as_ref().map_or("any role".to_owned(), |roles| format!("the roles {roles:?}"));
-        out.comment(&format!("account {account:?} may give {roles}"))
-    })
-}
-
-fn render_jwt(out: Section, jwt: &EntryFile<JwtIssuer>) -> Section {
-    let EntryFile { path, entries } = jwt;
-    entries.iter().fold(out.text("jwt_issuers_file", path.display().to_string()), |out, issuer| {
-        let JwtIssuer { name, issuer, audiences, keys, leeway, subject_claim: _, access } = issuer;
-        let keys = match keys {
-            JwksSource::File(path) => path.display().to_string(),
-            // A query may hold a secret.
-            JwksSource::Url { url, .. } => url[..Position::AfterPath].to_owned(),
-        };
-        let accepted = match access {
-            JwtAccess::All { .. } => "all subjects".to_owned(),
-            JwtAccess::Subjects(subjects) => format!("rules for subjects: {}", subjects.len()),
-            JwtAccess::Persons { .. } => "persons".to_owned(),
-        };
-        let leeway = format_duration(*leeway);
-        out.comment(&format!("issuer {name}: {issuer:?} for {audiences:?}, {accepted}, keys {keys:?}, leeway {leeway}"))
-    })
 }
 
 fn render_links(links: &LinksConfig) -> String {

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use super::compose::{About, ComposeError, Composer};
-use super::transport::{SendError, SendFailure, Transport};
+use super::transport::{SendError, SendFailure, SharedTransport};
 use crate::domain::delivery::Purpose;
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::secret::verification::Code;
@@ -29,7 +29,7 @@ pub struct TemplateMailer {
     /// Writes messages.
     pub composer: Composer,
     /// Sends them.
-    pub transport: Transport,
+    pub transport: SharedTransport,
 }
 
 impl TemplateMailer {
@@ -62,6 +62,6 @@ impl Mailer for TemplateMailer {
         let invitation = &topic.invitation;
         let mail = self.composer.compose(&message.delivery, &invitation.found, about, invitation.now);
         let refused = |error: ComposeError| SendError::new(SendFailure::Refused, error.to_string());
-        self.transport.send(&mail.map_err(refused)?).await
+        self.transport.present().send(&mail.map_err(refused)?).await
     }
 }

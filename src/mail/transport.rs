@@ -1,4 +1,10 @@
-//! The transports of mail: each sends one message, once. Retrying is the worker's business.
+//! The transports of mail: each sends one message, once. Retrying is the worker's business. A transport can be replaced while messages
+//! are being sent: those end as they began.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::Notify;
 
 use super::message::Mail;
 use super::smtp::{Smtp, message};
@@ -55,6 +61,47 @@ pub enum TransportError {
 /// A transport of messages.
 #[derive(Debug)]
 pub struct Transport(Access);
+
+/// The transport at work. Clones share it.
+#[derive(Clone, Debug)]
+pub struct SharedTransport(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    present: RwLock<Arc<Transport>>,
+    changes: AtomicU64,
+    changed: Notify,
+}
+
+impl SharedTransport {
+    /// Puts a transport to work.
+    pub fn new(transport: Transport) -> Self {
+        let present = RwLock::new(Arc::new(transport));
+        Self(Arc::new(Shared { present, changes: AtomicU64::default(), changed: Notify::new() }))
+    }
+
+    /// Returns the present transport, which messages are sent by until they are there.
+    pub fn present(&self) -> Arc<Transport> {
+        Arc::clone(&self.0.present.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sends later messages by another transport. Whatever kept the one before from sending need not concern it.
+    pub fn replace(&self, transport: Transport) {
+        *self.0.present.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(transport);
+        self.0.changes.fetch_add(1, Ordering::Release);
+        self.0.changed.notify_one();
+    }
+
+    /// Returns the number of changes so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.0.changes.load(Ordering::Acquire)
+    }
+
+    /// Waits for a change since the last wait. One task can do so.
+    pub(super) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+}
 
 #[derive(Debug)]
 enum Access {

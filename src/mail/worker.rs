@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::mailer::Mailer;
 use super::pace::Pace;
-use super::transport::{SendError, SendFailure};
+use super::transport::{SendError, SendFailure, SharedTransport};
 use crate::clock::Clock;
 use crate::domain::command::{Action, Command, SettleDelivery};
 use crate::domain::delivery::backoff::Backoff;
@@ -69,6 +69,8 @@ pub struct MailWorker {
     course: Arc<Mutex<Course>>,
     /// Notified when a message has ended: its account may have another one that waits.
     ended: Arc<Notify>,
+    /// The transport, if it may be replaced.
+    transport: Option<SharedTransport>,
     log_limiter: Arc<std::sync::Mutex<LogLimiter>>,
 }
 
@@ -102,7 +104,13 @@ impl MailWorker {
         let course = Course { pace, after: String::new(), paused: None, planned: None };
         let slots = Arc::new(Semaphore::new(options.concurrency as usize));
         let (course, ended, log_limiter) = (Arc::new(Mutex::new(course)), Arc::default(), Arc::default());
-        Self { store, mailer, clock, entropy: Entropy::system(), options, slots, course, ended, log_limiter }
+        let (entropy, transport) = (Entropy::system(), None);
+        Self { store, mailer, clock, entropy, options, slots, course, ended, transport, log_limiter }
+    }
+
+    /// Goes on sending as soon as the transport has been replaced.
+    pub fn following(self, transport: SharedTransport) -> Self {
+        Self { transport: Some(transport), ..self }
     }
 
     /// Sends messages until `stop` is cancelled, then finishes those that it is sending.
@@ -119,11 +127,25 @@ impl MailWorker {
             });
             tokio::select! {
                 () = wait(step, &mut notified, &self.ended) => {}
+                () = self.transport_changed() => self.course.lock().await.paused = None,
                 () = stop.cancelled() => {}
             }
         }
         tasks.close();
         tasks.wait().await;
+    }
+
+    /// Waits until the transport has been replaced.
+    async fn transport_changed(&self) {
+        match &self.transport {
+            Some(transport) => transport.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Returns the number of times that the transport was replaced.
+    fn transport_changes(&self) -> u64 {
+        self.transport.as_ref().map_or(0, SharedTransport::changes)
     }
 
     /// Sends everything that is due, and waits until all of it is settled. Returns how many messages it claimed.
@@ -218,10 +240,11 @@ impl MailWorker {
 
     /// Sends one message and settles it, whatever happens.
     async fn send(&self, message: &ClaimedDelivery) {
+        let changes = self.transport_changes();
         let ended = match self.attempt(message).await {
             Ok(None) => Ok(()),
             Ok(Some(Ok(()))) => self.settle(message, DeliveryEnd::Sent).await,
-            Ok(Some(Err(error))) => self.failed(message, error).await,
+            Ok(Some(Err(error))) => self.failed(message, error, changes).await,
             Err(error @ StoreError::Corrupt { .. }) => {
                 self.complain(&error);
                 within(DATABASE_TIMEOUT, self.store.put_back_delivery(message)).await
@@ -266,7 +289,8 @@ impl MailWorker {
         Ok(Some(sent))
     }
 
-    async fn failed(&self, message: &ClaimedDelivery, error: SendError) -> Result<(), StoreError> {
+    /// Releases or settles a message that was not sent by the transport after so many changes.
+    async fn failed(&self, message: &ClaimedDelivery, error: SendError, changes: u64) -> Result<(), StoreError> {
         let SendError { kind: failure, text } = error;
         let attempts = message.delivery.attempts;
         let id = message.delivery.message.id;
@@ -286,9 +310,15 @@ impl MailWorker {
                 within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, &text)).await.map(drop)
             }
             SendFailure::Misconfigured => {
-                self.complain(&text);
-                self.course.lock().await.paused = Some(Instant::now() + OUTAGE_PAUSE);
-                within(DATABASE_TIMEOUT, self.store.release_delivery(message, OUTAGE_PAUSE, false, &text)).await?;
+                let mut course = self.course.lock().await;
+                // The refusal of a transport that has been replaced tells nothing about the present one.
+                let pause = if changes == self.transport_changes() { OUTAGE_PAUSE } else { Duration::ZERO };
+                if !pause.is_zero() {
+                    self.complain(&text);
+                    course.paused = Some(Instant::now() + pause);
+                }
+                drop(course);
+                within(DATABASE_TIMEOUT, self.store.release_delivery(message, pause, false, &text)).await?;
                 Ok(())
             }
         }

@@ -1,17 +1,16 @@
 //! Puts a changed file of accounts to work.
 
-use tokio_util::sync::CancellationToken;
-
 use super::entry_file::{Change, follow};
 use crate::auth::accounts::Accounts;
+use crate::background::watched_file::Follow;
 use crate::config::{AccountEntry, EntryFile};
 
 /// Follows the file of accounts until stopped.
-pub(super) async fn run(accounts: Accounts, file: EntryFile<AccountEntry>, stop: CancellationToken) {
+pub(super) async fn run(accounts: Accounts, file: EntryFile<AccountEntry>, files: Follow) {
     let replace = |Change { now, fingerprint, .. }: Change<'_, AccountEntry>| {
         accounts.replace(now);
         tracing::info!(accounts = now.len(), fingerprint, "the rules of accounts were read again");
         Ok(())
     };
-    follow("accounts", file, stop, replace).await;
+    follow("accounts", file, files, replace).await;
 }

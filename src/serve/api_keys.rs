@@ -2,20 +2,19 @@
 
 use std::collections::HashSet;
 
-use tokio_util::sync::CancellationToken;
-
 use super::entry_file::{Change, follow};
 use crate::auth::authenticator::Authenticator;
+use crate::background::watched_file::Follow;
 use crate::config::{ApiKeyEntry, EntryFile};
 
 /// Follows the file of API keys until stopped.
-pub(super) async fn run(authenticator: Authenticator, file: EntryFile<ApiKeyEntry>, stop: CancellationToken) {
-    let replace = |Change { before, now, fingerprint }: Change<'_, ApiKeyEntry>| {
+pub(super) async fn run(authenticator: Authenticator, file: EntryFile<ApiKeyEntry>, files: Follow) {
+    let replace = |Change { before, now, file, fingerprint }: Change<'_, ApiKeyEntry>| {
         authenticator.replace(now).map_err(|error| error.to_string())?;
         let kept: HashSet<_> = now.iter().map(|key| key.hash).collect();
         let withdrawn = before.iter().filter(|key| !kept.contains(&key.hash)).count();
-        tracing::info!(keys = now.len(), withdrawn, fingerprint, "API keys were read again");
+        tracing::info!(file, keys = now.len(), withdrawn, fingerprint, "API keys were read again");
         Ok(())
     };
-    follow("API keys", file, stop, replace).await;
+    follow("API keys", file, files, replace).await;
 }

@@ -1,21 +1,17 @@
 //! Puts a changed file of client certificates to work: connections that are open have the callers that it now names.
 
-use tokio_util::sync::CancellationToken;
-
 use super::entry_file::{Change, follow};
 use crate::auth::client_certificate::ClientCertificates;
+use crate::background::watched_file::Follow;
 use crate::config::{ClientCertificateEntry, EntryFile};
 
 /// Follows the file of client certificates until stopped.
-pub(super) async fn run(
-    certificates: ClientCertificates,
-    file: EntryFile<ClientCertificateEntry>,
-    stop: CancellationToken,
-) {
-    let replace = |Change { now, fingerprint, .. }: Change<'_, ClientCertificateEntry>| {
+pub(super) async fn run(certificates: ClientCertificates, file: EntryFile<ClientCertificateEntry>, files: Follow) {
+    let replace = |Change { before, now, file, fingerprint }: Change<'_, ClientCertificateEntry>| {
         certificates.replace(now).map_err(|error| error.to_string())?;
-        tracing::info!(entries = now.len(), fingerprint, "client certificates were read again");
+        let withdrawn = before.iter().filter(|entry| !now.contains(entry)).count();
+        tracing::info!(file, entries = now.len(), withdrawn, fingerprint, "client certificates were read again");
         Ok(())
     };
-    follow("client certificates", file, stop, replace).await;
+    follow("client certificates", file, files, replace).await;
 }

@@ -2,15 +2,15 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use tokio_util::sync::CancellationToken;
-
-use crate::background::watched_file::{self, Content};
+use crate::background::watched_file::{self, Content, Follow};
 use crate::config::{EntryFile, FileEntry, parse_entries};
 
 /// Other entries than before.
 pub(super) struct Change<'a, E> {
     pub(super) before: &'a [E],
     pub(super) now: &'a [E],
+    /// The name of the file.
+    pub(super) file: &'a str,
     /// The name of the file's content, for the log.
     pub(super) fingerprint: &'a str,
 }
@@ -19,7 +19,7 @@ pub(super) struct Change<'a, E> {
 pub(super) async fn follow<E: FileEntry + Send>(
     name: &'static str,
     file: EntryFile<E>,
-    stop: CancellationToken,
+    follow: Follow,
     replace: impl Fn(Change<'_, E>) -> Result<(), String> + Send + Sync,
 ) {
     let EntryFile { path, entries } = file;
@@ -29,10 +29,11 @@ pub(super) async fn follow<E: FileEntry + Send>(
         let entries = parse_entries::<E>(&shown, &content.text)?;
         let mut at_work = at_work.lock().unwrap_or_else(PoisonError::into_inner);
         if *at_work != entries {
-            replace(Change { before: &at_work, now: &entries, fingerprint: &content.fingerprint })?;
+            let fingerprint = &content.fingerprint;
+            replace(Change { before: &at_work, now: &entries, file: &shown, fingerprint })?;
             *at_work = entries;
         }
         Ok(())
     };
-    watched_file::run(name, path, stop, apply).await;
+    watched_file::run(name, path, follow, apply).await;
 }

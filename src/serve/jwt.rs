@@ -7,14 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::entry_file::{Change, follow};
 use crate::auth::jwt::jwks::KeySet;
 use crate::auth::jwt::key_cache::Read;
 use crate::auth::jwt::{Issuer, JwtVerifier};
-use crate::background::watched_file::{self, Content};
+use crate::background::watched_file::{self, Content, Follow};
 use crate::clock::Clock;
 use crate::config::{EntryFile, JwksSource, JwtIssuer};
 use fetch::Source;
@@ -38,51 +37,52 @@ pub(super) fn verifier(issuers: &[JwtIssuer], clock: Clock) -> JwtVerifier {
 }
 
 /// Follows the file of issuers, and the keys of each, until stopped.
-pub(super) async fn run(verifier: JwtVerifier, file: EntryFile<JwtIssuer>, stop: CancellationToken) {
+pub(super) async fn run(verifier: JwtVerifier, file: EntryFile<JwtIssuer>, files: Follow) {
     let tracker = TaskTracker::new();
     let start = || {
-        let stop = stop.child_token();
+        let files = Follow { stop: files.stop.child_token(), ..files.clone() };
         for issuer in verifier.issuers() {
-            tracker.spawn(follow_keys(verifier.clone(), issuer, stop.clone()));
+            tracker.spawn(follow_keys(verifier.clone(), issuer, files.clone()));
         }
-        stop
+        files.stop
     };
     let at_work = Mutex::new(start());
-    let replace = |Change { now, fingerprint, .. }: Change<'_, JwtIssuer>| {
+    let replace = |Change { now, file, fingerprint, .. }: Change<'_, JwtIssuer>| {
         let mut at_work = at_work.lock().unwrap_or_else(PoisonError::into_inner);
         at_work.cancel();
         verifier.replace(now);
         verifier.issuers().iter().for_each(|issuer| read_file(&verifier, issuer));
-        tracing::info!(issuers = now.len(), fingerprint, "JWT issuers were read again");
+        tracing::info!(file, issuers = now.len(), fingerprint, "JWT issuers were read again");
         *at_work = start();
         Ok(())
     };
-    follow("JWT issuers", file, stop.clone(), replace).await;
+    follow("JWT issuers", file, files.clone(), replace).await;
     tracker.close();
     tracker.wait().await;
 }
 
-async fn follow_keys(verifier: JwtVerifier, issuer: Arc<Issuer>, stop: CancellationToken) {
+async fn follow_keys(verifier: JwtVerifier, issuer: Arc<Issuer>, files: Follow) {
     match &issuer.config.keys {
-        JwksSource::File(path) => follow_file(&verifier, &issuer, path.clone(), stop).await,
+        JwksSource::File(path) => follow_file(&verifier, &issuer, path.clone(), files).await,
         JwksSource::Url { url, ca_file, bearer_file } => {
             let source = Source { url: url.clone(), ca_file: ca_file.clone(), bearer_file: bearer_file.clone() };
             let fetch = || fetch::fetch(source.clone(), fetch::TIMEOUT);
             tokio::select! {
                 () = follow_url(&verifier, &issuer, fetch) => {}
-                () = stop.cancelled() => {}
+                () = files.stop.cancelled() => {}
             }
         }
     }
 }
 
-async fn follow_file(verifier: &JwtVerifier, issuer: &Issuer, path: PathBuf, stop: CancellationToken) {
+async fn follow_file(verifier: &JwtVerifier, issuer: &Issuer, path: PathBuf, files: Follow) {
+    let shown = path.display().to_string();
     let apply = |content: &Content| {
         let keys = KeySet::parse(content.text.as_bytes())?;
-        put_to_work(verifier, issuer, issuer.keys.begin(), keys, &content.fingerprint);
+        put_to_work(verifier, issuer, issuer.keys.begin(), keys, (Some(&shown), &content.fingerprint));
         Ok(())
     };
-    watched_file::run("JWKS", path, stop, apply).await;
+    watched_file::run("JWKS", path, files, apply).await;
 }
 
 /// Fetches the keys of a URL now, from time to time, and soon after a token has named a key that is not among them.
@@ -96,7 +96,7 @@ where
         let (read, began) = (issuer.keys.begin(), Instant::now());
         match fetch().await {
             Ok((keys, fingerprint)) => {
-                put_to_work(verifier, issuer, read, keys, &fingerprint);
+                put_to_work(verifier, issuer, read, keys, (None, &fingerprint));
                 (retry, fetched_at) = (FIRST_RETRY, Some(began));
                 wait_for_next(issuer, began).await;
             }
@@ -141,10 +141,16 @@ fn read_file(verifier: &JwtVerifier, issuer: &Issuer) {
     }
 }
 
-fn put_to_work(verifier: &JwtVerifier, issuer: &Issuer, read: Read, keys: KeySet, fingerprint: &str) {
+fn put_to_work(
+    verifier: &JwtVerifier,
+    issuer: &Issuer,
+    read: Read,
+    keys: KeySet,
+    (file, fingerprint): (Option<&str>, &str),
+) {
     let (name, usable, skipped) = (issuer.config.name.as_str(), keys.len(), keys.skipped);
     if verifier.use_keys(&issuer.keys, read, keys) {
-        tracing::info!(issuer = name, keys = usable, skipped, fingerprint, "the keys of a JWT issuer were read");
+        tracing::info!(issuer = name, file, keys = usable, skipped, fingerprint, "the keys of a JWT issuer were read");
     }
 }
 

@@ -1,14 +1,14 @@
 //! The keys: read from the configuration or from the file beside the embedded database, and compared with the database.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
 use super::ServeError;
-use crate::config::{StoreUrl, TokenConfig};
+use crate::config::{Config, StoreUrl, TokenConfig};
 use crate::domain::secret::key_ring::KeyRing;
 use crate::entropy::Entropy;
 use crate::private_file;
@@ -39,6 +39,20 @@ pub(super) async fn check_keys(maintenance: &Maintenance, ring: &KeyRing) -> Res
     }
 }
 
+/// Returns the file that the keys come from, if they come from one.
+pub(super) fn file(config: &Config) -> Option<PathBuf> {
+    match (&config.files.token_keys, &config.token.keys, &config.store.url) {
+        (Some(file), _, _) => Some(file.clone()),
+        (None, None, StoreUrl::Sqlite(database)) => Some(generated(database)),
+        (None, _, _) => None,
+    }
+}
+
+/// Returns the path of the keys beside an embedded database.
+fn generated(database: &Path) -> PathBuf {
+    database.with_extension("keys")
+}
+
 /// Returns the configured keys; on SQLite, those in the file beside the database, created now if neither has been used.
 pub(super) async fn key_ring(
     config: &TokenConfig,
@@ -49,7 +63,7 @@ pub(super) async fn key_ring(
         (Some(keys), _) => Ok(KeyRing::parse(keys.expose_secret())?),
         (None, StoreUrl::Postgres(_)) => Err(ServeError::NoKeys),
         (None, StoreUrl::Sqlite(database)) => {
-            let path = database.with_extension("keys");
+            let path = generated(database);
             let failed = |error| ServeError::KeyFile(path.display().to_string(), error);
             let keys = match std::fs::read_to_string(&path) {
                 Ok(keys) => keys,

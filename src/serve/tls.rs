@@ -3,10 +3,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use tokio_util::sync::CancellationToken;
-
 use crate::auth::client_certificate::ClientCertificates;
-use crate::background::watched_file::{self, Content};
+use crate::background::watched_file::{self, Content, Follow};
 use crate::clock::Clock;
 use crate::config::TlsConfig;
 use crate::tls::client::ClientAuthorities;
@@ -18,10 +16,12 @@ pub(super) async fn run(
     certificates: Option<ClientCertificates>,
     config: TlsConfig,
     clock: Clock,
-    stop: CancellationToken,
+    follow: Follow,
 ) {
     let TlsConfig { cert_file, key_file, identity, client_ca_file, client_authorities, client_auth } = config;
-    log("the certificate of this server was read", &identity, &clock);
+    let (certificate_file, authorities_file) = (cert_file.display().to_string(), client_ca_file.clone());
+    let authorities_file = authorities_file.map(|path| path.display().to_string());
+    log("the certificate of this server was read", &certificate_file, &identity, &clock);
     let at_work = Mutex::new((identity, client_authorities));
     let paths = [cert_file, key_file].into_iter().chain(client_ca_file).collect();
     let apply = |contents: &[Content]| {
@@ -47,11 +47,11 @@ pub(super) async fn run(
         }
         tls.replace(&identity, authorities.as_ref())?;
         if !is_same_chain {
-            log("the certificate of this server was read again", &identity, &clock);
+            log("the certificate of this server was read again", &certificate_file, &identity, &clock);
         }
         if let Some(authorities) = authorities.as_ref().filter(|_| !are_same_authorities) {
             let fingerprints = authorities.fingerprints();
-            tracing::info!(fingerprints, "the authorities of clients were read again");
+            tracing::info!(file = authorities_file, fingerprints, "the authorities of clients were read again");
             if let Some(certificates) = &certificates {
                 certificates.trust(authorities.clone());
             }
@@ -59,14 +59,14 @@ pub(super) async fn run(
         *at_work = (identity, authorities);
         Ok(())
     };
-    watched_file::run_together("TLS certificate", paths, stop, apply).await;
+    watched_file::run_together("TLS certificate", paths, follow, apply).await;
 }
 
-fn log(message: &str, identity: &ServerIdentity, clock: &Clock) {
+fn log(message: &str, file: &str, identity: &ServerIdentity, clock: &Clock) {
     let ServerIdentity { fingerprint, not_after, .. } = identity;
     if *not_after <= clock.now() {
-        tracing::warn!(fingerprint, %not_after, "{message}, and has expired: clients refuse it");
+        tracing::warn!(file, fingerprint, %not_after, "{message}, and has expired: clients refuse it");
     } else {
-        tracing::info!(fingerprint, %not_after, "{message}");
+        tracing::info!(file, fingerprint, %not_after, "{message}");
     }
 }

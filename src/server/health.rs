@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use crate::cli::HealthArgs;
-use crate::domain::secret::key_check::KeyFingerprint;
+use crate::domain::secret::key_ring::KeyRing;
 use crate::pb::health::HealthCheckRequest;
 use crate::pb::health::health_check_response::ServingStatus;
 use crate::pb::health::health_client::HealthClient;
@@ -74,8 +74,8 @@ pub(crate) struct ReadinessCheck {
     pub(crate) maintenance: Maintenance,
     /// Whether migrations are missing.
     pub(crate) migrate: bool,
-    /// The keys of this process, the signing one first.
-    pub(crate) keys: Vec<KeyFingerprint>,
+    /// The keys of this process.
+    pub(crate) ring: KeyRing,
     /// Whether the key ring fitted when it was compared with the database.
     pub(crate) keys_fit: bool,
 }
@@ -98,10 +98,11 @@ impl ReadinessCheck {
         if !self.maintenance.is_ready().await? {
             return Ok(Err("the schema is out of date: run `migrate`".to_owned()));
         }
+        let keys = self.ring.fingerprints();
         let fits = if self.keys_fit {
-            self.maintenance.still_fits(&self.keys).await?
+            self.maintenance.still_fits(&keys).await?
         } else {
-            let fits = self.maintenance.check_keys(&self.keys).await?;
+            let fits = self.maintenance.check_keys(&keys).await?;
             self.keys_fit = fits.is_ok();
             fits
         };
@@ -110,8 +111,7 @@ impl ReadinessCheck {
 
     /// Records that the first key still signs: as long as it is recorded, a ring without the key is refused.
     async fn note_signing(&self) {
-        let Some(signing) = self.keys.first() else { return };
-        if let Err(error) = self.maintenance.note_signing(signing.key_id).await {
+        if let Err(error) = self.maintenance.note_signing(self.ring.signing_key()).await {
             tracing::warn!(%error, "the use of the first key was not recorded; the next check records it");
         }
     }

@@ -19,7 +19,7 @@ pub(super) mod submission;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -112,6 +112,8 @@ impl Drop for Lanes {
 pub struct Executor {
     lanes: Arc<Lanes>,
     next: Arc<AtomicUsize>,
+    /// The id of the key that new links are signed with.
+    signing_key: Arc<AtomicU8>,
     tasks: TaskTracker,
 }
 
@@ -122,6 +124,7 @@ impl Executor {
         let lanes = if database.is_embedded() { 1 } else { options.lanes.max(1) };
         let (table_analyzer, all_lanes) = (TableAnalyzer::new(database.clone()), Arc::default());
         let statements = Arc::new(Statements::new(database.backend()));
+        let signing_key = Arc::new(AtomicU8::new(options.context.signing_key));
         let lanes = (0..lanes).map(|_| {
             let reminders = options.context.reminders.clone();
             let queue = Arc::new(LaneQueue::new(options.queue, reminders, Arc::clone(&all_lanes)));
@@ -129,10 +132,16 @@ impl Executor {
             let (options, notifications, statements) =
                 (options.clone(), notifications.clone(), Arc::clone(&statements));
             let lane = Lane::new(database.clone(), options, table_analyzer.clone(), notifications, aside, statements);
+            let lane = lane.signing_with(Arc::clone(&signing_key));
             tasks.spawn(lane.run(Arc::clone(&queue)));
             queue
         });
-        Self { lanes: Arc::new(Lanes(lanes.collect())), next: Arc::default(), tasks }
+        Self { lanes: Arc::new(Lanes(lanes.collect())), next: Arc::default(), signing_key, tasks }
+    }
+
+    /// Signs with another key from the next group of commands on.
+    pub(super) fn sign_with(&self, key_id: u8) {
+        self.signing_key.store(key_id, Ordering::Relaxed);
     }
 
     /// Runs one command. A caller that stops waiting for the result does not stop the command.
@@ -217,7 +226,7 @@ impl Executor {
 
     /// Accepts no more commands, finishes those that wait, and returns when all are answered.
     pub async fn finish(self) {
-        let Self { lanes, next: _, tasks } = self;
+        let Self { lanes, next: _, signing_key: _, tasks } = self;
         drop(lanes);
         tasks.close();
         tasks.wait().await;

@@ -92,6 +92,11 @@ impl Database {
 }
 
 impl Maintenance {
+    /// Returns whether no other process can use the database at the same time.
+    pub fn is_of_one_process(&self) -> bool {
+        self.0.is_embedded()
+    }
+
     /// Migrates the schema to its newest version; waits if another process is doing so.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let connections = self.0.for_migrations().await;

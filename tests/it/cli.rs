@@ -16,6 +16,7 @@ mod mtls;
 mod outage;
 mod pooler;
 mod readiness;
+mod reload;
 mod restart;
 mod secrets;
 mod server;

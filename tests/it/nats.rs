@@ -17,6 +17,7 @@ use invitation_service::nats;
 use invitation_service::store::Store;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -53,7 +54,8 @@ impl Tasks {
         let (stream, subject) = ("INVITATIONS".to_owned(), "invitations".to_owned());
         let config = NatsConfig { url: server.url().into(), stream, subject, begin };
         tasks.spawn(sequencer::run(store.clone(), stop.clone()));
-        tasks.spawn(nats::run(store.clone(), config, stop.clone()));
+        let urls = watch::Sender::new(config.url.clone()).subscribe();
+        tasks.spawn(nats::run(store.clone(), config, urls, stop.clone()));
         tasks.close();
         Self(tasks, stop)
     }

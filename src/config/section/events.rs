@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use crate::config::error::{Checked, Problems};
+use crate::config::parameters::refuse_unknown;
 use crate::config::value;
 
 const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
@@ -97,11 +98,11 @@ fn parse_url(problems: &mut Problems, url: Option<String>, file: Option<String>)
 }
 
 /// Checks a list of servers; the text never quotes it, since it may hold a password.
-fn check_urls(urls: &str) -> Result<(), &'static str> {
+pub(crate) fn check_urls(urls: &str) -> Result<(), String> {
     let servers = urls.split(',').map(|url| check_url(url.trim())).collect::<Result<Vec<_>, _>>()?;
     // The credentials of one are brought to all.
     if servers.iter().any(|server| server.credentials) && servers.iter().any(|server| server.in_the_clear) {
-        return Err("must not send a password in the clear: use tls:// for every server");
+        return Err("must not send a password in the clear: use tls:// for every server".to_owned());
     }
     Ok(())
 }
@@ -111,14 +112,15 @@ struct Server {
     in_the_clear: bool,
 }
 
-fn check_url(url: &str) -> Result<Server, &'static str> {
+fn check_url(url: &str) -> Result<Server, String> {
     const EXPECTED: &str =
         "must be nats://HOST:PORT or tls://HOST:PORT, with USER:PASSWORD@ or TOKEN@ where needed; several with commas";
     let url = Url::parse(url).map_err(|_| EXPECTED)?;
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or(EXPECTED)?;
-    if !matches!(url.scheme(), "nats" | "tls") || url.fragment().is_some() {
-        return Err(EXPECTED);
+    if !matches!(url.scheme(), "nats" | "tls") || url.fragment().is_some() || !matches!(url.path(), "" | "/") {
+        return Err(EXPECTED.to_owned());
     }
+    refuse_unknown(&url, &[])?;
     // The URL parser leaves hosts of schemes that it does not know as they are.
     let loopback = match Host::parse(host).map_err(|_| EXPECTED)? {
         Host::Domain(name) => name == "localhost",

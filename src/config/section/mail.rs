@@ -48,6 +48,12 @@ pub struct MailConfig {
 }
 
 impl MailConfig {
+    /// Returns the settings with the transport of another URL; the error never quotes it.
+    pub(in crate::config) fn with_url(&self, text: &str) -> Result<Self, String> {
+        let transport = MailTransport::parse(text.trim(), self.smtp.starttls)?;
+        Ok(Self { transport, ..self.clone() })
+    }
+
     /// Returns the Message-ID of a delivery's mail.
     pub fn message_id(&self, delivery: Uuid) -> MessageId {
         MessageId::new(delivery, &self.from.domain)

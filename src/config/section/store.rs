@@ -2,16 +2,19 @@
 //!
 //! Opening it, creating the file and its directory, and migrating belong to `store`.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use crate::config::error::{Checked, Problems};
 use crate::config::value;
+
+pub(in crate::config) mod reread;
+mod url;
+
+pub use url::StoreUrl;
 
 /// The store when neither `store.url` nor `store.url_file` is set.
 ///
@@ -21,15 +24,6 @@ pub(in crate::config) const DEFAULT_URL: &str = "sqlite://data/invitations.db";
 const TIMEOUT_MIN: Duration = Duration::from_millis(50);
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const LANES_ON_POSTGRES: usize = 2;
-
-/// The database, with the kind of backend decided.
-#[derive(Clone, Debug)]
-pub enum StoreUrl {
-    /// A SQLite file; a relative path starts at the working directory.
-    Sqlite(PathBuf),
-    /// A PostgreSQL connection URL, secret because it may hold a password.
-    Postgres(SecretString),
-}
 
 /// The settings of the database.
 #[derive(Clone, Debug)]
@@ -52,6 +46,8 @@ pub struct StoreConfig {
     pub listen_url: Option<SecretString>,
     /// The URL of a standby for reads that may lag; `None` if there is none.
     pub read_url: Option<SecretString>,
+    /// The password of the URLs that have none; `None` if none was given beside them.
+    pub password: Option<SecretString>,
 }
 
 /// The configuration of the section, with the files that secrets came from.
@@ -60,6 +56,7 @@ pub(in crate::config) struct ValidStore {
     pub(in crate::config) url_file: Option<PathBuf>,
     pub(in crate::config) listen_url_file: Option<PathBuf>,
     pub(in crate::config) read_url_file: Option<PathBuf>,
+    pub(in crate::config) password_file: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize, Serialize)]
@@ -77,6 +74,7 @@ pub(in crate::config) struct RawStore {
     listen_url_file: Option<String>,
     read_url: Option<String>,
     read_url_file: Option<String>,
+    password_file: Option<String>,
 }
 
 impl RawStore {
@@ -86,6 +84,7 @@ impl RawStore {
         let url = parse_source(problems, url, url_file);
         let listen_url = parse_listen(problems, self.listen_url, self.listen_url_file);
         let read_url = parse_url(problems, "store.read_url", self.read_url, self.read_url_file);
+        let password = parse_password_file(problems, self.password_file);
         let pooler = value::choice(problems, "store.pooler", &pooler, &[("none", false), ("transaction", true)]);
         let migrate_on_start = value::choice(
             problems,
@@ -104,6 +103,7 @@ impl RawStore {
         let ((url, url_file), max_connections, pooler) = (url?, max_connections?, pooler?);
         let (listen, listen_url_file) = listen_url?;
         let listen_url = resolve_listen(problems, &url, listen, pooler)?;
+        let (password, password_file) = password?.unzip();
         let (read, read_url_file) = read_url?.unzip();
         let read_url = read.map(|read| resolve_read(problems, &url, read)).transpose()?;
         let lanes = resolve_lanes(problems, &url, lanes?, max_connections)?;
@@ -118,8 +118,10 @@ impl RawStore {
             pooler,
             listen_url,
             read_url,
+            password,
         };
-        Ok(ValidStore { config, url_file, listen_url_file, read_url_file: read_url_file.flatten() })
+        problems.check("store.password_file", config.check_password())?;
+        Ok(ValidStore { config, url_file, listen_url_file, read_url_file: read_url_file.flatten(), password_file })
     }
 }
 
@@ -200,6 +202,14 @@ fn parse_url(
     Ok(Some((url, secret.file)))
 }
 
+/// Reads the file of a password.
+fn parse_password_file(problems: &mut Problems, file: Option<String>) -> Checked<Option<(SecretString, PathBuf)>> {
+    let Some(file) = file else { return Ok(None) };
+    let text = problems.check("store.password_file", value::read_file(&file))?;
+    let password = problems.check("store.password_file", reread::parse_password(&text))?;
+    Ok(Some((password, PathBuf::from(file))))
+}
+
 fn resolve_lanes(
     problems: &mut Problems,
     url: &StoreUrl,
@@ -218,69 +228,4 @@ fn resolve_lanes(
             .check("store.max_connections", Err(format!("must be greater than store.lanes, which is {lanes}")));
     }
     Ok(lanes)
-}
-
-impl StoreUrl {
-    /// Parses `sqlite://FILE` or `postgres://...`; the error text never quotes the URL, which may hold a password.
-    ///
-    /// # Errors
-    /// A text that names the expected form.
-    pub fn parse(text: &str) -> Result<StoreUrl, String> {
-        match text.split_once("://") {
-            Some(("sqlite", path)) => parse_sqlite(path),
-            Some(("postgres" | "postgresql", _)) => parse_postgres(text),
-            Some(_) | None => {
-                Err("must be sqlite://FILE, sqlite:///ABSOLUTE/FILE or postgres://USER:PASSWORD@HOST/DATABASE".into())
-            }
-        }
-    }
-}
-
-fn parse_sqlite(path: &str) -> Result<StoreUrl, String> {
-    if path.contains('?') {
-        return Err("must not have a query: SQLite is set up by the service itself".into());
-    }
-    // SQLite itself would take these two as instructions and not as names of files.
-    if path.starts_with(":memory:") || path.starts_with("file:") {
-        return Err("must name a file: an in-memory database or a file: URI is not supported".into());
-    }
-    if path.is_empty() || path.ends_with('/') || value::has_control(path) {
-        return Err("must name a file, such as sqlite://data/invitations.db".into());
-    }
-    Ok(StoreUrl::Sqlite(PathBuf::from(path)))
-}
-
-/// Returns whether a URL names a server on this machine, or says whether the connection to another one is encrypted. The library
-/// would send the password in the clear to whoever says that it speaks no TLS.
-fn is_encrypted_or_near(url: &Url) -> bool {
-    let last = |wanted: &str| url.query_pairs().filter(|(name, _)| name == wanted).last().map(|(_, value)| value);
-    let host = last("host").map_or_else(|| url.host_str().unwrap_or_default().to_owned(), std::borrow::Cow::into_owned);
-    let host = percent_encoding::percent_decode_str(&host).decode_utf8_lossy().into_owned();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let is_near = host == "localhost" || host.starts_with('/') || address.is_ok_and(|address| address.is_loopback());
-    let mode = last("sslmode").or_else(|| last("ssl-mode"));
-    is_near || mode.is_some_and(|mode| ["verify-full", "verify-ca", "require", "disable"].contains(&mode.as_ref()))
-}
-
-fn parse_postgres(text: &str) -> Result<StoreUrl, String> {
-    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
-    // A raw `#` in a password silently cuts the URL short there.
-    if url.fragment().is_some() || value::has_control(text) {
-        return Err("must not contain `#` or control characters: percent-encode them".into());
-    }
-    let host_in_query = url.query_pairs().any(|(name, _)| name == "host");
-    if url.host_str().is_none_or(str::is_empty) && !host_in_query {
-        return Err("must name a host, as in postgres://USER:PASSWORD@HOST/DATABASE".into());
-    }
-    if url.path().trim_start_matches('/').is_empty() {
-        return Err("must name a database, as in postgres://USER:PASSWORD@HOST/DATABASE".into());
-    }
-    if !is_encrypted_or_near(&url) {
-        return Err(
-            "must say how the connection is encrypted: sslmode=verify-full or sslmode=require, or sslmode=disable to \
-                    send the password in the clear, as in postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full"
-                .into(),
-        );
-    }
-    Ok(StoreUrl::Postgres(text.into()))
 }

@@ -1,8 +1,9 @@
-//! The ring of keys: the first signs, all verify. Each purpose has a subkey of its own (HKDF-SHA256, RFC 5869).
+//! The ring of keys: the first signs, all verify. It can be replaced while it is used, such as when its file has changed. Each purpose has a subkey of its own (HKDF-SHA256, RFC 5869).
 //!
 //! The content of a token belongs to [`super::token`]; this module knows only bytes.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -16,10 +17,10 @@ use super::key_check::KeyFingerprint;
 const KEY: usize = 32;
 const NONCE: usize = 24;
 
-/// One or more keys with ids 1 to 255. Never printed.
+/// One or more keys with ids 1 to 255. Never printed. Clones share the keys, and get others together.
 #[derive(Clone)]
 pub struct KeyRing {
-    keys: Vec<Key>,
+    keys: Arc<RwLock<Arc<[Key]>>>,
 }
 
 #[derive(Clone)]
@@ -33,6 +34,7 @@ struct Key {
     recipient: Hmac<Sha256>,
     code: Hmac<Sha256>,
     erased: Hmac<Sha256>,
+    file: Hmac<Sha256>,
     page: XChaCha20Poly1305,
     proof: XChaCha20Poly1305,
     webhook: XChaCha20Poly1305,
@@ -90,7 +92,27 @@ impl KeyRing {
             }
             keys.push(key);
         }
-        if keys.is_empty() { Err(KeyRingError::Empty) } else { Ok(Self { keys }) }
+        if keys.is_empty() { Err(KeyRingError::Empty) } else { Ok(Self::of(keys)) }
+    }
+
+    fn of(keys: Vec<Key>) -> Self {
+        Self { keys: Arc::new(RwLock::new(keys.into())) }
+    }
+
+    /// Returns the present keys. They stay as they are for whoever has them.
+    fn keys(&self) -> Arc<[Key]> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes the keys of another ring, for all clones of this one.
+    pub fn replace(&self, other: &KeyRing) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = other.keys();
+    }
+
+    /// Returns a ring of the same keys in which a key signs; `None` if it is not among them.
+    pub fn signing_with(&self, key_id: u8) -> Option<Self> {
+        let (first, rest): (Vec<Key>, _) = self.keys().iter().cloned().partition(|key| key.id == key_id);
+        (!first.is_empty()).then(|| Self::of(first.into_iter().chain::<Vec<_>>(rest).collect()))
     }
 
     /// Formats a key for [`KeyRing::parse`].
@@ -101,21 +123,22 @@ impl KeyRing {
     /// Returns the fingerprints of the keys, the signing one first.
     pub fn fingerprints(&self) -> Vec<KeyFingerprint> {
         let of = |key: &Key| KeyFingerprint { key_id: key.id, text: key.fingerprint.clone() };
-        self.keys.iter().map(of).collect()
+        self.keys().iter().map(of).collect()
     }
 
     /// Returns the id of the key that signs.
     pub fn signing_key(&self) -> u8 {
-        self.keys[0].id
+        self.keys()[0].id
     }
 
-    fn key(&self, id: u8) -> Option<&Key> {
-        self.keys.iter().find(|key| key.id == id)
+    /// Does something with a key, if the ring still has it.
+    fn with_key<T>(&self, id: u8, action: impl FnOnce(&Key) -> T) -> Option<T> {
+        self.keys().iter().find(|key| key.id == id).map(action)
     }
 
     /// Returns the MAC of a token's claims under a key, if the ring still has that key.
     pub(crate) fn token_mac(&self, key_id: u8, claims: &[u8]) -> Option<Hmac<Sha256>> {
-        self.key(key_id).map(|key| key.token.clone().chain_update(claims))
+        self.with_key(key_id, |key| key.token.clone().chain_update(claims))
     }
 
     /// Returns the digest of a request's body under every key, the signing one first.
@@ -124,35 +147,45 @@ impl KeyRing {
             key_id: key.id,
             mac: key.request.clone().chain_update(body).finalize().into_bytes().into(),
         };
-        self.keys.iter().map(digest).collect()
+        self.keys().iter().map(digest).collect()
+    }
+
+    /// Returns a name for the content of a file that may hold a weak password, for the log: it is the same for all processes whose
+    /// first key is the same, and nobody can try passwords by it.
+    pub(crate) fn file_fingerprint(&self, parts: &[&str]) -> String {
+        let hash = |mac: Hmac<Sha256>, part: &&str| {
+            mac.chain_update((part.len() as u64).to_be_bytes()).chain_update(part.as_bytes())
+        };
+        let mac = parts.iter().fold(self.keys()[0].file.clone(), hash);
+        HEXLOWER.encode(&mac.finalize().into_bytes()[..8])
     }
 
     /// Returns the hash of a client under every key, the signing one first.
     pub(crate) fn client_macs(&self, client: &[u8]) -> Vec<[u8; 32]> {
         let mac = |key: &Key| key.client.clone().chain_update(client).finalize().into_bytes().into();
-        self.keys.iter().map(mac).collect()
+        self.keys().iter().map(mac).collect()
     }
 
     /// Returns the hash of an address under every key, the signing one first.
     pub(crate) fn address_macs(&self, address: &[u8]) -> Vec<[u8; 32]> {
         let mac = |key: &Key| key.address.clone().chain_update(address).finalize().into_bytes().into();
-        self.keys.iter().map(mac).collect()
+        self.keys().iter().map(mac).collect()
     }
 
     /// Returns the hash of an erased address under every key, each with the id of its key, the signing one first.
     pub(crate) fn erased_macs(&self, address: &[u8]) -> Vec<(u8, [u8; 32])> {
         let mac = |key: &Key| (key.id, key.erased.clone().chain_update(address).finalize().into_bytes().into());
-        self.keys.iter().map(mac).collect()
+        self.keys().iter().map(mac).collect()
     }
 
     /// Returns the hash under which messages to an address are counted, by the signing key.
     pub(crate) fn recipient_mac(&self, address: &[u8]) -> [u8; 32] {
-        self.keys[0].recipient.clone().chain_update(address).finalize().into_bytes().into()
+        self.keys()[0].recipient.clone().chain_update(address).finalize().into_bytes().into()
     }
 
     /// Returns the MAC that a verification code is derived from, if the ring still has its key.
     pub(crate) fn code_mac(&self, key_id: u8, verification: &[u8]) -> Option<[u8; 32]> {
-        self.key(key_id).map(|key| key.code.clone().chain_update(verification).finalize().into_bytes().into())
+        self.with_key(key_id, |key| key.code.clone().chain_update(verification).finalize().into_bytes().into())
     }
 
     /// Encrypts and authenticates a cursor, bound to `context` (account, method, query). The nonce has to be random.
@@ -167,7 +200,8 @@ impl KeyRing {
 
     /// Encrypts and authenticates content of a type, bound to `context`. The nonce has to be random.
     pub fn seal_as(&self, sealed_type: Sealed, context: &[u8], content: &[u8], nonce: [u8; NONCE]) -> Option<String> {
-        let key = self.keys.first()?;
+        let keys = self.keys();
+        let key = keys.first()?;
         let payload = Payload { msg: content, aad: context };
         let sealed = key.cipher(sealed_type).encrypt(&XNonce::from(nonce), payload).ok()?;
         Some(BASE64URL_NOPAD.encode(&[&[key.id], nonce.as_slice(), &sealed].concat()))
@@ -179,7 +213,9 @@ impl KeyRing {
         let (key_id, rest) = bytes.split_first()?;
         let (nonce, msg) = rest.split_at_checked(NONCE)?;
         let nonce: [u8; NONCE] = nonce.try_into().ok()?;
-        self.key(*key_id)?.cipher(sealed_type).decrypt(&XNonce::from(nonce), Payload { msg, aad: context }).ok()
+        let open =
+            |key: &Key| key.cipher(sealed_type).decrypt(&XNonce::from(nonce), Payload { msg, aad: context }).ok();
+        self.with_key(*key_id, open)?
     }
 
     /// Returns the id of the key that sealed a text, of which the first two characters are enough.
@@ -198,7 +234,7 @@ impl KeyRing {
 /// Shows the number of keys and nothing about them.
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyRing({} keys)", self.keys.len())
+        write!(f, "KeyRing({} keys)", self.keys().len())
     }
 }
 
@@ -226,6 +262,7 @@ impl Key {
             recipient: Hmac::new_from_slice(&subkey("recipient quota")?).ok()?,
             code: Hmac::new_from_slice(&subkey("verification code")?).ok()?,
             erased: Hmac::new_from_slice(&subkey("erased address")?).ok()?,
+            file: Hmac::new_from_slice(&subkey("file fingerprint")?).ok()?,
             page: XChaCha20Poly1305::new(&subkey("page token")?.into()),
             proof: XChaCha20Poly1305::new(&subkey("email proof")?.into()),
             webhook: XChaCha20Poly1305::new(&subkey("webhook secret")?.into()),
@@ -270,6 +307,17 @@ mod tests {
     }
 
     #[test]
+    fn clones_of_a_ring_get_other_keys_together() {
+        let (ring_of_api, other) = (ring(&[1]), ring(&[2, 1]));
+        let ring_of_mail = ring_of_api.clone();
+        ring_of_mail.replace(&other);
+        other.replace(&ring(&[3]));
+        assert_eq!(ring_of_api.fingerprints(), ring(&[2, 1]).fingerprints());
+        assert_eq!(ring_of_api.signing_with(1).unwrap().fingerprints(), ring(&[1, 2]).fingerprints());
+        assert!(ring_of_api.signing_with(3).is_none());
+    }
+
+    #[test]
     fn sealed_cursor_opens_only_in_its_context_and_unchanged() {
         let sealed = ring(&[1]).seal(b"acme ListX", b"cursor", [9; NONCE]).unwrap();
         assert_eq!(ring(&[2, 1]).open(b"acme ListX", &sealed).unwrap(), b"cursor");
@@ -294,6 +342,15 @@ mod tests {
         assert_eq!(of(1, 1).text, of(2, 1).text);
         assert_ne!(of(1, 1).text, of(1, 2).text);
         assert_eq!((of(1, 1).key_id, of(1, 1).text.len()), (1, 16));
+    }
+
+    #[test]
+    fn fingerprint_of_a_file_depends_on_the_first_key_and_each_part() {
+        let of = |ids: &[u8], parts: &[&str]| ring(ids).file_fingerprint(parts);
+        assert_eq!((of(&[1, 2], &["a"]), of(&[1], &["a"]).len()), (of(&[1], &["a"]), 16));
+        for other in [of(&[2], &["a", "bc"]), of(&[1], &["ab", "c"]), of(&[1], &["a", "bd"])] {
+            assert_ne!(of(&[1], &["a", "bc"]), other);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use sea_orm::sqlx;
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,8 @@ use uuid::Uuid;
 use super::notifications::{Notifications, Topic};
 use crate::entropy::Entropy;
 use crate::store::Store;
+use crate::store::sql::database::login::Login;
+use crate::store::sql::error::is_login_refused;
 use crate::telemetry::log_limiter::LogLimiter;
 
 const CHANNEL: &str = "invitation_service";
@@ -28,12 +30,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Carries notifications until stopped, if there are other processes and a way to hear of them.
 pub async fn run(store: Store, stop: CancellationToken) {
-    let Some(options) = store.database.listen.clone() else { return };
+    let Some(login) = store.database.listen.clone() else { return };
     // The id by which a process recognizes its own notifications.
     let process = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
     tokio::select! {
         () = pass_on(&store, &process) => {}
-        () = listen_always(&options, &store.notifications, &process) => {}
+        () = listen_always(&login, &store.notifications, &process) => {}
         () = stop.cancelled() => {}
     }
 }
@@ -63,11 +65,19 @@ async fn notify(store: &Store, process: &str, topics: &[Topic]) -> Result<(), Db
     store.database.read.query_one_raw(statement).await.map(drop)
 }
 
-/// Listens, and reconnects whenever the connection fails.
-async fn listen_always(options: &PgConnectOptions, notifications: &Notifications, process: &str) {
+/// Listens, and reconnects whenever the connection fails, or the login is another one. While the server refuses the login, the pauses
+/// grow.
+async fn listen_always(login: &Login, notifications: &Notifications, process: &str) {
     let mut log_limiter = LogLimiter::default();
     loop {
-        let Err(error) = listen(options, notifications, process).await;
+        let attempt = login.next_attempt().await;
+        let error = tokio::select! {
+            Err(error) = listen(login, notifications, process) => error,
+            () = login.until_replaced() => continue,
+        };
+        if is_login_refused(&error) {
+            login.note_refused(attempt);
+        }
         // The text of an error may name the database's address, but never its password.
         log_limiter.warn("listen", &error);
         sleep(RETRY_DELAY).await;
@@ -76,14 +86,15 @@ async fn listen_always(options: &PgConnectOptions, notifications: &Notifications
 
 /// Notifies this process of the topics of the others, until the connection is lost for good.
 async fn listen(
-    options: &PgConnectOptions,
+    login: &Login,
     notifications: &Notifications,
     process: &str,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
     // The connection is not one of the pool's, which calls need.
     let own =
         PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).acquire_timeout(ANSWER_TIMEOUT);
-    let mut listener = PgListener::connect_with(&own.connect_lazy_with(options.clone())).await?;
+    let mut listener = PgListener::connect_with(&own.connect_lazy_with(login.options())).await?;
+    login.note_accepted();
     listener.listen(CHANNEL).await?;
     loop {
         // Notifications were lost while this process did not listen.

@@ -5,6 +5,7 @@ mod trouble;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use futures_util::FutureExt as _;
 use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
@@ -41,6 +42,8 @@ const MAX_ATTEMPTS: usize = 6;
 pub(in crate::store) struct Lane {
     database: Database,
     options: ExecutorOptions,
+    /// The id of the key that new links are signed with from the next group on.
+    signing_key: Arc<AtomicU8>,
     entropy: Entropy,
     table_analyzer: TableAnalyzer,
     notifications: Notifications,
@@ -84,6 +87,7 @@ impl Lane {
     ) -> Self {
         Self {
             database,
+            signing_key: Arc::new(AtomicU8::new(options.context.signing_key)),
             options,
             entropy: Entropy::system(),
             table_analyzer,
@@ -99,10 +103,16 @@ impl Lane {
         }
     }
 
+    /// Follows another signing key.
+    pub(in crate::store) fn signing_with(self, signing_key: Arc<AtomicU8>) -> Self {
+        Self { signing_key, ..self }
+    }
+
     /// Sets the time limit of the next group. All attempts share it, so that every caller is answered in time.
     fn begin(&mut self) {
         self.until = Instant::now() + self.options.timeout;
         self.is_down = false;
+        self.options.context.signing_key = self.signing_key.load(Ordering::Relaxed);
     }
 
     /// Runs until the queue is closed and empty.

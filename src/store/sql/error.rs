@@ -54,6 +54,9 @@ const QUERY_CANCELED: &str = "57014";
 /// The SQLSTATE of a write on a server that takes none.
 const READ_ONLY: &str = "25006";
 
+/// The class of the SQLSTATEs with which a server refuses a login.
+const LOGIN_REFUSED: &str = "28";
+
 /// The SQLSTATE with which a pooler answers what it cannot do.
 const PROTOCOL_VIOLATION: &str = "08P01";
 
@@ -96,6 +99,8 @@ fn from_runtime(error: &RuntimeErr) -> StoreError {
                 StoreError::Unavailable(format!("{} (code {code})", database.message()))
             } else if code == PROTOCOL_VIOLATION && database.message().contains("startup parameter") {
                 StoreError::Unavailable(format!("{}: set store.pooler = \"transaction\"", database.message()))
+            } else if code.len() == 5 && code.starts_with(LOGIN_REFUSED) {
+                StoreError::Unavailable(format!("the server refuses the login (code {code})"))
             } else if is_outage(&code) {
                 StoreError::Unavailable(format!("code {code}"))
             } else {
@@ -134,6 +139,12 @@ fn is_outage_code_of_file(code: &str) -> bool {
 /// Returns whether SQLite met a file, or a disk, that cannot serve.
 pub(in crate::store) fn is_outage_of_file(error: &SqlxError) -> bool {
     matches!(error, SqlxError::Database(database) if database.code().is_some_and(|code| is_outage_code_of_file(&code)))
+}
+
+/// Returns whether a server refused a login.
+pub(in crate::store) fn is_login_refused(error: &SqlxError) -> bool {
+    let SqlxError::Database(database) = error else { return false };
+    database.code().is_some_and(|code| code.len() == 5 && code.starts_with(LOGIN_REFUSED))
 }
 
 /// Returns whether a connection takes no writes; those that were opened beside it take none either.

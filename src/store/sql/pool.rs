@@ -1,6 +1,8 @@
 //! A pool of connections to one database.
 
 pub(super) mod health;
+#[cfg(test)]
+mod tests;
 pub(super) mod warm;
 
 use std::fmt;
@@ -16,6 +18,7 @@ use sea_orm::{
 };
 
 use super::connection::{Connection, Raw};
+use super::database::login::Login;
 use super::error::is_serialization_failure;
 use super::sqlite_file::SqliteFile;
 use super::transaction::Transaction;
@@ -65,6 +68,10 @@ pub(in crate::store) enum Pool {
         local: Option<Arc<str>>,
         /// The connections that were used last.
         warm: Warm,
+        /// The login, which the server may refuse.
+        login: Login,
+        /// The longest wait for a connection.
+        patience: Duration,
     },
     /// Connections to a file.
     Sqlite {
@@ -78,11 +85,11 @@ pub(in crate::store) enum Pool {
 }
 
 impl Pool {
-    /// Creates a pool that connects on first use. The server ends statements after `statement_timeout`. With `local`
-    /// settings it needs none of a session.
+    /// Creates a pool that connects on first use, with the options of the login and those of a session. The server ends statements
+    /// after `statement_timeout`. With `local` settings it needs none of a session.
     pub(in crate::store) fn postgres(
         options: PoolOptions,
-        connect: PgConnectOptions,
+        (login, connect): (Login, PgConnectOptions),
         local: Option<Arc<str>>,
         statement_timeout: Duration,
         health: PoolHealth,
@@ -90,9 +97,10 @@ impl Pool {
         let PoolOptions { max_connections, acquire_timeout } = options;
         let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(acquire_timeout);
         let pool = pool.test_before_acquire(false).idle_timeout(LONGEST_IDLE);
-        let (known, has_session) = (health.clone(), local.is_none());
+        let (known, accepted, has_session) = (health.clone(), login.clone(), local.is_none());
         let pool = pool.after_connect(move |connection, _| {
             let health = known.clone();
+            accepted.note_accepted();
             Box::pin(async move {
                 if has_session {
                     let look = connection.fetch_one(LOOK).await?;
@@ -108,7 +116,7 @@ impl Pool {
             Box::pin(async move { Ok(health.may_use(connection, metadata.age, metadata.idle_for).await) })
         });
         let (pool, limit) = (pool.connect_lazy_with(connect), statement_timeout + ANSWER_GRACE);
-        Self::Postgres { pool, health, limit, local, warm: Warm::new() }
+        Self::Postgres { pool, health, limit, local, warm: Warm::new(), login, patience: acquire_timeout }
     }
 
     /// Creates a pool and opens its first connection, which fails if the file cannot be used.
@@ -164,7 +172,9 @@ impl Pool {
         let taken = Instant::now();
         // Its future is large, and hardly ever needed: in a box it takes no room in those of all calls.
         let raw = match self {
-            Self::Postgres { pool, .. } => Raw::Postgres(Box::pin(pool.acquire()).await?),
+            Self::Postgres { pool, login, patience, .. } => {
+                Raw::Postgres(Box::pin(login.acquire(pool, *patience)).await?)
+            }
             Self::Sqlite { pool, .. } => Raw::Sqlite(Box::pin(pool.acquire()).await?),
         };
         Ok((raw, taken))
@@ -226,6 +236,13 @@ impl Pool {
     /// Returns whether the database has answered any statement since a moment; always false on SQLite.
     pub(in crate::store) fn has_answered_since(&self, moment: Instant) -> bool {
         matches!(self, Self::Postgres { health, .. } if health.has_answered_since(moment))
+    }
+
+    /// Opens new connections with other options from now on.
+    pub(in crate::store) fn connect_with(&self, connect: PgConnectOptions) {
+        if let Self::Postgres { pool, .. } = self {
+            pool.set_connect_options(connect);
+        }
     }
 
     /// Closes all connections before their next use, including those of the pools that share the health.
@@ -317,84 +334,5 @@ impl fmt::Debug for Pool {
     // The options of a connection hold its password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Pool({:?})", self.get_database_backend())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tempfile::TempDir;
-
-    use super::*;
-
-    async fn file(folder: &TempDir, max_connections: u32) -> Pool {
-        let options = PoolOptions { max_connections, acquire_timeout: Duration::from_secs(5) };
-        let connect = SqliteConnectOptions::new().filename(folder.path().join("a.db")).create_if_missing(true);
-        Pool::sqlite(options, connect).await.unwrap()
-    }
-
-    fn in_pool(pool: &Pool) -> (u32, usize) {
-        match pool {
-            Pool::Sqlite { pool, .. } => (pool.size(), pool.num_idle()),
-            Pool::Postgres { pool, .. } => (pool.size(), pool.num_idle()),
-        }
-    }
-
-    #[tokio::test(crate = "crate::limit")]
-    async fn connection_stays_out_of_the_pool_while_nobody_waits() {
-        let folder = tempfile::tempdir().unwrap();
-        let pool = file(&folder, 2).await;
-        for _ in 0..3 {
-            pool.execute_unprepared("SELECT 1").await.unwrap();
-            assert_eq!(in_pool(&pool), (1, 0));
-        }
-        pool.give_back_all().await;
-        assert_eq!(in_pool(&pool), (1, 1));
-    }
-
-    #[tokio::test(crate = "crate::limit")]
-    async fn whoever_waits_gets_the_next_connection() {
-        let folder = tempfile::tempdir().unwrap();
-        let pool = file(&folder, 1).await;
-        for _ in 0..50 {
-            let transaction = pool.begin().await.unwrap();
-            let waiting: Vec<_> = (0..3)
-                .map(|_| {
-                    let pool = pool.clone();
-                    tokio::spawn(async move { pool.execute_unprepared("SELECT 1").await })
-                })
-                .collect();
-            tokio::task::yield_now().await;
-            transaction.commit().await.unwrap();
-            for waiting in waiting {
-                waiting.await.unwrap().unwrap();
-            }
-        }
-        pool.close().await;
-    }
-
-    #[tokio::test(crate = "crate::limit")]
-    async fn connection_goes_back_after_a_minute_and_at_the_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let pool = file(&folder, 2).await;
-        let Pool::Sqlite { warm, .. } = &pool else { panic!("a file") };
-        let (raw, taken) = pool.raw(warm).await.unwrap();
-        let long_ago = taken.checked_sub(Duration::from_secs(61)).unwrap();
-        let back = warm.keep(raw, long_ago);
-        assert_eq!(back.len(), 1, "it is old");
-        drop(back);
-        let (raw, taken) = pool.raw(warm).await.unwrap();
-        assert!(warm.keep(raw, taken).is_empty());
-        let (raw, taken) = pool.raw(warm).await.unwrap();
-        warm.close();
-        assert_eq!(warm.keep(raw, taken).len(), 1, "the pool is being closed");
-    }
-
-    #[tokio::test(crate = "crate::limit")]
-    async fn sqlite_is_built_to_keep_its_plans() {
-        let folder = tempfile::tempdir().unwrap();
-        let pool = file(&folder, 1).await;
-        let pragma = Statement::from_string(DbBackend::Sqlite, "PRAGMA compile_options");
-        let built = pool.query_all_raw(pragma).await.unwrap();
-        assert!(built.iter().any(|option| option.try_get_by_index::<String>(0).unwrap() == "ENABLE_QPSG"));
     }
 }

@@ -321,7 +321,8 @@ pub(crate) fn options<'a>(
     max_connections: u32,
     timeout: Duration,
 ) -> PostgresOptions<'a> {
-    PostgresOptions { url, pooler: pooler::is_pooled(), listen_url, read_url: None, max_connections, timeout }
+    let pooler = pooler::is_pooled();
+    PostgresOptions { url, password: None, pooler, listen_url, read_url: None, max_connections, timeout }
 }
 
 /// The directory of the server's programs: the one in PATH, else the newest that a distribution or Homebrew installed.

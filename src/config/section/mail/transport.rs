@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use url::{Host, Url};
 
+use crate::config::parameters::refuse_unknown;
 use crate::config::value;
 
 /// The transport of mail.
@@ -82,6 +83,7 @@ impl MailTransport {
 
 fn parse_smtp(text: &str, encryption: Encryption) -> Result<SmtpServer, String> {
     let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    refuse_unknown(&url, &[])?;
     // A raw `#`, `?` or `/` in a password silently cuts the URL short there.
     if url.fragment().is_some() || url.query().is_some() || !matches!(url.path(), "" | "/") || value::has_control(text)
     {

@@ -1,0 +1,163 @@
+//! Puts a changed file of token keys to work: all keys verify, and the first one signs. A ring that does not fit the database is refused
+//! as at the start.
+//!
+//! A link that another replica cannot verify yet would not exist there, and a replica that lacks a key that signs is not ready. So a
+//! key that becomes the first without having been in the ring before verifies at once and signs after a while.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::background::watched_file::{self, Content, Follow};
+use crate::domain::secret::key_check::{KeyFingerprint, RingRefused};
+use crate::domain::secret::key_ring::KeyRing;
+use crate::store::{Store, StoreError};
+use crate::telemetry::log_limiter::LogLimiter;
+
+const NAME: &str = "token keys";
+/// The time after which a new first key signs: by then the kubelets of all nodes have brought the file to all replicas.
+const HOLD_BACK: Duration = Duration::from_secs(120);
+/// The longest that a comparison with the database may take, and the pause before the next.
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
+const CHECK_PAUSE: Duration = Duration::from_secs(1);
+
+/// The next step with a ring that was read.
+enum Step {
+    /// It is at work, or was refused.
+    Done,
+    /// There is more to do at a moment.
+    At(Instant),
+}
+
+/// A key that verifies already, and the moment from which it signs.
+struct HeldBack {
+    key: KeyFingerprint,
+    until: Instant,
+}
+
+struct TokenKeys {
+    store: Store,
+    ring: KeyRing,
+    file: String,
+    held_back: Option<HeldBack>,
+    log_limiter: LogLimiter,
+}
+
+/// Follows the file of keys until stopped.
+pub(super) async fn run(store: Store, ring: KeyRing, path: PathBuf, follow: Follow) {
+    let file = path.display().to_string();
+    let (wanted, stop) = (watch::Sender::new(ring.clone()), follow.stop.clone());
+    let keys = TokenKeys { store, ring, file, held_back: None, log_limiter: LogLimiter::default() };
+    let work = keys.put_to_work(wanted.subscribe());
+    let apply = |content: &Content| {
+        wanted.send_replace(KeyRing::parse(content.text.trim()).map_err(|error| error.to_string())?);
+        Ok(())
+    };
+    tokio::join!(watched_file::run(NAME, path, follow, apply), async {
+        tokio::select! {
+            () = work => {}
+            () = stop.cancelled() => {}
+        }
+    });
+}
+
+impl TokenKeys {
+    /// Puts each ring to work that is read, and that the database allows.
+    async fn put_to_work(mut self, mut wanted: watch::Receiver<KeyRing>) {
+        while wanted.changed().await.is_ok() {
+            loop {
+                let ring = wanted.borrow_and_update().clone();
+                let Step::At(moment) = self.step(&ring).await else { break };
+                tokio::select! {
+                    () = sleep_until(moment) => {}
+                    _ = wanted.changed() => {}
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self, wanted: &KeyRing) -> Step {
+        let (ring, waits_until) = self.next_ring(wanted);
+        let step = waits_until.map_or(Step::Done, Step::At);
+        if ring.fingerprints() == self.ring.fingerprints() {
+            return step;
+        }
+        match timeout(CHECK_LIMIT, self.check(&ring)).await.unwrap_or(Err(StoreError::Slow)) {
+            Ok(Some(Ok(()))) => {
+                self.replace(&ring, waits_until.is_some());
+                step
+            }
+            Ok(Some(Err(refused))) => {
+                watched_file::warn(NAME, &self.file, &refused.to_string());
+                Step::Done
+            }
+            Ok(None) => self.check_later("its schema is out of date"),
+            Err(error) => self.check_later(&error.to_string()),
+        }
+    }
+
+    /// Returns the ring that may be used now, and the moment from which its first key has to be another.
+    fn next_ring(&mut self, wanted: &KeyRing) -> (KeyRing, Option<Instant>) {
+        let present = self.ring.fingerprints();
+        let Some(first) = wanted.fingerprints().into_iter().next() else { return (self.ring.clone(), None) };
+        let now = Instant::now();
+        if !present.contains(&first) && !self.store.maintenance().is_of_one_process() {
+            self.held_back = Some(HeldBack { key: first.clone(), until: now + HOLD_BACK });
+        }
+        let held_back = self.held_back.as_ref().filter(|held| held.key == first && held.until > now);
+        let Some(HeldBack { until, .. }) = held_back else { return (wanted.clone(), None) };
+        match wanted.signing_with(self.ring.signing_key()) {
+            Some(ring) => (ring, Some(*until)),
+            // The key that has signed until now is gone, which only a retired one may be.
+            None => (wanted.clone(), None),
+        }
+    }
+
+    /// Compares a ring with the database; `None` if there is no schema to compare it with.
+    async fn check(&self, ring: &KeyRing) -> Result<Option<Result<(), RingRefused>>, StoreError> {
+        let maintenance = self.store.maintenance();
+        if maintenance.is_ready().await? {
+            maintenance.check_keys(&ring.fingerprints()).await.map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn check_later(&mut self, problem: &str) -> Step {
+        if self.log_limiter.is_due() {
+            let file = self.file.as_str();
+            tracing::warn!(file, problem, "token keys that were read are put to work when the database answers");
+        }
+        Step::At(Instant::now() + CHECK_PAUSE)
+    }
+
+    fn replace(&self, ring: &KeyRing, is_held_back: bool) {
+        let (before, now) = (self.ring.fingerprints(), ring.fingerprints());
+        self.ring.replace(ring);
+        self.store.sign_with(ring.signing_key());
+        let (file, signing, fingerprints) = (self.file.as_str(), ring.signing_key(), shown(&now, &[]));
+        let (added, removed) = (shown(&now, &before), shown(&before, &now));
+        if is_held_back {
+            let signs_in_s = HOLD_BACK.as_secs();
+            tracing::info!(
+                file,
+                signing,
+                added,
+                removed,
+                fingerprints,
+                signs_in_s,
+                "token keys were read again; the new first key verifies now, and signs once all replicas have had time to read it"
+            );
+        } else {
+            tracing::info!(file, signing, added, removed, fingerprints, "token keys were read again");
+        }
+    }
+}
+
+/// Returns the keys that are not among the others, by id and fingerprint.
+fn shown(keys: &[KeyFingerprint], others: &[KeyFingerprint]) -> String {
+    let keys = keys.iter().filter(|key| !others.contains(key));
+    keys.map(|KeyFingerprint { key_id, text }| format!("{key_id}:{text}")).collect::<Vec<_>>().join(",")
+}

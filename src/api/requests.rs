@@ -271,7 +271,7 @@ requests! {
         ListApiKeys(ListApiKeysRequest) ApiKeysRead, Caller [paged];
         UpdateApiKey(UpdateApiKeyRequest) ApiKeysWrite, Caller [write];
         RevokeApiKey(RevokeApiKeyRequest) ApiKeysWrite, Caller [write];
-        GetQuota(GetQuotaRequest) AnyCredential, Caller;
+        GetQuota(GetQuotaRequest) QuotaRead, Caller;
         CreateOrganizationGrant(CreateOrganizationGrantRequest) OrganizationGrantsWrite, Account [write];
         GetOrganizationGrant(GetOrganizationGrantRequest) OrganizationGrantsRead, Account;
         ListOrganizationGrants(ListOrganizationGrantsRequest) OrganizationGrantsRead, Account [paged];

@@ -69,6 +69,9 @@ pub enum Permission {
     /// Create general invitations; revoke, resend and sync those of every kind.
     #[strum(serialize = "invitations.write")]
     InvitationsWrite,
+    /// Show what is left of the limits on invitations.
+    #[strum(serialize = "quota.read")]
+    QuotaRead,
     /// Create, update and delete grants by which one organization may act for another.
     #[strum(serialize = "organization_grants.write")]
     OrganizationGrantsWrite,

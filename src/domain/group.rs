@@ -286,19 +286,8 @@ impl Group {
     }
 
     fn take_in(&mut self, account: &AccountId, changes: Changes) {
-        let Changes {
-            invitations,
-            slots,
-            domains,
-            acceptance,
-            engagement,
-            events,
-            deliveries,
-            delivery,
-            requests,
-            erasure,
-            quotas,
-        } = changes;
+        let Changes { invitations, slots, domains, acceptance, engagement, events, deliveries, .. } = changes;
+        let Changes { delivery, requests, erasure, quotas, .. } = changes;
         let is_update = matches!(invitations.first(), Some(Change::Update { .. }));
         let changed: Vec<_> = invitations
             .into_iter()

@@ -113,7 +113,7 @@ fn bad_issuer_is_refused_with_its_place_and_reason() {
         (issuer(&[URL, PERSONS, "email_claim = \"\""]), "claim of email_claim"),
         (issuer(&[URL, FIXED, "email_claim = \"email\""]), "go with persons = true"),
         (issuer(&[URL, FIXED, "persons = false\nemail_verified_claim = \"v\""]), "go with persons = true"),
-        (issuer(&[URL, FIXED, "persons = \"yes\""]), "persons"),
+        (issuer(&[URL, FIXED, "persons = \"yes\""]), "expected a boolean"),
         (subject("subject = \"a*b\"\naccount = \"a\"\npermissions = [\"*\"]"), "subject number 1: subject must be"),
         (subject("subject = \"\"\naccount = \"a\"\npermissions = [\"*\"]"), "subject number 1: subject must be"),
         (subject("subject = \"ä\"\naccount = \"\"\npermissions = [\"*\"]"), "subject number 1: account must be"),

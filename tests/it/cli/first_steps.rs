@@ -19,7 +19,7 @@ use crate::support::folder::folder;
 /// A second on a machine that does nothing else. Here others build and test, and a start that hangs takes far longer.
 const SOON: Duration = Duration::from_secs(4);
 
-const OUR_SERVICES: [&str; 10] = [
+const OUR_SERVICES: [&str; 11] = [
     "ConnectionInvitationService",
     "UserInvitationService",
     "GuestInvitationService",
@@ -30,6 +30,7 @@ const OUR_SERVICES: [&str; 10] = [
     "DeliveryService",
     "EventService",
     "WebhookService",
+    "PrivacyService",
 ];
 
 #[tokio::test(crate = "crate::support::limit")]

@@ -28,7 +28,8 @@ on_both!(
     limits_that_are_off_are_not_shown,
 );
 
-const PERMISSIONS: &str = "invitations.write invitations.read invitations.redeem tokens.read deliveries.read";
+const PERMISSIONS: &str =
+    "invitations.write invitations.read invitations.redeem tokens.read deliveries.read quota.read";
 
 type Limits<'a> = &'a [(&'static str, &'a str)];
 

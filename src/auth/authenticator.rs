@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use http::HeaderMap;
 
@@ -30,7 +30,21 @@ enum Mode {
 }
 
 /// API keys, found by their hash: comparing hashes of 32 random bytes reveals nothing by its timing.
-type Keys = HashMap<[u8; 32], Key>;
+#[derive(Default)]
+struct Keys {
+    by_hash: HashMap<[u8; 32], Key>,
+    /// The accounts in which a caller has a name, by the name.
+    names: HashMap<String, Vec<AccountId>>,
+}
+
+impl Keys {
+    /// Returns a caller that the database knows, unless a key of the file has its name: what one of them does would be told of the
+    /// other, and whoever may make keys would get at what is shown to the maker of an invitation alone.
+    fn check_name(&self, caller: Caller) -> Result<Caller, NoCaller> {
+        let is_taken = self.names.get(&caller.name).is_some_and(|accounts| accounts.contains(&caller.account));
+        if is_taken { Err(NoCaller::Unauthenticated) } else { Ok(caller) }
+    }
+}
 
 /// An API key that is accepted until it expires.
 struct Key {
@@ -134,8 +148,19 @@ impl Authenticator {
         match self.find(metadata)? {
             Found::Caller(caller) => Ok(caller),
             // Few calls take this way, and the future of all must not have room for it.
-            Found::Unknown(hash, directory, clock) => Box::pin(directory.ask(hash, clock)).await,
+            Found::Unknown(hash, directory, clock) => {
+                let asked = Box::pin(directory.ask(hash, clock)).await?;
+                match self.keys_of_file() {
+                    Some(keys) => keys.check_name(asked),
+                    None => Ok(asked),
+                }
+            }
         }
+    }
+
+    fn keys_of_file(&self) -> Option<RwLockReadGuard<'_, Keys>> {
+        let Mode::ApiKeys(keys, ..) = self.0.as_ref() else { return None };
+        Some(keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Finds the credential in memory. Two credentials count as none: otherwise the caller would depend on which of them a reader
@@ -159,11 +184,12 @@ impl Authenticator {
             return verifier.authenticate(key).map(Found::Caller);
         }
         let hash = hash_api_key(key);
-        if let Some(key) = keys.read().unwrap_or_else(PoisonError::into_inner).get(&hash) {
+        let keys = keys.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = keys.by_hash.get(&hash) {
             return key.caller(clock).map(Found::Caller);
         }
         match directory.look_up(&hash, clock) {
-            LookUp::Known(known) => known.map(Found::Caller),
+            LookUp::Known(known) => known.and_then(|caller| keys.check_name(caller)).map(Found::Caller),
             // A mistyped key, or what is none, is refused without a question.
             LookUp::Unknown if ApiKey::parse(key).is_err() => Err(NoCaller::Unauthenticated),
             LookUp::Unknown => Ok(Found::Unknown(hash, directory, clock)),
@@ -180,7 +206,7 @@ enum Found<'a> {
 }
 
 fn keys_of(api_keys: &[ApiKeyEntry]) -> Result<Keys, AuthenticatorError> {
-    let mut keys = HashMap::new();
+    let mut keys = Keys::default();
     for key in api_keys {
         let caller = Caller {
             account: account(&key.account, &key.name)?,
@@ -191,7 +217,8 @@ fn keys_of(api_keys: &[ApiKeyEntry]) -> Result<Keys, AuthenticatorError> {
             expires_at: key.expires_at,
             grantable_roles: None,
         };
-        keys.insert(key.hash, Key { caller, told: AtomicBool::new(false) });
+        keys.names.entry(caller.name.clone()).or_default().push(caller.account.clone());
+        keys.by_hash.insert(key.hash, Key { caller, told: AtomicBool::new(false) });
     }
     Ok(keys)
 }

@@ -65,9 +65,10 @@ impl WatchedFiles {
 
     /// Reads the files at the next look, whatever their metadata are. If `anew`, what they have counts as a change.
     fn ask(&mut self, anew: bool) {
-        self.stamps = None;
+        // A look that is asked for may come right behind another, and what both find may be half of what is being written.
+        (self.stamps, self.pending) = (None, None);
         if anew {
-            (self.known, self.pending) = (None, None);
+            self.known = None;
         }
     }
 

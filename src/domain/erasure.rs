@@ -8,6 +8,7 @@
 mod tests;
 pub mod tombstone;
 
+use crate::domain::kind::guest::SYSTEM_SUBJECT;
 use std::collections::BTreeSet;
 
 use super::invitation::Invitation;
@@ -30,6 +31,11 @@ use super::value::time::Timestamp;
 pub const ERASED_ACTOR: &str = "users/erased";
 /// The beginning of the subject in place of a person's; the id of the acceptance follows, so that each is another one.
 pub const ERASED_SUBJECT: &str = "erased:";
+
+/// Returns whether a subject is one that the service gives itself, and no caller may name: that of a system or of an erased person.
+pub fn is_reserved(subject: &str) -> bool {
+    subject.starts_with(SYSTEM_SUBJECT) || subject.starts_with(ERASED_SUBJECT)
+}
 /// The beginning of the actor of a person.
 const PERSON: &str = "users/";
 /// The fewest characters of a name that is looked for in other texts: a shorter one is found in too many.

@@ -133,10 +133,15 @@ async fn erase(store: &Store, person: &PersonErasure<'_>, clock: &Clock) -> Resu
 
 /// Parses lines of tombstones. Lines of a log in JSON are taken as well, by their field `tombstone`, and other lines of it are skipped.
 fn parse(text: &str) -> Result<Vec<Tombstone>, ServeError> {
-    let mut tombstones = Vec::new();
+    let (mut tombstones, mut skipped) = (Vec::new(), None);
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         if let Ok(tombstone) = serde_json::from_str::<Tombstone>(line) {
             tombstones.push(tombstone);
+            continue;
+        }
+        // A log may have lines of others between its own.
+        if !line.trim_start().starts_with('{') {
+            skipped = skipped.or(Some(index + 1));
             continue;
         }
         let logged: serde_json::Value = serde_json::from_str(line).map_err(|_| ServeError::Tombstone(index + 1))?;
@@ -144,7 +149,10 @@ fn parse(text: &str) -> Result<Vec<Tombstone>, ServeError> {
             tombstones.push(serde_json::from_str(field).map_err(|_| ServeError::Tombstone(index + 1))?);
         }
     }
-    Ok(tombstones)
+    match skipped {
+        Some(line) if tombstones.is_empty() => Err(ServeError::Tombstone(line)),
+        _ => Ok(tombstones),
+    }
 }
 
 /// Returns the tombstone of a line of the log.
@@ -163,7 +171,7 @@ mod tests {
             r#"{"account":"acme","id":"01920000-0000-7000-8000-000000000001","key_id":1,"mac":"ab","erased_at":7}"#;
         let logged = serde_json::json!({"level": "INFO", "tombstone": line}).to_string();
         let other = r#"{"level":"INFO","message":"listening"}"#;
-        let parsed = parse(&format!("{line}\n\n{logged}\n{other}\n")).unwrap();
+        let parsed = parse(&format!("Try: grpcurl\n{line}\n\n{logged}\n{other}\n")).unwrap();
         assert_eq!((parsed.len(), &parsed[0]), (2, &parsed[1]));
         assert_eq!((parsed[0].address.key_id, parsed[0].erased_at), (1, Timestamp::from_micros(7)));
         for (text, number) in [("nonsense", 1), (&*format!("{line}\n{{"), 2)] {

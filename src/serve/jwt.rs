@@ -91,17 +91,19 @@ where
     F: Future<Output = Result<(KeySet, String), String>>,
 {
     let name = issuer.config.name.as_str();
-    let (mut retry, mut fetched_at) = (FIRST_RETRY, None);
+    let mut retry = FIRST_RETRY;
     loop {
         let (read, began) = (issuer.keys.begin(), Instant::now());
         match fetch().await {
             Ok((keys, fingerprint)) => {
                 put_to_work(verifier, issuer, read, keys, (None, &fingerprint));
-                (retry, fetched_at) = (FIRST_RETRY, Some(began));
+                issuer.keys.note_fetch(began.into_std());
+                retry = FIRST_RETRY;
                 wait_for_next(issuer, began).await;
             }
             Err(problem) => {
-                let age = fetched_at.map(|at: Instant| at.elapsed());
+                // The keys may be older than this task, which begins anew when the file of issuers changes.
+                let age = issuer.keys.fetched_at().map(|at| Instant::from_std(at).elapsed());
                 if age.is_some_and(|age| age >= MAX_AGE) && verifier.drop_keys(&issuer.keys) {
                     tracing::error!(
                         issuer = name,

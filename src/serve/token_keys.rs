@@ -19,6 +19,8 @@ use crate::telemetry::log_limiter::LogLimiter;
 const NAME: &str = "token keys";
 /// The time after which a new first key signs: by then the kubelets of all nodes have brought the file to all replicas.
 const HOLD_BACK: Duration = Duration::from_secs(120);
+/// The time between two looks whether a ring that was refused fits.
+const REFUSED_INTERVAL: Duration = Duration::from_secs(60);
 /// The longest that a comparison with the database may take, and the pause before the next.
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
 const CHECK_PAUSE: Duration = Duration::from_secs(1);
@@ -91,7 +93,8 @@ impl TokenKeys {
             }
             Ok(Some(Err(refused))) => {
                 watched_file::warn(NAME, &self.file, &refused.to_string());
-                Step::Done
+                // A key that is given up, or out of use, no longer stands in its way.
+                Step::At(Instant::now() + REFUSED_INTERVAL)
             }
             Ok(None) => self.check_later("its schema is out of date"),
             Err(error) => self.check_later(&error.to_string()),

@@ -1,8 +1,11 @@
 //! The body of a request, read before its handler runs: a large one only when there is room for it.
 
+use std::time::Duration;
+
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt as _;
+use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
 use super::room::{BytesPlace, Room, SMALL};
@@ -14,6 +17,9 @@ const PREFIX: usize = 5;
 
 /// The room that a large request takes, in multiples of its size: it is decoded, parsed and made a command.
 const TIMES: usize = 16;
+
+/// The time that a client has for the rest of a large request, once there is room for it.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The largest request message, in bytes.
 pub const MAX_MESSAGE: usize = 1024 * 1024;
@@ -30,7 +36,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (mut read, mut first) = (BytesMut::new(), Bytes::new());
-    let (mut place, mut is_taken) = (None, false);
+    let (mut place, mut is_taken, mut rest_until) = (None, false, None);
     loop {
         if !is_taken && let Some(announced) = announced(&first, &read) {
             if announced > MAX_MESSAGE {
@@ -39,12 +45,19 @@ where
             let announced = if is_compressed(&first, &read) { decompressed(announced) } else { announced };
             let is_large = announced > SMALL;
             let waiting = if is_large { Some(room.waiting(account)?) } else { None };
-            let request = if is_large { announced.saturating_mul(TIMES) } else { 0 };
-            place = room.bytes(account, request.saturating_add(answer)).await;
+            if is_large {
+                place = room.bytes(account, announced.saturating_mul(TIMES).saturating_add(answer)).await;
+                rest_until = Some(Instant::now() + PATIENCE);
+            }
             drop(waiting);
             is_taken = true;
         }
-        let Some(frame) = body.frame().await else { break };
+        let next = match rest_until {
+            // Others may be waiting for the room.
+            Some(until) => timeout_at(until, body.frame()).await.map_err(|_| status::deadline_exceeded())?,
+            None => body.frame().await,
+        };
+        let Some(frame) = next else { break };
         let frame = frame.map_err(|_| Status::cancelled("the client ended the call"))?;
         let Ok(data) = frame.into_data() else { continue };
         if first.is_empty() && read.is_empty() {
@@ -58,6 +71,10 @@ where
         if first.len().max(read.len()) > MAX_MESSAGE + PREFIX {
             return Err(status::message_too_large(MAX_MESSAGE));
         }
+    }
+    // A client that does not end its request keeps no room for the answer.
+    if place.is_none() && answer > 0 {
+        place = room.bytes(account, answer).await;
     }
     // Most requests come in one part, which is not copied.
     Ok((if read.is_empty() { first } else { read.freeze() }, place))
@@ -91,7 +108,7 @@ mod tests {
     use http_body::Frame;
     use http_body_util::StreamBody;
     use tokio::time::timeout;
-    use tokio_stream::iter;
+    use tokio_stream::{StreamExt as _, iter};
     use tonic::Code;
 
     use super::*;
@@ -131,6 +148,29 @@ mod tests {
         for parts in [vec![announced], longer.to_vec()] {
             assert_eq!(read_parts(parts).await.unwrap_err().code(), Code::ResourceExhausted);
         }
+    }
+
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
+    async fn request_that_does_not_end_keeps_no_room() {
+        let (room, account) = (Room::default(), AccountId::parse("a").unwrap());
+        let begun = || {
+            let parts = iter([Ok::<_, Infallible>(Frame::data(Bytes::from(message(MAX_MESSAGE)[..5].to_vec())))]);
+            StreamBody::new(parts.chain(tokio_stream::pending()))
+        };
+        let stalled = read(begun(), (&room, &account), 0).await.unwrap_err();
+        assert_eq!(stalled.code(), Code::DeadlineExceeded);
+        let empty = || {
+            let parts = iter([Ok::<_, Infallible>(Frame::data(Bytes::from(message(0))))]);
+            StreamBody::new(parts.chain(tokio_stream::pending()))
+        };
+        let whole = 16 * 1024 * 1024;
+        let waiting = tokio::spawn({
+            let (room, account) = (room.clone(), account.clone());
+            async move { read(empty(), (&room, &account), whole).await.map(drop) }
+        });
+        tokio::task::yield_now().await;
+        timeout(Duration::from_secs(1), room.bytes(&account, whole)).await.expect("nobody holds it");
+        waiting.abort();
     }
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]

@@ -1,8 +1,8 @@
 //! The acceptor of an invitation.
 
 use crate::api::parse::violations::Violations;
+use crate::domain::erasure::is_reserved;
 use crate::domain::invitation::acceptance::{Acceptor, Subject};
-use crate::domain::kind::guest::SYSTEM_SUBJECT;
 use crate::domain::reach::person::Person;
 use crate::domain::value::given_email::GivenEmail;
 use crate::domain::value::rule::{FieldRule, Invalid};
@@ -10,8 +10,10 @@ use crate::domain::value::text;
 use crate::pb;
 use crate::server::status;
 
-const RESERVED: Invalid =
-    Invalid::new(FieldRule::NotAllowed, "must not begin with system:, which is for AcceptGuestInvitation");
+const RESERVED: Invalid = Invalid::new(
+    FieldRule::NotAllowed,
+    "must not begin with system: or erased:, which are for AcceptGuestInvitation and EraseRecipient",
+);
 
 /// Parses the acceptor, which is required of a service. A person is the acceptor.
 pub(in crate::api) fn acceptor(
@@ -26,8 +28,8 @@ pub(in crate::api) fn acceptor(
         return oneself(violations, person, acceptor);
     }
     let subject = violations.required("acceptor.subject", &acceptor.subject, |subject| match subject {
-        // A system that accepts for its organization has this form.
-        subject if subject.starts_with(SYSTEM_SUBJECT) => Err(RESERVED),
+        // Systems that accept for their organization, and people who were erased, have these forms.
+        subject if is_reserved(subject) => Err(RESERVED),
         subject => text::opaque_id(subject),
     });
     let email = violations.optional("acceptor.email", &acceptor.email, GivenEmail::parse);

@@ -11,8 +11,8 @@ use super::verified::Verified;
 use crate::auth::caller::{Caller, Credential};
 use crate::auth::permission::Permission;
 use crate::config::{JwtAccess, JwtIssuer, JwtSource, JwtSubject, VerifiedEmailClaims};
+use crate::domain::erasure::{ERASED_ACTOR, is_reserved};
 use crate::domain::invitation::acceptance::Subject;
-use crate::domain::kind::guest::SYSTEM_SUBJECT;
 use crate::domain::reach::person::Person;
 use crate::domain::value::text::{self, AccountId};
 use crate::domain::value::time::Timestamp;
@@ -153,8 +153,8 @@ fn account_of(claims: &Value, account: &JwtSource<AccountId>) -> Result<AccountI
 
 /// Returns the person that a subject is. An address that is not said to be verified is not there.
 fn person_of(claims: &Value, subject: &str, names: &VerifiedEmailClaims) -> Result<Person, Reason> {
-    if subject.starts_with(SYSTEM_SUBJECT) {
-        return Err("its subject begins like that of a system, which no person is");
+    if is_reserved(subject) || format!("users/{subject}") == ERASED_ACTOR {
+        return Err("its subject is like that of a system, or of a person who was erased");
     }
     let is_verified = claim(claims, &names.verified).and_then(Value::as_bool) == Some(true);
     let email = claim(claims, &names.email).and_then(Value::as_str).filter(|_| is_verified);

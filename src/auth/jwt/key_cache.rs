@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::jwks::KeySet;
 
@@ -21,6 +22,8 @@ pub(crate) struct KeyCache {
 #[derive(Debug, Default)]
 struct State {
     keys: Option<Arc<KeySet>>,
+    /// The moment at which the fetch of the latest keys began.
+    fetched_at: Option<Instant>,
     /// The number of reads that have begun.
     begun: u64,
     /// The number of the latest read whose keys are here.
@@ -66,6 +69,16 @@ impl KeyCache {
             state.keys = Some(Arc::new(keys));
         }
         is_new
+    }
+
+    /// Notes when a fetch that was answered began.
+    pub(crate) fn note_fetch(&self, began: Instant) {
+        self.lock().fetched_at = Some(began);
+    }
+
+    /// Returns when the latest fetch that was answered began; `None` if there was none.
+    pub(crate) fn fetched_at(&self) -> Option<Instant> {
+        self.lock().fetched_at
     }
 
     /// Drops the keys, and returns whether there were any.

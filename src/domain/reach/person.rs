@@ -41,16 +41,23 @@ impl Relation {
     }
 }
 
+/// Returns whether folding changes nothing about a letter but its case. The two small sigmas are one letter.
+fn keeps_its_letter(letter: char) -> bool {
+    let (folded, lower) = (Email::normal_part(&letter.to_string()), letter.to_lowercase());
+    letter.is_ascii() || (!folded.is_ascii() && (folded.chars().eq(lower) || letter == 'ς'))
+}
+
 impl Person {
-    /// Parses a verified address; `None` if the text is no address, or one that could be taken for that of another person. Addresses
-    /// are compared without case, by folding, which makes `ß` of `ss` and `K` of the Kelvin sign: whoever has a mailbox
-    /// with such a letter has not proved that they have the one without.
+    /// Parses a verified address; `None` if the text is not an address as it is, or one that could be taken for that of another person.
+    /// Addresses are compared without case, by folding, which makes `ss` of `ß` and `k` of the Kelvin sign: whoever has a
+    /// mailbox with such a letter has not proved that they have the one without.
     pub fn parse_email(text: &str) -> Option<GivenEmail> {
         let email = GivenEmail::parse(text).ok()?;
-        let local = |address: &str| address.rsplit_once('@').is_some_and(|(local, _)| local.is_ascii());
-        let becomes_ascii = |email: &Email| local(email.key()) && !local(email.original());
-        let is_theirs = email.comparable().is_none_or(|email| !becomes_ascii(email));
-        is_theirs.then_some(email)
+        let is_theirs = |email: &Email| {
+            let local = email.original().rsplit_once('@').map_or("", |(local, _)| local);
+            email.original() == text && local.chars().all(keeps_its_letter)
+        };
+        email.comparable().is_none_or(is_theirs).then_some(email)
     }
 
     /// Returns the name as which they call.
@@ -124,7 +131,13 @@ mod tests {
             ("\u{212a}arl@example.org", "karl@example.org", false),
             ("weiß@example.org", "weiss@example.org", false),
             ("weiß@example.org", "weiß@example.org", false),
+            ("müßig@example.org", "müssig@example.org", false),
+            ("ü\u{212a}@example.org", "ük@example.org", false),
+            ("é\u{fb01}n@example.org", "éfin@example.org", false),
             ("ann..@example.org", "ann@example.org", false),
+            ("<ann@example.org>", "ann@example.org", false),
+            ("ann@example.org,", "ann@example.org", false),
+            (" ann@example.org", "ann@example.org", false),
             ("", "ann@example.org", false),
         ] {
             assert_eq!(has(email, invited), is_theirs, "{email} {invited}");

@@ -167,17 +167,10 @@ fn recipients_sql(backend: DbBackend) -> String {
     )
 }
 
-/// Returns the text that counts, for each invitation of a set, what belongs to the person whose address follows the set.
+/// Returns the text that counts, for each invitation of a set, what belongs to the person whose address follows the set. The person's
+/// recipients and acceptances are found once: a popular link has many events, each of which is compared with them.
 fn count_sql(backend: DbBackend, keys: &Columns) -> String {
     let address = format!("${}", 1 + keys.width(backend));
-    let recipients = format!(
-        "FROM recipient r WHERE r.account_id = k.account_id AND r.invitation_id = k.invitation_id
-            AND r.recipient_type = 'email' AND r.value = {address}"
-    );
-    let acceptances = format!(
-        "FROM acceptance a WHERE a.account_id = k.account_id AND a.invitation_id = k.invitation_id
-            AND (a.email_key = {address} OR a.email_key IS NULL AND a.recipient IN (SELECT r.ordinal {recipients}))"
-    );
     let (acceptance, recipient, id) = if backend == DbBackend::Postgres {
         ("(e.data #>> '{payload,acceptance}')", "(e.data #>> '{payload,recipient}')", "CAST(a.id AS text)")
     } else {
@@ -188,12 +181,23 @@ fn count_sql(backend: DbBackend, keys: &Columns) -> String {
         )
     };
     format!(
-        "SELECT k.invitation_id, (SELECT count(*) {acceptances}) AS acceptances,
+        "WITH own_recipient AS (
+            SELECT r.invitation_id, r.ordinal FROM {keys}
+            JOIN recipient r ON r.account_id = k.account_id AND r.invitation_id = k.invitation_id
+            WHERE r.recipient_type = 'email' AND r.value = {address}),
+        own_acceptance AS (
+            SELECT a.invitation_id, {id} AS id FROM {keys}
+            JOIN acceptance a ON a.account_id = k.account_id AND a.invitation_id = k.invitation_id
+            WHERE a.email_key = {address} OR a.email_key IS NULL
+                AND (a.invitation_id, a.recipient) IN (SELECT r.invitation_id, r.ordinal FROM own_recipient r))
+        SELECT k.invitation_id,
+            (SELECT count(*) FROM own_acceptance a WHERE a.invitation_id = k.invitation_id) AS acceptances,
             (SELECT count(*) FROM event e WHERE e.account_id = k.account_id AND e.invitation_id = k.invitation_id
-                AND ({recipient} IN (SELECT CAST(r.ordinal AS text) {recipients})
-                    OR {acceptance} IN (SELECT {id} {acceptances}))) AS events,
+                AND ((e.invitation_id, {recipient}) IN
+                        (SELECT r.invitation_id, CAST(r.ordinal AS text) FROM own_recipient r)
+                    OR (e.invitation_id, {acceptance}) IN (SELECT a.invitation_id, a.id FROM own_acceptance a))) AS events,
             (SELECT count(*) FROM outbox o WHERE {by_invitation} AND o.invitation_id = k.invitation_id
-                AND o.recipient IN (SELECT r.ordinal {recipients})) AS messages
+                AND (o.invitation_id, o.recipient) IN (SELECT r.invitation_id, r.ordinal FROM own_recipient r)) AS messages
         FROM {keys}",
         by_invitation = by_index(backend, "invitation", "o", "k.account_id"),
         keys = keys.keys_of(backend, 1, "k"),

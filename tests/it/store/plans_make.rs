@@ -53,7 +53,7 @@ pub(super) const GROW: &str = "
         FROM generate_series(1, ROWS) n;
     INSERT INTO api_key (account_id, id, key_id, display_name, hash, permissions, grantable_roles, organization_id, revision,
             position, creator, created_at, updated_at)
-        SELECT 'acme', gen_random_uuid(), 'grown-' || n, '', md5(n::text) || md5(n::text), '[]', 'null',
+        SELECT CASE WHEN n <= 200 THEN 'acme' ELSE 'other-' || n END, gen_random_uuid(), 'grown-' || n, '', md5(n::text) || md5(n::text), '[]', 'null',
             gen_random_uuid(), 1, -n, 'x', 1, 1 FROM generate_series(1, ROWS) n;
     INSERT INTO webhook_endpoint (account_id, id, uri, event_types, secret, revision, creator, created_at, updated_at,
             since_position)

@@ -25,6 +25,7 @@ on_both!(
     keys_are_listed_by_age_without_the_revoked,
     key_grants_only_its_roles,
     hour_of_the_last_use_is_noted,
+    key_with_the_name_of_one_in_the_file_is_not_accepted,
 );
 
 async fn list(service: &Service, key: &str, request: pb::ListApiKeysRequest) -> (Vec<String>, String) {
@@ -310,6 +311,27 @@ async fn key_grants_only_its_roles(database: TestDatabase) {
     assert!(matches!(results[0].result, Some(pb::batch_create_invitations_result::Result::Invitation(_))));
     let Some(pb::batch_create_invitations_result::Result::Error(error)) = &results[1].result else { panic!() };
     assert_eq!(error.reason, "ROLE_NOT_GRANTABLE");
+    service.stop().await;
+}
+
+async fn key_with_the_name_of_one_in_the_file_is_not_accepted(database: TestDatabase) {
+    let root = make(&database, "root", "acme", "*").await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let entry = |account: &str| {
+        let hash = "0".repeat(64);
+        format!("[[api_key]]\nname = \"ci\"\nhash = \"sha256:{hash}\"\naccount = {account:?}\npermissions = [\"*\"]\n")
+    };
+    std::fs::write(file.path(), entry("acme")).unwrap();
+    let path = file.path().to_str().unwrap();
+    let service = start(&database, &[("INVITATION__AUTH__API_KEYS_FILE", path)]).await;
+    let key = create(&service, &root, creation("ci", &["events.read"])).await.unwrap().key_string;
+    for _ in 0..2 {
+        refused(caller(&service, &key).await, Code::Unauthenticated, "UNAUTHENTICATED");
+    }
+    std::fs::write(file.path(), entry("another")).unwrap();
+    while caller(&service, &key).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     service.stop().await;
 }
 

@@ -114,7 +114,7 @@ pub struct HealthArgs {
     pub timeout: Duration,
 }
 
-/// Where an API key is made.
+/// The place where an API key is made.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ApiKeyCommand {
     /// Make a key in the configured database and print it, once. A running service lets it in at once; a SQLite file has one

@@ -10,7 +10,6 @@ pub mod delivery;
 pub mod erasure;
 #[cfg(test)]
 mod fixtures;
-pub mod grantable_roles;
 pub mod group;
 pub mod invitation;
 pub mod kind;

@@ -5,11 +5,11 @@ use invitation_service::api::execute::measured::{parse_accept, parse_create, par
 use invitation_service::domain::command::{Action, Command, Request};
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::delivery::reminder::Schedules;
-use invitation_service::domain::grantable_roles::GrantableRoles;
 use invitation_service::domain::quota::Quotas;
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::key_ring::KeyRing;
 use invitation_service::domain::secret::token::Claims;
+use invitation_service::domain::value::grantable_roles::GrantableRoles;
 use invitation_service::domain::value::id::IdSeed;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::{Timestamp, Ttl};

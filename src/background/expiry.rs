@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::periodic_task::{PeriodicTask, TickResult};
 use crate::domain::command::{Action, Command, ExpireInvitation};
-use crate::domain::grantable_roles::GrantableRoles;
 use crate::domain::reach::Reach;
+use crate::domain::value::grantable_roles::GrantableRoles;
 use crate::domain::value::id::{IdSeed, InvitationId};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;

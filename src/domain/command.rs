@@ -28,11 +28,11 @@ use super::value::rule::{FieldRule, Invalid};
 use super::value::text::AccountId;
 use super::value::time::{Timestamp, Ttl};
 use crate::domain::decide::{Context, Decided};
-use crate::domain::grantable_roles::GrantableRoles;
 use crate::domain::group::loaded::{Loaded, Rivals};
 use crate::domain::invitation::Invitation;
 use crate::domain::quota::Quotas;
 use crate::domain::reach::Reach;
+use crate::domain::value::grantable_roles::GrantableRoles;
 
 pub use super::decide::request::{REMEMBERED_FOR, Request, RequestKey};
 pub use accept::AcceptInvitation;

@@ -1,7 +1,7 @@
 //! Fixtures that the tests of the domain share: invitations, links and commands.
 
-use crate::domain::grantable_roles::GrantableRoles;
 use crate::domain::reach::Reach;
+use crate::domain::value::grantable_roles::GrantableRoles;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

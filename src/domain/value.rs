@@ -3,6 +3,7 @@
 pub mod email;
 pub mod etag;
 pub mod given_email;
+pub mod grantable_roles;
 pub mod id;
 pub mod rule;
 pub mod scrubbed;

@@ -126,23 +126,8 @@ fn credential(caller: &Caller) -> Option<String> {
 
 /// Returns the number of people that an action invites: 0 unless it creates an invitation.
 pub(crate) fn invitees_of(action: &Action) -> u32 {
-    match action {
-        Action::Create(create) => invitees(create.recipients.len()),
-        Action::Accept(_)
-        | Action::Decline(_)
-        | Action::Revoke(_)
-        | Action::Resend(_)
-        | Action::RecordEngagement(_)
-        | Action::VerifyEmail(_)
-        | Action::RecordCreatedConnection(_)
-        | Action::UpdateGuest(_)
-        | Action::Delete(_)
-        | Action::SyncAutojoin(_)
-        | Action::SettleDelivery(_)
-        | Action::ReportDelivery(_)
-        | Action::EraseRecipient(_)
-        | Action::Expire(_) => 0,
-    }
+    let Action::Create(create) = action else { return 0 };
+    invitees(create.recipients.len())
 }
 
 /// Invitees that were counted.

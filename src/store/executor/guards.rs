@@ -17,7 +17,6 @@ use crate::domain::command::{Action, Command, CreateInvitation, OnConflict, Rese
 use crate::domain::decide::Context;
 use crate::domain::delivery::DeliveryEnd;
 use crate::domain::delivery::reminder::Schedules;
-use crate::domain::grantable_roles::GrantableRoles;
 use crate::domain::group::Group;
 use crate::domain::invitation::Invitation;
 use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
@@ -26,6 +25,7 @@ use crate::domain::kind::{Details, Scope};
 use crate::domain::quota::Quotas;
 use crate::domain::reach::Reach;
 use crate::domain::value::email::Email;
+use crate::domain::value::grantable_roles::GrantableRoles;
 use crate::domain::value::id::IdSeed;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;

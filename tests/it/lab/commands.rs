@@ -8,7 +8,6 @@ use invitation_service::domain::command::{
     RecordCreatedConnection, ReportDelivery, Request, SettleDelivery, Target, VerifyEmail,
 };
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
-use invitation_service::domain::grantable_roles::GrantableRoles;
 use invitation_service::domain::invitation::acceptance::Acceptor;
 use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::domain::kind::Kind;
@@ -17,6 +16,7 @@ use invitation_service::domain::kind::guest::system_subject;
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::key_ring::BodyDigest;
 use invitation_service::domain::secret::verification::EmailProof;
+use invitation_service::domain::value::grantable_roles::GrantableRoles;
 use invitation_service::domain::value::id::{IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::Timestamp;

@@ -26,7 +26,7 @@ KEYS = {
     "rsa-4096": ("RS256", rsa.generate_private_key(public_exponent=65537, key_size=4096)),
     "ec": ("ES256", ec.generate_private_key(ec.SECP256R1())),
     "ed": ("EdDSA", ed25519.Ed25519PrivateKey.generate()),
-    # What follows is refused.
+    # The service refuses the following.
     "rsa-1024": ("RS256", rsa.generate_private_key(public_exponent=65537, key_size=1024)),
     "ec-384": ("ES384", ec.generate_private_key(ec.SECP384R1())),
     "ed-448": ("EdDSA", __import__("cryptography.hazmat.primitives.asymmetric.ed448", fromlist=["x"]).Ed448PrivateKey.generate()),

@@ -5,11 +5,11 @@ use crate::domain::decide::tests::run_on;
 use crate::domain::fixtures::{
     accept, acceptor, command, creation, early, engage, general, invitation, loaded, resend, revoke, ttl,
 };
-use crate::domain::grantable_roles::GrantableRoles;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::{EngagementType, Invitation};
 use crate::domain::kind::Details;
 use crate::domain::kind::general::{GeneralDetails, Usage};
+use crate::domain::value::grantable_roles::GrantableRoles;
 
 /// Returns the refusal of an action of a caller who may give the role `editor` alone.
 fn refusal(invitation: &Invitation, action: Action) -> Option<Refusal> {

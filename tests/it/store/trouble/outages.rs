@@ -206,7 +206,7 @@ async fn locked_invitation_stalls_only_its_own_commands() {
     let callers = Callers::start(&store, 16);
     callers.go_on_for(200).await;
     let span = Duration::from_secs(2);
-    let free = callers.answered_in(span).await;
+    let before = callers.answered_in(span).await;
     let admin = database.connect().await;
     let lock = admin.begin().await.unwrap();
     let sql = format!("SELECT 1 FROM invitation WHERE id = '{}' FOR UPDATE", locked.id.0);
@@ -223,11 +223,11 @@ async fn locked_invitation_stalls_only_its_own_commands() {
     let beside = callers.answered_in(span).await;
     lock.rollback().await.unwrap();
     let answers = waiting.join_all().await;
+    // Other work of the machine begins and ends, so the slower of the spans around the lock is the one to compare with.
+    let free = callers.answered_in(span).await.min(before);
     let failed = callers.stop().await;
     assert_eq!(failed.len(), 0, "others met no lock");
-    // Commands that wait for the lock would take the others with them, and leave almost none; the machine's other work takes its part.
-    println!("{beside} calls beside the lock, {free} without it");
-    assert!(beside * 3 >= free, "{beside} calls beside the lock, {free} without it");
+    assert!(beside * 2 >= free, "{beside} calls beside the lock, {free} without it");
     let is_unavailable = |answer: &Answer| matches!(answer, Err(ExecuteError::Unavailable));
     assert!(answers.iter().any(is_unavailable), "{answers:?}");
     assert!(answers.iter().any(Result::is_ok), "those that came late enough outlasted the lock: {answers:?}");

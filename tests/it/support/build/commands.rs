@@ -1,7 +1,7 @@
 //! Stores, commands and answers that most tests begin with.
 
-use invitation_service::domain::grantable_roles::GrantableRoles;
 use invitation_service::domain::kind::shared::SharedDetails;
+use invitation_service::domain::value::grantable_roles::GrantableRoles;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -20,6 +20,7 @@ use super::keys::{WITH_KEYS, api_key};
 use super::load::COMPANY;
 use super::server::Server;
 use crate::contract::codes;
+use crate::rpc::redemption::keys::altered;
 use crate::support::codes::code_of;
 use crate::support::folder::folder;
 
@@ -146,7 +147,7 @@ async fn made_key(server: &Server, key: &str) -> String {
     let made = access.create_api_key(with(key, create)).await.unwrap().into_inner();
     let ask = pb::GetCallerRequest {};
     access.get_caller(with(&made.key_string, ask)).await.unwrap();
-    access.get_caller(with(&format!("{}A", &made.key_string[..52]), ask)).await.unwrap_err();
+    access.get_caller(with(&altered(&made.key_string, 52), ask)).await.unwrap_err();
     access.list_api_keys(with(&made.key_string, pb::ListApiKeysRequest::default())).await.unwrap_err();
     let revoke = pb::RevokeApiKeyRequest { name: made.name, ..Default::default() };
     access.revoke_api_key(with(key, revoke)).await.unwrap();

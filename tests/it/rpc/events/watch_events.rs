@@ -127,8 +127,7 @@ async fn only_a_token_of_the_account_is_a_place_to_go_on(database: TestDatabase)
     let create = keys::with(&key[0], messages::creation(messages::invitation()));
     service.connections().create_connection_invitation(create).await.unwrap();
     let token = next(&mut stream).await.unwrap().resume_token;
-    let mut broken = token.clone();
-    broken.replace_range(10..11, if &token[10..11] == "A" { "B" } else { "A" });
+    let broken = keys::altered(&token, 10);
     for (key, token) in [(&key[1], token.as_str()), (&key[0], "x"), (&key[0], &broken), (&key[0], &token[1..])] {
         let types = vec!["invitation.unheard_of".to_owned()];
         let start = Some(Start::ResumeToken(token.to_owned()));

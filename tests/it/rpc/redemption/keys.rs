@@ -57,6 +57,13 @@ pub(crate) fn with<T>(key: &str, message: T) -> Request<T> {
     request
 }
 
+/// The text with another character at a place: a fixed one would be right in one text of sixty.
+pub(crate) fn altered(text: &str, at: usize) -> String {
+    let mut altered = text.to_owned();
+    altered.replace_range(at..=at, if &text[at..=at] == "A" { "B" } else { "A" });
+    altered
+}
+
 /// Calls an RPC by its path with a key.
 pub(crate) async fn call(service: &Service, key: &str, path: &str, message: Vec<u8>) -> Result<Bytes, Status> {
     raw::call(service, path, with(key, message.into())).await

@@ -5,7 +5,7 @@ with_tools := PATH="$(TOOLS_DIR)/bin:$$PATH"
 threads = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test pooled instructions planted mutants lint bench
+.PHONY: help run test pooled walled instructions planted mutants lint bench
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -20,6 +20,10 @@ test: ## Every test on SQLite and PostgreSQL, installing what is missing
 pooled: ## The tests on PostgreSQL again, through PgBouncer, serializable, with refusals now and then
 	.ci/tools test
 	$(with_tools) REQUIRE_POSTGRES=1 REQUIRE_E2E=1 TEST_POOLER=1 cargo test --locked --test it -- --skip on_sqlite --skip tidy:: --skip mail::
+
+walled: ## The tests on PostgreSQL again, with the reader role of store.reader_role
+	.ci/tools test
+	$(with_tools) REQUIRE_POSTGRES=1 REQUIRE_E2E=1 RUST_TEST_THREADS=$(threads) TEST_READER_ROLE=1 cargo test --locked --test it -- --skip on_sqlite --skip tidy:: --skip mail::
 
 instructions: ## Count the instructions of the benchmark's cases; none may take 5 % more than is recorded
 	.ci/tools instructions

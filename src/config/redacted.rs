@@ -136,6 +136,7 @@ fn render_store(store: &StoreConfig, [file, listen_file, read_file, password_fil
         pooler,
         listen_url,
         read_url,
+        reader_role,
         password,
     } = store;
     let url = match url {
@@ -160,6 +161,10 @@ fn render_store(store: &StoreConfig, [file, listen_file, read_file, password_fil
         (Some(file), Some(read_url)) => head.text("read_url_file", file).comment(&format!("which says {read_url}")),
         (None, Some(read_url)) => head.text("read_url", read_url),
         (_, None) => head.comment("read_url is not set: there is no standby to read from"),
+    };
+    let head = match reader_role {
+        Some(role) => head.text("reader_role", role.clone()),
+        None => head.comment("reader_role is not set: reads have no second wall"),
     };
     head.value("migrate_on_start", Value::Boolean(*migrate_on_start))
         .number("max_connections", i64::from(*max_connections))

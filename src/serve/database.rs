@@ -16,13 +16,14 @@ pub async fn open(config: &StoreConfig, clock: Clock) -> Result<Database, OpenEr
 
 /// Returns the options of a PostgreSQL.
 pub(super) fn postgres_options<'a>(config: &'a StoreConfig, url: &'a SecretString) -> PostgresOptions<'a> {
-    let StoreConfig { max_connections, timeout, pooler, listen_url, read_url, password, .. } = config;
+    let StoreConfig { max_connections, timeout, pooler, listen_url, read_url, reader_role, password, .. } = config;
     PostgresOptions {
         url: url.expose_secret(),
         password: password.as_ref().map(ExposeSecret::expose_secret),
         pooler: *pooler,
         listen_url: listen_url.as_ref().map(ExposeSecret::expose_secret),
         read_url: read_url.as_ref().map(ExposeSecret::expose_secret),
+        reader_role: reader_role.as_deref(),
         max_connections: *max_connections,
         timeout: *timeout,
     }

@@ -186,7 +186,7 @@ impl Reads {
     /// Reads a key, if the caller may see it.
     pub async fn get_api_key(&self, name: ApiKeyName<'_>) -> Result<Option<ApiKeyRecord>, StoreError> {
         let _turn = self.database.read_turns.short(name.account).await?;
-        one(&self.database.read, self.named(name)).await
+        one(&self.database.within(name.account), self.named(name)).await
     }
 
     /// Reads a page of keys.
@@ -214,7 +214,7 @@ impl Reads {
             }
             let found = {
                 let _turn = self.database.read_turns.list(account).await?;
-                rows_with_id(&self.database.read, select).await?
+                rows_with_id(&self.database.within(account), select).await?
             };
             let found = found.into_iter().map(|(id, row)| (Cursor::of_id(id), row.and_then(ApiKeyRecord::try_from)));
             let Some(read_on) = page.add(query.limit, found.collect())? else { return Ok(page.into_rows()) };

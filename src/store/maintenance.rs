@@ -101,6 +101,9 @@ impl Maintenance {
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let connections = self.0.for_migrations().await;
         migration::migrate(&connections).await?;
+        if let Some(role) = self.0.reader_role() {
+            migration::views::make(&connections, role).await?;
+        }
         if !self.0.is_embedded() {
             connections.close().await?;
         }
@@ -121,9 +124,17 @@ impl Maintenance {
     pub async fn is_ready(&self) -> Result<bool, StoreError> {
         let look = async {
             self.0.learn_time().await?;
-            Ok(self.is_writable().await? && migration::at_head(&self.0.upkeep).await?)
+            Ok(self.is_writable().await? && migration::at_head(&self.0.upkeep).await? && self.has_views().await?)
         };
         within(READINESS_LIMIT, look).await
+    }
+
+    /// Returns whether the role for reads of calls, if there is one, has its views.
+    async fn has_views(&self) -> Result<bool, StoreError> {
+        match self.0.reader_role() {
+            Some(role) => Ok(migration::views::are_made(&self.0.upkeep, role).await?),
+            None => Ok(true),
+        }
     }
 
     /// Returns whether there is a schema. Returns an error if texts cannot have every character, or if the database takes

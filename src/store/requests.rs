@@ -82,7 +82,9 @@ impl Store {
             .order_by_asc(Column::RequestId)
             .limit(1);
         let _turn = self.database.read_turns.short(account).await?;
-        let Some(row) = self.database.read.query_one(select.as_query()).await? else { return Ok(KnownCall::New) };
+        let Some(row) = self.database.within(account).query_one(select.as_query()).await? else {
+            return Ok(KnownCall::New);
+        };
         let (key, remembered) = request_from(row_from::<Entity>(&row)?)?;
         if !request.has_digest(&remembered.digest) {
             return Ok(KnownCall::Another);
@@ -173,7 +175,7 @@ impl Store {
             .order_by_desc(Column::InvitationId)
             .limit(most);
         let _turn = self.database.read_turns.short(reach.account()).await?;
-        let ids = select.into_tuple::<Uuid>().all(&self.database.read).await?;
+        let ids = select.into_tuple::<Uuid>().all(&self.database.within(reach)).await?;
         Ok(ids.into_iter().map(InvitationId).collect())
     }
 }

@@ -22,6 +22,6 @@ mod transaction;
 pub(super) mod turns;
 
 pub(super) use pool::health::PoolHealth;
-pub(super) use pool::{Pool, PoolOptions};
+pub(super) use pool::{Pool, PoolOptions, Session};
 pub(super) use sqlite_file::SqliteFile;
 pub(super) use transaction::Transaction;

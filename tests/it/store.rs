@@ -12,6 +12,7 @@ mod plans;
 mod plans_make;
 mod quotas;
 pub(crate) mod read;
+mod reader_role;
 mod retention;
 mod standby;
 pub(crate) mod trouble;

@@ -24,6 +24,10 @@ pub(in crate::config) const DEFAULT_URL: &str = "sqlite://data/invitations.db";
 const TIMEOUT_MIN: Duration = Duration::from_millis(50);
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const LANES_ON_POSTGRES: usize = 2;
+/// The longest name in PostgreSQL, in bytes.
+const MAX_ROLE: usize = 63;
+const ROLE_FORM: &str = "must be a name of up to 63 lower-case letters, digits and underscores that begins with none of the \
+    digits and not with pg_, and is not public";
 
 /// The settings of the database.
 #[derive(Clone, Debug)]
@@ -46,6 +50,8 @@ pub struct StoreConfig {
     pub listen_url: Option<SecretString>,
     /// The URL of a standby for reads that may lag; `None` if there is none.
     pub read_url: Option<SecretString>,
+    /// The role that reads of calls take on, so that they see no more than they may; `None` if there is none.
+    pub reader_role: Option<String>,
     /// The password of the URLs that have none; `None` if none was given beside them.
     pub password: Option<SecretString>,
 }
@@ -74,6 +80,7 @@ pub(in crate::config) struct RawStore {
     listen_url_file: Option<String>,
     read_url: Option<String>,
     read_url_file: Option<String>,
+    reader_role: Option<String>,
     password_file: Option<String>,
 }
 
@@ -85,6 +92,7 @@ impl RawStore {
         let listen_url = parse_listen(problems, self.listen_url, self.listen_url_file);
         let read_url = parse_url(problems, "store.read_url", self.read_url, self.read_url_file);
         let password = parse_password_file(problems, self.password_file);
+        let reader_role = self.reader_role.map(|role| parse_role(problems, role)).transpose();
         let pooler = value::choice(problems, "store.pooler", &pooler, &[("none", false), ("transaction", true)]);
         let migrate_on_start = value::choice(
             problems,
@@ -108,6 +116,10 @@ impl RawStore {
         let read_url = read.map(|read| resolve_read(problems, &url, read)).transpose()?;
         let lanes = resolve_lanes(problems, &url, lanes?, max_connections)?;
         let on_sqlite = matches!(url, StoreUrl::Sqlite(_));
+        let reader_role = reader_role?;
+        if on_sqlite && reader_role.is_some() {
+            return problems.check("store.reader_role", Err("is for PostgreSQL: a SQLite file has no roles"));
+        }
         let config = StoreConfig {
             url,
             migrate_on_start: migrate_on_start?.unwrap_or(on_sqlite),
@@ -118,6 +130,7 @@ impl RawStore {
             pooler,
             listen_url,
             read_url,
+            reader_role,
             password,
         };
         problems.check("store.password_file", config.check_password())?;
@@ -200,6 +213,15 @@ fn parse_url(
     let field = if secret.file.is_some() { format!("{field}_file") } else { field.to_owned() };
     let url = problems.check(&field, StoreUrl::parse(secret.value.expose_secret()))?;
     Ok(Some((url, secret.file)))
+}
+
+/// Parses the name of a role, which is also that of the schema with its views. It needs no quotes in SQL.
+fn parse_role(problems: &mut Problems, role: String) -> Checked<String> {
+    let begins = role.starts_with(|first: char| first.is_ascii_lowercase() || first == '_');
+    let fits = role.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_');
+    let is_free = role != "public" && !role.starts_with("pg_");
+    let result = if begins && fits && is_free && role.len() <= MAX_ROLE { Ok(role) } else { Err(ROLE_FORM) };
+    problems.check("store.reader_role", result)
 }
 
 /// Reads the file of a password.

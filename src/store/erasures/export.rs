@@ -46,7 +46,7 @@ impl Reads {
         );
         let mut values: Vec<Value> = vec![account.as_str().into(), address.into(), limit.cast_signed().into()];
         values.extend(after.map(Value::from));
-        let rows = self.database.list(account, Statement::from_sql_and_values(backend, sql, values)).await?;
+        let rows = self.database.list_of_account(account, Statement::from_sql_and_values(backend, sql, values)).await?;
         rows.iter().map(|row| Ok(InvitationId(row.try_get("", "invitation_id")?))).collect()
     }
 
@@ -65,7 +65,7 @@ impl Reads {
             .filter(Condition::any().add(Column::EmailKey.eq(address)).add(by_recipient))
             .order_by_asc(Column::Id)
             .limit(MOST);
-        let rows = self.database.list(account, self.database.backend().build(select.as_query())).await?;
+        let rows = self.database.list_of_account(account, self.database.backend().build(select.as_query())).await?;
         let read =
             rows.iter().map(|row| skip_unreadable(row_from::<acceptance::Entity>(row).and_then(Acceptance::try_from)));
         Ok(read.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
@@ -86,7 +86,7 @@ impl Reads {
             .filter(Column::Recipient.is_in(recipients.iter().copied().map(i32::from)))
             .order_by_asc(Column::CreatedAt)
             .limit(MOST);
-        let rows = self.database.list(account, backend.build(select.as_query())).await?;
+        let rows = self.database.list_of_account(account, backend.build(select.as_query())).await?;
         let read = rows.iter().map(|row| skip_unreadable(row_from::<outbox::Entity>(row).and_then(delivery_from)));
         Ok(read.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().map(|(_, delivery)| delivery).collect())
     }
@@ -120,7 +120,7 @@ impl Reads {
             .filter(Expr::cust(about))
             .order_by_asc(Column::Sequence)
             .limit(MOST);
-        let rows = self.database.list(account, self.database.backend().build(select.as_query())).await?;
+        let rows = self.database.list_of_account(account, self.database.backend().build(select.as_query())).await?;
         let read = rows.iter().map(|row| skip_unreadable(row_from::<event::Entity>(row).and_then(Event::try_from)));
         Ok(read.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }

@@ -52,7 +52,7 @@ impl Store {
         };
         let most = Value::from(i64::try_from(limit).unwrap_or(i64::MAX));
         let values = own.into_iter().chain(place).chain([most]);
-        let rows = self.database.list(account, Statement::from_sql_and_values(backend, sql, values)).await?;
+        let rows = self.database.list_of_account(account, Statement::from_sql_and_values(backend, sql, values)).await?;
         let mut found = Vec::with_capacity(rows.len());
         let mut last = None;
         for row in &rows {
@@ -84,7 +84,7 @@ impl Store {
         let sql = count_sql(backend, &keys);
         let mut values = RowsParam::new(keys, rows).params(backend);
         values.push(address.into());
-        let rows = self.database.list(account, Statement::from_sql_and_values(backend, sql, values)).await?;
+        let rows = self.database.list_of_account(account, Statement::from_sql_and_values(backend, sql, values)).await?;
         let counted = rows.iter().map(|row| {
             let counts = ErasureCounts {
                 invitations: 1,
@@ -142,7 +142,7 @@ impl Store {
         };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let values: [Value; 3] = [account.as_str().into(), after.into(), limit.into()];
-        let rows = self.database.list(account, Statement::from_sql_and_values(backend, sql, values)).await?;
+        let rows = self.database.list_of_account(account, Statement::from_sql_and_values(backend, sql, values)).await?;
         Ok(rows.iter().map(|row| row.try_get("", "address")).collect::<Result<_, _>>()?)
     }
 }

@@ -298,7 +298,7 @@ impl Reads {
             now = statement_clock(backend, 1),
             body = invitation_body(backend, &Extent::PLAIN),
         );
-        let found = self.database.list(reach.account(), Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let found = self.database.list(reach, Statement::from_sql_and_values(backend, sql, params.0)).await?;
         let Some(row) = found.into_iter().next() else { return Ok(None) };
         let page = row.try_get::<Option<String>>("", "page")?.unwrap_or_else(|| "[]".to_owned());
         let mut page: Vec<outbox::Model> = parse_json(&page, "outbox")?;

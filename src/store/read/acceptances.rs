@@ -87,7 +87,7 @@ impl Reads {
         invitation: InvitationId,
         id: AcceptanceId,
     ) -> Result<Option<Acceptance>, StoreError> {
-        let found = self.acceptances.read(reach.account(), [invitation.0, id.0]).await?;
+        let found = self.acceptances.read(reach, [invitation.0, id.0]).await?;
         let found = found.filter(|found| reach.includes(found.host));
         found.map(|found| Acceptance::try_from(found.acceptance)).transpose()
     }
@@ -109,7 +109,7 @@ impl Reads {
             .order_by(Column::Id, order(query.ascending))
             .limit(query.limit);
         let select = page_of_owner(owner, page, (Column::Id, order(query.ascending)));
-        let rows = self.database.list(reach.account(), self.database.backend().build(&select)).await?;
+        let rows = self.database.list(reach, self.database.backend().build(&select)).await?;
         if rows.is_empty() {
             return Ok(None);
         }

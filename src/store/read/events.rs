@@ -68,7 +68,7 @@ impl Reads {
             }));
         }
         let select = page_of_owner(owner, page, (Column::Sequence, order(query.ascending)));
-        let rows = self.database.list(reach.account(), self.database.backend().build(&select)).await?;
+        let rows = self.database.list(reach, self.database.backend().build(&select)).await?;
         if rows.is_empty() {
             return Ok(None);
         }

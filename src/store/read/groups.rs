@@ -37,10 +37,15 @@ pub(super) trait ReadGroup: Send + Sync + 'static {
     /// Returns the account of a key.
     fn account(key: &Self::Key) -> &AccountId;
 
+    /// Returns whether the row of a key is read by itself: a group sees what each of its callers may see.
+    fn stands_alone(&self, _key: &Self::Key) -> bool {
+        false
+    }
+
     /// Reads the row of one key; `None` if there is none.
     fn one(&self, key: &Self::Key) -> impl Future<Output = Result<Option<Self::Row>, StoreError>> + Send;
 
-    /// Reads the row of a key whose group is late.
+    /// Reads the row of a key in no group: it has none, or its group is late.
     fn late(&self, key: &Self::Key) -> impl Future<Output = Result<Option<Self::Row>, StoreError>> + Send;
 
     /// Reads the rows of keys, in their order. The last ones may be left for another group: they are missing in the answer.
@@ -131,6 +136,9 @@ impl<R: ReadGroup> Groups<R> {
 
     /// Reads the row of a key. It is refused at once if as many calls of the account wait as may.
     pub(super) async fn read(&self, key: R::Key) -> Result<Option<R::Row>, StoreError> {
+        if self.0.reader.stands_alone(&key) {
+            return self.0.reader.late(&key).await;
+        }
         let answer = {
             let mut state = self.0.state();
             if state.taken < self.0.places {

@@ -94,8 +94,7 @@ impl Store {
                 now = statement_clock(backend, CLOCK),
                 order = direction(!query.ascending).1,
             );
-            let rows =
-                self.database.list(reach.account(), Statement::from_sql_and_values(backend, sql, params.0)).await?;
+            let rows = self.database.list(reach, Statement::from_sql_and_values(backend, sql, params.0)).await?;
             let found = rows.iter().map(|row| Ok((cursor_from(row, query.order)?, name_from(row, query.order))));
             let found = found.collect::<Result<_, StoreError>>()?;
             let Some(read_on) = names.add(query.limit, found)? else { return Ok(names.into_rows()) };
@@ -137,7 +136,7 @@ impl Reads {
         let rows = ids.iter().map(|id| -> [Value; 2] { [reach.account().as_str().into(), id.0.into()] });
         let mut values = RowsParam::new(keys, rows).params(backend);
         values.push(read_clock(&self.database, None).into());
-        let rows = self.database.list(reach.account(), Statement::from_sql_and_values(backend, sql, values)).await?;
+        let rows = self.database.list(reach, Statement::from_sql_and_values(backend, sql, values)).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
             if row.try_get::<Option<String>>("", "body")?.is_none() {
@@ -200,14 +199,14 @@ impl Reads {
             now = statement_clock(backend, CLOCK),
             ids = ids_sql(backend, (reach, query), most, &mut params),
         );
-        let rows = self.database.list(reach.account(), Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let rows = self.database.list(reach, Statement::from_sql_and_values(backend, sql, params.0)).await?;
         let row = rows.into_iter().next().ok_or_else(|| StoreError::Refused("a count without a row".to_owned()))?;
         let found = row.try_get::<i64>("", "rows")?.cast_unsigned();
         Ok(Read { found, now: Timestamp::from_micros(row.try_get("", "now")?) })
     }
 
     async fn point(&self, reach: &Reach, by: By, newest: bool) -> Result<Option<Read<Invitation>>, StoreError> {
-        let key = PointKey { account: reach.account().clone(), by, newest };
+        let key = PointKey { sight: reach.into(), by, newest };
         let Some(row) = self.points.read(key).await? else { return Ok(None) };
         let read = invitation_of(&row.body, row.now)?;
         Ok(Some(read).filter(|read| reach.includes_invitation(&read.found)))
@@ -219,8 +218,7 @@ impl Reads {
         loop {
             let mut params = self.params(reach, moment_of(&query));
             let sql = list_sql(backend, (reach, &query), sources, &mut params);
-            let rows =
-                self.database.list(reach.account(), Statement::from_sql_and_values(backend, sql, params.0)).await?;
+            let rows = self.database.list(reach, Statement::from_sql_and_values(backend, sql, params.0)).await?;
             let Look { found, end, is_cut } = look_from(&query, &rows)?;
             if is_cut {
                 let goes_on = found.last().map(|(cursor, _)| cursor.clone());

@@ -13,6 +13,7 @@ use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::store::Database;
 use crate::store::executor::load::{Extent, invitation_body, newest_acceptances};
+use crate::store::sql::database::within::Sight;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, statement_clock};
 
@@ -33,8 +34,8 @@ pub(super) enum By {
 /// The name of an invitation that is read, and what is read of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PointKey {
-    /// The account.
-    pub(super) account: AccountId,
+    /// The rows that its caller may see.
+    pub(super) sight: Sight,
     /// The key within the account.
     pub(super) by: By,
     /// Whether its newest acceptances are read with it.
@@ -159,7 +160,14 @@ fn row_of((key, place): (&PointKey, i32)) -> [Value; 6] {
         By::AutoJoin(slot) => (None, Some(slot.0.as_str()), None),
         By::Connection(connection) => (None, None, Some(*connection)),
     };
-    [key.account.as_str().into(), id.into(), i32::from(key.newest).into(), place.into(), slot.into(), connection.into()]
+    [
+        key.sight.account.as_str().into(),
+        id.into(),
+        i32::from(key.newest).into(),
+        place.into(),
+        slot.into(),
+        connection.into(),
+    ]
 }
 
 struct PointReader {
@@ -172,7 +180,11 @@ impl ReadGroup for PointReader {
     type Row = PointRow;
 
     fn account(key: &PointKey) -> &AccountId {
-        &key.account
+        &key.sight.account
+    }
+
+    fn stands_alone(&self, key: &PointKey) -> bool {
+        key.sight.hosts.is_some() && self.database.has_second_wall()
     }
 
     async fn one(&self, key: &PointKey) -> Result<Option<PointRow>, StoreError> {
@@ -181,13 +193,14 @@ impl ReadGroup for PointReader {
             By::AutoJoin(slot) => (&self.sql.autojoin, slot.0.as_str().into()),
             By::Connection(connection) => (&self.sql.connection, (*connection).into()),
         };
-        let values = [read_clock(&self.database, None).into(), key.account.as_str().into(), name];
+        let values = [read_clock(&self.database, None).into(), key.sight.account.as_str().into(), name];
         let statement = Statement::from_sql_and_values(self.database.backend(), sql, values);
-        self.database.read.query_one_raw(statement).await?.map(|row| point_row(&row)).transpose()
+        let within = self.database.within(key.sight.clone());
+        within.query_one_raw(statement).await?.map(|row| point_row(&row)).transpose()
     }
 
     async fn late(&self, key: &PointKey) -> Result<Option<PointRow>, StoreError> {
-        let _turn = self.database.read_turns.short(&key.account).await?;
+        let _turn = self.database.read_turns.short(&key.sight.account).await?;
         self.one(key).await
     }
 
@@ -201,7 +214,8 @@ impl ReadGroup for PointReader {
         let statement = Statement::from_sql_and_values(backend, sql, values);
         let mut found: Vec<Option<PointRow>> = vec![None; keys.iter().len()];
         let mut read = found.len();
-        for row in self.database.read.query_all_raw(statement).await? {
+        let accounts = keys.iter().map(|(key, _)| &key.sight.account);
+        for row in self.database.within_accounts(accounts).query_all_raw(statement).await? {
             let place = usize::try_from(row.try_get::<i32>("", "place")?).unwrap_or(usize::MAX);
             match (row.try_get::<Option<String>>("", "body")?, found.get_mut(place)) {
                 (Some(body), Some(found)) => {

@@ -18,7 +18,7 @@ impl Store {
         let mut values: Vec<Value> = quota_keys(keys.iter()).params(backend);
         values.push(self.database.clock().map(Timestamp::micros).into());
         let sql = load_sql(backend, &[LoadPart::Quotas]);
-        let rows = self.database.list(account, Statement::from_sql_and_values(backend, sql, values)).await?;
+        let rows = self.database.list_of_account(account, Statement::from_sql_and_values(backend, sql, values)).await?;
         let mut loaded = Loaded::empty(Timestamp::from_micros(0));
         for row in rows {
             match row.try_get::<Option<String>>("", "body")? {

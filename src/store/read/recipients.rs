@@ -114,7 +114,7 @@ impl Reads {
                     .and(Expr::col(("latest", "place")).eq(1)),
             );
         let select = select.with_cte(self.latest_messages(reach, query)).to_owned();
-        let rows = self.database.list(reach.account(), self.database.backend().build(&select)).await?;
+        let rows = self.database.list(reach, self.database.backend().build(&select)).await?;
         if rows.is_empty() {
             return Ok(None);
         }

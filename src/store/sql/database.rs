@@ -2,6 +2,7 @@
 
 pub(in crate::store) mod login;
 mod postgres;
+pub(in crate::store) mod within;
 
 use std::fmt;
 use std::path::Path;
@@ -19,6 +20,7 @@ use super::read_turns::ReadTurns;
 use super::sqlite_lock::SqliteLock;
 use super::{Pool, PoolOptions, Transaction};
 use crate::clock::Clock;
+use crate::domain::reach::Reach;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::private_file;
@@ -42,6 +44,8 @@ pub struct Database {
     pub(in crate::store) write: Pool,
     /// The pool for readiness: on PostgreSQL a connection of its own, so that no call has to end first.
     pub(in crate::store) upkeep: Pool,
+    /// The pool for reads of calls, whose connections have the role that sees what a read may see alone; `None` if there is none.
+    reader: Option<Pool>,
     /// The server of PostgreSQL; `None` on SQLite.
     primary: Option<Server>,
     /// The turns in which accounts get connections for their reads.
@@ -88,6 +92,7 @@ impl Database {
             read,
             write,
             upkeep,
+            reader: None,
             primary: None,
             listen: None,
             read_turns,
@@ -103,8 +108,13 @@ impl Database {
     /// Returns the same database, read from its standby, and the longest that a read may take there; `None` if there is no standby.
     /// Its writes go to the primary as ever.
     pub(in crate::store) fn of_standby(&self) -> Option<(Self, Duration)> {
-        let Server { read, upkeep, read_turns, limit, .. } = self.standby.clone()?;
-        Some((Self { read, upkeep, read_turns, standby: None, reads_standby: true, ..self.clone() }, limit))
+        let Server { read, reader, upkeep, read_turns, limit, .. } = self.standby.clone()?;
+        Some((Self { read, reader, upkeep, read_turns, standby: None, reads_standby: true, ..self.clone() }, limit))
+    }
+
+    /// Returns the role for reads of calls; `None` if there is none.
+    pub(in crate::store) fn reader_role(&self) -> Option<&str> {
+        self.primary.as_ref()?.reader_role.as_deref()
     }
 
     /// Returns the type of the database.
@@ -149,14 +159,24 @@ impl Database {
         Ok(())
     }
 
-    /// Reads a list for an account, in its turn.
+    /// Reads a list for a caller, in the turn of their account.
     pub(in crate::store) async fn list(
+        &self,
+        reach: &Reach,
+        statement: Statement,
+    ) -> Result<Vec<QueryResult>, StoreError> {
+        let _turn = self.read_turns.list(reach.account()).await?;
+        Ok(self.within(reach).query_all_raw(statement).await?)
+    }
+
+    /// Reads a list of what no organization has a part in, in the turn of an account.
+    pub(in crate::store) async fn list_of_account(
         &self,
         account: &AccountId,
         statement: Statement,
     ) -> Result<Vec<QueryResult>, StoreError> {
         let _turn = self.read_turns.list(account).await?;
-        Ok(self.read.query_all_raw(statement).await?)
+        Ok(self.within(account).query_all_raw(statement).await?)
     }
 
     /// Closes all connections before their next use.
@@ -192,11 +212,13 @@ impl Database {
 
     /// Closes the connections, the reading ones first, so that SQLite folds its log into the file.
     pub async fn close(self) {
-        if let Some(Server { read, upkeep, .. }) = self.standby {
+        if let Some(Server { read, reader, upkeep, .. }) = self.standby {
             upkeep.close().await;
             read.close().await;
+            close(reader).await;
         }
         self.upkeep.close().await;
+        close(self.reader).await;
         self.read.close().await;
         self.write.close().await;
         drop(self.lock);
@@ -207,6 +229,12 @@ impl fmt::Debug for Database {
     // The options of a connection hold its password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Database({:?})", self.backend())
+    }
+}
+
+async fn close(pool: Option<Pool>) {
+    if let Some(pool) = pool {
+        pool.close().await;
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod m20261128_000001_schema;
 mod sqlite_statistics;
+pub(in crate::store) mod views;
 
 use std::collections::BTreeSet;
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sea_orm::sqlx::{Executor as _, PgPool, Row as _, SqlitePool};
+use sea_orm::sqlx::{AssertSqlSafe, Executor as _, PgPool, Row as _, SqlitePool};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
     SqlxError, SqlxPostgresConnector, SqlxSqliteConnector, Statement,
@@ -33,10 +33,6 @@ pub(super) const ANSWER_GRACE: Duration = Duration::from_secs(1);
 /// The longest a connection to a server stays open without use.
 const LONGEST_IDLE: Duration = Duration::from_secs(600);
 
-/// Reads a setting of a session. Makes it wait until its commits are on disk, unless it waits for more, such as a standby: a server
-/// that answers a COMMIT before would lose changes that callers believe to be saved.
-const LOOK: &str = "SELECT current_setting('plan_cache_mode'),
-    CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END";
 const NO_SESSION: &str = "a pooler drops the settings of the session: set store.pooler = \"transaction\"";
 /// Begins a transaction on PostgreSQL. A statement has to see the change that it, or one before it, waited for, whatever the default
 /// isolation of the database is.
@@ -51,6 +47,14 @@ pub(in crate::store) struct PoolOptions {
     pub(in crate::store) max_connections: u32,
     /// The longest wait, connecting included.
     pub(in crate::store) acquire_timeout: Duration,
+}
+
+/// The beginning of each session of a server, or of each transaction behind a pooler.
+pub(in crate::store) struct Session {
+    /// The statement of a session, whose first column is a setting that shows that settings of a session last.
+    pub(in crate::store) look: String,
+    /// The statements of a transaction behind a pooler, where no setting of a session lasts; `None` without a pooler.
+    pub(in crate::store) local: Option<Arc<str>>,
 }
 
 /// Connections to one database; clones share them. A statement outside of a transaction is one by itself.
@@ -86,11 +90,11 @@ pub(in crate::store) enum Pool {
 
 impl Pool {
     /// Creates a pool that connects on first use, with the options of the login and those of a session. The server ends statements
-    /// after `statement_timeout`. With `local` settings it needs none of a session.
+    /// after `statement_timeout`.
     pub(in crate::store) fn postgres(
         options: PoolOptions,
         (login, connect): (Login, PgConnectOptions),
-        local: Option<Arc<str>>,
+        Session { look, local }: Session,
         statement_timeout: Duration,
         health: PoolHealth,
     ) -> Self {
@@ -98,12 +102,13 @@ impl Pool {
         let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(acquire_timeout);
         let pool = pool.test_before_acquire(false).idle_timeout(LONGEST_IDLE);
         let (known, accepted, has_session) = (health.clone(), login.clone(), local.is_none());
+        let look: Arc<str> = look.into();
         let pool = pool.after_connect(move |connection, _| {
-            let health = known.clone();
+            let (health, look) = (known.clone(), look.to_string());
             accepted.note_accepted();
             Box::pin(async move {
                 if has_session {
-                    let look = connection.fetch_one(LOOK).await?;
+                    let look = connection.fetch_one(AssertSqlSafe(look)).await?;
                     // The driver would only log an error from here, and connect again.
                     health.note_session(look.try_get::<&str, _>(0)? != "force_generic_plan");
                 }

@@ -70,7 +70,7 @@ impl Reads {
     ) -> Result<Option<WebhookAttempt>, StoreError> {
         let select = Entity::find_by_id((account.as_str().to_owned(), endpoint, id));
         let _turn = self.database.read_turns.short(account).await?;
-        let found = rows_with_id(&self.database.read, select).await?.pop();
+        let found = rows_with_id(&self.database.within(account), select).await?.pop();
         found.map(|(_, row)| row.map(attempt_from)).transpose()
     }
 
@@ -95,7 +95,7 @@ impl Reads {
             .limit(query.limit);
         let endpoint = webhook_endpoint::Entity::find_by_id((account.as_str().to_owned(), query.endpoint));
         let select = page_of_owner(endpoint, page, (Column::Id, order));
-        let rows = self.database.list(account, self.database.backend().build(&select)).await?;
+        let rows = self.database.list_of_account(account, self.database.backend().build(&select)).await?;
         if rows.is_empty() {
             return Ok(None);
         }

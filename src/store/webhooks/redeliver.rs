@@ -154,7 +154,8 @@ impl Store {
             own = by_index(backend, "id", "e", "$1"),
             all = all.join(" AND "),
         );
-        let rows = self.database.list(account, Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let rows =
+            self.database.list_of_account(account, Statement::from_sql_and_values(backend, sql, params.0)).await?;
         let event = |row: &sea_orm::QueryResult| {
             Ok((row.try_get("", "invitation_id")?, row.try_get("", "sequence")?, row.try_get("", "occurred_at")?))
         };

@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 
 use crate::support::build::commands::{self, created, link, reach};
 use crate::support::database::{NEW_YEAR, TestDatabase};
-use crate::support::postgres::{options, start_private};
+use crate::support::postgres::{options, read_schema, start_private};
 
 /// The time limit of a read.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -81,12 +81,13 @@ async fn read_that_fails_on_the_standby_is_asked_of_the_primary() {
     let rows = copy.connect().await;
     rows.execute_unprepared("UPDATE invitation SET max_uses = 77").await.unwrap();
     assert_eq!(get_lagging(&store, &invitation).await.facts.max_uses, Some(77));
+    let read = format!("{}.invitation", read_schema());
     // A column that this release needs has not come yet.
-    rows.execute_unprepared("ALTER TABLE invitation RENAME COLUMN details TO other").await.unwrap();
+    rows.execute_unprepared(&format!("ALTER TABLE {read} RENAME COLUMN details TO other")).await.unwrap();
     assert_eq!(get_lagging(&store, &invitation).await, get(store.primary(), &invitation).await);
     assert_eq!(count_lagging(&store).await, 1);
     // The table itself has not come yet.
-    rows.execute_unprepared("ALTER TABLE invitation RENAME TO another").await.unwrap();
+    rows.execute_unprepared(&format!("ALTER TABLE {read} RENAME TO another")).await.unwrap();
     assert_eq!(get_lagging(&store, &invitation).await, get(store.primary(), &invitation).await);
     assert!(store.check_standby().await, "it answers");
     rows.close().await.unwrap();
@@ -178,9 +179,13 @@ async fn read_too_slow_on_the_standby_is_asked_of_the_primary() {
     before.close().await;
     let copy = database.copy().await.unwrap();
     let rows = copy.connect().await;
-    rows.execute_unprepared("ALTER TABLE invitation RENAME TO quick").await.unwrap();
-    let slow = "CREATE VIEW invitation AS SELECT quick.* FROM (SELECT pg_sleep(60)) AS slow CROSS JOIN quick";
-    rows.execute_unprepared(slow).await.unwrap();
+    let schema = read_schema();
+    let slow = format!(
+        "ALTER TABLE {schema}.invitation RENAME TO quick;
+        CREATE VIEW {schema}.invitation AS SELECT q.* FROM (SELECT pg_sleep(60)) AS slow CROSS JOIN {schema}.quick q;
+        GRANT SELECT ON {schema}.invitation TO public"
+    );
+    rows.execute_unprepared(&slow).await.unwrap();
     rows.close().await.unwrap();
     let store = start((database.url(), copy.url()), TIMEOUT, &Clock::manual(NEW_YEAR));
     created(&store, link()).await;

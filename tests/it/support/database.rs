@@ -107,6 +107,7 @@ impl TestDatabase {
                     EXECUTE format('ALTER TABLE %I SET (autovacuum_enabled = off)', r.relname);
                 END LOOP; END $$"
                 .to_owned(),
+            postgres::reader_role().map(|reader| format!("GRANT {reader} TO {role}")).unwrap_or_default(),
             format!("ALTER ROLE {role} SET session_preload_libraries = 'auto_explain'"),
             "LOAD 'auto_explain'".to_owned(),
             format!("ALTER ROLE {role} SET auto_explain.log_min_duration = 0"),

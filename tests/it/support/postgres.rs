@@ -25,12 +25,16 @@ use std::{
 
 use data_encoding::HEXLOWER;
 use invitation_service::clock::Clock;
-use invitation_service::store::{self, PostgresOptions};
+use invitation_service::store;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database};
 use tokio::sync::OnceCell;
 
 use super::folder::folder_called;
 use super::pooler;
+
+mod login;
+
+pub(crate) use login::{READER_ROLE, options, read_schema, reader_role};
 
 const SUPERVISOR: &str = r#"
 trap : PIPE # nobody may be left to hear an answer
@@ -314,15 +318,8 @@ pub(crate) fn past_pooler(url: &str) -> String {
     url.replace(&format!(":{pooler}/"), &format!(":{port}/"))
 }
 
-/// The options of a store. Without a state of the session it can be reached through a pooler and past it.
-pub(crate) fn options<'a>(
-    url: &'a str,
-    listen_url: Option<&'a str>,
-    max_connections: u32,
-    timeout: Duration,
-) -> PostgresOptions<'a> {
-    let pooler = pooler::is_pooled();
-    PostgresOptions { url, password: None, pooler, listen_url, read_url: None, max_connections, timeout }
+pub(crate) fn program(name: &str) -> PathBuf {
+    find_binaries().expect("a cluster was started").join(name)
 }
 
 /// The directory of the server's programs: the one in PATH, else the newest that a distribution or Homebrew installed.

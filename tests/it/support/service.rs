@@ -56,6 +56,9 @@ pub(crate) fn configuration(database: &TestDatabase, more: &[(&'static str, &str
         environment.push(("INVITATION__STORE__POOLER", "transaction"));
         environment.push(("INVITATION__STORE__LISTEN_URL", database.direct()));
     }
+    if let Some(role) = postgres::reader_role().filter(|_| database.url().starts_with("postgres")) {
+        environment.push(("INVITATION__STORE__READER_ROLE", role));
+    }
     environment.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
     environment.extend(more);
     Config::load(None, environment, []).unwrap()

@@ -37,6 +37,17 @@ fn crate_outside_of_its_place_is_found() {
 }
 
 #[test]
+fn read_past_the_second_wall_is_found() {
+    for text in
+        ["self.database.read.query_one_raw(sql)", "rows_with_id(&self.database.read, select)", ".all(&self.0.read)"]
+    {
+        complains(own_reads, "src/store/organization_grants.rs", text, 1);
+        complains(own_reads, "src/store/expiry.rs", text, 0);
+    }
+    complains(own_reads, "src/store/requests.rs", "self.database.read_turns.short(account)", 0);
+}
+
+#[test]
 fn module_that_uses_one_above_it_is_found() {
     complains(layers, "src/domain/invitation/state.rs", "use crate::clock::Clock;", 1);
     complains(layers, "src/domain.rs", "fn f(store: &crate::store::Store) {}", 1);

@@ -13,7 +13,7 @@ use super::login::{Login, LoginTexts};
 use super::{Database, OpenError, share};
 use crate::clock::Clock;
 use crate::store::sql::read_turns::ReadTurns;
-use crate::store::sql::{Pool, PoolHealth, PoolOptions};
+use crate::store::sql::{Pool, PoolHealth, PoolOptions, Session};
 
 /// The statements of which a connection keeps the plans: more than there are.
 pub(super) const STATEMENTS: usize = 200;
@@ -37,6 +37,11 @@ const PLANNER_SETTINGS: [(&str, &str); 5] = [
     // compiling.
     ("jit", "off"),
 ];
+
+/// Reads a setting of a session. Makes it wait until its commits are on disk, unless it waits for more, such as a standby: a server
+/// that answers a COMMIT before would lose changes that callers believe to be saved.
+const LOOK: &str = "SELECT current_setting('plan_cache_mode'),
+    CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END";
 
 /// The time for which the server works on a statement after its caller has given up.
 const STATEMENT_GRACE: Duration = Duration::from_millis(500);
@@ -91,6 +96,9 @@ pub struct PostgresOptions<'a> {
     pub listen_url: Option<&'a str>,
     /// The URL of a standby for reads that may lag; `None` if there is none.
     pub read_url: Option<&'a str>,
+    /// The role that reads of calls take on, so that they see no more than they may; `None` if there is none. Then they have as many
+    /// connections of their own.
+    pub reader_role: Option<&'a str>,
     /// The largest number of connections for calls.
     pub max_connections: u32,
     /// The longest one call waits for the database.
@@ -101,6 +109,8 @@ pub struct PostgresOptions<'a> {
 #[derive(Clone)]
 pub(super) struct Server {
     pub(super) read: Pool,
+    /// The connections of the role for reads of calls; `None` if there is none.
+    pub(super) reader: Option<Pool>,
     /// The pool that the server is looked at with, so that no call has to end first.
     pub(super) upkeep: Pool,
     pub(super) read_turns: ReadTurns,
@@ -108,6 +118,8 @@ pub(super) struct Server {
     pub(super) limit: Duration,
     /// The login of a connection whose statements may take any time.
     pub(super) login: Login,
+    /// The name of that role.
+    pub(super) reader_role: Option<String>,
     pooler: bool,
     is_standby: bool,
 }
@@ -141,6 +153,7 @@ impl Database {
             read: primary.read.clone(),
             write: primary.read.clone(),
             upkeep: primary.upkeep.clone(),
+            reader: primary.reader.clone(),
             read_turns: primary.read_turns.clone(),
             primary: Some(primary),
             listen,
@@ -182,7 +195,7 @@ impl Database {
 impl Server {
     /// Prepares to connect to a server. A standby has as many connections for calls as the database itself.
     fn new(options: &PostgresOptions<'_>, is_standby: bool, refused: &watch::Sender<()>) -> Result<Self, OpenError> {
-        let &PostgresOptions { url, password, pooler, max_connections, timeout, .. } = options;
+        let &PostgresOptions { url, password, pooler, reader_role, max_connections, timeout, .. } = options;
         // The other half of the time is left for the primary, in case the standby is too slow.
         let limit = if is_standby { timeout / 2 } else { timeout };
         let unlimited = connect_options(url, password, pooler)?;
@@ -191,13 +204,17 @@ impl Server {
         let read_only = if is_standby { READ_ONLY_TRANSACTION } else { "" };
         let local: Option<Arc<str>> = pooler.then(|| (local_settings(limit).to_string() + read_only).into());
         let health = PoolHealth::default();
-        let pool = |max_connections| {
+        let pool = |max_connections, role: Option<&str>| {
             let options = PoolOptions { max_connections, acquire_timeout: limit };
-            let (login, connect) = (login.clone(), connect.clone());
-            Pool::postgres(options, (login, connect), local.clone(), limit + STATEMENT_GRACE, health.clone())
+            let session = Session { look: look(role), local: local.clone().map(|local| with_role(local, role)) };
+            let connect = as_role(connect.clone(), role.filter(|_| !pooler));
+            Pool::postgres(options, (login.clone(), connect), session, limit + STATEMENT_GRACE, health.clone())
         };
-        let (read, upkeep, read_turns) = (pool(max_connections), pool(1), ReadTurns::of_server(max_connections));
-        Ok(Self { read, upkeep, read_turns, limit, login, pooler, is_standby })
+        let (read, upkeep, read_turns) =
+            (pool(max_connections, None), pool(1, None), ReadTurns::of_server(max_connections));
+        let reader = reader_role.map(|role| pool(max_connections, Some(role)));
+        let reader_role = reader_role.map(str::to_owned);
+        Ok(Self { read, reader, reader_role, upkeep, read_turns, limit, login, pooler, is_standby })
     }
 
     fn prepare(&self, url: &str, options: &PostgresOptions<'_>) -> Result<(PgConnectOptions, LoginTexts), OpenError> {
@@ -209,8 +226,12 @@ impl Server {
     fn replace(&self, (connect, texts): (PgConnectOptions, LoginTexts)) -> Vec<&'static str> {
         // New connections are opened with the options of the pools, and counted by those of the login: a refusal of the old ones that
         // comes in between only costs another attempt.
+        let connect_with = session(connect.clone(), self.limit, self.pooler, self.is_standby);
         for pool in [&self.read, &self.upkeep] {
-            pool.connect_with(session(connect.clone(), self.limit, self.pooler, self.is_standby));
+            pool.connect_with(connect_with.clone());
+        }
+        if let Some(reader) = &self.reader {
+            reader.connect_with(as_role(connect_with, self.reader_role.as_deref().filter(|_| !self.pooler)));
         }
         let changed = self.login.replace(connect, texts);
         if changed.iter().any(|part| *part != "password") {
@@ -229,6 +250,35 @@ fn session(connect: PgConnectOptions, limit: Duration, pooler: bool, is_standby:
         (false, false) => connect,
     };
     connect.options(time_limits(limit))
+}
+
+/// Returns the options of a connection that takes on a role.
+fn as_role(connect: PgConnectOptions, role: Option<&str>) -> PgConnectOptions {
+    match role {
+        Some(role) => connect.options([("role", role)]),
+        None => connect,
+    }
+}
+
+/// Returns the statements that a transaction behind a pooler begins with, for a role.
+fn with_role(local: Arc<str>, role: Option<&str>) -> Arc<str> {
+    match role {
+        Some(role) => format!("{local}; SET LOCAL ROLE {role}; SELECT {}", views_first(role, true)).into(),
+        None => local,
+    }
+}
+
+/// Returns the statement that a session begins with.
+fn look(role: Option<&str>) -> String {
+    match role {
+        Some(role) => format!("{LOOK}, {}", views_first(role, false)),
+        None => LOOK.to_owned(),
+    }
+}
+
+/// Returns an expression that makes the names of tables mean the views of a role.
+fn views_first(role: &str, is_local: bool) -> String {
+    format!("set_config('search_path', '{role}, ' || current_setting('search_path'), {is_local})")
 }
 
 /// Returns the login of the connection that waits for notifications.

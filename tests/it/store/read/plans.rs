@@ -15,6 +15,7 @@ use super::build::*;
 use crate::support::build::commands::*;
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::explain::{Execution, Executions};
+use crate::support::postgres::reader_role;
 
 const PAGE: u64 = 51;
 const SCAN: u64 = 1_000;
@@ -126,6 +127,8 @@ async fn pages_of_grown_lists_read_little_more_than_their_rows() {
     }
     let grow = GROW.replace("NEW_YEAR", &NEW_YEAR.micros().to_string());
     owner.connect().await.execute_unprepared(&grow).await.unwrap();
+    // The second wall looks up the invitation of each row for whoever is bound to organizations.
+    let most_pages = if reader_role().is_some() { 2 * MOST_PAGES } else { MOST_PAGES };
     let (mut watched, mut late) = (Executions::of(&database), Vec::new());
     for (name, list) in lists() {
         for after in [None, Some(middle(&list))] {
@@ -134,7 +137,7 @@ async fn pages_of_grown_lists_read_little_more_than_their_rows() {
             store.last_position().await.unwrap();
             for Execution { rows, pages, plan, .. } in watched.take() {
                 // The other orders are of what changes, and sort the guests of one host.
-                if rows > MOST_ROWS || pages > MOST_PAGES {
+                if rows > MOST_ROWS || pages > most_pages {
                     late.push(format!("{name}, late {position}: {rows} rows, {pages} pages for {found}\n{plan}"));
                 }
             }

@@ -18,6 +18,7 @@ use crate::support::build::commands::*;
 use crate::support::codes::{requested, verification};
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::network::Network;
+use crate::support::postgres::read_schema;
 use crate::support::{on_both, pooler};
 
 on_both!(migrated: old_rows_are_deleted_in_turn);
@@ -301,10 +302,14 @@ async fn slow_lists_leave_connections_to_other_calls() {
     let store = network.store(&Clock::system(), 4, &limited(1));
     let made = created(&store, link()).await;
     let admin = database.connect().await;
-    let slow = "ALTER TABLE acceptance RENAME TO accepted;
-        CREATE VIEW acceptance AS SELECT a.* FROM accepted a, (SELECT pg_sleep(30)) s";
+    let schema = read_schema();
+    let slow = format!(
+        "ALTER TABLE {schema}.acceptance RENAME TO accepted;
+        CREATE VIEW {schema}.acceptance AS SELECT a.* FROM {schema}.accepted a, (SELECT pg_sleep(30)) s;
+        GRANT SELECT ON {schema}.acceptance TO public"
+    );
     store.executor().execute(command(accept(&made, "ann")), None).await.unwrap();
-    admin.execute_unprepared(slow).await.unwrap();
+    admin.execute_unprepared(&slow).await.unwrap();
     let stop = Arc::<AtomicBool>::default();
     let mut lists = JoinSet::new();
     for _ in 0..8 {

@@ -1,0 +1,204 @@
+//! The role for reads of calls, which sees no rows but those of whoever a statement reads for.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use invitation_service::clock::Clock;
+use invitation_service::domain::command;
+use invitation_service::domain::group::Group;
+use invitation_service::domain::reach::Reach;
+use invitation_service::domain::value::text::AccountId;
+use invitation_service::store::{Database, InvitationQuery, PostgresOptions, Store};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
+
+use super::migrations::tables;
+use crate::support::build::commands::*;
+use crate::support::build::kinds::*;
+use crate::support::database::{NEW_YEAR, TestDatabase};
+use crate::support::postgres::{self, READER_ROLE};
+
+/// The tables of which no call reads.
+const OF_NO_CALL: [&str; 4] = ["api_key_position", "key_check", "prune_walk", "resume_key"];
+
+/// The only table of calls whose rows belong to no account.
+const OF_NO_ACCOUNT: &str = "follower";
+
+fn open_with(database: &TestDatabase, reader_role: Option<&str>) -> Database {
+    let options = postgres::options(database.url(), Some(database.direct()), 4, Duration::from_secs(10));
+    Database::postgres(&PostgresOptions { reader_role, ..options }, Clock::manual(NEW_YEAR)).unwrap()
+}
+
+/// Opens a database with the role, and makes its views.
+async fn start(database: &TestDatabase) -> Store {
+    let opened = open_with(database, Some(READER_ROLE));
+    opened.maintenance().migrate().await.unwrap();
+    Store::start(opened, &options(Group::run))
+}
+
+fn other() -> Reach {
+    Reach::of_account(AccountId::parse("other").unwrap())
+}
+
+fn query() -> InvitationQuery {
+    InvitationQuery { limit: 10, ..InvitationQuery::default() }
+}
+
+/// Looks as a statement of a read does that has no conditions of its own.
+struct Planted(DatabaseTransaction);
+
+impl Planted {
+    async fn begin(database: &TestDatabase) -> Self {
+        let transaction = database.connect().await.begin().await.unwrap();
+        let sql = format!("SET LOCAL ROLE {READER_ROLE}; SET LOCAL search_path = {READER_ROLE}, public");
+        transaction.execute_unprepared(&sql).await.unwrap();
+        Self(transaction)
+    }
+
+    async fn name(&self, accounts: &str, hosts: &str) {
+        let sql = "SELECT set_config('invitation.accounts', $1, true), set_config('invitation.hosts', $2, true)";
+        let values = [accounts.into(), hosts.into()];
+        self.0.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await.unwrap();
+    }
+
+    async fn texts(&self, sql: &str) -> Vec<String> {
+        let rows = self.0.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap();
+        rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    }
+
+    async fn count(&self, table: &str) -> usize {
+        self.texts(&format!("SELECT count(*)::text FROM {table}")).await[0].parse().unwrap()
+    }
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn query_without_conditions_sees_only_what_is_named() {
+    let Some(database) = TestDatabase::migrated_postgres().await else { return };
+    let store = start(&database).await;
+    let (plain, guest) = (created(&store, user("a@example.com")).await, created(&store, guest("b@example.com")).await);
+    let create = command::Command { reach: other(), ..command(create(user("c@example.com"))) };
+    store.executor().execute(create, None).await.unwrap();
+    store.close().await;
+
+    let all = tables(&database.connect().await).await;
+    let planted = Planted::begin(&database).await;
+    let views = planted.texts(&format!("SELECT viewname FROM pg_views WHERE schemaname = '{READER_ROLE}'")).await;
+    for table in &all {
+        assert_ne!(views.contains(table), OF_NO_CALL.contains(&table.as_str()), "{table}: whether calls read of it");
+    }
+    assert_eq!(views.len() + OF_NO_CALL.len(), all.len());
+    for (accounts, hosts) in [(None, None), (Some(""), Some("")), (Some("\n"), Some("")), (Some("\nothe\n"), Some(""))]
+    {
+        if let (Some(accounts), Some(hosts)) = (accounts, hosts) {
+            planted.name(accounts, hosts).await;
+        }
+        for table in views.iter().filter(|table| *table != OF_NO_ACCOUNT) {
+            assert_eq!(planted.count(table).await, 0, "{table} for {accounts:?}");
+        }
+    }
+    planted.name("\nother\n", "").await;
+    for table in ["invitation", "recipient", "event", "outbox"] {
+        assert_eq!(planted.texts(&format!("SELECT DISTINCT account_id FROM {table}")).await, ["other"], "{table}");
+    }
+    planted.name("\nacme\nother\n", "").await;
+    assert_eq!(planted.count("invitation").await, 3);
+    planted.name("\nacme\n", &format!("\n{HOST}\n")).await;
+    for (table, id) in
+        [("invitation", "id"), ("recipient", "invitation_id"), ("event", "invitation_id"), ("outbox", "invitation_id")]
+    {
+        let seen = planted.texts(&format!("SELECT DISTINCT {id}::text FROM {table}")).await;
+        assert_eq!(seen, [guest.id.0.to_string()], "{table}, and not {}", plain.id.0);
+    }
+    planted.name("\nacme\n", "\n").await;
+    assert_eq!((planted.count("invitation").await, planted.count("event").await), (0, 0), "no organization");
+    let behind = Statement::from_string(DbBackend::Postgres, "SELECT count(*) FROM public.invitation");
+    let error = planted.0.query_one_raw(behind).await.unwrap_err().to_string();
+    assert!(error.contains("permission denied"), "{error}");
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn every_read_goes_through_the_views() {
+    let Some(database) = TestDatabase::migrated_postgres().await else { return };
+    let store = start(&database).await;
+    let made = created(&store, user("a@example.com")).await;
+    let sees = async || {
+        let primary = store.primary();
+        let got = primary.get_invitation(&reach(), made.id, true).await.unwrap().is_some();
+        let listed = primary.list_invitations(&reach(), &query()).await.unwrap().len();
+        let counted = primary.count_invitations(&reach(), &query(), 10).await.unwrap().found;
+        let named = store.list_names(&reach(), &query()).await.unwrap().len();
+        let events = store.oldest_event(reach().account()).await.unwrap().is_some();
+        (got, listed, counted, named, events)
+    };
+    assert_eq!(sees().await.0, true);
+    assert_eq!(sees().await, (true, 1, 1, 1, false));
+    let whole = reach();
+    let all_at_once = (0..20).map(|_| store.primary().get_invitation(&whole, made.id, false));
+    for read in futures_util::future::join_all(all_at_once).await {
+        assert_eq!(read.unwrap().unwrap().found.id, made.id, "also in a group");
+    }
+    let admin = database.connect().await;
+    let hide = "CREATE OR REPLACE VIEW invitation_reader.invitation AS SELECT * FROM public.invitation WHERE false";
+    admin.execute_unprepared(hide).await.unwrap();
+    assert_eq!(sees().await, (false, 0, 0, 0, false));
+    // Whatever decides sees all rows.
+    store.executor().execute(command(revoke(&made)), None).await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn service_is_not_ready_without_the_views_of_its_role() {
+    let Some(database) = TestDatabase::migrated_postgres().await else { return };
+    let admin = database.connect().await;
+    admin.execute_unprepared("DROP SCHEMA IF EXISTS invitation_reader CASCADE").await.unwrap();
+    let opened = open_with(&database, Some(READER_ROLE));
+    let ready = async || opened.maintenance().is_ready().await.unwrap();
+    assert!(!ready().await, "there are none");
+    opened.maintenance().migrate().await.unwrap();
+    assert!(ready().await);
+    let identity = "SELECT oid::text FROM pg_class WHERE oid = 'invitation_reader.invitation'::regclass";
+    let before = texts(&database, identity).await;
+    opened.maintenance().migrate().await.unwrap();
+    assert_eq!(texts(&database, identity).await, before, "views that fit are left as they are");
+    admin.execute_unprepared("ALTER TABLE label ADD COLUMN of_a_newer_release text").await.unwrap();
+    assert!(!ready().await, "one has not all columns of its table");
+    opened.maintenance().migrate().await.unwrap();
+    assert!(ready().await);
+    admin.execute_unprepared("COMMENT ON SCHEMA invitation_reader IS 'of another release'").await.unwrap();
+    opened.maintenance().migrate().await.unwrap();
+    assert_ne!(texts(&database, identity).await, before, "views of another release are made anew");
+    opened.close().await;
+}
+
+/// Runs a program of PostgreSQL on a database.
+fn run(program: &str, url: &str, arguments: &[&str]) -> Output {
+    let output = Command::new(postgres::program(program)).arg(url).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// As docs/reader-role.md says: the role that dumps needs no more than it would without the wall.
+#[tokio::test(crate = "crate::support::limit")]
+async fn database_with_the_role_is_dumped_and_restored() {
+    let Some(database) = TestDatabase::migrated_postgres().await else { return };
+    let store = start(&database).await;
+    let made = created(&store, user("a@example.com")).await;
+    store.close().await;
+    let (server, name) = database.direct().rsplit_once('/').unwrap();
+    let dumper = format!("dumper_of_{name}");
+    let admin = database.connect().await;
+    let create = format!("CREATE ROLE {dumper} LOGIN PASSWORD '{dumper}'; GRANT pg_read_all_data TO {dumper}");
+    admin.execute_unprepared(&create).await.unwrap();
+    let host = server.rsplit('@').next().unwrap();
+    let dump = tempfile::NamedTempFile::new().unwrap();
+    let file = dump.path().to_str().unwrap();
+    let url = format!("postgres://{dumper}:{dumper}@{host}/{name}");
+    run("pg_dump", &url, &["--no-owner", "--file", file]);
+    let restored = TestDatabase::postgres().await.unwrap();
+    run("psql", restored.direct(), &["--quiet", "--set", "ON_ERROR_STOP=1", "--file", file]);
+    let opened = open_with(&restored, Some(READER_ROLE));
+    assert!(opened.maintenance().is_ready().await.unwrap());
+    let store = Store::start(opened, &options(Group::run));
+    assert_eq!(read(&store, made.id).await.id, made.id);
+    assert!(store.primary().get_invitation(&other(), made.id, false).await.unwrap().is_none());
+    store.close().await;
+}

@@ -124,6 +124,10 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("store.read_url", "postgres://u:hunter2@db.example.com/d", "sslmode=verify-full"),
         ("store.read_url", "hunter2", "must be sqlite://FILE"),
         ("store.read_url", " ", "is empty"),
+        ("store.reader_role", "invitation_reader", "is for PostgreSQL"),
+        ("store.reader_role", "public", "lower-case letters"),
+        ("store.reader_role", "pg_reader", "lower-case letters"),
+        ("store.reader_role", "r; DROP TABLE invitation", "lower-case letters"),
         ("store.timeout", "10s", "shorter than grpc.request_timeout, which is 10s"),
         ("token.keys", " ", "is empty"),
         ("auth.mode", "off", "\"none\", \"required\""),
@@ -353,7 +357,8 @@ fn redacted_configuration_has_every_key_and_no_secret() {
     let mail = ("INVITATION__MAIL__URL", "smtps://iv:hunter2@mail.example.com");
     let read = ("INVITATION__STORE__READ_URL", "postgres://iv:hunter2@standby/invitations?sslmode=require");
     let admin = ("INVITATION__ADMIN__LISTEN", "127.0.0.1:9090");
-    let config = load(&[POSTGRES, KEYS, NATS, mail, read, admin]).unwrap();
+    let role = ("INVITATION__STORE__READER_ROLE", "invitation_reader");
+    let config = load(&[POSTGRES, KEYS, NATS, mail, read, admin, role]).unwrap();
     let shown = config.redacted();
     assert!(shown.contains("\"smtps://[redacted]@mail.example.com:465\""), "{shown}");
     for secret in ["hunter2", "c2VjcmV0", "iv:"] {

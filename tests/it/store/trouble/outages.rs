@@ -224,11 +224,12 @@ async fn locked_invitation_stalls_only_its_own_commands() {
     let beside = callers.answered_in(span).await;
     lock.rollback().await.unwrap();
     let answers = waiting.join_all().await;
-    // Other work of the machine begins and ends, so the slower of the spans around the lock is the one to compare with.
+    // Other work of the machine begins and ends, so the slower of the spans around the lock is the one to compare with. A lane that
+    // waits for the lock answers a tenth of it.
     let free = callers.answered_in(span).await.min(before);
     let failed = callers.stop().await;
     assert_eq!(failed.len(), 0, "others met no lock");
-    assert!(beside * 2 >= free, "{beside} calls beside the lock, {free} without it");
+    assert!(beside * 4 >= free, "{beside} calls beside the lock, {free} without it");
     let is_unavailable = |answer: &Answer| matches!(answer, Err(ExecuteError::Unavailable));
     assert!(answers.iter().any(is_unavailable), "{answers:?}");
     assert!(answers.iter().any(Result::is_ok), "those that came late enough outlasted the lock: {answers:?}");

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::points::{By, PointKey};
 use super::query::{InvitationQuery, Order};
-use super::source::{PageSql, Source, ids_sql, page_sql};
+use super::source::{PageSql, Source, host_scopes, ids_sql, page_sql};
 use super::unreadable::{FullPage, ReadOn};
 use super::{ACCOUNT, CLOCK, Cursor, Page, Params, Read, SortKey, direction};
 use crate::domain::invitation::Invitation;
@@ -84,9 +84,10 @@ impl Store {
     pub async fn list_names(&self, reach: &Reach, query: &InvitationQuery) -> Result<Vec<ListedName>, StoreError> {
         let backend = self.database.backend();
         let (mut query, mut names) = (query.clone(), FullPage::new(query.limit));
+        let hosts = host_scopes(reach);
         loop {
             let mut params = self.primary.params(reach, moment_of(&query));
-            let sources = Source::of_page(&query);
+            let sources = Source::of_page(&query, &hosts);
             let PageSql { with, rows, end: _ } = page_sql(backend, (reach, &query), &sources, ("0", &mut params));
             let sql = format!(
                 "WITH {with} SELECT {now} AS now, i.id AS id, i.sort_key AS sort_key FROM ({rows}) i
@@ -156,7 +157,7 @@ impl Reads {
 
     /// Reads a page of invitations, judged at one moment.
     pub async fn list_invitations(&self, reach: &Reach, query: &InvitationQuery) -> Result<Listed, StoreError> {
-        self.page(reach, query, &Source::of_page(query)).await
+        self.page(reach, query, &Source::of_page(query, &host_scopes(reach))).await
     }
 
     /// Reads a page, by age, of the invitations that one invitee can accept: ACTIVE invitations of every kind to one of their

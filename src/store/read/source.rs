@@ -9,9 +9,12 @@ use super::filter::{conditions, in_range};
 use super::query::{InvitationQuery, Order};
 use super::{ACCOUNT, Params, direction};
 use crate::domain::invitation::recipient::Address;
-use crate::domain::kind::{ACCOUNT_SCOPE, Kind, Scope};
-use crate::domain::reach::Reach;
+use crate::domain::kind::{ACCOUNT_SCOPE, Kind, Scope, organization_scope};
+use crate::domain::reach::{Extent, Reach};
 use crate::store::sql::rows_param::by_index;
+
+/// The most organizations whose invitations are read each from its own source.
+const MOST_HOSTS: usize = 8;
 
 /// A list that is read in order.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +25,8 @@ pub(super) enum Source<'a> {
     Users,
     /// The guest invitations of a host, in any order.
     Guests(&'a Scope),
+    /// The same, whatever scope is asked for.
+    Hosted(&'a Scope),
     /// The invitations whose own scope is this one.
     Scope(&'a Scope),
     /// The invitations that have a scope among their groups.
@@ -58,8 +63,9 @@ struct Index {
 }
 
 impl<'a> Source<'a> {
-    /// Returns the sources of a list. A row that two of them have is in the list once.
-    pub(super) fn of_page(query: &'a InvitationQuery) -> Vec<Self> {
+    /// Returns the sources of a list. A row that two of them have is in the list once. `hosts` has the scopes of the organizations
+    /// that a caller is bound to: among the rows of all others, theirs may be few, and a look ends after a number of rows.
+    pub(super) fn of_page(query: &'a InvitationQuery, hosts: &'a [Scope]) -> Vec<Self> {
         // Tables beside the invitations are sorted by the creation of the invitation only.
         let by_age = query.order == Order::CreateTime;
         if let Some(address) = query.target.as_ref().filter(|_| by_age) {
@@ -67,6 +73,9 @@ impl<'a> Source<'a> {
         }
         if let Some(id) = query.resource_id.filter(|_| by_age) {
             return vec![Self::Resource(id)];
+        }
+        if by_age && (1..=MOST_HOSTS).contains(&hosts.len()) {
+            return hosts.iter().map(Self::Hosted).collect();
         }
         if let Some(inviter) = query.inviter_user_id.as_ref().filter(|_| by_age) {
             return vec![Self::Inviter(inviter)];
@@ -107,7 +116,7 @@ impl<'a> Source<'a> {
             // Their scope is the account, and the index by scope is sorted as the one by age is.
             Self::Users => own("scope", format!(" AND i.scope_type = '{ACCOUNT_SCOPE}' AND i.scope_id = {ACCOUNT}")),
             Self::Scope(scope) => own("scope", in_scope("i", scope, params)),
-            Self::Guests(scope) => {
+            Self::Guests(scope) | Self::Hosted(scope) => {
                 let tag = match order {
                     Order::Email => "guest-email",
                     Order::FirstSent => "guest-sent",
@@ -233,12 +242,21 @@ pub(super) fn ids_sql(
 ) -> String {
     let query = InvitationQuery { order: Order::CreateTime, after: None, ..query.clone() };
     let limit = format!("LIMIT {}", params.push(most.cast_signed()));
-    let sources = Source::of_page(&query).into_iter().enumerate();
+    let hosts = host_scopes(reach);
+    let sources = Source::of_page(&query, &hosts).into_iter().enumerate();
     let parts = sources.map(|(number, source)| {
         let (rows, _) = source.sql(backend, (reach, &query), params, ("i.id", &limit, None));
         format!("SELECT id FROM ({rows}) part_{number}")
     });
     format!("SELECT id FROM ({}) i {limit}", parts.collect::<Vec<_>>().join(" UNION "))
+}
+
+/// Returns the scopes of the organizations that a caller is bound to; empty for a caller who is bound to none.
+pub(super) fn host_scopes(reach: &Reach) -> Vec<Scope> {
+    match reach.extent() {
+        Extent::Hosts(hosts) => hosts.iter().map(|host| organization_scope(*host)).collect(),
+        Extent::Account | Extent::Person(..) => Vec::new(),
+    }
 }
 
 /// Returns whether the listed invitations can have groups: general invitations alone do.

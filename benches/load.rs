@@ -9,10 +9,16 @@
 
 #[path = "load/client.rs"]
 mod client;
+#[path = "load/credential.rs"]
+mod credential;
+#[path = "load/credentials.rs"]
+mod credentials;
 #[path = "load/drive.rs"]
 mod drive;
 #[path = "load/filler.rs"]
 mod filler;
+#[path = "load/jwt.rs"]
+mod jwt;
 #[path = "load/known.rs"]
 mod known;
 #[path = "load/options.rs"]
@@ -35,11 +41,14 @@ mod usage;
 use std::error::Error;
 use std::process::ExitCode;
 
+use credential::Credential;
+use credentials::Credentials;
 use drive::{Load, Pace};
 use options::{Database, Options};
 use pgbench::Pgbench;
 use postgres::Cluster;
 use report::Report;
+use row::Row;
 use server::Server;
 
 /// That of the server: what the driver takes of the machine is missing elsewhere.
@@ -66,58 +75,62 @@ async fn main() -> ExitCode {
     }
 }
 
+/// One of the runs.
+struct Run<'a> {
+    options: &'a Options,
+    credentials: &'a Credentials,
+    /// The credentials in the order of this run: each begins with another.
+    order: Vec<Credential>,
+}
+
 async fn run(options: &Options) -> Outcome {
     let mut report = Report::default();
+    let credentials = Credentials::create(&options.credentials)?;
+    let mut run = Run { options, credentials: &credentials, order: options.credentials.clone() };
     for _ in 0..options.runs {
         if options.databases.contains(&Database::Sqlite) {
-            measure_on_sqlite(options, &mut report).await?;
+            measure_on_sqlite(&run, &mut report).await?;
         }
         if options.databases.contains(&Database::Postgres) {
-            measure_on_postgres(options, &mut report).await?;
+            measure_on_postgres(&run, &mut report).await?;
         }
+        run.order.rotate_left(1);
     }
     println!("{report}");
     Ok(())
 }
 
-async fn measure_on_sqlite(options: &Options, report: &mut Report) -> Outcome {
-    let server = Server::on_sqlite(options.filler).await?;
-    drive_all(options, &[server], report, None).await
+async fn measure_on_sqlite(run: &Run<'_>, report: &mut Report) -> Outcome {
+    let load = Load::prepare(vec![Server::on_sqlite(run.options.filler).await?], run.options, None).await?;
+    drive_all(run, load, report, None).await
 }
 
-async fn measure_on_postgres(options: &Options, report: &mut Report) -> Outcome {
-    let cluster = Cluster::start(&options.postgres)?;
+async fn measure_on_postgres(run: &Run<'_>, report: &mut Report) -> Outcome {
+    let cluster = Cluster::start(&run.options.postgres)?;
     // The same tables, empty, in a database of its own.
     let (served, compared) = (cluster.database("served")?, cluster.database("compared")?);
     server::migrate(&compared)?;
     let pgbench = Pgbench::prepare(&cluster, "compared")?;
-    let mut servers = vec![Server::on_postgres(&served, options.filler).await?];
-    while servers.len() < options.replicas {
+    let mut servers = vec![Server::on_postgres(&served, run.options.filler).await?];
+    while servers.len() < run.options.replicas {
         servers.push(Server::on_postgres(&served, 0).await?);
     }
-    drive_all(options, &servers, report, Some(&pgbench)).await
+    let load = Load::prepare(servers, run.options, Some(&cluster)).await?;
+    drive_all(run, load, report, Some(&pgbench)).await
 }
 
 /// Measures every row, each followed by the statement that does the same in pgbench. The empty call comes first: others are
 /// compared with it.
-async fn drive_all(
-    options: &Options,
-    servers: &[Server],
-    report: &mut Report,
-    pgbench: Option<&Pgbench<'_>>,
-) -> Outcome {
-    let load = Load::prepare(servers, options, pgbench.map(Pgbench::cluster)).await?;
+async fn drive_all(run: &Run<'_>, mut load: Load, report: &mut Report, pgbench: Option<&Pgbench<'_>>) -> Outcome {
+    let options = run.options;
     let database = if pgbench.is_some() { "postgresql" } else { "sqlite" };
     for row in options.rows.iter().copied() {
         let mut fastest: f64 = 0.0;
         for in_flight in options.in_flight.iter().copied() {
-            let measured = load.measure(row, Pace::InFlight(in_flight)).await?;
-            fastest = fastest.max(measured.per_second);
-            report.row(database, row, Pace::InFlight(in_flight), measured);
+            fastest = fastest.max(drive(run, &mut load, (database, row), Pace::InFlight(in_flight), report).await?);
         }
         if options.paced {
-            let pace = Pace::PerSecond((fastest / 2.0).max(1.0));
-            report.row(database, row, pace, load.measure(row, pace).await?);
+            drive(run, &mut load, (database, row), Pace::PerSecond((fastest / 2.0).max(1.0)), report).await?;
         }
         let Some((pgbench, script)) = pgbench.zip(row.script()) else { continue };
         for clients in [1, 32] {
@@ -125,4 +138,27 @@ async fn drive_all(
         }
     }
     Ok(())
+}
+
+/// Measures one cell with each credential, one right after the other, and returns the rate of the calls without any.
+async fn drive(
+    run: &Run<'_>,
+    load: &mut Load,
+    (database, row): (&'static str, Row),
+    pace: Pace,
+    report: &mut Report,
+) -> Outcome<f64> {
+    let mut without = 0.0;
+    for credential in run.order.iter().copied() {
+        // Also with none if there are others: each has a server that has just been started.
+        if run.order.len() > 1 {
+            load.present(credential, run.credentials).await?;
+        }
+        let measured = load.measure(row, pace).await?;
+        if credential == Credential::None {
+            without = measured.per_second;
+        }
+        report.row((database, row, credential), pace, measured);
+    }
+    Ok(without)
 }

@@ -8,6 +8,8 @@ use tokio::task::JoinSet;
 
 use crate::Outcome;
 use crate::client::Client;
+use crate::credential::Credential;
+use crate::credentials::{Credentials, Presented};
 use crate::known::Known;
 use crate::options::Options;
 use crate::postgres::Cluster;
@@ -44,27 +46,44 @@ pub(crate) struct Measured {
 }
 
 /// Servers of one database with invitations, and connections to them.
-pub(crate) struct Load<'a> {
-    servers: &'a [Server],
+pub(crate) struct Load {
+    servers: Vec<Server>,
     postgres: Option<Process>,
     clients: Vec<Client>,
     known: Arc<Known>,
     turn: Arc<AtomicUsize>,
+    /// The API key of the database, once there is one.
+    stored_key: Option<String>,
     warm_up: Duration,
     measured: Duration,
 }
 
-impl<'a> Load<'a> {
+impl Load {
     /// Connects, and creates the invitations that are read and accepted.
-    pub(crate) async fn prepare(servers: &'a [Server], options: &Options, cluster: Option<&Cluster>) -> Outcome<Self> {
-        let mut clients = Vec::new();
-        for server in servers.iter().cycle().take(CONNECTIONS) {
-            clients.push(Client::connect(server.address()).await?);
-        }
+    pub(crate) async fn prepare(servers: Vec<Server>, options: &Options, cluster: Option<&Cluster>) -> Outcome<Self> {
+        let clients = connect(&servers, Presented::default()).await?;
         let known = Arc::new(Known::create(&clients, options.pending).await?);
         let postgres = cluster.map(|cluster| Process::with_children(cluster.process()));
         let (warm_up, measured) = (options.warm_up(), options.measured());
-        Ok(Self { servers, postgres, clients, known, turn: Arc::default(), warm_up, measured })
+        let (turn, stored_key) = (Arc::default(), None);
+        Ok(Self { servers, postgres, clients, known, turn, stored_key, warm_up, measured })
+    }
+
+    /// Starts the servers again, as ones that accept a credential, and connects with it.
+    pub(crate) async fn present(&mut self, credential: Credential, credentials: &Credentials) -> Outcome {
+        self.clients.clear();
+        for server in &mut self.servers {
+            server.stop()?;
+        }
+        if credential == Credential::StoredKey && self.stored_key.is_none() {
+            self.stored_key = self.servers.first().map(Server::create_key).transpose()?;
+        }
+        let presented = credentials.present(credential, self.stored_key.as_deref())?;
+        for server in &mut self.servers {
+            server.serve(&credentials.settings(credential), &presented).await?;
+        }
+        self.clients = connect(&self.servers, presented).await?;
+        Ok(())
     }
 
     /// Makes calls and measures those that are answered after the warm-up.
@@ -148,6 +167,10 @@ impl<'a> Load<'a> {
         }
         tasks
     }
+}
+
+async fn connect(servers: &[Server], presented: Presented) -> Outcome<Vec<Client>> {
+    Client::connect(servers.iter().cycle().take(CONNECTIONS).map(Server::address), presented).await
 }
 
 impl std::fmt::Debug for Pace {

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::Outcome;
+use crate::credential::Credential;
 use crate::drive::CONNECTIONS;
 use crate::row::Row;
 
@@ -16,6 +17,8 @@ cargo bench --bench load -- [OPTIONS]
   --database NAMES     of sqlite,postgres [both]
   --row NAMES          of empty,create,create-user,create-guest,create-general,batch-100,get,preview,forged,
                        accept,accept-hot,list,list-target,open [all]
+  --credential NAMES   what calls carry, of key,stored-key,jwt-es256,jwt-rs256,new-jwt-es256,new-jwt-rs256,tls,mtls, in a
+                       table of their own beside those that carry none [none]
   --in-flight NUMBERS  calls in flight [1,32,256]
   --no-half            leaves out the cells at half of a row's fastest rate
   --pending N          messages that wait to be sent meanwhile, in whole thousands [0]
@@ -29,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) runs: usize,
     pub(crate) databases: Vec<Database>,
     pub(crate) rows: Vec<Row>,
+    /// `None` first, which the others are compared with.
+    pub(crate) credentials: Vec<Credential>,
     pub(crate) in_flight: Vec<usize>,
     pub(crate) paced: bool,
     pub(crate) postgres: Vec<String>,
@@ -51,6 +56,7 @@ impl Options {
             runs: 1,
             databases: vec![Database::Sqlite, Database::Postgres],
             rows: Row::ALL.to_vec(),
+            credentials: vec![Credential::None],
             in_flight: vec![1, 32, 256],
             paced: true,
             postgres: Vec::new(),
@@ -67,6 +73,7 @@ impl Options {
                 "--seconds" => options.seconds = value()?.parse::<u64>()?.max(1),
                 "--database" => options.databases = list(&value()?)?,
                 "--row" => options.rows = list(&value()?)?,
+                "--credential" => options.credentials.extend(list::<Credential>(&value()?)?),
                 "--runs" => options.runs = value()?.parse()?,
                 "--no-half" => options.paced = false,
                 "--filler" => options.filler = value()?.parse()?,
@@ -87,6 +94,8 @@ impl Options {
         if options.replicas == 0 || !CONNECTIONS.is_multiple_of(options.replicas) {
             return Err(format!("--replicas must divide the {CONNECTIONS} connections of the driver").into());
         }
+        options.credentials.sort_unstable();
+        options.credentials.dedup();
         Ok(Some(options))
     }
 

@@ -73,10 +73,6 @@ impl<'a> Pgbench<'a> {
         Ok(pgbench)
     }
 
-    pub(crate) fn cluster(&self) -> &Cluster {
-        self.cluster
-    }
-
     /// Lets a number of clients run a script for a time and a warm-up.
     pub(crate) fn run(&self, script: Script, clients: usize, measured: Duration) -> Outcome<Compared> {
         let path = self.path(script);

@@ -1,28 +1,31 @@
-//! The server under load: the release binary with its defaults, but for address, database and key.
+//! The server under load: the release binary with its defaults, but for address, database, key and the credentials it accepts.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use invitation_service::pb::health::HealthCheckRequest;
 use invitation_service::pb::health::health_check_response::ServingStatus;
-use invitation_service::pb::health::health_client::HealthClient;
+use invitation_service::pb::health::{HealthCheckRequest, HealthCheckResponse};
 use invitation_service::pb::invitation_service_server::SERVICE_NAME;
-use tonic::transport::{Channel, Endpoint};
+use prost::Message as _;
 
 use crate::Outcome;
 use crate::client::{Client, framed};
+use crate::credentials::{ACCOUNT, Presented};
 use crate::filler::fill;
 use crate::row::{Row, general};
 use crate::supervisor::Supervisor;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_invitation-service");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_invitation-service");
 const KEYS: &str = "1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 /// The time limit of the server's start.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The pause between two looks at whether it has started.
+const PAUSE: Duration = Duration::from_millis(20);
 
-/// Runs `$1 serve` with its log in `$2` from `start` until `stop` or the end of its own input; then it removes the directory.
+/// Runs `$1 serve` with its log in `$2` from `start` until `stop` or the end of its own input; then it removes the directory. The
+/// file `settings` in it has the settings of the next start.
 ///
 /// A message a second leaves, so that those that wait go on waiting.
 const SCRIPT: &str = r#"
@@ -35,7 +38,7 @@ stop() {
 }
 while read -r action; do
     case $action in
-        start) "$1" serve </dev/null >/dev/null 2>"$2/log" & server=$!; echo "$server" ;;
+        start) (. "$2/settings" && exec "$1" serve) </dev/null >/dev/null 2>"$2/log" & server=$!; echo "$server" ;;
         stop) stop; echo stopped ;;
     esac
 done
@@ -49,7 +52,8 @@ const FILE: &str = "invitations.db";
 pub(crate) struct Server {
     address: String,
     process: u32,
-    log: PathBuf,
+    dir: PathBuf,
+    url: String,
     supervisor: Supervisor,
 }
 
@@ -71,17 +75,15 @@ impl Server {
     async fn start(dir: PathBuf, url: &str, filler: usize) -> Outcome<Self> {
         let dir_text = dir.to_str().ok_or("the temporary directory's name is not UTF-8")?;
         let supervisor = Supervisor::start(SCRIPT, &[BINARY, dir_text, url, KEYS], None)?;
-        let mut server = Self { address: String::new(), process: 0, log: dir.join("log"), supervisor };
-        server.serve().await?;
+        let mut server = Self { address: String::new(), process: 0, url: url.to_owned(), supervisor, dir };
+        server.serve(&[], &Presented::default()).await?;
         if filler > 0 {
-            let client = Client::connect(&server.address).await?;
-            let created = client.call(Row::CreateGeneral.path(), framed(&general("filler@example.org"))).await?;
+            let clients = Client::connect([server.address()].into_iter(), Presented::default()).await?;
+            let created = clients[0].call(Row::CreateGeneral.path(), framed(&general("filler@example.org"))).await?;
             Row::CreateGeneral.check(&created)?;
-            server.supervisor.order("stop")?;
-            // The log still has the old address, which the next start would take.
-            fs::remove_file(&server.log)?;
+            server.stop()?;
             fill(url, filler).await?;
-            server.serve().await?;
+            server.serve(&[], &Presented::default()).await?;
         }
         Ok(server)
     }
@@ -95,39 +97,55 @@ impl Server {
         self.process
     }
 
-    async fn serve(&mut self) -> Outcome {
+    pub(crate) fn stop(&mut self) -> Outcome {
+        self.supervisor.order("stop")?;
+        // The log still has the old address, which the next start would take.
+        Ok(fs::remove_file(self.log())?)
+    }
+
+    /// Starts a server that was stopped, with more settings, and waits until it serves clients who present this.
+    pub(crate) async fn serve(&mut self, settings: &[(&str, PathBuf)], presented: &Presented) -> Outcome {
+        let lines = settings.iter().map(|(name, value)| format!("export {name}='{}'\n", value.display()));
+        fs::write(self.dir.join("settings"), lines.collect::<String>())?;
         self.process = self.supervisor.order("start")?.parse()?;
         let ready = tokio::time::timeout(PATIENCE, async {
             self.address = loop {
-                if let Some(address) = address_in(&self.log) {
+                if let Some(address) = address_in(&self.log()) {
                     break address;
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(PAUSE).await;
             };
-            self.until_ready().await
+            self.until_ready(presented).await
         });
         let ready = ready.await.unwrap_or_else(|_| Err("the server does not serve".into()));
-        ready.map_err(|error| format!("{error}:\n{}", fs::read_to_string(&self.log).unwrap_or_default()).into())
+        ready.map_err(|error| format!("{error}:\n{}", fs::read_to_string(self.log()).unwrap_or_default()).into())
     }
 
-    async fn until_ready(&self) -> Outcome {
-        let request = HealthCheckRequest { service: SERVICE_NAME.to_owned() };
-        let mut watch = HealthClient::new(self.connect().await?).watch(request).await?.into_inner();
-        while let Some(answer) = watch.message().await? {
-            if answer.status() == ServingStatus::Serving {
+    async fn until_ready(&self, presented: &Presented) -> Outcome {
+        let clients = Client::connect([self.address()].into_iter(), presented.clone()).await?;
+        let request = framed(&HealthCheckRequest { service: SERVICE_NAME.to_owned() });
+        loop {
+            let answer = clients[0].call(Row::Empty.path(), request.clone()).await?;
+            if HealthCheckResponse::decode(answer.message)?.status() == ServingStatus::Serving {
                 return Ok(());
             }
+            tokio::time::sleep(PAUSE).await;
         }
-        Err("the server ended before it was ready".into())
     }
 
-    async fn connect(&self) -> Outcome<Channel> {
-        Ok(Endpoint::from_shared(format!("http://{}", self.address))?.tcp_nodelay(true).connect().await?)
+    /// Creates a key in the database of a server that was stopped, and returns it.
+    pub(crate) fn create_key(&self) -> Outcome<String> {
+        let arguments = ["api-key", "create", "--name", "load", "--account", ACCOUNT, "--permission", "*"];
+        printed(on_database(&self.url).args(arguments)).map(|key| key.trim().to_owned())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.join("log")
     }
 
     /// Empties the log, which has a line for every call.
     pub(crate) fn forget_log(&self) -> Outcome {
-        Ok(OpenOptions::new().write(true).truncate(true).open(&self.log).map(drop)?)
+        Ok(OpenOptions::new().write(true).truncate(true).open(self.log()).map(drop)?)
     }
 }
 
@@ -140,11 +158,21 @@ fn address_in(log: &Path) -> Option<String> {
 
 /// Makes the tables in a database of a PostgreSQL.
 pub(crate) fn migrate(url: &str) -> Outcome {
+    printed(on_database(url).arg("migrate")).map(drop)
+}
+
+/// Returns the server's program, ready to run on a database.
+fn on_database(url: &str) -> Command {
     let mut command = Command::new(BINARY);
-    command.arg("migrate").env("INVITATION__STORE__URL", url).env("INVITATION__TOKEN__KEYS", KEYS);
-    let output = command.output()?;
+    command.env("INVITATION__STORE__URL", url).env("INVITATION__TOKEN__KEYS", KEYS);
+    command
+}
+
+/// Runs a command that has to succeed, and returns what it prints.
+pub(crate) fn printed(command: &mut Command) -> Outcome<String> {
+    let output = command.output().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8(output.stdout)?);
     }
-    Err(format!("the tables cannot be made: {}", String::from_utf8_lossy(&output.stderr)).into())
+    Err(format!("{} failed: {}", command.get_program().display(), String::from_utf8_lossy(&output.stderr)).into())
 }

@@ -16,6 +16,7 @@ pub(crate) mod network;
 pub(crate) mod pooler;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
+mod scram;
 pub(crate) mod service;
 
 /// Makes two tests of one suite function: on SQLite and on PostgreSQL. The function takes an empty [`database::TestDatabase`];

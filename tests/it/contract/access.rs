@@ -14,7 +14,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
-use super::raw::told;
+use super::raw::{Cells, told};
 use super::request::{About, Known};
 use super::{raw, request};
 use crate::rpc::redemption::keys;
@@ -31,6 +31,27 @@ on_both!(
 
 const OURS: &str = "01920000-0000-7000-8000-00000000aaaa";
 const THEIRS: &str = "01920000-0000-7000-8000-00000000bbbb";
+
+/// The RPCs that are about nothing that is there already, so that nothing is own, foreign or missing.
+const ABOUT_NOTHING: [&str; 13] = [
+    "AccessService/CreateApiKey",
+    "AccessService/CreateOrganizationGrant",
+    "AccessService/GetCaller",
+    "AccessService/GetQuota",
+    "ConnectionInvitationService/CreateConnectionInvitation",
+    "ConnectionInvitationService/CreateReconnectInvitation",
+    "EventService/WatchEvents",
+    "GuestInvitationService/CreateGuestInvitation",
+    "InvitationService/BatchCreateInvitations",
+    "InvitationService/CreateInvitation",
+    "ScopeService/SyncAutojoin",
+    "UserInvitationService/CreateUserInvitation",
+    "WebhookService/CreateWebhookEndpoint",
+];
+
+fn is_about_nothing(path: &str) -> bool {
+    ABOUT_NOTHING.contains(&path.trim_start_matches("/invitation.v1."))
+}
 
 #[test]
 fn table_of_permissions_has_exactly_the_rpcs_that_exist() {
@@ -65,21 +86,24 @@ async fn rpc_without_one_good_credential_is_unauthenticated_first() {
         ("the hash of a key", vec![plain(&hash_of(&key[0]))]),
         ("a token without signature", vec![bearer("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.")]),
     ];
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut cells) = (BTreeSet::new(), Cells::new("credentials that are none"));
     for (case, credentials) in &cases {
         for rpc in raw::rpcs() {
             // Too large, malformed and empty messages are not even looked at.
-            for message in [Vec::new(), vec![0xff; 8]] {
+            for is_malformed in [false, true] {
+                let message = if is_malformed { vec![0xff; 8] } else { Vec::new() };
                 let mut request = Request::new(Bytes::from(message));
                 append(request.metadata_mut(), credentials);
                 let status = raw::call(&service, &rpc.path, request).await.expect_err(case);
                 assert_eq!(reason(&status), (Code::Unauthenticated, "UNAUTHENTICATED".to_owned()), "{case}");
+                cells.check(&rpc.path, &format!("{case}, {is_malformed}"));
                 let (_, message, details) = told(&status);
                 seen.insert((message, details));
             }
         }
     }
     assert_eq!(seen.len(), 1, "what is wrong with a credential is not told");
+    cells.assert_complete(|_| true, 2 * cases.len());
     service.stop().await;
 }
 
@@ -101,8 +125,10 @@ async fn permission_opens_exactly_its_rpcs_before_validation() {
     let accounts: Vec<(&str, &str)> =
         Permission::ALL.into_iter().map(|permission| ("ours", permission.name())).collect();
     let (service, key) = keys::start(&database, &accounts).await;
+    let mut cells = Cells::new("permissions");
     for (permission, key) in Permission::ALL.into_iter().zip(&key) {
         for (path, needed) in RPCS {
+            cells.check(path, permission.name());
             // No message of any method: whoever gets as far as validation is told so.
             let status = keys::call(&service, key, path, vec![0xff; 8]).await.expect_err("no message");
             if needed.permission().is_none_or(|needed| needed == permission) {
@@ -118,6 +144,7 @@ async fn permission_opens_exactly_its_rpcs_before_validation() {
             }
         }
     }
+    cells.assert_complete(|_| true, Permission::ALL.len());
     service.stop().await;
 }
 
@@ -159,16 +186,24 @@ async fn foreign_and_missing_resources_answer_alike(database: TestDatabase) {
     let (service, key) = keys::start(&database, &[("ours", "*"), ("theirs", "*")]).await;
     let theirs = request::known(&service, Some(&key[1]), THEIRS).await;
     let before = snapshot(&service, &key[1], &theirs).await;
-    for rpc in raw::rpcs() {
+    let mut cells = Cells::new("own, foreign and missing resources");
+    let mut ours = request::known(&service, Some(&key[0]), OURS).await;
+    for rpc in raw::reads_first() {
         if request::valid(&rpc.path, &theirs).0 == About::New {
+            assert!(is_about_nothing(&rpc.path), "{} is about what there is already", rpc.path);
             continue;
         }
-        let ours = request::known(&service, Some(&key[0]), OURS).await;
+        if !rpc.reads {
+            ours = request::known(&service, Some(&key[0]), OURS).await;
+        }
         let ask = |known: &Known| {
             let (about, message) = request::valid(&rpc.path, known);
             let (service, key) = (&service, &key[0]);
             async move { (about, keys::call(service, key, &rpc.path, message).await) }
         };
+        for case in ["own", "foreign", "missing"] {
+            cells.check(&rpc.path, case);
+        }
         let (about, foreign) = ask(&theirs).await;
         let (_, missing) = ask(&theirs.missing()).await;
         match about {
@@ -211,6 +246,7 @@ async fn foreign_and_missing_resources_answer_alike(database: TestDatabase) {
         }
     }
     assert_eq!(snapshot(&service, &key[1], &theirs).await, before, "nothing of it has changed");
+    cells.assert_complete(|path| !is_about_nothing(path), 3);
     service.stop().await;
 }
 

@@ -75,7 +75,7 @@ pub(crate) async fn prove_by_name(service: &Service, name: &str, email: &str) ->
 
 /// The code that an address can prove itself with; none if none was asked for.
 pub(crate) async fn sent(service: &Service, email: &str) -> Option<String> {
-    code_of(&service.connect().await, KEYS, email).await
+    code_of(service.connected().await, KEYS, email).await
 }
 
 /// A code that is not this one.
@@ -97,8 +97,6 @@ pub(crate) async fn mailed(service: &Service) -> Vec<(i32, Option<String>)> {
 
 /// Rows of the service's database.
 pub(crate) async fn rows(service: &Service, sql: &str) -> Vec<QueryResult> {
-    let database = service.connect().await;
-    let rows = database.query_all_raw(Statement::from_string(database.get_database_backend(), sql)).await.unwrap();
-    database.close().await.unwrap();
-    rows
+    let database = service.connected().await;
+    database.query_all_raw(Statement::from_string(database.get_database_backend(), sql)).await.unwrap()
 }

@@ -14,8 +14,7 @@ use crate::support::expect::refused;
 use crate::support::on_both;
 use crate::support::service::Service;
 
-on_both!(
-    unreadable_invitation_costs_no_other_its_list,
+on_both!(migrated: unreadable_invitation_costs_no_other_its_list,
     watch_goes_on_over_events_of_a_newer_release,
     scope_is_revoked_but_for_an_unreadable_invitation,
 );

@@ -21,6 +21,7 @@ use crate::support::service::Service;
 use invitation_service::pb;
 
 on_both!(
+    migrated:
     request_id_has_one_effect_for_every_rpc,
     request_id_used_ten_times_at_once_has_one_effect,
     request_id_of_one_organization_is_free_for_another,
@@ -48,11 +49,10 @@ const EFFECTS: [&str; 16] = [
 ];
 
 pub(super) async fn effects(service: &Service) -> [i64; 16] {
-    let database = service.connect().await;
+    let database = service.connected().await;
     let columns: Vec<_> = EFFECTS.iter().enumerate().map(|(at, sql)| format!("(SELECT {sql}) AS c{at}")).collect();
     let select = Statement::from_string(database.get_database_backend(), format!("SELECT {}", columns.join(", ")));
     let row = database.query_one_raw(select).await.unwrap().unwrap();
-    database.close().await.unwrap();
     std::array::from_fn(|at| row.try_get("", &format!("c{at}")).unwrap())
 }
 

@@ -48,8 +48,11 @@ async fn empty_message_names_every_required_field_at_once() {
 async fn valid_request_is_what_the_refused_ones_are_made_of() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;
-    for rpc in raw::rpcs() {
-        let known = request::known(&service, None, messages::COMPANY).await;
+    let mut known = request::known(&service, None, messages::COMPANY).await;
+    for rpc in raw::reads_first() {
+        if !rpc.reads {
+            known = request::known(&service, None, messages::COMPANY).await;
+        }
         let (_, message) = request::valid(&rpc.path, &known);
         call(&service, rpc, message).await.unwrap_or_else(|status| panic!("{}: {status:?}", rpc.path));
     }

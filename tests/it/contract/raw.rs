@@ -1,11 +1,13 @@
 //! Calls by path and bytes, and what the compiled descriptors know of RPCs and their fields.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use bytes::{Buf, BufMut, Bytes};
 use invitation_service::pb;
 use prost::Message as _;
 use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::method_options::IdempotencyLevel;
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -22,6 +24,8 @@ pub(crate) struct Rpc {
     pub(crate) input: String,
     /// Whether it answers with a stream.
     pub(crate) streams: bool,
+    /// Whether it changes nothing (`NO_SIDE_EFFECTS`).
+    pub(crate) reads: bool,
 }
 
 /// The RPCs that change a resource: fields that a new resource requires are not required of them, but for its name.
@@ -73,6 +77,12 @@ pub(crate) fn rpcs() -> &'static [Rpc] {
     &RPCS
 }
 
+/// Every RPC there is, with those first that change nothing: they can share what they are about.
+pub(crate) fn reads_first() -> Vec<&'static Rpc> {
+    let (reads, writes): (Vec<_>, Vec<_>) = rpcs().iter().partition(|rpc| rpc.reads);
+    [reads, writes].concat()
+}
+
 fn rpcs_of(file: &FileDescriptorProto) -> Vec<Rpc> {
     let mut rpcs = Vec::new();
     for (at, service) in file.service.iter().enumerate() {
@@ -82,10 +92,46 @@ fn rpcs_of(file: &FileDescriptorProto) -> Vec<Rpc> {
                 comment: comment(file, &[6, at, 2, index]),
                 input: method.input_type().to_owned(),
                 streams: method.server_streaming(),
+                reads: method
+                    .options
+                    .as_ref()
+                    .is_some_and(|options| options.idempotency_level() == IdempotencyLevel::NoSideEffects),
             });
         }
     }
     rpcs
+}
+
+/// The cells of a table that a test has checked: each RPC, with each of the cases that the test has for it.
+pub(crate) struct Cells {
+    of: &'static str,
+    checked: BTreeSet<(String, String)>,
+}
+
+impl Cells {
+    pub(crate) fn new(of: &'static str) -> Self {
+        Self { of, checked: BTreeSet::new() }
+    }
+
+    /// Notes a cell, which no other may be.
+    pub(crate) fn check(&mut self, path: &str, case: &str) {
+        let is_new = self.checked.insert((path.to_owned(), case.to_owned()));
+        assert!(is_new, "{}: {path} {case} is checked twice", self.of);
+    }
+
+    /// Fails if fewer cells were checked than the methods of the descriptors, of which a test may leave some out, have with
+    /// so many cases for each. They are counted anew here: a list of RPCs with a hole would count its own hole.
+    pub(crate) fn assert_complete(self, covers: impl Fn(&str) -> bool, cases: usize) {
+        let services = files().iter().flat_map(|file| &file.service);
+        let paths = services.flat_map(|service| {
+            let path = |method: &str| format!("/invitation.v1.{}/{method}", service.name());
+            service.method.iter().map(move |method| path(method.name()))
+        });
+        let methods = paths.filter(|path| covers(path)).count();
+        let (of, checked) = (self.of, self.checked.len());
+        println!("{of}: {checked} cells are checked, of {methods} RPCs with {cases} cases each");
+        assert!(methods > 0 && checked >= methods * cases, "{of}: {checked} of {} cells", methods * cases);
+    }
 }
 
 /// Every field that a caller of an RPC may fill, those of messages in it included.

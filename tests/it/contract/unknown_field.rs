@@ -14,7 +14,7 @@ use crate::support::expect::refused;
 use crate::support::on_both;
 use crate::support::service::Service;
 
-on_both!(unknown_field_is_refused_wherever_it_is_and_changes_nothing);
+on_both!(migrated: unknown_field_is_refused_wherever_it_is_and_changes_nothing);
 
 /// Field 100 with the number 1.
 const UNKNOWN: [u8; 3] = [0xa0, 0x06, 1];

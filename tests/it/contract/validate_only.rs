@@ -14,8 +14,7 @@ use crate::support::expect::{refused, violated};
 use crate::support::on_both;
 use crate::support::service::Service;
 
-on_both!(
-    dry_run_of_every_rpc_answers_as_the_call_and_changes_nothing,
+on_both!(migrated: dry_run_of_every_rpc_answers_as_the_call_and_changes_nothing,
     dry_run_of_every_rpc_is_refused_as_the_call_is,
     dry_run_shows_no_name_token_or_etag_of_what_it_would_create,
     dry_run_of_a_used_request_id_answers_as_the_retry,

@@ -18,7 +18,7 @@ use crate::support::database::TestDatabase;
 use crate::support::on_both;
 use crate::support::service::Service;
 
-on_both!(dry_run_of_each_verb_answers_as_the_call_in_every_state);
+on_both!(migrated: dry_run_of_each_verb_answers_as_the_call_in_every_state);
 
 const KINDS: [&str; 4] = ["connectionInvitations", "userInvitations", "guestInvitations", "invitations"];
 const STATES: [State; 5] = [State::Active, State::Expired, State::Revoked, State::Declined, State::Fulfilled];

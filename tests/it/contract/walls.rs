@@ -6,7 +6,7 @@ use prost::Message as _;
 use tonic::{Code, Status};
 
 use super::idempotency::effects;
-use super::raw::Rpc;
+use super::raw::{Cells, Rpc};
 use super::request::Known;
 use super::{raw, request};
 use crate::rpc::redemption::keys;
@@ -138,7 +138,7 @@ async fn no_rpc_tells_or_changes_what_another_organization_has(database: TestDat
     let calls = (&service, key.as_slice());
     let known = request::known(&service, Some(&key[0]), messages::COMPANY).await;
     let mut about = with_guest(&service, &key, &known, 0).await;
-    let mut own = Vec::new();
+    let (mut own, mut cells) = (Vec::new(), Cells::new("organizations"));
     for (number, rpc) in (1..).zip(rpcs()) {
         if is_write(rpc) {
             about = with_guest(&service, &key, &known, number).await;
@@ -149,7 +149,9 @@ async fn no_rpc_tells_or_changes_what_another_organization_has(database: TestDat
             let before = if is_write(rpc) { Some(effects(&service).await) } else { None };
             for side in STRANGERS {
                 let answer = call_as(calls, rpc, side, &sent).await;
-                let case = format!("{} by {side:?}, again: {again}: {answer:?}", rpc.path);
+                let case = format!("by {side:?}, again: {again}");
+                cells.check(&rpc.path, &case);
+                let case = format!("{} {case}: {answer:?}", rpc.path);
                 let leaks = leaks(&about, &sent, &answer);
                 assert!(leaks.is_empty() || makes_its_own(rpc), "{leaks:?} {case}");
                 let refusal = answer.as_ref().err().map(|status| reason(status).0);
@@ -166,6 +168,8 @@ async fn no_rpc_tells_or_changes_what_another_organization_has(database: TestDat
             drop(call_as(calls, rpc, ACCOUNT, &sent).await);
         }
     }
+    let covers = |path: &str| !path.contains(".RedemptionService/") && !path.ends_with("/WatchEvents");
+    cells.assert_complete(covers, 2 * STRANGERS.len());
     assert_eq!(own.len(), 29, "the RPCs that a key of one organization can call about its guests: {own:#?}");
     service.stop().await;
 }

@@ -11,7 +11,7 @@ use crate::support::build::commands::*;
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::on_both;
 
-on_both!(busy_endpoints_in_front_keep_no_other_waiting);
+on_both!(migrated: busy_endpoints_in_front_keep_no_other_waiting);
 
 /// Writes a message to endpoint `number` of an account past the service.
 fn message(database: &TestDatabase, account: &str, number: u128, is_sent: bool) -> String {

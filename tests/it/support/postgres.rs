@@ -30,7 +30,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database};
 use tokio::sync::OnceCell;
 
 use super::folder::folder_called;
-use super::pooler;
+use super::{pooler, scram};
 
 mod login;
 
@@ -205,7 +205,7 @@ impl Cluster {
     fn create(bin: &Path) -> Self {
         let dir = folder_called("invitation-postgres-").keep();
         let password = random_hex();
-        fs::write(dir.join("password"), &password).expect("write the password file");
+        fs::write(dir.join("password"), scram::stored(&password)).expect("write the password file");
         let user = unprivileged_user(&dir);
         if let Some((uid, gid)) = user {
             for path in [dir.join("password"), dir.clone()] {

@@ -17,7 +17,9 @@ use invitation_service::pb::user_invitation_service_client::UserInvitationServic
 use invitation_service::pb::webhook_service_client::WebhookServiceClient;
 use invitation_service::serve::{Listeners, ServeError, run};
 use invitation_service::shutdown::Shutdown;
+use sea_orm::DatabaseConnection;
 use secrecy::ExposeSecret;
+use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 
@@ -36,6 +38,7 @@ pub(crate) struct Service {
     pub(crate) shutdown: Shutdown,
     pub(crate) task: JoinHandle<Result<(), ServeError>>,
     store: StoreUrl,
+    kept: OnceCell<DatabaseConnection>,
 }
 
 /// The configuration of a test's service: that of a user, but for the address, the database and the keys.
@@ -82,7 +85,7 @@ impl Service {
             ended = &mut task => panic!("the service ended at its start: {ended:?}"),
         }
         .unwrap();
-        let service = Self { address, clock, channel, shutdown, task, store };
+        let service = Self { address, clock, channel, shutdown, task, store, kept: OnceCell::new() };
         service.until_ready().await;
         service
     }
@@ -104,17 +107,25 @@ impl Service {
 
     /// Ends the service as SIGTERM does and waits for its end.
     pub(crate) async fn stop(self) {
+        if let Some(kept) = self.kept.into_inner() {
+            kept.close().await.unwrap();
+        }
         self.shutdown.drain.cancel();
         self.task.await.unwrap().unwrap();
     }
 
     /// Connects to its database past it, to look at rows.
-    pub(crate) async fn connect(&self) -> sea_orm::DatabaseConnection {
+    pub(crate) async fn connect(&self) -> DatabaseConnection {
         let url = match &self.store {
             StoreUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
             StoreUrl::Postgres(url) => postgres::past_pooler(url.expose_secret()),
         };
         sea_orm::Database::connect(url).await.unwrap()
+    }
+
+    /// Connects the first time, and keeps the connection until the service is stopped: for tests that look often.
+    pub(crate) async fn connected(&self) -> &DatabaseConnection {
+        self.kept.get_or_init(|| self.connect()).await
     }
 
     pub(crate) fn connections(&self) -> ConnectionInvitationServiceClient<Channel> {

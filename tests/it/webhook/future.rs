@@ -9,7 +9,7 @@ use crate::support::build::commands::*;
 use crate::support::database::TestDatabase;
 use crate::support::on_both;
 
-on_both!(posts_an_event_of_an_unknown_type_as_text, endpoint_that_cannot_be_read_keeps_no_other_waiting);
+on_both!(migrated: posts_an_event_of_an_unknown_type_as_text, endpoint_that_cannot_be_read_keeps_no_other_waiting);
 
 async fn posts_an_event_of_an_unknown_type_as_text(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);

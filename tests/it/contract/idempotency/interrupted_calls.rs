@@ -16,8 +16,7 @@ use crate::support::expect::refused;
 use crate::support::on_both;
 use crate::support::service::Service;
 
-on_both!(
-    retried_sweep_leaves_alone_what_came_later,
+on_both!(migrated: retried_sweep_leaves_alone_what_came_later,
     interrupted_sweep_is_finished_by_its_retry,
     interrupted_sync_is_finished_by_its_retry,
     call_of_an_older_release_is_answered_as_before,

@@ -178,14 +178,13 @@ async fn attempt(service: &Service, key: &str, endpoint: &str) -> String {
         return name;
     }
     let caller = service.access().get_caller(keys::with(key, pb::GetCallerRequest {})).await.unwrap().into_inner();
-    let (database, id) = (service.connect().await, uid.parse::<Uuid>().unwrap());
+    let (database, id) = (service.connected().await, uid.parse::<Uuid>().unwrap());
     let sql =
         "INSERT INTO webhook_attempt (account_id, endpoint_id, id, webhook_id, invitation_id, sequence, attempted_at,
         duration_millis) VALUES ($1, $2, $2, $2, $2, 1, 1, 1) ON CONFLICT DO NOTHING";
     let values: [Value; 2] = [caller.account.into(), id.into()];
     let insert = Statement::from_sql_and_values(database.get_database_backend(), sql, values);
     database.execute_raw(insert).await.unwrap();
-    database.close().await.unwrap();
     name
 }
 

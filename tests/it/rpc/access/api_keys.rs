@@ -16,8 +16,7 @@ use crate::support::expect::{refused, violated};
 use crate::support::on_both;
 use crate::support::service::Service;
 
-on_both!(
-    key_is_shown_once_and_opens_what_it_may,
+on_both!(migrated: key_is_shown_once_and_opens_what_it_may,
     nobody_makes_a_key_with_more_than_they_have,
     change_gives_no_more_than_the_caller_has,
     bound_key_makes_and_sees_only_keys_of_its_organization,

@@ -20,7 +20,7 @@ use crate::support::service::Service;
 const NOW: i64 = NEW_YEAR.micros() / 1_000_000;
 const COMPANY: &str = "01920000-0000-7000-8000-000000000001";
 
-on_both!(token_of_a_service_calls_as_its_subject, removed_key_ends_calls_and_streams_under_load);
+on_both!(migrated: token_of_a_service_calls_as_its_subject, removed_key_ends_calls_and_streams_under_load);
 
 fn create() -> pb::CreateConnectionInvitationRequest {
     let invitation = pb::ConnectionInvitation { company_id: COMPANY.to_owned(), ..Default::default() };

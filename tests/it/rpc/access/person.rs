@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
-use crate::contract::raw;
+use crate::contract::raw::{self, Cells};
 use crate::support::build::{generals, guests, messages};
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::expect::{reason, refused};
@@ -150,8 +150,9 @@ async fn person_reaches_the_rpcs_of_the_table_and_no_other() {
     let database = TestDatabase::sqlite();
     let stage = Stage::new(&database).await;
     let token = stage.token("ann", json!({"email": ANN, "email_verified": true, "scope": "*", "permissions": ["*"]}));
-    let mut open = BTreeSet::new();
+    let (mut open, mut cells) = (BTreeSet::new(), Cells::new("persons"));
     for (path, needed) in RPCS {
+        cells.check(path, "person");
         // No message of any method: whoever gets as far as decoding is told so.
         let request = jwt::with(&token, Bytes::from_static(&[0xff; 8]));
         let status = raw::call_as_it_is(&stage.service, path, request).await.expect_err("no message");
@@ -175,6 +176,7 @@ async fn person_reaches_the_rpcs_of_the_table_and_no_other() {
         "RedemptionService/PreviewInvitation",
     ];
     assert_eq!(open, BTreeSet::from(expected));
+    cells.assert_complete(|_| true, 1);
     stage.service.stop().await;
 }
 

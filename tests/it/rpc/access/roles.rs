@@ -14,8 +14,7 @@ use crate::support::expect::refused;
 use crate::support::on_both;
 use crate::support::service::Service;
 
-on_both!(
-    role_that_the_account_may_no_longer_give_is_given_by_nobody,
+on_both!(migrated: role_that_the_account_may_no_longer_give_is_given_by_nobody,
     credential_that_may_not_give_a_role_does_not_accept_it,
 );
 

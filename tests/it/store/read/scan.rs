@@ -11,7 +11,7 @@ use crate::support::build::commands::*;
 use crate::support::database::TestDatabase;
 use crate::support::on_both;
 
-on_both!(short_pages_make_the_same_list, page_without_rows_says_where_the_list_goes_on);
+on_both!(migrated: short_pages_make_the_same_list, page_without_rows_says_where_the_list_goes_on);
 
 const SCAN: u64 = 5;
 const PAGE: u64 = 3;

@@ -25,8 +25,7 @@ use crate::support::build::commands::*;
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::on_both;
 
-on_both!(
-    invitation_that_cannot_be_read_is_missing_from_every_list,
+on_both!(migrated: invitation_that_cannot_be_read_is_missing_from_every_list,
     event_of_an_unknown_type_is_carried_on_as_text,
     event_that_cannot_be_read_is_skipped,
     acceptance_that_cannot_be_read_is_skipped,

@@ -167,7 +167,8 @@ impl Store {
     /// Cancels a claimed message that need not be sent any more, if it still has the lease. This counts as no attempt.
     pub async fn cancel_delivery(&self, claimed: &ClaimedDelivery, reason: &str) -> Result<bool, StoreError> {
         let assignment = "state = 'cancelled', due_at = NULL, attempts = attempts - 1, last_error = $4,
-            address = CASE WHEN purpose = 'verification_code' THEN NULL ELSE address END";
+            address = CASE WHEN purpose = 'verification_code' THEN NULL ELSE address END,
+            address_key = CASE WHEN purpose = 'verification_code' THEN NULL ELSE address_key END";
         self.settle_claimed(claimed, assignment, vec![reason.into()]).await
     }
 

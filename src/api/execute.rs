@@ -190,7 +190,8 @@ impl Api {
         })
     }
 
-    fn grantable_roles(&self, caller: &Caller) -> GrantableRoles {
+    /// Returns the roles that a caller may give.
+    pub(crate) fn grantable_roles(&self, caller: &Caller) -> GrantableRoles {
         let (of_credential, of_account) =
             (caller.grantable_roles.clone(), self.accounts.grantable_roles(&caller.account));
         GrantableRoles { of_credential, of_account }

@@ -59,6 +59,8 @@ pub struct Api {
     pub rates: Rates,
     /// The limits that hold over all replicas.
     pub quotas: Quotas,
+    /// The most API keys of an account that are in force; `None` is no limit.
+    pub max_api_keys: Option<u32>,
     /// The clock for ids.
     pub clock: Clock,
     /// The randomness for ids and page tokens.

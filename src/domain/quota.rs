@@ -38,6 +38,9 @@ use super::value::time::Timestamp;
 pub const OPEN_INVITATIONS: &str = "open_invitations_per_account";
 /// The invitees of one inviter in a day.
 pub const PER_INVITER: &str = "invitations_per_inviter_per_day";
+/// The API keys of an account that are in force.
+pub const API_KEYS: &str = "api_keys_per_account";
+
 /// The messages with a link to one address in a day, over all accounts.
 pub const PER_RECIPIENT: &str = "mails_per_recipient_per_day";
 

@@ -244,12 +244,12 @@ async fn rate_of_the_account_holds_without_credentials(database: TestDatabase) {
     }
     let mut shown: Vec<_> = quota(&service, "", "").await.into_keys().collect();
     shown.sort();
-    assert_eq!(shown, ["invitations_per_account", "resends_per_invitation"]);
+    assert_eq!(shown, ["api_keys_per_account", "invitations_per_account", "resends_per_invitation"]);
     service.stop().await;
 }
 
 async fn limits_that_are_off_are_not_shown(database: TestDatabase) {
-    let (service, key) = start(&database, &[]).await;
+    let (service, key) = start(&database, &[("INVITATION__LIMITS__API_KEYS_PER_ACCOUNT", "off")]).await;
     let shown = quota(&service, &key[0], "").await;
     let resends = &shown["resends_per_invitation"];
     assert_eq!((shown.len(), resends.max, resends.used), (1, 10, None));

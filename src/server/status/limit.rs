@@ -7,7 +7,7 @@ use tonic_types::StatusExt as _;
 
 use super::{code, details};
 use crate::domain::invitation::refusal::QuotaExceeded;
-use crate::domain::quota::API_KEYS;
+use crate::domain::quota::{API_KEYS, PER_RECIPIENT};
 use crate::pb::ErrorReason;
 
 /// RESOURCE_EXHAUSTED for a limit on a number.
@@ -21,6 +21,10 @@ pub(crate) fn quota_exceeded(limit: &str, message: &str) -> Status {
 pub(super) fn quota_used_up(exceeded: &QuotaExceeded) -> Status {
     let QuotaExceeded { name, limit, used, asked, retry_after } = *exceeded;
     let remedy = match (retry_after, asked > i64::from(limit)) {
+        (Some(_), _) if name == PER_RECIPIENT => {
+            "the link would be replaced and no message bring the new one, so set send_email to false and pass it on yourself, or \
+             try again after the delay, which ends with the day"
+        }
         (_, true) => "that is more than it ever allows, so send fewer",
         (Some(_), false) => "try again after the delay, which ends with the day",
         (None, false) => "revoke open invitations, or wait until some end or expire",

@@ -90,7 +90,8 @@ async fn create_api_key(args: CreateApiKeyArgs) -> Outcome {
     if config.store.migrate_on_start {
         database.maintenance().migrate().await?;
     }
-    let created = database.create_api_key(&account, &record, &WriteOnce::default()).await;
+    // The limit is on those who make keys with a key. The operator makes one also where all are used up.
+    let created = database.create_api_key(&account, &record, &WriteOnce::default(), None).await;
     database.close().await;
     if created? != ApiKeyCreated::Created {
         return Err(format!("the account has, or had, an API key {}: choose another name", record.key_id).into());

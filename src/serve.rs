@@ -49,7 +49,7 @@ use crate::mail::mailer::TemplateMailer;
 use crate::mail::transport::{SharedTransport, Transport, TransportError};
 use crate::mail::worker::{MailWorker, MailWorkerOptions};
 use crate::pb::health::health_server::HealthServer;
-use crate::server::boundary::{Boundary, Rpcs};
+use crate::server::boundary::{Boundary, CallLimits, Rpcs};
 use crate::server::health::ReadinessCheck;
 use crate::server::health::service::HealthService;
 use crate::server::in_flight::InFlight;
@@ -148,6 +148,7 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     let watches = Watches::new(feed, patience, checkpoint_interval, drain.clone());
     let (readiness_sender, health_service) = HealthService::new(services());
     let accounts = follow_accounts(&config, &background);
+    let limits = CallLimits::new(&config, &clock);
     let routes = build_services(&config, &store, ring, clock, watches, accounts)?;
     let routes = routes.add_service(HealthServer::new(health_service.clone()));
     // Probes are answered until everything else has ended.
@@ -161,12 +162,11 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     if is_known {
         open.cancel();
     }
-    let timeout = config.grpc.request_timeout;
     let rpcs = Rpcs { required_by, answer_size };
     let (health, reflection) = (config.grpc.health, config.grpc.reflection);
     let needs_credential = authenticator.needs_credential();
     let open_services = OpenServices::new(Switches { health, reflection, needs_credential });
-    let boundary = Boundary::new(routes, authenticator, rpcs, timeout, in_flight.clone(), open_services, open);
+    let boundary = Boundary::new(routes, authenticator, rpcs, limits, in_flight.clone(), open_services, open);
     let watch = tokio::spawn(health::watch(readiness_sender, readiness, background.begin(), drain.clone()));
     let deadline = listener::serve(listeners.grpc, boundary, in_flight, tls, &config.grpc, &shutdown).await;
 
@@ -358,6 +358,7 @@ fn build_services(
         general_ttl: Ttl::parse(config.general.ttl).map_err(ServeError::GeneralTtl)?,
         rates: Rates::new(&config.limits, &clock),
         quotas: quotas(config, &ring),
+        max_api_keys: config.limits.api_keys_per_account,
         clock,
         entropy: Entropy::system(),
         read_timeout: config.store.timeout,

@@ -100,13 +100,18 @@ impl DeliveryService for Deliveries {
         let TimeRange { start, end } = parse::span(&mut violations, "", message.start_time, message.end_time);
         let invitation = violations.finish(parent)?;
         let reach = self.0.reach(&call).await?;
+        // A link is not sent again by those who may not give what it gives, as by a resend.
+        let grantable = self.0.grantable_roles(&call.caller);
         if let Some((id, kind)) = invitation {
-            self.0.find(&reach, id, kind, false).await?;
+            let found = self.0.find(&reach, id, kind, false).await?.found;
+            if let Some(role) = grantable.excess(found.details.roles()) {
+                return Err(status::role_not_grantable(role));
+            }
         } else if call.caller.organization_id.is_some() {
             // The account's messages as a whole are beyond the access of one organization.
             return Err(status::organization_access_denied());
         }
-        let query = RedeliveryQuery { invitation: invitation.map(|(id, _)| id), start, end };
+        let query = RedeliveryQuery { invitation: invitation.map(|(id, _)| id), start, end, roles: grantable.all() };
         // The call may update a thousand rows, so only its own deadline limits it.
         let once = self.0.write_once(&call, &message);
         let queued = self.0.store.redeliver_deliveries(&reach, &query, &once).await;

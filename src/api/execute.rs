@@ -59,6 +59,8 @@ pub struct Api {
     pub rates: Rates,
     /// The limits that hold over all replicas.
     pub quotas: Quotas,
+    /// The most API keys of an account that are in force; `None` is no limit.
+    pub max_api_keys: Option<u32>,
     /// The clock for ids.
     pub clock: Clock,
     /// The randomness for ids and page tokens.
@@ -190,7 +192,8 @@ impl Api {
         })
     }
 
-    fn grantable_roles(&self, caller: &Caller) -> GrantableRoles {
+    /// Returns the roles that a caller may give.
+    pub(crate) fn grantable_roles(&self, caller: &Caller) -> GrantableRoles {
         let (of_credential, of_account) =
             (caller.grantable_roles.clone(), self.accounts.grantable_roles(&caller.account));
         GrantableRoles { of_credential, of_account }

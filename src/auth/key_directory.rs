@@ -208,7 +208,8 @@ impl KeyDirectory {
         self.tell_change();
     }
 
-    /// Learns keys that have changed, up to a position.
+    /// Learns the changes of keys, up to a position. A key that is not known here is asked for when somebody uses it: those who make many
+    /// keys fill no memory with them.
     pub(crate) fn change(&self, keys: Vec<FoundKey>, position: i64) {
         let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
         let mut absent = self.0.absent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -217,7 +218,10 @@ impl KeyDirectory {
             match key {
                 // Nothing says what it is now.
                 None => drop(known.keys.remove(&hash)),
-                Some((account, record)) => known.insert(hash, KnownKey::new(account, record)),
+                Some((account, record)) if known.keys.contains_key(&hash) => {
+                    known.insert(hash, KnownKey::new(account, record));
+                }
+                Some(_) => {}
             }
         }
         known.position = position;

@@ -48,28 +48,28 @@ impl Store {
             return Ok(None);
         }
         let (maintenance, begun) = (self.maintenance(), Instant::now());
-        let requests = maintenance.prune_requests().await?;
-        let codes = maintenance.prune_verifications().await?;
-        let webhooks = maintenance.prune_webhooks().await?;
-        let quotas = maintenance.prune_quotas().await?;
+        let mut troubles = Troubles::default();
+        let requests = troubles.without(maintenance.prune_requests().await, 0);
+        let codes = troubles.without(maintenance.prune_verifications().await, 0);
+        let webhooks = troubles.without(maintenance.prune_webhooks().await, 0);
+        let quotas = troubles.without(maintenance.prune_quotas().await, 0);
         // The turn begins here, because it rests for as long as its own chunks took; the time before counts for its end.
         let mut turn = PruneTurn::lasting(TURN_TIME.saturating_sub(begun.elapsed()));
         let Retention { events, deliveries, ended_invitations, counts_open, publishes } = *retention;
-        let mut troubles = Troubles::default();
         let holds = match counts_open {
-            true => troubles.without(maintenance.compare_holds(&mut turn).await),
+            true => troubles.without(maintenance.compare_holds(&mut turn).await, NONE),
             false => NONE,
         };
         let events = match events {
-            Some(age) => troubles.without(maintenance.prune_events(age, publishes, &mut turn).await),
+            Some(age) => troubles.without(maintenance.prune_events(age, publishes, &mut turn).await, NONE),
             None => NONE,
         };
         let deliveries = match deliveries {
-            Some(age) => troubles.without(maintenance.prune_deliveries(age, &mut turn).await),
+            Some(age) => troubles.without(maintenance.prune_deliveries(age, &mut turn).await, NONE),
             None => NONE,
         };
         let invitations = match ended_invitations {
-            Some(age) => troubles.without(maintenance.prune_ended_invitations(age, &mut turn).await),
+            Some(age) => troubles.without(maintenance.prune_ended_invitations(age, &mut turn).await, NONE),
             None => NONE,
         };
         let is_done = holds.is_done && events.is_done && deliveries.is_done && invitations.is_done;
@@ -93,10 +93,11 @@ const NONE: Pruned = Pruned { rows: 0, is_done: true };
 struct Troubles(Option<StoreError>);
 
 impl Troubles {
-    fn without(&mut self, pruned: Result<Pruned, StoreError>) -> Pruned {
+    /// Returns the rows that were deleted, or those of trouble.
+    fn without<T>(&mut self, pruned: Result<T, StoreError>, none: T) -> T {
         pruned.unwrap_or_else(|error| {
             self.0.get_or_insert(error);
-            NONE
+            none
         })
     }
 }

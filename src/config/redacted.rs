@@ -290,6 +290,8 @@ fn render_limits(limits: &LimitsConfig) -> String {
         invitations_per_key,
         invitations_per_account,
         failed_lookups_per_key,
+        calls_per_person,
+        api_keys_per_account,
         open_invitations_per_account,
         invitations_per_inviter_per_day,
         mails_per_recipient_per_day,
@@ -305,6 +307,8 @@ fn render_limits(limits: &LimitsConfig) -> String {
         .value("invitations_per_key", rate(invitations_per_key))
         .value("invitations_per_account", rate(invitations_per_account))
         .value("failed_lookups_per_key", rate(failed_lookups_per_key))
+        .value("calls_per_person", rate(calls_per_person))
+        .value("api_keys_per_account", number(api_keys_per_account))
         .value("open_invitations_per_account", number(open_invitations_per_account))
         .value("invitations_per_inviter_per_day", number(invitations_per_inviter_per_day))
         .value("mails_per_recipient_per_day", number(mails_per_recipient_per_day))

@@ -168,6 +168,8 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("limits.invitations_per_key", "600", "such as \"600 per 1m\""),
         ("limits.invitations_per_account", "0 per 1m", "from 1 to 100000000"),
         ("limits.failed_lookups_per_key", "5 per 2d", "from 1s to 1d"),
+        ("limits.calls_per_person", "10", "such as \"600 per 1m\""),
+        ("limits.api_keys_per_account", "0", "from 1 to 100000000"),
         ("limits.open_invitations_per_account", "0", "from 1 to 100000000"),
         ("limits.resends_per_invitation_per_day", "off", "from 1 to 100"),
         ("retention.events", "23h", "from 1d to 36525d"),
@@ -335,8 +337,11 @@ fn nothing_that_users_see_is_deleted_unless_an_age_is_set() {
 }
 
 #[test]
-fn nothing_but_resends_is_limited_unless_it_is_set() {
+fn invitations_are_not_limited_unless_it_is_set() {
     let limits = load(&[]).unwrap().limits;
+    let per_person = limits.calls_per_person.unwrap();
+    assert_eq!((per_person.most.get(), per_person.per), (50, Duration::from_secs(5)));
+    assert_eq!(limits.api_keys_per_account, Some(1_000));
     assert_eq!((limits.invitations_per_key, limits.failed_lookups_per_key), (None, None));
     assert_eq!((limits.open_invitations_per_account, limits.mails_per_recipient_per_day), (None, None));
     assert_eq!(limits.resends, ResendLimits::DEFAULT);

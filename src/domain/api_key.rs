@@ -154,6 +154,11 @@ impl ApiKeyRecord {
         }
     }
 
+    /// Returns whether it is accepted at a moment.
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        self.state_at(now) == ApiKeyState::Active
+    }
+
     /// Returns its etag, which changes with every change, and with no use.
     pub fn etag(&self) -> String {
         etag::of(self.id, self.revision)

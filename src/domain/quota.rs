@@ -6,6 +6,7 @@
 //! An open invitation holds a part of its account's quota until a moment, its expiry. What it holds goes back when it ends, and
 //! does not count from that moment on, whether or not anything has noticed.
 
+mod recipient;
 #[cfg(test)]
 mod tests;
 
@@ -19,20 +20,16 @@ use uuid::Uuid;
 use super::command::{Command, CreateInvitation};
 use super::decide::{Change, Changes};
 use super::delivery::repeats::ResendLimits;
-use super::delivery::{DeliveryState, Purpose};
 use super::group::loaded::Loaded;
 use super::invitation::Invitation;
-use super::invitation::event::Payload;
-use super::invitation::event::payload::{CreatedPayload, ResentPayload};
 use super::invitation::recipient::Recipient;
 use super::invitation::refusal::{QuotaExceeded, Refusal};
 use super::invitation::state::State;
 use super::kind::Details;
-use super::secret::key_ring::KeyRing;
-use super::value::email::Email;
 use super::value::id::InvitationId;
 use super::value::text::AccountId;
 use super::value::time::Timestamp;
+pub use recipient::RecipientQuota;
 
 /// The invitees of an account's open invitations.
 pub const OPEN_INVITATIONS: &str = "open_invitations_per_account";
@@ -40,6 +37,9 @@ pub const OPEN_INVITATIONS: &str = "open_invitations_per_account";
 pub const PER_INVITER: &str = "invitations_per_inviter_per_day";
 /// The messages with a link to one address in a day, over all accounts.
 pub const PER_RECIPIENT: &str = "mails_per_recipient_per_day";
+
+/// The API keys of an account that are in force.
+pub const API_KEYS: &str = "api_keys_per_account";
 
 /// The key of the count of an account's open invitations.
 pub const OPEN_KEY: &str = "open";
@@ -58,16 +58,6 @@ pub struct Quotas {
     pub per_recipient: Option<RecipientQuota>,
     /// The limits on mailing one invitation again.
     pub resends: ResendLimits,
-}
-
-/// The quota of an address, which is counted under a keyed hash: the rows belong to no account, so nobody else may read from
-/// them who is invited.
-#[derive(Clone, Debug)]
-pub struct RecipientQuota {
-    /// The most messages.
-    pub limit: u32,
-    /// The keys of the hash. The signing one counts, so a rotation begins the count anew.
-    pub ring: KeyRing,
 }
 
 /// The name of a count.
@@ -214,7 +204,7 @@ impl Quotas {
     }
 
     /// Adds to the changes of a command what they use of the quotas, or refuses the command. A message to an address that has
-    /// had as many as it may is suppressed, and no reminders follow it.
+    /// had as many as it may is suppressed, and no reminders follow it; a command that would replace a link by that message is refused.
     pub(super) fn charge(&self, loaded: &Loaded, command: &Command, changes: &mut Changes) -> Result<(), Refusal> {
         let mut quotas = QuotaChanges::default();
         if let Some(limit) = self.open_invitations {
@@ -224,7 +214,7 @@ impl Quotas {
             charge_inviter(limit, loaded, (command, create, changes), &mut quotas)?;
         }
         if let Some(quota) = &self.per_recipient {
-            quota.charge(loaded, changes, &mut quotas);
+            quota.charge(loaded, changes, &mut quotas)?;
         }
         changes.quotas = quotas;
         Ok(())
@@ -332,60 +322,4 @@ fn check(name: &'static str, limit: u32, (used, asked): (i64, i64), wait: Option
     }
     let retry_after = wait.filter(|_| asked <= i64::from(limit));
     Err(Refusal::QuotaExceeded(QuotaExceeded { name, limit, used, asked, retry_after }))
-}
-
-impl RecipientQuota {
-    fn key(&self, email: &Email) -> QuotaKey {
-        let mac = BASE64URL_NOPAD.encode(&self.ring.recipient_mac(email.key().as_bytes()));
-        QuotaKey { account: None, key: format!("recipient {mac}") }
-    }
-
-    fn charge(&self, loaded: &Loaded, changes: &mut Changes, quotas: &mut QuotaChanges) {
-        let Some(Change::Create(about) | Change::Update { invitation: about, .. }) = changes.invitations.first() else {
-            return;
-        };
-        let period = day_of(loaded.now);
-        let (mut suppressed, mut sent) = (BTreeSet::new(), 0);
-        for delivery in changes.deliveries.iter().filter(|delivery| delivery.purpose == Purpose::Invitation) {
-            let Some(email) = about.recipient(delivery.recipient).and_then(Recipient::email) else { continue };
-            let key = self.key(email);
-            if loaded.quota(&key, period).used < i64::from(self.limit) {
-                let most = i64::from(self.limit);
-                quotas.additions.push(Addition { key, period, net: 1, by_holds: false, most });
-                sent += 1;
-            } else {
-                quotas.suppressed.push(delivery.id);
-                suppressed.insert(delivery.recipient);
-            }
-        }
-        if !suppressed.is_empty() {
-            let last = changes.deliveries.iter().rfind(|delivery| delivery.purpose == Purpose::Invitation);
-            let is_last = last.is_some_and(|last| suppressed.contains(&last.recipient));
-            let is_reminder = |purpose, recipient| purpose == Purpose::Reminder && suppressed.contains(&recipient);
-            changes.deliveries.retain(|delivery| !is_reminder(delivery.purpose, delivery.recipient));
-            show_suppressed(loaded, changes, (suppressed.len(), sent), is_last);
-        }
-    }
-}
-
-/// Takes suppressed messages out of what the invitation and its events say was sent.
-fn show_suppressed(loaded: &Loaded, changes: &mut Changes, (suppressed, sent): (usize, usize), is_last: bool) {
-    for event in &mut changes.events {
-        if let Payload::Created(CreatedPayload { mailed_count, .. })
-        | Payload::Resent(ResentPayload { mailed_count, .. }) = &mut event.payload
-        {
-            *mailed_count = mailed_count.saturating_sub(suppressed);
-        }
-    }
-    let Some(Change::Create(about) | Change::Update { invitation: about, .. }) = changes.invitations.first_mut() else {
-        return;
-    };
-    if is_last {
-        about.latest_delivery = Some(DeliveryState::Suppressed);
-    }
-    if sent == 0 {
-        let before = loaded.invitation(&about.account, about.id).ok();
-        about.first_sent_at = before.and_then(|before| before.first_sent_at);
-        about.last_sent_at = before.and_then(|before| before.last_sent_at);
-    }
 }

@@ -37,6 +37,8 @@ pub struct Report {
     pub people: usize,
     /// The number of people of whom something could not be erased.
     pub failed: usize,
+    /// The number of accounts and addresses that cannot be read, so that nothing of them was erased.
+    pub unreadable: usize,
     /// The numbers of what was erased.
     pub counts: ErasureCounts,
 }
@@ -44,18 +46,19 @@ pub struct Report {
 impl Report {
     /// Returns whether every tombstone was applied, and nothing that it stands for is left.
     pub fn is_complete(&self) -> bool {
-        self.without_key == 0 && self.failed == 0
+        self.without_key == 0 && self.failed == 0 && self.unreadable == 0
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tombstones, without_key, people, failed, counts } = self;
+        let Self { tombstones, without_key, people, failed, unreadable, counts } = self;
         let ErasureCounts { invitations, acceptances, events, messages } = counts;
         write!(
             f,
             "applied {tombstones} tombstones: erased {people} people again, with {invitations} invitations, {acceptances} acceptances, \
-             {events} events and {messages} messages; {without_key} tombstones need a key that token.keys lacks; {failed} people failed"
+             {events} events and {messages} messages; {without_key} tombstones need a key that token.keys lacks; {failed} people failed; \
+             {unreadable} accounts or addresses cannot be read"
         )
     }
 }
@@ -99,9 +102,15 @@ pub async fn again(config: &Config, clock: &Clock, text: &str) -> Result<Report,
         }
     }
     for (account, tombstones) in by_account {
-        let Ok(account) = AccountId::parse(&account) else { continue };
+        let Ok(account) = AccountId::parse(&account) else {
+            report.unreadable += 1;
+            continue;
+        };
         for (address, until) in store.erased_addresses(&account, &tombstones, &ring).await? {
-            let Ok(email) = GivenEmail::parse(&address) else { continue };
+            let Ok(email) = GivenEmail::parse(&address) else {
+                report.unreadable += 1;
+                continue;
+            };
             let person =
                 PersonErasure { account: &account, actor: ACTOR, email: &email, until, ring: &ring, is_dry_run: false };
             let (counts, is_whole) = erase(&store, &person, clock).await?;

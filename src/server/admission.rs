@@ -1,5 +1,8 @@
 //! Admission: the permission of a call, and whether a stream still has it.
 
+pub(crate) mod keyed_rate;
+pub(crate) mod person_rate;
+
 use std::time::Duration;
 
 use http::HeaderMap;

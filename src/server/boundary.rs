@@ -23,6 +23,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
+use super::admission::person_rate::PersonRate;
 use super::admission::{Admission, admit, find_caller};
 use super::answer::{Answers, Keeping, Whole};
 use super::deadline::Deadline;
@@ -30,12 +31,14 @@ use super::in_flight::InFlight;
 use super::open_services::OpenServices;
 use super::refused::RefusedCalls;
 use super::request_body::MAX_MESSAGE;
-use super::room::Room;
+use super::room::{Holder, Room};
 use super::{request_body, status};
 use crate::auth::authenticator::Authenticator;
 use crate::auth::caller::Caller;
 use crate::auth::client_certificate::Client;
 use crate::auth::permission::Required;
+use crate::clock::Clock;
+use crate::config::Config;
 use crate::entropy::Entropy;
 
 const PATH_PREFIX: &str = "/invitation.v1.";
@@ -69,6 +72,20 @@ pub struct Rpcs {
     pub answer_size: AnswerSize,
 }
 
+/// The limits of every call.
+pub struct CallLimits {
+    timeout: Duration,
+    of_persons: PersonRate,
+}
+
+impl CallLimits {
+    /// Creates the limits of a configuration.
+    pub fn new(config: &Config, clock: &Clock) -> Self {
+        let of_persons = PersonRate::new(config.limits.calls_per_person, clock);
+        Self { timeout: config.grpc.request_timeout, of_persons }
+    }
+}
+
 /// Wraps all services. Clones share everything.
 #[derive(Clone)]
 pub struct Boundary {
@@ -82,7 +99,7 @@ struct Steps {
     routes: Routes,
     authenticator: Authenticator,
     rpcs: Rpcs,
-    limit: Duration,
+    limits: CallLimits,
     in_flight: InFlight,
     room: Room,
     answers: Answers,
@@ -92,13 +109,13 @@ struct Steps {
 }
 
 impl Boundary {
-    /// Wraps the services; no call may take longer than `limit`. Until `open` is cancelled every call is answered
+    /// Wraps the services; no call may exceed `limits`. Until `open` is cancelled every call is answered
     /// UNAVAILABLE: the time and the keys of the database are not known before.
     pub fn new(
         routes: Routes,
         authenticator: Authenticator,
         rpcs: Rpcs,
-        limit: Duration,
+        limits: CallLimits,
         in_flight: InFlight,
         open_services: OpenServices,
         open: CancellationToken,
@@ -108,7 +125,7 @@ impl Boundary {
             routes: routes.prepare(),
             authenticator,
             rpcs,
-            limit,
+            limits,
             in_flight,
             room,
             answers,
@@ -152,14 +169,17 @@ impl Steps {
         let name = caller.as_ref().ok().map(|caller| caller.name.as_str());
         let span =
             tracing::info_span!("rpc", service, method, account, caller = name, invitation = Empty, request_id = Empty);
-        let deadline = Deadline::of(request.headers(), self.limit);
+        let deadline = Deadline::of(request.headers(), self.limits.timeout);
         let streams = STREAMING_PATHS.contains(&path.as_str());
         if streams {
             let admission = Admission::of(self.authenticator.clone(), required, request.headers(), client);
             request.extensions_mut().insert(admission);
         }
         let has_caller = caller.is_ok();
-        let admitted = caller.map_err(status::not_authenticated).and_then(|caller| admit(required, caller));
+        let admitted = caller.map_err(status::not_authenticated).and_then(|caller| {
+            self.limits.of_persons.count(&caller)?;
+            admit(required, caller)
+        });
         let answered = match admitted {
             Ok(_) if !self.open.is_cancelled() => status::unavailable().into_http(),
             // The timer is coarse: a fast call would still be answered for a caller who has gone.
@@ -194,10 +214,10 @@ impl Steps {
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Some(account) = request.extensions().get::<Caller>().map(|caller| caller.account.clone()) else {
+        let Some(holder) = request.extensions().get::<Caller>().map(Holder::of) else {
             return self.pass_on(request).await;
         };
-        let place = match self.room.call(&account) {
+        let place = match self.room.call(&holder) {
             Ok(place) => place,
             Err(refused) => return refused.into_http(),
         };
@@ -207,7 +227,7 @@ impl Steps {
             // Small answers are compressed for clients alone that compress as well: it takes longer than sending them.
             parts.headers.remove(ACCEPT_ENCODING);
         }
-        let read = request_body::read(Box::pin(body), (&self.room, &account), answer_size).await;
+        let read = request_body::read(Box::pin(body), (&self.room, &holder), answer_size).await;
         let (body, bytes) = match read {
             Ok(read) => read,
             Err(refused) => return refused.into_http(),
@@ -223,7 +243,7 @@ impl Steps {
         };
         let bytes = match bytes {
             Some(bytes) => bytes.shrink(whole.len()),
-            None => self.room.bytes(&account, whole.len()).await,
+            None => self.room.bytes(&holder, whole.len()).await,
         };
         Response::from_parts(parts, Keeping::body(Body::new(whole), (place, bytes)))
     }

@@ -8,9 +8,8 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
-use super::room::{BytesPlace, Room, SMALL};
+use super::room::{BytesPlace, Holder, Room, SMALL};
 use super::status;
-use crate::domain::value::text::AccountId;
 
 /// The bytes before a message: a flag, and its length.
 const PREFIX: usize = 5;
@@ -24,11 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The largest request message, in bytes.
 pub const MAX_MESSAGE: usize = 1024 * 1024;
 
+/// The largest message of a person, who has room for no larger one. What persons may call takes a few kilobytes.
+pub(crate) const MAX_PERSON_MESSAGE: usize = 256 * 1024;
+
 /// Reads the one message of a request and takes the room for it, and for an answer of a size. A body that is not one message is
 /// left as it is, for the codec to refuse.
 pub(crate) async fn read<B>(
     mut body: B,
-    (room, account): (&Room, &AccountId),
+    (room, holder): (&Room, &Holder),
     answer: usize,
 ) -> Result<(Bytes, Option<BytesPlace>), Status>
 where
@@ -37,16 +39,17 @@ where
 {
     let (mut read, mut first) = (BytesMut::new(), Bytes::new());
     let (mut place, mut is_taken, mut rest_until) = (None, false, None);
+    let most = if holder.is_person() { MAX_PERSON_MESSAGE } else { MAX_MESSAGE };
     loop {
         if !is_taken && let Some(announced) = announced(&first, &read) {
-            if announced > MAX_MESSAGE {
-                return Err(status::message_too_large(MAX_MESSAGE));
+            let size = if is_compressed(&first, &read) { decompressed(announced) } else { announced };
+            if announced.max(size) > most {
+                return Err(status::message_too_large(most));
             }
-            let announced = if is_compressed(&first, &read) { decompressed(announced) } else { announced };
-            let is_large = announced > SMALL;
-            let waiting = if is_large { Some(room.waiting(account)?) } else { None };
+            let is_large = size > SMALL;
+            let waiting = if is_large { Some(room.waiting(holder)?) } else { None };
             if is_large {
-                place = room.bytes(account, announced.saturating_mul(TIMES).saturating_add(answer)).await;
+                place = room.bytes(holder, size.saturating_mul(TIMES).saturating_add(answer)).await;
                 rest_until = Some(Instant::now() + PATIENCE);
             }
             drop(waiting);
@@ -68,13 +71,13 @@ where
             }
             read.extend_from_slice(&data);
         }
-        if first.len().max(read.len()) > MAX_MESSAGE + PREFIX {
-            return Err(status::message_too_large(MAX_MESSAGE));
+        if first.len().max(read.len()) > most + PREFIX {
+            return Err(status::message_too_large(most));
         }
     }
     // A client that does not end its request keeps no room for the answer.
     if place.is_none() && answer > 0 {
-        place = room.bytes(account, answer).await;
+        place = room.bytes(holder, answer).await;
     }
     // Most requests come in one part, which is not copied.
     Ok((if read.is_empty() { first } else { read.freeze() }, place))
@@ -105,6 +108,7 @@ mod tests {
     use std::convert::Infallible;
     use std::time::Duration;
 
+    use futures_util::TryFutureExt as _;
     use http_body::Frame;
     use http_body_util::StreamBody;
     use tokio::time::timeout;
@@ -124,7 +128,7 @@ mod tests {
     }
 
     async fn read_parts(parts: Vec<Vec<u8>>) -> Result<(Bytes, Option<BytesPlace>), Status> {
-        read(body(parts), (&Room::default(), &AccountId::parse("a").unwrap()), 0).await
+        read(body(parts), (&Room::default(), &Holder::service("a")), 0).await
     }
 
     #[tokio::test(crate = "crate::limit")]
@@ -150,9 +154,24 @@ mod tests {
         }
     }
 
+    #[tokio::test(crate = "crate::limit")]
+    async fn message_of_a_person_has_to_fit_their_room() {
+        let (room, person) = (Room::default(), Holder::person("a", "ann"));
+        let sent = |flag: u8, length: usize| {
+            let mut message = message(length);
+            message[0] = flag;
+            read(body(vec![message]), (&room, &person), 0).map_ok(drop)
+        };
+        sent(0, MAX_PERSON_MESSAGE).await.unwrap();
+        sent(1, MAX_PERSON_MESSAGE / GROWTH).await.unwrap();
+        for (flag, length) in [(0, MAX_PERSON_MESSAGE + 1), (1, MAX_PERSON_MESSAGE / GROWTH + 1)] {
+            assert_eq!(sent(flag, length).await.unwrap_err().code(), Code::ResourceExhausted);
+        }
+    }
+
     #[tokio::test(start_paused = true, crate = "crate::limit")]
     async fn request_that_does_not_end_keeps_no_room() {
-        let (room, account) = (Room::default(), AccountId::parse("a").unwrap());
+        let (room, account) = (Room::default(), Holder::service("a"));
         let begun = || {
             let parts = iter([Ok::<_, Infallible>(Frame::data(Bytes::from(message(MAX_MESSAGE)[..5].to_vec())))]);
             StreamBody::new(parts.chain(tokio_stream::pending()))
@@ -175,7 +194,7 @@ mod tests {
 
     #[tokio::test(start_paused = true, crate = "crate::limit")]
     async fn large_message_waits_for_room_before_it_is_read() {
-        let (room, account) = (Room::default(), AccountId::parse("a").unwrap());
+        let (room, account) = (Room::default(), Holder::service("a"));
         let read = || async { read(body(vec![message(MAX_MESSAGE)]), (&room, &account), 0).await.unwrap().1 };
         let one = read().await;
         assert!(timeout(Duration::from_secs(1), read()).await.is_err());

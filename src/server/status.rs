@@ -25,7 +25,7 @@ pub(crate) use access::{
     organizations_access_denied, permission_denied, permission_not_given, role_not_grantable, unauthenticated,
 };
 use limit::quota_used_up;
-pub(crate) use limit::{quota_exceeded, rate_limited};
+pub(crate) use limit::{quota_exceeded, rate_limited, too_many_api_keys};
 use resource::{about, about_unnamed};
 pub(crate) use resource::{
     api_key_exists, api_key_not_found, event_not_found, named_delivery_not_found, organization_grant_exists,

@@ -6,8 +6,8 @@ pub(super) mod followed;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select, Statement,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select, Statement,
 };
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -61,6 +61,8 @@ pub enum ApiKeyCreated {
     Replayed(Box<ApiKeyRecord>),
     /// The account has, or had, a key with this id.
     AlreadyExists,
+    /// The account has as many keys in force as it may, or more: this number of them.
+    TooMany(u64),
     /// Another request had this request_id.
     RequestIdReused,
 }
@@ -76,17 +78,20 @@ pub enum ApiKeyChanged {
     NotFound,
     /// The key is not changed.
     Refused(ChangeRefusal),
+    /// The change would put an expired key in force again, and the account has as many as it may, or more: this number of them.
+    TooMany(u64),
     /// Another request had this request_id.
     RequestIdReused,
 }
 
 impl Database {
-    /// Creates a key, once per request_id.
+    /// Creates a key, once per request_id, unless the account has `most` keys in force. `None` is no limit.
     pub async fn create_api_key(
         &self,
         account: &AccountId,
         key: &ApiKeyRecord,
         once: &WriteOnce,
+        most: Option<u32>,
     ) -> Result<ApiKeyCreated, StoreError> {
         retry(|| async {
             let transaction = self.begin_write_with_lock_wait().await?;
@@ -100,6 +105,9 @@ impl Database {
                     return Ok(ApiKeyCreated::Replayed(Box::new(found)));
                 }
                 Known::New => {}
+            }
+            if let Some(used) = used_up(&transaction, account, most, key.created_at).await? {
+                return Ok(ApiKeyCreated::TooMany(used));
             }
             let insert = Entity::insert(row_of(account, key, position).into_active_model());
             let insert = insert.on_conflict(OnConflict::new().do_nothing().to_owned());
@@ -117,25 +125,28 @@ impl Database {
 }
 
 impl Store {
-    /// Creates a key, once per request_id.
+    /// Creates a key, once per request_id, unless the account has `most` keys in force. `None` is no limit.
     pub async fn create_api_key(
         &self,
         account: &AccountId,
         key: &ApiKeyRecord,
         once: &WriteOnce,
+        most: Option<u32>,
     ) -> Result<ApiKeyCreated, StoreError> {
-        let created = self.database.create_api_key(account, key, once).await?;
+        let created = self.database.create_api_key(account, key, once, most).await?;
         if !once.validate_only {
             self.notifications.notify(Topic::ApiKey);
         }
         Ok(created)
     }
 
-    /// Changes a key to the result of `decide`, once per request_id; `None` from `decide` leaves it as it is.
+    /// Changes a key to the result of `decide`, once per request_id; `None` from `decide` leaves it as it is. No change puts a key in
+    /// force again while the account has `most` of them.
     pub async fn change_api_key(
         &self,
         name: ApiKeyName<'_>,
         once: &WriteOnce,
+        most: Option<u32>,
         decide: impl Fn(&ApiKeyRecord) -> Result<Option<ApiKeyRecord>, ChangeRefusal>,
     ) -> Result<ApiKeyChanged, StoreError> {
         let account = name.account;
@@ -156,15 +167,23 @@ impl Store {
                 Ok(decided) => decided,
             };
             let id = before.id;
+            if let Some(after) = &decided {
+                let position = next_position(&transaction).await?;
+                let revives = after.is_in_force(after.updated_at) && !before.is_in_force(after.updated_at);
+                let most = most.filter(|_| revives);
+                if let Some(used) = used_up(&transaction, account, most, after.updated_at).await? {
+                    return Ok(ApiKeyChanged::TooMany(used));
+                }
+                if !once.validate_only {
+                    save(&transaction, account, after, position).await?;
+                }
+            }
             let changed = match &decided {
                 Some(after) => ApiKeyChanged::Changed(Box::new(after.clone())),
                 None => ApiKeyChanged::Unchanged(Box::new(before)),
             };
             if once.validate_only {
                 return Ok(changed);
-            }
-            if let Some(after) = &decided {
-                save(&transaction, account, after).await?;
             }
             remember(&transaction, account, once.request.as_ref(), (id, None), self.database.clock.now()).await?;
             transaction.commit().await?;
@@ -222,6 +241,12 @@ impl Reads {
         }
     }
 
+    /// Counts the keys of an account that are in force at a moment.
+    pub async fn count_api_keys(&self, account: &AccountId, now: Timestamp) -> Result<u64, StoreError> {
+        let _turn = self.database.read_turns.short(account).await?;
+        count_in_force(&self.database.read, account, now).await
+    }
+
     fn named(&self, name: ApiKeyName<'_>) -> Select<Entity> {
         Entity::find()
             .filter(in_index(self.database.backend(), "key-id", Column::AccountId, name.account.as_str()))
@@ -240,11 +265,41 @@ async fn next_position(db: &impl ConnectionTrait) -> Result<i64, StoreError> {
 }
 
 /// Writes the changed key, which is locked. The hour of its last use is not written: others note it meanwhile.
-async fn save(db: &impl ConnectionTrait, account: &AccountId, key: &ApiKeyRecord) -> Result<(), StoreError> {
-    let mut row = row_of(account, key, next_position(db).await?).into_active_model().reset_all();
+async fn save(
+    db: &impl ConnectionTrait,
+    account: &AccountId,
+    key: &ApiKeyRecord,
+    position: i64,
+) -> Result<(), StoreError> {
+    let mut row = row_of(account, key, position).into_active_model().reset_all();
     row.not_set(Column::LastUsedAt);
     row.update(db).await?;
     Ok(())
+}
+
+/// Returns the number of an account's keys that are in force at a moment, if it is no less than the most there may be. Whoever has taken a
+/// position is alone with it, so nobody adds another key meanwhile.
+async fn used_up(
+    db: &impl ConnectionTrait,
+    account: &AccountId,
+    most: Option<u32>,
+    now: Timestamp,
+) -> Result<Option<u64>, StoreError> {
+    let Some(most) = most else { return Ok(None) };
+    let used = count_in_force(db, account, now).await?;
+    Ok((used >= most.into()).then_some(used))
+}
+
+/// Counts the keys of an account that are in force at a moment. There are two counts, since an index has no place for keys without expiry
+/// behind those with one.
+async fn count_in_force(db: &impl ConnectionTrait, account: &AccountId, now: Timestamp) -> Result<u64, StoreError> {
+    let mut number = 0;
+    for in_force in [Column::ExpiresAt.is_null(), Column::ExpiresAt.gt(now.micros())] {
+        let own = in_index(db.get_database_backend(), "in-force", Column::AccountId, account.as_str());
+        let select = Entity::find().filter(own).filter(Column::RevokedAt.is_null()).filter(in_force);
+        number += select.count(db).await?;
+    }
+    Ok(number)
 }
 
 async fn one(db: &impl ConnectionTrait, select: Select<Entity>) -> Result<Option<ApiKeyRecord>, StoreError> {

@@ -177,12 +177,13 @@ impl Store {
         row.map(RecordedErasure::from).ok_or(StoreError::Conflict)
     }
 
-    /// Takes an address out of codes that are still to be mailed, also those of invitations that do not have it.
+    /// Takes an address, in the form in which it is searched for, out of codes that are still to be mailed, also those of invitations
+    /// that do not have it.
     pub async fn cancel_codes(&self, account: &AccountId, address: &str) -> Result<(), StoreError> {
         let backend = self.database.backend();
         let sql = format!(
-            "UPDATE outbox AS o SET address = NULL WHERE {} AND o.due_at IS NOT NULL AND o.purpose = 'verification_code'
-                AND lower(o.address) = $2",
+            "UPDATE outbox AS o SET address = NULL, address_key = NULL WHERE {} AND o.due_at IS NOT NULL AND o.purpose = 'verification_code'
+                AND o.address_key = $2",
             by_index(backend, "pending", "o", "$1")
         );
         let update = Statement::from_sql_and_values(backend, sql, [account.as_str().into(), address.into()]);

@@ -51,7 +51,7 @@ pub(super) async fn create(api: &Api, request: Request<pb::CreateApiKeyRequest>)
         updated_at: now,
     };
     let once = api.write_once(&call, &message);
-    let created = api.read(api.store.create_api_key(&caller.account, &key, &once)).await?;
+    let created = api.read(api.store.create_api_key(&caller.account, &key, &once, api.max_api_keys)).await?;
     Ok(match created {
         ApiKeyCreated::Created if message.validate_only => {
             pb::ApiKey { name: String::new(), uid: String::new(), ..dry_run(&key, now) }
@@ -63,6 +63,7 @@ pub(super) async fn create(api: &Api, request: Request<pb::CreateApiKeyRequest>)
         ApiKeyCreated::Replayed(key) if message.validate_only => dry_run(&key, now),
         ApiKeyCreated::Replayed(key) => convert(&key, now),
         ApiKeyCreated::AlreadyExists => return Err(status::api_key_exists(&name_of(&key.key_id))),
+        ApiKeyCreated::TooMany(used) => return Err(too_many(api, used)),
         ApiKeyCreated::RequestIdReused => return Err(status::request_id_reused()),
     })
 }
@@ -106,8 +107,9 @@ pub(super) async fn update(api: &Api, request: Request<pb::UpdateApiKeyRequest>)
     let (key_id, etag, update) = violations.finish(parsed)?;
     let (once, powers) = (api.write_once(&call, &message), call.caller.powers());
     let decide = |key: &ApiKeyRecord| key.update(&update, &powers, etag.as_deref(), now);
-    let changed = api.read(api.store.change_api_key(named(&call, &key_id), &once, decide)).await?;
-    answer(&call, (&key_id, now), KeyEvent::Updated, changed, message.validate_only)
+    let changed = api.store.change_api_key(named(&call, &key_id), &once, api.max_api_keys, decide);
+    let changed = api.read(changed).await?;
+    answer((api, &call), (&key_id, now), KeyEvent::Updated, changed, message.validate_only)
 }
 
 /// Revokes a key.
@@ -118,8 +120,8 @@ pub(super) async fn revoke(api: &Api, request: Request<pb::RevokeApiKeyRequest>)
     let (key_id, now) = (violations.finish(key_id)?, api.clock.now());
     let once = api.write_once(&call, &message);
     let decide = |key: &ApiKeyRecord| key.revoke(etag.as_deref(), now);
-    let changed = api.read(api.store.change_api_key(named(&call, &key_id), &once, decide)).await?;
-    answer(&call, (&key_id, now), KeyEvent::Revoked, changed, message.validate_only)
+    let changed = api.read(api.store.change_api_key(named(&call, &key_id), &once, None, decide)).await?;
+    answer((api, &call), (&key_id, now), KeyEvent::Revoked, changed, message.validate_only)
 }
 
 /// Returns the organization of a key or of a list: that of a caller who is bound to one, who may name no other.
@@ -136,7 +138,7 @@ fn named<'a>(call: &'a Call, key_id: &'a str) -> ApiKeyName<'a> {
 }
 
 fn answer(
-    call: &Call,
+    (api, call): (&Api, &Call),
     (key_id, now): (&str, Timestamp),
     event: KeyEvent,
     changed: ApiKeyChanged,
@@ -150,6 +152,7 @@ fn answer(
         }
         ApiKeyChanged::Unchanged(key) => Ok(convert(&key, now)),
         ApiKeyChanged::NotFound => Err(status::api_key_not_found(&name_of(key_id))),
+        ApiKeyChanged::TooMany(used) => Err(too_many(api, used)),
         ApiKeyChanged::RequestIdReused => Err(status::request_id_reused()),
         ApiKeyChanged::Refused(refusal) => Err(match refusal {
             ChangeRefusal::Stale => status::etag_mismatch("API key"),
@@ -161,6 +164,11 @@ fn answer(
             ChangeRefusal::Excess(excess) => excessive(call, excess),
         }),
     }
+}
+
+/// Returns the status of a call that would put one key more in force than the account may have.
+fn too_many(api: &Api, used: u64) -> Status {
+    status::too_many_api_keys(api.max_api_keys.unwrap_or_default(), used)
 }
 
 /// Returns the status of a call that gives what its caller does not have.

@@ -6,13 +6,13 @@ use tonic::Status;
 
 use crate::api::convert::timestamp;
 use crate::api::execute::Api;
-use crate::api::execute::rates::RateLeft;
 use crate::auth::caller::Caller;
 use crate::domain::quota::{
-    DAY, OPEN_INVITATIONS, PER_INVITER, PER_RECIPIENT, QuotaKey, credential_key, day_of, open_key, user_key,
+    API_KEYS, DAY, OPEN_INVITATIONS, PER_INVITER, PER_RECIPIENT, QuotaKey, credential_key, day_of, open_key, user_key,
 };
 use crate::domain::value::time::Timestamp;
 use crate::pb;
+use crate::server::admission::keyed_rate::RateLeft;
 
 /// The limit on mailing one invitation again.
 const RESENDS: &str = "resends_per_invitation";
@@ -31,6 +31,13 @@ pub(super) async fn quota(api: &Api, caller: &Caller, inviter: Option<&str>) -> 
         count.map_or(0, |count| count.used - count.lapsed)
     };
 
+    let api_keys = match api.max_api_keys {
+        Some(limit) => {
+            let used = api.read(api.store.primary().count_api_keys(&caller.account, now)).await?;
+            Some(of(API_KEYS, limit.into(), Some(i64::try_from(used).unwrap_or(i64::MAX)), None))
+        }
+        None => None,
+    };
     let mut limits: Vec<_> = api.rates.left(caller).into_iter().map(|left| of_rate(left, api.clock.now())).collect();
     limits.extend(open.map(|(limit, key)| of(OPEN_INVITATIONS, limit.into(), Some(used(&key, whole)), None)));
     limits.extend(per_inviter.map(|(limit, key)| {
@@ -39,6 +46,7 @@ pub(super) async fn quota(api: &Api, caller: &Caller, inviter: Option<&str>) -> 
     }));
     let per_recipient = api.quotas.per_recipient.as_ref();
     limits.extend(per_recipient.map(|quota| of(PER_RECIPIENT, quota.limit.into(), None, Some(DAY))));
+    limits.extend(api_keys);
     limits.push(of(RESENDS, api.quotas.resends.per_day.into(), None, Some(DAY)));
     Ok(pb::Quota { limits })
 }

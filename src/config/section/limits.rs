@@ -1,4 +1,5 @@
-//! Section `[limits]`: how many people may be invited, and how often links may be tried in vain.
+//! Section `[limits]`: how many people may be invited, how often links may be tried in vain, how often a person may call, and how
+//! many API keys there may be.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -36,6 +37,10 @@ pub struct LimitsConfig {
     pub invitations_per_account: Option<Rate>,
     /// The look-ups of tokens by one credential that find nothing.
     pub failed_lookups_per_key: Option<Rate>,
+    /// The calls of one person who calls as themselves.
+    pub calls_per_person: Option<Rate>,
+    /// The API keys of an account that are in force.
+    pub api_keys_per_account: Option<u32>,
     /// The invitees of an account's open invitations.
     pub open_invitations_per_account: Option<u32>,
     /// The invitees of one inviter in a day.
@@ -52,6 +57,8 @@ pub(in crate::config) struct RawLimits {
     invitations_per_key: String,
     invitations_per_account: String,
     failed_lookups_per_key: String,
+    calls_per_person: String,
+    api_keys_per_account: String,
     open_invitations_per_account: String,
     invitations_per_inviter_per_day: String,
     mails_per_recipient_per_day: String,
@@ -64,6 +71,8 @@ impl RawLimits {
         let per_key = rate(problems, "limits.invitations_per_key", &self.invitations_per_key);
         let per_account = rate(problems, "limits.invitations_per_account", &self.invitations_per_account);
         let failed_lookups = rate(problems, "limits.failed_lookups_per_key", &self.failed_lookups_per_key);
+        let per_person = rate(problems, "limits.calls_per_person", &self.calls_per_person);
+        let api_keys = number(problems, "limits.api_keys_per_account", &self.api_keys_per_account);
         let open = number(problems, "limits.open_invitations_per_account", &self.open_invitations_per_account);
         let per_inviter =
             number(problems, "limits.invitations_per_inviter_per_day", &self.invitations_per_inviter_per_day);
@@ -75,6 +84,8 @@ impl RawLimits {
             invitations_per_key: per_key?,
             invitations_per_account: per_account?,
             failed_lookups_per_key: failed_lookups?,
+            calls_per_person: per_person?,
+            api_keys_per_account: api_keys?,
             open_invitations_per_account: open?,
             invitations_per_inviter_per_day: per_inviter?,
             mails_per_recipient_per_day: per_recipient?,

@@ -4,13 +4,16 @@ use super::*;
 use crate::domain::command::{Action, OnConflict};
 use crate::domain::decide::{Context, decide};
 use crate::domain::delivery::reminder::{Schedule, Schedules};
+use crate::domain::delivery::{DeliveryState, Purpose};
 use crate::domain::fixtures::{
     CONTEXT, NOW, accept, acceptor, account, address, after, at, command, create, creation, details, email, invitation,
     invited, loaded, minutes, requested, resend, revoke, sync, ttl, update_guest,
 };
 use crate::domain::group::{BatchMode, Group};
+use crate::domain::invitation::event::Payload;
 use crate::domain::kind::Kind;
 use crate::domain::kind::shared::{Inviter, SharedDetails};
+use crate::domain::secret::key_ring::KeyRing;
 
 fn quotas() -> Quotas {
     Quotas { open_invitations: Some(10), ..Quotas::NONE }
@@ -273,6 +276,36 @@ fn suppressed_resend_leaves_what_is_queued() {
         let sent = group.run(&command(1, resend(&before, false, None)), &context).unwrap().invitation;
         assert_eq!(group.save().replacing.len(), replacing);
         assert_eq!(sent.last_sent_at, Some(if used == 0 { NOW } else { minutes(-5) }));
+    }
+}
+
+#[test]
+fn link_is_not_replaced_while_its_message_is_suppressed() {
+    let before = invited(1, details(Kind::General), &["ann@example.org"]);
+    let context = with(per_recipient(1));
+    let quota = context.quotas.per_recipient.clone().unwrap();
+    let ann = [at("ann@example.org")];
+    let creating = |on_conflict| {
+        let create = CreateInvitation { on_conflict, mails: true, ..creation(details(Kind::General), &ann) };
+        Action::Create(Box::new(create))
+    };
+    for (action, ends) in [
+        (resend(&before, true, None), true),
+        (resend(&before, false, None), false),
+        (creating(OnConflict::Replace), true),
+        (creating(OnConflict::Allow), false),
+    ] {
+        for used in [0, 1, 7] {
+            let mut loaded = loaded(&before, &[]);
+            loaded.put_quota(quota.key(&email("ann@example.org")), QuotaCount { period: day_of(NOW), used, lapsed: 0 });
+            let decided = decide(&loaded, &command(1, action.clone()), &context);
+            assert_eq!(decided.is_err(), ends && used > 0, "{action:?} beside {used}");
+            if let Err(refusal) = decided {
+                let retry_after = Some(day_of(NOW).later(DAY).since(NOW));
+                let (name, limit) = (PER_RECIPIENT, 1);
+                assert_eq!(exceeded(&refusal), QuotaExceeded { name, limit, used: 1, asked: 1, retry_after });
+            }
+        }
     }
 }
 

@@ -12,6 +12,13 @@ pub struct GrantableRoles {
 }
 
 impl GrantableRoles {
+    /// Returns the roles that may be given; `None` for any.
+    pub fn all(&self) -> Option<Vec<String>> {
+        let some = self.of_credential.as_ref().or(self.of_account.as_ref())?;
+        let is_given = |role: &&String| self.excess(std::slice::from_ref(*role)).is_none();
+        Some(some.iter().filter(is_given).cloned().collect())
+    }
+
     /// Returns the first of some roles that may not be given.
     pub fn excess<'a>(&self, roles: &'a [String]) -> Option<&'a str> {
         let limits = [&self.of_credential, &self.of_account].into_iter().flatten();
@@ -40,6 +47,8 @@ mod tests {
         ] {
             let grantable = GrantableRoles { of_credential: allowed(of_credential), of_account: allowed(of_account) };
             assert_eq!(grantable.excess(&roles(given)), excess, "{grantable:?} {given:?}");
+            let beyond = grantable.all().and_then(|all| given.iter().find(|role| !all.contains(&(**role).to_owned())));
+            assert_eq!(beyond.copied(), excess, "{grantable:?} {given:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use tonic_types::StatusExt as _;
 
 use super::{code, details};
 use crate::domain::invitation::refusal::QuotaExceeded;
+use crate::domain::quota::{API_KEYS, PER_RECIPIENT};
 use crate::pb::ErrorReason;
 
 /// RESOURCE_EXHAUSTED for a limit on a number.
@@ -20,14 +21,28 @@ pub(crate) fn quota_exceeded(limit: &str, message: &str) -> Status {
 pub(super) fn quota_used_up(exceeded: &QuotaExceeded) -> Status {
     let QuotaExceeded { name, limit, used, asked, retry_after } = *exceeded;
     let remedy = match (retry_after, asked > i64::from(limit)) {
+        (Some(_), _) if name == PER_RECIPIENT => {
+            "the link would be replaced and no message bring the new one, so set send_email to false and pass it on yourself, or \
+             try again after the delay, which ends with the day"
+        }
         (_, true) => "that is more than it ever allows, so send fewer",
         (Some(_), false) => "try again after the delay, which ends with the day",
         (None, false) => "revoke open invitations, or wait until some end or expire",
     };
     let message = format!("{name} is {limit}, of which {used} are used, and this asks for {asked} more: {remedy}");
+    quota(name, (limit, used), &message, retry_after)
+}
+
+/// RESOURCE_EXHAUSTED for one API key in force more than an account may have.
+pub(crate) fn too_many_api_keys(limit: u32, used: u64) -> Status {
+    let message = format!("{API_KEYS} is {limit}, and {used} are in force: revoke one, or wait until one expires");
+    quota(API_KEYS, (limit, i64::try_from(used).unwrap_or(i64::MAX)), &message, None)
+}
+
+fn quota(name: &str, (limit, used): (u32, i64), message: &str, retry_after: Option<Duration>) -> Status {
     let metadata = [("limit", name.to_owned()), ("max", limit.to_string()), ("used", used.to_string())];
     let mut details = details(ErrorReason::QuotaExceeded, metadata);
-    details.add_quota_failure_violation(name, &message);
+    details.add_quota_failure_violation(name, message);
     if retry_after.is_some() {
         details.set_retry_info(retry_after);
     }

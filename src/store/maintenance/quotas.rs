@@ -226,12 +226,15 @@ fn sweep_sqls(backend: DbBackend) -> Vec<String> {
     };
     let old = "quota_hold t WHERE t.open_until <= $1 ORDER BY t.open_until, t.account_id, t.invitation_id LIMIT $2";
     if backend == DbBackend::Postgres {
-        let lapse = lapse(
-            "SELECT account_id, sum(invitees)::bigint AS number FROM gone GROUP BY account_id ORDER BY account_id",
-        );
+        // Saves lock the counts in the same order.
+        let lapse = lapse("SELECT s.account_id, s.number FROM locked l JOIN sums s ON s.account_id = l.account_id");
         return vec![format!(
             "WITH old AS MATERIALIZED (SELECT t.ctid FROM {old} FOR UPDATE OF t SKIP LOCKED),
             gone AS (DELETE FROM quota_hold WHERE ctid = ANY (ARRAY(SELECT ctid FROM old)) RETURNING account_id, invitees),
+            sums AS MATERIALIZED (SELECT account_id, sum(invitees)::bigint AS number FROM gone GROUP BY account_id),
+            locked AS MATERIALIZED (SELECT q.account_id FROM quota q
+                WHERE q.key = '{OPEN_KEY}' AND q.account_id IN (SELECT account_id FROM sums)
+                ORDER BY q.account_id FOR NO KEY UPDATE OF q),
             lapsed AS ({lapse})
             SELECT count(*) AS swept FROM gone"
         )];

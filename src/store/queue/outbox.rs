@@ -60,6 +60,8 @@ pub struct RedeliveryQuery {
     pub start: Option<Timestamp>,
     /// Only messages that were created before this moment.
     pub end: Option<Timestamp>,
+    /// No messages with a link to an invitation that gives another role than these; `None` for any.
+    pub roles: Option<Vec<String>>,
 }
 
 /// The filters of a list of an invitation's messages, by age.
@@ -167,7 +169,8 @@ impl Store {
     /// Cancels a claimed message that need not be sent any more, if it still has the lease. This counts as no attempt.
     pub async fn cancel_delivery(&self, claimed: &ClaimedDelivery, reason: &str) -> Result<bool, StoreError> {
         let assignment = "state = 'cancelled', due_at = NULL, attempts = attempts - 1, last_error = $4,
-            address = CASE WHEN purpose = 'verification_code' THEN NULL ELSE address END";
+            address = CASE WHEN purpose = 'verification_code' THEN NULL ELSE address END,
+            address_key = CASE WHEN purpose = 'verification_code' THEN NULL ELSE address_key END";
         self.settle_claimed(claimed, assignment, vec![reason.into()]).await
     }
 
@@ -219,6 +222,7 @@ impl Store {
                 "(SELECT true FROM invitation i WHERE i.account_id = {ACCOUNT} AND i.id = o.invitation_id AND {within})"
             )
         }));
+        all.extend(query.roles.as_ref().map(|roles| without_other_roles(backend, roles, &mut params)));
         let sql = format!(
             "{picked} UPDATE outbox AS o SET state = 'queued', due_at = {now}, attempts = 0 FROM {keys}
             WHERE o.account_id = p.account_id AND o.id = p.id AND o.state || '' = 'failed'",
@@ -321,6 +325,25 @@ type Listed = (Read<Invitation>, Vec<(Cursor, Result<Delivery, StoreError>)>);
 /// Returns the common table expression `picked`: the keys of some messages, each of which is then looked up.
 fn picked(rows: &str) -> String {
     format!("WITH picked AS MATERIALIZED (SELECT o.account_id, o.id FROM outbox o {rows})")
+}
+
+/// Returns the condition under which message `o` brings no link to an invitation that gives another role than some.
+fn without_other_roles(backend: DbBackend, roles: &[String], params: &mut Params) -> String {
+    let given = if backend == DbBackend::Postgres {
+        "jsonb_array_elements_text(i.details->'roles') AS role (value)"
+    } else {
+        "json_each(i.details, '$.roles') AS role"
+    };
+    let is_other = match roles {
+        [] => "true".to_owned(),
+        roles => format!("role.value NOT IN ({})", params.list(roles.iter().map(String::as_str))),
+    };
+    format!(
+        "(o.purpose NOT IN ('{}', '{}') OR NOT EXISTS (SELECT 1 FROM invitation i CROSS JOIN {given}
+            WHERE i.account_id = {ACCOUNT} AND i.id = o.invitation_id AND {is_other}))",
+        Purpose::Invitation.code(),
+        Purpose::Reminder.code(),
+    )
 }
 
 /// Returns the condition under which a later message has taken the place of message `k`: one that was being sent when the

@@ -3,6 +3,7 @@
 mod api_keys;
 mod followed_keys;
 mod jwt;
+mod key_limit;
 mod person;
 mod roles;
 pub(crate) mod stored_keys;

@@ -24,6 +24,7 @@ on_both!(
     quotas_refuse_with_what_is_used_and_when_to_try_again,
     address_gets_so_many_messages_from_all_accounts,
     resend_on_another_day_brings_a_suppressed_message,
+    link_is_not_replaced_where_no_mail_may_bring_the_new_one,
     rate_of_the_account_holds_without_credentials,
     limits_that_are_off_are_not_shown,
 );
@@ -226,6 +227,41 @@ async fn resend_on_another_day_brings_a_suppressed_message(database: TestDatabas
     service.stop().await;
 }
 
+async fn link_is_not_replaced_where_no_mail_may_bring_the_new_one(database: TestDatabase) {
+    let limits =
+        [("INVITATION__LIMITS__MAILS_PER_RECIPIENT_PER_DAY", "1"), ("INVITATION__LIMITS__RESEND_INTERVAL", "0s")];
+    let (service, key) = start(&database, &limits).await;
+    let made = create(&service, &key[0], to(&["ann@example.org"])).await.unwrap();
+    let resend = async |send_email: Option<bool>| {
+        let name = made.name.clone();
+        let request = pb::ResendInvitationRequest { name, rotate_token: true, send_email, ..Default::default() };
+        service.invitations().resend_invitation(keys::with(&key[0], request)).await.map(tonic::Response::into_inner)
+    };
+    let preview = async |token: &str| {
+        let request = pb::PreviewInvitationRequest { token: token.to_owned() };
+        service.redemptions().preview_invitation(keys::with(&key[0], request)).await.map(drop)
+    };
+    let limit = "mails_per_recipient_per_day";
+    assert_eq!(limited(resend(None).await, "QUOTA_EXCEEDED", limit), Some(86_400));
+    let replace =
+        || pb::CreateInvitationRequest { on_conflict: pb::OnConflict::Replace.into(), ..to(&["ann@example.org"]) };
+    assert_eq!(limited(create(&service, &key[0], replace()).await, "QUOTA_EXCEEDED", limit), Some(86_400));
+    preview(&made.invitation_token).await.expect("the link is as good as before");
+    let list = pb::ListDeliveriesRequest { parent: made.name.clone(), ..Default::default() };
+    let listed = service.deliveries().list_deliveries(keys::with(&key[0], list)).await.unwrap().into_inner();
+    assert_eq!(listed.deliveries.len(), 1);
+    // Whoever passes the link on by themselves may replace it, and so may anybody on another day.
+    let rotated = resend(Some(false)).await.unwrap();
+    preview(&rotated.invitation_token).await.unwrap();
+    preview(&made.invitation_token).await.unwrap_err();
+    service.clock.advance(Duration::from_secs(86_400));
+    assert_eq!(resend(None).await.unwrap().status(), pb::InvitationStatus::Queued);
+    service.clock.advance(Duration::from_secs(86_400));
+    let replaced = create(&service, &key[0], replace()).await.unwrap();
+    assert_eq!(replaced.status(), pb::InvitationStatus::Queued);
+    service.stop().await;
+}
+
 async fn rate_of_the_account_holds_without_credentials(database: TestDatabase) {
     let limits = [
         ("INVITATION__LIMITS__INVITATIONS_PER_KEY", "1 per 1d"),
@@ -244,12 +280,12 @@ async fn rate_of_the_account_holds_without_credentials(database: TestDatabase) {
     }
     let mut shown: Vec<_> = quota(&service, "", "").await.into_keys().collect();
     shown.sort();
-    assert_eq!(shown, ["invitations_per_account", "resends_per_invitation"]);
+    assert_eq!(shown, ["api_keys_per_account", "invitations_per_account", "resends_per_invitation"]);
     service.stop().await;
 }
 
 async fn limits_that_are_off_are_not_shown(database: TestDatabase) {
-    let (service, key) = start(&database, &[]).await;
+    let (service, key) = start(&database, &[("INVITATION__LIMITS__API_KEYS_PER_ACCOUNT", "off")]).await;
     let shown = quota(&service, &key[0], "").await;
     let resends = &shown["resends_per_invitation"];
     assert_eq!((shown.len(), resends.max, resends.used), (1, 10, None));

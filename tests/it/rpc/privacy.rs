@@ -4,6 +4,7 @@ mod again;
 mod erase_recipient;
 mod export_recipient;
 mod inventory;
+mod queued_codes;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -46,7 +46,7 @@ fn named<'a>(account: &'a AccountId, key_id: &'static str) -> ApiKeyName<'a> {
 }
 
 async fn create(store: &Store, key: &ApiKeyRecord) -> ApiKeyCreated {
-    store.create_api_key(&account(), key, &WriteOnce::default()).await.unwrap()
+    store.create_api_key(&account(), key, &WriteOnce::default(), None).await.unwrap()
 }
 
 async fn key_keeps_all_that_it_has_and_its_id_for_ever(database: TestDatabase) {
@@ -69,13 +69,13 @@ async fn key_keeps_all_that_it_has_and_its_id_for_ever(database: TestDatabase) {
     for _ in 0..2 {
         assert_eq!(create(&store, &again).await, ApiKeyCreated::AlreadyExists);
         let name = named(&account, "key-1");
-        let changed = store.change_api_key(name, &WriteOnce::default(), revoke).await.unwrap();
+        let changed = store.change_api_key(name, &WriteOnce::default(), None, revoke).await.unwrap();
         assert!(matches!(changed, ApiKeyChanged::Changed(_) | ApiKeyChanged::Unchanged(_)), "{changed:?}");
     }
     let refuse = |_: &ApiKeyRecord| Err(ChangeRefusal::Revoked);
-    let refused = store.change_api_key(named(&account, "key-1"), &WriteOnce::default(), refuse).await.unwrap();
+    let refused = store.change_api_key(named(&account, "key-1"), &WriteOnce::default(), None, refuse).await.unwrap();
     assert_eq!(refused, ApiKeyChanged::Refused(ChangeRefusal::Revoked));
-    let foreign = store.change_api_key(named(&other, "key-1"), &WriteOnce::default(), revoke).await.unwrap();
+    let foreign = store.change_api_key(named(&other, "key-1"), &WriteOnce::default(), None, revoke).await.unwrap();
     assert_eq!(foreign, ApiKeyChanged::NotFound);
 }
 
@@ -103,7 +103,7 @@ async fn changes_are_followed_in_the_order_of_their_commits(database: TestDataba
     let wet = WriteOnce::default();
     for (once, moved) in [(&dry, 0), (&wet, 1), (&wet, 1)] {
         let revoke = |key: &ApiKeyRecord| key.revoke(None, NEW_YEAR);
-        store.change_api_key(named(&account, "key-7"), once, revoke).await.unwrap();
+        store.change_api_key(named(&account, "key-7"), once, None, revoke).await.unwrap();
         assert_eq!(store.last_api_key_change().await.unwrap(), last + moved);
     }
     let changed = store.changed_api_keys(last, 3).await.unwrap();
@@ -139,7 +139,7 @@ async fn last_use_only_moves_on_and_is_no_change(database: TestDatabase) {
         assert_eq!(found, ApiKeyRecord { last_used_at: Some(at(shown)), ..stored(1) });
     }
     let rename = |key: &ApiKeyRecord| Ok(Some(ApiKeyRecord { revision: 2, last_used_at: None, ..key.clone() }));
-    store.change_api_key(named(&account, "key-1"), &WriteOnce::default(), rename).await.unwrap();
+    store.change_api_key(named(&account, "key-1"), &WriteOnce::default(), None, rename).await.unwrap();
     let found = store.primary().get_api_key(named(&account, "key-1")).await.unwrap().unwrap();
     assert_eq!(found.last_used_at, Some(at(3)), "a change does not forget what others note");
     assert_eq!(store.last_api_key_change().await.unwrap(), last + 1);

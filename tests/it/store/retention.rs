@@ -20,7 +20,7 @@ use crate::support::build::kinds::*;
 use crate::support::database::TestDatabase;
 use crate::support::on_both;
 
-on_both!(migrated: nothing_that_users_see_is_deleted_by_default, table_that_cannot_be_pruned_holds_up_no_other, replicas_delete_in_turn_what_has_grown_too_old);
+on_both!(migrated: nothing_that_users_see_is_deleted_by_default, table_that_cannot_be_pruned_holds_up_no_other, count_that_cannot_be_pruned_holds_up_no_other, replicas_delete_in_turn_what_has_grown_too_old);
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// More time than any deletion here takes.
@@ -119,19 +119,38 @@ async fn table_that_cannot_be_pruned_holds_up_no_other(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     revoked(&store, &database, "ann@example.org").await;
     store.sequence().await.unwrap();
-    let fail = if database.url().starts_with("sqlite") {
-        "CREATE TRIGGER fail BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'injected'); END"
-    } else {
-        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'injected'; END $$;
-        CREATE TRIGGER fail BEFORE DELETE ON event FOR EACH ROW EXECUTE FUNCTION fail()"
-    };
-    run(&database, fail).await;
+    fail_on(&database, "event").await;
     clock.advance(31 * DAY);
     for _ in 0..2 {
         // It is tried again at the next look, and the trouble is told each time.
         store.prune_in_turn(Uuid::from_u128(1), &ALL).await.unwrap_err();
         assert_eq!((count(&database, "event").await, count(&database, "invitation").await), (2, 0));
     }
+}
+
+async fn count_that_cannot_be_pruned_holds_up_no_other(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    revoked(&store, &database, "ann@example.org").await;
+    store.sequence().await.unwrap();
+    let old = "INSERT INTO quota (account_id, key, period_start, used, lapsed) VALUES ('acme', 'inviter x', 86400000000, 1, 0)";
+    assert_eq!(run(&database, old).await, 1);
+    fail_on(&database, "quota").await;
+    clock.advance(31 * DAY);
+    store.prune_in_turn(Uuid::from_u128(1), &ALL).await.unwrap_err();
+    assert_eq!((count(&database, "quota").await, count(&database, "invitation").await), (1, 0));
+}
+
+/// Lets no row of a table be deleted.
+async fn fail_on(database: &TestDatabase, table: &str) {
+    let fail = if database.url().starts_with("sqlite") {
+        format!("CREATE TRIGGER fail BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, 'injected'); END")
+    } else {
+        format!(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'injected'; END $$;
+            CREATE TRIGGER fail BEFORE DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION fail()"
+        )
+    };
+    run(database, &fail).await;
 }
 
 /// Everything of one account.

@@ -1,5 +1,8 @@
 //! The rates: what fits, how long the rest waits, and how much is remembered.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use tonic_types::StatusExt as _;
 
 use super::*;
@@ -7,6 +10,8 @@ use crate::auth::permission::Permission;
 use crate::domain::delivery::repeats::ResendLimits;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
+use crate::server::admission::keyed_rate::MAX_KEYS;
+use crate::server::status;
 
 const NOW: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
 
@@ -34,6 +39,8 @@ fn rates([per_key, per_account, lookups]: [u32; 3]) -> (Rates, Clock) {
         invitations_per_key: rate(per_key),
         invitations_per_account: rate(per_account),
         failed_lookups_per_key: rate(lookups),
+        calls_per_person: None,
+        api_keys_per_account: None,
         open_invitations_per_account: None,
         invitations_per_inviter_per_day: None,
         mails_per_recipient_per_day: None,
@@ -143,7 +150,7 @@ fn many_keys_are_forgotten_from_the_least_used_on() {
     rates.invite(&key("busy", "apiKeys/ann"), 1_000).unwrap();
     for account in 0..3 * MAX_KEYS {
         rates.invite(&key(&format!("account-{account}"), "apiKeys/ann"), 1).unwrap();
-        assert!(rate.states.lock().len() <= MAX_KEYS);
+        assert!(rate.remembered() <= MAX_KEYS);
     }
     assert!(rates.invite(&key("busy", "apiKeys/ann"), 1).is_err(), "whoever has used much is remembered");
 }

@@ -78,11 +78,12 @@ pub(super) fn erase_events(layout: &Layout<'_, Part>) -> String {
 /// sent is left to the worker that sends it.
 pub(super) fn erase_messages(layout: &Layout<'_, Part>) -> String {
     let dialect = Dialect(layout.backend);
-    let has_address = format!("coalesce({}, false)", dialect.is_listed("lower(o.address)", "r.addresses"));
+    let has_address = format!("coalesce({}, false)", dialect.is_listed("o.address_key", "r.addresses"));
     let is_recipient = dialect.is_listed("CAST(o.recipient AS text)", "r.recipients");
     let waits = format!("o.state || '' = '{}' AND o.lease IS NULL", DeliveryState::Queued.code());
     format!(
         "UPDATE outbox AS o SET address = CASE WHEN {has_address} THEN NULL ELSE o.address END,
+            address_key = CASE WHEN {has_address} THEN NULL ELSE o.address_key END,
             state = CASE WHEN {waits} THEN '{cancelled}' ELSE o.state END,
             due_at = CASE WHEN {waits} THEN NULL ELSE o.due_at END,
             planned_at = CASE WHEN {waits} THEN NULL ELSE o.planned_at END,

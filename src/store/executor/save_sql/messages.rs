@@ -26,11 +26,12 @@ pub(super) fn settle_deliveries(layout: &Layout<'_, Part>) -> String {
     format!(
         "UPDATE outbox AS o SET state = r.state, last_error = r.last_error, sent_at = r.sent_at, lease = NULL,
         due_at = CASE WHEN r.state IN ('queued', 'sending') THEN o.due_at END, planned_at = NULL,
-        address = CASE WHEN o.purpose = 'verification_code' AND r.state NOT IN ('queued', 'sending') THEN NULL
-            ELSE o.address END
+        address = CASE WHEN {is_done} THEN NULL ELSE o.address END,
+        address_key = CASE WHEN {is_done} THEN NULL ELSE o.address_key END
         FROM {} WHERE o.account_id = r.account_id AND o.id = r.id AND o.state = r.loaded_state
             AND o.lease IS NOT DISTINCT FROM r.loaded_lease",
-        layout.keys(Part::DeliveryUpdates, "r")
+        layout.keys(Part::DeliveryUpdates, "r"),
+        is_done = "o.purpose = 'verification_code' AND r.state NOT IN ('queued', 'sending')",
     )
 }
 

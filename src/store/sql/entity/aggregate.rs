@@ -288,6 +288,7 @@ pub(in crate::store) mod outbox {
         pub(in crate::store) last_error: Option<String>,
         pub(in crate::store) sent_at: Option<i64>,
         pub(in crate::store) address: Option<String>,
+        pub(in crate::store) address_key: Option<String>,
         pub(in crate::store) about: Option<Uuid>,
         pub(in crate::store) for_expire_at: Option<i64>,
     }

@@ -270,6 +270,7 @@ fn outbox(dialect: Dialect) -> TableCreateStatement {
         .col(text_null("last_error"))
         .col(big_integer_null("sent_at"))
         .col(text_null("address"))
+        .col(text_null("address_key"))
         .col(dialect.uuid_null("about"))
         .col(big_integer_null("for_expire_at"))
         .take()

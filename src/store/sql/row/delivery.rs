@@ -71,6 +71,7 @@ pub(in crate::store) fn outbox_row(invitation: &Invitation, delivery: &NewDelive
         last_error: None,
         sent_at: None,
         address: delivery.address.as_ref().map(|address| address.original().to_owned()),
+        address_key: delivery.address.as_ref().map(|address| address.key().to_owned()),
         about: delivery.about,
         for_expire_at: delivery.for_expire_at.map(Timestamp::micros),
     }

@@ -2,9 +2,11 @@
 
 mod answers;
 mod lists;
+mod rate;
 mod shown;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bytes::Bytes;
 use invitation_service::api::requests::RPCS;
@@ -153,6 +155,8 @@ async fn person_reaches_the_rpcs_of_the_table_and_no_other() {
     let (mut open, mut cells) = (BTreeSet::new(), Cells::new("persons"));
     for (path, needed) in RPCS {
         cells.check(path, "person");
+        // Each RPC has its turn in the rate of the person.
+        stage.service.clock.advance(Duration::from_millis(100));
         // No message of any method: whoever gets as far as decoding is told so.
         let request = jwt::with(&token, Bytes::from_static(&[0xff; 8]));
         let status = raw::call_as_it_is(&stage.service, path, request).await.expect_err("no message");

@@ -4,7 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use invitation_service::pb;
+use sea_orm::ConnectionTrait as _;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use super::stored_keys::{create, creation, make, start};
 use crate::rpc::redemption::keys::with;
@@ -16,6 +18,7 @@ use crate::support::service::Service;
 
 on_both!(migrated: role_that_the_account_may_no_longer_give_is_given_by_nobody,
     credential_that_may_not_give_a_role_does_not_accept_it,
+    link_that_gives_a_role_is_not_queued_again_without_it,
 );
 
 /// Creates a link by which whoever has it gets a role.
@@ -78,5 +81,51 @@ async fn credential_that_may_not_give_a_role_does_not_accept_it(database: TestDa
     refused(denied, Code::PermissionDenied, "ROLE_NOT_GRANTABLE");
     accept(&service, &portal, &viewer, "bob").await.unwrap();
     accept(&service, &root, &admin, "ann").await.unwrap();
+    service.stop().await;
+}
+
+async fn link_that_gives_a_role_is_not_queued_again_without_it(database: TestDatabase) {
+    let root = make(&database, "root", "acme", "*").await;
+    let service = start(&database, &[]).await;
+    let limited = async |id: &str, roles: &[&str]| {
+        let request = creation(id, &["deliveries.write"]);
+        let grantable_roles = Some(pb::GrantableRoles { roles: roles.iter().map(|role| (*role).to_owned()).collect() });
+        let api_key = request.api_key.clone().map(|key| pb::ApiKey { grantable_roles, ..key });
+        create(&service, &root, pb::CreateApiKeyRequest { api_key, ..request }).await.unwrap().key_string
+    };
+    let (viewer, nobody) = (limited("viewer", &["viewer", "editor"]).await, limited("nobody", &[]).await);
+    let mut names = Vec::new();
+    for roles in [&["viewer", "admin"][..], &["viewer"], &[]] {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let target = generals::email(&format!("n{}@example.org", names.len()));
+        let invitation = pb::Invitation { roles, ..generals::into_team(&[target]) };
+        let made = service.invitations().create_invitation(with(&root, messages::general(invitation))).await.unwrap();
+        names.push(made.into_inner().name);
+    }
+    let rows = service.connect().await;
+    rows.execute_unprepared("UPDATE outbox SET state = 'failed', due_at = NULL").await.unwrap();
+    rows.close().await.unwrap();
+    let redeliver = async |key: &str, parent: &str, validate_only: bool| {
+        let parent = parent.to_owned();
+        let request = pb::RedeliverDeliveriesRequest { parent, validate_only, ..Default::default() };
+        let answer = service.deliveries().redeliver_deliveries(with(key, request)).await;
+        answer.map(|answer| answer.into_inner().redelivered_count)
+    };
+    for (key, queued) in [(&viewer, [0, 1, 1]), (&nobody, [0, 0, 1]), (&root, [1, 1, 1])] {
+        for (name, queued) in names.iter().zip(queued) {
+            match redeliver(key, name, true).await {
+                Ok(number) => assert_eq!(number, queued),
+                refusal if queued == 0 => {
+                    let status = refused(refusal, Code::PermissionDenied, "ROLE_NOT_GRANTABLE");
+                    let role = if name == &names[0] { "admin" } else { "viewer" };
+                    assert_eq!(status.get_error_details().error_info().unwrap().metadata["role"], role);
+                }
+                refusal => panic!("{name}: {refusal:?}"),
+            }
+        }
+        assert_eq!(redeliver(key, "invitations/-", true).await.unwrap(), queued.iter().sum::<i32>());
+    }
+    assert_eq!(redeliver(&viewer, "invitations/-", false).await.unwrap(), 2);
+    assert_eq!(redeliver(&root, "invitations/-", false).await.unwrap(), 1, "it was left as it was");
     service.stop().await;
 }

@@ -24,7 +24,7 @@ pub(crate) async fn make(database: &TestDatabase, name: &str, account: &str, per
     };
     let made = record(args, &Entropy::system(), NEW_YEAR).unwrap();
     let opened = database.open(&Clock::manual(NEW_YEAR)).await;
-    let created = opened.create_api_key(&made.account, &made.record, &WriteOnce::default()).await.unwrap();
+    let created = opened.create_api_key(&made.account, &made.record, &WriteOnce::default(), None).await.unwrap();
     assert_eq!(created, ApiKeyCreated::Created);
     opened.close().await;
     made.secret.expose().to_owned()

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::CreateInvitation;
+use invitation_service::domain::erasure::tombstone::{AddressMac, Tombstone};
 use invitation_service::domain::secret::key_ring::KeyRing;
 use invitation_service::domain::value::given_email::GivenEmail;
 use invitation_service::domain::value::id::IdSeed;
+use invitation_service::domain::value::text::AccountId;
 use invitation_service::pb;
 use invitation_service::serve::erasures;
 use invitation_service::store::erasures::chunk::{PersonErasure, PersonPlace};
+use sea_orm::ConnectionTrait as _;
 
 use super::{ADDRESS, BOB, erase};
 use crate::support::build::commands::{account, created, email, link, store};
@@ -24,6 +27,7 @@ on_both!(
     erasure_that_broke_off_goes_on_with_what_is_left,
     tombstones_erase_again_what_is_older_than_they_are,
     tombstone_of_a_key_that_is_gone_is_reported,
+    address_that_cannot_be_read_is_reported,
 );
 
 async fn erasure_that_broke_off_goes_on_with_what_is_left(database: TestDatabase) {
@@ -115,4 +119,24 @@ async fn tombstone_of_a_key_that_is_gone_is_reported(database: TestDatabase) {
     Service::start(&database).await.stop().await;
     let report = erasures::again(&config, &Clock::manual(NEW_YEAR), &text).await.unwrap();
     assert_eq!((report.tombstones, report.without_key, report.is_complete()), (1, 1, false), "{report}");
+}
+
+async fn address_that_cannot_be_read_is_reported(database: TestDatabase) {
+    let text = tombstones(&TestDatabase::sqlite()).await;
+    let service = Service::start(&database).await;
+    messages::create(&service, messages::invitation_for(&[ADDRESS])).await;
+    let rows = service.connect().await;
+    // A text that is no address, and a tombstone that stands for it.
+    rows.execute_unprepared("UPDATE recipient SET value = 'nonsense'").await.unwrap();
+    rows.close().await.unwrap();
+    service.stop().await;
+    let mac =
+        AddressMac::of(&KeyRing::parse(KEYS).unwrap(), &AccountId::parse("default").unwrap(), "nonsense").remove(0);
+    let mut tombstone: Tombstone = serde_json::from_str(text.trim()).unwrap();
+    tombstone.address = mac;
+    let clock = Clock::manual(NEW_YEAR);
+    clock.advance(Duration::from_secs(3 * 3_600));
+    let text = serde_json::to_string(&tombstone).unwrap();
+    let report = erasures::again(&configuration(&database, &[]), &clock, &text).await.unwrap();
+    assert_eq!((report.unreadable, report.people, report.failed, report.is_complete()), (1, 0, 0, false), "{report}");
 }

@@ -30,16 +30,17 @@ pub(super) async fn steps(desk: &mut Desk) {
     let (account, once, id) = (account(), WriteOnce::default(), format!("key-{}", desk.round));
     let name = |key_id| ApiKeyName { account: &account, key_id, within: None };
     let key = stored_key(desk.seed().nth(1), &id);
-    desk.store.create_api_key(&account, &key, &once).await.unwrap();
+    desk.store.create_api_key(&account, &key, &once, Some(1_000)).await.unwrap();
     desk.check("create an API key").await;
     let after = desk.store.last_api_key_change().await.unwrap();
-    desk.store.change_api_key(name(&id), &once, |key| key.revoke(None, NEW_YEAR)).await.unwrap();
+    desk.store.change_api_key(name(&id), &once, None, |key| key.revoke(None, NEW_YEAR)).await.unwrap();
     desk.check("revoke an API key").await;
     for organization in [None, Some(COMPANY)] {
         let query = ApiKeyQuery { organization, limit: 10, ..Default::default() };
         desk.store.primary().list_api_keys(&account, &query).await.unwrap();
     }
     desk.store.primary().get_api_key(name(&id)).await.unwrap().unwrap();
+    desk.store.primary().count_api_keys(&account, NEW_YEAR).await.unwrap();
     desk.check("read API keys").await;
     assert_eq!(desk.store.changed_api_keys(after, 10).await.unwrap().keys.len(), 1);
     let hashes: Vec<_> = (0..40).map(|number| [number; 32]).chain([key.hash]).collect();

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-/// What a call carries, or what its connection shows.
+/// The credential of a call, or of the connection that it is made on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Credential {
     /// Nothing, of a server that lets everybody in. The others are compared with it.

@@ -36,7 +36,7 @@ pub(crate) struct Credentials {
     mtls: Arc<ClientConfig>,
 }
 
-/// What the driver presents.
+/// The headers and the TLS with which the driver calls.
 #[derive(Clone, Default)]
 pub(crate) struct Presented {
     pub(crate) headers: Headers,

@@ -120,7 +120,7 @@ async fn organization_acts_for_another_only_by_its_grant(database: TestDatabase)
     for permissions in [&[][..], &[read], &[write], &[read, write]] {
         let granted = if permissions.is_empty() { None } else { Some(grant(&service, permissions).await) };
         for rpc in guest_rpcs() {
-            // What is refused or only read is there for the next.
+            // A guest of which a call was refused, or only read it, serves the next call.
             let granted = permissions.contains(if rpc.reads { &read } else { &write });
             if granted && !rpc.reads {
                 known = request::known(&service, None, messages::COMPANY).await;

@@ -244,7 +244,7 @@ impl Reads {
     /// Counts the keys of an account that are in force at a moment.
     pub async fn count_api_keys(&self, account: &AccountId, now: Timestamp) -> Result<u64, StoreError> {
         let _turn = self.database.read_turns.short(account).await?;
-        count_in_force(&self.database.read, account, now).await
+        count_in_force(&self.database.within(account), account, now).await
     }
 
     fn named(&self, name: ApiKeyName<'_>) -> Select<Entity> {

@@ -117,7 +117,7 @@ async fn link_that_gives_a_role_is_not_queued_again_without_it(database: TestDat
                 Ok(number) => assert_eq!(number, queued),
                 refusal if queued == 0 => {
                     let status = refused(refusal, Code::PermissionDenied, "ROLE_NOT_GRANTABLE");
-                    let role = if name == &names[0] { "admin" } else { "viewer" };
+                    let role = if key == &viewer { "admin" } else { "viewer" };
                     assert_eq!(status.get_error_details().error_info().unwrap().metadata["role"], role);
                 }
                 refusal => panic!("{name}: {refusal:?}"),

@@ -30,9 +30,9 @@ use crate::store::{Cursor, GrantCreated, GrantRefusal, OrganizationGrantQuery};
 const COLLECTION: &str = "organizationGrants";
 const PERMISSIONS: &str = "organization_grant.permissions";
 
-/// The permissions that one organization may grant to another.
 /// The most entries of `permissions`; the same one twice counts once.
 const MAX_PERMISSIONS: usize = 50;
+/// The permissions that one organization may grant to another.
 const GRANTABLE: [Permission; 2] = [Permission::GuestInvitationsRead, Permission::GuestInvitationsWrite];
 
 /// Serves `AccessService`.

@@ -98,6 +98,11 @@ impl ReadinessCheck {
         if !self.maintenance.is_ready().await? {
             return Ok(Err("the schema is out of date: run `migrate`".to_owned()));
         }
+        if !self.maintenance.can_read_as_role().await? {
+            return Ok(Err(
+                "store.reader_role lacks views, or columns of them: run `migrate` with the setting".to_owned()
+            ));
+        }
         let keys = self.ring.fingerprints();
         let fits = if self.keys_fit {
             self.maintenance.still_fits(&keys).await?

@@ -205,7 +205,7 @@ impl Reads {
     /// Reads a key, if the caller may see it.
     pub async fn get_api_key(&self, name: ApiKeyName<'_>) -> Result<Option<ApiKeyRecord>, StoreError> {
         let _turn = self.database.read_turns.short(name.account).await?;
-        one(&self.database.within(name.account), self.named(name)).await
+        one(&self.database.reading_for(name.account), self.named(name)).await
     }
 
     /// Reads a page of keys.
@@ -233,7 +233,7 @@ impl Reads {
             }
             let found = {
                 let _turn = self.database.read_turns.list(account).await?;
-                rows_with_id(&self.database.within(account), select).await?
+                rows_with_id(&self.database.reading_for(account), select).await?
             };
             let found = found.into_iter().map(|(id, row)| (Cursor::of_id(id), row.and_then(ApiKeyRecord::try_from)));
             let Some(read_on) = page.add(query.limit, found.collect())? else { return Ok(page.into_rows()) };
@@ -244,7 +244,7 @@ impl Reads {
     /// Counts the keys of an account that are in force at a moment.
     pub async fn count_api_keys(&self, account: &AccountId, now: Timestamp) -> Result<u64, StoreError> {
         let _turn = self.database.read_turns.short(account).await?;
-        count_in_force(&self.database.within(account), account, now).await
+        count_in_force(&self.database.reading_for(account), account, now).await
     }
 
     fn named(&self, name: ApiKeyName<'_>) -> Select<Entity> {

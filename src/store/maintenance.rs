@@ -102,7 +102,7 @@ impl Maintenance {
         let connections = self.0.for_migrations().await;
         migration::migrate(&connections).await?;
         if let Some(role) = self.0.reader_role() {
-            migration::views::make(&connections, role).await?;
+            migration::views::create(&connections, role).await?;
         }
         if !self.0.is_embedded() {
             connections.close().await?;
@@ -110,12 +110,17 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Logs one line if a newer release has migrated the schema.
+    /// Logs one line if a newer release has migrated the schema, and one if the views of the role for reads are not of this release.
     pub async fn warn_of_newer_schema(&self) -> Result<(), StoreError> {
         let newer = migration::newer(&self.0.upkeep).await?;
         if !newer.is_empty() {
             let migrations = newer.join(",");
             tracing::warn!(migrations, "a newer release has migrated the schema; this release continues to use it");
+        }
+        if let Some(role) = self.0.reader_role()
+            && !migration::views::are_of_this_release(&self.0.upkeep, role).await?
+        {
+            tracing::warn!(role, "the views of store.reader_role are those of another release, or missing");
         }
         Ok(())
     }
@@ -124,17 +129,22 @@ impl Maintenance {
     pub async fn is_ready(&self) -> Result<bool, StoreError> {
         let look = async {
             self.0.learn_time().await?;
-            Ok(self.is_writable().await? && migration::at_head(&self.0.upkeep).await? && self.has_views().await?)
+            Ok(self.is_writable().await? && migration::at_head(&self.0.upkeep).await?)
         };
         within(READINESS_LIMIT, look).await
     }
 
-    /// Returns whether the role for reads of calls, if there is one, has its views.
-    async fn has_views(&self) -> Result<bool, StoreError> {
-        match self.0.reader_role() {
-            Some(role) => Ok(migration::views::are_made(&self.0.upkeep, role).await?),
-            None => Ok(true),
-        }
+    /// Returns whether reads of calls can be made as their role, if there is one: whether its views have every column, and the service
+    /// may become the role.
+    pub async fn can_read_as_role(&self) -> Result<bool, StoreError> {
+        let Some(role) = self.0.reader_role() else { return Ok(true) };
+        let look = async {
+            if !migration::views::have_all_columns(&self.0.upkeep, role).await? {
+                return Ok(false);
+            }
+            self.0.try_reader().await.map(|()| true)
+        };
+        within(READINESS_LIMIT, look).await
     }
 
     /// Returns whether there is a schema. Returns an error if texts cannot have every character, or if the database takes

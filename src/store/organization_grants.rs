@@ -141,7 +141,7 @@ impl Reads {
             .order_by(Column::Id, order(query.ascending))
             .limit(query.limit);
         let _turn = self.database.read_turns.list(account).await?;
-        rows_with_id(&self.database.within(account), select).await
+        rows_with_id(&self.database.reading_for(account), select).await
     }
 
     /// Reads a grant, if the account has it.

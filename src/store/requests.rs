@@ -82,7 +82,7 @@ impl Store {
             .order_by_asc(Column::RequestId)
             .limit(1);
         let _turn = self.database.read_turns.short(account).await?;
-        let Some(row) = self.database.within(account).query_one(select.as_query()).await? else {
+        let Some(row) = self.database.reading_for(account).query_one(select.as_query()).await? else {
             return Ok(KnownCall::New);
         };
         let (key, remembered) = request_from(row_from::<Entity>(&row)?)?;
@@ -175,7 +175,7 @@ impl Store {
             .order_by_desc(Column::InvitationId)
             .limit(most);
         let _turn = self.database.read_turns.short(reach.account()).await?;
-        let ids = select.into_tuple::<Uuid>().all(&self.database.within(reach)).await?;
+        let ids = select.into_tuple::<Uuid>().all(&self.database.reading_for(reach)).await?;
         Ok(ids.into_iter().map(InvitationId).collect())
     }
 }

@@ -124,7 +124,7 @@ const OWN_READS: [&str; 22] = [
     "src/store/queue.rs",
     "src/store/queue/outbox.rs",
     "src/store/read/positions.rs",
-    "src/store/sql/database/within.rs",
+    "src/store/sql/database/read_scope.rs",
     "src/store/statements.rs",
     "src/store/verifications.rs",
     "src/store/webhooks/claim.rs",
@@ -219,7 +219,7 @@ fn own_reads(path: &str, text: &str) -> Vec<String> {
     }
     let reads = |line: &str| READS.iter().any(|read| line.contains(read));
     let found = code(text).filter(|line| reads(line));
-    found.map(|_| format!("{path}: reads of calls go through Database::within")).collect()
+    found.map(|_| format!("{path}: reads of calls go through Database::reading_for")).collect()
 }
 
 fn too_long(path: &str, text: &str) -> Vec<String> {

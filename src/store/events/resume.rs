@@ -57,7 +57,7 @@ impl Store {
         let sql = format!("SELECT position AS last, {pruned} AS pruned FROM follower WHERE name = 'sequencer'");
         let statement = Statement::from_sql_and_values(backend, sql, [account.as_str().into()]);
         let _turn = self.database.read_turns.short(account).await?;
-        let row = self.database.within(account).query_one_raw(statement).await?;
+        let row = self.database.reading_for(account).query_one_raw(statement).await?;
         let Some(row) = row else { return Ok(KeptEvents { pruned_until: 0, last: 0 }) };
         Ok(KeptEvents { pruned_until: row.try_get("", "pruned")?, last: row.try_get("", "last")? })
     }
@@ -91,7 +91,7 @@ impl Store {
         );
         let statement = Statement::from_sql_and_values(backend, sql, [account.as_str().into(), after.into()]);
         let _turn = self.database.read_turns.short(account).await?;
-        let row = self.database.within(account).query_one_raw(statement).await?;
+        let row = self.database.reading_for(account).query_one_raw(statement).await?;
         row.map(|row| Ok((row.try_get_by_index(0)?, Timestamp::from_micros(row.try_get_by_index(1)?)))).transpose()
     }
 }

@@ -207,7 +207,7 @@ impl Reads {
     }
 
     async fn point(&self, reach: &Reach, by: By, newest: bool) -> Result<Option<Read<Invitation>>, StoreError> {
-        let key = PointKey { sight: reach.into(), by, newest };
+        let key = PointKey { scope: reach.into(), by, newest };
         let Some(row) = self.points.read(key).await? else { return Ok(None) };
         let read = invitation_of(&row.body, row.now)?;
         Ok(Some(read).filter(|read| reach.includes_invitation(&read.found)))

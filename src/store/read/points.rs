@@ -13,7 +13,7 @@ use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::store::Database;
 use crate::store::executor::load::{Extent, invitation_body, newest_acceptances};
-use crate::store::sql::database::within::Sight;
+use crate::store::sql::database::read_scope::ReadScope;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, statement_clock};
 
@@ -35,7 +35,7 @@ pub(super) enum By {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PointKey {
     /// The rows that its caller may see.
-    pub(super) sight: Sight,
+    pub(super) scope: ReadScope,
     /// The key within the account.
     pub(super) by: By,
     /// Whether its newest acceptances are read with it.
@@ -161,7 +161,7 @@ fn row_of((key, place): (&PointKey, i32)) -> [Value; 6] {
         By::Connection(connection) => (None, None, Some(*connection)),
     };
     [
-        key.sight.account.as_str().into(),
+        key.scope.account.as_str().into(),
         id.into(),
         i32::from(key.newest).into(),
         place.into(),
@@ -180,11 +180,11 @@ impl ReadGroup for PointReader {
     type Row = PointRow;
 
     fn account(key: &PointKey) -> &AccountId {
-        &key.sight.account
+        &key.scope.account
     }
 
     fn stands_alone(&self, key: &PointKey) -> bool {
-        key.sight.hosts.is_some() && self.database.has_second_wall()
+        key.scope.hosts.is_some() && self.database.has_second_wall()
     }
 
     async fn one(&self, key: &PointKey) -> Result<Option<PointRow>, StoreError> {
@@ -193,14 +193,14 @@ impl ReadGroup for PointReader {
             By::AutoJoin(slot) => (&self.sql.autojoin, slot.0.as_str().into()),
             By::Connection(connection) => (&self.sql.connection, (*connection).into()),
         };
-        let values = [read_clock(&self.database, None).into(), key.sight.account.as_str().into(), name];
+        let values = [read_clock(&self.database, None).into(), key.scope.account.as_str().into(), name];
         let statement = Statement::from_sql_and_values(self.database.backend(), sql, values);
-        let within = self.database.within(key.sight.clone());
+        let within = self.database.reading_for(key.scope.clone());
         within.query_one_raw(statement).await?.map(|row| point_row(&row)).transpose()
     }
 
     async fn late(&self, key: &PointKey) -> Result<Option<PointRow>, StoreError> {
-        let _turn = self.database.read_turns.short(&key.sight.account).await?;
+        let _turn = self.database.read_turns.short(&key.scope.account).await?;
         self.one(key).await
     }
 
@@ -214,8 +214,8 @@ impl ReadGroup for PointReader {
         let statement = Statement::from_sql_and_values(backend, sql, values);
         let mut found: Vec<Option<PointRow>> = vec![None; keys.iter().len()];
         let mut read = found.len();
-        let accounts = keys.iter().map(|(key, _)| &key.sight.account);
-        for row in self.database.within_accounts(accounts).query_all_raw(statement).await? {
+        let accounts = keys.iter().map(|(key, _)| &key.scope.account);
+        for row in self.database.reading_for_accounts(accounts).query_all_raw(statement).await? {
             let place = usize::try_from(row.try_get::<i32>("", "place")?).unwrap_or(usize::MAX);
             match (row.try_get::<Option<String>>("", "body")?, found.get_mut(place)) {
                 (Some(body), Some(found)) => {

@@ -129,8 +129,11 @@ impl Store {
             picked = picked_sql(backend),
             pruned = pruned_until_sql("$1"),
         );
-        let rows =
-            self.database.within(reach).query_all_raw(Statement::from_sql_and_values(backend, sql, params.0)).await?;
+        let rows = self
+            .database
+            .reading_for(reach)
+            .query_all_raw(Statement::from_sql_and_values(backend, sql, params.0))
+            .await?;
         let mut batch = batch_from(&rows, after, limit)?;
         if let Some(row) = rows.first() {
             batch.pruned_until = row.try_get("", "pruned")?;

@@ -12,7 +12,7 @@ use super::groups::{Distinct, Groups, PLACES, ReadGroup};
 use crate::domain::value::text::AccountId;
 use crate::store::Database;
 use crate::store::executor::load::parse_json;
-use crate::store::sql::database::within::Sight;
+use crate::store::sql::database::read_scope::ReadScope;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index};
 
@@ -86,10 +86,10 @@ impl<T: DeserializeOwned, const N: usize> Rows<T, N> {
     /// Reads the row with some ids, if the caller may see it.
     pub(in crate::store) async fn read(
         &self,
-        sight: impl Into<Sight>,
+        scope: impl Into<ReadScope>,
         ids: [Uuid; N],
     ) -> Result<Option<T>, StoreError> {
-        let body = self.groups.read(RowKey { sight: sight.into(), ids }).await?;
+        let body = self.groups.read(RowKey { scope: scope.into(), ids }).await?;
         body.map(|body| parse_json(&body, self.table)).transpose()
     }
 }
@@ -97,7 +97,7 @@ impl<T: DeserializeOwned, const N: usize> Rows<T, N> {
 /// The name of a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct RowKey<const N: usize> {
-    sight: Sight,
+    scope: ReadScope,
     ids: [Uuid; N],
 }
 
@@ -114,23 +114,23 @@ impl<const N: usize> ReadGroup for RowReader<N> {
     type Row = Arc<str>;
 
     fn account(key: &RowKey<N>) -> &AccountId {
-        &key.sight.account
+        &key.scope.account
     }
 
     fn stands_alone(&self, key: &RowKey<N>) -> bool {
-        key.sight.hosts.is_some() && self.database.has_second_wall()
+        key.scope.hosts.is_some() && self.database.has_second_wall()
     }
 
     async fn one(&self, key: &RowKey<N>) -> Result<Option<Arc<str>>, StoreError> {
         let ids = key.ids.iter().map(|id| Value::from(*id));
-        let values = std::iter::once(key.sight.account.as_str().into()).chain(ids);
+        let values = std::iter::once(key.scope.account.as_str().into()).chain(ids);
         let statement = Statement::from_sql_and_values(self.database.backend(), &self.one, values);
-        let row = self.database.within(key.sight.clone()).query_one_raw(statement).await?;
+        let row = self.database.reading_for(key.scope.clone()).query_one_raw(statement).await?;
         row.map(|row| Ok(row.try_get::<String>("", "body")?.into())).transpose()
     }
 
     async fn late(&self, key: &RowKey<N>) -> Result<Option<Arc<str>>, StoreError> {
-        let _turn = self.database.read_turns.short(&key.sight.account).await?;
+        let _turn = self.database.read_turns.short(&key.scope.account).await?;
         self.one(key).await
     }
 
@@ -138,13 +138,13 @@ impl<const N: usize> ReadGroup for RowReader<N> {
         let (backend, keys) = (self.database.backend(), Distinct::of(keys));
         let row = |(key, place): (&RowKey<N>, i32)| {
             let ids = key.ids.map(Value::from);
-            [key.sight.account.as_str().into(), place.into()].into_iter().chain(ids)
+            [key.scope.account.as_str().into(), place.into()].into_iter().chain(ids)
         };
         let values = RowsParam::new(self.lookup.keys(), keys.iter().map(row)).params(backend);
         let statement = Statement::from_sql_and_values(backend, &self.several, values);
         let mut found: Vec<Option<Arc<str>>> = vec![None; keys.iter().len()];
-        let accounts = keys.iter().map(|(key, _)| &key.sight.account);
-        for row in self.database.within_accounts(accounts).query_all_raw(statement).await? {
+        let accounts = keys.iter().map(|(key, _)| &key.scope.account);
+        for row in self.database.reading_for_accounts(accounts).query_all_raw(statement).await? {
             let place = usize::try_from(row.try_get::<i32>("", "place")?).unwrap_or(usize::MAX);
             if let Some(found) = found.get_mut(place) {
                 *found = Some(row.try_get::<String>("", "body")?.into());

@@ -2,7 +2,7 @@
 
 pub(in crate::store) mod login;
 mod postgres;
-pub(in crate::store) mod within;
+pub(in crate::store) mod read_scope;
 
 use std::fmt;
 use std::path::Path;
@@ -166,7 +166,7 @@ impl Database {
         statement: Statement,
     ) -> Result<Vec<QueryResult>, StoreError> {
         let _turn = self.read_turns.list(reach.account()).await?;
-        Ok(self.within(reach).query_all_raw(statement).await?)
+        Ok(self.reading_for(reach).query_all_raw(statement).await?)
     }
 
     /// Reads a list of what no organization has a part in, in the turn of an account.
@@ -176,7 +176,7 @@ impl Database {
         statement: Statement,
     ) -> Result<Vec<QueryResult>, StoreError> {
         let _turn = self.read_turns.list(account).await?;
-        Ok(self.within(account).query_all_raw(statement).await?)
+        Ok(self.reading_for(account).query_all_raw(statement).await?)
     }
 
     /// Closes all connections before their next use.

@@ -80,8 +80,11 @@ impl Store {
         let mut values = RowsParam::new(columns, address_keys.iter().map(row)).params(backend);
         values.push(read_clock(&self.database, None).into());
         let _turn = self.database.read_turns.short(account).await?;
-        let rows =
-            self.database.within(account).query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        let rows = self
+            .database
+            .reading_for(account)
+            .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
+            .await?;
         rows.iter().map(|row| kept_code(account, invitation, row)).collect()
     }
 

@@ -70,7 +70,7 @@ impl Reads {
     ) -> Result<Option<WebhookAttempt>, StoreError> {
         let select = Entity::find_by_id((account.as_str().to_owned(), endpoint, id));
         let _turn = self.database.read_turns.short(account).await?;
-        let found = rows_with_id(&self.database.within(account), select).await?.pop();
+        let found = rows_with_id(&self.database.reading_for(account), select).await?.pop();
         found.map(|(_, row)| row.map(attempt_from)).transpose()
     }
 

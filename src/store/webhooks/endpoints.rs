@@ -105,7 +105,7 @@ impl Reads {
                 .limit(query.limit);
             let found = {
                 let _turn = self.database.read_turns.list(account).await?;
-                rows_with_id(&self.database.within(account), select).await?
+                rows_with_id(&self.database.reading_for(account), select).await?
             };
             let found = found.into_iter().map(|(id, row)| (Cursor::of_id(id), row.and_then(Endpoint::try_from)));
             let Some(read_on) = page.add(query.limit, found.collect())? else { return Ok(page.into_rows()) };

@@ -4,11 +4,9 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use invitation_service::clock::Clock;
-use invitation_service::domain::command;
 use invitation_service::domain::group::Group;
-use invitation_service::domain::reach::Reach;
-use invitation_service::domain::value::text::AccountId;
-use invitation_service::store::{Database, InvitationQuery, PostgresOptions, Store};
+use invitation_service::domain::value::id::InvitationId;
+use invitation_service::store::{Database, EventQuery, InvitationQuery, PostgresOptions, Store};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 
 use super::migrations::tables;
@@ -19,6 +17,22 @@ use crate::support::postgres::{self, READER_ROLE};
 
 /// The tables of which no call reads.
 const OF_NO_CALL: [&str; 4] = ["api_key_position", "key_check", "prune_walk", "resume_key"];
+
+/// The tables with what belongs to an invitation.
+const OF_INVITATIONS: [&str; 12] = [
+    "acceptance",
+    "autojoin_domain",
+    "engagement",
+    "event",
+    "invitation",
+    "invitation_group",
+    "label",
+    "outbox",
+    "recipient",
+    "slot",
+    "verification",
+    "verification_budget",
+];
 
 /// The only table of calls whose rows belong to no account.
 const OF_NO_ACCOUNT: &str = "follower";
@@ -35,8 +49,8 @@ async fn start(database: &TestDatabase) -> Store {
     Store::start(opened, &options(Group::run))
 }
 
-fn other() -> Reach {
-    Reach::of_account(AccountId::parse("other").unwrap())
+fn events_of(invitation: InvitationId) -> EventQuery {
+    EventQuery { invitation, kind: None, types: Vec::new(), ascending: true, limit: 10, after: None }
 }
 
 fn query() -> InvitationQuery {
@@ -70,43 +84,63 @@ impl Planted {
     }
 }
 
+/// Inserts a row of an account into every table that has one, whatever is in its other columns.
+const INSERT: &str = "DO $$ DECLARE t record; BEGIN
+    FOR t IN SELECT table_name AS name,
+            string_agg(quote_ident(column_name), ', ') AS columns,
+            string_agg(CASE WHEN column_name = 'account_id' THEN quote_literal('foreign')
+                WHEN data_type = 'uuid' THEN 'gen_random_uuid()' WHEN data_type = 'jsonb' THEN quote_literal('{}')
+                WHEN data_type = 'boolean' THEN 'false' WHEN data_type = 'text' THEN quote_literal('x') ELSE '1' END, ', ') AS row
+        FROM information_schema.columns c
+        WHERE table_schema = 'public' AND (is_nullable = 'NO' AND column_default IS NULL OR column_name = 'account_id')
+            AND EXISTS (SELECT FROM information_schema.columns a WHERE a.table_schema = 'public'
+                AND a.table_name = c.table_name AND a.column_name = 'account_id')
+        GROUP BY table_name
+    LOOP EXECUTE format('INSERT INTO public.%I (%s) VALUES (%s)', t.name, t.columns, t.row); END LOOP;
+END $$";
+
 #[tokio::test(crate = "crate::support::limit")]
 async fn query_without_conditions_sees_only_what_is_named() {
     let Some(database) = TestDatabase::migrated_postgres().await else { return };
     let store = start(&database).await;
-    let (plain, guest) = (created(&store, user("a@example.com")).await, created(&store, guest("b@example.com")).await);
-    let create = command::Command { reach: other(), ..command(create(user("c@example.com"))) };
-    store.executor().execute(create, None).await.unwrap();
+    let guest = created(&store, guest("b@example.com")).await;
+    created(&store, user("a@example.com")).await;
     store.close().await;
+    let admin = database.connect().await;
+    admin.execute_unprepared(INSERT).await.unwrap();
 
-    let all = tables(&database.connect().await).await;
+    let all = tables(&admin).await;
     let planted = Planted::begin(&database).await;
     let views = planted.texts(&format!("SELECT viewname FROM pg_views WHERE schemaname = '{READER_ROLE}'")).await;
     for table in &all {
         assert_ne!(views.contains(table), OF_NO_CALL.contains(&table.as_str()), "{table}: whether calls read of it");
     }
     assert_eq!(views.len() + OF_NO_CALL.len(), all.len());
-    for (accounts, hosts) in [(None, None), (Some(""), Some("")), (Some("\n"), Some("")), (Some("\nothe\n"), Some(""))]
-    {
-        if let (Some(accounts), Some(hosts)) = (accounts, hosts) {
-            planted.name(accounts, hosts).await;
+    let views: Vec<_> = views.iter().filter(|table| *table != OF_NO_ACCOUNT).collect();
+    for named in [None, Some(""), Some("\n"), Some("\nforeig\n"), Some("\nother\n")] {
+        if let Some(accounts) = named {
+            planted.name(accounts, "").await;
         }
-        for table in views.iter().filter(|table| *table != OF_NO_ACCOUNT) {
-            assert_eq!(planted.count(table).await, 0, "{table} for {accounts:?}");
+        for table in &views {
+            assert_eq!(planted.count(table).await, 0, "{table} for {named:?}");
         }
     }
-    planted.name("\nother\n", "").await;
-    for table in ["invitation", "recipient", "event", "outbox"] {
-        assert_eq!(planted.texts(&format!("SELECT DISTINCT account_id FROM {table}")).await, ["other"], "{table}");
+    planted.name("\nforeign\n", "").await;
+    for table in &views {
+        assert_eq!(planted.texts(&format!("SELECT account_id FROM {table}")).await, ["foreign"], "{table}");
     }
-    planted.name("\nacme\nother\n", "").await;
+    planted.name("\nacme\nforeign\n", "").await;
     assert_eq!(planted.count("invitation").await, 3);
-    planted.name("\nacme\n", &format!("\n{HOST}\n")).await;
-    for (table, id) in
-        [("invitation", "id"), ("recipient", "invitation_id"), ("event", "invitation_id"), ("outbox", "invitation_id")]
-    {
-        let seen = planted.texts(&format!("SELECT DISTINCT {id}::text FROM {table}")).await;
-        assert_eq!(seen, [guest.id.0.to_string()], "{table}, and not {}", plain.id.0);
+    for accounts in ["\nforeign\n", "\nacme\nforeign\n"] {
+        planted.name(accounts, &format!("\n{HOST}\n")).await;
+        for table in OF_INVITATIONS {
+            let id = if table == "invitation" { "id" } else { "invitation_id" };
+            let seen = planted.texts(&format!("SELECT DISTINCT {id}::text FROM {table}")).await;
+            assert!(seen.iter().all(|id| *id == guest.id.0.to_string()), "{table} for {accounts:?}: {seen:?}");
+        }
+    }
+    for table in ["invitation", "recipient", "event", "outbox"] {
+        assert!(planted.count(table).await > 0, "{table} of the host");
     }
     planted.name("\nacme\n", "\n").await;
     assert_eq!((planted.count("invitation").await, planted.count("event").await), (0, 0), "no organization");
@@ -126,11 +160,10 @@ async fn every_read_goes_through_the_views() {
         let listed = primary.list_invitations(&reach(), &query()).await.unwrap().len();
         let counted = primary.count_invitations(&reach(), &query(), 10).await.unwrap().found;
         let named = store.list_names(&reach(), &query()).await.unwrap().len();
-        let events = store.oldest_event(reach().account()).await.unwrap().is_some();
+        let events = primary.list_events(&reach(), &events_of(made.id)).await.unwrap().is_some();
         (got, listed, counted, named, events)
     };
-    assert_eq!(sees().await.0, true);
-    assert_eq!(sees().await, (true, 1, 1, 1, false));
+    assert_eq!(sees().await, (true, 1, 1, 1, true));
     let whole = reach();
     let all_at_once = (0..20).map(|_| store.primary().get_invitation(&whole, made.id, false));
     for read in futures_util::future::join_all(all_at_once).await {
@@ -151,7 +184,7 @@ async fn service_is_not_ready_without_the_views_of_its_role() {
     let admin = database.connect().await;
     admin.execute_unprepared("DROP SCHEMA IF EXISTS invitation_reader CASCADE").await.unwrap();
     let opened = open_with(&database, Some(READER_ROLE));
-    let ready = async || opened.maintenance().is_ready().await.unwrap();
+    let ready = async || opened.maintenance().can_read_as_role().await.unwrap();
     assert!(!ready().await, "there are none");
     opened.maintenance().migrate().await.unwrap();
     assert!(ready().await);
@@ -196,9 +229,58 @@ async fn database_with_the_role_is_dumped_and_restored() {
     let restored = TestDatabase::postgres().await.unwrap();
     run("psql", restored.direct(), &["--quiet", "--set", "ON_ERROR_STOP=1", "--file", file]);
     let opened = open_with(&restored, Some(READER_ROLE));
-    assert!(opened.maintenance().is_ready().await.unwrap());
+    assert!(opened.maintenance().can_read_as_role().await.unwrap());
     let store = Store::start(opened, &options(Group::run));
     assert_eq!(read(&store, made.id).await.id, made.id);
-    assert!(store.primary().get_invitation(&other(), made.id, false).await.unwrap().is_none());
+    store.close().await;
+    let planted = Planted::begin(&restored).await;
+    assert_eq!(planted.count("invitation").await, 0, "the wall stands where it is restored");
+    planted.name("\nacme\n", "").await;
+    assert_eq!(planted.count("invitation").await, 1);
+}
+
+/// As docs/reader-role.md says for a role that migrates and one that serves, of which neither may do what the other does.
+#[tokio::test(crate = "crate::support::limit")]
+async fn roles_of_their_own_migrate_and_serve_with_these_grants() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let (server, name) = database.direct().rsplit_once('/').unwrap();
+    let host = server.rsplit('@').next().unwrap();
+    let (migrator, service, reader) = (format!("migrator_{name}"), format!("service_{name}"), format!("reader_{name}"));
+    let admin = database.connect().await;
+    for sql in [
+        format!("CREATE ROLE {migrator} LOGIN PASSWORD 'x'"),
+        format!("CREATE ROLE {service} LOGIN PASSWORD 'x'"),
+        format!("GRANT CREATE, USAGE ON SCHEMA public TO {migrator}"),
+        format!("CREATE ROLE {reader} NOLOGIN"),
+        format!("GRANT CREATE ON DATABASE {name} TO {migrator}"),
+        format!("GRANT USAGE ON SCHEMA public TO {service}"),
+        format!(
+            "ALTER DEFAULT PRIVILEGES FOR ROLE {migrator} IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {service}"
+        ),
+    ] {
+        admin.execute_unprepared(&sql).await.unwrap();
+    }
+    let [migrating, serving] = [&migrator, &service].map(|role| format!("postgres://{role}:x@{host}/{name}"));
+    let login = |url: &str| {
+        let options = PostgresOptions {
+            url,
+            reader_role: Some(&reader),
+            pooler: false,
+            ..postgres::options(url, Some(url), 4, Duration::from_secs(10))
+        };
+        Database::postgres(&options, Clock::manual(NEW_YEAR)).unwrap()
+    };
+    let opened = login(&migrating);
+    opened.maintenance().migrate().await.unwrap();
+    opened.close().await;
+    let opened = login(&serving);
+    assert!(opened.maintenance().can_read_as_role().await.is_err(), "it may not become the role yet");
+    opened.close().await;
+    admin.execute_unprepared(&format!("GRANT {reader} TO {service}")).await.unwrap();
+    let opened = login(&serving);
+    assert!(opened.maintenance().can_read_as_role().await.unwrap());
+    let store = Store::start(opened, &options(Group::run));
+    let made = created(&store, user("a@example.com")).await;
+    assert_eq!(read(&store, made.id).await.id, made.id);
     store.close().await;
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use crate::api::access::MAX_PERMISSIONS;
 use crate::api::parse::field_mask::FieldMask;
 use crate::api::parse::violations::Violations;
 use crate::api::parse::{moment, roles};
@@ -16,8 +17,6 @@ use crate::pb;
 
 const PREFIX: &str = "apiKeys/";
 const PERMISSIONS: &str = "api_key.permissions";
-/// The most entries of `permissions`; the same one twice counts once.
-const MAX_PERMISSIONS: usize = 50;
 
 /// The fields of a new key.
 pub(super) struct NewKey {

@@ -263,7 +263,7 @@ fn as_role(connect: PgConnectOptions, role: Option<&str>) -> PgConnectOptions {
 /// Returns the statements that a transaction behind a pooler begins with, for a role.
 fn with_role(local: Arc<str>, role: Option<&str>) -> Arc<str> {
     match role {
-        Some(role) => format!("{local}; SET LOCAL ROLE {role}; SELECT {}", views_first(role, true)).into(),
+        Some(role) => format!("{local}; SET LOCAL ROLE \"{role}\"; SELECT {}", views_first(role, true)).into(),
         None => local,
     }
 }
@@ -278,7 +278,7 @@ fn look(role: Option<&str>) -> String {
 
 /// Returns an expression that makes the names of tables mean the views of a role.
 fn views_first(role: &str, is_local: bool) -> String {
-    format!("set_config('search_path', '{role}, ' || current_setting('search_path'), {is_local})")
+    format!("set_config('search_path', '\"{role}\", ' || current_setting('search_path'), {is_local})")
 }
 
 /// Returns the login of the connection that waits for notifications.

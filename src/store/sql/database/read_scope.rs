@@ -14,6 +14,8 @@ use super::Database;
 use crate::domain::reach::{Extent, Reach};
 use crate::domain::value::text::AccountId;
 use crate::store::sql::Pool;
+use crate::store::sql::error::StoreError;
+use crate::store::sql::migration::views;
 
 /// The setting that names the accounts, each between two line feeds.
 pub(in crate::store::sql) const ACCOUNTS: &str = "invitation.accounts";
@@ -22,20 +24,20 @@ pub(in crate::store::sql) const HOSTS: &str = "invitation.hosts";
 
 /// The rows that a caller may see: all of an account, or those of some organizations. A person has no wall of their own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::store) struct Sight {
+pub(in crate::store) struct ReadScope {
     /// The account.
     pub(in crate::store) account: AccountId,
     /// The organizations; `None` for the whole account.
     pub(in crate::store) hosts: Option<Arc<[Uuid]>>,
 }
 
-impl From<&AccountId> for Sight {
+impl From<&AccountId> for ReadScope {
     fn from(account: &AccountId) -> Self {
         Self { account: account.clone(), hosts: None }
     }
 }
 
-impl From<&Reach> for Sight {
+impl From<&Reach> for ReadScope {
     fn from(reach: &Reach) -> Self {
         let hosts = match reach.extent() {
             Extent::Hosts(hosts) => Some(Arc::clone(hosts)),
@@ -47,13 +49,13 @@ impl From<&Reach> for Sight {
 
 /// The settings that say which rows a statement may see.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
+struct ScopeSettings {
     accounts: String,
     hosts: String,
 }
 
-impl Seen {
-    fn of(Sight { account, hosts }: &Sight) -> Self {
+impl ScopeSettings {
+    fn of(ReadScope { account, hosts }: &ReadScope) -> Self {
         let hosts = hosts.as_ref().map(|hosts| lines(hosts.iter().map(Uuid::to_string)));
         Self { accounts: lines([account.as_str()]), hosts: hosts.unwrap_or_default() }
     }
@@ -69,29 +71,37 @@ fn lines(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
 }
 
 /// The connections for one read, whose statement sees no more than it may. It changes nothing.
-pub(in crate::store) struct Within<'a> {
+pub(in crate::store) struct ReadingFor<'a> {
     pool: &'a Pool,
     /// `None` if there is no second wall.
-    seen: Option<Seen>,
+    settings: Option<ScopeSettings>,
 }
 
 impl Database {
     /// Returns the connections for a read on behalf of a caller.
-    pub(in crate::store) fn within(&self, sight: impl Into<Sight>) -> Within<'_> {
+    pub(in crate::store) fn reading_for(&self, scope: impl Into<ReadScope>) -> ReadingFor<'_> {
         match &self.reader {
-            Some(pool) => Within { pool, seen: Some(Seen::of(&sight.into())) },
-            None => Within { pool: &self.read, seen: None },
+            Some(pool) => ReadingFor { pool, settings: Some(ScopeSettings::of(&scope.into())) },
+            None => ReadingFor { pool: &self.read, settings: None },
         }
     }
 
     /// Returns the connections for a read on behalf of callers who may each see a whole account.
-    pub(in crate::store) fn within_accounts<'a>(
+    pub(in crate::store) fn reading_for_accounts<'a>(
         &self,
         accounts: impl IntoIterator<Item = &'a AccountId>,
-    ) -> Within<'_> {
+    ) -> ReadingFor<'_> {
         match &self.reader {
-            Some(pool) => Within { pool, seen: Some(Seen::of_accounts(accounts)) },
-            None => Within { pool: &self.read, seen: None },
+            Some(pool) => ReadingFor { pool, settings: Some(ScopeSettings::of_accounts(accounts)) },
+            None => ReadingFor { pool: &self.read, settings: None },
+        }
+    }
+
+    /// Tries to read as a call does.
+    pub(in crate::store) async fn try_reader(&self) -> Result<(), StoreError> {
+        match &self.reader {
+            Some(pool) => Ok(views::read_one(pool).await?),
+            None => Ok(()),
         }
     }
 
@@ -103,10 +113,10 @@ impl Database {
 
 /// Returns a statement that says first what it may see. Its rows keep their order, which a statement around them that does not sort
 /// leaves as it is.
-fn behind_wall(statement: Statement, seen: &Seen) -> Statement {
+fn behind_wall(statement: Statement, settings: &ScopeSettings) -> Statement {
     let Statement { sql, values, db_backend } = statement;
     let mut values = values.map(|values| values.0).unwrap_or_default();
-    values.extend([seen.accounts.as_str().into(), seen.hosts.as_str().into()]);
+    values.extend([settings.accounts.as_str().into(), settings.hosts.as_str().into()]);
     let (accounts, hosts) = (values.len() - 1, values.len());
     let sql = format!(
         "SELECT seen.* FROM ({sql}) AS seen
@@ -115,17 +125,17 @@ fn behind_wall(statement: Statement, seen: &Seen) -> Statement {
     Statement::from_sql_and_values(db_backend, sql, values)
 }
 
-impl Within<'_> {
+impl ReadingFor<'_> {
     fn statement(&self, statement: Statement) -> Statement {
-        match &self.seen {
-            Some(seen) => behind_wall(statement, seen),
+        match &self.settings {
+            Some(settings) => behind_wall(statement, settings),
             None => statement,
         }
     }
 }
 
 #[async_trait::async_trait]
-impl ConnectionTrait for Within<'_> {
+impl ConnectionTrait for ReadingFor<'_> {
     fn get_database_backend(&self) -> DbBackend {
         self.pool.get_database_backend()
     }
@@ -162,10 +172,10 @@ mod tests {
         let host = Uuid::from_u128(7);
         let reach = Reach::of_hosts(account("acme"), vec![host]);
         let plain = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT $1 AS a", [1.into()]);
-        let Statement { sql, values, .. } = behind_wall(plain, &Seen::of(&Sight::from(&reach)));
+        let Statement { sql, values, .. } = behind_wall(plain, &ScopeSettings::of(&ReadScope::from(&reach)));
         assert!(sql.contains("(SELECT $1 AS a)") && sql.contains("$2, true") && sql.contains("$3, true"), "{sql}");
         assert_eq!(values.unwrap().0, vec![1.into(), "\nacme\n".into(), format!("\n{host}\n").into()]);
-        let seen = Seen::of(&Sight::from(reach.account()));
+        let seen = ScopeSettings::of(&ReadScope::from(reach.account()));
         let none = behind_wall(Statement::from_string(DbBackend::Postgres, "SELECT 1"), &seen);
         assert!(none.sql.contains("$1, true") && none.sql.contains("$2, true"));
         assert_eq!(none.values.unwrap().0, vec!["\nacme\n".into(), "".into()]);
@@ -173,9 +183,9 @@ mod tests {
 
     #[test]
     fn no_name_can_be_taken_for_another() {
-        let seen = Seen::of_accounts([&account("b"), &account("ab")]);
+        let seen = ScopeSettings::of_accounts([&account("b"), &account("ab")]);
         assert_eq!(seen.accounts, "\nb\nab\n");
-        let nobody = Seen::of(&Sight::from(&Reach::of_hosts(account("b"), vec![])));
+        let nobody = ScopeSettings::of(&ReadScope::from(&Reach::of_hosts(account("b"), vec![])));
         assert_eq!(nobody.hosts, "\n", "no organization is not all of them");
         for id in ["a\nb", "\n", "a\n"] {
             assert!(AccountId::parse(id).is_err(), "{id:?}");

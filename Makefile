@@ -1,8 +1,8 @@
 TOOLS_DIR ?= $(HOME)/.cache/invitation-service/tools
 export TOOLS_DIR
 with_tools := PATH="$(TOOLS_DIR)/bin:$$PATH"
-# Tests wait half of their time for processes that they start.
-threads = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# Tests wait half of their time for processes that they start, and for databases.
+threads = $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 
 .DEFAULT_GOAL := help
 .PHONY: help run test pooled walled instructions planted mutants lint bench

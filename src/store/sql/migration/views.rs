@@ -57,8 +57,11 @@ const VIEWS: [(&str, RowFilter); 23] = [
 /// becomes it.
 pub(in crate::store) async fn create(db: &DatabaseConnection, role: &str) -> Result<(), DbErr> {
     let transaction = db.begin().await?;
-    // The lock ends with the transaction: several processes may migrate at once.
-    transaction.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({})", super::MIGRATION_LOCK)).await?;
+    // The lock ends with the transaction: several processes may migrate at once. A notice for each view that is not there yet would
+    // be logged.
+    let begin =
+        format!("SET LOCAL client_min_messages = warning; SELECT pg_advisory_xact_lock({})", super::MIGRATION_LOCK);
+    transaction.execute_unprepared(&begin).await?;
     if are_of_this_release(&transaction, role).await? && have_all_columns(&transaction, role).await? {
         // Whoever reads would have to wait for the change of a view.
         return transaction.rollback().await;

@@ -1,7 +1,7 @@
 //! Reads of calls, behind a second wall where PostgreSQL has a role for them (`store.reader_role`): a statement sees no rows but those
 //! of the accounts and organizations that it reads for, whatever conditions it has or lacks.
 //!
-//! The role sees nothing but views ([`views`](crate::store::sql::migration::views)), which show the rows that two settings of the
+//! The role sees nothing but views ([`views`]), which show the rows that two settings of the
 //! session name. A statement makes the settings by itself, so that the wall takes no round trip: PostgreSQL evaluates a condition
 //! that is the same for all rows once, before it looks for the first.
 

@@ -127,6 +127,7 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("store.reader_role", "invitation_reader", "is for PostgreSQL"),
         ("store.reader_role", "public", "lower-case letters"),
         ("store.reader_role", "pg_reader", "lower-case letters"),
+        ("store.reader_role", "none", "lower-case letters"),
         ("store.reader_role", "r; DROP TABLE invitation", "lower-case letters"),
         ("store.timeout", "10s", "shorter than grpc.request_timeout, which is 10s"),
         ("token.keys", " ", "is empty"),

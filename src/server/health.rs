@@ -98,10 +98,8 @@ impl ReadinessCheck {
         if !self.maintenance.is_ready().await? {
             return Ok(Err("the schema is out of date: run `migrate`".to_owned()));
         }
-        if !self.maintenance.can_read_as_role().await? {
-            return Ok(Err(
-                "store.reader_role lacks views, or columns of them: run `migrate` with the setting".to_owned()
-            ));
+        if let Some(problem) = self.maintenance.problem_of_reader_role().await? {
+            return Ok(Err(format!("store.reader_role: {problem}")));
         }
         let keys = self.ring.fingerprints();
         let fits = if self.keys_fit {

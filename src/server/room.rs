@@ -1,6 +1,6 @@
 //! The room that calls have in memory: how many may be under way, and how many bytes the large ones may take, in the process,
-//! for each account, so that no account takes all of it, and for each person who calls as themselves, so that nobody takes all of
-//! their account's. A call beyond the number is refused at once; a large one waits for its bytes as long as its deadline lets it.
+//! for each account, so that no account takes all of it, and for people who call as themselves, each and all of an account, so that
+//! neither one nor many take what the account's services need. A call beyond the number is refused at once; a large one waits for its bytes as long as its deadline lets it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +32,9 @@ const ACCOUNT: Size = Size { calls: 2_048, bytes: 16 * 1024 * 1024, waiting: 64 
 /// A person lists one thing at a time, or sends one large request.
 const PERSON: Size = Size { calls: 8, bytes: 4 * 1024 * 1024, waiting: 8 };
 
+/// Many people of an account may stall at once: half of the account's room is its services' alone.
+const PEOPLE: Size = Size { calls: 1_024, bytes: 8 * 1024 * 1024, waiting: 32 };
+
 /// The number of people from which on those who hold nothing are forgotten. Those who do are no more than calls.
 const MAX_PERSONS: usize = 10_000;
 
@@ -46,6 +49,7 @@ const UNIT: usize = 1024;
 pub(crate) struct Room {
     process: Share,
     accounts: Arc<Mutex<HashMap<AccountId, Share>>>,
+    people: Arc<Mutex<HashMap<AccountId, Share>>>,
     persons: Arc<Mutex<HashMap<(AccountId, Subject), Share>>>,
 }
 
@@ -102,7 +106,7 @@ impl Share {
 
 impl Default for Room {
     fn default() -> Self {
-        Self { process: Share::of(PROCESS), accounts: Arc::default(), persons: Arc::default() }
+        Self { process: Share::of(PROCESS), accounts: Arc::default(), people: Arc::default(), persons: Arc::default() }
     }
 }
 
@@ -129,8 +133,8 @@ impl Room {
             taken.map_err(|_| status::rate_limited(limit, RETRY_DELAY))
         };
         let own = self.share_of_person(holder).map(|share| take(&share, of_person)).transpose()?;
-        let shared = [take(&self.share_of(holder), of_all)?, take(&self.process, of_all)?];
-        Ok(CallPlace { _permits: own.into_iter().chain(shared).collect() })
+        let shared = self.shares_of_all(holder).into_iter().map(|share| take(&share, of_all));
+        Ok(CallPlace { _permits: own.into_iter().map(Ok).chain(shared).collect::<Result<_, _>>()? })
     }
 
     /// Waits for the room of some bytes; none is needed for few. A call asks for it once, while it has none: calls that waited for
@@ -139,8 +143,8 @@ impl Room {
         if bytes <= SMALL {
             return None;
         }
-        let shares = self.share_of_person(holder).into_iter().chain([self.share_of(holder), self.process.clone()]);
-        let (mut permits, mut units) = (Vec::with_capacity(3), bytes.div_ceil(UNIT));
+        let shares = self.share_of_person(holder).into_iter().chain(self.shares_of_all(holder));
+        let (mut permits, mut units) = (Vec::with_capacity(4), bytes.div_ceil(UNIT));
         for share in shares {
             // No call takes more than its holder can have at all.
             units = units.min(share.most);
@@ -150,10 +154,15 @@ impl Room {
         Some(BytesPlace(permits))
     }
 
-    fn share_of(&self, holder: &Holder) -> Share {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Returns the shares that a holder has together with others, the smallest first.
+    fn shares_of_all(&self, Holder { account, person }: &Holder) -> Vec<Share> {
         // There are as many as there are accounts with credentials.
-        accounts.entry(holder.account.clone()).or_insert_with(|| Share::of(ACCOUNT)).clone()
+        let of_account = |shares: &Mutex<HashMap<_, _>>, size| {
+            let mut shares = shares.lock().unwrap_or_else(PoisonError::into_inner);
+            shares.entry(account.clone()).or_insert_with(|| Share::of(size)).clone()
+        };
+        let people = person.as_ref().map(|_| of_account(&self.people, PEOPLE));
+        people.into_iter().chain([of_account(&self.accounts, ACCOUNT), self.process.clone()]).collect()
     }
 
     fn share_of_person(&self, Holder { account, person }: &Holder) -> Option<Share> {
@@ -193,6 +202,7 @@ impl Holder {
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::JoinSet;
     use tokio::time::timeout;
 
     use super::*;
@@ -275,6 +285,28 @@ mod tests {
         assert!(is_there(room.bytes(&account("acme"), ACCOUNT.bytes - PERSON.bytes)).await.is_some());
         drop((places, taken));
         assert!(room.call(&ann).is_ok() && is_there(room.bytes(&ann, 4 * MIB)).await.is_some());
+    }
+
+    /// Each of them announces as much as a person may, and sends nothing.
+    #[tokio::test(start_paused = true, crate = "crate::limit")]
+    async fn people_together_leave_room_for_their_account() {
+        let (room, mut places, mut stalling) = (Room::default(), Vec::new(), JoinSet::new());
+        for number in 0..20 {
+            let (room, person) = (room.clone(), Holder::person("acme", &number.to_string()));
+            places.push(room.call(&person).unwrap());
+            stalling.spawn(async move {
+                let _place = room.bytes(&person, PERSON.bytes).await;
+                std::future::pending::<()>().await;
+            });
+        }
+        tokio::task::yield_now().await;
+        assert!(is_there(room.bytes(&account("acme"), ACCOUNT.bytes - PEOPLE.bytes)).await.is_some());
+        assert!(is_there(room.bytes(&Holder::person("other", "ann"), PERSON.bytes)).await.is_some());
+        while let Ok(place) = room.call(&Holder::person("acme", &places.len().to_string())) {
+            places.push(place);
+        }
+        assert_eq!(places.len(), PEOPLE.calls);
+        assert!(room.call(&account("acme")).is_ok());
     }
 
     #[tokio::test(crate = "crate::limit")]

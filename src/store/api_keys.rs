@@ -106,7 +106,8 @@ impl Database {
                 }
                 Known::New => {}
             }
-            if let Some(used) = used_up(&transaction, account, most, key.created_at).await? {
+            let now = self.clock.now().max(key.created_at);
+            if let Some(used) = used_up(&transaction, account, most, now).await? {
                 return Ok(ApiKeyCreated::TooMany(used));
             }
             let insert = Entity::insert(row_of(account, key, position).into_active_model());
@@ -169,9 +170,11 @@ impl Store {
             let id = before.id;
             if let Some(after) = &decided {
                 let position = next_position(&transaction).await?;
-                let revives = after.is_in_force(after.updated_at) && !before.is_in_force(after.updated_at);
+                // The key may have expired while the call waited for its row.
+                let now = self.database.clock.now().max(after.updated_at);
+                let revives = after.is_in_force(now) && !before.is_in_force(now);
                 let most = most.filter(|_| revives);
-                if let Some(used) = used_up(&transaction, account, most, after.updated_at).await? {
+                if let Some(used) = used_up(&transaction, account, most, now).await? {
                     return Ok(ApiKeyChanged::TooMany(used));
                 }
                 if !once.validate_only {

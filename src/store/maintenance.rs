@@ -17,6 +17,7 @@ pub use turn::{PruneTurn, Pruned, Retention};
 use super::sql::SqliteFile;
 use super::sql::database::Database;
 use super::sql::error::StoreError;
+use super::sql::migration::views::RoleProblem;
 use super::sql::migration::{self, ENCODING, check_encoding};
 use super::sql::retry::retry;
 use super::within;
@@ -134,15 +135,15 @@ impl Maintenance {
         within(READINESS_LIMIT, look).await
     }
 
-    /// Returns whether reads of calls can be made as their role, if there is one: whether its views have every column, and the service
-    /// may become the role.
-    pub async fn can_read_as_role(&self) -> Result<bool, StoreError> {
-        let Some(role) = self.0.reader_role() else { return Ok(true) };
+    /// Returns the reason why reads of calls cannot be made as their role, if there is one.
+    pub async fn problem_of_reader_role(&self) -> Result<Option<RoleProblem>, StoreError> {
+        let Some(role) = self.0.reader_role() else { return Ok(None) };
         let look = async {
-            if !migration::views::have_all_columns(&self.0.upkeep, role).await? {
-                return Ok(false);
+            let problem = migration::views::problem(&self.0.upkeep, role).await?;
+            if problem.is_none() {
+                self.0.try_reader().await?;
             }
-            self.0.try_reader().await.map(|()| true)
+            Ok(problem)
         };
         within(READINESS_LIMIT, look).await
     }

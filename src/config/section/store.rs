@@ -24,10 +24,10 @@ pub(in crate::config) const DEFAULT_URL: &str = "sqlite://data/invitations.db";
 const TIMEOUT_MIN: Duration = Duration::from_millis(50);
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const LANES_ON_POSTGRES: usize = 2;
-/// The longest name in PostgreSQL, in bytes.
-const MAX_ROLE: usize = 63;
-const ROLE_FORM: &str = "must be a name of up to 63 lower-case letters, digits and underscores that begins with none of the \
-    digits and not with pg_, and is not public";
+/// The longest name in PostgreSQL is 63 bytes, and the schema of the views has the name with `_views` behind it.
+const MAX_ROLE: usize = 57;
+const ROLE_FORM: &str = "must be a name of up to 57 lower-case letters, digits and underscores that begins with none of the \
+    digits and not with pg_, and is neither public nor none";
 
 /// The settings of the database.
 #[derive(Clone, Debug)]
@@ -215,11 +215,11 @@ fn parse_url(
     Ok(Some((url, secret.file)))
 }
 
-/// Parses the name of a role, which is also that of the schema with its views. It needs no quotes in SQL.
+/// Parses the name of a role. It has no character that SQL knows.
 fn parse_role(problems: &mut Problems, role: String) -> Checked<String> {
     let begins = role.starts_with(|first: char| first.is_ascii_lowercase() || first == '_');
     let fits = role.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_');
-    let is_free = role != "public" && !role.starts_with("pg_");
+    let is_free = !matches!(role.as_str(), "public" | "none") && !role.starts_with("pg_");
     let result = if begins && fits && is_free && role.len() <= MAX_ROLE { Ok(role) } else { Err(ROLE_FORM) };
     problems.check("store.reader_role", result)
 }

@@ -4,6 +4,8 @@ use std::io;
 
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 
+use super::migration::views::RoleProblem;
+
 /// A failure of the database, or of a row in it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -31,6 +33,9 @@ pub enum StoreError {
          ENCODING 'UTF8'"
     )]
     Encoding(String),
+    /// The role for reads of calls cannot be used.
+    #[error("store.reader_role: {0}")]
+    Role(RoleProblem),
     /// The database refuses a statement: a defect of this program, or a constraint that caught one.
     #[error("the database refuses a statement: {0}")]
     Refused(String),

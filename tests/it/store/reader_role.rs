@@ -13,7 +13,7 @@ use super::migrations::tables;
 use crate::support::build::commands::*;
 use crate::support::build::kinds::*;
 use crate::support::database::{NEW_YEAR, TestDatabase};
-use crate::support::postgres::{self, READER_ROLE};
+use crate::support::postgres::{self, READER_ROLE, READER_SCHEMA};
 
 /// The tables of which no call reads.
 const OF_NO_CALL: [&str; 4] = ["api_key_position", "key_check", "prune_walk", "resume_key"];
@@ -63,7 +63,7 @@ struct Planted(DatabaseTransaction);
 impl Planted {
     async fn begin(database: &TestDatabase) -> Self {
         let transaction = database.connect().await.begin().await.unwrap();
-        let sql = format!("SET LOCAL ROLE {READER_ROLE}; SET LOCAL search_path = {READER_ROLE}, public");
+        let sql = format!("SET LOCAL ROLE {READER_ROLE}; SET LOCAL search_path = {READER_SCHEMA}, public");
         transaction.execute_unprepared(&sql).await.unwrap();
         Self(transaction)
     }
@@ -111,7 +111,7 @@ async fn query_without_conditions_sees_only_what_is_named() {
 
     let all = tables(&admin).await;
     let planted = Planted::begin(&database).await;
-    let views = planted.texts(&format!("SELECT viewname FROM pg_views WHERE schemaname = '{READER_ROLE}'")).await;
+    let views = planted.texts(&format!("SELECT viewname FROM pg_views WHERE schemaname = '{READER_SCHEMA}'")).await;
     for table in &all {
         assert_ne!(views.contains(table), OF_NO_CALL.contains(&table.as_str()), "{table}: whether calls read of it");
     }
@@ -170,7 +170,8 @@ async fn every_read_goes_through_the_views() {
         assert_eq!(read.unwrap().unwrap().found.id, made.id, "also in a group");
     }
     let admin = database.connect().await;
-    let hide = "CREATE OR REPLACE VIEW invitation_reader.invitation AS SELECT * FROM public.invitation WHERE false";
+    let hide =
+        "CREATE OR REPLACE VIEW invitation_reader_views.invitation AS SELECT * FROM public.invitation WHERE false";
     admin.execute_unprepared(hide).await.unwrap();
     assert_eq!(sees().await, (false, 0, 0, 0, false));
     // Whatever decides sees all rows.
@@ -182,21 +183,34 @@ async fn every_read_goes_through_the_views() {
 async fn service_is_not_ready_without_the_views_of_its_role() {
     let Some(database) = TestDatabase::migrated_postgres().await else { return };
     let admin = database.connect().await;
-    admin.execute_unprepared("DROP SCHEMA IF EXISTS invitation_reader CASCADE").await.unwrap();
+    admin.execute_unprepared("DROP SCHEMA IF EXISTS invitation_reader_views CASCADE").await.unwrap();
     let opened = open_with(&database, Some(READER_ROLE));
-    let ready = async || opened.maintenance().can_read_as_role().await.unwrap();
-    assert!(!ready().await, "there are none");
+    let problem =
+        async || opened.maintenance().problem_of_reader_role().await.unwrap().map(|problem| problem.to_string());
+    let says = |problem: Option<String>, words: &str| {
+        assert!(problem.as_ref().is_some_and(|problem| problem.contains(words)), "{words}: {problem:?}");
+    };
+    says(problem().await, "missing");
     opened.maintenance().migrate().await.unwrap();
-    assert!(ready().await);
-    let identity = "SELECT oid::text FROM pg_class WHERE oid = 'invitation_reader.invitation'::regclass";
+    assert_eq!(problem().await, None);
+    for revoke in [
+        "REVOKE SELECT ON invitation_reader_views.label FROM invitation_reader",
+        "REVOKE USAGE ON SCHEMA invitation_reader_views FROM invitation_reader",
+    ] {
+        admin.execute_unprepared(revoke).await.unwrap();
+        says(problem().await, "may not read every view");
+        opened.maintenance().migrate().await.unwrap();
+        assert_eq!(problem().await, None, "lost grants are given again");
+    }
+    let identity = "SELECT oid::text FROM pg_class WHERE oid = 'invitation_reader_views.invitation'::regclass";
     let before = texts(&database, identity).await;
     opened.maintenance().migrate().await.unwrap();
     assert_eq!(texts(&database, identity).await, before, "views that fit are left as they are");
     admin.execute_unprepared("ALTER TABLE label ADD COLUMN of_a_newer_release text").await.unwrap();
-    assert!(!ready().await, "one has not all columns of its table");
+    says(problem().await, "missing");
     opened.maintenance().migrate().await.unwrap();
-    assert!(ready().await);
-    admin.execute_unprepared("COMMENT ON SCHEMA invitation_reader IS 'of another release'").await.unwrap();
+    assert_eq!(problem().await, None);
+    admin.execute_unprepared("COMMENT ON SCHEMA invitation_reader_views IS 'of another release'").await.unwrap();
     opened.maintenance().migrate().await.unwrap();
     assert_ne!(texts(&database, identity).await, before, "views of another release are made anew");
     opened.close().await;
@@ -229,7 +243,7 @@ async fn database_with_the_role_is_dumped_and_restored() {
     let restored = TestDatabase::postgres().await.unwrap();
     run("psql", restored.direct(), &["--quiet", "--set", "ON_ERROR_STOP=1", "--file", file]);
     let opened = open_with(&restored, Some(READER_ROLE));
-    assert!(opened.maintenance().can_read_as_role().await.unwrap());
+    assert_eq!(opened.maintenance().problem_of_reader_role().await.unwrap(), None);
     let store = Store::start(opened, &options(Group::run));
     assert_eq!(read(&store, made.id).await.id, made.id);
     store.close().await;
@@ -274,13 +288,32 @@ async fn roles_of_their_own_migrate_and_serve_with_these_grants() {
     opened.maintenance().migrate().await.unwrap();
     opened.close().await;
     let opened = login(&serving);
-    assert!(opened.maintenance().can_read_as_role().await.is_err(), "it may not become the role yet");
+    let problem = opened.maintenance().problem_of_reader_role().await.unwrap().unwrap();
+    assert!(problem.to_string().contains("no member"), "{problem}");
     opened.close().await;
     admin.execute_unprepared(&format!("GRANT {reader} TO {service}")).await.unwrap();
     let opened = login(&serving);
-    assert!(opened.maintenance().can_read_as_role().await.unwrap());
+    assert_eq!(opened.maintenance().problem_of_reader_role().await.unwrap(), None);
     let store = Store::start(opened, &options(Group::run));
     let made = created(&store, user("a@example.com")).await;
+    assert_eq!(read(&store, made.id).await.id, made.id);
+    store.close().await;
+}
+
+/// The views of a role would be in the place of the tables for a login of that name.
+#[tokio::test(crate = "crate::support::limit")]
+async fn role_that_can_log_in_is_refused_and_nothing_is_changed() {
+    let Some(database) = TestDatabase::migrated_postgres().await else { return };
+    let store = start(&database).await;
+    let made = created(&store, user("a@example.com")).await;
+    store.close().await;
+    let opened = open_with(&database, Some("postgres"));
+    let error = opened.maintenance().migrate().await.unwrap_err().to_string();
+    assert!(error.contains("can log in"), "{error}");
+    let problem = opened.maintenance().problem_of_reader_role().await.unwrap().unwrap();
+    assert!(problem.to_string().contains("can log in"), "{problem}");
+    opened.close().await;
+    let store = Store::start(open_with(&database, None), &options(Group::run));
     assert_eq!(read(&store, made.id).await.id, made.id);
     store.close().await;
 }

@@ -34,7 +34,7 @@ use super::{pooler, scram};
 
 mod login;
 
-pub(crate) use login::{READER_ROLE, options, read_schema, reader_role};
+pub(crate) use login::{READER_ROLE, READER_SCHEMA, options, read_schema, reader_role};
 
 const SUPERVISOR: &str = r#"
 trap : PIPE # nobody may be left to hear an answer

@@ -12,6 +12,7 @@ use url::Url;
 use super::login::{Login, LoginTexts};
 use super::{Database, OpenError, share};
 use crate::clock::Clock;
+use crate::store::sql::migration::views;
 use crate::store::sql::read_turns::ReadTurns;
 use crate::store::sql::{Pool, PoolHealth, PoolOptions, Session};
 
@@ -278,7 +279,10 @@ fn look(role: Option<&str>) -> String {
 
 /// Returns an expression that makes the names of tables mean the views of a role.
 fn views_first(role: &str, is_local: bool) -> String {
-    format!("set_config('search_path', '\"{role}\", ' || current_setting('search_path'), {is_local})")
+    let schema = views::schema(role);
+    format!(
+        "set_config('search_path', concat_ws(', ', '{schema}', nullif(current_setting('search_path'), '')), {is_local})"
+    )
 }
 
 /// Returns the login of the connection that waits for notifications.

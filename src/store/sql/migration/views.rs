@@ -10,6 +10,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, 
 use sha2::{Digest as _, Sha256};
 
 use crate::store::sql::database::read_scope::{ACCOUNTS, HOSTS};
+use crate::store::sql::error::StoreError;
 
 /// The rows of a table that a view shows.
 #[derive(Clone, Copy)]
@@ -53,49 +54,103 @@ const VIEWS: [(&str, RowFilter); 23] = [
     ("follower", RowFilter::All),
 ];
 
+/// The reason why nothing can be read as a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString)]
+pub enum RoleProblem {
+    /// A login with the name of the role would be in its place.
+    #[strum(serialize = "the role can log in: take one that cannot, and no name of a login")]
+    IsLogin,
+    /// There is no such role.
+    #[strum(serialize = "there is no such role: run `migrate` with the setting")]
+    Missing,
+    /// A table has no view, or one without all of its columns.
+    #[strum(serialize = "views, or columns of them, are missing: run `migrate` with the setting")]
+    Incomplete,
+    /// The role has not all of its grants.
+    #[strum(serialize = "the role may not read every view: run `migrate` with the setting")]
+    Ungranted,
+    /// The login of the service cannot become the role.
+    #[strum(serialize = "the login is no member of the role: GRANT it to the login")]
+    NoMember,
+}
+
 /// Creates the role if there is none, and its views if they are not those of this release. The role has no login: that of the service
 /// becomes it.
-pub(in crate::store) async fn create(db: &DatabaseConnection, role: &str) -> Result<(), DbErr> {
+pub(in crate::store) async fn create(db: &DatabaseConnection, role: &str) -> Result<(), StoreError> {
     let transaction = db.begin().await?;
     // The lock ends with the transaction: several processes may migrate at once. A notice for each view that is not there yet would
     // be logged.
     let begin =
         format!("SET LOCAL client_min_messages = warning; SELECT pg_advisory_xact_lock({})", super::MIGRATION_LOCK);
     transaction.execute_unprepared(&begin).await?;
-    if are_of_this_release(&transaction, role).await? && have_all_columns(&transaction, role).await? {
-        // Whoever reads would have to wait for the change of a view.
-        return transaction.rollback().await;
-    }
     transaction.execute_unprepared(&create_role(role)).await?;
-    for (name, view) in definitions(role) {
-        // A view keeps the columns that the table had when it was created.
-        transaction.execute_unprepared(&format!("DROP VIEW IF EXISTS {name}; CREATE VIEW {name} AS {view}")).await?;
+    let problem = problem(&transaction, role).await?;
+    if problem == Some(RoleProblem::IsLogin) {
+        return Err(StoreError::Role(RoleProblem::IsLogin));
     }
-    let rest = format!(
-        r#"GRANT USAGE ON SCHEMA "{role}" TO "{role}"; GRANT SELECT ON ALL TABLES IN SCHEMA "{role}" TO "{role}";
-        COMMENT ON SCHEMA "{role}" IS '{}'"#,
-        fingerprint(role)
-    );
-    transaction.execute_unprepared(&rest).await?;
-    transaction.commit().await
+    // Whoever reads would have to wait for the change of a view.
+    let is_done = matches!(problem, None | Some(RoleProblem::NoMember));
+    if !is_done || !are_of_this_release(&transaction, role).await? {
+        transaction.execute_unprepared(&create_schema(role)).await?;
+        for (name, view) in definitions(role) {
+            // A view keeps the columns that the table had when it was created.
+            let sql = format!("DROP VIEW IF EXISTS {name}; CREATE VIEW {name} AS {view}");
+            transaction.execute_unprepared(&sql).await?;
+        }
+        transaction.execute_unprepared(&grant(role)).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
 }
 
-/// Returns whether every table that a call reads has a view with all of its columns. Those of a newer release have more.
-pub(in crate::store) async fn have_all_columns(db: &impl ConnectionTrait, role: &str) -> Result<bool, DbErr> {
-    let tables = VIEWS.map(|(table, _)| format!("('{table}')")).join(", ");
+/// Returns the name of the schema of a role. It is not that of the role: `search_path` begins with the name of whoever logs in, so the
+/// views would be in the place of the tables for a login of that name.
+pub(in crate::store::sql) fn schema(role: &str) -> String {
+    format!(r#""{role}_views""#)
+}
+
+/// Returns the reason why a login cannot read as a role, if there is one. Views of a newer release have more columns.
+pub(in crate::store) async fn problem(db: &impl ConnectionTrait, role: &str) -> Result<Option<RoleProblem>, DbErr> {
+    let (schema, tables) = (schema(role), VIEWS.map(|(table, _)| format!("('{table}')")).join(", "));
+    let [is_login, missing, incomplete, ungranted, no_member] = [
+        RoleProblem::IsLogin,
+        RoleProblem::Missing,
+        RoleProblem::Incomplete,
+        RoleProblem::Ungranted,
+        RoleProblem::NoMember,
+    ]
+    .map(|problem| problem.to_string());
     let sql = format!(
-        r#"SELECT NOT EXISTS (
-            SELECT FROM (VALUES {tables}) AS of(name) JOIN pg_attribute a ON a.attrelid = to_regclass(of.name)
-            WHERE a.attnum > 0 AND NOT a.attisdropped AND NOT EXISTS (
-                SELECT FROM pg_attribute v WHERE v.attrelid = to_regclass('"{role}".' || of.name) AND v.attname = a.attname))"#
+        "WITH reader AS MATERIALIZED (SELECT oid, rolcanlogin FROM pg_roles WHERE rolname = '{role}'),
+        of AS MATERIALIZED (
+            SELECT to_regclass(name) AS known, c.oid AS view FROM (VALUES {tables}) AS named(name)
+            LEFT JOIN pg_class c ON c.relname = name AND c.relnamespace = to_regnamespace('{schema}')
+        )
+        SELECT CASE
+            WHEN (SELECT rolcanlogin FROM reader) THEN '{is_login}'
+            WHEN NOT EXISTS (SELECT FROM reader) THEN '{missing}'
+            WHEN EXISTS (
+                SELECT FROM of JOIN pg_attribute a ON a.attrelid = of.known AND a.attnum > 0 AND NOT a.attisdropped
+                WHERE NOT EXISTS (SELECT FROM pg_attribute v WHERE v.attrelid = of.view AND v.attname = a.attname)
+            ) THEN '{incomplete}'
+            WHEN EXISTS (
+                SELECT FROM reader, of WHERE NOT has_schema_privilege(reader.oid, to_regnamespace('{schema}')::oid, 'USAGE')
+                    OR NOT has_table_privilege(reader.oid, of.view, 'SELECT')
+            ) THEN '{ungranted}'
+            WHEN NOT (SELECT pg_has_role(reader.oid, 'MEMBER') FROM reader) THEN '{no_member}'
+        END"
     );
-    is_true(db, sql).await
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    let text: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?.flatten();
+    Ok(text.map(|text| text.parse().unwrap_or(RoleProblem::Incomplete)))
 }
 
 /// Returns whether the views are those that this release creates.
 pub(in crate::store) async fn are_of_this_release(db: &impl ConnectionTrait, role: &str) -> Result<bool, DbErr> {
-    let known = format!(r#"obj_description(to_regnamespace('"{role}"'), 'pg_namespace')"#);
-    is_true(db, format!("SELECT coalesce({known} = '{}', false)", fingerprint(role))).await
+    let known = format!("obj_description(to_regnamespace('{}'), 'pg_namespace')", schema(role));
+    let sql = format!("SELECT coalesce({known} = '{}', false)", fingerprint(role));
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    row.map_or(Ok(false), |row| row.try_get_by_index(0))
 }
 
 /// Reads of a view as the role does.
@@ -103,15 +158,10 @@ pub(in crate::store) async fn read_one(db: &impl ConnectionTrait) -> Result<(), 
     db.query_one_raw(Statement::from_string(DbBackend::Postgres, "SELECT name FROM follower LIMIT 1")).await.map(drop)
 }
 
-async fn is_true(db: &impl ConnectionTrait, sql: String) -> Result<bool, DbErr> {
-    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
-    row.map_or(Ok(false), |row| row.try_get_by_index(0))
-}
-
 /// Returns the names of the views with their queries.
 fn definitions(role: &str) -> [(String, String); VIEWS.len()] {
     VIEWS.map(|(table, rows)| {
-        (format!(r#""{role}".{table}"#), format!("SELECT t.* FROM {table} t WHERE {}", condition(rows)))
+        (format!("{}.{table}", schema(role)), format!("SELECT t.* FROM {table} t WHERE {}", condition(rows)))
     })
 }
 
@@ -134,10 +184,22 @@ fn create_role(role: &str) -> String {
         DO $$ BEGIN
             IF NOT pg_has_role(current_user, '{role}', 'MEMBER') THEN GRANT "{role}" TO CURRENT_USER; END IF;
         EXCEPTION WHEN insufficient_privilege THEN NULL;
-        END $$;
-        DO $$ BEGIN
-            IF to_regnamespace('"{role}"') IS NULL THEN CREATE SCHEMA "{role}"; END IF;
         END $$"#
+    )
+}
+
+/// Whoever may create no schema may have been given one.
+fn create_schema(role: &str) -> String {
+    let schema = schema(role);
+    format!("DO $$ BEGIN IF to_regnamespace('{schema}') IS NULL THEN CREATE SCHEMA {schema}; END IF; END $$")
+}
+
+fn grant(role: &str) -> String {
+    let schema = schema(role);
+    format!(
+        r#"GRANT USAGE ON SCHEMA {schema} TO "{role}"; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO "{role}";
+        COMMENT ON SCHEMA {schema} IS '{}'"#,
+        fingerprint(role)
     )
 }
 

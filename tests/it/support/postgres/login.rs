@@ -7,8 +7,9 @@ use invitation_service::store::PostgresOptions;
 use super::is_set;
 use crate::support::pooler;
 
-/// The role for reads of calls, with its schema.
+/// The role for reads of calls, and the schema of its views.
 pub(crate) const READER_ROLE: &str = "invitation_reader";
+pub(crate) const READER_SCHEMA: &str = "invitation_reader_views";
 
 /// The role for reads of calls in every test, if they are to have one.
 pub(crate) fn reader_role() -> Option<&'static str> {
@@ -17,7 +18,7 @@ pub(crate) fn reader_role() -> Option<&'static str> {
 
 /// The schema with what reads of calls see.
 pub(crate) fn read_schema() -> &'static str {
-    reader_role().unwrap_or("public")
+    reader_role().map_or("public", |_| READER_SCHEMA)
 }
 
 /// The options of a store. Without a state of the session it can be reached through a pooler and past it.

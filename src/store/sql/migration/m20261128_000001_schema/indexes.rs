@@ -51,6 +51,6 @@ CREATE INDEX organization_grant_by_target ON organization_grant ({account:target
 CREATE UNIQUE INDEX api_key_by_hash ON api_key (hash);
 CREATE UNIQUE INDEX api_key_by_position ON api_key (position);
 CREATE UNIQUE INDEX api_key_by_key_id ON api_key ({account:key-id}, key_id);
-CREATE INDEX api_key_in_force ON api_key ({account:in-force}, expires_at) WHERE revoked_at IS NULL;
+CREATE INDEX api_key_in_force ON api_key ({account:in-force}, coalesce(revoked_at, 0), expires_at);
 CREATE INDEX api_key_by_organization ON api_key ({account:organization}, organization_id, id)
     WHERE organization_id IS NOT NULL";

@@ -19,7 +19,7 @@ test: ## Every test on SQLite and PostgreSQL, installing what is missing
 
 pooled: ## The tests on PostgreSQL again, through PgBouncer, serializable, with refusals now and then
 	.ci/tools test
-	$(with_tools) REQUIRE_POSTGRES=1 REQUIRE_E2E=1 TEST_POOLER=1 cargo test --locked --test it -- --skip on_sqlite --skip tidy:: --skip mail::
+	$(with_tools) REQUIRE_POSTGRES=1 REQUIRE_E2E=1 RUST_TEST_THREADS=$(threads) TEST_POOLER=1 cargo test --locked --test it -- --skip on_sqlite --skip tidy:: --skip mail::
 
 walled: ## The tests on PostgreSQL again, with the reader role of store.reader_role
 	.ci/tools test

@@ -190,7 +190,7 @@ async fn service_is_not_ready_without_the_views_of_its_role() {
     let says = |problem: Option<String>, words: &str| {
         assert!(problem.as_ref().is_some_and(|problem| problem.contains(words)), "{words}: {problem:?}");
     };
-    says(problem().await, "missing");
+    says(problem().await, "run `migrate`");
     opened.maintenance().migrate().await.unwrap();
     assert_eq!(problem().await, None);
     for revoke in [

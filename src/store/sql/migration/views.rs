@@ -9,6 +9,7 @@ use data_encoding::HEXLOWER;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
 use sha2::{Digest as _, Sha256};
 
+use super::{DEALLOCATE, MIGRATION_LOCK};
 use crate::store::sql::database::read_scope::{ACCOUNTS, HOSTS};
 use crate::store::sql::error::StoreError;
 
@@ -79,9 +80,10 @@ pub enum RoleProblem {
 pub(in crate::store) async fn create(db: &DatabaseConnection, role: &str) -> Result<(), StoreError> {
     let transaction = db.begin().await?;
     // The lock ends with the transaction: several processes may migrate at once. A notice for each view that is not there yet would
-    // be logged.
-    let begin =
-        format!("SET LOCAL client_min_messages = warning; SELECT pg_advisory_xact_lock({})", super::MIGRATION_LOCK);
+    // be logged. The connection of a pooler may have names of statements.
+    let begin = format!(
+        "SET LOCAL client_min_messages = warning; {DEALLOCATE}; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
+    );
     transaction.execute_unprepared(&begin).await?;
     transaction.execute_unprepared(&create_role(role)).await?;
     let problem = problem(&transaction, role).await?;
@@ -99,6 +101,7 @@ pub(in crate::store) async fn create(db: &DatabaseConnection, role: &str) -> Res
         }
         transaction.execute_unprepared(&grant(role)).await?;
     }
+    transaction.execute_unprepared(DEALLOCATE).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -10,7 +10,6 @@ pub(crate) mod events;
 pub mod execute;
 pub(crate) mod general;
 pub(crate) mod guest;
-mod page;
 mod parse;
 pub(crate) mod privacy;
 pub(crate) mod redemption;

@@ -32,7 +32,7 @@ pub(crate) struct Options {
     pub(crate) runs: usize,
     pub(crate) databases: Vec<Database>,
     pub(crate) rows: Vec<Row>,
-    /// `None` first, which the others are compared with.
+    /// The credentials that are measured. `None` comes first: the others are compared with it.
     pub(crate) credentials: Vec<Credential>,
     pub(crate) in_flight: Vec<usize>,
     pub(crate) paced: bool,

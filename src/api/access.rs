@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::convert::timestamp;
 use super::execute::{Api, Call};
-use super::page;
 use super::parse::field_mask::FieldMask;
+use super::parse::page;
 use super::parse::violations::Violations;
 use crate::auth::caller::Credential;
 use crate::auth::permission::{Permission, SELF};

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::execute::{Api, Call};
-use super::page::{self, InvitationPage};
+use super::parse::page::{self, InvitationPage};
 use super::parse::resend::Resend;
 use super::parse::{filter, filter_labels};
 use super::requests::Named;

@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use super::convert::count;
 use super::execute::{Api, Call, note_invitation};
+use super::parse;
 use super::parse::filter;
+use super::parse::page;
 use super::parse::violations::Violations;
 use super::resource::{ALL_INVITATIONS, InvitationName, parse_delivery, parse_recipient};
-use super::{page, parse};
 use crate::domain::command::{Action, ReportDelivery};
 use crate::domain::delivery::DeliveryReport;
 use crate::domain::delivery::message_id::MessageId;

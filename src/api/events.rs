@@ -10,8 +10,8 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::execute::{Api, Call, note_invitation};
-use super::page;
 use super::parse::filter;
+use super::parse::page;
 use super::resource::{InvitationName, parse_event};
 use crate::domain::invitation::event::Event;
 use crate::pb;

@@ -23,9 +23,9 @@ use tonic::{Request, Response, Status};
 
 use super::convert::acceptance::acceptance;
 use super::execute::{Api, Call, note_invitation};
-use super::page;
 use super::parse::filter;
 use super::parse::invitation_filter::{invitation_filter, targets_in, view};
+use super::parse::page;
 use super::parse::resend::Resend;
 use super::requests::Named;
 use super::resource::{InvitationName, parse_acceptance};

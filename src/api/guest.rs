@@ -9,8 +9,8 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::execute::{Api, Call};
-use super::page;
 use super::parse::filter::email_part;
+use super::parse::page;
 use super::parse::resend::Resend;
 use super::parse::{filter, filter_labels};
 use super::requests::Named;

@@ -8,6 +8,7 @@ pub(super) mod invitation_filter;
 pub(super) mod json;
 pub(super) mod kind_input;
 pub(super) mod on_conflict;
+pub(super) mod page;
 pub(super) mod resend;
 pub(super) mod shared;
 pub(super) mod violations;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::execute::{Api, Call};
-use super::page::{self, InvitationPage};
 use super::parse::filter::email_part;
+use super::parse::page::{self, InvitationPage};
 use super::parse::resend::Resend;
 use super::parse::{filter, filter_labels};
 use super::requests::Named;

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::execute::{Api, Call};
-use super::page;
+use super::parse::page;
 use super::resource::parse_event;
 use crate::domain::value::id::IdSeed;
 use crate::domain::value::text;

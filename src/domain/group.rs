@@ -5,6 +5,7 @@
 pub mod erasures;
 pub mod loaded;
 pub mod open;
+pub mod read_set;
 #[cfg(test)]
 mod tests;
 

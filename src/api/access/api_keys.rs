@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::super::convert::timestamp;
 use super::super::execute::{Api, Call};
-use super::super::page;
+use crate::api::parse::page;
 use crate::auth::api_key::ApiKey;
 use crate::auth::audit::{KeyEvent, audit};
 use crate::auth::key_directory::name_of;

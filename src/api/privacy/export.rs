@@ -7,7 +7,7 @@ use tonic::Status;
 
 use super::required_email;
 use crate::api::execute::{Api, Call};
-use crate::api::page;
+use crate::api::parse::page;
 use crate::api::parse::violations::Violations;
 use crate::api::resource::{acceptance_name, delivery_name, invitation_name, recipient_name};
 use crate::domain::delivery::Delivery;

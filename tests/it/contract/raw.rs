@@ -24,7 +24,7 @@ pub(crate) struct Rpc {
     pub(crate) input: String,
     /// Whether it answers with a stream.
     pub(crate) streams: bool,
-    /// Whether it changes nothing (`NO_SIDE_EFFECTS`).
+    /// True of an RPC that changes nothing (`NO_SIDE_EFFECTS`).
     pub(crate) reads: bool,
 }
 

@@ -57,7 +57,7 @@ struct ScopeSettings {
 impl ScopeSettings {
     fn of(ReadScope { account, hosts }: &ReadScope) -> Self {
         let hosts = hosts.as_ref().map(|hosts| lines(hosts.iter().map(Uuid::to_string)));
-        Self { accounts: lines([account.as_str()]), hosts: hosts.unwrap_or_default() }
+        Self { hosts: hosts.unwrap_or_default(), ..Self::of_accounts([account]) }
     }
 
     fn of_accounts<'a>(accounts: impl IntoIterator<Item = &'a AccountId>) -> Self {
@@ -73,17 +73,14 @@ fn lines(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
 /// The connections for one read, whose statement sees no more than it may. It changes nothing.
 pub(in crate::store) struct ReadingFor<'a> {
     pool: &'a Pool,
-    /// `None` if there is no second wall.
+    /// The settings that its statement makes; `None` if there is no second wall.
     settings: Option<ScopeSettings>,
 }
 
 impl Database {
     /// Returns the connections for a read on behalf of a caller.
     pub(in crate::store) fn reading_for(&self, scope: impl Into<ReadScope>) -> ReadingFor<'_> {
-        match &self.reader {
-            Some(pool) => ReadingFor { pool, settings: Some(ScopeSettings::of(&scope.into())) },
-            None => ReadingFor { pool: &self.read, settings: None },
-        }
+        self.reading(|| ScopeSettings::of(&scope.into()))
     }
 
     /// Returns the connections for a read on behalf of callers who may each see a whole account.
@@ -91,8 +88,12 @@ impl Database {
         &self,
         accounts: impl IntoIterator<Item = &'a AccountId>,
     ) -> ReadingFor<'_> {
+        self.reading(|| ScopeSettings::of_accounts(accounts))
+    }
+
+    fn reading(&self, settings: impl FnOnce() -> ScopeSettings) -> ReadingFor<'_> {
         match &self.reader {
-            Some(pool) => ReadingFor { pool, settings: Some(ScopeSettings::of_accounts(accounts)) },
+            Some(pool) => ReadingFor { pool, settings: Some(settings()) },
             None => ReadingFor { pool: &self.read, settings: None },
         }
     }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::Target;
+use crate::domain::command::Target;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Subject;
 use crate::domain::invitation::recipient::Address;
@@ -49,17 +49,17 @@ pub struct ReadSet {
 
 impl ReadSet {
     /// Returns the read set of a command about an invitation.
-    pub(super) fn of(invitation: InvitationId) -> Self {
+    pub(in crate::domain) fn of(invitation: InvitationId) -> Self {
         Self { invitation: Some(invitation), ..Self::default() }
     }
 
     /// Returns the read set of a command about a named invitation; its answer shows the newest acceptances.
-    pub(super) fn of_named(target: &Target) -> Self {
+    pub(in crate::domain) fn of_named(target: &Target) -> Self {
         Self { newest_acceptances: true, ..Self::of(target.id) }
     }
 
     /// Returns the read set of a command that takes the slots of its invitation again.
-    pub(super) fn of_slots(invitation: &Invitation) -> Self {
+    pub(in crate::domain) fn of_slots(invitation: &Invitation) -> Self {
         Self { slots: SlotKey::of(&invitation.details, invitation.addresses()), ..Self::default() }
     }
 }

@@ -3,10 +3,10 @@
 use prost::Message;
 use tonic::Status;
 
-use super::convert::count;
-use super::execute::{Api, Call};
-use super::parse::violations::Violations;
-use super::requests::Paged;
+use super::violations::Violations;
+use crate::api::convert::count;
+use crate::api::execute::{Api, Call};
+use crate::api::requests::Paged;
 use crate::domain::invitation::Invitation;
 use crate::domain::reach::Reach;
 use crate::domain::value::rule::{FieldRule, Invalid};

@@ -1,6 +1,7 @@
 //! The tasks beside the calls.
 
 pub(crate) mod api_keys;
+pub(crate) mod backlog;
 pub mod event_feed;
 pub mod expiry;
 pub(crate) mod periodic_task;

@@ -10,6 +10,8 @@ mod jwt;
 mod keys;
 mod listeners;
 mod logins;
+mod metrics;
+mod options;
 mod tls;
 mod token_keys;
 
@@ -23,7 +25,7 @@ use tonic::service::Routes;
 
 use crate::api::execute::rates::Rates;
 use crate::api::execute::{Api, WebhookRules};
-use crate::api::requests::{answer_size, required_by, services};
+use crate::api::requests::{answer_size, paths, required_by, services};
 use crate::api::{Watches, routes};
 use crate::auth::accounts::Accounts;
 use crate::auth::authenticator::{Authenticator, AuthenticatorError};
@@ -33,16 +35,13 @@ use crate::background::api_keys as api_keys_of_database;
 use crate::background::event_feed::EventFeed;
 use crate::background::{Background, event_feed, expiry, prune, sequencer, standby};
 use crate::clock::Clock;
-use crate::config::{AuthConfig, Config, DeliveryConfig, EntryFile, ReminderTimes, RemindersConfig, RetentionConfig};
+use crate::config::{AuthConfig, Config, DeliveryConfig, EntryFile};
 use crate::domain::decide::Context;
-use crate::domain::delivery::reminder::{Schedule, Schedules};
 use crate::domain::group::Group;
-use crate::domain::quota::{Quotas, RecipientQuota};
 use crate::domain::secret::key_check::RingRefused;
 use crate::domain::secret::key_ring::{KeyRing, KeyRingError};
 use crate::domain::value::rule::Invalid;
 use crate::domain::value::time::Ttl;
-use crate::domain::webhook::networks::Networks;
 use crate::entropy::Entropy;
 use crate::mail::compose::{Composer, TemplatesError};
 use crate::mail::mailer::TemplateMailer;
@@ -58,13 +57,15 @@ use crate::server::open_services::{OpenServices, Switches};
 use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
 use crate::store::events::listener as notifications;
-use crate::store::{ExecutorOptions, OpenError, Retention, Store, StoreError};
+use crate::store::{ExecutorOptions, OpenError, Store, StoreError};
+use crate::telemetry::metrics::exporter::Exporter;
 use crate::tls::ServerTls;
 use crate::webhook::client::WebhookClient;
 use crate::webhook::tester::WebhookTester;
 use crate::webhook::worker::{WebhookWorker, WebhookWorkerOptions};
 use crate::{nats, webhook};
 use keys::{check_keys, key_ring};
+use options::{networks, quotas, retention, schedules};
 
 pub use database::open;
 pub use listeners::Listeners;
@@ -125,6 +126,8 @@ pub enum ServeError {
 /// Runs the service on its sockets until it is told to end.
 pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: Shutdown) -> Result<(), ServeError> {
     use_ring();
+    // Nothing is noted where nobody can ask for it.
+    let exporter = listeners.admin.is_some().then(Exporter::install);
     let jwt = config.jwt.clone().map(|jwt| (jwt::verifier(&jwt.entries, clock.clone()), jwt));
     let verifier = jwt.as_ref().map(|(verifier, _)| verifier.clone());
     let (directory, asks) = KeyDirectory::new();
@@ -154,15 +157,16 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     // Probes are answered until everything else has ended.
     let end_of_probes = CancellationToken::new();
     let _end_of_probes = end_of_probes.clone().drop_guard();
-    if let Some(admin) = listeners.admin {
-        tokio::spawn(listener::admin::serve(admin, health_service, end_of_probes));
-    }
     let in_flight = InFlight::default();
+    if let (Some(admin), Some(exporter)) = (listeners.admin, &exporter) {
+        metrics::observe(exporter, &background, &store, &health_service, &in_flight);
+        tokio::spawn(listener::admin::serve(admin, health_service, exporter.clone(), end_of_probes));
+    }
     let open = if is_known { CancellationToken::new() } else { background.begin() };
     if is_known {
         open.cancel();
     }
-    let rpcs = Rpcs { required_by, answer_size };
+    let rpcs = Rpcs { required_by, answer_size, paths };
     let (health, reflection) = (config.grpc.health, config.grpc.reflection);
     let needs_credential = authenticator.needs_credential();
     let open_services = OpenServices::new(Switches { health, reflection, needs_credential });
@@ -174,6 +178,7 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
         // Its result is that of a task that was not cancelled and does not panic.
         drop(watch.await);
         background.end().await;
+        exporter.iter().for_each(Exporter::end_looks);
         store.close().await;
     };
     tokio::select! {
@@ -268,12 +273,6 @@ fn start_background(
         }
     }
     Ok(())
-}
-
-fn retention(config: &Config) -> Retention {
-    let RetentionConfig { events, deliveries, ended_invitations } = config.retention;
-    let counts_open = config.limits.open_invitations_per_account.is_some();
-    Retention { events, deliveries, ended_invitations, counts_open, publishes: config.events.nats.is_some() }
 }
 
 /// Starts the task that puts a changed file of API keys to work.
@@ -373,28 +372,9 @@ fn build_services(
     Ok(routes(Arc::new(api), watches)?)
 }
 
-fn quotas(config: &Config, ring: &KeyRing) -> Quotas {
-    let limits = &config.limits;
-    let recipient = |limit| RecipientQuota { limit, ring: ring.clone() };
-    Quotas {
-        open_invitations: limits.open_invitations_per_account,
-        per_inviter: limits.invitations_per_inviter_per_day,
-        per_recipient: limits.mails_per_recipient_per_day.map(recipient),
-        resends: limits.resends,
-    }
-}
-
-fn networks(config: &Config) -> Networks {
-    Networks::new(config.webhooks.allowed_networks.iter().copied())
-}
-
 /// Makes ring the process's one provider of cryptography, before anything speaks TLS: libraries that are given the choice
 /// between several refuse to choose.
 fn use_ring() {
     // An error says that a provider is installed already, as in tests that serve several times.
     drop(rustls::crypto::ring::default_provider().install_default());
-}
-
-fn schedules(reminders: &RemindersConfig) -> Schedules {
-    reminders.clone().map(|ReminderTimes { after, before_expiry }| Schedule { after, before_expiry })
 }

@@ -5,6 +5,7 @@ pub mod erasures;
 pub mod events;
 mod executor;
 pub mod expiry;
+mod gauges;
 pub mod maintenance;
 mod organization_grants;
 mod queue;

@@ -7,6 +7,7 @@ pub(crate) mod cause;
 mod json;
 mod line_writer;
 pub(crate) mod log_limiter;
+pub mod metrics;
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};

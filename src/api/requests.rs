@@ -80,6 +80,11 @@ pub fn required_by(path: &str) -> Option<Required> {
     RPCS.iter().find(|(known, _)| *known == path).map(|(_, required)| *required)
 }
 
+/// Returns the paths of all RPCs of this service.
+pub fn paths() -> Vec<&'static str> {
+    RPCS.iter().map(|(path, _)| *path).collect()
+}
+
 /// The room for an answer of many: a page of a mebibyte, and what it is made of. An account composes four of them at once.
 const MANY_BYTES: usize = 4 * 1024 * 1024;
 

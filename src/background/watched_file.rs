@@ -20,6 +20,9 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::periodic_task::{PeriodicTask, TickResult};
+use crate::clock::Clock;
+use crate::telemetry::metrics::seconds;
+use crate::telemetry::metrics::table::{FILE_READ, RELOADS};
 
 /// The interval between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -150,6 +153,7 @@ pub(crate) async fn run_together(
     apply: impl Fn(&[Content]) -> Result<(), String> + Send + Sync,
 ) {
     let Follow { stop, mut asked } = follow;
+    RELOADS.begin([name, "failed"]);
     let file = names(&paths);
     let watched = Arc::new(Mutex::new(WatchedFiles::new(paths)));
     let times = AtomicU32::new(*asked.borrow());
@@ -217,12 +221,19 @@ async fn look(watched: &Arc<Mutex<WatchedFiles>>, ask: Option<bool>) -> Result<L
 
 fn use_found(name: &'static str, file: &str, found: Look, apply: &impl Fn(&[Content]) -> Result<(), String>) {
     let used = match found {
-        None => Ok(()),
+        None => return,
         Some(Ok(contents)) => apply(&contents),
         Some(Err(problem)) => Err(problem),
     };
-    if let Err(problem) = used {
-        warn(name, file, &problem);
+    match used {
+        Ok(()) => {
+            RELOADS.count([name, "read"]);
+            FILE_READ.set(seconds(Clock::system().now().micros()), [name]);
+        }
+        Err(problem) => {
+            RELOADS.count([name, "failed"]);
+            warn(name, file, &problem);
+        }
     }
 }
 

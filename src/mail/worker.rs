@@ -26,6 +26,7 @@ use crate::domain::value::id::IdSeed;
 use crate::entropy::Entropy;
 use crate::store::{ClaimLimit, ClaimedDelivery, ExecuteError, Store, StoreError, Topic, last_served, within};
 use crate::telemetry::log_limiter::LogLimiter;
+use crate::telemetry::metrics::table::ATTEMPTS;
 
 /// The actor of the events of deliveries.
 const ACTOR: &str = "system/relay";
@@ -242,8 +243,14 @@ impl MailWorker {
     async fn send(&self, message: &ClaimedDelivery) {
         let changes = self.transport_changes();
         let ended = match self.attempt(message).await {
-            Ok(None) => Ok(()),
-            Ok(Some(Ok(()))) => self.settle(message, DeliveryEnd::Sent).await,
+            Ok(None) => {
+                note("cancelled");
+                Ok(())
+            }
+            Ok(Some(Ok(()))) => {
+                note("sent");
+                self.settle(message, DeliveryEnd::Sent).await
+            }
             Ok(Some(Err(error))) => self.failed(message, error, changes).await,
             Err(error @ StoreError::Corrupt { .. }) => {
                 self.complain(&error);
@@ -298,18 +305,22 @@ impl MailWorker {
         match failure {
             SendFailure::Retry if attempts < self.options.attempts => {
                 self.complain(&text);
+                note("retried");
                 let delay = BACKOFF.delay(attempts, u64::from_be_bytes(self.entropy.bytes()));
                 within(DATABASE_TIMEOUT, self.store.release_delivery(message, delay, true, &text)).await?;
                 Ok(())
             }
             SendFailure::Retry | SendFailure::Refused => {
+                note("failed");
                 tracing::warn!(delivery = %id, attempts, error = %text, "a message failed for good; RedeliverDeliveries queues it again");
                 self.settle(message, DeliveryEnd::Failed(text)).await
             }
             SendFailure::Needless => {
+                note("cancelled");
                 within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, &text)).await.map(drop)
             }
             SendFailure::Misconfigured => {
+                note("paused");
                 let mut course = self.course.lock().await;
                 // The refusal of a transport that has been replaced tells nothing about the present one.
                 let pause = if changes == self.transport_changes() { OUTAGE_PAUSE } else { Duration::ZERO };
@@ -348,6 +359,11 @@ impl MailWorker {
             }
         }
     }
+}
+
+/// Counts an attempt by its result.
+fn note(result: &'static str) {
+    ATTEMPTS.count(["mail", result]);
 }
 
 /// Waits until the next step is due.

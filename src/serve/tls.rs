@@ -7,6 +7,8 @@ use crate::auth::client_certificate::ClientCertificates;
 use crate::background::watched_file::{self, Content, Follow};
 use crate::clock::Clock;
 use crate::config::TlsConfig;
+use crate::telemetry::metrics::seconds;
+use crate::telemetry::metrics::table::CERTIFICATE_EXPIRY;
 use crate::tls::client::ClientAuthorities;
 use crate::tls::{ServerIdentity, ServerTls};
 
@@ -64,6 +66,7 @@ pub(super) async fn run(
 
 fn log(message: &str, file: &str, identity: &ServerIdentity, clock: &Clock) {
     let ServerIdentity { fingerprint, not_after, .. } = identity;
+    CERTIFICATE_EXPIRY.set(seconds(not_after.micros()), []);
     if *not_after <= clock.now() {
         tracing::warn!(file, fingerprint, %not_after, "{message}, and has expired: clients refuse it");
     } else {

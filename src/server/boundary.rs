@@ -1,6 +1,8 @@
 //! The steps that all RPCs share: the credential, the permission, the deadline, the status of calls that tonic refuses,
 //! and one line in the log.
 
+mod call_metrics;
+
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -40,6 +42,7 @@ use crate::auth::permission::Required;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::Entropy;
+use call_metrics::CallMetrics;
 
 const PATH_PREFIX: &str = "/invitation.v1.";
 
@@ -70,6 +73,8 @@ pub struct Rpcs {
     pub required_by: RequiredBy,
     /// The room that its answer may need.
     pub answer_size: AnswerSize,
+    /// The paths of all.
+    pub paths: fn() -> Vec<&'static str>,
 }
 
 /// The limits of every call.
@@ -106,6 +111,7 @@ struct Steps {
     refused: RefusedCalls,
     open_services: OpenServices,
     open: CancellationToken,
+    metrics: CallMetrics,
 }
 
 impl Boundary {
@@ -121,6 +127,7 @@ impl Boundary {
         open: CancellationToken,
     ) -> Self {
         let (room, answers, refused) = (Room::default(), Answers::default(), RefusedCalls::default());
+        let metrics = CallMetrics::new((rpcs.paths)().into_iter());
         let steps = Steps {
             routes: routes.prepare(),
             authenticator,
@@ -132,6 +139,7 @@ impl Boundary {
             refused,
             open_services,
             open,
+            metrics,
         };
         Self { steps: Arc::new(steps), client: None }
     }
@@ -195,8 +203,10 @@ impl Steps {
             Err(refused) => refused.into_http(),
         };
         let (answered, code, reason) = with_reason(answered);
+        let took = started.elapsed();
+        self.metrics.note(&path, code, reason.as_deref(), took);
         if has_caller {
-            log(&span, code, reason.as_deref(), started.elapsed());
+            log(&span, code, reason.as_deref(), took);
         } else {
             self.refused.count();
         }

@@ -19,6 +19,11 @@ impl InFlight {
         self.0.wait().await;
     }
 
+    /// Returns the number of calls under way.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Returns whether no call is under way.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -199,6 +199,11 @@ impl Executor {
         Ok(results)
     }
 
+    /// Returns the number of calls that wait in the lanes.
+    pub(super) fn waiting(&self) -> usize {
+        self.lanes.0.iter().map(|queue| queue.waiting()).sum()
+    }
+
     /// Commands about one invitation, or about one slot, go to one lane, which avoids conflicts and keeps their order.
     /// The lanes take the others in turn.
     fn lane_of(&self, command: &Command) -> &LaneQueue {

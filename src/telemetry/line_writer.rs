@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::metrics::table::LOG_LINES_DROPPED;
+
 /// The most bytes of lines that may wait.
 const MAX_WAITING: usize = 2 * 1024 * 1024;
 /// The time for which lines gather, from the first one on.
@@ -75,7 +77,9 @@ impl Shared {
             let written = output.write_all(begin).and_then(|()| output.write_all(&lines)).and_then(|()| output.flush());
             is_whole = written.is_ok();
             if !is_whole {
-                lost += lines.iter().filter(|byte| **byte == b'\n').count();
+                let unwritten = lines.iter().filter(|byte| **byte == b'\n').count();
+                LOG_LINES_DROPPED.add(unwritten as u64, []);
+                lost += unwritten;
             }
             lines.clear();
             lines.shrink_to(KEPT_CAPACITY);
@@ -114,6 +118,7 @@ impl Write for LineWriter {
         let mut state = self.0.state();
         if state.lines.len() + line.len() > MAX_WAITING {
             state.lost += 1;
+            LOG_LINES_DROPPED.count([]);
         } else {
             state.lines.extend_from_slice(line);
             self.0.wake(state);

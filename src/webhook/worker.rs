@@ -25,6 +25,7 @@ use crate::store::{
     WebhookAttemptResult, last_served,
 };
 use crate::telemetry::log_limiter::LogLimiter;
+use crate::telemetry::metrics::table::ATTEMPTS;
 
 /// The time that a lease lasts beyond the time limit of a request: for reading the message, and settling.
 const LEASE_SLACK: Duration = Duration::from_secs(30);
@@ -164,6 +165,7 @@ impl WebhookWorker {
                 _ => unposted.push(self.unposted(message, AttemptOutcome::Needless)),
             }
         }
+        unposted.iter().for_each(count);
         if !unposted.is_empty() {
             self.store.settle_webhook_messages(&unposted).await?;
         }
@@ -234,6 +236,7 @@ impl WebhookWorker {
                 self.unposted(message, outcome)
             }
         };
+        count(&settled);
         note(&settled);
         self.ended.push((settled, Instant::now()));
     }
@@ -314,6 +317,17 @@ fn outcome(
 
 fn is_unfinished(message: &ClaimedMessage, now: Timestamp) -> bool {
     message.first_tried_at.is_some_and(|first| retry::is_over(first, now.earlier(UNFINISHED_LIMIT)))
+}
+
+/// Counts an attempt by its result.
+fn count(settled: &WebhookAttemptResult) {
+    let result = match settled.outcome {
+        AttemptOutcome::Arrived => "sent",
+        AttemptOutcome::Retry(_) => "retried",
+        AttemptOutcome::GivenUp | AttemptOutcome::Gone => "failed",
+        AttemptOutcome::Needless => "cancelled",
+    };
+    ATTEMPTS.count(["webhook", result]);
 }
 
 fn note(WebhookAttemptResult { message, outcome, attempt, .. }: &WebhookAttemptResult) {

@@ -12,6 +12,7 @@ mod key_ring;
 mod keys;
 mod load;
 mod log;
+mod metrics;
 mod mtls;
 mod outage;
 mod pooler;

@@ -1,4 +1,4 @@
-//! The listener for probes: health and nothing else, over gRPC and over HTTP/1.1, in plain text.
+//! The listener for probes and metrics: health over gRPC and over HTTP/1.1, and what Prometheus reads, in plain text.
 //!
 //! The probes of an orchestrator speak no TLS and have no credential, so they have a port of their own.
 
@@ -27,6 +27,12 @@ use crate::server::health::service::HealthService;
 use crate::server::open_services::{OpenServices, Switches};
 use crate::server::seats::Seats;
 use crate::server::status;
+use crate::telemetry::metrics::exporter::{self, Exporter};
+
+const METRICS_PATH: &str = "/metrics";
+/// The paths over HTTP/1.1.
+const PATHS: [&str; 3] = ["/livez", "/readyz", METRICS_PATH];
+const TEXT: &str = "text/plain";
 
 /// The services: health alone.
 const ON: Switches = Switches { health: true, reflection: false, needs_credential: false };
@@ -43,11 +49,11 @@ const MAX_MESSAGE: usize = 4 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Answers probes until stopped; then all connections end at once.
-pub(crate) async fn serve(listener: TcpListener, health: HealthService, stop: CancellationToken) {
+pub(crate) async fn serve(listener: TcpListener, health: HealthService, metrics: Exporter, stop: CancellationToken) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MAX_HEADERS.into());
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_header_list_size(MAX_HEADERS.into());
-    let service = AdminService { health, limits: OpenServices::new(ON) };
+    let service = AdminService { health, metrics, limits: OpenServices::new(ON) };
     let mut seats = Seats::new(CONNECTIONS);
     loop {
         let accepted = tokio::select! {
@@ -70,6 +76,7 @@ pub(crate) async fn serve(listener: TcpListener, health: HealthService, stop: Ca
 #[derive(Clone)]
 struct AdminService {
     health: HealthService,
+    metrics: Exporter,
     limits: OpenServices,
 }
 
@@ -97,27 +104,30 @@ impl AdminService {
     }
 
     fn answer_http(&self, method: &Method, path: &str) -> Response<Body> {
-        let serving = match path {
-            "/livez" => true,
-            "/readyz" => self.health.is_ready(),
-            _ => return with_code(StatusCode::NOT_FOUND, Body::empty()),
-        };
+        if !PATHS.contains(&path) {
+            return with_code(StatusCode::NOT_FOUND, Body::empty());
+        }
         if method != Method::GET {
             let mut refused = with_code(StatusCode::METHOD_NOT_ALLOWED, Body::empty());
             refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
             return refused;
         }
-        let (code, word) = if serving {
-            (StatusCode::OK, ServingStatus::Serving)
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, ServingStatus::NotServing)
-        };
-        let word = word.as_str_name();
-        let mut answered = with_code(code, Body::new(word.to_owned()));
-        answered.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        answered.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(word.len()));
-        answered
+        match path {
+            METRICS_PATH => with_text(StatusCode::OK, exporter::CONTENT_TYPE, self.metrics.render()),
+            "/readyz" if !self.health.is_ready() => {
+                with_text(StatusCode::SERVICE_UNAVAILABLE, TEXT, ServingStatus::NotServing.as_str_name().to_owned())
+            }
+            _ => with_text(StatusCode::OK, TEXT, ServingStatus::Serving.as_str_name().to_owned()),
+        }
     }
+}
+
+fn with_text(code: StatusCode, content_type: &'static str, text: String) -> Response<Body> {
+    let length = HeaderValue::from(text.len());
+    let mut response = with_code(code, Body::new(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_LENGTH, length);
+    response
 }
 
 fn with_code(code: StatusCode, body: Body) -> Response<Body> {

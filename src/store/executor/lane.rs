@@ -31,6 +31,8 @@ use crate::store::sql::database::Database;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam};
 use crate::store::sql::texts::StatementTexts;
+use crate::telemetry::metrics::number;
+use crate::telemetry::metrics::table::{GROUP_RETRIES, GROUP_SECONDS, GROUP_SIZE, MAIL_SUPPRESSED, TRANSITIONS};
 
 /// The number of attempts that load without locks; later attempts lock the invitations first.
 const UNLOCKED_ATTEMPTS: usize = 2;
@@ -142,6 +144,7 @@ impl Lane {
         if let Some(aside) = &self.aside {
             group = aside.join(group);
         }
+        GROUP_SIZE.note(number(group.iter().map(|submission| submission.commands.len()).sum()), []);
         let mut sent = None;
         let quotas = &self.options.context.quotas;
         if self.is_postgres() && group.iter().all(|submission| submission.needs_no_load(quotas)) {
@@ -150,6 +153,7 @@ impl Lane {
         if !group.is_empty() {
             self.run_loaded(group, sent).await;
         }
+        GROUP_SECONDS.note(now.elapsed().as_secs_f64(), []);
     }
 
     /// Creates new invitations in one round trip, without a load. Returns the submissions that need a load, and the
@@ -210,7 +214,10 @@ impl Lane {
                     decided.iter().for_each(|save| self.notify(save));
                     return answer_all(group, answers);
                 }
-                Err(error @ StoreError::Conflict) => last = error,
+                Err(error @ StoreError::Conflict) => {
+                    GROUP_RETRIES.count(["conflict"]);
+                    last = error;
+                }
                 Err(error @ (StoreError::Unavailable(_) | StoreError::Slow)) => {
                     let is_slow = matches!(error, StoreError::Slow);
                     last = error;
@@ -220,9 +227,11 @@ impl Lane {
                         None if is_slow => break,
                         None => {}
                     }
+                    GROUP_RETRIES.count(["unavailable"]);
                 }
                 Err(error) if sent.is_some() => return self.fail_unknown(group, &error),
                 Err(StoreError::Crowded) => {
+                    GROUP_RETRIES.count(["crowded"]);
                     group = self.without_crowded(group);
                     if group.is_empty() {
                         return;
@@ -280,8 +289,12 @@ impl Lane {
         Ok(())
     }
 
-    /// Sends the notifications about the rows that a commit has added.
+    /// Sends the notifications about the rows that a commit has added, and counts its events.
     fn notify(&self, save: &Save) {
+        for event in &save.events {
+            TRANSITIONS.count([event.kind.code(), event.event_type.into()]);
+        }
+        MAIL_SUPPRESSED.add(save.quotas.suppressed.len() as u64, []);
         if !save.deliveries.is_empty() {
             self.notifications.notify(Topic::Outbox);
         }

@@ -139,6 +139,11 @@ impl LaneQueue {
         }
     }
 
+    /// Returns the number of calls that wait.
+    pub(in crate::store) fn waiting(&self) -> usize {
+        self.state().waiting.calls
+    }
+
     /// Takes all waiting submissions.
     pub(in crate::store) fn drain(&self) -> Vec<Submission> {
         self.state().drain()

@@ -112,6 +112,20 @@ impl Database {
         Some((Self { read, reader, upkeep, read_turns, standby: None, reads_standby: true, ..self.clone() }, limit))
     }
 
+    /// Returns every pool with the name that it has in metrics.
+    pub(in crate::store) fn pools(&self) -> Vec<(&'static str, &Pool)> {
+        let own = if self.is_embedded() {
+            vec![("read", &self.read), ("write", &self.write)]
+        } else {
+            vec![("calls", &self.write), ("upkeep", &self.upkeep)]
+        };
+        let reader = self.reader.iter().map(|pool| ("reader", pool));
+        let standby = self.standby.iter().flat_map(|Server { read, reader, .. }| {
+            [("standby", read)].into_iter().chain(reader.iter().map(|pool| ("standby_reader", pool)))
+        });
+        own.into_iter().chain(reader).chain(standby).collect()
+    }
+
     /// Returns the role for reads of calls; `None` if there is none.
     pub(in crate::store) fn reader_role(&self) -> Option<&str> {
         self.primary.as_ref()?.reader_role.as_deref()

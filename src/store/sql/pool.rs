@@ -193,6 +193,20 @@ impl Pool {
         }
     }
 
+    /// Returns the number of open connections, of those that nobody uses, and of those that may be open.
+    pub(in crate::store) fn connections(&self) -> (usize, usize, usize) {
+        let (open, idle, most, warm) = match self {
+            Self::Postgres { pool, warm, .. } => {
+                (pool.size(), pool.num_idle(), pool.options().get_max_connections(), warm)
+            }
+            Self::Sqlite { pool, warm, .. } => {
+                (pool.size(), pool.num_idle(), pool.options().get_max_connections(), warm)
+            }
+        };
+        let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        (count(open), idle + warm.idle(), count(most))
+    }
+
     /// Begins a transaction that writes.
     pub(in crate::store) async fn begin(&self) -> Result<Transaction, DbErr> {
         self.begin_with(false).await

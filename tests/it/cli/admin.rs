@@ -1,4 +1,4 @@
-//! The listener for probes: health by gRPC and by HTTP, at every moment of a process, and nothing else.
+//! The listener for probes and metrics: health by gRPC and by HTTP, at every moment of a process.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,7 +25,7 @@ use crate::support::service::KEYS;
 /// The variable that opens the listener.
 const LISTEN: (&str, &str) = ("INVITATION__ADMIN__LISTEN", "127.0.0.1:0");
 
-async fn start(folder: &Path, environment: &[(&str, &str)]) -> (Server, SocketAddr) {
+pub(super) async fn start(folder: &Path, environment: &[(&str, &str)]) -> (Server, SocketAddr) {
     let server = Server::start(folder, &[], &[&[LISTEN], environment].concat()).await;
     let line: Value = serde_json::from_str(&server.logged("listening for probes").await).unwrap();
     let address = line["address"].as_str().unwrap().parse().unwrap();
@@ -38,13 +38,19 @@ async fn channel(address: SocketAddr) -> Channel {
 
 /// Sends a request as it is written, and returns the line with the code and the last line of the answer.
 async fn request(address: SocketAddr, line: &str) -> (String, String) {
+    let answer = request_text(address, line).await;
+    let code = answer.lines().next().unwrap().to_owned();
+    (code, answer.rsplit("\r\n").next().unwrap().to_owned())
+}
+
+/// Sends a request as it is written, and returns the whole answer.
+pub(super) async fn request_text(address: SocketAddr, line: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{line} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
-    let code = answer.lines().next().unwrap().to_owned();
-    (code, answer.rsplit("\r\n").next().unwrap().to_owned())
+    answer
 }
 
 async fn probes(address: SocketAddr) -> [String; 2] {
@@ -98,13 +104,14 @@ async fn probes_by_grpc_get_the_same_answers() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn admin_listener_serves_nothing_but_health() {
+async fn admin_listener_serves_health_and_metrics_alone() {
     let folder = folder();
     let (server, address) = start(folder.path(), &[]).await;
     for (line, code) in [
         ("GET /", "404"),
         ("GET /livez/", "404"),
-        ("GET /metrics", "404"),
+        ("GET /metrics/", "404"),
+        ("POST /metrics", "405"),
         ("HEAD /livez", "405"),
         ("POST /readyz", "405"),
         ("GET http://other/readyz?verbose", "200"),

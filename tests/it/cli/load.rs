@@ -84,28 +84,35 @@ impl Book {
 pub(super) struct Load {
     clients: JoinSet<Book>,
     stop: watch::Sender<bool>,
-    acknowledged: watch::Receiver<usize>,
+    /// The creates that were acknowledged, and the calls that were refused.
+    counted: watch::Receiver<(usize, usize)>,
 }
 
 impl Load {
     /// Lets so many clients on two connections create until they are stopped.
     pub(super) async fn start(server: &Server, clients: usize) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let (counter, acknowledged) = watch::channel(0);
+        let (counter, counted) = watch::channel((0, 0));
         let counter = Arc::new(counter);
         let mut tasks = JoinSet::new();
         let channels = [server.create().await, server.create().await];
         for create in channels.iter().cycle().take(clients) {
             tasks.spawn(client(create.clone(), stopped.clone(), Arc::clone(&counter)));
         }
-        Self { clients: tasks, stop, acknowledged }
+        Self { clients: tasks, stop, counted }
     }
 
     /// Waits until so many more creates have been acknowledged.
     pub(super) async fn go_on_for(&mut self, count: usize) {
-        let goal = *self.acknowledged.borrow() + count;
-        let reached = self.acknowledged.wait_for(|acknowledged| *acknowledged >= goal);
+        let goal = self.counted.borrow().0 + count;
+        let reached = self.counted.wait_for(|(acknowledged, _)| *acknowledged >= goal);
         tokio::time::timeout(PATIENCE, reached).await.expect("the load goes on").unwrap();
+    }
+
+    /// Waits until a call has been refused.
+    pub(super) async fn until_refused(&mut self) {
+        let reached = self.counted.wait_for(|(_, refused)| *refused > 0);
+        tokio::time::timeout(PATIENCE, reached).await.expect("a call is refused").unwrap();
     }
 
     /// Ends the load and adds the books up.
@@ -119,7 +126,11 @@ impl Load {
     }
 }
 
-async fn client(mut create: Create, stopped: watch::Receiver<bool>, counter: Arc<watch::Sender<usize>>) -> Book {
+async fn client(
+    mut create: Create,
+    stopped: watch::Receiver<bool>,
+    counter: Arc<watch::Sender<(usize, usize)>>,
+) -> Book {
     let mut book = Book::default();
     while !*stopped.borrow() {
         let started = Instant::now();
@@ -128,11 +139,12 @@ async fn client(mut create: Create, stopped: watch::Receiver<bool>, counter: Arc
         match answer {
             Ok(made) => {
                 book.acknowledged.push(made.name);
-                counter.send_modify(|count| *count += 1);
+                counter.send_modify(|(acknowledged, _)| *acknowledged += 1);
             }
             Err(status) => {
                 let code = if never_sent(&status) { Code::Unavailable } else { status.code() };
                 book.refused.entry(code as i32).or_insert((0, status.to_string())).0 += 1;
+                counter.send_modify(|(_, refused)| *refused += 1);
                 tokio::time::sleep(BACKOFF).await;
             }
         }

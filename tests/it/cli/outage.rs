@@ -63,6 +63,7 @@ async fn outage_under_load_is_answered_in_time_and_loses_nothing() {
     cluster.stop_hard();
     server.until(ServingStatus::NotServing).await;
     assert_eq!(server.health("").await, ServingStatus::Serving, "an outage of the database restarts nothing");
+    load.until_refused().await;
     cluster.start();
     let returned = Instant::now();
     server.until(ServingStatus::Serving).await;
@@ -70,7 +71,6 @@ async fn outage_under_load_is_answered_in_time_and_loses_nothing() {
     load.go_on_for(100).await;
     let book = load.stop().await;
     book.only_unavailable();
-    assert!(!book.refused.is_empty(), "nobody noticed the outage");
     assert!(book.longest < ANSWERED, "somebody waited {:?}", book.longest);
     book.none_lost(&kept(&server).await);
     server.stop().await;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
+use invitation_service::clock::Clock;
 use invitation_service::pb;
 use prost::Message as _;
 use tonic::Code;
@@ -9,10 +10,10 @@ use tonic::Code;
 use crate::contract::raw;
 use crate::support::build::generals::{email, into_team};
 use crate::support::build::{generals, messages};
-use crate::support::database::TestDatabase;
+use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::expect::{reason, refused};
 use crate::support::on_both;
-use crate::support::service::Service;
+use crate::support::service::{Service, configuration};
 
 on_both!(
     migrated:
@@ -58,7 +59,9 @@ async fn page_of_large_rows_is_short_and_the_list_goes_on(database: TestDatabase
 }
 
 async fn answer_about_several_is_no_larger_than_clients_take(database: TestDatabase) {
-    let service = Service::start(&database).await;
+    // The texts are long, and a build without optimisation is slow.
+    let patient = [("INVITATION__STORE__TIMEOUT", "50s"), ("INVITATION__GRPC__REQUEST_TIMEOUT", "60s")];
+    let service = Service::start_with(configuration(&database, &patient), Clock::manual(NEW_YEAR)).await;
     let names = make_large(&service, 25).await;
     let batch = |names: &[String]| pb::BatchGetInvitationsRequest { names: names.to_vec() };
     let few = service.invitations().batch_get_invitations(batch(&names[..5])).await.unwrap().into_inner();
@@ -70,7 +73,8 @@ async fn answer_about_several_is_no_larger_than_clients_take(database: TestDatab
     let accept = pb::AcceptInvitationsRequest { entries, acceptor, ..Default::default() };
     let answer = service.invitations().accept_invitations(accept).await.unwrap().into_inner();
     assert!(answer.encoded_len() < 4 * MIB, "{}", answer.encoded_len());
-    let shown: Vec<_> = answer.results.iter().map(|result| result.invitation.as_ref().unwrap()).collect();
+    let shown = answer.results.iter().map(|result| result.invitation.as_ref().ok_or(&result.result));
+    let shown: Vec<_> = shown.collect::<Result<_, _>>().unwrap();
     assert!(shown.iter().zip(&names).all(|(shown, name)| shown.typed_name == *name));
     service.stop().await;
 }

@@ -12,6 +12,7 @@ use crate::store::executor::ExecuteError;
 use crate::store::executor::aside::{invitations, locked_invitations};
 use crate::store::executor::submission::Submission;
 use crate::store::sql::error::StoreError;
+use crate::telemetry::metrics::table::GROUP_RETRIES;
 
 impl Lane {
     /// Sets the submissions aside that need too many rows, and returns the others.
@@ -42,6 +43,7 @@ impl Lane {
         let meets =
             |submission: &Submission| locked.is_empty() || invitations(submission).any(|id| locked.contains(&id));
         let (waiting, group): (Vec<_>, Vec<_>) = group.into_iter().partition(meets);
+        GROUP_RETRIES.count(["locked"]);
         tracing::debug!(submissions = waiting.len(), "commands wait beside the lane for a lock of another transaction");
         for submission in waiting {
             let key =
@@ -83,6 +85,7 @@ impl Lane {
             return self.fail(group, error);
         }
         tracing::warn!(%error, submissions = group.len(), "retrying the halves of a group");
+        GROUP_RETRIES.count(["split"]);
         let second = group.split_off(group.len() / 2);
         for half in [group, second] {
             self.begin();

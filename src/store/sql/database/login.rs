@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 
 use crate::store::sql::error::is_login_refused;
+use crate::telemetry::metrics::table::LOGIN_REFUSALS;
 
 /// The pause after the first login that was refused. It doubles with each further one, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -130,6 +131,7 @@ impl Login {
     /// Notes that the server has refused an attempt. Attempts that had begun before the last refusal tell nothing new, nor does one
     /// with the options of before.
     pub(in crate::store) fn note_refused(&self, attempt: Attempt) {
+        LOGIN_REFUSALS.count([]);
         let now = Instant::now();
         let mut state = self.state();
         if attempt.version != state.version {

@@ -65,6 +65,11 @@ impl Warm {
         state.idle.extract_if(.., |kept| is_old(kept)).filter_map(|mut kept| kept.raw.take()).collect()
     }
 
+    /// Returns the number of connections that nobody uses.
+    pub(in crate::store::sql) fn idle(&self) -> usize {
+        self.state().idle.len()
+    }
+
     /// Returns all connections that nobody uses, for the pool.
     pub(in crate::store::sql) fn drain(&self) -> Vec<Raw> {
         self.state().idle.drain(..).filter_map(|mut kept| kept.raw.take()).collect()

@@ -32,7 +32,7 @@ on_both!(migrated: look_ups_at_once_answer_each_caller_alone);
 const ROWS: u64 = 30_000;
 
 /// The callers of each look-up at once.
-const CALLERS: u128 = 64;
+const CALLERS: u128 = 32;
 
 /// The most rows that may come out of one node of a plan, and the most pages that a statement may look at, for a group of as
 /// many keys. Reading a table or an index of all rows takes more.

@@ -1,0 +1,83 @@
+//! The metrics of calls: their durations by method and code, and the reasons of refusals.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::Histogram;
+use tonic::Code;
+
+use crate::pb::ErrorReason;
+use crate::telemetry::metrics::table::{CALL_SECONDS, CALLS_REFUSED};
+
+/// The system of `rpc.system.name`, and the method of calls that none is known for, as OpenTelemetry has them.
+const SYSTEM: &str = "grpc";
+const OTHER: &str = "_OTHER";
+
+/// The number of codes.
+const CODES: usize = 17;
+
+/// The histograms of one method, each made at its first call.
+type ByCode = [OnceLock<Option<Histogram>>; CODES];
+
+/// The histograms of all methods.
+pub(super) struct CallMetrics {
+    known: HashMap<&'static str, ByCode>,
+    other: ByCode,
+}
+
+impl CallMetrics {
+    /// Creates the metrics of these methods, by their paths.
+    pub(super) fn new(paths: impl Iterator<Item = &'static str>) -> Self {
+        Self { known: paths.map(|path| (path, ByCode::default())).collect(), other: ByCode::default() }
+    }
+
+    /// Notes an answered call.
+    pub(super) fn note(&self, path: &str, code: Code, reason: Option<&str>, took: Duration) {
+        let (method, by_code) = match self.known.get_key_value(path) {
+            Some((path, by_code)) => (path.trim_start_matches('/'), by_code),
+            None => (OTHER, &self.other),
+        };
+        // There is a place for each code.
+        if let Some(place) = usize::try_from(i32::from(code)).ok().and_then(|code| by_code.get(code)) {
+            let histogram = place.get_or_init(|| CALL_SECONDS.handle([SYSTEM, method, name(code)]));
+            histogram.iter().for_each(|histogram| histogram.record(took.as_secs_f64()));
+        }
+        let is_refusal = matches!(
+            code,
+            Code::Unauthenticated | Code::PermissionDenied | Code::ResourceExhausted | Code::Unavailable
+        );
+        if let (true, Some(reason)) = (is_refusal, reason) {
+            CALLS_REFUSED.count([known_reason(reason)]);
+        }
+    }
+}
+
+/// Returns the reason among those of the contract.
+fn known_reason(reason: &str) -> &'static str {
+    let known = ErrorReason::from_str_name(&format!("ERROR_REASON_{reason}"));
+    known.unwrap_or(ErrorReason::Unspecified).as_str_name().trim_start_matches("ERROR_REASON_")
+}
+
+/// Returns the canonical name of a code.
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

@@ -1,0 +1,113 @@
+//! The table of metrics. A metric that has no row here cannot be noted; `docs/metrics.md` is compared with it.
+
+use super::{Counter, Description, Gauge, Histogram, MetricKind};
+
+/// Durations, in seconds: from what a read takes to more than any call may.
+const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// The sizes of groups.
+const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+/// The rows of groups, up to the most that one may write.
+const ROWS: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 5000.0];
+
+/// The metrics of the process, which a library reads from the system.
+const PROCESS: [Description; 8] = [
+    of_process("process_start_time_seconds", MetricKind::Gauge, "The moment at which the process began"),
+    of_process("process_cpu_seconds_total", MetricKind::Counter, "The processor time that it has used"),
+    of_process("process_resident_memory_bytes", MetricKind::Gauge, "The memory that it has at present"),
+    of_process("process_virtual_memory_bytes", MetricKind::Gauge, "The addresses that it has reserved"),
+    of_process("process_virtual_memory_max_bytes", MetricKind::Gauge, "The addresses that it may reserve"),
+    of_process("process_open_fds", MetricKind::Gauge, "The files and connections that it has open"),
+    of_process("process_max_fds", MetricKind::Gauge, "The files and connections that it may have open"),
+    of_process("process_threads", MetricKind::Gauge, "Its threads"),
+];
+
+const fn of_process(name: &'static str, kind: MetricKind, help: &'static str) -> Description {
+    Description { name, kind, labels: &[], help }
+}
+
+const fn count(labels: &[&str]) -> usize {
+    labels.len()
+}
+
+/// Begins the counters whose labels are known before anything happens.
+pub(super) fn begin() {
+    for counter in [&LOGIN_REFUSALS, &MAIL_SUPPRESSED, &LOG_LINES_DROPPED] {
+        counter.begin([]);
+    }
+    GROUP_RETRIES_REASONS.iter().for_each(|reason| GROUP_RETRIES.begin([*reason]));
+    for queue in ["mail", "webhook"] {
+        ATTEMPT_RESULTS.iter().for_each(|result| ATTEMPTS.begin([queue, *result]));
+    }
+}
+
+const GROUP_RETRIES_REASONS: [&str; 5] = ["conflict", "unavailable", "crowded", "locked", "split"];
+const ATTEMPT_RESULTS: [&str; 5] = ["sent", "retried", "failed", "cancelled", "paused"];
+
+macro_rules! table {
+    ($($kind:ident $(($buckets:ident))? $constant:ident = $name:literal [$($label:ident),*]: $help:literal;)+) => {
+        $(pub(crate) static $constant: table!(@type $kind $($label)*) = $kind(Description {
+            name: $name,
+            kind: table!(@kind $kind $($buckets)?),
+            labels: &[$(stringify!($label)),*],
+            help: $help,
+        });)+
+
+        /// Returns every metric, in the order of the documents.
+        pub fn descriptions() -> Vec<Description> {
+            [$($constant.0),+].into_iter().chain(PROCESS).collect()
+        }
+    };
+    (@type $kind:ident $($label:ident)*) => { $kind<{ count(&[$(stringify!($label)),*]) }> };
+    (@kind Histogram $buckets:ident) => { MetricKind::Histogram($buckets) };
+    (@kind Counter) => { MetricKind::Counter };
+    (@kind Gauge) => { MetricKind::Gauge };
+}
+
+table! {
+    Histogram(SECONDS) CALL_SECONDS = "rpc_server_call_duration_seconds" [rpc_system_name, rpc_method, rpc_response_status_code]:
+        "Calls of this service's RPCs by method (`_OTHER` for one that does not exist) and canonical code; of a stream, until its first answer";
+    Counter CALLS_REFUSED = "invitation_calls_refused_total" [reason]:
+        "Calls refused for their credential, a permission, a rate, a quota or a budget of memory, by the reason of their ErrorInfo";
+    Gauge CALLS_IN_FLIGHT = "invitation_calls_in_flight" []:
+        "Calls that are being answered; open streams of WatchEvents do not count";
+    Gauge READY = "invitation_ready" []:
+        "1 while the service is ready for calls, as /readyz says";
+    Gauge COMMANDS_WAITING = "invitation_executor_waiting" []:
+        "Calls that wait in the lanes of the executor";
+    Histogram(SIZES) GROUP_SIZE = "invitation_executor_group_size" []:
+        "Commands that a transaction runs together";
+    Histogram(ROWS) GROUP_ROWS = "invitation_executor_group_rows" []:
+        "Rows that a group may write, as they are weighed before it runs";
+    Histogram(SECONDS) GROUP_SECONDS = "invitation_executor_group_duration_seconds" []:
+        "Groups, from their load to their commit, with all attempts";
+    Counter GROUP_RETRIES = "invitation_executor_retries_total" [reason]:
+        "Attempts of groups that are repeated: `conflict`, `unavailable`, `crowded` (part of it runs alone), `locked` (part of it waits for a lock), `split` (halves are tried)";
+    Gauge CONNECTIONS = "invitation_database_connections" [pool, state]:
+        "Connections to the database: pool `calls`, `reader` (the reader role), `upkeep`, `standby` and `standby_reader` on PostgreSQL, `read` and `write` on SQLite; state `busy` or `idle`";
+    Gauge CONNECTIONS_MAX = "invitation_database_connections_max" [pool]:
+        "Connections that a pool may open";
+    Counter LOGIN_REFUSALS = "invitation_database_login_refusals_total" []:
+        "Logins that the database server has refused";
+    Gauge QUEUE_MESSAGES = "invitation_queue_messages" [queue, state]:
+        "Messages of the whole database that are not sent yet: queue `mail` or `webhook`; state `due`, or `delayed` for those under way or tried again later";
+    Gauge QUEUE_OLDEST = "invitation_queue_oldest_due_seconds" [queue]:
+        "The time for which the oldest due message has waited";
+    Gauge EVENTS_LAG = "invitation_events_lag_seconds" []:
+        "The age of the oldest committed event that watchers, webhooks and NATS do not see yet";
+    Counter ATTEMPTS = "invitation_delivery_attempts_total" [queue, result]:
+        "Attempts to send a message: `sent`, `retried` later, `failed` for good, `cancelled` because nobody needs it any more, `paused` because the mail server takes none";
+    Counter MAIL_SUPPRESSED = "invitation_mail_suppressed_total" []:
+        "Messages that are kept back because their address had as many as limits.mails_per_recipient_per_day allows";
+    Counter TRANSITIONS = "invitation_transitions_total" [kind, transition]:
+        "Events that this process has committed, by kind of invitation and type of event";
+    Counter RELOADS = "invitation_reloads_total" [file, result]:
+        "Looks at files that found something new, the first look among them: `read` and put to work, or `failed` and refused";
+    Gauge FILE_READ = "invitation_file_read_timestamp_seconds" [file]:
+        "The moment at which the present content of a file was put to work";
+    Gauge CERTIFICATE_EXPIRY = "invitation_certificate_expiry_timestamp_seconds" []:
+        "The end of the certificate that connections are served with";
+    Counter LOG_LINES_DROPPED = "invitation_log_lines_dropped_total" []:
+        "Lines of the log that were lost because its reader was too slow";
+    Gauge BUILD_INFO = "invitation_build_info" [version]:
+        "Always 1, with the version of the running release";
+}

@@ -152,11 +152,12 @@ async fn client(
     book
 }
 
-/// Whether a call was still waiting inside of the client when its connection closed. The client's own word for that is
-/// CANCELLED; the server never saw the call.
+/// Whether a call was still waiting inside of the client when its connection closed, or came to it behind the server's GOAWAY. The
+/// client's own words for that are CANCELLED and INTERNAL; the server never saw the call.
 fn never_sent(status: &Status) -> bool {
     let text = status.to_string();
     status.code() == Code::Cancelled && text.contains("hyper::Error(Canceled, \"connection closed\")")
+        || status.code() == Code::Internal && text.contains("kind: GoAway(b\"\", NO_ERROR, Remote)")
 }
 
 /// The names of all invitations that a server has.

@@ -3,6 +3,8 @@
 //! The values of labels are words of the program: nothing that a caller sends, and no address, becomes a label.
 
 pub mod exporter;
+#[cfg(target_os = "linux")]
+mod process;
 pub(crate) mod table;
 
 use std::time::Duration;
@@ -63,6 +65,14 @@ impl<const N: usize> Counter<N> {
         self.add(1, values);
     }
 
+    /// Takes over a number that the system counts.
+    #[cfg(target_os = "linux")]
+    fn set(&self, number: u64, values: [&'static str; N]) {
+        if let Some(counter) = register(|recorder| recorder.register_counter(&self.0.key(&values), &METADATA)) {
+            counter.absolute(number);
+        }
+    }
+
     /// Adds a number.
     pub(crate) fn add(&self, number: u64, values: [&'static str; N]) {
         if number == 0 {
@@ -87,7 +97,7 @@ impl<const N: usize> Gauge<N> {
 
     /// Sets the present number of things.
     pub(crate) fn set_count(&self, number: usize, values: [&'static str; N]) {
-        self.set(u32::try_from(number).map_or(f64::INFINITY, f64::from), values);
+        self.set(self::number(number), values);
     }
 }
 
@@ -115,5 +125,11 @@ pub(crate) fn seconds(micros: i64) -> f64 {
 
 /// Returns a number of things as a value.
 pub(crate) fn number(count: usize) -> f64 {
-    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+    whole(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+/// Returns a whole number as a value, the same up to 2^53.
+fn whole(number: u64) -> f64 {
+    let (high, low) = (u32::try_from(number >> 32), u32::try_from(number & u64::from(u32::MAX)));
+    f64::from(high.unwrap_or_default()) * 4_294_967_296.0 + f64::from(low.unwrap_or_default())
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use metrics_process::Collector;
 use tokio::time::sleep;
 
 use super::MetricKind;
@@ -32,7 +31,6 @@ type Look = Box<dyn Fn() + Send + Sync>;
 #[derive(Clone)]
 pub struct Exporter {
     handle: PrometheusHandle,
-    process: Collector,
     looks: Arc<Mutex<Vec<Look>>>,
 }
 
@@ -52,9 +50,8 @@ impl Exporter {
             drop(metrics::set_global_recorder(recorder));
             handle
         });
-        let exporter = Self { handle: handle.clone(), process: Collector::default(), looks: Arc::default() };
+        let exporter = Self { handle: handle.clone(), looks: Arc::default() };
         describe();
-        exporter.process.describe();
         table::BUILD_INFO.set(1.0, [env!("CARGO_PKG_VERSION")]);
         table::begin();
         exporter
@@ -73,7 +70,8 @@ impl Exporter {
     /// Returns all metrics as they are at present.
     pub fn render(&self) -> String {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|look| look());
-        self.process.collect();
+        #[cfg(target_os = "linux")]
+        super::process::look();
         self.handle.render()
     }
 

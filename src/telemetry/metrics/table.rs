@@ -9,22 +9,6 @@ const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.
 /// The rows of groups, up to the most that one may write.
 const ROWS: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 5000.0];
 
-/// The metrics of the process, which a library reads from the system.
-const PROCESS: [Description; 8] = [
-    of_process("process_start_time_seconds", MetricKind::Gauge, "The moment at which the process began"),
-    of_process("process_cpu_seconds_total", MetricKind::Counter, "The processor time that it has used"),
-    of_process("process_resident_memory_bytes", MetricKind::Gauge, "The memory that it has at present"),
-    of_process("process_virtual_memory_bytes", MetricKind::Gauge, "The addresses that it has reserved"),
-    of_process("process_virtual_memory_max_bytes", MetricKind::Gauge, "The addresses that it may reserve"),
-    of_process("process_open_fds", MetricKind::Gauge, "The files and connections that it has open"),
-    of_process("process_max_fds", MetricKind::Gauge, "The files and connections that it may have open"),
-    of_process("process_threads", MetricKind::Gauge, "Its threads"),
-];
-
-const fn of_process(name: &'static str, kind: MetricKind, help: &'static str) -> Description {
-    Description { name, kind, labels: &[], help }
-}
-
 const fn count(labels: &[&str]) -> usize {
     labels.len()
 }
@@ -54,7 +38,7 @@ macro_rules! table {
 
         /// Returns every metric, in the order of the documents.
         pub fn descriptions() -> Vec<Description> {
-            [$($constant.0),+].into_iter().chain(PROCESS).collect()
+            vec![$($constant.0),+]
         }
     };
     (@type $kind:ident $($label:ident)*) => { $kind<{ count(&[$(stringify!($label)),*]) }> };
@@ -110,4 +94,16 @@ table! {
         "Lines of the log that were lost because its reader was too slow";
     Gauge BUILD_INFO = "invitation_build_info" [version]:
         "Always 1, with the version of the running release";
+    Gauge PROCESS_START_TIME = "process_start_time_seconds" []:
+        "The moment at which the process began; this and the following on Linux alone";
+    Counter PROCESS_CPU_SECONDS = "process_cpu_seconds_total" []:
+        "The processor time that it has used, in whole seconds";
+    Gauge PROCESS_RESIDENT_BYTES = "process_resident_memory_bytes" []:
+        "The memory that it has at present";
+    Gauge PROCESS_OPEN_FDS = "process_open_fds" []:
+        "The files and connections that it has open";
+    Gauge PROCESS_MAX_FDS = "process_max_fds" []:
+        "The files and connections that it may have open";
+    Gauge PROCESS_THREADS = "process_threads" []:
+        "Its threads";
 }

@@ -148,7 +148,7 @@ async fn some_calls(server: &Server) {
     create.one().await.unwrap_err();
     let mut client = ConnectionInvitationServiceClient::new(server.channel().await);
     let name = "connectionInvitations/01920000-0000-7000-8000-00000000c0de".to_owned();
-    let get = pb::GetConnectionInvitationRequest { name, ..Default::default() };
+    let get = pb::GetConnectionInvitationRequest { name };
     client.get_connection_invitation(get).await.unwrap_err();
     let mut grpc = tonic::client::Grpc::new(server.channel().await);
     grpc.ready().await.unwrap();

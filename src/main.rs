@@ -136,6 +136,7 @@ async fn run(args: ServeArgs) -> Outcome {
         let location = panic.location().map(ToString::to_string);
         tracing::error!(location, "panicked");
     }));
+    let _traces = telemetry::traces::init()?;
     let shutdown = Shutdown::on_signals()?;
     let listeners = Listeners::bind(&config).await?;
     let address = listeners.grpc.local_addr()?;

@@ -8,6 +8,7 @@ mod json;
 mod line_writer;
 pub(crate) mod log_limiter;
 pub mod metrics;
+pub mod traces;
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};

@@ -27,6 +27,7 @@ use crate::entropy::Entropy;
 use crate::store::{ClaimLimit, ClaimedDelivery, ExecuteError, Store, StoreError, Topic, last_served, within};
 use crate::telemetry::log_limiter::LogLimiter;
 use crate::telemetry::metrics::table::ATTEMPTS;
+use crate::telemetry::traces::{Origin, Span};
 
 /// The actor of the events of deliveries.
 const ACTOR: &str = "system/relay";
@@ -241,6 +242,13 @@ impl MailWorker {
 
     /// Sends one message and settles it, whatever happens.
     async fn send(&self, message: &ClaimedDelivery) {
+        let origin = message.traceparent.as_deref().and_then(Origin::from_traceparent);
+        let trace = Span::of_delivery("mail", origin);
+        trace.set("invitation.delivery", message.delivery.message.id.to_string());
+        trace.around(self.send_traced(message, &trace)).await;
+    }
+
+    async fn send_traced(&self, message: &ClaimedDelivery, trace: &Span) {
         let changes = self.transport_changes();
         let ended = match self.attempt(message).await {
             Ok(None) => {
@@ -251,7 +259,10 @@ impl MailWorker {
                 note("sent");
                 self.settle(message, DeliveryEnd::Sent).await
             }
-            Ok(Some(Err(error))) => self.failed(message, error, changes).await,
+            Ok(Some(Err(error))) => {
+                trace.fail("not sent");
+                self.failed(message, error, changes).await
+            }
             Err(error @ StoreError::Corrupt { .. }) => {
                 self.complain(&error);
                 within(DATABASE_TIMEOUT, self.store.put_back_delivery(message)).await

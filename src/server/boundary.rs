@@ -42,6 +42,7 @@ use crate::auth::permission::Required;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::Entropy;
+use crate::telemetry::traces;
 use call_metrics::CallMetrics;
 
 const PATH_PREFIX: &str = "/invitation.v1.";
@@ -188,6 +189,7 @@ impl Steps {
             self.limits.of_persons.count(&caller)?;
             admit(required, caller)
         });
+        let trace = traces::Span::of_call(request.headers(), self.metrics.method(&path));
         let answered = match admitted {
             Ok(_) if !self.open.is_cancelled() => status::unavailable().into_http(),
             // The timer is coarse: a fast call would still be answered for a caller who has gone.
@@ -197,7 +199,7 @@ impl Steps {
                 request.extensions_mut().extend(caller);
                 // Dropping the handler is safe: the executor finishes the commands that it has submitted.
                 let called = or_defect(self.call(request, &path, streams));
-                let call = timeout_at(deadline.0, called).instrument(span.clone()).await;
+                let call = trace.around(timeout_at(deadline.0, called).instrument(span.clone())).await;
                 call.unwrap_or_else(|_| status::deadline_exceeded().into_http())
             }
             Err(refused) => refused.into_http(),
@@ -205,6 +207,7 @@ impl Steps {
         let (answered, code, reason) = with_reason(answered);
         let took = started.elapsed();
         self.metrics.note(&path, code, reason.as_deref(), took);
+        call_metrics::end(&trace, code, reason.as_deref());
         if has_caller {
             log(&span, code, reason.as_deref(), took);
         } else {

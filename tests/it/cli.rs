@@ -24,5 +24,6 @@ mod server;
 mod shutdown;
 mod tls;
 mod tools;
+mod traces;
 mod trouble;
 mod watch;

@@ -1,4 +1,4 @@
-//! The metrics of calls: their durations by method and code, and the reasons of refusals.
+//! The metrics and the spans of calls: their durations by method and code, and the reasons of refusals.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -9,6 +9,7 @@ use tonic::Code;
 
 use crate::pb::ErrorReason;
 use crate::telemetry::metrics::table::{CALL_SECONDS, CALLS_REFUSED};
+use crate::telemetry::traces::Span;
 
 /// The system of `rpc.system.name`, and the method of calls that none is known for, as OpenTelemetry has them.
 const SYSTEM: &str = "grpc";
@@ -30,6 +31,11 @@ impl CallMetrics {
     /// Creates the metrics of these methods, by their paths.
     pub(super) fn new(paths: impl Iterator<Item = &'static str>) -> Self {
         Self { known: paths.map(|path| (path, ByCode::default())).collect(), other: ByCode::default() }
+    }
+
+    /// Returns the name of a method by its path, in words of this program.
+    pub(super) fn method(&self, path: &str) -> &'static str {
+        self.known.get_key_value(path).map_or(OTHER, |(path, _)| path.trim_start_matches('/'))
     }
 
     /// Notes an answered call.
@@ -60,7 +66,7 @@ fn known_reason(reason: &str) -> &'static str {
 }
 
 /// Returns the canonical name of a code.
-fn name(code: Code) -> &'static str {
+pub(super) fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",
@@ -80,4 +86,25 @@ fn name(code: Code) -> &'static str {
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
     }
+}
+
+/// Notes the answer of a call in its span.
+pub(super) fn end(trace: &Span, code: Code, reason: Option<&str>) {
+    trace.set("rpc.response.status_code", name(code));
+    if is_failure(code) {
+        trace.fail(reason.unwrap_or_default().to_owned());
+    }
+}
+
+/// Returns whether a code is a failure of the server, as OpenTelemetry has it for gRPC.
+fn is_failure(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
 }

@@ -33,6 +33,7 @@ use crate::store::sql::rows_param::{Columns, RowsParam};
 use crate::store::sql::texts::StatementTexts;
 use crate::telemetry::metrics::number;
 use crate::telemetry::metrics::table::{GROUP_RETRIES, GROUP_SECONDS, GROUP_SIZE, MAIL_SUPPRESSED, TRANSITIONS};
+use crate::telemetry::traces::Span;
 
 /// The number of attempts that load without locks; later attempts lock the invitations first.
 const UNLOCKED_ATTEMPTS: usize = 2;
@@ -122,10 +123,12 @@ impl Lane {
         self.queue = Some(Arc::clone(&queue));
         while let Some(Taken { submissions: group, is_alone }) = queue.next().await {
             self.is_alone = is_alone;
-            let commands = group.iter().map(|submission| submission.commands.len()).sum();
+            let commands: usize = group.iter().map(|submission| submission.commands.len()).sum();
             // The callers get UNAVAILABLE, since it is unknown how far the group came; the lane continues with the next
             // group. The lane is consistent at every await and at every call that can panic.
-            if AssertUnwindSafe(self.run_group(group)).catch_unwind().await.is_err() {
+            let trace = Span::of_group(group.iter().filter_map(|submission| submission.origin.as_ref()));
+            trace.set("invitation.group.size", i64::try_from(commands).unwrap_or(i64::MAX));
+            if AssertUnwindSafe(trace.around(self.run_group(group))).catch_unwind().await.is_err() {
                 self.defect(&"a group panicked");
             }
             self.table_analyzer.count(commands);

@@ -11,6 +11,7 @@ use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::{BatchMode, Executed, Save};
 use crate::domain::quota::Quotas;
 use crate::domain::value::id::InvitationId;
+use crate::telemetry::traces::Origin;
 
 /// The result of one command.
 pub(in crate::store) type Answer = Result<Executed, ExecuteError>;
@@ -27,6 +28,8 @@ pub(in crate::store) struct Submission {
     deadline: Option<Instant>,
     /// The moment at which it was submitted.
     pub(in crate::store) since: Instant,
+    /// The call that submits it, if that is traced.
+    pub(in crate::store) origin: Option<Origin>,
     reply: oneshot::Sender<Answers>,
 }
 
@@ -38,7 +41,8 @@ impl Submission {
         deadline: Option<Instant>,
     ) -> (Self, oneshot::Receiver<Answers>) {
         let (reply, answers) = oneshot::channel();
-        (Self { commands, mode, deadline, since: Instant::now(), reply }, answers)
+        let (since, origin) = (Instant::now(), Origin::of_present_span());
+        (Self { commands, mode, deadline, since, origin, reply }, answers)
     }
 
     /// Returns the most rows that it may write.

@@ -38,6 +38,8 @@ pub struct ClaimedDelivery {
     pub account: AccountId,
     /// The message, with the lease of its holder.
     pub delivery: Delivery,
+    /// The span that queued it, if that is traced.
+    pub traceparent: Option<String>,
 }
 
 /// The rows that a message is about, as they are when the message is to be sent.
@@ -102,7 +104,10 @@ impl Store {
         after: &str,
     ) -> Result<Vec<ClaimedDelivery>, StoreError> {
         let claim = ClaimRequest { lease, lasts, limit: limit.into(), after: vec![after.into()] };
-        let read = |row| delivery_from(row).map(|(account, delivery)| ClaimedDelivery { account, delivery });
+        let read = |mut row: outbox::Model| {
+            let traceparent = row.traceparent.take();
+            delivery_from(row).map(|(account, delivery)| ClaimedDelivery { account, delivery, traceparent })
+        };
         OUTBOX.claim::<outbox::Entity, _>(&self.database, claim, read).await
     }
 
@@ -161,7 +166,7 @@ impl Store {
 
     /// Puts back a claimed message whose invitation cannot be read, as if it had not been claimed.
     pub async fn put_back_delivery(&self, claimed: &ClaimedDelivery) -> Result<(), StoreError> {
-        let ClaimedDelivery { account, delivery } = claimed;
+        let ClaimedDelivery { account, delivery, .. } = claimed;
         let row = (account.as_str(), delivery.message.id, delivery.lease.unwrap_or_default());
         OUTBOX.put_back(&self.database, row).await.map(drop)
     }
@@ -180,7 +185,7 @@ impl Store {
         assignment: &str,
         values: Vec<Value>,
     ) -> Result<bool, StoreError> {
-        let ClaimedDelivery { account, delivery } = claimed;
+        let ClaimedDelivery { account, delivery, .. } = claimed;
         let row = (account.as_str(), delivery.message.id, delivery.lease.unwrap_or_default());
         OUTBOX.settle(&self.database, row, assignment, values).await
     }

@@ -15,6 +15,7 @@ use super::error::{condemns_session, is_outage_of_file, is_read_only};
 use super::pool::health::PoolHealth;
 use super::pool::warm::Warm;
 use super::sqlite_file::SqliteFile;
+use crate::telemetry::traces::Span;
 
 /// The longest a connection may take to return to its pool, which pings the database.
 const RETURN_LIMIT: Duration = Duration::from_secs(2);
@@ -72,6 +73,7 @@ pub(super) struct Connection {
 macro_rules! run {
     ($self:ident, $statement:expr, $method:ident, $convert:expr, $error:path) => {{
         let Statement { sql, values, .. } = $statement;
+        let trace = $self.trace(&sql);
         let (sql, values) = (AssertSqlSafe(sql), values.unwrap_or_else(|| Values(Vec::new())));
         $self.is_fit = false;
         let result = match &mut $self.raw {
@@ -88,7 +90,7 @@ macro_rules! run {
             Some(Raw::Sqlite(raw)) => sqlx::query_with(sql, SqlxValues(values)).$method(&mut **raw).await.map($convert),
             None => Err(SqlxError::PoolClosed),
         };
-        $self.judge(result.as_ref().err());
+        $self.judge(result.as_ref().err(), &trace);
         result.map_err(|error| $error(RuntimeErr::SqlxError(error.into())))
     }};
 }
@@ -127,7 +129,10 @@ impl Connection {
     }
 
     /// Decides whether the connection may be used again, after a statement was answered.
-    fn judge(&mut self, error: Option<&SqlxError>) {
+    fn judge(&mut self, error: Option<&SqlxError>, trace: &Span) {
+        if error.is_some() {
+            trace.fail("the statement failed");
+        }
         self.is_fit = error.is_none_or(|error| !condemns_session(error));
         if self.is_fit {
             self.health.note_answer();
@@ -139,6 +144,11 @@ impl Connection {
             // The other connections were opened to the same server before it changed.
             self.health.replace_all();
         }
+    }
+
+    /// Begins the span of a statement.
+    fn trace(&self, sql: &str) -> Span {
+        Span::of_statement(if self.backend() == DbBackend::Sqlite { "sqlite" } else { "postgresql" }, sql)
     }
 
     pub(super) fn backend(&self) -> DbBackend {
@@ -163,6 +173,7 @@ impl Connection {
 
     /// Runs a text of several statements without preparing it.
     pub(super) async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
+        let trace = self.trace(sql);
         let sql: SqlStr = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql));
         self.is_fit = false;
         let result = match &mut self.raw {
@@ -170,7 +181,7 @@ impl Connection {
             Some(Raw::Sqlite(raw)) => raw.execute(sql).await.map(ExecResult::from),
             None => Err(SqlxError::PoolClosed),
         };
-        self.judge(result.as_ref().err());
+        self.judge(result.as_ref().err(), &trace);
         result.map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
     }
 

@@ -136,7 +136,7 @@ impl World {
         self.told.note(format!("give back {id}, cancels: {cancels}, lease {lease}"));
         let mut delivery = self.model.outbox[&(account.clone(), id)].delivery.clone();
         delivery.lease = Some(lease);
-        let claimed = ClaimedDelivery { account: account.clone(), delivery };
+        let claimed = ClaimedDelivery { account: account.clone(), delivery, traceparent: None };
         let store = self.store();
         let (delay, counts) = (Duration::from_secs(5), self.random.chance(50));
         let work = async {

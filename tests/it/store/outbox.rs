@@ -53,7 +53,7 @@ async fn claim(store: &Store, number: u128, limit: u32, after: &str) -> Vec<Clai
 }
 
 async fn settle(store: &Store, claimed: &ClaimedDelivery, end: DeliveryEnd) -> Answer {
-    let ClaimedDelivery { account, delivery } = claimed;
+    let ClaimedDelivery { account, delivery, .. } = claimed;
     let settle = SettleDelivery { delivery: delivery.message.id, lease: delivery.lease.unwrap(), end };
     let account = account.clone();
     store

@@ -273,6 +273,7 @@ fn outbox(dialect: Dialect) -> TableCreateStatement {
         .col(text_null("address_key"))
         .col(dialect.uuid_null("about"))
         .col(big_integer_null("for_expire_at"))
+        .col(text_null("traceparent"))
         .take()
 }
 

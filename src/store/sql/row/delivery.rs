@@ -9,6 +9,7 @@ use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::store::sql::entity::outbox;
 use crate::store::sql::error::StoreError;
+use crate::telemetry::traces::Origin;
 
 /// Reads a message and its account.
 pub(in crate::store) fn delivery_from(row: outbox::Model) -> Result<(AccountId, Delivery), StoreError> {
@@ -74,5 +75,6 @@ pub(in crate::store) fn outbox_row(invitation: &Invitation, delivery: &NewDelive
         address_key: delivery.address.as_ref().map(|address| address.key().to_owned()),
         about: delivery.about,
         for_expire_at: delivery.for_expire_at.map(Timestamp::micros),
+        traceparent: Origin::of_present_span().map(|origin| origin.to_traceparent()),
     }
 }

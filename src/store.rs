@@ -37,6 +37,7 @@ pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
 pub use maintenance::{Maintenance, PruneTurn, Pruned, Retention};
 pub use organization_grants::{GrantCreated, GrantRefusal, OrganizationGrantQuery};
 pub use queue::ClaimLimit;
+pub use queue::backlog::QueueBacklog;
 pub(crate) use queue::last_served;
 pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, RedeliveryQuery, Topicality};
 pub use read::acceptances::AcceptanceQuery;

@@ -7,7 +7,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::periodic_task::{PeriodicTask, TickResult};
-use crate::store::{Store, StoreError};
+use crate::store::{QueueBacklog, Store, StoreError};
+use crate::telemetry::metrics::table::{EVENTS_LAG, QUEUE_MESSAGES, QUEUE_OLDEST};
 
 /// The interval between two counts.
 const COUNT_INTERVAL: Duration = Duration::from_secs(10);
@@ -24,7 +25,12 @@ pub(crate) async fn run(store: Store, stop: CancellationToken) {
         let mut pause = pause.lock().await;
         sleep(pause.saturating_sub(COUNT_INTERVAL)).await;
         let began = Instant::now();
-        store.set_backlog_gauges().await?;
+        for QueueBacklog { queue, due, delayed, oldest } in store.backlog().await? {
+            QUEUE_MESSAGES.set_count(due, [queue, "due"]);
+            QUEUE_MESSAGES.set_count(delayed, [queue, "delayed"]);
+            QUEUE_OLDEST.set(oldest.as_secs_f64(), [queue]);
+        }
+        EVENTS_LAG.set(store.events_lag().await?.as_secs_f64(), []);
         *pause = began.elapsed() * PAUSE_SHARE;
         Ok::<_, StoreError>(TickResult::Done)
     };

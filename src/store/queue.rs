@@ -5,6 +5,7 @@
 //! lease ends and it may be claimed again. So no other process has to notice that its holder has crashed. The index of
 //! pending rows begins with the columns of a row's partition, followed by `due_at` and `id`.
 
+pub(super) mod backlog;
 mod claim_sql;
 pub(super) mod outbox;
 

@@ -31,6 +31,7 @@ on_both!(
     provider_report_sets_the_state_of_a_message,
     claim_of_unequal_shares_leaves_no_row_behind,
     message_that_cannot_be_read_keeps_no_other_waiting,
+    backlog_counts_what_is_due_and_what_is_under_way,
 );
 
 const LEASE: Duration = Duration::from_secs(45);
@@ -72,6 +73,31 @@ async fn states(store: &Store, claimed: &ClaimedDelivery) -> Vec<DeliveryState> 
     let (_, found) =
         store.primary().list_deliveries(&Reach::of_account(claimed.account.clone()), &query).await.unwrap().unwrap();
     found.into_iter().map(|delivery| delivery.state).collect()
+}
+
+async fn backlog_counts_what_is_due_and_what_is_under_way(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let backlog = async |queue: &str| {
+        let all = store.backlog().await.unwrap();
+        assert_eq!(all.len(), 2, "mail and webhooks");
+        let found = all.into_iter().find(|found| found.queue == queue).unwrap();
+        (found.due, found.delayed, found.oldest)
+    };
+    assert_eq!(backlog("mail").await, (0, 0, Duration::ZERO));
+    invite(&store, "acme", 3).await;
+    let minute = Duration::from_secs(60);
+    clock.advance(minute);
+    assert_eq!(backlog("mail").await, (3, 0, minute));
+    let claimed = claim(&store, 1, 2, "").await;
+    assert_eq!(backlog("mail").await, (1, 2, minute));
+    for claimed in &claimed {
+        settle(&store, claimed, DeliveryEnd::Sent).await.unwrap();
+    }
+    assert_eq!(backlog("mail").await, (1, 0, minute));
+    assert_eq!(backlog("webhook").await, (0, 0, Duration::ZERO));
+    assert_eq!(store.events_lag().await.unwrap(), minute, "nobody has numbered them");
+    store.sequence().await.unwrap();
+    assert_eq!(store.events_lag().await.unwrap(), Duration::ZERO);
 }
 
 async fn message_that_cannot_be_read_keeps_no_other_waiting(database: TestDatabase) {

@@ -5,7 +5,7 @@ with_tools := PATH="$(TOOLS_DIR)/bin:$$PATH"
 threads = $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test pooled walled instructions planted mutants lint bench
+.PHONY: help run test pooled walled drill instructions planted mutants lint bench
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,11 @@ pooled: ## The tests on PostgreSQL again, through PgBouncer, serializable, with 
 walled: ## The tests on PostgreSQL again, with the reader role of store.reader_role
 	.ci/tools test
 	$(with_tools) REQUIRE_POSTGRES=1 REQUIRE_E2E=1 RUST_TEST_THREADS=$(threads) TEST_READER_ROLE=1 cargo test --locked --test it -- --skip on_sqlite --skip tidy:: --skip mail::
+
+drill: ## Two replicas through a roll-out, outages and rotations of secrets: no call fails, and no write is lost
+	.ci/tools test
+	cargo build --locked
+	$(with_tools) .ci/drill "$${CARGO_TARGET_DIR:-target}/debug/invitation-service" --seconds 5
 
 instructions: ## Count the instructions of the benchmark's cases; none may take 5 % more than is recorded
 	.ci/tools instructions

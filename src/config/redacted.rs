@@ -16,8 +16,9 @@ use super::section::retention::OFF;
 use super::value::format_duration;
 use super::{
     AdminConfig, ClientAuth, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LimitsConfig, LinksConfig,
-    LogConfig, LogFormat, MailConfig, MailTransport, NatsBegin, NatsConfig, Rate, ReminderTimes, RemindersConfig,
-    RetentionConfig, SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig, WebhooksConfig,
+    LogConfig, LogFormat, LoggedCalls, MailConfig, MailTransport, NatsBegin, NatsConfig, Rate, ReminderTimes,
+    RemindersConfig, RetentionConfig, SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig,
+    WebhooksConfig,
 };
 use crate::domain::delivery::repeats::ResendLimits;
 use crate::domain::kind::Kind;
@@ -318,13 +319,18 @@ fn render_limits(limits: &LimitsConfig) -> String {
 }
 
 fn render_log(log: &LogConfig) -> String {
-    let LogConfig { level, format } = log;
+    let LogConfig { level, format, calls } = log;
     let format = match format {
         LogFormat::Auto => "auto",
         LogFormat::Text => "text",
         LogFormat::Json => "json",
     };
-    section("log").text("level", level.clone()).text("format", format.to_owned()).0
+    let calls = match calls {
+        LoggedCalls::All => "all".to_owned(),
+        LoggedCalls::Problems => "problems".to_owned(),
+        LoggedCalls::OneOf(calls) => format!("1/{calls}"),
+    };
+    section("log").text("level", level.clone()).text("format", format.to_owned()).text("calls", calls).0
 }
 
 /// Keeps what helps to recognise a database; credentials and the query, which may hold some, are dropped.

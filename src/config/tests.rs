@@ -57,6 +57,10 @@ fn the_defaults_alone_are_a_valid_configuration_for_a_laptop() {
     assert!(matches!(config.auth, AuthConfig::None));
     assert_eq!(config.links.0.get(Kind::Connection), "http://localhost:8080/connect/{token}");
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Auto));
+    assert_eq!(config.log.calls, LoggedCalls::All);
+    let share = |calls: &str| load(&[("INVITATION__LOG__CALLS", calls)]).unwrap().log.calls;
+    let one_of = |calls| LoggedCalls::OneOf(std::num::NonZeroU64::new(calls).unwrap());
+    assert_eq!(["problems", "1/1", "1/100"].map(share), [LoggedCalls::Problems, one_of(1), one_of(100)]);
 }
 
 #[test]
@@ -181,6 +185,9 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("log.level", "inof", "must be error, warn"),
         ("log.level", "info,h2=loud", "directives"),
         ("log.format", "xml", "\"auto\", \"text\", \"json\""),
+        ("log.calls", "some", "\"1/100\""),
+        ("log.calls", "1/0", "\"1/100\""),
+        ("log.calls", "1/1000001", "\"1/1000000\""),
     ];
     for (field, value, text) in cases {
         let (section, key) = field.rsplit_once('.').unwrap();

@@ -4,6 +4,7 @@
 
 use std::io::{self, Write};
 use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -18,6 +19,14 @@ const GATHER_TIME: Duration = Duration::from_millis(5);
 const KEPT_CAPACITY: usize = 64 * 1024;
 /// The time that the end of the process waits for the last lines.
 const LAST_LINES_LIMIT: Duration = Duration::from_secs(1);
+
+/// The number of lines that were lost. There is one log in a process.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Returns the number of lines of the log that were lost since the start of the process.
+pub fn lines_dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
 
 /// Takes lines, and loses some when the reader is too far behind. Clones share the thread.
 #[derive(Clone)]
@@ -68,14 +77,21 @@ impl Shared {
         while self.take(&mut lines, &mut lost) {
             // There is room for the warning now. A log that takes no lines gets none about that.
             if lost > 0 && is_whole {
-                tracing::warn!(lost = mem::take(&mut lost), "the log was read too slowly; lines were lost");
+                log_event!(
+                    warn,
+                    LOG_LINES_LOST,
+                    lost = mem::take(&mut lost),
+                    "the log was read too slowly; lines were lost"
+                );
             }
             // Half a line may have been written before an error.
             let begin: &[u8] = if is_whole { b"" } else { b"\n" };
             let written = output.write_all(begin).and_then(|()| output.write_all(&lines)).and_then(|()| output.flush());
             is_whole = written.is_ok();
             if !is_whole {
-                lost += lines.iter().filter(|byte| **byte == b'\n').count();
+                let failed = lines.iter().filter(|byte| **byte == b'\n').count();
+                lost += failed;
+                DROPPED.fetch_add(failed as u64, Ordering::Relaxed);
             }
             lines.clear();
             lines.shrink_to(KEPT_CAPACITY);
@@ -114,6 +130,7 @@ impl Write for LineWriter {
         let mut state = self.0.state();
         if state.lines.len() + line.len() > MAX_WAITING {
             state.lost += 1;
+            DROPPED.fetch_add(1, Ordering::Relaxed);
         } else {
             state.lines.extend_from_slice(line);
             self.0.wake(state);
@@ -198,6 +215,7 @@ mod tests {
         }
         let state = writer.0.state();
         assert_eq!((state.lines.len(), state.lost), (MAX_WAITING, 4 * 1024 - 2 * 1024 + 2 * 1024));
+        assert!(lines_dropped() >= 4 * 1024, "a metric can read it");
         drop(state);
         let started = Instant::now();
         drop(last);

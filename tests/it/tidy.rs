@@ -86,7 +86,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("webhook", &["domain", "store", "config", "clock", "entropy", "telemetry", "event_json", "background"]),
     ("nats", &["domain", "store", "config", "entropy", "telemetry", "event_json", "background"]),
     ("background", &["auth", "clock", "domain", "store", "entropy", "telemetry"]),
-    ("server", &["auth", "cli", "clock", "config", "domain", "entropy", "pb", "shutdown", "store", "tls"]),
+    ("server", &["auth", "cli", "clock", "config", "domain", "entropy", "pb", "shutdown", "store", "telemetry", "tls"]),
     ("api", &["auth", "background", "server", "store", "domain", "pb", "config", "clock", "entropy", "webhook"]),
 ];
 

@@ -29,6 +29,7 @@ use crate::pb;
 use crate::pb::watch_events_request::Start as GivenStart;
 use crate::pb::watch_events_response::Item;
 use crate::server::admission::Admission;
+use crate::server::call_log::outcome::code_name;
 use crate::server::status;
 use crate::store::{EventBatch, KeptEvents, PositionedEvent};
 
@@ -145,13 +146,13 @@ impl Watches {
         let task = async move {
             let ended = tokio::select! {
                 biased;
-                () = sender.closed() => return tracing::debug!("the client closed a watch"),
+                () = sender.closed() => return log_event!(debug, WATCH_CLOSED, "the client closed a watch"),
                 () = drain.cancelled() => status::unavailable(),
                 () = passed(deadline) => status::deadline_exceeded(),
                 refused = admission.ended(&caller) => refused,
                 ended = watch.follow(&sender) => ended,
             };
-            tracing::info!(code = ?ended.code(), "ended a watch");
+            log_event!(info, WATCH_ENDED, code = code_name(ended.code()), "ended a watch");
             end.send(Err(ended));
             drop(place);
         };
@@ -293,7 +294,7 @@ impl Watch {
 
     async fn respond(&self, sender: &Responses, item: Item, resume_token: String) -> Result<(), Status> {
         let Ok(place) = timeout(self.patience, sender.reserve()).await else {
-            tracing::warn!("ending a watch: its client reads nothing");
+            log_event!(warn, WATCH_STALLED, "ending a watch: its client reads nothing");
             return Err(status::unavailable());
         };
         let response = pb::WatchEventsResponse { item: Some(item), resume_token };

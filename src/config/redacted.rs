@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 use url::Url;
 
+use super::section::grpc::OFF as ANY_AGE;
 use super::section::limits::OFF as NO_LIMIT;
 use super::section::reminders::{AFTER, BEFORE_EXPIRY, key};
 use super::section::retention::OFF;
@@ -82,10 +83,13 @@ fn render_grpc(grpc: &GrpcConfig) -> String {
         drain_timeout,
         max_concurrent_streams,
         max_connections,
+        max_connection_age,
+        max_connection_age_grace,
         reflection,
         health,
         tls,
     } = grpc;
+    let age = max_connection_age.map_or_else(|| ANY_AGE.to_owned(), format_duration);
     let plain = section("grpc")
         .text("listen", listen.to_string())
         .text("request_timeout", format_duration(*request_timeout))
@@ -93,6 +97,8 @@ fn render_grpc(grpc: &GrpcConfig) -> String {
         .text("drain_timeout", format_duration(*drain_timeout))
         .number("max_concurrent_streams", i64::from(*max_concurrent_streams))
         .number("max_connections", i64::try_from(*max_connections).unwrap_or(i64::MAX))
+        .text("max_connection_age", age)
+        .text("max_connection_age_grace", format_duration(*max_connection_age_grace))
         .value("reflection", Value::Boolean(*reflection))
         .value("health", Value::Boolean(*health))
         .0;

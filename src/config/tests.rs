@@ -49,6 +49,8 @@ fn the_defaults_alone_are_a_valid_configuration_for_a_laptop() {
     assert_eq!(config.grpc.drain_delay, Duration::ZERO);
     assert_eq!(config.grpc.drain_timeout, Duration::from_secs(20));
     assert_eq!(config.grpc.max_concurrent_streams, 1024);
+    assert_eq!(config.grpc.max_connection_age, Some(Duration::from_secs(600)));
+    assert_eq!(load(&[("INVITATION__GRPC__MAX_CONNECTION_AGE", "off")]).unwrap().grpc.max_connection_age, None);
     assert!(matches!(config.store.url, StoreUrl::Sqlite(path) if path == Path::new("data/invitations.db")));
     assert!(config.store.migrate_on_start);
     assert_eq!((config.store.lanes, config.store.queue, config.store.max_connections), (1, 4096, 16));
@@ -104,6 +106,9 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("grpc.drain_delay", "6m", "from 0s to 300s"),
         ("grpc.drain_timeout", "", "must be a duration"),
         ("grpc.max_concurrent_streams", "0", "from 1 to 65536"),
+        ("grpc.max_connection_age", "999ms", "from 1s to 1d"),
+        ("grpc.max_connection_age", "never", "must be a duration"),
+        ("grpc.max_connection_age_grace", "9s", "at least grpc.request_timeout, which is 10s"),
         ("grpc.tls.client_auth", "maybe", "\"optional\", \"required\""),
         ("store.url", "", "is empty"),
         ("store.url", "mysql://u:hunter2@h/d", "must be sqlite://FILE"),

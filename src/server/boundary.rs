@@ -94,17 +94,23 @@ impl CallRules {
 #[derive(Clone)]
 pub struct Boundary {
     steps: Arc<Steps>,
-    peer: Peer,
+    peer: Arc<Peer>,
 }
 
 /// The other end of a connection.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Peer {
     /// Its address: that of the client, or of a proxy.
     pub(crate) address: Option<IpAddr>,
     /// The client, if it has shown a certificate that may stand for a caller.
     pub(crate) client: Option<Client>,
+    /// The signal that the connection waits for its streams to end.
+    pub(crate) closing: CancellationToken,
 }
+
+/// The signal for a stream that its connection waits for it to end.
+#[derive(Clone)]
+pub(crate) struct Closing(pub(crate) CancellationToken);
 
 /// The parts that the steps of a call need.
 struct Steps {
@@ -145,12 +151,12 @@ impl Boundary {
             open_services,
             open,
         };
-        Self { steps: Arc::new(steps), peer: Peer::default() }
+        Self { steps: Arc::new(steps), peer: Arc::default() }
     }
 
     /// Returns the boundary for the calls of a connection.
     pub(crate) fn for_peer(self, peer: Peer) -> Self {
-        Self { peer, ..self }
+        Self { peer: Arc::new(peer), ..self }
     }
 
     /// Returns the answers that clients have not taken yet.
@@ -175,20 +181,21 @@ impl Steps {
         let required = (self.rpcs.required_by)(&path);
         // The log has no names that callers invent.
         let known = method.split_once('/').filter(|_| required.is_some()).unwrap_or(("unknown", "unknown"));
-        let Peer { address, client } = peer;
+        let Peer { address, client, closing } = peer;
         let caller = find_caller(&self.authenticator, request.headers(), client.as_ref()).await;
         let trace = TraceContext::of(request.headers());
         let span = call_log::span(known, caller.as_ref().ok(), trace.as_ref(), request.headers());
         let deadline = Deadline::of(request.headers(), self.rules.timeout);
         let streams = STREAMING_PATHS.contains(&path.as_str());
         if streams {
-            let admission = Admission::of(self.authenticator.clone(), required, request.headers(), client);
+            let admission = Admission::of(self.authenticator.clone(), required, request.headers(), client.clone());
             request.extensions_mut().insert(admission);
+            request.extensions_mut().insert(Closing(closing.clone()));
         }
         let has_caller = caller.is_ok();
         let sizes = Sizes::default();
         let refused = |refused: RefusedCaller| {
-            self.refused.count(&refused, address);
+            self.refused.count(&refused, *address);
             status::not_authenticated(refused.answer())
         };
         let admitted = caller.map_err(refused).and_then(|caller| {
@@ -211,7 +218,7 @@ impl Steps {
         };
         let (answered, outcome) = with_outcome(answered);
         if has_caller {
-            let call = AnsweredCall { outcome: &outcome, duration: started.elapsed(), peer: address, sizes: &sizes };
+            let call = AnsweredCall { outcome: &outcome, duration: started.elapsed(), peer: *address, sizes: &sizes };
             self.rules.log.answered(&span, &call);
         }
         if streams {
@@ -273,7 +280,7 @@ impl Steps {
         let path = request.uri().path();
         // Health asks for no credential, so none is looked up for it.
         let looks = self.open_services.looks_at_credential(path);
-        let Peer { address, client } = peer;
+        let Peer { address, client, closing: _ } = peer;
         let refused = match looks {
             true => find_caller(&self.authenticator, request.headers(), client.as_ref()).await.err(),
             false => None,
@@ -281,7 +288,7 @@ impl Steps {
         match self.open_services.admit(path, looks && refused.is_none()) {
             Err(answer) => {
                 if let Some(refused) = refused.filter(|_| answer.code() == Code::Unauthenticated) {
-                    self.refused.count(&refused, address);
+                    self.refused.count(&refused, *address);
                 }
                 answer.into_http()
             }
@@ -349,7 +356,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Self { steps, peer } = self.clone();
-        Box::pin(async move { Ok(steps.answer(request, peer).await) })
+        Box::pin(async move { Ok(steps.answer(request, &peer).await) })
     }
 }
 

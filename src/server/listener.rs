@@ -21,10 +21,12 @@ use tokio_util::task::TaskTracker;
 
 use super::boundary::{Boundary, Peer};
 use super::call_log::refused::FailedHandshakes;
+use super::connection::Lifetime;
 use super::in_flight::InFlight;
 use super::seats::Seats;
 use crate::auth::client_certificate::{Client, ClientCertificates};
 use crate::config::GrpcConfig;
+use crate::entropy::Entropy;
 use crate::shutdown::Shutdown;
 use crate::tls::ServerTls;
 use crate::tls::client::ClientCertificate;
@@ -86,11 +88,13 @@ pub(crate) async fn serve(
                 let (boundary, close, cut) = (boundary.clone(), close.clone(), cut.clone());
                 // A socket for IPv6 shows addresses of IPv4 as parts of it.
                 let address = peer.ip().to_canonical();
+                let lifetime = Lifetime::of(config, u16::from_ne_bytes(Entropy::system().bytes()));
+                let closing = connection.closing();
                 let Some(tls) = &tls else {
-                    let boundary = boundary.for_peer(Peer { address: Some(address), client: None });
+                    let boundary = boundary.for_peer(Peer { address: Some(address), client: None, closing });
                     let service = TowerToHyperService::new(connection.service(boundary));
                     let served = builder.serve_connection(TokioIo::new(stream), service);
-                    connections.spawn(connection.follow(served, close, cut));
+                    connections.spawn(connection.follow(served, lifetime, close, cut));
                     continue;
                 };
                 let (handshake, builder) = (shake_hands(tls, stream, address, &failures), builder.clone());
@@ -98,10 +102,10 @@ pub(crate) async fn serve(
                     let Some(Some((stream, client))) = connection.prepare(handshake, &close, &cut).await else {
                         return;
                     };
-                    let boundary = boundary.for_peer(Peer { address: Some(address), client });
+                    let boundary = boundary.for_peer(Peer { address: Some(address), client, closing });
                     let service = TowerToHyperService::new(connection.service(boundary));
                     let served = builder.serve_connection(TokioIo::new(stream), service);
-                    connection.follow(served, close, cut).await;
+                    connection.follow(served, lifetime, close, cut).await;
                 });
             }
             Err(error) => pause(&error).await,
